@@ -1,0 +1,46 @@
+"""affekt sees, hears and reads how people feel, and measures how well any model does it.
+
+`affekt.analyze(path)` takes a video, a sound file or a picture and returns an `Analysis`: who felt what when, how sure
+the program is, and what it saw, heard and read that says so. `ROOMS` lists the parts in reading order; each imports
+only parts before it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from affekt.analysis import Analysis, Timeline, analyze
+    from affekt.media import Recording
+
+__version__ = '0.1.0'
+
+ROOMS = (
+    'errors',
+    'runs',
+    'weights',
+    'labels',
+    'media',
+    'faces',
+    'voice',
+    'text',
+    'metrics',
+    'analysis',
+    'cli',
+)
+
+_HOMES = {
+    'Analysis': 'affekt.analysis',
+    'Recording': 'affekt.media',
+    'Timeline': 'affekt.analysis',
+    'analyze': 'affekt.analysis',
+}
+
+__all__ = ['ROOMS', 'Analysis', 'Recording', 'Timeline', '__version__', 'analyze']
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f'module affekt has no attribute {name!r}')

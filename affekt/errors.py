@@ -1,0 +1,64 @@
+"""Every error that affekt raises on purpose. Each says what was expected, what came, and what to do.
+
+The command line turns any of them into one sentence and exit code 2; a traceback is a bug.
+"""
+
+from __future__ import annotations
+
+
+class AffektError(Exception):
+    """Base of all deliberate errors: `expected …; got …; …`."""
+
+    def __init__(self, *, expected: str, came: str, todo: str) -> None:
+        self.expected, self.came, self.todo = expected, came, todo
+        super().__init__(f'expected {expected}; got {came}; {todo}')
+
+    def __str__(self) -> str:
+        return f'expected {self.expected}; got {self.came}; {self.todo}'
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (type(self), self.expected, self.came, self.todo))
+
+
+def _rebuild(kind: type[AffektError], expected: str, came: str, todo: str) -> AffektError:
+    return kind(expected=expected, came=came, todo=todo)
+
+
+class ShapeError(AffektError, ValueError):
+    """An array has the wrong shape or type."""
+
+
+class ValueRangeError(AffektError, ValueError):
+    """A number lies outside its range, or is not a number."""
+
+
+class UnknownNameError(AffektError, LookupError):
+    """A name is not among the known ones."""
+
+
+class MediaError(AffektError, OSError):
+    """A media file is missing, empty, damaged or of an unsupported kind."""
+
+
+class LimitError(MediaError):
+    """A media file declares or holds more pixels, seconds, streams or bytes than allowed."""
+
+
+class WeightsError(AffektError, OSError):
+    """A model file is missing, or is not the file that its sha256 names."""
+
+
+class TranscriptError(AffektError, ValueError):
+    """A transcript or subtitle file cannot be read."""
+
+
+class RunError(AffektError, OSError):
+    """A run folder is missing, foreign, in use, or made with other settings."""
+
+
+class PurposeError(AffektError, ValueError):
+    """The stated purpose is one for which emotion inference is refused."""
+
+
+class MissingExtraError(AffektError, ImportError):
+    """An optional part is not installed."""

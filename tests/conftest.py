@@ -1,0 +1,25 @@
+"""Fixtures for all rooms: the shared data folder, and a seeded generator."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = Path(os.environ.get('AFFEKT_SHARED_DATA', ROOT.parent / 'shared' / 'data'))
+
+
+@pytest.fixture(scope='session')
+def shared_data() -> Path:
+    """The folder of real data; the test skips where it is absent."""
+    if not SHARED.is_dir():
+        pytest.skip('real test data is absent (set AFFEKT_SHARED_DATA to its folder)')
+    return SHARED
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20240417)

@@ -1,0 +1,194 @@
+"""Where a head is and how it is turned: a 4 x 4 transform in centimetres, from 468 screen landmarks.
+
+The camera is assumed: vertical field of view 63 degrees, looking along -z, x to the right of the picture, y
+up, origin at the lens. The transform takes the canonical face (centimetres, x to the picture's right, y up, z
+out of the face) to that camera, so a head straight ahead at half a metre is the identity with translation (0,
+0, -50). With an unknown lens the distance is only proportional; the rotation suffers little.
+
+Source: MediaPipe, tasks/cc/vision/face_geometry/libs/geometry_pipeline.cc (Apache-2.0); Akca 2003,
+doi:10.3929/ethz-a-004656648, section 2.4 (weighted Procrustes).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.errors import WeightsError
+
+Doubles = npt.NDArray[np.float64]
+
+FIELD_OF_VIEW_DEG = 63.0
+NEAR_CM = 1.0
+MESH_POINTS = 468
+_VERTEX_SIZE = 5  # x, y, z, u, v
+
+
+@dataclass(frozen=True)
+class CanonicalFace:
+    """The mean face mesh and which of its points fix the pose.
+
+    vertices: (468, 3) centimetres. triangles: (898, 3) vertex indices. basis: (33,) indices. weights: (33,) >
+        0.
+    """
+
+    vertices: Doubles
+    triangles: npt.NDArray[np.int64]
+    basis: npt.NDArray[np.int64]
+    weights: Doubles
+
+    @classmethod
+    def parse(cls, packed: bytes) -> CanonicalFace:
+        """The canonical face held in `geometry_pipeline_metadata_landmarks.binarypb`.
+
+        Args:
+            packed: the file's bytes, a protocol buffer of type GeometryPipelineMetadata.
+
+        Raises:
+            WeightsError: the bytes do not hold 468 vertices and a weighted basis.
+        """
+        top = list(_fields(packed))
+        mesh = list(_fields(next((value for number, value in top if number == 1), b'')))
+        numbers = b''.join(value for number, value in mesh if number == 3 and isinstance(value, bytes))
+        indices = [value for number, value in mesh if number == 4 and isinstance(value, int)]
+        pairs = [dict(_fields(value)) for number, value in top if number == 2]
+        if len(numbers) != 4 * _VERTEX_SIZE * MESH_POINTS or len(indices) % 3 or not pairs:
+            raise WeightsError(
+                expected='geometry metadata with 468 vertices of five numbers',
+                came=f'{len(numbers) // 4} numbers and {len(pairs)} basis points',
+                todo='use the official face_landmarker.task',
+            )
+        vertices = np.frombuffer(numbers, dtype='<f4').reshape(MESH_POINTS, _VERTEX_SIZE)[:, :3]
+        return cls(
+            vertices.astype(np.float64),
+            np.array(indices, dtype=np.int64).reshape(-1, 3),
+            np.array([pair.get(1, 0) for pair in pairs], dtype=np.int64),
+            np.array([struct.unpack('<f', _bytes(pair.get(2)))[0] for pair in pairs], dtype=np.float64),
+        )
+
+
+def head_pose(landmarks: npt.ArrayLike, width: int, height: int, canonical: CanonicalFace) -> Doubles:
+    """The (4, 4) transform from the canonical face to the camera, in centimetres.
+
+    Args:
+        landmarks: (468 or 478, 3) x, y and relative depth z in pixels, z growing away from the camera.
+        width: picture width, pixels.
+        height: picture height, pixels.
+        canonical: the mean face.
+
+    Returns:
+        Rotation times a scale near 1 in the upper left 3 x 3, translation in the last column; nan where the
+        landmarks are all one point.
+    """
+    # 1. Pixels to the plane one centimetre before the lens; depth in the same unit.
+    points = np.array(landmarks, dtype=np.float64)[:MESH_POINTS]
+    per_pixel = 2 * NEAR_CM * np.tan(np.radians(FIELD_OF_VIEW_DEG) / 2) / height
+    points *= per_pixel
+    points[:, 0] -= per_pixel * width / 2
+    points[:, 1] = per_pixel * height / 2 - points[:, 1]
+    depth = points[:, 2] - points[:, 2].mean() + NEAR_CM
+    near, depth = points[canonical.basis], depth[canonical.basis]
+    target = canonical.vertices[canonical.basis]
+
+    # 2. A first scale from the flat projection, a second from points pushed back to that distance.
+    flat = np.column_stack([near[:, :2], -near[:, 2]])
+    first = _scale(similarity(target, flat, canonical.weights))
+    second = _scale(similarity(target, _unproject(near, depth / first), canonical.weights))
+    return similarity(target, _unproject(near, depth / (first * second)), canonical.weights)
+
+
+def similarity(source: Doubles, target: Doubles, weights: Doubles) -> Doubles:
+    """The (4, 4) rotation, uniform scale and translation that takes `source` closest to `target`.
+
+    Args:
+        source: (N, 3) points.
+        target: (N, 3) points.
+        weights: (N,) non-negative.
+
+    Returns:
+        The minimiser of sum_i w_i |s R x_i + t - y_i|^2 with det R = 1; nan where all source points coincide.
+
+    Source: Akca 2003 section 2.4; Umeyama 1991, doi:10.1109/34.88573.
+    """
+    share = weights / weights.sum()
+    source_mean, target_mean = share @ source, share @ target
+    moved, aimed = source - source_mean, target - target_mean
+    spread = float(share @ (moved**2).sum(axis=1))
+    if not spread > 0 or not np.isfinite(aimed).all():
+        return np.full((4, 4), np.nan)
+    left, singular, right = np.linalg.svd((aimed * share[:, None]).T @ moved)
+    sign = np.array([1.0, 1.0, np.sign(np.linalg.det(left) * np.linalg.det(right)) or 1.0])
+    rotation = (left * sign) @ right
+    scale = float(singular @ sign) / spread
+    transform = np.eye(4)
+    transform[:3, :3] = scale * rotation
+    transform[:3, 3] = target_mean - transform[:3, :3] @ source_mean
+    return transform
+
+
+def euler_angles_deg(pose: npt.ArrayLike) -> Doubles:
+    """Yaw, pitch and roll of a head pose in degrees.
+
+    The rotation is R = Ry(yaw) Rx(-pitch) Rz(roll). Yaw > 0 turns the face to the picture's right (the
+    person's left), pitch > 0 lifts the chin, roll > 0 tilts the head anticlockwise in the picture; all are 0
+    where the face looks straight along the camera's axis.
+
+    Args:
+        pose: (..., 4, 4) transforms.
+
+    Returns:
+        (..., 3) degrees: yaw in [-180, 180], pitch in [-90, 90], roll in [-180, 180]; nan where the pose is
+        nan.
+    """
+    matrix = np.asarray(pose, dtype=np.float64)[..., :3, :3]
+    rotation = matrix / np.linalg.norm(matrix[..., :, :1], axis=-2, keepdims=True)
+    yaw = np.arctan2(rotation[..., 0, 2], rotation[..., 2, 2])
+    pitch = np.arcsin(np.clip(-rotation[..., 1, 2], -1.0, 1.0))
+    roll = np.arctan2(rotation[..., 1, 0], rotation[..., 1, 1])
+    return np.asarray(np.degrees(np.stack([yaw, -pitch, roll], axis=-1)), dtype=np.float64)
+
+
+def _unproject(near: Doubles, depth: Doubles) -> Doubles:
+    """Points at distance `depth` behind `near` on the near plane; z turned to point at the viewer."""
+    return np.column_stack([near[:, :2] * depth[:, None] / NEAR_CM, -depth])
+
+
+def _scale(transform: Doubles) -> float:
+    return float(np.linalg.norm(transform[:3, 0]))
+
+
+def _fields(packed: bytes | int) -> Iterator[tuple[int, bytes | int]]:
+    """Field numbers and values of one protocol-buffer message (varint, 4-byte, length-delimited)."""
+    if isinstance(packed, int):
+        return
+    at = 0
+    while at < len(packed):
+        tag, at = _varint(packed, at)
+        kind = tag & 7
+        if kind == 0:
+            value, at = _varint(packed, at)
+            yield tag >> 3, value
+            continue
+        length, at = (4, at) if kind == 5 else _varint(packed, at)
+        yield tag >> 3, packed[at : at + length]
+        at += length
+
+
+def _bytes(value: bytes | int | None) -> bytes:
+    return value if isinstance(value, bytes) else bytes(4)
+
+
+def _varint(packed: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while at < len(packed):
+        byte = packed[at]
+        at += 1
+        value |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            break
+    return value, at

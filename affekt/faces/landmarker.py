@@ -1,0 +1,320 @@
+"""Faces of one image: 478 landmarks, 52 blendshapes, head pose and a presence score for each.
+
+The official `face_landmarker.task` holds three networks (detector, mesh, blendshapes) and the canonical face;
+LiteRT runs them on the CPU. Coordinates are pixels, continuous: pixel (0, 0) covers [0, 1) x [0, 1); landmark
+depth z is in pixels too, relative to the head's centre and growing away from the camera. 'Left' and 'right'
+are the person's own sides.
+
+Source: Kartynnik et al. 2019, arXiv:1907.06724 (mesh); Grishchenko et al. 2020, arXiv:2006.10962 (attention
+mesh); crops as in MediaPipe, tasks/cc/vision/face_landmarker (Apache-2.0).
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from affekt.errors import ShapeError, WeightsError
+from affekt.faces.blendshapes import BLENDSHAPE_LANDMARKS
+from affekt.faces.detector import Detection, FaceDetector, overlap
+from affekt.faces.headpose import CanonicalFace, head_pose
+
+Floats = npt.NDArray[np.float32]
+Pixels = npt.NDArray[np.uint8]
+
+MODEL_FILE = 'face_landmarker.task'
+MESH_SIDE = 256
+"""Side of the mesh network's input, pixels."""
+MARGIN = 1.5
+"""Side of the crop over the longer side of the face's box."""
+SMALLEST_SIDE = 16
+"""Least height and width of an image, pixels."""
+DUPLICATE_OVERLAP = 0.5
+"""Intersection over union of landmark boxes above which two meshes lie on one face."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """A rotated square of an image: centre and side in pixels, `angle_rad` from the x towards the y axis."""
+
+    center_x: float
+    center_y: float
+    side: float
+    angle_rad: float
+
+    @classmethod
+    def from_detection(cls, detection: Detection) -> Region:
+        """The square around a detected face, level with its eyes."""
+        x, y, width, height = (float(value) for value in detection.box)
+        across = detection.keypoints[1] - detection.keypoints[0]
+        angle = float(np.arctan2(across[1], across[0]))
+        return cls(x + width / 2, y + height / 2, MARGIN * max(width, height), angle)
+
+    @classmethod
+    def from_landmarks(cls, landmarks: Floats) -> Region:
+        """The square around known landmarks (478, 3), level with the outer eye corners."""
+        low, high = landmarks[:, :2].min(axis=0), landmarks[:, :2].max(axis=0)
+        across = landmarks[263] - landmarks[33]
+        angle = float(np.arctan2(across[1], across[0]))
+        x, y = (low + high) / 2
+        return cls(float(x), float(y), MARGIN * float((high - low).max()), angle)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Face:
+    """One face in one image.
+
+    Attributes:
+        box: (4,) x, y, width, height around the landmarks, pixels; may reach past the image.
+        landmarks: (478, 3) x, y, z in pixels.
+        blendshapes: (52,) scores in [0, 1], named by BLENDSHAPES.
+        pose: (4, 4) canonical face to camera, centimetres (see `headpose`).
+        presence: the mesh network's confidence that this is a face, in [0, 1].
+    """
+
+    box: Floats
+    landmarks: Floats
+    blendshapes: Floats
+    pose: Floats
+    presence: float
+
+    def __post_init__(self) -> None:
+        for name, shape in (('box', (4,)), ('landmarks', (478, 3)), ('blendshapes', (52,)), ('pose', (4, 4))):
+            value = getattr(self, name)
+            if value.shape != shape:
+                raise ShapeError(
+                    expected=f'{name} of shape {shape}', came=f'{value.shape}', todo='pass one face at a time'
+                )
+
+    def __repr__(self) -> str:
+        x, y, width, height = (round(float(value)) for value in self.box)
+        return f'{type(self).__name__}(box=({x}, {y}, {width}, {height}), presence={self.presence:.2f})'
+
+
+class FaceLandmarker:
+    """The networks of `face_landmarker.task`, loaded once; use one per thread.
+
+    Args:
+        path: the .task file; by default the one that `affekt.weights` knows.
+        threads: CPU threads per network.
+        detection_threshold: least detector score, in [0, 1].
+        presence_threshold: least presence score of a mesh, in [0, 1].
+
+    Raises:
+        WeightsError: the file is missing or is not a face landmarker.
+    """
+
+    def __init__(
+        self,
+        path: Path | str | None = None,
+        *,
+        threads: int = 1,
+        detection_threshold: float = 0.5,
+        presence_threshold: float = 0.5,
+    ) -> None:
+        members = _members(_default_path() if path is None else Path(path))
+        self.presence_threshold = presence_threshold
+        self.detector = FaceDetector(
+            _interpreter(members['face_detector.tflite'], threads), detection_threshold
+        )
+        self._mesh = _interpreter(members['face_landmarks_detector.tflite'], threads)
+        self._blendshapes = _interpreter(members['face_blendshapes.tflite'], threads)
+        self.canonical = CanonicalFace.parse(members['geometry_pipeline_metadata_landmarks.binarypb'])
+        self._mesh_input = self._mesh.get_input_details()[0]['index']
+        outputs = self._mesh.get_output_details()
+        self._points_output = next(o['index'] for o in outputs if o['shape'][-1] == 478 * 3)
+        self._presence_output = next(
+            o['index'] for o in outputs if len(o['shape']) == 4 and o['shape'][-1] == 1
+        )
+        self._blendshapes_input = self._blendshapes.get_input_details()[0]['index']
+        self._blendshapes_output = self._blendshapes.get_output_details()[0]['index']
+
+    def detect(self, image: Pixels, scales: int = 3) -> list[Detection]:
+        """Detections in an (H, W, 3) image, best first; see `FaceDetector.detect`.
+
+        Raises:
+            ShapeError: the image is not uint8 (H, W, 3) with H, W >= 16.
+        """
+        return self.detector.detect(checked_image(image), scales)
+
+    def mesh(self, image: Pixels, region: Region) -> tuple[Floats, float]:
+        """Landmarks (478, 3) in pixels of `image` and the presence score, read inside one region."""
+        crop = cut(image, region, MESH_SIDE)
+        self._mesh.set_tensor(self._mesh_input, (crop.astype(np.float32) * np.float32(1 / 255))[None])
+        self._mesh.invoke()
+        points = self._mesh.get_tensor(self._points_output).reshape(478, 3)
+        logit = float(self._mesh.get_tensor(self._presence_output).reshape(()))
+        scale = region.side / MESH_SIDE
+        cos, sin = np.cos(region.angle_rad) * scale, np.sin(region.angle_rad) * scale
+        x, y = points[:, 0] - MESH_SIDE / 2, points[:, 1] - MESH_SIDE / 2
+        placed = np.column_stack(
+            [x * cos - y * sin + region.center_x, x * sin + y * cos + region.center_y, points[:, 2] * scale]
+        )
+        return placed.astype(np.float32), float(1 / (1 + np.exp(-logit)))
+
+    def blendshapes(self, landmarks: Floats) -> Floats:
+        """The 52 scores in [0, 1] of landmarks (478, 3) or (478, 2) in pixels."""
+        self._blendshapes.set_tensor(self._blendshapes_input, landmarks[BLENDSHAPE_LANDMARKS, :2][None])
+        self._blendshapes.invoke()
+        scores = self._blendshapes.get_tensor(self._blendshapes_output)
+        return np.asarray(np.clip(scores.reshape(52), 0, 1), dtype=np.float32)
+
+    def read(self, image: Pixels, region: Region) -> Face | None:
+        """The face inside one region of an (H, W, 3) image; None where the presence score is too low."""
+        landmarks, presence = self.mesh(image, region)
+        if not presence >= self.presence_threshold or not np.isfinite(landmarks).all():
+            return None
+        height, width = image.shape[:2]
+        low, high = landmarks[:, :2].min(axis=0), landmarks[:, :2].max(axis=0)
+        return Face(
+            box=np.concatenate([low, high - low]),
+            landmarks=landmarks,
+            blendshapes=self.blendshapes(landmarks),
+            pose=head_pose(landmarks, width, height, self.canonical).astype(np.float32),
+            presence=presence,
+        )
+
+    def faces(self, image: Pixels, max_faces: int = 20, scales: int = 3) -> list[Face]:
+        """All faces of one image, largest first.
+
+        Args:
+            image: (H, W, 3) RGB uint8, H, W >= 16.
+            max_faces: at most so many, >= 1.
+            scales: search depth, see `FaceDetector.detect`.
+
+        Returns:
+            Faces without duplicates; empty where there is none.
+
+        Raises:
+            ShapeError: the image is not uint8 (H, W, 3) with H, W >= 16.
+        """
+        found: list[Face] = []
+        for detection in self.detect(image, scales):
+            face = self.read(image, Region.from_detection(detection))
+            if face is not None and not is_duplicate(face, found):
+                found.append(face)
+            if len(found) == max_faces:
+                break
+        return sorted(found, key=lambda face: -float(face.box[2] * face.box[3]))
+
+
+def is_duplicate(face: Face, others: list[Face]) -> bool:
+    """True where the face's box covers one of the others' by more than DUPLICATE_OVERLAP."""
+    if not others:
+        return False
+    corners = np.array([np.concatenate([other.box[:2], other.box[:2] + other.box[2:]]) for other in others])
+    own = np.concatenate([face.box[:2], face.box[:2] + face.box[2:]])
+    return bool((overlap(own, corners) > DUPLICATE_OVERLAP).any())
+
+
+def checked_image(image: Pixels) -> Pixels:
+    """The image itself, if it is uint8 RGB of at least 16 x 16.
+
+    Raises:
+        ShapeError: it is not.
+    """
+    if (
+        image.dtype != np.uint8
+        or image.ndim != 3
+        or image.shape[2] != 3
+        or min(image.shape[:2]) < SMALLEST_SIDE
+    ):
+        raise ShapeError(
+            expected=f'a uint8 RGB image (H, W, 3) with H, W >= {SMALLEST_SIDE}',
+            came=f'{image.dtype} {image.shape}',
+            todo='convert or enlarge the image first',
+        )
+    return image
+
+
+def cut(image: Pixels, region: Region, side: int) -> Pixels:
+    """The (side, side, 3) upright picture of a region, bilinear, averaged where it shrinks, black outside."""
+    height, width = image.shape[:2]
+    reach = region.side * (abs(np.cos(region.angle_rad)) + abs(np.sin(region.angle_rad))) / 2 + 2
+    left, right = _clip(region.center_x - reach, width), _clip(region.center_x + reach + 1, width)
+    top, bottom = _clip(region.center_y - reach, height), _clip(region.center_y + reach + 1, height)
+    if right - left < 1 or bottom - top < 1:
+        return np.zeros((side, side, 3), dtype=np.uint8)
+    picture = Image.fromarray(image[top:bottom, left:right])
+    shrink = max(1, int(region.side / side))
+    if shrink > 1:
+        picture = picture.reduce(shrink)
+    scale = region.side / side / shrink
+    cos, sin = float(np.cos(region.angle_rad)) * scale, float(np.sin(region.angle_rad)) * scale
+    x = (region.center_x - left) / shrink - (cos - sin) * side / 2
+    y = (region.center_y - top) / shrink - (sin + cos) * side / 2
+    matrix = (cos, -sin, x, sin, cos, y)
+    warped = picture.transform((side, side), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+    return np.asarray(warped)
+
+
+def _clip(value: float, limit: int) -> int:
+    return int(min(max(value, 0), limit))
+
+
+def _default_path() -> Path:
+    from affekt.weights import model_path
+
+    return Path(model_path(MODEL_FILE))
+
+
+def _members(path: Path) -> dict[str, bytes]:
+    """The files inside the .task archive."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+    except (OSError, zipfile.BadZipFile) as error:
+        raise WeightsError(
+            expected='the face landmarker archive',
+            came=f'{path}: {error}',
+            todo=f'run `affekt weights get {MODEL_FILE}`',
+        ) from error
+    needed = {
+        'face_detector.tflite',
+        'face_landmarks_detector.tflite',
+        'face_blendshapes.tflite',
+        'geometry_pipeline_metadata_landmarks.binarypb',
+    }
+    if not needed <= members.keys():
+        raise WeightsError(
+            expected=f'an archive with {sorted(needed)}',
+            came=f'{sorted(members)} in {path}',
+            todo=f'run `affekt weights get {MODEL_FILE}`',
+        )
+    return members
+
+
+def _interpreter(model: bytes, threads: int) -> Any:
+    """A LiteRT interpreter with its tensors allocated."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    with _silenced_native_notice():
+        interpreter = Interpreter(model_content=model, num_threads=threads)
+        interpreter.allocate_tensors()
+    return interpreter
+
+
+@contextmanager
+def _silenced_native_notice() -> Iterator[None]:
+    """Keeps LiteRT's native code from writing a notice about its delegate to the terminal's error stream."""
+    try:
+        kept = os.dup(2)
+    except OSError:
+        yield
+        return
+    with open(os.devnull, 'wb') as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from affekt.errors import ShapeError, WeightsError
+from affekt.faces import BLENDSHAPES, FaceLandmarker, Region
+from affekt.faces.blendshapes import BLENDSHAPE_LANDMARKS
+from affekt.faces.detector import anchor_centers, merge, overlap
+from affekt.faces.landmarker import cut
+
+
+@pytest.fixture(scope='module')
+def landmarker(shared_data):
+    return FaceLandmarker(shared_data / 'media' / 'face_landmarker.task')
+
+
+def picture(shared_data, name):
+    return np.asarray(Image.open(shared_data / 'test_media' / name).convert('RGB'))
+
+
+def test_the_detector_has_896_anchors_and_the_first_lies_in_the_middle_of_the_first_cell():
+    # 16 * 16 * 2 + 8 * 8 * 6 = 512 + 384 = 896; cells are 1/16 wide, so the first centre is 1/32
+    centers = anchor_centers()
+    assert centers.shape == (896, 2)
+    assert centers[0] == pytest.approx([1 / 32, 1 / 32])
+    assert centers[-1] == pytest.approx([15 / 16, 15 / 16])
+
+
+def test_overlap_of_two_squares_sharing_a_quarter_is_one_seventh():
+    # two squares of side 2 share a 1 x 1 corner: 1 / (4 + 4 - 1)
+    box = np.array([0, 0, 2, 2], np.float32)
+    assert overlap(box, np.array([[1, 1, 3, 3], [5, 5, 6, 6]], np.float32)) == pytest.approx([1 / 7, 0])
+
+
+def test_overlapping_detections_become_their_mean_weighted_by_score():
+    boxes = np.zeros((3, 16), np.float32)
+    boxes[:, :4] = [[0, 0, 10, 10], [1, 0, 11, 10], [50, 50, 60, 60]]
+    merged, scores = merge(boxes, np.array([0.9, 0.6, 0.7], np.float32))
+    # (0.9 * 0 + 0.6 * 1) / 1.5 = 0.4
+    assert merged[0, :4] == pytest.approx([0.4, 0, 10.4, 10])
+    assert merged[1, :4] == pytest.approx([50, 50, 60, 60])
+    assert scores == pytest.approx([0.9, 0.7])
+
+
+def test_there_are_52_blendshape_names_and_146_landmarks_behind_them():
+    assert len(set(BLENDSHAPES)) == 52
+    assert BLENDSHAPE_LANDMARKS.shape == (146,)
+    assert (np.diff(BLENDSHAPE_LANDMARKS) > 0).all()
+
+
+def test_a_level_cut_of_its_own_size_is_the_image_itself():
+    image = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    assert np.array_equal(cut(image, Region(20, 20, 40, 0.0), 40), image)
+
+
+def test_a_cut_turned_by_a_quarter_is_the_turned_image():
+    # the region's x axis points down the image, so the cut reads columns as rows, right to left
+    image = np.random.default_rng(1).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    turned = cut(image, Region(16, 16, 32, np.pi / 2), 32)
+    assert np.abs(turned.astype(int) - np.rot90(image)).max() <= 1
+
+
+def test_a_cut_beyond_the_image_is_black():
+    assert not cut(np.full((20, 20, 3), 9, np.uint8), Region(500, 500, 10, 0.0), 64).any()
+
+
+def test_one_face_is_found_in_a_photograph_of_one(landmarker, shared_data):
+    faces = landmarker.faces(picture(shared_data, 'single_face.jpg'))
+    assert len(faces) == 1
+    face = faces[0]
+    assert face.presence > 0.9
+    assert face.landmarks.shape == (478, 3)
+    assert ((face.blendshapes >= 0) & (face.blendshapes <= 1)).all()
+    # the person's right eye (landmark 33) lies left of the left eye (263), above the mouth (13)
+    assert face.landmarks[33, 0] < face.landmarks[263, 0]
+    assert face.landmarks[33, 1] < face.landmarks[13, 1]
+
+
+def test_five_faces_are_found_in_a_photograph_of_five(landmarker, shared_data):
+    assert len(landmarker.faces(picture(shared_data, 'multi_face.jpg'))) == 5
+
+
+def test_a_face_keeps_its_landmarks_when_the_image_is_moved(landmarker, shared_data):
+    image = picture(shared_data, 'single_face.jpg')
+    canvas = np.zeros((image.shape[0] + 60, image.shape[1] + 40, 3), np.uint8)
+    canvas[60:, 40:] = image
+    first, second = landmarker.faces(image)[0], landmarker.faces(canvas)[0]
+    eyes = np.linalg.norm(first.landmarks[33, :2] - first.landmarks[263, :2])
+    moved = second.landmarks[:, :2] - [40, 60]
+    assert np.linalg.norm(moved - first.landmarks[:, :2], axis=1).mean() < 0.02 * eyes
+
+
+def test_noise_and_flat_images_of_any_size_hold_no_face(landmarker):
+    rng = np.random.default_rng(2)
+    for height, width in ((16, 16), (16, 700), (700, 16), (33, 48)):
+        assert landmarker.faces(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)) == []
+        assert landmarker.faces(np.full((height, width, 3), 128, np.uint8)) == []
+
+
+@pytest.mark.parametrize(
+    'image', [np.zeros((15, 40, 3), np.uint8), np.zeros((40, 40), np.uint8), np.zeros((40, 40, 3))]
+)
+def test_an_image_of_the_wrong_kind_is_refused(landmarker, image):
+    with pytest.raises(ShapeError, match='uint8 RGB'):
+        landmarker.faces(image)
+
+
+def test_a_file_that_is_no_archive_is_refused(tmp_path):
+    path = tmp_path / 'face_landmarker.task'
+    path.write_bytes(b'not a zip archive')
+    with pytest.raises(WeightsError, match='face landmarker'):
+        FaceLandmarker(path)

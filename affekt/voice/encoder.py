@@ -1,0 +1,362 @@
+"""Whisper's encoder with every layer's output, in plain NumPy, from the weights that CTranslate2 reads.
+
+Samples at 16 kHz in; one `Encoded` out, whose layers hold 50 frames a second: what the emotion head pools, and
+whose last layer is what the decoder of `affekt.text.recognition` takes, so that a turn is encoded once.
+CTranslate2 itself returns the last layer only. Its weight file is read here; the same numbers come out (tested).
+
+Axes: N samples, F mel frames of 10 ms, T encoder frames of 20 ms, D width, H heads, L blocks.
+
+Source: Radford et al. 2022, arXiv:2212.04356, section 2.2 (two convolutions, sinusoids, pre-norm blocks).
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.errors import LimitError, ShapeError, UnknownNameError, WeightsError
+from affekt.voice.mel import HOP, RATE_HZ, log_mel
+
+FloatArray = npt.NDArray[np.float32]
+Weights = dict[str, npt.NDArray[np.float32]]
+
+MAX_TURN_S = 28.0
+FRAME_S = 0.02
+TRAILING_SILENCE_S = 0.5
+TURN_LEVEL = 10 ** (-26 / 20)
+WHISPER_DIRECTORIES = {'tiny.en': 'whisper-tiny.en', 'base': 'whisper-base'}
+
+_NORM_EPSILON = 1e-5
+_DTYPES = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
+_FORMAT_VERSIONS = range(4, 7)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One turn as Whisper's encoder sees it.
+
+    Attributes:
+        layers: (L+1, T, D) float32: the input of the first block, then each block's output; the last one after
+            the closing normalisation, which is what a decoder takes.
+        speech_frames: how many of the T frames hold samples of the turn; silence is appended after them.
+        mel: (F, 80) the log-mel spectrogram that was encoded.
+        model: the encoder's name, such as 'tiny.en'.
+    """
+
+    layers: FloatArray
+    speech_frames: int
+    mel: FloatArray = field(repr=False)
+    model: str
+
+    def __post_init__(self) -> None:
+        if self.layers.ndim != 3 or not 0 <= self.speech_frames <= self.layers.shape[1]:
+            raise ShapeError(
+                expected='layers (L+1, T, D) and 0 <= speech_frames <= T',
+                came=f'{self.layers.shape} and {self.speech_frames}',
+                todo='build it with WhisperEncoder',
+            )
+
+    @property
+    def output(self) -> FloatArray:
+        """(T, D) the encoder's own output, appended silence included."""
+        return self.layers[-1]
+
+    @property
+    def frame_s(self) -> float:
+        """Seconds from one frame to the next: 0.02."""
+        return FRAME_S
+
+    def __repr__(self) -> str:
+        return f'Encoded({self.model}, layers {self.layers.shape}, speech_frames {self.speech_frames})'
+
+
+class WhisperEncoder:
+    """A Whisper encoder that returns all its layers.
+
+    Example: `WhisperEncoder('tiny.en')(samples).output` is (T, 384).
+    """
+
+    def __init__(self, name: str | Path = 'tiny.en') -> None:
+        """Reads the weights once.
+
+        Args:
+            name: 'tiny.en', 'base', or a directory that holds a CTranslate2 Whisper `model.bin`.
+
+        Raises:
+            UnknownNameError: neither a known name nor a directory.
+            WeightsError: the file is damaged, or holds no Whisper encoder.
+        """
+        self.directory = whisper_directory(name)
+        self.name = str(name) if str(name) in WHISPER_DIRECTORIES else self.directory.name
+        weights = read_ctranslate2(self.directory / 'model.bin', prefix='encoder/')
+        missing = [key for key in ('conv1/weight', 'layer_norm/gamma', 'num_heads') if key not in weights]
+        if missing:
+            raise WeightsError(
+                expected='a Whisper encoder', came=f'no {missing[0]} in {self.directory}', todo='name a Whisper model'
+            )
+        self.heads = int(weights['num_heads'])
+        self.depth = sum(1 for key in weights if key.endswith('self_attention/linear_0/bias'))
+        self.width = int(weights['layer_norm/gamma'].shape[0])
+        self._weights = {key: _ready(key, value) for key, value in weights.items()}
+
+    def __call__(self, samples: FloatArray, *, trailing_silence_s: float = TRAILING_SILENCE_S) -> Encoded:
+        """Encodes one turn at its own length and one level: it is first scaled to -26 dBFS (see `levelled`).
+
+        Args:
+            samples: (N,) mono in [-1, 1] at 16 kHz, at most 28 s.
+            trailing_silence_s: zeros appended so that the decoder finds an end, at least 0.
+
+        Returns:
+            The layers; T is the turn's length plus the silence, in frames of 20 ms, at least 1.
+
+        Raises:
+            ShapeError: the samples are not (N,).
+            LimitError: the turn is longer than 28 s.
+        """
+        if samples.ndim != 1:
+            raise ShapeError(expected='samples (N,)', came=f'{samples.shape}', todo='mix the channels down to one')
+        if samples.shape[0] > MAX_TURN_S * RATE_HZ:
+            raise LimitError(
+                expected=f'a turn of at most {MAX_TURN_S:g} s',
+                came=f'{samples.shape[0] / RATE_HZ:.1f} s',
+                todo='cut it with speech_turns',
+            )
+        silence = round(trailing_silence_s * RATE_HZ)
+        total = samples.shape[0] + silence
+        total = max(2 * HOP, total + -total % (2 * HOP))
+        padded = np.zeros(total, np.float32)
+        padded[: samples.shape[0]] = levelled(samples)
+        mel = log_mel(padded)
+        layers = self.encode(mel)
+        speech_frames = min(layers.shape[1], max(1, -(-samples.shape[0] // (2 * HOP))))
+        return Encoded(layers, speech_frames, mel, self.name)
+
+    def encode(self, mel: FloatArray) -> FloatArray:
+        """All layers of a log-mel spectrogram.
+
+        1. Two convolutions over time, the second with stride 2; 2. add the positions; 3. the blocks, each
+        attention then feed-forward on a normalised input; 4. the closing normalisation.
+
+        Args:
+            mel: (F, 80) with F even and at most 3000.
+
+        Returns:
+            (L+1, F/2, D) float32.
+
+        Raises:
+            ShapeError: any other shape.
+        """
+        if mel.ndim != 2 or mel.shape[1] != 80 or mel.shape[0] % 2 or not 2 <= mel.shape[0] <= 3000:
+            raise ShapeError(
+                expected='mel (F, 80) with F even, 2 to 3000', came=f'{mel.shape}', todo='use log_mel on 28 s or less'
+            )
+        weights = self._weights
+        hidden = gelu(_convolve(mel, weights['conv1/weight'], weights['conv1/bias'], stride=1))
+        hidden = gelu(_convolve(hidden, weights['conv2/weight'], weights['conv2/bias'], stride=2))
+        hidden = hidden + weights['position_encodings/encodings'][: hidden.shape[0]]
+        layers = np.empty((self.depth + 1, *hidden.shape), np.float32)
+        layers[0] = hidden
+        for block in range(self.depth):
+            hidden = self._block(hidden, f'layer_{block}/')
+            layers[block + 1] = hidden
+        layers[-1] = _normalise(hidden, weights, 'layer_norm')
+        return layers
+
+    def _block(self, hidden: FloatArray, prefix: str) -> FloatArray:
+        """One pre-norm block, (T, D) to (T, D)."""
+        weights = self._weights
+        normal = _normalise(hidden, weights, prefix + 'self_attention/layer_norm')
+        projected = _linear(normal, weights, prefix + 'self_attention/linear_0')
+        mixed = _attend(projected, self.heads)
+        hidden = hidden + _linear(mixed, weights, prefix + 'self_attention/linear_1')
+        normal = _normalise(hidden, weights, prefix + 'ffn/layer_norm')
+        inner = gelu(_linear(normal, weights, prefix + 'ffn/linear_0'))
+        return hidden + _linear(inner, weights, prefix + 'ffn/linear_1')
+
+
+def whisper_directory(name: str | Path) -> Path:
+    """The directory of a Whisper model in CTranslate2's format.
+
+    Args:
+        name: 'tiny.en', 'base' (fetched and verified when absent), or a directory.
+
+    Raises:
+        UnknownNameError: neither a known name nor a directory that holds `model.bin`.
+        WeightsError: a known model could not be fetched or verified.
+    """
+    if str(name) in WHISPER_DIRECTORIES:
+        from affekt.weights import model_path
+
+        return model_path(WHISPER_DIRECTORIES[str(name)])
+    directory = Path(name)
+    if not (directory / 'model.bin').is_file():
+        known = ', '.join(WHISPER_DIRECTORIES)
+        raise UnknownNameError(
+            expected=f'one of {known}, or a directory with model.bin', came=f'{name}', todo='check the spelling'
+        )
+    return directory
+
+
+def read_ctranslate2(path: Path, prefix: str = '') -> Weights:
+    """The arrays of a CTranslate2 `model.bin` whose names start with a prefix, as float32.
+
+    The file is little-endian: version, spec name, revision, count; then for each variable its name, rank, sizes,
+    element type, byte count and bytes. Strings carry a 16-bit length and a closing zero.
+
+    Args:
+        path: the file.
+        prefix: kept names start with it; it is cut off in the result.
+
+    Returns:
+        Name to array; scalars are arrays of shape ().
+
+    Raises:
+        WeightsError: the file is absent, of another version, or ends too early.
+
+    Source: OpenNMT/CTranslate2, python/ctranslate2/specs/model_spec.py, `_serialize`.
+    """
+    try:
+        with path.open('rb') as stream:
+            version = _number(stream, 'I')
+            if version not in _FORMAT_VERSIONS:
+                raise WeightsError(
+                    expected='a CTranslate2 file of version 4 to 6', came=f'version {version}', todo='convert it again'
+                )
+            _string(stream)
+            _number(stream, 'I')
+            kept: Weights = {}
+            for _ in range(_number(stream, 'I')):
+                name = _string(stream)
+                shape = tuple(_number(stream, 'I') for _ in range(_number(stream, 'B')))
+                kind = _number(stream, 'B')
+                size = _number(stream, 'I')
+                if not name.startswith(prefix):
+                    stream.seek(size, 1)
+                    continue
+                kept[name.removeprefix(prefix)] = _array(_exactly(stream, size), kind, shape)
+            return kept
+    except (OSError, struct.error, UnicodeDecodeError, ValueError) as error:
+        if isinstance(error, WeightsError):
+            raise
+        raise WeightsError(
+            expected='a readable CTranslate2 model.bin', came=f'{path.name}: {error}', todo='fetch the model again'
+        ) from error
+
+
+def levelled(samples: FloatArray) -> FloatArray:
+    """The samples at -26 dBFS root mean square: how near the microphone was must not matter.
+
+    Args:
+        samples: (N,) any level.
+
+    Returns:
+        (N,) float32; silence (below -90 dBFS) and emptiness are returned as they came.
+    """
+    power = float(np.mean(np.square(samples, dtype=np.float64))) if samples.size else 0.0
+    if power < 1e-9:
+        return samples
+    return (samples * np.float32(TURN_LEVEL / np.sqrt(power))).astype(np.float32, copy=False)
+
+
+def gelu(values: FloatArray) -> FloatArray:
+    """x times the normal distribution's cumulative probability, exact to 2e-7.
+
+    The error function is the rational approximation 7.1.26 of Abramowitz and Stegun 1964, four times faster here
+    than SciPy's.
+
+    Args:
+        values: any shape.
+
+    Returns:
+        The same shape, float32.
+    """
+    scaled = np.abs(values) * np.float32(np.sqrt(0.5))
+    ratio = np.float32(1.0) / (np.float32(1.0) + np.float32(0.3275911) * scaled)
+    series = np.full_like(ratio, 1.061405429)
+    for coefficient in (-1.453152027, 1.421413741, -0.284496736, 0.254829592):
+        series *= ratio
+        series += np.float32(coefficient)
+    series *= ratio
+    np.square(scaled, out=scaled)
+    np.negative(scaled, out=scaled)
+    series *= np.exp(scaled, out=scaled)
+    # series is 1 - erf(|x|/sqrt 2), so half of |x| times it is what |x| loses
+    return np.maximum(values, 0) - np.float32(0.5) * np.abs(values) * series
+
+
+def _linear(values: FloatArray, weights: Weights, name: str) -> FloatArray:
+    """(T, in) to (T, out)."""
+    product: FloatArray = values @ weights[name + '/weight']
+    product += weights[name + '/bias']
+    return product
+
+
+def _normalise(values: FloatArray, weights: Weights, name: str) -> FloatArray:
+    """Layer normalisation over D."""
+    centred = values - values.mean(axis=1, keepdims=True)
+    variance = np.einsum('td,td->t', centred, centred)[:, None] / np.float32(values.shape[1])
+    centred /= np.sqrt(variance + np.float32(_NORM_EPSILON))
+    centred *= weights[name + '/gamma']
+    centred += weights[name + '/beta']
+    return centred
+
+
+def _attend(projected: FloatArray, heads: int) -> FloatArray:
+    """Scaled dot-product attention, (T, 3D) of queries, keys, values to (T, D)."""
+    time, triple = projected.shape
+    width = triple // 3
+    split = projected.reshape(time, 3, heads, width // heads).transpose(1, 2, 0, 3)  # 3, H, T, D/H
+    queries, keys, values = split
+    scores = (queries * np.float32((width // heads) ** -0.5)) @ keys.transpose(0, 2, 1)
+    scores -= scores.max(axis=2, keepdims=True)
+    np.exp(scores, out=scores)
+    mixed = (scores @ values) / scores.sum(axis=2, keepdims=True)
+    return np.ascontiguousarray(mixed.transpose(1, 0, 2)).reshape(time, width)
+
+
+def _convolve(values: FloatArray, kernel: FloatArray, bias: FloatArray, stride: int) -> FloatArray:
+    """Convolution over time with three taps and zero padding, (F, in) to (F/stride, out)."""
+    padded = np.pad(values, ((1, 1), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 3, axis=0)[::stride]  # F/stride, in, 3
+    result: FloatArray = windows.reshape(windows.shape[0], -1) @ kernel
+    result += bias
+    return result
+
+
+def _ready(name: str, value: FloatArray) -> FloatArray:
+    """A weight laid out for `values @ weight`."""
+    if name.endswith('/weight'):
+        return np.ascontiguousarray(value.reshape(value.shape[0], -1).T)
+    return value
+
+
+def _array(content: bytes, kind: int, shape: tuple[int, ...]) -> FloatArray:
+    """Bytes as a float32 array."""
+    if kind not in _DTYPES:
+        raise WeightsError(
+            expected='element types 0 to 4', came=f'type {kind}', todo='convert the model to float16 or float32'
+        )
+    return np.frombuffer(content, _DTYPES[kind]).reshape(shape).astype(np.float32)
+
+
+def _number(stream: BinaryIO, code: str) -> int:
+    """One little-endian integer."""
+    return int(struct.unpack('<' + code, stream.read(struct.calcsize('<' + code)))[0])
+
+
+def _string(stream: BinaryIO) -> str:
+    """A string with a 16-bit length and a closing zero."""
+    return _exactly(stream, _number(stream, 'H'))[:-1].decode()
+
+
+def _exactly(stream: BinaryIO, size: int) -> bytes:
+    """So many bytes, or an error."""
+    content = stream.read(size)
+    if len(content) != size:
+        raise WeightsError(expected=f'{size} more bytes', came=f'{len(content)}', todo='fetch the model again')
+    return content

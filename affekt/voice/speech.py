@@ -1,0 +1,328 @@
+"""Where somebody speaks: Silero's detector over a stream of samples, and the turns that follow from it.
+
+Blocks of 16 kHz samples in, `Turn`s out, in order, never overlapping, each at most 28 s: what Whisper's encoder takes.
+Memory holds one turn at a time. Read `TurnFinder.push` first. Axes: N samples, K detector frames of 32 ms.
+
+Source of the detector: Silero VAD 6.2 (MIT), an ONNX file that takes 64 samples of context, 512 new ones and a state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.errors import ShapeError, ValueRangeError
+
+FloatArray = npt.NDArray[np.float32]
+
+RATE_HZ = 16000
+FRAME = 512
+CONTEXT = 64
+FRAME_S = FRAME / RATE_HZ
+
+
+class SampleBlock(Protocol):
+    """What `Recording.samples` yields: samples (N,) at 16 kHz and the time of the first."""
+
+    @property
+    def start_s(self) -> float: ...
+    @property
+    def samples(self) -> FloatArray: ...
+
+
+@dataclass(frozen=True)
+class TurnRules:
+    """How frames of speech become turns.
+
+    Attributes:
+        enter: a turn starts where the probability of speech reaches this, in (0, 1].
+        leave: it can end where the probability falls below this, in [0, enter].
+        min_speech_s: shorter stretches are dropped.
+        min_silence_s: a pause this long ends a turn.
+        padding_s: kept before and after a turn, at most half of `min_silence_s`.
+        max_turn_s: a longer turn is cut where speech was least likely, in its second half.
+    """
+
+    enter: float = 0.5
+    leave: float = 0.35
+    min_speech_s: float = 0.25
+    min_silence_s: float = 0.5
+    padding_s: float = 0.2
+    max_turn_s: float = 28.0
+
+    def __post_init__(self) -> None:
+        holds = 0 < self.enter <= 1 and 0 <= self.leave <= self.enter and self.min_speech_s >= 0
+        holds = holds and 0 <= self.padding_s <= self.min_silence_s / 2 and 2 <= self.max_turn_s <= 28
+        if not holds:
+            raise ValueRangeError(
+                expected='0 <= leave <= enter <= 1, padding at most half the silence, turns of 2 to 28 s',
+                came=f'{self}',
+                todo='change the rules',
+            )
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A stretch of speech.
+
+    Attributes:
+        start_s: from the start of the recording, padding included.
+        end_s: after `start_s` by exactly the samples' length.
+        samples: (N,) float32 mono at 16 kHz.
+        speech_probability: the detector's mean over the turn, in [0, 1].
+    """
+
+    start_s: float
+    end_s: float
+    samples: FloatArray = field(repr=False)
+    speech_probability: float
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds from start to end."""
+        return self.end_s - self.start_s
+
+
+class SpeechDetector:
+    """Silero's probability of speech, frame by frame; it remembers what came before until `reset`."""
+
+    def __init__(self, path: Path | None = None, *, threads: int = 1) -> None:
+        """Loads the ONNX file.
+
+        Args:
+            path: the file; fetched and verified by `affekt.weights` when None.
+            threads: of the runtime, at least 1.
+
+        Raises:
+            WeightsError: the file is absent or not the one expected.
+        """
+        import onnxruntime
+
+        if path is None:
+            from affekt.weights import model_path
+
+            path = model_path('silero_vad.onnx')
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = threads
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(str(path), options, providers=['CPUExecutionProvider'])
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets all that was heard."""
+        self._state: Any = np.zeros((2, 1, 128), np.float32)
+        self._input = np.zeros((1, CONTEXT + FRAME), np.float32)
+
+    def __call__(self, frame: FloatArray) -> float:
+        """The probability that a frame holds speech.
+
+        Args:
+            frame: (512,) the next 32 ms at 16 kHz.
+
+        Returns:
+            A float in [0, 1].
+
+        Raises:
+            ShapeError: the frame is not (512,).
+        """
+        if frame.shape != (FRAME,):
+            raise ShapeError(expected='a frame (512,)', came=f'{frame.shape}', todo='push blocks to a TurnFinder')
+        self._input[0, :CONTEXT] = self._input[0, -CONTEXT:]
+        self._input[0, CONTEXT:] = frame
+        feeds = {'input': self._input, 'state': self._state, 'sr': np.asarray(RATE_HZ, np.int64)}
+        probability, self._state = self._session.run(None, feeds)
+        return float(probability[0, 0])
+
+
+class TurnFinder:
+    """Turns from a stream: push blocks, then finish.
+
+    `heard` holds the detector's (K,) probabilities of the last push or finish, for whoever draws them.
+    """
+
+    def __init__(self, detector: SpeechDetector, rules: TurnRules | None = None, start_s: float = 0.0) -> None:
+        """Starts at a time of the recording.
+
+        Args:
+            detector: reset here.
+            rules: the defaults when None.
+            start_s: the time of the first sample that will be pushed.
+        """
+        self.rules = rules or TurnRules()
+        self.detector = detector
+        self.heard: FloatArray = np.zeros(0, np.float32)
+        self._begin(start_s)
+
+    def _begin(self, start_s: float) -> None:
+        """Forgets the stream and sets the clock."""
+        self.detector.reset()
+        self.start_s = start_s
+        self._samples: FloatArray = np.zeros(0, np.float32)  # from sample _offset on
+        self._scores: list[float] = []  # of the frames from _offset on
+        self._offset = 0  # whole frames dropped, counted in samples
+        self._count = 0  # samples pushed
+        self._first = -1  # frame where the open turn starts, or -1
+        self._quiet = -1  # frame since when it is quiet, or -1
+        self._taken = 0  # samples up to which turns were given out
+
+    @property
+    def clock_s(self) -> float:
+        """The time just after the last sample pushed."""
+        return self.start_s + self._count / RATE_HZ
+
+    def push(self, samples: FloatArray) -> list[Turn]:
+        """The turns that ended within these samples or before them.
+
+        1. Append; 2. score each whole frame; 3. open, close or cut turns; 4. drop what no turn can need.
+
+        Args:
+            samples: (N,) the next ones, mono at 16 kHz.
+
+        Returns:
+            Turns in order; often none.
+
+        Raises:
+            ShapeError: the samples are not (N,).
+            ValueRangeError: a sample is not a finite number.
+        """
+        _check(samples)
+        self._samples = np.concatenate([self._samples, samples.astype(np.float32, copy=False)])
+        self._count += samples.shape[0]
+        heard = []
+        turns: list[Turn] = []
+        while (len(self._scores) + 1) * FRAME <= self._samples.shape[0]:
+            begin = len(self._scores) * FRAME
+            heard.append(self.detector(self._samples[begin : begin + FRAME]))
+            turns.extend(self._step(heard[-1]))
+        self.heard = np.asarray(heard, np.float32)
+        self._forget()
+        return turns
+
+    def finish(self) -> list[Turn]:
+        """The turn that the end of the recording closes, if any; the finder can then start anew."""
+        turns: list[Turn] = []
+        heard = []
+        rest = self._samples[len(self._scores) * FRAME :]
+        if rest.size:
+            heard.append(self.detector(np.pad(rest, (0, FRAME - rest.shape[0]))))
+            turns.extend(self._step(heard[-1]))
+        if self._first >= 0:
+            last = self._quiet if self._quiet >= 0 else self._frame
+            turns.extend(self._close(last * FRAME))
+        self.heard = np.asarray(heard, np.float32)
+        self._begin(self.clock_s)
+        return turns
+
+    def restart(self, start_s: float) -> list[Turn]:
+        """Closes the stream and sets the clock to a later time: a gap in the recording."""
+        turns = self.finish()
+        self._begin(start_s)
+        return turns
+
+    @property
+    def _frame(self) -> int:
+        """Frames scored since the start."""
+        return self._offset // FRAME + len(self._scores)
+
+    def _step(self, score: float) -> list[Turn]:
+        """Follows one frame."""
+        rules = self.rules
+        frame = self._frame
+        self._scores.append(score)
+        if self._first < 0:
+            if score >= rules.enter:
+                self._first, self._quiet = frame, -1
+            return []
+        if score >= rules.enter:
+            self._quiet = -1
+        elif score < rules.leave and self._quiet < 0:
+            self._quiet = frame
+        if self._quiet >= 0 and (frame + 1 - self._quiet) * FRAME_S >= rules.min_silence_s:
+            return self._close(self._quiet * FRAME)
+        if (frame + 2 - self._first) * FRAME_S + 2 * rules.padding_s > rules.max_turn_s:
+            return self._cut()
+        return []
+
+    def _cut(self) -> list[Turn]:
+        """Ends a turn that grew too long where its second half has the least speech; the rest goes on."""
+        begin = self._first - self._offset // FRAME
+        scores = np.asarray(self._scores[begin:])
+        smooth = np.convolve(scores, np.ones(5) / 5, mode='same')
+        half = scores.shape[0] // 2
+        weakest = half + int(np.argmin(smooth[half:-1])) if scores.shape[0] > 2 else scores.shape[0] - 1
+        cut = self._first + weakest
+        turns = self._turn(self._first * FRAME, cut * FRAME, pad_end=False)
+        self._first = cut
+        return turns
+
+    def _close(self, end: int) -> list[Turn]:
+        """Ends the open turn before a sample."""
+        turns = []
+        if (end - self._first * FRAME) / RATE_HZ >= self.rules.min_speech_s:
+            turns = self._turn(self._first * FRAME, end, pad_end=True)
+        self._first = self._quiet = -1
+        return turns
+
+    def _turn(self, begin: int, end: int, *, pad_end: bool) -> list[Turn]:
+        """The padded turn between two samples, within what was pushed and after the turn before."""
+        padding = round(self.rules.padding_s * RATE_HZ)
+        scores = self._scores[(begin - self._offset) // FRAME : max(1, -(-(end - self._offset) // FRAME))]
+        begin = max(begin - padding, self._taken, self._offset)
+        end = min(end + padding if pad_end else end, self._count)
+        if end <= begin:
+            return []
+        self._taken = end
+        samples = self._samples[begin - self._offset : end - self._offset].copy()
+        start_s = self.start_s + begin / RATE_HZ
+        return [Turn(start_s, self.start_s + end / RATE_HZ, samples, float(np.mean(scores)))]
+
+    def _forget(self) -> None:
+        """Drops whole frames that no turn can reach any more."""
+        reach = -(-round(self.rules.padding_s * RATE_HZ) // FRAME) + 1
+        keep_from = (self._first if self._first >= 0 else self._frame) - reach
+        drop = min(max(0, keep_from - self._offset // FRAME), len(self._scores))
+        if drop:
+            self._samples = self._samples[drop * FRAME :]
+            del self._scores[:drop]
+            self._offset += drop * FRAME
+
+
+def speech_turns(
+    blocks: Iterable[SampleBlock], detector: SpeechDetector | None = None, rules: TurnRules | None = None
+) -> Iterator[Turn]:
+    """The turns of a recording, one at a time.
+
+    Args:
+        blocks: `recording.samples()` or any iterator of blocks with `start_s` and `samples` (N,) at 16 kHz. A jump
+            of the clock by more than 50 ms ends the turn.
+        detector: loaded when None.
+        rules: the defaults when None.
+
+    Yields:
+        Turns in order, not overlapping, within the recording; none where nobody speaks.
+
+    Raises:
+        ShapeError, ValueRangeError: as `TurnFinder.push`.
+        WeightsError: the detector's file cannot be had.
+    """
+    finder = TurnFinder(detector or SpeechDetector(), rules)
+    for begun, block in enumerate(blocks):
+        if begun == 0 or block.start_s - finder.clock_s > 0.05:
+            yield from finder.restart(block.start_s)
+        yield from finder.push(block.samples)
+    yield from finder.finish()
+
+
+def _check(samples: FloatArray) -> None:
+    """Raises unless (N,) and finite."""
+    if samples.ndim != 1:
+        raise ShapeError(expected='samples (N,)', came=f'{samples.shape}', todo='mix the channels down to one')
+    if not np.isfinite(samples).all():
+        raise ValueRangeError(
+            expected='finite samples', came='nan or infinity', todo='repair the recording, or leave the block out'
+        )

@@ -129,9 +129,7 @@ class Run:
                 )
             held = _read_json(path).get('settings')
             if held != wanted:
-                differing = sorted(
-                    k for k in {*(held or {}), *wanted} if (held or {}).get(k) != wanted.get(k)
-                )
+                differing = sorted(k for k in {*(held or {}), *wanted} if (held or {}).get(k) != wanted.get(k))
                 raise RunError(
                     expected='the settings of the run that is resumed',
                     came=f'other values for {", ".join(differing)}',
@@ -148,9 +146,7 @@ class Run:
             text = json.dumps({'settings': wanted, 'versions': versions()}, indent=2, sort_keys=True)
             write_atomically(path, text.encode())
         for leftover in self.folder.glob('.*-*'):  # results that a killed run did not finish
-            shutil.rmtree(leftover, ignore_errors=True) if leftover.is_dir() else leftover.unlink(
-                missing_ok=True
-            )
+            shutil.rmtree(leftover, ignore_errors=True) if leftover.is_dir() else leftover.unlink(missing_ok=True)
         self._entries = {entry.key: entry for entry in read_journal(self.folder)}
 
     def finished(self, key: str) -> Entry | None:
@@ -178,9 +174,7 @@ class Run:
     def __enter__(self) -> Run:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
 

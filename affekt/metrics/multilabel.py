@@ -1,0 +1,173 @@
+"""Several labels per sample: F1 at decided labels, average precision of scores.
+
+Task: truth is (N, K), true where a sample carries a label; prediction (N, K) likewise, or scores (N, K) of
+any scale. Each label is judged apart (a column), then averaged. A label without positives has no average
+precision (nan); one without positives and without predictions has no F1 (nan); means over labels skip those,
+and the `per_label_` functions show which.
+
+Axes: N samples, K labels.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.errors import ShapeError, ValueRangeError
+
+
+def per_label_f1(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """F1 of each label, 2 TP / (2 TP + FP + FN).
+
+    Args:
+        truth: (N, K) of bool.
+        prediction: (N, K) of bool.
+
+    Returns:
+        (K,) values in [0, 1]; nan for a label that neither side carries.
+
+    Raises:
+        ShapeError: the arrays are not both (N, K).
+
+    >>> per_label_f1([[1, 0], [1, 0]], [[1, 0], [0, 0]])
+    array([0.66666667,        nan])
+    """
+    true, predicted = _decided(truth, prediction)
+    hits = (true & predicted).sum(axis=0)
+    total = true.sum(axis=0) + predicted.sum(axis=0)
+    result = np.full(true.shape[1], np.nan)
+    np.divide(2 * hits, total, out=result, where=total > 0)
+    return result
+
+
+def multilabel_macro_f1(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
+    """The mean over labels of their F1.
+
+    Args:
+        truth: (N, K) of bool.
+        prediction: (N, K) of bool.
+
+    Returns:
+        A float in [0, 1]; nan where no label has an F1.
+
+    Raises:
+        ShapeError: the arrays are not both (N, K).
+    """
+    return _mean_defined(per_label_f1(truth, prediction))
+
+
+def multilabel_micro_f1(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
+    """F1 of all cells of the table taken together, so that frequent labels count most.
+
+    Args:
+        truth: (N, K) of bool.
+        prediction: (N, K) of bool.
+
+    Returns:
+        A float in [0, 1]; nan where neither side carries any label.
+
+    Raises:
+        ShapeError: the arrays are not both (N, K).
+
+    >>> multilabel_micro_f1([[1, 0], [1, 0]], [[1, 1], [0, 0]])
+    0.5
+    """
+    true, predicted = _decided(truth, prediction)
+    total = int(true.sum() + predicted.sum())
+    return float(2 * (true & predicted).sum() / total) if total else float('nan')
+
+
+def average_precision(truth: npt.ArrayLike, scores: npt.ArrayLike) -> float:
+    """Area under the steps of precision over recall, as the threshold falls through the scores.
+
+        sum over distinct scores of (recall_n - recall_(n-1)) precision_n
+
+    Samples with one same score enter together, so their order does not matter; nothing is interpolated.
+    Scores without information give the share of positives.
+
+    Args:
+        truth: (N,) of bool.
+        scores: (N,) higher for likelier; no nan.
+
+    Returns:
+        A float in [0, 1]; nan without positives.
+
+    Raises:
+        ShapeError: the arrays are not both (N,).
+        ValueRangeError: a score is nan.
+
+    >>> round(average_precision([1, 0, 1, 0], [0.9, 0.8, 0.7, 0.1]), 6)  # (1 + 2/3) / 2
+    0.833333
+    """
+    true, score = np.asarray(truth, dtype=bool), np.asarray(scores, dtype=np.float64)
+    if true.ndim != 1 or true.shape != score.shape:
+        raise ShapeError(
+            expected='truth and scores of one shape (N,)',
+            came=f'{true.shape} and {score.shape}',
+            todo='give one score per sample',
+        )
+    if np.isnan(score).any():
+        raise ValueRangeError(expected='scores without nan', came='nan', todo='leave those samples out')
+    if not true.any():
+        return float('nan')
+    order = np.argsort(-score, kind='stable')
+    ranked, hits = score[order], np.cumsum(true[order])
+    ends = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)  # last of each run of ties
+    precision, recall = hits[ends] / (ends + 1), hits[ends] / hits[-1]
+    return float(np.sum(np.diff(recall, prepend=0.0) * precision))
+
+
+def per_label_average_precision(truth: npt.ArrayLike, scores: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Average precision of each label.
+
+    Args:
+        truth: (N, K) of bool.
+        scores: (N, K) higher for likelier; no nan.
+
+    Returns:
+        (K,) values in [0, 1]; nan for a label without positives.
+
+    Raises:
+        ShapeError: the arrays are not both (N, K).
+        ValueRangeError: a score is nan.
+    """
+    true, score = np.asarray(truth, dtype=bool), np.asarray(scores, dtype=np.float64)
+    _check_table(true.shape, score.shape)
+    return np.array([average_precision(true[:, label], score[:, label]) for label in range(true.shape[1])])
+
+
+def mean_average_precision(truth: npt.ArrayLike, scores: npt.ArrayLike) -> float:
+    """The mean over labels of their average precision.
+
+    Args:
+        truth: (N, K) of bool.
+        scores: (N, K) higher for likelier; no nan.
+
+    Returns:
+        A float in [0, 1]; nan where no label has positives.
+
+    Raises:
+        ShapeError: the arrays are not both (N, K).
+        ValueRangeError: a score is nan.
+    """
+    return _mean_defined(per_label_average_precision(truth, scores))
+
+
+def _decided(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    true, predicted = np.asarray(truth, dtype=bool), np.asarray(prediction, dtype=bool)
+    _check_table(true.shape, predicted.shape)
+    return true, predicted
+
+
+def _check_table(truth: tuple[int, ...], other: tuple[int, ...]) -> None:
+    if len(truth) != 2 or truth != other:
+        raise ShapeError(
+            expected='two tables of one shape (N, K)',
+            came=f'{truth} and {other}',
+            todo='give one row per sample and one column per label',
+        )
+
+
+def _mean_defined(values: npt.NDArray[np.float64]) -> float:
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if len(defined) else float('nan')

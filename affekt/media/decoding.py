@@ -1,0 +1,150 @@
+"""Packets to decoded units of one stream, counting every packet that is refused on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import av.error
+from av.stream import Discard
+
+from affekt.errors import AffektError
+from affekt.media.limits import Limits
+from affekt.media.probe import Probe, open_container
+from affekt.media.source import Source, WatchedFile
+
+MAX_FAILURES_IN_A_ROW = 64
+MAX_READ_FAILURES = 8
+MAX_BARREN_PACKETS = 5000
+"""Packets in a row that decode to nothing: far above any codec's delay."""
+STRICT = {'err_detect': 'crccheck+bitstream+buffer'}
+
+
+@dataclass
+class Tally:
+    """Counts of one pass, filled while it runs."""
+
+    packets: int = 0
+    damaged_packets: int = 0
+    corrupt_frames: int = 0
+    frames: int = 0
+    discarded: int = 0
+    read_failures: int = 0
+    damaged_s: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+    def say(self, sentence: str) -> None:
+        """Keep a sentence once."""
+        if sentence not in self.notes:
+            self.notes.append(sentence)
+
+
+@dataclass
+class OpenStream:
+    """One stream of an opened container."""
+
+    container: Any
+    stream: Any
+    file: WatchedFile
+
+    def close(self) -> None:
+        self.container.close()
+        self.file.close()
+
+
+def open_stream(source: Source, index: int, limits: Limits) -> OpenStream:
+    """The stream at container position `index`, every other stream discarded unread, its decoder made strict."""
+    container, file = open_container(source, limits)
+    stream = container.streams[index]
+    for other in container.streams:
+        if other.index != index:
+            other.discard = Discard.all
+    options = dict(STRICT)
+    if stream.type == 'video':
+        options['max_pixels'] = str(limits.max_pixels)
+        stream.thread_type = 'AUTO'
+    stream.codec_context.options = options
+    return OpenStream(container, stream, file)
+
+
+def decoded_units(opened: OpenStream, tally: Tally, limits: Limits) -> Iterator[Any]:
+    """Decoded frames in the decoder's order. Refused packets are counted, not raised.
+
+    Raises:
+        Stalled: nothing came out for `limits.max_stall_s` of work.
+    """
+    in_a_row = barren = 0
+    for packet in _packets(opened, tally):
+        opened.file.check()
+        is_flush = packet.size == 0 and packet.dts is None
+        if not is_flush:
+            tally.packets += 1
+            tally.discarded += int(bool(packet.is_discard))
+        units, failed = _decode(packet, opened, is_flush)
+        if failed:
+            in_a_row += 1
+            tally.damaged_packets += 1
+            tally.damaged_s += float((packet.duration or 0) * (packet.time_base or 0))
+            if in_a_row > MAX_FAILURES_IN_A_ROW and not tally.frames:
+                tally.say(f'gave up after {in_a_row} damaged packets in a row')
+                return
+        barren += 1
+        if barren > MAX_BARREN_PACKETS:
+            tally.say(f'gave up after {barren} packets that held nothing')
+            return
+        for unit in units:
+            in_a_row = barren = 0
+            tally.frames += 1
+            yield unit
+            opened.file.touch()
+
+
+def _decode(packet: Any, opened: OpenStream, is_flush: bool) -> tuple[list[Any], bool]:
+    """The units of one packet and whether the decoder refused it; a flush is asked again after an error."""
+    units: list[Any] = []
+    failed = False
+    for _ in range(MAX_FAILURES_IN_A_ROW if is_flush else 1):
+        try:
+            units += packet.decode()
+            break
+        except (av.error.FFmpegError, ValueError, OverflowError) as error:
+            if opened.file.failure is not None:
+                raise opened.file.failure from error
+            if isinstance(error, av.error.EOFError):
+                break
+            failed = True
+    return units, failed
+
+
+def _packets(opened: OpenStream, tally: Tally) -> Iterator[Any]:
+    """All packets, then the flush; a read that fails is tried again a few times, for the next packet may be whole."""
+    while True:
+        try:
+            yield from opened.container.demux(opened.stream)
+            return
+        except AffektError:
+            raise
+        except (av.error.FFmpegError, ValueError, OverflowError) as error:
+            if opened.file.failure is not None:
+                raise opened.file.failure from error
+            tally.read_failures += 1
+            if tally.read_failures > MAX_READ_FAILURES:
+                tally.say(f'reading stopped for good after {tally.read_failures} failures')
+                return
+
+
+def declared_seconds(probe: Probe, stream: Any) -> float | None:
+    """The length that the container declares for this stream alone; None where only the file's length is known."""
+    if stream.duration is not None and stream.duration > 0 and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    tag = stream.metadata.get('DURATION')
+    if tag:
+        parts = tag.split(':')
+        try:
+            hours, minutes, seconds = (float(part) for part in parts)
+        except ValueError:
+            return None
+        length_s = hours * 3600 + minutes * 60 + seconds - max(0.0, probe.origin_s)
+        return length_s if length_s > 0 else None
+    return None

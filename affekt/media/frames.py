@@ -1,0 +1,240 @@
+"""The pictures of a recording by timestamp: one at a time, upright, each with its own time.
+
+Subsampling. With `rate_hz`, the grid 0, 1/r, 2/r, … asks which picture is on screen at each grid time; that picture
+is yielded, once, with its own time. A picture is on screen from its time until the next one's. At 25 pictures a second
+and `rate_hz=10` the grid 0, 0.1, 0.2, 0.3 picks the pictures of 0, 0.08, 0.2, 0.28. Pictures that are not picked are
+decoded (others depend on them) but never converted to RGB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.errors import LimitError, MediaError
+from affekt.media.decoding import OpenStream, Tally, declared_seconds, decoded_units, open_stream
+from affekt.media.limits import Limits
+from affekt.media.pictures import orientation_of_frame, to_rgb
+from affekt.media.probe import Probe, usable_aspect
+from affekt.media.report import StreamReport
+from affekt.media.source import Source, Stalled
+
+MAX_JUMP_S = 600.0
+"""A timestamp further ahead than this, and past the declared end, is damage and not a pause."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture and the second at which it appears."""
+
+    time_s: float
+    """Seconds from the recording's start."""
+    image: npt.NDArray[np.uint8]
+    """(H, W, 3) RGB, 0 to 255, upright, square pixels."""
+    is_damaged: bool = False
+    """The decoder marked the picture as damaged; what it shows may be made up from earlier pictures."""
+
+    def __repr__(self) -> str:
+        return f'Frame({self.time_s:.3f} s, {self.image.shape[1]}x{self.image.shape[0]})'
+
+
+@dataclass
+class _Timed:
+    """A decoded picture before conversion."""
+
+    time_s: float
+    picture: Any
+
+
+class VideoPass:
+    """One run through the pictures; `report` is right at any moment."""
+
+    def __init__(self, source: Source, probe: Probe, limits: Limits) -> None:
+        self.source, self.probe, self.limits = source, probe, limits
+        self.tally = Tally()
+        self.first_s: float | None = None
+        self.end_s = 0.0
+        self.gap_s = 0.0
+        self.repeated = 0
+        self.jumped = 0
+        self.is_over = False
+        self.declared_s: float | None = None
+        self.declared_frames: int | None = None
+        self.declared_start_s = 0.0
+        self.step_s = 1 / probe.video.rate_hz if probe.video and probe.video.rate_hz else 0.04
+        self.is_constant_rate = False
+
+    def frames(self, rate_hz: float | None, max_side: int | None) -> Iterator[Frame]:
+        """Open, decode, pick, convert."""
+        if self.probe.video_index is None:
+            return
+        opened = open_stream(self.source, self.probe.video_index, self.limits)
+        try:
+            self._note_declared(opened)
+            aspect = usable_aspect(opened.stream.sample_aspect_ratio)
+            tolerance_s = min(0.001, float(opened.stream.time_base or 0) + 1e-6)
+            for timed in self._picked(opened, rate_hz, tolerance_s):
+                picture = timed.picture
+                image = to_rgb(picture, orientation_of_frame(picture), aspect, max_side)
+                opened.file.touch()
+                yield Frame(timed.time_s, image, bool(picture.is_corrupt))
+                opened.file.touch()
+            self.is_over = True
+        finally:
+            opened.close()
+        if not self.tally.frames:
+            raise MediaError(
+                expected='at least one picture that decodes',
+                came=f'none from {self.tally.packets} packets of {self.source.name}',
+                todo='the file is damaged; copy or export it again',
+            )
+
+    def _note_declared(self, opened: OpenStream) -> None:
+        stream = opened.stream
+        self.declared_s = declared_seconds(self.probe, stream)
+        self.declared_frames = int(stream.frames) or None
+        if stream.start_time is not None:
+            self.declared_start_s = float(stream.start_time * stream.time_base) - self.probe.origin_s
+        rates = {stream.average_rate, stream.base_rate}
+        self.is_constant_rate = len(rates) == 1 and None not in rates
+
+    def _picked(self, opened: OpenStream, rate_hz: float | None, tolerance_s: float) -> Iterator[_Timed]:
+        """The pictures that are on screen at a grid time; all of them where there is no grid."""
+        if rate_hz is None:
+            yield from self._timed(opened)
+            return
+        grid = 0
+        shown: _Timed | None = None
+        for timed in self._timed(opened):
+            # number of grid times at or before this picture's own time belong to earlier pictures
+            first = max(0, ceil((timed.time_s - tolerance_s) * rate_hz))
+            if shown is not None and grid < first:
+                yield shown
+                grid = first
+            elif shown is None:
+                grid = first
+            shown = timed
+        if shown is not None and grid / rate_hz < self.end_s - tolerance_s:
+            yield shown
+
+    def _timed(self, opened: OpenStream) -> Iterator[_Timed]:
+        """Pictures with strictly increasing times on the recording's clock."""
+        last_s: float | None = None
+        base = opened.stream.time_base or Fraction(1, 1000)
+        try:
+            for picture in decoded_units(opened, self.tally, self.limits):
+                self._hold_limits(picture)
+                ticks = picture.pts if picture.pts is not None else picture.dts
+                if ticks is None:
+                    time_s = self.end_s
+                    self.tally.say('pictures without a time were put right after the one before')
+                else:
+                    time_s = float(ticks * base) - self.probe.origin_s
+                if not self._is_plausible(time_s, last_s):
+                    continue
+                self._advance(time_s, last_s, float(picture.duration * base))
+                self.tally.corrupt_frames += int(bool(picture.is_corrupt))
+                last_s = time_s
+                yield _Timed(time_s, picture)
+        except Stalled as stalled:
+            if not self.tally.frames:
+                raise
+            self.tally.say(f'stopped: {stalled}')
+
+    def _hold_limits(self, picture: Any) -> None:
+        what = f'a {picture.width}x{picture.height} frame of {self.source.name}'
+        self.limits.check('max_pixels', picture.width * picture.height, what)
+
+    def _is_plausible(self, time_s: float, last_s: float | None) -> bool:
+        """False, and counted, for a picture that repeats or steps back, or whose time is absurd."""
+        if last_s is not None and time_s <= last_s:
+            self.repeated += 1
+            return False
+        known_end_s = max(self.declared_s or 0.0, self.probe.duration_s or 0.0)
+        if time_s > max(known_end_s, self.end_s) + MAX_JUMP_S:
+            self.jumped += 1
+            return False
+        if time_s > self.limits.max_duration_s:
+            raise LimitError(
+                expected=f'pictures until {self.limits.max_duration_s:g} s (max_duration_s)',
+                came=f'one at {time_s:.1f} s in {self.source.name}',
+                todo='raise Limits.max_duration_s if this file is trusted',
+            )
+        return True
+
+    def _advance(self, time_s: float, last_s: float | None, duration_s: float) -> None:
+        usual_s = duration_s if 0 < duration_s < 10 else self.step_s
+        if last_s is None:
+            self.first_s = time_s
+        elif time_s > self.end_s + 0.5 * self.step_s and (self.is_constant_rate or time_s > self.end_s + 1.0):
+            self.gap_s += time_s - self.end_s
+        self.end_s = time_s + usual_s
+
+    def report(self) -> StreamReport:
+        """What came out so far, beside what was declared."""
+        first_s = self.first_s or 0.0
+        decoded_s = max(0.0, self.end_s - first_s - self.gap_s) if self.tally.frames else 0.0
+        notes = list(self.tally.notes)
+        lost_s = self.gap_s
+        if self.is_over:
+            lost_s += self._tail_and_head(notes, first_s)
+        if self.gap_s > 0:
+            notes.append(f'{self.gap_s:.2f} s without pictures inside the stream')
+        notes += _damage_sentences(self.tally, self.repeated, self.jumped)
+        return StreamReport(
+            declared_s=self.declared_s,
+            decoded_s=decoded_s,
+            frames=self.tally.frames,
+            declared_frames=self.declared_frames,
+            packets=self.tally.packets,
+            damaged_packets=self.tally.damaged_packets,
+            corrupt_frames=self.tally.corrupt_frames,
+            lost_s=max(lost_s, self.tally.damaged_s),
+            gap_s=self.gap_s,
+            ended_early=not self.is_over,
+            notes=tuple(notes),
+        )
+
+    def _tail_and_head(self, notes: list[str], first_s: float) -> float:
+        """Seconds missing at both ends, each with its sentence."""
+        tolerance_s = 1.5 * self.step_s + 0.02
+        lost_s = 0.0
+        if self.declared_s is not None:
+            missing_s = self.declared_start_s + self.declared_s - self.end_s
+            if missing_s > tolerance_s:
+                lost_s += missing_s
+                notes.append(f'{missing_s:.2f} s missing at the end (declared {self.declared_s:.2f} s)')
+        elif self.probe.duration_s is not None:
+            missing_s = self.probe.duration_s - self.end_s
+            if missing_s > max(1.0, tolerance_s) or (missing_s > tolerance_s and not self.probe.audio):
+                lost_s += missing_s
+                notes.append(f'pictures end {missing_s:.2f} s before the file ({self.probe.duration_s:.2f} s)')
+        if first_s - self.declared_start_s > tolerance_s + 0.1:
+            lost_s += first_s - self.declared_start_s
+            notes.append(f'the first picture that decodes is at {first_s:.2f} s')
+        short = (self.declared_frames or 0) - self.tally.frames - self.tally.discarded
+        if short > 0 and (self.tally.frames or short > 1):
+            notes.append(f'{short} of {self.declared_frames} declared pictures did not decode')
+            lost_s = max(lost_s, short * self.step_s)
+        return lost_s
+
+
+def _damage_sentences(tally: Tally, repeated: int, jumped: int) -> list[str]:
+    notes = []
+    if tally.damaged_packets:
+        notes.append(f'{tally.damaged_packets} of {tally.packets} packets are damaged')
+    if tally.corrupt_frames:
+        notes.append(f'{tally.corrupt_frames} pictures are marked as damaged')
+    if tally.read_failures:
+        notes.append(f'reading failed {tally.read_failures} times')
+    if repeated:
+        notes.append(f'{repeated} pictures repeat or step back in time and were left out')
+    if jumped:
+        notes.append(f'{jumped} pictures carry impossible times and were left out')
+    return notes

@@ -1,0 +1,113 @@
+"""One decoded picture to an upright RGB array with square pixels.
+
+Three corrections, in this order: colour (matrix and range of the stream to full-range RGB), shape (pixel aspect, and
+the size limit, in the same scaling pass), orientation (display matrix: quarter turns and mirrors).
+
+H, W: rows and columns of the upright picture. Alpha is dropped.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+UNSPECIFIED = 2
+"""AVCOL_SPC_UNSPECIFIED: the stream does not say which matrix made its YUV."""
+HD_HEIGHT = 720
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """How coded rows and columns become upright ones: swap the axes first, then mirror."""
+
+    swaps_axes: bool = False
+    mirrors_x: bool = False
+    mirrors_y: bool = False
+
+    @property
+    def rotation_deg(self) -> int:
+        """Counter-clockwise turn: 0, 90, 180 or 270; of a mirrored picture, the turn after mirroring left and right."""
+        if self.swaps_axes:
+            return 90 if self.mirrors_y else 270
+        return 180 if self.mirrors_y else 0
+
+    def apply(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """(h, w, 3) as coded to (H, W, 3) upright; the same array where nothing turns."""
+        if self == UPRIGHT:
+            return image
+        turned = image.swapaxes(0, 1) if self.swaps_axes else image
+        turned = turned[:: -1 if self.mirrors_y else 1, :: -1 if self.mirrors_x else 1]
+        return np.ascontiguousarray(turned)
+
+
+UPRIGHT = Orientation()
+
+
+def orientation_of_frame(frame: Any) -> Orientation:
+    """The display matrix of a decoded frame, rounded to quarter turns and mirrors.
+
+        x' = a x + c y,    y' = b x + d y    (rows a b u / c d v / x y w, 16.16 fixed point, y downwards)
+
+    Source: ISO/IEC 14496-12 8.3.2 (track header box); FFmpeg libavutil/display.h.
+    """
+    for side in frame.side_data:
+        if side.type.name == 'DISPLAYMATRIX' and side.buffer_size >= 36:
+            a, b, _, c, d, *_ = struct.unpack('=9i', bytes(side)[:36])
+            return orientation_of_matrix(a, b, c, d)
+    return UPRIGHT
+
+
+def orientation_of_matrix(a: int, b: int, c: int, d: int) -> Orientation:
+    """The nearest quarter turn or mirror of the matrix above; a matrix of zeros is upright."""
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        return Orientation(swaps_axes=True, mirrors_x=c < 0, mirrors_y=b < 0)
+    return Orientation(mirrors_x=a < 0, mirrors_y=d < 0)
+
+
+def upright_size(
+    width: int, height: int, aspect: Fraction, orientation: Orientation, max_side: int | None = None
+) -> tuple[int, int]:
+    """(W, H) of the upright picture that `to_rgb` makes from a coded picture of this size."""
+    wide, tall = _scaled_size(width, height, aspect, max_side)
+    return (tall, wide) if orientation.swaps_axes else (wide, tall)
+
+
+def to_rgb(
+    frame: Any, orientation: Orientation, aspect: Fraction, max_side: int | None = None
+) -> npt.NDArray[np.uint8]:
+    """The picture as (H, W, 3) RGB, 0 to 255, upright, its longer side at most `max_side`.
+
+    A stream that names no YUV matrix is read as BT.709 from 720 rows upwards and as BT.601 below, as players do.
+    """
+    width, height = _scaled_size(frame.width, frame.height, aspect, max_side)
+    shrinks = width * height * 2 < frame.width * frame.height
+    matrix = None
+    if frame.colorspace == UNSPECIFIED:
+        matrix = 'ITU709' if frame.height >= HD_HEIGHT else 'ITU601'
+    converted = frame.reformat(
+        width=width,
+        height=height,
+        format='rgb24',
+        src_colorspace=matrix,
+        src_color_range=int(frame.color_range),
+        dst_color_range='JPEG',
+        interpolation='AREA' if shrinks else 'BILINEAR',
+        threads=1,
+    )
+    image: npt.NDArray[np.uint8] = converted.to_ndarray()
+    return orientation.apply(image)
+
+
+def _scaled_size(width: int, height: int, aspect: Fraction, max_side: int | None) -> tuple[int, int]:
+    wide, tall = max(1, round(width * aspect)), height
+    if aspect < 1:
+        wide, tall = width, max(1, round(height / aspect))
+    if max_side is not None and max(wide, tall) > max_side:
+        scale = Fraction(max_side, max(wide, tall))
+        wide, tall = max(1, round(wide * scale)), max(1, round(tall * scale))
+    return wide, tall

@@ -1,0 +1,265 @@
+"""Opens a container and says what it declares: streams, sizes, rates, start times.
+
+Limits are held here, before anything is decoded.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import av
+import av.error
+
+from affekt.errors import MediaError
+from affekt.media.containers import DEMUXERS
+from affekt.media.limits import Limits
+from affekt.media.pictures import UPRIGHT, Orientation, orientation_of_frame, upright_size
+from affekt.media.source import Source, WatchedFile
+
+MAX_SOUND_LEAD_S = 0.2
+FIRST_PACKETS = 64
+ESTIMATED = frozenset({'aac', 'mpeg', 'amr'})
+"""Demuxers whose declared duration is a guess from the bit rate."""
+
+
+@dataclass(frozen=True)
+class VideoStream:
+    """The pictures of a recording, as a viewer sees them: upright, with square pixels."""
+
+    width: int
+    """Pixels of a yielded frame, after rotation and aspect correction."""
+    height: int
+    rate_hz: float | None
+    """Average frame rate that the file declares; None for a still, or where it does not say."""
+    rotation_deg: int
+    """Counter-clockwise turn that makes the coded picture upright: 0, 90, 180 or 270."""
+    codec: str
+    pixel_aspect: float = 1.0
+    """Width of a coded pixel over its height; frames are widened by it."""
+    coded_width: int = 0
+    coded_height: int = 0
+    pixel_format: str = ''
+
+
+@dataclass(frozen=True)
+class AudioStream:
+    """One sound stream."""
+
+    index: int
+    """Position among the sound streams: the `stream` argument of `Recording.samples`."""
+    rate_hz: int
+    channels: int
+    codec: str
+    language: str = ''
+    is_default: bool = False
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a container declares. Times in seconds; `origin_s` is the container time that the recording calls 0."""
+
+    demuxer: str
+    duration_s: float | None
+    duration_is_estimate: bool
+    origin_s: float
+    video: VideoStream | None
+    video_index: int | None
+    audio: tuple[AudioStream, ...]
+    audio_indices: tuple[int, ...]
+    subtitle_indices: tuple[int, ...]
+
+
+def open_container(source: Source, limits: Limits) -> tuple[Any, WatchedFile]:
+    """PyAV's container over the source, with every door shut but this file.
+
+    Raises:
+        MediaError: the content is of no known kind, or too damaged to open.
+    """
+    file = source.open(limits.max_stall_s)
+    options = {
+        'format_whitelist': ','.join(DEMUXERS),
+        'max_streams': str(limits.max_streams + 1),
+        'max_pixels': str(limits.max_pixels),
+        'enable_drefs': '0',
+    }
+    try:
+        container = av.open(
+            file, 'r', options=options, metadata_errors='replace', buffer_size=1 << 16, io_open=_refuse_other_files,
+            timeout=(limits.max_stall_s, limits.max_stall_s),
+        )  # fmt: skip
+    except Exception as error:
+        file.close()
+        if file.failure is not None:
+            raise file.failure from error
+        raise MediaError(
+            expected='a video, sound or image file of a known kind',
+            came=f'{source.name}, which cannot be opened ({_reason(error)})',
+            todo='check that it plays elsewhere; if it was cut off while recording, repair or convert it first',
+        ) from error
+    return container, file
+
+
+def probe(source: Source, limits: Limits) -> Probe:
+    """Read the headers and hold them against the limits.
+
+    Raises:
+        MediaError: unknown kind, damaged beyond opening, or neither pictures nor sound inside.
+        LimitError: the headers declare more than `limits` allow.
+    """
+    container, file = open_container(source, limits)
+    try:
+        return _describe(container, source, limits)
+    finally:
+        container.close()
+        file.close()
+
+
+def _describe(container: Any, source: Source, limits: Limits) -> Probe:
+    streams = list(container.streams)
+    limits.check('max_streams', len(streams), f'the streams of {source.name}')
+    pictures = [s for s in streams if s.type == 'video' and not _is_cover(s) and s.codec_context is not None]
+    sounds = [s for s in streams if s.type == 'audio' and s.codec_context is not None]
+    if not pictures and not sounds:
+        raise MediaError(
+            expected='pictures or sound', came=f'neither in {source.name}', todo='check that it is the right file'
+        )
+    picture = _chosen(pictures)
+    described = None if picture is None else _describe_video(container, picture, source, limits)
+    heard = tuple(_describe_audio(i, s, source, limits) for i, s in enumerate(sounds))
+    duration_s = _positive(container.duration, Fraction(1, 1_000_000))
+    lengths = [_positive(s.duration, s.time_base) for s in (*pictures, *sounds)]
+    longest_s = max((x for x in (duration_s, *lengths) if x is not None), default=None)
+    if longest_s is not None:
+        limits.check('max_duration_s', longest_s, f'the length of {source.name} in seconds')
+    demuxer = container.format.name
+    return Probe(
+        demuxer=demuxer,
+        duration_s=longest_s if duration_s is None else duration_s,
+        duration_is_estimate=demuxer in ESTIMATED or (demuxer == 'mp3' and not _has_frame_count(source)),
+        origin_s=_origin([s for s in (picture, *sounds) if s is not None]),
+        video=described,
+        video_index=None if picture is None else picture.index,
+        audio=heard,
+        audio_indices=tuple(s.index for s in sounds),
+        subtitle_indices=tuple(s.index for s in streams if s.type == 'subtitle'),
+    )
+
+
+def _describe_video(container: Any, stream: Any, source: Source, limits: Limits) -> VideoStream:
+    context = stream.codec_context
+    width, height = int(context.width), int(context.height)
+    limits.check('max_pixels', width * height, f'a {width}x{height} frame of {source.name}')
+    orientation = _first_orientation(container, stream)
+    aspect = usable_aspect(stream.sample_aspect_ratio)
+    upright = upright_size(width, height, aspect, orientation)
+    rate = stream.average_rate or stream.guessed_rate
+    return VideoStream(
+        width=upright[0],
+        height=upright[1],
+        rate_hz=float(rate) if rate and 0 < rate <= 1000 else None,
+        rotation_deg=orientation.rotation_deg,
+        codec=context.name,
+        pixel_aspect=float(aspect),
+        coded_width=width,
+        coded_height=height,
+        pixel_format=str(context.pix_fmt or ''),
+    )
+
+
+def _first_orientation(container: Any, stream: Any) -> Orientation:
+    """The display matrix of the first picture that decodes, which is where PyAV shows it; upright where none does."""
+    stream.codec_context.options = {'max_pixels': str(stream.codec_context.width * stream.codec_context.height + 1)}
+    try:
+        for number, packet in enumerate(container.demux(stream)):
+            with suppress(av.error.FFmpegError, ValueError):
+                for frame in packet.decode():
+                    return orientation_of_frame(frame)
+            if number > FIRST_PACKETS:
+                break
+    except (av.error.FFmpegError, ValueError):
+        return UPRIGHT
+    return UPRIGHT
+
+
+def _describe_audio(position: int, stream: Any, source: Source, limits: Limits) -> AudioStream:
+    context = stream.codec_context
+    channels = int(context.channels or 0)
+    limits.check('max_audio_channels', channels, f'the channels of {source.name}')
+    limits.check('max_audio_rate_hz', int(context.sample_rate or 0), f'the sample rate of {source.name}')
+    return AudioStream(
+        index=position,
+        rate_hz=int(context.sample_rate or 0),
+        channels=channels,
+        codec=context.name,
+        language=str(stream.language or '').replace('und', ''),
+        is_default=_has_disposition(stream, 'default'),
+    )
+
+
+def usable_aspect(aspect: Fraction | None) -> Fraction:
+    """The pixel aspect where it is between 1/4 and 4; 1 where it is missing or absurd."""
+    if aspect is None or not aspect or not Fraction(1, 4) <= aspect <= 4:
+        return Fraction(1)
+    return Fraction(aspect)
+
+
+def _chosen(pictures: list[Any]) -> Any | None:
+    """The default picture stream, else the first one."""
+    for stream in pictures:
+        if _has_disposition(stream, 'default'):
+            return stream
+    return pictures[0] if pictures else None
+
+
+def _is_cover(stream: Any) -> bool:
+    return _has_disposition(stream, 'attached_pic') or _has_disposition(stream, 'timed_thumbnails')
+
+
+def _has_disposition(stream: Any, name: str) -> bool:
+    from av.stream import Disposition
+
+    return bool(stream.disposition & Disposition[name])
+
+
+def _origin(streams: list[Any]) -> float:
+    """The earliest start of picture or sound. A sound encoder's lead-in (less than 0.2 s before 0) does not count."""
+    starts = []
+    for stream in streams:
+        if stream.start_time is None:
+            continue
+        start_s = float(stream.start_time * stream.time_base)
+        is_lead_in = stream.type == 'audio' and -MAX_SOUND_LEAD_S < start_s < 0
+        starts.append(0.0 if is_lead_in else start_s)
+    return min(starts, default=0.0)
+
+
+def _positive(ticks: int | None, base: Fraction | None) -> float | None:
+    if ticks is None or base is None or ticks <= 0:
+        return None
+    return float(ticks * base)
+
+
+def _has_frame_count(source: Source) -> bool:
+    """An MP3 states its length only in a Xing, Info or VBRI header inside its first frame."""
+    head = source.head(10)
+    skip = 0
+    if head[:3] == b'ID3' and len(head) == 10:
+        skip = 10 + sum((octet & 0x7F) << shift for octet, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+    with source.open(60.0) as file:
+        file.seek(skip)
+        first = file.read(4096)
+    return any(mark in first for mark in (b'Xing', b'Info', b'VBRI'))
+
+
+def _reason(error: Exception) -> str:
+    text = ''
+    with suppress(Exception):
+        text = str(getattr(error, 'strerror', '') or error)
+    return (text or type(error).__name__).splitlines()[0][:120]
+
+
+def _refuse_other_files(url: str, flags: int, options: dict[str, str]) -> None:
+    raise PermissionError(f'a media file may not open another file ({url[:80]!r})')

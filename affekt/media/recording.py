@@ -1,0 +1,210 @@
+"""A media file with streams and one clock: pictures and sound come out in constant memory, losses are said.
+
+    recording = Recording.open('clip.mp4')
+    for frame in recording.frames(rate_hz=10):
+        ...
+    for block in recording.samples():
+        ...
+    print(recording.decoded.sentences)
+
+Every pass opens the file anew, so passes can interleave and repeat.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import numpy as np
+
+from affekt.errors import MediaError, UnknownNameError, ValueRangeError
+from affekt.media.containers import extension_remark, missing_bytes, still_format
+from affekt.media.frames import Frame, VideoPass
+from affekt.media.limits import Limits
+from affekt.media.probe import AudioStream, Probe, VideoStream, probe
+from affekt.media.report import DecodeReport, StreamReport
+from affekt.media.samples import AudioPass, Block
+from affekt.media.source import Source
+from affekt.media.stills import describe_still, read_still
+from affekt.media.subtitles import Subtitle, embedded_subtitles
+
+Kind = Literal['video', 'audio', 'image']
+AUDIBLE_RMS = 1e-3
+
+
+class Recording:
+    """One media file. Make it with `Recording.open`.
+
+    Seconds count from the recording's start: the earliest picture or sound of the container. The lead-in of a sound
+    encoder (less than 0.2 s before 0) does not shift the clock.
+    """
+
+    def __init__(
+        self, source: Source, limits: Limits, described: Probe | VideoStream, remarks: tuple[str, ...]
+    ) -> None:
+        self._source, self._limits = source, limits
+        self._probe = described if isinstance(described, Probe) else None
+        self._still = described if isinstance(described, VideoStream) else None
+        self._file_damage = () if self._still else missing_bytes(source)
+        self._remarks = remarks
+        self._video_pass: VideoPass | None = None
+        self._audio_pass: AudioPass | None = None
+        self._still_report: StreamReport | None = None
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str] | bytes | BinaryIO, limits: Limits | None = None) -> Recording:
+        """Read the headers of a file, of bytes, or of a seekable binary file object. Content decides, not the name.
+
+        Video (mp4, mov, mkv, webm, avi, …), sound (wav, mp3, flac, m4a, ogg, …), photographs (jpg, png, webp, bmp).
+
+        Raises:
+            MediaError: missing, empty, not a file, an address, a playlist, of unknown kind, or too damaged to open.
+            LimitError: the headers declare more than `limits` allow; nothing was decoded.
+        """
+        limits = limits or Limits()
+        source = Source(path, limits)
+        kind = still_format(source)
+        if kind is not None:
+            still, remarks = describe_still(source, kind, limits)
+            return cls(source, limits, still, (*extension_remark(source, kind), *remarks))
+        described = probe(source, limits)
+        return cls(source, limits, described, extension_remark(source, described.demuxer))
+
+    @property
+    def path(self) -> Path | None:
+        """The file's path; None for bytes and file objects."""
+        return self._source.path
+
+    @property
+    def name(self) -> str:
+        """The file's name, for messages."""
+        return self._source.name
+
+    @property
+    def limits(self) -> Limits:
+        """The ceilings that this recording was opened with."""
+        return self._limits
+
+    @property
+    def kind(self) -> Kind:
+        """'video' where it has pictures (with or without sound), 'audio' where it has none, 'image' for a still."""
+        if self._still is not None:
+            return 'image'
+        return 'audio' if self.video is None else 'video'
+
+    @property
+    def duration_s(self) -> float | None:
+        """Declared length in seconds; 0 for a still; None where the file does not say."""
+        return 0.0 if self._probe is None else self._probe.duration_s
+
+    @property
+    def video(self) -> VideoStream | None:
+        """The picture stream, or None."""
+        return self._still if self._probe is None else self._probe.video
+
+    @property
+    def audio(self) -> tuple[AudioStream, ...]:
+        """The sound streams, in the container's order."""
+        return () if self._probe is None else self._probe.audio
+
+    def sha256(self) -> str:
+        """The hash of the file's bytes, in hex."""
+        return self._source.sha256()
+
+    def frames(self, rate_hz: float | None = None, max_side: int | None = None) -> Iterator[Frame]:
+        """Pictures in order of time, one at a time. A recording without pictures yields none.
+
+        Args:
+            rate_hz: pictures wanted per second: for each grid time 0, 1/r, 2/r, … the picture on screen, never one
+                twice. None yields every picture.
+            max_side: longest side in pixels; larger pictures are scaled down while they are converted.
+
+        Raises:
+            ValueRangeError: `rate_hz` or `max_side` not positive.
+            MediaError: not one picture decodes.
+            LimitError: a picture is larger, or later, than the limits allow.
+        """
+        _require_positive('rate_hz', rate_hz)
+        _require_positive('max_side', max_side)
+        if self._still is not None:
+            return self._still_frame(max_side)
+        if self._probe is None or self._probe.video is None:
+            return iter(())
+        self._video_pass = VideoPass(self._source, self._probe, self._limits)
+        return self._video_pass.frames(rate_hz, max_side)
+
+    def _still_frame(self, max_side: int | None) -> Iterator[Frame]:
+        kind = 'JPEG' if self._still is None else self._still.codec.upper()
+        image = read_still(self._source, kind, self._limits, max_side)
+        self._still_report = StreamReport(declared_s=0.0, decoded_s=0.0, frames=1, declared_frames=1, packets=1)
+        yield Frame(0.0, image)
+
+    def samples(self, rate_hz: int = 16_000, block_s: float = 10.0, stream: int = 0) -> Iterator[Block]:
+        """Mono sound in blocks that follow each other without holes; a recording without sound yields none.
+
+        Sample n of all blocks together is heard at n / rate_hz seconds: sound that begins late is preceded by silence.
+
+        Args:
+            rate_hz: samples per second wanted.
+            block_s: length of a block; the last one may be shorter.
+            stream: which of `audio`.
+
+        Raises:
+            ValueRangeError: `rate_hz` or `block_s` not positive.
+            UnknownNameError: no such stream in a recording that has sound.
+            MediaError: no sound decodes.
+            LimitError: the sound lasts longer than the limits allow.
+        """
+        _require_positive('rate_hz', rate_hz)
+        _require_positive('block_s', block_s)
+        if self._probe is None or not self.audio:
+            return iter(())
+        if not 0 <= stream < len(self.audio):
+            raise UnknownNameError(
+                expected=f'a sound stream from 0 to {len(self.audio) - 1}', came=str(stream), todo='see Recording.audio'
+            )
+        self._audio_pass = AudioPass(self._source, self._probe, self._limits, stream)
+        return self._audio_pass.blocks(int(rate_hz), block_s)
+
+    def audible_stream(self, seconds: float = 30.0) -> int:
+        """The first sound stream whose first `seconds` are not silent (RMS above 0.001); 0 where all are.
+
+        Raises:
+            MediaError: the recording has no sound.
+        """
+        if self._probe is None or not self.audio:
+            raise MediaError(expected='a recording with sound', came=self.name, todo='check `audio` first')
+        for stream in self.audio if len(self.audio) > 1 else ():
+            for block in AudioPass(self._source, self._probe, self._limits, stream.index).blocks(16_000, 1.0):
+                if float(np.sqrt(np.mean(np.square(block.samples)))) > AUDIBLE_RMS:
+                    return stream.index
+                if block.start_s >= seconds:
+                    break
+        return 0
+
+    def subtitles(self) -> list[Subtitle] | None:
+        """The first embedded text subtitles as (start_s, end_s, text), or None where there are none."""
+        if self._probe is None or not self._probe.subtitle_indices:
+            return None
+        return embedded_subtitles(self._source, self._probe, self._limits)
+
+    @property
+    def decoded(self) -> DecodeReport:
+        """What the latest passes delivered beside what the file declares."""
+        video = self._still_report if self._video_pass is None else self._video_pass.report()
+        audio = None if self._audio_pass is None else self._audio_pass.report()
+        remarks = self._remarks
+        if audio is not None and len(self.audio) > 1 and self._audio_pass is not None:
+            remarks = (*remarks, f'{len(self.audio)} sound streams, number {self._audio_pass.stream} read')
+        return DecodeReport(video, audio, remarks, self._file_damage)
+
+    def __repr__(self) -> str:
+        length = 'unknown length' if self.duration_s is None else f'{self.duration_s:.2f} s'
+        return f'Recording({self.name!r}, {self.kind}, {length})'
+
+
+def _require_positive(name: str, value: float | None) -> None:
+    if value is not None and not 0 < value < float('inf'):
+        raise ValueRangeError(expected=f'{name} above 0', came=repr(value), todo='give a positive number')

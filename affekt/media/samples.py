@@ -1,0 +1,260 @@
+"""The sound of a recording: mono, one rate, blocks without holes, so that sample n is heard at n / rate_hz seconds.
+
+Timestamps place the sound on the recording's clock. Where packets are missing, and before a sound that begins late,
+silence of the right length is put in; where they overlap, the second copy is left out. Differences of up to 40 ms
+are taken for rounding of timestamps, as containers with millisecond clocks make them, and left alone.
+
+Damage inside samples (nan, infinity, more than 24 dB above full scale) becomes 0 and is counted as lost seconds. Values
+that decoders overshoot a little beyond full scale are clipped to [-1, 1].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import soxr
+
+from affekt.errors import LimitError, MediaError
+from affekt.media.decoding import OpenStream, Tally, declared_seconds, decoded_units, open_stream
+from affekt.media.limits import Limits
+from affekt.media.probe import Probe
+from affekt.media.report import StreamReport
+from affekt.media.source import Source, Stalled
+
+Samples = npt.NDArray[np.float32]
+
+JITTER_S = 0.04
+MAX_JUMP_S = 600.0
+IMPOSSIBLE = 16.0
+SILENCE_CHUNK = 1 << 18
+SCALES = {'u8': 128.0, 's16': 32768.0, 's32': 2.0**31, 's64': 2.0**63, 'flt': 1.0, 'dbl': 1.0}
+
+
+@dataclass(frozen=True)
+class Block:
+    """A stretch of sound."""
+
+    start_s: float
+    """Seconds from the recording's start to the first sample."""
+    samples: Samples
+    """(N,) mono, -1 to 1."""
+
+    def __repr__(self) -> str:
+        return f'Block({self.start_s:.3f} s, {len(self.samples)} samples)'
+
+
+class AudioPass:
+    """One run through a sound stream; `report` is right at any moment."""
+
+    def __init__(self, source: Source, probe: Probe, limits: Limits, stream: int) -> None:
+        self.source, self.probe, self.limits, self.stream = source, probe, limits, stream
+        self.tally = Tally()
+        self.clock_s = 0.0
+        self.gap_s = 0.0
+        self.repeated_s = 0.0
+        self.bad_s = 0.0
+        self.start_s = 0.0
+        self.jumped = 0
+        self.unit_s = 0.0
+        self.declared_s: float | None = None
+        self.declared_start_s = 0.0
+        self.is_over = False
+
+    def blocks(self, rate_hz: int, block_s: float) -> Iterator[Block]:
+        """Open, decode, mix, place on the clock, resample, cut into blocks."""
+        size = max(1, round(block_s * rate_hz))
+        kept: list[Samples] = []
+        held = done = 0
+        for piece in self._resampled(rate_hz):
+            kept.append(piece)
+            held += len(piece)
+            while held >= size:
+                joined = np.concatenate(kept)
+                yield Block(done / rate_hz, _clipped(joined[:size]))
+                kept, held, done = [joined[size:]], held - size, done + size
+        if held:
+            yield Block(done / rate_hz, _clipped(np.concatenate(kept)))
+        self.is_over = True
+        if not self.tally.frames:
+            raise MediaError(
+                expected='sound that decodes',
+                came=f'none from {self.tally.packets} packets of {self.source.name}',
+                todo='the file is damaged; copy or export it again',
+            )
+
+    def _resampled(self, rate_hz: int) -> Iterator[Samples]:
+        """Mono pieces at `rate_hz`; a change of the source's rate on the way starts a new resampler."""
+        current: tuple[int, Any] | None = None
+        for source_hz, piece in self._placed():
+            if current is None or current[0] != source_hz:
+                if current is not None and current[1] is not None:
+                    yield current[1].resample_chunk(np.zeros(0, np.float32), last=True)
+                current = (source_hz, _resampler(source_hz, rate_hz))
+            yield piece if current[1] is None else current[1].resample_chunk(piece)
+        if current is not None and current[1] is not None:
+            yield current[1].resample_chunk(np.zeros(0, np.float32), last=True)
+
+    def _placed(self) -> Iterator[tuple[int, Samples]]:
+        """(source rate, mono samples) without holes from second 0 of the recording's clock."""
+        opened = open_stream(self.source, self.probe.audio_indices[self.stream], self.limits)
+        base = opened.stream.time_base or Fraction(1, 1000)
+        try:
+            self._note_declared(opened)
+            for unit in decoded_units(opened, self.tally, self.limits):
+                source_hz = int(unit.sample_rate)
+                if source_hz < 1 or unit.samples < 1:
+                    continue
+                self.limits.check('max_audio_rate_hz', source_hz, f'the sample rate of {self.source.name}')
+                mono = self._mono(unit, source_hz)
+                self.unit_s = len(mono) / source_hz
+                mono, silence = self._fit(mono, source_hz, unit.pts, base)
+                while silence > 0:
+                    yield source_hz, np.zeros(min(silence, SILENCE_CHUNK), np.float32)
+                    silence -= SILENCE_CHUNK
+                opened.file.touch()
+                if len(mono):
+                    yield source_hz, mono
+                opened.file.touch()
+        except Stalled as stalled:
+            if not self.tally.frames:
+                raise
+            self.tally.say(f'stopped: {stalled}')
+        finally:
+            opened.close()
+
+    def _note_declared(self, opened: OpenStream) -> None:
+        stream = opened.stream
+        self.declared_s = declared_seconds(self.probe, stream)
+        if stream.start_time is not None:
+            self.declared_start_s = max(0.0, float(stream.start_time * stream.time_base) - self.probe.origin_s)
+
+    def _mono(self, unit: Any, source_hz: int) -> Samples:
+        """(N,) the mean of the channels (without the low-frequency effects channel), damage set to 0."""
+        channels = max(1, len(unit.layout.channels))
+        kind = unit.format.name.removesuffix('p')
+        raw = unit.to_ndarray()
+        if not unit.format.is_planar:
+            raw = raw.reshape(-1, channels).T
+        sound = raw.astype(np.float32)
+        if kind == 'u8':
+            sound -= 128.0
+        if SCALES.get(kind, 1.0) != 1.0:
+            sound /= np.float32(SCALES[kind])
+        elif kind in {'flt', 'dbl'}:
+            sound = self._without_damage(sound, source_hz)
+        if channels == 1:
+            return np.ascontiguousarray(sound[0])
+        weights = np.array([c.name != 'LFE' for c in unit.layout.channels], np.float32)
+        weights = weights if weights.any() else np.ones(channels, np.float32)
+        mono: Samples = (weights / weights.sum()) @ sound
+        return mono
+
+    def _without_damage(self, sound: Samples, source_hz: int) -> Samples:
+        bad = ~(np.abs(sound) <= IMPOSSIBLE)  # nan compares False
+        if bad.any():
+            self.bad_s += float(bad.any(axis=0).sum()) / source_hz
+            self.tally.corrupt_frames += 1
+            sound = np.where(bad, np.float32(0), sound)
+        return sound
+
+    def _fit(self, mono: Samples, source_hz: int, pts: int | None, base: Fraction) -> tuple[Samples, int]:
+        """The part of `mono` that is new on the clock, and how many samples of silence come before it."""
+        silence = 0
+        is_first = self.tally.frames == 1
+        if pts is not None:
+            ahead_s = float(pts * base) - self.probe.origin_s - self.clock_s
+            if ahead_s > JITTER_S or (is_first and ahead_s > 0):
+                silence = self._silence_for(ahead_s, source_hz, is_first)
+            elif ahead_s < -JITTER_S or (is_first and ahead_s < 0):
+                drop = min(len(mono), round(-ahead_s * source_hz))
+                self.repeated_s += 0.0 if is_first else drop / source_hz
+                mono = mono[drop:]
+        self.clock_s += (silence + len(mono)) / source_hz
+        if self.clock_s > self.limits.max_duration_s + 1:
+            raise LimitError(
+                expected=f'sound until {self.limits.max_duration_s:g} s (max_duration_s)',
+                came=f'more in {self.source.name}',
+                todo='raise Limits.max_duration_s if this file is trusted',
+            )
+        return mono, silence
+
+    def _silence_for(self, ahead_s: float, source_hz: int, is_first: bool) -> int:
+        known_end_s = max(self.declared_s or 0.0, self.probe.duration_s or 0.0, self.clock_s)
+        if self.clock_s + ahead_s > known_end_s + MAX_JUMP_S:
+            self.jumped += 1
+            return 0
+        if is_first:
+            self.start_s = ahead_s
+        else:
+            self.gap_s += ahead_s
+        return round(ahead_s * source_hz)
+
+    def report(self) -> StreamReport:
+        """What came out so far, beside what was declared."""
+        tally, notes = self.tally, list(self.tally.notes)
+        lost_s = self.gap_s + self.bad_s
+        if self.is_over:
+            lost_s += self._tail_and_head(notes)
+        if self.gap_s > 0:
+            notes.append(f'{self.gap_s:.2f} s without sound inside the stream, filled with silence')
+        if self.bad_s > 0:
+            notes.append(f'{self.bad_s:.3f} s of impossible values (nan, infinite or far too loud) were set to 0')
+        if self.repeated_s > 0:
+            notes.append(f'{self.repeated_s:.2f} s repeat earlier sound and were left out')
+        if self.jumped:
+            notes.append(f'{self.jumped} impossible timestamps were ignored')
+        if tally.damaged_packets:
+            notes.append(f'{tally.damaged_packets} of {tally.packets} packets are damaged')
+        if tally.read_failures:
+            notes.append(f'reading failed {tally.read_failures} times')
+        return StreamReport(
+            declared_s=self.declared_s,
+            decoded_s=max(0.0, self.clock_s - self.start_s - self.gap_s),
+            frames=tally.frames,
+            packets=tally.packets,
+            damaged_packets=tally.damaged_packets,
+            corrupt_frames=tally.corrupt_frames,
+            lost_s=max(lost_s, tally.damaged_s),
+            gap_s=self.gap_s,
+            ended_early=not self.is_over,
+            notes=tuple(notes),
+        )
+
+    def _tail_and_head(self, notes: list[str]) -> float:
+        """Seconds missing at both ends, each with its sentence; sound that lasts much longer than declared is said."""
+        tolerance_s = 2 * self.unit_s + 0.03
+        declared_s, is_own = self.declared_s, True
+        if declared_s is None:
+            declared_s, is_own = self.probe.duration_s, self.probe.video is None
+        if declared_s is None:
+            return 0.0
+        if self.probe.duration_is_estimate:
+            tolerance_s += 1.0 + 0.05 * declared_s
+        elif not is_own:
+            tolerance_s += 1.0
+        lost_s = 0.0
+        missing_s = self.declared_start_s + declared_s - self.clock_s
+        if missing_s > tolerance_s:
+            lost_s += missing_s
+            notes.append(f'{missing_s:.2f} s missing at the end (declared {declared_s:.2f} s)')
+        elif is_own and -missing_s > tolerance_s + 0.1:
+            notes.append(f'{-missing_s:.2f} s more than declared ({declared_s:.2f} s)')
+        if self.start_s - self.declared_start_s > 2 * self.unit_s + 0.1:
+            lost_s += self.start_s - self.declared_start_s
+            notes.append(f'the first sound that decodes is at {self.start_s:.2f} s')
+        return lost_s
+
+
+def _resampler(source_hz: int, rate_hz: int) -> Any:
+    if source_hz == rate_hz:
+        return None
+    return soxr.ResampleStream(source_hz, rate_hz, 1, dtype='float32', quality='HQ')
+
+
+def _clipped(samples: Samples) -> Samples:
+    return np.clip(samples, -1.0, 1.0)

@@ -7,6 +7,7 @@ noted in the journal. `Run.finished(key)` is true only for a result that is whol
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -66,6 +67,12 @@ def folder_atomically(path: Path) -> Iterator[Path]:
             os.replace(staging, path)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def file_sha256(path: Path) -> str:
+    """The sha256 of a file, read in pieces."""
+    with path.open('rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
 def versions() -> dict[str, str]:

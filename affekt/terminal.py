@@ -20,33 +20,34 @@ from affekt.errors import AffektError
 
 if TYPE_CHECKING:
     from affekt.analysis import Analysis
+    from affekt.analysis.batch import Outcome
 
 STAGES = ('probe', 'faces', 'voice', 'words', 'fuse')
 MINUS = '\N{MINUS SIGN}'
 
 
 class StageBars:
-    """Shows stages as bars that never run backwards; use as a context manager and call with each advance."""
+    """Shows stages as bars that never run backwards; use as a context manager and call with each advance.
 
-    def __init__(self, console: Console, title: str = '') -> None:
+    With one file each stage has its line; with several one bar counts files and names the stage at hand.
+    """
+
+    def __init__(self, console: Console, *, name_width: int = 8, bar_width: int = 40) -> None:
         self._console = console
-        self._title = title
         self._bars = Progress(
-            TextColumn('{task.description:<10}'),
-            BarColumn(bar_width=36),
+            TextColumn('{task.description:<' + str(name_width) + '}'),
+            BarColumn(bar_width=bar_width),
             TextColumn('{task.percentage:>3.0f} %'),
             TextColumn('{task.fields[said]}', style='dim'),
             console=console,
-            transient=False,
-            disable=not console.is_terminal,
+            disable=not console.is_terminal or console.quiet,
         )
         self._tasks: dict[str, TaskID] = {}
         self._high: dict[str, float] = {}
         self._begun: dict[str, float] = {}
+        self._files = 1
 
     def __enter__(self) -> StageBars:
-        if self._title:
-            self._console.print(Text(self._title, style='bold'))
         self._bars.start()
         return self
 
@@ -55,36 +56,32 @@ class StageBars:
 
     def __call__(self, stage: str, done: float, total: float) -> None:
         """Advance `stage` to done of total, in any unit; less than before is ignored."""
-        share = 1.0 if total <= 0 else min(done / total, 1.0)
-        if share < self._high.get(stage, 0.0) or self._high.get(stage, 0.0) >= 1.0:
+        if self._files > 1:
+            self._bars.update(self._tasks['files'], said=stage)
+        else:
+            self._advance(stage, 1.0 if total <= 0 else min(done / total, 1.0))
+
+    def next_file(self, outcome: Outcome | None, done: int, total: int) -> None:
+        """Count a finished file."""
+        self._files = total
+        if total == 1:
             return
-        self._high[stage] = share
-        begun = self._begun.setdefault(stage, time.monotonic())
-        if stage not in self._tasks:
-            self._tasks[stage] = self._bars.add_task(stage, total=1.0, said='')
+        self._advance('files', done / total)
+        if outcome and not self._console.is_terminal:
+            became = 'failed' if outcome.error else 'was done before' if outcome.resumed else 'done'
+            self._console.print(f'{done} of {total}: {outcome.path.name} {became}', highlight=False)
+
+    def _advance(self, name: str, share: float) -> None:
+        if share < self._high.get(name, 0.0) or self._high.get(name, 0.0) >= 1.0:
+            return
+        self._high[name] = share
+        begun = self._begun.setdefault(name, time.monotonic())
+        if name not in self._tasks:
+            self._tasks[name] = self._bars.add_task(name, total=1.0, said='')
         took = f'{time.monotonic() - begun:.1f} s' if share >= 1.0 else ''
-        self._bars.update(self._tasks[stage], completed=share, said=took)
-        if share >= 1.0 and not self._console.is_terminal:
-            self._console.print(f'{stage} done in {took}', highlight=False)
-
-
-class FetchBars:
-    """Shows downloads of model files."""
-
-    def __init__(self, console: Console) -> None:
-        self._stages = StageBars(console)
-        self._stages._bars.columns = (
-            TextColumn('{task.description:<24}'),
-            BarColumn(bar_width=28),
-            TextColumn('{task.percentage:>3.0f} %'),
-            TextColumn('{task.fields[said]}', style='dim'),
-        )
-
-    def __enter__(self) -> StageBars:
-        return self._stages.__enter__()
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._stages.__exit__(kind, error, at)
+        self._bars.update(self._tasks[name], completed=share, said=took)
+        if share >= 1.0 and self._files == 1 and not self._console.is_terminal:
+            self._console.print(f'{name} done in {took}', highlight=False)
 
 
 def clock(seconds: float) -> str:

@@ -1,0 +1,232 @@
+"""From a face to seven categories of expression, and to valence and arousal derived from them.
+
+In: aligned grey face crops of 48 x 48 pixels and, where they could be read, the 52 blendshapes. Out:
+calibrated probabilities in EKMAN order. Two models share one interface: `ExpressionModel`, a small network
+trained on FER2013, whose pictures have no clear licence (card: affekt/models/face_expression.md), and
+`PrototypeExpression`, published prototypes over blendshapes, for commercial use. `expression_model(license_)`
+chooses. What is read is the look of a face, not what the person feels.
+
+Axis letters: N faces.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.errors import ShapeError, UnknownNameError, ValueRangeError, WeightsError
+from affekt.faces.align import FACE_SIDE
+from affekt.faces.blendshapes import BLENDSHAPES
+from affekt.faces.prototypes import ACTION_UNITS, checked_blendshapes, intensity, prototype_probabilities
+from affekt.labels import CIRCUMPLEX, EKMAN
+
+Doubles = npt.NDArray[np.float64]
+
+MODEL_FILE = Path(__file__).parents[1] / 'models' / 'face_expression.onnx'
+
+EVIDENCE_SHARE = 0.25
+"""Share of the blendshape evidence in the derived valence and arousal; a convention, as no ratings were at
+hand to fit it."""
+
+_BATCH = 64
+
+
+class Expression(Protocol):
+    """What both models offer."""
+
+    name: str
+    commercial_ok: bool
+
+    def probabilities(self, crops: npt.ArrayLike, blendshapes: npt.ArrayLike | None = None) -> Doubles: ...
+
+
+class ExpressionModel:
+    """The trained network with blendshapes beside it, run by onnxruntime on one thread.
+
+    The graph averages each crop with its mirror image, adds what the blendshapes say (nothing where they are
+    missing) and divides by the temperature found on the validation split, so that its probabilities can be
+    read as such on faces like FER2013's.
+
+    Raises:
+        WeightsError: the model file is missing or is not the one that its card describes.
+    """
+
+    name = 'face_expression'
+    commercial_ok = False
+
+    def __init__(self, path: Path = MODEL_FILE) -> None:
+        from onnxruntime import InferenceSession, SessionOptions
+
+        content = _verified(path)
+        options = SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        self._session: Any = InferenceSession(content, options, providers=['CPUExecutionProvider'])
+
+    def probabilities(self, crops: npt.ArrayLike, blendshapes: npt.ArrayLike | None = None) -> Doubles:
+        """Calibrated probabilities of the seven categories.
+
+        Args:
+            crops: (N, 48, 48) uint8 grey faces aligned to FER_TEMPLATE.
+            blendshapes: (N, 52) scores in [0, 1]; a row all nan where they could not be read; None where none
+                could.
+
+        Returns:
+            (N, 7) in EKMAN order, each row summing to 1; (0, 7) for no faces.
+
+        Raises:
+            ShapeError: crops are not (N, 48, 48) uint8, or blendshapes not (N, 52) floats.
+            ValueRangeError: a row of blendshapes is partly nan or outside [0, 1].
+        """
+        faces = _checked_crops(crops)
+        if blendshapes is None:
+            blendshapes = np.full((len(faces), len(BLENDSHAPES)), np.nan)
+        values, present = checked_blendshapes(blendshapes, len(faces))
+        result = np.empty((len(faces), len(EKMAN)))
+        for start in range(0, len(faces), _BATCH):
+            rows = slice(start, start + _BATCH)
+            given = {
+                'faces': faces[rows, None].astype(np.float32) / np.float32(255),
+                'blendshapes': values[rows].astype(np.float32),
+                'found': present[rows, None].astype(np.float32),
+            }
+            result[rows] = self._session.run(['probabilities'], given)[0]
+        return np.asarray(result / result.sum(axis=1, keepdims=True), dtype=np.float64)
+
+
+class PrototypeExpression:
+    """Published prototypes over blendshapes: free of training data, coarser, not calibrated. The crops are
+    not looked at."""
+
+    name = 'face_prototypes'
+    commercial_ok = True
+
+    def probabilities(self, crops: npt.ArrayLike, blendshapes: npt.ArrayLike | None = None) -> Doubles:
+        """Shares of the seven categories by resemblance to EMFACS prototypes.
+
+        Args:
+            crops: (N, 48, 48) uint8; only N is used.
+            blendshapes: (N, 52) scores in [0, 1]; a row all nan where they could not be read.
+
+        Returns:
+            (N, 7) in EKMAN order; nan for faces without blendshapes (missing, not neutral).
+
+        Raises:
+            ShapeError: crops are not (N, 48, 48) uint8, or blendshapes not (N, 52) floats.
+            ValueRangeError: a row of blendshapes is partly nan or outside [0, 1].
+        """
+        faces = _checked_crops(crops)
+        if blendshapes is None:
+            return np.full((len(faces), len(EKMAN)), np.nan)
+        checked_blendshapes(blendshapes, len(faces))
+        return prototype_probabilities(blendshapes)
+
+
+def affect(probabilities: npt.ArrayLike, blendshapes: npt.ArrayLike | None = None) -> tuple[Doubles, Doubles]:
+    """Valence and arousal of the look of a face, derived from its categories: no rating of faces went into
+    it.
+
+        valence = 3/4 sum of p(k) valence(k) + 1/4 (smile - strongest of frown, lowered brow, wrinkled nose)
+        arousal = 3/4 sum of p(k) arousal(k) + 1/4 strongest of open jaw, wide eyes, raised inner brow
+
+    with the categories' coordinates from CIRCUMPLEX. Without blendshapes the sum over categories stands
+    alone. That smiling goes with rated positive and brow lowering, frowning and nose wrinkling with rated
+    negative affect is published (Haines et al. 2019, doi:10.1371/journal.pone.0211735); the share of 1/4
+    is a convention.
+
+    Args:
+        probabilities: (N, 7) in EKMAN order, rows summing to 1; nan rows give nan.
+        blendshapes: (N, 52) scores in [0, 1], a row all nan where missing; or None.
+
+    Returns:
+        (valence (N,), arousal (N,)), each in [-1, 1].
+
+    Raises:
+        ShapeError: an array has another shape.
+        ValueRangeError: a row of probabilities does not sum to 1, or blendshapes are out of range.
+    """
+    shares = np.asarray(probabilities, dtype=np.float64)
+    if shares.ndim != 2 or shares.shape[1] != len(EKMAN):
+        raise ShapeError(
+            expected=f'probabilities of shape (N, {len(EKMAN)})',
+            came=f'{shares.shape}',
+            todo='give one row per face',
+        )
+    known = shares[~np.isnan(shares).all(axis=1)]
+    if not ((known >= 0).all() and np.allclose(known.sum(axis=1), 1.0, atol=1e-3)):
+        raise ValueRangeError(
+            expected='rows of probabilities that are >= 0 and sum to 1, or all nan',
+            came='a row that does not',
+            todo='divide each row by its sum',
+        )
+    expected = shares @ np.array([CIRCUMPLEX[category] for category in EKMAN])
+    if blendshapes is None:
+        return expected[:, 0], expected[:, 1]
+    values, present = checked_blendshapes(blendshapes, len(shares))
+    units = {unit: intensity(values, names) for unit, names in ACTION_UNITS.items()}
+    pleasant = units[12] - np.max([units[15], units[4], units[9]], axis=0)
+    stirred = np.max([units[26], units[5], units[1]], axis=0)
+    evidence = np.stack([pleasant, stirred], axis=1)
+    mixed = (1 - EVIDENCE_SHARE) * expected + EVIDENCE_SHARE * evidence
+    result = np.where(present[:, None], mixed, expected)
+    return result[:, 0], result[:, 1]
+
+
+def expression_model(license_: str = 'research') -> Expression:
+    """The expression model that a licence allows.
+
+    Args:
+        license_: 'research' (the trained network) or 'commercial-ok' (prototypes over blendshapes).
+
+    Raises:
+        UnknownNameError: another name.
+        WeightsError: the network's file is missing or altered.
+    """
+    if license_ not in EXPRESSION_MODELS:
+        raise UnknownNameError(
+            expected=f'a licence among {sorted(EXPRESSION_MODELS)}',
+            came=repr(license_),
+            todo='choose one of these',
+        )
+    return EXPRESSION_MODELS[license_]()
+
+
+def _checked_crops(crops: npt.ArrayLike) -> npt.NDArray[np.uint8]:
+    faces = np.asarray(crops)
+    if faces.dtype != np.uint8 or faces.ndim != 3 or faces.shape[1:] != (FACE_SIDE, FACE_SIDE):
+        raise ShapeError(
+            expected=f'grey crops of shape (N, {FACE_SIDE}, {FACE_SIDE}) of uint8',
+            came=f'{faces.shape} of {faces.dtype}',
+            todo='align faces to FER_TEMPLATE first',
+        )
+    return faces
+
+
+def _verified(path: Path) -> bytes:
+    """The model file's bytes, checked against the sha256 in the card beside it."""
+    try:
+        content = path.read_bytes()
+        card = json.loads(path.with_suffix('.json').read_text('utf-8'))
+    except OSError as error:
+        raise WeightsError(
+            expected=f'the model file {path.name} and its card', came=str(error), todo='install affekt again'
+        ) from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != card.get('sha256'):
+        raise WeightsError(
+            expected=f'{path.name} with sha256 {card.get("sha256")}', came=found, todo='install affekt again'
+        )
+    return content
+
+
+EXPRESSION_MODELS: Mapping[str, Callable[[], Expression]] = {
+    'research': ExpressionModel,
+    'commercial-ok': PrototypeExpression,
+}
+"""Licence to the model that it allows."""

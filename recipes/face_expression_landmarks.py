@@ -1,0 +1,91 @@
+"""What the face landmarker reads from FER2013's small pictures: blendshapes, five points, and how often it
+finds a face.
+
+Pictures are enlarged from 48 to 192 pixels. Where the detector sees nothing the mesh is tried on the whole
+picture, since each holds one face. N images.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from affekt.faces.align import align_face, five_points
+from affekt.faces.landmarker import FaceLandmarker, Region
+
+ENLARGED = 192
+
+
+@dataclass(frozen=True)
+class Readings:
+    """``rows`` (N,) which images of the split; ``blendshapes`` (N, 52) and ``points`` (N, 5, 2) in pixels
+    of the 48 x 48 picture, nan where no face was read; ``detected`` (N,) True where the detector found the
+    face by itself."""
+
+    rows: np.ndarray
+    blendshapes: np.ndarray
+    points: np.ndarray
+    detected: np.ndarray
+
+    @property
+    def found(self) -> np.ndarray:
+        return ~np.isnan(self.blendshapes).all(axis=1)
+
+
+def read_one(landmarker: FaceLandmarker, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool] | None:
+    """Blendshapes (52,), five points (5, 2) and whether the detector saw the face; None where no face
+    could be read."""
+    grey = np.asarray(Image.fromarray(image).resize((ENLARGED, ENLARGED), Image.Resampling.BICUBIC))
+    picture = np.repeat(grey[:, :, None], 3, axis=2)
+    seen = landmarker.detect(picture, scales=1)
+    face = landmarker.read(picture, Region.from_detection(seen[0])) if seen else None
+    detected = face is not None
+    if face is None:
+        face = landmarker.read(picture, Region(ENLARGED / 2, ENLARGED / 2, ENLARGED * 1.2, 0.0))
+    if face is None:
+        return None
+    return face.blendshapes, five_points(face.landmarks) * (len(image) / ENLARGED), detected
+
+
+def read_split(images: np.ndarray, cache: Path, limit: int | None = None) -> Readings:
+    """Readings of a split, or of `limit` seeded random images of it; kept in `cache` (.npz)."""
+    if not cache.exists():
+        rows = np.arange(len(images))
+        if limit is not None and limit < len(rows):
+            rows = np.sort(np.random.default_rng(1).choice(len(images), limit, replace=False))
+        blendshapes = np.full((len(rows), 52), np.nan, np.float32)
+        points = np.full((len(rows), 5, 2), np.nan, np.float32)
+        detected = np.zeros(len(rows), bool)
+        landmarker = FaceLandmarker()
+        for place, row in enumerate(rows):
+            reading = read_one(landmarker, images[row])
+            if reading is not None:
+                blendshapes[place], points[place], detected[place] = reading
+        temporary = cache.with_suffix('.part.npz')
+        np.savez(temporary, rows=rows, blendshapes=blendshapes, points=points, detected=detected)
+        os.replace(temporary, cache)
+    with np.load(cache) as stored:
+        return Readings(*(stored[name] for name in ('rows', 'blendshapes', 'points', 'detected')))
+
+
+def mean_layout(readings: Readings) -> np.ndarray:
+    """(5, 2) mean points of the detected faces, made symmetric about the picture's middle column.
+
+    A face and its mirror image count alike, so left and right are averaged.
+    """
+    mean = readings.points[readings.detected & readings.found].mean(axis=0)
+    mirrored = mean[[1, 0, 2, 4, 3]] * [-1, 1] + [48, 0]
+    return (mean + mirrored) / 2
+
+
+def aligned(images: np.ndarray, readings: Readings, template: np.ndarray) -> np.ndarray:
+    """(N, 48, 48) the split as the runtime would see it: aligned where a face was read, as it came
+    elsewhere."""
+    result = images.copy()
+    for place in np.flatnonzero(readings.found):
+        result[place] = align_face(images[place], readings.points[place], template=template)
+    return result

@@ -1,0 +1,228 @@
+"""The network of the face expression model and its training loop.
+
+In: FER2013 splits as arrays. Out: averaged weights of the last epoch, one log line an epoch, a checkpoint
+an epoch. The net standardises each face by its own mean and deviation, so exposure hardly matters. B
+batch, C channels.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from face_expression_data import Faces, augment, to_batch
+from torch import nn
+from torch.nn import functional
+
+CATEGORIES = 7
+
+
+@dataclass(frozen=True)
+class Training:
+    """Settings of one run. The rate is flat after a warm-up of 2 epochs, then falls linearly to 0 over the
+    last ``cooling``."""
+
+    epochs: int = 40
+    width: int = 56
+    batch: int = 128
+    rate: float = 0.08
+    decay: float = 5e-4
+    cooling: float = 0.55
+    smoothing: float = 0.1
+    average: float = 0.999
+    seed: int = 7
+    threads: int = 1
+
+
+def convolve(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
+    )
+
+
+class Gate(nn.Module):
+    """Squeeze-and-excitation: each channel times a weight in (0, 1) read from all channel means.
+
+    Source: Hu et al. 2018, doi:10.1109/CVPR.2018.00745.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.squeeze = nn.Conv2d(channels, channels // 8, 1)
+        self.excite = nn.Conv2d(channels // 8, channels, 1)
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        means = maps.mean((2, 3), keepdim=True)
+        return maps * torch.sigmoid(self.excite(torch.relu(self.squeeze(means))))
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions beside a shortcut; (B, C, H, W) to (B, C', H/stride, W/stride)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1, gated: bool = True) -> None:
+        super().__init__()
+        self.first = convolve(inputs, outputs, stride)
+        self.second = nn.Sequential(nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs))
+        self.gate = Gate(outputs) if gated else nn.Identity()
+        self.shortcut: nn.Module = nn.Identity()
+        if inputs != outputs or stride != 1:
+            project = nn.Conv2d(inputs, outputs, 1, bias=False)
+            self.shortcut = nn.Sequential(nn.AvgPool2d(stride), project, nn.BatchNorm2d(outputs))
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        return torch.relu(self.gate(self.second(self.first(maps))) + self.shortcut(maps))
+
+
+class ExpressionNet(nn.Module):
+    """(B, 1, 48, 48) grey faces in [0, 1] to (B, 7) logits in EKMAN order; about 2 M parameters at width
+    56."""
+
+    def __init__(self, width: int = 56) -> None:
+        super().__init__()
+        one, two, four = width, 2 * width, 4 * width
+        self.stem = nn.Sequential(nn.Conv2d(1, one, 6, 2, 2, bias=False), nn.BatchNorm2d(one),
+        nn.ReLU(inplace=True)) self.body = nn.Sequential(
+            Residual(one, one, gated=False),  # 24 x 24
+            Residual(one, two, 2),  # 12 x 12
+            Residual(two, two),
+            Residual(two, four, 2),  # 6 x 6
+            Residual(four, four),
+        )
+        self.drop = nn.Dropout(0.3)
+        self.head = nn.Linear(four, CATEGORIES)
+
+    def forward(self, faces: torch.Tensor) -> torch.Tensor:
+        centred = faces - faces.mean((2, 3), keepdim=True)
+        deviation = (centred * centred).mean((2, 3), keepdim=True).add(1e-4).sqrt()
+        maps = self.body(self.stem(centred / deviation))
+        return self.head(self.drop(maps.mean((2, 3))))
+
+
+def rate_at(progress: float, training: Training) -> float:
+    """Learning rate at ``progress`` in [0, 1]: linear warm-up, flat, linear fall to 0."""
+    warm = 2 / training.epochs
+    rising = min(1.0, (progress + 1e-6) / warm)
+    return training.rate * min(rising, (1 - progress) / training.cooling, 1.0)
+
+
+def logits_of(net: nn.Module, images: np.ndarray, mirrored: bool = True) -> np.ndarray:
+    """(N, 7) float64 logits of uint8 images, averaged with those of the mirrored faces when ``mirrored``."""
+    net.eval()
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, len(images), 256):
+            faces = to_batch(images[start : start + 256]).contiguous(memory_format=torch.channels_last)
+            with torch.autocast('cpu', torch.bfloat16):
+                logits = net(faces).float()
+                if mirrored:
+                    logits = (logits + net(faces.flip(3)).float()) / 2
+            parts.append(logits.double().numpy())
+    return np.concatenate(parts)
+
+
+def score(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    """Accuracy and mean recall."""
+    hit = logits.argmax(1) == labels
+    return float(hit.mean()), float(np.mean([hit[labels == c].mean() for c in range(CATEGORIES)]))
+
+
+def follow(average: nn.Module, net: nn.Module, step: int, decay: float) -> None:
+    """Moves the averaged weights towards the net's; early steps average over fewer."""
+    keep = min(decay, (step + 1) / (step + 10))
+    with torch.no_grad():
+        for slow, fast in zip(average.state_dict().values(), net.state_dict().values(), strict=True):
+            if slow.dtype.is_floating_point:
+                slow.lerp_(fast, 1 - keep)
+            else:
+                slow.copy_(fast)
+
+
+def grouped(net: nn.Module, decay: float) -> list[dict[str, object]]:
+    """Weight decay on convolution and linear weights only, not on norms and biases."""
+    heavy = [p for p in net.parameters() if p.ndim > 1]
+    light = [p for p in net.parameters() if p.ndim <= 1]
+    return [{'params': heavy, 'weight_decay': decay}, {'params': light, 'weight_decay': 0.0}]
+
+
+def write_checkpoint(path: Path, state: dict[str, object]) -> None:
+    temporary = path.with_suffix('.part')
+    torch.save(state, temporary)
+    os.replace(temporary, path)
+
+
+def train(train_faces: Faces, validation: Faces, out: Path, training: Training, resume: bool) -> nn.Module:
+    """The averaged net after the last epoch; ``out`` gets checkpoint.pt and train_log.tsv, both after each
+    epoch."""
+    torch.set_num_threads(training.threads)
+    torch.manual_seed(training.seed)
+    net = ExpressionNet(training.width).to(memory_format=torch.channels_last)
+    average = copy.deepcopy(net).requires_grad_(False)
+    optimizer = torch.optim.SGD(grouped(net, training.decay), training.rate, momentum=0.9, nesterov=True)
+    path, log, first = out / 'checkpoint.pt', out / 'train_log.tsv', 0
+    if resume and path.exists():
+        state = torch.load(path, weights_only=True)
+        net.load_state_dict(state['net'])
+        average.load_state_dict(state['average'])
+        optimizer.load_state_dict(state['optimizer'])
+        first = state['epoch']
+    else:
+        log.write_text('epoch\trate\tloss\tseconds\tval_accuracy\tval_balanced\traw_val_accuracy\n')
+    steps = len(train_faces) // training.batch
+    for epoch in range(first, training.epochs):
+        began, rng = time.perf_counter(), torch.Generator().manual_seed(training.seed * 1000 + epoch)
+        torch.manual_seed(training.seed * 1000 + epoch)
+        order, total, rate = torch.randperm(len(train_faces), generator=rng).numpy(), 0.0, 0.0
+        net.train()
+        for step in range(steps):
+            rate = rate_at((epoch + step / steps) / training.epochs, training)
+            picked = order[step * training.batch : (step + 1) * training.batch]
+            total += learn(net, optimizer, train_faces, picked, rate, training.smoothing, rng)
+            follow(average, net, epoch * steps + step, training.average)
+        if not math.isfinite(total):
+            raise FloatingPointError(f'loss became {total} in epoch {epoch}; start again with a lower rate')
+        seconds = time.perf_counter() - began
+        kept = score(logits_of(average, validation.images, mirrored=False), validation.labels)
+        raw = score(logits_of(net, validation.images, mirrored=False), validation.labels)
+        write_checkpoint(
+            path,
+            {
+                'net': net.state_dict(),
+                'average': average.state_dict(),
+                'optimizer': optimizer.state_dict(),
+                'epoch': epoch + 1,
+            },
+        )
+        columns = [f'{epoch + 1}', f'{rate:.5f}', f'{total / steps:.4f}', f'{seconds:.1f}']
+        columns += [f'{value:.4f}' for value in (*kept, raw[0])]
+        with open(log, 'a') as handle:
+            handle.write('\t'.join(columns) + '\n')
+    return average
+
+
+def learn(
+    net: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    faces: Faces,
+    picked: np.ndarray,
+    rate: float,
+    smoothing: float,
+    rng: torch.Generator,
+) -> float:
+    """One step on the picked faces; the loss before it."""
+    for group in optimizer.param_groups:
+        group['lr'] = rate
+    batch = augment(to_batch(faces.images[picked]), rng).contiguous(memory_format=torch.channels_last)
+    truth = torch.from_numpy(faces.labels[picked])
+    with torch.autocast('cpu', torch.bfloat16):
+        logits = net(batch)
+    loss = functional.cross_entropy(logits.float(), truth, label_smoothing=smoothing)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+    return float(loss.detach())

@@ -27,6 +27,9 @@ ROOMS = (
     'text',
     'metrics',
     'analysis',
+    'demo',
+    'doctor',
+    'terminal',
     'cli',
 )
 

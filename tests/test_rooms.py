@@ -1,0 +1,66 @@
+"""The order of the rooms and their weight: a room imports only rooms before it, and light rooms load no torch."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import affekt
+
+PACKAGE = Path(affekt.__file__).parent
+
+
+def _files_of(room: str) -> list[Path]:
+    folder = PACKAGE / room
+    return sorted(folder.glob('*.py')) if folder.is_dir() else [PACKAGE / f'{room}.py']
+
+
+def _rooms_imported_by(path: Path) -> set[str]:
+    """The first name below affekt of every import in a file, those for type checkers included."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split('.')[0] == 'affekt':
+            parts = node.module.split('.')
+            found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name.split('.')[1] for alias in node.names if alias.name.startswith('affekt.')}
+    return found - {'__version__', 'ROOMS'}
+
+
+@pytest.mark.parametrize('room', affekt.ROOMS)
+def test_a_room_imports_only_rooms_before_it(room):
+    allowed = set(affekt.ROOMS[: affekt.ROOMS.index(room) + 1])
+    for path in _files_of(room):
+        assert _rooms_imported_by(path) <= allowed, path
+
+
+def test_every_file_and_folder_of_the_package_is_a_room_or_data():
+    names = {p.stem if p.is_file() else p.name for p in PACKAGE.iterdir() if not p.name.startswith('_')}
+    assert names - {'models', 'py'} == set(affekt.ROOMS)
+
+
+def test_rooms_have_no_folders_inside():
+    assert [p for room in affekt.ROOMS for p in (PACKAGE / room).glob('*/') if p.name != '__pycache__'] == []
+
+
+def _run(code: str) -> str:
+    return subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_no_room_loads_torch():
+    rooms = ', '.join(f'affekt.{room}' for room in affekt.ROOMS)
+    assert _run(f'import sys, {rooms}; print("torch" in sys.modules)') == 'False'
+
+
+def test_importing_affekt_loads_nothing_heavy():
+    heavy = '{"numpy", "scipy", "pyarrow", "av", "onnxruntime", "ctranslate2"}'
+    assert _run(f'import sys, affekt; print(sorted({heavy} & set(sys.modules)))') == '[]'
+
+
+def test_labels_and_metrics_need_numpy_and_scipy_alone():
+    code = 'import sys, affekt.labels, affekt.metrics; print({"pyarrow", "av", "onnxruntime"} & set(sys.modules))'
+    assert _run(code) == 'set()'

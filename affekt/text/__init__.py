@@ -1,0 +1,7 @@
+"""What is said: transcripts with times, sentence embeddings, and the emotion of words.
+
+A transcript file (or the recognizer, from speech) gives `Utterance`s; `SentenceEncoder` turns sentences into
+vectors; `TextEmotion` reads probabilities of GoEmotions' 28 labels, the seven shared categories, and valence,
+arousal and dominance; `observe_text` puts all of it into one table. Read `utterances.py` first, then
+`transcripts.py`, then `emotion.py`.
+"""

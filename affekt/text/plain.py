@@ -1,0 +1,102 @@
+"""Plain text to utterances, with or without times and speakers.
+
+Three forms, told apart by the file itself:
+
+- Lines that open with a time ('00:01:02', '[01:02.5]', '(1:02 - 1:05)') are utterances. Each lasts to its own
+  end, else to the next mark, else to the end of the recording, else as long as its characters at `SPEED`; a
+  line without a mark continues the last.
+- Otherwise, with a known duration, each non-empty line (or each sentence, where the text is one line) is an
+  utterance, and they share the duration by characters. A note says that these times are guesses.
+- Without a duration the times are nan.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+from affekt.errors import TranscriptError
+from affekt.text.speakers import shared_out
+from affekt.text.utterances import Utterance
+
+SPEED = 15.0
+"""Characters a second of conversational English, used only to end a last utterance that nothing else ends."""
+
+_CLOCK = r'(?:\d{1,3}:)?\d{1,3}:\d{2}(?:[.,]\d{1,3})?'
+_MARK = re.compile(rf'\s*[\[(<]?\s*({_CLOCK})(?:\s*(?:-->|[-–—])\s*({_CLOCK}))?\s*[\])>]?(?=\s|$)\s*[-–—:]?\s*')
+_INNER = re.compile(rf'^([^\[\]()<>]{{1,40}}?):?\s*[\[(]({_CLOCK})[\])]:?\s*')  # Anna [00:12]: …
+_SENTENCES = re.compile(r'(?<=[.!?…])["\'”’)]*\s+(?=\S)')
+
+
+def read_plain(text: str, duration_s: float | None, notes: list[str]) -> list[Utterance]:
+    """The utterances of plain text; see the module.
+
+    Raises:
+        TranscriptError: a time mark that runs backwards within its own line.
+
+    >>> [(row.start_s, row.text) for row in read_plain('[00:01] Hi.\\n[00:04] Bye.', 9.0, [])]
+    [(1.0, 'Hi.'), (4.0, 'Bye.')]
+    """
+    lines = [line.strip() for line in text.lstrip('\ufeff').replace('\f', '\n').split('\n') if line.strip()]
+    marked = [_marked(line) for line in lines]
+    if sum(mark is not None for mark in marked) >= max(1, 0.3 * len(lines)):
+        return _timed(lines, marked, duration_s, notes)
+    parts = lines if len(lines) > 1 else [part for part in _SENTENCES.split(lines[0] if lines else '') if part]
+    if duration_s is None:
+        notes.append('the text has no times: they are nan')
+        return [Utterance(math.nan, math.nan, '', part) for part in parts]
+    notes.append('the text has no times: they are guessed from the length of each line')
+    return shared_out(0.0, duration_s, [('', part) for part in parts])
+
+
+def _marked(line: str) -> tuple[float, float | None, str, str] | None:
+    """(start, end or None, speaker, words) of a line that opens with a time."""
+    if match := _MARK.match(line):
+        return _seconds(match[1]), _seconds(match[2]) if match[2] else None, '', line[match.end() :]
+    if match := _INNER.match(line):
+        return _seconds(match[2]), None, match[1].strip(), line[match.end() :]
+    return None
+
+
+def _timed(
+    lines: list[str],
+    marked: list[tuple[float, float | None, str, str] | None],
+    duration_s: float | None,
+    notes: list[str],
+) -> list[Utterance]:
+    entries: list[tuple[float, float | None, str, list[str]]] = []
+    before = 0
+    for line, mark in zip(lines, marked, strict=True):
+        if mark:
+            entries.append((mark[0], mark[1], mark[2], [mark[3]]))
+        elif entries:
+            entries[-1][3].append(line)
+        else:
+            before += 1
+    if before:
+        notes.append(f'{before} lines before the first time were left out')
+    starts = sorted(start_s for start_s, _, _, _ in entries)
+    rows, guessed = [], 0
+    for start_s, end_s, speaker, parts in entries:
+        words = ' '.join(part for part in parts if part)
+        if end_s is not None and end_s < start_s:
+            raise TranscriptError(
+                expected='a start before its end', came=f'{start_s} to {end_s} s at "{words[:30]}"', todo='correct it'
+            )
+        if end_s is None:
+            end_s = next((later for later in starts if later > start_s), None)
+        if end_s is None:
+            guessed += duration_s is None or duration_s <= start_s
+            spoken_s = len(words) / SPEED
+            end_s = max(duration_s, start_s) if duration_s is not None else start_s + spoken_s
+        rows.append(Utterance(start_s, end_s, speaker, words))
+    if guessed:
+        notes.append('the end of the last line is guessed from its length')
+    return rows
+
+
+def _seconds(clock: str) -> float:
+    seconds = 0.0
+    for part in clock.replace(',', '.').split(':'):
+        seconds = seconds * 60 + float(part)
+    return seconds

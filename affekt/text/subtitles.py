@@ -1,0 +1,96 @@
+"""SubRip and WebVTT to utterances: the words of each cue, its times, and the speakers that it names.
+
+Read leniently where players are: missing numbers, '.' for ',', missing hours, extra blank lines. A time line
+that cannot be read is an error that names its line, because skipping it would lose what was said.
+"""
+
+from __future__ import annotations
+
+import re
+
+from affekt.errors import TranscriptError
+from affekt.text.speakers import split_cue
+from affekt.text.utterances import Utterance
+
+_CLOCK = r'(?:(\d{1,3}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3}))?'
+_ARROW = re.compile(rf'\s*{_CLOCK}\s*-->\s*{_CLOCK}(?:\s.*)?')
+_COMMA = re.compile(rf'\s*{_CLOCK}\s*,\s*{_CLOCK}\s*')  # YouTube's .sbv
+
+
+def read_srt(text: str, duration_s: float | None, notes: list[str]) -> list[Utterance]:
+    """The cues of a SubRip file.
+
+    Raises:
+        TranscriptError: no time line, or one that cannot be read.
+
+    >>> read_srt('1\\n00:00:01,500 --> 00:00:02,000\\nHello.\\n', None, [])[0].start_s
+    1.5
+    """
+    return _cues(text.lstrip('\ufeff').split('\n'), 'SubRip')
+
+
+def read_vtt(text: str, duration_s: float | None, notes: list[str]) -> list[Utterance]:
+    """The cues of a WebVTT file; comments, styles and regions are skipped.
+
+    Raises:
+        TranscriptError: no time line, or one that cannot be read.
+    """
+    lines: list[str] = []
+    skipping = False
+    for line in text.lstrip('\ufeff').split('\n'):
+        if not line.strip():
+            skipping = False
+        elif re.match(r'(NOTE|STYLE|REGION|WEBVTT)(\s|$)', line) and (not lines or not lines[-1].strip()):
+            skipping = True
+        lines.append('' if skipping else line)
+    return _cues(lines, 'WebVTT')
+
+
+def _cues(lines: list[str], kind: str) -> list[Utterance]:
+    marks = [(at, _span(line, at, kind)) for at, line in enumerate(lines) if '-->' in line or _COMMA.fullmatch(line)]
+    if not marks:
+        raise TranscriptError(
+            expected=f'{kind} cues with times like 00:00:01,000 --> 00:00:02,000',
+            came='none',
+            todo='check the file, or rename it to .txt if it is plain text',
+        )
+    rows: list[Utterance] = []
+    for number, (at, (start_s, end_s)) in enumerate(marks):
+        if number + 1 < len(marks):
+            words = _words(lines[at + 1 : marks[number + 1][0]], kind)
+        else:
+            words = [line for line in lines[at + 1 :] if line.strip()]
+        rows += split_cue(start_s, end_s, words)
+    return rows
+
+
+def _words(block: list[str], kind: str) -> list[str]:
+    """The lines of a cue, without the number or name that introduces the next one.
+
+    That line stands after a blank one; a bare number is also taken where the file has no blank lines.
+    """
+    filled = [at for at, line in enumerate(block) if line.strip()]
+    if not filled:
+        return []
+    last = filled[-1]
+    after_blank = last == 0 or not block[last - 1].strip()
+    numbered = block[last].strip().isdigit()
+    no_blanks = len(filled) == len(block) > 1
+    if (after_blank and last > 0 and (numbered or kind == 'WebVTT')) or (numbered and no_blanks):
+        filled.pop()
+    return [block[at] for at in filled]
+
+
+def _span(line: str, at: int, kind: str) -> tuple[float, float]:
+    match = _ARROW.fullmatch(line) or _COMMA.fullmatch(line)
+    if not match:
+        raise TranscriptError(
+            expected=f'{kind} times like 00:00:01,000 --> 00:00:02,000',
+            came=f'"{line.strip()[:60]}" in line {at + 1}',
+            todo='correct that line',
+        )
+    return _seconds(*match.groups()[:4]), _seconds(*match.groups()[4:])
+
+
+def _seconds(hours: str | None, minutes: str, seconds: str, fraction: str | None) -> float:
+    return int(hours or 0) * 3600 + int(minutes) * 60 + int(seconds) + float(f'0.{fraction or 0}')

@@ -1,0 +1,172 @@
+"""CSV, TSV, JSON and JSON Lines to utterances, among them the JSON of Whisper and its relatives.
+
+Columns and keys are found by name, in any case: START, END (or DURATION), TEXT, SPEAKER below list what is
+understood. Times are seconds, or clocks ('00:01:02.5'); names that end in '_ms' hold milliseconds. Whisper,
+faster-whisper and WhisperX write `{"segments": [{"start", "end", "text", "words": [{"word", "start", "end",
+"probability" or "score"}]}]}`; whisper.cpp `{"transcription": [{"offsets": {"from", "to"}, "text"}]}` in
+milliseconds. A list of objects, or one object a line, is a table.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from affekt.errors import TranscriptError
+from affekt.text.utterances import Utterance, Word
+
+START = ('start', 'start_s', 'start_time', 'starttime', 'begin', 'onset', 'from', 'start_ms', 'begin_ms')
+END = ('end', 'end_s', 'end_time', 'endtime', 'stop', 'offset', 'to', 'end_ms', 'stop_ms')
+DURATION = ('duration', 'duration_s', 'dur', 'duration_ms')
+TEXT = ('text', 'utterance', 'transcript', 'transcription', 'sentence', 'caption', 'content', 'subtitle', 'words')
+SPEAKER = ('speaker', 'speaker_id', 'person', 'participant', 'speaker_name', 'name')
+LISTS = ('segments', 'utterances', 'transcription', 'results', 'chunks', 'cues')
+"""Keys of an object under which the list of utterances may lie."""
+
+Row = Mapping[str, Any]
+
+
+def read_table(text: str, duration_s: float | None, notes: list[str]) -> list[Utterance]:
+    """The rows of a CSV or TSV with a header; the separator (comma, tab, semicolon) is the commonest one in it.
+
+    Raises:
+        TranscriptError: a column is missing, a time cannot be read, or the table is broken.
+
+    >>> read_table('start,end,text\\n0.5,1,Hello', None, [])[0].text
+    'Hello'
+    """
+    header = text.lstrip('\ufeff\n ').split('\n', 1)[0]
+    separator = max('\t;,', key=header.count)
+    try:
+        rows = list(csv.DictReader(io.StringIO(text.lstrip('\ufeff')), delimiter=separator, strict=False))
+    except csv.Error as error:
+        raise TranscriptError(expected='a table', came=f'a broken one: {error}', todo='export it again') from error
+    named = [{(name or '').strip(): cell for name, cell in row.items() if name is not None} for row in rows]
+    return _rows(named, 'the table', notes)
+
+
+def read_json(text: str, duration_s: float | None, notes: list[str]) -> list[Utterance]:
+    """The utterances of a JSON document or of JSON Lines; see the module.
+
+    Raises:
+        TranscriptError: no JSON, none of the known forms, a key is missing, or a time cannot be read.
+    """
+    content = _parsed(text.lstrip('\ufeff'))
+    if isinstance(content, dict):
+        lists = [key for key in LISTS if isinstance(content.get(key), list)]
+        content = content[lists[0]] if lists else [content]
+    if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
+        raise TranscriptError(
+            expected=f'a list of utterances, or an object with one under {", ".join(LISTS)}',
+            came=type(content).__name__ if not isinstance(content, list) else 'a list of other things',
+            todo='export it as Whisper does',
+        )
+    return _rows([_flat(row) for row in content], 'the JSON', notes)
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise TranscriptError(expected='JSON', came='one nested too deeply', todo='export it again') from error
+    except ValueError as whole:
+        try:
+            return [json.loads(line) for line in text.split('\n') if line.strip()]
+        except (ValueError, RecursionError):
+            raise TranscriptError(expected='JSON or JSON Lines', came=f'{whole}', todo='export it again') from whole
+
+
+def _flat(row: Row) -> dict[str, Any]:
+    """A row of whisper.cpp ('offsets') or of a pipeline's chunks ('timestamp') with plain start and end."""
+    flat = dict(row)
+    offsets, stamp = row.get('offsets'), row.get('timestamp')
+    if isinstance(offsets, dict):
+        flat |= {'start_ms': offsets.get('from'), 'end_ms': offsets.get('to')}
+    elif isinstance(stamp, list) and len(stamp) == 2:
+        flat |= {'start': stamp[0], 'end': stamp[1]}
+    return flat
+
+
+def _rows(rows: Iterable[Row], source: str, notes: list[str]) -> list[Utterance]:
+    utterances, untimed_words = [], 0
+    for number, row in enumerate(rows, 1):
+        lower = {key.strip().lower(): value for key, value in row.items() if isinstance(key, str)}
+        where = f'row {number} of {source}'
+        text = _cell(lower, TEXT, str)
+        if text is None:
+            raise _missing('a text', TEXT, lower, where)
+        start_s, end_s = _time(lower, START, where), _time(lower, END, where)
+        if start_s is not None and end_s is None and (lasts_s := _time(lower, DURATION, where)) is not None:
+            end_s = start_s + lasts_s
+        if start_s is None or end_s is None:
+            if not text.strip():
+                continue
+            raise _missing('a start and an end', (*START, *END, *DURATION), lower, where)
+        words, lost = _words(lower.get('words'), where)
+        untimed_words += lost
+        utterances.append(Utterance(start_s, end_s, _cell(lower, SPEAKER, object) or '', text.strip(), words))
+    if untimed_words:
+        notes.append(f'{untimed_words} words without times are in the text, but not among the timed words')
+    return utterances
+
+
+def _cell(row: Row, names: tuple[str, ...], kind: type) -> str | None:
+    for name in names:
+        if isinstance(value := row.get(name), kind) and value is not None:
+            return str(value).strip() if kind is object else str(value)
+    return None
+
+
+def _time(row: Row, names: tuple[str, ...], where: str) -> float | None:
+    for name in names:
+        value = row.get(name)
+        if value is None or (isinstance(value, str) and not value.strip()):
+            continue
+        seconds = _clock(value)
+        if seconds is None or not math.isfinite(seconds):
+            raise TranscriptError(
+                expected='a time in seconds or as hh:mm:ss', came=f'{str(value)[:30]!r} in {where}', todo='correct it'
+            )
+        return seconds / 1000.0 if name.endswith('_ms') else seconds
+    return None
+
+
+def _clock(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    seconds = 0.0
+    try:
+        for part in str(value).strip().replace(',', '.').split(':'):
+            seconds = seconds * 60 + float(part)
+    except (ValueError, OverflowError):
+        return None
+    return seconds
+
+
+def _words(value: object, where: str) -> tuple[tuple[Word, ...], int]:
+    """The timed words of a Whisper segment, and how many of them have no times."""
+    if not isinstance(value, list):
+        return (), 0
+    words, lost = [], 0
+    for entry in value:
+        lower = entry if isinstance(entry, dict) else {}
+        text = _cell(lower, ('word', 'text'), str) or ''
+        start_s, end_s = _time(lower, START, where), _time(lower, END, where)
+        if start_s is None or end_s is None:
+            lost += bool(text.strip())
+            continue
+        sure = next((lower[key] for key in ('probability', 'score', 'confidence') if key in lower), math.nan)
+        words.append(Word(start_s, end_s, text.strip(), float(sure) if isinstance(sure, int | float) else math.nan))
+    return tuple(words), lost
+
+
+def _missing(what: str, names: tuple[str, ...], row: Row, where: str) -> TranscriptError:
+    return TranscriptError(
+        expected=f'{what} under one of {", ".join(names)}',
+        came=f'{", ".join(list(row)[:12]) or "nothing"} in {where}',
+        todo='rename the column',
+    )

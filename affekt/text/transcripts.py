@@ -1,0 +1,236 @@
+"""A transcript or subtitle file, of any common kind, to utterances with times.
+
+Kinds: SubRip (.srt), WebVTT (.vtt), Praat TextGrid, ELAN (.eaf), tables (.csv, .tsv), JSON and JSON Lines,
+the JSON of Whisper, faster-whisper, WhisperX and whisper.cpp, and plain text. The contents decide where they
+carry a signature, else the name.
+
+What happens to unusual times, always with a note in `Transcript.notes`, never silently:
+
+- An utterance that ends before it starts, starts before 0, or has a time that is no number is an error.
+- Utterances out of order are sorted by start. Overlapping ones are kept: people do speak at once.
+- With a known duration, an end beyond it is cut there, and an utterance that starts beyond it is left out;
+  when none remains the transcript belongs to another recording, which is an error.
+- Plain text without times is spread over the duration by characters; without a duration its times are nan.
+
+Bytes are read as their byte-order mark says, else as UTF-8 (or UTF-16, where every other byte is 0), else as
+Windows Latin (cp1252), with a note. Binary files, files beyond `MAX_BYTES` and XML with a document type or
+entities are refused.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from affekt.errors import TranscriptError
+from affekt.text.annotations import read_eaf, read_textgrid
+from affekt.text.plain import read_plain
+from affekt.text.speakers import name_speakers, without_markup
+from affekt.text.subtitles import read_srt, read_vtt
+from affekt.text.tables import read_json, read_table
+from affekt.text.utterances import Utterance, Word
+
+__all__ = ['MAX_BYTES', 'READERS', 'Transcript', 'Utterance', 'Word', 'open_transcript', 'read_transcript']
+
+MAX_BYTES = 20_000_000
+"""A transcript of 300 hours of speech takes about this much."""
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """A transcript file as read."""
+
+    kind: str
+    """A key of READERS."""
+    encoding: str
+    utterances: tuple[Utterance, ...]
+    """By start; at least one."""
+    notes: tuple[str, ...]
+    """What was guessed, moved, cut or left out, as sentences."""
+
+
+def read_transcript(path: str | Path, duration_s: float | None = None) -> tuple[Utterance, ...]:
+    """The utterances of a transcript file, by start.
+
+    Args:
+        path: a file of one of the kinds above.
+        duration_s: length of the recording in seconds, where known.
+
+    Returns:
+        At least one utterance.
+
+    Raises:
+        TranscriptError: the file is missing, empty, binary, too large, of a broken form, or its times make no
+        sense.
+    """
+    return open_transcript(path, duration_s).utterances
+
+
+def open_transcript(path: str | Path, duration_s: float | None = None) -> Transcript:
+    """The same as `read_transcript`, with what had to be guessed, moved or left out.
+
+    Args:
+        path: a file of one of the kinds above.
+        duration_s: length of the recording in seconds, where known.
+
+    Returns:
+        A Transcript.
+
+    Raises:
+        TranscriptError: as `read_transcript`.
+    """
+    path = Path(path)
+    notes: list[str] = []
+    # 1. Bytes to text
+    text, encoding = _decoded(path)
+    if encoding == 'cp1252':
+        notes.append(f'{path.name} is neither UTF-8 nor UTF-16: read as Windows Latin (cp1252), accents may be wrong')
+    # 2. Text to rows
+    kind = _kind(path, text)
+    rows = READERS[kind](text, duration_s, notes)
+    # 3. Markup and speaker marks
+    rows = name_speakers([dataclasses.replace(row, text=without_markup(row.text)) for row in rows])
+    spoken = [row for row in rows if row.text]
+    if len(spoken) < len(rows):
+        notes.append(f'{len(rows) - len(spoken)} entries without words were left out')
+    if not spoken:
+        raise TranscriptError(
+            expected='at least one utterance', came=f'none in {path.name} ({kind})', todo='check the file'
+        )
+    # 4. Times
+    settled = _settled(spoken, duration_s, notes, path.name)
+    return Transcript(kind, encoding, tuple(settled), tuple(notes))
+
+
+def _decoded(path: Path) -> tuple[str, str]:
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise TranscriptError(
+                expected=f'a transcript of at most {MAX_BYTES / 1e6:.0f} MB',
+                came=f'{path.name} of {size / 1e6:.0f} MB',
+                todo='split it, or give the transcript instead of the recording',
+            )
+        raw = path.read_bytes()
+    except OSError as error:
+        raise TranscriptError(
+            expected='a readable transcript file',
+            came=f'{path.name} ({error.strerror or error})',
+            todo='check the path',
+        ) from error
+    if not raw.strip():
+        raise TranscriptError(expected='a transcript', came=f'the empty file {path.name}', todo='check the file')
+    for encoding in _encodings(raw):
+        try:
+            text = raw.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        if not _looks_binary(text):
+            return text.replace('\r\n', '\n').replace('\r', '\n'), encoding
+    raise TranscriptError(
+        expected='text', came=f'{path.name}, which looks binary', todo='export it as SRT, VTT, TextGrid, EAF or text'
+    )
+
+
+def _encodings(raw: bytes) -> tuple[str, ...]:
+    """The encodings to try, in order."""
+    if raw.startswith((b'\xff\xfe\0\0', b'\0\0\xfe\xff')):
+        return ('utf-32',)
+    if raw.startswith((b'\xff\xfe', b'\xfe\xff')):
+        return ('utf-16',)
+    if raw.startswith(b'\xef\xbb\xbf'):
+        return ('utf-8-sig', 'cp1252')
+    head = raw[:2000]
+    if head[1::2].count(0) > 0.4 * len(head[1::2]):
+        return ('utf-16-le',)
+    if head[::2].count(0) > 0.4 * len(head[::2]):
+        return ('utf-16-be',)
+    return ('utf-8', 'cp1252')
+
+
+def _looks_binary(text: str) -> bool:
+    """True where control characters occur that no text holds, or too many."""
+    control = sum(1 for letter in text[:200_000] if letter < ' ' and letter not in '\t\n\r\f\x0b')
+    return '\0' in text or control > 0.01 * min(len(text), 200_000)
+
+
+def _kind(path: Path, text: str) -> str:
+    start = text[:4096].lstrip('\ufeff \t\n')
+    if start.startswith('WEBVTT'):
+        return 'vtt'
+    if 'ooTextFile' in start[:200] or start.startswith('"ooTextFile'):
+        return 'textgrid'
+    if '<ANNOTATION_DOCUMENT' in start or path.suffix.lower() == '.eaf':
+        return 'eaf'
+    suffix = path.suffix.lower().lstrip('.')
+    named = {'tab': 'tsv', 'jsonl': 'json', 'ndjson': 'json', 'sbv': 'srt'}.get(suffix, suffix)
+    if named in READERS:
+        return named
+    if '-->' in start:
+        return 'srt'
+    if start.startswith(('{"', '[{', '{\n', '[\n')):
+        return 'json'
+    return 'txt'
+
+
+def _settled(rows: list[Utterance], duration_s: float | None, notes: list[str], name: str) -> list[Utterance]:
+    """Rows by start, within the recording; see the module."""
+    for number, row in enumerate(rows, 1):
+        if not row.is_timed and not (math.isnan(row.start_s) and math.isnan(row.end_s)):
+            raise _wrong_time(name, number, row, 'finite times')
+        if row.is_timed and (row.start_s < 0.0 or row.end_s < row.start_s):
+            raise _wrong_time(name, number, row, '0 <= start <= end')
+    if not all(row.is_timed for row in rows):
+        return rows
+    ordered = sorted(rows, key=lambda row: row.start_s)
+    if ordered != rows:
+        notes.append(f'{name} was out of order and has been sorted by start')
+    return ordered if duration_s is None else _within(ordered, duration_s, notes, name)
+
+
+def _within(rows: list[Utterance], duration_s: float, notes: list[str], name: str) -> list[Utterance]:
+    inside = [row for row in rows if row.start_s < duration_s or row.start_s == 0.0]
+    if not inside:
+        raise TranscriptError(
+            expected=f'times within the {duration_s:.1f} s of the recording',
+            came=f'{name}, whose first utterance starts at {rows[0].start_s:.1f} s',
+            todo='check that it is the transcript of this recording',
+        )
+    if len(inside) < len(rows):
+        notes.append(f'{len(rows) - len(inside)} utterances of {name} start after the recording ends: left out')
+    cut = [_cut(row, duration_s) if row.end_s > duration_s else row for row in inside]
+    if late := sum(row.end_s > duration_s for row in inside):
+        notes.append(f'{late} utterances of {name} ended after the recording: cut at {duration_s:.2f} s')
+    return cut
+
+
+def _cut(row: Utterance, duration_s: float) -> Utterance:
+    words = tuple(
+        dataclasses.replace(word, end_s=min(word.end_s, duration_s)) for word in row.words if word.start_s < duration_s
+    )
+    return dataclasses.replace(row, end_s=duration_s, words=words)
+
+
+def _wrong_time(name: str, number: int, row: Utterance, wanted: str) -> TranscriptError:
+    return TranscriptError(
+        expected=f'{wanted} (seconds)',
+        came=f'{row.start_s} to {row.end_s} for utterance {number} of {name}, "{row.text[:30]}"',
+        todo='correct its times',
+    )
+
+
+Reader = Callable[[str, float | None, list[str]], list[Utterance]]
+
+READERS: dict[str, Reader] = {
+    'srt': read_srt,
+    'vtt': read_vtt,
+    'textgrid': read_textgrid,
+    'eaf': read_eaf,
+    'csv': read_table,
+    'tsv': read_table,
+    'json': read_json,
+    'txt': read_plain,
+}

@@ -1,0 +1,35 @@
+"""What was said, by whom, from when to when: the nouns of this room."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Word:
+    """One word and its place in the recording."""
+
+    start_s: float
+    end_s: float
+    text: str
+    confidence: float = math.nan
+    """In [0, 1] as the recognizer states it; nan where nobody does."""
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """What one speaker said in one go."""
+
+    start_s: float
+    """Seconds from the start of the recording; nan for text without times."""
+    end_s: float
+    speaker: str
+    """As the transcript names them; '' where it does not."""
+    text: str
+    words: tuple[Word, ...] = ()
+    """Empty where only the whole is timed."""
+
+    @property
+    def is_timed(self) -> bool:
+        return math.isfinite(self.start_s) and math.isfinite(self.end_s)

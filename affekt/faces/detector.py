@@ -74,9 +74,8 @@ def decode(regressors: Floats, logits: Floats, threshold: float) -> tuple[Floats
     center = offsets[:, :2] + _ANCHORS[kept]
     half = offsets[:, 2:4] / 2
     points = (offsets[:, 4:].reshape(-1, 6, 2) + _ANCHORS[kept][:, None]).reshape(-1, 12)
-    return np.concatenate([center - half, center + half, points], axis=1).astype(np.float32), np.float32(
-        scores[kept]
-    )
+    found = np.concatenate([center - half, center + half, points], axis=1)
+    return found.astype(np.float32), np.asarray(scores[kept], dtype=np.float32)
 
 
 def overlap(box: Floats, others: Floats) -> Floats:

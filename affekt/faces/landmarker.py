@@ -123,18 +123,14 @@ class FaceLandmarker:
     ) -> None:
         members = _members(_default_path() if path is None else Path(path))
         self.presence_threshold = presence_threshold
-        self.detector = FaceDetector(
-            _interpreter(members['face_detector.tflite'], threads), detection_threshold
-        )
+        self.detector = FaceDetector(_interpreter(members['face_detector.tflite'], threads), detection_threshold)
         self._mesh = _interpreter(members['face_landmarks_detector.tflite'], threads)
         self._blendshapes = _interpreter(members['face_blendshapes.tflite'], threads)
         self.canonical = CanonicalFace.parse(members['geometry_pipeline_metadata_landmarks.binarypb'])
         self._mesh_input = self._mesh.get_input_details()[0]['index']
         outputs = self._mesh.get_output_details()
         self._points_output = next(o['index'] for o in outputs if o['shape'][-1] == 478 * 3)
-        self._presence_output = next(
-            o['index'] for o in outputs if len(o['shape']) == 4 and o['shape'][-1] == 1
-        )
+        self._presence_output = next(o['index'] for o in outputs if len(o['shape']) == 4 and o['shape'][-1] == 1)
         self._blendshapes_input = self._blendshapes.get_input_details()[0]['index']
         self._blendshapes_output = self._blendshapes.get_output_details()[0]['index']
 
@@ -207,13 +203,18 @@ class FaceLandmarker:
         return sorted(found, key=lambda face: -float(face.box[2] * face.box[3]))
 
 
+def box_overlap(face: Face, other: Face) -> float:
+    """Intersection over union of two faces' boxes, in [0, 1]."""
+    return float(overlap(_corners(face), _corners(other)[None])[0])
+
+
 def is_duplicate(face: Face, others: list[Face]) -> bool:
     """True where the face's box covers one of the others' by more than DUPLICATE_OVERLAP."""
-    if not others:
-        return False
-    corners = np.array([np.concatenate([other.box[:2], other.box[:2] + other.box[2:]]) for other in others])
-    own = np.concatenate([face.box[:2], face.box[:2] + face.box[2:]])
-    return bool((overlap(own, corners) > DUPLICATE_OVERLAP).any())
+    return any(box_overlap(face, other) > DUPLICATE_OVERLAP for other in others)
+
+
+def _corners(face: Face) -> Floats:
+    return np.concatenate([face.box[:2], face.box[:2] + face.box[2:]])
 
 
 def checked_image(image: Pixels) -> Pixels:
@@ -222,12 +223,7 @@ def checked_image(image: Pixels) -> Pixels:
     Raises:
         ShapeError: it is not.
     """
-    if (
-        image.dtype != np.uint8
-        or image.ndim != 3
-        or image.shape[2] != 3
-        or min(image.shape[:2]) < SMALLEST_SIDE
-    ):
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or min(image.shape[:2]) < SMALLEST_SIDE:
         raise ShapeError(
             expected=f'a uint8 RGB image (H, W, 3) with H, W >= {SMALLEST_SIDE}',
             came=f'{image.dtype} {image.shape}',

@@ -1,0 +1,110 @@
+"""What a face looks like, for telling persons apart within one recording: its texture, colour and shading.
+
+This is not face recognition: it holds under one light and one camera for a while, which is what following
+people through a video needs, and nothing of it is kept after the analysis.
+
+Source: Ahonen, Hadid & Pietikäinen 2006, doi:10.1109/TPAMI.2006.244 (local binary patterns over a grid).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from affekt.faces.align import align_face, five_points
+from affekt.faces.landmarker import Face, Region, cut
+
+Floats = npt.NDArray[np.float32]
+
+SAME = 3.0
+"""Difference below which two looks may be one person: above it on 1 % of 8 persons' pairs of one person."""
+SURELY_SAME = 1.8
+"""Difference below which no two of those 8 persons fell."""
+_SIDE = 64
+_GRID = 4
+_CODES = 59
+_TEXTURE_SCALE, _COLOUR_SCALE, _SHADE_SCALE = 0.03, 0.03, 0.2  # spread of each part over those pairs
+
+
+@dataclass(frozen=True)
+class Look:
+    """One sight of a face: texture (944,), colour (6, 6, 3) in [0, 1], shade (256,); two of length 1."""
+
+    texture: Floats
+    colour: Floats
+    shade: Floats
+
+
+def look(image: npt.NDArray[np.uint8], face: Face) -> Look:
+    """The look of a face in an (H, W, 3) image."""
+    grey = align_face(image, five_points(face.landmarks), _SIDE)
+    colour = cut(image, Region.from_landmarks(face.landmarks), 32)[4:30, 5:27]
+    small = np.asarray(Image.fromarray(colour).resize((6, 6), Image.Resampling.BOX)).astype(np.float32)
+    shade = grey.reshape(16, 4, 16, 4).mean(axis=(1, 3), dtype=np.float32).ravel()
+    shade = (shade - shade.mean()).astype(np.float32)
+    length = np.float32(max(float(np.linalg.norm(shade)), 1e-6))
+    return Look(_texture(grey), (small / 255).astype(np.float32), np.asarray(shade / length, dtype=np.float32))
+
+
+def difference(one: Look, other: Look) -> float:
+    """How unlike two looks are, >= 0: the mean of three distances, each over its usual spread.
+
+    Texture by Hellinger affinity, colour by mean absolute difference, shading by correlation. Over 35
+    pictures of 8 persons the nearest other sight of the same person lay at 0.3 to 2.7, of another person at
+    2.9 to 8.
+    """
+    texture = 1 - float(one.texture @ other.texture)
+    colour = float(np.abs(one.colour - other.colour).mean())
+    shade = 1 - float(one.shade @ other.shade)
+    return (texture / _TEXTURE_SCALE + colour / _COLOUR_SCALE + shade / _SHADE_SCALE) / 3
+
+
+@dataclass
+class Gallery:
+    """Up to eight sights of one person that differ from each other."""
+
+    looks: list[Look] = field(default_factory=list)
+    latest: Look | None = None
+    size: int = 8
+    novelty: float = 1.0
+
+    def add(self, sight: Look) -> None:
+        """Makes a sight the latest, and keeps it if no other is like it; the second oldest gives way."""
+        self.latest = sight
+        if self.looks and self.difference(sight) < self.novelty:
+            return
+        if len(self.looks) == self.size:
+            del self.looks[1]
+        self.looks.append(sight)
+
+    def difference(self, sight: Look) -> float:
+        """Difference to the most similar sight kept; infinite where there is none."""
+        return min((difference(sight, known) for known in self.looks), default=float('inf'))
+
+
+def _uniform_codes() -> npt.NDArray[np.int64]:
+    """Index of each of the 58 patterns with at most two changes around the circle; 58 for all others."""
+    index = np.full(256, _CODES - 1, dtype=np.int64)
+    regular = [code for code in range(256) if (code ^ (code >> 1 | (code & 1) << 7)).bit_count() <= 2]
+    index[regular] = np.arange(len(regular))
+    return index
+
+
+_UNIFORM = _uniform_codes()
+_NEIGHBOURS = ((-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1))
+
+
+def _texture(grey: npt.NDArray[np.uint8]) -> Floats:
+    """Square roots of the shares of uniform binary patterns in each of 4 x 4 cells, of length 1."""
+    levels = grey.astype(np.int16)
+    center = levels[1:-1, 1:-1] + 2  # a neighbour counts as brighter from two levels on, above the noise
+    codes = np.zeros(center.shape, dtype=np.int64)
+    for bit, (down, right) in enumerate(_NEIGHBOURS):
+        codes |= (levels[1 + down : _SIDE - 1 + down, 1 + right : _SIDE - 1 + right] >= center).astype(np.int64) << bit
+    cell = np.minimum(np.arange(_SIDE - 2) * _GRID // (_SIDE - 2), _GRID - 1)
+    place = (cell[:, None] * _GRID + cell) * _CODES + _UNIFORM[codes]
+    counts = np.bincount(place.ravel(), minlength=_GRID * _GRID * _CODES).astype(np.float32)
+    return np.asarray(np.sqrt(counts / codes.size), dtype=np.float32)

@@ -1,0 +1,48 @@
+"""Faces that have not moved since they were last read, so that the networks need not look again."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+
+LONGEST_S = 0.25
+"""How long one reading may be taken over, seconds."""
+_POINTS = 32
+
+
+class Stillness:
+    """Remembers the pixels of each face at its last reading.
+
+    Args:
+        levels: mean absolute change, in levels of 255, below which a face counts as still; 0 never.
+    """
+
+    def __init__(self, levels: float = 0.0) -> None:
+        self._levels = levels
+        self._seen: dict[int, tuple[float, Floats, Floats]] = {}
+
+    def remember(self, person: int, time_s: float, image: npt.NDArray[np.uint8], box: Floats) -> None:
+        """Keeps the pixels inside a person's box (x, y, w, h) as they were read."""
+        if self._levels > 0:
+            self._seen[person] = (time_s, box, _sample(image, box))
+
+    def is_still(self, person: int, time_s: float, image: npt.NDArray[np.uint8]) -> bool:
+        """True where the person's pixels are as at the last reading and that is not long ago."""
+        if person not in self._seen:
+            return False
+        read_s, box, before = self._seen[person]
+        if time_s - read_s > LONGEST_S:
+            return False
+        now = _sample(image, box)
+        return now.shape == before.shape and float(np.abs(now - before).mean()) < self._levels
+
+
+def _sample(image: npt.NDArray[np.uint8], box: Floats) -> Floats:
+    """About 32 x 32 green pixels inside a box."""
+    height, width = image.shape[:2]
+    x, y, across, down = (float(value) for value in box)
+    columns = np.clip(np.linspace(x, x + across, _POINTS), 0, width - 1).astype(np.int64)
+    rows = np.clip(np.linspace(y, y + down, _POINTS), 0, height - 1).astype(np.int64)
+    return np.asarray(image[rows[:, None], columns, 1], dtype=np.float32)

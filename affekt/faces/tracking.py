@@ -1,0 +1,392 @@
+"""Faces followed through a video: each frame's faces with the person that each belongs to.
+
+A known face is read where its last landmarks, moved on at constant velocity, say it should be; the detector
+runs only to find new or lost faces. Persons who meet are told apart by where they should be and what they
+look like. A face that is not seen is absent: nothing is filled in. Coordinates are pixels, times seconds.
+
+Source: Kuhn 1955, doi:10.1002/nav.3800020109 (assignment); Bewley et al. 2016, arXiv:1602.00763 (following by
+prediction and assignment).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.errors import ValueRangeError
+from affekt.faces.appearance import SAME, SURELY_SAME, Gallery, Look, difference, look
+from affekt.faces.landmarker import (
+    DUPLICATE_OVERLAP,
+    Face,
+    FaceLandmarker,
+    Region,
+    box_overlap,
+    checked_image,
+    is_duplicate,
+)
+from affekt.faces.scenes import SceneCuts
+from affekt.faces.stillness import Stillness
+
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+
+SEARCH_EVERY_S = 1.0
+"""How often the whole frame is searched at all scales for faces not yet followed."""
+RECOVER_EVERY_S = 0.25
+"""How often that happens while a face was lost a moment ago; the coarse scale is searched at every frame."""
+GAP_S = 3.0
+"""Longest absence after which a face is taken back by position and look; later only by a sure look."""
+LOOK_EVERY_S = 0.5
+NEAR = 1.5
+"""Distance of two faces, in face sizes, below which looks decide who is who."""
+TOUCHING = 1.0
+"""Distance of two faces, in face sizes, below which a sight may show parts of both and is not kept."""
+JUMP = 4.2
+"""Difference of looks within LOOK_EVERY_S that one person does not show."""
+MOST_REMEMBERED = 60
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class FaceObservation(Face):
+    """A face of one person at one time.
+
+    Attributes:
+        time_s: time of the frame, seconds from the recording's start.
+        person: number of the person, from 0 in order of appearance.
+        is_measured: False where the face did not move and its last reading was taken over.
+    """
+
+    time_s: float
+    person: int
+    is_measured: bool = True
+
+
+@dataclass
+class _Person:
+    """What the tracker knows of one person."""
+
+    number: int
+    face: Face
+    seen_s: float
+    scene: int
+    velocity: Doubles = field(default_factory=lambda: np.zeros(2))
+    gallery: Gallery = field(default_factory=Gallery)
+    look_s: float = float('-inf')
+    is_followed: bool = True
+
+    def expected_region(self, time_s: float) -> Region:
+        """Where to read the face."""
+        region = Region.from_landmarks(self.face.landmarks)
+        x, y = (float(step) for step in self.expected_center(time_s) - face_center(self.face))
+        return Region(region.center_x + x, region.center_y + y, region.side, region.angle_rad)
+
+    def expected_center(self, time_s: float) -> Doubles:
+        """Where the face should be: moved on by at most its own size, slowing down within a second."""
+        step = self.velocity * min(time_s - self.seen_s, 1.0)
+        length, size = float(np.linalg.norm(step)), face_size(self.face)
+        return face_center(self.face) + step * min(1.0, size / max(length, 1e-9))
+
+
+class FaceTracker:
+    """Follows up to `max_people` faces; feed it the frames of one recording in order.
+
+    Args:
+        landmarker: reads the faces; used by this tracker alone.
+        max_people: faces followed at once, >= 1.
+        still_levels: mean change, in grey levels of 255, below which a face counts as not having moved and
+            its
+            last reading is taken over (for at most a quarter second); 0 reads every face in every frame.
+        scales: search depth of the detector, see `FaceDetector.detect`.
+
+    Raises:
+        ValueRangeError: `max_people` < 1 or `still_levels` < 0.
+    """
+
+    def __init__(
+        self, landmarker: FaceLandmarker, max_people: int = 5, still_levels: float = 0.0, scales: int = 3
+    ) -> None:
+        if max_people < 1 or not still_levels >= 0:
+            raise ValueRangeError(
+                expected='max_people >= 1 and still_levels >= 0',
+                came=f'{max_people} and {still_levels}',
+                todo='choose others',
+            )
+        self._landmarker, self._max_people, self._scales = landmarker, max_people, scales
+        self._stillness = Stillness(still_levels)
+        self._cuts = SceneCuts()
+        self._persons: list[_Person] = []
+        self._sights: dict[int, tuple[Face, Look]] = {}
+        self._people = self._scene = 0
+        self._time_s = self._search_s = float('-inf')
+
+    @property
+    def people(self) -> int:
+        """How many persons have been seen so far."""
+        return self._people
+
+    def update(self, time_s: float, image: npt.NDArray[np.uint8]) -> list[FaceObservation]:
+        """The faces of the next frame, by person number.
+
+        Args:
+            time_s: time of the frame, later than that of the frame before.
+            image: (H, W, 3) RGB uint8, H, W >= 16.
+
+        Returns:
+            One observation per visible person; empty where no face is seen.
+
+        Raises:
+            ShapeError: the image is not uint8 RGB of at least 16 x 16.
+            ValueRangeError: time does not move on.
+        """
+        checked_image(image)
+        if not time_s > self._time_s:
+            raise ValueRangeError(
+                expected=f'a time after {self._time_s} s', came=f'{time_s} s', todo='feed frames in order'
+            )
+        # 1. A new scene: nobody is where they were.
+        if self._cuts.is_cut(image):
+            self._scene += 1
+            self._search_s = float('-inf')
+            for person in self._persons:
+                person.is_followed = False
+        # 2. Read known faces where they should be; settle who is who where they meet.
+        self._sights.clear()
+        held, faces = self._follow(time_s, image)
+        seen = held | self._settle(time_s, image, set(held), faces)
+        # 3. Search for faces that nobody has.
+        if self._is_search_due(time_s, seen):
+            seen |= self._search(time_s, image, seen)
+        # 4. Remember.
+        for person in self._persons:
+            person.is_followed = person.number in seen
+        for person in self._persons:
+            if person.is_followed and person.number not in held:
+                self._remember(person, time_s, image, seen[person.number])
+        self._time_s = time_s
+        return [_observation(time_s, number, seen[number], number not in held) for number in sorted(seen)]
+
+    def _follow(self, time_s: float, image: npt.NDArray[np.uint8]) -> tuple[dict[int, Face], list[Face]]:
+        """Faces that have not moved, by person, and the faces read at the expected places of the others."""
+        held: dict[int, Face] = {}
+        faces: list[Face] = []
+        for person in self._persons:
+            if not person.is_followed:
+                continue
+            is_crowded = self._is_crowded(person, time_s, NEAR)
+            if not is_crowded and self._stillness.is_still(person.number, time_s, image):
+                held[person.number] = person.face
+                continue
+            face = self._landmarker.read(image, person.expected_region(time_s))
+            if face is None or not _is_plausible(face, person, time_s) or is_duplicate(face, faces):
+                continue
+            if not is_crowded and self._is_someone_else(person, time_s, image, face):
+                self._search_s = float('-inf')
+                continue
+            faces.append(face)
+        return held, faces
+
+    def _settle(
+        self, time_s: float, image: npt.NDArray[np.uint8], held: set[int], faces: list[Face]
+    ) -> dict[int, Face]:
+        """Which of the faces read belongs to which person: the assignment of least total cost.
+
+        Where persons are near each other, looks count beside places, and those who just vanished there may
+        return.
+        """
+        persons = [p for p in self._persons if p.number not in held and (p.is_followed or self._is_lost(p, time_s))]
+        cost = np.full((len(persons), len(faces)), np.inf)
+        for row, person in enumerate(persons):
+            is_crowded = self._is_crowded(person, time_s, NEAR)
+            for column, face in enumerate(faces):
+                if is_crowded:
+                    cost[row, column] = self._cost(person, face, self._sight(image, face), time_s)
+                elif person.is_followed and _distance(face, person, time_s) < NEAR:
+                    cost[row, column] = _distance(face, person, time_s)
+        return {persons[row].number: faces[column] for row, column in _assign(cost)}
+
+    def _cost(self, person: _Person, face: Face, sight: Look, time_s: float) -> float:
+        """Cost of taking a face for a person who was in this scene a moment ago; infinite where it is too far."""
+        unlike = person.gallery.difference(sight) if person.gallery.looks else SAME
+        away = _distance(face, person, time_s)
+        return unlike + away / 2 if away < NEAR + 3 * (time_s - person.seen_s) else float('inf')
+
+    def _is_lost(self, person: _Person, time_s: float) -> bool:
+        """True where a person is not followed but was seen in this scene a moment ago."""
+        return not person.is_followed and person.scene == self._scene and time_s - person.seen_s <= GAP_S
+
+    def _is_crowded(self, person: _Person, time_s: float, reach: float) -> bool:
+        """True where another person is, or should be, within `reach` face sizes."""
+        center, size = person.expected_center(time_s), face_size(person.face)
+        return any(
+            float(np.linalg.norm(other.expected_center(time_s) - center)) < reach * size
+            for other in self._persons
+            if other is not person and (other.is_followed or self._is_lost(other, time_s))
+        )
+
+    def _is_someone_else(self, person: _Person, time_s: float, image: npt.NDArray[np.uint8], face: Face) -> bool:
+        """True where a face looks like neither the person's latest sight nor any other: an unnoticed cut."""
+        latest = person.gallery.latest
+        if time_s - person.look_s < LOOK_EVERY_S or latest is None:
+            return False
+        sight = self._sight(image, face)
+        return min(difference(latest, sight), person.gallery.difference(sight)) > JUMP
+
+    def _is_search_due(self, time_s: float, seen: dict[int, Face]) -> bool:
+        """True where nobody is seen, somebody has just been lost, or the last search is a while ago."""
+        if len(seen) >= self._max_people:
+            return False
+        return not seen or self._misses_someone(time_s, seen) or time_s - self._search_s >= SEARCH_EVERY_S
+
+    def _misses_someone(self, time_s: float, seen: dict[int, Face]) -> bool:
+        return any(
+            person.number not in seen and person.scene == self._scene and time_s - person.seen_s <= GAP_S
+            for person in self._persons
+        )
+
+    def _search(self, time_s: float, image: npt.NDArray[np.uint8], seen: dict[int, Face]) -> dict[int, Face]:
+        """Faces that no followed person has, given to persons lost before or to new ones."""
+        # 1. Candidates: detections away from followed faces, confirmed by a second reading.
+        every_s = RECOVER_EVERY_S if self._misses_someone(time_s, seen) else SEARCH_EVERY_S
+        is_deep = time_s - self._search_s >= every_s
+        if is_deep:
+            self._search_s = time_s
+        found = self._candidates(image, list(seen.values()), self._scales if is_deep else 1)
+        # 2. Persons who were here a moment ago, by place and look; others only by a sure look.
+        absent = [person for person in self._persons if person.number not in seen]
+        cost = np.full((len(absent), len(found)), np.inf)
+        for row, person in enumerate(absent):
+            for column, face in enumerate(found):
+                cost[row, column] = self._return_cost(person, face, self._sight(image, face), time_s)
+        pairs = _assign(cost)
+        adopted = {absent[row].number: found[column] for row, column in pairs}
+        # 3. New persons, largest first, while there is room.
+        taken = {column for _, column in pairs}
+        known = [*seen.values(), *adopted.values()]
+        fresh = [face for column, face in enumerate(found) if column not in taken]
+        fresh = [face for face in fresh if not self._may_be_half_hidden(face, known, time_s)]
+        room = max(0, self._max_people - len(seen) - len(adopted))
+        for face in sorted(fresh, key=lambda face: -face_size(face))[:room]:
+            person = _Person(self._people, face, time_s, self._scene)
+            self._people += 1
+            self._persons = [*self._persons, person][-MOST_REMEMBERED:]
+            adopted[person.number] = face
+        return adopted
+
+    def _may_be_half_hidden(self, face: Face, known: list[Face], time_s: float) -> bool:
+        """True where a face touches a followed one and somebody lost may be coming out from behind it."""
+        touched = any(_away(face_center(face), other) < NEAR for other in known)
+        return touched and any(
+            self._is_lost(person, time_s) and _distance(face, person, time_s) < 2 * NEAR for person in self._persons
+        )
+
+    def _candidates(self, image: npt.NDArray[np.uint8], known: list[Face], scales: int) -> list[Face]:
+        """Faces found by the detector that are none of the known ones, each confirmed by a second reading."""
+        found: list[Face] = []
+        for detection in self._landmarker.detect(image, scales):
+            if any(_lies_in(detection.box, face) for face in known):
+                continue
+            face = self._confirmed(image, Region.from_detection(detection))
+            if face is not None and not is_duplicate(face, [*known, *found]):
+                found.append(face)
+            if len(found) >= 2 * self._max_people:
+                break
+        return found
+
+    def _confirmed(self, image: npt.NDArray[np.uint8], region: Region) -> Face | None:
+        """The face read again around its own landmarks; None where the two readings disagree."""
+        first = self._landmarker.read(image, region)
+        if first is None:
+            return None
+        second = self._landmarker.read(image, Region.from_landmarks(first.landmarks))
+        if second is None or box_overlap(first, second) < DUPLICATE_OVERLAP:
+            return None
+        return second
+
+    def _return_cost(self, person: _Person, face: Face, sight: Look, time_s: float) -> float:
+        """Cost of taking a found face for a person not seen just now; infinite where that will not do."""
+        unlike = person.gallery.difference(sight)
+        if person.scene == self._scene and time_s - person.seen_s <= GAP_S:
+            return self._cost(person, face, sight, time_s) if unlike < SAME else float('inf')
+        others = [other for other in self._persons if other is not person]
+        rival = min((other.gallery.difference(sight) for other in others), default=float('inf'))
+        return 10 + unlike if unlike < SURELY_SAME and rival > unlike + 0.5 else float('inf')
+
+    def _sight(self, image: npt.NDArray[np.uint8], face: Face) -> Look:
+        """The look of a face in this frame, worked out once."""
+        if id(face) not in self._sights:
+            self._sights[id(face)] = (face, look(image, face))
+        return self._sights[id(face)][1]
+
+    def _remember(self, person: _Person, time_s: float, image: npt.NDArray[np.uint8], face: Face) -> None:
+        """Moves a person on to the face just seen."""
+        elapsed = time_s - person.seen_s
+        if 0 < elapsed < 0.5:
+            speed = (face_center(face) - face_center(person.face)) / elapsed
+            person.velocity = 0.5 * person.velocity + 0.5 * speed
+        else:
+            person.velocity = np.zeros(2)
+        person.face, person.seen_s, person.scene = face, time_s, self._scene
+        self._stillness.remember(person.number, time_s, image, face.box)
+        is_first = not person.gallery.looks
+        is_due = time_s - person.look_s >= LOOK_EVERY_S and not self._is_crowded(person, time_s, TOUCHING)
+        if is_first or is_due:
+            person.gallery.add(self._sight(image, face))
+            person.look_s = time_s
+
+
+def _observation(time_s: float, person: int, face: Face, is_measured: bool) -> FaceObservation:
+    return FaceObservation(
+        box=face.box,
+        landmarks=face.landmarks,
+        blendshapes=face.blendshapes,
+        pose=face.pose,
+        presence=face.presence,
+        time_s=time_s,
+        person=person,
+        is_measured=is_measured,
+    )
+
+
+def face_center(face: Face) -> Doubles:
+    """(2,) middle of the face's box, pixels."""
+    return np.asarray(face.box[:2] + face.box[2:] / 2, dtype=np.float64)
+
+
+def face_size(face: Face) -> float:
+    """Geometric mean of the box's sides, pixels."""
+    return float(np.sqrt(max(float(face.box[2] * face.box[3]), 1.0)))
+
+
+def _away(point: Doubles, face: Face) -> float:
+    """From a face's middle to a point, in face sizes."""
+    return float(np.linalg.norm(point - face_center(face))) / face_size(face)
+
+
+def _distance(face: Face, person: _Person, time_s: float) -> float:
+    """From where a person should be to a face, in face sizes."""
+    away = np.linalg.norm(face_center(face) - person.expected_center(time_s))
+    return float(away) / face_size(person.face)
+
+
+def _is_plausible(face: Face, person: _Person, time_s: float) -> bool:
+    """True where a face has about the size and place that the person's should have."""
+    ratio = face_size(face) / face_size(person.face)
+    return 0.6 < ratio < 1.67 and _distance(face, person, time_s) < 1.0
+
+
+def _lies_in(box: Floats, face: Face) -> bool:
+    """True where the middle of a detection's box (x, y, w, h) lies inside a face's box."""
+    center = box[:2] + box[2:] / 2
+    return bool(((center >= face.box[:2]) & (center <= face.box[:2] + face.box[2:])).all())
+
+
+def _assign(cost: Doubles) -> list[tuple[int, int]]:
+    """Row and column pairs of least total cost; pairs of infinite cost are left out."""
+    if not np.isfinite(cost).any():
+        return []
+    from scipy.optimize import linear_sum_assignment
+
+    rows, columns = linear_sum_assignment(np.where(np.isfinite(cost), cost, 1e6))
+    return [(int(r), int(c)) for r, c in zip(rows, columns, strict=True) if np.isfinite(cost[r, c])]

@@ -152,18 +152,17 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = 10) -
 
 def examine(
     path: Path,
-    raw_path: Path,
+    bare_path: Path,
     test: Faces,
     readings: Readings,
     framed: np.ndarray,
     baseline: Callable[[np.ndarray], np.ndarray],
-    commonest: int,
     rival: Path | None,
 ) -> dict[str, object]:
     """All figures on the test split.
 
     Args:
-        path: the exported file. raw_path: the same net without calibration.
+        path: the exported file. bare_path: the net without calibration and blendshapes.
         readings: blendshapes of the test faces. framed: the test faces aligned as at run time.
         baseline: blendshapes to classes. commonest: the training split's commonest class. rival:
         mini-XCEPTION's file.
@@ -181,11 +180,11 @@ def examine(
         'confusion': confusion(truth, chosen, classes=range(7)).tolist(),
         'picture_only': scores(truth, alone.argmax(axis=1)),
         'aligned_as_at_run_time': scores(truth, run_file(path, framed, readings.blendshapes).argmax(axis=1)),
-        'calibration': calibration(run_file(raw_path, test.images, readings.blendshapes), full, truth),
+        'calibration': calibration(run_file(bare_path, test.images, readings.blendshapes), full, truth),
         'reliability': reliability(full, truth),
         'robustness_picture_only': robustness(path, test),
         'baselines': {
-            'commonest class': scores(truth, np.full(len(truth), commonest)),
+            'always happiness, the commonest': scores(truth, np.full(len(truth), EKMAN.index('happiness'))),
             'blendshapes, logistic regression': scores(truth, baseline(readings.blendshapes)),
             'published prototypes over blendshapes (commercial-ok fallback), where read': scores(
                 truth[seen], prototypes

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from face_expression_data import Faces, augment, to_batch
+from face_expression_data import SIDE, Faces, augment, to_batch
 from torch import nn
 from torch.nn import functional
 
@@ -25,15 +25,20 @@ CATEGORIES = 7
 
 @dataclass(frozen=True)
 class Training:
-    """Settings of one run. The rate is flat after a warm-up of 2 epochs, then falls linearly to 0 over the
-    last ``cooling``."""
+    """Settings of one run.
+
+    The rate is flat after a warm-up of 2 epochs, then falls linearly to 0 over the last share ``cooling`` of the
+    run. While it is flat, faces are shrunk to ``early_side`` pixels, which costs less than half (after Tan & Le 2021,
+    arXiv:2104.00298).
+    """
 
     epochs: int = 40
     width: int = 56
     batch: int = 128
     rate: float = 0.08
     decay: float = 5e-4
-    cooling: float = 0.55
+    cooling: float = 0.5
+    early_side: int = 32
     smoothing: float = 0.1
     average: float = 0.999
     seed: int = 7
@@ -86,8 +91,9 @@ class ExpressionNet(nn.Module):
     def __init__(self, width: int = 56) -> None:
         super().__init__()
         one, two, four = width, 2 * width, 4 * width
-        self.stem = nn.Sequential(nn.Conv2d(1, one, 6, 2, 2, bias=False), nn.BatchNorm2d(one),
-        nn.ReLU(inplace=True)) self.body = nn.Sequential(
+        stem = nn.Conv2d(1, one, 6, 2, 2, bias=False)
+        self.stem = nn.Sequential(stem, nn.BatchNorm2d(one), nn.ReLU(inplace=True))
+        self.body = nn.Sequential(
             Residual(one, one, gated=False),  # 24 x 24
             Residual(one, two, 2),  # 12 x 12
             Residual(two, two),
@@ -179,10 +185,11 @@ def train(train_faces: Faces, validation: Faces, out: Path, training: Training, 
         torch.manual_seed(training.seed * 1000 + epoch)
         order, total, rate = torch.randperm(len(train_faces), generator=rng).numpy(), 0.0, 0.0
         net.train()
+        side = training.early_side if epoch < training.epochs * (1 - training.cooling) else SIDE
         for step in range(steps):
             rate = rate_at((epoch + step / steps) / training.epochs, training)
             picked = order[step * training.batch : (step + 1) * training.batch]
-            total += learn(net, optimizer, train_faces, picked, rate, training.smoothing, rng)
+            total += learn(net, optimizer, train_faces, picked, rate, training.smoothing, side, rng)
             follow(average, net, epoch * steps + step, training.average)
         if not math.isfinite(total):
             raise FloatingPointError(f'loss became {total} in epoch {epoch}; start again with a lower rate')
@@ -212,12 +219,16 @@ def learn(
     picked: np.ndarray,
     rate: float,
     smoothing: float,
+    side: int,
     rng: torch.Generator,
 ) -> float:
-    """One step on the picked faces; the loss before it."""
+    """One step on the picked faces, shrunk to `side` pixels; the loss before it."""
     for group in optimizer.param_groups:
         group['lr'] = rate
-    batch = augment(to_batch(faces.images[picked]), rng).contiguous(memory_format=torch.channels_last)
+    batch = augment(to_batch(faces.images[picked]), rng)
+    if side < SIDE:
+        batch = functional.interpolate(batch, size=(side, side), mode='area')
+    batch = batch.contiguous(memory_format=torch.channels_last)
     truth = torch.from_numpy(faces.labels[picked])
     with torch.autocast('cpu', torch.bfloat16):
         logits = net(batch)

@@ -24,12 +24,11 @@ from face_expression_combine import Combination, choose, fit, log_loss, plain
 from face_expression_data import Faces, load_faces
 from face_expression_evaluate import PUBLISHED, blendshape_baseline, calibration, examine, scores
 from face_expression_export import Deployed, export, latency_ms, run_file, sha256
-from face_expression_landmarks import Readings, aligned, mean_layout, read_split
+from face_expression_landmarks import Readings, framed, mean_layout, read_split
 from face_expression_net import ExpressionNet, Training, logits_of, score, train
 
 from affekt.labels import EKMAN
 
-LANDMARKED_TRAINING_FACES = 8000
 SPLIT_NOTE = (
     'official Training / PublicTest / PrivateTest; blank training faces, and those whose file also occurs '
     'in another split, were left out'
@@ -59,17 +58,14 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def compare(
-    average: torch.nn.Module, last: torch.nn.Module, validation: Faces, readings: Readings, template: np.ndarray
-) -> tuple[dict[str, object], np.ndarray]:
+def compare(average: torch.nn.Module, last: torch.nn.Module, validation: Faces) -> tuple[dict[str, object], np.ndarray]:
     """What was weighed on the validation split: averaging, mirroring, alignment; and the net's logits."""
-    logits = logits_of(average, validation.images)
-    framed = aligned(validation.images, readings, template)
+    logits = logits_of(average, validation.framed)
     tried = {
-        'averaged weights, mirrored': logits,
-        'averaged weights, one view': logits_of(average, validation.images, mirrored=False),
-        'last weights, mirrored': logits_of(last, validation.images),
-        'averaged weights, mirrored, faces aligned as at run time': logits_of(average, framed),
+        'averaged weights, mirrored, aligned': logits,
+        'averaged weights, one view, aligned': logits_of(average, validation.framed, mirrored=False),
+        'last weights, mirrored, aligned': logits_of(last, validation.framed),
+        'averaged weights, mirrored, not aligned': logits_of(average, validation.images),
     }
     table: dict[str, object] = {}
     for name, values in tried.items():
@@ -157,18 +153,19 @@ def main() -> None:
     # 1. The official splits; training faces that also occur in another split are left out.
     train_faces, validation = load_faces(chosen.data, 'train'), load_faces(chosen.data, 'validation')
 
-    # 2. The network.
+    # 2. What the landmarker reads from them, and the faces aligned by it.
+    landmarked = read_split(train_faces.images, chosen.out / 'landmarks_train.npz')
+    seen = read_split(validation.images, chosen.out / 'landmarks_validation.npz')
+    template = mean_layout(landmarked).round(1)
+    train_faces, validation = framed(train_faces, landmarked, template), framed(validation, seen, template)
+
+    # 3. The network.
     average = train(train_faces, validation, chosen.out, training, chosen.resume)
     last = ExpressionNet(training.width)
     last.load_state_dict(torch.load(chosen.out / 'checkpoint.pt', weights_only=True)['net'])
 
-    # 3. What the landmarker reads from the same faces.
-    landmarked = read_split(train_faces.images, chosen.out / 'landmarks_train.npz', LANDMARKED_TRAINING_FACES)
-    seen = read_split(validation.images, chosen.out / 'landmarks_validation.npz')
-    template = mean_layout(landmarked)
-
     # 4. Every choice, on the validation split.
-    compared, logits = compare(average, last, validation, seen, template)
+    compared, logits = compare(average, last, validation)
     combination, penalty, candidates = choose(logits, seen.blendshapes, validation.labels)
     alone = fit(logits, seen.blendshapes, validation.labels, None).temperature
     combined = combination.logits(logits, seen.blendshapes)
@@ -176,13 +173,13 @@ def main() -> None:
 
     # 5. The file.
     path, others, gap = export_checked(average, combination, validation, seen, chosen.out)
-    exported = run_file(path, validation.images, seen.blendshapes)
-    bare = run_file(others['bare'], validation.images, seen.blendshapes)
+    exported = run_file(path, validation.framed, seen.blendshapes)
+    bare = run_file(others['bare'], validation.framed, seen.blendshapes)
 
     # 6. The card; the test split is seen here and only here.
     card = describe(training, average, path, gap)
     card['split'] |= {'train': len(train_faces), 'validation': len(validation)}
-    card['template'] = template.round(2).tolist()
+    card['template'] = template.tolist()
     card['combination'] = {
         'penalty': penalty,
         'temperature': round(combination.temperature, 4),
@@ -204,10 +201,10 @@ def main() -> None:
     if not chosen.validation_only:
         test = load_faces(chosen.data, 'test')
         readings = read_split(test.images, chosen.out / 'landmarks_test.npz')
+        test = framed(test, readings, template)
         baseline = blendshape_baseline(train_faces, landmarked)
-        framed = aligned(test.images, readings, template)
         card['split']['test'] = len(test)
-        card['metrics'] = examine(path, others['bare'], test, readings, framed, baseline, chosen.rival)
+        card['metrics'] = examine(path, others['bare'], test, readings, baseline, chosen.rival)
         error = card['metrics']['calibration']
         card['calibration'] = {'temperature': round(combination.temperature, 4), **error}
         write_figures(card, chosen.out)

@@ -41,10 +41,14 @@ JPEG_LUMINANCE = torch.tensor(
 
 @dataclass(frozen=True)
 class Faces:
-    """One split: ``images`` (N, 48, 48) uint8 and ``labels`` (N,) int64 in EKMAN order."""
+    """One split: ``images`` and ``framed`` (N, 48, 48) uint8, ``labels`` (N,) int64 in EKMAN order.
+
+    ``framed`` holds the same faces aligned as at run time (as they came where no face was read).
+    """
 
     images: np.ndarray
     labels: np.ndarray
+    framed: np.ndarray
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -73,7 +77,8 @@ def load_faces(data: Path, split: str) -> Faces:
                 continue
             images.append(image)
             labels.append(label)
-    return Faces(np.stack(images), np.asarray(labels, np.int64))
+    stacked = np.stack(images)
+    return Faces(stacked, np.asarray(labels, np.int64), stacked)
 
 
 def to_batch(images: np.ndarray) -> torch.Tensor:

@@ -60,7 +60,7 @@ def blendshape_baseline(train: Faces, readings: Readings) -> Callable[[np.ndarra
 
     seen = readings.found
     model = LogisticRegression(C=10.0, max_iter=2000)
-    model.fit(symmetric(readings.blendshapes[seen]), train.labels[readings.rows][seen])
+    model.fit(symmetric(readings.blendshapes[seen]), train.labels[seen])
     commonest = int(np.bincount(train.labels).argmax())
 
     def predict(blendshapes: np.ndarray) -> np.ndarray:
@@ -115,7 +115,7 @@ def spoiled(images: np.ndarray) -> dict[str, np.ndarray]:
 def robustness(path: Path, faces: Faces) -> dict[str, dict[str, float]]:
     """Accuracy and mean recall of the file under each fault, without blendshapes."""
     nothing, table = np.full((len(faces), 52), np.nan), {}
-    for name, images in {'as they came': faces.images, **spoiled(faces.images)}.items():
+    for name, images in {'as aligned': faces.framed, **spoiled(faces.framed)}.items():
         chosen = run_file(path, images, nothing).argmax(axis=1)
         table[name] = {
             'accuracy': round(accuracy(faces.labels, chosen), 4),
@@ -155,7 +155,6 @@ def examine(
     bare_path: Path,
     test: Faces,
     readings: Readings,
-    framed: np.ndarray,
     baseline: Callable[[np.ndarray], np.ndarray],
     rival: Path | None,
 ) -> dict[str, object]:
@@ -163,35 +162,37 @@ def examine(
 
     Args:
         path: the exported file. bare_path: the net without calibration and blendshapes.
-        readings: blendshapes of the test faces. framed: the test faces aligned as at run time.
-        baseline: blendshapes to classes. commonest: the training split's commonest class. rival:
-        mini-XCEPTION's file.
+        test: the split, framed as at run time. readings: blendshapes of its faces.
+        baseline: blendshapes to classes. rival: mini-XCEPTION's file.
     """
-    truth, nothing = test.labels, np.full((len(test), 52), np.nan)
-    full = run_file(path, test.images, readings.blendshapes)
-    alone = run_file(path, test.images, nothing)
+    truth, nothing, seen = test.labels, np.full((len(test), 52), np.nan), readings.found
+    full = run_file(path, test.framed, readings.blendshapes)
     chosen = full.argmax(axis=1)
+    alone = run_file(path, test.framed, nothing).argmax(axis=1)
+    unframed = run_file(path, test.images, readings.blendshapes).argmax(axis=1)
+    unframed_alone = run_file(path, test.images, nothing).argmax(axis=1)
     recall = per_class_recall(truth, chosen, classes=range(7))
-    seen = readings.found
-    prototypes = np.nan_to_num(prototype_probabilities(readings.blendshapes[seen])).argmax(axis=1)
-    report: dict[str, object] = {
+    prototypes = prototype_probabilities(readings.blendshapes[seen]).argmax(axis=1)
+    baselines = {
+        'always happiness, the commonest': scores(truth, np.full(len(truth), EKMAN.index('happiness'))),
+        'blendshapes, logistic regression': scores(truth, baseline(readings.blendshapes)),
+        'published prototypes (commercial-ok), where a face was read': scores(truth[seen], prototypes),
+    }
+    if rival is not None:
+        baselines['mini-XCEPTION, measured here'] = scores(truth, mini_xception(rival, test.images))
+    return {
         **scores(truth, chosen),
         'recall': {name: round(float(value), 4) for name, value in zip(EKMAN, recall, strict=True)},
         'confusion': confusion(truth, chosen, classes=range(7)).tolist(),
-        'picture_only': scores(truth, alone.argmax(axis=1)),
-        'aligned_as_at_run_time': scores(truth, run_file(path, framed, readings.blendshapes).argmax(axis=1)),
-        'calibration': calibration(run_file(bare_path, test.images, readings.blendshapes), full, truth),
+        'variants': {
+            'picture only': scores(truth, alone),
+            'not aligned': scores(truth, unframed),
+            'not aligned, picture only': scores(truth, unframed_alone),
+            'where a face was read': scores(truth[seen], chosen[seen]),
+        },
+        'calibration': calibration(run_file(bare_path, test.framed, nothing), full, truth),
         'reliability': reliability(full, truth),
         'robustness_picture_only': robustness(path, test),
-        'baselines': {
-            'always happiness, the commonest': scores(truth, np.full(len(truth), EKMAN.index('happiness'))),
-            'blendshapes, logistic regression': scores(truth, baseline(readings.blendshapes)),
-            'published prototypes over blendshapes (commercial-ok fallback), where read': scores(
-                truth[seen], prototypes
-            ),
-        },
+        'baselines': baselines,
         'faces_read_by_landmarker': round(float(seen.mean()), 4),
     }
-    if rival is not None:
-        report['baselines']['mini-XCEPTION, measured here'] = scores(truth, mini_xception(rival, test.images))  # type: ignore[index]
-    return report

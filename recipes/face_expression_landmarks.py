@@ -8,10 +8,11 @@ picture, since each holds one face. N images.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from face_expression_data import Faces
 from PIL import Image
 
 from affekt.faces.align import align_face, five_points
@@ -22,11 +23,9 @@ ENLARGED = 192
 
 @dataclass(frozen=True)
 class Readings:
-    """``rows`` (N,) which images of the split; ``blendshapes`` (N, 52) and ``points`` (N, 5, 2) in pixels
-    of the 48 x 48 picture, nan where no face was read; ``detected`` (N,) True where the detector found the
-    face by itself."""
+    """``blendshapes`` (N, 52) and ``points`` (N, 5, 2) in pixels of the 48 x 48 picture, nan where no face was
+    read; ``detected`` (N,) True where the detector found the face by itself."""
 
-    rows: np.ndarray
     blendshapes: np.ndarray
     points: np.ndarray
     detected: np.ndarray
@@ -51,25 +50,22 @@ def read_one(landmarker: FaceLandmarker, image: np.ndarray) -> tuple[np.ndarray,
     return face.blendshapes, five_points(face.landmarks) * (len(image) / ENLARGED), detected
 
 
-def read_split(images: np.ndarray, cache: Path, limit: int | None = None) -> Readings:
-    """Readings of a split, or of `limit` seeded random images of it; kept in `cache` (.npz)."""
+def read_split(images: np.ndarray, cache: Path) -> Readings:
+    """Readings of every image of a split, kept in `cache` (.npz)."""
     if not cache.exists():
-        rows = np.arange(len(images))
-        if limit is not None and limit < len(rows):
-            rows = np.sort(np.random.default_rng(1).choice(len(images), limit, replace=False))
-        blendshapes = np.full((len(rows), 52), np.nan, np.float32)
-        points = np.full((len(rows), 5, 2), np.nan, np.float32)
-        detected = np.zeros(len(rows), bool)
+        blendshapes = np.full((len(images), 52), np.nan, np.float32)
+        points = np.full((len(images), 5, 2), np.nan, np.float32)
+        detected = np.zeros(len(images), bool)
         landmarker = FaceLandmarker()
-        for place, row in enumerate(rows):
-            reading = read_one(landmarker, images[row])
+        for place, image in enumerate(images):
+            reading = read_one(landmarker, image)
             if reading is not None:
                 blendshapes[place], points[place], detected[place] = reading
         temporary = cache.with_suffix('.part.npz')
-        np.savez(temporary, rows=rows, blendshapes=blendshapes, points=points, detected=detected)
+        np.savez(temporary, blendshapes=blendshapes, points=points, detected=detected)
         os.replace(temporary, cache)
     with np.load(cache) as stored:
-        return Readings(*(stored[name] for name in ('rows', 'blendshapes', 'points', 'detected')))
+        return Readings(*(stored[name] for name in ('blendshapes', 'points', 'detected')))
 
 
 def mean_layout(readings: Readings) -> np.ndarray:
@@ -82,10 +78,9 @@ def mean_layout(readings: Readings) -> np.ndarray:
     return (mean + mirrored) / 2
 
 
-def aligned(images: np.ndarray, readings: Readings, template: np.ndarray) -> np.ndarray:
-    """(N, 48, 48) the split as the runtime would see it: aligned where a face was read, as it came
-    elsewhere."""
-    result = images.copy()
+def framed(faces: Faces, readings: Readings, template: np.ndarray) -> Faces:
+    """The split as the runtime sees it: aligned to the template where a face was read, as it came elsewhere."""
+    result = faces.images.copy()
     for place in np.flatnonzero(readings.found):
-        result[place] = align_face(images[place], readings.points[place], template=template)
-    return result
+        result[place] = align_face(faces.images[place], readings.points[place], template=template)
+    return replace(faces, framed=result)

@@ -29,7 +29,7 @@ class Training:
 
     The rate is flat after a warm-up of 2 epochs, then falls linearly to 0 over the last share ``cooling`` of the
     run. While it is flat, faces are shrunk to ``early_side`` pixels, which costs less than half (after Tan & Le 2021,
-    arXiv:2104.00298).
+    arXiv:2104.00298). A share ``framed`` of the faces is seen aligned as at run time, the others as they came.
     """
 
     epochs: int = 40
@@ -40,6 +40,7 @@ class Training:
     cooling: float = 0.5
     early_side: int = 32
     smoothing: float = 0.1
+    framed: float = 0.8
     average: float = 0.999
     seed: int = 7
     threads: int = 1
@@ -189,13 +190,13 @@ def train(train_faces: Faces, validation: Faces, out: Path, training: Training, 
         for step in range(steps):
             rate = rate_at((epoch + step / steps) / training.epochs, training)
             picked = order[step * training.batch : (step + 1) * training.batch]
-            total += learn(net, optimizer, train_faces, picked, rate, training.smoothing, side, rng)
+            total += learn(net, optimizer, train_faces, picked, rate, side, training, rng)
             follow(average, net, epoch * steps + step, training.average)
         if not math.isfinite(total):
             raise FloatingPointError(f'loss became {total} in epoch {epoch}; start again with a lower rate')
         seconds = time.perf_counter() - began
-        kept = score(logits_of(average, validation.images, mirrored=False), validation.labels)
-        raw = score(logits_of(net, validation.images, mirrored=False), validation.labels)
+        kept = score(logits_of(average, validation.framed, mirrored=False), validation.labels)
+        raw = score(logits_of(net, validation.framed, mirrored=False), validation.labels)
         write_checkpoint(
             path,
             {
@@ -218,21 +219,23 @@ def learn(
     faces: Faces,
     picked: np.ndarray,
     rate: float,
-    smoothing: float,
     side: int,
+    training: Training,
     rng: torch.Generator,
 ) -> float:
     """One step on the picked faces, shrunk to `side` pixels; the loss before it."""
     for group in optimizer.param_groups:
         group['lr'] = rate
-    batch = augment(to_batch(faces.images[picked]), rng)
+    aligned = torch.rand(len(picked), generator=rng).numpy() < training.framed
+    images = np.where(aligned[:, None, None], faces.framed[picked], faces.images[picked])
+    batch = augment(to_batch(images), rng)
     if side < SIDE:
         batch = functional.interpolate(batch, size=(side, side), mode='area')
     batch = batch.contiguous(memory_format=torch.channels_last)
     truth = torch.from_numpy(faces.labels[picked])
     with torch.autocast('cpu', torch.bfloat16):
         logits = net(batch)
-    loss = functional.cross_entropy(logits.float(), truth, label_smoothing=smoothing)
+    loss = functional.cross_entropy(logits.float(), truth, label_smoothing=training.smoothing)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     optimizer.step()

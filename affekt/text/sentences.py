@@ -87,17 +87,25 @@ class SentenceEncoder:
         Returns:
             (N, L, D) float32.
         """
-        means = np.zeros((len(texts), LAYERS, DIMENSIONS), dtype=np.float32)
-        for rows, _, states in self._runs(texts):
-            means[rows] = states.mean(axis=2)
-        return means
+        means = np.zeros((len(texts), LAYERS * DIMENSIONS), dtype=np.float32)
+        for rows, states in self.states(texts):
+            means[rows] = states.mean(axis=1)
+        return means.reshape(-1, LAYERS, DIMENSIONS)
 
     def pieces(self, text: str) -> list[int]:
         """The word-piece numbers of a text with its start and end marks, at most 256."""
         return list(self._tokenizer.encode(text).ids)
 
-    def _runs(self, texts: Sequence[str]) -> Iterator[tuple[list[int], npt.NDArray[np.int64], Array]]:
-        """Texts of one length at a time: their places, (B, T) piece numbers, (B, L, T, D) states."""
+    def states(self, texts: Sequence[str]) -> Iterator[tuple[list[int], Array]]:
+        """The states of each word piece in all layers, for a few texts of one length at a time.
+
+        Args:
+            texts: N texts, as in `encode`.
+
+        Yields:
+            The places of B texts in `texts` and their (B, T, L D) states, layers side by side, from the shortest texts to
+            the longest; every text once.
+        """
         encoded = [piece.ids for piece in self._tokenizer.encode_batch(list(texts))]
         by_length = sorted(range(len(texts)), key=lambda at: len(encoded[at]))
         for _, same in groupby(by_length, key=lambda at: len(encoded[at])):
@@ -110,7 +118,7 @@ class SentenceEncoder:
                     'attention_mask': np.ones_like(numbers),
                     'token_type_ids': np.zeros_like(numbers),
                 }
-                yield rows, numbers, np.stack(self._session.run(list(_OUTPUTS), feed), axis=1)
+                yield rows, np.concatenate(self._session.run(list(_OUTPUTS), feed), axis=2)
 
 
 def _with_outputs(names: Sequence[str]) -> bytes:

@@ -1,0 +1,76 @@
+"""Whether a text can be read by a model of English: its letters, its function words, and how its words fall to pieces.
+
+The emotion heads know English only. A text counts as another language where
+
+1. at least `FOREIGN_LETTERS` of its letters are not Latin, or
+2. it has `ENOUGH_WORDS` words, its share of the commonest English words is below `COMMON_WORDS`, and its words break into more than
+   `PIECES` word pieces each (English words are mostly whole pieces of an English vocabulary, others rarely are).
+
+Rule 2 needs both signs, since a row of names breaks to pieces and a telegram has no function words. Texts too short for it follow the
+transcript that they stand in. It tells English from not English, nothing more; mixed sentences count as their larger part.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+
+FOREIGN_LETTERS = 0.3
+ENOUGH_WORDS = 4
+COMMON_WORDS = 0.2
+PIECES = 1.5
+
+_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
+_COMMON = frozenset(
+    "the be is are was were been am being to of and a an in that have has had having it it's its for not no on with he he's "
+    "she she's as you you're your yours do does did doing done at this but his by from they they're them their we we're us our or "
+    "her him hers my mine me i i'm i've i'll i'd an will won't would wouldn't there there's all any some what what's when "
+    "where who whom how why which so up out if about get got go going gone can can't cannot could couldn't like just don't "
+    "doesn't didn't isn't aren't wasn't know think want need take make see look come because than then now very really "
+    "too more most much many good well oh yes yeah okay let let's these those into over after before here only even also "
+    "back two one other another every never always again still off down should shouldn't must may might that's".split()
+)
+
+
+def common_share(words: Sequence[str]) -> float:
+    """The share of words among the commonest of English; nan-free: 0.0 without words."""
+    return sum(word.lower().replace('’', "'") in _COMMON for word in words) / max(1, len(words))
+
+
+def foreign_letters(text: str) -> float:
+    """The share of letters that are not Latin; 0.0 without letters.
+
+    >>> foreign_letters('да, no')
+    0.5
+    """
+    letters = [letter for letter in text if letter.isalpha()]
+    return sum('LATIN' not in unicodedata.name(letter, '') for letter in letters) / max(1, len(letters))
+
+
+def are_english(texts: Sequence[str], count_pieces: Callable[[str], int]) -> list[bool]:
+    """For each text, whether to read it as English.
+
+    Args:
+        texts: utterances of one transcript.
+        count_pieces: the number of word pieces of a text, without marks.
+
+    Returns:
+        One bool per text; texts that are too short to tell follow the texts together, and are English where those too are
+        too short.
+    """
+    verdicts = [_verdict(text, count_pieces) for text in texts]
+    whole = _verdict(' '.join(texts), count_pieces) if None in verdicts else True
+    return [(whole is not False) if verdict is None else verdict for verdict in verdicts]
+
+
+def _verdict(text: str, count_pieces: Callable[[str], int]) -> bool | None:
+    """True for English, False for another language, None where the text is too short to tell."""
+    if foreign_letters(text) >= FOREIGN_LETTERS:
+        return False
+    words = _WORD.findall(text)
+    if len(words) < ENOUGH_WORDS:
+        return None
+    if common_share(words) >= COMMON_WORDS:
+        return True
+    return sum(count_pieces(word) for word in words) <= PIECES * len(words)

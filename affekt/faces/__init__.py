@@ -1,22 +1,62 @@
 """Faces: images in; landmarks, blendshapes, head pose, readings, expression and persons over time out.
 
-`FaceLandmarker` reads the faces of one image, `FaceTracker` follows persons from frame to frame. Read `landmarker.py`
-first.
+`observe_faces` takes a recording and returns one row per person and frame; it is built from `FaceLandmarker` (the faces
+of one image), `FaceTracker` (persons from frame to frame), `readings` (named columns) and an `ExpressionModel`. Read
+`observe.py` first, then `landmarker.py`.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from affekt.faces.align import FER_TEMPLATE, align_face, five_points
 from affekt.faces.blendshapes import BLENDSHAPES
+from affekt.faces.headpose import euler_angles_deg
 from affekt.faces.landmarker import Face, FaceLandmarker, Region
+from affekt.faces.readings import READINGS, Reading, readings
 from affekt.faces.tracking import FaceObservation, FaceTracker
+
+if TYPE_CHECKING:
+    from affekt.faces.expression import ExpressionModel, affect, expression_model
+    from affekt.faces.observe import FaceObservations, SeenPerson, observe_faces
+    from affekt.faces.track import Track
+
+_LATER = {
+    'ExpressionModel': 'expression',
+    'FaceObservations': 'observe',
+    'SeenPerson': 'observe',
+    'Track': 'track',
+    'affect': 'expression',
+    'expression_model': 'expression',
+    'observe_faces': 'observe',
+}
 
 __all__ = [
     'BLENDSHAPES',
     'FER_TEMPLATE',
+    'READINGS',
+    'ExpressionModel',
     'Face',
     'FaceLandmarker',
     'FaceObservation',
+    'FaceObservations',
     'FaceTracker',
+    'Reading',
     'Region',
+    'SeenPerson',
+    'Track',
+    'affect',
     'align_face',
+    'euler_angles_deg',
+    'expression_model',
     'five_points',
+    'observe_faces',
+    'readings',
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return getattr(import_module(f'affekt.faces.{_LATER[name]}'), name)
+    raise AttributeError(f'module affekt.faces has no attribute {name!r}')

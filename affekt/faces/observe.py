@@ -1,0 +1,311 @@
+"""The main path of the room: a recording in; one row per person and frame, and each person's best picture, out.
+
+    observed = observe_faces(Recording.open('clip.mp4'), rate_hz=12.5)
+    observed.table            # time_s, person, box, READINGS, seven categories, valence, arousal
+    observed.people           # who was seen when, with a thumbnail
+    observed.frames_without   # frames without any face
+
+Frames are taken one at a time and rows are packed as they come, so memory stays flat. A frame without a face has no
+row; a category that was not evaluated is nan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from affekt.errors import RunError, UnknownNameError
+from affekt.faces.align import align_face, five_points
+from affekt.faces.landmarker import SMALLEST_SIDE, FaceLandmarker
+from affekt.faces.readings import READINGS, readings
+from affekt.faces.thumbnails import Thumbnail
+from affekt.faces.track import LandmarkFile, Track
+from affekt.faces.tracking import FaceObservation, FaceTracker
+from affekt.labels import EKMAN
+
+Floats = npt.NDArray[np.float32]
+Progress = Callable[[float], None]
+
+BATCH = 16
+"""Faces whose expression is evaluated together."""
+_PACK = 1024
+_BOX = ('box_x', 'box_y', 'box_width', 'box_height')
+_NUMBERS = (*_BOX, *(reading.name for reading in READINGS), *EKMAN, 'valence', 'arousal')
+
+
+class FrameLike(Protocol):
+    """What is needed of a frame."""
+
+    @property
+    def time_s(self) -> float: ...
+
+    @property
+    def image(self) -> npt.NDArray[np.uint8]: ...
+
+
+class RecordingLike(Protocol):
+    """What is needed of a recording."""
+
+    def frames(self, rate_hz: float | None = None) -> Iterator[Any]: ...
+
+
+class ExpressionLike(Protocol):
+    """What is needed of an expression model: probabilities (N, 7) in EKMAN order."""
+
+    def probabilities(self, crops: npt.ArrayLike, blendshapes: npt.ArrayLike | None = None) -> Any: ...
+
+
+@dataclass(frozen=True)
+class SeenPerson:
+    """When one person was seen, and the best picture.
+
+    Attributes:
+        name: 'person 1', 'person 2', … in order of appearance.
+        first_s, last_s: times of the first and last frame with the face.
+        frames: how many frames show the face.
+        thumbnail_jpeg: 160 x 160 pixels; None where pictures are not kept.
+        thumbnail_s: its time; nan without one.
+    """
+
+    name: str
+    first_s: float
+    last_s: float
+    frames: int
+    thumbnail_jpeg: bytes | None = field(repr=False)
+    thumbnail_s: float
+
+
+@dataclass(frozen=True)
+class FaceObservations:
+    """What was seen of faces in one recording.
+
+    Attributes:
+        table: one row per person and frame, by time: time_s (s), person, is_measured (False where the face stood still
+            and the reading before was taken over), box_x, box_y, box_width, box_height (pixels), all READINGS, the
+            seven EKMAN probabilities (nan without an expression model or where it was not evaluated), valence and
+            arousal in [-1, 1], derived.
+        people: by order of appearance.
+        frames: how many frames were looked at.
+        frames_without: how many of them show no face.
+        frames_too_small: how many were smaller than 16 pixels and count as without.
+        seconds_with: time with a face on screen; each frame counts until the next one.
+        landmarks_path: the file with landmarks; None where they were not kept.
+    """
+
+    table: pa.Table = field(repr=False)
+    people: tuple[SeenPerson, ...]
+    frames: int
+    frames_without: int
+    frames_too_small: int
+    seconds_with: float
+    landmarks_path: Path | None = None
+
+    def track(self, person: str) -> Track:
+        """Everything seen of one person, with landmarks.
+
+        Raises:
+            RunError: landmarks were not kept.
+            UnknownNameError: nobody has this name.
+        """
+        names = [one.name for one in self.people]
+        if person not in names:
+            raise UnknownNameError(expected=f'one of {names}', came=repr(person), todo='choose one of these')
+        if self.landmarks_path is None:
+            raise RunError(expected='landmarks on disk', came='none', todo='call observe_faces with `spill`')
+        return Track.read(self.landmarks_path, person)
+
+
+def observe_faces(
+    recording: RecordingLike | Iterable[FrameLike],
+    *,
+    rate_hz: float | None = None,
+    max_people: int = 5,
+    landmarker: FaceLandmarker | None = None,
+    expression: ExpressionLike | None = None,
+    still_levels: float = 0.0,
+    keep_thumbnails: bool = True,
+    spill: Path | None = None,
+    progress: Progress | None = None,
+) -> FaceObservations:
+    """All faces of a recording, each frame's with the person that it belongs to.
+
+    1. Follow the faces from frame to frame. 2. Read columns and cut the aligned face. 3. Evaluate expression.
+    4. Pack rows; landmarks go to disk.
+
+    Args:
+        recording: a Recording, or frames with `time_s` and `image` in order of time.
+        rate_hz: frames per second to look at; None takes all. Without effect on plain frames.
+        max_people: faces followed at once, >= 1.
+        landmarker: by default one with the published model.
+        expression: an expression model; None leaves categories, valence and arousal nan.
+        still_levels: see `FaceTracker`; 0 reads every face in every frame.
+        keep_thumbnails: False keeps no picture.
+        spill: file to which landmarks, blendshapes and poses go; None drops them.
+        progress: called with the time of each frame, in seconds.
+
+    Returns:
+        The observations; an empty table where no face was seen.
+
+    Raises:
+        ValueRangeError: `max_people` < 1, or times do not ascend.
+        WeightsError: the model file is missing.
+    """
+    frames: Iterable[Any] = recording.frames(rate_hz) if hasattr(recording, 'frames') else recording
+    tracker = FaceTracker(landmarker or FaceLandmarker(), max_people, still_levels)
+    rows = _Rows(expression)
+    people = _People(keep_thumbnails)
+    clock = _Clock()
+    landmarks = LandmarkFile(spill) if spill is not None else None
+    try:
+        for frame in frames:
+            seen = _faces_of(frame, tracker, clock)
+            for one in seen:
+                crop = align_face(frame.image, five_points(one.landmarks))
+                values = readings(one, crop)
+                name = people.meet(one, frame.image, values)
+                rows.append(name, one, values, crop)
+                if landmarks is not None:
+                    landmarks.append(name, one)
+            if progress is not None:
+                progress(float(frame.time_s))
+    except BaseException:
+        if landmarks is not None:
+            landmarks.discard()
+        raise
+    if landmarks is not None:
+        landmarks.close()
+    return FaceObservations(
+        table=rows.table(),
+        people=people.all(),
+        frames=clock.frames,
+        frames_without=clock.frames - clock.with_face,
+        frames_too_small=clock.too_small,
+        seconds_with=clock.seconds_with(),
+        landmarks_path=spill,
+    )
+
+
+def person_name(number: int) -> str:
+    """The name of the tracker's person `number`, which counts from 0: 'person 1' for 0."""
+    return f'person {number + 1}'
+
+
+def _faces_of(frame: FrameLike, tracker: FaceTracker, clock: _Clock) -> list[FaceObservation]:
+    """The faces of one frame, counted; none in a frame too small to hold one."""
+    is_small = min(frame.image.shape[:2]) < SMALLEST_SIDE
+    seen = [] if is_small else tracker.update(float(frame.time_s), frame.image)
+    clock.tick(float(frame.time_s), bool(seen), is_small)
+    return seen
+
+
+class _Clock:
+    """Counts frames and seconds with a face; a frame lasts until the next, the last as long as the one before."""
+
+    def __init__(self) -> None:
+        self.frames = self.with_face = self.too_small = 0
+        self._seconds = self._step = 0.0
+        self._before: tuple[float, bool] | None = None
+
+    def tick(self, time_s: float, has_face: bool, is_small: bool) -> None:
+        if self._before is not None:
+            self._step = time_s - self._before[0]
+            self._seconds += self._step * self._before[1]
+        self._before = (time_s, has_face)
+        self.frames += 1
+        self.with_face += has_face
+        self.too_small += is_small
+
+    def seconds_with(self) -> float:
+        last = self._step if self._before is not None and self._before[1] else 0.0
+        return self._seconds + last
+
+
+class _People:
+    """Who was seen when, and the best picture of each."""
+
+    def __init__(self, keep_thumbnails: bool) -> None:
+        self._keep = keep_thumbnails
+        self._spans: dict[int, list[float]] = {}
+        self._pictures: dict[int, Thumbnail] = {}
+
+    def meet(self, one: FaceObservation, image: npt.NDArray[np.uint8], values: Floats) -> str:
+        """Notes a sight of a person and returns the person's name."""
+        span = self._spans.setdefault(one.person, [one.time_s, one.time_s, 0])
+        span[1], span[2] = one.time_s, span[2] + 1
+        if self._keep and one.is_measured:
+            self._pictures.setdefault(one.person, Thumbnail()).consider(one.time_s, image, one, values)
+        return person_name(one.person)
+
+    def all(self) -> tuple[SeenPerson, ...]:
+        people = []
+        for number, (first, last, frames) in sorted(self._spans.items()):
+            best = self._pictures.get(number, Thumbnail())
+            people.append(SeenPerson(person_name(number), first, last, int(frames), best.jpeg, best.time_s))
+        return tuple(people)
+
+
+class _Rows:
+    """Rows of the table: expression in batches, packed into Arrow 1024 at a time."""
+
+    def __init__(self, expression: ExpressionLike | None) -> None:
+        self._expression = expression
+        self._times: list[float] = []
+        self._people: list[str] = []
+        self._measured: list[bool] = []
+        self._numbers: list[Floats] = []
+        self._crops: list[npt.NDArray[np.uint8]] = []
+        self._blendshapes: list[Floats] = []
+        self._packed: list[pa.RecordBatch] = []
+        self._schema = pa.schema([
+            ('time_s', pa.float64()), ('person', pa.string()), ('is_measured', pa.bool_()),
+            *[(name, pa.float32()) for name in _NUMBERS],
+        ])  # fmt: skip
+
+    def append(self, name: str, one: FaceObservation, values: Floats, crop: npt.NDArray[np.uint8]) -> None:
+        self._times.append(one.time_s)
+        self._people.append(name)
+        self._measured.append(one.is_measured)
+        judged = np.full(len(EKMAN) + 2, np.nan, dtype=np.float32)
+        self._numbers.append(np.concatenate([one.box, values, judged]))
+        self._crops.append(crop)
+        self._blendshapes.append(one.blendshapes)
+        if len(self._crops) == BATCH:
+            self._judge()
+        if len(self._times) >= _PACK and not self._crops:
+            self._pack()
+
+    def table(self) -> pa.Table:
+        self._judge()
+        self._pack()
+        return pa.Table.from_batches(self._packed, self._schema)
+
+    def _judge(self) -> None:
+        """Fills in the expression of the faces that wait for it."""
+        if self._expression is not None and self._crops:
+            from affekt.faces.expression import affect
+
+            blendshapes = np.stack(self._blendshapes)
+            shares = np.asarray(self._expression.probabilities(np.stack(self._crops), blendshapes))
+            valence, arousal = affect(shares, blendshapes)
+            judged = np.column_stack([shares, valence, arousal]).astype(np.float32)
+            for row, values in zip(self._numbers[-len(judged) :], judged, strict=True):
+                row[-judged.shape[1] :] = values
+        self._crops.clear()
+        self._blendshapes.clear()
+
+    def _pack(self) -> None:
+        if not self._times:
+            return
+        numbers = np.stack(self._numbers)
+        columns = [pa.array(self._times, pa.float64()), pa.array(self._people, pa.string())]
+        columns.append(pa.array(self._measured, pa.bool_()))
+        columns += [pa.array(np.ascontiguousarray(numbers[:, index])) for index in range(numbers.shape[1])]
+        self._packed.append(pa.RecordBatch.from_arrays(columns, schema=self._schema))
+        for waiting in (self._times, self._people, self._measured, self._numbers):
+            waiting.clear()

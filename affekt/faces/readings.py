@@ -1,0 +1,266 @@
+"""What a face is doing, in named columns: movements, gaze, head, and how well it was seen.
+
+`READINGS` lists the columns in order, each with name, unit, range, the model behind it, its definition and
+source; `readings` computes their values for one face. The 51 blendshapes come first under their official
+names, then measures on the landmarks, then columns named after the facial action units (AU) of FACS. A column
+that cannot be measured is nan, never 0.
+
+AU columns are *AU-like*: blendshape scores of a network, under the name of the action unit that moves the
+same skin. They are not the ratings of a certified FACS coder, and were compared with none.
+
+Source: Ekman, Friesen & Hager 2002, Facial Action Coding System; Apple, ARFaceAnchor.BlendShapeLocation (what
+each blendshape moves); Ozel, ARKit to FACS cheat sheet, melindaozel.com/arkit-to-facs-cheat-sheet
+(correspondence).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.faces.blendshapes import BLENDSHAPES
+from affekt.faces.headpose import euler_angles_deg
+from affekt.faces.landmarker import Face
+
+Floats = npt.NDArray[np.float32]
+
+BLENDSHAPE_MODEL = 'face_landmarker.task: blendshapes'
+MESH_MODEL = 'face_landmarker.task: landmarks'
+POSE_MODEL = 'face_landmarker.task: canonical face'
+PIXELS = 'pixels'
+GAZE_REACH_DEG = 30.0
+"""Eye-in-head angle taken for a full gaze blendshape; a convention, calibrated on nobody."""
+_ARKIT = 'Apple, ARFaceAnchor.BlendShapeLocation'
+_FACS = 'FACS 2002; correspondence by anatomy, compare Ozel, ARKit to FACS'
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One column: `low` and `high` bound its values; `action_unit` is the FACS number where there is one."""
+
+    name: str
+    unit: str
+    low: float
+    high: float
+    model: str
+    definition: str
+    source: str
+    action_unit: int | None = None
+
+
+_BOTH: Mapping[str, tuple[str, str, int | None]] = {
+    'smile': ('mouthSmile', 'mouth corners pulled up', 12),
+    'frown': ('mouthFrown', 'mouth corners pulled down', 15),
+    'brow_raise_outer': ('browOuterUp', 'outer brows raised', 2),
+    'brow_lower': ('browDown', 'brows lowered', 4),
+    'eyes_wide': ('eyeWide', 'upper lids raised', 5),
+    'eyes_closed': ('eyeBlink', 'lids closed', 43),
+    'squint': ('eyeSquint', 'lids tightened', 7),
+    'lip_press': ('mouthPress', 'lips pressed together', 24),
+    'nose_wrinkle': ('noseSneer', 'nose wrinkled', 9),
+}
+_ONE: Mapping[str, tuple[str, str, int | None]] = {
+    'brow_raise_inner': ('browInnerUp', 'inner brows raised', 1),
+    'jaw_open': ('jawOpen', 'jaw dropped', 26),
+}
+
+ACTION_UNITS: Mapping[int, tuple[str, tuple[str, ...]]] = {
+    1: ('inner brow raiser', ('browInnerUp',)),
+    2: ('outer brow raiser', ('browOuterUpLeft', 'browOuterUpRight')),
+    4: ('brow lowerer', ('browDownLeft', 'browDownRight')),
+    5: ('upper lid raiser', ('eyeWideLeft', 'eyeWideRight')),
+    6: ('cheek raiser', ('cheekSquintLeft', 'cheekSquintRight')),
+    7: ('lid tightener', ('eyeSquintLeft', 'eyeSquintRight')),
+    9: ('nose wrinkler', ('noseSneerLeft', 'noseSneerRight')),
+    10: ('upper lip raiser', ('mouthUpperUpLeft', 'mouthUpperUpRight')),
+    12: ('lip corner puller', ('mouthSmileLeft', 'mouthSmileRight')),
+    14: ('dimpler', ('mouthDimpleLeft', 'mouthDimpleRight')),
+    15: ('lip corner depressor', ('mouthFrownLeft', 'mouthFrownRight')),
+    16: ('lower lip depressor', ('mouthLowerDownLeft', 'mouthLowerDownRight')),
+    17: ('chin raiser', ('mouthShrugLower',)),
+    18: ('lip pucker', ('mouthPucker',)),
+    20: ('lip stretcher', ('mouthStretchLeft', 'mouthStretchRight')),
+    22: ('lip funneler', ('mouthFunnel',)),
+    24: ('lip pressor', ('mouthPressLeft', 'mouthPressRight')),
+    26: ('jaw drop', ('jawOpen',)),
+    28: ('lip suck', ('mouthRollLower', 'mouthRollUpper')),
+    34: ('cheek puff', ('cheekPuff',)),
+    43: ('eye closure', ('eyeBlinkLeft', 'eyeBlinkRight')),
+}
+"""Action unit to its FACS name and the blendshapes whose mean stands in for it. The network hardly ever reports cheeks,
+so AU06 stays near 0 where AU07 shows what is seen. AU23 and AU45 have no blendshape of their own: lip tightening
+shows as AU24, a blink as a short AU43."""
+
+
+_GAZE = 'eye in head, mean of the gaze blendshapes times 30, not calibrated'
+_EAR = 'lid distance over eye width, mean of two lid pairs; open about 0.3, closed below 0.15'
+_EAR_SOURCE = 'Soukupová & Čech 2016, Real-time eye blink detection using facial landmarks, equation 1'
+_IRIS = "iris centre between the eye corners: -1 at the corner on the person's right, 1 at the one on the left"
+_CAMERA = 'MediaPipe face geometry; assumed vertical field of view 63 degrees'
+_SHARP = 'variance of the Laplacian over the variance of the aligned 48-pixel face; blurred below about 0.15'
+_BLUR = 'Pech-Pacheco et al. 2000, doi:10.1109/ICPR.2000.903548; division by the variance added'
+_HERE = 'affekt'
+_QUALITY = (
+    'product of presence, size (full from 80 pixels), frontal view (cosines of yaw and pitch), light (full from 0.08 '
+    'to 0.92) and sharpness (full from 0.15); a convention, fitted to nothing'
+)
+_MEASURES = (
+    Reading('eye_aspect_left', 'ratio', 0, 1, MESH_MODEL, _EAR, _EAR_SOURCE),
+    Reading('eye_aspect_right', 'ratio', 0, 1, MESH_MODEL, _EAR, _EAR_SOURCE),
+    Reading('iris_left', 'ratio', -1.5, 1.5, MESH_MODEL, _IRIS, _HERE),
+    Reading('iris_right', 'ratio', -1.5, 1.5, MESH_MODEL, _IRIS, _HERE),
+    Reading(
+        'gaze_yaw_deg', 'degree', -30, 30, BLENDSHAPE_MODEL, f"eye in head, > 0 to the person's left; {_GAZE}", _ARKIT
+    ),
+    Reading('gaze_pitch_deg', 'degree', -30, 30, BLENDSHAPE_MODEL, f'> 0 upward; {_GAZE}', _ARKIT),
+    Reading('mouth_opening', 'ratio', 0, 3, MESH_MODEL, 'inner lip distance over inner mouth width', _HERE),
+    Reading('mouth_width', 'ratio', 0, 3, MESH_MODEL, 'mouth width over the distance of the eye centres', _HERE),
+    Reading('smile_asymmetry', 'score', -1, 1, BLENDSHAPE_MODEL, 'mouthSmileLeft - mouthSmileRight', _ARKIT),
+    Reading('yaw_deg', 'degree', -180, 180, POSE_MODEL, "turn, > 0 to the person's left", _CAMERA),
+    Reading('pitch_deg', 'degree', -90, 90, POSE_MODEL, 'nod, > 0 with the chin lifted', _CAMERA),
+    Reading('roll_deg', 'degree', -180, 180, POSE_MODEL, 'tilt, > 0 anticlockwise in the picture', _CAMERA),
+    Reading('head_x_cm', 'cm', -10000, 10000, POSE_MODEL, 'place, > 0 to the right of the picture', _CAMERA),
+    Reading('head_y_cm', 'cm', -10000, 10000, POSE_MODEL, 'place, > 0 upward', _CAMERA),
+    Reading('head_distance_cm', 'cm', 0, 20000, POSE_MODEL, "distance along the camera's axis", _CAMERA),
+    Reading('face_size_px', 'pixel', 1, 100000, MESH_MODEL, 'geometric mean of the sides of the box', _HERE),
+    Reading('sharpness', 'ratio', 0, 20, PIXELS, _SHARP, _BLUR),
+    Reading('brightness', 'share', 0, 1, PIXELS, 'mean grey of the aligned face', 'ITU-R BT.601'),
+    Reading('contrast', 'share', 0, 0.5, PIXELS, 'standard deviation of grey of the aligned face', 'ITU-R BT.601'),
+    Reading('presence', 'score', 0, 1, MESH_MODEL, 'confidence that this is a face', 'arXiv:1907.06724'),
+    Reading('quality', 'share', 0, 1, 'rule', _QUALITY, _HERE),
+)
+
+
+def _columns() -> tuple[Reading, ...]:
+    columns = [Reading(name, 'score', 0, 1, BLENDSHAPE_MODEL, f'blendshape {name}', _ARKIT) for name in BLENDSHAPES[1:]]
+    for name, (stem, what, unit) in _BOTH.items():
+        definition = f'{what}: mean of {stem}Left and {stem}Right'
+        columns.append(Reading(name, 'score', 0, 1, BLENDSHAPE_MODEL, definition, _ARKIT, unit))
+    for name, (shape, what, unit) in _ONE.items():
+        columns.append(Reading(name, 'score', 0, 1, BLENDSHAPE_MODEL, f'{what}: {shape}', _ARKIT, unit))
+    columns += _MEASURES
+    for unit, (title, shapes) in ACTION_UNITS.items():
+        definition = f'AU-like {title}: mean of {", ".join(shapes)}'
+        columns.append(Reading(f'AU{unit:02d}', 'score', 0, 1, BLENDSHAPE_MODEL, definition, _FACS, unit))
+    return tuple(columns)
+
+
+READINGS = _columns()
+"""The columns of `readings`, in order."""
+
+_INDEX = {name: index for index, name in enumerate(BLENDSHAPES)}
+
+
+def _mixing() -> Floats:
+    """(columns from blendshapes, 52) weights: which scores each column averages."""
+    rows = [(name,) for name in BLENDSHAPES[1:]]
+    both = [(f'{stem}Left', f'{stem}Right') for stem, _, _ in _BOTH.values()]
+    one = [(shape,) for shape, _, _ in _ONE.values()]
+    units = [shapes for _, shapes in ACTION_UNITS.values()]
+    parts = [*rows, *both, *one, *units]
+    weights = np.zeros((len(parts), len(BLENDSHAPES)), dtype=np.float32)
+    for row, shapes in enumerate(parts):
+        weights[row, [_INDEX[shape] for shape in shapes]] = 1 / len(shapes)
+    return weights
+
+
+_MIXING = _mixing()
+_MOVEMENTS = len(BLENDSHAPES) - 1 + len(_BOTH) + len(_ONE)
+_RIGHT_LIDS = (33, 160, 158, 133, 153, 144)
+_LEFT_LIDS = (362, 385, 387, 263, 373, 380)
+
+
+def readings(face: Face, crop: npt.NDArray[np.uint8] | None = None) -> Floats:
+    """The values of all READINGS for one face.
+
+    Args:
+        face: a face or an observation.
+        crop: (48, 48) grey, the face aligned by `align_face`; without it the columns on pixels are nan and
+            quality
+            leaves light and sharpness out.
+
+    Returns:
+        (len(READINGS),) float32, each value within its column's range or nan.
+    """
+    mixed = _MIXING @ face.blendshapes
+    points = face.landmarks
+    yaw, pitch, roll = (float(angle) for angle in euler_angles_deg(face.pose))
+    x, y, z = (float(value) for value in face.pose[:3, 3])
+    look_x, look_y = _gaze_deg(face.blendshapes)
+    width = _length(points, 33, 133) / 2 + _length(points, 362, 263) / 2
+    eyes = float(np.linalg.norm(points[[33, 133], :2].mean(axis=0) - points[[362, 263], :2].mean(axis=0)))
+    size = float(np.sqrt(max(float(face.box[2] * face.box[3]), 1.0)))
+    sharpness, brightness, contrast = (float('nan'),) * 3 if crop is None else _pixels(crop)
+    measured = [
+        _eye_aspect(points, _LEFT_LIDS),
+        _eye_aspect(points, _RIGHT_LIDS),
+        _iris(points, 473, 362, 263),
+        _iris(points, 468, 33, 133),
+        look_x,
+        look_y,
+        min(_length(points, 13, 14) / max(_length(points, 78, 308), 1e-6), 3.0),
+        min(_length(points, 61, 291) / max(eyes, width / 10, 1e-6), 3.0),
+        float(face.blendshapes[_INDEX['mouthSmileLeft']] - face.blendshapes[_INDEX['mouthSmileRight']]),
+        yaw,
+        pitch,
+        roll,
+        float(np.clip(x, -1e4, 1e4)),
+        float(np.clip(y, -1e4, 1e4)),
+        float(np.clip(-z, 0, 2e4)),
+        min(size, 1e5),
+        sharpness,
+        brightness,
+        contrast,
+        face.presence,
+        _quality(face.presence, size, yaw, pitch, brightness, sharpness),
+    ]
+    values = np.concatenate([mixed[:_MOVEMENTS], np.array(measured, dtype=np.float32), mixed[_MOVEMENTS:]])
+    return values.astype(np.float32)
+
+
+def _length(points: Floats, one: int, other: int) -> float:
+    return float(np.linalg.norm(points[one, :2] - points[other, :2]))
+
+
+def _eye_aspect(points: Floats, lids: tuple[int, ...]) -> float:
+    corner, upper, upper2, corner2, lower2, lower = lids
+    heights = _length(points, upper, lower) + _length(points, upper2, lower2)
+    return min(heights / max(2 * _length(points, corner, corner2), 1e-6), 1.0)
+
+
+def _iris(points: Floats, iris: int, right: int, left: int) -> float:
+    """Place of the iris along the line between two eye corners, from -1 at the first to 1 at the second."""
+    axis = points[left, :2] - points[right, :2]
+    along = float((points[iris, :2] - points[right, :2]) @ axis) / max(float(axis @ axis), 1e-9)
+    return float(np.clip(2 * along - 1, -1.5, 1.5))
+
+
+def _gaze_deg(scores: Floats) -> tuple[float, float]:
+    """Eye-in-head yaw and pitch from the gaze blendshapes."""
+
+    def look(way: str, side: str) -> float:
+        return float(scores[_INDEX[f'eyeLook{way}{side}']])
+
+    yaw = look('Out', 'Left') - look('In', 'Left') + look('In', 'Right') - look('Out', 'Right')
+    pitch = look('Up', 'Left') - look('Down', 'Left') + look('Up', 'Right') - look('Down', 'Right')
+    return GAZE_REACH_DEG * yaw / 2, GAZE_REACH_DEG * pitch / 2
+
+
+def _pixels(crop: npt.NDArray[np.uint8]) -> tuple[float, float, float]:
+    """Sharpness, brightness and contrast of an aligned grey face."""
+    grey = crop.astype(np.float32)
+    edges = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * grey[1:-1, 1:-1]
+    variance = float(grey.var())
+    sharpness = min(float(edges.var()) / variance, 20.0) if variance > 1e-6 else 0.0
+    return sharpness, float(grey.mean()) / 255, min(variance**0.5 / 255, 0.5)
+
+
+def _quality(presence: float, size: float, yaw: float, pitch: float, brightness: float, sharpness: float) -> float:
+    frontal = max(float(np.cos(np.radians(yaw))), 0.0) * max(float(np.cos(np.radians(pitch))), 0.0)
+    quality = presence * min(size / 80, 1.0) * (frontal if np.isfinite(frontal) else 0.0)
+    if np.isfinite(brightness):
+        quality *= min(1.0, brightness / 0.08, (1 - brightness) / 0.08) * min(1.0, sharpness / 0.15)
+    return float(min(max(quality, 0.0), 1.0))

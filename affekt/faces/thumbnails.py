@@ -1,0 +1,60 @@
+"""The best picture of each person: large, sharp, frontal, eyes open, surely a face."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from affekt.faces.landmarker import Face
+from affekt.faces.readings import READINGS
+
+SIDE = 160
+"""Height and width of a thumbnail, pixels."""
+BETTER = 1.1
+"""How much better a new picture must be to take the place of the one kept."""
+_MARGIN = 1.7
+_COLUMN = {reading.name: index for index, reading in enumerate(READINGS)}
+
+
+@dataclass
+class Thumbnail:
+    """One person's best picture so far."""
+
+    score: float = 0.0
+    time_s: float = float('nan')
+    jpeg: bytes | None = None
+
+    def consider(
+        self, time_s: float, image: npt.NDArray[np.uint8], face: Face, values: npt.NDArray[np.float32]
+    ) -> None:
+        """Keeps this picture if it is clearly better. `values` are the face's `readings`."""
+        score = picture_score(values)
+        if self.jpeg is not None and not score > BETTER * self.score:
+            return
+        self.score, self.time_s, self.jpeg = score, time_s, thumbnail_jpeg(image, face)
+
+
+def picture_score(values: npt.NDArray[np.float32]) -> float:
+    """How good a picture of a face is, >= 0: quality, times size up to 160 pixels, times open eyes."""
+    quality, size, closed = (float(values[_COLUMN[name]]) for name in ('quality', 'face_size_px', 'eyes_closed'))
+    return quality * min(size / SIDE, 1.0) * (1.0 - 0.7 * min(max(closed, 0.0), 1.0))
+
+
+def thumbnail_jpeg(image: npt.NDArray[np.uint8], face: Face) -> bytes:
+    """The face with some room around it as a JPEG of 160 x 160 pixels; black beyond the image."""
+    x, y, width, height = (float(value) for value in face.box)
+    side = max(8.0, _MARGIN * max(width, height))
+    left, top = x + width / 2 - side / 2, y + height / 2 - side / 2 - 0.08 * side
+    box = (round(left), round(top), round(left + side), round(top + side))
+    rows, columns = slice(max(box[1], 0), max(box[3], 0)), slice(max(box[0], 0), max(box[2], 0))
+    canvas = Image.new('RGB', (box[2] - box[0], box[3] - box[1]))
+    part = image[rows, columns]
+    if part.size:
+        canvas.paste(Image.fromarray(part), (columns.start - box[0], rows.start - box[1]))
+    kept = io.BytesIO()
+    canvas.resize((SIDE, SIDE), Image.Resampling.LANCZOS).save(kept, format='JPEG', quality=85)
+    return kept.getvalue()

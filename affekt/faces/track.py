@@ -1,0 +1,178 @@
+"""One person over time, and the file that holds what is too large to keep: landmarks, blendshapes and poses.
+
+Axis letters: T observations in order of time. "No face" is no row.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.errors import RunError, ShapeError, UnknownNameError, ValueRangeError
+from affekt.faces.tracking import FaceObservation
+
+Floats = npt.NDArray[np.float32]
+
+_WIDTHS = {'box': 4, 'landmarks': 478 * 3, 'blendshapes': 52, 'pose': 16}
+_ROWS_PER_GROUP = 256
+
+
+@dataclass(frozen=True)
+class Track:
+    """What was seen of one person.
+
+    Attributes:
+        person: the person's name.
+        times_s: (T,) float64 seconds, ascending.
+        boxes: (T, 4) x, y, width, height in pixels.
+        landmarks: (T, 478, 3) pixels.
+        blendshapes: (T, 52) scores in [0, 1], named by BLENDSHAPES.
+        poses: (T, 4, 4) canonical face to camera, centimetres.
+        presence: (T,) in [0, 1].
+
+    Raises:
+        ShapeError: an array does not have this shape.
+        ValueRangeError: times do not ascend.
+    """
+
+    person: str
+    times_s: npt.NDArray[np.float64]
+    boxes: Floats
+    landmarks: Floats
+    blendshapes: Floats
+    poses: Floats
+    presence: Floats
+
+    def __post_init__(self) -> None:
+        count = len(self.times_s)
+        shapes = {
+            'times_s': (count,),
+            'boxes': (count, 4),
+            'landmarks': (count, 478, 3),
+            'blendshapes': (count, 52),
+            'poses': (count, 4, 4),
+            'presence': (count,),
+        }
+        for name, shape in shapes.items():
+            found = getattr(self, name).shape
+            if found != shape:
+                raise ShapeError(expected=f'{name} of shape {shape}', came=f'{found}', todo='give one row per time')
+        if not (np.diff(self.times_s) > 0).all():
+            raise ValueRangeError(
+                expected='ascending times', came='times that repeat or go back', todo='sort the rows by time'
+            )
+
+    def __len__(self) -> int:
+        return len(self.times_s)
+
+    def __repr__(self) -> str:
+        if not len(self):
+            return f'Track({self.person!r}, empty)'
+        span = f'{self.times_s[0]:.2f}-{self.times_s[-1]:.2f} s'
+        return f'Track({self.person!r}, {span}, landmarks {self.landmarks.shape}, blendshapes {self.blendshapes.shape})'
+
+    @classmethod
+    def read(cls, path: Path, person: str) -> Track:
+        """The track of one person from a file that `LandmarkFile` wrote.
+
+        Raises:
+            RunError: the file is missing or is not such a file.
+            UnknownNameError: the file does not hold the person.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            table = pq.read_table(path, filters=[('person', '==', person)])
+            people = set(pq.read_table(path, columns=['person'])['person'].to_pylist())
+        except (OSError, pa.ArrowException) as error:
+            raise RunError(
+                expected='a Parquet file of landmarks', came=f'{path}: {error}', todo='analyze again with `spill`'
+            ) from error
+        if person not in people:
+            raise UnknownNameError(expected=f'one of {sorted(people)}', came=repr(person), todo='choose one of these')
+        count = table.num_rows
+
+        def array(name: str, *shape: int) -> Floats:
+            flat = table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+            return np.asarray(flat, dtype=np.float32).reshape(count, *shape)
+
+        return cls(
+            person,
+            table['time_s'].to_numpy(),
+            array('box', 4),
+            array('landmarks', 478, 3),
+            array('blendshapes', 52),
+            array('pose', 4, 4),
+            table['presence'].to_numpy(),
+        )
+
+
+class LandmarkFile:
+    """Writes observations to a Parquet file, 256 rows at a time, so that memory stays flat.
+
+    Columns: time_s, person, presence, and lists of fixed length box (4), landmarks (478 x 3), blendshapes (52), pose
+    (4 x 4), all float32. The file gets its name when it is closed; until then it ends in `.part`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self.path = path
+        self._part = path.with_name(path.name + '.part')
+        lists = [(name, pa.list_(pa.float32(), width)) for name, width in _WIDTHS.items()]
+        self._schema = pa.schema(
+            [('time_s', pa.float64()), ('person', pa.string()), ('presence', pa.float32()), *lists]
+        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._writer: Any = pq.ParquetWriter(self._part, self._schema, compression='zstd')
+        self._rows: list[tuple[str, FaceObservation]] = []
+
+    def append(self, person: str, observation: FaceObservation) -> None:
+        """Adds one row; nothing is written until a group is full."""
+        self._rows.append((person, observation))
+        if len(self._rows) == _ROWS_PER_GROUP:
+            self._flush()
+
+    def close(self) -> None:
+        """Writes what is left and gives the file its name."""
+        self._flush()
+        self._writer.close()
+        with open(self._part, 'rb+') as written:
+            os.fsync(written.fileno())
+        os.replace(self._part, self.path)
+
+    def discard(self) -> None:
+        """Closes and removes the unfinished file."""
+        self._writer.close()
+        self._part.unlink(missing_ok=True)
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        if not self._rows:
+            return
+        seen = [observation for _, observation in self._rows]
+        columns = [
+            pa.array([one.time_s for one in seen], pa.float64()),
+            pa.array([person for person, _ in self._rows], pa.string()),
+            pa.array([one.presence for one in seen], pa.float32()),
+            *[_lists([getattr(one, name) for one in seen], width) for name, width in _WIDTHS.items()],
+        ]
+        self._writer.write_table(pa.Table.from_arrays(columns, schema=self._schema))
+        self._rows.clear()
+
+
+def _lists(values: Sequence[Floats], width: int) -> Any:
+    """A column of float32 lists of one length."""
+    import pyarrow as pa
+
+    flat = np.concatenate([value.reshape(-1) for value in values]).astype(np.float32)
+    return pa.FixedSizeListArray.from_arrays(pa.array(flat), width)

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from affekt.errors import RunError, ShapeError, UnknownNameError, ValueRangeError
+from affekt.faces import READINGS, FaceLandmarker, Track, observe_faces
+from affekt.labels import EKMAN
+
+
+@dataclass
+class Shot:
+    time_s: float
+    image: np.ndarray
+
+
+class Constant:
+    """An expression model that finds anger in everyone and counts how often it is asked."""
+
+    def __init__(self):
+        self.batches = []
+
+    def probabilities(self, crops, blendshapes=None):
+        self.batches.append(len(crops))
+        shares = np.zeros((len(crops), 7))
+        shares[:, EKMAN.index('anger')] = 1.0
+        return shares
+
+
+@pytest.fixture(scope='module')
+def landmarker(shared_data):
+    return FaceLandmarker(shared_data / 'media' / 'face_landmarker.task')
+
+
+@pytest.fixture(scope='module')
+def photograph(shared_data):
+    return np.asarray(Image.open(shared_data / 'test_media' / 'single_face.jpg').convert('RGB'))
+
+
+@pytest.fixture(scope='module')
+def shots(photograph):
+    """20 frames at 10 per second; the face is gone in frames 8 to 11."""
+    empty = np.full_like(photograph, 70)
+    return [Shot(k / 10, empty if 8 <= k < 12 else np.roll(photograph, 2 * k, axis=1)) for k in range(20)]
+
+
+@pytest.fixture(scope='module')
+def observed(shots, landmarker, tmp_path_factory):
+    spill = tmp_path_factory.mktemp('faces') / 'landmarks.parquet'
+    return observe_faces(shots, landmarker=landmarker, expression=Constant(), spill=spill)
+
+
+def test_a_frame_without_a_face_has_no_row(observed):
+    assert observed.frames == 20
+    assert observed.frames_without == 4
+    assert observed.table.num_rows == 16
+    assert not set(observed.table['time_s'].to_pylist()) & {0.8, 0.9, 1.0, 1.1}
+
+
+def test_seconds_with_a_face_count_each_frame_until_the_next(observed):
+    # frames 0-7 and 12-19 of 0.1 s each
+    assert observed.seconds_with == pytest.approx(1.6)
+
+
+def test_the_person_is_named_and_has_a_square_thumbnail(observed):
+    (person,) = observed.people
+    assert person.name == 'person 1'
+    assert (person.first_s, person.last_s, person.frames) == (0.0, 1.9, 16)
+    assert Image.open(io.BytesIO(person.thumbnail_jpeg)).size == (160, 160)
+    assert set(observed.table['person'].to_pylist()) == {'person 1'}
+
+
+def test_every_reading_is_a_column_within_its_range(observed):
+    for reading in READINGS:
+        values = observed.table[reading.name].to_numpy()
+        assert ((values >= reading.low) & (values <= reading.high)).all(), reading.name
+
+
+def test_categories_come_from_the_expression_model(observed):
+    assert observed.table['anger'].to_numpy() == pytest.approx(1.0)
+    assert observed.table['neutral'].to_numpy() == pytest.approx(0.0)
+    assert (observed.table['valence'].to_numpy() <= 1).all()
+
+
+def test_without_an_expression_model_categories_are_missing_not_neutral(shots, landmarker):
+    table = observe_faces(shots[:2], landmarker=landmarker, keep_thumbnails=False).table
+    for name in (*EKMAN, 'valence', 'arousal'):
+        assert np.isnan(table[name].to_numpy()).all()
+
+
+def test_expression_is_evaluated_once_per_row_in_batches(shots, landmarker):
+    model = Constant()
+    table = observe_faces(shots * 1, landmarker=landmarker, expression=model).table
+    assert sum(model.batches) == table.num_rows
+    assert max(model.batches) > 1
+
+
+def test_no_picture_is_kept_where_none_may_be(shots, landmarker):
+    observed = observe_faces(shots[:2], landmarker=landmarker, keep_thumbnails=False)
+    assert observed.people[0].thumbnail_jpeg is None
+    assert np.isnan(observed.people[0].thumbnail_s)
+
+
+def test_the_track_of_a_person_holds_all_landmarks(observed):
+    track = observed.track('person 1')
+    assert track.landmarks.shape == (16, 478, 3)
+    assert track.poses.shape == (16, 4, 4)
+    assert track.times_s == pytest.approx(observed.table['time_s'].to_numpy())
+    assert repr(track) == ("Track('person 1', 0.00-1.90 s, landmarks (16, 478, 3), blendshapes (16, 52))")
+
+
+def test_a_track_of_nobody_or_without_landmarks_is_refused(observed, shots, landmarker):
+    with pytest.raises(UnknownNameError, match='person 1'):
+        observed.track('person 9')
+    with pytest.raises(RunError, match='spill'):
+        observe_faces(shots[:1], landmarker=landmarker).track('person 1')
+
+
+def test_an_interrupted_run_leaves_no_file(shots, landmarker, tmp_path):
+    def broken():
+        yield shots[0]
+        raise RuntimeError('decoder gone')
+
+    with pytest.raises(RuntimeError, match='decoder gone'):
+        observe_faces(broken(), landmarker=landmarker, spill=tmp_path / 'landmarks.parquet')
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_frames_below_16_pixels_count_as_without_a_face(landmarker):
+    tiny = [Shot(k / 10, np.zeros((1, 1, 3), np.uint8)) for k in range(3)]
+    observed = observe_faces(tiny, landmarker=landmarker)
+    assert (observed.frames, observed.frames_without, observed.frames_too_small) == (3, 3, 3)
+    assert observed.table.num_rows == 0
+    assert observed.table['happiness'].to_pylist() == []
+
+
+def test_no_frames_give_an_empty_table(landmarker):
+    observed = observe_faces([], landmarker=landmarker)
+    assert (observed.frames, observed.people, observed.seconds_with) == (0, (), 0.0)
+
+
+def test_progress_is_told_the_time_of_each_frame(landmarker):
+    told = []
+    blank = [Shot(k / 10, np.full((40, 40, 3), 90, np.uint8)) for k in range(3)]
+    observe_faces(blank, landmarker=landmarker, progress=told.append)
+    assert told == pytest.approx([0.0, 0.1, 0.2])
+
+
+def test_a_track_with_arrays_of_different_length_is_refused():
+    arrays = {
+        'boxes': np.zeros((2, 4), np.float32),
+        'landmarks': np.zeros((2, 478, 3), np.float32),
+        'blendshapes': np.zeros((2, 52), np.float32),
+        'poses': np.zeros((2, 4, 4), np.float32),
+        'presence': np.zeros(2, np.float32),
+    }
+    assert len(Track('a', np.array([0.0, 0.1]), **arrays)) == 2
+    with pytest.raises(ShapeError, match='boxes'):
+        Track('a', np.array([0.0, 0.1, 0.2]), **arrays)
+    with pytest.raises(ValueRangeError, match='ascending'):
+        Track('a', np.array([0.1, 0.1]), **arrays)

@@ -1,15 +1,17 @@
 """What words say about feeling: 28 labels, seven categories, valence, arousal and dominance.
 
-One pass of the frozen sentence encoder gives the states of all layers; three heads trained by `recipes/textual_emotion.py` read
+One pass of the frozen sentence encoder gives the states of all layers; three heads trained by
+`recipes/textual_emotion.py` read
 them:
 
-1. *Labels*: GoEmotions' 28, several at once. Each label looks at the whole sentence (the mean over word pieces) and, by its own
+1. *Labels*: GoEmotions' 28, several at once. Each label looks at the whole sentence (the mean over word
+pieces) and, by its own
    attention, at the pieces that matter to it.
 2. *Categories*: the seven of EKMAN as one distribution, by a head of the same form, with one temperature.
 3. *Dimensions*: valence, arousal and dominance as EmoBank's readers rate them, linear in the means.
 
-The words of a person are not their feeling: irony, quotation and politeness are read as they stand. `textual_emotion.md` has the
-figures, also on transcripts that the heads were not made for.
+The words of a person are not their feeling: irony, quotation and politeness are read as they stand.
+`textual_emotion.md` has the figures, also on transcripts that the heads were not made for.
 
 Axes: N texts, T word pieces, L layers, D dimensions of a layer, K outputs.
 """
@@ -111,7 +113,8 @@ class TextEmotion:
         """A reading of each text.
 
         Args:
-            texts: N texts or utterances, best of one transcript: short ones are taken for English where the whole is.
+            texts: N texts or utterances, best of one transcript: short ones are taken for English where the
+            whole is.
 
         Returns:
             N readings; one that abstains with 'no words' for a text without letters or digits.
@@ -136,8 +139,8 @@ class TextEmotion:
             texts: N texts.
 
         Returns:
-            (N, 35) logits of the 28 labels and 7 categories, and (N, 3) valence, arousal, dominance on EmoBank's scale
-            of 1 to 5.
+            (N, 35) logits of the 28 labels and 7 categories, and (N, 3) valence, arousal, dominance on
+            EmoBank's scale of 1 to 5.
         """
         logits = np.zeros((len(texts), len(GOEMOTIONS) + len(EKMAN)), dtype=np.float32)
         dimensions = np.zeros((len(texts), 3), dtype=np.float32)

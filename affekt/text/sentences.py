@@ -103,8 +103,8 @@ class SentenceEncoder:
             texts: N texts, as in `encode`.
 
         Yields:
-            The places of B texts in `texts` and their (B, T, L D) states, layers side by side, from the shortest texts to
-            the longest; every text once.
+            The places of B texts in `texts` and their (B, T, L D) states, layers side by side, from the
+            shortest texts to the longest; every text once.
         """
         encoded = [piece.ids for piece in self._tokenizer.encode_batch(list(texts))]
         by_length = sorted(range(len(texts)), key=lambda at: len(encoded[at]))

@@ -1,13 +1,15 @@
 """Speech to words with times, by Whisper's decoder over what the voice room has already encoded.
 
-A turn and its `Encoded` in, an `Utterance` out, or None where nothing was said that can be trusted. The encoder is not
-run again. Whisper was trained on 30 s of sound and without the silence after a short turn it repeats itself; so the
-states of encoded silence, computed once, are appended to those of the turn. On 20 RAVDESS sentences that reads 20
-right where the turn alone reads 6, at a tenth of the cost of padding the sound.
+A turn and its `Encoded` in, an `Utterance` out, or None where nothing was said that can be trusted. The
+encoder is not run again. Whisper was trained on 30 s of sound and without the silence after a short turn it
+repeats itself; so the states of encoded silence, computed once, are appended to those of the turn. On 20
+RAVDESS sentences that reads 20 right where the turn alone reads 6, at a tenth of the cost of padding the
+sound.
 
 Read `Recognizer.recognize` first. Axes: T encoder frames of 20 ms, D width, K text tokens.
 
-Source: Radford et al. 2022, arXiv:2212.04356, section 4.5 (the thresholds on compression and log-probability).
+Source: Radford et al. 2022, arXiv:2212.04356, section 4.5 (the thresholds on compression and
+log-probability).
 """
 
 from __future__ import annotations
@@ -101,8 +103,8 @@ class Recognizer:
     def recognize(self, turn: Turn, encoded: Encoded, language: str | None = None) -> Utterance | None:
         """What was said in a turn.
 
-        1. Append silent states; 2. settle the language; 3. decode; 4. throw away what cannot be trusted, after a
-        second attempt without repetition; 5. align the tokens with the frames.
+        1. Append silent states; 2. settle the language; 3. decode; 4. throw away what cannot be trusted,
+        after a second attempt without repetition; 5. align the tokens with the frames.
 
         Args:
             turn: whose times the words get.
@@ -110,8 +112,8 @@ class Recognizer:
             language: a code such as 'en'; where None, the likeliest over all turns since `start`.
 
         Returns:
-            The utterance, with words in order within the turn, each with a confidence in [0, 1]; the speaker is ''.
-            None where the turn holds nothing that can be trusted as speech.
+            The utterance, with words in order within the turn, each with a confidence in [0, 1]; the speaker
+            is ''. None where the turn holds nothing that can be trusted as speech.
 
         Raises:
             ShapeError: the states are not of this model's width.
@@ -253,9 +255,9 @@ def spelled(tokenizer: Any, tokens: list[int], is_unspaced: bool) -> list[tuple[
             continue
         is_new = is_unspaced or text.startswith(' ')
         is_sound = any(character.isalnum() for character in text)
-        if pieces and not (is_new and is_sound):
-            pieces[-1] = (pieces[-1][0] + text, pieces[-1][1] + len(waiting))
-        elif pieces and not any(character.isalnum() for character in pieces[-1][0]):
+        if (pieces and not (is_new and is_sound)) or (
+            pieces and not any(character.isalnum() for character in pieces[-1][0])
+        ):
             pieces[-1] = (pieces[-1][0] + text, pieces[-1][1] + len(waiting))
         else:
             pieces.append((text, len(waiting)))

@@ -143,9 +143,7 @@ def acoustic_frames(samples: FloatArray) -> AcousticFrames:
         hnr_db=pitch.hnr_db,
         loudness_db=level,
         alpha_ratio_db=heard(np.clip(_decibel(power[:, high].sum(1)) - _decibel(power[:, low].sum(1)), -90, 90)),
-        hammarberg_db=heard(
-            np.clip(decibel[:, _bins(0, 2000)].max(1) - decibel[:, _bins(2000, 5000)].max(1), -90, 90)
-        ),
+        hammarberg_db=heard(np.clip(decibel[:, _bins(0, 2000)].max(1) - decibel[:, _bins(2000, 5000)].max(1), -90, 90)),
         slope_low_db_khz=heard(_slope(decibel, _bins(0, 500))),
         slope_mid_db_khz=heard(_slope(decibel, _bins(500, 1500))),
         flux=_flux(np.sqrt(power)),
@@ -296,7 +294,10 @@ def _flux(magnitude: FloatArray) -> FloatArray:
 def _k_weighting() -> npt.NDArray[np.float64]:
     """The two second-order sections of BS.1770 for 16 kHz, by the bilinear transform of their prototypes."""
     sections = []
-    prototypes = ((1681.974450955533, 0.7071752369554196, 3.999843853973347), (38.13547087602444, 0.5003270373238773, None))
+    prototypes = (
+        (1681.974450955533, 0.7071752369554196, 3.999843853973347),
+        (38.13547087602444, 0.5003270373238773, None),
+    )
     for centre_hz, quality, gain_db in prototypes:
         k = np.tan(np.pi * centre_hz / RATE_HZ)
         norm = 1 + k / quality + k * k
@@ -312,8 +313,9 @@ def _k_weighting() -> npt.NDArray[np.float64]:
 
 
 def _of(statistic: Callable[[npt.NDArray[np.floating]], np.floating], values: npt.NDArray[np.floating]) -> float:
-    """A statistic, or nan of nothing."""
-    return float(statistic(values)) if values.size else float('nan')
+    """A statistic of the finite values, or nan of nothing."""
+    usable = values[np.isfinite(values)]
+    return float(statistic(usable)) if usable.size else float('nan')
 
 
 def _percentile(values: npt.NDArray[np.floating], share: float) -> float:

@@ -77,9 +77,7 @@ def log_mel(samples: FloatArray) -> FloatArray:
         ShapeError: the samples are not (N,).
     """
     if samples.ndim != 1:
-        raise ShapeError(
-            expected='samples of shape (N,)', came=f'{samples.shape}', todo='mix the channels down to one'
-        )
+        raise ShapeError(expected='samples of shape (N,)', came=f'{samples.shape}', todo='mix the channels down to one')
     count = samples.shape[0] // HOP
     if count == 0:
         return np.zeros((0, BANDS), np.float32)

@@ -1,0 +1,49 @@
+"""What can be heard of a person: when they speak, how the voice sounds, and which emotion it carries.
+
+Blocks of 16 kHz samples come in (`Recording.samples`); `observe_voice` walks over them once and gives a table of turns
+and one of acoustic frames. Read `observe.py` first, then `speech.py` (turns), `acoustics.py` (measures, no model),
+`encoder.py` (Whisper's layers, shared with `affekt.text.recognition`) and `emotion.py` (the head trained here).
+"""
+
+from affekt.voice.acoustics import (
+    COLUMNS,
+    READINGS,
+    AcousticFrames,
+    Reading,
+    acoustic_frames,
+    acoustic_summary,
+    integrated_loudness,
+)
+from affekt.voice.arousal import acoustic_arousal
+from affekt.voice.emotion import HEADS, EmotionReading, VocalEmotion
+from affekt.voice.encoder import Encoded, WhisperEncoder
+from affekt.voice.observe import FRAMES, TURNS, VoiceObservations, observe_voice
+from affekt.voice.pitch import Pitch, find_pitch
+from affekt.voice.speech import SpeechDetector, Turn, TurnFinder, TurnRules, speech_turns
+
+__all__ = [
+    'COLUMNS',
+    'FRAMES',
+    'HEADS',
+    'READINGS',
+    'TURNS',
+    'AcousticFrames',
+    'EmotionReading',
+    'Encoded',
+    'Pitch',
+    'Reading',
+    'SpeechDetector',
+    'Turn',
+    'TurnFinder',
+    'TurnRules',
+    'VocalEmotion',
+    'VoiceObservations',
+    'WhisperEncoder',
+    'acoustic_arousal',
+    'acoustic_frames',
+    'acoustic_summary',
+    'find_pitch',
+    'integrated_loudness',
+    'observe_voice',
+    'speech_turns',
+]

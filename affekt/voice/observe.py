@@ -1,0 +1,272 @@
+"""One walk over the sound of a recording: turns, acoustics, vocal emotion and words, each turn encoded once.
+
+`observe_voice` is the room's main path. Memory holds one turn of samples at a time and a row per turn; a recording in
+which nobody speaks gives empty tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from affekt.labels import CIRCUMPLEX, EKMAN
+from affekt.voice.acoustics import COLUMNS, AcousticFrames, acoustic_frames, acoustic_summary, stacked
+from affekt.voice.arousal import acoustic_arousal
+from affekt.voice.emotion import EmotionReading, VocalEmotion
+from affekt.voice.encoder import Encoded, WhisperEncoder
+from affekt.voice.speech import SampleBlock, SpeechDetector, Turn, TurnRules, speech_turns
+
+FloatArray = npt.NDArray[np.float32]
+
+STEP_S = 0.1
+RATE_HZ = 16000
+BLOCK_S = 10.0
+
+_AFFECT = ('valence', 'arousal', 'valence_sd', 'arousal_sd', 'quality', 'confidence', 'speech_probability')
+
+TURNS = pa.schema(
+    [
+        ('start_s', pa.float64()),
+        ('end_s', pa.float64()),
+        *[(name, pa.float64()) for name in EKMAN],
+        *[(name, pa.float64()) for name in _AFFECT],
+        ('abstained', pa.bool_()),
+        *[(f'p_{name}', pa.float64()) for name in EKMAN],
+        *[(name, pa.float64()) for name in COLUMNS],
+    ]
+)
+"""The table of turns. The seven categories are nan where the head abstains or there is none; `p_...` holds what it
+computed all the same. `quality` is the detector's mean probability of speech. Acoustic columns: see READINGS."""
+
+FRAMES = pa.schema(
+    [
+        ('time_s', pa.float64()),
+        ('loudness_db', pa.float64()),
+        ('f0_hz', pa.float64()),
+        ('voiced', pa.float64()),
+        ('hnr_db', pa.float64()),
+    ]
+)
+"""Ten rows per second of speech: mean RMS level, median pitch (nan where unvoiced), voiced share, mean harmonicity."""
+
+
+class Sounding(Protocol):
+    """What `observe_voice` needs of a recording."""
+
+    def samples(self, rate_hz: int = ..., block_s: float = ..., stream: int = ...) -> Iterator[Any]: ...
+
+
+class Spoken(Protocol):
+    """What a recogniser makes of a turn."""
+
+    @property
+    def words(self) -> Sequence[Any]: ...
+
+
+class Hearing(Protocol):
+    """A recogniser: `affekt.text.Recognizer`, or any other."""
+
+    def start(self) -> None: ...
+    def recognize(self, turn: Turn, encoded: Encoded, language: str | None = None) -> Spoken | None: ...
+
+
+@dataclass(frozen=True)
+class VoiceObservations:
+    """What was heard.
+
+    Attributes:
+        turns: of schema TURNS, in order.
+        frames: of schema FRAMES, in order.
+        utterances: what the recogniser returned, in order; empty without one.
+        heard_s: seconds of sound walked through.
+    """
+
+    turns: pa.Table
+    frames: pa.Table
+    utterances: tuple[Any, ...]
+    heard_s: float
+
+    @property
+    def speech_s(self) -> float:
+        """Seconds within turns; 0 where nobody speaks."""
+        spans = self.turns['end_s'].to_numpy() - self.turns['start_s'].to_numpy()
+        return float(spans.sum())
+
+
+def observe_voice(
+    recording: Sounding | Iterable[SampleBlock],
+    *,
+    encoder: WhisperEncoder | None = None,
+    emotion: VocalEmotion | None = None,
+    recognizer: Hearing | None = None,
+    language: str | None = None,
+    detector: SpeechDetector | None = None,
+    rules: TurnRules | None = None,
+    stream: int = 0,
+    progress: Callable[[float], None] | None = None,
+) -> VoiceObservations:
+    """All that the voice room says about a recording.
+
+    1. Find the turns; 2. measure their sound; 3. encode each once, where the head or the recogniser needs it;
+    4. pool for the head, read the words; 5. after the last turn, place each among the others and read emotions.
+
+    Args:
+        recording: with `samples(rate_hz, block_s, stream)`, or an iterable of blocks at 16 kHz.
+        encoder: needed by `emotion` and `recognizer`; loaded when None and one of them is given.
+        emotion: the head; without it categories and valence are nan and the arousal is the acoustic one.
+        recognizer: without it there are no utterances.
+        language: for the recogniser; None lets it decide.
+        detector: of speech; loaded when None.
+        rules: of turns; the defaults when None.
+        stream: which sound stream of the recording.
+        progress: called with the seconds heard so far, after each block.
+
+    Returns:
+        The tables; empty where nobody speaks.
+
+    Raises:
+        WeightsError: a model file cannot be had.
+        MediaError: the recording cannot be decoded.
+        ShapeError, ValueRangeError: blocks that are not (N,) finite samples.
+    """
+    if encoder is None and (emotion or recognizer):
+        encoder = WhisperEncoder(emotion.encoder if emotion else 'tiny.en')
+    if recognizer:
+        recognizer.start()
+    clock = _Clock(_blocks(recording, stream), progress)
+    gathered = _Gathered()
+    for turn in speech_turns(clock, detector, rules):
+        frames = acoustic_frames(turn.samples)
+        spoken = None
+        if encoder and (emotion or recognizer):
+            encoded = encoder(turn.samples)
+            if emotion:
+                gathered.features.append(emotion.features(encoded))
+            if recognizer:
+                spoken = recognizer.recognize(turn, encoded, language)
+        words = (len(spoken.words) if spoken else 0) if recognizer else None
+        gathered.add(turn, frames, acoustic_summary(turn.samples, frames, words), spoken)
+    return VoiceObservations(
+        turns=_turns_table(gathered, emotion),
+        frames=_frames_table(gathered.steps),
+        utterances=tuple(gathered.utterances),
+        heard_s=clock.heard_s,
+    )
+
+
+class _Clock:
+    """Blocks passed on, seconds counted."""
+
+    def __init__(self, blocks: Iterable[SampleBlock], progress: Callable[[float], None] | None) -> None:
+        self.blocks, self.progress, self.heard_s = blocks, progress, 0.0
+
+    def __iter__(self) -> Iterator[SampleBlock]:
+        for block in self.blocks:
+            yield block
+            self.heard_s += block.samples.shape[0] / RATE_HZ
+            if self.progress:
+                self.progress(block.start_s + block.samples.shape[0] / RATE_HZ)
+
+
+class _Gathered:
+    """What is kept of each turn: no samples."""
+
+    def __init__(self) -> None:
+        self.spans: list[tuple[float, float, float]] = []
+        self.summaries: list[FloatArray] = []
+        self.features: list[FloatArray] = []
+        self.steps: list[dict[str, npt.NDArray[np.float64]]] = []
+        self.utterances: list[Spoken] = []
+
+    def add(self, turn: Turn, frames: AcousticFrames, summary: FloatArray, spoken: Spoken | None) -> None:
+        """One more turn."""
+        self.spans.append((turn.start_s, turn.end_s, turn.speech_probability))
+        self.summaries.append(summary)
+        self.steps.append(tenths(frames, turn.start_s))
+        if spoken is not None:
+            self.utterances.append(spoken)
+
+
+def tenths(frames: AcousticFrames, start_s: float) -> dict[str, npt.NDArray[np.float64]]:
+    """A turn's frames gathered into steps of 0.1 s of the recording's clock.
+
+    Args:
+        frames: of one turn.
+        start_s: of the turn.
+
+    Returns:
+        The columns of FRAMES; `time_s` is the middle of each step.
+    """
+    step = np.floor((frames.time_s.astype(np.float64) + start_s) / STEP_S + 1e-6).astype(np.int64)
+    if step.size == 0:
+        return {name: np.zeros(0) for name in FRAMES.names}
+    begins = np.flatnonzero(np.diff(step, prepend=step[0] - 1))
+    groups = np.split(np.arange(step.size), begins[1:])
+    voiced = frames.voiced
+    pitch = [np.median(frames.f0_hz[g][voiced[g]]) if voiced[g].any() else np.nan for g in groups]
+    harmonic = [frames.hnr_db[g][voiced[g]].mean() if voiced[g].any() else np.nan for g in groups]
+    return {
+        'time_s': (step[begins] + 0.5) * STEP_S,
+        'loudness_db': np.array([frames.loudness_db[g].mean() for g in groups], np.float64),
+        'f0_hz': np.array(pitch, np.float64),
+        'voiced': np.array([voiced[g].mean() for g in groups], np.float64),
+        'hnr_db': np.array(harmonic, np.float64),
+    }
+
+
+def _blocks(recording: Sounding | Iterable[SampleBlock], stream: int) -> Iterable[SampleBlock]:
+    """The blocks of either kind of source."""
+    if hasattr(recording, 'samples'):
+        blocks: Iterator[SampleBlock] = recording.samples(rate_hz=RATE_HZ, block_s=BLOCK_S, stream=stream)
+        return blocks
+    return recording
+
+
+def _turns_table(gathered: _Gathered, emotion: VocalEmotion | None) -> pa.Table:
+    """One row per turn."""
+    count = len(gathered.spans)
+    if count == 0:
+        return TURNS.empty_table()
+    summaries = stacked(gathered.summaries)
+    arousal = acoustic_arousal(summaries)
+    spans = np.array(gathered.spans)
+    columns: dict[str, Any] = {name: np.full(count, np.nan) for name in TURNS.names}
+    columns |= {'start_s': spans[:, 0], 'end_s': spans[:, 1], 'speech_probability': spans[:, 2], 'quality': spans[:, 2]}
+    columns |= {name: summaries[:, place].astype(np.float64) for place, name in enumerate(COLUMNS)}
+    columns['arousal'] = arousal.astype(np.float64)
+    columns['abstained'] = np.ones(count, bool)
+    if emotion:
+        for row, features in enumerate(gathered.features):
+            _fill(columns, row, emotion.read(features, float(arousal[row])))
+    return pa.table({name: pa.array(columns[name]) for name in TURNS.names}, schema=TURNS)
+
+
+def _fill(columns: dict[str, Any], row: int, reading: EmotionReading) -> None:
+    """Writes one turn's reading into the columns."""
+    columns['confidence'][row] = reading.confidence
+    columns['abstained'][row] = reading.abstains
+    columns['arousal'][row] = reading.arousal
+    for name, probability in zip(EKMAN, reading.categories, strict=True):
+        columns[f'p_{name}'][row] = probability
+        if not reading.abstains:
+            columns[name][row] = probability
+    if not reading.abstains:
+        columns['valence'][row] = reading.valence
+    spread = np.array([CIRCUMPLEX[name] for name in EKMAN])
+    weights = reading.categories.astype(np.float64)
+    variance = weights @ spread**2 - (weights @ spread) ** 2
+    columns['valence_sd'][row], columns['arousal_sd'][row] = np.sqrt(np.maximum(variance, 0.0))
+
+
+def _frames_table(steps: list[dict[str, npt.NDArray[np.float64]]]) -> pa.Table:
+    """The steps of all turns; one that two turns share is kept from the first."""
+    if not steps:
+        return FRAMES.empty_table()
+    columns = {name: np.concatenate([part[name] for part in steps]) for name in FRAMES.names}
+    fresh = np.diff(columns['time_s'], prepend=-1.0) > STEP_S / 2
+    return pa.table({name: pa.array(values[fresh]) for name, values in columns.items()}, schema=FRAMES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -135,16 +136,18 @@ def _packets(opened: OpenStream, tally: Tally) -> Iterator[Any]:
 
 
 def declared_seconds(probe: Probe, stream: Any) -> float | None:
-    """The length that the container declares for this stream alone; None where only the file's length is known."""
+    """The length that the container declares for this stream alone; None where only the file's length is known.
+
+    Where two places of the header disagree, the longer one counts: a damaged table must not hide a loss.
+    """
     if stream.duration is not None and stream.duration > 0 and stream.time_base:
-        return float(stream.duration * stream.time_base)
-    tag = stream.metadata.get('DURATION')
-    if tag:
-        parts = tag.split(':')
-        try:
-            hours, minutes, seconds = (float(part) for part in parts)
-        except ValueError:
-            return None
+        length_s = float(stream.duration * stream.time_base)
+        start_s = float((stream.start_time or 0) * stream.time_base)
+        end_s = probe.track_ends_s.get(int(stream.id), 0.0)
+        return max(length_s, end_s - max(0.0, start_s))
+    parts = stream.metadata.get('DURATION', '').split(':')
+    with suppress(ValueError):
+        hours, minutes, seconds = (float(part) for part in parts)
         length_s = hours * 3600 + minutes * 60 + seconds - max(0.0, probe.origin_s)
         return length_s if length_s > 0 else None
     return None

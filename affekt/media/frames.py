@@ -98,7 +98,8 @@ class VideoPass:
     def _note_declared(self, opened: OpenStream) -> None:
         stream = opened.stream
         self.declared_s = declared_seconds(self.probe, stream)
-        self.declared_frames = int(stream.frames) or None
+        # AVI counts slots, and an empty slot repeats the picture before it
+        self.declared_frames = None if self.probe.demuxer == 'avi' else int(stream.frames) or None
         if stream.start_time is not None:
             self.declared_start_s = float(stream.start_time * stream.time_base) - self.probe.origin_s
         rates = {stream.average_rate, stream.base_rate}
@@ -203,7 +204,7 @@ class VideoPass:
 
     def _tail_and_head(self, notes: list[str], first_s: float) -> float:
         """Seconds missing at both ends, each with its sentence."""
-        tolerance_s = 1.5 * self.step_s + 0.02
+        tolerance_s = 0.75 * self.step_s + 0.005
         lost_s = 0.0
         if self.declared_s is not None:
             missing_s = self.declared_start_s + self.declared_s - self.end_s

@@ -5,8 +5,9 @@ Limits are held here, before anything is decoded.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -14,13 +15,17 @@ import av
 import av.error
 
 from affekt.errors import MediaError
+from affekt.media.boxes import track_ends
 from affekt.media.containers import DEMUXERS
+from affekt.media.ebml import track_count
 from affekt.media.limits import Limits
+from affekt.media.mp3_frames import states_length
 from affekt.media.pictures import UPRIGHT, Orientation, orientation_of_frame, upright_size
 from affekt.media.source import Source, WatchedFile
 
 MAX_SOUND_LEAD_S = 0.2
 FIRST_PACKETS = 64
+LATE_STARTERS = frozenset({'mpegts', 'mpeg'})
 ESTIMATED = frozenset({'aac', 'mpeg', 'amr'})
 """Demuxers whose declared duration is a guess from the bit rate."""
 
@@ -70,6 +75,11 @@ class Probe:
     audio: tuple[AudioStream, ...]
     audio_indices: tuple[int, ...]
     subtitle_indices: tuple[int, ...]
+    unreadable: tuple[str, ...] = ()
+    """Sentences about picture or sound streams that no decoder reads."""
+    remarks: tuple[str, ...] = ()
+    track_ends_s: Mapping[int, float] = field(default_factory=dict)
+    """ISO media: a track's id to the second at which its header says that it ends."""
 
 
 def open_container(source: Source, limits: Limits) -> tuple[Any, WatchedFile]:
@@ -120,8 +130,9 @@ def probe(source: Source, limits: Limits) -> Probe:
 def _describe(container: Any, source: Source, limits: Limits) -> Probe:
     streams = list(container.streams)
     limits.check('max_streams', len(streams), f'the streams of {source.name}')
-    pictures = [s for s in streams if s.type == 'video' and not _is_cover(s) and s.codec_context is not None]
-    sounds = [s for s in streams if s.type == 'audio' and s.codec_context is not None]
+    shown = [s for s in streams if s.type == 'video' and not _is_cover(s)]
+    pictures = [s for s in shown if s.codec_context is not None]
+    sounds = [s for s in streams if s.type == 'audio' and _is_readable_sound(s)]
     if not pictures and not sounds:
         raise MediaError(
             expected='pictures or sound', came=f'neither in {source.name}', todo='check that it is the right file'
@@ -135,17 +146,51 @@ def _describe(container: Any, source: Source, limits: Limits) -> Probe:
     if longest_s is not None:
         limits.check('max_duration_s', longest_s, f'the length of {source.name} in seconds')
     demuxer = container.format.name
+    origin_s = _origin([s for s in (picture, *sounds) if s is not None])
     return Probe(
         demuxer=demuxer,
         duration_s=longest_s if duration_s is None else duration_s,
-        duration_is_estimate=demuxer in ESTIMATED or (demuxer == 'mp3' and not _has_frame_count(source)),
-        origin_s=_origin([s for s in (picture, *sounds) if s is not None]),
+        duration_is_estimate=demuxer in ESTIMATED or (demuxer == 'mp3' and not states_length(source)),
+        origin_s=origin_s,
         video=described,
         video_index=None if picture is None else picture.index,
         audio=heard,
         audio_indices=tuple(s.index for s in sounds),
         subtitle_indices=tuple(s.index for s in streams if s.type == 'subtitle'),
+        unreadable=_unreadable_streams(streams, {s.index for s in (*pictures, *sounds)}, track_count(source)),
+        remarks=_remarks(streams, origin_s, demuxer),
+        track_ends_s=track_ends(source) if demuxer.startswith('mov') else {},
     )
+
+
+def _is_readable_sound(stream: Any) -> bool:
+    context = stream.codec_context
+    return context is not None and bool(context.sample_rate) and bool(context.channels)
+
+
+def _unreadable_streams(streams: list[Any], readable: set[int], declared: int) -> tuple[str, ...]:
+    """Sentences about picture or sound streams without a decoder, and about tracks that did not become a stream."""
+    names = {'video': 'picture', 'audio': 'sound'}
+    said = [
+        f'damaged or unknown: {names[stream.type]} stream {stream.index} cannot be read'
+        for stream in streams
+        if stream.type in names and stream.index not in readable and not _is_cover(stream)
+    ]
+    found = sum(stream.type != 'attachment' and not _is_cover(stream) for stream in streams)
+    if found < declared:
+        said.append(f'damaged or unknown: {declared - found} of {declared} tracks cannot be read')
+    return tuple(said)
+
+
+def _remarks(streams: list[Any], origin_s: float, demuxer: str) -> tuple[str, ...]:
+    """Sentences about streams of other kinds, and about a clock that does not begin near 0 where it usually does."""
+    said = []
+    others = [s for s in streams if s.type not in {'video', 'audio', 'subtitle', 'attachment'}]
+    if others:
+        said.append(f'{len(others)} streams are neither picture, sound nor subtitles and are not read')
+    if abs(origin_s) > MAX_SOUND_LEAD_S and demuxer not in LATE_STARTERS:
+        said.append(f'the first timestamp is {origin_s:.2f} s: the clock starts there')
+    return tuple(said)
 
 
 def _describe_video(container: Any, stream: Any, source: Source, limits: Limits) -> VideoStream:
@@ -240,18 +285,6 @@ def _positive(ticks: int | None, base: Fraction | None) -> float | None:
     if ticks is None or base is None or ticks <= 0:
         return None
     return float(ticks * base)
-
-
-def _has_frame_count(source: Source) -> bool:
-    """An MP3 states its length only in a Xing, Info or VBRI header inside its first frame."""
-    head = source.head(10)
-    skip = 0
-    if head[:3] == b'ID3' and len(head) == 10:
-        skip = 10 + sum((octet & 0x7F) << shift for octet, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
-    with source.open(60.0) as file:
-        file.seek(skip)
-        first = file.read(4096)
-    return any(mark in first for mark in (b'Xing', b'Info', b'VBRI'))
 
 
 def _reason(error: Exception) -> str:

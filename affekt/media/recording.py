@@ -47,7 +47,9 @@ class Recording:
         self._source, self._limits = source, limits
         self._probe = described if isinstance(described, Probe) else None
         self._still = described if isinstance(described, VideoStream) else None
-        self._file_damage = () if self._still else missing_bytes(source)
+        self._file_damage: tuple[str, ...] = ()
+        if self._probe is not None:
+            self._file_damage = (*missing_bytes(source, self._probe.demuxer), *self._probe.unreadable)
         self._remarks = remarks
         self._video_pass: VideoPass | None = None
         self._audio_pass: AudioPass | None = None
@@ -70,7 +72,7 @@ class Recording:
             still, remarks = describe_still(source, kind, limits)
             return cls(source, limits, still, (*extension_remark(source, kind), *remarks))
         described = probe(source, limits)
-        return cls(source, limits, described, extension_remark(source, described.demuxer))
+        return cls(source, limits, described, (*extension_remark(source, described.demuxer), *described.remarks))
 
     @property
     def path(self) -> Path | None:

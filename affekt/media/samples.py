@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+import av
 import numpy as np
 import numpy.typing as npt
 import soxr
@@ -29,8 +30,16 @@ from affekt.media.source import Source, Stalled
 Samples = npt.NDArray[np.float32]
 
 JITTER_S = 0.04
+EXACT_S = 0.005
+"""Right after a damaged packet the next timestamp is believed to this."""
 MAX_JUMP_S = 600.0
+EDGE_S = 0.03
+MAX_LEAD_S = 0.1
+LEAD_CODECS = ('aac', 'mp3', 'mp2', 'opus', 'vorbis', 'ac3', 'eac3')
+"""Encoders that add a lead-in, which some containers count in the declared length."""
 IMPOSSIBLE = 16.0
+MAX_PLANES = 8
+"""PyAV reads beyond the end of a frame with more planes, so those are packed first."""
 SILENCE_CHUNK = 1 << 18
 SCALES = {'u8': 128.0, 's16': 32768.0, 's32': 2.0**31, 's64': 2.0**63, 'flt': 1.0, 'dbl': 1.0}
 
@@ -60,10 +69,12 @@ class AudioPass:
         self.bad_s = 0.0
         self.start_s = 0.0
         self.jumped = 0
+        self._failures = 0
         self.unit_s = 0.0
         self.declared_s: float | None = None
         self.declared_start_s = 0.0
         self.is_over = False
+        self._has_lead = probe.audio[stream].codec.startswith(LEAD_CODECS)
 
     def blocks(self, rate_hz: int, block_s: float) -> Iterator[Block]:
         """Open, decode, mix, place on the clock, resample, cut into blocks."""
@@ -111,7 +122,7 @@ class AudioPass:
                     continue
                 self.limits.check('max_audio_rate_hz', source_hz, f'the sample rate of {self.source.name}')
                 mono = self._mono(unit, source_hz)
-                self.unit_s = len(mono) / source_hz
+                self.unit_s = max(self.unit_s, len(mono) / source_hz)
                 mono, silence = self._fit(mono, source_hz, unit.pts, base)
                 while silence > 0:
                     yield source_hz, np.zeros(min(silence, SILENCE_CHUNK), np.float32)
@@ -137,6 +148,14 @@ class AudioPass:
         """(N,) the mean of the channels (without the low-frequency effects channel), damage set to 0."""
         channels = max(1, len(unit.layout.channels))
         kind = unit.format.name.removesuffix('p')
+        declared = self.probe.audio[self.stream].channels
+        if channels > max(MAX_PLANES, declared):
+            self.bad_s += unit.samples / source_hz
+            self.tally.corrupt_frames += 1
+            return np.zeros(unit.samples, np.float32)
+        if unit.format.is_planar and channels > MAX_PLANES:
+            kind = 'flt'
+            unit = av.AudioResampler(format=kind).resample(unit)[0]
         raw = unit.to_ndarray()
         if not unit.format.is_planar:
             raw = raw.reshape(-1, channels).T
@@ -168,7 +187,9 @@ class AudioPass:
         is_first = self.tally.frames == 1
         if pts is not None:
             ahead_s = float(pts * base) - self.probe.origin_s - self.clock_s
-            if ahead_s > JITTER_S or (is_first and ahead_s > 0):
+            jitter_s = JITTER_S if self._failures == self.tally.damaged_packets else EXACT_S
+            self._failures = self.tally.damaged_packets
+            if ahead_s > jitter_s or (is_first and ahead_s > 0):
                 silence = self._silence_for(ahead_s, source_hz, is_first)
             elif ahead_s < -JITTER_S or (is_first and ahead_s < 0):
                 drop = min(len(mono), round(-ahead_s * source_hz))
@@ -203,7 +224,9 @@ class AudioPass:
         if self.gap_s > 0:
             notes.append(f'{self.gap_s:.2f} s without sound inside the stream, filled with silence')
         if self.bad_s > 0:
-            notes.append(f'{self.bad_s:.3f} s of impossible values (nan, infinite or far too loud) were set to 0')
+            notes.append(
+                f'{self.bad_s:.3f} s of impossible values (nan, infinite, far too loud, too many channels) became 0'
+            )
         if self.repeated_s > 0:
             notes.append(f'{self.repeated_s:.2f} s repeat earlier sound and were left out')
         if self.jumped:
@@ -227,7 +250,7 @@ class AudioPass:
 
     def _tail_and_head(self, notes: list[str]) -> float:
         """Seconds missing at both ends, each with its sentence; sound that lasts much longer than declared is said."""
-        tolerance_s = 2 * self.unit_s + 0.03
+        tolerance_s = EDGE_S + (min(1.5 * self.unit_s, MAX_LEAD_S) if self._has_lead else 0.0)
         declared_s, is_own = self.declared_s, True
         if declared_s is None:
             declared_s, is_own = self.probe.duration_s, self.probe.video is None

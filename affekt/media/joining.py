@@ -1,0 +1,143 @@
+"""New files from recordings: a face joined with a voice, a small copy that browsers play, a poster picture."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.errors import MediaError
+from affekt.media.limits import Limits
+from affekt.media.recording import Recording
+from affekt.media.writing import MediaWriter, PictureStyle, SoundStyle, write_image
+
+Image = npt.NDArray[np.uint8]
+
+COPY_RATE_HZ = 48_000
+SOUND_BLOCK_S = 0.5
+
+
+def mux(
+    video_path: str | os.PathLike[str],
+    audio_path: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    limits: Limits | None = None,
+) -> Path:
+    """Join the pictures of one recording with the sound of another; the result is as long as the sound.
+
+    Pictures start again from the first when they run out, and stop with the sound. Both are encoded anew
+    (H.264 and AAC mono in mp4), so the pictures do not show what the voice says: lips and words do not match.
+
+    Returns:
+        `out`.
+
+    Raises:
+        MediaError: no pictures in the first, no sound in the second, or either is damaged.
+    """
+    faces, voice = Recording.open(video_path, limits), Recording.open(audio_path, limits)
+    if faces.video is None or faces.kind != 'video':
+        raise MediaError(expected='a video', came=f'{faces.name}, {faces.kind}', todo='pass a file with pictures')
+    if not voice.audio:
+        raise MediaError(expected='a recording with sound', came=voice.name, todo='pass a file with sound')
+    rate_hz = faces.video.rate_hz or 25.0
+    style = SoundStyle(COPY_RATE_HZ, options={'b': '96k'})
+    with MediaWriter(out, rate_hz, _even_style(), (style,)) as writer:
+        pictures = _looped(faces, 1 / rate_hz)
+        shown_s, image = next(pictures)
+        for block in voice.samples(COPY_RATE_HZ, SOUND_BLOCK_S):
+            heard_s = block.start_s + len(block.samples) / COPY_RATE_HZ
+            while shown_s < heard_s:
+                writer.add_picture(_even(image), shown_s)
+                shown_s, image = next(pictures)
+            writer.add_sound(block.samples)
+    return Path(out)
+
+
+def web_copy(
+    recording: Recording, out: str | os.PathLike[str], max_height: int = 480, max_rate_hz: float = 30.0
+) -> Path:
+    """A small H.264 and AAC mp4 that browsers play from disk, upright, with the original's clock.
+
+    Picture k keeps its own time, so an instant in the copy is the same instant in the recording. What did not decode is
+    not in the copy.
+
+    Returns:
+        `out`, an .mp4 (or .webm, then VP8 and Opus).
+
+    Raises:
+        MediaError: the recording is a still, or has nothing that decodes.
+    """
+    if recording.kind == 'image':
+        raise MediaError(expected='a video or sound recording', came=recording.name, todo='use poster for a still')
+    video = recording.video
+    rate_hz = None if video is None else min(video.rate_hz or 25.0, max_rate_hz)
+    sounds = (SoundStyle(COPY_RATE_HZ, options={'b': '64k'}),) if recording.audio else ()
+    blocks = recording.samples(COPY_RATE_HZ, SOUND_BLOCK_S)
+    options = {'preset': 'superfast', 'crf': '28', 'g': '48'} if Path(out).suffix.lower() != '.webm' else {}
+    with MediaWriter(out, rate_hz, _even_style(options), sounds) as writer:
+        if video is not None and rate_hz is not None:
+            longest = max(2, round(max(video.width, video.height) * min(1.0, max_height / video.height)))
+            heard_s, size = 0.0, None
+            for frame in recording.frames(_grid(video.rate_hz, max_rate_hz), longest):
+                image = _even(frame.image)
+                size = size or image.shape
+                writer.add_picture(image if image.shape == size else _fitted(image, size), max(0.0, frame.time_s))
+                while heard_s <= frame.time_s and (block := next(blocks, None)) is not None:
+                    writer.add_sound(block.samples)
+                    heard_s = block.start_s + SOUND_BLOCK_S
+        for block in blocks:
+            writer.add_sound(block.samples)
+    return Path(out)
+
+
+def poster(recording: Recording, out: str | os.PathLike[str], time_s: float = 0.0, max_side: int = 640) -> Path:
+    """The picture on screen at `time_s`, or the last one before the end, as a small photograph.
+
+    Raises:
+        MediaError: the recording has no pictures.
+    """
+    chosen: Image | None = None
+    for frame in recording.frames(max_side=max_side):
+        if chosen is not None and frame.time_s > time_s:
+            break
+        chosen = frame.image
+    if chosen is None:
+        raise MediaError(expected='a recording with pictures', came=recording.name, todo='pass a video or a still')
+    return write_image(out, chosen, quality=85)
+
+
+def _looped(faces: Recording, step_s: float) -> Iterator[tuple[float, Image]]:
+    """(time, picture) without end; each round begins one step after the last picture of the one before."""
+    offset_s = 0.0
+    while True:
+        last_s = 0.0
+        for frame in faces.frames():
+            last_s = max(0.0, frame.time_s)
+            yield offset_s + last_s, frame.image
+        offset_s += last_s + step_s
+
+
+def _grid(rate_hz: float | None, max_rate_hz: float) -> float | None:
+    return max_rate_hz if rate_hz is None or rate_hz > max_rate_hz + 0.5 else None
+
+
+def _even_style(options: dict[str, str] | None = None) -> PictureStyle:
+    return PictureStyle(pixel_format='yuv420p', options=options or {})
+
+
+def _even(image: Image) -> Image:
+    """4:2:0 wants even sides: an odd last row or column is doubled."""
+    height, width = image.shape[:2]
+    if height % 2 or width % 2:
+        return np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode='edge')
+    return image
+
+
+def _fitted(image: Image, size: tuple[int, ...]) -> Image:
+    """A picture whose size changed on the way, scaled to the first one's."""
+    from PIL import Image as Pictures
+
+    return np.asarray(Pictures.fromarray(image).resize((size[1], size[0])), np.uint8)

@@ -1,0 +1,349 @@
+"""Writes media files: pictures with their own times, and any number of sound tracks, in constant memory.
+
+`MediaWriter` is the streaming form; `write_video`, `write_audio` and `write_image` are the one-call forms. Files appear
+whole or not at all: they are written beside their place and renamed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from affekt.errors import ShapeError, UnknownNameError, ValueRangeError
+
+Image = npt.NDArray[np.uint8]
+Samples = npt.NDArray[np.float32]
+
+CODECS: dict[str, tuple[str | None, str]] = {
+    '.mp4': ('libx264', 'aac'),
+    '.m4v': ('libx264', 'aac'),
+    '.mov': ('libx264', 'aac'),
+    '.mkv': ('libx264', 'aac'),
+    '.webm': ('libvpx', 'libopus'),
+    '.avi': ('mpeg4', 'pcm_s16le'),
+    '.wav': (None, 'pcm_s16le'),
+    '.mp3': (None, 'libmp3lame'),
+    '.flac': (None, 'flac'),
+    '.m4a': (None, 'aac'),
+    '.ogg': (None, 'libopus'),
+}
+"""Extension to the usual picture and sound encoders."""
+
+FAST: dict[str, dict[str, str]] = {
+    'libx264': {'preset': 'veryfast', 'crf': '23'},
+    'libvpx': {'deadline': 'realtime', 'cpu-used': '8', 'b': '1M'},
+    'libvpx-vp9': {'deadline': 'realtime', 'cpu-used': '8', 'b': '1M'},
+    'mpeg4': {'qscale': '3'},
+}
+FINE_TIME_BASE = Fraction(1, 16_000)
+"""Clock of pictures with their own times: 62.5 us, small enough for MPEG-4's 16 bits."""
+OPUS_RATES = (48_000, 24_000, 16_000, 12_000, 8_000)
+SOUND_CHUNK = 1024
+
+
+@dataclass(frozen=True)
+class PictureStyle:
+    """How pictures are stored."""
+
+    codec: str | None = None
+    """FFmpeg encoder; None takes the container's usual one."""
+    pixel_format: str = 'yuv420p'
+    rotation_deg: int = 0
+    """Counter-clockwise turn that a player shall apply; the stored pixels stay as given."""
+    is_mirrored: bool = False
+    """The player shall also mirror left and right."""
+    pixel_aspect: Fraction | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Encoder options, on top of the fast ones."""
+
+
+@dataclass(frozen=True)
+class SoundStyle:
+    """How one sound track is stored."""
+
+    rate_hz: int = 16_000
+    codec: str | None = None
+    start_s: float = 0.0
+    """Where the first sample lies on the file's clock."""
+    channels: int = 1
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+class MediaWriter:
+    """Encodes pictures and sound as they come. Use it as a context; leaving it without an error publishes the file."""
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        rate_hz: float | None = None,
+        picture: PictureStyle | None = None,
+        sounds: Sequence[SoundStyle] = (),
+        container_options: Mapping[str, str] | None = None,
+    ) -> None:
+        """Prepare a file of the kind that its extension names.
+
+        Args:
+            path: the file; its folder exists.
+            rate_hz: nominal picture rate; None for sound alone.
+            picture: how pictures are stored.
+            sounds: one entry per sound track.
+            container_options: options of FFmpeg's muxer.
+
+        Raises:
+            UnknownNameError: an extension without a usual encoder.
+            ValueRangeError: a rate that is not positive.
+        """
+        self.path = Path(path)
+        self._suffix = self.path.suffix.lower()
+        if self._suffix not in CODECS:
+            raise UnknownNameError(
+                expected=f'one of {", ".join(CODECS)}', came=repr(self._suffix), todo='choose another extension'
+            )
+        if rate_hz is not None and not 0 < rate_hz <= 1000:
+            raise ValueRangeError(expected='rate_hz in (0, 1000]', came=repr(rate_hz), todo='give a picture rate')
+        self._rate_hz, self._style, self._sounds = rate_hz, picture or PictureStyle(), tuple(sounds)
+        self._partial = self.path.with_name(f'.{self.path.stem}.partial{self._suffix}')
+        options = {'movflags': '+faststart'} if self._suffix in {'.mp4', '.m4a', '.mov', '.m4v'} else {}
+        self._container = av.open(os.fspath(self._partial), 'w', options={**options, **(container_options or {})})
+        self._picture: Any = None
+        self._tracks = [self._sound_stream(style) for style in self._sounds]
+        self._written = [round(style.start_s * style.rate_hz) for style in self._sounds]
+        self._pending: list[list[Any]] = []
+        self._size: tuple[int, int] | None = None
+        self._last_pts = -1
+        if rate_hz is None:
+            self._container.start_encoding()
+
+    def __enter__(self) -> MediaWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            with suppress(Exception):
+                self._container.close()
+            self._partial.unlink(missing_ok=True)
+
+    def add_picture(self, image: Image, time_s: float | None = None) -> None:
+        """Encode one picture.
+
+        Args:
+            image: (H, W, 3) RGB or (H, W) grey, the same size every time.
+            time_s: when it appears; None for one step after the one before. Times increase.
+
+        Raises:
+            ShapeError: another size or type.
+            ValueRangeError: a time that does not increase.
+        """
+        self._prepare_picture(image)
+        base = self._picture.codec_context.time_base
+        pts = self._last_pts + self._step(base) if time_s is None else round(time_s / base)
+        if self._last_pts < 0 and time_s is None:
+            pts = 0
+        if pts <= self._last_pts:
+            raise ValueRangeError(expected='times that increase', came=f'{time_s} s', todo='sort the pictures')
+        kind = 'gray' if image.ndim == 2 else 'rgb24'
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format=kind)
+        frame = _converted(frame, self._style.pixel_format)
+        frame.pts, frame.time_base = pts, base
+        self._last_pts = pts
+        self._mux(self._picture.encode(frame))
+
+    def add_sound(self, samples: Samples, track: int = 0) -> None:
+        """Encode the next samples of a track.
+
+        Args:
+            samples: (N,) or (channels, N), -1 to 1; float values pass unclipped into float encoders.
+            track: which of `sounds`.
+        """
+        style, stream = self._sounds[track], self._tracks[track]
+        sound = np.atleast_2d(np.asarray(samples, np.float32))
+        if sound.shape[0] != style.channels:
+            raise ShapeError(
+                expected=f'({style.channels}, N) samples', came=f'{sound.shape}', todo='give one row per channel'
+            )
+        kind = stream.codec_context.format.name
+        for start in range(0, sound.shape[1], SOUND_CHUNK):
+            chunk = sound[:, start : start + SOUND_CHUNK]
+            frame = _sound_frame(chunk, kind, style)
+            frame.pts, frame.time_base = self._written[track], Fraction(1, style.rate_hz)
+            self._written[track] += chunk.shape[1]
+            self._mux(stream.encode(frame))
+
+    def close(self) -> None:
+        """Flush the encoders and publish the file."""
+        for stream in (self._picture, *self._tracks):
+            if stream is not None:
+                self._mux(stream.encode(None))
+        self._container.close()
+        os.replace(self._partial, self.path)
+
+    def _prepare_picture(self, image: Image) -> None:
+        if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
+            raise ShapeError(
+                expected='(H, W, 3) or (H, W) uint8', came=f'{image.dtype} {image.shape}', todo='convert the picture'
+            )
+        size = (int(image.shape[1]), int(image.shape[0]))
+        if self._size is None:
+            self._size = size
+            self._picture = self._picture_stream(*size)
+        if size != self._size:
+            raise ShapeError(expected=f'{self._size} pixels', came=f'{size}', todo='scale every picture to one size')
+
+    def _picture_stream(self, width: int, height: int) -> Any:
+        name = self._style.codec or CODECS[self._suffix][0]
+        if name is None or self._rate_hz is None:
+            raise UnknownNameError(
+                expected='a container for pictures and a rate_hz', came=self._suffix, todo='write mp4, mkv, webm or avi'
+            )
+        options = {**FAST.get(name, {}), **self._style.options}
+        rate = Fraction(self._rate_hz).limit_denominator(1001)
+        stream = self._container.add_stream(name, rate=rate, options=options)
+        stream.width, stream.height, stream.pix_fmt = width, height, self._style.pixel_format
+        stream.codec_context.time_base = 1 / rate if self._suffix == '.avi' else _fine_base(rate)
+        if self._style.pixel_aspect is not None:
+            stream.codec_context.sample_aspect_ratio = self._style.pixel_aspect
+        if self._style.rotation_deg or self._style.is_mirrored:
+            stream.set_display_rotation(self._style.rotation_deg, hflip=self._style.is_mirrored)
+        return stream
+
+    def _sound_stream(self, style: SoundStyle) -> Any:
+        name = style.codec or CODECS[self._suffix][1]
+        if name == 'libopus' and style.rate_hz not in OPUS_RATES:
+            raise ValueRangeError(
+                expected=f'a rate of {OPUS_RATES} Hz for Opus', came=str(style.rate_hz), todo='resample first'
+            )
+        layout = {1: 'mono', 2: 'stereo'}.get(style.channels, f'{style.channels}c')
+        return self._container.add_stream(name, rate=style.rate_hz, layout=layout, options=dict(style.options))
+
+    def _step(self, base: Fraction) -> int:
+        return max(1, round(1 / (Fraction(self._rate_hz or 1).limit_denominator(1001) * base)))
+
+    def _mux(self, packets: list[Any]) -> None:
+        if self._rate_hz is not None and self._picture is None:
+            self._pending.append(packets)  # sound before the first picture: its stream must be there first
+            return
+        for earlier in self._pending:
+            self._container.mux(earlier)
+        self._pending.clear()
+        self._container.mux(packets)
+
+
+def write_video(
+    path: str | os.PathLike[str],
+    images: Iterable[Image],
+    rate_hz: float,
+    samples: Samples | Iterable[Samples] | None = None,
+    sample_rate_hz: int = 16_000,
+    times_s: Iterable[float] | None = None,
+    picture: PictureStyle | None = None,
+    sound: SoundStyle | None = None,
+) -> Path:
+    """A video file of pictures and one sound track, read from iterators as needed.
+
+    Args:
+        path: .mp4, .mov, .mkv, .webm or .avi, which also chooses the encoders.
+        images: (H, W, 3) RGB, all of one size.
+        rate_hz: picture rate; nominal where `times_s` is given.
+        samples: (N,) mono, or an iterator of such pieces; None writes a silent video.
+        sample_rate_hz: their rate; ignored where `sound` is given.
+        times_s: one time per picture, for variable rate.
+        picture: codec, pixel format, rotation, aspect.
+        sound: codec, rate, start.
+
+    Returns:
+        The path.
+
+    Raises:
+        ShapeError, ValueRangeError, UnknownNameError: as `MediaWriter`.
+    """
+    style = sound or SoundStyle(sample_rate_hz)
+    pieces = _pieces(np.zeros(0, np.float32) if samples is None else samples)
+    heard_s = style.start_s
+    times = None if times_s is None else iter(times_s)
+    with MediaWriter(path, rate_hz, picture, () if samples is None else (style,)) as writer:
+        for number, image in enumerate(images):
+            time_s = None if times is None else next(times)
+            writer.add_picture(image, time_s)
+            shown_s = number / rate_hz if time_s is None else time_s
+            while heard_s <= shown_s and (piece := next(pieces, None)) is not None:
+                writer.add_sound(piece)
+                heard_s += piece.shape[-1] / style.rate_hz
+        for piece in pieces:
+            writer.add_sound(piece)
+    return Path(path)
+
+
+def write_audio(
+    path: str | os.PathLike[str], samples: Samples | Iterable[Samples], rate_hz: int, sound: SoundStyle | None = None
+) -> Path:
+    """A sound file; the extension (.wav, .mp3, .flac, .m4a, .ogg) chooses the encoder unless `sound` names one."""
+    with MediaWriter(path, None, None, (sound or SoundStyle(rate_hz),)) as writer:
+        for piece in _pieces(samples):
+            writer.add_sound(piece)
+    return Path(path)
+
+
+def write_image(path: str | os.PathLike[str], image: Image, quality: int = 90) -> Path:
+    """A photograph (.jpg, .png, .webp, .bmp) of an (H, W, 3) RGB or (H, W) grey picture."""
+    from PIL import Image as Pictures
+
+    target = Path(path)
+    partial = target.with_name(f'.{target.stem}.partial{target.suffix}')
+    Pictures.fromarray(np.ascontiguousarray(image)).save(partial, quality=quality)
+    os.replace(partial, target)
+    return target
+
+
+def _pieces(samples: Samples | Iterable[Samples]) -> Iterator[Samples]:
+    if not isinstance(samples, np.ndarray):
+        yield from samples
+        return
+    step = 16 * SOUND_CHUNK
+    for start in range(0, samples.shape[-1], step):
+        yield samples[..., start : start + step]
+
+
+def _fine_base(rate: Fraction) -> Fraction:
+    """A clock that holds both the steps of the rate exactly and other times finely."""
+    fine = Fraction(1, rate.numerator * max(1, FINE_TIME_BASE.denominator // rate.numerator))
+    return fine if rate.numerator <= FINE_TIME_BASE.denominator else 1 / rate
+
+
+def _converted(frame: Any, pixel_format: str) -> Any:
+    """To the stored format: full range for RGB and JPEG kinds, BT.601 studio range otherwise (BT.709 from 720 rows)."""
+    is_full = pixel_format.startswith(('yuvj', 'rgb', 'bgr', 'gbr', 'pal', 'argb'))
+    matrix = 'ITU709' if frame.height >= 720 else 'ITU601'
+    return frame.reformat(
+        format=pixel_format, dst_colorspace=matrix, dst_color_range='JPEG' if is_full else 'MPEG', threads=1
+    )
+
+
+def _sound_frame(chunk: Samples, kind: str, style: SoundStyle) -> Any:
+    layout = {1: 'mono', 2: 'stereo'}.get(style.channels, f'{style.channels}c')
+    plain = kind.removesuffix('p')
+    if plain == 's16':
+        raw: npt.NDArray[Any] = np.clip(np.round(chunk * 32767), -32768, 32767).astype(np.int16)
+    elif plain == 's32':
+        raw = np.clip(np.round(chunk.astype(np.float64) * (2**31 - 1)), -(2**31), 2**31 - 1).astype(np.int32)
+    elif plain == 'u8':
+        raw = np.clip(np.round(chunk * 127 + 128), 0, 255).astype(np.uint8)
+    elif plain == 'dbl':
+        raw = chunk.astype(np.float64)
+    else:
+        raw = chunk
+    if not kind.endswith('p'):
+        raw = raw.T.reshape(1, -1)
+    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(raw), format=kind, layout=layout)
+    frame.sample_rate = style.rate_hz
+    return frame

@@ -1,7 +1,7 @@
 """Who speaks, as the text itself says: 'ANNA:', '<v Anna>', '- '; and the words without markup.
 
 A mark in capitals ('ANNA:', 'MAN 2:') always names a speaker. One in mixed case ('Anna:') does where it opens
-at least two utterances of the file, or all of them, because sentences may also start so ('Listen: …').
+at least two utterances of the file, or all of two and more, because sentences may also start so ('Listen: …').
 """
 
 from __future__ import annotations
@@ -44,8 +44,9 @@ def name_speakers(utterances: Sequence[Utterance]) -> list[Utterance]:
     >>> [(row.speaker, row.text) for row in name_speakers([Utterance(0, 1, '', 'ANNA: Hello.')])]
     [('ANNA', 'Hello.')]
     """
-    opening = Counter(match[1] for row in utterances if not row.speaker and (match := _MIXED.match(row.text)))
-    all_marked = sum(opening.values()) == len(utterances)
+    others = [row.text for row in utterances if not row.speaker and not _CAPITALS.match(row.text)]
+    opening = Counter(match[1] for text in others if (match := _MIXED.match(text)))
+    all_marked = len(others) > 1 and sum(opening.values()) == len(others)
     named = []
     for row in utterances:
         match = None if row.speaker else _CAPITALS.match(row.text) or _MIXED.match(row.text)

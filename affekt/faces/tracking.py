@@ -155,6 +155,8 @@ class FaceTracker:
         self._sights.clear()
         held, faces = self._follow(time_s, image)
         seen = held | self._settle(time_s, image, set(held), faces)
+        for person in self._persons:
+            person.is_followed = person.number in seen
         # 3. Search for faces that nobody has.
         if self._is_search_due(time_s, seen):
             seen |= self._search(time_s, image, seen)
@@ -237,18 +239,15 @@ class FaceTracker:
         """True where nobody is seen, somebody has just been lost, or the last search is a while ago."""
         if len(seen) >= self._max_people:
             return False
-        return not seen or self._misses_someone(time_s, seen) or time_s - self._search_s >= SEARCH_EVERY_S
+        return not seen or self._misses_someone(time_s) or time_s - self._search_s >= SEARCH_EVERY_S
 
-    def _misses_someone(self, time_s: float, seen: dict[int, Face]) -> bool:
-        return any(
-            person.number not in seen and person.scene == self._scene and time_s - person.seen_s <= GAP_S
-            for person in self._persons
-        )
+    def _misses_someone(self, time_s: float) -> bool:
+        return any(self._is_lost(person, time_s) for person in self._persons)
 
     def _search(self, time_s: float, image: npt.NDArray[np.uint8], seen: dict[int, Face]) -> dict[int, Face]:
         """Faces that no followed person has, given to persons lost before or to new ones."""
         # 1. Candidates: detections away from followed faces, confirmed by a second reading.
-        every_s = RECOVER_EVERY_S if self._misses_someone(time_s, seen) else SEARCH_EVERY_S
+        every_s = RECOVER_EVERY_S if self._misses_someone(time_s) else SEARCH_EVERY_S
         is_deep = time_s - self._search_s >= every_s
         if is_deep:
             self._search_s = time_s

@@ -44,10 +44,11 @@ class StageBars:
         )
         self._tasks: dict[str, TaskID] = {}
         self._high: dict[str, float] = {}
-        self._begun: dict[str, float] = {}
+        self._begun = time.monotonic()
         self._files = 1
 
     def __enter__(self) -> StageBars:
+        self._begun = time.monotonic()
         self._bars.start()
         return self
 
@@ -75,13 +76,12 @@ class StageBars:
         if share < self._high.get(name, 0.0) or self._high.get(name, 0.0) >= 1.0:
             return
         self._high[name] = share
-        begun = self._begun.setdefault(name, time.monotonic())
         if name not in self._tasks:
             self._tasks[name] = self._bars.add_task(name, total=1.0, said='')
-        took = f'{time.monotonic() - begun:.1f} s' if share >= 1.0 else ''
+        took = f'{time.monotonic() - self._begun:.1f} s' if share >= 1.0 else ''
         self._bars.update(self._tasks[name], completed=share, said=took)
         if share >= 1.0 and self._files == 1 and not self._console.is_terminal:
-            self._console.print(f'{name} done in {took}', highlight=False)
+            self._console.print(f'{name} done after {took}', highlight=False)
 
 
 def clock(seconds: float) -> str:
@@ -119,7 +119,7 @@ def people_table(analysis: Analysis) -> Group | Text:
         words = [
             f'{label.word} {label.certainty:.0%}'.replace('%', ' %')
             for label in sorted(analysis.labels, key=lambda label: -label.certainty)
-            if label.person == person.name
+            if label.person == person.name and label.scope == 'whole'
         ]
         table.add_row(
             person.name.removeprefix('person '),

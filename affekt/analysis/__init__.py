@@ -2,11 +2,54 @@
 
 `analyze(path)` watches the faces, hears the voice and reads the words of a recording, puts all on one clock, fuses
 it per person and second, and returns an `Analysis`: timeline, people, labels, moments and a description whose sentences
-each name their evidence. Read `timeline.py` first, then `fuse.py`, then `observe.py`.
+each name their evidence. Read `timeline.py` first, then `fuse.py`, then `analyzer.py`.
 """
 
+from affekt.analysis.analysis import Analysis
+from affekt.analysis.analyzer import Analyzer, analyze
+from affekt.analysis.description import Describer, Findings, PlainDescriber
+from affekt.analysis.export import EXPORTS, export
+from affekt.analysis.models import models_needed
+from affekt.analysis.moments import MOMENT_KINDS
 from affekt.analysis.purpose import NOTICE, PROHIBITED_PURPOSES, check_purpose
+from affekt.analysis.result import (
+    Evidence,
+    ModelUse,
+    Moment,
+    OpenLabel,
+    Person,
+    Sentence,
+    Source,
+    Spoken,
+    SpokenWord,
+)
 from affekt.analysis.settings import AnalysisSettings
 from affekt.analysis.timeline import Timeline, concat
 
-__all__ = ['NOTICE', 'PROHIBITED_PURPOSES', 'AnalysisSettings', 'Timeline', 'check_purpose', 'concat']
+__all__ = [
+    'EXPORTS',
+    'MOMENT_KINDS',
+    'NOTICE',
+    'PROHIBITED_PURPOSES',
+    'Analysis',
+    'AnalysisSettings',
+    'Analyzer',
+    'Describer',
+    'Evidence',
+    'Findings',
+    'ModelUse',
+    'Moment',
+    'OpenLabel',
+    'Person',
+    'PlainDescriber',
+    'Sentence',
+    'Source',
+    'Spoken',
+    'SpokenWord',
+    'Timeline',
+    'analyze',
+    'check_purpose',
+    'concat',
+    'export',
+    'models_needed',
+]

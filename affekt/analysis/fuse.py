@@ -6,9 +6,10 @@ deviation, and how much it should count. `fuse` pools the categories by a log-li
     p(k) ~ prior(k) * product over sources of (p_s(k) / prior_s(k)) ** w_s,    w_s = reliability * quality * coverage
 
 (naive Bayes with discounted exponents: a source counts in full only if its model is perfect, its input clean and the
-step wholly covered), and the dimensions by a precision-weighted mean with a between-source variance (random effects).
-A source that is absent equals one of weight 0; the order never matters; a source whose likelihood ratio peaks at the
-pool's own winner never lowers its probability. A linear pool would break the last of these: a hesitant ally would cost confidence.
+step wholly covered), and the dimensions by a precision-weighted mean with a between-source variance (random effects). A
+source that is absent equals one of weight 0; the order never matters; a source whose likelihood ratio peaks at the
+pool's own winner never lowers its probability. A linear pool would break the last of these: a hesitant ally would cost
+confidence.
 
 Where two sources are each sure of an emotion and not of the same, the step abstains. K categories (7), S sources.
 
@@ -73,7 +74,7 @@ class Opinion:
     arousal_sd: float = float('nan')
     """Standard deviations of the dimensions; a dimension counts only where both it and its deviation are known."""
     reliability: float = 1.0
-    """How good the model is outside its training data, chance-corrected, in [0, 1]."""
+    """How much of the model's advantage over chance survives outside its training data, in [0, 1]."""
     quality: float = 1.0
     """How clean the input was (size, blur, head turn; loudness over noise; words heard surely), in [0, 1]."""
     coverage: float = 1.0
@@ -195,6 +196,7 @@ def pool_dimension(parts: Sequence[tuple[float, float, float]]) -> Dimension:
     """The precision-weighted mean of valence or arousal, with its 95 % interval.
 
     Precision is weight / (sd**2 + between), where `between` is what the sources differ by beyond their own deviations.
+    The interval is that of the weighted mean, for sources whose errors are independent.
 
     Args:
         parts: (value in [-1, 1], standard deviation > 0, weight in [0, 1]) per source; nan values do not count.
@@ -212,8 +214,9 @@ def pool_dimension(parts: Sequence[tuple[float, float, float]]) -> Dimension:
     scale = precision.sum() - (precision**2).sum() / precision.sum()
     between = max(0.0, (spread - (len(values) - 1)) / scale) if len(values) > 1 and scale > 0 else 0.0
     precision = weights / (deviations**2 + between)
-    centre = float(precision @ values / precision.sum())
-    reach = _Z95 / float(np.sqrt(precision.sum()))
+    shares = precision / precision.sum()
+    centre = float(shares @ values)
+    reach = _Z95 * float(np.sqrt(shares**2 @ (deviations**2 + between)))
     return Dimension(*(float(np.clip(value, -1.0, 1.0)) for value in (centre, centre - reach, centre + reach)))
 
 

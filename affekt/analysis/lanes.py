@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from affekt.analysis.result import Evidence
 from affekt.analysis.timeline import Timeline
@@ -85,7 +86,7 @@ def rows_of(table: pa.Table, person: str) -> pa.Table:
     """The rows of one person; none where the table names no persons."""
     if 'person' not in table.column_names:
         return table.slice(0, 0)
-    return table.filter(pa.array([name == person for name in table['person'].to_pylist()], pa.bool_()))
+    return table.filter(pc.equal(table['person'], person))
 
 
 def evidence_of(

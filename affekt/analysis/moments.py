@@ -42,14 +42,13 @@ CHANGE_SIDE_S = 2.0
 OPPOSITE_LEAST = 0.25
 """Least valence, on both sides of 0, for sources to be called opposite."""
 SMILE_LEVEL = 0.35
-"""Least mean of mouthSmileLeft and mouthSmileRight."""
+"""Least value of the reading `smile`."""
 SMILE_LEAST_S = 0.5
 SILENCE_LEAST_S = 4.0
 SAME_S = 2.0
 """Moments of one person closer than this tell the same thing; the stronger stays."""
 
-SMILE_COLUMNS = (('smile',), ('mouthSmileLeft', 'mouthSmileRight'))
-_FACE_EVIDENCE = (*EKMAN, 'valence', 'arousal', 'smile', 'mouthSmileLeft', 'mouthSmileRight', 'brow_lower', 'jaw_open')
+_FACE_EVIDENCE = (*EKMAN, 'valence', 'arousal', 'smile', 'brow_lower', 'brow_raise_inner', 'eyes_wide', 'jaw_open')
 _TURN_EVIDENCE = (*EKMAN, 'valence', 'arousal', 'loudness_lufs', 'f0_mean_hz', 'f0_sd_st', 'syllables_per_s')
 _WORDS_EVIDENCE = (*EKMAN, 'valence', 'arousal')
 EVIDENCE_COLUMNS = {'face': _FACE_EVIDENCE, 'voice': _TURN_EVIDENCE, 'words': _WORDS_EVIDENCE}
@@ -165,7 +164,7 @@ def smiles(course: Course) -> Iterator[Moment]:
         return
     for person in sorted(set(table['person'].to_pylist())):
         rows = rows_of(table, person)
-        times, level = column(rows, 'time_s'), smile_level(rows)
+        times, level = column(rows, 'time_s'), column(rows, 'smile')
         path = lane(course.timeline, person)
         for first, last in _runs(np.nan_to_num(level) >= SMILE_LEVEL, np.zeros(len(level))):
             span = (float(times[first]), float(times[last - 1]))
@@ -189,7 +188,7 @@ def silences(course: Course) -> Iterator[Moment]:
         if end - start >= max(SILENCE_LEAST_S, 3 * usual if len(pauses) > 2 else 0.0):
             seconds = end - start
             evidence = Evidence('voice', start, end, '', {'pause_s': round(seconds, 2)})
-            strength = min(0.6, 0.2 + 0.02 * seconds)
+            strength = min(0.4, 0.15 + 0.01 * seconds)
             sentence = f'Nobody speaks for {length(seconds)}.'
             yield Moment('silence', (start + end) / 2, start, end, '', strength, sentence, (evidence,))
 
@@ -202,14 +201,6 @@ FINDERS: Mapping[str, Callable[[Course], Iterator[Moment]]] = {
     'silence': silences,
 }
 """Kind to the function that finds moments of it."""
-
-
-def smile_level(rows: pa.Table) -> npt.NDArray[np.float64]:
-    """(N,) how far the mouth corners are raised, 0 to 1; nan where it was not measured."""
-    for names in SMILE_COLUMNS:
-        if all(name in rows.column_names for name in names):
-            return np.asarray(np.mean([column(rows, name) for name in names], axis=0))
-    return np.full(rows.num_rows, np.nan)
 
 
 def _moment(
@@ -229,11 +220,11 @@ def _peak_sentence(person: str, name: str, value: float, usual: float) -> str:
         ('valence', True): 'most positive', ('valence', False): 'most negative',
         ('arousal', True): 'liveliest', ('arousal', False): 'calmest',
     }[name, value > usual]  # fmt: skip
-    if name == 'valence' and not (value > 0) == (value > usual):
+    if name == 'valence' and (value > 0) != (value > usual):
         words = 'less negative than usual' if value > usual else 'less positive than usual'
         return f'{opened(called(person))} comes across as {words}: {name} {signed(value)}, usually {signed(usual)}.'
     numbers = f'{name} {signed(value)}, usually {signed(usual)}'
-    return f'{opened(called(person))} comes across as {words} around here: {numbers}.'
+    return f'{opened(called(person))} comes across as {words}: {numbers}.'
 
 
 def _opposes(sources: Mapping[str, Lane], start_s: float, end_s: float) -> bool:
@@ -277,7 +268,7 @@ def _disagreement_sentence(person: str, said: Mapping[str, tuple[str, float]]) -
         return f'{verbs[source]} {word}'
 
     who = '' if person == UNSEEN else f' of {person}'
-    text = f'{clause(first)}, {clause(second)}'
+    text = f'{clause(first)} while {clause(second)}'
     return f'{opened(text.replace("the face", f"the face{who}", 1) if who else text)}.'
 
 

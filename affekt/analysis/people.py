@@ -24,8 +24,8 @@ Floats = npt.NDArray[np.float64]
 
 GRID_HZ = 10.0
 MOTION_FULL = 0.06
-"""Standard deviation of jaw opening (blendshape scale, 0 to 1) that counts in full. Speech moves the jaw by 0.04 to 0.15,
-a still mouth by less than 0.01."""
+"""Standard deviation of jaw opening (blendshape scale, 0 to 1) that counts in full. Speech moves the jaw by 0.04 to
+0.15, a still mouth by less than 0.01."""
 LEAST_SCORE = 0.3
 """With presence 1 and no rhythm: 0.036 of motion. With full rhythm: 0.018."""
 LEAST_MARGIN = 0.12
@@ -126,9 +126,7 @@ def match_speakers(
     return matched
 
 
-def _rhythm(
-    start_s: float, end_s: float, seen: Floats, opening: Floats, times_s: Floats, loudness_db: Floats
-) -> float:
+def _rhythm(start_s: float, end_s: float, seen: Floats, opening: Floats, times_s: Floats, loudness_db: Floats) -> float:
     """The largest correlation of mouth opening with loudness over small lags; 0 where either does not vary."""
     if len(times_s) < 2 or end_s - start_s < 0.8:
         return 0.0

@@ -81,8 +81,8 @@ NOTICE = """\
 This recording is analyzed by a program (affekt) that estimates expressed emotion.
 
 It measures the face (landmarks, movements, head pose), the voice (pitch, loudness, tone) and the words that are said,
-and derives from them how a person comes across from moment to moment: categories such as happiness or anger, valence and
-arousal, and words for them, each with a certainty.
+and derives from them how a person comes across from moment to moment: categories such as happiness or anger, valence
+and arousal, and words for them, each with a certainty.
 
 It does not measure what a person feels, thinks or intends. Expressions differ between people, cultures and situations;
 the program is wrong often, and more often on people unlike those that its models learned from. Its output must not be

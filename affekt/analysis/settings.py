@@ -41,6 +41,11 @@ class AnalysisSettings:
     """Whether pictures may be kept: thumbnails, stills, the video in the report. False keeps numbers and words only."""
     license: str = 'research'
     """'research', or 'commercial-ok' to leave out models whose training data forbid commercial use."""
+    keep_landmarks: bool = False
+    """Whether landmarks, blendshapes and poses of every frame are kept in the results (about 60 MB an hour and
+    face)."""
+    max_side: int = 1280
+    """Longest side, in pixels, that pictures are analyzed at; larger ones are scaled down, 64 to 10000."""
     step_s: float = 1.0
     """Length of the steps in which sources are fused, seconds, 0.1 to 60."""
 
@@ -51,6 +56,8 @@ class AnalysisSettings:
             raise ValueRangeError(
                 expected='max_people in [1, 100]', came=f'{self.max_people}', todo='choose a number in this range'
             )
+        if not 64 <= self.max_side <= 10000:
+            raise ValueRangeError(expected='max_side in [64, 10000]', came=f'{self.max_side}', todo='use 1280')
         if not 0.1 <= self.step_s <= 60:
             raise ValueRangeError(expected='step_s in [0.1, 60]', came=f'{self.step_s}', todo='use 1.0 for seconds')
         if self.license not in LICENSES:

@@ -43,9 +43,9 @@ SCHEMA = pa.schema([
 
 start_s, end_s: the span, seconds, end_s >= start_s. person: 'person 1', a transcript's name, or 'voice' for speech that
 no visible person could be tied to. source: one of SOURCES. name: an EKMAN category, 'valence', 'arousal' or 'speech'.
-value: a probability in [0, 1] or a dimension in [-1, 1]; nan where the row abstains. confidence: in [0, 1] or nan.
-low, high: the 95 % interval of value, nan where none is known. coverage: which part of the span was measured, in
-[0, 1]. evidence: what the row rests on, such as 'faces:happiness@12.0-13.0'. weights: for fused rows the share of each source,
+value: a probability in [0, 1] or a dimension in [-1, 1]; nan where the row abstains. confidence: in [0, 1] or nan. low,
+high: the 95 % interval of value, nan where none is known. coverage: which part of the span was measured, in [0, 1].
+evidence: what the row rests on, such as 'faces:happiness@12.0-13.0'. weights: for fused rows the share of each source,
 such as 'face 0.62, voice 0.38'. abstained: '' or the reason, 'contradiction' or 'unsure'.
 """
 

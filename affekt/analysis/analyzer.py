@@ -1,0 +1,400 @@
+"""The main path: a recording watched, heard and read at once, then put together.
+
+`Analyzer` loads its models when they are first needed and keeps them for further files. Faces are observed in one
+thread, voice and words in another, each in its own pass over the file; both spend their time in native code. Memory
+stays flat: a row per face and frame, a row per turn, ten readings per second of speech, and stills on disk.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from affekt.analysis.analysis import Analysis
+from affekt.analysis.assemble import assemble
+from affekt.analysis.description import Describer
+from affekt.analysis.models import (
+    TEXT,
+    encoder_of,
+    models_used,
+    packaged,
+    trust_of,
+    voice_head,
+)  # fmt: skip
+from affekt.analysis.observed import FACES, TURNS, UTTERANCES, VOICE, Observed, conform
+from affekt.analysis.result import Source, Spoken
+from affekt.analysis.settings import AnalysisSettings
+from affekt.analysis.stills import Stills, Watched
+from affekt.analysis.words import given_words, utterance_table
+from affekt.errors import LimitError, MediaError
+from affekt.media import Recording
+
+Progress = Callable[[str, float, float], None]
+"""Called with the stage ('faces', 'voice', 'words', 'fuse'), how much is done, and of how much."""
+
+IMAGE_S = 1.0
+"""The nominal length of a still picture."""
+_PIXEL_COLUMNS = ('box_x', 'box_y', 'box_width', 'box_height', 'face_size_px')
+
+
+@dataclass
+class _Seen:
+    """What the watching thread brings back."""
+
+    table: pa.Table = field(default_factory=FACES.empty_table)
+    thumbnails: dict[str, bytes] = field(default_factory=dict)
+    rate_hz: float = 0.0
+    end_s: float = 0.0
+    notes: list[str] = field(default_factory=list)
+    has_frames: bool = False
+
+
+@dataclass
+class _Heard:
+    """What the listening thread brings back."""
+
+    turns: pa.Table = field(default_factory=TURNS.empty_table)
+    voice: pa.Table = field(default_factory=VOICE.empty_table)
+    utterances: pa.Table = field(default_factory=UTTERANCES.empty_table)
+    spoken: tuple[Spoken, ...] = ()
+    end_s: float = 0.0
+    notes: list[str] = field(default_factory=list)
+    has_sound: bool = False
+    was_recognized: bool = False
+
+
+class _Stopped(Exception):
+    """The other thread failed; there is no point in going on."""
+
+
+class Analyzer:
+    """Loaded models and settings, for one recording after the other; not for two at once.
+
+    Args:
+        settings: the defaults when None.
+        describer: writes the description; `PlainDescriber` when None.
+    """
+
+    def __init__(self, settings: AnalysisSettings | None = None, describer: Describer | None = None) -> None:
+        self.settings = settings or AnalysisSettings()
+        self._describer = describer
+        self._models: dict[str, Any] = {}
+        self._loading = threading.Lock()
+
+    def analyze(
+        self, path: str | Path, *, progress: Progress | None = None, spill: str | Path | None = None
+    ) -> Analysis:
+        """The analysis of one recording.
+
+        1. Open. 2. Watch and listen at the same time. 3. Put together.
+
+        Args:
+            path: a video, a sound file or a picture.
+            progress: told about each stage; calls come from several threads, one at a time.
+            spill: folder for landmarks, where `settings.keep_landmarks` asks for them.
+
+        Raises:
+            MediaError: the file is missing, damaged beyond use, or of no known kind.
+            LimitError: it is larger than allowed.
+            TranscriptError: the transcript cannot be read.
+            WeightsError: a model file cannot be had.
+        """
+        # 1.
+        recording = Recording.open(path)
+        stop, told = threading.Event(), _told(progress, total_s=recording.duration_s or 0.0)
+        stills = Stills() if self.settings.keep_frames and recording.video is not None else None
+        landmarks = Path(spill) / 'landmarks.parquet' if spill is not None else None
+        try:
+            # 2.
+            with ThreadPoolExecutor(2, thread_name_prefix='affekt') as pool:
+                watching = pool.submit(_or_stop, stop, self._watch, recording, stills, landmarks, told, stop)
+                listening = pool.submit(_or_stop, stop, self._listen, recording, told, stop)
+                seen, heard = _results(watching, listening, stop)
+            # 3.
+            told('fuse', 0.0, 1.0)
+            observed = self._observed(recording, seen, heard, stills)
+            analysis = assemble(observed, self.settings, self._describer)
+            told('fuse', 1.0, 1.0)
+            return analysis
+        finally:
+            if stills is not None:
+                stills.close()
+
+    def _watch(
+        self, recording: Recording, stills: Stills | None, landmarks: Path | None, told: Any, stop: threading.Event
+    ) -> _Seen:
+        """Faces of the recording; empty where it has no pictures."""
+        if recording.video is None:
+            return _Seen()
+        from affekt.faces.observe import observe_faces
+
+        settings = self.settings
+        watched = Watched(recording, settings.max_side, stills)
+        try:
+            found = observe_faces(
+                watched,
+                rate_hz=None if recording.kind == 'image' else settings.fps,
+                max_people=settings.max_people,
+                landmarker=self._model('landmarker'),
+                expression=self._model('expression'),
+                keep_thumbnails=settings.keep_frames,
+                spill=landmarks if settings.keep_landmarks and settings.keep_frames else None,
+                progress=lambda time_s: _checked(stop, told, 'faces', time_s),
+            )
+        except MediaError as error:
+            if isinstance(error, LimitError) or not recording.audio:
+                raise
+            return _Seen(notes=[f'pictures: {error}'])
+        told('faces', 1.0, 1.0)
+        span = watched.last_s - (watched.first_s or 0.0)
+        step = span / (watched.frames_seen - 1) if watched.frames_seen > 1 else IMAGE_S
+        return _Seen(
+            table=_in_original_pixels(found.table, watched.scale),
+            thumbnails={p.name: p.thumbnail_jpeg for p in found.people if p.thumbnail_jpeg},
+            rate_hz=1.0 / step if step > 0 else 0.0,
+            end_s=watched.last_s + step,
+            notes=_face_notes(found),
+            has_frames=found.frames > 0,
+        )
+
+    def _listen(self, recording: Recording, told: Any, stop: threading.Event) -> _Heard:
+        """Voice and words of the recording; only given words where it has no sound."""
+        given, notes = given_words(recording, self.settings, recording.duration_s)
+        if not recording.audio:
+            return self._read(_Heard(notes=notes), given or (), told)
+        from affekt.voice.observe import observe_voice
+
+        recognizes = given is None and self.settings.asr != 'none'
+        emotion = self._model('vocal')
+        needs_encoder = emotion is not None or recognizes
+        try:
+            found = observe_voice(
+                recording,
+                encoder=self._model('encoder') if needs_encoder else None,
+                emotion=emotion,
+                recognizer=self._model('recognizer') if recognizes else None,
+                detector=self._fresh_detector(),
+                stream=recording.audible_stream(),
+                progress=lambda time_s: _checked(stop, told, 'voice', time_s),
+            )
+        except MediaError as error:
+            if isinstance(error, LimitError) or recording.video is None:
+                raise
+            return self._read(_Heard(notes=[*notes, f'sound: {error}']), given or (), told)
+        told('voice', 1.0, 1.0)
+        heard = _Heard(
+            turns=conform(found.turns, 'turns'), voice=conform(found.frames, 'voice'), end_s=found.heard_s, notes=notes,
+            has_sound=True, was_recognized=recognizes,
+        )  # fmt: skip
+        return self._read(heard, found.utterances if given is None else given, told)
+
+    def _read(self, heard: _Heard, utterances: Any, told: Any) -> _Heard:
+        """The same with the words read."""
+        told('words', 0.0, 1.0)
+        if utterances:
+            reader = self._model('text')
+            heard.utterances, heard.spoken = utterance_table(utterances, reader)
+            if heard.utterances.num_rows and np.isnan(heard.utterances['valence'].to_numpy()).all():
+                heard.notes.append('the words could not be read for emotion: too few, or not English')
+        told('words', 1.0, 1.0)
+        return heard
+
+    def _observed(self, recording: Recording, seen: _Seen, heard: _Heard, stills: Stills | None) -> Observed:
+        """Everything measured, with the source described."""
+        video = recording.video
+        is_image = recording.kind == 'image'
+        ends = max(seen.end_s, heard.end_s)
+        duration = IMAGE_S if is_image else ends if ends > 0 else float(recording.duration_s or 0.0)
+        notes = [*_kind_notes(recording, seen, heard), *recording.decoded.sentences, *seen.notes, *heard.notes]
+        source = Source(
+            recording.name, recording.kind, round(duration, 6), recording.sha256(), video.width if video else 0,
+            video.height if video else 0, float(video.rate_hz or 0.0) if video else 0.0, round(seen.rate_hz, 4),
+            tuple(dict.fromkeys(_sentence(note) for note in notes)),
+        )  # fmt: skip
+        return Observed(
+            source=source,
+            faces=conform(seen.table, 'faces'),
+            turns=heard.turns,
+            voice=heard.voice,
+            utterances=heard.utterances,
+            spoken=heard.spoken,
+            thumbnails=seen.thumbnails,
+            trust=trust_of(self.settings),
+            models=models_used(
+                self.settings, saw=seen.has_frames, heard=heard.has_sound, read=bool(heard.spoken),
+                recognized=heard.was_recognized,
+            ),
+            still_at=stills.at if stills is not None else lambda time_s: None,
+        )  # fmt: skip
+
+    def _model(self, name: str) -> Any:
+        """A model, loaded when first asked for; None where the settings or the package leave it out."""
+        with self._loading:
+            if name not in self._models:
+                self._models[name] = _LOADERS[name](self.settings)
+            return self._models[name]
+
+    def _fresh_detector(self) -> Any:
+        """The speech detector without memory of another recording."""
+        detector = self._model('detector')
+        detector.reset()
+        return detector
+
+
+def analyze(
+    path: str | Path, *, settings: AnalysisSettings | None = None, progress: Progress | None = None
+) -> Analysis:
+    """The analysis of one recording: a video, a sound file or a picture.
+
+    Args:
+        path: the file.
+        settings: the defaults when None. For many files with one set of models use `Analyzer`.
+        progress: told about each stage.
+
+    Raises:
+        MediaError, LimitError, TranscriptError, WeightsError: see `Analyzer.analyze`.
+    """
+    return Analyzer(settings).analyze(path, progress=progress)
+
+
+def _landmarker(settings: AnalysisSettings) -> Any:
+    from affekt.faces.landmarker import FaceLandmarker
+
+    return FaceLandmarker(threads=1)
+
+
+def _expression(settings: AnalysisSettings) -> Any:
+    from affekt.faces.expression import expression_model
+
+    return expression_model(settings.license)
+
+
+def _detector(settings: AnalysisSettings) -> Any:
+    from affekt.voice.speech import SpeechDetector
+
+    return SpeechDetector(threads=1)
+
+
+def _encoder(settings: AnalysisSettings) -> Any:
+    from affekt.voice.encoder import WhisperEncoder
+
+    return WhisperEncoder(encoder_of(settings))
+
+
+def _vocal(settings: AnalysisSettings) -> Any:
+    if not voice_head(settings):
+        return None
+    from affekt.voice.emotion import VocalEmotion
+
+    return VocalEmotion(encoder_of(settings))
+
+
+def _recognizer(settings: AnalysisSettings) -> Any:
+    from affekt.text.recognition import Recognizer
+
+    return Recognizer(settings.asr, threads=1)
+
+
+def _text(settings: AnalysisSettings) -> Any:
+    if not packaged(TEXT):
+        return None
+    from affekt.text.emotion import TextEmotion
+
+    return TextEmotion()
+
+
+_LOADERS: dict[str, Callable[[AnalysisSettings], Any]] = {
+    'landmarker': _landmarker,
+    'expression': _expression,
+    'detector': _detector,
+    'encoder': _encoder,
+    'vocal': _vocal,
+    'recognizer': _recognizer,
+    'text': _text,
+}
+
+
+def _told(progress: Progress | None, total_s: float) -> Callable[[str, float, float], None]:
+    """`progress`, one call at a time; seconds are told as a share of the whole."""
+    lock = threading.Lock()
+
+    def tell(stage: str, done: float, total: float) -> None:
+        if progress is not None:
+            with lock:
+                progress(stage, *((done, total) if total > 0 else (min(done, total_s), max(total_s, 1e-9))))
+
+    return tell
+
+
+def _checked(stop: threading.Event, told: Any, stage: str, time_s: float) -> None:
+    """Tells how far a stage has come; ends it where the other thread has failed."""
+    if stop.is_set():
+        raise _Stopped
+    told(stage, time_s, 0.0)
+
+
+def _or_stop(stop: threading.Event, job: Callable[..., Any], *given: Any) -> Any:
+    """The job's result; where it fails, the other thread is asked to stop."""
+    try:
+        return job(*given)
+    except BaseException:
+        stop.set()
+        raise
+
+
+def _results(watching: Any, listening: Any, stop: threading.Event) -> tuple[_Seen, _Heard]:
+    """Both results, or the error that came first."""
+    try:
+        errors = [error for future in (watching, listening) if (error := future.exception()) is not None]
+    except BaseException:
+        stop.set()
+        raise
+    real = [error for error in errors if not isinstance(error, _Stopped)]
+    if real:
+        raise real[0]
+    return watching.result(), listening.result()
+
+
+def _in_original_pixels(table: pa.Table, scale: float) -> pa.Table:
+    """The table of faces with pixel columns in those of the recording."""
+    if scale == 1.0:
+        return table
+    for name in _PIXEL_COLUMNS:
+        if name in table.column_names:
+            values = np.asarray(table[name].to_numpy(), dtype=np.float32) * np.float32(scale)
+            table = table.set_column(table.column_names.index(name), name, pa.array(values))
+    return table
+
+
+def _kind_notes(recording: Recording, seen: _Seen, heard: _Heard) -> list[str]:
+    """What the recording does not hold."""
+    notes = []
+    if recording.kind == 'image':
+        notes.append('a still picture: its span of one second is nominal')
+    elif recording.video is None:
+        notes.append('there are no pictures, so nothing is said about faces')
+    elif seen.has_frames and not seen.table.num_rows:
+        notes.append('no face was found')
+    if recording.kind == 'video' and not recording.audio:
+        notes.append('there is no sound, so nothing is said about voices')
+    elif heard.has_sound and not heard.turns.num_rows:
+        notes.append('no speech was heard')
+    return notes
+
+
+def _face_notes(found: Any) -> list[str]:
+    small = found.frames_too_small
+    return [f'{small} frames were too small to hold a face'] if small else []
+
+
+def _sentence(note: str) -> str:
+    """A note with a capital and a full stop."""
+    text = note.strip()
+    return text[:1].upper() + text[1:] + ('' if text.endswith(('.', '!', '?')) else '.')

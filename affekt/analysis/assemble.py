@@ -1,0 +1,283 @@
+"""From what was observed to the whole analysis: who spoke, the timeline, people, labels, moments and sentences."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from affekt.analysis.analysis import Analysis
+from affekt.analysis.description import Describer, Findings, PlainDescriber
+from affekt.analysis.lanes import Lane, column, evidence_of, fused_evidence, lane, rows_of
+from affekt.analysis.moments import EVIDENCE_COLUMNS, find_moments, with_stills
+from affekt.analysis.observed import GOEMOTION_COLUMNS, MOUTH_COLUMNS, Observed, with_people
+from affekt.analysis.open_labels import CUE_COLUMNS, Impression, cue_levels, describe_impression, segments
+from affekt.analysis.opinions import (
+    Row,
+    Segment,
+    face_segments,
+    fused_rows,
+    fused_steps,
+    source_rows,
+    span_segments,
+    steps_of,
+)
+from affekt.analysis.people import Mouth, attribute_turns, match_speakers
+from affekt.analysis.result import OpenLabel, Person
+from affekt.analysis.settings import AnalysisSettings
+from affekt.analysis.spans import measure, union
+from affekt.analysis.timeline import Timeline
+from affekt.analysis.wording import UNSEEN
+from affekt.labels import EKMAN, GOEMOTIONS
+
+QUALITY_COLUMNS = {
+    'face_size_px': 'faces', 'sharpness': 'faces', 'brightness': 'faces', 'yaw_deg': 'faces',
+    'pitch_deg': 'faces', 'loudness_lufs': 'turns', 'snr_db': 'turns', 'noise_db': 'turns',
+}  # fmt: skip
+"""Columns whose median over a person's rows tells how good the input was."""
+
+
+def assemble(observed: Observed, settings: AnalysisSettings, describer: Describer | None = None) -> Analysis:
+    """The analysis of one recording.
+
+    1. Find who speaks. 2. Say per step what each source and all together say. 3. Sum up each person. 4. Find words and
+    moments. 5. Describe.
+    """
+    # 1.
+    observed = with_speakers(observed)
+    names = people_of(observed)
+
+    # 2.
+    steps = steps_of(observed.source.duration_s, settings.step_s)
+    rows: list[Row] = []
+    for name in names:
+        parts = segments_of(observed, name, steps)
+        rows += [row for part in parts for row in source_rows(part, name)]
+        fused = fused_steps(parts, steps, observed.trust)
+        rows += [row for start, end, step in fused for row in fused_rows(start, end, step, name)]
+    timeline = Timeline.from_rows(rows)
+
+    # 3.
+    people = tuple(summed_up(observed, timeline, name) for name in names)
+    people = tuple(sorted(people, key=lambda p: (p.name == UNSEEN, -(p.seen_s + p.heard_s), p.name)))
+
+    # 4.
+    labels = tuple(label for person in people for label in labels_of(observed, timeline, person.name))
+    moments = find_moments(timeline, observed.tables, observed.source.duration_s)
+    if settings.keep_frames:
+        moments = with_stills(moments, observed.still_at)
+    else:
+        people = tuple(dataclasses.replace(person, thumbnail_jpeg=None) for person in people)
+
+    # 5.
+    covered = coverage_of(timeline, observed.source.duration_s)
+    has_words = bool(observed.spoken)
+    findings = Findings(observed.source, timeline, people, labels, moments, covered, has_words)
+    return Analysis(
+        source=observed.source,
+        timeline=timeline,
+        people=people,
+        labels=labels,
+        moments=moments,
+        description=(describer or PlainDescriber())(findings),
+        utterances=observed.spoken,
+        tables=observed.tables,
+        models=observed.models,
+        settings=settings,
+        coverage=covered,
+    )
+
+
+def with_speakers(observed: Observed) -> Observed:
+    """The observations with a person in each turn and utterance, and transcript names on the faces they belong to."""
+    faces, turns, utterances = observed.faces, observed.turns, observed.utterances
+    if not turns.num_rows and not utterances.num_rows:
+        return observed
+    mouths = [mouth for name in _names(faces) if (mouth := _mouth(rows_of(faces, name), name)) is not None]
+    sound = (column(observed.voice, 'time_s'), column(observed.voice, 'loudness_db'))
+    rate = observed.source.analyzed_rate_hz
+    spans, said = _spans(turns), _spans(utterances)
+    heard = [speaker.person for speaker in attribute_turns(spans, mouths, *sound, rate)]
+    spoke = [speaker.person for speaker in attribute_turns(said, mouths, *sound, rate)]
+
+    # A transcript's name wins over a mouth; utterances without either take the person of the turn they lie in.
+    given = utterances['speaker'].to_pylist()
+    matched = match_speakers(given, said, spoke)
+    renamed = {person: name for name, person in matched.items()}
+    spoke = [name or renamed.get(mouth, mouth) for name, mouth in zip(given, spoke, strict=True)]
+    heard = [renamed.get(mouth, mouth) for mouth in heard]
+    spoke = [who or _most_shared(span, spans, heard) for who, span in zip(spoke, said, strict=True)]
+    named = [name and who for name, who in zip(given, spoke, strict=True)]
+    heard = [_most_shared(span, said, named) or who for span, who in zip(spans, heard, strict=True)]
+    spoke, heard = ([who or UNSEEN for who in people] for people in (spoke, heard))
+
+    return dataclasses.replace(
+        observed,
+        faces=with_people(faces, [renamed.get(name, name) for name in faces['person'].to_pylist()]),
+        turns=with_people(turns, heard),
+        utterances=with_people(utterances, spoke),
+        spoken=tuple(dataclasses.replace(x, person=who) for x, who in zip(observed.spoken, spoke, strict=True)),
+        thumbnails={renamed.get(name, name): jpeg for name, jpeg in observed.thumbnails.items()},
+    )
+
+
+def people_of(observed: Observed) -> list[str]:
+    """Everybody who was seen or heard, sorted, the unseen voice last."""
+    names = {*_names(observed.faces), *_names(observed.turns), *_names(observed.utterances)} - {''}
+    return sorted(names, key=lambda name: (name == UNSEEN, name))
+
+
+def segments_of(observed: Observed, person: str, steps: list[tuple[float, float]]) -> list[Segment]:
+    """What each source says about a person, in order of source and time."""
+    parts = face_segments(observed, person, steps)
+    parts += span_segments(observed.turns, 'voice', person)
+    return parts + span_segments(observed.utterances, 'words', person)
+
+
+def summed_up(observed: Observed, timeline: Timeline, name: str) -> Person:
+    """One person over the whole recording."""
+    faces = rows_of(observed.faces, name)
+    rate, duration = observed.source.analyzed_rate_hz, observed.source.duration_s
+    seen = min(duration, faces.num_rows / rate if rate > 0 else float(faces.num_rows > 0) * duration)
+    heard = measure(union([*_spans(rows_of(observed.turns, name))]))
+    if not observed.turns.num_rows:
+        heard = measure(union(_spans(rows_of(observed.utterances, name))))
+    path = lane(timeline, name)
+    known = path.probabilities[~np.isnan(path.probabilities).any(axis=1)]
+    categories = dict(zip(EKMAN, known.mean(axis=0).tolist(), strict=True)) if len(known) else {}
+    quality = {}
+    for reading, where in QUALITY_COLUMNS.items():
+        values = column(rows_of(observed.tables[where], name), reading)
+        values = np.abs(values[~np.isnan(values)]) if reading.endswith('_deg') else values[~np.isnan(values)]
+        if values.size:
+            quality[reading] = round(float(np.median(values)), 3)
+    return Person(
+        name, round(seen, 3), round(min(heard, duration), 3), observed.thumbnails.get(name), categories,
+        mean_interval(timeline, path, 'valence'), mean_interval(timeline, path, 'arousal'), quality,
+    )  # fmt: skip
+
+
+def mean_interval(timeline: Timeline, path: Lane, name: str) -> tuple[float, float, float] | None:
+    """The mean of a fused dimension over time with its 95 % interval; None where nothing was measured.
+
+    Steps are not independent: their number is divided by (1 + r) / (1 - r), r the correlation of neighbours, held in
+    [0, 0.8]. Fewer than three steps have too little to go by and take the mean of the steps' own intervals.
+    """
+    values = path.dimension(name)
+    values = values[~np.isnan(values)]
+    if not values.size:
+        return None
+    mean = float(values.mean())
+    if len(values) < 3:
+        rows = timeline.select(person=path.person, source='fused', name=name)
+        low, high = (float(np.nanmean(rows.column(side))) for side in ('low', 'high'))
+        return mean, low, high
+    centred = values - mean
+    variance = float(centred @ centred) / (len(values) - 1)
+    neighbours = float(centred[1:] @ centred[:-1]) / float(centred @ centred) if variance > 1e-12 else 0.0
+    correlation = min(max(neighbours, 0.0), 0.8)
+    effective = max(1.0, len(values) * (1 - correlation) / (1 + correlation))
+    reach = 1.959964 * float(np.sqrt(variance / effective))
+    return mean, max(-1.0, mean - reach), min(1.0, mean + reach)
+
+
+def labels_of(observed: Observed, timeline: Timeline, person: str) -> list[OpenLabel]:
+    """Words for a person's whole time, then for its spans."""
+    path = lane(timeline, person)
+    winners = [int(row.argmax()) if not np.isnan(row).any() else -1 for row in path.probabilities]
+    if all(winner < 0 for winner in winners):
+        return []
+    shares = _word_shares(timeline, person)
+    whole = _impression(observed, path, shares, 0, len(path), 'whole')
+    found = list(describe_impression(whole, most=3)) if whole is not None else []
+    for first, last in segments(path.start_s.tolist(), path.end_s.tolist(), winners):
+        part = _impression(observed, path, shares, first, last, 'span')
+        if part is not None:
+            found += describe_impression(part, most=2)
+    return found
+
+
+def coverage_of(timeline: Timeline, duration_s: float) -> dict[str, float]:
+    """Which share of the recording each source covers and which the fused rows abstain in."""
+    if duration_s <= 0:
+        return {}
+    shares = {}
+    for source in ('face', 'voice', 'words', 'fused'):
+        shares[source] = _share(timeline.select(source=source), duration_s)
+    fused = timeline.select(source='fused', name=EKMAN)
+    reasons = fused.to_arrow()['abstained'].to_pylist()
+    for reason in ('contradiction', 'unsure'):
+        rows = fused.to_arrow().filter(pa.array([value == reason for value in reasons], pa.bool_()))
+        shares[reason] = _share(Timeline(rows), duration_s)
+    return shares
+
+
+def _share(timeline: Timeline, duration_s: float) -> float:
+    return round(min(1.0, timeline.slice(0.0, max(duration_s, 1e-9)).coverage() / duration_s), 4)
+
+
+def _impression(
+    observed: Observed, path: Lane, shares: dict[float, float], first: int, last: int, scope: str
+) -> Impression | None:
+    """The mean of a person's fused steps [first, last); None where all abstain."""
+    inside = slice(first, last)
+    known = ~np.isnan(path.probabilities[inside]).any(axis=1)
+    if not known.any():
+        return None
+    start, end = float(path.start_s[first]), float(path.end_s[last - 1])
+    evidence = [fused_evidence(path, start, end)]
+    for source, columns in EVIDENCE_COLUMNS.items():
+        part = evidence_of(observed.tables, source, path.person, start, end, columns)
+        if part.readings or part.quote:
+            evidence.append(part)
+    valence, arousal = (_nanmean(path.dimension(name)[inside]) for name in ('valence', 'arousal'))
+    cues = tuple(name for columns, _, _ in CUE_COLUMNS.values() for name in columns)
+    readings = evidence_of(observed.tables, 'face', path.person, start, end, cues).readings
+    share = float(np.mean([shares.get(float(t), 0.0) for t in path.start_s[inside]]))
+    said = evidence_of(observed.tables, 'words', path.person, start, end, GOEMOTION_COLUMNS).readings
+    return Impression(
+        path.person, start, end, path.probabilities[inside][known].mean(axis=0), valence, arousal,
+        _nanmean(path.confidence[inside]),
+        {label: share * said.get(f'goemotions.{label}', 0.0) for label in GOEMOTIONS} if share > 0 else {},
+        cue_levels(readings), tuple(evidence), scope,
+    )  # fmt: skip
+
+
+def _word_shares(timeline: Timeline, person: str) -> dict[float, float]:
+    """Start of each fused step to the share of the words in it."""
+    table = timeline.select(person=person, source='fused', name=EKMAN[0]).to_arrow()
+    found = {}
+    for start, text in zip(table['start_s'].to_pylist(), table['weights'].to_pylist(), strict=True):
+        parts = dict(part.split(' ') for part in text.split(', ') if part)
+        found[float(start)] = float(parts.get('words', 0.0))
+    return found
+
+
+def _nanmean(values: np.ndarray) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else float('nan')
+
+
+def _names(table: pa.Table) -> list[str]:
+    return sorted(set(table['person'].to_pylist())) if 'person' in table.column_names else []
+
+
+def _spans(table: pa.Table) -> list[tuple[float, float]]:
+    return list(zip(column(table, 'start_s').tolist(), column(table, 'end_s').tolist(), strict=True))
+
+
+def _mouth(rows: pa.Table, person: str) -> Mouth | None:
+    name = next((name for name in MOUTH_COLUMNS if name in rows.column_names), None)
+    return None if name is None else Mouth(person, column(rows, 'time_s'), column(rows, name))
+
+
+def _most_shared(span: tuple[float, float], spans: Sequence[tuple[float, float]], people: Sequence[str]) -> str:
+    """Whoever has most time in common with a span; '' where nobody named does."""
+    seconds: dict[str, float] = {}
+    for other, person in zip(spans, people, strict=True):
+        shared = min(span[1], other[1]) - max(span[0], other[0])
+        if person and shared > 0:
+            seconds[person] = seconds.get(person, 0.0) + shared
+    return max(sorted(seconds), key=lambda name: seconds[name]) if seconds else ''

@@ -1,0 +1,241 @@
+"""An analysis in the formats of other programs.
+
+    parquet   the timeline, all rows and columns
+    csv       the timeline with the file and times in front, as audformat's segmented tables have them
+    json      everything but the pictures
+    eaf       ELAN: per person a tier of words, face, voice, fused categories and labels; one of moments
+    textgrid  Praat: the same tiers
+    vtt       WebVTT: utterances as cues, with who spoke and how it came across
+
+A tier cannot hold two things at once: where rows overlap they share an interval, their texts joined by ' / '.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pyarrow.csv as pa_csv
+
+from affekt.analysis import stored
+from affekt.analysis.analysis import Analysis
+from affekt.analysis.lanes import lane
+from affekt.analysis.spans import overlap
+from affekt.errors import RunError, UnknownNameError
+from affekt.labels import EKMAN
+
+Interval = tuple[float, float, str]
+_UNPRINTABLE = re.compile('[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff\ud800-\udfff]')
+MOMENT_TIER = 'moments'
+FALLBACK_S = 1.0
+"""Length of an exported file for a recording without length."""
+
+
+def export(analysis: Analysis | str | Path, to: str, out: str | Path) -> Path:
+    """Writes an analysis in another format; the file appears whole or not at all.
+
+    Args:
+        analysis: the analysis, or the folder that holds it.
+        to: a key of EXPORTS.
+        out: the file to write.
+
+    Returns:
+        The file's path.
+
+    Raises:
+        UnknownNameError: no such format.
+        RunError: the folder holds no analysis, or the file cannot be written.
+    """
+    if to not in EXPORTS:
+        raise UnknownNameError(expected=f'a format among {sorted(EXPORTS)}', came=f'{to!r}', todo='choose one of them')
+    whole = analysis if isinstance(analysis, Analysis) else Analysis.load(analysis)
+    target = Path(out)
+    part = target.with_name(f'.{target.stem}-{os.getpid()}{target.suffix}')
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        EXPORTS[to](whole, part)
+        os.replace(part, target)
+    except OSError as error:
+        raise RunError(
+            expected='a place that can be written', came=f'{target}: {error.strerror or error}', todo='choose another'
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+    return target
+
+
+def tiers(analysis: Analysis) -> dict[str, list[Interval]]:
+    """Tier name to intervals (start_s, end_s, text), sorted, without overlap; tiers without intervals are left out."""
+    found: dict[str, list[Interval]] = {}
+    for person in analysis.people:
+        name = person.name
+        said = [(x.start_s, x.end_s, x.text) for x in analysis.utterances if x.person == name]
+        found[f'{name} words'] = said
+        for source in ('face', 'voice', 'fused'):
+            found[f'{name} {source}'] = _categories(analysis, name, source)
+        spans = {(x.start_s, x.end_s) for x in analysis.labels if x.person == name and x.scope == 'span'}
+        found[f'{name} labels'] = [
+            (start, end, _labels(analysis, name, start, end, exactly=True)) for start, end in sorted(spans)
+        ]
+    found[MOMENT_TIER] = [(m.start_s, m.end_s, f'{m.kind}: {m.sentence}') for m in analysis.moments]
+    flat = {name: flattened(intervals, analysis.source.duration_s) for name, intervals in found.items()}
+    return {name: intervals for name, intervals in flat.items() if intervals}
+
+
+def flattened(intervals: Iterable[Interval], duration_s: float) -> list[Interval]:
+    """The intervals without overlap, times in whole milliseconds, inside the recording, texts on one clean line.
+
+    Where several overlap, their texts are joined in order of start; equal neighbours that touch become one.
+    """
+    limit = round(max(duration_s, 0.0) * 1000) or round(FALLBACK_S * 1000)
+    whole = [
+        (min(round(start * 1000), limit - 1), min(max(round(end * 1000), round(start * 1000) + 1), limit), clean(text))
+        for start, end, text in intervals
+        if np.isfinite(start) and np.isfinite(end) and start >= 0
+    ]
+    whole = sorted((start, end, text) for start, end, text in whole if text and end > start)
+    edges = sorted({edge for start, end, _ in whole for edge in (start, end)})
+    result: list[tuple[int, int, str]] = []
+    first = 0
+    for low, high in pairwise(edges):
+        while first < len(whole) and whole[first][1] <= low:
+            first += 1
+        active = [text for start, end, text in whole[first:] if start <= low and end >= high]
+        if not active:
+            continue
+        text = ' / '.join(dict.fromkeys(active))
+        if result and result[-1][2] == text and result[-1][1] == low:
+            result[-1] = (result[-1][0], high, text)
+        else:
+            result.append((low, high, text))
+    return [(start / 1000, end / 1000, text) for start, end, text in result]
+
+
+def clean(text: str) -> str:
+    """The text on one line, without characters that XML forbids."""
+    return ' '.join(_UNPRINTABLE.sub(' ', text).split())
+
+
+def _categories(analysis: Analysis, person: str, source: str) -> list[Interval]:
+    """The likeliest category of each step or turn, with its probability; abstentions with their reason."""
+    path = lane(analysis.timeline, person, source)
+    found = []
+    for step in range(len(path)):
+        shares = path.probabilities[step]
+        if not np.isnan(shares).any():
+            text = EKMAN[int(shares.argmax())]
+        elif path.abstained[step]:
+            text = f'({path.abstained[step]})'
+        else:
+            continue
+        found.append((float(path.start_s[step]), float(path.end_s[step]), text))
+    return found
+
+
+def _labels(analysis: Analysis, person: str, start_s: float, end_s: float, *, exactly: bool = False) -> str:
+    """The words of a person's span, or of the spans that share most of the time: 'amused 0.62, tense 0.30'."""
+    words: dict[str, float] = {}
+    for label in analysis.labels:
+        if label.person != person or label.scope != 'span':
+            continue
+        same = (label.start_s, label.end_s) == (start_s, end_s)
+        shared = overlap((label.start_s, label.end_s), (start_s, end_s))
+        if same or (not exactly and shared >= 0.5 * (end_s - start_s)):
+            words[label.word] = max(words.get(label.word, 0.0), label.certainty)
+    return ', '.join(f'{word} {certainty:.2f}' for word, certainty in words.items())
+
+
+def write_parquet(analysis: Analysis, out: Path) -> None:
+    """The timeline as one Parquet file."""
+    analysis.timeline.write_parquet(out)
+
+
+def write_csv(analysis: Analysis, out: Path) -> None:
+    """The timeline with the columns file, start and end (seconds) in front of the others."""
+    table = analysis.timeline.to_arrow()
+    names = ['start' if name == 'start_s' else 'end' if name == 'end_s' else name for name in table.column_names]
+    table = table.rename_columns(names)
+    table = table.add_column(0, 'file', [[analysis.source.name] * table.num_rows])
+    pa_csv.write_csv(table, out)
+
+
+def write_json(analysis: Analysis, out: Path) -> None:
+    """Everything but the pictures; the timeline as a list of rows, nan as null."""
+    rows = stored.encoded(analysis.timeline.to_arrow().to_pylist())
+    text = json.dumps({**analysis.to_dict(), 'timeline': rows}, ensure_ascii=False, indent=1, allow_nan=False)
+    out.write_text(text, encoding='utf-8')
+
+
+def write_eaf(analysis: Analysis, out: Path) -> None:
+    """An ELAN file with one tier per person and source."""
+    from pympi.Elan import Eaf
+
+    document = Eaf(author='affekt')
+    document.remove_tier('default')
+    for name, intervals in tiers(analysis).items():
+        document.add_tier(name)
+        for start, end, text in intervals:
+            document.add_annotation(name, round(start * 1000), round(end * 1000), text)
+    if not document.get_tier_names():
+        document.add_tier('default')
+    document.add_linked_file(clean(analysis.source.name), relpath=clean(analysis.source.name), mimetype='video/mp4')
+    document.to_file(str(out))
+
+
+def write_textgrid(analysis: Analysis, out: Path) -> None:
+    """A Praat TextGrid with the same tiers; an analysis without any has one empty tier."""
+    from praatio import textgrid
+
+    length = round(analysis.source.duration_s, 3) or FALLBACK_S
+    grid = textgrid.Textgrid(0.0, length)
+    for name, intervals in (tiers(analysis) or {MOMENT_TIER: []}).items():
+        grid.addTier(textgrid.IntervalTier(name, intervals or [(0.0, length, '')], 0.0, length))
+    grid.save(str(out), format='long_textgrid', includeBlankSpaces=True)
+
+
+def write_vtt(analysis: Analysis, out: Path) -> None:
+    """WebVTT cues: each utterance with its speaker's voice tag, and how it came across in brackets."""
+    from webvtt import Caption, WebVTT
+
+    captions = WebVTT()
+    for spoken in analysis.utterances:
+        text = clean(spoken.text)
+        if not text or not np.isfinite([spoken.start_s, spoken.end_s]).all():
+            continue
+        labels = re.sub(r' \d\.\d+', '', _labels(analysis, spoken.person, spoken.start_s, spoken.end_s))
+        tail = f' [{labels}]' if labels else ''
+        name = clean(spoken.person).replace('>', '').replace('&', '&amp;').replace('<', '&lt;')
+        end = max(spoken.end_s, spoken.start_s + 0.001)
+        line = f'<v {name}>{html.escape(text + tail, quote=False)}'
+        captions.captions.append(Caption(_stamp(spoken.start_s), _stamp(end), line))
+    with out.open('w', encoding='utf-8') as file:
+        captions.write(file)
+
+
+def _stamp(time_s: float) -> str:
+    """hh:mm:ss.mmm."""
+    ticks = max(0, round(time_s * 1000))
+    return f'{ticks // 3_600_000:02d}:{ticks // 60_000 % 60:02d}:{ticks // 1000 % 60:02d}.{ticks % 1000:03d}'
+
+
+EXPORTS: Mapping[str, Callable[[Analysis, Path], None]] = {
+    'parquet': write_parquet,
+    'csv': write_csv,
+    'eaf': write_eaf,
+    'textgrid': write_textgrid,
+    'vtt': write_vtt,
+    'json': write_json,
+}
+"""Format to the function that writes it."""
+SUFFIXES: Mapping[str, str] = {
+    'parquet': '.parquet', 'csv': '.csv', 'eaf': '.eaf', 'textgrid': '.TextGrid', 'vtt': '.vtt', 'json': '.json',
+}  # fmt: skip
+"""Format to the usual end of a file's name."""

@@ -1,0 +1,172 @@
+"""Every export is opened again with its own library and compared by content."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from itertools import pairwise
+
+import pyarrow.csv as pa_csv
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from affekt.analysis.analysis import Analysis
+from affekt.analysis.assemble import assemble
+from affekt.analysis.export import EXPORTS, SUFFIXES, export, flattened, tiers
+from affekt.analysis.observed import Observed
+from affekt.analysis.result import Source, Spoken
+from affekt.analysis.settings import AnalysisSettings
+from affekt.analysis.timeline import Timeline
+from affekt.errors import RunError, UnknownNameError
+
+ODD = 'Ünï <b>&amp; "quoted" \'x\' --> 🙂 \x07 end\nnext'
+ODD_CLEAN = 'Ünï <b>&amp; "quoted" \'x\' --> 🙂 end next'
+
+
+@pytest.fixture
+def analysis(observed) -> Analysis:
+    whole = assemble(observed, AnalysisSettings())
+    first, *rest = whole.utterances
+    return dataclasses.replace(whole, utterances=(dataclasses.replace(first, text=ODD), *rest))
+
+
+@pytest.fixture
+def nothing() -> Analysis:
+    return assemble(Observed(Source('empty.wav', 'audio', 3.0, '00' * 32)), AnalysisSettings())
+
+
+def test_every_format_has_a_suffix():
+    assert set(EXPORTS) == set(SUFFIXES) == {'parquet', 'csv', 'eaf', 'textgrid', 'vtt', 'json'}
+
+
+def test_parquet_holds_the_timeline(analysis, tmp_path):
+    assert Timeline.read_parquet(export(analysis, 'parquet', tmp_path / 'a.parquet')) == analysis.timeline
+
+
+def test_csv_holds_file_start_and_end_and_every_row(analysis, tmp_path):
+    table = pa_csv.read_csv(export(analysis, 'csv', tmp_path / 'a.csv'))
+    assert table.column_names[:3] == ['file', 'start', 'end']
+    assert table.num_rows == len(analysis.timeline)
+    assert set(table['file'].to_pylist()) == {'made-up.mp4'}
+    assert table['start'].to_pylist() == pytest.approx(analysis.timeline.column('start_s').tolist())
+
+
+def test_json_holds_everything_and_no_nan(analysis, tmp_path):
+    text = export(analysis, 'json', tmp_path / 'a.json').read_text(encoding='utf-8')
+    content = json.loads(text, parse_constant=lambda name: pytest.fail(f'{name} is no JSON'))
+    assert len(content['timeline']) == len(analysis.timeline)
+    assert content['utterances'][0]['text'] == ODD
+    torn = [row for row in content['timeline'] if row['abstained'] == 'contradiction']
+    assert torn
+    assert all(row['value'] is None for row in torn)
+
+
+def test_elan_reads_the_same_tiers(analysis, tmp_path):
+    from pympi.Elan import Eaf
+
+    document = Eaf(str(export(analysis, 'eaf', tmp_path / 'a.eaf')))
+    expected = tiers(analysis)
+    assert set(document.get_tier_names()) == set(expected)
+    for name, intervals in expected.items():
+        read = sorted(document.get_annotation_data_for_tier(name))
+        assert [(a[0], a[1], a[2]) for a in read] == [(round(s * 1000), round(e * 1000), t) for s, e, t in intervals]
+    assert expected['person 1 words'][0][2] == ODD_CLEAN
+
+
+def test_praat_reads_the_same_tiers(analysis, tmp_path):
+    from praatio import textgrid
+
+    grid = textgrid.openTextgrid(
+        str(export(analysis, 'textgrid', tmp_path / 'a.TextGrid')), includeEmptyIntervals=False
+    )
+    expected = tiers(analysis)
+    assert set(grid.tierNames) == set(expected)
+    assert grid.maxTimestamp == 40.0
+    for name, intervals in expected.items():
+        read = [(entry.start, entry.end, entry.label) for entry in grid.getTier(name).entries]
+        assert read == [(pytest.approx(s), pytest.approx(e), t) for s, e, t in intervals]
+
+
+def test_webvtt_reads_the_same_cues(analysis, tmp_path):
+    import html
+
+    import webvtt
+
+    captions = webvtt.read(str(export(analysis, 'vtt', tmp_path / 'a.vtt'))).captions
+    assert [c.start_in_seconds for c in captions] == [2, 20, 32]
+    assert html.unescape(captions[0].raw_text).startswith(f'<v person 1>{ODD_CLEAN}')
+    assert captions[2].raw_text.startswith('<v voice>Thank you so much. [')
+    assert captions[2].raw_text.endswith(' [joyful, excited]')
+
+
+@pytest.mark.parametrize('kind', sorted(EXPORTS))
+def test_an_analysis_without_anything_exports_too(nothing, kind, tmp_path):
+    out = export(nothing, kind, tmp_path / f'a{SUFFIXES[kind]}')
+    assert out.stat().st_size > 0
+    if kind == 'eaf':
+        from pympi.Elan import Eaf
+
+        assert Eaf(str(out)).get_annotation_data_for_tier('default') == []
+    if kind == 'textgrid':
+        from praatio import textgrid
+
+        assert textgrid.openTextgrid(str(out), includeEmptyIntervals=True).maxTimestamp == 3.0
+    if kind == 'vtt':
+        import webvtt
+
+        assert webvtt.read(str(out)).captions == []
+
+
+def test_an_exported_folder_is_the_exported_analysis(analysis, tmp_path):
+    analysis.save(tmp_path / 'run')
+    left = export(tmp_path / 'run', 'vtt', tmp_path / 'a.vtt').read_text(encoding='utf-8')
+    assert left == export(analysis, 'vtt', tmp_path / 'b.vtt').read_text(encoding='utf-8')
+
+
+def test_unknown_formats_and_folders_raise(analysis, tmp_path):
+    with pytest.raises(UnknownNameError, match='textgrid'):
+        export(analysis, 'docx', tmp_path / 'a.docx')
+    with pytest.raises(RunError, match=r'analysis\.json'):
+        export(tmp_path, 'vtt', tmp_path / 'a.vtt')
+    (tmp_path / 'file').write_text('x')
+    with pytest.raises(RunError, match='can be written'):
+        export(analysis, 'vtt', tmp_path / 'file' / 'a.vtt')
+
+
+def test_overlapping_intervals_share_time():
+    # 0-2 a, 1-3 b: a alone until 1, both until 2, b alone until 3.
+    assert flattened([(0, 2, 'a'), (1, 3, 'b')], 10) == [(0, 1, 'a'), (1, 2, 'a / b'), (2, 3, 'b')]
+
+
+def test_touching_equals_become_one_and_the_end_is_kept_inside():
+    assert flattened([(0, 1, 'a'), (1, 2, 'a'), (2, 9, 'b')], 5) == [(0, 2, 'a'), (2, 5, 'b')]
+
+
+intervals = st.lists(
+    st.builds(
+        lambda start, length, text: (start / 4, (start + length) / 4, text),
+        st.integers(0, 50),
+        st.integers(1, 20),
+        st.sampled_from('abc'),
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(given_intervals=intervals)
+def test_flattened_intervals_never_overlap_and_lose_nobody(given_intervals):
+    flat = flattened(given_intervals, 100.0)
+    assert all(left[1] <= right[0] for left, right in pairwise(flat))
+    for start, end, text in given_intervals:
+        parts = [(max(start, s), min(end, e)) for s, e, t in flat if text in t.split(' / ')]
+        shown = sum(high - low for low, high in parts if high > low)
+        assert shown == pytest.approx(end - start)
+
+
+def test_utterances_without_times_are_left_out(analysis, tmp_path):
+    untimed = Spoken(float('nan'), float('nan'), 'person 1', '', 'whenever')
+    whole = dataclasses.replace(analysis, utterances=(untimed,))
+    assert 'whenever' not in export(whole, 'vtt', tmp_path / 'a.vtt').read_text(encoding='utf-8')
+    assert 'person 1 words' not in tiers(whole)

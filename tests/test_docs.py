@@ -1,0 +1,82 @@
+"""Prose tells the truth: the file map, links, commands, cards and figures that README and docs name."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import affekt
+from affekt.cli import main
+from affekt.runs import file_sha256
+from affekt.weights import MODELS
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted([ROOT / 'README.md', ROOT / 'CHANGELOG.md', *(ROOT / 'docs').glob('*.md')])
+CARDS = sorted(path for path in (ROOT / 'affekt' / 'models').glob('*.json') if 'tokenizer' not in path.name)
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
+def test_links_to_files_resolve(page):
+    targets = re.findall(r'\]\((?!https?:|#|mailto:)([^)#\s]+)', page.read_text())
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_the_readme_names_every_room_and_no_other():
+    readme = (ROOT / 'README.md').read_text()
+    start = readme.index('## File map')
+    named = set(re.findall(r'^\| `(\w+)(?:\.py|/)`', readme[start:], flags=re.M))
+    assert named == set(affekt.ROOMS)
+
+
+def test_commands_that_the_readme_shows_exist():
+    readme = (ROOT / 'README.md').read_text()
+    verbs = set(re.findall(r'^affekt (\w+)', readme, flags=re.M))
+    assert verbs
+    assert verbs <= set(main.commands)
+
+
+def test_options_that_the_readme_shows_exist():
+    readme = (ROOT / 'README.md').read_text()
+    helped = ''.join(CliRunner().invoke(main, [*verb, '--help']).output for verb in (['analyze'], ['demo'], ['export']))
+    shown = set(re.findall(r'`(--[a-z-]+)', readme))
+    assert {option for option in shown if option not in helped} <= {'--thorough', '--fix'}
+
+
+def test_the_readme_names_the_licence_of_every_model_file():
+    readme = (ROOT / 'README.md').read_text()
+    assert [name for name in MODELS if f'`{name}`' not in readme] == []
+    assert [card.stem for card in CARDS if f'`{card.stem}`' not in readme] == []
+
+
+@pytest.mark.parametrize('path', CARDS, ids=lambda path: path.stem)
+def test_a_card_belongs_to_the_model_beside_it_and_names_its_data_licence_and_limits(path):
+    card = json.loads(path.read_text())
+    assert {'name', 'task', 'data', 'licence', 'commercial_ok', 'limits', 'metrics', 'recipe', 'sha256'} <= set(card)
+    beside = [p for p in path.parent.glob(f'{path.stem}.*') if p.suffix not in {'.json', '.md'}]
+    assert [file_sha256(model) for model in beside] == [card['sha256']]
+    assert path.with_suffix('.md').exists()
+
+
+def _public_without_docstring(path: Path) -> list[str]:
+    found = []
+    tree = ast.parse(path.read_text())
+    if not ast.get_docstring(tree):
+        found.append('module')
+    for node in tree.body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith('_'):
+            inner = node.body if isinstance(node, ast.ClassDef) else []
+            for item in [node, *inner]:
+                public = isinstance(item, (ast.FunctionDef, ast.ClassDef)) and not item.name.startswith('_')
+                if public and not ast.get_docstring(item):
+                    found.append(item.name)
+    return found
+
+
+def test_every_public_name_has_a_docstring():
+    bare = {str(path): _public_without_docstring(path) for path in sorted((ROOT / 'affekt').rglob('*.py'))}
+    assert {path: names for path, names in bare.items() if names} == {}

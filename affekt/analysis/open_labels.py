@@ -32,7 +32,7 @@ WORD_TABLE = Path(__file__).with_name('open_labels.tsv')
 LEAST_CERTAINTY = 0.15
 LEAST_OF_BEST = 0.45
 """Words below this share of the best one's certainty are left out."""
-STRETCH = 1.4
+STRETCH = 1.2
 """How far measured valence and arousal are moved outward before they are compared with words: expected values over
 calibrated probabilities lie nearer to 0 than the ratings of the words do."""
 REACH = 0.5

@@ -1,0 +1,101 @@
+"""The report: one self-contained HTML file that shows a whole analysis, with the recording inside where it may be.
+
+It loads nothing from anywhere and runs one script, its own. Read `report_payload.py` for what goes in, `report_page.py`
+for how it is put together, and `report.js` for how it is shown.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from affekt.analysis.analysis import Analysis
+from affekt.analysis.report_page import page
+from affekt.analysis.report_payload import report_payload, summary
+from affekt.errors import AffektError
+from affekt.runs import write_atomically
+
+MAX_MEDIA_BYTES = 48 * 2**20
+"""Largest recording that is put inside; browsers grow slow with larger files."""
+HEIGHTS = ((120.0, 480), (600.0, 360), (float('inf'), 240))
+"""Up to how many seconds a video is shown at how many pixels of height."""
+IMAGE_SIDE = 1280
+
+NO_FRAMES = 'Pictures were not kept. Outlines show where faces were.'
+NO_FRAMES_NO_FACE = 'Pictures were not kept.'
+NOT_INSIDE = 'The recording itself is not inside this file.'
+SOUND_ONLY = 'Sound only: there are no faces to read.'
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """What of the recording is put into the file."""
+
+    kind: str
+    """'video', 'audio', 'image', or 'none'."""
+    content: bytes | None = None
+    mime: str = ''
+    has_sound: bool = False
+    note: str = ''
+    """A sentence on what is missing, shown where the picture would be."""
+
+
+def render_report(analysis: Analysis, out: Path, media: Path | None = None) -> Path:
+    """Writes the report, whole or not at all; returns its path.
+
+    Args:
+        analysis: a whole analysis.
+        out: the .html file to write.
+        media: the recording, of which a small copy is embedded; None, settings without frames, or a recording that
+            cannot be copied small enough show stills instead, or outlines of where faces were.
+    """
+    embedded = embed(analysis, media)
+    payload = report_payload(
+        analysis,
+        {'kind': embedded.kind, 'mime': embedded.mime, 'sound': embedded.has_sound, 'note': embedded.note},
+    )
+    text = page(analysis.source.name, summary(analysis), payload, embedded.content)
+    write_atomically(Path(out), text.encode('utf-8'))
+    return Path(out)
+
+
+def embed(analysis: Analysis, media: Path | None) -> Embedded:
+    """The part of the recording that the report may show."""
+    kind = analysis.source.kind
+    note = SOUND_ONLY if kind == 'audio' else NOT_INSIDE
+    if not analysis.settings.keep_frames:
+        seen = kind == 'video' and analysis.tables['faces'].num_rows > 0
+        return Embedded('none', note=note if kind == 'audio' else NO_FRAMES if seen else NO_FRAMES_NO_FACE)
+    if media is None:
+        return Embedded('none', note=note)
+    try:
+        found = _still(Path(media)) if kind == 'image' else _copy(Path(media), kind, analysis.source.duration_s)
+    except (AffektError, OSError) as error:
+        return Embedded('none', note=f'{note} It could not be copied: {error}')
+    if found.content is not None and len(found.content) > MAX_MEDIA_BYTES:
+        return Embedded('none', note=f'{note} Its copy is larger than {MAX_MEDIA_BYTES // 2**20} MB.')
+    return found
+
+
+def _copy(media: Path, kind: str, duration_s: float) -> Embedded:
+    """A small video or sound that browsers play."""
+    from affekt.media.joining import web_copy
+    from affekt.media.recording import Recording
+
+    recording = Recording.open(media)
+    height = next(height for limit, height in HEIGHTS if duration_s <= limit)
+    with tempfile.TemporaryDirectory() as folder:
+        content = Path(web_copy(recording, Path(folder) / 'copy.mp4', max_height=height)).read_bytes()
+    mime = 'audio/mp4' if kind == 'audio' else 'video/mp4'
+    return Embedded(kind, content, mime, bool(recording.audio), SOUND_ONLY if kind == 'audio' else '')
+
+
+def _still(media: Path) -> Embedded:
+    """A photograph, at most IMAGE_SIDE pixels on its longer side."""
+    from affekt.media.joining import poster
+    from affekt.media.recording import Recording
+
+    with tempfile.TemporaryDirectory() as folder:
+        content = Path(poster(Recording.open(media), Path(folder) / 'still.jpg', max_side=IMAGE_SIDE)).read_bytes()
+    return Embedded('image', content, 'image/jpeg')

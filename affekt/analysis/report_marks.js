@@ -1,0 +1,133 @@
+// Marks: elements, colours, numbers. Nothing here ever parses a string as markup: recordings are hostile input.
+
+export function h(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith('on')) element.addEventListener(name.slice(2), value);
+    else if (name === 'style') Object.entries(value).forEach(([key, to]) => element.style.setProperty(key, to));
+    else if (name === 'text') element.textContent = value;
+    else element.setAttribute(name, value === true ? '' : value);
+  }
+  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+export function svg(tag, attributes = {}, ...children) {
+  const element = document.createElementNS('http://www.w3.org/2000/svg', tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children.flat(Infinity));
+  return element;
+}
+
+export const CODES = {
+  anger: 'An', disgust: 'Di', fear: 'Fe', happiness: 'Ha', sadness: 'Sa', surprise: 'Su', neutral: 'Ne',
+};
+export const SOURCES = {
+  fused: { title: 'Together', sign: '' },
+  face: { title: 'Face', sign: '●' },
+  voice: { title: 'Voice', sign: '▲' },
+  words: { title: 'Words', sign: '■' },
+};
+
+// ---- colours of the current theme, as [r, g, b]
+
+const INKS = ['surface', 'ink', 'soft', 'faint', 'line', 'wash', 'low', 'mid', 'high', 'w-face', 'w-voice', 'w-words'];
+export const ink = {};
+
+export function readInks(names) {
+  const style = getComputedStyle(document.documentElement);
+  ink.sans = style.getPropertyValue('--sans');
+  for (const name of INKS) ink[name] = hexToRgb(style.getPropertyValue(`--${name}`));
+  for (const name of names) ink[name] = hexToRgb(style.getPropertyValue(`--c-${name}`) || '#888888');
+}
+
+function hexToRgb(text) {
+  const hex = text.trim().slice(1);
+  return [0, 2, 4].map((start) => parseInt(hex.slice(start, start + 2), 16));
+}
+
+export const mix = (from, to, share) => from.map((value, i) => value + (to[i] - value) * share);
+export const css = (rgb, alpha = 1) => `rgb(${rgb.map(Math.round).join(' ')} / ${alpha})`;
+
+// Diverging: blue below zero, grey at zero, orange above. Readable with any colour vision; words name both ends.
+// The root spreads the small values that most readings have.
+export const valenceInk = (v) => mix(ink.mid, v < 0 ? ink.low : ink.high, Math.sqrt(Math.min(1, Math.abs(v))));
+
+export const type = (size, weight = 400) => `${weight} ${size}px ${ink.sans}`;
+export const part = (category) => h('i', { class: 'swatch', style: { background: `var(--c-${category})` } });
+
+export const opacityOf = (certainty) => 0.26 + 0.74 * Math.max(0, Math.min(1, certainty));
+
+function luminance(rgb) {
+  const [r, g, b] = rgb.map((value) => {
+    const s = value / 255;
+    return s <= 0.04045 ? s / 12.92 : ((s + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+}
+
+const BLACK = [0, 0, 0];
+const WHITE = [255, 255, 255];
+
+// The ink, black or white, that reads best on a colour laid over the surface.
+export function inkOn(rgb, alpha) {
+  const light = luminance(mix(ink.surface, rgb, alpha));
+  const onBlack = (light + 0.05) / (luminance(BLACK) + 0.05);
+  return onBlack >= 1.05 / (light + 0.05) ? BLACK : WHITE;
+}
+
+// ---- numbers, always with the same number of places so that columns align
+
+const MINUS = '\u2212';
+
+export function clockTime(seconds, tenths = true) {
+  const whole = Math.max(0, tenths ? Math.floor(seconds * 10 + 1e-6) / 10 : Math.floor(seconds));
+  const hours = Math.floor(whole / 3600);
+  const minutes = Math.floor((whole % 3600) / 60);
+  const rest = (whole % 60).toFixed(tenths ? 1 : 0).padStart(tenths ? 4 : 2, '0');
+  return hours ? `${hours}:${String(minutes).padStart(2, '0')}:${rest}` : `${minutes}:${rest}`;
+}
+
+export const percent = (share) => `${Math.round(share * 100)}\u2009%`;
+export const signed = (value) => (value < 0 ? MINUS : '+') + Math.abs(value).toFixed(2);
+
+export function lengthOf(seconds) {
+  if (seconds < 60) return `${seconds.toFixed(1)}\u2009s`;
+  const minutes = Math.floor(seconds / 60);
+  return `${minutes}\u2009min ${String(Math.floor(seconds % 60)).padStart(2, '0')}\u2009s`;
+}
+
+export function plainNumber(value) {
+  if (typeof value !== 'number') return String(value);
+  if (!Number.isFinite(value)) return 'not measured';
+  const size = Math.abs(value);
+  const text = Number.isInteger(value) ? String(size) : size.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2);
+  return (value < 0 ? MINUS : '') + text;
+}
+
+const UNITS = { px: 'px', deg: '°', db: 'dB', lufs: 'LUFS', hz: 'Hz', st: 'semitones', s: 's', per_s: 'per s' };
+
+// A column of a table as a name and a number with its unit, which stands at the end of the column's name.
+export function told(name, value) {
+  const found = name.match(/^(.+?)_(px|deg|db|lufs|hz|st|per_s|s)$/);
+  const unit = found ? UNITS[found[2]] : '';
+  return [(found ? found[1] : name).replaceAll('_', ' '), plainNumber(value) + (unit === '°' || !unit ? unit : `\u2009${unit}`)];
+}
+
+export const sentenceCase = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
+// A canvas sized in CSS pixels and drawn at the screen's own resolution; returns its context, scaled and cleared.
+export function fitCanvas(canvas, width, height) {
+  const ratio = window.devicePixelRatio || 1;
+  const [w, t] = [Math.max(1, Math.round(width * ratio)), Math.max(1, Math.round(height * ratio))];
+  if (canvas.width !== w || canvas.height !== t) {
+    canvas.width = w;
+    canvas.height = t;
+    canvas.style.height = `${height}px`;
+  }
+  const context = canvas.getContext('2d');
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.clearRect(0, 0, width, height);
+  return context;
+}

@@ -1,13 +1,13 @@
 """From RAVDESS's files to arrays on disk: the turns, their altered copies, and what each encoder makes of them.
 
 Every file is written once, under a temporary name first, and kept: a run that was stopped goes on where it was.
-`Copies` names one altered copy of all clips; `frames` gives its encoder layers, `samples` its sound.
+A copy is all clips altered in one way: 'clean', 'train 0' and on, 'joined 0' and on (every other clip lengthened), or a
+name of HELD_OUT (288 clips). `Store.sound` gives its turns, `features` what an encoder makes of them.
 """
 
 from __future__ import annotations
 
 import csv
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,8 @@ import numpy.typing as npt
 from vocal_emotion_augment import HELD_OUT, alter
 
 from affekt.labels import RAVDESS8
+from affekt.voice.acoustics import acoustic_summary
+from affekt.voice.emotion import pool
 from affekt.voice.encoder import WhisperEncoder
 from affekt.voice.speech import RATE_HZ, SpeechDetector, speech_turns
 
@@ -84,7 +86,7 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
 
     def sound(self, copy: str) -> list[FloatArray]:
-        """The turns of one copy: 'clean', 'train 0' and on, or a name of HELD_OUT. Made when absent."""
+        """The turns of one copy, empty where it leaves a clip out. Made when absent."""
         path = self.folder / f'{_plain(copy)}.sound.npz'
         if not path.exists():
             turns = self._alter(copy)
@@ -94,49 +96,73 @@ class Store:
             lengths, pcm = stored['lengths'], stored['pcm']
         return [piece.astype(np.float32) / 32767 for piece in np.split(pcm, np.cumsum(lengths)[:-1])]
 
-    def frames(self, encoder: str, copy: str) -> list[npt.NDArray[np.float16]]:
-        """Per clip (L+1, T, D) float16 by memory map. Made when absent."""
-        path = self.folder / f'{_plain(copy)}.{encoder}.f16'
-        index = path.with_suffix('.json')
-        if not index.exists():
-            self._encode(encoder, copy, path, index)
-        shapes = json.loads(index.read_text())
-        flat = np.memmap(path, np.float16, 'r')
-        ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
-        return [flat[end - int(np.prod(shape)) : end].reshape(shape) for shape, end in zip(shapes, ends, strict=True)]
-
-    def _encode(self, encoder: str, copy: str, path: Path, index: Path) -> None:
-        whisper = WhisperEncoder(self.encoders[encoder])
-        shapes = []
-        with path.with_suffix('.part').open('wb') as stream:
+    def features(self, encoder: str, copy: str) -> npt.NDArray[np.float16]:
+        """(S, L+1, 5, D) statistics of each layer, nan for clips that the copy leaves out. Made when absent."""
+        path = self.folder / f'{_plain(copy)}.{encoder}.npy'
+        if not path.exists():
+            whisper = WhisperEncoder(self.encoders[encoder])
+            rows = []
             for samples in self.sound(copy):
-                encoded = whisper(samples)
-                layers = encoded.layers[:, : encoded.speech_frames].astype(np.float16)
-                stream.write(layers.tobytes())
-                shapes.append(layers.shape)
-        os.replace(path.with_suffix('.part'), path)
-        index.write_text(json.dumps(shapes))
+                encoded = whisper(samples) if samples.size else None
+                rows.append(pool(encoded.layers[:, : encoded.speech_frames]).astype(np.float16) if encoded else None)
+            blank = np.full_like(next(row for row in rows if row is not None), np.nan)
+            temporary = path.with_suffix('.part.npy')
+            np.save(temporary, np.stack([blank if row is None else row for row in rows]))
+            os.replace(temporary, path)
+        return np.asarray(np.load(path))
+
+    def acoustics(self, copy: str) -> FloatArray:
+        """(S, 22) acoustic summaries. Made when absent."""
+        path = self.folder / f'{_plain(copy)}.acoustics.npy'
+        if not path.exists():
+            np.save(path, np.stack([acoustic_summary(samples) for samples in self.sound(copy)]))
+        return np.asarray(np.load(path))
 
     def _alter(self, copy: str) -> list[FloatArray]:
+        """The turns of a copy; empty ones where it leaves a clip out."""
         spans = self.spans()
         clean = [read_sound(self.data / name) for name in self.clips.files]
+        if copy == 'clean':
+            return [samples[begin:end] for samples, (begin, end) in zip(clean, spans, strict=True)]
         turns = []
-        for row, (samples, (begin, end)) in enumerate(zip(clean, spans, strict=True)):
-            if copy == 'clean':
-                turns.append(samples[begin:end])
+        kept = set(self.sampled_rows().tolist()) if copy in HELD_OUT else set(range(len(clean)))
+        for row, (begin, end) in enumerate(spans):
+            if row not in kept:
+                turns.append(np.zeros(0, np.float32))
                 continue
             rng = np.random.default_rng([20, row, *copy.encode()])
+            samples, margin = clean[row], rng.integers(-1600, 4800, 2)
             if copy in HELD_OUT:
-                changed = HELD_OUT[copy](samples, rng)
+                changed, margin = HELD_OUT[copy](samples, rng), np.zeros(2, np.int64)
             else:
+                if copy.startswith('joined') and row % 2 == 0:
+                    samples, (begin, end) = self._joined(row, clean, spans, rng)
                 same_fold = np.flatnonzero(self.clips.fold == self.clips.fold[row])
-                others = [clean[i] for i in rng.choice(same_fold, 8, replace=False)]
-                changed = alter(samples, others, rng)
+                changed = alter(samples, [clean[i] for i in rng.choice(same_fold, 8, replace=False)], rng)
             stretch = changed.shape[0] / samples.shape[0]
-            margin = rng.integers(-1600, 4800, 2) if copy not in HELD_OUT else np.zeros(2, int)
             first = int(np.clip(begin * stretch - margin[0], 0, changed.shape[0] - 4800))
             turns.append(changed[first : max(first + 4800, int(end * stretch + margin[1]))])
         return turns
+
+    def _joined(
+        self, row: int, clean: list[FloatArray], spans: npt.NDArray[np.int64], rng: np.random.Generator
+    ) -> tuple[FloatArray, tuple[int, int]]:
+        """A long turn: two to four clips of one actor, emotion and statement, with short pauses between."""
+        table = self.clips
+        alike = (table.actor == table.actor[row]) & (table.truth == table.truth[row])
+        alike &= table.statement == table.statement[row]
+        chosen = rng.permutation(np.flatnonzero(alike))[: rng.integers(2, 5)]
+        pieces = []
+        for i in chosen:
+            pieces += [clean[i][spans[i, 0] : spans[i, 1]], np.zeros(int(rng.integers(0, 4800)), np.float32)]
+        whole = np.concatenate(pieces[:-1])[: 14 * RATE_HZ]
+        return whole, (0, whole.shape[0])
+
+    def sampled_rows(self) -> npt.NDArray[np.int64]:
+        """(288,) clips on which the held-out alterations are measured: 12 of each actor by chance."""
+        rng = np.random.default_rng(7)
+        rows = [rng.choice(np.flatnonzero(self.clips.actor == actor), 12, replace=False) for actor in range(1, 25)]
+        return np.sort(np.concatenate(rows))
 
     def spans(self) -> npt.NDArray[np.int64]:
         """(S, 2) first and last sample of speech in each clean clip, padding included."""

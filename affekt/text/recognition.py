@@ -160,7 +160,7 @@ class Recognizer:
         names = ['<|startoftranscript|>']
         if self.is_multilingual:
             names += [f'<|{code}|>', '<|transcribe|>']
-        return [self._tokenizer.token_to_id(name) for name in [*names, '<|notimestamps|>']]
+        return [int(self._tokenizer.token_to_id(name) or 0) for name in [*names, '<|notimestamps|>']]
 
     def _decode(
         self, states: Any, prompt: list[int], limit: int, penalty: dict[str, float]

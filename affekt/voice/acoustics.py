@@ -270,7 +270,7 @@ def _bins(low_hz: float, high_hz: float) -> slice:
 
 def _decibel(power: npt.NDArray[np.floating]) -> FloatArray:
     """10 log10, at least -120."""
-    return (10 * np.log10(np.maximum(power, 10 ** (SILENCE_DB / 10)))).astype(np.float32)
+    return np.asarray(10 * np.log10(np.maximum(power, 10 ** (SILENCE_DB / 10))), dtype=np.float32)
 
 
 def _slope(decibel: FloatArray, band: slice) -> FloatArray:

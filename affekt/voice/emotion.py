@@ -122,7 +122,7 @@ class VocalEmotion:
             raise ShapeError(
                 expected=f'layers of {self.encoder}', came=f'{encoded}', todo='use the encoder of the same name'
             )
-        return chosen
+        return np.asarray(chosen)
 
     def probabilities(self, features: FloatArray) -> FloatArray:
         """Calibrated probabilities of the eight labels.

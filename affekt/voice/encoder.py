@@ -64,7 +64,7 @@ class Encoded:
     @property
     def output(self) -> FloatArray:
         """(T, D) the encoder's own output, appended silence included."""
-        return self.layers[-1]
+        return np.asarray(self.layers[-1])
 
     @property
     def frame_s(self) -> float:
@@ -298,7 +298,7 @@ def _linear(values: FloatArray, weights: Weights, name: str) -> FloatArray:
 
 def _normalise(values: FloatArray, weights: Weights, name: str) -> FloatArray:
     """Layer normalisation over D."""
-    centred = values - values.mean(axis=1, keepdims=True)
+    centred: FloatArray = values - values.mean(axis=1, keepdims=True)
     variance = np.einsum('td,td->t', centred, centred)[:, None] / np.float32(values.shape[1])
     centred /= np.sqrt(variance + np.float32(_NORM_EPSILON))
     centred *= weights[name + '/gamma']

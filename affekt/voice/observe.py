@@ -211,7 +211,7 @@ def tenths(frames: AcousticFrames, start_s: float) -> dict[str, npt.NDArray[np.f
     pitch = [np.median(frames.f0_hz[g][voiced[g]]) if voiced[g].any() else np.nan for g in groups]
     harmonic = [frames.hnr_db[g][voiced[g]].mean() if voiced[g].any() else np.nan for g in groups]
     return {
-        'time_s': (step[begins] + 0.5) * STEP_S,
+        'time_s': np.asarray((step[begins] + 0.5) * STEP_S, np.float64),
         'loudness_db': np.array([frames.loudness_db[g].mean() for g in groups], np.float64),
         'f0_hz': np.array(pitch, np.float64),
         'voiced': np.array([voiced[g].mean() for g in groups], np.float64),

@@ -146,13 +146,17 @@ def _patch(image: npt.NDArray[np.uint8], lowest: Doubles, highest: Doubles) -> t
             came=f'a crop from {lowest.round().tolist()} to {highest.round().tolist()}',
             todo='drop this face',
         )
-    height, width = image.shape[:2]
     left, top = (int(value) for value in np.floor(lowest))
     right, bottom = (int(value) for value in np.ceil(highest))
+    part = rectangle(image, left, top, right, bottom)
+    return Image.fromarray(part).convert('L'), np.array([left, top], dtype=np.float64)
+
+
+def rectangle(image: npt.NDArray[np.uint8], left: int, top: int, right: int, bottom: int) -> npt.NDArray[np.uint8]:
+    """The pixels [top, bottom) x [left, right) of an image; its edge is repeated where they reach beyond it."""
+    height, width = image.shape[:2]
     if left >= 0 and top >= 0 and right <= width and bottom <= height:
-        patch = image[top:bottom, left:right]
-    else:
-        rows = np.clip(np.arange(top, bottom), 0, height - 1)
-        columns = np.clip(np.arange(left, right), 0, width - 1)
-        patch = image[rows[:, None], columns]
-    return Image.fromarray(patch).convert('L'), np.array([left, top], dtype=np.float64)
+        return image[top:bottom, left:right]
+    rows = np.clip(np.arange(top, bottom), 0, height - 1)
+    columns = np.clip(np.arange(left, right), 0, width - 1)
+    return image[rows[:, None], columns]

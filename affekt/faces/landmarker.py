@@ -24,6 +24,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from affekt.errors import ShapeError, WeightsError
+from affekt.faces.align import rectangle
 from affekt.faces.blendshapes import BLENDSHAPE_LANDMARKS
 from affekt.faces.detector import Detection, FaceDetector, overlap
 from affekt.faces.headpose import CanonicalFace, head_pose
@@ -233,28 +234,24 @@ def checked_image(image: Pixels) -> Pixels:
 
 
 def cut(image: Pixels, region: Region, side: int) -> Pixels:
-    """The (side, side, 3) upright picture of a region, bilinear, averaged where it shrinks, black outside."""
-    height, width = image.shape[:2]
-    reach = region.side * (abs(np.cos(region.angle_rad)) + abs(np.sin(region.angle_rad))) / 2 + 2
-    left, right = _clip(region.center_x - reach, width), _clip(region.center_x + reach + 1, width)
-    top, bottom = _clip(region.center_y - reach, height), _clip(region.center_y + reach + 1, height)
-    if right - left < 1 or bottom - top < 1:
-        return np.zeros((side, side, 3), dtype=np.uint8)
-    picture = Image.fromarray(image[top:bottom, left:right])
-    shrink = max(1, int(region.side / side))
+    """The (side, side, 3) upright picture of a region: bilinear, averaged first where it shrinks by two or more.
+
+    Beyond the image its edge is repeated, as MediaPipe does. A region wider than eight images is read as that wide.
+    """
+    cos, sin = float(np.cos(region.angle_rad)), float(np.sin(region.angle_rad))
+    extent = min(region.side, 8.0 * max(image.shape[:2]))
+    reach = extent * (abs(cos) + abs(sin)) / 2 + 2
+    left, top = int(region.center_x - reach), int(region.center_y - reach)
+    right, bottom = int(region.center_x + reach) + 1, int(region.center_y + reach) + 1
+    picture = Image.fromarray(rectangle(image, left, top, right, bottom))
+    shrink = max(1, int(extent / side))
     if shrink > 1:
         picture = picture.reduce(shrink)
-    scale = region.side / side / shrink
-    cos, sin = float(np.cos(region.angle_rad)) * scale, float(np.sin(region.angle_rad)) * scale
-    x = (region.center_x - left) / shrink - (cos - sin) * side / 2
-    y = (region.center_y - top) / shrink - (sin + cos) * side / 2
-    matrix = (cos, -sin, x, sin, cos, y)
-    warped = picture.transform((side, side), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
-    return np.asarray(warped)
-
-
-def _clip(value: float, limit: int) -> int:
-    return int(min(max(value, 0), limit))
+    scale = extent / side / shrink
+    x = (region.center_x - left) / shrink - (cos - sin) * scale * side / 2
+    y = (region.center_y - top) / shrink - (sin + cos) * scale * side / 2
+    matrix = (cos * scale, -sin * scale, x, sin * scale, cos * scale, y)
+    return np.asarray(picture.transform((side, side), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR))
 
 
 def _default_path() -> Path:

@@ -62,8 +62,11 @@ def test_a_cut_turned_by_a_quarter_is_the_turned_image():
     assert np.abs(turned.astype(int) - np.rot90(image)).max() <= 1
 
 
-def test_a_cut_beyond_the_image_is_black():
-    assert not cut(np.full((20, 20, 3), 9, np.uint8), Region(500, 500, 10, 0.0), 64).any()
+def test_a_cut_beyond_the_image_repeats_its_edge():
+    image = np.zeros((20, 20, 3), np.uint8)
+    image[-1, -1] = 9
+    assert (cut(image, Region(500, 500, 10, 0.3), 64) == 9).all()
+    assert (cut(image, Region(-500, -500, 10, 0.3), 64) == 0).all()
 
 
 def test_one_face_is_found_in_a_photograph_of_one(landmarker, shared_data):

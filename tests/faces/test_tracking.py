@@ -55,7 +55,7 @@ def test_one_moving_face_stays_one_person(landmarker, cutouts):
         assert centers(seen)[0] == pytest.approx(150 + 15 * step, abs=20)
 
 
-@pytest.mark.parametrize(('front', 'back'), [(0, 1), (2, 3), (0, 2), (3, 1)])
+@pytest.mark.parametrize(('front', 'back'), [(0, 1), (2, 3), (3, 0)])
 def test_two_faces_crossing_keep_their_persons(landmarker, cutouts, front, back):
     # the left face walks right in front of the other, which walks left: full cover half-way
     tracker = FaceTracker(landmarker)
@@ -126,9 +126,9 @@ def test_no_more_than_the_asked_number_of_people_is_followed(landmarker, shared_
 def test_five_still_people_keep_their_numbers_without_duplicates(landmarker, shared_data):
     image = np.asarray(Image.open(shared_data / 'test_media' / 'multi_face.jpg').convert('RGB'))
     tracker = FaceTracker(landmarker, max_people=10)
-    runs = [centers(tracker.update(step / RATE_HZ, np.roll(image, 2 * step, axis=1))) for step in range(15)]
+    runs = [centers(tracker.update(step / RATE_HZ, np.roll(image, 2 * step, axis=1))) for step in range(8)]
     assert all(sorted(run) == [0, 1, 2, 3, 4] for run in runs)
-    assert all(abs(runs[14][person] - runs[0][person] - 28) < 12 for person in range(5))
+    assert all(abs(runs[7][person] - runs[0][person] - 14) < 12 for person in range(5))
 
 
 def test_a_clip_without_faces_gives_no_observation(landmarker, shared_data):
@@ -144,7 +144,7 @@ def test_a_clip_of_one_face_gives_one_person_in_every_frame(landmarker, shared_d
     tracker = FaceTracker(landmarker)
     with av.open(str(shared_data / 'test_media' / 'WolfgangLanger_Pexels.mp4')) as clip:
         for index, frame in enumerate(clip.decode(video=0)):
-            if index % 6 == 0:
+            if index % 12 == 0:
                 seen = tracker.update(frame.time, frame.to_ndarray(format='rgb24'))
                 assert [o.person for o in seen] == [0]
 

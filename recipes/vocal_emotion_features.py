@@ -121,14 +121,15 @@ class Store:
     def _alter(self, copy: str) -> list[FloatArray]:
         """The turns of a copy; empty ones where it leaves a clip out."""
         spans = self.spans()
-        clean = [read_sound(self.data / name) for name in self.clips.files]
+        kept = set(self.sampled_rows().tolist()) if copy in HELD_OUT else set(range(len(spans)))
+        blank = np.zeros(0, np.float32)
+        clean = [read_sound(self.data / name) if row in kept else blank for row, name in enumerate(self.clips.files)]
         if copy == 'clean':
             return [samples[begin:end] for samples, (begin, end) in zip(clean, spans, strict=True)]
         turns = []
-        kept = set(self.sampled_rows().tolist()) if copy in HELD_OUT else set(range(len(clean)))
         for row, (begin, end) in enumerate(spans):
             if row not in kept:
-                turns.append(np.zeros(0, np.float32))
+                turns.append(blank)
                 continue
             rng = np.random.default_rng([20, row, *copy.encode()])
             samples, margin = clean[row], rng.integers(-1600, 4800, 2)

@@ -1,0 +1,130 @@
+"""The head's mechanics with a small made-up head, then the shipped one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import affekt
+from affekt.errors import PurposeError, ShapeError, UnknownNameError, ValueRangeError, WeightsError
+from affekt.labels import EKMAN, RAVDESS8
+from affekt.voice import HEADS, Encoded, VocalEmotion, WhisperEncoder, acoustic_summary
+from affekt.voice.emotion import expected_affect, pool
+
+MODELS = Path(affekt.__file__).parent / 'models'
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A head that reads one layer of width 8 and takes the mean of dimension k for the score of label k."""
+    np.savez(
+        tmp_path / 'vocal_emotion_tiny_en.npz',
+        layers=np.array([1]),
+        statistics=np.array(['mean']),
+        centre=np.full(8, 1.0, np.float32),
+        scale=np.full(8, 2.0, np.float32),
+        weight=np.eye(8, dtype=np.float32),
+        bias=np.zeros(8, np.float32),
+        temperature=np.float32(2.0),
+        abstains_below=np.float32(0.5),
+    )
+    card = {'commercial_ok': False, 'licence': 'CC BY-NC-SA 4.0'}
+    (tmp_path / 'vocal_emotion_tiny_en.json').write_text(json.dumps(card))
+    return tmp_path
+
+
+def encoded(layers: np.ndarray) -> Encoded:
+    return Encoded(layers.astype(np.float32), layers.shape[1], np.zeros((0, 80), np.float32), 'tiny.en')
+
+
+def test_scores_are_standardised_weighed_and_cooled(folder):
+    # features 1 except 'angry' (index 4), which is 1 + 4 ln 9: (4 ln 9) / 2 / 2 = ln 9 against seven zeros: 9 / 16
+    layers = np.ones((2, 3, 8))
+    layers[1, :, RAVDESS8.index('angry')] = 1 + 4 * np.log(9)
+    reading = VocalEmotion('tiny.en', directory=folder)(encoded(layers))
+    assert reading.labels8[RAVDESS8.index('angry')] == pytest.approx(9 / 16)
+    assert reading.category == 'anger'
+    assert reading.confidence == pytest.approx(9 / 16)
+    # neutral and calm fall together
+    assert reading.categories[EKMAN.index('neutral')] == pytest.approx(2 / 16)
+    assert reading.categories.sum() == pytest.approx(1)
+
+
+def test_an_unsure_head_abstains_and_keeps_its_numbers(folder):
+    reading = VocalEmotion('tiny.en', directory=folder)(encoded(np.ones((2, 3, 8))))
+    assert reading.abstains
+    assert reading.category is None
+    np.testing.assert_allclose(reading.labels8, 1 / 8, rtol=1e-6)
+
+
+def test_arousal_is_the_mean_of_category_and_sound(folder):
+    head = VocalEmotion('tiny.en', directory=folder)
+    features = np.ones(8, np.float32)
+    alone, joined = head.read(features), head.read(features, 0.8)
+    assert joined.arousal == pytest.approx((alone.arousal + 0.8) / 2)
+    assert joined.valence == alone.valence
+
+
+def test_expected_affect_of_a_certain_category_is_its_place():
+    certain = np.eye(7)[EKMAN.index('happiness')]
+    assert expected_affect(certain) == (pytest.approx(0.81), pytest.approx(0.51))
+
+
+def test_pooling_follows_its_definitions():
+    # frames 0, 1, 2, 3: mean 1.5, sd sqrt(5/4), all changes equal so their sd is 0, percentiles 0.3 and 2.7
+    pooled = pool(np.arange(4.0, dtype=np.float32).reshape(1, 4, 1))
+    np.testing.assert_allclose(pooled[0, :, 0], [1.5, np.sqrt(1.25), 0.0, 0.3, 2.7], rtol=1e-6)
+    with pytest.raises(ShapeError):
+        pool(np.zeros((2, 0, 8), np.float32))
+
+
+def test_wishes_that_cannot_be_met_are_refused(folder):
+    with pytest.raises(PurposeError, match='commercial'):
+        VocalEmotion('tiny.en', license_='commercial-ok', directory=folder)
+    with pytest.raises(UnknownNameError):
+        VocalEmotion('small', directory=folder)
+    with pytest.raises(WeightsError):
+        VocalEmotion('base', directory=folder)
+    (folder / 'vocal_emotion_tiny_en.npz').write_bytes(b'not a head')
+    with pytest.raises(WeightsError):
+        VocalEmotion('tiny.en', directory=folder)
+
+
+def test_features_of_another_model_or_not_finite_are_refused(folder):
+    head = VocalEmotion('tiny.en', directory=folder)
+    with pytest.raises(ShapeError):
+        head.features(encoded(np.ones((2, 3, 9))))
+    with pytest.raises(ShapeError):
+        head.features(encoded(np.ones((1, 3, 8))))
+    with pytest.raises(ValueRangeError):
+        head.probabilities(np.full(8, np.nan, np.float32))
+
+
+@pytest.mark.parametrize('name', list(HEADS))
+def test_the_shipped_heads_are_the_ones_of_their_cards_and_small(name):
+    path = MODELS / f'{HEADS[name]}.npz'
+    card = json.loads(path.with_suffix('.json').read_text())
+    assert card['sha256'] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert path.stat().st_size < 2_500_000
+    assert card['commercial_ok'] is False
+    assert 'NC' in card['licence']
+    assert card['metrics']['headline']['uar']['value'] > card['metrics']['baselines']['chance_uar']
+
+
+@pytest.mark.parametrize('name', list(HEADS))
+def test_the_shipped_heads_tell_a_shout_from_a_murmur(name, shared_data, sentence):
+    # mechanics only: the head was trained on these clips
+    from sounds import needs, read_sound
+
+    needs({'tiny.en': 'whisper-tiny.en', 'base': 'whisper-base'}[name])
+    encoder, head = WhisperEncoder(name), VocalEmotion(name)
+    shout = read_sound(shared_data / 'ravdess_speech' / 'Actor_01' / '03-01-05-02-01-01-01.flac')[14000:54000]
+    murmur = sentence[14000:44000]
+    readings = [head(encoder(samples), acoustic_summary(samples)) for samples in (shout, murmur)]
+    assert [reading.category for reading in readings] == ['anger', 'neutral']
+    assert readings[0].arousal > readings[1].arousal
+    assert readings[0].valence < readings[1].valence

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from affekt.analysis.analysis import Analysis
 from affekt.analysis.description import Describer, Findings, PlainDescriber
-from affekt.analysis.lanes import Lane, column, evidence_of, fused_evidence, lane, rows_of
+from affekt.analysis.lanes import Lane, Readings, column, fused_evidence, lane, rows_of
 from affekt.analysis.moments import EVIDENCE_COLUMNS, find_moments, with_stills
 from affekt.analysis.observed import GOEMOTION_COLUMNS, MOUTH_COLUMNS, Observed, with_people
 from affekt.analysis.open_labels import CUE_COLUMNS, Impression, cue_levels, describe_impression, segments
@@ -64,8 +64,9 @@ def assemble(observed: Observed, settings: AnalysisSettings, describer: Describe
     people = tuple(sorted(people, key=lambda p: (p.name == UNSEEN, -(p.seen_s + p.heard_s), p.name)))
 
     # 4.
-    labels = tuple(label for person in people for label in labels_of(observed, timeline, person.name))
-    moments = find_moments(timeline, observed.tables, observed.source.duration_s)
+    readings = Readings(observed.tables)
+    labels = tuple(label for person in people for label in labels_of(readings, timeline, person.name))
+    moments = find_moments(timeline, readings, observed.source.duration_s)
     if settings.keep_frames:
         moments = with_stills(moments, observed.still_at)
     else:
@@ -183,17 +184,17 @@ def mean_interval(timeline: Timeline, path: Lane, name: str) -> tuple[float, flo
     return mean, max(-1.0, mean - reach), min(1.0, mean + reach)
 
 
-def labels_of(observed: Observed, timeline: Timeline, person: str) -> list[OpenLabel]:
+def labels_of(readings: Readings, timeline: Timeline, person: str) -> list[OpenLabel]:
     """Words for a person's whole time, then for its spans."""
     path = lane(timeline, person)
     winners = [int(row.argmax()) if not np.isnan(row).any() else -1 for row in path.probabilities]
     if all(winner < 0 for winner in winners):
         return []
     shares = _word_shares(timeline, person)
-    whole = _impression(observed, path, shares, 0, len(path), 'whole')
+    whole = _impression(readings, path, shares, 0, len(path), 'whole')
     found = list(describe_impression(whole, most=3)) if whole is not None else []
     for first, last in segments(path.start_s.tolist(), path.end_s.tolist(), winners):
-        part = _impression(observed, path, shares, first, last, 'span')
+        part = _impression(readings, path, shares, first, last, 'span')
         if part is not None:
             found += describe_impression(part, most=2)
     return found
@@ -219,7 +220,7 @@ def _share(timeline: Timeline, duration_s: float) -> float:
 
 
 def _impression(
-    observed: Observed, path: Lane, shares: dict[float, float], first: int, last: int, scope: str
+    readings: Readings, path: Lane, shares: dict[float, float], first: int, last: int, scope: str
 ) -> Impression | None:
     """The mean of a person's fused steps [first, last); None where all abstain."""
     inside = slice(first, last)
@@ -229,19 +230,19 @@ def _impression(
     start, end = float(path.start_s[first]), float(path.end_s[last - 1])
     evidence = [fused_evidence(path, start, end)]
     for source, columns in EVIDENCE_COLUMNS.items():
-        part = evidence_of(observed.tables, source, path.person, start, end, columns)
+        part = readings.evidence(source, path.person, start, end, columns)
         if part.readings or part.quote:
             evidence.append(part)
     valence, arousal = (_nanmean(path.dimension(name)[inside]) for name in ('valence', 'arousal'))
     cues = tuple(name for columns, _, _ in CUE_COLUMNS.values() for name in columns)
-    readings = evidence_of(observed.tables, 'face', path.person, start, end, cues).readings
+    movements = readings.evidence('face', path.person, start, end, cues).readings
     share = float(np.mean([shares.get(float(t), 0.0) for t in path.start_s[inside]]))
-    said = evidence_of(observed.tables, 'words', path.person, start, end, GOEMOTION_COLUMNS).readings
+    said = readings.evidence('words', path.person, start, end, GOEMOTION_COLUMNS).readings
     return Impression(
         path.person, start, end, path.probabilities[inside][known].mean(axis=0), valence, arousal,
         _nanmean(path.confidence[inside]),
         {label: share * said.get(f'goemotions.{label}', 0.0) for label in GOEMOTIONS} if share > 0 else {},
-        cue_levels(readings), tuple(evidence), scope,
+        cue_levels(movements), tuple(evidence), scope,
     )  # fmt: skip
 
 

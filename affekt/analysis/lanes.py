@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,9 @@ from affekt.analysis.timeline import Timeline
 from affekt.labels import EKMAN
 
 Floats = npt.NDArray[np.float64]
+
+QUOTE_LENGTH = 280
+"""Characters of what was said that a piece of evidence quotes."""
 
 TABLE_OF = {'face': 'faces', 'voice': 'turns', 'words': 'utterances'}
 """Which table a source's readings stand in."""
@@ -89,28 +93,50 @@ def rows_of(table: pa.Table, person: str) -> pa.Table:
     return table.filter(pc.equal(table['person'], person))
 
 
-def evidence_of(
-    tables: Mapping[str, pa.Table], source: str, person: str, start_s: float, end_s: float, columns: tuple[str, ...]
-) -> Evidence:
-    """What a source's table says about a person over a span: the mean of each column that was measured."""
-    table = tables.get(TABLE_OF.get(source, ''), pa.table({}))
-    rows = rows_of(table, person)
-    if 'time_s' in rows.column_names:
-        times = column(rows, 'time_s')
-        inside = (times >= start_s - 1e-9) & (times <= end_s + 1e-9)
-    else:
-        inside = (column(rows, 'start_s') < end_s) & (column(rows, 'end_s') > start_s)
-    readings = {}
-    for name in columns:
-        values = column(rows, name)[inside]
-        values = values[~np.isnan(values)]
-        if values.size:
-            readings[name] = round(float(values.mean()), 4)
-    quote = ''
-    if source == 'words' and 'text' in rows.column_names:
-        said = rows.filter(pa.array(inside, pa.bool_()))['text'].to_pylist()
-        quote = ' '.join(said)[:280]
-    return Evidence(source, float(start_s), float(end_s), person, readings, quote)
+class Readings:
+    """The tables of an analysis by person and column, each column taken out once.
+
+    Args:
+        tables: name to table, as in an analysis; rows of one person in order of time.
+    """
+
+    def __init__(self, tables: Mapping[str, pa.Table]) -> None:
+        self.tables = tables
+        self._rows: dict[tuple[str, str], pa.Table] = {}
+        self._columns: dict[tuple[str, str, str], Floats] = {}
+
+    def rows(self, table: str, person: str) -> pa.Table:
+        """The rows of one person; none where there is no such table."""
+        if (table, person) not in self._rows:
+            self._rows[table, person] = rows_of(self.tables.get(table, pa.table({})), person)
+        return self._rows[table, person]
+
+    def column(self, table: str, person: str, name: str) -> Floats:
+        """(N,) one column of one person's rows; nan where it was not measured."""
+        if (table, person, name) not in self._columns:
+            self._columns[table, person, name] = column(self.rows(table, person), name)
+        return self._columns[table, person, name]
+
+    def evidence(self, source: str, person: str, start_s: float, end_s: float, names: tuple[str, ...]) -> Evidence:
+        """What a source says about a person over a span: the mean of each column that was measured, and words."""
+        table = TABLE_OF[source]
+        rows = self.rows(table, person)
+        if 'time_s' in rows.column_names:
+            times = self.column(table, person, 'time_s')
+            low, high = np.searchsorted(times, [start_s - 1e-9, end_s + 1e-9])
+            inside: Any = slice(int(low), int(high))
+        else:
+            inside = (self.column(table, person, 'start_s') < end_s) & (self.column(table, person, 'end_s') > start_s)
+        readings = {}
+        for name in names:
+            values = self.column(table, person, name)[inside]
+            values = values[~np.isnan(values)]
+            if values.size:
+                readings[name] = round(float(values.mean()), 4)
+        quote = ''
+        if source == 'words' and 'text' in rows.column_names:
+            quote = ' '.join(rows['text'].filter(pa.array(inside, pa.bool_())).to_pylist())[:QUOTE_LENGTH]
+        return Evidence(source, float(start_s), float(end_s), person, readings, quote)
 
 
 def fused_evidence(lane_: Lane, start_s: float, end_s: float) -> Evidence:

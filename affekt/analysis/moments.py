@@ -10,12 +10,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from affekt.analysis.lanes import Lane, column, evidence_of, fused_evidence, lane, rows_of
+from affekt.analysis.lanes import Lane, Readings, column, fused_evidence, lane
 from affekt.analysis.result import Evidence, Moment
 from affekt.analysis.spans import complement, union
 from affekt.analysis.timeline import Timeline
@@ -57,32 +57,46 @@ EVIDENCE_COLUMNS = {'face': _FACE_EVIDENCE, 'voice': _TURN_EVIDENCE, 'words': _W
 
 @dataclass(frozen=True)
 class Course:
-    """What the finders look at."""
+    """What the finders look at: the lane of each person and source, and the tables."""
 
     timeline: Timeline
-    tables: Mapping[str, pa.Table]
+    readings: Readings
     duration_s: float
 
+    @cached_property
+    def people(self) -> tuple[str, ...]:
+        """Whoever the timeline names."""
+        return self.timeline.people
 
-def find_moments(
-    timeline: Timeline, tables: Mapping[str, pa.Table], duration_s: float, *, most: int = 9
-) -> tuple[Moment, ...]:
+    def lane(self, person: str, source: str = 'fused') -> Lane:
+        """One person's rows of one source."""
+        if (person, source) not in self._lanes:
+            self._lanes[person, source] = lane(self.timeline, person, source)
+        return self._lanes[person, source]
+
+    @cached_property
+    def _lanes(self) -> dict[tuple[str, str], Lane]:
+        return {}
+
+
+def find_moments(timeline: Timeline, readings: Readings, duration_s: float, *, most: int = 9) -> tuple[Moment, ...]:
     """The strongest moments of a recording, in order of time, without pictures.
 
     Args:
         timeline: with fused rows.
-        tables: the tables of an analysis.
+        readings: the tables of an analysis.
         duration_s: length of the recording.
         most: at most so many.
     """
-    course = Course(timeline, tables, duration_s)
+    course = Course(timeline, readings, duration_s)
     found = [moment for finder in FINDERS.values() for moment in finder(course)]
     ranked = sorted(found, key=lambda m: (-m.strength, m.time_s, m.kind, m.person))
     kept: list[Moment] = []
     for moment in ranked:
         if len(kept) < most and not any(_tells_the_same(moment, other) for other in kept):
             kept.append(moment)
-    return tuple(sorted(kept, key=lambda m: (m.time_s, m.kind)))
+    kept.sort(key=lambda m: (m.time_s, m.kind))
+    return tuple(_with_evidence(course, moment) for moment in kept)
 
 
 def with_stills(moments: Sequence[Moment], still_at: Callable[[float], bytes | None]) -> tuple[Moment, ...]:
@@ -92,8 +106,8 @@ def with_stills(moments: Sequence[Moment], still_at: Callable[[float], bytes | N
 
 def peaks(course: Course) -> Iterator[Moment]:
     """The extreme of each run of steps that lies far from the person's median."""
-    for person in course.timeline.people:
-        path = lane(course.timeline, person)
+    for person in course.people:
+        path = course.lane(person)
         for name in ('valence', 'arousal'):
             values = path.dimension(name)
             known = values[~np.isnan(values)]
@@ -108,15 +122,13 @@ def peaks(course: Course) -> Iterator[Moment]:
                 span = (float(path.start_s[first]), float(path.end_s[last - 1]))
                 strength = _strength(abs(away[top]) / 0.8, path.confidence[top])
                 sentence = _peak_sentence(person, name, float(values[top]), usual)
-                yield _moment(
-                    course, path, 'peak', float(path.start_s[top] + path.end_s[top]) / 2, span, strength, sentence
-                )
+                yield _moment('peak', person, float(path.start_s[top] + path.end_s[top]) / 2, span, strength, sentence)
 
 
 def changes(course: Course) -> Iterator[Moment]:
     """Boundaries where valence or arousal settles on another level."""
-    for person in course.timeline.people:
-        path = lane(course.timeline, person)
+    for person in course.people:
+        path = course.lane(person)
         if len(path) < 4:
             continue
         side = max(2, int(np.ceil(CHANGE_SIDE_S / float(np.median(path.end_s - path.start_s)))))
@@ -136,15 +148,15 @@ def changes(course: Course) -> Iterator[Moment]:
                     f'{signed(before)} to {signed(before + float(step[at]))}.'
                 )
                 strength = _strength(abs(step[at]) / 0.8, path.confidence[at]) * 0.95
-                yield _moment(course, path, 'change', float(path.start_s[at]), span, strength, sentence)
+                yield _moment('change', person, float(path.start_s[at]), span, strength, sentence)
 
 
 def disagreements(course: Course) -> Iterator[Moment]:
     """Runs of steps that abstain as contradictions, and steps where sources have opposite valence."""
-    for person in course.timeline.people:
-        path = lane(course.timeline, person)
+    for person in course.people:
+        path = course.lane(person)
         torn = np.array([reason == 'contradiction' for reason in path.abstained], dtype=bool)
-        sources = {name: lane(course.timeline, person, name) for name in ('face', 'voice', 'words')}
+        sources = {name: course.lane(person, name) for name in ('face', 'voice', 'words')}
         opposite = np.array(
             [_opposes(sources, s, e) for s, e in zip(path.start_s, path.end_s, strict=True)], dtype=bool
         )
@@ -154,18 +166,13 @@ def disagreements(course: Course) -> Iterator[Moment]:
             sentence = _disagreement_sentence(person, {k: v for k, v in said.items() if v is not None})
             if sentence:
                 strength = min(1.0, 0.55 + 0.1 * (last - first) + (0.15 if torn[first:last].any() else 0.0))
-                yield _moment(course, path, 'disagreement', (span[0] + span[1]) / 2, span, strength, sentence)
+                yield _moment('disagreement', person, (span[0] + span[1]) / 2, span, strength, sentence)
 
 
 def smiles(course: Course) -> Iterator[Moment]:
     """Stretches of a face table where the mouth corners stay up."""
-    table = course.tables.get('faces')
-    if table is None or not table.num_rows:
-        return
-    for person in sorted(set(table['person'].to_pylist())):
-        rows = rows_of(table, person)
-        times, level = column(rows, 'time_s'), column(rows, 'smile')
-        path = lane(course.timeline, person)
+    for person in course.people:
+        times, level = (course.readings.column('faces', person, name) for name in ('time_s', 'smile'))
         for first, last in _runs(np.nan_to_num(level) >= SMILE_LEVEL, np.zeros(len(level))):
             span = (float(times[first]), float(times[last - 1]))
             if span[1] - span[0] < SMILE_LEAST_S:
@@ -173,12 +180,12 @@ def smiles(course: Course) -> Iterator[Moment]:
             top = first + int(np.nanargmax(level[first:last]))
             sentence = f'{opened(called(person))} smiles for {length(span[1] - span[0])}.'
             strength = _strength(0.4 + 0.4 * float(level[top]), 1.0) * 0.8
-            yield _moment(course, path, 'smile', float(times[top]), span, strength, sentence)
+            yield _moment('smile', person, float(times[top]), span, strength, sentence)
 
 
 def silences(course: Course) -> Iterator[Moment]:
     """Pauses between turns that are long, and longer than most in this recording."""
-    table = course.tables.get('turns')
+    table = course.readings.tables.get('turns')
     if table is None or table.num_rows < 2:
         return
     spoken = union(zip(column(table, 'start_s').tolist(), column(table, 'end_s').tolist(), strict=True))
@@ -203,16 +210,22 @@ FINDERS: Mapping[str, Callable[[Course], Iterator[Moment]]] = {
 """Kind to the function that finds moments of it."""
 
 
-def _moment(
-    course: Course, path: Lane, kind: str, time_s: float, span: tuple[float, float], strength: float, sentence: str
-) -> Moment:
-    """A moment with the fused rows and each source's readings as its evidence."""
+def _with_evidence(course: Course, moment: Moment) -> Moment:
+    """The moment with the fused rows and each source's readings as its evidence, where it has none yet."""
+    if moment.evidence:
+        return moment
+    path, span = course.lane(moment.person), (moment.start_s, moment.end_s)
     parts = [fused_evidence(path, *span)] if len(path) else []
     for source, columns in EVIDENCE_COLUMNS.items():
-        part = evidence_of(course.tables, source, path.person, *span, columns)
+        part = course.readings.evidence(source, moment.person, *span, columns)
         if part.readings or part.quote:
             parts.append(part)
-    return Moment(kind, time_s, span[0], span[1], path.person, float(strength), sentence, tuple(parts))
+    return dataclasses.replace(moment, evidence=tuple(parts))
+
+
+def _moment(kind: str, person: str, time_s: float, span: tuple[float, float], strength: float, sentence: str) -> Moment:
+    """A candidate, its evidence to follow."""
+    return Moment(kind, time_s, span[0], span[1], person, float(strength), sentence, ())
 
 
 def _peak_sentence(person: str, name: str, value: float, usual: float) -> str:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from itertools import pairwise
 from pathlib import Path
 
@@ -90,7 +90,7 @@ class Impression:
     evidence: tuple[Evidence, ...] = ()
     scope: str = 'span'
 
-    @property
+    @cached_property
     def intensity(self) -> float:
         """Mean of how far the likeliest emotion lies above chance and the stretched distance from the plane's
         centre."""

@@ -8,8 +8,9 @@ No voice is compared with any other. For each turn and each face that is on scre
 
     score = presence * motion * (1 + max(rhythm, 0)) / 2
 
-A turn goes to the best face if it scores at least LEAST_SCORE and leads the next by LEAST_MARGIN; else to nobody: '' in
-the result, the lane 'voice' in the timeline. A lone face needs LEAST_SCORE too: the speaker may be off screen.
+A turn goes to the best face if it scores at least LEAST_SCORE and leads the next by LEAST_MARGIN; whoever has half of
+all speaking time in this way needs only half that score for the rest. Other turns go to nobody: '' in the result, the
+lane 'voice' in the timeline. A lone face needs LEAST_SCORE too: the speaker may be off screen.
 """
 
 from __future__ import annotations
@@ -68,13 +69,15 @@ def attribute_turns(
     Returns:
         One Speaker per turn, in order.
     """
-    found = []
-    for start, end in turns:
-        scores = {mouth.person: score_turn(start, end, mouth, times_s, loudness_db, rate_hz) for mouth in mouths}
-        order = sorted(scores.values(), reverse=True)
-        leads = bool(order) and order[0] >= LEAST_SCORE and (len(order) == 1 or order[0] - order[1] >= LEAST_MARGIN)
-        found.append(Speaker(max(scores, key=lambda name: scores[name]) if leads else '', scores))
-    return found
+    scored = [
+        {mouth.person: score_turn(start, end, mouth, times_s, loudness_db, rate_hz) for mouth in mouths}
+        for start, end in turns
+    ]
+    first = [_leader(scores, LEAST_SCORE) for scores in scored]
+    usual = _usual_speaker(first, turns)
+    second = [_leader(scores, LEAST_SCORE / 2) for scores in scored]
+    found = [sure or (likely if likely == usual else '') for sure, likely in zip(first, second, strict=True)]
+    return [Speaker(person, scores) for person, scores in zip(found, scored, strict=True)]
 
 
 def score_turn(
@@ -91,6 +94,22 @@ def score_turn(
     motion = min(1.0, float(opening.std()) / MOTION_FULL)
     rhythm = _rhythm(start_s, end_s, seen, opening, times_s, loudness_db)
     return float(presence * motion * (1.0 + max(rhythm, 0.0)) / 2.0)
+
+
+def _leader(scores: Mapping[str, float], least: float) -> str:
+    """The person with the best score, if it reaches `least` and leads by the margin; else ''."""
+    order = sorted(scores.values(), reverse=True)
+    leads = bool(order) and order[0] >= least and (len(order) == 1 or order[0] - order[1] >= LEAST_MARGIN)
+    return max(sorted(scores), key=lambda name: scores[name]) if leads else ''
+
+
+def _usual_speaker(people: Sequence[str], turns: Sequence[tuple[float, float]]) -> str:
+    """Whoever has at least half of the time of all turns; '' for nobody."""
+    seconds: dict[str, float] = {}
+    for person, (start, end) in zip(people, turns, strict=True):
+        seconds[person] = seconds.get(person, 0.0) + end - start
+    total = sum(seconds.values())
+    return next((name for name, own in seconds.items() if name and total > 0 and own / total >= 0.5), '')
 
 
 def match_speakers(

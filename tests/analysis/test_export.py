@@ -97,7 +97,8 @@ def test_webvtt_reads_the_same_cues(analysis, tmp_path):
     assert [c.start_in_seconds for c in captions] == [2, 20, 32]
     assert html.unescape(captions[0].raw_text).startswith(f'<v person 1>{ODD_CLEAN}')
     assert captions[2].raw_text.startswith('<v voice>Thank you so much. [')
-    assert captions[2].raw_text.endswith(' [joyful, excited]')
+    spoken = [x.word for x in analysis.labels if x.person == 'voice' and x.scope == 'span']
+    assert captions[2].raw_text.endswith(f' [{", ".join(spoken)}]')
 
 
 @pytest.mark.parametrize('kind', sorted(EXPORTS))
@@ -154,7 +155,7 @@ intervals = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(given_intervals=intervals)
 def test_flattened_intervals_never_overlap_and_lose_nobody(given_intervals):
     flat = flattened(given_intervals, 100.0)

@@ -61,7 +61,7 @@ def close(left, right):
         assert pair[0] == pytest.approx(pair[1], abs=1e-9, nan_ok=True)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(group=groups())
 def test_the_order_of_sources_changes_nothing(group):
     first = fuse(group)
@@ -69,7 +69,7 @@ def test_the_order_of_sources_changes_nothing(group):
         close(fuse(order), first)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(group=groups(), absent=simplex)
 def test_a_source_of_weight_zero_is_a_missing_source(group, absent):
     assume(len(group) < 3)
@@ -77,7 +77,7 @@ def test_a_source_of_weight_zero_is_a_missing_source(group, absent):
     close(fuse([*group, Opinion(name, absent, coverage=0.0)]), fuse(group))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(group=groups(), ally=simplex, weight=unit)
 def test_an_ally_never_lowers_the_winners_probability(group, ally, weight):
     before = pool(group)
@@ -91,7 +91,7 @@ def test_an_ally_never_lowers_the_winners_probability(group, ally, weight):
     assert pool([*group, friend]).max() >= before.max() - 1e-9
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(group=groups())
 def test_weights_and_probabilities_sum_to_one_and_intervals_hold_their_value(group):
     fused = fuse(group)

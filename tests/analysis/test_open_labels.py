@@ -91,7 +91,7 @@ def test_fury_takes_more_than_irritation():
 simplex = st.lists(st.floats(0.01, 1.0), min_size=7, max_size=7).map(lambda v: np.array(v) / sum(v))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(shares=simplex, confidence=st.floats(0.1, 1.0), said=st.floats(0, 1))
 def test_certainties_stay_below_the_fused_confidence_and_fall_along_the_list(shares, confidence, said):
     valence, arousal = shares @ COORDINATES

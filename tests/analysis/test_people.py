@@ -55,6 +55,15 @@ def test_a_lone_face_with_a_still_mouth_is_not_the_speaker():
     assert who([talking('person 1')]) == ['person 1']
 
 
+def test_the_usual_speaker_needs_less_for_a_mumbled_turn():
+    # Full movement until 6 s, then hardly any: 0.02 * sd(sine) / 0.06 * (1 + 1) / 2 is about 0.24, below 0.3.
+    mouth = talking(size=0.2)
+    mumbled = np.where(TIMES < 6, mouth.opening, mouth.opening * 0.2)
+    faint = Mouth('person 1', TIMES, mumbled)
+    assert who([faint], turns=((6.5, 9.0),)) == ['']
+    assert who([faint], turns=((1.0, 5.0), (6.5, 9.0))) == ['person 1', 'person 1']
+
+
 def test_without_faces_nobody_visible_speaks():
     assert who([], turns=((0.0, 1.0), (2.0, 3.0))) == ['', '']
 

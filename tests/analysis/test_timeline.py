@@ -99,33 +99,33 @@ def test_slice_backwards_raises():
         Timeline.empty().slice(2.0, 1.0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(made=timelines(), at=quarters)
 def test_slices_on_both_sides_of_a_time_put_together_are_the_whole(made, at):
     parts = [made.slice(0.0, at), made.slice(at, 1000.0)]
     assert concat(parts).joined() == made.joined()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(made=timelines(), by=st.integers(-40, 40))
 def test_shifting_back_undoes_a_shift(made, by):
     assert made.shift(by / 4).shift(-by / 4) == made
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(made=timelines(), at=quarters)
 def test_coverage_of_two_sides_adds_up(made, at):
     assert made.slice(0.0, at).coverage() + made.slice(at, 1000.0).coverage() == pytest.approx(made.coverage())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(made=timelines(), until=quarters)
 def test_coverage_and_gaps_fill_the_window(made, until):
     holes = sum(end - start for start, end in made.gaps(0.0, until))
     assert holes + made.slice(0.0, until).coverage() == pytest.approx(until)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(made=timelines(), step=st.sampled_from([0.25, 0.5, 1.0, 2.5, 7.0]))
 def test_resampling_keeps_the_time_weighted_mean_of_every_lane(made, step):
     coarse = made.resample(step)

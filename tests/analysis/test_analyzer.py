@@ -1,0 +1,125 @@
+"""The main path on real media: a face, a voice, neither, and damage. Skips where models or data are absent."""
+
+from __future__ import annotations
+
+import wave
+
+import numpy as np
+import pytest
+
+from affekt.analysis import AnalysisSettings, Analyzer, models_needed
+from affekt.errors import MediaError, TranscriptError
+from affekt.labels import EKMAN
+from affekt.weights import MODELS, state
+
+
+@pytest.fixture(scope='module')
+def analyzer():
+    settings = AnalysisSettings(fps=6.0)
+    absent = [name for name in models_needed(settings) if state(MODELS[name]) != 'verified']
+    if absent:
+        pytest.skip(f'model files are absent: {", ".join(absent)} (run `affekt weights get`)')
+    return Analyzer(settings)
+
+
+@pytest.fixture
+def tone(tmp_path):
+    """Two seconds of a tone: sound without speech."""
+    path = tmp_path / 'tone.wav'
+    samples = (6000 * np.sin(2 * np.pi * 220 * np.arange(32000) / 16000)).astype('<i2')
+    with wave.open(str(path), 'wb') as file:
+        file.setparams((1, 2, 16000, 0, 'NONE', ''))
+        file.writeframes(samples.tobytes())
+    return path
+
+
+def test_a_clip_of_a_face_gives_a_person_with_seconds_and_a_picture(analyzer, shared_data):
+    told = []
+    analysis = analyzer.analyze(
+        shared_data / 'test_media' / 'single_face.mp4', progress=lambda *step: told.append(step)
+    )
+    assert [p.name for p in analysis.people][:1] == ['person 1']
+    assert analysis.people[0].thumbnail_jpeg[:2] == b'\xff\xd8'
+    assert analysis.source.kind == 'video'
+    assert analysis.people[0].seen_s == pytest.approx(analysis.source.duration_s, rel=0.1)
+    seconds = analysis.timeline.select(person='person 1', source='face', name='happiness')
+    assert len(seconds) == int(np.ceil(analysis.source.duration_s))
+    assert {'faces', 'voice', 'words', 'fuse'} >= {stage for stage, _, _ in told} >= {'faces', 'fuse'}
+    assert 'face_landmarker.task' in [m.name for m in analysis.models]
+    assert len(analysis.description) >= 3
+
+
+def test_speech_without_pictures_gives_turns_words_and_no_face(analyzer, shared_data):
+    analysis = analyzer.analyze(shared_data / 'test_media' / 'beckett.wav')
+    assert analysis.source.kind == 'audio'
+    assert [p.name for p in analysis.people] == ['voice']
+    assert analysis.people[0].heard_s > 3
+    said = ' '.join(u.text for u in analysis.utterances).lower()
+    assert 'try again' in said
+    assert 'fail' in said
+    assert len(analysis.timeline.select(source='face')) == 0
+    assert any('no pictures' in note for note in analysis.source.notes)
+
+
+def test_a_picture_gives_its_faces_over_a_nominal_second(analyzer, shared_data):
+    analysis = analyzer.analyze(shared_data / 'test_media' / 'single_face.jpg')
+    assert (analysis.source.kind, analysis.source.duration_s) == ('image', 1.0)
+    assert len(analysis.people) == 1
+    fused = analysis.timeline.select(source='fused', name=EKMAN)
+    assert len(fused) == 7
+    assert any('nominal' in note for note in analysis.source.notes)
+    assert analysis.moments == ()
+
+
+def test_a_clip_without_faces_says_so_and_never_neutral(analyzer, shared_data):
+    analysis = analyzer.analyze(shared_data / 'test_media' / 'no_face.mp4')
+    assert not [p for p in analysis.people if p.seen_s > 0]
+    assert len(analysis.timeline.select(source='face')) == 0
+    assert 'No face was found.' in analysis.source.notes
+    assert 'neutral' not in analysis.text
+
+
+def test_sound_without_speech_has_no_turns(analyzer, tone):
+    analysis = analyzer.analyze(tone)
+    assert analysis.people == ()
+    assert len(analysis.timeline) == 0
+    assert 'No speech was heard.' in analysis.source.notes
+    assert analysis.source.duration_s == pytest.approx(2.0, abs=0.05)
+
+
+def test_a_transcript_replaces_recognition(analyzer, shared_data, tmp_path):
+    script = tmp_path / 'words.srt'
+    script.write_text('1\n00:00:00,500 --> 00:00:02,000\nThank you, this is wonderful!\n')
+    other = Analyzer(AnalysisSettings(fps=6.0, transcript=str(script)))
+    analysis = other.analyze(shared_data / 'test_media' / 'beckett.wav')
+    assert [u.text for u in analysis.utterances] == ['Thank you, this is wonderful!']
+    assert 'utterances' in analysis.tables
+    script.write_bytes(b'\x00\x01')
+    with pytest.raises(TranscriptError):
+        other.analyze(shared_data / 'test_media' / 'beckett.wav')
+
+
+def test_an_analysis_of_one_file_leaves_no_trace_in_the_next(analyzer, shared_data, tone):
+    first = analyzer.analyze(shared_data / 'test_media' / 'beckett.wav')
+    analyzer.analyze(tone)
+    second = analyzer.analyze(shared_data / 'test_media' / 'beckett.wav')
+    assert first.to_dict() == second.to_dict()
+    assert first.timeline == second.timeline
+
+
+def test_without_frames_and_with_a_commercial_licence_nothing_else_is_kept_or_loaded(analyzer, shared_data, tmp_path):
+    settings = AnalysisSettings(fps=4.0, keep_frames=False, license='commercial-ok', asr='none')
+    analysis = Analyzer(settings).analyze(shared_data / 'test_media' / 'single_face.mp4', spill=tmp_path)
+    assert analysis.people[0].thumbnail_jpeg is None
+    assert list(tmp_path.iterdir()) == []
+    assert 'face_expression' not in [m.name for m in analysis.models]
+    assert not [m for m in analysis.models if m.card.get('commercial_ok') is False]
+
+
+def test_what_is_no_medium_raises(analyzer, tmp_path):
+    path = tmp_path / 'note.mp4'
+    path.write_text('not a video')
+    with pytest.raises(MediaError):
+        analyzer.analyze(path)
+    with pytest.raises(MediaError):
+        analyzer.analyze(tmp_path / 'absent.mp4')

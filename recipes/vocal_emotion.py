@@ -32,7 +32,8 @@ from affekt.voice.emotion import HEADS, STATISTICS
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
-COPIES = ('clean', 'train 0', 'train 1', 'joined 0')
+COPIES = ('clean', 'train 0', 'joined 0')
+ALTERED = 'train 0'
 FOLDS = 6
 
 
@@ -45,9 +46,7 @@ class Choice:
 
 
 CHOICES = tuple(
-    Choice(statistics, penalty)
-    for statistics in (('mean', 'sd'), ('low', 'high'))
-    for penalty in (8.0, 2.0, 0.5)
+    Choice(statistics, penalty) for statistics in (('mean', 'sd'), ('low', 'high')) for penalty in (4.0, 0.5)
 )
 
 
@@ -125,7 +124,7 @@ class Bench:
             scores = {}
             for statistics in dict.fromkeys(choice.statistics for choice in CHOICES):
                 penalties = [choice.penalty for choice in CHOICES if choice.statistics == statistics]
-                unseen = [self.rows(copy, statistics, ~keep) for copy in ('clean', 'train 0')]
+                unseen = [self.rows(copy, statistics, ~keep) for copy in ('clean', ALTERED)]
                 for penalty, head in zip(penalties, self.heads(statistics, keep, penalties), strict=True):
                     scores[_key(Choice(statistics, penalty))] = np.stack([head.scores(x) for x in unseen])
             np.savez_compressed(path, **scores)
@@ -197,7 +196,7 @@ def outer_scores(bench: Bench, cache: Path) -> dict[str, npt.NDArray[np.generic]
     if not path.exists():
         clips = bench.clips
         size = clips.truth.shape[0]
-        kinds = {'clean': np.ones(size, bool), 'train 1': np.ones(size, bool)}
+        kinds = {'clean': np.ones(size, bool), ALTERED: np.ones(size, bool)}
         kinds |= {kind: np.isin(np.arange(size), bench.store.sampled_rows()) for kind in HELD_OUT}
         found = {kind: np.full((size, 8), np.nan, np.float32) for kind in kinds}
         found['other statement'] = np.full((size, 8), np.nan, np.float32)

@@ -44,7 +44,7 @@ def write_card(path: Path, encoder: str, results: Mapping[str, Any], chosen: Any
             'inner_uar_clean': round(chosen.clean, 4),
             'inner_uar_altered': round(chosen.altered, 4),
         },
-        'training_copies': 'clean; twice altered (tempo, pitch, rooms, microphones, noise, babble, bands, codecs, '
+        'training_copies': 'clean; once altered (tempo, pitch, rooms, microphones, noise, babble, bands, codecs, '
         'clipping); once with every other clip joined to up to 14 s',
         'prior': dict.fromkeys(('anger', 'disgust', 'fear', 'happiness', 'sadness', 'surprise'), 0.125)
         | {'neutral': 0.25},

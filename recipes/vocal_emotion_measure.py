@@ -56,11 +56,11 @@ def measure(scores: Mapping[str, Array], store: Store, held_out: Sequence[str]) 
     logits = scores['clean'] / scores['temperature'][:, None]
     categories, target = seven(logits), seven(truth)
     robust = {}
-    for kind in ['train 1', *held_out]:
+    for kind in ['train 0', *held_out]:
         keep = ~np.isnan(scores[kind][:, 0])
         found = with_interval(balanced_accuracy, truth[keep], scores[kind][keep].argmax(axis=1), actor[keep])
         clean = balanced_accuracy(truth[keep], guess[keep])
-        robust['altered as in training' if kind == 'train 1' else kind] = found | {'clean': round(clean, 4)}
+        robust['altered as in training' if kind == 'train 0' else kind] = found | {'clean': round(clean, 4)}
     return {
         'headline': {
             'uar': with_interval(balanced_accuracy, truth, guess, actor),
@@ -112,7 +112,7 @@ def coverage(categories: Array, target: Array) -> list[dict[str, float]]:
 def abstention(scores: Mapping[str, Array], categories: Array, target: Array) -> dict[str, float]:
     """What the thresholds chosen on other actors do, on clean and altered clips."""
     found = {}
-    for name, kind in (('clean', 'clean'), ('altered', 'train 1')):
+    for name, kind in (('clean', 'clean'), ('altered', 'train 0')):
         probabilities = categories if kind == 'clean' else seven(scores[kind] / scores['temperature'][:, None])
         named = probabilities.max(axis=1) >= scores['threshold']
         right = probabilities.argmax(axis=1) == target

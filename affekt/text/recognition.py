@@ -15,6 +15,7 @@ log-probability).
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ UNSPACED = frozenset({'zh', 'ja', 'th', 'lo', 'my', 'yue'})
 _BURST_S = 1.0
 _TOKENS_AT_LEAST = 12
 _TOKENS_PER_S = 8.0
+_SHORTEST_WORD_S = 0.06
 
 
 @dataclass(frozen=True)
@@ -199,17 +201,16 @@ class Recognizer:
         for token, frame in aligned.alignments:
             first.setdefault(token, frame)
         pieces = spelled(self._tokenizer, tokens, code in UNSPACED)
-        words: list[Word] = []
-        clock = turn.start_s
-        begin = 0
-        for text, count in pieces:
-            end = begin + count
-            start_s = _within(turn, clock, first.get(begin, encoded.speech_frames))
-            end_s = _within(turn, start_s, first.get(end, encoded.speech_frames))
-            probabilities = np.maximum(aligned.text_token_probs[begin:end], 1e-10)
-            confidence = float(np.exp(np.mean(np.log(probabilities)))) if len(probabilities) else 0.0
+        bounds = np.cumsum([0, *(count for _, count in pieces)])
+        edges = word_edges(
+            [first.get(int(bound), encoded.speech_frames) * FRAME_S for bound in bounds], turn.duration_s
+        )
+        words = []
+        for place, (text, _) in enumerate(pieces):
+            probabilities = aligned.text_token_probs[bounds[place] : bounds[place + 1]]
+            confidence = float(np.exp(np.mean(np.log(np.maximum(probabilities, 1e-10))))) if probabilities else 0.0
+            start_s, end_s = (min(turn.end_s, turn.start_s + edge) for edge in edges[place : place + 2])
             words.append(Word(start_s, end_s, text, min(1.0, confidence)))
-            begin, clock = end, end_s
         return tuple(words)
 
     def _filled(self, output: FloatArray) -> FloatArray:
@@ -267,6 +268,19 @@ def spelled(tokenizer: Any, tokens: list[int], is_unspaced: bool) -> list[tuple[
     return [(text.strip(), count) for text, count in pieces if text.strip()]
 
 
-def _within(turn: Turn, earliest_s: float, frame: int) -> float:
-    """A frame's time in the recording, no earlier than allowed and no later than the turn's end."""
-    return float(min(turn.end_s, max(earliest_s, turn.start_s + frame * FRAME_S)))
+def word_edges(jumps_s: Sequence[float], duration_s: float) -> list[float]:
+    """Where words begin and end, in order within the turn, none without length where its neighbour can give some.
+
+    Args:
+        jumps_s: (W+1,) when the decoder's attention reached each word, and the end.
+        duration_s: of the turn.
+
+    Returns:
+        (W+1,) edges in [0, duration_s]; a word after a pause, which attention reaches late, takes up to 0.1 s of the
+        one before.
+    """
+    edges = np.minimum(np.maximum.accumulate(np.maximum(np.asarray(jumps_s, np.float64), 0.0)), duration_s)
+    for place in range(1, edges.shape[0] - 1):
+        if edges[place + 1] - edges[place] < _SHORTEST_WORD_S:
+            edges[place] -= min(0.1, (edges[place] - edges[place - 1]) / 2)
+    return [float(edge) for edge in edges]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import av
 import numpy as np
 import pytest
 
 from affekt.errors import ShapeError, UnknownNameError
-from affekt.text.recognition import Recognizer, compression, spelled
+from affekt.text.recognition import Recognizer, compression, spelled, word_edges
 from affekt.voice import Encoded, SpeechDetector, Turn, WhisperEncoder, speech_turns
 from affekt.weights import MODELS, state
 
@@ -96,10 +97,17 @@ def test_repeated_text_compresses_and_a_sentence_does_not():
     assert compression('') == 1.0
 
 
+def test_edges_of_words_are_in_order_and_give_room_to_those_reached_late():
+    # the third word has no length: it takes 0.1 s of the second, which lasts 0.6 s
+    assert word_edges([0.0, 0.4, 1.0, 1.0, 1.5], 2.0) == pytest.approx([0.0, 0.4, 0.9, 1.0, 1.5])
+    # times that fall back or overrun are held
+    assert word_edges([0.0, 0.5, 0.3, 3.0], 2.0) == pytest.approx([0.0, 0.4, 0.5, 2.0])
+
+
 class Letters:
     """A tokenizer whose tokens are written out; 9 and 10 are halves of one character."""
 
-    table = {1: ' ever', 2: ' tri', 3: 'ed', 4: '.', 5: ' -', 6: '好', 7: '的'}
+    table: ClassVar[dict[int, str]] = {1: ' ever', 2: ' tri', 3: 'ed', 4: '.', 5: ' -', 6: '好', 7: '的'}
 
     def decode(self, tokens: list[int]) -> str:
         if tokens == [9]:

@@ -86,7 +86,11 @@ def test_what_the_encoder_cannot_take_is_refused(encoder):
 
 def test_a_damaged_weight_file_is_refused(tmp_path):
     path = tmp_path / 'model.bin'
-    for content in (b'', struct.pack('<I', 99), struct.pack('<IH', 6, 12) + b'WhisperSpec\0' + struct.pack('<II', 3, 5)):
+    for content in (
+        b'',
+        struct.pack('<I', 99),
+        struct.pack('<IH', 6, 12) + b'WhisperSpec\0' + struct.pack('<II', 3, 5),
+    ):
         path.write_bytes(content)
         with pytest.raises(WeightsError):
             read_ctranslate2(path)

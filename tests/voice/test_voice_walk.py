@@ -79,7 +79,9 @@ def test_each_turn_is_encoded_once_and_its_words_are_counted(detector, encoder, 
     assert rows[1]['words_per_s'] == pytest.approx(2 / (rows[1]['end_s'] - rows[1]['start_s']), rel=1e-5)
 
 
-@pytest.mark.parametrize('samples', [np.zeros(0), np.zeros(100), np.zeros(48000), np.ones(48000), np.full(48000, 1e-30)])
+@pytest.mark.parametrize(
+    'samples', [np.zeros(0), np.zeros(100), np.zeros(48000), np.ones(48000), np.full(48000, 1e-30)]
+)
 def test_where_nobody_speaks_the_tables_are_empty(detector, samples):
     found = observe_voice(blocks(samples.astype(np.float32)), detector=detector)
     assert found.turns.num_rows == found.frames.num_rows == 0

@@ -1,17 +1,18 @@
 """What the first and last bytes say: the kind of file by content, and whether the container was cut short.
 
 FFmpeg decodes what is there and does not always say that the end is missing. Containers state their own sizes, ends
-and checksums; `boxes.py`, `ebml.py`, `ogg_pages.py` and `mp3_frames.py` hold those statements against the file.
+and checksums; `boxes.py`, `ebml.py`, `riff.py`, `ogg_pages.py` and `mp3_frames.py` hold them against the file.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from affekt.errors import MediaError
-from affekt.media.boxes import BOX_NAMES, missing_boxes
-from affekt.media.ebml import missing_elements
+from affekt.media import boxes, ebml, riff
 from affekt.media.mp3_frames import missing_frames
 from affekt.media.ogg_pages import missing_pages
-from affekt.media.source import Source, short_by
+from affekt.media.source import Source
 
 DEMUXERS = (
     'mov,mp4,m4a,3gp,3g2,mj2', 'matroska,webm', 'avi', 'wav', 'w64', 'mp3', 'flac', 'ogg', 'aac', 'aiff', 'caf', 'amr',
@@ -64,6 +65,21 @@ def still_format(source: Source) -> str | None:
     return None
 
 
+def declared_sizes(source: Source) -> list[tuple[int, int]]:
+    """(width, height) of the picture streams as mp4, mov, mkv, webm and avi headers state them, before FFmpeg looks.
+
+    FFmpeg replaces them by what the compressed pictures say, which it must decode to know.
+    """
+    head = source.head(12)
+    if head[4:8] in boxes.FIRST_NAMES:
+        return boxes.declared_sizes(source)
+    if head[:4] == b'\x1aE\xdf\xa3':
+        return ebml.declared_sizes(source)
+    if head[:4] == b'RIFF' and head[8:12] == b'AVI ':
+        return riff.declared_sizes(source)
+    return []
+
+
 def extension_remark(source: Source, content: str) -> tuple[str, ...]:
     """One sentence where the file's extension belongs to another kind of content, else nothing."""
     if source.path is None or content not in EXTENSIONS:
@@ -74,25 +90,25 @@ def extension_remark(source: Source, content: str) -> tuple[str, ...]:
     return (f'the name ends in {suffix or "no extension"}, the content is {content.split(",")[0]}; read by content',)
 
 
-def missing_bytes(source: Source, demuxer: str) -> tuple[str, ...]:
-    """Sentences where the container states a size or an end that the file does not have; empty where all is there."""
-    head = source.head(64)
-    if head[4:8] in BOX_NAMES:
-        return missing_boxes(source)
-    if head[:4] == b'RIFF':
-        return _missing_riff(source, head)
-    if head[:4] == b'\x1aE\xdf\xa3':
-        return missing_elements(source)
-    if head[:4] == b'OggS':
-        return missing_pages(source)
-    if demuxer == 'mp3':
-        return missing_frames(source)
-    return ()
+def missing_bytes(source: Source, demuxer: str, codecs: tuple[str, ...]) -> tuple[str, ...]:
+    """Sentences where the container states a size, an end, a part or a checksum that the file does not bear out.
+
+    Args:
+        source: the file.
+        demuxer: what FFmpeg takes it for.
+        codecs: of its streams.
+    """
+    if demuxer == 'mp3' and not ''.join(codecs).startswith('mp3'):
+        return ()  # layers I and II, whose frames are counted differently
+    check = CHECKS.get(demuxer)
+    return () if check is None else check(source)
 
 
-def _missing_riff(source: Source, head: bytes) -> tuple[str, ...]:
-    """RIFF (wav, avi): a 32-bit size after the name; 0 and 2**32 - 1 are left by writers that could not go back."""
-    stated = int.from_bytes(head[4:8], 'little')
-    if stated in (0, 0xFFFFFFFF):
-        return ()
-    return short_by(stated + 8, source.size, 'the RIFF chunk')
+CHECKS: dict[str, Callable[[Source], tuple[str, ...]]] = {
+    'mov,mp4,m4a,3gp,3g2,mj2': boxes.missing_boxes,
+    'matroska,webm': ebml.missing_elements,
+    'wav': riff.missing_chunks,
+    'avi': riff.missing_chunks,
+    'ogg': missing_pages,
+    'mp3': missing_frames,
+}

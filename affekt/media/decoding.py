@@ -12,7 +12,7 @@ from av.stream import Discard
 
 from affekt.errors import AffektError
 from affekt.media.limits import Limits
-from affekt.media.probe import Probe, open_container
+from affekt.media.probe import Probe, decoder_pixels, open_container
 from affekt.media.source import Source, WatchedFile
 
 MAX_FAILURES_IN_A_ROW = 64
@@ -63,7 +63,7 @@ def open_stream(source: Source, index: int, limits: Limits) -> OpenStream:
             other.discard = Discard.all
     options = dict(STRICT)
     if stream.type == 'video':
-        options['max_pixels'] = str(limits.max_pixels)
+        options['max_pixels'] = str(decoder_pixels(limits))
         stream.thread_type = 'AUTO'
     stream.codec_context.options = options
     return OpenStream(container, stream, file)
@@ -140,14 +140,13 @@ def declared_seconds(probe: Probe, stream: Any) -> float | None:
 
     Where two places of the header disagree, the longer one counts: a damaged table must not hide a loss.
     """
+    start_s = max(0.0, float((stream.start_time or 0) * (stream.time_base or 0)))
     if stream.duration is not None and stream.duration > 0 and stream.time_base:
         length_s = float(stream.duration * stream.time_base)
-        start_s = float((stream.start_time or 0) * stream.time_base)
-        end_s = probe.track_ends_s.get(int(stream.id), 0.0)
-        return max(length_s, end_s - max(0.0, start_s))
+        return max(length_s, probe.track_ends_s.get(int(stream.id), 0.0) - start_s)
     parts = stream.metadata.get('DURATION', '').split(':')
     with suppress(ValueError):
         hours, minutes, seconds = (float(part) for part in parts)
-        length_s = hours * 3600 + minutes * 60 + seconds - max(0.0, probe.origin_s)
+        length_s = hours * 3600 + minutes * 60 + seconds - start_s  # Matroska's tag counts from 0
         return length_s if length_s > 0 else None
     return None

@@ -15,6 +15,7 @@ from affekt.media.source import Source, WatchedFile, short_by
 SEGMENT = 0x18538067
 TRACKS = 0x1654AE6B
 TRACK_ENTRY = 0xAE
+VIDEO, PIXEL_WIDTH, PIXEL_HEIGHT = 0xE0, 0xB0, 0xBA
 VOID, CHECKSUM = 0xEC, 0xBF
 TOP_LEVEL = frozenset(
     {0x114D9B74, 0x1549A966, TRACKS, 0x1F43B675, 0x1C53BB6B, 0x1941A469, 0x1043A770, 0x1254C367, VOID, CHECKSUM}
@@ -47,18 +48,47 @@ def missing_elements(source: Source) -> tuple[str, ...]:
 
 def track_count(source: Source) -> int:
     """How many tracks the header lists; 0 where it has no list, or the file is not Matroska."""
-    if source.head(4) != b'\x1aE\xdf\xa3':
-        return 0
     with source.open(60.0) as file:
-        segment = _segment(file, source.size)
-        if segment is None:
-            return 0
-        for identity, body, after in _elements(file, *segment):
-            if identity == TRACKS and after is not None:
-                return sum(identity == TRACK_ENTRY for identity, _, _ in _elements(file, body, after))
-            if after is None:
-                return 0
-    return 0
+        return len(_inside(file, _tracks(file, source.size), TRACK_ENTRY))
+
+
+def declared_sizes(source: Source) -> list[tuple[int, int]]:
+    """(width, height) of every picture track, as the list of tracks states it."""
+    sizes = []
+    with source.open(60.0) as file:
+        for video in _inside(file, _tracks(file, source.size), TRACK_ENTRY, VIDEO):
+            side = {}
+            for identity, start, end in _elements(file, *video):
+                if identity in (PIXEL_WIDTH, PIXEL_HEIGHT) and end is not None and end - start <= 8:
+                    file.seek(start)
+                    side[identity] = int.from_bytes(file.read(end - start), 'big')
+            sizes.append((side.get(PIXEL_WIDTH, 0), side.get(PIXEL_HEIGHT, 0)))
+    return sizes
+
+
+def _tracks(file: WatchedFile, size: int) -> list[tuple[int, int]]:
+    """Where the list of tracks lies: none or one (first byte, end)."""
+    segment = _segment(file, size)
+    if segment is None:
+        return []
+    for identity, body, after in _elements(file, *segment):
+        if after is None:
+            return []
+        if identity == TRACKS:
+            return [(body, after)]
+    return []
+
+
+def _inside(file: WatchedFile, places: list[tuple[int, int]], *path: int) -> list[tuple[int, int]]:
+    """(first byte of the content, end) of all elements of known size at the end of a path of ids."""
+    for wanted in path:
+        places = [
+            (a, b)
+            for start, end in places
+            for identity, a, b in _elements(file, start, end)
+            if identity == wanted and b is not None
+        ]
+    return places
 
 
 def _segment(file: WatchedFile, size: int) -> tuple[int, int] | None:

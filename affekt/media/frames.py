@@ -25,6 +25,9 @@ from affekt.media.probe import Probe, usable_aspect
 from affekt.media.report import StreamReport
 from affekt.media.source import Source, Stalled
 
+ROUNDING_S = 0.0016
+"""Containers with a millisecond clock round both ends of a step."""
+LONG_PAUSE_S = 1.0
 MAX_JUMP_S = 600.0
 """A timestamp further ahead than this, and past the declared end, is damage and not a pause."""
 
@@ -173,9 +176,21 @@ class VideoPass:
         usual_s = duration_s if 0 < duration_s < 10 else self.step_s
         if last_s is None:
             self.first_s = time_s
-        elif time_s > self.end_s + 0.5 * self.step_s and (self.is_constant_rate or time_s > self.end_s + 1.0):
+        elif self._is_hole(time_s - last_s, time_s - self.end_s):
             self.gap_s += time_s - self.end_s
         self.end_s = time_s + usual_s
+
+    def _is_hole(self, step_s: float, empty_s: float) -> bool:
+        """Whether pictures are missing between two: at a constant rate, a step of a whole number of usual steps.
+
+        Other steps belong to a variable rate, where a picture simply stays on screen; then only seconds count.
+        """
+        if empty_s <= 0.5 * self.step_s:
+            return False
+        off_s = abs(step_s - round(step_s / self.step_s) * self.step_s)
+        if self.is_constant_rate and off_s < ROUNDING_S:
+            return True
+        return empty_s > LONG_PAUSE_S
 
     def report(self) -> StreamReport:
         """What came out so far, beside what was declared."""

@@ -1,23 +1,29 @@
-"""New files from recordings: a face joined with a voice, a small copy that browsers play, a poster picture."""
+"""New files from recordings: a face joined with a voice, a copy that browsers play, a poster, added subtitles."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import numpy.typing as npt
 
-from affekt.errors import MediaError
+from affekt.errors import MediaError, UnknownNameError
 from affekt.media.limits import Limits
 from affekt.media.recording import Recording
+from affekt.media.subtitles import Subtitle
 from affekt.media.writing import MediaWriter, PictureStyle, SoundStyle, write_image
 
 Image = npt.NDArray[np.uint8]
 
 COPY_RATE_HZ = 48_000
 SOUND_BLOCK_S = 0.5
+SAME_CLOCK_S = 0.02
+SUBTITLE_CODECS = {'.mp4': 'mov_text', '.mkv': 'subrip'}
 
 
 def mux(
@@ -62,7 +68,7 @@ def web_copy(
     """A small H.264 and AAC mp4 that browsers play from disk, upright, with the original's clock.
 
     Picture k keeps its own time, so an instant in the copy is the same instant in the recording. What did not decode is
-    not in the copy.
+    not in the copy. A whole file that is small and playable already is copied as it is.
 
     Returns:
         `out`, an .mp4 (or .webm, then VP8 and Opus).
@@ -72,6 +78,8 @@ def web_copy(
     """
     if recording.kind == 'image':
         raise MediaError(expected='a video or sound recording', came=recording.name, todo='use poster for a still')
+    if Path(out).suffix.lower() == '.mp4' and recording.path is not None and _plays_as_it_is(recording, max_height):
+        return _copied(recording.path, Path(out))
     video = recording.video
     rate_hz = None if video is None else min(video.rate_hz or 25.0, max_rate_hz)
     sounds = (SoundStyle(COPY_RATE_HZ, options={'b': '64k'}),) if recording.audio else ()
@@ -107,6 +115,58 @@ def poster(recording: Recording, out: str | os.PathLike[str], time_s: float = 0.
     if chosen is None:
         raise MediaError(expected='a recording with pictures', came=recording.name, todo='pass a video or a still')
     return write_image(out, chosen, quality=85)
+
+
+def with_subtitles(path: str | os.PathLike[str], lines: Sequence[Subtitle], out: str | os.PathLike[str]) -> Path:
+    """Copy a file's streams untouched into `out` (.mp4 or .mkv) and add a stream of text subtitles.
+
+    Raises:
+        UnknownNameError: `out` is neither.
+    """
+    suffix = Path(out).suffix.lower()
+    if suffix not in SUBTITLE_CODECS:
+        raise UnknownNameError(expected='.mp4 or .mkv', came=repr(suffix), todo='choose one of them')
+    partial = Path(out).with_name(f'.{Path(out).stem}.partial{suffix}')
+    with av.open(os.fspath(path)) as source, av.open(os.fspath(partial), 'w') as target:
+        copies = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
+        text = target.add_mux_stream(SUBTITLE_CODECS[suffix])
+        for packet in source.demux():
+            if packet.dts is not None:
+                packet.stream = copies[packet.stream.index]
+                target.mux(packet)
+        for line in lines:
+            raw = line.text.encode()
+            packet = av.Packet(len(raw).to_bytes(2, 'big') + raw if suffix == '.mp4' else raw)
+            packet.time_base = Fraction(1, 1000)
+            packet.pts = packet.dts = round(line.start_s * 1000)
+            packet.duration = round((line.end_s - line.start_s) * 1000)
+            packet.stream = text
+            target.mux(packet)
+    os.replace(partial, out)
+    return Path(out)
+
+
+def _plays_as_it_is(recording: Recording, max_height: int) -> bool:
+    """Whether every browser plays the file, at a size that is small enough, with the clock that the recording has."""
+    video = recording.video
+    return (
+        video is not None
+        and video.codec == 'h264'
+        and video.pixel_format == 'yuv420p'
+        and video.height <= max_height
+        and recording.container == 'mov,mp4,m4a,3gp,3g2,mj2'
+        and abs(recording.origin_s) < SAME_CLOCK_S
+        and len(recording.audio) <= 1
+        and all(stream.codec == 'aac' for stream in recording.audio)
+        and recording.decoded.is_complete
+    )
+
+
+def _copied(path: Path, out: Path) -> Path:
+    partial = out.with_name(f'.{out.stem}.partial{out.suffix}')
+    shutil.copyfile(path, partial)
+    os.replace(partial, out)
+    return out
 
 
 def _looped(faces: Recording, step_s: float) -> Iterator[tuple[float, Image]]:

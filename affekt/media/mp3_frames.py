@@ -23,15 +23,13 @@ BUFFER = 1 << 18
 
 
 def missing_frames(source: Source) -> tuple[str, ...]:
-    """Sentences where the chain of frames has a hole, is cut, or begins in the middle; none for layers I and II."""
+    """Sentences where the chain of frames has a hole, is cut, or begins in the middle."""
     position = tag_length(source)
     with source.open(60.0) as file:
         file.seek(position)
         held, held_from = file.read(BUFFER), position
         position += len(held) - len(held.lstrip(b'\0'))
         first = held[position - held_from :][:4096]
-        if len(first) > 2 and first[0] == 0xFF and first[1] & 0xE6 in (0xE4, 0xE6):
-            return ()
         said = _start(first)
         while position + 4 <= source.size:
             if position + 4 > held_from + len(held) or position < held_from:

@@ -16,7 +16,7 @@ import av.error
 
 from affekt.errors import MediaError
 from affekt.media.boxes import track_ends
-from affekt.media.containers import DEMUXERS
+from affekt.media.containers import DEMUXERS, declared_sizes
 from affekt.media.ebml import track_count
 from affekt.media.limits import Limits
 from affekt.media.mp3_frames import states_length
@@ -92,7 +92,7 @@ def open_container(source: Source, limits: Limits) -> tuple[Any, WatchedFile]:
     options = {
         'format_whitelist': ','.join(DEMUXERS),
         'max_streams': str(limits.max_streams + 1),
-        'max_pixels': str(limits.max_pixels),
+        'max_pixels': str(decoder_pixels(limits)),
         'enable_drefs': '0',
     }
     try:
@@ -119,6 +119,8 @@ def probe(source: Source, limits: Limits) -> Probe:
         MediaError: unknown kind, damaged beyond opening, or neither pictures nor sound inside.
         LimitError: the headers declare more than `limits` allow.
     """
+    for width, height in declared_sizes(source):
+        limits.check('max_pixels', width * height, f'a {width}x{height} frame declared in {source.name}')
     container, file = open_container(source, limits)
     try:
         return _describe(container, source, limits)
@@ -197,7 +199,7 @@ def _describe_video(container: Any, stream: Any, source: Source, limits: Limits)
     context = stream.codec_context
     width, height = int(context.width), int(context.height)
     limits.check('max_pixels', width * height, f'a {width}x{height} frame of {source.name}')
-    orientation = _first_orientation(container, stream)
+    orientation = _first_orientation(container, stream, limits)
     aspect = usable_aspect(stream.sample_aspect_ratio)
     upright = upright_size(width, height, aspect, orientation)
     rate = stream.average_rate or stream.guessed_rate
@@ -214,9 +216,9 @@ def _describe_video(container: Any, stream: Any, source: Source, limits: Limits)
     )
 
 
-def _first_orientation(container: Any, stream: Any) -> Orientation:
+def _first_orientation(container: Any, stream: Any, limits: Limits) -> Orientation:
     """The display matrix of the first picture that decodes, which is where PyAV shows it; upright where none does."""
-    stream.codec_context.options = {'max_pixels': str(stream.codec_context.width * stream.codec_context.height + 1)}
+    stream.codec_context.options = {'max_pixels': str(decoder_pixels(limits))}
     try:
         for number, packet in enumerate(container.demux(stream)):
             with suppress(av.error.FFmpegError, ValueError):
@@ -242,6 +244,11 @@ def _describe_audio(position: int, stream: Any, source: Source, limits: Limits) 
         language=str(stream.language or '').replace('und', ''),
         is_default=_has_disposition(stream, 'default'),
     )
+
+
+def decoder_pixels(limits: Limits) -> int:
+    """The ceiling inside FFmpeg, before it takes memory: a little higher, for decoders pad pictures to whole blocks."""
+    return limits.max_pixels + limits.max_pixels // 8 + 65_536
 
 
 def usable_aspect(aspect: Fraction | None) -> Fraction:

@@ -49,7 +49,8 @@ class Recording:
         self._still = described if isinstance(described, VideoStream) else None
         self._file_damage: tuple[str, ...] = ()
         if self._probe is not None:
-            self._file_damage = (*missing_bytes(source, self._probe.demuxer), *self._probe.unreadable)
+            codecs = tuple(stream.codec for stream in self._probe.audio)
+            self._file_damage = (*missing_bytes(source, self._probe.demuxer, codecs), *self._probe.unreadable)
         self._remarks = remarks
         self._video_pass: VideoPass | None = None
         self._audio_pass: AudioPass | None = None
@@ -110,6 +111,16 @@ class Recording:
     def audio(self) -> tuple[AudioStream, ...]:
         """The sound streams, in the container's order."""
         return () if self._probe is None else self._probe.audio
+
+    @property
+    def container(self) -> str:
+        """FFmpeg's name of the container, such as 'wav' or 'matroska,webm'; 'still' for a photograph."""
+        return 'still' if self._probe is None else self._probe.demuxer
+
+    @property
+    def origin_s(self) -> float:
+        """The container's own time, in seconds, that the recording calls 0."""
+        return 0.0 if self._probe is None else self._probe.origin_s
 
     def sha256(self) -> str:
         """The hash of the file's bytes, in hex."""

@@ -20,7 +20,7 @@ HEAD = """# Face expression
 - **Selection**: {selection}.
 - **Made by**: `{recipe}`
 - **Labels**: {labels}
-
+{note_line}
 """
 
 
@@ -42,6 +42,7 @@ def three(name: str, found: Mapping[str, Any]) -> list[object]:
 def render_card(card: Card) -> str:
     """The Markdown page: what it is, how good it is beside trivial and published scores, and what it
     cannot do."""
+    run_note = card['architecture'].get('note', '')
     text = HEAD.format(
         **{key: card[key] for key in ('task', 'data', 'licence', 'selection', 'recipe', 'sha256')},
         bytes=card['architecture']['bytes'],
@@ -50,6 +51,7 @@ def render_card(card: Card) -> str:
         validation=card['split']['validation'],
         note=card['split']['note'],
         labels=', '.join(card['labels']),
+        note_line=f'- **This run**: {run_note}\n' if run_note else '',
     )
     metrics = card.get('metrics')
     text += render_test(card, metrics) if metrics else '## Test\n\nNot read for this version.\n\n'
@@ -82,7 +84,7 @@ def render_test(card: Card, metrics: Card) -> str:
     error = metrics['calibration']
     text += (
         f'Expected calibration error (15 bins): {error["ece_before"]:.3f} for the bare network, '
-        f'{error["ece_after"]:.3f} as shipped.\n\n## What video does to it (test, aligned, picture only)\n\n'
+        f'{error["ece_after"]:.3f} as shipped.\n\n## What video does to it (1,200 test faces, picture only)\n\n'
     )
     faults = [
         [name, f'{100 * found["accuracy"]:.1f}', f'{100 * found["balanced_accuracy"]:.1f}']
@@ -96,7 +98,7 @@ def render_validation(card: Card) -> str:
     held = card['validation']
     tried = {**held['compared'], **{f'prior taken off, {k}': v for k, v in held['prior_taken_off'].items()}}
     rows = [
-        [name, f'{100 * found["accuracy"]:.1f}', f'{100 * found["balanced_accuracy"]:.1f}', '']
+        [name, *(f'{100 * found[key]:.1f}' for key in ('accuracy', 'balanced_accuracy')), found.get('log_loss', '')]
         for name, found in tried.items()
     ]
     for found in card['combination']['candidates_cross_validated']:
@@ -105,7 +107,8 @@ def render_validation(card: Card) -> str:
         rows.append([f'cross-validated: {name}', *cells, f'{found["log_loss"]:.4f}'])
     text = '## Choices, weighed on validation (PublicTest)\n\n'
     text += table(['', 'accuracy', 'balanced accuracy', 'log loss'], rows)
-    return text + f'Temperature {card["combination"]["temperature"]}.\n\n'
+    bias = ', '.join(f'{value:.2f}' for value in card['combination']['bias'])
+    return text + f'Temperature {card["combination"]["temperature"]:.3f}; bias per category {bias}.\n\n'
 
 
 def write_figures(card: Card, folder: Path) -> None:

@@ -53,6 +53,15 @@ class Combination:
             full[columns] = self.weights[row] / len(columns)
         return full
 
+    def softened(self, temperature: float) -> Combination:
+        """The same combination with all its logits divided by `temperature`."""
+        return Combination(
+            self.temperature * temperature,
+            self.bias / temperature,
+            self.weights / temperature,
+            self.found_bias / temperature,
+        )
+
     def logits(self, net: np.ndarray, blendshapes: np.ndarray) -> np.ndarray:
         """(N, 7) combined, calibrated logits."""
         found = ~np.isnan(blendshapes).all(axis=1)

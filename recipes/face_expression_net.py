@@ -8,7 +8,6 @@ batch, C channels.
 from __future__ import annotations
 
 import copy
-import math
 import os
 import time
 from dataclasses import dataclass
@@ -28,17 +27,19 @@ class Training:
     """Settings of one run.
 
     The rate is flat after a warm-up of 2 epochs, then falls linearly to 0 over the last share ``cooling`` of the
-    run. While it is flat, faces are shrunk to ``early_side`` pixels, which costs less than half (after Tan & Le 2021,
-    arXiv:2104.00298). A share ``framed`` of the faces is seen aligned as at run time, the others as they came.
+    run. Up to each progress in ``sides`` faces are shrunk to that many pixels, as small ones cost less than half
+    (after Tan & Le 2021, arXiv:2104.00298). A share ``framed`` of the faces is seen aligned as at run time, the
+    others as they came. ``minutes`` > 0 measures progress by the clock instead of by epochs.
     """
 
-    epochs: int = 40
+    epochs: int = 30
+    minutes: float = 0.0
     width: int = 56
     batch: int = 128
     rate: float = 0.08
     decay: float = 5e-4
-    cooling: float = 0.5
-    early_side: int = 32
+    cooling: float = 0.55
+    sides: tuple[tuple[float, int], ...] = ((0.68, 32), (0.86, 40), (1.0, SIDE))
     smoothing: float = 0.1
     framed: float = 0.8
     average: float = 0.999
@@ -163,54 +164,76 @@ def write_checkpoint(path: Path, state: dict[str, object]) -> None:
     os.replace(temporary, path)
 
 
+class Run:
+    """One training run: the net, its average, the optimizer, and how far it has come (``progress`` in [0, 1])."""
+
+    def __init__(self, out: Path, training: Training, resume: bool) -> None:
+        self.path, self.log = out / 'checkpoint.pt', out / 'train_log.tsv'
+        self.net = ExpressionNet(training.width).to(memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.net).requires_grad_(False)
+        groups = grouped(self.net, training.decay)
+        self.optimizer = torch.optim.SGD(groups, training.rate, momentum=0.9, nesterov=True)
+        self.epoch, self.progress = 0, 0.0
+        if resume and self.path.exists():
+            state = torch.load(self.path, weights_only=True)
+            self.net.load_state_dict(state['net'])
+            self.average.load_state_dict(state['average'])
+            self.optimizer.load_state_dict(state['optimizer'])
+            self.epoch, self.progress = state['epoch'], state['progress']
+        else:
+            self.log.write_text('epoch\trate\tloss\tseconds\tside\tval_accuracy\tval_balanced\n')
+
+    def save(self, columns: list[str]) -> None:
+        """Checkpoint and log line of a finished epoch."""
+        state = {
+            'net': self.net.state_dict(),
+            'average': self.average.state_dict(),
+            'optimizer': self.optimizer.state_dict(),
+            'epoch': self.epoch,
+            'progress': self.progress,
+        }
+        write_checkpoint(self.path, state)
+        with open(self.log, 'a') as handle:
+            handle.write('\t'.join(columns) + '\n')
+
+
 def train(train_faces: Faces, validation: Faces, out: Path, training: Training, resume: bool) -> nn.Module:
-    """The averaged net after the last epoch; ``out`` gets checkpoint.pt and train_log.tsv, both after each
-    epoch."""
+    """The averaged net at the end; ``out`` gets checkpoint.pt and train_log.tsv, both after each epoch.
+
+    With ``training.minutes`` the run ends by the clock, and a resumed one gets that many minutes for what is left.
+    """
     torch.set_num_threads(training.threads)
     torch.manual_seed(training.seed)
-    net = ExpressionNet(training.width).to(memory_format=torch.channels_last)
-    average = copy.deepcopy(net).requires_grad_(False)
-    optimizer = torch.optim.SGD(grouped(net, training.decay), training.rate, momentum=0.9, nesterov=True)
-    path, log, first = out / 'checkpoint.pt', out / 'train_log.tsv', 0
-    if resume and path.exists():
-        state = torch.load(path, weights_only=True)
-        net.load_state_dict(state['net'])
-        average.load_state_dict(state['average'])
-        optimizer.load_state_dict(state['optimizer'])
-        first = state['epoch']
-    else:
-        log.write_text('epoch\trate\tloss\tseconds\tval_accuracy\tval_balanced\traw_val_accuracy\n')
-    steps = len(train_faces) // training.batch
-    for epoch in range(first, training.epochs):
-        began, rng = time.perf_counter(), torch.Generator().manual_seed(training.seed * 1000 + epoch)
-        torch.manual_seed(training.seed * 1000 + epoch)
-        order, total, rate = torch.randperm(len(train_faces), generator=rng).numpy(), 0.0, 0.0
-        net.train()
-        side = training.early_side if epoch < training.epochs * (1 - training.cooling) else SIDE
+    run, steps = Run(out, training, resume), len(train_faces) // training.batch
+    started, behind = time.perf_counter(), run.progress
+    while run.progress < 1:
+        began, rng = time.perf_counter(), torch.Generator().manual_seed(training.seed * 1000 + run.epoch)
+        torch.manual_seed(training.seed * 1000 + run.epoch)
+        order, losses, rate, side = torch.randperm(len(train_faces), generator=rng).numpy(), [], 0.0, SIDE
+        run.net.train()
         for step in range(steps):
-            rate = rate_at((epoch + step / steps) / training.epochs, training)
+            if training.minutes:
+                spent = (time.perf_counter() - started) / 60 / training.minutes
+                run.progress = min(1.0, behind + (1 - behind) * spent)
+            else:
+                run.progress = min(1.0, (run.epoch + step / steps) / training.epochs)
+            if run.progress >= 1:
+                break
+            side = next(side for until, side in training.sides if run.progress < until)
+            rate = rate_at(run.progress, training)
             picked = order[step * training.batch : (step + 1) * training.batch]
-            total += learn(net, optimizer, train_faces, picked, rate, side, training, rng)
-            follow(average, net, epoch * steps + step, training.average)
-        if not math.isfinite(total):
-            raise FloatingPointError(f'loss became {total} in epoch {epoch}; start again with a lower rate')
-        seconds = time.perf_counter() - began
-        kept = score(logits_of(average, validation.framed, mirrored=False), validation.labels)
-        raw = score(logits_of(net, validation.framed, mirrored=False), validation.labels)
-        write_checkpoint(
-            path,
-            {
-                'net': net.state_dict(),
-                'average': average.state_dict(),
-                'optimizer': optimizer.state_dict(),
-                'epoch': epoch + 1,
-            },
-        )
-        columns = [f'{epoch + 1}', f'{rate:.5f}', f'{total / steps:.4f}', f'{seconds:.1f}']
-        columns += [f'{value:.4f}' for value in (*kept, raw[0])]
-        with open(log, 'a') as handle:
-            handle.write('\t'.join(columns) + '\n')
-    return average
+            losses.append(learn(run.net, run.optimizer, train_faces, picked, rate, side, training, rng))
+            follow(run.average, run.net, run.epoch * steps + step, training.average)
+        if not np.isfinite(losses).all():
+            raise FloatingPointError(f'the loss became infinite in epoch {run.epoch}; start again with a lower rate')
+        run.epoch += 1
+        if not training.minutes:
+            run.progress = run.epoch / training.epochs
+        kept = score(logits_of(run.average, validation.framed, mirrored=False), validation.labels)
+        columns = [f'{run.epoch}', f'{rate:.5f}', f'{np.mean(losses):.4f}']
+        columns += [f'{time.perf_counter() - began:.1f}', f'{side}', *(f'{value:.4f}' for value in kept)]
+        run.save(columns)
+    return run.average
 
 
 def learn(

@@ -3,29 +3,45 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from affekt.analysis.result import ModelUse
 
 SKIPPED = frozenset([
     'name', 'sha256', 'labels', 'inputs', 'outputs', 'files', 'confusion', 'reliability', 'bins', 'role', 'licence',
+    'architecture', 'training', 'template', 'combination', 'compared', 'prior_taken_off', 'history', 'bytes', 'recipe',
+    'candidates_cross_validated',
 ])  # fmt: skip
-"""Parts of a card that stand elsewhere in the report or are of use to programs only."""
+"""Parts of a card that stand elsewhere in the report or serve those who train models."""
+SCORES = ('balanced accuracy', 'uar', 'accuracy', 'macro f1', 'weighted f1', 'concordance', 'pearson')
+"""Scores that sum a model up, the best one first."""
+CALIBRATION_ERRORS = ('ece after', 'expected calibration error', 'ece')
 MAX_FACTS = 48
-MAX_TEXT = 600
+MAX_TEXT = 1500
 
 
 def model_entry(model: ModelUse) -> dict[str, Any]:
-    """One model: name, role, licence, sha256, facts as [name, text] rows, reliability as [said, true] points."""
+    """One model: name, role, licence, sha256, how good it is, facts as rows, reliability as [said, true] points."""
+    told = list(facts(model.card))[:MAX_FACTS]
     return {
-        'name': model.name,
-        'role': model.role,
-        'licence': model.licence,
-        'sha256': model.sha256,
-        'facts': [list(fact) for fact in facts(model.card)][:MAX_FACTS],
-        'reliability': reliability(model.card),
-    }
+        'name': model.name, 'role': model.role, 'licence': model.licence, 'sha256': model.sha256, 'score': score(told),
+        'facts': [list(fact) for fact in told], 'reliability': reliability(model.card),
+    }  # fmt: skip
+
+
+def score(told: Sequence[tuple[str, str]]) -> str:
+    """'balanced accuracy 0.66 (0.64 to 0.68) on test data, calibration error 0.02'; '' where a card states none."""
+    parts = []
+    for names, called in ((SCORES, ''), (CALIBRATION_ERRORS, 'calibration error')):
+        found = [
+            (not is_test, names.index(leaf), f'{called or leaf} {text}{" on test data" if is_test else ""}')
+            for name, text in told
+            for leaf, is_test in [(name.rsplit(', ', 1)[-1], 'test' in name.split(', ')[:-1])]
+            if leaf in names
+        ]
+        parts += [min(found)[2]] if found else []
+    return ', '.join(parts)
 
 
 def facts(card: Mapping[str, object], before: str = '') -> Iterator[tuple[str, str]]:
@@ -42,7 +58,8 @@ def facts(card: Mapping[str, object], before: str = '') -> Iterator[tuple[str, s
                 yield from facts(value, name)
         elif isinstance(value, (list, tuple)):
             if all(isinstance(part, (str, int, float)) for part in value):
-                yield name, ', '.join(_text(part) for part in value)[:MAX_TEXT]
+                are_sentences = all(str(part).endswith('.') for part in value)
+                yield name, (' ' if are_sentences else ', ').join(_text(part) for part in value)[:MAX_TEXT]
         else:
             yield name, _text(value)[:MAX_TEXT]
 

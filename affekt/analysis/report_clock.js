@@ -7,7 +7,9 @@ export function makeClock(media, duration) {
 
   function now() {
     if (media && media.readyState > 0) return clamp(media.currentTime);
-    return clamp(state.running && !media ? state.time + ((performance.now() - state.since) / 1000) * state.rate : state.time);
+    return clamp(
+      state.running && !media ? state.time + ((performance.now() - state.since) / 1000) * state.rate : state.time,
+    );
   }
   function tell() {
     for (const watcher of watchers) watcher(now(), playing());
@@ -55,12 +57,23 @@ export function makeClock(media, duration) {
     for (const event of ['play', 'playing']) media.addEventListener(event, wake);
     for (const event of ['seeked', 'pause', 'ended', 'loadeddata']) media.addEventListener(event, tell);
     // Seeks made before the media was readable are remembered.
-    media.addEventListener('loadedmetadata', () => { if (state.time) media.currentTime = state.time; });
+    media.addEventListener('loadedmetadata', () => {
+      if (state.time) media.currentTime = state.time;
+    });
   }
   return {
-    now, seek, play, pause, playing, setRate, duration,
+    now,
+    seek,
+    play,
+    pause,
+    playing,
+    setRate,
+    duration,
     toggle: () => (playing() ? pause() : play()),
-    watch: (watcher) => { watchers.push(watcher); watcher(now(), playing()); },
+    watch: (watcher) => {
+      watchers.push(watcher);
+      watcher(now(), playing());
+    },
     rate: () => state.rate,
   };
 }

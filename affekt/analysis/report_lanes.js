@@ -7,7 +7,15 @@ import { indexAt, readingAt, spanAt } from './report_series.js';
 
 const HEIGHTS = { fused: 28, face: 18, valence: 64, arousal: 64, voice: 22, words: 24, weights: 14 };
 const ENDS = { valence: ['pleasant', 'unpleasant'], arousal: ['stirred', 'calm'] };
-const TITLES = { fused: 'Together', face: 'Face', valence: 'Valence', arousal: 'Arousal', voice: 'Voice', words: 'Words', weights: 'Weights' };
+const TITLES = {
+  fused: 'Together',
+  face: 'Face',
+  valence: 'Valence',
+  arousal: 'Arousal',
+  voice: 'Voice',
+  words: 'Words',
+  weights: 'Weights',
+};
 const [SPACE, LABEL, RULER] = [10, 17, 36];
 
 export function makeLanes(report, clock, tooltip) {
@@ -16,20 +24,66 @@ export function makeLanes(report, clock, tooltip) {
   const state = { lit: [], allRows: false };
   const select = h('div', { class: 'lanes-selection', hidden: true });
   const cursor = h('div', { class: 'lanes-cursor', 'aria-hidden': 'true' });
-  const ruler = h('canvas', { class: 'lanes-ruler', role: 'slider', tabindex: '0', 'aria-label': 'Time', 'aria-valuemin': '0', 'aria-valuemax': clock.duration });
+  const ruler = h('canvas', {
+    class: 'lanes-ruler',
+    role: 'slider',
+    tabindex: '0',
+    'aria-label': 'Time',
+    'aria-valuemin': '0',
+    'aria-valuemax': clock.duration,
+  });
   const groups = report.people.map(makeGroup);
-  const plot = h('div', { class: 'lanes-plot' }, ruler, groups.map((group) => group.root), select, cursor);
-  const whole = h('button', { class: 'quiet', type: 'button', disabled: true, onclick: reset, text: 'Whole recording' });
-  const rows = h('button', { class: 'quiet', type: 'button', 'aria-pressed': 'false', onclick: toggleRows, text: 'All seven' });
-  const root = h('div', { class: 'lanes' }, h('div', { class: 'lanes-head' }, legend(report), h('div', { class: 'lanes-tools' }, rows, whole)), plot);
+  const plot = h(
+    'div',
+    { class: 'lanes-plot' },
+    ruler,
+    groups.map((group) => group.root),
+    select,
+    cursor,
+  );
+  const whole = h('button', {
+    class: 'quiet',
+    type: 'button',
+    disabled: true,
+    onclick: reset,
+    text: 'Whole recording',
+  });
+  const rows = h('button', {
+    class: 'quiet',
+    type: 'button',
+    'aria-pressed': 'false',
+    onclick: toggleRows,
+    text: 'All seven',
+  });
+  const root = h(
+    'div',
+    { class: 'lanes' },
+    h('div', { class: 'lanes-head' }, legend(report), h('div', { class: 'lanes-tools' }, rows, whole)),
+    plot,
+  );
 
   function makeGroup(person) {
     const canvas = h('canvas', { role: 'img', 'aria-label': describe(person) });
     const labels = h('div', { class: 'lanes-labels', 'aria-hidden': 'true' });
-    const share = (seconds, is) => (seconds ? `${is} ${percent(seconds / clock.duration)}` : `not ${is}`);
-    const head = h('div', { class: 'lanes-person' }, h('h3', { text: person.title }),
-      h('span', { class: 'faint', text: `${share(person.seen, 'seen')} · ${share(person.heard, 'heard')}` }));
-    return { person, canvas, labels, lanes: [], height: 0, root: h('section', { class: 'lanes-group' }, head, h('div', { class: 'lanes-body' }, labels, canvas)) };
+    const share = (seconds, is, not) => (seconds ? `${is} ${percent(seconds / clock.duration)}` : not);
+    const heard = report.heard ? 'no speech tied to this face' : 'no speech was heard';
+    const head = h(
+      'div',
+      { class: 'lanes-person' },
+      h('h3', { text: person.title }),
+      h('span', {
+        class: 'faint',
+        text: `${share(person.seen, 'seen', 'no face seen')} · ${share(person.heard, 'heard', heard)}`,
+      }),
+    );
+    return {
+      person,
+      canvas,
+      labels,
+      lanes: [],
+      height: 0,
+      root: h('section', { class: 'lanes-group' }, head, h('div', { class: 'lanes-body' }, labels, canvas)),
+    };
   }
 
   // ---- layout and drawing
@@ -44,22 +98,43 @@ export function makeLanes(report, clock, tooltip) {
     const above = gutter() === 0 ? LABEL : 0;
     for (const group of groups) {
       let y = 0;
-      group.lanes = lanesOf(report, group.person).map((name) => {
+      group.lanes = lanesOf(group.person).map((name) => {
         const banded = state.allRows && Boolean(group.person.series[name]);
         const lane = { name, banded, y: y + above, height: banded ? ROW * categories.length : HEIGHTS[name] };
         y = lane.y + lane.height + SPACE;
         return lane;
       });
       group.height = y - SPACE + 2;
-      group.labels.replaceChildren(...group.lanes.map((lane) => h('span', { style: { top: `${lane.y - above}px`, height: `${above || lane.height}px` } },
-        h('b', { text: TITLES[lane.name] }), side(lane, above))));
+      group.labels.replaceChildren(
+        ...group.lanes.map((lane) =>
+          h(
+            'span',
+            { style: { top: `${lane.y - above}px`, height: `${above || lane.height}px` } },
+            h('b', { text: TITLES[lane.name] }),
+            side(lane, above),
+          ),
+        ),
+      );
     }
     draw();
   }
 
   function side(lane, above) {
-    if (lane.banded && !above) return h('i', { class: 'codes' }, categories.map((name) => h('span', { text: CODES[name] })));
-    return ENDS[lane.name] ? h('i', {}, h('span', { text: ENDS[lane.name][0] }), above ? ' to ' : '', h('span', { text: ENDS[lane.name][1] })) : null;
+    if (lane.banded && !above)
+      return h(
+        'i',
+        { class: 'codes' },
+        categories.map((name) => h('span', { text: CODES[name] })),
+      );
+    return ENDS[lane.name]
+      ? h(
+          'i',
+          {},
+          h('span', { text: ENDS[lane.name][0] }),
+          above ? ' to ' : '',
+          h('span', { text: ENDS[lane.name][1] }),
+        )
+      : null;
   }
 
   function draw() {
@@ -77,12 +152,16 @@ export function makeLanes(report, clock, tooltip) {
   }
 
   function litBoxes(group) {
-    return state.lit.filter((one) => !one.person || one.person === group.person.name).flatMap((one) => {
-      const names = one.source === 'fused' ? ['fused', 'valence', 'arousal'] : [one.source];
-      const x = Math.max(1, xOf(one.start));
-      const width = Math.max(3, Math.min(view.width - 1, xOf(one.end)) - x);
-      return x > view.width || xOf(one.end) < 0 ? [] : group.lanes.filter((lane) => names.includes(lane.name)).map((lane) => [x, lane.y, width, lane.height]);
-    });
+    return state.lit
+      .filter((one) => !one.person || one.person === group.person.name)
+      .flatMap((one) => {
+        const names = one.source === 'fused' ? ['fused', 'valence', 'arousal'] : [one.source];
+        const x = Math.max(1, xOf(one.start));
+        const width = Math.max(3, Math.min(view.width - 1, xOf(one.end)) - x);
+        return x > view.width || xOf(one.end) < 0
+          ? []
+          : group.lanes.filter((lane) => names.includes(lane.name)).map((lane) => [x, lane.y, width, lane.height]);
+      });
   }
 
   function moveCursor(time) {
@@ -125,13 +204,22 @@ export function makeLanes(report, clock, tooltip) {
   const touches = new Map();
   let drag = null;
   const at = (event) => event.clientX - plot.getBoundingClientRect().left - gutter();
-  const apart = () => { const [one, two] = touches.values(); return Math.max(20, Math.abs(one - two)); };
-  const pinAt = (event) => (event.target === ruler ? report.moments.find((moment) => Math.abs(xOf(moment.time) - at(event)) < 9) : undefined);
+  const apart = () => {
+    const [one, two] = touches.values();
+    return Math.max(20, Math.abs(one - two));
+  };
+  const pinAt = (event) =>
+    event.target === ruler ? report.moments.find((moment) => Math.abs(xOf(moment.time) - at(event)) < 9) : undefined;
 
   plot.addEventListener('pointerdown', (event) => {
     if (event.button !== 0 || at(event) < -6) return;
     touches.set(event.pointerId, at(event));
-    drag = { x: at(event), moved: false, pin: pinAt(event), pinch: touches.size > 1 ? { ...view, apart: apart() } : null };
+    drag = {
+      x: at(event),
+      moved: false,
+      pin: pinAt(event),
+      pinch: touches.size > 1 ? { ...view, apart: apart() } : null,
+    };
     plot.setPointerCapture(event.pointerId);
   });
   plot.addEventListener('pointermove', (event) => {
@@ -152,14 +240,18 @@ export function makeLanes(report, clock, tooltip) {
   plot.addEventListener('pointercancel', release);
   plot.addEventListener('pointerleave', () => tooltip.hide());
   plot.addEventListener('dblclick', reset);
-  plot.addEventListener('wheel', (event) => {
-    const sideways = zoomed() && Math.abs(event.deltaX) > Math.abs(event.deltaY);
-    if (!event.ctrlKey && !event.metaKey && !sideways) return;
-    event.preventDefault();
-    const by = (event.deltaX / view.width) * (view.to - view.from);
-    if (sideways) zoomTo(view.from + by, view.to + by);
-    else zoomBy(Math.exp(event.deltaY / 300), timeOf(at(event)));
-  }, { passive: false });
+  plot.addEventListener(
+    'wheel',
+    (event) => {
+      const sideways = zoomed() && Math.abs(event.deltaX) > Math.abs(event.deltaY);
+      if (!event.ctrlKey && !event.metaKey && !sideways) return;
+      event.preventDefault();
+      const by = (event.deltaX / view.width) * (view.to - view.from);
+      if (sideways) zoomTo(view.from + by, view.to + by);
+      else zoomBy(Math.exp(event.deltaY / 300), timeOf(at(event)));
+    },
+    { passive: false },
+  );
 
   function inOrder(...xs) {
     return xs.map((x) => Math.max(0, Math.min(view.width, x))).sort((one, two) => one - two);
@@ -191,27 +283,49 @@ export function makeLanes(report, clock, tooltip) {
     const lane = group && group.lanes.find((one) => y >= one.y - 4 && y <= one.y + one.height + 5);
     if (!lane) return void tooltip.hide();
     const time = timeOf(at(event));
-    return void tooltip.show(event, `${clockTime(time)} · ${TITLES[lane.name]} · ${group.person.title}`, tell(report, group.person, lane.name, time));
+    return void tooltip.show(
+      event,
+      `${clockTime(time)} · ${TITLES[lane.name]} · ${group.person.title}`,
+      tell(report, group.person, lane.name, time),
+    );
   }
 
-  new ResizeObserver(() => { if (plot.clientWidth - gutter() !== view.width) layout(); }).observe(plot);
+  new ResizeObserver(() => {
+    if (plot.clientWidth - gutter() !== view.width) layout();
+  }).observe(plot);
   clock.watch((time, playing) => {
     if (playing && zoomed() && (time > view.to || time < view.from)) zoomTo(time, time + view.to - view.from);
     else moveCursor(time);
   });
 
   return {
-    root, draw, layout, zoomBy, reset,
-    reveal: (time) => { if (time < view.from || time > view.to) zoomTo(time - (view.to - view.from) / 2, time + (view.to - view.from) / 2); },
-    light: (evidence) => { state.lit = evidence; plot.dataset.lit = String(evidence.length); draw(); },
+    root,
+    draw,
+    layout,
+    zoomBy,
+    reset,
+    reveal: (time) => {
+      if (time < view.from || time > view.to)
+        zoomTo(time - (view.to - view.from) / 2, time + (view.to - view.from) / 2);
+    },
+    light: (evidence) => {
+      state.lit = evidence;
+      plot.dataset.lit = String(evidence.length);
+      draw();
+    },
   };
 }
 
-function lanesOf(report, person) {
+function lanesOf(person) {
   const { fused, face } = person.series;
   const has = {
-    fused: true, face: face || report.source.kind !== 'audio', valence: fused && fused.v, arousal: fused && fused.a,
-    voice: report.heard, words: report.worded, weights: fused && Object.keys(fused.w).length > 1,
+    fused: true,
+    face,
+    valence: fused && fused.v,
+    arousal: fused && fused.a,
+    voice: person.turns.length,
+    words: person.utterances.length,
+    weights: fused && Object.keys(fused.w).length > 1,
   };
   return Object.keys(HEIGHTS).filter((name) => has[name]);
 }
@@ -223,29 +337,41 @@ function describe(person) {
 
 function legend(report) {
   const key = (name, text) => h('span', { role: 'listitem' }, h('i', { class: `swatch ${name}` }), text);
-  return h('div', { class: 'legend', role: 'list', 'aria-label': 'Colours' },
+  return h(
+    'div',
+    { class: 'legend', role: 'list', 'aria-label': 'Colours' },
     report.categories.map((name) => h('span', { role: 'listitem' }, part(name), h('b', { text: CODES[name] }), name)),
-    key('fade', 'certainty'), key('hatched', 'abstains'), key('dotted', 'nothing measured'),
-    report.readFrom.length > 1 ? report.readFrom.map((name) => key(`w-${name}`, `weight of ${name}`)) : null);
+    key('fade', 'certainty'),
+    key('hatched', 'abstains'),
+    key('dotted', 'nothing measured'),
+    report.readFrom.length > 1 ? report.readFrom.map((name) => key(`w-${name}`, `weight of ${name}`)) : null,
+  );
 }
 
 // ---- what a lane says at a time, as [name, value, category] rows for the tooltip
 
 function tell(report, person, name, time) {
-  if (name === 'voice' || name === 'words') return tellSpan(report, spanAt(name === 'voice' ? person.turns : person.utterances, time), name);
+  if (name === 'voice' || name === 'words')
+    return tellSpan(report, spanAt(name === 'voice' ? person.turns : person.utterances, time), name);
   const series = person.series[name === 'face' ? 'face' : 'fused'];
   const reading = readingAt(series, time);
   if (!reading) return [['nothing measured', '']];
-  if (name === 'weights') return Object.entries(reading.weights).map(([source, share]) => [SOURCES[source].title, percent(share)]);
+  if (name === 'weights')
+    return Object.entries(reading.weights).map(([source, share]) => [SOURCES[source].title, percent(share)]);
   if (name === 'valence' || name === 'arousal') return dimensions(reading, name);
   if (!reading.abstains && reading.categories) return [...ranked(report, reading.categories), ...dimensions(reading)];
-  return [['abstains', report.reasons[(series.x ? series.x[indexAt(series, time)] : 0) - 1] || 'unsure'], ...dimensions(reading)];
+  return [
+    ['abstains', report.reasons[(series.x ? series.x[indexAt(series, time)] : 0) - 1] || 'unsure'],
+    ...dimensions(reading),
+  ];
 }
 
 function tellSpan(report, span, name) {
   if (!span) return [[name === 'voice' ? 'no speech' : 'no words', '']];
   const quote = span.text ? [[`“${span.text}”`, '']] : [];
-  return span.category === null ? [...quote, ['abstains', 'unsure']] : [...quote, ...ranked(report, span.p), ...dimensions(span)];
+  return span.category === null
+    ? [...quote, ['abstains', 'unsure']]
+    : [...quote, ...ranked(report, span.p), ...dimensions(span)];
 }
 
 function ranked(report, values) {
@@ -257,6 +383,11 @@ function dimensions(reading, only) {
   return ['valence', 'arousal'].flatMap((name) => {
     const [value, low, high] = [reading[name], reading[`${name}Low`], reading[`${name}High`]];
     if (typeof value !== 'number' || (only && only !== name)) return [];
-    return only && typeof low === 'number' ? [[name, signed(value)], ['95\u2009% interval', `${signed(low)} to ${signed(high)}`]] : [[name, signed(value)]];
+    return only && typeof low === 'number'
+      ? [
+          [name, signed(value)],
+          ['95\u2009% interval', `${signed(low)} to ${signed(high)}`],
+        ]
+      : [[name, signed(value)]];
   });
 }

@@ -21,7 +21,13 @@ export function svg(tag, attributes = {}, ...children) {
 }
 
 export const CODES = {
-  anger: 'An', disgust: 'Di', fear: 'Fe', happiness: 'Ha', sadness: 'Sa', surprise: 'Su', neutral: 'Ne',
+  anger: 'An',
+  disgust: 'Di',
+  fear: 'Fe',
+  happiness: 'Ha',
+  sadness: 'Sa',
+  surprise: 'Su',
+  neutral: 'Ne',
 };
 export const SOURCES = {
   fused: { title: 'Together', sign: '' },
@@ -33,10 +39,12 @@ export const SOURCES = {
 // ---- colours of the current theme, as [r, g, b]
 
 const INKS = ['surface', 'ink', 'soft', 'faint', 'line', 'wash', 'low', 'mid', 'high', 'w-face', 'w-voice', 'w-words'];
-export const ink = {};
+export const ink = { ratio: 0 };
+const shades = new Map();
 
 export function readInks(names) {
   const style = getComputedStyle(document.documentElement);
+  shades.clear();
   ink.sans = style.getPropertyValue('--sans');
   for (const name of INKS) ink[name] = hexToRgb(style.getPropertyValue(`--${name}`));
   for (const name of names) ink[name] = hexToRgb(style.getPropertyValue(`--c-${name}`) || '#888888');
@@ -56,6 +64,13 @@ export const valenceInk = (v) => mix(ink.mid, v < 0 ? ink.low : ink.high, Math.s
 
 export const type = (size, weight = 400) => `${weight} ${size}px ${ink.sans}`;
 export const part = (category) => h('i', { class: 'swatch', style: { background: `var(--c-${category})` } });
+
+// A category laid over the surface, in steps of a hundredth; strings are made once per theme.
+export function shade(category, alpha) {
+  const key = category + Math.round(alpha * 100);
+  if (!shades.has(key)) shades.set(key, css(mix(ink.surface, ink[category], alpha)));
+  return shades.get(key);
+}
 
 export const opacityOf = (certainty) => 0.26 + 0.74 * Math.max(0, Math.min(1, certainty));
 
@@ -110,16 +125,20 @@ const UNITS = { px: 'px', deg: '°', db: 'dB', lufs: 'LUFS', hz: 'Hz', st: 'semi
 
 // A column of a table as a name and a number with its unit, which stands at the end of the column's name.
 export function told(name, value) {
+  if (name === 'valence' || name === 'arousal') return [name, signed(value)];
   const found = name.match(/^(.+?)_(px|deg|db|lufs|hz|st|per_s|s)$/);
   const unit = found ? UNITS[found[2]] : '';
-  return [(found ? found[1] : name).replaceAll('_', ' '), plainNumber(value) + (unit === '°' || !unit ? unit : `\u2009${unit}`)];
+  return [
+    (found ? found[1] : name).replaceAll('_', ' '),
+    plainNumber(value) + (unit === '°' || !unit ? unit : `\u2009${unit}`),
+  ];
 }
 
 export const sentenceCase = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 // A canvas sized in CSS pixels and drawn at the screen's own resolution; returns its context, scaled and cleared.
 export function fitCanvas(canvas, width, height) {
-  const ratio = window.devicePixelRatio || 1;
+  const ratio = ink.ratio || window.devicePixelRatio || 1;
   const [w, t] = [Math.max(1, Math.round(width * ratio)), Math.max(1, Math.round(height * ratio))];
   if (canvas.width !== w || canvas.height !== t) {
     canvas.width = w;

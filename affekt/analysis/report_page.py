@@ -20,7 +20,7 @@ SCRIPTS = (
 )  # fmt: skip
 """The script files in the order of their imports; names at their top level are unique across all of them."""
 
-_IMPORT = re.compile(r'^import .*?;\n', re.MULTILINE)
+_IMPORT = re.compile(r'^import .*?;\n', re.MULTILINE | re.DOTALL)
 _EXPORT = re.compile(r'^export ', re.MULTILINE)
 _COMMENT = re.compile(r'^\s*//.*\n', re.MULTILINE)
 _INDENT = re.compile(r'^[ ]+', re.MULTILINE)

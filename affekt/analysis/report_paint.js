@@ -1,19 +1,26 @@
 // Paint: how each lane looks. A painter draws one person's lane into a frame { xOf, from, to, width, categories };
 // times outside the frame cost nothing. Gaps stay gaps: a dotted line where nothing was measured.
 
-import { CODES, css, ink, inkOn, mix, opacityOf, type, valenceInk } from './report_marks.js';
+import { CODES, css, ink, inkOn, mix, opacityOf, shade, type, valenceInk } from './report_marks.js';
 import { strongest } from './report_series.js';
 
 export const ROW = 9;
-const ABSENT = { fused: 'nothing was measured', face: 'no face was found', voice: 'no speech was heard', words: 'no words are known' };
 const CODE_FONT = () => type(11, 600);
 
-export const PAINTERS = { fused: strip, face: strip, valence: curve, arousal: curve, voice: turns, words: said, weights };
+export const PAINTERS = {
+  fused: strip,
+  face: strip,
+  valence: curve,
+  arousal: curve,
+  voice: turns,
+  words: said,
+  weights,
+};
 
 function absent(pen, lane) {
   pen.fillStyle = css(ink.faint);
   pen.font = type(12);
-  pen.fillText(ABSENT[lane.name], 8, lane.y + lane.height / 2 + 0.5);
+  pen.fillText('nothing was measured', 8, lane.y + lane.height / 2 + 0.5);
 }
 
 function gapLine(pen, frame, lane) {
@@ -44,7 +51,7 @@ function hatch(pen, x, y, width, height) {
 }
 
 function block(pen, x0, x1, y, height, category, alpha) {
-  pen.fillStyle = css(mix(ink.surface, ink[category], alpha));
+  pen.fillStyle = shade(category, alpha);
   pen.fillRect(x0, y, x1 - x0, height);
 }
 
@@ -72,29 +79,65 @@ function strip(pen, frame, person, lane) {
   const series = person.series[lane.name];
   if (!series) return void absent(pen, lane);
   gapLine(pen, frame, lane);
-  if (lane.banded) return void bands(pen, frame, series, lane);
   const silent = (i) => (series.x && series.x[i]) || series.p[0][i] === null;
-  const top = series.top || (series.top = series.c.map((c, i) => (c === null ? -2 : silent(i) ? -1 : strongest(series.p.map((row) => row[i])))));
+  const top =
+    series.top ||
+    (series.top = series.c.map((c, i) =>
+      c === null ? -2 : silent(i) ? -1 : strongest(series.p.map((row) => row[i])),
+    ));
+  if (lane.banded) return void bands(pen, frame, series, lane, top);
   const level = (i) => Math.round(series.c[i] / 8) * 8;
-  eachRun(frame, series, (i, j) => top[i] === top[j] && level(i) === level(j), (x0, x1, i) => {
-    if (top[i] === -1) hatch(pen, x0, lane.y, x1 - x0, lane.height);
-    else block(pen, x0, x1, lane.y, lane.height, frame.categories[top[i]], opacityOf(level(i) / 100));
-  });
-  eachRun(frame, series, (i, j) => top[i] === top[j], (x0, x1, i) => {
-    const left = Math.max(0, x0);
-    if (top[i] >= 0) code(pen, left, Math.min(x1, frame.width) - left, lane.y, lane.height, frame.categories[top[i]], opacityOf(level(i) / 100));
-  });
+  eachRun(
+    frame,
+    series,
+    (i, j) => top[i] === top[j] && level(i) === level(j),
+    (x0, x1, i) => {
+      if (top[i] === -1) hatch(pen, x0, lane.y, x1 - x0, lane.height);
+      else block(pen, x0, x1, lane.y, lane.height, frame.categories[top[i]], opacityOf(level(i) / 100));
+    },
+  );
+  eachRun(
+    frame,
+    series,
+    (i, j) => top[i] === top[j],
+    (x0, x1, i) => {
+      const left = Math.max(0, x0);
+      if (top[i] >= 0)
+        code(
+          pen,
+          left,
+          Math.min(x1, frame.width) - left,
+          lane.y,
+          lane.height,
+          frame.categories[top[i]],
+          opacityOf(level(i) / 100),
+        );
+    },
+  );
 }
 
 // All seven categories, one thin row each; opacity is the probability.
-function bands(pen, frame, series, lane) {
+function bands(pen, frame, series, lane, top) {
+  eachRun(
+    frame,
+    series,
+    (i, j) => top[i] === top[j],
+    (x0, x1, i) => {
+      pen.clearRect(x0, lane.y, x1 - x0, lane.height);
+      if (top[i] === -1) hatch(pen, x0, lane.y, x1 - x0, lane.height);
+    },
+  );
   frame.categories.forEach((category, k) => {
     const row = series.p[k];
     const level = (i) => (row[i] === null ? 0 : Math.round(row[i] / 4) * 4);
-    eachRun(frame, series, (i, j) => level(i) === level(j), (x0, x1, i) => {
-      pen.fillStyle = css(ink[category], level(i) / 100);
-      pen.fillRect(x0, lane.y + k * ROW, x1 - x0, ROW - 1);
-    });
+    eachRun(
+      frame,
+      series,
+      (i, j) => level(i) === level(j),
+      (x0, x1, i) => {
+        if (level(i)) block(pen, x0, x1, lane.y + k * ROW, ROW - 1, category, level(i) / 100);
+      },
+    );
   });
 }
 
@@ -103,19 +146,31 @@ function curve(pen, frame, person, lane) {
   const series = person.series.fused;
   const signed = lane.name === 'valence';
   const [middle, low, high] = (signed ? ['v', 'vl', 'vh'] : ['a', 'al', 'ah']).map((key) => series[key]);
-  const yOf = (value) => lane.y + lane.height / 2 - (Math.max(-100, Math.min(100, value)) / 100) * (lane.height / 2 - 2);
+  const yOf = (value) =>
+    lane.y + lane.height / 2 - (Math.max(-100, Math.min(100, value)) / 100) * (lane.height / 2 - 2);
   pen.fillStyle = css(ink.wash);
   pen.fillRect(0, lane.y, frame.width, lane.height);
   pen.strokeStyle = css(ink.line);
   line(pen, 0, Math.round(yOf(0)) + 0.5, frame.width, Math.round(yOf(0)) + 0.5);
   for (const run of runsOf(frame, series, middle)) {
-    if (low) ribbon(pen, run, (i) => yOf(high[i]), (i) => yOf(low[i]), css(signed ? ink.mid : ink.faint, 0.26));
-    pen.lineCap = 'round';
-    for (let k = 0; k + 1 < run.length; k += 1) {
-      const value = (middle[run[k].i] + middle[run[k + 1].i]) / 200;
+    if (low)
+      ribbon(
+        pen,
+        run,
+        (i) => yOf(high[i]),
+        (i) => yOf(low[i]),
+        css(signed ? ink.mid : ink.faint, 0.26),
+      );
+    pen.lineCap = pen.lineJoin = 'round';
+    const level = (k) => Math.round((middle[run[k].i] + middle[run[k + 1].i]) / 20) / 10;
+    for (let k = 0; k + 1 < run.length;) {
+      const value = level(k);
       pen.strokeStyle = css(signed ? valenceInk(value) : mix(ink.faint, ink.ink, (value + 1) / 2));
       pen.lineWidth = signed ? 2.25 : 0.9 + 1.0 * (value + 1);
-      line(pen, run[k].x, yOf(middle[run[k].i]), run[k + 1].x, yOf(middle[run[k + 1].i]));
+      pen.beginPath();
+      pen.moveTo(run[k].x, yOf(middle[run[k].i]));
+      for (; k + 1 < run.length && level(k) === value; k += 1) pen.lineTo(run[k + 1].x, yOf(middle[run[k + 1].i]));
+      pen.stroke();
     }
     pen.lineCap = 'butt';
     pen.lineWidth = 1;
@@ -150,7 +205,6 @@ function ribbon(pen, run, upper, lower, colour) {
 }
 
 function turns(pen, frame, person, lane) {
-  if (!person.turns.length) return void absent(pen, lane);
   gapLine(pen, frame, lane);
   for (const turn of person.turns) {
     const [x0, x1] = ends(frame, turn);
@@ -170,7 +224,6 @@ function ends(frame, span) {
 }
 
 function said(pen, frame, person, lane) {
-  if (!person.utterances.length) return void absent(pen, lane);
   gapLine(pen, frame, lane);
   pen.font = type(12);
   for (const utterance of person.utterances) {
@@ -179,7 +232,16 @@ function said(pen, frame, person, lane) {
     const left = Math.max(0, x0);
     pen.fillStyle = css(ink.wash);
     pen.fillRect(left, lane.y, x1 - left, lane.height);
-    if (utterance.category !== null) block(pen, left, x1, lane.y + lane.height - 4, 4, frame.categories[utterance.category], opacityOf(utterance.certainty));
+    if (utterance.category !== null)
+      block(
+        pen,
+        left,
+        x1,
+        lane.y + lane.height - 4,
+        4,
+        frame.categories[utterance.category],
+        opacityOf(utterance.certainty),
+      );
     if (x1 - left < 14) continue;
     pen.save();
     pen.beginPath();
@@ -196,15 +258,20 @@ function weights(pen, frame, person, lane) {
   const series = person.series.fused;
   const names = Object.keys(series.w);
   gapLine(pen, frame, lane);
-  eachRun(frame, series, (i, j) => names.every((name) => Math.abs(series.w[name][i] - series.w[name][j]) < 3), (x0, x1, i) => {
-    let y = lane.y;
-    for (const name of names) {
-      const height = ((series.w[name][i] || 0) / 100) * lane.height;
-      pen.fillStyle = css(ink[`w-${name}`]);
-      pen.fillRect(x0, y, x1 - x0, height);
-      y += height;
-    }
-  });
+  eachRun(
+    frame,
+    series,
+    (i, j) => names.every((name) => Math.abs(series.w[name][i] - series.w[name][j]) < 3),
+    (x0, x1, i) => {
+      let y = lane.y;
+      for (const name of names) {
+        const height = ((series.w[name][i] || 0) / 100) * lane.height;
+        pen.fillStyle = css(ink[`w-${name}`]);
+        pen.fillRect(x0, y, x1 - x0, height);
+        y += height;
+      }
+    },
+  );
 }
 
 // The clock's ruler with the moments on it.
@@ -237,6 +304,14 @@ export function paintRuler(pen, frame, moments, label) {
 
 function tickStep(least) {
   return [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600].find((step) => step >= least) || 7200;
+}
+
+// The fused strips of all people on top of each other, for the player at the foot of the window.
+export function paintStrips(pen, frame, people, height) {
+  const own = height / people.length;
+  people.forEach((person, k) => {
+    if (person.series.fused) strip(pen, frame, person, { name: 'fused', y: k * own + 1, height: own - 2 });
+  });
 }
 
 // Evidence: all but these boxes [x, y, width, height] steps back.

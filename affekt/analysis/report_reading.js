@@ -1,26 +1,59 @@
 // Reading: what one person shows at one instant. All seven categories stay in one order (bars that jump about cannot be
 // read), with what each source says alone as a sign on the bar; the plane of valence and arousal; the words.
 
-import { CODES, SOURCES, css, fitCanvas, h, ink, percent, sentenceCase, signed, type, valenceInk } from './report_marks.js';
-import { readingAt, spanAt } from './report_series.js';
+import {
+  CODES,
+  SOURCES,
+  css,
+  fitCanvas,
+  h,
+  ink,
+  percent,
+  sentenceCase,
+  signed,
+  type,
+  valenceInk,
+} from './report_marks.js';
+import { indexAt, readingAt, spanAt } from './report_series.js';
 
 const TRAIL_S = 8;
 
 export function makeReading(report, clock, person, follow) {
   const { categories, people } = report;
   const still = report.source.kind === 'image';
-  const chips = people.map((one) => h('button', { type: 'button', class: 'chip', 'aria-pressed': 'false', onclick: () => follow(one.name) },
-    one.thumb ? h('img', { src: one.thumb, alt: '' }) : null, one.title));
+  const chips = people.map((one) =>
+    h(
+      'button',
+      { type: 'button', class: 'chip', 'aria-pressed': 'false', onclick: () => follow(one.name) },
+      one.thumb ? h('img', { src: one.thumb, alt: '' }) : null,
+      one.title,
+    ),
+  );
   const headline = h('p', { class: 'headline' });
   const state = h('p', { class: 'state faint' });
   const bars = categories.map((name) => {
     const fill = h('i', { class: 'bar-fill', style: { background: `var(--c-${name})` } });
-    const signs = Object.fromEntries(['face', 'voice', 'words'].map((source) => [source, h('span', { class: 'bar-sign', text: SOURCES[source].sign })]));
+    const signs = Object.fromEntries(
+      ['face', 'voice', 'words'].map((source) => [
+        source,
+        h('span', { class: 'bar-sign', text: SOURCES[source].sign }),
+      ]),
+    );
     const value = h('output', { class: 'number' });
-    const root = h('div', { class: 'bar' }, h('span', { class: 'bar-name' }, h('b', { text: CODES[name] }), ` ${name}`), h('span', { class: 'bar-track' }, fill, Object.values(signs)), value);
+    const root = h(
+      'div',
+      { class: 'bar' },
+      h('span', { class: 'bar-name' }, h('b', { text: CODES[name] }), ` ${name}`),
+      h('span', { class: 'bar-track' }, fill, Object.values(signs)),
+      value,
+    );
     return { root, fill, signs, value };
   });
-  const plane = h('canvas', { class: 'plane', role: 'img', 'aria-label': 'Valence and arousal, with the last seconds' });
+  const plane = h('canvas', {
+    class: 'plane',
+    role: 'img',
+    'aria-label': 'Valence and arousal, with the last seconds',
+  });
   const numbers = h('dl', { class: 'numbers' });
   const [v, a] = ['valence', 'arousal'].map((name) => {
     const value = h('dd', { class: 'number' });
@@ -28,11 +61,31 @@ export function makeReading(report, clock, person, follow) {
     return value;
   });
   const saying = h('p', { class: 'saying', 'aria-label': 'Words being said' });
-  const signs = h('p', { class: 'signs faint' }, report.readFrom.map((source) => h('span', {}, h('i', { text: SOURCES[source].sign }), ` ${source} alone`)));
-  const root = h('div', { class: 'reading' }, people.length > 1 ? h('div', { class: 'chips', role: 'group', 'aria-label': 'Person followed' }, chips) : null,
+  const signs = h(
+    'p',
+    { class: 'signs faint' },
+    report.readFrom.map((source) => h('span', {}, h('i', { text: SOURCES[source].sign }), ` ${source} alone`)),
+  );
+  const root = h(
+    'div',
+    { class: 'reading' },
+    people.length > 1 ? h('div', { class: 'chips', role: 'group', 'aria-label': 'Person followed' }, chips) : null,
     h('div', { class: 'reading-head' }, headline, state),
-    people.length ? h('div', { class: 'reading-body' }, h('div', { class: 'bars' }, bars.map((bar) => bar.root), signs), h('div', { class: 'plane-box' }, plane, numbers)) : null,
-    report.worded ? saying : null);
+    people.length
+      ? h(
+          'div',
+          { class: 'reading-body' },
+          h(
+            'div',
+            { class: 'bars' },
+            bars.map((bar) => bar.root),
+            signs,
+          ),
+          h('div', { class: 'plane-box' }, plane, numbers),
+        )
+      : null,
+    report.worded ? saying : null,
+  );
   const shown = { utterance: undefined, spans: [] };
 
   function update(time) {
@@ -44,8 +97,22 @@ export function makeReading(report, clock, person, follow) {
       return;
     }
     const fused = readingAt(one.series.fused, time);
-    const labels = report.labels.filter((label) => label.person === one.name && (!label.whole || still) && time >= label.start - 1e-9 && time <= label.end + 1e-9).slice(0, 3);
-    headline.replaceChildren(...(labels.length ? labels.map((label) => h('span', { class: 'label' }, label.word, h('small', { text: ` ${percent(label.certainty)}` }))) : [headlineOf(fused)]));
+    const labels = report.labels
+      .filter(
+        (label) =>
+          label.person === one.name &&
+          (!label.whole || still) &&
+          time >= label.start - 1e-9 &&
+          time <= label.end + 1e-9,
+      )
+      .slice(0, 3);
+    headline.replaceChildren(
+      ...(labels.length
+        ? labels.map((label) =>
+            h('span', { class: 'label' }, label.word, h('small', { text: ` ${percent(label.certainty)}` })),
+          )
+        : [headlineOf(fused)]),
+    );
     state.textContent = stateOf(one, fused, time);
     showBars(one, fused, time);
     showNumber(v, fused && fused.valence, fused && fused.valenceLow, fused && fused.valenceHigh);
@@ -55,14 +122,19 @@ export function makeReading(report, clock, person, follow) {
   }
 
   function headlineOf(fused) {
-    return h('span', { class: 'label none', text: !fused ? 'No reading' : fused.abstains ? 'Abstains' : 'No word stands out' });
+    return h('span', {
+      class: 'label none',
+      text: !fused ? 'No reading' : fused.abstains ? 'Abstains' : 'No word stands out',
+    });
   }
 
   function stateOf(one, fused, time) {
     if (!fused) return 'Neither seen nor heard at this instant. That is missing data, not “neutral”.';
     if (fused.abstains) return 'The sources contradict each other or are too unsure to name one category.';
     const shares = Object.entries(fused.weights);
-    return shares.length ? `From ${shares.map(([source, share]) => `${source} ${percent(share)}`).join(', ')}; certainty ${percent(fused.certainty)}` : `Certainty ${percent(fused.certainty)}`;
+    return shares.length
+      ? `From ${shares.map(([source, share]) => `${source} ${percent(share)}`).join(', ')}; certainty ${percent(fused.certainty)}`
+      : `Certainty ${percent(fused.certainty)}`;
   }
 
   function showBars(one, fused, time) {
@@ -86,7 +158,10 @@ export function makeReading(report, clock, person, follow) {
   function showNumber(cell, value, low, high) {
     const known = value !== null && value !== undefined;
     const half = known && low !== null && low !== undefined ? (high - low) / 2 : null;
-    cell.replaceChildren(known ? signed(value) : '–', h('small', { text: half === null ? '' : ` ±${half.toFixed(2)}` }));
+    cell.replaceChildren(
+      known ? signed(value) : '–',
+      h('small', { text: half === null ? '' : ` ±${half.toFixed(2)}` }),
+    );
   }
 
   function showWords(time) {
@@ -94,14 +169,20 @@ export function makeReading(report, clock, person, follow) {
     for (const one of people) utterance = utterance || spanAt(one.utterances, time);
     if (utterance !== shown.utterance) {
       shown.utterance = utterance;
-      shown.spans = utterance ? utterance.words.map((word) => ({ ...word, element: h('span', { text: word.text }) })) : [];
-      saying.replaceChildren(...(shown.spans.length ? shown.spans.flatMap((word) => [word.element, ' ']) : [utterance ? utterance.text : h('span', { class: 'faint', text: 'No words at this instant' })]));
+      shown.spans = utterance
+        ? utterance.words.map((word) => ({ ...word, element: h('span', { text: word.text }) }))
+        : [];
+      saying.replaceChildren(
+        ...(shown.spans.length
+          ? shown.spans.flatMap((word) => [word.element, ' '])
+          : [utterance ? utterance.text : h('span', { class: 'faint', text: 'No words at this instant' })]),
+      );
     }
     for (const word of shown.spans) word.element.classList.toggle('now', time >= word.start && time < word.end);
   }
 
   function drawPlane(one, time) {
-    const side = plane.clientWidth || 176;
+    const side = 176;
     const pen = fitCanvas(plane, side, side);
     drawAxes(pen, side);
     const { fused } = one.series;
@@ -134,15 +215,14 @@ export function makeReading(report, clock, person, follow) {
 
   function drawTrail(pen, place, fused, time) {
     const steps = 48;
-    let last = null;
-    for (let k = steps; k >= 0; k -= 1) {
-      const then = readingAt(fused, time - (k / steps) * TRAIL_S);
-      if (!then || then.valence === null || then.arousal === null) { last = null; continue; }
-      const here = place(then.valence, then.arousal);
-      if (last) {
-        pen.strokeStyle = css(valenceInk(then.valence), 0.15 + 0.85 * (1 - k / steps));
+    pen.lineCap = 'round';
+    for (let k = steps, last = null; k >= 0; k -= 1) {
+      const i = indexAt(fused, time - (k / steps) * TRAIL_S);
+      const [valence, arousal] = i < 0 ? [null, null] : [fused.v[i], fused.a[i]];
+      const here = valence === null || arousal === null ? null : place(valence / 100, arousal / 100);
+      if (last && here && (last[0] !== here[0] || last[1] !== here[1])) {
+        pen.strokeStyle = css(valenceInk(valence / 100), 0.15 + 0.85 * (1 - k / steps));
         pen.lineWidth = 1 + 2 * (1 - k / steps);
-        pen.lineCap = 'round';
         pen.beginPath();
         pen.moveTo(...last);
         pen.lineTo(...here);

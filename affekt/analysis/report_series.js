@@ -13,13 +13,18 @@ export function readingAt(series, time) {
   if (i < 0) return null;
   const at = (column) => (series[column] && series[column][i] !== null ? series[column][i] / 100 : null);
   const weights = {};
-  for (const [source, values] of Object.entries(series.w || {})) if (values[i] !== null) weights[source] = values[i] / 100;
+  for (const [source, values] of Object.entries(series.w || {}))
+    if (values[i] !== null) weights[source] = values[i] / 100;
   return {
     categories: series.p[0][i] === null ? null : series.p.map((row) => row[i] / 100),
     certainty: series.c[i] / 100,
     abstains: Boolean(series.x && series.x[i]),
-    valence: at('v'), valenceLow: at('vl'), valenceHigh: at('vh'),
-    arousal: at('a'), arousalLow: at('al'), arousalHigh: at('ah'),
+    valence: at('v'),
+    valenceLow: at('vl'),
+    valenceHigh: at('vh'),
+    arousal: at('a'),
+    arousalLow: at('al'),
+    arousalHigh: at('ah'),
     weights,
   };
 }

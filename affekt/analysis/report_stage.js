@@ -8,18 +8,35 @@ export function makeStage(report, clock, media) {
   const { people, source } = report;
   const followed = { name: people.length ? people[0].name : '' };
   const stills = report.moments.filter((moment) => moment.still);
-  const mode = media || report.media.url ? report.media.kind : stills.length ? 'stills' : source.kind === 'audio' ? 'audio' : 'none';
+  const mode =
+    media || report.media.url
+      ? report.media.kind
+      : stills.length
+        ? 'stills'
+        : source.kind === 'audio'
+          ? 'audio'
+          : 'none';
   const outlines = mode === 'none' && people.some((one) => one.boxes);
   const overlay = h('canvas', { class: 'stage-overlay', 'aria-hidden': 'true' });
   const still = mode === 'stills' || mode === 'image' ? h('img', { class: 'stage-picture', alt: '' }) : null;
-  const frame = h('div', { class: `stage-frame ${mode}` }, media, still, overlay,
-    report.media.note ? h('p', { class: 'stage-note', text: report.media.note }) : null);
+  const frame = h(
+    'div',
+    { class: `stage-frame ${mode}` },
+    media,
+    still,
+    overlay,
+    report.media.note ? h('p', { class: 'stage-note', text: report.media.note }) : null,
+  );
   const ratio = source.width && source.height && mode !== 'audio' ? source.width / source.height : 16 / 9;
   frame.style.setProperty('--ratio', String(ratio));
   const reading = makeReading(report, clock, () => people.find((one) => one.name === followed.name), follow);
   const transport = makeTransport(report, clock, media);
-  const root = h('section', { class: 'stage', 'aria-label': 'Recording and reading of this instant' },
-    h('div', { class: 'stage-left' }, frame, transport.root), reading.root);
+  const root = h(
+    'section',
+    { class: 'stage', 'aria-label': 'Recording and reading of this instant' },
+    h('div', { class: 'stage-left' }, frame, transport.root),
+    reading.root,
+  );
 
   function follow(name) {
     followed.name = name;
@@ -29,7 +46,10 @@ export function makeStage(report, clock, media) {
   frame.addEventListener('click', (event) => {
     const area = frame.getBoundingClientRect();
     const [x, y] = [(event.clientX - area.left) / area.width, (event.clientY - area.top) / area.height];
-    const hit = people.find((one) => { const box = boxAt(one.boxes, clock.now()); return box && x >= box[0] && x <= box[0] + box[2] && y >= box[1] && y <= box[1] + box[3]; });
+    const hit = people.find((one) => {
+      const box = boxAt(one.boxes, clock.now());
+      return box && x >= box[0] && x <= box[0] + box[2] && y >= box[1] && y <= box[1] + box[3];
+    });
     if (hit && people.length > 1 && hit.name !== followed.name) follow(hit.name);
     else if (source.kind !== 'image') clock.toggle();
   });
@@ -55,7 +75,12 @@ export function makeStage(report, clock, media) {
     if (mode === 'stills') return;
     for (const person of people) {
       const box = boxAt(person.boxes, time);
-      if (box) drawBox(pen, box.map((part, k) => part * (k % 2 ? height : width)), person);
+      if (box)
+        drawBox(
+          pen,
+          box.map((part, k) => part * (k % 2 ? height : width)),
+          person,
+        );
     }
   }
 
@@ -63,18 +88,26 @@ export function makeStage(report, clock, media) {
   function drawBox(pen, [x, y, w, t], person) {
     const mine = person.name === followed.name;
     const arm = Math.max(8, Math.min(w, t) * (mine ? 0.2 : 0.12));
-    for (const [stroke, line] of [['rgb(0 0 0 / 0.45)', mine ? 4 : 3], [mine ? '#fff' : 'rgb(255 255 255 / 0.75)', mine ? 2 : 1.2]]) {
+    for (const [stroke, line] of [
+      ['rgb(0 0 0 / 0.45)', mine ? 4 : 3],
+      [mine ? '#fff' : 'rgb(255 255 255 / 0.75)', mine ? 2 : 1.2],
+    ]) {
       pen.strokeStyle = stroke;
       pen.lineWidth = line;
       pen.beginPath();
-      for (const [cx, cy, dx, dy] of [[x, y, 1, 1], [x + w, y, -1, 1], [x + w, y + t, -1, -1], [x, y + t, 1, -1]]) {
+      for (const [cx, cy, dx, dy] of [
+        [x, y, 1, 1],
+        [x + w, y, -1, 1],
+        [x + w, y + t, -1, -1],
+        [x, y + t, 1, -1],
+      ]) {
         pen.moveTo(cx + dx * arm, cy);
         pen.lineTo(cx, cy);
         pen.lineTo(cx, cy + dy * arm);
       }
       pen.stroke();
     }
-    if (people.length < 2) return;
+    if (people.filter((one) => one.boxes).length < 2) return;
     pen.font = type(12, 600);
     const text = person.title;
     const wide = pen.measureText(text).width + 12;
@@ -120,21 +153,48 @@ export function makeStage(report, clock, media) {
 }
 
 function makeTransport(report, clock, media) {
-  if (report.source.kind === 'image') return { root: h('p', { class: 'transport-note faint', text: 'A still image: one instant, no timeline.' }), update: () => {} };
+  if (report.source.kind === 'image')
+    return {
+      root: h('p', { class: 'transport-note faint', text: 'A still image: one instant, no timeline.' }),
+      update: () => {},
+    };
   const icon = h('span', { class: 'play-icon', 'aria-hidden': 'true' });
   const button = h('button', { class: 'play', type: 'button', 'aria-label': 'Play', onclick: clock.toggle }, icon);
   const time = h('output', { class: 'time', 'aria-label': 'Time' });
-  const scrub = h('input', { type: 'range', min: '0', max: String(clock.duration), step: '0.01', value: '0', 'aria-label': 'Position', oninput: () => clock.seek(Number(scrub.value)) });
+  const scrub = h('input', {
+    type: 'range',
+    min: '0',
+    max: String(clock.duration),
+    step: '0.01',
+    value: '0',
+    'aria-label': 'Position',
+    oninput: () => clock.seek(Number(scrub.value)),
+  });
   const speeds = [1, 0.5, 2];
-  const speed = h('button', { class: 'quiet', type: 'button', 'aria-label': 'Speed', text: '1×', onclick: () => {
-    clock.setRate(speeds[(speeds.indexOf(clock.rate()) + 1) % speeds.length]);
-    speed.textContent = `${clock.rate()}×`;
-  } });
-  const mute = media && report.media.sound ? h('button', { class: 'quiet', type: 'button', 'aria-pressed': 'false', text: 'Sound on', onclick: () => {
-    media.muted = !media.muted;
-    mute.textContent = media.muted ? 'Sound off' : 'Sound on';
-    mute.setAttribute('aria-pressed', String(media.muted));
-  } }) : null;
+  const speed = h('button', {
+    class: 'quiet',
+    type: 'button',
+    'aria-label': 'Speed',
+    text: '1×',
+    onclick: () => {
+      clock.setRate(speeds[(speeds.indexOf(clock.rate()) + 1) % speeds.length]);
+      speed.textContent = `${clock.rate()}×`;
+    },
+  });
+  const mute =
+    media && report.media.sound
+      ? h('button', {
+          class: 'quiet',
+          type: 'button',
+          'aria-pressed': 'false',
+          text: 'Sound on',
+          onclick: () => {
+            media.muted = !media.muted;
+            mute.textContent = media.muted ? 'Sound off' : 'Sound on';
+            mute.setAttribute('aria-pressed', String(media.muted));
+          },
+        })
+      : null;
   const root = h('div', { class: 'transport' }, button, time, scrub, speed, mute);
   const update = (now) => {
     const playing = clock.playing();

@@ -159,7 +159,7 @@ def test_half_an_hour_of_three_people_stays_below_three_megabytes():
 
 
 def test_script_and_style_stay_small():
-    assert len(report_page._script().encode()) + len(report_page._style().encode()) < 84_000
+    assert len(report_page._script().encode()) + len(report_page._style().encode()) < 88_000
 
 
 def test_longer_recordings_take_longer_bins():
@@ -294,6 +294,13 @@ def test_a_card_becomes_rows_of_text_and_a_curve():
         ['metrics, majority', '0.25'],
     ]
     assert entry['reliability'] == [[0.4, 0.5], [0.9, 0.8]]
+    assert entry['score'] == 'accuracy 0.672 (0.657 to 0.687)'
+
+
+def test_a_score_on_test_data_goes_before_a_better_kind_of_score_elsewhere():
+    card = {'validation': {'balanced_accuracy': 0.7}, 'test': {'accuracy': 0.6, 'calibration': {'ece_after': 0.02}}}
+    entry = model_entry(ModelUse('net', 'faces', 'research', '00', card))
+    assert entry['score'] == 'accuracy 0.6 on test data, calibration error 0.02 on test data'
 
 
 def test_a_third_party_file_has_no_facts():

@@ -1,15 +1,15 @@
 """Corpora of emotional text, and the encoder's states of every word piece, kept on disk.
 
-Read by `textual_emotion.py`. GoEmotions and EmoBank come with official splits; MELD is read for its test split only and never
-trained on.
+Read by `textual_emotion.py`. GoEmotions and EmoBank come with official splits; MELD is read for its test
+split only and never trained on.
 """
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -79,18 +79,18 @@ class States:
 
     def means(self) -> npt.NDArray[np.float32]:
         """(N, L D) the mean state of each text."""
-        result = np.empty((len(self.starts) - 1, self.values.shape[1]), np.float32)
-        for at in range(len(result)):
-            result[at] = self.values[self.starts[at] : self.starts[at + 1]].mean(axis=0, dtype=np.float32)
-        return result
+        spans = pairwise(self.starts)
+        return np.array([self.values[begin:end].mean(axis=0, dtype=np.float32) for begin, end in spans])
 
-    def padded(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-        """(B, T, L D) states of the given texts, zero beyond their ends, and a (B, T) keep_mask."""
+    def padded(
+        self, rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+        """(B, T, A) chosen columns of the states of the given texts, zero beyond their ends, and a (B, T) keep_mask."""
         lengths = [int(self.starts[row + 1] - self.starts[row]) for row in rows]
-        states = np.zeros((len(lengths), max(lengths), self.values.shape[1]), np.float32)
+        states = np.zeros((len(lengths), max(lengths), len(columns)), np.float32)
         keep_mask = np.arange(max(lengths)) < np.array(lengths)[:, None]
-        for at, row in enumerate(rows):
-            states[at, : lengths[at]] = self.values[self.starts[row] : self.starts[row + 1]]
+        for at, row in enumerate(rows if len(columns) else ()):
+            states[at, : lengths[at]] = self.values[self.starts[row] : self.starts[row + 1]][:, columns]
         return states, keep_mask
 
 

@@ -8,7 +8,9 @@ them:
 pieces) and, by its own
    attention, at the pieces that matter to it.
 2. *Categories*: the seven of EKMAN as one distribution, by a head of the same form, with one temperature.
-3. *Dimensions*: valence, arousal and dominance as EmoBank's readers rate them, linear in the means.
+3. *Dimensions*: valence, arousal and dominance as EmoBank's readers rate them, linear in the means and in the
+logits of
+   the other two.
 
 The words of a person are not their feeling: irony, quotation and politeness are read as they stand.
 `textual_emotion.md` has the figures, also on transcripts that the heads were not made for.
@@ -18,7 +20,9 @@ Axes: N texts, T word pieces, L layers, D dimensions of a layer, K outputs.
 
 from __future__ import annotations
 
+import io
 import math
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,8 +75,11 @@ class TextReading:
 
 
 @dataclass(frozen=True)
-class _AttentiveHead:
-    """K outputs, each from the mean of the states and from its own attention over the word pieces."""
+class AttentiveHead:
+    """K outputs, each from the mean of the states and from its own attention over the word pieces.
+
+    whole · mean(states) + sum over pieces of softmax(query · state) (value · state) + bias
+    """
 
     whole: Array  # (K, L D)
     query: Array  # (K, L D)
@@ -104,10 +111,11 @@ class TextEmotion:
         arrays = _arrays(path)
         self._encoder = encoder or SentenceEncoder()
         parts = ('whole', 'query', 'value', 'bias')
-        self._labels_and_categories = _AttentiveHead(*(arrays[part] for part in parts))
+        self._labels_and_categories = AttentiveHead(*(arrays[part] for part in parts))
         self._slope, self._offset, self._thresholds = (arrays[name] for name in ('slope', 'offset', 'thresholds'))
         self._temperature = float(arrays['temperature'][0])
         self._dimensions, self._dimensions_bias = arrays['dimensions'], arrays['dimensions_bias']
+        self._dimensions_of_logits = arrays['dimensions_of_logits']
 
     def read(self, texts: Sequence[str | Utterance]) -> list[TextReading]:
         """A reading of each text.
@@ -147,7 +155,7 @@ class TextEmotion:
         for rows, states in self._encoder.states(texts):
             logits[rows] = self._labels_and_categories(states)
             dimensions[rows] = states.mean(axis=1) @ self._dimensions.T + self._dimensions_bias
-        return logits, dimensions
+        return logits, dimensions + logits @ self._dimensions_of_logits.T
 
     def probabilities(self, logits: Array) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """(N, 28) calibrated probabilities of each label and (N, 7) of the categories, from (N, 35) logits."""
@@ -192,12 +200,12 @@ def _arrays(path: Path) -> dict[str, Array]:
     shapes = {
         'whole': (outputs, width), 'query': (outputs, width), 'value': (outputs, width), 'bias': (outputs,),
         'slope': (labels,), 'offset': (labels,), 'thresholds': (labels,), 'temperature': (1,),
-        'dimensions': (3, width), 'dimensions_bias': (3,),
+        'dimensions': (3, width), 'dimensions_of_logits': (3, outputs), 'dimensions_bias': (3,),
     }  # fmt: skip
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             arrays = {name: file[name].astype(np.float32) for name in shapes}
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise WeightsError(
             expected=f'the heads of textual emotion in {path.name}', came=f'{error}', todo='install affekt again'
         ) from error

@@ -1,0 +1,209 @@
+"""The card of textual emotion for people (Markdown), made from the card for machines, and its two figures (SVG).
+
+Read by `textual_emotion.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+Card = Mapping[str, Any]
+
+HEAD = """# Textual emotion
+
+{task}. A frozen sentence encoder (MiniLM-L6, all layers) and small heads trained here.
+
+- **File**: `textual_emotion.npz`, {bytes:,} bytes, sha256 `{sha256}`
+- **Data**: {data}
+- **Licence**: {licence}; commercial use is allowed
+- **Split**: official: {split}
+- **Selection**: {selection}
+- **Made by**: `{recipe}`
+
+"""
+HOW = """## How it reads
+
+Each of 28 labels and of seven categories adds two things: the mean of all seven layers over the word pieces,
+and what its own attention finds at single pieces. The last layer alone, which is what a sentence embedding
+is, has lost much of how a thing is said; the layers below it still have it (see *What was compared*). Labels
+have a slope, an offset and a threshold each, the categories one temperature, all fitted on dev. Valence,
+arousal and dominance are linear in the means.
+
+"""
+
+
+def render_card(card: Card) -> str:
+    """The Markdown page: what it is, how good it is beside trivial and published scores, and what it cannot do."""
+    split = ', '.join(f'{name} {count:,}' for name, count in card['split'].items() if name != 'note')
+    facts = {key: card[key] for key in ('task', 'data', 'licence', 'selection', 'recipe', 'sha256')}
+    metrics = card['metrics']
+    return ''.join(
+        [
+            HEAD.format(**facts, split=split, bytes=card['architecture']['bytes']),
+            HOW,
+            goemotions_part(metrics['goemotions']),
+            emobank_part(metrics['emobank']),
+            meld_part(metrics['meld'], card['labels']['categories']),
+            '## Published, by their authors\n\n',
+            table(['', 'score'], [[name, f'{score:.3g}'] for name, score in card['published'].items()]),
+            validation_part(card),
+            '## Limits\n\n' + ''.join(f'- {limit}\n' for limit in card['limits']),
+        ]
+    )
+
+
+def goemotions_part(found: Card) -> str:
+    labels, categories, single = found['labels'], found['categories'], found['categories']['single_category']
+    rows = [['**28 labels**', *(spread(labels[key]) for key in ('macro_f1', 'micro_f1', 'mean_average_precision'))]]
+    for name, scores in found['baselines'].items():
+        given = (scores.get(key) for key in ('macro_f1', 'micro_f1', 'mean_average_precision'))
+        rows.append([name, *('' if score is None else f'{score:.3f}' for score in given)])
+    text = f'## GoEmotions, {found["n"]:,} test comments, 95 % bootstrap intervals\n\n'
+    text += table(['', 'macro-F1', 'micro-F1', 'mean average precision'], rows)
+    text += table(
+        ['seven categories', 'score'],
+        [
+            ['multi-label macro-F1 (any label of the category given)', spread(categories['multilabel_macro_f1'])],
+            ['the strongest category is among the true ones', spread(categories['strongest_is_right'])],
+            [f'accuracy, {single["n"]:,} comments of one category', spread(single['accuracy'])],
+            ['balanced accuracy, the same', spread(single['balanced_accuracy'])],
+            ['accuracy of always neutral, the same', f'{single["majority_accuracy"]:.3f}'],
+        ],
+    )
+    fit, of_labels = categories['calibration'], found['calibration_of_labels']
+    text += (
+        f'Calibration error of the strongest category: {fit["ece_before"]:.3f} before, {fit["ece_after"]:.3f} after '
+        f'temperature {fit["temperature"]:.2f}; of the labels, all together: {of_labels["ece_before"]:.4f} before, '
+        f'{of_labels["ece_after"]:.4f} after.\n\n'
+        '![F1 of each label](../../docs/figures/textual_emotion_labels.svg)\n\n'
+        '![Stated and true certainty](../../docs/figures/textual_emotion_calibration.svg)\n\n'
+    )
+    each = [
+        [label, scores['positives'], f'{scores["f1"]:.2f}', f'{scores["average_precision"]:.2f}']
+        for label, scores in found['per_label'].items()
+    ]
+    return text + table(['label', 'test comments', 'F1', 'average precision'], each)
+
+
+def emobank_part(found: Card) -> str:
+    rows = [
+        [
+            name,
+            spread(found[name]['pearson']),
+            spread(found[name]['concordance']),
+            f'{found[name]["error"]:.3f}',
+            f'{found[name]["error_of_the_mean"]:.3f}',
+            ' to '.join(f'{value:.2f}' for value in found[name]['middle_90_percent']),
+        ]
+        for name in ('valence', 'arousal', 'dominance')
+    ]
+    text = f'## EmoBank, {found["n"]:,} test sentences, intervals by document ({found["documents"]})\n\n'
+    text += (
+        'Errors are root mean squares on the scale of 1 to 5; the mean of the training ratings has correlation 0.\n\n'
+    )
+    return text + table(
+        ['', 'Pearson', 'concordance', 'error', 'error of the mean', '90 % of outputs, in [-1, 1]'], rows
+    )
+
+
+def meld_part(found: Card, names: Sequence[str]) -> str:
+    keys = ('accuracy', 'weighted_f1', 'balanced_accuracy')
+    rows = [['**this model**', *(spread(found[key]) for key in keys)]]
+    rows += [[name, *(f'{scores[key]:.3f}' for key in keys)] for name, scores in found['baselines'].items()]
+    text = f'## Out of its domain: MELD, {found["n"]:,} test lines of TV dialogue, intervals by dialogue\n\n'
+    text += 'Nothing was trained or chosen on MELD. Each line is read alone.\n\n'
+    text += table(['', 'accuracy', 'weighted F1', 'balanced accuracy'], rows)
+    text += f'Calibration error there: {found["calibration"]["ece_after"]:.3f}. Rows truth, columns answer:\n\n'
+    return text + table(['', *names], [[name, *row] for name, row in zip(names, found['confusion'], strict=True)])
+
+
+def validation_part(card: Card) -> str:
+    found = card['validation']
+    keys = ('loss', 'mean_average_precision', 'macro_f1_cross', 'categories_loss')
+    rows = [[name, *(f'{scores[key]:.4f}' for key in keys)] for name, scores in found['goemotions'].items()]
+    text = '## What was compared, on dev\n\n' + table(
+        [
+            'heads',
+            'loss of labels',
+            'mean average precision',
+            'macro-F1, thresholds of the other half',
+            'loss of categories',
+        ],
+        rows,
+    )
+    text += table(
+        ['seven categories', 'loss', 'mean average precision'],
+        [
+            [name, f'{scores["loss"]:.4f}', f'{scores["mean_average_precision"]:.4f}']
+            for name, scores in found['categories_on_dev'].items()
+        ],
+    )
+    path = [
+        [f'{inputs}, penalty {penalty}', *(f'{score:.3f}' for score in scores)]
+        for inputs, penalties in found['emobank_pearson_by_penalty'].items()
+        for penalty, scores in penalties.items()
+    ]
+    return text + table(['EmoBank, Pearson', 'valence', 'arousal', 'dominance'], path)
+
+
+def spread(found: Mapping[str, float]) -> str:
+    return f'{found["value"]:.3f} [{found["low"]:.3f}, {found["high"]:.3f}]'
+
+
+def table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
+    """A Markdown table; all but the first column stand to the right."""
+    lines = [f'| {" | ".join(str(cell) for cell in row)} |' for row in [head, *rows]]
+    return '\n'.join([lines[0], '|' + ' --- |' + ' ---: |' * (len(head) - 1), *lines[1:]]) + '\n\n'
+
+
+STYLE = """<style>text{font:12px system-ui,sans-serif;fill:#222}.n{fill:#555}.bar{fill:#1f6f8b}
+.line{stroke:#999;stroke-width:1}.ideal{stroke:#999;stroke-dasharray:4 3}.dot{fill:#b5541c}
+@media (prefers-color-scheme:dark){text{fill:#eee}.n{fill:#bbb}.bar{fill:#6fc3df}.dot{fill:#f0a35e}}</style>"""
+
+
+def draw_labels(card: Card) -> str:
+    """F1 of each label on the test split, the frequent ones first."""
+    found = sorted(card['metrics']['goemotions']['per_label'].items(), key=lambda item: -item[1]['positives'])
+    height = 18 * len(found) + 50
+    rows = [svg_open(620, height, 'F1 of each GoEmotions label on the test split, most frequent first')]
+    rows.append('<text x="130" y="18">F1 on the test split; number of test comments beside the name</text>')
+    for at, (label, scores) in enumerate(found):
+        y, width = 32 + 18 * at, 400 * scores['f1']
+        rows.append(f'<text x="120" y="{y + 11}" text-anchor="end">{escape(label)}</text>')
+        rows.append(f'<text class="n" x="160" y="{y + 11}" text-anchor="end">{scores["positives"]}</text>')
+        rows.append(f'<rect class="bar" x="170" y="{y}" width="{width:.1f}" height="13"/>')
+        rows.append(f'<text x="{176 + width:.1f}" y="{y + 11}">{scores["f1"]:.2f}</text>')
+    return '\n'.join([*rows, '</svg>\n'])
+
+
+def draw_calibration(card: Card) -> str:
+    """How often the strongest category is right, for each tenth of stated certainty."""
+    bins = card['metrics']['goemotions']['categories']['calibration']['bins']
+    rows = [svg_open(420, 400, 'Stated certainty of the strongest category against how often it is right')]
+    rows.append(
+        '<line class="ideal" x1="60" y1="340" x2="380" y2="20"/><line class="line" x1="60" y1="340" x2="380" y2="340"/>'
+    )
+    rows.append('<line class="line" x1="60" y1="340" x2="60" y2="20"/>')
+    for tenth in range(0, 11, 2):
+        at = 32 * tenth
+        rows.append(f'<text x="{60 + at}" y="358" text-anchor="middle">{tenth / 10:.1f}</text>')
+        rows.append(f'<text x="52" y="{344 - at}" text-anchor="end">{tenth / 10:.1f}</text>')
+    rows.append('<text x="220" y="384" text-anchor="middle">stated certainty</text>')
+    rows.append('<text transform="translate(16 180) rotate(-90)" text-anchor="middle">share that is right</text>')
+    for found in bins:
+        if found['n']:
+            x, y = 60 + 320 * found['stated'], 340 - 320 * found['right']
+            radius = 3 + 9 * (found['n'] / max(each['n'] for each in bins)) ** 0.5
+            rows.append(
+                f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}"><title>{found["n"]}</title></circle>'
+            )
+    return '\n'.join([*rows, '</svg>\n'])
+
+
+def svg_open(width: int, height: int, title: str) -> str:
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img">'
+        f'<title>{escape(title)}</title>{STYLE}'
+    )

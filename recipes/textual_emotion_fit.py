@@ -1,0 +1,88 @@
+"""What is fitted after the heads: calibration, thresholds, ridge regression. Read by `textual_emotion.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.labels import GOEMOTIONS, GOEMOTIONS_TO_EKMAN, fold
+
+PENALTIES = (300.0, 1000.0, 3000.0, 10000.0, 30000.0)
+Floats = npt.NDArray[np.float64]
+
+
+def sigmoid(logits: npt.ArrayLike) -> Floats:
+    return 1.0 / (1.0 + np.exp(-np.clip(np.asarray(logits, np.float64), -30.0, 30.0)))
+
+
+def categories_of(truth: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """(N, 28) labels to (N, 7) equal shares of the categories that they fall into."""
+    present = (fold(truth, GOEMOTIONS, GOEMOTIONS_TO_EKMAN) > 0).astype(np.float32)
+    return present / present.sum(axis=1, keepdims=True)
+
+
+def folded_categories(chances: Floats) -> Floats:
+    """(N, 28) probabilities of labels summed into the categories and scaled to sum to 1."""
+    sums = fold(chances, GOEMOTIONS, GOEMOTIONS_TO_EKMAN)
+    return sums / sums.sum(axis=1, keepdims=True)
+
+
+def repeated(shares: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """One (row, class) pair for each class that a row holds."""
+    rows, classes = np.nonzero(shares)
+    return rows, classes
+
+
+def fit_platt(logits: Floats, truth: npt.NDArray[np.float32], strength: float = 2.0) -> tuple[Floats, Floats]:
+    """Slope and offset of each label that make sigmoid(slope z + offset) likeliest.
+
+    Newton's method on a convex loss; `strength` draws the slope to 1 and the offset to 0, which matters for
+    labels of a dozen examples only (Platt 1999, with a prior in place of his smoothed targets).
+    """
+    slopes, offsets = np.ones(logits.shape[1]), np.zeros(logits.shape[1])
+    for label in range(logits.shape[1]):
+        inputs = np.column_stack([logits[:, label], np.ones(len(logits))])
+        start = np.array([1.0, 0.0])
+        found = start.copy()
+        for _ in range(50):
+            chance = sigmoid(inputs @ found)
+            gradient = inputs.T @ (chance - truth[:, label]) + strength * (found - start)
+            curvature = (inputs * (chance * (1 - chance))[:, None]).T @ inputs + strength * np.eye(2)
+            step = np.linalg.solve(curvature, gradient)
+            found -= step
+            if np.abs(step).max() < 1e-10:
+                break
+        slopes[label], offsets[label] = found
+    return slopes, offsets
+
+
+def best_thresholds(truth: npt.NDArray[np.float32], chances: Floats) -> Floats:
+    """(K,) the probability from which each label is given, for the largest F1."""
+    thresholds = np.ones(truth.shape[1])
+    for label in range(truth.shape[1]):
+        order = np.argsort(-chances[:, label], kind='stable')
+        ranked, hits = chances[order, label], np.cumsum(truth[order, label])
+        f1 = 2 * hits / (np.arange(1, len(order) + 1) + truth[:, label].sum())
+        at = int(f1.argmax())
+        thresholds[label] = (ranked[at] + ranked[min(at + 1, len(ranked) - 1)]) / 2
+    return thresholds
+
+
+def ridge_path(
+    inputs: npt.NDArray[np.float32], truth: npt.NDArray[np.float32], importance: npt.NDArray[np.float64]
+) -> Iterator[tuple[float, Floats, Floats]]:
+    """For each penalty: weights (3, W) and biases (3,) of ridge regression, in raw units.
+
+    Inputs are standardised, then multiplied by their (W,) `importance`: the larger, the less the penalty
+    weighs on them.
+    """
+    mean, spread = inputs.mean(axis=0, dtype=np.float64), inputs.std(axis=0, dtype=np.float64) + 1e-6
+    standard = (inputs - mean) / spread * importance
+    centre = truth.mean(axis=0, dtype=np.float64)
+    values, vectors = np.linalg.eigh(standard.T @ standard)
+    projected = vectors.T @ (standard.T @ (truth - centre))
+    for penalty in PENALTIES:
+        weights = (vectors @ (projected / (values + penalty)[:, None])).T * importance / spread
+        yield penalty, weights, centre - weights @ mean

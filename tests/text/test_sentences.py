@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from affekt.text import sentences
+from affekt.text.sentences import BATCH, DIMENSIONS, LAYERS, MAX_PIECES
+
+TEXTS = ['A man is eating food.', 'Someone eats a meal.', 'The stock market fell sharply today.', 'Hi!', '']
+
+
+def test_likeness_follows_meaning(encoder):
+    vectors = encoder.encode(TEXTS[:3])
+    assert vectors.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
+    assert vectors[0] @ vectors[1] > 0.6
+    assert vectors[0] @ vectors[2] < 0.2
+
+
+def test_the_sentence_vector_is_the_mean_of_the_last_layer_over_its_pieces(encoder):
+    import onnxruntime
+
+    from affekt.weights import model_path
+
+    # the file as published, without our further outputs, padded and masked by hand
+    session = onnxruntime.InferenceSession(str(model_path(sentences.MODEL)), providers=['CPUExecutionProvider'])
+    encoded = [encoder.pieces(text) for text in TEXTS]
+    numbers = np.zeros((len(TEXTS), 16), np.int64)
+    keep_mask = np.zeros_like(numbers)
+    for row, pieces in enumerate(encoded):
+        numbers[row, : len(pieces)], keep_mask[row, : len(pieces)] = pieces, 1
+    states = session.run(
+        None, {'input_ids': numbers, 'attention_mask': keep_mask, 'token_type_ids': np.zeros_like(numbers)}
+    )[0]
+    means = (states * keep_mask[..., None]).sum(axis=1) / keep_mask.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(encoder.encode(TEXTS, normalized=False), means, atol=1e-5)
+
+
+def test_layers_hold_seven_means_of_which_the_last_is_the_embedding(encoder):
+    layers = encoder.layers(TEXTS)
+    assert layers.shape == (len(TEXTS), LAYERS, DIMENSIONS)
+    np.testing.assert_array_equal(layers[:, -1], encoder.encode(TEXTS, normalized=False))
+    assert np.abs(np.diff(layers, axis=1)).max(axis=(0, 2)).min() > 0.1  # no layer repeats another
+
+
+def test_a_text_has_one_vector_whatever_stands_beside_it(encoder):
+    crowd = ['Many words make a longer sentence than this one, or so they say.'] * (BATCH + 1) + TEXTS
+    np.testing.assert_allclose(encoder.encode(crowd)[-len(TEXTS) :], encoder.encode(TEXTS), atol=1e-6)
+    np.testing.assert_allclose(encoder.encode(TEXTS[::-1])[::-1], encoder.encode(TEXTS), atol=1e-6)
+
+
+def test_texts_are_cut_at_256_pieces(encoder):
+    long = 'word ' * 300
+    assert len(encoder.pieces(long)) == MAX_PIECES
+    np.testing.assert_array_equal(encoder.encode([long]), encoder.encode(['word ' * (MAX_PIECES - 2)]))
+
+
+def test_no_texts_give_no_rows(encoder):
+    assert encoder.encode([]).shape == (0, DIMENSIONS)
+    assert encoder.layers([]).shape == (0, LAYERS, DIMENSIONS)
+
+
+@given(st.lists(st.text(max_size=60), min_size=1, max_size=5))
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_text_has_a_finite_vector(encoder, texts):
+    assert np.isfinite(encoder.encode(texts)).all()
+
+
+def test_added_outputs_are_a_protocol_buffer_that_names_them():
+    # field 7 (length 7): field 12 (length 5): field 1 (length 3) 'abc'
+    assert sentences._with_outputs(['abc']) == bytes([7 << 3 | 2, 7, 12 << 3 | 2, 5, 1 << 3 | 2, 3]) + b'abc'
+    # 200 = 0b1_1001000: seven low bits with the continuation bit, then 1
+    assert sentences._field(1, b'x' * 200)[:3] == bytes([10, 0b11001000, 1])
+
+
+def test_a_missing_model_says_what_to_do(monkeypatch, tmp_path):
+    from affekt.errors import WeightsError
+
+    def absent(name: str) -> None:
+        raise WeightsError(expected=name, came='nothing', todo='get it')
+
+    monkeypatch.setattr(sentences, 'model_path', absent)
+    with pytest.raises(WeightsError, match='get it'):
+        sentences.SentenceEncoder()

@@ -19,7 +19,7 @@ from rich.text import Text
 from affekt.errors import AffektError
 
 if TYPE_CHECKING:
-    from affekt.analysis import Analysis
+    from affekt.analysis import Analysis, Moment
     from affekt.analysis.batch import Outcome
 
 STAGES = ('probe', 'faces', 'voice', 'words', 'fuse')
@@ -132,8 +132,8 @@ def people_table(analysis: Analysis) -> Group | Text:
     return Group(table, Text(''), *lines) if lines else Group(table)
 
 
-def _strongest_moments(analysis: Analysis) -> Sequence[object]:
-    strongest = {}
+def _strongest_moments(analysis: Analysis) -> list[Moment]:
+    strongest: dict[str, Moment] = {}
     for moment in sorted(analysis.moments, key=lambda moment: -moment.strength):
         strongest.setdefault(moment.person, moment)
     return [strongest[person.name] for person in analysis.people if person.name in strongest]

@@ -15,7 +15,7 @@ from affekt.weights import model_path
 
 
 def talking_face(out: Path, seconds: float, rate_hz: float = 30.0, size: tuple[int, int] = (640, 360)) -> Path:
-    """An H.264 and AAC mp4: the demo's face, forwards and backwards in turn, with the demo's speech from the start again.
+    """An H.264 and AAC mp4: the demo's face, forwards and backwards in turn, with the demo's speech repeated.
 
     Args:
         out: the file to write; an existing one is kept.
@@ -43,7 +43,8 @@ def talking_face(out: Path, seconds: float, rate_hz: float = 30.0, size: tuple[i
 
 def _fitted(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     width, height = size
-    scaled = Image.fromarray(image).resize((round(image.shape[1] * height / image.shape[0]), height), Image.Resampling.BICUBIC)
+    scale = height / image.shape[0]
+    scaled = Image.fromarray(image).resize((round(image.shape[1] * scale), height), Image.Resampling.BICUBIC)
     canvas = Image.new('RGB', size)
     canvas.paste(scaled, ((width - scaled.width) // 2, 0))
     return np.asarray(canvas)

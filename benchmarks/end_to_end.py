@@ -4,7 +4,8 @@
 
 Each figure comes from a process of its own. `analyzed frames per second` counts every frame of the video (30 a second)
 against the wall time of `Analyzer.analyze`, models loaded; `with report` adds saving, the video's copy and the page.
-Memory is the peak resident size of a whole `analyze` at the default rate, for a short and a long recording, and their ratio.
+Memory is the peak resident size of a whole `analyze` at the default rate, for a short and a long recording, and
+their ratio.
 """
 
 from __future__ import annotations

@@ -12,11 +12,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from affekt.analysis.analysis import Analysis, AnalysisSettings
+from affekt.analysis.analysis import Analysis
 from affekt.analysis.analyzer import Analyzer
-
-from affekt.errors import AffektError, MediaError
-from affekt.runs import Run, file_sha256, folder_atomically
+from affekt.analysis.export import EXPORTS, SUFFIXES, export
+from affekt.analysis.settings import AnalysisSettings
+from affekt.errors import AffektError, MediaError, RunError, UnknownNameError
+from affekt.runs import Run, file_sha256, folder_atomically, read_journal, read_settings
 
 MEDIA_SUFFIXES = frozenset(
     [
@@ -164,3 +165,37 @@ def _one(analyzer: Analyzer, run: Run, file: Path, progress: Progress | None) ->
 
 def _slug(stem: str) -> str:
     return re.sub(r'[^\w.-]+', '_', stem).strip('._')[:60] or 'file'
+
+
+def export_run(run: Path, to: str, out: Path | None = None) -> list[Path]:
+    """Every finished file of a run in another format.
+
+    Args:
+        run: a run folder, or the folder of one of its files.
+        to: a format of EXPORTS.
+        out: folder for the files; where the results lie without it.
+
+    Returns:
+        The files written, one per analyzed recording.
+
+    Raises:
+        UnknownNameError: no such format.
+        RunError: no run in the folder, or nothing in it is finished.
+    """
+    if to not in EXPORTS:
+        raise UnknownNameError(expected=f'a format among {sorted(EXPORTS)}', came=f'{to!r}', todo='choose one of them')
+    if (run / 'analysis.json').exists():
+        results = [run]
+    else:
+        read_settings(run)
+        results = [run / entry.folder for entry in read_journal(run) if (run / entry.folder).exists()]
+    if not results:
+        raise RunError(
+            expected='a run with a finished file',
+            came=f'none in {run}',
+            todo='go on with it by `affekt analyze --resume`',
+        )
+    suffix = SUFFIXES[to].removeprefix('.')
+    return [
+        export(folder, to, (out or folder) / f'{folder.name if out else "exported"}.{suffix}') for folder in results
+    ]

@@ -1,7 +1,7 @@
 """Where emotion words lie on the plane of valence and arousal, both in [-1, 1].
 
-Means of rated pleasure and arousal of emotion terms from Russell & Mehrabian 1977, "Evidence for a three-factor theory of
-emotions", Journal of Research in Personality 11, 273-294, doi:10.1016/0092-6566(77)90037-X, rounded to two places.
+Means of rated pleasure and arousal of emotion terms from Russell & Mehrabian 1977, "Evidence for a three-factor theory
+of emotions", Journal of Research in Personality 11, 273-294, doi:10.1016/0092-6566(77)90037-X, rounded to two places.
 They are norms of how words are rated, not of how a person with that expression feels.
 """
 

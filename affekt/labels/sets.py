@@ -54,9 +54,7 @@ MELD_TO_EKMAN: Mapping[str, str] = {
 LABEL_SETS: Mapping[str, tuple[str, ...]] = {'ekman': EKMAN, 'ravdess8': RAVDESS8, 'goemotions': GOEMOTIONS}
 
 
-def fold(
-    probabilities: npt.ArrayLike, labels: Sequence[str], mapping: Mapping[str, str]
-) -> npt.NDArray[np.float64]:
+def fold(probabilities: npt.ArrayLike, labels: Sequence[str], mapping: Mapping[str, str]) -> npt.NDArray[np.float64]:
     """Probabilities over `labels` summed into the seven EKMAN categories.
 
     Args:

@@ -3,8 +3,8 @@
     python benchmarks/faces_agreement.py --data DIR --venv DIR
 
 Makes a virtual environment in --venv, installs mediapipe there (it is no dependency of affekt and never imported by
-it), runs both on photographs and clips, and writes results/faces_agreement.json. Photographs and every tenth frame of the
-clips are read as single images by both; the clips are then followed as video by both.
+it), runs both on photographs and clips, and writes results/faces_agreement.json. Photographs and every tenth frame of
+the clips are read as single images by both; the clips are then followed as video by both.
 """
 
 from __future__ import annotations

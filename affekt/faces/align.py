@@ -157,6 +157,14 @@ def rectangle(image: npt.NDArray[np.uint8], left: int, top: int, right: int, bot
     height, width = image.shape[:2]
     if left >= 0 and top >= 0 and right <= width and bottom <= height:
         return image[top:bottom, left:right]
-    rows = np.clip(np.arange(top, bottom), 0, height - 1)
-    columns = np.clip(np.arange(left, right), 0, width - 1)
-    return image[rows[:, None], columns]
+    inside = image[min(max(top, 0), height - 1) : max(bottom, 1), min(max(left, 0), width - 1) : max(right, 1)]
+    result = np.empty((bottom - top, right - left, *image.shape[2:]), dtype=np.uint8)
+    # the part inside the image, then its outermost columns and rows repeated outward
+    above, before = min(max(-top, 0), bottom - top - 1), min(max(-left, 0), right - left - 1)
+    below, after = above + inside.shape[0], before + inside.shape[1]
+    result[above:below, before:after] = inside[: bottom - top - above, : right - left - before]
+    result[above:below, :before] = result[above:below, before : before + 1]
+    result[above:below, after:] = result[above:below, after - 1 : after]
+    result[:above] = result[above]
+    result[below:] = result[below - 1]
+    return result

@@ -23,8 +23,8 @@ Pixels = npt.NDArray[np.uint8]
 
 SIDE = 128
 """Side of the network's square input, pixels."""
-WINDOW_STRIDE = 80
-"""Step between windows of a finer scale, input pixels: a face below 48 lies whole in at least one."""
+LONGEST_STEP = 88
+"""Longest step between windows of a finer scale, input pixels: a face below 40 lies whole in at least one."""
 OVERLAP_LIMIT = 0.3
 """Intersection over union above which two detections are one face (MediaPipe's default)."""
 LOGIT_CLIP = 80.0
@@ -200,6 +200,7 @@ def _letterbox(picture: Image.Image, factor: float) -> Pixels:
 
 
 def _starts(length: int) -> list[int]:
-    """Window positions that cover `length` input pixels, the last one flush with the end."""
+    """Evenly spaced window positions that cover `length` input pixels."""
     last = length - SIDE
-    return [*range(0, last, WINDOW_STRIDE), last]
+    steps = -(-last // LONGEST_STEP)
+    return [round(last * step / steps) for step in range(steps + 1)] if steps else [0]

@@ -33,9 +33,9 @@ Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 
 SEARCH_EVERY_S = 1.0
-"""How often the whole frame is searched at all scales for faces not yet followed."""
+"""How often the frame is searched for faces not yet followed; at the finest scale every third time."""
 RECOVER_EVERY_S = 0.25
-"""How often that happens while a face was lost a moment ago; the coarse scale is searched at every frame."""
+"""How often it is searched at all scales while a face was lost a moment ago; at the coarsest at every frame."""
 GAP_S = 3.0
 """Longest absence after which a face is taken back by position and look; later only by a sure look."""
 LOOK_EVERY_S = 0.5
@@ -119,7 +119,7 @@ class FaceTracker:
         self._persons: list[_Person] = []
         self._sights: dict[int, tuple[Face, Look]] = {}
         self._people = self._scene = 0
-        self._time_s = self._search_s = float('-inf')
+        self._time_s = self._search_s = self._deep_s = float('-inf')
 
     @property
     def people(self) -> int:
@@ -148,7 +148,7 @@ class FaceTracker:
         # 1. A new scene: nobody is where they were.
         if self._cuts.is_cut(image):
             self._scene += 1
-            self._search_s = float('-inf')
+            self._search_s = self._deep_s = float('-inf')
             for person in self._persons:
                 person.is_followed = False
         # 2. Read known faces where they should be; settle who is who where they meet.
@@ -184,7 +184,7 @@ class FaceTracker:
             if face is None or not _is_plausible(face, person, time_s) or is_duplicate(face, faces):
                 continue
             if not is_crowded and self._is_someone_else(person, time_s, image, face):
-                self._search_s = float('-inf')
+                self._search_s = self._deep_s = float('-inf')
                 continue
             faces.append(face)
         return held, faces
@@ -247,11 +247,7 @@ class FaceTracker:
     def _search(self, time_s: float, image: npt.NDArray[np.uint8], seen: dict[int, Face]) -> dict[int, Face]:
         """Faces that no followed person has, given to persons lost before or to new ones."""
         # 1. Candidates: detections away from followed faces, confirmed by a second reading.
-        every_s = RECOVER_EVERY_S if self._misses_someone(time_s) else SEARCH_EVERY_S
-        is_deep = time_s - self._search_s >= every_s
-        if is_deep:
-            self._search_s = time_s
-        found = self._candidates(image, list(seen.values()), self._scales if is_deep else 1)
+        found = self._candidates(image, list(seen.values()), self._depth(time_s, bool(seen)))
         # 2. Persons who were here a moment ago, by place and look; others only by a sure look.
         absent = [person for person in self._persons if person.number not in seen]
         cost = np.full((len(absent), len(found)), np.inf)
@@ -272,6 +268,18 @@ class FaceTracker:
             self._persons = [*self._persons, person][-MOST_REMEMBERED:]
             adopted[person.number] = face
         return adopted
+
+    def _depth(self, time_s: float, sees_someone: bool) -> int:
+        """How many scales to search now: all if that is due, else those that are."""
+        misses = self._misses_someone(time_s)
+        every_s = RECOVER_EVERY_S if misses else SEARCH_EVERY_S
+        if time_s - self._deep_s >= (every_s if misses or not sees_someone else 3 * every_s):
+            self._deep_s = self._search_s = time_s
+            return self._scales
+        if time_s - self._search_s >= every_s:
+            self._search_s = time_s
+            return min(2, self._scales)
+        return 1
 
     def _may_be_half_hidden(self, face: Face, known: list[Face], time_s: float) -> bool:
         """True where a face touches a followed one and somebody lost may be coming out from behind it."""

@@ -126,10 +126,13 @@ def acoustic_frames(samples: FloatArray) -> AcousticFrames:
         raise ShapeError(expected='samples (N,)', came=f'{samples.shape}', todo='mix the channels down to one')
     if not np.isfinite(samples).all():
         raise ValueRangeError(expected='finite samples', came='nan or infinity', todo='leave the block out')
+    from scipy.fft import rfft
+
     pitch = find_pitch(samples)
     spectra = windows(samples.astype(np.float32, copy=False), _SPECTRUM_WINDOW)
     level = _decibel(np.einsum('tn,tn->t', spectra, spectra) / _SPECTRUM_WINDOW)
-    power = np.abs(np.fft.rfft(spectra * np.hanning(_SPECTRUM_WINDOW).astype(np.float32), axis=1)) ** 2
+    spectrum = rfft(spectra * np.hanning(_SPECTRUM_WINDOW).astype(np.float32), axis=1)
+    power = spectrum.real**2 + spectrum.imag**2
     audible = level > SILENCE_DB + 10
     decibel = _decibel(power)
 

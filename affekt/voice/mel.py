@@ -82,10 +82,12 @@ def log_mel(samples: FloatArray) -> FloatArray:
     if count == 0:
         return np.zeros((0, BANDS), np.float32)
     half = WINDOW // 2
+    from scipy.fft import rfft
+
     samples = samples.astype(np.float32, copy=False)
     padded = np.pad(samples, half, mode='reflect') if samples.shape[0] > half else np.pad(samples, half)
     frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP][:count]
-    spectrum = np.fft.rfft(frames * _window(), axis=1)
+    spectrum = rfft(frames * _window(), axis=1)
     power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
     mel = np.log10(np.maximum(power @ mel_filters().T, 1e-10))
     mel = np.maximum(mel, mel.max() - 8.0)

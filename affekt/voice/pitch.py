@@ -108,10 +108,12 @@ def _longest() -> int:
 
 def _autocorrelation(frames: FloatArray) -> FloatArray:
     """(T, lags) normalised autocorrelation, corrected for the window (equation 9)."""
+    from scipy.fft import irfft, rfft  # several times faster than NumPy's on many short float32 frames
+
     window, expected = _hann()
     tapered = (frames - frames.mean(axis=1, keepdims=True)) * window
-    spectrum = np.fft.rfft(tapered, _FFT, axis=1)
-    correlation = np.fft.irfft(spectrum.real**2 + spectrum.imag**2, _FFT, axis=1)[:, : _longest() + 2]
+    spectrum = rfft(tapered, _FFT, axis=1)
+    correlation = irfft(spectrum.real**2 + spectrum.imag**2, _FFT, axis=1)[:, : _longest() + 2]
     power = correlation[:, :1]
     return np.where(power > 1e-12, correlation / np.maximum(power, 1e-12), 0.0).astype(np.float32) / expected
 

@@ -116,7 +116,7 @@ function head() {
       }),
       h('button', { class: 'quiet', type: 'button', id: 'theme', text: 'Dark' }),
     ),
-    h('h1', { text: report.summary }),
+    h('h1', { text: report.summary.replace(/(\w)-(?=\w)/g, '$1\u2011') }),
     h(
       'p',
       { class: 'cannot' },

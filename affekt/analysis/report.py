@@ -18,8 +18,8 @@ from affekt.runs import write_atomically
 
 MAX_MEDIA_BYTES = 48 * 2**20
 """Largest recording that is put inside; browsers grow slow with larger files."""
-HEIGHTS = ((120.0, 480), (600.0, 360), (float('inf'), 240))
-"""Up to how many seconds a video is shown at how many pixels of height."""
+COPIES = ((120.0, 480, 30.0), (600.0, 360, 15.0), (2700.0, 240, 10.0))
+"""Up to how many seconds a recording is shown at how many pixels of height and pictures per second."""
 IMAGE_SIDE = 1280
 
 NO_FRAMES = 'Pictures were not kept. Outlines show where faces were.'
@@ -69,6 +69,8 @@ def embed(analysis: Analysis, media: Path | None) -> Embedded:
         return Embedded('none', note=note if kind == 'audio' else NO_FRAMES if seen else NO_FRAMES_NO_FACE)
     if media is None:
         return Embedded('none', note=note)
+    if analysis.source.duration_s > COPIES[-1][0]:
+        return Embedded('none', note=f'{note} It is longer than {COPIES[-1][0] / 60:.0f} minutes.')
     try:
         found = _still(Path(media)) if kind == 'image' else _copy(Path(media), kind, analysis.source.duration_s)
     except (AffektError, OSError) as error:
@@ -84,9 +86,10 @@ def _copy(media: Path, kind: str, duration_s: float) -> Embedded:
     from affekt.media.recording import Recording
 
     recording = Recording.open(media)
-    height = next(height for limit, height in HEIGHTS if duration_s <= limit)
+    height, rate_hz = next((height, rate_hz) for limit, height, rate_hz in COPIES if duration_s <= limit)
     with tempfile.TemporaryDirectory() as folder:
-        content = Path(web_copy(recording, Path(folder) / 'copy.mp4', max_height=height)).read_bytes()
+        copy = web_copy(recording, Path(folder) / 'copy.mp4', max_height=height, max_rate_hz=rate_hz)
+        content = Path(copy).read_bytes()
     mime = 'audio/mp4' if kind == 'audio' else 'video/mp4'
     return Embedded(kind, content, mime, bool(recording.audio), SOUND_ONLY if kind == 'audio' else '')
 

@@ -73,7 +73,10 @@ export function makeLanes(report, clock, tooltip) {
       h('h3', { text: person.title }),
       h('span', {
         class: 'faint',
-        text: `${share(person.seen, 'seen', 'no face seen')} · ${share(person.heard, 'heard', heard)}`,
+        text: [
+          ...(report.source.kind === 'audio' ? [] : [share(person.seen, 'seen', 'no face seen')]),
+          share(person.heard, 'heard', heard),
+        ].join(' · '),
       }),
     );
     return {

@@ -38,6 +38,9 @@ BOX_COLUMNS = ('box_x', 'box_y', 'box_width', 'box_height')
 """Columns of the table `faces`, pixels."""
 BOX_GAP_S = 0.6
 """A face unseen for longer than this has no outline in between."""
+LOUDNESS_DB = (-55.0, -10.0)
+"""What is drawn as silence and as full height, dB."""
+LOUDNESS_STEP_S = 0.1
 MAX_MOMENTS = 60
 MAX_STILLS = 24
 
@@ -68,6 +71,7 @@ def report_payload(analysis: Analysis, media: Mapping[str, Any], *, made: str | 
         'worded': any(person['utterances'] for person in people),
         'readFrom': [s for s in ('face', 'voice', 'words') if any(source == s for _, source in lanes)],
         'people': people,
+        'loudness': _loudness(analysis, duration_s),
         'labels': [_label(label) for label in analysis.labels],
         'moments': _moments(analysis),
         'sentences': [
@@ -208,6 +212,20 @@ def _boxes(analysis: Analysis, person: str) -> Json | None:
         'b': np.round(boxes[keep]).astype(int).ravel().tolist(),
         'gap': _round(max(BOX_GAP_S, 2.5 * usual), 3),
     }
+
+
+def _loudness(analysis: Analysis, duration_s: float) -> Json | None:
+    """Loudness of speech in hundredths of LOUDNESS_DB, for recordings without a picture; None for others."""
+    table = analysis.tables.get('voice', pa.table({}))
+    if analysis.source.kind != 'audio' or not table.num_rows:
+        return None
+    times, levels = column(table, 'time_s'), column(table, 'loudness_db')
+    known = np.isfinite(times) & np.isfinite(levels)
+    low, high = LOUDNESS_DB
+    values = np.zeros(math.ceil(duration_s / LOUDNESS_STEP_S) + 1, dtype=int)
+    bins = np.clip(np.floor(times[known] / LOUDNESS_STEP_S + 1e-6).astype(int), 0, len(values) - 1)
+    np.maximum.at(values, bins, np.clip((levels[known] - low) / (high - low) * 100, 0, 100).astype(int))
+    return {'step': LOUDNESS_STEP_S, 'values': values.tolist()}
 
 
 def _label(label: OpenLabel) -> Json:

@@ -4,6 +4,8 @@ import { clockTime, css, fitCanvas, h, ink, mix, opacityOf, type } from './repor
 import { makeReading } from './report_reading.js';
 import { boxAt } from './report_series.js';
 
+const SPAN_S = 10;
+
 export function makeStage(report, clock, media) {
   const { people, source } = report;
   const followed = { name: people.length ? people[0].name : '' };
@@ -118,25 +120,22 @@ export function makeStage(report, clock, media) {
     pen.fillText(text, x + 6, top + 14);
   }
 
-  // Voices on a band that runs through the middle, ten seconds wide: now is in the centre.
+  // Voices on a band that runs through the middle, SPAN_S wide: now is in the centre.
   function drawVoices(pen, width, height, time) {
     const shown = people.filter((one) => one.turns.length);
     if (!shown.length) return;
-    const row = Math.min(46, (height * 0.6) / Math.max(1, shown.length));
+    const row = Math.min(110, (height * 0.62) / shown.length);
     const top = (height - row * shown.length) / 2;
-    const xOf = (t) => width / 2 + ((t - time) / 10) * width;
+    const xOf = (t) => width / 2 + ((t - time) / SPAN_S) * width;
     pen.font = type(12, 600);
     shown.forEach((person, k) => {
       const y = top + k * row;
       for (const turn of person.turns) {
-        const [x0, x1] = [xOf(turn.start), xOf(turn.end)];
-        if (x1 < 0 || x0 > width) continue;
+        if (xOf(turn.end) < 0 || xOf(turn.start) > width) continue;
         const colour = turn.category === null ? ink.faint : ink[report.categories[turn.category]];
         const speaking = time >= turn.start && time <= turn.end;
-        pen.fillStyle = css(mix([14, 17, 22], colour, opacityOf(turn.certainty)), speaking ? 1 : 0.6);
-        pen.beginPath();
-        pen.roundRect(x0 + 1, y + (speaking ? 4 : 9), Math.max(3, x1 - x0 - 2), row - (speaking ? 8 : 18), 5);
-        pen.fill();
+        pen.fillStyle = css(mix([14, 17, 22], colour, opacityOf(turn.certainty)), speaking ? 1 : 0.55);
+        drawTurn(pen, turn, xOf, y + 6, row - 12);
       }
       if (shown.length > 1) {
         pen.fillStyle = '#c9d1db';
@@ -145,6 +144,19 @@ export function makeStage(report, clock, media) {
     });
     pen.fillStyle = 'rgb(255 255 255 / 0.9)';
     pen.fillRect(Math.round(width / 2) - 1, top - 14, 2, row * shown.length + 28);
+  }
+
+  // One bar per tenth of a second, as high as it was loud; a plain block where loudness is not known.
+  function drawTurn(pen, turn, xOf, y, height) {
+    const { step, values } = report.loudness || { step: SPAN_S, values: [] };
+    pen.beginPath();
+    if (!values.length) pen.roundRect(xOf(turn.start), y, Math.max(3, xOf(turn.end) - xOf(turn.start)), height, 5);
+    const wide = Math.max(2, xOf(step) - xOf(0) - 2);
+    for (let i = Math.ceil(turn.start / step); values.length && i * step < turn.end; i += 1) {
+      const high = Math.max(3, ((values[i] || 0) / 100) * height);
+      pen.roundRect(xOf(i * step), y + (height - high) / 2, wide, high, 2);
+    }
+    pen.fill();
   }
 
   new ResizeObserver(() => drawOverlay(clock.now())).observe(frame);

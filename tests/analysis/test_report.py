@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import html.parser
 import json
 import re
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from made_up import made_up
 
@@ -331,3 +333,13 @@ def test_inks_reach_the_contrast_of_small_text_on_every_ground(theme):
     # Graphics need 3:1 against their ground (WCAG 1.4.11): both ends of the valence scale, and the arousal line's ink.
     for mark in ('low', 'high', 'faint'):
         assert _contrast(inks[mark], inks['wash']) >= 3.0, mark
+
+
+def test_loudness_is_kept_for_sound_and_left_out_for_video():
+    voice = pa.table({'time_s': [0.05, 0.15, 0.35], 'loudness_db': [-10.0, -32.5, float('nan')]})
+    for kind, expected in (('audio', [100, 50, 0, 0, 0, 0]), ('video', None)):
+        analysis = made_up(0.5, 1, kind)
+        analysis = dataclasses.replace(analysis, tables={**analysis.tables, 'voice': voice})
+        loudness = report_payload(analysis, NO_MEDIA)['loudness']
+        # -10 dB is full height, -55 dB none, -32.5 dB half; one value per tenth of a second.
+        assert (loudness and loudness['values']) == expected

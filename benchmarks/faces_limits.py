@@ -17,10 +17,10 @@ from PIL import Image
 from affekt.faces import FaceLandmarker, observe_faces
 from affekt.media import Recording
 
-SIZES = (12, 16, 20, 24, 32, 40, 48, 64, 96, 128)
+SIZES = (16, 20, 24, 32, 40, 48, 64, 96)
 FRAMES = ((640, 360), (1280, 720), (1920, 1080))
-PLACES = 20
-STILL_LEVELS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
+PLACES = 12
+STILL_LEVELS = (0.0, 1.0, 2.0, 3.0)
 COMPARED = ('smile', 'brow_lower', 'eyes_closed', 'jaw_open', 'mouth_opening', 'yaw_deg')
 
 

@@ -1,8 +1,9 @@
 """Where faces are in an image: the BlazeFace short-range network, run over one or more scales.
 
-The network reads 128 x 128 pixels and finds faces from about an eighth of that side upward; a second and
-third scale, cut into overlapping windows, find smaller faces in larger images. Coordinates are pixels of the
-given image, continuous: pixel (0, 0) covers [0, 1) x [0, 1). Axis letters: N detections, K keypoints (6).
+The network reads 128 x 128 pixels and finds faces from about an eighth of that side upward; finer scales, cut into
+overlapping windows, find smaller faces in larger images: from 32 pixels at 640 x 360 (benchmarks/faces_limits.py).
+Coordinates are pixels of the given image, continuous: pixel (0, 0) covers [0, 1) x [0, 1). Axis letters: N detections,
+K keypoints (6).
 
 Source: Bazarevsky et al. 2019, arXiv:1907.05047; anchors and decoding as configured in MediaPipe,
 tasks/cc/vision/face_detector/face_detector_graph.cc (Apache-2.0).
@@ -122,7 +123,7 @@ class FaceDetector:
         self._regressors, self._logits = outputs[16], outputs[1]
         self._threshold = threshold
 
-    def detect(self, image: Pixels, scales: int = 3) -> list[Detection]:
+    def detect(self, image: Pixels, scales: int = 4) -> list[Detection]:
         """Faces in an image, best first.
 
         Args:

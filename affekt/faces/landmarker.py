@@ -135,7 +135,7 @@ class FaceLandmarker:
         self._blendshapes_input = self._blendshapes.get_input_details()[0]['index']
         self._blendshapes_output = self._blendshapes.get_output_details()[0]['index']
 
-    def detect(self, image: Pixels, scales: int = 3) -> list[Detection]:
+    def detect(self, image: Pixels, scales: int = 4) -> list[Detection]:
         """Detections in an (H, W, 3) image, best first; see `FaceDetector.detect`.
 
         Raises:
@@ -180,7 +180,7 @@ class FaceLandmarker:
             presence=presence,
         )
 
-    def faces(self, image: Pixels, max_faces: int = 20, scales: int = 3) -> list[Face]:
+    def faces(self, image: Pixels, max_faces: int = 20, scales: int = 4) -> list[Face]:
         """All faces of one image, largest first.
 
         Args:

@@ -105,7 +105,7 @@ class FaceTracker:
     """
 
     def __init__(
-        self, landmarker: FaceLandmarker, max_people: int = 5, still_levels: float = 0.0, scales: int = 3
+        self, landmarker: FaceLandmarker, max_people: int = 5, still_levels: float = 0.0, scales: int = 4
     ) -> None:
         if max_people < 1 or not still_levels >= 0:
             raise ValueRangeError(

@@ -160,12 +160,15 @@ def outputs_of(heads: dict[str, npt.NDArray[np.float32]], states: States) -> npt
 
 
 def dev_scores(outputs: npt.NDArray[np.float32], dev: Texts) -> dict[str, float]:
-    """Losses and scores on dev; macro-F1 with thresholds of the other half of dev."""
-    chances, truth = sigmoid(outputs[:, :LABELS]), dev.truth
+    """Losses and scores on dev; macro-F1 with calibration and thresholds of the other half of dev."""
+    logits, truth = outputs[:, :LABELS].astype(np.float64), dev.truth
+    chances = sigmoid(logits)
     even = np.arange(len(truth)) % 2 == 0
     decided = np.zeros(truth.shape, bool)
     for half in (even, ~even):
-        decided[half] = chances[half] >= best_thresholds(truth[~half], chances[~half])
+        slope, offset = fit_platt(logits[~half], truth[~half])
+        fitted = sigmoid(logits * slope + offset)
+        decided[half] = fitted[half] >= best_thresholds(fitted[~half])
     surprise = -(truth * np.log(chances) + (1 - truth) * np.log(1 - chances)).mean()
     categories = calibrated(outputs[:, LABELS:], 1.0)
     return {
@@ -183,7 +186,7 @@ def calibrate(
     logits, truth = heads['dev'].astype(np.float64), dev.truth
     slope, offset = fit_platt(logits[:, :LABELS], truth)
     chances = sigmoid(logits[:, :LABELS] * slope + offset)
-    thresholds = best_thresholds(truth, chances)
+    thresholds = best_thresholds(chances)
     rows, classes = repeated(categories_of(truth))
     temperature = fit_temperature(logits[rows, LABELS:], classes)
     apart = calibrated(logits[:, LABELS:], temperature)

@@ -35,7 +35,7 @@ def repeated(shares: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int64], np
     return rows, classes
 
 
-def fit_platt(logits: Floats, truth: npt.NDArray[np.float32], strength: float = 2.0) -> tuple[Floats, Floats]:
+def fit_platt(logits: Floats, truth: npt.NDArray[np.float32], strength: float = 20.0) -> tuple[Floats, Floats]:
     """Slope and offset of each label that make sigmoid(slope z + offset) likeliest.
 
     Newton's method on a convex loss; `strength` draws the slope to 1 and the offset to 0, which matters for
@@ -58,16 +58,17 @@ def fit_platt(logits: Floats, truth: npt.NDArray[np.float32], strength: float = 
     return slopes, offsets
 
 
-def best_thresholds(truth: npt.NDArray[np.float32], chances: Floats) -> Floats:
-    """(K,) the probability from which each label is given, for the largest F1."""
-    thresholds = np.ones(truth.shape[1])
-    for label in range(truth.shape[1]):
-        order = np.argsort(-chances[:, label], kind='stable')
-        ranked, hits = chances[order, label], np.cumsum(truth[order, label])
-        f1 = 2 * hits / (np.arange(1, len(order) + 1) + truth[:, label].sum())
-        at = int(f1.argmax())
-        thresholds[label] = (ranked[at] + ranked[min(at + 1, len(ranked) - 1)]) / 2
-    return thresholds
+def best_thresholds(chances: Floats) -> Floats:
+    """(K,) the probability from which each label is given, for the largest F1 that calibrated probabilities expect.
+
+    Given to the n likeliest texts, a label scores 2 sum(p of those) / (n + sum(p of all)) in expectation; at its
+    largest, F, the best threshold is F / 2 (Lipton et al. 2014, arXiv:1402.1892). The truth enters through the
+    calibration only, so a dozen positives do not decide: macro-F1 on halves of dev is 0.517, against 0.508 for the
+    thresholds that were best on the other half.
+    """
+    ranked = -np.sort(-chances, axis=0)
+    given = np.arange(1, len(ranked) + 1)[:, None]
+    return np.asarray((2 * ranked.cumsum(axis=0) / (given + ranked.sum(axis=0))).max(axis=0) / 2)
 
 
 def ridge_path(

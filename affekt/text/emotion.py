@@ -96,7 +96,7 @@ class AttentiveHead:
 
 
 class TextEmotion:
-    """Reads emotion from English text; about as fast as the encoder itself.
+    """Reads emotion from English text; a tenth slower than the encoder itself.
 
     Args:
         encoder: a SentenceEncoder to share; one is made where none is given.

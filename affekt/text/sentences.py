@@ -38,7 +38,7 @@ Array = npt.NDArray[np.float32]
 
 
 class SentenceEncoder:
-    """MiniLM-L6-v2 on onnxruntime; about 370 short sentences a second on one core.
+    """MiniLM-L6-v2 on onnxruntime; about 330 comments of 19 word pieces a second on one core.
 
     Args:
         threads: processor threads to use.

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from vocal_emotion_features import Store
 
 from affekt.labels import RAVDESS8
 
@@ -23,7 +22,7 @@ LIMITS = (
 )
 
 
-def write_card(path: Path, encoder: str, results: Mapping[str, Any], chosen: Any, store: Store) -> None:
+def write_card(path: Path, encoder: str, results: Mapping[str, Any], chosen: Any, candidates: int) -> None:
     """Both cards beside the head's file."""
     card = {
         'name': path.stem,
@@ -38,7 +37,10 @@ def write_card(path: Path, encoder: str, results: Mapping[str, Any], chosen: Any
         'outputs': 'probabilities of the eight labels; seven categories by adding calm to neutral',
         'split': 'six folds of four actors, two of either gender; outer folds measure, inner folds choose',
         'selection': {
-            'by': 'mean UAR of clean and altered copies on inner folds, ties to the stronger penalty',
+            'by': 'mean UAR of clean and altered copies on inner folds, ties to the stronger penalty'
+            if candidates > 1
+            else 'nothing: statistics and penalty as another encoder chose them',
+            'candidates': candidates,
             'statistics': list(chosen.choice.statistics),
             'penalty': chosen.choice.penalty,
             'inner_uar_clean': round(chosen.clean, 4),

@@ -58,21 +58,26 @@ FRAMES = pa.schema(
 class Sounding(Protocol):
     """What `observe_voice` needs of a recording."""
 
-    def samples(self, rate_hz: int = ..., block_s: float = ..., stream: int = ...) -> Iterator[Any]: ...
+    def samples(self, rate_hz: int = ..., block_s: float = ..., stream: int = ...) -> Iterator[Any]:
+        """Blocks with `start_s` and `samples`."""
 
 
 class Spoken(Protocol):
     """What a recogniser makes of a turn."""
 
     @property
-    def words(self) -> Sequence[Any]: ...
+    def words(self) -> Sequence[Any]:
+        """In order."""
 
 
 class Hearing(Protocol):
     """A recogniser: `affekt.text.Recognizer`, or any other."""
 
-    def start(self) -> None: ...
-    def recognize(self, turn: Turn, encoded: Encoded, language: str | None = None) -> Spoken | None: ...
+    def start(self) -> None:
+        """Forgets the recording before."""
+
+    def recognize(self, turn: Turn, encoded: Encoded, language: str | None = None) -> Spoken | None:
+        """What was said in a turn, or None."""
 
 
 @dataclass(frozen=True)

@@ -30,9 +30,12 @@ class SampleBlock(Protocol):
     """What `Recording.samples` yields: samples (N,) at 16 kHz and the time of the first."""
 
     @property
-    def start_s(self) -> float: ...
+    def start_s(self) -> float:
+        """Seconds from the recording's start."""
+
     @property
-    def samples(self) -> FloatArray: ...
+    def samples(self) -> FloatArray:
+        """(N,) mono in [-1, 1]."""
 
 
 @dataclass(frozen=True)

@@ -45,10 +45,12 @@ def picture_score(values: npt.NDArray[np.float32]) -> float:
 
 
 def thumbnail_jpeg(image: npt.NDArray[np.uint8], face: Face) -> bytes:
-    """The face with some room around it as a JPEG of 160 x 160 pixels; black beyond the image."""
+    """The face with some room around it as a JPEG of 160 x 160 pixels; black where the image is too narrow for that."""
     x, y, width, height = (float(value) for value in face.box)
     side = max(8.0, _MARGIN * max(width, height))
     left, top = x + width / 2 - side / 2, y + height / 2 - side / 2 - 0.08 * side
+    left = min(max(left, 0.0), image.shape[1] - side) if side <= image.shape[1] else left
+    top = min(max(top, 0.0), image.shape[0] - side) if side <= image.shape[0] else top
     box = (round(left), round(top), round(left + side), round(top + side))
     rows, columns = slice(max(box[1], 0), max(box[3], 0)), slice(max(box[0], 0), max(box[2], 0))
     canvas = Image.new('RGB', (box[2] - box[0], box[3] - box[1]))

@@ -173,7 +173,7 @@ def fuzz(
         while (number := _next(numbers, lock)) is not None:
             rng = np.random.default_rng([seed, number])
             origin = seeds[number % len(seeds)]
-            kind = DAMAGES[(number // len(seeds)) % len(DAMAGES)]
+            kind = DAMAGES[(number % len(seeds) + number // len(seeds)) % len(DAMAGES)]
             content, suffix, other = damaged(origin, kind, seeds, rng)
             path = folder / f'damaged{number}{suffix}'
             path.write_bytes(content)

@@ -1,0 +1,138 @@
+"""What is written comes back; joined and copied files keep the clock."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from affekt.errors import MediaError, ShapeError, UnknownNameError, ValueRangeError
+from affekt.media import Recording
+from affekt.media.joining import mux, poster, web_copy
+from affekt.media.synthetic import (
+    clicks,
+    find_clicks,
+    numbered_image,
+    numbered_images,
+    read_number,
+    tone,
+    upright_corner,
+)
+from affekt.media.writing import MediaWriter, PictureStyle, write_audio, write_image, write_video
+
+
+@settings(max_examples=50, deadline=None)
+@given(number=st.integers(0, 2**20 - 1), width=st.integers(48, 400), height=st.integers(48, 400))
+def test_a_numbered_picture_shows_its_number_at_any_size(number, width, height):
+    image = numbered_image(number, width, height)
+    assert image.shape == (height, width, 3)
+    assert read_number(image) == number
+    assert upright_corner(image) == 'top left'
+    assert upright_corner(image[:, ::-1]) == 'top right'
+
+
+@settings(max_examples=30, deadline=None)
+@given(steps=st.lists(st.floats(0.06, 0.5), min_size=1, max_size=8))
+def test_clicks_are_found_where_they_were_put(steps):
+    times = np.cumsum(steps)
+    found = find_clicks(clicks(float(times[-1]) + 0.1, list(times)))
+    # a click begins on a whole sample
+    assert found == pytest.approx(times, abs=0.5 / 16_000 + 1e-9)
+
+
+def test_silence_holds_no_clicks():
+    assert find_clicks(np.zeros(1000, np.float32)) == []
+
+
+def test_a_numbered_picture_has_bounds():
+    with pytest.raises(ValueRangeError):
+        numbered_image(2**20)
+    with pytest.raises(ShapeError):
+        numbered_image(0, 20, 20)
+
+
+def test_an_interrupted_write_leaves_nothing_behind(tmp_path):
+    def images():
+        yield numbered_image(0, 96, 72)
+        raise RuntimeError('stop')
+
+    with pytest.raises(RuntimeError, match='stop'):
+        write_video(tmp_path / 'a.mp4', images(), 10)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_writer_refuses_what_does_not_fit(tmp_path):
+    with pytest.raises(UnknownNameError, match='mp4'):
+        write_video(tmp_path / 'a.xyz', [], 10)
+    with pytest.raises(ValueRangeError):
+        write_video(tmp_path / 'a.mp4', [], 0)
+    with pytest.raises(ValueRangeError, match='Opus'):
+        write_audio(tmp_path / 'a.ogg', tone(0.1, rate_hz=44_100), 44_100)
+    with MediaWriter(tmp_path / 'b.mkv', 10, PictureStyle('mpeg4')) as writer:
+        writer.add_picture(numbered_image(0, 64, 48))
+        with pytest.raises(ShapeError):
+            writer.add_picture(numbered_image(0, 66, 48))
+        with pytest.raises(ShapeError):
+            writer.add_picture(np.zeros((48, 64, 3), np.float32))
+        with pytest.raises(ValueRangeError, match='increase'):
+            writer.add_picture(numbered_image(1, 64, 48), 0.0)
+
+
+def test_a_face_and_a_voice_join_and_the_voice_decides_the_length(tmp_path):
+    face = write_video(tmp_path / 'face.mp4', numbered_images(10, 96, 72), 10)
+    voice = write_audio(tmp_path / 'voice.wav', clicks(2.5, [0.3, 2.2], 22_050), 22_050)
+    recording = Recording.open(mux(face, voice, tmp_path / 'both.mp4'))
+    numbers = [read_number(frame.image) for frame in recording.frames()]
+    # 2.5 s at 10 a second from a clip of ten pictures: twice round and a half
+    assert numbers == [*range(10), *range(10), *range(5)]
+    heard = np.concatenate([block.samples for block in recording.samples()])
+    assert find_clicks(heard) == pytest.approx([0.3, 2.2], abs=0.002)
+    assert recording.decoded.is_complete
+
+
+def test_a_longer_face_is_cut_to_the_voice(tmp_path):
+    face = write_video(tmp_path / 'face.webm', numbered_images(30, 97, 73), 10, tone(3.0))
+    voice = write_audio(tmp_path / 'voice.flac', tone(1.0), 16_000)
+    recording = Recording.open(mux(face, voice, tmp_path / 'both.mp4'))
+    assert [read_number(frame.image) for frame in recording.frames()] == list(range(10))
+    with pytest.raises(MediaError):
+        mux(voice, face, tmp_path / 'c.mp4')
+
+
+def test_a_web_copy_keeps_the_clock_of_an_upright_small_picture(tmp_path):
+    times = np.cumsum([0.0, *([0.02, 0.07, 0.1] * 8)])
+    stored = [np.ascontiguousarray(np.rot90(numbered_image(n, 320, 200), -1)) for n in range(len(times))]
+    path = write_video(
+        tmp_path / 'a.mkv', stored, 20, clicks(1.6, [0.4, 1.1]), times_s=times, picture=PictureStyle(rotation_deg=90)
+    )
+    recording = Recording.open(path)
+    copy = Recording.open(web_copy(recording, tmp_path / 'copy.mp4', max_height=100))
+    assert (copy.video.codec, copy.video.pixel_format, copy.audio[0].codec) == ('h264', 'yuv420p', 'aac')
+    assert (copy.video.width, copy.video.height, copy.video.rotation_deg) == (160, 100, 0)
+    found = {read_number(frame.image): frame.time_s for frame in copy.frames()}
+    assert found == {n: pytest.approx(time, abs=0.001) for n, time in enumerate(times)}
+    heard = np.concatenate([block.samples for block in copy.samples()])
+    assert find_clicks(heard) == pytest.approx([0.4, 1.1], abs=0.002)
+
+
+def test_a_small_playable_file_is_copied_as_it_is(tmp_path):
+    path = write_video(tmp_path / 'a.mp4', numbered_images(10, 96, 72), 10, tone(1.0))
+    copy = web_copy(Recording.open(path), tmp_path / 'copy.mp4')
+    assert copy.read_bytes() == path.read_bytes()
+
+
+def test_a_web_copy_of_sound_alone_and_none_of_a_still(tmp_path):
+    song = Recording.open(write_audio(tmp_path / 'a.wav', tone(1.0), 16_000))
+    copy = Recording.open(web_copy(song, tmp_path / 'copy.mp4'))
+    assert (copy.kind, copy.duration_s) == ('audio', pytest.approx(1.0, abs=0.05))
+    still = Recording.open(write_image(tmp_path / 'a.png', numbered_image(1, 64, 48)))
+    with pytest.raises(MediaError):
+        web_copy(still, tmp_path / 'b.mp4')
+
+
+def test_a_poster_is_the_picture_on_screen_at_that_time(tmp_path):
+    recording = Recording.open(write_video(tmp_path / 'a.mp4', numbered_images(20, 160, 120), 10))
+    for time_s, expected in ((0.0, 0), (0.95, 9), (1.0, 10), (99.0, 19)):
+        image = next(Recording.open(poster(recording, tmp_path / 'p.jpg', time_s)).frames()).image
+        assert read_number(image) == expected

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from affekt.analysis.analysis import Analysis
 from affekt.analysis.description import Describer, Findings, PlainDescriber
@@ -51,13 +52,7 @@ def assemble(observed: Observed, settings: AnalysisSettings, describer: Describe
 
     # 2.
     steps = steps_of(observed.source.duration_s, settings.step_s)
-    rows: list[Row] = []
-    for name in names:
-        parts = segments_of(observed, name, steps)
-        rows += [row for part in parts for row in source_rows(part, name)]
-        fused = fused_steps(parts, steps, observed.trust)
-        rows += [row for start, end, step in fused for row in fused_rows(start, end, step, name)]
-    timeline = Timeline.from_rows(rows)
+    timeline = Timeline.from_rows(row for name in names for row in rows_about(observed, name, steps))
 
     # 3.
     people = tuple(summed_up(observed, timeline, name) for name in names)
@@ -96,7 +91,11 @@ def with_speakers(observed: Observed) -> Observed:
     faces, turns, utterances = observed.faces, observed.turns, observed.utterances
     if not turns.num_rows and not utterances.num_rows:
         return observed
-    mouths = [mouth for name in _names(faces) if (mouth := _mouth(rows_of(faces, name), name)) is not None]
+    mouths = [
+        mouth
+        for name in _names(faces)
+        if (mouth := _mouth(rows_of(faces, name, ('time_s', *MOUTH_COLUMNS)), name)) is not None
+    ]
     sound = (column(observed.voice, 'time_s'), column(observed.voice, 'loudness_db'))
     rate = observed.source.analyzed_rate_hz
     spans, said = _spans(turns), _spans(utterances)
@@ -116,7 +115,7 @@ def with_speakers(observed: Observed) -> Observed:
 
     return dataclasses.replace(
         observed,
-        faces=with_people(faces, [renamed.get(name, name) for name in faces['person'].to_pylist()]),
+        faces=_renamed(faces, renamed),
         turns=with_people(turns, heard),
         utterances=with_people(utterances, spoke),
         spoken=tuple(dataclasses.replace(x, person=who) for x, who in zip(observed.spoken, spoke, strict=True)),
@@ -130,6 +129,15 @@ def people_of(observed: Observed) -> list[str]:
     return sorted(names, key=lambda name: (name == UNSEEN, name))
 
 
+def rows_about(observed: Observed, person: str, steps: list[tuple[float, float]]) -> Iterator[Row]:
+    """The timeline's rows about one person: of each source, then fused."""
+    parts = segments_of(observed, person, steps)
+    for part in parts:
+        yield from source_rows(part, person)
+    for start, end, fused in fused_steps(parts, steps, observed.trust):
+        yield from fused_rows(start, end, fused, person)
+
+
 def segments_of(observed: Observed, person: str, steps: list[tuple[float, float]]) -> list[Segment]:
     """What each source says about a person, in order of source and time."""
     parts = face_segments(observed, person, steps)
@@ -139,7 +147,7 @@ def segments_of(observed: Observed, person: str, steps: list[tuple[float, float]
 
 def summed_up(observed: Observed, timeline: Timeline, name: str) -> Person:
     """One person over the whole recording."""
-    faces = rows_of(observed.faces, name)
+    faces = rows_of(observed.faces, name, ('time_s',))
     rate, duration = observed.source.analyzed_rate_hz, observed.source.duration_s
     seen = min(duration, faces.num_rows / rate if rate > 0 else float(faces.num_rows > 0) * duration)
     heard = measure(union([*_spans(rows_of(observed.turns, name))]))
@@ -150,7 +158,7 @@ def summed_up(observed: Observed, timeline: Timeline, name: str) -> Person:
     categories = dict(zip(EKMAN, known.mean(axis=0).tolist(), strict=True)) if len(known) else {}
     quality = {}
     for reading, where in QUALITY_COLUMNS.items():
-        values = column(rows_of(observed.tables[where], name), reading)
+        values = column(rows_of(observed.tables[where], name, (reading,)), reading)
         values = np.abs(values[~np.isnan(values)]) if reading.endswith('_deg') else values[~np.isnan(values)]
         if values.size:
             quality[reading] = round(float(np.median(values)), 3)
@@ -208,11 +216,17 @@ def coverage_of(timeline: Timeline, duration_s: float) -> dict[str, float]:
     for source in ('face', 'voice', 'words', 'fused'):
         shares[source] = _share(timeline.select(source=source), duration_s)
     fused = timeline.select(source='fused', name=EKMAN)
-    reasons = fused.to_arrow()['abstained'].to_pylist()
     for reason in ('contradiction', 'unsure'):
-        rows = fused.to_arrow().filter(pa.array([value == reason for value in reasons], pa.bool_()))
+        rows = fused.to_arrow().filter(pc.equal(fused.to_arrow()['abstained'], reason))
         shares[reason] = _share(Timeline(rows), duration_s)
     return shares
+
+
+def _renamed(faces: pa.Table, renamed: Mapping[str, str]) -> pa.Table:
+    """The table of faces with other names for some persons."""
+    if not renamed:
+        return faces
+    return with_people(faces, [renamed.get(name, name) for name in faces['person'].to_pylist()])
 
 
 def _share(timeline: Timeline, duration_s: float) -> float:
@@ -262,7 +276,7 @@ def _nanmean(values: np.ndarray) -> float:
 
 
 def _names(table: pa.Table) -> list[str]:
-    return sorted(set(table['person'].to_pylist())) if 'person' in table.column_names else []
+    return sorted(pc.unique(table['person']).to_pylist()) if 'person' in table.column_names else []
 
 
 def _spans(table: pa.Table) -> list[tuple[float, float]]:

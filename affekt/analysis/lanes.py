@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,28 +55,25 @@ class Lane:
 
 def lane(timeline: Timeline, person: str, source: str = 'fused') -> Lane:
     """One person's rows of one source, laid out by step; empty where there are none."""
-    table = timeline.select(person=person, source=source).to_arrow()
-    starts, ends, values, confidences = (
-        np.asarray(table[name].to_numpy(zero_copy_only=False), dtype=np.float64)
-        for name in ('start_s', 'end_s', 'value', 'confidence')
-    )
-    names, reasons = table['name'].to_pylist(), table['abstained'].to_pylist()
-    keys = sorted(set(zip(starts.tolist(), ends.tolist(), strict=True)))
-    place = {key: index for index, key in enumerate(keys)}
-    columns = {name: index for index, name in enumerate((*EKMAN, 'valence', 'arousal'))}
-    grid = np.full((len(keys), len(columns)), np.nan)
-    sure = np.full(len(keys), np.nan)
-    abstained = [''] * len(keys)
-    for start, end, name, value, confidence, reason in zip(
-        starts.tolist(), ends.tolist(), names, values, confidences, reasons, strict=True
-    ):
-        if name in columns:
-            step = place[start, end]
-            grid[step, columns[name]] = value
-            if name in EKMAN:
-                sure[step], abstained[step] = confidence, reason
-    spans = np.array(keys, dtype=np.float64).reshape(-1, 2)
-    return Lane(person, spans[:, 0], spans[:, 1], grid[:, :7], grid[:, 7], grid[:, 8], sure, tuple(abstained))
+    wanted = ('valence', 'arousal', *EKMAN)
+    table = timeline.to_arrow()
+    named = pc.is_in(table['name'], value_set=pa.array(wanted))
+    mine = pc.and_(pc.equal(table['person'], person), pc.equal(table['source'], source))
+    table = table.select(['start_s', 'end_s', 'name', 'value', 'confidence', 'abstained']).filter(pc.and_(mine, named))
+    starts, ends, values, confidences = (column(table, key) for key in ('start_s', 'end_s', 'value', 'confidence'))
+    spans, step = np.unique(np.stack([starts, ends], axis=1), axis=0, return_inverse=True)
+    step = step.reshape(-1)
+    place = np.asarray(pc.index_in(table['name'], value_set=pa.array(wanted)).to_numpy(zero_copy_only=False))
+    grid = np.full((len(spans), len(wanted)), np.nan)
+    grid[step, place] = values
+    sure = np.full(len(spans), np.nan)
+    of_category = place >= 2
+    sure[step[of_category]] = confidences[of_category]
+    abstained = [''] * len(spans)
+    reasons = table['abstained']
+    for row in np.flatnonzero(of_category & np.asarray(pc.not_equal(reasons, ''))).tolist():
+        abstained[int(step[row])] = reasons[row].as_py()
+    return Lane(person, spans[:, 0], spans[:, 1], grid[:, 2:], grid[:, 0], grid[:, 1], sure, tuple(abstained))
 
 
 def column(table: pa.Table, name: str) -> Floats:
@@ -86,11 +83,12 @@ def column(table: pa.Table, name: str) -> Floats:
     return np.asarray(table[name].cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
-def rows_of(table: pa.Table, person: str) -> pa.Table:
-    """The rows of one person; none where the table names no persons."""
+def rows_of(table: pa.Table, person: str, names: Sequence[str] | None = None) -> pa.Table:
+    """The rows of one person, of all columns or of those in `names` that exist; none where there are no persons."""
+    wanted = table.column_names if names is None else [name for name in names if name in table.column_names]
     if 'person' not in table.column_names:
-        return table.slice(0, 0)
-    return table.filter(pc.equal(table['person'], person))
+        return table.select(wanted).slice(0, 0)
+    return table.select(wanted).filter(pc.equal(table['person'], person))
 
 
 class Readings:
@@ -102,26 +100,21 @@ class Readings:
 
     def __init__(self, tables: Mapping[str, pa.Table]) -> None:
         self.tables = tables
-        self._rows: dict[tuple[str, str], pa.Table] = {}
         self._columns: dict[tuple[str, str, str], Floats] = {}
-
-    def rows(self, table: str, person: str) -> pa.Table:
-        """The rows of one person; none where there is no such table."""
-        if (table, person) not in self._rows:
-            self._rows[table, person] = rows_of(self.tables.get(table, pa.table({})), person)
-        return self._rows[table, person]
 
     def column(self, table: str, person: str, name: str) -> Floats:
         """(N,) one column of one person's rows; nan where it was not measured."""
         if (table, person, name) not in self._columns:
-            self._columns[table, person, name] = column(self.rows(table, person), name)
+            held = self.tables.get(table, pa.table({}))
+            rows = rows_of(held, person, (name, 'person'))
+            self._columns[table, person, name] = column(rows, name)
         return self._columns[table, person, name]
 
     def evidence(self, source: str, person: str, start_s: float, end_s: float, names: tuple[str, ...]) -> Evidence:
         """What a source says about a person over a span: the mean of each column that was measured, and words."""
         table = TABLE_OF[source]
-        rows = self.rows(table, person)
-        if 'time_s' in rows.column_names:
+        held = self.tables.get(table, pa.table({}))
+        if 'time_s' in held.column_names:
             times = self.column(table, person, 'time_s')
             low, high = np.searchsorted(times, [start_s - 1e-9, end_s + 1e-9])
             inside: Any = slice(int(low), int(high))
@@ -134,8 +127,9 @@ class Readings:
             if values.size:
                 readings[name] = round(float(values.mean()), 4)
         quote = ''
-        if source == 'words' and 'text' in rows.column_names:
-            quote = ' '.join(rows['text'].filter(pa.array(inside, pa.bool_())).to_pylist())[:QUOTE_LENGTH]
+        if source == 'words' and 'text' in held.column_names:
+            texts = rows_of(held, person, ('text',))['text']
+            quote = ' '.join(texts.filter(pa.array(inside, pa.bool_())).to_pylist())[:QUOTE_LENGTH]
         return Evidence(source, float(start_s), float(end_s), person, readings, quote)
 
 

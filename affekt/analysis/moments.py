@@ -45,6 +45,8 @@ SMILE_LEVEL = 0.35
 """Least value of the reading `smile`."""
 SMILE_LEAST_S = 0.5
 SILENCE_LEAST_S = 4.0
+LEAST_STRENGTH = 0.15
+"""Weaker candidates are left out."""
 SAME_S = 2.0
 """Moments of one person closer than this tell the same thing; the stronger stays."""
 
@@ -89,7 +91,7 @@ def find_moments(timeline: Timeline, readings: Readings, duration_s: float, *, m
         most: at most so many.
     """
     course = Course(timeline, readings, duration_s)
-    found = [moment for finder in FINDERS.values() for moment in finder(course)]
+    found = [m for finder in FINDERS.values() for m in finder(course) if m.strength >= LEAST_STRENGTH]
     ranked = sorted(found, key=lambda m: (-m.strength, m.time_s, m.kind, m.person))
     kept: list[Moment] = []
     for moment in ranked:
@@ -229,13 +231,16 @@ def _moment(kind: str, person: str, time_s: float, span: tuple[float, float], st
 
 
 def _peak_sentence(person: str, name: str, value: float, usual: float) -> str:
-    words = {
-        ('valence', True): 'most positive', ('valence', False): 'most negative',
-        ('arousal', True): 'liveliest', ('arousal', False): 'calmest',
-    }[name, value > usual]  # fmt: skip
-    if name == 'valence' and (value > 0) != (value > usual):
-        words = 'less negative than usual' if value > usual else 'less positive than usual'
-        return f'{opened(called(person))} comes across as {words}: {name} {signed(value)}, usually {signed(usual)}.'
+    """Superlatives where the value itself is clear and on its side of 0, comparatives elsewhere."""
+    above = value > usual
+    if name == 'arousal':
+        words = 'liveliest' if above else 'calmest'
+    elif abs(value) >= OPPOSITE_LEAST and (value > 0) == above:
+        words = 'most positive' if above else 'most negative'
+    elif (usual > 0) == above:
+        words = 'more positive than usual' if above else 'more negative than usual'
+    else:
+        words = 'less negative than usual' if above else 'less positive than usual'
     numbers = f'{name} {signed(value)}, usually {signed(usual)}'
     return f'{opened(called(person))} comes across as {words}: {numbers}.'
 

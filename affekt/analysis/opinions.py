@@ -49,7 +49,7 @@ def steps_of(duration_s: float, step_s: float) -> list[tuple[float, float]]:
 
 def face_segments(observed: Observed, person: str, steps: list[tuple[float, float]]) -> list[Segment]:
     """The mean face of each step in which the person was seen."""
-    rows = rows_of(observed.faces, person)
+    rows = rows_of(observed.faces, person, ('time_s', *EKMAN, 'valence', 'arousal', 'quality'))
     if not rows.num_rows or not steps:
         return []
     times = column(rows, 'time_s')

@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 import types
 import typing
 from collections.abc import Mapping
@@ -118,9 +119,12 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_table(path: Path, table: pa.Table) -> None:
     """Writes Parquet whole or not at all."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression='zstd')
-    write_atomically(path, sink.getvalue().to_pybytes())
+    part = path.with_name(f'.{path.name}-part')
+    try:
+        pq.write_table(table, part, compression='zstd')
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def read_table(path: Path) -> pa.Table:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,8 @@ _DEFAULTS: Mapping[str, object] = {
     'person': '', 'confidence': float('nan'), 'low': float('nan'), 'high': float('nan'), 'coverage': 1.0,
     'evidence': '', 'weights': '', 'abstained': '',
 }  # fmt: skip
+_PACK = 4096
+"""Rows that are held as dictionaries at once."""
 _ORDER = ('start_s', 'end_s', 'person', 'source', 'name')
 _KEYS = tuple(field.name for field in SCHEMA if field.name not in ('start_s', 'end_s'))
 
@@ -77,7 +80,7 @@ class Timeline:
     def __post_init__(self) -> None:
         table = _conform(self.table)
         _check(table)
-        object.__setattr__(self, 'table', table.sort_by([(key, 'ascending') for key in _ORDER]).combine_chunks())
+        object.__setattr__(self, 'table', table.sort_by([(key, 'ascending') for key in _ORDER]))
 
     @classmethod
     def from_rows(cls, rows: Iterable[Mapping[str, object]]) -> Timeline:
@@ -86,20 +89,10 @@ class Timeline:
         Raises:
             ShapeError: a row lacks one of these keys or has one that SCHEMA does not know.
         """
-        listed = list(rows)
-        columns: dict[str, list[object]] = {field.name: [] for field in SCHEMA}
-        for row in listed:
-            unknown = set(row) - set(columns)
-            missing = {'start_s', 'end_s', 'source', 'name', 'value'} - set(row)
-            if unknown or missing:
-                raise ShapeError(
-                    expected=f'rows with keys among {list(columns)}',
-                    came=f'{sorted(unknown) or "no"} unknown and {sorted(missing) or "no"} missing keys',
-                    todo='give each row its span, source, name and value',
-                )
-            for key, values in columns.items():
-                values.append(row.get(key, _DEFAULTS.get(key)))
-        return cls(pa.table(columns, schema=SCHEMA))
+        waiting, packed = iter(rows), []
+        while batch := list(islice(waiting, _PACK)):
+            packed.append(_packed(batch))
+        return cls(pa.concat_tables(packed) if packed else SCHEMA.empty_table())
 
     @classmethod
     def empty(cls) -> Timeline:
@@ -159,7 +152,14 @@ class Timeline:
                 keep &= np.asarray(pc.is_in(self.table[key], value_set=values))
         if between is not None:
             keep &= _meets(self.column('start_s'), self.column('end_s'), *between)
-        return Timeline(self.table.filter(pa.array(keep)))
+        return self._kept(self.table.filter(pa.array(keep)))
+
+    @classmethod
+    def _kept(cls, table: pa.Table) -> Timeline:
+        """Rows of a timeline that keep its order and need no check again."""
+        made = object.__new__(cls)
+        object.__setattr__(made, 'table', table)
+        return made
 
     def slice(self, start_s: float, end_s: float) -> Timeline:
         """The rows inside [start_s, end_s), clipped to it; instants (zero-length rows) count at their start.
@@ -292,6 +292,21 @@ def concat(timelines: Iterable[Timeline]) -> Timeline:
     """All rows of several timelines, in time order; the empty timeline for none."""
     tables = [timeline.table for timeline in timelines]
     return Timeline(pa.concat_tables(tables)) if tables else Timeline.empty()
+
+
+def _packed(rows: Sequence[Mapping[str, object]]) -> pa.Table:
+    """Dictionaries as a table of SCHEMA."""
+    known, needed = set(SCHEMA.names), {'start_s', 'end_s', 'source', 'name', 'value'}
+    for row in rows:
+        unknown, missing = set(row) - known, needed - set(row)
+        if unknown or missing:
+            raise ShapeError(
+                expected=f'rows with keys among {SCHEMA.names}',
+                came=f'{sorted(unknown) or "no"} unknown and {sorted(missing) or "no"} missing keys',
+                todo='give each row its span, source, name and value',
+            )
+    columns = {name: [row.get(name, _DEFAULTS.get(name)) for row in rows] for name in SCHEMA.names}
+    return pa.table(columns, schema=SCHEMA)
 
 
 def _conform(table: pa.Table) -> pa.Table:

@@ -25,11 +25,11 @@ HEAD = """# Textual emotion
 """
 HOW = """## How it reads
 
-Each of 28 labels and of seven categories adds two things: the mean of all seven layers over the word pieces,
-and what its own attention finds at single pieces. The last layer alone, which is what a sentence embedding
-is, has lost much of how a thing is said; the layers below it still have it (see *What was compared*). Labels
-have a slope, an offset and a threshold each, the categories one temperature, all fitted on dev. Valence,
-arousal and dominance are linear in the means.
+Each of 28 labels adds two things: the mean of all seven layers over the word pieces, and what its own attention
+finds at single pieces. The last layer alone, which is what a sentence embedding is, has lost much of how a thing is
+said; the layers below it still have it (see *What was compared*). Labels have a slope, an offset and a threshold each,
+all fitted on dev. The seven categories are the sums of their labels in GoEmotions' own grouping, sharpened by one
+temperature. Valence, arousal and dominance are linear in the means and the labels.
 
 """
 
@@ -65,7 +65,7 @@ def goemotions_part(found: Card) -> str:
     text += table(
         ['seven categories', 'score'],
         [
-            ['multi-label macro-F1 (any label of the category given)', spread(categories['multilabel_macro_f1'])],
+            ['multi-label macro-F1 (at least one label of the category)', spread(categories['multilabel_macro_f1'])],
             ['the strongest category is among the true ones', spread(categories['strongest_is_right'])],
             [f'accuracy, {single["n"]:,} comments of one category', spread(single['accuracy'])],
             ['balanced accuracy, the same', spread(single['balanced_accuracy'])],
@@ -74,7 +74,8 @@ def goemotions_part(found: Card) -> str:
     )
     fit, of_labels = categories['calibration'], found['calibration_of_labels']
     text += (
-        f'Calibration error of the strongest category: {fit["ece_before"]:.3f} before, {fit["ece_after"]:.3f} after '
+        f'Calibration error of the strongest category, comments of one: '
+        f'{fit["ece_before"]:.3f} before, {fit["ece_after"]:.3f} after '
         f'temperature {fit["temperature"]:.2f}; of the labels, all together: {of_labels["ece_before"]:.4f} before, '
         f'{of_labels["ece_after"]:.4f} after.\n\n'
         '![F1 of each label](../../docs/figures/textual_emotion_labels.svg)\n\n'
@@ -134,9 +135,9 @@ def validation_part(card: Card) -> str:
         rows,
     )
     text += table(
-        ['seven categories', 'loss', 'mean average precision'],
+        ['seven categories, comments of one', 'loss', 'accuracy'],
         [
-            [name, f'{scores["loss"]:.4f}', f'{scores["mean_average_precision"]:.4f}']
+            [name, f'{scores["loss"]:.4f}', f'{scores["accuracy"]:.4f}']
             for name, scores in found['categories_on_dev'].items()
         ],
     )

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from affekt.labels import GOEMOTIONS, GOEMOTIONS_TO_EKMAN, fold
 
+TINY = 1e-12
 PENALTIES = (300.0, 1000.0, 3000.0, 10000.0, 30000.0)
 Floats = npt.NDArray[np.float64]
 
@@ -29,10 +30,15 @@ def folded_categories(chances: Floats) -> Floats:
     return sums / sums.sum(axis=1, keepdims=True)
 
 
-def repeated(shares: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """One (row, class) pair for each class that a row holds."""
-    rows, classes = np.nonzero(shares)
-    return rows, classes
+def single(truth: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """(N,) true where all labels of a comment fall into one category."""
+    return categories_of(truth).max(axis=1) == 1.0
+
+
+def any_of(chances: Floats) -> Floats:
+    """(N, 28) probabilities of labels to (N, 7) logits of 'one of them at least', as if they came apart."""
+    none = fold(np.log1p(-np.minimum(chances, 1.0 - 1e-9)), GOEMOTIONS, GOEMOTIONS_TO_EKMAN)
+    return np.log(-np.expm1(none) + TINY) - none
 
 
 def fit_platt(logits: Floats, truth: npt.NDArray[np.float32], strength: float = 20.0) -> tuple[Floats, Floats]:
@@ -61,10 +67,10 @@ def fit_platt(logits: Floats, truth: npt.NDArray[np.float32], strength: float = 
 def best_thresholds(chances: Floats) -> Floats:
     """(K,) the probability from which each label is given, for the largest F1 that calibrated probabilities expect.
 
-    Given to the n likeliest texts, a label scores 2 sum(p of those) / (n + sum(p of all)) in expectation; at its
-    largest, F, the best threshold is F / 2 (Lipton et al. 2014, arXiv:1402.1892). The truth enters through the
-    calibration only, so a dozen positives do not decide: macro-F1 on halves of dev is 0.517, against 0.508 for the
-    thresholds that were best on the other half.
+    Given to the n likeliest texts, a label scores 2 sum(p of those) / (n + sum(p of all)) in expectation; at
+    its largest, F, the best threshold is F / 2 (Lipton et al. 2014, arXiv:1402.1892). The truth enters
+    through the calibration only, so a dozen positives do not decide: macro-F1 on halves of dev is 0.517,
+    against 0.508 for the thresholds that were best on the other half.
     """
     ranked = -np.sort(-chances, axis=0)
     given = np.arange(1, len(ranked) + 1)[:, None]

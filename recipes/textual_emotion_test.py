@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 from textual_emotion_data import Texts
-from textual_emotion_fit import Floats, categories_of, folded_categories, sigmoid
+from textual_emotion_fit import Floats, any_of, categories_of, folded_categories, sigmoid, single
 
-from affekt.labels import EKMAN, GOEMOTIONS, GOEMOTIONS_TO_EKMAN, fold
+from affekt.labels import EKMAN, GOEMOTIONS
 from affekt.metrics import (
     accuracy,
     balanced_accuracy,
@@ -19,6 +19,7 @@ from affekt.metrics import (
     concordance,
     confusion,
     event_calibration_error,
+    expected_calibration_error,
     mean_average_precision,
     multilabel_macro_f1,
     multilabel_micro_f1,
@@ -82,36 +83,35 @@ def goemotions_metrics(test: Texts, outputs: npt.NDArray[np.float32], arrays: Ar
             'ece_before': round(event_calibration_error(sigmoid(logits[:, :28]).ravel(), truth.ravel()), 4),
             'ece_after': round(event_calibration_error(chances.ravel(), truth.ravel()), 4),
         },
-        'categories': category_metrics(logits[:, 28:], chances, test, arrays),
+        'categories': category_metrics(chances, test, arrays),
     }
 
 
-def category_metrics(logits: Floats, chances: Floats, test: Texts, arrays: Arrays) -> Found:
+def category_metrics(chances: Floats, test: Texts, arrays: Arrays) -> Found:
     """The seven categories: as one answer, and as the multi-label task of the paper."""
     wanted = categories_of(test.truth) > 0
     temperature = float(arrays['temperature'][0])
-    found = calibrated(logits, temperature)
+    rows = single(test.truth)
+    truth = wanted[rows].argmax(axis=1)
+    raw = folded_categories(chances)
+    found = calibrated(np.log(raw), temperature)
     strongest, sure = found.argmax(axis=1), found.max(axis=1)
     right = wanted[np.arange(len(wanted)), strongest]
-    single = wanted.sum(axis=1) == 1
-    truth = wanted[single].argmax(axis=1)
-    raw = calibrated(logits, 1.0)
-    raw_right = wanted[np.arange(len(wanted)), raw.argmax(axis=1)]
-    grouped = fold(chances >= arrays['thresholds'], GOEMOTIONS, GOEMOTIONS_TO_EKMAN) > 0
+    grouped = sigmoid(any_of(chances) * arrays['group_slope'] + arrays['group_offset']) >= arrays['group_thresholds']
     return {
         'multilabel_macro_f1': interval(multilabel_macro_f1, wanted, grouped),
         'strongest_is_right': interval(lambda hits: float(hits.mean()), right),
         'single_category': {
-            'n': int(single.sum()),
-            'accuracy': interval(accuracy, truth, strongest[single]),
-            'balanced_accuracy': interval(balanced_accuracy, truth, strongest[single]),
+            'n': int(rows.sum()),
+            'accuracy': interval(accuracy, truth, strongest[rows]),
+            'balanced_accuracy': interval(balanced_accuracy, truth, strongest[rows]),
             'majority_accuracy': round(float((truth == EKMAN.index('neutral')).mean()), 4),
         },
         'calibration': {
             'temperature': round(temperature, 4),
-            'ece_before': round(event_calibration_error(raw.max(axis=1), raw_right), 4),
-            'ece_after': round(event_calibration_error(sure, right), 4),
-            'bins': reliability(sure, right),
+            'ece_before': round(expected_calibration_error(raw[rows], truth), 4),
+            'ece_after': round(expected_calibration_error(found[rows], truth), 4),
+            'bins': reliability(sure[rows], strongest[rows] == truth),
         },
         'below_0.30': {'share': round(float((sure < 0.3).mean()), 4), 'right': mean_or_none(right[sure < 0.3])},
     }
@@ -153,7 +153,8 @@ def emobank_metrics(test: Corpus, outputs: npt.NDArray[np.float32], train: Texts
 def meld_metrics(test: Texts, outputs: npt.NDArray[np.float32], arrays: Arrays) -> Found:
     """Seven categories on dialogue of a TV series, on which nothing was trained; intervals by dialogue."""
     truth = test.truth.argmax(axis=1)
-    found = calibrated(outputs[:, 28:], float(arrays['temperature'][0]))
+    chances = sigmoid(outputs[:, :28].astype(np.float64) * arrays['slope'] + arrays['offset'])
+    found = calibrated(np.log(folded_categories(chances)), float(arrays['temperature'][0]))
     answer, neutral = found.argmax(axis=1), np.full(len(truth), EKMAN.index('neutral'))
     scores = {
         name: interval(metric, truth, answer, groups=test.groups)
@@ -163,8 +164,6 @@ def meld_metrics(test: Texts, outputs: npt.NDArray[np.float32], arrays: Arrays) 
             ('balanced_accuracy', balanced_accuracy),
         )
     }
-    chances = sigmoid(outputs[:, :28].astype(np.float64) * arrays['slope'] + arrays['offset'])
-    folded = folded_categories(chances).argmax(axis=1)
     return {
         'n': len(truth),
         'dialogues': len(np.unique(test.groups)),
@@ -175,12 +174,7 @@ def meld_metrics(test: Texts, outputs: npt.NDArray[np.float32], arrays: Arrays) 
                 'weighted_f1': round(weighted_f1(truth, neutral), 4),
                 'balanced_accuracy': round(balanced_accuracy(truth, neutral), 4),
             },
-            'sums of the labels': {
-                'accuracy': round(accuracy(truth, folded), 4),
-                'weighted_f1': round(weighted_f1(truth, folded), 4),
-                'balanced_accuracy': round(balanced_accuracy(truth, folded), 4),
-            },
         },
-        'calibration': {'ece_after': round(event_calibration_error(found.max(axis=1), answer == truth), 4)},
+        'calibration': {'ece_after': round(expected_calibration_error(found, truth), 4)},
         'confusion': confusion(truth, answer, len(EKMAN)).tolist(),
     }

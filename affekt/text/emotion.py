@@ -1,19 +1,15 @@
 """What words say about feeling: 28 labels, seven categories, valence, arousal and dominance.
 
-One pass of the frozen sentence encoder gives the states of all layers; three heads trained by
-`recipes/textual_emotion.py` read
-them:
+One pass of the frozen sentence encoder gives the states of all layers. What `recipes/textual_emotion.py` trained
+reads them:
 
-1. *Labels*: GoEmotions' 28, several at once. Each label looks at the whole sentence (the mean over word
-pieces) and, by its own
-   attention, at the pieces that matter to it.
-2. *Categories*: the seven of EKMAN as one distribution, by a head of the same form, with one temperature.
-3. *Dimensions*: valence, arousal and dominance as EmoBank's readers rate them, linear in the means and in the
-logits of
-   the other two.
+1. *Labels*: GoEmotions' 28, several at once. Each label looks at the whole sentence (the mean over word pieces) and,
+   by its own attention, at the pieces that matter to it; a slope and an offset each calibrate its probability.
+2. *Categories*: the seven of EKMAN as one distribution, the sums of their labels, sharpened by one temperature.
+3. *Dimensions*: valence, arousal and dominance as EmoBank's readers rate them, linear in the means and the labels.
 
-The words of a person are not their feeling: irony, quotation and politeness are read as they stand.
-`textual_emotion.md` has the figures, also on transcripts that the heads were not made for.
+The words of a person are not their feeling: irony, quotation and politeness are read as they stand. The card
+`textual_emotion.md` has the figures, also on dialogue unlike the training data, where certainty is overstated.
 
 Axes: N texts, T word pieces, L layers, D dimensions of a layer, K outputs.
 """
@@ -31,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.errors import WeightsError
-from affekt.labels import EKMAN, GOEMOTIONS
+from affekt.labels import EKMAN, GOEMOTIONS, GOEMOTIONS_TO_EKMAN, fold
 from affekt.text.english import are_english
 from affekt.text.sentences import DIMENSIONS, LAYERS, SentenceEncoder
 from affekt.text.utterances import Utterance
@@ -111,7 +107,7 @@ class TextEmotion:
         arrays = _arrays(path)
         self._encoder = encoder or SentenceEncoder()
         parts = ('whole', 'query', 'value', 'bias')
-        self._labels_and_categories = AttentiveHead(*(arrays[part] for part in parts))
+        self._labels = AttentiveHead(*(arrays[part] for part in parts))
         self._slope, self._offset, self._thresholds = (arrays[name] for name in ('slope', 'offset', 'thresholds'))
         self._temperature = float(arrays['temperature'][0])
         self._dimensions, self._dimensions_bias = arrays['dimensions'], arrays['dimensions_bias']
@@ -147,24 +143,24 @@ class TextEmotion:
             texts: N texts.
 
         Returns:
-            (N, 35) logits of the 28 labels and 7 categories, and (N, 3) valence, arousal, dominance on
-            EmoBank's scale of 1 to 5.
+            (N, 28) logits of the labels, and (N, 3) valence, arousal, dominance on EmoBank's scale of 1 to 5.
         """
-        logits = np.zeros((len(texts), len(GOEMOTIONS) + len(EKMAN)), dtype=np.float32)
+        logits = np.zeros((len(texts), len(GOEMOTIONS)), dtype=np.float32)
         dimensions = np.zeros((len(texts), 3), dtype=np.float32)
         for rows, states in self._encoder.states(texts):
-            logits[rows] = self._labels_and_categories(states)
+            logits[rows] = self._labels(states)
             dimensions[rows] = states.mean(axis=1) @ self._dimensions.T + self._dimensions_bias
         return logits, dimensions + logits @ self._dimensions_of_logits.T
 
     def probabilities(self, logits: Array) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """(N, 28) calibrated probabilities of each label and (N, 7) of the categories, from (N, 35) logits."""
-        wide = logits.astype(np.float64)
-        scaled = wide[:, : len(GOEMOTIONS)] * self._slope + self._offset
+        """(N, 28) calibrated probabilities of each label and (N, 7) of the categories, from (N, 28) logits.
+
+        A category is proportional to (the sum of its labels' probabilities) ** (1 / temperature).
+        """
+        scaled = logits.astype(np.float64) * self._slope + self._offset
         labels = 1.0 / (1.0 + np.exp(-np.clip(scaled, -60.0, 60.0)))
-        sharp = wide[:, len(GOEMOTIONS) :] / self._temperature
-        categories = np.exp(sharp - sharp.max(axis=1, keepdims=True))
-        return labels, categories / categories.sum(axis=1, keepdims=True)
+        sharpened = fold(labels, GOEMOTIONS, GOEMOTIONS_TO_EKMAN) ** (1.0 / self._temperature)
+        return labels, sharpened / sharpened.sum(axis=1, keepdims=True)
 
     def _reading(
         self,
@@ -196,11 +192,11 @@ def _no_words() -> TextReading:
 
 def _arrays(path: Path) -> dict[str, Array]:
     """The heads' arrays as float32, checked for presence and shape."""
-    outputs, width, labels = len(GOEMOTIONS) + len(EKMAN), LAYERS * DIMENSIONS, len(GOEMOTIONS)
+    width, labels = LAYERS * DIMENSIONS, len(GOEMOTIONS)
     shapes = {
-        'whole': (outputs, width), 'query': (outputs, width), 'value': (outputs, width), 'bias': (outputs,),
+        'whole': (labels, width), 'query': (labels, width), 'value': (labels, width), 'bias': (labels,),
         'slope': (labels,), 'offset': (labels,), 'thresholds': (labels,), 'temperature': (1,),
-        'dimensions': (3, width), 'dimensions_of_logits': (3, outputs), 'dimensions_bias': (3,),
+        'dimensions': (3, width), 'dimensions_of_logits': (3, labels), 'dimensions_bias': (3,),
     }  # fmt: skip
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:

@@ -11,37 +11,63 @@ from affekt.analysis.result import ModelUse
 SKIPPED = frozenset([
     'name', 'sha256', 'labels', 'inputs', 'outputs', 'files', 'confusion', 'reliability', 'bins', 'role', 'licence',
     'architecture', 'training', 'template', 'combination', 'compared', 'prior_taken_off', 'history', 'bytes', 'recipe',
-    'candidates_cross_validated',
+    'candidates_cross_validated', 'per_label', 'recall', 'robustness_picture_only', 'variants',
 ])  # fmt: skip
 """Parts of a card that stand elsewhere in the report or serve those who train models."""
-SCORES = ('balanced accuracy', 'uar', 'accuracy', 'macro f1', 'weighted f1', 'concordance', 'pearson')
+FIRST = ('task', 'data', 'commercial_ok', 'limits', 'selection', 'split', 'test', 'metrics', 'validation')
+"""Parts of a card that come first, in this order."""
+SCORES = ('balanced accuracy', 'uar7', 'uar', 'macro f1', 'accuracy', 'weighted f1', 'concordance', 'pearson')
 """Scores that sum a model up, the best one first."""
+CALLED = {'uar7': 'balanced accuracy, seven categories', 'uar': 'balanced accuracy'}
 CALIBRATION_ERRORS = ('ece after', 'expected calibration error', 'ece')
+NOT_THE_MODEL = ('baselines', 'published', 'variants')
+"""Parts of a card whose scores are of something else."""
+SAID_KEYS, TRUE_KEYS = ('confidence', 'stated', 'said'), ('accuracy', 'right', 'true')
+"""What a card may call the certainty said, and the share that was right."""
 MAX_FACTS = 48
 MAX_TEXT = 1500
 
 
 def model_entry(model: ModelUse) -> dict[str, Any]:
     """One model: name, role, licence, sha256, how good it is, facts as rows, reliability as [said, true] points."""
-    told = list(facts(model.card))[:MAX_FACTS]
+    order = {name: index for index, name in enumerate(FIRST)}
+    card = dict(sorted(model.card.items(), key=lambda item: order.get(item[0], len(order))))
+    told = list(facts(card))
     return {
         'name': model.name, 'role': model.role, 'licence': model.licence, 'sha256': model.sha256, 'score': score(told),
-        'facts': [list(fact) for fact in told], 'reliability': reliability(model.card),
+        'facts': [list(fact) for fact in told[:MAX_FACTS]], 'reliability': reliability(card),
     }  # fmt: skip
 
 
 def score(told: Sequence[tuple[str, str]]) -> str:
-    """'balanced accuracy 0.66 (0.64 to 0.68) on test data, calibration error 0.02'; '' where a card states none."""
-    parts = []
-    for names, called in ((SCORES, ''), (CALIBRATION_ERRORS, 'calibration error')):
-        found = [
-            (not is_test, names.index(leaf), f'{called or leaf} {text}{" on test data" if is_test else ""}')
-            for name, text in told
-            for leaf, is_test in [(name.rsplit(', ', 1)[-1], 'test' in name.split(', ')[:-1])]
-            if leaf in names
-        ]
-        parts += [min(found)[2]] if found else []
-    return ', '.join(parts)
+    """'test: balanced accuracy 0.66 (0.64 to 0.68), calibration error 0.02'; '' where a card states neither.
+
+    Test data go before validation data, the calibration error is the one that stands nearest to the score, and what a
+    card says of baselines and of other people's models is no score of the model.
+    """
+    leaves = [(tuple(name.split(', ')), text) for name, text in told]
+    leaves = [(path, text) for path, text in leaves if not set(path) & set(NOT_THE_MODEL)]
+    best = min(
+        ((('validation' in path, SCORES.index(path[-1])), path, text) for path, text in leaves if path[-1] in SCORES),
+        key=lambda entry: entry[0],
+        default=None,
+    )
+    if best is None:
+        return ''
+    _, home, value = best
+    where = ', '.join(part for part in home[:-1] if part not in ('metrics', 'file', 'headline'))
+    errors = [(_shared(path, home), text) for path, text in leaves if path[-1] in CALIBRATION_ERRORS]
+    nearest = max(errors, key=lambda entry: entry[0], default=(0, ''))
+    return (
+        f'{where}: ' * bool(where)
+        + f'{CALLED.get(home[-1], home[-1])} {value}'
+        + f', calibration error {nearest[1]}' * (nearest[0] > 0)
+    )
+
+
+def _shared(one: Sequence[str], two: Sequence[str]) -> int:
+    """How many parts two paths begin with alike."""
+    return next((k for k, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
 
 
 def facts(card: Mapping[str, object], before: str = '') -> Iterator[tuple[str, str]]:
@@ -66,17 +92,14 @@ def facts(card: Mapping[str, object], before: str = '') -> Iterator[tuple[str, s
 
 def reliability(card: Mapping[str, object]) -> list[list[float]]:
     """Points [certainty said, share that was right] of the card's calibration, by certainty; empty without any."""
-    found = _find(card, 'reliability')
+    found = _find(card, 'reliability') or _find(card, 'bins')
     points: list[list[float]] = []
-    if isinstance(found, Mapping):
-        said, true = found.get('confidence'), found.get('accuracy')
-        if isinstance(said, list) and isinstance(true, list):
-            points = [[x, y] for x, y in zip(said, true, strict=False) if _is_number(x) and _is_number(y)]
-    elif isinstance(found, list):
-        for entry in found:
-            pair = [entry.get('confidence'), entry.get('accuracy')] if isinstance(entry, Mapping) else entry
-            if isinstance(pair, (list, tuple)) and len(pair) >= 2 and all(_is_number(part) for part in pair[:2]):
-                points.append([round(float(pair[0]), 4), round(float(pair[1]), 4)])
+    for entry in found if isinstance(found, (list, tuple)) else ():
+        pair = entry
+        if isinstance(entry, Mapping):
+            pair = [next((entry[key] for key in keys if key in entry), None) for keys in (SAID_KEYS, TRUE_KEYS)]
+        if isinstance(pair, (list, tuple)) and len(pair) >= 2 and all(_is_number(part) for part in pair[:2]):
+            points.append([round(float(pair[0]), 4), round(float(pair[1]), 4)])
     return sorted(points)
 
 

@@ -151,6 +151,6 @@ function diagram(one) {
       label([pad - 5, y(1) + 8], '1', 'end'),
       label([pad - 5, y(0.5) + 3], 'true', 'end'),
     ),
-    h('figcaption', { class: 'faint', text: 'Certainty said against share that was right, on its own test data' }),
+    h('figcaption', { class: 'faint', text: 'Certainty said against share that was right' }),
   );
 }

@@ -297,12 +297,31 @@ def test_a_card_becomes_rows_of_text_and_a_curve():
     ]
     assert entry['reliability'] == [[0.4, 0.5], [0.9, 0.8]]
     assert entry['score'] == 'accuracy 0.672 (0.657 to 0.687)'
+    empty = {'n': 0, 'stated': None, 'right': None}
+    card = {'calibration': {'bins': [empty, {'n': 9, 'stated': 0.7, 'right': 0.6}]}}
+    assert model_entry(ModelUse('net', 'faces', 'research', '00', card))['reliability'] == [[0.7, 0.6]]
 
 
-def test_a_score_on_test_data_goes_before_a_better_kind_of_score_elsewhere():
+def score_of(card):
+    return model_entry(ModelUse('net', 'faces', 'research', '00', card))['score']
+
+
+def test_test_data_go_before_validation_data():
     card = {'validation': {'balanced_accuracy': 0.7}, 'test': {'accuracy': 0.6, 'calibration': {'ece_after': 0.02}}}
-    entry = model_entry(ModelUse('net', 'faces', 'research', '00', card))
-    assert entry['score'] == 'accuracy 0.6 on test data, calibration error 0.02 on test data'
+    assert score_of(card) == 'test: accuracy 0.6, calibration error 0.02'
+
+
+def test_a_baseline_is_never_taken_for_the_score_of_the_model():
+    card = {
+        'metrics': {
+            'baselines': {'always neutral': {'balanced_accuracy': 0.143}},
+            'near': {'balanced_accuracy': 0.58, 'calibration': {'ece_after': 0.04}},
+            'far': {'ece_after': 0.2},
+        },
+        'published': {'accuracy': 0.73},
+    }
+    assert score_of(card) == 'near: balanced accuracy 0.58, calibration error 0.04'
+    assert score_of({'published': {'accuracy': 0.73}}) == ''
 
 
 def test_a_third_party_file_has_no_facts():

@@ -33,7 +33,7 @@ VARIANTS = {
     'image': {'kind': 'image', 'duration_s': 0.0, 'people': 1}, 'nothing': {'people': 0}, 'no_face': {'sees': False},
     'no_voice': {'hears': False}, 'no_words': {'reads': False}, 'hostile': {'hostile': HOSTILE},
     'no_image': {'kind': 'image', 'duration_s': 0.0, 'people': 0}, 'short': {'duration_s': 0.4, 'people': 1},
-    'long': {'duration_s': 1800.0, 'people': 3},
+    'long': {'duration_s': 900.0, 'people': 3},
 }  # fmt: skip
 
 

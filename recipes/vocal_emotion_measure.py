@@ -132,7 +132,7 @@ def own_turns(scores: Array, truth: Array, actor: Array) -> list[dict[str, float
     overall = scores.mean(axis=0)
     rows: list[dict[str, float | str | int]] = []
     for mixture in ('mixed', 'one emotion'):
-        for alpha in (0.0, 0.5, 1.0):
+        for alpha in (0.0, 0.25, 0.5, 1.0):
             guesses, targets = [], []
             for person in range(1, 25):
                 own = np.flatnonzero(actor == person)

@@ -28,6 +28,8 @@ STATISTICS = ('mean', 'sd', 'change', 'low', 'high')
 HEADS = {'tiny.en': 'vocal_emotion_tiny_en', 'base': 'vocal_emotion_base'}
 """From the encoder's name to the head's file in `affekt/models`."""
 
+FEWEST_TURNS = 4
+
 _MODELS = Path(__file__).parent.parent / 'models'
 
 
@@ -145,6 +147,28 @@ class VocalEmotion:
         scores = scores.astype(np.float64) / self._temperature
         powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
         return np.asarray(powers / powers.sum(axis=-1, keepdims=True), dtype=np.float32)
+
+    def centred(self, features: FloatArray, share: float = 0.5) -> FloatArray:
+        """Features with a share of the recording's own mean taken off, where it has four turns or more.
+
+        It lifts recordings in which one person shows many emotions (UAR 0.774 to 0.807 at a share of 0.5) and ruins
+        those with one emotion throughout (0.774 to 0.573): see the card. So nobody does it unasked.
+
+        Args:
+            features: (K, P), one row per turn of one recording.
+            share: in [0, 1].
+
+        Returns:
+            (K, P); unchanged for fewer than four turns.
+
+        Raises:
+            ValueRangeError: the share is outside [0, 1].
+        """
+        if not 0 <= share <= 1:
+            raise ValueRangeError(expected='a share in [0, 1]', came=f'{share}', todo='use 0.5, or 0 for none')
+        if features.shape[0] < FEWEST_TURNS:
+            return features
+        return np.asarray(features - share * (features.mean(axis=0) - self._centre), dtype=np.float32)
 
     def read(self, features: FloatArray, arousal: float = float('nan')) -> EmotionReading:
         """The reading of one turn.

@@ -112,6 +112,7 @@ def observe_voice(
     language: str | None = None,
     detector: SpeechDetector | None = None,
     rules: TurnRules | None = None,
+    centre_share: float = 0.0,
     stream: int = 0,
     progress: Callable[[float], None] | None = None,
 ) -> VoiceObservations:
@@ -128,6 +129,7 @@ def observe_voice(
         language: for the recogniser; None lets it decide.
         detector: of speech; loaded when None.
         rules: of turns; the defaults when None.
+        centre_share: see `VocalEmotion.centred`: above 0 only where one person shows many emotions.
         stream: which sound stream of the recording.
         progress: called with the seconds heard so far, after each block.
 
@@ -157,7 +159,7 @@ def observe_voice(
         words = (len(spoken.words) if spoken else 0) if recognizer else None
         gathered.add(turn, frames, acoustic_summary(turn.samples, frames, words), spoken)
     return VoiceObservations(
-        turns=_turns_table(gathered, emotion),
+        turns=_turns_table(gathered, emotion, centre_share),
         frames=_frames_table(gathered.steps),
         utterances=tuple(gathered.utterances),
         heard_s=clock.heard_s,
@@ -232,7 +234,7 @@ def _blocks(recording: Sounding | Iterable[SampleBlock], stream: int) -> Iterabl
     return recording
 
 
-def _turns_table(gathered: _Gathered, emotion: VocalEmotion | None) -> pa.Table:
+def _turns_table(gathered: _Gathered, emotion: VocalEmotion | None, centre_share: float) -> pa.Table:
     """One row per turn."""
     count = len(gathered.spans)
     if count == 0:
@@ -246,7 +248,8 @@ def _turns_table(gathered: _Gathered, emotion: VocalEmotion | None) -> pa.Table:
     columns['arousal'] = arousal.astype(np.float64)
     columns['abstained'] = np.ones(count, bool)
     if emotion:
-        for row, features in enumerate(gathered.features):
+        together = np.stack(gathered.features)
+        for row, features in enumerate(emotion.centred(together, centre_share) if centre_share else together):
             _fill(columns, row, emotion.read(features, float(arousal[row])))
     return pa.table({name: pa.array(columns[name]) for name in TURNS.names}, schema=TURNS)
 

@@ -82,6 +82,16 @@ def test_pooling_follows_its_definitions():
         pool(np.zeros((2, 0, 8), np.float32))
 
 
+def test_centring_takes_a_share_of_the_recordings_mean_and_needs_four_turns(folder):
+    # rows 2, 3, 4, 5 have the mean 3.5; the head's centre is 1: half of 2.5 is taken off
+    head = VocalEmotion('tiny.en', directory=folder)
+    rows = np.repeat(np.array([[2.0], [3.0], [4.0], [5.0]], np.float32), 8, axis=1)
+    np.testing.assert_allclose(head.centred(rows, 0.5), rows - 1.25)
+    np.testing.assert_array_equal(head.centred(rows[:3], 0.5), rows[:3])
+    with pytest.raises(ValueRangeError):
+        head.centred(rows, 1.5)
+
+
 def test_wishes_that_cannot_be_met_are_refused(folder):
     with pytest.raises(PurposeError, match='commercial'):
         VocalEmotion('tiny.en', license_='commercial-ok', directory=folder)

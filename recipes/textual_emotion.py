@@ -4,7 +4,7 @@
 
 DIR holds `goemotions/original`, `emobank/corpus` and `meld_text`. The encoder is frozen: its states of every
 word piece are kept in the cache (about 6 GB), and so is each trained variant, so that a stopped run goes on
-where it was. Everything is chosen on the dev splits; the test splits are read once, at the end.
+where it was. Everything is chosen on the dev splits; the test splits only at the end.
 """
 
 from __future__ import annotations
@@ -266,7 +266,7 @@ def describe(
         'licence': 'weights Apache-2.0; trained on GoEmotions (Apache-2.0) and EmoBank (CC BY-SA 4.0: share alike)',
         'commercial_ok': True,
         'split': {'note': 'official splits', **{name: len(texts.texts) for name, texts in corpora.items()}},
-        'selection': 'variant, calibration, thresholds and penalty on the dev splits; test splits read once',
+        'selection': 'variant, calibration, thresholds and penalty on the dev splits; no choice looked at a test split',
         'inputs': {'states': 'float32 (N, T, 2688): all layers of minilm-l6-int8.onnx, for each of T word pieces'},
         'outputs': {
             'labels': '28 probabilities, each on its own, with a threshold each',
@@ -283,7 +283,7 @@ def describe(
             'Made from comments on Reddit of 2005 to 2019: short, informal, mostly young men; see its paper on bias.',
             'One sentence at a time: what was said before is not known, though people judge by it.',
             'Grief, relief, pride, nervousness and embarrassment are rare (6 to 37 test comments): figures are loose.',
-            'Certainty is calibrated on comments like those it learned from; on TV dialogue it is overstated (see MELD).',
+            'Certainty is calibrated on comments like those it learned from; on TV dialogue it is overstated (MELD).',
             'Valence, arousal, dominance are means of readers on EmoBank, drawn to the middle: small numbers count.',
             'Fairness across ages, genders and dialects was not measured: the corpora do not say.',
         ],

@@ -74,7 +74,7 @@ def goemotions_part(found: Card) -> str:
     )
     fit, of_labels = categories['calibration'], found['calibration_of_labels']
     text += (
-        f'Calibration error of the strongest category, comments of one: '
+        'Calibration error of the strongest category, comments of one: '
         f'{fit["ece_before"]:.3f} before, {fit["ece_after"]:.3f} after '
         f'temperature {fit["temperature"]:.2f}; of the labels, all together: {of_labels["ece_before"]:.4f} before, '
         f'{of_labels["ece_after"]:.4f} after.\n\n'

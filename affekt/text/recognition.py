@@ -121,7 +121,7 @@ class Recognizer:
             ShapeError: the states are not of this model's width.
             UnknownNameError: the model does not know the language.
         """
-        states = self._storage(self._filled(encoded.output)[None])
+        states = self._storage(self._filled(encoded)[None])
         code = self._language(states, turn.duration_s, language)
         prompt = self._prompt(code)
         limit = int(min(224, _TOKENS_AT_LEAST + _TOKENS_PER_S * turn.duration_s))
@@ -137,7 +137,7 @@ class Recognizer:
 
     def languages(self, encoded: Encoded) -> dict[str, float]:
         """The probability of each language that the model knows, likeliest first; {'en': 1.0} for English models."""
-        return self._languages(self._storage(self._filled(encoded.output)[None]))
+        return self._languages(self._storage(self._filled(encoded)[None]))
 
     def _languages(self, states: Any) -> dict[str, float]:
         if not self.is_multilingual:
@@ -213,14 +213,15 @@ class Recognizer:
             words.append(Word(start_s, end_s, text, min(1.0, confidence)))
         return tuple(words)
 
-    def _filled(self, output: FloatArray) -> FloatArray:
+    def _filled(self, encoded: Encoded) -> FloatArray:
         """(1500, D): a turn's states, then those of silence."""
         if self._silence is None:
             # a burst first: Whisper's spectrum is relative to the loudest moment
             burst = np.hanning(int(_BURST_S * RATE_HZ)) * np.random.default_rng(0).standard_normal(RATE_HZ) * 0.05
-            mel = log_mel(np.pad(burst.astype(np.float32), (0, FULL_FRAMES * 2 * HOP - burst.shape[0])))
-            encoded = self._model.encode(self._storage(np.ascontiguousarray(mel.T)[None]), to_cpu=True)
-            self._silence = np.asarray(encoded, dtype=np.float32)[0]
+            padded = np.pad(burst.astype(np.float32), (0, FULL_FRAMES * 2 * HOP - burst.shape[0]))
+            mel = np.ascontiguousarray(log_mel(padded, self._model.n_mels).T)
+            self._silence = np.asarray(self._model.encode(self._storage(mel[None]), to_cpu=True), dtype=np.float32)[0]
+        output = encoded.output
         if output.ndim != 2 or output.shape[1] != self._silence.shape[1]:
             raise ShapeError(
                 expected=f'states (T, {self._silence.shape[1]}) of {self.name}',

@@ -33,6 +33,7 @@ WHISPER_DIRECTORIES = {'tiny.en': 'whisper-tiny.en', 'base': 'whisper-base'}
 
 _NORM_EPSILON = 1e-5
 _DTYPES = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
+_BFLOAT16 = 5
 _FORMAT_VERSIONS = range(4, 7)
 
 
@@ -44,7 +45,7 @@ class Encoded:
         layers: (L+1, T, D) float32: the input of the first block, then each block's output; the last one after
             the closing normalisation, which is what a decoder takes.
         speech_frames: how many of the T frames hold samples of the turn; silence is appended after them.
-        mel: (F, 80) the log-mel spectrogram that was encoded.
+        mel: (F, M) the log-mel spectrogram that was encoded.
         model: the encoder's name, such as 'tiny.en'.
     """
 
@@ -102,7 +103,8 @@ class WhisperEncoder:
         self.heads = int(weights['num_heads'])
         self.depth = sum(1 for key in weights if key.endswith('self_attention/linear_0/bias'))
         self.width = int(weights['layer_norm/gamma'].shape[0])
-        self._weights = {key: _ready(key, value) for key, value in weights.items()}
+        self.bands = int(weights['conv1/weight'].shape[1])
+        self._weights = {key: _ready(key, value) for key, value in _dequantised(weights).items()}
 
     def __call__(self, samples: FloatArray, *, trailing_silence_s: float = TRAILING_SILENCE_S) -> Encoded:
         """Encodes one turn at its own length and one level: it is first scaled to -26 dBFS (see `levelled`).
@@ -131,7 +133,7 @@ class WhisperEncoder:
         total = max(2 * HOP, total + -total % (2 * HOP))
         padded = np.zeros(total, np.float32)
         padded[: samples.shape[0]] = levelled(samples)
-        mel = log_mel(padded)
+        mel = log_mel(padded, self.bands)
         layers = self.encode(mel)
         speech_frames = min(layers.shape[1], max(1, -(-samples.shape[0] // (2 * HOP))))
         return Encoded(layers, speech_frames, mel, self.name)
@@ -143,7 +145,7 @@ class WhisperEncoder:
         attention then feed-forward on a normalised input; 4. the closing normalisation.
 
         Args:
-            mel: (F, 80) with F even and at most 3000.
+            mel: (F, M) with F even and at most 3000, M the model's 80 or 128 bands.
 
         Returns:
             (L+1, F/2, D) float32.
@@ -151,9 +153,11 @@ class WhisperEncoder:
         Raises:
             ShapeError: any other shape.
         """
-        if mel.ndim != 2 or mel.shape[1] != 80 or mel.shape[0] % 2 or not 2 <= mel.shape[0] <= 3000:
+        if mel.ndim != 2 or mel.shape[1] != self.bands or mel.shape[0] % 2 or not 2 <= mel.shape[0] <= 3000:
             raise ShapeError(
-                expected='mel (F, 80) with F even, 2 to 3000', came=f'{mel.shape}', todo='use log_mel on 28 s or less'
+                expected=f'mel (F, {self.bands}) with F even, 2 to 3000',
+                came=f'{mel.shape}',
+                todo='use log_mel on 28 s or less',
             )
         weights = self._weights
         hidden = gelu(_convolve(mel, weights['conv1/weight'], weights['conv1/bias'], stride=1))
@@ -335,11 +339,26 @@ def _ready(name: str, value: FloatArray) -> FloatArray:
     return value
 
 
+def _dequantised(weights: Weights) -> Weights:
+    """Eight- and sixteen-bit weights divided by the scales beside them: one per row, or one."""
+    plain = {}
+    for name, value in weights.items():
+        if name.endswith('_scale'):
+            continue
+        scale = weights.get(name + '_scale')
+        if scale is not None:
+            value = (value / scale.reshape(scale.shape + (1,) * (value.ndim - scale.ndim))).astype(np.float32)
+        plain[name] = value
+    return plain
+
+
 def _array(content: bytes, kind: int, shape: tuple[int, ...]) -> FloatArray:
     """Bytes as a float32 array."""
+    if kind == _BFLOAT16:  # the upper half of a float32
+        return (np.frombuffer(content, np.uint16).astype(np.uint32) << 16).view(np.float32).reshape(shape)
     if kind not in _DTYPES:
         raise WeightsError(
-            expected='element types 0 to 4', came=f'type {kind}', todo='convert the model to float16 or float32'
+            expected='element types 0 to 5', came=f'type {kind}', todo='convert the model to float16 or float32'
         )
     return np.frombuffer(content, _DTYPES[kind]).reshape(shape).astype(np.float32)
 

@@ -64,14 +64,15 @@ def _window() -> FloatArray:
     return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)).astype(np.float32)
 
 
-def log_mel(samples: FloatArray) -> FloatArray:
+def log_mel(samples: FloatArray, bands: int = BANDS) -> FloatArray:
     """Whisper's log-mel spectrogram of a recording at its own length.
 
     Args:
         samples: (N,) mono in [-1, 1] at 16 kHz.
+        bands: 80, or 128 for Whisper large-v3.
 
     Returns:
-        (F, 80) float32 with F = N // 160; (0, 80) for fewer than 160 samples.
+        (F, M) float32 with F = N // 160; (0, M) for fewer than 160 samples.
 
     Raises:
         ShapeError: the samples are not (N,).
@@ -80,7 +81,7 @@ def log_mel(samples: FloatArray) -> FloatArray:
         raise ShapeError(expected='samples of shape (N,)', came=f'{samples.shape}', todo='mix the channels down to one')
     count = samples.shape[0] // HOP
     if count == 0:
-        return np.zeros((0, BANDS), np.float32)
+        return np.zeros((0, bands), np.float32)
     half = WINDOW // 2
     from scipy.fft import rfft
 
@@ -89,6 +90,6 @@ def log_mel(samples: FloatArray) -> FloatArray:
     frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP][:count]
     spectrum = rfft(frames * _window(), axis=1)
     power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
-    mel = np.log10(np.maximum(power @ mel_filters().T, 1e-10))
+    mel = np.log10(np.maximum(power @ mel_filters(bands).T, 1e-10))
     mel = np.maximum(mel, mel.max() - 8.0)
     return np.asarray((mel + 4.0) / 4.0, dtype=np.float32)

@@ -12,7 +12,7 @@ from sounds import needs
 
 from affekt.errors import LimitError, ShapeError, UnknownNameError, WeightsError
 from affekt.voice import WhisperEncoder
-from affekt.voice.encoder import gelu, levelled, read_ctranslate2
+from affekt.voice.encoder import _array, _dequantised, gelu, levelled, read_ctranslate2
 from affekt.voice.mel import hz_from_mel, log_mel, mel_filters
 
 
@@ -110,3 +110,16 @@ def test_a_weight_file_is_read_as_documented(tmp_path):
     held = read_ctranslate2(tmp_path / 'model.bin', 'encoder/')
     assert list(held) == ['a']
     np.testing.assert_array_equal(held['a'], [[1.5, -2.0]])
+
+
+def test_eight_bit_weights_are_divided_by_the_scale_of_their_row():
+    # a row is stored as round(w * 127 / max |w|): 127 and -64 with the scale 254 are 0.5 and -0.252
+    weights = {'a/weight': np.array([[127.0, -64.0]], np.float32), 'a/weight_scale': np.array([254.0], np.float32)}
+    plain = _dequantised(weights)
+    assert list(plain) == ['a/weight']
+    np.testing.assert_allclose(plain['a/weight'], [[0.5, -64 / 254]])
+
+
+def test_bfloat16_is_the_upper_half_of_a_float():
+    # 1.5 is 0x3fc00000, -2 is 0xc0000000
+    np.testing.assert_array_equal(_array(struct.pack('<HH', 0x3FC0, 0xC000), 5, (2,)), [1.5, -2.0])

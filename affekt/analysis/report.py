@@ -6,6 +6,7 @@ for how it is put together, and `report.js` for how it is shown.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,8 @@ from affekt.analysis.analysis import Analysis
 from affekt.analysis.report_page import page
 from affekt.analysis.report_payload import report_payload, summary
 from affekt.errors import AffektError
-from affekt.runs import write_atomically
 
-MAX_MEDIA_BYTES = 48 * 2**20
+MAX_MEDIA_BYTES = 32 * 2**20
 """Largest recording that is put inside; browsers grow slow with larger files."""
 COPIES = ((120.0, 480, 30.0), (600.0, 360, 15.0), (2700.0, 240, 10.0))
 """Up to how many seconds a recording is shown at how many pixels of height and pictures per second."""
@@ -55,9 +55,18 @@ def render_report(analysis: Analysis, out: Path, media: Path | None = None) -> P
         analysis,
         {'kind': embedded.kind, 'mime': embedded.mime, 'sound': embedded.has_sound, 'note': embedded.note},
     )
-    text = page(analysis.source.name, summary(analysis), payload, embedded.content)
-    write_atomically(Path(out), text.encode('utf-8'))
-    return Path(out)
+    target = Path(out)
+    part = target.with_name(f'.{target.name}.part')
+    try:
+        with part.open('wb') as file:
+            for piece in page(analysis.source.name, summary(analysis), payload, embedded.content):
+                file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+    return target
 
 
 def embed(analysis: Analysis, media: Path | None) -> Embedded:

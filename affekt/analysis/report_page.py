@@ -11,7 +11,7 @@ import hashlib
 import html
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
 
 SCRIPTS = (
@@ -20,14 +20,17 @@ SCRIPTS = (
 )  # fmt: skip
 """The script files in the order of their imports; names at their top level are unique across all of them."""
 
+CHUNK = 3 * 2**18
+"""Bytes of media encoded at a time; a multiple of three, so that the pieces join without padding."""
+
 _IMPORT = re.compile(r'^import .*?;\n', re.MULTILINE | re.DOTALL)
 _EXPORT = re.compile(r'^export ', re.MULTILINE)
 _COMMENT = re.compile(r'^\s*//.*\n', re.MULTILINE)
 _INDENT = re.compile(r'^[ ]+', re.MULTILINE)
 
 
-def page(title: str, summary: str, payload: Mapping[str, object], media: bytes | None) -> str:
-    """The whole file as text.
+def page(title: str, summary: str, payload: Mapping[str, object], media: bytes | None) -> Iterator[bytes]:
+    """The whole file, piece by piece in UTF-8, so that a large recording is never held twice.
 
     Args:
         title: plain text for the window's title.
@@ -50,11 +53,19 @@ def page(title: str, summary: str, payload: Mapping[str, object], media: bytes |
         'style': style,
         'script': script,
         'data': embed_json(payload),
-        'media': ''
-        if media is None
-        else f'<script type="text/plain" id="media">{base64.b64encode(media).decode("ascii")}</script>',
     }
-    return re.sub(r'\{\{(\w+)\}\}', lambda match: parts[match[1]], _asset('report.html'))
+    before, after = _asset('report.html').split('{{media}}')
+    yield _filled(before, parts)
+    if media is not None:
+        yield b'<script type="text/plain" id="media">'
+        for start in range(0, len(media), CHUNK):
+            yield base64.b64encode(media[start : start + CHUNK])
+        yield b'</script>'
+    yield _filled(after, parts)
+
+
+def _filled(template: str, parts: Mapping[str, str]) -> bytes:
+    return re.sub(r'\{\{(\w+)\}\}', lambda match: parts[match[1]], template).encode('utf-8')
 
 
 def embed_json(payload: Mapping[str, object]) -> str:

@@ -142,9 +142,26 @@ def test_json_round_trips_any_text(text):
 
 
 def test_placeholders_inside_data_are_not_filled():
-    text = page('{{script}}', '{{data}}', {'text': '{{policy}}'}, None)
+    text = b''.join(page('{{script}}', '{{data}}', {'text': '{{policy}}'}, None)).decode()
     assert '<title>{{script}}</title>' in text
     assert '"{{policy}}"' in text
+
+
+def test_media_come_out_as_they_went_in():
+    media = bytes(range(256)) * 4000  # larger than one piece, and no multiple of three
+    text = b''.join(page('title', 'summary', {}, media)).decode()
+    (held,) = [held for attributes, held in Elements(text).named('script') if attributes.get('id') == 'media']
+    assert base64.b64decode(held, validate=True) == media
+
+
+def test_a_report_that_fails_leaves_the_old_one_whole(tmp_path, monkeypatch):
+    path = render_report(made_up(), tmp_path / 'report.html')
+    before = path.read_bytes()
+    monkeypatch.setattr(report_page, 'embed_json', lambda payload: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        render_report(made_up(), path)
+    assert [entry.name for entry in tmp_path.iterdir()] == ['report.html']
+    assert path.read_bytes() == before
 
 
 def test_nan_cannot_be_embedded():

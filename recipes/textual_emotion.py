@@ -4,7 +4,7 @@
 
 DIR holds `goemotions/original`, `emobank/corpus` and `meld_text`. The encoder is frozen: its states of every
 word piece are kept in the cache (about 6 GB), and so is each trained variant, so that a stopped run goes on
-where it was. Everything is chosen on the dev splits; the test splits only at the end.
+where it was. Everything is chosen on the dev splits; the test splits are only scored.
 """
 
 from __future__ import annotations

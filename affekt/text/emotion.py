@@ -51,7 +51,7 @@ class TextReading:
     ekman: npt.NDArray[np.float64]
     """(7,) probabilities in the order of EKMAN; nan without words."""
     valence: float
-    """In [-1, 1], 0 where EmoBank's readers tick the middle; nan without words. Nine of ten texts lie in [-0.25, 0.25]."""
+    """In [-1, 1], 0 at the middle of EmoBank's scale; nan without words. Nine of ten texts lie in [-0.25, 0.25]."""
     arousal: float
     dominance: float
     confidence: float

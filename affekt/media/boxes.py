@@ -30,7 +30,7 @@ def missing_boxes(source: Source) -> tuple[str, ...]:
     with source.open(60.0) as file:
         for name, body, end in _boxes(file, 0, source.size, is_clipped=False):
             file.touch()
-            if not all(32 <= letter < 127 or letter == 0xA9 for letter in name):
+            if not _is_name(name):
                 return (*said, f'damaged: no box begins at byte {position} of {source.size}')
             if end > source.size:
                 return (*said, *short_by(end, source.size, f'the box {name.decode("latin1")!r}'))
@@ -55,6 +55,7 @@ def _missing_parts(file: WatchedFile, parent: bytes, start: int, end: int) -> li
         for name, inner_start, inner_end in inside
         if (parent, name) != (b'moov', b'trak') and _is_track(file, inner_start, inner_end)
     ]
+    said += [f'damaged: a box in {where} is called {name!r}' for name in sorted(names) if not _is_name(name)]
     for name, inner_start, inner_end in inside:
         if name in NEEDED:
             said += _missing_parts(file, name, inner_start, inner_end)
@@ -81,6 +82,10 @@ def _inside(file: WatchedFile, places: list[tuple[int, int]], *path: bytes) -> l
     for wanted in path:
         places = [(a, b) for start, end in places for name, a, b in _boxes(file, start, end) if name == wanted]
     return places
+
+
+def _is_name(name: bytes) -> bool:
+    return all(32 <= letter < 127 or letter == 0xA9 for letter in name)
 
 
 def _is_track(file: WatchedFile, start: int, end: int) -> bool:

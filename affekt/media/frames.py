@@ -28,6 +28,8 @@ from affekt.media.source import Source, Stalled
 ROUNDING_S = 0.0016
 """Containers with a millisecond clock round both ends of a step."""
 LONG_PAUSE_S = 1.0
+AVI_DELAY = 4
+"""AVI has no times of its own for reordered pictures: writers leave an empty slot among the first ones."""
 MAX_JUMP_S = 600.0
 """A timestamp further ahead than this, and past the declared end, is damage and not a pause."""
 
@@ -58,7 +60,8 @@ class _Timed:
 class VideoPass:
     """One run through the pictures; `report` is right at any moment."""
 
-    def __init__(self, source: Source, probe: Probe, limits: Limits) -> None:
+    def __init__(self, source: Source, probe: Probe, limits: Limits, must_decode: bool = True) -> None:
+        self.must_decode = must_decode
         self.source, self.probe, self.limits = source, probe, limits
         self.tally = Tally()
         self.first_s: float | None = None
@@ -91,7 +94,7 @@ class VideoPass:
             self.is_over = True
         finally:
             opened.close()
-        if not self.tally.frames:
+        if not self.tally.frames and self.must_decode:
             raise MediaError(
                 expected='at least one picture that decodes',
                 came=f'none from {self.tally.packets} packets of {self.source.name}',
@@ -187,6 +190,8 @@ class VideoPass:
         """
         if empty_s <= 0.5 * self.step_s:
             return False
+        if self.probe.demuxer == 'avi' and self.tally.frames <= AVI_DELAY:
+            return False
         off_s = abs(step_s - round(step_s / self.step_s) * self.step_s)
         if self.is_constant_rate and off_s < ROUNDING_S:
             return True
@@ -198,6 +203,8 @@ class VideoPass:
         decoded_s = max(0.0, self.end_s - first_s - self.gap_s) if self.tally.frames else 0.0
         notes = list(self.tally.notes)
         lost_s = self.gap_s
+        if self.is_over and not self.tally.frames:
+            notes.append(f'no picture decodes, from {self.tally.packets} packets')
         if self.is_over:
             lost_s += self._tail_and_head(notes, first_s)
         if self.gap_s > 0:
@@ -220,6 +227,8 @@ class VideoPass:
     def _tail_and_head(self, notes: list[str], first_s: float) -> float:
         """Seconds missing at both ends, each with its sentence."""
         tolerance_s = 0.75 * self.step_s + 0.005
+        if self.probe.duration_is_estimate:
+            tolerance_s += 1.0 + 0.05 * (self.declared_s or self.probe.duration_s or 0.0)
         lost_s = 0.0
         if self.declared_s is not None:
             missing_s = self.declared_start_s + self.declared_s - self.end_s

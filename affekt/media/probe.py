@@ -26,8 +26,8 @@ from affekt.media.source import Source, WatchedFile
 MAX_SOUND_LEAD_S = 0.2
 FIRST_PACKETS = 64
 LATE_STARTERS = frozenset({'mpegts', 'mpeg'})
-ESTIMATED = frozenset({'aac', 'mpeg', 'amr'})
-"""Demuxers whose declared duration is a guess from the bit rate."""
+ESTIMATED = frozenset({'aac', 'mpeg', 'amr', 'asf'})
+"""Demuxers whose declared duration is a guess from the bit rate, or counts a lead-in."""
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,7 @@ class Recording:
 
         Raises:
             ValueRangeError: `rate_hz` or `max_side` not positive.
-            MediaError: not one picture decodes.
+            MediaError: not one picture decodes, and there is no sound either. With sound, `decoded` says it.
             LimitError: a picture is larger, or later, than the limits allow.
         """
         _require_positive('rate_hz', rate_hz)
@@ -145,7 +145,8 @@ class Recording:
             return self._still_frame(max_side)
         if self._probe is None or self._probe.video is None:
             return iter(())
-        self._video_pass = VideoPass(self._source, self._probe, self._limits)
+        has_sound = bool(self.audio) and not _yielded_nothing(self._audio_pass)
+        self._video_pass = VideoPass(self._source, self._probe, self._limits, must_decode=not has_sound)
         return self._video_pass.frames(rate_hz, max_side)
 
     def _still_frame(self, max_side: int | None) -> Iterator[Frame]:
@@ -167,7 +168,7 @@ class Recording:
         Raises:
             ValueRangeError: `rate_hz` or `block_s` not positive.
             UnknownNameError: no such stream in a recording that has sound.
-            MediaError: no sound decodes.
+            MediaError: no sound decodes, and there are no pictures either. With pictures, `decoded` says it.
             LimitError: the sound lasts longer than the limits allow.
         """
         _require_positive('rate_hz', rate_hz)
@@ -178,7 +179,8 @@ class Recording:
             raise UnknownNameError(
                 expected=f'a sound stream from 0 to {len(self.audio) - 1}', came=str(stream), todo='see Recording.audio'
             )
-        self._audio_pass = AudioPass(self._source, self._probe, self._limits, stream)
+        has_pictures = self.video is not None and not _yielded_nothing(self._video_pass)
+        self._audio_pass = AudioPass(self._source, self._probe, self._limits, stream, must_decode=not has_pictures)
         return self._audio_pass.blocks(int(rate_hz), block_s)
 
     def audible_stream(self, seconds: float = 30.0) -> int:
@@ -216,6 +218,10 @@ class Recording:
     def __repr__(self) -> str:
         length = 'unknown length' if self.duration_s is None else f'{self.duration_s:.2f} s'
         return f'Recording({self.name!r}, {self.kind}, {length})'
+
+
+def _yielded_nothing(one_pass: VideoPass | AudioPass | None) -> bool:
+    return one_pass is not None and one_pass.is_over and not one_pass.tally.frames
 
 
 def _require_positive(name: str, value: float | None) -> None:

@@ -60,7 +60,8 @@ class Block:
 class AudioPass:
     """One run through a sound stream; `report` is right at any moment."""
 
-    def __init__(self, source: Source, probe: Probe, limits: Limits, stream: int) -> None:
+    def __init__(self, source: Source, probe: Probe, limits: Limits, stream: int, must_decode: bool = True) -> None:
+        self.must_decode = must_decode
         self.source, self.probe, self.limits, self.stream = source, probe, limits, stream
         self.tally = Tally()
         self.clock_s = 0.0
@@ -91,7 +92,7 @@ class AudioPass:
         if held:
             yield Block(done / rate_hz, _clipped(np.concatenate(kept)))
         self.is_over = True
-        if not self.tally.frames:
+        if not self.tally.frames and self.must_decode:
             raise MediaError(
                 expected='sound that decodes',
                 came=f'none from {self.tally.packets} packets of {self.source.name}',
@@ -219,6 +220,8 @@ class AudioPass:
         """What came out so far, beside what was declared."""
         tally, notes = self.tally, list(self.tally.notes)
         lost_s = self.gap_s + self.bad_s
+        if self.is_over and not tally.frames:
+            notes.append(f'no sound decodes, from {tally.packets} packets')
         if self.is_over:
             lost_s += self._tail_and_head(notes)
         if self.gap_s > 0:

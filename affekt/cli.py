@@ -29,6 +29,7 @@ class Affekt(click.Group):
     """Turns every deliberate error into two lines and exit code 2."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
         try:
             return super().invoke(ctx)
         except AffektError as error:
@@ -36,6 +37,7 @@ class Affekt(click.Group):
             ctx.exit(2)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands in the order of this file, not of the alphabet."""
         return list(self.commands)
 
 

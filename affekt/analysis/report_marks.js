@@ -97,7 +97,7 @@ export function inkOn(rgb, alpha) {
 const MINUS = '\u2212';
 
 export function clockTime(seconds, tenths = true) {
-  const whole = Math.max(0, tenths ? Math.floor(seconds * 10 + 1e-6) / 10 : Math.floor(seconds));
+  const whole = Math.max(0, tenths ? Math.round(seconds * 10) / 10 : Math.floor(seconds));
   const hours = Math.floor(whole / 3600);
   const minutes = Math.floor((whole % 3600) / 60);
   const rest = (whole % 60).toFixed(tenths ? 1 : 0).padStart(tenths ? 4 : 2, '0');
@@ -105,7 +105,10 @@ export function clockTime(seconds, tenths = true) {
 }
 
 export const percent = (share) => `${Math.round(share * 100)}\u2009%`;
-export const signed = (value) => (value < 0 ? MINUS : '+') + Math.abs(value).toFixed(2);
+export function signed(value) {
+  const size = Math.abs(value).toFixed(2);
+  return size === '0.00' ? size : (value < 0 ? MINUS : '+') + size;
+}
 
 export function lengthOf(seconds) {
   if (seconds < 60) return `${seconds.toFixed(1)}\u2009s`;

@@ -33,6 +33,7 @@ from affekt.analysis.timeline import Timeline
 from affekt.analysis.wording import UNSEEN
 from affekt.labels import EKMAN, GOEMOTIONS
 
+Z95 = 1.959964
 QUALITY_COLUMNS = {
     'face_size_px': 'faces', 'sharpness': 'faces', 'brightness': 'faces', 'yaw_deg': 'faces',
     'pitch_deg': 'faces', 'loudness_lufs': 'turns', 'snr_db': 'turns', 'noise_db': 'turns',
@@ -171,24 +172,22 @@ def summed_up(observed: Observed, timeline: Timeline, name: str) -> Person:
 def mean_interval(timeline: Timeline, path: Lane, name: str) -> tuple[float, float, float] | None:
     """The mean of a fused dimension over time with its 95 % interval; None where nothing was measured.
 
-    Steps are not independent: their number is divided by (1 + r) / (1 - r), r the correlation of neighbours, held in
-    [0, 0.8]. Fewer than three steps have too little to go by and take the mean of the steps' own intervals.
+    Each step varies by its own interval and by its distance from the mean. Steps are not independent: their number is
+    divided by (1 + r) / (1 - r), r the correlation of neighbours, held in [0.3, 0.8].
     """
     values = path.dimension(name)
     values = values[~np.isnan(values)]
     if not values.size:
         return None
-    mean = float(values.mean())
-    if len(values) < 3:
-        rows = timeline.select(person=path.person, source='fused', name=name)
-        low, high = (float(np.nanmean(rows.column(side))) for side in ('low', 'high'))
-        return mean, low, high
-    centred = values - mean
-    variance = float(centred @ centred) / (len(values) - 1)
-    neighbours = float(centred[1:] @ centred[:-1]) / float(centred @ centred) if variance > 1e-12 else 0.0
-    correlation = min(max(neighbours, 0.0), 0.8)
+    mean, centred = float(values.mean()), values - float(values.mean())
+    rows = timeline.select(person=path.person, source='fused', name=name)
+    halves = (rows.column('high') - rows.column('low')) / 2
+    own = float(np.nanmean(np.square(halves / Z95))) if not np.isnan(halves).all() else 0.0
+    spread = float(centred @ centred)
+    neighbours = float(centred[1:] @ centred[:-1]) / spread if spread > 1e-9 else 1.0
+    correlation = min(max(neighbours, 0.3), 0.8)
     effective = max(1.0, len(values) * (1 - correlation) / (1 + correlation))
-    reach = 1.959964 * float(np.sqrt(variance / effective))
+    reach = Z95 * float(np.sqrt((spread / max(1, len(values) - 1) + own) / effective))
     return mean, max(-1.0, mean - reach), min(1.0, mean + reach)
 
 

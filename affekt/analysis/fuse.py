@@ -3,13 +3,14 @@
 Each source gives an `Opinion`: calibrated probabilities of the seven categories, valence and arousal with a standard
 deviation, and how much it should count. `fuse` pools the categories by a log-linear opinion pool against a shared prior
 
-    p(k) ~ prior(k) * product over sources of (p_s(k) / prior_s(k)) ** w_s,    w_s = reliability * quality * coverage
+    p(k) ~ prior(k) * product over sources of (p_s(k) / prior_s(k)) ** w_s
+    w_s  = reliability * quality * sqrt(coverage)
 
 (naive Bayes with discounted exponents: a source counts in full only if its model is perfect, its input clean and the
-step wholly covered), and the dimensions by a precision-weighted mean with a between-source variance (random effects). A
-source that is absent equals one of weight 0; the order never matters; a source whose likelihood ratio peaks at the
-pool's own winner never lowers its probability. A linear pool would break the last of these: a hesitant ally would cost
-confidence.
+step wholly covered; of half a second, less than half is lost), and the dimensions by a precision-weighted mean with a
+between-source variance (random effects). A source that is absent equals one of weight 0; the order never matters; a
+source whose likelihood ratio peaks at the pool's own winner never lowers its probability. A linear pool would break the
+last of these: a hesitant ally would cost confidence.
 
 Where two sources are each sure of an emotion and not of the same, the step abstains. K categories (7), S sources.
 
@@ -101,8 +102,8 @@ class Opinion:
 
     @property
     def weight(self) -> float:
-        """reliability times quality times coverage."""
-        return self.reliability * self.quality * self.coverage
+        """reliability times quality times the root of coverage."""
+        return self.reliability * self.quality * float(np.sqrt(self.coverage))
 
     @property
     def confidence(self) -> float:

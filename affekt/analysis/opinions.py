@@ -18,6 +18,8 @@ from affekt.labels import CIRCUMPLEX, EKMAN
 Floats = npt.NDArray[np.float64]
 Row = dict[str, object]
 
+LEAST_SD = 0.25
+"""Least deviation of any valence or arousal: two people who rate one second differ by about as much."""
 MODEL_SD = 0.12
 """Deviation added to that of derived valence and arousal for what their coordinates leave out."""
 PLAIN_SD = 0.3
@@ -198,7 +200,7 @@ def _face_segment(start_s: float, end_s: float, shares: Floats, values: Mapping[
         if probabilities is not None:
             centre = float(probabilities @ _COORDINATES[:, axis])
             spread = float(probabilities @ (_COORDINATES[:, axis] - centre) ** 2)
-            deviation = float(np.hypot(np.sqrt(spread), MODEL_SD))
+            deviation = max(LEAST_SD, float(np.hypot(np.sqrt(spread), MODEL_SD)))
         dimensions[name] = (float(measured.mean()) if measured.size else float('nan'), deviation)
     quality = values['quality'][~np.isnan(values['quality'])]
     good = float(np.clip(quality.mean(), 0.0, 1.0)) if quality.size else 1.0
@@ -214,7 +216,7 @@ def _normal(shares: Floats) -> Floats | None:
 
 
 def _deviation(value: float) -> float:
-    return value if np.isfinite(value) and value > 0 else PLAIN_SD
+    return max(LEAST_SD, value) if np.isfinite(value) and value > 0 else PLAIN_SD
 
 
 def _top(probabilities: Floats | None) -> str:

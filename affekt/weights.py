@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -482,3 +483,18 @@ MODELS: dict[str, ModelFile] = {
         ),
     )
 }
+
+
+def _shipped() -> Iterator[ModelFile]:
+    """The models trained by the scripts under recipes/, as their cards describe them."""
+    for path in sorted(PACKAGED.glob('*.json')):
+        card = json.loads(path.read_text(encoding='utf-8'))
+        files = [p for p in PACKAGED.glob(f'{path.stem}.*') if p.suffix not in {'.json', '.md'}]
+        if 'sha256' in card and files:
+            part = Part(files[0].name, card['sha256'], files[0].stat().st_size)
+            yield ModelFile(
+                path.stem, card['task'], card['licence'], (part,), bool(card['commercial_ok']), packaged=True
+            )
+
+
+MODELS.update({model.name: model for model in _shipped()})

@@ -5,6 +5,8 @@ Source: Microsoft, Multimedia Programming Interface and Data Specifications 1.0,
 
 from __future__ import annotations
 
+import struct
+
 from affekt.media.source import Source, short_by
 
 UNKNOWN_SIZES = (0, 0xFFFFFFFF)
@@ -32,6 +34,8 @@ def missing_chunks(source: Source) -> tuple[str, ...]:
             name, size = header[:4], int.from_bytes(header[4:], 'little')
             if not all(32 <= letter < 127 for letter in name):
                 return (f'damaged: no chunk begins at byte {position} of {source.size}',)
+            if name == b'fmt ' and not _agrees_with_itself(file.read(16)):
+                return ('damaged: rate, channels and bytes per second of the sound contradict each other',)
             if size in UNKNOWN_SIZES and name in {b'data', b'LIST'}:
                 return ()
             position += 8 + size + size % 2
@@ -39,6 +43,12 @@ def missing_chunks(source: Source) -> tuple[str, ...]:
     if position > end + 1:
         return (f'damaged: a chunk ends at byte {position}, behind the end of its parent at {end}',)
     return ()
+
+
+def _agrees_with_itself(description: bytes) -> bool:
+    """Whether a WAV format says the same length of a second twice; only plain samples (tags 1 and 3) must."""
+    tag, channels, rate, bytes_per_s, unit, bits = struct.unpack('<HHIIHH', description.ljust(16, b'\0'))
+    return tag not in (1, 3) or (bytes_per_s == rate * unit and unit == channels * ((bits + 7) // 8))
 
 
 def declared_sizes(source: Source) -> list[tuple[int, int]]:

@@ -38,8 +38,10 @@ MAX_LEAD_S = 0.1
 LEAD_CODECS = ('aac', 'mp3', 'mp2', 'opus', 'vorbis', 'ac3', 'eac3')
 """Encoders that add a lead-in, which some containers count in the declared length."""
 IMPOSSIBLE = 16.0
-MAX_PLANES = 8
-"""PyAV reads beyond the end of a frame with more planes, so those are packed first."""
+MAX_PLANES = 7
+"""PyAV looks for planes until it meets an empty one, beyond the end where all eight are used: packed first."""
+MAX_NEW_CHANNELS = 8
+"""A unit with more channels than this, and than its stream declares, is damage."""
 SILENCE_CHUNK = 1 << 18
 SCALES = {'u8': 128.0, 's16': 32768.0, 's32': 2.0**31, 's64': 2.0**63, 'flt': 1.0, 'dbl': 1.0}
 
@@ -150,7 +152,7 @@ class AudioPass:
         channels = max(1, len(unit.layout.channels))
         kind = unit.format.name.removesuffix('p')
         declared = self.probe.audio[self.stream].channels
-        if channels > max(MAX_PLANES, declared):
+        if channels > max(MAX_NEW_CHANNELS, declared):
             self.bad_s += unit.samples / source_hz
             self.tally.corrupt_frames += 1
             return np.zeros(unit.samples, np.float32)

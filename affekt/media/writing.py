@@ -48,6 +48,8 @@ FINE_TIME_BASE = Fraction(1, 16_000)
 """Clock of pictures with their own times: 62.5 us, small enough for MPEG-4's 16 bits."""
 OPUS_RATES = (48_000, 24_000, 16_000, 12_000, 8_000)
 SOUND_CHUNK = 1024
+MAX_PLANES = 7
+"""PyAV cannot fill a frame whose eight planes are all used."""
 
 
 @dataclass(frozen=True)
@@ -332,6 +334,8 @@ def _converted(frame: Any, pixel_format: str) -> Any:
 def _sound_frame(chunk: Samples, kind: str, style: SoundStyle) -> Any:
     layout = {1: 'mono', 2: 'stereo'}.get(style.channels, f'{style.channels}c')
     plain = kind.removesuffix('p')
+    if style.channels > MAX_PLANES:
+        kind = plain  # packed; the encoder's own resampler makes planes of it
     if plain == 's16':
         raw: npt.NDArray[Any] = np.clip(np.round(chunk * 32767), -32768, 32767).astype(np.int16)
     elif plain == 's32':

@@ -170,3 +170,11 @@ def test_pictures_that_repeat_are_left_out_and_said(tmp_path):
     times = [frame.time_s for frame in recording.frames()]
     assert times == pytest.approx(np.arange(20) / 20, abs=0.001)
     assert any('repeat' in sentence for sentence in recording.decoded.sentences)
+
+
+def test_a_sample_rate_that_contradicts_the_bytes_per_second_is_said(tmp_path):
+    content = bytearray(write_audio(tmp_path / 'a.wav', tone(1.0), 16_000).read_bytes())
+    at = content.find(b'fmt ')
+    content[at + 12 : at + 16] = (48_000).to_bytes(4, 'little')
+    report = read(bytes(content)).decoded
+    assert 'contradict' in report.sentences[0]

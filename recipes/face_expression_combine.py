@@ -137,6 +137,7 @@ def choose(
     table: list[dict[str, object]] = []
     for penalty in (None, *PENALTIES):
         table.append({'penalty': penalty, **cross_validate(net, blendshapes, labels, penalty)})
-    best = min(table, key=lambda row: row['log_loss'])  # type: ignore[arg-type,return-value]
+    good = [row for row in table if row['accuracy'] >= table[0]['accuracy']]  # type: ignore[operator]
+    best = min(good, key=lambda row: row['log_loss'])  # type: ignore[arg-type,return-value]
     penalty = best['penalty']
     return fit(net, blendshapes, labels, penalty), penalty, table  # type: ignore[arg-type,return-value]

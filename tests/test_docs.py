@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import json
 import re
 from pathlib import Path
@@ -84,3 +85,10 @@ def _public_without_docstring(path: Path) -> list[str]:
 def test_every_public_name_has_a_docstring():
     bare = {str(path): _public_without_docstring(path) for path in sorted((ROOT / 'affekt').rglob('*.py'))}
     assert {path: names for path, names in bare.items() if names} == {}
+
+
+def test_the_page_on_performance_says_what_the_result_files_say():
+    spec = importlib.util.spec_from_file_location('page', ROOT / 'benchmarks' / 'page.py')
+    page = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(page)
+    assert (ROOT / 'docs' / 'performance.md').read_text() == page.page(ROOT / 'benchmarks' / 'results')

@@ -1,0 +1,150 @@
+"""docs/performance.md, written from the result files; a test checks that the page and the files agree."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+HEAD = """# Performance
+
+Written by `./dev bench` from the files under `benchmarks/results/`; do not edit. Two shared cores, no GPU: ratios
+within one run travel to other machines, seconds do not.
+"""
+
+
+def write_page(results: Path, out: Path) -> Path:
+    """Write the page and return its path."""
+    out.write_text(page(results))
+    return out
+
+
+def page(results: Path) -> str:
+    """The page for the result files that are there."""
+    parts = [HEAD]
+    for name, section in SECTIONS.items():
+        path = results / f'{name}.json'
+        if path.exists():
+            parts.append(section(json.loads(path.read_text())))
+    return '\n'.join(parts)
+
+
+def table(head: list[str], rows: list[list[object]]) -> str:
+    """A Markdown table; numbers are aligned right."""
+    marks = ['---' if isinstance(value, str) else '---:' for value in rows[0]]
+    lines = [head, marks, *rows]
+    return '\n'.join('| ' + ' | '.join(str(value) for value in line) + ' |' for line in lines) + '\n'
+
+
+def end_to_end(held: dict[str, Any]) -> str:
+    speed = held['every_frame']
+    text = (
+        '## The main job, end to end\n\n'
+        f'`benchmarks/end_to_end.py`: {held["clip"]}; face, voice and words all on; {held["cores"]} cores; median of '
+        f'{len(held["fps_of_each_run"])} runs. A peer publishes 8.9 to 17.6 frames/s on a CPU for faces alone.\n\n'
+    )
+    text += table(
+        ['what', 'figure'],
+        [
+            ['every frame of the video analyzed, frames/s', round(speed['fps_analyze'], 1)],
+            ['the same with results saved and the report written, frames/s', round(speed['fps_with_report'], 1)],
+            [
+                'of the slowest and the fastest run, frames/s',
+                f'{min(held["fps_of_each_run"])} – {max(held["fps_of_each_run"])}',
+            ],
+        ],
+    )
+    if held['memory']:
+        text += '\nPeak memory at the default 12.5 frames/s, a process each:\n\n'
+        text += table(
+            ['recording', 'peak MB', 'times real time'],
+            [
+                [f'{m["duration_s"] / 60:.0f} min', round(m['peak_mb']), round(m['duration_s'] / m['analyze_s'], 1)]
+                for m in held['memory']
+            ],
+        )
+        text += f'\nLargest over smallest: {held["peak_memory_ratio"]:.3f}.\n'
+    return text
+
+
+def startup(held: dict[str, Any]) -> str:
+    rows = [[what, round(value, 3)] for what, value in held['seconds'].items()]
+    return (
+        '## Starting\n\n`benchmarks/startup.py`: seconds of a whole process, median of 7.\n\n'
+        + table(['what', 's'], rows)
+        + f'\n`import affekt` takes {held["import_affekt_over_import_numpy"]:.2f} of the time of `import numpy`. '
+        f'A core install is {held["core_packages"]} packages, affekt included; torch is not among them.\n'
+    )
+
+
+def media_fuzz(held: dict[str, Any]) -> str:
+    rows = [[name, *counts.values()] for name, counts in held['by_damage'].items()]
+    rows.append(['**all**', *held['counts'].values()])
+    return (
+        f'## Damaged files\n\n`benchmarks/media_fuzz.py`: {held["files"]} damaged files of {len(held["by_file"])} '
+        'kinds. *ok*: as long and as many pictures as before; *altered*: so, but pixels or samples differ, as a flipped '
+        'byte in plain sound must; *reported*: what is missing is said; *refused*: one clear error.\n\n'
+        + table(['damage', *held['counts']], rows)
+    )
+
+
+def media_speed(held: dict[str, Any]) -> str:
+    return '## Decoding\n\n`benchmarks/media_speed.py`\n\n' + table(
+        ['what', 'figure'], [[k, v] for k, v in held.items()]
+    )
+
+
+def faces_agreement(held: dict[str, Any]) -> str:
+    keys = {
+        'faces_by_mediapipe': 'faces, mediapipe',
+        'faces_by_affekt': 'faces, affekt',
+        'landmarks_mean_percent_of_eye_distance': 'landmarks, % of eye distance',
+        'blendshapes_r': 'blendshapes r',
+        'blendshapes_largest_difference': 'largest blendshape difference',
+        'pose_turn_mean_deg': 'head turn, degrees',
+    }
+    runs = held['images'] | {f'{name}, tracked': value for name, value in held['video'].items()}
+    speed = [v['cpu_ms_per_frame_affekt'] / v['cpu_ms_per_frame_mediapipe'] for v in held['video'].values()]
+    return (
+        f'## Faces beside {held["package"].replace("==", " ")}\n\n'
+        '`benchmarks/faces_agreement.py`, the same model file in both.\n\n'
+        + table(['input', *keys.values()], [[name, *(v[k] for k in keys)] for name, v in runs.items()])
+        + "\nCPU time of a tracked frame over mediapipe's in the same run: "
+        + ' and '.join(f'{s:.2f}' for s in speed)
+        + '.\n'
+    )
+
+
+def faces_limits(held: dict[str, Any]) -> str:
+    found = held['share_found_by_face_size_px']
+    sizes = list(next(iter(found.values())))
+    still = [
+        [
+            f'{clip}, {row["still_levels"]:g} grey levels',
+            f'{row["measured"]:.0%}',
+            round(row['cpu_ms_per_frame'], 1),
+            round(row['smile_worst'], 2),
+            round(row['eyes_closed_worst'], 2),
+        ]
+        for clip, rows in held['taking_over_still_faces'].items()
+        for row in rows
+    ]
+    return (
+        '## How small a face is found\n\n`benchmarks/faces_limits.py`: share found of 12 placements, by side of the face '
+        'in pixels.\n\n'
+        + table(
+            ['picture', *sizes], [[size, *(round(v, 2) for v in shares.values())] for size, shares in found.items()]
+        )
+        + '\n## Skipping faces that do not move\n\nOff by default; what it would save and cost.\n\n'
+        + table(['clip, threshold', 'frames measured', 'CPU ms a frame', 'worst smile error', 'worst eye error'], still)
+    )
+
+
+SECTIONS = {
+    'end_to_end': end_to_end,
+    'startup': startup,
+    'faces_agreement': faces_agreement,
+    'faces_limits': faces_limits,
+    'media_speed': media_speed,
+    'media_fuzz': media_fuzz,
+}

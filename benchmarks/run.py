@@ -1,0 +1,57 @@
+"""Run the benchmarks and write docs/performance.md from what they measured.
+
+    ./dev bench [--data DIR] [--only NAME …] [--skip NAME …]
+
+Benchmarks that need real data which may not be passed on take it from `--data` and are left out without it; the one
+that compares with mediapipe installs it in a folder of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from page import write_page
+
+HERE = Path(__file__).resolve().parent
+DATA = HERE.parents[1] / 'shared' / 'data'
+
+
+def commands(data: Path | None) -> dict[str, list[str]]:
+    """Benchmark name to its command line, without the interpreter."""
+    found = {
+        'startup': ['startup.py'],
+        'media_speed': ['media_speed.py', '--out', str(HERE / 'results' / 'media_speed.json')],
+        'media_fuzz': ['media_fuzz.py', '--files', '2400', '--out', str(HERE / 'results' / 'media_fuzz.json')],
+        'end_to_end': ['end_to_end.py'],
+    }
+    if data is not None:
+        found['faces_limits'] = ['faces_limits.py', '--data', str(data)]
+        found['fusion_weights'] = ['fusion_weights.py', '--data', str(data)]
+        venv = str(HERE / '.venv-mediapipe')
+        found['faces_agreement'] = ['faces_agreement.py', '--data', str(data), '--venv', venv]
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--data', type=Path, default=DATA if DATA.is_dir() else None)
+    parser.add_argument('--only', nargs='*', default=None)
+    parser.add_argument('--skip', nargs='*', default=[])
+    options = parser.parse_args()
+    (HERE / 'results').mkdir(exist_ok=True)
+    for name, words in commands(options.data).items():
+        if name in options.skip or (options.only is not None and name not in options.only):
+            continue
+        begun = time.monotonic()
+        print(f'{name} …', flush=True)
+        subprocess.run([sys.executable, *words], check=True, cwd=HERE, stdout=subprocess.DEVNULL)
+        print(f'{name} done in {time.monotonic() - begun:.0f} s', flush=True)
+    print(write_page(HERE / 'results', HERE.parent / 'docs' / 'performance.md'))
+
+
+if __name__ == '__main__':
+    main()

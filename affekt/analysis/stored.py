@@ -142,7 +142,10 @@ def read_table(path: Path) -> pa.Table:
 
 
 def write_pictures(folder: Path, pictures: Mapping[int, bytes]) -> None:
-    """Writes JPEG files named by number; none where there are none."""
+    """Writes JPEG files named by number and removes those of an earlier analysis; none where there are none."""
+    for old in folder.glob('*.jpg'):
+        if old.stem not in {str(number) for number in pictures}:
+            old.unlink(missing_ok=True)
     for number, content in pictures.items():
         write_atomically(folder / f'{number}.jpg', content)
 

@@ -145,6 +145,12 @@ def test_without_frames_no_picture_is_kept(observed, tmp_path):
     assert not list(analysis.save(tmp_path / 'run').rglob('*.jpg'))
 
 
+def test_saving_over_an_older_analysis_leaves_none_of_its_pictures(analysis, observed, tmp_path):
+    analysis.save(tmp_path / 'run')
+    later = assemble(observed, AnalysisSettings(keep_frames=False))
+    assert Analysis.load(later.save(tmp_path / 'run')).moments == later.moments
+
+
 def test_transcript_names_replace_numbers_where_mouths_agree(observed):
     rows = observed.utterances.to_pylist()
     names = ['Ann', 'Ann', 'Bob']

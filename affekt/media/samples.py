@@ -36,7 +36,7 @@ MAX_JUMP_S = 600.0
 EDGE_S = 0.03
 MAX_LEAD_S = 0.1
 LEAD_CODECS = ('aac', 'mp3', 'mp2', 'opus', 'vorbis', 'ac3', 'eac3')
-"""Encoders that add a lead-in, which some containers count in the declared length."""
+"""Encoders that add a lead-in, which containers other than mp4 count in the declared length."""
 IMPOSSIBLE = 16.0
 MAX_PLANES = 7
 """PyAV looks for planes until it meets an empty one, beyond the end where all eight are used: packed first."""
@@ -77,7 +77,8 @@ class AudioPass:
         self.declared_s: float | None = None
         self.declared_start_s = 0.0
         self.is_over = False
-        self._has_lead = probe.audio[stream].codec.startswith(LEAD_CODECS)
+        codec = probe.audio[stream].codec
+        self._has_lead = codec.startswith(LEAD_CODECS) and not probe.demuxer.startswith('mov')
 
     def blocks(self, rate_hz: int, block_s: float) -> Iterator[Block]:
         """Open, decode, mix, place on the clock, resample, cut into blocks."""

@@ -230,7 +230,7 @@ def train(train_faces: Faces, validation: Faces, out: Path, training: Training, 
         if not training.minutes:
             run.progress = run.epoch / training.epochs
         kept = score(logits_of(run.average, validation.framed, mirrored=False), validation.labels)
-        columns = [f'{run.epoch}', f'{rate:.5f}', f'{np.mean(losses):.4f}']
+        columns = [f'{run.epoch}', f'{rate:.5f}', f'{np.mean(losses or [np.nan]):.4f}']
         columns += [f'{time.perf_counter() - began:.1f}', f'{side}', *(f'{value:.4f}' for value in kept)]
         run.save(columns)
     return run.average

@@ -23,7 +23,7 @@ import torch
 from vocal_emotion_augment import HELD_OUT
 from vocal_emotion_card import write_card, write_figure
 from vocal_emotion_features import Store
-from vocal_emotion_measure import measure
+from vocal_emotion_measure import measure, seven
 
 from affekt.labels import RAVDESS8
 from affekt.metrics import balanced_accuracy, fit_temperature
@@ -35,6 +35,7 @@ IntArray = npt.NDArray[np.int64]
 COPIES = ('clean', 'train 0', 'joined 0')
 ALTERED = 'train 0'
 FOLDS = 6
+SHORT_S = (0.4, 0.7, 1.0, 1.5)
 
 
 @dataclass(frozen=True)
@@ -180,8 +181,6 @@ def choose(bench: Bench, outer: int | None, cache: Path) -> Chosen:
 
 def threshold_of(logits: FloatArray, truth: IntArray, wanted: float = 0.85) -> float:
     """The lowest confidence above which at least `wanted` of the clips are right, in seven categories."""
-    from vocal_emotion_measure import seven
-
     categories, target = seven(logits), seven(truth)
     confidence, right = categories.max(axis=1), categories.argmax(axis=1) == target
     order = np.argsort(-confidence)
@@ -221,7 +220,33 @@ def outer_scores(bench: Bench, cache: Path) -> dict[str, npt.NDArray[np.generic]
         return {name: held[name] for name in held.files} | settled
 
 
-def write_head(bench: Bench, chosen: Chosen, out: Path) -> Path:
+def short_turns(bench: Bench, cache: Path) -> dict[float, FloatArray]:
+    """Scores of the 288 sampled clips cropped to a few lengths, by heads that their actors had no part in."""
+    path = cache / f'{bench.encoder}.short.npz'
+    sampled = np.isin(np.arange(bench.clips.truth.shape[0]), bench.store.sampled_rows())
+    if not path.exists():
+        found = {f'{seconds}': np.zeros((sampled.sum(), 8), np.float32) for seconds in SHORT_S}
+        for fold in range(FOLDS):
+            chosen = choose(bench, fold, cache)
+            test, statistics = bench.clips.fold == fold, chosen.choice.statistics
+            (head,) = bench.heads(statistics, ~test, [chosen.choice.penalty])
+            for seconds in SHORT_S:
+                rows = bench.rows(f'cropped {seconds}', statistics, sampled & test)
+                found[f'{seconds}'][test[sampled]] = head.scores(rows)
+        np.savez_compressed(path, **found)
+    with np.load(path) as held:
+        return {seconds: held[f'{seconds}'] for seconds in SHORT_S}
+
+
+def cooling(bench: Bench, scores: dict[float, FloatArray], temperature: float, skip: int | None = None) -> list[float]:
+    """How much warmer than `temperature` the scores of each short length need to be, never less than 1."""
+    rows = bench.store.sampled_rows()
+    used = bench.clips.fold[rows] != (-1 if skip is None else skip)
+    truth = bench.clips.truth[rows][used]
+    return [max(1.0, fit_temperature(scores[seconds][used], truth) / temperature) for seconds in SHORT_S]
+
+
+def write_head(bench: Bench, chosen: Chosen, warmth: list[float], out: Path) -> Path:
     """The head on all 24 actors."""
     everyone = np.ones(bench.clips.truth.shape[0], bool)
     (head,) = bench.heads(chosen.choice.statistics, everyone, [chosen.choice.penalty])
@@ -236,8 +261,35 @@ def write_head(bench: Bench, chosen: Chosen, out: Path) -> Path:
         bias=head.bias,
         temperature=np.float32(chosen.temperature),
         abstains_below=np.float32(chosen.threshold),
+        short_s=np.array(SHORT_S, np.float32),
+        short_warmth=np.array(warmth, np.float32),
     )
     return path
+
+
+def measure_short(bench: Bench, short: dict[float, FloatArray], cache: Path) -> list[dict[str, float]]:
+    """Coverage and accuracy of short turns; warmth, temperature and threshold come from other actors."""
+    rows = bench.store.sampled_rows()
+    target, fold_of = seven(bench.clips.truth[rows]), bench.clips.fold[rows]
+    found = []
+    for place, seconds in enumerate(SHORT_S):
+        right, named, sure = np.zeros(rows.size, bool), np.zeros(rows.size, bool), np.zeros(rows.size)
+        for fold in range(FOLDS):
+            own, chosen = fold_of == fold, choose(bench, fold, cache)
+            warmth = cooling(bench, short, chosen.temperature, skip=fold)[place]
+            categories = seven(short[seconds][own] / (chosen.temperature * warmth))
+            right[own], sure[own] = categories.argmax(axis=1) == target[own], categories.max(axis=1)
+            named[own] = sure[own] >= chosen.threshold
+        found.append(
+            {
+                'seconds': seconds,
+                'accuracy': round(float(right.mean()), 4),
+                'mean_confidence': round(float(sure.mean()), 4),
+                'coverage': round(float(named.mean()), 4),
+                'accuracy_where_named': round(float(right[named].mean()), 4) if named.any() else float('nan'),
+            }
+        )
+    return found
 
 
 def main() -> None:
@@ -257,7 +309,9 @@ def main() -> None:
         bench = Bench(store, encoder, [c for c in CHOICES if options.choice in (None, _key(c))])
         results = measure(outer_scores(bench, cache), store, list(HELD_OUT))
         chosen = choose(bench, None, cache)
-        path = write_head(bench, chosen, options.out)
+        short = short_turns(bench, cache)
+        results['short'] = measure_short(bench, short, cache)
+        path = write_head(bench, chosen, cooling(bench, short, chosen.temperature), options.out)
         write_card(path, encoder, results, chosen, len(bench.choices))
         write_figure(options.out / f'{HEADS[encoder]}.svg', encoder, results)
         print(json.dumps(results['headline'], indent=1), flush=True)

@@ -1,8 +1,9 @@
 """From RAVDESS's files to arrays on disk: the turns, their altered copies, and what each encoder makes of them.
 
 Every file is written once, under a temporary name first, and kept: a run that was stopped goes on where it was.
-A copy is all clips altered in one way: 'clean', 'train 0' and on, 'joined 0' and on (every other clip lengthened), or a
-name of HELD_OUT (288 clips). `Store.sound` gives its turns, `features` what an encoder makes of them.
+A copy is all clips altered in one way: 'clean', 'train 0' and on, 'joined 0' and on (every other clip lengthened), a
+name of HELD_OUT (288 clips), or 'cropped 0.4' (seconds from the middle of the same 288). `Store.sound` gives its turns,
+`features` what an encoder makes of them.
 """
 
 from __future__ import annotations
@@ -121,7 +122,8 @@ class Store:
     def _alter(self, copy: str) -> list[FloatArray]:
         """The turns of a copy; empty ones where it leaves a clip out."""
         spans = self.spans()
-        kept = set(self.sampled_rows().tolist()) if copy in HELD_OUT else set(range(len(spans)))
+        is_sampled = copy in HELD_OUT or copy.startswith('cropped')
+        kept = set(self.sampled_rows().tolist()) if is_sampled else set(range(len(spans)))
         blank = np.zeros(0, np.float32)
         clean = [read_sound(self.data / name) if row in kept else blank for row, name in enumerate(self.clips.files)]
         if copy == 'clean':
@@ -130,6 +132,9 @@ class Store:
         for row, (begin, end) in enumerate(spans):
             if row not in kept:
                 turns.append(blank)
+                continue
+            if copy.startswith('cropped'):
+                turns.append(_middle(clean[row][begin:end], float(copy.split()[1])))
                 continue
             rng = np.random.default_rng([20, row, *copy.encode()])
             samples, margin = clean[row], rng.integers(-1600, 4800, 2)
@@ -178,6 +183,13 @@ class Store:
                 spans.append([round(span[0] * RATE_HZ), round(span[1] * RATE_HZ)])
             np.save(path, np.array(spans))
         return np.asarray(np.load(path))
+
+
+def _middle(samples: FloatArray, seconds: float) -> FloatArray:
+    """So many seconds from the middle, or all."""
+    count = min(samples.shape[0], round(seconds * RATE_HZ))
+    first = (samples.shape[0] - count) // 2
+    return samples[first : first + count]
 
 
 def _plain(copy: str) -> str:

@@ -96,6 +96,7 @@ class VocalEmotion:
         self._centre, self._scale = held['centre'], held['scale']
         self._weight, self._bias = held['weight'], held['bias']
         self._temperature, self._threshold = float(held['temperature']), float(held['abstains_below'])
+        self._short_s, self._short_warmth = held.get('short_s', np.ones(1)), held.get('short_warmth', np.ones(1))
 
     @property
     def size(self) -> int:
@@ -126,11 +127,12 @@ class VocalEmotion:
             )
         return np.asarray(chosen)
 
-    def probabilities(self, features: FloatArray) -> FloatArray:
+    def probabilities(self, features: FloatArray, speech_s: float = np.inf) -> FloatArray:
         """Calibrated probabilities of the eight labels.
 
         Args:
             features: (K, P), or (P,) of one turn.
+            speech_s: how long somebody spoke; what is shorter than 1.5 s is believed less (see the card).
 
         Returns:
             (K, 8) or (8,) in RAVDESS8 order, each row of sum 1.
@@ -144,7 +146,8 @@ class VocalEmotion:
         if not np.isfinite(features).all():
             raise ValueRangeError(expected='finite features', came='nan or infinity', todo='leave the turn out')
         scores = ((features - self._centre) / self._scale) @ self._weight + self._bias
-        scores = scores.astype(np.float64) / self._temperature
+        warmth = float(np.interp(speech_s, [*self._short_s, 2 * self._short_s[-1]], [*self._short_warmth, 1.0]))
+        scores = scores.astype(np.float64) / (self._temperature * warmth)
         powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
         return np.asarray(powers / powers.sum(axis=-1, keepdims=True), dtype=np.float32)
 
@@ -170,12 +173,13 @@ class VocalEmotion:
             return features
         return np.asarray(features - share * (features.mean(axis=0) - self._centre), dtype=np.float32)
 
-    def read(self, features: FloatArray, arousal: float = float('nan')) -> EmotionReading:
+    def read(self, features: FloatArray, arousal: float = float('nan'), speech_s: float = np.inf) -> EmotionReading:
         """The reading of one turn.
 
         Args:
             features: (P,) of `features`.
             arousal: the acoustic one in [-1, 1], or nan where unknown.
+            speech_s: as `probabilities`.
 
         Returns:
             Categories, valence, arousal, confidence, abstention.
@@ -183,7 +187,7 @@ class VocalEmotion:
         Raises:
             ShapeError, ValueRangeError: as `probabilities`.
         """
-        labels8 = self.probabilities(features)
+        labels8 = self.probabilities(features, speech_s)
         categories = fold(labels8, RAVDESS8, RAVDESS8_TO_EKMAN).astype(np.float32)
         valence, expected = expected_affect(categories)
         confidence = float(categories.max())
@@ -210,7 +214,7 @@ class VocalEmotion:
             ShapeError, ValueRangeError: as `features` and `probabilities`.
         """
         arousal = float('nan') if summary is None else float(acoustic_arousal(summary[None])[0])
-        return self.read(self.features(encoded), arousal)
+        return self.read(self.features(encoded), arousal, encoded.speech_frames * encoded.frame_s)
 
 
 def pool(layers: FloatArray) -> FloatArray:

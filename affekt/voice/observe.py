@@ -159,7 +159,7 @@ def observe_voice(
         words = (len(spoken.words) if spoken else 0) if recognizer else None
         gathered.add(turn, frames, acoustic_summary(turn.samples, frames, words), spoken)
     return VoiceObservations(
-        turns=_turns_table(gathered, emotion, centre_share),
+        turns=_turns_table(gathered, emotion, centre_share, (rules or TurnRules()).padding_s),
         frames=_frames_table(gathered.steps),
         utterances=tuple(gathered.utterances),
         heard_s=clock.heard_s,
@@ -234,7 +234,7 @@ def _blocks(recording: Sounding | Iterable[SampleBlock], stream: int) -> Iterabl
     return recording
 
 
-def _turns_table(gathered: _Gathered, emotion: VocalEmotion | None, centre_share: float) -> pa.Table:
+def _turns_table(gathered: _Gathered, emotion: VocalEmotion | None, centre_share: float, padding_s: float) -> pa.Table:
     """One row per turn."""
     count = len(gathered.spans)
     if count == 0:
@@ -250,7 +250,8 @@ def _turns_table(gathered: _Gathered, emotion: VocalEmotion | None, centre_share
     if emotion:
         together = np.stack(gathered.features)
         for row, features in enumerate(emotion.centred(together, centre_share) if centre_share else together):
-            _fill(columns, row, emotion.read(features, float(arousal[row])))
+            speech_s = spans[row, 1] - spans[row, 0] - 2 * padding_s
+            _fill(columns, row, emotion.read(features, float(arousal[row]), speech_s))
     return pa.table({name: pa.array(columns[name]) for name in TURNS.names}, schema=TURNS)
 
 

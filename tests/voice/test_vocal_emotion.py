@@ -31,6 +31,8 @@ def folder(tmp_path: Path) -> Path:
         bias=np.zeros(8, np.float32),
         temperature=np.float32(2.0),
         abstains_below=np.float32(0.5),
+        short_s=np.array([0.5, 1.0], np.float32),
+        short_warmth=np.array([4.0, 2.0], np.float32),
     )
     card = {'commercial_ok': False, 'licence': 'CC BY-NC-SA 4.0'}
     (tmp_path / 'vocal_emotion_tiny_en.json').write_text(json.dumps(card))
@@ -43,14 +45,15 @@ def encoded(layers: np.ndarray) -> Encoded:
 
 def test_scores_are_standardised_weighed_and_cooled(folder):
     # features 1 except 'angry' (index 4), which is 1 + 4 ln 9: (4 ln 9) / 2 / 2 = ln 9 against seven zeros: 9 / 16
-    layers = np.ones((2, 3, 8))
+    # (3 s of speech, so that shortness plays no part)
+    layers = np.ones((2, 150, 8))
     layers[1, :, RAVDESS8.index('angry')] = 1 + 4 * np.log(9)
     reading = VocalEmotion('tiny.en', directory=folder)(encoded(layers))
-    assert reading.labels8[RAVDESS8.index('angry')] == pytest.approx(9 / 16)
+    assert reading.labels8[RAVDESS8.index('angry')] == pytest.approx(9 / 16, rel=1e-5)
     assert reading.category == 'anger'
-    assert reading.confidence == pytest.approx(9 / 16)
+    assert reading.confidence == pytest.approx(9 / 16, rel=1e-5)
     # neutral and calm fall together
-    assert reading.categories[EKMAN.index('neutral')] == pytest.approx(2 / 16)
+    assert reading.categories[EKMAN.index('neutral')] == pytest.approx(2 / 16, rel=1e-5)
     assert reading.categories.sum() == pytest.approx(1)
 
 
@@ -80,6 +83,16 @@ def test_pooling_follows_its_definitions():
     np.testing.assert_allclose(pooled[0, :, 0], [1.5, np.sqrt(1.25), 0.0, 0.3, 2.7], rtol=1e-6)
     with pytest.raises(ShapeError):
         pool(np.zeros((2, 0, 8), np.float32))
+
+
+def test_short_turns_are_believed_less(folder):
+    # 4 ln 9 / 2 is 2 ln 9 = ln 81: at 2 s divided by 2, at 1.5 s by 3, at 1 s by 4, at 0.5 s and below by 8
+    head = VocalEmotion('tiny.en', directory=folder)
+    features = np.ones(8, np.float32)
+    features[0] += 4 * np.log(9)
+    for speech_s, divisor in ((5.0, 2), (2.0, 2), (1.5, 3), (1.0, 4), (0.5, 8), (0.1, 8)):
+        odds = 81 ** (1 / divisor)
+        assert head.probabilities(features, speech_s)[0] == pytest.approx(odds / (odds + 7), rel=1e-5)
 
 
 def test_centring_takes_a_share_of_the_recordings_mean_and_needs_four_turns(folder):

@@ -267,7 +267,7 @@ def write_head(bench: Bench, chosen: Chosen, warmth: list[float], out: Path) -> 
     return path
 
 
-def measure_short(bench: Bench, short: dict[float, FloatArray], cache: Path) -> list[dict[str, float]]:
+def measure_short(bench: Bench, short: dict[float, FloatArray], cache: Path) -> list[dict[str, float | None]]:
     """Coverage and accuracy of short turns; warmth, temperature and threshold come from other actors."""
     rows = bench.store.sampled_rows()
     target, fold_of = seven(bench.clips.truth[rows]), bench.clips.fold[rows]
@@ -286,7 +286,7 @@ def measure_short(bench: Bench, short: dict[float, FloatArray], cache: Path) -> 
                 'accuracy': round(float(right.mean()), 4),
                 'mean_confidence': round(float(sure.mean()), 4),
                 'coverage': round(float(named.mean()), 4),
-                'accuracy_where_named': round(float(right[named].mean()), 4) if named.any() else float('nan'),
+                'accuracy_where_named': round(float(right[named].mean()), 4) if named.any() else None,
             }
         )
     return found

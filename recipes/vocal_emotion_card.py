@@ -59,7 +59,7 @@ def write_card(path: Path, encoder: str, results: Mapping[str, Any], chosen: Any
         'bytes': path.stat().st_size,
         'sha256': hashlib.sha256(path.read_bytes()).hexdigest(),
     }
-    path.with_suffix('.json').write_text(json.dumps(card, indent=1) + '\n')
+    path.with_suffix('.json').write_text(json.dumps(card, indent=1, allow_nan=False) + '\n')
     path.with_suffix('.md').write_text(page(card))
 
 
@@ -111,7 +111,10 @@ def page(card: Mapping[str, Any]) -> str:
         '',
         '| seconds | accuracy, seven categories | mean confidence | share named | accuracy where named |',
         '| --- | --- | --- | --- | --- |',
-        *[f'| {" | ".join(str(value) for value in row.values())} |' for row in found['short']],
+        *[
+            f'| {" | ".join("-" if value is None else str(value) for value in row.values())} |'
+            for row in found['short']
+        ],
         '',
         '## Centring on the recording',
         '',

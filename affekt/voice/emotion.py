@@ -30,6 +30,11 @@ HEADS = {'tiny.en': 'vocal_emotion_tiny_en', 'base': 'vocal_emotion_base'}
 
 FEWEST_TURNS = 4
 
+_ARRAYS = (
+    'layers', 'statistics', 'centre', 'scale', 'weight', 'bias', 'temperature', 'abstains_below', 'short_s',
+    'short_warmth',
+)  # fmt: skip
+
 _MODELS = Path(__file__).parent.parent / 'models'
 
 
@@ -96,7 +101,7 @@ class VocalEmotion:
         self._centre, self._scale = held['centre'], held['scale']
         self._weight, self._bias = held['weight'], held['bias']
         self._temperature, self._threshold = float(held['temperature']), float(held['abstains_below'])
-        self._short_s, self._short_warmth = held.get('short_s', np.ones(1)), held.get('short_warmth', np.ones(1))
+        self._short_s, self._short_warmth = held['short_s'], held['short_warmth']
 
     @property
     def size(self) -> int:
@@ -264,6 +269,6 @@ def _arrays(path: Path) -> dict[str, Any]:
     """The head's arrays, never pickled ones."""
     try:
         with np.load(path, allow_pickle=False) as held:
-            return {name: held[name] for name in held.files}
-    except (OSError, ValueError) as error:
+            return {name: held[name] for name in _ARRAYS}
+    except (OSError, ValueError, KeyError) as error:
         raise WeightsError(expected=f'{path.name}', came=f'{error}', todo='install affekt again') from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,10 @@ from affekt.terminal import StageBars, facts_table, people_table, show_error
 
 if TYPE_CHECKING:
     from affekt.analysis.batch import Outcome
+
+# Faces and voice have a thread each; a pool inside the matrix products only makes them wait for each other.
+for _pool in ('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS'):
+    os.environ.setdefault(_pool, '1')
 
 RUNS = Path('affekt_runs')
 """Where runs go without --out."""
@@ -100,9 +105,7 @@ def demo(out: Path | None, as_json: bool, silent: bool, **chosen: Any) -> None:
     folder = out or _run_folder('demo', False)
     _fetch(_needed_models(chosen), console)
     clip = demo_clip(folder.parent / 'demo_clip', silent=silent)
-    if not silent:
-        console.print(DISCLOSURE, style='dim')
-    _analyze_to([clip], folder, as_json, False, chosen)
+    _analyze_to([clip], folder, as_json, False, chosen, () if silent else (DISCLOSURE,))
 
 
 @main.command()
@@ -195,7 +198,12 @@ def verify_weights() -> None:
 
 
 def _analyze_to(
-    files: Sequence[Path], out: Path, as_json: bool, resume: bool, chosen: Mapping[str, Any]
+    files: Sequence[Path],
+    out: Path,
+    as_json: bool,
+    resume: bool,
+    chosen: Mapping[str, Any],
+    notes: tuple[str, ...] = (),
 ) -> list[Outcome]:
     """Analyze, show how it goes, and print what came out."""
     from affekt.analysis.batch import analyze_many
@@ -204,7 +212,9 @@ def _analyze_to(
     console = Console(stderr=True, quiet=as_json)
     _fetch(_needed_models(chosen), console)
     with StageBars(console) as bars:
-        outcomes = analyze_many(files, out, settings, resume=resume, progress=bars, advanced=bars.next_file)
+        outcomes = analyze_many(
+            files, out, settings, resume=resume, notes=notes, progress=bars, advanced=bars.next_file
+        )
     for outcome in outcomes:
         if outcome.error:
             console.print()

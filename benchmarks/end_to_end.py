@@ -21,6 +21,8 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+ONE_THREAD = {'OPENBLAS_NUM_THREADS': '1', 'OMP_NUM_THREADS': '1'}
+"""As the command line sets it: a pool inside matrix products only makes the two threads wait for each other."""
 
 
 def measure(clip: Path, fps: float | None) -> dict[str, float]:
@@ -56,7 +58,9 @@ def measure(clip: Path, fps: float | None) -> dict[str, float]:
 
 def in_own_process(clip: Path, fps: float | None) -> dict[str, float]:
     words = [sys.executable, __file__, '--one', str(clip), '--fps', str(fps or 0)]
-    return json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
+    return json.loads(
+        subprocess.run(words, check=True, capture_output=True, text=True, env=os.environ | ONE_THREAD).stdout
+    )
 
 
 def main() -> None:

@@ -82,8 +82,8 @@ def media_fuzz(held: dict[str, Any]) -> str:
     rows.append(['**all**', *held['counts'].values()])
     return (
         f'## Damaged files\n\n`benchmarks/media_fuzz.py`: {held["files"]} damaged files of {len(held["by_file"])} '
-        'kinds. *ok*: as long and as many pictures as before; *altered*: so, but pixels or samples differ, as a flipped '
-        'byte in plain sound must; *reported*: what is missing is said; *refused*: one clear error.\n\n'
+        'kinds. *ok*: as long and as many pictures as before; *altered*: so, but pixels or samples differ, as a '
+        'flipped byte in plain sound must; *reported*: what is missing is said; *refused*: one clear error.\n\n'
         + table(['damage', *held['counts']], rows)
     )
 
@@ -130,8 +130,8 @@ def faces_limits(held: dict[str, Any]) -> str:
         for row in rows
     ]
     return (
-        '## How small a face is found\n\n`benchmarks/faces_limits.py`: share found of 12 placements, by side of the face '
-        'in pixels.\n\n'
+        '## How small a face is found\n\n`benchmarks/faces_limits.py`: share found of 12 placements, by side of the '
+        'face in pixels.\n\n'
         + table(
             ['picture', *sizes], [[size, *(round(v, 2) for v in shares.values())] for size, shares in found.items()]
         )

@@ -1,6 +1,6 @@
 """Time to import affekt and to answer `affekt --help`, beside Python itself and NumPy; packages of a core install.
 
-    python benchmarks/startup.py [--out FILE]
+python benchmarks/startup.py [--out FILE]
 """
 
 from __future__ import annotations

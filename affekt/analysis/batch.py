@@ -6,6 +6,7 @@ that have no such note. A file that fails is reported, the others go on, and a r
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -107,6 +108,7 @@ def analyze_many(
     settings: AnalysisSettings,
     *,
     resume: bool = False,
+    notes: tuple[str, ...] = (),
     progress: Progress | None = None,
     advanced: FileProgress | None = None,
 ) -> list[Outcome]:
@@ -117,6 +119,7 @@ def analyze_many(
         out: the run folder.
         settings: for all files.
         resume: go on with the run that `out` holds.
+        notes: sentences on where the files come from, put in front of each analysis' own notes.
         progress: told about the stages of the file at hand.
         advanced: told after each file: its outcome, how many are done, how many there are; first with None and 0.
 
@@ -135,13 +138,13 @@ def analyze_many(
         if advanced:
             advanced(None, 0, len(files))
         for file in files:
-            outcomes.append(_one(analyzer, run, file, progress))
+            outcomes.append(_one(analyzer, run, file, notes, progress))
             if advanced:
                 advanced(outcomes[-1], len(outcomes), len(files))
     return outcomes
 
 
-def _one(analyzer: Analyzer, run: Run, file: Path, progress: Progress | None) -> Outcome:
+def _one(analyzer: Analyzer, run: Run, file: Path, notes: tuple[str, ...], progress: Progress | None) -> Outcome:
     try:
         digest = file_sha256(file)
         key = f'{digest}:{file.name}'
@@ -150,6 +153,8 @@ def _one(analyzer: Analyzer, run: Run, file: Path, progress: Progress | None) ->
         folder = run.folder / f'{_slug(file.stem)}-{digest[:8]}'
         with folder_atomically(folder) as staging:
             analysis = analyzer.analyze(file, progress=progress, spill=staging)
+            source = dataclasses.replace(analysis.source, notes=(*notes, *analysis.source.notes))
+            analysis = dataclasses.replace(analysis, source=source)
             analysis.save(staging)
             analysis.report(staging / 'report.html', media=file)
         run.note(key, folder.name, input=str(file), sha256=digest, notes=list(analysis.source.notes))

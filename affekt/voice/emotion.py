@@ -159,7 +159,7 @@ class VocalEmotion:
     def centred(self, features: FloatArray, share: float = 0.5) -> FloatArray:
         """Features with a share of the recording's own mean taken off, where it has four turns or more.
 
-        It lifts recordings in which one person shows many emotions (UAR 0.774 to 0.807 at a share of 0.5) and ruins
+        It lifts recordings in which one person shows many emotions (UAR 0.774 to 0.804 at a share of 0.5) and ruins
         those with one emotion throughout (0.774 to 0.573): see the card. So nobody does it unasked.
 
         Args:

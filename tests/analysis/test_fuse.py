@@ -48,7 +48,7 @@ def groups(draw):
     return [draw(opinions(name)) for name in names]
 
 
-def close(left, right):
+def assert_close(left, right):
     assert left.weights == pytest.approx(right.weights)
     assert left.abstained == right.abstained
     if left.probabilities is None:
@@ -66,7 +66,7 @@ def close(left, right):
 def test_the_order_of_sources_changes_nothing(group):
     first = fuse(group)
     for order in itertools.permutations(group):
-        close(fuse(order), first)
+        assert_close(fuse(order), first)
 
 
 @settings(max_examples=30, deadline=None)
@@ -74,7 +74,7 @@ def test_the_order_of_sources_changes_nothing(group):
 def test_a_source_of_weight_zero_is_a_missing_source(group, absent):
     assume(len(group) < 3)
     name = next(n for n in ('face', 'voice', 'words') if n not in {o.source for o in group})
-    close(fuse([*group, Opinion(name, absent, coverage=0.0)]), fuse(group))
+    assert_close(fuse([*group, Opinion(name, absent, coverage=0.0)]), fuse(group))
 
 
 @settings(max_examples=50, deadline=None)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
+from rich.text import Text
 
 from affekt import __version__
 from affekt.errors import AffektError
@@ -165,13 +166,15 @@ def list_weights(as_json: bool) -> None:
             'state': state(model),
             'size': f'{model.size / 1e6:.1f} MB',
             'licence': model.licence,
-            'for': model.role,
         }
         for model in MODELS.values()
     ]
     if as_json:
-        hashes = {model.name: {part.filename: part.sha256 for part in model.parts} for model in MODELS.values()}
-        click.echo(json.dumps([{**row, 'sha256': hashes[row['model']]} for row in rows]))
+        more = {
+            model.name: {'for': model.role, 'sha256': {part.filename: part.sha256 for part in model.parts}}
+            for model in MODELS.values()
+        }
+        click.echo(json.dumps([row | more[row['model']] for row in rows]))
     else:
         Console().print(facts_table(rows))
 
@@ -218,7 +221,7 @@ def _analyze_to(
     for outcome in outcomes:
         if outcome.error:
             console.print()
-            console.print(f'[bold]{outcome.path.name}[/]', highlight=False)
+            console.print(Text(outcome.path.name, style='bold'))
             show_error(Console(stderr=True), outcome.error)
     if as_json:
         click.echo(json.dumps({'run': str(out), 'files': [_as_json(outcome) for outcome in outcomes]}))
@@ -238,12 +241,12 @@ def _print_outcomes(outcomes: Sequence[Outcome], out: Path) -> None:
             console.print()
             console.print(people_table(analysis))
             for note in analysis.source.notes:
-                console.print(note, style='yellow')
+                console.print(Text(note, style='yellow'))
         console.print()
-        console.print('report ', outcome.folder / 'report.html', sep='', soft_wrap=True, highlight=False)
+        console.print(Text(f'report {outcome.folder / "report.html"}'), soft_wrap=True)
     if len(outcomes) > 1:
         failed = sum(outcome.error is not None for outcome in outcomes)
-        console.print(f'{len(outcomes) - failed} files analyzed, {failed} failed; run folder {out}', highlight=False)
+        console.print(Text(f'{len(outcomes) - failed} files analyzed, {failed} failed; run folder {out}'))
 
 
 def _as_json(outcome: Outcome) -> dict[str, Any]:

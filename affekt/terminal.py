@@ -70,7 +70,7 @@ class StageBars:
         self._advance('files', done / total)
         if outcome and not self._console.is_terminal:
             became = 'failed' if outcome.error else 'was done before' if outcome.resumed else 'done'
-            self._console.print(f'{done} of {total}: {outcome.path.name} {became}', highlight=False)
+            self._console.print(f'{done} of {total}: {outcome.path.name} {became}', highlight=False, markup=False)
 
     def _advance(self, name: str, share: float) -> None:
         if share < self._high.get(name, 0.0) or self._high.get(name, 0.0) >= 1.0:
@@ -122,10 +122,10 @@ def people_table(analysis: Analysis) -> Group | Text:
             if label.person == person.name and label.scope == 'whole'
         ]
         table.add_row(
-            person.name.removeprefix('person '),
+            Text(person.name.removeprefix('person ')),
             f'{person.seen_s:.1f} s',
             f'{person.heard_s:.1f} s',
-            ', '.join(words[:3]) or 'too unsure to say',
+            Text(', '.join(words[:3]) or 'too unsure to say'),
             f'V {interval(person.valence)}\nA {interval(person.arousal)}',
         )
     lines = [Text.assemble((f'{clock(m.time_s):>5}  ', 'bold'), m.sentence) for m in _strongest_moments(analysis)]
@@ -140,12 +140,13 @@ def _strongest_moments(analysis: Analysis) -> list[Moment]:
 
 
 def facts_table(rows: Sequence[Mapping[str, str]]) -> Table:
-    """Rows of equal keys as a plain table within 80 columns."""
+    """Rows of equal keys as a plain table; only the last column wraps."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
-    for name in rows[0] if rows else ():
-        table.add_column(name, justify='right' if name == 'size' else 'left', overflow='fold')
+    names = list(rows[0]) if rows else []
+    for name in names:
+        table.add_column(name, justify='right' if name == 'size' else 'left', no_wrap=name != names[-1])
     for row in rows:
-        table.add_row(*row.values())
+        table.add_row(*(Text(value) for value in row.values()))
     return table
 
 

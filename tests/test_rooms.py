@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,16 @@ def _run(code: str) -> str:
 def test_no_room_loads_torch():
     rooms = ', '.join(f'affekt.{room}' for room in affekt.ROOMS)
     assert _run(f'import sys, {rooms}; print("torch" in sys.modules)') == 'False'
+
+
+def test_a_core_install_is_at_most_forty_packages_without_torch():
+    spec = importlib.util.spec_from_file_location('startup', PACKAGE.parent / 'benchmarks' / 'startup.py')
+    startup = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(startup)
+    packages = startup.core_packages()
+    assert {'affekt', 'numpy', 'pyarrow'} <= packages
+    assert 'torch' not in packages
+    assert len(packages) <= 40
 
 
 def test_importing_affekt_loads_nothing_heavy():

@@ -137,7 +137,7 @@ class Analysis:
             notice=str(content.get('notice', NOTICE)),
         )
 
-    def report(self, out: str | Path, media: str | Path | None = None) -> Path:
+    def report(self, out: str | Path = 'report.html', media: str | Path | None = None) -> Path:
         """Writes the report, one self-contained HTML file, and returns its path.
 
         Args:

@@ -37,7 +37,7 @@ from affekt.errors import LimitError, MediaError
 from affekt.media import Recording
 
 Progress = Callable[[str, float, float], None]
-"""Called with the stage ('faces', 'voice', 'words', 'fuse'), how much is done, and of how much."""
+"""Called with the stage ('probe', 'faces', 'voice', 'words', 'fuse'), how much is done, and of how much."""
 
 IMAGE_S = 1.0
 """The nominal length of a still picture."""
@@ -109,6 +109,7 @@ class Analyzer:
         # 1.
         recording = Recording.open(path)
         stop, told = threading.Event(), _told(progress, total_s=recording.duration_s or 0.0)
+        told('probe', 1.0, 1.0)
         stills = Stills() if self.settings.keep_frames and recording.video is not None else None
         landmarks = Path(spill) / 'landmarks.parquet' if spill is not None else None
         try:

@@ -44,7 +44,7 @@ def test_a_clip_of_a_face_gives_a_person_with_seconds_and_a_picture(analyzer, sh
     assert analysis.people[0].seen_s == pytest.approx(analysis.source.duration_s, rel=0.1)
     seconds = analysis.timeline.select(person='person 1', source='face', name='happiness')
     assert len(seconds) == int(np.ceil(analysis.source.duration_s))
-    assert {'faces', 'voice', 'words', 'fuse'} >= {stage for stage, _, _ in told} >= {'faces', 'fuse'}
+    assert {'probe', 'faces', 'voice', 'words', 'fuse'} >= {stage for stage, _, _ in told} >= {'probe', 'faces', 'fuse'}
     assert 'face_landmarker.task' in [m.name for m in analysis.models]
     assert len(analysis.description) >= 3
 

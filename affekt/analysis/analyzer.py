@@ -7,6 +7,9 @@ stays flat: a row per face and frame, a row per turn, ten readings per second of
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -41,6 +44,9 @@ Progress = Callable[[str, float, float], None]
 
 IMAGE_S = 1.0
 """The nominal length of a still picture."""
+LONG_S = 120.0
+"""A recording at least this long gives each model back when it is done with, so that memory does not add up over its
+length; loading them anew takes about a second. Shorter ones leave them for the next file."""
 _PIXEL_COLUMNS = ('box_x', 'box_y', 'box_width', 'box_height', 'face_size_px')
 
 
@@ -154,6 +160,7 @@ class Analyzer:
                 raise
             return _Seen(notes=[f'pictures: {error}'])
         told('faces', 1.0, 1.0)
+        self._done_with(recording, 'landmarker', 'expression')
         span = watched.last_s - (watched.first_s or 0.0)
         step = span / (watched.frames_seen - 1) if watched.frames_seen > 1 else IMAGE_S
         return _Seen(
@@ -169,7 +176,7 @@ class Analyzer:
         """Voice and words of the recording; only given words where it has no sound."""
         given, notes = given_words(recording, self.settings, recording.duration_s)
         if not recording.audio:
-            return self._read(_Heard(notes=notes), given or (), told)
+            return self._read(recording, _Heard(notes=notes), given or (), told)
         from affekt.voice.observe import observe_voice
 
         recognizes = given is None and self.settings.asr != 'none'
@@ -188,20 +195,21 @@ class Analyzer:
         except MediaError as error:
             if isinstance(error, LimitError) or recording.video is None:
                 raise
-            return self._read(_Heard(notes=[*notes, f'sound: {error}']), given or (), told)
+            return self._read(recording, _Heard(notes=[*notes, f'sound: {error}']), given or (), told)
         told('voice', 1.0, 1.0)
+        self._done_with(recording, 'detector', 'encoder', 'vocal', 'recognizer')
         heard = _Heard(
             turns=conform(found.turns, 'turns'), voice=conform(found.frames, 'voice'), end_s=found.heard_s, notes=notes,
             has_sound=True, was_recognized=recognizes,
         )  # fmt: skip
-        return self._read(heard, found.utterances if given is None else given, told)
+        return self._read(recording, heard, found.utterances if given is None else given, told)
 
-    def _read(self, heard: _Heard, utterances: Any, told: Any) -> _Heard:
+    def _read(self, recording: Recording, heard: _Heard, utterances: Any, told: Any) -> _Heard:
         """The same with the words read."""
         told('words', 0.0, 1.0)
         if utterances:
-            reader = self._model('text')
-            heard.utterances, heard.spoken = utterance_table(utterances, reader)
+            heard.utterances, heard.spoken = utterance_table(utterances, self._model('text'))
+            self._done_with(recording, 'text')
             if heard.utterances.num_rows and np.isnan(heard.utterances['valence'].to_numpy()).all():
                 heard.notes.append('the words could not be read for emotion: too few, or not English')
         told('words', 1.0, 1.0)
@@ -241,6 +249,15 @@ class Analyzer:
             if name not in self._models:
                 self._models[name] = _LOADERS[name](self.settings)
             return self._models[name]
+
+    def _done_with(self, recording: Recording, *names: str) -> None:
+        """Gives models back to the system after a long recording."""
+        if (recording.duration_s or 0.0) < LONG_S:
+            return
+        with self._loading:
+            for name in names:
+                self._models.pop(name, None)
+        _return_freed_memory()
 
     def _fresh_detector(self) -> Any:
         """The speech detector without memory of another recording."""
@@ -320,6 +337,13 @@ _LOADERS: dict[str, Callable[[AnalysisSettings], Any]] = {
     'recognizer': _recognizer,
     'text': _text,
 }
+
+
+def _return_freed_memory() -> None:
+    """Asks the C library to hand freed pages back; without effect where it has no such call."""
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _told(progress: Progress | None, total_s: float) -> Callable[[str, float, float], None]:

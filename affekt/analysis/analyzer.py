@@ -7,9 +7,6 @@ stays flat: a row per face and frame, a row per turn, ten readings per second of
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import gc
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,14 +20,8 @@ import pyarrow as pa
 from affekt.analysis.analysis import Analysis
 from affekt.analysis.assemble import assemble
 from affekt.analysis.description import Describer
-from affekt.analysis.models import (
-    TEXT,
-    encoder_of,
-    models_used,
-    packaged,
-    trust_of,
-    voice_head,
-)  # fmt: skip
+from affekt.analysis.loaded import LoadedModels
+from affekt.analysis.models import models_used, trust_of
 from affekt.analysis.observed import FACES, TURNS, UTTERANCES, VOICE, Observed, conform
 from affekt.analysis.result import Source, Spoken
 from affekt.analysis.settings import AnalysisSettings
@@ -44,9 +35,6 @@ Progress = Callable[[str, float, float], None]
 
 IMAGE_S = 1.0
 """The nominal length of a still picture."""
-LONG_S = 120.0
-"""A recording at least this long gives each model back when it is done with, so that memory does not add up over its
-length; loading them anew takes about a second. Shorter ones leave them for the next file."""
 _PIXEL_COLUMNS = ('box_x', 'box_y', 'box_width', 'box_height', 'face_size_px')
 
 
@@ -91,8 +79,7 @@ class Analyzer:
     def __init__(self, settings: AnalysisSettings | None = None, describer: Describer | None = None) -> None:
         self.settings = settings or AnalysisSettings()
         self._describer = describer
-        self._models: dict[str, Any] = {}
-        self._loading = threading.Lock()
+        self._models = LoadedModels(self.settings)
 
     def analyze(
         self, path: str | Path, *, progress: Progress | None = None, spill: str | Path | None = None
@@ -149,8 +136,8 @@ class Analyzer:
                 watched,
                 rate_hz=None if recording.kind == 'image' else settings.fps,
                 max_people=settings.max_people,
-                landmarker=self._model('landmarker'),
-                expression=self._model('expression'),
+                landmarker=self._models.get('landmarker'),
+                expression=self._models.get('expression'),
                 keep_thumbnails=settings.keep_frames,
                 spill=landmarks if settings.keep_landmarks and settings.keep_frames else None,
                 progress=lambda time_s: _checked(stop, told, 'faces', time_s),
@@ -160,7 +147,7 @@ class Analyzer:
                 raise
             return _Seen(notes=[f'pictures: {error}'])
         told('faces', 1.0, 1.0)
-        self._done_with(recording, 'landmarker', 'expression')
+        self._models.done_with(recording.duration_s, 'landmarker', 'expression')
         span = watched.last_s - (watched.first_s or 0.0)
         step = span / (watched.frames_seen - 1) if watched.frames_seen > 1 else IMAGE_S
         return _Seen(
@@ -180,15 +167,15 @@ class Analyzer:
         from affekt.voice.observe import observe_voice
 
         recognizes = given is None and self.settings.asr != 'none'
-        emotion = self._model('vocal')
+        emotion = self._models.get('vocal')
         needs_encoder = emotion is not None or recognizes
         try:
             found = observe_voice(
                 recording,
-                encoder=self._model('encoder') if needs_encoder else None,
+                encoder=self._models.get('encoder') if needs_encoder else None,
                 emotion=emotion,
-                recognizer=self._model('recognizer') if recognizes else None,
-                detector=self._fresh_detector(),
+                recognizer=self._models.get('recognizer') if recognizes else None,
+                detector=self._models.fresh_detector(),
                 stream=recording.audible_stream(),
                 progress=lambda time_s: _checked(stop, told, 'voice', time_s),
             )
@@ -197,7 +184,7 @@ class Analyzer:
                 raise
             return self._read(recording, _Heard(notes=[*notes, f'sound: {error}']), given or (), told)
         told('voice', 1.0, 1.0)
-        self._done_with(recording, 'detector', 'encoder', 'vocal', 'recognizer')
+        self._models.done_with(recording.duration_s, 'detector', 'encoder', 'vocal', 'recognizer')
         heard = _Heard(
             turns=conform(found.turns, 'turns'), voice=conform(found.frames, 'voice'), end_s=found.heard_s, notes=notes,
             has_sound=True, was_recognized=recognizes,
@@ -208,8 +195,8 @@ class Analyzer:
         """The same with the words read."""
         told('words', 0.0, 1.0)
         if utterances:
-            heard.utterances, heard.spoken = utterance_table(utterances, self._model('text'))
-            self._done_with(recording, 'text')
+            heard.utterances, heard.spoken = utterance_table(utterances, self._models.get('text'))
+            self._models.done_with(recording.duration_s, 'text')
             if heard.utterances.num_rows and np.isnan(heard.utterances['valence'].to_numpy()).all():
                 heard.notes.append('the words could not be read for emotion: too few, or not English')
         told('words', 1.0, 1.0)
@@ -243,28 +230,6 @@ class Analyzer:
             still_at=stills.at if stills is not None else lambda time_s: None,
         )  # fmt: skip
 
-    def _model(self, name: str) -> Any:
-        """A model, loaded when first asked for; None where the settings or the package leave it out."""
-        with self._loading:
-            if name not in self._models:
-                self._models[name] = _LOADERS[name](self.settings)
-            return self._models[name]
-
-    def _done_with(self, recording: Recording, *names: str) -> None:
-        """Gives models back to the system after a long recording."""
-        if (recording.duration_s or 0.0) < LONG_S:
-            return
-        with self._loading:
-            for name in names:
-                self._models.pop(name, None)
-        _return_freed_memory()
-
-    def _fresh_detector(self) -> Any:
-        """The speech detector without memory of another recording."""
-        detector = self._model('detector')
-        detector.reset()
-        return detector
-
 
 def analyze(
     path: str | Path, *, settings: AnalysisSettings | None = None, progress: Progress | None = None
@@ -280,70 +245,6 @@ def analyze(
         MediaError, LimitError, TranscriptError, WeightsError: see `Analyzer.analyze`.
     """
     return Analyzer(settings).analyze(path, progress=progress)
-
-
-def _landmarker(settings: AnalysisSettings) -> Any:
-    from affekt.faces.landmarker import FaceLandmarker
-
-    return FaceLandmarker(threads=1)
-
-
-def _expression(settings: AnalysisSettings) -> Any:
-    from affekt.faces.expression import expression_model
-
-    return expression_model(settings.license)
-
-
-def _detector(settings: AnalysisSettings) -> Any:
-    from affekt.voice.speech import SpeechDetector
-
-    return SpeechDetector(threads=1)
-
-
-def _encoder(settings: AnalysisSettings) -> Any:
-    from affekt.voice.encoder import WhisperEncoder
-
-    return WhisperEncoder(encoder_of(settings))
-
-
-def _vocal(settings: AnalysisSettings) -> Any:
-    if not voice_head(settings):
-        return None
-    from affekt.voice.emotion import VocalEmotion
-
-    return VocalEmotion(encoder_of(settings))
-
-
-def _recognizer(settings: AnalysisSettings) -> Any:
-    from affekt.text.recognition import Recognizer
-
-    return Recognizer(settings.asr, threads=1)
-
-
-def _text(settings: AnalysisSettings) -> Any:
-    if not packaged(TEXT):
-        return None
-    from affekt.text.emotion import TextEmotion
-
-    return TextEmotion()
-
-
-_LOADERS: dict[str, Callable[[AnalysisSettings], Any]] = {
-    'landmarker': _landmarker,
-    'expression': _expression,
-    'detector': _detector,
-    'encoder': _encoder,
-    'vocal': _vocal,
-    'recognizer': _recognizer,
-    'text': _text,
-}
-
-
-def _return_freed_memory() -> None:
-    """Asks the C library to hand freed pages back; without effect where it has no such call."""
-    gc.collect()
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _told(progress: Progress | None, total_s: float) -> Callable[[str, float, float], None]:

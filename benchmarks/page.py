@@ -63,7 +63,10 @@ def end_to_end(held: dict[str, Any]) -> str:
                 for m in held['memory']
             ],
         )
-        text += f'\nLargest over smallest: {held["peak_memory_ratio"]:.3f}.\n'
+        text += (
+            f'\nThe longest over the shortest: {held["peak_of_longest_over_shortest"]:.2f}. Recordings of two minutes and '
+            'more give each model back when it is done with; shorter ones leave them for the next file.\n'
+        )
     return text
 
 

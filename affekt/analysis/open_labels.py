@@ -30,7 +30,7 @@ from affekt.labels import EKMAN
 
 WORD_TABLE = Path(__file__).with_name('open_labels.tsv')
 LEAST_CERTAINTY = 0.15
-LEAST_OF_BEST = 0.45
+LEAST_OF_BEST = 0.42
 """Words below this share of the best one's certainty are left out."""
 STRETCH = 1.2
 """How far measured valence and arousal are moved outward before they are compared with words: expected values over
@@ -123,7 +123,7 @@ def describe_impression(impression: Impression, most: int = 3) -> tuple[OpenLabe
     worth = certainty.copy()
     while len(chosen) < most:
         best = int(worth.argmax())
-        if certainty[best] < floor or worth[best] < 0.5 * floor:
+        if certainty[best] < floor or worth[best] < 0.3 * floor:
             break
         chosen.append(best)
         near = np.array([_likeness(entries[best], other) for other in entries])

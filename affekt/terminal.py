@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 STAGES = ('probe', 'faces', 'voice', 'words', 'fuse')
 MINUS = '\N{MINUS SIGN}'
+NO_BREAK = '\N{NO-BREAK SPACE}'
 
 
 class StageBars:
@@ -117,7 +118,7 @@ def people_table(analysis: Analysis) -> Group | Text:
     table.add_column('valence, arousal', no_wrap=True)
     for person in analysis.people:
         words = [
-            f'{label.word} {label.certainty:.0%}'.replace('%', ' %')
+            f'{label.word}{NO_BREAK}{100 * label.certainty:.0f}{NO_BREAK}%'
             for label in sorted(analysis.labels, key=lambda label: -label.certainty)
             if label.person == person.name and label.scope == 'whole'
         ]

@@ -120,10 +120,10 @@ def describe_impression(impression: Impression, most: int = 3) -> tuple[OpenLabe
         return ()
     floor = max(LEAST_CERTAINTY, LEAST_OF_BEST * float(certainty.max()))
     chosen: list[int] = []
-    worth = certainty.copy()
+    worth = np.where(certainty >= floor, certainty, -1.0)
     while len(chosen) < most:
         best = int(worth.argmax())
-        if certainty[best] < floor or worth[best] < 0.3 * floor:
+        if worth[best] < 0.3 * floor:
             break
         chosen.append(best)
         near = np.array([_likeness(entries[best], other) for other in entries])

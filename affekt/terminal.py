@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 STAGES = ('probe', 'faces', 'voice', 'words', 'fuse')
 MINUS = '\N{MINUS SIGN}'
-NO_BREAK = '\N{NO-BREAK SPACE}'
 
 
 class StageBars:
@@ -118,7 +117,7 @@ def people_table(analysis: Analysis) -> Group | Text:
     table.add_column('valence, arousal', no_wrap=True)
     for person in analysis.people:
         words = [
-            f'{label.word}{NO_BREAK}{100 * label.certainty:.0f}{NO_BREAK}%'
+            f'{label.word} {label.certainty:.0%}'
             for label in sorted(analysis.labels, key=lambda label: -label.certainty)
             if label.person == person.name and label.scope == 'whole'
         ]
@@ -126,7 +125,7 @@ def people_table(analysis: Analysis) -> Group | Text:
             Text(person.name.removeprefix('person ')),
             f'{person.seen_s:.1f} s',
             f'{person.heard_s:.1f} s',
-            Text(', '.join(words[:3]) or 'too unsure to say'),
+            Text('\n'.join(words[:3]) or 'too unsure to say'),
             f'V {interval(person.valence)}\nA {interval(person.arousal)}',
         )
     lines = [Text.assemble((f'{clock(m.time_s):>5}  ', 'bold'), m.sentence) for m in _strongest_moments(analysis)]

@@ -6,6 +6,7 @@ import ast
 import importlib.util
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from click.testing import CliRunner
 import affekt
 from affekt.cli import main
 from affekt.runs import file_sha256
-from affekt.weights import MODELS
+from affekt.weights import MODELS, model_path, state
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([ROOT / 'README.md', ROOT / 'CHANGELOG.md', *(ROOT / 'docs').glob('*.md')])
@@ -118,3 +119,15 @@ def test_the_figures_in_the_readme_are_those_of_the_cards():
     assert [score for score in map(_percent, scores) if score not in readme] == []
     valence = '{value:.3f} [{low:.3f}, {high:.3f}]'.format(**words['emobank']['valence']['pearson'])
     assert valence in readme
+
+
+def test_the_example_in_the_readme_runs(tmp_path, monkeypatch, capsys):
+    if state(MODELS['carphone.mp4']) != 'verified':
+        pytest.skip('the demo clip is absent (run `affekt weights get --all`)')
+    shutil.copy(model_path('carphone.mp4'), tmp_path / 'interview.mp4')
+    monkeypatch.chdir(tmp_path)
+    (example,) = re.findall(r'```python\n(.*?)```', (ROOT / 'README.md').read_text(), flags=re.S)
+    exec(compile(example, 'README.md', 'exec'), {})
+    assert (tmp_path / 'interview' / 'analysis.json').exists()
+    assert (tmp_path / 'interview' / 'report.html').exists()
+    assert 'person 1' in capsys.readouterr().out

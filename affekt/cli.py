@@ -231,19 +231,22 @@ def _analyze_to(
 
 
 def _print_outcomes(outcomes: Sequence[Outcome], out: Path) -> None:
-    """The table of people and the report's path for each file; only the paths where there are many files."""
+    """The table of people and the report's path for each of a few files; of many files one line each."""
     console = Console(width=min(Console().width, 80))
     for outcome in outcomes:
         if outcome.folder is None:
             continue
-        if len(outcomes) <= 3:
-            analysis = outcome.load()
-            console.print()
-            console.print(people_table(analysis))
-            for note in analysis.source.notes:
-                console.print(Text(note, style='yellow'))
+        report = outcome.folder / 'report.html'
+        if len(outcomes) > 3:
+            console.print(Text(f'{outcome.path.name}: {report}'), soft_wrap=True)
+            continue
+        analysis = outcome.load()
         console.print()
-        console.print(Text(f'report {outcome.folder / "report.html"}'), soft_wrap=True)
+        console.print(people_table(analysis))
+        for note in analysis.source.notes:
+            console.print(Text(note, style='yellow'))
+        console.print()
+        console.print(Text(f'report {report}'), soft_wrap=True)
     if len(outcomes) > 1:
         failed = sum(outcome.error is not None for outcome in outcomes)
         console.print(Text(f'{len(outcomes) - failed} files analyzed, {failed} failed; run folder {out}'))

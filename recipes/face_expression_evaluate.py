@@ -28,9 +28,9 @@ from affekt.metrics import (
 )
 
 PUBLISHED = {
-    'face-api.js expression net, offline (project assets file)': 0.575,
-    'mini-XCEPTION, offline (project assets file)': 0.584,
-    'both with blendshapes (project assets file)': 0.591,
+    'face-api.js expression net (earlier measurement, its files loaded offline)': 0.575,
+    'mini-XCEPTION (earlier measurement)': 0.584,
+    'both with blendshapes, logistic regression (earlier measurement)': 0.591,
     'human raters, about (Goodfellow et al. 2013, arXiv:1307.0414)': 0.65,
     'winner of the 2013 challenge (Tang 2013, arXiv:1306.0239)': 0.712,
     'single VGG-like network, test-time augmentation (Khaireddin & Chen 2021, arXiv:2105.03588)': 0.7328,

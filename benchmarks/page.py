@@ -64,8 +64,8 @@ def end_to_end(held: dict[str, Any]) -> str:
             ],
         )
         text += (
-            f'\nThe longest over the shortest: {held["peak_of_longest_over_shortest"]:.2f}. Recordings of two minutes '
-            'and more give each model back when it is done with; shorter ones leave them for the next file.\n'
+            f'\nThe longest over the shortest: {held["peak_of_longest_over_shortest"]:.2f}. Recordings of half a '
+            'minute and more give each model back when it is done with; shorter ones leave them for the next file.\n'
         )
     return text
 

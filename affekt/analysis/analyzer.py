@@ -20,7 +20,7 @@ import pyarrow as pa
 from affekt.analysis.analysis import Analysis
 from affekt.analysis.assemble import assemble
 from affekt.analysis.description import Describer
-from affekt.analysis.loaded import LoadedModels
+from affekt.analysis.loaded import LoadedModels, return_freed_pages
 from affekt.analysis.models import models_used, trust_of
 from affekt.analysis.observed import FACES, TURNS, UTTERANCES, VOICE, Observed, conform
 from affekt.analysis.result import Source, Spoken
@@ -35,6 +35,8 @@ Progress = Callable[[str, float, float], None]
 
 IMAGE_S = 1.0
 """The nominal length of a still picture."""
+TIDY_EVERY_S = 60.0
+"""After so many seconds of the recording freed pages go back to the system; heaps of native code creep up otherwise."""
 _PIXEL_COLUMNS = ('box_x', 'box_y', 'box_width', 'box_height', 'face_size_px')
 
 
@@ -248,10 +250,14 @@ def analyze(
 
 
 def _told(progress: Progress | None, total_s: float) -> Callable[[str, float, float], None]:
-    """`progress`, one call at a time; seconds are told as a share of the whole."""
+    """`progress`, one call at a time; seconds are told as a share of the whole, and now and then memory is tidied."""
     lock = threading.Lock()
+    tidied: dict[str, float] = {}
 
     def tell(stage: str, done: float, total: float) -> None:
+        if total <= 0 and done - tidied.get(stage, 0.0) >= TIDY_EVERY_S:
+            tidied[stage] = done
+            return_freed_pages()
         if progress is not None:
             with lock:
                 progress(stage, *((done, total) if total > 0 else (min(done, total_s), max(total_s, 1e-9))))

@@ -12,8 +12,8 @@ from typing import Any
 from affekt.analysis.models import TEXT, encoder_of, packaged, voice_head
 from affekt.analysis.settings import AnalysisSettings
 
-LONG_S = 120.0
-"""A recording at least this long gives each model back when it is done with, so that memory does not add up over its
+LONG_S = 30.0
+"""A recording at least this long gives each model back when it is done with, so that memory does not depend on its
 length; loading them anew takes about a second. Shorter ones leave them for the next file."""
 
 
@@ -45,12 +45,12 @@ class LoadedModels:
         with self._loading:
             for name in names:
                 self._models.pop(name, None)
-        _return_freed_memory()
+        gc.collect()
+        return_freed_pages()
 
 
-def _return_freed_memory() -> None:
+def return_freed_pages() -> None:
     """Asks the C library to hand freed pages back; without effect where it has no such call."""
-    gc.collect()
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
 

@@ -20,6 +20,7 @@ ROOMS = (
     'errors',
     'runs',
     'weights',
+    'npz',
     'labels',
     'media',
     'faces',

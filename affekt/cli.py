@@ -181,12 +181,13 @@ def list_weights(as_json: bool) -> None:
 
 @weights.command('get')
 @click.argument('names', nargs=-1)
-@click.option('--all', 'everything', is_flag=True, help='Every model file, those of the demo included.')
+@click.option('--all', 'everything', is_flag=True, help='Every model file but those fetched by name only.')
 def get_weights(names: Sequence[str], everything: bool) -> None:
     """Fetch model files by name; those that an analysis needs, without a name."""
     from affekt.weights import MODELS
 
-    chosen = list(MODELS) if everything else list(names) or _needed_models({})
+    every = [name for name, model in MODELS.items() if not model.by_name_only]
+    chosen = every if everything else list(names) or _needed_models({})
     _fetch(chosen, Console(stderr=True))
 
 

@@ -48,6 +48,14 @@ class WeightsError(AffektError, OSError):
     """A model file is missing, or is not the file that its sha256 names."""
 
 
+class ArchiveError(AffektError, ValueError):
+    """A NumPy archive is damaged, or holds more than arrays and plain values."""
+
+
+class TableError(AffektError, ValueError):
+    """A table of words, labels or predictions cannot be read, or its names do not match."""
+
+
 class TranscriptError(AffektError, ValueError):
     """A transcript or subtitle file cannot be read."""
 

@@ -69,6 +69,8 @@ class ModelFile:
     packaged: bool = False
     """It lies in the installed package, not in the cache."""
     demo_only: bool = False
+    by_name_only: bool = False
+    """It is fetched when its name is asked for, never with all others."""
 
     @property
     def size(self) -> int:

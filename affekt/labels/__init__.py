@@ -1,7 +1,8 @@
-"""Closed label sets and maps between them, and the plane of valence and arousal.
+"""Words for emotions: closed sets and the maps between them, free words and the wheels they fold onto.
 
-A label set is a tuple of words in a fixed order; every probability array in affekt names its set. Read `sets.py` first,
-then `circumplex.py`.
+A label set is a tuple of words in a fixed order; every probability array in affekt names its set. Free words come out
+of a text by `read_labels` and are compared through a `WordTable`, from form to base to wheel to sector. Read `sets.py`
+first, then `circumplex.py`; for free words `words.py`, then `wheels.py`.
 """
 
 from affekt.labels.circumplex import CIRCUMPLEX, coordinates
@@ -16,6 +17,8 @@ from affekt.labels.sets import (
     RAVDESS8_TO_EKMAN,
     fold,
 )
+from affekt.labels.wheels import Sense, Wheel, Word, WordTable, load_table, read_table
+from affekt.labels.words import Answer, official_clean, official_groups, official_labels, read_labels
 
 __all__ = [
     'CIRCUMPLEX',
@@ -27,6 +30,17 @@ __all__ = [
     'MELD_TO_EKMAN',
     'RAVDESS8',
     'RAVDESS8_TO_EKMAN',
+    'Answer',
+    'Sense',
+    'Wheel',
+    'Word',
+    'WordTable',
     'coordinates',
     'fold',
+    'load_table',
+    'official_clean',
+    'official_groups',
+    'official_labels',
+    'read_labels',
+    'read_table',
 ]

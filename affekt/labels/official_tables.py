@@ -1,0 +1,181 @@
+"""The word tables of the MER challenges, read from the official files as their release holds them.
+
+A folder holds `format.csv` (base, its forms), `synonym.xlsx` (wheel word and synonyms, eight runs side by side) and
+`wheel1.xlsx` … `wheel5.xlsx` (three rings, blanks repeat the cell above); the release of 2026 also holds all of it as
+`wheel_mapping.npz`, which gives the same table. The files are for non-commercial use and may not be passed on: put your
+copy in a folder named by `AFFEKT_MODELS`, or name the folder itself where a table is asked for.
+
+Source: arXiv:2410.01495, arXiv:2501.16566; github.com/zeroQiaoba/MERTools.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from affekt.errors import TableError, WeightsError
+from affekt.labels.wheels import Wheel, Word, WordTable
+from affekt.npz import read_npz
+from affekt.weights import model_path
+
+OFFICIAL = ('2025', '2026')
+KNOWN_HASHES: Mapping[str, str] = {
+    '2025': '8e1e7c6b32160cfb1554e8c6982c995b7c1396e509aad1f4cbe2fa0cc67e8cbb',
+    '2026': 'd7898c2915ee6769b600f46e913d99c09b23d4e3ef6496c2056cfad214b0a694',
+}
+"""The hashes of the two tables: how the files in a folder are recognized."""
+WHEELS = tuple(f'wheel{index}' for index in range(1, 6))
+_SOURCES = ('official files of the MER challenge, arXiv:2410.01495 and arXiv:2501.16566',)
+
+
+@cache
+def official_table(name: str) -> WordTable:
+    """The official table `2025` or `2026`, from the model files `word-table-2025` and `word-table-2026`.
+
+    Raises:
+        WeightsError: the files are not here and could not be fetched.
+    """
+    try:
+        folder = model_path(f'word-table-{name}')
+    except WeightsError as error:
+        raise WeightsError(
+            expected=f'the official word table {name}',
+            came=error.came,
+            todo='put format.csv, synonym.xlsx and wheel1.xlsx … wheel5.xlsx of the release into '
+            f'word-table-{name}/ in a folder named by AFFEKT_MODELS, or give --tables that folder; '
+            '`affekt` is a table that needs nothing',
+        ) from error
+    return read_official(folder)
+
+
+def read_official(folder: Path) -> WordTable:
+    """The table in a folder of official files; named by its content, `custom` where that is neither 2025 nor 2026.
+
+    Raises:
+        TableError: a file is missing or damaged.
+    """
+    sheets = [folder / name for name in ('format.csv', 'synonym.xlsx', *(f'{wheel}.xlsx' for wheel in WHEELS))]
+    missing = [path.name for path in sheets if not path.is_file()]
+    if not missing:
+        found = _from_sheets(folder)
+    elif (folder / 'wheel_mapping.npz').is_file():
+        found = _from_npz(folder / 'wheel_mapping.npz')
+    else:
+        raise TableError(
+            expected='format.csv, synonym.xlsx and wheel1.xlsx … wheel5.xlsx, or wheel_mapping.npz',
+            came=f'{folder} without {", ".join(missing)}',
+            todo='copy the folder emotion_wheel of the official release',
+        )
+    named = (replace(found, name=name) for name in OFFICIAL)
+    return next((table for table in named if table.sha256 == KNOWN_HASHES[table.name]), found)
+
+
+def _from_sheets(folder: Path) -> WordTable:
+    forms = dict(_forms(folder / 'format.csv'))
+    synonyms = _synonyms(folder / 'synonym.xlsx')
+    return _table(forms, synonyms, [_wheel(folder / f'{name}.xlsx', name) for name in WHEELS])
+
+
+def _from_npz(path: Path) -> WordTable:
+    held = read_npz(path)
+    try:
+        forms: dict[str, set[str]] = {}
+        for form, bases in held['format_mapping'].items():
+            for base in bases:
+                forms.setdefault(base, set()).add(form)
+        synonyms = {base: set(words) for base, words in held['raw_mapping'].items()}
+        wheels = [
+            Wheel(name, dict(held['wheel_map_whole'][name]['level1']), dict(held['wheel_map_whole'][name]['level2']))
+            for name in WHEELS
+        ]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise TableError(
+            expected='format_mapping, raw_mapping and wheel_map_whole with five wheels',
+            came=f'{path}: {error}',
+            todo='take wheel_mapping.npz from the official release',
+        ) from error
+    return _table(forms, synonyms, wheels)
+
+
+def _table(forms: Mapping[str, set[str]], synonyms: Mapping[str, set[str]], wheels: Sequence[Wheel]) -> WordTable:
+    strangers = sorted(set(forms) - set(synonyms))
+    if strangers or not forms:
+        raise TableError(
+            expected='a wheel word for every base of format.csv',
+            came=f'none for {strangers[:5]} of {len(forms)} bases',
+            todo='take all files from one release',
+        )
+    words = {
+        base: Word(tuple(sorted(forms[base] | {base})), (tuple(sorted(synonyms[base])),)) for base in sorted(forms)
+    }
+    return WordTable('custom', '1', tuple(wheels), words, _SOURCES)
+
+
+def _forms(path: Path) -> Iterator[tuple[str, set[str]]]:
+    """Each base with its forms, itself among them."""
+    try:
+        with path.open(encoding='utf-8', newline='') as file:
+            for row in csv.DictReader(file):
+                base = row['name'].strip().lower()
+                yield base, {base, *(form for part in row['format'].split(',') if (form := part.strip().lower()))}
+    except (OSError, UnicodeDecodeError, KeyError, AttributeError, csv.Error) as error:
+        raise _damaged(path, 'the columns name and format', error) from error
+
+
+def _synonyms(path: Path) -> dict[str, set[str]]:
+    """Each base to the wheel words that it was listed for in any run; a wheel word also stands for itself."""
+    found: dict[str, set[str]] = {}
+    head, *rows = _sheet(path)
+    pairs = [
+        (head.index(f'word_run{run}'), head.index(f'synonym_run{run}'))
+        for run in range(1, 9)
+        if f'word_run{run}' in head
+    ]
+    for row in rows:
+        for left, right in pairs:
+            if word := row[left].strip().lower():
+                found.setdefault(word, set()).add(word)
+                for synonym in row[right].lower().split(','):
+                    if synonym.strip():
+                        found.setdefault(synonym.strip(), set()).add(word)
+    return found
+
+
+def _wheel(path: Path, name: str) -> Wheel:
+    """The two maps of a wheel. A word that stands twice keeps its last place; an inner word belongs in the middle ring
+    to the alphabetically first group below it."""
+    rows = [row[:3] for row in _sheet(path)[1:]]
+    above, filled = ['', '', ''], []
+    for row in rows:
+        above = [cell.strip().lower() or before for cell, before in zip(row, above, strict=True)]
+        filled.append(tuple(above))
+    inner: dict[str, str] = {}
+    middle: dict[str, str] = {}
+    for first, second, third in filled:
+        for word in (first, second, third):
+            inner[word] = first
+    for first, second, third in filled:
+        middle[second] = middle[third] = second
+        middle[first] = min(b for a, b, _ in filled if a == first)
+    return Wheel(name, inner, middle)
+
+
+def _sheet(path: Path) -> list[list[str]]:
+    """The first sheet's cells as text."""
+    from python_calamine import CalamineError, CalamineWorkbook
+
+    try:
+        rows: list[list[Any]] = CalamineWorkbook.from_path(str(path)).get_sheet_by_index(0).to_python()
+    except (CalamineError, OSError, ValueError) as error:
+        raise _damaged(path, 'a sheet of words', error) from error
+    if len(rows) < 2:
+        raise _damaged(path, 'a sheet of words', ValueError('no rows'))
+    return [[str(cell) for cell in row] for row in rows]
+
+
+def _damaged(path: Path, expected: str, error: Exception) -> TableError:
+    return TableError(expected=expected, came=f'{path}: {error}', todo='take the file from the official release')

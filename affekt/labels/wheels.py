@@ -1,0 +1,317 @@
+"""Word tables: from a form of a word to its base, to a word on an emotion wheel, to that wheel's sector.
+
+    annoyances -> annoyed -> (wheel 4) irritated -> irritated (middle ring) -> anger (inner ring)
+
+Free words for emotions are compared by what they fold to. Which table folded them decides the score, so a table is one
+file with a name, a version and a hash, and every score prints them. Tables that are known by name:
+
+- `2025`, `2026`: the word lists and five wheels of the MER challenges (arXiv:2410.01495, arXiv:2501.16566), read from
+  the user's copy of the official files by `official_tables.py`; they may not be passed on.
+- `affekt`: ours (`affekt_table.json`, built by `recipes/word_table.py`), with a wheel of its own, the class *neutral*,
+  and valence, arousal and intensity of every word.
+
+A *folding* names a target: `M1` is the base, `M2` a word of any wheel, `W3-L1` the inner ring of wheel 3, `W3-L2` its
+middle ring; the wheel of the table `affekt` is `affekt-L1`, `affekt-L2`. A *rule* says how ambiguity is settled:
+
+- `official`: as the published code does. The alphabetically first base, or the alphabetically first candidate that the
+  wheel holds, wins; a word without a candidate is dropped. So `fear` can fold to `happy` (2025, wheel 1).
+- `consistent`: a word that a wheel holds keeps its own sector; otherwise the sector that most candidates lie in wins,
+  the alphabetically first of equals; *neutral* is a class of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from affekt.errors import TableError, UnknownNameError
+from affekt.runs import write_atomically
+
+Rule = Literal['official', 'consistent']
+RULES: tuple[Rule, ...] = ('official', 'consistent')
+NEUTRAL = 'neutral'
+PACKAGED_TABLE = Path(__file__).with_name('affekt_table.json')
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """One emotion wheel: every word on it, by the sector of the inner and the group of the middle ring."""
+
+    name: str
+    inner: Mapping[str, str]
+    middle: Mapping[str, str]
+    neighbours: tuple[tuple[str, str], ...] = ()
+    """Pairs of inner sectors that lie side by side and may be confused; empty where the wheel's order means nothing."""
+
+    @property
+    def short(self) -> str:
+        """`W3` for `wheel3`; its own name otherwise."""
+        return self.name.replace('wheel', 'W') if self.name.startswith('wheel') else self.name
+
+
+@dataclass(frozen=True)
+class Sense:
+    """Where a word lies."""
+
+    valence: float
+    """-1 unpleasant to 1 pleasant."""
+    arousal: float
+    """-1 calm to 1 aroused."""
+    intensity: float
+    """0 barely to 1 as strong as it gets."""
+    origin: str
+    """Where valence and arousal come from."""
+
+
+@dataclass(frozen=True)
+class Word:
+    """A base word, its forms, and the wheel words that stand for it."""
+
+    forms: tuple[str, ...]
+    placed: tuple[tuple[str, ...], ...]
+    """Candidates on each wheel, in the order of the table's wheels; one tuple alone holds for all wheels."""
+    sense: Sense | None = None
+
+    def candidates(self, wheel: int) -> tuple[str, ...]:
+        """The wheel words that may stand for this base on the wheel of that index."""
+        return self.placed[wheel if len(self.placed) > 1 else 0]
+
+
+@dataclass(frozen=True)
+class WordTable:
+    """A table of words and wheels; see the module."""
+
+    name: str
+    version: str
+    wheels: tuple[Wheel, ...]
+    words: Mapping[str, Word] = field(repr=False)
+    sources: tuple[str, ...] = ()
+
+    @cached_property
+    def sha256(self) -> str:
+        """The hash of the table's canonical file, whatever files it was read from."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    @property
+    def label(self) -> str:
+        """What a score prints: name, version and the start of the hash."""
+        return f'{self.name} (version {self.version}, sha256 {self.sha256[:12]})'
+
+    @cached_property
+    def bases(self) -> Mapping[str, tuple[str, ...]]:
+        """Every form to its bases, sorted."""
+        found: dict[str, set[str]] = {}
+        for base, word in self.words.items():
+            for form in (base, *word.forms):
+                found.setdefault(form, set()).add(base)
+        return {form: tuple(sorted(bases)) for form, bases in sorted(found.items())}
+
+    @cached_property
+    def senses(self) -> Mapping[str, Sense]:
+        """Every base that has a place on the plane of valence and arousal."""
+        return {base: word.sense for base, word in self.words.items() if word.sense}
+
+    @cached_property
+    def foldings(self) -> tuple[str, ...]:
+        """The names of all foldings, wheel by wheel."""
+        return ('M1', 'M2', *(f'{wheel.short}-L{ring}' for wheel in self.wheels for ring in (1, 2)))
+
+    @property
+    def published(self) -> tuple[int, ...]:
+        """Indices of the five published wheels, over which EW and HIT are means."""
+        return tuple(index for index, wheel in enumerate(self.wheels) if wheel.name.startswith('wheel'))
+
+    def fold(self, folding: str, rule: Rule = 'official') -> Mapping[str, str]:
+        """Every form that the folding keeps, to what it folds to.
+
+        Args:
+            folding: one of `foldings`.
+            rule: how ambiguity is settled.
+
+        Raises:
+            UnknownNameError: no such folding or rule.
+        """
+        if folding not in self.foldings or rule not in RULES:
+            raise UnknownNameError(
+                expected=f'one of {", ".join(self.foldings)}, by the rule {" or ".join(RULES)}',
+                came=f'{folding!r} by {rule!r}',
+                todo='choose one of these',
+            )
+        if (folding, rule) not in self._folds:
+            self._folds[folding, rule] = self._compile(folding, rule)
+        return self._folds[folding, rule]
+
+    @cached_property
+    def _folds(self) -> dict[tuple[str, str], Mapping[str, str]]:
+        return {}
+
+    def _compile(self, folding: str, rule: Rule) -> Mapping[str, str]:
+        consistent = rule == 'consistent'
+        found: dict[str, str] = {NEUTRAL: NEUTRAL, 'neutrality': NEUTRAL} if consistent else {}
+        if folding == 'M1':
+            for form, bases in self.bases.items():
+                found[form] = form if consistent and form in self.words else bases[0]
+        elif folding == 'M2':
+            held = {word for wheel in self.wheels for word in wheel.inner}
+            for form, bases in self.bases.items():
+                if consistent:
+                    found[form] = _voted(form, bases, self._candidates(bases, 0), {word: word for word in held})
+                else:
+                    found[form] = min(self.words[bases[0]].candidates(0), default='')
+        else:
+            index, ring = self._target(folding)
+            groups = self.wheels[index].inner if ring == 1 else self.wheels[index].middle
+            for form, bases in self.bases.items():
+                candidates = self._candidates(bases, index)
+                if consistent:
+                    found[form] = _voted(form, bases, candidates, groups)
+                else:
+                    first = next((word for word in sorted(candidates) if word in groups), None)
+                    found[form] = groups[first] if first else ''
+        return {form: group for form, group in found.items() if group}
+
+    def _target(self, folding: str) -> tuple[int, int]:
+        """A folding such as `W3-L2` as the wheel's index and the ring."""
+        position = self.foldings.index(folding) - 2
+        return position // 2, position % 2 + 1
+
+    def _candidates(self, bases: Sequence[str], wheel: int) -> list[str]:
+        return [candidate for base in bases for candidate in self.words[base].candidates(wheel)]
+
+    def steps(self, form: str, rule: Rule = 'official') -> dict[str, Any]:
+        """How one form is folded: its bases, the candidates, and where each folding puts it; empty where it is unknown.
+
+        Args:
+            form: one label, lower-case and stripped.
+            rule: how ambiguity is settled.
+        """
+        bases = self.bases.get(form, ())
+        return {
+            'bases': list(bases),
+            'candidates': sorted({c for index in range(len(self.wheels)) for c in self._candidates(bases, index)}),
+            'folds': {name: self.fold(name, rule)[form] for name in self.foldings if form in self.fold(name, rule)},
+        }
+
+    def to_json(self) -> str:
+        """The canonical file: one line a word, keys sorted, so that equal tables have equal hashes."""
+        head = {
+            'name': self.name,
+            'sources': list(self.sources),
+            'version': self.version,
+            'wheels': [
+                {
+                    'inner': dict(sorted(wheel.inner.items())),
+                    'middle': dict(sorted(wheel.middle.items())),
+                    'name': wheel.name,
+                    'neighbours': [list(pair) for pair in wheel.neighbours],
+                }
+                for wheel in self.wheels
+            ],
+        }
+        opening = json.dumps(head, ensure_ascii=False, sort_keys=True, indent=1).removesuffix('\n}')
+        lines = ',\n'.join(f'{_compact(base)}: {_compact(_as_row(word))}' for base, word in sorted(self.words.items()))
+        return f'{opening},\n "words": {{\n{lines}\n}}}}\n'
+
+    def save(self, path: Path) -> None:
+        """Write the canonical file."""
+        write_atomically(path, self.to_json().encode())
+
+
+def load_table(name: str | Path) -> WordTable:
+    """The table of that name, or of the user's own files.
+
+    Args:
+        name: `affekt`, `2025`, `2026`, a table file (.json), or a folder with the official files
+            (format.csv, synonym.xlsx, wheel1.xlsx … wheel5.xlsx, or wheel_mapping.npz).
+
+    Raises:
+        UnknownNameError: neither a known table nor a path that exists.
+        TableError: the files are damaged or incomplete.
+        WeightsError: the official files of that name are not here and could not be fetched.
+    """
+    if str(name) == 'affekt':
+        return read_table(PACKAGED_TABLE)
+    from affekt.labels.official_tables import OFFICIAL, official_table, read_official
+
+    if str(name) in OFFICIAL:
+        return official_table(str(name))
+    path = Path(name)
+    if path.is_dir():
+        return read_official(path)
+    if path.is_file():
+        return read_table(path)
+    raise UnknownNameError(
+        expected=f'affekt, {", ".join(OFFICIAL)}, a table file, or a folder with the official files',
+        came=f'{str(name)!r}',
+        todo='name one of these',
+    )
+
+
+def read_table(path: Path) -> WordTable:
+    """A table from its file.
+
+    Raises:
+        TableError: the file is missing, damaged, or not a word table.
+    """
+    try:
+        held = json.loads(path.read_text(encoding='utf-8'))
+        wheels = tuple(
+            Wheel(w['name'], w['inner'], w['middle'], tuple((a, b) for a, b in w['neighbours'])) for w in held['wheels']
+        )
+        words = {base: _from_row(row) for base, row in held['words'].items()}
+        table = WordTable(held['name'], held['version'], wheels, words, tuple(held['sources']))
+    except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TableError(
+            expected='a word table (.json)',
+            came=f'{path}: {type(error).__name__} {error}',
+            todo='use `affekt`, `2025` or `2026`, or take the file from its maker again',
+        ) from error
+    _check(table, path)
+    return table
+
+
+def _check(table: WordTable, path: Path) -> None:
+    wrong = [base for base, word in table.words.items() if len(word.placed) not in (1, len(table.wheels))]
+    if wrong or not table.words or not table.wheels:
+        raise TableError(
+            expected='words, each placed on all wheels or on one list for all',
+            came=f'{path}: {len(table.words)} words, {len(table.wheels)} wheels, misplaced {wrong[:3]}',
+            todo='take the file from its maker again',
+        )
+
+
+def _voted(form: str, bases: Iterable[str], candidates: Sequence[str], groups: Mapping[str, str]) -> str:
+    """The group of the word itself where the wheel holds it, else the group of most candidates; '' where none."""
+    if form in groups:
+        return groups[form]
+    own = [groups[base] for base in bases if base in groups]
+    votes = Counter(own or [groups[word] for word in candidates if word in groups])
+    return min(votes, key=lambda group: (-votes[group], group)) if votes else ''
+
+
+def _as_row(word: Word) -> dict[str, Any]:
+    row: dict[str, Any] = {'forms': list(word.forms), 'placed': [list(words) for words in word.placed]}
+    if word.sense:
+        sense = word.sense
+        row |= {
+            'arousal': sense.arousal,
+            'intensity': sense.intensity,
+            'origin': sense.origin,
+            'valence': sense.valence,
+        }
+    return row
+
+
+def _from_row(row: Mapping[str, Any]) -> Word:
+    sense = Sense(row['valence'], row['arousal'], row['intensity'], row['origin']) if 'origin' in row else None
+    return Word(tuple(row['forms']), tuple(tuple(words) for words in row['placed']), sense)
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)

@@ -1,0 +1,230 @@
+"""From a text to the list of emotion words in it.
+
+Two parsers. `official_labels` does what the published code does, character by character, for scores that must equal
+published ones: an apostrophe splits a word, a semicolon does not. `read_labels` reads what models really write: Python
+and JSON lists, lists with bullets or in Chinese punctuation, answers by a template ("The character's emotional state
+is a, b."), and, where nothing is a list, prose (`prose.py`). It never raises on text; `Answer.how` says which way
+worked.
+
+    read_labels('Output: ["happy", "a bit worried"].').labels == ('happy', 'worried')
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+LONGEST = 100_000
+"""Characters of an answer that are read; no answer needs more."""
+MOST_WORDS = 4
+"""Words of one label; a longer piece is a sentence, not a label."""
+NO_ANSWER = frozenset({'none', 'nan', 'null', 'n/a', 'na', 'unknown', 'unclear', 'not sure', 'no emotion', 'empty'})
+"""Pieces that say that there is no label."""
+
+
+def official_labels(text: object) -> list[str]:
+    """The labels of one answer exactly as the published `string_to_list` finds them.
+
+    One leading `[` and one trailing `]` are dropped, the rest is split at `'`, `"` and `,`, pieces are stripped, empty
+    ones dropped. Case is kept. A lone `[`, on which the published code raises IndexError, gives no label here.
+
+    Args:
+        text: an answer; None, nan and '' hold no label; a list is returned as it is.
+
+    >>> official_labels("[can't, joy; sorrow].")
+    ['can', 't', 'joy; sorrow].']
+    """
+    if not isinstance(text, str):
+        return [] if text is None or (isinstance(text, float) and math.isnan(text)) else [str(part) for part in text]  # type: ignore[attr-defined]
+    if text.startswith('['):
+        text = text[1:]
+    if text.endswith(']'):
+        text = text[:-1]
+    if "'" in text or '"' in text:
+        text = text.replace("'", ',').replace('"', ',')
+    return [piece for part in text.split(',') if (piece := part.strip())]
+
+
+_OFFICIAL_PREAMBLES = ('输入', '输出', '翻译', 'output', 'Output', 'input', 'Input')
+
+
+def official_clean(answer: str) -> str:
+    """A language model's answer as the published code cleans it before it is read.
+
+    One leading *Output*, *Input*, 输入, 输出 or 翻译 and one colon behind it go, and all newlines,
+    so that two lines become
+    one word without a gap.
+
+    >>> official_clean('Output: [happy]')
+    '[happy]'
+    """
+    answer = answer.strip()
+    for word in _OFFICIAL_PREAMBLES:
+        if answer.startswith(word):
+            answer = answer[len(word) :]
+            break
+    answer = answer.strip()
+    if answer.startswith((':', '：')):
+        answer = answer[1:]
+    return answer.strip().replace('\n', '').strip()
+
+
+def official_groups(answer: str) -> list[list[str]]:
+    """A language model's list of synonym groups as the published `listlist_to_list` reads it.
+
+    >>> official_groups("[['mad', 'angry'], ['happy']]")
+    [['mad', 'angry'], ['happy']]
+    """
+    groups = []
+    for chunk in re.split(r'[\[\]]', answer):
+        words = [piece for piece in re.split(r'[\'"]', chunk) if piece.strip() not in ('', ',')]
+        if words:
+            groups.append(words)
+    return groups
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was read out of one answer."""
+
+    labels: tuple[str, ...]
+    """Lower-case, in the order of the text, each once."""
+    how: str
+    """`empty`, `given` (a list came), `json`, `list`, `template`, `prose`, or `unread` (text without any label)."""
+
+
+def read_labels(text: object, lexicon: Collection[str] = ()) -> Answer:
+    """The labels of one answer, whatever its form.
+
+    Args:
+        text: an answer, or a list of labels; None and nan are empty.
+        lexicon: known forms (a word table's `bases`); with it, prose is read too.
+
+    Returns:
+        An Answer; its labels are empty where the text holds none.
+
+    >>> read_labels('```json\\n{"emotions": ["Joy", "surprise"]}\\n```')
+    Answer(labels=('joy', 'surprise'), how='json')
+    >>> read_labels("The character's emotional state is curious, worried and tense.").labels
+    ('curious', 'worried', 'tense')
+    """
+    if text is None or (isinstance(text, float) and math.isnan(text)):
+        return Answer((), 'empty')
+    if not isinstance(text, str):
+        given = [str(part) for part in text] if hasattr(text, '__iter__') else [str(text)]
+        return Answer(_tidied(given), 'given')
+    text = _FENCE.sub(' ', text[:LONGEST]).strip()
+    if not text:
+        return Answer((), 'empty')
+    for how, reader in (('json', _json), ('list', _bracketed), ('template', _template), ('list', _separated)):
+        pieces = reader(text)
+        if pieces is not None:
+            return Answer(_tidied(pieces), how)
+    if lexicon:
+        from affekt.labels.prose import labels_in_prose
+
+        found = labels_in_prose(text, lexicon)
+        if found:
+            return Answer(tuple(found), 'prose')
+    return Answer((), 'unread')
+
+
+_FENCE = re.compile(r'```[a-zA-Z]{0,12}|[`*]{1,3}')
+_SEPARATORS = re.compile(r'[,;/|、，；。·•\n\t"“”\[\](){}&+]|\.(?=\s|$)|(?<![^\s,])(?:and|or)(?![^\s,])', re.IGNORECASE)
+_KEYS = (
+    'openset',
+    'labels',
+    'label',
+    'emotions',
+    'emotion',
+    'emotional_states',
+    'emotional_state',
+    'answer',
+    'feelings',
+)
+_TEMPLATE = re.compile(
+    r'\b(?:emotion(?:al)?(?:\s+states?)?|emotions|feelings?|mood|labels?)\s*'
+    r'(?:can be described as|could be|may be|is|are|include|includes|:|：)\s*([^.:：\n]{1,400})',
+    re.IGNORECASE,
+)
+_LEAD = re.compile(
+    r'^\W{0,3}(?:output|input|answer|labels?|emotions?|输入|输出|翻译|答案|情感|情绪)\s*[:：]\s*', re.IGNORECASE
+)
+
+
+def _json(text: str) -> list[str] | None:
+    """Strings of a JSON list, or of the telling field of a JSON object."""
+    opening = re.search(r'[\[{]', text)
+    if not opening:
+        return None
+    try:
+        held, _ = json.JSONDecoder().raw_decode(text[opening.start() :])
+    except (ValueError, RecursionError):
+        return None
+    return list(_strings(held, 0))
+
+
+def _strings(held: Any, depth: int) -> Iterator[str]:
+    if isinstance(held, str):
+        yield from _SEPARATORS.split(held) if depth == 0 else [held]
+    elif isinstance(held, dict) and depth < 8:
+        named = {str(key).lower().replace(' ', '_'): value for key, value in held.items()}
+        keys = [key for key in _KEYS if key in named] or [k for k in named if k in ('name', 'word')] or list(named)
+        for key in keys[:1] if keys[0] in named else keys:
+            yield from _strings(named[key], depth if isinstance(named[key], str) else depth + 1)
+    elif isinstance(held, list) and depth < 8:
+        for part in held:
+            yield from _strings(part, depth + 1)
+
+
+def _bracketed(text: str) -> list[str] | None:
+    """The pieces of the first bracketed list, quoted or not; an apostrophe within a word stays."""
+    opening = text.find('[')
+    if opening < 0:
+        return None
+    closing = text.rfind(']')
+    inner = text[opening + 1 : closing if closing > opening else len(text)]
+    quoted = re.findall(
+        r"(?<![A-Za-z])'((?:[^'\n]|(?<=[A-Za-z])'(?=[a-z])){1,80})'(?![A-Za-z])|\"([^\"\n]{1,80})\"", inner
+    )
+    if quoted:
+        return [left or right for left, right in quoted]
+    return _SEPARATORS.split(inner)
+
+
+def _template(text: str) -> list[str] | None:
+    found = _TEMPLATE.search(text)
+    if not found:
+        return None
+    pieces = _SEPARATORS.split(found.group(1))
+    return pieces if all(len(piece.split()) <= MOST_WORDS for piece in pieces) else None
+
+
+def _separated(text: str) -> list[str] | None:
+    """Pieces between commas, semicolons, bullets, lines or 'and', where every piece is short enough for a label."""
+    pieces = [piece for piece in _SEPARATORS.split(_LEAD.sub('', text)) if piece and piece.strip()]
+    return pieces if pieces and all(len(piece.split()) <= MOST_WORDS for piece in pieces) else None
+
+
+_EDGES = ' \t\r\n\'"‘’“”.,:：;!?！？。-–—#>_0123456789)('
+_DEGREE = re.compile(
+    r'^(?:(?:a|an|the|some|his|her|their|very|slightly|somewhat|a bit|a little|quite|rather|extremely|mildly|really|so|'
+    r'deeply|strongly|highly|bit|little|feeling|feelings|sense|feels|of|being|is|are|mild|slight|strong|intense|deep)'
+    r'\s+)+'
+)
+_TAIL = re.compile(r'\s+(?:emotions?|feelings?|moods?|state|tone)$')
+
+
+def _tidied(pieces: Sequence[str]) -> tuple[str, ...]:
+    """Pieces without case, edges and words of degree, each once; empty ones are dropped."""
+    found: dict[str, None] = {}
+    for piece in pieces:
+        label = ' '.join(piece.replace('_', ' ').lower().split()).strip(_EDGES)
+        short = _TAIL.sub('', _DEGREE.sub('', label)) or label
+        if short and short not in NO_ANSWER:
+            found[short] = None
+    return tuple(found)

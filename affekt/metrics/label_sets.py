@@ -1,0 +1,165 @@
+"""Sets of labels, one per sample, counted against each other after folding.
+
+Axes: N samples, V distinct labels (the vocabulary), G groups that labels fold to.
+
+Every answer is parsed once into a run of label numbers; a folding is an array from label number to group number; what
+two samples share is then counted with one bit a group, so that 20,000 samples cost milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+DROPPED = -1
+"""The group of a label that a folding does not keep."""
+
+
+@dataclass(frozen=True)
+class LabelSets:
+    """The labels of N samples as runs of numbers into a vocabulary; each label once a sample."""
+
+    ids: Ints
+    """(L,) label numbers, sample after sample."""
+    starts: Ints
+    """(N + 1,) where each sample's run begins; the last is L."""
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    @property
+    def sizes(self) -> Ints:
+        """(N,) labels of each sample."""
+        return np.diff(self.starts)
+
+    @property
+    def owners(self) -> Ints:
+        """(L,) the sample of each entry of `ids`."""
+        return np.repeat(np.arange(len(self)), self.sizes)
+
+
+class Vocabulary:
+    """Numbers for labels, given out as they come."""
+
+    def __init__(self) -> None:
+        self.words: list[str] = []
+        self._numbers: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def number(self, label: str) -> int:
+        """The number of a label, a new one where it has none."""
+        found = self._numbers.get(label)
+        if found is None:
+            found = self._numbers[label] = len(self.words)
+            self.words.append(label)
+        return found
+
+    def sets(self, answers: Iterable[object], parse: Callable[[object], Iterable[str]]) -> LabelSets:
+        """The answers' labels; equal texts are parsed once."""
+        seen: dict[str, tuple[int, ...]] = {}
+        ids: list[int] = []
+        sizes: list[int] = [0]
+        for answer in answers:
+            run = seen.get(answer) if isinstance(answer, str) else None
+            if run is None:
+                run = tuple(dict.fromkeys(map(self.number, parse(answer))))
+                if isinstance(answer, str):
+                    seen[answer] = run
+            ids.extend(run)
+            sizes.append(len(run))
+        return LabelSets(np.array(ids, dtype=np.int64), np.cumsum(sizes, dtype=np.int64))
+
+    def groups(self, fold: Mapping[str, str], *, strangers_stand_alone: bool) -> tuple[Ints, list[str]]:
+        """Each label's group number, and the groups' names.
+
+        Args:
+            fold: form to group.
+            strangers_stand_alone: a label without a group is a group of its own; otherwise it is DROPPED.
+
+        Returns:
+            (V,) numbers, and G names; a stranger's name is `'?' + label`, which no table can hold.
+        """
+        names: dict[str, int] = {}
+        numbers = np.full(len(self.words), DROPPED, dtype=np.int64)
+        for index, word in enumerate(self.words):
+            group = fold.get(word)
+            if group is None and strangers_stand_alone:
+                group = f'?{word}'
+            if group is not None:
+                numbers[index] = names.setdefault(group, len(names))
+        return numbers, list(names)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many groups each sample's truth and prediction hold, and share."""
+
+    truth: Ints
+    """(N,)"""
+    prediction: Ints
+    """(N,)"""
+    shared: Ints
+    """(N,)"""
+
+    def precision(self) -> npt.NDArray[np.float64]:
+        """(N,) shared over predicted; 0 where nothing was predicted."""
+        return _share(self.shared, self.prediction)
+
+    def recall(self) -> npt.NDArray[np.float64]:
+        """(N,) shared over true; 0 where there is no truth."""
+        return _share(self.shared, self.truth)
+
+    def f1(self) -> npt.NDArray[np.float64]:
+        """(N,) 2 shared / (true + predicted); 0 where both are empty."""
+        return _share(2 * self.shared, self.truth + self.prediction)
+
+    def where(self, keep_mask: npt.NDArray[np.bool_]) -> Counts:
+        """The counts of the samples that are kept."""
+        return Counts(self.truth[keep_mask], self.prediction[keep_mask], self.shared[keep_mask])
+
+
+def count(truth: LabelSets, prediction: LabelSets, groups: Ints) -> Counts:
+    """Groups on each side and on both, by sample.
+
+    Args:
+        truth: N samples.
+        prediction: the same N samples.
+        groups: (V,) group of each label, DROPPED where it has none.
+    """
+    left, right = bits(truth, groups), bits(prediction, groups)
+    return Counts(_ones(left), _ones(right), _ones(left & right))
+
+
+def bits(sets: LabelSets, groups: Ints) -> npt.NDArray[np.uint64]:
+    """(N, W) one bit for each group that a sample holds."""
+    width = (int(groups.max(initial=DROPPED)) + 64) // 64 or 1
+    table = np.zeros((len(groups) + 1, width), dtype=np.uint64)
+    kept = np.flatnonzero(groups >= 0)
+    table[kept, groups[kept] // 64] = np.uint64(1) << (groups[kept] % 64).astype(np.uint64)
+    found = np.zeros((len(sets), width), dtype=np.uint64)
+    filled = sets.sizes > 0
+    if filled.any():
+        found[filled] = np.bitwise_or.reduceat(table[sets.ids], sets.starts[:-1][filled], axis=0)
+    return found
+
+
+def members(sets: LabelSets, groups: Ints, size: int) -> npt.NDArray[np.bool_]:
+    """(N, G) whether a sample holds a group."""
+    table = np.zeros((len(sets), size), dtype=bool)
+    held = groups[sets.ids]
+    table[sets.owners[held >= 0], held[held >= 0]] = True
+    return table
+
+
+def _ones(table: npt.NDArray[np.uint64]) -> Ints:
+    return np.bitwise_count(table).sum(axis=1, dtype=np.int64)
+
+
+def _share(top: Ints, bottom: Ints) -> npt.NDArray[np.float64]:
+    return np.divide(top, bottom, out=np.zeros(len(top)), where=bottom > 0)

@@ -1,0 +1,264 @@
+"""Open-vocabulary emotion: free labels against free labels, as published and so that it cannot be fooled.
+
+Task: truth and prediction give each of N samples a few free words. Words are compared by what they fold to in a word
+table (`affekt.labels.wheels`). Two modes:
+
+- `official` gives the published figures to the last digit. P and R are means over samples of shared / predicted and
+  shared / true groups, F = 2PR / (P + R) of these means. Samples whose truth folds to nothing are skipped, so n
+  differs by wheel; a word that is in no table is dropped, on both sides; *neutral* is in none.
+  EW is the mean of F (of P, of R) over the five wheels, M-avg that of F over all twelve foldings.
+- `consistent` (`open_vocabulary_consistent.py`): every word counts, near misses earn part, constant answers have a
+  stated ceiling.
+
+`score_open_vocabulary` is the walk through all of it. Undefined scores are nan (the published code of 2025 divides
+by zero there, that of 2026 says 0).
+
+Source: OV-MER arXiv:2410.01495 (M1, M2, M3, M-avg), AffectGPT arXiv:2501.16566 (EW, HIT), MER2024 arXiv:2404.17113.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.labels.wheels import WordTable
+from affekt.labels.words import official_groups, official_labels
+from affekt.metrics.answers import LabelledAnswers, require_names
+from affekt.metrics.label_sets import bits, count
+from affekt.metrics.resampling import Floats
+
+RINGS = (1, 2)
+
+
+@dataclass(frozen=True)
+class SetScore:
+    """Precision, recall and F of one folding, all in [0, 1]."""
+
+    n: float
+    """Samples that were scored."""
+    precision: float
+    recall: float
+    f: float
+
+
+def official_parse(answer: object) -> list[str]:
+    """The labels of an answer as the published code compares them: parsed, lower-case, stripped."""
+    return [label.lower().strip() for label in official_labels(answer)]
+
+
+def set_scores(truth: Mapping[str, object], prediction: Mapping[str, object], table: WordTable) -> dict[str, SetScore]:
+    """The official scores of every folding, and their means EW-L1, EW-L2 and M-avg.
+
+    Args:
+        truth: sample to answer (a text such as "[happy, sad]", or a list of words).
+        prediction: the same samples to answers; others are not looked at.
+        table: folds the words.
+
+    Returns:
+        Name to score: M1, M2, W1-L1 … W5-L2, EW-L1, EW-L2, M-avg; for the table `affekt` also affekt-L1 and affekt-L2,
+        which are in no mean.
+
+    Raises:
+        TableError: a sample of the truth has no prediction.
+
+    >>> from affekt.labels import load_table
+    >>> both = {'a': '[happy, sad]'}
+    >>> set_scores(both, both, load_table('affekt'))['EW-L1'].f
+    1.0
+    """
+    measure = OfficialMeasure(table)
+    answers = LabelledAnswers.of(truth, prediction, official_parse)
+    values = measure.statistic(measure.columns(answers).sum(axis=0, keepdims=True))
+    return {
+        name: SetScore(*(float(values[f'{name} {part}'][0]) for part in ('n', 'precision', 'recall', 'f')))
+        for name in measure.rows
+    }
+
+
+class OfficialMeasure:
+    """The official scores as a function of sums: three columns a folding (kept, precision, recall)."""
+
+    def __init__(self, table: WordTable) -> None:
+        self.table = table
+        wheels = [table.wheels[index].short for index in table.published]
+        self.means = {f'EW-L{ring}': [f'{wheel}-L{ring}' for wheel in wheels] for ring in RINGS}
+        self.means['M-avg'] = ['M1', 'M2', *(f'{wheel}-L{ring}' for wheel in wheels for ring in RINGS)]
+        self.rows = (*table.foldings, *self.means)
+
+    def columns(self, answers: LabelledAnswers) -> Floats:
+        """(N, 3 × foldings) of the samples."""
+        parts = []
+        for folding in self.table.foldings:
+            groups, _ = answers.vocabulary.groups(self.table.fold(folding), strangers_stand_alone=False)
+            counts = count(answers.truth, answers.prediction, groups)
+            kept = counts.truth > 0
+            parts += [kept, kept * counts.precision(), kept * counts.recall()]
+        return np.stack(parts, axis=1).astype(np.float64)
+
+    def statistic(self, sums: Floats) -> dict[str, Floats]:
+        """From (R, columns) sums to the scores, named 'W1-L1 f', 'EW-L1 precision', 'M1 n' …"""
+        found: dict[str, Floats] = {}
+        for index, folding in enumerate(self.table.foldings):
+            n, precision, recall = sums[:, 3 * index : 3 * index + 3].T
+            with np.errstate(invalid='ignore', divide='ignore'):
+                found[f'{folding} n'] = n
+                found[f'{folding} precision'] = precision / n
+                found[f'{folding} recall'] = recall / n
+            found[f'{folding} f'] = harmonic(found[f'{folding} precision'], found[f'{folding} recall'])
+        for name, rows in self.means.items():
+            for part in ('n', 'precision', 'recall', 'f'):
+                found[f'{name} {part}'] = np.mean([found[f'{row} {part}'] for row in rows], axis=0)
+        return found
+
+
+def harmonic(precision: Floats, recall: Floats) -> Floats:
+    """2PR / (P + R); 0 where both are 0, nan where one is nan."""
+    total = precision + recall
+    return np.divide(2 * precision * recall, total, out=np.where(total == 0, 0.0, np.nan), where=total > 0)
+
+
+@dataclass(frozen=True)
+class HitScore:
+    """Hit rate of one-label truth on one wheel, or its mean over the five, in [0, 1]."""
+
+    n: float
+    hit_rate: float
+    """Share of samples whose label's sector is among the predicted ones; extra sectors cost nothing."""
+    mscore: float
+    """Hits over those predicted sectors that some label of the truth folds to: a precision."""
+
+
+def hit_rates(truth: Mapping[str, str], prediction: Mapping[str, object], table: WordTable) -> dict[str, HitScore]:
+    """The official hit rates of basic-emotion sets (MER2023, MER2024, MELD, IEMOCAP): by wheel, and their mean HIT.
+
+    Samples whose label folds to nothing are skipped: *neutral* always, *surprise* on wheel 5, *disgust* on wheels 3
+    and 5.
+
+    Args:
+        truth: sample to one label.
+        prediction: the same samples to answers.
+        table: folds the words.
+
+    Raises:
+        TableError: a sample of the truth has no prediction.
+    """
+    answers = LabelledAnswers.of(truth, prediction, official_parse)
+    found = {}
+    for index in table.published:
+        name = f'{table.wheels[index].short}-L1'
+        groups, _ = answers.vocabulary.groups(table.fold(name), strangers_stand_alone=False)
+        true, predicted = bits(answers.truth, groups), bits(answers.prediction, groups)
+        candidates = np.bitwise_or.reduce(true, axis=0, keepdims=True)
+        kept = (true != 0).any(axis=1)
+        hits = count(answers.truth, answers.prediction, groups).where(kept)
+        able = np.bitwise_count(predicted & candidates).sum(axis=1)[kept]
+        share = np.divide(hits.shared, able, out=np.zeros(len(able)), where=able > 0)
+        n = int(kept.sum())
+        found[name] = HitScore(n, _mean(hits.shared), _mean(share))
+    rows = list(found.values())
+    found['HIT'] = HitScore(
+        *(float(np.mean([getattr(row, part) for row in rows])) for part in ('n', 'hit_rate', 'mscore'))
+    )
+    return found
+
+
+@dataclass(frozen=True)
+class GroupedScore:
+    """The set-level score of MER2024; `mean` of precision and recall is what the challenge ranked by."""
+
+    n: int
+    precision: float
+    recall: float
+    mean: float
+
+
+def grouped_scores(
+    truth: Mapping[str, object], prediction: Mapping[str, object], groups: Mapping[str, str]
+) -> GroupedScore:
+    """The MER2024 score from a language model's stored synonym groups, sample by sample.
+
+    A group's first word stands for it; a word that repeats belongs to its last group; a word in no group stands for
+    itself. An empty prediction scores 0.
+
+    Args:
+        truth: sample to answer.
+        prediction: sample to answer.
+        groups: sample to the model's raw answer, a list of lists; only its samples count.
+
+    Raises:
+        TableError: a sample with groups has no truth or no prediction.
+
+    Source: arXiv:2404.17113; the published `main-ov.py`.
+    """
+    require_names(groups, truth, 'the truth')
+    require_names(groups, prediction, 'the prediction')
+    precision, recall = [], []
+    for name, raw in groups.items():
+        first = {word: group[0] for group in official_groups(raw) for word in group}
+        true, predicted = (
+            {first.get(label.lower(), label.lower()) for label in official_labels(side[name])}
+            for side in (truth, prediction)
+        )
+        shared = len(true & predicted)
+        precision.append(shared / len(predicted) if predicted else 0.0)
+        recall.append(shared / len(true) if predicted and true else 0.0)
+    p, r = _mean(precision), _mean(recall)
+    return GroupedScore(len(groups), p, r, (p + r) / 2)
+
+
+def shares_any_group(truth: object, prediction: object, table: WordTable) -> bool:
+    """Whether two answers share an inner sector on any wheel: the published `hit_or_not`, which filtered MER-Caption+.
+
+    An answer without labels, and *neutral*, count as neutral on both sides.
+    """
+    sides = [official_parse(side) or ['neutral'] for side in (truth, prediction)]
+    if all('neutral' in side for side in sides):
+        return True
+    for index in table.published:
+        fold = table.fold(f'{table.wheels[index].short}-L1')
+        left, right = ({fold[label] for label in side if label in fold} for side in sides)
+        if left & right:
+            return True
+    return False
+
+
+@dataclass(frozen=True)
+class SentimentScore:
+    """Weighted F1 and accuracy of the sign of sentiment."""
+
+    n: int
+    weighted_f1: float
+    accuracy: float
+    unread: int
+    """Words that are none of positive, negative, neutral; they count as not positive."""
+
+
+def sentiment_scores(truth: Mapping[str, float], prediction: Mapping[str, str]) -> SentimentScore:
+    """The official score of CMU-MOSI, CMU-MOSEI, CH-SIMS and CH-SIMS v2 from sentiment words.
+
+    Samples of exactly 0 are dropped; the truth is positive above 0. A prediction is positive where the word is
+    `positive`: *neutral* and unreadable words count as negative.
+
+    Args:
+        truth: sample to sentiment, any range around 0.
+        prediction: sample to `positive`, `negative` or `neutral`.
+
+    Raises:
+        TableError: a sample of the truth has no prediction.
+    """
+    require_names(truth, prediction, 'the prediction')
+    kept = [name for name, value in truth.items() if value != 0]
+    true = np.array([truth[name] > 0 for name in kept], dtype=bool)
+    words = [str(prediction[name]).strip().lower() for name in kept]
+    predicted = np.array([word == 'positive' for word in words], dtype=bool)
+    unread = sum(word not in ('positive', 'negative', 'neutral') for word in words)
+    from affekt.metrics.categorical import accuracy, weighted_f1
+
+    return SentimentScore(len(kept), weighted_f1(true, predicted), accuracy(true, predicted), unread)
+
+
+def _mean(values: Sequence[float] | npt.NDArray[np.generic]) -> float:
+    return float(np.mean(values)) if len(values) else float('nan')

@@ -1,0 +1,245 @@
+"""From a free description in English to the emotion words in it, by a list of known forms and a few rules.
+
+    labels_in_prose('He does not seem happy; his tense voice betrays fear.', {'happy', 'tense', 'fear'})
+    == ['tense', 'fear']
+
+The same text gives the same labels, always: no model, no draw. The longest form that matches wins. Left out are
+
+1. what somebody says: anything in double quotes, but for one or two quoted words that nobody speaks;
+2. what is denied: *not happy*, *no anger or fear*, *without joy*, *a lack of enthusiasm*, *neither sad nor angry*,
+   *calm rather than angry*; kept is what is only seemingly denied: *not only sad*, *cannot hide his joy*;
+3. what is not felt by the one described: *a tense situation*, *the weather is gloomy*, *the other person's anger*;
+4. words that a description mostly uses for something else (`everyday_words.py`): *content of*, *open mouth*, *kind of*.
+
+Hedges (*may be angry*, *anger or surprise*) are kept: a describer hedges nearly everything. Text in Chinese, or in any
+language but English, gives no label.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+
+from affekt.labels.everyday_words import EVERYDAY, IN_STATE_ONLY, NOT_BEFORE, words_of
+
+REACH = 6
+"""Words before an emotion word among which a denial is looked for."""
+
+
+class Lexicon(Collection[str]):
+    """Known forms, arranged for the search of the longest one at a word of a text.
+
+    Args:
+        forms: words, or several words with spaces or hyphens between them; case never matters.
+    """
+
+    def __init__(self, forms: Collection[str]) -> None:
+        self._forms = frozenset(form.lower() for form in forms)
+        self._spelled: dict[tuple[str, ...], str] = {}
+        for form in sorted(self._forms, reverse=True):  # of two spellings, the alphabetically first
+            if words := tuple(_words(form)):
+                self._spelled[words] = form
+        lengths: dict[str, set[int]] = {}
+        for words in self._spelled:
+            lengths.setdefault(words[0], set()).add(len(words))
+        self._lengths = {first: tuple(sorted(found, reverse=True)) for first, found in lengths.items()}
+
+    def at(self, words: list[str], start: int) -> tuple[str, int]:
+        """The longest form that begins at a word, and the index behind it; ('', start) where none does."""
+        for length in self._lengths.get(words[start], ()):
+            if form := self._spelled.get(tuple(words[start : start + length])):
+                return form, start + length
+        return '', start
+
+    def __contains__(self, form: object) -> bool:
+        return form in self._forms
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._forms))
+
+    def __len__(self) -> int:
+        return len(self._forms)
+
+
+def labels_in_prose(text: str, lexicon: Collection[str]) -> list[str]:
+    """The emotion words that a description says are felt, in lower case, in the order of the text, each once.
+
+    Takes time linear in the length of the text, and raises on no text.
+
+    Args:
+        text: a description in English.
+        lexicon: known forms, such as a word table's `bases`; a `Lexicon` saves its arrangement, and the last few
+            other collections are remembered.
+
+    >>> labels_in_prose('She is not angry. Her voice is full of joy, her smile proud.', {'angry', 'joy', 'proud'})
+    ['joy', 'proud']
+    """
+    known = lexicon if isinstance(lexicon, Lexicon) else _arranged(lexicon)
+    words = _words(_without_speech(text.lower().replace('’', "'")))
+    found: dict[str, None] = {}
+    denial, start = _Denial(), 0
+    while start < len(words):
+        form, end = known.at(words, start)
+        if (
+            form
+            and _names_a_feeling(words, start, end, known)
+            and not denial.covers(words, start, end)
+            and not _is_of_something_else(words, start, end, known)
+        ):
+            found[form] = None
+        start = max(end, start + 1)
+    return list(found)
+
+
+_REMEMBERED: dict[int, tuple[Collection[str], int, Lexicon]] = {}
+
+
+def _arranged(forms: Collection[str]) -> Lexicon:
+    """The lexicon of a collection; the collection is held, so that its id stays its own."""
+    held = _REMEMBERED.get(id(forms))
+    if held and held[0] is forms and held[1] == len(forms):
+        return held[2]
+    lexicon = Lexicon(forms)
+    while len(_REMEMBERED) >= 8:
+        _REMEMBERED.pop(next(iter(_REMEMBERED)), None)
+    _REMEMBERED[id(forms)] = (forms, len(forms), lexicon)
+    return lexicon
+
+
+_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[.,;:!?()\[\]\n…]")
+_ENDS = frozenset('.;:!?()[]\n…')
+_QUOTED = re.compile(r'"([^"\n]{0,600}+)"|“([^“”\n]{0,600}+)”|「([^「」\n]{0,600}+)」')
+_FEW_WORDS = re.compile(r"\s*+[\w'-]++(?:\s++[\w'-]++)?\s*+")
+_SPEAKING = re.compile(
+    r'(?:\b(?:says?|said|saying|reads?|reading|stat\w+|ask\w*|repl\w+|shout\w*|yell\w*|exclaim\w*|whisper\w*|utter\w*|'
+    r'subtitles?|sentences?|phrases?|lines?|content)\b)[\s,:]*$'
+)
+
+
+def _words(text: str) -> list[str]:
+    """Words and marks; a hyphen separates words."""
+    return _WORD.findall(text)
+
+
+def _without_speech(text: str) -> str:
+    """The text with quoted speech as one mark; one or two quoted words that are not spoken stay."""
+
+    def replacement(match: re.Match[str]) -> str:
+        inner = next(part for part in match.groups() if part is not None)
+        if not _FEW_WORDS.fullmatch(inner) or _SPEAKING.search(text, max(0, match.start() - 40), match.start()):
+            return ' … '
+        return inner
+
+    return _QUOTED.sub(replacement, text)
+
+
+_STATE_VERBS = words_of(
+    'is are was were be been being am feel feels felt feeling seem seems seemed seemingly appear appears appeared '
+    'become becomes became becoming remain remains remained grow grows grew get gets got sound sounds sounded'
+)
+_DEGREES = words_of(
+    'very so quite rather somewhat slightly relatively extremely deeply truly really too more most a bit little also '
+    'still both even increasingly emotionally visibly clearly genuinely equally particularly fairly'
+)
+_SHOWING_NOUNS = words_of(
+    'tone voice mood expression expressions smile look gaze emotion emotions feeling feelings attitude state demeanor '
+    'heart reaction laughter laugh'
+)
+_SCENE_NOUNS = words_of(
+    'situation situations atmosphere environment scene scenes setting background conversation conversations topic '
+    'topics issue issues matter matters news question questions event events weather music room sky light lighting '
+    'place story film movie video game show conflict discussion argument question problem problems position posture '
+    'task information subject clothing dress color colors colours decoration day night occasion plot incident '
+    'experience experiences memory memories relationship truth fact facts'
+)
+_SCENE_SUBJECTS = _SCENE_NOUNS - frozenset({'posture', 'position', 'show', 'light'})
+
+
+def _names_a_feeling(words: list[str], start: int, end: int, lexicon: Lexicon) -> bool:
+    """False where a form of one word is in its everyday use."""
+    if end - start > 1:
+        return True
+    word, following = words[start], words[end] if end < len(words) else ''
+    if word in EVERYDAY or following in NOT_BEFORE.get(word, ()):
+        return False
+    if word not in IN_STATE_ONLY:
+        return True
+    return following in _SHOWING_NOUNS or _follows_a_state_verb(words, start, lexicon)
+
+
+def _follows_a_state_verb(words: list[str], start: int, lexicon: Lexicon) -> bool:
+    """Whether a verb of state stands before the word, with nothing but degrees and other emotion words between."""
+    for word in reversed(words[max(0, start - REACH) : start]):
+        if word in _STATE_VERBS:
+            return True
+        if word not in _DEGREES and word not in ('and', 'or', ',') and word not in lexicon:
+            return False
+    return False
+
+
+def _is_of_something_else(words: list[str], start: int, end: int, lexicon: Lexicon) -> bool:
+    """Whether the word describes the scene, or somebody else: *tense atmosphere*, *the other person's anger*."""
+    for word in words[end : end + REACH]:
+        if word in _SCENE_NOUNS:
+            return True
+        if word not in ('and', 'or', ',') and word not in lexicon:
+            break
+    before = words[max(0, start - REACH) : start]
+    while before and (before[-1] in _DEGREES or before[-1] in lexicon or before[-1] in ('and', 'or')):
+        before.pop()
+    if len(before) > 1 and before[-1] in _STATE_VERBS and before[-2] in _SCENE_SUBJECTS:
+        return True
+    if before and before[-1] in ("others'", "other's", "opponent's", "everyone's", "audience's"):
+        return True
+    if len(before) > 1 and before[-2] == 'other' and before[-1].endswith("'s"):
+        return True
+    return len(before) > 2 and before[-3] == 'other' and before[-1] in _STATE_VERBS
+
+
+_DENIALS = words_of(
+    'not no never neither nor without cannot hardly barely scarcely rarely seldom nothing lack lacks lacking lacked '
+    'absence devoid less'
+)
+_TWO_WORD_DENIALS = frozenset({('rather', 'than'), ('instead', 'of'), ('free', 'of'), ('free', 'from')})
+_LISTED_AFTER = words_of('no without neither nor lack lacks lacking absence devoid of from')
+_UNDOING = words_of(
+    'only just merely simply doubt wonder help hide hides hiding conceal contain suppress control mask disguise hold '
+    'without necessary'
+)
+_TURNS = words_of('but however yet although though because while whereas and then')
+
+
+class _Denial:
+    """Remembers the last denied word, for *no anger, fear or sadness*."""
+
+    def __init__(self) -> None:
+        self._end = -1
+        self._by = ''
+
+    def covers(self, words: list[str], start: int, end: int) -> bool:
+        """Whether the word from start to end is denied."""
+        by = _denied_by(words, start) or (self._by if self._is_continued(words, start) else '')
+        if by:
+            self._end, self._by = end, by
+        return bool(by)
+
+    def _is_continued(self, words: list[str], start: int) -> bool:
+        """Whether nothing but a comma and *or*, *nor*, *and* lie since the last denied word."""
+        between = words[self._end : start] if self._end >= 0 and start - self._end <= 3 else ['.']
+        joined = [word for word in between if word not in _DEGREES and word not in ('any', 'of')]
+        if joined == [',']:
+            return self._by in _LISTED_AFTER
+        return joined in (['or'], ['nor'], ['and'], [',', 'or'], [',', 'nor'], [',', 'and'])
+
+
+def _denied_by(words: list[str], start: int) -> str:
+    """The word that denies, within reach and in the same clause; '' where none does."""
+    lowest = max(0, start - REACH)
+    for index in range(start - 1, lowest - 1, -1):
+        word = words[index]
+        if word in _ENDS or word == ',' or word in _TURNS:
+            return ''
+        denies = word in _DENIALS or word.endswith("n't") or (words[index - 1], word) in _TWO_WORD_DENIALS
+        if denies:
+            return '' if _UNDOING.intersection(words[index + 1 : start]) else word
+    return ''

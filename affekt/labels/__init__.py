@@ -5,6 +5,7 @@ of a text by `read_labels` and are compared through a `WordTable`, from form to 
 first, then `circumplex.py`; for free words `words.py`, then `wheels.py`.
 """
 
+from affekt.labels.answer_files import read_answers
 from affekt.labels.circumplex import CIRCUMPLEX, coordinates
 from affekt.labels.sets import (
     EKMAN,
@@ -41,6 +42,7 @@ __all__ = [
     'official_clean',
     'official_groups',
     'official_labels',
+    'read_answers',
     'read_labels',
     'read_table',
 ]

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from affekt.errors import TableError
 from affekt.metrics.label_sets import LabelSets, Vocabulary
 
@@ -39,6 +42,11 @@ class LabelledAnswers:
             vocabulary,
         )
 
+    def where(self, keep_mask: npt.NDArray[np.bool_]) -> LabelledAnswers:
+        """The samples that are kept."""
+        names = tuple(name for name, kept in zip(self.names, keep_mask, strict=True) if kept)
+        return LabelledAnswers(names, self.truth.where(keep_mask), self.prediction.where(keep_mask), self.vocabulary)
+
 
 def require_names(wanted: Mapping[str, object], held: Mapping[str, object], side: str) -> None:
     """Every wanted sample is held.
@@ -52,6 +60,26 @@ def require_names(wanted: Mapping[str, object], held: Mapping[str, object], side
             expected=f'{side} for all {len(wanted)} samples',
             came=f'none for {listed(missing)}',
             todo='add them, with an empty answer where the system gave none',
+        )
+
+
+def require_same_names(truth: Mapping[str, object], prediction: Mapping[str, object]) -> None:
+    """Truth and prediction hold the same samples.
+
+    Raises:
+        TableError: one side holds samples that the other does not; names the first of each.
+    """
+    missing = [name for name in truth if name not in prediction]
+    extra = [name for name in prediction if name not in truth]
+    if missing or extra:
+        parts = [f'{len(missing)} without a prediction ({listed(missing)})'] if missing else []
+        parts += [f'{len(extra)} that the truth does not have ({listed(extra)})'] if extra else []
+        raise TableError(
+            expected=f'predictions for the {len(truth)} samples of the truth and no others',
+            came=' and '.join(parts),
+            todo='add the missing ones with an empty answer'
+            if missing
+            else 'take them out, or use --subset to score only the samples of the truth',
         )
 
 

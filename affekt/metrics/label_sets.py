@@ -31,6 +31,11 @@ class LabelSets:
     def __len__(self) -> int:
         return len(self.starts) - 1
 
+    def where(self, keep_mask: npt.NDArray[np.bool_]) -> LabelSets:
+        """The runs of the samples that are kept."""
+        sizes = self.sizes[keep_mask]
+        return LabelSets(self.ids[np.repeat(keep_mask, self.sizes)], np.cumsum([0, *sizes], dtype=np.int64))
+
     @property
     def sizes(self) -> Ints:
         """(N,) labels of each sample."""
@@ -96,6 +101,11 @@ class Vocabulary:
         return numbers, list(names)
 
 
+def is_known(group: str) -> bool:
+    """Whether a group's name is the table's, not a stranger's."""
+    return not group.startswith('?')
+
+
 @dataclass(frozen=True)
 class Counts:
     """How many groups each sample's truth and prediction hold, and share."""
@@ -158,7 +168,8 @@ def members(sets: LabelSets, groups: Ints, size: int) -> npt.NDArray[np.bool_]:
 
 
 def _ones(table: npt.NDArray[np.uint64]) -> Ints:
-    return np.bitwise_count(table).sum(axis=1, dtype=np.int64)
+    ones: Ints = np.bitwise_count(table).sum(axis=1, dtype=np.int64)
+    return ones
 
 
 def _share(top: Ints, bottom: Ints) -> npt.NDArray[np.float64]:

@@ -69,9 +69,8 @@ def set_scores(truth: Mapping[str, object], prediction: Mapping[str, object], ta
     >>> set_scores(both, both, load_table('affekt'))['EW-L1'].f
     1.0
     """
-    measure = OfficialMeasure(table)
-    answers = LabelledAnswers.of(truth, prediction, official_parse)
-    values = measure.statistic(measure.columns(answers).sum(axis=0, keepdims=True))
+    measure = OfficialMeasure(table, LabelledAnswers.of(truth, prediction, official_parse))
+    values = measure.statistic(measure.columns.sum(axis=0, keepdims=True))
     return {
         name: SetScore(*(float(values[f'{name} {part}'][0]) for part in ('n', 'precision', 'recall', 'f')))
         for name in measure.rows
@@ -79,21 +78,27 @@ def set_scores(truth: Mapping[str, object], prediction: Mapping[str, object], ta
 
 
 class OfficialMeasure:
-    """The official scores as a function of sums: three columns a folding (kept, precision, recall)."""
+    """The official scores of one system as a function of sums: three columns a folding (kept, precision, recall).
 
-    def __init__(self, table: WordTable) -> None:
-        self.table = table
+    Args:
+        table: folds the words.
+        answers: parsed by `official_parse`.
+    """
+
+    def __init__(self, table: WordTable, answers: LabelledAnswers) -> None:
+        self.table, self.answers = table, answers
         wheels = [table.wheels[index].short for index in table.published]
         self.means = {f'EW-L{ring}': [f'{wheel}-L{ring}' for wheel in wheels] for ring in RINGS}
         self.means['M-avg'] = ['M1', 'M2', *(f'{wheel}-L{ring}' for wheel in wheels for ring in RINGS)]
         self.rows = (*table.foldings, *self.means)
+        self.columns = self._columns()
+        """(N, 3 × foldings)"""
 
-    def columns(self, answers: LabelledAnswers) -> Floats:
-        """(N, 3 × foldings) of the samples."""
+    def _columns(self) -> Floats:
         parts = []
         for folding in self.table.foldings:
-            groups, _ = answers.vocabulary.groups(self.table.fold(folding), strangers_stand_alone=False)
-            counts = count(answers.truth, answers.prediction, groups)
+            groups, _ = self.answers.vocabulary.groups(self.table.fold(folding), strangers_stand_alone=False)
+            counts = count(self.answers.truth, self.answers.prediction, groups)
             kept = counts.truth > 0
             parts += [kept, kept * counts.precision(), kept * counts.recall()]
         return np.stack(parts, axis=1).astype(np.float64)
@@ -260,5 +265,5 @@ def sentiment_scores(truth: Mapping[str, float], prediction: Mapping[str, str]) 
     return SentimentScore(len(kept), weighted_f1(true, predicted), accuracy(true, predicted), unread)
 
 
-def _mean(values: Sequence[float] | npt.NDArray[np.generic]) -> float:
+def _mean(values: Sequence[float] | npt.NDArray[np.int64] | Floats) -> float:
     return float(np.mean(values)) if len(values) else float('nan')

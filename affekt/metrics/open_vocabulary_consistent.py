@@ -1,0 +1,230 @@
+"""Open-vocabulary scores that a constant answer cannot win and that drop no word.
+
+Y are the truth's groups of a sample, H the predicted ones; P = |Y ∩ H| / |H|, R = |Y ∩ H| / |Y|, F1 = 2|Y ∩ H| / (|Y|
++ |H|).
+
+- **Every word counts.** A word that the table does not hold is a group of its own: it hits where both sides wrote it,
+  and costs precision or recall elsewhere. *neutral* is a class like any other. Only samples whose truth is empty are
+  left out.
+- **Three averages.** Per sample (the headline; every sample weighs the same), micro (every group occurrence does),
+  macro (every group of the truth that the table holds does).
+- **Near misses earn part.** Two words are d rings apart on a wheel: 0 one base word, 1 one middle group, 2 one inner
+  sector, 3 neighbouring sectors where the table names them, 4 otherwise; credit is 1 - d / 4, averaged over the
+  table's own wheel, or over the five where it has none. Words are matched one to one for the most credit M, then P = M
+  / |H|, R = M / |Y|, F1 = 2M / (|Y| + |H|): five synonyms of one true word earn once what one of them earns.
+- **Intensity.** The same with each credit times 1 - |difference of intensity|, for words whose intensity the table
+  knows.
+- **Ceilings of constants.** `open_vocabulary_floors.py` states for every score what no constant answer can exceed.
+
+Axes: N samples, V labels, B base words and strangers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import linear_sum_assignment
+
+from affekt.labels.wheels import WordTable
+from affekt.labels.words import read_labels
+from affekt.metrics.answers import LabelledAnswers
+from affekt.metrics.label_sets import DROPPED, Ints, LabelSets, count, is_known, members
+from affekt.metrics.resampling import Floats
+
+RING_STEP = 0.25
+"""Credit lost with each ring that two words are apart."""
+AVERAGES = ('precision', 'recall', 'f1', 'micro f1', 'macro f1')
+NEAR_PARTS = ('precision', 'recall', 'f1')
+
+
+def consistent_parse(table: WordTable) -> Callable[[object], tuple[str, ...]]:
+    """What reads an answer's labels in consistent mode: any form of list, or prose by the table's words."""
+    return lambda answer: read_labels(answer, table.bases).labels
+
+
+class Closeness:
+    """Credit between the base words of one vocabulary, in [0, 1]; 1 only for equal ones, symmetric.
+
+    Args:
+        table: gives the wheels.
+        vocabulary: (V,) labels.
+    """
+
+    def __init__(self, table: WordTable, labels: list[str]) -> None:
+        fold = table.fold('M1', 'consistent')
+        names: dict[str, int] = {}
+        self.bases = np.array(
+            [names.setdefault(fold.get(label, f'?{label}'), len(names)) for label in labels], np.int64
+        )
+        """(V,) base word of each label; a stranger is its own."""
+        self.names = list(names)
+        """B base words; a stranger's begins with '?'."""
+        own = [index for index, wheel in enumerate(table.wheels) if index not in table.published]
+        self._wheels = own or list(table.published)
+        self._table = table
+        self._rings = [self._places(wheel) for wheel in self._wheels]
+
+    def _places(self, wheel: int) -> tuple[Ints, Ints, npt.NDArray[np.bool_]]:
+        """Middle group and inner sector of each base word (-1 where it has none), and which sectors are neighbours."""
+        table, short = self._table, self._table.wheels[wheel].short
+        middle, inner = (table.fold(f'{short}-L{ring}', 'consistent') for ring in (2, 1))
+        groups = {name: index for index, name in enumerate(sorted(set(middle.values())))}
+        sectors = {name: index for index, name in enumerate(sorted(set(inner.values())))}
+        beside = np.zeros((len(sectors) + 1, len(sectors) + 1), dtype=bool)
+        for left, right in table.wheels[wheel].neighbours:
+            if left in sectors and right in sectors:
+                beside[sectors[left], sectors[right]] = beside[sectors[right], sectors[left]] = True
+        return (
+            np.array([groups.get(middle.get(name, ''), -1) for name in self.names], np.int64),
+            np.array([sectors.get(inner.get(name, ''), -1) for name in self.names], np.int64),
+            beside,
+        )
+
+    def between(self, left: Ints, right: Ints) -> Floats:
+        """(len(left), len(right)) credit of each pair of base words."""
+        credit = np.zeros((len(left), len(right)))
+        for middle, inner, beside in self._rings:
+            same_group = _same(middle[left], middle[right])
+            same_sector = _same(inner[left], inner[right])
+            near = beside[inner[left][:, None], inner[right][None, :]]
+            rings = np.where(same_group, 1, np.where(same_sector, 2, np.where(near, 3, 4)))
+            credit += (1.0 - RING_STEP * rings) / len(self._rings)
+        credit[left[:, None] == right[None, :]] = 1.0
+        return credit
+
+    @cached_property
+    def intensity(self) -> Floats:
+        """(B,) intensity of each base word in [0, 1]; nan where the table knows none."""
+        senses = self._table.senses
+        return np.array([senses[name].intensity if name in senses else np.nan for name in self.names])
+
+    def alike(self, left: Ints, right: Ints) -> Floats:
+        """(len(left), len(right)) 1 - |difference of intensity|; 1 where one is unknown."""
+        apart = np.abs(self.intensity[left][:, None] - self.intensity[right][None, :])
+        return 1.0 - np.nan_to_num(apart, nan=0.0)
+
+
+def _same(left: Ints, right: Ints) -> npt.NDArray[np.bool_]:
+    return np.asarray((left[:, None] == right[None, :]) & (left >= 0)[:, None], dtype=bool)
+
+
+def best_matching(credit: Floats) -> float:
+    """The most credit that pairs, each row and column used once, can have.
+
+    >>> best_matching(np.array([[1.0, 0.5], [0.75, 0.0]]))
+    1.25
+    """
+    if 1 in credit.shape:
+        return float(credit.max())
+    rows, columns = linear_sum_assignment(credit, maximize=True)
+    return float(credit[rows, columns].sum())
+
+
+class ConsistentMeasure:
+    """The consistent scores of one system as a function of sums over samples.
+
+    Args:
+        table: folds the words.
+        answers: parsed by `consistent_parse`; samples whose truth is empty must have been left out.
+    """
+
+    def __init__(self, table: WordTable, answers: LabelledAnswers) -> None:
+        self.table, self.answers = table, answers
+        wheels = [wheel.short for wheel in table.wheels]
+        self.foldings = ('M1', *(f'{wheel}-L{ring}' for wheel in wheels for ring in (2, 1)))
+        published = [table.wheels[index].short for index in table.published]
+        self.means = {f'EW-L{ring}': [f'{wheel}-L{ring}' for wheel in published] for ring in (1, 2)}
+        self.near = ('near', 'near+intensity') if table.senses else ('near',)
+        self.rows = (*self.near, *self.foldings, *self.means)
+
+        self._macro_sizes: dict[str, int] = {}
+        self.columns = self._columns()
+        """(N, K)"""
+
+    def _columns(self) -> Floats:
+        truth, prediction = self.answers.truth, self.answers.prediction
+        parts: list[npt.NDArray[Any]] = [np.ones((len(truth), 1)), self._near_columns()]
+        for folding in self.foldings:
+            fold = self.table.fold(folding, 'consistent')
+            groups, names = self.answers.vocabulary.groups(fold, strangers_stand_alone=True)
+            counts = count(truth, prediction, groups)
+            sets = [counts.precision(), counts.recall(), counts.f1(), counts.shared, counts.truth + counts.prediction]
+            known = np.array([is_known(name) for name in names], dtype=bool)
+            held = np.where(known[groups], groups, DROPPED) if len(groups) else groups
+            true, predicted = members(truth, held, len(names)), members(prediction, held, len(names))
+            scored = np.flatnonzero(true.any(axis=0))
+            self._macro_sizes[folding] = len(scored)
+            true, predicted = true[:, scored], predicted[:, scored]
+            parts += [np.stack(sets, axis=1), true & predicted, true.astype(np.int64) + predicted]
+        return np.concatenate([part.astype(np.float64) for part in parts], axis=1)
+
+    def _near_columns(self) -> Floats:
+        """(N, 3 × kinds): precision, recall and F1 of the best matching of each sample."""
+        answers = self.answers
+        closeness = Closeness(self.table, answers.vocabulary.words)
+        found = np.zeros((len(answers.names), len(self.near), 3))
+        sides = [base_runs(side, closeness.bases) for side in (answers.truth, answers.prediction)]
+        known: dict[tuple[bytes, bytes], Floats] = {}
+        for sample, (true, predicted) in enumerate(zip(*sides, strict=True)):
+            if not len(true) or not len(predicted):
+                continue
+            key = (true.tobytes(), predicted.tobytes())
+            if key not in known:
+                known[key] = self._matched(closeness, true, predicted)
+            found[sample] = known[key]
+        return found.reshape(len(answers.names), -1)
+
+    def _matched(self, closeness: Closeness, true: Ints, predicted: Ints) -> Floats:
+        credit = closeness.between(predicted, true)
+        kinds = [credit, credit * closeness.alike(predicted, true)][: len(self.near)]
+        most = np.array([best_matching(kind) for kind in kinds])
+        return np.stack([most / len(predicted), most / len(true), 2 * most / (len(true) + len(predicted))], axis=1)
+
+    def statistic(self, sums: Floats) -> dict[str, Floats]:
+        """From (R, K) sums to the scores, named 'affekt-L1 f1', 'near precision', 'M1 micro f1' …"""
+        found: dict[str, Floats] = {}
+        at = 1
+        n = sums[:, 0]
+        for row in self.near:
+            for part in NEAR_PARTS:
+                found[f'{row} {part}'] = _over(sums[:, at], n)
+                at += 1
+        for folding in self.foldings:
+            for part in ('precision', 'recall', 'f1'):
+                found[f'{folding} {part}'] = _over(sums[:, at], n)
+                at += 1
+            found[f'{folding} micro f1'] = _over(2 * sums[:, at], sums[:, at + 1])
+            at += 2
+            size = self._macro_sizes[folding]
+            hits, held = sums[:, at : at + size], sums[:, at + size : at + 2 * size]
+            at += 2 * size
+            per_group = np.divide(2 * hits, held, out=np.full(hits.shape, np.nan), where=held > 0)
+            found[f'{folding} macro f1'] = _row_means(per_group)
+        for name, rows in self.means.items():
+            for part in AVERAGES:
+                found[f'{name} {part}'] = np.mean([found[f'{row} {part}'] for row in rows], axis=0)
+        return found
+
+
+def _row_means(table: Floats) -> Floats:
+    """The mean of each row's defined cells; nan where none is."""
+    defined = ~np.isnan(table)
+    counts = defined.sum(axis=1)
+    totals = np.where(defined, table, 0.0).sum(axis=1)
+    means: Floats = np.divide(totals, counts, out=np.full(len(table), np.nan), where=counts > 0)
+    return means
+
+
+def _over(top: Floats, bottom: Floats) -> Floats:
+    shares: Floats = np.divide(top, bottom, out=np.full(len(top), np.nan), where=bottom > 0)
+    return shares
+
+
+def base_runs(sets: LabelSets, bases: Ints) -> list[Ints]:
+    """Each sample's base words, sorted, each once."""
+    held = bases[sets.ids]
+    return [np.unique(held[begin:end]) for begin, end in zip(sets.starts[:-1], sets.starts[1:], strict=True)]

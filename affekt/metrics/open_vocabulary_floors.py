@@ -1,0 +1,240 @@
+"""What answers without any look at the sample reach: trivial answers, and what no constant answer can exceed.
+
+A constant answer H is one fixed list of words for every sample. Write f_g for the samples whose truth holds group g,
+Y_i for the groups of sample i, n for the samples. Over all H, in `consistent` mode:
+
+    precision   max_g f_g / n                                   one group alone is best
+    recall      1                                               everything is best
+    F1          max_k  top_k over g of  (1/n) sum_i [g in Y_i] 2 / (|Y_i| + k)
+    micro F1    max_k  2 (top_k of f_g) / (n k + sum_i |Y_i|)
+    macro F1    mean_g 2 f_g / (n + f_g)                        everything is best
+
+For a fixed size k each sum over H falls apart into a sum over its groups, so the best k groups are the k largest and
+the ceiling is exact. Near misses match words one to one, which does not fall apart; there, as for means over wheels,
+the ceiling is a bound (`_matched_ceiling`). Words that only the truth's writers used count too.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.metrics.answers import LabelledAnswers
+from affekt.metrics.label_sets import Ints, LabelSets, is_known, members
+from affekt.metrics.open_vocabulary_consistent import Closeness, ConsistentMeasure, base_runs
+from affekt.metrics.resampling import Floats
+
+BASIC_ANSWERS: Mapping[str, tuple[str, ...]] = {
+    'six basic words': ('happy', 'angry', 'sad', 'worried', 'surprised', 'neutral'),
+    'four basic words': ('angry', 'sad', 'worried', 'happy'),
+}
+"""Constant answers that the field's own label sets suggest."""
+MOST_FREQUENT = (1, 2, 3, 5, 8)
+"""How many of the truth's most frequent labels make a constant answer."""
+_CELLS_AT_ONCE = 8_000_000
+_DESCENTS = 40
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """What no constant answer can exceed."""
+
+    values: Mapping[str, float]
+    """Score name to its ceiling in [0, 1]."""
+    words: Mapping[str, tuple[str, ...]]
+    """Score name to the constant that comes nearest, for each F1."""
+
+
+def trivial_answers(truth: LabelSets, words: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Constant answers by name: basic words, and the truth's most frequent labels."""
+    frequent = [words[label] for label, _ in Counter(truth.ids.tolist()).most_common(max(MOST_FREQUENT))]
+    ranked = {f'{k} most frequent': tuple(frequent[:k]) for k in MOST_FREQUENT if k <= len(frequent)}
+    return {**BASIC_ANSWERS, **ranked}
+
+
+def constant_ceiling(measure: ConsistentMeasure) -> Ceiling:
+    """The ceiling of every consistent score; see the module."""
+    answers = measure.answers
+    values: dict[str, float] = {}
+    words: dict[str, tuple[str, ...]] = {}
+    _near(measure, answers, values, words)
+    for folding in measure.foldings:
+        fold = measure.table.fold(folding, 'consistent')
+        groups, names = answers.vocabulary.groups(fold, strangers_stand_alone=True)
+        held = members(answers.truth, groups, len(names))
+        chosen = _sets(folding, held, names, values)
+        words[f'{folding} f1'] = tuple(names[group].removeprefix('?') for group in chosen)
+    for name, rows in measure.means.items():
+        for part in ('precision', 'recall', 'f1', 'micro f1', 'macro f1'):
+            values[f'{name} {part}'] = float(np.mean([values[f'{row} {part}'] for row in rows]))
+    return Ceiling(values, words)
+
+
+def _sets(folding: str, held: npt.NDArray[np.bool_], names: Sequence[str], values: dict[str, float]) -> list[int]:
+    """Ceilings of one folding from (N, G) membership; returns the groups of the best constant."""
+    frequency = held.sum(axis=0)
+    size, sizes = len(held), held.sum(axis=1)
+    ranked = np.sort(frequency)[::-1].cumsum()
+    known = np.array([is_known(name) for name in names], dtype=bool) & (frequency > 0)
+    most = np.arange(1, len(frequency) + 1)
+    best, chosen = _best_of_size(held.T.astype(np.float64), np.ones(size), sizes)
+    values |= {
+        f'{folding} precision': float(frequency.max() / size),
+        f'{folding} recall': 1.0,
+        f'{folding} f1': best,
+        f'{folding} micro f1': float((2 * ranked / (size * most + sizes.sum())).max()),
+        f'{folding} macro f1': _mean(2 * frequency[known] / (size + frequency[known])),
+    }
+    return chosen
+
+
+def _best_of_size(earned: Floats, weights: Floats, sizes: Ints) -> tuple[float, list[int]]:
+    """The best mean of 2 earned / (|Y| + k) over constants of each size k, and its members.
+
+    Args:
+        earned: (C, S) what candidate c earns on truth set s.
+        weights: (S,) how often the set occurs.
+        sizes: (S,) |Y| of each set.
+    """
+    total = weights.sum()
+    best, chosen = 0.0, []
+    for k in range(1, len(earned) + 1):
+        share = weights / (sizes + k)
+        if 2 * float(np.minimum(sizes, k) @ share) / total <= best:
+            if k > sizes.max():
+                break  # min(|Y|, k) / (|Y| + k) only falls from here on
+            continue
+        gains = earned @ share
+        top = np.argpartition(gains, -k)[-k:]
+        value = 2 * float(gains[top].sum()) / float(total)
+        if value > best:
+            best, chosen = float(value), [int(index) for index in top[np.argsort(-gains[top])]]
+    return best, chosen
+
+
+def _near(
+    measure: ConsistentMeasure, answers: LabelledAnswers, values: dict[str, float], words: dict[str, tuple[str, ...]]
+) -> None:
+    labels = [*answers.vocabulary.words, *measure.table.words]
+    closeness = Closeness(measure.table, labels)
+    sets = Counter(tuple(run.tolist()) for run in base_runs(answers.truth, closeness.bases))
+    distinct = np.array(sorted({base for run in sets for base in run}), dtype=np.int64)
+    place = {int(base): index for index, base in enumerate(distinct)}
+    truth = _TruthSets(
+        np.array([place[base] for run in sets for base in run], dtype=np.int64),
+        np.array([len(run) for run in sets], dtype=np.int64),
+        np.array(list(sets.values()), dtype=np.float64) / sum(sets.values()),
+    )
+    candidates = np.arange(len(closeness.names))
+    for kind, row in enumerate(measure.near):
+        credit = closeness.between(candidates, distinct)
+        if kind:
+            credit *= closeness.alike(candidates, distinct)
+        best, chosen = _matched_ceiling(credit, truth)
+        values |= {
+            f'{row} precision': float((truth.most(credit) @ truth.weights).max()),
+            f'{row} recall': 1.0,
+            f'{row} f1': best,
+        }
+        words[f'{row} f1'] = tuple(closeness.names[index].removeprefix('?') for index in chosen)
+
+
+@dataclass(frozen=True)
+class _TruthSets:
+    """The distinct sets of true words, run after run (L entries in S sets)."""
+
+    flat: Ints
+    """(L,) index of each entry among the distinct true words."""
+    sizes: Ints
+    """(S,)"""
+    weights: Floats
+    """(S,) share of the samples that have this set."""
+
+    @property
+    def starts(self) -> Ints:
+        return np.cumsum([0, *self.sizes[:-1]])
+
+    def most(self, credit: Floats) -> Floats:
+        """(C, S) each candidate's best credit in each set, in parts that fit memory."""
+        parts = np.array_split(credit, max(1, credit.shape[0] * len(self.flat) // _CELLS_AT_ONCE))
+        return np.concatenate([np.maximum.reduceat(part[:, self.flat], self.starts, axis=1) for part in parts])
+
+
+def _matched_ceiling(credit: Floats, truth: _TruthSets) -> tuple[float, list[int]]:
+    """A bound on mean 2 M / (|Y| + k) over constants of every size k, where M matches words one to one.
+
+    By duality M <= sum_y u_y + sum_h max_y (credit - u)+ for any prices u >= 0 of the true words; the right side falls
+    apart into a sum over H, so its best k members are the k largest. Prices descend by subgradients; every step is a
+    bound.
+
+    Args:
+        credit: (C, D) of candidates with distinct true words.
+        truth: the sets.
+
+    Returns:
+        The bound, and the constant that it is reached with (not always attained).
+    """
+    rows, copies = np.unique(credit, axis=0, return_inverse=True)
+    kinds = [np.flatnonzero(copies.ravel() == kind) for kind in range(len(rows))] if len(rows) else []
+    multiplicity = np.array([len(kind) for kind in kinds], dtype=np.int64)
+    prices = np.zeros(credit.shape[1])
+    best, chosen = 0.0, np.zeros(0, dtype=np.int64)
+    for k in range(1, len(credit) + 1):
+        share = 2 * truth.weights / (truth.sizes + k)
+        if float(np.minimum(truth.sizes, k) @ share) <= best:
+            if k > truth.sizes.max():
+                break
+            continue
+        bound, prices, members_k = _descend(rows, multiplicity, prices, truth, share, k, best)
+        if bound > best:
+            best, chosen = bound, members_k
+    taken: Counter[int] = Counter()
+    names = []
+    for kind in chosen.tolist():
+        names.append(int(kinds[kind][taken[kind]]))
+        taken[kind] += 1
+    return best, names
+
+
+def _descend(
+    rows: Floats, multiplicity: Ints, prices: Floats, truth: _TruthSets, share: Floats, k: int, enough: float
+) -> tuple[float, Floats, Ints]:
+    """The lowest bound for constants of k words; stops early where it is no longer above `enough`."""
+    best, best_prices, best_top = np.inf, prices, np.zeros(0, dtype=np.int64)
+    entry_share = np.repeat(share, truth.sizes)
+    worth = np.bincount(truth.flat, entry_share, minlength=len(prices))
+    step = 0.2
+    for _ in range(_DESCENTS):
+        gains = truth.most(np.maximum(rows - prices, 0.0)) @ share
+        order = np.argsort(-gains, kind='stable')
+        top = np.repeat(order[:k], np.minimum(multiplicity[order[:k]], k))[:k]
+        bound = float(worth @ prices + gains[top].sum())
+        if bound < best:
+            best, best_prices, best_top = bound, prices, top
+        if best <= enough:
+            break
+        taken = np.zeros(len(prices))
+        for candidate, times in Counter(top.tolist()).items():
+            margin = (rows[candidate] - prices)[truth.flat]
+            first = _first_best(margin, truth)
+            np.add.at(taken, truth.flat[first], times * entry_share[first])
+        slope = 1.0 - np.divide(taken, worth, out=np.zeros(len(prices)), where=worth > 0)
+        prices = np.clip(prices - step * slope, 0.0, 1.0)
+        step *= 0.9
+    return best, best_prices, best_top
+
+
+def _first_best(margin: Floats, truth: _TruthSets) -> Ints:
+    """The entry of the largest positive margin in each set that has one."""
+    largest = np.repeat(np.maximum.reduceat(margin, truth.starts), truth.sizes)
+    at = np.flatnonzero((margin == largest) & (margin > 0))
+    owners = np.repeat(np.arange(len(truth.sizes)), truth.sizes)[at]
+    return at[np.unique(owners, return_index=True)[1]]
+
+
+def _mean(values: Floats) -> float:
+    return float(values.mean()) if len(values) else float('nan')

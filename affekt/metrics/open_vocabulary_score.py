@@ -1,0 +1,274 @@
+"""One score of open labels with everything that it needs to be believed.
+
+`score_open_vocabulary` takes the truth's and one system's answers and gives, for one word table and one mode, every
+metric with its interval, n of each, which words the table does not hold, how many labels an answer has, and what
+trivial answers reach. `compare_open_vocabulary` tests two systems on the same samples.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from affekt.errors import TableError, UnknownNameError
+from affekt.labels.wheels import RULES, WordTable
+from affekt.metrics.answers import LabelledAnswers
+from affekt.metrics.intervals import Interval
+from affekt.metrics.label_sets import LabelSets
+from affekt.metrics.open_vocabulary import OfficialMeasure, hit_rates, official_parse
+from affekt.metrics.open_vocabulary_consistent import ConsistentMeasure, consistent_parse
+from affekt.metrics.open_vocabulary_floors import Ceiling, constant_ceiling, trivial_answers
+from affekt.metrics.resampling import intervals, paired_test
+
+Mode = Literal['official', 'consistent']
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much of one side's words the table holds."""
+
+    tokens: int
+    """Labels, each once a sample."""
+    unknown: Mapping[str, int]
+    """Words that the table does not hold, most frequent first, and how often they occur."""
+    labels_per_answer: float
+    empty_answers: int
+
+    @property
+    def share(self) -> float:
+        """Tokens that the table holds, in [0, 1]; nan without tokens."""
+        return 1.0 - sum(self.unknown.values()) / self.tokens if self.tokens else float('nan')
+
+
+@dataclass(frozen=True)
+class OpenVocabularyScore:
+    """Every metric of one system under one table and one mode."""
+
+    mode: Mode
+    table: str
+    """Name, version and hash."""
+    table_sha256: str
+    samples: int
+    """Samples of the truth."""
+    skipped: int
+    """Samples without any true label: official scores skip those whose truth folds to nothing, metric by metric."""
+    metrics: Mapping[str, Mapping[str, Interval]]
+    """Row ('W1-L1', 'EW-L1', 'near', 'HIT' …) to part ('n', 'precision', 'recall', 'f', 'f1' …)."""
+    headline: tuple[str, str]
+    """The row and the part that one number should be."""
+    truth: Coverage
+    prediction: Coverage
+    trivial: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Trivial answer to what it reaches, by 'row part'."""
+    trivial_words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    ceiling: Ceiling | None = None
+    """What no constant answer can exceed; in consistent mode only."""
+
+    def value(self, row: str, part: str) -> Interval:
+        """One metric with its interval."""
+        return self.metrics[row][part]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; an interval is value, low, high."""
+        sides = {
+            name: {
+                'tokens': side.tokens,
+                'coverage': side.share,
+                'labels_per_answer': side.labels_per_answer,
+                'empty_answers': side.empty_answers,
+                'unknown': dict(side.unknown),
+            }
+            for name, side in (('truth', self.truth), ('prediction', self.prediction))
+        }
+        return {
+            'mode': self.mode,
+            'table': self.table,
+            'table_sha256': self.table_sha256,
+            'samples': self.samples,
+            'skipped': self.skipped,
+            'headline': ' '.join(self.headline),
+            'metrics': {
+                row: {part: {'value': i.value, 'low': i.low, 'high': i.high} for part, i in parts.items()}
+                for row, parts in self.metrics.items()
+            },
+            **sides,
+            'trivial': {
+                name: {'words': list(self.trivial_words[name]), **values} for name, values in self.trivial.items()
+            },
+            'ceiling_of_constants': dict(self.ceiling.values) if self.ceiling else None,
+            'nearest_constants': {k: list(w) for k, w in self.ceiling.words.items()} if self.ceiling else None,
+        }
+
+
+def score_open_vocabulary(
+    truth: Mapping[str, object],
+    prediction: Mapping[str, object],
+    table: WordTable,
+    mode: Mode = 'consistent',
+    *,
+    rng: np.random.Generator,
+    resamples: int = 1000,
+    trivial: bool = True,
+) -> OpenVocabularyScore:
+    """All metrics of one system, with intervals, coverage and what trivial answers reach.
+
+    Args:
+        truth: sample to answer: a text in any of the usual forms, or a list of words.
+        prediction: the same samples to answers; others are not looked at.
+        table: folds the words.
+        mode: `official` for published figures, `consistent` for honest ones.
+        rng: draws the bootstrap.
+        resamples: bootstrap resamples over samples; 0 leaves intervals nan.
+        trivial: whether to score trivial answers too.
+
+    Returns:
+        An OpenVocabularyScore. Where every truth is one label, official mode adds HIT by wheel.
+
+    Raises:
+        TableError: no samples, a sample without prediction, or no true label at all.
+        UnknownNameError: no such mode.
+    """
+    # 1. Parse both sides once.
+    answers = _parsed(truth, prediction, table, mode)
+    filled = answers.truth.sizes > 0
+    if not filled.any():
+        raise TableError(
+            expected='true labels', came=f'{len(truth)} empty answers', todo='check which column holds the labels'
+        )
+    # 2. Score, with intervals.
+    measure = _measure(answers, table, mode)
+    found = intervals(measure.columns, measure.statistic, rng=rng, resamples=resamples)
+    metrics = _by_row(measure.rows, found)
+    one_label = mode == 'official' and bool((answers.truth.sizes[filled] == 1).all())
+    labels = {name: str(label) for name, label in _single_labels(answers).items()} if one_label else {}
+    if one_label:
+        metrics |= _hits(labels, prediction, table)
+    # 3. What trivial answers reach, and what no constant can exceed.
+    constants = trivial_answers(answers.truth, answers.vocabulary.words) if trivial else {}
+    reached = {name: _trivial(truth, labels, words, table, mode) for name, words in constants.items()}
+    ceiling = constant_ceiling(measure) if trivial and isinstance(measure, ConsistentMeasure) else None
+    # 4. What the table does not hold.
+    known = table.fold('M1', mode)
+    return OpenVocabularyScore(
+        mode=mode,
+        table=table.label,
+        table_sha256=table.sha256,
+        samples=len(answers.names),
+        skipped=int((~filled).sum()),
+        metrics=metrics,
+        headline=_headline(measure, one_label),
+        truth=_coverage(answers.truth, answers.vocabulary.words, known),
+        prediction=_coverage(answers.prediction, answers.vocabulary.words, known),
+        trivial=reached,
+        trivial_words=constants,
+        ceiling=ceiling,
+    )
+
+
+def compare_open_vocabulary(
+    truth: Mapping[str, object],
+    left: Mapping[str, object],
+    right: Mapping[str, object],
+    table: WordTable,
+    mode: Mode = 'consistent',
+    *,
+    rng: np.random.Generator,
+    resamples: int = 2000,
+) -> dict[str, tuple[Interval, float]]:
+    """Left minus right for every metric, with its paired interval and p-value.
+
+    Args:
+        truth: sample to answer.
+        left: one system's answers.
+        right: the other's.
+        table: folds the words.
+        mode: `official` or `consistent`.
+        rng: draws resamples and exchanges.
+        resamples: how many of each.
+
+    Returns:
+        'row part' to (difference with interval, two-sided p).
+
+    Raises:
+        TableError: a sample of the truth lacks a prediction on a side.
+        UnknownNameError: no such mode.
+    """
+    measures = [_measure(_parsed(truth, side, table, mode), table, mode) for side in (left, right)]
+    found = paired_test(measures[0].columns, measures[1].columns, measures[0].statistic, rng=rng, resamples=resamples)
+    return {name: result for name, result in found.items() if not name.endswith(' n')}
+
+
+def _parsed(
+    truth: Mapping[str, object], prediction: Mapping[str, object], table: WordTable, mode: Mode
+) -> LabelledAnswers:
+    if mode not in RULES:
+        raise UnknownNameError(expected='official or consistent', came=repr(mode), todo='choose one')
+    if not truth:
+        raise TableError(expected='at least one sample', came='none', todo='check the file of the truth')
+    parse = official_parse if mode == 'official' else consistent_parse(table)
+    return LabelledAnswers.of(truth, prediction, parse)
+
+
+def _measure(answers: LabelledAnswers, table: WordTable, mode: Mode) -> OfficialMeasure | ConsistentMeasure:
+    if mode == 'official':
+        return OfficialMeasure(table, answers)
+    return ConsistentMeasure(table, answers.where(answers.truth.sizes > 0))
+
+
+def _by_row(rows: tuple[str, ...], found: Mapping[str, Interval]) -> dict[str, dict[str, Interval]]:
+    table: dict[str, dict[str, Interval]] = {row: {} for row in rows}
+    for name, interval in found.items():
+        row, part = name.split(' ', 1)
+        table[row][part] = interval
+    return table
+
+
+def _headline(measure: OfficialMeasure | ConsistentMeasure, one_label: bool) -> tuple[str, str]:
+    if isinstance(measure, ConsistentMeasure):
+        return (measure.near[-1], 'f1')
+    return ('HIT', 'hit rate') if one_label else ('EW-L1', 'f')
+
+
+def _single_labels(answers: LabelledAnswers) -> dict[str, str]:
+    """The label of each sample that has one."""
+    words, truth = answers.vocabulary.words, answers.truth
+    return {
+        name: words[truth.ids[start]]
+        for name, start, size in zip(answers.names, truth.starts[:-1], truth.sizes, strict=True)
+        if size
+    }
+
+
+def _hits(labels: Mapping[str, str], prediction: Mapping[str, object], table: WordTable) -> dict[str, Any]:
+    found = {}
+    for name, hit in hit_rates(labels, prediction, table).items():
+        row = name if name == 'HIT' else f'{name.removesuffix("-L1")}-HIT'
+        parts = (('n', hit.n), ('hit rate', hit.hit_rate), ('mscore', hit.mscore))
+        found[row] = {part: Interval(float(value), float('nan'), float('nan')) for part, value in parts}
+    return found
+
+
+def _trivial(
+    truth: Mapping[str, object], labels: Mapping[str, str], words: tuple[str, ...], table: WordTable, mode: Mode
+) -> dict[str, float]:
+    """Every score of one constant answer."""
+    constant = dict.fromkeys(truth, words)
+    measure = _measure(_parsed(truth, constant, table, mode), table, mode)
+    values = measure.statistic(measure.columns.sum(axis=0, keepdims=True))
+    found = {name: float(value[0]) for name, value in values.items() if not name.endswith(' n')}
+    if labels:
+        found['HIT hit rate'] = hit_rates(labels, constant, table)['HIT'].hit_rate
+    return found
+
+
+def _coverage(side: LabelSets, words: list[str], known: Mapping[str, str]) -> Coverage:
+    counts = Counter(side.ids.tolist())
+    unknown = {words[label]: times for label, times in counts.most_common() if words[label] not in known}
+    size = len(side)
+    return Coverage(
+        len(side.ids), unknown, len(side.ids) / size if size else float('nan'), int((side.sizes == 0).sum())
+    )

@@ -1,12 +1,11 @@
-"""The command line: one verb per job. Each command parses, calls the public function of the same name, and prints."""
+"""Verbs on recordings: analyze, demo, export."""
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,48 +13,15 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from affekt import __version__
-from affekt.errors import AffektError
-from affekt.terminal import StageBars, facts_table, people_table, show_error
+from affekt.cli.group import Command, main
+from affekt.cli.installation import fetch
+from affekt.terminal import StageBars, people_table, show_error
 
 if TYPE_CHECKING:
     from affekt.analysis.batch import Outcome
 
-# Faces and voice have a thread each; a pool inside the matrix products only makes them wait for each other.
-for _pool in ('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS'):
-    os.environ.setdefault(_pool, '1')
-
 RUNS = Path('affekt_runs')
 """Where runs go without --out."""
-
-Command = Callable[..., Any]
-
-
-class Affekt(click.Group):
-    """Turns every deliberate error into two lines and exit code 2."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run a command."""
-        try:
-            return super().invoke(ctx)
-        except AffektError as error:
-            show_error(Console(stderr=True), error)
-            ctx.exit(2)
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The commands in the order of this file, not of the alphabet."""
-        return list(self.commands)
-
-
-@click.group(cls=Affekt, context_settings={'help_option_names': ['-h', '--help'], 'max_content_width': 80})
-@click.version_option(__version__, prog_name='affekt')
-def main() -> None:
-    """Sees, hears and reads how people come across in a recording.
-
-    \b
-    affekt demo                 a real clip, nothing to prepare
-    affekt analyze clip.mp4     your own
-    """
 
 
 def _analysis_options(command: Command) -> Command:
@@ -104,7 +70,7 @@ def demo(out: Path | None, as_json: bool, silent: bool, **chosen: Any) -> None:
 
     console = Console(stderr=True)
     folder = out or _run_folder('demo', False)
-    _fetch(_needed_models(chosen), console)
+    fetch(needed_models(chosen), console)
     clip = demo_clip(folder.parent / 'demo_clip', silent=silent)
     _analyze_to([clip], folder, as_json, False, chosen, () if silent else (DISCLOSURE,))
 
@@ -121,86 +87,6 @@ def export(run: Path, kind: str, out: Path | None) -> None:
         click.echo(path)
 
 
-@main.command()
-@click.option('--thorough', is_flag=True, help='Hash every byte of the model files again.')
-@click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
-def doctor(thorough: bool, as_json: bool) -> None:
-    """What is installed, which model files are verified, what extras would add."""
-    from affekt.doctor import examine, is_healthy
-
-    facts = examine(thorough=thorough)
-    if as_json:
-        click.echo(json.dumps({**facts, 'healthy': is_healthy(facts)}))
-    else:
-        console = Console(width=min(Console().width, 100))
-        for rows in facts.values():
-            console.print(facts_table(rows))
-            console.print()
-        healthy = 'Everything needed is here.' if is_healthy(facts) else 'Something needed is missing or damaged.'
-        console.print(healthy, 'Model files that are missing are fetched when they are first used.')
-    sys.exit(0 if is_healthy(facts) else 2)
-
-
-@main.command()
-def notice() -> None:
-    """A text for the people who are to be analyzed."""
-    from affekt.analysis import NOTICE
-
-    click.echo(NOTICE)
-
-
-@main.group()
-def weights() -> None:
-    """The model files: list, get, verify."""
-
-
-@weights.command('list')
-@click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
-def list_weights(as_json: bool) -> None:
-    """Every model file with its licence, size and state."""
-    from affekt.weights import MODELS, state
-
-    rows = [
-        {
-            'model': model.name,
-            'state': state(model),
-            'size': f'{model.size / 1e6:.1f} MB',
-            'licence': model.licence,
-        }
-        for model in MODELS.values()
-    ]
-    if as_json:
-        more = {
-            model.name: {'for': model.role, 'sha256': {part.filename: part.sha256 for part in model.parts}}
-            for model in MODELS.values()
-        }
-        click.echo(json.dumps([row | more[row['model']] for row in rows]))
-    else:
-        Console().print(facts_table(rows))
-
-
-@weights.command('get')
-@click.argument('names', nargs=-1)
-@click.option('--all', 'everything', is_flag=True, help='Every model file but those fetched by name only.')
-def get_weights(names: Sequence[str], everything: bool) -> None:
-    """Fetch model files by name; those that an analysis needs, without a name."""
-    from affekt.weights import MODELS
-
-    every = [name for name, model in MODELS.items() if not model.by_name_only]
-    chosen = every if everything else list(names) or _needed_models({})
-    _fetch(chosen, Console(stderr=True))
-
-
-@weights.command('verify')
-def verify_weights() -> None:
-    """Hash every byte of the model files that are here."""
-    from affekt.weights import MODELS, state
-
-    rows = [{'model': model.name, 'state': state(model, thorough=True)} for model in MODELS.values()]
-    Console().print(facts_table(rows))
-    sys.exit(2 if any(row['state'] == 'damaged' for row in rows) else 0)
-
-
 def _analyze_to(
     files: Sequence[Path],
     out: Path,
@@ -214,7 +100,7 @@ def _analyze_to(
 
     settings = _settings(chosen)
     console = Console(stderr=True, quiet=as_json)
-    _fetch(_needed_models(chosen), console)
+    fetch(needed_models(chosen), console)
     with StageBars(console) as bars:
         outcomes = analyze_many(
             files, out, settings, resume=resume, notes=notes, progress=bars, advanced=bars.next_file
@@ -269,22 +155,10 @@ def _settings(chosen: Mapping[str, Any]) -> Any:
     return AnalysisSettings(keep_frames=not chosen.get('no_frames', False), **given)
 
 
-def _needed_models(chosen: Mapping[str, Any]) -> list[str]:
+def needed_models(chosen: Mapping[str, Any]) -> list[str]:
     from affekt.analysis import models_needed
 
     return list(models_needed(_settings(chosen)))
-
-
-def _fetch(names: Sequence[str], console: Console) -> None:
-    """Fetch what is missing, under a bar."""
-    from affekt.weights import lookup, model_path, state
-
-    missing = [name for name in names if state(lookup(name)) != 'verified']
-    if missing:
-        with StageBars(console, name_width=24, bar_width=28) as bars:
-            for name in missing:
-                model_path(name, bars)
-                bars(name, 1, 1)
 
 
 def _run_folder(title: str, resume: bool) -> Path:
@@ -293,7 +167,3 @@ def _run_folder(title: str, resume: bool) -> Path:
     if resume and earlier:
         return earlier[-1].parent
     return RUNS / f'{title}-{time.strftime("%Y%m%d-%H%M%S")}'
-
-
-if __name__ == '__main__':
-    main()

@@ -1,0 +1,9 @@
+"""The command line: one verb per job. Each command parses, calls the public function of the same name, and prints.
+
+Read `group.py` first; every other file adds the verbs that its name says.
+"""
+
+from affekt.cli import extraction, installation, recordings  # noqa: F401  each adds its verbs
+from affekt.cli.group import main
+
+__all__ = ['main']

@@ -1,0 +1,5 @@
+"""`python -m affekt.cli`."""
+
+from affekt.cli import main
+
+main()

@@ -1,0 +1,76 @@
+"""The verb that reads emotion words out of descriptions: extract."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+
+from affekt.cli.group import main
+from affekt.terminal import StageBars, facts_table
+
+if TYPE_CHECKING:
+    from affekt.llm import LabelExtractor
+
+
+@main.command('extract')
+@click.argument('descriptions', type=click.Path(path_type=Path))
+@click.option(
+    '--out', required=True, type=click.Path(path_type=Path), help='Table of labels: .csv, .jsonl or .parquet.'
+)
+@click.option('--tables', default='affekt', metavar='NAME', help='Known words: affekt (default), 2025, 2026 or a path.')
+@click.option('--column', metavar='NAME', help='The column of descriptions (default description, reason, english …).')
+@click.option('--endpoint', metavar='URL', help='Ask a language model there, such as http://localhost:8000/v1.')
+@click.option('--model', metavar='NAME', help='The name that the endpoint knows the model by.')
+@click.option('--cache', type=click.Path(path_type=Path), help='Folder of answers (default: beside --out).')
+@click.option('--at-once', type=click.IntRange(1, 256), default=4, help='Questions on their way at once (default 4).')
+@click.option('--timeout', 'timeout_s', type=float, default=120.0, help='Seconds to wait for an answer (default 120).')
+@click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
+def extract_labels(descriptions: Path, out: Path, as_json: bool, column: str | None, **chosen: Any) -> None:
+    """List the emotion words in descriptions (.csv, .jsonl, .parquet).
+
+    By a list of words, or, with --endpoint and --model, by a language model at temperature 0. Each answer is kept at
+    once: run the same command again after any interruption and only what is missing is asked. A key for the endpoint
+    is read from AFFEKT_LLM_KEY.
+    """
+    from affekt.llm import extract
+
+    console = Console(stderr=True, quiet=as_json)
+    with _label_extractor(out, **chosen) as (extractor, at_once), StageBars(console) as bars:
+        extracted = extract(descriptions, out, extractor, column=column, at_once=at_once, progress=bars)
+    summary = {'out': str(out), **extracted.summary()}
+    if as_json:
+        click.echo(json.dumps(summary))
+    else:
+        shown = {key: value for key, value in summary.items() if key != 'read_as'} | summary['read_as']
+        Console().print(facts_table([{'what': key, 'value': str(value)} for key, value in shown.items()]))
+
+
+@contextlib.contextmanager
+def _label_extractor(
+    out: Path,
+    tables: str,
+    endpoint: str | None,
+    model: str | None,
+    cache: Path | None,
+    at_once: int,
+    timeout_s: float,
+) -> Iterator[tuple[LabelExtractor, int]]:
+    """The extractor that was chosen, and how many descriptions it takes at once."""
+    from affekt.labels import load_table
+    from affekt.llm import Endpoint, LanguageModelExtractor, LexiconExtractor, RememberingChat, ReplayCache
+
+    if not endpoint and not model:
+        yield LexiconExtractor(load_table(tables)), 1
+        return
+    if not (endpoint and model):
+        raise click.UsageError('--endpoint and --model belong together.')
+    chat = Endpoint(endpoint, model, api_key=os.environ.get('AFFEKT_LLM_KEY') or None, timeout_s=timeout_s)
+    with ReplayCache(cache or out.with_name(f'{out.name}.answers')) as answers:
+        yield LanguageModelExtractor(RememberingChat(chat, answers)), at_once

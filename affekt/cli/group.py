@@ -1,0 +1,50 @@
+"""The command `affekt` itself: where every verb hangs, and what happens to an error."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import click
+from rich.console import Console
+
+from affekt import __version__
+from affekt.errors import AffektError
+from affekt.terminal import show_error
+
+# Faces and voice have a thread each; a pool inside the matrix products only makes them wait for each other.
+for _pool in ('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS'):
+    os.environ.setdefault(_pool, '1')
+
+Command = Callable[..., Any]
+
+VERBS = ('analyze', 'demo', 'export', 'extract', 'score', 'bench', 'track', 'rank', 'doctor', 'notice', 'weights')
+"""The order of `affekt --help`."""
+
+
+class Affekt(click.Group):
+    """Turns every deliberate error into two lines and exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except AffektError as error:
+            show_error(Console(stderr=True), error)
+            ctx.exit(2)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands in the order of VERBS, not of the alphabet."""
+        return sorted(self.commands, key=lambda name: VERBS.index(name) if name in VERBS else len(VERBS))
+
+
+@click.group(cls=Affekt, context_settings={'help_option_names': ['-h', '--help'], 'max_content_width': 80})
+@click.version_option(__version__, prog_name='affekt')
+def main() -> None:
+    """Sees, hears and reads how people come across in a recording.
+
+    \b
+    affekt demo                 a real clip, nothing to prepare
+    affekt analyze clip.mp4     your own
+    """

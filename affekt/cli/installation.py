@@ -1,0 +1,111 @@
+"""Verbs on what is installed: doctor, notice, weights."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+
+import click
+from rich.console import Console
+
+from affekt.cli.group import main
+from affekt.terminal import StageBars, facts_table
+
+
+@main.command()
+@click.option('--thorough', is_flag=True, help='Hash every byte of the model files again.')
+@click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
+def doctor(thorough: bool, as_json: bool) -> None:
+    """What is installed, which model files are verified, what extras would add."""
+    from affekt.doctor import examine, is_healthy
+
+    facts = examine(thorough=thorough)
+    if as_json:
+        click.echo(json.dumps({**facts, 'healthy': is_healthy(facts)}))
+    else:
+        console = Console(width=min(Console().width, 100))
+        for rows in facts.values():
+            console.print(facts_table(rows))
+            console.print()
+        healthy = 'Everything needed is here.' if is_healthy(facts) else 'Something needed is missing or damaged.'
+        console.print(healthy, 'Model files that are missing are fetched when they are first used.')
+    sys.exit(0 if is_healthy(facts) else 2)
+
+
+@main.command()
+def notice() -> None:
+    """A text for the people who are to be analyzed."""
+    from affekt.analysis import NOTICE
+
+    click.echo(NOTICE)
+
+
+@main.group()
+def weights() -> None:
+    """The model files: list, get, verify."""
+
+
+@weights.command('list')
+@click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
+def list_weights(as_json: bool) -> None:
+    """Every model file with its licence, size and state."""
+    from affekt.weights import MODELS, state
+
+    rows = [
+        {
+            'model': model.name,
+            'state': state(model),
+            'size': f'{model.size / 1e6:.1f} MB',
+            'licence': model.licence,
+        }
+        for model in MODELS.values()
+    ]
+    if as_json:
+        more = {
+            model.name: {'for': model.role, 'sha256': {part.filename: part.sha256 for part in model.parts}}
+            for model in MODELS.values()
+        }
+        click.echo(json.dumps([row | more[row['model']] for row in rows]))
+    else:
+        Console().print(facts_table(rows))
+
+
+@weights.command('get')
+@click.argument('names', nargs=-1)
+@click.option('--all', 'everything', is_flag=True, help='Every model file but those fetched by name only.')
+def get_weights(names: Sequence[str], everything: bool) -> None:
+    """Fetch model files by name; those that an analysis needs, without a name."""
+    from affekt.weights import MODELS
+
+    every = [name for name, model in MODELS.items() if not model.by_name_only]
+    chosen = every if everything else list(names) or _needed_by_default()
+    fetch(chosen, Console(stderr=True))
+
+
+@weights.command('verify')
+def verify_weights() -> None:
+    """Hash every byte of the model files that are here."""
+    from affekt.weights import MODELS, state
+
+    rows = [{'model': model.name, 'state': state(model, thorough=True)} for model in MODELS.values()]
+    Console().print(facts_table(rows))
+    sys.exit(2 if any(row['state'] == 'damaged' for row in rows) else 0)
+
+
+def fetch(names: Sequence[str], console: Console) -> None:
+    """Fetch what is missing, under a bar."""
+    from affekt.weights import lookup, model_path, state
+
+    missing = [name for name in names if state(lookup(name)) != 'verified']
+    if missing:
+        with StageBars(console, name_width=24, bar_width=28) as bars:
+            for name in missing:
+                model_path(name, bars)
+                bars(name, 1, 1)
+
+
+def _needed_by_default() -> list[str]:
+    from affekt.analysis import AnalysisSettings, models_needed
+
+    return list(models_needed(AnalysisSettings()))

@@ -27,6 +27,7 @@ ROOMS = (
     'voice',
     'text',
     'metrics',
+    'llm',
     'analysis',
     'demo',
     'doctor',

@@ -64,6 +64,10 @@ class RunError(AffektError, OSError):
     """A run folder is missing, foreign, in use, or made with other settings."""
 
 
+class LLMError(AffektError, OSError):
+    """A language model's server gave no answer, or the folder of answers cannot be used."""
+
+
 class PurposeError(AffektError, ValueError):
     """The stated purpose is one for which emotion inference is refused."""
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,7 +120,10 @@ def read_labels(text: object, lexicon: Collection[str] = ()) -> Answer:
     text = _FENCE.sub(' ', text[:LONGEST]).strip()
     if not text:
         return Answer((), 'empty')
-    for how, reader in (('json', _json), ('list', _bracketed), ('template', _template), ('list', _separated)):
+    readers = _READERS
+    if lexicon and _is_description(text):  # brackets and "the mood is …" within prose are no lists
+        readers = _READERS[: 2 if _LIST_AT_END.search(text) else 1]
+    for how, reader in readers:
         pieces = reader(text)
         if pieces is not None:
             return Answer(_tidied(pieces), how)
@@ -208,6 +211,22 @@ def _separated(text: str) -> list[str] | None:
     """Pieces between commas, semicolons, bullets, lines or 'and', where every piece is short enough for a label."""
     pieces = [piece for piece in _SEPARATORS.split(_LEAD.sub('', text)) if piece and piece.strip()]
     return pieces if pieces and all(len(piece.split()) <= MOST_WORDS for piece in pieces) else None
+
+
+_READERS: tuple[tuple[str, Callable[[str], list[str] | None]], ...] = (
+    ('json', _json),
+    ('list', _bracketed),
+    ('template', _template),
+    ('list', _separated),
+)
+_SENTENCE_END = re.compile(r'[.!?](?=\s|$)')
+_LIST_AT_END = re.compile(r'\][\s.]*$')
+
+
+def _is_description(text: str) -> bool:
+    """Whether a text is running prose: two sentences or more, of eight words or more on average."""
+    sentences = [part for part in _SENTENCE_END.split(text) if part.strip()]
+    return len(sentences) > 1 and len(text.split()) >= 8 * len(sentences)
 
 
 _EDGES = ' \t\r\n\'"‘’“”.,:：;!?！？。-–—#>_0123456789)('

@@ -1,0 +1,27 @@
+"""Language models behind one interface, and what is read out of descriptions with or without one.
+
+In come messages (text, pictures, sound) or a table of descriptions; out go answers, each asked for once and kept, or a
+table of labels. Nothing here needs a language model: `LexiconExtractor` reads labels by a list of words. Read `chat.py`
+first, then `endpoint.py` (a server), `replay.py` (the memory of answers) and `extraction.py` (descriptions to labels).
+"""
+
+from affekt.llm.chat import Chat, Reply, Request
+from affekt.llm.descriptions import extract, read_descriptions
+from affekt.llm.endpoint import Endpoint
+from affekt.llm.extraction import Extraction, LabelExtractor, LanguageModelExtractor, LexiconExtractor
+from affekt.llm.replay import RememberingChat, ReplayCache
+
+__all__ = [
+    'Chat',
+    'Endpoint',
+    'Extraction',
+    'LabelExtractor',
+    'LanguageModelExtractor',
+    'LexiconExtractor',
+    'RememberingChat',
+    'ReplayCache',
+    'Reply',
+    'Request',
+    'extract',
+    'read_descriptions',
+]

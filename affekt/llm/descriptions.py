@@ -1,0 +1,183 @@
+"""A table of descriptions to a table of labels.
+
+In comes a table (.csv, .jsonl or .parquet) with a column of names and one of descriptions; out goes one of the same
+kinds with a row a name: `name`, `openset` (the labels as a list), `how`, and in .jsonl and .parquet `labels` and the
+model's `raw` answer. Beside it lies `<out>.settings.json` with all that the labels depend on.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from affekt.errors import TableError
+from affekt.llm.extraction import Extraction, LabelExtractor
+from affekt.runs import file_sha256, versions, write_atomically
+
+NAME_COLUMNS = ('name', 'names')
+DESCRIPTION_COLUMNS = ('description', 'reason', 'reasons', 'english', 'text')
+KINDS = ('.csv', '.jsonl', '.parquet')
+Progress = Callable[[str, float, float], None]
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """The labels of a whole table."""
+
+    rows: Mapping[str, Extraction]
+    extractor: str
+
+    def summary(self) -> dict[str, Any]:
+        """Counts: descriptions, labels, descriptions without any, and how they were read."""
+        hows = [row.how for row in self.rows.values()]
+        return {
+            'descriptions': len(self.rows),
+            'labels': sum(len(row.labels) for row in self.rows.values()),
+            'without_label': sum(not row.labels for row in self.rows.values()),
+            'read_as': {how: hows.count(how) for how in sorted(set(hows))},
+            'extractor': self.extractor,
+        }
+
+
+def extract(
+    descriptions: Path,
+    out: Path,
+    extractor: LabelExtractor,
+    *,
+    column: str | None = None,
+    at_once: int = 1,
+    progress: Progress | None = None,
+) -> Extracted:
+    """Write the labels of every description of a table.
+
+    Args:
+        descriptions: .csv, .jsonl or .parquet with a column `name` and one of `DESCRIPTION_COLUMNS`.
+        out: .csv, .jsonl or .parquet; replaced whole, at the end.
+        extractor: reads one description.
+        column: the column of descriptions, where it has another name.
+        at_once: descriptions in work at one time; more than 1 serves language models.
+        progress: called with 'extract', descriptions done, and their number.
+
+    Raises:
+        TableError: a table of another kind, without these columns, or with a name twice.
+        LLMError: a language model gave no answer. What a `RememberingChat` was answered is kept; run the same again.
+    """
+    _check_kind(out)
+    texts = read_descriptions(descriptions, column)
+    rows: dict[str, Extraction] = {}
+    pool = ThreadPoolExecutor(max_workers=max(1, at_once), thread_name_prefix='extract')
+    try:
+        for name, extraction in zip(texts, pool.map(extractor.extract, texts.values()), strict=True):
+            rows[name] = extraction
+            if progress:
+                progress('extract', len(rows), len(texts))
+    finally:
+        pool.shutdown(cancel_futures=True)
+    extracted = Extracted(rows, extractor.name)
+    write_atomically(out, _written(extracted, out.suffix.lower()))
+    settings = {
+        'extractor': extractor.name,
+        'input': descriptions.name,
+        'input_sha256': file_sha256(descriptions),
+        'column': column,
+        'versions': versions(),
+    }
+    write_atomically(out.with_name(f'{out.name}.settings.json'), json.dumps(settings, indent=2).encode())
+    return extracted
+
+
+def read_descriptions(path: Path, column: str | None = None) -> dict[str, str]:
+    """Name to description, in the order of the table; a missing description is ''.
+
+    Args:
+        path: .csv, .jsonl or .parquet.
+        column: the column of descriptions, where it is none of `DESCRIPTION_COLUMNS`.
+
+    Raises:
+        TableError: the table cannot be read, lacks a column, or has a name twice.
+    """
+    rows = _rows(path)
+    columns = list(rows[0]) if rows else []
+    name = next((c for c in NAME_COLUMNS if c in columns), None)
+    described = next((c for c in ([column] if column else DESCRIPTION_COLUMNS) if c in columns), None)
+    if name is None or described is None:
+        wanted = column or ', '.join(DESCRIPTION_COLUMNS)
+        raise TableError(
+            expected=f'a column {NAME_COLUMNS[0]} and one of descriptions ({wanted})',
+            came=f'{path.name} with {", ".join(map(str, columns[:8])) or "no rows"}',
+            todo='rename the columns, or name the one of descriptions with --column',
+        )
+    texts: dict[str, str] = {}
+    for row in rows:
+        key, text = row.get(name), row.get(described)
+        if key is None or str(key) in texts:
+            raise TableError(
+                expected='each name once',
+                came=f'{key!r} {"in a row" if key is None else "twice"} in {path.name}',
+                todo='give every description a name of its own',
+            )
+        texts[str(key)] = text if isinstance(text, str) else ''
+    return texts
+
+
+def _check_kind(path: Path) -> None:
+    if path.suffix.lower() not in KINDS:
+        raise TableError(expected=f'a table: {", ".join(KINDS)}', came=path.name, todo='use one of these endings')
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    _check_kind(path)
+    try:
+        if path.suffix.lower() == '.parquet':
+            import pyarrow.parquet
+
+            return list(pyarrow.parquet.read_table(path).to_pylist())
+        text = path.read_text(encoding='utf-8-sig')
+        if path.suffix.lower() == '.jsonl':
+            return [dict(json.loads(line)) for line in text.split('\n') if line.strip()]
+        return list(csv.DictReader(io.StringIO(text, newline=''), strict=True))
+    except (OSError, ValueError, TypeError, csv.Error) as error:
+        raise TableError(
+            expected=f'a readable table ({", ".join(KINDS)})',
+            came=f'{path}: {type(error).__name__} {error}',
+            todo='check the file',
+        ) from error
+
+
+def _written(extracted: Extracted, kind: str) -> bytes:
+    full = [
+        _storable({'name': name, 'openset': row.openset, 'labels': list(row.labels), 'how': row.how, 'raw': row.raw})
+        for name, row in extracted.rows.items()
+    ]
+    if kind == '.jsonl':
+        return ''.join(json.dumps(row, ensure_ascii=False) + '\n' for row in full).encode()
+    if kind == '.parquet':
+        import pyarrow as pa
+        import pyarrow.parquet
+
+        types = {'labels': pa.list_(pa.string())}
+        fields = ('name', 'openset', 'labels', 'how', 'raw')
+        schema = pa.schema([(field, types.get(field, pa.string())) for field in fields])
+        sink = pa.BufferOutputStream()
+        pyarrow.parquet.write_table(pa.Table.from_pylist(full, schema=schema), sink)
+        return bytes(sink.getvalue())
+    text = io.StringIO(newline='')
+    writer = csv.DictWriter(text, ('name', 'openset', 'how'), extrasaction='ignore', lineterminator='\n')
+    writer.writeheader()
+    writer.writerows(full)
+    return text.getvalue().encode()
+
+
+def _storable(held: Any) -> Any:
+    """The same without halves of surrogate pairs, which JSON may hold and UTF-8 may not."""
+    if isinstance(held, dict):
+        return {key: _storable(value) for key, value in held.items()}
+    if isinstance(held, list):
+        return [_storable(value) for value in held]
+    return held.encode('utf-8', 'replace').decode() if isinstance(held, str) else held

@@ -1,0 +1,256 @@
+"""The memory of answers: what was answered once is never asked again, whenever the process dies.
+
+A folder holds `journal.jsonl`, one line an answer, on disk before anybody sees the answer, and `index.sqlite`, which
+says where in the journal an answer lies. The journal is the truth: a lost, damaged or older index is made again from
+it, and a last line cut by a kill is passed over. A question whose answer was still on its way at a kill is asked again;
+nothing can know that answer.
+
+    chat = RememberingChat(Endpoint('http://localhost:8000/v1', 'qwen'), ReplayCache(Path('answers')))
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from affekt.errors import LLMError
+from affekt.llm.chat import Chat, Reply, Request
+
+JOURNAL = 'journal.jsonl'
+INDEX = 'index.sqlite'
+LONGEST_KEPT = 20_000
+"""Characters of one text of a question that the journal keeps; of longer ones (pictures) it keeps length and sha256."""
+
+
+class ReplayCache:
+    """A folder of answers; one process at a time, any number of its threads.
+
+    Args:
+        folder: created where missing.
+
+    Raises:
+        LLMError: the folder cannot be written, or another process is using it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._guard = threading.Lock()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock = _locked(folder)
+            self._journal = (folder / JOURNAL).open('a+b')
+        except OSError as error:
+            if isinstance(error, LLMError):
+                raise
+            raise LLMError(
+                expected='a folder for answers that can be written',
+                came=f'{folder}: {error.strerror}',
+                todo='choose another --cache',
+            ) from error
+        try:
+            self._index = self._opened_index()
+        except BaseException:
+            self._journal.close()
+            if self._lock:
+                self._lock.close()
+            raise
+
+    def _opened_index(self) -> sqlite3.Connection:
+        """The index, brought up to the journal's end; made anew where it is damaged or of another journal."""
+        path = self.folder / INDEX
+        for is_last in (False, True):
+            try:
+                index = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+                try:
+                    index.execute('CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, start INTEGER NOT NULL)')
+                    index.execute('CREATE TABLE IF NOT EXISTS read_to (size INTEGER NOT NULL)')
+                    self._index = index
+                    self._catch_up()
+                    return index
+                except BaseException:
+                    index.close()
+                    raise
+            except (sqlite3.DatabaseError, _IndexOfAnotherJournal) as error:
+                if is_last:
+                    raise LLMError(
+                        expected='an index that can be made',
+                        came=f'{path}: {error}',
+                        todo='choose another --cache',
+                    ) from error
+                for leftover in self.folder.glob(f'{INDEX}*'):
+                    leftover.unlink()
+        raise AssertionError('unreachable')
+
+    def _catch_up(self) -> None:
+        """Index the lines of the journal that the index has not seen."""
+        (seen,) = self._index.execute('SELECT COALESCE(MAX(size), 0) FROM read_to').fetchone()
+        last = self._index.execute('SELECT key, start FROM answers ORDER BY start DESC LIMIT 1').fetchone()
+        size = self._journal.seek(0, os.SEEK_END)
+        if seen > size or (last and (_parsed(self._line(last[1])) or {}).get('key') != last[0]):
+            raise _IndexOfAnotherJournal('it is of another journal')
+        with _transaction(self._index):
+            start = seen
+            for line in _whole_lines(self._journal, seen):
+                entry = _parsed(line)
+                if entry:
+                    self._index.execute('INSERT OR IGNORE INTO answers VALUES (?, ?)', (entry['key'], start))
+                start += len(line)
+            self._index.execute('DELETE FROM read_to')
+            self._index.execute('INSERT INTO read_to VALUES (?)', (start,))
+        if start < size:  # a line cut by a kill: end it, so that the next one begins on its own
+            self._journal.write(b'\n')
+            self._journal.flush()
+
+    def find(self, key: str) -> Reply | None:
+        """The remembered answer; None where there is none."""
+        with self._guard:
+            row = self._index.execute('SELECT start FROM answers WHERE key = ?', (key,)).fetchone()
+            entry = _parsed(self._line(row[0])) if row else None
+        return Reply(**entry['reply']) if entry and entry['key'] == key else None
+
+    def keep(self, key: str, model: str, request: Request, reply: Reply) -> None:
+        """Remember an answer; on disk when this returns."""
+        entry = {
+            'key': key,
+            'model': model,
+            'prompt_version': request.prompt_version,
+            'request': _shortened(request.body()),
+            'reply': asdict(reply),
+            'at': time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()),
+        }
+        line = json.dumps(entry, sort_keys=True).encode() + b'\n'
+        with self._guard:
+            start = self._journal.seek(0, os.SEEK_END)
+            self._journal.write(line)
+            self._journal.flush()
+            os.fsync(self._journal.fileno())
+            with _transaction(self._index):
+                self._index.execute('INSERT OR REPLACE INTO answers VALUES (?, ?)', (key, start))
+                self._index.execute('UPDATE read_to SET size = ?', (start + len(line),))
+
+    def __len__(self) -> int:
+        with self._guard:
+            return int(self._index.execute('SELECT COUNT(*) FROM answers').fetchone()[0])
+
+    def _line(self, start: int) -> bytes:
+        self._journal.seek(start)
+        return self._journal.readline()
+
+    def close(self) -> None:
+        """Let other processes use the folder."""
+        self._index.close()
+        self._journal.close()
+        if self._lock:
+            self._lock.close()
+
+    def __enter__(self) -> ReplayCache:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+class RememberingChat:
+    """A chat that asks each question once; questions that are equal and come at the same time wait for one answer."""
+
+    def __init__(self, chat: Chat, cache: ReplayCache) -> None:
+        self._chat, self._cache = chat, cache
+        self._guard = threading.Lock()
+        self._asking: dict[str, threading.Lock] = {}
+
+    @property
+    def model(self) -> str:
+        """The name of the model."""
+        return self._chat.model
+
+    def ask(self, request: Request) -> Reply:
+        """The remembered answer, or a new one that is remembered from now on.
+
+        Raises:
+            LLMError: no answer could be had; nothing is remembered then.
+        """
+        key = request.key(self.model)
+        with self._guard:
+            turn = self._asking.setdefault(key, threading.Lock())
+        with turn:
+            reply = self._cache.find(key)
+            if reply is None:
+                reply = self._chat.ask(request)
+                self._cache.keep(key, self.model, request, reply)
+        with self._guard:
+            self._asking.pop(key, None)
+        return reply
+
+
+class _IndexOfAnotherJournal(Exception):
+    """The index does not belong to the journal beside it."""
+
+
+@contextlib.contextmanager
+def _transaction(index: sqlite3.Connection) -> Iterator[None]:
+    index.execute('BEGIN')
+    try:
+        yield
+    except BaseException:
+        index.execute('ROLLBACK')
+        raise
+    index.execute('COMMIT')
+
+
+def _whole_lines(journal: IO[bytes], start: int) -> Iterator[bytes]:
+    """The lines from an offset on, with their ends; a last line without one is left out."""
+    journal.seek(start)
+    while (line := journal.readline()).endswith(b'\n'):
+        yield line
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """An entry of the journal; None where the line is damaged."""
+    try:
+        entry = json.loads(line)
+        Reply(**entry['reply'])
+        return entry if isinstance(entry['key'], str) else None
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+
+
+def _shortened(held: Any) -> Any:
+    """The same with long texts replaced by their length and sha256."""
+    if isinstance(held, str):
+        if len(held) <= LONGEST_KEPT:
+            return held
+        return f'{len(held)} characters, sha256 {hashlib.sha256(held.encode("utf-8", "surrogatepass")).hexdigest()}'
+    if isinstance(held, dict):
+        return {key: _shortened(value) for key, value in held.items()}
+    if isinstance(held, (list, tuple)):
+        return [_shortened(part) for part in held]
+    return held
+
+
+def _locked(folder: Path) -> IO[str] | None:
+    """An advisory lock that the system drops when the process dies, however it dies."""
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    lock = (folder / '.lock').open('w')
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise LLMError(
+            expected='a folder for answers that no other process is using',
+            came=f'{folder} in use',
+            todo='wait for it, or choose another --cache',
+        ) from error
+    return lock

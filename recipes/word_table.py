@@ -4,11 +4,11 @@
     pip install -e . lemminflect==0.2.3 vaderSentiment==3.3.2
     python recipes/word_table.py --wordnet package/dict [--check FILE]
 
-Run again it writes the same bytes. The lists are ours (`word_table_sources.py` says what is in them); WordNet 3.1 gives
-derived words, opposites and cautious synonyms (WordNet licence), lemminflect the inflections (MIT), VADER the ratings of
-valence (MIT, doi:10.1609/icwsm.v8i1.14550), Russell & Mehrabian 1977 the norms, and the five published wheels
-(arXiv:2410.01495) their words and sectors. FILE gets what was checked: how well valence and arousal follow from the
-group, opposites that meet, contested forms, synonyms taken.
+Run again it writes the same bytes. The lists are ours (`word_table_sources.py` says what is in them); WordNet 3.1
+gives derived words, opposites and cautious synonyms (WordNet licence), lemminflect the inflections (MIT), VADER the
+ratings of valence (MIT, doi:10.1609/icwsm.v8i1.14550), Russell & Mehrabian 1977 the norms, and the five published
+wheels (arXiv:2410.01495) their words and sectors. FILE gets what was checked: how well valence and arousal follow from
+the group, opposites that meet, contested forms, synonyms taken.
 
 What was decided, and holds in the file: a wheel word keeps its own sector on its wheel; words that mean the opposite
 never share a sector of the affekt wheel; neutral is a class of its own on every wheel, and *indifferent* is not in it

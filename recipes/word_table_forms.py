@@ -11,13 +11,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from functools import cache
-from os.path import commonprefix
 
 from lemminflect import getAllInflections, getAllLemmas
 from word_table_sources import Entry
 from word_table_wordnet import WordNet
 
-PARTICLES = frozenset('up out down off on for to in over away back apart about around aside through along'.split())
+PARTICLES = frozenset(
+    ('up', 'out', 'down', 'off', 'on', 'for', 'to', 'in', 'over', 'away', 'back', 'apart', 'about', 'around', 'aside',
+     'through', 'along')
+)  # fmt: skip
 OUR = re.compile(
     r'\b(arm|ard|behavi|cand|clam|demean|dishon|end?eav|fav|ferv|glam|harb|hon|hum|neighb|ranc|rum|sav|splend|vap|val|vig)or'
     r'(?!ous|ist|ary|ial|ation|ific|iz|is|ant)'
@@ -100,7 +102,7 @@ def assign(claims: Sequence[tuple[Entry, list[set[str]]]]) -> tuple[dict[str, st
         rivals = [entry for depth, entry in owners[form] if depth == lowest]
         if lowest == 0 and len(rivals) > 1:
             twice.append(f'{form}: {", ".join(f"{entry.base} ({entry.group})" for entry in rivals)}')
-        rivals.sort(key=lambda entry: (-len(commonprefix([entry.base, form])), len(entry.base), entry.base))
+        rivals.sort(key=lambda entry: (-shared_start(entry.base, form), len(entry.base), entry.base))
         chosen[form] = rivals[0].base
         if len({entry.group for entry in rivals}) > 1:
             contested.append(f'{form}: {", ".join(f"{entry.base} ({entry.group})" for entry in rivals)}')
@@ -179,9 +181,14 @@ def is_kin(word: str, other: str) -> bool:
     """Whether a derived word may follow its source: same beginning, no change of sign."""
     if ' ' in other or '-' in other or other.isdigit():
         return False
-    shared = len(commonprefix([word, other]))
+    shared = shared_start(word, other)
     signs = [bool(re.search(r'less', text)) for text in (word, other)]
     return shared >= min(4, len(word) - 1, len(other)) and shared >= 3 and signs[0] == signs[1]
+
+
+def shared_start(left: str, right: str) -> int:
+    """How many letters two words begin with in common."""
+    return next((i for i, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))
 
 
 def with_ly(word: str) -> str:

@@ -1,9 +1,10 @@
 """Words for how a person comes across: several at once, each with an intensity and a certainty.
 
-The words and where they lie stand in `open_labels.tsv`: valence and arousal (origin 'norm': mean ratings of Russell &
-Mehrabian 1977, doi:10.1016/0092-6566(77)90037-X; 'near': placed here between such words), affinity to each of the seven
-categories, labels of GoEmotions that say the same (arXiv:2005.00547), movements of the face that speak for the word,
-and the range of intensity in which it is apt. A word's certainty is
+The words stand in `open_labels.tsv`: affinity to each of the seven categories, labels of GoEmotions that say the same
+(arXiv:2005.00547), movements of the face that speak for the word, and the range of intensity in which it is apt. Where
+they lie is told by the word table `affekt` (`affekt/labels/affekt_table.json`): valence and arousal, of origin 'norm'
+(mean ratings of Russell & Mehrabian 1977, doi:10.1016/0092-6566(77)90037-X) or 'near' (placed between such words). A
+word's certainty is
 
     support = mass * (1/3 + 2/3 fit) * apt * cue      mass: probability of its categories, weighted by affinity
                                                       fit: closeness of valence and arousal
@@ -27,6 +28,7 @@ import numpy.typing as npt
 
 from affekt.analysis.result import Evidence, OpenLabel
 from affekt.labels import EKMAN
+from affekt.labels.wheels import Sense, load_table
 
 WORD_TABLE = Path(__file__).with_name('open_labels.tsv')
 LEAST_CERTAINTY = 0.15
@@ -101,10 +103,11 @@ class Impression:
 
 @cache
 def word_table() -> tuple[WordEntry, ...]:
-    """The words, in the order of the file."""
+    """The words, in the order of the file, at their places in the table `affekt`."""
     with WORD_TABLE.open(encoding='utf-8', newline='') as file:
         rows = list(csv.DictReader(file, delimiter='\t'))
-    return tuple(_entry(row) for row in rows)
+    senses = load_table('affekt').senses
+    return tuple(_entry(row, senses[row['word']]) for row in rows)
 
 
 def describe_impression(impression: Impression, most: int = 3) -> tuple[OpenLabel, ...]:
@@ -225,12 +228,12 @@ def _likeness(left: WordEntry, right: WordEntry) -> float:
     return categories * float(np.exp(-((apart / 0.6) ** 2)))
 
 
-def _entry(row: Mapping[str, str]) -> WordEntry:
+def _entry(row: Mapping[str, str], sense: Sense) -> WordEntry:
     affinity = np.zeros(len(EKMAN))
     for part in row['categories'].split():
         category, share = part.split(':')
         affinity[EKMAN.index(category)] = float(share)
     return WordEntry(
-        row['word'], float(row['valence']), float(row['arousal']), row['origin'], affinity,
+        row['word'], sense.valence, sense.arousal, sense.origin, affinity,
         tuple(row['goemotions'].split()), tuple(row['cues'].split()), float(row['least']), float(row['most']),
     )  # fmt: skip

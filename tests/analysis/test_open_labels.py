@@ -21,6 +21,16 @@ from affekt.labels import CIRCUMPLEX, EKMAN, GOEMOTIONS
 COORDINATES = np.array([CIRCUMPLEX[k] for k in EKMAN])
 
 
+PLACES = {
+    'happy': (0.81, 0.51, 'norm'), 'content': (0.70, -0.10, 'near'), 'relieved': (0.68, -0.30, 'near'),
+    'serious': (0.0, 0.05, 'near'), 'surprised': (0.40, 0.67, 'norm'), 'confused': (-0.53, 0.27, 'norm'),
+    'anxious': (-0.45, 0.59, 'near'), 'annoyed': (-0.45, 0.35, 'near'), 'angry': (-0.51, 0.59, 'norm'),
+    'disgusted': (-0.60, 0.35, 'norm'), 'sad': (-0.63, -0.27, 'norm'), 'bored': (-0.65, -0.62, 'norm'),
+    'longing': (0.05, 0.25, 'near'),
+}  # fmt: skip
+"""Norms of Russell & Mehrabian 1977, and words placed between them."""
+
+
 def impression(said=None, cues=None, confidence=None, **weights):
     shares = np.array([weights.get(k, 0.0) for k in EKMAN])
     rest = 1 - shares.sum()
@@ -47,6 +57,11 @@ def test_the_word_table_holds_facts_in_range():
         assert set(entry.goemotions) <= set(GOEMOTIONS)
         assert set(entry.cues) <= set(CUE_COLUMNS)
         assert 0 <= entry.least < entry.most <= 1
+
+
+def test_words_lie_where_the_norms_put_them():
+    table = {entry.word: (entry.valence, entry.arousal, entry.origin) for entry in word_table()}
+    assert {word: table[word] for word in PLACES} == PLACES
 
 
 @pytest.mark.parametrize(

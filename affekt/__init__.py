@@ -28,6 +28,7 @@ ROOMS = (
     'text',
     'metrics',
     'llm',
+    'benchmarks',
     'analysis',
     'demo',
     'doctor',

@@ -1,0 +1,11 @@
+"""Published benchmarks run on your predictions: their scores to the last digit, and what those scores leave out.
+
+Folders of predictions and labels come in; an outcome with every set, checkpoint, interval and floor goes out, beside
+the figures that the papers print. Read `unibench.py` first, then `selection.py`.
+"""
+
+from affekt.benchmarks.published import published
+from affekt.benchmarks.sets import UNIBENCH, UniBenchSet
+from affekt.benchmarks.unibench import UniBench, run_unibench
+
+__all__ = ['UNIBENCH', 'UniBench', 'UniBenchSet', 'published', 'run_unibench']

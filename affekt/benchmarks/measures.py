@@ -1,0 +1,164 @@
+"""The headline of each task of MER-UniBench as a function of sums over samples, so that intervals cost one product.
+
+Axes: N samples, K columns, R draws. The values equal those of `affekt.metrics.open_vocabulary`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from affekt.errors import TableError
+from affekt.labels.wheels import WordTable
+from affekt.metrics.answers import LabelledAnswers, listed, require_names
+from affekt.metrics.label_sets import bits, count
+from affekt.metrics.open_vocabulary import OfficialMeasure, official_parse
+from affekt.metrics.resampling import Floats, Statistic
+
+SIGNS = ('positive', 'negative', 'neutral')
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One system's answers on one set, ready to be summed."""
+
+    columns: Floats = field(repr=False)
+    """(N, K)"""
+    statistic: Statistic = field(repr=False)
+    headline: str
+    """The score that counts."""
+    names: tuple[str, ...] = field(repr=False)
+    """(N,) samples."""
+    facts: Mapping[str, float]
+    """What else to know: labels per answer, empty answers, words that no table holds, unread sentiment words."""
+
+    def scores(self) -> dict[str, float]:
+        """Every score on all samples."""
+        values = self.statistic(self.columns.sum(axis=0, keepdims=True))
+        return {name: float(value[0]) for name, value in values.items()}
+
+    def value(self) -> float:
+        """The headline on all samples."""
+        return self.scores()[self.headline]
+
+
+def measure_fine_grained(truth: Mapping[str, Any], openset: Mapping[str, Any], table: WordTable) -> Measured:
+    """EW-L1 F, with precision, recall and the other official scores beside it."""
+    answers = LabelledAnswers.of(truth, openset, official_parse)
+    measure = OfficialMeasure(table, answers)
+    return Measured(measure.columns, measure.statistic, 'EW-L1 f', answers.names, _answer_facts(answers, table))
+
+
+def measure_basic(truth: Mapping[str, Any], openset: Mapping[str, Any], table: WordTable) -> Measured:
+    """HIT, with mscore beside it and both on every wheel."""
+    answers = LabelledAnswers.of(truth, openset, official_parse)
+    rows, parts = [], []
+    for index in table.published:
+        name = f'{table.wheels[index].short}-L1'
+        rows.append(name)
+        groups, _ = answers.vocabulary.groups(table.fold(name), strangers_stand_alone=False)
+        true, predicted = bits(answers.truth, groups), bits(answers.prediction, groups)
+        able = np.bitwise_count(predicted & np.bitwise_or.reduce(true, axis=0)).sum(axis=1)
+        kept = (true != 0).any(axis=1)
+        hits = count(answers.truth, answers.prediction, groups).shared * kept
+        parts += [kept, hits, np.divide(hits, able, out=np.zeros(len(able)), where=able > 0)]
+
+    def statistic(sums: Floats) -> dict[str, Floats]:
+        found: dict[str, Floats] = {}
+        for index, row in enumerate(rows):
+            n, hits, share = sums[:, 3 * index : 3 * index + 3].T
+            found[f'{row} n'] = n
+            found[f'{row} hit_rate'], found[f'{row} mscore'] = _over(hits, n), _over(share, n)
+        for part in ('n', 'hit_rate', 'mscore'):
+            found[f'HIT {part}'] = np.mean([found[f'{row} {part}'] for row in rows], axis=0)
+        return found
+
+    columns = np.stack(parts, axis=1).astype(np.float64)
+    return Measured(columns, statistic, 'HIT hit_rate', answers.names, _answer_facts(answers, table))
+
+
+def measure_sentiment(truth: Mapping[str, float], sentiment: Mapping[str, str]) -> Measured:
+    """WAF, with accuracy beside it; samples of exactly 0 are dropped, what is not `positive` counts as negative."""
+    require_names(truth, sentiment, 'the sentiment')
+    names = tuple(name for name, value in truth.items() if value != 0)
+    words = [str(sentiment[name]).strip().lower() for name in names]
+    true = np.array([truth[name] > 0 for name in names], dtype=bool)
+    predicted = np.array([word == 'positive' for word in words], dtype=bool)
+    cells = [true & predicted, ~true & predicted, true & ~predicted, ~true & ~predicted]
+    facts = {
+        'unread': float(sum(word not in SIGNS for word in words)),
+        'neutral': float(sum(word == 'neutral' for word in words)),
+    }
+    return Measured(np.stack(cells, axis=1).astype(np.float64), _sentiment_statistic, 'WAF', names, facts)
+
+
+def _sentiment_statistic(sums: Floats) -> dict[str, Floats]:
+    """F1 of both signs weighted by how often each is true, and accuracy."""
+    hit, false_alarm, miss, rest = sums.T
+    n = hit + false_alarm + miss + rest
+    positive = _over(2 * hit, 2 * hit + false_alarm + miss, empty=0.0)
+    negative = _over(2 * rest, 2 * rest + false_alarm + miss, empty=0.0)
+    weighted = _over((hit + miss) * positive + (rest + false_alarm) * negative, n)
+    return {'WAF': weighted, 'accuracy': _over(hit + rest, n), 'n': n}
+
+
+def derived_sentiment(openset: Mapping[str, Any], table: WordTable) -> dict[str, str]:
+    """A sentiment word for each answer: the sign of the mean valence of its labels, `neutral` where none is known.
+
+    A label's valence is the mean over its bases; the words positive and negative speak for themselves.
+
+    Args:
+        openset: sample to answer.
+        table: knows valence (the table `affekt` does).
+
+    Raises:
+        TableError: the table knows no valence.
+    """
+    if not table.senses:
+        raise TableError(
+            expected='a table with valence', came=f'{table.label} without', todo='use the table affekt for sentiment'
+        )
+    valence = {'positive': 1.0, 'negative': -1.0}
+    for form, bases in table.bases.items():
+        known = [table.senses[base].valence for base in bases if base in table.senses]
+        if known and form not in SIGNS:
+            valence[form] = float(np.mean(known))
+    found = {}
+    for name, answer in openset.items():
+        known = [valence[label] for label in official_parse(answer) if label in valence]
+        mean = float(np.mean(known)) if known else 0.0
+        found[name] = 'positive' if mean > 0 else 'negative' if mean < 0 else 'neutral'
+    return found
+
+
+def require_answers(truth: Mapping[str, Any], openset: Mapping[str, Any], what: str) -> None:
+    """At least one sample of the truth is answered with a label.
+
+    Raises:
+        TableError: every answer is empty: most likely another file was meant.
+    """
+    if not any(official_parse(openset.get(name)) for name in truth):
+        raise TableError(
+            expected=f'labels in {what}',
+            came=f'empty answers for {listed(truth)}',
+            todo='check the column and the file',
+        )
+
+
+def _answer_facts(answers: LabelledAnswers, table: WordTable) -> dict[str, float]:
+    known = np.array([word in table.bases for word in answers.vocabulary.words], dtype=bool)
+    held = known[answers.prediction.ids]
+    return {
+        'labels_per_answer': float(answers.prediction.sizes.mean()),
+        'empty_answers': float((answers.prediction.sizes == 0).sum()),
+        'unknown_words': float(1 - held.mean()) if len(held) else float('nan'),
+        'unknown_true_words': float(1 - known[answers.truth.ids].mean()) if len(answers.truth.ids) else float('nan'),
+    }
+
+
+def _over(top: Floats, bottom: Floats, empty: float = float('nan')) -> Floats:
+    quotient: Floats = np.divide(top, bottom, out=np.full(len(top), empty), where=bottom > 0)
+    return quotient

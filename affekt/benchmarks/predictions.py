@@ -1,0 +1,229 @@
+"""Predictions found in a folder: which set, which model, which checkpoint, and the answers in the files.
+
+Two layouts are read. The released one keeps `results-<set>/<model>/<checkpoint>-openset.npz` (and for sentiment
+`<checkpoint>-openset-sentiment.npz`) beside the descriptions `<checkpoint>.npz`. Ours keeps
+`<set>/<checkpoint>.csv` (or .jsonl, .parquet, .npz) with the columns name, openset and, for sentiment sets, sentiment.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from affekt.benchmarks.columns import READERS, by_name, read_columns
+from affekt.benchmarks.sets import NAMES, UniBenchSet, set_named
+from affekt.errors import TableError, UnknownNameError
+from affekt.metrics.answers import listed
+
+OPENSETS = ('openset', 'labels', 'prediction', 'answer', 'fileitems')
+SENTIMENTS = ('sentiment',)
+_NUMBER = re.compile(r'(?:checkpoint|ckpt|epoch)?[-_]?0*(\d+)(?:_loss.*)?$')
+
+
+@dataclass(frozen=True)
+class CheckpointFiles:
+    """The files of one checkpoint on one set."""
+
+    openset: Path | None
+    sentiment: Path | None
+
+    @property
+    def paths(self) -> list[Path]:
+        """Those that are there."""
+        return [path for path in (self.openset, self.sentiment) if path]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answers of one checkpoint on one set."""
+
+    openset: Mapping[str, Any]
+    """Sample to a text or list of labels; empty where only sentiment words came."""
+    sentiment: Mapping[str, str] | None
+    """Sample to a sentiment word; None where the files hold none."""
+
+
+def short_name(checkpoint: str) -> str:
+    """`30` for `checkpoint_000030_loss_0.602`; another name stays."""
+    found = _NUMBER.match(checkpoint)
+    return found.group(1) if found else checkpoint
+
+
+@dataclass(frozen=True)
+class FoundPredictions:
+    """What a folder of predictions holds."""
+
+    sets: Mapping[str, Mapping[str, CheckpointFiles]]
+    """Set key to checkpoint to files, checkpoints in the order of their numbers."""
+    strangers: tuple[str, ...]
+    """Folders that are named as no set; they were not looked at."""
+
+
+def find_predictions(root: Path, *, sets: Collection[str] = (), model: str | None = None) -> FoundPredictions:
+    """Every set's checkpoints in a folder.
+
+    Args:
+        root: the folder of predictions.
+        sets: keys of the sets to look at; all where empty.
+        model: the folder below each set that holds the checkpoints, where there are several.
+
+    Raises:
+        TableError: the folder is missing, empty, or leaves open which model is meant.
+        UnknownNameError: a folder `results-…` is of no known set.
+    """
+    children = folder_content(root, 'predictions')
+    found: dict[str, dict[str, CheckpointFiles]] = {}
+    strangers = []
+    for child in (child for child in children if child.is_dir()):
+        try:
+            each = set_named(child.name)
+        except UnknownNameError:
+            if child.name.startswith('results-') and not sets:
+                raise
+            strangers.append(child.name)
+            continue
+        if sets and each.key not in sets:
+            continue
+        if each.key in found:
+            raise TableError(expected=f'one folder for {each.name}', came=f'a second, {child}', todo='keep one of them')
+        checkpoints = _checkpoints(_model_folder(child, model))
+        if checkpoints:
+            found[each.key] = checkpoints
+    if not found:
+        raise TableError(
+            expected=f'folders of predictions named {", ".join(sets) or "meld, cmumosi, results-meld …"}',
+            came=f'{root} with {listed([child.name for child in children])}',
+            todo='put <set>/<checkpoint>.csv (name,openset) or the released results-<set>/<model>/*-openset.npz there',
+        )
+    return FoundPredictions(found, tuple(strangers))
+
+
+def folder_content(root: Path, what: str) -> list[Path]:
+    """What a folder holds, sorted; hidden files are left out.
+
+    Raises:
+        TableError: it is missing, no folder, or empty.
+    """
+    children = sorted(path for path in root.iterdir() if not path.name.startswith('.')) if root.is_dir() else []
+    if not children:
+        state = 'an empty folder' if root.is_dir() else 'a file' if root.is_file() else 'nothing'
+        raise TableError(expected=f'a folder of {what}', came=f'{state} at {root}', todo='check the path')
+    return children
+
+
+def prediction_files(folder: Path) -> list[Path]:
+    """The table files in a folder."""
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in READERS) if folder.is_dir() else []
+
+
+def _model_folder(folder: Path, model: str | None) -> Path:
+    """Where the checkpoints lie: the folder itself, or the one model's folder below it."""
+    below = [part for part in sorted(folder.glob('*/')) if prediction_files(part)]
+    if model is not None:
+        chosen = [part for part in below if part.name == model]
+        if not chosen:
+            raise UnknownNameError(
+                expected=f'a model in {folder}: {listed([part.name for part in below])}',
+                came=repr(model),
+                todo='name one of these with --model',
+            )
+        return chosen[0]
+    if prediction_files(folder) and not below:
+        return folder
+    if len(below) > 1 or (below and prediction_files(folder)):
+        raise TableError(
+            expected=f'the checkpoints of one model in {folder}',
+            came=f'{len(below)} folders, {listed([part.name for part in below])}',
+            todo='name one with --model',
+        )
+    return below[0] if below else folder
+
+
+def _checkpoints(folder: Path) -> dict[str, CheckpointFiles]:
+    opensets: dict[str, Path] = {}
+    sentiments: dict[str, Path] = {}
+    plain: dict[str, Path] = {}
+    for path in prediction_files(folder):
+        stem = path.stem
+        home = sentiments if stem.endswith('-sentiment') else opensets if stem.endswith('-openset') else plain
+        key = stem.removesuffix('-sentiment').removesuffix('-openset')
+        if key in home:
+            raise TableError(
+                expected=f'one file for checkpoint {key}', came=f'{home[key].name} and {path.name}', todo='keep one'
+            )
+        home[key] = path
+    # The released descriptions lie beside the labels read out of them; they count only where nothing else is there.
+    names = sorted({*opensets, *sentiments, *plain}, key=_order)
+    return {name: CheckpointFiles(opensets.get(name, plain.get(name)), sentiments.get(name)) for name in names}
+
+
+def _order(checkpoint: str) -> tuple[float, str]:
+    short = short_name(checkpoint)
+    return (float(short) if short.isdigit() else float('inf'), checkpoint)
+
+
+def read_prediction(each: UniBenchSet, files: CheckpointFiles) -> Prediction:
+    """The answers in a checkpoint's files.
+
+    Raises:
+        TableError: no labels are in them, or a name stands twice.
+        ArchiveError: an archive is damaged.
+    """
+    openset: dict[str, Any] = {}
+    sentiment: dict[str, str] | None = None
+    if files.openset:
+        columns = read_columns(files.openset)
+        held = by_name(columns, files.openset, NAMES, OPENSETS)
+        words = by_name(columns, files.openset, NAMES, SENTIMENTS)
+        if held is None and (words is None or each.task != 'sentiment'):
+            raise TableError(
+                expected=f'a column {" or ".join(OPENSETS[:-1])}',
+                came=f'{files.openset} with {", ".join(columns)}',
+                todo='read the labels out of the descriptions first, and write them as name,openset',
+            )
+        openset = held or {}
+        sentiment = None if words is None else {name: str(word or '') for name, word in words.items()}
+    if files.sentiment:
+        columns = read_columns(files.sentiment)
+        words = by_name(columns, files.sentiment, NAMES, (*SENTIMENTS, 'fileitems'))
+        if words is None:
+            raise TableError(
+                expected='a column sentiment', came=f'{files.sentiment} with {", ".join(columns)}', todo='name it so'
+            )
+        sentiment = {name: str(word or '') for name, word in words.items()}
+    return Prediction(openset, sentiment)
+
+
+def require_no_strangers(truth: Mapping[str, Any], held: Mapping[str, Any], what: str) -> None:
+    """Every sample that was predicted is one of the truth.
+
+    Raises:
+        TableError: some are not; names the first of them.
+    """
+    extra = [name for name in held if name not in truth]
+    if extra:
+        raise TableError(
+            expected=f'only the {len(truth)} samples of the truth in {what}',
+            came=f'others too: {listed(extra)}',
+            todo='check that labels and predictions are of the same set and split',
+        )
+
+
+def choose_checkpoint(name: str, checkpoints: Sequence[str]) -> str:
+    """The checkpoint that a user means by its name or its number.
+
+    Raises:
+        UnknownNameError: none, or more than one.
+    """
+    wanted = {name, short_name(name)}
+    meant = [key for key in checkpoints if key == name] or [key for key in checkpoints if short_name(key) in wanted]
+    if len(meant) != 1:
+        raise UnknownNameError(
+            expected=f'one of {listed([short_name(key) for key in checkpoints], 12)}',
+            came=repr(name),
+            todo='name a checkpoint that every set has',
+        )
+    return meant[0]

@@ -1,0 +1,33 @@
+"""A benchmark's outcome on disk: the scores, and beside them the settings, versions and hashes of what was read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from affekt.errors import RunError
+from affekt.runs import file_sha256, versions, write_atomically
+
+
+def save_outcome(
+    folder: Path, name: str, facts: Mapping[str, Any], settings: Mapping[str, Any], inputs: Sequence[Path]
+) -> None:
+    """Write `<name>.json` and `settings.json` into a folder, which is made where it is missing.
+
+    Raises:
+        RunError: the folder cannot be written.
+    """
+    beside = {
+        'settings': dict(settings),
+        'versions': versions(),
+        'inputs': {str(path): file_sha256(path) for path in dict.fromkeys(inputs)},
+    }
+    try:
+        for stem, held in ((name, facts), ('settings', beside)):
+            write_atomically(folder / f'{stem}.json', (json.dumps(held, indent=1, allow_nan=False) + '\n').encode())
+    except OSError as error:
+        raise RunError(
+            expected='a folder that can be written', came=f'{folder}: {error.strerror}', todo='choose another --out'
+        ) from error

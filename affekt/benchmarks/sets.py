@@ -1,0 +1,230 @@
+"""The nine sets of MER-UniBench as a plain table, and their labels read from the official releases.
+
+A row says what differs from set to set: how many samples, where the release keeps the labels, in which order it counts
+emotions, which of its samples are the test, what is measured, and which samples belong together. Nothing else in the
+room looks at a set's name.
+
+Source: AffectGPT, arXiv:2501.16566 (composition); MERBench, arXiv:2401.03429 (label files).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from affekt.benchmarks.columns import READERS, by_name, read_columns
+from affekt.errors import TableError, UnknownNameError
+from affekt.metrics.answers import listed
+from affekt.npz import read_npz
+
+Task = Literal['fine-grained', 'basic', 'sentiment']
+METRICS: Mapping[Task, str] = {'fine-grained': 'EW-L1 F', 'basic': 'HIT', 'sentiment': 'WAF'}
+NAMES = ('name', 'names', 'filenames')
+TRUTHS: Mapping[Task, tuple[str, ...]] = {
+    'fine-grained': ('openset', 'labels', 'label'),
+    'basic': ('label', 'emotion', 'emo', 'discrete'),
+    'sentiment': ('sentiment', 'valence', 'val', 'label'),
+}
+"""Headers under which a plain table may hold the truth."""
+
+
+@dataclass(frozen=True)
+class UniBenchSet:
+    """One set of the benchmark."""
+
+    name: str
+    key: str
+    """How files and folders call it."""
+    task: Task
+    samples: int
+    """Test samples in the published composition."""
+    split: str
+    """What the paper calls the test."""
+    folder: str
+    """The folder of the official release or of MERBench."""
+    file: str
+    """The label file in it."""
+    corpus: str = ''
+    """The archive's dictionary that holds the test."""
+    prefix: str = ''
+    """What the names of test samples begin with, where one dictionary holds all."""
+    emotions: tuple[str, ...] = ()
+    """The order in which the release counts emotions."""
+    together: str = ''
+    """Finds what samples of one dialogue or recording share in their names; '' where samples are independent."""
+    also: tuple[str, ...] = ()
+    """Other names of its folder of predictions."""
+    source: str = ''
+    """How to get it."""
+
+    @property
+    def metric(self) -> str:
+        """The metric whose value counts."""
+        return METRICS[self.task]
+
+    def group(self, name: str) -> str:
+        """The dialogue or recording that a sample belongs to; its own name where there is none."""
+        found = re.match(self.together, name) if self.together else None
+        return found.group(0) if found else name
+
+
+_MER = ('neutral', 'angry', 'happy', 'sad', 'worried', 'surprise')
+_MERBENCH = 'MERBench folder of github.com/zeroQiaoba/MERTools'
+_MEDIA = 'label.npz of the {} (the corpus itself asks for its own agreement)'
+
+UNIBENCH: tuple[UniBenchSet, ...] = (
+    UniBenchSet(
+        'MER2023', 'mer2023', 'basic', 411, 'MER-MULTI (test1)', 'mer2023-dataset-process', 'label-6way.npz',
+        'test1_corpus', emotions=_MER, source=f'label-6way.npz of the {_MERBENCH}',
+    ),
+    UniBenchSet(
+        'MER2024', 'mer2024', 'basic', 1169, 'MER-SEMI (test1)', 'mer2024-dataset-process', 'label-6way.npz',
+        'test1_corpus', emotions=_MER, source='not public: sign the EULA named at github.com/zeroQiaoba/MERTools',
+    ),
+    UniBenchSet(
+        'MELD', 'meld', 'basic', 2610, 'test', 'meld-process', 'label.npz', 'test_corpus',
+        emotions=('anger', 'joy', 'sadness', 'neutral', 'disgust', 'fear', 'surprise'), together=r'.*dia\d+',
+        source=_MEDIA.format(_MERBENCH),
+    ),
+    UniBenchSet(
+        'IEMOCAP', 'iemocap', 'basic', 1241, 'session 5, 4 classes', 'iemocap-process', 'label_4way.npz',
+        'whole_corpus', prefix='Ses05', emotions=('happy', 'sad', 'neutral', 'anger'), together=r'.*(?=_[FM]\d+$)',
+        also=('iemocapfour',), source=_MEDIA.format(_MERBENCH),
+    ),
+    UniBenchSet(
+        'CMU-MOSI', 'cmumosi', 'sentiment', 686, 'test', 'cmumosi-process', 'label.npz', 'test_corpus',
+        together=r'.*(?=_\d+$)', also=('cmu-mosi', 'mosi'), source=_MEDIA.format(_MERBENCH),
+    ),
+    UniBenchSet(
+        'CMU-MOSEI', 'cmumosei', 'sentiment', 4659, 'test', 'cmumosei-process', 'label.npz', 'test_corpus',
+        together=r'.*(?=_\d+$)', also=('cmu-mosei', 'mosei'), source=_MEDIA.format(_MERBENCH),
+    ),
+    UniBenchSet(
+        'CH-SIMS', 'sims', 'sentiment', 457, 'test', 'sims-process', 'label.npz', 'test_corpus',
+        together=r'.*(?=_\d+$)', also=('ch-sims', 'chsims'), source=_MEDIA.format(_MERBENCH),
+    ),
+    UniBenchSet(
+        'CH-SIMS v2', 'simsv2', 'sentiment', 1034, 'test', 'simsv2-process', 'label.npz', 'test_corpus',
+        together=r'.*(?=_\d+$)', also=('ch-simsv2', 'ch-sims-v2', 'chsimsv2'), source=_MEDIA.format(_MERBENCH),
+    ),
+    UniBenchSet(
+        'OV-MERD+', 'ovmerdplus', 'fine-grained', 532, 'all', 'ovmerdplus-process', 'ovlabel.csv',
+        also=('ov-merd+', 'ovmerd+', 'ovmerd', 'ovmerdplus_public332'),
+        source='ovlabel.csv of the gated data set MERChallenge/MER-UniBench; 332 of its 532 lists are public as '
+        'check-openset.csv in the folder MER2024 of github.com/zeroQiaoba/MERTools',
+    ),
+)  # fmt: skip
+"""In the order of the published table."""
+
+
+def set_named(name: str) -> UniBenchSet:
+    """The set of that name, key, or name of a folder of predictions.
+
+    Raises:
+        UnknownNameError: no such set.
+    """
+    plain = name.lower().removeprefix('results-')
+    for each in UNIBENCH:
+        if plain in (each.key, each.name.lower(), *each.also):
+            return each
+    raise UnknownNameError(
+        expected=f'one of {", ".join(each.key for each in UNIBENCH)}', came=repr(name), todo='name one of these sets'
+    )
+
+
+def find_labels(each: UniBenchSet, labels: Path) -> Path | None:
+    """The set's label file in a folder of releases; None where there is none.
+
+    Looked for are the release's own path (`meld-process/label.npz`), the same under the set's key (`meld/label.npz`),
+    and a plain table (`meld.csv`, `meld/labels.csv`, `.jsonl`, `.parquet`).
+
+    Raises:
+        TableError: more than one file would do.
+    """
+    folders = (each.folder, each.folder.removesuffix('-process'), each.key, each.name)
+    files = (
+        each.file,
+        *(f'{stem}{kind}' for stem in ('labels', 'label', 'ovlabel', 'check-openset') for kind in READERS),
+    )
+    tried = [labels / folder / file for folder in folders for file in files]
+    tried += [labels / f'{each.key}{kind}' for kind in READERS]
+    found = list(dict.fromkeys(path.resolve() for path in tried if path.is_file()))
+    if len(found) > 1:
+        raise TableError(
+            expected=f'one label file for {each.name}',
+            came=listed([str(path.relative_to(labels.resolve())) for path in found]),
+            todo='keep one of them in the folder',
+        )
+    return found[0] if found else None
+
+
+def read_labels_of(each: UniBenchSet, path: Path) -> dict[str, Any]:
+    """Sample to truth: a label, a sentiment, or an answer with free labels.
+
+    Raises:
+        TableError: the file does not hold the set's test, or holds a label that the set does not know.
+        ArchiveError: the archive is damaged.
+    """
+    raw = _from_archive(each, path) if path.suffix == '.npz' else _from_table(each, path)
+    if not raw:
+        raise TableError(expected=f'labels of {each.name}, {each.split}', came=f'{path} without any', todo=each.source)
+    return {name: _checked(each, name, value, path) for name, value in raw.items()}
+
+
+def _from_archive(each: UniBenchSet, path: Path) -> dict[str, Any]:
+    held = read_npz(path)
+    corpus = held.get(each.corpus)
+    if not isinstance(corpus, dict):
+        return _from_table(each, path)
+    field = 'val' if each.task == 'sentiment' else 'emo'
+    try:
+        return {str(name): row[field] for name, row in corpus.items() if str(name).startswith(each.prefix)}
+    except (TypeError, KeyError) as error:
+        raise TableError(
+            expected=f'{each.corpus} with {field} for every sample', came=f'{path}: {error}', todo=each.source
+        ) from error
+
+
+def _from_table(each: UniBenchSet, path: Path) -> dict[str, Any]:
+    columns = read_columns(path)
+    found = by_name(columns, path, NAMES, TRUTHS[each.task])
+    if found is None:
+        raise TableError(
+            expected=f'a column {" or ".join(TRUTHS[each.task])}',
+            came=f'{path} with {", ".join(columns)}',
+            todo='name the columns so',
+        )
+    return found
+
+
+def _checked(each: UniBenchSet, name: str, value: Any, path: Path) -> Any:
+    try:
+        if each.task == 'sentiment':
+            number = float(value)
+            if not -3.0 <= number <= 3.0:
+                raise ValueError(f'{number} outside [-3, 3]')
+            return number
+        if each.task == 'fine-grained':
+            return value
+        if isinstance(value, (int, float)) or str(value).isdigit():
+            return _emotion(each.emotions, int(value))
+        label = str(value).strip().lower()
+        if label not in each.emotions:
+            raise ValueError(f'label {label!r}')
+        return label
+    except (ValueError, TypeError, IndexError) as error:
+        raise TableError(
+            expected=f'a {"sentiment" if each.task == "sentiment" else "label among " + ", ".join(each.emotions)} '
+            f'for every sample of {each.name}',
+            came=f'{path}, sample {name!r}: {error}',
+            todo='correct the label file',
+        ) from error
+
+
+def _emotion(emotions: Sequence[str], index: int) -> str:
+    if not 0 <= index < len(emotions):
+        raise IndexError(f'number {index} of {len(emotions)} emotions')
+    return emotions[index]

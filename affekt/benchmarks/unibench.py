@@ -1,0 +1,343 @@
+"""MER-UniBench: nine sets of emotion and sentiment, one model, whatever of it is here.
+
+A folder of predictions and a folder of labels come in; every set that has both is scored at every checkpoint, and every
+set that has not is named with how to get it. Scores are the published ones to the last digit (table 2025); beside them
+stand four protocols of choosing a checkpoint (`selection.py`), intervals, what constant answers reach, labels per
+answer, and the published rows. A mean says over how many of the nine sets it is; a set that is not whole is in no mean.
+
+Source: AffectGPT, arXiv:2501.16566.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from affekt.benchmarks.measures import (
+    Measured,
+    derived_sentiment,
+    measure_basic,
+    measure_fine_grained,
+    measure_sentiment,
+    require_answers,
+)
+from affekt.benchmarks.predictions import (
+    CheckpointFiles,
+    Prediction,
+    choose_checkpoint,
+    find_predictions,
+    read_prediction,
+    require_no_strangers,
+    short_name,
+)
+from affekt.benchmarks.selection import Row, select
+from affekt.benchmarks.sets import UNIBENCH, UniBenchSet, find_labels, read_labels_of, set_named
+from affekt.errors import TableError
+from affekt.labels.wheels import WordTable, load_table
+from affekt.metrics.answers import listed
+from affekt.metrics.intervals import Interval
+from affekt.metrics.open_vocabulary import official_parse
+from affekt.metrics.resampling import Floats, resampled_sums
+
+Progress = Callable[[str, float, float], None]
+CONSTANTS: tuple[tuple[str, ...], ...] = (
+    ('happy', 'angry', 'sad', 'worried', 'surprised', 'neutral'),
+    ('anger', 'joy', 'sadness', 'neutral', 'disgust', 'fear', 'surprise'),
+    ('angry', 'sad', 'worried', 'happy'),
+    ('angry', 'worried', 'sad'),
+    ('angry', 'worried'),
+)
+"""Constant answers whose scores are shown as floors."""
+MOST_FREQUENT = (1, 2, 4, 6)
+"""Floors that answer with the truth's most frequent labels."""
+
+
+@dataclass(frozen=True)
+class SetResult:
+    """One set at every checkpoint."""
+
+    set: UniBenchSet
+    samples: int
+    """Samples with a truth."""
+    scored: float
+    """Samples that the headline is over: neutral, or a sentiment of 0, is never scored."""
+    scores: Mapping[str, Mapping[str, float]]
+    """Checkpoint to every score."""
+    headlines: Mapping[str, float]
+    """Checkpoint to the score that counts."""
+    facts: Mapping[str, Mapping[str, float]]
+    """Checkpoint to labels per answer, empty answers, share of unknown words …"""
+    floors: Mapping[str, float]
+    """Constant answer to its headline."""
+    sentiment: str
+    """Where sentiment words come from; '' where none are needed."""
+    notes: tuple[str, ...]
+
+    @property
+    def whole(self) -> bool:
+        """Whether it has as many samples as the published composition, and so may be in the mean."""
+        return self.samples == self.set.samples
+
+    @property
+    def floor(self) -> float:
+        """What the best of the constant answers reaches."""
+        return max(self.floors.values())
+
+
+@dataclass(frozen=True)
+class UniBench:
+    """The benchmark's outcome."""
+
+    table: str
+    """The word table with version and hash."""
+    checkpoints: tuple[str, ...]
+    """Those that every set has."""
+    results: Mapping[str, SetResult]
+    """Set key to result, in the published order."""
+    absent: Mapping[str, str]
+    """Set key to why it is absent and how to get it."""
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+    inputs: tuple[Path, ...]
+    """Every file that was read."""
+
+
+def run_unibench(
+    predictions: Path,
+    labels: Path,
+    *,
+    rng: np.random.Generator,
+    table: WordTable | str | Path = '2025',
+    sets: Collection[str] = (),
+    model: str | None = None,
+    checkpoint: str | None = None,
+    dev: str | None = None,
+    resamples: int = 1000,
+    progress: Progress | None = None,
+) -> UniBench:
+    """Score a model's predictions on every set of MER-UniBench that is here.
+
+    Args:
+        predictions: a folder of `results-<set>/<model>/*-openset.npz` or `<set>/<checkpoint>.csv`.
+        labels: a folder of official releases or plain tables; see `sets.find_labels`.
+        rng: draws the resamples of the intervals.
+        table: a word table, its name, or a folder of official files.
+        sets: only these; all where empty.
+        model: the folder below each set, where there are several.
+        checkpoint: the one declared beforehand, by name or number; the last without it.
+        dev: the set that chooses the best single checkpoint.
+        resamples: of each interval.
+        progress: is told the stage, what is done and the total.
+
+    Raises:
+        TableError: a folder is missing or empty, a file is damaged, or names do not match.
+        UnknownNameError: an unknown set, model, checkpoint or table.
+        ArchiveError: an archive is damaged.
+        WeightsError: the official table is not here.
+    """
+    wanted = [set_named(name).key for name in sets]
+    table = table if isinstance(table, WordTable) else load_table(table)
+    # 1. What is here.
+    held = find_predictions(predictions, sets=wanted, model=model)
+    found = held.sets
+    truths, absent = _labels(found, labels, wanted)
+    # 2. Every set at every checkpoint.
+    pairs = [(set_named(key), name) for key in truths for name in found[key]]
+    measured: dict[str, dict[str, Measured]] = {key: {} for key in truths}
+    source: dict[str, str] = {}
+    for done, (each, name) in enumerate(pairs):
+        if progress:
+            progress('score', done, len(pairs))
+        measured[each.key][name], source[each.key] = _measure(each, truths[each.key], found[each.key][name], table)
+    if progress:
+        progress('score', 1, 1)
+    # 3. What constants reach, and what to say of each set.
+    results = {key: _result(set_named(key), truths[key], measured[key], table, source[key]) for key in measured}
+    # 4. Checkpoints that all sets have, and the protocols over them.
+    common, notes = _common(measured)
+    notes += tuple(f'{name}: a folder named as no set, not looked at' for name in held.strangers)
+    declared = None if checkpoint is None else choose_checkpoint(checkpoint, common)
+    judge = None if dev is None else set_named(dev).key
+    if judge is not None and judge not in results:
+        raise TableError(
+            expected=f'predictions and labels of {judge}, which chooses', came='none', todo='choose another'
+        )
+    counted = [key for key, result in results.items() if result.whole]
+    headlines = {key: result.headlines for key, result in results.items()}
+    first, *others = select(headlines, counted, common, fixed=declared, dev=judge)
+    # 5. Intervals of the fixed checkpoint.
+    rows = (_with_intervals(first, measured, rng, resamples, progress), *others)
+    inputs = [path for key in truths for files in found[key].values() for path in files.paths]
+    inputs += [path for key in truths if (path := find_labels(set_named(key), labels))]
+    return UniBench(table.label, common, results, absent, rows, notes, tuple(inputs))
+
+
+def _labels(
+    found: Mapping[str, Any], labels: Path, wanted: Collection[str]
+) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """The truth of every set that has predictions and labels, and why the others are absent."""
+    if not labels.is_dir():
+        raise TableError(
+            expected='a folder of labels',
+            came=f'{"a file" if labels.is_file() else "nothing"} at {labels}',
+            todo='check the path',
+        )
+    truths, absent = {}, {}
+    for each in UNIBENCH:
+        if wanted and each.key not in wanted:
+            continue
+        path = find_labels(each, labels)
+        if each.key not in found:
+            absent[each.key] = 'no predictions'
+        elif path is None:
+            absent[each.key] = f'no labels; {each.source}'
+        else:
+            truths[each.key] = read_labels_of(each, path)
+    if not truths:
+        raise TableError(
+            expected=f'labels of {listed(list(found), 9)}',
+            came=f'none of them in {labels}',
+            todo='put them there as in the release (meld-process/label.npz) or as meld.csv with name,label',
+        )
+    return truths, absent
+
+
+def _measure(
+    each: UniBenchSet, truth: Mapping[str, Any], files: CheckpointFiles, table: WordTable
+) -> tuple[Measured, str]:
+    """One checkpoint's measure on one set, and where its sentiment words come from."""
+    prediction = read_prediction(each, files)
+    what = str(files.paths[0])
+    for held in (prediction.openset, prediction.sentiment):
+        # Labels that are public in part come with predictions of the whole set.
+        if held and len(truth) >= each.samples:
+            require_no_strangers(truth, held, what)
+    if each.task == 'sentiment':
+        words, source = _sentiment_words(prediction, what)
+        return measure_sentiment(truth, words), source
+    require_answers(truth, prediction.openset, what)
+    measure = measure_basic if each.task == 'basic' else measure_fine_grained
+    return measure(truth, prediction.openset, table), ''
+
+
+def _sentiment_words(prediction: Prediction, what: str) -> tuple[Mapping[str, str], str]:
+    if prediction.sentiment is not None:
+        return prediction.sentiment, 'as predicted'
+    valence = load_table('affekt')
+    require_answers(prediction.openset, prediction.openset, what)
+    return derived_sentiment(prediction.openset, valence), f'derived from open labels by valence, table {valence.label}'
+
+
+def _result(
+    each: UniBenchSet, truth: Mapping[str, Any], measured: Mapping[str, Measured], table: WordTable, source: str
+) -> SetResult:
+    scores = {name: held.scores() for name, held in measured.items()}
+    headlines = {name: scores[name][held.headline] for name, held in measured.items()}
+    counts = scores[next(iter(measured))]
+    scored = counts.get('HIT n', counts.get('EW-L1 n', counts.get('n', float('nan'))))
+    notes = []
+    if len(truth) != each.samples:
+        notes.append(f'{len(truth)} of {each.samples} samples: in no mean, and not comparable with published figures')
+    return SetResult(
+        each, len(truth), scored, scores, headlines, {name: held.facts for name, held in measured.items()},
+        floors(each, truth, table), source, tuple(notes),
+    )  # fmt: skip
+
+
+def floors(each: UniBenchSet, truth: Mapping[str, Any], table: WordTable) -> dict[str, float]:
+    """What answering every sample alike reaches: fixed lists, and the truth's own most frequent labels.
+
+    Args:
+        each: the set; sentiment is answered with one sign.
+        truth: its labels.
+        table: folds the words.
+    """
+    if each.task == 'sentiment':
+        return {
+            f'all {sign}': measure_sentiment(truth, dict.fromkeys(truth, sign)).value()
+            for sign in ('positive', 'negative')
+        }
+    measure = measure_basic if each.task == 'basic' else measure_fine_grained
+    found = {}
+    frequent = [label for label, _ in Counter(_true_labels(truth)).most_common(max(MOST_FREQUENT))]
+    answers = {', '.join(constant): list(constant) for constant in CONSTANTS}
+    answers |= {
+        f'the {size} most frequent true labels': frequent[:size] for size in MOST_FREQUENT if size <= len(frequent)
+    }
+    for name, answer in answers.items():
+        found[name] = measure(truth, dict.fromkeys(truth, answer), table).value()
+    return found
+
+
+def _true_labels(truth: Mapping[str, Any]) -> list[str]:
+    return [label for answer in truth.values() for label in dict.fromkeys(official_parse(answer))]
+
+
+def _common(measured: Mapping[str, Mapping[str, Any]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The checkpoints that every set has, and what else some have.
+
+    Raises:
+        TableError: there is none; scores of different checkpoints are never mixed.
+    """
+    shared = set.intersection(*(set(held) for held in measured.values()))
+    if not shared:
+        raise TableError(
+            expected='one checkpoint that every set has',
+            came='; '.join(
+                f'{key}: {listed([short_name(name) for name in held], 3)}' for key, held in measured.items()
+            ),
+            todo='name the files alike, or choose --sets that go together',
+        )
+    rest = {key: [name for name in held if name not in shared] for key, held in measured.items()}
+    notes = tuple(
+        f'{key}: {listed([short_name(name) for name in names])} left out, other sets lack it'
+        for key, names in rest.items()
+        if names
+    )
+    first = next(iter(measured.values()))
+    return tuple(name for name in first if name in shared), notes
+
+
+def _with_intervals(
+    row: Row,
+    measured: Mapping[str, Mapping[str, Measured]],
+    rng: np.random.Generator,
+    resamples: int,
+    progress: Progress | None,
+) -> Row:
+    """The row with the interval of each set's headline and of the mean; whole dialogues or recordings are drawn."""
+    drawn: dict[str, Floats] = {}
+    for done, (key, name) in enumerate(row.checkpoints.items()):
+        if progress:
+            progress('intervals', done, len(row.checkpoints))
+        held = measured[key][name]
+        groups = [set_named(key).group(sample) for sample in held.names]
+        sums = resampled_sums(held.columns, rng=rng, resamples=resamples, groups=groups)
+        drawn[key] = held.statistic(sums)[held.headline]
+    if progress:
+        progress('intervals', 1, 1)
+    means = np.mean([drawn[key] for key in row.counted], axis=0) if row.counted else np.zeros(0)
+    intervals = {key: _interval(row.scores[key], draws) for key, draws in drawn.items()}
+    return replace(row, intervals=intervals, mean_interval=_interval(row.mean, means))
+
+
+def _interval(value: float, draws: Floats) -> Interval:
+    defined = draws[~np.isnan(draws)]
+    low, high = np.quantile(defined, [0.025, 0.975]) if len(defined) else (np.nan, np.nan)
+    return Interval(value, float(low), float(high), len(draws) - len(defined))
+
+
+def rivals(outcome: UniBench, columns: Sequence[str]) -> list[tuple[str, str, dict[str, float], float]]:
+    """The published rows on the given sets: model, inputs, scores, and their mean over these sets."""
+    from affekt.benchmarks.published import published
+
+    rows = []
+    for row in published('unibench').rows:
+        held = {key: row.scores[key] for key in columns}
+        rows.append((row.model, row.inputs, held, float(np.mean(list(held.values()))) if held else float('nan')))
+    return rows

@@ -1,0 +1,92 @@
+"""Verbs that run published benchmarks: bench unibench."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from affekt.cli.group import Command, main
+from affekt.terminal import StageBars
+
+TABLES_HELP = 'Word table: 2025, 2026, affekt, a table file, or a folder with the official files.'
+PATH = click.Path(path_type=Path)
+
+
+@main.group()
+def bench() -> None:
+    """Run a published benchmark on your predictions, beside the published figures."""
+
+
+def _draw_options(command: Command) -> Command:
+    """The options that every benchmark shares."""
+    options = [
+        click.option('--resamples', type=click.IntRange(0, 100_000), default=1000, help='Resamples (default 1000).'),
+        click.option('--seed', type=int, default=0, help='Of the resamples (default 0).'),
+        click.option('--out', type=PATH, help='Write the outcome and its settings into this folder.'),
+        click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.'),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@bench.command()
+@click.option('--predictions', required=True, type=PATH, help='Folder of results-<set>/… or <set>/<checkpoint>.csv.')
+@click.option('--labels', required=True, type=PATH, help='Folder of releases (meld-process/label.npz) or meld.csv …')
+@click.option('--tables', default='2025', metavar='TABLE', help=f'{TABLES_HELP} Default 2025, as published.')
+@click.option('--set', 'sets', multiple=True, metavar='SET', help='Only this set; may be repeated.')
+@click.option('--model', metavar='NAME', help='The folder below each set, where there are several.')
+@click.option('--checkpoint', metavar='NAME', help='The one declared beforehand, by name or number (default the last).')
+@click.option('--dev', metavar='SET', help='The set that chooses the best single checkpoint; left out of its mean.')
+@_draw_options
+def unibench(
+    predictions: Path,
+    labels: Path,
+    tables: str,
+    resamples: int,
+    seed: int,
+    out: Path | None,
+    as_json: bool,
+    **chosen: Any,
+) -> None:
+    """MER-UniBench: nine sets of emotion and sentiment.
+
+    \b
+    affekt bench unibench --predictions output --labels MERBench/dataset
+    """
+    import numpy as np
+
+    from affekt.benchmarks import run_unibench
+    from affekt.benchmarks.tables import unibench_facts, unibench_tables
+
+    rng = np.random.default_rng(seed)
+    with StageBars(Console(stderr=True, quiet=as_json), name_width=10) as bars:
+        outcome = run_unibench(predictions, labels, rng=rng, table=tables, resamples=resamples, progress=bars, **chosen)
+    facts = unibench_facts(outcome)
+    settings = {'tables': tables, 'resamples': resamples, 'seed': seed, **chosen}
+    _deliver(facts, unibench_tables(outcome), outcome.inputs, 'unibench', settings, out, as_json)
+
+
+def _deliver(
+    facts: Mapping[str, Any],
+    shown: Any,
+    inputs: Sequence[Path],
+    name: str,
+    settings: Mapping[str, Any],
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Save the outcome where asked, and print it."""
+    if out is not None:
+        from affekt.benchmarks.saving import save_outcome
+
+        save_outcome(out, name, facts, settings, inputs)
+    if as_json:
+        click.echo(json.dumps(facts, allow_nan=False))
+    else:
+        Console(width=min(Console().width, 100), highlight=False).print(shown)

@@ -207,10 +207,18 @@ def _template(text: str) -> list[str] | None:
     return pieces if all(len(piece.split()) <= MOST_WORDS for piece in pieces) else None
 
 
+_CLAUSE = re.compile(
+    r'\b(?:i|he|she|they|it|we|you)\b|[^\W\d_]\s+(?:is|are|was|were|seems?|looks?|feels?|appears?|shows?)\b',
+    re.IGNORECASE,
+)
+
+
 def _separated(text: str) -> list[str] | None:
-    """Pieces between commas, semicolons, bullets, lines or 'and', where every piece is short enough for a label."""
+    """Pieces between commas, semicolons, bullets, lines or 'and', where each is short enough and none is a clause."""
     pieces = [piece for piece in _SEPARATORS.split(_LEAD.sub('', text)) if piece and piece.strip()]
-    return pieces if pieces and all(len(piece.split()) <= MOST_WORDS for piece in pieces) else None
+    if not pieces or any(len(piece.split()) > MOST_WORDS or _CLAUSE.search(piece) for piece in pieces):
+        return None
+    return pieces
 
 
 _READERS: tuple[tuple[str, Callable[[str], list[str] | None]], ...] = (

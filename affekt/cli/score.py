@@ -1,0 +1,278 @@
+"""Verbs that score: openvocab, and words, which shows how one answer is read and folded."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from affekt.cli.group import main
+
+if TYPE_CHECKING:
+    from affekt.labels import WordTable
+    from affekt.metrics import OpenVocabularyScore
+    from affekt.metrics.intervals import Interval
+    from affekt.metrics.open_vocabulary_score import Coverage
+
+TABLES_HELP = 'Word table: affekt (default), 2025, 2026, a table file, or a folder with the official files.'
+MODE_HELP = 'consistent (default) counts every word; official gives the published figures.'
+
+
+@main.group()
+def score() -> None:
+    """Score predictions against the truth, or show how words are folded."""
+
+
+@score.command('openvocab')
+@click.option(
+    '--truth', 'truth_path', required=True, type=click.Path(path_type=Path), help='csv, jsonl, parquet or npz.'
+)
+@click.option(
+    '--prediction', 'prediction_path', required=True, type=click.Path(path_type=Path), help='The same samples.'
+)
+@click.option('--against', type=click.Path(path_type=Path), help='A second system; adds a paired test of the two.')
+@click.option('--tables', default='affekt', metavar='TABLE', help=TABLES_HELP)
+@click.option('--mode', type=click.Choice(['official', 'consistent']), default='consistent', help=MODE_HELP)
+@click.option('--column', metavar='NAME', help='The column of the answers (default openset, labels, …).')
+@click.option('--subset', is_flag=True, help='Leave out predictions for samples that the truth does not have.')
+@click.option('--all', 'everything', is_flag=True, help='Show every wheel, not only the means.')
+@click.option('--resamples', type=click.IntRange(0, 100_000), default=1000, help='For the intervals (default 1000).')
+@click.option('--seed', type=int, default=0, help='Of the resamples (default 0).')
+@click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
+def openvocab(
+    truth_path: Path,
+    prediction_path: Path,
+    against: Path | None,
+    tables: str,
+    mode: Any,
+    column: str | None,
+    subset: bool,
+    everything: bool,
+    resamples: int,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Score free emotion words, with intervals, coverage and trivial floors.
+
+    \b
+    affekt score openvocab --truth truth.csv --prediction mine.csv
+    affekt score openvocab --truth T --prediction P --tables 2025 --mode official
+    """
+    import numpy as np
+
+    from affekt.labels import load_table, read_answers
+    from affekt.metrics import compare_open_vocabulary, score_open_vocabulary
+    from affekt.metrics.answers import require_same_names
+
+    table, truth = load_table(tables), read_answers(truth_path, column=column)
+    systems = [read_answers(path, column=column) for path in (prediction_path, against) if path]
+    for system in systems:
+        if not subset:
+            require_same_names(truth, system)
+    rng = np.random.default_rng(seed)
+    scored = score_open_vocabulary(truth, systems[0], table, mode, rng=rng, resamples=resamples)
+    compared = compare_open_vocabulary(truth, systems[0], systems[1], table, mode, rng=rng) if against else {}
+    if as_json:
+        difference = {
+            name: {'value': gap.value, 'low': gap.low, 'high': gap.high, 'p': p} for name, (gap, p) in compared.items()
+        }
+        click.echo(json.dumps(_plain(scored.to_dict() | ({'difference': difference} if against else {}))))
+        return
+    console = Console(width=min(Console().width, 100), highlight=False)
+    _show_score(console, scored, table, everything)
+    if against:
+        console.print()
+        console.print(_difference_table(compared, scored, against.name, everything))
+
+
+@score.command('words')
+@click.argument('answer')
+@click.option('--tables', default='affekt', metavar='TABLE', help=TABLES_HELP)
+@click.option('--mode', type=click.Choice(['official', 'consistent']), default='consistent', help=MODE_HELP)
+@click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
+def words(answer: str, tables: str, mode: Any, as_json: bool) -> None:
+    """Show how one answer is read and folded, step by step.
+
+    \b
+    affekt score words "The character's emotional state is happy, worried."
+    """
+    from affekt.labels import load_table, read_labels
+    from affekt.metrics.open_vocabulary import official_parse
+
+    table = load_table(tables)
+    read = read_labels(answer, table.bases)
+    labels, how = (official_parse(answer), 'the published parser') if mode == 'official' else (read.labels, read.how)
+    steps = {label: table.steps(label, mode) for label in labels}
+    if as_json:
+        click.echo(json.dumps({'table': table.label, 'mode': mode, 'read_as': how, 'labels': steps}))
+        return
+    console = Console(width=min(Console().width, 100), highlight=False)
+    console.print(Text(f'table {table.label}, mode {mode}', style='dim'))
+    console.print(Text(f'read as {how}: {" · ".join(labels) or "no label"}'))
+    for label, step in steps.items():
+        console.print()
+        console.print(_steps_table(label, step, table))
+
+
+def _show_score(console: Console, scored: OpenVocabularyScore, table: WordTable, everything: bool) -> None:
+    console.print(Text(f'table {scored.table}, mode {scored.mode}', style='dim'))
+    skipped = f', {scored.skipped} of them without a true label' if scored.skipped else ''
+    console.print(Text(f'{scored.samples} samples{skipped}; 95 % intervals in brackets', style='dim'))
+    console.print()
+    console.print(
+        _official_table(scored) if scored.mode == 'official' else _consistent_table(scored, table, everything)
+    )
+    console.print()
+    console.print(_coverage_table({'truth': scored.truth, 'prediction': scored.prediction}))
+    if scored.trivial:
+        console.print()
+        console.print(_trivial_table(scored))
+
+
+def _grid(*columns: str, last_wraps: bool = False) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+    for index, name in enumerate(columns):
+        wraps = last_wraps and index == len(columns) - 1
+        table.add_column(name, justify='left' if index == 0 or wraps else 'right', no_wrap=not wraps)
+    return table
+
+
+def _percent(value: float) -> str:
+    return '–' if math.isnan(value) else f'{100 * value:.2f}'
+
+
+def _with_interval(value: Interval) -> str:
+    if math.isnan(value.low):
+        return _percent(value.value)
+    return f'{_percent(value.value)} [{100 * value.low:.1f} {100 * value.high:.1f}]'
+
+
+def _official_table(scored: OpenVocabularyScore) -> Table:
+    table = _grid('%', 'n', 'P', 'R', 'F')
+    for row, parts in scored.metrics.items():
+        if 'f' in parts:
+            cells = [_percent(parts['precision'].value), _percent(parts['recall'].value), _with_interval(parts['f'])]
+        else:
+            cells = [_percent(parts['mscore'].value), '', _percent(parts['hit rate'].value)]
+        style = 'bold' if row == scored.headline[0] else ''
+        table.add_row(Text(_official_name(row), style=style), f'{parts["n"].value:g}', *cells, style=style)
+    return table
+
+
+def _official_name(row: str) -> str:
+    return f'{row} (mscore, hit rate)' if row.endswith('HIT') else row
+
+
+def _consistent_table(scored: OpenVocabularyScore, table: WordTable, everything: bool) -> Table:
+    own = next((wheel.short for index, wheel in enumerate(table.wheels) if index not in table.published), '')
+    names = {
+        'near+intensity': 'near misses, intensity',
+        'near': 'near misses',
+        'M1': 'same word',
+        f'{own}-L2': 'same group',
+        f'{own}-L1': 'same sector',
+        'EW-L2': 'five wheels, middle',
+        'EW-L1': 'five wheels, inner',
+    }
+    shown = _grid('%', 'P', 'R', 'F1', 'macro F1', 'any constant')
+    rows = ['near+intensity', 'near', 'M1', f'{own}-L2', f'{own}-L1', 'EW-L2', 'EW-L1']
+    rows += [row for row in scored.metrics if everything and row not in rows]
+    for row in rows:
+        if row not in scored.metrics:
+            continue
+        parts = scored.metrics[row]
+        style = 'bold' if row == scored.headline[0] else ''
+        shown.add_row(
+            Text(names.get(row, row), style=style),
+            _percent(parts['precision'].value),
+            _percent(parts['recall'].value),
+            _with_interval(parts['f1']),
+            _percent(parts['macro f1'].value) if 'macro f1' in parts else '',
+            f'≤ {_percent(scored.ceiling.values[f"{row} f1"])}' if scored.ceiling else '',
+            style=style,
+        )
+    return shown
+
+
+def _coverage_table(sides: Mapping[str, Coverage]) -> Table:
+    shown = _grid('words', 'labels', 'an answer', 'empty', 'known %', 'not in the table', last_wraps=True)
+    for name, side in sides.items():
+        shown.add_row(
+            name,
+            str(side.tokens),
+            f'{side.labels_per_answer:.2f}',
+            str(side.empty_answers),
+            _percent(side.share),
+            Text(_some(side.unknown)),
+        )
+    return shown
+
+
+def _some(unknown: Mapping[str, int], most: int = 6) -> str:
+    listed = [f'{word} {times}' if times > 1 else word for word, times in list(unknown.items())[:most]]
+    more = len(unknown) - most
+    return ', '.join(listed) + (f' and {more} more' if more > 0 else '')
+
+
+def _trivial_table(scored: OpenVocabularyScore) -> Table:
+    headline = ' '.join(scored.headline)
+    shown = _grid('the same answer every time', f'{headline} %', 'words', last_wraps=True)
+    for name, values in scored.trivial.items():
+        shown.add_row(name, _percent(values[headline]), Text(', '.join(scored.trivial_words[name])))
+    if scored.ceiling:
+        shown.add_row('no constant can exceed', _percent(scored.ceiling.values[headline]), '', style='bold')
+    return shown
+
+
+def _difference_table(
+    compared: Mapping[str, tuple[Interval, float]], scored: OpenVocabularyScore, name: str, everything: bool
+) -> Table:
+    part = 'f' if scored.mode == 'official' else 'f1'
+    shown = _grid(f'minus {name}', f'{part} %', 'p')
+    for row in scored.metrics:
+        is_wheel = row[0] == 'W' and row[1:2].isdigit()
+        if f'{row} {part}' in compared and (everything or not is_wheel):
+            gap, p = compared[f'{row} {part}']
+            shown.add_row(row, _with_interval(gap), f'{p:.4f}')
+    return shown
+
+
+def _steps_table(label: str, step: Mapping[str, Any], table: WordTable) -> Table:
+    shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False, show_header=False)
+    shown.add_column(no_wrap=True)
+    shown.add_column()
+    shown.add_row(Text(label, style='bold'), '')
+    folds = step['folds']
+    if not step['bases'] and not folds:
+        shown.add_row('', 'not in the table: dropped in official mode, a group of its own in consistent mode')
+        return shown
+    shown.add_row('base', ', '.join(step['bases']) or '–')
+    shown.add_row('candidates', Text(', '.join(step['candidates'][:12]) or '–'))
+    for wheel in table.wheels:
+        ring = [folds.get(f'{wheel.short}-L{level}', '–') for level in (2, 1)]
+        shown.add_row(wheel.name, Text(' → '.join(ring)))
+    for sense in (table.senses[base] for base in step['bases'] if base in table.senses):
+        shown.add_row(
+            'lies at',
+            f'valence {sense.valence:+.2f}, arousal {sense.arousal:+.2f}, intensity {sense.intensity:.2f}'
+            f' ({sense.origin})',
+        )
+    return shown
+
+
+def _plain(value: Any) -> Any:
+    """The same with nan as null, which JSON has."""
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _plain(held) for key, held in value.items()}
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return [_plain(held) for held in value]
+    return value

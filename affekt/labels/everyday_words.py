@@ -1,9 +1,10 @@
 """Words that word tables hold as emotions and that a description of a scene mostly uses for something else.
 
-Word tables are wide: the published ones know 7,356 forms, among them *facial*, *person*, *see* and *content*. Three
-lists say what prose does with such words.
+Word tables are wide, so that no label goes unread: the published ones know 7,356 forms, among them *facial*, *person*
+and *see*, the table `affekt` more than 16,000, among them *home* (of homely) and *would* (of willing). Three lists say what prose does with such words.
 
-- `EVERYDAY`: never a label in prose.
+- `EVERYDAY`: never a label in prose. Signs of a feeling (*frowns*, *laughs*, *tears*) are among them: they are what it is
+  read from, and descriptions name the feeling too.
 - `IN_STATE_ONLY`: a label only as somebody's state (*feels down*, *is content*) or before a noun of showing (*a cold
   tone*), never elsewhere (*looks down*, *the content of*).
 - `NOT_BEFORE`: a label except before these words (*interest rate*, *kind of*).
@@ -36,57 +37,95 @@ def _verb_forms(stems: str) -> frozenset[str]:
 
 
 _SAYING_AND_SEEING = _verb_forms("""
-    analyze associate base believe challenge concentrate consider contain contemplate defend define describe
-    detect determine direct discern discuss emphasize engage evaluate express feature forget highlight identify
-    imagine imply include indicate infer inform interpret investigate involve judge lead link mean mention note
-    notice observe perceive plan portray present protect react realize recall receive recognize record reflect
-    regard relate remember represent respond reveal say see show signify speak state strengthen suggest support
-    talk tell test think understand watch witness
+    accompany analyze announce ask associate base believe challenge claim clarify communicate concentrate
+    confirm consider contain contemplate convey defend define describe detect determine direct discern discuss
+    emphasize engage evaluate explain express feature forget guess hear highlight identify imagine imply include
+    indicate infer inform interpret investigate involve judge lead link listen mean memorize mention note notice
+    observe perceive plan portray present protect react realise realize recall receive recognize record reflect
+    regard relate remember remind represent request respond reveal say see show signify speak speculate state
+    strengthen study suggest support talk tell test think understand watch witness
 """)
 _DOING = _verb_forms("""
-    accomplish act affect answer appear approach ask avoid begin belong break bring call carry cast change clear
-    close come cover create cut decide depend distance drive drop effect emphasise end escape exist expect
-    express face fix focus follow form gather gaze gesture get give go ground happen have help hold ignore
-    increase influence interact keep leave let lift like link live look lose lower maintain make miss move need
-    nod open participate pass pay perform place play point press produce pull push put raise rely remain remove
-    rest return run rush separate set shake sit sleep spend stand start stop take tap target throw tilt touch
-    treat try turn use value view walk want work
+    accomplish act affect answer appear approach ask attract avoid begin belong break bring call carry cast
+    change clear close come control cover create cross cut decide depend deserve distance drive drop effect
+    emphasise end escape exist expect experience express face fix flow focus follow form gain gather gaze
+    gesture get give go grip ground happen have help hold ignore increase influence intensify interact join jump
+    keep leave let lift like link live look lose lower maintain make match miss move need nod offer open order
+    part participate pass pause pay perform place play point prepare press pretend produce provide pull pursue
+    push put raise rely remain remove repeat resolve rest retire return run rush save search separate set shake
+    share sit sleep spare spend stand start stick stop take tap target throw tilt touch treat trigger try turn
+    use value view wait walk want wave wear wind wish work
 """)
 _NOUNS = words_of("""
-    art artist artists attachment attention attitude background bar bars behavior behaviour benefit bit body
-    brightness center centre character characters clue clues collection color colors colour concentration
-    condition consideration corner creativity current description detail details direction dominance driver ear
-    edge emotion emotional emotionally emotions engagement environment evaluation evaluations event example
-    exception expert experts expression eye eyes face faces facial fact feature feeling feelings figure force
-    genius gentleman ground hand head heat hero heroes illness image importance impression influence information
-    insight interaction introspection investigation involvement judge knowledge lack lady light lights link
-    links lips loss man meaning member members membership message mind minds minor minority mistake mistakes
-    mood moods mouth music observation observations opening opinion opponent originality part participation
-    party people person personality personally persons place plays point position process quality question
-    questions recognition reflection relationship representation representative response responsibility role
-    root scene self sentence sentiment separation setback setting shield side silence sleep sound spirit spot
-    star stimulation subtitle success sun sup supporter supporters talent thing thought thoughts time tone
-    treasure use usefulness value video viewpoint voice weight woman word words work
+    account activities activity advice analysis animation art artist artists attachment attention attitude
+    background bar bars behavior behaviour benefit benefits bit body boss boundaries brightness brother brothers
+    business center centre character characters claim clue clues collection color colors colour comic comics
+    communication companies company concentration condition consideration corner court creativity crisis current
+    debate decision decisions declaration description detail details difficulties difficulty direction director
+    dominance drama driver drivers ear edge effort emergency emotion emotional emotionally emotions emphasis
+    engagement environment evaluation evaluations event evil example exception existence experience experiences
+    expert experts explanation expression expressions eye eyes face faces facial fact father feature feeling
+    feelings figure flag flags force friend friends genius gentleman ground hand head health heat hero heroes
+    home homes human humanity humans illness image importance impression industry influence information injuries
+    injury inquiry insight interaction introspection investigation invitation involvement judge kid kids
+    knowledge lack lady light lights link links lips logic loss luck man master meaning member members
+    membership memories memory message mind minds minor minority mistake mistakes monster mood moods mother
+    mouth movement movements music neighbor neighbors nose number nurse object objective observation
+    observations opening opinion opponent opponents order originality part participation party pause people
+    person personality personally persons place player players plays point position potential power presence
+    principle process professional proper quality question questions recognition recommendation reflection
+    relationship representation representative resolution response responsibility role root scene security self
+    sentence sentiment separation setback setting sex shield side silence sister sisters skill skills sleep
+    society sound spirit sport sports spot star statement statements stimulation strength student students
+    subtitle success suggestion suggestions sun sup supporter supporters talent tax taxes territory thing
+    thought thoughts time tone treasure use usefulness value video viewpoint voice wear weight whole wind woman
+    word words work
 """)
 _QUALITIES = words_of("""
-    able accepted animated available bright brilliant careful carefully casual certain certainly clear clearly
-    closed closely colorful colourful common complete completely conversational current directed directly
-    distant distorted dramatic dynamic effective effectively empty essential essentially evident expert familiar
-    far fast fixed focused formal frequent front full further general gone harsh heated here honestly important
-    independent informative informed intense intensely intimate involved less likely living long loose lost
-    lower lowered main major meaningful minded moving natural naturally negative new normal normally noticeable
-    observed obvious odd official old open opening ordinary original originally own personal personally physical
-    positive possible powerful practical practically present presented previous private quick quickly quiet
-    quietly rather realistic related relevant remote remotely representative resting rich right safe safely seen
-    separate sharp sharper significant significantly slight slightly slow small smart soft softer softly special
-    stable steady strong stronger strongly sudden suddenly tight tightly true unclear uncontrollable unfocused
-    unusual usual valuable vibrant wide worth
+    able accepted alive animated available aware back beautiful best better bound bright brilliant careful
+    carefully casual certain certainly chief clear clearly closed closely closer colorful colourful common
+    complete completely complex conversational current difficult directed directly distant distorted dramatic
+    dry dynamic easier easily easy effective effectively empty essential essentially evident exaggerated
+    excellent exclusive experienced expert extreme extremely fair fairly false familiar far fast final fine firm
+    fixed focused formal frankly frequent front full further general genuine genuinely given gone good great
+    harsh heated heavily here honestly important inability incredibly independent inexperienced informative
+    informed intense intensely intensified intimate involved just less likely living long longer loose lost
+    lower lowered luckily main major meaningful mildly minded monotonous moving natural naturally negative new
+    nice normal normally noticeable observed obvious odd official old open opening ordinary original originally
+    own personal personally physical popular positive possible potentially powerful practical practically
+    present presented previous private professional proper purposely quick quickly quiet quietly rather ready
+    real realistic reasonable reasonably related relevant remote remotely representative resting rich right safe
+    safely seen separate sharp sharper significant significantly slight slightly slow small smart social soft
+    softer softly special stable steady straight strangely strong stronger strongly sudden suddenly sure surely
+    surprisingly tight tightly together true unable unclear uncontrollable understood unfocused unlikely unusual
+    upright usual usually valuable vibrant whatever wide wise worth would
 """)
 _LITTLE_WORDS = words_of("""
-    actively as attentively be by engaging for forcefully gone hopefully in including it lacked lacking lacks
-    left like likes low made might more most no not of off on open or out over please regarding regardless saw
-    seeing seriously so stresses that the this to too took up well went what will with
+    actively against as attentively be by drove engaging for forcefully gave gone heard hopefully in including
+    it lacked lacking lacks left like likes long low made might more most no not of off on open or out over
+    please regarding regardless saw seeing seriously so stresses that the this to too took up well went what
+    will with wore
 """)
+
+_PHRASES = frozenset(
+    {
+        *('look down', 'looks down', 'looking down', 'looked down', 'look up', 'looks up', 'looking up', 'looked up'),
+        *('break down', 'breaking down', 'at home', 'turned on', 'fast paced', 'paying attention', 'finger pointing'),
+        *('raised eyebrows', 'head shaking', 'emotional expression', 'emotional expressions', 'strong emotion'),
+        *(
+            'strong emotions',
+            'intense emotion',
+            'intense emotions',
+            'emotional state',
+            'show up',
+            'shows up',
+            'good time',
+        ),
+    }
+)
+_SIGNS = _verb_forms("""
+    cry frown laugh scream shout sigh smile sob stutter tear tremble twitch yell
+""") | words_of('laughter tearful teary fidgeting')
 
 IN_STATE_ONLY = words_of("""
     absent active alone bad bitter blue cold comfortable content cool dead down free hard heavy high hot hurt
@@ -94,7 +133,7 @@ IN_STATE_ONLY = words_of("""
     uncomfortable understanding unpleasant warm weak wrong
 """)
 _FEELINGS = frozenset({'determined'})
-EVERYDAY = (_SAYING_AND_SEEING | _DOING | _NOUNS | _QUALITIES | _LITTLE_WORDS) - IN_STATE_ONLY - _FEELINGS
+EVERYDAY = (_SAYING_AND_SEEING | _DOING | _NOUNS | _QUALITIES | _LITTLE_WORDS | _PHRASES) - IN_STATE_ONLY - _FEELINGS
 
 NOT_BEFORE: Mapping[str, frozenset[str]] = {
     'interest': frozenset({'rate', 'rates', 'group', 'groups'}),

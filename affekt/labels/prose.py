@@ -156,10 +156,8 @@ _SCENE_SUBJECTS = _SCENE_NOUNS - frozenset({'posture', 'position', 'show', 'ligh
 
 
 def _names_a_feeling(words: list[str], start: int, end: int, lexicon: Lexicon) -> bool:
-    """False where a form of one word is in its everyday use."""
-    if end - start > 1:
-        return True
-    word, following = words[start], words[end] if end < len(words) else ''
+    """False where a form is in its everyday use."""
+    word, following = ' '.join(words[start:end]), words[end] if end < len(words) else ''
     if word in EVERYDAY or following in NOT_BEFORE.get(word, ()):
         return False
     if word not in IN_STATE_ONLY:

@@ -1,10 +1,11 @@
 """Words that word tables hold as emotions and that a description of a scene mostly uses for something else.
 
 Word tables are wide, so that no label goes unread: the published ones know 7,356 forms, among them *facial*, *person*
-and *see*, the table `affekt` more than 16,000, among them *home* (of homely) and *would* (of willing). Three lists say what prose does with such words.
+and *see*, the table `affekt` more than 16,000, among them *home* (of homely) and *would* (of willing). Three lists say
+what prose does with such words.
 
-- `EVERYDAY`: never a label in prose. Signs of a feeling (*frowns*, *laughs*, *tears*) are among them: they are what it is
-  read from, and descriptions name the feeling too.
+- `EVERYDAY`: never a label in prose. Signs of a feeling (*frowns*, *laughs*, *tears*) are among them: they are what it
+  is read from, and a description names the feeling too.
 - `IN_STATE_ONLY`: a label only as somebody's state (*feels down*, *is content*) or before a noun of showing (*a cold
   tone*), never elsewhere (*looks down*, *the content of*).
 - `NOT_BEFORE`: a label except before these words (*interest rate*, *kind of*).
@@ -108,20 +109,10 @@ _LITTLE_WORDS = words_of("""
 """)
 
 _PHRASES = frozenset(
-    {
-        *('look down', 'looks down', 'looking down', 'looked down', 'look up', 'looks up', 'looking up', 'looked up'),
-        *('break down', 'breaking down', 'at home', 'turned on', 'fast paced', 'paying attention', 'finger pointing'),
-        *('raised eyebrows', 'head shaking', 'emotional expression', 'emotional expressions', 'strong emotion'),
-        *(
-            'strong emotions',
-            'intense emotion',
-            'intense emotions',
-            'emotional state',
-            'show up',
-            'shows up',
-            'good time',
-        ),
-    }
+    'look down,looks down,looking down,looked down,look up,looks up,looking up,looked up,show up,shows up,break down,'
+    'breaking down,at home,turned on,fast paced,paying attention,finger pointing,raised eyebrows,head shaking,good time,'
+    'emotional expression,emotional expressions,emotional state,strong emotion,strong emotions,intense emotion,'
+    'intense emotions'.split(',')
 )
 _SIGNS = _verb_forms("""
     cry frown laugh scream shout sigh smile sob stutter tear tremble twitch yell
@@ -133,7 +124,9 @@ IN_STATE_ONLY = words_of("""
     uncomfortable understanding unpleasant warm weak wrong
 """)
 _FEELINGS = frozenset({'determined'})
-EVERYDAY = (_SAYING_AND_SEEING | _DOING | _NOUNS | _QUALITIES | _LITTLE_WORDS | _PHRASES) - IN_STATE_ONLY - _FEELINGS
+EVERYDAY = (
+    (_SAYING_AND_SEEING | _DOING | _NOUNS | _QUALITIES | _LITTLE_WORDS | _PHRASES | _SIGNS) - IN_STATE_ONLY - _FEELINGS
+)
 
 NOT_BEFORE: Mapping[str, frozenset[str]] = {
     'interest': frozenset({'rate', 'rates', 'group', 'groups'}),

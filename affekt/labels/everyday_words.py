@@ -109,10 +109,13 @@ _LITTLE_WORDS = words_of("""
 """)
 
 _PHRASES = frozenset(
-    'look down,looks down,looking down,looked down,look up,looks up,looking up,looked up,show up,shows up,break down,'
-    'breaking down,at home,turned on,fast paced,paying attention,finger pointing,raised eyebrows,head shaking,good time,'
-    'emotional expression,emotional expressions,emotional state,strong emotion,strong emotions,intense emotion,'
-    'intense emotions'.split(',')
+    phrase.replace('_', ' ')
+    for phrase in words_of("""
+    at_home break_down breaking_down emotional_expression emotional_expressions emotional_state fast_paced
+    finger_pointing good_time head_shaking intense_emotion intense_emotions look_down look_up looked_down
+    looked_up looking_down looking_up looks_down looks_up paying_attention raised_eyebrows show_up shows_up
+    strong_emotion strong_emotions turned_on
+""")
 )
 _SIGNS = _verb_forms("""
     cry frown laugh scream shout sigh smile sob stutter tear tremble twitch yell

@@ -1,4 +1,4 @@
-"""Verbs that run published benchmarks: bench unibench."""
+"""Verbs that run published benchmarks on a user's predictions: bench unibench, bench ovmer."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def unibench(
     import numpy as np
 
     from affekt.benchmarks import run_unibench
-    from affekt.benchmarks.tables import unibench_facts, unibench_tables
+    from affekt.benchmarks.unibench_tables import unibench_facts, unibench_tables
 
     rng = np.random.default_rng(seed)
     with StageBars(Console(stderr=True, quiet=as_json), name_width=10) as bars:
@@ -70,6 +70,39 @@ def unibench(
     facts = unibench_facts(outcome)
     settings = {'tables': tables, 'resamples': resamples, 'seed': seed, **chosen}
     _deliver(facts, unibench_tables(outcome), outcome.inputs, 'unibench', settings, out, as_json)
+
+
+@bench.command()
+@click.option(
+    '--predictions', required=True, type=PATH, help='Folder of <model>/<mode>.csv or the released one; a file.'
+)
+@click.option('--truth', required=True, type=PATH, help='csv, jsonl, parquet or npz with name and openset.')
+@click.option('--tables', multiple=True, metavar='TABLE', help=f'{TABLES_HELP} May be repeated; default all three.')
+@_draw_options
+def ovmer(
+    predictions: Path,
+    truth: Path,
+    tables: Sequence[str],
+    resamples: int,
+    seed: int,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """OV-MER: systems that name emotions in free words, ranked.
+
+    \b
+    affekt bench ovmer --predictions output --truth check-openset.csv
+    """
+    import numpy as np
+
+    from affekt.benchmarks import run_ovmer
+    from affekt.benchmarks.ovmer_tables import ovmer_facts, ovmer_tables
+
+    rng = np.random.default_rng(seed)
+    with StageBars(Console(stderr=True, quiet=as_json), name_width=10) as bars:
+        outcome = run_ovmer(predictions, truth, rng=rng, tables=tables, resamples=resamples, progress=bars)
+    settings = {'tables': list(tables), 'resamples': resamples, 'seed': seed}
+    _deliver(ovmer_facts(outcome), ovmer_tables(outcome), outcome.inputs, 'ovmer', settings, out, as_json)
 
 
 def _deliver(

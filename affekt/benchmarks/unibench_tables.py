@@ -1,9 +1,7 @@
-"""A benchmark's outcome as tables for a terminal of eighty columns, and as one plain object for JSON."""
+"""The outcome of MER-UniBench as tables for a terminal of eighty columns, and as one plain object for JSON."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Group
@@ -14,27 +12,14 @@ from affekt.benchmarks.predictions import short_name
 from affekt.benchmarks.published import published
 from affekt.benchmarks.selection import Row
 from affekt.benchmarks.sets import UNIBENCH, set_named
+from affekt.benchmarks.showing import as_plain, bounds, percent, plain_table, spread
 from affekt.benchmarks.unibench import UniBench, rivals
-from affekt.metrics.intervals import Interval
 
 SHORT = {
     'mer2023': 'MER23', 'mer2024': 'MER24', 'meld': 'MELD', 'iemocap': 'IEMO', 'cmumosi': 'MOSI', 'cmumosei': 'MOSEI',
     'sims': 'SIMS', 'simsv2': 'SIMS2', 'ovmerdplus': 'OV+',
 }  # fmt: skip
 ON_TEST = 'chosen on test data'
-
-
-def percent(share: float) -> str:
-    """A share with two decimals, or a dash where it is undefined."""
-    return '–' if math.isnan(share) else f'{100 * share:.2f}'
-
-
-def plain_table(*headings: str, left: int = 1) -> Table:
-    """A table without lines; the first columns to the left, numbers to the right."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
-    for index, heading in enumerate(headings):
-        table.add_column(heading, justify='left' if index < left else 'right', no_wrap=True)
-    return table
 
 
 def unibench_tables(outcome: UniBench) -> Group:
@@ -78,7 +63,7 @@ def _protocols(outcome: UniBench) -> Table:
 def _cell(row: Row, key: str, outcome: UniBench) -> str:
     value = percent(row.scores[key])
     if row.protocol == 'fixed':
-        return _spread(row.scores[key], (row.intervals or {}).get(key))
+        return spread(row.scores[key], (row.intervals or {}).get(key))
     if row.protocol == 'mean':
         return f'{value} ± {100 * row.sds[key]:.1f}'
     if row.protocol == 'oracle per set':
@@ -88,14 +73,8 @@ def _cell(row: Row, key: str, outcome: UniBench) -> str:
 
 def _mean_cell(row: Row) -> str:
     if row.protocol == 'fixed':
-        return _spread(row.mean, row.mean_interval)
+        return spread(row.mean, row.mean_interval)
     return f'{percent(row.mean)} ± {100 * row.mean_sd:.1f}' if row.protocol == 'mean' else percent(row.mean)
-
-
-def _spread(value: float, interval: Interval | None) -> str:
-    if interval is None or math.isnan(interval.low):
-        return percent(value)
-    return f'{percent(value)} [{100 * interval.low:.1f} {100 * interval.high:.1f}]'
 
 
 def _answers(outcome: UniBench) -> Table:
@@ -201,23 +180,3 @@ def _row_facts(row: Row) -> dict[str, Any]:
         facts['intervals'] = {key: bounds(held) for key, held in row.intervals.items()}
         facts['mean_interval'] = bounds(row.mean_interval)
     return facts
-
-
-def bounds(interval: Interval) -> list[float]:
-    """Low and high."""
-    return [interval.low, interval.high]
-
-
-def as_plain(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The facts with every nan as None, which JSON can hold."""
-    return {key: _plain(held) for key, held in facts.items()}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return as_plain(value)
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(held) for held in value]
-    return value

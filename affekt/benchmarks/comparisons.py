@@ -1,0 +1,176 @@
+"""Many systems on the same samples: a ranking with intervals, and which of them cannot be told apart.
+
+Axes: N samples, K columns, S systems, R draws.
+
+Every system is resampled by the same draws and exchanged by the same coins, so that all S (S - 1) / 2 paired tests cost
+two matrix products. p-values are those of `affekt.metrics.resampling.paired_test`, corrected over all pairs by Holm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+
+import numpy as np
+from scipy.stats import rankdata
+
+from affekt.errors import ShapeError
+from affekt.metrics.intervals import Interval
+from affekt.metrics.resampling import Floats, resampled_sums
+
+Score = Callable[[Floats], Floats]
+"""From column sums (R, K) to (R,) values."""
+_CHUNK_CELLS = 4_000_000
+
+
+@dataclass(frozen=True)
+class Gap:
+    """One system's score minus another's on the same samples."""
+
+    difference: Interval
+    p: float
+    """Two-sided, of approximate randomization."""
+    p_holm: float
+    """Corrected over all pairs of the ranking."""
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Systems by score, best first."""
+
+    order: tuple[str, ...]
+    scores: Mapping[str, Interval]
+    ranks: Mapping[str, tuple[int, int, int]]
+    """System to rank, and the 2.5 and 97.5 % quantiles of its rank over resamples."""
+    gaps: Mapping[tuple[str, str], Gap] = field(repr=False)
+    """Every pair, the better one first."""
+    groups: tuple[tuple[str, ...], ...]
+    """Longest runs of the order in which no two differ at the level; a system alone is told apart from all."""
+
+    def letters(self, system: str) -> str:
+        """The groups that a system is in, as letters: systems that share none are told apart."""
+        return ''.join(chr(ord('a') + index) for index, group in enumerate(self.groups) if system in group)
+
+
+def rank_systems(
+    columns: Mapping[str, Floats],
+    score: Mapping[str, Score],
+    *,
+    rng: np.random.Generator,
+    resamples: int = 2000,
+    level: float = 0.95,
+) -> Ranking:
+    """Systems ranked by a score, with intervals, paired tests of all pairs, and groups.
+
+    Args:
+        columns: system to (N, K) columns on the same samples.
+        score: system to the score of its column sums.
+        rng: draws resamples and exchanges.
+        resamples: how many of each.
+        level: coverage of intervals; 1 - level is where pairs differ.
+
+    Raises:
+        ShapeError: the systems were not scored on the same samples, or there is none.
+    """
+    if len({table.shape for table in columns.values()}) != 1:
+        shapes = {name: table.shape for name, table in columns.items()}
+        raise ShapeError(expected='columns of the same samples', came=f'{shapes}', todo='score all on one truth')
+    names = list(columns)
+    width = next(iter(columns.values())).shape[1]
+    at = {name: slice(width * index, width * (index + 1)) for index, name in enumerate(names)}
+    every = np.concatenate([columns[name] for name in names], axis=1)
+    values = {name: float(score[name](every[:, at[name]].sum(axis=0, keepdims=True))[0]) for name in names}
+    sums = resampled_sums(every, rng=rng, resamples=resamples)
+    drawn = {name: score[name](sums[:, at[name]]) for name in names}
+    order = tuple(sorted(names, key=lambda name: (-values[name], name)))
+    gaps = _gaps(every, at, order, values, drawn, score, rng, resamples, level)
+    placed = (
+        rankdata(-np.array([drawn[name] for name in order]), axis=0, method='min')
+        if resamples
+        else np.ones((len(order), 0))
+    )
+    ranks = {name: (index + 1, *_rank_bounds(placed[index], index + 1, level)) for index, name in enumerate(order)}
+    intervals = {name: _interval(values[name], drawn[name], level) for name in order}
+    return Ranking(order, intervals, ranks, gaps, _runs(order, gaps, 1 - level))
+
+
+def _gaps(
+    every: Floats,
+    at: Mapping[str, slice],
+    order: Sequence[str],
+    values: Mapping[str, float],
+    drawn: Mapping[str, Floats],
+    score: Mapping[str, Score],
+    rng: np.random.Generator,
+    resamples: int,
+    level: float,
+) -> dict[tuple[str, str], Gap]:
+    """Every pair's difference with interval and p, in the order of the ranking."""
+    coins = _exchanged(every, rng, resamples)
+    totals = every.sum(axis=0)
+    found: dict[tuple[str, str], tuple[Interval, float]] = {}
+    for left, right in combinations(order, 2):
+        moved = coins[:, at[right]] - coins[:, at[left]]
+        swapped = score[left](totals[at[left]] + moved) - score[right](totals[at[right]] - moved)
+        observed = values[left] - values[right]
+        extreme = int((np.abs(swapped) >= abs(observed) - 1e-12).sum())
+        difference = _interval(observed, drawn[left] - drawn[right], level)
+        found[left, right] = (difference, (1 + extreme) / (1 + resamples))
+    corrected = holm([p for _, p in found.values()])
+    return {pair: Gap(*held, adjusted) for (pair, held), adjusted in zip(found.items(), corrected, strict=True)}
+
+
+def _exchanged(every: Floats, rng: np.random.Generator, draws: int) -> Floats:
+    """(R, columns) sums over the samples whose coin fell so that two systems exchange them."""
+    step = max(1, _CHUNK_CELLS // max(len(every), 1))
+    sizes = [min(step, draws - begin) for begin in range(0, draws, step)]
+    parts = [rng.integers(0, 2, (size, len(every))).astype(np.float64) @ every for size in sizes]
+    return np.concatenate(parts) if parts else np.zeros((0, every.shape[1]))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values corrected by Holm's step-down: rejecting those below a level errs at all with at most that probability.
+
+        p'_(i) = max over j <= i of min(1, (m - j + 1) p_(j)), for p sorted upwards
+
+    Source: Holm 1979, Scandinavian Journal of Statistics 6, 65-70.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    found = [0.0] * len(p_values)
+    running = 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        running = max(running, min(1.0, (len(p_values) - rank) * p_values[index]))
+        found[index] = running
+    return found
+
+
+def _runs(order: Sequence[str], gaps: Mapping[tuple[str, str], Gap], level: float) -> tuple[tuple[str, ...], ...]:
+    """The longest runs without a pair that differs; one that lies within another is left out."""
+    found: list[tuple[int, int]] = []
+    for begin in range(len(order)):
+        end = begin + 1
+        while end < len(order) and all(gaps[order[i], order[end]].p_holm >= level for i in range(begin, end)):
+            end += 1
+        if not found or end > found[-1][1]:
+            found.append((begin, end))
+    return tuple(tuple(order[begin:end]) for begin, end in found)
+
+
+def _rank_bounds(placed: Floats, rank: int, level: float) -> tuple[int, int]:
+    if not len(placed):
+        return rank, rank
+    tail = (1 - level) / 2
+    low, high = np.quantile(placed, [tail, 1 - tail], method='nearest')
+    return int(low), int(high)
+
+
+def _interval(value: float, drawn: Floats, level: float) -> Interval:
+    defined = drawn[~np.isnan(drawn)]
+    if not len(defined):
+        return Interval(value, float('nan'), float('nan'), len(drawn))
+    tail = (1 - level) / 2
+    low, high = np.quantile(defined, [tail, 1 - tail])
+    return Interval(value, float(low), float(high), len(drawn) - len(defined))

@@ -1,0 +1,319 @@
+"""OV-MER: many systems that name emotions in free words, each in up to three modes, under several word tables.
+
+Predictions and one truth come in. For every table the systems of a mode are ranked: by M-avg with the official scores,
+and by the credit for near misses with the table `affekt`, whose scores count every word. Beside that stand the
+published figures, how they go with the language model's own grouping (column GPT), which systems cannot be told apart,
+and how ranks move from table to table.
+
+A *view* is one table with its way of scoring; a *mode* is how a system was asked: `nosubtitle-addsub` (clues first, the
+subtitle merged into them later, as in the paper), `subtitle`, `nosubtitle`, or '' where a file does not say.
+
+Source: OV-MER, arXiv:2410.01495.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import kendalltau, rankdata
+
+from affekt.benchmarks.columns import by_name, read_columns
+from affekt.benchmarks.comparisons import Ranking, rank_systems
+from affekt.benchmarks.predictions import OPENSETS, folder_content, prediction_files, require_no_strangers
+from affekt.benchmarks.published import published
+from affekt.benchmarks.sets import NAMES
+from affekt.benchmarks.unibench import CONSTANTS
+from affekt.errors import AffektError, TableError
+from affekt.labels.answer_files import read_answers
+from affekt.labels.wheels import WordTable, load_table
+from affekt.metrics.answers import LabelledAnswers
+from affekt.metrics.dimensional import pearson
+from affekt.metrics.open_vocabulary import OfficialMeasure, official_parse
+from affekt.metrics.open_vocabulary_consistent import ConsistentMeasure, consistent_parse
+from affekt.metrics.resampling import Floats
+
+Progress = Callable[[str, float, float], None]
+MODES = ('nosubtitle-addsub', 'nosubtitle', 'subtitle')
+PAPER_MODE = MODES[0]
+TABLES = ('2025', '2026', 'affekt')
+_MODE = re.compile('|'.join(MODES))
+
+
+@dataclass(frozen=True)
+class System:
+    """One model in one mode."""
+
+    model: str
+    mode: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class View:
+    """All systems under one table."""
+
+    name: str
+    table: str
+    """Name, version and hash."""
+    rule: str
+    """`official` or `consistent`."""
+    headline: str
+    """The score that ranks."""
+    scores: Mapping[str, Mapping[str, Mapping[str, float]]]
+    """Mode to model to every score."""
+    rankings: Mapping[str, Ranking]
+    """Mode to ranking."""
+    floors: Mapping[str, float]
+    """Constant answer to its headline."""
+
+    @property
+    def floor(self) -> tuple[str, float]:
+        """The constant answer that reaches most, and what it reaches."""
+        return max(self.floors.items(), key=lambda held: held[1])
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How one metric goes with the published GPT column over models."""
+
+    models: int
+    pearson: float
+    spearman: float
+
+
+@dataclass(frozen=True)
+class Move:
+    """How a ranking changes from the first view to another."""
+
+    mode: str
+    before: str
+    after: str
+    kendall: float
+    moved: Mapping[str, tuple[int, int]]
+    """Model to its two ranks, where they differ."""
+
+
+@dataclass(frozen=True)
+class Ovmer:
+    """The benchmark's outcome."""
+
+    samples: int
+    systems: tuple[System, ...]
+    answers: Mapping[str, Mapping[str, Mapping[str, float]]]
+    """Mode to model to labels per answer and empty answers."""
+    views: tuple[View, ...]
+    moves: tuple[Move, ...]
+    agreements: Mapping[str, Mapping[str, Agreement]]
+    """`published`, `published, same models` or a view's name, to metric to agreement with GPT in the paper's mode."""
+    notes: tuple[str, ...]
+    inputs: tuple[Path, ...]
+
+
+def run_ovmer(
+    predictions: Path,
+    truth: Path,
+    *,
+    rng: np.random.Generator,
+    tables: Sequence[WordTable | str | Path] = (),
+    resamples: int = 2000,
+    progress: Progress | None = None,
+) -> Ovmer:
+    """Score and rank systems on OV-MERD or any other set of free labels.
+
+    Args:
+        predictions: a folder of `<model>/output-…-<mode>-eng-openset.npz`, `<model>-<mode>/*.npz`, `<model>/<mode>.csv`
+            or `<model>.csv`; the released `results-ovmerd` may lie in it; or one file.
+        truth: csv, jsonl, parquet or npz with name and openset.
+        rng: draws resamples and exchanges.
+        tables: names, files or folders; of 2025, 2026 and affekt those that are here, where empty.
+        resamples: for intervals and tests.
+        progress: is told the stage, what is done and the total.
+
+    Raises:
+        TableError: a path is missing or empty, a file is damaged, or names do not match.
+        ArchiveError: an archive is damaged.
+        UnknownNameError: no such table.
+        WeightsError: a table that was asked for is not here.
+    """
+    # 1. What is here.
+    systems = find_systems(predictions)
+    true = read_answers(truth)
+    answers = {system: _read(system, true) for system in systems}
+    loaded, notes = _tables(tables)
+    # 2. Every table ranks the systems of every mode.
+    views = []
+    for done, table in enumerate(loaded):
+        if progress:
+            progress('rank', done, len(loaded))
+        views.append(_view(table, true, answers, rng, resamples))
+    if progress:
+        progress('rank', 1, 1)
+    # 3. How ranks move, and how scores go with the published grouping by a language model.
+    moves = [_move(mode, views[0], view) for view in views[1:] for mode in view.rankings]
+    facts: dict[str, dict[str, dict[str, float]]] = {}
+    for system, held in answers.items():
+        sizes = [len(official_parse(held[name])) for name in true]
+        about = {'labels_per_answer': float(np.mean(sizes)), 'empty_answers': float(sizes.count(0))}
+        facts.setdefault(system.mode, {})[system.model] = about
+    inputs = (truth, *(system.path for system in systems))
+    return Ovmer(len(true), systems, facts, tuple(views), tuple(moves), _agreements(views), notes, inputs)
+
+
+def find_systems(predictions: Path) -> tuple[System, ...]:
+    """Every model and mode in a folder, or the one in a file.
+
+    Raises:
+        TableError: nothing is there, or one model has two files for a mode.
+    """
+    if predictions.is_file():
+        return (System(predictions.stem.removesuffix('-openset'), '', predictions),)
+    root = predictions
+    folder_content(root, 'predictions')
+    if (root / 'results-ovmerd').is_dir():
+        root = root / 'results-ovmerd'
+    found: dict[tuple[str, str], System] = {}
+    for child in folder_content(root, 'predictions'):
+        files = prediction_files(child) if child.is_dir() else [child] if child in prediction_files(root) else []
+        read_out = [path for path in files if path.stem.endswith('-openset')]
+        for path in read_out or files:
+            stem = path.stem.removesuffix('-openset')
+            model, mode = _split(child.name if child.is_dir() else stem)
+            mode = mode or (_split(stem)[1] if child.is_dir() else '')
+            if (model, mode) in found:
+                raise TableError(
+                    expected=f'one file for {model} in mode {mode or "(none)"}',
+                    came=f'{found[model, mode].path} and {path}',
+                    todo=f'keep one, or put {", ".join(MODES)} into their names',
+                )
+            found[model, mode] = System(model, mode, path)
+    if not found:
+        raise TableError(
+            expected='<model>/<mode>.csv, or the released <model>/output-…-openset.npz',
+            came=f'{root} without any',
+            todo='put them there',
+        )
+    return tuple(found.values())
+
+
+def _split(name: str) -> tuple[str, str]:
+    """A name without its mode, and the mode."""
+    mode = _MODE.search(name)
+    return (name[: mode.start()].rstrip('-_ ') or name, mode.group(0)) if mode else (name, '')
+
+
+def _read(system: System, truth: Mapping[str, Any]) -> Mapping[str, Any]:
+    columns = read_columns(system.path)
+    held = by_name(columns, system.path, NAMES, OPENSETS)
+    if held is None:
+        raise TableError(
+            expected=f'a column {" or ".join(OPENSETS[:-1])}',
+            came=f'{system.path} with {", ".join(columns)}',
+            todo='read the labels out of the descriptions first (`affekt extract`)',
+        )
+    require_no_strangers(truth, held, str(system.path))
+    return held
+
+
+def _tables(tables: Sequence[WordTable | str | Path]) -> tuple[list[WordTable], tuple[str, ...]]:
+    """The tables that were asked for; without any, those of the usual three that are here, and which are not."""
+    if tables:
+        return [table if isinstance(table, WordTable) else load_table(table) for table in tables], ()
+    loaded, notes = [], []
+    for name in TABLES:
+        try:
+            loaded.append(load_table(name))
+        except AffektError as error:
+            notes.append(f'table {name} left out: {error.todo}')
+    return loaded, tuple(notes)
+
+
+def _view(
+    table: WordTable,
+    truth: Mapping[str, Any],
+    answers: Mapping[System, Mapping[str, Any]],
+    rng: np.random.Generator,
+    resamples: int,
+) -> View:
+    measure = _official if len(table.published) == len(table.wheels) else _consistent
+    scores: dict[str, dict[str, dict[str, float]]] = {}
+    columns: dict[str, dict[str, Floats]] = {}
+    rule = headline = ''
+    for system, held in answers.items():
+        every, samples, rule, headline = measure(table, truth, held)
+        scores.setdefault(system.mode, {})[system.model] = every
+        columns.setdefault(system.mode, {})[system.model] = samples
+    score = _score_of(table, rule, headline)
+    rankings = {
+        mode: rank_systems(held, dict.fromkeys(held, score), rng=rng, resamples=resamples)
+        for mode, held in columns.items()
+    }
+    common = [
+        label for label, _ in Counter(w for answer in truth.values() for w in official_parse(answer)).most_common(6)
+    ]
+    constants = {', '.join(words): list(words) for words in (*CONSTANTS, *(common[:size] for size in (2, 4, 6)))}
+    floors = {
+        name: measure(table, truth, dict.fromkeys(truth, words))[0][headline] for name, words in constants.items()
+    }
+    return View(table.name, table.label, rule, headline, scores, rankings, floors)
+
+
+_Measured = tuple[dict[str, float], Floats, str, str]
+"""Every score, the columns that the headline needs, the rule, the headline's name."""
+
+
+def _official(table: WordTable, truth: Mapping[str, Any], prediction: Mapping[str, Any]) -> _Measured:
+    measure = OfficialMeasure(table, LabelledAnswers.of(truth, prediction, official_parse))
+    values = measure.statistic(measure.columns.sum(axis=0, keepdims=True))
+    return {name: float(value[0]) for name, value in values.items()}, measure.columns, 'official', 'M-avg f'
+
+
+def _consistent(table: WordTable, truth: Mapping[str, Any], prediction: Mapping[str, Any]) -> _Measured:
+    answers = LabelledAnswers.of(truth, prediction, consistent_parse(table))
+    measure = ConsistentMeasure(table, answers.where(answers.truth.sizes > 0))
+    values = measure.statistic(measure.columns.sum(axis=0, keepdims=True))
+    headline = f'{measure.near[-1]} f1'
+    # A mean over samples: the score of each sample alone is all that resamples need.
+    alone = np.stack([np.ones(len(measure.columns)), measure.statistic(measure.columns)[headline]], axis=1)
+    return {name: float(value[0]) for name, value in values.items()}, alone, 'consistent', headline
+
+
+def _score_of(table: WordTable, rule: str, headline: str) -> Callable[[Floats], Floats]:
+    if rule == 'consistent':
+        return lambda sums: sums[:, 1] / sums[:, 0]
+    statistic = OfficialMeasure(table, LabelledAnswers.of({}, {}, official_parse)).statistic
+    return lambda sums: statistic(sums)[headline]
+
+
+def _move(mode: str, before: View, after: View) -> Move:
+    first, then = before.rankings[mode].ranks, after.rankings[mode].ranks
+    moved = {model: (first[model][0], then[model][0]) for model in first if first[model][0] != then[model][0]}
+    values = [[view.rankings[mode].scores[model].value for model in first] for view in (before, after)]
+    tau = float(kendalltau(*values).statistic) if len(first) > 1 else float('nan')
+    return Move(mode, before.name, after.name, tau, moved)
+
+
+def _agreements(views: Sequence[View]) -> dict[str, dict[str, Agreement]]:
+    """Pearson and Spearman with the published GPT column, for published metrics and for ours in the paper's mode."""
+    rows = {row.model: row.scores for row in published('ovmer').rows}
+    ours = [model for model in rows if views and model in views[0].scores.get(PAPER_MODE, {})]
+    metrics = [name for name in next(iter(rows.values())) if name != 'GPT']
+    found = {'published': {name: _agreement(rows, {m: rows[m][name] for m in rows}) for name in metrics}}
+    if len(ours) < 3:
+        return found
+    found['published, same models'] = {name: _agreement(rows, {m: rows[m][name] for m in ours}) for name in metrics}
+    for view in views:
+        held = view.scores[PAPER_MODE]
+        wanted = [name for name in held[ours[0]] if name.endswith((' f', ' f1'))]
+        found[view.name] = {name: _agreement(rows, {m: held[m][name] for m in ours}) for name in wanted}
+    return found
+
+
+def _agreement(rows: Mapping[str, Mapping[str, float]], values: Mapping[str, float]) -> Agreement:
+    gpt, other = np.array([rows[model]['GPT'] for model in values]), np.array(list(values.values()))
+    return Agreement(len(values), pearson(gpt, other), pearson(rankdata(gpt), rankdata(other)))

@@ -1,0 +1,51 @@
+"""How figures look: shares as per cent, plain tables for eighty columns, and facts that JSON can hold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+
+from affekt.metrics.intervals import Interval
+
+
+def percent(share: float) -> str:
+    """A share with two decimals, or a dash where it is undefined."""
+    return '–' if math.isnan(share) else f'{100 * share:.2f}'
+
+
+def plain_table(*headings: str, left: int = 1) -> Table:
+    """A table without lines; the first columns to the left, numbers to the right."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+    for index, heading in enumerate(headings):
+        table.add_column(heading, justify='left' if index < left else 'right', no_wrap=True)
+    return table
+
+
+def spread(value: float, interval: Interval | None) -> str:
+    """A share with its interval, in per cent."""
+    if interval is None or math.isnan(interval.low):
+        return percent(value)
+    return f'{percent(value)} [{100 * interval.low:.1f} {100 * interval.high:.1f}]'
+
+
+def bounds(interval: Interval) -> list[float]:
+    """Low and high."""
+    return [interval.low, interval.high]
+
+
+def as_plain(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts with every nan as None, which JSON can hold."""
+    return {key: _plain(held) for key, held in facts.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return as_plain(value)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(held) for held in value]
+    return value

@@ -154,7 +154,7 @@ def variants(words: Iterable[str]) -> set[str]:
         found |= _spellings(word)
     for word in [*words, *found]:
         parts = re.split(r'[ -]', word)
-        if len(parts) > 1:
+        if 1 < len(parts) < 4:
             found |= {' '.join(parts), '-'.join(parts)}
             if len(parts) == 2 and _is_word(''.join(parts)):
                 found.add(''.join(parts))
@@ -178,11 +178,13 @@ def _spellings(word: str) -> set[str]:
 
 
 def is_kin(word: str, other: str) -> bool:
-    """Whether a derived word may follow its source: same beginning, no change of sign."""
+    """Whether a derived word may follow its source: same beginning, no change of sign, no doer or office."""
     if ' ' in other or '-' in other or other.isdigit():
         return False
     shared = shared_start(word, other)
     signs = [bool(re.search(r'less', text)) for text in (word, other)]
+    if re.search(r'(er|or|ee|ist|age|ship)$', other) or (other.endswith('ism') and not word.endswith(('ic', 'ical'))):
+        return False
     return shared >= min(4, len(word) - 1, len(other)) and shared >= 3 and signs[0] == signs[1]
 
 

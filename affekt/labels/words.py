@@ -139,16 +139,9 @@ def read_labels(text: object, lexicon: Collection[str] = ()) -> Answer:
 _FENCE = re.compile(r'```[a-zA-Z]{0,12}|[`*]{1,3}')
 _SEPARATORS = re.compile(r'[,;/|、，；。·•\n\t"“”\[\](){}&+]|\.(?=\s|$)|(?<![^\s,])(?:and|or)(?![^\s,])', re.IGNORECASE)
 _KEYS = (
-    'openset',
-    'labels',
-    'label',
-    'emotions',
-    'emotion',
-    'emotional_states',
-    'emotional_state',
-    'answer',
-    'feelings',
-)
+    'openset', 'labels', 'label', 'emotions', 'emotion', 'emotional_states', 'emotional_state', 'answer', 'feelings',
+    'name', 'word',
+)  # fmt: skip
 _TEMPLATE = re.compile(
     r'\b(?:emotion(?:al)?(?:\s+states?)?|emotions|feelings?|mood|labels?)\s*'
     r'(?:can be described as|could be|may be|is|are|include|includes|:|：)\s*([^.:：\n]{1,400})',
@@ -176,9 +169,14 @@ def _strings(held: Any, depth: int) -> Iterator[str]:
         yield from _SEPARATORS.split(held) if depth == 0 else [held]
     elif isinstance(held, dict) and depth < 8:
         named = {str(key).lower().replace(' ', '_'): value for key, value in held.items()}
-        keys = [key for key in _KEYS if key in named] or [k for k in named if k in ('name', 'word')] or list(named)
-        for key in keys[:1] if keys[0] in named else keys:
-            yield from _strings(named[key], depth if isinstance(named[key], str) else depth + 1)
+        telling = next((key for key in _KEYS if key in named), None)
+        if telling:
+            yield from _strings(named[telling], depth if isinstance(named[telling], str) else depth + 1)
+        elif all(isinstance(value, (int, float)) for value in named.values()):
+            yield from named  # {"joy": 0.8, "fear": 0.1}: the keys are the labels
+        else:
+            for value in named.values():
+                yield from _strings(value, depth + 1)
     elif isinstance(held, list) and depth < 8:
         for part in held:
             yield from _strings(part, depth + 1)

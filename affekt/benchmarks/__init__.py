@@ -2,24 +2,35 @@
 
 Folders of predictions and labels come in; an outcome with every set, checkpoint, interval and floor goes out, beside
 the figures that the papers print. Read `unibench.py` first, then `selection.py` and `ovmer.py`; a challenge's
-submission is written, checked and scored by `tracks.py`.
+track is scored by `tracks.py`, its submission written and checked by `submissions.py`.
 """
 
 from affekt.benchmarks.comparisons import Ranking, holm, rank_systems
 from affekt.benchmarks.ovmer import Ovmer, run_ovmer
 from affekt.benchmarks.published import published
 from affekt.benchmarks.sets import UNIBENCH, UniBenchSet
+from affekt.benchmarks.submissions import Submission, check_submission, read_candidates, write_submission
+from affekt.benchmarks.tracks import TRACKS, Track, TrackScore, read_groups, score_track
 from affekt.benchmarks.unibench import UniBench, run_unibench
 
 __all__ = [
+    'TRACKS',
     'UNIBENCH',
     'Ovmer',
     'Ranking',
+    'Submission',
+    'Track',
+    'TrackScore',
     'UniBench',
     'UniBenchSet',
+    'check_submission',
     'holm',
     'published',
     'rank_systems',
+    'read_candidates',
+    'read_groups',
     'run_ovmer',
     'run_unibench',
+    'score_track',
+    'write_submission',
 ]

@@ -31,6 +31,7 @@ def commands(data: Path | None) -> dict[str, list[str]]:
     if data is not None:
         found['faces_limits'] = ['faces_limits.py', '--data', str(data)]
         found['fusion_weights'] = ['fusion_weights.py', '--data', str(data)]
+        found['open_vocabulary_speed'] = ['open_vocabulary_speed.py', '--data', str(data)]
         venv = str(HERE / '.venv-mediapipe')
         found['faces_agreement'] = ['faces_agreement.py', '--data', str(data), '--venv', venv]
     return found

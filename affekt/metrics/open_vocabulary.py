@@ -49,13 +49,19 @@ def official_parse(answer: object) -> list[str]:
     return [label.lower().strip() for label in official_labels(answer)]
 
 
-def set_scores(truth: Mapping[str, object], prediction: Mapping[str, object], table: WordTable) -> dict[str, SetScore]:
+def set_scores(
+    truth: Mapping[str, object],
+    prediction: Mapping[str, object],
+    table: WordTable,
+    foldings: Sequence[str] | None = None,
+) -> dict[str, SetScore]:
     """The official scores of every folding, and their means EW-L1, EW-L2 and M-avg.
 
     Args:
         truth: sample to answer (a text such as "[happy, sad]", or a list of words).
         prediction: the same samples to answers; others are not looked at.
         table: folds the words.
+        foldings: those that are wanted; None for all. A mean is given where all that it is over are.
 
     Returns:
         Name to score: M1, M2, W1-L1 … W5-L2, EW-L1, EW-L2, M-avg; for the table `affekt` also affekt-L1 and affekt-L2,
@@ -69,7 +75,7 @@ def set_scores(truth: Mapping[str, object], prediction: Mapping[str, object], ta
     >>> set_scores(both, both, load_table('affekt'))['EW-L1'].f
     1.0
     """
-    measure = OfficialMeasure(table, LabelledAnswers.of(truth, prediction, official_parse))
+    measure = OfficialMeasure(table, LabelledAnswers.of(truth, prediction, official_parse), foldings)
     values = measure.statistic(measure.columns.sum(axis=0, keepdims=True))
     return {
         name: SetScore(*(float(values[f'{name} {part}'][0]) for part in ('n', 'precision', 'recall', 'f')))
@@ -85,18 +91,20 @@ class OfficialMeasure:
         answers: parsed by `official_parse`.
     """
 
-    def __init__(self, table: WordTable, answers: LabelledAnswers) -> None:
+    def __init__(self, table: WordTable, answers: LabelledAnswers, foldings: Sequence[str] | None = None) -> None:
         self.table, self.answers = table, answers
+        self.foldings = tuple(table.foldings if foldings is None else foldings)
         wheels = [table.wheels[index].short for index in table.published]
-        self.means = {f'EW-L{ring}': [f'{wheel}-L{ring}' for wheel in wheels] for ring in RINGS}
-        self.means['M-avg'] = ['M1', 'M2', *(f'{wheel}-L{ring}' for wheel in wheels for ring in RINGS)]
-        self.rows = (*table.foldings, *self.means)
+        means = {f'EW-L{ring}': [f'{wheel}-L{ring}' for wheel in wheels] for ring in RINGS}
+        means['M-avg'] = ['M1', 'M2', *(f'{wheel}-L{ring}' for wheel in wheels for ring in RINGS)]
+        self.means = {name: rows for name, rows in means.items() if set(rows) <= set(self.foldings)}
+        self.rows = (*self.foldings, *self.means)
         self.columns = self._columns()
         """(N, 3 × foldings)"""
 
     def _columns(self) -> Floats:
         parts = []
-        for folding in self.table.foldings:
+        for folding in self.foldings:
             groups, _ = self.answers.vocabulary.groups(self.table.fold(folding), strangers_stand_alone=False)
             counts = count(self.answers.truth, self.answers.prediction, groups)
             kept = counts.truth > 0
@@ -106,7 +114,7 @@ class OfficialMeasure:
     def statistic(self, sums: Floats) -> dict[str, Floats]:
         """From (R, columns) sums to the scores, named 'W1-L1 f', 'EW-L1 precision', 'M1 n' …"""
         found: dict[str, Floats] = {}
-        for index, folding in enumerate(self.table.foldings):
+        for index, folding in enumerate(self.foldings):
             n, precision, recall = sums[:, 3 * index : 3 * index + 3].T
             with np.errstate(invalid='ignore', divide='ignore'):
                 found[f'{folding} n'] = n

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -36,7 +37,7 @@ def read_columns(path: Path) -> Columns:
         columns = reader(path)
     except ArchiveError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+    except (OSError, ValueError, KeyError, TypeError, NotImplementedError, RecursionError, csv.Error) as error:
         raise TableError(
             expected=f'a whole {path.suffix} table', came=f'{path}: {error}', todo='check the file, or write it again'
         ) from error
@@ -77,6 +78,31 @@ def by_name(columns: Columns, path: Path, names: Sequence[str], values: Sequence
             todo='keep one row for each sample',
         )
     return dict(zip(samples, columns[value], strict=True))
+
+
+def answers_by_name(columns: Columns, path: Path, names: Sequence[str], values: Sequence[str]) -> dict[str, Any] | None:
+    """As `by_name`, where every value must be an answer: a text, a list of texts, or nothing.
+
+    Raises:
+        TableError: as `by_name`, or a value is something else.
+    """
+    held = by_name(columns, path, names, values)
+    if held is None:
+        return None
+    found: dict[str, Any] = {}
+    for name, answer in held.items():
+        plain = answer.tolist() if isinstance(answer, np.ndarray) else answer
+        if plain is None or (isinstance(plain, float) and math.isnan(plain)):
+            found[name] = ''
+        elif isinstance(plain, str) or (isinstance(plain, list) and all(isinstance(part, str) for part in plain)):
+            found[name] = plain
+        else:
+            raise TableError(
+                expected='a text or a list of texts for every sample',
+                came=f'{path}, sample {name!r}: {type(plain).__name__}',
+                todo='write labels as "[happy, sad]"',
+            )
+    return found
 
 
 def _csv(path: Path) -> Columns:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import kendalltau, rankdata
 
-from affekt.benchmarks.columns import by_name, read_columns
+from affekt.benchmarks.columns import answers_by_name, read_columns
 from affekt.benchmarks.comparisons import Ranking, rank_systems
 from affekt.benchmarks.predictions import OPENSETS, folder_content, prediction_files, require_no_strangers
 from affekt.benchmarks.published import published
@@ -212,7 +212,7 @@ def _split(name: str) -> tuple[str, str]:
 
 def _read(system: System, truth: Mapping[str, Any]) -> Mapping[str, Any]:
     columns = read_columns(system.path)
-    held = by_name(columns, system.path, NAMES, OPENSETS)
+    held = answers_by_name(columns, system.path, NAMES, OPENSETS)
     if held is None:
         raise TableError(
             expected=f'a column {" or ".join(OPENSETS[:-1])}',

@@ -64,10 +64,10 @@ def test_neighbours_in_the_ranking_cannot_be_told_apart_and_the_ends_can(thirty)
     assert not set(ranking.letters('Chat-UniVi')) & set(ranking.letters('Qwen-Audio'))
 
 
-def test_near_misses_go_at_least_as_well_with_gpt_as_any_mean_of_the_official_scores(thirty):
-    consistent = thirty.agreements['affekt'][thirty.views[2].headline].pearson
-    official = max(thirty.agreements['2025'][name].pearson for name in ('EW-L1 f', 'EW-L2 f', 'M-avg f'))
-    assert consistent > official
+def test_scores_of_every_table_go_with_the_published_grouping(thirty):
+    for view in thirty.views:
+        assert thirty.agreements[view.name][view.headline].models == 10
+        assert thirty.agreements[view.name][view.headline].pearson > 0.9
 
 
 def test_floors_are_the_best_constant_answer(thirty):
@@ -142,6 +142,9 @@ def test_too_few_resamples_to_tell_anything_apart_are_noted(stored, rng):
         (lambda p, t: (p / 'Three.csv').write_text('name,reason\na,x\n'), 'read the labels out'),
         (lambda p, t: (p / 'One' / 'second-subtitle.csv').write_text('name,openset\n'), 'one file for One'),
         (lambda p, t: (p / 'Four.npz').write_bytes(b'PK\x03\x04'), 'whole .npz'),
+        (lambda p, t: (p / 'Four.jsonl').write_text('{"name":"a","openset":3}\n'), 'Four.jsonl, sample'),
+        (lambda p, t: (p / 'Four.jsonl').write_text('{"name":"a","openset":\n'), 'row 1 is not JSON'),
+        (lambda p, t: (p / 'Four.parquet').write_bytes(b'PAR1'), 'Four.parquet'),
         (lambda p, t: t.unlink(), 'not there'),
         (lambda p, t: t.write_text(''), 'column name'),
     ],

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import re
+from pathlib import Path
 
 import pytest
 
+import affekt
 from affekt.labels import EKMAN, GOEMOTIONS, RAVDESS8
 from affekt.labels.wheels import NEUTRAL, PACKAGED_TABLE, load_table
 
+RESULTS = Path(affekt.__file__).parents[1] / 'benchmarks' / 'results'
 TABLE = load_table('affekt')
 OWN, *PUBLISHED = TABLE.wheels
 FALSE_OPPOSITES = {('nervous', 'unnerved'), ('nervy', 'unnerved'), ('tense', 'intense')}
@@ -246,3 +251,21 @@ def test_stronger_words_have_more_intensity():
     for weak, strong in (('annoyed', 'furious'), ('worried', 'terrified'), ('pleased', 'ecstatic'), ('sad', 'despair')):
         senses = [TABLE.senses[TABLE.bases[word][0]].intensity for word in (weak, strong)]
         assert senses[0] < senses[1]
+
+
+def test_every_disagreement_is_judged_and_was_measured_with_this_table():
+    measured = json.loads((RESULTS / 'word_table.json').read_text(encoding='utf-8'))
+    assert measured['table'] == TABLE.label
+    with (RESULTS / 'word_table_disagreements.tsv').open(encoding='utf-8', newline='') as file:
+        rows = list(csv.DictReader(file, delimiter='\t', quoting=csv.QUOTE_NONE))
+    assert len(rows) == measured['disagreements']['rows']
+    assert {row['verdict'] for row in rows} <= {'ours', 'official', 'both', 'neither'}
+    assert all(': ' in row['reason'] for row in rows)
+    for row in rows:
+        assert TABLE.fold(row['wheel'].replace('wheel', 'W') + '-L1', 'consistent').get(row['word'], '-') == row['ours']
+
+
+def test_the_list_of_impressions_takes_its_words_from_the_table():
+    impressions = Path(affekt.__file__).parent / 'analysis' / 'open_labels.tsv'
+    words = [line.split('\t')[0] for line in impressions.read_text(encoding='utf-8').splitlines()[1:]]
+    assert all(TABLE.senses[word].origin in ('norm', 'near') for word in words)

@@ -7,15 +7,14 @@
 Run again it writes the same bytes. The lists are ours (`word_table_sources.py` says what is in them); WordNet 3.1
 gives derived words, opposites and cautious synonyms (WordNet licence), lemminflect the inflections (MIT), VADER the
 ratings of valence (MIT, doi:10.1609/icwsm.v8i1.14550), Russell & Mehrabian 1977 the norms, and the five published
-wheels (arXiv:2410.01495) their words and sectors. `benchmarks/results/word_table_build.json`
-gets what was checked: how well valence and arousal follow from the group, opposites that meet, contested forms,
-synonyms taken.
+wheels (arXiv:2410.01495) their words and sectors. `benchmarks/results/word_table_build.json` gets what was checked: how
+well valence and arousal follow from the group, opposites that meet, contested forms, synonyms taken.
 
 What was decided, and holds in the file: a wheel word keeps its own sector on its wheel; words that mean the opposite
 never share a sector of the affekt wheel; neutral is a class of its own on every wheel, and *indifferent* is not in it
-(not caring is a state, norm -0.13, -0.41), nor is *serious* (a manner of attending, at *concentration*); words that say
-only good or bad (*positive*, *negative emotions*) are concepts of their own, in joy and in sadness; a wheel that has no
-word for a meaning (disgust on wheels 3 and 5, *negative* on all but wheel 2) leaves it unplaced.
+(not caring is a state, norm -0.13, -0.41), nor is *serious* (a manner of attending, a concept of its own in interest);
+words that only say good or bad (*positive*, *negative emotions*) are concepts of their own, in joy and in sadness; a
+wheel that has no word for a meaning (disgust on wheels 3 and 5, *negative* on all but wheel 2) leaves it unplaced.
 """
 
 from __future__ import annotations

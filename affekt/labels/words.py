@@ -238,7 +238,7 @@ def _is_description(text: str) -> bool:
 _EDGES = ' \t\r\n\'"‘’“”.,:：;!?！？。-–—#>_0123456789)('
 _DEGREE = re.compile(
     r'^(?:(?:a|an|the|some|his|her|their|very|slightly|somewhat|a bit|a little|quite|rather|extremely|mildly|really|so|'
-    r'deeply|strongly|highly|bit|little|feeling|feelings|sense|feels|of|being|is|are|mild|slight|strong|intense|deep)'
+    r'deeply|strongly|highly|possibly|perhaps|maybe|genuinely|genuine|great|bit|little|feeling|feelings|sense|feels|of|being|is|are|mild|slight|strong|intense|deep)'
     r'\s+)+'
 )
 _TAIL = re.compile(r'\s+(?:emotions?|feelings?|moods?|state|tone)$')

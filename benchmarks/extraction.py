@@ -8,9 +8,9 @@ models took from them and checked (the truth); the released label lists of Affec
 - `truth`: labels by word list against the truth. The lists of everyday words and the rules for denial were chosen on
   descriptions whose sha256 of the name begins with an even digit (`even`); `odd` is the other half, and the figure to
   quote. It had been printed once before the last choices on the even half (no forms of the neutral class, and about
-  fifteen everyday words). The table `affekt` was written with the truth of the same even half in view. Trivial answers beside it: every
-  known word without any rule, constants, the most frequent labels of the even half. Intervals: 95 %, bootstrap over
-  samples.
+  fifteen everyday words). The table `affekt` was written with the truth of the same even half in view. Trivial answers
+  beside it: every known word without any rule, constants, the most frequent labels of the even half. Intervals: 95 %,
+  bootstrap over samples.
 - `rules`: what each rule is worth, by leaving it out (odd half, lexicon and scoring by the table affekt).
 - `parsers`: every released label list read by the published parser and by ours: same set of labels, same set of groups.
 - `itself`: the word list on the same text again, in capitals, and with its sentences shuffled; time, as a ratio.

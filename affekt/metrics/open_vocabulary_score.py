@@ -249,7 +249,7 @@ def _hits(
     table: WordTable,
     metrics: Mapping[str, Mapping[str, Interval]],
 ) -> dict[str, dict[str, Interval]]:
-    """HIT by wheel. Where the truth is one label a sample, the hit rate is the recall, so its interval is here already."""
+    """HIT by wheel; of one-label truth the hit rate is the recall, so its interval is here already."""
     found = {}
     for name, hit in hit_rates(labels, prediction, table).items():
         row, source = ('HIT', 'EW-L1') if name == 'HIT' else (f'{name.removesuffix("-L1")}-HIT', name)

@@ -23,7 +23,6 @@ from typing import Any
 import numpy as np
 from scipy.stats import kendalltau, rankdata
 
-from affekt.benchmarks.columns import answers_by_name, read_columns
 from affekt.benchmarks.comparisons import Ranking, rank_systems
 from affekt.benchmarks.predictions import OPENSETS, folder_content, prediction_files, require_no_strangers
 from affekt.benchmarks.published import published
@@ -31,6 +30,7 @@ from affekt.benchmarks.sets import NAMES
 from affekt.benchmarks.unibench import CONSTANTS
 from affekt.errors import AffektError, TableError
 from affekt.labels.answer_files import read_answers
+from affekt.labels.columns import answers_by_name, read_columns
 from affekt.labels.wheels import WordTable, load_table
 from affekt.metrics.answers import LabelledAnswers
 from affekt.metrics.dimensional import pearson

@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from affekt.benchmarks.columns import READERS, answers_by_name, by_name, read_columns
-from affekt.errors import TableError, UnknownNameError
-from affekt.metrics.answers import listed
+from affekt.errors import TableError, UnknownNameError, listed
+from affekt.labels.columns import READERS, answers_by_name, by_name, read_columns
 from affekt.npz import read_npz
 
 Task = Literal['fine-grained', 'basic', 'sentiment']

@@ -16,12 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from affekt.benchmarks.columns import read_columns
 from affekt.benchmarks.sets import NAMES
 from affekt.benchmarks.tracks import Track, track_named
-from affekt.errors import ArchiveError, TableError
+from affekt.errors import ArchiveError, TableError, listed
+from affekt.labels.columns import read_columns
 from affekt.labels.words import read_labels
-from affekt.metrics.answers import listed
 from affekt.metrics.open_vocabulary import official_parse
 from affekt.npz import read_npz
 from affekt.runs import write_atomically

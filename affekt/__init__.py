@@ -26,6 +26,7 @@ ROOMS = (
     'faces',
     'voice',
     'text',
+    'corpora',
     'metrics',
     'llm',
     'benchmarks',

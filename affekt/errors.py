@@ -58,6 +58,14 @@ class TableError(AffektError, ValueError):
     """A table of words, labels or predictions cannot be read, or its names do not match."""
 
 
+class CorpusError(AffektError, OSError):
+    """A folder holds no release of the corpus that was asked for, or too little of it."""
+
+
+class LeakError(AffektError, ValueError):
+    """Samples that belong together stand on both sides of a split."""
+
+
 class TranscriptError(AffektError, ValueError):
     """A transcript or subtitle file cannot be read."""
 

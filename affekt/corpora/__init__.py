@@ -1,0 +1,31 @@
+"""What is said, shown and labelled in the corpora of the field, as one manifest each.
+
+The folder of an official release goes in (`import_corpus`), a `Manifest` comes out: one row a sample with media, text,
+labels, speaker, dialogue, split and fold, and what was missing. `folds.py` divides it anew, `leaks.py` says who stands
+on both sides. Read `manifest.py` first, then `importers.py`; `made_up.py` is a small corpus with known answers.
+"""
+
+from affekt.corpora.folds import published_folds, seeded_folds, shuffled_folds
+from affekt.corpora.importers import CORPORA, corpus_named, import_corpus
+from affekt.corpora.leaks import Leak, find_leaks, require_no_leaks
+from affekt.corpora.made_up import made_up_corpus
+from affekt.corpora.manifest import Facts, Manifest, Sample
+from affekt.corpora.registry import Corpus, Layout
+
+__all__ = [
+    'CORPORA',
+    'Corpus',
+    'Facts',
+    'Layout',
+    'Leak',
+    'Manifest',
+    'Sample',
+    'corpus_named',
+    'find_leaks',
+    'import_corpus',
+    'made_up_corpus',
+    'published_folds',
+    'require_no_leaks',
+    'seeded_folds',
+    'shuffled_folds',
+]

@@ -1,0 +1,109 @@
+"""Importers of acted corpora, whose file names hold the labels: RAVDESS, CREMA-D, EmoDB."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import partial
+
+from affekt.corpora.manifest import Sample
+from affekt.corpora.registry import Corpus, Layout
+from affekt.corpora.release import AUDIO, VIDEO, Release
+from affekt.labels.sets import RAVDESS8
+
+_STATEMENTS = ('Kids are talking by the door', 'Dogs are sitting by the door')
+_RAVDESS = re.compile(r'(0[123])-(0[12])-(0[1-8])-(0[12])-(0[12])-(0[12])-(\d\d)')
+
+CREMAD6 = ('anger', 'disgust', 'fear', 'happy', 'neutral', 'sad')
+_CREMAD_CODES = dict(zip(('ANG', 'DIS', 'FEA', 'HAP', 'NEU', 'SAD'), CREMAD6, strict=True))
+_CREMAD = re.compile(r'(\d{4})_([A-Z]{3})_([A-Z]{3})_(LO|MD|HI|XX|X)')
+_CREMAD_LAST = (1018, 1036, 1054, 1072, 1091)
+"""Last actor of each published fold."""
+_CREMAD_LEFT_OUT = ('1076_MTI_NEU_XX', '1076_MTI_SAD_XX', '1064_TIE_SAD_XX', '1064_IEO_DIS_MD')
+"""Clips without a usable face or sound; in no published fold."""
+_CREMAD_SAID = {
+    'IEO': "It's eleven o'clock", 'TIE': 'That is exactly what happened', 'IOM': "I'm on my way to the meeting",
+    'IWW': 'I wonder what this is about', 'TAI': 'The airplane is almost full', 'MTI': 'Maybe tomorrow it will be cold',
+    'IWL': 'I would like a new alarm clock', 'ITH': "I think I have a doctor's appointment",
+    'DFA': "Don't forget a jacket", 'ITS': "I think I've seen this before", 'TSI': 'The surface is slick',
+    'WSI': "We'll stop in a couple of minutes",
+}  # fmt: skip
+
+_EMODB_CODES = {
+    'W': 'anger', 'L': 'boredom', 'E': 'disgust', 'A': 'fear', 'F': 'happiness', 'T': 'sadness', 'N': 'neutral',
+}  # fmt: skip
+EMODB7 = tuple(_EMODB_CODES.values())
+_EMODB = re.compile(r'(\d\d)([ab]\d\d)([WLEAFTN])[a-z]')
+_EMODB_SPEAKERS = ('03', '08', '09', '10', '11', '12', '13', '14', '15', '16')
+
+
+def _ravdess(release: Release, channel: str) -> Iterator[Sample]:
+    """Actor_NN/03-01-….wav is sound, 01-… film with sound, 02-… film without; clips of one utterance are one sample."""
+    found: dict[str, dict[str, str]] = {}
+    for actor in sorted(path.name for path in release.folder.glob('Actor_*') if path.is_dir()):
+        for kind, suffixes in (('audio', AUDIO), ('video', VIDEO)):
+            for stem, path in release.media(actor, kinds=suffixes).items():
+                if (parts := _RAVDESS.fullmatch(stem)) and parts[2] == channel:
+                    at = found.setdefault(stem[3:], {})
+                    if kind == 'audio' or parts[1] == '01' or 'video' not in at:
+                        at[kind] = path
+    for name, paths in found.items():
+        _, emotion, _, statement, _, actor = name.split('-')
+        said = _STATEMENTS[int(statement) - 1]
+        yield Sample(
+            name, video=paths.get('video'), audio=paths.get('audio'), text=said, english=said,
+            category=RAVDESS8[int(emotion) - 1], speaker=actor, fold=(int(actor) - 1) // 4 + 1,
+        )  # fmt: skip
+
+
+def _cremad(release: Release) -> Iterator[Sample]:
+    audio, video = release.media('AudioWAV', kinds=AUDIO), release.media('VideoFlash', 'VideoMP4')
+    for name in sorted({*audio, *video}):
+        if parts := _CREMAD.fullmatch(name):
+            actor, sentence, code, _ = parts.groups()
+            fold = next(index for index, last in enumerate(_CREMAD_LAST, 1) if int(actor) <= last)
+            said = _CREMAD_SAID.get(sentence)
+            yield Sample(
+                name, video=video.get(name), audio=audio.get(name), text=said, english=said,
+                category=_CREMAD_CODES[code], speaker=actor, fold=None if name in _CREMAD_LEFT_OUT else fold,
+            )  # fmt: skip
+        else:
+            release.notes.append(f'{name} is no name of CREMA-D; left out')
+
+
+def _emodb(release: Release) -> Iterator[Sample]:
+    for name, path in release.media('wav', kinds=AUDIO).items():
+        if parts := _EMODB.fullmatch(name):
+            speaker, _, code = parts.groups()
+            fold = _EMODB_SPEAKERS.index(speaker) + 1 if speaker in _EMODB_SPEAKERS else None
+            yield Sample(name, audio=path, category=_EMODB_CODES[code], speaker=speaker, fold=fold)
+        else:
+            release.notes.append(f'{name} is no name of EmoDB; left out')
+
+
+_ACTORS = tuple(f'Actor_{actor:02d}' for actor in range(1, 25))
+_AT_ZENODO = 'zenodo.org/records/1188976 (CC BY-NC-SA 4.0)'
+
+CORPORA = (
+    Corpus(
+        'ravdess', 'RAVDESS, speech', 'en', categories=RAVDESS8, published={'': 1440},
+        layouts=(Layout(_ACTORS, partial(_ravdess, channel='01'), 'official'),),
+        source=_AT_ZENODO, cite='doi:10.1371/journal.pone.0196391',
+    ),
+    Corpus(
+        'ravdess-song', 'RAVDESS, song', 'en', categories=RAVDESS8, published={'': 1012},
+        layouts=(Layout(tuple(name for name in _ACTORS if name != 'Actor_18'), partial(_ravdess, channel='02'),
+                        'official'),),
+        source=_AT_ZENODO, cite='doi:10.1371/journal.pone.0196391',
+    ),
+    Corpus(
+        'cremad', 'CREMA-D', 'en', categories=CREMAD6, published={'': 7442},
+        layouts=(Layout(('AudioWAV', 'VideoFlash'), _cremad, 'official'),),
+        source='github.com/CheyneyComputerScience/CREMA-D (ODbL)', cite='doi:10.1109/TAFFC.2014.2336244',
+    ),
+    Corpus(
+        'emodb', 'EmoDB', 'de', categories=EMODB7, published={'': 535},
+        layouts=(Layout(('wav',), _emodb, 'official'),),
+        source='emodb.bilderbar.info', cite='doi:10.21437/Interspeech.2005-446',
+    ),
+)  # fmt: skip

@@ -1,0 +1,169 @@
+"""Importers of corpora of conversation: IEMOCAP and MELD."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import TypedDict
+
+from affekt.corpora.manifest import Sample
+from affekt.corpora.merbench import Media, labelled, transcripts
+from affekt.corpora.registry import Corpus, Layout
+from affekt.corpora.release import AUDIO, VIDEO, Release, need
+from affekt.errors import TableError
+
+IEMOCAP4 = ('happy', 'sad', 'neutral', 'angry')
+IEMOCAP6 = ('happy', 'sad', 'neutral', 'angry', 'excited', 'frustrated')
+_SIX = dict(zip(('hap', 'sad', 'neu', 'ang', 'exc', 'fru'), IEMOCAP6, strict=True))
+_FOUR = {'hap': 'happy', 'exc': 'happy', 'sad': 'sad', 'neu': 'neutral', 'ang': 'angry'}
+"""Codes of the release to categories; excitement counts as happy among four."""
+_RATED = re.compile(r'\[([\d.]+) - ([\d.]+)\]\t(\w+)\t(\w+)\t\[([\d.]+), ([\d.]+), ([\d.]+)\]')
+_SPOKEN = re.compile(r'(\w+) \[[\d.]+-[\d.]+\]:\s*(.*)')
+
+MELD7 = ('anger', 'joy', 'sadness', 'neutral', 'disgust', 'fear', 'surprise')
+_MELD_FILES = {'train': 'train_sent_emo.csv', 'val': 'dev_sent_emo.csv', 'test': 'test_sent_emo.csv'}
+_MELD_COLUMNS = (
+    'Utterance', 'Speaker', 'Emotion', 'Sentiment', 'Dialogue_ID', 'Utterance_ID', 'Season', 'Episode', 'StartTime',
+    'EndTime',
+)  # fmt: skip
+_MELD_VIDEO = {
+    'train': ('train_splits', 'train'),
+    'val': ('dev_splits_complete', 'dev'),
+    'test': ('output_repeated_splits_test', 'test'),
+}
+_SENTIMENT = {'negative': -1.0, 'neutral': 0.0, 'positive': 1.0}
+
+
+class Place(TypedDict):
+    """Columns of a manifest."""
+
+    speaker: str
+    dialogue: str
+    session: str
+    recording: str
+    fold: int
+
+
+def iemocap_place(name: str) -> Place:
+    """Who speaks in which dialogue, from an utterance's name; the fold is the session.
+
+    >>> iemocap_place('Ses01F_impro01_M003')
+    {'speaker': 'Ses01M', 'dialogue': 'Ses01F_impro01', 'session': 'Ses01', 'recording': 'Ses01F_impro01', 'fold': 1}
+    """
+    dialogue = name.rsplit('_', 1)[0]
+    return {
+        'speaker': name[:5] + name[-4],
+        'dialogue': dialogue,
+        'session': name[:5],
+        'recording': dialogue,
+        'fold': int(name[4]),
+    }
+
+
+def _iemocap_merbench(release: Release, archive: str, categories: tuple[str, ...]) -> Iterator[Sample]:
+    rows = list(labelled(release, (archive,), {'whole_corpus': ''}, categories))
+    said, media = transcripts(release, [row.name for row in rows]), Media.of(release)
+    for row in rows:
+        chinese, english = said.get(row.name, (None, None))
+        place = iemocap_place(row.name)
+        yield Sample(
+            row.name, text=english, chinese=chinese, english=english, category=row.category,
+            **media.paths(row.name), **place,
+        )  # fmt: skip
+
+
+def _iemocap_official(release: Release, codes: Mapping[str, str]) -> Iterator[Sample]:
+    """Session by session: ratings, transcripts, one wav an utterance, one avi a dialogue."""
+    for session in range(1, 6):
+        at = f'Session{session}'
+        ratings = sorted((release.folder / at / 'dialog' / 'EmoEvaluation').glob('Ses*.txt'))
+        for path in ratings:
+            dialogue = path.stem
+            spoken = _spoken(release, f'{at}/dialog/transcriptions/{dialogue}.txt')
+            audio = release.media(f'{at}/sentences/wav/{dialogue}', kinds=AUDIO)
+            whole = release.media(f'{at}/dialog/avi/DivX', kinds=VIDEO).get(dialogue)
+            text = release.source(path).read_text(encoding='utf-8', errors='replace')
+            for start, end, name, code, valence, arousal, dominance in _RATED.findall(text):
+                if code in codes:
+                    yield Sample(
+                        name, video=whole, audio=audio.get(name), text=spoken.get(name), english=spoken.get(name),
+                        category=codes[code], valence=float(valence), arousal=float(arousal),
+                        dominance=float(dominance), start_s=float(start), end_s=float(end), **iemocap_place(name),
+                    )  # fmt: skip
+
+
+def _spoken(release: Release, name: str) -> dict[str, str]:
+    path = release.folder / name
+    if not path.is_file():
+        release.notes.append(f'{name} is missing')
+        return {}
+    return dict(_SPOKEN.findall(release.source(path).read_text(encoding='utf-8', errors='replace')))
+
+
+def _meld_official(release: Release) -> Iterator[Sample]:
+    """The three tables of the release; clips are called dia0_utt0.mp4 in one folder a split."""
+    for split, file in _MELD_FILES.items():
+        columns = release.table(file)
+        if columns is None:
+            continue
+        video = release.media(*_MELD_VIDEO[split])
+        for said, who, emotion, sentiment, dialogue, utterance, season, episode, start, end in zip(
+            *need(columns, _MELD_COLUMNS, file), strict=True
+        ):
+            clip = f'dia{dialogue}_utt{utterance}'
+            begun, done = _seconds(start, file), _seconds(end, file)
+            yield Sample(
+                f'{split}_{clip}', video=video.get(clip), text=said, english=said, category=emotion,
+                sentiment=_SENTIMENT[sentiment], speaker=who, dialogue=f'{split}_dia{dialogue}',
+                recording=f's{season}e{episode}', start_s=begun, end_s=done, split=split,
+            )  # fmt: skip
+
+
+def _seconds(text: str, file: str) -> float:
+    """Seconds of a time such as 00:16:16,059."""
+    found = re.fullmatch(r'(\d+):(\d+):(\d+)[,.](\d+)', text.strip())
+    if not found:
+        raise TableError(expected='a time such as 00:16:16,059', came=f'{text!r} in {file}', todo='correct the file')
+    hours, minutes, seconds, thousandths = found.groups()
+    return 3600 * int(hours) + 60 * int(minutes) + int(seconds) + int(thousandths) / 1000
+
+
+def _meld_merbench(release: Release) -> Iterator[Sample]:
+    splits = {'train_corpus': 'train', 'val_corpus': 'val', 'test_corpus': 'test'}
+    rows = list(labelled(release, ('label.npz',), splits, MELD7))
+    said, media = transcripts(release, [row.name for row in rows]), Media.of(release)
+    for row in rows:
+        chinese, english = said.get(row.name, (None, None))
+        yield Sample(
+            row.name, text=english, chinese=chinese, english=english, category=row.category, split=row.split,
+            dialogue=row.name.rsplit('_', 1)[0], **media.paths(row.name),
+        )  # fmt: skip
+
+
+def _iemocap(name: str, title: str, categories: tuple[str, ...], codes: Mapping[str, str], size: int) -> Corpus:
+    archive = f'label_{len(categories)}way.npz'
+    return Corpus(
+        name, title, 'en', categories=categories, published={'': size}, folders=('iemocap-process',),
+        ranges=dict.fromkeys(('valence', 'arousal', 'dominance'), (0.5, 5.5)),
+        layouts=(
+            Layout(tuple(f'Session{n}' for n in range(1, 6)), partial(_iemocap_official, codes=codes), 'official'),
+            Layout((archive,), partial(_iemocap_merbench, archive=archive, categories=categories), 'MERBench'),
+        ),
+        source='sail.usc.edu/iemocap (agreement), or labels of MERBench', cite='doi:10.1007/s10579-008-9076-6',
+    )  # fmt: skip
+
+
+CORPORA = (
+    _iemocap('iemocap4', 'IEMOCAP, 4 categories', IEMOCAP4, _FOUR, 5531),
+    _iemocap('iemocap6', 'IEMOCAP, 6 categories', IEMOCAP6, _SIX, 7433),
+    Corpus(
+        'meld', 'MELD', 'en', categories=MELD7, published={'train': 9989, 'val': 1109, 'test': 2610},
+        folders=('meld-process', 'data/MELD', 'MELD.Raw'), ranges={'sentiment': (-1.0, 1.0)},
+        layouts=(
+            Layout(tuple(_MELD_FILES.values()), _meld_official, 'official'),
+            Layout(('label.npz',), _meld_merbench, 'MERBench'),
+        ),
+        source='github.com/declare-lab/MELD', cite='arXiv:1810.02508',
+    ),
+)  # fmt: skip

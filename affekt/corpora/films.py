@@ -1,0 +1,139 @@
+"""Importers of faces in film clips, with their published folds: MAFW, DFEW, FERV39k."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from affekt.corpora.manifest import Sample
+from affekt.corpora.registry import Corpus, Layout
+from affekt.corpora.release import AUDIO, Release, need
+from affekt.errors import TableError, listed
+
+MAFW11 = (
+    'anger', 'disgust', 'fear', 'happiness', 'neutral', 'sadness', 'surprise', 'contempt', 'anxiety', 'helplessness',
+    'disappointment',
+)  # fmt: skip
+DFEW7 = ('happy', 'sad', 'neutral', 'angry', 'surprise', 'disgust', 'fear')
+"""In the order of the numbers 1 to 7 of the release."""
+FERV39K7 = ('Happy', 'Sad', 'Neutral', 'Angry', 'Surprise', 'Disgust', 'Fear')
+_MAFW_SETS = 'Train & Test Set/single/no_caption'
+_DFEW_SETS = 'EmoLabel_DataSplit'
+_FERV39K_SETS = '4_setups/All_scenes'
+FOLDS = range(1, 6)
+
+Labels = Mapping[str, str]
+
+
+def folds_of(
+    release: Release, tests: Mapping[int, Labels], trains: Mapping[int, Labels]
+) -> Iterator[tuple[str, str, int]]:
+    """Name, label and the fold in which each sample is tested, once a sample.
+
+    Args:
+        release: gets a note where a train list is not the rest of its test list.
+        tests: fold to the labels of its test part.
+        trains: fold to the labels of its train part; may lack folds.
+
+    Raises:
+        TableError: a sample is tested twice, or labelled in two ways.
+    """
+    seen: dict[str, tuple[str, int]] = {}
+    for fold, labels in tests.items():
+        for name, label in labels.items():
+            if name in seen:
+                raise TableError(
+                    expected='every sample tested once', came=f'{name} in folds {seen[name][1]} and {fold}',
+                    todo='take the lists of the release as they are',
+                )  # fmt: skip
+            seen[name] = (label, fold)
+    for fold, labels in trains.items():
+        odd = [name for name, label in labels.items() if name in seen and seen[name][0] != label]
+        if odd:
+            raise TableError(
+                expected='one label a sample', came=f'another in the train list of fold {fold} for {listed(odd)}',
+                todo='take the lists of the release as they are',
+            )  # fmt: skip
+        both = [name for name in labels if seen.get(name, ('', 0))[1] == fold]
+        rest = {name for name, (_, at) in seen.items() if at != fold} - set(labels)
+        if both or (rest and len(tests) == len(FOLDS)):
+            release.notes.append(f'fold {fold}: {len(both)} samples in train and test, {len(rest)} in neither')
+    yield from ((name, label, fold) for name, (label, fold) in seen.items())
+
+
+def _mafw(release: Release) -> Iterator[Sample]:
+    """`set_N/train.txt` and `test.txt`: 00001.mp4 and its emotion on a line."""
+    clips = release.media('data/clips', 'clips')
+    audio = release.media('data/audio_16k', 'data/audio', kinds=AUDIO)
+    frames = release.folders('data/frames', 'frames')
+
+    def part(fold: int, side: str) -> Labels:
+        lines = release.lines(f'{_MAFW_SETS}/set_{fold}/{side}.txt')
+        return {line[0].rsplit('.', 1)[0]: line[1] for line in lines}
+
+    tests = {fold: labels for fold in FOLDS if (labels := part(fold, 'test'))}
+    for name, label, fold in folds_of(release, tests, {fold: part(fold, 'train') for fold in tests}):
+        yield Sample(
+            name, video=clips.get(name), audio=audio.get(name), frames=frames.get(name), category=label, fold=fold
+        )
+
+
+def _dfew(release: Release) -> Iterator[Sample]:
+    """`train(single-labeled)/set_N.csv`: video_name, a number, and label, 1 to 7."""
+    clips = release.media('Clip/original', 'Clip/clip_original')
+    frames = release.folders('Clip/clip_224x224', 'Clip/clip_224x224_16f', 'Clip/jpg_256')
+
+    def part(fold: int, side: str) -> Labels:
+        file = f'{_DFEW_SETS}/{side}(single-labeled)/set_{fold}.csv'
+        columns = release.table(file)
+        if columns is None:
+            return {}
+        names, labels = need(columns, ('video_name', 'label'), file)
+        return {str(name).zfill(5): _numbered(label, DFEW7, file) for name, label in zip(names, labels, strict=True)}
+
+    tests = {fold: labels for fold in FOLDS if (labels := part(fold, 'test'))}
+    for name, label, fold in folds_of(release, tests, {fold: part(fold, 'train') for fold in tests}):
+        plain = str(int(name)) if name.isdigit() else name
+        yield Sample(
+            name, video=clips.get(name) or clips.get(plain), frames=frames.get(name), category=label, fold=fold
+        )
+
+
+def _numbered(label: object, categories: Sequence[str], file: str) -> str:
+    """The category of a number that counts from 1."""
+    if not str(label).isdigit() or not 1 <= int(str(label)) <= len(categories):
+        raise TableError(
+            expected=f'a label from 1 to {len(categories)}', came=f'{label!r} in {file}', todo='correct the file'
+        )
+    return categories[int(str(label)) - 1]
+
+
+def _ferv39k(release: Release) -> Iterator[Sample]:
+    """`train_All.csv`, `test_All.csv`: Daily_Life/Angry/0001 and Angry on a line; a folder of pictures a clip."""
+    frames: dict[str, Mapping[str, str]] = {}
+    for split in ('train', 'test'):
+        for clip, label in release.lines(f'{_FERV39K_SETS}/{split}_All.csv'):
+            folder, _, name = clip.rpartition('/')
+            if folder not in frames:
+                frames[folder] = release.folders(f'2_ClipsforFaceCrop/{folder}')
+            yield Sample(
+                clip, frames=frames[folder].get(name), category=label, split=split, session=folder.split('/')[0]
+            )
+
+
+CORPORA = (
+    Corpus(
+        'mafw', 'MAFW, single label', '', categories=MAFW11, published={'': 9172},
+        layouts=(Layout((_MAFW_SETS,), _mafw, 'official'),),
+        source='mafw-database.github.io (agreement)', cite='arXiv:2208.00847',
+    ),
+    Corpus(
+        'dfew', 'DFEW, single label', '', categories=DFEW7, published={'': 11697}, folders=('DFEW-part2',),
+        layouts=(Layout((_DFEW_SETS,), _dfew, 'official'),),
+        source='dfew-dataset.github.io (agreement)', cite='arXiv:2008.05924',
+    ),
+    Corpus(
+        'ferv39k', 'FERV39k', '', categories=FERV39K7, published={'train': 31088, 'test': 7847}, folders=('FERV39k',),
+        layouts=(Layout((_FERV39K_SETS,), _ferv39k, 'official'),),
+        source='wangyanckxx.github.io/Proj_CVPR2022_FERV39k.html (agreement)', cite='arXiv:2203.09463',
+    ),
+)  # fmt: skip

@@ -1,0 +1,124 @@
+"""Dividing a corpus anew: seeded folds in which nobody and nothing is tested that was trained on.
+
+Samples that share a speaker (dialogue, session …) form one group, groups that share a member are joined, and whole
+groups are dealt to folds so that every fold has about as many samples of each category.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.corpora.manifest import Manifest
+from affekt.errors import CorpusError, ValueRangeError, listed
+
+Folds = npt.NDArray[np.int64]
+
+
+def published_folds(manifest: Manifest) -> Folds:
+    """(N,) the published fold of each sample, from 1; 0 for samples in none.
+
+    Raises:
+        CorpusError: the manifest has no folds.
+    """
+    folds = np.array([row.fold or 0 for row in manifest.samples], dtype=np.int64)
+    if not folds.any():
+        raise CorpusError(expected='published folds', came=f'{manifest.facts.corpus} without', todo='use seeded_folds')
+    return folds
+
+
+def seeded_folds(manifest: Manifest, count: int, *, seed: int, independent_of: Sequence[str] = ('speaker',)) -> Folds:
+    """Folds that no speaker (dialogue, session, recording) crosses, balanced over categories.
+
+    Groups are shuffled by the seed and dealt, the largest first, each to the fold whose counts of the group's
+    categories are then furthest below their share.
+
+    Args:
+        manifest: whose samples.
+        count: of folds, at least 2.
+        seed: of the order of equal groups.
+        independent_of: columns that must not cross folds; empty for single samples.
+
+    Returns:
+        (N,) folds from 1 to count.
+
+    Raises:
+        CorpusError: a sample lacks one of the columns.
+        ValueRangeError: fewer than 2 folds, or fewer groups than folds.
+    """
+    groups = _groups(manifest, independent_of)
+    size = int(groups.max()) + 1 if len(groups) else 0
+    if count < 2 or size < count:
+        kind = ' and '.join(independent_of) or 'sample'
+        raise ValueRangeError(
+            expected=f'from 2 to {size} folds: {size} groups by {kind}', came=f'{count}',
+            todo='ask for fewer folds, or for independence of less',
+        )  # fmt: skip
+    labels = manifest.labels()
+    labels = labels - labels.min() if len(labels) else labels
+    held = np.zeros((size, int(labels.max()) + 1))
+    np.add.at(held, (groups, labels), 1)
+    order = np.random.default_rng(seed).permutation(size)
+    order = order[np.argsort(-held[order].sum(axis=1), kind='stable')]
+    share = np.maximum(held.sum(axis=0) / count, 1e-9)
+    filled, fold_of = np.zeros((count, held.shape[1])), np.zeros(size, dtype=np.int64)
+    for group in order:
+        need = ((1 - filled / share) * held[group]).sum(axis=1) / held[group].sum()
+        fold = int(np.argmax(need))
+        fold_of[group], filled[fold] = fold + 1, filled[fold] + held[group]
+    return fold_of[groups]
+
+
+def shuffled_folds(size: int, count: int, *, seed: int) -> Folds:
+    """Folds of floor(size / count) samples each, the remainder in the last, after Python's own shuffle.
+
+    So MER2023 and MER2024 divide their train part, whoever speaks; their scripts draw without a seed.
+
+    Returns:
+        (size,) folds from 1 to count.
+
+    Raises:
+        ValueRangeError: fewer than 2 folds, or fewer samples than folds.
+
+    >>> np.bincount(shuffled_folds(3373, 5, seed=0))[1:].tolist()
+    [674, 674, 674, 674, 677]
+    """
+    if not 2 <= count <= size:
+        raise ValueRangeError(expected=f'from 2 to {size} folds', came=f'{count}', todo='ask for fewer folds')
+    order = list(range(size))
+    random.Random(seed).shuffle(order)
+    folds = np.empty(size, dtype=np.int64)
+    folds[order] = np.minimum(np.arange(size) // (size // count), count - 1) + 1
+    return folds
+
+
+def _groups(manifest: Manifest, columns: Sequence[str]) -> npt.NDArray[np.int64]:
+    """(N,) numbers of groups: samples joined by any equal value of any column, over any number of steps."""
+    parent = list(range(len(manifest)))
+
+    def root(at: int) -> int:
+        while parent[at] != at:
+            parent[at] = parent[parent[at]]
+            at = parent[at]
+        return at
+
+    for column in columns:
+        members: dict[object, list[int]] = defaultdict(list)
+        for at, value in enumerate(manifest.column(column)):
+            members[value].append(at)
+        if None in members:
+            names = [manifest.names[at] for at in members[None]]
+            raise CorpusError(
+                expected=f'a {column} for every sample of {manifest.facts.corpus}',
+                came=f'none for {listed(names, 2)}',
+                todo='divide by another column, or by single samples',
+            )
+        for same in members.values():
+            for at in same[1:]:
+                parent[root(at)] = root(same[0])
+    _, numbers = np.unique([root(at) for at in range(len(manifest))], return_inverse=True)
+    return np.asarray(numbers, dtype=np.int64)

@@ -1,0 +1,94 @@
+"""From a folder to a manifest: `import_corpus` finds the layout that fits, reads it, and says what is missing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+from affekt.corpora import acted, challenges, dialogues, films, own, sentiment
+from affekt.corpora.manifest import Facts, Manifest
+from affekt.corpora.registry import Corpus, Layout
+from affekt.corpora.release import Release
+from affekt.errors import CorpusError, UnknownNameError
+
+
+def corpus_named(name: str) -> Corpus:
+    """The corpus of that name.
+
+    Raises:
+        UnknownNameError: no such corpus.
+    """
+    plain = name.lower().replace('_', '-')
+    found = CORPORA.get(plain) or CORPORA.get(plain.replace('-', ''))
+    if found is None:
+        raise UnknownNameError(
+            expected=f'one of {", ".join(CORPORA)}', came=repr(name), todo='see `affekt corpus list`'
+        )
+    return found
+
+
+def import_corpus(name: str, folder: Path) -> Manifest:
+    """The manifest of a release.
+
+    1. The first layout of which a file is there is taken, in the folder or in one of the usual names below it.
+    2. Its function reads label files and looks for media.
+    3. Files that the layout needs and numbers that differ from the published ones become notes.
+
+    Args:
+        name: of the corpus; `folder` for anyone's own.
+        folder: of the release, or the one above it.
+
+    Raises:
+        UnknownNameError: no such corpus.
+        CorpusError: the folder holds no part of the release.
+        TableError, ArchiveError: a label file is damaged or holds what the corpus does not have.
+    """
+    corpus = corpus_named(name)
+    base, layout = _found(corpus, folder)
+    release = Release(base.resolve())
+    absent = [need for need in layout.needs if not (base / need).exists()]
+    samples = tuple(layout.read(release))
+    if not samples:
+        raise CorpusError(
+            expected=f'samples of {corpus.title}', came=f'{base} without any', todo='check that the release is unpacked'
+        )
+    notes = dict.fromkeys([*(f'{need} is missing' for need in absent), *release.notes])
+    held = Counter(row.split for row in samples)
+    for split, size in corpus.published.items():
+        here = held[split] if split else len(samples)
+        if here != size:
+            notes[f'{split or "all"}: {here} samples, {size} were published'] = None
+    facts = Facts(
+        corpus=corpus.title,
+        version=layout.version,
+        language=corpus.language,
+        categories=corpus.categories or tuple(sorted({row.category for row in samples if row.category})),
+        ranges=corpus.ranges,
+        published=corpus.published,
+        root=str(release.folder),
+        sources=release.sources,
+        notes=tuple(notes),
+    )
+    return Manifest(facts, samples)
+
+
+def _found(corpus: Corpus, folder: Path) -> tuple[Path, Layout]:
+    if not folder.is_dir():
+        raise CorpusError(expected='a folder', came=f'{folder}', todo='name the folder of the release')
+    for base in (folder, *(folder / name for name in corpus.folders)):
+        for layout in corpus.layouts:
+            if any((base / need).exists() for need in layout.needs):
+                return base, layout
+    needs = [', '.join(layout.needs[:3]) + (' …' if len(layout.needs) > 3 else '') for layout in corpus.layouts]
+    held = sorted(path.name for path in folder.iterdir())[:5]
+    raise CorpusError(
+        expected=f'{" or ".join(needs)} in {folder}',
+        came=', '.join(held) or 'an empty folder',
+        todo=f'get {corpus.title} from {corpus.source}' if corpus.cite else 'write samples.csv there',
+    )
+
+
+CORPORA: Mapping[str, Corpus] = {
+    corpus.name: corpus for file in (challenges, dialogues, sentiment, acted, films, own) for corpus in file.CORPORA
+}

@@ -1,0 +1,85 @@
+"""A small made-up corpus whose answers are known: for tests, examples and trying a protocol out.
+
+Eight pairs of speakers hold three dialogues each. An utterance's category is *happy*, *sad* or *neutral* in turn, its
+valence follows from the category, and its text says so in words; nothing crosses the splits.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from affekt.corpora.manifest import Facts, Manifest, Sample
+
+CATEGORIES = ('neutral', 'happy', 'sad')
+_VALENCE = {'neutral': 0.0, 'happy': 2.0, 'sad': -2.0}
+_SAID = {
+    'neutral': ('The table is in the room', 'It is four by the clock', 'The bus stops at the corner'),
+    'happy': ('What a wonderful day', 'I love this so much', 'We won, I am so glad'),
+    'sad': ('I miss her every day', 'Everything is lost now', 'I could only cry'),
+}
+_SPLITS = {'train': 4, 'val': 2, 'test': 2}
+"""Pairs of speakers a split."""
+DIALOGUES, TURNS = 3, 6
+RATE_HZ = 16_000
+
+
+def made_up_corpus(seed: int = 0, media: Path | None = None) -> Manifest:
+    """The corpus: 8 pairs of speakers, 3 dialogues each, 6 turns each: 144 samples, 48 of each category.
+
+    Args:
+        seed: of small jitters of valence and of which sentence is said.
+        media: where a short wav a sample is written, its pitch 200 Hz for neutral, 300 for happy, 120 for sad; None for
+            no sound.
+
+    Returns:
+        A manifest with split, fold, speaker, dialogue, session, times, text, category, valence and sentiment.
+    """
+    rng = np.random.default_rng(seed)
+    samples = tuple(_samples(rng))
+    if media is not None:
+        media.mkdir(parents=True, exist_ok=True)
+        samples = tuple(_with_sound(row, media) for row in samples)
+    facts = Facts(
+        corpus='made up', version='1', language='en', categories=CATEGORIES,
+        ranges={'valence': (-3.0, 3.0), 'sentiment': (-1.0, 1.0)},
+        published={split: pairs * DIALOGUES * TURNS for split, pairs in _SPLITS.items()},
+        root=str(media or ''), sources={}, notes=(),
+    )  # fmt: skip
+    return Manifest(facts, samples)
+
+
+def _samples(rng: np.random.Generator) -> Iterator[Sample]:
+    pair = 0
+    for split, pairs in _SPLITS.items():
+        for _ in range(pairs):
+            pair += 1
+            for dialogue in range(1, DIALOGUES + 1):
+                for turn in range(TURNS):
+                    category = CATEGORIES[(turn + dialogue) % 3]
+                    said = str(rng.choice(_SAID[category]))
+                    name = f'pair{pair:02d}_d{dialogue}'
+                    yield Sample(
+                        f'{name}_t{turn}', text=said, english=said, category=category,
+                        valence=round(_VALENCE[category] + float(rng.normal(0, 0.25)), 3),
+                        sentiment=float(np.sign(_VALENCE[category])),
+                        speaker=f'pair{pair:02d}{"AB"[turn % 2]}', dialogue=name, session=f'pair{pair:02d}',
+                        recording=name, start_s=2.0 * turn, end_s=2.0 * turn + 1.5, split=split,
+                        fold=(pair - 1) // 2 + 1,
+                    )  # fmt: skip
+
+
+def _with_sound(row: Sample, folder: Path) -> Sample:
+    pitch = {'neutral': 200.0, 'happy': 300.0, 'sad': 120.0}[row.category or 'neutral']
+    time = np.arange(RATE_HZ) / RATE_HZ
+    sound = sum(np.sin(2 * np.pi * pitch * k * time) / k for k in range(1, 6)) * np.sin(np.pi * time) ** 2
+    with wave.open(str(folder / f'{row.sample}.wav'), 'wb') as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE_HZ)
+        file.writeframes((6000 * np.asarray(sound)).astype('<i2').tobytes())
+    return dataclasses.replace(row, audio=f'{row.sample}.wav')

@@ -1,0 +1,135 @@
+"""The layout that MERBench gives to every corpus, as its tools write it.
+
+| file | content |
+|---|---|
+| `label*.npz` | one dictionary a split: name to `{emo, val}`; emo a number or a word, val -10 or '' for none |
+| `transcription-engchi-polish.csv` | name, chinese, english |
+| `video/`, `audio/`, `openface_face/NAME/` | media by name; clips lie in `subvideo/` and `subaudio/` in some corpora |
+
+Source: arXiv:2401.03429; github.com/zeroQiaoba/MERTools.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypedDict
+
+from affekt.corpora.release import AUDIO, VIDEO, Release, need
+from affekt.errors import TableError, listed
+
+NO_VALUE = -10
+"""What the archives hold where a sample has no valence."""
+TRANSCRIPTS = ('transcription-engchi-polish.csv', 'subtitle_chieng.csv', 'track1_subtitle_chieng.csv')
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """One entry of an archive."""
+
+    name: str
+    split: str
+    category: str | None
+    value: float | None
+
+
+def labelled(
+    release: Release, archives: Sequence[str], splits: Mapping[str, str], categories: Sequence[str]
+) -> Iterator[Labelled]:
+    """The entries of an archive, in its order.
+
+    Args:
+        release: the folder.
+        archives: file names, the first that is there is read.
+        splits: name of a dictionary in it to the split that it holds.
+        categories: in the order of the archive's numbers; empty where its emotions mean nothing.
+
+    Raises:
+        CorpusError: no archive, or none of the dictionaries in it.
+        TableError: an entry is not `{emo, val}`, or its emotion is unknown; names file and sample.
+        ArchiveError: the archive is damaged.
+    """
+    held = release.archive(*archives)
+    file = next(reversed(release.sources))
+    if not any(key in held for key in splits):
+        raise release.lacks(*(f'{file} with {key}' for key in splits))
+    for key, split in splits.items():
+        if not isinstance(held.get(key), dict):
+            release.notes.append(f'{key} is missing in {file}')
+            continue
+        for name, entry in held[key].items():
+            try:
+                emotion, value = entry['emo'], entry.get('val', '')
+                category = _category(emotion, categories) if categories else None
+                number = None if value in ('', NO_VALUE) else float(value)
+            except (TypeError, KeyError, ValueError, AttributeError) as error:
+                raise TableError(
+                    expected='an emotion of the corpus and a number',
+                    came=f'{entry!r} for sample {name!r} of {file} ({error})',
+                    todo='take the file of the release as it is',
+                ) from error
+            yield Labelled(str(name), split, category, number)
+
+
+def _category(emotion: object, categories: Sequence[str]) -> str:
+    if isinstance(emotion, int):
+        if not 0 <= emotion < len(categories):
+            raise ValueError(f'number {emotion} of {len(categories)} emotions')
+        return categories[emotion]
+    if emotion not in categories:
+        raise ValueError(f'emotion {emotion!r}')
+    return str(emotion)
+
+
+def transcripts(release: Release, wanted: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Sample to what was said in Chinese and English; {} and a note where the release has no transcripts.
+
+    Raises:
+        TableError: columns are missing, or a wanted sample has two texts.
+    """
+    columns = release.table(*TRANSCRIPTS)
+    if columns is None:
+        return {}
+    file = next(reversed(release.sources))
+    names, chinese, english = need(columns, ('name', 'chinese', 'english'), file)
+    asked = set(wanted)
+    twice = [name for name, times in Counter(names).items() if times > 1 and name in asked]
+    if twice:
+        raise TableError(
+            expected='one transcript a sample', came=f'{file} with {listed(twice)} twice', todo='keep one row of each'
+        )
+    found = {name: (zh, en) for name, zh, en in zip(names, chinese, english, strict=True) if name in asked}
+    if absent := [name for name in wanted if name not in found]:
+        release.notes.append(f'{len(absent)} samples without a transcript ({listed(absent, 2)})')
+    return found
+
+
+class Paths(TypedDict):
+    """Columns of a manifest."""
+
+    video: str | None
+    audio: str | None
+    frames: str | None
+
+
+@dataclass(frozen=True)
+class Media:
+    """Where the media of each sample lie."""
+
+    video: Mapping[str, str]
+    audio: Mapping[str, str]
+    frames: Mapping[str, str]
+
+    @classmethod
+    def of(cls, release: Release) -> Media:
+        """Look into the folders of the layout."""
+        return cls(
+            release.media('video', 'subvideo', kinds=VIDEO),
+            release.media('audio', 'subaudio', kinds=AUDIO),
+            release.folders('openface_face'),
+        )
+
+    def paths(self, name: str) -> Paths:
+        """Where a sample's media lie."""
+        return {'video': self.video.get(name), 'audio': self.audio.get(name), 'frames': self.frames.get(name)}

@@ -1,0 +1,88 @@
+"""The importer of anyone's own data: a folder with one table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from affekt.corpora.manifest import COLUMNS, NUMBERS, Sample
+from affekt.corpora.registry import Corpus, Layout
+from affekt.corpora.release import AUDIO, VIDEO, Release, number
+from affekt.errors import TableError, listed
+
+TABLES = ('samples.csv', 'labels.csv', 'label.csv', 'metadata.csv', 'samples.tsv', 'samples.jsonl', 'samples.parquet')
+NAMES = {
+    'sample': ('sample', 'name', 'id', 'file', 'filename', 'path'),
+    'category': ('category', 'emotion', 'label', 'discrete'),
+    'text': ('text', 'transcript', 'utterance'),
+    'speaker': ('speaker', 'actor', 'subject'),
+    'start_s': ('start_s', 'start'),
+    'end_s': ('end_s', 'end'),
+}
+"""Other headers under which a column is found."""
+
+
+def own_samples(release: Release) -> Iterator[Sample]:
+    """One row a sample; columns are called as in a manifest, or as `NAMES` says, others are left out.
+
+    A name that is the path of a file below the folder gives the media; else they are looked for by name in `video/`,
+    `audio/`, `frames/` and beside the table.
+
+    Raises:
+        TableError: no column of names, or a number that is none.
+    """
+    columns = release.table(*TABLES) or {}
+    file = next(reversed(release.sources))
+    plain = {header.lower(): header for header in columns}
+    found = {
+        column: plain[name]
+        for column in COLUMNS
+        if (name := next((name for name in NAMES.get(column, (column,)) if name in plain), None))
+    }
+    if 'sample' not in found:
+        raise TableError(
+            expected=f'a column {" or ".join(NAMES["sample"])}',
+            came=f'{file} with {listed(columns, 8)}',
+            todo='give each sample a name',
+        )
+    if unread := [header for header in columns if header not in found.values()]:
+        release.notes.append(f'columns that a manifest does not have, left out: {listed(unread)}')
+    held = {
+        'video': {**release.media('.'), **release.media('video')},
+        'audio': {**release.media('.', kinds=AUDIO), **release.media('audio', kinds=AUDIO)},
+        'frames': release.folders('frames'),
+    }
+    for values in zip(*(columns[header] for header in found.values()), strict=True):
+        row = {column: value for column, value in zip(found, values, strict=True) if value not in ('', None)}
+        name = str(row.pop('sample', ''))
+        cells = {column: _cell(column, value, name, file) for column, value in row.items()}
+        yield Sample(name, **_media(name, release, held) | cells)
+
+
+def _cell(column: str, value: object, name: str, file: str) -> Any:
+    """A cell as its column holds it."""
+    if column in NUMBERS:
+        return number(value, name, file)
+    if column == 'fold':
+        fold = number(value, name, file)
+        return None if fold is None else int(fold)
+    return str(value)
+
+
+def _media(name: str, release: Release, held: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    """The media that a sample's name tells."""
+    stem = name.rsplit('.', 1)[0]
+    found = {column: paths[stem] for column, paths in held.items() if stem in paths}
+    for column, kinds in (('audio', AUDIO), ('video', VIDEO)):
+        if name.lower().endswith(kinds) and (release.folder / name).is_file():
+            found[column] = name
+    return found
+
+
+CORPORA = (
+    Corpus(
+        'folder', 'your own: a folder with a table', '',
+        layouts=tuple(Layout((name,), own_samples, 'own') for name in TABLES),
+        source='yours: samples.csv with sample, category, speaker …', cite='',
+    ),
+)  # fmt: skip

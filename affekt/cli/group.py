@@ -19,7 +19,10 @@ for _pool in ('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS'):
 
 Command = Callable[..., Any]
 
-VERBS = ('analyze', 'demo', 'export', 'extract', 'score', 'bench', 'track', 'rank', 'doctor', 'notice', 'weights')
+VERBS = (
+    'analyze', 'demo', 'export', 'extract', 'score', 'bench', 'track', 'rank', 'corpus', 'features', 'doctor', 'notice',
+    'weights',
+)  # fmt: skip
 """The order of `affekt --help`."""
 
 

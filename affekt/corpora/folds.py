@@ -66,8 +66,11 @@ def seeded_folds(manifest: Manifest, count: int, *, seed: int, independent_of: S
     order = order[np.argsort(-held[order].sum(axis=1), kind='stable')]
     share = np.maximum(held.sum(axis=0) / count, 1e-9)
     filled, fold_of = np.zeros((count, held.shape[1])), np.zeros(size, dtype=np.int64)
-    for group in order:
-        need = ((1 - filled / share) * held[group]).sum(axis=1) / held[group].sum()
+    for left, group in zip(range(size, 0, -1), order, strict=True):
+        need = ((1 - filled / share) * held[group]).sum(axis=1)
+        is_empty = ~filled.any(axis=1)
+        if is_empty.sum() >= left:  # the last groups go where nothing is yet
+            need[~is_empty] = -np.inf
         fold = int(np.argmax(need))
         fold_of[group], filled[fold] = fold + 1, filled[fold] + held[group]
     return fold_of[groups]

@@ -1,0 +1,252 @@
+"""Verbs of corpora: corpus list, corpus import, corpus check, corpus show."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from affekt.cli.group import main
+
+if TYPE_CHECKING:
+    from affekt.corpora import Manifest
+    from affekt.corpora.checks import CorpusCheck
+
+PATH = click.Path(path_type=Path)
+AS_JSON = click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
+
+
+@main.group()
+def corpus() -> None:
+    """Bring a corpus into one manifest, check it, look at it."""
+
+
+@corpus.command('list')
+@AS_JSON
+def list_corpora(as_json: bool) -> None:
+    """List the corpora that can be imported; --json adds where to get them."""
+    from affekt.corpora import CORPORA
+
+    if as_json:
+        facts = {
+            name: {
+                'title': held.title, 'language': held.language, 'published': held.published,
+                'categories': held.categories, 'layouts': [layout.version for layout in held.layouts],
+                'source': held.source, 'cite': held.cite,
+            }
+            for name, held in CORPORA.items()
+        }  # fmt: skip
+        click.echo(json.dumps(facts))
+        return
+    shown = _table(('name', 'left'), ('corpus', 'left'), ('samples', 'right'), ('labels', 'left'), ('language', 'left'))
+    for name, held in CORPORA.items():
+        labels = f'{len(held.categories)} categories' if held.categories else ', '.join(held.ranges) or 'any'
+        size = sum(held.published.values())
+        shown.add_row(name, held.title, f'{size:,}' if size else '', labels, held.language)
+    _console().print(shown)
+
+
+@corpus.command('import')
+@click.argument('name')
+@click.argument('folder', type=PATH)
+@click.option('--out', required=True, type=PATH, help='The manifest to write (.parquet).')
+@AS_JSON
+def import_command(name: str, folder: Path, out: Path, as_json: bool) -> None:
+    """Write the manifest of corpus NAME, whose release lies in FOLDER.
+
+    \b
+    affekt corpus import meld MELD.Raw --out meld.parquet
+    affekt corpus import folder my_clips --out mine.parquet
+
+    What is missing in the folder is said; what is there can still be used.
+    """
+    from affekt.corpora import import_corpus
+    from affekt.corpora.checks import check_corpus
+
+    manifest = import_corpus(name, folder)
+    manifest.save(out)
+    check = check_corpus(manifest)
+    if as_json:
+        click.echo(json.dumps({'out': str(out), **_facts(manifest, check)}))
+        return
+    console = _console()
+    console.print(Text(f'{out}: {manifest.facts.corpus}, {len(manifest):,} samples ({manifest.facts.version})'))
+    _print_presence(console, check)
+    _print_notes(console, manifest.facts.notes)
+
+
+@corpus.command()
+@click.argument('path', metavar='MANIFEST', type=PATH)
+@click.option('--root', type=PATH, help='Where the media lie now, if they moved.')
+@click.option('--by', type=click.Choice(['split', 'fold']), help='The sides (default: splits, folds where none).')
+@click.option('--accept', multiple=True, metavar='KIND', help='A known leak: speaker, dialogue or window. Repeatable.')
+@AS_JSON
+def check(path: Path, root: Path | None, by: str | None, accept: Sequence[str], as_json: bool) -> None:
+    """Check files, counts and leaks of a MANIFEST.
+
+    Ends with 1 where a speaker, a dialogue or an overlapping window stands on both sides and was not accepted, or
+    where files are gone.
+    """
+    from affekt.corpora import Manifest
+    from affekt.corpora.checks import check_corpus
+
+    manifest = Manifest.load(path, root)
+    sides = ['' if value is None else str(value) for value in manifest.column(by)] if by else None
+    found = check_corpus(manifest, sides)
+    bad = found.harmful(accept) or found.gone
+    if as_json:
+        click.echo(json.dumps(_facts(manifest, found)))
+    else:
+        _print_check(_console(), manifest, found, accept)
+    if bad:
+        click.get_current_context().exit(1)
+
+
+@corpus.command()
+@click.argument('path', metavar='MANIFEST', type=PATH)
+@click.option('--samples', type=click.IntRange(0, 1000), default=3, help='How many rows to print (default 3).')
+@AS_JSON
+def show(path: Path, samples: int, as_json: bool) -> None:
+    """Show what a MANIFEST holds: counts by split and category, ranges, the first rows."""
+    from affekt.corpora import Manifest
+    from affekt.corpora.leaks import sides_of
+
+    manifest = Manifest.load(path)
+    if as_json:
+        rows = [dataclasses.asdict(row) for row in manifest.samples[:samples]]
+        click.echo(json.dumps({**dataclasses.asdict(manifest.facts), 'samples': len(manifest), 'rows': rows}))
+        return
+    console = _console()
+    facts = manifest.facts
+    told = [facts.corpus, f'{len(manifest):,} samples', facts.language, facts.version]
+    console.print(Text(', '.join(part for part in told if part), style='bold'))
+    sides = sides_of(manifest)
+    _print_counts(console, manifest, sides)
+    _print_numbers(console, manifest)
+    _print_rows(console, manifest, samples)
+
+
+def _facts(manifest: Manifest, found: CorpusCheck) -> dict[str, Any]:
+    kinds = Counter(leak.kind for leak in found.leaks)
+    return {
+        'corpus': manifest.facts.corpus,
+        'samples': found.samples,
+        'present': dict(found.present),
+        'can_run': list(found.can_run),
+        'gone': {kind: len(names) for kind, names in found.gone.items()},
+        'missing_of_published': dict(found.small),
+        'unlabelled': found.unlabelled,
+        'leaks': dict(kinds),
+        'unchecked': list(found.unchecked),
+        'notes': list(manifest.facts.notes),
+    }
+
+
+def _print_presence(console: Console, found: CorpusCheck) -> None:
+    shown = _table(('', 'left'), ('samples', 'right'), ('', 'left'))
+    for kind, count in found.present.items():
+        lost = len(found.gone.get(kind, ()))
+        said = 'none: what needs it cannot run' if count == lost else f'{lost:,} files are gone' if lost else ''
+        if not lost and 0 < count < found.samples:
+            said = f'{found.samples - count:,} without'
+        shown.add_row(kind, f'{count - lost:,}', said)
+    console.print(shown)
+
+
+def _print_notes(console: Console, notes: Sequence[str], most: int = 8) -> None:
+    for note in notes[:most]:
+        console.print(Text(f'note: {note}', style='yellow'))
+    if len(notes) > most:
+        console.print(Text(f'and {len(notes) - most} notes more (--json has all)', style='yellow'))
+
+
+def _print_check(console: Console, manifest: Manifest, found: CorpusCheck, accepted: Sequence[str]) -> None:
+    from affekt.corpora.checks import TRUSTED
+    from affekt.corpora.leaks import KINDS
+
+    console.print(Text(f'{manifest.facts.corpus}, {found.samples:,} samples', style='bold'))
+    _print_presence(console, found)
+    _print_notes(console, manifest.facts.notes)
+    if found.unlabelled:
+        console.print(Text(f'{found.unlabelled:,} samples have no label'))
+    console.print()
+    shown = _table(('on both sides', 'left'), ('how many', 'right'), ('samples', 'right'), ('for example', 'left'))
+    for kind in KINDS:
+        each = [leak for leak in found.leaks if leak.kind == kind]
+        if kind in found.unchecked:
+            shown.add_row(kind, '', '', Text('not checked: the release does not say', style='dim'))
+            continue
+        style = 'red' if each and kind in TRUSTED and kind not in accepted else ''
+        example = f'{each[0].what} ({", ".join(each[0].sides)})' if each else ''
+        touched = sum(leak.samples for leak in each)
+        shown.add_row(Text(kind, style=style), f'{len(each):,}', f'{touched:,}' if each else '', example)
+    console.print(shown)
+
+
+def _print_counts(console: Console, manifest: Manifest, sides: Sequence[str]) -> None:
+    """Categories by side; a total below."""
+    names = sorted(set(sides), key=_side_order)
+    counts = Counter(zip(sides, (row.category for row in manifest.samples), strict=True))
+    shown = _table(('', 'left'), *((name.replace('fold ', '') or 'none', 'right') for name in names))
+    if any(name.startswith('fold ') for name in names):
+        console.print(Text('by fold', style='dim'))
+    categories = [*manifest.facts.categories, None] if manifest.facts.categories else []
+    for category in categories:
+        row = [counts[name, category] for name in names]
+        if any(row) or category:
+            shown.add_row(category or 'no label', *(f'{count:,}' if count else '–' for count in row))
+    totals = Counter(sides)
+    shown.add_row('all', *(f'{totals[name]:,}' for name in names), style='bold')
+    console.print(shown)
+
+
+def _side_order(name: str) -> tuple[int, str]:
+    known = ('train', 'val', 'test')
+    return (known.index(name) if name in known else len(known) + (not name), name.rjust(12))
+
+
+def _print_numbers(console: Console, manifest: Manifest) -> None:
+    import numpy as np
+
+    shown = _table(
+        ('', 'left'), ('rated', 'right'), ('mean', 'right'), ('sd', 'right'), ('from', 'right'), ('to', 'right')
+    )
+    for name in ('valence', 'arousal', 'dominance', 'sentiment'):
+        values = manifest.column(name)
+        values = values[~np.isnan(values)]
+        if len(values):
+            told = (values.mean(), values.std(), values.min(), values.max())
+            shown.add_row(name, f'{len(values):,}', *(f'{value:.2f}' for value in told))
+    if shown.row_count:
+        console.print()
+        console.print(shown)
+
+
+def _print_rows(console: Console, manifest: Manifest, count: int) -> None:
+    for row in manifest.samples[:count]:
+        console.print()
+        console.print(Text(row.sample, style='bold'))
+        held = {key: value for key, value in dataclasses.asdict(row).items() if value is not None and key != 'sample'}
+        if held.get('english') == held.get('text') or held.get('chinese') == held.get('text'):
+            held = {key: value for key, value in held.items() if key == 'text' or value != held.get('text')}
+        for key, value in held.items():
+            console.print(Text(f'  {key:<10}{value}'), overflow='ellipsis', no_wrap=True)
+
+
+def _table(*columns: tuple[str, Any]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+    for index, (name, justify) in enumerate(columns):
+        table.add_column(name, justify=justify, no_wrap=index < len(columns) - 1)
+    return table
+
+
+def _console() -> Console:
+    return Console(width=min(Console().width, 100), highlight=False)

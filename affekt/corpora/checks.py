@@ -1,0 +1,67 @@
+"""Whether a manifest is fit to use: what is there, what is missing, what can run, who stands on both sides."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from affekt.corpora.leaks import KINDS, Leak, find_leaks, unchecked
+from affekt.corpora.manifest import MEDIA, Manifest
+
+TRUSTED = ('speaker', 'dialogue', 'window')
+"""Leaks of these kinds make scores look better than they are; shared recordings and sessions are told only."""
+
+
+@dataclass(frozen=True)
+class CorpusCheck:
+    """What a check found."""
+
+    samples: int
+    present: Mapping[str, int]
+    """Text, audio, video and frames to how many samples have them."""
+    gone: Mapping[str, tuple[str, ...]]
+    """Kind of media to samples whose file the manifest names and that is not there."""
+    unlabelled: int
+    """Samples with neither category nor sentiment nor valence."""
+    small: Mapping[str, int]
+    """Published split to how many samples are missing."""
+    leaks: tuple[Leak, ...]
+    unchecked: tuple[str, ...]
+    """Kinds of leaks of which the manifest says nothing."""
+
+    def harmful(self, accepted: Sequence[str] = ()) -> tuple[Leak, ...]:
+        """Leaks of the `TRUSTED` kinds that were not accepted."""
+        return tuple(leak for leak in self.leaks if leak.kind in TRUSTED and leak.kind not in accepted)
+
+    @property
+    def can_run(self) -> tuple[str, ...]:
+        """The modalities that at least one sample has."""
+        held = {kind: count - len(self.gone.get(kind, ())) for kind, count in self.present.items()}
+        return tuple(kind for kind, count in held.items() if count > 0)
+
+
+def check_corpus(manifest: Manifest, sides: Sequence[str] | None = None) -> CorpusCheck:
+    """Look at every sample and every file that it names.
+
+    Args:
+        manifest: to check.
+        sides: (N,) as `find_leaks`.
+    """
+    gone: dict[str, tuple[str, ...]] = {}
+    for kind in MEDIA:
+        paths = ((row.sample, manifest.media(row, kind)) for row in manifest.samples)
+        if lost := tuple(name for name, path in paths if path is not None and not path.exists()):
+            gone[kind] = lost
+    held = Counter(row.split for row in manifest.samples)
+    here = {split: held[split] if split else len(manifest) for split in manifest.facts.published}
+    small = {split: size - here[split] for split, size in manifest.facts.published.items() if here[split] < size}
+    return CorpusCheck(
+        samples=len(manifest),
+        present=manifest.present(),
+        gone=gone,
+        unlabelled=sum((row.category, row.sentiment, row.valence) == (None, None, None) for row in manifest.samples),
+        small=small,
+        leaks=tuple(find_leaks(manifest, sides)),
+        unchecked=unchecked(manifest, KINDS),
+    )

@@ -1,0 +1,76 @@
+"""The verbs of corpora: what they print, in 80 columns, and their exit codes."""
+
+from __future__ import annotations
+
+import json
+
+import layouts
+import pytest
+from click.testing import CliRunner
+
+from affekt.cli import main
+from affekt.corpora import CORPORA, made_up_corpus
+
+
+def _run(*words):
+    return CliRunner().invoke(main, [str(word) for word in words], env={'COLUMNS': '80'})
+
+
+def test_the_list_names_every_corpus_within_80_columns():
+    result = _run('corpus', 'list')
+    assert all(name in result.stdout for name in CORPORA)
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    assert set(json.loads(_run('corpus', 'list', '--json').stdout)) == set(CORPORA)
+
+
+def test_an_import_says_what_is_missing_and_what_can_run(tmp_path):
+    layouts.meld(tmp_path / 'release')
+    result = _run('corpus', 'import', 'meld', tmp_path / 'release', '--out', tmp_path / 'm.parquet')
+    assert result.exit_code == 0
+    assert 'dev_sent_emo.csv is missing' in result.stdout
+    assert 'cannot run' in result.stdout
+    facts = json.loads(_run('corpus', 'check', tmp_path / 'm.parquet', '--json').stdout)
+    assert facts['can_run'] == ['text', 'video']
+    assert facts['missing_of_published'] == {'train': 9987, 'val': 1109, 'test': 2608}
+
+
+def test_a_check_ends_with_1_on_a_leak_and_0_when_it_is_accepted(tmp_path):
+    layouts.meld(tmp_path / 'release')
+    _run('corpus', 'import', 'meld', tmp_path / 'release', '--out', tmp_path / 'm.parquet')
+    result = _run('corpus', 'check', tmp_path / 'm.parquet')
+    assert result.exit_code == 1
+    assert 'Ross' in result.stdout or 'Monica' in result.stdout
+    assert _run('corpus', 'check', tmp_path / 'm.parquet', '--accept', 'speaker', '--accept', 'window').exit_code == 0
+
+
+def test_a_check_finds_files_that_are_gone(tmp_path):
+    made_up_corpus(media=tmp_path / 'sound').save(tmp_path / 'm.parquet')
+    assert _run('corpus', 'check', tmp_path / 'm.parquet').exit_code == 0
+    (tmp_path / 'sound' / 'pair01_d1_t0.wav').unlink()
+    result = _run('corpus', 'check', tmp_path / 'm.parquet')
+    assert result.exit_code == 1
+    assert '1 files are gone' in result.stdout
+
+
+@pytest.mark.parametrize('by', ['split', 'fold'])
+def test_the_made_up_corpus_is_shown_and_checked(tmp_path, by):
+    made_up_corpus().save(tmp_path / 'm.parquet')
+    shown = _run('corpus', 'show', tmp_path / 'm.parquet').stdout
+    assert 'made up, 144 samples' in shown
+    assert max(map(len, shown.splitlines())) <= 80
+    assert _run('corpus', 'check', tmp_path / 'm.parquet', '--by', by).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    'words', [('import', 'meld', '.', '--out', 'x'), ('import', 'x', '.', '--out', 'x'), ('show', 'x')]
+)
+def test_bad_input_is_two_lines_and_exit_code_2(words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = _run('corpus', *words)
+    assert result.exit_code == 2
+    assert len(result.stderr.splitlines()) == 2
+
+
+@pytest.mark.parametrize('verb', ['list', 'import', 'check', 'show'])
+def test_help_fits_80_columns(verb):
+    assert max(map(len, _run('corpus', verb, '--help').stdout.splitlines())) <= 80

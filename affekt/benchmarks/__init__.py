@@ -5,7 +5,7 @@ the figures that the papers print. Read `unibench.py` first, then `selection.py`
 track is scored by `tracks.py`, its submission written and checked by `submissions.py`.
 """
 
-from affekt.benchmarks.comparisons import Ranking, holm, rank_systems
+from affekt.benchmarks.comparisons import Ranking, rank_systems
 from affekt.benchmarks.ovmer import Ovmer, run_ovmer
 from affekt.benchmarks.published import published
 from affekt.benchmarks.sets import UNIBENCH, UniBenchSet
@@ -24,7 +24,6 @@ __all__ = [
     'UniBench',
     'UniBenchSet',
     'check_submission',
-    'holm',
     'published',
     'rank_systems',
     'read_candidates',

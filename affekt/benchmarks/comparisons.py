@@ -17,7 +17,7 @@ from scipy.stats import rankdata
 
 from affekt.errors import ShapeError
 from affekt.metrics.intervals import Interval
-from affekt.metrics.resampling import Floats, resampled_sums
+from affekt.metrics.resampling import Floats, holm, resampled_sums
 
 Score = Callable[[Floats], Floats]
 """From column sums (R, K) to (R,) values."""
@@ -127,24 +127,6 @@ def _exchanged(every: Floats, rng: np.random.Generator, draws: int) -> Floats:
     sizes = [min(step, draws - begin) for begin in range(0, draws, step)]
     parts = [rng.integers(0, 2, (size, len(every))).astype(np.float64) @ every for size in sizes]
     return np.concatenate(parts) if parts else np.zeros((0, every.shape[1]))
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values corrected by Holm's step-down: rejecting those below a level errs at all with at most that probability.
-
-        p'_(i) = max over j <= i of min(1, (m - j + 1) p_(j)), for p sorted upwards
-
-    Source: Holm 1979, Scandinavian Journal of Statistics 6, 65-70.
-
-    >>> holm([0.01, 0.04, 0.03])
-    [0.03, 0.06, 0.06]
-    """
-    found = [0.0] * len(p_values)
-    running = 0.0
-    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        running = max(running, min(1.0, (len(p_values) - rank) * p_values[index]))
-        found[index] = running
-    return found
 
 
 def _runs(order: Sequence[str], gaps: Mapping[tuple[str, str], Gap], level: float) -> tuple[tuple[str, ...], ...]:

@@ -1,9 +1,10 @@
 """How well predictions match truth: categories, dimensions, several labels at once, free words, calibration, intervals.
 
-Arrays of truth and prediction come in, a float comes out; `bootstrap_interval` turns any of these metrics
-into a value with its interval. Free words (`open_vocabulary.py`) come in as text and are folded by a word table;
-`score_open_vocabulary` gives all that belongs to such a score. Undefined results are nan, never 0. Read
-`categorical.py` first, then `intervals.py`. NumPy and SciPy are all it needs.
+Arrays of truth and prediction come in, a float comes out; `bootstrap_interval` turns any of these metrics into a value
+with its interval, and `measures.py` has the usual ones ready for fast intervals and paired tests. Free words
+(`open_vocabulary.py`) come in as text and are folded by a word table; `score_open_vocabulary` gives all that belongs to
+such a score. Undefined results are nan, never 0. Read `categorical.py` first, then `intervals.py`. NumPy and SciPy are
+all it needs.
 """
 
 from affekt.metrics.calibration import (
@@ -21,8 +22,20 @@ from affekt.metrics.categorical import (
     per_class_recall,
     weighted_f1,
 )
-from affekt.metrics.dimensional import concordance, pearson
+from affekt.metrics.challenge import best_epoch, emotion_valence_score, mean_of_folds
+from affekt.metrics.dimensional import concordance, mean_absolute_error, mean_squared_error, pearson
 from affekt.metrics.intervals import Interval, bootstrap_interval
+from affekt.metrics.measures import (
+    Measure,
+    PairedTest,
+    categorical_measure,
+    challenge_measure,
+    compare,
+    compare_with,
+    dimensional_measure,
+    measure_intervals,
+    sentiment_measure,
+)
 from affekt.metrics.multilabel import (
     average_precision,
     mean_average_precision,
@@ -47,29 +60,55 @@ from affekt.metrics.open_vocabulary_score import (
     compare_open_vocabulary,
     score_open_vocabulary,
 )
+from affekt.metrics.resampling import holm
+from affekt.metrics.sentiment import (
+    SIMS_EDGES,
+    SentimentReport,
+    edged_accuracy,
+    rounded_accuracy,
+    sentiment_report,
+    signs,
+)
 
 __all__ = [
+    'SIMS_EDGES',
     'GroupedScore',
     'HitScore',
     'Interval',
+    'Measure',
     'OpenVocabularyScore',
+    'PairedTest',
+    'SentimentReport',
     'SentimentScore',
     'SetScore',
     'accuracy',
     'average_precision',
     'balanced_accuracy',
+    'best_epoch',
     'bootstrap_interval',
     'calibrated',
+    'categorical_measure',
+    'challenge_measure',
+    'compare',
     'compare_open_vocabulary',
+    'compare_with',
     'concordance',
     'confusion',
+    'dimensional_measure',
+    'edged_accuracy',
+    'emotion_valence_score',
     'event_calibration_error',
     'expected_calibration_error',
     'fit_temperature',
     'grouped_scores',
     'hit_rates',
+    'holm',
     'macro_f1',
+    'mean_absolute_error',
     'mean_average_precision',
+    'mean_of_folds',
+    'mean_squared_error',
+    'measure_intervals',
     'multilabel_macro_f1',
     'multilabel_micro_f1',
     'pearson',
@@ -77,9 +116,13 @@ __all__ = [
     'per_class_recall',
     'per_label_average_precision',
     'per_label_f1',
+    'rounded_accuracy',
     'score_open_vocabulary',
+    'sentiment_measure',
+    'sentiment_report',
     'sentiment_scores',
     'set_scores',
     'shares_any_group',
+    'signs',
     'weighted_f1',
 ]

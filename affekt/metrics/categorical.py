@@ -46,15 +46,25 @@ def confusion(truth: npt.ArrayLike, prediction: npt.ArrayLike, classes: Classes 
     array([[1, 1],
            [0, 1]])
     """
-    true, predicted = _pair(truth, prediction)
-    order = _order(true, predicted, classes)
-    rows, columns = _positions(true, order, 'truth'), _positions(predicted, order, 'prediction')
-    size = len(order)
+    rows, columns, size = label_positions(truth, prediction, classes)
     return np.bincount(rows * size + columns, minlength=size * size).reshape(size, size).astype(np.int64)
 
 
+def label_positions(
+    truth: npt.ArrayLike, prediction: npt.ArrayLike, classes: Classes = None
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], int]:
+    """(N,) positions of the true and the predicted labels among the classes, and how many classes there are.
+
+    Raises:
+        ShapeError, UnknownNameError, ValueRangeError: as `confusion`.
+    """
+    true, predicted = _pair(truth, prediction)
+    order = _order(true, predicted, classes)
+    return _positions(true, order, 'truth'), _positions(predicted, order, 'prediction'), len(order)
+
+
 def accuracy(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
-    """Share of samples whose prediction equals the truth; nan without samples.
+    """Share of samples whose prediction equals the truth (also called WAR); nan without samples.
 
     Args:
         truth: (N,) labels.

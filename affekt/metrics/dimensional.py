@@ -1,8 +1,8 @@
 """One number per sample, such as valence or arousal: agreement between ratings and predictions.
 
-Task: truth and prediction are (N,) finite floats in one unit. Both measures are unchanged by the order of the
+Task: truth and prediction are (N,) finite floats in one unit. All measures are unchanged by the order of the
 samples and by a common shift; Pearson's correlation also by any rescaling of either side, the concordance
-correlation not.
+correlation not. Errors are in the unit, or its square.
 """
 
 from __future__ import annotations
@@ -36,13 +36,11 @@ def concordance(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
     >>> round(concordance([0, 1, 2, 3], [1, 2, 3, 4]), 6)
     0.714286
     """
-    true, predicted = _pair(truth, prediction)
-    if len(true) < 2:
+    true, predicted = paired(truth, prediction)
+    if len(true) < 2 or (np.ptp(true) == 0.0 == np.ptp(predicted) and true[0] == predicted[0]):
         return float('nan')
     true_offsets, predicted_offsets = true - true.mean(), predicted - predicted.mean()
     spread = np.mean(true_offsets**2) + np.mean(predicted_offsets**2) + (true.mean() - predicted.mean()) ** 2
-    if spread == 0.0:
-        return float('nan')
     return float(2.0 * np.mean(true_offsets * predicted_offsets) / spread)
 
 
@@ -65,7 +63,7 @@ def pearson(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
     >>> round(pearson([0, 1, 2, 3], [10, 8, 6, 4]), 6)
     -1.0
     """
-    true, predicted = _pair(truth, prediction)
+    true, predicted = paired(truth, prediction)
     if len(true) < 2 or np.ptp(true) == 0.0 or np.ptp(predicted) == 0.0:
         return float('nan')
     # Scaling by the largest offset keeps squares of very small or large values from vanishing or overflowing.
@@ -76,7 +74,49 @@ def pearson(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
     return float(np.clip(np.sum(true_offsets * predicted_offsets) / norm, -1.0, 1.0))
 
 
-def _pair(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def mean_absolute_error(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
+    """How far predictions lie from ratings on average, in their unit; nan without samples.
+
+    Args:
+        truth: (N,) ratings, any unit.
+        prediction: (N,) in the same unit.
+
+    Raises:
+        ShapeError: the arrays are not both (N,).
+        ValueRangeError: a value is nan or infinite.
+
+    >>> mean_absolute_error([0, 1], [2, 1])
+    1.0
+    """
+    true, predicted = paired(truth, prediction)
+    return float(np.abs(true - predicted).mean()) if len(true) else float('nan')
+
+
+def mean_squared_error(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
+    """The mean square of the distance between predictions and ratings; nan without samples.
+
+    Args:
+        truth: (N,) ratings, any unit.
+        prediction: (N,) in the same unit.
+
+    Raises:
+        ShapeError: the arrays are not both (N,).
+        ValueRangeError: a value is nan or infinite.
+
+    >>> mean_squared_error([0, 1], [2, 1])
+    2.0
+    """
+    true, predicted = paired(truth, prediction)
+    return float(np.square(true - predicted).mean()) if len(true) else float('nan')
+
+
+def paired(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Both sides as floats, checked.
+
+    Raises:
+        ShapeError: the arrays are not both (N,).
+        ValueRangeError: a value is nan or infinite.
+    """
     true, predicted = np.asarray(truth, dtype=np.float64), np.asarray(prediction, dtype=np.float64)
     if true.ndim != 1 or true.shape != predicted.shape:
         raise ShapeError(

@@ -9,7 +9,7 @@ the score gives its distribution.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -71,6 +71,7 @@ def paired_test(
     rng: np.random.Generator,
     resamples: int = 2000,
     level: float = 0.95,
+    groups: npt.ArrayLike | None = None,
 ) -> dict[str, tuple[Interval, float]]:
     """Every score's difference, left minus right, with its interval and its two-sided p-value.
 
@@ -84,9 +85,10 @@ def paired_test(
         rng: draws resamples and exchanges.
         resamples: how many of each.
         level: coverage in (0, 1).
+        groups: (N,) group of each sample; whole groups are drawn and exchanged then.
 
     Raises:
-        ShapeError: the two tables differ in shape.
+        ShapeError: the two tables differ in shape, or groups are not (N,).
 
     Source: Noreen 1989, Computer-intensive methods for testing hypotheses, chapter 2.
     """
@@ -96,6 +98,8 @@ def paired_test(
             came=f'{left.shape} and {right.shape}',
             todo='score both systems on one truth',
         )
+    if groups is not None:
+        left, right = (_summed_by(side, np.asarray(groups)) for side in (left, right))
     width = left.shape[1]
     both = np.concatenate([left, right], axis=1)
     observed = _differences(statistic, both.sum(axis=0, keepdims=True), width)
@@ -108,6 +112,24 @@ def paired_test(
             _interval(float(value[0]), drawn[name], level),
             float((1 + extreme.sum()) / (1 + resamples)),
         )
+    return found
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values corrected by Holm's step-down: rejecting those below a level errs at all with at most that probability.
+
+        p'_(i) = max over j <= i of min(1, (m - j + 1) p_(j)), for p sorted upwards
+
+    Source: Holm 1979, Scandinavian Journal of Statistics 6, 65-70.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    found = [0.0] * len(p_values)
+    running = 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        running = max(running, min(1.0, (len(p_values) - rank) * p_values[index]))
+        found[index] = running
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from affekt.benchmarks import holm, rank_systems
+from affekt.benchmarks import rank_systems
 from affekt.errors import ShapeError
 from affekt.metrics.resampling import paired_test
 
@@ -21,16 +21,6 @@ def columns_of(values):
 def ranked(values, rng, **chosen):
     columns = {name: columns_of(held) for name, held in values.items()}
     return rank_systems(columns, dict.fromkeys(columns, mean_of), rng=rng, **chosen)
-
-
-def test_holm_of_four_p_values_by_hand():
-    # Sorted .005 .01 .03 .04 times 4 3 2 1: .02 .03 .06 .04; each at least the one before: .02 .03 .06 .06.
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-
-
-def test_holm_stays_at_most_one_and_keeps_the_order():
-    assert holm([0.9, 0.8]) == [1.0, 1.0]
-    assert holm([]) == []
 
 
 def test_systems_are_ordered_by_score_and_a_clear_gap_is_told_apart(rng):

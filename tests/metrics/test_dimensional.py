@@ -66,3 +66,9 @@ def test_pearson_equals_numpy_and_concordance_a_plain_loop(rng):
 def test_pearson_survives_values_near_the_limits_of_floats():
     truth = np.array([1.0, 2.0, 4.0])
     assert pearson(truth * 1e-200, truth * 1e200) == pytest.approx(1.0, abs=1e-12)
+
+
+@pytest.mark.parametrize('value', [-1.4, 0.1, 3.0])
+def test_concordance_of_one_constant_is_undefined_whatever_rounding_makes_of_its_mean(value):
+    assert np.isnan(concordance([value] * 3, [value] * 3))
+    assert concordance([value] * 3, [value + 1] * 3) == pytest.approx(0.0, abs=1e-15)

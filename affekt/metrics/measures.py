@@ -1,0 +1,291 @@
+"""Scores as functions of sums over samples, so that intervals and paired tests cost one matrix product.
+
+N samples, K columns, R draws. A `Measure` holds (N, K) columns of one system and a function from column sums to every
+score. `measure_intervals` draws samples, or whole speakers; `compare` tests two systems on the same samples,
+`compare_with` several against one, corrected for their number. The scores equal those of `categorical.py`,
+`dimensional.py` and `sentiment.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.errors import ShapeError, UnknownNameError
+from affekt.metrics.categorical import Classes, label_positions
+from affekt.metrics.challenge import VALENCE_WEIGHT
+from affekt.metrics.dimensional import paired
+from affekt.metrics.intervals import Interval
+from affekt.metrics.resampling import Floats, Statistic, holm, intervals, paired_test
+from affekt.metrics.sentiment import WAYS
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One system's answers, ready to be summed."""
+
+    columns: Floats = field(repr=False)
+    """(N, K)"""
+    statistic: Statistic = field(repr=False)
+
+    def scores(self) -> dict[str, float]:
+        """Every score on all samples."""
+        values = self.statistic(self.columns.sum(axis=0, keepdims=True))
+        return {name: float(value[0]) for name, value in values.items()}
+
+    def only(self, name: str) -> Callable[[Floats], Floats]:
+        """One score as a function of sums, as `affekt.benchmarks.rank_systems` takes it.
+
+        Raises:
+            UnknownNameError: no such score.
+        """
+        known = self.scores()
+        if name not in known:
+            raise UnknownNameError(expected=f'one of {", ".join(known)}', came=repr(name), todo='name one of these')
+        return lambda sums: self.statistic(sums)[name]
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """One score of a system less that of another on the same samples."""
+
+    difference: Interval
+    p: float
+    """Two-sided, of approximate randomization."""
+    p_holm: float
+    """Corrected over all tests of the call."""
+
+
+def categorical_measure(truth: npt.ArrayLike, prediction: npt.ArrayLike, classes: Classes = None) -> Measure:
+    """Accuracy (also called WAR), weighted and macro F1, balanced accuracy (UAR).
+
+    Args:
+        truth: (N,) labels.
+        prediction: (N,) labels of the same kind.
+        classes: their order; None for those that occur. Two systems to be compared need the same.
+
+    Raises:
+        ShapeError, UnknownNameError: as `confusion`.
+    """
+    rows, columns, size = label_positions(truth, prediction, classes)
+    hits = np.zeros((len(rows), 3, size))
+    at = np.arange(len(rows))
+    hits[at, 0, rows] = rows == columns
+    hits[at, 1, rows] = 1.0
+    hits[at, 2, columns] = 1.0
+
+    def statistic(sums: Floats) -> dict[str, Floats]:
+        right, true, predicted = np.moveaxis(sums.reshape(-1, 3, size), 1, 0)
+        n = true.sum(axis=1)
+        f1, recall = _over(2 * right, true + predicted), _over(right, true)
+        return {
+            'accuracy': _over(right.sum(axis=1), n),
+            'weighted_f1': _over(np.nansum(f1 * true, axis=1), n),
+            'macro_f1': _mean_defined(f1),
+            'balanced_accuracy': _mean_defined(recall),
+        }
+
+    return Measure(hits.reshape(len(rows), 3 * size), statistic)
+
+
+def dimensional_measure(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> Measure:
+    """Mean absolute and squared error, Pearson's and the concordance correlation.
+
+    Args:
+        truth: (N,) ratings.
+        prediction: (N,) in the same unit.
+
+    Raises:
+        ShapeError, ValueRangeError: as `concordance`.
+    """
+    true, predicted = paired(truth, prediction)
+    # Offsets from a middle value of each side keep the differences of large sums exact.
+    at_t, at_p = (float(np.sort(side)[len(side) // 2]) if len(side) else 0.0 for side in (true, predicted))
+    error, t, p = true - predicted, true - at_t, predicted - at_p
+    columns = np.stack([np.ones_like(t), np.abs(error), error**2, t, p, t * t, p * p, t * p], axis=1)
+
+    def statistic(sums: Floats) -> dict[str, Floats]:
+        n, absolute, squared, t, p, tt, pp, tp = sums.T
+        mean_t, mean_p = _over(t, n), _over(p, n)
+        var_t, var_p = _variance(_over(tt, n), mean_t), _variance(_over(pp, n), mean_p)
+        cov = _over(tp, n) - mean_t * mean_p
+        apart = (mean_t + at_t) - (mean_p + at_p)
+        apart = np.where(np.abs(apart) > 1e-12 * (np.abs(mean_t + at_t) + np.abs(mean_p + at_p)), apart, 0.0)
+        return {
+            'mae': _over(absolute, n),
+            'mse': _over(squared, n),
+            'pearson': np.clip(_over(cov, np.sqrt(var_t * var_p)), -1.0, 1.0),
+            'concordance': _over(2 * cov, var_t + var_p + apart**2),
+        }
+
+    return Measure(columns, statistic)
+
+
+def sentiment_measure(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> Measure:
+    """Accuracy and weighted F1 of two classes in both ways, Acc-5, Acc-7, and the scores of `dimensional_measure`.
+
+    Args:
+        truth: (N,) ratings in [-3, 3].
+        prediction: (N,) ratings.
+
+    Raises:
+        ShapeError, ValueRangeError: as `sentiment_report`.
+    """
+    true, predicted = paired(truth, prediction)
+    sides = {WAYS[0]: (true > 0, predicted > 0, true != 0), WAYS[1]: (true >= 0, predicted >= 0, np.isfinite(true))}
+    cells = [np.stack([t & p, ~t & p, t & ~p, ~t & ~p], axis=1) * kept[:, None] for t, p, kept in sides.values()]
+    rounded = [np.round(np.clip(true, -k, k)) == np.round(np.clip(predicted, -k, k)) for k in (2, 3)]
+    numbers = dimensional_measure(true, predicted)
+    columns = np.concatenate([*cells, np.stack(rounded, axis=1), numbers.columns], axis=1).astype(np.float64)
+
+    def statistic(sums: Floats) -> dict[str, Floats]:
+        found: dict[str, Floats] = {}
+        for index, way in enumerate(WAYS):
+            hit, false_alarm, miss, rest = sums[:, 4 * index : 4 * index + 4].T
+            n = hit + false_alarm + miss + rest
+            positive, negative = hit + miss, rest + false_alarm
+            f1 = np.nan_to_num(_over(2 * hit, 2 * hit + false_alarm + miss)) * positive
+            f1 = f1 + np.nan_to_num(_over(2 * rest, 2 * rest + false_alarm + miss)) * negative
+            found[f'accuracy_{way}'] = _over(hit + rest, n)
+            found[f'f1_{way}'] = _over(f1, n)
+        found['accuracy_5'], found['accuracy_7'] = _over(sums[:, 8], sums[:, 10]), _over(sums[:, 9], sums[:, 10])
+        return found | dict(numbers.statistic(sums[:, 10:]))
+
+    return Measure(columns, statistic)
+
+
+def challenge_measure(
+    truth: npt.ArrayLike,
+    prediction: npt.ArrayLike,
+    true_valence: npt.ArrayLike,
+    predicted_valence: npt.ArrayLike,
+    classes: Classes = None,
+) -> Measure:
+    """The scores of both `categorical_measure` and `dimensional_measure` (of valence), and `combined`.
+
+    Raises:
+        ShapeError, UnknownNameError, ValueRangeError: as `emotion_valence_score`.
+    """
+    categories = categorical_measure(truth, prediction, classes)
+    valence = dimensional_measure(true_valence, predicted_valence)
+    if len(categories.columns) != len(valence.columns):
+        raise ShapeError(
+            expected='categories and valence of the same samples',
+            came=f'{len(categories.columns)} and {len(valence.columns)}',
+            todo='give one of each a sample',
+        )
+    width = categories.columns.shape[1]
+
+    def statistic(sums: Floats) -> dict[str, Floats]:
+        found = dict(categories.statistic(sums[:, :width])) | dict(valence.statistic(sums[:, width:]))
+        return found | {'combined': found['weighted_f1'] - VALENCE_WEIGHT * found['mse']}
+
+    return Measure(np.concatenate([categories.columns, valence.columns], axis=1), statistic)
+
+
+def measure_intervals(
+    measure: Measure,
+    *,
+    rng: np.random.Generator,
+    groups: npt.ArrayLike | None = None,
+    resamples: int = 1000,
+    level: float = 0.95,
+) -> dict[str, Interval]:
+    """Every score with its percentile bootstrap interval over samples, or groups of samples.
+
+    Args:
+        measure: of one system.
+        rng: draws the resamples.
+        groups: (N,) group of each sample, such as its speaker; whole groups are drawn then.
+        resamples: how many.
+        level: coverage in (0, 1).
+
+    Raises:
+        ShapeError: groups are not (N,).
+    """
+    return intervals(measure.columns, measure.statistic, rng=rng, resamples=resamples, level=level, groups=groups)
+
+
+def compare(
+    left: Measure,
+    right: Measure,
+    *,
+    rng: np.random.Generator,
+    groups: npt.ArrayLike | None = None,
+    resamples: int = 2000,
+    level: float = 0.95,
+) -> dict[str, PairedTest]:
+    """Every score of one system less that of another, on the same samples, corrected over the scores.
+
+    Args:
+        left: one system.
+        right: the other; its samples in the same order.
+        rng: draws resamples and exchanges.
+        groups: (N,) group of each sample; whole groups are drawn and exchanged then.
+        resamples: how many of each.
+        level: coverage in (0, 1).
+
+    Raises:
+        ShapeError: the systems were not measured on the same samples and classes, or groups are not (N,).
+    """
+    found = paired_test(
+        left.columns, right.columns, left.statistic, rng=rng, resamples=resamples, level=level, groups=groups
+    )
+    corrected = holm([p for _, p in found.values()])
+    return {name: PairedTest(*held, adjusted) for (name, held), adjusted in zip(found.items(), corrected, strict=True)}
+
+
+def compare_with(
+    baseline: Measure,
+    systems: Mapping[str, Measure],
+    score: str,
+    *,
+    rng: np.random.Generator,
+    groups: npt.ArrayLike | None = None,
+    resamples: int = 2000,
+    level: float = 0.95,
+) -> dict[str, PairedTest]:
+    """One score of several systems less that of a baseline, corrected over the systems by Holm.
+
+    Args:
+        baseline: what they must beat.
+        systems: name to measure on the same samples.
+        score: which.
+        rng: draws resamples and exchanges, anew for each system.
+        groups: (N,) as `compare`.
+        resamples: how many of each.
+        level: coverage in (0, 1).
+
+    Raises:
+        ShapeError: as `compare`.
+        UnknownNameError: no such score.
+    """
+    only = baseline.only(score)
+    found = {}
+    for name, system in systems.items():
+        found[name] = paired_test(
+            system.columns, baseline.columns, lambda sums: {score: only(sums)},
+            rng=rng, resamples=resamples, level=level, groups=groups,
+        )[score]  # fmt: skip
+    corrected = holm([p for _, p in found.values()])
+    return {name: PairedTest(*held, adjusted) for (name, held), adjusted in zip(found.items(), corrected, strict=True)}
+
+
+def _over(top: Floats, bottom: Floats) -> Floats:
+    quotient: Floats = np.divide(top, bottom, out=np.full(np.shape(top), np.nan), where=np.asarray(bottom) > 0)
+    return quotient
+
+
+def _variance(mean_square: Floats, mean: Floats) -> Floats:
+    """mean_square - mean**2, exactly 0 where it is no more than rounding."""
+    variance = mean_square - mean**2
+    return np.where(variance > 1e-12 * mean_square, variance, 0.0)
+
+
+def _mean_defined(values: Floats) -> Floats:
+    """(R,) mean over classes of (R, C), those that are nan left out."""
+    defined = ~np.isnan(values)
+    return _over(np.where(defined, values, 0.0).sum(axis=1), defined.sum(axis=1).astype(np.float64))

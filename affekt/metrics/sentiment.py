@@ -1,0 +1,161 @@
+"""Sentiment as one number a sample: what is reported on CMU-MOSI, CMU-MOSEI, CH-SIMS and their like.
+
+Task: truth and prediction are (N,) finite ratings from negative to positive. Accuracy of two classes is reported in two
+ways, and papers mix them:
+
+| name | samples | positive is |
+|---|---|---|
+| `negative_positive` | truth not 0 | above 0: a prediction of exactly 0 is negative. MERBench's only score |
+| `negative_nonnegative` | all | 0 and above |
+
+F1 is the mean of both classes weighted by how often each is true. Several classes: ratings are cut at a scale's ends
+and rounded (half to even) to whole numbers (`rounded_accuracy`), or put between the edges of CH-SIMS
+(`edged_accuracy`). Every score is nan where no sample counts (the published code raises an IndexError there), and nan
+is refused on either side (the published code counts a prediction of nan as negative).
+
+Source: MERBench arXiv:2401.03429; Acc-5, Acc-7 and both ways of Acc-2 as in MMSA, arXiv:2203.12441.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.errors import ShapeError, UnknownNameError, ValueRangeError
+from affekt.metrics.categorical import accuracy, weighted_f1
+from affekt.metrics.dimensional import concordance, mean_absolute_error, paired, pearson
+
+WAYS = ('negative_positive', 'negative_nonnegative')
+SIMS_EDGES = {2: (0.0,), 3: (-0.1, 0.1), 5: (-0.7, -0.1, 0.1, 0.7)}
+"""Number of classes of CH-SIMS to the edges between them; a value on an edge belongs below it."""
+
+
+@dataclass(frozen=True)
+class SentimentReport:
+    """What is reported on a set of rated sentiment, all but counts, mae and correlations in [0, 1]."""
+
+    n: int
+    n_nonzero: int
+    """Samples that count where zeros are dropped."""
+    mae: float
+    pearson: float
+    concordance: float
+    accuracy_negative_positive: float
+    f1_negative_positive: float
+    accuracy_negative_nonnegative: float
+    f1_negative_nonnegative: float
+    accuracy_5: float
+    accuracy_7: float
+
+
+def sentiment_report(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> SentimentReport:
+    """Every score of a set that is rated from -3 to 3.
+
+    Args:
+        truth: (N,) ratings in [-3, 3].
+        prediction: (N,) in the same unit, any range.
+
+    Raises:
+        ShapeError: the arrays are not both (N,).
+        ValueRangeError: a value is nan or infinite.
+
+    >>> report = sentiment_report([1.2, -0.4, 0, 2, -3, 0, 0.6], [0.5, 0.1, 9, 0, -1, -9, 0.2])
+    >>> round(report.f1_negative_positive, 4), round(report.accuracy_negative_positive, 4)
+    (0.6, 0.6)
+    """
+    true, predicted = paired(truth, prediction)
+    ways = {way: signs(true, predicted, way) for way in WAYS}
+    return SentimentReport(
+        n=len(true),
+        n_nonzero=int((true != 0).sum()),
+        mae=mean_absolute_error(true, predicted),
+        pearson=pearson(true, predicted),
+        concordance=concordance(true, predicted),
+        **{f'accuracy_{way}': accuracy(*pair) for way, pair in ways.items()},
+        **{f'f1_{way}': weighted_f1(*pair) for way, pair in ways.items()},
+        accuracy_5=rounded_accuracy(true, predicted, 2),
+        accuracy_7=rounded_accuracy(true, predicted, 3),
+    )
+
+
+def signs(
+    truth: npt.ArrayLike, prediction: npt.ArrayLike, way: str = 'negative_positive'
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Both sides as 1 (positive) and 0, over the samples that count.
+
+    Args:
+        truth: (N,) ratings.
+        prediction: (N,) ratings.
+        way: one of `WAYS`.
+
+    Returns:
+        Two arrays of (M,), M the samples that count; to be scored by `accuracy` and `weighted_f1`.
+
+    Raises:
+        ShapeError: the arrays are not both (N,).
+        ValueRangeError: a value is nan or infinite.
+        UnknownNameError: no such way.
+
+    >>> signs([0.5, 0, -1], [0, 0, -2])
+    (array([1, 0]), array([0, 0]))
+    """
+    true, predicted = paired(truth, prediction)
+    if way not in WAYS:
+        raise UnknownNameError(expected=f'one of {", ".join(WAYS)}', came=repr(way), todo='name one of these')
+    if way == 'negative_nonnegative':
+        return (true >= 0).astype(np.int64), (predicted >= 0).astype(np.int64)
+    kept = true != 0
+    return (true[kept] > 0).astype(np.int64), (predicted[kept] > 0).astype(np.int64)
+
+
+def rounded_accuracy(truth: npt.ArrayLike, prediction: npt.ArrayLike, reach: int) -> float:
+    """Share of samples whose ratings round to the same whole number, after both are cut at -reach and reach.
+
+    Acc-7 is a reach of 3, Acc-5 a reach of 2. Halves round to the even number, as NumPy's do.
+
+    Args:
+        truth: (N,) ratings.
+        prediction: (N,) ratings.
+        reach: at least 1.
+
+    Returns:
+        A float in [0, 1]; nan without samples.
+
+    Raises:
+        ShapeError: the arrays are not both (N,).
+        ValueRangeError: a value is nan or infinite, or the reach is below 1.
+
+    >>> rounded_accuracy([3.0, -1.4, 0.5, 2.5], [9.0, -0.6, 0.4, 2.4], 3)  # 3 3, -1 -1, 0 0, 2 2
+    1.0
+    """
+    true, predicted = paired(truth, prediction)
+    if reach < 1:
+        raise ValueRangeError(expected='a reach of at least 1', came=f'{reach}', todo='use 3 for seven classes')
+    return accuracy(*(np.round(np.clip(side, -reach, reach)) for side in (true, predicted)))
+
+
+def edged_accuracy(truth: npt.ArrayLike, prediction: npt.ArrayLike, edges: Sequence[float]) -> float:
+    """Share of samples whose ratings fall between the same two edges; a rating on an edge belongs below it.
+
+    Args:
+        truth: (N,) ratings.
+        prediction: (N,) ratings.
+        edges: rising, such as `SIMS_EDGES[5]`.
+
+    Returns:
+        A float in [0, 1]; nan without samples.
+
+    Raises:
+        ShapeError: the arrays are not both (N,), or the edges do not rise.
+        ValueRangeError: a value is nan or infinite.
+
+    >>> edged_accuracy([0.0, 0.1, 0.2], [0.05, 0.0, 0.9], SIMS_EDGES[3])
+    1.0
+    """
+    true, predicted = paired(truth, prediction)
+    if len(edges) < 1 or np.any(np.diff(edges) <= 0):
+        raise ShapeError(expected='rising edges', came=f'{list(edges)}', todo='use for example SIMS_EDGES[5]')
+    return accuracy(np.searchsorted(edges, true), np.searchsorted(edges, predicted))

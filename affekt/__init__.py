@@ -27,6 +27,7 @@ ROOMS = (
     'voice',
     'text',
     'corpora',
+    'features',
     'metrics',
     'llm',
     'benchmarks',

@@ -29,11 +29,18 @@ RECORDED_PACKAGES = ('affekt', 'numpy', 'av', 'onnxruntime', 'ai-edge-litert', '
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that readers see the old or the new content, never a part."""
+    with file_atomically(path) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def file_atomically(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write that appears under `path` whole, or not at all; an older one is replaced."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}-')
     try:
         with os.fdopen(handle, 'wb') as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.chmod(name, 0o666 & ~_umask())

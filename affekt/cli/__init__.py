@@ -7,6 +7,7 @@ from affekt.cli import (  # noqa: F401  each adds its verbs
     bench,
     corpus,
     extraction,
+    features,
     installation,
     recordings,
     score,

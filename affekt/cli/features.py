@@ -1,0 +1,191 @@
+"""Verbs of features: features list, extract, import, check."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from affekt.cli.group import main
+from affekt.terminal import StageBars
+
+PATH = click.Path(path_type=Path)
+AS_JSON = click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
+
+
+class Shard(click.ParamType[tuple[int, int]]):
+    """Which of how many, written i/n."""
+
+    name = 'i/n'
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """(i, n)"""
+        if isinstance(value, tuple):
+            return value
+        found = re.fullmatch(r'(\d+)/(\d+)', str(value))
+        if not found or not 1 <= int(found[1]) <= int(found[2]):
+            self.fail(f'{value!r} is no shard such as 1/4', param, ctx)
+        return int(found[1]), int(found[2])
+
+
+@main.group()
+def features() -> None:
+    """Extract features of a corpus, bring in others' features, check them."""
+
+
+@features.command('list')
+@AS_JSON
+def list_recipes(as_json: bool) -> None:
+    """List the recipes that can run here."""
+    from affekt.features import RECIPES
+
+    if as_json:
+        told = {
+            name: {'hash': recipe.hash, 'modality': recipe.modality, 'dimension': recipe.dimension, **recipe.facts}
+            for name, recipe in RECIPES.items()
+        }
+        click.echo(json.dumps(told))
+        return
+    shown = _table(('recipe', 'left'), ('reads', 'left'), ('columns', 'right'), ('pooling', 'left'))
+    for name, recipe in RECIPES.items():
+        shown.add_row(name, recipe.modality, str(recipe.dimension), str(recipe.facts['pooling']))
+    _console().print(shown)
+
+
+@features.command('extract')
+@click.argument('path', metavar='MANIFEST', type=PATH)
+@click.option('--recipe', 'name', required=True, metavar='NAME', help='See `affekt features list`.')
+@click.option('--out', required=True, type=PATH, help='Folder of stores; the recipe gets its own folder in it.')
+@click.option('--processes', type=click.IntRange(1, 256), default=1, help='That encode at once (default 1).')
+@click.option('--shard', type=Shard(), default=(1, 1), help='Only the i-th of n parts, on this machine.')
+@click.option('--batch', type=click.IntRange(1), help='Samples at once (default: what suits the recipe).')
+@click.option('--root', type=PATH, help='Where the media lie now, if they moved.')
+@AS_JSON
+def extract_command(
+    path: Path,
+    name: str,
+    out: Path,
+    processes: int,
+    shard: tuple[int, int],
+    batch: int | None,
+    root: Path | None,
+    as_json: bool,
+) -> None:
+    """Run a recipe over the samples of MANIFEST.
+
+    \b
+    affekt features extract meld.parquet --recipe minilm-utt --out features
+
+    Run the same command again after any interruption: finished batches are kept. Samples without features are named,
+    with the reason.
+    """
+    from affekt.corpora import Manifest
+    from affekt.features import extract
+
+    with StageBars(Console(stderr=True, quiet=as_json), name_width=9) as bars:
+        made = extract(
+            Manifest.load(path, root), name, out, processes=processes, shard=shard, batch=batch, progress=bars
+        )
+    reasons = Counter(reason for _, reason in made.missing)
+    if as_json:
+        told = {'out': str(made.path), 'samples': made.samples, 'missing': dict(made.missing), 'resumed': made.resumed}
+        click.echo(json.dumps(told))
+        return
+    console = _console()
+    console.print(Text(f'{made.path}: {made.samples:,} samples'))
+    for reason, count in reasons.most_common(5):
+        console.print(Text(f'{count:,} without features: {reason}', style='yellow'))
+
+
+@features.command('import')
+@click.argument('folder', type=PATH)
+@click.option('--out', required=True, type=PATH, help='Folder of stores.')
+@click.option('--manifest', type=PATH, help='Whose samples are wanted; all without it.')
+@click.option('--rate-hz', type=float, help='Rows a second, for their times.')
+@AS_JSON
+def import_command(folder: Path, out: Path, manifest: Path | None, rate_hz: float | None, as_json: bool) -> None:
+    """Bring a FOLDER of .npy files, <model>-UTT or <model>-FRA, into a store."""
+    from affekt.corpora import Manifest
+    from affekt.features import Store, import_official
+
+    held = Manifest.load(manifest) if manifest else None
+    path, missing = import_official(
+        folder, out, names=held.names if held else None, rate_hz=rate_hz, corpus=held.facts.corpus if held else ''
+    )
+    store = Store(path)
+    if as_json:
+        told = {'out': str(path), 'samples': len(store), 'dimension': store.dimension, 'missing': dict(missing)}
+        click.echo(json.dumps(told))
+        return
+    console = _console()
+    console.print(Text(f'{path}: {len(store):,} samples of {store.dimension} columns'))
+    _print_missing(console, dict(missing))
+
+
+@features.command()
+@click.argument('path', metavar='STORE', type=PATH)
+@click.option('--manifest', type=PATH, help='Whose samples should be there.')
+@click.option('--partial', is_flag=True, help='Check what is there though shards are missing.')
+@AS_JSON
+def check(path: Path, manifest: Path | None, partial: bool, as_json: bool) -> None:
+    """Check a STORE (a folder of one recipe): nan, zeros, shapes, missing samples.
+
+    Ends with 1 where values are not finite, or samples are not those of the manifest.
+    """
+    from affekt.corpora import Manifest
+    from affekt.features import Store, check_store
+
+    store = Store(path, partial=partial)
+    found = check_store(store, Manifest.load(manifest) if manifest else None)
+    if as_json:
+        told = {
+            'recipe': store.provenance.recipe, 'hash': store.provenance.hash, 'samples': found.samples,
+            'dimension': found.dimension, 'rows': found.rows, 'longest': found.longest,
+            'not_finite': list(found.not_finite), 'zero': list(found.zero),
+            'constant_columns': found.constant_columns, 'missing': dict(found.missing),
+            'strangers': list(found.strangers), 'is_sound': found.is_sound,
+        }  # fmt: skip
+        click.echo(json.dumps(told))
+    else:
+        console = _console()
+        made = store.provenance
+        console.print(
+            Text(f'{made.recipe} of {made.corpus or "unknown samples"}, recipe {made.hash[:12]}', style='bold')
+        )
+        shown = _table(('', 'left'), ('', 'right'))
+        for told_as, number in (
+            ('samples', found.samples), ('columns', found.dimension), ('rows', found.rows),
+            ('rows of the longest sample', found.longest), ('samples with nan or infinity', len(found.not_finite)),
+            ('samples of zeros', len(found.zero)), ('constant columns', found.constant_columns),
+            ('samples without features', len(found.missing)), ('samples of no manifest', len(found.strangers)),
+        ):  # fmt: skip
+            shown.add_row(told_as, f'{number:,}')
+        console.print(shown)
+        _print_missing(console, dict(found.missing))
+    if not found.is_sound:
+        click.get_current_context().exit(1)
+
+
+def _print_missing(console: Console, missing: dict[str, str], most: int = 5) -> None:
+    for name, reason in list(missing.items())[:most]:
+        console.print(Text(f'missing: {name} ({reason})', style='yellow'))
+    if len(missing) > most:
+        console.print(Text(f'and {len(missing) - most:,} more (--json has all)', style='yellow'))
+
+
+def _table(*columns: tuple[str, Any]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+    for index, (name, justify) in enumerate(columns):
+        table.add_column(name, justify=justify, no_wrap=index < len(columns) - 1)
+    return table
+
+
+def _console() -> Console:
+    return Console(width=min(Console().width, 100), highlight=False)

@@ -1,0 +1,39 @@
+"""Numbers for every sample of a corpus, made by named recipes and read without loading them.
+
+A `Manifest` goes in, `extract` runs a recipe over it (in batches, processes, shards, and on after a kill), a `Store`
+comes out: Arrow files by memory map that know how they were made and which samples they lack. `import_official` takes
+the folders that benchmarks hand round; `pooling.py` brings sequences to one length, as published or with masks. Read
+`recipes.py` first, then `store.py`.
+"""
+
+from affekt.features.checks import StoreCheck, check_store, require_features
+from affekt.features.encoders import RECIPES
+from affekt.features.extraction import Extraction, extract
+from affekt.features.hashed import hashed_texts
+from affekt.features.official import import_official
+from affekt.features.pooling import batch, legacy_batch, legacy_resampled, padded, resampled
+from affekt.features.recipes import Features, Recipe, Unable, recipe_named
+from affekt.features.store import Provenance, Store, write_features
+
+__all__ = [
+    'RECIPES',
+    'Extraction',
+    'Features',
+    'Provenance',
+    'Recipe',
+    'Store',
+    'StoreCheck',
+    'Unable',
+    'batch',
+    'check_store',
+    'extract',
+    'hashed_texts',
+    'import_official',
+    'legacy_batch',
+    'legacy_resampled',
+    'padded',
+    'recipe_named',
+    'require_features',
+    'resampled',
+    'write_features',
+]

@@ -1,0 +1,208 @@
+"""A whole corpus through one recipe: in batches, by processes, in shards, and on from where a kill left it.
+
+A finished batch is a small file that appears whole and is then noted in a journal; when all are there they become the
+shard's one file. Running again goes on; shards may run anywhere, each writes files of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+from affekt.corpora import Manifest, Sample
+from affekt.errors import CorpusError, RunError, ValueRangeError
+from affekt.features.recipes import Encoder, Features, Recipe, Unable, recipe_named
+from affekt.features.store import SUFFIX, Provenance, Store, write_features
+from affekt.runs import Run
+
+Progress = Callable[[str, float, float], None]
+Part = list[Features | Unable]
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What an extraction left."""
+
+    path: Path
+    """The shard's file."""
+    samples: int
+    missing: tuple[tuple[str, str], ...]
+    """Samples without features, and why."""
+    resumed: int
+    """Batches that an earlier run had finished."""
+
+
+def extract(
+    manifest: Manifest,
+    recipe: Recipe | str,
+    out: Path,
+    *,
+    processes: int = 1,
+    shard: tuple[int, int] = (1, 1),
+    batch: int | None = None,
+    progress: Progress | None = None,
+) -> Extraction:
+    """Features of a manifest's samples, in `out`/recipe name.
+
+    1. The shard's samples are divided into batches; those that are noted in the journal are left alone.
+    2. The others are encoded here, or by a pool of processes that each load the recipe once.
+    3. All batches become one file, and the small ones go.
+
+    Args:
+        manifest: of the corpus.
+        recipe: or its name.
+        out: folder of stores, one folder a recipe.
+        processes: that encode; 1 is this one.
+        shard: which of how many, (i, n): samples i, i + n, i + 2n … of the manifest.
+        batch: samples at once; None for what the recipe says.
+        progress: told 'features', samples done, samples in all.
+
+    Raises:
+        UnknownNameError: no such recipe.
+        ValueRangeError: the shard is not one of its number, or a value is not finite.
+        CorpusError: no sample has what the recipe reads.
+        RunError: the folder holds features of another corpus or recipe, another process works on the shard, or a worker
+            died; what it had finished is kept.
+    """
+    recipe = recipe_named(recipe) if isinstance(recipe, str) else recipe
+    number, count = shard
+    size = recipe.batch if batch is None else batch
+    if not 1 <= number <= count or processes < 1 or size < 1:
+        raise ValueRangeError(
+            expected='a shard i/n with i from 1 to n, at least one process and one sample at once',
+            came=f'{number}/{count}, {processes} processes, {size} at once', todo='write for example --shard 1/4',
+        )  # fmt: skip
+    rows = manifest.samples[number - 1 :: count]
+    _require_input(manifest, recipe, rows)
+    folder = out / recipe.name
+    path = folder / f'shard-{number}-of-{count}{SUFFIX}'
+    names = _digest(rows)
+    if path.exists():
+        return _finished(path, recipe, rows)
+    settings = {'recipe': recipe.hash, 'samples': names, 'batch': size}
+    work = folder / f'.work-{number}-of-{count}'
+    batches = [rows[begin : begin + size] for begin in range(0, len(rows), size)]
+    with Run(work, settings, resume=work.exists()) as run:
+        todo = [index for index in range(len(batches)) if run.finished(_key(index)) is None]
+        resumed, done = len(batches) - len(todo), sum(len(held) for held in batches)
+        done -= sum(len(batches[index]) for index in todo)
+        for index, part in _encoded(manifest, recipe, [(index, batches[index]) for index in todo], processes):
+            able = [one for one in part if isinstance(one, Features)]
+            lost = [(one.sample, one.reason) for one in part if isinstance(one, Unable)]
+            name = f'{_key(index)}{SUFFIX}'
+            write_features(work / name, able, _provenance(manifest, recipe, (index + 1, len(batches)), lost))
+            run.note(_key(index), name, missing=lost)
+            done += len(batches[index])
+            if progress is not None:
+                progress('features', done, len(rows))
+        held = [entry for index in range(len(batches)) if (entry := run.finished(_key(index))) is not None]
+        missing = [(name, reason) for entry in held for name, reason in entry.facts['missing']]
+        parts = (work / entry.folder for entry in held)
+        samples = write_features(path, _joined(parts), _provenance(manifest, recipe, shard, missing))
+    shutil.rmtree(work, ignore_errors=True)
+    return Extraction(path, samples, tuple(missing), resumed)
+
+
+def _encoded(
+    manifest: Manifest, recipe: Recipe, batches: Sequence[tuple[int, Sequence[Sample]]], processes: int
+) -> Iterator[tuple[int, Part]]:
+    """Batches as they are done."""
+    if not batches:
+        return
+    if processes == 1:
+        encoder = recipe.open()
+        for index, rows in batches:
+            yield index, list(encoder(manifest, rows))
+        return
+    spawn = multiprocessing.get_context('spawn')
+    bare = Manifest(manifest.facts, ())  # workers need the root, not every sample
+    pool = ProcessPoolExecutor(min(processes, len(batches)), spawn, _open_in_worker, (recipe, bare))
+    try:
+        left = iter(batches)
+        waiting: dict[Future[Part], int] = {}
+        for index, rows in left:
+            waiting[pool.submit(_encode_in_worker, rows)] = index
+            if len(waiting) >= 2 * processes:
+                break
+        while waiting:
+            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                yield waiting.pop(future), future.result()
+                if (following := next(left, None)) is not None:
+                    waiting[pool.submit(_encode_in_worker, following[1])] = following[0]
+    except BrokenProcessPool as error:
+        raise RunError(
+            expected='workers that live',
+            came='one that died (killed, or out of memory)',
+            todo='run the same command again: finished batches are kept; fewer --processes need less memory',
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+_worker: tuple[Encoder, Manifest] | None = None
+
+
+def _open_in_worker(recipe: Recipe, manifest: Manifest) -> None:
+    global _worker
+    _worker = recipe.open(), manifest
+
+
+def _encode_in_worker(rows: Sequence[Sample]) -> Part:
+    if _worker is None:
+        raise RuntimeError('the worker was not opened')
+    encoder, manifest = _worker
+    return list(encoder(manifest, rows))
+
+
+def _joined(paths: Iterator[Path]) -> Iterator[Features]:
+    for path in paths:
+        store = Store(path, partial=True)
+        for name in store.names:
+            yield store[name]
+
+
+def _provenance(
+    manifest: Manifest, recipe: Recipe, shard: tuple[int, int], missing: Sequence[tuple[str, str]]
+) -> Provenance:
+    return Provenance(
+        recipe.name, recipe.hash, recipe.dimension, dict(recipe.facts), recipe.columns,
+        manifest.facts.corpus, shard, tuple(missing),
+    )  # fmt: skip
+
+
+def _require_input(manifest: Manifest, recipe: Recipe, rows: Sequence[Sample]) -> None:
+    kinds = {'text': ('text',), 'audio': ('audio', 'video'), 'video': ('video', 'frames')}[recipe.modality]
+    if not any(getattr(row, kind) is not None for row in rows for kind in kinds):
+        raise CorpusError(
+            expected=f'{" or ".join(kinds)} in the manifest, which {recipe.name} reads',
+            came=f'{len(rows)} samples of {manifest.facts.corpus} without',
+            todo='see `affekt corpus check`',
+        )
+
+
+def _finished(path: Path, recipe: Recipe, rows: Sequence[Sample]) -> Extraction:
+    """The shard that is there already, if it is the one that was asked for."""
+    store = Store(path, partial=True)
+    held = {*store.names, *store.missing}
+    if store.provenance.hash != recipe.hash or held != {row.sample for row in rows}:
+        raise RunError(
+            expected=f'features of {recipe.name} for these {len(rows)} samples, or nothing yet',
+            came=f'{path} with others ({store.provenance.recipe} {store.provenance.hash[:8]}, {len(held)} samples)',
+            todo='choose another --out, or remove the file',
+        )
+    return Extraction(path, len(store), store.provenance.missing, resumed=-(-len(rows) // recipe.batch))
+
+
+def _digest(rows: Sequence[Sample]) -> str:
+    told = '\n'.join(f'{row.sample}\t{row.text}\t{row.audio}\t{row.video}\t{row.frames}' for row in rows)
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+def _key(index: int) -> str:
+    return f'batch-{index:06d}'

@@ -1,0 +1,110 @@
+"""How features are made, by name: what is read, by which model, pooled how. A recipe's hash names its output.
+
+A recipe is a record of plain facts, and a function that opens its encoder; the encoder turns a few samples into
+`Features`, or says why it cannot. Third parties pass their own `Recipe` to `extract`.
+
+T rows in time, D columns.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.corpora import Manifest, Sample
+from affekt.errors import ShapeError, UnknownNameError
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Features:
+    """What one recipe says of one sample.
+
+    Raises:
+        ShapeError: shapes do not fit together.
+    """
+
+    sample: str
+    values: Floats
+    """(T, D)"""
+    columns: tuple[str, ...] = ()
+    """(D,) names; empty where columns have none."""
+    times: npt.NDArray[np.float64] | None = None
+    """(T,) seconds of each row, its middle; None where a row stands for the whole sample, or nobody knows."""
+    recipe: str = ''
+    """The recipe's hash."""
+
+    def __post_init__(self) -> None:
+        shape = self.values.shape
+        fits = self.values.ndim == 2 and shape[0] > 0 and len(self.columns) in (0, shape[1])
+        if not fits or (self.times is not None and self.times.shape != shape[:1]):
+            times = None if self.times is None else self.times.shape
+            raise ShapeError(
+                expected='values (T, D) with T above 0, D column names, T times',
+                came=f'{shape}, {len(self.columns)} names, times {times} for sample {self.sample!r}',
+                todo='check the encoder',
+            )
+
+    def __repr__(self) -> str:
+        return f'Features({self.sample!r}, {self.values.shape[0]} x {self.values.shape[1]}, recipe {self.recipe[:8]})'
+
+
+@dataclass(frozen=True)
+class Unable:
+    """Why there are no features of a sample."""
+
+    sample: str
+    reason: str
+
+
+Encoder = Callable[[Manifest, Sequence[Sample]], Sequence[Features | Unable]]
+"""From a few samples of a manifest to what became of each, in order."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One way to make features."""
+
+    name: str
+    modality: str
+    """text, audio or video: what a sample must have."""
+    dimension: int
+    """D"""
+    facts: Mapping[str, Any]
+    """All that the values depend on: tool, model and its hash, rate, layer, pooling."""
+    open: Callable[[], Encoder] = field(compare=False, repr=False)
+    """Loads what is needed, in the process that encodes."""
+    columns: tuple[str, ...] = ()
+    batch: int = 64
+    """Samples at once."""
+
+    @property
+    def hash(self) -> str:
+        """The sha256 of name, dimension, columns and facts."""
+        told = {'name': self.name, 'dimension': self.dimension, 'columns': self.columns, 'facts': dict(self.facts)}
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+    def features(self, sample: str, values: npt.ArrayLike, times: npt.NDArray[np.float64] | None = None) -> Features:
+        """Values of a sample as features of this recipe; (D,) stands for one row."""
+        rows = np.atleast_2d(np.asarray(values, dtype=np.float32))
+        return Features(sample, rows, self.columns, times, self.hash)
+
+
+def recipe_named(name: str) -> Recipe:
+    """The recipe of that name.
+
+    Raises:
+        UnknownNameError: no such recipe.
+    """
+    from affekt.features.encoders import RECIPES
+
+    if name not in RECIPES:
+        raise UnknownNameError(expected=f'one of {", ".join(RECIPES)}', came=repr(name), todo='name one of these')
+    return RECIPES[name]

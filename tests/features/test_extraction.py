@@ -1,0 +1,165 @@
+"""Extraction: the same in one process, several and in shards; on after a kill; what is missing is named."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+from made_up_recipes import DYING, LENGTHS, NAN
+
+from affekt.corpora import Facts, Manifest, Sample, made_up_corpus
+from affekt.errors import CorpusError, RunError, UnknownNameError, ValueRangeError
+from affekt.features import RECIPES, Store, check_store, extract, hashed_texts
+from affekt.weights import MODELS, state
+
+
+def _all(folder):
+    store = Store(folder)
+    return {name: store.values(name).tolist() for name in sorted(store.names)}, store.missing
+
+
+def test_processes_and_shards_give_what_one_process_gives(tmp_path):
+    manifest = made_up_corpus()
+    extract(manifest, LENGTHS, tmp_path / 'one')
+    extract(manifest, LENGTHS, tmp_path / 'two', processes=2, batch=50)
+    for number in (3, 1, 2):
+        extract(manifest, LENGTHS, tmp_path / 'shards', shard=(number, 3))
+    one = _all(tmp_path / 'one' / 'lengths')
+    assert one == _all(tmp_path / 'two' / 'lengths')
+    assert one == _all(tmp_path / 'shards' / 'lengths')
+    assert len(one[0]) == 120
+    assert one[1] == {name: 'ends in t3' for name in manifest.names if name.endswith('_t3')}
+    store = Store(tmp_path / 'one' / 'lengths')
+    np.testing.assert_array_equal(store['pair01_d1_t0'].times, np.arange(len(store.values('pair01_d1_t0'))) / 2)
+    assert store.provenance.hash == LENGTHS.hash
+
+
+def test_a_dead_worker_loses_nothing_that_was_finished(tmp_path):
+    manifest = made_up_corpus()
+    marked = dataclasses.replace(manifest, facts=dataclasses.replace(manifest.facts, version=str(tmp_path / 'died')))
+    with pytest.raises(RunError, match='died'):
+        extract(marked, DYING, tmp_path / 'out', processes=2)
+    assert not list((tmp_path / 'out' / 'lengths').glob('shard*'))
+    made = extract(marked, DYING, tmp_path / 'out', processes=2)
+    assert made.resumed > 0
+    assert made.samples == 120
+    extract(manifest, LENGTHS, tmp_path / 'plain')
+    assert _all(tmp_path / 'out' / 'lengths') == _all(tmp_path / 'plain' / 'lengths')
+    assert not list((tmp_path / 'out' / 'lengths').glob('.work*'))
+
+
+def test_what_is_finished_is_not_done_again_and_other_samples_are_refused(tmp_path):
+    manifest = made_up_corpus()
+    first = extract(manifest, LENGTHS, tmp_path)
+    written = first.path.stat().st_mtime_ns
+    assert extract(manifest, LENGTHS, tmp_path).samples == first.samples
+    assert first.path.stat().st_mtime_ns == written
+    with pytest.raises(RunError, match='others'):
+        extract(manifest.where(split='train'), LENGTHS, tmp_path)
+    with pytest.raises(RunError, match='others'):
+        extract(manifest, dataclasses.replace(LENGTHS, facts={'tool': 'another'}), tmp_path)
+
+
+def test_progress_counts_samples(tmp_path):
+    told = []
+    extract(made_up_corpus(), LENGTHS, tmp_path, batch=60, progress=lambda *words: told.append(words))
+    assert told == [('features', 60, 144), ('features', 120, 144), ('features', 144, 144)]
+
+
+def test_nan_stops_the_extraction_with_the_sample_and_the_column(tmp_path):
+    with pytest.raises(ValueRangeError, match=r"in length, row 0 of sample 'pair01_d1_t0'"):
+        extract(made_up_corpus(), NAN, tmp_path)
+
+
+def test_bad_wishes_are_refused(tmp_path):
+    manifest = made_up_corpus()
+    with pytest.raises(ValueRangeError):
+        extract(manifest, LENGTHS, tmp_path, shard=(3, 2))
+    with pytest.raises(UnknownNameError, match='hash512'):
+        extract(manifest, 'bert', tmp_path)
+    with pytest.raises(CorpusError, match='audio or video'):
+        extract(manifest, 'acoustics-utt', tmp_path)
+
+
+def test_recipes_have_their_own_hashes_that_follow_their_facts():
+    hashes = {recipe.hash for recipe in RECIPES.values()}
+    assert len(hashes) == len(RECIPES)
+    changed = dataclasses.replace(LENGTHS, facts={'tool': 'another'})
+    assert changed.hash != LENGTHS.hash
+    assert dataclasses.replace(changed, facts={'tool': 'test'}).hash == LENGTHS.hash
+
+
+def test_hashed_words_of_a_known_sentence():
+    # the nine places of `03bSnISJMiM_1` of CMU-MOSI, each a third
+    row = hashed_texts(['ANYHOW IT WAS REALLY GOOD'])[0]
+    signs = {9: 1, 69: -1, 127: -1, 146: 1, 245: -1, 308: -1, 423: 1, 443: 1, 496: -1}
+    assert {int(at): round(float(row[at]) * 3) for at in np.flatnonzero(row)} == signs
+    assert np.abs(row[list(signs)]).tolist() == pytest.approx([1 / 3] * 9)
+    assert not hashed_texts(['', '?!']).any()
+    assert np.flatnonzero(hashed_texts(['你好'])[0]).size == 3  # two characters and their pair
+
+
+def test_an_empty_text_is_zeros_for_hashed_words_and_nothing_for_sentences(tmp_path):
+    facts = Facts('toy')
+    manifest = Manifest(facts, (Sample('said', text='So it is.'), Sample('silent', text=''), Sample('unknown')))
+    extract(manifest, 'hash512', tmp_path)
+    store = Store(tmp_path / 'hash512')
+    assert check_store(store).zero == ('silent',)
+    assert store.missing == {'unknown': 'no transcript'}
+
+
+@pytest.fixture
+def sentences():
+    if state(MODELS['minilm-l6-int8.onnx']) != 'verified':
+        pytest.skip('minilm-l6-int8.onnx is absent (run `affekt weights get`)')
+
+
+def test_sentence_embeddings_are_those_of_the_encoder_whatever_the_batch(tmp_path, sentences):
+    from affekt.text.sentences import SentenceEncoder
+
+    manifest = made_up_corpus().where(split='test')
+    made = extract(manifest, 'minilm-utt', tmp_path, batch=7)
+    store = Store(tmp_path / 'minilm-utt')
+    expected = SentenceEncoder().encode([row.text for row in manifest.samples])
+    np.testing.assert_allclose(store.matrix(manifest.names), expected, atol=1e-6)
+    assert made.missing == ()
+    layers = extract(manifest, 'minilm-layers-utt', tmp_path)
+    assert Store(layers.path.parent).dimension == 7 * 384
+
+
+def test_acoustics_of_made_up_tones_hear_their_pitch_and_name_what_cannot_be_read(tmp_path):
+    manifest = made_up_corpus(media=tmp_path / 'sound').where(split='val')
+    (tmp_path / 'sound' / 'pair05_d1_t0.wav').write_bytes(b'RIFF')
+    (tmp_path / 'sound' / 'pair05_d1_t1.wav').unlink()
+    extract(manifest, 'acoustics-utt', tmp_path / 'out')
+    store = Store(tmp_path / 'out' / 'acoustics-utt')
+    assert set(store.missing) == {'pair05_d1_t0', 'pair05_d1_t1'}
+    pitch = store.provenance.columns.index('f0_mean_hz')
+    for row in manifest.samples:
+        if row.sample in store:
+            expected = {'neutral': 200.0, 'happy': 300.0, 'sad': 120.0}[row.category]
+            assert store.values(row.sample)[0, pitch] == pytest.approx(expected, rel=0.02)
+
+
+def test_acoustic_frames_have_times_and_no_nan(tmp_path):
+    manifest = made_up_corpus(media=tmp_path / 'sound').where(dialogue='pair01_d1')
+    extract(manifest, 'acoustics-frm', tmp_path / 'out')
+    shutil.rmtree(tmp_path / 'sound')
+    store = Store(tmp_path / 'out' / 'acoustics-frm')
+    one = store['pair01_d1_t0']
+    assert one.values.shape == (100, 9)
+    np.testing.assert_allclose(one.times, (np.arange(100) + 0.5) / 100, atol=1e-6)
+    assert check_store(store, manifest).is_sound
+
+
+def test_a_part_of_ravdess_in_two_processes(tmp_path, shared_data):
+    from affekt.corpora import import_corpus
+
+    manifest = import_corpus('ravdess', shared_data / 'ravdess_speech').where(speaker='01')
+    made = extract(manifest, 'acoustics-utt', tmp_path, processes=2, shard=(1, 10))
+    assert made.samples == 6
+    store = Store(made.path.parent, partial=True)
+    pitch = store.matrix(store.names)[:, store.provenance.columns.index('f0_mean_hz')]
+    assert ((pitch > 75) & (pitch < 400)).all()  # a man, acting

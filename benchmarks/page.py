@@ -163,12 +163,39 @@ def open_vocabulary_speed(held: dict[str, Any]) -> str:
     )
 
 
+def feature_store(held: dict[str, Any]) -> str:
+    load, memory = held['loading'], held['memory']
+    rows = [
+        ['all, in the order of the file: a view', load['npy_s'], load['open_and_view_s'], load['view_times_faster']],
+        ['the same, and a sum over every value', load['npy_and_sum_s'], load['open_view_and_sum_s'],
+         load['view_and_sum_times_faster']],
+        ['all, in a drawn order: a copy', load['npy_s'], load['open_and_copy_shuffled_s'], load['copy_times_faster']],
+    ]  # fmt: skip
+    return (
+        f'## Loading features\n\n`benchmarks/feature_store.py`: {load["samples"]:,.0f} samples of '
+        f'{load["dimension"]:,.0f} float32, read by the system before; milliseconds, opening included, median of '
+        f'{load["runs"]:.0f} runs, beside a plain loop over one .npy a sample.\n\n'
+        + table(
+            ['what', '.npy', 'store', '.npy / store'],
+            [[what, round(1e3 * npy), round(1e3 * store, 1), round(times)] for what, npy, store, times in rows],
+        )
+        + f'\nOne sample at a time, in a drawn order: {1e3 * load["random_npy_ms"]:.0f} µs and '
+        f'{1e3 * load["random_store_ms"]:.1f} µs. The pool of eight processes that the published loader starts takes '
+        f'{load["published_pool_s"]:.1f} s here.\n\n'
+        f'A store of {memory["samples"]:,.0f} samples ({memory["values_mb"]:.0f} MB) adds '
+        f'{memory["opened_mb_above"]:.0f} MB to the resident memory of a process that opens it. Every value read, '
+        f'{memory["read_all_private_mb_above"]:.0f} MB are its own; the rest is the file, which the system shares and '
+        'takes back.\n'
+    )
+
+
 SECTIONS = {
     'end_to_end': end_to_end,
     'startup': startup,
     'faces_agreement': faces_agreement,
     'faces_limits': faces_limits,
     'open_vocabulary_speed': open_vocabulary_speed,
+    'feature_store': feature_store,
     'media_speed': media_speed,
     'media_fuzz': media_fuzz,
 }

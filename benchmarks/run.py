@@ -27,9 +27,11 @@ def commands(data: Path | None) -> dict[str, list[str]]:
         'media_speed': ['media_speed.py', '--out', str(HERE / 'results' / 'media_speed.json')],
         'media_fuzz': ['media_fuzz.py', '--files', '2400', '--out', str(HERE / 'results' / 'media_fuzz.json')],
         'end_to_end': ['end_to_end.py'],
+        'feature_store': ['feature_store.py'],
     }
     if data is not None:
         found['faces_limits'] = ['faces_limits.py', '--data', str(data)]
+        found['merbench_parity'] = ['merbench_parity.py', '--data', str(data)]
         found['fusion_weights'] = ['fusion_weights.py', '--data', str(data)]
         found['open_vocabulary_speed'] = ['open_vocabulary_speed.py', '--data', str(data)]
         for name in ('word_table', 'extraction', 'open_vocabulary', 'open_vocabulary_gaming'):

@@ -1,4 +1,4 @@
-"""Verbs of corpora: corpus list, corpus import, corpus check, corpus show."""
+"""Verbs of corpora: corpus list, import, check, folds, show."""
 
 from __future__ import annotations
 
@@ -108,6 +108,32 @@ def check(path: Path, root: Path | None, by: str | None, accept: Sequence[str], 
         _print_check(_console(), manifest, found, accept)
     if bad:
         click.get_current_context().exit(1)
+
+
+@corpus.command()
+@click.argument('path', metavar='MANIFEST', type=PATH)
+@click.option('--count', type=click.IntRange(2), default=5, help='Of folds (default 5).')
+@click.option('--seed', type=int, default=0, help='Of the order of equal groups (default 0).')
+@click.option('--by', multiple=True, metavar='COLUMN', help='What must not cross folds (default speaker). Repeatable.')
+@click.option('--out', required=True, type=PATH, help='The manifest to write (.parquet).')
+@AS_JSON
+def folds(path: Path, count: int, seed: int, by: Sequence[str], out: Path, as_json: bool) -> None:
+    """Divide a MANIFEST into seeded folds that no speaker crosses.
+
+    \b
+    affekt corpus folds mine.parquet --by speaker --by dialogue --out m5.parquet
+    """
+    from affekt.corpora import Manifest, seeded_folds, with_folds
+
+    manifest, by = Manifest.load(path), by or ('speaker',)
+    made = seeded_folds(manifest, count, seed=seed, independent_of=by)
+    note = f'{count} folds of seed {seed}, independent by {" and ".join(by)}'
+    with_folds(manifest, made, note).save(out)
+    sizes = [int((made == fold).sum()) for fold in range(1, count + 1)]
+    if as_json:
+        click.echo(json.dumps({'out': str(out), 'sizes': sizes, 'note': note}))
+    else:
+        click.echo(f'{out}: {note}; {", ".join(f"{size:,}" for size in sizes)} samples')
 
 
 @corpus.command()

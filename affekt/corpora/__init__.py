@@ -5,7 +5,7 @@ labels, speaker, dialogue, split and fold, and what was missing. `folds.py` divi
 on both sides. Read `manifest.py` first, then `importers.py`; `made_up.py` is a small corpus with known answers.
 """
 
-from affekt.corpora.folds import published_folds, seeded_folds, shuffled_folds
+from affekt.corpora.folds import published_folds, seeded_folds, shuffled_folds, with_folds
 from affekt.corpora.importers import CORPORA, corpus_named, import_corpus
 from affekt.corpora.leaks import Leak, find_leaks, require_no_leaks
 from affekt.corpora.made_up import made_up_corpus
@@ -28,4 +28,5 @@ __all__ = [
     'require_no_leaks',
     'seeded_folds',
     'shuffled_folds',
+    'with_folds',
 ]

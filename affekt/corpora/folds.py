@@ -6,6 +6,7 @@ groups are dealt to folds so that every fold has about as many samples of each c
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections import defaultdict
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.corpora.manifest import Manifest
-from affekt.errors import CorpusError, ValueRangeError, listed
+from affekt.errors import CorpusError, ShapeError, ValueRangeError, listed
 
 Folds = npt.NDArray[np.int64]
 
@@ -29,6 +30,25 @@ def published_folds(manifest: Manifest) -> Folds:
     if not folds.any():
         raise CorpusError(expected='published folds', came=f'{manifest.facts.corpus} without', todo='use seeded_folds')
     return folds
+
+
+def with_folds(manifest: Manifest, folds: Folds, note: str) -> Manifest:
+    """The manifest with these folds for its own, and a note that says where they come from.
+
+    Args:
+        manifest: whose samples.
+        folds: (N,) from 1; 0 for samples in none.
+        note: how they were made.
+
+    Raises:
+        ShapeError: folds are not (N,).
+    """
+    if folds.shape != (len(manifest),):
+        raise ShapeError(expected=f'{len(manifest)} folds', came=f'{folds.shape}', todo='give one for each sample')
+    rows = zip(manifest.samples, folds.tolist(), strict=True)
+    samples = tuple(dataclasses.replace(row, fold=fold or None) for row, fold in rows)
+    facts = dataclasses.replace(manifest.facts, notes=(*manifest.facts.notes, note))
+    return Manifest(facts, samples)
 
 
 def seeded_folds(manifest: Manifest, count: int, *, seed: int, independent_of: Sequence[str] = ('speaker',)) -> Folds:

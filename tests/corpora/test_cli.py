@@ -71,6 +71,15 @@ def test_bad_input_is_two_lines_and_exit_code_2(words, tmp_path, monkeypatch):
     assert len(result.stderr.splitlines()) == 2
 
 
-@pytest.mark.parametrize('verb', ['list', 'import', 'check', 'show'])
+@pytest.mark.parametrize('verb', ['list', 'import', 'check', 'folds', 'show'])
 def test_help_fits_80_columns(verb):
     assert max(map(len, _run('corpus', verb, '--help').stdout.splitlines())) <= 80
+
+
+def test_folds_are_written_into_a_manifest_and_pass_the_check(tmp_path):
+    made_up_corpus().save(tmp_path / 'm.parquet')
+    words = ('corpus', 'folds', tmp_path / 'm.parquet', '--count', '4', '--by', 'speaker', '--by', 'dialogue')
+    result = _run(*words, '--out', tmp_path / 'f.parquet', '--json')
+    assert json.loads(result.stdout)['sizes'] == [36] * 4
+    assert _run('corpus', 'check', tmp_path / 'f.parquet', '--by', 'fold').exit_code == 0
+    assert 'independent by speaker and dialogue' in _run('corpus', 'check', tmp_path / 'f.parquet').stdout

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -48,6 +51,23 @@ def test_a_dead_worker_loses_nothing_that_was_finished(tmp_path):
     extract(manifest, LENGTHS, tmp_path / 'plain')
     assert _all(tmp_path / 'out' / 'lengths') == _all(tmp_path / 'plain' / 'lengths')
     assert not list((tmp_path / 'out' / 'lengths').glob('.work*'))
+
+
+def test_a_killed_extraction_goes_on_where_it_was(tmp_path):
+    manifest = made_up_corpus()
+    marked = dataclasses.replace(manifest, facts=dataclasses.replace(manifest.facts, version=str(tmp_path / 'died')))
+    marked.save(tmp_path / 'm.parquet')
+    code = (
+        'from pathlib import Path; from made_up_recipes import DYING; from affekt.corpora import Manifest; '
+        f'from affekt.features import extract; extract(Manifest.load(Path({str(tmp_path / "m.parquet")!r})), DYING, '
+        f'Path({str(tmp_path / "out")!r}))'
+    )
+    killed = subprocess.run([sys.executable, '-c', code], cwd=Path(__file__).parent, capture_output=True)
+    assert killed.returncode == -9
+    made = extract(marked, DYING, tmp_path / 'out')
+    assert made.resumed == 7  # seven batches of ten before the 73rd sample, the first of the fifth pair
+    extract(manifest, LENGTHS, tmp_path / 'plain')
+    assert _all(tmp_path / 'out' / 'lengths') == _all(tmp_path / 'plain' / 'lengths')
 
 
 def test_what_is_finished_is_not_done_again_and_other_samples_are_refused(tmp_path):

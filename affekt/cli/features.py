@@ -63,6 +63,9 @@ def list_recipes(as_json: bool) -> None:
 @click.argument('path', metavar='MANIFEST', type=PATH)
 @click.option('--recipe', 'name', required=True, metavar='NAME', help='See `affekt features list`.')
 @click.option('--out', required=True, type=PATH, help='Folder of stores; the recipe gets its own folder in it.')
+@click.option(
+    '--column', type=click.Choice(['text', 'chinese', 'english']), default='text', help='What a recipe of text reads.'
+)
 @click.option('--processes', type=click.IntRange(1, 256), default=1, help='That encode at once (default 1).')
 @click.option('--shard', type=Shard(), default=(1, 1), help='Only the i-th of n parts, on this machine.')
 @click.option('--batch', type=click.IntRange(1), help='Samples at once (default: what suits the recipe).')
@@ -72,6 +75,7 @@ def extract_command(
     path: Path,
     name: str,
     out: Path,
+    column: str,
     processes: int,
     shard: tuple[int, int],
     batch: int | None,
@@ -87,11 +91,12 @@ def extract_command(
     with the reason.
     """
     from affekt.corpora import Manifest
-    from affekt.features import extract
+    from affekt.features import extract, recipe_named
 
+    recipe = recipe_named(name, column)
     with StageBars(Console(stderr=True, quiet=as_json), name_width=9) as bars:
         made = extract(
-            Manifest.load(path, root), name, out, processes=processes, shard=shard, batch=batch, progress=bars
+            Manifest.load(path, root), recipe, out, processes=processes, shard=shard, batch=batch, progress=bars
         )
     reasons = Counter(reason for _, reason in made.missing)
     if as_json:

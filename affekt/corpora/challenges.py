@@ -44,7 +44,7 @@ def _official(
     """
     rows: list[tuple[str, str, str | None, float | None, str | None]] = []
     for split, (file, clips) in tables.items():
-        columns = release.table(file)
+        columns = release.table(file, f'test-labels/{file}')
         if columns is None:
             continue
         names, categories = need(columns, ('name', 'discrete'), file)

@@ -23,36 +23,33 @@ _FRAME_COLUMNS = (
 
 def _text_encoder(recipe: Recipe, encode: Callable[[Sequence[str]], Floats], *, empty_is_zero: bool) -> Encoder:
     """An encoder of what was said; an empty text is a row of zeros, or no features."""
+    column = str(recipe.facts['column'])
 
     def encoder(manifest: Manifest, samples: Sequence[Sample]) -> list[Features | Unable]:
-        able = [row for row in samples if row.text or (row.text == '' and empty_is_zero)]
-        rows = (
-            dict(zip((row.sample for row in able), encode([row.text or '' for row in able]), strict=True))
-            if able
-            else {}
-        )
-        found: list[Features | Unable] = []
-        for row in samples:
-            if row.sample in rows:
-                found.append(recipe.features(row.sample, rows[row.sample]))
-            else:
-                found.append(Unable(row.sample, 'no transcript' if row.text is None else 'nothing was said'))
-        return found
+        said = {row.sample: getattr(row, column) for row in samples}
+        able = {name: text for name, text in said.items() if text or (text == '' and empty_is_zero)}
+        rows = dict(zip(able, encode(list(able.values())), strict=True)) if able else {}
+        return [
+            recipe.features(name, rows[name])
+            if name in rows
+            else Unable(name, 'no transcript' if text is None else 'nothing was said')
+            for name, text in said.items()
+        ]
 
     return encoder
 
 
-def _open_hashed() -> Encoder:
-    return _text_encoder(HASH512, hashed_texts, empty_is_zero=True)
+def _open_hashed(recipe: Recipe) -> Encoder:
+    return _text_encoder(recipe, hashed_texts, empty_is_zero=True)
 
 
-def _open_sentences() -> Encoder:
+def _open_sentences(recipe: Recipe) -> Encoder:
     from affekt.text.sentences import SentenceEncoder
 
-    return _text_encoder(MINILM, SentenceEncoder().encode, empty_is_zero=False)
+    return _text_encoder(recipe, SentenceEncoder().encode, empty_is_zero=False)
 
 
-def _open_sentence_layers() -> Encoder:
+def _open_sentence_layers(recipe: Recipe) -> Encoder:
     from affekt.text.sentences import SentenceEncoder
 
     sentences = SentenceEncoder()
@@ -60,7 +57,7 @@ def _open_sentence_layers() -> Encoder:
     def encode(texts: Sequence[str]) -> Floats:
         return sentences.layers(texts).reshape(len(texts), -1)
 
-    return _text_encoder(MINILM_LAYERS, encode, empty_is_zero=False)
+    return _text_encoder(recipe, encode, empty_is_zero=False)
 
 
 def _sound(path: Path) -> Floats:
@@ -97,20 +94,20 @@ def _audio_encoder(encode: Callable[[str, Floats], Features | Unable]) -> Encode
     return encoder
 
 
-def _open_acoustics() -> Encoder:
+def _open_acoustics(recipe: Recipe) -> Encoder:
     from affekt.voice import acoustic_summary
 
     def encode(sample: str, sound: Floats) -> Features | Unable:
         row = acoustic_summary(sound)[:-1]  # the last column counts words, which are not known here
         if np.isnan(row).any():
-            lost = [name for name, value in zip(ACOUSTICS.columns, row, strict=True) if np.isnan(value)]
+            lost = [name for name, value in zip(recipe.columns, row, strict=True) if np.isnan(value)]
             return Unable(sample, f'no voice to measure ({len(lost)} of {len(row)} columns)')
-        return ACOUSTICS.features(sample, row)
+        return recipe.features(sample, row)
 
     return _audio_encoder(encode)
 
 
-def _open_acoustic_frames() -> Encoder:
+def _open_acoustic_frames(recipe: Recipe) -> Encoder:
     from affekt.voice import acoustic_frames
 
     def encode(sample: str, sound: Floats) -> Features | Unable:
@@ -119,7 +116,7 @@ def _open_acoustic_frames() -> Encoder:
         # A frame without voice has no pitch: 0 with a column that says so, never nan.
         voiced = frames.voiced.astype(np.float32)[:, None]
         values = np.concatenate([np.nan_to_num(rows, nan=0.0), voiced], axis=1)
-        return ACOUSTIC_FRAMES.features(sample, values, frames.time_s.astype(np.float64))
+        return recipe.features(sample, values, frames.time_s.astype(np.float64))
 
     return _audio_encoder(encode)
 

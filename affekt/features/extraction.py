@@ -17,7 +17,7 @@ from pathlib import Path
 
 from affekt.corpora import Manifest, Sample
 from affekt.errors import CorpusError, RunError, ValueRangeError
-from affekt.features.recipes import Encoder, Features, Recipe, Unable, recipe_named
+from affekt.features.recipes import READS, Encoder, Features, Recipe, Unable, recipe_named
 from affekt.features.store import SUFFIX, Provenance, Store, write_features
 from affekt.runs import Run
 
@@ -116,7 +116,7 @@ def _encoded(
     if not batches:
         return
     if processes == 1:
-        encoder = recipe.open()
+        encoder = recipe.open(recipe)
         for index, rows in batches:
             yield index, list(encoder(manifest, rows))
         return
@@ -150,7 +150,7 @@ _worker: tuple[Encoder, Manifest] | None = None
 
 def _open_in_worker(recipe: Recipe, manifest: Manifest) -> None:
     global _worker
-    _worker = recipe.open(), manifest
+    _worker = recipe.open(recipe), manifest
 
 
 def _encode_in_worker(rows: Sequence[Sample]) -> Part:
@@ -177,7 +177,7 @@ def _provenance(
 
 
 def _require_input(manifest: Manifest, recipe: Recipe, rows: Sequence[Sample]) -> None:
-    kinds = {'text': ('text',), 'audio': ('audio', 'video'), 'video': ('video', 'frames')}[recipe.modality]
+    kinds = (str(recipe.facts.get('column', 'text')),) if recipe.modality == 'text' else READS[recipe.modality]
     if not any(getattr(row, kind) is not None for row in rows for kind in kinds):
         raise CorpusError(
             expected=f'{" or ".join(kinds)} in the manifest, which {recipe.name} reads',
@@ -200,8 +200,8 @@ def _finished(path: Path, recipe: Recipe, rows: Sequence[Sample]) -> Extraction:
 
 
 def _digest(rows: Sequence[Sample]) -> str:
-    told = '\n'.join(f'{row.sample}\t{row.text}\t{row.audio}\t{row.video}\t{row.frames}' for row in rows)
-    return hashlib.sha256(told.encode()).hexdigest()
+    read = [(row.sample, row.text, row.chinese, row.english, row.audio, row.video, row.frames) for row in rows]
+    return hashlib.sha256(repr(read).encode()).hexdigest()
 
 
 def _key(index: int) -> str:

@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from affekt.errors import CorpusError, ShapeError, TableError, listed
-from affekt.features.recipes import Features, Floats
+from affekt.features.recipes import Features
 from affekt.features.store import SUFFIX, Provenance, write_features
+from affekt.runs import file_sha256
 
 LEVELS = ('UTT', 'FRA')
 
@@ -62,43 +63,33 @@ def import_official(
             came=f'{len(held)} others ({listed(held, 2)})' if held else 'none',
             todo='name the folder of one model, such as features/chinese-hubert-large-UTT',
         )
+    here = {name: held[name] for name in wanted if name in held}
+    shapes = {name: _shape(paths) for name, paths in here.items()}
     missing = [(name, 'no file') for name in wanted if name not in held]
-    arrays: dict[str, Floats] = {}
-    digest = hashlib.sha256()
-    for name in wanted:
-        if name in held:
-            rows = _read(held[name], digest)
-            if rows.size:
-                arrays[name] = rows
-            else:
-                missing.append((name, 'an empty array'))
-    if not arrays:
+    missing += [(name, 'an empty array') for name, shape in shapes.items() if not shape[0]]
+    sizes = {name: shape[1] for name, shape in shapes.items() if shape[0]}
+    if not sizes:
         raise CorpusError(expected='arrays with values', came=f'{folder} with empty ones', todo='extract them again')
-    sizes = {name: rows.shape[1] for name, rows in arrays.items()}
     dimension = next(iter(sizes.values()))
     if odd := [f'{name} ({size})' for name, size in sizes.items() if size != dimension]:
         raise ShapeError(
             expected=f'{dimension} columns in every file of {folder}', came=listed(odd), todo='extract these again'
         )
     model, level = level_of(folder.name)
-    facts = {
-        'origin': 'official folder',
-        'model': model,
-        'level': level,
-        'rate_hz': rate_hz,
-        'sha256': digest.hexdigest(),
-    }
+    content = hashlib.sha256(''.join(f'{name} {_digest(here[name])}\n' for name in sizes).encode()).hexdigest()
+    facts = {'origin': 'official folder', 'model': model, 'level': level, 'rate_hz': rate_hz, 'sha256': content}
     told = hashlib.sha256(repr(sorted(facts.items(), key=str)).encode()).hexdigest()
     provenance = Provenance(folder.name, told, dimension, facts, (), corpus, (1, 1), tuple(missing))
     path = out / folder.name / f'shard-1-of-1{SUFFIX}'
-    write_features(path, _features(arrays, rate_hz, told), provenance)
+    write_features(path, (_features(name, here[name], rate_hz, told) for name in sizes), provenance)
     return path, tuple(missing)
 
 
-def _features(arrays: dict[str, Floats], rate_hz: float | None, told: str) -> Iterator[Features]:
-    for name, rows in arrays.items():
-        times = None if rate_hz is None else np.asarray((np.arange(len(rows)) + 0.5) / rate_hz, dtype=np.float64)
-        yield Features(name, rows, (), times, told)
+def _features(name: str, paths: Sequence[Path], rate_hz: float | None, told: str) -> Features:
+    rows = np.stack([_squeezed(path) for path in paths]) if len(paths) > 1 else _squeezed(paths[0])
+    rows = np.atleast_2d(np.asarray(rows, dtype=np.float32))
+    times = None if rate_hz is None else np.asarray((np.arange(len(rows)) + 0.5) / rate_hz, dtype=np.float64)
+    return Features(name, rows, (), times, told)
 
 
 def _files(folder: Path) -> dict[str, list[Path]]:
@@ -114,25 +105,39 @@ def _files(folder: Path) -> dict[str, list[Path]]:
     return found
 
 
-def _read(paths: Sequence[Path], digest: hashlib._Hash) -> Floats:
-    """(T, D) of one sample, squeezed and stacked as the published reader does."""
-    parts: list[npt.NDArray[np.floating]] = []
-    for path in paths:
-        try:
-            rows = np.load(path)
-            rows = np.asarray(rows, dtype=np.float32)
-        except (ValueError, OSError, EOFError, TypeError) as error:
-            raise TableError(
-                expected='an array of numbers', came=f'{path}: {error}', todo='extract it again'
-            ) from error
-        digest.update(path.stem.encode() + rows.tobytes())
-        parts.append(np.squeeze(rows) if rows.size else rows)
-    found = parts[0] if len(parts) == 1 else np.stack(parts)
-    if not found.size:
-        return np.zeros((0, 0), dtype=np.float32)
-    found = np.atleast_2d(found)
-    if found.ndim != 2:
+def _shape(paths: Sequence[Path]) -> tuple[int, int]:
+    """(T, D) of one sample, from the headers; T is 0 for an empty array.
+
+    Raises:
+        ShapeError: it is not one row, or rows of numbers.
+        TableError: a file is damaged.
+    """
+    shapes = [_squeezed(path, only_shape=True).shape for path in paths]
+    if any(0 in shape for shape in shapes):
+        return 0, 0
+    if len(paths) > 1 and len(set(shapes)) == 1 and len(shapes[0]) <= 1:
+        return len(paths), int(np.prod(shapes[0]))
+    if len(paths) > 1 or len(shapes[0]) > 2:
         raise ShapeError(
-            expected='(D,) or (T, D)', came=f'{found.shape} in {paths[0]}', todo='extract it again, one array a sample'
+            expected='(D,) or (T, D)', came=f'{shapes[0]} in {paths[0]}', todo='extract it again, one array a sample'
         )
-    return np.asarray(found, dtype=np.float32)
+    return (1, int(np.prod(shapes[0]))) if len(shapes[0]) < 2 else (shapes[0][0], shapes[0][1])
+
+
+def _squeezed(path: Path, *, only_shape: bool = False) -> npt.NDArray[np.floating]:
+    """An array as the published reader takes it; only its shape is read where no more is asked for.
+
+    Raises:
+        TableError: the file is damaged, or holds no numbers.
+    """
+    try:
+        rows = np.load(path, mmap_mode='r' if only_shape else None)
+        if rows.dtype.kind not in 'fiu':
+            raise ValueError(f'values of {rows.dtype}')
+    except (ValueError, OSError, EOFError) as error:
+        raise TableError(expected='an array of numbers', came=f'{path}: {error}', todo='extract it again') from error
+    return np.squeeze(rows) if rows.size else np.zeros((0, 0))
+
+
+def _digest(paths: Sequence[Path]) -> str:
+    return ' '.join(file_sha256(path) for path in paths)

@@ -8,6 +8,7 @@ T rows in time, D columns.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -68,22 +69,33 @@ Encoder = Callable[[Manifest, Sequence[Sample]], Sequence[Features | Unable]]
 """From a few samples of a manifest to what became of each, in order."""
 
 
+READS: Mapping[str, tuple[str, ...]] = {'text': ('text',), 'audio': ('audio', 'video'), 'video': ('video', 'frames')}
+"""Modality to the columns of a manifest, of which one will do."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """One way to make features."""
 
     name: str
     modality: str
-    """text, audio or video: what a sample must have."""
+    """What a sample must have: one of `READS`."""
     dimension: int
     """D"""
     facts: Mapping[str, Any]
     """All that the values depend on: tool, model and its hash, rate, layer, pooling."""
-    open: Callable[[], Encoder] = field(compare=False, repr=False)
-    """Loads what is needed, in the process that encodes."""
+    open: Callable[[Recipe], Encoder] = field(compare=False, repr=False)
+    """Loads what this recipe needs, in the process that encodes; a function at the top of a module, so that other
+    processes find it."""
     columns: tuple[str, ...] = ()
     batch: int = 64
     """Samples at once."""
+
+    def __post_init__(self) -> None:
+        if self.modality not in READS:
+            raise UnknownNameError(
+                expected=f'one of {", ".join(READS)}', came=repr(self.modality), todo='say what the recipe reads'
+            )
 
     @property
     def hash(self) -> str:
@@ -97,14 +109,30 @@ class Recipe:
         return Features(sample, rows, self.columns, times, self.hash)
 
 
-def recipe_named(name: str) -> Recipe:
+def recipe_named(name: str, column: str = 'text') -> Recipe:
     """The recipe of that name.
 
+    Args:
+        name: of the recipe.
+        column: of the manifest that a recipe of text reads: text, chinese or english. Another one than text makes
+            another recipe, `NAME-COLUMN`.
+
     Raises:
-        UnknownNameError: no such recipe.
+        UnknownNameError: no such recipe, or no such column, or the recipe reads no text.
     """
     from affekt.features.encoders import RECIPES
 
     if name not in RECIPES:
         raise UnknownNameError(expected=f'one of {", ".join(RECIPES)}', came=repr(name), todo='name one of these')
-    return RECIPES[name]
+    recipe = RECIPES[name]
+    if column == 'text':
+        return recipe
+    if recipe.modality != 'text' or column not in TEXTS:
+        raise UnknownNameError(
+            expected=f'one of {", ".join(TEXTS)}, for a recipe that reads text', came=f'{column!r} for {name}',
+            todo='leave the column out',
+        )  # fmt: skip
+    return dataclasses.replace(recipe, name=f'{name}-{column}', facts={**recipe.facts, 'column': column})
+
+
+TEXTS = ('text', 'chinese', 'english')

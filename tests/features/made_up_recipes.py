@@ -27,7 +27,7 @@ def _length_encoder(manifest: Manifest, samples: Sequence[Sample]) -> list[Featu
     return found
 
 
-def open_lengths():
+def open_lengths(recipe):
     return _length_encoder
 
 
@@ -45,7 +45,7 @@ def _dying_encoder(manifest: Manifest, samples: Sequence[Sample]) -> list[Featur
     return _length_encoder(manifest, samples)
 
 
-def open_dying():
+def open_dying(recipe):
     return _dying_encoder
 
 
@@ -56,7 +56,7 @@ def _nan_encoder(manifest: Manifest, samples: Sequence[Sample]) -> list[Features
     return [NAN.features(row.sample, [1.0, np.nan, 1.0]) for row in samples]
 
 
-def open_nan():
+def open_nan(recipe):
     return _nan_encoder
 
 

@@ -14,7 +14,7 @@ from made_up_recipes import DYING, LENGTHS, NAN
 
 from affekt.corpora import Facts, Manifest, Sample, made_up_corpus
 from affekt.errors import CorpusError, RunError, UnknownNameError, ValueRangeError
-from affekt.features import RECIPES, Store, check_store, extract, hashed_texts
+from affekt.features import RECIPES, Store, check_store, extract, hashed_texts, recipe_named
 from affekt.weights import MODELS, state
 
 
@@ -128,6 +128,30 @@ def test_an_empty_text_is_zeros_for_hashed_words_and_nothing_for_sentences(tmp_p
     store = Store(tmp_path / 'hash512')
     assert check_store(store).zero == ('silent',)
     assert store.missing == {'unknown': 'no transcript'}
+
+
+def test_another_column_of_text_is_another_recipe(tmp_path):
+    manifest = Manifest(Facts('toy'), (Sample('a', text='好', chinese='好', english='So it is.'),))
+    recipe = recipe_named('hash512', 'english')
+    extract(manifest, recipe, tmp_path)
+    store = Store(tmp_path / 'hash512-english')
+    np.testing.assert_array_equal(store.matrix(['a']), hashed_texts(['So it is.']))
+    assert recipe.hash != RECIPES['hash512'].hash
+    for name, column in (('acoustics-utt', 'english'), ('hash512', 'german')):
+        with pytest.raises(UnknownNameError, match='chinese'):
+            recipe_named(name, column)
+
+
+def test_a_corpus_where_nobody_speaks_leaves_an_empty_store_that_says_so(tmp_path):
+    manifest = made_up_corpus().keep(lambda row: row.sample.endswith('_t3'))
+    made = extract(manifest, LENGTHS, tmp_path)
+    assert (made.samples, len(made.missing)) == (0, 24)
+    assert check_store(Store(tmp_path / 'lengths'), manifest).is_sound is False
+
+
+def test_a_recipe_of_an_unknown_modality_is_refused():
+    with pytest.raises(UnknownNameError, match='audio'):
+        dataclasses.replace(LENGTHS, modality='smell')
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -67,6 +69,18 @@ def test_damage_is_named(tmp_path):
         import_official(tmp_path, tmp_path / 'out')
 
 
+def test_three_dimensions_and_frames_of_different_sizes_are_refused(tmp_path):
+    folder = _folder(tmp_path, a=np.ones((2, 3, 4)))
+    with pytest.raises(ShapeError, match=r'\(2, 3, 4\)'):
+        import_official(folder, tmp_path / 'out')
+    (folder / 'a.npy').unlink()
+    (folder / 'a').mkdir()
+    for frame, size in enumerate((3, 4)):
+        np.save(folder / 'a' / f'{frame}.npy', np.ones(size))
+    with pytest.raises(ShapeError):
+        import_official(folder, tmp_path / 'out')
+
+
 def test_the_hash_follows_the_content(tmp_path):
     folder = _folder(tmp_path, a=np.ones(3))
     first = Store(import_official(folder, tmp_path / 'out')[0]).provenance.hash
@@ -118,3 +132,12 @@ def test_a_shard_that_is_none_is_refused(tmp_path):
     made_up_corpus().save(tmp_path / 'm.parquet')
     words = ('features', 'extract', tmp_path / 'm.parquet', '--recipe', 'hash512', '--out', tmp_path, '--shard', '5/4')
     assert _run(*words).exit_code == 2
+
+
+def test_the_example_on_the_page_of_corpora_runs(tmp_path, monkeypatch):
+    page = Path(__file__).resolve().parents[2] / 'docs' / 'corpora.md'
+    (example,) = re.findall(r'```python\n(.*?)```', page.read_text(), flags=re.S)
+    monkeypatch.chdir(tmp_path)
+    held = {}
+    exec(compile(example, 'corpora.md', 'exec'), held)
+    assert held['store'].matrix(held['manifest'].names).shape == (144, 512)

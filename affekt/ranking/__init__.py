@@ -1,0 +1,3 @@
+from affekt.ranking.comparisons import Comparisons
+from affekt.ranking.counts import count
+from affekt.ranking.bradley_terry import fit

@@ -74,12 +74,12 @@ class Likelihood:
         penalty = 0.5 * self._precision * (parameters[:, : self.slopes] ** 2).sum(axis=1)
         return np.asarray(curve.value.sum(axis=1) - penalty)
 
-    def gradient(self, curve: Curve, parameters: Floats) -> Floats:
-        """(R, D)"""
-        slopes = (self.design.T @ curve.by_eta.T).T - self._precision * parameters[:, : self.slopes]
+    def gradient(self, by_eta: Floats, by_tau: Floats, parameters: Floats) -> Floats:
+        """(R, D) from the (R, C) slopes of the cells."""
+        slopes = (self.design.T @ by_eta.T).T - self._precision * parameters[:, : self.slopes]
         if not self.model.has_tau:
             return np.asarray(slopes)
-        return np.hstack([slopes, curve.by_tau.sum(axis=1, keepdims=True)])
+        return np.hstack([slopes, by_tau.sum(axis=1, keepdims=True)])
 
     def information(self, curve: Curve) -> Floats:
         """(R, D, D) the curvature with its sign turned; singular along equal shifts of all strengths."""
@@ -177,7 +177,7 @@ def _is_far(likelihood: Likelihood, at: Floats) -> Bools:
 def _step(likelihood: Likelihood, curve: Curve, at: Floats, contrast: Floats | None) -> Floats:
     """(R, D) Newton's step; along the contrast it is 0."""
     information = likelihood.anchored(likelihood.information(curve))
-    gradient = likelihood.gradient(curve, at)
+    gradient = likelihood.gradient(curve.by_eta, curve.by_tau, at)
     if contrast is None:
         return solved(information, gradient[:, :, None])[:, :, 0]
     both = solved(information, np.stack([gradient, contrast], axis=2))

@@ -15,6 +15,7 @@ Axes: R resamples or other repetitions, C cells.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -38,6 +39,9 @@ class Curve(NamedTuple):
     tau_tau: Floats
 
 
+Slopes = Callable[[Floats, Floats], tuple[Floats, Floats]]
+
+
 class TieModel(Protocol):
     """One way to read ties."""
 
@@ -52,6 +56,9 @@ class TieModel(Protocol):
             tau: (R, 1) the tie parameter, of no effect where there is none.
             counts: (3, R, C) left wins, right wins, ties.
         """
+
+    def slopes(self, counts: Floats) -> Slopes:
+        """The first derivatives alone, by eta and by tau, as a function of both, for the same counts again and again."""
 
     def chances(self, eta: Floats, tau: Floats) -> Floats:
         """(3, R, C) probabilities of left wins, right wins, ties."""
@@ -79,6 +86,13 @@ class Half:
         return Curve(
             won * eta - total * softplus(eta), won - total * p, nothing, total * p * (1.0 - p), nothing, nothing
         )
+
+    def slopes(self, counts: Floats) -> Slopes:
+        """Wins less expected wins."""
+        total = counts[0] + counts[1] + counts[2]
+        won = counts[0] + 0.5 * counts[2]
+        nothing = np.zeros((1, 1))
+        return lambda eta, tau: (won - total * expit(eta), nothing)
 
     def chances(self, eta: Floats, tau: Floats) -> Floats:
         """Without ties: the model has none."""
@@ -109,6 +123,19 @@ class Davidson:
             -0.5 * total * lead * tie,
             total * tie * (1.0 - tie),
         )
+
+    def slopes(self, counts: Floats) -> Slopes:
+        """Seen less expected leads and ties; exp(eta / 2) does not overflow below 1,400 log-odds."""
+        total = counts[0] + counts[1] + counts[2]
+        lead = 0.5 * (counts[0] - counts[1])
+
+        def at(eta: Floats, tau: Floats) -> tuple[Floats, Floats]:
+            up = np.exp(0.5 * eta)
+            down = 1.0 / up
+            share = total / (up + down + np.exp(tau))
+            return lead - 0.5 * share * (up - down), counts[2] - share * np.exp(tau)
+
+        return at
 
     def chances(self, eta: Floats, tau: Floats) -> Floats:
         """Softmax of eta / 2, -eta / 2 and tau."""
@@ -146,6 +173,16 @@ class RaoKupper:
             right - left,
             left + right + ties * 4.0 * np.exp(-2.0 * safe) / shrink**2,
         )
+
+    def slopes(self, counts: Floats) -> Slopes:
+        """As in `curve`, where tau is above 0."""
+        for_left, for_right, ties = counts[0] + counts[2], counts[1] + counts[2], counts[2]
+
+        def at(eta: Floats, tau: Floats) -> tuple[Floats, Floats]:
+            left, right = for_left * expit(tau - eta), for_right * expit(tau + eta)
+            return left - right, ties * (2.0 / -np.expm1(-2.0 * tau)) - left - right
+
+        return at
 
     def chances(self, eta: Floats, tau: Floats) -> Floats:
         """Left and right from their logits, ties from the rest."""

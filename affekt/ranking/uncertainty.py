@@ -114,7 +114,7 @@ def spread(fit: Fit, comparisons: Comparisons, cluster: Sequence[str] = ()) -> S
     if not cluster:
         freedom = max(float(fit.cells.totals.sum()) - fit.likelihood.size + 1.0, 1.0)
         return Spread(plain * _dispersion(fit, freedom), plain, freedom)
-    ids = [_cluster_ids(comparisons, name) for name in cluster]
+    ids = [cluster_numbers(comparisons, name) for name in cluster]
     numbers = {name: len(np.unique(found)) for name, found in zip(cluster, ids, strict=True)}
     found = sum(_clustered(fit, comparisons, one, plain) for one in ids)
     if len(ids) == 2:
@@ -205,7 +205,13 @@ def _dispersion(fit: Fit, freedom: float) -> float:
     return float(seen.sum() / expected.sum() * fit.cells.totals.sum() / freedom)
 
 
-def _cluster_ids(comparisons: Comparisons, name: str) -> Ints:
+def cluster_numbers(comparisons: Comparisons, name: str) -> Ints:
+    """(N,) the number of each comparison's sample or rater.
+
+    Raises:
+        UnknownNameError: no such cluster.
+        ComparisonError: the comparisons do not say it, or there is only one.
+    """
     if name not in CLUSTERS:
         raise UnknownNameError(
             expected=f'clusters among {", ".join(CLUSTERS)}', came=repr(name), todo='choose one or both of these'

@@ -25,6 +25,22 @@ OUTCOMES = {'left': 1, 'right': -1, 'tie': 0}
 
 
 @dataclass(frozen=True)
+class Source:
+    """Where comparisons come from, for messages."""
+
+    name: str
+    rows: Ints | None = None
+    """(N,) number of the row of each comparison, as an editor shows it."""
+
+    def __str__(self) -> str:
+        return self.name
+
+    def row(self, position: int) -> str:
+        """The row of a comparison, in words."""
+        return f'row {position + 1 if self.rows is None else self.rows[position]} of {self.name}'
+
+
+@dataclass(frozen=True)
 class Comparisons:
     """Comparisons of named items; build them with `Comparisons.of` or `read_comparisons`."""
 
@@ -70,7 +86,8 @@ class Comparisons:
         first: npt.ArrayLike | None = None,
         covariates: Mapping[str, npt.ArrayLike] | None = None,
         items: Sequence[str] | None = None,
-        source: str = 'the comparisons',
+        facts: Mapping[str, int] | None = None,
+        source: Source | str = 'the comparisons',
     ) -> Comparisons:
         """Comparisons from columns, checked row by row.
 
@@ -82,12 +99,14 @@ class Comparisons:
             first: (N,) 1, -1 or 0; 1 (left first) unless given.
             covariates: name to (N,) finite differences, left minus right.
             items: all names, where some may never have been compared.
-            source: what messages call the data.
+            facts: what reading saw besides.
+            source: what messages call the data, with the number of each row where it is not 1, 2, 3.
 
         Raises:
             ComparisonError: no rows, one item, an item against itself, an unknown outcome, a bad number; it names the
-                first bad row, counted from 1.
+                first bad row, counted from 1 unless the source says otherwise.
         """
+        source = Source(source) if isinstance(source, str) else source
         size = len(left)
         columns = {'right': right, 'outcome': outcome, 'weight': weight, 'sample': sample, 'rater': rater}
         columns |= {'first': first, **(covariates or {})}
@@ -98,7 +117,7 @@ class Comparisons:
             )
         names, codes = _coded_items(left, right, items, source)
         left_code, right_code = codes[:size], codes[size:]
-        _refuse(left_code == right_code, source, 'two different items', lambda row: f'{left[row]!r} against itself')
+        refuse_rows(left_code == right_code, source, 'two different items', lambda row: f'{short(left[row])!r} against itself')
         if len(names) < 2:
             raise ComparisonError(
                 expected='at least two items', came=f'{len(names)} in {source}', todo='nothing can be ranked alone'
@@ -115,6 +134,7 @@ class Comparisons:
             rater=None if rater_code is None else rater_code[1],
             raters=() if rater_code is None else rater_code[0],
             covariates={name: _differences(name, values, source) for name, values in (covariates or {}).items()},
+            facts=dict(facts or {}),
         )
 
     def take(self, chosen: npt.ArrayLike) -> Comparisons:
@@ -144,7 +164,12 @@ class Comparisons:
         )
 
 
-def _same_length(size: int, columns: Mapping[str, object], source: str) -> None:
+def short(text: object, most: int = 60) -> object:
+    """A text cut to what a message can hold; anything else as it is."""
+    return text[: most - 1] + '…' if isinstance(text, str) and len(text) > most else text
+
+
+def _same_length(size: int, columns: Mapping[str, object], source: Source) -> None:
     lengths = {name: len(column) for name, column in columns.items() if column is not None}  # type: ignore[arg-type]
     wrong = {name: length for name, length in lengths.items() if length != size}
     if wrong:
@@ -155,25 +180,25 @@ def _same_length(size: int, columns: Mapping[str, object], source: str) -> None:
         )
 
 
-def _refuse(bad: npt.NDArray[np.bool_], source: str, expected: str, came: object) -> None:
+def refuse_rows(bad: npt.NDArray[np.bool_], source: Source, expected: str, came: object) -> None:
     """Raise for the first bad row; `came` describes it, given its position."""
     if bad.any():
         row = int(np.argmax(bad))
         said = came(row) if callable(came) else came
         raise ComparisonError(
-            expected=expected, came=f'{said} in row {row + 1} of {source}', todo='correct or remove that row'
+            expected=expected, came=f'{said} in {source.row(row)}', todo='correct or remove that row'
         )
 
 
 def _coded_items(
-    left: Sequence[str], right: Sequence[str], items: Sequence[str] | None, source: str
+    left: Sequence[str], right: Sequence[str], items: Sequence[str] | None, source: Source
 ) -> tuple[tuple[str, ...], Ints]:
     size = len(left)
     seen: dict[str, int] = {}
     raw = np.fromiter((seen.setdefault(name, len(seen)) for side in (left, right) for name in side), np.int64, 2 * size)
     if unnamed := [code for name, code in seen.items() if not isinstance(name, str) or not name.strip()]:
         bad = np.isin(raw, unnamed)
-        _refuse(bad[:size] | bad[size:], source, 'a name for both items', 'an empty name or one that is no text')
+        refuse_rows(bad[:size] | bad[size:], source, 'a name for both items', 'an empty name or one that is no text')
     names = sorted({*seen, *(items or ())})
     if items is not None and (unknown := set(seen) - set(items)):
         raise ComparisonError(
@@ -194,14 +219,14 @@ def _coded(labels: Sequence[object] | None) -> tuple[tuple[str, ...], Ints] | No
     return names, np.fromiter((place[text] for text in texts), np.int64, len(texts))
 
 
-def _outcomes(outcome: Sequence[str] | Sequence[int], source: str) -> Ints:
+def _outcomes(outcome: Sequence[str] | Sequence[int], source: Source) -> Ints:
     known: dict[object, int] = {**OUTCOMES, 1: 1, -1: -1, 0: 0}
     found = np.fromiter((known.get(value, 2) for value in outcome), np.int64, len(outcome))
-    _refuse(found == 2, source, 'an outcome left, right or tie (or 1, -1, 0)', lambda row: repr(outcome[row]))
+    refuse_rows(found == 2, source, 'an outcome left, right or tie (or 1, -1, 0)', lambda row: repr(short(outcome[row])))
     return found
 
 
-def _numbers(name: str, values: npt.ArrayLike, source: str) -> Floats:
+def _numbers(name: str, values: npt.ArrayLike, source: Source) -> Floats:
     try:
         return np.asarray(values, np.float64)
     except (TypeError, ValueError) as error:
@@ -210,22 +235,22 @@ def _numbers(name: str, values: npt.ArrayLike, source: str) -> Floats:
         ) from error
 
 
-def _weights(weight: npt.ArrayLike, source: str) -> Floats:
+def _weights(weight: npt.ArrayLike, source: Source) -> Floats:
     found = _numbers('weight', weight, source)
     bad = ~np.isfinite(found) | (found < 0.0)
-    _refuse(bad, source, 'a weight that is finite and not negative', lambda row: f'{found[row]}')
+    refuse_rows(bad, source, 'a weight that is finite and not negative', lambda row: f'{found[row]}')
     if not found.any():
         raise ComparisonError(expected='a weight above 0', came=f'{source} with weights of 0 only', todo='weigh some')
     return found
 
 
-def _firsts(first: npt.ArrayLike, source: str) -> Ints:
+def _firsts(first: npt.ArrayLike, source: Source) -> Ints:
     found = _numbers('first', first, source)
-    _refuse(~np.isin(found, (-1.0, 0.0, 1.0)), source, 'order 1, -1 or 0', lambda row: f'{found[row]}')
+    refuse_rows(~np.isin(found, (-1.0, 0.0, 1.0)), source, 'order 1, -1 or 0', lambda row: f'{found[row]}')
     return found.astype(np.int64)
 
 
-def _differences(name: str, values: npt.ArrayLike, source: str) -> Floats:
+def _differences(name: str, values: npt.ArrayLike, source: Source) -> Floats:
     found = _numbers(name, values, source)
-    _refuse(~np.isfinite(found), source, f'a finite number for {name}', lambda row: f'{found[row]}')
+    refuse_rows(~np.isfinite(found), source, f'a finite number for {name}', lambda row: f'{found[row]}')
     return found

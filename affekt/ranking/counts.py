@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from affekt.errors import UnknownNameError
 from affekt.ranking.comparisons import Comparisons
+from affekt.ranking.covariates import controlled
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -63,19 +63,13 @@ def count(comparisons: Comparisons, *, control: Sequence[str] = (), order: bool 
 
     Args:
         comparisons: N of them.
-        control: covariates that tell cells apart.
+        control: covariates that tell cells apart; a category's name stands for all its levels.
         order: whether the side that was shown first does.
 
     Raises:
         UnknownNameError: a covariate is not there.
     """
-    for name in control:
-        if name not in comparisons.covariates:
-            raise UnknownNameError(
-                expected=f'a covariate among {", ".join(comparisons.covariates) or "none at all"}',
-                came=repr(name),
-                todo='give columns left_NAME and right_NAME, or texts for length',
-            )
+    control = controlled(comparisons, control)
     turned = comparisons.left > comparisons.right
     sign = np.where(turned, -1, 1)
     low = np.where(turned, comparisons.right, comparisons.left)

@@ -17,6 +17,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from affekt.errors import UnrankableError
+from affekt.ranking.comparisons import short
 from affekt.ranking.counts import Cells, win_matrix
 
 Names = tuple[str, ...]
@@ -141,4 +142,4 @@ def listed(names: Iterable[str], most: int = 8) -> str:
     """Names joined by commas, cut after `most`."""
     found = list(names)
     rest = f' and {len(found) - most} more' if len(found) > most else ''
-    return ', '.join(found[:most]) + rest
+    return ', '.join(str(short(name, 40)) for name in found[:most]) + rest

@@ -26,6 +26,7 @@ ROOMS = (
     'voice',
     'text',
     'metrics',
+    'ranking',
     'analysis',
     'demo',
     'doctor',

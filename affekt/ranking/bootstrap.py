@@ -1,16 +1,16 @@
 """Strengths fitted again to resampled counts: a thousand times, at a cost that hardly depends on the number of votes.
 
-Drawing N comparisons with replacement is drawing the counts of all cells from one multinomial distribution; drawing whole
-samples or raters is adding up the counts of the clusters drawn. Every resample is then fitted to its maximum, all of a
-batch at once, with Newton steps that share the curvature of the original fit, and with full steps where that does not
-settle.
+Drawing N comparisons with replacement is drawing the counts of all cells from one multinomial distribution; drawing
+whole samples or raters is adding up the counts of the clusters drawn. Every resample is then fitted to its maximum, all
+of a batch at once, with Newton steps that share the curvature of the original fit, and with full steps where that does
+not settle.
 
 Axes: R resamples, C cells, K items, D parameters, G clusters.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -168,7 +168,9 @@ def _refit(fit: Fit, counts: Floats) -> tuple[Floats, npt.NDArray[np.bool_]]:
     per = max(1, BATCH_ENTRIES // likelihood.size**2)
     for begin in range(0, len(rest), per):
         part = rest[begin : begin + per]
-        found = maximise(likelihood, counts[:, part], np.repeat(fit.parameters[None], len(part), axis=0), tolerance=1e-8)
+        found = maximise(
+            likelihood, counts[:, part], np.repeat(fit.parameters[None], len(part), axis=0), tolerance=1e-8
+        )
         at[part], settled[part] = found.parameters, found.reached
     return at, settled
 

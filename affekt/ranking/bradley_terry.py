@@ -1,8 +1,8 @@
 """Strengths of items from wins, losses and ties, by maximum likelihood.
 
 The Bradley–Terry model: item i beats item j with probability 1 / (1 + exp(s_j - s_i)). Strengths are in log-odds and
-sum to 0. Ties, the side shown first and covariates enter as `ties.py` and `counts.py` say. Data without a finite maximum
-raise an error that names the items; with a Gaussian prior they get finite strengths, and the fit says so.
+sum to 0. Ties, the side shown first and covariates enter as `ties.py` and `counts.py` say. Data without a finite
+maximum raise an error that names the items; with a Gaussian prior they get finite strengths, and the fit says so.
 
 Source: Bradley & Terry 1952, doi:10.2307/2334029; Hunter 2004, doi:10.1214/aos/1079120141.
 """
@@ -51,7 +51,7 @@ class Fit:
     @property
     def strengths(self) -> Floats:
         """(K,) log-odds; they sum to 0."""
-        return self.parameters[: len(self.items)]
+        return np.asarray(self.parameters[: len(self.items)])
 
     @property
     def effects(self) -> dict[str, float]:
@@ -75,7 +75,11 @@ class Fit:
 
     def information(self) -> Floats:
         """(D, D) made invertible; with a prior, of the posterior."""
-        return self.likelihood.anchored(self.likelihood.information(self.curve()))[0]
+        return np.asarray(self.likelihood.anchored(self.likelihood.information(self.curve()))[0])
+
+    def plain_covariance(self) -> Floats:
+        """(D, D) the inverse information."""
+        return np.asarray(np.linalg.inv(self.information()), np.float64)
 
     def chances(self) -> Floats:
         """(K, K) probability that the row item beats the column item, ties aside and nothing else favouring either."""

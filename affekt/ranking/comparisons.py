@@ -117,7 +117,9 @@ class Comparisons:
             )
         names, codes = _coded_items(left, right, items, source)
         left_code, right_code = codes[:size], codes[size:]
-        refuse_rows(left_code == right_code, source, 'two different items', lambda row: f'{short(left[row])!r} against itself')
+        refuse_rows(
+            left_code == right_code, source, 'two different items', lambda row: f'{short(left[row])!r} against itself'
+        )
         if len(names) < 2:
             raise ComparisonError(
                 expected='at least two items', came=f'{len(names)} in {source}', todo='nothing can be ranked alone'
@@ -185,9 +187,7 @@ def refuse_rows(bad: npt.NDArray[np.bool_], source: Source, expected: str, came:
     if bad.any():
         row = int(np.argmax(bad))
         said = came(row) if callable(came) else came
-        raise ComparisonError(
-            expected=expected, came=f'{said} in {source.row(row)}', todo='correct or remove that row'
-        )
+        raise ComparisonError(expected=expected, came=f'{said} in {source.row(row)}', todo='correct or remove that row')
 
 
 def _coded_items(
@@ -220,9 +220,12 @@ def _coded(labels: Sequence[object] | None) -> tuple[tuple[str, ...], Ints] | No
 
 
 def _outcomes(outcome: Sequence[str] | Sequence[int], source: Source) -> Ints:
-    known: dict[object, int] = {**OUTCOMES, 1: 1, -1: -1, 0: 0}
+    known: dict[object, int] = {1: 1, -1: -1, 0: 0}
+    known.update(OUTCOMES.items())
     found = np.fromiter((known.get(value, 2) for value in outcome), np.int64, len(outcome))
-    refuse_rows(found == 2, source, 'an outcome left, right or tie (or 1, -1, 0)', lambda row: repr(short(outcome[row])))
+    refuse_rows(
+        found == 2, source, 'an outcome left, right or tie (or 1, -1, 0)', lambda row: repr(short(outcome[row]))
+    )
     return found
 
 

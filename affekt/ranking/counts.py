@@ -74,7 +74,7 @@ def count(comparisons: Comparisons, *, control: Sequence[str] = (), order: bool 
     sign = np.where(turned, -1, 1)
     low = np.where(turned, comparisons.right, comparisons.left)
     high = np.where(turned, comparisons.left, comparisons.right)
-    columns = [comparisons.first * sign] if order else []
+    columns: list[npt.NDArray[np.generic]] = [comparisons.first * sign] if order else []
     columns += [comparisons.covariates[name] * sign for name in control]
     key, pairs = low * len(comparisons.items) + high, len(comparisons.items) ** 2
     for column in columns:

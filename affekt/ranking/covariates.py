@@ -54,13 +54,13 @@ def differences(name: str, left: Sequence[object], right: Sequence[object], sour
     Raises:
         ComparisonError: a value is missing, infinite or negative as a length, or there are more than 50 levels.
     """
-    numbers = _as_numbers(left), _as_numbers(right)
-    if numbers[0] is None or numbers[1] is None:
+    here, there = _as_numbers(left), _as_numbers(right)
+    if here is None or there is None:
         return _levels(name, left, right, source)
-    for side, found in (('left', numbers[0]), ('right', numbers[1])):
+    for side, found in (('left', here), ('right', there)):
         bad = ~np.isfinite(found) | ((found < 0.0) if name == LENGTH else False)
         refuse_rows(bad, source, f'a finite number in {side}_{name}', lambda row, found=found: f'{found[row]}')
-    return {name: doublings(*numbers) if name == LENGTH else numbers[0] - numbers[1]}
+    return {name: doublings(here, there) if name == LENGTH else here - there}
 
 
 def controlled(comparisons: Comparisons, names: Sequence[str]) -> tuple[str, ...]:

@@ -189,7 +189,7 @@ def _step(likelihood: Likelihood, curve: Curve, at: Floats, contrast: Floats | N
 def solved(matrices: Floats, right: Floats) -> Floats:
     """Solutions of a stack of linear systems; nan where a matrix is singular."""
     try:
-        return np.linalg.solve(matrices, right)
+        return np.asarray(np.linalg.solve(matrices, right), np.float64)
     except np.linalg.LinAlgError:
         found = np.full(np.broadcast_shapes(matrices.shape[:1], right.shape[:1]) + right.shape[1:], np.nan)
         for row, matrix in enumerate(matrices):

@@ -69,9 +69,7 @@ def places(fit: Fit, spread: Spread, *, rng: np.random.Generator, level: float =
     return Places(1 + beats.sum(axis=0), len(fit.items) - beats.sum(axis=1), level, beats)
 
 
-def simultaneous_intervals(
-    fit: Fit, spread: Spread, *, rng: np.random.Generator, level: float = 0.95
-) -> Bounds:
+def simultaneous_intervals(fit: Fit, spread: Spread, *, rng: np.random.Generator, level: float = 0.95) -> Bounds:
     """Intervals of all strengths that hold at once: wider than one by one.
 
     Source: Hothorn, Bretz & Westfall 2008, doi:10.1002/bimj.200810425.

@@ -4,9 +4,9 @@ A rater of skill q votes as the strengths say with probability q, and the other 
 
     p(rater says i beats j) = q p_ij + (1 - q) (1 - p_ij),  p_ij = 1 / (1 + exp(s_j - s_i))
 
-Skill 1 is a rater who errs only as the strengths allow, 1/2 one who tosses a coin, 0 one who took the task the wrong way
-round. Strengths have a Gaussian prior and skills a Beta prior, always: without them a wrong vote can be put down to the
-rater for good, and strengths run away.
+Skill 1 is a rater who errs only as the strengths allow, 1/2 one who tosses a coin, 0 one who took the task the wrong
+way round. Strengths have a Gaussian prior and skills a Beta prior, always: without them a wrong vote can be put down to
+the rater for good, and strengths run away.
 
 Source: Chen, Bennett, Collins-Thompson & Horvitz 2013, doi:10.1145/2433396.2433420.
 
@@ -85,7 +85,7 @@ def crowd_fit(
     cells = count(comparisons)
     cell, rater, votes = _votes(cells, comparisons, comparisons.rater)
     likelihood = Likelihood(cells, Half(), prior)
-    total = np.bincount(rater, votes.sum(axis=0), minlength=len(comparisons.raters))
+    total = np.asarray(np.bincount(rater, votes.sum(axis=0), minlength=len(comparisons.raters)), np.float64)
     at, skill = likelihood.start(), np.full(len(total), good / (good + bad))
     for _ in range(MOST_TURNS):
         chance = expit(likelihood.eta(at)[0])[cell]
@@ -109,8 +109,8 @@ def crowd_fit(
         )
     seen = (skill * (total + good + bad - 2.0)) - (good - 1.0)
     low, high = (stats.beta.ppf(tail, good + seen, bad + total - seen) for tail in (0.025, 0.975))
-    known = [np.where(total > 0.0, values, np.nan) for values in (skill, low, high)]
-    return CrowdFit(cells.items, at[0], comparisons.raters, *known, total, diagnose(cells))
+    skill, low, high = (np.where(total > 0.0, values, np.nan) for values in (skill, low, high))
+    return CrowdFit(cells.items, at[0], comparisons.raters, skill, low, high, total, diagnose(cells))
 
 
 def rater_vote_share(comparisons: Comparisons) -> Floats:
@@ -141,8 +141,9 @@ def _votes(cells: Cells, comparisons: Comparisons, by: Ints) -> tuple[Ints, Ints
     key = cells.cell_of * len(comparisons.raters) + by
     kinds, kind = np.unique(key, return_inverse=True)
     share = np.stack([cells.outcome_of == LEFT, cells.outcome_of == RIGHT]) + 0.5 * (cells.outcome_of == TIE)
-    votes = np.stack([np.bincount(kind, side * comparisons.weight, minlength=len(kinds)) for side in share])
-    return kinds // len(comparisons.raters), kinds % len(comparisons.raters), votes
+    votes = [np.bincount(kind, side * comparisons.weight, minlength=len(kinds)) for side in share]
+    kinds = np.asarray(kinds, np.int64)
+    return kinds // len(comparisons.raters), kinds % len(comparisons.raters), np.asarray(votes, np.float64)
 
 
 def _honest(chance: Floats, skill: Floats) -> Floats:

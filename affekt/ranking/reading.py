@@ -79,12 +79,16 @@ def read_comparisons(
         Comparisons. A verdict 'skip' is left out and counted in `facts`, as kinds of ties are.
 
     Raises:
-        ComparisonError: the file is missing, empty, cut short, no text, too large, of no known shape, or a row is wrong;
-            the message names the row.
+        ComparisonError: the file is missing, empty, cut short, no text, too large or of no known shape, or a row is
+            wrong: the message names it.
         UnknownNameError: no such shape.
     """
     path = Path(path)
     table = _read(path)
+    if not table.columns:
+        raise ComparisonError(
+            expected='at least one comparison', came=f'{table.source} without any', todo='give rows of who beat whom'
+        )
     found = _recognised(table) if shape is None else _named(shape)
     if absent := sorted(found.needed - set(table.columns)):
         raise ComparisonError(
@@ -99,8 +103,9 @@ def _interpreted(table: Table, shape: Shape, items: Sequence[str] | None) -> Com
     """1. verdicts, 2. names, 3. what else there is, 4. without the skipped ones."""
     source, columns = table.source, table.columns
     raters = len(shape.outcome)
-    rows = np.arange(len(columns[shape.left])) if source.rows is None else source.rows
-    long = Source(source.name, np.tile(rows + (source.rows is None), raters))
+    rows = np.arange(1, len(columns[shape.left]) + 1) if source.rows is None else source.rows
+    rows = np.tile(rows, raters)
+    long = Source(source.name, rows)
     written = [value for name in shape.outcome for value in columns[name]]
     verdicts = [shape.words.get(_word(value), '') for value in written]
     refuse_rows(
@@ -127,14 +132,14 @@ def _interpreted(table: Table, shape: Shape, items: Sequence[str] | None) -> Com
         spread(left),  # type: ignore[arg-type]
         spread(right),  # type: ignore[arg-type]
         [verdicts[at].split(':')[0] for at in kept],
-        weight=None if weight is None else _weights(spread(weight), Source(long.name, long.rows[kept])),
+        weight=None if weight is None else _weights(spread(weight), Source(long.name, rows[kept])),
         sample=_optional(spread, _first_of(columns, shape.sample)),
         rater=[named[at] for at in kept] if raters > 1 else _optional(spread, rater),
         first=_optional(spread, _orders(table)),  # type: ignore[arg-type]
         covariates={name: spread(values) for name, values in _covariates(table, shape).items()},  # type: ignore[misc]
         items=items,
         facts=facts,
-        source=Source(long.name, long.rows[kept]),
+        source=Source(long.name, rows[kept]),
     )
 
 
@@ -207,19 +212,23 @@ def _weights(values: Sequence[object], source: Source) -> Floats:
 
 
 def _covariates(table: Table, shape: Shape) -> dict[str, Floats]:
-    columns, found = table.columns, {}
+    columns = table.columns
+    found: dict[str, Floats] = {}
     taken = {shape.left, shape.right, shape.left_text, shape.right_text}
     for name in columns:
         other = name.replace('left_', 'right_', 1)
         if name.startswith('left_') and other in columns and name not in taken:
             found |= differences(name.removeprefix('left_'), columns[name], columns[other], table.source)
-    texts = columns.get(shape.left_text), columns.get(shape.right_text)
-    if LENGTH not in found and texts[0] is not None and texts[1] is not None:
-        for side, column in zip((shape.left_text, shape.right_text), texts, strict=True):
-            missing = np.asarray([not isinstance(text, (str, bool, int, float)) for text in column], bool)
-            refuse_rows(missing, table.source, f'a text in {side}', lambda row, column=column: repr(column[row]))
-        found[LENGTH] = text_lengths(*([str(text) for text in column] for column in texts))
+    if LENGTH not in found and {shape.left_text, shape.right_text} <= set(columns):
+        found[LENGTH] = text_lengths(_texts(table, shape.left_text), _texts(table, shape.right_text))
     return found
+
+
+def _texts(table: Table, name: str) -> list[str]:
+    column = table.columns[name]
+    missing = np.asarray([not isinstance(text, (str, bool, int, float)) for text in column], np.bool_)
+    refuse_rows(missing, table.source, f'a text in {name}', lambda row: repr(short(column[row])))
+    return [str(text) for text in column]
 
 
 def _named(shape: str | Shape) -> Shape:

@@ -20,7 +20,8 @@ def tallies(cells: Cells) -> Floats:
     size = len(cells.items)
 
     def summed(of_left: Floats, of_right: Floats) -> Floats:
-        return np.bincount(cells.left, of_left, minlength=size) + np.bincount(cells.right, of_right, minlength=size)
+        both = np.bincount(cells.left, of_left, minlength=size), np.bincount(cells.right, of_right, minlength=size)
+        return np.asarray(both[0] + both[1], np.float64)
 
     left, right, tie = cells.counts[LEFT], cells.counts[RIGHT], cells.counts[TIE]
     return np.stack([summed(left, right), summed(right, left), summed(tie, tie)])

@@ -31,13 +31,11 @@ class Pair:
     """What one more comparison of it is expected to teach, in the unit of the aim."""
 
 
-def more_needed(
-    fit: Fit, spread: Spread, left: str, right: str, *, level: float = 0.95, power: float = 0.8
-) -> float:
+def more_needed(fit: Fit, spread: Spread, left: str, right: str, *, level: float = 0.95, power: float = 0.8) -> float:
     """How many further comparisons of two items would tell them apart, if the difference is as estimated.
 
-    The smallest m for which gap / sqrt(v / (1 + m w v)) reaches z(level) + z(power), where v is the variance of the gap,
-    and w = p (1 - p) over the inflation of v by clusters and ties.
+    The smallest m for which gap / sqrt(v / (1 + m w v)) reaches z(level) + z(power), where v is the variance of the
+    gap, and w = p (1 - p) over the inflation of v by clusters and ties.
 
     Args:
         fit: of the comparisons.
@@ -101,7 +99,7 @@ def _place(fit: Fit, name: str) -> int:
 
 
 def _model_spread(fit: Fit) -> Spread:
-    plain = np.linalg.inv(fit.information())
+    plain = fit.plain_covariance()
     return Spread(plain, plain, math.inf)
 
 
@@ -114,8 +112,8 @@ def _strength_gains(fit: Fit) -> Floats:
 def _order_gains(fit: Fit) -> Floats:
     """(K, K) fall of the summed chances of a wrong order, to first order in the information w of one comparison.
 
-    Comparing (i, j) lowers the variance of every difference d by w cov(d, d_ij)**2 / (1 + w v_ij), and the chance that d
-    is on the wrong side, ndtr(-|d| / s), falls with it.
+    Comparing (i, j) lowers the variance of every difference d by w cov(d, d_ij)**2 / (1 + w v_ij), and the chance that
+    d is on the wrong side, ndtr(-|d| / s), falls with it.
     """
     size = len(fit.items)
     covariance = _model_spread(fit).covariance[:size, :size]

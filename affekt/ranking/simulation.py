@@ -131,7 +131,9 @@ def recover(
         )
     if batch < 1 or budget < 1:
         raise ValueRangeError(
-            expected='a batch and a budget of 1 or more', came=f'{batch} and {budget}', todo='give for example 5 and 500'
+            expected='a batch and a budget of 1 or more',
+            came=f'{batch} and {budget}',
+            todo='give for example 5 and 500',
         )
     true = np.asarray(strengths, np.float64)
     order = rng.permutation(len(true))

@@ -58,7 +58,7 @@ class TieModel(Protocol):
         """
 
     def slopes(self, counts: Floats) -> Slopes:
-        """The first derivatives alone, by eta and by tau, as a function of both, for the same counts again and again."""
+        """The first derivatives alone, by eta and by tau, as a function of both, for the same counts."""
 
     def chances(self, eta: Floats, tau: Floats) -> Floats:
         """(3, R, C) probabilities of left wins, right wins, ties."""
@@ -161,9 +161,7 @@ class RaoKupper:
         left, right = for_left * not_left * (1.0 - not_left), for_right * not_right * (1.0 - not_right)
         shrink = -np.expm1(-2.0 * safe)
         value = (
-            -for_left * softplus(safe - eta)
-            - for_right * softplus(safe + eta)
-            + ties * (2.0 * safe + np.log(shrink))
+            -for_left * softplus(safe - eta) - for_right * softplus(safe + eta) + ties * (2.0 * safe + np.log(shrink))
         )
         return Curve(
             np.where(inside, value, -np.inf),

@@ -3,8 +3,8 @@
 Three kinds of intervals:
 
 - `profile`: where the profile likelihood falls by t**2 / 2 below its maximum. Not symmetric, right on thin data; the
-  default. Ties counted as half, and comparisons that share a sample or a rater, widen or narrow the fall by the ratio of
-  the robust to the plain variance.
+  default. Ties counted as half, and comparisons that share a sample or a rater, widen or narrow the fall by the ratio
+  of the robust to the plain variance.
 - `sandwich`: estimate plus and minus t standard errors, with the robust covariance.
 - `bootstrap` (in `bootstrap.py`): percentiles of strengths fitted to resampled counts.
 
@@ -110,22 +110,20 @@ def spread(fit: Fit, comparisons: Comparisons, cluster: Sequence[str] = ()) -> S
     Source: with clusters, Bell & McCaffrey 2002 (leverage, as a jackknife) and Cameron, Gelbach & Miller 2011,
     doi:10.1198/jbes.2010.07136 (two ways).
     """
-    plain = np.linalg.inv(fit.information())
+    plain = fit.plain_covariance()
     if not cluster:
         freedom = max(float(fit.cells.totals.sum()) - fit.likelihood.size + 1.0, 1.0)
         return Spread(plain * _dispersion(fit, freedom), plain, freedom)
     ids = [cluster_numbers(comparisons, name) for name in cluster]
     numbers = {name: len(np.unique(found)) for name, found in zip(cluster, ids, strict=True)}
-    found = sum(_clustered(fit, comparisons, one, plain) for one in ids)
+    found = np.sum([_clustered(fit, comparisons, one, plain) for one in ids], axis=0)
     if len(ids) == 2:
         both = np.unique(np.stack(ids), axis=1, return_inverse=True)[1].ravel()
         found = _positive(found - _clustered(fit, comparisons, both, plain))
     return Spread(np.asarray(found), plain, float(min(numbers.values()) - 1), numbers)
 
 
-def intervals(
-    fit: Fit, spread: Spread, contrasts: Floats, *, level: float = 0.95, method: str = 'profile'
-) -> Bounds:
+def intervals(fit: Fit, spread: Spread, contrasts: Floats, *, level: float = 0.95, method: str = 'profile') -> Bounds:
     """Estimates of contrasts with their intervals.
 
     Args:
@@ -252,7 +250,7 @@ def _clustered(fit: Fit, comparisons: Comparisons, cluster: Ints, plain: Floats)
         share = 1.0 / (1.0 - np.clip(share, 0.0, LEVERAGE_CAP))
         inner = np.einsum('gij,gi->gj', axes, score[part] @ root)
         influence[part] = np.einsum('gij,gj->gi', axes, share * inner) @ root.T
-    return np.asarray(influence.T @ influence) * (groups - 1.0) / groups
+    return np.asarray(influence.T @ influence * ((groups - 1.0) / groups))
 
 
 def _per_outcome(fit: Fit) -> tuple[Floats, Floats, tuple[Floats, Floats, Floats]]:

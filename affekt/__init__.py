@@ -28,6 +28,7 @@ ROOMS = (
     'text',
     'metrics',
     'llm',
+    'ranking',
     'benchmarks',
     'analysis',
     'demo',

@@ -21,6 +21,7 @@ from affekt.errors import AffektError
 if TYPE_CHECKING:
     from affekt.analysis import Analysis, Moment
     from affekt.analysis.batch import Outcome
+    from affekt.ranking import Bias, Ranking
 
 STAGES = ('probe', 'faces', 'voice', 'words', 'fuse')
 MINUS = '\N{MINUS SIGN}'
@@ -137,6 +138,87 @@ def _strongest_moments(analysis: Analysis) -> list[Moment]:
     for moment in sorted(analysis.moments, key=lambda moment: -moment.strength):
         strongest.setdefault(moment.person, moment)
     return [strongest[person.name] for person in analysis.people if person.name in strongest]
+
+
+def leaderboard(ranking: Ranking) -> Group:
+    """Places, strengths with intervals drawn on one scale, then what biased the verdicts and what to ask next."""
+    facts, settings = ranking.facts, ranking.settings
+    held = ' and '.join(f'{number} {name}s' for name, number in ranking.clusters.items())
+    counted = f'{facts["comparisons"]:,} comparisons of {facts["items"]} items, {facts["ties"]:,} ties'
+    how = f'{settings.level:.0%} {settings.intervals} intervals' + (f', clustered by {held}' if held else '')
+    parts: list[Text | Table] = [Text(counted, style='bold'), Text(how, style='dim'), Text(''), _board(ranking)]
+    parts += [Text(''), _bias_table(ranking.biases)] if ranking.biases else []
+    if ranking.next_pairs:
+        pairs = '; '.join(f'{_cut(pair.left, 24)} against {_cut(pair.right, 24)}' for pair in ranking.next_pairs[:2])
+        parts += [Text(''), Text.assemble(('ask next  ', 'bold'), pairs)]
+    parts += [Text(note, style='yellow') for note in ranking.notes]
+    return Group(*parts)
+
+
+def _board(ranking: Ranking) -> Table:
+    ends = [value for one in ranking.standings for value in (one.strength, one.low, one.high) if value == value]
+    low, high = min(*ends, -0.1), max(*ends, 0.1)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+    table.add_column('place', justify='right', no_wrap=True)
+    table.add_column('item', no_wrap=True, max_width=22, overflow='ellipsis')
+    table.add_column('strength', no_wrap=True)
+    table.add_column(_scale(low, high), no_wrap=True)
+    table.add_column('won', justify='right', no_wrap=True)
+    for one in ranking.standings:
+        reach = '' if one.low != one.low else f' {signed(one.low)} {signed(one.high)}'
+        table.add_row(
+            f'{one.best_place}' if one.best_place == one.worst_place else f'{one.best_place}–{one.worst_place}',
+            Text(one.item),
+            Text.assemble((signed(one.strength), 'bold'), (reach, 'dim')),
+            _whisker(one.low, one.strength, one.high, low, high),
+            '–' if one.win_rate != one.win_rate else f'{one.win_rate:.0%}',
+        )
+    return table
+
+
+def _bias_table(biases: Sequence[Bias]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+    table.add_column('what may sway', no_wrap=True, max_width=22, overflow='ellipsis')
+    table.add_column('wins', justify='right', no_wrap=True)
+    table.add_column('between equals')
+    table.add_column('', no_wrap=True)
+    for one in biases:
+        effect = f'{one.chance:.0%}, {signed(one.effect)} [{signed(one.low)} {signed(one.high)}]'
+        table.add_row(
+            Text(one.name),
+            '–' if one.share != one.share else f'{one.share:.0%}',
+            Text(one.note or effect),
+            'taken out' if one.is_controlled else '',
+        )
+    return table
+
+
+SCALE_WIDTH = 22
+
+
+def _column(value: float, low: float, high: float) -> int:
+    return round((min(max(value, low), high) - low) / (high - low) * (SCALE_WIDTH - 1))
+
+
+def _scale(low: float, high: float) -> Text:
+    """A header that marks 0, the mean of all items."""
+    cells = [' '] * SCALE_WIDTH
+    cells[_column(0.0, low, high)] = '0'
+    return Text(''.join(cells))
+
+
+def _whisker(left: float, middle: float, right: float, low: float, high: float) -> Text:
+    cells = [' '] * SCALE_WIDTH
+    cells[_column(0.0, low, high)] = '┊'
+    if left == left and right == right:
+        begin, end = _column(left, low, high), _column(right, low, high)
+        cells[begin : end + 1] = '─' * (end + 1 - begin)
+    cells[_column(middle, low, high)] = '●'
+    return Text(''.join(cells))
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + '…'
 
 
 def facts_table(rows: Sequence[Mapping[str, str]]) -> Table:

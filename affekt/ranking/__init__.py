@@ -1,0 +1,91 @@
+"""Who is better, from who beat whom: comparisons come in, a leaderboard that can be trusted comes out.
+
+`read_comparisons` reads a file of verdicts, `rank` turns it into strengths with intervals, places, biases and what to
+ask next; data that cannot be ranked is refused with the names of what is missing. Read `leaderboard.py` first, then
+`bradley_terry.py` and `uncertainty.py`. NumPy and SciPy are all it needs; Parquet files need pyarrow.
+"""
+
+from affekt.ranking.agreement import (
+    alpha_interval,
+    cohen_kappa,
+    kendall,
+    krippendorff_alpha,
+    rank_biased_overlap,
+    ratings_of,
+    spearman,
+)
+from affekt.ranking.biases import Bias, biases
+from affekt.ranking.bootstrap import Draws, bootstrap, percentile_intervals
+from affekt.ranking.bradley_terry import Fit, fit
+from affekt.ranking.comparisons import Comparisons
+from affekt.ranking.counts import Cells, count, win_matrix
+from affekt.ranking.diagnosis import Diagnosis, diagnose
+from affekt.ranking.leaderboard import Ranking, RankSettings, Standing, rank
+from affekt.ranking.ranks import Places, better, places, simultaneous_intervals
+from affekt.ranking.raters import CrowdFit, crowd_fit, rater_vote_share
+from affekt.ranking.reading import SHAPES, Shape, read_comparisons
+from affekt.ranking.references import elo, tallies, win_rates
+from affekt.ranking.schedule import Pair, more_needed, next_pairs
+from affekt.ranking.simulation import Recovery, recover, simulate
+from affekt.ranking.uncertainty import (
+    Bounds,
+    Spread,
+    effect_contrasts,
+    intervals,
+    pair_contrasts,
+    spread,
+    strength_contrasts,
+)
+
+__all__ = [
+    'SHAPES',
+    'Bias',
+    'Bounds',
+    'Cells',
+    'Comparisons',
+    'CrowdFit',
+    'Diagnosis',
+    'Draws',
+    'Fit',
+    'Pair',
+    'Places',
+    'RankSettings',
+    'Ranking',
+    'Recovery',
+    'Shape',
+    'Spread',
+    'Standing',
+    'alpha_interval',
+    'better',
+    'biases',
+    'bootstrap',
+    'cohen_kappa',
+    'count',
+    'crowd_fit',
+    'diagnose',
+    'effect_contrasts',
+    'elo',
+    'fit',
+    'intervals',
+    'kendall',
+    'krippendorff_alpha',
+    'more_needed',
+    'next_pairs',
+    'pair_contrasts',
+    'percentile_intervals',
+    'places',
+    'rank',
+    'rank_biased_overlap',
+    'rater_vote_share',
+    'ratings_of',
+    'read_comparisons',
+    'recover',
+    'simulate',
+    'simultaneous_intervals',
+    'spearman',
+    'spread',
+    'strength_contrasts',
+    'tallies',
+    'win_matrix',
+    'win_rates',
+]

@@ -10,6 +10,7 @@ pairs of columns left_NAME and right_NAME for anything that may sway a verdict.
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -107,7 +108,7 @@ def _interpreted(table: Table, shape: Shape, items: Sequence[str] | None) -> Com
     rows = np.tile(rows, raters)
     long = Source(source.name, rows)
     written = [value for name in shape.outcome for value in columns[name]]
-    verdicts = [shape.words.get(_word(value), '') for value in written]
+    verdicts = _verdicts(written, shape)
     refuse_rows(
         np.asarray([not verdict for verdict in verdicts], bool),
         long,
@@ -117,11 +118,12 @@ def _interpreted(table: Table, shape: Shape, items: Sequence[str] | None) -> Com
     left, right = _names(table, shape)
     kept = np.flatnonzero([verdict != SKIP for verdict in verdicts])
     facts = _facts(verdicts)
+    plain = {verdict: verdict.split(':')[0] for verdict in set(verdicts)}
 
     def spread(values: Sequence[object] | Floats | Ints) -> list[object]:
         """Once per rater's column, without the skipped ones."""
         every = list(values) * raters
-        return [every[at] for at in kept] if len(kept) < len(every) else every
+        return [every[at] for at in kept] if len(kept) < len(verdicts) else every
 
     rater = _first_of(columns, shape.rater)
     if raters > 1:
@@ -131,7 +133,7 @@ def _interpreted(table: Table, shape: Shape, items: Sequence[str] | None) -> Com
     return Comparisons.of(
         spread(left),  # type: ignore[arg-type]
         spread(right),  # type: ignore[arg-type]
-        [verdicts[at].split(':')[0] for at in kept],
+        [plain[verdicts[at]] for at in kept.tolist()],
         weight=None if weight is None else _weights(spread(weight), Source(long.name, rows[kept])),
         sample=_optional(spread, _first_of(columns, shape.sample)),
         rater=[named[at] for at in kept] if raters > 1 else _optional(spread, rater),
@@ -145,7 +147,8 @@ def _interpreted(table: Table, shape: Shape, items: Sequence[str] | None) -> Com
 
 def _names(table: Table, shape: Shape) -> tuple[list[object], list[object]]:
     if not shape.joined:
-        return [_name(v) for v in table.columns[shape.left]], [_name(v) for v in table.columns[shape.right]]
+        left, right = (_named_items(table.columns[name]) for name in (shape.left, shape.right))
+        return left, right
     parts = [str(value).split(shape.joined) for value in table.columns[shape.left]]
     refuse_rows(
         np.asarray([len(part) != 2 for part in parts], bool),
@@ -156,9 +159,22 @@ def _names(table: Table, shape: Shape) -> tuple[list[object], list[object]]:
     return [part[0] for part in parts], [part[1] for part in parts]
 
 
-def _name(value: object) -> object:
-    """A name as text; what is neither text nor a whole number is refused later."""
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+def _verdicts(written: Sequence[object], shape: Shape) -> list[str]:
+    """What each verdict means; empty where it means nothing."""
+    known: dict[object, str] = {}
+    found = []
+    for value in written:
+        key = value if isinstance(value, (str, int, float)) else str(value)
+        meaning = known.get((type(key), key))
+        if meaning is None:
+            meaning = known[type(key), key] = shape.words.get(_word(key), '')
+        found.append(meaning)
+    return found
+
+
+def _named_items(column: Sequence[object]) -> list[object]:
+    """Names as text; what is neither text nor a whole number is refused later."""
+    return [str(value) if type(value) is int else value for value in column]
 
 
 def _word(value: object) -> str:
@@ -298,7 +314,7 @@ def _read_csv(path: Path, delimiter: str = ',') -> Table:
             )
         rows, lines = [], []
         begins = reader.line_num + 1
-        for row in reader:
+        for row in itertools.islice(reader, MOST_ROWS + 1):
             if row:
                 if len(row) != len(head):
                     raise ComparisonError(
@@ -308,8 +324,8 @@ def _read_csv(path: Path, delimiter: str = ',') -> Table:
                     )
                 rows.append(row)
                 lines.append(begins)
-                _refuse_too_many(len(rows), path)
             begins = reader.line_num + 1
+    _refuse_too_many(len(rows), path)
     columns: Sequence[Sequence[object]] = list(zip(*rows, strict=True)) if rows else [()] * len(head)
     return Table(dict(zip(head, columns, strict=True)), Source(path.name, np.asarray(lines, np.int64)))
 

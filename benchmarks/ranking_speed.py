@@ -1,0 +1,166 @@
+"""Speed and memory of fitting and resampling, beside evalica and choix in the same run.
+
+    python benchmarks/ranking_speed.py [--out FILE]
+
+Each measurement is a process of its own, so that peaks of memory are its own; times are wall seconds of the job alone,
+imports and made-up data left out. The peers' times and ours come from the same machine in the same minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+for _pool in ('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS', 'RAYON_NUM_THREADS'):
+    os.environ.setdefault(_pool, '1')
+
+import numpy as np
+
+RESULTS = Path(__file__).resolve().parent / 'results' / 'ranking_speed.json'
+PEER_RESAMPLES = 10
+"""A peer's thousand resamples would take minutes: it makes ten, and its time per resample counts."""
+
+
+def made_up(items: int, comparisons: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Left, right and outcome (1, -1, 0), a tenth of them ties."""
+    rng = np.random.default_rng(20240417)
+    strengths = rng.normal(size=items)
+    left = rng.integers(0, items, comparisons)
+    right = (left + rng.integers(1, items, comparisons)) % items
+    chance = 1.0 / (1.0 + np.exp(strengths[right] - strengths[left]))
+    outcome = np.where(rng.random(comparisons) < chance, 1, -1)
+    return left, right, np.where(rng.random(comparisons) < 0.1, 0, outcome)
+
+
+def ours(items: int, comparisons: int, resamples: int, ties: str = 'half') -> dict[str, float]:
+    """Counting and fitting; resampling."""
+    from affekt.ranking import Comparisons, bootstrap, count, fit
+
+    left, right, outcome = made_up(items, comparisons)
+    ones = np.ones(comparisons, np.int64)
+    names = tuple(f'{item:05d}' for item in range(items))
+    votes = Comparisons(names, left, right, outcome, ones.astype(float), ones)
+    begun = time.perf_counter()
+    fitted = fit(count(votes), ties=ties)
+    fit_s = time.perf_counter() - begun
+    begun = time.perf_counter()
+    draws = bootstrap(fitted, votes, rng=np.random.default_rng(0), resamples=resamples)
+    taken = time.perf_counter() - begun
+    assert not draws.unbounded
+    return {'fit_s': fit_s, 'bootstrap_s': taken, 'strength_of_first': float(fitted.strengths[0])}
+
+
+def _evalica_columns(items: int, comparisons: int) -> tuple[list[str], list[str], list[object]]:
+    from evalica import Winner
+
+    left, right, outcome = made_up(items, comparisons)
+    words = {1: Winner.X, -1: Winner.Y, 0: Winner.Draw}
+    return [f'{x:05d}' for x in left], [f'{x:05d}' for x in right], [words[x] for x in outcome.tolist()]
+
+
+def evalica_fit(items: int, comparisons: int, resamples: int) -> dict[str, float]:
+    """evalica's Rust solver, until it is as exact as ours."""
+    import evalica
+
+    columns = _evalica_columns(items, comparisons)
+    begun = time.perf_counter()
+    found = evalica.bradley_terry(*columns, tolerance=1e-9, limit=10_000)
+    taken = time.perf_counter() - begun
+    logs = np.log(found.scores.sort_index().to_numpy())
+    return {'fit_s': taken, 'strength_of_first': float((logs - logs.mean())[0])}
+
+
+def evalica_bootstrap(items: int, comparisons: int, resamples: int) -> dict[str, float]:
+    """evalica's percentile bootstrap with its own tolerance."""
+    import evalica
+
+    columns = _evalica_columns(items, comparisons)
+    begun = time.perf_counter()
+    evalica.bootstrap(
+        evalica.bradley_terry, *columns, n_resamples=resamples, bootstrap_method='percentile', random_state=0
+    )
+    return {'bootstrap_s': time.perf_counter() - begun}
+
+
+def choix_fit(items: int, comparisons: int, resamples: int) -> dict[str, float]:
+    """choix's I-LSR on the same wins; ties, which it does not know, are left out."""
+    import choix
+
+    left, right, outcome = made_up(items, comparisons)
+    winner, loser = np.where(outcome > 0, left, right), np.where(outcome > 0, right, left)
+    pairs = np.stack([winner, loser], axis=1)[outcome != 0].tolist()
+    begun = time.perf_counter()
+    choix.ilsr_pairwise(items, pairs)
+    return {'fit_s': time.perf_counter() - begun}
+
+
+JOBS: dict[str, Callable[..., dict[str, float]]] = {
+    'ours': ours,
+    'evalica_fit': evalica_fit,
+    'evalica_bootstrap': evalica_bootstrap,
+    'choix_fit': choix_fit,
+}
+
+
+def measured(job: str, *numbers: object) -> dict[str, float]:
+    """One job in a process of its own."""
+    words = [sys.executable, __file__, '--job', job, *map(str, numbers)]
+    return json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--out', type=Path, default=RESULTS)
+    parser.add_argument('--job', nargs='+')
+    options = parser.parse_args()
+    if options.job:
+        warnings.simplefilter('ignore')
+        name, *numbers = options.job
+        found = JOBS[name](*(int(number) if number.isdigit() else number for number in numbers))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(json.dumps({**found, 'peak_mb': peak}))
+        return
+    large = [measured('ours', 100, 1_000_000, 1000) for _ in range(3)]
+    best = min(large, key=lambda one: one['fit_s'] + one['bootstrap_s'])
+    ties = {name: measured('ours', 100, 1_000_000, 1000, name) for name in ('davidson', 'rao-kupper')}
+    peer_fit, other_fit = measured('evalica_fit', 100, 1_000_000, 0), measured('choix_fit', 100, 1_000_000, 0)
+    middle = measured('ours', 20, 100_000, 1000)
+    peer = measured('evalica_bootstrap', 20, 100_000, PEER_RESAMPLES)
+    per_resample = peer['bootstrap_s'] / PEER_RESAMPLES
+    held = {
+        'versions': {'numpy': np.__version__, 'evalica': version('evalica'), 'choix': version('choix')},
+        'million': {
+            'ours': best,
+            'slowest_of_three': {
+                key: max(one[key] for one in large) for key in ('fit_s', 'bootstrap_s', 'peak_mb')
+            },
+            'ours_with_tie_models': ties,
+            'evalica_fit_s': peer_fit['fit_s'],
+            'evalica_peak_mb': peer_fit['peak_mb'],
+            'choix_fit_s': other_fit['fit_s'],
+            'evalica_over_ours_fit': peer_fit['fit_s'] / best['fit_s'],
+            'difference_to_evalica': abs(peer_fit['strength_of_first'] - best['strength_of_first']),
+        },
+        'hundred_thousand': {
+            'items': 20,
+            'ours_1000_resamples_s': middle['bootstrap_s'],
+            'evalica_s_per_resample': per_resample,
+            'evalica_resamples_run': PEER_RESAMPLES,
+            'evalica_over_ours_per_resample': per_resample / (middle['bootstrap_s'] / 1000),
+        },
+    }
+    options.out.write_text(json.dumps(held, indent=1) + '\n')
+    print(json.dumps(held, indent=1))
+
+
+if __name__ == '__main__':
+    main()

@@ -25,6 +25,8 @@ Floats = npt.NDArray[np.float64]
 
 MOST_ITEMS = 5000
 """The information matrix is dense: 200 MB at this size."""
+FLAT = 1e-12
+"""Smallest curvature, relative to each parameter's own, that counts as one."""
 ALIASED = 1e-9
 """Share of an effect's variance that must be left after the items have explained what they can."""
 
@@ -119,9 +121,10 @@ def fit(cells: Cells, *, ties: str = 'half', prior: float | None = None) -> Fit:
     model = _model_for(cells, model)
     likelihood = Likelihood(cells, model, prior)
     found = maximise(likelihood, cells.counts[:, None, :], likelihood.start())
-    if not found.reached[0]:
+    fitted = Fit(cells, likelihood, found.parameters[0], float(found.value[0]), ties, prior, diagnosis)
+    if not (found.reached[0] and _is_definite(fitted.information())):
         raise _runaway(likelihood, found)
-    return Fit(cells, likelihood, found.parameters[0], float(found.value[0]), ties, prior, diagnosis)
+    return fitted
 
 
 def _check(cells: Cells, prior: float | None) -> None:
@@ -170,6 +173,12 @@ def _refuse_aliases(cells: Cells) -> None:
                 todo='leave it out, or compare items on which it differs',
             )
         basis = np.hstack([basis, effect])
+
+
+def _is_definite(information: Floats) -> bool:
+    """Whether the likelihood curves down in every direction, whatever the units; a ridge has no one maximum."""
+    unit = np.sqrt(np.diag(information))
+    return bool(np.linalg.eigvalsh(information / unit[:, None] / unit[None, :])[0] > FLAT)
 
 
 def _runaway(likelihood: Likelihood, found: Maximum) -> UnrankableError:

@@ -167,7 +167,7 @@ def rank(comparisons: Comparisons, settings: RankSettings | None = None) -> Rank
 
     >>> votes = Comparisons.of(['a', 'a', 'b', 'b'], ['b', 'b', 'a', 'c'], ['left'] * 4)
     >>> rank(votes, RankSettings(prior=1.0)).notes[0]
-    'only the prior holds them: c is without a win or tie; nobody else ever beat or tied with one of a, b'
+    'only the prior holds them: c is without a win or tie'
     """
     chosen = settings or RankSettings()
     # 1. Count, and fit; what cannot be ranked stops here.

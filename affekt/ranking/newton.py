@@ -24,7 +24,7 @@ Bools = npt.NDArray[np.bool_]
 STEP_TOLERANCE = 1e-10
 MOST_STEPS = 60
 FAR = 30.0
-"""Log-odds of a compared pair, or tau, beyond which a maximum is taken to lie at infinity: nothing short of 1e13
+"""Log-odds of a compared pair and tau, together, beyond which a maximum is taken to lie at infinity: nothing short of 1e13
 comparisons would show it."""
 
 
@@ -170,8 +170,7 @@ def maximise(
 
 
 def _is_far(likelihood: Likelihood, at: Floats) -> Bools:
-    far = np.abs(likelihood.eta(at)).max(axis=1) > FAR
-    return np.asarray(far | (np.abs(likelihood.tau(at)).max(axis=1) > FAR))
+    return np.asarray(np.abs(likelihood.eta(at)).max(axis=1) + np.abs(likelihood.tau(at))[:, 0] > FAR)
 
 
 def _step(likelihood: Likelihood, curve: Curve, at: Floats, contrast: Floats | None) -> Floats:

@@ -12,13 +12,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-for _pool in ('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS'):
-    os.environ.setdefault(_pool, '1')
 
 import numpy as np
 
@@ -64,10 +60,12 @@ class Scenario:
     order: bool = False
     cluster: tuple[str, ...] = ()
     prior: float | None = None
+    """With one, strengths are drawn from it anew for each repeat, and nothing is refused."""
+    given: tuple[float, ...] = ()
 
     def strengths(self) -> np.ndarray:
-        """(K,) evenly spaced."""
-        return np.linspace(-self.reach, self.reach, self.items)
+        """(K,) evenly spaced, or as drawn."""
+        return np.asarray(self.given) if self.given else np.linspace(-self.reach, self.reach, self.items)
 
     def draw(self, rng: np.random.Generator, comparisons: int, samples: int, raters: int) -> Comparisons:
         """Verdicts on random pairs, in random samples, by random raters."""
@@ -109,12 +107,13 @@ SCENARIOS = [
     Scenario('60, 30 % ties, Rao–Kupper', 60, drawn_ties='rao-kupper', tau=0.7, ties='rao-kupper'),
     Scenario('120, 30 % ties, Rao–Kupper', 120, drawn_ties='rao-kupper', tau=0.7, ties='rao-kupper'),
     Scenario('120, order effect', 120, first=0.5, order=True),
+    Scenario('40, strengths from the prior', 40, prior=1.0),
     Scenario('120 in 30 samples that differ', 120, samples=30, differing=1.0, cluster=('sample',)),
     Scenario('300 in 30 samples that differ', 300, samples=30, differing=1.0, cluster=('sample',)),
     Scenario('300 in 12 samples that differ', 300, samples=12, differing=1.0, cluster=('sample',)),
     Scenario('300 by 15 raters that differ', 300, raters=15, differing=1.0, cluster=('rater',)),
     Scenario('600 in 30 samples by 20 raters', 600, samples=30, raters=20, differing=0.7, cluster=('sample', 'rater')),
-    Scenario('the same, clusters ignored', 600, samples=30, raters=20, differing=0.7),
+    Scenario('the same 600, clusters ignored', 600, samples=30, raters=20, differing=0.7),
 ]
 
 
@@ -126,6 +125,10 @@ def run(scenario: Scenario, repeats: int, resamples: int) -> dict[str, object]:
     held: dict[str, list[tuple[float, ...]]] = {'profile': [], 'sandwich': [], 'bootstrap': []}
     all_places, apart, refused, finite = [], [], 0, []
     for repeat in range(repeats):
+        if scenario.prior is not None:
+            own = rng.normal(0.0, scenario.prior, scenario.items)
+            scenario = replace(scenario, given=tuple(own - own.mean()))
+            truth = strength = scenario.strengths()
         drawn = scenario.draw(rng, scenario.comparisons, scenario.samples, scenario.raters)
         try:
             fitted = fit(count(drawn, order=scenario.order), ties=scenario.ties, prior=scenario.prior)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -19,9 +18,6 @@ import warnings
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-
-for _pool in ('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS', 'RAYON_NUM_THREADS'):
-    os.environ.setdefault(_pool, '1')
 
 import numpy as np
 
@@ -140,9 +136,7 @@ def main() -> None:
         'versions': {'numpy': np.__version__, 'evalica': version('evalica'), 'choix': version('choix')},
         'million': {
             'ours': best,
-            'slowest_of_three': {
-                key: max(one[key] for one in large) for key in ('fit_s', 'bootstrap_s', 'peak_mb')
-            },
+            'slowest_of_three': {key: max(one[key] for one in large) for key in ('fit_s', 'bootstrap_s', 'peak_mb')},
             'ours_with_tie_models': ties,
             'evalica_fit_s': peer_fit['fit_s'],
             'evalica_peak_mb': peer_fit['peak_mb'],

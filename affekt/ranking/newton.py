@@ -24,8 +24,8 @@ Bools = npt.NDArray[np.bool_]
 STEP_TOLERANCE = 1e-10
 MOST_STEPS = 60
 FAR = 30.0
-"""Log-odds of a compared pair and tau, together, beyond which a maximum is taken to lie at infinity: nothing short of 1e13
-comparisons would show it."""
+"""Log-odds of a compared pair and tau, together, beyond which a maximum is taken to lie at infinity: nothing short of
+1e13 comparisons would show it."""
 
 
 class Likelihood:

@@ -127,4 +127,6 @@ def _draws(fit: Fit, spread: Spread, rng: np.random.Generator) -> Floats:
     root = np.linalg.cholesky((axes * np.maximum(values, 1e-12 * values.max())) @ axes.T)
     count = min(DRAWS, max(2000, 40 * ENTRIES // size**2))
     drawn = rng.standard_normal((count, size)) @ root.T
+    if np.isinf(spread.freedom):
+        return np.asarray(drawn)
     return np.asarray(drawn / np.sqrt(rng.chisquare(spread.freedom, (count, 1)) / spread.freedom))

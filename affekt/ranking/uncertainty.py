@@ -15,6 +15,7 @@ Axes: N comparisons, C cells, D parameters, M contrasts (linear combinations of 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -49,10 +50,10 @@ class Spread:
     plain: Floats
     """(D, D) inverse information."""
     freedom: float
-    """Degrees of freedom of the t distribution."""
+    """Degrees of freedom of the t distribution; infinity, the normal one, with a prior."""
     correction: float = 1.0
-    """What the likelihood ratio of n comparisons and p parameters is divided by, like Bartlett's factor but measured:
-    sqrt(n / (n - p)). It brings coverage at 8 items and 60 comparisons from 93.8 % to 95 %."""
+    """What the likelihood ratio of n comparisons and p parameters is divided by, like Bartlett's factor:
+    sqrt(n / (n - p)). Chosen by simulation: at 8 items and 60 comparisons coverage is 0.6 points lower without it."""
     clusters: dict[str, int] = field(default_factory=dict)
     """Kind of cluster to how many there are."""
 
@@ -105,8 +106,8 @@ def spread(fit: Fit, comparisons: Comparisons, cluster: Sequence[str] = ()) -> S
     Args:
         fit: of these comparisons.
         comparisons: N of them.
-        cluster: none, 'sample', 'rater' or both (two-way). Without one, the inverse information; where ties count as
-            half, times the dispersion of outcomes about their expectation.
+        cluster: none, 'sample', 'rater' or both (two-way). Without one, the inverse information (with a prior, of the
+            posterior); where ties count as half, times the dispersion of outcomes about their expectation.
 
     Raises:
         UnknownNameError: no such cluster.
@@ -117,6 +118,8 @@ def spread(fit: Fit, comparisons: Comparisons, cluster: Sequence[str] = ()) -> S
     """
     plain = fit.plain_covariance()
     if not cluster:
+        if fit.prior is not None:
+            return Spread(plain * _dispersion(fit, float(fit.cells.totals.sum())), plain, math.inf)
         votes = float(fit.cells.totals.sum())
         freedom = max(votes - fit.likelihood.size + 1.0, 1.0)
         correction = max(votes / freedom, 1.0) ** 0.5
@@ -168,9 +171,7 @@ def signed_roots(fit: Fit, spread: Spread, contrasts: Floats) -> Floats:
     for begin in range(0, len(contrasts), per):
         part = slice(begin, begin + per)
         away = (value[part] / plain[part] ** 2)[:, None] * (contrasts[part] @ spread.plain)
-        found = maximise(
-            fit.likelihood, fit.counts, fit.parameters - away, contrast=contrasts[part], tolerance=1e-6
-        )
+        found = maximise(fit.likelihood, fit.counts, fit.parameters - away, contrast=contrasts[part], tolerance=1e-6)
         roots[part] = np.sqrt(2.0 * np.maximum(fit.log_likelihood - found.value, 0.0))
     return np.asarray(np.sign(value) * roots / np.sqrt(spread.inflation(contrasts) * spread.correction))
 
@@ -187,27 +188,28 @@ def _profile(fit: Fit, spread: Spread, contrasts: Floats, quantile: float) -> tu
 
 
 def _meet(fit: Fit, contrasts: Floats, ray: Floats, target: Floats, plain: Floats) -> Floats:
-    """Safeguarded secant on the root of the likelihood ratio, which is nearly linear and rises along each ray."""
+    """Safeguarded secant on the root of the likelihood ratio, which is nearly linear and rises along each ray; infinity
+    where it has not met its target when log-odds leave all reason."""
     near, far = np.zeros(len(target)), np.full(len(target), np.inf)
     last, last_root = np.zeros(len(target)), np.zeros(len(target))
-    reach = target * plain
+    reach, open_end = target * plain, np.zeros(len(target), bool)
     for _ in range(40):
-        found = maximise(
-            fit.likelihood, fit.counts, fit.parameters + reach[:, None] * ray, contrast=contrasts, tolerance=1e-7
-        )
+        start = fit.parameters + reach[:, None] * ray
+        found = maximise(fit.likelihood, fit.counts, start, contrast=contrasts, tolerance=1e-7)
         root = np.sqrt(2.0 * np.maximum(fit.log_likelihood - found.value, 0.0))
-        root = np.where(found.reached, root, np.inf)
+        open_end |= ~found.reached & (root < target)
         near, far = np.where(root < target, reach, near), np.where(root < target, far, reach)
-        slope = np.where(reach == last, 1.0, (root - last_root) / np.where(reach == last, 1.0, reach - last))
-        guess = reach + np.where(np.isfinite(slope) & (slope > 0.0), (target - root) / np.maximum(slope, 1e-300), 0.0)
-        inside = (guess > near) & (guess < far) & np.isfinite(guess)
-        middle = np.where(np.isfinite(far), 0.5 * (near + far), 2.0 * reach)
-        done = np.abs(root - target) < 1e-7 * target
-        last, last_root = reach, root
+        done = open_end | (np.abs(root - target) < 1e-7 * target)
         if done.all():
             break
+        run, rise = reach - last, root - last_root
+        rises = (rise > 0.0) & (run > 0.0) | (rise < 0.0) & (run < 0.0)
+        guess = reach + (target - root) * np.where(rises, run, 0.0) / np.where(rises, rise, 1.0)
+        middle = np.where(np.isfinite(far), 0.5 * (near + np.minimum(far, 1e6)), 2.0 * reach)
+        inside = rises & (guess > near) & (guess < far)
+        last, last_root = reach, root
         reach = np.where(done, reach, np.where(inside, np.minimum(guess, 4.0 * reach), middle))
-    return reach
+    return np.where(open_end, np.inf, reach)
 
 
 def _errors(covariance: Floats, contrasts: Floats) -> Floats:

@@ -178,8 +178,9 @@ def test_evalica_agrees_to_a_millionth():
 
 def test_choix_agrees_to_a_millionth_with_and_without_a_penalty():
     votes = _votes(1500, items=9, ties='half')
-    winner, loser = np.where(votes.outcome > 0, votes.left, votes.right), np.where(
-        votes.outcome > 0, votes.right, votes.left
+    winner, loser = (
+        np.where(votes.outcome > 0, votes.left, votes.right),
+        np.where(votes.outcome > 0, votes.right, votes.left),
     )
     pairs = np.stack([winner, loser], axis=1).tolist()
     assert fit(count(votes)).strengths == pytest.approx(choix.ilsr_pairwise(9, pairs, tol=1e-12), abs=1e-6)

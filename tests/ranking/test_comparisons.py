@@ -7,8 +7,8 @@ import pytest
 
 from affekt.errors import ComparisonError, UnknownNameError
 from affekt.ranking import Comparisons, count, win_matrix
-from affekt.ranking.covariates import differences, doublings
 from affekt.ranking.comparisons import Source
+from affekt.ranking.covariates import differences, doublings
 
 
 def test_names_are_sorted_and_sides_kept():

@@ -143,6 +143,87 @@ def faces_limits(held: dict[str, Any]) -> str:
     )
 
 
+def ranking_speed(held: dict[str, Any]) -> str:
+    large, middle = held['million'], held['hundred_thousand']
+    ours, slowest, ties = large['ours'], large['slowest_of_three'], large['ours_with_tie_models']
+    rows = [
+        ['counting and fitting, s', round(ours['fit_s'], 3), round(slowest['fit_s'], 3)],
+        ['1,000 bootstrap resamples, s', round(ours['bootstrap_s'], 2), round(slowest['bootstrap_s'], 2)],
+        ['peak MB', round(ours['peak_mb']), round(slowest['peak_mb'])],
+    ]
+    peer = held['versions']['evalica']
+    return (
+        '## Ranking: speed\n\n`benchmarks/ranking_speed.py`: 1,000,000 comparisons of 100 items, a tenth ties; one '
+        'thread, the best and the slowest of three processes.\n\n'
+        + table(['what', 'best', 'slowest'], rows)
+        + '\nWith tie models 1,000 resamples take '
+        + ' and '.join(f'{value["bootstrap_s"]:.2f} s ({name})' for name, value in ties.items())
+        + f'. In the same run, evalica {peer} fits in {large["evalica_over_ours_fit"]:.1f} times our time, choix in '
+        f'{large["choix_over_ours_fit"]:.0f} times, and evalica peaks at {large["evalica_peak_mb"]:.0f} MB; but where '
+        f'ours, too, starts from names instead of numbers, evalica takes '
+        f"{large['evalica_over_ours_from_names']:.2f} times our time. Log-strengths differ from evalica's by "
+        f'{large["difference_to_evalica"]:.0e}. At 100,000 comparisons of {middle["items"]} items, 1,000 resamples '
+        f"take {middle['ours_1000_resamples_s']:.2f} s, and a resample of evalica's percentile bootstrap "
+        f'{middle["evalica_over_ours_per_resample"]:.0f} times as long ({middle["evalica_resamples_run"]} run).\n'
+    )
+
+
+def ranking_coverage(held: dict[str, Any]) -> str:
+    def share(value: float | None) -> str:
+        return '–' if value is None else f'{100 * value:.1f}'
+
+    rows = [
+        [
+            one['scenario'],
+            share(one['refused'] / one['repeats']),
+            *(share(one['profile'][what]) for what in ('strengths', 'differences', 'effects')),
+            share(one['sandwich']['strengths']),
+            share(one['bootstrap']['strengths'] if 'bootstrap' in one else None),
+            share(one['places_all_right']),
+        ]
+        for one in held['scenarios']
+    ]
+    return (
+        '## Ranking: how often intervals hold the truth\n\n`benchmarks/ranking_coverage.py`: 95 % intervals, in %; '
+        f'8 items unless said; {held["scenarios"][0]["repeats"]} repeats, so that a figure is off by about 0.3, and by '
+        'about 0.8 for effects. Data without finite strengths is refused and left out; the percentile bootstrap is '
+        'judged by a quarter of the repeats, and only where at most 2.5 % of its resamples have no finite strengths. '
+        '*Places*: no item surely above another that is as strong or stronger, all pairs at once.\n\n'
+        + table(
+            [
+                'scenario',
+                'refused',
+                'profile: strengths',
+                'differences',
+                'effects',
+                'sandwich: strengths',
+                'bootstrap: strengths',
+                'places',
+            ],
+            rows,
+        )
+    )
+
+
+def ranking_recovery(held: dict[str, Any]) -> str:
+    rows = [
+        [
+            f'{size["items"]} items, {strategy}',
+            *(f'{value:.2f}' for value in size[strategy]['tau_after'].values()),
+            round(size[strategy]['median_cost']),
+        ]
+        for size in held['sizes']
+        for strategy in ('random', 'order', 'strengths')
+    ]
+    seen = list(held['sizes'][0]['random']['tau_after'])
+    return (
+        '## Ranking: verdicts that a ranking takes\n\n`benchmarks/ranking_recovery.py`: mean Kendall tau with the true '
+        f'order after so many verdicts, and the median number from which on it stays at {held["target_tau"]}; '
+        f'{held["sizes"][0]["repeats"]} repeats.\n\n'
+        + table(['pairs', *(f'after {verdicts}' for verdicts in seen), f'to {held["target_tau"]}'], rows)
+    )
+
+
 SECTIONS = {
     'end_to_end': end_to_end,
     'startup': startup,
@@ -150,4 +231,7 @@ SECTIONS = {
     'faces_limits': faces_limits,
     'media_speed': media_speed,
     'media_fuzz': media_fuzz,
+    'ranking_speed': ranking_speed,
+    'ranking_coverage': ranking_coverage,
+    'ranking_recovery': ranking_recovery,
 }

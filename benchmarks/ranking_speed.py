@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -22,8 +23,9 @@ from pathlib import Path
 import numpy as np
 
 RESULTS = Path(__file__).resolve().parent / 'results' / 'ranking_speed.json'
-PEER_RESAMPLES = 10
-"""A peer's thousand resamples would take minutes: it makes ten, and its time per resample counts."""
+ONE_THREAD = {'OPENBLAS_NUM_THREADS': '1', 'OMP_NUM_THREADS': '1', 'RAYON_NUM_THREADS': '1'}
+PEER_RESAMPLES = 50
+"""A peer's thousand resamples would take a minute or more: it makes fifty, and its time per resample counts."""
 
 
 def made_up(items: int, comparisons: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -61,6 +63,18 @@ def _evalica_columns(items: int, comparisons: int) -> tuple[list[str], list[str]
     left, right, outcome = made_up(items, comparisons)
     words = {1: Winner.X, -1: Winner.Y, 0: Winner.Draw}
     return [f'{x:05d}' for x in left], [f'{x:05d}' for x in right], [words[x] for x in outcome.tolist()]
+
+
+def ours_from_names(items: int, comparisons: int, resamples: int) -> dict[str, float]:
+    """From names and words, as a peer takes them: checked, coded, counted, fitted."""
+    from affekt.ranking import Comparisons, count, fit
+
+    left, right, outcome = made_up(items, comparisons)
+    words = {1: 'left', -1: 'right', 0: 'tie'}
+    columns = [f'{x:05d}' for x in left], [f'{x:05d}' for x in right], [words[x] for x in outcome.tolist()]
+    begun = time.perf_counter()
+    fit(count(Comparisons.of(*columns)))
+    return {'fit_s': time.perf_counter() - begun}
 
 
 def evalica_fit(items: int, comparisons: int, resamples: int) -> dict[str, float]:
@@ -101,6 +115,7 @@ def choix_fit(items: int, comparisons: int, resamples: int) -> dict[str, float]:
 
 JOBS: dict[str, Callable[..., dict[str, float]]] = {
     'ours': ours,
+    'ours_from_names': ours_from_names,
     'evalica_fit': evalica_fit,
     'evalica_bootstrap': evalica_bootstrap,
     'choix_fit': choix_fit,
@@ -110,7 +125,8 @@ JOBS: dict[str, Callable[..., dict[str, float]]] = {
 def measured(job: str, *numbers: object) -> dict[str, float]:
     """One job in a process of its own."""
     words = [sys.executable, __file__, '--job', job, *map(str, numbers)]
-    return json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+    done = subprocess.run(words, check=True, capture_output=True, text=True, env={**os.environ, **ONE_THREAD})
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def main() -> None:
@@ -128,6 +144,7 @@ def main() -> None:
     large = [measured('ours', 100, 1_000_000, 1000) for _ in range(3)]
     best = min(large, key=lambda one: one['fit_s'] + one['bootstrap_s'])
     ties = {name: measured('ours', 100, 1_000_000, 1000, name) for name in ('davidson', 'rao-kupper')}
+    from_names = measured('ours_from_names', 100, 1_000_000, 0)
     peer_fit, other_fit = measured('evalica_fit', 100, 1_000_000, 0), measured('choix_fit', 100, 1_000_000, 0)
     middle = measured('ours', 20, 100_000, 1000)
     peer = measured('evalica_bootstrap', 20, 100_000, PEER_RESAMPLES)
@@ -142,6 +159,9 @@ def main() -> None:
             'evalica_peak_mb': peer_fit['peak_mb'],
             'choix_fit_s': other_fit['fit_s'],
             'evalica_over_ours_fit': peer_fit['fit_s'] / best['fit_s'],
+            'ours_from_names_fit_s': from_names['fit_s'],
+            'evalica_over_ours_from_names': peer_fit['fit_s'] / from_names['fit_s'],
+            'choix_over_ours_fit': other_fit['fit_s'] / best['fit_s'],
             'difference_to_evalica': abs(peer_fit['strength_of_first'] - best['strength_of_first']),
         },
         'hundred_thousand': {

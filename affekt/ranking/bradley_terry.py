@@ -13,12 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 from scipy.special import expit
 
 from affekt.errors import LimitError, UnrankableError, ValueRangeError
 from affekt.ranking.counts import LEFT, RIGHT, TIE, Cells
 from affekt.ranking.diagnosis import Diagnosis, diagnose, listed, refuse_unrankable
-from affekt.ranking.newton import Likelihood, Maximum, maximise
+from affekt.ranking.newton import Likelihood, Maximum, item_design, maximise
 from affekt.ranking.ties import Curve, Half, TieModel, tie_model
 
 Floats = npt.NDArray[np.float64]
@@ -155,16 +156,14 @@ def _refuse_aliases(cells: Cells) -> None:
     """Raise where a covariate or the order is a sum of differences between items, or of other covariates."""
     if not cells.extra_names:
         return
-    weight = np.sqrt(cells.totals)[:, None]
-    items = np.zeros((len(weight), len(cells.items)))
-    rows = np.arange(len(weight))
-    items[rows, cells.left], items[rows, cells.right] = 1.0, -1.0
-    basis = items * weight
+    weight = sparse.diags_array(np.sqrt(cells.totals))
+    basis = sparse.csr_matrix(weight @ item_design(cells))
     for name, column in zip(cells.extra_names, cells.extra.T, strict=True):
-        effect = column[:, None] * weight
+        effect = weight @ column
         power = float((effect**2).sum())
-        gram = basis.T @ basis
-        rest = effect - basis @ (np.linalg.pinv(gram, rcond=1e-12, hermitian=True) @ (basis.T @ effect))
+        gram = (basis.T @ basis).toarray()
+        explained = basis @ (np.linalg.pinv(gram, rcond=1e-12, hermitian=True) @ (basis.T @ effect))
+        rest = effect - explained
         if power == 0.0 or float((rest**2).sum()) <= ALIASED * power:
             why = 'is the same on both sides everywhere' if power == 0.0 else 'only repeats which items were compared'
             raise UnrankableError(
@@ -172,7 +171,7 @@ def _refuse_aliases(cells: Cells) -> None:
                 came=f'a {name!r} that {why}',
                 todo='leave it out, or compare items on which it differs',
             )
-        basis = np.hstack([basis, effect])
+        basis = sparse.csr_matrix(sparse.hstack([basis, effect[:, None]]))
 
 
 def _is_definite(information: Floats) -> bool:

@@ -34,6 +34,8 @@ Floats = npt.NDArray[np.float64]
 
 FEWEST_CLUSTERS = 10
 """Fewer samples or raters than this say nothing about how others would vary; 'auto' does not cluster by them."""
+MOST_PROFILED = 150
+"""Items up to which profile intervals take seconds."""
 BOOTSTRAP = 'bootstrap'
 AUTO = 'auto'
 
@@ -249,6 +251,9 @@ def _bounds(
     fitted: Fit, comparisons: Comparisons, around: Spread, settings: RankSettings, cluster: Sequence[str]
 ) -> tuple[Bounds, list[str]]:
     contrasts = strength_contrasts(fitted)
+    if settings.intervals == 'profile' and len(fitted.items) > MOST_PROFILED:
+        note = f'more than {MOST_PROFILED} items: sandwich instead of profile intervals'
+        return intervals(fitted, around, contrasts, level=settings.level, method='sandwich'), [note]
     if settings.intervals != BOOTSTRAP:
         return intervals(fitted, around, contrasts, level=settings.level, method=settings.intervals), []
     draws = bootstrap(
@@ -275,6 +280,7 @@ def _standings(
     won, lost, tied = tallies(fitted.cells)
     rates, ratings = win_rates(fitted.cells), elo(comparisons)
     following = dict(pairwise(order))
+    open_between = ~(found.beats | found.beats.T) & ~np.eye(len(items), dtype=bool)
     return tuple(
         Standing(
             place=1 + int((strengths > strengths[item]).sum()),
@@ -289,7 +295,7 @@ def _standings(
             ties=float(tied[item]),
             win_rate=float(rates[item]),
             elo=float(ratings[item]),
-            not_told_apart=tuple(items[other] for other in order if other in set(found.not_told_apart(item).tolist())),
+            not_told_apart=tuple(items[other] for other in order if open_between[item, other]),
             more_to_next=more_needed(fitted, around, items[item], items[following[item]], level=level)
             if item in following
             else math.nan,

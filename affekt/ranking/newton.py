@@ -38,16 +38,10 @@ class Likelihood:
     """
 
     def __init__(self, cells: Cells, model: TieModel, prior: float | None) -> None:
-        size, items, extras = len(cells.left), len(cells.items), cells.extra.shape[1]
-        rows = np.arange(size)
-        ones = np.ones(size)
-        blocks = sparse.csr_matrix(
-            (np.concatenate([ones, -ones]), (np.tile(rows, 2), np.concatenate([cells.left, cells.right]))),
-            shape=(size, items),
-        )
+        items, extras = len(cells.items), cells.extra.shape[1]
         self.cells, self.model, self.items, self.slopes = cells, model, items, items + extras
         self.size = self.slopes + (1 if model.has_tau else 0)
-        self.design = sparse.csr_matrix(sparse.hstack([blocks, sparse.csr_matrix(cells.extra)]))
+        self.design = sparse.csr_matrix(sparse.hstack([item_design(cells), sparse.csr_matrix(cells.extra)]))
         self._outer = _outer_products(cells, items)
         self._precision = 0.0 if prior is None else prior**-2
         self._anchor = np.zeros((self.size, self.size))
@@ -167,6 +161,14 @@ def maximise(
         active = active[keep]
         curve = Curve(*(part[keep] if len(part) == len(keep) and len(keep) > 1 else part for part in curve))
     return Maximum(at, value, reached)
+
+
+def item_design(cells: Cells) -> sparse.csr_matrix:
+    """(C, K) with 1 for the left and -1 for the right item."""
+    size = len(cells.left)
+    values = np.repeat([1.0, -1.0], size)
+    places = (np.tile(np.arange(size), 2), np.concatenate([cells.left, cells.right]))
+    return sparse.csr_matrix((values, places), shape=(size, len(cells.items)))
 
 
 def _is_far(likelihood: Likelihood, at: Floats) -> Bools:

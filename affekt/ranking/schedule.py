@@ -20,7 +20,8 @@ from affekt.ranking.uncertainty import Spread
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-SHORTLIST = 200
+SHORTLIST, WEIGHED = 200, 500_000
+"""Pairs weighed closely: so many, and with many items fewer, so that pairs times pairs stay below the second number."""
 NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
 NODE_WEIGHTS = NODE_WEIGHTS / NODE_WEIGHTS.sum()
 
@@ -126,7 +127,8 @@ def _order_gains(strengths: Floats, covariance: Floats, first: Ints, second: Int
     gap = np.abs(strengths[first] - strengths[second])
     variance = np.maximum(_variances(covariance, first, second), 1e-300)
     wrong = ndtr(-gap / np.sqrt(variance))
-    likely = np.sort(np.argsort(-np.round(wrong * weight * variance, 12), kind='stable')[:SHORTLIST])
+    most = max(10, min(SHORTLIST, WEIGHED // len(first)))
+    likely = np.sort(np.argsort(-np.round(wrong * weight * variance, 12), kind='stable')[:most])
     rows = covariance[first] - covariance[second]
     gains = np.zeros(len(first))
     for pair in likely:

@@ -181,10 +181,13 @@ def _profile(fit: Fit, spread: Spread, contrasts: Floats, quantile: float) -> tu
     target = quantile * np.sqrt(spread.inflation(contrasts) * spread.correction)
     plain = _errors(spread.plain, contrasts)
     ray = contrasts @ spread.plain / (plain**2)[:, None]
-    signs = np.repeat([-1.0, 1.0], len(contrasts))
-    both = np.tile(contrasts, (2, 1))
-    reach = _meet(fit, both, signs[:, None] * np.tile(ray, (2, 1)), np.tile(target, 2), np.tile(plain, 2))
-    return reach[: len(contrasts)], reach[len(contrasts) :]
+    reach = np.empty((2, len(contrasts)))
+    per = max(1, PROFILED_ENTRIES // fit.likelihood.size**2)
+    for side, sign in enumerate((-1.0, 1.0)):
+        for begin in range(0, len(contrasts), per):
+            part = slice(begin, begin + per)
+            reach[side, part] = _meet(fit, contrasts[part], sign * ray[part], target[part], plain[part])
+    return reach[0], reach[1]
 
 
 def _meet(fit: Fit, contrasts: Floats, ray: Floats, target: Floats, plain: Floats) -> Floats:
@@ -213,7 +216,7 @@ def _meet(fit: Fit, contrasts: Floats, ray: Floats, target: Floats, plain: Float
 
 
 def _errors(covariance: Floats, contrasts: Floats) -> Floats:
-    return np.asarray(np.sqrt(np.maximum(np.einsum('md,de,me->m', contrasts, covariance, contrasts), 0.0)))
+    return np.asarray(np.sqrt(np.maximum(((contrasts @ covariance) * contrasts).sum(axis=1), 0.0)))
 
 
 def _dispersion(fit: Fit, freedom: float) -> float:

@@ -7,6 +7,7 @@ each stage prints one plain line when it is done.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import isfinite, isnan
 from types import TracebackType
@@ -150,8 +151,12 @@ def leaderboard(ranking: Ranking) -> Group:
     parts: list[Text | Table] = [Text(counted, style='bold'), Text(how, style='dim'), Text(''), _board(ranking)]
     parts += [Text(''), _bias_table(ranking.biases)] if ranking.biases else []
     if ranking.next_pairs:
-        pairs = '; '.join(f'{_cut(pair.left, 24)} against {_cut(pair.right, 24)}' for pair in ranking.next_pairs[:2])
-        parts += [Text(''), Text.assemble(('ask next  ', 'bold'), pairs)]
+        asked = Counter((pair.left, pair.right) for pair in ranking.next_pairs)
+        lines = [
+            f'{_cut(left, 28)} against {_cut(right, 28)}' + (f', {times} times' if times > 1 else '')
+            for (left, right), times in asked.items()
+        ]
+        parts += [Text(''), Text.assemble(('ask next  ', 'bold'), f'\n{"":10}'.join(lines))]
     parts += [Text(note, style='yellow') for note in ranking.notes]
     return Group(*parts)
 

@@ -129,10 +129,10 @@ def _order_gains(strengths: Floats, covariance: Floats, first: Ints, second: Int
     wrong = ndtr(-gap / np.sqrt(variance))
     most = max(10, min(SHORTLIST, WEIGHED // len(first)))
     likely = np.sort(np.argsort(-np.round(wrong * weight * variance, 12), kind='stable')[:most])
-    rows = covariance[first] - covariance[second]
     gains = np.zeros(len(first))
     for pair in likely:
-        shared = rows[:, first[pair]] - rows[:, second[pair]]
+        own = covariance[first[pair]] - covariance[second[pair]]
+        shared = own[first] - own[second]
         taken = weight[pair] * shared**2 / (1.0 + weight[pair] * variance[pair])
         left = np.sqrt(np.maximum(variance - taken, 1e-12 * variance))
         moved = np.abs(gap[:, None] + np.sqrt(taken)[:, None] * NODES)

@@ -35,10 +35,12 @@ Floats = npt.NDArray[np.float64]
 PROFILED_ENTRIES = 400_000
 """Profiles times squared parameters held at once."""
 CLUSTERS = ('sample', 'rater')
+DENSE_ENTRIES = 2_000_000
+"""Clusters times cells held at once."""
 LEVERAGE_CAP = 0.9
 """A cluster that alone decides a direction counts as deciding this share of it, so that its residual stays finite."""
-EXACT_WORK = 4e9
-"""Clusters times parameters cubed beyond which the correction for leverage, then negligible, is left out."""
+EXACT_WORK = 2e9
+"""Clusters times cells, or parameters cubed, beyond which the correction for leverage, then negligible, is left out."""
 
 
 @dataclass(frozen=True)
@@ -265,13 +267,14 @@ def _clustered(fit: Fit, comparisons: Comparisons, cluster: Ints, plain: Floats)
     if likelihood.model.has_tau:
         tau = sum(np.asarray(span @ across[outcome]) for outcome, span in enumerate(spans))
         score = np.hstack([score, np.asarray(tau)[:, None]])
-    if groups * likelihood.size**3 > EXACT_WORK:
+    if groups * max(likelihood.size**3, width) > EXACT_WORK:
         influence = score @ plain * np.sqrt(groups / (groups - 1.0))
         return np.asarray(influence.T @ influence)
     root = np.linalg.cholesky(plain)
     influence = np.empty_like(score)
-    for begin in range(0, groups, 256):
-        part = slice(begin, min(begin + 256, groups))
+    per = max(1, min(256, DENSE_ENTRIES // width))
+    for begin in range(0, groups, per):
+        part = slice(begin, begin + per)
         own = _own_information(fit, [span[part] for span in spans], bend)
         share, axes = np.linalg.eigh(root.T @ own @ root)
         share = 1.0 / (1.0 - np.clip(share, 0.0, LEVERAGE_CAP))

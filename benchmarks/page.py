@@ -144,27 +144,30 @@ def faces_limits(held: dict[str, Any]) -> str:
 
 
 def ranking_speed(held: dict[str, Any]) -> str:
-    large, middle = held['million'], held['hundred_thousand']
-    ours, slowest, ties = large['ours'], large['slowest_of_three'], large['ours_with_tie_models']
+    large, smaller = held['million'], held['hundred_thousand']
+    runs = [large[f'ours_{which}'] for which in ('fastest', 'median_of_five', 'slowest')]
     rows = [
-        ['counting and fitting, s', round(ours['fit_s'], 3), round(slowest['fit_s'], 3)],
-        ['1,000 bootstrap resamples, s', round(ours['bootstrap_s'], 2), round(slowest['bootstrap_s'], 2)],
-        ['peak MB', round(ours['peak_mb']), round(slowest['peak_mb'])],
+        ['counting and fitting, CPU s', *(round(run['fit_cpu_s'], 3) for run in runs)],
+        ['the same, wall s', *(round(run['fit_wall_s'], 3) for run in runs)],
+        ['1,000 bootstrap resamples, CPU s', *(round(run['bootstrap_cpu_s'], 2) for run in runs)],
+        ['the same, wall s', *(round(run['bootstrap_wall_s'], 2) for run in runs)],
+        ['peak MB', *(round(run['peak_mb']) for run in runs)],
     ]
-    peer = held['versions']['evalica']
+    ties = large['ours_with_tie_models']
     return (
         '## Ranking: speed\n\n`benchmarks/ranking_speed.py`: 1,000,000 comparisons of 100 items, a tenth ties; one '
-        'thread, the best and the slowest of three processes.\n\n'
-        + table(['what', 'best', 'slowest'], rows)
+        f'thread, five processes; the two cores had a load of {held["load_average"]:.1f}.\n\n'
+        + table(['what', 'fastest', 'median', 'slowest'], rows)
         + '\nWith tie models 1,000 resamples take '
-        + ' and '.join(f'{value["bootstrap_s"]:.2f} s ({name})' for name, value in ties.items())
-        + f'. In the same run, evalica {peer} fits in {large["evalica_over_ours_fit"]:.1f} times our time, choix in '
-        f'{large["choix_over_ours_fit"]:.0f} times, and evalica peaks at {large["evalica_peak_mb"]:.0f} MB; but where '
-        f'ours, too, starts from names instead of numbers, evalica takes '
-        f"{large['evalica_over_ours_from_names']:.2f} times our time. Log-strengths differ from evalica's by "
-        f'{large["difference_to_evalica"]:.0e}. At 100,000 comparisons of {middle["items"]} items, 1,000 resamples '
-        f"take {middle['ours_1000_resamples_s']:.2f} s, and a resample of evalica's percentile bootstrap "
-        f'{middle["evalica_over_ours_per_resample"]:.0f} times as long ({middle["evalica_resamples_run"]} run).\n'
+        + ' and '.join(f'{run["bootstrap_cpu_s"]:.2f} CPU s ({name})' for name, run in ties.items())
+        + f'. In the same run, in CPU seconds: evalica {held["versions"]["evalica"]} fits in '
+        f'{large["evalica_over_ours"]:.1f} times our time and choix in {large["choix_over_ours"]:.0f} times; but where '
+        f'ours, too, starts from names instead of numbers, evalica takes {large["evalica_over_ours_from_names"]:.2f} '
+        f"times our time. It peaks at {large['evalica']['peak_mb']:.0f} MB. Log-strengths differ from evalica's by "
+        f'{large["difference_to_evalica"]:.0e}. At 100,000 comparisons of {smaller["items"]} items, 1,000 resamples '
+        f"take {smaller['ours_1000_resamples']['bootstrap_cpu_s']:.2f} CPU s, and a resample of evalica's percentile "
+        f'bootstrap {smaller["evalica_over_ours_per_resample"]:.0f} times as long '
+        f'({smaller["evalica_resamples"]} were run).\n'
     )
 
 

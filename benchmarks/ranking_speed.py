@@ -2,8 +2,9 @@
 
     python benchmarks/ranking_speed.py [--out FILE]
 
-Each measurement is a process of its own, so that peaks of memory are its own; times are wall seconds of the job alone,
-imports and made-up data left out. The peers' times and ours come from the same machine in the same minutes.
+Each measurement is a process of its own with one thread, so that peaks of memory are its own; times are of the job
+alone, imports and made-up data left out. Ratios are of CPU seconds, which other work on the machine hardly touches;
+wall seconds and the load are recorded beside them.
 """
 
 from __future__ import annotations
@@ -28,6 +29,20 @@ PEER_RESAMPLES = 50
 """A peer's thousand resamples would take a minute or more: it makes fifty, and its time per resample counts."""
 
 
+class Clock:
+    """Wall and CPU seconds since it was made."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    def read(self, name: str) -> dict[str, float]:
+        """Both, under that name."""
+        return {
+            f'{name}_cpu_s': round(time.process_time() - self._cpu, 5),
+            f'{name}_wall_s': round(time.perf_counter() - self._wall, 5),
+        }
+
+
 def made_up(items: int, comparisons: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Left, right and outcome (1, -1, 0), a tenth of them ties."""
     rng = np.random.default_rng(20240417)
@@ -47,14 +62,14 @@ def ours(items: int, comparisons: int, resamples: int, ties: str = 'half') -> di
     ones = np.ones(comparisons, np.int64)
     names = tuple(f'{item:05d}' for item in range(items))
     votes = Comparisons(names, left, right, outcome, ones.astype(float), ones)
-    begun = time.perf_counter()
+    clock = Clock()
     fitted = fit(count(votes), ties=ties)
-    fit_s = time.perf_counter() - begun
-    begun = time.perf_counter()
+    fitting = clock.read('fit')
+    clock = Clock()
     draws = bootstrap(fitted, votes, rng=np.random.default_rng(0), resamples=resamples)
-    taken = time.perf_counter() - begun
+    resampling = clock.read('bootstrap')
     assert not draws.unbounded
-    return {'fit_s': fit_s, 'bootstrap_s': taken, 'strength_of_first': float(fitted.strengths[0])}
+    return {**fitting, **resampling, 'strength_of_first': float(fitted.strengths[0])}
 
 
 def _evalica_columns(items: int, comparisons: int) -> tuple[list[str], list[str], list[object]]:
@@ -72,9 +87,9 @@ def ours_from_names(items: int, comparisons: int, resamples: int) -> dict[str, f
     left, right, outcome = made_up(items, comparisons)
     words = {1: 'left', -1: 'right', 0: 'tie'}
     columns = [f'{x:05d}' for x in left], [f'{x:05d}' for x in right], [words[x] for x in outcome.tolist()]
-    begun = time.perf_counter()
+    clock = Clock()
     fit(count(Comparisons.of(*columns)))
-    return {'fit_s': time.perf_counter() - begun}
+    return clock.read('fit')
 
 
 def evalica_fit(items: int, comparisons: int, resamples: int) -> dict[str, float]:
@@ -82,11 +97,11 @@ def evalica_fit(items: int, comparisons: int, resamples: int) -> dict[str, float
     import evalica
 
     columns = _evalica_columns(items, comparisons)
-    begun = time.perf_counter()
+    clock = Clock()
     found = evalica.bradley_terry(*columns, tolerance=1e-9, limit=10_000)
-    taken = time.perf_counter() - begun
+    taken = clock.read('fit')
     logs = np.log(found.scores.sort_index().to_numpy())
-    return {'fit_s': taken, 'strength_of_first': float((logs - logs.mean())[0])}
+    return {**taken, 'strength_of_first': float((logs - logs.mean())[0])}
 
 
 def evalica_bootstrap(items: int, comparisons: int, resamples: int) -> dict[str, float]:
@@ -94,11 +109,11 @@ def evalica_bootstrap(items: int, comparisons: int, resamples: int) -> dict[str,
     import evalica
 
     columns = _evalica_columns(items, comparisons)
-    begun = time.perf_counter()
+    clock = Clock()
     evalica.bootstrap(
         evalica.bradley_terry, *columns, n_resamples=resamples, bootstrap_method='percentile', random_state=0
     )
-    return {'bootstrap_s': time.perf_counter() - begun}
+    return clock.read('bootstrap')
 
 
 def choix_fit(items: int, comparisons: int, resamples: int) -> dict[str, float]:
@@ -108,9 +123,9 @@ def choix_fit(items: int, comparisons: int, resamples: int) -> dict[str, float]:
     left, right, outcome = made_up(items, comparisons)
     winner, loser = np.where(outcome > 0, left, right), np.where(outcome > 0, right, left)
     pairs = np.stack([winner, loser], axis=1)[outcome != 0].tolist()
-    begun = time.perf_counter()
+    clock = Clock()
     choix.ilsr_pairwise(items, pairs)
-    return {'fit_s': time.perf_counter() - begun}
+    return clock.read('fit')
 
 
 JOBS: dict[str, Callable[..., dict[str, float]]] = {
@@ -141,35 +156,36 @@ def main() -> None:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(json.dumps({**found, 'peak_mb': peak}))
         return
-    large = [measured('ours', 100, 1_000_000, 1000) for _ in range(3)]
-    best = min(large, key=lambda one: one['fit_s'] + one['bootstrap_s'])
+    large = [measured('ours', 100, 1_000_000, 1000) for _ in range(5)]
+    middle = sorted(large, key=lambda one: one['fit_cpu_s'] + one['bootstrap_cpu_s'])[2]
     ties = {name: measured('ours', 100, 1_000_000, 1000, name) for name in ('davidson', 'rao-kupper')}
     from_names = measured('ours_from_names', 100, 1_000_000, 0)
     peer_fit, other_fit = measured('evalica_fit', 100, 1_000_000, 0), measured('choix_fit', 100, 1_000_000, 0)
-    middle = measured('ours', 20, 100_000, 1000)
+    smaller = measured('ours', 20, 100_000, 1000)
     peer = measured('evalica_bootstrap', 20, 100_000, PEER_RESAMPLES)
-    per_resample = peer['bootstrap_s'] / PEER_RESAMPLES
+    per_resample = peer['bootstrap_cpu_s'] / PEER_RESAMPLES
     held = {
         'versions': {'numpy': np.__version__, 'evalica': version('evalica'), 'choix': version('choix')},
+        'load_average': os.getloadavg()[0],
         'million': {
-            'ours': best,
-            'slowest_of_three': {key: max(one[key] for one in large) for key in ('fit_s', 'bootstrap_s', 'peak_mb')},
+            'ours_median_of_five': middle,
+            'ours_slowest': {key: max(one[key] for one in large) for key in middle if key != 'strength_of_first'},
+            'ours_fastest': {key: min(one[key] for one in large) for key in middle if key != 'strength_of_first'},
             'ours_with_tie_models': ties,
-            'evalica_fit_s': peer_fit['fit_s'],
-            'evalica_peak_mb': peer_fit['peak_mb'],
-            'choix_fit_s': other_fit['fit_s'],
-            'evalica_over_ours_fit': peer_fit['fit_s'] / best['fit_s'],
-            'ours_from_names_fit_s': from_names['fit_s'],
-            'evalica_over_ours_from_names': peer_fit['fit_s'] / from_names['fit_s'],
-            'choix_over_ours_fit': other_fit['fit_s'] / best['fit_s'],
-            'difference_to_evalica': abs(peer_fit['strength_of_first'] - best['strength_of_first']),
+            'ours_from_names': from_names,
+            'evalica': peer_fit,
+            'choix': other_fit,
+            'evalica_over_ours': peer_fit['fit_cpu_s'] / middle['fit_cpu_s'],
+            'evalica_over_ours_from_names': peer_fit['fit_cpu_s'] / from_names['fit_cpu_s'],
+            'choix_over_ours': other_fit['fit_cpu_s'] / middle['fit_cpu_s'],
+            'difference_to_evalica': abs(peer_fit['strength_of_first'] - middle['strength_of_first']),
         },
         'hundred_thousand': {
             'items': 20,
-            'ours_1000_resamples_s': middle['bootstrap_s'],
-            'evalica_s_per_resample': per_resample,
-            'evalica_resamples_run': PEER_RESAMPLES,
-            'evalica_over_ours_per_resample': per_resample / (middle['bootstrap_s'] / 1000),
+            'ours_1000_resamples': smaller,
+            'evalica_resamples': PEER_RESAMPLES,
+            'evalica': peer,
+            'evalica_over_ours_per_resample': per_resample / (smaller['bootstrap_cpu_s'] / 1000),
         },
     }
     options.out.write_text(json.dumps(held, indent=1) + '\n')

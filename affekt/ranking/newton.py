@@ -94,6 +94,18 @@ class Likelihood:
         found[:, slopes, slopes] = curve.tau_tau.sum(axis=1)
         return found
 
+    def sparse_information(
+        self, eta_eta: sparse.csr_matrix, eta_tau: sparse.csr_matrix, tau_tau: sparse.csr_matrix
+    ) -> Floats:
+        """(R, D, D) `data_information` from sparse (R, C) curvatures."""
+        repetitions, slopes = eta_eta.shape[0], self.slopes
+        found = np.zeros((repetitions, self.size, self.size))
+        found[:, :slopes, :slopes] = (eta_eta @ self._outer).toarray().reshape(repetitions, slopes, slopes)
+        if self.model.has_tau:
+            found[:, slopes, :slopes] = found[:, :slopes, slopes] = (eta_tau @ self.design).toarray()
+            found[:, slopes, slopes] = np.asarray(tau_tau.sum(axis=1)).ravel()
+        return found
+
     def anchored(self, information: Floats) -> Floats:
         """The information made invertible: strengths sum to 0."""
         return information + self._anchor

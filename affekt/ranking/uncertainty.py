@@ -21,26 +21,23 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import sparse, stats
 
 from affekt.errors import ComparisonError, UnknownNameError, ValueRangeError
 from affekt.ranking.bradley_terry import Fit
 from affekt.ranking.comparisons import Comparisons
 from affekt.ranking.newton import maximise
-from affekt.ranking.ties import Curve
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 PROFILED_ENTRIES = 400_000
-"""Profiles times squared parameters held at once."""
+"""Profiles, or clusters, times squared parameters held at once."""
 CLUSTERS = ('sample', 'rater')
-DENSE_ENTRIES = 2_000_000
-"""Clusters times cells held at once."""
 LEVERAGE_CAP = 0.9
 """A cluster that alone decides a direction counts as deciding this share of it, so that its residual stays finite."""
-EXACT_WORK = 2e9
-"""Clusters times cells, or parameters cubed, beyond which the correction for leverage, then negligible, is left out."""
+EXACT_WORK = 5e8
+"""Clusters times parameters cubed beyond which the correction for leverage, then negligible, is left out."""
 
 
 @dataclass(frozen=True)
@@ -267,12 +264,12 @@ def _clustered(fit: Fit, comparisons: Comparisons, cluster: Ints, plain: Floats)
     if likelihood.model.has_tau:
         tau = sum(np.asarray(span @ across[outcome]) for outcome, span in enumerate(spans))
         score = np.hstack([score, np.asarray(tau)[:, None]])
-    if groups * max(likelihood.size**3, width) > EXACT_WORK:
+    if groups * likelihood.size**3 > EXACT_WORK:
         influence = score @ plain * np.sqrt(groups / (groups - 1.0))
         return np.asarray(influence.T @ influence)
     root = np.linalg.cholesky(plain)
     influence = np.empty_like(score)
-    per = max(1, min(256, DENSE_ENTRIES // width))
+    per = max(1, PROFILED_ENTRIES // likelihood.size**2)
     for begin in range(0, groups, per):
         part = slice(begin, begin + per)
         own = _own_information(fit, [span[part] for span in spans], bend)
@@ -293,15 +290,10 @@ def _per_outcome(fit: Fit) -> tuple[Floats, Floats, tuple[Floats, Floats, Floats
     return full[0], full[1], (full[2], full[3], full[4])
 
 
-def _own_information(fit: Fit, spans: list[object], bend: tuple[Floats, Floats, Floats]) -> Floats:
-    """(g, D, D) information that each cluster adds."""
-    likelihood = fit.likelihood
-    parts = [
-        np.asarray(sum(span.multiply(one[outcome]) for outcome, span in enumerate(spans)).todense())  # type: ignore[attr-defined]
-        for one in bend
-    ]
-    nothing = np.zeros_like(parts[0])
-    return likelihood.data_information(Curve(nothing, nothing, nothing, *parts))
+def _own_information(fit: Fit, spans: list[sparse.csr_matrix], bend: tuple[Floats, Floats, Floats]) -> Floats:
+    """(g, D, D) information that each cluster adds; (g, C) spans are sparse, a cluster touching few cells."""
+    parts = [sum(span.multiply(one[outcome]) for outcome, span in enumerate(spans)).tocsr() for one in bend]
+    return fit.likelihood.sparse_information(*parts)
 
 
 def _positive(matrix: Floats) -> Floats:

@@ -129,6 +129,8 @@ def test_settings_are_checked_once_and_early():
         RankSettings(level=95)
     with pytest.raises(ValueRangeError, match='one kind of cluster'):
         RankSettings(intervals='bootstrap', cluster=('sample', 'rater'))
+    with pytest.raises(ValueRangeError, match='with a prior'):
+        RankSettings(intervals='bootstrap', prior=1.0)
     with pytest.raises(UnknownNameError, match='covariates'):
         rank(_votes(), RankSettings(control=('length',)))
     with pytest.raises(ComparisonError, match='a sample for each'):

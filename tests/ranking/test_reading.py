@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from affekt.errors import AffektError, ComparisonError, UnknownNameError
-from affekt.ranking import Shape, read_comparisons, reading
+from affekt.ranking import Shape, read_comparisons, tables
 
 ROWS = [
     {'left': 'a', 'right': 'b', 'outcome': 'left', 'sample': 's1', 'rater': 'r1', 'order': 'right', 'weight': 2},
@@ -181,17 +181,17 @@ def test_binary_a_missing_file_and_a_folder_are_refused_by_name(tmp_path):
 
 def test_files_rows_and_lines_beyond_the_limits_are_refused(tmp_path, monkeypatch):
     text = 'left,right,outcome\n' + 'a,b,left\n' * 20
-    monkeypatch.setattr(reading, 'MOST_ROWS', 10)
+    monkeypatch.setattr(tables, 'MOST_ROWS', 10)
     with pytest.raises(ComparisonError, match='at most 10 rows'):
         _read(tmp_path, text)
-    monkeypatch.setattr(reading, 'LARGEST_FILE', 50)
+    monkeypatch.setattr(tables, 'LARGEST_FILE', 50)
     with pytest.raises(ComparisonError, match='bytes'):
         _read(tmp_path, text)
-    monkeypatch.setattr(reading, 'LONGEST_LINE', 30)
+    monkeypatch.setattr(tables, 'LONGEST_LINE', 30)
     with pytest.raises(ComparisonError, match='longer one'):
         _read(tmp_path, '{"left": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}', 'votes.jsonl')
     with pytest.raises(ComparisonError, match='field larger'):
-        monkeypatch.setattr(reading, 'LARGEST_FILE', 2**30)
+        monkeypatch.setattr(tables, 'LARGEST_FILE', 2**30)
         _read(tmp_path, 'left,right,outcome\n"' + 'a' * 200_000 + '",b,left\n')
 
 

@@ -84,7 +84,7 @@ def read_comparisons(
         UnknownNameError: no such shape.
     """
     path = Path(path)
-    table = _read(path)
+    table = read_table_file(path)
     if not table.columns:
         raise ComparisonError(
             expected='at least one comparison', came=f'{table.source} without any', todo='give rows of who beat whom'
@@ -252,7 +252,8 @@ def _recognised(table: Table) -> Shape:
     )
 
 
-def _read(path: Path) -> Table:
+def read_table_file(path: Path) -> Table:
+    """The columns of a file, by how its name ends."""
     kind = path.suffix.lower()
     if kind not in READERS:
         raise ComparisonError(

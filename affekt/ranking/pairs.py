@@ -33,7 +33,9 @@ class PairShape:
     right: str
     outcome: str
     name: tuple[str, ...]
-    sources: tuple[str, str] = ('', '')
+    sources: tuple[str, ...] = ('', '')
+    """Columns of who wrote the left and the right text; one column where `joined` stands between the two names."""
+    joined: str = '_'
     prompt: tuple[str, ...] = ('prompt',)
     """All that are present are joined."""
     votes: tuple[str, ...] = ()
@@ -47,6 +49,7 @@ SHAPES = {
         'response2',
         '',
         ('idx',),
+        ('cmp_key',),
         prompt=('instruction', 'input'),
         votes=('annotator1', 'annotator2', 'annotator3'),
         words={'1': 1, '2': -1, '0': 0},
@@ -73,7 +76,7 @@ class Pairs:
     right_source: tuple[str, ...] = ()
     prompt: tuple[str, ...] = ()
     """What was asked; empty where nothing was."""
-    source: Source = Source('the pairs')
+    source: Source = field(default_factory=lambda: Source('the pairs'))
 
     def __len__(self) -> int:
         return len(self.left)
@@ -87,7 +90,7 @@ class Pairs:
         cls,
         left: Sequence[str],
         right: Sequence[str],
-        outcome: Sequence[object] | npt.NDArray[np.integer] | None = None,
+        outcome: Sequence[object] | Ints | None = None,
         *,
         names: Sequence[str] | None = None,
         votes: npt.ArrayLike | None = None,
@@ -129,7 +132,7 @@ class Pairs:
             names=tuple(map(str, names)) if names is not None else tuple(str(at) for at in range(1, size + 1)),
             left=tuple(left),
             right=tuple(right),
-            outcome=majority(held) if outcome is None and held is not None else _outcomes(outcome, VERDICTS, source),
+            outcome=_judged(outcome, held, source),
             votes=held,
             left_source=tuple(map(str, sources[0])) if sources else (),
             right_source=tuple(map(str, sources[1])) if sources else (),
@@ -183,10 +186,17 @@ class Pairs:
         )
 
 
+def _judged(outcome: Sequence[object] | Ints | None, votes: Ints | None, source: Source) -> Ints | None:
+    if outcome is not None:
+        return _outcomes(outcome, VERDICTS, source)
+    return None if votes is None else majority(votes)
+
+
 def majority(votes: Ints) -> Ints:
     """(N,) the verdict of more than half of the (N, J) votes; 0 where there is none."""
     half = votes.shape[1] / 2.0
-    return ((votes == 1).sum(axis=1) > half).astype(np.int64) - ((votes == -1).sum(axis=1) > half)
+    won, lost = ((votes == side).sum(axis=1) > half for side in (1, -1))
+    return np.asarray(won.astype(np.int64) - lost, np.int64)
 
 
 def read_pairs(path: str | Path, *, judged: bool = False) -> Pairs:
@@ -212,20 +222,14 @@ def read_pairs(path: str | Path, *, judged: bool = False) -> Pairs:
     outcome = _outcomes(columns[shape.outcome], shape.words, source) if shape.outcome in columns else None
     named = next((columns[name] for name in shape.name if name in columns), None)
     prompts = [_texts(columns[name], name, source) for name in shape.prompt if name in columns]
-    sources = [columns[name] for name in shape.sources if name in columns]
-    if len(sources) == 1:
-        raise ComparisonError(
-            expected=f'both columns {" and ".join(shape.sources)}, or neither',
-            came=f'{source} with one',
-            todo='name who wrote each text',
-        )
+    sources = _sources(table, shape)
     pairs = Pairs.of(
         _texts(columns[shape.left], shape.left, source),
         _texts(columns[shape.right], shape.right, source),
         outcome,
         names=None if named is None else [str(name) for name in named],
         votes=np.stack(votes, axis=1) if votes else None,
-        sources=([str(one) for one in sources[0]], [str(one) for one in sources[1]]) if sources else None,
+        sources=sources,
         prompt=[' '.join(part for part in parts if part) for parts in zip(*prompts, strict=True)] if prompts else None,
         source=source,
     )
@@ -245,28 +249,39 @@ def _recognised(table: Table) -> PairShape:
     )
 
 
+def _sources(table: Table, shape: PairShape) -> tuple[list[str], list[str]] | None:
+    """Who wrote the left and the right texts; None where the table does not say."""
+    held = [table.columns[name] for name in shape.sources if name in table.columns]
+    if not held:
+        return None
+    if len(held) < len(shape.sources):
+        raise ComparisonError(
+            expected=f'both columns {" and ".join(shape.sources)}, or neither',
+            came=f'{table.source} with one',
+            todo='name who wrote each text',
+        )
+    named = list(zip(*held, strict=True)) if len(held) == 2 else [str(both).split(shape.joined) for both in held[0]]
+    wrong = np.asarray(
+        [len(both) != 2 or not all(str(name or '').strip() for name in both) for both in named], np.bool_
+    )
+    refuse_rows(wrong, table.source, 'who wrote each of two texts', lambda row: repr(short(str(named[row]))))
+    return [str(first) for first, _ in named], [str(second) for _, second in named]
+
+
 def _texts(column: Sequence[object], name: str, source: Source) -> list[str]:
     wrong = np.asarray([not isinstance(text, (str, int, float)) or text != text for text in column], np.bool_)
     refuse_rows(wrong, source, f'a text in {name}', lambda row: repr(column[row]))
     return [str(text) for text in column]
 
 
-def _outcomes(column: object, words: Mapping[str, int], source: Source) -> Ints | None:
-    if column is None:
-        return None
-    written = list(column)  # type: ignore[call-overload]
-    known = {**words, **({1: 1, -1: -1, 0: 0} if words is VERDICTS else {})}
-    found = [
-        known.get(value if isinstance(value, (int, np.integer)) and words is VERDICTS else str(value).strip().lower(), 2)
-        for value in written
-    ]
-    refuse_rows(
-        np.asarray(found, np.int64) == 2,
-        source,
-        f'a preference among {", ".join(map(str, words))}',
-        lambda row: repr(short(written[row])),
-    )
-    return np.asarray(found, np.int64)
+def _outcomes(column: Sequence[object] | Ints, words: Mapping[str, int], source: Source) -> Ints:
+    """Verdicts of words, or of 1, -1 and 0 where those are not among the words."""
+    known: Mapping[str, int] = {'1': 1, '-1': -1, '0': 0, **words}
+    written = list(column)
+    found = np.array([known.get(str(value).strip().lower(), 2) for value in written], np.int64)
+    expected = f'a preference among {", ".join(words)}'
+    refuse_rows(found == 2, source, expected, lambda row: repr(short(str(written[row]))))
+    return found
 
 
 def _votes(votes: npt.ArrayLike, source: Source) -> Ints:

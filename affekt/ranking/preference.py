@@ -17,6 +17,7 @@ Axes: N pairs, P features, Q = 3 that make ties likely, Z controls.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,7 +31,7 @@ import numpy.typing as npt
 from affekt.errors import AffektError, ComparisonError, UnknownNameError, ValueRangeError, WeightsError
 from affekt.npz import read_npz
 from affekt.ranking.comparisons import Ints
-from affekt.ranking.embedding import Embedder, SentenceEmbedder
+from affekt.ranking.embedding import Embedder, KeptEmbedder, SentenceEmbedder
 from affekt.ranking.pairs import Pairs
 from affekt.ranking.preference_features import (
     BLOCKS,
@@ -48,6 +49,7 @@ Floats = npt.NDArray[np.float64]
 CONTROLS = ('length', 'source')
 TIE_PENALTY = 0.1
 """On u: keeps it finite where no pair, or every pair, is a tie."""
+FOLDS = 5
 FORMAT = 1
 
 
@@ -88,12 +90,13 @@ GRID = tuple(
     for blocks in (
         ('surface',),
         ('surface', 'emotion'),
+        ('surface', 'prompted', 'sample'),
         ('surface', 'emotion', 'embedding'),
         ('surface', 'emotion', 'embedding', 'crossed'),
         ('surface', 'emotion', 'embedding', 'prompted', 'sample'),
         BLOCKS,
     )
-    for penalty in (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+    for penalty in (1.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 )
 """What `train_preferences` tries."""
 
@@ -187,13 +190,21 @@ def load_preferences(path: str | Path, embedder: Embedder | None = None) -> Pref
     """
     path = Path(path)
     path = path / 'preference.npz' if path.is_dir() else path
-    used = embedder or SentenceEmbedder()
+    used = embedder or KeptEmbedder(SentenceEmbedder())
     try:
         arrays = read_npz(path)
         if arrays['format'].tolist() != [FORMAT]:
             raise ValueError(f'format {arrays["format"].tolist()}')
         held = json.loads(str(arrays['settings'][0]))
-        settings = PreferenceSettings(**{k: tuple(v) if isinstance(v, list) else v for k, v in held.items()})
+        settings = PreferenceSettings(
+            tuple(held.pop('blocks')),
+            int(held.pop('directions')),
+            int(held.pop('crossed')),
+            float(held.pop('penalty')),
+            tuple(held.pop('control')),
+        )
+        if held:
+            raise ValueError(f'unknown settings {", ".join(held)}')
         asked = [name for name in ('prompts', 'samples') if f'{name}_centre' in arrays]
         expected = {*_ARRAYS, *(f'{name}_{part}' for name in asked for part in ('centre', 'axes'))}
         if set(arrays) != expected:
@@ -240,38 +251,38 @@ def train_preferences(
 
     Args:
         train: judged pairs. Where annotators' votes are there, their shares are learned, not the majority alone.
-        validation: judged pairs of other samples; a fifth of the training samples where None.
+        validation: judged pairs of other samples; folds of the training samples take turns where None.
         embedder: of texts; MiniLM where None.
         samples: sample to the features of its clip.
         control: shortcuts that the model may not use, among CONTROLS; replaces the grid's.
         grid: settings to try.
 
     Returns:
-        A PreferenceModel fitted to `train` with the chosen settings (where validation is None, to all of it).
+        A PreferenceModel fitted to all of `train` with the chosen settings.
 
     Raises:
-        ComparisonError: no preferences, all of them ties, too few samples for validation, or no sources to control.
+        ComparisonError: no preferences, all of them ties, a single sample, or no sources to control.
         UnknownNameError: an unknown control.
     """
-    used = embedder or SentenceEmbedder()
+    used = embedder or KeptEmbedder(SentenceEmbedder())
     chosen_control = tuple(dict.fromkeys(control))
     grid = [replace(one, control=chosen_control or one.control) for one in grid]
     seen = see(train, used, samples)
-    _check_learnable(train)
-    if validation is None:
-        held_out = held_out_samples(train, 0.2)
-        inner = (train.take(~held_out), _rows(seen, ~held_out), train.take(held_out), _rows(seen, held_out))
+    if validation is not None:
+        held = see(validation, used, samples)
+        losses = _losses(train, seen, validation, held, grid)
     else:
-        inner = (train, seen, validation, see(validation, used, samples))
-    _check_learnable(inner[0])
-    losses = _validation_losses(*inner, grid)
-    best = min(range(len(grid)), key=losses.__getitem__)
+        losses = np.zeros(len(grid))
+        for out in folds_of_samples(train):
+            inside, outside = train.take(~out), train.take(out)
+            losses += _losses(inside, _rows(seen, ~out), outside, _rows(seen, out), grid) * out.mean()
+    best = int(np.argmin(losses))
     facts = {
         'pairs': len(train),
         'samples': len(set(train.groups.tolist())),
-        'validation_pairs': len(inner[2]),
-        'validation_log_loss': losses[best],
-        'tried': [{'settings': asdict(one), 'log_loss': loss} for one, loss in zip(grid, losses, strict=True)],
+        'chosen_by': f'{FOLDS} folds of samples' if validation is None else f'{len(validation)} validation pairs',
+        'log_loss': float(losses[best]),
+        'tried': [{'settings': asdict(one), 'log_loss': loss} for one, loss in zip(grid, losses.tolist(), strict=True)],
     }
     return replace(fit_preferences(train, seen, grid[best], used), facts=facts)
 
@@ -282,7 +293,14 @@ def fit_preferences(train: Pairs, seen: Seen, settings: PreferenceSettings, embe
     1. Features x, held to the subspace that is uncorrelated with the controls.
     2. Newton on the penalised likelihood of w, the controls' own effects, and u.
     3. The controls' effects are dropped.
+
+    Raises:
+        ComparisonError: ties only, or no sources to control.
     """
+    if not train.truth.any():
+        raise ComparisonError(
+            expected='pairs of which one text was preferred', came=f'{train.source} with ties only', todo='give others'
+        )
     space = FeatureSpace.of(seen, settings.blocks, settings.directions, settings.crossed)
     features, ties, target = space(seen), sameness(seen), shares(train)
     unwanted = controls(train, seen, settings.control)
@@ -335,18 +353,36 @@ def controls(pairs: Pairs, seen: Seen, names: Iterable[str]) -> Floats:
 
 
 def held_out_samples(pairs: Pairs, share: float) -> npt.NDArray[np.bool_]:
-    """(N,) True for the pairs of a share of the groups, chosen by their names' hashes: the same ones in any order."""
-    import hashlib
+    """(N,) True for the pairs of a share of the groups, chosen by their names' hashes: the same ones in any order.
 
-    groups = sorted(set(pairs.groups.tolist()), key=lambda name: hashlib.sha256(str(name).encode()).hexdigest())
-    chosen = set(groups[: max(1, round(share * len(groups)))])
-    if len(chosen) == len(groups):
+    Raises:
+        ComparisonError: the pairs are all of one group.
+    """
+    groups = _groups_by_hash(pairs)
+    chosen = set(groups[: min(max(1, round(share * len(groups))), len(groups) - 1)])
+    return np.asarray([name in chosen for name in pairs.groups.tolist()])
+
+
+def folds_of_samples(pairs: Pairs) -> list[npt.NDArray[np.bool_]]:
+    """FOLDS masks (N,), True for the pairs that are held out; every group is held out once.
+
+    Raises:
+        ComparisonError: the pairs are all of one group.
+    """
+    place = {name: at for at, name in enumerate(_groups_by_hash(pairs))}
+    fold = np.asarray([place[name] for name in pairs.groups.tolist()]) % min(FOLDS, len(place))
+    return [fold == number for number in range(min(FOLDS, len(place)))]
+
+
+def _groups_by_hash(pairs: Pairs) -> list[str]:
+    groups = sorted(set(pairs.groups.tolist()), key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+    if len(groups) < 2:
         raise ComparisonError(
             expected='pairs of two samples or more',
             came=f'{pairs.source} of {len(groups)}',
             todo='give more pairs, or validation pairs',
         )
-    return np.asarray([name in chosen for name in pairs.groups.tolist()])
+    return groups
 
 
 def log_loss(chances: Floats, target: Floats) -> float:
@@ -354,21 +390,13 @@ def log_loss(chances: Floats, target: Floats) -> float:
     return float(-(target * np.log(np.maximum(chances, 1e-300))).sum(axis=1).mean())
 
 
-def _validation_losses(
+def _losses(
     train: Pairs, train_seen: Seen, held_out: Pairs, held_seen: Seen, grid: Sequence[PreferenceSettings]
-) -> list[float]:
-    target = shares(held_out)
-    none: Any = None  # these models read features that are here already
-    return [
-        log_loss(fit_preferences(train, train_seen, one, none).read(held_seen).chances, target) for one in grid
-    ]
-
-
-def _check_learnable(pairs: Pairs) -> None:
-    if not pairs.truth.any():
-        raise ComparisonError(
-            expected='pairs of which one text was preferred', came=f'{pairs.source} with ties only', todo='give others'
-        )
+) -> Floats:
+    """(len(grid),) log losses on held-out pairs."""
+    target, unused = shares(held_out), SentenceEmbedder()  # these models read only what was seen already
+    fitted = (fit_preferences(train, train_seen, one, unused) for one in grid)
+    return np.array([log_loss(model.read(held_seen).chances, target) for model in fitted])
 
 
 def _rows(seen: Seen, at: npt.NDArray[np.bool_]) -> Seen:

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from affekt.errors import ComparisonError, ShapeError
 from affekt.metrics import Interval
-from affekt.metrics.resampling import intervals
+from affekt.metrics.resampling import Statistic, intervals
 from affekt.ranking.comparisons import Ints
 from affekt.ranking.pairs import Pairs
 from affekt.ranking.preference import PreferenceModel
@@ -128,15 +128,19 @@ def evaluate_preferences(
     held_views = _views(pairs)
     rules = shortcuts(pairs, learned_from)
 
+    def drawn(columns: Floats, statistic: Statistic) -> dict[str, Interval]:
+        fresh = np.random.default_rng(seed)
+        return intervals(columns, statistic, rng=fresh, resamples=resamples, level=level, groups=pairs.groups)
+
     def scores(one: Answers, other: Answers | None) -> JudgeScores:
-        found, lead = {}, {}
+        found: dict[str, Mapping[str, Interval]] = {}
+        lead: dict[str, Interval] = {}
         for name, view in held_views.items():
-            draw = {'resamples': resamples, 'level': level, 'groups': pairs.groups}
             mine = view.columns(pairs.truth, one)
-            found[name] = intervals(mine, view.statistic, rng=np.random.default_rng(seed), **draw)
+            found[name] = drawn(mine, view.statistic)
             if other is not None:
                 both = np.concatenate([view.columns(pairs.truth, other), mine], axis=1)
-                lead |= {name: intervals(both, view.lead, rng=np.random.default_rng(seed), **draw)['lead']}
+                lead |= {name: drawn(both, view.lead)['lead']}
         return JudgeScores(
             views=found,
             lead=lead,
@@ -167,7 +171,7 @@ def _share_longer(pairs: Pairs, forward: Ints) -> float:
 
 def _one_hot(truth: Ints, said: Ints) -> Floats:
     """(N, 3, 3) one 1 each: truth, then verdict, in the order a1, same, a2."""
-    return np.eye(9)[(1 - truth) * 3 + (1 - said)].reshape(-1, 3, 3)
+    return np.asarray(np.eye(9)[(1 - truth) * 3 + (1 - said)].reshape(-1, 3, 3))
 
 
 def _even(truth: Ints, answers: Answers) -> Floats:

@@ -30,6 +30,7 @@ import numpy.typing as npt
 
 from affekt.errors import ShapeError, UnknownNameError
 from affekt.labels import WordTable, load_table, read_labels
+from affekt.labels.everyday_words import words_of
 from affekt.labels.prose import Lexicon
 from affekt.ranking.embedding import Embedder, checked_vectors
 from affekt.ranking.pairs import Pairs
@@ -43,8 +44,8 @@ BLOCKS = ('surface', 'emotion', 'embedding', 'crossed', 'prompted', 'sample')
 _SCALED_EACH = ('surface', 'emotion', 'near the prompt')
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
-_HEDGES = frozenset(
-    'may might could can perhaps possibly maybe likely probably seems seem appears appear suggests suggest'.split()
+_HEDGES = words_of(
+    'may might could can perhaps possibly maybe likely probably seems seem appears appear suggests suggest'
 )
 
 SURFACE = (

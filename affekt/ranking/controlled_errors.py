@@ -3,7 +3,8 @@
 The words of feeling in a description are exchanged for those of another sector of the emotion wheel, and nothing else
 changes. Two samples of different feelings trade sectors: where one says joy the error says anger, and where the other
 says anger its error says joy. So over the pairs no sector is a sign of an error. Replacements are words that the
-descriptions themselves use, of the same grammatical kind and of like length; what is quoted (subtitles) stays.
+descriptions themselves use, of the same grammatical kind and of like length; what is quoted (subtitles) stays. Both
+texts hold as many different words of feeling, of as many sectors: else counting would tell which is the error.
 
 What such pairs can show of a judge without the clip: whether it sees that the words of feeling contradict the smiles,
 tones and words that the same description reports. They cannot show whether it knows what the person felt.
@@ -27,6 +28,8 @@ from affekt.labels.everyday_words import words_of
 from affekt.labels.prose import Lexicon, labels_in_prose
 from affekt.ranking.pairs import Pairs
 
+TRIES = 20
+"""Draws of replacements before a pair is given up."""
 _QUOTED = re.compile(r'"[^"\n]*"|“[^”\n]*”')
 _NOUN_ENDS = re.compile(r'(?:ness|ment|tion|sion|ity|ety|ance|ence|ism|acy|hood|dom|y of)$')
 _NOUN_BEFORE = words_of('of with his her their its no any some feel feels express expressing conveying showing')
@@ -70,14 +73,18 @@ def controlled_errors(
     used = table or load_table('affekt')
     lexicon = Lexicon(used.bases)
     held = {name: labels_in_prose(text, lexicon) for name, text in descriptions.items()}
-    words = _vocabulary(descriptions, held, used)
+    fold = used.fold(f'{used.wheels[0].short}-L1', 'consistent')
+    words = _vocabulary(descriptions, held, fold)
     leading = {name: sector for name, found in held.items() if (sector := _leading(found, words))}
     rows = []
     for _ in range(versions):
         for name, other in _partners(leading, rng):
-            wrong = _exchanged(descriptions[name], held[name], leading[name], leading[other], words, rng)
-            if wrong != descriptions[name]:
-                rows.append((name, descriptions[name], wrong, bool(rng.integers(2))))
+            real, trade = descriptions[name], (leading[name], leading[other])
+            for _ in range(TRIES):
+                wrong = _exchanged(real, held[name], trade, words, rng)
+                if wrong != real and _looks_alike(held[name], labels_in_prose(wrong, lexicon), fold):
+                    rows.append((name, real, wrong, bool(rng.integers(2))))
+                    break
     if not rows:
         raise ComparisonError(
             expected='descriptions that hold words of two feelings or more',
@@ -93,8 +100,9 @@ def controlled_errors(
     )
 
 
-def _vocabulary(descriptions: Mapping[str, str], held: Mapping[str, Sequence[str]], table: WordTable) -> _Vocabulary:
-    fold = table.fold(f'{table.wheels[0].short}-L1', 'consistent')
+def _vocabulary(
+    descriptions: Mapping[str, str], held: Mapping[str, Sequence[str]], fold: Mapping[str, str]
+) -> _Vocabulary:
     count = Counter(label for labels in held.values() for label in labels if label in fold)
     votes = {label: Counter[str]() for label in count}
     for name, labels in held.items():
@@ -151,15 +159,22 @@ def _partners(leading: Mapping[str, str], rng: np.random.Generator) -> list[tupl
     return found
 
 
+def _looks_alike(real: Sequence[str], wrong: Sequence[str], fold: Mapping[str, str]) -> bool:
+    """Whether as many words of feeling are found in both, of as many sectors: else counting would tell the error."""
+    sectors = [{fold[label] for label in labels if label in fold} for labels in (real, wrong)]
+    return len(real) == len(wrong) and len(sectors[0]) == len(sectors[1])
+
+
 def _exchanged(
-    text: str, labels: Sequence[str], mine: str, other: str, words: _Vocabulary, rng: np.random.Generator
+    text: str, labels: Sequence[str], trade: tuple[str, str], words: _Vocabulary, rng: np.random.Generator
 ) -> str:
-    """The text with words of the two sectors exchanged, outside quotation marks."""
-    to = {mine: other, other: mine}
-    chosen = {}
+    """The text with words of the two sectors exchanged, outside quotation marks; different ones stay different."""
+    to = dict(zip(trade, reversed(trade), strict=True))
+    chosen: dict[str, str] = {}
     for label in labels:
-        target = to.get(words.sector.get(label, ''))
-        places = words.by_place.get((target, words.kind[label]), []) if target else []
+        target = to.get(words.sector.get(label, ''), '')
+        taken = {*chosen.values(), *labels}
+        places = [word for word in words.by_place.get((target, words.kind.get(label, '')), []) if word not in taken]
         if places:
             odds = np.array([words.count[word] * 0.6 ** abs(len(word) - len(label)) for word in places])
             chosen[label] = places[rng.choice(len(places), p=odds / odds.sum())]

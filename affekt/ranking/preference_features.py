@@ -188,7 +188,7 @@ class Directions:
         kept = np.flatnonzero(values > 1e-12 * max(values[-1], 1e-300))[::-1][:count]
         axes = axes[:, kept]
         axes = axes * np.where(axes[np.argmax(np.abs(axes), axis=0), np.arange(axes.shape[1])] < 0, -1.0, 1.0)
-        return cls(centre, axes / math.sqrt(values[-1]) if len(kept) else axes)
+        return cls(centre, np.ascontiguousarray(axes / math.sqrt(values[-1]) if len(kept) else axes))
 
     def __call__(self, vectors: Floats) -> Floats:
         """(N, D) to (N, K), each row by itself, so that it does not depend on the others."""

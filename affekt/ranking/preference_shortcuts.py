@@ -9,7 +9,8 @@ Axes: N pairs, J annotators.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,7 @@ from affekt.ranking.preference_scores import even_accuracy
 
 OPENING_WORDS = 3
 COMMON_OPENING = 0.05
-"""Share of texts that must begin alike for the rule `opening` to mean anything."""
+"""Share of texts that must begin alike for an opening to count."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ def shortcuts(pairs: Pairs, learned_from: Pairs | None = None) -> dict[str, Answ
         learned_from: judged pairs that say who usually wins; in hindsight from `pairs` where None.
 
     Returns:
-        Rule to answers: `longer`, `source` (where sources are known), `opening` (where texts begin alike), `most
-        frequent` and `always a1`, `always a2`.
+        Rule to answers: `longer text`, `source that wins` (where sources are known), `opening that wins` (where texts
+        begin alike), `most frequent`, `always a1` and `always a2`.
     """
     known = learned_from if learned_from is not None else pairs
     side = np.sign(text_lengths(pairs.left, pairs.right)).astype(np.int64)
@@ -51,10 +52,10 @@ def shortcuts(pairs: Pairs, learned_from: Pairs | None = None) -> dict[str, Answ
     if pairs.left_source and known.left_source:
         wins = _net_wins(known.left_source, known.right_source, known.truth)
         found['source that wins'] = _both(_by(wins, pairs.left_source, pairs.right_source))
-    openings = _openings(known.left), _openings(known.right)
-    if _share_alike([*openings[0], *openings[1]]) >= COMMON_OPENING:
-        wins = _net_wins(*openings, known.truth)
-        found['opening that wins'] = _both(_by(wins, _openings(pairs.left), _openings(pairs.right)))
+    common = _common_openings(known)
+    if common:
+        wins = _net_wins(*(_openings(side, common) for side in (known.left, known.right)), known.truth)
+        found['opening that wins'] = _both(_by(wins, _openings(pairs.left, common), _openings(pairs.right, common)))
     counts = {value: int((known.truth == value).sum()) for value in (1, -1, 0)}
     for name, value in (('most frequent', max(counts, key=lambda v: counts[v])), ('always a1', 1), ('always a2', -1)):
         answer = np.full(len(pairs), value, np.int64)
@@ -112,11 +113,12 @@ def _net_wins(left: Sequence[str], right: Sequence[str], truth: Ints) -> dict[st
     return {name: gain / size for name, (gain, size) in net.items()}
 
 
-def _openings(texts: Sequence[str]) -> list[str]:
-    return [' '.join(text.lower().split()[:OPENING_WORDS]) for text in texts]
+def _openings(texts: Sequence[str], common: Collection[str]) -> list[str]:
+    """How each text begins, where it is a common beginning; '' otherwise."""
+    found = [' '.join(text.lower().split()[:OPENING_WORDS]) for text in texts]
+    return [opening if opening in common else '' for opening in found]
 
 
-def _share_alike(openings: Sequence[str]) -> float:
-    """The share of the commonest opening."""
-    _, counts = np.unique(np.asarray(openings), return_counts=True)
-    return float(counts.max() / len(openings))
+def _common_openings(pairs: Pairs) -> frozenset[str]:
+    counts = Counter(' '.join(text.lower().split()[:OPENING_WORDS]) for text in (*pairs.left, *pairs.right))
+    return frozenset(opening for opening, times in counts.items() if times >= COMMON_OPENING * 2 * len(pairs))

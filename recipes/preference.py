@@ -5,9 +5,10 @@
 DIR holds `preferences/pandalm_testset-v1.json` and `mer2024_ov/final-EMER-reason.csv`. Two tasks:
 
 - *PandaLM*: 999 pairs of answers to instructions, three annotators each (Apache-2.0). Split by instruction into train,
-  validation and test, by hash. About answers, not about emotion: it is the one set with texts and people's choices here.
-- *Controlled errors*: 332 descriptions of real clips (EMER), each against itself with other feelings. Samples whose name
-  hashes to an odd first digit are test; of the others, a quarter is validation.
+  validation and test, by hash. About answers, not emotion: it is the one set with texts and people's choices here.
+- *Controlled errors*: 332 descriptions of real clips (EMER), each against itself with other feelings. Samples whose
+  name hashes to an odd first digit are test; of the others, a quarter is validation. *Reworded*: the right description
+  has words exchanged too, for others of the same feeling, so that traces of the exchange do not tell.
 
 Everything is chosen on validation; test is only scored. A model would be worth shipping if it beats the longer text on
 all test pairs of PandaLM with an interval above 0.
@@ -31,7 +32,6 @@ from affekt.ranking.controlled_errors import controlled_errors
 from affekt.ranking.embedding import KeptEmbedder, SentenceEmbedder
 from affekt.ranking.pairs import Pairs, read_pairs
 from affekt.ranking.preference import (
-    GRID,
     PreferenceModel,
     PreferenceSettings,
     fit_preferences,
@@ -71,6 +71,7 @@ def main() -> None:
         'seed': SEED,
         'pandalm': pandalm(chosen.data / PANDALM, embedder),
         'controlled_errors': emotion_errors(chosen.data / EMER, embedder),
+        'controlled_errors_reworded': emotion_errors(chosen.data / EMER, embedder, reworded=True),
     }
     write_atomically(RESULTS, (json.dumps(as_plain(found), indent=1, allow_nan=False) + '\n').encode())
 
@@ -95,7 +96,7 @@ def pandalm(path: Path, embedder: KeptEmbedder) -> dict[str, Any]:
     return found
 
 
-def emotion_errors(path: Path, embedder: KeptEmbedder) -> dict[str, Any]:
+def emotion_errors(path: Path, embedder: KeptEmbedder, *, reworded: bool = False) -> dict[str, Any]:
     """The model chosen on validation, and what each kind of feature reaches alone, on test."""
     with path.open(encoding='utf-8-sig', newline='') as file:
         descriptions = {row['name']: row['english'] for row in csv.DictReader(file)}
@@ -106,7 +107,7 @@ def emotion_errors(path: Path, embedder: KeptEmbedder) -> dict[str, Any]:
         parts['test' if first % 2 else 'validation' if second < 4 else 'train'][name] = text
     rng = np.random.default_rng(SEED)
     train, validation, test = (
-        controlled_errors(parts[part], rng=rng, versions=versions_each)
+        controlled_errors(parts[part], rng=rng, versions=versions_each, reworded=reworded)
         for part, versions_each in (('train', 4), ('validation', 3), ('test', 2))
     )
     found: dict[str, Any] = {'split': sizes(train=train, validation=validation, test=test), 'models': {}}
@@ -121,7 +122,7 @@ def emotion_errors(path: Path, embedder: KeptEmbedder) -> dict[str, Any]:
         model = fit_preferences(train, seen, settings, embedder)
         evaluation = scored(model, test, train)
         found['models'][', '.join(blocks)] = {'penalty': settings.penalty, **compact(evaluation)}
-        show(f'controlled errors, {", ".join(blocks)}', evaluation)
+        show(f'{"reworded" if reworded else "plain"} errors, {", ".join(blocks)}', evaluation)
     found['rules'] = rules(evaluation)
     return found
 
@@ -160,9 +161,7 @@ def compact(found: PreferenceEvaluation) -> dict[str, Any]:
 
 
 def rules(found: PreferenceEvaluation) -> dict[str, Any]:
-    held = {
-        name: {view: listed(scores) for view, scores in one.views.items()} for name, one in found.shortcuts.items()
-    }
+    held = {name: {view: listed(scores) for view, scores in one.views.items()} for name, one in found.shortcuts.items()}
     return {'views': [asdict(view) for view in found.views], 'scores': held}
 
 

@@ -54,7 +54,12 @@ class _Vocabulary:
 
 
 def controlled_errors(
-    descriptions: Mapping[str, str], *, rng: np.random.Generator, versions: int = 1, table: WordTable | None = None
+    descriptions: Mapping[str, str],
+    *,
+    rng: np.random.Generator,
+    versions: int = 1,
+    reworded: bool = False,
+    table: WordTable | None = None,
 ) -> Pairs:
     """Pairs of each description and one with other feelings, the sides in random order.
 
@@ -62,6 +67,8 @@ def controlled_errors(
         descriptions: sample to a description in English.
         rng: draws partners, replacements and sides.
         versions: errors of each description, each with another partner.
+        reworded: exchange words in the right description too, for others of the same sectors, so that the exchange
+            itself leaves equal traces in both.
         table: whose wheel decides which words lie apart; the packaged one where None.
 
     Returns:
@@ -79,10 +86,12 @@ def controlled_errors(
     rows = []
     for _ in range(versions):
         for name, other in _partners(leading, rng):
-            real, trade = descriptions[name], (leading[name], leading[other])
+            text, mine, theirs = descriptions[name], leading[name], leading[other]
             for _ in range(TRIES):
-                wrong = _exchanged(real, held[name], trade, words, rng)
-                if wrong != real and _looks_alike(held[name], labels_in_prose(wrong, lexicon), fold):
+                wrong = _exchanged(text, held[name], {mine: theirs, theirs: mine}, words, rng)
+                real = _exchanged(text, held[name], {mine: mine, theirs: theirs}, words, rng) if reworded else text
+                is_new = wrong != text and (real != text or not reworded)
+                if is_new and _looks_alike(labels_in_prose(real, lexicon), labels_in_prose(wrong, lexicon), fold):
                     rows.append((name, real, wrong, bool(rng.integers(2))))
                     break
     if not rows:
@@ -166,10 +175,9 @@ def _looks_alike(real: Sequence[str], wrong: Sequence[str], fold: Mapping[str, s
 
 
 def _exchanged(
-    text: str, labels: Sequence[str], trade: tuple[str, str], words: _Vocabulary, rng: np.random.Generator
+    text: str, labels: Sequence[str], to: Mapping[str, str], words: _Vocabulary, rng: np.random.Generator
 ) -> str:
-    """The text with words of the two sectors exchanged, outside quotation marks; different ones stay different."""
-    to = dict(zip(trade, reversed(trade), strict=True))
+    """The text with words of one sector for those of another, outside quotation marks; different ones stay so."""
     chosen: dict[str, str] = {}
     for label in labels:
         target = to.get(words.sector.get(label, ''), '')

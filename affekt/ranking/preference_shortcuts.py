@@ -54,7 +54,7 @@ def shortcuts(pairs: Pairs, learned_from: Pairs | None = None) -> dict[str, Answ
         found['source that wins'] = _both(_by(wins, pairs.left_source, pairs.right_source))
     common = _common_openings(known)
     if common:
-        wins = _net_wins(*(_openings(side, common) for side in (known.left, known.right)), known.truth)
+        wins = _net_wins(_openings(known.left, common), _openings(known.right, common), known.truth)
         found['opening that wins'] = _both(_by(wins, _openings(pairs.left, common), _openings(pairs.right, common)))
     counts = {value: int((known.truth == value).sum()) for value in (1, -1, 0)}
     for name, value in (('most frequent', max(counts, key=lambda v: counts[v])), ('always a1', 1), ('always a2', -1)):

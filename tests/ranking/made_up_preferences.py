@@ -4,12 +4,32 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 
 from affekt.ranking.pairs import Pairs
 
-FILLER = 'the person in the clip sits near a window and speaks with somebody off screen for a while'.split()
+FILLER = [
+    'the',
+    'person',
+    'in',
+    'the',
+    'clip',
+    'sits',
+    'near',
+    'a',
+    'window',
+    'and',
+    'speaks',
+    'with',
+    'somebody',
+    'off',
+    'screen',
+    'for',
+    'a',
+    'while',
+]
 
 
 class WordHashes:
@@ -18,16 +38,17 @@ class WordHashes:
     name = 'word hashes, 32 dimensions'
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
-        return np.stack([sum((self._word(word) for word in text.lower().split()), np.zeros(32)) for text in texts])
-
-    def _word(self, word: str) -> np.ndarray:
-        seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:8], 'big')
-        return np.random.default_rng(seed).normal(size=32)
+        return np.stack([sum((direction(word) for word in text.lower().split()), np.zeros(32)) for text in texts])
 
 
-def emoprefer_like(
-    count: int, seed: int, *, shortcut: float = 2.0, signal: float = 1.5, ties: float = 0.02
-) -> Pairs:
+@cache
+def direction(word: str) -> np.ndarray:
+    """A word's own random direction."""
+    seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:8], 'big')
+    return np.random.default_rng(seed).normal(size=32)
+
+
+def emoprefer_like(count: int, seed: int, *, shortcut: float = 2.0, signal: float = 1.5, ties: float = 0.02) -> Pairs:
     """Pairs of one verbose source that begins alike, and one short source; which wins follows both plants.
 
     The verbose source is preferred by log-odds `shortcut`; a text that names sweat and trembling (one of the two

@@ -119,8 +119,7 @@ def test_intervals_hold_the_value_and_the_same_seed_gives_the_same():
     pairs = emoprefer_like(120, 3)
     said = np.where(np.random.default_rng(0).random(120) < 0.7, pairs.truth, -pairs.truth)
     twice = [
-        evaluate_preferences(pairs, Answers(said, -said), rng=np.random.default_rng(4), resamples=300)
-        for _ in range(2)
+        evaluate_preferences(pairs, Answers(said, -said), rng=np.random.default_rng(4), resamples=300) for _ in range(2)
     ]
     assert repr(twice[0]) == repr(twice[1])  # by repr, as nan differs from itself
     even = twice[0].judge.views['all pairs']['even']
@@ -137,7 +136,9 @@ def test_whole_samples_are_drawn():
         evaluate_preferences(held, Answers(answer, -answer), rng=np.random.default_rng(4), resamples=400)
         for held, answer in ((pairs, said), (tripled, np.repeat(said, 3)))
     )
-    widths = [held.judge.views['all pairs']['even'].high - held.judge.views['all pairs']['even'].low for held in (one, three)]
+    widths = [
+        held.judge.views['all pairs']['even'].high - held.judge.views['all pairs']['even'].low for held in (one, three)
+    ]
     assert widths[1] == pytest.approx(widths[0], rel=0.15)
 
 

@@ -157,9 +157,9 @@ def open_vocabulary_speed(held: dict[str, Any]) -> str:
         + table(['answers', 'peer EW-L1', 'affekt EW-L1', 'all twelve', 'consistent', 'peer / affekt'], rows)
         + f'\nOne sample, as a reward: {1e6 * one["official_reward_s"]:.0f} µs official, '
         f'{1e6 * one["consistent_reward_s"]:.0f} µs consistent. The peer takes '
-        f'{1000 * one["peer_reading_tables_s"]:.0f} ms where it reads its tables in each call, as the published code does '
-        f'({one["peer_over_affekt"]:,.0f} times as long), and {1e6 * one["peer_tables_held_s"]:.0f} µs where it holds '
-        'them.\n'
+        f'{1000 * one["peer_reading_tables_s"]:.0f} ms where it reads its tables in each call, as the published code '
+        f'does ({one["peer_over_affekt"]:,.0f} times as long), and {1e6 * one["peer_tables_held_s"]:.0f} µs where it '
+        'holds them.\n'
     )
 
 

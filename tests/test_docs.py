@@ -97,6 +97,16 @@ def test_the_page_on_performance_says_what_the_result_files_say():
     assert (ROOT / 'docs' / 'performance.md').read_text() == page.page(ROOT / 'benchmarks' / 'results')
 
 
+def test_the_page_on_open_labels_says_what_the_result_files_say(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / 'benchmarks'))
+    spec = importlib.util.spec_from_file_location('labels_page', ROOT / 'benchmarks' / 'open_vocabulary_page.py')
+    labels_page = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(labels_page)
+    held = labels_page.load()
+    assert (ROOT / 'docs' / 'open_vocabulary.md').read_text() == labels_page.page(held)
+    assert (ROOT / 'docs' / 'figures' / 'open_vocabulary.svg').read_text() == labels_page.figure(held)
+
+
 def _percent(score: dict[str, float]) -> str:
     return '{value:.1f} % [{low:.1f}, {high:.1f}]'.format(**{key: 100 * score[key] for key in ('value', 'low', 'high')})
 

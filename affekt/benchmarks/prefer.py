@@ -19,11 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
-from affekt.benchmarks.columns import read_columns
 from affekt.benchmarks.submissions import SHOWN_PROBLEMS
-from affekt.errors import TableError
+from affekt.errors import TableError, listed
+from affekt.labels.columns import read_columns
 from affekt.metrics import Interval, bootstrap_interval
-from affekt.metrics.answers import listed
 from affekt.ranking.comparisons import Ints, short
 from affekt.ranking.pairs import OFFICIAL, VERDICTS
 from affekt.ranking.preference_scores import even_accuracy, official_scores

@@ -1,5 +1,6 @@
 """Who is better, from who beat whom: comparisons come in, a leaderboard that can be trusted comes out.
 
+Which of two descriptions is preferred, and whether a model can tell, begins in `preference.py`.
 `read_comparisons` reads a file of verdicts, `rank` turns it into strengths with intervals, places, biases and what to
 ask next; data that cannot be ranked is refused with the names of what is missing. Read `leaderboard.py` first, then
 `bradley_terry.py` and `uncertainty.py`. NumPy and SciPy are all it needs; Parquet files need pyarrow.
@@ -21,6 +22,11 @@ from affekt.ranking.comparisons import Comparisons
 from affekt.ranking.counts import Cells, count, win_matrix
 from affekt.ranking.diagnosis import Diagnosis, diagnose
 from affekt.ranking.leaderboard import Ranking, RankSettings, Standing, rank
+from affekt.ranking.pairs import Pairs, read_pairs
+from affekt.ranking.preference import PreferenceModel, load_preferences, train_preferences
+from affekt.ranking.preference_evaluation import PreferenceEvaluation, answers_of, evaluate_preferences
+from affekt.ranking.preference_scores import even_accuracy, official_scores, swap_consistency
+from affekt.ranking.preference_shortcuts import Answers
 from affekt.ranking.ranks import Places, better, places, simultaneous_intervals
 from affekt.ranking.raters import CrowdFit, crowd_fit, rater_vote_share
 from affekt.ranking.reading import SHAPES, Shape, read_comparisons
@@ -39,6 +45,7 @@ from affekt.ranking.uncertainty import (
 
 __all__ = [
     'SHAPES',
+    'Answers',
     'Bias',
     'Bounds',
     'Cells',
@@ -48,7 +55,10 @@ __all__ = [
     'Draws',
     'Fit',
     'Pair',
+    'Pairs',
     'Places',
+    'PreferenceEvaluation',
+    'PreferenceModel',
     'RankSettings',
     'Ranking',
     'Recovery',
@@ -56,6 +66,7 @@ __all__ = [
     'Spread',
     'Standing',
     'alpha_interval',
+    'answers_of',
     'better',
     'biases',
     'bootstrap',
@@ -65,12 +76,16 @@ __all__ = [
     'diagnose',
     'effect_contrasts',
     'elo',
+    'evaluate_preferences',
+    'even_accuracy',
     'fit',
     'intervals',
     'kendall',
     'krippendorff_alpha',
+    'load_preferences',
     'more_needed',
     'next_pairs',
+    'official_scores',
     'pair_contrasts',
     'percentile_intervals',
     'places',
@@ -79,13 +94,16 @@ __all__ = [
     'rater_vote_share',
     'ratings_of',
     'read_comparisons',
+    'read_pairs',
     'recover',
     'simulate',
     'simultaneous_intervals',
     'spearman',
     'spread',
     'strength_contrasts',
+    'swap_consistency',
     'tallies',
+    'train_preferences',
     'win_matrix',
     'win_rates',
 ]

@@ -1,0 +1,53 @@
+"""Votes as files: comparisons that `affekt rank` reads, and one row a rater."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from affekt.runs import write_atomically
+from affekt.serve.label_studio import label_studio_tasks
+from affekt.serve.pairs import Task
+from affekt.serve.scheduling import standing
+from affekt.serve.state import Vote
+from affekt.serve.study import counted, open_votes
+
+COMPARISONS, LABEL_STUDIO = 'comparisons.csv', 'label_studio.json'
+COLUMNS = ('left', 'right', 'outcome', 'sample', 'rater', 'order', 'left_length', 'right_length', 'seconds', 'time')
+
+
+def comparisons_csv(votes: Sequence[Vote], tasks: Mapping[str, Task]) -> str:
+    """A table of votes, skips included, oldest first; lengths are characters of the texts."""
+    text = io.StringIO(newline='')
+    writer = csv.writer(text, lineterminator='\n')
+    writer.writerow(COLUMNS)
+    for vote in sorted(votes, key=lambda vote: (vote.time, vote.id)):
+        task = tasks[vote.task]
+        writer.writerow(
+            (
+                task.left, task.right, vote.outcome, task.sample, vote.rater, vote.first, len(task.left_text),
+                len(task.right_text), round(vote.seconds, 3), round(vote.time, 3),
+            )
+        )  # fmt: skip
+    return text.getvalue()
+
+
+def export_votes(folder: Path) -> tuple[Path, Path]:
+    """Write comparisons.csv and label_studio.json beside the votes of a study; returns their paths.
+
+    Only votes in earnest are written, those of refused raters left out; the journal keeps everything.
+
+    Raises:
+        RunError: there is no study in the folder, or its journal is damaged.
+    """
+    state, settings = open_votes(folder)
+    statuses = {name: standing(state, rater, settings).status for name, rater in state.raters.items()}
+    votes = counted(state.votes(), statuses)
+    write_atomically(folder / COMPARISONS, comparisons_csv(votes, state.tasks).encode())
+    asked = [state.tasks[key] for key in state.asked]
+    tasks = label_studio_tasks(asked, votes)
+    write_atomically(folder / LABEL_STUDIO, json.dumps(tasks, indent=1).encode())
+    return folder / COMPARISONS, folder / LABEL_STUDIO

@@ -137,13 +137,14 @@ def _board(ranking: Ranking) -> str:
 
 def _row(one: Standing, scale: Scale) -> str:
     place = f'{one.best_place}' if one.best_place == one.worst_place else f'{one.best_place}–{one.worst_place}'
-    reach = '' if math.isnan(one.low) else f' <small>{_signed(one.low)} to {_signed(one.high)}</small>'
-    label = f'{one.item}: {_signed(one.strength)}{"" if math.isnan(one.low) else f", {_signed(one.low)} to {_signed(one.high)}"}'
+    between = '' if math.isnan(one.low) else f'{_signed(one.low)} to {_signed(one.high)}'
+    label = ', '.join(part for part in (f'{one.item}: {_signed(one.strength)}', between) if part)
     rate = '–' if math.isnan(one.win_rate) else f'{one.win_rate:.0%}'
     counts = ''.join(_number(f'{value:,.10g}', value) for value in (one.wins, one.losses, one.ties))
     return (
         f'<tr>{_number(place, one.place)}<th scope="row">{_text(one.item)}</th>'
-        f'<td class="strength" data-value="{one.strength!r}"><b>{_signed(one.strength)}</b>{reach}</td>'
+        f'<td class="strength" data-value="{one.strength!r}">'
+        f'<b>{_signed(one.strength)}</b> <small>{between}</small></td>'
         f'<td class="plot">{interval_svg(scale, one.low, one.strength, one.high, label)}</td>'
         f'{_number(rate, one.win_rate)}{counts}{_number(f"{one.elo:.0f}", one.elo)}</tr>'
     )
@@ -151,7 +152,8 @@ def _row(one: Standing, scale: Scale) -> str:
 
 def _apart(ranking: Ranking) -> str:
     rows = ''.join(
-        f'<tr><th scope="row">{_text(one.item)}</th><td>{_text(", ".join(one.not_told_apart)) or "nobody: its place is sure"}</td></tr>'
+        f'<tr><th scope="row">{_text(one.item)}</th>'
+        f'<td>{_text(", ".join(one.not_told_apart)) or "nobody: its place is sure"}</td></tr>'
         for one in ranking.standings
     )
     drawn = better_svg([one.item for one in ranking.standings], ranking.better)
@@ -173,8 +175,8 @@ def _apart(ranking: Ranking) -> str:
 def _biases(ranking: Ranking) -> str:
     if not ranking.biases:
         return (
-            '<section class="part"><h2>What may have swayed the verdicts</h2><p class="soft">The comparisons do not say '
-            'which side was shown first, nor how long the texts were, so nothing can be said about it.</p></section>'
+            '<section class="part"><h2>What may have swayed the verdicts</h2><p class="soft">The comparisons do not '
+            'say which side was shown first, nor how long the texts were, so nothing can be said.</p></section>'
         )
     scale = scale_of([value for one in ranking.biases for value in (one.effect, one.low, one.high)])
     rows = ''.join(_bias_row(one, scale) for one in ranking.biases)
@@ -207,7 +209,8 @@ def _next(ranking: Ranking) -> str:
         f'<li><b>{_text(pair.left)}</b> against <b>{_text(pair.right)}</b></li>' for pair in ranking.next_pairs
     )
     needed = ''.join(
-        f'<tr><th scope="row">{_text(one.item)} and {_text(other.item)}</th>{_number(_more(one), one.more_to_next)}</tr>'
+        f'<tr><th scope="row">{_text(one.item)} and {_text(other.item)}</th>'
+        f'{_number(_more(one), one.more_to_next)}</tr>'
         for one, other in zip(ranking.standings, ranking.standings[1:], strict=False)
         if one.more_to_next > 0
     )

@@ -96,7 +96,8 @@ def better_svg(names: Sequence[str], better: Floats) -> str:
             parts.append(
                 f'<g><title>{html.escape(said)}</title><rect x="{x + 1}" y="{y + 1}" width="{CELL - 2}" '
                 f'height="{CELL - 2}" rx="4" class="{"up" if chance >= 0.5 else "down"}" fill-opacity="{opacity}"/>'
-                f'<text x="{x + CELL / 2}" y="{y + CELL / 2 + 4}" text-anchor="middle"{ink}>{_percent(chance)}</text></g>'
+                f'<text x="{x + CELL / 2}" y="{y + CELL / 2 + 4}" text-anchor="middle"{ink}>'
+                f'{_percent(chance)}</text></g>'
             )
     return (
         f'<svg class="better" viewBox="0 0 {side} {28 + size * CELL}" width="{side}" height="{28 + size * CELL}" '

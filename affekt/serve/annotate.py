@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -109,7 +110,7 @@ def annotate(
     token: str | None = None,
     started: Callable[[Links], None] = lambda links: None,
 ) -> tuple[Path, Path]:
-    """Serve a study until SIGINT or SIGTERM; then write its comparisons.csv and label_studio.json, and return their paths.
+    """Serve a study until SIGINT or SIGTERM; then write comparisons.csv and label_studio.json, and return their paths.
 
     Args:
         prepared: by `prepare`.
@@ -138,10 +139,8 @@ def annotate(
             app, log_level='warning', access_log=False, server_header=False, timeout_graceful_shutdown=3, lifespan='off'
         )
         started(_links(prepared, host, number, tokens))
-        try:
+        with contextlib.suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listening])
-        except KeyboardInterrupt:
-            pass
     finally:
         study.close()
     return export_votes(study.folder)

@@ -131,7 +131,7 @@ def annotation_app(
         return FileResponse(clips[key].path, media_type=clips[key].content_type)
 
     _serve_pages(app)
-    return Guard(app, tokens, cookie, hosts)  # type: ignore[arg-type]
+    return Guard(app, tokens, cookie, hosts)
 
 
 def _needs(*roles: str) -> Any:

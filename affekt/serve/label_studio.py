@@ -133,24 +133,25 @@ def _result(vote: Vote) -> list[dict[str, Any]]:
 
 def _task(row: object, where: str) -> Task:
     held = row.get('data') if isinstance(row, dict) else None
-    if not isinstance(held, dict):
+    if not isinstance(row, dict) or not isinstance(held, dict):
         raise TableError(expected='an object with data', came=where, todo='export as JSON from Label Studio')
-    texts = [held.get(one, held.get(other)) for one, other in (('left_text', 'text1'), ('right_text', 'text2'))]
-    if not all(isinstance(text, str) and text.strip() for text in texts):
+    left, right = (
+        _string(held.get(one, held.get(two))) for one, two in (('left_text', 'text1'), ('right_text', 'text2'))
+    )
+    if not left or not right:
         raise TableError(
             expected='left_text and right_text (or text1 and text2) in data',
             came=f'{where} with {short(", ".join(map(str, held)) or "nothing", 120)}',
             todo='rename the fields',
         )
-    place = held.get(PLACE) or held.get('audio') or held.get('image') or ''
-    sample = held.get('name') or str(place).split('=')[-1].split('/')[-1] or f'task {row.get("id", where)}'  # type: ignore[union-attr]
-    return Task(
-        str(sample),
-        str(held.get('left') or 'left'),
-        str(held.get('right') or 'right'),
-        texts[0].strip(),
-        texts[1].strip(),  # type: ignore[union-attr]
-    )
+    place = _string(held.get(PLACE) or held.get('audio') or held.get('image'))
+    sample = _string(held.get('name')) or place.split('=')[-1].split('/')[-1] or f'task {row.get("id")}'
+    return Task(sample, _string(held.get('left')) or 'left', _string(held.get('right')) or 'right', left, right)
+
+
+def _string(held: object) -> str:
+    """A field as text that can be written; '' for anything else."""
+    return str(held).strip().encode('utf-8', 'replace').decode() if isinstance(held, (str, int)) else ''
 
 
 def _listed(row: Mapping[str, Any], name: str, where: str) -> list[Mapping[str, Any]]:
@@ -197,8 +198,8 @@ def _outcome(result: object, where: str) -> str:
 
 def _rater(held: object) -> str:
     if isinstance(held, dict):
-        named = ' '.join(str(held.get(key) or '') for key in ('first_name', 'last_name'))
-        return ' '.join(named.split()) or str(held.get('email') or held.get('id') or 'unknown')
+        named = ' '.join(_string(held.get(key)) for key in ('first_name', 'last_name'))
+        return ' '.join(named.split()) or _string(held.get('email') or held.get('id')) or 'unknown'
     return f'user {held}' if held is not None else 'unknown'
 
 

@@ -63,10 +63,7 @@ def read_tasks(paths: Sequence[Path]) -> tuple[Task, ...]:
         TableError: a file of another shape, a text that is missing or too long, a pair twice, or nothing to compare.
         ComparisonError: a file that cannot be read.
     """
-    if len(paths) == 1:
-        tasks = _of_table(read_table(paths[0]), gold=False)
-    else:
-        tasks = _of_describers(paths)
+    tasks = _of_table(read_table(paths[0]), gold=False) if len(paths) == 1 else _of_describers(paths)
     return _checked(tasks, ', '.join(path.name for path in paths))
 
 
@@ -108,8 +105,8 @@ def _of_table(table: Table, *, gold: bool) -> list[Task]:
     sides = [[_text(value, table, row) for row, value in enumerate(columns[name])] for name in ('name', *names)]
     verdicts = _verdicts(columns, table) if gold else [''] * len(sides[0])
     return [
-        Task(*row, gold=verdict)  # type: ignore[arg-type]
-        for *row, verdict in zip(*sides, verdicts, strict=True)
+        Task(sample, left, right, left_text, right_text, verdict)
+        for sample, left, right, left_text, right_text, verdict in zip(*sides, verdicts, strict=True)
     ]
 
 

@@ -22,6 +22,7 @@ from affekt.ranking.leaderboard import Ranking, Standing
 from affekt.ranking.plot import MINUS, Scale, axis_svg, better_svg, interval_svg, scale_of
 from affekt.runs import write_atomically
 
+COUNTS = ('comparisons', 'ties', 'items', 'samples', 'raters')
 TIE_MODELS = {'half': 'a tie is half a win for each', 'davidson': 'Davidson', 'rao-kupper': 'Rao and Kupper'}
 
 
@@ -84,9 +85,7 @@ def page_body(ranking: Ranking, source: Mapping[str, Any] | None = None) -> str:
 
 def _head(ranking: Ranking) -> str:
     facts = ranking.facts
-    counts = [
-        (f'{facts[name]:,}', name) for name in ('comparisons', 'ties', 'items', 'samples', 'raters') if name in facts
-    ]
+    counts = [(f'{facts[name]:,}', name) for name in COUNTS if name in facts]
     listed = ''.join(f'<div><dt>{name}</dt><dd>{number}</dd></div>' for number, name in counts)
     notes = ''.join(f'<li>{_text(_sentence(note))}</li>' for note in ranking.notes)
     warned = f'<ul class="notes" aria-label="What a reader must know">{notes}</ul>' if notes else ''
@@ -239,9 +238,10 @@ def _made(ranking: Ranking, source: Mapping[str, Any]) -> str:
         ('intervals', f'{settings.level:.0%} {settings.intervals}{_clusters(ranking)}'),
         ('seed', settings.seed),
     ]
-    rows += [(name, number) for name, number in ranking.facts.items()]
+    rows += [(name, number) for name, number in ranking.facts.items() if name not in COUNTS]
     rows += [(name, source[name]) for name in ('input', 'sha256') if name in source]
-    rows += [('versions', ', '.join(f'{name} {number}' for name, number in source.get('versions', {}).items()) or '–')]
+    if versions := source.get('versions'):
+        rows.append(('versions', ', '.join(f'{name} {number}' for name, number in versions.items())))
     listed = ''.join(f'<div><dt>{_text(name)}</dt><dd>{_text(value)}</dd></div>' for name, value in rows)
     return f'<section class="part"><h2>How this was made</h2><dl class="made">{listed}</dl></section>'
 

@@ -17,6 +17,8 @@ Floats = npt.NDArray[np.float64]
 
 WIDTH, ROW, EDGE = 320, 30, 12
 CELL, MOST_CELLS = 34, 30
+DARKEST = 0.55
+"""Opacity of a sure cell: ink stays readable on it in either theme."""
 MINUS = '\N{MINUS SIGN}'
 
 
@@ -89,14 +91,13 @@ def better_svg(names: Sequence[str], better: Floats) -> str:
             if row == column:
                 continue
             chance = float(better[row, column])
-            opacity = round(abs(chance - 0.5) * 2, 3)
+            opacity = round(abs(chance - 0.5) * 2 * DARKEST, 3)
             said = f'{name} better than {other}: {chance:.1%}'
             x = gutter + column * CELL
-            ink = ' class="over"' if opacity > 0.55 else ' class="on"'
             parts.append(
                 f'<g><title>{html.escape(said)}</title><rect x="{x + 1}" y="{y + 1}" width="{CELL - 2}" '
                 f'height="{CELL - 2}" rx="4" class="{"up" if chance >= 0.5 else "down"}" fill-opacity="{opacity}"/>'
-                f'<text x="{x + CELL / 2}" y="{y + CELL / 2 + 4}" text-anchor="middle"{ink}>'
+                f'<text x="{x + CELL / 2}" y="{y + CELL / 2 + 4}" text-anchor="middle" class="on">'
                 f'{_percent(chance)}</text></g>'
             )
     return (

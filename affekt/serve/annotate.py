@@ -18,7 +18,7 @@ from typing import Any
 from affekt.errors import MissingExtraError, RunError, ValueRangeError
 from affekt.runs import write_atomically
 from affekt.serve.clips import Clip, find_clips
-from affekt.serve.exports import export_votes
+from affekt.serve.exports import PREDICTIONS, export_votes
 from affekt.serve.guard import Tokens
 from affekt.serve.label_studio import Imported, is_label_studio, read_label_studio
 from affekt.serve.pairs import read_gold, read_tasks
@@ -26,7 +26,6 @@ from affekt.serve.scheduling import StudySettings
 from affekt.serve.study import Study
 
 ADDRESS = '.serve.json'
-PREDICTIONS = 'predictions.json'
 LOOPBACK = ('127.0.0.1', 'localhost', '::1')
 ANY_ADDRESS = ('0.0.0.0', '::')
 SHORTEST_TOKEN = 8
@@ -83,7 +82,7 @@ def prepare(
         AffektError: a file that cannot be read, missing clips (all of them are named), or a folder in use.
     """
     imported = _label_studio(pairs)
-    tasks = imported.tasks if imported else read_tasks(pairs)
+    tasks = imported.tasks if imported is not None else read_tasks(pairs)
     known = read_gold(gold) if gold else ()
     samples = list(dict.fromkeys(task.sample for task in (*tasks, *known)))
     clips: dict[str, Clip] = {}
@@ -96,7 +95,7 @@ def prepare(
             todo='give it, or --without-media to show texts alone',
         )
     study = Study(out, tasks, known, settings, resume=resume)
-    if imported:
+    if imported is not None:
         study.bring(imported.votes)
         write_atomically(out / PREDICTIONS, json.dumps({k: list(v) for k, v in imported.predictions.items()}).encode())
     return Prepared(study, clips, len(samples) - len(clips))

@@ -13,6 +13,7 @@ from affekt.ranking.page import page_body
 from affekt.serve.raters import RaterFigures, rater_figures, shared_agreement
 from affekt.serve.study import Study, comparisons_of, counted
 
+NUMBER = ' class="number"'
 THIN_PRIOR = 1.0
 """Holds strengths together, with a note, until wins and ties lead from every describer to every other."""
 
@@ -78,7 +79,7 @@ def raters_html(figures: Sequence[RaterFigures], alpha: float) -> str:
         for one in figures
     )
     heads = ('rater', 'status', 'votes', 'ties', 'skips', 'test', 'gold', 'agrees with others', 'chose left', 'median')
-    head = ''.join(f'<th scope="col">{name}</th>' for name in heads)
+    head = ''.join(f'<th scope="col"{"" if name in ("rater", "status") else NUMBER}>{name}</th>' for name in heads)
     said = 'not yet known: no pair has two votes' if alpha != alpha else f"Krippendorff's alpha {alpha:.2f}"
     empty = '' if figures else '<p class="empty">Nobody has come yet.</p>'
     return (

@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from affekt.runs import write_atomically
 from affekt.serve.label_studio import label_studio_tasks
@@ -16,6 +17,8 @@ from affekt.serve.state import Vote
 from affekt.serve.study import counted, open_votes
 
 COMPARISONS, LABEL_STUDIO = 'comparisons.csv', 'label_studio.json'
+PREDICTIONS = 'predictions.json'
+"""What a Label Studio export held besides; passed on."""
 COLUMNS = ('left', 'right', 'outcome', 'sample', 'rater', 'order', 'left_length', 'right_length', 'seconds', 'time')
 
 
@@ -48,6 +51,11 @@ def export_votes(folder: Path) -> tuple[Path, Path]:
     votes = counted(state.votes(), statuses)
     write_atomically(folder / COMPARISONS, comparisons_csv(votes, state.tasks).encode())
     asked = [state.tasks[key] for key in state.asked]
-    tasks = label_studio_tasks(asked, votes)
+    tasks = label_studio_tasks(asked, votes, _predictions(folder))
     write_atomically(folder / LABEL_STUDIO, json.dumps(tasks, indent=1).encode())
     return folder / COMPARISONS, folder / LABEL_STUDIO
+
+
+def _predictions(folder: Path) -> dict[str, Any]:
+    path = folder / PREDICTIONS
+    return dict(json.loads(path.read_text(encoding='utf-8'))) if path.exists() else {}

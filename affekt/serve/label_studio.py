@@ -16,8 +16,9 @@ from typing import Any
 from affekt.errors import TableError
 from affekt.ranking.comparisons import short
 from affekt.serve.journal import Event
-from affekt.serve.pairs import Task
+from affekt.serve.pairs import Task, checked
 from affekt.serve.state import Vote
+from affekt.serve.study import rater_name
 
 CONFIG = """<View>
   <Header value="Which description fits better how the person comes across?"/>
@@ -85,6 +86,7 @@ def read_label_studio(rows: object, source: str = 'the export') -> Imported:
         source: what messages call it.
 
     Raises:
+        ValueRangeError: a rater's name is too long.
         TableError: it is no list of tasks with texts, or a verdict cannot be read; the message names the task.
     """
     if not isinstance(rows, list) or not rows:
@@ -98,7 +100,7 @@ def read_label_studio(rows: object, source: str = 'the export') -> Imported:
             votes.append(_event(one, task, where))
         if held := _listed(row, 'predictions', where):
             predictions[task.key] = tuple(held)
-    return Imported(tuple(tasks), tuple(votes), predictions)
+    return Imported(checked(tasks, source), tuple(votes), predictions)
 
 
 def is_label_studio(rows: object) -> bool:
@@ -199,8 +201,10 @@ def _outcome(result: object, where: str) -> str:
 def _rater(held: object) -> str:
     if isinstance(held, dict):
         named = ' '.join(_string(held.get(key)) for key in ('first_name', 'last_name'))
-        return ' '.join(named.split()) or _string(held.get('email') or held.get('id')) or 'unknown'
-    return f'user {held}' if held is not None else 'unknown'
+        name = named.strip() or _string(held.get('email') or held.get('id')) or 'unknown'
+    else:
+        name = 'unknown' if held is None else f'user {held}'
+    return rater_name(name)
 
 
 def _seconds(text: object) -> float:

@@ -2,7 +2,8 @@
 
 A file of pairs has columns name, a1, a2 (EmoPrefer; with model1 and model2 the describers are known), or name, left,
 right, left_text, right_text. Several files of descriptions (name and a text) give every pair of describers on every
-clip that both describe; a describer is called as its file. A Label Studio export gives its tasks.
+clip that both describe; a describer is called as its file. Exports of
+Label Studio are read by `label_studio.py`.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def read_tasks(paths: Sequence[Path]) -> tuple[Task, ...]:
         ComparisonError: a file that cannot be read.
     """
     tasks = _of_table(read_table(paths[0]), gold=False) if len(paths) == 1 else _of_describers(paths)
-    return _checked(tasks, ', '.join(path.name for path in paths))
+    return checked(tasks, ', '.join(path.name for path in paths))
 
 
 def read_gold(path: Path) -> tuple[Task, ...]:
@@ -74,7 +75,7 @@ def read_gold(path: Path) -> tuple[Task, ...]:
         TableError: as `read_tasks`, or a row without a verdict left, right or tie (a1, a2, same).
         ComparisonError: a file that cannot be read.
     """
-    return _checked(_of_table(read_table(path), gold=True), path.name)
+    return checked(_of_table(read_table(path), gold=True), path.name)
 
 
 def as_json(tasks: Sequence[Task]) -> str:
@@ -168,7 +169,12 @@ def _of_describers(paths: Sequence[Path]) -> list[Task]:
     return found
 
 
-def _checked(tasks: Sequence[Task], source: str) -> tuple[Task, ...]:
+def checked(tasks: Sequence[Task], source: str) -> tuple[Task, ...]:
+    """The tasks, each once, of two different describers.
+
+    Raises:
+        TableError: they are not; the message names the pair.
+    """
     if not 0 < len(tasks) <= MOST_TASKS:
         raise TableError(
             expected=f'1 to {MOST_TASKS:,} pairs', came=f'{len(tasks):,} in {source}', todo='give other files'

@@ -11,6 +11,7 @@ from importlib.resources import files
 from typing import Any
 
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -82,6 +83,12 @@ def annotation_app(
         """A deliberate error in its own words."""
         status = 409 if isinstance(error, VoteError) else 503 if isinstance(error, RunError) else 422
         return JSONResponse({'error': str(error)}, status)
+
+    @app.exception_handler(RequestValidationError)
+    def malformed(request: Request, error: RequestValidationError) -> JSONResponse:
+        """What is wrong and where, without repeating what came."""
+        places = {'.'.join(map(str, one['loc'])): one['msg'] for one in error.errors()}
+        return JSONResponse({'error': '; '.join(f'{place}: {said}' for place, said in places.items())[:500]}, 422)
 
     @app.post('/api/enter')
     def enter(entering: Entering, response: Response) -> dict[str, str]:

@@ -35,8 +35,7 @@ class Board:
                 state = self._study.state
                 kept = counted(votes, statuses)
                 figures = rater_figures(votes, statuses, state.tasks)
-                items = sorted({name for pair in state.pairs() for name in pair})
-                body = _ranking_html(kept, state.tasks, items) + raters_html(
+                body = _ranking_html(kept, state.tasks, state.items) + raters_html(
                     figures, shared_agreement(kept, state.tasks)
                 )
                 self._held = {'change': change, 'votes': sum(vote.outcome != 'skip' for vote in kept), 'html': body}

@@ -11,7 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 
@@ -42,13 +43,13 @@ class Task:
     gold: str = ''
     """The known verdict, left, right or tie; '' where it is asked in earnest."""
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Says which task this is, whatever file it comes from: 16 hex digits."""
         held = json.dumps([self.sample, self.left, self.right, self.left_text, self.right_text], ensure_ascii=True)
         return hashlib.sha256(held.encode()).hexdigest()[:16]
 
-    @property
+    @cached_property
     def pair(self) -> tuple[str, str]:
         """The two describers by name."""
         return (self.left, self.right) if self.left <= self.right else (self.right, self.left)
@@ -80,7 +81,8 @@ def read_gold(path: Path) -> tuple[Task, ...]:
 
 def as_json(tasks: Sequence[Task]) -> str:
     """One JSON object a line."""
-    return ''.join(json.dumps(asdict(task), sort_keys=True) + '\n' for task in tasks)
+    names = [one.name for one in fields(Task)]
+    return ''.join(json.dumps({name: getattr(task, name) for name in names}) + '\n' for task in tasks)
 
 
 def from_json(text: str) -> tuple[Task, ...]:

@@ -85,6 +85,8 @@ class State:
         self.tasks = {task.key: task for task in (*tasks, *gold)}
         self.asked = tuple(task.key for task in tasks)
         self.gold = tuple(task.key for task in gold)
+        self.items = tuple(sorted({name for task in tasks for name in task.pair}))
+        """Describers by name, those of gold left out."""
         self.raters: dict[str, Rater] = {}
         self.shown: dict[str, Shown] = {}
         self.answers: dict[str, str] = {}
@@ -106,10 +108,6 @@ class State:
     def rater(self, name: str) -> Rater:
         """The rater of this name, new where there was none."""
         return self.raters.setdefault(name, Rater(name))
-
-    def pairs(self) -> Counter[tuple[str, str]]:
-        """Pairs of describers to the number of tasks."""
-        return Counter(self.tasks[key].pair for key in self.asked)
 
     def votes(self) -> list[Vote]:
         """All votes that count, by rater."""

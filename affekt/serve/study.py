@@ -283,7 +283,7 @@ class Study:
 
     def _worked_out(self) -> Mapping[Pair, float]:
         votes = [vote for vote in self.state.votes() if vote.phase == WORK and vote.outcome != 'skip']
-        items = sorted({name for pair in self.state.pairs() for name in pair})
+        items = self.state.items
         if not votes:
             return {}
         fitted = fit(count(comparisons_of(votes, self.state.tasks, items)), prior=1.0)

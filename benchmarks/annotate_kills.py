@@ -161,8 +161,7 @@ def run(kills: int, seed: int, folder: Path) -> dict[str, object]:
         thread.join()
     os.kill(child, signal.SIGTERM)
     holder.stdout.readline()
-    holder.stdin.close()
-    holder.wait()
+    holder.communicate()
     return {**compare(clients, out), 'kills': kills, 'kills_while_voting': served, 'seconds': time.monotonic() - begun}
 
 

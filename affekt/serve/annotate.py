@@ -9,8 +9,10 @@ import contextlib
 import json
 import os
 import secrets
+import signal
 import socket
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -137,12 +139,30 @@ def annotate(
         config = uvicorn.Config(
             app, log_level='warning', access_log=False, server_header=False, timeout_graceful_shutdown=3, lifespan='off'
         )
-        started(_links(prepared, host, number, tokens))
-        with contextlib.suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run(sockets=[listening])
+        server = uvicorn.Server(config)
+        with _stopped_by_sigterm(server), contextlib.suppress(KeyboardInterrupt):
+            started(_links(prepared, host, number, tokens))
+            server.run(sockets=[listening])
     finally:
         study.close()
     return export_votes(study.folder)
+
+
+@contextlib.contextmanager
+def _stopped_by_sigterm(server: Any) -> Iterator[None]:
+    """SIGTERM stops the server, not the process: before it runs, and when uvicorn raises it once more at the end."""
+
+    def stop(number: int, frame: object) -> None:
+        server.should_exit = True
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _server_parts() -> tuple[Any, Any]:

@@ -174,7 +174,7 @@ def compare(clients: list[Client], out: Path) -> dict[str, object]:
     undone = {id for client in clients for id in client.undone}
     state, _ = open_votes(out)
     counted = {vote.id for vote in state.votes()}
-    table, _ = export_votes(out)
+    table, *_ = export_votes(out)
     read = read_comparisons(table)
     return {
         'acknowledged_votes': len(acknowledged),

@@ -163,6 +163,17 @@ def open_vocabulary_speed(held: dict[str, Any]) -> str:
     )
 
 
+def annotate_kills(held: dict[str, Any]) -> str:
+    return (
+        '## Votes that survive a kill\n\n'
+        f'`benchmarks/annotate_kills.py`: {held["kills"]} times `kill -9` at a random moment, '
+        f'{held["kills_while_voting"]} of them between votes that were being acknowledged, while three raters vote and '
+        f'take back. {held["acknowledged_votes"]:,} votes acknowledged, {held["undone"]} taken back; {held["lost"]} lost, '
+        f'{held["twice"]} stored twice, {held["exported_differs_by"]} wrong in the exported table. Requests that went '
+        f'unanswered and were sent again: {held["sent_again"]:,}.\n'
+    )
+
+
 SECTIONS = {
     'end_to_end': end_to_end,
     'startup': startup,
@@ -171,4 +182,5 @@ SECTIONS = {
     'open_vocabulary_speed': open_vocabulary_speed,
     'media_speed': media_speed,
     'media_fuzz': media_fuzz,
+    'annotate_kills': annotate_kills,
 }

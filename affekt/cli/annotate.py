@@ -74,4 +74,6 @@ def _show(links: Any, as_json: bool) -> None:
         click.echo(f'{links.without_clip} clips are missing; their texts are shown alone')
     click.echo(f'raters       {links.raters}')
     click.echo(f'leaderboard  {links.board}')
+    if links.is_open:
+        click.echo('other machines reach this page, unencrypted: use it in a network that you trust')
     click.echo('Ctrl-C stops; --resume goes on.')

@@ -18,10 +18,12 @@ from typing import Any
 
 from affekt.errors import RunError
 from affekt.ranking.biases import Bias
+from affekt.ranking.diagnosis import listed
 from affekt.ranking.leaderboard import Ranking, Standing
 from affekt.ranking.plot import MINUS, Scale, axis_svg, better_svg, interval_svg, scale_of
 from affekt.runs import write_atomically
 
+MOST_NAMES = 24
 COUNTS = ('comparisons', 'ties', 'items', 'samples', 'raters')
 TIE_MODELS = {'half': 'a tie is half a win for each', 'davidson': 'Davidson', 'rao-kupper': 'Rao and Kupper'}
 
@@ -152,7 +154,7 @@ def _row(one: Standing, scale: Scale) -> str:
 def _apart(ranking: Ranking) -> str:
     rows = ''.join(
         f'<tr><th scope="row">{_text(one.item)}</th>'
-        f'<td>{_text(", ".join(one.not_told_apart)) or "nobody: its place is sure"}</td></tr>'
+        f'<td>{_text(listed(one.not_told_apart, MOST_NAMES)) or "nobody: its place is sure"}</td></tr>'
         for one in ranking.standings
     )
     drawn = better_svg([one.item for one in ranking.standings], ranking.better)

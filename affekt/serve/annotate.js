@@ -5,7 +5,7 @@ import { makePlayer } from './player.js';
 import { makeId, send, unsent } from './sending.js';
 
 const NAME = 'affekt rater';
-const KEYS = { ArrowLeft: 'left', 1: 'left', ArrowRight: 'right', 2: 'right', ArrowDown: 'tie', 3: 'tie', s: 'skip' };
+const KEYS = { ArrowLeft: 'left', 1: 'left', t: 'tie', 2: 'tie', ArrowRight: 'right', 3: 'right', s: 'skip' };
 const WORDS = { left: 'Left', right: 'Right', tie: 'Tie', skip: 'Skipped' };
 const one = (id) => document.getElementById(id);
 const player = makePlayer();
@@ -39,10 +39,15 @@ function draw(next) {
   if (!next.shown) return finish(next);
   one('left-text').textContent = next.left;
   one('right-text').textContent = next.right;
-  one('left-card').scrollTop = 0;
-  one('right-card').scrollTop = 0;
   player.show(next.clip);
   show('work');
+  for (const id of ['left-card', 'right-card']) {
+    const card = one(id);
+    card.scrollTop = 0;
+    // A text that does not fit can be reached and scrolled by keyboard.
+    if (card.scrollHeight > card.clientHeight + 1) card.tabIndex = 0;
+    else card.removeAttribute('tabindex');
+  }
   begun = performance.now();
   window.scrollTo(0, 0);
   one('question').focus({ preventScroll: true });

@@ -44,6 +44,8 @@ class Links:
     gold: int
     test_items: int
     without_clip: int
+    is_open: bool
+    """Whether other machines may reach it."""
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""
@@ -110,8 +112,8 @@ def annotate(
     port: int = 0,
     token: str | None = None,
     started: Callable[[Links], None] = lambda links: None,
-) -> tuple[Path, Path]:
-    """Serve a study until SIGINT or SIGTERM; then write comparisons.csv and label_studio.json, and return their paths.
+) -> tuple[Path, ...]:
+    """Serve a study until SIGINT or SIGTERM; then write the votes as files, and return their paths.
 
     Args:
         prepared: by `prepare`.
@@ -246,4 +248,5 @@ def _links(prepared: Prepared, host: str, port: int, tokens: Tokens) -> Links:
         gold=len(study.state.gold),
         test_items=min(study.settings.test_items, len(study.state.gold)),
         without_clip=prepared.without_clip,
+        is_open=host not in LOOPBACK,
     )

@@ -71,7 +71,7 @@ def test_an_export_becomes_a_study_and_comparisons_and_an_export_again(tmp_path,
     (tmp_path / 'tasks.json').write_text(json.dumps(label_studio_tasks(tasks, _votes(tasks))))
     for resume in (False, True):  # a second import stores nothing twice
         prepare([tmp_path / 'tasks.json'], tmp_path / 'out', without_media=True, resume=resume).study.close()
-    table, again = export_votes(tmp_path / 'out')
+    table, _, again = export_votes(tmp_path / 'out')
     read = read_comparisons(table)
     # 36 votes, every fourth a skip.
     assert (len(read), read.facts['skipped'], len(read.raters)) == (27, 9, 3)

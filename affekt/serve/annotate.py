@@ -127,9 +127,9 @@ def annotate(
         RunError: the port is taken.
         ValueRangeError: the token is too short.
     """
-    uvicorn, annotation_app = _server_parts()
     study = prepared.study
     try:
+        uvicorn, annotation_app = _server_parts()
         held = _address(study.folder)
         tokens = _tokens(token, held)
         listening = _listen(host, port, held.get('port', 0))

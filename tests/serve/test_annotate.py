@@ -7,6 +7,7 @@ import importlib
 import json
 import signal
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,15 @@ def test_a_folder_of_votes_is_not_written_over(pairs, tmp_path):
     result = _run(pairs, '--out', out, '--without-media')
     assert result.exit_code == 2
     assert '--resume' in result.output
+
+
+@pytest.mark.parametrize('module', ['uvicorn', 'fastapi'])
+def test_without_the_extra_the_command_says_what_to_install(pairs, tmp_path, monkeypatch, module):
+    monkeypatch.delitem(sys.modules, 'affekt.serve.app', raising=False)
+    monkeypatch.setitem(sys.modules, module, None)
+    result = _run(pairs, '--without-media', '--out', tmp_path / 'out')
+    assert result.exit_code == 2
+    assert "pip install 'affekt[serve]'" in result.output
 
 
 def test_a_restart_keeps_links_and_the_secret_file_is_nobody_elses(tmp_path):

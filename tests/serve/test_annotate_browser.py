@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from browsing import Server, chromium, write_study
+from browsing import CONTRASTS, Server, chromium, write_study
 
 from affekt.ranking import read_comparisons
 from affekt.serve.journal import read_events
@@ -307,39 +307,6 @@ def test_the_leaderboard_is_live_and_sorts(ann, server, browsers):
         'return [...document.querySelectorAll("table.board tbody th")].map((one) => one.textContent)'
     )
     assert kept == names
-
-
-CONTRASTS = """(() => {
-  const parse = (text) => { const n = text.match(/[\\d.]+/g).map(Number); return n.length < 4 ? [...n, 1] : n; };
-  const over = (top, under) => top.slice(0, 3).map((v, i) => v * top[3] + under[i] * (1 - top[3]));
-  const linear = (v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4);
-  const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
-  const ground = (node) => {
-    const chain = [];
-    for (let n = node; n; n = n.parentElement) chain.push(parse(getComputedStyle(n).backgroundColor));
-    return chain.reduceRight((under, top) => over(top, under), [255, 255, 255]);
-  };
-  const [poor, walker] = [[], document.createTreeWalker(document.querySelector('main'), NodeFilter.SHOW_TEXT)];
-  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
-    const box = node.parentElement;
-    const held = box.closest('button, option, svg');
-    if (!node.textContent.trim() || !box.checkVisibility({ visibilityProperty: true })) continue;
-    if (held && (held.disabled || held.tagName === 'OPTION')) continue;
-    let [back, colour] = [ground(box), getComputedStyle(box).color];
-    if (box instanceof SVGElement) {
-      colour = getComputedStyle(box).fill;
-      const rect = box.previousElementSibling;
-      if (rect && rect.tagName === 'rect') {
-        const fill = parse(getComputedStyle(rect).fill);
-        back = over([...fill.slice(0, 3), Number(rect.getAttribute('fill-opacity'))], back);
-      }
-    }
-    const [a, b] = [light(over(parse(colour), back)), light(back)];
-    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (ratio < 4.5) poor.push([node.textContent.trim().slice(0, 30), Math.round(ratio * 100) / 100]);
-  }
-  return poor;
-})()"""
 
 
 def _poor(person: Person) -> object:

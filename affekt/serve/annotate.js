@@ -94,8 +94,18 @@ async function deliver(path, body) {
         : 'Not saved yet: the server does not answer. Your choice is kept here and sent again.',
     )));
   } catch (error) {
+    await recover(error.message);
+  }
+}
+
+// What the server refused is gone; it says what lies before the rater now.
+async function recover(why) {
+  try {
     draw(await ask('/api/join', { rater }));
-    warn(error.message);
+    warn(why);
+  } catch (error) {
+    warn(error instanceof Refused ? error.message : 'The server does not answer. Trying again.');
+    setTimeout(() => recover(why), 1500);
   }
 }
 
@@ -104,12 +114,8 @@ async function join(name) {
   const held = unsent(rater);
   const next = await ask('/api/join', { rater });
   localStorage.setItem(NAME, rater);
-  if (held) {
-    show('work');
-    await deliver(...held);
-  } else {
-    draw(next);
-  }
+  draw(next);
+  for (const [path, body] of held) await deliver(path, body);
 }
 
 async function begin() {

@@ -5,27 +5,31 @@ import { Refused, ask } from './entering.js';
 
 const WAITS_MS = [300, 700, 1500, 3000, 5000];
 
-const place = (rater) => `affekt vote ${rater}`;
+// One place for each vote, so that two windows of one rater leave each other's alone.
+const place = (rater, id) => `affekt vote ${JSON.stringify(rater)} ${id}`;
 
 export function makeId() {
   if (crypto.randomUUID) return crypto.randomUUID();
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-export const unsent = (rater) => JSON.parse(localStorage.getItem(place(rater)) || 'null');
+export function unsent(rater) {
+  const held = Object.keys(localStorage).filter((key) => key.startsWith(place(rater, '')));
+  return held.map((key) => JSON.parse(localStorage.getItem(key)));
+}
 
 // Sends until it is acknowledged; `waiting` hears of every failed try. What the server refuses for good is dropped.
 export async function send(rater, path, body, waiting) {
-  localStorage.setItem(place(rater), JSON.stringify([path, body]));
+  localStorage.setItem(place(rater, body.id), JSON.stringify([path, body]));
   for (let tries = 0; ; tries += 1) {
     try {
       const answer = await ask(path, body);
       if (answer.stored !== body.id) throw new TypeError('no acknowledgement');
-      localStorage.removeItem(place(rater));
+      localStorage.removeItem(place(rater, body.id));
       return answer;
     } catch (error) {
       if (error instanceof Refused && error.status !== 503 && error.status !== 403) {
-        localStorage.removeItem(place(rater));
+        localStorage.removeItem(place(rater, body.id));
         throw error;
       }
       waiting(error);

@@ -72,6 +72,8 @@ class Client:
     seed: int
     acknowledged: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Vote id to showing and choice."""
+    last_try: dict[str, float] = field(default_factory=dict)
+    """Id to when the request that was answered was sent."""
     undone: set[str] = field(default_factory=set)
     retries: int = 0
     conflicts: int = 0
@@ -97,6 +99,7 @@ class Client:
     def until(self, path: str, body: dict[str, object]) -> dict[str, object]:
         """Ask again until there is an answer."""
         while True:
+            self.last_try[str(body.get('id'))] = time.time()
             try:
                 return self.ask(path, body)
             except (OSError, http.client.HTTPException):
@@ -171,6 +174,7 @@ def compare(clients: list[Client], out: Path) -> dict[str, object]:
     written = Counter(event['id'] for event in events if event['kind'] == 'vote')
     held = {event['id']: (event['shown'], event['choice']) for event in events if event['kind'] == 'vote'}
     acknowledged = {id: vote for client in clients for id, vote in client.acknowledged.items()}
+    last_try = {id: when for client in clients for id, when in client.last_try.items()}
     undone = {id for client in clients for id in client.undone}
     state, _ = open_votes(out)
     counted = {vote.id for vote in state.votes()}
@@ -179,6 +183,9 @@ def compare(clients: list[Client], out: Path) -> dict[str, object]:
     return {
         'acknowledged_votes': len(acknowledged),
         'undone': len(undone),
+        'stored_before_a_lost_answer': sum(
+            event['time'] < last_try[event['id']] for event in events if event['kind'] in ('vote', 'undo')
+        ),
         'lost': sum(held.get(id) != vote for id, vote in acknowledged.items()),
         'twice': sum(number > 1 for number in written.values()),
         'never_acknowledged_but_stored': len(set(held) - set(acknowledged)),

@@ -167,10 +167,10 @@ def annotate_kills(held: dict[str, Any]) -> str:
     return (
         '## Votes that survive a kill\n\n'
         f'`benchmarks/annotate_kills.py`: {held["kills"]} times `kill -9` at a random moment, '
-        f'{held["kills_while_voting"]} of them between votes that were being acknowledged, while three raters vote and '
-        f'take back. {held["acknowledged_votes"]:,} votes acknowledged, {held["undone"]} taken back; {held["lost"]} lost, '
-        f'{held["twice"]} stored twice, {held["exported_differs_by"]} wrong in the exported table. Requests that went '
-        f'unanswered and were sent again: {held["sent_again"]:,}.\n'
+        f'{held["kills_while_voting"]} of them while votes were being taken, while three raters vote and take back. '
+        f'{held["acknowledged_votes"]:,} votes acknowledged, {held["undone"]} taken back; {held["lost"]} lost, '
+        f'{held["twice"]} stored twice, {held["exported_differs_by"]} wrong in the exported table. '
+        f'{held["stored_before_a_lost_answer"]} were on disk when the kill took their answer, and were sent again.\n'
     )
 
 

@@ -40,7 +40,9 @@ def _run(*words: object):
     return CliRunner().invoke(main, [str(word) for word in words])
 
 
-@pytest.mark.parametrize('command', [[], ['analyze'], ['demo'], ['export'], ['doctor'], ['weights'], ['notice']])
+@pytest.mark.parametrize(
+    'command', [[], ['analyze'], ['demo'], ['export'], ['doctor'], ['weights'], ['notice'], ['rank'], ['annotate']]
+)
 def test_every_command_explains_itself_within_80_columns(command):
     result = _run(*command, '--help')
     assert result.exit_code == 0

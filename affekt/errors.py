@@ -70,6 +70,10 @@ class UnrankableError(AffektError, ValueError):
     """Comparisons have no finite strengths, or an effect that they cannot tell."""
 
 
+class VoteError(AffektError, ValueError):
+    """A vote contradicts a stored one, or answers nothing that was shown."""
+
+
 class RunError(AffektError, OSError):
     """A run folder is missing, foreign, in use, or made with other settings."""
 

@@ -247,6 +247,17 @@ def ranking_recovery(held: dict[str, Any]) -> str:
     )
 
 
+def annotate_kills(held: dict[str, Any]) -> str:
+    return (
+        '## Votes that survive a kill\n\n'
+        f'`benchmarks/annotate_kills.py`: {held["kills"]} times `kill -9` at a random moment, '
+        f'{held["kills_while_voting"]} of them while votes were being taken, while three raters vote and take back. '
+        f'{held["acknowledged_votes"]:,} votes acknowledged, {held["undone"]} taken back; {held["lost"]} lost, '
+        f'{held["twice"]} stored twice, {held["exported_differs_by"]} wrong in the exported table. '
+        f'{held["stored_before_a_lost_answer"]} were on disk when the kill took their answer, and were sent again.\n'
+    )
+
+
 SECTIONS = {
     'end_to_end': end_to_end,
     'startup': startup,
@@ -258,4 +269,5 @@ SECTIONS = {
     'ranking_speed': ranking_speed,
     'ranking_coverage': ranking_coverage,
     'ranking_recovery': ranking_recovery,
+    'annotate_kills': annotate_kills,
 }

@@ -30,6 +30,7 @@ def commands(data: Path | None) -> dict[str, list[str]]:
         'ranking_speed': ['ranking_speed.py'],
         'ranking_coverage': ['ranking_coverage.py'],
         'ranking_recovery': ['ranking_recovery.py'],
+        'annotate_kills': ['annotate_kills.py'],
     }
     if data is not None:
         found['faces_limits'] = ['faces_limits.py', '--data', str(data)]

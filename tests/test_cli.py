@@ -41,7 +41,7 @@ def _run(*words: object):
 
 
 @pytest.mark.parametrize(
-    'command', [[], ['analyze'], ['demo'], ['export'], ['rank'], ['doctor'], ['weights'], ['notice']]
+    'command', [[], ['analyze'], ['demo'], ['export'], ['doctor'], ['weights'], ['notice'], ['rank'], ['annotate']]
 )
 def test_every_command_explains_itself_within_80_columns(command):
     result = _run(*command, '--help')
@@ -125,7 +125,7 @@ def test_doctor_names_packages_models_and_extras():
     facts = json.loads(_run('doctor', '--json').stdout)
     assert {row['package'] for row in facts['packages']} >= {'av', 'onnxruntime'}
     assert {row['model'] for row in facts['models']} == set(MODELS)
-    assert {row['extra'] for row in facts['extras']} == {'affekt[torch]', 'affekt[test]'}
+    assert {row['extra'] for row in facts['extras']} == {'affekt[serve]', 'affekt[torch]', 'affekt[test]'}
 
 
 def test_weights_are_listed_with_licence_and_hash():

@@ -29,6 +29,7 @@ VERBS = (
     'track',
     'rank',
     'prefer',
+    'annotate',
     'doctor',
     'notice',
     'weights',

@@ -31,7 +31,7 @@ from affekt.ranking.ranks import Places, better, places, simultaneous_intervals
 from affekt.ranking.raters import CrowdFit, crowd_fit, rater_vote_share
 from affekt.ranking.reading import SHAPES, Shape, read_comparisons
 from affekt.ranking.references import elo, tallies, win_rates
-from affekt.ranking.schedule import Pair, more_needed, next_pairs
+from affekt.ranking.schedule import Pair, more_needed, next_pairs, pair_gains
 from affekt.ranking.simulation import Recovery, recover, simulate
 from affekt.ranking.uncertainty import (
     Bounds,
@@ -87,6 +87,7 @@ __all__ = [
     'next_pairs',
     'official_scores',
     'pair_contrasts',
+    'pair_gains',
     'percentile_intervals',
     'places',
     'rank',

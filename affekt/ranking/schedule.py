@@ -70,6 +70,22 @@ def more_needed(fit: Fit, spread: Spread, left: str, right: str, *, level: float
     return float(max(0, math.ceil((1.0 / target - 1.0 / variance) * inflation / (chance * (1.0 - chance)))))
 
 
+def pair_gains(fit: Fit, *, aim: str = 'order') -> dict[tuple[str, str], float]:
+    """What one more comparison of each pair is expected to teach, each by itself, in the unit of the aim.
+
+    Args:
+        fit: of the comparisons so far; early on, with a prior.
+        aim: as for `next_pairs`.
+
+    Raises:
+        UnknownNameError: no such aim.
+    """
+    covariance, first, second, weight = _open_questions(fit, aim)
+    gains = AIMS[aim](fit.strengths, covariance, first, second, weight)
+    pairs = zip(first.tolist(), second.tolist(), gains.tolist(), strict=True)
+    return {(fit.items[i], fit.items[j]): gain for i, j, gain in pairs}
+
+
 def next_pairs(fit: Fit, *, aim: str = 'order', number: int = 1) -> list[Pair]:
     """The pairs whose next comparisons are expected to teach most.
 
@@ -87,13 +103,8 @@ def next_pairs(fit: Fit, *, aim: str = 'order', number: int = 1) -> list[Pair]:
     Raises:
         UnknownNameError: no such aim.
     """
-    if aim not in AIMS:
-        raise UnknownNameError(expected=f'an aim among {", ".join(AIMS)}', came=repr(aim), todo='choose one of these')
-    size = len(fit.items)
-    first, second = np.triu_indices(size, 1)
-    covariance = fit.plain_covariance()[:size, :size]
-    chance = fit.chances()[first, second]
-    weight, found = chance * (1.0 - chance), []
+    covariance, first, second, weight = _open_questions(fit, aim)
+    found = []
     for _ in range(number):
         gains = AIMS[aim](fit.strengths, covariance, first, second, weight)
         best = int(np.argmax(np.round(gains, 12)))
@@ -102,6 +113,16 @@ def next_pairs(fit: Fit, *, aim: str = 'order', number: int = 1) -> list[Pair]:
         seen = covariance[i] - covariance[j]
         covariance = covariance - weight[best] / (1.0 + weight[best] * (seen[i] - seen[j])) * np.outer(seen, seen)
     return found
+
+
+def _open_questions(fit: Fit, aim: str) -> tuple[Floats, Ints, Ints, Floats]:
+    """Covariance of the strengths, and every pair with the information that one comparison of it adds."""
+    if aim not in AIMS:
+        raise UnknownNameError(expected=f'an aim among {", ".join(AIMS)}', came=repr(aim), todo='choose one of these')
+    size = len(fit.items)
+    first, second = np.triu_indices(size, 1)
+    chance = fit.chances()[first, second]
+    return fit.plain_covariance()[:size, :size], first, second, chance * (1.0 - chance)
 
 
 def _place(fit: Fit, name: str) -> int:

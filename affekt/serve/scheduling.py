@@ -154,8 +154,10 @@ def _work(
         return fewest(by_pair[least])
     if len(by_pair) > 1:
         gain = gains()
+        # A clip that nobody has judged comes before a second verdict on one; overlap has its own turn above.
+        fresh = [pair for pair, keys in by_pair.items() if any(not state.task_votes[key] for key in keys)]
         least = max(
-            by_pair,
+            fresh or by_pair,
             key=lambda pair: (gain.get(pair, 0.0) / (1 + waiting[pair]), -votes(pair), _draw(settings.seed, *pair)),
         )
     return fewest(by_pair[least])

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from affekt.errors import ValueRangeError, VoteError
-from affekt.ranking import Comparisons, count, fit, next_pairs
+from affekt.ranking import Comparisons, count, fit, pair_gains
 from affekt.runs import Run, read_settings, write_atomically
 from affekt.serve.journal import Event, Journal, read_events
 from affekt.serve.pairs import Task, as_json, from_json
@@ -287,9 +287,7 @@ class Study:
         if not votes:
             return {}
         fitted = fit(count(comparisons_of(votes, self.state.tasks, items)), prior=1.0)
-        aim = 'order' if len(items) < MANY_ITEMS else 'strengths'
-        found = next_pairs(fitted, aim=aim, number=len(items) * (len(items) - 1) // 2)
-        return {(one.left, one.right): one.gain for one in found}
+        return pair_gains(fitted, aim='order' if len(items) < MANY_ITEMS else 'strengths')
 
 
 def open_votes(folder: Path) -> tuple[State, StudySettings]:

@@ -19,7 +19,20 @@ for _pool in ('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS'):
 
 Command = Callable[..., Any]
 
-VERBS = ('analyze', 'demo', 'export', 'extract', 'score', 'bench', 'track', 'rank', 'doctor', 'notice', 'weights')
+VERBS = (
+    'analyze',
+    'demo',
+    'export',
+    'extract',
+    'score',
+    'bench',
+    'track',
+    'judge',
+    'rank',
+    'doctor',
+    'notice',
+    'weights',
+)
 """The order of `affekt --help`."""
 
 

@@ -2,7 +2,8 @@
 
 `read_comparisons` reads a file of verdicts, `rank` turns it into strengths with intervals, places, biases and what to
 ask next; data that cannot be ranked is refused with the names of what is missing. Read `leaderboard.py` first, then
-`bradley_terry.py` and `uncertainty.py`. NumPy and SciPy are all it needs; Parquet files need pyarrow.
+`bradley_terry.py` and `uncertainty.py`. `judge.py` has comparisons made by a model. NumPy and SciPy are all it needs;
+Parquet files need pyarrow, and clips what `media` needs.
 """
 
 from affekt.ranking.agreement import (
@@ -19,8 +20,27 @@ from affekt.ranking.bootstrap import Draws, bootstrap, percentile_intervals
 from affekt.ranking.bradley_terry import Fit, fit
 from affekt.ranking.comparisons import Comparisons
 from affekt.ranking.counts import Cells, count, win_matrix
+from affekt.ranking.described import Described, read_described
 from affekt.ranking.diagnosis import Diagnosis, diagnose
+from affekt.ranking.judge import Answer, DescribedPair, Judge, Judgement, Judgements, Verdict, judge_pairs
+from affekt.ranking.judge_agreement import Agreement, agreement_with_people, reference_agreements, swap_consistency
+from affekt.ranking.judge_answers import official_verdict, read_verdict
+from affekt.ranking.judge_files import judge_descriptions
+from affekt.ranking.judge_media import ClipLimits
+from affekt.ranking.judge_report import JudgeReport, ModelUse, Price, report_on
+from affekt.ranking.judge_strategies import Panel
+from affekt.ranking.language_judge import LanguageModelJudge
 from affekt.ranking.leaderboard import Ranking, RankSettings, Standing, rank
+from affekt.ranking.plain_judges import (
+    AlwaysLeft,
+    Coin,
+    FirstShown,
+    LongerText,
+    PairPredictor,
+    PreferenceJudge,
+    RecordedJudge,
+    reference_judge,
+)
 from affekt.ranking.ranks import Places, better, places, simultaneous_intervals
 from affekt.ranking.raters import CrowdFit, crowd_fit, rater_vote_share
 from affekt.ranking.reading import SHAPES, Shape, read_comparisons
@@ -39,22 +59,44 @@ from affekt.ranking.uncertainty import (
 
 __all__ = [
     'SHAPES',
+    'Agreement',
+    'AlwaysLeft',
+    'Answer',
     'Bias',
     'Bounds',
     'Cells',
+    'ClipLimits',
+    'Coin',
     'Comparisons',
     'CrowdFit',
+    'Described',
+    'DescribedPair',
     'Diagnosis',
     'Draws',
+    'FirstShown',
     'Fit',
+    'Judge',
+    'JudgeReport',
+    'Judgement',
+    'Judgements',
+    'LanguageModelJudge',
+    'LongerText',
+    'ModelUse',
     'Pair',
+    'PairPredictor',
+    'Panel',
     'Places',
+    'PreferenceJudge',
+    'Price',
     'RankSettings',
     'Ranking',
+    'RecordedJudge',
     'Recovery',
     'Shape',
     'Spread',
     'Standing',
+    'Verdict',
+    'agreement_with_people',
     'alpha_interval',
     'better',
     'biases',
@@ -67,10 +109,13 @@ __all__ = [
     'elo',
     'fit',
     'intervals',
+    'judge_descriptions',
+    'judge_pairs',
     'kendall',
     'krippendorff_alpha',
     'more_needed',
     'next_pairs',
+    'official_verdict',
     'pair_contrasts',
     'percentile_intervals',
     'places',
@@ -79,12 +124,18 @@ __all__ = [
     'rater_vote_share',
     'ratings_of',
     'read_comparisons',
+    'read_described',
+    'read_verdict',
     'recover',
+    'reference_agreements',
+    'reference_judge',
+    'report_on',
     'simulate',
     'simultaneous_intervals',
     'spearman',
     'spread',
     'strength_contrasts',
+    'swap_consistency',
     'tallies',
     'win_matrix',
     'win_rates',

@@ -84,7 +84,7 @@ def read_comparisons(
         UnknownNameError: no such shape.
     """
     path = Path(path)
-    table = _read(path)
+    table = read_table(path)
     if not table.columns:
         raise ComparisonError(
             expected='at least one comparison', came=f'{table.source} without any', todo='give rows of who beat whom'
@@ -252,7 +252,12 @@ def _recognised(table: Table) -> Shape:
     )
 
 
-def _read(path: Path) -> Table:
+def read_table(path: Path) -> Table:
+    """The columns of a file, with the number of each row.
+
+    Raises:
+        ComparisonError: as `read_comparisons` does for a file that is no whole table.
+    """
     kind = path.suffix.lower()
     if kind not in READERS:
         raise ComparisonError(

@@ -204,10 +204,7 @@ def judge_tables(report: JudgeReport) -> Group:
     if report.agreement:
         parts += [Text(''), _agreement_table(report.agreement, 'as published: left first, same counts as a1', True)]
         parts += [Text(''), _agreement_table(report.agreement, 'both orders: a tie counts half for each side', False)]
-        parts += [Text('')] + [
-            Text(f'kappa with people {_plain_interval(one.kappa, 1.0, 2, 2)}  {one.judge}')
-            for one in report.agreement[:1]
-        ]
+        parts += [Text(''), Text(f'kappa with people {_plain_interval(report.agreement[0].kappa, 1.0, 2, 2)}')]
     return Group(*parts)
 
 

@@ -2,7 +2,7 @@
 
 Two or more tables, one a describer (a column of names and one of descriptions, as `llm.read_descriptions` reads them;
 the file's name is the describer's): every two describers on every sample, or the pairs that a file names. Or one table
-of pairs in EmoPrefer's shape, name, a1, a2 and perhaps preference, model1, model2: its rows, with what people preferred.
+of pairs in EmoPrefer's shape, name, a1, a2 and perhaps preference, model1, model2: its rows, with what people said.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Judges behind one interface: who of two describers did better on a sample, asked in both orders.
 
-In come pairs of descriptions (`DescribedPair`, read by `described.py`) and a `Judge`; out go `Judgements`: one outcome a
-pair, with the verdict of each order beside it. A judge sees a pair with one side shown first and says left, right, tie,
-or that it cannot tell. `LanguageModelJudge` (`language_judge.py`) asks models, `plain_judges.py` holds people's verdicts from
-files, a learned preference model, and references that read nothing; a judge of your own needs a name and one method.
+In come pairs of descriptions (`DescribedPair`, read by `described.py`) and a `Judge`; out go `Judgements`: one outcome
+a pair, with the verdict of each order beside it. A judge sees a pair with one side shown first and says left, right,
+tie, or that it cannot tell. `LanguageModelJudge` (`language_judge.py`) asks models; `plain_judges.py` holds people's
+verdicts from files, a learned preference model, and references that read nothing. A judge of your own needs a name and
+one method.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ SCHEMA: dict[str, Any] = {
     },
 }
 """What servers that know schemas are asked to keep to."""
-LONGEST = 100_000
+LONGEST = 20_000
 """Characters of an answer that are read."""
 
 _THOUGHT = re.compile(r'<think>.*?</think>', re.S | re.I)
@@ -38,6 +38,7 @@ _NAMED = re.compile(r'(?<![a-z0-9])(a1|a2|same|tie|unsure)(?![a-z0-9])')
 _CONCLUDED = re.compile(
     r'(?:verdict|answer|conclusion|better(?: one| description)?)\W{0,4}(?:is|are)?\W{0,4}'
     r'(a1|a2|same|tie|unsure)(?![a-z0-9])'
+    r'|(?<![a-z0-9])(a1|a2)\W{0,4}(?:is|seems|looks)?\s?(?:slightly|clearly|much|far)?\s?(?:the )?better'
 )
 _MEANING = {'a1': FIRST, 'a2': SECOND, 'same': SAME, 'tie': SAME, 'unsure': UNSURE}
 
@@ -85,13 +86,13 @@ def read_verdict(answer: str) -> Reading:
     text = _THOUGHT.sub(' ', answer[:LONGEST]).strip()
     if not text:
         return Reading(UNSURE, 'empty')
-    said = [verdict for verdict in map(_of_object, _objects(text)) if verdict]
+    found = list(_objects(text))
+    said = [verdict for verdict in map(_of_object, found) if verdict]
     if said:
-        is_whole = len(said) == 1 and text.startswith('{') and text.endswith('}')
-        return _agreed(said, 'json' if is_whole else 'embedded json')
+        return _agreed(said, 'json' if len(found) == 1 and _is_json(text) else 'embedded json')
     low = text.lower()
     if concluded := _CONCLUDED.findall(low):
-        return _agreed([_MEANING[word] for word in concluded], 'conclusion')
+        return _agreed([_MEANING[word or other] for word, other in concluded], 'conclusion')
     named = [_MEANING[word] for word in _NAMED.findall(low)]
     return _agreed(named, 'text') if named else Reading(UNSURE, 'unread')
 
@@ -104,6 +105,14 @@ def _of_object(held: Any) -> str | None:
     """The verdict of a JSON object; None where it holds none that is known."""
     value = held.get(KEY) if isinstance(held, dict) else None
     return _MEANING.get(value.strip().lower()) if isinstance(value, str) else None
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _objects(text: str) -> Iterator[Any]:

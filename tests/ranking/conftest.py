@@ -16,6 +16,7 @@ from scripted_server import ScriptedServer
 
 from affekt.weights import MODELS, location, state
 
+collect_ignore = ['llama_server.py']  # it is a program, and imports what may be absent
 SMALL_MODEL = 'smollm2-135m-instruct.gguf'
 LONGEST_START_S = 60.0
 

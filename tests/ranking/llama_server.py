@@ -1,4 +1,4 @@
-"""llama.cpp's chat server as cyllama packs it, with what its version 0.2.18 forgets: run as `llama_server.py MODEL PORT`.
+"""llama.cpp's chat server as cyllama 0.2.18 packs it, with what that forgets; run as `llama_server.py MODEL PORT`.
 
 Three things are put right here; HTTP, tokens, grammar and sampling are the package's. Its handler never clears the
 context between two questions, so that every answer after the first is empty. It writes questions without the model's

@@ -60,7 +60,7 @@ def test_swap_consistency_of_lists_that_differ_in_length_is_refused():
         ('A2!', SECOND, 'text'),
         ('I prefer A1 over the rest', FIRST, 'text'),
         ('a1 names the smile, a2 does not', UNSURE, 'contradictory'),
-        ('Both are the same, but a1 is slightly better', UNSURE, 'contradictory'),
+        ('Both are the same, but a1 is slightly better', FIRST, 'conclusion'),
         ('neither', UNSURE, 'unread'),
         ('extra1 data2 samey', UNSURE, 'unread'),
         ('', UNSURE, 'empty'),

@@ -9,8 +9,9 @@ one method.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -145,8 +146,16 @@ def judge_pairs(
     if at_once < 1:
         raise ValueRangeError(expected='at_once of 1 or more', came=str(at_once), todo='give for example 4')
 
+    stopped = threading.Event()
+
     def both(pair: DescribedPair) -> Judgement:
-        return Judgement(pair, judge.verdict(pair, LEFT), judge.verdict(pair, RIGHT))
+        if stopped.is_set():  # a pair before this one failed, and its error is on its way
+            raise CancelledError
+        try:
+            return Judgement(pair, judge.verdict(pair, LEFT), judge.verdict(pair, RIGHT))
+        except BaseException:
+            stopped.set()
+            raise
 
     rows: list[Judgement] = []
     pool = ThreadPoolExecutor(max_workers=at_once, thread_name_prefix='judge')
@@ -156,5 +165,6 @@ def judge_pairs(
             if progress:
                 progress('judge', len(rows), len(pairs))
     finally:
+        stopped.set()
         pool.shutdown(cancel_futures=True)
     return Judgements(judge.name, tuple(rows))

@@ -12,6 +12,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,7 @@ def judge_descriptions(
     judged = judge_pairs(described.pairs, rater, at_once=at_once, progress=progress)
     # 3. What the verdicts come to, beside people's.
     found = report_on(judged, described.preferences, prices=prices, rng=np.random.default_rng(0))
+    found = replace(found, left_out=described.left_out)
     # 4. Write; the verdicts themselves last.
     held = {**(settings or {}), **_settings(descriptions, pairs, column, judged, described)}
     write_atomically(out.with_name(f'{out.name}.settings.json'), json.dumps(held, indent=2).encode())

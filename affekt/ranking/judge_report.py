@@ -66,6 +66,8 @@ class JudgeReport:
     use: tuple[ModelUse, ...]
     agreement: tuple[Agreement, ...] = ()
     """The judge, then the references; empty where the input holds no preferences."""
+    left_out: int = 0
+    """Pairs that were not made, because one of two describers says nothing of a sample."""
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values, nan as None: ready for JSON."""

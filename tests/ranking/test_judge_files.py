@@ -89,6 +89,8 @@ def test_a_sample_that_one_describer_lacks_is_left_out_and_counted(describers):
     describers[0].write_text('\n'.join(lines[:-1]) + '\n')
     found = read_described(describers)
     assert (len(found.pairs), found.left_out) == (7, 2)
+    result = run(*describers, '--reference', 'longer text', '--out', describers[0].with_name('v.csv'))
+    assert '2 pairs left out' in result.stdout
 
 
 def test_a_table_of_pairs_brings_what_people_said(emoprefer):

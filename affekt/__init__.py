@@ -31,6 +31,7 @@ ROOMS = (
     'ranking',
     'benchmarks',
     'analysis',
+    'serve',
     'demo',
     'doctor',
     'terminal',

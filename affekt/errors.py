@@ -5,6 +5,8 @@ The command line turns any of them into one sentence and exit code 2; a tracebac
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class AffektError(Exception):
     """Base of all deliberate errors: `expected …; got …; …`."""
@@ -68,6 +70,10 @@ class UnrankableError(AffektError, ValueError):
     """Comparisons have no finite strengths, or an effect that they cannot tell."""
 
 
+class VoteError(AffektError, ValueError):
+    """A vote contradicts a stored one, or answers nothing that was shown."""
+
+
 class RunError(AffektError, OSError):
     """A run folder is missing, foreign, in use, or made with other settings."""
 
@@ -82,3 +88,10 @@ class PurposeError(AffektError, ValueError):
 
 class MissingExtraError(AffektError, ImportError):
     """An optional part is not installed."""
+
+
+def listed(names: Iterable[str], most: int = 5) -> str:
+    """The first few names, quoted, and how many more there are: for messages."""
+    every = list(names)
+    more = f' and {len(every) - most} more' if len(every) > most else ''
+    return ', '.join(map(repr, every[:most])) + more

@@ -17,6 +17,7 @@ import pickle
 import re
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -69,7 +70,7 @@ def _read_members(file: BinaryIO, path: Path) -> dict[str, Any]:
                     content = io.BytesIO(stream.read(info.file_size + 1))
                 found[info.filename.removesuffix('.npy')] = _read_array(content, path, info.filename)
             return found
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         if isinstance(error, ArchiveError):
             raise
         raise _refused(path, f'a damaged archive ({error})', 'a whole .npz file') from error

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from affekt.errors import RunError
+from affekt.errors import AffektError, RunError
 
 SETTINGS = 'settings.json'
 JOURNAL = 'journal.jsonl'
@@ -118,7 +118,12 @@ class Run:
                 came=f'{folder}: {error.strerror}',
                 todo='choose another --out',
             ) from error
-        self._lock = _locked(folder)
+        in_use = RunError(
+            expected='a run that no other process is writing',
+            came=f'{folder} in use',
+            todo='wait for it, or choose another --out',
+        )
+        self._lock = locked(folder, in_use)
         try:
             self._begin(wanted, resume)
         except BaseException:
@@ -231,8 +236,16 @@ def _ends_with_newline(path: Path) -> bool:
         return file.read(1) == b'\n'
 
 
-def _locked(folder: Path) -> IO[str] | None:
-    """An advisory lock that the system drops when the process dies, however it dies."""
+def locked(folder: Path, in_use: AffektError) -> IO[str] | None:
+    """An advisory lock on a folder, which the system drops when the process dies, however it dies.
+
+    Args:
+        folder: that exists.
+        in_use: raised where another process holds the lock.
+
+    Returns:
+        A file to close when done; None on systems without such locks.
+    """
     try:
         import fcntl
     except ImportError:
@@ -242,9 +255,5 @@ def _locked(folder: Path) -> IO[str] | None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         lock.close()
-        raise RunError(
-            expected='a run that no other process is writing',
-            came=f'{folder} in use',
-            todo='wait for it, or choose another --out',
-        ) from error
+        raise in_use from error
     return lock

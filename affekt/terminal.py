@@ -7,7 +7,9 @@ each stage prints one plain line when it is done.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from math import isfinite, isnan
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -150,14 +152,18 @@ def leaderboard(ranking: Ranking) -> Group:
     parts: list[Text | Table] = [Text(counted, style='bold'), Text(how, style='dim'), Text(''), _board(ranking)]
     parts += [Text(''), _bias_table(ranking.biases)] if ranking.biases else []
     if ranking.next_pairs:
-        pairs = '; '.join(f'{_cut(pair.left, 24)} against {_cut(pair.right, 24)}' for pair in ranking.next_pairs[:2])
-        parts += [Text(''), Text.assemble(('ask next  ', 'bold'), pairs)]
+        asked = Counter((pair.left, pair.right) for pair in ranking.next_pairs)
+        lines = [
+            f'{_cut(left, 28)} against {_cut(right, 28)}' + (f', {times} times' if times > 1 else '')
+            for (left, right), times in asked.items()
+        ]
+        parts += [Text(''), Text.assemble(('ask next  ', 'bold'), f'\n{"":10}'.join(lines))]
     parts += [Text(note, style='yellow') for note in ranking.notes]
     return Group(*parts)
 
 
 def _board(ranking: Ranking) -> Table:
-    ends = [value for one in ranking.standings for value in (one.strength, one.low, one.high) if value == value]
+    ends = [value for one in ranking.standings for value in (one.strength, one.low, one.high) if isfinite(value)]
     low, high = min(*ends, -0.1), max(*ends, 0.1)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
     table.add_column('place', justify='right', no_wrap=True)
@@ -166,13 +172,13 @@ def _board(ranking: Ranking) -> Table:
     table.add_column(_scale(low, high), no_wrap=True)
     table.add_column('won', justify='right', no_wrap=True)
     for one in ranking.standings:
-        reach = '' if one.low != one.low else f' {signed(one.low)} {signed(one.high)}'
+        reach = '' if isnan(one.low) else f' {signed(one.low)} {signed(one.high)}'
         table.add_row(
             f'{one.best_place}' if one.best_place == one.worst_place else f'{one.best_place}–{one.worst_place}',
             Text(one.item),
             Text.assemble((signed(one.strength), 'bold'), (reach, 'dim')),
             _whisker(one.low, one.strength, one.high, low, high),
-            '–' if one.win_rate != one.win_rate else f'{one.win_rate:.0%}',
+            '–' if isnan(one.win_rate) else f'{one.win_rate:.0%}',
         )
     return table
 
@@ -186,8 +192,8 @@ def _bias_table(biases: Sequence[Bias]) -> Table:
     for one in biases:
         effect = f'{one.chance:.0%}, {signed(one.effect)} [{signed(one.low)} {signed(one.high)}]'
         table.add_row(
-            Text(one.name),
-            '–' if one.share != one.share else f'{one.share:.0%}',
+            Text(f'twice the {one.name}' if one.name == 'length' else one.name),
+            '–' if isnan(one.share) else f'{one.share:.0%}',
             Text(one.note or effect),
             'taken out' if one.is_controlled else '',
         )
@@ -276,7 +282,7 @@ def _scale(low: float, high: float) -> Text:
 def _whisker(left: float, middle: float, right: float, low: float, high: float) -> Text:
     cells = [' '] * SCALE_WIDTH
     cells[_column(0.0, low, high)] = '┊'
-    if left == left and right == right:
+    if not (isnan(left) or isnan(right)):
         begin, end = _column(left, low, high), _column(right, low, high)
         cells[begin : end + 1] = '─' * (end + 1 - begin)
     cells[_column(middle, low, high)] = '●'

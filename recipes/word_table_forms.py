@@ -18,7 +18,7 @@ from word_table_wordnet import WordNet
 
 PARTICLES = frozenset(
     ('up', 'out', 'down', 'off', 'on', 'for', 'to', 'in', 'over', 'away', 'back', 'apart', 'about', 'around', 'aside',
-     'through', 'along')
+     'through', 'along', 'forward', 'upon')
 )  # fmt: skip
 OUR = re.compile(
     r'\b(arm|ard|behavi|cand|clam|demean|dishon|end?eav|fav|ferv|glam|harb|hon|hum|neighb|ranc|rum|sav|splend|vap|val|vig)or'

@@ -26,12 +26,12 @@ LISTED_OPPOSITES = (
 """Opposites that neither WordNet nor a prefix gives for every one of these words."""
 
 NOT_OPPOSITES = (
-    ('close', 'open'), ('fatherly', 'motherly'), ('fatherly', 'mothering'), ('hungering', 'thirsting'),
+    ('close', 'open'), ('fatherly', 'motherly'), ('fatherly', 'mothering'), ('sleep-deprived', 'sleepy'),
     ('defensive', 'offended'), ('defensive', 'offensive'), ('attacked', 'defensive'), ('intense', 'tense'),
     ('dismissed', 'missing'), ('forgotten', 'memories'), ('cool', 'warm'), ('moved', 'still'), ('sparkling', 'still'),
     ('boiling', 'frozen'), ('nervous', 'unnerved'), ('nervy', 'unnerved'), ('credible', 'incredible'),
     ('believing in oneself', 'unbelievable'), ('boycotting', 'patronizing'), ('intent', 'tending'),
-    ('instructing', 'uninstructed'), ('mediating', 'unmediated'),
+    ('instructing', 'uninstructed'), ('flaming', 'inflamed'), ('inspirited', 'spirited'), ('mediating', 'unmediated'),
 )  # fmt: skip
 """Pairs that WordNet or a prefix makes opposites in a sense that the table does not mean: a close friend and an open
 mind, a cool head and a warm heart, being moved and being still."""

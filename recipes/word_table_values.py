@@ -62,6 +62,7 @@ def check(
 ) -> dict[str, object]:
     """How well the group and the intensity alone say what norms and ratings say."""
     norms, rated, opposed = [], [], []
+    ratings_by_group: dict[str, list[float]] = {}
     for entry in entries:
         valence, arousal = derived(entry, groups[entry.group])
         rating = rating_of(entry, forms[entry.base], ratings)
@@ -70,6 +71,7 @@ def check(
             norms.append((known[entry.base][0], known[entry.base][1], valence, arousal, blend))
         if rating is not None:
             rated.append((rating, valence))
+            ratings_by_group.setdefault(entry.group, []).append(rating)
             if rating * valence < 0:
                 opposed.append(entry.base)
     norm, vader = np.array(norms), np.array(rated)
@@ -84,9 +86,20 @@ def check(
         'vader_r_both_positive': correlation(positive[:, 0], positive[:, 1]),
         'vader_r_both_negative': correlation(negative[:, 0], negative[:, 1]),
         'vader_sign_agreement': round(float((np.sign(vader[:, 0]) == np.sign(vader[:, 1])).mean()), 4),
+        'vader_r_from_other_words_of_the_group': correlation(*np.array(_left_out(groups, ratings_by_group)).T),
         'vader_opposed': sorted(opposed),
         'note': 'group values were set by hand with the norms known; intensity by hand without looking at VADER',
     }
+
+
+def _left_out(groups: Mapping[str, Group], ratings: Mapping[str, Sequence[float]]) -> list[tuple[float, float]]:
+    """Each rating beside the mean of the others in its group, where there are three or more."""
+    return [
+        (rating, (sum(ratings[name]) - rating) / (len(ratings[name]) - 1))
+        for name in groups
+        if len(ratings.get(name, ())) > 3
+        for rating in ratings[name]
+    ]
 
 
 def correlation(left: np.ndarray, right: np.ndarray) -> float:

@@ -46,7 +46,8 @@ def test_commands_that_the_readme_shows_exist():
 
 def test_options_that_the_readme_shows_exist():
     readme = (ROOT / 'README.md').read_text()
-    helped = ''.join(CliRunner().invoke(main, [*verb, '--help']).output for verb in (['analyze'], ['demo'], ['export']))
+    verbs = ('analyze', 'demo', 'export', 'rank', 'annotate')
+    helped = ''.join(CliRunner().invoke(main, [verb, '--help']).output for verb in verbs)
     shown = set(re.findall(r'`(--[a-z-]+)', readme))
     assert {option for option in shown if option not in helped} <= {'--thorough', '--fix'}
 
@@ -95,6 +96,16 @@ def test_the_page_on_performance_says_what_the_result_files_say():
     page = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(page)
     assert (ROOT / 'docs' / 'performance.md').read_text() == page.page(ROOT / 'benchmarks' / 'results')
+
+
+def test_the_page_on_open_labels_says_what_the_result_files_say(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / 'benchmarks'))
+    spec = importlib.util.spec_from_file_location('labels_page', ROOT / 'benchmarks' / 'open_vocabulary_page.py')
+    labels_page = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(labels_page)
+    held = labels_page.load()
+    assert (ROOT / 'docs' / 'open_vocabulary.md').read_text() == labels_page.page(held)
+    assert (ROOT / 'docs' / 'figures' / 'open_vocabulary.svg').read_text() == labels_page.figure(held)
 
 
 def _percent(score: dict[str, float]) -> str:

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from affekt.errors import TableError
+from affekt.errors import TableError, listed
 from affekt.labels.wheels import WordTable
-from affekt.metrics.answers import LabelledAnswers, listed, require_names
+from affekt.metrics.answers import LabelledAnswers, require_names
 from affekt.metrics.label_sets import bits, count
 from affekt.metrics.open_vocabulary import OfficialMeasure, official_parse
 from affekt.metrics.resampling import Floats, Statistic

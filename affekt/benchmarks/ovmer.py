@@ -23,7 +23,6 @@ from typing import Any
 import numpy as np
 from scipy.stats import kendalltau, rankdata
 
-from affekt.benchmarks.columns import by_name, read_columns
 from affekt.benchmarks.comparisons import Ranking, rank_systems
 from affekt.benchmarks.predictions import OPENSETS, folder_content, prediction_files, require_no_strangers
 from affekt.benchmarks.published import published
@@ -31,6 +30,7 @@ from affekt.benchmarks.sets import NAMES
 from affekt.benchmarks.unibench import CONSTANTS
 from affekt.errors import AffektError, TableError
 from affekt.labels.answer_files import read_answers
+from affekt.labels.columns import answers_by_name, read_columns
 from affekt.labels.wheels import WordTable, load_table
 from affekt.metrics.answers import LabelledAnswers
 from affekt.metrics.dimensional import pearson
@@ -41,6 +41,8 @@ from affekt.metrics.resampling import Floats
 Progress = Callable[[str, float, float], None]
 MODES = ('nosubtitle-addsub', 'nosubtitle', 'subtitle')
 PAPER_MODE = MODES[0]
+LEVEL = 0.05
+"""p-value, corrected over pairs, below which two systems are told apart."""
 TABLES = ('2025', '2026', 'affekt')
 _MODE = re.compile('|'.join(MODES))
 
@@ -146,6 +148,7 @@ def run_ovmer(
     true = read_answers(truth)
     answers = {system: _read(system, true) for system in systems}
     loaded, notes = _tables(tables)
+    notes += _too_few(systems, resamples)
     # 2. Every table ranks the systems of every mode.
     views = []
     for done, table in enumerate(loaded):
@@ -209,7 +212,7 @@ def _split(name: str) -> tuple[str, str]:
 
 def _read(system: System, truth: Mapping[str, Any]) -> Mapping[str, Any]:
     columns = read_columns(system.path)
-    held = by_name(columns, system.path, NAMES, OPENSETS)
+    held = answers_by_name(columns, system.path, NAMES, OPENSETS)
     if held is None:
         raise TableError(
             expected=f'a column {" or ".join(OPENSETS[:-1])}',
@@ -233,6 +236,15 @@ def _tables(tables: Sequence[WordTable | str | Path]) -> tuple[list[WordTable], 
     return loaded, tuple(notes)
 
 
+def _too_few(systems: Sequence[System], resamples: int) -> tuple[str, ...]:
+    """A note where so few resamples cannot tell any pair apart, however far it is."""
+    most = max(Counter(system.mode for system in systems).values())
+    pairs = most * (most - 1) // 2
+    if pairs / (1 + resamples) < LEVEL:
+        return ()
+    return (f'{resamples} resamples tell none of {pairs} pairs apart; take at least {round(pairs / LEVEL)}',)
+
+
 def _view(
     table: WordTable,
     truth: Mapping[str, Any],
@@ -250,7 +262,7 @@ def _view(
         columns.setdefault(system.mode, {})[system.model] = samples
     score = _score_of(table, rule, headline)
     rankings = {
-        mode: rank_systems(held, dict.fromkeys(held, score), rng=rng, resamples=resamples)
+        mode: rank_systems(held, dict.fromkeys(held, score), rng=rng, resamples=resamples, level=1 - LEVEL)
         for mode, held in columns.items()
     }
     common = [

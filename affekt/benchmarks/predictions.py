@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from affekt.benchmarks.columns import READERS, by_name, read_columns
 from affekt.benchmarks.sets import NAMES, UniBenchSet, set_named
-from affekt.errors import TableError, UnknownNameError
-from affekt.metrics.answers import listed
+from affekt.errors import TableError, UnknownNameError, listed
+from affekt.labels.columns import READERS, answers_by_name, by_name, read_columns
 
 OPENSETS = ('openset', 'labels', 'prediction', 'answer', 'fileitems')
 SENTIMENTS = ('sentiment',)
@@ -176,7 +175,7 @@ def read_prediction(each: UniBenchSet, files: CheckpointFiles) -> Prediction:
     sentiment: dict[str, str] | None = None
     if files.openset:
         columns = read_columns(files.openset)
-        held = by_name(columns, files.openset, NAMES, OPENSETS)
+        held = answers_by_name(columns, files.openset, NAMES, OPENSETS)
         words = by_name(columns, files.openset, NAMES, SENTIMENTS)
         if held is None and (words is None or each.task != 'sentiment'):
             raise TableError(

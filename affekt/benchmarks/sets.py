@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from affekt.benchmarks.columns import READERS, by_name, read_columns
-from affekt.errors import TableError, UnknownNameError
-from affekt.metrics.answers import listed
+from affekt.errors import TableError, UnknownNameError, listed
+from affekt.labels.columns import READERS, answers_by_name, by_name, read_columns
 from affekt.npz import read_npz
 
 Task = Literal['fine-grained', 'basic', 'sentiment']
@@ -190,7 +189,8 @@ def _from_archive(each: UniBenchSet, path: Path) -> dict[str, Any]:
 
 def _from_table(each: UniBenchSet, path: Path) -> dict[str, Any]:
     columns = read_columns(path)
-    found = by_name(columns, path, NAMES, TRUTHS[each.task])
+    reader = answers_by_name if each.task == 'fine-grained' else by_name
+    found = reader(columns, path, NAMES, TRUTHS[each.task])
     if found is None:
         raise TableError(
             expected=f'a column {" or ".join(TRUTHS[each.task])}',

@@ -12,8 +12,10 @@ from affekt.metrics.intervals import Interval
 
 
 def percent(share: float) -> str:
-    """A share with two decimals, or a dash where it is undefined."""
-    return '–' if math.isnan(share) else f'{100 * share:.2f}'
+    """A share as per cent in five characters, or a dash where it is undefined."""
+    if math.isnan(share):
+        return '–'
+    return f'{100 * share:.2f}' if share < 0.99995 else f'{100 * share:.1f}'
 
 
 def plain_table(*headings: str, left: int = 1) -> Table:

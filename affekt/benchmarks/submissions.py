@@ -16,12 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from affekt.benchmarks.columns import read_columns
 from affekt.benchmarks.sets import NAMES
 from affekt.benchmarks.tracks import Track, track_named
-from affekt.errors import ArchiveError, TableError
+from affekt.errors import ArchiveError, TableError, listed
+from affekt.labels.columns import read_columns
 from affekt.labels.words import read_labels
-from affekt.metrics.answers import listed
 from affekt.metrics.open_vocabulary import official_parse
 from affekt.npz import read_npz
 from affekt.runs import write_atomically
@@ -76,7 +75,8 @@ def write_submission(
 
     Args:
         name: of the track.
-        prediction: sample to a text or list; texts are read by `read_labels` and written as lists, apostrophes curly.
+        prediction: sample to a text or list. A list in brackets keeps its labels as the official parser reads them;
+            other texts are read by `read_labels`. A word's own apostrophe is written as a curly one.
         path: ends as the track asks.
         candidates: the names to answer, in their order; those of the prediction without it.
         allow_empty: accept answers without a label, which score 0.
@@ -87,11 +87,7 @@ def write_submission(
     """
     track = track_named(name)
     order = tuple(prediction) if candidates is None else tuple(candidates)
-    # The official parser cuts at straight quotes, so a word's own apostrophe is written as a curly one.
-    labels = {
-        sample: [label.replace("'", '’') for label in read_labels(answer).labels]
-        for sample, answer in prediction.items()
-    }
+    labels = {sample: _labels_of(answer) for sample, answer in prediction.items()}
     names = [
         *(sample for sample in order if sample in labels),
         *(sample for sample in labels if sample not in set(order)),
@@ -112,6 +108,16 @@ def write_submission(
             expected='a file that can be written', came=f'{path}: {error.strerror}', todo='choose another --out'
         ) from error
     return facts
+
+
+def _labels_of(answer: Any) -> list[str]:
+    """Labels that the official parser will give back."""
+    text = answer.strip() if isinstance(answer, str) else ''
+    if text.startswith('[') and text.endswith(']'):
+        return official_parse(text)
+    given = read_labels(answer).labels if isinstance(answer, str) else map(str, answer or ())
+    # The official parser cuts at straight quotes.
+    return [label.strip().lower().replace("'", '’') for label in given]
 
 
 def check_submission(name: str, path: Path, candidates: Sequence[str], *, allow_empty: bool = False) -> Submission:

@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from affekt.benchmarks.columns import read_columns
 from affekt.errors import TableError, UnknownNameError
+from affekt.labels.columns import read_columns
 from affekt.labels.wheels import WordTable, load_table
 from affekt.metrics.answers import LabelledAnswers, require_names
 from affekt.metrics.intervals import Interval

@@ -37,9 +37,8 @@ from affekt.benchmarks.predictions import (
 )
 from affekt.benchmarks.selection import Row, select
 from affekt.benchmarks.sets import UNIBENCH, UniBenchSet, find_labels, read_labels_of, set_named
-from affekt.errors import TableError
+from affekt.errors import TableError, listed
 from affekt.labels.wheels import WordTable, load_table
-from affekt.metrics.answers import listed
 from affekt.metrics.intervals import Interval
 from affekt.metrics.open_vocabulary import official_parse
 from affekt.metrics.resampling import Floats, resampled_sums

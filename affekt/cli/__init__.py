@@ -3,7 +3,18 @@
 Read `group.py` first; every other file adds the verbs that its name says.
 """
 
-from affekt.cli import bench, extraction, installation, judge, rank, recordings, score, track  # noqa: F401  each adds its verbs
+from affekt.cli import (  # noqa: F401  each adds its verbs
+    annotate,
+    bench,
+    extraction,
+    installation,
+    judge,
+    prefer,
+    rank,
+    recordings,
+    score,
+    track,
+)
 from affekt.cli.group import main
 
 __all__ = ['main']

@@ -25,8 +25,10 @@ def bench() -> None:
 def _draw_options(command: Command) -> Command:
     """The options that every benchmark shares."""
     options = [
-        click.option('--resamples', type=click.IntRange(0, 100_000), default=1000, help='Resamples (default 1000).'),
-        click.option('--seed', type=int, default=0, help='Of the resamples (default 0).'),
+        click.option(
+            '--resamples', type=click.IntRange(0, 100_000), default=2000, help='Of intervals and tests (default 2000).'
+        ),
+        click.option('--seed', type=int, default=0, help='Of what is drawn (default 0).'),
         click.option('--out', type=PATH, help='Write the outcome and its settings into this folder.'),
         click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.'),
     ]

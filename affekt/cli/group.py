@@ -29,6 +29,8 @@ VERBS = (
     'track',
     'judge',
     'rank',
+    'prefer',
+    'annotate',
     'doctor',
     'notice',
     'weights',

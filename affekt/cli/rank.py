@@ -24,7 +24,8 @@ from affekt.terminal import leaderboard
 @click.option('--level', type=float, default=0.95, metavar='SHARE', help='Coverage of the intervals (0.95).')
 @click.option('--seed', type=int, default=0, metavar='N', help='Of bootstrap and places (0).')
 @click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
-def rank(file: Path, as_json: bool, cluster: str | None, **chosen: Any) -> None:
+@click.option('--html', type=click.Path(path_type=Path), metavar='OUT', help='Write one self-contained page as well.')
+def rank(file: Path, as_json: bool, html: Path | None, cluster: str | None, **chosen: Any) -> None:
     """Rank items by who beat whom: a leaderboard with intervals from a csv, tsv,
     jsonl, json or parquet file.
 
@@ -34,8 +35,11 @@ def rank(file: Path, as_json: bool, cluster: str | None, **chosen: Any) -> None:
     name,a1,a2,preference,model1,model2               EmoPrefer
     """
     from affekt.ranking.leaderboard import ranked_file
+    from affekt.ranking.page import render_ranking
 
     ranking, source = ranked_file(file, cluster=cluster, **chosen)
+    if html:
+        render_ranking(ranking, html, source)
     if as_json:
         click.echo(json.dumps({**source, **ranking.to_dict()}))
     else:

@@ -156,6 +156,7 @@ def _settings(chosen: Mapping[str, Any]) -> Any:
 
 
 def needed_models(chosen: Mapping[str, Any]) -> list[str]:
+    """The model files that an analysis with these options needs."""
     from affekt.analysis import models_needed
 
     return list(models_needed(_settings(chosen)))

@@ -160,7 +160,7 @@ def _official_table(scored: OpenVocabularyScore) -> Table:
         if 'f' in parts:
             cells = [_percent(parts['precision'].value), _percent(parts['recall'].value), _with_interval(parts['f'])]
         else:
-            cells = [_percent(parts['mscore'].value), '', _percent(parts['hit rate'].value)]
+            cells = [_percent(parts['mscore'].value), '', _with_interval(parts['hit rate'])]
         style = 'bold' if row == scored.headline[0] else ''
         table.add_row(Text(_official_name(row), style=style), f'{parts["n"].value:g}', *cells, style=style)
     return table

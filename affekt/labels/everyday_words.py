@@ -48,14 +48,14 @@ _SAYING_AND_SEEING = _verb_forms("""
 """)
 _DOING = _verb_forms("""
     accomplish act affect answer appear approach ask attract avoid begin belong break bring call carry cast
-    change clear close come control cover create cross cut decide depend deserve distance drive drop effect
-    emphasise end escape exist expect experience express face fix flow focus follow form gain gather gaze
-    gesture get give go grip ground happen have help hold ignore increase influence intensify interact join jump
-    keep leave let lift like link live look lose lower maintain make match miss move need nod offer open order
-    part participate pass pause pay perform place play point prepare press pretend produce provide pull pursue
-    push put raise rely remain remove repeat resolve rest retire return run rush save search separate set shake
-    share sit sleep spare spend stand start stick stop take tap target throw tilt touch treat trigger try turn
-    use value view wait walk want wave wear wind wish work
+    change chat clear close come control cover create cross cut decide depend deserve distance drive drop effect
+    emphasise end escape exist expect experience express face feel fix flow focus follow form gain gather gaze
+    gesture get give go greet grip ground happen have help hold ignore improve increase influence intensify
+    interact join jump keep lean learn leave let lie lift like link live look lose lower maintain make match
+    miss move need nod offer open order part participate pass pause pay perform place play point prepare press
+    pretend produce progress provide pull pursue push put raise rely remain remove repeat resolve rest retire
+    return run rush save search separate set shake share sit sleep spare spend stand start stick stop take tap
+    target throw tilt touch treat trigger try turn use value view wait walk want wave wear win wind wish work
 """)
 _NOUNS = words_of("""
     account activities activity advice analysis animation art artist artists attachment attention attitude
@@ -102,19 +102,20 @@ _QUALITIES = words_of("""
     upright usual usually valuable vibrant whatever wide wise worth would
 """)
 _LITTLE_WORDS = words_of("""
-    actively against as attentively be by drove engaging for forcefully gave gone heard hopefully in including
-    it lacked lacking lacks left like likes long low made might more most no not of off on open or out over
-    please regarding regardless saw seeing seriously so stresses that the this to too took up well went what
-    will with wore
+    actively against as attentively be by drove engaging felt for forcefully gave gone heard hopefully in
+    including it lacked lacking lacks left like likes long low lying made might more most no not of off on open
+    or out over please regarding regardless saw seeing seriously so steam stresses that the this to too took up
+    well went what will with wore
 """)
 
 _PHRASES = frozenset(
     phrase.replace('_', ' ')
     for phrase in words_of("""
-    at_home break_down breaking_down emotional_expression emotional_expressions emotional_state fast_paced
-    finger_pointing good_time head_shaking intense_emotion intense_emotions look_down look_up looked_down
-    looked_up looking_down looking_up looks_down looks_up paying_attention raised_eyebrows show_up shows_up
-    strong_emotion strong_emotions turned_on
+    at_home break_down breaking_down emotional_expression emotional_expressions emotional_fluctuations
+    emotional_outburst emotional_reactions emotional_state expressing_feelings fast_paced finger_pointing
+    good_time head_shaking intense_emotion intense_emotions look_down look_up looked_down looked_up looking_down
+    looking_up looks_down looks_up paying_attention raised_eyebrows show_up shows_up strong_emotion
+    strong_emotions turned_on
 """)
 )
 _SIGNS = _verb_forms("""
@@ -123,8 +124,8 @@ _SIGNS = _verb_forms("""
 
 IN_STATE_ONLY = words_of("""
     absent active alone bad bitter blue cold comfortable content cool dead down free hard heavy high hot hurt
-    kind light lost mean moved negative pleasant poor positive powerful safe sick small sore still torn touched
-    uncomfortable understanding unpleasant warm weak wrong
+    kind light lost mean moved negative neutral patient pleasant poor positive powerful safe sick small sore
+    still torn touched uncomfortable understanding unpleasant warm weak wrong
 """)
 _FEELINGS = frozenset({'determined'})
 EVERYDAY = (

@@ -116,7 +116,7 @@ def read_labels(text: object, lexicon: Collection[str] = ()) -> Answer:
         return Answer((), 'empty')
     if not isinstance(text, str):
         given = [str(part) for part in text] if hasattr(text, '__iter__') else [str(text)]
-        return Answer(_tidied(given), 'given')
+        return Answer(_tidied(given, lexicon), 'given')
     text = _FENCE.sub(' ', text[:LONGEST]).strip()
     if not text:
         return Answer((), 'empty')
@@ -126,7 +126,7 @@ def read_labels(text: object, lexicon: Collection[str] = ()) -> Answer:
     for how, reader in readers:
         pieces = reader(text)
         if pieces is not None:
-            return Answer(_tidied(pieces), how)
+            return Answer(_tidied(pieces, lexicon), how)
     if lexicon:
         from affekt.labels.prose import labels_in_prose
 
@@ -238,18 +238,18 @@ def _is_description(text: str) -> bool:
 _EDGES = ' \t\r\n\'"‘’“”.,:：;!?！？。-–—#>_0123456789)('
 _DEGREE = re.compile(
     r'^(?:(?:a|an|the|some|his|her|their|very|slightly|somewhat|a bit|a little|quite|rather|extremely|mildly|really|so|'
-    r'deeply|strongly|highly|bit|little|feeling|feelings|sense|feels|of|being|is|are|mild|slight|strong|intense|deep)'
+    r'deeply|strongly|highly|possibly|perhaps|maybe|genuinely|genuine|great|bit|little|feeling|feelings|sense|feels|of|being|is|are|mild|slight|strong|intense|deep)'
     r'\s+)+'
 )
 _TAIL = re.compile(r'\s+(?:emotions?|feelings?|moods?|state|tone)$')
 
 
-def _tidied(pieces: Sequence[str]) -> tuple[str, ...]:
-    """Pieces without case, edges and words of degree, each once; empty ones are dropped."""
+def _tidied(pieces: Sequence[str], lexicon: Collection[str]) -> tuple[str, ...]:
+    """Pieces without case, edges and, where they are no known form, words of degree; each once, empty ones dropped."""
     found: dict[str, None] = {}
     for piece in pieces:
         label = ' '.join(piece.replace('_', ' ').lower().split()).strip(_EDGES)
-        short = _TAIL.sub('', _DEGREE.sub('', label)) or label
+        short = label if label in lexicon else _TAIL.sub('', _DEGREE.sub('', label)) or label
         if short and short not in NO_ANSWER:
             found[short] = None
     return tuple(found)

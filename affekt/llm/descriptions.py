@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from affekt.errors import TableError
+from affekt.errors import TableError, listed
+from affekt.labels.columns import answers_by_name, read_columns
 from affekt.llm.extraction import Extraction, LabelExtractor
 from affekt.runs import file_sha256, versions, write_atomically
 
@@ -102,52 +103,20 @@ def read_descriptions(path: Path, column: str | None = None) -> dict[str, str]:
     Raises:
         TableError: the table cannot be read, lacks a column, or has a name twice.
     """
-    rows = _rows(path)
-    columns = list(rows[0]) if rows else []
-    name = next((c for c in NAME_COLUMNS if c in columns), None)
-    described = next((c for c in ([column] if column else DESCRIPTION_COLUMNS) if c in columns), None)
-    if name is None or described is None:
-        wanted = column or ', '.join(DESCRIPTION_COLUMNS)
+    columns = read_columns(path)
+    held = answers_by_name(columns, path, NAME_COLUMNS, (column,) if column else DESCRIPTION_COLUMNS)
+    if held is None or any(isinstance(text, list) for text in held.values()):
         raise TableError(
-            expected=f'a column {NAME_COLUMNS[0]} and one of descriptions ({wanted})',
-            came=f'{path.name} with {", ".join(map(str, columns[:8])) or "no rows"}',
+            expected=f'a column of descriptions ({column or ", ".join(DESCRIPTION_COLUMNS)})',
+            came=f'{path} with the columns {listed(columns, 8)}',
             todo='rename the columns, or name the one of descriptions with --column',
         )
-    texts: dict[str, str] = {}
-    for row in rows:
-        key, text = row.get(name), row.get(described)
-        if key is None or str(key) in texts:
-            raise TableError(
-                expected='each name once',
-                came=f'{key!r} {"in a row" if key is None else "twice"} in {path.name}',
-                todo='give every description a name of its own',
-            )
-        texts[str(key)] = text if isinstance(text, str) else ''
-    return texts
+    return held
 
 
 def _check_kind(path: Path) -> None:
     if path.suffix.lower() not in KINDS:
         raise TableError(expected=f'a table: {", ".join(KINDS)}', came=path.name, todo='use one of these endings')
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    _check_kind(path)
-    try:
-        if path.suffix.lower() == '.parquet':
-            import pyarrow.parquet
-
-            return list(pyarrow.parquet.read_table(path).to_pylist())
-        text = path.read_text(encoding='utf-8-sig')
-        if path.suffix.lower() == '.jsonl':
-            return [dict(json.loads(line)) for line in text.split('\n') if line.strip()]
-        return list(csv.DictReader(io.StringIO(text, newline=''), strict=True))
-    except (OSError, ValueError, TypeError, csv.Error) as error:
-        raise TableError(
-            expected=f'a readable table ({", ".join(KINDS)})',
-            came=f'{path}: {type(error).__name__} {error}',
-            todo='check the file',
-        ) from error
 
 
 def _written(extracted: Extracted, kind: str) -> bytes:

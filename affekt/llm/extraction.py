@@ -16,6 +16,7 @@ from typing import Protocol
 
 from affekt.labels import WordTable, read_labels
 from affekt.labels.prose import Lexicon
+from affekt.labels.wheels import NEUTRAL
 from affekt.labels.words import LONGEST
 from affekt.llm.chat import Chat, Request
 
@@ -79,7 +80,9 @@ class LexiconExtractor:
 
     @cached_property
     def _lexicon(self) -> Lexicon:
-        return Lexicon(self.table.bases)
+        """The table's forms but for those that it calls neutral; *neutral* itself stays."""
+        inner = self.table.fold(self.table.foldings[2], 'consistent')
+        return Lexicon([form for form in self.table.bases if form == NEUTRAL or inner.get(form) != NEUTRAL])
 
     @property
     def name(self) -> str:

@@ -25,6 +25,7 @@ from typing import IO, Any
 
 from affekt.errors import LLMError
 from affekt.llm.chat import Chat, Reply, Request
+from affekt.runs import locked
 
 JOURNAL = 'journal.jsonl'
 INDEX = 'index.sqlite'
@@ -45,9 +46,14 @@ class ReplayCache:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._guard = threading.Lock()
+        in_use = LLMError(
+            expected='a folder for answers that no other process is using',
+            came=f'{folder} in use',
+            todo='wait for it, or choose another --cache',
+        )
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._lock = _locked(folder)
+            self._lock = locked(folder, in_use)
             self._journal = (folder / JOURNAL).open('a+b')
         except OSError as error:
             if isinstance(error, LLMError):
@@ -271,22 +277,3 @@ def _shortened(held: Any) -> Any:
     if isinstance(held, (list, tuple)):
         return [_shortened(part) for part in held]
     return held
-
-
-def _locked(folder: Path) -> IO[str] | None:
-    """An advisory lock that the system drops when the process dies, however it dies."""
-    try:
-        import fcntl
-    except ImportError:
-        return None
-    lock = (folder / '.lock').open('w')
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        lock.close()
-        raise LLMError(
-            expected='a folder for answers that no other process is using',
-            came=f'{folder} in use',
-            todo='wait for it, or choose another --cache',
-        ) from error
-    return lock

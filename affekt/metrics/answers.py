@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from affekt.errors import TableError
+from affekt.errors import TableError, listed
 from affekt.metrics.label_sets import LabelSets, Vocabulary
 
 
@@ -81,10 +81,3 @@ def require_same_names(truth: Mapping[str, object], prediction: Mapping[str, obj
             if missing
             else 'take them out, or use --subset to score only the samples of the truth',
         )
-
-
-def listed(names: Iterable[str], most: int = 5) -> str:
-    """The first few names, and how many more there are."""
-    every = list(names)
-    more = f' and {len(every) - most} more' if len(every) > most else ''
-    return ', '.join(map(repr, every[:most])) + more

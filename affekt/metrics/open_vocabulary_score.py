@@ -146,7 +146,7 @@ def score_open_vocabulary(
     one_label = mode == 'official' and bool((answers.truth.sizes[filled] == 1).all())
     labels = {name: str(label) for name, label in _single_labels(answers).items()} if one_label else {}
     if one_label:
-        metrics |= _hits(labels, prediction, table)
+        metrics |= _hits(labels, prediction, table, metrics)
     # 3. What trivial answers reach, and what no constant can exceed.
     constants = trivial_answers(answers.truth, answers.vocabulary.words) if trivial else {}
     reached = {name: _trivial(truth, labels, words, table, mode) for name, words in constants.items()}
@@ -243,12 +243,21 @@ def _single_labels(answers: LabelledAnswers) -> dict[str, str]:
     }
 
 
-def _hits(labels: Mapping[str, str], prediction: Mapping[str, object], table: WordTable) -> dict[str, Any]:
+def _hits(
+    labels: Mapping[str, str],
+    prediction: Mapping[str, object],
+    table: WordTable,
+    metrics: Mapping[str, Mapping[str, Interval]],
+) -> dict[str, dict[str, Interval]]:
+    """HIT by wheel; of one-label truth the hit rate is the recall, so its interval is here already."""
     found = {}
     for name, hit in hit_rates(labels, prediction, table).items():
-        row = name if name == 'HIT' else f'{name.removesuffix("-L1")}-HIT'
-        parts = (('n', hit.n), ('hit rate', hit.hit_rate), ('mscore', hit.mscore))
-        found[row] = {part: Interval(float(value), float('nan'), float('nan')) for part, value in parts}
+        row, source = ('HIT', 'EW-L1') if name == 'HIT' else (f'{name.removesuffix("-L1")}-HIT', name)
+        found[row] = {
+            'n': metrics[source]['n'],
+            'hit rate': metrics[source]['recall'],
+            'mscore': Interval(hit.mscore, float('nan'), float('nan')),
+        }
     return found
 
 

@@ -84,7 +84,7 @@ def rank_biased_overlap(first: npt.ArrayLike, second: npt.ArrayLike, *, persiste
         ShapeError: the arrays are not both (K,).
         ValueRangeError: a score is nan, or persistence is out of range.
 
-    Source: Webber, Moffat & Zobel 2010, doi:10.1145/1852102.1852106, equation 30 and section 4.6.
+    Source: Webber, Moffat & Zobel 2010, doi:10.1145/1852102.1852106.
     """
     one, two = _scores(first, second)
     if not 0.0 < persistence < 1.0:

@@ -13,18 +13,21 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 from scipy.special import expit
 
 from affekt.errors import LimitError, UnrankableError, ValueRangeError
 from affekt.ranking.counts import LEFT, RIGHT, TIE, Cells
 from affekt.ranking.diagnosis import Diagnosis, diagnose, listed, refuse_unrankable
-from affekt.ranking.newton import Likelihood, Maximum, maximise
+from affekt.ranking.newton import Likelihood, Maximum, item_design, maximise
 from affekt.ranking.ties import Curve, Half, TieModel, tie_model
 
 Floats = npt.NDArray[np.float64]
 
 MOST_ITEMS = 5000
 """The information matrix is dense: 200 MB at this size."""
+FLAT = 1e-12
+"""Smallest curvature, relative to each parameter's own, that counts as one."""
 ALIASED = 1e-9
 """Share of an effect's variance that must be left after the items have explained what they can."""
 
@@ -119,9 +122,10 @@ def fit(cells: Cells, *, ties: str = 'half', prior: float | None = None) -> Fit:
     model = _model_for(cells, model)
     likelihood = Likelihood(cells, model, prior)
     found = maximise(likelihood, cells.counts[:, None, :], likelihood.start())
-    if not found.reached[0]:
+    fitted = Fit(cells, likelihood, found.parameters[0], float(found.value[0]), ties, prior, diagnosis)
+    if not (found.reached[0] and _is_definite(fitted.information())):
         raise _runaway(likelihood, found)
-    return Fit(cells, likelihood, found.parameters[0], float(found.value[0]), ties, prior, diagnosis)
+    return fitted
 
 
 def _check(cells: Cells, prior: float | None) -> None:
@@ -152,16 +156,14 @@ def _refuse_aliases(cells: Cells) -> None:
     """Raise where a covariate or the order is a sum of differences between items, or of other covariates."""
     if not cells.extra_names:
         return
-    weight = np.sqrt(cells.totals)[:, None]
-    items = np.zeros((len(weight), len(cells.items)))
-    rows = np.arange(len(weight))
-    items[rows, cells.left], items[rows, cells.right] = 1.0, -1.0
-    basis = items * weight
+    weight = sparse.diags_array(np.sqrt(cells.totals))
+    basis = sparse.csr_matrix(weight @ item_design(cells))
     for name, column in zip(cells.extra_names, cells.extra.T, strict=True):
-        effect = column[:, None] * weight
+        effect = weight @ column
         power = float((effect**2).sum())
-        gram = basis.T @ basis
-        rest = effect - basis @ (np.linalg.pinv(gram, rcond=1e-12, hermitian=True) @ (basis.T @ effect))
+        gram = (basis.T @ basis).toarray()
+        explained = basis @ (np.linalg.pinv(gram, rcond=1e-12, hermitian=True) @ (basis.T @ effect))
+        rest = effect - explained
         if power == 0.0 or float((rest**2).sum()) <= ALIASED * power:
             why = 'is the same on both sides everywhere' if power == 0.0 else 'only repeats which items were compared'
             raise UnrankableError(
@@ -169,7 +171,13 @@ def _refuse_aliases(cells: Cells) -> None:
                 came=f'a {name!r} that {why}',
                 todo='leave it out, or compare items on which it differs',
             )
-        basis = np.hstack([basis, effect])
+        basis = sparse.csr_matrix(sparse.hstack([basis, effect[:, None]]))
+
+
+def _is_definite(information: Floats) -> bool:
+    """Whether the likelihood curves down in every direction, whatever the units; a ridge has no one maximum."""
+    unit = np.sqrt(np.diag(information))
+    return bool(np.linalg.eigvalsh(information / unit[:, None] / unit[None, :])[0] > FLAT)
 
 
 def _runaway(likelihood: Likelihood, found: Maximum) -> UnrankableError:

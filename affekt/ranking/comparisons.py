@@ -197,11 +197,14 @@ def _coded_items(
     left: Sequence[str], right: Sequence[str], items: Sequence[str] | None, source: Source
 ) -> tuple[tuple[str, ...], Ints]:
     size = len(left)
+    if not set(map(type, left)) | set(map(type, right)) <= {str}:
+        no_text = [not (isinstance(a, str) and isinstance(b, str)) for a, b in zip(left, right, strict=True)]
+        refuse_rows(np.asarray(no_text, bool), source, 'a name for both items', 'one that is no text')
     seen: dict[str, int] = {}
     raw = np.fromiter((seen.setdefault(name, len(seen)) for side in (left, right) for name in side), np.int64, 2 * size)
-    if unnamed := [code for name, code in seen.items() if not isinstance(name, str) or not name.strip()]:
+    if unnamed := [code for name, code in seen.items() if not name.strip()]:
         bad = np.isin(raw, unnamed)
-        refuse_rows(bad[:size] | bad[size:], source, 'a name for both items', 'an empty name or one that is no text')
+        refuse_rows(bad[:size] | bad[size:], source, 'a name for both items', 'an empty name')
     names = sorted({*seen, *(items or ())})
     if items is not None and (unknown := set(seen) - set(items)):
         raise ComparisonError(

@@ -16,7 +16,7 @@ from pathlib import Path
 from affekt.errors import ComparisonError, MediaError
 from affekt.llm import read_descriptions
 from affekt.ranking.judge import LEFT, RIGHT, TIE, DescribedPair
-from affekt.ranking.reading import Table, read_table
+from affekt.ranking.tables import Table, read_table
 
 PAIR_COLUMNS = ('sample', 'left', 'right')
 TEXT_COLUMNS = ('name', 'a1', 'a2')

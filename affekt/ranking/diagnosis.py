@@ -104,6 +104,8 @@ def diagnose(cells: Cells) -> Diagnosis:
         return tuple(cells.items[item] for item in np.flatnonzero(mask))
 
     def sets(chosen: np.ndarray) -> tuple[Names, ...]:
+        if number == 2 and sizes.min() == 1:
+            return ()  # the other item says it all
         return tuple(sorted(names(label == part) for part in np.flatnonzero(chosen & (sizes > 1))))
 
     return Diagnosis(

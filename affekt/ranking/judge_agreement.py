@@ -91,31 +91,6 @@ def reference_agreements(
     )
 
 
-def swap_consistency(forward: Sequence[str], swapped: Sequence[str]) -> float:
-    """Share of pairs whose answer stays the same when the texts change places, as the released scripts count.
-
-    Args:
-        forward: (N,) a1, a2 or same.
-        swapped: (N,) the answers with a1 and a2 exchanged in the question.
-
-    Returns:
-        A share; nan without pairs.
-
-    Raises:
-        ShapeError: the two differ in length.
-
-    >>> swap_consistency(['a1', 'a2', 'same'], ['a2', 'a2', 'same'])
-    0.6666666666666666
-    """
-    if len(forward) != len(swapped):
-        raise ShapeError(
-            expected='as many swapped answers', came=f'{len(forward)} and {len(swapped)}', todo='give both orders'
-        )
-    back = {FIRST: SECOND, SECOND: FIRST}
-    same = [one == back.get(other, other) for one, other in zip(forward, swapped, strict=True)]
-    return float(np.mean(same)) if same else float('nan')
-
-
 def _published(verdict: Verdict | None) -> str:
     """What the released scripts would read; an abstention is their *same*."""
     if verdict is None:

@@ -14,8 +14,9 @@ import numpy.typing as npt
 from affekt.metrics import Interval
 from affekt.metrics.resampling import intervals
 from affekt.ranking.judge import ABSTAIN, LEFT, RIGHT, TIE, Answer, Judgement, Judgements
-from affekt.ranking.judge_agreement import Agreement, agreement_with_people, reference_agreements, swap_consistency
+from affekt.ranking.judge_agreement import Agreement, agreement_with_people, reference_agreements
 from affekt.ranking.judge_answers import official_verdict
+from affekt.ranking.preference_scores import swap_consistency, verdicts
 
 Floats = npt.NDArray[np.float64]
 PROMPT_TOKENS, ANSWER_TOKENS = 'prompt_tokens', 'completion_tokens'
@@ -145,7 +146,7 @@ def _wins(rows: Sequence[Judgement]) -> dict[str, tuple[int, int, int, int]]:
 def _official_consistency(rows: Sequence[Judgement]) -> float:
     raws = [(row.left_first.raw, row.right_first.raw) for row in rows if row.left_first and row.right_first]
     read = [(official_verdict(one), official_verdict(two)) for one, two in raws if one is not None and two is not None]
-    return swap_consistency([one for one, _ in read], [two for _, two in read])
+    return swap_consistency(verdicts([one for one, _ in read]), verdicts([two for _, two in read]))
 
 
 def _use(rows: Sequence[Judgement], prices: Mapping[str, Price]) -> tuple[ModelUse, ...]:

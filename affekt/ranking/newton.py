@@ -24,8 +24,8 @@ Bools = npt.NDArray[np.bool_]
 STEP_TOLERANCE = 1e-10
 MOST_STEPS = 60
 FAR = 30.0
-"""Log-odds of a compared pair, or tau, beyond which a maximum is taken to lie at infinity: nothing short of 1e13
-comparisons would show it."""
+"""Log-odds of a compared pair and tau, together, beyond which a maximum is taken to lie at infinity: nothing short of
+1e13 comparisons would show it."""
 
 
 class Likelihood:
@@ -38,16 +38,10 @@ class Likelihood:
     """
 
     def __init__(self, cells: Cells, model: TieModel, prior: float | None) -> None:
-        size, items, extras = len(cells.left), len(cells.items), cells.extra.shape[1]
-        rows = np.arange(size)
-        ones = np.ones(size)
-        blocks = sparse.csr_matrix(
-            (np.concatenate([ones, -ones]), (np.tile(rows, 2), np.concatenate([cells.left, cells.right]))),
-            shape=(size, items),
-        )
+        items, extras = len(cells.items), cells.extra.shape[1]
         self.cells, self.model, self.items, self.slopes = cells, model, items, items + extras
         self.size = self.slopes + (1 if model.has_tau else 0)
-        self.design = sparse.csr_matrix(sparse.hstack([blocks, sparse.csr_matrix(cells.extra)]))
+        self.design = sparse.csr_matrix(sparse.hstack([item_design(cells), sparse.csr_matrix(cells.extra)]))
         self._outer = _outer_products(cells, items)
         self._precision = 0.0 if prior is None else prior**-2
         self._anchor = np.zeros((self.size, self.size))
@@ -98,6 +92,18 @@ class Likelihood:
         found[:, :slopes, :slopes] = square
         found[:, slopes, :slopes] = found[:, :slopes, slopes] = (self.design.T @ curve.eta_tau.T).T
         found[:, slopes, slopes] = curve.tau_tau.sum(axis=1)
+        return found
+
+    def sparse_information(
+        self, eta_eta: sparse.csr_matrix, eta_tau: sparse.csr_matrix, tau_tau: sparse.csr_matrix
+    ) -> Floats:
+        """(R, D, D) `data_information` from sparse (R, C) curvatures."""
+        repetitions, slopes = eta_eta.shape[0], self.slopes
+        found = np.zeros((repetitions, self.size, self.size))
+        found[:, :slopes, :slopes] = (eta_eta @ self._outer).toarray().reshape(repetitions, slopes, slopes)
+        if self.model.has_tau:
+            found[:, slopes, :slopes] = found[:, :slopes, slopes] = (eta_tau @ self.design).toarray()
+            found[:, slopes, slopes] = np.asarray(tau_tau.sum(axis=1)).ravel()
         return found
 
     def anchored(self, information: Floats) -> Floats:
@@ -169,9 +175,16 @@ def maximise(
     return Maximum(at, value, reached)
 
 
+def item_design(cells: Cells) -> sparse.csr_matrix:
+    """(C, K) with 1 for the left and -1 for the right item."""
+    size = len(cells.left)
+    values = np.repeat([1.0, -1.0], size)
+    places = (np.tile(np.arange(size), 2), np.concatenate([cells.left, cells.right]))
+    return sparse.csr_matrix((values, places), shape=(size, len(cells.items)))
+
+
 def _is_far(likelihood: Likelihood, at: Floats) -> Bools:
-    far = np.abs(likelihood.eta(at)).max(axis=1) > FAR
-    return np.asarray(far | (np.abs(likelihood.tau(at)).max(axis=1) > FAR))
+    return np.asarray(np.abs(likelihood.eta(at)).max(axis=1) + np.abs(likelihood.tau(at))[:, 0] > FAR)
 
 
 def _step(likelihood: Likelihood, curve: Curve, at: Floats, contrast: Floats | None) -> Floats:

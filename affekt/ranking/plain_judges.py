@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from affekt.errors import ComparisonError, UnknownNameError, ValueRangeError
 from affekt.ranking.comparisons import Comparisons
@@ -119,45 +120,50 @@ class RecordedJudge:
         return None if said is None else Verdict(said, order)
 
 
-class PairPredictor(Protocol):
-    """A learned preference model, whatever learned it."""
+class Chances(Protocol):
+    """What a learned model says of N pairs."""
 
-    def predict_pairs(self, left: Sequence[str], right: Sequence[str]) -> Sequence[float]:
-        """The probability, in [0, 1], that each left text is preferred to the right one beside it."""
+    @property
+    def chances(self) -> npt.NDArray[np.float64]:
+        """(N, 3) probabilities of left, tie and right."""
+
+
+class PairPredictor(Protocol):
+    """A learned preference model, whatever learned it; `PreferenceModel` is one."""
+
+    def predict_pairs(self, pairs: Sequence[tuple[str, str]]) -> Chances:
+        """The chances of pairs of (left, right) texts."""
 
 
 class PreferenceJudge:
     """A learned preference model; it is asked in both orders, which shows whether it is antisymmetric.
 
     Args:
-        model: anything with `predict_pairs`, such as one that `ranking.preference` trains.
+        model: anything with `predict_pairs`, such as what `train_preferences` and `load_preferences` give.
         name: the rater's name.
-        tie_margin: a probability closer to 1/2 than this is a tie.
-
-    Raises:
-        ValueRangeError: a margin outside [0, 1/2).
+        ties: say tie where that is likeliest; otherwise only where both sides are equally likely.
     """
 
-    def __init__(self, model: PairPredictor, name: str = 'preference model', *, tie_margin: float = 0.0) -> None:
-        if not 0.0 <= tie_margin < 0.5:
-            raise ValueRangeError(expected='a tie_margin in [0, 0.5)', came=f'{tie_margin}', todo='give for example 0')
-        self._model, self.name, self._margin = model, name, tie_margin
+    def __init__(self, model: PairPredictor, name: str = 'preference model', *, ties: bool = False) -> None:
+        self._model, self.name, self._ties = model, name, ties
 
     def verdict(self, pair: DescribedPair, order: str) -> Verdict:
-        """The side with the higher probability.
+        """The likelier side.
 
         Raises:
-            ValueRangeError: the model gave no probability.
+            ValueRangeError: the model gave no probabilities.
         """
-        first, second = pair.shown(order)
-        (chance,) = np.asarray(self._model.predict_pairs([first], [second]), np.float64).reshape(-1)
-        if not 0.0 <= chance <= 1.0:
+        chances = np.asarray(self._model.predict_pairs([pair.shown(order)]).chances, np.float64).reshape(-1)
+        if chances.shape != (3,) or not ((chances >= 0.0) & (chances <= 1.0)).all():
             raise ValueRangeError(
-                expected='a probability', came=f'{chance} for {pair.sample}', todo='check the preference model'
+                expected='probabilities of left, tie and right',
+                came=f'{chances.tolist()} for {pair.sample}',
+                todo='check the preference model',
             )
-        if abs(chance - 0.5) <= self._margin:
+        first, tie, second = chances
+        if first == second or (self._ties and tie > max(first, second)):
             return Verdict(TIE, order)
-        return Verdict(order if chance > 0.5 else OTHER_SIDE[order], order)
+        return Verdict(order if first > second else OTHER_SIDE[order], order)
 
 
 REFERENCES: dict[str, Callable[[], Judge]] = {

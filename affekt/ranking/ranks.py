@@ -17,12 +17,14 @@ import numpy.typing as npt
 from scipy import stats
 
 from affekt.ranking.bradley_terry import Fit
-from affekt.ranking.uncertainty import Bounds, Spread, strength_contrasts
+from affekt.ranking.uncertainty import Bounds, Spread, pair_contrasts, signed_roots, strength_contrasts
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 DRAWS = 20_000
+MOST_PROFILED = 60
+"""Items up to which differences are judged by the profile likelihood, which tells more apart on thin data."""
 ENTRIES = 2_000_000
 """Draws times pairs held at once."""
 
@@ -63,9 +65,14 @@ def places(fit: Fit, spread: Spread, *, rng: np.random.Generator, level: float =
         level: in (0, 1).
     """
     errors = difference_errors(fit, spread)
-    gap = fit.strengths[:, None] - fit.strengths[None, :]
-    beats = gap > _largest_difference(fit, spread, errors, rng, level) * errors
-    np.fill_diagonal(beats, False)
+    first, second = np.triu_indices(len(fit.items), 1)
+    distance = (fit.strengths[first] - fit.strengths[second]) / errors[first, second]
+    limit = _largest_difference(fit, spread, errors, rng, level)
+    if len(fit.items) <= MOST_PROFILED:
+        near = np.abs(distance) > 0.5 * limit
+        distance[near] = signed_roots(fit, spread, pair_contrasts(fit, first[near], second[near]))
+    beats = np.zeros_like(errors, bool)
+    beats[first, second], beats[second, first] = distance > limit, distance < -limit
     return Places(1 + beats.sum(axis=0), len(fit.items) - beats.sum(axis=1), level, beats)
 
 
@@ -120,4 +127,6 @@ def _draws(fit: Fit, spread: Spread, rng: np.random.Generator) -> Floats:
     root = np.linalg.cholesky((axes * np.maximum(values, 1e-12 * values.max())) @ axes.T)
     count = min(DRAWS, max(2000, 40 * ENTRIES // size**2))
     drawn = rng.standard_normal((count, size)) @ root.T
+    if np.isinf(spread.freedom):
+        return np.asarray(drawn)
     return np.asarray(drawn / np.sqrt(rng.chisquare(spread.freedom, (count, 1)) / spread.freedom))

@@ -109,6 +109,7 @@ def crowd_fit(
         )
     seen = (skill * (total + good + bad - 2.0)) - (good - 1.0)
     low, high = (stats.beta.ppf(tail, good + seen, bad + total - seen) for tail in (0.025, 0.975))
+    low, high = np.minimum(low, skill), np.maximum(high, skill)
     skill, low, high = (np.where(total > 0.0, values, np.nan) for values in (skill, low, high))
     return CrowdFit(cells.items, at[0], comparisons.raters, skill, low, high, total, diagnose(cells))
 

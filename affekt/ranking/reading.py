@@ -9,23 +9,16 @@ pairs of columns left_NAME and right_NAME for anything that may sway a verdict.
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
-from affekt.errors import AffektError, ComparisonError, UnknownNameError
+from affekt.errors import ComparisonError, UnknownNameError
 from affekt.ranking.comparisons import Comparisons, Floats, Ints, Source, refuse_rows, short
 from affekt.ranking.covariates import LENGTH, differences, text_lengths
-
-LARGEST_FILE = 2 * 2**30
-LARGEST_JSON = 512 * 2**20
-LONGEST_LINE = 16 * 2**20
-MOST_ROWS = 20_000_000
+from affekt.ranking.tables import Table, read_table
 
 SKIP = 'skip'
 ORDERS = {'left': 1, 'right': -1, 'lr': 1, 'rl': -1, '1': 1, '-1': -1, '0': 0, '': 0}
@@ -55,14 +48,6 @@ class Shape:
     def needed(self) -> set[str]:
         """Columns without which a table is not of this shape."""
         return {self.left, self.right, *self.outcome}
-
-
-@dataclass(frozen=True)
-class Table:
-    """Columns as they were read."""
-
-    columns: Mapping[str, Sequence[object]]
-    source: Source
 
 
 def read_comparisons(
@@ -107,7 +92,7 @@ def _interpreted(table: Table, shape: Shape, items: Sequence[str] | None) -> Com
     rows = np.tile(rows, raters)
     long = Source(source.name, rows)
     written = [value for name in shape.outcome for value in columns[name]]
-    verdicts = [shape.words.get(_word(value), '') for value in written]
+    verdicts = _verdicts(written, shape)
     refuse_rows(
         np.asarray([not verdict for verdict in verdicts], bool),
         long,
@@ -117,11 +102,12 @@ def _interpreted(table: Table, shape: Shape, items: Sequence[str] | None) -> Com
     left, right = _names(table, shape)
     kept = np.flatnonzero([verdict != SKIP for verdict in verdicts])
     facts = _facts(verdicts)
+    plain = {verdict: verdict.split(':')[0] for verdict in set(verdicts)}
 
     def spread(values: Sequence[object] | Floats | Ints) -> list[object]:
         """Once per rater's column, without the skipped ones."""
         every = list(values) * raters
-        return [every[at] for at in kept] if len(kept) < len(every) else every
+        return [every[at] for at in kept] if len(kept) < len(verdicts) else every
 
     rater = _first_of(columns, shape.rater)
     if raters > 1:
@@ -131,7 +117,7 @@ def _interpreted(table: Table, shape: Shape, items: Sequence[str] | None) -> Com
     return Comparisons.of(
         spread(left),  # type: ignore[arg-type]
         spread(right),  # type: ignore[arg-type]
-        [verdicts[at].split(':')[0] for at in kept],
+        [plain[verdicts[at]] for at in kept.tolist()],
         weight=None if weight is None else _weights(spread(weight), Source(long.name, rows[kept])),
         sample=_optional(spread, _first_of(columns, shape.sample)),
         rater=[named[at] for at in kept] if raters > 1 else _optional(spread, rater),
@@ -145,7 +131,8 @@ def _interpreted(table: Table, shape: Shape, items: Sequence[str] | None) -> Com
 
 def _names(table: Table, shape: Shape) -> tuple[list[object], list[object]]:
     if not shape.joined:
-        return [_name(v) for v in table.columns[shape.left]], [_name(v) for v in table.columns[shape.right]]
+        left, right = (_named_items(table.columns[name]) for name in (shape.left, shape.right))
+        return left, right
     parts = [str(value).split(shape.joined) for value in table.columns[shape.left]]
     refuse_rows(
         np.asarray([len(part) != 2 for part in parts], bool),
@@ -156,9 +143,22 @@ def _names(table: Table, shape: Shape) -> tuple[list[object], list[object]]:
     return [part[0] for part in parts], [part[1] for part in parts]
 
 
-def _name(value: object) -> object:
-    """A name as text; what is neither text nor a whole number is refused later."""
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+def _verdicts(written: Sequence[object], shape: Shape) -> list[str]:
+    """What each verdict means; empty where it means nothing."""
+    known: dict[object, str] = {}
+    found = []
+    for value in written:
+        key = value if isinstance(value, (str, int, float)) else str(value)
+        meaning = known.get((type(key), key))
+        if meaning is None:
+            meaning = known[type(key), key] = shape.words.get(_word(key), '')
+        found.append(meaning)
+    return found
+
+
+def _named_items(column: Sequence[object]) -> list[object]:
+    """Names as text; what is neither text nor a whole number is refused later."""
+    return [str(value) if type(value) is int else value for value in column]
 
 
 def _word(value: object) -> str:
@@ -251,157 +251,6 @@ def _recognised(table: Table) -> Shape:
         todo='rename the columns',
     )
 
-
-def read_table(path: Path) -> Table:
-    """The columns of a file, with the number of each row.
-
-    Raises:
-        ComparisonError: as `read_comparisons` does for a file that is no whole table.
-    """
-    kind = path.suffix.lower()
-    if kind not in READERS:
-        raise ComparisonError(
-            expected=f'a file ending in {", ".join(READERS)}', came=path.name, todo='convert it to one of these'
-        )
-    try:
-        size = path.stat().st_size
-        limit = LARGEST_JSON if kind == '.json' else LARGEST_FILE
-        if size == 0 or size > limit:
-            raise ComparisonError(
-                expected=f'a file of 1 byte to {limit // 2**20} MB',
-                came=f'{path.name} with {size} bytes',
-                todo='give rows of who beat whom, in several files or as Parquet where they are many',
-            )
-        return READERS[kind](path)
-    except AffektError:
-        raise
-    except OSError as error:
-        raise ComparisonError(
-            expected='a file of comparisons that can be read', came=f'{path}: {error.strerror}', todo='check the path'
-        ) from error
-    except UnicodeDecodeError as error:
-        raise ComparisonError(
-            expected='text in UTF-8',
-            came=f'{path.name} with another byte at {error.start}',
-            todo='save it as UTF-8; if it is no text, check the path',
-        ) from error
-    except (ValueError, csv.Error, RecursionError) as error:
-        raise ComparisonError(
-            expected=f'{kind[1:]} that is whole', came=f'{path.name}: {short(str(error), 120)}', todo='write it again'
-        ) from error
-
-
-def _read_csv(path: Path, delimiter: str = ',') -> Table:
-    with path.open(newline='', encoding='utf-8-sig') as file:
-        reader = csv.reader(file, delimiter=delimiter, strict=True)
-        head = [name.strip() for name in next(reader, [])]
-        if len(set(head)) < len(head) or not all(head):
-            raise ComparisonError(
-                expected='a first row of different column names',
-                came=f'{path.name} starting with {short(", ".join(head), 80) or "nothing"}',
-                todo='give each column a name of its own',
-            )
-        rows, lines = [], []
-        begins = reader.line_num + 1
-        for row in reader:
-            if row:
-                if len(row) != len(head):
-                    raise ComparisonError(
-                        expected=f'{len(head)} fields, as in the first row',
-                        came=f'{len(row)} in row {begins} of {path.name}',
-                        todo='correct that row; quote fields that hold a comma',
-                    )
-                rows.append(row)
-                lines.append(begins)
-                _refuse_too_many(len(rows), path)
-            begins = reader.line_num + 1
-    columns: Sequence[Sequence[object]] = list(zip(*rows, strict=True)) if rows else [()] * len(head)
-    return Table(dict(zip(head, columns, strict=True)), Source(path.name, np.asarray(lines, np.int64)))
-
-
-def _read_tsv(path: Path) -> Table:
-    return _read_csv(path, '\t')
-
-
-def _read_jsonl(path: Path) -> Table:
-    rows, lines = [], []
-    with path.open(encoding='utf-8-sig') as file:
-        for number, line in enumerate(_lines(file, path), 1):
-            if line.strip():
-                try:
-                    rows.append(json.loads(line))
-                except (ValueError, RecursionError) as error:
-                    raise ComparisonError(
-                        expected='one JSON object a line',
-                        came=f'{short(str(error), 80)} in row {number} of {path.name}',
-                        todo='correct or remove that row',
-                    ) from error
-                lines.append(number)
-                _refuse_too_many(len(rows), path)
-    return _of_objects(rows, Source(path.name, np.asarray(lines, np.int64)))
-
-
-def _lines(file: IO[str], path: Path) -> Iterator[str]:
-    while line := file.readline(LONGEST_LINE):
-        if len(line) == LONGEST_LINE:
-            raise ComparisonError(
-                expected=f'lines shorter than {LONGEST_LINE} characters',
-                came=f'a longer one in {path.name}',
-                todo='write one object a line; a JSON list ends in .json',
-            )
-        yield line
-
-
-def _read_json(path: Path) -> Table:
-    rows = json.loads(path.read_text(encoding='utf-8-sig'))
-    if not isinstance(rows, list):
-        raise ComparisonError(
-            expected='a JSON list of objects', came=f'{type(rows).__name__} in {path.name}', todo='write a list'
-        )
-    _refuse_too_many(len(rows), path)
-    return _of_objects(rows, Source(path.name))
-
-
-def _of_objects(rows: Sequence[object], source: Source) -> Table:
-    refuse_rows(
-        np.asarray([not isinstance(row, dict) for row in rows], bool),
-        source,
-        'an object',
-        lambda row: repr(short(str(rows[row]))),
-    )
-    names = list(dict.fromkeys(name for row in rows for name in row))  # type: ignore[attr-defined]
-    return Table({name: [row.get(name) for row in rows] for name in names}, source)  # type: ignore[attr-defined]
-
-
-def _read_parquet(path: Path) -> Table:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with pq.ParquetFile(path) as file:
-            _refuse_too_many(file.metadata.num_rows, path)
-            table = file.read()
-    except pa.ArrowException as error:
-        raise ComparisonError(
-            expected='Parquet that is whole', came=f'{path.name}: {short(str(error), 120)}', todo='write it again'
-        ) from error
-    return Table(table.to_pydict(), Source(path.name))
-
-
-def _refuse_too_many(rows: int, path: Path) -> None:
-    if rows > MOST_ROWS:
-        raise ComparisonError(
-            expected=f'at most {MOST_ROWS:,} rows', came=f'more in {path.name}', todo='count equal rows as weights'
-        )
-
-
-READERS: dict[str, Callable[[Path], Table]] = {
-    '.csv': _read_csv,
-    '.tsv': _read_tsv,
-    '.jsonl': _read_jsonl,
-    '.json': _read_json,
-    '.parquet': _read_parquet,
-}
 
 _ARENA_WORDS = {
     'model_a': 'left',

@@ -15,10 +15,15 @@ from scipy.special import ndtr
 
 from affekt.errors import UnknownNameError, ValueRangeError
 from affekt.ranking.bradley_terry import Fit
-from affekt.ranking.ranks import difference_errors
 from affekt.ranking.uncertainty import Spread
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+SHORTLIST, WEIGHED = 200, 500_000
+"""Pairs weighed closely: so many, and with many items fewer, so that pairs times pairs stay below the second number."""
+NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
+NODE_WEIGHTS = NODE_WEIGHTS / NODE_WEIGHTS.sum()
 
 
 @dataclass(frozen=True)
@@ -66,16 +71,18 @@ def more_needed(fit: Fit, spread: Spread, left: str, right: str, *, level: float
 
 
 def next_pairs(fit: Fit, *, aim: str = 'order', number: int = 1) -> list[Pair]:
-    """The pairs whose next comparison is expected to teach most.
+    """The pairs whose next comparisons are expected to teach most.
+
+    Each pair is chosen as if those before it had been compared already, so that a batch does not ask one thing twice.
 
     Args:
         fit: of the comparisons so far; early on, with a prior.
         aim: 'order' lowers the expected number of pairs whose order is wrong; 'strengths' raises the information about
             all strengths (D-optimal).
-        number: how many.
+        number: how many; a pair may come again.
 
     Returns:
-        Up to `number` pairs, best first; equal ones by name.
+        `number` pairs, best first; equal ones by name.
 
     Raises:
         UnknownNameError: no such aim.
@@ -83,11 +90,18 @@ def next_pairs(fit: Fit, *, aim: str = 'order', number: int = 1) -> list[Pair]:
     if aim not in AIMS:
         raise UnknownNameError(expected=f'an aim among {", ".join(AIMS)}', came=repr(aim), todo='choose one of these')
     size = len(fit.items)
-    gains = AIMS[aim](fit)
     first, second = np.triu_indices(size, 1)
-    values = gains[first, second]
-    best = np.argsort(-np.round(values, 12), kind='stable')[:number]
-    return [Pair(fit.items[first[one]], fit.items[second[one]], float(values[one])) for one in best]
+    covariance = fit.plain_covariance()[:size, :size]
+    chance = fit.chances()[first, second]
+    weight, found = chance * (1.0 - chance), []
+    for _ in range(number):
+        gains = AIMS[aim](fit.strengths, covariance, first, second, weight)
+        best = int(np.argmax(np.round(gains, 12)))
+        i, j = first[best], second[best]
+        found.append(Pair(fit.items[i], fit.items[j], float(gains[best])))
+        seen = covariance[i] - covariance[j]
+        covariance = covariance - weight[best] / (1.0 + weight[best] * (seen[i] - seen[j])) * np.outer(seen, seen)
+    return found
 
 
 def _place(fit: Fit, name: str) -> int:
@@ -98,37 +112,37 @@ def _place(fit: Fit, name: str) -> int:
     return fit.items.index(name)
 
 
-def _model_spread(fit: Fit) -> Spread:
-    plain = fit.plain_covariance()
-    return Spread(plain, plain, math.inf)
+def _strength_gains(strengths: Floats, covariance: Floats, first: Ints, second: Ints, weight: Floats) -> Floats:
+    """(P,) log det of the information after one comparison, less before: log(1 + w v)."""
+    return np.asarray(np.log1p(weight * _variances(covariance, first, second)))
 
 
-def _strength_gains(fit: Fit) -> Floats:
-    """(K, K) log det of the information after, less before: log(1 + w v)."""
-    chance = fit.chances()
-    return np.asarray(np.log1p(chance * (1.0 - chance) * difference_errors(fit, _model_spread(fit)) ** 2))
+def _order_gains(strengths: Floats, covariance: Floats, first: Ints, second: Ints, weight: Floats) -> Floats:
+    """(P,) expected fall of the number of pairs in the wrong order.
 
-
-def _order_gains(fit: Fit) -> Floats:
-    """(K, K) fall of the summed chances of a wrong order, to first order in the information w of one comparison.
-
-    Comparing (i, j) lowers the variance of every difference d by w cov(d, d_ij)**2 / (1 + w v_ij), and the chance that
-    d is on the wrong side, ndtr(-|d| / s), falls with it.
+    Comparing (i, j) takes u = w cov(d, d_ij)**2 / (1 + w v_ij) off the variance v of every difference d. Its estimate
+    moves by a normal amount of variance u, after which it is on the wrong side with chance ndtr(-|d| / sqrt(v - u)).
+    Only the pairs that teach most about their own order are weighed like this.
     """
-    size = len(fit.items)
-    covariance = _model_spread(fit).covariance[:size, :size]
-    errors = difference_errors(fit, _model_spread(fit))
-    first, second = np.triu_indices(size, 1)
-    gap, error = np.abs(fit.strengths[first] - fit.strengths[second]), errors[first, second]
-    chance = fit.chances()[first, second]
-    weight = chance * (1.0 - chance)
-    rows = covariance[first] - covariance[second]
-    found = np.zeros((size, size))
-    for number, (i, j) in enumerate(zip(first, second, strict=True)):
-        shared = rows[:, i] - rows[:, j]
-        after = np.maximum(error**2 - weight[number] * shared**2 / (1.0 + weight[number] * error[number] ** 2), 1e-300)
-        found[i, j] = (ndtr(-gap / error) - ndtr(-gap / np.sqrt(after))).sum()
-    return found
+    gap = np.abs(strengths[first] - strengths[second])
+    variance = np.maximum(_variances(covariance, first, second), 1e-300)
+    wrong = ndtr(-gap / np.sqrt(variance))
+    most = max(10, min(SHORTLIST, WEIGHED // len(first)))
+    likely = np.sort(np.argsort(-np.round(wrong * weight * variance, 12), kind='stable')[:most])
+    gains = np.zeros(len(first))
+    for pair in likely:
+        own = covariance[first[pair]] - covariance[second[pair]]
+        shared = own[first] - own[second]
+        taken = weight[pair] * shared**2 / (1.0 + weight[pair] * variance[pair])
+        left = np.sqrt(np.maximum(variance - taken, 1e-12 * variance))
+        moved = np.abs(gap[:, None] + np.sqrt(taken)[:, None] * NODES)
+        gains[pair] = wrong.sum() - (ndtr(-moved / left[:, None]) @ NODE_WEIGHTS).sum()
+    return gains
+
+
+def _variances(covariance: Floats, first: Ints, second: Ints) -> Floats:
+    own = np.diag(covariance)
+    return np.asarray(own[first] + own[second] - 2.0 * covariance[first, second])
 
 
 AIMS = {'order': _order_gains, 'strengths': _strength_gains}

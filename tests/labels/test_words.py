@@ -65,6 +65,10 @@ def test_answers_in_every_usual_form_are_read(text, labels, how):
     assert (answer.labels, answer.how) == (labels, how)
 
 
+def test_words_of_degree_stay_where_the_lexicon_holds_the_phrase():
+    assert read_labels('deep thought, deep sadness', {'deep thought', 'sadness'}).labels == ('deep thought', 'sadness')
+
+
 def test_prose_without_a_lexicon_is_said_to_be_unread():
     answer = read_labels('He walks through the room, looks back twice and then slams the door behind him')
     assert answer.labels == ()

@@ -142,11 +142,11 @@ def test_tables_of_all_kinds_go_in_and_come_out(tmp_path, kind):
 @pytest.mark.parametrize(
     ('content', 'message'),
     [
-        ('name,openset\na,[]\n', 'one of descriptions'),
+        ('name,openset\na,[]\n', 'a column of descriptions'),
         ('id,reason\na,x\n', 'a column name'),
-        ('', 'no rows'),
-        ('name,reason\na,x\na,y\n', "'a' twice"),
-        ('name,reason\na,"x', 'readable table'),
+        ('', 'a table with rows'),
+        ('name,reason\na,x\na,y\n', "'a' more than once"),
+        ('name,reason\na,"x', 'line 2: unexpected end'),
     ],
 )
 def test_a_table_that_cannot_be_used_is_named(tmp_path, content, message):
@@ -157,9 +157,9 @@ def test_a_table_that_cannot_be_used_is_named(tmp_path, content, message):
 
 
 def test_a_table_of_an_unknown_kind_or_place_is_named(tmp_path):
-    with pytest.raises(TableError, match=r'\.csv, \.jsonl, \.parquet'):
+    with pytest.raises(TableError, match='ends in'):
         read_descriptions(tmp_path / 'in.xlsx')
-    with pytest.raises(TableError, match='No such file'):
+    with pytest.raises(TableError, match='not there'):
         read_descriptions(tmp_path / 'in.csv')
     with pytest.raises(TableError, match=r'labels\.txt'):
         extract(table_of(tmp_path / 'in.csv', ROWS), tmp_path / 'labels.txt', LEXICON)

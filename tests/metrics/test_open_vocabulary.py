@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 
+import numpy as np
 import pytest
 from made_up_table import SMALL
 
@@ -13,6 +14,7 @@ from affekt.labels import load_table
 from affekt.metrics import (
     grouped_scores,
     hit_rates,
+    score_open_vocabulary,
     sentiment_scores,
     set_scores,
     shares_any_group,
@@ -165,3 +167,14 @@ def test_neutral_and_unreadable_sentiment_count_as_negative():
     # truth + - (0 is dropped); predicted positive, not positive: all right
     score = sentiment_scores({'a': 1.0, 'b': -0.2, 'c': 0.0}, {'a': 'Positive', 'b': 'mixed', 'c': 'positive'})
     assert (score.n, score.weighted_f1, score.accuracy, score.unread) == (2, 1.0, 1.0, 1)
+
+
+def test_one_label_a_sample_adds_hit_rates_with_the_interval_of_recall(stored, tables):
+    held = stored('unibench_mer2023')
+    prediction = held['checkpoints']['000050']['openset']
+    scored = score_open_vocabulary(held['gt'], prediction, tables['2025'], 'official', rng=np.random.default_rng(0))
+    hit = scored.value(*scored.headline)
+    assert scored.headline == ('HIT', 'hit rate')
+    assert hit.value == pytest.approx(held['checkpoints']['000050']['expected']['2025']['hitrate'], abs=1e-12)
+    assert hit.value - hit.low == pytest.approx(0.04, abs=0.01)  # 1.96 sqrt(0.785 0.215 / 411) = 0.040
+    assert scored.trivial['six basic words']['HIT hit rate'] == pytest.approx(1.0)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import importlib.util
 import json
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from affekt.errors import ComparisonError, LLMError, MissingExtraError, UnknownNameError, ValueRangeError
@@ -146,22 +149,21 @@ def test_verdicts_of_people_are_given_for_the_order_that_they_saw_from_either_si
 
 
 def test_a_preference_model_is_asked_in_both_orders_and_held_to_probabilities():
-    class Longer:
-        def predict_pairs(self, left, right):
-            return [len(a) / (len(a) + len(b)) for a, b in zip(left, right, strict=True)]
+    @dataclass
+    class Model:
+        chances_of: Callable[[str, str], list[float]]
 
-    class Broken:
-        def predict_pairs(self, left, right):
-            return [float('nan')]
+        def predict_pairs(self, pairs):
+            return SimpleNamespace(chances=np.array([self.chances_of(*pair) for pair in pairs]))
 
-    (row,) = judge_pairs([PAIR], PreferenceJudge(Longer())).rows
+    longer = Model(lambda left, right: [0.4 * (len(left) > len(right)), 0.6, 0.4 * (len(left) < len(right))])
+    (row,) = judge_pairs([PAIR], PreferenceJudge(longer)).rows
     assert (row.outcome, row.is_consistent) == ('right', True)
-    (row,) = judge_pairs([PAIR], PreferenceJudge(Longer(), tie_margin=0.4)).rows
+    (row,) = judge_pairs([PAIR], PreferenceJudge(longer, ties=True)).rows
     assert row.outcome == 'tie'
-    with pytest.raises(ValueRangeError, match='clip 1'):
-        PreferenceJudge(Broken()).verdict(PAIR, 'left')
-    with pytest.raises(ValueRangeError):
-        PreferenceJudge(Longer(), tie_margin=0.5)
+    for wrong in ([float('nan')] * 3, [0.5], [2.0, 0.0, 0.0]):
+        with pytest.raises(ValueRangeError, match='clip 1'):
+            PreferenceJudge(Model(lambda left, right, wrong=wrong: wrong)).verdict(PAIR, 'left')
 
 
 # Strategies

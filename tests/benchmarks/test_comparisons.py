@@ -1,0 +1,79 @@
+"""Rankings of many systems: hand-derived corrections, agreement with the plain paired test, and groups."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from affekt.benchmarks import holm, rank_systems
+from affekt.errors import ShapeError
+from affekt.metrics.resampling import paired_test
+
+
+def mean_of(sums):
+    return sums[:, 1] / sums[:, 0]
+
+
+def columns_of(values):
+    return np.stack([np.ones(len(values)), values], axis=1)
+
+
+def ranked(values, rng, **chosen):
+    columns = {name: columns_of(held) for name, held in values.items()}
+    return rank_systems(columns, dict.fromkeys(columns, mean_of), rng=rng, **chosen)
+
+
+def test_holm_of_four_p_values_by_hand():
+    # Sorted .005 .01 .03 .04 times 4 3 2 1: .02 .03 .06 .04; each at least the one before: .02 .03 .06 .06.
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+def test_holm_stays_at_most_one_and_keeps_the_order():
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_systems_are_ordered_by_score_and_a_clear_gap_is_told_apart(rng):
+    base = rng.normal(size=200)
+    ranking = ranked({'worse': base - 1, 'good': base, 'twin': base + rng.normal(0, 1e-3, 200)}, rng, resamples=500)
+    assert ranking.order[-1] == 'worse'
+    assert set(ranking.order[:2]) == {'good', 'twin'}
+    assert ranking.groups == (ranking.order[:2], ('worse',))
+    assert [ranking.letters(name) for name in ranking.order] == ['a', 'a', 'b']
+    assert ranking.ranks['worse'] == (3, 3, 3)
+    # Nothing exchanged is as far apart as one whole unit: p is 1 / (R + 1), times three pairs.
+    assert ranking.gaps[ranking.order[0], 'worse'].p == pytest.approx(1 / 501)
+    assert ranking.gaps[ranking.order[0], 'worse'].p_holm == pytest.approx(3 / 501)
+
+
+def test_equal_systems_are_never_told_apart(rng):
+    values = rng.normal(size=50)
+    ranking = ranked({'b': values, 'a': values}, rng, resamples=200)
+    assert ranking.order == ('a', 'b')
+    assert ranking.gaps['a', 'b'].p == 1.0
+    assert ranking.groups == (('a', 'b'),)
+
+
+def test_p_values_and_intervals_agree_with_the_plain_paired_test(rng):
+    left, right = rng.normal(0.15, 1, 300), rng.normal(0, 1, 300)
+    gap = ranked({'left': left, 'right': right}, rng, resamples=4000).gaps['left', 'right']
+    tested = paired_test(
+        columns_of(left), columns_of(right), lambda sums: {'mean': mean_of(sums)}, rng=rng, resamples=4000
+    )
+    interval, p = tested['mean']
+    assert gap.difference.value == pytest.approx(interval.value, abs=1e-12)
+    # Two draws of 4,000: three standard errors of a p near .1 are .02.
+    assert gap.p == pytest.approx(p, abs=0.02)
+    assert gap.difference.low == pytest.approx(interval.low, abs=0.02)
+
+
+def test_one_system_has_a_rank_and_no_gap(rng):
+    ranking = ranked({'alone': np.arange(4.0)}, rng, resamples=10)
+    assert ranking.ranks['alone'] == (1, 1, 1)
+    assert ranking.gaps == {}
+    assert ranking.groups == (('alone',),)
+
+
+def test_systems_on_other_samples_are_refused(rng):
+    with pytest.raises(ShapeError):
+        ranked({'a': np.zeros(3), 'b': np.zeros(4)}, rng)

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from made_up_preferences import WordHashes, emoprefer_like
 
 from affekt.errors import ComparisonError, LLMError, MissingExtraError, UnknownNameError, ValueRangeError
 from affekt.llm import LocalModel, Reply, Request
@@ -29,6 +30,7 @@ from affekt.ranking import (
     judge_pairs,
     read_comparisons,
     reference_judge,
+    train_preferences,
 )
 
 PAIR = DescribedPair('clip 1', 'a', 'b', 'She smiles.', 'He frowns at her.')
@@ -164,6 +166,19 @@ def test_a_preference_model_is_asked_in_both_orders_and_held_to_probabilities():
     for wrong in ([float('nan')] * 3, [0.5], [2.0, 0.0, 0.0]):
         with pytest.raises(ValueRangeError, match='clip 1'):
             PreferenceJudge(Model(lambda left, right, wrong=wrong: wrong)).verdict(PAIR, 'left')
+
+
+def test_a_model_that_was_trained_here_is_a_judge_that_agrees_with_itself():
+    model = train_preferences(emoprefer_like(120, 3), embedder=WordHashes())
+    held = emoprefer_like(40, 4)
+    pairs = [
+        DescribedPair(f's{at}', 'x', 'y', left, right)
+        for at, (left, right) in enumerate(zip(held.left, held.right, strict=True))
+    ]
+    rows = judge_pairs(pairs, PreferenceJudge(model)).rows
+    assert all(row.is_consistent for row in rows)
+    expected = model.predict_pairs([(pair.left_text, pair.right_text) for pair in pairs]).verdicts()
+    assert [{'left': 1, 'right': -1, 'tie': 0}[row.outcome] for row in rows] == expected.tolist()
 
 
 # Strategies

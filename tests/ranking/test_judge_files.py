@@ -16,6 +16,7 @@ from PIL import Image
 from affekt.cli import main
 from affekt.errors import AffektError, ComparisonError, MediaError
 from affekt.llm import Endpoint
+from affekt.media import Recording
 from affekt.media.synthetic import clicks, find_clicks, numbered_images, read_number
 from affekt.media.writing import write_audio, write_image, write_video
 from affekt.ranking import LongerText, RankSettings, judge_descriptions, rank, read_comparisons, read_described
@@ -191,6 +192,14 @@ def test_a_clip_arrives_as_pictures_in_order_and_sound_within_the_limits(describ
             assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (16000, 1, 2)
             heard = np.frombuffer(file.readframes(file.getnframes()), '<i2') / 32768
         assert find_clicks(heard) == pytest.approx([1.0, 3.0], abs=0.01)
+
+
+def test_a_clip_that_does_not_say_its_length_gives_pictures_of_its_seconds(tmp_path, monkeypatch):
+    write_video(tmp_path / 'clip.mp4', numbered_images(100), 20)
+    monkeypatch.setattr(Recording, 'duration_s', None)
+    parts = clip_parts(tmp_path / 'clip.mp4', ClipLimits(frames=4))
+    pictures = [base64.b64decode(part['image_url']['url'].split(',')[1]) for part in parts]
+    assert [read_number(np.asarray(Image.open(io.BytesIO(held)))) for held in pictures] == [0, 20, 40, 60]
 
 
 def test_limits_of_a_clip_hold(tmp_path):

@@ -125,7 +125,12 @@ def test_doctor_names_packages_models_and_extras():
     facts = json.loads(_run('doctor', '--json').stdout)
     assert {row['package'] for row in facts['packages']} >= {'av', 'onnxruntime'}
     assert {row['model'] for row in facts['models']} == set(MODELS)
-    assert {row['extra'] for row in facts['extras']} == {'affekt[serve]', 'affekt[torch]', 'affekt[test]'}
+    assert {row['extra'] for row in facts['extras']} == {
+        'affekt[serve]',
+        'affekt[torch]',
+        'affekt[llm]',
+        'affekt[test]',
+    }
 
 
 def test_weights_are_listed_with_licence_and_hash():

@@ -8,6 +8,7 @@ from affekt.cli import (  # noqa: F401  each adds its verbs
     bench,
     extraction,
     installation,
+    judge,
     prefer,
     rank,
     recordings,

@@ -27,6 +27,7 @@ VERBS = (
     'score',
     'bench',
     'track',
+    'judge',
     'rank',
     'prefer',
     'annotate',

@@ -61,6 +61,8 @@ class Comparisons:
     """(N,) number of the rater."""
     raters: tuple[str, ...] = ()
     """Names of the raters, sorted."""
+    samples: tuple[str, ...] = ()
+    """Names of the samples, sorted."""
     covariates: Mapping[str, Floats] = field(default_factory=dict)
     """Name to (N,) differences, left minus right."""
     facts: Mapping[str, int] = field(default_factory=dict)
@@ -133,6 +135,7 @@ class Comparisons:
             weight=np.ones(size) if weight is None else _weights(weight, source),
             first=np.ones(size, np.int64) if first is None else _firsts(first, source),
             sample=None if sample_code is None else sample_code[1],
+            samples=() if sample_code is None else sample_code[0],
             rater=None if rater_code is None else rater_code[1],
             raters=() if rater_code is None else rater_code[0],
             covariates={name: _differences(name, values, source) for name, values in (covariates or {}).items()},

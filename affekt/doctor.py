@@ -12,7 +12,12 @@ from importlib.util import find_spec
 from affekt.weights import MODELS, cache_folder, state
 
 EXTRAS: Mapping[str, tuple[tuple[str, ...], str]] = {
+    'serve': (('fastapi', 'uvicorn'), 'let people compare descriptions on a web page: affekt annotate'),
     'torch': (('torch',), 'train the shipped models again with the scripts under recipes/'),
+    'llm': (
+        ('torch', 'transformers', 'gguf'),
+        'ask a small language model in this process, for `affekt judge --local`',
+    ),
     'test': (('pytest', 'hypothesis', 'selenium'), 'run the test suite and the benchmarks'),
 }
 """Extra, the modules that it brings, and what they add."""

@@ -70,6 +70,18 @@ class TranscriptError(AffektError, ValueError):
     """A transcript or subtitle file cannot be read."""
 
 
+class ComparisonError(AffektError, ValueError):
+    """A comparison, or a file of comparisons, cannot be read."""
+
+
+class UnrankableError(AffektError, ValueError):
+    """Comparisons have no finite strengths, or an effect that they cannot tell."""
+
+
+class VoteError(AffektError, ValueError):
+    """A vote contradicts a stored one, or answers nothing that was shown."""
+
+
 class RunError(AffektError, OSError):
     """A run folder is missing, foreign, in use, or made with other settings."""
 

@@ -189,6 +189,101 @@ def feature_store(held: dict[str, Any]) -> str:
     )
 
 
+def ranking_speed(held: dict[str, Any]) -> str:
+    large, smaller = held['million'], held['hundred_thousand']
+    runs = [large[f'ours_{which}'] for which in ('fastest', 'median_of_five', 'slowest')]
+    rows = [
+        ['counting and fitting, CPU s', *(round(run['fit_cpu_s'], 3) for run in runs)],
+        ['the same, wall s', *(round(run['fit_wall_s'], 3) for run in runs)],
+        ['1,000 bootstrap resamples, CPU s', *(round(run['bootstrap_cpu_s'], 2) for run in runs)],
+        ['the same, wall s', *(round(run['bootstrap_wall_s'], 2) for run in runs)],
+        ['peak MB', *(round(run['peak_mb']) for run in runs)],
+    ]
+    ties = large['ours_with_tie_models']
+    return (
+        '## Ranking: speed\n\n`benchmarks/ranking_speed.py`: 1,000,000 comparisons of 100 items, a tenth ties; one '
+        f'thread, five processes; the two cores had a load of {held["load_average"]:.1f}.\n\n'
+        + table(['what', 'fastest', 'median', 'slowest'], rows)
+        + '\nWith tie models 1,000 resamples take '
+        + ' and '.join(f'{run["bootstrap_cpu_s"]:.2f} CPU s ({name})' for name, run in ties.items())
+        + f'. In the same run, in CPU seconds: evalica {held["versions"]["evalica"]} fits in '
+        f'{large["evalica_over_ours"]:.1f} times our time and choix in {large["choix_over_ours"]:.0f} times; but where '
+        f'ours, too, starts from names instead of numbers, evalica takes {large["evalica_over_ours_from_names"]:.2f} '
+        f"times our time. It peaks at {large['evalica']['peak_mb']:.0f} MB. Log-strengths differ from evalica's by "
+        f'{large["difference_to_evalica"]:.0e}. At 100,000 comparisons of {smaller["items"]} items, 1,000 resamples '
+        f"take {smaller['ours_1000_resamples']['bootstrap_cpu_s']:.2f} CPU s, and a resample of evalica's percentile "
+        f'bootstrap {smaller["evalica_over_ours_per_resample"]:.0f} times as long '
+        f'({smaller["evalica_resamples"]} were run).\n'
+    )
+
+
+def ranking_coverage(held: dict[str, Any]) -> str:
+    def share(value: float | None) -> str:
+        return '–' if value is None else f'{100 * value:.1f}'
+
+    rows = [
+        [
+            one['scenario'],
+            share(one['refused'] / one['repeats']),
+            *(share(one['profile'][what]) for what in ('strengths', 'differences', 'effects')),
+            share(one['sandwich']['strengths']),
+            share(one['bootstrap']['strengths'] if 'bootstrap' in one else None),
+            share(one['places_all_right']),
+        ]
+        for one in held['scenarios']
+    ]
+    return (
+        '## Ranking: how often intervals hold the truth\n\n`benchmarks/ranking_coverage.py`: 95 % intervals, in %; '
+        f'8 items unless said; {held["scenarios"][0]["repeats"]} repeats, so that a figure is off by about 0.3, and by '
+        'about 0.8 for effects. Data without finite strengths is refused and left out; the percentile bootstrap is '
+        'judged by a quarter of the repeats, and only where at most 2.5 % of its resamples have no finite strengths. '
+        '*Places*: no item surely above another that is as strong or stronger, all pairs at once.\n\n'
+        + table(
+            [
+                'scenario',
+                'refused',
+                'profile: strengths',
+                'differences',
+                'effects',
+                'sandwich: strengths',
+                'bootstrap: strengths',
+                'places',
+            ],
+            rows,
+        )
+    )
+
+
+def ranking_recovery(held: dict[str, Any]) -> str:
+    rows = [
+        [
+            f'{size["items"]} items, {strategy}',
+            *(f'{value:.2f}' for value in size[strategy]['tau_after'].values()),
+            round(size[strategy]['median_cost']),
+        ]
+        for size in held['sizes']
+        for strategy in ('random', 'order', 'strengths')
+    ]
+    seen = list(held['sizes'][0]['random']['tau_after'])
+    return (
+        '## Ranking: verdicts that a ranking takes\n\n`benchmarks/ranking_recovery.py`: mean Kendall tau with the true '
+        f'order after so many verdicts, and the median number from which on it stays at {held["target_tau"]}; '
+        f'{held["sizes"][0]["repeats"]} repeats.\n\n'
+        + table(['pairs', *(f'after {verdicts}' for verdicts in seen), f'to {held["target_tau"]}'], rows)
+    )
+
+
+def annotate_kills(held: dict[str, Any]) -> str:
+    return (
+        '## Votes that survive a kill\n\n'
+        f'`benchmarks/annotate_kills.py`: {held["kills"]} times `kill -9` at a random moment, '
+        f'{held["kills_while_voting"]} of them while votes were being taken, while three raters vote and take back. '
+        f'{held["acknowledged_votes"]:,} votes acknowledged, {held["undone"]} taken back; {held["lost"]} lost, '
+        f'{held["twice"]} stored twice, {held["exported_differs_by"]} wrong in the exported table. '
+        f'{held["stored_before_a_lost_answer"]} were on disk when the kill took their answer, and were sent again.\n'
+    )
+
+
 SECTIONS = {
     'end_to_end': end_to_end,
     'startup': startup,
@@ -198,4 +293,8 @@ SECTIONS = {
     'feature_store': feature_store,
     'media_speed': media_speed,
     'media_fuzz': media_fuzz,
+    'ranking_speed': ranking_speed,
+    'ranking_coverage': ranking_coverage,
+    'ranking_recovery': ranking_recovery,
+    'annotate_kills': annotate_kills,
 }

@@ -28,6 +28,10 @@ def commands(data: Path | None) -> dict[str, list[str]]:
         'media_fuzz': ['media_fuzz.py', '--files', '2400', '--out', str(HERE / 'results' / 'media_fuzz.json')],
         'end_to_end': ['end_to_end.py'],
         'feature_store': ['feature_store.py'],
+        'ranking_speed': ['ranking_speed.py'],
+        'ranking_coverage': ['ranking_coverage.py'],
+        'ranking_recovery': ['ranking_recovery.py'],
+        'annotate_kills': ['annotate_kills.py'],
     }
     if data is not None:
         found['faces_limits'] = ['faces_limits.py', '--data', str(data)]

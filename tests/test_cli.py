@@ -40,7 +40,9 @@ def _run(*words: object):
     return CliRunner().invoke(main, [str(word) for word in words])
 
 
-@pytest.mark.parametrize('command', [[], ['analyze'], ['demo'], ['export'], ['doctor'], ['weights'], ['notice']])
+@pytest.mark.parametrize(
+    'command', [[], ['analyze'], ['demo'], ['export'], ['doctor'], ['weights'], ['notice'], ['rank'], ['annotate']]
+)
 def test_every_command_explains_itself_within_80_columns(command):
     result = _run(*command, '--help')
     assert result.exit_code == 0
@@ -53,6 +55,7 @@ def test_every_command_explains_itself_within_80_columns(command):
         (['analyze', 'nowhere.mp4'], 'nowhere.mp4'),
         (['export', 'nowhere', '--to', 'csv'], 'nowhere'),
         (['weights', 'get', 'nothing'], 'silero_vad.onnx'),
+        (['rank', 'nowhere.csv'], 'nowhere.csv'),
     ],
 )
 def test_bad_input_is_two_lines_on_standard_error_and_exit_code_2(words, said):
@@ -122,7 +125,12 @@ def test_doctor_names_packages_models_and_extras():
     facts = json.loads(_run('doctor', '--json').stdout)
     assert {row['package'] for row in facts['packages']} >= {'av', 'onnxruntime'}
     assert {row['model'] for row in facts['models']} == set(MODELS)
-    assert {row['extra'] for row in facts['extras']} == {'affekt[torch]', 'affekt[test]'}
+    assert {row['extra'] for row in facts['extras']} == {
+        'affekt[serve]',
+        'affekt[torch]',
+        'affekt[llm]',
+        'affekt[test]',
+    }
 
 
 def test_weights_are_listed_with_licence_and_hash():

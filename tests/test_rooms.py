@@ -72,6 +72,7 @@ def test_importing_affekt_loads_nothing_heavy():
     assert _run(f'import sys, affekt; print(sorted({heavy} & set(sys.modules)))') == '[]'
 
 
-def test_labels_and_metrics_need_numpy_and_scipy_alone():
-    code = 'import sys, affekt.labels, affekt.metrics; print({"pyarrow", "av", "onnxruntime"} & set(sys.modules))'
+def test_labels_metrics_and_ranking_need_numpy_and_scipy_alone():
+    rooms = 'affekt.labels, affekt.metrics, affekt.ranking'
+    code = f'import sys, {rooms}; print({{"pyarrow", "av", "onnxruntime", "pandas", "rich"}} & set(sys.modules))'
     assert _run(code) == 'set()'

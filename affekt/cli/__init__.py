@@ -4,11 +4,15 @@ Read `group.py` first; every other file adds the verbs that its name says.
 """
 
 from affekt.cli import (  # noqa: F401  each adds its verbs
+    annotate,
     bench,
     corpus,
     extraction,
     features,
     installation,
+    judge,
+    prefer,
+    rank,
     recordings,
     score,
     track,

@@ -20,9 +20,24 @@ for _pool in ('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS'):
 Command = Callable[..., Any]
 
 VERBS = (
-    'analyze', 'demo', 'export', 'extract', 'score', 'bench', 'track', 'rank', 'corpus', 'features', 'doctor', 'notice',
+    'analyze',
+    'demo',
+    'export',
+    'extract',
+    'score',
+    'bench',
+    'track',
+    'judge',
+    'rank',
+    'prefer',
+    'annotate',
+    'corpus',
+    'features',
+    'corrupt',
+    'doctor',
+    'notice',
     'weights',
-)  # fmt: skip
+)
 """The order of `affekt --help`."""
 
 

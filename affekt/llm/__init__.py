@@ -2,14 +2,16 @@
 
 In come messages (text, pictures, sound) or a table of descriptions; out go answers, each asked for once and kept, or a
 table of labels. Nothing here needs a language model: `LexiconExtractor` reads labels by a list of words. Read `chat.py`
-first, then `endpoint.py` (a server), `replay.py` (the memory of answers) and `extraction.py` (descriptions to labels).
+first, then `endpoint.py` (a server), `local.py` (a model in this process), `replay.py` (the memory of answers) and
+`extraction.py` (descriptions to labels).
 """
 
 from affekt.llm.chat import Chat, Reply, Request
 from affekt.llm.descriptions import extract, read_descriptions
 from affekt.llm.endpoint import Endpoint
 from affekt.llm.extraction import Extraction, LabelExtractor, LanguageModelExtractor, LexiconExtractor
-from affekt.llm.replay import RememberingChat, ReplayCache
+from affekt.llm.local import LocalModel
+from affekt.llm.replay import NobodyToAsk, RememberingChat, ReplayCache
 
 __all__ = [
     'Chat',
@@ -18,6 +20,8 @@ __all__ = [
     'LabelExtractor',
     'LanguageModelExtractor',
     'LexiconExtractor',
+    'LocalModel',
+    'NobodyToAsk',
     'RememberingChat',
     'ReplayCache',
     'Reply',

@@ -60,6 +60,8 @@ class Reply:
     """Why the answer ends: `stop`, or `length` where it was cut at `max_tokens`."""
     usage: Mapping[str, Any] = field(default_factory=dict)
     """Tokens, as the server counts them."""
+    seconds: float = field(default=0.0, compare=False)
+    """How long it took to come, retries and pauses included; 0 where nobody measured."""
 
     @property
     def is_cut(self) -> bool:

@@ -18,7 +18,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -171,6 +171,8 @@ class RememberingChat:
 
     def __init__(self, chat: Chat, cache: ReplayCache) -> None:
         self._chat, self._cache = chat, cache
+        self.asked = 0
+        """Questions that were asked, not remembered."""
         self._guard = threading.Lock()
         self._asking: dict[str, threading.Lock] = {}
 
@@ -191,11 +193,45 @@ class RememberingChat:
         with turn:
             reply = self._cache.find(key)
             if reply is None:
+                begun = time.monotonic()
                 reply = self._chat.ask(request)
+                reply = replace(reply, seconds=round(time.monotonic() - begun, 4))
                 self._cache.keep(key, self.model, request, reply)
+                self._count()
         with self._guard:
             self._asking.pop(key, None)
         return reply
+
+    def _count(self) -> None:
+        with self._guard:
+            self.asked += 1
+
+
+class NobodyToAsk:
+    """A chat without a model, for runs that must live on remembered answers: every question is an error.
+
+    Args:
+        model: the name under which answers are remembered.
+        folder: of answers, for the message.
+    """
+
+    def __init__(self, model: str, folder: Path) -> None:
+        self.model = model
+        """The name under which answers are remembered."""
+        self._folder = folder
+
+    def ask(self, request: Request) -> Reply:
+        """Never an answer.
+
+        Raises:
+            LLMError: always.
+        """
+        said = str(request.messages[-1]['content'])
+        raise LLMError(
+            expected=f'every answer of {self.model} in {self._folder}',
+            came=f'none to {request.prompt_version} {request.key(self.model)[:12]}, {len(said)} characters long',
+            todo='ask the model for it (without --replay), or replay the same input and options that were asked',
+        )
 
 
 class _IndexOfAnotherJournal(Exception):

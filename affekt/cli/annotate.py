@@ -1,0 +1,79 @@
+"""The verb that asks people: annotate."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+
+from affekt.cli.group import main
+
+
+@main.command()
+@click.argument('pairs', nargs=-1, type=click.Path(path_type=Path))
+@click.option('--media', type=click.Path(path_type=Path), metavar='DIR', help='Folder of clips, found by name.')
+@click.option('--without-media', is_flag=True, help='Show texts alone where a clip is missing.')
+@click.option('--gold', type=click.Path(path_type=Path), metavar='FILE', help='Pairs with known verdicts.')
+@click.option('--out', type=click.Path(path_type=Path), metavar='DIR', help='Folder of votes (PAIRS-votes).')
+@click.option('--resume', is_flag=True, help='Go on in that folder: same votes, same links.')
+@click.option('--export-only', is_flag=True, help='Write the votes of --out as files and stop.')
+@click.option('--test-items', type=int, default=12, metavar='N', help='Gold items that admit a rater (12).')
+@click.option('--test-share', type=float, default=0.75, metavar='SHARE', help='Share of them to get right (0.75).')
+@click.option('--gold-every', type=int, default=10, metavar='N', help='Then gold once in so many; 0 never (10).')
+@click.option('--floor', type=int, default=2, metavar='N', help='Votes that every pair of describers gets (2).')
+@click.option('--seed', type=int, default=0, metavar='N', help='Of orders and coins (0).')
+@click.option('--host', default='127.0.0.1', metavar='ADDRESS', help='Where to listen (127.0.0.1: this machine).')
+@click.option('--port', type=int, default=0, metavar='N', help='0 (default): any that is free.')
+@click.option('--token', metavar='TEXT', help='What raters need; by default a random one.')
+@click.option('--json', 'as_json', is_flag=True, help='Print the links as one JSON object.')
+def annotate(
+    pairs: tuple[Path, ...], out: Path | None, export_only: bool, as_json: bool, host: str, port: int,
+    token: str | None, **chosen: Any,
+) -> None:  # fmt: skip
+    """Ask people which of two descriptions fits a clip better, on a local
+    web page.
+
+    \b
+    PAIRS  name,a1,a2[,model1,model2]                 EmoPrefer
+           name,left,right,left_text,right_text
+           several files of descriptions (name,text), one for each describer
+           tasks.json                                 from Label Studio
+    """
+    from affekt.serve import StudySettings, export_votes, prepare
+    from affekt.serve import annotate as serve
+
+    if not pairs and not (export_only and out):
+        raise click.UsageError('give PAIRS, or --export-only with --out')
+    folder = out or pairs[0].with_name(f'{pairs[0].stem}-votes')
+    chosen['without_media'] |= export_only
+    settings = StudySettings(**{one.name: chosen.pop(one.name) for one in fields(StudySettings) if one.name in chosen})
+    if export_only and (not pairs or folder.exists()):
+        written = export_votes(folder)
+    else:
+        prepared = prepare(pairs, folder, settings=settings, **chosen)
+        if export_only:
+            prepared.study.close()
+            written = export_votes(folder)
+        else:
+            started = lambda links: _show(links, as_json)  # noqa: E731
+            written = serve(prepared, host=host, port=port, token=token, started=started)
+    for path in written:
+        click.echo(path, err=as_json)
+
+
+def _show(links: Any, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(links.to_dict()))
+        return
+    test = f', a test of {links.test_items}' if links.test_items else ', no test (no --gold)'
+    click.echo(f'{links.pairs} pairs, {links.gold} gold{test}; votes in {links.out}')
+    if links.without_clip:
+        click.echo(f'{links.without_clip} clips are missing; their texts are shown alone')
+    click.echo(f'raters       {links.raters}')
+    click.echo(f'leaderboard  {links.board}')
+    if links.is_open:
+        click.echo('other machines reach this page, unencrypted: use it in a network that you trust')
+    click.echo('Ctrl-C stops; --resume goes on.')

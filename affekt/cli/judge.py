@@ -1,0 +1,146 @@
+"""The verb that has descriptions compared by a model: judge."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+
+from affekt.cli.group import main
+from affekt.terminal import StageBars, judge_tables
+
+if TYPE_CHECKING:
+    from affekt.llm import Chat, ReplayCache
+    from affekt.ranking import Judge, Price
+
+
+def _prices(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, Price]:
+    """MODEL=PROMPT,ANSWER to prices by model."""
+    from affekt.ranking import Price
+
+    found = {}
+    for text in given:
+        model, _, numbers = text.rpartition('=')
+        try:
+            prompt, answer = (float(number) for number in numbers.split(','))
+        except ValueError:
+            raise click.BadParameter(f'{text!r} is not MODEL=PROMPT,ANSWER', context, option) from None
+        found[model] = Price(prompt, answer)
+    return found
+
+
+@main.command()
+@click.argument('descriptions', nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option('--out', default='verdicts.csv', type=click.Path(path_type=Path), help='Verdicts (verdicts.csv).')
+@click.option('--media', type=click.Path(path_type=Path), help='Folder of clips, named after their samples.')
+@click.option('--pairs', type=click.Path(path_type=Path), help='Table sample,left,right; default every two describers.')
+@click.option('--column', metavar='NAME', help='The column of descriptions (default description, reason, english …).')
+@click.option('--strategy', default='s1', metavar='NAME', help='s1 (default), s2, s3 or s4; all but s1 need --media.')
+@click.option('--endpoint', metavar='URL', help='Ask models there, such as http://localhost:8000/v1.')
+@click.option('--model', metavar='NAME', help='The name that the endpoint knows the model by.')
+@click.option('--judge-model', metavar='NAME', help='The model that reads, in s3 and s4 (default: --model).')
+@click.option('--judge-endpoint', metavar='URL', help='Where that one is (default: --endpoint).')
+@click.option(
+    '--local', metavar='PATH', help='Ask a model in this process: a folder or a .gguf file; s1 without media.'
+)
+@click.option('--reference', metavar='NAME', help='No model: "always left", "first shown", "longer text", "random".')
+@click.option('--replay', is_flag=True, help='Ask nobody; fail where an answer is missing.')
+@click.option('--cache', type=click.Path(path_type=Path), help='Folder of answers (default: beside --out).')
+@click.option('--frames', type=int, default=8, metavar='N', help='Pictures of a clip at most (8; 0 sends none).')
+@click.option('--max-side', type=int, default=512, metavar='PX', help='Longest side of a picture (512).')
+@click.option('--sound', is_flag=True, help='Send sound too, as WAV of at most 30 s; many servers refuse it.')
+@click.option('--no-schema', is_flag=True, help='Do not ask for a JSON schema; for servers that refuse one.')
+@click.option('--price', 'prices', multiple=True, metavar='M=P,A', callback=_prices,
+              help='Price of a million prompt and answer tokens of model M.')  # fmt: skip
+@click.option('--at-once', type=click.IntRange(1, 256), default=4, help='Pairs in work at once (default 4).')
+@click.option('--timeout', 'timeout_s', type=float, default=120.0, help='Seconds to wait for an answer (default 120).')
+@click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
+def judge(
+    descriptions: tuple[Path, ...], out: Path, as_json: bool, media: Path | None, pairs: Path | None,
+    column: str | None, prices: dict[str, Price], at_once: int, **chosen: Any,
+) -> None:  # fmt: skip
+    """Have a model say which of two descriptions of emotion is better.
+
+    DESCRIPTIONS are two or more tables (.csv, .jsonl, .parquet: name, description), one a describer; or one table of
+    pairs: name,a1,a2[,preference,model1,model2]. Every pair is shown in both orders; where they disagree it is a tie.
+    `affekt rank` reads the verdicts. Each answer is kept at once: run the same command again after any interruption
+    and only what is missing is asked. A key for the endpoint is read from AFFEKT_LLM_KEY.
+    """
+    from affekt.ranking import judge_descriptions
+
+    console = Console(stderr=True, quiet=as_json)
+    with _judge(out, bool(media), **chosen) as rater, StageBars(console) as bars:
+        found = judge_descriptions(
+            descriptions, rater, out=out, media=media, pairs=pairs, column=column, at_once=at_once, prices=prices,
+            settings={name: value for name, value in chosen.items() if name in SAVED}, progress=bars,
+        )  # fmt: skip
+    if as_json:
+        click.echo(json.dumps({'out': str(out), **found.to_dict()}))
+    else:
+        Console(width=min(Console().width, 80)).print(judge_tables(found), f'\n{out}', soft_wrap=True)
+
+
+SAVED = ('strategy', 'model', 'judge_model', 'local', 'reference', 'frames', 'max_side', 'sound', 'no_schema')
+"""Options that decide verdicts and are saved beside them."""
+
+
+@contextlib.contextmanager
+def _judge(
+    out: Path, has_media: bool, reference: str | None, local: str | None, cache: Path | None, **chosen: Any
+) -> Iterator[Judge]:
+    """The judge that was chosen: a reference, or models that remember."""
+    from affekt.llm import ReplayCache
+    from affekt.ranking import reference_judge
+
+    if reference is not None:
+        yield reference_judge(reference)
+        return
+    with ReplayCache(cache or out.with_name(f'{out.name}.answers')) as answers:
+        yield _language_judge(answers, local, has_media, **chosen)
+
+
+def _language_judge(
+    answers: ReplayCache,
+    local: str | None,
+    has_media: bool,
+    strategy: str,
+    model: str | None,
+    judge_model: str | None,
+    endpoint: str | None,
+    judge_endpoint: str | None,
+    replay: bool,
+    frames: int,
+    max_side: int,
+    sound: bool,
+    no_schema: bool,
+    timeout_s: float,
+) -> Judge:
+    from affekt.llm import Endpoint, LocalModel, NobodyToAsk, RememberingChat
+    from affekt.ranking import ClipLimits, LanguageModelJudge, Panel
+
+    if local is None and not (model and (endpoint or replay)):
+        raise click.UsageError('Name a model: --endpoint and --model, --replay and --model, --local, or --reference.')
+    if local is not None and (endpoint or has_media):
+        raise click.UsageError('--local asks a model that reads only text: leave --endpoint and --media out.')
+
+    def remembering(name: str, url: str | None) -> Chat:
+        chat: Chat
+        if replay:
+            chat = NobodyToAsk(name, answers.folder)
+        elif local is not None:
+            chat = LocalModel(Path(local), name)
+        else:
+            chat = Endpoint(str(url), name, api_key=os.environ.get('AFFEKT_LLM_KEY') or None, timeout_s=timeout_s)
+        return RememberingChat(chat, answers)
+
+    seeing = remembering(model or Path(str(local)).name, endpoint)
+    is_another = judge_model or judge_endpoint
+    reading = remembering(judge_model or str(model), judge_endpoint or endpoint) if is_another else seeing
+    panel = Panel(seeing, reading, uses_schema=not no_schema)
+    return LanguageModelJudge(panel, strategy, ClipLimits(frames=frames, max_side=max_side, sound=sound))

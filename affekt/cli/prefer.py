@@ -1,0 +1,152 @@
+"""Verbs for preferences between descriptions: prefer train, prefer evaluate, prefer predict, prefer check."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from affekt.cli.group import main
+
+PATH = click.Path(path_type=Path)
+FEATURES = click.option(
+    '--features', type=PATH, metavar='NPZ', help='One array a sample, (F,) or (T, F): what the clip is like.'
+)
+
+
+@main.group()
+def prefer() -> None:
+    """Learn and predict which of two descriptions people prefer.
+
+    \b
+    name,a1,a2,preference[,model1,model2]             EmoPrefer, MER-Prefer
+    left_text,right_text,outcome[,sample,prompt,left_source,right_source]
+    """
+
+
+@prefer.command()
+@click.argument('pairs', type=PATH)
+@click.option('--out', required=True, type=PATH, help='A new folder for the model.')
+@click.option('--validation', type=PATH, help='Pairs to choose settings on; folds of the samples without it.')
+@click.option('--control', default='', metavar='NAMES', help='length, source or length,source: may not be used.')
+@FEATURES
+def train(pairs: Path, out: Path, validation: Path | None, control: str, features: Path | None) -> None:
+    """Train on the judged PAIRS of a file."""
+    from affekt.ranking.preference_files import train_file
+
+    model = train_file(
+        pairs,
+        out,
+        validation=validation,
+        control=[name.strip() for name in control.split(',') if name.strip()],
+        features=features,
+    )
+    chosen = model.settings
+    click.echo(f'{out / "preference.npz"}: {model.facts["pairs"]} pairs of {model.facts["samples"]} samples')
+    click.echo(f'chosen: {", ".join(chosen.blocks)}; penalty {chosen.penalty:g}')
+    if chosen.control:
+        click.echo(f'may not use: {", ".join(chosen.control)}')
+
+
+@prefer.command()
+@click.argument('judge', metavar='MODEL|VERDICTS', type=PATH)
+@click.argument('pairs', type=PATH)
+@click.option('--swapped', type=PATH, help='Verdicts on the swapped pairs, as they were said.')
+@click.option('--learned-from', type=PATH, help='Training pairs, from which shortcuts learn who usually wins.')
+@FEATURES
+@click.option('--resamples', type=click.IntRange(0, 100_000), default=1000, help='For the intervals (default 1000).')
+@click.option('--seed', type=int, default=0, help='Of the resamples (default 0).')
+@click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
+def evaluate(
+    judge: Path,
+    pairs: Path,
+    swapped: Path | None,
+    learned_from: Path | None,
+    features: Path | None,
+    resamples: int,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Score a model, or verdicts, on judged PAIRS.
+
+    Verdicts are a csv of name,preference.
+
+    Beside it stand rules that look at no feeling: the longer text, the source
+    that usually wins, always one side.
+    """
+    from affekt.benchmarks.showing import as_plain
+    from affekt.cli.prefer_tables import evaluation_tables
+    from affekt.ranking.preference_files import evaluate_file
+
+    found = evaluate_file(
+        judge,
+        pairs,
+        swapped=swapped,
+        learned_from=learned_from,
+        features=features,
+        resamples=resamples,
+        seed=seed,
+    )
+    if as_json:
+        click.echo(json.dumps(as_plain(asdict(found)), allow_nan=False))
+    else:
+        Console(width=min(Console().width, 80), highlight=False).print(evaluation_tables(found))
+
+
+@prefer.command()
+@click.argument('model', type=PATH)
+@click.argument('pairs', type=PATH)
+@click.option('--out', required=True, type=PATH, help='A csv of name,preference in the order of the pairs.')
+@click.option('--ties', is_flag=True, help='Say same where that is likeliest; it counts as a1 in the challenge.')
+@FEATURES
+def predict(model: Path, pairs: Path, out: Path, ties: bool, features: Path | None) -> None:
+    """Write a MODEL's preferences on PAIRS for MER-Prefer."""
+    from affekt.benchmarks.prefer import write_prefer_submission
+    from affekt.ranking.preference_files import predict_file
+
+    held, readings = predict_file(model, pairs, features=features)
+    facts = write_prefer_submission(held.names, readings.verdicts(ties=ties), out)
+    said = ', '.join(f'{count} {word}' for word, count in facts.answers.items())
+    click.echo(f'{facts.path}: {facts.rows} preferences, {said}')
+
+
+@prefer.command()
+@click.argument('file', type=PATH)
+@click.option('--candidates', required=True, type=PATH, help="The challenge's pairs (name,a1,a2).")
+def check(file: Path, candidates: Path) -> None:
+    """Check a submission FILE to MER-Prefer.
+
+    Every problem is said at once, with its row.
+    """
+    from affekt.benchmarks.prefer import check_prefer_submission
+    from affekt.ranking.pairs import read_pairs
+
+    facts = check_prefer_submission(file, read_pairs(candidates).names)
+    said = ', '.join(f'{count} {word}' for word, count in facts.answers.items())
+    click.echo(f'{facts.path} is in order: {facts.rows} preferences, {said}')
+
+
+@prefer.command('score')
+@click.argument('file', type=PATH)
+@click.option('--truth', required=True, type=PATH, help='name and preference; its samples alone are scored.')
+@click.option('--resamples', type=click.IntRange(1, 100_000), default=1000, help='For the intervals (default 1000).')
+@click.option('--seed', type=int, default=0, help='Of the resamples (default 0).')
+@click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
+def score_command(file: Path, truth: Path, resamples: int, seed: int, as_json: bool) -> None:
+    """Score a FILE of name,preference as MER-Prefer does."""
+    import numpy as np
+
+    from affekt.benchmarks.prefer import read_preferences, score_prefer
+    from affekt.benchmarks.showing import as_plain
+    from affekt.cli.prefer_tables import score_table
+
+    found = score_prefer(
+        read_preferences(truth), read_preferences(file), rng=np.random.default_rng(seed), resamples=resamples
+    )
+    if as_json:
+        click.echo(json.dumps(as_plain(asdict(found)), allow_nan=False))
+    else:
+        Console(width=min(Console().width, 80), highlight=False).print(score_table(found))

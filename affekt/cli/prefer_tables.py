@@ -1,0 +1,97 @@
+"""How scores of preferences look on a terminal of eighty columns."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from affekt.benchmarks.showing import plain_table
+from affekt.metrics import Interval
+
+if TYPE_CHECKING:
+    from affekt.benchmarks.prefer import PreferScore
+    from affekt.ranking.preference_evaluation import JudgeScores, PreferenceEvaluation
+
+
+def evaluation_tables(found: PreferenceEvaluation) -> Group:
+    """Official scores of the judge and of shortcuts, then the balanced views, then what people reach."""
+    ties = found.pairs - found.decided
+    head = f'{found.pairs:,} pairs of {found.samples:,} samples, {ties:,} of them ties'
+    parts: list[Text | Table] = [Text(head, style='bold'), Text(''), _official(found), Text(''), _views(found)]
+    notes = [f'{view.name}: as certain as {view.effective:.0f} unweighted pairs' for view in found.views[1:]]
+    if not math.isnan(found.judge.longer):
+        notes.append(f'this judge takes the longer text in {_percent(found.judge.longer)} % of its answers')
+    if found.in_hindsight:
+        notes.append('shortcuts know the winners of these very pairs (without --learned-from)')
+    if found.annotators:
+        people = found.annotators['another annotator']
+        notes.append(
+            f'against each annotator: this judge {_percent(found.judge.against_annotators)}, '
+            f'another annotator {_percent(people)}'
+        )
+    parts += [Text(''), *(Text(note, style='dim') for note in notes)]
+    if (best := _best_shortcut(found)) is not None:
+        name, lead = best
+        told = 'better than' if lead.low > 0.0 else 'worse than' if lead.high < 0.0 else 'not told apart from'
+        said = f'on all pairs {told} {name}: {100 * lead.value:+.1f} [{100 * lead.low:+.1f} {100 * lead.high:+.1f}]'
+        parts.append(Text(said, style='green' if lead.low > 0.0 else 'yellow'))
+    return Group(*parts)
+
+
+def score_table(found: PreferScore) -> Group:
+    """The track's score, and the form in which sides do not matter."""
+    table = plain_table('', 'value [95 %]')
+    table.add_row('weighted F1, two classes', _spread(found.waf), style='bold')
+    table.add_row('accuracy, two classes', _spread(found.accuracy))
+    table.add_row('even accuracy', _spread(found.even))
+    return Group(Text(f'MER-Prefer, {found.decided:,} pairs; {found.ties:,} ties left out'), Text(''), table)
+
+
+def _official(found: PreferenceEvaluation) -> Table:
+    table = plain_table('all pairs', 'WAF 2', 'ACC 2', 'WAF 3', 'ACC 3', 'even [95 %]', 'same', 'swap')
+    for name, one in _rows(found):
+        scores = one.views[found.views[0].name]
+        table.add_row(
+            name,
+            *(_percent(scores[key].value) for key in ('waf2', 'acc2', 'waf3', 'acc3')),
+            _spread(scores['even']),
+            f'{100 * one.ties:.0f} %',
+            '–' if math.isnan(one.swap_consistency) else f'{100 * one.swap_consistency:.0f} %',
+            style='bold' if one is found.judge else '',
+        )
+    return table
+
+
+def _views(found: PreferenceEvaluation) -> Table:
+    table = plain_table('even [95 %]', *(view.name for view in found.views[1:]))
+    for name, one in _rows(found):
+        cells = [_spread(one.views[view.name]['even']) for view in found.views[1:]]
+        table.add_row(name, *cells, style='bold' if one is found.judge else '')
+    return table
+
+
+def _rows(found: PreferenceEvaluation) -> list[tuple[str, JudgeScores]]:
+    return [('this judge', found.judge), *found.shortcuts.items()]
+
+
+def _best_shortcut(found: PreferenceEvaluation) -> tuple[str, Interval] | None:
+    view = found.views[0].name
+    if not found.shortcuts:
+        return None
+    name = max(found.shortcuts, key=lambda rule: found.shortcuts[rule].views[view]['even'].value)
+    lead = found.shortcuts[name].lead[view]
+    return None if math.isnan(lead.low) else (name, lead)
+
+
+def _percent(share: float) -> str:
+    return '–' if math.isnan(share) else f'{100 * share:.1f}'
+
+
+def _spread(held: Interval) -> str:
+    if math.isnan(held.low):
+        return _percent(held.value)
+    return f'{_percent(held.value)} [{100 * held.low:.1f} {100 * held.high:.1f}]'

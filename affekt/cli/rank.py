@@ -1,0 +1,46 @@
+"""The verb that ranks: rank."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from affekt.cli.group import main
+from affekt.terminal import leaderboard
+
+
+@main.command()
+@click.argument('file', type=click.Path(path_type=Path))
+@click.option('--ties', default='half', metavar='MODEL', help='half (default), davidson or rao-kupper.')
+@click.option('--control', multiple=True, metavar='NAME', help='Take out what length, or left_NAME/right_NAME, adds.')
+@click.option('--order', is_flag=True, help='Take out what being shown first adds.')
+@click.option('--prior', type=float, metavar='SD', help='A Gaussian prior on log-odds, for thin data; 1.0 is usual.')
+@click.option('--cluster', metavar='BY', help='sample, rater, both or none; by default those that repeat.')
+@click.option('--intervals', default='profile', metavar='KIND', help='profile (default), sandwich or bootstrap.')
+@click.option('--level', type=float, default=0.95, metavar='SHARE', help='Coverage of the intervals (0.95).')
+@click.option('--seed', type=int, default=0, metavar='N', help='Of bootstrap and places (0).')
+@click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
+@click.option('--html', type=click.Path(path_type=Path), metavar='OUT', help='Write one self-contained page as well.')
+def rank(file: Path, as_json: bool, html: Path | None, cluster: str | None, **chosen: Any) -> None:
+    """Rank items by who beat whom: a leaderboard with intervals from a csv, tsv,
+    jsonl, json or parquet file.
+
+    \b
+    left,right,outcome[,sample,rater,order,weight]    outcome: left, right, tie
+    model_a,model_b,winner                            arena
+    name,a1,a2,preference,model1,model2               EmoPrefer
+    """
+    from affekt.ranking.leaderboard import ranked_file
+    from affekt.ranking.page import render_ranking
+
+    ranking, source = ranked_file(file, cluster=cluster, **chosen)
+    if html:
+        render_ranking(ranking, html, source)
+    if as_json:
+        click.echo(json.dumps({**source, **ranking.to_dict()}))
+    else:
+        Console(width=min(Console().width, 80)).print(leaderboard(ranking))

@@ -1,0 +1,102 @@
+"""A small language model in this process, through transformers: text only, one answer at a time.
+
+Needs the extra `affekt[llm]` (torch, transformers, gguf); nothing of it is imported before the first question.
+"""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from pathlib import Path
+from typing import Any
+
+from affekt.errors import LLMError, MissingExtraError
+from affekt.llm.chat import Reply, Request
+
+NEEDED = ('torch', 'transformers')
+
+
+class LocalModel:
+    """A causal language model with a chat template, greedy whatever the temperature; a schema is not held to.
+
+    Args:
+        path: a folder as `save_pretrained` writes it, or a .gguf file.
+        model: its name; the last part of the path where None.
+        threads: of torch; None leaves them.
+
+    Raises:
+        LLMError: there is no such file or folder.
+    """
+
+    def __init__(self, path: Path, model: str | None = None, *, threads: int | None = None) -> None:
+        if not path.exists():
+            raise LLMError(expected='a folder or a .gguf file with a model', came=str(path), todo='check --local')
+        self.model = model or path.name
+        """The name under which answers are remembered."""
+        self._path, self._threads = path, threads
+        self._guard = threading.Lock()
+        self._loaded: tuple[Any, Any, Any] | None = None
+
+    def ask(self, request: Request) -> Reply:
+        """The model's likeliest answer.
+
+        Raises:
+            MissingExtraError: torch or transformers is not installed.
+            LLMError: the model cannot be loaded, or the question holds more than text.
+        """
+        talk = [{'role': str(message['role']), 'content': _text(message['content'])} for message in request.messages]
+        with self._guard:
+            torch, tokenizer, network = self._loaded = self._loaded or self._load()
+            with torch.inference_mode():
+                tokens = tokenizer.apply_chat_template(
+                    talk, add_generation_prompt=True, return_tensors='pt', return_dict=True
+                )
+                size = tokens['input_ids'].shape[1]
+                answer = network.generate(
+                    **tokens,
+                    max_new_tokens=request.max_tokens,
+                    do_sample=False,
+                    pad_token_id=tokenizer.eos_token_id,
+                )[0, size:]
+        usage = {'prompt_tokens': size, 'completion_tokens': len(answer), 'total_tokens': size + len(answer)}
+        is_cut = len(answer) >= request.max_tokens and int(answer[-1]) != tokenizer.eos_token_id
+        text = str(tokenizer.decode(answer, skip_special_tokens=True))
+        return Reply(text, self.model, 'length' if is_cut else 'stop', usage)
+
+    def _load(self) -> tuple[Any, Any, Any]:
+        """Torch, the tokenizer, and the network in evaluation mode."""
+        try:
+            torch, transformers = (importlib.import_module(name) for name in NEEDED)
+        except ImportError as error:
+            raise MissingExtraError(
+                expected='torch and transformers',
+                came=str(error),
+                todo="install them with pip install 'affekt[llm]', or ask a server with --endpoint",
+            ) from error
+        if self._threads is not None:
+            torch.set_num_threads(self._threads)
+        is_gguf = self._path.suffix == '.gguf'
+        folder = self._path.parent if is_gguf else self._path
+        how = {'gguf_file': self._path.name} if is_gguf else {}
+        try:
+            tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, **how)
+            network = transformers.AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, **how)
+        except (OSError, ValueError, ImportError, KeyError) as error:
+            raise LLMError(
+                expected=f'a language model that transformers can load from {self._path}',
+                came=f'{type(error).__name__}: {str(error)[:200]}',
+                todo='give a folder with config, tokenizer and weights, or a .gguf file (needs the package gguf)',
+            ) from error
+        return torch, tokenizer, network.eval()
+
+
+def _text(content: Any) -> str:
+    """The text of a message; pictures and sound are refused."""
+    if isinstance(content, str):
+        return content
+    kinds = sorted({str(part.get('type')) for part in content} - {'text'})
+    if kinds:
+        raise LLMError(
+            expected='a question of text alone', came=', '.join(kinds), todo='ask a model on a server with --endpoint'
+        )
+    return ''.join(str(part['text']) for part in content)

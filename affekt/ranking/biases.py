@@ -1,0 +1,103 @@
+"""What swayed the verdicts besides the items: the side shown first, length, style, source.
+
+Each row has two figures. The share is raw: how often the favoured side won where one side was favoured and there was a
+winner; a rule that knows nothing but this would score as much. The effect is what is left of it between equally strong
+items, with its interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit
+
+from affekt.errors import UnrankableError
+from affekt.ranking.bradley_terry import Fit, fit
+from affekt.ranking.comparisons import Comparisons
+from affekt.ranking.counts import ORDER, count
+from affekt.ranking.covariates import controlled
+from affekt.ranking.uncertainty import effect_contrasts, intervals, spread
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Bias:
+    """One thing that may sway verdicts; effects are in log-odds, nan where the comparisons cannot tell it."""
+
+    name: str
+    """`shown first`, or the covariate: the side with more of it is the favoured one."""
+    share: float
+    """Share of `decided` comparisons that the favoured side won; nan without any."""
+    decided: float
+    """Weighted comparisons with a winner in which one side was favoured."""
+    effect: float
+    """What one more unit adds: being shown first, twice the length, one more of a number, having the level."""
+    low: float
+    high: float
+    is_controlled: bool
+    """Whether the strengths are given without it."""
+    note: str = ''
+    """Why there is no effect."""
+
+    @property
+    def chance(self) -> float:
+        """Probability that the favoured one of two equal items wins, one unit apart, ties aside."""
+        return float(expit(self.effect))
+
+
+def biases(
+    comparisons: Comparisons, main: Fit, *, cluster: Sequence[str] = (), level: float = 0.95
+) -> tuple[Bias, ...]:
+    """Every bias that the comparisons can show: those controlled in the fit from it, each other one added alone.
+
+    Args:
+        comparisons: N of them.
+        main: their fit.
+        cluster: as for `spread`.
+        level: coverage of the intervals.
+    """
+    names = [ORDER] if comparisons.first.any() else []
+    names += list(comparisons.covariates)
+    return tuple(_bias(comparisons, main, name, cluster, level) for name in names)
+
+
+def _bias(comparisons: Comparisons, main: Fit, name: str, cluster: Sequence[str], level: float) -> Bias:
+    share, decided = _raw_share(comparisons, name)
+    is_controlled = name in main.cells.extra_names
+    try:
+        fitted = main if is_controlled else _with(comparisons, main, name)
+    except UnrankableError as error:
+        return Bias(name, share, decided, np.nan, np.nan, np.nan, False, error.came)
+    place = fitted.cells.extra_names.index(name)
+    bounds = intervals(
+        fitted,
+        spread(fitted, comparisons, cluster),
+        effect_contrasts(fitted)[place : place + 1],
+        level=level,
+    )
+    return Bias(
+        name, share, decided, float(bounds.value[0]), float(bounds.low[0]), float(bounds.high[0]), is_controlled
+    )
+
+
+def _with(comparisons: Comparisons, main: Fit, name: str) -> Fit:
+    """The fit with one more effect."""
+    control = [one for one in main.cells.extra_names if one != ORDER] + ([] if name == ORDER else [name])
+    cells = count(
+        comparisons,
+        control=controlled(comparisons, control),
+        order=name == ORDER or ORDER in main.cells.extra_names,
+    )
+    return fit(cells, ties=main.ties, prior=main.prior)
+
+
+def _raw_share(comparisons: Comparisons, name: str) -> tuple[float, float]:
+    favour = np.sign(comparisons.first if name == ORDER else comparisons.covariates[name])
+    counted = comparisons.weight * ((favour != 0) & (comparisons.outcome != 0))
+    decided = float(counted.sum())
+    won = float(counted[favour == comparisons.outcome].sum())
+    return (won / decided if decided else float('nan')), decided

@@ -1,0 +1,198 @@
+"""Strengths fitted again to resampled counts: a thousand times, at a cost that hardly depends on the number of votes.
+
+Drawing N comparisons with replacement is drawing the counts of all cells from one multinomial distribution; drawing
+whole samples or raters is adding up the counts of the clusters drawn. Every resample is then fitted to its maximum, all
+of a batch at once, with Newton steps that share the curvature of the original fit, and with full steps where that does
+not settle.
+
+Axes: R resamples, C cells, K items, D parameters, G clusters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import cho_factor, cho_solve
+
+from affekt.errors import ValueRangeError
+from affekt.ranking.bradley_terry import Fit
+from affekt.ranking.comparisons import Comparisons
+from affekt.ranking.newton import Likelihood, maximise
+from affekt.ranking.uncertainty import Bounds, cluster_numbers
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+BATCH_ENTRIES = 400_000
+"""Resamples times cells, or times squared parameters, held at once: a few arrays of 3 MB."""
+SHARED_STEPS = 12
+SETTLED = 1e-7
+"""Largest last step in log-odds; the next would be a tenth of it or less."""
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Parameters fitted to resamples."""
+
+    parameters: Floats
+    """(R', D) of the resamples that have a finite maximum."""
+    unbounded: int
+    """Resamples without one: an item undefeated or winless in them, or groups apart."""
+
+    @property
+    def unbounded_share(self) -> float:
+        """Their share."""
+        return self.unbounded / (self.unbounded + len(self.parameters))
+
+
+def bootstrap(
+    fit: Fit,
+    comparisons: Comparisons,
+    *,
+    rng: np.random.Generator,
+    resamples: int = 1000,
+    cluster: str | None = None,
+) -> Draws:
+    """Strengths and effects of resampled comparisons.
+
+    Args:
+        fit: of these comparisons.
+        comparisons: N of them.
+        rng: draws the resamples. Cells are drawn in the order of their items' strengths, so that names do not matter.
+        resamples: how many, at least 1.
+        cluster: None draws comparisons; 'sample' or 'rater' draws whole samples or raters.
+
+    Returns:
+        Draws. Where the weights are no counts, resamples keep their sum and treat a weight as a number of votes.
+
+    Raises:
+        ValueRangeError: resamples is below 1.
+        UnknownNameError: no such cluster.
+        ComparisonError: the comparisons do not say their sample or rater.
+
+    Source: Efron & Tibshirani 1993; for clusters, Field & Welsh 2007, doi:10.1111/j.1467-9868.2007.00593.x.
+    """
+    if resamples < 1:
+        raise ValueRangeError(expected='one resample or more', came=f'{resamples}', todo='give for example 1000')
+    kept, unbounded = [], 0
+    for counts in _drawn(fit, comparisons, rng, resamples, cluster):
+        parameters, reached = _refit(fit, counts)
+        kept.append(parameters[reached])
+        unbounded += int((~reached).sum())
+    return Draws(np.concatenate(kept), unbounded)
+
+
+def percentile_intervals(fit: Fit, draws: Draws, contrasts: Floats, *, level: float = 0.95) -> Bounds:
+    """Estimates of (M, D) contrasts between the percentiles of their draws.
+
+    With fewer than 20 clusters they are too narrow (90 % instead of 95), and with a prior they are wrong (79 %): the
+    draws scatter about the estimate that the prior has pulled in.
+
+    Returns:
+        Bounds; nan where more resamples are unbounded than a tail holds, for then a bound is not finite.
+    """
+    tail = 0.5 - 0.5 * level
+    value = contrasts @ fit.parameters
+    if not len(draws.parameters) or draws.unbounded_share > tail:
+        return Bounds(value, np.full_like(value, np.nan), np.full_like(value, np.nan))
+    low, high = np.quantile(draws.parameters @ contrasts.T, [tail, 1.0 - tail], axis=0)
+    return Bounds(value, low, high)
+
+
+def _drawn(
+    fit: Fit, comparisons: Comparisons, rng: np.random.Generator, resamples: int, cluster: str | None
+) -> Iterator[Floats]:
+    """Batches of (3, R, C) counts."""
+    cells = fit.cells
+    width = len(cells.left)
+    batch = max(1, min(resamples, BATCH_ENTRIES // max(width, fit.likelihood.size)))
+    place = _places_by_strength(fit)
+    if cluster is None:
+        flat = cells.counts.ravel()[place]
+        held = np.flatnonzero(flat > 0.0)
+        chance, votes = flat[held] / flat[held].sum(), max(round(float(flat.sum())), 1)
+    else:
+        _, table = cells.by_cluster(cluster_numbers(comparisons, cluster), comparisons.weight)
+    for begin in range(0, resamples, batch):
+        size = min(batch, resamples - begin)
+        counts = np.zeros((size, 3 * width))
+        if cluster is None:
+            counts[:, place[held]] = multinomial(rng, votes, chance, size)
+        else:
+            groups = table.shape[0]
+            times = rng.multinomial(groups, np.full(groups, 1.0 / groups), size=size).astype(np.float64)
+            counts = np.asarray((table.T @ times.T).T)
+        yield np.ascontiguousarray(counts.reshape(size, 3, width).transpose(1, 0, 2))
+
+
+def _places_by_strength(fit: Fit) -> Ints:
+    """(3 C,) the flat places of the counts, by the strengths of winner and loser and then by outcome."""
+    rank = np.empty(len(fit.items), np.int64)
+    rank[np.argsort(-fit.strengths, kind='stable')] = np.arange(len(fit.items))
+    left, right = rank[fit.cells.left], rank[fit.cells.right]
+    extras = [np.round(column * np.where(left < right, 1.0, -1.0), 9) for column in fit.cells.extra.T]
+    low, high, turned = np.minimum(left, right), np.maximum(left, right), left > right
+    kind = np.stack([turned.astype(int), 1 - turned.astype(int), np.full(len(left), 2)])
+    columns = [np.tile(column, 3) for column in (*extras, high, low)]
+    return np.lexsort((kind.ravel(), *columns))
+
+
+def multinomial(rng: np.random.Generator, votes: int, chance: Floats, size: int) -> Floats:
+    """(size, L) multinomial counts, by way of Poisson counts, which are drawn at half the cost.
+
+    Independent Poisson counts, given their sum M, are multinomial with M trials; N - M further trials drawn one by one
+    make it N. The mean is set a little below N, and sums above N are drawn again.
+    """
+    mean = votes - 2.0 * np.sqrt(votes)
+    if mean < 20.0 * len(chance):
+        return rng.multinomial(votes, chance, size=size).astype(np.float64)
+    counts = rng.poisson(mean * chance, size=(size, len(chance)))
+    while (over := np.flatnonzero(counts.sum(axis=1) > votes)).size:
+        counts[over] = rng.poisson(mean * chance, size=(len(over), len(chance)))
+    rest = votes - counts.sum(axis=1)
+    edges = np.cumsum(chance)
+    column = np.minimum(np.searchsorted(edges, rng.random(int(rest.sum())) * edges[-1], side='right'), len(chance) - 1)
+    row = np.repeat(np.arange(size), rest)
+    more = np.bincount(row * len(chance) + column, minlength=counts.size)
+    return (counts.ravel() + more).reshape(counts.shape).astype(np.float64)
+
+
+def _refit(fit: Fit, counts: Floats) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """(R, D) parameters at the maxima of (3, R, C) counts, and which have one."""
+    likelihood = fit.likelihood
+    at = np.repeat(fit.parameters[None], counts.shape[1], axis=0)
+    settled = _shared_steps(likelihood, fit, counts, at)
+    if settled.all():
+        return at, settled
+    rest = np.flatnonzero(~settled)
+    per = max(1, BATCH_ENTRIES // likelihood.size**2)
+    for begin in range(0, len(rest), per):
+        part = rest[begin : begin + per]
+        found = maximise(
+            likelihood, counts[:, part], np.repeat(fit.parameters[None], len(part), axis=0), tolerance=1e-8
+        )
+        at[part], settled[part] = found.parameters, found.reached
+    return at, settled
+
+
+def _shared_steps(likelihood: Likelihood, fit: Fit, counts: Floats, at: Floats) -> npt.NDArray[np.bool_]:
+    """Move `at` by steps with the curvature of the fit; which repetitions settled, their steps shrinking throughout."""
+    factor = cho_factor(fit.information())
+    shrinks = np.ones(len(at), bool)
+    last = np.full(len(at), np.inf)
+    slopes = likelihood.model.slopes(counts)
+    for turn in range(SHARED_STEPS):
+        by_eta, by_tau = slopes(likelihood.eta(at), likelihood.tau(at))
+        step = cho_solve(factor, likelihood.gradient(by_eta, by_tau, at).T).T
+        size = np.abs(step).max(axis=1)
+        shrinks &= np.isfinite(size) & (size < (0.3 * last if turn else 1.0))
+        if not shrinks.any():
+            break
+        at += step
+        last = size
+        if size[shrinks].max() < SETTLED:
+            break
+    return shrinks & (last < SETTLED)

@@ -1,0 +1,192 @@
+"""Strengths of items from wins, losses and ties, by maximum likelihood.
+
+The Bradley–Terry model: item i beats item j with probability 1 / (1 + exp(s_j - s_i)). Strengths are in log-odds and
+sum to 0. Ties, the side shown first and covariates enter as `ties.py` and `counts.py` say. Data without a finite
+maximum raise an error that names the items; with a Gaussian prior they get finite strengths, and the fit says so.
+
+Source: Bradley & Terry 1952, doi:10.2307/2334029; Hunter 2004, doi:10.1214/aos/1079120141.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+from scipy.special import expit
+
+from affekt.errors import LimitError, UnrankableError, ValueRangeError
+from affekt.ranking.counts import LEFT, RIGHT, TIE, Cells
+from affekt.ranking.diagnosis import Diagnosis, diagnose, listed, refuse_unrankable
+from affekt.ranking.newton import Likelihood, Maximum, item_design, maximise
+from affekt.ranking.ties import Curve, Half, TieModel, tie_model
+
+Floats = npt.NDArray[np.float64]
+
+MOST_ITEMS = 5000
+"""The information matrix is dense: 200 MB at this size."""
+FLAT = 1e-12
+"""Smallest curvature, relative to each parameter's own, that counts as one."""
+ALIASED = 1e-9
+"""Share of an effect's variance that must be left after the items have explained what they can."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Strengths, effects and the tie parameter at the maximum, and the likelihood that they maximise."""
+
+    cells: Cells
+    likelihood: Likelihood
+    parameters: Floats
+    """(D,) strengths, effects, tau."""
+    log_likelihood: float
+    """At the maximum; with a prior, less the penalty."""
+    ties: str
+    prior: float | None
+    diagnosis: Diagnosis
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """Names in the order of the strengths."""
+        return self.cells.items
+
+    @property
+    def strengths(self) -> Floats:
+        """(K,) log-odds; they sum to 0."""
+        return np.asarray(self.parameters[: len(self.items)])
+
+    @property
+    def effects(self) -> dict[str, float]:
+        """Log-odds that the side shown first, or one more unit of a covariate, adds."""
+        values = self.parameters[len(self.items) :]
+        return {name: float(value) for name, value in zip(self.cells.extra_names, values, strict=False)}
+
+    @property
+    def tau(self) -> float | None:
+        """The tie parameter; None where the model has none or nothing tied."""
+        return float(self.parameters[-1]) if self.likelihood.model.has_tau else None
+
+    @property
+    def counts(self) -> Floats:
+        """(3, 1, C)"""
+        return self.cells.counts[:, None, :]
+
+    def curve(self) -> Curve:
+        """The log-likelihood's derivatives at the maximum, cell by cell."""
+        return self.likelihood.curve(self.parameters[None], self.counts)
+
+    def information(self) -> Floats:
+        """(D, D) made invertible; with a prior, of the posterior."""
+        return np.asarray(self.likelihood.anchored(self.likelihood.information(self.curve()))[0])
+
+    def plain_covariance(self) -> Floats:
+        """(D, D) the inverse information."""
+        return np.asarray(np.linalg.inv(self.information()), np.float64)
+
+    def chances(self) -> Floats:
+        """(K, K) probability that the row item beats the column item, ties aside and nothing else favouring either."""
+        return np.asarray(expit(self.strengths[:, None] - self.strengths[None, :]))
+
+
+def fit(cells: Cells, *, ties: str = 'half', prior: float | None = None) -> Fit:
+    """The strengths that make the comparisons most likely.
+
+    Args:
+        cells: counts by pair and extra columns.
+        ties: half, davidson or rao-kupper.
+        prior: standard deviation, in log-odds, of a Gaussian prior on strengths and effects; without it, plain maximum
+            likelihood.
+
+    Returns:
+        A Fit. Where the comparisons have no finite maximum but a prior was given, its diagnosis says what holds the
+        strengths. A tie model meets no ties: the model without ties, which is its limit.
+
+    Raises:
+        UnrankableError: no finite maximum and no prior, or an effect that cannot be told from the items.
+        UnknownNameError: no such tie model.
+        ValueRangeError: the prior is not a positive number.
+        LimitError: more than 5,000 items.
+
+    >>> from affekt.ranking import Comparisons, count
+    >>> votes = Comparisons.of(['a', 'a', 'a', 'b'], ['b', 'b', 'b', 'a'], ['left'] * 4)
+    >>> fit(count(votes)).strengths.round(4)  # a won 3 of 4: half of log 3 each way
+    array([ 0.5493, -0.5493])
+    """
+    model = tie_model(ties)
+    _check(cells, prior)
+    diagnosis = diagnose(cells)
+    if prior is None:
+        refuse_unrankable(diagnosis)
+    _refuse_aliases(cells)
+    model = _model_for(cells, model)
+    likelihood = Likelihood(cells, model, prior)
+    found = maximise(likelihood, cells.counts[:, None, :], likelihood.start())
+    fitted = Fit(cells, likelihood, found.parameters[0], float(found.value[0]), ties, prior, diagnosis)
+    if not (found.reached[0] and _is_definite(fitted.information())):
+        raise _runaway(likelihood, found)
+    return fitted
+
+
+def _check(cells: Cells, prior: float | None) -> None:
+    if prior is not None and not (np.isfinite(prior) and prior > 0.0):
+        raise ValueRangeError(
+            expected='a prior standard deviation above 0, in log-odds', came=f'{prior}', todo='give for example 1.0'
+        )
+    if len(cells.items) > MOST_ITEMS:
+        raise LimitError(
+            expected=f'at most {MOST_ITEMS} items', came=f'{len(cells.items)}', todo='rank the items in parts'
+        )
+
+
+def _model_for(cells: Cells, model: TieModel) -> TieModel:
+    """The model without ties where there are none; an error where a tie model meets nothing else."""
+    if not model.has_tau:
+        return model
+    if not cells.counts[TIE].any():
+        return Half()
+    if not (cells.counts[LEFT].any() or cells.counts[RIGHT].any()):
+        raise UnrankableError(
+            expected='some comparisons that are no ties', came='ties only', todo='count ties as half (--ties half)'
+        )
+    return model
+
+
+def _refuse_aliases(cells: Cells) -> None:
+    """Raise where a covariate or the order is a sum of differences between items, or of other covariates."""
+    if not cells.extra_names:
+        return
+    weight = sparse.diags_array(np.sqrt(cells.totals))
+    basis = sparse.csr_matrix(weight @ item_design(cells))
+    for name, column in zip(cells.extra_names, cells.extra.T, strict=True):
+        effect = weight @ column
+        power = float((effect**2).sum())
+        gram = (basis.T @ basis).toarray()
+        explained = basis @ (np.linalg.pinv(gram, rcond=1e-12, hermitian=True) @ (basis.T @ effect))
+        rest = effect - explained
+        if power == 0.0 or float((rest**2).sum()) <= ALIASED * power:
+            why = 'is the same on both sides everywhere' if power == 0.0 else 'only repeats which items were compared'
+            raise UnrankableError(
+                expected=f'comparisons that tell the effect of {name!r} from the items',
+                came=f'a {name!r} that {why}',
+                todo='leave it out, or compare items on which it differs',
+            )
+        basis = sparse.csr_matrix(sparse.hstack([basis, effect[:, None]]))
+
+
+def _is_definite(information: Floats) -> bool:
+    """Whether the likelihood curves down in every direction, whatever the units; a ridge has no one maximum."""
+    unit = np.sqrt(np.diag(information))
+    return bool(np.linalg.eigvalsh(information / unit[:, None] / unit[None, :])[0] > FLAT)
+
+
+def _runaway(likelihood: Likelihood, found: Maximum) -> UnrankableError:
+    """The error that names what grows without bound."""
+    names = [*likelihood.cells.items, *likelihood.cells.extra_names, 'the share of ties'][: likelihood.size]
+    size = np.abs(found.parameters[0])
+    far = [name for name, value in zip(names, size, strict=True) if value > 0.5 * size.max()]
+    return UnrankableError(
+        expected='comparisons with a finite maximum of the likelihood',
+        came=f'{listed(far)} growing without bound: with these effects and ties the outcomes are explained perfectly',
+        todo='drop an effect, count ties as half, collect more comparisons, or give a prior (--prior 1.0)',
+    )

@@ -1,0 +1,265 @@
+"""Who was compared with whom, and who won: the one noun that this room passes around.
+
+Items are named; everything else is an array with one entry per comparison. Sides are left and right. `first` says which
+side was shown first (1 left, -1 right, 0 side by side or not known). Covariates are differences, left minus right, so
+that exchanging the sides of a comparison turns the sign of its outcome, of `first` and of its covariates, and changes
+nothing else.
+
+Axes: N comparisons, K items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.errors import ComparisonError
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+OUTCOMES = {'left': 1, 'right': -1, 'tie': 0}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where comparisons come from, for messages."""
+
+    name: str
+    rows: Ints | None = None
+    """(N,) number of the row of each comparison, as an editor shows it."""
+
+    def __str__(self) -> str:
+        return self.name
+
+    def row(self, position: int) -> str:
+        """The row of a comparison, in words."""
+        return f'row {position + 1 if self.rows is None else self.rows[position]} of {self.name}'
+
+
+@dataclass(frozen=True)
+class Comparisons:
+    """Comparisons of named items; build them with `Comparisons.of` or `read_comparisons`."""
+
+    items: tuple[str, ...]
+    """Names, sorted; some may never be compared."""
+    left: Ints
+    """(N,) position in items."""
+    right: Ints
+    outcome: Ints
+    """(N,) 1 where the left item won, -1 where the right one did, 0 for a tie."""
+    weight: Floats
+    """(N,) how much each counts; 1 unless given."""
+    first: Ints
+    """(N,) 1 where the left item was shown first, -1 where the right one was, 0 where neither or unknown."""
+    sample: Ints | None = None
+    """(N,) number of the sample (clip, prompt) that was judged."""
+    rater: Ints | None = None
+    """(N,) number of the rater."""
+    raters: tuple[str, ...] = ()
+    """Names of the raters, sorted."""
+    samples: tuple[str, ...] = ()
+    """Names of the samples, sorted."""
+    covariates: Mapping[str, Floats] = field(default_factory=dict)
+    """Name to (N,) differences, left minus right."""
+    facts: Mapping[str, int] = field(default_factory=dict)
+    """What reading saw besides: ties by kind, comparisons skipped."""
+
+    def __len__(self) -> int:
+        return len(self.left)
+
+    def __repr__(self) -> str:
+        ties = int(np.sum(self.outcome == 0))
+        return f'Comparisons({len(self)} of {len(self.items)} items, {ties} ties)'
+
+    @classmethod
+    def of(
+        cls,
+        left: Sequence[str],
+        right: Sequence[str],
+        outcome: Sequence[str] | Sequence[int],
+        *,
+        weight: npt.ArrayLike | None = None,
+        sample: Sequence[object] | None = None,
+        rater: Sequence[object] | None = None,
+        first: npt.ArrayLike | None = None,
+        covariates: Mapping[str, npt.ArrayLike] | None = None,
+        items: Sequence[str] | None = None,
+        facts: Mapping[str, int] | None = None,
+        source: Source | str = 'the comparisons',
+    ) -> Comparisons:
+        """Comparisons from columns, checked row by row.
+
+        Args:
+            left, right: (N,) names of the items.
+            outcome: (N,) 'left', 'right' or 'tie', or 1, -1, 0.
+            weight: (N,) finite, not negative.
+            sample, rater: (N,) any labels.
+            first: (N,) 1, -1 or 0; 1 (left first) unless given.
+            covariates: name to (N,) finite differences, left minus right.
+            items: all names, where some may never have been compared.
+            facts: what reading saw besides.
+            source: what messages call the data, with the number of each row where it is not 1, 2, 3.
+
+        Raises:
+            ComparisonError: no rows, one item, an item against itself, an unknown outcome, a bad number; it names the
+                first bad row, counted from 1 unless the source says otherwise.
+        """
+        source = Source(source) if isinstance(source, str) else source
+        size = len(left)
+        columns = {'right': right, 'outcome': outcome, 'weight': weight, 'sample': sample, 'rater': rater}
+        columns |= {'first': first, **(covariates or {})}
+        _same_length(size, columns, source)
+        if size == 0:
+            raise ComparisonError(
+                expected='at least one comparison', came=f'{source} without any', todo='give rows of who beat whom'
+            )
+        names, codes = _coded_items(left, right, items, source)
+        left_code, right_code = codes[:size], codes[size:]
+        refuse_rows(
+            left_code == right_code, source, 'two different items', lambda row: f'{short(left[row])!r} against itself'
+        )
+        if len(names) < 2:
+            raise ComparisonError(
+                expected='at least two items', came=f'{len(names)} in {source}', todo='nothing can be ranked alone'
+            )
+        sample_code, rater_code = _coded(sample), _coded(rater)
+        return cls(
+            items=names,
+            left=left_code,
+            right=right_code,
+            outcome=_outcomes(outcome, source),
+            weight=np.ones(size) if weight is None else _weights(weight, source),
+            first=np.ones(size, np.int64) if first is None else _firsts(first, source),
+            sample=None if sample_code is None else sample_code[1],
+            samples=() if sample_code is None else sample_code[0],
+            rater=None if rater_code is None else rater_code[1],
+            raters=() if rater_code is None else rater_code[0],
+            covariates={name: _differences(name, values, source) for name, values in (covariates or {}).items()},
+            facts=dict(facts or {}),
+        )
+
+    def take(self, chosen: npt.ArrayLike) -> Comparisons:
+        """The comparisons at these positions, or where this mask is true; items and raters stay the same."""
+        at = np.asarray(chosen)
+        return replace(
+            self,
+            left=self.left[at],
+            right=self.right[at],
+            outcome=self.outcome[at],
+            weight=self.weight[at],
+            first=self.first[at],
+            sample=None if self.sample is None else self.sample[at],
+            rater=None if self.rater is None else self.rater[at],
+            covariates={name: values[at] for name, values in self.covariates.items()},
+        )
+
+    def swapped(self) -> Comparisons:
+        """The same comparisons with left and right exchanged."""
+        return replace(
+            self,
+            left=self.right,
+            right=self.left,
+            outcome=-self.outcome,
+            first=-self.first,
+            covariates={name: -values for name, values in self.covariates.items()},
+        )
+
+
+def short(text: object, most: int = 60) -> object:
+    """A text cut to what a message can hold; anything else as it is."""
+    return text[: most - 1] + '…' if isinstance(text, str) and len(text) > most else text
+
+
+def _same_length(size: int, columns: Mapping[str, object], source: Source) -> None:
+    lengths = {name: len(column) for name, column in columns.items() if column is not None}  # type: ignore[arg-type]
+    wrong = {name: length for name, length in lengths.items() if length != size}
+    if wrong:
+        raise ComparisonError(
+            expected=f'as many entries in every column as in left, {size}',
+            came=f'{source} with ' + ', '.join(f'{length} in {name}' for name, length in wrong.items()),
+            todo='give columns of one length',
+        )
+
+
+def refuse_rows(bad: npt.NDArray[np.bool_], source: Source, expected: str, came: object) -> None:
+    """Raise for the first bad row; `came` describes it, given its position."""
+    if bad.any():
+        row = int(np.argmax(bad))
+        said = came(row) if callable(came) else came
+        raise ComparisonError(expected=expected, came=f'{said} in {source.row(row)}', todo='correct or remove that row')
+
+
+def _coded_items(
+    left: Sequence[str], right: Sequence[str], items: Sequence[str] | None, source: Source
+) -> tuple[tuple[str, ...], Ints]:
+    size = len(left)
+    if not set(map(type, left)) | set(map(type, right)) <= {str}:
+        no_text = [not (isinstance(a, str) and isinstance(b, str)) for a, b in zip(left, right, strict=True)]
+        refuse_rows(np.asarray(no_text, bool), source, 'a name for both items', 'one that is no text')
+    seen: dict[str, int] = {}
+    raw = np.fromiter((seen.setdefault(name, len(seen)) for side in (left, right) for name in side), np.int64, 2 * size)
+    if unnamed := [code for name, code in seen.items() if not name.strip()]:
+        bad = np.isin(raw, unnamed)
+        refuse_rows(bad[:size] | bad[size:], source, 'a name for both items', 'an empty name')
+    names = sorted({*seen, *(items or ())})
+    if items is not None and (unknown := set(seen) - set(items)):
+        raise ComparisonError(
+            expected='only the items that were listed',
+            came=f'{min(unknown)!r} in {source}',
+            todo='add it to items, or leave its rows out',
+        )
+    place = {name: position for position, name in enumerate(names)}
+    return tuple(names), np.fromiter((place[name] for name in seen), np.int64, len(seen))[raw]
+
+
+def _coded(labels: Sequence[object] | None) -> tuple[tuple[str, ...], Ints] | None:
+    if labels is None:
+        return None
+    texts = [str(label) for label in labels]
+    names = tuple(sorted(set(texts)))
+    place = {name: position for position, name in enumerate(names)}
+    return names, np.fromiter((place[text] for text in texts), np.int64, len(texts))
+
+
+def _outcomes(outcome: Sequence[str] | Sequence[int], source: Source) -> Ints:
+    known: dict[object, int] = {1: 1, -1: -1, 0: 0}
+    known.update(OUTCOMES.items())
+    found = np.fromiter((known.get(value, 2) for value in outcome), np.int64, len(outcome))
+    refuse_rows(
+        found == 2, source, 'an outcome left, right or tie (or 1, -1, 0)', lambda row: repr(short(outcome[row]))
+    )
+    return found
+
+
+def _numbers(name: str, values: npt.ArrayLike, source: Source) -> Floats:
+    try:
+        return np.asarray(values, np.float64)
+    except (TypeError, ValueError) as error:
+        raise ComparisonError(
+            expected=f'numbers in {name}', came=f'{error} in {source}', todo='give finite numbers'
+        ) from error
+
+
+def _weights(weight: npt.ArrayLike, source: Source) -> Floats:
+    found = _numbers('weight', weight, source)
+    bad = ~np.isfinite(found) | (found < 0.0)
+    refuse_rows(bad, source, 'a weight that is finite and not negative', lambda row: f'{found[row]}')
+    if not found.any():
+        raise ComparisonError(expected='a weight above 0', came=f'{source} with weights of 0 only', todo='weigh some')
+    return found
+
+
+def _firsts(first: npt.ArrayLike, source: Source) -> Ints:
+    found = _numbers('first', first, source)
+    refuse_rows(~np.isin(found, (-1.0, 0.0, 1.0)), source, 'order 1, -1 or 0', lambda row: f'{found[row]}')
+    return found.astype(np.int64)
+
+
+def _differences(name: str, values: npt.ArrayLike, source: Source) -> Floats:
+    found = _numbers(name, values, source)
+    refuse_rows(~np.isfinite(found), source, f'a finite number for {name}', lambda row: f'{found[row]}')
+    return found

@@ -1,0 +1,134 @@
+"""A million comparisons become a few thousand counts: everything after this file works on these.
+
+A cell is a pair of items together with what else the model looks at (which side came first, covariates). Sides are
+exchanged so that the left item of a cell comes before the right one by name; so a comparison and its mirror image
+fall into one cell.
+
+Axes: N comparisons, K items, C cells, E extra columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from affekt.ranking.comparisons import Comparisons
+from affekt.ranking.covariates import controlled
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+LEFT, RIGHT, TIE = 0, 1, 2
+ORDER = 'shown first'
+"""Name of the order effect among the extra columns."""
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Counts of outcomes by pair of items and by extra columns."""
+
+    items: tuple[str, ...]
+    left: Ints
+    """(C,) position of the item that comes first by name."""
+    right: Ints
+    counts: Floats
+    """(3, C) weighted left wins, right wins, ties."""
+    extra: Floats
+    """(C, E) order and covariates, left minus right."""
+    extra_names: tuple[str, ...]
+    cell_of: Ints
+    """(N,) the cell of each comparison."""
+    outcome_of: Ints
+    """(N,) 0, 1 or 2: its place in counts."""
+
+    @property
+    def totals(self) -> Floats:
+        """(C,) weighted comparisons."""
+        return np.asarray(self.counts.sum(axis=0))
+
+    def by_cluster(self, cluster: Ints, weight: Floats) -> tuple[Ints, sparse.csr_matrix]:
+        """The clusters that occur, and (G, 3 C) their weighted counts, outcome by outcome."""
+        names, group = np.unique(cluster, return_inverse=True)
+        width = self.counts.shape[1]
+        column = self.outcome_of * width + self.cell_of
+        return names, sparse.csr_matrix((weight, (group, column)), shape=(len(names), 3 * width))
+
+
+def count(comparisons: Comparisons, *, control: Sequence[str] = (), order: bool = False) -> Cells:
+    """The counts of every cell, in one pass.
+
+    Args:
+        comparisons: N of them.
+        control: covariates that tell cells apart; a category's name stands for all its levels.
+        order: whether the side that was shown first does.
+
+    Raises:
+        UnknownNameError: a covariate is not there.
+    """
+    control = controlled(comparisons, control)
+    turned = comparisons.left > comparisons.right
+    sign = np.where(turned, -1, 1)
+    low = np.where(turned, comparisons.right, comparisons.left)
+    high = np.where(turned, comparisons.left, comparisons.right)
+    columns: list[npt.NDArray[np.generic]] = [comparisons.first * sign] if order else []
+    columns += [comparisons.covariates[name] * sign for name in control]
+    key, pairs = low * len(comparisons.items) + high, len(comparisons.items) ** 2
+    for column in columns:
+        _, code = np.unique(column, return_inverse=True)
+        key, pairs = _shortened(key, pairs)
+        key, pairs = key * (code.max() + 1) + code, pairs * int(code.max() + 1)
+    cell_of, representative = _cells_of(key, pairs)
+    outcome_of = np.where(comparisons.outcome == 0, TIE, np.where(comparisons.outcome * sign > 0, LEFT, RIGHT))
+    size = len(representative)
+    plain = comparisons.weight if not _all_one(comparisons.weight) else None
+    counts = np.bincount(outcome_of * size + cell_of, weights=plain, minlength=3 * size).astype(np.float64)
+    extra = [np.asarray(column, np.float64)[representative] for column in columns]
+    return Cells(
+        items=comparisons.items,
+        left=low[representative],
+        right=high[representative],
+        counts=counts.reshape(3, size),
+        extra=np.stack(extra, axis=1) if extra else np.zeros((size, 0)),
+        extra_names=(*([ORDER] if order else []), *control),
+        cell_of=cell_of,
+        outcome_of=outcome_of.astype(np.int64),
+    )
+
+
+def win_matrix(cells: Cells) -> sparse.csr_matrix:
+    """(K, K) weighted wins of the row item over the column item; a tie is half a win for each."""
+    size = len(cells.items)
+    won = [cells.counts[LEFT] + 0.5 * cells.counts[TIE], cells.counts[RIGHT] + 0.5 * cells.counts[TIE]]
+    rows, columns = np.concatenate([cells.left, cells.right]), np.concatenate([cells.right, cells.left])
+    found = sparse.csr_matrix((np.concatenate(won), (rows, columns)), shape=(size, size))
+    found.eliminate_zeros()
+    return found
+
+
+def _all_one(weight: Floats) -> bool:
+    return bool((weight == 1.0).all())
+
+
+def _shortened(key: Ints, span: int) -> tuple[Ints, int]:
+    """The same order of keys in a smaller range, where the product with another code could overflow."""
+    if span < 2**31:
+        return key, span
+    _, code = np.unique(key, return_inverse=True)
+    return code.astype(np.int64), int(code.max()) + 1
+
+
+def _cells_of(key: Ints, span: int) -> tuple[Ints, Ints]:
+    """(N,) number of each key among the sorted keys that occur, and (C,) a comparison that has it."""
+    if span <= max(4 * len(key), 2**22):
+        where = np.full(span, -1, np.int64)
+        where[key] = np.arange(len(key))
+        occurring = np.flatnonzero(where >= 0)
+        number = np.empty(span, np.int64)
+        number[occurring] = np.arange(len(occurring))
+        return number[key], where[occurring]
+    _, representative, cell_of = np.unique(key, return_index=True, return_inverse=True)
+    return cell_of.astype(np.int64), representative.astype(np.int64)

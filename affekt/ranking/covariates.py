@@ -1,0 +1,109 @@
+"""What may sway a verdict besides quality, as a difference between left and right: length, style, source.
+
+A length counts in doublings: log2 of the ratio of lengths, so that its effect is what being twice as long is worth. A
+number counts as it is. A category becomes one column per level except the most common: 1 where the left side alone has
+that level, -1 where the right side alone has it.
+
+Axes: N comparisons.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.errors import ComparisonError, UnknownNameError
+from affekt.ranking.comparisons import Comparisons, Source, refuse_rows, short
+
+Floats = npt.NDArray[np.float64]
+
+LENGTH = 'length'
+LEVEL = '='
+"""Between a category's name and a level of it."""
+MOST_LEVELS = 50
+
+
+def doublings(left: npt.ArrayLike, right: npt.ArrayLike) -> Floats:
+    """How many times the left length must be halved to be the right one: log2((left + 1) / (right + 1)).
+
+    >>> doublings([7, 1, 3], [3, 3, 3])
+    array([ 1., -1.,  0.])
+    """
+    return np.asarray(np.log2((np.asarray(left, np.float64) + 1.0) / (np.asarray(right, np.float64) + 1.0)))
+
+
+def text_lengths(left: Sequence[str], right: Sequence[str]) -> Floats:
+    """(N,) doublings of the number of characters, white space at the ends left out."""
+    return doublings([len(text.strip()) for text in left], [len(text.strip()) for text in right])
+
+
+def differences(name: str, left: Sequence[object], right: Sequence[object], source: Source) -> dict[str, Floats]:
+    """The covariates that two columns give.
+
+    Args:
+        name: of the covariate; 'length' counts in doublings.
+        left, right: (N,) numbers, or names of levels.
+        source: for messages.
+
+    Returns:
+        Name, or name=level for each level but the most common, to (N,) differences.
+
+    Raises:
+        ComparisonError: a value is missing, infinite or negative as a length, or there are more than 50 levels.
+    """
+    here, there = _as_numbers(left), _as_numbers(right)
+    if here is None or there is None:
+        return _levels(name, left, right, source)
+    for side, found in (('left', here), ('right', there)):
+        bad = ~np.isfinite(found) | ((found < 0.0) if name == LENGTH else False)
+        refuse_rows(bad, source, f'a finite number in {side}_{name}', lambda row, found=found: f'{found[row]}')
+    return {name: doublings(here, there) if name == LENGTH else here - there}
+
+
+def controlled(comparisons: Comparisons, names: Sequence[str]) -> tuple[str, ...]:
+    """The covariates that names stand for, a category's name for all its levels; each once.
+
+    Raises:
+        UnknownNameError: a name is not there.
+    """
+    found: list[str] = []
+    for name in names:
+        levels = [one for one in comparisons.covariates if one == name or one.startswith(name + LEVEL)]
+        if not levels:
+            known = list(dict.fromkeys(one.split(LEVEL)[0] for one in comparisons.covariates))
+            raise UnknownNameError(
+                expected=f'a covariate among {", ".join(known)}' if known else 'comparisons with covariates',
+                came=repr(name),
+                todo='give columns left_NAME and right_NAME (for length, the texts will do)',
+            )
+        found += levels
+    return tuple(dict.fromkeys(found))
+
+
+def _as_numbers(values: Sequence[object]) -> Floats | None:
+    """None where one is no number; a missing one counts as nan."""
+    try:
+        return np.asarray([np.nan if value is None or value == '' else value for value in values], np.float64)
+    except (TypeError, ValueError):
+        return None
+
+
+def _levels(name: str, left: Sequence[object], right: Sequence[object], source: Source) -> dict[str, Floats]:
+    missing = np.asarray([a in (None, '') or b in (None, '') for a, b in zip(left, right, strict=True)])
+    refuse_rows(missing, source, f'a value for {name} on both sides', 'an empty one')
+    here, there = [str(value) for value in left], [str(value) for value in right]
+    levels = sorted(Counter(here + there).items(), key=lambda level: (-level[1], level[0]))
+    if len(levels) > MOST_LEVELS:
+        raise ComparisonError(
+            expected=f'numbers, or at most {MOST_LEVELS} levels, in left_{name} and right_{name}',
+            came=f'{len(levels)} levels in {source}, {short(levels[-1][0], 30)!r} among them',
+            todo='correct the values, or group them',
+        )
+    has_left, has_right = np.asarray(here), np.asarray(there)
+    return {
+        f'{name}{LEVEL}{level}': (has_left == level).astype(np.float64) - (has_right == level)
+        for level, _ in levels[1:]
+    }

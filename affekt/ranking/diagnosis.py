@@ -1,0 +1,147 @@
+"""Whether comparisons can be ranked at all, asked before anything is fitted.
+
+Draw an arrow from winner to loser (both ways for a tie). Strengths have a finite maximum of the likelihood if and only
+if every item can be reached from every other along arrows: otherwise the items split into two groups of which one never
+lost to the other, and the gap between the groups grows without bound.
+
+Source: Ford 1957, doi:10.2307/2308513; Hunter 2004, doi:10.1214/aos/1079120141.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
+
+from affekt.errors import UnrankableError
+from affekt.ranking.comparisons import short
+from affekt.ranking.counts import Cells, win_matrix
+
+Names = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What keeps comparisons from being ranked; everything is empty where nothing does."""
+
+    never_compared: Names = ()
+    undefeated: Names = ()
+    """Compared, and never lost or tied."""
+    winless: Names = ()
+    """Compared, and never won or tied."""
+    groups: tuple[Names, ...] = ()
+    """Where the compared items fall into groups without any comparison between them: the groups."""
+    above: tuple[Names, ...] = ()
+    """Sets of two items or more that never lost to or tied with an item outside, though compared with some."""
+    below: tuple[Names, ...] = ()
+    """Sets of two items or more that never beat or tied with an item outside, though compared with some."""
+
+    @property
+    def is_rankable(self) -> bool:
+        """Whether finite strengths exist without a prior."""
+        return not (self.never_compared or self.undefeated or self.winless or self.groups or self.above or self.below)
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """Each finding in words."""
+        found = []
+        for names, verb in (
+            (self.never_compared, 'never compared'),
+            (self.undefeated, 'undefeated'),
+            (self.winless, 'without a win or tie'),
+        ):
+            if names:
+                found.append(f'{listed(names)} {"is" if len(names) == 1 else "are"} {verb}')
+        if self.groups:
+            groups = ' | '.join(listed(group, 4) for group in self.groups[:4])
+            more = f' and {len(self.groups) - 4} more' if len(self.groups) > 4 else ''
+            found.append(f'no comparison joins these groups: {groups}{more}')
+        found += [f'nobody else ever beat or tied with one of {listed(names)}' for names in self.above]
+        found += [f'none of {listed(names)} ever beat or tied with anybody else' for names in self.below]
+        return tuple(found)
+
+    def to_dict(self) -> dict[str, object]:
+        """As plain lists."""
+        return {
+            'is_rankable': self.is_rankable,
+            'never_compared': list(self.never_compared),
+            'undefeated': list(self.undefeated),
+            'winless': list(self.winless),
+            'groups': [list(group) for group in self.groups],
+            'above': [list(names) for names in self.above],
+            'below': [list(names) for names in self.below],
+        }
+
+
+def diagnose(cells: Cells) -> Diagnosis:
+    """What keeps the comparisons from being ranked.
+
+    Args:
+        cells: counts; comparisons of weight 0 are no comparisons.
+
+    >>> from affekt.ranking import Comparisons, count
+    >>> diagnose(count(Comparisons.of(['a', 'b'], ['b', 'c'], ['left', 'left']))).sentences
+    ('a is undefeated', 'c is without a win or tie')
+    """
+    wins = win_matrix(cells)
+    size = len(cells.items)
+    met = np.asarray(wins.sum(axis=1)).ravel() + np.asarray(wins.sum(axis=0)).ravel() > 0
+    number, label = connected_components(wins, directed=True, connection='strong')
+    if number == 1:
+        return Diagnosis()
+    source, target = wins.nonzero()
+    crosses = label[source] != label[target]
+    beats, is_beaten = np.zeros(number, bool), np.zeros(number, bool)
+    beats[label[source[crosses]]] = True
+    is_beaten[label[target[crosses]]] = True
+    sizes = np.bincount(label, minlength=number)
+    single = sizes[label] == 1
+
+    def names(mask: np.ndarray) -> Names:
+        return tuple(cells.items[item] for item in np.flatnonzero(mask))
+
+    def sets(chosen: np.ndarray) -> tuple[Names, ...]:
+        if number == 2 and sizes.min() == 1:
+            return ()  # the other item says it all
+        return tuple(sorted(names(label == part) for part in np.flatnonzero(chosen & (sizes > 1))))
+
+    return Diagnosis(
+        never_compared=names(~met),
+        undefeated=names(met & single & ~is_beaten[label] & beats[label]),
+        winless=names(met & single & ~beats[label] & is_beaten[label]),
+        groups=_groups(cells, wins, met) if size else (),
+        above=sets(beats & ~is_beaten),
+        below=sets(is_beaten & ~beats),
+    )
+
+
+def _groups(cells: Cells, wins: sparse.csr_matrix, met: np.ndarray) -> tuple[Names, ...]:
+    _, label = connected_components(wins, directed=False)
+    found = sorted(
+        tuple(cells.items[item] for item in np.flatnonzero((label == part) & met)) for part in set(label[met].tolist())
+    )
+    return tuple(found) if len(found) > 1 else ()
+
+
+def refuse_unrankable(diagnosis: Diagnosis) -> None:
+    """Raise where no finite strengths exist.
+
+    Raises:
+        UnrankableError: it names the items.
+    """
+    if not diagnosis.is_rankable:
+        raise UnrankableError(
+            expected='comparisons in which wins and ties lead from every item to every other',
+            came='; '.join(diagnosis.sentences),
+            todo='collect the missing comparisons, leave those items out, or give a prior (--prior 1.0)',
+        )
+
+
+def listed(names: Iterable[str], most: int = 8) -> str:
+    """Names joined by commas, cut after `most`."""
+    found = list(names)
+    rest = f' and {len(found) - most} more' if len(found) > most else ''
+    return ', '.join(str(short(name, 40)) for name in found[:most]) + rest

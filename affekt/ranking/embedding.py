@@ -1,0 +1,147 @@
+"""Texts to vectors for preference models: anything with a name and `embed`; here, MiniLM on pieces of a text.
+
+The encoder cuts at 256 word pieces, which is less than a long description, whose conclusion stands last. So a text is
+read in pieces of whole sentences, and its vector is the mean over them. Vectors are kept in a file by the text's hash,
+so that nothing is read twice.
+
+Axes: N texts, D dimensions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.errors import ArchiveError, ShapeError
+from affekt.npz import read_npz
+from affekt.runs import write_atomically
+
+if TYPE_CHECKING:
+    from affekt.text.sentences import SentenceEncoder
+
+Floats = npt.NDArray[np.float64]
+
+PIECE_WORDS = 80
+"""Words after which a new piece begins, at the next sentence."""
+
+
+class Embedder(Protocol):
+    """Whatever turns texts into vectors; the same text must always give the same vector."""
+
+    @property
+    def name(self) -> str:
+        """What it is, with version: a model trained on one embedder refuses another."""
+
+    def embed(self, texts: Sequence[str]) -> npt.NDArray[np.floating]:
+        """(N, D) vectors of N texts; blank texts have a vector too."""
+
+
+class SentenceEmbedder:
+    """MiniLM-L6 over pieces of whole sentences; a text's vector is the mean of its pieces'.
+
+    Args:
+        encoder: a SentenceEncoder to share; made at the first text where None is given.
+    """
+
+    name = f'minilm-l6-int8, last layer, pieces of {PIECE_WORDS} words'
+
+    def __init__(self, encoder: SentenceEncoder | None = None) -> None:
+        self._encoder = encoder
+
+    def embed(self, texts: Sequence[str]) -> npt.NDArray[np.floating]:
+        """(N, D) vectors."""
+        if self._encoder is None:
+            from affekt.text.sentences import SentenceEncoder
+
+            self._encoder = SentenceEncoder()
+        pieces = [sentences_in_pieces(text) for text in texts]
+        vectors = self._encoder.encode([piece for parts in pieces for piece in parts]).astype(np.float64)
+        ends = np.cumsum([len(parts) for parts in pieces])
+        return np.stack([vectors[end - len(parts) : end].mean(axis=0) for parts, end in zip(pieces, ends, strict=True)])
+
+
+class KeptEmbedder:
+    """Another embedder with its vectors kept in a file.
+
+    Args:
+        embedder: asked for texts that are not in the file.
+        path: an .npz, made where missing; in memory alone where None.
+
+    Raises:
+        ArchiveError: the file is damaged or holds another embedder's vectors.
+    """
+
+    def __init__(self, embedder: Embedder, path: Path | None = None) -> None:
+        self._embedder, self._path = embedder, path
+        self._held: dict[str, Floats] = {}
+        if path is not None and path.exists():
+            self._held = _kept(path, embedder.name)
+
+    @property
+    def name(self) -> str:
+        """The other embedder's name."""
+        return self._embedder.name
+
+    def embed(self, texts: Sequence[str]) -> npt.NDArray[np.floating]:
+        """(N, D) vectors; texts not seen before are embedded together and kept."""
+        keys = [hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest() for text in texts]
+        fresh = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._held}
+        if fresh:
+            vectors = checked_vectors(self._embedder, list(fresh.values()))
+            self._held.update(zip(fresh, vectors, strict=True))
+            if self._path is not None:
+                content = io.BytesIO()
+                order = sorted(self._held)
+                held = np.stack([self._held[key] for key in order])
+                np.savez_compressed(content, name=np.array([self.name]), texts=np.array(order), vectors=held)
+                write_atomically(self._path, content.getvalue())
+        return np.stack([self._held[key] for key in keys])
+
+
+def checked_vectors(embedder: Embedder, texts: Sequence[str]) -> Floats:
+    """(N, D) vectors of an embedder, as float64.
+
+    Raises:
+        ShapeError: it gave something else, or numbers that are not finite.
+    """
+    vectors = np.asarray(embedder.embed(texts), np.float64)
+    if vectors.ndim != 2 or len(vectors) != len(texts) or not np.isfinite(vectors).all():
+        raise ShapeError(
+            expected=f'({len(texts)}, D) finite numbers from the embedder {embedder.name}',
+            came=f'shape {vectors.shape}' if vectors.shape[:1] != (len(texts),) else 'nan or infinite ones',
+            todo='let embed give one vector for each text',
+        )
+    return vectors
+
+
+def sentences_in_pieces(text: str) -> list[str]:
+    """The text cut where a sentence ends after 80 words or more; always at least one piece.
+
+    >>> sentences_in_pieces('One. ' + 'word ' * 80 + 'end. Last one.')[1]
+    'Last one.'
+    """
+    pieces: list[list[str]] = [[]]
+    count = 0
+    for sentence in re.split(r'(?<=[.!?。！？])\s+|\n+', text.strip()):
+        if count >= PIECE_WORDS:
+            pieces.append([])
+            count = 0
+        pieces[-1].append(sentence)
+        count += len(sentence.split())
+    return [' '.join(parts) for parts in pieces]
+
+
+def _kept(path: Path, name: str) -> dict[str, Floats]:
+    held = read_npz(path)
+    if set(held) != {'name', 'texts', 'vectors'} or held['name'].tolist() != [name]:
+        raise ArchiveError(
+            expected=f'vectors of {name}', came=f'other content in {path}', todo='choose another file, or remove it'
+        )
+    return dict(zip(held['texts'].tolist(), held['vectors'], strict=True))

@@ -1,0 +1,170 @@
+"""Judges behind one interface: who of two describers did better on a sample, asked in both orders.
+
+In come pairs of descriptions (`DescribedPair`, read by `described.py`) and a `Judge`; out go `Judgements`: one outcome
+a pair, with the verdict of each order beside it. A judge sees a pair with one side shown first and says left, right,
+tie, or that it cannot tell. `LanguageModelJudge` (`language_judge.py`) asks models; `plain_judges.py` holds people's
+verdicts from files, a learned preference model, and references that read nothing. A judge of your own needs a name and
+one method.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from affekt.errors import ValueRangeError
+from affekt.llm import Reply
+
+LEFT, RIGHT, TIE, ABSTAIN = 'left', 'right', 'tie', 'abstain'
+OTHER_SIDE = {LEFT: RIGHT, RIGHT: LEFT, TIE: TIE, ABSTAIN: ABSTAIN}
+ORDERS = (LEFT, RIGHT)
+"""Which side is shown first; every pair is shown both ways."""
+Progress = Callable[[str, float, float], None]
+
+
+@dataclass(frozen=True)
+class DescribedPair:
+    """Two descriptions of one sample."""
+
+    sample: str
+    left: str
+    """Name of the describer; a judge that reads never sees it."""
+    right: str
+    left_text: str
+    right_text: str
+    media: Path | None = None
+    """The clip, where there is one."""
+
+    def shown(self, order: str) -> tuple[str, str]:
+        """The two texts in the order in which they are shown."""
+        return (self.left_text, self.right_text) if order == LEFT else (self.right_text, self.left_text)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer of a language model on the way to a verdict."""
+
+    step: str
+    """What was asked: `describe`, `judge`, `argue` or `extract`."""
+    reply: Reply
+    key: str
+    """Of the question: equal questions are one, and are asked once."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a judge says of one pair in one order."""
+
+    outcome: str
+    """left, right, tie or abstain: sides of the pair, whichever was shown first."""
+    order: str
+    """The side that was shown first."""
+    how: str = ''
+    """How the answer was read; '' where nothing had to be read."""
+    answers: tuple[Answer, ...] = ()
+    """Raw answers in the order in which they were given; the last one holds the verdict."""
+
+    @property
+    def raw(self) -> str | None:
+        """The answer that holds the verdict, as it came; None where no model was asked."""
+        return self.answers[-1].reply.text if self.answers else None
+
+
+class Judge(Protocol):
+    """Compares two descriptions of one sample."""
+
+    @property
+    def name(self) -> str:
+        """The rater's name in the verdicts."""
+
+    def verdict(self, pair: DescribedPair, order: str) -> Verdict | None:
+        """The verdict when the side `order` is shown first; None where this judge was never shown that.
+
+        Raises:
+            LLMError: a language model gave no answer.
+        """
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One pair and the verdicts on it."""
+
+    pair: DescribedPair
+    left_first: Verdict | None
+    right_first: Verdict | None
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """The verdicts that there are, left first."""
+        return tuple(verdict for verdict in (self.left_first, self.right_first) if verdict is not None)
+
+    @property
+    def is_consistent(self) -> bool | None:
+        """Whether both orders have one outcome; None where a judge saw one order, or could not tell in one."""
+        outcomes = [verdict.outcome for verdict in self.verdicts]
+        return None if len(outcomes) < 2 or ABSTAIN in outcomes else outcomes[0] == outcomes[1]
+
+    @property
+    def outcome(self) -> str:
+        """Of both orders: what they agree on; a tie where they differ; abstain where either cannot tell."""
+        outcomes = {verdict.outcome for verdict in self.verdicts}
+        if ABSTAIN in outcomes or not outcomes:
+            return ABSTAIN
+        return outcomes.pop() if len(outcomes) == 1 else TIE
+
+
+@dataclass(frozen=True)
+class Judgements:
+    """What one judge says of many pairs."""
+
+    judge: str
+    rows: tuple[Judgement, ...]
+
+
+def judge_pairs(
+    pairs: Sequence[DescribedPair], judge: Judge, *, at_once: int = 1, progress: Progress | None = None
+) -> Judgements:
+    """The verdicts of a judge on pairs, each in both orders.
+
+    Args:
+        pairs: what to judge, each combination of sample, left and right once.
+        judge: who judges; called from several threads where `at_once` is above 1.
+        at_once: pairs in work at one time; more than 1 serves language models on a server.
+        progress: called with 'judge', pairs done, and their number.
+
+    Returns:
+        Judgements in the order of the pairs.
+
+    Raises:
+        ValueRangeError: at_once is below 1.
+        LLMError: a language model gave no answer. What a `RememberingChat` was answered is kept; run the same again.
+    """
+    if at_once < 1:
+        raise ValueRangeError(expected='at_once of 1 or more', came=str(at_once), todo='give for example 4')
+
+    stopped = threading.Event()
+
+    def both(pair: DescribedPair) -> Judgement:
+        if stopped.is_set():  # a pair before this one failed, and its error is on its way
+            raise CancelledError
+        try:
+            return Judgement(pair, judge.verdict(pair, LEFT), judge.verdict(pair, RIGHT))
+        except BaseException:
+            stopped.set()
+            raise
+
+    rows: list[Judgement] = []
+    pool = ThreadPoolExecutor(max_workers=at_once, thread_name_prefix='judge')
+    try:
+        for row in pool.map(both, pairs):
+            rows.append(row)
+            if progress:
+                progress('judge', len(rows), len(pairs))
+    finally:
+        stopped.set()
+        pool.shutdown(cancel_futures=True)
+    return Judgements(judge.name, tuple(rows))

@@ -1,0 +1,127 @@
+"""From what a judging model wrote to a verdict: a1, a2, same, or nothing that can be relied on.
+
+Two readings. `official_verdict` is the one of EmoPrefer's released scripts, for figures that can be laid beside
+published ones: what it cannot read is 'same'. `read_verdict` is ours: JSON first, then a text that names one verdict
+alone; what cannot be read, or says two things, is an abstention and is counted as one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+FIRST, SECOND, SAME, UNSURE = 'a1', 'a2', 'same', 'unsure'
+WORDS = (FIRST, SECOND, SAME)
+KEY = 'verdict'
+SCHEMA: dict[str, Any] = {
+    'type': 'json_schema',
+    'json_schema': {
+        'name': 'verdict',
+        'strict': True,
+        'schema': {
+            'type': 'object',
+            'properties': {KEY: {'type': 'string', 'enum': [*WORDS, UNSURE]}},
+            'required': [KEY],
+            'additionalProperties': False,
+        },
+    },
+}
+"""What servers that know schemas are asked to keep to."""
+LONGEST = 20_000
+"""Characters of an answer that are read."""
+
+_THOUGHT = re.compile(r'<think>.*?</think>', re.S | re.I)
+_NAMED = re.compile(r'(?<![a-z0-9])(a1|a2|same|tie|unsure)(?![a-z0-9])')
+_CONCLUDED = re.compile(
+    r'(?:verdict|answer|conclusion|better(?: one| description)?)\W{0,4}(?:is|are)?\W{0,4}'
+    r'(a1|a2|same|tie|unsure)(?![a-z0-9])'
+    r'|(?<![a-z0-9])(a1|a2)\W{0,4}(?:is|seems|looks)?\s?(?:slightly|clearly|much|far)?\s?(?:the )?better'
+)
+_MEANING = {'a1': FIRST, 'a2': SECOND, 'same': SAME, 'tie': SAME, 'unsure': UNSURE}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A verdict and how it was read."""
+
+    verdict: str
+    """a1, a2, same or unsure; unsure too where nothing could be read."""
+    how: str
+    """`json`, `embedded json`, `conclusion`, `text`, or why nothing was read: `unread`, `contradictory`, `empty`."""
+
+
+def official_verdict(answer: str) -> str:
+    """a1, a2 or same, as the released scripts of EmoPrefer read an answer.
+
+    Lower case; a text that begins with one of the three is that one; else the one that occurs first; else same.
+
+    Source: zeroQiaoba/AffectGPT, EmoPrefer, `main_dpo_*.py`, function of the same task.
+
+    >>> [official_verdict(text) for text in ('A2 is better', 'Both are the same, but a1 …', 'neither')]
+    ['a2', 'same', 'same']
+    """
+    text = answer.lower()
+    for word in WORDS:
+        if text.startswith(word):
+            return word
+    found = [(text.find(word), word) for word in WORDS if word in text]
+    return min(found)[1] if found else SAME
+
+
+def read_verdict(answer: str) -> Reading:
+    """The verdict of an answer, or an abstention that says why.
+
+    1. Thoughts between <think> and </think> are dropped. 2. JSON objects with the key `verdict`, anywhere: they must
+    agree. 3. Without one: what follows words such as *verdict* or *the better one is*, else the verdicts that are
+    named, where all named ones are one.
+
+    >>> read_verdict('```json\\n{"verdict": "a2"}\\n```')
+    Reading(verdict='a2', how='embedded json')
+    >>> read_verdict('a1 names the smile, a2 does not.')
+    Reading(verdict='unsure', how='contradictory')
+    """
+    text = _THOUGHT.sub(' ', answer[:LONGEST]).strip()
+    if not text:
+        return Reading(UNSURE, 'empty')
+    found = list(_objects(text))
+    said = [verdict for verdict in map(_of_object, found) if verdict]
+    if said:
+        return _agreed(said, 'json' if len(found) == 1 and _is_json(text) else 'embedded json')
+    low = text.lower()
+    if concluded := _CONCLUDED.findall(low):
+        return _agreed([_MEANING[word or other] for word, other in concluded], 'conclusion')
+    named = [_MEANING[word] for word in _NAMED.findall(low)]
+    return _agreed(named, 'text') if named else Reading(UNSURE, 'unread')
+
+
+def _agreed(said: list[str], how: str) -> Reading:
+    return Reading(said[0], how) if len(set(said)) == 1 else Reading(UNSURE, 'contradictory')
+
+
+def _of_object(held: Any) -> str | None:
+    """The verdict of a JSON object; None where it holds none that is known."""
+    value = held.get(KEY) if isinstance(held, dict) else None
+    return _MEANING.get(value.strip().lower()) if isinstance(value, str) else None
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _objects(text: str) -> Iterator[Any]:
+    """The outermost JSON objects in a text, whatever stands around them."""
+    decoder, at = json.JSONDecoder(), 0
+    while (at := text.find('{', at)) >= 0:
+        try:
+            held, at = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            at += 1
+            continue
+        yield held

@@ -1,0 +1,350 @@
+"""From comparisons to a leaderboard: strengths with intervals, places, diagnosis, biases, what to ask next.
+
+`rank` is the whole walk; everything it does is a function of another file of this room.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.errors import UnknownNameError, ValueRangeError
+from affekt.ranking.biases import Bias, biases
+from affekt.ranking.bootstrap import bootstrap, percentile_intervals
+from affekt.ranking.bradley_terry import Fit, fit
+from affekt.ranking.comparisons import Comparisons
+from affekt.ranking.counts import count
+from affekt.ranking.diagnosis import Diagnosis
+from affekt.ranking.ranks import Places, better, places
+from affekt.ranking.reading import read_comparisons
+from affekt.ranking.references import elo, tallies, win_rates
+from affekt.ranking.schedule import Pair, more_needed, next_pairs
+from affekt.ranking.ties import tie_model
+from affekt.ranking.uncertainty import CLUSTERS, METHODS, Bounds, Spread, intervals, spread, strength_contrasts
+from affekt.runs import file_sha256, versions
+
+Floats = npt.NDArray[np.float64]
+
+FEWEST_CLUSTERS = 10
+"""Fewer samples or raters than this say nothing about how others would vary; 'auto' does not cluster by them."""
+MOST_PROFILED, MOST_PROFILED_ENTRIES = 150, 600_000
+"""Items, and items times cells, up to which profile intervals take seconds."""
+BOOTSTRAP = 'bootstrap'
+AUTO = 'auto'
+
+
+@dataclass(frozen=True)
+class RankSettings:
+    """All that a ranking depends on besides the comparisons."""
+
+    ties: str = 'half'
+    """half, davidson or rao-kupper."""
+    control: tuple[str, ...] = ()
+    """Covariates whose effect is taken out of the strengths."""
+    order: bool = False
+    """Whether the effect of being shown first is taken out as well."""
+    prior: float | None = None
+    """Standard deviation, in log-odds, of a Gaussian prior; None for plain maximum likelihood."""
+    cluster: tuple[str, ...] | str = AUTO
+    """'sample', 'rater', both, or () for independent comparisons; 'auto' takes those that repeat, from 10 on."""
+    intervals: str = 'profile'
+    """profile, sandwich or bootstrap."""
+    level: float = 0.95
+    resamples: int = 1000
+    """Of the bootstrap."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        tie_model(self.ties)
+        if self.intervals not in (*METHODS, BOOTSTRAP):
+            raise UnknownNameError(
+                expected=f'intervals among {", ".join((*METHODS, BOOTSTRAP))}',
+                came=repr(self.intervals),
+                todo='choose one of these',
+            )
+        if not 0.0 < self.level < 1.0:
+            raise ValueRangeError(
+                expected='a level between 0 and 1', came=f'{self.level}', todo='give for example 0.95'
+            )
+        if self.intervals == BOOTSTRAP and self.prior is not None:
+            raise ValueRangeError(
+                expected='profile or sandwich intervals with a prior',
+                came='a bootstrap, whose percentiles then hold the truth in 79 % instead of 95 %',
+                todo='choose profile, or leave the prior out',
+            )
+        if self.intervals == BOOTSTRAP and self.cluster != AUTO and len(self.cluster) > 1:
+            raise ValueRangeError(
+                expected='one kind of cluster for a bootstrap',
+                came=', '.join(self.cluster),
+                todo='choose sample or rater, or use profile intervals',
+            )
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One row of the leaderboard."""
+
+    place: int
+    """By strength, from 1; equal strengths share it."""
+    best_place: int
+    """The places that it may truly have, right for all items at once."""
+    worst_place: int
+    item: str
+    strength: float
+    """Log-odds; 0 is the mean of all items."""
+    low: float
+    high: float
+    wins: float
+    losses: float
+    ties: float
+    win_rate: float
+    elo: float
+    """Depends on the order of the rows."""
+    not_told_apart: tuple[str, ...]
+    """Items that may truly be above or below it."""
+    more_to_next: float
+    """Comparisons with the next item on the board that would tell the two apart; nan for the last."""
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """A leaderboard and what it rests on."""
+
+    standings: tuple[Standing, ...]
+    """Strongest first; equal ones by name."""
+    better: Floats
+    """(K, K) probability that the item of the row is truly stronger than that of the column, in this order."""
+    biases: tuple[Bias, ...]
+    diagnosis: Diagnosis
+    tie_parameter: float | None
+    """log nu of Davidson, log theta of Rao and Kupper; None without a tie model or without ties."""
+    clusters: Mapping[str, int]
+    """What the intervals are clustered by, and how many of them there are."""
+    next_pairs: tuple[Pair, ...]
+    """What to ask next."""
+    notes: tuple[str, ...]
+    """What a reader must know."""
+    facts: Mapping[str, int]
+    """Comparisons, ties, samples, raters and what reading saw besides."""
+    settings: RankSettings
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The leaderboard as plain dictionaries."""
+        return [asdict(standing) for standing in self.standings]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain values, nan and infinity as None: ready for JSON."""
+        plain: dict[str, Any] = _plain(
+            {
+                'standings': self.rows(),
+                'better': self.better.tolist(),
+                'biases': [{**asdict(bias), 'chance': bias.chance} for bias in self.biases],
+                'diagnosis': self.diagnosis.to_dict(),
+                'tie_parameter': self.tie_parameter,
+                'clusters': dict(self.clusters),
+                'next_pairs': [asdict(pair) for pair in self.next_pairs],
+                'notes': list(self.notes),
+                'facts': dict(self.facts),
+                'settings': asdict(self.settings),
+            }
+        )
+        return plain
+
+
+def rank(comparisons: Comparisons, settings: RankSettings | None = None) -> Ranking:
+    """The leaderboard of comparisons.
+
+    Args:
+        comparisons: who beat whom.
+        settings: see there; the defaults where None.
+
+    Returns:
+        A Ranking. With a prior it may hold items that comparisons alone cannot place; its notes name them.
+
+    Raises:
+        UnrankableError: there are no finite strengths and no prior, or an effect that cannot be told from the items.
+        UnknownNameError: a setting names what is not there.
+        ComparisonError: the comparisons do not have what they are to be clustered by.
+
+    >>> votes = Comparisons.of(['a', 'a', 'b', 'b'], ['b', 'b', 'a', 'c'], ['left'] * 4)
+    >>> rank(votes, RankSettings(prior=1.0)).notes[0]
+    'only the prior holds them: c is without a win or tie'
+    """
+    chosen = settings or RankSettings()
+    # 1. Count, and fit; what cannot be ranked stops here.
+    cells = count(comparisons, control=chosen.control, order=chosen.order)
+    fitted = fit(cells, ties=chosen.ties, prior=chosen.prior)
+    # 2. How far it could be off.
+    cluster, notes = _clusters(comparisons, chosen)
+    around = spread(fitted, comparisons, cluster)
+    bounds, more_notes = _bounds(fitted, comparisons, around, chosen, cluster)
+    # 3. Places, and who is truly better.
+    found = places(fitted, around, rng=np.random.default_rng(chosen.seed), level=chosen.level)
+    rounded = np.round(fitted.strengths, 9).tolist()
+    order = sorted(range(len(rounded)), key=lambda item: (-rounded[item], fitted.items[item]))
+    # 4. What swayed the verdicts, and what to ask next.
+    return Ranking(
+        standings=_standings(comparisons, fitted, around, bounds, found, order, chosen.level),
+        better=better(fitted, around)[np.ix_(order, order)],
+        biases=biases(comparisons, fitted, cluster=cluster, level=chosen.level),
+        diagnosis=fitted.diagnosis,
+        tie_parameter=fitted.tau,
+        clusters=around.clusters,
+        next_pairs=tuple(next_pairs(fitted, number=3)),
+        notes=(*_prior_notes(fitted), *_tie_notes(fitted), *notes, *more_notes),
+        facts=_facts(comparisons),
+        settings=chosen,
+    )
+
+
+def ranked_file(path: Path, *, cluster: str | None = None, **settings: Any) -> tuple[Ranking, dict[str, Any]]:
+    """The leaderboard of a file, and what it was made from.
+
+    Args:
+        path: as for `read_comparisons`.
+        cluster: 'sample', 'rater', 'both', 'none', or None for 'auto'.
+        settings: fields of RankSettings.
+
+    Returns:
+        The Ranking, and the file's name and sha256 with the versions of what computed it.
+
+    Raises:
+        AffektError: as `read_comparisons` and `rank` do.
+    """
+    words: dict[str | None, tuple[str, ...] | str] = {
+        None: AUTO,
+        AUTO: AUTO,
+        'none': (),
+        'both': CLUSTERS,
+        **{name: (name,) for name in CLUSTERS},
+    }
+    if cluster not in words:
+        raise UnknownNameError(
+            expected=f'a cluster among {", ".join(CLUSTERS)}, both, none, {AUTO}',
+            came=repr(cluster),
+            todo='choose one of these',
+        )
+    chosen = RankSettings(cluster=words[cluster], **settings)
+    ranking = rank(read_comparisons(path), chosen)
+    return ranking, {'input': path.name, 'sha256': file_sha256(path), 'versions': versions()}
+
+
+def _clusters(comparisons: Comparisons, settings: RankSettings) -> tuple[tuple[str, ...], list[str]]:
+    """What to cluster by, and why not by the rest."""
+    if settings.cluster != AUTO:
+        return tuple(settings.cluster), []
+    found, notes = [], []
+    for name in CLUSTERS:
+        labels = comparisons.sample if name == 'sample' else comparisons.rater
+        if labels is None:
+            continue
+        number = len(np.unique(labels))
+        if number < FEWEST_CLUSTERS:
+            notes.append(f'intervals say nothing about other {name}s: there {"is" if number == 1 else "are"} {number}')
+        elif number < len(comparisons):
+            found.append(name)
+    return (tuple(found[:1]) if settings.intervals == BOOTSTRAP else tuple(found)), notes
+
+
+def _bounds(
+    fitted: Fit, comparisons: Comparisons, around: Spread, settings: RankSettings, cluster: Sequence[str]
+) -> tuple[Bounds, list[str]]:
+    contrasts = strength_contrasts(fitted)
+    items = len(fitted.items)
+    if settings.intervals == 'profile' and (
+        items > MOST_PROFILED or items * len(fitted.cells.left) > MOST_PROFILED_ENTRIES
+    ):
+        note = 'too many items or kinds of comparisons for profile intervals: these are sandwich intervals'
+        return intervals(fitted, around, contrasts, level=settings.level, method='sandwich'), [note]
+    if settings.intervals != BOOTSTRAP:
+        return intervals(fitted, around, contrasts, level=settings.level, method=settings.intervals), []
+    draws = bootstrap(
+        fitted,
+        comparisons,
+        rng=np.random.default_rng(settings.seed),
+        resamples=settings.resamples,
+        cluster=cluster[0] if cluster else None,
+    )
+    notes = [f'{draws.unbounded} of {settings.resamples} resamples had no finite strengths'] if draws.unbounded else []
+    return percentile_intervals(fitted, draws, contrasts, level=settings.level), notes
+
+
+def _standings(
+    comparisons: Comparisons,
+    fitted: Fit,
+    around: Spread,
+    bounds: Bounds,
+    found: Places,
+    order: Sequence[int],
+    level: float,
+) -> tuple[Standing, ...]:
+    items, strengths = fitted.items, np.round(fitted.strengths, 9)
+    won, lost, tied = tallies(fitted.cells)
+    rates, ratings = win_rates(fitted.cells), elo(comparisons)
+    following = dict(pairwise(order))
+    open_between = ~(found.beats | found.beats.T) & ~np.eye(len(items), dtype=bool)
+    return tuple(
+        Standing(
+            place=1 + int((strengths > strengths[item]).sum()),
+            best_place=int(found.best[item]),
+            worst_place=int(found.worst[item]),
+            item=items[item],
+            strength=float(bounds.value[item]),
+            low=float(bounds.low[item]),
+            high=float(bounds.high[item]),
+            wins=float(won[item]),
+            losses=float(lost[item]),
+            ties=float(tied[item]),
+            win_rate=float(rates[item]),
+            elo=float(ratings[item]),
+            not_told_apart=tuple(items[other] for other in order if open_between[item, other]),
+            more_to_next=more_needed(fitted, around, items[item], items[following[item]], level=level)
+            if item in following
+            else math.nan,
+        )
+        for item in order
+    )
+
+
+def _prior_notes(fitted: Fit) -> list[str]:
+    if fitted.prior is None:
+        return []
+    pulled = f'a prior of {fitted.prior:g} log-odds pulls strengths together'
+    if fitted.diagnosis.is_rankable:
+        return [pulled]
+    return ['only the prior holds them: ' + '; '.join(fitted.diagnosis.sentences), pulled]
+
+
+def _tie_notes(fitted: Fit) -> list[str]:
+    if fitted.ties != 'half' and fitted.tau is None:
+        return [f'nothing tied, so {fitted.ties} is the model without ties']
+    return []
+
+
+def _facts(comparisons: Comparisons) -> dict[str, int]:
+    found = {
+        'items': len(comparisons.items),
+        'comparisons': len(comparisons),
+        'ties': int((comparisons.outcome == 0).sum()),
+    }
+    for name, labels in (('samples', comparisons.sample), ('raters', comparisons.rater)):
+        if labels is not None:
+            found[name] = len(np.unique(labels))
+    return {**found, **comparisons.facts}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

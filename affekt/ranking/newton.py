@@ -1,0 +1,242 @@
+"""The log-likelihood of counts and its maximum, for one set of counts or many at once.
+
+Parameters are strengths (sum 0), then one effect per extra column, then tau where the tie model has one. Newton's
+method with halved steps: the log-likelihood is concave, so a point where the step vanishes and the information is
+positive definite is the maximum.
+
+Axes: R repetitions (resamples, or profiles of several parameters), C cells, K items, D parameters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from affekt.ranking.counts import Cells
+from affekt.ranking.ties import Curve, TieModel
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+STEP_TOLERANCE = 1e-10
+MOST_STEPS = 60
+FAR = 30.0
+"""Log-odds of a compared pair and tau, together, beyond which a maximum is taken to lie at infinity: nothing short of
+1e13 comparisons would show it."""
+
+
+class Likelihood:
+    """The (penalised) log-likelihood of a table of cells under a tie model.
+
+    Args:
+        cells: pairs, counts and extra columns.
+        model: how ties are read.
+        prior: standard deviation of a Gaussian prior on strengths and effects, or None.
+    """
+
+    def __init__(self, cells: Cells, model: TieModel, prior: float | None) -> None:
+        items, extras = len(cells.items), cells.extra.shape[1]
+        self.cells, self.model, self.items, self.slopes = cells, model, items, items + extras
+        self.size = self.slopes + (1 if model.has_tau else 0)
+        self.design = sparse.csr_matrix(sparse.hstack([item_design(cells), sparse.csr_matrix(cells.extra)]))
+        self._outer = _outer_products(cells, items)
+        self._precision = 0.0 if prior is None else prior**-2
+        self._anchor = np.zeros((self.size, self.size))
+        self._anchor[:items, :items] = 1.0 / items
+
+    def eta(self, parameters: Floats) -> Floats:
+        """(R, C) advantage of the left item."""
+        cells = self.cells
+        eta = parameters[:, cells.left] - parameters[:, cells.right]
+        if cells.extra.shape[1]:
+            eta += parameters[:, self.items : self.slopes] @ cells.extra.T
+        return np.asarray(eta)
+
+    def tau(self, parameters: Floats) -> Floats:
+        """(R, 1) tie parameter, 0 where there is none."""
+        return parameters[:, self.slopes :] if self.model.has_tau else np.zeros((len(parameters), 1))
+
+    def curve(self, parameters: Floats, counts: Floats) -> Curve:
+        """Cell by cell; counts are (3, R, C) or (3, 1, C)."""
+        return self.model.curve(self.eta(parameters), self.tau(parameters), counts)
+
+    def value(self, curve: Curve, parameters: Floats) -> Floats:
+        """(R,) the log-likelihood, less the penalty."""
+        penalty = 0.5 * self._precision * (parameters[:, : self.slopes] ** 2).sum(axis=1)
+        return np.asarray(curve.value.sum(axis=1) - penalty)
+
+    def gradient(self, by_eta: Floats, by_tau: Floats, parameters: Floats) -> Floats:
+        """(R, D) from the (R, C) slopes of the cells."""
+        slopes = (self.design.T @ by_eta.T).T - self._precision * parameters[:, : self.slopes]
+        if not self.model.has_tau:
+            return np.asarray(slopes)
+        return np.hstack([slopes, by_tau.sum(axis=1, keepdims=True)])
+
+    def information(self, curve: Curve) -> Floats:
+        """(R, D, D) the curvature with its sign turned; singular along equal shifts of all strengths."""
+        found = self.data_information(curve)
+        diagonal = np.arange(self.slopes)
+        found[:, diagonal, diagonal] += self._precision
+        return found
+
+    def data_information(self, curve: Curve) -> Floats:
+        """(R, D, D) the same without the prior."""
+        repetitions, slopes = len(curve.eta_eta), self.slopes
+        square = np.asarray((self._outer.T @ curve.eta_eta.T).T).reshape(repetitions, slopes, slopes)
+        if not self.model.has_tau:
+            return square
+        found = np.empty((repetitions, self.size, self.size))
+        found[:, :slopes, :slopes] = square
+        found[:, slopes, :slopes] = found[:, :slopes, slopes] = (self.design.T @ curve.eta_tau.T).T
+        found[:, slopes, slopes] = curve.tau_tau.sum(axis=1)
+        return found
+
+    def sparse_information(
+        self, eta_eta: sparse.csr_matrix, eta_tau: sparse.csr_matrix, tau_tau: sparse.csr_matrix
+    ) -> Floats:
+        """(R, D, D) `data_information` from sparse (R, C) curvatures."""
+        repetitions, slopes = eta_eta.shape[0], self.slopes
+        found = np.zeros((repetitions, self.size, self.size))
+        found[:, :slopes, :slopes] = (eta_eta @ self._outer).toarray().reshape(repetitions, slopes, slopes)
+        if self.model.has_tau:
+            found[:, slopes, :slopes] = found[:, :slopes, slopes] = (eta_tau @ self.design).toarray()
+            found[:, slopes, slopes] = np.asarray(tau_tau.sum(axis=1)).ravel()
+        return found
+
+    def anchored(self, information: Floats) -> Floats:
+        """The information made invertible: strengths sum to 0."""
+        return information + self._anchor
+
+    def start(self, repetitions: int = 1) -> Floats:
+        """(R, D) equal strengths, no effects, the overall share of ties."""
+        found = np.zeros((repetitions, self.size))
+        if self.model.has_tau:
+            share = float(self.cells.counts[2].sum() / self.cells.counts.sum())
+            found[:, self.slopes] = self.model.first_tau(min(max(share, 1e-3), 0.999))
+        return found
+
+
+@dataclass(frozen=True)
+class Maximum:
+    """Where the log-likelihood is highest, for each repetition."""
+
+    parameters: Floats
+    """(R, D)"""
+    value: Floats
+    """(R,)"""
+    reached: Bools
+    """(R,) False where the steps did not vanish or a parameter ran away: there is no finite maximum."""
+
+
+def maximise(
+    likelihood: Likelihood,
+    counts: Floats,
+    start: Floats,
+    *,
+    contrast: Floats | None = None,
+    tolerance: float = STEP_TOLERANCE,
+) -> Maximum:
+    """The maximum for each repetition, by Newton's method.
+
+    Args:
+        likelihood: over C cells.
+        counts: (3, R, C), or (3, 1, C) for the same counts in every repetition.
+        start: (R, D); strengths sum to 0.
+        contrast: (R, D) a linear combination of the parameters that keeps its value at the start.
+        tolerance: largest last step, in log-odds.
+
+    Returns:
+        A Maximum; rows that were not reached hold the last point.
+    """
+    at = start.copy()
+    shared = counts.shape[1] == 1
+    curve = likelihood.curve(at, counts)
+    value = likelihood.value(curve, at)
+    reached = np.zeros(len(at), bool)
+    active = np.arange(len(at))
+    for _ in range(MOST_STEPS):
+        here = at[active]
+        step = _step(likelihood, curve, here, None if contrast is None else contrast[active])
+        now = counts if shared else counts[:, active]
+        moved, curve, new_value = _shortened_step(likelihood, now, here, step, value[active], curve)
+        at[active], value[active] = moved, new_value
+        size = np.abs(step).max(axis=1)
+        done = size < tolerance
+        lost = ~np.isfinite(size) | _is_far(likelihood, moved)
+        reached[active[done & ~lost]] = True
+        keep = ~(done | lost)
+        if not keep.any():
+            break
+        active = active[keep]
+        curve = Curve(*(part[keep] if len(part) == len(keep) and len(keep) > 1 else part for part in curve))
+    return Maximum(at, value, reached)
+
+
+def item_design(cells: Cells) -> sparse.csr_matrix:
+    """(C, K) with 1 for the left and -1 for the right item."""
+    size = len(cells.left)
+    values = np.repeat([1.0, -1.0], size)
+    places = (np.tile(np.arange(size), 2), np.concatenate([cells.left, cells.right]))
+    return sparse.csr_matrix((values, places), shape=(size, len(cells.items)))
+
+
+def _is_far(likelihood: Likelihood, at: Floats) -> Bools:
+    return np.asarray(np.abs(likelihood.eta(at)).max(axis=1) + np.abs(likelihood.tau(at))[:, 0] > FAR)
+
+
+def _step(likelihood: Likelihood, curve: Curve, at: Floats, contrast: Floats | None) -> Floats:
+    """(R, D) Newton's step; along the contrast it is 0."""
+    information = likelihood.anchored(likelihood.information(curve))
+    gradient = likelihood.gradient(curve.by_eta, curve.by_tau, at)
+    if contrast is None:
+        return solved(information, gradient[:, :, None])[:, :, 0]
+    both = solved(information, np.stack([gradient, contrast], axis=2))
+    free, back = both[:, :, 0], both[:, :, 1]
+    share = (contrast * free).sum(axis=1) / (contrast * back).sum(axis=1)
+    return np.asarray(free - share[:, None] * back)
+
+
+def solved(matrices: Floats, right: Floats) -> Floats:
+    """Solutions of a stack of linear systems; nan where a matrix is singular."""
+    try:
+        return np.asarray(np.linalg.solve(matrices, right), np.float64)
+    except np.linalg.LinAlgError:
+        found = np.full(np.broadcast_shapes(matrices.shape[:1], right.shape[:1]) + right.shape[1:], np.nan)
+        for row, matrix in enumerate(matrices):
+            try:
+                found[row] = np.linalg.solve(matrix, right[row])
+            except np.linalg.LinAlgError:
+                continue
+        return found
+
+
+def _shortened_step(
+    likelihood: Likelihood, counts: Floats, at: Floats, step: Floats, value: Floats, curve: Curve
+) -> tuple[Floats, Curve, Floats]:
+    """The step, halved for each repetition until the log-likelihood does not fall."""
+    length = np.ones((len(at), 1))
+    slack = 1e-12 * (1.0 + np.abs(value))
+    for _ in range(40):
+        moved = at + np.where(np.isfinite(step), length * step, 0.0)
+        curve = likelihood.curve(moved, counts)
+        new_value = likelihood.value(curve, moved)
+        worse = ~(new_value >= value - slack)
+        if not worse.any():
+            break
+        length[worse] *= 0.5
+    return moved, curve, new_value
+
+
+def _outer_products(cells: Cells, items: int) -> sparse.csr_matrix:
+    """(C, (K + E)**2) each cell's design row times itself, flattened."""
+    size, extras = cells.extra.shape
+    width = items + extras
+    column = np.hstack([np.stack([cells.left, cells.right], axis=1), np.tile(np.arange(items, width), (size, 1))])
+    entry = np.hstack([np.tile([1.0, -1.0], (size, 1)), cells.extra])
+    places = (column[:, :, None] * width + column[:, None, :]).reshape(size, -1)
+    values = (entry[:, :, None] * entry[:, None, :]).reshape(size, -1)
+    rows = np.repeat(np.arange(size), places.shape[1])
+    return sparse.csr_matrix((values.ravel(), (rows, places.ravel())), shape=(size, width * width))

@@ -1,0 +1,296 @@
+"""A ranking as one HTML file that loads nothing: leaderboard, who cannot be told apart, what swayed it, what to ask.
+
+Everything is in the markup; the script only sorts tables and switches the theme. The content security policy names the
+hashes of the one style and the one script, so markup smuggled in through an item's name could not run.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import math
+import re
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from affekt.errors import RunError
+from affekt.ranking.biases import Bias
+from affekt.ranking.diagnosis import listed
+from affekt.ranking.leaderboard import Ranking, Standing
+from affekt.ranking.plot import MINUS, Scale, axis_svg, better_svg, interval_svg, scale_of
+from affekt.runs import write_atomically
+
+MOST_NAMES = 24
+COUNTS = ('comparisons', 'ties', 'items', 'samples', 'raters')
+TIE_MODELS = {'half': 'a tie is half a win for each', 'davidson': 'Davidson', 'rao-kupper': 'Rao and Kupper'}
+
+
+def render_ranking(ranking: Ranking, out: Path, source: Mapping[str, Any] | None = None) -> Path:
+    """Writes the page, whole or not at all; returns its path.
+
+    Args:
+        ranking: to be shown.
+        out: the .html file.
+        source: what it was made from, as `ranked_file` says it.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    try:
+        write_atomically(Path(out), ranking_page(ranking, source).encode())
+    except OSError as error:
+        raise RunError(
+            expected='a file that can be written', came=f'{out}: {error.strerror}', todo='choose another --html'
+        ) from error
+    return Path(out)
+
+
+def ranking_page(ranking: Ranking, source: Mapping[str, Any] | None = None) -> str:
+    """The whole page."""
+    style = re.sub(r'/\*.*?\*/\n?', '', _asset('ranking.css'), flags=re.DOTALL)
+    script = re.sub(r'^export |^\s*//.*\n', '', _asset('ranking.js'), flags=re.MULTILINE) + 'begin(document);\n'
+    policy = (
+        "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; "
+        f"style-src '{_digest(style)}'; script-src '{_digest(script)}'"
+    )
+    made_from = _text((source or {}).get('input', 'comparisons'))
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n<meta name="referrer" content="no-referrer">\n'
+        f'<title>Ranking of {made_from}</title>\n<link rel="icon" href="data:,">\n<style>{style}</style>\n</head>\n'
+        f'<body>\n<main>\n<header class="bar"><span class="wordmark">affekt</span><span class="file">{made_from}</span>'
+        '<button class="quiet" id="theme" type="button" hidden>Theme</button></header>\n'
+        f'{page_body(ranking, source)}\n</main>\n<script type="module">{script}</script>\n</body>\n</html>\n'
+    )
+
+
+def page_body(ranking: Ranking, source: Mapping[str, Any] | None = None) -> str:
+    """All sections; every text from outside is escaped."""
+    return '\n'.join(
+        part
+        for part in (
+            _head(ranking),
+            _board(ranking),
+            _apart(ranking),
+            _biases(ranking),
+            _next(ranking),
+            _made(ranking, source or {}),
+        )
+        if part
+    )
+
+
+def _head(ranking: Ranking) -> str:
+    facts = ranking.facts
+    counts = [(f'{facts[name]:,}', name) for name in COUNTS if name in facts]
+    listed = ''.join(f'<div><dt>{name}</dt><dd>{number}</dd></div>' for number, name in counts)
+    notes = ''.join(f'<li>{_text(_sentence(note))}</li>' for note in ranking.notes)
+    warned = f'<ul class="notes" aria-label="What a reader must know">{notes}</ul>' if notes else ''
+    return (
+        f'<section class="head"><h1>{_text(_headline(ranking))}</h1><dl class="facts">{listed}</dl>{warned}</section>'
+    )
+
+
+def _headline(ranking: Ranking) -> str:
+    """Who is first, or that it cannot be told."""
+    first = [one.item for one in ranking.standings if one.best_place == 1]
+    top = ranking.standings[0]
+    if len(first) == 1:
+        return f'{top.item} is first.'
+    if len(first) == len(ranking.standings):
+        return 'No item can be told apart from the best.'
+    if len(first) <= 3:
+        return f'First is {", ".join(first[:-1])} or {first[-1]}: they cannot be told apart.'
+    return f'{top.item} leads, but any of {len(first)} items may be first.'
+
+
+def _board(ranking: Ranking) -> str:
+    ends = [value for one in ranking.standings for value in (one.strength, one.low, one.high)]
+    scale = scale_of(ends)
+    rows = ''.join(_row(one, scale) for one in ranking.standings)
+    level = f'{ranking.settings.level:.0%}'
+    heads = _heads(
+        ('place', 'Places that it may truly have, right for all items at once'),
+        ('item', ''),
+        ('strength', f'Log-odds against the mean of all items, with {level} interval'),
+    )
+    more = _heads(
+        ('won', 'Share of its comparisons, a tie counting half'),
+        ('wins', ''),
+        ('losses', ''),
+        ('ties', ''),
+        ('Elo', 'Depends on the order of the rows; for reference'),
+    )
+    return (
+        '<section class="part"><h2>Leaderboard</h2>'
+        f'<p class="soft">Log-odds; 0 is the mean of all items. Bars are {level} {_text(ranking.settings.intervals)} '
+        f'intervals{_clusters(ranking)}. A place such as 2–4 holds for all items at once.</p>'
+        '<div class="scroll" tabindex="0" role="region" aria-label="Leaderboard"><table class="sortable board">'
+        f'<thead><tr>{heads}<th scope="col" class="plot">{axis_svg(scale)}</th>{more}</tr></thead>'
+        f'<tbody>{rows}</tbody></table></div></section>'
+    )
+
+
+def _row(one: Standing, scale: Scale) -> str:
+    place = f'{one.best_place}' if one.best_place == one.worst_place else f'{one.best_place}–{one.worst_place}'
+    between = '' if math.isnan(one.low) else f'{_signed(one.low)} to {_signed(one.high)}'
+    label = ', '.join(part for part in (f'{one.item}: {_signed(one.strength)}', between) if part)
+    rate = '–' if math.isnan(one.win_rate) else f'{one.win_rate:.0%}'
+    counts = ''.join(_number(f'{value:,.10g}', value) for value in (one.wins, one.losses, one.ties))
+    return (
+        f'<tr>{_number(place, one.place)}<th scope="row">{_text(one.item)}</th>'
+        f'<td class="strength" data-value="{one.strength!r}">'
+        f'<b>{_signed(one.strength)}</b> <small>{between}</small></td>'
+        f'<td class="plot">{interval_svg(scale, one.low, one.strength, one.high, label)}</td>'
+        f'{_number(rate, one.win_rate)}{counts}{_number(f"{one.elo:.0f}", one.elo)}</tr>'
+    )
+
+
+def _apart(ranking: Ranking) -> str:
+    rows = ''.join(
+        f'<tr><th scope="row">{_text(one.item)}</th>'
+        f'<td>{_text(listed(one.not_told_apart, MOST_NAMES)) or "nobody: its place is sure"}</td></tr>'
+        for one in ranking.standings
+    )
+    drawn = better_svg([one.item for one in ranking.standings], ranking.better)
+    figure = (
+        '<figure class="scroll" tabindex="0" role="region" aria-label="Who is better than whom">'
+        f'{drawn}<figcaption class="soft">Percent sure that the item of the row is truly better than the one of the '
+        'column (numbered as the rows), one pair at a time.</figcaption></figure>'
+        if drawn
+        else ''
+    )
+    return (
+        '<section class="part"><h2>Who cannot be told apart</h2>'
+        f'<div class="two"><div class="scroll" tabindex="0" role="region" aria-label="Not told apart"><table>'
+        '<thead><tr><th scope="col">item</th><th scope="col">may truly be above or below it</th></tr></thead>'
+        f'<tbody>{rows}</tbody></table></div>{figure}</div></section>'
+    )
+
+
+def _biases(ranking: Ranking) -> str:
+    if not ranking.biases:
+        return (
+            '<section class="part"><h2>What may have swayed the verdicts</h2><p class="soft">The comparisons do not '
+            'say which side was shown first, nor how long the texts were, so nothing can be said.</p></section>'
+        )
+    scale = scale_of([value for one in ranking.biases for value in (one.effect, one.low, one.high)])
+    rows = ''.join(_bias_row(one, scale) for one in ranking.biases)
+    heads = _heads(('what', ''), ('its side won', 'Of comparisons with a winner in which one side had more of it'))
+    more = _heads(('between equals', 'Chance that the favoured of two equally strong items wins, one unit apart'))
+    return (
+        '<section class="part"><h2>What may have swayed the verdicts</h2><p class="soft">Left: how often the side with '
+        'more of it won, which a rule that knows nothing else would score. Right: what is left of it between equally '
+        'strong items, in log-odds for one unit (being shown first, twice the length, one more).</p>'
+        '<div class="scroll" tabindex="0" role="region" aria-label="Biases"><table class="sortable">'
+        f'<thead><tr>{heads}<th scope="col" class="plot">{axis_svg(scale)}</th>{more}<th scope="col"></th></tr></thead>'
+        f'<tbody>{rows}</tbody></table></div></section>'
+    )
+
+
+def _bias_row(one: Bias, scale: Scale) -> str:
+    share = '–' if math.isnan(one.share) else f'{one.share:.0%} <small>of {one.decided:,.10g}</small>'
+    said = f'{_signed(one.effect)} [{_signed(one.low)} to {_signed(one.high)}]'
+    drawn = '' if one.note else interval_svg(scale, one.low, one.effect, one.high, f'{one.name}: {said}')
+    effect = _text(one.note) if one.note else f'<b>{one.chance:.0%}</b> <small>{said}</small>'
+    return (
+        f'<tr><th scope="row">{_text(one.name)}</th><td class="number" data-value="{one.share!r}">{share}</td>'
+        f'<td class="plot">{drawn}</td><td class="strength" data-value="{one.effect!r}">{effect}</td>'
+        f'<td>{"taken out" if one.is_controlled else ""}</td></tr>'
+    )
+
+
+def _next(ranking: Ranking) -> str:
+    asked = ''.join(
+        f'<li><b>{_text(pair.left)}</b> against <b>{_text(pair.right)}</b></li>' for pair in ranking.next_pairs
+    )
+    needed = ''.join(
+        f'<tr><th scope="row">{_text(one.item)} and {_text(other.item)}</th>'
+        f'{_number(_more(one), one.more_to_next)}</tr>'
+        for one, other in zip(ranking.standings, ranking.standings[1:], strict=False)
+        if one.more_to_next > 0
+    )
+    table = (
+        '<div class="scroll" tabindex="0" role="region" aria-label="How many more"><table><thead><tr>'
+        '<th scope="col">to tell apart</th><th scope="col" class="number">more comparisons</th></tr></thead>'
+        f'<tbody>{needed}</tbody></table></div>'
+        if needed
+        else '<p>Neighbours on the board are told apart.</p>'
+    )
+    return (
+        '<section class="part"><h2>What to ask next</h2><div class="two"><div><p class="soft">One more comparison of '
+        f'these teaches most about the order.</p><ol class="next">{asked}</ol></div><div>{table}</div></div></section>'
+    )
+
+
+def _made(ranking: Ranking, source: Mapping[str, Any]) -> str:
+    settings = ranking.settings
+    diagnosis = '; '.join(ranking.diagnosis.sentences) or 'wins and ties lead from every item to every other'
+    tie = '' if ranking.tie_parameter is None else f', parameter {ranking.tie_parameter:.3f} (log)'
+    rows: list[tuple[str, object]] = [
+        ('diagnosis', diagnosis),
+        ('ties', TIE_MODELS.get(settings.ties, settings.ties) + tie),
+        ('taken out', ', '.join((*(['shown first'] if settings.order else []), *settings.control)) or 'nothing'),
+        ('prior', 'none' if settings.prior is None else f'Gaussian, {settings.prior:g} log-odds'),
+        ('intervals', f'{settings.level:.0%} {settings.intervals}{_clusters(ranking)}'),
+        ('seed', settings.seed),
+    ]
+    rows += [(name, number) for name, number in ranking.facts.items() if name not in COUNTS]
+    rows += [(name, source[name]) for name in ('input', 'sha256') if name in source]
+    if versions := source.get('versions'):
+        rows.append(('versions', ', '.join(f'{name} {number}' for name, number in versions.items())))
+    listed = ''.join(f'<div><dt>{_text(name)}</dt><dd>{_text(value)}</dd></div>' for name, value in rows)
+    return f'<section class="part"><h2>How this was made</h2><dl class="made">{listed}</dl></section>'
+
+
+def _heads(*named: tuple[str, str]) -> str:
+    return ''.join(
+        f'<th scope="col"{_class(name)}{f" title={chr(34)}{html.escape(hint)}{chr(34)}" if hint else ""}>{name}</th>'
+        for name, hint in named
+    )
+
+
+def _class(name: str) -> str:
+    return ' class="number"' if name in NUMBERS else ''
+
+
+NUMBERS = frozenset({'place', 'won', 'wins', 'losses', 'ties', 'Elo', 'its side won'})
+
+
+def _number(shown: str, value: float) -> str:
+    return f'<td class="number" data-value="{float(value)!r}">{shown}</td>'
+
+
+def _more(one: Standing) -> str:
+    return 'no number would' if math.isinf(one.more_to_next) else f'{one.more_to_next:,.0f}'
+
+
+def _clusters(ranking: Ranking) -> str:
+    held = ' and '.join(f'{number:,} {name}s' for name, number in ranking.clusters.items())
+    return f', clustered by {_text(held)}' if held else ''
+
+
+def _signed(value: float) -> str:
+    return '–' if math.isnan(value) else f'{"+" if value >= 0 else MINUS}{abs(value):.2f}'
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + ('' if text.endswith('.') else '.')
+
+
+def _text(value: object) -> str:
+    return html.escape(str(value))
+
+
+def _asset(name: str) -> str:
+    return (files('affekt.ranking') / name).read_text(encoding='utf-8')
+
+
+def _digest(text: str) -> str:
+    """The hash of an inline element as a content security policy names it."""
+    return 'sha256-' + base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode('ascii')

@@ -1,0 +1,295 @@
+"""Two descriptions of one sample, and which was preferred: what a preference model learns from and answers.
+
+Texts stand beside what is known about them: who wrote them (`left_source`), what was asked (`prompt`), how each
+annotator voted. Verdicts are 1 for the left text (a1), -1 for the right one (a2), 0 for neither (same).
+
+Axes: N pairs, J annotators.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.errors import ComparisonError
+from affekt.ranking.comparisons import Ints, Source, refuse_rows, short
+from affekt.ranking.tables import Table, read_table
+
+VERDICTS = {'a1': 1, 'a2': -1, 'same': 0, 'left': 1, 'right': -1, 'tie': 0}
+"""Words for verdicts, in lower case."""
+OFFICIAL = {1: 'a1', -1: 'a2', 0: 'same'}
+
+
+@dataclass(frozen=True)
+class PairShape:
+    """Which columns of a table hold what; of several names the first one present counts."""
+
+    left: str
+    right: str
+    outcome: str
+    name: tuple[str, ...]
+    sources: tuple[str, ...] = ('', '')
+    """Columns of who wrote the left and the right text; one column where `joined` stands between the two names."""
+    joined: str = '_'
+    prompt: tuple[str, ...] = ('prompt',)
+    """All that are present are joined."""
+    votes: tuple[str, ...] = ()
+    words: Mapping[str, int] = field(default_factory=lambda: VERDICTS)
+
+
+SHAPES = {
+    'emoprefer': PairShape('a1', 'a2', 'preference', ('name',), ('model1', 'model2')),
+    'pandalm': PairShape(
+        'response1',
+        'response2',
+        '',
+        ('idx',),
+        ('cmp_key',),
+        prompt=('instruction', 'input'),
+        votes=('annotator1', 'annotator2', 'annotator3'),
+        words={'1': 1, '2': -1, '0': 0},
+    ),
+    'plain': PairShape('left_text', 'right_text', 'outcome', ('sample', 'name'), ('left_source', 'right_source')),
+}
+"""In the order in which they are tried."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of texts; build them with `Pairs.of` or `read_pairs`."""
+
+    names: tuple[str, ...]
+    """The sample (clip) of each pair; several pairs may share one."""
+    left: tuple[str, ...]
+    right: tuple[str, ...]
+    outcome: Ints | None = None
+    """(N,) 1, -1 or 0; None where nobody judged."""
+    votes: Ints | None = None
+    """(N, J) each annotator's verdict, where known."""
+    left_source: tuple[str, ...] = ()
+    """Who wrote the left text; empty where unknown."""
+    right_source: tuple[str, ...] = ()
+    prompt: tuple[str, ...] = ()
+    """What was asked; empty where nothing was."""
+    source: Source = field(default_factory=lambda: Source('the pairs'))
+
+    def __len__(self) -> int:
+        return len(self.left)
+
+    def __repr__(self) -> str:
+        judged = 'not judged' if self.outcome is None else f'{int(np.sum(self.outcome == 0))} ties'
+        return f'Pairs({len(self)} of {len(set(self.names))} samples, {judged})'
+
+    @classmethod
+    def of(
+        cls,
+        left: Sequence[str],
+        right: Sequence[str],
+        outcome: Sequence[object] | Ints | None = None,
+        *,
+        names: Sequence[str] | None = None,
+        votes: npt.ArrayLike | None = None,
+        sources: tuple[Sequence[str], Sequence[str]] | None = None,
+        prompt: Sequence[str] | None = None,
+        source: Source | str = 'the pairs',
+    ) -> Pairs:
+        """Pairs from columns, checked row by row.
+
+        Args:
+            left, right: (N,) texts; blank where a describer wrote nothing.
+            outcome: (N,) 'a1', 'a2', 'same', 'left', 'right', 'tie', or 1, -1, 0; without it, the majority of votes.
+            names: (N,) samples; numbered where None.
+            votes: (N, J) of 1, -1, 0.
+            sources: who wrote the left and the right texts, N names each.
+            prompt: (N,) what was asked.
+            source: what messages call the data.
+
+        Raises:
+            ComparisonError: no rows, columns of different lengths, what is no text, an unknown verdict; it names the
+                first bad row.
+        """
+        source = Source(source) if isinstance(source, str) else source
+        size = len(left)
+        columns = {'right': right, 'outcome': outcome, 'names': names, 'votes': votes, 'prompt': prompt}
+        columns |= dict(zip(('left_source', 'right_source'), sources or (None, None), strict=True))
+        wrong = {name: len(held) for name, held in columns.items() if held is not None and len(held) != size}  # type: ignore[arg-type]
+        if wrong or size == 0:
+            raise ComparisonError(
+                expected='at least one pair, and as many entries in every column',
+                came=f'{source} with {size} in left' + ''.join(f', {n} in {name}' for name, n in wrong.items()),
+                todo='give columns of one length',
+            )
+        for side in (left, right):
+            wrong_type = np.asarray([not isinstance(text, str) for text in side], np.bool_)
+            refuse_rows(wrong_type, source, 'a text on both sides', lambda row, side=side: repr(side[row]))
+        held = None if votes is None else _votes(votes, source)
+        return cls(
+            names=tuple(map(str, names)) if names is not None else tuple(str(at) for at in range(1, size + 1)),
+            left=tuple(left),
+            right=tuple(right),
+            outcome=_judged(outcome, held, source),
+            votes=held,
+            left_source=tuple(map(str, sources[0])) if sources else (),
+            right_source=tuple(map(str, sources[1])) if sources else (),
+            prompt=tuple(prompt) if prompt is not None else (),
+            source=source,
+        )
+
+    @cached_property
+    def groups(self) -> npt.NDArray[np.str_]:
+        """(N,) what must stay on one side of a split: the prompt where there is one, else the sample."""
+        return np.asarray(self.prompt or self.names)
+
+    @property
+    def truth(self) -> Ints:
+        """(N,) the verdicts.
+
+        Raises:
+            ComparisonError: nobody judged these pairs.
+        """
+        if self.outcome is None:
+            raise ComparisonError(
+                expected='pairs with a preference', came=f'{self.source} without', todo='add the column preference'
+            )
+        return self.outcome
+
+    def take(self, chosen: npt.ArrayLike) -> Pairs:
+        """The pairs at these positions, or where this mask is true."""
+        at = np.arange(len(self))[np.asarray(chosen)]
+        texts = ('names', 'left', 'right', 'left_source', 'right_source', 'prompt')
+        held = {name: getattr(self, name) for name in texts}
+        kept = {name: tuple(column[i] for i in at) if column else () for name, column in held.items()}
+        rows = at + 1 if self.source.rows is None else self.source.rows[at]
+        return replace(
+            self,
+            **kept,
+            outcome=None if self.outcome is None else self.outcome[at],
+            votes=None if self.votes is None else self.votes[at],
+            source=Source(self.source.name, rows),
+        )
+
+    def swapped(self) -> Pairs:
+        """The same pairs with left and right exchanged."""
+        return replace(
+            self,
+            left=self.right,
+            right=self.left,
+            left_source=self.right_source,
+            right_source=self.left_source,
+            outcome=None if self.outcome is None else -self.outcome,
+            votes=None if self.votes is None else -self.votes,
+        )
+
+
+def _judged(outcome: Sequence[object] | Ints | None, votes: Ints | None, source: Source) -> Ints | None:
+    if outcome is not None:
+        return _outcomes(outcome, VERDICTS, source)
+    return None if votes is None else majority(votes)
+
+
+def majority(votes: Ints) -> Ints:
+    """(N,) the verdict of more than half of the (N, J) votes; 0 where there is none."""
+    half = votes.shape[1] / 2.0
+    won, lost = ((votes == side).sum(axis=1) > half for side in (1, -1))
+    return np.asarray(won.astype(np.int64) - lost, np.int64)
+
+
+def read_pairs(path: str | Path, *, judged: bool = False) -> Pairs:
+    """The pairs that a file holds.
+
+        name,a1,a2[,preference][,model1,model2]                             EmoPrefer, MER-Prefer
+        idx,instruction,input,response1,response2,annotator1…annotator3     PandaLM
+        left_text,right_text[,outcome][,sample][,left_source,right_source][,prompt]
+
+    Args:
+        path: .csv, .tsv, .jsonl, .json (a list of objects) or .parquet.
+        judged: refuse pairs without a preference.
+
+    Raises:
+        ComparisonError: the file is missing, empty, damaged or of no known shape, or a row is wrong: the message
+            names it.
+    """
+    path = Path(path)
+    table = read_table(path)
+    shape = _recognised(table)
+    source, columns = table.source, table.columns
+    votes = [_outcomes(columns[name], shape.words, source) for name in shape.votes if name in columns]
+    outcome = _outcomes(columns[shape.outcome], shape.words, source) if shape.outcome in columns else None
+    named = next((columns[name] for name in shape.name if name in columns), None)
+    prompts = [_texts(columns[name], name, source) for name in shape.prompt if name in columns]
+    sources = _sources(table, shape)
+    pairs = Pairs.of(
+        _texts(columns[shape.left], shape.left, source),
+        _texts(columns[shape.right], shape.right, source),
+        outcome,
+        names=None if named is None else [str(name) for name in named],
+        votes=np.stack(votes, axis=1) if votes else None,
+        sources=sources,
+        prompt=[' '.join(part for part in parts if part) for parts in zip(*prompts, strict=True)] if prompts else None,
+        source=source,
+    )
+    if judged:
+        _ = pairs.truth
+    return pairs
+
+
+def _recognised(table: Table) -> PairShape:
+    for shape in SHAPES.values():
+        if {shape.left, shape.right} <= set(table.columns):
+            return shape
+    raise ComparisonError(
+        expected='columns a1, a2 (with name and preference); left_text, right_text; or response1, response2',
+        came=f'{table.source} with columns {short(", ".join(table.columns) or "none", 200)}',
+        todo='rename the columns',
+    )
+
+
+def _sources(table: Table, shape: PairShape) -> tuple[list[str], list[str]] | None:
+    """Who wrote the left and the right texts; None where the table does not say."""
+    held = [table.columns[name] for name in shape.sources if name in table.columns]
+    if not held:
+        return None
+    if len(held) < len(shape.sources):
+        raise ComparisonError(
+            expected=f'both columns {" and ".join(shape.sources)}, or neither',
+            came=f'{table.source} with one',
+            todo='name who wrote each text',
+        )
+    named = list(zip(*held, strict=True)) if len(held) == 2 else [str(both).split(shape.joined) for both in held[0]]
+    wrong = np.asarray(
+        [len(both) != 2 or not all(str(name or '').strip() for name in both) for both in named], np.bool_
+    )
+    refuse_rows(wrong, table.source, 'who wrote each of two texts', lambda row: repr(short(str(named[row]))))
+    return [str(first) for first, _ in named], [str(second) for _, second in named]
+
+
+def _texts(column: Sequence[object], name: str, source: Source) -> list[str]:
+    wrong = np.asarray([not isinstance(text, (str, int, float)) or text != text for text in column], np.bool_)
+    refuse_rows(wrong, source, f'a text in {name}', lambda row: repr(column[row]))
+    return [str(text) for text in column]
+
+
+def _outcomes(column: Sequence[object] | Ints, words: Mapping[str, int], source: Source) -> Ints:
+    """Verdicts of words, or of 1, -1 and 0 where those are not among the words."""
+    known: Mapping[str, int] = {'1': 1, '-1': -1, '0': 0, **words}
+    written = list(column)
+    found = np.array([known.get(str(value).strip().lower(), 2) for value in written], np.int64)
+    expected = f'a preference among {", ".join(words)}'
+    refuse_rows(found == 2, source, expected, lambda row: repr(short(str(written[row]))))
+    return found
+
+
+def _votes(votes: npt.ArrayLike, source: Source) -> Ints:
+    found = np.asarray(votes, np.int64)
+    if found.ndim != 2 or not found.shape[1] or not np.isin(found, (-1, 0, 1)).all():
+        raise ComparisonError(
+            expected='votes of shape (N, J), each 1, -1 or 0',
+            came=f'shape {found.shape} in {source}',
+            todo='give one column for each annotator',
+        )
+    return found

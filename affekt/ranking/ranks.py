@@ -1,0 +1,132 @@
+"""What can be said about places: which items cannot be told apart, between which places each lies, who beats whom.
+
+All differences between two items get intervals that hold together (all at once, at the given level); an item lies
+surely below those whose difference from it lies wholly above 0, and surely above those where it lies wholly below.
+
+Source: Mogstad, Romano, Shaikh & Wilhelm 2024, doi:10.1093/restud/rdad006.
+
+Axes: K items, S draws.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from affekt.ranking.bradley_terry import Fit
+from affekt.ranking.uncertainty import Bounds, Spread, pair_contrasts, signed_roots, strength_contrasts
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+DRAWS = 20_000
+MOST_PROFILED = 60
+"""Items up to which differences are judged by the profile likelihood, which tells more apart on thin data."""
+ENTRIES = 2_000_000
+"""Draws times pairs held at once."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Between which places each item lies."""
+
+    best: Ints
+    """(K,) from 1."""
+    worst: Ints
+    level: float
+    """All hold at once with this confidence."""
+    beats: npt.NDArray[np.bool_]
+    """(K, K) True where the row item is surely above the column item."""
+
+    def not_told_apart(self, item: int) -> Ints:
+        """The other items that are neither surely above nor surely below."""
+        return np.flatnonzero(~(self.beats[item] | self.beats[:, item]) & (np.arange(len(self.best)) != item))
+
+
+def difference_errors(fit: Fit, spread: Spread) -> Floats:
+    """(K, K) standard errors of the differences between strengths; 0 on the diagonal."""
+    size = len(fit.items)
+    covariance = spread.covariance[:size, :size]
+    variance = np.diag(covariance)
+    return np.asarray(np.sqrt(np.maximum(variance[:, None] + variance[None, :] - 2.0 * covariance, 0.0)))
+
+
+def places(fit: Fit, spread: Spread, *, rng: np.random.Generator, level: float = 0.95) -> Places:
+    """The places that each item can have, all of them right at once with probability `level`.
+
+    Args:
+        fit: of the comparisons.
+        spread: its covariance, clustered or not.
+        rng: draws what the largest of all standardised differences could be. Items are taken in the order of their
+            strengths, so that names do not matter.
+        level: in (0, 1).
+    """
+    errors = difference_errors(fit, spread)
+    first, second = np.triu_indices(len(fit.items), 1)
+    distance = (fit.strengths[first] - fit.strengths[second]) / errors[first, second]
+    limit = _largest_difference(fit, spread, errors, rng, level)
+    if len(fit.items) <= MOST_PROFILED:
+        near = np.abs(distance) > 0.5 * limit
+        distance[near] = signed_roots(fit, spread, pair_contrasts(fit, first[near], second[near]))
+    beats = np.zeros_like(errors, bool)
+    beats[first, second], beats[second, first] = distance > limit, distance < -limit
+    return Places(1 + beats.sum(axis=0), len(fit.items) - beats.sum(axis=1), level, beats)
+
+
+def simultaneous_intervals(fit: Fit, spread: Spread, *, rng: np.random.Generator, level: float = 0.95) -> Bounds:
+    """Intervals of all strengths that hold at once: wider than one by one.
+
+    Source: Hothorn, Bretz & Westfall 2008, doi:10.1002/bimj.200810425.
+    """
+    contrasts = strength_contrasts(fit)
+    value, errors = contrasts @ fit.parameters, spread.errors(contrasts)
+    drawn = _draws(fit, spread, rng)
+    drawn -= drawn.mean(axis=1, keepdims=True)
+    order = np.argsort(-fit.strengths, kind='stable')
+    reach = float(np.quantile(np.abs(drawn / errors[order]).max(axis=1), level)) * errors
+    return Bounds(value, value - reach, value + reach)
+
+
+def better(fit: Fit, spread: Spread) -> Floats:
+    """(K, K) probability that the row item is truly stronger than the column item, given the comparisons.
+
+    The difference is taken as t-distributed about its estimate. This is not the chance that the row item wins one more
+    comparison: see `Fit.chances`.
+
+    Returns:
+        Values in [0, 1]; 1/2 on the diagonal, and the two of a pair sum to 1.
+    """
+    errors = difference_errors(fit, spread)
+    gap = fit.strengths[:, None] - fit.strengths[None, :]
+    return np.asarray(stats.t.cdf(gap / np.where(errors > 0.0, errors, 1.0), spread.freedom))
+
+
+def _largest_difference(fit: Fit, spread: Spread, errors: Floats, rng: np.random.Generator, level: float) -> float:
+    """The quantile of the largest standardised difference under the covariance."""
+    order = np.argsort(-fit.strengths, kind='stable')
+    first, second = np.triu_indices(len(order), 1)
+    scale = errors[np.ix_(order, order)][first, second]
+    drawn = _draws(fit, spread, rng)
+    largest = np.empty(len(drawn))
+    batch = max(1, ENTRIES // len(first))
+    for begin in range(0, len(drawn), batch):
+        part = drawn[begin : begin + batch]
+        largest[begin : begin + batch] = (np.abs(part[:, first] - part[:, second]) / scale).max(axis=1)
+    return float(np.quantile(largest, level))
+
+
+def _draws(fit: Fit, spread: Spread, rng: np.random.Generator) -> Floats:
+    """(S, K) errors of the strengths, t-distributed, in the order of the strengths."""
+    size = len(fit.items)
+    order = np.argsort(-fit.strengths, kind='stable')
+    covariance = spread.covariance[np.ix_(order, order)] + 1.0 / size
+    values, axes = np.linalg.eigh(covariance)
+    root = np.linalg.cholesky((axes * np.maximum(values, 1e-12 * values.max())) @ axes.T)
+    count = min(DRAWS, max(2000, 40 * ENTRIES // size**2))
+    drawn = rng.standard_normal((count, size)) @ root.T
+    if np.isinf(spread.freedom):
+        return np.asarray(drawn)
+    return np.asarray(drawn / np.sqrt(rng.chisquare(spread.freedom, (count, 1)) / spread.freedom))

@@ -1,0 +1,154 @@
+"""How far each rater can be trusted, found together with the strengths: the crowd Bradley–Terry model.
+
+A rater of skill q votes as the strengths say with probability q, and the other way round otherwise:
+
+    p(rater says i beats j) = q p_ij + (1 - q) (1 - p_ij),  p_ij = 1 / (1 + exp(s_j - s_i))
+
+Skill 1 is a rater who errs only as the strengths allow, 1/2 one who tosses a coin, 0 one who took the task the wrong
+way round. Strengths have a Gaussian prior and skills a Beta prior, always: without them a wrong vote can be put down to
+the rater for good, and strengths run away.
+
+Source: Chen, Bennett, Collins-Thompson & Horvitz 2013, doi:10.1145/2433396.2433420.
+
+Axes: V kinds of votes (pair of items and rater), C cells, R raters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+from scipy.special import expit
+
+from affekt.errors import ComparisonError, UnrankableError, ValueRangeError
+from affekt.ranking.comparisons import Comparisons
+from affekt.ranking.counts import LEFT, RIGHT, TIE, Cells, count
+from affekt.ranking.diagnosis import Diagnosis, diagnose
+from affekt.ranking.newton import Likelihood, maximise
+from affekt.ranking.ties import Half
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+SKILL_PRIOR = (10.0, 1.0)
+"""Beta parameters: most raters are good. Those of the source."""
+MOST_TURNS = 5000
+SETTLED = 1e-10
+
+
+@dataclass(frozen=True)
+class CrowdFit:
+    """Strengths of items and skills of raters."""
+
+    items: tuple[str, ...]
+    strengths: Floats
+    """(K,) log-odds; they sum to 0."""
+    raters: tuple[str, ...]
+    skill: Floats
+    """(R,) in [0, 1]; nan for a rater without a vote."""
+    skill_low: Floats
+    """(R,) 95 % posterior interval of the skill, the strengths taken as known."""
+    skill_high: Floats
+    votes: Floats
+    """(R,) weighted votes; a tie is one."""
+    diagnosis: Diagnosis
+    """What the prior holds."""
+
+
+def crowd_fit(
+    comparisons: Comparisons, *, prior: float = 1.0, skill_prior: tuple[float, float] = SKILL_PRIOR
+) -> CrowdFit:
+    """Strengths and rater skills at the maximum of the posterior, by expectation and maximisation.
+
+    Args:
+        comparisons: with raters; ties count as half.
+        prior: standard deviation of strengths.
+        skill_prior: Beta parameters, the first of them the larger; then good raters are the rule, which settles which
+            way round the ranking is.
+
+    Raises:
+        ComparisonError: the comparisons do not say their raters.
+        ValueRangeError: a prior is out of range.
+        UnrankableError: it did not settle.
+    """
+    if comparisons.rater is None:
+        raise ComparisonError(expected='a rater for each comparison', came='none', todo='give a column rater')
+    good, bad = skill_prior
+    if not (np.isfinite(prior) and prior > 0.0 and np.isfinite(good) and good > bad >= 1.0):
+        raise ValueRangeError(
+            expected='a prior above 0 and Beta parameters of which the first is larger and none below 1',
+            came=f'prior {prior}, skill_prior {skill_prior}',
+            todo='use for example 1.0 and (10, 1)',
+        )
+    cells = count(comparisons)
+    cell, rater, votes = _votes(cells, comparisons, comparisons.rater)
+    likelihood = Likelihood(cells, Half(), prior)
+    total = np.asarray(np.bincount(rater, votes.sum(axis=0), minlength=len(comparisons.raters)), np.float64)
+    at, skill = likelihood.start(), np.full(len(total), good / (good + bad))
+    for _ in range(MOST_TURNS):
+        chance = expit(likelihood.eta(at)[0])[cell]
+        honest = _honest(chance, skill[rater])
+        new_skill = (np.bincount(rater, (votes * honest).sum(axis=0), minlength=len(total)) + good - 1.0) / (
+            total + good + bad - 2.0
+        )
+        for_left = votes[0] * honest[0] + votes[1] * (1.0 - honest[1])
+        left = np.bincount(cell, for_left, minlength=len(cells.left))
+        counts = np.stack([left, cells.totals - left, np.zeros_like(left)])[:, None, :]
+        moved = maximise(likelihood, np.maximum(counts, 0.0), at, tolerance=1e-12).parameters
+        change = max(np.abs(moved - at).max(), np.abs(new_skill - skill).max())
+        at, skill = moved, new_skill
+        if change < SETTLED:
+            break
+    else:
+        raise UnrankableError(
+            expected='strengths and skills that settle',
+            came=f'changes after {MOST_TURNS} turns',
+            todo='give a stronger prior, or leave out raters with few votes',
+        )
+    seen = (skill * (total + good + bad - 2.0)) - (good - 1.0)
+    low, high = (stats.beta.ppf(tail, good + seen, bad + total - seen) for tail in (0.025, 0.975))
+    low, high = np.minimum(low, skill), np.maximum(high, skill)
+    skill, low, high = (np.where(total > 0.0, values, np.nan) for values in (skill, low, high))
+    return CrowdFit(cells.items, at[0], comparisons.raters, skill, low, high, total, diagnose(cells))
+
+
+def rater_vote_share(comparisons: Comparisons) -> Floats:
+    """(R,) share of each rater's comparisons, ties aside, that the other raters' strengths would have predicted.
+
+    Returns:
+        nan for a rater whose comparisons all tied, or without whom nothing is left.
+    """
+    if comparisons.rater is None:
+        raise ComparisonError(expected='a rater for each comparison', came='none', todo='give a column rater')
+    found = np.full(len(comparisons.raters), np.nan)
+    for rater in np.unique(comparisons.rater):
+        mine = comparisons.rater == rater
+        if mine.all():
+            continue
+        cells = count(replace(comparisons, weight=np.where(mine, 0.0, comparisons.weight)))
+        likelihood = Likelihood(cells, Half(), 1.0)
+        strengths = maximise(likelihood, cells.counts[:, None, :], likelihood.start()).parameters[0]
+        own = comparisons.take(mine & (comparisons.outcome != 0))
+        lead = np.sign(np.round(strengths[own.left] - strengths[own.right], 12)) * own.outcome
+        if own.weight.sum() > 0.0:
+            found[rater] = float(((0.5 + 0.5 * lead) * own.weight).sum() / own.weight.sum())
+    return found
+
+
+def _votes(cells: Cells, comparisons: Comparisons, by: Ints) -> tuple[Ints, Ints, Floats]:
+    """The cell and the rater of each kind of vote, and (2, V) votes for left and right, ties half to each."""
+    key = cells.cell_of * len(comparisons.raters) + by
+    kinds, kind = np.unique(key, return_inverse=True)
+    share = np.stack([cells.outcome_of == LEFT, cells.outcome_of == RIGHT]) + 0.5 * (cells.outcome_of == TIE)
+    votes = [np.bincount(kind, side * comparisons.weight, minlength=len(kinds)) for side in share]
+    kinds = np.asarray(kinds, np.int64)
+    return kinds // len(comparisons.raters), kinds % len(comparisons.raters), np.asarray(votes, np.float64)
+
+
+def _honest(chance: Floats, skill: Floats) -> Floats:
+    """(2, V) probability that a vote for left, and one for right, was as the strengths say."""
+    sides = np.stack([chance, 1.0 - chance])
+    with_skill = skill * sides
+    return np.asarray(with_skill / np.maximum(with_skill + (1.0 - skill) * (1.0 - sides), 1e-300))

@@ -1,0 +1,290 @@
+"""A file of verdicts, in any of the shapes that the field uses, to comparisons.
+
+Read first: `SHAPES`, at the bottom. A shape says which columns name the items, the outcome and the rest, and what the
+words for outcomes mean; it is recognised by its columns. A new shape is one more entry, or an argument.
+
+Besides its own columns every shape may have `weight`, `order` (which side was shown first: left, right, or empty), and
+pairs of columns left_NAME and right_NAME for anything that may sway a verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from affekt.errors import ComparisonError, UnknownNameError
+from affekt.ranking.comparisons import Comparisons, Floats, Ints, Source, refuse_rows, short
+from affekt.ranking.covariates import LENGTH, differences, text_lengths
+from affekt.ranking.tables import Table, read_table
+
+SKIP = 'skip'
+ORDERS = {'left': 1, 'right': -1, 'lr': 1, 'rl': -1, '1': 1, '-1': -1, '0': 0, '': 0}
+PLAIN_WORDS = {'left': 'left', 'right': 'right', 'tie': 'tie', '1': 'left', '-1': 'right', '0': 'tie', SKIP: SKIP}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Which columns hold what."""
+
+    left: str
+    """Column of the left item's name; with `joined`, of both names."""
+    right: str
+    outcome: tuple[str, ...]
+    """Column of the verdict; several where each rater has a column."""
+    words: Mapping[str, str] = field(default_factory=lambda: PLAIN_WORDS)
+    """Verdict as written, in lower case, to left, right, tie, skip, or a kind of tie ('tie: both bad')."""
+    joined: str = ''
+    """What stands between the two names where one column holds both."""
+    sample: tuple[str, ...] = ('sample',)
+    """Columns that may name the sample; the first one present does."""
+    rater: tuple[str, ...] = ('rater',)
+    left_text: str = 'left_text'
+    right_text: str = 'right_text'
+
+    @property
+    def needed(self) -> set[str]:
+        """Columns without which a table is not of this shape."""
+        return {self.left, self.right, *self.outcome}
+
+
+def read_comparisons(
+    path: str | Path, *, shape: str | Shape | None = None, items: Sequence[str] | None = None
+) -> Comparisons:
+    """The comparisons that a file holds.
+
+    Args:
+        path: .csv, .tsv, .jsonl, .json (a list of objects) or .parquet.
+        shape: its name or itself; recognised by the columns where None.
+        items: all items, where some may never have been compared.
+
+    Returns:
+        Comparisons. A verdict 'skip' is left out and counted in `facts`, as kinds of ties are.
+
+    Raises:
+        ComparisonError: the file is missing, empty, cut short, no text, too large or of no known shape, or a row is
+            wrong: the message names it.
+        UnknownNameError: no such shape.
+    """
+    path = Path(path)
+    table = read_table(path)
+    if not table.columns:
+        raise ComparisonError(
+            expected='at least one comparison', came=f'{table.source} without any', todo='give rows of who beat whom'
+        )
+    found = _recognised(table) if shape is None else _named(shape)
+    if absent := sorted(found.needed - set(table.columns)):
+        raise ComparisonError(
+            expected=f'columns {", ".join(sorted(found.needed))}',
+            came=f'{table.source} without {", ".join(absent)}',
+            todo='name the columns so, or choose another shape',
+        )
+    return _interpreted(table, found, items)
+
+
+def _interpreted(table: Table, shape: Shape, items: Sequence[str] | None) -> Comparisons:
+    """1. verdicts, 2. names, 3. what else there is, 4. without the skipped ones."""
+    source, columns = table.source, table.columns
+    raters = len(shape.outcome)
+    rows = np.arange(1, len(columns[shape.left]) + 1) if source.rows is None else source.rows
+    rows = np.tile(rows, raters)
+    long = Source(source.name, rows)
+    written = [value for name in shape.outcome for value in columns[name]]
+    verdicts = _verdicts(written, shape)
+    refuse_rows(
+        np.asarray([not verdict for verdict in verdicts], bool),
+        long,
+        'an outcome among ' + ', '.join(dict.fromkeys(shape.words)),
+        lambda row: repr(short(written[row])),
+    )
+    left, right = _names(table, shape)
+    kept = np.flatnonzero([verdict != SKIP for verdict in verdicts])
+    facts = _facts(verdicts)
+    plain = {verdict: verdict.split(':')[0] for verdict in set(verdicts)}
+
+    def spread(values: Sequence[object] | Floats | Ints) -> list[object]:
+        """Once per rater's column, without the skipped ones."""
+        every = list(values) * raters
+        return [every[at] for at in kept] if len(kept) < len(verdicts) else every
+
+    rater = _first_of(columns, shape.rater)
+    if raters > 1:
+        rater = None
+        named = [name for name in shape.outcome for _ in range(len(left))]
+    weight = columns.get('weight')
+    return Comparisons.of(
+        spread(left),  # type: ignore[arg-type]
+        spread(right),  # type: ignore[arg-type]
+        [plain[verdicts[at]] for at in kept.tolist()],
+        weight=None if weight is None else _weights(spread(weight), Source(long.name, rows[kept])),
+        sample=_optional(spread, _first_of(columns, shape.sample)),
+        rater=[named[at] for at in kept] if raters > 1 else _optional(spread, rater),
+        first=_optional(spread, _orders(table)),  # type: ignore[arg-type]
+        covariates={name: spread(values) for name, values in _covariates(table, shape).items()},  # type: ignore[misc]
+        items=items,
+        facts=facts,
+        source=Source(long.name, rows[kept]),
+    )
+
+
+def _names(table: Table, shape: Shape) -> tuple[list[object], list[object]]:
+    if not shape.joined:
+        left, right = (_named_items(table.columns[name]) for name in (shape.left, shape.right))
+        return left, right
+    parts = [str(value).split(shape.joined) for value in table.columns[shape.left]]
+    refuse_rows(
+        np.asarray([len(part) != 2 for part in parts], bool),
+        table.source,
+        f'two names joined by {shape.joined!r} in {shape.left}',
+        lambda row: repr(short(shape.joined.join(parts[row]))),
+    )
+    return [part[0] for part in parts], [part[1] for part in parts]
+
+
+def _verdicts(written: Sequence[object], shape: Shape) -> list[str]:
+    """What each verdict means; empty where it means nothing."""
+    known: dict[object, str] = {}
+    found = []
+    for value in written:
+        key = value if isinstance(value, (str, int, float)) else str(value)
+        meaning = known.get((type(key), key))
+        if meaning is None:
+            meaning = known[type(key), key] = shape.words.get(_word(key), '')
+        found.append(meaning)
+    return found
+
+
+def _named_items(column: Sequence[object]) -> list[object]:
+    """Names as text; what is neither text nor a whole number is refused later."""
+    return [str(value) if type(value) is int else value for value in column]
+
+
+def _word(value: object) -> str:
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip().lower()
+
+
+def _facts(verdicts: Sequence[str]) -> dict[str, int]:
+    kinds = [verdict for verdict in dict.fromkeys(verdicts) if verdict == SKIP or ':' in verdict]
+    return {('skipped' if kind == SKIP else kind.replace(':', '')): verdicts.count(kind) for kind in kinds}
+
+
+def _first_of(columns: Mapping[str, Sequence[object]], names: Sequence[str]) -> Sequence[object] | None:
+    return next((columns[name] for name in names if name in columns), None)
+
+
+def _optional(
+    spread: Callable[[Sequence[object]], list[object]], values: Sequence[object] | None
+) -> list[object] | None:
+    return None if values is None else spread(values)
+
+
+def _orders(table: Table) -> list[int] | None:
+    """Which side was shown first; None where the table does not say."""
+    column = table.columns.get('order')
+    if column is None:
+        return None
+    found = [ORDERS.get('' if value is None else _word(value), 2) for value in column]
+    refuse_rows(
+        np.asarray(found) == 2,
+        table.source,
+        'an order among ' + ', '.join(word for word in ORDERS if word) + ' or nothing',
+        lambda row: repr(short(column[row])),
+    )
+    return found
+
+
+def _weights(values: Sequence[object], source: Source) -> Floats:
+    found = np.empty(len(values))
+    for row, value in enumerate(values):
+        try:
+            found[row] = float(value)  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            found[row] = np.nan
+    refuse_rows(
+        ~np.isfinite(found) | (found < 0.0),
+        source,
+        'a weight that is finite and not negative',
+        lambda row: repr(short(values[row])),
+    )
+    return found
+
+
+def _covariates(table: Table, shape: Shape) -> dict[str, Floats]:
+    columns = table.columns
+    found: dict[str, Floats] = {}
+    taken = {shape.left, shape.right, shape.left_text, shape.right_text}
+    for name in columns:
+        other = name.replace('left_', 'right_', 1)
+        if name.startswith('left_') and other in columns and name not in taken:
+            found |= differences(name.removeprefix('left_'), columns[name], columns[other], table.source)
+    if LENGTH not in found and {shape.left_text, shape.right_text} <= set(columns):
+        found[LENGTH] = text_lengths(_texts(table, shape.left_text), _texts(table, shape.right_text))
+    return found
+
+
+def _texts(table: Table, name: str) -> list[str]:
+    column = table.columns[name]
+    missing = np.asarray([not isinstance(text, (str, bool, int, float)) for text in column], np.bool_)
+    refuse_rows(missing, table.source, f'a text in {name}', lambda row: repr(short(column[row])))
+    return [str(text) for text in column]
+
+
+def _named(shape: str | Shape) -> Shape:
+    if isinstance(shape, Shape):
+        return shape
+    if shape not in SHAPES:
+        raise UnknownNameError(
+            expected=f'a shape among {", ".join(SHAPES)}', came=repr(shape), todo='choose one of these, or give a Shape'
+        )
+    return SHAPES[shape]
+
+
+def _recognised(table: Table) -> Shape:
+    for shape in SHAPES.values():
+        if shape.needed <= set(table.columns):
+            return shape
+    raise ComparisonError(
+        expected='columns left, right, outcome; model_a, model_b, winner; or a1, a2, preference',
+        came=f'{table.source} with columns {short(", ".join(table.columns) or "none", 200)}',
+        todo='rename the columns',
+    )
+
+
+_ARENA_WORDS = {
+    'model_a': 'left',
+    'model_b': 'right',
+    'tie': 'tie',
+    'tie (bothbad)': 'tie: both bad',
+    'bothbad': 'tie: both bad',
+    'both_bad': 'tie: both bad',
+}
+_EMOPREFER_WORDS = {'a1': 'left', 'a2': 'right', 'same': 'tie', 'tie': 'tie'}
+_EMOPREFER_TEXTS = {'left_text': 'a1', 'right_text': 'a2', 'sample': ('name',)}
+
+SHAPES: dict[str, Shape] = {
+    'plain': Shape('left', 'right', ('outcome',)),
+    'emoprefer': Shape('model1', 'model2', ('preference',), _EMOPREFER_WORDS, **_EMOPREFER_TEXTS),  # type: ignore[arg-type]
+    'emoprefer without models': Shape('a1', 'a2', ('preference',), _EMOPREFER_WORDS, **_EMOPREFER_TEXTS),  # type: ignore[arg-type]
+    'arena': Shape(
+        'model_a',
+        'model_b',
+        ('winner',),
+        _ARENA_WORDS,
+        sample=('sample', 'question_id'),
+        rater=('rater', 'judge', 'judge_hash'),
+    ),
+    'llmfao': Shape('left', 'right', ('winner',), sample=('prompt',), rater=('worker',)),
+    'pandalm': Shape(
+        'cmp_key',
+        'cmp_key',
+        ('annotator1', 'annotator2', 'annotator3'),
+        {'1': 'left', '2': 'right', '0': 'tie'},
+        joined='_',
+        sample=('idx',),
+        left_text='response1',
+        right_text='response2',
+    ),
+}
+"""In the order in which they are tried."""

@@ -1,0 +1,66 @@
+"""Plain references beside the strengths: the share of wins, and Elo.
+
+A win rate depends on who one's opponents were, and Elo on the order of the rows: neither has a claim to be the ranking.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.errors import ValueRangeError
+from affekt.ranking.comparisons import Comparisons
+from affekt.ranking.counts import LEFT, RIGHT, TIE, Cells
+
+Floats = npt.NDArray[np.float64]
+
+
+def tallies(cells: Cells) -> Floats:
+    """(3, K) weighted wins, losses and ties of each item."""
+    size = len(cells.items)
+
+    def summed(of_left: Floats, of_right: Floats) -> Floats:
+        both = np.bincount(cells.left, of_left, minlength=size), np.bincount(cells.right, of_right, minlength=size)
+        return np.asarray(both[0] + both[1], np.float64)
+
+    left, right, tie = cells.counts[LEFT], cells.counts[RIGHT], cells.counts[TIE]
+    return np.stack([summed(left, right), summed(right, left), summed(tie, tie)])
+
+
+def win_rates(cells: Cells) -> Floats:
+    """(K,) wins and half ties over comparisons; nan for an item never compared.
+
+    >>> from affekt.ranking import Comparisons, count
+    >>> win_rates(count(Comparisons.of(['a', 'a'], ['b', 'b'], ['left', 'tie'])))
+    array([0.75, 0.25])
+    """
+    won, lost, tied = tallies(cells)
+    played = won + lost + tied
+    return np.where(played > 0.0, (won + 0.5 * tied) / np.where(played > 0.0, played, 1.0), np.nan)
+
+
+def elo(comparisons: Comparisons, *, step: float = 4.0, start: float = 1000.0) -> Floats:
+    """(K,) Elo ratings after all comparisons in the order of the rows.
+
+    After each, both ratings move by step times what was scored (1, 1/2, 0) less what was expected,
+    1 / (1 + 10**((other - own) / 400)). A weight multiplies the step.
+
+    Args:
+        comparisons: N of them.
+        step: the K of chess; 4 as in arenas.
+        start: rating of an item never compared.
+
+    Raises:
+        ValueRangeError: the step is not a positive number.
+
+    Source: Elo 1978.
+    """
+    if not (np.isfinite(step) and step > 0.0):
+        raise ValueRangeError(expected='a step above 0', came=f'{step}', todo='give for example 4')
+    rating = [start] * len(comparisons.items)
+    columns = (comparisons.left, comparisons.right, 0.5 * (comparisons.outcome + 1), step * comparisons.weight)
+    for left, right, score, size in zip(*(column.tolist() for column in columns), strict=True):
+        move = size * (score - 1.0 / (1.0 + 10.0 ** ((rating[right] - rating[left]) / 400.0)))
+        rating[left] += move
+        rating[right] -= move
+    return np.asarray(rating)

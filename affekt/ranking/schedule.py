@@ -1,0 +1,169 @@
+"""What to ask next: how many more comparisons would tell two items apart, and which pair teaches most.
+
+One more comparison of a pair adds p (1 - p) to the information about its difference, whoever wins.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+from scipy.special import ndtr
+
+from affekt.errors import UnknownNameError, ValueRangeError
+from affekt.ranking.bradley_terry import Fit
+from affekt.ranking.uncertainty import Spread
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+SHORTLIST, WEIGHED = 200, 500_000
+"""Pairs weighed closely: so many, and with many items fewer, so that pairs times pairs stay below the second number."""
+NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
+NODE_WEIGHTS = NODE_WEIGHTS / NODE_WEIGHTS.sum()
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A pair of items worth asking about."""
+
+    left: str
+    right: str
+    gain: float
+    """What one more comparison of it is expected to teach, in the unit of the aim."""
+
+
+def more_needed(fit: Fit, spread: Spread, left: str, right: str, *, level: float = 0.95, power: float = 0.8) -> float:
+    """How many further comparisons of two items would tell them apart, if the difference is as estimated.
+
+    The smallest m for which gap / sqrt(v / (1 + m w v)) reaches z(level) + z(power), where v is the variance of the
+    gap, and w = p (1 - p) over the inflation of v by clusters and ties.
+
+    Args:
+        fit: of the comparisons.
+        spread: its covariance.
+        left, right: names of two items.
+        level: two-sided confidence.
+        power: probability of telling them apart.
+
+    Returns:
+        A whole number from 0 on; infinity where the estimates are equal.
+
+    Raises:
+        UnknownNameError: no such item.
+        ValueRangeError: both are the same.
+    """
+    first, second = (_place(fit, name) for name in (left, right))
+    if first == second:
+        raise ValueRangeError(expected='two different items', came=f'{left!r} twice', todo='name two')
+    gap = abs(float(fit.strengths[first] - fit.strengths[second]))
+    if gap < 1e-12:
+        return math.inf
+    contrast = np.zeros((1, fit.likelihood.size))
+    contrast[0, first], contrast[0, second] = 1.0, -1.0
+    variance, inflation = float(spread.errors(contrast)[0] ** 2), float(spread.inflation(contrast)[0])
+    chance = 1.0 / (1.0 + math.exp(-gap))
+    target = (gap / (stats.norm.ppf(0.5 + 0.5 * level) + stats.norm.ppf(power))) ** 2
+    return float(max(0, math.ceil((1.0 / target - 1.0 / variance) * inflation / (chance * (1.0 - chance)))))
+
+
+def pair_gains(fit: Fit, *, aim: str = 'order') -> dict[tuple[str, str], float]:
+    """What one more comparison of each pair is expected to teach, each by itself, in the unit of the aim.
+
+    Args:
+        fit: of the comparisons so far; early on, with a prior.
+        aim: as for `next_pairs`.
+
+    Raises:
+        UnknownNameError: no such aim.
+    """
+    covariance, first, second, weight = _open_questions(fit, aim)
+    gains = AIMS[aim](fit.strengths, covariance, first, second, weight)
+    pairs = zip(first.tolist(), second.tolist(), gains.tolist(), strict=True)
+    return {(fit.items[i], fit.items[j]): gain for i, j, gain in pairs}
+
+
+def next_pairs(fit: Fit, *, aim: str = 'order', number: int = 1) -> list[Pair]:
+    """The pairs whose next comparisons are expected to teach most.
+
+    Each pair is chosen as if those before it had been compared already, so that a batch does not ask one thing twice.
+
+    Args:
+        fit: of the comparisons so far; early on, with a prior.
+        aim: 'order' lowers the expected number of pairs whose order is wrong; 'strengths' raises the information about
+            all strengths (D-optimal).
+        number: how many; a pair may come again.
+
+    Returns:
+        `number` pairs, best first; equal ones by name.
+
+    Raises:
+        UnknownNameError: no such aim.
+    """
+    covariance, first, second, weight = _open_questions(fit, aim)
+    found = []
+    for _ in range(number):
+        gains = AIMS[aim](fit.strengths, covariance, first, second, weight)
+        best = int(np.argmax(np.round(gains, 12)))
+        i, j = first[best], second[best]
+        found.append(Pair(fit.items[i], fit.items[j], float(gains[best])))
+        seen = covariance[i] - covariance[j]
+        covariance = covariance - weight[best] / (1.0 + weight[best] * (seen[i] - seen[j])) * np.outer(seen, seen)
+    return found
+
+
+def _open_questions(fit: Fit, aim: str) -> tuple[Floats, Ints, Ints, Floats]:
+    """Covariance of the strengths, and every pair with the information that one comparison of it adds."""
+    if aim not in AIMS:
+        raise UnknownNameError(expected=f'an aim among {", ".join(AIMS)}', came=repr(aim), todo='choose one of these')
+    size = len(fit.items)
+    first, second = np.triu_indices(size, 1)
+    chance = fit.chances()[first, second]
+    return fit.plain_covariance()[:size, :size], first, second, chance * (1.0 - chance)
+
+
+def _place(fit: Fit, name: str) -> int:
+    if name not in fit.items:
+        raise UnknownNameError(
+            expected='the name of an item', came=repr(name), todo='choose among ' + ', '.join(fit.items[:20])
+        )
+    return fit.items.index(name)
+
+
+def _strength_gains(strengths: Floats, covariance: Floats, first: Ints, second: Ints, weight: Floats) -> Floats:
+    """(P,) log det of the information after one comparison, less before: log(1 + w v)."""
+    return np.asarray(np.log1p(weight * _variances(covariance, first, second)))
+
+
+def _order_gains(strengths: Floats, covariance: Floats, first: Ints, second: Ints, weight: Floats) -> Floats:
+    """(P,) expected fall of the number of pairs in the wrong order.
+
+    Comparing (i, j) takes u = w cov(d, d_ij)**2 / (1 + w v_ij) off the variance v of every difference d. Its estimate
+    moves by a normal amount of variance u, after which it is on the wrong side with chance ndtr(-|d| / sqrt(v - u)).
+    Only the pairs that teach most about their own order are weighed like this.
+    """
+    gap = np.abs(strengths[first] - strengths[second])
+    variance = np.maximum(_variances(covariance, first, second), 1e-300)
+    wrong = ndtr(-gap / np.sqrt(variance))
+    most = max(10, min(SHORTLIST, WEIGHED // len(first)))
+    likely = np.sort(np.argsort(-np.round(wrong * weight * variance, 12), kind='stable')[:most])
+    gains = np.zeros(len(first))
+    for pair in likely:
+        own = covariance[first[pair]] - covariance[second[pair]]
+        shared = own[first] - own[second]
+        taken = weight[pair] * shared**2 / (1.0 + weight[pair] * variance[pair])
+        left = np.sqrt(np.maximum(variance - taken, 1e-12 * variance))
+        moved = np.abs(gap[:, None] + np.sqrt(taken)[:, None] * NODES)
+        gains[pair] = wrong.sum() - (ndtr(-moved / left[:, None]) @ NODE_WEIGHTS).sum()
+    return gains
+
+
+def _variances(covariance: Floats, first: Ints, second: Ints) -> Floats:
+    own = np.diag(covariance)
+    return np.asarray(own[first] + own[second] - 2.0 * covariance[first, second])
+
+
+AIMS = {'order': _order_gains, 'strengths': _strength_gains}

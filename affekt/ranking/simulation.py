@@ -1,0 +1,166 @@
+"""Verdicts from known strengths, and how many of them a strategy needs to find the strengths again.
+
+Axes: K items, N comparisons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.errors import ShapeError, UnknownNameError, ValueRangeError
+from affekt.ranking.agreement import kendall
+from affekt.ranking.bradley_terry import fit
+from affekt.ranking.comparisons import Comparisons
+from affekt.ranking.counts import count
+from affekt.ranking.schedule import AIMS, next_pairs
+from affekt.ranking.ties import tie_model
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+RANDOM = 'random'
+STRATEGIES = (RANDOM, *AIMS)
+
+
+def item_names(number: int) -> tuple[str, ...]:
+    """Names that sort as they are numbered.
+
+    >>> item_names(3)
+    ('item 0', 'item 1', 'item 2')
+    """
+    width = len(str(max(number - 1, 0)))
+    return tuple(f'item {place:0{width}d}' for place in range(number))
+
+
+def random_pairs(items: int, number: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
+    """Two (N,) arrays of different items, every ordered pair equally likely."""
+    left = rng.integers(0, items, number)
+    return left, (left + rng.integers(1, items, number)) % items
+
+
+def simulate(
+    strengths: npt.ArrayLike,
+    left: Ints,
+    right: Ints,
+    rng: np.random.Generator,
+    *,
+    ties: str = 'half',
+    tau: float = 0.0,
+    advantage: npt.ArrayLike = 0.0,
+    sample: Ints | None = None,
+    rater: Ints | None = None,
+) -> Comparisons:
+    """Verdicts on given pairs.
+
+    Args:
+        strengths: (K,) log-odds.
+        left, right: (N,) positions of the items.
+        rng: draws the verdicts.
+        ties: whose probabilities; under 'half' nothing ties.
+        tau: the tie parameter.
+        advantage: (N,) or one log-odds that the left side has besides.
+        sample, rater: (N,) numbers, passed on.
+
+    Raises:
+        ShapeError: strengths are not (K,).
+    """
+    true = np.asarray(strengths, np.float64)
+    if true.ndim != 1:
+        raise ShapeError(expected='strengths of shape (K,)', came=f'shape {true.shape}', todo='give one per item')
+    eta = (true[left] - true[right] + np.asarray(advantage))[None]
+    chances = tie_model(ties).chances(eta, np.full((1, 1), tau))[:, 0]
+    drawn = rng.random(len(left))
+    outcome = np.where(drawn < chances[0], 1, np.where(drawn < chances[0] + chances[1], -1, 0))
+    names = item_names(len(true))
+    return Comparisons.of(
+        [names[one] for one in left],
+        [names[one] for one in right],
+        outcome.tolist(),
+        items=names,
+        sample=None if sample is None else sample.tolist(),
+        rater=None if rater is None else rater.tolist(),
+    )
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """How close a ranking came to the truth as verdicts came in."""
+
+    comparisons: Ints
+    """(T,) verdicts so far."""
+    tau: Floats
+    """(T,) Kendall's tau-b between fitted and true strengths."""
+
+    def cost(self, target: float) -> float:
+        """Verdicts after which tau is at least `target` and stays so; infinity where it does not."""
+        below = np.flatnonzero(~(self.tau >= target))
+        begins = int(below[-1]) + 1 if len(below) else 0
+        return float(self.comparisons[begins]) if begins < len(self.tau) else float('inf')
+
+
+def recover(
+    strengths: npt.ArrayLike,
+    rng: np.random.Generator,
+    *,
+    strategy: str = 'order',
+    budget: int = 500,
+    batch: int = 5,
+    prior: float = 1.0,
+) -> Recovery:
+    """Ask for verdicts batch by batch and see the ranking come closer to the truth.
+
+    Args:
+        strengths: (K,) true log-odds.
+        rng: draws pairs, sides and verdicts.
+        strategy: 'random', or an aim of `next_pairs`. Before the first fit every item is compared once, at random.
+        budget: verdicts in all.
+        batch: verdicts between two fits.
+        prior: of the fits.
+
+    Raises:
+        UnknownNameError: no such strategy.
+        ValueRangeError: batch or budget is below 1.
+    """
+    if strategy not in STRATEGIES:
+        raise UnknownNameError(
+            expected=f'a strategy among {", ".join(STRATEGIES)}', came=repr(strategy), todo='choose one of these'
+        )
+    if batch < 1 or budget < 1:
+        raise ValueRangeError(
+            expected='a batch and a budget of 1 or more',
+            came=f'{batch} and {budget}',
+            todo='give for example 5 and 500',
+        )
+    true = np.asarray(strengths, np.float64)
+    order = rng.permutation(len(true))
+    left, right = [order.astype(np.int64)], [np.roll(order, 1).astype(np.int64)]
+    outcome = [simulate(true, left[0], right[0], rng).outcome]
+    names = item_names(len(true))
+    seen, tau = [], []
+    while True:
+        so_far = [np.concatenate(parts) for parts in (left, right, outcome)]
+        fitted = fit(count(_comparisons(names, *so_far)), prior=prior)
+        seen.append(len(so_far[0]))
+        tau.append(kendall(fitted.strengths, true) if np.ptp(fitted.strengths) > 0.0 else 0.0)
+        if seen[-1] >= budget:
+            return Recovery(np.asarray(seen), np.asarray(tau))
+        pairs = random_pairs(len(true), batch, rng)
+        if strategy != RANDOM:
+            pairs = _placed(names, [(one.left, one.right) for one in next_pairs(fitted, aim=strategy, number=batch)])
+        left.append(pairs[0])
+        right.append(pairs[1])
+        outcome.append(simulate(true, *pairs, rng).outcome)
+
+
+def _placed(names: Sequence[str], pairs: Sequence[tuple[str, str]]) -> tuple[Ints, Ints]:
+    place = {name: position for position, name in enumerate(names)}
+    found = np.asarray([[place[left], place[right]] for left, right in pairs], np.int64)
+    return found[:, 0], found[:, 1]
+
+
+def _comparisons(names: tuple[str, ...], left: Ints, right: Ints, outcome: Ints) -> Comparisons:
+    return Comparisons(names, left, right, outcome, np.ones(len(left)), np.ones(len(left), np.int64))

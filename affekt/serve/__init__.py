@@ -1,0 +1,39 @@
+"""Web pages on this machine: raters watch clips and choose between descriptions, a host follows the leaderboard.
+
+Files of pairs and a folder of clips come in; votes come out, each on disk before it is acknowledged, as comparisons
+that `affekt rank` reads and as Label Studio tasks. Read `annotate.py` first, then `study.py`, which holds the votes,
+and `app.py`, which answers the pages. Serving needs FastAPI and uvicorn; nothing else here does.
+"""
+
+from affekt.serve.annotate import Links, Prepared, annotate, prepare
+from affekt.serve.clips import Clip, find_clips
+from affekt.serve.exports import comparisons_csv, export_votes
+from affekt.serve.label_studio import Imported, label_studio_tasks, read_label_studio
+from affekt.serve.pairs import Task, read_gold, read_tasks
+from affekt.serve.raters import RaterFigures, rater_figures
+from affekt.serve.scheduling import StudySettings
+from affekt.serve.state import Vote
+from affekt.serve.study import Screen, Study
+
+__all__ = [
+    'Clip',
+    'Imported',
+    'Links',
+    'Prepared',
+    'RaterFigures',
+    'Screen',
+    'Study',
+    'StudySettings',
+    'Task',
+    'Vote',
+    'annotate',
+    'comparisons_csv',
+    'export_votes',
+    'find_clips',
+    'label_studio_tasks',
+    'prepare',
+    'rater_figures',
+    'read_gold',
+    'read_label_studio',
+    'read_tasks',
+]

@@ -1,0 +1,168 @@
+// The raters' page: asks for a name, shows a clip and two texts, sends a choice, shows the next.
+
+import { Refused, ask, enter } from './entering.js';
+import { makePlayer } from './player.js';
+import { makeId, send, unsent } from './sending.js';
+
+const NAME = 'affekt rater';
+const KEYS = { ArrowLeft: 'left', 1: 'left', t: 'tie', 2: 'tie', ArrowRight: 'right', 3: 'right', s: 'skip' };
+const WORDS = { left: 'Left', right: 'Right', tie: 'Tie', skip: 'Skipped' };
+const one = (id) => document.getElementById(id);
+const player = makePlayer();
+let rater = '';
+let screen = null;
+let begun = 0;
+let isBusy = true;
+
+function show(section) {
+  for (const id of ['enter', 'work', 'done']) one(id).hidden = id !== section;
+  one('help').hidden = section !== 'work';
+  document.documentElement.dataset.section = section;
+}
+
+function warn(text) {
+  one('banner').textContent = text;
+  one('banner').hidden = !text;
+}
+
+function draw(next) {
+  screen = next;
+  isBusy = false;
+  warn('');
+  one('who').textContent = rater;
+  const isTest = next.status === 'in the test';
+  one('progress').textContent = next.shown ? `${isTest ? 'Test: ' : ''}${next.answered} of ${next.of} done` : '';
+  document.querySelectorAll('.chosen').forEach((node) => node.classList.remove('chosen'));
+  document.querySelectorAll('.choose').forEach((button) => { button.disabled = false; });
+  one('undo').disabled = !next.can_undo;
+  document.documentElement.dataset.shown = next.shown || '';
+  if (!next.shown) return finish(next);
+  one('left-text').textContent = next.left;
+  one('right-text').textContent = next.right;
+  player.show(next.clip);
+  show('work');
+  for (const id of ['left-card', 'right-card']) {
+    const card = one(id);
+    card.scrollTop = 0;
+    // A text that does not fit can be reached and scrolled by keyboard.
+    if (card.scrollHeight > card.clientHeight + 1) card.tabIndex = 0;
+    else card.removeAttribute('tabindex');
+  }
+  begun = performance.now();
+  window.scrollTo(0, 0);
+  one('question').focus({ preventScroll: true });
+}
+
+function finish(next) {
+  player.stop();
+  const isRefused = next.status === 'not admitted';
+  one('done-head').textContent = isRefused ? 'Thank you for taking the test.' : 'All done. Thank you.';
+  one('done-text').textContent = isRefused
+    ? `You answered ${next.right_in_test} test items as they are known; that is fewer than this study asks for. There is nothing more to do.`
+    : 'There is nothing left for you to judge. You may close this page.';
+  one('done-undo').hidden = !next.can_undo;
+  show('done');
+  one('done-head').focus();
+}
+
+async function choose(choice) {
+  if (isBusy || !screen || !screen.shown) return;
+  const seconds = (performance.now() - begun) / 1000;
+  mark(choice);
+  await deliver('/api/vote', { id: makeId(), rater, shown: screen.shown, choice, seconds, watched: player.watched() });
+  one('said').textContent = `${WORDS[choice]}. Saved.`;
+}
+
+async function undo() {
+  if (isBusy || !screen || !screen.can_undo) return;
+  await deliver('/api/undo', { id: makeId(), rater });
+  one('said').textContent = 'The last choice is taken back.';
+}
+
+function mark(choice) {
+  one(`choose-${choice}`).classList.add('chosen');
+  if (choice === 'left' || choice === 'right') one(`${choice}-card`).classList.add('chosen');
+}
+
+async function deliver(path, body) {
+  isBusy = true;
+  document.querySelectorAll('.choose').forEach((button) => { button.disabled = true; });
+  try {
+    draw(await send(rater, path, body, (error) => warn(
+      error.status === 403
+        ? 'Your choice is kept here, but the server no longer knows this page. Open the link that you were given again.'
+        : 'Not saved yet: the server does not answer. Your choice is kept here and sent again.',
+    )));
+  } catch (error) {
+    await recover(error.message);
+  }
+}
+
+// What the server refused is gone; it says what lies before the rater now.
+async function recover(why) {
+  try {
+    draw(await ask('/api/join', { rater }));
+    warn(why);
+  } catch (error) {
+    warn(error instanceof Refused ? error.message : 'The server does not answer. Trying again.');
+    setTimeout(() => recover(why), 1500);
+  }
+}
+
+async function join(name) {
+  rater = name.trim().replace(/\s+/g, ' ');
+  const held = unsent(rater);
+  const next = await ask('/api/join', { rater });
+  localStorage.setItem(NAME, rater);
+  draw(next);
+  for (const [path, body] of held) await deliver(path, body);
+}
+
+async function begin() {
+  try {
+    await enter();
+    const name = localStorage.getItem(NAME);
+    if (name) await join(name);
+    else show('enter');
+  } catch (error) {
+    if (error instanceof Refused) warn(error.status === 403 ? 'Open the link that you were given; this one is not valid.' : error.message);
+    else {
+      warn('The server does not answer. Trying again.');
+      setTimeout(begin, 1500);
+    }
+    if (error instanceof Refused && error.status !== 403) show('enter');
+  }
+  document.documentElement.dataset.ready = 'yes';
+}
+
+one('join').addEventListener('submit', (event) => {
+  event.preventDefault();
+  join(one('name').value).catch((error) => warn(error.message));
+});
+document.querySelectorAll('[data-choice]').forEach((button) => button.addEventListener('click', () => choose(button.dataset.choice)));
+one('undo').addEventListener('click', undo);
+one('done-undo').addEventListener('click', undo);
+one('done-other').addEventListener('click', () => {
+  localStorage.removeItem(NAME);
+  one('name').value = '';
+  warn('');
+  show('enter');
+  one('name').focus();
+});
+one('help').addEventListener('click', () => one('keys').showModal());
+document.addEventListener('keydown', (event) => {
+  if (event.repeat || event.ctrlKey || event.metaKey || event.altKey || one('work').hidden || one('keys').open) return;
+  const isControl = event.target.matches('input, select, button');
+  if (event.target.matches('input, select') && event.key.startsWith('Arrow')) return;
+  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  const acts = {
+    ' ': isControl ? null : player.toggle, r: player.replay, ',': () => player.faster(-1), '.': () => player.faster(1),
+    u: undo, '?': () => one('keys').showModal(),
+  };
+  const act = KEYS[key] ? () => choose(KEYS[key]) : acts[key];
+  if (!act) return;
+  event.preventDefault();
+  act();
+});
+window.addEventListener('hashchange', begin);
+begin();

@@ -1,0 +1,253 @@
+"""`affekt annotate`: from files of pairs to a page that raters open, and back to files.
+
+`prepare` reads and checks everything before anybody is asked to come; `annotate` serves until it is interrupted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from affekt.errors import MissingExtraError, RunError, ValueRangeError
+from affekt.runs import write_atomically
+from affekt.serve.clips import Clip, find_clips
+from affekt.serve.exports import PREDICTIONS, export_votes
+from affekt.serve.guard import Tokens
+from affekt.serve.label_studio import Imported, is_label_studio, read_label_studio
+from affekt.serve.pairs import read_gold, read_tasks
+from affekt.serve.scheduling import StudySettings
+from affekt.serve.study import Study
+
+ADDRESS = '.serve.json'
+LOOPBACK = ('127.0.0.1', 'localhost', '::1')
+ANY_ADDRESS = ('0.0.0.0', '::')
+SHORTEST_TOKEN = 8
+
+
+@dataclass(frozen=True)
+class Links:
+    """What to open; the tokens stand in the fragments."""
+
+    raters: str
+    board: str
+    out: Path
+    pairs: int
+    gold: int
+    test_items: int
+    without_clip: int
+    is_open: bool
+    """Whether other machines may reach it."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values."""
+        return {**self.__dict__, 'out': str(self.out)}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A study that is ready to be served."""
+
+    study: Study
+    clips: dict[str, Clip]
+    without_clip: int
+
+
+def prepare(
+    pairs: Sequence[Path],
+    out: Path,
+    *,
+    media: Path | None = None,
+    gold: Path | None = None,
+    settings: StudySettings | None = None,
+    resume: bool = False,
+    without_media: bool = False,
+) -> Prepared:
+    """Read and check all that a study needs.
+
+    Args:
+        pairs: as for `read_tasks`, or one Label Studio export (.json), whose annotations become votes.
+        out: folder of the study.
+        media: folder of clips.
+        gold: a file of pairs with known verdicts.
+        settings: see there.
+        resume: go on in `out`.
+        without_media: show texts alone where a clip is missing.
+
+    Raises:
+        AffektError: a file that cannot be read, missing clips (all of them are named), or a folder in use.
+    """
+    imported = _label_studio(pairs)
+    tasks = imported.tasks if imported is not None else read_tasks(pairs)
+    known = read_gold(gold) if gold else ()
+    samples = list(dict.fromkeys(task.sample for task in (*tasks, *known)))
+    clips: dict[str, Clip] = {}
+    if media is not None:
+        clips = dict(find_clips(samples, media, allow_missing=without_media))
+    elif not without_media:
+        raise ValueRangeError(
+            expected='--media DIR with the clips',
+            came='nothing',
+            todo='give it, or --without-media to show texts alone',
+        )
+    study = Study(out, tasks, known, settings, resume=resume)
+    if imported is not None:
+        study.bring(imported.votes)
+        write_atomically(out / PREDICTIONS, json.dumps({k: list(v) for k, v in imported.predictions.items()}).encode())
+    return Prepared(study, clips, len(samples) - len(clips))
+
+
+def annotate(
+    prepared: Prepared,
+    *,
+    host: str = '127.0.0.1',
+    port: int = 0,
+    token: str | None = None,
+    started: Callable[[Links], None] = lambda links: None,
+) -> tuple[Path, ...]:
+    """Serve a study until SIGINT or SIGTERM; then write the votes as files, and return their paths.
+
+    Args:
+        prepared: by `prepare`.
+        host: address to listen at.
+        port: 0 for the one used before in this folder where it is free, else any.
+        token: of raters; by default the one used before, else a new one.
+        started: called with the links once the port is open.
+
+    Raises:
+        MissingExtraError: FastAPI or uvicorn is not installed.
+        RunError: the port is taken.
+        ValueRangeError: the token is too short.
+    """
+    study = prepared.study
+    try:
+        uvicorn, annotation_app = _server_parts()
+        held = _address(study.folder)
+        tokens = _tokens(token, held)
+        listening = _listen(host, port, held.get('port', 0))
+        number = listening.getsockname()[1]
+        kept = {'port': number, 'rater': tokens.rater, 'host': tokens.host}
+        _write_secret(study.folder / ADDRESS, json.dumps(kept))
+        hosts = None if host in ANY_ADDRESS else frozenset({*LOOPBACK, host.lower()} if host in LOOPBACK else {host})
+        app = annotation_app(study, prepared.clips, tokens, cookie=f'affekt-{number}', hosts=hosts)
+        config = uvicorn.Config(
+            app, log_level='warning', access_log=False, server_header=False, timeout_graceful_shutdown=3, lifespan='off'
+        )
+        server = uvicorn.Server(config)
+        with _stopped_by_sigterm(server), contextlib.suppress(KeyboardInterrupt):
+            started(_links(prepared, host, number, tokens))
+            server.run(sockets=[listening])
+    finally:
+        study.close()
+    return export_votes(study.folder)
+
+
+@contextlib.contextmanager
+def _stopped_by_sigterm(server: Any) -> Iterator[None]:
+    """SIGTERM stops the server, not the process: before it runs, and when uvicorn raises it once more at the end."""
+
+    def stop(number: int, frame: object) -> None:
+        server.should_exit = True
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _server_parts() -> tuple[Any, Any]:
+    try:
+        import uvicorn
+
+        from affekt.serve.app import annotation_app
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            expected='FastAPI and uvicorn', came=f'no {error.name}', todo="install them: pip install 'affekt[serve]'"
+        ) from error
+    return uvicorn, annotation_app
+
+
+def _label_studio(pairs: Sequence[Path]) -> Imported | None:
+    if len(pairs) != 1 or pairs[0].suffix.lower() != '.json':
+        return None
+    try:
+        rows = json.loads(pairs[0].read_text(encoding='utf-8-sig'))
+    except (OSError, ValueError):
+        return None  # read_tasks says what is wrong
+    return read_label_studio(rows, pairs[0].name) if is_label_studio(rows) else None
+
+
+def _address(folder: Path) -> dict[str, Any]:
+    """Port and tokens used before, so that links and browsers stay right after a restart."""
+    try:
+        held = json.loads((folder / ADDRESS).read_text())
+    except (OSError, ValueError):
+        return {}
+    return held if isinstance(held, dict) else {}
+
+
+def _tokens(token: str | None, held: dict[str, Any]) -> Tokens:
+    if token is not None and (len(token) < SHORTEST_TOKEN or not token.isascii() or not token.isprintable()):
+        raise ValueRangeError(
+            expected=f'a token of {SHORTEST_TOKEN} or more plain characters',
+            came=f'{len(token)} characters',
+            todo='leave --token out for one that nobody guesses',
+        )
+    rater = token or str(held.get('rater') or secrets.token_urlsafe(18))
+    host = str(held.get('host') or secrets.token_urlsafe(18))
+    return Tokens(rater, host)
+
+
+def _listen(host: str, port: int, before: int) -> socket.socket:
+    family = socket.AF_INET6 if ':' in host else socket.AF_INET
+    for number in (port,) if port else (before, 0):
+        # Only with the protocol named does asyncio send answers at once; else each waits 40 ms for a receipt.
+        listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((host, number))
+            listening.listen(128)
+        except (OSError, OverflowError) as error:
+            listening.close()
+            if number == 0 or port:
+                raise RunError(
+                    expected=f'an address to listen at, {host} port {number}',
+                    came=str(error),
+                    todo='choose another --port or --host',
+                ) from error
+        else:
+            return listening
+    raise AssertionError('port 0 is always tried')  # pragma: no cover
+
+
+def _write_secret(path: Path, text: str) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, 'w') as file:
+        file.write(text)
+
+
+def _links(prepared: Prepared, host: str, port: int, tokens: Tokens) -> Links:
+    name = socket.gethostname() if host in ANY_ADDRESS else f'[{host}]' if ':' in host else host
+    study = prepared.study
+    return Links(
+        raters=f'http://{name}:{port}/#token={tokens.rater}',
+        board=f'http://{name}:{port}/board#token={tokens.host}',
+        out=study.folder,
+        pairs=len(study.state.asked),
+        gold=len(study.state.gold),
+        test_items=min(study.settings.test_items, len(study.state.gold)),
+        without_clip=prepared.without_clip,
+        is_open=host not in LOOPBACK,
+    )

@@ -1,0 +1,77 @@
+"""Votes as files: comparisons that `affekt rank` reads, and one row a rater."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from affekt.runs import write_atomically
+from affekt.serve.label_studio import label_studio_tasks
+from affekt.serve.pairs import Task
+from affekt.serve.raters import RaterFigures, rater_figures
+from affekt.serve.scheduling import standing
+from affekt.serve.state import Vote
+from affekt.serve.study import counted, open_votes
+
+COMPARISONS, RATERS, LABEL_STUDIO = 'comparisons.csv', 'raters.csv', 'label_studio.json'
+PREDICTIONS = 'predictions.json'
+"""What a Label Studio export held besides; passed on."""
+COLUMNS = ('left', 'right', 'outcome', 'sample', 'rater', 'order', 'left_length', 'right_length', 'seconds', 'time')
+
+
+def comparisons_csv(votes: Sequence[Vote], tasks: Mapping[str, Task]) -> str:
+    """A table of votes, skips included, oldest first; lengths are characters of the texts."""
+    text = io.StringIO(newline='')
+    writer = csv.writer(text, lineterminator='\n')
+    writer.writerow(COLUMNS)
+    for vote in sorted(votes, key=lambda vote: (vote.time, vote.id)):
+        task = tasks[vote.task]
+        writer.writerow(
+            (
+                task.left, task.right, vote.outcome, task.sample, vote.rater, vote.first, len(task.left_text),
+                len(task.right_text), round(vote.seconds, 3), round(vote.time, 3),
+            )
+        )  # fmt: skip
+    return text.getvalue()
+
+
+def raters_csv(figures: Sequence[RaterFigures]) -> str:
+    """A table of raters: how their tests went, how they agree; empty where nothing was counted."""
+    text = io.StringIO(newline='')
+    names = [one.name for one in fields(RaterFigures)]
+    writer = csv.writer(text, lineterminator='\n')
+    writer.writerow(names)
+    for one in figures:
+        values = [getattr(one, name) for name in names]
+        writer.writerow(['' if isinstance(value, float) and math.isnan(value) else value for value in values])
+    return text.getvalue()
+
+
+def export_votes(folder: Path) -> tuple[Path, ...]:
+    """Write comparisons.csv, raters.csv and label_studio.json beside the votes of a study; returns their paths.
+
+    Only votes in earnest are compared, those of refused raters left out; the journal keeps everything.
+
+    Raises:
+        RunError: there is no study in the folder, or its journal is damaged.
+    """
+    state, settings = open_votes(folder)
+    statuses = {name: standing(state, rater, settings).status for name, rater in state.raters.items()}
+    votes = counted(state.votes(), statuses)
+    write_atomically(folder / COMPARISONS, comparisons_csv(votes, state.tasks).encode())
+    write_atomically(folder / RATERS, raters_csv(rater_figures(state.votes(), statuses, state.tasks)).encode())
+    asked = [state.tasks[key] for key in state.asked]
+    tasks = label_studio_tasks(asked, votes, _predictions(folder))
+    write_atomically(folder / LABEL_STUDIO, json.dumps(tasks, indent=1).encode())
+    return folder / COMPARISONS, folder / RATERS, folder / LABEL_STUDIO
+
+
+def _predictions(folder: Path) -> dict[str, Any]:
+    path = folder / PREDICTIONS
+    return dict(json.loads(path.read_text(encoding='utf-8'))) if path.exists() else {}

@@ -1,0 +1,159 @@
+"""Who may ask, and what a browser may do with the answers.
+
+Every answer carries a content security policy without inline script. A request whose Host is not ours is refused, so
+that no name that somebody points at this machine reaches it; one whose Origin is another page's is refused too. What
+holds data needs a cookie that is given for the token, once: the token travels in the fragment of the link, which
+browsers do not send, log or pass on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import json
+import socket
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+from urllib.parse import urlsplit
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    'content-security-policy': POLICY,
+    'x-content-type-options': 'nosniff',
+    'referrer-policy': 'same-origin',
+    'cross-origin-resource-policy': 'same-origin',
+    'cross-origin-opener-policy': 'same-origin',
+    'permissions-policy': 'camera=(), microphone=(), geolocation=()',
+}
+LARGEST_BODY = 64 * 2**10
+RATER, HOST = 'rater', 'host'
+"""Who a token makes one: raters vote; the host also sees the leaderboard and takes votes home."""
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The two secrets of a study."""
+
+    rater: str
+    host: str
+
+    def role(self, token: str) -> str | None:
+        """Whose token this is; compared in constant time."""
+        given = token.encode('utf-8', 'surrogatepass')
+        if hmac.compare_digest(given, self.host.encode()):
+            return HOST
+        return RATER if hmac.compare_digest(given, self.rater.encode()) else None
+
+    def cookie(self, role: str) -> str:
+        """What a browser carries for a role; says nothing about the token."""
+        secret = self.host if role == HOST else self.rater
+        return hmac.new(secret.encode(), f'affekt cookie {role}'.encode(), hashlib.sha256).hexdigest()
+
+    def role_of_cookie(self, value: str) -> str | None:
+        """The role that a cookie carries."""
+        for role in (HOST, RATER):
+            if hmac.compare_digest(value.encode('utf-8', 'surrogatepass'), self.cookie(role).encode()):
+                return role
+        return None
+
+
+class Guard:
+    """Stands before an app: refuses strangers, adds the headers.
+
+    Args:
+        app: answers what is let through; finds the role in `scope['affekt_role']`, None for nobody.
+        tokens: of the study.
+        cookie: name of the cookie.
+        hosts: names in Host, without port, by which this machine may be asked; None lets any literal address in.
+    """
+
+    def __init__(self, app: App, tokens: Tokens, cookie: str, hosts: frozenset[str] | None) -> None:
+        self._app, self._tokens, self._cookie, self._hosts = app, tokens, cookie, hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or answer 403 or 413."""
+        if scope['type'] != 'http':
+            if scope['type'] == 'lifespan':
+                await self._app(scope, receive, send)
+            return
+        headers = {name.decode('latin-1'): value.decode('latin-1') for name, value in scope['headers']}
+        host = headers.get('host', '')
+        if not self._is_ours(host):
+            await _refuse(send, 403, 'this server is asked by another name; use the link that it printed')
+        elif not _same_origin(headers, host):
+            await _refuse(send, 403, 'another page asked')
+        elif _length(headers) > LARGEST_BODY or 'chunked' in headers.get('transfer-encoding', ''):
+            await _refuse(send, 413, f'more than {LARGEST_BODY} bytes, or of unknown length')
+        else:
+            scope['affekt_role'] = self._role(headers.get('cookie', ''))
+            await self._app(scope, receive, _with_headers(send, scope['path']))
+
+    def _is_ours(self, host: str) -> bool:
+        try:
+            name = urlsplit(f'//{host}').hostname or ''
+        except ValueError:
+            return False
+        if self._hosts is not None:
+            return name in self._hosts
+        return name in ('localhost', socket.gethostname().lower()) or _is_address(name)
+
+    def _role(self, held: str) -> str | None:
+        try:
+            morsel = SimpleCookie(held).get(self._cookie)
+        except CookieError:
+            return None
+        return self._tokens.role_of_cookie(morsel.value) if morsel else None
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _same_origin(headers: dict[str, str], host: str) -> bool:
+    """Whether the page that asks is one of ours, or it is no page at all."""
+    origin, site = headers.get('origin'), headers.get('sec-fetch-site', 'none')
+    if origin is not None and origin != 'null' and urlsplit(origin).netloc != host:
+        return False
+    return origin != 'null' and (site in ('same-origin', 'none') or headers.get('sec-fetch-mode') == 'navigate')
+
+
+def _length(headers: dict[str, str]) -> int:
+    text = headers.get('content-length', '0')
+    return int(text) if text.isdecimal() else LARGEST_BODY + 1
+
+
+def _with_headers(send: Send, path: str) -> Send:
+    async def sent(message: MutableMapping[str, Any]) -> None:
+        if message['type'] == 'http.response.start':
+            held = {name.lower() for name, _ in message['headers']}
+            more = {**HEADERS, 'cache-control': 'private, max-age=3600' if path.startswith('/clips/') else 'no-store'}
+            message['headers'] = [
+                *message['headers'],
+                *((name.encode(), value.encode()) for name, value in more.items() if name.encode() not in held),
+            ]
+        await send(message)
+
+    return sent
+
+
+async def _refuse(send: Send, status: int, why: str) -> None:
+    body = json.dumps({'error': why}).encode()
+    headers = [(b'content-type', b'application/json'), (b'content-length', str(len(body)).encode())]
+    headers += [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+    await send({'type': 'http.response.start', 'status': status, 'headers': headers})
+    await send({'type': 'http.response.body', 'body': body})

@@ -1,0 +1,98 @@
+"""What each rater's votes say about the rater: the test, gold, agreement with others, sides, pace."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+
+from affekt.errors import AffektError
+from affekt.ranking import krippendorff_alpha, ratings_of
+from affekt.serve.pairs import Task
+from affekt.serve.state import GOLD, TEST, TURNED, WORK, Vote
+from affekt.serve.study import comparisons_of
+
+
+@dataclass(frozen=True)
+class RaterFigures:
+    """One rater; shares are nan where nothing was counted."""
+
+    name: str
+    status: str
+    votes: int
+    """In earnest, skips left out."""
+    skips: int
+    ties: int
+    test_right: int
+    test_of: int
+    gold_right: int
+    gold_of: int
+    """Gold met after the test."""
+    agreement: float
+    """Share of votes of others on the same tasks that say the same."""
+    compared: int
+    """How many votes of others those were."""
+    left_share: float
+    """Of the votes with a winner and a known order, the share for what stood on the left of the screen."""
+    seconds: float
+    """Median from showing to choosing."""
+
+
+def rater_figures(
+    votes: Sequence[Vote], statuses: Mapping[str, str], tasks: Mapping[str, Task]
+) -> tuple[RaterFigures, ...]:
+    """Every rater who joined or was imported, most votes first."""
+    by_rater: dict[str, list[Vote]] = {name: [] for name in statuses}
+    by_task: dict[str, list[Vote]] = {}
+    for vote in votes:
+        by_rater.setdefault(vote.rater, []).append(vote)
+        if vote.phase == WORK and vote.outcome != 'skip':
+            by_task.setdefault(vote.task, []).append(vote)
+    found = [_figures(name, held, statuses[name], tasks, by_task) for name, held in by_rater.items()]
+    return tuple(sorted(found, key=lambda one: (-one.votes, one.name)))
+
+
+def shared_agreement(votes: Sequence[Vote], tasks: Mapping[str, Task]) -> float:
+    """Krippendorff's alpha over votes in earnest; nan where no task has two."""
+    kept = [vote for vote in votes if vote.phase == WORK and vote.outcome != 'skip']
+    if len(kept) < 2:
+        return float('nan')
+    try:
+        return krippendorff_alpha(ratings_of(comparisons_of(kept, tasks)))
+    except AffektError:
+        return float('nan')
+
+
+def _figures(
+    name: str, votes: Sequence[Vote], status: str, tasks: Mapping[str, Task], by_task: Mapping[str, Sequence[Vote]]
+) -> RaterFigures:
+    work = [vote for vote in votes if vote.phase == WORK]
+    given = [vote for vote in work if vote.outcome != 'skip']
+    others = [
+        other.outcome == vote.outcome for vote in given for other in by_task.get(vote.task, ()) if other.rater != name
+    ]
+    sides = [_side(vote) for vote in votes if vote.first and vote.outcome in ('left', 'right')]
+    right = {phase: [v.outcome == tasks[v.task].gold for v in votes if v.phase == phase] for phase in (TEST, GOLD)}
+    seconds = [vote.seconds for vote in votes if vote.seconds > 0.0]
+    return RaterFigures(
+        name=name,
+        status=status,
+        votes=len(given),
+        skips=len(work) - len(given),
+        ties=sum(vote.outcome == 'tie' for vote in given),
+        test_right=sum(right[TEST]),
+        test_of=len(right[TEST]),
+        gold_right=sum(right[GOLD]),
+        gold_of=len(right[GOLD]),
+        agreement=float(np.mean(others)) if others else float('nan'),
+        compared=len(others),
+        left_share=float(np.mean([side == 'left' for side in sides])) if sides else float('nan'),
+        seconds=median(seconds) if seconds else float('nan'),
+    )
+
+
+def _side(vote: Vote) -> str:
+    """The side of the screen that won."""
+    return vote.outcome if vote.first == 'left' else TURNED[vote.outcome]

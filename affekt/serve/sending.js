@@ -1,0 +1,39 @@
+// A vote is kept in the browser until the server says that it is on disk. A lost answer, a reload or a restart of the
+// server only mean that it is sent again, with the same id, which the server stores once.
+
+import { Refused, ask } from './entering.js';
+
+const WAITS_MS = [300, 700, 1500, 3000, 5000];
+
+// One place for each vote, so that two windows of one rater leave each other's alone.
+const place = (rater, id) => `affekt vote ${JSON.stringify(rater)} ${id}`;
+
+export function makeId() {
+  if (crypto.randomUUID) return crypto.randomUUID();
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+export function unsent(rater) {
+  const held = Object.keys(localStorage).filter((key) => key.startsWith(place(rater, '')));
+  return held.map((key) => JSON.parse(localStorage.getItem(key)));
+}
+
+// Sends until it is acknowledged; `waiting` hears of every failed try. What the server refuses for good is dropped.
+export async function send(rater, path, body, waiting) {
+  localStorage.setItem(place(rater, body.id), JSON.stringify([path, body]));
+  for (let tries = 0; ; tries += 1) {
+    try {
+      const answer = await ask(path, body);
+      if (answer.stored !== body.id) throw new TypeError('no acknowledgement');
+      localStorage.removeItem(place(rater, body.id));
+      return answer;
+    } catch (error) {
+      if (error instanceof Refused && error.status !== 503 && error.status !== 403) {
+        localStorage.removeItem(place(rater, body.id));
+        throw error;
+      }
+      waiting(error);
+      await new Promise((done) => setTimeout(done, WAITS_MS[Math.min(tries, WAITS_MS.length - 1)]));
+    }
+  }
+}

@@ -1,0 +1,206 @@
+"""All that is known about raters and votes, built from events alone.
+
+The same `State.apply` serves the live server and its restart: replaying the journal gives the state that was lost.
+Events: join (a rater came), show (a task was shown, in which order), vote, undo, import (a vote from elsewhere).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from affekt.serve.journal import Event
+from affekt.serve.pairs import Task
+
+CHOICES = ('left', 'right', 'tie', 'skip')
+TURNED = {'left': 'right', 'right': 'left', 'tie': 'tie', 'skip': 'skip'}
+TEST, GOLD, WORK = 'test', 'gold', 'work'
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A task as it was put before a rater."""
+
+    id: str
+    rater: str
+    task: str
+    """Key of the task."""
+    first: str
+    """Which describer stood on the left of the screen: the task's left or right one."""
+    phase: str
+    """test, gold or work."""
+    time: float
+
+
+@dataclass(frozen=True)
+class Vote:
+    """A verdict that counts until it is undone."""
+
+    id: str
+    rater: str
+    task: str
+    outcome: str
+    """left, right or tie, as the task names its describers; or skip."""
+    first: str
+    """left, right, or '' where it is not known."""
+    phase: str
+    seconds: float
+    """From showing to choosing, as the browser measured."""
+    watched: float
+    """Share of the clip that was played, at most 1."""
+    time: float
+    shown: str = ''
+    """Id of the showing; '' for an imported vote."""
+
+
+@dataclass
+class Rater:
+    """A person, by the name that they gave."""
+
+    name: str
+    open: list[Shown] = field(default_factory=list)
+    """Shown and not answered; the last one is before them."""
+    votes: dict[str, Vote] = field(default_factory=dict)
+    """Task key to the vote that counts, oldest first."""
+    orders: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Pair of describers to how often its first by name stood left, less how often right."""
+    shown: int = 0
+    last_seen: float = 0.0
+
+    def of_phase(self, phase: str) -> list[Vote]:
+        """The votes of a phase."""
+        return [vote for vote in self.votes.values() if vote.phase == phase]
+
+
+class State:
+    """Raters, showings and votes.
+
+    Args:
+        tasks: what is asked.
+        gold: tasks with known verdicts.
+    """
+
+    def __init__(self, tasks: Sequence[Task], gold: Sequence[Task]) -> None:
+        self.tasks = {task.key: task for task in (*tasks, *gold)}
+        self.asked = tuple(task.key for task in tasks)
+        self.gold = tuple(task.key for task in gold)
+        self.items = tuple(sorted({name for task in tasks for name in task.pair}))
+        """Describers by name, those of gold left out."""
+        self.raters: dict[str, Rater] = {}
+        self.shown: dict[str, Shown] = {}
+        self.answers: dict[str, str] = {}
+        """Showing to the id of the vote that answers it."""
+        self.known: dict[str, Event] = {}
+        """Every vote and undo by its id, undone ones too: what came twice is recognised."""
+        self.task_votes: Counter[str] = Counter()
+        """Votes that count, by task, skips left out."""
+        self.pair_votes: Counter[tuple[str, str]] = Counter()
+        self.task_orders: Counter[str] = Counter()
+        """Task to how often its left describer stood left, less how often right."""
+        self.changes = 0
+        """Grows with every vote and undo."""
+
+    def apply(self, event: Event) -> None:
+        """Take in one event; those of tasks that are asked no more change nothing."""
+        HANDLERS[event['kind']](self, event)
+
+    def rater(self, name: str) -> Rater:
+        """The rater of this name, new where there was none."""
+        return self.raters.setdefault(name, Rater(name))
+
+    def votes(self) -> list[Vote]:
+        """All votes that count, by rater."""
+        return [vote for rater in self.raters.values() for vote in rater.votes.values()]
+
+    def _join(self, event: Event) -> None:
+        self.rater(event['rater']).last_seen = event['time']
+
+    def _show(self, event: Event) -> None:
+        shown = Shown(event['id'], event['rater'], event['task'], event['first'], event['phase'], event['time'])
+        if shown.task not in self.tasks:
+            return
+        rater, task = self.rater(shown.rater), self.tasks[shown.task]
+        self.shown[shown.id] = shown
+        rater.open.append(shown)
+        rater.shown += 1
+        rater.last_seen = shown.time
+        is_first_left = (task.left == task.pair[0]) == (shown.first == 'left')
+        rater.orders[task.pair] += 1 if is_first_left else -1
+        self.task_orders[shown.task] += 1 if shown.first == 'left' else -1
+
+    def _vote(self, event: Event) -> None:
+        self.known[event['id']] = event
+        shown = self.shown.get(event['shown'])
+        if shown is None:
+            return
+        rater = self.rater(shown.rater)
+        rater.open = [one for one in rater.open if one.id != shown.id]
+        rater.last_seen = event['time']
+        outcome = event['choice'] if shown.first == 'left' else TURNED[event['choice']]
+        self.answers[shown.id] = event['id']
+        self._count(
+            Vote(
+                id=event['id'],
+                rater=shown.rater,
+                task=shown.task,
+                outcome=outcome,
+                first=shown.first,
+                phase=shown.phase,
+                seconds=event['seconds'],
+                watched=event['watched'],
+                time=event['time'],
+                shown=shown.id,
+            )
+        )
+
+    def _import(self, event: Event) -> None:
+        self.known[event['id']] = event
+        if event['task'] in self.tasks:
+            self._count(
+                Vote(
+                    id=event['id'],
+                    rater=event['rater'],
+                    task=event['task'],
+                    outcome=event['outcome'],
+                    first=event['first'],
+                    phase=WORK,
+                    seconds=event['seconds'],
+                    watched=0.0,
+                    time=event['time'],
+                )
+            )
+
+    def _undo(self, event: Event) -> None:
+        self.known[event['id']] = event
+        vote = next((one for one in self.rater(event['rater']).votes.values() if one.id == event['vote']), None)
+        if vote is None:
+            return
+        rater = self.rater(vote.rater)
+        del rater.votes[vote.task]
+        self._tally(vote, -1)
+        if vote.shown:
+            self.answers.pop(vote.shown)
+            rater.open.append(self.shown[vote.shown])
+
+    def _count(self, vote: Vote) -> None:
+        votes = self.rater(vote.rater).votes
+        if (older := votes.pop(vote.task, None)) is not None:
+            self._tally(older, -1)
+        votes[vote.task] = vote
+        self._tally(vote, 1)
+
+    def _tally(self, vote: Vote, by: int) -> None:
+        self.changes += 1
+        if vote.phase == WORK and vote.outcome != 'skip':
+            self.task_votes[vote.task] += by
+            self.pair_votes[self.tasks[vote.task].pair] += by
+
+
+HANDLERS = {
+    'join': State._join,
+    'show': State._show,
+    'vote': State._vote,
+    'undo': State._undo,
+    'import': State._import,
+}

@@ -11,6 +11,9 @@ from affekt.errors import UnknownNameError, listed
 from affekt.fusion.attention import AttentionFusion, TopAttentionFusion
 from affekt.fusion.concatenation import EarlyFusion, LateFusion
 from affekt.fusion.model import FusionModel, FusionShape
+from affekt.fusion.memory import MemoryFusion
+from affekt.fusion.misa import MisaFusion
+from affekt.fusion.mmim import MmimFusion
 from affekt.fusion.products import LowRankFusion, TensorFusion
 from affekt.nn import Coverage, load_published
 
@@ -61,5 +64,8 @@ FUSION_MODELS: dict[str, Any] = {
     'ef_lstm': EarlyFusion,
     'tfn': TensorFusion,
     'lmf': LowRankFusion,
+    'misa': MisaFusion,
+    'mmim': MmimFusion,
+    'mfn': MemoryFusion,
 }
 """Name to class."""

@@ -11,6 +11,7 @@ from affekt.errors import UnknownNameError, listed
 from affekt.fusion.attention import AttentionFusion, TopAttentionFusion
 from affekt.fusion.concatenation import EarlyFusion, LateFusion
 from affekt.fusion.model import FusionModel, FusionShape
+from affekt.fusion.graph_memory import GraphMemoryFusion
 from affekt.fusion.memory import MemoryFusion
 from affekt.fusion.misa import MisaFusion
 from affekt.fusion.mmim import MmimFusion
@@ -67,5 +68,6 @@ FUSION_MODELS: dict[str, Any] = {
     'misa': MisaFusion,
     'mmim': MmimFusion,
     'mfn': MemoryFusion,
+    'graph_mfn': GraphMemoryFusion,
 }
 """Name to class."""

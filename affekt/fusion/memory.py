@@ -6,6 +6,8 @@ step costs few calls. Axes: B batch, T time, H hidden, M memory; modalities alwa
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -60,6 +62,8 @@ class MemoryFusion(FusionModel):
 
     levels = ('frame',)
     aligned = True
+    reads_cells: ClassVar[bool] = True
+    """The memory reads the recurrences' cells, not their states."""
 
     def __init__(self, shape: FusionShape, *, memory: int = 128) -> None:
         super().__init__(shape, width=shape.hidden // 2)
@@ -79,7 +83,7 @@ class MemoryFusion(FusionModel):
         return width
 
     def _read(self, before: Tensor, after: Tensor) -> Tensor:
-        """What the memory sees of the (3, B, H) cells before and after a step."""
+        """What the memory sees of the (3, B, H) cells or states before and after a step."""
         change = torch.cat([*before, *after], dim=1)
         return torch.softmax(self.attend(change), dim=1) * change
 
@@ -94,7 +98,7 @@ class MemoryFusion(FusionModel):
             if self.shape.corrected:
                 new_state = torch.where(kept_now, new_state, state)
                 new_carried = torch.where(kept_now, new_carried, carried)
-            seen = self._read(carried, new_carried)
+            seen = self._read(carried, new_carried) if self.reads_cells else self._read(state, new_state)
             proposed = torch.tanh(self.propose(seen))
             both = torch.cat([seen, memory], dim=1)
             new_memory = torch.sigmoid(self.retain(both)) * memory + torch.sigmoid(self.update(both)) * proposed

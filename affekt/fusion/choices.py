@@ -11,11 +11,13 @@ from affekt.errors import UnknownNameError, listed
 from affekt.fusion.attention import AttentionFusion, TopAttentionFusion
 from affekt.fusion.concatenation import EarlyFusion, LateFusion
 from affekt.fusion.model import FusionModel, FusionShape
+from affekt.fusion.factors import FactorFusion
 from affekt.fusion.graph_memory import GraphMemoryFusion
 from affekt.fusion.memory import MemoryFusion
 from affekt.fusion.misa import MisaFusion
 from affekt.fusion.mmim import MmimFusion
 from affekt.fusion.products import LowRankFusion, TensorFusion
+from affekt.fusion.simple import GatedFusion, LinearFusion
 from affekt.nn import Coverage, load_published
 
 
@@ -69,5 +71,8 @@ FUSION_MODELS: dict[str, Any] = {
     'mmim': MmimFusion,
     'mfn': MemoryFusion,
     'graph_mfn': GraphMemoryFusion,
+    'mfm': FactorFusion,
+    'linear': LinearFusion,
+    'gated': GatedFusion,
 }
 """Name to class."""

@@ -11,27 +11,20 @@ import torch
 from torch import Tensor, nn
 
 from affekt.errors import WeightsError, listed
-from affekt.fusion.memory import NODE_WIDTH, ORDER, MemoryFusion
+from affekt.fusion.memory import LETTERS, ORDER, MemoryFusion, MemoryLoop
 from affekt.fusion.model import FusionShape
 from affekt.nn.states import NameMap
 
+NODE_WIDTH = 100
+"""Inner width of the graph's networks, as published."""
 SUBSETS = ('0_1', '0_2', '1_2', '0_1_2')
 """Nodes above the singletons, by the numbers of their modalities in ORDER."""
 
 
-class GraphMemoryFusion(MemoryFusion):
-    """`graph_mfn`: a dynamic fusion graph reads the states.
-
-    The published code keeps the networks of the subsets in a plain dict: they are never trained and never saved, so
-    that a reloaded model answers differently. The reference form keeps that; the corrected form registers them.
-
-    Source: Zadeh et al. 2018, ACL, P18-1208, section 4.
-    """
+class GraphLoop(MemoryLoop):
+    """The loop with the graph as its reading."""
 
     reads_cells = False
-
-    def __init__(self, shape: FusionShape, *, memory: int = 128) -> None:
-        super().__init__(shape, memory=memory)
 
     def _build_reading(self) -> int:
         hidden = self.shape.hidden
@@ -46,21 +39,38 @@ class GraphMemoryFusion(MemoryFusion):
         result: Tensor = self.graph(nodes)
         return result
 
+
+class GraphMemoryFusion(MemoryFusion):
+    """`graph_mfn`: a dynamic fusion graph reads the states.
+
+    The published code keeps the networks of the subsets in a plain dict: they are never trained and never saved, so
+    that a reloaded model answers differently. The reference form keeps that; the corrected form registers them.
+
+    Source: Zadeh et al. 2018, ACL, P18-1208, section 4.
+    """
+
+    loop_kind = GraphLoop
+
+    def __init__(self, shape: FusionShape, *, memory: int = 128) -> None:
+        super().__init__(shape, memory=memory)
+
     def load_outside_state(self, tensors: Mapping[str, Tensor]) -> None:
         """Fill the networks that the published code keeps outside its state, from their published names.
 
         Raises:
             WeightsError: the names are not exactly theirs.
         """
-        self.graph.load_outside_state(tensors)
+        graph = self.loop.graph
+        assert isinstance(graph, FusionGraph)
+        graph.load_outside_state(tensors)
 
     def published_names(self) -> NameMap:
         """Published state names to ours."""
         names = dict(super().published_names())
-        names |= {f'{"l" if name == "text" else name[0]}_transform': f'singletons.{name}' for name in ORDER}
+        names |= {f'{LETTERS[name]}_transform': f'loop.singletons.{name}' for name in ORDER}
         for theirs, ours in (('t_network', 'top'), ('efficacy_model', 'efficacies')):
-            names |= {f'graph_mfn.{theirs}.0': f'graph.{ours}.0', f'graph_mfn.{theirs}.1.0': f'graph.{ours}.1'}
-        return names | {'graph_mfn.efficacy_model.2': 'graph.efficacies.2'}
+            names |= {f'graph_mfn.{theirs}.{i}': f'loop.graph.{ours}.{j}' for i, j in (('0', 0), ('1.0', 1), ('2', 2))}
+        return names
 
 
 class FusionGraph(nn.Module):

@@ -15,8 +15,8 @@ from affekt.fusion.model import FusionModel, FusionShape, Losses, published_head
 from affekt.nn.states import NameMap
 
 ORDER = ('text', 'audio', 'video')
-NODE_WIDTH = 100
-"""Inner width of the graph's networks, as published."""
+LETTERS = {'text': 'l', 'audio': 'a', 'video': 'v'}
+"""In published names; l is for language."""
 
 
 class ParallelRecurrences(nn.Module):
@@ -48,38 +48,30 @@ class ParallelRecurrences(nn.Module):
         return torch.sigmoid(out) * torch.tanh(carried), carried
 
 
-class MemoryFusion(FusionModel):
-    """`mfn`: attention over the change of all cells writes a gated memory.
-
-    The corrected form standardises its inputs; a modality's state waits where its step is not kept, and the memory
-    where no modality's is.
+class MemoryLoop(nn.Module):
+    """All steps of the three recurrences and the memory: features to (B, 3H + M), the last states and the memory.
 
     Args:
+        shape: sizes and form.
         memory: width M.
-
-    Source: Zadeh et al. 2018, arXiv:1802.00927, section 3.
     """
 
-    levels = ('frame',)
-    aligned = True
     reads_cells: ClassVar[bool] = True
     """The memory reads the recurrences' cells, not their states."""
 
-    def __init__(self, shape: FusionShape, *, memory: int = 128) -> None:
-        super().__init__(shape, width=shape.hidden // 2)
-        hidden = shape.hidden
-        self.memory_width = memory
+    def __init__(self, shape: FusionShape, memory: int) -> None:
+        super().__init__()
+        self.shape, self.memory_width = shape, memory
         self.recurrences = ParallelRecurrences(shape)
-        attended = self._build_reading()
-        self.propose = _two_layers(attended, hidden, memory, shape.dropout)
-        self.retain = _two_layers(attended + memory, hidden, memory, shape.dropout)
-        self.update = _two_layers(attended + memory, hidden, memory, shape.dropout)
-        self.output = _two_layers(3 * hidden + memory, hidden, hidden // 2, shape.dropout)
+        width = self._build_reading()
+        self.propose = two_layers(width, shape.hidden, memory, shape.dropout)
+        self.retain = two_layers(width + memory, shape.hidden, memory, shape.dropout)
+        self.update = two_layers(width + memory, shape.hidden, memory, shape.dropout)
 
     def _build_reading(self) -> int:
         """Make what reads the cells; returns the width of its result."""
         width = 6 * self.shape.hidden
-        self.attend = _two_layers(width, self.shape.hidden, width, self.shape.dropout)
+        self.attend = two_layers(width, self.shape.hidden, width, self.shape.dropout)
         return width
 
     def _read(self, before: Tensor, after: Tensor) -> Tensor:
@@ -87,8 +79,8 @@ class MemoryFusion(FusionModel):
         change = torch.cat([*before, *after], dim=1)
         return torch.softmax(self.attend(change), dim=1) * change
 
-    def last_state(self, features: dict[str, Tensor], keep: dict[str, Tensor]) -> Tensor:
-        """(B, 3H + M): the last states and the memory, after all steps."""
+    def forward(self, features: dict[str, Tensor], keep: dict[str, Tensor]) -> Tensor:
+        """The (B, 3H + M) last state."""
         inputs, weights = self.recurrences.project(features), self.recurrences.recurrent_weights()
         state = inputs.new_zeros((3, inputs.shape[2], self.shape.hidden))
         carried, memory = state, inputs.new_zeros((inputs.shape[2], self.memory_width))
@@ -106,18 +98,47 @@ class MemoryFusion(FusionModel):
             state, carried = new_state, new_carried
         return torch.cat([*state, memory], dim=1)
 
+
+class MemoryFusion(FusionModel):
+    """`mfn`: attention over the change of all cells writes a gated memory.
+
+    The corrected form standardises its inputs; a modality's state waits where its step is not kept, and the memory
+    where no modality's is.
+
+    Args:
+        memory: width M.
+
+    Source: Zadeh et al. 2018, arXiv:1802.00927, section 3.
+    """
+
+    levels = ('frame',)
+    aligned = True
+    loop_kind: ClassVar[type[MemoryLoop]] = MemoryLoop
+
+    def __init__(self, shape: FusionShape, *, memory: int = 128) -> None:
+        super().__init__(shape, width=shape.hidden // 2)
+        self.loop = self.loop_kind(shape, memory)
+        self.output = two_layers(3 * shape.hidden + memory, shape.hidden, shape.hidden // 2, shape.dropout)
+
     def fuse(self, features: dict[str, Tensor], keep: dict[str, Tensor]) -> tuple[Tensor, Losses]:
         """The (B, H / 2) representation; no auxiliary loss."""
-        return self.output(self.last_state(features, keep)), {}
+        return self.output(self.loop(features, keep)), {}
 
     def published_names(self) -> NameMap:
         """Published state names to ours."""
-        names = published_heads() | {f'lstm_{name[0] if name != "text" else "l"}': f'recurrences.cells.{name}' for name in ORDER}
-        parts = {'att1': 'attend', 'att2': 'propose', 'gamma1': 'retain', 'gamma2': 'update', 'out': 'output'}
-        for theirs, ours in parts.items():
-            names |= {f'{theirs}_fc1': f'{ours}.0', f'{theirs}_fc2': f'{ours}.3'}
-        return names
+        return published_heads() | published_loop() | {'out_fc1': 'output.0', 'out_fc2': 'output.3'}
 
 
-def _two_layers(size: int, inner: int, out: int, dropout: float) -> nn.Sequential:
+def published_loop(prefix: str = '') -> dict[str, str | None]:
+    """The map of the loop's published names, which may stand below a prefix."""
+    names: dict[str, str | None] = {
+        f'{prefix}lstm_{LETTERS[name]}': f'loop.recurrences.cells.{name}' for name in ORDER
+    }
+    for theirs, ours in (('att1', 'attend'), ('att2', 'propose'), ('gamma1', 'retain'), ('gamma2', 'update')):
+        names |= {f'{prefix}{theirs}_fc1': f'loop.{ours}.0', f'{prefix}{theirs}_fc2': f'loop.{ours}.3'}
+    return names
+
+
+def two_layers(size: int, inner: int, out: int, dropout: float) -> nn.Sequential:
+    """Linear, rectified, dropout, linear."""
     return nn.Sequential(nn.Linear(size, inner), nn.ReLU(), nn.Dropout(dropout), nn.Linear(inner, out))

@@ -11,6 +11,7 @@ from affekt.errors import UnknownNameError, listed
 from affekt.fusion.attention import AttentionFusion, TopAttentionFusion
 from affekt.fusion.concatenation import EarlyFusion, LateFusion
 from affekt.fusion.model import FusionModel, FusionShape
+from affekt.fusion.crossmodal import CrossmodalFusion
 from affekt.fusion.factors import FactorFusion
 from affekt.fusion.graph_memory import GraphMemoryFusion
 from affekt.fusion.memory import MemoryFusion
@@ -72,6 +73,7 @@ FUSION_MODELS: dict[str, Any] = {
     'mfn': MemoryFusion,
     'graph_mfn': GraphMemoryFusion,
     'mfm': FactorFusion,
+    'mult': CrossmodalFusion,
     'linear': LinearFusion,
     'gated': GatedFusion,
 }

@@ -19,6 +19,7 @@ from affekt.fusion.misa import MisaFusion
 from affekt.fusion.mmim import MmimFusion
 from affekt.fusion.products import LowRankFusion, TensorFusion
 from affekt.fusion.simple import GatedFusion, LinearFusion
+from affekt.fusion.translation import TranslationFusion
 from affekt.nn import Coverage, load_published
 
 
@@ -73,6 +74,7 @@ FUSION_MODELS: dict[str, Any] = {
     'mfn': MemoryFusion,
     'graph_mfn': GraphMemoryFusion,
     'mfm': FactorFusion,
+    'mctn': TranslationFusion,
     'mult': CrossmodalFusion,
     'linear': LinearFusion,
     'gated': GatedFusion,

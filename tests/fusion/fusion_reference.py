@@ -83,3 +83,16 @@ def inputs(name: str, level: str) -> dict[str, torch.Tensor]:
         shape = (4, size) if steps is None else (4, steps[i], size)
         found[modality] = torch.tensor(uniform(f'{modality}s', *shape).astype(np.float32))
     return found
+
+
+def published_state(shapes: dict[str, list[int]]) -> dict[str, torch.Tensor]:
+    """A filled state; a tensor saved under several names is filled by the name it has as a parameter."""
+    return {name: filled(_parameter_name(name), tuple(shape)) for name, shape in shapes.items()}
+
+
+def _parameter_name(name: str) -> str:
+    for number in '12':
+        name = name.replace(f'seq2seq{number}.encoder.', f'encoder{number}.')
+        name = name.replace(f'seq2seq{number}.decoder.', f'decoder{number}.')
+        name = name.replace(f'decoder{number}.attention.', f'attn{number}.')
+    return name

@@ -15,7 +15,7 @@ import fusion_reference as reference
 def _filled(shared_data, name, level):
     facts = reference.facts(shared_data)[f'{name}-{level}']
     model = reference.model_of(name, level)
-    state = {key: reference.filled(key, tuple(shape)) for key, shape in facts['state'].items()}
+    state = reference.published_state(facts['state'])
     return model, state, facts
 
 

@@ -10,13 +10,13 @@ from torch import Tensor
 from affekt.errors import UnknownNameError, listed
 from affekt.fusion.attention import AttentionFusion, TopAttentionFusion
 from affekt.fusion.concatenation import EarlyFusion, LateFusion
-from affekt.fusion.model import FusionModel, FusionShape
 from affekt.fusion.crossmodal import CrossmodalFusion
 from affekt.fusion.factors import FactorFusion
 from affekt.fusion.graph_memory import GraphMemoryFusion
 from affekt.fusion.memory import MemoryFusion
 from affekt.fusion.misa import MisaFusion
 from affekt.fusion.mmim import MmimFusion
+from affekt.fusion.model import FusionModel, FusionShape
 from affekt.fusion.products import LowRankFusion, TensorFusion
 from affekt.fusion.simple import GatedFusion, LinearFusion
 from affekt.fusion.translation import TranslationFusion
@@ -36,7 +36,9 @@ def build_fusion(name: str, shape: FusionShape, **options: Any) -> FusionModel:
     """
     if name not in FUSION_MODELS:
         raise UnknownNameError(
-            expected=f'a model among {listed(FUSION_MODELS, most=len(FUSION_MODELS))}', came=repr(name), todo='choose one'
+            expected=f'a model among {listed(FUSION_MODELS, most=len(FUSION_MODELS))}',
+            came=repr(name),
+            todo='choose one',
         )
     kind = FUSION_MODELS[name]
     known = set(kind.__init__.__kwdefaults__ or {})

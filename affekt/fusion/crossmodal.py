@@ -178,8 +178,10 @@ class _Attention(nn.Module):
         width = query.shape[2]
         queries = functional.linear(query, self.in_proj_weight[:width], self.in_proj_bias[:width])
         keys, values = functional.linear(source, self.in_proj_weight[width:], self.in_proj_bias[width:]).chunk(2, 2)
-        split = [part.unflatten(2, (heads, -1)).transpose(1, 2) for part in (queries, keys, values)]
-        attended = functional.scaled_dot_product_attention(*split, attn_mask=visible)
+        queries, keys, values = (
+            part.reshape(*part.shape[:2], heads, -1).transpose(1, 2) for part in (queries, keys, values)
+        )
+        attended = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=visible)
         result: Tensor = self.out_proj(attended.transpose(1, 2).flatten(2))
         return result
 

@@ -78,10 +78,7 @@ class FusionGraph(nn.Module):
 
     def __init__(self, hidden: int, *, registered: bool) -> None:
         super().__init__()
-        networks = {
-            subset: _node(len(_below(subset)) * hidden, hidden)
-            for subset in SUBSETS
-        }
+        networks = {subset: _node(len(_below(subset)) * hidden, hidden) for subset in SUBSETS}
         self.outside = None if registered else networks
         if registered:
             self.networks = nn.ModuleDict(networks)

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from affekt.fusion.model import FusionModel, FusionShape, Losses, published_heads
 from affekt.nn.states import NameMap
@@ -29,16 +30,17 @@ class ParallelRecurrences(nn.Module):
     def project(self, features: dict[str, Tensor]) -> Tensor:
         """What the inputs add to the gates: (T, 3, B, 4H), of all steps at once."""
         gates = [
-            torch.addmm(cell.bias_ih + cell.bias_hh, features[name].flatten(0, 1), cell.weight_ih.T).unflatten(
-                0, features[name].shape[:2]
-            )
-            for name, cell in self.cells.items()
+            functional.linear(features[name].transpose(0, 1), cell.weight_ih, cell.bias_ih + cell.bias_hh)
+            for name, cell in self._cells()
         ]
-        return torch.stack(gates).permute(2, 0, 1, 3).contiguous()
+        return torch.stack(gates, dim=1)
 
     def recurrent_weights(self) -> Tensor:
         """(3, H, 4H), to be made once a pass."""
-        return torch.stack([cell.weight_hh for cell in self.cells.values()]).transpose(1, 2).contiguous()
+        return torch.stack([cell.weight_hh for _, cell in self._cells()]).transpose(1, 2).contiguous()
+
+    def _cells(self) -> list[tuple[str, nn.LSTMCell]]:
+        return [(name, cell) for name, cell in self.cells.items() if isinstance(cell, nn.LSTMCell)]
 
     @staticmethod
     def step(inputs: Tensor, state: Tensor, carried: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
@@ -131,9 +133,7 @@ class MemoryFusion(FusionModel):
 
 def published_loop(prefix: str = '') -> dict[str, str | None]:
     """The map of the loop's published names, which may stand below a prefix."""
-    names: dict[str, str | None] = {
-        f'{prefix}lstm_{LETTERS[name]}': f'loop.recurrences.cells.{name}' for name in ORDER
-    }
+    names: dict[str, str | None] = {f'{prefix}lstm_{LETTERS[name]}': f'loop.recurrences.cells.{name}' for name in ORDER}
     for theirs, ours in (('att1', 'attend'), ('att2', 'propose'), ('gamma1', 'retain'), ('gamma2', 'update')):
         names |= {f'{prefix}{theirs}_fc1': f'loop.{ours}.0', f'{prefix}{theirs}_fc2': f'loop.{ours}.3'}
     return names

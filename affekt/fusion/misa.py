@@ -77,7 +77,9 @@ class MisaFusion(FusionModel):
         apart = [correlation(private[name], shared[name], rows[name], detached=not corrected) for name in ORDER]
         apart += [correlation(private[a], private[b], rows[a] * rows[b], detached=not corrected) for a, b in PAIRS]
         rebuilt = [
-            _mean_rows((self.rebuild[name](private[name] + shared[name]) - plain[name]).square().mean(dim=1), rows[name])
+            _mean_rows(
+                (self.rebuild[name](private[name] + shared[name]) - plain[name]).square().mean(dim=1), rows[name]
+            )
             for name in ORDER
         ]
         return {
@@ -100,7 +102,13 @@ class MisaFusion(FusionModel):
 
 
 def moment_discrepancy(
-    first: Tensor, second: Tensor, first_rows: Tensor, second_rows: Tensor, *, moments: int = 5, epsilon: float = EPSILON
+    first: Tensor,
+    second: Tensor,
+    first_rows: Tensor,
+    second_rows: Tensor,
+    *,
+    moments: int = 5,
+    epsilon: float = EPSILON,
 ) -> Tensor:
     """Central moment discrepancy of two (B, H) sets: distance of the means plus those of moments 2 to `moments`.
 

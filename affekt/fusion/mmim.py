@@ -98,8 +98,8 @@ class _GaussianBound(nn.Module):
         density = -((self.mean(source) - target) ** 2) / (2 * torch.exp(log_variance))
         if full:
             density = density - log_variance / 2
-            return (density.mean(dim=1) * rows).sum() / rows.sum().clamp(min=1)
-        return density.sum(dim=1).mean()
+            return _mean(density.mean(dim=1), rows)
+        return torch.mean(density.sum(dim=1))
 
 
 def contrastive(predicted: Tensor, code: Tensor, rows: Tensor, *, epsilon: float = 1e-6) -> Tensor:
@@ -117,13 +117,18 @@ def contrastive(predicted: Tensor, code: Tensor, rows: Tensor, *, epsilon: float
     code = _direction(code, epsilon)
     scores = code @ predicted.T
     others = torch.logsumexp(scores.masked_fill(~rows.unsqueeze(0), torch.finfo(scores.dtype).min), dim=1)
-    return -((scores.diagonal() - others) * rows).sum() / rows.sum().clamp(min=1)
+    return -_mean(scores.diagonal() - others, rows)
+
+
+def _mean(values: Tensor, rows: Tensor) -> Tensor:
+    """The mean of (B,) values over the rows that count; 0 without any."""
+    return torch.sum(values * rows) / rows.sum().clamp(min=1)
 
 
 def _direction(rows: Tensor, epsilon: float) -> Tensor:
     if epsilon:
         return functional.normalize(rows, dim=1, eps=epsilon)
-    return rows / rows.norm(dim=1, keepdim=True)
+    return rows / torch.linalg.vector_norm(rows, dim=1, keepdim=True)
 
 
 def _predictor(hidden: int, layers: int) -> nn.Sequential:

@@ -4,8 +4,8 @@ Every model has two forms. `reference` is the published wiring, faults included,
 default, standardises its inputs (`standardise_on`), reads only what a keep mask keeps, and gives a sample the same
 answer whatever else is in its batch. Source of the wiring: MERBench, Lian et al. 2024, arXiv:2401.03429.
 
-Axes: B batch, T time, D feature of one modality, H hidden, C classes, V values. An utterance-level feature is (B, D), its
-mask (B,); a frame-level one (B, T, D), its mask (B, T). A modality without any kept step is missing.
+Axes: B batch, T time, D feature of one modality, H hidden, C classes, V values. An utterance-level feature is (B, D),
+its mask (B,); a frame-level one (B, T, D), its mask (B, T). A modality without any kept step is missing.
 """
 
 from __future__ import annotations
@@ -216,7 +216,9 @@ class FusionModel(nn.Module, ABC):
                 came=str({name: value.shape[1] for name, value in features.items()}),
                 todo='align the modalities to one clock first',
             )
-        whole = {name: features[name].new_ones(features[name].shape[:-1], dtype=torch.bool) for name in self.shape.sizes}
+        whole = {
+            name: features[name].new_ones(features[name].shape[:-1], dtype=torch.bool) for name in self.shape.sizes
+        }
         return {name: keep_mask.get(name, mask) for name, mask in whole.items()}
 
 

@@ -51,7 +51,9 @@ class TranslationFusion(FusionModel):
         """The (B, H) representation; losses video, text and audio."""
         some = torch.stack(list(keep.values())).any(dim=0)
         if self.shape.corrected:
-            moved = {name: kept_first(torch.cat([features[name], keep[name].unsqueeze(2)], 2), some)[0] for name in keep}
+            moved = {
+                name: kept_first(torch.cat([features[name], keep[name].unsqueeze(2)], 2), some)[0] for name in keep
+            }
             features = {name: value[..., :-1] for name, value in moved.items()}
             keep = {name: value[..., -1] > 0.5 for name, value in moved.items()}
             some = torch.sort(some.to(torch.int8), dim=1, descending=True, stable=True).values > 0
@@ -77,7 +79,10 @@ class TranslationFusion(FusionModel):
         for number, ours in (('1', 'first'), ('2', 'second')):
             names[f'attn{number}'] = f'{ours}.attention'
             for prefix in ('', f'seq2seq{number}.'):
-                encoder, decoder = f'{prefix}encoder{"" if prefix else number}', f'{prefix}decoder{"" if prefix else number}'
+                encoder, decoder = (
+                    f'{prefix}encoder{"" if prefix else number}',
+                    f'{prefix}decoder{"" if prefix else number}',
+                )
                 names |= {f'{encoder}.rnn': f'{ours}.encoder', f'{encoder}.fc': f'{ours}.start'}
                 names |= {f'{decoder}.attention': f'{ours}.attention', f'{decoder}.rnn': f'{ours}.decoder'}
                 names |= {f'{decoder}.fc_out': f'{ours}.output'}
@@ -170,5 +175,3 @@ def _reversed_order(keep: Tensor) -> Tensor:
     step = torch.arange(keep.shape[1], device=keep.device)
     count = keep.sum(dim=1, keepdim=True)
     return torch.where(step < count, count - 1 - step, step)
-
-

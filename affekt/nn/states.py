@@ -80,7 +80,7 @@ def load_published(model: nn.Module, state: Mapping[str, Tensor], names: NameMap
     if unknown or absent:
         raise WeightsError(
             expected=f'a state of {type(model).__name__}',
-            came=f'{len(unknown)} unknown tensors ({listed(unknown) or "-"}), {len(absent)} absent ({listed(absent) or "-"})',
+            came=f'{len(unknown)} unknown tensors ({listed(unknown)}), {len(absent)} absent ({listed(absent)})',
             todo='build the model with the sizes and the form that the file was saved with',
         )
     filled: dict[str, Tensor] = {}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import fusion_reference as reference
 import numpy as np
 import pytest
 import torch
 
 from affekt.errors import WeightsError
 from affekt.fusion import build_fusion, load_published_fusion
-
-import fusion_reference as reference
 
 
 def _filled(shared_data, name, level):
@@ -37,7 +36,7 @@ def test_outputs_equal_those_of_the_published_code(shared_data, name, level):
         np.testing.assert_allclose(getattr(fused, ours).numpy(), expected, rtol=0, atol=1e-5, err_msg=ours)
 
 
-# Measured on the published classes: audio 1024, text 5120, video 768, 6 classes, 1 value; None where the level is absent.
+# Measured on the published classes: audio 1024, text 5120, video 768, 6 classes, 1 value; None: no such level.
 COUNTS = {
     'attention': (488_842, 1_067_786, 1_853_962, 3_871_754),
     'lmf': (492_747, 1_083_787, 1_857_867, 3_887_755),

@@ -128,7 +128,8 @@ def _mean(values: Tensor, rows: Tensor) -> Tensor:
 def _direction(rows: Tensor, epsilon: float) -> Tensor:
     if epsilon:
         return functional.normalize(rows, dim=1, eps=epsilon)
-    return rows / torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    direction: Tensor = rows / torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    return direction
 
 
 def _predictor(hidden: int, layers: int) -> nn.Sequential:

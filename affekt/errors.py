@@ -86,6 +86,10 @@ class RunError(AffektError, OSError):
     """A run folder is missing, foreign, in use, or made with other settings."""
 
 
+class TrainingError(AffektError, RuntimeError):
+    """A trained model gives every sample one answer, or its numbers are not finite."""
+
+
 class LLMError(AffektError, OSError):
     """A language model's server gave no answer, or the folder of answers cannot be used."""
 

@@ -1,0 +1,28 @@
+"""Every fusion model of the field, over features of several modalities, at utterance or frame level.
+
+Features by modality and masks of what is there come in; class logits, values (valence) and named auxiliary losses come
+out. Each model has a `reference` form with the published wiring, into which published states load, and a `corrected`
+form, the default. Read `model.py` first, then `attention.py`. Needs torch.
+"""
+
+from affekt.fusion.attention import AttentionFusion, TopAttentionFusion
+from affekt.fusion.choices import FUSION_MODELS, build_fusion, load_published_fusion
+from affekt.fusion.concatenation import EarlyFusion, LateFusion
+from affekt.fusion.model import MODALITIES, Fused, FusionModel, FusionShape
+from affekt.fusion.products import LowRankFusion, TensorFusion
+
+__all__ = [
+    'FUSION_MODELS',
+    'MODALITIES',
+    'AttentionFusion',
+    'EarlyFusion',
+    'Fused',
+    'FusionModel',
+    'FusionShape',
+    'LateFusion',
+    'LowRankFusion',
+    'TensorFusion',
+    'TopAttentionFusion',
+    'build_fusion',
+    'load_published_fusion',
+]

@@ -1,0 +1,67 @@
+"""Attention over modalities: each has one code, and a weight for each is read from all of them.
+
+The published weights are raw outputs of a linear layer: they may be negative and do not add up to 1. The corrected
+form applies a softmax over the modalities that are there. Axes: B batch, M modalities, H hidden.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from affekt.fusion.model import (
+    FusionModel,
+    FusionShape,
+    Losses,
+    ModalityEncoders,
+    PerceptronEncoder,
+    presence,
+    published_encoders,
+    published_heads,
+)
+from affekt.nn.states import NameMap
+
+
+class AttentionFusion(FusionModel):
+    """A weighted sum of the modalities' codes; any modalities.
+
+    Source: Lian et al. 2023, arXiv:2304.08981, section 4.
+    """
+
+    needs_modalities = None
+
+    def __init__(self, shape: FusionShape) -> None:
+        super().__init__(shape, width=shape.hidden)
+        self.encoders = ModalityEncoders(shape)
+        self.weigher = PerceptronEncoder(len(shape.sizes) * shape.hidden, shape.hidden, shape.dropout)
+        self.weights = nn.Linear(shape.hidden, len(shape.sizes))
+
+    def fuse(self, features: dict[str, Tensor], keep: dict[str, Tensor]) -> tuple[Tensor, Losses]:
+        """The (B, H) weighted sum; no auxiliary loss."""
+        codes = list(self.encoders(features, keep).values())
+        weights = self.weights(self.weigher(torch.cat(codes, dim=1)))
+        if self.shape.corrected:
+            present = torch.stack(list(presence({name: keep[name] for name in self.shape.sizes}).values()), dim=1)
+            weights = torch.softmax(weights.masked_fill(~present, torch.finfo(weights.dtype).min), dim=1)
+        return torch.einsum('bm,bmh->bh', weights, torch.stack(codes, dim=1)), {}
+
+    def published_names(self) -> NameMap:
+        """Published state names to ours."""
+        return {**super().published_names(), 'fc_att': 'weights', **_weigher_names()}
+
+
+class TopAttentionFusion(AttentionFusion):
+    """The same over any number of features of any modality, each named `feat0`, `feat1`, … in the published files."""
+
+    levels = ('utterance',)
+
+    def published_names(self) -> NameMap:
+        """Published state names to ours: the i-th encoder is that of the i-th feature given."""
+        names = {**published_heads(), 'fc_att': 'weights', **_weigher_names()}
+        for i, name in enumerate(self.shape.sizes):
+            names |= published_encoders(f'encoder{i}', f'encoders.encoders.{name}')
+        return names
+
+
+def _weigher_names() -> dict[str, str | None]:
+    return {f'attention_mlp.linear_{i + 1}': f'weigher.layers.{i}' for i in range(3)}

@@ -1,0 +1,84 @@
+"""The fusion models by name, and how to build one or read one that the published code saved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from affekt.errors import UnknownNameError, listed
+from affekt.fusion.attention import AttentionFusion, TopAttentionFusion
+from affekt.fusion.concatenation import EarlyFusion, LateFusion
+from affekt.fusion.crossmodal import CrossmodalFusion
+from affekt.fusion.factors import FactorFusion
+from affekt.fusion.graph_memory import GraphMemoryFusion
+from affekt.fusion.memory import MemoryFusion
+from affekt.fusion.misa import MisaFusion
+from affekt.fusion.mmim import MmimFusion
+from affekt.fusion.model import FusionModel, FusionShape
+from affekt.fusion.products import LowRankFusion, TensorFusion
+from affekt.fusion.simple import GatedFusion, LinearFusion
+from affekt.fusion.translation import TranslationFusion
+from affekt.nn import Coverage, load_published
+
+
+def build_fusion(name: str, shape: FusionShape, **options: Any) -> FusionModel:
+    """A fusion model by name, with random weights.
+
+    Args:
+        name: a key of `FUSION_MODELS`.
+        shape: the sizes that all models need.
+        options: what this model has besides: see its class.
+
+    Raises:
+        UnknownNameError: no such model, or it has no such option.
+    """
+    if name not in FUSION_MODELS:
+        raise UnknownNameError(
+            expected=f'a model among {listed(FUSION_MODELS, most=len(FUSION_MODELS))}',
+            came=repr(name),
+            todo='choose one',
+        )
+    kind = FUSION_MODELS[name]
+    known = set(kind.__init__.__kwdefaults__ or {})
+    if not set(options) <= known:
+        raise UnknownNameError(
+            expected=f'options of {name} among {listed(sorted(known)) or "none"}',
+            came=listed(sorted(set(options) - known)),
+            todo='leave them out',
+        )
+    model: FusionModel = kind(shape, **options)
+    return model
+
+
+def load_published_fusion(model: FusionModel, state: Mapping[str, Tensor]) -> Coverage:
+    """Fill a model of the reference form from a state that the published code saved.
+
+    Returns:
+        Where each tensor went.
+
+    Raises:
+        WeightsError: the state is not one of this model.
+    """
+    return load_published(model, state, model.published_names())
+
+
+FUSION_MODELS: dict[str, Any] = {
+    'attention': AttentionFusion,
+    'attention_topn': TopAttentionFusion,
+    'lf_dnn': LateFusion,
+    'ef_lstm': EarlyFusion,
+    'tfn': TensorFusion,
+    'lmf': LowRankFusion,
+    'misa': MisaFusion,
+    'mmim': MmimFusion,
+    'mfn': MemoryFusion,
+    'graph_mfn': GraphMemoryFusion,
+    'mfm': FactorFusion,
+    'mctn': TranslationFusion,
+    'mult': CrossmodalFusion,
+    'linear': LinearFusion,
+    'gated': GatedFusion,
+}
+"""Name to class."""

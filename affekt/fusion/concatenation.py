@@ -1,0 +1,75 @@
+"""Fusion by concatenation: late, of codes, and early, of the features of each step.
+
+Axes: B batch, T time, H hidden.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from affekt.fusion.model import FusionModel, FusionShape, Losses, ModalityEncoders, published_heads
+from affekt.nn import kept_first, last_kept
+from affekt.nn.states import NameMap
+
+
+class LateFusion(FusionModel):
+    """`lf_dnn`: the codes of all modalities side by side, dropout, two rectified layers; any modalities."""
+
+    needs_modalities = None
+
+    def __init__(self, shape: FusionShape) -> None:
+        super().__init__(shape, width=shape.hidden)
+        self.encoders = ModalityEncoders(shape)
+        self.dropout = nn.Dropout(shape.dropout)
+        self.first = nn.Linear(len(shape.sizes) * shape.hidden, shape.hidden)
+        self.second = nn.Linear(shape.hidden, shape.hidden)
+
+    def fuse(self, features: dict[str, Tensor], keep: dict[str, Tensor]) -> tuple[Tensor, Losses]:
+        """The (B, H) code; no auxiliary loss."""
+        codes = self.encoders(features, keep)
+        joined = torch.cat([codes[name] for name in _published_order(codes)], dim=1)
+        return torch.relu(self.second(torch.relu(self.first(self.dropout(joined))))), {}
+
+    def published_names(self) -> NameMap:
+        """Published state names to ours."""
+        layers = {'post_fusion_layer_1': 'first', 'post_fusion_layer_2': 'second'}
+        return {**super().published_names(), **layers}
+
+
+class EarlyFusion(FusionModel):
+    """`ef_lstm`: the features of each step side by side, an LSTM of several layers, its last state.
+
+    The published code fails on a batch of one sample; this one does not.
+    """
+
+    levels = ('frame',)
+    aligned = True
+
+    def __init__(self, shape: FusionShape, *, layers: int = 2) -> None:
+        super().__init__(shape, width=shape.hidden)
+        size = sum(shape.sizes.values())
+        inner = shape.dropout if layers > 1 else 0.0
+        self.recurrence = nn.LSTM(size, shape.hidden, num_layers=layers, dropout=inner, batch_first=True)
+        self.dropout = nn.Dropout(shape.dropout)
+        self.linear = nn.Linear(shape.hidden, shape.hidden)
+
+    def fuse(self, features: dict[str, Tensor], keep: dict[str, Tensor]) -> tuple[Tensor, Losses]:
+        """The (B, H) code; no auxiliary loss."""
+        joined = torch.cat([features['text'], features['audio'], features['video']], dim=2)
+        if self.shape.corrected:
+            some = torch.stack(list(keep.values())).any(dim=0)
+            joined, some = kept_first(joined, some)
+            last = last_kept(self.recurrence(joined)[0], some)
+        else:
+            last = self.recurrence(joined)[1][0][-1]
+        return self.dropout(torch.relu(self.linear(self.dropout(last)))), {}
+
+    def published_names(self) -> NameMap:
+        """Published state names to ours."""
+        return {**published_heads(), 'lstm': 'recurrence'}
+
+
+def _published_order(codes: dict[str, Tensor]) -> list[str]:
+    """Audio, video, text where these are the modalities; else as given."""
+    return ['audio', 'video', 'text'] if set(codes) == {'audio', 'video', 'text'} else list(codes)

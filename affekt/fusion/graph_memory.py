@@ -1,0 +1,136 @@
+"""The memory network whose reading is a graph of all subsets of modalities, each edge weighted at each step.
+
+Axes: B batch, H hidden.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from affekt.errors import WeightsError, listed
+from affekt.fusion.memory import LETTERS, ORDER, MemoryFusion, MemoryLoop
+from affekt.fusion.model import FusionShape
+from affekt.nn.states import NameMap
+
+NODE_WIDTH = 100
+"""Inner width of the graph's networks, as published."""
+SUBSETS = ('0_1', '0_2', '1_2', '0_1_2')
+"""Nodes above the singletons, by the numbers of their modalities in ORDER."""
+
+
+class GraphLoop(MemoryLoop):
+    """The loop with the graph as its reading."""
+
+    reads_cells = False
+
+    def _build_reading(self) -> int:
+        hidden = self.shape.hidden
+        self.singletons = nn.ModuleDict({name: nn.Linear(2 * hidden, hidden) for name in ORDER})
+        self.graph = FusionGraph(hidden, registered=self.shape.corrected)
+        return hidden
+
+    def _read(self, before: Tensor, after: Tensor) -> Tensor:
+        nodes = [
+            torch.relu(self.singletons[name](torch.cat([before[i], after[i]], dim=1))) for i, name in enumerate(ORDER)
+        ]
+        result: Tensor = self.graph(nodes)
+        return result
+
+
+class GraphMemoryFusion(MemoryFusion):
+    """`graph_mfn`: a dynamic fusion graph reads the states.
+
+    The published code keeps the networks of the subsets in a plain dict: they are never trained and never saved, so
+    that a reloaded model answers differently. The reference form keeps that; the corrected form registers them.
+
+    Source: Zadeh et al. 2018, ACL, P18-1208, section 4.
+    """
+
+    loop_kind = GraphLoop
+
+    def __init__(self, shape: FusionShape, *, memory: int = 128) -> None:
+        super().__init__(shape, memory=memory)
+
+    def load_outside_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """Fill the networks that the published code keeps outside its state, from their published names.
+
+        Raises:
+            WeightsError: the names are not exactly theirs.
+        """
+        graph = self.loop.graph
+        assert isinstance(graph, FusionGraph)
+        graph.load_outside_state(tensors)
+
+    def published_names(self) -> NameMap:
+        """Published state names to ours."""
+        names = dict(super().published_names())
+        names |= {f'{LETTERS[name]}_transform': f'loop.singletons.{name}' for name in ORDER}
+        for theirs, ours in (('t_network', 'top'), ('efficacy_model', 'efficacies')):
+            names |= {f'graph_mfn.{theirs}.{i}': f'loop.graph.{ours}.{j}' for i, j in (('0', 0), ('1.0', 1), ('2', 2))}
+        return names
+
+
+class FusionGraph(nn.Module):
+    """(B, H) of three modalities to (B, H): each subset reads its own subsets, the top reads all, by efficacies."""
+
+    def __init__(self, hidden: int, *, registered: bool) -> None:
+        super().__init__()
+        networks = {subset: _node(len(_below(subset)) * hidden, hidden) for subset in SUBSETS}
+        self.outside = None if registered else networks
+        if registered:
+            self.networks = nn.ModuleDict(networks)
+        self.top = _node(7 * hidden, hidden)
+        edges = sum(len(_below(subset)) for subset in SUBSETS) + 7
+        self.efficacies = nn.Sequential(
+            nn.Linear(3 * hidden, NODE_WIDTH), nn.Linear(NODE_WIDTH, hidden), nn.Linear(hidden, edges)
+        )
+
+    def forward(self, singletons: list[Tensor]) -> Tensor:
+        """The (B, H) top of the graph."""
+        efficacies = self.efficacies(torch.cat(singletons, dim=1))
+        outputs = {str(i): node for i, node in enumerate(singletons)}
+        networks = self.networks if self.outside is None else self.outside
+        edge = 0
+        for subset in SUBSETS:
+            below = _below(subset)
+            outputs[subset] = networks[subset](_weighed(outputs, below, efficacies, edge))
+            edge += len(below)
+        top: Tensor = self.top(_weighed(outputs, list(outputs), efficacies, edge))
+        return top
+
+    def load_outside_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """Fill the unregistered networks from their published names."""
+        held = self.outside or {}
+        places = {
+            f'graph_mfn.networks.{subset}.{theirs}.{kind}': getattr(network[i], kind)
+            for subset, network in held.items()
+            for i, theirs in enumerate(('0', '1.0'))
+            for kind in ('weight', 'bias')
+        }
+        if set(places) != set(tensors):
+            raise WeightsError(
+                expected=f'{len(places)} tensors of the networks outside the state',
+                came=listed(sorted(set(places) ^ set(tensors))) + ' on one side only',
+                todo='give exactly those of the published model',
+            )
+        with torch.no_grad():
+            for name, place in places.items():
+                place.copy_(tensors[name])
+
+
+def _below(subset: str) -> list[str]:
+    """The proper subsets of a node, small ones first."""
+    members = subset.split('_')
+    every = ['0', '1', '2', *SUBSETS]
+    return [node for node in every if node != subset and set(node.split('_')) <= set(members)]
+
+
+def _weighed(outputs: dict[str, Tensor], nodes: list[str], efficacies: Tensor, edge: int) -> Tensor:
+    return torch.cat([outputs[node] * efficacies[:, edge + i, None] for i, node in enumerate(nodes)], dim=1)
+
+
+def _node(size: int, hidden: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(size, NODE_WIDTH), nn.Linear(NODE_WIDTH, hidden))

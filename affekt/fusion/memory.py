@@ -1,0 +1,144 @@
+"""Memory fusion networks: an LSTM a modality, and a memory that reads them all at each step.
+
+All steps of all modalities are projected before the loop, and the three recurrences are one batched product, so a
+step costs few calls. Axes: B batch, T time, H hidden, M memory; modalities always in the order text, audio, video.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from affekt.fusion.model import FusionModel, FusionShape, Losses, published_heads
+from affekt.nn.states import NameMap
+
+ORDER = ('text', 'audio', 'video')
+LETTERS = {'text': 'l', 'audio': 'a', 'video': 'v'}
+"""In published names; l is for language."""
+
+
+class ParallelRecurrences(nn.Module):
+    """Three LSTM cells that step together; the weights are those of three `nn.LSTMCell`."""
+
+    def __init__(self, shape: FusionShape) -> None:
+        super().__init__()
+        self.cells = nn.ModuleDict({name: nn.LSTMCell(shape.sizes[name], shape.hidden) for name in ORDER})
+
+    def project(self, features: dict[str, Tensor]) -> Tensor:
+        """What the inputs add to the gates: (T, 3, B, 4H), of all steps at once."""
+        gates = [
+            functional.linear(features[name].transpose(0, 1), cell.weight_ih, cell.bias_ih + cell.bias_hh)
+            for name, cell in self._cells()
+        ]
+        return torch.stack(gates, dim=1)
+
+    def recurrent_weights(self) -> Tensor:
+        """(3, H, 4H), to be made once a pass."""
+        return torch.stack([cell.weight_hh for _, cell in self._cells()]).transpose(1, 2).contiguous()
+
+    def _cells(self) -> list[tuple[str, nn.LSTMCell]]:
+        return [(name, cell) for name, cell in self.cells.items() if isinstance(cell, nn.LSTMCell)]
+
+    @staticmethod
+    def step(inputs: Tensor, state: Tensor, carried: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """The next (3, B, H) state and cell, from one step's (3, B, 4H) inputs."""
+        enter, forget, new, out = torch.baddbmm(inputs, state, weights).chunk(4, dim=2)
+        carried = torch.sigmoid(forget) * carried + torch.sigmoid(enter) * torch.tanh(new)
+        return torch.sigmoid(out) * torch.tanh(carried), carried
+
+
+class MemoryLoop(nn.Module):
+    """All steps of the three recurrences and the memory: features to (B, 3H + M), the last states and the memory.
+
+    Args:
+        shape: sizes and form.
+        memory: width M.
+    """
+
+    reads_cells: ClassVar[bool] = True
+    """The memory reads the recurrences' cells, not their states."""
+
+    def __init__(self, shape: FusionShape, memory: int) -> None:
+        super().__init__()
+        self.shape, self.memory_width = shape, memory
+        self.recurrences = ParallelRecurrences(shape)
+        width = self._build_reading()
+        self.propose = two_layers(width, shape.hidden, memory, shape.dropout)
+        self.retain = two_layers(width + memory, shape.hidden, memory, shape.dropout)
+        self.update = two_layers(width + memory, shape.hidden, memory, shape.dropout)
+
+    def _build_reading(self) -> int:
+        """Make what reads the cells; returns the width of its result."""
+        width = 6 * self.shape.hidden
+        self.attend = two_layers(width, self.shape.hidden, width, self.shape.dropout)
+        return width
+
+    def _read(self, before: Tensor, after: Tensor) -> Tensor:
+        """What the memory sees of the (3, B, H) cells or states before and after a step."""
+        change = torch.cat([*before, *after], dim=1)
+        return torch.softmax(self.attend(change), dim=1) * change
+
+    def forward(self, features: dict[str, Tensor], keep: dict[str, Tensor]) -> Tensor:
+        """The (B, 3H + M) last state."""
+        inputs, weights = self.recurrences.project(features), self.recurrences.recurrent_weights()
+        state = inputs.new_zeros((3, inputs.shape[2], self.shape.hidden))
+        carried, memory = state, inputs.new_zeros((inputs.shape[2], self.memory_width))
+        kept = torch.stack([keep[name] for name in ORDER]).permute(2, 0, 1).unsqueeze(-1)  # (T, 3, B, 1)
+        for at_step, kept_now in zip(inputs, kept, strict=True):
+            new_state, new_carried = self.recurrences.step(at_step, state, carried, weights)
+            if self.shape.corrected:
+                new_state = torch.where(kept_now, new_state, state)
+                new_carried = torch.where(kept_now, new_carried, carried)
+            seen = self._read(carried, new_carried) if self.reads_cells else self._read(state, new_state)
+            proposed = torch.tanh(self.propose(seen))
+            both = torch.cat([seen, memory], dim=1)
+            new_memory = torch.sigmoid(self.retain(both)) * memory + torch.sigmoid(self.update(both)) * proposed
+            memory = torch.where(kept_now.any(dim=0), new_memory, memory) if self.shape.corrected else new_memory
+            state, carried = new_state, new_carried
+        return torch.cat([*state, memory], dim=1)
+
+
+class MemoryFusion(FusionModel):
+    """`mfn`: attention over the change of all cells writes a gated memory.
+
+    The corrected form standardises its inputs; a modality's state waits where its step is not kept, and the memory
+    where no modality's is.
+
+    Args:
+        memory: width M.
+
+    Source: Zadeh et al. 2018, arXiv:1802.00927, section 3.
+    """
+
+    levels = ('frame',)
+    aligned = True
+    loop_kind: ClassVar[type[MemoryLoop]] = MemoryLoop
+
+    def __init__(self, shape: FusionShape, *, memory: int = 128) -> None:
+        super().__init__(shape, width=shape.hidden // 2)
+        self.loop = self.loop_kind(shape, memory)
+        self.output = two_layers(3 * shape.hidden + memory, shape.hidden, shape.hidden // 2, shape.dropout)
+
+    def fuse(self, features: dict[str, Tensor], keep: dict[str, Tensor]) -> tuple[Tensor, Losses]:
+        """The (B, H / 2) representation; no auxiliary loss."""
+        return self.output(self.loop(features, keep)), {}
+
+    def published_names(self) -> NameMap:
+        """Published state names to ours."""
+        return published_heads() | published_loop() | {'out_fc1': 'output.0', 'out_fc2': 'output.3'}
+
+
+def published_loop(prefix: str = '') -> dict[str, str | None]:
+    """The map of the loop's published names, which may stand below a prefix."""
+    names: dict[str, str | None] = {f'{prefix}lstm_{LETTERS[name]}': f'loop.recurrences.cells.{name}' for name in ORDER}
+    for theirs, ours in (('att1', 'attend'), ('att2', 'propose'), ('gamma1', 'retain'), ('gamma2', 'update')):
+        names |= {f'{prefix}{theirs}_fc1': f'loop.{ours}.0', f'{prefix}{theirs}_fc2': f'loop.{ours}.3'}
+    return names
+
+
+def two_layers(size: int, inner: int, out: int, dropout: float) -> nn.Sequential:
+    """Linear, rectified, dropout, linear."""
+    return nn.Sequential(nn.Linear(size, inner), nn.ReLU(), nn.Dropout(dropout), nn.Linear(inner, out))

@@ -1,0 +1,340 @@
+"""What all fusion models are: features of several modalities in, class logits and values out.
+
+Every model has two forms. `reference` is the published wiring, faults included, for comparisons. `corrected`, the
+default, standardises its inputs (`standardise_on`), reads only what a keep mask keeps, and gives a sample the same
+answer whatever else is in its batch. Source of the wiring: MERBench, Lian et al. 2024, arXiv:2401.03429.
+
+Axes: B batch, T time, D feature of one modality, H hidden, C classes, V values. An utterance-level feature is (B, D),
+its mask (B,); a frame-level one (B, T, D), its mask (B, T). A modality without any kept step is missing.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from affekt.errors import ShapeError, UnknownNameError, ValueRangeError, listed
+from affekt.nn import kept_first, last_kept
+from affekt.nn.states import NameMap
+
+Level = Literal['utterance', 'frame']
+Form = Literal['reference', 'corrected']
+Features = Mapping[str, Tensor]
+Losses = dict[str, Tensor]
+
+MODALITIES = ('audio', 'text', 'video')
+
+
+@dataclass(frozen=True)
+class FusionShape:
+    """The sizes that every fusion model needs.
+
+    Args:
+        sizes: modality to feature size; models of three take audio, text and video.
+        classes: number of categories, 0 for none.
+        values: number of continuous values (valence), 0 for none.
+        level: utterance, one vector a modality; or frame, a sequence a modality.
+        form: corrected, or reference for the published wiring.
+        hidden: width H.
+        dropout: share of units set to 0 while training.
+    """
+
+    sizes: Mapping[str, int]
+    classes: int
+    values: int = 1
+    level: Level = 'utterance'
+    form: Form = 'corrected'
+    hidden: int = 128
+    dropout: float = 0.3
+
+    def __post_init__(self) -> None:
+        known = {name: self.sizes[name] for name in MODALITIES if name in self.sizes}
+        object.__setattr__(self, 'sizes', known | dict(self.sizes))  # one order, whatever the caller's
+        if self.level not in ('utterance', 'frame'):
+            raise UnknownNameError(expected='level utterance or frame', came=repr(self.level), todo='choose one')
+        if self.form not in ('reference', 'corrected'):
+            raise UnknownNameError(expected='form reference or corrected', came=repr(self.form), todo='choose one')
+        if not self.sizes or min(self.sizes.values()) < 1 or min(self.classes, self.values) < 0 or self.hidden < 1:
+            raise ValueRangeError(
+                expected='at least one modality, positive sizes, and classes and values of 0 or more',
+                came=f'sizes {dict(self.sizes)}, {self.classes} classes, {self.values} values, hidden {self.hidden}',
+                todo='correct the sizes',
+            )
+        if not 0.0 <= self.dropout < 1.0:
+            raise ValueRangeError(expected='dropout in [0, 1)', came=f'{self.dropout}', todo='choose another')
+
+    @property
+    def corrected(self) -> bool:
+        """The form is the corrected one."""
+        return self.form == 'corrected'
+
+
+@dataclass(frozen=True)
+class Fused:
+    """What a fusion model says of a batch.
+
+    Args:
+        features: (B, F) the representation before the heads.
+        logits: (B, C) of the categories, before any softmax.
+        values: (B, V).
+        losses: auxiliary losses by name, each already weighted; their sum is added to the task's loss.
+    """
+
+    features: Tensor
+    logits: Tensor
+    values: Tensor
+    losses: Losses = field(default_factory=dict)
+
+    @property
+    def auxiliary(self) -> Tensor:
+        """The sum of the auxiliary losses, 0 without any."""
+        return torch.stack(list(self.losses.values())).sum() if self.losses else self.features.new_zeros(())
+
+    def __repr__(self) -> str:
+        shapes = f'features {tuple(self.features.shape)}, logits {tuple(self.logits.shape)}'
+        return f'Fused({shapes}, values {tuple(self.values.shape)}, losses {list(self.losses)})'
+
+
+class FusionModel(nn.Module, ABC):
+    """Base of the fusion models: checks and prepares inputs, calls `fuse`, applies the two heads.
+
+    Args:
+        shape: the common sizes.
+        width: size F of what `fuse` returns.
+    """
+
+    needs_modalities: ClassVar[tuple[str, ...] | None] = MODALITIES
+    """The modalities that it must have; None for any."""
+    levels: ClassVar[tuple[Level, ...]] = ('utterance', 'frame')
+    aligned: ClassVar[bool] = False
+    """Its modalities share one clock, step by step."""
+
+    def __init__(self, shape: FusionShape, width: int) -> None:
+        super().__init__()
+        self._check_shape(shape)
+        self.shape = shape
+        self.emotion_head = nn.Linear(width, shape.classes) if shape.classes else None
+        self.value_head = nn.Linear(width, shape.values) if shape.values else None
+        if shape.corrected:
+            self.scales = nn.ModuleDict({name: InputScale(size) for name, size in shape.sizes.items()})
+
+    def _check_shape(self, shape: FusionShape) -> None:
+        if self.needs_modalities is not None and set(shape.sizes) != set(self.needs_modalities):
+            raise UnknownNameError(
+                expected=f'modalities {", ".join(self.needs_modalities)}',
+                came=listed(shape.sizes),
+                todo='give all three; a missing one is told by keep_mask',
+            )
+        if shape.level not in self.levels:
+            raise UnknownNameError(
+                expected=f'level {" or ".join(self.levels)} for {type(self).__name__}',
+                came=repr(shape.level),
+                todo='choose another level or model',
+            )
+
+    def published_names(self) -> NameMap:
+        """Published state names to ours, by prefix."""
+        return published_three_encoders(self.shape.level)
+
+    @abstractmethod
+    def fuse(self, features: dict[str, Tensor], keep: dict[str, Tensor]) -> tuple[Tensor, Losses]:
+        """The (B, F) representation and the auxiliary losses, from prepared features and masks."""
+
+    def forward(self, features: Features, keep_mask: Features | None = None) -> Fused:
+        """Fuse one batch.
+
+        Args:
+            features: modality to (B, D), or (B, T, D) at frame level.
+            keep_mask: modality to (B,) bool, or (B, T) bool; a modality that it lacks is kept wholly. The
+                reference form has no masks: what is not kept is set to 0, as a loader would fill it.
+
+        Raises:
+            UnknownNameError: the modalities are not those that the model was built for.
+            ShapeError: a feature or a mask has another shape.
+        """
+        held, keep = self._prepared(features, keep_mask or {})
+        representation, losses = self.fuse(held, keep)
+        empty = representation.new_zeros((len(representation), 0))
+        return Fused(
+            representation,
+            self.emotion_head(representation) if self.emotion_head is not None else empty,
+            self.value_head(representation) if self.value_head is not None else empty,
+            losses,
+        )
+
+    def standardise_on(self, features: Features, keep_mask: Features | None = None) -> None:
+        """Take mean and deviation of each feature from training data; nothing to do in the reference form."""
+        if not self.shape.corrected:
+            return
+        for name, keep in self._masks(features, keep_mask or {}).items():
+            scale = self.scales[name]
+            assert isinstance(scale, InputScale)
+            scale.fit(features[name][keep])
+
+    def _prepared(self, features: Features, keep_mask: Features) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        keep = self._masks(features, keep_mask)
+        held = {name: features[name] for name in self.shape.sizes}
+        if self.shape.corrected:
+            held = {name: self.scales[name](value) for name, value in held.items()}
+        if self.shape.corrected or keep_mask:
+            held = {name: torch.where(keep[name].unsqueeze(-1), value, 0.0) for name, value in held.items()}
+        return held, keep
+
+    def _masks(self, features: Features, keep_mask: Features) -> dict[str, Tensor]:
+        """A mask for each modality, once names and shapes are checked."""
+        if set(features) != set(self.shape.sizes) or not set(keep_mask) <= set(features):
+            raise UnknownNameError(
+                expected=f'features of {listed(self.shape.sizes)} and masks of no other',
+                came=f'features of {listed(features)}, masks of {listed(keep_mask) or "none"}',
+                todo='give every modality; a missing one is filled with anything and told by keep_mask',
+            )
+        axes = 2 if self.shape.level == 'utterance' else 3
+        rows = {len(value) for value in features.values()}
+        for name, size in self.shape.sizes.items():
+            value = features[name]
+            if value.ndim != axes or value.shape[-1] != size or len(rows) != 1 or 0 in value.shape:
+                raise ShapeError(
+                    expected=f'{name} of shape {"(B, T, D)" if axes == 3 else "(B, D)"} with D = {size}, one B for all',
+                    came=str(tuple(value.shape)),
+                    todo='check the level and the feature size that the model was built with',
+                )
+            mask = keep_mask.get(name)
+            if mask is not None and (mask.dtype != torch.bool or mask.shape != value.shape[:-1]):
+                raise ShapeError(
+                    expected=f'a boolean mask of shape {tuple(value.shape[:-1])} for {name}',
+                    came=f'{mask.dtype} {tuple(mask.shape)}',
+                    todo='give True where a step is kept',
+                )
+        if self.aligned and len({features[name].shape[1] for name in features}) != 1:
+            raise ShapeError(
+                expected=f'equally many steps in every modality for {type(self).__name__}',
+                came=str({name: value.shape[1] for name, value in features.items()}),
+                todo='align the modalities to one clock first',
+            )
+        whole = {
+            name: features[name].new_ones(features[name].shape[:-1], dtype=torch.bool) for name in self.shape.sizes
+        }
+        return {name: keep_mask.get(name, mask) for name, mask in whole.items()}
+
+
+class InputScale(nn.Module):
+    """Features minus their mean, over their deviation, both of the training data; unchanged before `fit`."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.register_buffer('mean', torch.zeros(size))
+        self.register_buffer('deviation', torch.ones(size))
+
+    def fit(self, rows: Tensor) -> None:
+        """Take mean and deviation over (N, D) rows; a constant feature keeps deviation 1."""
+        if len(rows) == 0:
+            return
+        deviation, mean = torch.std_mean(rows.double(), dim=0, correction=0)
+        varies = deviation > 1e-6 * mean.abs().clamp(min=1e-6)
+        self.mean.copy_(mean)
+        self.deviation.copy_(torch.where(varies, deviation, 1.0))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """The (…, D) standardised features."""
+        scaled: Tensor = (features - self.mean) / self.deviation
+        return scaled
+
+
+class PerceptronEncoder(nn.Module):
+    """(B, D) to (B, H): dropout on the input, then three layers, each linear and rectified."""
+
+    def __init__(self, size: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.layers = nn.ModuleList([nn.Linear(size, hidden), nn.Linear(hidden, hidden), nn.Linear(hidden, hidden)])
+
+    def forward(self, features: Tensor, keep: Tensor | None = None) -> Tensor:
+        """The (B, H) code; the mask changes nothing here."""
+        code: Tensor = self.dropout(features)
+        for layer in self.layers:
+            code = torch.relu(layer(code))
+        return code
+
+
+class RecurrentEncoder(nn.Module):
+    """(B, T, D) to (B, H): the last state of an LSTM, dropout, one linear layer.
+
+    With a mask the last state is that of the last kept step: what is not kept changes nothing.
+    """
+
+    def __init__(self, size: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.recurrence = nn.LSTM(size, hidden, batch_first=True)
+        self.dropout = nn.Dropout(dropout)
+        self.linear = nn.Linear(hidden, hidden)
+
+    def forward(self, sequence: Tensor, keep: Tensor | None = None) -> Tensor:
+        """The (B, H) code."""
+        if keep is None:
+            last = self.recurrence(sequence)[1][0][-1]
+        else:
+            sequence, keep = kept_first(sequence, keep)
+            last = last_kept(self.recurrence(sequence)[0], keep)
+        code: Tensor = self.linear(self.dropout(last))
+        return code
+
+
+class ModalityEncoders(nn.Module):
+    """One encoder a modality; in the corrected form a missing modality becomes a learned vector of its own."""
+
+    def __init__(self, shape: FusionShape) -> None:
+        super().__init__()
+        kind = PerceptronEncoder if shape.level == 'utterance' else RecurrentEncoder
+        self.encoders = nn.ModuleDict(
+            {name: kind(size, shape.hidden, shape.dropout) for name, size in shape.sizes.items()}
+        )
+        self.absent = (
+            nn.ParameterDict({name: nn.Parameter(torch.zeros(shape.hidden)) for name in shape.sizes})
+            if shape.corrected
+            else None
+        )
+
+    def forward(self, features: dict[str, Tensor], keep: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Modality to its (B, H) code."""
+        if self.absent is None:
+            return {name: encoder(features[name]) for name, encoder in self.encoders.items()}
+        present = presence(keep)
+        return {
+            name: torch.where(present[name].unsqueeze(-1), encoder(features[name], keep[name]), self.absent[name])
+            for name, encoder in self.encoders.items()
+        }
+
+
+def presence(keep: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Modality to (B,) bool: at least one step of it is kept."""
+    return {name: mask if mask.ndim == 1 else mask.any(dim=1) for name, mask in keep.items()}
+
+
+def published_heads() -> dict[str, str | None]:
+    """The map of the two heads, the same in every published model."""
+    return {'fc_out_1': 'emotion_head', 'fc_out_2': 'value_head'}
+
+
+def published_encoders(theirs: str, ours: str) -> dict[str, str | None]:
+    """The map of one published encoder, perceptron or recurrent."""
+    layers: dict[str, str | None] = {f'{theirs}.linear_{i + 1}': f'{ours}.layers.{i}' for i in range(3)}
+    return layers | {f'{theirs}.rnn': f'{ours}.recurrence'}
+
+
+def published_three_encoders(level: Level) -> dict[str, str | None]:
+    """The maps of the encoders of audio, text and video, and of the two heads."""
+    names = published_heads()
+    for modality in MODALITIES:
+        ours = f'encoders.encoders.{modality}'
+        names |= published_encoders(f'{modality}_encoder', ours)
+        if level == 'frame':
+            names[f'{modality}_encoder.linear_1'] = f'{ours}.linear'
+    return names

@@ -1,0 +1,77 @@
+"""Our own simple models, which a fusion model must beat to claim anything: one linear layer, and gated perceptrons.
+
+Axes: B batch, D feature, H hidden.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from affekt.errors import UnknownNameError
+from affekt.fusion.model import FusionModel, FusionShape, Losses, presence
+from affekt.nn import mean_kept
+
+
+class _SimpleFusion(FusionModel):
+    needs_modalities = None
+
+    def __init__(self, shape: FusionShape, width: int) -> None:
+        super().__init__(shape, width)
+        if not shape.corrected:
+            raise UnknownNameError(
+                expected=f'form corrected for {type(self).__name__}',
+                came='reference',
+                todo='leave form out: nobody published this model',
+            )
+
+    def _vectors(self, features: dict[str, Tensor], keep: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Modality to (B, D): frames by their mean over kept steps."""
+        if self.shape.level == 'utterance':
+            return features
+        return {name: mean_kept(value, keep[name]) for name, value in features.items()}
+
+
+class LinearFusion(_SimpleFusion):
+    """`linear`: standardised features side by side, dropout, and the two heads alone; weight decay regularises it."""
+
+    def __init__(self, shape: FusionShape) -> None:
+        super().__init__(shape, width=sum(shape.sizes.values()))
+        self.dropout = nn.Dropout(shape.dropout)
+        for head in (self.emotion_head, self.value_head):
+            if head is not None:  # a linear problem needs no random start
+                nn.init.zeros_(head.weight)
+                nn.init.zeros_(head.bias)
+
+    def fuse(self, features: dict[str, Tensor], keep: dict[str, Tensor]) -> tuple[Tensor, Losses]:
+        """The (B, ΣD) standardised features, a missing modality at its mean; no auxiliary loss."""
+        vectors = self._vectors(features, keep)
+        return self.dropout(torch.cat([vectors[name] for name in self.shape.sizes], dim=1)), {}
+
+
+class GatedFusion(_SimpleFusion):
+    """`gated`: each modality's perceptron times a gate read from all, summed over what is there and normalised.
+
+    Source: after the gated multimodal unit, Arevalo et al. 2017, arXiv:1702.01992.
+    """
+
+    def __init__(self, shape: FusionShape) -> None:
+        super().__init__(shape, width=shape.hidden)
+        hidden = shape.hidden
+        self.codes = nn.ModuleDict(
+            {
+                name: nn.Sequential(nn.Dropout(shape.dropout), nn.Linear(size, hidden), nn.LayerNorm(hidden), nn.GELU())
+                for name, size in shape.sizes.items()
+            }
+        )
+        self.gates = nn.Linear(len(shape.sizes) * hidden, len(shape.sizes) * hidden)
+        self.dropout = nn.Dropout(shape.dropout)
+        self.norm = nn.LayerNorm(hidden)
+
+    def fuse(self, features: dict[str, Tensor], keep: dict[str, Tensor]) -> tuple[Tensor, Losses]:
+        """The (B, H) representation; no auxiliary loss."""
+        vectors, present = self._vectors(features, keep), presence(keep)
+        codes = [code(vectors[name]) * present[name].unsqueeze(-1) for name, code in self.codes.items()]
+        gates = torch.sigmoid(self.gates(torch.cat(codes, dim=1))).chunk(len(codes), dim=1)
+        fused = torch.stack([gate * code for gate, code in zip(gates, codes, strict=True)]).sum(dim=0)
+        return self.dropout(self.norm(fused)), {}

@@ -1,0 +1,177 @@
+"""MCTN: translate text to video and back, then what was learned to audio; the joint code of that predicts.
+
+The prediction reads text alone, by design; audio and video teach while training. Axes: B batch, T time, D the largest
+feature size, H hidden.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from affekt.fusion.model import FusionModel, FusionShape, Losses, RecurrentEncoder, published_heads
+from affekt.nn import kept_first
+from affekt.nn.states import NameMap
+
+
+class TranslationFusion(FusionModel):
+    """`mctn`: two translators, and an LSTM over their joint code.
+
+    The published code gives (B, T, D) to LSTMs that read the first axis as time, so that samples of a batch change
+    each other's answers; its decoder forgets its state at each step and is always given the truth. The corrected form
+    reads time, keeps the state, and is given the truth at a share of the steps while training, its own output else.
+    Without text its answer is the same for every sample.
+
+    Args:
+        teacher_forcing: share of steps that read the truth while training.
+        translation: weight of the errors of the three translations.
+
+    Source: Pham et al. 2019, arXiv:1812.07809, section 3.
+    """
+
+    levels = ('frame',)
+    aligned = True
+
+    def __init__(self, shape: FusionShape, *, teacher_forcing: float = 0.5, translation: float = 0.5) -> None:
+        super().__init__(shape, width=shape.hidden)
+        self.size = max(shape.sizes.values())
+        self.weight = translation
+        if shape.corrected:
+            self.first: _Translator | _PublishedTranslator = _Translator(self.size, self.size, shape, teacher_forcing)
+            self.second: _Translator | _PublishedTranslator = _Translator(
+                shape.hidden, self.size, shape, teacher_forcing
+            )
+        else:
+            self.first = _PublishedTranslator(self.size, self.size, shape)
+            self.second = _PublishedTranslator(shape.hidden, self.size, shape)
+        self.reader = RecurrentEncoder(shape.hidden, shape.hidden, shape.dropout)
+
+    def fuse(self, features: dict[str, Tensor], keep: dict[str, Tensor]) -> tuple[Tensor, Losses]:
+        """The (B, H) representation; losses video, text and audio."""
+        some = torch.stack(list(keep.values())).any(dim=0)
+        if self.shape.corrected:
+            moved = {
+                name: kept_first(torch.cat([features[name], keep[name].unsqueeze(2)], 2), some)[0] for name in keep
+            }
+            features = {name: value[..., :-1] for name, value in moved.items()}
+            keep = {name: value[..., -1] > 0.5 for name, value in moved.items()}
+            some = torch.sort(some.to(torch.int8), dim=1, descending=True, stable=True).values > 0
+        padded = {name: functional.pad(features[name], (0, self.size - features[name].shape[2])) for name in features}
+        joint, video = self.first(padded['text'], padded['video'], some)
+        _, text = self.first(video, padded['text'], some)
+        joint, audio = self.second(joint, padded['audio'], some)
+        rebuilt = {'video': video, 'text': text, 'audio': audio}
+        losses = {name: self.weight * self._error(name, rebuilt[name], padded[name], keep[name]) for name in rebuilt}
+        return self.reader(joint, some if self.shape.corrected else None), losses
+
+    def _error(self, name: str, rebuilt: Tensor, truth: Tensor, keep: Tensor) -> Tensor:
+        """Mean squared error; in the corrected form of kept steps and of the features that are no padding."""
+        if not self.shape.corrected:
+            return functional.mse_loss(rebuilt, truth)
+        size = self.shape.sizes[name]
+        error = (rebuilt[..., :size] - truth[..., :size]).square().mean(dim=2)
+        return (error * keep).sum() / keep.sum().clamp(min=1)
+
+    def published_names(self) -> NameMap:
+        """Published state names to ours: each translator is saved three times over, under tied names."""
+        names = published_heads() | {'fc_out_0.rnn': 'reader.recurrence', 'fc_out_0.linear_1': 'reader.linear'}
+        for number, ours in (('1', 'first'), ('2', 'second')):
+            names[f'attn{number}'] = f'{ours}.attention'
+            for prefix in ('', f'seq2seq{number}.'):
+                encoder, decoder = (
+                    f'{prefix}encoder{"" if prefix else number}',
+                    f'{prefix}decoder{"" if prefix else number}',
+                )
+                names |= {f'{encoder}.rnn': f'{ours}.encoder', f'{encoder}.fc': f'{ours}.start'}
+                names |= {f'{decoder}.attention': f'{ours}.attention', f'{decoder}.rnn': f'{ours}.decoder'}
+                names |= {f'{decoder}.fc_out': f'{ours}.output'}
+        return names
+
+
+class _Attention(nn.Module):
+    """Additive attention: (N, H) context of a (N, H) state over (N, S, H) codes."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.attn = nn.Linear(2 * hidden, hidden, bias=False)
+        self.v = nn.Linear(hidden, 1, bias=False)
+
+    def forward(self, state: Tensor, codes: Tensor, keep: Tensor | None = None) -> Tensor:
+        both = torch.cat([state.unsqueeze(1).expand_as(codes), codes], dim=2)
+        scores = self.v(torch.tanh(self.attn(both))).squeeze(2)
+        if keep is not None:
+            scores = scores.masked_fill(~keep, torch.finfo(scores.dtype).min)
+        return torch.einsum('ns,nsh->nh', torch.softmax(scores, dim=1), codes)
+
+
+class _PublishedTranslator(nn.Module):
+    """The published translator: the first axis, which holds the samples, is read as time."""
+
+    def __init__(self, source: int, target: int, shape: FusionShape) -> None:
+        super().__init__()
+        hidden = shape.hidden
+        self.encoder = nn.LSTM(source, hidden, bidirectional=True)
+        self.start = nn.Linear(hidden, hidden, bias=False)
+        self.attention = _Attention(hidden)
+        self.decoder = nn.LSTM(target + hidden, hidden, bidirectional=True)
+        self.output = nn.Linear(2 * hidden, target)
+        self.dropout = nn.Dropout(shape.dropout)
+
+    def forward(self, source: Tensor, target: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, H) joint code and (B, T, D) translation; its first sample is zeros."""
+        both, (last, _) = self.encoder(source)
+        joint = self.dropout(torch.stack(both.chunk(2, dim=2)).sum(dim=0))
+        state = torch.tanh(self.start(last[-1] + last[-2]))
+        translated = [torch.zeros_like(target[0])]
+        for given in target[:-1]:
+            context = self.attention(state, joint.transpose(0, 1))
+            both, (last, _) = self.decoder(torch.cat([given, context], dim=1).unsqueeze(0))
+            out = torch.stack(both.squeeze(0).chunk(2, dim=1)).sum(dim=0)
+            state = last[-1] + last[-2]
+            translated.append(self.output(torch.cat([out, context], dim=1)))
+        return joint, torch.stack(translated)
+
+
+class _Translator(nn.Module):
+    """(B, T, S) to its (B, T, H) joint code and a (B, T, D) translation, over time."""
+
+    def __init__(self, source: int, target: int, shape: FusionShape, teacher_forcing: float) -> None:
+        super().__init__()
+        hidden = shape.hidden
+        self.teacher_forcing = teacher_forcing
+        self.onward = nn.LSTM(source, hidden, batch_first=True)
+        self.onward_reversed = nn.LSTM(source, hidden, batch_first=True)
+        self.start = nn.Linear(hidden, hidden, bias=False)
+        self.attention = _Attention(hidden)
+        self.decoder = nn.LSTMCell(target + hidden, hidden)
+        self.output = nn.Linear(2 * hidden, target)
+        self.dropout = nn.Dropout(shape.dropout)
+
+    def forward(self, source: Tensor, target: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
+        """Kept steps come first."""
+        order = _reversed_order(keep).unsqueeze(2)
+        ahead = self.onward(source)[0]
+        back = torch.take_along_dim(self.onward_reversed(torch.take_along_dim(source, order, dim=1))[0], order, dim=1)
+        joint = self.dropout(ahead + back) * keep.unsqueeze(2)
+        last = (keep.sum(dim=1) - 1).clamp(min=0)[:, None, None]
+        summary = torch.take_along_dim(ahead, last, dim=1).squeeze(1) + back[:, 0]
+        state = torch.tanh(self.start(summary))
+        carried = torch.zeros_like(state)
+        given = torch.zeros_like(target[:, 0])
+        translated = []
+        for truth in target.unbind(dim=1):
+            context = self.attention(state, joint, keep)
+            state, carried = self.decoder(torch.cat([given, context], dim=1), (state, carried))
+            out = self.output(torch.cat([state, context], dim=1))
+            translated.append(out)
+            told = torch.rand(len(out), 1, device=out.device) < self.teacher_forcing if self.training else None
+            given = out if told is None else torch.where(told, truth, out)
+        return joint, torch.stack(translated, dim=1)
+
+
+def _reversed_order(keep: Tensor) -> Tensor:
+    """(B, T) indices that turn the kept steps, which come first, around, and leave the rest."""
+    step = torch.arange(keep.shape[1], device=keep.device)
+    count = keep.sum(dim=1, keepdim=True)
+    return torch.where(step < count, count - 1 - step, step)

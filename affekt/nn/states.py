@@ -1,0 +1,140 @@
+"""Model states by name: published names mapped to ours, loaded strictly, with a table that says what went where.
+
+A map is a plain dict from a published prefix to ours; the longest dotted prefix wins, None says that a tensor is
+deliberately unused, and a name without a rule stays as it is. Files are safetensors, written atomically.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from affekt.errors import WeightsError, listed
+from affekt.runs import write_atomically
+
+NameMap = Mapping[str, str | None]
+
+
+@dataclass(frozen=True)
+class CoverageRow:
+    """One published tensor: its name, where it went (None where unused), and its shape."""
+
+    published: str
+    ours: str | None
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Where every tensor of a published state went. All of ours are filled, or loading would have raised."""
+
+    rows: tuple[CoverageRow, ...]
+
+    def __str__(self) -> str:
+        width = max((len(row.published) for row in self.rows), default=0)
+        lines = [f'{row.published:<{width}}  {row.ours or "(unused)"}  {list(row.shape)}' for row in self.rows]
+        unused = sum(row.ours is None for row in self.rows)
+        return '\n'.join([*lines, f'{len(self.rows) - unused} tensors loaded, {unused} unused'])
+
+
+def renamed(name: str, names: NameMap) -> str | None:
+    """A published name as ours; None where the map says that it is unused.
+
+    >>> renamed('encoder.linear_1.weight', {'encoder': 'audio', 'encoder.linear_1': 'audio.layers.0'})
+    'audio.layers.0.weight'
+    """
+    parts = name.split('.')
+    for end in range(len(parts), 0, -1):
+        prefix = '.'.join(parts[:end])
+        if prefix in names:
+            ours = names[prefix]
+            return None if ours is None else '.'.join([ours, *parts[end:]])
+    return name
+
+
+def load_published(model: nn.Module, state: Mapping[str, Tensor], names: NameMap) -> Coverage:
+    """Fill a model from a state saved under published names: every tensor is used or named as unused.
+
+    Args:
+        model: filled in place, all or nothing.
+        state: published name to tensor; a leading `module.` or `model.` common to all names is ignored.
+        names: the map of this model.
+
+    Returns:
+        Where each tensor went.
+
+    Raises:
+        WeightsError: a tensor is unknown, absent or of another shape, or two that must be one differ.
+    """
+    state = _without_wrapper(state)
+    wanted = model.state_dict()
+    rows = tuple(CoverageRow(name, renamed(name, names), tuple(value.shape)) for name, value in state.items())
+    unknown = [row.published for row in rows if row.ours is not None and row.ours not in wanted]
+    absent = sorted(set(wanted) - {row.ours for row in rows})
+    if unknown or absent:
+        raise WeightsError(
+            expected=f'a state of {type(model).__name__}',
+            came=f'{len(unknown)} unknown tensors ({listed(unknown)}), {len(absent)} absent ({listed(absent)})',
+            todo='build the model with the sizes and the form that the file was saved with',
+        )
+    filled: dict[str, Tensor] = {}
+    for row in rows:
+        if row.ours is None:
+            continue
+        value = state[row.published]
+        if value.shape != wanted[row.ours].shape:
+            raise WeightsError(
+                expected=f'{row.published} of shape {list(wanted[row.ours].shape)}',
+                came=f'{list(value.shape)}',
+                todo='build the model with the sizes that the file was saved with',
+            )
+        if row.ours in filled and not torch.equal(filled[row.ours], value):
+            raise WeightsError(
+                expected=f'{row.published} equal to the tensor that it is tied to',
+                came='other values',
+                todo='check the file: the published model saves one tensor under several names',
+            )
+        filled[row.ours] = value
+    model.load_state_dict(filled, strict=True)
+    return Coverage(rows)
+
+
+def _without_wrapper(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    held = dict(state)
+    for wrapper in ('module.', 'model.'):
+        if held and all(name.startswith(wrapper) for name in held):
+            held = {name.removeprefix(wrapper): value for name, value in held.items()}
+    return held
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, str] | None = None) -> None:
+    """Write tensors as safetensors, whole or not at all.
+
+    Args:
+        path: replaced where it exists.
+        tensors: name to tensor; moved to the CPU.
+        notes: text kept in the file's header.
+    """
+    held = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    write_atomically(path, save(held, dict(notes or {})))
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors and notes of a safetensors file.
+
+    Raises:
+        WeightsError: the file is absent or damaged.
+    """
+    try:
+        with safe_open(path, framework='pt') as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(
+            expected=f'a safetensors file at {path.name}', came=str(error), todo='check the path, or save it again'
+        ) from error

@@ -1,0 +1,28 @@
+"""The one training loop, for any model that answers with logits, values and losses.
+
+Samples in memory and settings come in; the model as it was at its best epoch on validation comes out, with its history
+and whether it may be reported. `train_together` trains folds and draws of hyper-parameters as one batched model. Read
+`loop.py` first. Needs torch.
+"""
+
+from affekt.training.loop import Trained, predict, train
+from affekt.training.parallel import Ranks, on_processes
+from affekt.training.samples import UNKNOWN, Batch, Samples, Sequences
+from affekt.training.scoring import SCORES, Predicted, task_losses
+from affekt.training.settings import TrainingSettings
+
+__all__ = [
+    'SCORES',
+    'UNKNOWN',
+    'Batch',
+    'Predicted',
+    'Ranks',
+    'Samples',
+    'Sequences',
+    'Trained',
+    'TrainingSettings',
+    'on_processes',
+    'predict',
+    'task_losses',
+    'train',
+]

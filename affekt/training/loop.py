@@ -1,0 +1,277 @@
+"""The one training loop: seeded, stopped by validation alone, resumed to the same numbers after a kill.
+
+Read `train` first. It never sees a test set.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from affekt.errors import TrainingError
+from affekt.nn import read_tensors, save_tensors
+from affekt.runs import Run
+from affekt.training.parallel import Ranks
+from affekt.training.samples import Samples, epoch_batches
+from affekt.training.scoring import Predicted, is_constant, score_of, task_losses
+from affekt.training.settings import TrainingSettings
+
+CHECKPOINT = 'checkpoint.safetensors'
+Status = Literal['healthy', 'constant', 'not_finite']
+Row = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished run: its model holds the weights of the best epoch.
+
+    Args:
+        model: on the CPU, in evaluation mode.
+        best_epoch: counted from 1.
+        best_score: on validation.
+        history: one row an epoch: losses by name, and `score`.
+        status: `constant` where the best epoch gives every sample one answer, `not_finite` where training broke
+            down before any epoch was good.
+    """
+
+    model: nn.Module
+    best_epoch: int
+    best_score: float
+    history: tuple[Row, ...]
+    status: Status
+
+    def __repr__(self) -> str:
+        return f'Trained(epoch {self.best_epoch} of {len(self.history)}, score {self.best_score:.4f}, {self.status})'
+
+    def healthy(self) -> Trained:
+        """Itself.
+
+        Raises:
+            TrainingError: the run is not one to report.
+        """
+        if self.status != 'healthy':
+            raise TrainingError(
+                expected='a run whose answers vary and whose numbers are finite',
+                came=f'{self.status} at epoch {self.best_epoch} of {len(self.history)}',
+                todo='lower the rate, standardise the inputs, or report the run as failed',
+            )
+        return self
+
+
+@dataclass
+class _Progress:
+    """Where a run stands after an epoch."""
+
+    best: dict[str, Tensor]
+    best_epoch: int = 0
+    best_score: float = -math.inf
+    constant: bool = True
+    broken: bool = False
+    history: list[Row] | None = None
+
+    def rows(self) -> list[Row]:
+        if self.history is None:
+            self.history = []
+        return self.history
+
+
+def train(
+    model: nn.Module,
+    training: Samples,
+    validation: Samples,
+    settings: TrainingSettings,
+    *,
+    folder: Path | None = None,
+    resume: bool = False,
+    report: Callable[[Row], None] | None = None,
+) -> Trained:
+    """Train a model and return it as it was at its best epoch on validation.
+
+    Args:
+        model: what maps features and a keep mask to logits, values and losses; changed in place.
+        training: what it learns from.
+        validation: what decides when to stop and which epoch is best.
+        settings: all that the numbers depend on.
+        folder: keeps a checkpoint of each epoch.
+        resume: go on in a folder that a killed run left; the numbers are those of a run that was not killed.
+        report: called with each epoch's row.
+
+    Raises:
+        RunError: the folder holds another run.
+        UnknownNameError: no such score.
+    """
+    # 1. place everything on the device, once
+    score = score_of(settings.score)
+    device = torch.device(settings.device)
+    training, there = training.to(device), validation.to(device)
+    model.to(device)
+    # 2. take the scale of the inputs from training data
+    standardise(model, training)
+    optimiser = torch.optim.Adam(model.parameters(), settings.rate, weight_decay=settings.decay, fused=True)
+    ranks, progress = Ranks(), _Progress(best=_copy(model))
+    with _run(folder, settings, resume, ranks) as run:
+        if run and resume:
+            _restore(run.folder / CHECKPOINT, model, optimiser, progress)
+        for epoch in range(len(progress.rows()) + 1, settings.epochs + 1):
+            if _finished(progress, epoch, settings):
+                break
+            # 3. one pass over the training samples
+            row = _pass(model, optimiser, training, settings, epoch, ranks)
+            # 4. what validation says
+            predicted = predict(model, there)
+            row |= {'epoch': float(epoch), 'score': score(predicted, validation)}
+            _judge(progress, model, row, predicted, validation)
+            # 5. on disk before the next epoch
+            if run and ranks.first:
+                _save(run.folder / CHECKPOINT, model, optimiser, progress)
+            if report and ranks.first:
+                report(row)
+    model.load_state_dict(progress.best)
+    model.to('cpu').eval()
+    status: Status = 'not_finite' if not progress.best_epoch else 'constant' if progress.constant else 'healthy'
+    return Trained(model, progress.best_epoch, progress.best_score, tuple(progress.rows()), status)
+
+
+def predict(model: nn.Module, samples: Samples, *, batch: int = 512) -> Predicted:
+    """A model's answers, in the order of the samples; sequences of like length are read together."""
+    order = torch.argsort(samples.lengths(), stable=True)
+    trained = model.training
+    model.eval()
+    logits, values = [], []
+    with torch.no_grad():
+        for index in order.split(batch):
+            part = samples.batch(index)
+            answer = model(part.features, part.keep_mask)
+            logits.append(answer.logits.float().cpu())
+            values.append(answer.values.float().cpu())
+    model.train(trained)
+    back = torch.argsort(order)
+    return Predicted(torch.cat(logits)[back], torch.cat(values)[back])
+
+
+def standardise(model: nn.Module, training: Samples) -> None:
+    """Let a model that can take the scale of its inputs from training data."""
+    fit = getattr(model, 'standardise_on', None)
+    if callable(fit):
+        fit(*training.steps())
+
+
+def _pass(
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    training: Samples,
+    settings: TrainingSettings,
+    epoch: int,
+    ranks: Ranks,
+) -> Row:
+    """One epoch; returns the mean of each loss. Order and dropout depend on seed and epoch alone."""
+    model.train()
+    order = torch.Generator().manual_seed(_seed(settings.seed, epoch, 0))
+    totals: dict[str, Tensor] = {}
+    device_type = torch.device(settings.device).type
+    devices = [torch.device(settings.device)] if device_type == 'cuda' else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(_seed(settings.seed, epoch, 1 + ranks.rank))
+        index = torch.arange(len(training))
+        for chosen in epoch_batches(index, training.lengths(), settings.batch, order):
+            mine = ranks.share(chosen)
+            optimiser.zero_grad()
+            with torch.autocast(device_type, torch.bfloat16, enabled=settings.precision == 'bfloat16'):
+                part = training.batch(mine)
+                losses = task_losses(model(part.features, part.keep_mask), part)
+            loss = torch.stack([value.float() for value in losses.values()]).sum()
+            loss.backward()
+            ranks.average_gradients(model, len(mine), len(chosen))
+            _clip(model, settings)
+            optimiser.step()
+            for name, value in {**losses, 'training_loss': loss}.items():
+                totals[name] = totals.get(name, torch.zeros((), device=value.device)) + value.detach() * len(chosen)
+    return {name: total.item() / len(training) for name, total in totals.items()}
+
+
+def _seed(seed: int, epoch: int, use: int) -> int:
+    return (seed * 1_000_003 + epoch) * 1_009 + use
+
+
+def _clip(model: nn.Module, settings: TrainingSettings) -> None:
+    if settings.clip_norm is not None:
+        nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
+    if settings.clip_value is not None:
+        nn.utils.clip_grad_value_(model.parameters(), settings.clip_value)
+
+
+def _judge(progress: _Progress, model: nn.Module, row: Row, predicted: Predicted, validation: Samples) -> None:
+    """Keep the epoch where it is the best so far; a broken one never is."""
+    progress.rows().append(row)
+    finite = math.isfinite(row['score']) and math.isfinite(row['training_loss'])
+    progress.broken = not finite or not all(bool(p.isfinite().all()) for p in model.parameters())
+    if not progress.broken and row['score'] > progress.best_score:
+        progress.best_score, progress.best_epoch, progress.best = row['score'], int(row['epoch']), _copy(model)
+        progress.constant = is_constant(predicted, validation)
+
+
+def _finished(progress: _Progress, epoch: int, settings: TrainingSettings) -> bool:
+    waited = epoch - 1 - progress.best_epoch
+    return progress.broken or (settings.patience is not None and waited >= settings.patience)
+
+
+def _copy(model: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+@contextlib.contextmanager
+def _run(folder: Path | None, settings: TrainingSettings, resume: bool, ranks: Ranks) -> Iterator[Run | None]:
+    """The run's folder, which the first rank alone writes; the others read its checkpoint."""
+    if folder is None:
+        yield None
+        return
+    if not ranks.first:
+        ranks.wait()
+        yield _Reader(folder)  # type: ignore[misc]
+        return
+    with Run(folder, asdict(settings), resume=resume) as run:
+        ranks.wait()
+        yield run
+
+
+@dataclass(frozen=True)
+class _Reader:
+    folder: Path
+
+
+def _save(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, progress: _Progress) -> None:
+    tensors = {f'model.{name}': value for name, value in model.state_dict().items()}
+    tensors |= {f'best.{name}': value for name, value in progress.best.items()}
+    for i, moments in optimiser.state_dict()['state'].items():
+        tensors |= {f'optimiser.{i}.{name}': value for name, value in moments.items()}
+    facts = {name: getattr(progress, name) for name in ('best_epoch', 'best_score', 'constant', 'broken', 'history')}
+    save_tensors(path, tensors, {'progress': json.dumps(facts)})
+
+
+def _restore(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, progress: _Progress) -> None:
+    """Go on from a checkpoint; from the start where the run was killed before its first."""
+    if not path.exists():
+        return
+    tensors, notes = read_tensors(path)
+    model.load_state_dict(_below(tensors, 'model.'))
+    progress.best = _below(tensors, 'best.')
+    for name, value in json.loads(notes['progress']).items():
+        setattr(progress, name, value)
+    state = copy.deepcopy(optimiser.state_dict())
+    for name, value in _below(tensors, 'optimiser.').items():
+        number, moment = name.split('.')
+        state['state'].setdefault(int(number), {})[moment] = value
+    optimiser.load_state_dict(state)
+
+
+def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

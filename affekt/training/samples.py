@@ -1,0 +1,239 @@
+"""Samples that stay in memory as tensors: features of several modalities, what is there of each, and truths.
+
+Sequences of unequal length lie end to end without padding; a batch is padded to its own longest only. Axes: N samples,
+B batch, T time, D feature, V values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from affekt.errors import ShapeError, ValueRangeError, listed
+
+UNKNOWN = -1
+"""The label of a sample whose category is not known; an unknown value is nan."""
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """N sequences end to end.
+
+    Args:
+        rows: (ΣT, D) all steps of all sequences.
+        starts: (N,) where each begins.
+        lengths: (N,) how many steps each has; 0 where it is missing.
+    """
+
+    rows: Tensor
+    starts: Tensor
+    lengths: Tensor
+
+    @classmethod
+    def of(cls, sequences: Sequence[npt.NDArray[np.floating]]) -> Sequences:
+        """Sequences from one (T, D) array a sample."""
+        lengths = torch.tensor([len(sequence) for sequence in sequences])
+        rows = torch.from_numpy(np.concatenate(sequences).astype(np.float32, copy=False))
+        return cls(rows, torch.cumsum(lengths, 0) - lengths, lengths)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def padded(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, D) of the samples at `index`, zeros at the end, and their (B, T) mask; T is at least 1."""
+        lengths = self.lengths[index]
+        step = torch.arange(max(int(lengths.max()), 1), device=self.rows.device)
+        keep = step < lengths.unsqueeze(1)
+        places = (self.starts[index].unsqueeze(1) + step).clamp(max=max(len(self.rows) - 1, 0))
+        return self.rows[places] * keep.unsqueeze(2), keep
+
+    def to(self, device: torch.device | str) -> Sequences:
+        """The same on another device."""
+        return Sequences(self.rows.to(device), self.starts.to(device), self.lengths.to(device))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a model and its loss read at one step; `labels` and `values` are None where no sample has them."""
+
+    features: dict[str, Tensor]
+    keep_mask: dict[str, Tensor]
+    labels: Tensor | None
+    values: Tensor | None
+
+    def __len__(self) -> int:
+        return len(next(iter(self.features.values())))
+
+
+@dataclass(frozen=True)
+class Samples:
+    """N samples in memory.
+
+    Args:
+        features: modality to (N, D) vectors, or `Sequences`.
+        labels: (N,) int64 categories, `UNKNOWN` where not known; None for a task without.
+        values: (N, V) float32, nan where not known; None for a task without.
+        present: modality to (N,) bool; one that it lacks is present wherever it has steps.
+        names: N names, for messages; numbers where empty.
+
+    Raises:
+        ShapeError: not all have N samples, or there is none.
+        ValueRangeError: a feature that is present is not a finite number, or a sample has no modality.
+    """
+
+    features: Mapping[str, Tensor | Sequences]
+    labels: Tensor | None = None
+    values: Tensor | None = None
+    present: Mapping[str, Tensor] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        counts = {name: len(value) for name, value in self.features.items()}
+        others = {'labels': self.labels, 'values': self.values, **{f'present {k}': v for k, v in self.present.items()}}
+        counts |= {name: len(value) for name, value in others.items() if value is not None}
+        if len(set(counts.values())) != 1 or not len(self):
+            raise ShapeError(
+                expected='as many features, labels and values as samples, at least one',
+                came=str(counts),
+                todo='check that every sample has all, or mark a missing modality in `present`',
+            )
+        if self.values is not None and self.values.ndim != 2:
+            raise ShapeError(expected='values (N, V)', came=str(tuple(self.values.shape)), todo='add an axis')
+        self._check_numbers()
+
+    def _check_numbers(self) -> None:
+        some = torch.zeros(len(self), dtype=torch.bool, device=self._device)
+        for name, value in self.features.items():
+            here = self.presence(name)
+            some |= here
+            wrong = ~_finite(value) & here
+            if wrong.any():
+                raise ValueRangeError(
+                    expected=f'finite numbers in {name}',
+                    came=f'{int(wrong.sum())} samples without ({listed(self._named(wrong))})',
+                    todo='extract them anew, or mark them as missing in `present`',
+                )
+        if not some.all():
+            raise ValueRangeError(
+                expected='at least one modality of each sample',
+                came=f'{int((~some).sum())} samples without ({listed(self._named(~some))})',
+                todo='leave them out',
+            )
+
+    def _named(self, where: Tensor) -> list[str]:
+        return [self.names[i] if self.names else f'number {i}' for i in where.nonzero().flatten().tolist()]
+
+    @property
+    def _device(self) -> torch.device:
+        first = next(iter(self.features.values()))
+        return first.rows.device if isinstance(first, Sequences) else first.device
+
+    def __len__(self) -> int:
+        return len(next(iter(self.features.values()))) if self.features else 0
+
+    def __repr__(self) -> str:
+        return f'Samples({len(self)}, {", ".join(self.features)})'
+
+    def presence(self, name: str) -> Tensor:
+        """(N,) bool: the modality is there."""
+        value = self.features[name]
+        there = value.lengths > 0 if isinstance(value, Sequences) else torch.ones_like(value[:, 0], dtype=torch.bool)
+        return there & self.present[name] if name in self.present else there
+
+    def lengths(self) -> Tensor:
+        """(N,) steps of the longest modality; 1 for vectors."""
+        found = [
+            value.lengths if isinstance(value, Sequences) else torch.ones(len(value), dtype=torch.int64)
+            for value in self.features.values()
+        ]
+        return torch.stack([length.cpu() for length in found]).amax(dim=0)
+
+    def batch(self, index: Tensor) -> Batch:
+        """The samples at `index`, padded to their longest."""
+        features, keep = {}, {}
+        for name, value in self.features.items():
+            if isinstance(value, Sequences):
+                features[name], keep[name] = value.padded(index)
+                if name in self.present:
+                    keep[name] = keep[name] & self.present[name][index].unsqueeze(1)
+            else:
+                features[name] = value[index]
+                if name in self.present:
+                    keep[name] = self.present[name][index]
+        if len({value.shape[1] for value in keep.values() if value.ndim == 2}) > 1:
+            features, keep = _to_one_length(features, keep)
+        return Batch(
+            features,
+            keep,
+            None if self.labels is None else self.labels[index],
+            None if self.values is None else self.values[index],
+        )
+
+    def steps(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Features and mask of every step there is, sequences as one long sample: nothing is padded."""
+        features, keep = {}, {}
+        for name, value in self.features.items():
+            here = self.presence(name)
+            if isinstance(value, Sequences):
+                features[name] = value.rows.unsqueeze(0)
+                keep[name] = torch.repeat_interleave(here, value.lengths).unsqueeze(0)
+            else:
+                features[name], keep[name] = value, here
+        if len({mask.shape[1] for mask in keep.values() if mask.ndim == 2}) > 1:
+            features, keep = _to_one_length(features, keep)
+        return features, keep
+
+    def to(self, device: torch.device | str) -> Samples:
+        """The same on another device."""
+        return replace(
+            self,
+            features={name: value.to(device) for name, value in self.features.items()},
+            labels=None if self.labels is None else self.labels.to(device),
+            values=None if self.values is None else self.values.to(device),
+            present={name: value.to(device) for name, value in self.present.items()},
+        )
+
+
+def _finite(value: Tensor | Sequences) -> Tensor:
+    """(N,) bool: all numbers of a sample are finite. A sum is finite where its terms are, and costs no copy."""
+    if not isinstance(value, Sequences):
+        return value.sum(dim=1, dtype=torch.float64).isfinite()
+    sums = torch.zeros(len(value), dtype=torch.float64, device=value.rows.device)
+    owner = torch.repeat_interleave(torch.arange(len(value), device=value.rows.device), value.lengths)
+    return sums.index_add(0, owner, value.rows.sum(dim=1, dtype=torch.float64)).isfinite()
+
+
+def _to_one_length(features: dict[str, Tensor], keep: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """All sequences padded to the longest: models that step through modalities together need one length."""
+    longest = max(value.shape[1] for value in keep.values())
+    for name, mask in list(keep.items()):
+        more = longest - mask.shape[1]
+        features[name] = torch.nn.functional.pad(features[name], (0, 0, 0, more))
+        keep[name] = torch.nn.functional.pad(mask, (0, more))
+    return features, keep
+
+
+def epoch_batches(index: Tensor, lengths: Tensor, size: int, rng: torch.Generator) -> list[Tensor]:
+    """One epoch's batches: all of `index` once, shuffled; sequences of like length together.
+
+    Args:
+        index: (M,) samples to train on.
+        lengths: (N,) steps of every sample.
+        size: samples a batch.
+        rng: decides the order.
+
+    Returns:
+        Index tensors of at most `size`, in shuffled order. Where lengths differ, samples are sorted within
+        shuffled stretches of 16 batches, so that batches stay random and padding small.
+    """
+    order = index[torch.randperm(len(index), generator=rng)]
+    if lengths[index].min() == lengths[index].max():
+        return list(order.split(size))
+    stretches = [part[torch.argsort(lengths[part], stable=True)] for part in order.split(16 * size)]
+    batches = [batch for part in stretches for batch in part.split(size)]
+    return [batches[i] for i in torch.randperm(len(batches), generator=rng).tolist()]

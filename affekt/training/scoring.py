@@ -1,0 +1,149 @@
+"""What is minimised while training, and what is best on validation.
+
+Axes: N samples, C classes, V values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from affekt.errors import UnknownNameError, listed
+from affekt.metrics import weighted_f1
+from affekt.training.samples import UNKNOWN, Batch, Samples
+
+
+class Answer(Protocol):
+    """What a model that is trained here returns."""
+
+    @property
+    def logits(self) -> Tensor:
+        """(B, C)."""
+
+    @property
+    def values(self) -> Tensor:
+        """(B, V)."""
+
+    @property
+    def losses(self) -> dict[str, Tensor]:
+        """Auxiliary losses by name."""
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """A model's answers to N samples, on the CPU.
+
+    Args:
+        logits: (N, C).
+        values: (N, V).
+    """
+
+    logits: Tensor
+    values: Tensor
+
+    def __repr__(self) -> str:
+        return f'Predicted(logits {tuple(self.logits.shape)}, values {tuple(self.values.shape)})'
+
+
+def task_losses(answer: Answer, batch: Batch) -> dict[str, Tensor]:
+    """Cross-entropy `category` and squared error `value` over the samples whose truth is known, and the model's own.
+
+    Each is a mean over known truths, 0 without any.
+    """
+    losses = dict(answer.losses)
+    if batch.labels is not None and answer.logits.shape[1]:
+        known = batch.labels != UNKNOWN
+        each = functional.cross_entropy(answer.logits.float(), batch.labels.clamp(min=0), reduction='none')
+        losses['category'] = torch.where(known, each, 0.0).sum() / known.sum().clamp(min=1)
+    if batch.values is not None and answer.values.shape[1]:
+        known = ~batch.values.isnan()
+        error = torch.where(known, answer.values.float() - batch.values.nan_to_num(), 0.0).square()
+        losses['value'] = error.sum() / known.sum().clamp(min=1)
+    return losses
+
+
+def _loss(predicted: Predicted, truth: Samples) -> float:
+    batch = Batch({}, {}, truth.labels, truth.values)
+    answer = _Bare(predicted.logits, predicted.values, {})
+    return -float(sum(loss.item() for loss in task_losses(answer, batch).values()))
+
+
+@dataclass(frozen=True)
+class _Bare:
+    logits: Tensor
+    values: Tensor
+    losses: dict[str, Tensor]
+
+
+def _weighted_f1(predicted: Predicted, truth: Samples) -> float:
+    labels = _needed(truth.labels, 'labels')
+    known = labels != UNKNOWN
+    return weighted_f1(labels[known].numpy(), predicted.logits[known].argmax(dim=1).numpy())
+
+
+def _squared_error(predicted: Predicted, truth: Samples) -> float:
+    values = _needed(truth.values, 'values')
+    known = ~values.isnan()
+    return -float((predicted.values[known] - values[known]).square().mean())
+
+
+def _sign_weighted_f1(predicted: Predicted, truth: Samples) -> float:
+    values = _needed(truth.values, 'values')[:, 0]
+    counted = ~values.isnan() & (values != 0)
+    return weighted_f1((values[counted] > 0).int().numpy(), (predicted.values[counted, 0] > 0).int().numpy())
+
+
+def _combined(predicted: Predicted, truth: Samples) -> float:
+    return _weighted_f1(predicted, truth) + 0.25 * _squared_error(predicted, truth)
+
+
+def _needed(truth: Tensor | None, name: str) -> Tensor:
+    if truth is None:
+        raise UnknownNameError(
+            expected=f'samples with {name}', came='none', todo='choose a score that needs what the samples have'
+        )
+    return truth
+
+
+SCORES: dict[str, Callable[[Predicted, Samples], float]] = {
+    'loss': _loss,
+    'weighted_f1': _weighted_f1,
+    'squared_error': _squared_error,
+    'sign_weighted_f1': _sign_weighted_f1,
+    'weighted_f1_less_quarter_squared_error': _combined,
+}
+"""Name to score of validation predictions; higher is better, so losses and errors are negative.
+
+`sign_weighted_f1` leaves out truths of exactly 0, as MOSI-like sets are scored; the last is MER2023's.
+"""
+
+
+def score_of(name: str) -> Callable[[Predicted, Samples], float]:
+    """The score of that name.
+
+    Raises:
+        UnknownNameError: there is none.
+    """
+    if name not in SCORES:
+        raise UnknownNameError(expected=f'a score among {listed(SCORES)}', came=repr(name), todo='choose one')
+    return SCORES[name]
+
+
+def is_constant(predicted: Predicted, truth: Samples) -> bool:
+    """All samples get one answer: no output varies between samples by more than a hundredth of what it could.
+
+    For categories that is 0.01 in log odds, for values 0.01 deviations of the truth.
+    """
+    spreads = []
+    if predicted.logits.shape[1]:
+        odds = predicted.logits - predicted.logits.mean(dim=1, keepdim=True)
+        spreads.append(odds.std(dim=0, correction=0).max().item())
+    if predicted.values.shape[1] and truth.values is not None:
+        scale = torch.nan_to_num(truth.values.nan_to_num(0.0).std(dim=0, correction=0), nan=1.0).clamp(min=1e-12)
+        spreads.append((predicted.values.std(dim=0, correction=0) / scale).max().item())
+    return len(truth) > 1 and max(spreads, default=1.0) < 0.01

@@ -86,7 +86,9 @@ def test_gold_says_what_is_known(tmp_path):
 
 def test_halves_of_surrogate_pairs_do_not_reach_a_file(tmp_path):
     (tmp_path / 'a.jsonl').write_text('{"name": "c", "a1": "x\\ud800", "a2": "y"}\n')
-    read_tasks([tmp_path / 'a.jsonl'])[0].left_text.encode()
+    left = read_tasks([tmp_path / 'a.jsonl'])[0].left_text
+    assert left.startswith('x')
+    assert left.encode().decode() == left
 
 
 def test_clips_are_found_by_name_with_or_without_ending(tmp_path):

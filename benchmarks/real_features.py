@@ -3,8 +3,8 @@
     python benchmarks/real_features.py [--data DIR] [--out FILE]
 
 Manifests are imported from the released labels, features extracted by `affekt.features` and read from its stores, and
-a linear model on standardised columns is trained. Its strength is chosen on the published validation part (MELD,
-CMU-MOSI) or on the fold before the tested one (IEMOCAP by session, RAVDESS by actors); the test is scored once.
+a linear model is trained. Its strength, and whether columns are standardised, is chosen on the published validation
+part (MELD, CMU-MOSI) or on the fold before the tested one (IEMOCAP by session, RAVDESS by actors), never on the test.
 Intervals are over speakers, dialogues or recordings; p is a paired test against the same model on hashed words (text)
 or against the constant answer (sound), by Holm over all rows. Only text or only sound is used: no figure here is
 comparable to a multimodal one.
@@ -33,22 +33,24 @@ from affekt.features import Store, extract
 from affekt.metrics import Measure, categorical_measure, compare_with, holm, measure_intervals, sentiment_measure
 
 RESAMPLES = 2000
-STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)
-"""C of the classifier; Ridge takes 1 / C."""
-Fit = Callable[[np.ndarray, np.ndarray, float], Any]
+STRENGTHS = ((True, 1e-4), (True, 1e-3), (True, 1e-2), (True, 1e-1), (False, 1e-1), (False, 1.0), (False, 10.0))
+"""Whether columns are standardised, and C of the classifier; Ridge takes 1 / C."""
+Fit = Callable[[np.ndarray, np.ndarray, bool, float], Any]
 
 
-def classifier(vectors: np.ndarray, labels: np.ndarray, strength: float) -> Any:
-    return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=2000)).fit(vectors, labels)
+def classifier(vectors: np.ndarray, labels: np.ndarray, scaled: bool, strength: float) -> Any:
+    model = LogisticRegression(C=strength, max_iter=2000)
+    return (make_pipeline(StandardScaler(), model) if scaled else model).fit(vectors, labels)
 
 
-def regressor(vectors: np.ndarray, values: np.ndarray, strength: float) -> Any:
-    return make_pipeline(StandardScaler(), Ridge(alpha=1 / strength)).fit(vectors, values)
+def regressor(vectors: np.ndarray, values: np.ndarray, scaled: bool, strength: float) -> Any:
+    model = Ridge(alpha=1 / strength)
+    return (make_pipeline(StandardScaler(), model) if scaled else model).fit(vectors, values)
 
 
 def chosen(fit: Fit, train: tuple[Any, Any], held_out: tuple[Any, Any], score: Callable[..., float]) -> Any:
-    """The model whose strength does best on what is held out, trained on train alone."""
-    models = [fit(*train, strength) for strength in STRENGTHS]
+    """The model that does best on what is held out, trained on train alone."""
+    models = [fit(*train, *choice) for choice in STRENGTHS]
     return max(models, key=lambda model: score(held_out[1], model.predict(held_out[0])))
 
 

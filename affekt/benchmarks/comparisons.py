@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
+import numpy.typing as npt
 from scipy.stats import rankdata
 
 from affekt.errors import ShapeError
 from affekt.metrics.intervals import Interval
-from affekt.metrics.resampling import Floats, holm, resampled_sums
+from affekt.metrics.resampling import Floats, holm, resampled_sums, summed_by
 
 Score = Callable[[Floats], Floats]
 """From column sums (R, K) to (R,) values."""
@@ -60,6 +61,7 @@ def rank_systems(
     rng: np.random.Generator,
     resamples: int = 2000,
     level: float = 0.95,
+    groups: npt.ArrayLike | None = None,
 ) -> Ranking:
     """Systems ranked by a score, with intervals, paired tests of all pairs, and groups.
 
@@ -69,9 +71,10 @@ def rank_systems(
         rng: draws resamples and exchanges.
         resamples: how many of each.
         level: coverage of intervals; 1 - level is where pairs differ.
+        groups: (N,) group of each sample, such as its speaker; whole groups are drawn and exchanged then.
 
     Raises:
-        ShapeError: the systems were not scored on the same samples, or there is none.
+        ShapeError: the systems were not scored on the same samples, there is none, or groups are not (N,).
     """
     if len({table.shape for table in columns.values()}) != 1:
         shapes = {name: table.shape for name, table in columns.items()}
@@ -80,6 +83,8 @@ def rank_systems(
     width = next(iter(columns.values())).shape[1]
     at = {name: slice(width * index, width * (index + 1)) for index, name in enumerate(names)}
     every = np.concatenate([columns[name] for name in names], axis=1)
+    if groups is not None:
+        every = summed_by(every, np.asarray(groups))
     values = {name: float(score[name](every[:, at[name]].sum(axis=0, keepdims=True))[0]) for name in names}
     sums = resampled_sums(every, rng=rng, resamples=resamples)
     drawn = {name: score[name](sums[:, at[name]]) for name in names}

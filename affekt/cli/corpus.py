@@ -93,7 +93,7 @@ def check(path: Path, root: Path | None, by: str | None, accept: Sequence[str], 
     """Check files, counts and leaks of a MANIFEST.
 
     Ends with 1 where a speaker, a dialogue or an overlapping window stands on both sides and was not accepted, or
-    where files are gone.
+    where files are missing, empty, or not fetched by Git LFS.
     """
     from affekt.corpora import Manifest
     from affekt.corpora.checks import check_corpus
@@ -180,7 +180,13 @@ def _print_presence(console: Console, found: CorpusCheck) -> None:
     shown = _table(('', 'left'), ('samples', 'right'), ('', 'left'))
     for kind, count in found.present.items():
         lost = len(found.gone.get(kind, ()))
-        said = 'none: what needs it cannot run' if count == lost else f'{lost:,} files are gone' if lost else ''
+        said = (
+            'none: what needs it cannot run'
+            if count == lost
+            else f'{lost:,} files are missing, empty or not fetched by Git LFS'
+            if lost
+            else ''
+        )
         if not lost and 0 < count < found.samples:
             said = f'{found.samples - count:,} without'
         shown.add_row(kind, f'{count - lost:,}', said)

@@ -59,9 +59,10 @@ def _ravdess(release: Release, channel: str) -> Iterator[Sample]:
 def _cremad(release: Release) -> Iterator[Sample]:
     audio, video = release.media('AudioWAV', kinds=AUDIO), release.media('VideoFlash', 'VideoMP4')
     for name in sorted({*audio, *video}):
-        if parts := _CREMAD.fullmatch(name):
+        parts = _CREMAD.fullmatch(name)
+        if parts and parts[3] in _CREMAD_CODES:
             actor, sentence, code, _ = parts.groups()
-            fold = next(index for index, last in enumerate(_CREMAD_LAST, 1) if int(actor) <= last)
+            fold = next((index for index, last in enumerate(_CREMAD_LAST, 1) if int(actor) <= last), None)
             said = _CREMAD_SAID.get(sentence)
             yield Sample(
                 name, video=video.get(name), audio=audio.get(name), text=said, english=said,

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from affekt.corpora.leaks import KINDS, Leak, find_leaks, unchecked
 from affekt.corpora.manifest import MEDIA, Manifest
 
 TRUSTED = ('speaker', 'dialogue', 'window')
 """Leaks of these kinds make scores look better than they are; shared recordings and sessions are told only."""
+
+POINTER = b'version https://git-lfs'
+"""How the small text begins that stands for a file which Git LFS did not fetch."""
+LONGEST_POINTER = 1024
 
 
 @dataclass(frozen=True)
@@ -21,7 +27,7 @@ class CorpusCheck:
     present: Mapping[str, int]
     """Text, audio, video and frames to how many samples have them."""
     gone: Mapping[str, tuple[str, ...]]
-    """Kind of media to samples whose file the manifest names and that is not there."""
+    """Kind of media to samples whose file is not there, is empty, or is a pointer of Git LFS in place of the file."""
     unlabelled: int
     """Samples with neither category nor sentiment nor valence."""
     small: Mapping[str, int]
@@ -51,7 +57,7 @@ def check_corpus(manifest: Manifest, sides: Sequence[str] | None = None) -> Corp
     gone: dict[str, tuple[str, ...]] = {}
     for kind in MEDIA:
         paths = ((row.sample, manifest.media(row, kind)) for row in manifest.samples)
-        if lost := tuple(name for name, path in paths if path is not None and not path.exists()):
+        if lost := tuple(name for name, path in paths if path is not None and not _is_usable(path)):
             gone[kind] = lost
     held = Counter(row.split for row in manifest.samples)
     here = {split: held[split] if split else len(manifest) for split in manifest.facts.published}
@@ -65,3 +71,18 @@ def check_corpus(manifest: Manifest, sides: Sequence[str] | None = None) -> Corp
         leaks=tuple(find_leaks(manifest, sides)),
         unchecked=unchecked(manifest, KINDS),
     )
+
+
+def _is_usable(path: Path) -> bool:
+    """Whether a file, or a folder of pictures, is there and holds something."""
+    try:
+        if path.is_dir():
+            with os.scandir(path) as entries:
+                return next(entries, None) is not None
+        size = path.stat().st_size
+        if size > LONGEST_POINTER:
+            return True
+        with path.open('rb') as file:
+            return size > 0 and file.read(len(POINTER)) != POINTER
+    except OSError:
+        return False

@@ -18,6 +18,7 @@ IEMOCAP6 = ('happy', 'sad', 'neutral', 'angry', 'excited', 'frustrated')
 _SIX = dict(zip(('hap', 'sad', 'neu', 'ang', 'exc', 'fru'), IEMOCAP6, strict=True))
 _FOUR = {'hap': 'happy', 'exc': 'happy', 'sad': 'sad', 'neu': 'neutral', 'ang': 'angry'}
 """Codes of the release to categories; excitement counts as happy among four."""
+_NAMED = re.compile(r'Ses0[1-5][FM]_\w+_[FM]\w{3}')
 _RATED = re.compile(r'\[([\d.]+) - ([\d.]+)\]\t(\w+)\t(\w+)\t\[([\d.]+), ([\d.]+), ([\d.]+)\]')
 _SPOKEN = re.compile(r'(\w+) \[[\d.]+-[\d.]+\]:\s*(.*)')
 
@@ -48,9 +49,16 @@ class Place(TypedDict):
 def iemocap_place(name: str) -> Place:
     """Who speaks in which dialogue, from an utterance's name; the fold is the session.
 
+    Raises:
+        TableError: it is no name of IEMOCAP.
+
     >>> iemocap_place('Ses01F_impro01_M003')
     {'speaker': 'Ses01M', 'dialogue': 'Ses01F_impro01', 'session': 'Ses01', 'recording': 'Ses01F_impro01', 'fold': 1}
     """
+    if not _NAMED.fullmatch(name):
+        raise TableError(
+            expected='a name such as Ses01F_impro01_M003', came=repr(name), todo='take the file of the release as it is'
+        )
     dialogue = name.rsplit('_', 1)[0]
     return {
         'speaker': name[:5] + name[-4],
@@ -115,9 +123,18 @@ def _meld_official(release: Release) -> Iterator[Sample]:
             begun, done = _seconds(start, file), _seconds(end, file)
             yield Sample(
                 f'{split}_{clip}', video=video.get(clip), text=said, english=said, category=emotion,
-                sentiment=_SENTIMENT[sentiment], speaker=who, dialogue=f'{split}_dia{dialogue}',
+                sentiment=_sentiment(sentiment, split, clip, file), speaker=who, dialogue=f'{split}_dia{dialogue}',
                 recording=f's{season}e{episode}', start_s=begun, end_s=done, split=split,
             )  # fmt: skip
+
+
+def _sentiment(word: str, split: str, clip: str, file: str) -> float:
+    if word not in _SENTIMENT:
+        raise TableError(
+            expected=f'one of {", ".join(_SENTIMENT)}', came=f'{word!r} for {split}_{clip} in {file}',
+            todo='take the file of the release as it is',
+        )  # fmt: skip
+    return _SENTIMENT[word]
 
 
 def _seconds(text: str, file: str) -> float:

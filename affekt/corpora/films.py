@@ -67,8 +67,7 @@ def _mafw(release: Release) -> Iterator[Sample]:
     frames = release.folders('data/frames', 'frames')
 
     def part(fold: int, side: str) -> Labels:
-        lines = release.lines(f'{_MAFW_SETS}/set_{fold}/{side}.txt')
-        return {line[0].rsplit('.', 1)[0]: line[1] for line in lines}
+        return {clip.rsplit('.', 1)[0]: label for clip, label in release.pairs(f'{_MAFW_SETS}/set_{fold}/{side}.txt')}
 
     tests = {fold: labels for fold in FOLDS if (labels := part(fold, 'test'))}
     for name, label, fold in folds_of(release, tests, {fold: part(fold, 'train') for fold in tests}):
@@ -111,7 +110,7 @@ def _ferv39k(release: Release) -> Iterator[Sample]:
     """`train_All.csv`, `test_All.csv`: Daily_Life/Angry/0001 and Angry on a line; a folder of pictures a clip."""
     frames: dict[str, Mapping[str, str]] = {}
     for split in ('train', 'test'):
-        for clip, label in release.lines(f'{_FERV39K_SETS}/{split}_All.csv'):
+        for clip, label in release.pairs(f'{_FERV39K_SETS}/{split}_All.csv'):
             folder, _, name = clip.rpartition('/')
             if folder not in frames:
                 frames[folder] = release.folders(f'2_ClipsforFaceCrop/{folder}')

@@ -62,18 +62,37 @@ class Release:
             raise self.lacks(*names)
         return read_npz(self.source(path))
 
-    def lines(self, name: str) -> list[list[str]]:
-        """The cells of a file of lines separated by spaces; none, and a note, where the file is missing.
+    def pairs(self, name: str) -> list[tuple[str, str]]:
+        """The two cells of each line of a file, separated by space; none, and a note, where the file is missing.
 
         Raises:
-            TableError: the file is no UTF-8 text.
+            TableError: the file is no UTF-8 text, or a line has not two cells.
         """
         path = self.folder / name
         if not path.is_file():
             self.notes.append(f'{name} is missing')
             return []
+        found = []
+        for number, line in enumerate(self.text(path).splitlines(), 1):
+            cells = line.split()
+            if len(cells) == 2:
+                found.append((cells[0], cells[1]))
+            elif cells:
+                raise TableError(
+                    expected='a clip and its label in every line',
+                    came=f'{path}, line {number}: {line[:60]!r}',
+                    todo='take the file of the release as it is',
+                )
+        return found
+
+    def text(self, path: Path) -> str:
+        """A label file as text.
+
+        Raises:
+            TableError: it is no UTF-8 text.
+        """
         try:
-            return [line.split() for line in self.source(path).read_text(encoding='utf-8-sig').splitlines() if line]
+            return self.source(path).read_text(encoding='utf-8-sig')
         except UnicodeDecodeError as error:
             raise TableError(expected='UTF-8 text', came=f'{path}: {error}', todo='take the file again') from error
 

@@ -318,6 +318,10 @@ class _File:
             told['missing'] = tuple((name, reason) for name, reason in told['missing'])
             self.provenance = Provenance(**told)
             self._batches = [self._reader.get_batch(index) for index in range(self._reader.num_record_batches)]
+            if self._reader.schema.remove_metadata() != _schema(self.provenance.dimension, {}).remove_metadata():
+                raise ValueError(f'columns {self._reader.schema.names} of other types')
+            for held in self._batches:
+                held.validate(full=True)  # offsets that point outside would end the process
         except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
             if isinstance(error, TableError):
                 raise

@@ -56,7 +56,7 @@ def resampled_sums(
     columns: Floats, *, rng: np.random.Generator, resamples: int, groups: npt.ArrayLike | None = None
 ) -> Floats:
     """(R, K) column sums of each resample, drawn with replacement."""
-    table = columns if groups is None else _summed_by(columns, np.asarray(groups))
+    table = columns if groups is None else summed_by(columns, np.asarray(groups))
     size = len(table)
     if not size or not resamples:
         return np.zeros((resamples, columns.shape[1]))
@@ -99,7 +99,7 @@ def paired_test(
             todo='score both systems on one truth',
         )
     if groups is not None:
-        left, right = (_summed_by(side, np.asarray(groups)) for side in (left, right))
+        left, right = (summed_by(side, np.asarray(groups)) for side in (left, right))
     width = left.shape[1]
     both = np.concatenate([left, right], axis=1)
     observed = _differences(statistic, both.sum(axis=0, keepdims=True), width)
@@ -159,7 +159,12 @@ def _weights(size: int, rows: int, rng: np.random.Generator) -> Floats:
     return np.bincount(drawn.ravel(), minlength=rows * size).reshape(rows, size).astype(np.float64)
 
 
-def _summed_by(columns: Floats, groups: npt.NDArray[np.generic]) -> Floats:
+def summed_by(columns: Floats, groups: npt.NDArray[np.generic]) -> Floats:
+    """(groups, K) column sums of each group, in the order of their names.
+
+    Raises:
+        ShapeError: groups are not (N,).
+    """
     if groups.shape != (len(columns),):
         raise ShapeError(
             expected=f'{len(columns)} groups, one per sample',

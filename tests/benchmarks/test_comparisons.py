@@ -7,6 +7,7 @@ import pytest
 
 from affekt.benchmarks import rank_systems
 from affekt.errors import ShapeError
+from affekt.metrics import categorical_measure, weighted_f1
 from affekt.metrics.resampling import paired_test
 
 
@@ -67,3 +68,23 @@ def test_one_system_has_a_rank_and_no_gap(rng):
 def test_systems_on_other_samples_are_refused(rng):
     with pytest.raises(ShapeError):
         ranked({'a': np.zeros(3), 'b': np.zeros(4)}, rng)
+
+
+def test_systems_that_one_speaker_tells_apart_are_not_told_apart_by_speaker(rng):
+    gain = np.concatenate([np.ones(40), np.zeros(40)])
+    speakers = np.repeat(np.arange(5), [40, 10, 10, 10, 10])
+    values = {'left': gain, 'right': np.zeros(80)}
+    assert ranked(values, rng, resamples=300).groups == (('left',), ('right',))
+    assert ranked(values, rng, resamples=300, groups=speakers).groups == (('left', 'right'),)
+    with pytest.raises(ShapeError):
+        ranked(values, rng, groups=speakers[:3])
+
+
+def test_measures_of_categories_can_be_ranked(rng):
+    truth = rng.integers(0, 3, 200)
+    answers = {'good': np.where(rng.random(200) < 0.9, truth, 0), 'poor': rng.integers(0, 3, 200)}
+    measures = {name: categorical_measure(truth, held, 3) for name, held in answers.items()}
+    scores = {name: held.only('weighted_f1') for name, held in measures.items()}
+    ranking = rank_systems({name: held.columns for name, held in measures.items()}, scores, rng=rng, resamples=300)
+    assert ranking.order == ('good', 'poor')
+    assert ranking.scores['good'].value == pytest.approx(weighted_f1(truth, answers['good']))

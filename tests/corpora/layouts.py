@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 
-def write(path: Path, text: str = '') -> None:
+def write(path: Path, text: str = 'media') -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding='utf-8')
 

@@ -46,10 +46,13 @@ def test_a_check_ends_with_1_on_a_leak_and_0_when_it_is_accepted(tmp_path):
 def test_a_check_finds_files_that_are_gone(tmp_path):
     made_up_corpus(media=tmp_path / 'sound').save(tmp_path / 'm.parquet')
     assert _run('corpus', 'check', tmp_path / 'm.parquet').exit_code == 0
-    (tmp_path / 'sound' / 'pair01_d1_t0.wav').unlink()
+    sound = tmp_path / 'sound'
+    (sound / 'pair01_d1_t0.wav').unlink()
+    (sound / 'pair01_d1_t1.wav').write_bytes(b'')
+    (sound / 'pair01_d1_t2.wav').write_text('version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 44100\n')
     result = _run('corpus', 'check', tmp_path / 'm.parquet')
     assert result.exit_code == 1
-    assert '1 files are gone' in result.stdout
+    assert '3 files are missing, empty or not fetched by Git LFS' in result.stdout
 
 
 @pytest.mark.parametrize('by', ['split', 'fold'])

@@ -11,7 +11,7 @@ from layouts import archive, transcripts, write
 
 from affekt.corpora import CORPORA, Manifest, corpus_named, import_corpus
 from affekt.corpora.checks import check_corpus
-from affekt.errors import ArchiveError, CorpusError, TableError, UnknownNameError
+from affekt.errors import AffektError, ArchiveError, CorpusError, TableError, UnknownNameError
 
 
 def _rows(name, folder):
@@ -270,3 +270,42 @@ def test_what_was_imported_comes_back_from_the_file(tmp_path, name):
     manifest = import_corpus({'iemocap': 'iemocap4', 'own': 'folder'}.get(name, name), tmp_path / 'release')
     manifest.save(tmp_path / 'm.parquet')
     assert Manifest.load(tmp_path / 'm.parquet') == manifest
+
+
+FOLDERS = {
+    'iemocap': 'iemocap6', 'meld': 'meld', 'mer2023': 'mer2023', 'mer2024': 'mer2024', 'mer2025': 'mer2025',
+    'mer2026': 'mer2026', 'mmsa': 'sims', 'mafw': 'mafw', 'dfew': 'dfew', 'ferv39k': 'ferv39k', 'own': 'folder',
+}  # fmt: skip
+"""Made-up layout to the corpus that it is of."""
+
+
+def _damaged(content: bytes, rng) -> bytes:
+    """Cut, with a byte changed, a piece doubled, a line gone, or words for numbers."""
+    at = int(rng.integers(0, len(content)))
+    lines = content.split(b'\n')
+    gone = int(rng.integers(0, len(lines)))
+    return [
+        lambda: content[:at],
+        lambda: content[:at] + bytes([int(rng.integers(0, 256))]) + content[at + 1 :],
+        lambda: content + content[at:],
+        lambda: b'\n'.join(lines[:gone] + lines[gone + 1 :]),
+        lambda: content.replace(b'0', b'x'),
+        lambda: content.replace(b',', b'\t').replace(b' ', b',,'),
+    ][int(rng.integers(0, 6))]()
+
+
+@pytest.mark.parametrize('layout', FOLDERS)
+def test_damaged_label_files_give_a_manifest_or_a_deliberate_error(tmp_path, rng, layout):
+    getattr(layouts, layout)(tmp_path)
+    texts = [path for path in sorted(tmp_path.rglob('*')) if path.is_file() and path.stat().st_size]
+    refused = 0
+    for turn in range(40):
+        path = texts[turn % len(texts)]
+        whole = path.read_bytes()
+        path.write_bytes(_damaged(whole, rng))
+        try:
+            assert len(import_corpus(FOLDERS[layout], tmp_path))
+        except AffektError:
+            refused += 1
+        path.write_bytes(whole)
+    assert refused > 0

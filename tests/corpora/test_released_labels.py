@@ -128,6 +128,12 @@ def test_recordings_stand_on_both_sides_of_the_published_splits_of_ch_sims_alone
     assert sum(leak.kind == 'recording' for leak in find_leaks(imported(name))) == count
 
 
+def test_ch_sims_lies_wholly_inside_ch_sims_v2(imported):
+    small, large = ({row.sample: row for row in imported(name).samples} for name in ('sims', 'simsv2'))
+    assert len(small) == 2281
+    assert all((large[name].split, large[name].sentiment) == (row.split, row.sentiment) for name, row in small.items())
+
+
 def test_ravdess_has_sixty_clips_an_actor_and_folds_of_four_actors(imported):
     manifest = imported('ravdess', 'ravdess_speech')
     assert len(manifest) == 1440

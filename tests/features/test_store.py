@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from affekt.corpora import made_up_corpus
-from affekt.errors import CorpusError, ShapeError, TableError, UnknownNameError, ValueRangeError
+from affekt.errors import AffektError, CorpusError, ShapeError, TableError, UnknownNameError, ValueRangeError
 from affekt.features import Features, Provenance, Store, check_store, require_features, write_features
 from affekt.features import store as store_module
 
@@ -129,6 +129,23 @@ def test_damaged_and_foreign_files_are_refused(tmp_path):
         _file(tmp_path).write_bytes(content)
         with pytest.raises(TableError, match='features'):
             Store(tmp_path)
+
+
+def test_flipped_bytes_never_end_the_process(tmp_path, rng):
+    write_features(_file(tmp_path), _features([1, 2, 3] * 10), MADE)
+    whole, refused = _file(tmp_path).read_bytes(), 0
+    for turn in range(300):
+        at = int(rng.integers(0, len(whole) - 8))
+        damaged = whole[:at] + rng.integers(0, 256, 8, dtype=np.uint8).tobytes() + whole[at + 8 :]
+        path = _file(tmp_path, f'damaged-{turn}')
+        path.write_bytes(damaged)
+        try:
+            store = Store(path)
+            assert all(store[name].values.shape[1] == 2 for name in store.names)
+        except AffektError:
+            refused += 1
+        path.unlink()
+    assert refused > 50
 
 
 def test_a_check_finds_zeros_constants_missing_samples_and_strangers(tmp_path):

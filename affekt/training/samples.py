@@ -44,6 +44,13 @@ class Sequences:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    def __getitem__(self, index: Tensor) -> Sequences:
+        """The sequences at `index`; their rows are copied."""
+        lengths = self.lengths[index]
+        starts = torch.cumsum(lengths, 0) - lengths
+        places = torch.repeat_interleave(self.starts[index] - starts, lengths) + torch.arange(int(lengths.sum()))
+        return Sequences(self.rows[places], starts, lengths)
+
     def padded(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, D) of the samples at `index`, zeros at the end, and their (B, T) mask; T is at least 1."""
         lengths = self.lengths[index]
@@ -172,6 +179,17 @@ class Samples:
             keep,
             None if self.labels is None else self.labels[index],
             None if self.values is None else self.values[index],
+        )
+
+    def subset(self, index: Tensor) -> Samples:
+        """The samples at `index`, in that order."""
+        return replace(
+            self,
+            features={name: value[index] for name, value in self.features.items()},
+            labels=None if self.labels is None else self.labels[index],
+            values=None if self.values is None else self.values[index],
+            present={name: value[index] for name, value in self.present.items()},
+            names=tuple(self.names[i] for i in index.tolist()) if self.names else (),
         )
 
     def steps(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

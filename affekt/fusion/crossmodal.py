@@ -181,7 +181,9 @@ class _Attention(nn.Module):
         queries, keys, values = (
             part.reshape(*part.shape[:2], heads, -1).transpose(1, 2) for part in (queries, keys, values)
         )
-        attended = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=visible)
+        scores = queries @ keys.transpose(2, 3) / math.sqrt(width / heads)
+        shares = torch.softmax(scores.masked_fill(~visible, torch.finfo(scores.dtype).min), dim=3)
+        attended = shares @ values
         result: Tensor = self.out_proj(attended.transpose(1, 2).flatten(2))
         return result
 

@@ -187,7 +187,7 @@ def _pass(
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(epoch_seed(settings.seed, epoch, 1 + ranks.rank))
         index = torch.arange(len(training))
-        for chosen in epoch_batches(index, training.lengths(), settings.batch, order):
+        for chosen in epoch_batches(index, training.lengths(), settings.batch, order, shuffle=settings.shuffle):
             mine = ranks.share(chosen)
             optimiser.zero_grad()
             with torch.autocast(device_type, torch.bfloat16, enabled=settings.precision == 'bfloat16'):

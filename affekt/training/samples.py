@@ -236,7 +236,9 @@ def _to_one_length(features: dict[str, Tensor], keep: dict[str, Tensor]) -> tupl
     return features, keep
 
 
-def epoch_batches(index: Tensor, lengths: Tensor, size: int, rng: torch.Generator) -> list[Tensor]:
+def epoch_batches(
+    index: Tensor, lengths: Tensor, size: int, rng: torch.Generator, *, shuffle: bool = True
+) -> list[Tensor]:
     """One epoch's batches: all of `index` once, shuffled; sequences of like length together.
 
     Args:
@@ -244,11 +246,14 @@ def epoch_batches(index: Tensor, lengths: Tensor, size: int, rng: torch.Generato
         lengths: (N,) steps of every sample.
         size: samples a batch.
         rng: decides the order.
+        shuffle: False leaves the order as it is.
 
     Returns:
         Index tensors of at most `size`, in shuffled order. Where lengths differ, samples are sorted within
         shuffled stretches of 16 batches, so that batches stay random and padding small.
     """
+    if not shuffle:
+        return list(index.split(size))
     order = index[torch.randperm(len(index), generator=rng)]
     if lengths[index].min() == lengths[index].max():
         return list(order.split(size))

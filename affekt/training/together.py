@@ -105,10 +105,10 @@ def _epoch(
 
     every = torch.vmap(losses_of, randomness='different')
     common, totals = settings[0], dict[str, Tensor]()
-    plans = [
-        epoch_batches(split.training, lengths, own.batch, torch.Generator().manual_seed(epoch_seed(own.seed, epoch, 0)))
-        for split, own in zip(splits, settings, strict=True)
-    ]
+    plans = []
+    for split, own in zip(splits, settings, strict=True):
+        order = torch.Generator().manual_seed(epoch_seed(own.seed, epoch, 0))
+        plans.append(epoch_batches(split.training, lengths, own.batch, order, shuffle=own.shuffle))
     device_type = torch.device(common.device).type
     devices = [torch.device(common.device)] if device_type == 'cuda' else []
     with torch.random.fork_rng(devices=devices):

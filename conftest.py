@@ -9,19 +9,23 @@ import pytest
 
 TORCH_ROOMS = ('nn', 'training', 'fusion')
 HAS_TORCH = importlib.util.find_spec('torch') is not None
-
-if not HAS_TORCH:
-    collect_ignore_glob = [f'affekt/{room}/*' for room in TORCH_ROOMS]
+REASON = 'torch is absent (./dev test installs it where the package index has a CPU build)'
 
 
 class _NeedsTorch(pytest.Module):
     def collect(self):
-        pytest.skip(
-            'torch is absent (./dev test installs it where the package index has a CPU build)', allow_module_level=True
-        )
+        pytest.skip(REASON, allow_module_level=True)
+
+
+def _needs_torch(path: Path) -> bool:
+    return not HAS_TORCH and path.parent.name in TORCH_ROOMS
 
 
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
-    if not HAS_TORCH and module_path.parent.name in TORCH_ROOMS and module_path.parents[1].name == 'tests':
-        return _NeedsTorch.from_parent(parent, path=module_path)
-    return None
+    return _NeedsTorch.from_parent(parent, path=module_path) if _needs_torch(module_path) else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file(file_path: Path):
+    found = yield
+    return [item for item in found if not _needs_torch(file_path) or isinstance(item, _NeedsTorch)]

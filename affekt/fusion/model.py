@@ -244,8 +244,7 @@ class InputScale(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """The (…, D) standardised features."""
-        scaled: Tensor = (features - self.mean) / self.deviation
-        return scaled
+        return (features - self.mean).div_(self.deviation)
 
 
 class PerceptronEncoder(nn.Module):

@@ -13,6 +13,9 @@ import pytest
 import affekt
 
 PACKAGE = Path(affekt.__file__).parent
+TORCH_ROOMS = ('nn', 'training', 'fusion')
+"""They import torch at the top of their own files; no other room may."""
+LIGHT_ROOMS = tuple(room for room in affekt.ROOMS if room not in TORCH_ROOMS)
 
 
 def _files_of(room: str) -> list[Path]:
@@ -52,8 +55,14 @@ def _run(code: str) -> str:
     return subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.strip()
 
 
-def test_no_room_loads_torch():
-    rooms = ', '.join(f'affekt.{room}' for room in affekt.ROOMS)
+def test_no_light_room_imports_a_torch_room():
+    for room in LIGHT_ROOMS:
+        for path in _files_of(room):
+            assert not _rooms_imported_by(path) & set(TORCH_ROOMS), path
+
+
+def test_no_light_room_loads_torch():
+    rooms = ', '.join(f'affekt.{room}' for room in LIGHT_ROOMS)
     assert _run(f'import sys, {rooms}; print("torch" in sys.modules)') == 'False'
 
 

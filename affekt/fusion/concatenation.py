@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from affekt.fusion.model import FusionModel, FusionShape, Losses, ModalityEncoders, published_heads
-from affekt.nn import kept_first, last_kept
+from affekt.nn import Dropout, kept_first, last_kept
 from affekt.nn.states import NameMap
 
 
@@ -21,7 +21,7 @@ class LateFusion(FusionModel):
     def __init__(self, shape: FusionShape) -> None:
         super().__init__(shape, width=shape.hidden)
         self.encoders = ModalityEncoders(shape)
-        self.dropout = nn.Dropout(shape.dropout)
+        self.dropout = Dropout(shape.dropout)
         self.first = nn.Linear(len(shape.sizes) * shape.hidden, shape.hidden)
         self.second = nn.Linear(shape.hidden, shape.hidden)
 
@@ -51,7 +51,7 @@ class EarlyFusion(FusionModel):
         size = sum(shape.sizes.values())
         inner = shape.dropout if layers > 1 else 0.0
         self.recurrence = nn.LSTM(size, shape.hidden, num_layers=layers, dropout=inner, batch_first=True)
-        self.dropout = nn.Dropout(shape.dropout)
+        self.dropout = Dropout(shape.dropout)
         self.linear = nn.Linear(shape.hidden, shape.hidden)
 
     def fuse(self, features: dict[str, Tensor], keep: dict[str, Tensor]) -> tuple[Tensor, Losses]:

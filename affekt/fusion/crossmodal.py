@@ -14,7 +14,7 @@ from torch.nn import functional
 from affekt.errors import ValueRangeError
 from affekt.fusion.memory import LETTERS, ORDER
 from affekt.fusion.model import FusionModel, FusionShape, Losses, presence, published_heads
-from affekt.nn import kept_first, mean_kept
+from affekt.nn import Dropout, kept_first, mean_kept
 from affekt.nn.states import NameMap
 
 PAIRS = tuple((reader, read) for reader in ORDER for read in ORDER if reader != read)
@@ -55,7 +55,7 @@ class CrossmodalFusion(FusionModel):
         )
         self.within = nn.ModuleDict({name: _Transformer(shape, 2 * hidden, heads, max(layers, 3)) for name in ORDER})
         self.first = nn.Linear(6 * hidden, 6 * hidden)
-        self.dropout = nn.Dropout(shape.dropout)
+        self.dropout = Dropout(shape.dropout)
         self.second = nn.Linear(6 * hidden, 6 * hidden)
         self.output = nn.Linear(6 * hidden, hidden // 2)
         if shape.corrected:
@@ -126,7 +126,7 @@ class _Transformer(nn.Module):
         self.scale = math.sqrt(width)
         self.layers = nn.ModuleList([_Block(width, heads, shape.dropout) for _ in range(layers)])
         self.layer_norm = nn.LayerNorm(width)
-        self.dropout = nn.Dropout(shape.dropout if shape.corrected else 0.0)
+        self.dropout = Dropout(shape.dropout if shape.corrected else 0.0)
 
     def forward(self, reader: Tensor, read: Tensor, keep: Tensor) -> Tensor:
         if self.masked:
@@ -153,7 +153,7 @@ class _Block(nn.Module):
         self.fc1 = nn.Linear(width, 4 * width)
         self.fc2 = nn.Linear(4 * width, width)
         self.layer_norms = nn.ModuleList([nn.LayerNorm(width), nn.LayerNorm(width)])
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, reader: Tensor, read: Tensor, visible: Tensor) -> Tensor:
         query = self.layer_norms[0](reader)
@@ -181,7 +181,9 @@ class _Attention(nn.Module):
         queries, keys, values = (
             part.reshape(*part.shape[:2], heads, -1).transpose(1, 2) for part in (queries, keys, values)
         )
-        attended = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=visible)
+        scores = queries @ keys.transpose(2, 3) / math.sqrt(width / heads)
+        shares = torch.softmax(scores.masked_fill(~visible, torch.finfo(scores.dtype).min), dim=3)
+        attended = shares @ values
         result: Tensor = self.out_proj(attended.transpose(1, 2).flatten(2))
         return result
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from affekt.fusion.memory import LETTERS, ORDER, MemoryLoop, published_loop, two_layers
 from affekt.fusion.model import FusionModel, FusionShape, Losses, published_heads
-from affekt.nn import kept_first, last_kept
+from affekt.nn import Dropout, kept_first, last_kept
 from affekt.nn.states import NameMap
 
 
@@ -149,7 +149,7 @@ class _Decoder(nn.Module):
 
 
 def _factor(size: int, half: int, dropout: float) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(size, half), nn.ReLU(), nn.Dropout(dropout), nn.Linear(half, half), nn.ReLU())
+    return nn.Sequential(nn.Linear(size, half), nn.ReLU(), Dropout(dropout), nn.Linear(half, half), nn.ReLU())
 
 
 def _together_first(

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from affekt.fusion.model import FusionModel, FusionShape, Losses, published_heads
+from affekt.nn import Dropout
 from affekt.nn.states import NameMap
 
 ORDER = ('text', 'audio', 'video')
@@ -141,4 +142,4 @@ def published_loop(prefix: str = '') -> dict[str, str | None]:
 
 def two_layers(size: int, inner: int, out: int, dropout: float) -> nn.Sequential:
     """Linear, rectified, dropout, linear."""
-    return nn.Sequential(nn.Linear(size, inner), nn.ReLU(), nn.Dropout(dropout), nn.Linear(inner, out))
+    return nn.Sequential(nn.Linear(size, inner), nn.ReLU(), Dropout(dropout), nn.Linear(inner, out))

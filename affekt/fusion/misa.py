@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from affekt.fusion.model import FusionModel, FusionShape, Losses, ModalityEncoders, presence
+from affekt.nn import Dropout
 from affekt.nn.states import NameMap
 
 ORDER = ('text', 'video', 'audio')
@@ -48,7 +49,7 @@ class MisaFusion(FusionModel):
         self.rebuild = nn.ModuleDict({name: nn.Linear(hidden, hidden) for name in ORDER})
         self.mixer = nn.TransformerEncoderLayer(hidden, nhead=2, dropout=0.1, norm_first=shape.corrected)
         self.first = nn.Linear(6 * hidden, 3 * hidden)
-        self.dropout = nn.Dropout(shape.dropout)
+        self.dropout = Dropout(shape.dropout)
         self.second = nn.Linear(3 * hidden, hidden // 2)
 
     def fuse(self, features: dict[str, Tensor], keep: dict[str, Tensor]) -> tuple[Tensor, Losses]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from affekt.fusion.model import FusionModel, FusionShape, Losses, ModalityEncoders, presence
+from affekt.nn import Dropout
 from affekt.nn.states import NameMap
 
 ORDER = ('text', 'audio', 'video')
@@ -40,7 +41,7 @@ class MmimFusion(FusionModel):
             {name: _GaussianBound(hidden, entropy=not shape.corrected) for name in ('video', 'audio')}
         )
         self.predictors = nn.ModuleDict({name: _predictor(hidden, predictor_layers) for name in ORDER})
-        self.dropout = nn.Dropout(shape.dropout)
+        self.dropout = Dropout(shape.dropout)
         self.first = nn.Linear(3 * hidden, hidden)
         self.second = nn.Linear(hidden, hidden)
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from affekt.errors import ShapeError, UnknownNameError, ValueRangeError, listed
-from affekt.nn import kept_first, last_kept
+from affekt.nn import Dropout, kept_first, last_kept
 from affekt.nn.states import NameMap
 
 Level = Literal['utterance', 'frame']
@@ -181,8 +181,8 @@ class FusionModel(nn.Module, ABC):
         held = {name: features[name] for name in self.shape.sizes}
         if self.shape.corrected:
             held = {name: self.scales[name](value) for name, value in held.items()}
-        if self.shape.corrected or keep_mask:
-            held = {name: torch.where(keep[name].unsqueeze(-1), value, 0.0) for name, value in held.items()}
+        for name in keep_mask:
+            held[name] = torch.where(keep[name].unsqueeze(-1), held[name], 0.0)
         return held, keep
 
     def _masks(self, features: Features, keep_mask: Features) -> dict[str, Tensor]:
@@ -244,8 +244,7 @@ class InputScale(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """The (…, D) standardised features."""
-        scaled: Tensor = (features - self.mean) / self.deviation
-        return scaled
+        return (features - self.mean).div_(self.deviation)
 
 
 class PerceptronEncoder(nn.Module):
@@ -253,7 +252,7 @@ class PerceptronEncoder(nn.Module):
 
     def __init__(self, size: int, hidden: int, dropout: float) -> None:
         super().__init__()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.layers = nn.ModuleList([nn.Linear(size, hidden), nn.Linear(hidden, hidden), nn.Linear(hidden, hidden)])
 
     def forward(self, features: Tensor, keep: Tensor | None = None) -> Tensor:
@@ -273,7 +272,7 @@ class RecurrentEncoder(nn.Module):
     def __init__(self, size: int, hidden: int, dropout: float) -> None:
         super().__init__()
         self.recurrence = nn.LSTM(size, hidden, batch_first=True)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.linear = nn.Linear(hidden, hidden)
 
     def forward(self, sequence: Tensor, keep: Tensor | None = None) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from affekt.fusion.model import MODALITIES, FusionModel, FusionShape, Losses, ModalityEncoders
+from affekt.nn import Dropout
 from affekt.nn.states import NameMap
 
 
@@ -24,7 +25,7 @@ class TensorFusion(FusionModel):
     def __init__(self, shape: FusionShape) -> None:
         super().__init__(shape, width=shape.hidden)
         self.encoders = ModalityEncoders(shape)
-        self.dropout = nn.Dropout(shape.dropout)
+        self.dropout = Dropout(shape.dropout)
         self.first = nn.Linear((shape.hidden + 1) ** 3, shape.hidden)
         self.second = nn.Linear(shape.hidden, shape.hidden)
 

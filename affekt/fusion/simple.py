@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from affekt.errors import UnknownNameError
 from affekt.fusion.model import FusionModel, FusionShape, Losses, presence
-from affekt.nn import mean_kept
+from affekt.nn import Dropout, mean_kept
 
 
 class _SimpleFusion(FusionModel):
@@ -37,7 +37,7 @@ class LinearFusion(_SimpleFusion):
 
     def __init__(self, shape: FusionShape) -> None:
         super().__init__(shape, width=sum(shape.sizes.values()))
-        self.dropout = nn.Dropout(shape.dropout)
+        self.dropout = Dropout(shape.dropout)
         for head in (self.emotion_head, self.value_head):
             if head is not None:  # a linear problem needs no random start
                 nn.init.zeros_(head.weight)
@@ -60,12 +60,12 @@ class GatedFusion(_SimpleFusion):
         hidden = shape.hidden
         self.codes = nn.ModuleDict(
             {
-                name: nn.Sequential(nn.Dropout(shape.dropout), nn.Linear(size, hidden), nn.LayerNorm(hidden), nn.GELU())
+                name: nn.Sequential(Dropout(shape.dropout), nn.Linear(size, hidden), nn.LayerNorm(hidden), nn.GELU())
                 for name, size in shape.sizes.items()
             }
         )
         self.gates = nn.Linear(len(shape.sizes) * hidden, len(shape.sizes) * hidden)
-        self.dropout = nn.Dropout(shape.dropout)
+        self.dropout = Dropout(shape.dropout)
         self.norm = nn.LayerNorm(hidden)
 
     def fuse(self, features: dict[str, Tensor], keep: dict[str, Tensor]) -> tuple[Tensor, Losses]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from affekt.fusion.model import FusionModel, FusionShape, Losses, RecurrentEncoder, published_heads
-from affekt.nn import kept_first
+from affekt.nn import Dropout, kept_first
 from affekt.nn.states import NameMap
 
 
@@ -116,7 +116,7 @@ class _PublishedTranslator(nn.Module):
         self.attention = _Attention(hidden)
         self.decoder = nn.LSTM(target + hidden, hidden, bidirectional=True)
         self.output = nn.Linear(2 * hidden, target)
-        self.dropout = nn.Dropout(shape.dropout)
+        self.dropout = Dropout(shape.dropout)
 
     def forward(self, source: Tensor, target: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, H) joint code and (B, T, D) translation; its first sample is zeros."""
@@ -146,7 +146,7 @@ class _Translator(nn.Module):
         self.attention = _Attention(hidden)
         self.decoder = nn.LSTMCell(target + hidden, hidden)
         self.output = nn.Linear(2 * hidden, target)
-        self.dropout = nn.Dropout(shape.dropout)
+        self.dropout = Dropout(shape.dropout)
 
     def forward(self, source: Tensor, target: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
         """Kept steps come first."""

@@ -10,6 +10,7 @@ from affekt.training.parallel import Ranks, on_processes
 from affekt.training.samples import UNKNOWN, Batch, Samples, Sequences
 from affekt.training.scoring import SCORES, Predicted, task_losses
 from affekt.training.settings import TrainingSettings
+from affekt.training.together import Split, train_together
 
 __all__ = [
     'SCORES',
@@ -19,10 +20,12 @@ __all__ = [
     'Ranks',
     'Samples',
     'Sequences',
+    'Split',
     'Trained',
     'TrainingSettings',
     'on_processes',
     'predict',
     'task_losses',
     'train',
+    'train_together',
 ]

@@ -68,8 +68,8 @@ class Trained:
 
 
 @dataclass
-class _Progress:
-    """Where a run stands after an epoch."""
+class Progress:
+    """Where a run stands after an epoch: its best weights so far, and whether its last epoch broke down."""
 
     best: dict[str, Tensor]
     best_epoch: int = 0
@@ -79,9 +79,17 @@ class _Progress:
     history: list[Row] | None = None
 
     def rows(self) -> list[Row]:
+        """One row for each epoch so far."""
         if self.history is None:
             self.history = []
         return self.history
+
+    def trained(self, model: nn.Module) -> Trained:
+        """The finished run, its model at the best epoch."""
+        model.load_state_dict(self.best)
+        model.to('cpu').eval()
+        status: Status = 'not_finite' if not self.best_epoch else 'constant' if self.constant else 'healthy'
+        return Trained(model, self.best_epoch, self.best_score, tuple(self.rows()), status)
 
 
 def train(
@@ -117,28 +125,25 @@ def train(
     # 2. take the scale of the inputs from training data
     standardise(model, training)
     optimiser = torch.optim.Adam(model.parameters(), settings.rate, weight_decay=settings.decay, fused=True)
-    ranks, progress = Ranks(), _Progress(best=_copy(model))
+    ranks, progress = Ranks(), Progress(best=_copy(model))
     with _run(folder, settings, resume, ranks) as run:
         if run and resume:
             _restore(run.folder / CHECKPOINT, model, optimiser, progress)
         for epoch in range(len(progress.rows()) + 1, settings.epochs + 1):
-            if _finished(progress, epoch, settings):
+            if ended(progress, epoch, settings):
                 break
             # 3. one pass over the training samples
             row = _pass(model, optimiser, training, settings, epoch, ranks)
             # 4. what validation says
             predicted = predict(model, there)
             row |= {'epoch': float(epoch), 'score': score(predicted, validation)}
-            _judge(progress, model, row, predicted, validation)
+            judge(progress, model, row, predicted, validation)
             # 5. on disk before the next epoch
             if run and ranks.first:
                 _save(run.folder / CHECKPOINT, model, optimiser, progress)
             if report and ranks.first:
                 report(row)
-    model.load_state_dict(progress.best)
-    model.to('cpu').eval()
-    status: Status = 'not_finite' if not progress.best_epoch else 'constant' if progress.constant else 'healthy'
-    return Trained(model, progress.best_epoch, progress.best_score, tuple(progress.rows()), status)
+    return progress.trained(model)
 
 
 def predict(model: nn.Module, samples: Samples, *, batch: int = 512) -> Predicted:
@@ -175,14 +180,14 @@ def _pass(
 ) -> Row:
     """One epoch; returns the mean of each loss. Order and dropout depend on seed and epoch alone."""
     model.train()
-    order = torch.Generator().manual_seed(_seed(settings.seed, epoch, 0))
+    order = torch.Generator().manual_seed(epoch_seed(settings.seed, epoch, 0))
     totals: dict[str, Tensor] = {}
     device_type = torch.device(settings.device).type
     devices = [torch.device(settings.device)] if device_type == 'cuda' else []
     with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(_seed(settings.seed, epoch, 1 + ranks.rank))
+        torch.manual_seed(epoch_seed(settings.seed, epoch, 1 + ranks.rank))
         index = torch.arange(len(training))
-        for chosen in epoch_batches(index, training.lengths(), settings.batch, order):
+        for chosen in epoch_batches(index, training.lengths(), settings.batch, order, shuffle=settings.shuffle):
             mine = ranks.share(chosen)
             optimiser.zero_grad()
             with torch.autocast(device_type, torch.bfloat16, enabled=settings.precision == 'bfloat16'):
@@ -198,7 +203,8 @@ def _pass(
     return {name: total.item() / len(training) for name, total in totals.items()}
 
 
-def _seed(seed: int, epoch: int, use: int) -> int:
+def epoch_seed(seed: int, epoch: int, use: int) -> int:
+    """One number for each seed, epoch and use of it."""
     return (seed * 1_000_003 + epoch) * 1_009 + use
 
 
@@ -209,7 +215,7 @@ def _clip(model: nn.Module, settings: TrainingSettings) -> None:
         nn.utils.clip_grad_value_(model.parameters(), settings.clip_value)
 
 
-def _judge(progress: _Progress, model: nn.Module, row: Row, predicted: Predicted, validation: Samples) -> None:
+def judge(progress: Progress, model: nn.Module, row: Row, predicted: Predicted, validation: Samples) -> None:
     """Keep the epoch where it is the best so far; a broken one never is."""
     progress.rows().append(row)
     finite = math.isfinite(row['score']) and math.isfinite(row['training_loss'])
@@ -219,7 +225,8 @@ def _judge(progress: _Progress, model: nn.Module, row: Row, predicted: Predicted
         progress.constant = is_constant(predicted, validation)
 
 
-def _finished(progress: _Progress, epoch: int, settings: TrainingSettings) -> bool:
+def ended(progress: Progress, epoch: int, settings: TrainingSettings) -> bool:
+    """The run stops before this epoch: it broke down, or waited long enough for a better one."""
     waited = epoch - 1 - progress.best_epoch
     return progress.broken or (settings.patience is not None and waited >= settings.patience)
 
@@ -248,7 +255,7 @@ class _Reader:
     folder: Path
 
 
-def _save(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, progress: _Progress) -> None:
+def _save(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress) -> None:
     tensors = {f'model.{name}': value for name, value in model.state_dict().items()}
     tensors |= {f'best.{name}': value for name, value in progress.best.items()}
     for i, moments in optimiser.state_dict()['state'].items():
@@ -257,7 +264,7 @@ def _save(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, progre
     save_tensors(path, tensors, {'progress': json.dumps(facts)})
 
 
-def _restore(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, progress: _Progress) -> None:
+def _restore(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress) -> None:
     """Go on from a checkpoint; from the start where the run was killed before its first."""
     if not path.exists():
         return

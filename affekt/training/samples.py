@@ -44,6 +44,13 @@ class Sequences:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    def __getitem__(self, index: Tensor) -> Sequences:
+        """The sequences at `index`; their rows are copied."""
+        lengths = self.lengths[index]
+        starts = torch.cumsum(lengths, 0) - lengths
+        places = torch.repeat_interleave(self.starts[index] - starts, lengths) + torch.arange(int(lengths.sum()))
+        return Sequences(self.rows[places], starts, lengths)
+
     def padded(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, D) of the samples at `index`, zeros at the end, and their (B, T) mask; T is at least 1."""
         lengths = self.lengths[index]
@@ -174,6 +181,17 @@ class Samples:
             None if self.values is None else self.values[index],
         )
 
+    def subset(self, index: Tensor) -> Samples:
+        """The samples at `index`, in that order."""
+        return replace(
+            self,
+            features={name: value[index] for name, value in self.features.items()},
+            labels=None if self.labels is None else self.labels[index],
+            values=None if self.values is None else self.values[index],
+            present={name: value[index] for name, value in self.present.items()},
+            names=tuple(self.names[i] for i in index.tolist()) if self.names else (),
+        )
+
     def steps(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Features and mask of every step there is, sequences as one long sample: nothing is padded."""
         features, keep = {}, {}
@@ -218,7 +236,9 @@ def _to_one_length(features: dict[str, Tensor], keep: dict[str, Tensor]) -> tupl
     return features, keep
 
 
-def epoch_batches(index: Tensor, lengths: Tensor, size: int, rng: torch.Generator) -> list[Tensor]:
+def epoch_batches(
+    index: Tensor, lengths: Tensor, size: int, rng: torch.Generator, *, shuffle: bool = True
+) -> list[Tensor]:
     """One epoch's batches: all of `index` once, shuffled; sequences of like length together.
 
     Args:
@@ -226,11 +246,14 @@ def epoch_batches(index: Tensor, lengths: Tensor, size: int, rng: torch.Generato
         lengths: (N,) steps of every sample.
         size: samples a batch.
         rng: decides the order.
+        shuffle: False leaves the order as it is.
 
     Returns:
         Index tensors of at most `size`, in shuffled order. Where lengths differ, samples are sorted within
         shuffled stretches of 16 batches, so that batches stay random and padding small.
     """
+    if not shuffle:
+        return list(index.split(size))
     order = index[torch.randperm(len(index), generator=rng)]
     if lengths[index].min() == lengths[index].max():
         return list(order.split(size))

@@ -18,6 +18,7 @@ class TrainingSettings:
         seed: of the order of samples and of dropout.
         epochs: at most.
         batch: samples a step.
+        shuffle: a new order each epoch; False for the order of the samples, as some published loaders have it.
         rate: of Adam.
         decay: weight decay (L2).
         clip_norm: longest gradient of all parameters together; None for any.
@@ -31,6 +32,7 @@ class TrainingSettings:
     seed: int = 0
     epochs: int = 100
     batch: int = 32
+    shuffle: bool = True
     rate: float = 1e-3
     decay: float = 1e-5
     clip_norm: float | None = 1.0

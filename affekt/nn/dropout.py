@@ -1,0 +1,37 @@
+"""Dropout whose draws cost a quarter: one 64-bit draw decides four units.
+
+On a CPU with features of thousands of units the draws of `nn.Dropout` take a fifth of a training step.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Dropout(nn.Module):
+    """Each unit is 0 with a probability, and the others grow so that the mean stays; nothing in evaluation.
+
+    Args:
+        share: the probability, kept to 1/65536.
+    """
+
+    def __init__(self, share: float = 0.5) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, units: Tensor) -> Tensor:
+        """The same shape."""
+        if not self.training or self.share == 0.0:
+            return units
+        if units.device.type != 'cpu':
+            return nn.functional.dropout(units, self.share)
+        flat = units.reshape(-1)
+        draws = torch.empty_like(flat[: (len(flat) + 3) // 4], dtype=torch.int64).random_(-(2**63), None)
+        limit = round(self.share * 65536) - 32768
+        kept = (draws.view(torch.int16)[: len(flat)] >= limit).to(units.dtype)
+        return units * kept.mul_(1 / (1 - self.share)).view(units.shape)
+
+    def extra_repr(self) -> str:
+        """The probability."""
+        return f'share={self.share}'

@@ -1,0 +1,31 @@
+"""Without torch the tests of the torch rooms are skipped, visibly, and their doctests are not collected."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+TORCH_ROOMS = ('nn', 'training', 'fusion')
+HAS_TORCH = importlib.util.find_spec('torch') is not None
+REASON = 'torch is absent (./dev test installs it where the package index has a CPU build)'
+
+
+class _NeedsTorch(pytest.Module):
+    def collect(self):
+        pytest.skip(REASON, allow_module_level=True)
+
+
+def _needs_torch(path: Path) -> bool:
+    return not HAS_TORCH and path.parent.name in TORCH_ROOMS
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    return _NeedsTorch.from_parent(parent, path=module_path) if _needs_torch(module_path) else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file(file_path: Path):
+    found = yield
+    return [item for item in found if not _needs_torch(file_path) or isinstance(item, _NeedsTorch)]

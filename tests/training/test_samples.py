@@ -1,0 +1,96 @@
+"""Samples in memory: batches, lengths, missing modalities, and what is refused by name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import training_cases as cases
+
+from affekt.errors import ShapeError, ValueRangeError
+from affekt.training import Samples, Sequences
+from affekt.training.samples import epoch_batches
+
+
+def _sequences(*lengths):
+    return Sequences.of([np.full((length, 2), i + 1, dtype=np.float32) for i, length in enumerate(lengths)])
+
+
+def test_a_batch_of_sequences_is_padded_to_its_own_longest_and_masked():
+    padded, keep = _sequences(3, 1, 0, 9).padded(torch.tensor([1, 0, 2]))
+    assert padded[..., 0].tolist() == [[2, 0, 0], [1, 1, 1], [0, 0, 0]]
+    assert keep.tolist() == [[True, False, False], [True] * 3, [False] * 3]
+
+
+def test_a_part_of_the_sequences_holds_their_rows_alone():
+    part = _sequences(3, 1, 2)[torch.tensor([2, 0])]
+    assert part.rows[:, 0].tolist() == [3, 3, 1, 1, 1]
+    assert part.starts.tolist() == [0, 2]
+    assert part.lengths.tolist() == [2, 3]
+
+
+def test_modalities_of_unequal_length_are_given_one_length():
+    held = Samples({'a': _sequences(3, 1), 'b': _sequences(2, 5)}, labels=torch.tensor([0, 1]))
+    batch = held.batch(torch.tensor([0, 1]))
+    assert batch.features['a'].shape == batch.features['b'].shape == (2, 5, 2)
+    assert batch.keep_mask['a'].sum(dim=1).tolist() == [3, 1]
+
+
+def test_every_step_is_seen_once_when_the_inputs_scale_is_taken():
+    held = Samples({'a': _sequences(3, 1), 'b': _sequences(2, 5)}, present={'b': torch.tensor([True, False])})
+    features, keep = held.steps()
+    assert features['a'][keep['a']][:, 0].tolist() == [1, 1, 1, 2]
+    assert features['b'][keep['b']][:, 0].tolist() == [1, 1]
+
+
+def test_an_epoch_holds_every_sample_once_and_like_lengths_together():
+    rng = torch.Generator().manual_seed(0)
+    lengths = torch.randint(1, 100, (400,), generator=rng)
+    index = torch.arange(50, 350)
+    batches = epoch_batches(index, lengths, 16, rng)
+    assert torch.equal(torch.cat(batches).sort().values, index)
+    assert max(map(len, batches)) == 16
+    padded = sum(int(lengths[batch].max()) * len(batch) for batch in batches)
+    shuffled = index[torch.randperm(300, generator=rng)].split(16)
+    unsorted = sum(int(lengths[batch].max()) * len(batch) for batch in shuffled)
+    real = int(lengths[index].sum())
+    assert padded - real < 0.25 * (unsorted - real)
+
+
+def test_batches_of_one_length_are_a_plain_shuffle():
+    rng = torch.Generator().manual_seed(0)
+    batches = epoch_batches(torch.arange(40), torch.ones(40), 16, rng)
+    assert [len(batch) for batch in batches] == [16, 16, 8]
+    assert torch.cat(batches).tolist() != list(range(40))
+
+
+def test_a_sample_whose_feature_is_no_number_is_named():
+    held = cases.samples(5)
+    held.features['text'][3, 2] = torch.nan
+    with pytest.raises(ValueRangeError, match=r"finite numbers in text; got 1 samples without \('clip3'\)"):
+        replace(held, names=held.names)
+    there = torch.tensor([True, True, True, False, True])
+    assert len(replace(held, present={'text': there})) == 5
+
+
+def test_a_frame_that_is_no_number_is_named():
+    sequences = _sequences(2, 3)
+    sequences.rows[4, 1] = torch.inf
+    with pytest.raises(ValueRangeError, match=r'got 1 samples without \(.number 1.\)'):
+        Samples({'a': sequences})
+
+
+def test_a_sample_without_any_modality_is_named():
+    with pytest.raises(ValueRangeError, match=r"at least one modality of each sample; got 1 samples without \('x'\)"):
+        Samples({'a': _sequences(2, 0)}, names=('w', 'x'))
+
+
+def test_unequal_counts_and_no_samples_are_refused():
+    with pytest.raises(ShapeError, match="'labels': 3"):
+        Samples({'a': torch.zeros(2, 3)}, labels=torch.zeros(3, dtype=torch.int64))
+    with pytest.raises(ShapeError, match='at least one'):
+        Samples({'a': torch.zeros(0, 3)})
+    with pytest.raises(ShapeError, match=r'values \(N, V\)'):
+        Samples({'a': torch.zeros(2, 3)}, values=torch.zeros(2))

@@ -1,0 +1,78 @@
+"""Folds and draws trained as one batched model end where they end alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+import training_cases as cases
+
+from affekt.errors import ShapeError, TrainingError, ValueRangeError
+from affekt.training import Split, train, train_together
+
+NAMES = [
+    ('attention', 'utterance', {}),
+    ('lmf', 'utterance', {}),
+    ('mmim', 'utterance', {}),
+    ('gated', 'utterance', {}),
+    ('mfn', 'frame', {'memory': 8}),
+    ('mult', 'frame', {'layers': 1, 'heads': 2}),
+]
+DRAWS = [
+    replace(cases.SETTINGS, seed=1),
+    replace(cases.SETTINGS, seed=2, rate=1e-3, decay=1e-3, clip_norm=0.1),
+    replace(cases.SETTINGS, seed=3, clip_norm=None, clip_value=0.01),
+]
+
+
+def _splits(count: int) -> list[Split]:
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(4))
+    # 60, 55 and 61 training samples: the last batches differ in size
+    return [Split(order[30:], order[:30]), Split(order[:55], order[55:]), Split(order[:61], order[61:])]
+
+
+@pytest.mark.parametrize('settings', [[cases.SETTINGS] * 3, DRAWS], ids=['folds', 'draws'])
+@pytest.mark.parametrize(('name', 'level', 'options'), NAMES)
+def test_models_trained_together_end_where_they_end_alone(name, level, options, settings):
+    held, splits = cases.samples(90, level=level), _splits(90)
+    changes = {'level': level, 'dropout': 0.0, 'options': options}
+    together = train_together([cases.model(name, i, **changes) for i in range(3)], held, splits, settings)
+    for i, (split, own) in enumerate(zip(splits, settings, strict=True)):
+        model = cases.model(name, i, **changes)
+        alone = train(model, held.subset(split.training), held.subset(split.validation), own)
+        assert together[i].best_epoch == alone.best_epoch
+        for ours, theirs in zip(together[i].history, alone.history, strict=True):
+            assert ours == pytest.approx(theirs, abs=2e-4)
+
+
+def test_each_model_stops_by_its_own_validation():
+    held, splits = cases.samples(90), _splits(90)
+    settings = replace(cases.SETTINGS, epochs=60, rate=2e-2, patience=3)
+    trained = train_together([cases.model(seed=i) for i in range(3)], held, splits, [settings] * 3)
+    assert all(len(run.history) in (run.best_epoch + 3, 60) for run in trained)
+
+
+def test_dropout_differs_between_models():
+    held, split = cases.samples(90), _splits(90)[0]
+    twice = train_together([cases.model(seed=0), cases.model(seed=0)], held, [split] * 2, [cases.SETTINGS] * 2)
+    assert twice[0].history != twice[1].history
+
+
+def test_what_cannot_be_trained_together_is_refused():
+    held, splits = cases.samples(90), _splits(90)
+    with pytest.raises(ShapeError, match='all models of one shape'):
+        train_together([cases.model(), cases.model(hidden=8)], held, splits[:2], [cases.SETTINGS] * 2)
+    with pytest.raises(ValueRangeError, match='settings that differ in seed'):
+        settings = [cases.SETTINGS, replace(cases.SETTINGS, batch=8)]
+        train_together([cases.model(), cases.model()], held, splits[:2], settings)
+    frames = cases.samples(90, level='frame')
+    with pytest.raises(TrainingError, match='torch has no batched LSTM'):
+        train_together([cases.model(level='frame')], frames, splits[:1], [cases.SETTINGS])
+
+
+def test_padding_of_the_last_batch_is_refused_where_a_published_loss_would_see_it():
+    held, splits = cases.samples(90), _splits(90)
+    with pytest.raises(ShapeError, match='batches of one size'):
+        models = [cases.model('mmim', form='reference') for _ in splits]
+        train_together(models, held, splits, [cases.SETTINGS] * 3)

@@ -1,0 +1,64 @@
+"""Small seeded samples with something to learn, and jobs that other processes run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from affekt.fusion import FusionShape, build_fusion
+from affekt.training import Samples, Sequences, TrainingSettings, train
+
+SIZES = {'audio': 5, 'text': 7, 'video': 6}
+
+
+def samples(count: int = 90, seed: int = 0, level: str = 'utterance') -> Samples:
+    """Labels and values that a linear function of the features gives."""
+    rng = np.random.default_rng(seed)
+    held = {name: rng.standard_normal((count, size)).astype(np.float32) for name, size in SIZES.items()}
+    plane = np.random.default_rng(99).standard_normal((sum(SIZES.values()), 3))
+    scores = np.concatenate(list(held.values()), axis=1) @ plane
+    features: dict = {name: torch.from_numpy(value) for name, value in held.items()}
+    if level == 'frame':
+        lengths = rng.integers(1, 9, count)
+        features = {
+            name: Sequences.of(
+                [np.repeat(row[None], length, axis=0) for row, length in zip(value, lengths, strict=True)]
+            )
+            for name, value in held.items()
+        }
+    values = torch.tensor(scores[:, :1] / 4, dtype=torch.float32)
+    return Samples(features, torch.tensor(scores.argmax(axis=1)), values, names=tuple(f'clip{i}' for i in range(count)))
+
+
+def model(name: str = 'attention', seed: int = 0, **changes):
+    torch.manual_seed(seed)
+    options = changes.pop('options', {})
+    shape = {'sizes': SIZES, 'classes': 3, 'values': 1, 'hidden': 16, 'dropout': 0.2}
+    return build_fusion(name, FusionShape(**(shape | changes)), **options)
+
+
+SETTINGS = TrainingSettings(epochs=6, batch=16, rate=3e-3, patience=None)
+
+
+def killed_after(folder: str, epoch: int) -> None:
+    """Train in a folder and kill this process, as the system does, once that epoch is on disk."""
+    torch.set_num_threads(1)
+
+    def die(row):
+        if row['epoch'] == epoch:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    train(model(), samples(), samples(40, 1), SETTINGS, folder=Path(folder), report=die)
+
+
+def on_two_ranks(folder: str) -> None:
+    """Train on this rank's share; the first rank writes what came out."""
+    trained = train(model(dropout=0.0), samples(), samples(40, 1), SETTINGS, folder=Path(folder) / 'run')
+    if torch.distributed.get_rank() == 0:
+        history = [row['training_loss'] for row in trained.history]
+        (Path(folder) / 'found.json').write_text(json.dumps([history, trained.best_score]))

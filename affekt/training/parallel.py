@@ -1,7 +1,7 @@
 """One run on several devices: every process takes its share of each batch, gradients are averaged.
 
-Started by `on_processes` on one machine, or by `torchrun` with a script that calls `torch.distributed.init_process_group`
-first, on any backend. Without either there is one rank and nothing changes.
+Started by `on_processes` on one machine, or by `torchrun` with a script that first calls `init_process_group` of
+`torch.distributed`, on any backend. Without either there is one rank and nothing changes.
 """
 
 from __future__ import annotations

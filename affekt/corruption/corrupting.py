@@ -21,19 +21,25 @@ import numpy as np
 
 from affekt.corpora import Manifest, Sample
 from affekt.corruption.absence import Absence, withhold
-from affekt.corruption.noises import TALKERS, Noise, noise_named, read_sound
+from affekt.corruption.noises import NAMED, TALKERS, Noise, digest_of_folder, noise_named, read_sound
 from affekt.corruption.pictures import Image, PictureDamage
 from affekt.corruption.seeds import rng_of, seed_of
 from affekt.corruption.sound import MOST_DB, POWERS, Mixture, Sound, mix_at_snr
-from affekt.errors import AffektError, CorpusError, MediaError, UnknownNameError, ValueRangeError
+from affekt.errors import AffektError, CorpusError, MediaError, RunError, UnknownNameError, ValueRangeError
 from affekt.media import Recording
-from affekt.media.writing import write_audio, write_video
+from affekt.media.joining import with_sound
+from affekt.media.writing import PictureStyle, Samples, write_audio, write_video
 from affekt.runs import Run
 
 MANIFEST = 'manifest.parquet'
 SOUNDS = ('.wav', '.flac')
 AAC_RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000)
-DEFAULT_RATE_HZ = 25.0
+USUAL_RATE_HZ = 48_000
+DEFAULT_PICTURE_HZ = 25.0
+SAME_BYTES = PictureStyle(options={'crf': '18', 'x264-params': 'mbtree=0:threads=1:lookahead-threads=1'})
+"""With its tree of macroblocks x264 wrote up to 15 different files from the same pictures in 40 runs; without, one."""
+COPIED = ('h264',)
+"""Codecs whose pictures mp4 takes as they are where only the sound changes."""
 
 Progress = Callable[[str, float, float], None]
 
@@ -134,8 +140,8 @@ def corrupt(
     """Corrupted copies of a manifest's media in `out`, with a new manifest.
 
     1. Modalities are withheld.
-    2. Each sample that the journal does not hold is read, damaged and written: sound as 16 bits; films as mp4 whose
-       sound is the same mixture in AAC.
+    2. Each sample that the journal does not hold is read, damaged and written: sound as 16 bits, mono, at its own
+       rate; films as mp4 whose sound is the same mixture in AAC. H.264 pictures are copied where only sound changes.
     3. The new manifest names what was written; what was left alone it names where it was.
 
     Args:
@@ -155,6 +161,8 @@ def corrupt(
     noise = noise_named(corruption.noise, manifest, corruption.talkers) if corruption.snr_db else None
     _require_media(manifest, corruption)
     settings = {**corruption.settings(), 'manifest': _digest(manifest)}
+    if noise is not None and (folder := Path(corruption.noise)).is_dir() and corruption.noise not in NAMED:
+        settings['noise_files'] = digest_of_folder(folder)
     rows: list[Sample] = []
     untouched: list[str] = []
     failed: dict[str, str] = {}
@@ -218,6 +226,12 @@ def _written(manifest: Manifest, row: Sample, corruption: Corruption, noise: Noi
             found['video'] = target.relative_to(out).as_posix()
     except AffektError as error:
         found = {'audio': None, 'video': None, 'done': {'failed': error.came}}
+    except OSError as error:
+        raise RunError(
+            expected='a folder that can be written',
+            came=f'{out}: {error.strerror or error}',
+            todo='make room and go on with --resume',
+        ) from error
     return found
 
 
@@ -254,35 +268,39 @@ def _film(
     recording = Recording.open(path)
     if recording.video is None:
         raise MediaError(expected='a film', came=f'{path}, without pictures', todo='correct the manifest')
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if mixed is not None and not corruption.damages_pictures and recording.video.codec in COPIED:
+        with_sound(path, *_for_aac(*mixed), target)
+        return {'pictures': 'copied'}
     damage = PictureDamage(corruption.blur_sigma, corruption.occlude_share, corruption.drop_rate, corruption.brightness)
     frames = damage(recording.frames(), rng_of(corruption.seed, row.sample, 'pictures'))
     shown, timed = tee(frames)  # read in step, so that one picture waits at most
-    sound, rate_hz = _film_sound(recording, path, mixed)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    sound, rate_hz = _for_aac(*mixed) if mixed is not None else _own_sound(recording, path)
     write_video(
-        target, (_even(frame.image) for frame in shown), recording.video.rate_hz or DEFAULT_RATE_HZ,
-        samples=sound, sample_rate_hz=rate_hz, times_s=(frame.time_s for frame in timed),
+        target, (_even(frame.image) for frame in shown), recording.video.rate_hz or DEFAULT_PICTURE_HZ,
+        samples=sound, sample_rate_hz=rate_hz, times_s=(frame.time_s for frame in timed), picture=SAME_BYTES,
     )  # fmt: skip
     if not corruption.damages_pictures:
-        return {}
+        return {'pictures': 'encoded anew'}
     return {'picture_seed': str(seed_of(corruption.seed, row.sample, 'pictures')), **damage.facts()}
 
 
-def _film_sound(
-    recording: Recording, path: Path, mixed: tuple[Mixture, int] | None
-) -> tuple[Iterator[Any] | Any | None, int]:
-    """The sound for a film at a rate that AAC knows: the mixture, or its own."""
+def _for_aac(mixture: Mixture, rate_hz: int) -> tuple[Samples, int]:
+    """The mixture at a rate that AAC knows."""
     import soxr
 
-    if mixed is not None:
-        samples, rate_hz = mixed[0].samples.astype(np.float32), mixed[1]
-        if rate_hz in AAC_RATES:
-            return samples, rate_hz
-        return soxr.resample(samples, rate_hz, AAC_RATES[3]), AAC_RATES[3]
+    samples = mixture.samples.astype(np.float32)
+    if rate_hz in AAC_RATES:
+        return samples, rate_hz
+    return soxr.resample(samples, rate_hz, USUAL_RATE_HZ), USUAL_RATE_HZ
+
+
+def _own_sound(recording: Recording, path: Path) -> tuple[Iterator[Samples] | None, int]:
+    """A film's own sound at a rate that AAC knows; None where it has none."""
     if not recording.audio:
-        return None, AAC_RATES[3]
+        return None, USUAL_RATE_HZ
     rate_hz = recording.audio[0].rate_hz
-    rate_hz = rate_hz if rate_hz in AAC_RATES else AAC_RATES[3]
+    rate_hz = rate_hz if rate_hz in AAC_RATES else USUAL_RATE_HZ
     return (block.samples for block in Recording.open(path).samples(rate_hz)), rate_hz
 
 

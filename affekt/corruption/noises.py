@@ -6,6 +6,8 @@ with frequency f as 1 (white), 1/f (pink), 1/f**2 (brown).
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +23,7 @@ from affekt.media import Recording
 COLOURS: Mapping[str, float] = {'white': 0.0, 'pink': 1.0, 'brown': 2.0}
 """Colour to the exponent by which power falls with frequency."""
 BABBLE = 'babble'
+NAMED = (*COLOURS, BABBLE)
 TALKERS = 6
 ENDINGS = ('.wav', '.flac', '.mp3', '.ogg', '.m4a', '.aac', '.opus')
 KEPT_SOUNDS = 64
@@ -100,7 +103,7 @@ def noise_named(name: str, manifest: Manifest, talkers: int = TALKERS) -> Noise:
         return _Babble(manifest, talkers)
     folder = Path(name)
     if not folder.is_dir():
-        known = ', '.join([*COLOURS, BABBLE])
+        known = ', '.join(NAMED)
         raise UnknownNameError(expected=f'{known} or a folder of recordings', came=repr(name), todo='check the path')
     return _Folder(folder)
 
@@ -110,7 +113,8 @@ class _Babble:
 
     def __init__(self, manifest: Manifest, talkers: int) -> None:
         self.manifest, self.talkers = manifest, talkers
-        self.voices = [row for row in manifest.samples if row.audio or row.video]
+        heard = [row for row in manifest.samples if row.audio or row.video]
+        self.voices = sorted(heard, key=lambda row: row.sample)  # draws do not depend on the order of rows
         if len(self.voices) < 2:
             raise CorpusError(
                 expected='at least two samples with sound to make babble from',
@@ -138,7 +142,7 @@ class _Folder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.files = sorted(path for path in folder.rglob('*') if path.suffix.lower() in ENDINGS and path.is_file())
+        self.files = sound_files(folder)
         if not self.files:
             raise CorpusError(
                 expected=f'recordings ({", ".join(ENDINGS)})', came=f'none in {folder}', todo='choose another --noise'
@@ -161,6 +165,17 @@ class _Folder:
         joined = np.concatenate(pieces)
         start = int(rng.integers(held - size + 1))
         return joined[start : start + size], {'files': names, 'start': start}
+
+
+def sound_files(folder: Path) -> list[Path]:
+    """Every sound file below a folder, by path."""
+    return sorted(path for path in folder.rglob('*') if path.suffix.lower() in ENDINGS and path.is_file())
+
+
+def digest_of_folder(folder: Path) -> str:
+    """The sha256 of the names and sizes of a folder's sound files: a resumed run must find the same ones."""
+    held = [(path.relative_to(folder).as_posix(), path.stat().st_size) for path in sound_files(folder)]
+    return hashlib.sha256(json.dumps(held).encode()).hexdigest()
 
 
 def sound_file(manifest: Manifest, row: Sample) -> Path | None:

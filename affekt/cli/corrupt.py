@@ -84,7 +84,7 @@ def corrupt_command(
     if made.quieter:
         most = max(made.quieter.values())
         console.print(Text(f'{len(made.quieter):,} made quieter by up to {most:.1f} dB instead of clipping'))
-    if made.untouched and made.changed:
+    if made.untouched and (corruption.snr_db or corruption.damages_pictures):
         console.print(Text(f'{len(made.untouched):,} have nothing of what was to be changed', style='yellow'))
     for name, reason in list(made.failed.items())[:SHOWN]:
         console.print(Text(f'without media: {name} ({reason})', style='yellow'))

@@ -224,6 +224,8 @@ def _written(manifest: Manifest, row: Sample, corruption: Corruption, noise: Noi
             target = stem.with_name(stem.name + '.mp4')
             found['done'] |= _film(seen, target, row, corruption, None if mixed is None else mixed[:2])
             found['video'] = target.relative_to(out).as_posix()
+            if noise is not None and mixed is None:
+                found['done']['noise'] = None  # there is no sound to add it to
     except AffektError as error:
         found = {'audio': None, 'video': None, 'done': {'failed': error.came}}
     except OSError as error:

@@ -152,6 +152,12 @@ def test_a_film_gets_the_noise_in_its_own_sound_and_in_a_file_without_loss(films
     assert after.media(after.samples[1], 'video') == films.media(films.samples[1], 'video').resolve()
 
 
+def test_a_silent_film_says_that_no_noise_was_added(films, tmp_path):
+    made = Manifest.load(corrupt(films, Corruption((0.0,), blur_sigma=1.0), tmp_path / 'out').path)
+    first, second = (json.loads(row.corruption) for row in made.samples[:2])
+    assert (first['noise'], second['noise'], 'snr_db' in second) == ('white', None, False)
+
+
 def test_films_of_one_seed_are_the_same_bytes(films, tmp_path):
     chosen = Corruption((5.0,), blur_sigma=1.0, drop_rate=0.2, seed=4)
     for name in ('one', 'two'):

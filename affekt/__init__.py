@@ -28,6 +28,7 @@ ROOMS = (
     'text',
     'corpora',
     'features',
+    'corruption',
     'metrics',
     'llm',
     'ranking',

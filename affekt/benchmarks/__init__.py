@@ -5,17 +5,19 @@ the figures that the papers print. Read `unibench.py` first, then `selection.py`
 track is scored by `tracks.py`, its submission written and checked by `submissions.py`.
 """
 
+from affekt.benchmarks.closed import ClosedSet
 from affekt.benchmarks.comparisons import Ranking, rank_systems
 from affekt.benchmarks.ovmer import Ovmer, run_ovmer
 from affekt.benchmarks.published import published
 from affekt.benchmarks.sets import UNIBENCH, UniBenchSet
 from affekt.benchmarks.submissions import Submission, check_submission, read_candidates, write_submission
-from affekt.benchmarks.tracks import TRACKS, Track, TrackScore, read_groups, score_track
+from affekt.benchmarks.tracks import TRACKS, Track, TrackScore, read_groups, score_track, track_named
 from affekt.benchmarks.unibench import UniBench, run_unibench
 
 __all__ = [
     'TRACKS',
     'UNIBENCH',
+    'ClosedSet',
     'Ovmer',
     'Ranking',
     'Submission',
@@ -31,5 +33,6 @@ __all__ = [
     'run_ovmer',
     'run_unibench',
     'score_track',
+    'track_named',
     'write_submission',
 ]

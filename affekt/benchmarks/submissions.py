@@ -10,7 +10,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,9 @@ from affekt.runs import write_atomically
 SHOWN_PROBLEMS = 20
 """Problems that one error lists in full; the rest is counted."""
 _LONGEST_LABEL = 60
-_HEADER = ['name', 'openset']
+
+Cells = tuple[str, ...] | None
+"""What a row says beside its name; None where it has too few or too many cells."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class Submission:
     empty_answers: int
     follows_candidates: bool
     """Whether the rows stand in the candidates' order; scorers do not mind."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """Category to answers, where a track has categories."""
 
 
 def read_candidates(path: Path) -> tuple[str, ...]:
@@ -75,8 +79,9 @@ def write_submission(
 
     Args:
         name: of the track.
-        prediction: sample to a text or list. A list in brackets keeps its labels as the official parser reads them;
-            other texts are read by `read_labels`. A word's own apostrophe is written as a curly one.
+        prediction: sample to a text or list; a list in brackets keeps its labels as the official parser reads them,
+            other texts are read by `read_labels`, a word's own apostrophe is written as a curly one. For tracks with
+            categories, what `ClosedSet.cells` takes.
         path: ends as the track asks.
         candidates: the names to answer, in their order; those of the prediction without it.
         allow_empty: accept answers without a label, which score 0.
@@ -87,20 +92,13 @@ def write_submission(
     """
     track = track_named(name)
     order = tuple(prediction) if candidates is None else tuple(candidates)
-    labels = {sample: _labels_of(answer) for sample, answer in prediction.items()}
     names = [
-        *(sample for sample in order if sample in labels),
-        *(sample for sample in labels if sample not in set(order)),
+        *(sample for sample in order if sample in prediction),
+        *(sample for sample in prediction if sample not in set(order)),
     ]
-    cells = [f'[{", ".join(labels[sample])}]' for sample in names]
-    split = [
-        f'{sample}: label {label!r} is read as {official_parse(label)}'
-        for sample in names
-        for label in labels[sample]
-        if official_parse(label) != [label]
-    ]
-    facts = _checked(track, path, list(zip(names, cells, strict=True)), order, allow_empty, split)
-    content = _as_csv(names, cells) if path.suffix == '.csv' else _as_npz(names, cells)
+    cells, problems = _cells_of(track, {sample: prediction[sample] for sample in names})
+    facts = _checked(track, path, list(zip(names, cells, strict=True)), order, allow_empty, problems)
+    content = _as_csv(track, names, cells) if path.suffix == '.csv' else _as_npz(names, [cell[0] for cell in cells])
     try:
         write_atomically(path, content)
     except OSError as error:
@@ -108,6 +106,20 @@ def write_submission(
             expected='a file that can be written', came=f'{path}: {error.strerror}', todo='choose another --out'
         ) from error
     return facts
+
+
+def _cells_of(track: Track, prediction: Mapping[str, Any]) -> tuple[list[tuple[str, ...]], list[str]]:
+    """A row's cells for each answer, and what of free words the official parser would not give back."""
+    if track.closed:
+        return [track.closed.cells(answer) for answer in prediction.values()], []
+    labels = {sample: _labels_of(answer) for sample, answer in prediction.items()}
+    split = [
+        f'{sample}: label {label!r} is read as {official_parse(label)}'
+        for sample, given in labels.items()
+        for label in given
+        if official_parse(label) != [label]
+    ]
+    return [(f'[{", ".join(given)}]',) for given in labels.values()], split
 
 
 def _labels_of(answer: Any) -> list[str]:
@@ -136,14 +148,14 @@ def check_submission(name: str, path: Path, candidates: Sequence[str], *, allow_
     """
     track = track_named(name)
     problems: list[str] = []
-    rows = _csv_rows(path, problems) if path.suffix == '.csv' else _npz_rows(path, problems)
+    rows = _csv_rows(track, path, problems) if path.suffix == '.csv' else _npz_rows(path, problems)
     return _checked(track, path, rows, candidates, allow_empty, problems)
 
 
 def _checked(
     track: Track,
     path: Path,
-    rows: Sequence[tuple[str, str]],
+    rows: Sequence[tuple[str, Cells]],
     candidates: Sequence[str],
     allow_empty: bool,
     problems: Sequence[str],
@@ -154,8 +166,9 @@ def _checked(
     first_row = 2 if path.suffix == '.csv' else 1
     wanted = set(candidates)
     seen: dict[str, int] = {}
-    sizes = []
-    for row, (sample, cell) in enumerate(rows, first_row):
+    sizes: list[int] = []
+    counts: Counter[str] = Counter()
+    for row, (sample, cells) in enumerate(rows, first_row):
         if not sample:
             found.append(f'row {row}: no name')
         elif sample in seen:
@@ -163,14 +176,18 @@ def _checked(
         elif sample not in wanted:
             found.append(f'row {row}: {sample} is no candidate')
         seen.setdefault(sample, row)
-        labels = official_parse(cell)
+        if cells is None:
+            continue
+        labels, wrong = _judged(track, cells)
         sizes.append(len(labels))
-        wrong = _wrong_with(cell, labels)
         if wrong and not (allow_empty and not labels):
             found.append(f'row {row}: {sample}: {wrong}')
+        counts.update(labels if track.closed and not wrong else ())
     missing = [sample for sample in candidates if sample not in seen]
     if missing and (rows or not problems):
         found.append(f'{len(missing)} candidates without an answer: {listed(missing)}')
+    if track.rows is not None and rows and len(rows) != track.rows:
+        found.append(f'{len(rows):,} rows where the challenge takes {track.rows:,}')
     if found:
         shown = found[:SHOWN_PROBLEMS]
         rest = [f'and {len(found) - len(shown)} more'] if len(found) > len(shown) else []
@@ -181,7 +198,16 @@ def _checked(
         )
     follows = [sample for sample, _ in rows] == list(candidates)
     mean = float(np.mean(sizes)) if sizes else float('nan')
-    return Submission(track.name, path, len(rows), mean, sizes.count(0), follows)
+    return Submission(track.name, path, len(rows), mean, sizes.count(0), follows, dict(counts))
+
+
+def _judged(track: Track, cells: tuple[str, ...]) -> tuple[list[str], str]:
+    """The labels of a row, and what is wrong with it."""
+    if track.closed:
+        # An empty cell is an error even where answers without labels are allowed: no class stands for it.
+        return [cells[0]], track.closed.problem(cells)
+    labels = official_parse(cells[0])
+    return labels, _wrong_with(cells[0], labels)
 
 
 def _wrong_with(cell: str, labels: Sequence[str]) -> str:
@@ -203,7 +229,7 @@ def _cut(text: str) -> str:
     return repr(text if len(text) <= 40 else text[:37] + '…')
 
 
-def _csv_rows(path: Path, problems: list[str]) -> list[tuple[str, str]]:
+def _csv_rows(track: Track, path: Path, problems: list[str]) -> list[tuple[str, Cells]]:
     try:
         text = path.read_bytes().decode('utf-8-sig')
     except OSError as error:
@@ -216,14 +242,16 @@ def _csv_rows(path: Path, problems: list[str]) -> list[tuple[str, str]]:
     except csv.Error as error:
         problems.append(f'not a csv: {error}')
         return []
-    if header != _HEADER:
-        problems.append(f'columns {", ".join(header) or "(none)"} where name, openset belong')
+    wanted = ['name', *track.columns]
+    if header != wanted:
+        problems.append(f'columns {", ".join(header) or "(none)"} where {", ".join(wanted)} belong')
         return []
-    problems += [f'row {row}: {len(cells)} cells' for row, cells in enumerate(rows, 2) if len(cells) != 2]
-    return [(cells[0], cells[1]) if len(cells) == 2 else (cells[0] if cells else '', '[?]') for cells in rows]
+    size = len(wanted)
+    problems += [f'row {row}: {len(cells)} cells' for row, cells in enumerate(rows, 2) if len(cells) != size]
+    return [(cells[0] if cells else '', tuple(cells[1:]) if len(cells) == size else None) for cells in rows]
 
 
-def _npz_rows(path: Path, problems: list[str]) -> list[tuple[str, str]]:
+def _npz_rows(path: Path, problems: list[str]) -> list[tuple[str, Cells]]:
     if not path.is_file():
         raise TableError(expected='a submission', came=f'nothing at {path}', todo='check the path')
     try:
@@ -239,13 +267,13 @@ def _npz_rows(path: Path, problems: list[str]) -> list[tuple[str, str]]:
     if len(names) != len(items):
         problems.append(f'{len(names)} filenames and {len(items)} fileitems')
         return []
-    return list(zip(names, items, strict=True))
+    return [(name, (item,)) for name, item in zip(names, items, strict=True)]
 
 
-def _as_csv(names: Sequence[str], cells: Sequence[str]) -> bytes:
+def _as_csv(track: Track, names: Sequence[str], cells: Sequence[tuple[str, ...]]) -> bytes:
     text = io.StringIO(newline='')
     writer = csv.writer(text, lineterminator='\n')
-    writer.writerows([_HEADER, *map(list, zip(names, cells, strict=True))])
+    writer.writerows([('name', *track.columns), *((name, *cell) for name, cell in zip(names, cells, strict=True))])
     return text.getvalue().encode()
 
 

@@ -1,10 +1,12 @@
-"""Open-vocabulary tracks of the MER challenges: what each of them ranks by.
+"""The tracks of the MER challenges: what each of them ranks by.
 
 | track | score | submission |
 |---|---|---|
 | `mer2024-ov` | mean of P and R over a language model's stored synonym groups | csv, name and openset |
 | `mer2025-track2` | mean of EW-L1 F and EW-L2 F, table 2025 | npz, filenames and fileitems |
 | `mer2026-track2` | EW-L1 F, table 2026 | npz as the released scorer reads it, or csv |
+| `mer2023-multi`, `-noise` | weighted F1 - 0.25 squared error of valence | csv, name, discrete and valence |
+| `mer2023-semi`, `mer2024-semi`, `-noise`, `mer2025-track1`, `mer2026-track1` | weighted F1 | csv, name and discrete |
 
 The test lies hidden among the candidates, so a submission (`submissions.py`) answers every candidate, and only those of
 the truth are scored.
@@ -22,7 +24,10 @@ from typing import Any
 
 import numpy as np
 
+from affekt.benchmarks.closed import ClosedSet
+from affekt.corpora import corpus_named
 from affekt.errors import TableError, UnknownNameError
+from affekt.labels.answer_files import read_answers
 from affekt.labels.columns import read_columns
 from affekt.labels.wheels import WordTable, load_table
 from affekt.metrics.answers import LabelledAnswers, require_names
@@ -39,11 +44,36 @@ class Track:
     name: str
     score: str
     table: str
-    """The word table; '' where stored groups take its place."""
+    """The word table; '' where stored groups or categories take its place."""
     rings: tuple[int, ...]
     """The rings whose EW F is averaged."""
     kinds: tuple[str, ...]
     """How a submission's file may end; the first is what the organizers ask for."""
+    closed: ClosedSet | None = None
+    """What an answer may be; None for free words."""
+    rows: int | None = None
+    """The number of rows that the organizers insist on."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Of a submission's csv, beside name."""
+        return self.closed.columns if self.closed else ('openset',)
+
+    def read(self, path: Path) -> dict[str, Any]:
+        """Sample to answer, of a table of one's own or of a submission.
+
+        Raises:
+            TableError: the file cannot be read, or lacks a column.
+            ArchiveError: an archive is damaged.
+        """
+        return dict(self.closed.read(path) if self.closed else read_answers(path))
+
+
+def _closed(name: str, corpus: str, rows: int | None = None, has_valence: bool = False) -> Track:
+    held = corpus_named(corpus)
+    score = 'weighted F1 - 0.25 squared error' if has_valence else 'weighted F1'
+    answers = ClosedSet(held.categories, held.ranges['valence'] if has_valence else None)
+    return Track(name, score, '', (), ('.csv',), answers, rows)
 
 
 TRACKS: Mapping[str, Track] = {
@@ -52,6 +82,13 @@ TRACKS: Mapping[str, Track] = {
         Track('mer2024-ov', 'mean of precision and recall', '', (), ('.csv',)),
         Track('mer2025-track2', 'mean of EW-L1 F and EW-L2 F', '2025', (1, 2), ('-openset.npz',)),
         Track('mer2026-track2', 'EW-L1 F', '2026', (1,), ('-openset.npz', '.csv')),
+        _closed('mer2023-multi', 'mer2023', 411, has_valence=True),
+        _closed('mer2023-noise', 'mer2023', 412, has_valence=True),
+        _closed('mer2023-semi', 'mer2023'),
+        _closed('mer2024-semi', 'mer2024'),
+        _closed('mer2024-noise', 'mer2024'),
+        _closed('mer2025-track1', 'mer2025', 20_000),
+        _closed('mer2026-track1', 'mer2026', 20_000),
     )
 }
 
@@ -66,7 +103,7 @@ class TrackScore:
     parts: Mapping[str, Interval]
     samples: int
     table: str
-    """The word table with version and hash; '' where stored groups were used."""
+    """The word table with version and hash; '' where none was used."""
     table_is_official: bool
     """Whether that is the table of the challenge."""
 
@@ -96,7 +133,7 @@ def score_track(
 
     Args:
         name: of the track.
-        truth: sample to answer.
+        truth: sample to answer: words, or what `ClosedSet.cells` takes.
         prediction: sample to answer; samples beside the truth are not looked at.
         rng: draws the resamples.
         table: another word table than the challenge's.
@@ -109,6 +146,10 @@ def score_track(
         WeightsError: the official table is not here.
     """
     track = track_named(name)
+    if track.closed:
+        columns = track.closed.sums(truth, prediction)
+        found = dict(intervals(columns, track.closed.statistic, rng=rng, resamples=resamples))
+        return TrackScore(name, track.score, found.pop('score'), found, len(truth), '', True)
     if not track.table:
         return _grouped(track, truth, prediction, groups, rng, resamples)
     loaded = table if isinstance(table, WordTable) else load_table(table or track.table)

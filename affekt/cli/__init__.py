@@ -7,6 +7,7 @@ from affekt.cli import (  # noqa: F401  each adds its verbs
     annotate,
     bench,
     corpus,
+    corrupt,
     extraction,
     features,
     installation,

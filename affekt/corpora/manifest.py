@@ -27,6 +27,7 @@ from affekt.runs import write_atomically
 FORMAT = 1
 """Of the file; a newer one is refused."""
 MEDIA = ('video', 'audio', 'frames')
+MODALITIES = ('audio', 'video', 'text')
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +63,15 @@ class Sample:
     """As published."""
     fold: int | None = None
     """The published fold in which the sample is tested."""
+    missing: str | None = None
+    """What is withheld of it, of `MODALITIES`, by commas; media and text stay named, so that features are made once."""
+    corruption: str | None = None
+    """What was done to its media on purpose, as JSON; None for nothing."""
 
 
 COLUMNS = tuple(part.name for part in dataclasses.fields(Sample))
+LATER = ('missing', 'corruption')
+"""Columns that older files of the same format lack."""
 NUMBERS = tuple(name for name, kind in get_type_hints(Sample).items() if kind == float | None)
 """Columns that hold a float."""
 
@@ -188,6 +195,16 @@ class Manifest:
         kinds = ('text', 'audio', 'video', 'frames')
         return {kind: sum(bool(getattr(row, kind)) for row in self.samples) for kind in kinds}
 
+    def keep_mask(self, modality: str) -> npt.NDArray[np.bool_]:
+        """(N,) True where the sample keeps this modality, False where the column `missing` withholds it.
+
+        Raises:
+            UnknownNameError: none of `MODALITIES`.
+        """
+        if modality not in MODALITIES:
+            raise UnknownNameError(expected=f'one of {", ".join(MODALITIES)}', came=repr(modality), todo='name one')
+        return np.array([modality not in (row.missing or '').split(',') for row in self.samples], dtype=np.bool_)
+
     def groups(self) -> npt.NDArray[Any]:
         """(N,) what is drawn together for intervals: the speaker, else the dialogue, recording or session, else itself.
 
@@ -237,7 +254,12 @@ class Manifest:
             held['ranges'] = {name: tuple(ends) for name, ends in held['ranges'].items()}
             held |= {name: tuple(held[name]) for name in ('categories', 'notes')}
             facts = Facts(**held)
-            rows = zip(*(table.column(name).to_pylist() for name in COLUMNS), strict=True)
+            nothing = [None] * len(table)
+            columns = (
+                nothing if name in LATER and name not in table.column_names else table.column(name).to_pylist()
+                for name in COLUMNS
+            )  # fmt: skip
+            rows = zip(*columns, strict=True)
         except (pyarrow.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
             if isinstance(error, TableError):
                 raise

@@ -1,4 +1,4 @@
-"""New files from recordings: a face joined with a voice, a copy that browsers play, a poster, added subtitles."""
+"""New files from recordings: a face joined with a voice, a copy for browsers, a poster, other sound, subtitles."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import shutil
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
+import av.error
 import numpy as np
 import numpy.typing as npt
 
@@ -16,7 +18,7 @@ from affekt.errors import MediaError, UnknownNameError
 from affekt.media.limits import Limits
 from affekt.media.recording import Recording
 from affekt.media.subtitles import Subtitle
-from affekt.media.writing import MediaWriter, PictureStyle, SoundStyle, write_image
+from affekt.media.writing import SOUND_CHUNK, MediaWriter, PictureStyle, Samples, SoundStyle, write_image
 
 Image = npt.NDArray[np.uint8]
 
@@ -115,6 +117,67 @@ def poster(recording: Recording, out: str | os.PathLike[str], time_s: float = 0.
     if chosen is None:
         raise MediaError(expected='a recording with pictures', came=recording.name, todo='pass a video or a still')
     return write_image(out, chosen, quality=85)
+
+
+def with_sound(path: str | os.PathLike[str], samples: Samples, rate_hz: int, out: str | os.PathLike[str]) -> Path:
+    """Copy a film's pictures untouched into `out` (.mp4 or .mkv), with other sound, in AAC.
+
+    Args:
+        path: the film.
+        samples: (N,) mono, -1 to 1, from the film's first moment on.
+        rate_hz: that AAC knows.
+        out: ends in .mp4 or .mkv.
+
+    Raises:
+        MediaError: the file has no pictures, or a kind that `out` cannot hold as it is.
+    """
+    recording = Recording.open(path)
+    refused = MediaError(
+        expected='pictures that can be copied as they are', came=recording.name, todo='encode the film anew'
+    )
+    target = Path(out)
+    partial = target.with_name(f'.{target.stem}.partial{target.suffix}')
+    origin_s = Fraction(recording.origin_s).limit_denominator(1_000_000)
+    try:
+        with av.open(os.fspath(path)) as source, av.open(os.fspath(partial), 'w') as made:
+            if not source.streams.video:
+                raise refused
+            pictures = source.streams.video[0]
+            copy = made.add_stream_from_template(pictures)
+            sound: Any = made.add_stream('aac', rate=rate_hz, layout='mono')
+            pieces = _sound_packets(sound, samples, rate_hz)
+            heard = next(pieces, None)
+            for packet in source.demux(pictures):
+                if packet.dts is None or packet.pts is None:
+                    continue
+                shift = round(origin_s / packet.time_base)
+                packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+                while heard is not None and heard.pts * heard.time_base <= packet.dts * packet.time_base:
+                    made.mux(heard)
+                    heard = next(pieces, None)
+                packet.stream = copy
+                made.mux(packet)
+            while heard is not None:
+                made.mux(heard)
+                heard = next(pieces, None)
+    except (av.error.FFmpegError, ValueError) as error:
+        partial.unlink(missing_ok=True)
+        raise refused from error
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    os.replace(partial, target)
+    return target
+
+
+def _sound_packets(stream: Any, samples: Samples, rate_hz: int) -> Iterator[Any]:
+    """Encoded pieces in order."""
+    for start in range(0, len(samples), SOUND_CHUNK):
+        chunk = np.ascontiguousarray(samples[None, start : start + SOUND_CHUNK], dtype=np.float32)
+        frame = av.AudioFrame.from_ndarray(chunk, format='fltp', layout='mono')
+        frame.sample_rate, frame.pts, frame.time_base = rate_hz, start, Fraction(1, rate_hz)
+        yield from stream.encode(frame)
+    yield from stream.encode(None)
 
 
 def with_subtitles(path: str | os.PathLike[str], lines: Sequence[Subtitle], out: str | os.PathLike[str]) -> Path:

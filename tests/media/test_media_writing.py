@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from affekt.errors import MediaError, ShapeError, UnknownNameError, ValueRangeError
 from affekt.media import Recording
-from affekt.media.joining import mux, poster, web_copy
+from affekt.media.joining import mux, poster, web_copy, with_sound
 from affekt.media.synthetic import (
     clicks,
     find_clicks,
@@ -136,3 +136,21 @@ def test_a_poster_is_the_picture_on_screen_at_that_time(tmp_path):
     for time_s, expected in ((0.0, 0), (0.95, 9), (1.0, 10), (99.0, 19)):
         image = next(Recording.open(poster(recording, tmp_path / 'p.jpg', time_s)).frames()).image
         assert read_number(image) == expected
+
+
+def test_other_sound_leaves_every_picture_as_it_was(tmp_path):
+    write_video(tmp_path / 'a.mp4', numbered_images(30), 25.0, tone(1.2), 16_000)
+    with_sound(tmp_path / 'a.mp4', tone(1.2, 880.0), 16_000, tmp_path / 'b.mp4')
+    old, new = (list(Recording.open(tmp_path / name).frames()) for name in ('a.mp4', 'b.mp4'))
+    assert [frame.time_s for frame in old] == pytest.approx([frame.time_s for frame in new], abs=1e-6)
+    assert all((left.image == right.image).all() for left, right in zip(old, new, strict=True))
+    sound = np.concatenate([block.samples for block in Recording.open(tmp_path / 'b.mp4').samples(16_000)])
+    spectrum = np.abs(np.fft.rfft(sound[1600:17600]))
+    assert spectrum.argmax() == 880
+
+
+def test_a_file_without_pictures_takes_no_other_sound(tmp_path):
+    write_audio(tmp_path / 'a.wav', tone(0.5), 16_000)
+    with pytest.raises(MediaError, match='pictures that can be copied'):
+        with_sound(tmp_path / 'a.wav', tone(0.5), 16_000, tmp_path / 'b.mp4')
+    assert not list(tmp_path.glob('*b*'))

@@ -1,0 +1,161 @@
+"""Answers of the tracks with a closed set of categories: read, judged cell by cell, scored.
+
+| track | score | columns |
+|---|---|---|
+| MER2023 MULTI and NOISE | weighted F1 - 0.25 mean squared error of valence | name, discrete, valence |
+| MER2023 SEMI; MER2024 SEMI and NOISE; MER2025 and MER2026 track 1 | weighted F1 | name, discrete |
+
+N samples, C categories, R draws.
+
+Source: arXiv:2304.08981, arXiv:2404.17113; github.com/zeroQiaoba/MERTools.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from affekt.benchmarks.sets import NAMES
+from affekt.errors import TableError, listed
+from affekt.labels.columns import by_name, read_columns
+from affekt.metrics.answers import require_names
+from affekt.metrics.challenge import VALENCE_WEIGHT
+from affekt.metrics.resampling import Floats
+
+HEADERS: Mapping[str, tuple[str, ...]] = {
+    'discrete': ('discrete', 'emo', 'emotion', 'category'),
+    'valence': ('valence', 'val'),
+}
+"""Column to the headers under which a table of one's own may hold it."""
+
+Cells = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ClosedSet:
+    """What an answer may be."""
+
+    categories: tuple[str, ...]
+    valence: tuple[float, float] | None = None
+    """Least and largest valence; None where the track does not ask for it."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Of a submission, beside name."""
+        return ('discrete',) if self.valence is None else ('discrete', 'valence')
+
+    def cells(self, answer: Any) -> Cells:
+        """An answer as texts, a column each: from a category, a mapping of columns, or a tuple in their order."""
+        if isinstance(answer, str):
+            return (answer,)
+        if isinstance(answer, Mapping):
+            return tuple(str(answer.get(column, '')) for column in self.columns)
+        return tuple(map(str, answer or ()))
+
+    def problem(self, cells: Cells) -> str:
+        """What is wrong with an answer; '' for a good one."""
+        if len(cells) != len(self.columns):
+            return f'{len(cells)} values where {" and ".join(self.columns)} belong'
+        category = cells[0]
+        if not category.strip():
+            return 'no category'
+        if category not in self.categories:
+            return f'{category!r} is none of {", ".join(self.categories)}'
+        if self.valence is None:
+            return ''
+        low, high = self.valence
+        value = _number(cells[1])
+        if value is None:
+            return f'valence {cells[1]!r} is no number'
+        return '' if low <= value <= high else f'valence {value:g} is not from {low:g} to {high:g}'
+
+    def read(self, path: Path) -> dict[str, Cells]:
+        """Sample to cells of a table with names and the columns; others are left alone.
+
+        Raises:
+            TableError: a column is missing, or a sample stands twice.
+        """
+        table = read_columns(path)
+        found = [by_name(table, path, NAMES, HEADERS[column]) for column in self.columns]
+        for column, held in zip(self.columns, found, strict=True):
+            if held is None:
+                raise TableError(
+                    expected=f'the columns name, {", ".join(self.columns)}',
+                    came=f'{path} with {listed(table, 8)}',
+                    todo=f'add {column}',
+                )
+        columns = [held for held in found if held is not None]
+        return {name: tuple(_text(held[name]) for held in columns) for name in columns[0]}
+
+    def sums(self, truth: Mapping[str, Any], prediction: Mapping[str, Any]) -> Floats:
+        """What the score is a function of the sums of.
+
+        Args:
+            truth: sample to answer.
+            prediction: sample to answer; samples beside the truth are not looked at.
+
+        Returns:
+            (N, 3C + 2): hits, truths and predictions by category; squared error of valence (0 without); 1.
+
+        Raises:
+            TableError: samples are missing, or an answer is none; names all of them.
+        """
+        if not truth:
+            raise TableError(expected='samples to score', came='a truth without any', todo='check --truth')
+        require_names(truth, prediction, 'the prediction')
+        sides = [{name: self.cells(held[name]) for name in truth} for held in (truth, prediction)]
+        wrong = [
+            f'{side} of {name}: {problem}'
+            for side, held in zip(('truth', 'prediction'), sides, strict=True)
+            for name, cells in held.items()
+            if (problem := self.problem(cells))
+        ]
+        if wrong:
+            raise TableError(
+                expected=f'{" and ".join(self.columns)} for every sample',
+                came=f'{len(wrong)} problem{"s" * (len(wrong) > 1)}: {"; ".join(wrong[:5])}',
+                todo='correct the tables',
+            )
+        at = {category: index for index, category in enumerate(self.categories)}
+        one = np.eye(len(self.categories))
+        actual, said = (one[[at[cells[0]] for cells in held.values()]] for held in sides)
+        error = np.zeros(len(truth))
+        if self.valence is not None:
+            values, guesses = (np.array([float(cells[1]) for cells in held.values()]) for held in sides)
+            error = np.square(guesses - values)
+        return np.column_stack([actual * said, actual, said, error, np.ones(len(truth))])
+
+    def statistic(self, sums: Floats) -> dict[str, Floats]:
+        """Scores (R,) from sums (R, 3C + 2): score, weighted F1, accuracy, F1 by category, mean squared error.
+
+        The weighted F1 weighs each category's by its share of the truth; a category that is neither meant nor said
+        counts 0, with weight 0.
+        """
+        size = len(self.categories)
+        hits, actual, said = (sums[:, begin : begin + size] for begin in (0, size, 2 * size))
+        both, count = actual + said, sums[:, -1]
+        each = np.divide(2 * hits, both, out=np.zeros_like(hits), where=both > 0)
+        found = {'weighted F1': (actual * each).sum(axis=1) / count, 'accuracy': hits.sum(axis=1) / count}
+        score = found['weighted F1']
+        if self.valence is not None:
+            found['mean squared error'] = sums[:, -2] / count
+            score = score - VALENCE_WEIGHT * found['mean squared error']
+        found |= {f'F1 {name}': each[:, index] for index, name in enumerate(self.categories)}
+        return {**found, 'score': score}
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _text(value: Any) -> str:
+    return '' if value is None else str(value)

@@ -1,0 +1,92 @@
+"""The verb that makes clean clips worse: corrupt."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from affekt.cli.group import main
+from affekt.terminal import StageBars
+
+PATH = click.Path(path_type=Path)
+SHOWN = 5
+
+
+class Decibels(click.ParamType[tuple[float, ...]]):
+    """Numbers with commas."""
+
+    name = 'dB,dB…'
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        """(5.0, 10.0) from '5,10'"""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(float(part) for part in str(value).split(','))
+        except ValueError:
+            self.fail(f'{value!r} is no list of decibels such as 5,10', param, ctx)
+
+
+@main.command('corrupt')
+@click.argument('path', metavar='MANIFEST', type=PATH)
+@click.option('--out', required=True, type=PATH, help='New folder for media and manifest.parquet.')
+@click.option('--snr', 'snr_db', type=Decibels(), default=(), help='Speech over noise; each sample draws one.')
+@click.option('--noise', default='white', metavar='NAME', help='white, pink, brown, babble or a folder of recordings.')
+@click.option('--power', type=click.Choice(['whole', 'active']), default='whole', help='What counts as speech level.')
+@click.option('--talkers', type=int, default=6, help='Voices of the babble (default 6).')
+@click.option('--blur', 'blur_sigma', type=float, metavar='SIGMA', help='Gaussian blur, in pixels.')
+@click.option('--occlude', 'occlude_share', type=float, metavar='SHARE', help='Black rectangle, share of the picture.')
+@click.option('--drop', 'drop_rate', type=float, metavar='RATE', help='Pictures that freeze on the one before.')
+@click.option('--brightness', type=float, metavar='FACTOR', help='Below 1 darker, above 1 brighter.')
+@click.option('--missing', multiple=True, metavar='RULE', help='audio, audio+text, audio:0.3 or any:0.3. Repeatable.')
+@click.option('--seed', type=int, default=0, help='Of everything that is drawn (default 0).')
+@click.option('--flac', is_flag=True, help='Write sound as flac instead of wav.')
+@click.option('--root', type=PATH, help='Where the clean media lie now, if they moved.')
+@click.option('--resume', is_flag=True, help='Go on with a run that was killed.')
+@click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
+def corrupt_command(
+    path: Path, out: Path, flac: bool, root: Path | None, resume: bool, as_json: bool, **asked: Any
+) -> None:
+    """Write worse copies of the clips of MANIFEST, by stated amounts.
+
+    \b
+    affekt corrupt mer2023.parquet --out noisy --snr 5,10 --noise musan/speech
+    affekt corrupt mer2023.parquet --out soft --blur 2 --occlude 0.2
+    affekt corrupt mer2023.parquet --out part --missing any:0.3
+
+    The new manifest says of each sample what was done. Where speech and noise together exceed full scale the whole is
+    made quieter, which is told.
+    """
+    from affekt.corpora import Manifest
+    from affekt.corruption import Corruption, corrupt
+
+    corruption = Corruption(sound='.flac' if flac else '.wav', **asked)
+    with StageBars(Console(stderr=True, quiet=as_json), name_width=9) as bars:
+        made = corrupt(Manifest.load(path, root), corruption, out, resume=resume, progress=bars)
+    if as_json:
+        told = {
+            'out': str(made.path), 'samples': made.samples, 'changed': made.changed, 'untouched': list(made.untouched),
+            'failed': dict(made.failed), 'quieter_db': dict(made.quieter), 'missing': dict(made.missing),
+            'resumed': made.resumed,
+        }  # fmt: skip
+        click.echo(json.dumps(told))
+        return
+    console = Console(width=min(Console().width, 100), highlight=False)
+    console.print(Text(f'{made.path}: {made.samples:,} samples, media of {made.changed:,} written'))
+    for modality, count in made.missing.items():
+        if count:
+            console.print(Text(f'{modality} withheld from {count:,} samples'))
+    if made.quieter:
+        most = max(made.quieter.values())
+        console.print(Text(f'{len(made.quieter):,} made quieter by up to {most:.1f} dB instead of clipping'))
+    if made.untouched and (corruption.snr_db or corruption.damages_pictures):
+        console.print(Text(f'{len(made.untouched):,} have nothing of what was to be changed', style='yellow'))
+    for name, reason in list(made.failed.items())[:SHOWN]:
+        console.print(Text(f'without media: {name} ({reason})', style='yellow'))
+    if len(made.failed) > SHOWN:
+        console.print(Text(f'and {len(made.failed) - SHOWN:,} more (--json has all)', style='yellow'))

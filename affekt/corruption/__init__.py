@@ -1,0 +1,36 @@
+"""Clean clips in, clips made worse by a known amount out: for measuring how much a model minds.
+
+Sound is mixed with noise at an exact ratio (`sound.py`, noise from `noises.py`), pictures are blurred, covered, frozen
+or darkened (`pictures.py`), modalities are withheld (`absence.py`). `corrupt` in `corrupting.py` does so for a manifest
+and writes a new one, in which every sample says what was done to it. Read `sound.py` first.
+"""
+
+from affekt.corruption.absence import Absence, absences, withhold
+from affekt.corruption.corrupting import Corrupted, Corruption, corrupt
+from affekt.corruption.noises import COLOURS, babble, coloured_noise
+from affekt.corruption.pictures import PictureDamage, brightened, covered, gaussian_blurred, occlusion_box
+from affekt.corruption.seeds import rng_of, seed_of
+from affekt.corruption.sound import Mixture, active_power, mix_at_snr, snr_db_of
+
+__all__ = [
+    'COLOURS',
+    'Absence',
+    'Corrupted',
+    'Corruption',
+    'Mixture',
+    'PictureDamage',
+    'absences',
+    'active_power',
+    'babble',
+    'brightened',
+    'coloured_noise',
+    'corrupt',
+    'covered',
+    'gaussian_blurred',
+    'mix_at_snr',
+    'occlusion_box',
+    'rng_of',
+    'seed_of',
+    'snr_db_of',
+    'withhold',
+]

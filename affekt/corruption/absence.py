@@ -1,0 +1,122 @@
+"""Modalities that samples do without, by a fixed rule or at random, as the column `missing` of a manifest.
+
+| rule | what is withheld |
+|---|---|
+| `audio`, `audio+text` | these, of every sample |
+| `audio:0.3` | audio, of 30 % of the samples |
+| `any:0.3` | 30 % of all cells of samples and modalities, while every sample keeps one |
+
+Shares are exact but for rounding to whole samples or cells. With three modalities, `any:0.7` stands for two thirds, the
+most that leaves one modality a sample, as the literature writes it. Draws depend on the seed and on the samples' names,
+not on their order.
+
+Source: Zhao et al. 2021 (MMIN), doi:10.18653/v1/2021.acl-long.203; Lian et al. 2023 (GCNet), arXiv:2203.02177.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from affekt.corpora import Manifest
+from affekt.corpora.manifest import MODALITIES
+from affekt.corruption.seeds import rng_of
+from affekt.errors import ValueRangeError
+
+ANY = 'any'
+
+
+@dataclass(frozen=True)
+class Absence:
+    """One rule."""
+
+    modalities: tuple[str, ...]
+    rate: float = 1.0
+    """Share of samples, or of cells where any modality may be withheld."""
+    is_any: bool = False
+
+    @classmethod
+    def of(cls, text: str) -> Absence:
+        """Read a rule such as `audio`, `audio+text`, `audio:0.3` or `any:0.5`.
+
+        Raises:
+            ValueRangeError: it is none, withholds everything, or its rate is out of range.
+        """
+        names, _, share = text.strip().partition(':')
+        is_any = names == ANY
+        modalities = MODALITIES if is_any else tuple(part.strip() for part in names.split('+'))
+        try:
+            rate = float(share) if share else 1.0
+        except ValueError:
+            rate = -1.0
+        most = round((len(MODALITIES) - 1) / len(MODALITIES), 1) if is_any else 1.0
+        known = set(modalities) <= set(MODALITIES) and len(set(modalities)) == len(modalities)
+        if not known or not 0 < rate <= most or (not is_any and len(modalities) == len(MODALITIES)):
+            raise ValueRangeError(
+                expected=f'audio, video or text, two of them with +, a share in (0, 1], or any:0.1 to any:{most:g}',
+                came=repr(text), todo='write for example --missing audio:0.3',
+            )  # fmt: skip
+        return cls(modalities, rate, is_any)
+
+    def __str__(self) -> str:
+        names = ANY if self.is_any else '+'.join(self.modalities)
+        return names if self.rate == 1.0 else f'{names}:{self.rate:g}'
+
+
+def absences(names: Sequence[str], rules: Sequence[Absence], seed: int) -> Mapping[str, frozenset[str]]:
+    """Sample to what it does without.
+
+    Args:
+        names: of the samples.
+        rules: all of which are applied, each with draws of its own.
+        seed: of the draws.
+
+    Raises:
+        ValueRangeError: a sample would be left without any modality.
+    """
+    found: dict[str, set[str]] = {name: set() for name in names}
+    for number, rule in enumerate(rules):
+        rng = rng_of(seed, f'{number} {rule}', 'missing')
+        ordered = sorted(names)
+        if not rule.is_any:
+            for index in rng.permutation(len(ordered))[: round(rule.rate * len(ordered))]:
+                found[ordered[index]] |= set(rule.modalities)
+            continue
+        wanted = min(round(rule.rate * len(ordered) * len(MODALITIES)), len(ordered) * (len(MODALITIES) - 1))
+        withheld: dict[str, set[str]] = {name: set() for name in ordered}
+        for cell in rng.permutation(len(ordered) * len(MODALITIES)):
+            if not wanted:
+                break
+            name, modality = ordered[cell // len(MODALITIES)], MODALITIES[cell % len(MODALITIES)]
+            if len(withheld[name]) < len(MODALITIES) - 1:
+                withheld[name].add(modality)
+                wanted -= 1
+        for name, without in withheld.items():
+            found[name] |= without
+    bare = [name for name, without in found.items() if len(without) == len(MODALITIES)]
+    if bare:
+        raise ValueRangeError(
+            expected='at least one modality for every sample', came=f'{len(bare)} without any, such as {bare[0]!r}',
+            todo='use one rule any:RATE, or lower rates',
+        )  # fmt: skip
+    return {name: frozenset(without) for name, without in found.items()}
+
+
+def withhold(manifest: Manifest, rules: Sequence[Absence], seed: int) -> Manifest:
+    """The manifest with its column `missing` filled in; what was missing before is still missing.
+
+    Raises:
+        ValueRangeError: as `absences`.
+    """
+    drawn = absences(manifest.names, rules, seed)
+    rows = []
+    for row in manifest.samples:
+        without = drawn[row.sample] | {part for part in (row.missing or '').split(',') if part}
+        if len(without) == len(MODALITIES):
+            raise ValueRangeError(
+                expected='at least one modality for every sample', came=f'{row.sample!r} without any',
+                todo='start from a manifest without missing modalities',
+            )  # fmt: skip
+        rows.append(dataclasses.replace(row, missing=','.join(m for m in MODALITIES if m in without) or None))
+    return dataclasses.replace(manifest, samples=tuple(rows))

@@ -1,0 +1,201 @@
+"""Where noise comes from: coloured noise, babble of other voices, or a folder of recordings.
+
+A source is asked for N samples at a rate with the sample's own generator, and tells what it took. Power spectra fall
+with frequency f as 1 (white), 1/f (pink), 1/f**2 (brown).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from affekt.corpora import Manifest, Sample
+from affekt.corruption.sound import Sound, active_power
+from affekt.errors import CorpusError, MediaError, ShapeError, UnknownNameError, ValueRangeError
+from affekt.media import Recording
+
+COLOURS: Mapping[str, float] = {'white': 0.0, 'pink': 1.0, 'brown': 2.0}
+"""Colour to the exponent by which power falls with frequency."""
+BABBLE = 'babble'
+NAMED = (*COLOURS, BABBLE)
+TALKERS = 6
+ENDINGS = ('.wav', '.flac', '.mp3', '.ogg', '.m4a', '.aac', '.opus')
+KEPT_SOUNDS = 64
+
+Noise = Callable[[Sample, int, int, np.random.Generator], tuple[Sound, dict[str, Any]]]
+"""From sample, length, rate and generator to noise (N,) and what it was made from."""
+
+
+def coloured_noise(colour: str, size: int, rng: np.random.Generator) -> Sound:
+    """Gaussian noise whose power falls with frequency as the colour says; without a constant part unless white.
+
+    Args:
+        colour: one of `COLOURS`.
+        size: N.
+        rng: draws it.
+
+    Returns:
+        (N,) with a mean square of 1.
+
+    Raises:
+        UnknownNameError: no such colour.
+        ValueRangeError: fewer than 2 samples.
+    """
+    if colour not in COLOURS:
+        raise UnknownNameError(expected=f'one of {", ".join(COLOURS)}', came=repr(colour), todo='name one of these')
+    if size < 2:
+        raise ValueRangeError(expected='at least 2 samples', came=f'{size}', todo='leave the sample out')
+    noise = rng.normal(size=size)
+    if (exponent := COLOURS[colour]) > 0:
+        spectrum = np.fft.rfft(noise)
+        spectrum[0] = 0.0
+        spectrum[1:] *= np.arange(1, len(spectrum)) ** (-exponent / 2)
+        noise = np.fft.irfft(spectrum, size)
+    found: Sound = noise / np.sqrt(np.mean(np.square(noise)))
+    return found
+
+
+def babble(voices: Sequence[Sound], size: int, rate_hz: int, rng: np.random.Generator) -> Sound:
+    """Several voices at once, each equally loud where it speaks, each from a random start, repeated as needed.
+
+    Args:
+        voices: (M,) sounds of any length; silent ones count for nothing.
+        size: N.
+        rate_hz: of all.
+        rng: draws the starts.
+
+    Returns:
+        (N,)
+
+    Raises:
+        ShapeError: no voice, or only silent ones.
+    """
+    heard = [voice for voice in voices if voice.size and np.any(voice)]
+    if not heard:
+        raise ShapeError(expected='voices that can be heard', came=f'{len(voices)} silent ones', todo='give speech')
+    mixed = np.zeros(size)
+    for voice in heard:
+        mixed += _looped(voice, size, rng) / np.sqrt(active_power(voice, rate_hz))
+    return mixed
+
+
+def noise_named(name: str, manifest: Manifest, talkers: int = TALKERS) -> Noise:
+    """The source of that name.
+
+    Args:
+        name: one of `COLOURS`, `babble`, or a folder of sound files.
+        manifest: whose other samples make the babble.
+        talkers: of the babble.
+
+    Raises:
+        UnknownNameError: neither a name nor a folder.
+        CorpusError: a folder without sound, or a manifest without other voices.
+    """
+    if name in COLOURS:
+        return lambda sample, size, rate_hz, rng: (coloured_noise(name, size, rng), {})
+    if name == BABBLE:
+        return _Babble(manifest, talkers)
+    folder = Path(name)
+    if not folder.is_dir():
+        known = ', '.join(NAMED)
+        raise UnknownNameError(expected=f'{known} or a folder of recordings', came=repr(name), todo='check the path')
+    return _Folder(folder)
+
+
+class _Babble:
+    """Other samples of a manifest, of other speakers where speakers are known."""
+
+    def __init__(self, manifest: Manifest, talkers: int) -> None:
+        self.manifest, self.talkers = manifest, talkers
+        heard = [row for row in manifest.samples if row.audio or row.video]
+        self.voices = sorted(heard, key=lambda row: row.sample)  # draws do not depend on the order of rows
+        if len(self.voices) < 2:
+            raise CorpusError(
+                expected='at least two samples with sound to make babble from',
+                came=f'{len(self.voices)} in {manifest.facts.corpus}', todo='choose another --noise',
+            )  # fmt: skip
+
+    def __call__(
+        self, sample: Sample, size: int, rate_hz: int, rng: np.random.Generator
+    ) -> tuple[Sound, dict[str, Any]]:
+        others = [
+            row for row in self.voices
+            if row.sample != sample.sample and (row.speaker is None or row.speaker != sample.speaker)
+        ]  # fmt: skip
+        if not others:
+            raise CorpusError(
+                expected=f'other speakers than {sample.speaker}', came='none', todo='choose another --noise'
+            )
+        picked = [others[index] for index in rng.permutation(len(others))[: self.talkers]]
+        sounds = [read_sound(path, rate_hz) for row in picked if (path := sound_file(self.manifest, row))]
+        return babble(sounds, size, rate_hz, rng), {'voices': [row.sample for row in picked]}
+
+
+class _Folder:
+    """Recordings in a folder, in the order of their paths, joined at random until they are long enough."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.files = sound_files(folder)
+        if not self.files:
+            raise CorpusError(
+                expected=f'recordings ({", ".join(ENDINGS)})', came=f'none in {folder}', todo='choose another --noise'
+            )
+
+    def __call__(
+        self, sample: Sample, size: int, rate_hz: int, rng: np.random.Generator
+    ) -> tuple[Sound, dict[str, Any]]:
+        pieces: list[Sound] = []
+        names: list[str] = []
+        held = 0
+        while held < size:
+            path = self.files[int(rng.integers(len(self.files)))]
+            piece = read_sound(path, rate_hz)
+            if not piece.size or not np.any(piece):
+                raise MediaError(expected='noise that can be heard', came=f'{path}, silent', todo='remove the file')
+            pieces.append(piece)
+            names.append(str(path.relative_to(self.folder)))
+            held += len(piece)
+        joined = np.concatenate(pieces)
+        start = int(rng.integers(held - size + 1))
+        return joined[start : start + size], {'files': names, 'start': start}
+
+
+def sound_files(folder: Path) -> list[Path]:
+    """Every sound file below a folder, by path."""
+    return sorted(path for path in folder.rglob('*') if path.suffix.lower() in ENDINGS and path.is_file())
+
+
+def digest_of_folder(folder: Path) -> str:
+    """The sha256 of the names and sizes of a folder's sound files: a resumed run must find the same ones."""
+    held = [(path.relative_to(folder).as_posix(), path.stat().st_size) for path in sound_files(folder)]
+    return hashlib.sha256(json.dumps(held).encode()).hexdigest()
+
+
+def sound_file(manifest: Manifest, row: Sample) -> Path | None:
+    """Where a sample's sound is: its sound file, else its video."""
+    return manifest.media(row, 'audio') or manifest.media(row, 'video')
+
+
+@lru_cache(maxsize=KEPT_SOUNDS)
+def read_sound(path: Path, rate_hz: int) -> Sound:
+    """(N,) the mono sound of a file, which must not be changed; empty where the file has none.
+
+    Raises:
+        MediaError: the file is missing or damaged.
+    """
+    blocks = [block.samples for block in Recording.open(path).samples(rate_hz)]
+    found = np.concatenate(blocks).astype(np.float64) if blocks else np.zeros(0)
+    found.flags.writeable = False
+    return found
+
+
+def _looped(sound: Sound, size: int, rng: np.random.Generator) -> Sound:
+    found: Sound = np.resize(np.roll(sound, -int(rng.integers(len(sound)))), size)
+    return found

@@ -1,0 +1,130 @@
+"""Speech plus noise at an exact ratio.
+
+    SNR = 10 log10( P(speech) / (g**2 P(noise)) ),   mixture = level (speech + g noise)
+
+P is the mean square, of the whole clip or of its active part. The ratio holds exactly for the floats that come out;
+files of 16 bits round by up to half a step. Where the sum exceeds full scale, the whole mixture is made quieter, which
+leaves the ratio as it is; how much, and how many samples would have been clipped, is told.
+
+N samples.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.errors import ShapeError, UnknownNameError, ValueRangeError
+
+Sound = npt.NDArray[np.float64]
+POWERS = ('whole', 'active')
+FRAME_S = 0.02
+MARGIN_DB = 15.9
+"""How far below the active level a frame still counts as speech: P.56's margin."""
+MOST_DB = 200.0
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """A sum of speech and noise, and how it was made."""
+
+    samples: Sound
+    """(N,) -1 to 1."""
+    noise_gain: float
+    """What the noise was multiplied by."""
+    level: float
+    """What the sum was multiplied by: 1, or 1 / peak where the peak exceeds full scale."""
+    peak: float
+    """The largest absolute value of the sum before."""
+    clipped: int
+    """Samples of the sum beyond full scale, which would have been clipped."""
+
+    def __repr__(self) -> str:
+        return f'Mixture({len(self.samples)} samples, level {self.level:.3f})'
+
+
+def mix_at_snr(
+    speech: npt.ArrayLike, noise: npt.ArrayLike, snr_db: float, rate_hz: int, power: str = 'whole'
+) -> Mixture:
+    """Speech and noise at a ratio of their powers.
+
+    Args:
+        speech: (N,) -1 to 1.
+        noise: (N,) in any unit.
+        snr_db: speech over noise, in decibels.
+        rate_hz: of both.
+        power: of speech in the `whole` clip, as the MER challenges do it, or in its `active` part, so that pauses do
+            not make the noise quieter. The noise's power is always that of the whole.
+
+    Raises:
+        ShapeError: the two are not (N,) with at least one sample.
+        ValueRangeError: speech or noise is silent or not finite, or the ratio is not from -200 to 200 dB.
+        UnknownNameError: no such power.
+    """
+    clean, added = np.asarray(speech, dtype=np.float64), np.asarray(noise, dtype=np.float64)
+    if clean.ndim != 1 or clean.shape != added.shape or not clean.size:
+        raise ShapeError(
+            expected='speech and noise of one length',
+            came=f'{clean.shape} and {added.shape}',
+            todo='repeat or cut the noise',
+        )
+    if not abs(snr_db) <= MOST_DB:
+        raise ValueRangeError(expected='an SNR from -200 to 200 dB', came=f'{snr_db}', todo='give decibels')
+    gain = float(np.sqrt(_power(clean, rate_hz, power, 'speech') / _power(added, rate_hz, 'whole', 'noise')))
+    gain *= 10.0 ** (-snr_db / 20.0)
+    mixed = clean + gain * added
+    peak = float(np.abs(mixed).max())
+    level = 1.0 / peak if peak > 1.0 else 1.0
+    return Mixture(mixed * level, gain, level, peak, int(np.count_nonzero(np.abs(mixed) > 1.0)))
+
+
+def snr_db_of(speech: npt.ArrayLike, noise: npt.ArrayLike, rate_hz: int, power: str = 'whole') -> float:
+    """The ratio of speech to noise in decibels; arguments and errors as `mix_at_snr`.
+
+    >>> round(snr_db_of([0.5, -0.5], [0.05, 0.05], 16_000), 9)
+    20.0
+    """
+    clean, added = np.asarray(speech, dtype=np.float64), np.asarray(noise, dtype=np.float64)
+    ratio = _power(clean, rate_hz, power, 'speech') / _power(added, rate_hz, 'whole', 'noise')
+    return float(10.0 * np.log10(ratio))
+
+
+def active_power(sound: npt.ArrayLike, rate_hz: int) -> float:
+    """The mean square of the frames in which somebody speaks.
+
+    Frames of 20 ms are active where their power is less than 15.9 dB below the mean power of the active frames; found
+    by starting from all frames and repeating until nothing changes. (The margin is that of P.56; its envelope and
+    hangover are left out, so that frames do not overlap and the level can be worked out by hand.)
+
+    Args:
+        sound: (N,) a last frame that is not full counts by its own length.
+        rate_hz: of the sound.
+
+    Returns:
+        Never less than the mean square of the whole; 0 for silence.
+
+    Source: after ITU-T P.56 (2011), method B.
+    """
+    squares = np.square(np.asarray(sound, dtype=np.float64))
+    starts = np.arange(0, len(squares), max(1, round(FRAME_S * rate_hz)))
+    sums, sizes = np.add.reduceat(squares, starts), np.diff(np.append(starts, len(squares)))
+    active = np.ones(len(starts), dtype=np.bool_)
+    while True:
+        level = float(sums[active].sum() / sizes[active].sum())
+        # The level only rises, so frames only leave; the loudest one stays.
+        still = sums / sizes >= level * 10.0 ** (-MARGIN_DB / 10.0)
+        if (still == active).all():
+            return level
+        active = still
+
+
+def _power(sound: Sound, rate_hz: int, power: str, what: str) -> float:
+    if power not in POWERS:
+        raise UnknownNameError(expected=f'one of {", ".join(POWERS)}', came=repr(power), todo='name one of these')
+    found = active_power(sound, rate_hz) if power == 'active' else float(np.mean(np.square(sound)))
+    if not (np.isfinite(found) and found > 0.0):
+        came = f'{what} that is silent' if found == 0.0 else f'{what} with nan or infinity'
+        raise ValueRangeError(expected=f'{what} that can be heard', came=came, todo='leave the sample out')
+    return found

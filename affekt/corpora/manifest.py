@@ -190,6 +190,22 @@ class Manifest:
         held = getattr(row, kind)
         return Path(self.facts.root, held) if held else None
 
+    def window_s(self, row: Sample, kind: str) -> tuple[float, float] | None:
+        """The stretch of a media file that is the sample, in seconds; None where the file holds nothing else.
+
+        `start_s` and `end_s` count in the recording. They cut a file only where it is that recording: named as it is, or
+        the one file there is where the row names no recording. A clip that was cut before, such as MELD's, is whole.
+
+        Args:
+            row: of this manifest.
+            kind: `video` or `audio`.
+        """
+        path = self.media(row, kind)
+        if path is None or row.start_s is None or row.end_s is None:
+            return None
+        is_recording = row.recording is None or path.stem == row.recording
+        return (row.start_s, row.end_s) if is_recording else None
+
     def present(self) -> dict[str, int]:
         """How many samples have text, audio, video and frames."""
         kinds = ('text', 'audio', 'video', 'frames')

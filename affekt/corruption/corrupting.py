@@ -203,6 +203,14 @@ def _require_media(manifest: Manifest, corruption: Corruption) -> None:
             )  # fmt: skip
 
 
+def _target(manifest: Manifest, row: Sample, kind: str, stem: Path, ending: str) -> Path:
+    """Where a sample's new file goes; a whole recording keeps its name, by which its windows are known."""
+    path = manifest.media(row, kind)
+    if path is not None and manifest.window_s(row, kind):
+        return stem / f'{path.stem}{ending}'
+    return stem.with_name(stem.name + ending)
+
+
 def _written(manifest: Manifest, row: Sample, corruption: Corruption, noise: Noise | None, out: Path) -> dict[str, Any]:
     """Write a sample's new media: their paths below `out`, and what was done."""
     heard, seen = manifest.media(row, 'audio'), manifest.media(row, 'video')
@@ -216,12 +224,11 @@ def _written(manifest: Manifest, row: Sample, corruption: Corruption, noise: Noi
             mixture, rate_hz, facts = mixed
             found['done'] |= facts
             # A window counts in a film's own time, so a film with one keeps its sound to itself.
-            if heard is not None or row.start_s is None:
-                found['audio'] = _sound_file(
-                    stem.with_name(stem.name + corruption.sound), mixture.samples, rate_hz, out
-                )
+            if heard is not None or manifest.window_s(row, 'video') is None:
+                target = _target(manifest, row, 'audio', stem, corruption.sound)
+                found['audio'] = _sound_file(target, mixture.samples, rate_hz, out)
         if seen is not None and (mixed is not None or corruption.damages_pictures):
-            target = stem.with_name(stem.name + '.mp4')
+            target = _target(manifest, row, 'video', stem, '.mp4')
             found['done'] |= _film(seen, target, row, corruption, None if mixed is None else mixed[:2])
             found['video'] = target.relative_to(out).as_posix()
             if noise is not None and mixed is None:

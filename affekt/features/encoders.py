@@ -74,7 +74,8 @@ def _audio_encoder(encode: Callable[[str, Floats], Features | Unable]) -> Encode
     def encoder(manifest: Manifest, samples: Sequence[Sample]) -> list[Features | Unable]:
         found: list[Features | Unable] = []
         for row in samples:
-            path = manifest.media(row, 'audio') or manifest.media(row, 'video')
+            kind = 'audio' if row.audio else 'video'
+            path = manifest.media(row, kind)
             if path is None:
                 found.append(Unable(row.sample, 'no audio'))
                 continue
@@ -83,8 +84,8 @@ def _audio_encoder(encode: Callable[[str, Floats], Features | Unable]) -> Encode
             except AffektError as error:
                 found.append(Unable(row.sample, error.came))
                 continue
-            if row.audio is None and row.start_s is not None and row.end_s is not None:
-                sound = sound[round(row.start_s * RATE_HZ) : round(row.end_s * RATE_HZ)]
+            if window := manifest.window_s(row, kind):
+                sound = sound[round(window[0] * RATE_HZ) : round(window[1] * RATE_HZ)]
             if len(sound) < SHORTEST_S * RATE_HZ:
                 found.append(Unable(row.sample, f'{len(sound) / RATE_HZ:.2f} s of sound'))
             else:

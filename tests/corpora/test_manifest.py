@@ -91,3 +91,17 @@ def test_facts_are_kept_with_their_types(tmp_path):
     facts = dataclasses.replace(FACTS, notes=('a is missing',), sources={'label.npz': 'ab'}, published={'': 1})
     Manifest(facts, (Sample('a'),)).save(tmp_path / 'm.parquet')
     assert Manifest.load(tmp_path / 'm.parquet').facts == facts
+
+
+def test_a_window_cuts_the_recording_itself_and_never_a_clip_that_was_cut_before():
+    rows = [
+        Sample('a', video='dialogue.avi', recording='dialogue', start_s=1.0, end_s=2.5),
+        Sample('b', video='dia0_utt0.mp4', recording='s1e1', start_s=976.0, end_s=978.0),  # MELD
+        Sample('c', audio='talk.wav', start_s=3.0, end_s=4.0),
+        Sample('d', video='clip.mp4'),
+    ]
+    manifest = Manifest(FACTS, tuple(rows))
+    assert manifest.window_s(rows[0], 'video') == (1.0, 2.5)
+    assert manifest.window_s(rows[1], 'video') is None
+    assert manifest.window_s(rows[2], 'audio') == (3.0, 4.0)
+    assert manifest.window_s(rows[3], 'video') is None

@@ -9,6 +9,7 @@ that compares with mediapipe installs it in a folder of its own.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import subprocess
 import sys
 import time
@@ -28,6 +29,10 @@ def commands(data: Path | None) -> dict[str, list[str]]:
         'media_fuzz': ['media_fuzz.py', '--files', '2400', '--out', str(HERE / 'results' / 'media_fuzz.json')],
         'end_to_end': ['end_to_end.py'],
     }
+    if importlib.util.find_spec('torch'):
+        found['fusion_speed'] = ['fusion_speed.py']
+        if data is not None:
+            found['fusion_collapse'] = ['fusion_collapse.py', '--data', str(data)]
     if data is not None:
         found['faces_limits'] = ['faces_limits.py', '--data', str(data)]
         found['fusion_weights'] = ['fusion_weights.py', '--data', str(data)]

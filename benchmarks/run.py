@@ -9,6 +9,7 @@ that compares with mediapipe installs it in a folder of its own.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import subprocess
 import sys
 import time
@@ -33,6 +34,10 @@ def commands(data: Path | None) -> dict[str, list[str]]:
         'ranking_recovery': ['ranking_recovery.py'],
         'annotate_kills': ['annotate_kills.py'],
     }
+    if importlib.util.find_spec('torch'):
+        found['fusion_speed'] = ['fusion_speed.py']
+        if data is not None:
+            found['fusion_collapse'] = ['fusion_collapse.py', '--data', str(data)]
     if data is not None:
         found['faces_limits'] = ['faces_limits.py', '--data', str(data)]
         found['merbench_parity'] = ['merbench_parity.py', '--data', str(data)]

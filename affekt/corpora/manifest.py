@@ -193,8 +193,8 @@ class Manifest:
     def window_s(self, row: Sample, kind: str) -> tuple[float, float] | None:
         """The stretch of a media file that is the sample, in seconds; None where the file holds nothing else.
 
-        `start_s` and `end_s` count in the recording. They cut a file only where it is that recording: named as it is, or
-        the one file there is where the row names no recording. A clip that was cut before, such as MELD's, is whole.
+        `start_s` and `end_s` count in the recording. They cut a file only where it is that recording: named as it is,
+        or any file where the row names none. A clip that was cut before, such as MELD's, is whole.
 
         Args:
             row: of this manifest.

@@ -26,14 +26,16 @@ DRAWS = [
 ]
 
 
+CASES = [(*named, DRAWS) for named in NAMES] + [(*NAMES[0], [cases.SETTINGS] * 3)]
+
+
 def _splits(count: int) -> list[Split]:
     order = torch.randperm(count, generator=torch.Generator().manual_seed(4))
     # 60, 55 and 61 training samples: the last batches differ in size
     return [Split(order[30:], order[:30]), Split(order[:55], order[55:]), Split(order[:61], order[61:])]
 
 
-@pytest.mark.parametrize('settings', [[cases.SETTINGS] * 3, DRAWS], ids=['folds', 'draws'])
-@pytest.mark.parametrize(('name', 'level', 'options'), NAMES)
+@pytest.mark.parametrize(('name', 'level', 'options', 'settings'), CASES)
 def test_models_trained_together_end_where_they_end_alone(name, level, options, settings):
     held, splits = cases.samples(90, level=level), _splits(90)
     changes = {'level': level, 'dropout': 0.0, 'options': options}

@@ -29,6 +29,9 @@ ROOMS = (
     'corpora',
     'features',
     'metrics',
+    'nn',
+    'fusion',
+    'training',
     'llm',
     'ranking',
     'benchmarks',
@@ -39,6 +42,8 @@ ROOMS = (
     'terminal',
     'cli',
 )
+TORCH_ROOMS = ('nn', 'fusion', 'training')
+"""Those that need torch; other rooms import them inside functions only."""
 
 _HOMES = {
     'Analysis': 'affekt.analysis',

@@ -2,8 +2,8 @@
 
 Folders of predictions and labels come in; an outcome with every set, checkpoint, interval and floor goes out, beside
 the figures that the papers print. Read `unibench.py` first, then `selection.py` and `ovmer.py`; a challenge's
-track is scored by `tracks.py`, its submission written and checked by `submissions.py`. `merbench.py` trains fusion models
-on your features, fairly and as published.
+track is scored by `tracks.py`, its submission written and checked by `submissions.py`. `merbench.py` trains fusion
+models on your features, fairly and as published.
 """
 
 from affekt.benchmarks.comparisons import Ranking, rank_systems

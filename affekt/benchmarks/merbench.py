@@ -18,6 +18,7 @@ import importlib.util
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -178,52 +179,40 @@ def _trained(
     where = f'{"+".join(modalities)}/{name}/{protocol}'
     draws = drawn(name, settings.trials, settings.seed)
     seeds = [settings.seed + 1 + number for number in range(settings.seeds)]
-    if protocol == 'fair':
-        turns = task.fair
+    is_fair = protocol == 'fair'
+    turns = task.fair if is_fair else task.reference
 
-        def trial(turn: Turn, draw: Mapping[str, Any]) -> Answers:
-            return fair_run(task, turn, modalities, name, draw, settings, seed=settings.seed, reads_test=False)
-
-        def final(turn: Turn, draw: Mapping[str, Any], seed: int) -> Answers:
-            return fair_run(task, turn, modalities, name, draw, settings, seed=seed, reads_test=True)
-    else:
-        turns = task.reference
-
-        def trial(turn: Turn, draw: Mapping[str, Any]) -> Answers:
-            return reference_run(task, turn, modalities, name, draw, settings, seed=settings.seed)
-
-        def final(turn: Turn, draw: Mapping[str, Any], seed: int) -> Answers:
-            return reference_run(task, turn, modalities, name, draw, settings, seed=seed)
+    def run(t: int, draw: Mapping[str, Any], seed: int, reads_test: bool) -> Answers:
+        if is_fair:
+            return fair_run(task, turns[t], modalities, name, draw, settings, seed=seed, reads_test=reads_test)
+        return reference_run(task, turns[t], modalities, name, draw, settings, seed=seed)
 
     # 1. Search: (turns, draws) scores on what chooses.
-    found = np.array(
-        [
-            [units.score(f'{where}/turn{t}/draw{d}', lambda t=t, d=d: trial(turns[t], draws[d])) for d in range(len(draws))]
-            for t in range(len(turns))
-        ]
-    )  # fmt: skip
+    found = np.empty((len(turns), len(draws)))
+    for t, d in np.ndindex(found.shape):
+        found[t, d] = units.score(f'{where}/turn{t}/draw{d}', partial(run, t, draws[d], settings.seed, False))
     # 2. Fair: each division by its own validation, so that no tested fold chooses. Published: one for all.
-    best = found.argmax(axis=1) if protocol == 'fair' else np.full(len(turns), found.mean(axis=0).argmax())
+    best = found.argmax(axis=1) if is_fair else np.full(len(turns), found.mean(axis=0).argmax())
     # 3. Seeds.
     answers = [
         [
-            units.answers(f'{where}/turn{t}/seed{seed}', lambda t=t, seed=seed: final(turns[t], draws[best[t]], seed))
+            units.answers(f'{where}/turn{t}/seed{seed}', partial(run, t, draws[best[t]], seed, True))
             for t in range(len(turns))
         ]
         for seed in seeds
     ]
     flat = [each for turn in answers for each in turn]
-    told = {
+    told: dict[str, Any] = {
         'validation': float(np.mean([each.score for each in flat])),
-        'chosen': tuple(draws[number] for number in (best if protocol == 'fair' else best[:1])),
+        'chosen': tuple(draws[number] for number in (best if is_fair else best[:1])),
         'statuses': {status: sum(each.status == status for each in flat) for status in {each.status for each in flat}},
         'parameters': flat[0].parameters,
         'seconds': round(time.monotonic() - begun, 1),
     }
-    mean = 'probabilities' if protocol == 'fair' else 'logits'
+    mean = 'probabilities' if is_fair else 'logits'
     held = [_joined(task, turns, [(one.logits, one.values) for one in each], mean) for each in answers]
     systems = [System(modalities, name, protocol, *_stacked(held), **told)]
-    if protocol == 'reference':
+    if not is_fair:
         held = [
             _joined(task, turns, [(one.oracle_logits, one.oracle_values) for one in each], mean) for each in answers
         ]
@@ -277,9 +266,8 @@ def _rows(
             row = Row(system, test, headline, scores, _by_seed(task, test, system, headline))
             if system.protocol in ('fair', 'reference') and system.name not in SIMPLE:
                 simple = _simple(systems, system.modalities)
-                only = measure.only(headline)
                 gain, p = paired_test(
-                    measure.columns, measures[id(simple)].columns, lambda sums, f=only: {headline: f(sums)},
+                    measure.columns, measures[id(simple)].columns, measure.statistic,
                     rng=rng, groups=groups, resamples=settings.resamples,
                 )[headline]  # fmt: skip
                 row = dataclasses.replace(row, beside=simple.name, gain=gain, p=p)

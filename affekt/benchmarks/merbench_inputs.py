@@ -245,22 +245,25 @@ def _require_truth(
                 absent[index] = False
         lacking |= absent
     if lacking.any():
-        names = [f'{manifest.names[i]} ({manifest.samples[i].split or "no split"})' for i in np.flatnonzero(lacking)]
+        rows = [manifest.samples[i] for i in np.flatnonzero(lacking)]
+        names = [f'{row.sample} ({row.split or "no split"})' for row in rows]
         raise CorpusError(
-            expected=f'{target} of every sample of {_called(manifest)}', came=f'none for {len(names)} ({listed(names, 2)})',
+            expected=f'{target} of every sample of {_called(manifest)}',
+            came=f'none for {len(names)} ({listed(names, 2)})',
             todo='leave these samples out of the manifest',
-        )  # fmt: skip
+        )
 
 
 def _matrix(store: Store, names: Sequence[str]) -> Floats:
     found = np.array(store.matrix(names), dtype=np.float32)
     wrong = ~np.isfinite(found).all(axis=1)
     if wrong.any():
-        bad = [names[i] for i in np.flatnonzero(wrong)]
+        bad = [names[i] for i in np.flatnonzero(wrong).tolist()]
         raise ValueRangeError(
-            expected=f'finite features in {store.path}', came=f'nan or infinity for {len(bad)} samples ({listed(bad, 2)})',
+            expected=f'finite features in {store.path}',
+            came=f'nan or infinity for {len(bad)} samples ({listed(bad, 2)})',
             todo='extract them again',
-        )  # fmt: skip
+        )
     return found
 
 

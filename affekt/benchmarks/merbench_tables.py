@@ -21,7 +21,7 @@ from affekt.runs import versions, write_atomically
 
 HOW = {
     'fair': 'settings and epoch chosen on validation, the test read once a seed',
-    'reference': 'as published: the test read every epoch, settings shared by all folds, nothing masked or standardised',
+    'reference': 'as published: the test read every epoch, settings shared by all folds, inputs as they come',
     ORACLE: 'the published loop had the test itself chosen the epoch: no result, it shows what reading it can add',
 }
 HEADS = ('features', 'model', 'protocol', 'test', 'mean [95 %]', 'sd', 'gain [95 %]', 'over', 'p', 'runs')
@@ -151,7 +151,7 @@ def _markdown(heads: Sequence[str], rows: Any, left: int) -> str:
 
 def _row_facts(row: Row) -> dict[str, Any]:
     system = row.system
-    facts = {
+    facts: dict[str, Any] = {
         'modalities': list(system.modalities),
         'model': system.name,
         'protocol': system.protocol,
@@ -168,8 +168,13 @@ def _row_facts(row: Row) -> dict[str, Any]:
         'seconds': system.seconds,
     }
     if row.gain is not None:
-        facts['gain'] = {'over': row.beside, 'value': row.gain.value, 'interval': bounds(row.gain), 'p': row.p}
-        facts['gain'] |= {'p_holm': row.p_holm}
+        facts['gain'] = {
+            'over': row.beside,
+            'value': row.gain.value,
+            'interval': bounds(row.gain),
+            'p': row.p,
+            'p_holm': row.p_holm,
+        }
     return facts
 
 
@@ -188,14 +193,14 @@ def _flat_rows(outcome: Merbench) -> list[dict[str, Any]]:
 
 def _predictions(outcome: Merbench) -> list[dict[str, Any]]:
     """One line a system, seed and tested sample, with its category and value where the task has them."""
-    task, found = outcome.task, []
+    task, found, names = outcome.task, [], outcome.task.manifest.names
     for row in outcome.rows:
         for seed, (logits, values) in enumerate(zip(row.system.logits, row.system.values, strict=True)):
             for at in task.tests[row.test].tolist():
                 found.append(
                     {
                         'modalities': '+'.join(row.system.modalities), 'model': row.system.name,
-                        'protocol': row.system.protocol, 'test': row.test, 'seed': seed, 'sample': task.manifest.names[at],
+                        'protocol': row.system.protocol, 'test': row.test, 'seed': seed, 'sample': names[at],
                         'category': task.manifest.facts.categories[int(logits[at].argmax())] if task.classes else None,
                         'outputs': logits[at].tolist(), 'value': float(values[at, 0]) if values.shape[1] else None,
                     }

@@ -112,7 +112,8 @@ def reference_run(
     training, choosing, tested = parts
     optimiser = torch.optim.Adam(network.parameters(), draw['rate'], weight_decay=1e-5)
     order = torch.Generator().manual_seed(seed)
-    best, oracle = (-np.inf, 0, None), (-np.inf, 0, None)
+    best: tuple[float, int, Predicted | None] = (-np.inf, 0, None)
+    oracle = best
     score = SCORES[task.score]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -125,7 +126,7 @@ def reference_run(
                 batch = training.batch(chosen)
                 optimiser.zero_grad()
                 loss = torch.stack(list(task_losses(network(batch.features), batch).values())).sum()
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss.backward()
                 if draw['clip_value'] is not None:
                     torch.nn.utils.clip_grad_value_(network.parameters(), draw['clip_value'])
                 optimiser.step()
@@ -192,7 +193,7 @@ def _samples(task: Task, index: Index, modalities: Sequence[str], network: Fusio
 
     from affekt.training import Samples
 
-    features, present = {}, {}
+    features, present, names = {}, {}, task.manifest.names
     for slot, size in network.shape.sizes.items():
         if slot in modalities or not network.shape.corrected:
             held = task.features[slot if slot in modalities else modalities[0]]
@@ -205,7 +206,7 @@ def _samples(task: Task, index: Index, modalities: Sequence[str], network: Fusio
         None if task.labels is None else torch.from_numpy(task.labels[index]),
         None if task.values is None else torch.from_numpy(task.values[index]).float().unsqueeze(1),
         present,
-        tuple(task.manifest.names[i] for i in index),
+        tuple(names[i] for i in index),
     )
 
 

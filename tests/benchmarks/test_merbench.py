@@ -58,7 +58,7 @@ def rows_of(outcome):
 def test_text_that_tells_the_category_is_learnt_and_noise_is_not(corpus, told, noise):
     rows = rows_of(run_merbench(corpus, {'audio': noise, 'text': told}, QUICK))
     value = {key: row.scores['weighted_f1'].value for key, row in rows.items()}
-    # 36 test samples, 12 of each category: always one category gives F1 2/3 * 12/36 * ... = (1/3) * (2 * 1/3 / (4/3))
+    # always one of three equal categories: precision 1/3, recall 1, so F1 1/2 for a third of the samples
     assert value[('', 'constant', '')] == pytest.approx(1 / 6)
     assert value[('text', 'attention', 'fair')] > 0.95
     assert value[('text', 'linear', 'fair')] > 0.95
@@ -125,7 +125,7 @@ def test_without_validation_folds_of_train_choose_and_their_answers_are_one(corp
 
 
 def test_sentiment_without_categories_is_scored_by_its_sign(corpus, told):
-    row = rows_of(run_merbench(corpus, {'text': told}, dataclasses.replace(QUICK, target='sentiment')))
+    row = rows_of(run_merbench(corpus, {'text': told}, dataclasses.replace(QUICK, target='sentiment', epochs=40, patience=20)))
     assert row[('text', 'linear', 'fair')].headline == 'f1_negative_positive'
     assert row[('text', 'gated', 'fair')].scores['f1_negative_positive'].value > 0.95
 

@@ -43,6 +43,8 @@ ROOMS = (
     'terminal',
     'cli',
 )
+TORCH_ROOMS = ('nn', 'training', 'fusion')
+"""Those that need torch; other rooms import them inside functions only."""
 
 _HOMES = {
     'Analysis': 'affekt.analysis',

@@ -24,7 +24,7 @@ from affekt.errors import AffektError, RunError
 
 SETTINGS = 'settings.json'
 JOURNAL = 'journal.jsonl'
-RECORDED_PACKAGES = ('affekt', 'numpy', 'av', 'onnxruntime', 'ai-edge-litert', 'ctranslate2', 'pyarrow')
+RECORDED_PACKAGES = ('affekt', 'numpy', 'av', 'onnxruntime', 'ai-edge-litert', 'ctranslate2', 'pyarrow', 'torch')
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -2,11 +2,14 @@
 
 Folders of predictions and labels come in; an outcome with every set, checkpoint, interval and floor goes out, beside
 the figures that the papers print. Read `unibench.py` first, then `selection.py` and `ovmer.py`; a challenge's
-track is scored by `tracks.py`, its submission written and checked by `submissions.py`.
+track is scored by `tracks.py`, its submission written and checked by `submissions.py`. `merbench.py` trains fusion
+models on your features, fairly and as published.
 """
 
 from affekt.benchmarks.closed import ClosedSet
 from affekt.benchmarks.comparisons import Ranking, rank_systems
+from affekt.benchmarks.merbench import Merbench, run_merbench
+from affekt.benchmarks.merbench_settings import MerbenchSettings
 from affekt.benchmarks.ovmer import Ovmer, run_ovmer
 from affekt.benchmarks.published import published
 from affekt.benchmarks.sets import UNIBENCH, UniBenchSet
@@ -18,6 +21,8 @@ __all__ = [
     'TRACKS',
     'UNIBENCH',
     'ClosedSet',
+    'Merbench',
+    'MerbenchSettings',
     'Ovmer',
     'Ranking',
     'Submission',
@@ -30,6 +35,7 @@ __all__ = [
     'rank_systems',
     'read_candidates',
     'read_groups',
+    'run_merbench',
     'run_ovmer',
     'run_unibench',
     'score_track',

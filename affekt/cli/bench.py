@@ -1,4 +1,4 @@
-"""Verbs that run published benchmarks on a user's predictions: bench unibench, bench ovmer."""
+"""Verbs that run published benchmarks on a user's predictions: bench unibench, bench ovmer; bench merbench trains."""
 
 from __future__ import annotations
 
@@ -105,6 +105,67 @@ def ovmer(
         outcome = run_ovmer(predictions, truth, rng=rng, tables=tables, resamples=resamples, progress=bars)
     settings = {'tables': list(tables), 'resamples': resamples, 'seed': seed}
     _deliver(ovmer_facts(outcome), ovmer_tables(outcome), outcome.inputs, 'ovmer', settings, out, as_json)
+
+
+@bench.command()
+@click.option(
+    '--corpus', required=True, metavar='MANIFEST|NAME', help='A manifest, or a corpus by name with --release.'
+)
+@click.option('--release', type=PATH, help='The folder of the release, where the corpus is given by name.')
+@click.option(
+    '--features',
+    required=True,
+    metavar='STORE[,STORE]',
+    help='Stores, with commas between; text=STORE where its recipe does not tell the modality.',
+)
+@click.option('--model', default='attention', metavar='NAME', help='A fusion model (default attention).')
+@click.option(
+    '--protocol',
+    type=click.Choice(['fair', 'reference', 'both']),
+    default='fair',
+    help='fair chooses on validation alone (default); reference as published; both shows the difference.',
+)
+@click.option('--seeds', type=click.IntRange(1, 100), default=3, help='Runs of what was chosen (default 3).')
+@click.option('--trials', type=click.IntRange(1, 10_000), default=8, help='Draws of settings (default 8).')
+@click.option('--epochs', type=click.IntRange(1, 10_000), default=100, help='At most (default 100).')
+@click.option('--patience', type=click.IntRange(1, 10_000), default=10, help='Fair: epochs without a better one.')
+@click.option('--target', metavar='NAME', default='', help='category, sentiment or category+valence.')
+@click.option('--resume', is_flag=True, help='Go on with the run in --out that was interrupted.')
+@_draw_options
+def merbench(
+    corpus: str,
+    release: Path | None,
+    features: str,
+    resume: bool,
+    out: Path | None,
+    as_json: bool,
+    **chosen: Any,
+) -> None:
+    """MERBench: a fusion model on your features of a corpus, beside simple baselines.
+
+    \b
+    affekt bench merbench --corpus meld.parquet --features features/minilm-utt --protocol both --out run
+
+    Each modality alone and all together. Needs torch.
+    """
+    from affekt.benchmarks.merbench import run_merbench
+    from affekt.benchmarks.merbench_inputs import open_stores
+    from affekt.benchmarks.merbench_settings import MerbenchSettings
+    from affekt.benchmarks.merbench_tables import merbench_facts, merbench_tables, save_merbench
+    from affekt.corpora import Manifest, import_corpus
+
+    settings = MerbenchSettings(**chosen)
+    manifest = Manifest.load(Path(corpus)) if release is None else import_corpus(corpus, release)
+    stores = open_stores(features.split(','))
+    with StageBars(Console(stderr=True, quiet=as_json), name_width=10) as bars:
+        outcome = run_merbench(manifest, stores, settings, folder=out, resume=resume, progress=bars)
+    facts = merbench_facts(outcome)
+    if out is not None:
+        save_merbench(out, outcome, facts)
+    if as_json:
+        click.echo(json.dumps(facts, allow_nan=False))
+    else:
+        Console(width=max(Console().width, 120), highlight=False).print(merbench_tables(outcome))
 
 
 def _deliver(

@@ -1,0 +1,308 @@
+"""MERBench: fusion models on anyone's features of a corpus, fairly, and as published beside it.
+
+A manifest and a store of features a modality come in; every modality alone and all together, each with a constant
+answer, our own simple models and the model asked for, go out as rows with intervals, paired tests and predictions. The
+`fair` protocol chooses hyper-parameters and epoch on validation alone and reads the test once a seed. The `reference`
+protocol chooses as published and is said to leak. Read `run_merbench` first; `merbench_inputs.py` checks what comes in,
+`merbench_training.py` trains (and needs torch), `merbench_tables.py` shows.
+
+N samples, S seeds, C classes, V values (0 or 1).
+
+Source: MERBench, Lian et al. 2024, arXiv:2401.03429.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.benchmarks.merbench_inputs import Task, Turn, open_task
+from affekt.benchmarks.merbench_settings import SIMPLE, MerbenchSettings, drawn
+from affekt.benchmarks.merbench_training import Answers, constant_answers, fair_run, reference_run
+from affekt.benchmarks.merbench_units import Units
+from affekt.corpora import Manifest
+from affekt.errors import MissingExtraError
+from affekt.features import Store
+from affekt.metrics import Interval, Measure, holm, mean_of_folds, measure_intervals
+from affekt.metrics.resampling import Floats as Doubles
+from affekt.metrics.resampling import paired_test
+
+Floats = npt.NDArray[np.float32]
+Progress = Callable[[str, float, float], None]
+ORACLE = 'best test epoch'
+"""Not a protocol: what the published loop would report had the test chosen the epoch, as where no other part did."""
+
+
+@dataclass(frozen=True)
+class System:
+    """One model by one protocol on one set of modalities."""
+
+    modalities: tuple[str, ...]
+    name: str
+    protocol: str
+    """`fair`, `reference`, `best test epoch`, or '' for a constant answer."""
+    logits: Floats = field(repr=False)
+    """(S, N, C), nan where a sample is in no test."""
+    values: Floats = field(repr=False)
+    """(S, N, V)"""
+    validation: float = float('nan')
+    """Mean score over seeds and divisions on what chose."""
+    chosen: tuple[Mapping[str, Any], ...] = ()
+    """Hyper-parameters, one a division (or one for all)."""
+    statuses: Mapping[str, int] = field(default_factory=dict)
+    """How many runs were healthy, constant, not finite."""
+    parameters: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """One system on one test part; scores are means over seeds."""
+
+    system: System = field(repr=False)
+    test: str
+    headline: str
+    scores: Mapping[str, Interval]
+    """Every score with its interval over groups of samples."""
+    by_seed: tuple[float, ...]
+    """(S,) the headline."""
+    beside: str = ''
+    """The simple model that did best on validation; '' for rows that are not tested."""
+    gain: Interval | None = None
+    """The headline less that of `beside`."""
+    p: float = float('nan')
+    p_holm: float = float('nan')
+    """Corrected over all tested rows."""
+
+
+@dataclass(frozen=True)
+class Merbench:
+    """The benchmark's outcome."""
+
+    task: Task = field(repr=False)
+    settings: MerbenchSettings
+    recipes: Mapping[str, str]
+    """Modality to the recipe of its store and its hash."""
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+
+
+def run_merbench(
+    manifest: Manifest,
+    stores: Mapping[str, Store],
+    settings: MerbenchSettings,
+    *,
+    folder: Path | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Merbench:
+    """Train and score every set of modalities, with baselines beside each.
+
+    Args:
+        manifest: of the corpus.
+        stores: modality to its features.
+        settings: model, protocol and budgets.
+        folder: keeps every finished run; None keeps nothing.
+        resume: go on in a folder that a killed run left.
+        progress: told the stage, what is done and the total.
+
+    Raises:
+        MissingExtraError: torch is not installed.
+        CorpusError, TableError, ValueRangeError, UnknownNameError: what came cannot be trained on; before any training.
+        RunError: the folder holds another run.
+    """
+    if importlib.util.find_spec('torch') is None:
+        raise MissingExtraError(
+            expected='torch, which trains', came='none installed', todo='pip install "affekt[torch]"'
+        )
+    # 1. Check everything.
+    task = open_task(manifest, stores, settings)
+    recipes = {name: f'{store.provenance.recipe} {store.provenance.hash[:12]}' for name, store in stores.items()}
+    plan = _plan(tuple(stores), settings)
+    # 2. Train, each finished run on disk at once.
+    facts = {'settings': dataclasses.asdict(settings), 'features': recipes, 'samples': _digest(task)}
+    systems = []
+    with Units(folder, facts, resume=resume) as units:
+        units.expect(sum(_runs(task, name, protocol, settings) for _, name, protocol in plan), progress)
+        for modalities, name, protocol in plan:
+            systems += _trained(task, modalities, name, protocol, settings, units)
+    # 3. Score, test, correct.
+    rows = _rows(task, systems, settings, progress)
+    return Merbench(task, settings, recipes, rows, task.notes)
+
+
+def _plan(modalities: tuple[str, ...], settings: MerbenchSettings) -> list[tuple[tuple[str, ...], str, str]]:
+    """What is trained: each modality alone, then all together."""
+    sets = [(name,) for name in modalities] + ([modalities] if len(modalities) > 1 else [])
+    protocols = ('fair', 'reference') if settings.protocol == 'both' else (settings.protocol,)
+    found = []
+    for each in sets:
+        found += [(each, name, 'fair') for name in SIMPLE]
+        published = protocols if settings.model not in SIMPLE else ()
+        found += [(each, settings.model, protocol) for protocol in published]
+    return found
+
+
+def _runs(task: Task, name: str, protocol: str, settings: MerbenchSettings) -> int:
+    turns = task.fair if protocol == 'fair' else task.reference
+    return len(turns) * (len(drawn(name, settings.trials, settings.seed)) + settings.seeds)
+
+
+def _digest(task: Task) -> str:
+    import hashlib
+
+    held = hashlib.sha256()
+    for row in task.manifest.samples:
+        held.update(f'{row.sample}\t{row.split}\t{row.fold}\t{row.category}\t{row.sentiment}\t{row.valence}\n'.encode())
+    return held.hexdigest()
+
+
+def _trained(
+    task: Task,
+    modalities: tuple[str, ...],
+    name: str,
+    protocol: str,
+    settings: MerbenchSettings,
+    units: Units,
+) -> list[System]:
+    """A model after its search and its seeds; the published loop gives also what its best test epoch would."""
+    begun = time.monotonic()
+    where = f'{"+".join(modalities)}/{name}/{protocol}'
+    draws = drawn(name, settings.trials, settings.seed)
+    seeds = [settings.seed + 1 + number for number in range(settings.seeds)]
+    is_fair = protocol == 'fair'
+    turns = task.fair if is_fair else task.reference
+
+    def run(t: int, draw: Mapping[str, Any], seed: int, reads_test: bool) -> Answers:
+        if is_fair:
+            return fair_run(task, turns[t], modalities, name, draw, settings, seed=seed, reads_test=reads_test)
+        return reference_run(task, turns[t], modalities, name, draw, settings, seed=seed)
+
+    # 1. Search: (turns, draws) scores on what chooses.
+    found = np.empty((len(turns), len(draws)))
+    for t, d in np.ndindex(found.shape):
+        found[t, d] = units.score(f'{where}/turn{t}/draw{d}', partial(run, t, draws[d], settings.seed, False))
+    # 2. Fair: each division by its own validation, so that no tested fold chooses. Published: one for all.
+    best = found.argmax(axis=1) if is_fair else np.full(len(turns), found.mean(axis=0).argmax())
+    # 3. Seeds.
+    answers = [
+        [
+            units.answers(f'{where}/turn{t}/seed{seed}', partial(run, t, draws[best[t]], seed, True))
+            for t in range(len(turns))
+        ]
+        for seed in seeds
+    ]
+    flat = [each for turn in answers for each in turn]
+    told: dict[str, Any] = {
+        'validation': float(np.mean([each.score for each in flat])),
+        'chosen': tuple(draws[number] for number in (best if is_fair else best[:1])),
+        'statuses': {status: sum(each.status == status for each in flat) for status in {each.status for each in flat}},
+        'parameters': flat[0].parameters,
+        'seconds': round(time.monotonic() - begun, 1),
+    }
+    mean = 'probabilities' if is_fair else 'logits'
+    held = [_joined(task, turns, [(one.logits, one.values) for one in each], mean) for each in answers]
+    systems = [System(modalities, name, protocol, *_stacked(held), **told)]
+    if not is_fair:
+        held = [
+            _joined(task, turns, [(one.oracle_logits, one.oracle_values) for one in each], mean) for each in answers
+        ]
+        systems.append(System(modalities, name, ORACLE, *_stacked(held), **told))
+    return systems
+
+
+def _joined(
+    task: Task, turns: Sequence[Turn], answers: Sequence[tuple[Floats | None, Floats | None]], mean: str
+) -> tuple[Floats, Floats]:
+    """(N, C) and (N, V): a sample that several divisions tested gets the mean of what they say."""
+    size, width = len(task.manifest), 0 if task.values is None else 1
+    logits = np.full((size, task.classes), np.nan, dtype=np.float32)
+    values = np.full((size, width), np.nan, dtype=np.float32)
+    shared = len(turns) > 1 and np.array_equal(turns[0].test, turns[1].test)
+    if shared:
+        held = [np.stack([np.asarray(each[side]) for each in answers]) for side in (0, 1)]
+        if task.classes:
+            logits[turns[0].test] = mean_of_folds(held[0], mean)
+        values[turns[0].test] = held[1].mean(axis=0)
+        return logits, values
+    for turn, (said, rated) in zip(turns, answers, strict=True):
+        if said is not None and rated is not None:
+            logits[turn.test], values[turn.test] = said, rated
+    return logits, values
+
+
+def _stacked(answers: Sequence[tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
+    return np.stack([said for said, _ in answers]), np.stack([rated for _, rated in answers])
+
+
+def _constant(task: Task, seeds: int) -> System:
+    held = _joined(task, task.fair, [constant_answers(task, turn) for turn in task.fair], 'logits')
+    return System((), 'constant', '', *_stacked([held] * seeds))
+
+
+def _rows(
+    task: Task, systems: Sequence[System], settings: MerbenchSettings, progress: Progress | None
+) -> tuple[Row, ...]:
+    """Every system on every test part; those that are no baselines tested against the better simple model."""
+    rng = np.random.default_rng(settings.seed)
+    rows: list[Row] = []
+    for test in task.tests:
+        headline, index = task.headline(test), task.tests[test]
+        groups = task.manifest.groups()[index]
+        measures = {id(system): _measure(task, test, system) for system in systems}
+        constant = _constant(task, settings.seeds)
+        for done, system in enumerate([constant, *systems]):
+            measure = measures.get(id(system)) or _measure(task, test, system)
+            scores = measure_intervals(measure, rng=rng, groups=groups, resamples=settings.resamples)
+            row = Row(system, test, headline, scores, _by_seed(task, test, system, headline))
+            if system.protocol in ('fair', 'reference') and system.name not in SIMPLE:
+                simple = _simple(systems, system.modalities)
+                gain, p = paired_test(
+                    measure.columns, measures[id(simple)].columns, measure.statistic,
+                    rng=rng, groups=groups, resamples=settings.resamples,
+                )[headline]  # fmt: skip
+                row = dataclasses.replace(row, beside=simple.name, gain=gain, p=p)
+            rows.append(row)
+            if progress:
+                progress('score', done + 1, len(systems) + 1)
+    tested = [at for at, row in enumerate(rows) if row.gain is not None]
+    for at, adjusted in zip(tested, holm([rows[at].p for at in tested]), strict=True):
+        rows[at] = dataclasses.replace(rows[at], p_holm=adjusted)
+    return tuple(rows)
+
+
+def _simple(systems: Sequence[System], modalities: tuple[str, ...]) -> System:
+    """The simple model on the same modalities that did best on validation."""
+    held = [each for each in systems if each.name in SIMPLE and each.modalities == modalities]
+    return max(held, key=lambda each: each.validation)
+
+
+def _each_seed(task: Task, test: str, system: System) -> list[Measure]:
+    index = task.tests[test]
+    pairs = zip(system.logits, system.values, strict=True)
+    return [task.measure(test, logits[index], values[index]) for logits, values in pairs]
+
+
+def _by_seed(task: Task, test: str, system: System, headline: str) -> tuple[float, ...]:
+    return tuple(each.scores()[headline] for each in _each_seed(task, test, system))
+
+
+def _measure(task: Task, test: str, system: System) -> Measure:
+    """The mean over seeds of every score, as one measure: the seeds' columns side by side."""
+    each = _each_seed(task, test, system)
+    width = each[0].columns.shape[1]
+
+    def statistic(sums: Doubles) -> dict[str, Doubles]:
+        parts = [held.statistic(sums[:, at * width : (at + 1) * width]) for at, held in enumerate(each)]
+        return {name: np.mean([part[name] for part in parts], axis=0) for name in parts[0]}
+
+    return Measure(np.concatenate([held.columns for held in each], axis=1), statistic)

@@ -1,0 +1,118 @@
+"""What a MERBench run's numbers depend on besides corpus and features, and the spaces that its draws come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from affekt.errors import UnknownNameError, ValueRangeError
+
+MODALITIES = ('audio', 'text', 'video')
+PROTOCOLS = ('fair', 'reference', 'both')
+SIMPLE = ('linear', 'gated')
+"""Our own simple models, one of which a model must beat."""
+
+
+@dataclass(frozen=True)
+class MerbenchSettings:
+    """Settings of a run, saved beside its results.
+
+    Args:
+        model: a key of `affekt.fusion.FUSION_MODELS`.
+        protocol: `fair` chooses hyper-parameters and epoch on validation alone; `reference` chooses as published;
+            `both` shows what the difference buys.
+        seeds: runs of each chosen setting.
+        trials: draws from the published space, each model alike.
+        epochs: at most; the published protocol goes through all.
+        patience: epochs without a better validation score before a fair run stops.
+        batch: samples a step.
+        target: `category`, `sentiment` or `category+valence`; '' for what the manifest has.
+        folds: over train, where there is no validation split.
+        seed: of all draws.
+        resamples: of intervals and tests.
+    """
+
+    model: str = 'attention'
+    protocol: str = 'fair'
+    seeds: int = 3
+    trials: int = 8
+    epochs: int = 100
+    patience: int = 10
+    batch: int = 32
+    target: str = ''
+    folds: int = 5
+    seed: int = 0
+    resamples: int = 2000
+
+    def __post_init__(self) -> None:
+        if self.protocol not in PROTOCOLS:
+            raise UnknownNameError(
+                expected=f'a protocol among {", ".join(PROTOCOLS)}', came=repr(self.protocol), todo='choose one'
+            )
+        if self.model not in SPACES:
+            raise UnknownNameError(
+                expected=f'a model among {", ".join(SPACES)}', came=repr(self.model), todo='choose one'
+            )
+        counts = {name: getattr(self, name) for name in ('seeds', 'trials', 'epochs', 'patience', 'batch')}
+        wrong = {name: count for name, count in counts.items() if count < 1}
+        if wrong or self.resamples < 0:
+            raise ValueRangeError(expected='counts of at least 1', came=f'{wrong or self.resamples}', todo='correct it')
+
+
+def drawn(model: str, trials: int, seed: int) -> list[dict[str, Any]]:
+    """Settings from a model's space, no two alike; all of them where there are no more.
+
+    Args:
+        model: a key of `SPACES`.
+        trials: how many.
+        seed: of the draw.
+    """
+    space = {'rate': RATES, 'clip_value': (None,), **SPACES[model]}
+    rng = np.random.default_rng([seed, *model.encode()])
+    size = int(np.prod([len(held) for held in space.values()]))
+    chosen = rng.permutation(size)[:trials] if size <= 1_000_000 else rng.choice(size, trials, replace=False)
+    found = []
+    for number in chosen.tolist():
+        each = {}
+        for name, held in space.items():
+            number, at = divmod(number, len(held))
+            each[name] = held[at]
+        found.append(each)
+    return found
+
+
+RATES = (1e-3, 1e-4)
+_WIDE = {'hidden': (64, 128, 256), 'dropout': (0.2, 0.3, 0.4, 0.5)}
+_LOW = {'hidden': (64, 128, 256), 'dropout': (0.0, 0.1, 0.2, 0.3)}
+_MEMORY = {'hidden': (128, 256), 'dropout': (0.0, 0.3, 0.5, 0.7), 'memory': (128,)}
+_CLIPPED = (0.6, 0.8, 1.0)
+_SHARES = (0.0, 0.1, 0.2)
+_FACTORS = (0.01, 0.1, 0.5, 1.0)
+SPACES: Mapping[str, Mapping[str, Sequence[Any]]] = {
+    'attention': _WIDE,
+    'attention_topn': _WIDE,
+    'lf_dnn': _WIDE,
+    'ef_lstm': {'hidden': (128, 256, 512, 1024), 'dropout': (0.2, 0.3, 0.4, 0.5), 'layers': (2, 3, 4)},
+    'tfn': {'hidden': (64, 128), 'dropout': (0.2, 0.3, 0.4, 0.5)},
+    'lmf': {'hidden': (32, 64, 128, 256), 'dropout': (0.2, 0.3, 0.4, 0.5), 'rank': (3, 4, 5, 6)},
+    'misa': {
+        **_WIDE, 'similarity': _SHARES, 'difference': _SHARES, 'reconstruction': _SHARES,
+        'clip_value': (None, 0.8, 1.0),
+    },
+    'mmim': {
+        **_LOW, 'predictor_layers': (1, 2, 3, 4), 'contrast': _SHARES, 'likelihood': _SHARES, 'clip_value': _CLIPPED,
+    },
+    'mfn': _MEMORY,
+    'graph_mfn': _MEMORY,
+    'mfm': {**_MEMORY, 'text': _FACTORS, 'audio': _FACTORS, 'video': _FACTORS, 'prior': (10.0, 50.0, 100.0)},
+    'mctn': {
+        **_LOW, 'teacher_forcing': (0.3, 0.5), 'translation': (0.1, 0.3, 0.5, 0.8, 1.0), 'clip_value': _CLIPPED,
+    },
+    'mult': {**_LOW, 'layers': (2, 4, 6), 'kernel': (1, 3), 'clip_value': _CLIPPED},
+    'linear': {'dropout': (0.0, 0.3, 0.6), 'decay': (1e-4, 1e-2, 1e-1, 1.0)},
+    'gated': {'hidden': (64, 128), 'dropout': (0.3, 0.5), 'decay': (1e-5, 1e-3, 1e-2)},
+}  # fmt: skip
+"""Model to the values that are drawn from; all but the last two as published in MERBench's `model-tune.yaml`."""

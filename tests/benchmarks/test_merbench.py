@@ -125,7 +125,9 @@ def test_without_validation_folds_of_train_choose_and_their_answers_are_one(corp
 
 
 def test_sentiment_without_categories_is_scored_by_its_sign(corpus, told):
-    row = rows_of(run_merbench(corpus, {'text': told}, dataclasses.replace(QUICK, target='sentiment', epochs=40, patience=20)))
+    row = rows_of(
+        run_merbench(corpus, {'text': told}, dataclasses.replace(QUICK, target='sentiment', epochs=40, patience=20))
+    )
     assert row[('text', 'linear', 'fair')].headline == 'f1_negative_positive'
     assert row[('text', 'gated', 'fair')].scores['f1_negative_positive'].value > 0.95
 
@@ -204,7 +206,7 @@ def test_draws_are_distinct_and_the_same_for_a_seed():
     assert set(SPACES) == set(FUSION_MODELS)
 
 
-@pytest.mark.parametrize('model', ['lf_dnn', 'tfn', 'lmf', 'misa', 'mmim'])
+@pytest.mark.parametrize('model', ['lf_dnn', 'lmf', 'misa', 'mmim'])
 def test_every_drawn_option_is_one_that_the_model_has(corpus, told, noise, model):
     settings = MerbenchSettings(model=model, protocol='both', seeds=1, trials=1, epochs=1, resamples=10)
     outcome = run_merbench(corpus, {'audio': noise, 'text': told}, settings)

@@ -206,7 +206,7 @@ def test_draws_are_distinct_and_the_same_for_a_seed():
     assert set(SPACES) == set(FUSION_MODELS)
 
 
-@pytest.mark.parametrize('model', ['lf_dnn', 'tfn', 'lmf', 'misa', 'mmim'])
+@pytest.mark.parametrize('model', ['lf_dnn', 'lmf', 'misa', 'mmim'])
 def test_every_drawn_option_is_one_that_the_model_has(corpus, told, noise, model):
     settings = MerbenchSettings(model=model, protocol='both', seeds=1, trials=1, epochs=1, resamples=10)
     outcome = run_merbench(corpus, {'audio': noise, 'text': told}, settings)

@@ -242,7 +242,8 @@ matching punish ({percent(prose['mean_word_list']['near f1'], 1)} against
 {percent(prose['mean_language_model']['near f1'], 1)} %). On the released descriptions of OV-MERD it reaches
 EW-L1 F {described['lexicon affekt']['EW-L1'][2]:.1f} % (P {lexicon['EW-L1'][0]:.1f}, R {lexicon['EW-L1'][1]:.1f});
 four constant words reach {constant['EW-L1'][2]:.1f} % (`benchmarks/extraction.py`, table
-2026, the same half, with the same reservation). It gives the same labels every time; with the sentences of a description shuffled,
+2026, the same half,
+with the same reservation). It gives the same labels every time; with the sentences of a description shuffled,
 {percent(itself['sentences shuffled']['same_bases'], 1)} %
 keep the same set of words and {percent(itself['sentences shuffled']['same_W1_L1_groups'], 0)} % the same sectors.
 """

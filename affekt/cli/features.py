@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -67,6 +69,10 @@ def list_recipes(as_json: bool) -> None:
     '--column', type=click.Choice(['text', 'chinese', 'english']), default='text', help='What a recipe of text reads.'
 )
 @click.option('--processes', type=click.IntRange(1, 256), default=1, help='That encode at once (default 1).')
+@click.option(
+    '--on', type=click.Choice(['processes', 'ray']), default='processes',
+    help='What runs them: this machine, or Ray (a cluster that RAY_ADDRESS names, else this machine).',
+)  # fmt: skip
 @click.option('--shard', type=Shard(), default=(1, 1), help='Only the i-th of n parts, on this machine.')
 @click.option('--batch', type=click.IntRange(1), help='Samples at once (default: what suits the recipe).')
 @click.option('--root', type=PATH, help='Where the media lie now, if they moved.')
@@ -77,6 +83,7 @@ def extract_command(
     out: Path,
     column: str,
     processes: int,
+    on: str,
     shard: tuple[int, int],
     batch: int | None,
     root: Path | None,
@@ -94,9 +101,10 @@ def extract_command(
     from affekt.features import extract, recipe_named
 
     recipe = recipe_named(name, column)
-    with StageBars(Console(stderr=True, quiet=as_json), name_width=9) as bars:
+    aside = contextlib.redirect_stdout(sys.stderr)  # where Ray tells of workers that died
+    with StageBars(Console(stderr=True, quiet=as_json), name_width=9) as bars, aside:
         made = extract(
-            Manifest.load(path, root), recipe, out, processes=processes, shard=shard, batch=batch, progress=bars
+            Manifest.load(path, root), recipe, out, processes=processes, on=on, shard=shard, batch=batch, progress=bars
         )
     reasons = Counter(reason for _, reason in made.missing)
     if as_json:

@@ -1,7 +1,8 @@
-"""A whole corpus through one recipe: in batches, by processes, in shards, and on from where a kill left it.
+"""A whole corpus through one recipe: in batches, by processes or on Ray, in shards, and on from where a kill left it.
 
 A finished batch is a small file that appears whole and is then noted in a journal; when all are there they become the
-shard's one file. Running again goes on; shards may run anywhere, each writes files of its own.
+shard's one file. Running again goes on; shards may run anywhere, each writes files of its own. Who encodes, decides
+nothing: files are the same byte for byte.
 """
 
 from __future__ import annotations
@@ -16,13 +17,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from affekt.corpora import Manifest, Sample
-from affekt.errors import CorpusError, RunError, ValueRangeError
+from affekt.errors import CorpusError, RunError, UnknownNameError, ValueRangeError
 from affekt.features.recipes import READS, Encoder, Features, Recipe, Unable, recipe_named
 from affekt.features.store import SUFFIX, Provenance, Store, write_features
 from affekt.runs import Run
 
 Progress = Callable[[str, float, float], None]
 Part = list[Features | Unable]
+Lost = list[tuple[str, str]]
+"""Samples without features, and why."""
+ENGINES = ('processes', 'ray')
+"""What may run the workers."""
 
 
 @dataclass(frozen=True)
@@ -44,27 +49,30 @@ def extract(
     out: Path,
     *,
     processes: int = 1,
+    on: str = 'processes',
     shard: tuple[int, int] = (1, 1),
     batch: int | None = None,
     progress: Progress | None = None,
 ) -> Extraction:
     """Features of a manifest's samples, in `out`/recipe name.
 
-    1. The shard's samples are divided into batches; those that are noted in the journal are left alone.
-    2. The others are encoded here, or by a pool of processes that each load the recipe once.
+    1. The shard's samples are divided into batches; those that are finished are left alone.
+    2. The others are encoded here, by a pool of processes that each load the recipe once, or by workers of Ray Data.
     3. All batches become one file, and the small ones go.
 
     Args:
         manifest: of the corpus.
         recipe: or its name.
         out: folder of stores, one folder a recipe.
-        processes: that encode; 1 is this one.
+        processes: that encode; 1 is this one, or one worker of Ray.
+        on: one of `ENGINES`; see `on_ray.py` for Ray, which replaces a worker that dies.
         shard: which of how many, (i, n): samples i, i + n, i + 2n … of the manifest.
         batch: samples at once; None for what the recipe says.
         progress: told 'features', samples done, samples in all.
 
     Raises:
-        UnknownNameError: no such recipe.
+        UnknownNameError: no such recipe or engine.
+        MissingExtraError: Ray is wanted and not installed.
         ValueRangeError: the shard is not one of its number, or a value is not finite.
         CorpusError: no sample has what the recipe reads.
         RunError: the folder holds features of another corpus or recipe, another process works on the shard, or a worker
@@ -78,6 +86,8 @@ def extract(
             expected='a shard i/n with i from 1 to n, at least one process and one sample at once',
             came=f'{number}/{count}, {processes} processes, {size} at once', todo='write for example --shard 1/4',
         )  # fmt: skip
+    if on not in ENGINES:
+        raise UnknownNameError(expected=f'one of {", ".join(ENGINES)}', came=repr(on), todo='name one of these')
     rows = manifest.samples[number - 1 :: count]
     _require_input(manifest, recipe, rows)
     folder = out / recipe.name
@@ -89,24 +99,62 @@ def extract(
     work = folder / f'.work-{number}-of-{count}'
     batches = [rows[begin : begin + size] for begin in range(0, len(rows), size)]
     with Run(work, settings, resume=work.exists()) as run:
-        todo = [index for index in range(len(batches)) if run.finished(_key(index)) is None]
-        resumed, done = len(batches) - len(todo), sum(len(held) for held in batches)
-        done -= sum(len(batches[index]) for index in todo)
-        for index, part in _encoded(manifest, recipe, [(index, batches[index]) for index in todo], processes):
-            able = [one for one in part if isinstance(one, Features)]
-            lost = [(one.sample, one.reason) for one in part if isinstance(one, Unable)]
-            name = f'{_key(index)}{SUFFIX}'
-            write_features(work / name, able, _provenance(manifest, recipe, (index + 1, len(batches)), lost))
-            run.note(_key(index), name, missing=lost)
+        parts = Parts(work, recipe, manifest.facts.corpus, len(batches))
+        todo = [index for index in range(len(batches)) if not parts.adopted(run, index)]
+        resumed, done = len(batches) - len(todo), len(rows) - sum(len(batches[index]) for index in todo)
+        for index, lost in _written(manifest, [(index, batches[index]) for index in todo], parts, processes, on):
+            run.note(_key(index), parts.path(index).name, missing=lost)
             done += len(batches[index])
             if progress is not None:
                 progress('features', done, len(rows))
         held = [entry for index in range(len(batches)) if (entry := run.finished(_key(index))) is not None]
         missing = [(name, reason) for entry in held for name, reason in entry.facts['missing']]
-        parts = (work / entry.folder for entry in held)
-        samples = write_features(path, _joined(parts), _provenance(manifest, recipe, shard, missing))
+        files = (work / entry.folder for entry in held)
+        samples = write_features(path, _joined(files), _provenance(manifest.facts.corpus, recipe, shard, missing))
     shutil.rmtree(work, ignore_errors=True)
     return Extraction(path, samples, tuple(missing), resumed)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The files of finished batches, whoever writes them."""
+
+    folder: Path
+    recipe: Recipe
+    corpus: str
+    count: int
+    """Batches in all."""
+
+    def path(self, index: int) -> Path:
+        """Where the file of batch `index` lies."""
+        return self.folder / f'{_key(index)}{SUFFIX}'
+
+    def write(self, index: int, part: Part) -> Lost:
+        """Write what became of a batch, whole or not at all, and tell what has no features."""
+        able = [one for one in part if isinstance(one, Features)]
+        lost = [(one.sample, one.reason) for one in part if isinstance(one, Unable)]
+        write_features(self.path(index), able, _provenance(self.corpus, self.recipe, (index + 1, self.count), lost))
+        return lost
+
+    def adopted(self, run: Run, index: int) -> bool:
+        """Whether a batch is finished; a file that a killed run wrote and did not come to note is noted now."""
+        if run.finished(_key(index)) is None and self.path(index).exists():
+            missing = Store(self.path(index), partial=True).provenance.missing
+            run.note(_key(index), self.path(index).name, missing=list(missing))
+        return run.finished(_key(index)) is not None
+
+
+def _written(
+    manifest: Manifest, batches: Sequence[tuple[int, Sequence[Sample]]], parts: Parts, processes: int, on: str
+) -> Iterator[tuple[int, Lost]]:
+    """Batches as their files are there."""
+    if on == 'ray' and batches:
+        from affekt.features.on_ray import written_on_ray
+
+        yield from written_on_ray(manifest, batches, parts, processes)
+        return
+    for index, part in _encoded(manifest, parts.recipe, batches, processes):
+        yield index, parts.write(index, part)
 
 
 def _encoded(
@@ -167,13 +215,10 @@ def _joined(paths: Iterator[Path]) -> Iterator[Features]:
             yield store[name]
 
 
-def _provenance(
-    manifest: Manifest, recipe: Recipe, shard: tuple[int, int], missing: Sequence[tuple[str, str]]
-) -> Provenance:
+def _provenance(corpus: str, recipe: Recipe, shard: tuple[int, int], missing: Sequence[tuple[str, str]]) -> Provenance:
     return Provenance(
-        recipe.name, recipe.hash, recipe.dimension, dict(recipe.facts), recipe.columns,
-        manifest.facts.corpus, shard, tuple(missing),
-    )  # fmt: skip
+        recipe.name, recipe.hash, recipe.dimension, dict(recipe.facts), recipe.columns, corpus, shard, tuple(missing)
+    )
 
 
 def _require_input(manifest: Manifest, recipe: Recipe, rows: Sequence[Sample]) -> None:

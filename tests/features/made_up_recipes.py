@@ -61,3 +61,17 @@ def open_nan(recipe):
 
 
 NAN = Recipe('nan', 'text', DIMENSION, {'tool': 'test'}, open_nan, columns=('place', 'length', 'one'))
+
+
+def _deadly_encoder(manifest: Manifest, samples: Sequence[Sample]) -> list[Features | Unable]:
+    """Kills its process at the fifth pair of speakers, every time."""
+    if any(row.sample.startswith('pair05') for row in samples):
+        os.kill(os.getpid(), 9)
+    return _length_encoder(manifest, samples)
+
+
+def open_deadly(recipe):
+    return _deadly_encoder
+
+
+DEADLY = Recipe('deadly', 'text', DIMENSION, {'tool': 'test'}, open_deadly, columns=('place', 'length', 'one'))

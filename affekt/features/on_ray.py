@@ -1,0 +1,199 @@
+"""Batches of an extraction on Ray Data: by actors on one machine or many, each with the recipe open once.
+
+A worker writes a finished batch itself, so that neither its death nor that of the process that started it loses one.
+Ray starts a dead worker anew and gives it the batch again; a batch that ends its worker three times ends the run. All
+machines see the output folder and the media under the same paths, and have the same affekt installed: only rows of the
+manifest are sent.
+
+Without RAY_ADDRESS, and where the program has not called `ray.init` itself, Ray runs on this machine alone: on the
+loopback address, with a token of its own, without dashboard and usage reports, and it ends with the extraction.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from affekt import errors
+from affekt.corpora import Manifest, Sample
+from affekt.errors import AffektError, MissingExtraError, RunError
+from affekt.features.extraction import Lost, Parts
+from affekt.features.recipes import Encoder
+
+TRIES = 3
+"""A batch that ended its worker as often ends the run."""
+MOST_BLOCKS = 2_000
+"""Batches above it travel together, at least two a block."""
+_ALONE = {
+    'RAY_USAGE_STATS_ENABLED': '0',
+    'RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER': '0',  # whatever its name says: everything listens on 127.0.0.1 alone
+    'RAY_AUTH_MODE': 'token',
+    'RAY_AUTH_TOKEN': secrets.token_hex(32),
+    'RAY_BACKEND_LOG_LEVEL': 'fatal',
+}
+_STORE_BYTES = 128 << 20
+"""What a Ray on this machine keeps for objects; only names travel."""
+
+
+def written_on_ray(
+    manifest: Manifest, batches: Sequence[tuple[int, Sequence[Sample]]], parts: Parts, workers: int
+) -> Iterator[tuple[int, Lost]]:
+    """Batches as workers have written their files.
+
+    Args:
+        manifest: of the corpus; workers get its facts.
+        batches: number and samples of each, at least one.
+        parts: where the files go.
+        workers: actors at once.
+
+    Raises:
+        MissingExtraError: Ray is not installed.
+        RunError: a batch ended its worker `TRIES` times, or a file that a worker wrote is not seen here.
+        AffektError: as opening the recipe, the encoder or the writing of its features raised it.
+    """
+    facts = dataclasses.replace(manifest.facts, root=str(Path(manifest.facts.root).resolve()))
+    parts = dataclasses.replace(parts, folder=parts.folder.resolve())
+    items = [{'index': index, 'samples': _packed(rows)} for index, rows in batches]
+    workers = min(workers, len(items))
+    with _ray(workers) as data, _quiet():
+        done = data.from_items(items, override_num_blocks=min(len(items), MOST_BLOCKS)).map_batches(
+            _Worker,
+            fn_constructor_args=(Manifest(facts, ()), parts),
+            batch_size=1,
+            compute=data.ActorPoolStrategy(size=workers),
+        )
+        for row in done.iter_rows():
+            _raise(row['failure'])
+            yield int(row['index']), _checked(parts, int(row['index']), row['lost'])
+
+
+class _Worker:
+    """One actor: the recipe opened, then a batch at a time."""
+
+    def __init__(self, manifest: Manifest, parts: Parts) -> None:
+        self._manifest, self._parts = manifest, parts
+        self._encoder: Encoder | None = None
+
+    def __call__(self, asked: dict[str, Any]) -> dict[str, Any]:
+        index, failure, lost = int(asked['index'][0]), '', Lost()
+        try:
+            with _counted(self._parts.path(index)):
+                if self._encoder is None:
+                    self._encoder = self._parts.recipe.open(self._parts.recipe)
+                rows = [Sample(**row) for row in json.loads(asked['samples'][0])]
+                lost = self._parts.write(index, list(self._encoder(self._manifest, rows)))
+        except AffektError as error:
+            failure = json.dumps([type(error).__name__, error.expected, error.came, error.todo])
+        return {'index': [index], 'lost': [json.dumps(lost)], 'failure': [failure]}
+
+
+@contextmanager
+def _counted(path: Path) -> Iterator[None]:
+    """Counts the tries of one batch, in a file that a new run clears away.
+
+    Raises:
+        RunError: this is one too many.
+    """
+    tries = path.with_name(f'.{path.name}-tries')
+    with tries.open('ab') as file:
+        file.write(b'.')
+        count = file.tell()
+    if count > TRIES:
+        raise RunError(
+            expected='workers that live',
+            came=f'a batch whose worker died {TRIES} times (killed, or out of memory)',
+            todo='run the same command again: finished batches are kept; fewer --processes need less memory',
+        )
+    yield
+    tries.unlink(missing_ok=True)
+
+
+def _packed(rows: Sequence[Sample]) -> str:
+    return json.dumps([dataclasses.asdict(row) for row in rows])
+
+
+def _raise(failure: str) -> None:
+    """The error that a worker met, if any."""
+    if failure:
+        name, expected, came, todo = json.loads(failure)
+        raise getattr(errors, name)(expected=expected, came=came, todo=todo)
+
+
+def _checked(parts: Parts, index: int, lost: str) -> Lost:
+    if not parts.path(index).exists():
+        raise RunError(
+            expected='an output folder that all machines of the Ray cluster share',
+            came=f'{parts.path(index)}, written by a worker and not seen here', todo='choose a shared --out',
+        )  # fmt: skip
+    return [(name, reason) for name, reason in json.loads(lost)]
+
+
+@contextmanager
+def _ray(workers: int) -> Iterator[Any]:
+    """Ray Data on the Ray that the program or RAY_ADDRESS names, else on one that ends with the block."""
+    alone = not os.environ.get('RAY_ADDRESS')
+    with _environment(_ALONE if alone else {}):
+        try:
+            import ray
+            import ray.data
+        except ImportError as error:
+            raise MissingExtraError(
+                expected='Ray Data', came='none', todo="run `pip install 'affekt[ray]'`, or leave out --on ray"
+            ) from error
+        if ray.is_initialized():
+            yield ray.data
+            return
+        if alone:
+            ray.init(
+                address='local',
+                num_cpus=workers,
+                include_dashboard=False,
+                object_store_memory=_STORE_BYTES,
+                logging_level='error',
+                log_to_driver=False,
+                _node_ip_address='127.0.0.1',
+            )
+        else:
+            ray.init(logging_level='warning')
+        try:
+            yield ray.data
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _environment(wanted: Mapping[str, str]) -> Iterator[None]:
+    """These variables, within the block."""
+    kept = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in kept.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Ray Data without its bars and reports of each plan."""
+    from ray.data import DataContext
+
+    context, log = DataContext.get_current(), logging.getLogger('ray.data')
+    kept = context.enable_progress_bars, context.print_on_execution_start, log.level
+    context.enable_progress_bars, context.print_on_execution_start = False, False
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        context.enable_progress_bars, context.print_on_execution_start = kept[:2]
+        log.setLevel(kept[2])

@@ -1,0 +1,111 @@
+"""Extraction on Ray, here on this machine with two workers: the same files, and nothing lost with who dies.
+
+Ray runs in processes of its own: it warns of itself, and its threads outlive a test.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from made_up_recipes import LENGTHS
+
+from affekt.corpora import made_up_corpus
+from affekt.errors import UnknownNameError
+from affekt.features import extract
+
+pytest.importorskip('ray.data', reason='Ray is absent (pip install affekt[ray])')
+HERE = Path(__file__).parent
+_ENVIRONMENT = {
+    **{name: value for name, value in os.environ.items() if name != 'RAY_ADDRESS'},
+    'PYTHONPATH': str(HERE),  # workers find the recipes of these tests
+}
+
+_DEATHS = """
+import dataclasses, json, os, sys
+from pathlib import Path
+from affekt.corpora import Manifest
+from affekt.errors import AffektError
+from affekt.features import extract
+from affekt.features.on_ray import _ray
+from made_up_recipes import DEADLY, DYING, LENGTHS, NAN
+
+out = Path(sys.argv[1])
+manifest = Manifest.load(out / 'm.parquet')
+marked = dataclasses.replace(manifest, facts=dataclasses.replace(manifest.facts, version=str(out / 'died')))
+
+def run(recipe, name, manifest=manifest, **options):
+    try:
+        made = extract(manifest, recipe, out / name, processes=2, on='ray', **options)
+        became = [made.samples, made.resumed]
+    except AffektError as error:
+        became = [type(error).__name__, str(error)]
+    with (out / 'became.jsonl').open('a') as file:  # Ray prints to standard output
+        print(json.dumps(became), file=file)
+
+def end(stage, done, count):
+    if done >= 40:
+        os.kill(os.getpid(), 9)
+
+with _ray(2):  # one Ray for all four
+    run(DYING, 'worker', marked)
+    run(DEADLY, 'deadly', batch=72)
+    run(NAN, 'nan')
+    run(LENGTHS, 'program', progress=end)
+"""
+
+
+@pytest.fixture(scope='module')
+def corpus(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('ray')
+    manifest = made_up_corpus()
+    manifest.save(folder / 'm.parquet')
+    return folder, manifest
+
+
+def test_the_command_writes_the_file_that_one_process_writes(corpus):
+    folder, manifest = corpus
+    options = ['--recipe', 'hash512', '--out', 'command', '--on', 'ray', '--processes', '2', '--batch', '50', '--json']
+    ran = subprocess.run(
+        [sys.executable, '-c', 'from affekt.cli import main; main()', 'features', 'extract', 'm.parquet', *options],
+        cwd=folder, env=_ENVIRONMENT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout)['samples'] == 144
+    plain = extract(manifest, 'hash512', folder / 'plain')
+    assert (folder / 'command' / 'hash512' / plain.path.name).read_bytes() == plain.path.read_bytes()
+    assert [path.name for path in (folder / 'command' / 'hash512').iterdir()] == [plain.path.name]
+
+
+def test_neither_a_dead_worker_nor_a_dead_program_loses_a_batch_and_errors_come_through(corpus):
+    folder, manifest = corpus
+    ran = subprocess.run([sys.executable, '-c', _DEATHS, str(folder)], env=_ENVIRONMENT, capture_output=True, text=True)
+    assert ran.returncode == -9, ran.stderr
+    worker, deadly, nan = map(json.loads, (folder / 'became.jsonl').read_text().splitlines())
+    plain = extract(manifest, LENGTHS, folder / 'plain').path
+    shard = Path('lengths', plain.name)
+
+    assert (folder / 'died').exists()
+    assert worker == [120, 0]  # in the same run: Ray gave the batch to a new worker
+    marked = dataclasses.replace(manifest, facts=dataclasses.replace(manifest.facts, version=str(folder / 'died')))
+    assert (folder / 'worker' / shard).read_bytes() == extract(marked, LENGTHS, folder / 'marked').path.read_bytes()
+    assert deadly[0] == 'RunError'
+    assert 'died 3 times' in deadly[1]
+    assert nan[0] == 'ValueRangeError'
+    assert 'in length, row 0 of sample' in nan[1]
+
+    work = folder / 'program' / 'lengths' / '.work-1-of-1'
+    written = len(list(work.glob('batch-*')))
+    made = extract(manifest, LENGTHS, folder / 'program')
+    assert made.resumed == written >= 4  # also those that were written and not yet noted
+    assert made.path.read_bytes() == plain.read_bytes()
+
+
+def test_another_engine_is_refused(tmp_path):
+    with pytest.raises(UnknownNameError, match='ray'):
+        extract(made_up_corpus(), LENGTHS, tmp_path, on='spark')

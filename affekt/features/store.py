@@ -14,6 +14,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -166,12 +167,9 @@ class Store:
         self.parts = tuple(file.provenance for file in self._files)
         self._require_one_recipe()
         self._pieces = [piece for file in self._files for piece in file.pieces]
-        names = [name for file in self._files for piece in file.names() for name in piece]
-        self._row = dict(zip(names, range(len(names)), strict=True))
-        """Sample to its number, counted through all pieces."""
         self._starts = [0, *accumulate(len(piece.offsets) - 1 for piece in self._pieces)]
-        if len(self._row) != len(names):
-            twice = [name for name, times in Counter(names).items() if times > 1]
+        if len(self._files) > 1 and len(self._row) != len(self.names):  # one file alone holds none twice
+            twice = [name for name, times in Counter(self.names).items() if times > 1]
             raise TableError(
                 expected=f'every sample in one file of {path}',
                 came=f'{listed(twice)} in two',
@@ -190,18 +188,19 @@ class Store:
         """D"""
         return self.provenance.dimension
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The samples that have features, in the order of the files."""
-        return tuple(self._row)
+        return tuple(name for held in self._samples() for name in held.to_pylist())
 
     @property
     def missing(self) -> dict[str, str]:
         """The samples that have none, and why."""
-        return {name: reason for part in self.parts for name, reason in part.missing if name not in self._row}
+        lost = [one for part in self.parts for one in part.missing]
+        return {name: reason for name, reason in lost if name not in self._row}
 
     def __len__(self) -> int:
-        return len(self._row)
+        return self._starts[-1]
 
     def __contains__(self, name: object) -> bool:
         return name in self._row
@@ -240,12 +239,40 @@ class Store:
         Raises:
             UnknownNameError: a sample has no features.
         """
-        numbers = self._numbers(names)
+        return self.rows(self.numbers(names))
+
+    def numbers(self, names: Sequence[str]) -> npt.NDArray[np.int64]:
+        """(B,) the place of each sample in `names`, for `rows`: looked up once, read in every epoch.
+
+        Raises:
+            UnknownNameError: a sample has no features.
+        """
+        if '_row' in self.__dict__ or len(names) < len(self) // 4:
+            try:
+                return np.fromiter(map(self._row.__getitem__, names), dtype=np.int64, count=len(names))
+            except KeyError as error:
+                raise self._lacks(error.args[0]) from None
+        return self._found(names)
+
+    def rows(self, numbers: npt.NDArray[np.int64]) -> Floats:
+        """As `matrix`, for samples by number.
+
+        Args:
+            numbers: (B,) each from 0 to `len(self)` - 1, in any order.
+
+        Raises:
+            ValueRangeError: a number is none of these.
+        """
+        if len(numbers) and not (int(numbers.min()) >= 0 and int(numbers.max()) < len(self)):
+            raise ValueRangeError(
+                expected=f'numbers of samples from 0 to {len(self) - 1}',
+                came=f'{int(numbers.min())} to {int(numbers.max())}', todo='take them from `numbers`',
+            )  # fmt: skip
         pieces = np.searchsorted(self._starts, numbers, side='right') - 1
         used = np.unique(pieces)
         if len(used) == 1:
             return self._pieces[int(used[0])].means(numbers - self._starts[int(used[0])])
-        found = np.empty((len(names), self.dimension), dtype=np.float32)
+        found = np.empty((len(numbers), self.dimension), dtype=np.float32)
         for piece in used:
             at = np.flatnonzero(pieces == piece)
             found[at] = self._pieces[piece].means(numbers[at] - self._starts[piece])
@@ -267,11 +294,25 @@ class Store:
         piece = bisect_right(self._starts, number) - 1
         return self._pieces[piece], number - self._starts[piece]
 
-    def _numbers(self, names: Sequence[str]) -> npt.NDArray[np.int64]:
-        try:
-            return np.array([self._row[name] for name in names], dtype=np.int64)
-        except KeyError as error:
-            raise self._lacks(error.args[0]) from None
+    @cached_property
+    def _row(self) -> dict[str, int]:
+        """Sample to its number, counted through all pieces; made when a sample is first asked for alone."""
+        return dict(zip(self.names, range(len(self)), strict=True))
+
+    def _samples(self) -> list[Any]:
+        """Piece by piece, the names as Arrow holds them."""
+        return [held for file in self._files for held in file.samples]
+
+    def _found(self, names: Sequence[str]) -> npt.NDArray[np.int64]:
+        """The numbers of many samples at once, without an object for each that the store holds."""
+        import pyarrow as pa
+        from pyarrow import compute
+
+        wanted = pa.array(names, pa.string())
+        found = compute.index_in(wanted, value_set=pa.chunked_array(self._samples(), pa.string()))
+        if found.null_count:
+            raise self._lacks(names[found.is_null().index(True).as_py()])
+        return _view(found, np.int32).astype(np.int64)
 
     def _lacks(self, name: str) -> UnknownNameError:
         return UnknownNameError(
@@ -322,17 +363,13 @@ class _File:
                 raise ValueError(f'columns {self._reader.schema.names} of other types')
             for held in self._batches:
                 held.validate(full=True)  # offsets that point outside would end the process
+            self.pieces = [_Piece.of(held, self.provenance.dimension) for held in self._batches]
         except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
             if isinstance(error, TableError):
                 raise
             came = f'{path}, which is not there' if not path.exists() else f'{path}: {error}'
             raise TableError(expected='a file of features', came=came, todo='extract it again') from error
-        self.pieces = [_Piece.of(held, self.provenance.dimension) for held in self._batches]
-
-    def names(self) -> Iterator[list[str]]:
-        """Piece by piece, the samples in it."""
-        for held in self._batches:
-            yield held.column('sample').to_pylist()
+        self.samples = [held.column('sample') for held in self._batches]
 
 
 @dataclass(frozen=True)
@@ -349,9 +386,9 @@ class _Piece:
     def of(cls, held: Any, dimension: int) -> _Piece:
         """The views, without a copy."""
         values, times = held.column('values'), held.column('times')
-        flat = values.values.values.to_numpy(zero_copy_only=True).reshape(-1, dimension)
-        offsets, time_offsets = values.offsets.to_numpy(), times.offsets.to_numpy()
-        return cls(flat, offsets, times.values.to_numpy(zero_copy_only=True), time_offsets)
+        flat = _view(values.values.values, np.float32).reshape(-1, dimension)
+        offsets, time_offsets = _view(values.offsets, np.int64), _view(times.offsets, np.int64)
+        return cls(flat, offsets, _view(times.values, np.float64), time_offsets)
 
     def values(self, row: int) -> Floats:
         """(T, D) of a sample."""
@@ -371,3 +408,17 @@ class _Piece:
             return self.flat[begins[0] : ends[-1]]
         found: Floats = np.take(self.flat, begins, axis=0)
         return found
+
+
+def _view(held: Any, kind: type[np.generic]) -> Any:
+    """The numbers of an Arrow array, not copied; its own `to_numpy` would load pandas, if that is installed.
+
+    Raises:
+        ValueError: some are null.
+    """
+    if held.null_count:
+        raise ValueError(f'{held.null_count} values that are null')
+    content = held.buffers()[1]
+    if content is None or not len(held):
+        return np.zeros(0, kind)
+    return np.frombuffer(content, kind, len(held), held.offset * np.dtype(kind).itemsize)

@@ -54,6 +54,11 @@ def test_a_matrix_follows_the_order_asked_for_across_files_and_pieces(tmp_path, 
     names = ['s2-6', 's1-0', 's2-0', 's1-6', 's1-0']
     np.testing.assert_array_equal(store.matrix(names), [store.values(name)[0] for name in names])
     assert store.matrix([]).shape == (0, 2)
+    drawn = np.random.default_rng(0).permutation(len(store))
+    np.testing.assert_array_equal(store.rows(drawn), store.matrix([store.names[at] for at in drawn]))
+    for bad in (-1, len(store)):
+        with pytest.raises(ValueRangeError, match='from 0 to 13'):
+            store.rows(np.array([0, bad]))
 
 
 def test_a_matrix_of_sequences_is_their_mean_and_a_batch_has_a_mask(tmp_path):

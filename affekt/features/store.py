@@ -312,7 +312,8 @@ class Store:
         found = compute.index_in(wanted, value_set=pa.chunked_array(self._samples(), pa.string()))
         if found.null_count:
             raise self._lacks(names[found.is_null().index(True).as_py()])
-        return _view(found, np.int32).astype(np.int64)
+        places: npt.NDArray[np.int64] = _view(found, np.int32).astype(np.int64)
+        return places
 
     def _lacks(self, name: str) -> UnknownNameError:
         return UnknownNameError(

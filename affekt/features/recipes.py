@@ -124,8 +124,8 @@ def recipe_named(
         name: of the recipe; that of an encoder may lack its ending, which is then -utt.
         column: of the manifest that a recipe of text reads: text, chinese or english. Another one than text makes
             another recipe, `NAME-COLUMN`.
-        model: where the weights of an encoder are: a folder, or `owner/name` on the hub; None for where they were
-            published.
+        model: where the weights of an encoder are: a folder, an exported ONNX file, or `owner/name` on the hub; None
+            for where they were published.
         device: of torch, on which an encoder runs.
         precision: of an encoder's numbers; see `encoder_recipe`.
 
@@ -136,6 +136,7 @@ def recipe_named(
     """
     from affekt.features.encoders import RECIPES
     from affekt.features.model_recipes import encoder_names, encoder_recipe
+    from affekt.features.onnx_recipes import exported_names, exported_recipe
 
     encoders = encoder_names()
     if name in RECIPES:
@@ -147,8 +148,10 @@ def recipe_named(
         recipe = RECIPES[name]
     elif (full := name if name in encoders else f'{name}-utt') in encoders:
         recipe = encoder_recipe(full, model, device=device, precision=precision)
+    elif (exported := name if name in exported_names() else f'{name}-utt') in exported_names():
+        recipe = exported_recipe(exported, model)
     else:
-        near = difflib.get_close_matches(name, (*RECIPES, *encoders), n=3)
+        near = difflib.get_close_matches(name, (*RECIPES, *encoders, *exported_names()), n=3)
         raise UnknownNameError(
             expected=f'one of {", ".join(near or RECIPES)}', came=repr(name), todo='see `affekt features list`'
         )

@@ -86,7 +86,7 @@ class Recipe:
     facts: Mapping[str, Any]
     """All that the values depend on: tool, model and its hash, rate, layer, pooling."""
     open: Callable[[Recipe], Encoder] = field(compare=False, repr=False)
-    """Loads what this recipe needs, in the process that encodes; a function at the top of a module, or a partial of one,
+    """Loads what this recipe needs, in the process that encodes; a function at the top of a module or a partial of one,
     so that other processes find it."""
     columns: tuple[str, ...] = ()
     batch: int = 64

@@ -1,4 +1,4 @@
-"""Networks that hear: as published and corrected, against plain computations over tiny networks of each architecture."""
+"""Networks that hear: published and corrected forms against plain computations, over a tiny network of each kind."""
 
 from __future__ import annotations
 

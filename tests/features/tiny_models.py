@@ -134,7 +134,7 @@ def pieces(folder: Path, *, end: tuple[str, ...]) -> Path:
 
 _BERT = {'vocab_size': 120, 'hidden_size': WIDTH, 'num_hidden_layers': 5, 'num_attention_heads': 2,
          'intermediate_size': 24, 'max_position_embeddings': 32}  # fmt: skip
-_BYTES = {'vocab_size': 300, 'bos_token_id': 1, 'eos_token_id': 2, 'pad_token_id': 0}
+_BYTES = {'vocab_size': 300, 'bos_token_id': 1, 'eos_token_id': 2, 'pad_token_id': 0, 'max_position_embeddings': 64}
 TEXT = {
     'bert': ('BertModel', 'BertConfig', _BERT, 'words'),
     'electra': ('ElectraModel', 'ElectraConfig', _BERT | {'embedding_size': 8}, 'words'),
@@ -142,8 +142,8 @@ TEXT = {
     'deberta': ('DebertaModel', 'DebertaConfig', _BERT | {'relative_attention': True, 'pos_att_type': ['c2p', 'p2c'],
                                                           'position_biased_input': False}, 'words'),
     'deberta-v2': ('DebertaV2Model', 'DebertaV2Config', _BERT, 'words'),
-    'roberta': ('RobertaModel', 'RobertaConfig', _BERT | _BYTES | {'pad_token_id': 0}, 'between'),
-    'xlm-roberta': ('XLMRobertaModel', 'XLMRobertaConfig', _BERT | _BYTES | {'pad_token_id': 0}, 'between'),
+    'roberta': ('RobertaModel', 'RobertaConfig', _BERT | _BYTES, 'between'),
+    'xlm-roberta': ('XLMRobertaModel', 'XLMRobertaConfig', _BERT | _BYTES, 'between'),
     'mpnet': ('MPNetModel', 'MPNetConfig', _BERT | _BYTES, 'between'),
     'xlnet': ('XLNetModel', 'XLNetConfig', {'vocab_size': 120, 'd_model': WIDTH, 'n_layer': 5, 'n_head': 2,
                                             'd_inner': 24}, 'behind'),

@@ -11,7 +11,7 @@ from affekt.features.checks import StoreCheck, check_store, require_features
 from affekt.features.encoders import RECIPES
 from affekt.features.extraction import Extraction, extract
 from affekt.features.hashed import hashed_texts
-from affekt.features.model_recipes import encoder_names, encoder_recipe
+from affekt.features.model_recipes import ListedEncoder, encoder_names, encoder_recipe, listed_encoders
 from affekt.features.official import import_official
 from affekt.features.pooling import batch, legacy_batch, legacy_resampled, padded, resampled
 from affekt.features.recipes import Features, Recipe, Unable, recipe_named
@@ -21,6 +21,7 @@ __all__ = [
     'RECIPES',
     'Extraction',
     'Features',
+    'ListedEncoder',
     'Provenance',
     'Recipe',
     'Store',
@@ -35,6 +36,7 @@ __all__ = [
     'import_official',
     'legacy_batch',
     'legacy_resampled',
+    'listed_encoders',
     'padded',
     'recipe_named',
     'require_features',

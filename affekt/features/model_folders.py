@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib
+import importlib.util
 import json
 import multiprocessing
 import pickle
@@ -138,6 +139,11 @@ def require_extra() -> tuple[Any, Any]:
             expected='torch and transformers', came=str(error), todo="install them with pip install 'affekt[encoders]'"
         ) from error
     return torch, transformers
+
+
+def has_extra() -> bool:
+    """Whether torch and transformers are installed; neither is imported."""
+    return all(importlib.util.find_spec(name) is not None for name in NEEDED)
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from affekt.errors import UnknownNameError, ValueRangeError, WeightsError
 from affekt.features.face_encoders import open_faces
@@ -57,6 +58,46 @@ def encoder_names() -> dict[str, tuple[PublishedModel, bool, str]]:
         for is_published in ((True, False) if model.has_published_form else (False,))
         for level in LEVELS
     }
+
+
+@dataclass(frozen=True)
+class ListedEncoder:
+    """What can be said of an encoder before its weights are there."""
+
+    model: str
+    names: tuple[str, ...]
+    """Of its recipes."""
+    modality: str
+    dimension: int | None
+    layers: int | None
+    hub: str
+    weights: str
+    """Whether they are here, can be fetched, or have to be given."""
+
+
+def listed_encoders() -> list[ListedEncoder]:
+    """All encoders; nothing is fetched, and neither torch nor transformers is imported."""
+    from huggingface_hub import try_to_load_from_cache
+
+    names: dict[str, list[str]] = {}
+    for name, (model, _, _) in encoder_names().items():
+        names.setdefault(model.name, []).append(name)
+    found = []
+    for model in (*PUBLISHED.values(), *OWN.values()):
+        if model.own_program:
+            weights = 'want their own program, which is not run'
+        elif not model.hub:
+            weights = 'give them with --model'
+        elif isinstance(try_to_load_from_cache(model.hub, 'config.json'), str):
+            weights = f'{model.hub}, fetched before'
+        else:
+            weights = model.hub
+        found.append(
+            ListedEncoder(
+                model.name, tuple(names[model.name]), model.modality, model.dimension, model.layers, model.hub, weights
+            )
+        )
+    return found
 
 
 def encoder_recipe(name: str, model: str | None = None, *, device: str = 'cpu', precision: str | None = None) -> Recipe:

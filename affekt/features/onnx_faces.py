@@ -61,10 +61,10 @@ def prepared(image: npt.NDArray[np.uint8], facts: Any) -> Floats:
     return np.moveaxis((resized * np.float32(facts['largest'] / 255) - mean) / std, -1, 0)
 
 
-def open_pictures(path: Path, recipe: Recipe) -> Encoder:
+def open_pictures(path: Path, device: str, recipe: Recipe) -> Encoder:
     """An encoder of every picture by itself; its mean for UTT."""
     side = recipe.facts['crop'] or recipe.facts['resize'][0]
-    model = OnnxModel(path, [(None, 3, side, side)], recipe.dimension, recipe.name)
+    model = OnnxModel(path, [(None, 3, side, side)], recipe.dimension, recipe.name, device)
 
     def rows_of(held: FacePictures) -> Rows:
         rows = []
@@ -76,14 +76,14 @@ def open_pictures(path: Path, recipe: Recipe) -> Encoder:
     return _encoder(recipe, rows_of)
 
 
-def open_films(path: Path, recipe: Recipe) -> Encoder:
+def open_films(path: Path, device: str, recipe: Recipe) -> Encoder:
     """An encoder of stretches of 16 pictures.
 
     UTT: of every fourth picture, the last one repeated up to 16, the first 16 and the last 16; the mean of both. FRA:
     for each picture the 16 around it (the first 16 for the first ten, and for the last ten the 16 before the last).
     """
     side = recipe.facts['resize'][0]
-    model = OnnxModel(path, [(None, 3, CLIP, side, side)], recipe.dimension, recipe.name)
+    model = OnnxModel(path, [(None, 3, CLIP, side, side)], recipe.dimension, recipe.name, device)
 
     def see(held: FacePictures, taken: npt.NDArray[np.int64]) -> Floats:
         film = np.stack([prepared(held.images[at], recipe.facts) for at in taken], axis=1)  # (3, 16, S, S)

@@ -10,19 +10,18 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from affekt.errors import WeightsError
+from affekt.errors import ValueRangeError, WeightsError
 from affekt.features.recipes import Floats
 
 Shape = tuple[int | None, ...]
 """Of one array; None where any size will do."""
-PROVIDERS = ('CUDAExecutionProvider', 'CPUExecutionProvider')
-"""What runs a network, the first that this onnxruntime has."""
 
 
 class OnnxModel:
@@ -33,14 +32,16 @@ class OnnxModel:
         wanted: shapes of input that the recipe can give, the first axis being N; the network takes one of them.
         dimension: D, found on an axis of one of its outputs.
         name: of the recipe, for messages.
+        device: cpu, cuda or cuda:N.
 
     Raises:
+        ValueRangeError: this onnxruntime has no such device.
         WeightsError: the file is none, or its network takes or gives something else.
     """
 
-    def __init__(self, path: Path, wanted: Sequence[Shape], dimension: int, name: str) -> None:
+    def __init__(self, path: Path, wanted: Sequence[Shape], dimension: int, name: str, device: str) -> None:
         self.path, self._name, self._dimension = path, name, dimension
-        self._session = _session(path)
+        self._session = _session(path, device)
         self._input = self._only_input()
         shape = [size if isinstance(size, int) else None for size in self._input.shape]
         fitting = [one for one in wanted if _fits(shape, one)]
@@ -114,25 +115,39 @@ class OnnxModel:
         return WeightsError(expected=f'{expected}, for {self._name}', came=f'{came} in {self.path}', todo=todo)
 
 
-def _session(path: Path) -> Any:
+def _session(path: Path, device: str) -> Any:
     import onnxruntime
 
     if not path.is_file():
         came = f'{path}, {"a folder" if path.is_dir() else "which is not there"}'
         raise WeightsError(expected='an ONNX file', came=came, todo='give the exported network with --model FILE')
+    providers = _providers(device)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     told = os.environ.get('OMP_NUM_THREADS', '')
     in_worker = multiprocessing.parent_process() is not None
     options.intra_op_num_threads = int(told) if told.isdigit() else int(in_worker)  # 0 takes all cores
-    have = onnxruntime.get_available_providers()
     try:
-        return onnxruntime.InferenceSession(path, options, providers=[one for one in PROVIDERS if one in have])
+        return onnxruntime.InferenceSession(path, options, providers=providers)
     except Exception as error:  # as above
         first = (str(error).strip().splitlines() or [''])[0]
         raise WeightsError(
             expected='an ONNX file that onnxruntime opens', came=f'{path}: {first[:200]}', todo='export it again'
         ) from error
+
+
+def _providers(device: str) -> list[Any]:
+    """What runs the network, by the names of onnxruntime."""
+    import onnxruntime
+
+    found = re.fullmatch(r'cpu|cuda(?::(\d+))?', device)
+    if found is None or (device != 'cpu' and 'CUDAExecutionProvider' not in onnxruntime.get_available_providers()):
+        raise ValueRangeError(
+            expected='a device that this onnxruntime has, such as cpu', came=repr(device),
+            todo='leave --device out, or install onnxruntime-gpu instead of onnxruntime',
+        )  # fmt: skip
+    cuda = [('CUDAExecutionProvider', {'device_id': int(found[1] or 0)})] if device != 'cpu' else []
+    return [*cuda, 'CPUExecutionProvider']
 
 
 def _fits(held: Sequence[int | None], wanted: Shape) -> bool:

@@ -40,7 +40,7 @@ class ExportedModel:
     """Which were published."""
     facts: Mapping[str, Any]
     """How its input is prepared."""
-    open: Callable[[Path, Recipe], Encoder]
+    open: Callable[[Path, str, Recipe], Encoder]
 
 
 _NONE, _WHOLE = [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]
@@ -144,15 +144,17 @@ def exported_names() -> tuple[str, ...]:
     return tuple(f'{name}-{level}' for name in EXPORTED for level in LEVELS)
 
 
-def exported_recipe(name: str, model: str | None) -> Recipe:
+def exported_recipe(name: str, model: str | None, *, device: str = 'cpu') -> Recipe:
     """A recipe with its network.
 
     Args:
         name: one of `exported_names()`.
         model: path of the ONNX file.
+        device: cpu, cuda or cuda:N.
 
     Raises:
         UnknownNameError: no such recipe.
+        ValueRangeError: this onnxruntime has no such device.
         WeightsError: no file is given, it is no network, or one that takes or gives something else.
     """
     if name not in exported_names():
@@ -177,6 +179,6 @@ def exported_recipe(name: str, model: str | None) -> Recipe:
         read_pca(path.parent / PCA_FILE)
         facts['pca_sha256'] = file_sha256(path.parent / PCA_FILE)
     facts['pooling'] += '; mean over rows' if level == 'utt' else '; all rows'
-    recipe = Recipe(name, held.modality, held.dimension, facts, functools.partial(held.open, path), batch=8)
+    recipe = Recipe(name, held.modality, held.dimension, facts, functools.partial(held.open, path, device), batch=8)
     recipe.open(recipe)  # a network that does not fit is told before anything runs
     return recipe

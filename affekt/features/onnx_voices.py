@@ -78,10 +78,10 @@ def examples(sound: Floats, hop_s: float) -> tuple[Floats, npt.NDArray[np.float6
     return np.ascontiguousarray(np.moveaxis(held, 2, 1), dtype=np.float32), times
 
 
-def open_vggish(path: Path, recipe: Recipe) -> Encoder:
+def open_vggish(path: Path, device: str, recipe: Recipe) -> Encoder:
     """An encoder of pictures of sound."""
     shapes = [(None, EXAMPLE, BANDS), (None, 1, EXAMPLE, BANDS), (None, EXAMPLE, BANDS, 1)]
-    model = OnnxModel(path, shapes, recipe.dimension, recipe.name)
+    model = OnnxModel(path, shapes, recipe.dimension, recipe.name, device)
     pca = read_pca(path.parent / PCA_FILE) if recipe.facts['pca_sha256'] else None
 
     def encode(sample: str, sound: Floats) -> Features:
@@ -120,9 +120,9 @@ def eight_bit(rows: Floats, vectors: npt.NDArray[np.float64], means: npt.NDArray
     return ((np.clip(whitened, -2, 2) + 2) * (255 / 4)).astype(np.uint8).astype(np.float32)
 
 
-def open_samples(path: Path, recipe: Recipe) -> Encoder:
+def open_samples(path: Path, device: str, recipe: Recipe) -> Encoder:
     """An encoder of the samples of a whole sound."""
-    model = OnnxModel(path, [(None, None)], recipe.dimension, recipe.name)
+    model = OnnxModel(path, [(None, None)], recipe.dimension, recipe.name, device)
     hop, field = recipe.facts['hop_samples'], recipe.facts['field_samples']
 
     def encode(sample: str, sound: Floats) -> Features:

@@ -86,7 +86,7 @@ class Recipe:
     facts: Mapping[str, Any]
     """All that the values depend on: tool, model and its hash, rate, layer, pooling."""
     open: Callable[[Recipe], Encoder] = field(compare=False, repr=False)
-    """Loads what this recipe needs, in the process that encodes; a function at the top of a module, or a partial of one,
+    """Loads what this recipe needs, in the process that encodes; a function at the top of a module or a partial of one,
     so that other processes find it."""
     columns: tuple[str, ...] = ()
     batch: int = 64
@@ -149,7 +149,11 @@ def recipe_named(
     elif (full := name if name in encoders else f'{name}-utt') in encoders:
         recipe = encoder_recipe(full, model, device=device, precision=precision)
     elif (exported := name if name in exported_names() else f'{name}-utt') in exported_names():
-        recipe = exported_recipe(exported, model)
+        if precision is not None:
+            raise UnknownNameError(
+                expected='an encoder of torch, for --precision', came=f'{name}, whose file decides', todo='leave it out'
+            )
+        recipe = exported_recipe(exported, model, device=device)
     else:
         near = difflib.get_close_matches(name, (*RECIPES, *encoders, *exported_names()), n=3)
         raise UnknownNameError(

@@ -33,7 +33,7 @@ COUNTED = ('albert', 'bert', 'distilbert', 'electra', 'ernie', 'gpt2', 'opt')
 COUNTED_AFTER_PADDING = ('camembert', 'mpnet', 'roberta', 'xlm-roberta')
 """Those that begin to count behind the number of the padding token."""
 WINDOW = 512
-"""Tokens of a window where the model itself sets no end."""
+"""Tokens of a window where the model says nothing of length."""
 
 
 def open_text(path: Path, device: str, recipe: Recipe) -> Encoder:
@@ -48,6 +48,7 @@ def open_text(path: Path, device: str, recipe: Recipe) -> Encoder:
     tokenizer = open_reader(path, recipe.facts['tokenizer'])
     ends = _ends(tokenizer, path) if is_published else (0, None)
     limit = _positions(network.config)
+    window = limit or _rated(network.config)
 
     def run(tokens: Mapping[str, Any]) -> Any:
         """(B, T, D) of B sequences of one length."""
@@ -61,12 +62,12 @@ def open_text(path: Path, device: str, recipe: Recipe) -> Encoder:
         size = len(tokens['input_ids'][0])
         if limit is not None and size > limit:
             return Unable(sample, f'{size} tokens, above the {limit} of the model: the published program stops')
-        rows = run(tokens)[0, slice(*ends)] if text else ()
+        rows = run(tokens)[0, slice(*ends)] if text and size else ()
         return np.asarray(rows) if len(rows) else np.zeros((1, recipe.dimension), np.float32)
 
     def corrected(texts: Sequence[str]) -> list[Floats]:
         """(T, D) of each text; T is 0 where it has no words. Windows of one length are run together."""
-        windows = [_windows(tokenizer, text, limit or WINDOW) for text in texts]
+        windows = [_windows(tokenizer, text, window) for text in texts]
         places: dict[int, list[tuple[int, int]]] = {}
         for at, held in enumerate(windows):
             for number, (tokens, _) in enumerate(held):
@@ -130,11 +131,17 @@ def _ends(tokenizer: Any, path: Path) -> tuple[int, int | None]:
 
 def _positions(config: Any) -> int | None:
     """The most tokens that the network takes at once; None where nothing in it ends."""
-    if config.model_type in COUNTED:
+    is_counted = config.model_type in COUNTED or getattr(config, 'position_biased_input', False)  # DeBERTa's own choice
+    if is_counted:
         return int(config.max_position_embeddings)
     if config.model_type in COUNTED_AFTER_PADDING:
         return int(config.max_position_embeddings) - config.pad_token_id - 1
     return None
+
+
+def _rated(config: Any) -> int:
+    """How many tokens a network without a fixed end was made for."""
+    return max(int(getattr(config, 'max_position_embeddings', 0) or 0), 0) or WINDOW
 
 
 def _windows(tokenizer: Any, text: str, longest: int) -> list[tuple[dict[str, list[int]], Any]]:

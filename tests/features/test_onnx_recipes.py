@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from affekt.corpora import Facts, Manifest, Sample, made_up_corpus
-from affekt.errors import UnknownNameError, WeightsError
+from affekt.errors import UnknownNameError, ValueRangeError, WeightsError
 from affekt.features import Store, extract, recipe_named
 from affekt.features.onnx_faces import prepared
 from affekt.features.onnx_recipes import EXPORTED, exported_names
@@ -90,7 +90,11 @@ def test_a_layer_with_height_and_width_is_averaged_and_cut_off_below_zero(tmp_pa
 
 
 def test_films_of_mer2024_see_sixteen_pictures_blue_first(tmp_path, faces):
-    nodes = [('ReduceMean', ['x'], ['m'], {'axes': [3, 4], 'keepdims': 0}), ('Flatten', ['m'], ['f'], {}), ('MatMul', ['f', 'w'], ['y'], {})]  # fmt: skip
+    nodes = [
+        ('ReduceMean', ['x'], ['m'], {'axes': [3, 4], 'keepdims': 0}),
+        ('Flatten', ['m'], ['f'], {}),
+        ('MatMul', ['f', 'w'], ['y'], {}),
+    ]
     weights = np.zeros((48, 768), np.float32)
     weights[np.arange(48), np.arange(48)] = 1
     path = save_network(tmp_path / 'v.onnx', ['n', 3, 16, 160, 160], nodes, {'w': weights}, ['n', 768])
@@ -159,11 +163,14 @@ def test_networks_of_samples_give_a_row_every_ten_or_twenty_milliseconds(tmp_pat
     assert one.times[:2] == pytest.approx([0.01453125, 0.02453125])
     np.testing.assert_allclose(one.values[:, 2], 2 * one.values[:, 1], rtol=1e-5)
 
-    nodes = [('Unsqueeze', ['x', 'one'], ['u'], {}), ('Conv', ['u', 'k'], ['c'], {'strides': [320]}), ('Transpose', ['c'], ['y'], {'perm': [0, 2, 1]})]  # fmt: skip
+    nodes = [
+        ('Unsqueeze', ['x', 'one'], ['u'], {}),
+        ('Conv', ['u', 'k'], ['c'], {'strides': [320]}),
+        ('Transpose', ['c'], ['y'], {'perm': [0, 2, 1]}),
+    ]
     weights = {'one': np.array([1]), 'k': np.ones((768, 1, 400), np.float32)}
     path = save_network(tmp_path / 'e.onnx', ['n', 's'], nodes, weights, ['n', 't', 768])
-    louder = Manifest(manifest.facts, manifest.samples)
-    extract(louder, recipe_named('emotion2vec-frm', model=str(path)), tmp_path)
+    extract(manifest, recipe_named('emotion2vec-frm', model=str(path)), tmp_path)
     assert Store(tmp_path / 'emotion2vec-frm').values('pair01_d1_t0').shape == (49, 768)
 
 
@@ -185,6 +192,11 @@ def test_networks_that_do_not_fit_say_what_is_wanted(tmp_path):
     two = save_network(tmp_path / 'two.onnx', ['n', 3, 224, 224], nodes, {}, ['n', 3], second=['n', 1])
     with pytest.raises(WeightsError, match=r'one input, for manet-utt; got x, z'):
         recipe_named('manet-utt', model=str(two))
+    fitting = str(pooled_network(tmp_path / 'fits.onnx', 224, 1024))
+    with pytest.raises(ValueRangeError, match='onnxruntime-gpu'):
+        recipe_named('manet-utt', model=fitting, device='cuda:7')
+    with pytest.raises(UnknownNameError, match='whose file decides'):
+        recipe_named('manet-utt', model=fitting, precision='float16')
     with pytest.raises(UnknownNameError, match='manet'):
         recipe_named('manett-utt')
 

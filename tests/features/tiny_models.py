@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from pathlib import Path
+from string import ascii_lowercase
 
 import torch
 import transformers
@@ -13,7 +14,7 @@ from transformers.utils import logging
 
 WORDS = (
     *'今天气真好我不快乐',
-    *'i am so glad that you came back today and the rain has gone at last nobody knew why she cried'.split(),
+    *('i', 'am', 'so', 'glad', 'that', 'you', 'came', 'back', 'today', 'and', 'the', 'rain', 'has', 'gone', 'why'),
 )
 WIDTH = 16
 
@@ -50,7 +51,7 @@ SPEECH = {
     'hubert': ('HubertModel', 'HubertConfig', {'do_stable_layer_norm': True, 'feat_extract_norm': 'layer'}),
     'wav2vec2': ('Wav2Vec2Model', 'Wav2Vec2Config', {}),
     'wavlm': ('WavLMModel', 'WavLMConfig', {'do_stable_layer_norm': True, 'feat_extract_norm': 'layer'}),
-    'data2vec-audio': ('Data2VecAudioModel', 'Data2VecAudioConfig', {'num_conv_pos_embeddings': 2, 'conv_pos_kernel_size': 3}),
+    'data2vec-audio': ('Data2VecAudioModel', 'Data2VecAudioConfig', {'num_conv_pos_embeddings': 2}),
 }
 
 
@@ -83,10 +84,11 @@ def whisper(folder: Path) -> Path:
 
 def word_pieces(folder: Path) -> Path:
     """A vocabulary as BERT has it: whole words, Chinese characters, single letters."""
-    letters = [mark for letter in 'abcdefghijklmnopqrstuvwxyz' for mark in (letter, f'##{letter}')]
+    letters = [mark for letter in ascii_lowercase for mark in (letter, f'##{letter}')]
     vocabulary = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', *dict.fromkeys(WORDS), *letters]
     (folder / 'vocab.txt').write_text('\n'.join(dict.fromkeys(vocabulary)) + '\n', encoding='utf-8')
-    (folder / 'tokenizer_config.json').write_text(json.dumps({'tokenizer_class': 'BertTokenizer', 'do_lower_case': True}))
+    told = {'tokenizer_class': 'BertTokenizer', 'do_lower_case': True}
+    (folder / 'tokenizer_config.json').write_text(json.dumps(told))
     return folder
 
 
@@ -112,7 +114,7 @@ def byte_pairs(folder: Path, *, begin: str | None, end: str | None = None) -> Pa
 def pieces(folder: Path, *, end: tuple[str, ...]) -> Path:
     """Unigram pieces as SentencePiece makes them, with marks behind the words."""
     marks = ['<unk>', '<s>', '</s>', '<sep>', '<cls>', '<pad>']
-    names = [*marks, '▁', *(f'▁{word}' for word in dict.fromkeys(WORDS)), *'今天气真好我不快乐abcdefghijklmnopqrstuvwxyz']
+    names = [*marks, '▁', *(f'▁{word}' for word in dict.fromkeys(WORDS)), *'今天气真好我不快乐', *ascii_lowercase]
     held = Tokenizer(models.Unigram([(name, -float(at)) for at, name in enumerate(names)], unk_id=0))
     held.normalizer = normalizers.NFKC()
     held.pre_tokenizer = pre_tokenizers.Metaspace()
@@ -132,7 +134,7 @@ def pieces(folder: Path, *, end: tuple[str, ...]) -> Path:
 
 _BERT = {'vocab_size': 120, 'hidden_size': WIDTH, 'num_hidden_layers': 5, 'num_attention_heads': 2,
          'intermediate_size': 24, 'max_position_embeddings': 32}  # fmt: skip
-_BYTES = {'vocab_size': 300, 'bos_token_id': 1, 'eos_token_id': 2, 'pad_token_id': 0}
+_BYTES = {'vocab_size': 300, 'bos_token_id': 1, 'eos_token_id': 2, 'pad_token_id': 0, 'max_position_embeddings': 64}
 TEXT = {
     'bert': ('BertModel', 'BertConfig', _BERT, 'words'),
     'electra': ('ElectraModel', 'ElectraConfig', _BERT | {'embedding_size': 8}, 'words'),
@@ -140,12 +142,13 @@ TEXT = {
     'deberta': ('DebertaModel', 'DebertaConfig', _BERT | {'relative_attention': True, 'pos_att_type': ['c2p', 'p2c'],
                                                           'position_biased_input': False}, 'words'),
     'deberta-v2': ('DebertaV2Model', 'DebertaV2Config', _BERT, 'words'),
-    'roberta': ('RobertaModel', 'RobertaConfig', _BERT | _BYTES | {'pad_token_id': 0}, 'between'),
-    'xlm-roberta': ('XLMRobertaModel', 'XLMRobertaConfig', _BERT | _BYTES | {'pad_token_id': 0}, 'between'),
+    'roberta': ('RobertaModel', 'RobertaConfig', _BERT | _BYTES, 'between'),
+    'xlm-roberta': ('XLMRobertaModel', 'XLMRobertaConfig', _BERT | _BYTES, 'between'),
     'mpnet': ('MPNetModel', 'MPNetConfig', _BERT | _BYTES, 'between'),
-    'xlnet': ('XLNetModel', 'XLNetConfig', {'vocab_size': 120, 'd_model': WIDTH, 'n_layer': 5, 'n_head': 2, 'd_inner': 24},
-              'behind'),
-    'gpt2': ('GPT2Model', 'GPT2Config', _BYTES | {'n_embd': WIDTH, 'n_layer': 5, 'n_head': 2, 'n_positions': 64}, 'bare'),
+    'xlnet': ('XLNetModel', 'XLNetConfig', {'vocab_size': 120, 'd_model': WIDTH, 'n_layer': 5, 'n_head': 2,
+                                            'd_inner': 24}, 'behind'),
+    'gpt2': ('GPT2Model', 'GPT2Config', _BYTES | {'n_embd': WIDTH, 'n_layer': 5, 'n_head': 2, 'n_positions': 64},
+             'bare'),
     'llama': ('LlamaModel', 'LlamaConfig', _BERT | _BYTES | {'num_key_value_heads': 2}, 'begun'),
     'bloom': ('BloomModel', 'BloomConfig', _BYTES | {'hidden_size': WIDTH, 'n_layer': 5, 'n_head': 2}, 'bare'),
     'falcon': ('FalconModel', 'FalconConfig', _BYTES | {'hidden_size': WIDTH, 'num_hidden_layers': 5,

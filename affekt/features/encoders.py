@@ -11,6 +11,7 @@ from affekt.corpora import Manifest, Sample
 from affekt.errors import AffektError
 from affekt.features.hashed import SIZE, hashed_texts
 from affekt.features.recipes import Encoder, Features, Floats, Recipe, Unable
+from affekt.features.spectra import SPECTRA
 from affekt.weights import lookup
 
 RATE_HZ = 16_000
@@ -162,5 +163,5 @@ ACOUSTIC_FRAMES = Recipe(
 )  # fmt: skip
 
 RECIPES: Mapping[str, Recipe] = {
-    recipe.name: recipe for recipe in (HASH512, MINILM, MINILM_LAYERS, ACOUSTICS, ACOUSTIC_FRAMES)
+    recipe.name: recipe for recipe in (HASH512, MINILM, MINILM_LAYERS, ACOUSTICS, ACOUSTIC_FRAMES, *SPECTRA)
 }

@@ -137,6 +137,7 @@ def recipe_named(
     from affekt.features.encoders import RECIPES
     from affekt.features.model_recipes import encoder_names, encoder_recipe
     from affekt.features.onnx_recipes import exported_names, exported_recipe
+    from affekt.features.smile_recipes import smile_names, smile_recipe
 
     encoders = encoder_names()
     if name in RECIPES:
@@ -154,8 +155,10 @@ def recipe_named(
                 expected='an encoder of torch, for --precision', came=f'{name}, whose file decides', todo='leave it out'
             )
         recipe = exported_recipe(exported, model, device=device)
+    elif (measured := name if name in smile_names() else f'{name}-utt') in smile_names():
+        recipe = smile_recipe(measured, model)
     else:
-        near = difflib.get_close_matches(name, (*RECIPES, *encoders, *exported_names()), n=3)
+        near = difflib.get_close_matches(name, (*RECIPES, *encoders, *exported_names(), *smile_names()), n=3)
         raise UnknownNameError(
             expected=f'one of {", ".join(near or RECIPES)}', came=repr(name), todo='see `affekt features list`'
         )

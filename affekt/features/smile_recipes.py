@@ -1,0 +1,154 @@
+"""Acoustic measures of openSMILE through the package `opensmile`: eGeMAPS, ComParE 2016, IS09, IS10, IS13, own ones.
+
+openSMILE is free for research and teaching; other use needs a licence of audEERING. It is no part of affekt: install it
+with `pip install 'affekt[opensmile]'`. Recipes of affekt's own that need no licence: `acoustics-utt`, `mfcc-utt`.
+
+The program behind the published folders is openSMILE 2.3; package and configurations here are newer, and IS13 has 6,373
+functionals where the published folder has 6,372. Names of columns are openSMILE's.
+
+S samples, T windows, D measures.
+
+Source: Eyben et al. 2010, doi:10.1145/1873951.1874246; Eyben et al. 2016, doi:10.1109/TAFFC.2015.2457417.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.util
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from affekt.errors import MissingExtraError, UnknownNameError, WeightsError
+from affekt.features.recipes import Encoder, Features, Floats, Recipe, Unable
+from affekt.runs import file_sha256
+
+SETS: Mapping[str, tuple[str, int, int]] = {
+    'egemaps-v01a': ('eGeMAPSv01a', 88, 23),
+    'egemaps-v02': ('eGeMAPSv02', 88, 25),
+    'compare2016': ('ComParE_2016', 6373, 65),
+    'is09': ('IS09', 384, 16),
+    'is10': ('IS10', 1582, 38),
+    'is13': ('IS13', 6373, 65),
+}
+"""Recipe without its level to openSMILE's name, functionals and measures of each window."""
+OWN = 'opensmile-own'
+"""Any other configuration, whose file is given; its levels are called func and lld."""
+LEVELS: Mapping[str, tuple[str, str]] = {'utt': ('UTT', 'func'), 'frm': ('FRA', 'lld')}
+RATE_HZ = 16_000
+
+
+def smile_names() -> tuple[str, ...]:
+    """The recipes that openSMILE makes."""
+    return tuple(f'{name}-{level}' for name in (*SETS, OWN) for level in LEVELS)
+
+
+def has_smile() -> bool:
+    """Whether the package is installed; it is not imported."""
+    return importlib.util.find_spec('opensmile') is not None
+
+
+def smile_recipe(name: str, model: str | None = None) -> Recipe:
+    """A recipe of openSMILE, with the names of its columns.
+
+    Args:
+        name: one of `smile_names()`.
+        model: path of a configuration, for `opensmile-own`.
+
+    Raises:
+        UnknownNameError: no such recipe, or a set that brings its own configuration is given one.
+        MissingExtraError: openSMILE is not installed.
+        WeightsError: the configuration is missing, or openSMILE cannot read it.
+    """
+    if name not in smile_names():
+        raise UnknownNameError(expected='a set of openSMILE', came=repr(name), todo='see `affekt features list`')
+    short, ending = name.rsplit('-', 1)
+    level, stage = LEVELS[ending]
+    facts: dict[str, Any] = {'level': level, 'rate_hz': RATE_HZ}
+    if (short == OWN) == (model is None):
+        raise WeightsError(
+            expected=f'--model FILE.conf for {OWN}, and none for other sets of openSMILE',
+            came='none' if model is None else f'{model} for {name}',
+            todo='give the configuration' if model is None else f'leave --model out, or use {OWN}-{ending}',
+        )
+    held = SETS[short][0] if model is None else _configuration(Path(model).expanduser().resolve())
+    smile = _smile(held, stage)
+    facts |= {'tool': 'openSMILE', 'package': _opensmile().__version__, 'set': str(held) if model is None else 'own'}
+    if model is not None:
+        facts['sha256'] = _digest(Path(held))
+    facts['pooling'] = 'functionals of the whole' if level == 'UTT' else 'all windows'
+    opening = functools.partial(_open, held, stage)
+    return Recipe(name, 'audio', smile.num_features, facts, opening, columns=tuple(smile.feature_names), batch=8)
+
+
+def _opensmile() -> Any:
+    try:
+        import opensmile
+    except ImportError as error:
+        raise MissingExtraError(
+            expected='openSMILE', came='none',
+            todo="run `pip install 'affekt[opensmile]'` (free for research only), or use acoustics-utt",
+        ) from error  # fmt: skip
+    return opensmile
+
+
+def _configuration(path: Path) -> str:
+    if not path.is_file():
+        raise WeightsError(
+            expected='a configuration of openSMILE', came=f'{path}, which is not there', todo='check --model'
+        )
+    return str(path)
+
+
+def _smile(held: str, stage: str) -> Any:
+    """openSMILE, ready to measure.
+
+    Raises:
+        WeightsError: it cannot read the configuration.
+    """
+    opensmile = _opensmile()
+    is_known = held in {name for name, *_ in SETS.values()}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # eGeMAPS v01a is published, and deprecated
+            level = {'func': opensmile.FeatureLevel.Functionals, 'lld': opensmile.FeatureLevel.LowLevelDescriptors}
+            return opensmile.Smile(
+                getattr(opensmile.FeatureSet, held) if is_known else held, level[stage] if is_known else stage
+            )
+    except Exception as error:  # the library's own errors have no common class
+        came = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise WeightsError(
+            expected='a configuration that openSMILE reads, with a source, a sink and the levels func and lld',
+            came=f'{held}: {came}', todo='see the manual of the package opensmile, custom configurations',
+        ) from error  # fmt: skip
+
+
+def _digest(path: Path) -> str:
+    """One hash of a configuration and of the files beside it that it may include."""
+    files = [path, *sorted(path.parent.glob('*.inc'))]
+    return hashlib.sha256(' '.join(file_sha256(file) for file in files).encode()).hexdigest()
+
+
+def _open(held: str, stage: str, recipe: Recipe) -> Encoder:
+    from affekt.features.encoders import audio_encoder
+
+    smile = _smile(held, stage)
+
+    def encode(sample: str, sound: Floats) -> Features | Unable:
+        within = np.clip(sound, -1, 32_767 / 32_768)  # openSMILE is given 16 bits; 1.0 would wrap round
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # that a sound is too short is told by nan
+            table = smile.process_signal(within, RATE_HZ)
+        rows = np.asarray(table.values, np.float32)
+        if not np.isfinite(rows).all():
+            return Unable(sample, f'{len(sound) / RATE_HZ:.2f} s of sound, too short for openSMILE')
+        if recipe.facts['level'] == 'UTT':
+            return recipe.features(sample, rows)
+        begins, ends = (table.index.get_level_values(name).total_seconds().to_numpy() for name in ('start', 'end'))
+        return recipe.features(sample, rows, (begins + ends) / 2)
+
+    return audio_encoder(encode)

@@ -1,0 +1,145 @@
+"""Spectra of sound as librosa defines them: power in 128 mel bands, and 40 cepstral coefficients with two differences.
+
+As published with MERBench: sound of 16 kHz brought to 22.05 kHz, windows of 25 ms every 10 ms within a transform of
+2,048 samples, ends mirrored, Slaney's mel bands of equal area.
+
+S samples, T windows, B bands.
+
+Source: McFee et al. 2015, doi:10.25080/Majora-7b98e3ed-003; Slaney 1998, Auditory Toolbox, Interval TR 1998-010;
+github.com/zeroQiaoba/MERTools, MERBench/feature_extraction/audio/handcrafted_feature_func.py.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.features.recipes import Encoder, Features, Floats, Recipe, Unable
+
+Doubles = npt.NDArray[np.float64]
+GIVEN_HZ, RATE_HZ = 16_000, 22_050
+WINDOW, HOP, FFT, BANDS, COEFFICIENTS = 551, 220, 2_048, 128, 40
+"""25 ms, 10 ms, and the transform in samples; bands; coefficients that are kept."""
+WIDTH = 9
+"""Windows that a difference is taken over."""
+_LINEAR_HZ, _STEP = 1_000.0, 200 / 3
+"""Below it mels are linear, one every 66.7 Hz; above, one is a factor of 6.4^(1/27)."""
+_FACTOR = np.log(6.4) / 27
+
+
+def mel_of(hertz: npt.ArrayLike) -> Doubles:
+    """Slaney's mels.
+
+    >>> mel_of([0.0, 1000.0, 6400.0]).round(6).tolist()
+    [0.0, 15.0, 42.0]
+    """
+    given = np.asarray(hertz, np.float64)
+    above = _LINEAR_HZ / _STEP + np.log(np.maximum(given, _LINEAR_HZ) / _LINEAR_HZ) / _FACTOR
+    return np.where(given < _LINEAR_HZ, given / _STEP, above)
+
+
+def hertz_of(mel: npt.ArrayLike) -> Doubles:
+    """The other way round."""
+    given = np.asarray(mel, np.float64)
+    begun = _LINEAR_HZ / _STEP
+    return np.where(given < begun, given * _STEP, _LINEAR_HZ * np.exp(_FACTOR * (np.maximum(given, begun) - begun)))
+
+
+@functools.cache
+def mel_bands() -> Doubles:
+    """(1025, 128) weights: triangles between neighbouring centres, of area 1 per hertz."""
+    edges = hertz_of(np.linspace(0.0, float(mel_of(RATE_HZ / 2)), BANDS + 2))
+    bins = np.linspace(0.0, RATE_HZ / 2, FFT // 2 + 1)[:, None]
+    rising = (bins - edges[:-2]) / np.diff(edges)[:-1]
+    falling = (edges[2:] - bins) / np.diff(edges)[1:]
+    weights: Doubles = np.maximum(0.0, np.minimum(rising, falling)) * (2.0 / (edges[2:] - edges[:-2]))
+    return weights
+
+
+def mel_power(sound: Floats) -> Doubles:
+    """(T, 128) power in each band.
+
+    Args:
+        sound: (S,) at 22.05 kHz, S above 0.
+    """
+    from scipy.signal import get_window
+
+    window = np.zeros(FFT)
+    left = (FFT - WINDOW) // 2
+    window[left : left + WINDOW] = get_window('hann', WINDOW)
+    ends = np.pad(sound.astype(np.float64), FFT // 2, mode='reflect')
+    frames = np.lib.stride_tricks.sliding_window_view(ends, FFT)[::HOP]
+    blocks = [np.abs(np.fft.rfft(frames[at : at + 512] * window)) ** 2 for at in range(0, len(frames), 512)]
+    found: Doubles = np.concatenate(blocks) @ mel_bands()
+    return found
+
+
+def cepstra(sound: Floats) -> Doubles:
+    """(T, 120): 40 coefficients of the power in dB (80 dB below the loudest at least), their slope, and its slope.
+
+    A slope is that of a straight line through 9 windows; at both ends the line through the outermost 9.
+
+    Args:
+        sound: (S,) at 22.05 kHz, long enough for 9 windows.
+    """
+    from scipy.fft import dct
+    from scipy.signal import savgol_filter
+
+    decibels = 10 * np.log10(np.maximum(mel_power(sound), 1e-10))
+    decibels = np.maximum(decibels, decibels.max() - 80)
+    first = dct(decibels, axis=1, norm='ortho')[:, :COEFFICIENTS]
+    second = savgol_filter(first, WIDTH, 1, deriv=1, axis=0, mode='interp')
+    third = savgol_filter(second, WIDTH, 1, deriv=1, axis=0, mode='interp')
+    return np.concatenate([first, second, third], axis=1)
+
+
+def _open(recipe: Recipe, measure: Callable[[Floats], Doubles]) -> Encoder:
+    from affekt.features.encoders import audio_encoder
+
+    def encode(sample: str, sound: Floats) -> Features | Unable:
+        import soxr
+
+        raised = soxr.resample(sound, GIVEN_HZ, RATE_HZ)
+        if len(raised) < (WIDTH - 1) * HOP:
+            return Unable(sample, f'{len(sound) / GIVEN_HZ:.2f} s of sound')
+        rows = measure(raised)
+        if recipe.facts['level'] == 'UTT':
+            return recipe.features(sample, rows.mean(axis=0))
+        return recipe.features(sample, rows, np.arange(len(rows)) * HOP / RATE_HZ)
+
+    return audio_encoder(encode)
+
+
+def _open_mel(recipe: Recipe) -> Encoder:
+    return _open(recipe, mel_power)
+
+
+def _open_cepstra(recipe: Recipe) -> Encoder:
+    return _open(recipe, cepstra)
+
+
+_FACTS: dict[str, Any] = {
+    'tool': 'affekt.features.spectra', 'version': 1, 'rate_hz': RATE_HZ, 'given_hz': GIVEN_HZ, 'window': WINDOW,
+    'hop': HOP, 'fft': FFT, 'bands': BANDS,
+}  # fmt: skip
+
+
+def _recipe(name: str, dimension: int, opening: Callable[[Recipe], Encoder], level: str, what: str) -> Recipe:
+    pooled = 'mean over windows' if level == 'UTT' else 'all windows'
+    return Recipe(
+        name, 'audio', dimension, {**_FACTS, 'level': level, 'pooling': f'{what}; {pooled}'}, opening, batch=8
+    )
+
+
+SPECTRA = tuple(
+    _recipe(f'{name}-{ending}', dimension, opening, level, what)
+    for name, dimension, opening, what in (
+        ('mel-spec', BANDS, _open_mel, 'power'),
+        ('mfcc', 3 * COEFFICIENTS, _open_cepstra, 'coefficients and two slopes'),
+    )
+    for ending, level in (('utt', 'UTT'), ('frm', 'FRA'))
+)

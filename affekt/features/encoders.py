@@ -9,6 +9,7 @@ import numpy as np
 
 from affekt.corpora import Manifest, Sample
 from affekt.errors import AffektError
+from affekt.features.face_readings import FACES, FACES_FRAMES
 from affekt.features.hashed import SIZE, hashed_texts
 from affekt.features.recipes import Encoder, Features, Floats, Recipe, Unable
 from affekt.features.spectra import SPECTRA
@@ -163,5 +164,6 @@ ACOUSTIC_FRAMES = Recipe(
 )  # fmt: skip
 
 RECIPES: Mapping[str, Recipe] = {
-    recipe.name: recipe for recipe in (HASH512, MINILM, MINILM_LAYERS, ACOUSTICS, ACOUSTIC_FRAMES, *SPECTRA)
+    recipe.name: recipe
+    for recipe in (HASH512, MINILM, MINILM_LAYERS, ACOUSTICS, ACOUSTIC_FRAMES, *SPECTRA, FACES, FACES_FRAMES)
 }

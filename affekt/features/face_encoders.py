@@ -39,7 +39,7 @@ def open_faces(path: Path, device: str, recipe: Recipe) -> Encoder:
     is_published, is_row = recipe.facts['form'] == 'published', recipe.facts['level'] == 'UTT'
     see = SEE[recipe.facts['family']](network, is_published)
     is_film = recipe.facts['family'] == 'videomae'
-    wanted: int | None = network.config.num_frames if is_film else recipe.facts['frames']
+    wanted: int | None = network.config.num_frames if is_film else recipe.facts['pictures']
 
     def run(images: Sequence[npt.NDArray[np.uint8]]) -> Floats:
         pixels = torch.tensor(np.asarray(processor(list(images), return_tensors='np')['pixel_values'], np.float32))

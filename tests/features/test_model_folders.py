@@ -16,12 +16,13 @@ pytest.importorskip('transformers', reason='transformers is not installed')
 
 import tiny_models
 import torch
+from safetensors.torch import load_file, save_file
 
 from affekt.cli import main
 from affekt.corpora import Facts, Manifest, Sample
 from affekt.errors import MissingExtraError, RunError, UnknownNameError, ValueRangeError, WeightsError
 from affekt.features import RECIPES, Store, encoder_names, extract, listed_encoders, recipe_named
-from affekt.features.model_folders import model_folder
+from affekt.features.model_folders import model_folder, open_network
 from affekt.features.published import PUBLISHED
 from affekt.runs import file_sha256
 
@@ -61,8 +62,6 @@ def test_where_a_folder_lies_does_not_matter(bert, copied):
 
 
 def test_plain_tensors_of_torch_are_read_as_safetensors_are(bert, copied, tmp_path):
-    from safetensors.torch import load_file
-
     torch.save(load_file(copied / 'model.safetensors'), copied / 'pytorch_model.bin')
     (copied / 'model.safetensors').unlink()
     stores = [
@@ -106,17 +105,35 @@ def test_a_program_beside_the_weights_is_not_run(copied, tmp_path):
 
 
 def test_weights_that_do_not_fill_the_network_are_refused(copied, tmp_path):
-    from safetensors.torch import load_file, save_file
-
     held = load_file(copied / 'model.safetensors')
     kept = {name: value for name, value in held.items() if 'pooler' not in name}
     save_file(kept, copied / 'model.safetensors', {'format': 'pt'})  # nothing passes through the pooler
     extract(MANIFEST, recipe_named('own-text-utt', model=str(copied)), tmp_path / 'whole')
     save_file({name: value for name, value in kept.items() if 'layer.4.' not in name}, copied / 'model.safetensors',
               {'format': 'pt'})  # fmt: skip
-    for processes in (1, 2):
-        with pytest.raises(WeightsError, match=r'16 missing \(encoder.layer.4'):
-            extract(MANIFEST, recipe_named('own-text-utt', model=str(copied)), tmp_path / 'part', processes=processes)
+    with pytest.raises(WeightsError, match=r'16 missing \(encoder.layer.4'):
+        extract(MANIFEST, recipe_named('own-text-utt', model=str(copied)), tmp_path / 'part')
+
+
+@pytest.mark.parametrize(('network', 'kind', 'loader'), [
+    ('BertForMaskedLM', 'bert', 'AutoModel'), ('GPT2LMHeadModel', 'gpt2', 'AutoModel'),
+    ('HubertForCTC', 'hubert', 'AutoModel'), ('T5ForConditionalGeneration', 't5', 'T5EncoderModel'),
+])  # fmt: skip
+def test_heads_and_old_names_of_published_files_do_not_matter(network, kind, loader, tmp_path):
+    # files of 2019 say gamma and beta; those before torch 2.1 split a normed weight into _g and _v
+    folder = tiny_models.with_head(tmp_path / kind, network, kind)
+    _, modern = open_network(folder, loader, 'cpu', 'float32')
+    held = load_file(folder / 'model.safetensors')
+    renames = {'parametrizations.weight.original0': 'weight_g', 'parametrizations.weight.original1': 'weight_v',
+               'LayerNorm.weight': 'LayerNorm.gamma', 'LayerNorm.bias': 'LayerNorm.beta'}  # fmt: skip
+    for new, old in renames.items():
+        held = {name.replace(new, old): value for name, value in held.items()}
+    (folder / 'model.safetensors').unlink()
+    torch.save(held, folder / 'pytorch_model.bin')
+    _, old = open_network(folder, loader, 'cpu', 'float32')
+    assert len(list(modern.parameters())) > 40
+    for (name, value), (_, other) in zip(modern.named_parameters(), old.named_parameters(), strict=True):
+        assert 'pooler' in name or torch.equal(value, other), name
 
 
 def test_folders_that_hold_no_model_say_what_is_missing(bert, copied, tmp_path):

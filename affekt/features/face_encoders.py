@@ -38,7 +38,8 @@ def open_faces(path: Path, device: str, recipe: Recipe) -> Encoder:
     processor = open_reader(path, 'AutoImageProcessor', backend='pil')  # torchvision has no build for this torch
     is_published, is_row = recipe.facts['form'] == 'published', recipe.facts['level'] == 'UTT'
     see = SEE[recipe.facts['family']](network, is_published)
-    wanted = recipe.facts['frames'] or (network.config.num_frames if recipe.facts['family'] == 'videomae' else None)
+    is_film = recipe.facts['family'] == 'videomae'
+    wanted: int | None = network.config.num_frames if is_film else recipe.facts['pictures']
 
     def run(images: Sequence[npt.NDArray[np.uint8]]) -> Floats:
         pixels = torch.tensor(np.asarray(processor(list(images), return_tensors='np')['pixel_values'], np.float32))
@@ -48,12 +49,12 @@ def open_faces(path: Path, device: str, recipe: Recipe) -> Encoder:
 
     def rows_of(held: FacePictures) -> tuple[Floats, npt.NDArray[np.float64] | None]:
         """(T, D) and (T,) times."""
-        if recipe.facts['family'] == 'videomae':
-            taken = uniform(len(held), wanted) if is_published else evenly(len(held), wanted)
+        count = wanted or len(held)
+        if is_film:
+            taken = uniform(len(held), count) if is_published else evenly(len(held), count)
             rows = run([held.images[at] for at in taken])
             times = None if held.times is None else held.times[taken].reshape(len(rows), -1).mean(axis=1)
             return rows, times
-        count = wanted or len(held)
         taken = uniform(len(held), count) if is_published else evenly(len(held), min(count, len(held)))
         runs = [taken[begin : begin + AT_ONCE] for begin in range(0, len(taken), AT_ONCE)]
         rows = np.concatenate([run([held.images[at] for at in some]) for some in runs])

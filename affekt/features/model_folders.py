@@ -238,7 +238,7 @@ def open_reader(path: Path, loader: str, **how: Any) -> Any:
     """
     _, transformers = require_extra()
     with _told(path, 'what reads its input'), _quiet(transformers):
-        own = {} if loader == 'BertTokenizer' else {'trust_remote_code': False}
+        own = {'trust_remote_code': False} if loader.startswith('Auto') else {}
         return getattr(transformers, loader).from_pretrained(path, local_files_only=True, **own, **how)
 
 

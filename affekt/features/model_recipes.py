@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from affekt.errors import UnknownNameError, ValueRangeError, WeightsError
 from affekt.features.face_encoders import open_faces
@@ -136,17 +137,22 @@ def encoder_recipe(name: str, model: str | None = None, *, device: str = 'cpu', 
         )
     used = precision or ('float16' if published.is_large and device.startswith('cuda') else 'float32')
     facts = {
-        'model': published.name, 'hub': published.hub, 'architecture': folder.architecture, 'layers': layers,
+        'model': published.name, 'architecture': folder.architecture, 'layers': layers, 'precision': used,
         'form': 'published' if is_published else 'corrected', 'level': LEVELS[level], 'family': family,
         'pooling': f'{POOLING[family, is_published]}; {"mean over rows" if level == "utt" else "all rows"}',
-        'precision': used, 'frames': published.frames, 'tokenizer': published.tokenizer, 'files': dict(folder.files),
+        'files': dict(folder.files), **_reading(published),
     }  # fmt: skip
-    if published.modality == 'text':
-        facts['column'] = 'text'
-    if published.modality == 'audio':
-        facts['rate_hz'] = 16_000
     opening = functools.partial(OPEN[family], folder.path, device)
     return Recipe(name, published.modality, dimension, facts, opening, batch=BATCH[published.modality])
+
+
+def _reading(published: PublishedModel) -> dict[str, Any]:
+    """How a sample is read before the network sees it."""
+    if published.modality == 'audio':
+        return {'rate_hz': 16_000}
+    if published.modality == 'text':
+        return {'column': 'text', 'tokenizer': published.tokenizer}
+    return {'pictures': published.pictures, 'faces': 'of the manifest, else cut out by affekt.faces'}
 
 
 def _published_place(name: str, published: PublishedModel) -> str:
@@ -169,22 +175,22 @@ def _family(name: str, published: PublishedModel, folder: ModelFolder) -> str:
     """The way in which the folder's architecture is run.
 
     Raises:
-        WeightsError: it reads something else than the recipe.
+        WeightsError: it reads something else than the recipe, or the published program does not run it.
     """
     told = folder.architecture
     found = next((family for family, members in FAMILIES.items() if told in members), 'text')
-    is_asked = MODALITY[found] == published.modality if published.name in OWN else found == published.family
-    if not is_asked:
-        members = [one for family, held in FAMILIES.items() if MODALITY[family] == published.modality for one in held]
-        raise WeightsError(
-            expected=f'a model for {name}'
-            + (f': {", ".join(members)}' if members[:1] != ['t5'] else ' that reads text'),
-            came=f'{told} in {folder.path}',
-            todo='check --model, or use another recipe',
-        )
-    if (found, not name.startswith(PREFIX)) == ('t5', False):
-        raise WeightsError(
-            expected=f'a model that the published program runs, for {name}', came=f'{told} in {folder.path}',
-            todo=f'use the recipe {name.removeprefix(PREFIX)}',
-        )  # fmt: skip
-    return found
+    is_own = published.name in OWN
+    if (MODALITY[found] == published.modality) if is_own else (found == published.family):
+        if (found, name.startswith(PREFIX)) not in POOLING:
+            raise WeightsError(
+                expected=f'a model that the published program runs, for {name}', came=f'{told} in {folder.path}',
+                todo=f'use the recipe {name.removeprefix(PREFIX)}',
+            )  # fmt: skip
+        return found
+    wanted = [family for family in FAMILIES if MODALITY[family] == published.modality] if is_own else [published.family]
+    members = [member for family in wanted for member in FAMILIES[family]]
+    raise WeightsError(
+        expected=f'a network for {name}' + (f' ({", ".join(members)})' if members and 'text' not in wanted else ''),
+        came=f'{told} in {folder.path}',
+        todo='check --model, or use another recipe',
+    )

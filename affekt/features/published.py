@@ -46,7 +46,7 @@ class PublishedModel:
     dimension: int | None
     """Columns of the features; None where nobody says."""
     layers: int | None
-    frames: int | None = None
+    pictures: int | None = None
     """Pictures taken of a clip, at equal distances; None for all."""
     tokenizer: str = 'AutoTokenizer'
     """The class of transformers that reads its words."""
@@ -175,10 +175,10 @@ def _video() -> tuple[PublishedModel, ...]:
         PublishedModel('clip-vit-base-patch32', 'clip', 'openai/clip-vit-base-patch32', 512, 12),
         PublishedModel('clip-vit-large-patch14', 'clip', 'openai/clip-vit-large-patch14', 768, 24),
         PublishedModel('data2vec-vision-base-ft1k', 'picture', 'facebook/data2vec-vision-base-ft1k', 768, 12),
-        PublishedModel('dinov2-large', 'picture', 'facebook/dinov2-large', 1024, 24, frames=64),
-        PublishedModel('dinov2-giant', 'picture', 'facebook/dinov2-giant', 1536, 40, frames=64),
-        PublishedModel('videomae-base', 'videomae', 'MCG-NJU/videomae-base', 768, 12, frames=16),
-        PublishedModel('videomae-large', 'videomae', 'MCG-NJU/videomae-large', 1024, 24, frames=16),
+        PublishedModel('dinov2-large', 'picture', 'facebook/dinov2-large', 1024, 24, pictures=64),
+        PublishedModel('dinov2-giant', 'picture', 'facebook/dinov2-giant', 1536, 40, pictures=64),
+        PublishedModel('videomae-base', 'videomae', 'MCG-NJU/videomae-base', 768, 12, pictures=16),
+        PublishedModel('videomae-large', 'videomae', 'MCG-NJU/videomae-large', 1024, 24, pictures=16),
     )
 
 

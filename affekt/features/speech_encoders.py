@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from affekt.errors import WeightsError
 from affekt.features.encoders import RATE_HZ, audio_encoder
 from affekt.features.model_folders import open_network, open_reader
 from affekt.features.recipes import Encoder, Features, Floats, Recipe, Unable
@@ -54,7 +55,7 @@ def last_four(states: tuple[Any, ...], last: Any) -> Any:
 def open_speech(path: Path, device: str, recipe: Recipe) -> Encoder:
     """An encoder of waveforms."""
     torch, network = open_network(path, 'AutoModel', device, recipe.facts['precision'])
-    extractor = open_reader(path, 'AutoFeatureExtractor')
+    extractor = _ear(path, 'Wav2Vec2FeatureExtractor')
     is_published, is_row = recipe.facts['form'] == 'published', recipe.facts['level'] == 'UTT'
     field, hop = _steps(network.config)
 
@@ -90,6 +91,21 @@ def open_speech(path: Path, device: str, recipe: Recipe) -> Encoder:
     return audio_encoder(encode)
 
 
+def _ear(path: Path, loader: str) -> Any:
+    """What makes a network's input of 16 kHz sound.
+
+    Raises:
+        WeightsError: it wants another rate, or the folder holds none.
+    """
+    held = open_reader(path, loader)
+    if held.sampling_rate != RATE_HZ:
+        raise WeightsError(
+            expected=f'a network that hears {RATE_HZ} Hz', came=f'{held.sampling_rate} Hz in {path}',
+            todo='use a model for 16 kHz',
+        )  # fmt: skip
+    return held
+
+
 def _steps(config: Any) -> tuple[int, int]:
     """How many samples one row sees before attention, and how many lie between rows: 400 and 320."""
     field, hop = 1, 1
@@ -102,7 +118,7 @@ def _steps(config: Any) -> tuple[int, int]:
 def open_whisper(path: Path, device: str, recipe: Recipe) -> Encoder:
     """An encoder of spectrograms."""
     torch, network = open_network(path, 'AutoModel', device, recipe.facts['precision'])
-    extractor = open_reader(path, 'AutoFeatureExtractor')
+    extractor = _ear(path, 'WhisperFeatureExtractor')
     is_published, is_row = recipe.facts['form'] == 'published', recipe.facts['level'] == 'UTT'
     window, hop = extractor.n_samples, 2 * extractor.hop_length  # the encoder halves the rate of the spectrogram
 

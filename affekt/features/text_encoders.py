@@ -135,7 +135,7 @@ def _positions(config: Any) -> int | None:
     if is_counted:
         return int(config.max_position_embeddings)
     if config.model_type in COUNTED_AFTER_PADDING:
-        return int(config.max_position_embeddings) - config.pad_token_id - 1
+        return int(config.max_position_embeddings) - int(config.pad_token_id) - 1
     return None
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from affekt.corpora import Manifest, Sample
+from affekt.errors import WeightsError
 from affekt.features import Features, Recipe, Unable
 
 DIMENSION = 3
@@ -75,3 +76,10 @@ def open_deadly(recipe):
 
 
 DEADLY = Recipe('deadly', 'text', DIMENSION, {'tool': 'test'}, open_deadly, columns=('place', 'length', 'one'))
+
+
+def open_nothing(recipe):
+    raise WeightsError(expected='weights', came='none', todo='give some')
+
+
+WEIGHTLESS = Recipe('weightless', 'text', DIMENSION, {'tool': 'test'}, open_nothing)

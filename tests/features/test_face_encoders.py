@@ -100,7 +100,7 @@ def test_dinov2_repeats_the_last_frame_and_lacks_the_final_norm_as_published(fac
     stores = {}
     for form in ('merbench-', ''):
         recipe = recipe_named(f'{form}own-video-frm', model=str(folder))
-        as_dinov2_large = dataclasses.replace(recipe, facts={**recipe.facts, 'frames': 64})
+        as_dinov2_large = dataclasses.replace(recipe, facts={**recipe.facts, 'pictures': 64})
         stores[form] = _store(faces, as_dinov2_large, tmp_path / 'out')
     rows = stores['merbench-'].values('few')
     assert (len(rows), len(stores[''].values('few'))) == (64, 5)

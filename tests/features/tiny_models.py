@@ -55,13 +55,15 @@ SPEECH = {
 }
 
 
+_SPEECH = {
+    'hidden_size': WIDTH, 'num_hidden_layers': 5, 'num_attention_heads': 2, 'intermediate_size': 24,
+    'conv_dim': [8] * 7, 'num_conv_pos_embeddings': 8, 'num_conv_pos_embedding_groups': 2, 'num_buckets': 16,
+}  # fmt: skip
+
+
 def speech(folder: Path, kind: str) -> Path:
     network, config, more = SPEECH[kind]
-    sizes = {
-        'hidden_size': WIDTH, 'num_hidden_layers': 5, 'num_attention_heads': 2, 'intermediate_size': 24,
-        'conv_dim': [8] * 7, 'num_conv_pos_embeddings': 8, 'num_conv_pos_embedding_groups': 2, 'num_buckets': 16,
-    }  # fmt: skip
-    save(folder, network, config, **(sizes | more))
+    save(folder, network, config, **(_SPEECH | more))
     reader = {'feature_extractor_type': 'Wav2Vec2FeatureExtractor', 'do_normalize': True, 'sampling_rate': 16000,
               'feature_size': 1, 'padding_value': 0, 'return_attention_mask': True}  # fmt: skip
     (folder / 'preprocessor_config.json').write_text(json.dumps(reader))
@@ -178,12 +180,22 @@ def with_tokenizer(folder: Path, marks: str) -> Path:
     )
 
 
+_T5 = {'vocab_size': 120, 'd_model': WIDTH, 'd_kv': 8, 'd_ff': 24, 'num_layers': 5, 'num_decoder_layers': 2,
+       'num_heads': 2}  # fmt: skip
+
+
 def t5(folder: Path) -> Path:
-    save(
-        folder, 'T5Model', 'T5Config', vocab_size=120, d_model=WIDTH, d_kv=8, d_ff=24, num_layers=5,
-        num_decoder_layers=2, num_heads=2,
-    )  # fmt: skip
+    save(folder, 'T5Model', 'T5Config', **_T5)
     return with_tokenizer(folder, 'ended')
+
+
+def with_head(folder: Path, network: str, kind: str) -> Path:
+    """The weights of a network that was made for one task, as most published files are."""
+    if kind == 't5':
+        return save(folder, network, 'T5Config', **_T5)
+    if kind in SPEECH:
+        return save(folder, network, SPEECH[kind][1], **(_SPEECH | SPEECH[kind][2]))
+    return save(folder, network, TEXT[kind][1], **TEXT[kind][2])
 
 
 # Pictures

@@ -22,6 +22,8 @@ EXTRAS: Mapping[str, tuple[tuple[str, ...], str]] = {
         ('torch', 'transformers', 'sentencepiece'),
         'run published encoders over a corpus: affekt features extract --recipe chinese-hubert-large-utt',
     ),
+    'ray': (('ray',), 'extract features on many machines: affekt features extract --on ray'),
+    'opensmile': (('opensmile',), 'measure sound with openSMILE, free for research: --recipe egemaps-v02-utt'),
     'test': (('pytest', 'hypothesis', 'selenium'), 'run the test suite and the benchmarks'),
 }
 """Extra, the modules that it brings, and what they add."""

@@ -43,39 +43,45 @@ def features() -> None:
 
 
 @features.command('list')
+@click.option('--runs', is_flag=True, help='Only those that run here as they are.')
 @AS_JSON
-def list_recipes(as_json: bool) -> None:
-    """List the recipes: those that need nothing more, then published encoders by what they read."""
-    from affekt.features import RECIPES, listed_encoders
-    from affekt.features.model_folders import has_extra
+def list_recipes(runs: bool, as_json: bool) -> None:
+    """List all recipes: what each reads and needs, and whether it runs here now."""
+    from affekt.features import RECIPES, listed_recipes
 
-    rows = listed_encoders()
+    rows = [row for row in listed_recipes() if not runs or row.runs == 'yes']
     if as_json:
-        told = {
-            name: {'hash': recipe.hash, 'modality': recipe.modality, 'dimension': recipe.dimension, **recipe.facts}
-            for name, recipe in RECIPES.items()
-        }
-        told |= {name: {'hash': None, **vars(row)} for row in rows for name in row.names}
+        told: dict[str, Any] = {name: vars(row) for row in rows for name in row.names}
+        for name, recipe in RECIPES.items():
+            if name in told:
+                told[name] = told[name] | {'hash': recipe.hash, **recipe.facts}
         click.echo(json.dumps(told))
         return
-    shown = _table(('recipe', 'left'), ('reads', 'left'), ('columns', 'right'), ('pooling', 'left'))
-    for name, recipe in RECIPES.items():
-        shown.add_row(name, recipe.modality, str(recipe.dimension), str(recipe.facts['pooling']))
     console = _console()
-    console.print(shown)
-    for modality in ('audio', 'text', 'video'):
-        shown = _table(('', 'left'), ('columns', 'right'), ('layers', 'right'), ('weights', 'left'))
-        for row in rows:
-            if row.modality == modality:
-                shown.add_row(row.model, str(row.dimension or '?'), str(row.layers or '?'), row.weights)
-        console.print(Text(f'\nencoders of {modality}', style='bold'))
-        console.print(shown)
-    console.print(
-        Text(
-            '\nNAME-utt (one row a sample) and NAME-frm are corrected, merbench-NAME-utt and merbench-NAME-frm as '
-            f'published. They need torch and transformers: {"installed" if has_extra() else "not installed"}.'
-        )
-    )
+    for kind, title in _KINDS.items():
+        for modality in dict.fromkeys(row.modality for row in rows if row.kind == kind):
+            shown = _table(('recipe', 'left'), ('columns', 'right'), ('runs', 'left'), ('needs', 'left'))
+            shown.columns[-1].overflow = 'fold'
+            for row in rows:
+                if (row.kind, row.modality) == (kind, modality):
+                    name = row.names[0] if kind == 'own' else row.names[0].split('merbench-')[-1].removesuffix('-utt')
+                    shown.add_row(name, str(row.dimension or '?'), row.runs, row.needs)
+            console.print(Text(f'\n{modality}: {title}', style='bold'))
+            console.print(shown)
+    if not runs:
+        console.print(Text(f'\n{_RUNS}'))
+
+
+_KINDS = {
+    'own': 'recipes that bring all they need',
+    'opensmile': 'measures of openSMILE, NAME-utt and NAME-frm',
+    'transformers': 'published encoders, NAME-utt and NAME-frm corrected, merbench-NAME-utt and -frm as published',
+    'exported': 'published encoders whose network you export, NAME-utt and NAME-frm',
+}
+_RUNS = (
+    'runs: yes; fetch, when weights can be fetched or are given with --model; give, when a file is given with --model; '
+    'no, before something is installed.'
+)
 
 
 @features.command('extract')

@@ -3,14 +3,16 @@
 A `Manifest` goes in, `extract` runs a recipe over it (in batches, processes, shards, and on after a kill), a `Store`
 comes out: Arrow files by memory map that know how they were made and which samples they lack. `import_official` takes
 the folders that benchmarks hand round; `pooling.py` brings sequences to one length, as published or with masks.
-`published.py` names the encoders that run through transformers, as published and corrected. Read `recipes.py` first,
-then `store.py`.
+`published.py` names the encoders that run through transformers, as published and corrected, `onnx_recipes.py` those
+whose network the user exports; `listing.py` lists all recipes, `on_ray.py` runs them on many machines. Read
+`recipes.py` first, then `store.py`.
 """
 
 from affekt.features.checks import StoreCheck, check_store, require_features
 from affekt.features.encoders import RECIPES
 from affekt.features.extraction import Extraction, extract
 from affekt.features.hashed import hashed_texts
+from affekt.features.listing import ListedRecipe, listed_recipes
 from affekt.features.model_recipes import ListedEncoder, encoder_names, encoder_recipe, listed_encoders
 from affekt.features.official import import_official
 from affekt.features.pooling import batch, legacy_batch, legacy_resampled, padded, resampled
@@ -22,6 +24,7 @@ __all__ = [
     'Extraction',
     'Features',
     'ListedEncoder',
+    'ListedRecipe',
     'Provenance',
     'Recipe',
     'Store',
@@ -37,6 +40,7 @@ __all__ = [
     'legacy_batch',
     'legacy_resampled',
     'listed_encoders',
+    'listed_recipes',
     'padded',
     'recipe_named',
     'require_features',

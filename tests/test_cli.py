@@ -130,6 +130,8 @@ def test_doctor_names_packages_models_and_extras():
         'affekt[torch]',
         'affekt[llm]',
         'affekt[encoders]',
+        'affekt[ray]',
+        'affekt[opensmile]',
         'affekt[test]',
     }
 

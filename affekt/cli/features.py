@@ -128,7 +128,7 @@ def extract_command(
     \b
     affekt features extract meld.parquet --recipe minilm-utt --out features
     affekt features extract m.parquet --recipe wavlm-base-utt --out features
-    affekt features extract m.parquet --recipe manet-utt --model manet.onnx --out out
+    affekt features extract m.parquet --recipe manet --model manet.onnx --out out
 
     Run the same command again after any interruption: finished batches are kept. Samples without features are named,
     with the reason.

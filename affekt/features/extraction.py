@@ -136,11 +136,15 @@ class Parts:
         write_features(self.path(index), able, _provenance(self.corpus, self.recipe, (index + 1, self.count), lost))
         return lost
 
+    def lost(self, index: int) -> Lost | None:
+        """What the file of batch `index` says has no features; None where there is no file."""
+        path = self.path(index)
+        return list(Store(path, partial=True).provenance.missing) if path.exists() else None
+
     def adopted(self, run: Run, index: int) -> bool:
         """Whether a batch is finished; a file that a killed run wrote and did not come to note is noted now."""
-        if run.finished(_key(index)) is None and self.path(index).exists():
-            missing = Store(self.path(index), partial=True).provenance.missing
-            run.note(_key(index), self.path(index).name, missing=list(missing))
+        if run.finished(_key(index)) is None and (lost := self.lost(index)) is not None:
+            run.note(_key(index), self.path(index).name, missing=lost)
         return run.finished(_key(index)) is not None
 
 

@@ -82,16 +82,19 @@ class _Worker:
         self._encoder: Encoder | None = None
 
     def __call__(self, asked: dict[str, Any]) -> dict[str, Any]:
-        index, failure, lost = int(asked['index'][0]), '', Lost()
+        index, failure, lost = int(asked['index'][0]), '', self._parts.lost(int(asked['index'][0]))
         try:
-            with _counted(self._parts.path(index)):
-                if self._encoder is None:
-                    self._encoder = self._parts.recipe.open(self._parts.recipe)
-                rows = [Sample(**row) for row in json.loads(asked['samples'][0])]
-                lost = self._parts.write(index, list(self._encoder(self._manifest, rows)))
+            if lost is None:  # else it was written before its block was given again
+                lost = self._encoded(index, [Sample(**row) for row in json.loads(asked['samples'][0])])
         except AffektError as error:
             failure = json.dumps([type(error).__name__, error.expected, error.came, error.todo])
         return {'index': [index], 'lost': [json.dumps(lost)], 'failure': [failure]}
+
+    def _encoded(self, index: int, rows: Sequence[Sample]) -> Lost:
+        with _counted(self._parts.path(index)):
+            if self._encoder is None:
+                self._encoder = self._parts.recipe.open(self._parts.recipe)
+            return self._parts.write(index, list(self._encoder(self._manifest, rows)))
 
 
 @contextmanager

@@ -1,147 +1,30 @@
 """Features of a whole corpus in a few files that are read by memory map: nothing is loaded before it is asked for.
 
 One folder a recipe, in it one Arrow file a shard. A file holds the samples' names, their values one after the other and
-the times of rows; its header holds the recipe, where the samples came from, and which samples have none and why.
+the times of rows; its header holds the recipe, where the samples came from, and which samples have none and why
+(`arrow_files.py`).
 
 B samples, T rows in time, D columns.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from affekt.errors import ShapeError, TableError, UnknownNameError, ValueRangeError, listed
+from affekt.errors import TableError, UnknownNameError, ValueRangeError, listed
+from affekt.features.arrow_files import SUFFIX, FeatureFile, Piece, Provenance, write_features
 from affekt.features.pooling import padded
 from affekt.features.recipes import Features, Floats
-from affekt.runs import file_atomically, versions
 
-FORMAT = 1
-SUFFIX = '.features.arrow'
-ROWS_AT_ONCE = 1 << 16
-"""Rows of values in one piece of a file, at most, where a sample is not longer itself."""
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """What a file of features says of itself."""
-
-    recipe: str
-    """Its name."""
-    hash: str
-    dimension: int
-    facts: Mapping[str, Any]
-    columns: tuple[str, ...] = ()
-    corpus: str = ''
-    shard: tuple[int, int] = (1, 1)
-    """Which of how many."""
-    missing: tuple[tuple[str, str], ...] = ()
-    """Samples without features, and why."""
-    versions: Mapping[str, str] | None = None
-
-
-def write_features(path: Path, features: Iterable[Features], provenance: Provenance) -> int:
-    """Write one file, whole or not at all.
-
-    Args:
-        path: ends in `.features.arrow`.
-        features: of one recipe, each sample once; taken one by one, so that they need not fit in memory together.
-        provenance: goes into the header.
-
-    Returns:
-        The number of samples.
-
-    Raises:
-        ShapeError: values have another D than the provenance says.
-        ValueRangeError: a value is not finite; names the sample.
-        TableError: a sample stands twice.
-    """
-    import pyarrow as pa
-
-    told = {'format': FORMAT, **dataclasses.asdict(provenance), 'versions': versions()}
-    schema = _schema(provenance.dimension, {'affekt': json.dumps(told, ensure_ascii=False)})
-    seen: set[str] = set()
-    with file_atomically(path) as raw, pa.ipc.new_file(raw, schema) as writer:
-        for piece in _pieces(features):
-            for one in piece:
-                _check(one, provenance, seen)
-            writer.write_batch(_as_batch(piece, schema))
-    return len(seen)
-
-
-def _schema(dimension: int, header: Mapping[str, str]) -> Any:
-    import pyarrow as pa
-
-    return pa.schema(
-        [
-            ('sample', pa.string()),
-            ('values', pa.large_list(pa.list_(pa.float32(), dimension))),
-            ('times', pa.large_list(pa.float64())),
-        ],
-        metadata=dict(header),
-    )
-
-
-def _pieces(features: Iterable[Features]) -> Iterator[list[Features]]:
-    piece: list[Features] = []
-    rows = 0
-    for one in features:
-        if piece and rows + len(one.values) > ROWS_AT_ONCE:
-            yield piece
-            piece, rows = [], 0
-        piece.append(one)
-        rows += len(one.values)
-    if piece:
-        yield piece
-
-
-def _check(one: Features, provenance: Provenance, seen: set[str]) -> None:
-    if one.values.shape[1] != provenance.dimension:
-        raise ShapeError(
-            expected=f'{provenance.dimension} columns of {provenance.recipe}',
-            came=f'{one.values.shape} for sample {one.sample!r}',
-            todo='extract it again',
-        )
-    if not np.isfinite(one.values).all():
-        row, column = np.argwhere(~np.isfinite(one.values))[0]
-        name = one.columns[column] if one.columns else f'column {column}'
-        raise ValueRangeError(
-            expected='finite features',
-            came=f'{one.values[row, column]} in {name}, row {row} of sample {one.sample!r}',
-            todo='leave that sample out, or correct the encoder',
-        )
-    if one.sample in seen:
-        raise TableError(expected='every sample once', came=f'{one.sample!r} twice', todo='correct the manifest')
-    seen.add(one.sample)
-
-
-def _as_batch(piece: Sequence[Features], schema: Any) -> Any:
-    import pyarrow as pa
-
-    lengths = np.array([len(one.values) for one in piece], dtype=np.int64)
-    timed = np.array([0 if one.times is None else len(one.times) for one in piece], dtype=np.int64)
-    flat = np.ascontiguousarray(np.concatenate([one.values for one in piece]), dtype=np.float32).ravel()
-    rows = pa.FixedSizeListArray.from_arrays(pa.array(flat), schema.field('values').type.value_type.list_size)
-    times = [one.times for one in piece if one.times is not None]
-    values = pa.LargeListArray.from_arrays(pa.array(_offsets(lengths)), rows)
-    stamps = pa.array(np.concatenate(times) if times else np.zeros(0))
-    times_of = pa.LargeListArray.from_arrays(pa.array(_offsets(timed)), stamps)
-    return pa.record_batch([pa.array([one.sample for one in piece]), values, times_of], schema=schema)
-
-
-def _offsets(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    return np.concatenate([[0], np.cumsum(lengths)])
+__all__ = ['SUFFIX', 'Provenance', 'Store', 'write_features']
 
 
 class Store:
@@ -163,7 +46,7 @@ class Store:
                 expected=f'files that end in {SUFFIX}', came=f'{path} without any', todo='run `affekt features extract`'
             )
         self.path = path
-        self._files = [_File(file) for file in files]
+        self._files = [FeatureFile(file) for file in files]
         self.parts = tuple(file.provenance for file in self._files)
         self._require_one_recipe()
         self._pieces = [piece for file in self._files for piece in file.pieces]
@@ -191,7 +74,7 @@ class Store:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """The samples that have features, in the order of the files."""
-        return tuple(name for held in self._samples() for name in held.to_pylist())
+        return tuple(chain.from_iterable(held.to_pylist() for file in self._files for held in file.samples))
 
     @property
     def missing(self) -> dict[str, str]:
@@ -247,12 +130,10 @@ class Store:
         Raises:
             UnknownNameError: a sample has no features.
         """
-        if '_row' in self.__dict__ or len(names) < len(self) // 4:
-            try:
-                return np.fromiter(map(self._row.__getitem__, names), dtype=np.int64, count=len(names))
-            except KeyError as error:
-                raise self._lacks(error.args[0]) from None
-        return self._found(names)
+        try:
+            return np.fromiter(map(self._row.__getitem__, names), dtype=np.int64, count=len(names))
+        except KeyError as error:
+            raise self._lacks(error.args[0]) from None
 
     def rows(self, numbers: npt.NDArray[np.int64]) -> Floats:
         """As `matrix`, for samples by number.
@@ -268,6 +149,8 @@ class Store:
                 expected=f'numbers of samples from 0 to {len(self) - 1}',
                 came=f'{int(numbers.min())} to {int(numbers.max())}', todo='take them from `numbers`',
             )  # fmt: skip
+        if len(self._pieces) == 1 and len(numbers):
+            return self._pieces[0].means(numbers)
         pieces = np.searchsorted(self._starts, numbers, side='right') - 1
         used = np.unique(pieces)
         if len(used) == 1:
@@ -287,7 +170,7 @@ class Store:
         """
         return padded([self.values(name) for name in names])
 
-    def _place(self, name: str) -> tuple[_Piece, int]:
+    def _place(self, name: str) -> tuple[Piece, int]:
         number = self._row.get(name)
         if number is None:
             raise self._lacks(name)
@@ -298,22 +181,6 @@ class Store:
     def _row(self) -> dict[str, int]:
         """Sample to its number, counted through all pieces; made when a sample is first asked for alone."""
         return dict(zip(self.names, range(len(self)), strict=True))
-
-    def _samples(self) -> list[Any]:
-        """Piece by piece, the names as Arrow holds them."""
-        return [held for file in self._files for held in file.samples]
-
-    def _found(self, names: Sequence[str]) -> npt.NDArray[np.int64]:
-        """The numbers of many samples at once, without an object for each that the store holds."""
-        import pyarrow as pa
-        from pyarrow import compute
-
-        wanted = pa.array(names, pa.string())
-        found = compute.index_in(wanted, value_set=pa.chunked_array(self._samples(), pa.string()))
-        if found.null_count:
-            raise self._lacks(names[found.is_null().index(True).as_py()])
-        places: npt.NDArray[np.int64] = _view(found, np.int32).astype(np.int64)
-        return places
 
     def _lacks(self, name: str) -> UnknownNameError:
         return UnknownNameError(
@@ -343,83 +210,3 @@ class Store:
                 came=came,
                 todo='extract the missing ones, or open it as partial',
             )
-
-
-class _File:
-    """One memory-mapped file."""
-
-    def __init__(self, path: Path) -> None:
-        import pyarrow as pa
-
-        try:
-            self._reader = pa.ipc.open_file(pa.memory_map(str(path)))
-            told = json.loads(self._reader.schema.metadata[b'affekt'])
-            if told.pop('format') > FORMAT:
-                raise TableError(expected=f'features of format {FORMAT}', came=f'{path}, newer', todo='update affekt')
-            told |= {'columns': tuple(told['columns']), 'shard': tuple(told['shard'])}
-            told['missing'] = tuple((name, reason) for name, reason in told['missing'])
-            self.provenance = Provenance(**told)
-            self._batches = [self._reader.get_batch(index) for index in range(self._reader.num_record_batches)]
-            if self._reader.schema.remove_metadata() != _schema(self.provenance.dimension, {}).remove_metadata():
-                raise ValueError(f'columns {self._reader.schema.names} of other types')
-            for held in self._batches:
-                held.validate(full=True)  # offsets that point outside would end the process
-            self.pieces = [_Piece.of(held, self.provenance.dimension) for held in self._batches]
-        except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
-            if isinstance(error, TableError):
-                raise
-            came = f'{path}, which is not there' if not path.exists() else f'{path}: {error}'
-            raise TableError(expected='a file of features', came=came, todo='extract it again') from error
-        self.samples = [held.column('sample') for held in self._batches]
-
-
-@dataclass(frozen=True)
-class _Piece:
-    """Views of one record batch."""
-
-    flat: Floats
-    """(rows, D)"""
-    offsets: npt.NDArray[np.int64]
-    times: npt.NDArray[np.float64]
-    time_offsets: npt.NDArray[np.int64]
-
-    @classmethod
-    def of(cls, held: Any, dimension: int) -> _Piece:
-        """The views, without a copy."""
-        values, times = held.column('values'), held.column('times')
-        flat = _view(values.values.values, np.float32).reshape(-1, dimension)
-        offsets, time_offsets = _view(values.offsets, np.int64), _view(times.offsets, np.int64)
-        return cls(flat, offsets, _view(times.values, np.float64), time_offsets)
-
-    def values(self, row: int) -> Floats:
-        """(T, D) of a sample."""
-        return self.flat[self.offsets[row] : self.offsets[row + 1]]
-
-    def times_of(self, row: int) -> npt.NDArray[np.float64] | None:
-        """(T,) of a sample; None where its rows have no times."""
-        found = self.times[self.time_offsets[row] : self.time_offsets[row + 1]]
-        return found if len(found) else None
-
-    def means(self, rows: npt.NDArray[np.int64]) -> Floats:
-        """(B, D) means over the rows of each sample; a view where each has one and they follow each other."""
-        begins, ends = self.offsets[rows], self.offsets[rows + 1]
-        if not (ends - begins == 1).all():
-            return np.stack([self.flat[begin:end].mean(axis=0) for begin, end in zip(begins, ends, strict=True)])
-        if (np.diff(begins) == 1).all():
-            return self.flat[begins[0] : ends[-1]]
-        found: Floats = np.take(self.flat, begins, axis=0)
-        return found
-
-
-def _view(held: Any, kind: type[np.generic]) -> Any:
-    """The numbers of an Arrow array, not copied; its own `to_numpy` would load pandas, if that is installed.
-
-    Raises:
-        ValueError: some are null.
-    """
-    if held.null_count:
-        raise ValueError(f'{held.null_count} values that are null')
-    content = held.buffers()[1]
-    if content is None or not len(held):
-        return np.zeros(0, kind)
-    return np.frombuffer(content, kind, len(held), held.offset * np.dtype(kind).itemsize)

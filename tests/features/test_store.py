@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from affekt.corpora import made_up_corpus
 from affekt.errors import AffektError, CorpusError, ShapeError, TableError, UnknownNameError, ValueRangeError
-from affekt.features import Features, Provenance, Store, check_store, require_features, write_features
-from affekt.features import store as store_module
+from affekt.features import Features, Provenance, Store, arrow_files, check_store, require_features, write_features
 
 MADE = Provenance('toy', 'ab' * 32, 2, {'tool': 'test'}, ('left', 'right'), 'made up')
 
@@ -24,11 +26,11 @@ def _features(lengths, seed=0):
 
 
 def _file(folder, name='shard-1-of-1'):
-    return folder / f'{name}{store_module.SUFFIX}'
+    return folder / f'{name}{arrow_files.SUFFIX}'
 
 
 def test_values_times_names_and_provenance_come_back(tmp_path, monkeypatch):
-    monkeypatch.setattr(store_module, 'ROWS_AT_ONCE', 5)  # several pieces in one file
+    monkeypatch.setattr(arrow_files, 'ROWS_AT_ONCE', 5)  # several pieces in one file
     held = list(_features([3, 1, 4, 9, 2]))
     assert write_features(_file(tmp_path), held, dataclasses.replace(MADE, missing=(('gone', 'no audio'),))) == 5
     store = Store(tmp_path)
@@ -46,7 +48,7 @@ def test_values_times_names_and_provenance_come_back(tmp_path, monkeypatch):
 
 
 def test_a_matrix_follows_the_order_asked_for_across_files_and_pieces(tmp_path, monkeypatch):
-    monkeypatch.setattr(store_module, 'ROWS_AT_ONCE', 3)
+    monkeypatch.setattr(arrow_files, 'ROWS_AT_ONCE', 3)
     for number in (1, 2):
         part = dataclasses.replace(MADE, shard=(number, 2))
         write_features(_file(tmp_path, f'shard-{number}-of-2'), _features([1] * 7, seed=number), part)
@@ -175,3 +177,15 @@ def test_a_check_counts_columns_that_never_change(tmp_path):
     write_features(_file(tmp_path), held, MADE)
     found = check_store(Store(tmp_path))
     assert (found.constant_columns, found.rows, found.longest, found.is_sound) == (1, 4, 1, True)
+
+
+def test_a_store_is_written_and_read_without_pandas(tmp_path):
+    pytest.importorskip('pandas', reason='pandas is absent')
+    code = (
+        'import sys; from pathlib import Path; import test_store as here; '
+        f'folder = Path({str(tmp_path)!r}); '
+        'here.write_features(here._file(folder), here._features([1, 2]), here.MADE); '
+        'store = here.Store(folder); store.matrix(store.names), store["s0-1"]; print("pandas" in sys.modules)'
+    )
+    ran = subprocess.run([sys.executable, '-c', code], cwd=Path(__file__).parent, capture_output=True, text=True)
+    assert ran.stdout == 'False\n', ran.stderr  # half a second and 40 MB in every worker

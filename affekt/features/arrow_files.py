@@ -1,0 +1,236 @@
+"""Arrow files of features: written whole or not at all, read by memory map.
+
+A file is Arrow IPC: column `sample` (text), `values` (lists of rows of D float32), `times` (lists of float64, empty
+where rows have none). The header says what made it.
+
+T rows in time, D columns.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.errors import ShapeError, TableError, ValueRangeError
+from affekt.features.recipes import Features, Floats
+from affekt.runs import file_atomically, versions
+
+FORMAT = 1
+SUFFIX = '.features.arrow'
+ROWS_AT_ONCE = 1 << 16
+"""Rows of values in one piece of a file, at most, where a sample is not longer itself."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a file of features says of itself."""
+
+    recipe: str
+    """Its name."""
+    hash: str
+    dimension: int
+    facts: Mapping[str, Any]
+    columns: tuple[str, ...] = ()
+    corpus: str = ''
+    shard: tuple[int, int] = (1, 1)
+    """Which of how many."""
+    missing: tuple[tuple[str, str], ...] = ()
+    """Samples without features, and why."""
+    versions: Mapping[str, str] | None = None
+
+
+def write_features(path: Path, features: Iterable[Features], provenance: Provenance) -> int:
+    """Write one file, whole or not at all.
+
+    Args:
+        path: ends in `.features.arrow`.
+        features: of one recipe, each sample once; taken one by one, so that they need not fit in memory together.
+        provenance: goes into the header.
+
+    Returns:
+        The number of samples.
+
+    Raises:
+        ShapeError: values have another D than the provenance says.
+        ValueRangeError: a value is not finite; names the sample.
+        TableError: a sample stands twice.
+    """
+    import pyarrow as pa
+
+    told = {'format': FORMAT, **dataclasses.asdict(provenance), 'versions': versions()}
+    schema = _schema(provenance.dimension, {'affekt': json.dumps(told, ensure_ascii=False)})
+    seen: set[str] = set()
+    with file_atomically(path) as raw, pa.ipc.new_file(raw, schema) as writer:
+        for piece in _pieces(features):
+            for one in piece:
+                _check(one, provenance, seen)
+            writer.write_batch(_as_batch(piece, schema))
+    return len(seen)
+
+
+def _schema(dimension: int, header: Mapping[str, str]) -> Any:
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            ('sample', pa.string()),
+            ('values', pa.large_list(pa.list_(pa.float32(), dimension))),
+            ('times', pa.large_list(pa.float64())),
+        ],
+        metadata=dict(header),
+    )
+
+
+def _pieces(features: Iterable[Features]) -> Iterator[list[Features]]:
+    piece: list[Features] = []
+    rows = 0
+    for one in features:
+        if piece and rows + len(one.values) > ROWS_AT_ONCE:
+            yield piece
+            piece, rows = [], 0
+        piece.append(one)
+        rows += len(one.values)
+    if piece:
+        yield piece
+
+
+def _check(one: Features, provenance: Provenance, seen: set[str]) -> None:
+    if one.values.shape[1] != provenance.dimension:
+        raise ShapeError(
+            expected=f'{provenance.dimension} columns of {provenance.recipe}',
+            came=f'{one.values.shape} for sample {one.sample!r}',
+            todo='extract it again',
+        )
+    if not np.isfinite(one.values).all():
+        row, column = np.argwhere(~np.isfinite(one.values))[0]
+        name = one.columns[column] if one.columns else f'column {column}'
+        raise ValueRangeError(
+            expected='finite features',
+            came=f'{one.values[row, column]} in {name}, row {row} of sample {one.sample!r}',
+            todo='leave that sample out, or correct the encoder',
+        )
+    if one.sample in seen:
+        raise TableError(expected='every sample once', came=f'{one.sample!r} twice', todo='correct the manifest')
+    seen.add(one.sample)
+
+
+def _as_batch(piece: Sequence[Features], schema: Any) -> Any:
+    import pyarrow as pa
+
+    lengths = np.array([len(one.values) for one in piece], dtype=np.int64)
+    timed = np.array([0 if one.times is None else len(one.times) for one in piece], dtype=np.int64)
+    flat = np.ascontiguousarray(np.concatenate([one.values for one in piece]), dtype=np.float32).ravel()
+    rows = pa.FixedSizeListArray.from_arrays(_arrow(flat), schema.field('values').type.value_type.list_size)
+    times = [one.times for one in piece if one.times is not None]
+    values = pa.LargeListArray.from_arrays(_arrow(_offsets(lengths)), rows)
+    stamps = _arrow(np.concatenate(times) if times else np.zeros(0))
+    times_of = pa.LargeListArray.from_arrays(_arrow(_offsets(timed)), stamps)
+    return pa.record_batch([_words([one.sample for one in piece]), values, times_of], schema=schema)
+
+
+def _arrow(values: npt.NDArray[Any]) -> Any:
+    """Numbers as an Arrow array, not copied; `pyarrow.array` would load pandas, if that is installed."""
+    import pyarrow as pa
+
+    held = np.ascontiguousarray(values)
+    return pa.Array.from_buffers(pa.from_numpy_dtype(held.dtype), len(held), [None, pa.py_buffer(held)])
+
+
+def _words(names: Sequence[str]) -> Any:
+    """Names as an Arrow array."""
+    import pyarrow as pa
+
+    held = [name.encode() for name in names]
+    ends = _offsets(np.array([len(name) for name in held], dtype=np.int64)).astype(np.int32)
+    return pa.StringArray.from_buffers(len(held), pa.py_buffer(ends), pa.py_buffer(b''.join(held)))
+
+
+def _offsets(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum(lengths)])
+
+
+class FeatureFile:
+    """One memory-mapped file."""
+
+    def __init__(self, path: Path) -> None:
+        import pyarrow as pa
+
+        try:
+            self._reader = pa.ipc.open_file(pa.memory_map(str(path)))
+            told = json.loads(self._reader.schema.metadata[b'affekt'])
+            if told.pop('format') > FORMAT:
+                raise TableError(expected=f'features of format {FORMAT}', came=f'{path}, newer', todo='update affekt')
+            told |= {'columns': tuple(told['columns']), 'shard': tuple(told['shard'])}
+            told['missing'] = tuple((name, reason) for name, reason in told['missing'])
+            self.provenance = Provenance(**told)
+            self._batches = [self._reader.get_batch(index) for index in range(self._reader.num_record_batches)]
+            if self._reader.schema.remove_metadata() != _schema(self.provenance.dimension, {}).remove_metadata():
+                raise ValueError(f'columns {self._reader.schema.names} of other types')
+            for held in self._batches:
+                held.validate(full=True)  # offsets that point outside would end the process
+            self.pieces = [Piece.of(held, self.provenance.dimension) for held in self._batches]
+        except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
+            if isinstance(error, TableError):
+                raise
+            came = f'{path}, which is not there' if not path.exists() else f'{path}: {error}'
+            raise TableError(expected='a file of features', came=came, todo='extract it again') from error
+        self.samples = [held.column('sample') for held in self._batches]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Views of one record batch."""
+
+    flat: Floats
+    """(rows, D)"""
+    offsets: npt.NDArray[np.int64]
+    times: npt.NDArray[np.float64]
+    time_offsets: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, held: Any, dimension: int) -> Piece:
+        """The views, without a copy."""
+        values, times = held.column('values'), held.column('times')
+        flat = _view(values.values.values, np.float32).reshape(-1, dimension)
+        offsets, time_offsets = _view(values.offsets, np.int64), _view(times.offsets, np.int64)
+        return cls(flat, offsets, _view(times.values, np.float64), time_offsets)
+
+    def values(self, row: int) -> Floats:
+        """(T, D) of a sample."""
+        return self.flat[self.offsets[row] : self.offsets[row + 1]]
+
+    def times_of(self, row: int) -> npt.NDArray[np.float64] | None:
+        """(T,) of a sample; None where its rows have no times."""
+        found = self.times[self.time_offsets[row] : self.time_offsets[row + 1]]
+        return found if len(found) else None
+
+    def means(self, rows: npt.NDArray[np.int64]) -> Floats:
+        """(B, D) means over the rows of each sample; a view where each has one and they follow each other."""
+        begins, ends = self.offsets[rows], self.offsets[rows + 1]
+        if not (ends - begins == 1).all():
+            return np.stack([self.flat[begin:end].mean(axis=0) for begin, end in zip(begins, ends, strict=True)])
+        if (np.diff(begins) == 1).all():
+            return self.flat[begins[0] : ends[-1]]
+        found: Floats = np.take(self.flat, begins, axis=0)
+        return found
+
+
+def _view(held: Any, kind: type[np.generic]) -> Any:
+    """The numbers of an Arrow array, not copied; its own `to_numpy` would load pandas, if that is installed.
+
+    Raises:
+        ValueError: some are null.
+    """
+    if held.null_count:
+        raise ValueError(f'{held.null_count} values that are null')
+    content = held.buffers()[1]
+    if content is None or not len(held):
+        return np.zeros(0, kind)
+    return np.frombuffer(content, kind, len(held), held.offset * np.dtype(kind).itemsize)

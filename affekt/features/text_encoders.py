@@ -108,8 +108,8 @@ def _features(recipe: Recipe, sample: str, rows: Floats | Unable | None, is_row:
 def _tokenizer(path: Path, recipe: Recipe) -> Any:
     """What turns words into tokens, as it did when features were published.
 
-    Newer releases of transformers forget two things: that XLNet's last mark is of a segment of its own, and that LLaMA's
-    SentencePiece model puts a mark in front where no file says otherwise.
+    Newer releases of transformers forget two things: that XLNet's last mark is of a segment of its own, and that the
+    SentencePiece model of LLaMA puts a mark in front where no file says otherwise.
     """
     how = {}
     told = path / 'tokenizer_config.json'

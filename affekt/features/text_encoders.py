@@ -40,11 +40,17 @@ def open_text(path: Path, device: str, recipe: Recipe) -> Encoder:
     """An encoder of transcripts.
 
     Raises:
-        WeightsError: the folder cannot be opened, or the published probe fails on its tokenizer.
+        WeightsError: the folder cannot be opened, the network does more than read, or the published probe fails on its
+            tokenizer.
     """
     is_published, is_row = recipe.facts['form'] == 'published', recipe.facts['level'] == 'UTT'
     loader = 'T5EncoderModel' if recipe.facts['family'] == 't5' else 'AutoModel'
     torch, network = open_network(path, loader, device, recipe.facts['precision'])
+    if network.config.is_encoder_decoder and loader == 'AutoModel':
+        raise WeightsError(
+            expected='a network that reads, or T5', came=f'{network.config.model_type}, which reads and writes, in {path}',
+            todo='use another model',
+        )  # fmt: skip
     tokenizer = _tokenizer(path, recipe)
     ends = _ends(tokenizer, path) if is_published else (0, None)
     limit = _positions(network.config)

@@ -48,9 +48,10 @@ def open_text(path: Path, device: str, recipe: Recipe) -> Encoder:
     torch, network = open_network(path, loader, device, recipe.facts['precision'])
     if network.config.is_encoder_decoder and loader == 'AutoModel':
         raise WeightsError(
-            expected='a network that reads, or T5', came=f'{network.config.model_type}, which reads and writes, in {path}',
+            expected='a network that reads, or T5',
+            came=f'{network.config.model_type} in {path}, which reads and writes',
             todo='use another model',
-        )  # fmt: skip
+        )
     tokenizer = _tokenizer(path, recipe)
     ends = _ends(tokenizer, path) if is_published else (0, None)
     limit = _positions(network.config)

@@ -15,7 +15,7 @@ from affekt.features.hashed import hashed_texts
 from affekt.features.listing import ListedRecipe, listed_recipes
 from affekt.features.model_recipes import ListedEncoder, encoder_names, encoder_recipe, listed_encoders
 from affekt.features.official import import_official
-from affekt.features.pooling import batch, legacy_batch, legacy_resampled, padded, resampled
+from affekt.features.pooling import batch, legacy_batch, legacy_resampled, padded, pooled, resampled
 from affekt.features.recipes import Features, Recipe, Unable, recipe_named
 from affekt.features.store import Provenance, Store, write_features
 
@@ -42,6 +42,7 @@ __all__ = [
     'listed_encoders',
     'listed_recipes',
     'padded',
+    'pooled',
     'recipe_named',
     'require_features',
     'resampled',

@@ -135,6 +135,11 @@ def encoder_recipe(name: str, model: str | None = None, *, device: str = 'cpu', 
             came=f'{dimension} columns from {layers} layers in {folder.path}',
             todo=f'give its own folder, or use the recipe own-{published.modality}-{level} for any model',
         )
+    if family in ('speech', 'text', 't5') and layers < 3:
+        raise WeightsError(
+            expected='at least three layers, of which four states are summed', came=f'{layers} in {folder.path}',
+            todo='use a larger model',
+        )  # fmt: skip
     used = precision or ('float16' if published.is_large and device.startswith('cuda') else 'float32')
     facts = {
         'model': published.name, 'architecture': folder.architecture, 'layers': layers, 'precision': used,

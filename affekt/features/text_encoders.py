@@ -40,12 +40,19 @@ def open_text(path: Path, device: str, recipe: Recipe) -> Encoder:
     """An encoder of transcripts.
 
     Raises:
-        WeightsError: the folder cannot be opened, or the published probe fails on its tokenizer.
+        WeightsError: the folder cannot be opened, the network does more than read, or the published probe fails on its
+            tokenizer.
     """
     is_published, is_row = recipe.facts['form'] == 'published', recipe.facts['level'] == 'UTT'
     loader = 'T5EncoderModel' if recipe.facts['family'] == 't5' else 'AutoModel'
     torch, network = open_network(path, loader, device, recipe.facts['precision'])
-    tokenizer = open_reader(path, recipe.facts['tokenizer'])
+    if network.config.is_encoder_decoder and loader == 'AutoModel':
+        raise WeightsError(
+            expected='a network that reads, or T5',
+            came=f'{network.config.model_type} in {path}, which reads and writes',
+            todo='use another model',
+        )
+    tokenizer = _tokenizer(path, recipe)
     ends = _ends(tokenizer, path) if is_published else (0, None)
     limit = _positions(network.config)
     window = limit or _rated(network.config)
@@ -103,6 +110,23 @@ def _features(recipe: Recipe, sample: str, rows: Floats | Unable | None, is_row:
     if rows is None or not len(rows):
         return Unable(sample, 'no transcript' if rows is None else 'nothing was said')
     return recipe.features(sample, rows.mean(axis=0) if is_row else rows)
+
+
+def _tokenizer(path: Path, recipe: Recipe) -> Any:
+    """What turns words into tokens, as it did when features were published.
+
+    Newer releases of transformers forget two things: that XLNet's last mark is of a segment of its own, and that the
+    SentencePiece model of LLaMA puts a mark in front where no file says otherwise.
+    """
+    how = {}
+    told = path / 'tokenizer_config.json'
+    is_bare = (path / 'tokenizer.model').is_file() and not (path / 'tokenizer.json').is_file()
+    if recipe.facts['architecture'] == 'llama' and is_bare:
+        how = {} if told.is_file() and 'add_bos_token' in told.read_text(encoding='utf-8') else {'add_bos_token': True}
+    held = open_reader(path, recipe.facts['tokenizer'], **how)
+    if recipe.facts['architecture'] == 'xlnet':
+        held.model_input_names = ['input_ids', 'token_type_ids', 'attention_mask']
+    return held
 
 
 def _ends(tokenizer: Any, path: Path) -> tuple[int, int | None]:

@@ -164,6 +164,17 @@ def test_a_model_of_another_size_or_kind_is_not_taken_for_the_published_one(bert
         extract(MANIFEST, recipe_named('own-text-utt', model=str(bert), device='cuda:9'), tmp_path)
 
 
+def test_networks_that_write_or_have_too_few_layers_are_refused(tmp_path):
+    sizes = {'vocab_size': 40, 'd_model': 16, 'encoder_layers': 3, 'decoder_layers': 3, 'encoder_ffn_dim': 24,
+             'decoder_ffn_dim': 24, 'encoder_attention_heads': 2, 'decoder_attention_heads': 2}  # fmt: skip
+    writes = tiny_models.save(tmp_path / 'bart', 'BartModel', 'BartConfig', **sizes)
+    with pytest.raises(WeightsError, match='reads and writes'):
+        extract(MANIFEST, recipe_named('own-text-utt', model=str(writes)), tmp_path / 'out')
+    two = {**tiny_models.TEXT['bert'][2], 'num_hidden_layers': 2}
+    with pytest.raises(WeightsError, match='three layers'):
+        recipe_named('own-text-utt', model=str(tiny_models.save(tmp_path / 'bert', 'BertModel', 'BertConfig', **two)))
+
+
 def test_a_hub_that_cannot_be_reached_is_one_error(monkeypatch, tmp_path):
     import huggingface_hub
 

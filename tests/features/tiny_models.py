@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import zlib
 from pathlib import Path
 from string import ascii_lowercase
 
+import numpy as np
 import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
@@ -33,14 +35,15 @@ def quiet():
 
 
 def save(folder: Path, network_class: str, config_class: str, **sizes) -> Path:
-    """A network with weights of a seeded draw, larger than those that training would begin with."""
-    torch.manual_seed(7)
+    """A network whose weights are drawn by their names, so that no release of torch draws others."""
     with quiet():
         config = getattr(transformers, config_class)(**sizes)
         network = getattr(transformers, network_class)(config)
         with torch.no_grad():
-            for value in network.parameters():
-                value.add_(0.3 * torch.randn_like(value))
+            for name, value in network.named_parameters():
+                rng = np.random.default_rng(zlib.crc32(name.encode()))
+                is_scale = value.ndim == 1 and name.endswith('weight')
+                value.copy_(torch.from_numpy(np.asarray(is_scale + 0.2 * rng.standard_normal(tuple(value.shape)))))
         network.save_pretrained(folder)
     return folder
 

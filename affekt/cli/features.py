@@ -104,6 +104,7 @@ _RUNS = (
     '--on', type=click.Choice(['processes', 'ray']), default='processes',
     help='What runs them: this machine, or Ray (a cluster that RAY_ADDRESS names, else this machine).',
 )  # fmt: skip
+@click.option('--gpus', type=click.FloatRange(0), default=0, help='That each worker of Ray takes, 0.5 for a half.')
 @click.option('--shard', type=Shard(), default=(1, 1), help='Only the i-th of n parts, on this machine.')
 @click.option('--batch', type=click.IntRange(1), help='Samples at once (default: what suits the recipe).')
 @click.option('--root', type=PATH, help='Where the media lie now, if they moved.')
@@ -118,6 +119,7 @@ def extract_command(
     precision: str | None,
     processes: int,
     on: str,
+    gpus: float,
     shard: tuple[int, int],
     batch: int | None,
     root: Path | None,
@@ -140,8 +142,9 @@ def extract_command(
     aside = contextlib.redirect_stdout(sys.stderr)  # where Ray tells of workers that died
     with StageBars(Console(stderr=True, quiet=as_json), name_width=9) as bars, aside:
         made = extract(
-            Manifest.load(path, root), recipe, out, processes=processes, on=on, shard=shard, batch=batch, progress=bars
-        )
+            Manifest.load(path, root), recipe, out, processes=processes, on=on, gpus=gpus, shard=shard, batch=batch,
+            progress=bars,
+        )  # fmt: skip
     reasons = Counter(reason for _, reason in made.missing)
     if as_json:
         told = {'out': str(made.path), 'samples': made.samples, 'missing': dict(made.missing), 'resumed': made.resumed}

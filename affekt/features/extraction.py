@@ -50,6 +50,7 @@ def extract(
     *,
     processes: int = 1,
     on: str = 'processes',
+    gpus: float = 0.0,
     shard: tuple[int, int] = (1, 1),
     batch: int | None = None,
     progress: Progress | None = None,
@@ -66,6 +67,7 @@ def extract(
         out: folder of stores, one folder a recipe.
         processes: that encode; 1 is this one, or one worker of Ray.
         on: one of `ENGINES`; see `on_ray.py` for Ray, which replaces a worker that dies.
+        gpus: that each worker of Ray takes, such as 1 or 0.25; Ray hides them from workers that ask for none.
         shard: which of how many, (i, n): samples i, i + n, i + 2n … of the manifest.
         batch: samples at once; None for what the recipe says.
         progress: told 'features', samples done, samples in all.
@@ -86,6 +88,10 @@ def extract(
             expected='a shard i/n with i from 1 to n, at least one process and one sample at once',
             came=f'{number}/{count}, {processes} processes, {size} at once', todo='write for example --shard 1/4',
         )  # fmt: skip
+    if gpus < 0 or (gpus and on != 'ray'):
+        raise ValueRangeError(
+            expected='no GPUs, or more than none for workers of Ray', came=f'{gpus:g} on {on}', todo='leave --gpus out'
+        )
     if on not in ENGINES:
         raise UnknownNameError(expected=f'one of {", ".join(ENGINES)}', came=repr(on), todo='name one of these')
     rows = manifest.samples[number - 1 :: count]
@@ -102,7 +108,7 @@ def extract(
         parts = Parts(work, recipe, manifest.facts.corpus, len(batches))
         todo = [index for index in range(len(batches)) if not parts.adopted(run, index)]
         resumed, done = len(batches) - len(todo), len(rows) - sum(len(batches[index]) for index in todo)
-        for index, lost in _written(manifest, [(index, batches[index]) for index in todo], parts, processes, on):
+        for index, lost in _written(manifest, [(index, batches[index]) for index in todo], parts, processes, on, gpus):
             run.note(_key(index), parts.path(index).name, missing=lost)
             done += len(batches[index])
             if progress is not None:
@@ -149,13 +155,18 @@ class Parts:
 
 
 def _written(
-    manifest: Manifest, batches: Sequence[tuple[int, Sequence[Sample]]], parts: Parts, processes: int, on: str
+    manifest: Manifest,
+    batches: Sequence[tuple[int, Sequence[Sample]]],
+    parts: Parts,
+    processes: int,
+    on: str,
+    gpus: float,
 ) -> Iterator[tuple[int, Lost]]:
     """Batches as their files are there."""
     if on == 'ray' and batches:
         from affekt.features.on_ray import written_on_ray
 
-        yield from written_on_ray(manifest, batches, parts, processes)
+        yield from written_on_ray(manifest, batches, parts, processes, gpus)
         return
     for index, part in _encoded(manifest, parts.recipe, batches, processes):
         yield index, parts.write(index, part)

@@ -43,7 +43,7 @@ _STORE_BYTES = 128 << 20
 
 
 def written_on_ray(
-    manifest: Manifest, batches: Sequence[tuple[int, Sequence[Sample]]], parts: Parts, workers: int
+    manifest: Manifest, batches: Sequence[tuple[int, Sequence[Sample]]], parts: Parts, workers: int, gpus: float = 0.0
 ) -> Iterator[tuple[int, Lost]]:
     """Batches as workers have written their files.
 
@@ -52,10 +52,12 @@ def written_on_ray(
         batches: number and samples of each, at least one.
         parts: where the files go.
         workers: actors at once.
+        gpus: that each takes.
 
     Raises:
         MissingExtraError: Ray is not installed.
-        RunError: a batch ended its worker `TRIES` times, or a file that a worker wrote is not seen here.
+        RunError: a batch ended its worker `TRIES` times, a file that a worker wrote is not seen here, or there are not
+            as many GPUs as one worker takes.
         AffektError: as opening the recipe, the encoder or the writing of its features raised it.
     """
     facts = dataclasses.replace(manifest.facts, root=str(Path(manifest.facts.root).resolve()))
@@ -63,11 +65,13 @@ def written_on_ray(
     items = [{'index': index, 'samples': _packed(rows)} for index, rows in batches]
     workers = min(workers, len(items))
     with _ray(workers) as data, _quiet():
+        _require_gpus(gpus)
         done = data.from_items(items, override_num_blocks=min(len(items), MOST_BLOCKS)).map_batches(
             _Worker,
             fn_constructor_args=(Manifest(facts, ()), parts),
             batch_size=1,
             compute=data.ActorPoolStrategy(size=workers),
+            num_gpus=gpus or None,
         )
         for row in done.iter_rows():
             _raise(row['failure'])
@@ -116,6 +120,18 @@ def _counted(path: Path) -> Iterator[None]:
         )
     yield
     tries.unlink(missing_ok=True)
+
+
+def _require_gpus(wanted: float) -> None:
+    import ray
+
+    have = ray.cluster_resources().get('GPU', 0.0)
+    if wanted > have:  # Ray would wait for ever
+        raise RunError(
+            expected=f'{wanted:g} GPUs for a worker',
+            came=f'{have:g} in this Ray',
+            todo='leave --gpus out, or ask for less',
+        )
 
 
 def _packed(rows: Sequence[Sample]) -> str:

@@ -16,7 +16,7 @@ import pytest
 from made_up_recipes import LENGTHS
 
 from affekt.corpora import made_up_corpus
-from affekt.errors import UnknownNameError
+from affekt.errors import UnknownNameError, ValueRangeError
 from affekt.features import extract
 
 pytest.importorskip('ray.data', reason='Ray is absent (pip install affekt[ray])')
@@ -52,10 +52,11 @@ def end(stage, done, count):
     if done >= 40:
         os.kill(os.getpid(), 9)
 
-with _ray(2):  # one Ray for all four
+with _ray(2):  # one Ray for all five
     run(DYING, 'worker', marked)
     run(DEADLY, 'deadly', batch=72)
     run(NAN, 'nan')
+    run(LENGTHS, 'gpus', gpus=1000)
     run(LENGTHS, 'program', progress=end)
 """
 
@@ -86,7 +87,7 @@ def test_neither_a_dead_worker_nor_a_dead_program_loses_a_batch_and_errors_come_
     folder, manifest = corpus
     ran = subprocess.run([sys.executable, '-c', _DEATHS, str(folder)], env=_ENVIRONMENT, capture_output=True, text=True)
     assert ran.returncode == -9, ran.stderr
-    worker, deadly, nan = map(json.loads, (folder / 'became.jsonl').read_text().splitlines())
+    worker, deadly, nan, gpus = map(json.loads, (folder / 'became.jsonl').read_text().splitlines())
     plain = extract(manifest, LENGTHS, folder / 'plain').path
     shard = Path('lengths', plain.name)
 
@@ -98,6 +99,8 @@ def test_neither_a_dead_worker_nor_a_dead_program_loses_a_batch_and_errors_come_
     assert 'died 3 times' in deadly[1]
     assert nan[0] == 'ValueRangeError'
     assert 'in length, row 0 of sample' in nan[1]
+    assert gpus[0] == 'RunError'
+    assert '1000 GPUs' in gpus[1]
 
     work = folder / 'program' / 'lengths' / '.work-1-of-1'
     written = len(list(work.glob('batch-*')))
@@ -106,6 +109,8 @@ def test_neither_a_dead_worker_nor_a_dead_program_loses_a_batch_and_errors_come_
     assert made.path.read_bytes() == plain.read_bytes()
 
 
-def test_another_engine_is_refused(tmp_path):
+def test_another_engine_and_gpus_without_ray_are_refused(tmp_path):
     with pytest.raises(UnknownNameError, match='ray'):
         extract(made_up_corpus(), LENGTHS, tmp_path, on='spark')
+    with pytest.raises(ValueRangeError, match='on processes'):
+        extract(made_up_corpus(), LENGTHS, tmp_path, gpus=0.5)

@@ -1,7 +1,8 @@
 """Pictures of a face through a network in an ONNX file, prepared as the program that published the features did.
 
 Colours are red, green, blue except where facts say BGR: the program of MER2024 for VideoMAE hands its network the files
-of OpenFace as they are, blue before red.
+of OpenFace as they are, blue before red. EmoNet's program scales with OpenCV, this one with Pillow: up from the 112
+pixels of stored faces they differ by rounding alone.
 
 T pictures, D columns, S pixels a side.
 

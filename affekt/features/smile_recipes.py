@@ -3,8 +3,9 @@
 openSMILE is free for research and teaching; other use needs a licence of audEERING. It is no part of affekt: install it
 with `pip install 'affekt[opensmile]'`. Recipes of affekt's own that need no licence: `acoustics-utt`, `mfcc-utt`.
 
-The program behind the published folders is openSMILE 2.3; package and configurations here are newer, and IS13 has 6,373
-functionals where the published folder has 6,372. Names of columns are openSMILE's.
+The program behind the published folders is openSMILE 2.3; package and configurations here are newer. IS13 has 6,373
+functionals where the published folder has 6,372, and rows of IS09, IS10 and IS13 have 16, 38 and 65 columns, without
+their differences, where the published folders have 32, 32 and 120. Names of columns are openSMILE's.
 
 S samples, T windows, D measures.
 

@@ -105,7 +105,7 @@ def test_neither_a_dead_worker_nor_a_dead_program_loses_a_batch_and_errors_come_
     work = folder / 'program' / 'lengths' / '.work-1-of-1'
     written = len(list(work.glob('batch-*')))
     made = extract(manifest, LENGTHS, folder / 'program')
-    assert made.resumed == written >= 4  # also those that were written and not yet noted
+    assert made.resumed >= written >= 4  # also those that were written and not yet noted
     assert made.path.read_bytes() == plain.read_bytes()
 
 

@@ -25,7 +25,7 @@ def test_every_recipe_is_listed_once():
 
 def test_what_runs_can_be_asked_for_and_what_wants_a_file_says_so():
     for row in listed_recipes():
-        if row.kind == 'transformers':
+        if row.kind == 'transformers' or (row.kind, row.runs) == ('own', 'no'):
             continue
         if row.runs == 'yes':
             assert recipe_named(row.names[0]).dimension == row.dimension

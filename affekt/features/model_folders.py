@@ -10,7 +10,6 @@ Needs the extra `affekt[encoders]`; torch and transformers are imported when a f
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib
 import importlib.util
 import json
@@ -32,8 +31,8 @@ SETTINGS = (
     'spm.model', 'tokenizer.model', 'sentencepiece.bpe.model',
 )  # fmt: skip
 """Files beside the weights that decide what comes out."""
-WEIGHTS = (('*.safetensors', 'safetensors'), ('pytorch_model*.bin', 'plain tensors of torch'))
-"""Patterns of weight files, the first that fits is read, and what they are."""
+WEIGHTS = ('*.safetensors', 'pytorch_model*.bin')
+"""Patterns of files with weights; those of the first that fits are read."""
 UNUSED = re.compile(
     r'(^|\.)(pooler\.|masked_spec_embed$|position_ids$|lm_head\.|logit_scale$|text_model\.|text_projection\.)'
 )
@@ -55,13 +54,6 @@ class ModelFolder:
     def architecture(self) -> str:
         """`model_type` of config.json."""
         return str(self.config['model_type'])
-
-    @property
-    def sha256(self) -> str:
-        """One hash of all files."""
-        return hashlib.sha256(
-            ''.join(f'{name} {self.files[name]}\n' for name in sorted(self.files)).encode()
-        ).hexdigest()
 
 
 def model_folder(model: str) -> ModelFolder:
@@ -96,7 +88,7 @@ def _described(path: Path) -> ModelFolder:
             expected=f'config.json with a model_type in {path}', came=f'{type(error).__name__}: {error}',
             todo='give the folder that save_pretrained wrote, or a whole copy of the repository',
         ) from error  # fmt: skip
-    weights = next((held for pattern, _ in WEIGHTS if (held := sorted(path.glob(pattern)))), [])
+    weights = next((held for pattern in WEIGHTS if (held := sorted(path.glob(pattern)))), [])
     if not weights:
         raise WeightsError(
             expected=f'model.safetensors or pytorch_model.bin in {path}', came=f'none (model_type {architecture})',
@@ -111,9 +103,8 @@ def _fetched(hub: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        for pattern, _ in WEIGHTS:
-            index = f'{pattern.removesuffix("*.bin").removesuffix("*.safetensors")}*.index.json'
-            path = Path(snapshot_download(hub, allow_patterns=[*SETTINGS, pattern, index]))
+        for pattern in WEIGHTS:
+            path = Path(snapshot_download(hub, allow_patterns=[*SETTINGS, pattern, f'{pattern}.index.json']))
             if any(path.glob(pattern)):
                 break
     except (OSError, ValueError, RuntimeError) as error:  # no network, offline mode, no such name, gated
@@ -199,7 +190,7 @@ def open_network(path: Path, loader: str, device: str, precision: str) -> tuple[
     with _told(path, 'a network'), _quiet(transformers):
         network, told = getattr(transformers, loader).from_pretrained(
             path, local_files_only=True, trust_remote_code=False, dtype=getattr(torch, precision),
-            use_safetensors=any(path.glob(WEIGHTS[0][0])), output_loading_info=True,
+            use_safetensors=any(path.glob(WEIGHTS[0])), output_loading_info=True,
         )  # fmt: skip
     lost = sorted(name for name in told['missing_keys'] if not UNUSED.search(name))
     odd = sorted(str(name) for name in told.get('mismatched_keys', ()))

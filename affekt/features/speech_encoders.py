@@ -28,6 +28,8 @@ from affekt.features.recipes import Encoder, Features, Floats, Recipe, Unable
 
 CHUNK = 10 * RATE_HZ
 """Samples of a chunk."""
+AT_ONCE = 16
+"""Chunks in one run of a network, so that an hour of sound fits; published are all, which gives the same numbers."""
 SHORTEST = RATE_HZ
 """Samples below which a last chunk is run together with the one before."""
 
@@ -61,10 +63,13 @@ def open_speech(path: Path, device: str, recipe: Recipe) -> Encoder:
 
     def run(waves: Floats) -> Any:
         """(B, T, D) of B chunks of one length."""
-        values = torch.from_numpy(np.ascontiguousarray(waves)).to(network.device, network.dtype)
-        with torch.inference_mode():
-            found = network(values, output_hidden_states=True)
-        return last_four(found.hidden_states, found.last_hidden_state).float().cpu().numpy()
+        held = []
+        for begin in range(0, len(waves), AT_ONCE):
+            values = torch.from_numpy(np.ascontiguousarray(waves[begin : begin + AT_ONCE]))
+            with torch.inference_mode():
+                found = network(values.to(network.device, network.dtype), output_hidden_states=True)
+            held.append(last_four(found.hidden_states, found.last_hidden_state).float().cpu().numpy())
+        return np.concatenate(held)
 
     def encode(sample: str, sound: Floats) -> Features | Unable:
         heard = np.asarray(extractor(sound, sampling_rate=RATE_HZ, return_tensors='np')['input_values'], np.float32)[0]

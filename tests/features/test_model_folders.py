@@ -199,7 +199,7 @@ def test_a_snapshot_of_the_hub_is_settings_and_one_kind_of_weights(bert, copied,
     recipe_named('own-text-utt', model='someone/tiny')
     assert [name for name, _ in asked] == ['someone/tiny'] * 3
     assert ['*.safetensors' in patterns for _, patterns in asked] == [True, True, False]
-    assert {'pytorch_model*.bin', 'pytorch_model*.index.json', 'vocab.txt'} <= set(asked[-1][1])
+    assert {'pytorch_model*.bin', 'pytorch_model*.bin.index.json', 'vocab.txt'} <= set(asked[-1][1])
     assert all(
         pattern.endswith(('.json', '.txt', '.model', '.safetensors', '.bin')) for _, held in asked for pattern in held
     )

@@ -6,7 +6,8 @@ Loading: 5,030 samples of 1,024 float32 (the size of MER2023), from files that t
 brought into one matrix, in the order of the file (a view) and in a drawn order (a copy); a view reads nothing, so it is
 also timed with a sum over every value. The copy is also timed from a store that is open, its samples known by number:
 what an epoch costs. The peer is a plain loop over `np.load` in the same order; all are run in turn and medians are
-compared. The published loader's own way, a pool of eight processes, is run once, its start included.
+compared. The published loader's own way, a pool of eight processes, is run once, its start included. The figures kept
+were taken under `chrt -f 10`, so that other work on the machine does not interrupt a run of milliseconds.
 Random: one sample at a time, in an order that is drawn.
 Memory: a process of its own opens a store of 30,000 samples of 1,024 float32 (123 MB), and reads 1,000 random ones; its
 resident size is compared with that of a process that only imports the same modules. What is read is shared with the

@@ -1,0 +1,371 @@
+"""Fine-tuning rows of MERBench: an encoder trained end to end on a corpus, beside its own frozen vectors.
+
+A manifest and the folder of an encoder come in. Out go a constant answer, a linear layer and a perceptron on the frozen
+vectors, and the same perceptron trained together with the encoder, as rows with intervals, and a paired test between
+each two. The protocol is MERBench's fair one: settings and epoch are chosen on validation alone. Read `run_finetuning`
+first; `finetuning_tables.py` shows.
+
+N samples, S seeds, C classes, V values (0 or 1), D size of a vector. torch is imported where it is used.
+
+Source: MERBench, Lian et al. 2024, arXiv:2401.03429; the head of MER2024, arXiv:2404.17113.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import hashlib
+import importlib.util
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from affekt.benchmarks.finetuning_inputs import prepared
+from affekt.benchmarks.finetuning_settings import FinetuningSettings
+from affekt.benchmarks.merbench import Progress, Row, System, _by_seed, _constant, _joined, _measure, _stacked
+from affekt.benchmarks.merbench_inputs import Index, Task, Turn, open_task
+from affekt.benchmarks.merbench_settings import drawn
+from affekt.benchmarks.merbench_training import Answers, fair_run
+from affekt.benchmarks.merbench_units import Units
+from affekt.corpora import Manifest
+from affekt.errors import MissingExtraError
+from affekt.features import Features, Provenance, Store, write_features
+from affekt.metrics import Interval, holm, measure_intervals
+from affekt.metrics.resampling import paired_test
+from affekt.runs import file_sha256
+
+if TYPE_CHECKING:
+    from affekt.fusion import Backbone, BackboneHead
+    from affekt.training import Samples, Sequences, Trained, TrainingSettings
+
+LINEAR, FROZEN, TUNED = 'linear', 'frozen', 'fine-tuned'
+PAIRS = ((TUNED, FROZEN), (TUNED, LINEAR), (FROZEN, LINEAR))
+VECTORS = 'frozen.features.arrow'
+RUNNING = 'running'
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What one model adds to another on a test part: a paired test over groups of samples."""
+
+    model: str
+    over: str
+    test: str
+    value: Interval
+    p: float
+    p_holm: float = float('nan')
+    """Corrected over all pairs."""
+
+
+@dataclass(frozen=True)
+class Finetuning:
+    """The outcome."""
+
+    task: Task = field(repr=False)
+    settings: FinetuningSettings
+    encoder: Mapping[str, Any]
+    """Name, kind, modality, parameters, and the sha256 of its weights."""
+    rows: tuple[Row, ...]
+    gains: tuple[Gain, ...]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What all runs share."""
+
+    task: Task
+    backbone: Backbone
+    rows: Sequences
+    """(N,) what the encoder reads, in the order of the task's samples."""
+    settings: FinetuningSettings
+
+    def samples(self, index: Index) -> Samples:
+        """What the encoder reads of these samples, with their truths."""
+        return self._with({self.backbone.modality: self._rows(index)}, index)
+
+    def vectors(self, index: Index) -> Samples:
+        """The encoder's frozen vectors of these samples, with their truths."""
+        import torch
+
+        held = self.task.features[self.backbone.modality]
+        return self._with({self.backbone.modality: torch.from_numpy(held[index])}, index)
+
+    def _rows(self, index: Index) -> Sequences:
+        import torch
+
+        return self.rows[torch.from_numpy(index)]
+
+    def _with(self, features: Mapping[str, Any], index: Index) -> Samples:
+        import torch
+
+        from affekt.training import Samples
+
+        task, names = self.task, self.task.manifest.names
+        return Samples(
+            features,
+            None if task.labels is None else torch.from_numpy(task.labels[index]),
+            None if task.values is None else torch.from_numpy(task.values[index]).float().unsqueeze(1),
+            names=tuple(names[i] for i in index),
+        )
+
+
+def run_finetuning(
+    manifest: Manifest,
+    encoder: Path,
+    settings: FinetuningSettings,
+    *,
+    folder: Path | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Finetuning:
+    """Train an encoder on a corpus, and score it beside its frozen vectors.
+
+    Args:
+        manifest: of the corpus.
+        encoder: its folder, as transformers' `save_pretrained` writes it.
+        settings: budgets and protocol.
+        folder: keeps the frozen vectors, every finished run, and a checkpoint of the one at work; None keeps nothing.
+        resume: go on in a folder that a killed run left, from its last epoch.
+        progress: told the stage, what is done and the total.
+
+    Raises:
+        MissingExtraError: torch or transformers is not installed.
+        WeightsError: the folder holds no encoder that can be read.
+        CorpusError, TableError, ValueRangeError, UnknownNameError: the manifest cannot be trained on.
+        RunError: the folder holds another run.
+    """
+    if importlib.util.find_spec('torch') is None:
+        raise MissingExtraError(
+            expected='torch, which trains', came='none installed', todo='pip install "affekt[torch,llm]"'
+        )
+    from affekt.fusion import open_backbone
+
+    # 1. The encoder, and what it reads of every sample.
+    backbone = open_backbone(
+        encoder, layers=settings.layers, longest=settings.longest, longest_s=settings.longest_s,
+        pictures=settings.pictures,
+    )  # fmt: skip
+    told = _told(encoder, backbone)
+    rows = prepared(manifest, backbone, settings.column, progress)
+    facts = {'settings': dataclasses.asdict(settings), 'encoder': told, 'samples': _digest_of(manifest, settings)}
+    systems = []
+    with TemporaryDirectory() as scratch, Units(folder, facts, resume=resume) as units:
+        # 2. Its frozen vectors, and the task with all its checks.
+        store = _frozen_vectors(manifest, backbone, rows, facts, folder or Path(scratch), settings, progress)
+        task = open_task(manifest, {backbone.modality: store}, settings.simple)
+        inputs = Inputs(task, backbone, _in_order(rows, manifest, task), settings)
+        # 3. The simple models and the perceptron on the vectors, then the encoder itself.
+        plan = _plan(inputs, folder, progress)
+        total = sum(len(task.fair) * (len(draws) + settings.seeds - 1) for draws, _ in plan.values())
+        units.expect(total, progress)
+        for name, (draws, run) in plan.items():
+            systems.append(_trained(inputs, name, draws, run, units))
+    # 4. Scores, intervals, tests.
+    scored, gains = _scored(task, systems, settings, progress)
+    return Finetuning(task, settings, told, scored, gains)
+
+
+Run = Callable[[Turn, Mapping[str, Any], int, str], Answers]
+
+
+def _plan(
+    inputs: Inputs, folder: Path | None, progress: Progress | None
+) -> dict[str, tuple[list[dict[str, Any]], Run]]:
+    """Model to its draws and what runs one of them."""
+    settings = inputs.settings
+    return {
+        LINEAR: (drawn('linear', settings.frozen_trials, settings.seed), partial(_linear_run, inputs)),
+        FROZEN: (settings.draws(settings.frozen_rates, settings.frozen_trials), partial(_frozen_run, inputs)),
+        TUNED: (settings.draws(settings.rates, settings.trials), partial(_tuned_run, inputs, folder, progress)),
+    }
+
+
+def _trained(inputs: Inputs, name: str, draws: Sequence[dict[str, Any]], run: Run, units: Units) -> System:
+    """A model after its search, which is the first seed's runs, and the other seeds of what validation chose."""
+    task, settings = inputs.task, inputs.settings
+    begun = time.monotonic()
+    seeds = [settings.seed + 1 + number for number in range(settings.seeds)]
+
+    def answers(t: int, d: int, seed: int) -> Answers:
+        key = f'{name}/turn{t}/draw{d}/seed{seed}'
+        return units.answers(key, lambda: run(task.fair[t], draws[d], seed, key))
+
+    first = [[answers(t, d, seeds[0]) for d in range(len(draws))] for t in range(len(task.fair))]
+    best = [int(np.argmax([each.score for each in found])) for found in first]
+    held = [[first[t][d] for t, d in enumerate(best)]]
+    held += [[answers(t, d, seed) for t, d in enumerate(best)] for seed in seeds[1:]]
+    flat = [each for turn in held for each in turn]
+    said = [_joined(task, task.fair, [(one.logits, one.values) for one in each], 'probabilities') for each in held]
+    return System(
+        (inputs.backbone.modality,), name, 'fair', *_stacked(said),
+        validation=float(np.mean([each.score for each in flat])),
+        chosen=tuple({**draws[d], 'epochs': [each[t].epoch for each in held]} for t, d in enumerate(best)),
+        statuses={status: sum(each.status == status for each in flat) for status in {each.status for each in flat}},
+        parameters=flat[0].parameters, seconds=round(time.monotonic() - begun, 1),
+    )  # fmt: skip
+
+
+def _linear_run(inputs: Inputs, turn: Turn, draw: Mapping[str, Any], seed: int, key: str) -> Answers:
+    modalities = (inputs.backbone.modality,)
+    return fair_run(inputs.task, turn, modalities, 'linear', draw, inputs.settings.simple, seed=seed, reads_test=True)
+
+
+def _frozen_run(inputs: Inputs, turn: Turn, draw: Mapping[str, Any], seed: int, key: str) -> Answers:
+    """The head alone, on frozen vectors."""
+    from affekt.training import predict, train
+
+    settings, head = inputs.settings, _head(inputs, draw, seed)
+    how = dataclasses.replace(
+        _how(inputs, draw, seed), epochs=settings.frozen_epochs, patience=settings.frozen_patience,
+        precision='float32', device='cpu',
+    )  # fmt: skip
+    trained = train(head, inputs.vectors(turn.train), inputs.vectors(turn.validation), how)
+    return _answers(trained, predict(trained.model, inputs.vectors(turn.test)))
+
+
+def _tuned_run(
+    inputs: Inputs,
+    folder: Path | None,
+    progress: Progress | None,
+    turn: Turn,
+    draw: Mapping[str, Any],
+    seed: int,
+    key: str,
+) -> Answers:
+    """The same head, trained together with the encoder; each epoch is on disk before the next."""
+    from affekt.fusion import EndToEnd
+    from affekt.training import predict, train
+
+    settings = inputs.settings
+    # 1. the encoder as it came, and a head that knows the scale of its first vectors
+    head = _head(inputs, draw, seed)
+    head.standardise_on(*inputs.vectors(turn.train).steps())
+    model = EndToEnd(copy.deepcopy(inputs.backbone), head)
+    # 2. training, from the last epoch where it was killed
+    where = None if folder is None else folder / RUNNING / key.replace('/', '.')
+    trained = train(
+        model, inputs.samples(turn.train), inputs.samples(turn.validation), _how(inputs, draw, seed), folder=where,
+        resume=where is not None and where.exists(),
+        report=(lambda row: progress(key, row['epoch'], settings.epochs)) if progress else None,
+    )  # fmt: skip
+    # 3. the test
+    best = trained.model.to(settings.device)
+    answers = _answers(trained, predict(best, inputs.samples(turn.test).to(settings.device)))
+    if where is not None:
+        shutil.rmtree(where, ignore_errors=True)
+    return answers
+
+
+def _head(inputs: Inputs, draw: Mapping[str, Any], seed: int) -> BackboneHead:
+    import torch
+
+    from affekt.fusion import BackboneHead, FusionShape
+
+    task, backbone = inputs.task, inputs.backbone
+    shape = FusionShape(
+        {backbone.modality: backbone.size}, task.classes, values=0 if task.values is None else 1,
+        hidden=draw['hidden'], dropout=draw['dropout'],
+    )  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return BackboneHead(shape)
+
+
+def _how(inputs: Inputs, draw: Mapping[str, Any], seed: int) -> TrainingSettings:
+    from affekt.training import TrainingSettings
+
+    settings = inputs.settings
+    return TrainingSettings(
+        seed=seed, epochs=settings.epochs, batch=settings.batch, rate=draw['rate'],
+        backbone_share=settings.backbone_share, patience=settings.patience, score=inputs.task.score,
+        precision=settings.precision, device=settings.device,
+    )  # fmt: skip
+
+
+def _answers(trained: Trained, answer: Any) -> Answers:
+    size = sum(held.numel() for held in trained.model.parameters())
+    told = (trained.best_score, trained.best_epoch, trained.status, size)
+    return Answers(*told, answer.logits.numpy(), answer.values.numpy())
+
+
+def _frozen_vectors(
+    manifest: Manifest,
+    backbone: Backbone,
+    rows: Sequences,
+    facts: Mapping[str, Any],
+    folder: Path,
+    settings: FinetuningSettings,
+    progress: Progress | None,
+) -> Store:
+    """The encoder's vectors of all samples as a store, made once."""
+    from affekt.fusion import vectors
+    from affekt.training import Samples
+
+    path = folder / VECTORS
+    if not path.exists():
+        samples = Samples({backbone.modality: rows}, names=manifest.names)
+        held = vectors(copy.deepcopy(backbone).to(settings.device), samples.to(settings.device), progress=progress)
+        name, digest = f'{facts["encoder"]["name"]}-{settings.layers}', facts['encoder']['sha256']
+        each = (Features(sample, row[None]) for sample, row in zip(manifest.names, held.numpy(), strict=True))
+        write_features(path, each, Provenance(name, digest, backbone.size, dict(facts), corpus=manifest.facts.corpus))
+    return Store(path)
+
+
+def _in_order(rows: Sequences, manifest: Manifest, task: Task) -> Sequences:
+    """The rows of the task's samples, which are some of the manifest's."""
+    import torch
+
+    at = {name: number for number, name in enumerate(manifest.names)}
+    return rows[torch.tensor([at[name] for name in task.manifest.names])]
+
+
+def _told(encoder: Path, backbone: Backbone) -> dict[str, Any]:
+    held = hashlib.sha256()
+    for path in sorted([*encoder.glob('*.safetensors'), encoder / 'config.json']):
+        held.update(f'{path.name} {file_sha256(path)}\n'.encode())
+    return {
+        'name': encoder.resolve().name, 'kind': backbone.network.config.model_type, 'modality': backbone.modality,
+        'parameters': sum(parameter.numel() for parameter in backbone.parameters()), 'sha256': held.hexdigest(),
+    }  # fmt: skip
+
+
+def _digest_of(manifest: Manifest, settings: FinetuningSettings) -> str:
+    """Of the labels, the divisions, and what the encoder is given by name."""
+    held = hashlib.sha256()
+    for row in manifest.samples:
+        given = (row.split, row.fold, row.category, row.sentiment, row.valence, row.audio, row.video, row.frames)
+        held.update(repr((row.sample, *given, getattr(row, settings.column))).encode())
+    return held.hexdigest()
+
+
+def _scored(
+    task: Task, systems: Sequence[System], settings: FinetuningSettings, progress: Progress | None
+) -> tuple[tuple[Row, ...], tuple[Gain, ...]]:
+    """Every model on every test part, and every pair of `PAIRS`."""
+    rng = np.random.default_rng(settings.seed)
+    rows, gains = [], []
+    for test in task.tests:
+        headline, groups = task.headline(test), task.manifest.groups()[task.tests[test]]
+        measures = {system.name: _measure(task, test, system) for system in systems}
+        every = [_constant(task, settings.seeds), *systems]
+        for done, system in enumerate(every):
+            measure = measures.get(system.name) or _measure(task, test, system)
+            scores = measure_intervals(measure, rng=rng, groups=groups, resamples=settings.resamples)
+            rows.append(Row(system, test, headline, scores, _by_seed(task, test, system, headline)))
+            if progress:
+                progress('score', done + 1, len(every))
+        for model, over in PAIRS:
+            value, p = paired_test(
+                measures[model].columns, measures[over].columns, measures[model].statistic, rng=rng, groups=groups,
+                resamples=settings.resamples,
+            )[headline]  # fmt: skip
+            gains.append(Gain(model, over, test, value, p))
+    adjusted = holm([gain.p for gain in gains])
+    return tuple(rows), tuple(dataclasses.replace(gain, p_holm=p) for gain, p in zip(gains, adjusted, strict=True))

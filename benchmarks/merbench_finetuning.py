@@ -3,9 +3,10 @@
     python benchmarks/merbench_finetuning.py [--data DIR] [--work DIR] [--only ROW,…] [--out FILE]
 
 MiniLM-L6 (22.6 million parameters, float32, from a published wheel) on the released transcripts of CMU-MOSI (sign of
-the sentiment), MELD (seven categories) and IEMOCAP (four categories, five sessions in turn), each utterance by itself. The
-protocol is MERBench's fair one; budgets are stated in each row and small: one thread of a CPU. Where one rate is tried
-it was named beforehand. A killed run goes on with the same --work, from its last epoch. Needs torch and transformers.
+the sentiment), MELD (seven categories) and IEMOCAP (four categories, five sessions in turn), each utterance by itself.
+The protocol is MERBench's fair one; budgets are stated in each row and small: one thread of a CPU. Where one rate is
+tried it was named beforehand. A killed run goes on with the same --work, from its last epoch. Needs torch and
+transformers.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def run_row(name: str, data: Path, work: Path) -> dict[str, Any]:
 
     def tell(stage: str, done: float, total: float) -> None:
         if stage not in ('read', 'encode') or done == total:
-            print(f'{name}: {stage} {done:g} of {total:g}, {time.process_time() - begun:.0f} s of CPU', flush=True)
+            print(f'{name}: {stage} {done:.2f} of {total:g}, {time.process_time() - begun:.0f} s of CPU', flush=True)
 
     outcome = run_finetuning(
         manifest, model_path(ENCODER), settings, folder=folder, resume=folder.exists(), progress=tell

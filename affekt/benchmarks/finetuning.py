@@ -155,16 +155,16 @@ def run_finetuning(
     told = _told(encoder, backbone)
     rows = prepared(manifest, backbone, settings.column, progress)
     facts = {'settings': dataclasses.asdict(settings), 'encoder': told, 'samples': _digest_of(manifest, settings)}
-    systems = []
+    bar, systems = _Bar(progress), []
     with TemporaryDirectory() as scratch, Units(folder, facts, resume=resume) as units:
         # 2. Its frozen vectors, and the task with all its checks.
         store = _frozen_vectors(manifest, backbone, rows, facts, folder or Path(scratch), settings, progress)
         task = open_task(manifest, {backbone.modality: store}, settings.simple)
         inputs = Inputs(task, backbone, _in_order(rows, manifest, task), settings)
         # 3. The simple models and the perceptron on the vectors, then the encoder itself.
-        plan = _plan(inputs, folder, progress)
+        plan = _plan(inputs, folder, bar)
         total = sum(len(task.fair) * (len(draws) + settings.seeds - 1) for draws, _ in plan.values())
-        units.expect(total, progress)
+        units.expect(total, bar)
         for name, (draws, run) in plan.items():
             systems.append(_trained(inputs, name, draws, run, units))
     # 4. Scores, intervals, tests.
@@ -175,15 +175,30 @@ def run_finetuning(
 Run = Callable[[Turn, Mapping[str, Any], int, str], Answers]
 
 
-def _plan(
-    inputs: Inputs, folder: Path | None, progress: Progress | None
-) -> dict[str, tuple[list[dict[str, Any]], Run]]:
+class _Bar:
+    """One line of progress for all runs, in which an epoch is a part of a run."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress, self._done, self._total = progress, 0.0, 1.0
+
+    def __call__(self, stage: str, done: float, total: float) -> None:
+        self._done, self._total = done, total
+        if self._progress:
+            self._progress(stage, done, total)
+
+    def epoch(self, share: float) -> None:
+        """So much of the run at work is done."""
+        if self._progress:
+            self._progress('train', self._done + share, self._total)
+
+
+def _plan(inputs: Inputs, folder: Path | None, bar: _Bar) -> dict[str, tuple[list[dict[str, Any]], Run]]:
     """Model to its draws and what runs one of them."""
     settings = inputs.settings
     return {
         LINEAR: (drawn('linear', settings.frozen_trials, settings.seed), partial(_linear_run, inputs)),
         FROZEN: (settings.draws(settings.frozen_rates, settings.frozen_trials), partial(_frozen_run, inputs)),
-        TUNED: (settings.draws(settings.rates, settings.trials), partial(_tuned_run, inputs, folder, progress)),
+        TUNED: (settings.draws(settings.rates, settings.trials), partial(_tuned_run, inputs, folder, bar)),
     }
 
 
@@ -233,7 +248,7 @@ def _frozen_run(inputs: Inputs, turn: Turn, draw: Mapping[str, Any], seed: int, 
 def _tuned_run(
     inputs: Inputs,
     folder: Path | None,
-    progress: Progress | None,
+    bar: _Bar,
     turn: Turn,
     draw: Mapping[str, Any],
     seed: int,
@@ -252,8 +267,7 @@ def _tuned_run(
     where = None if folder is None else folder / RUNNING / key.replace('/', '.')
     trained = train(
         model, inputs.samples(turn.train), inputs.samples(turn.validation), _how(inputs, draw, seed), folder=where,
-        resume=where is not None and where.exists(),
-        report=(lambda row: progress(key, row['epoch'], settings.epochs)) if progress else None,
+        resume=where is not None and where.exists(), report=lambda row: bar.epoch(row['epoch'] / (settings.epochs + 1)),
     )  # fmt: skip
     # 3. the test
     best = trained.model.to(settings.device)

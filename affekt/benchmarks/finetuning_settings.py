@@ -79,7 +79,7 @@ class FinetuningSettings:
                 raise UnknownNameError(
                     expected=f'{name} among {", ".join(known)}', came=repr(getattr(self, name)), todo='choose one'
                 )
-        counts = ('trials', 'frozen_trials', 'longest', 'pictures')
+        counts = ('trials', 'epochs', 'patience', 'frozen_trials', 'longest', 'pictures')
         least: dict[str, float] = {name: getattr(self, name) for name in (*counts, 'longest_s', 'backbone_share')}
         least |= {f'rate {rate}': rate for rate in (*self.rates, *self.frozen_rates)}
         wrong = {name: value for name, value in least.items() if not value > 0}

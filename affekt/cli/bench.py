@@ -212,7 +212,7 @@ def finetune(
 
     settings = FinetuningSettings(rates=rates_of(rates), **chosen)
     manifest = Manifest.load(Path(corpus)) if release is None else import_corpus(corpus, release)
-    with StageBars(Console(stderr=True, quiet=as_json), name_width=34) as bars:
+    with StageBars(Console(stderr=True, quiet=as_json), name_width=10) as bars:
         outcome = run_finetuning(manifest, encoder, settings, folder=out, resume=resume, progress=bars)
     facts = finetuning_facts(outcome)
     if out is not None:

@@ -28,6 +28,8 @@ Layers = Literal['last', 'last_four']
 LAYERS = ('last', 'last_four')
 SPARE = ('pooler.', 'masked_spec_embed')
 """Parts that a file may lack: nothing here reads them."""
+TOKENIZERS = ('tokenizer.json', 'vocab.txt', 'vocab.json', '*.model')
+"""Files of which a tokenizer has one."""
 
 
 class Backbone(nn.Module):
@@ -269,6 +271,8 @@ def open_backbone(
             return ClipBackbone(network, _facts(folder), layers).eval()
         if kind in PICTURES:
             return PictureBackbone(network, _facts(folder), layers, pictures).eval()
+        if not any(next(folder.glob(pattern), None) for pattern in TOKENIZERS):
+            raise _unusable(folder, 'no tokenizer')  # transformers would make an empty one
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
         return TextBackbone(network, tokenizer, layers, longest).eval()
     except (OSError, ValueError, KeyError, ImportError, TypeError, AttributeError, RuntimeError) as error:

@@ -5,8 +5,8 @@
 MiniLM-L6 (22.6 million parameters, float32, from a published wheel) on the released transcripts of CMU-MOSI (sign of
 the sentiment), MELD (seven categories) and IEMOCAP (four categories, five sessions in turn), each utterance by itself.
 The protocol is MERBench's fair one; budgets are stated in each row and small: one thread of a CPU. Where one rate is
-tried it was named beforehand. A killed run goes on with the same --work, from its last epoch. Needs torch and
-transformers.
+tried it was named beforehand; where bfloat16 is said, products are, weights never. A killed run goes on with the same
+--work, from its last epoch. Needs torch and transformers.
 """
 
 from __future__ import annotations
@@ -31,15 +31,18 @@ from affekt.weights import model_path
 HERE = Path(__file__).resolve().parent
 DATA = HERE.parents[1] / 'shared' / 'data'
 ENCODER = 'minilm-l6-fp32'
+MOSI = FinetuningSettings(rates=(1e-3, 1e-4), seeds=3, trials=2, epochs=8, patience=2)
+MELD = FinetuningSettings(
+    rates=(1e-3,), seeds=2, trials=1, epochs=3, patience=1, frozen_trials=4, precision='bfloat16'
+)  # fmt: skip
+IEMOCAP = FinetuningSettings(
+    rates=(1e-3,), seeds=1, trials=1, epochs=3, patience=1, frozen_trials=4, precision='bfloat16'
+)  # fmt: skip
 ROWS: Mapping[str, tuple[str, FinetuningSettings]] = {
-    'mosi': ('mosi', FinetuningSettings(rates=(1e-3, 1e-4), seeds=3, trials=2, epochs=8, patience=2)),
-    'meld': (
-        'meld', FinetuningSettings(rates=(1e-3,), seeds=2, trials=1, epochs=3, patience=1, frozen_trials=4),
-    ),
-    'iemocap four': (
-        'iemocap4', FinetuningSettings(rates=(1e-3,), seeds=1, trials=1, epochs=4, patience=1, frozen_trials=4),
-    ),
-}  # fmt: skip
+    'mosi': ('mosi', MOSI),
+    'meld': ('meld', MELD),
+    'iemocap four': ('iemocap4', IEMOCAP),
+}
 
 
 def run_row(name: str, data: Path, work: Path) -> dict[str, Any]:

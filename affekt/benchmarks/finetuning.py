@@ -29,16 +29,15 @@ import numpy as np
 
 from affekt.benchmarks.finetuning_inputs import prepared
 from affekt.benchmarks.finetuning_settings import FinetuningSettings
-from affekt.benchmarks.merbench import Progress, Row, System, _by_seed, _constant, _joined, _measure, _stacked
-from affekt.benchmarks.merbench_inputs import Index, Task, Turn, open_task
+from affekt.benchmarks.merbench import Progress, Row, System, joined, scored_rows, stacked
+from affekt.benchmarks.merbench_divisions import Index, Turn
+from affekt.benchmarks.merbench_inputs import Task, open_task
 from affekt.benchmarks.merbench_settings import drawn
 from affekt.benchmarks.merbench_training import Answers, fair_run
 from affekt.benchmarks.merbench_units import Units
 from affekt.corpora import Manifest
 from affekt.errors import MissingExtraError
 from affekt.features import Features, Provenance, Store, write_features
-from affekt.metrics import Interval, holm, measure_intervals
-from affekt.metrics.resampling import paired_test
 from affekt.runs import file_sha256
 
 if TYPE_CHECKING:
@@ -46,22 +45,10 @@ if TYPE_CHECKING:
     from affekt.training import Samples, Sequences, Trained, TrainingSettings
 
 LINEAR, FROZEN, TUNED = 'linear', 'frozen', 'fine-tuned'
-PAIRS = ((TUNED, FROZEN), (TUNED, LINEAR), (FROZEN, LINEAR))
+BESIDE = {TUNED: (FROZEN, LINEAR), FROZEN: (LINEAR,), LINEAR: ()}
+"""Model to those that its answers are tested against."""
 VECTORS = 'frozen.features.arrow'
 RUNNING = 'running'
-
-
-@dataclass(frozen=True)
-class Gain:
-    """What one model adds to another on a test part: a paired test over groups of samples."""
-
-    model: str
-    over: str
-    test: str
-    value: Interval
-    p: float
-    p_holm: float = float('nan')
-    """Corrected over all pairs."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +60,7 @@ class Finetuning:
     encoder: Mapping[str, Any]
     """Name, kind, modality, parameters, and the sha256 of its weights."""
     rows: tuple[Row, ...]
-    gains: tuple[Gain, ...]
+    """Their gains are of kinds `frozen` and `linear`."""
 
 
 @dataclass(frozen=True)
@@ -168,8 +155,7 @@ def run_finetuning(
         for name, (draws, run) in plan.items():
             systems.append(_trained(inputs, name, draws, run, units))
     # 4. Scores, intervals, tests.
-    scored, gains = _scored(task, systems, settings, progress)
-    return Finetuning(task, settings, told, scored, gains)
+    return Finetuning(task, settings, told, scored_rows(task, systems, settings.simple, progress, _beside))
 
 
 Run = Callable[[Turn, Mapping[str, Any], int, str], Answers]
@@ -217,9 +203,9 @@ def _trained(inputs: Inputs, name: str, draws: Sequence[dict[str, Any]], run: Ru
     held = [[first[t][d] for t, d in enumerate(best)]]
     held += [[answers(t, d, seed) for t, d in enumerate(best)] for seed in seeds[1:]]
     flat = [each for turn in held for each in turn]
-    said = [_joined(task, task.fair, [(one.logits, one.values) for one in each], 'probabilities') for each in held]
+    said = [joined(task, task.fair, [(one.logits, one.values) for one in each], 'probabilities') for each in held]
     return System(
-        (inputs.backbone.modality,), name, 'fair', *_stacked(said),
+        (inputs.backbone.modality,), name, 'fair', *stacked(said),
         validation=float(np.mean([each.score for each in flat])),
         chosen=tuple({**draws[d], 'epochs': [each[t].epoch for each in held]} for t, d in enumerate(best)),
         statuses={status: sum(each.status == status for each in flat) for status in {each.status for each in flat}},
@@ -359,27 +345,6 @@ def _digest_of(manifest: Manifest, settings: FinetuningSettings) -> str:
     return held.hexdigest()
 
 
-def _scored(
-    task: Task, systems: Sequence[System], settings: FinetuningSettings, progress: Progress | None
-) -> tuple[tuple[Row, ...], tuple[Gain, ...]]:
-    """Every model on every test part, and every pair of `PAIRS`."""
-    rng = np.random.default_rng(settings.seed)
-    rows, gains = [], []
-    for test in task.tests:
-        headline, groups = task.headline(test), task.manifest.groups()[task.tests[test]]
-        measures = {system.name: _measure(task, test, system) for system in systems}
-        every = [_constant(task, settings.seeds), *systems]
-        for done, system in enumerate(every):
-            measure = measures.get(system.name) or _measure(task, test, system)
-            scores = measure_intervals(measure, rng=rng, groups=groups, resamples=settings.resamples)
-            rows.append(Row(system, test, headline, scores, _by_seed(task, test, system, headline)))
-            if progress:
-                progress('score', done + 1, len(every))
-        for model, over in PAIRS:
-            value, p = paired_test(
-                measures[model].columns, measures[over].columns, measures[model].statistic, rng=rng, groups=groups,
-                resamples=settings.resamples,
-            )[headline]  # fmt: skip
-            gains.append(Gain(model, over, test, value, p))
-    adjusted = holm([gain.p for gain in gains])
-    return tuple(rows), tuple(dataclasses.replace(gain, p_holm=p) for gain, p in zip(gains, adjusted, strict=True))
+def _beside(systems: Sequence[System], system: System) -> list[tuple[str, System]]:
+    by_name = {each.name: each for each in systems}
+    return [(name, by_name[name]) for name in BESIDE.get(system.name, ())]

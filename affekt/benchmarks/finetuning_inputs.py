@@ -35,16 +35,17 @@ def prepared(manifest: Manifest, backbone: Backbone, column: str, progress: Prog
         progress: told 'read', samples done, samples in all.
 
     Raises:
-        CorpusError: a sample lacks what the encoder reads, or it cannot be read.
+        CorpusError: a sample lacks what the encoder reads or withholds it, or it cannot be read.
     """
     from affekt.training import Sequences
 
     read = READERS[backbone.modality]
     found: list[npt.NDArray[Any]] = []
     lacking: list[tuple[str, str]] = []
+    kept = manifest.keep_mask(backbone.modality)
     for done, row in enumerate(manifest.samples):
         try:
-            held = read(manifest, row, column)
+            held = read(manifest, row, column) if kept[done] else None
             if held is None:
                 lacking.append((row.sample, f'no {column if backbone.modality == "text" else backbone.modality}'))
             else:

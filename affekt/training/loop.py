@@ -17,7 +17,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from affekt.errors import TrainingError
+from affekt.errors import ShapeError, TrainingError
 from affekt.nn import read_tensors, save_tensors
 from affekt.runs import Run
 from affekt.training.parallel import Ranks
@@ -26,6 +26,8 @@ from affekt.training.scoring import Predicted, is_constant, score_of, task_losse
 from affekt.training.settings import TrainingSettings
 
 CHECKPOINT = 'checkpoint.safetensors'
+STEPS_AT_ONCE = 16_384
+"""Of all samples together when a model answers; the padding is counted."""
 Status = Literal['healthy', 'constant', 'not_finite']
 Row = dict[str, float]
 
@@ -117,9 +119,11 @@ def train(
     Raises:
         RunError: the folder holds another run.
         UnknownNameError: no such score.
+        ShapeError: the model needs modalities on one clock, and their lengths differ.
     """
     # 1. place everything on the device, once
     score = score_of(settings.score)
+    require_clock(model, training, validation)
     device = torch.device(settings.device)
     training, there = training.to(device), validation.to(device)
     model.to(device)
@@ -153,15 +157,17 @@ def predict(model: nn.Module, samples: Samples, *, batch: int | None = None) -> 
     Args:
         model: in whatever mode; it is left in that.
         samples: of its modalities, on its device.
-        batch: samples at once; None for what the model says in `reads_at_once`, or 512.
+        batch: samples at once, at most; None for what the model says in `reads_at_once`, or 512.
     """
+    require_clock(model, samples)
     batch = batch or int(getattr(model, 'reads_at_once', 512))
-    order = torch.argsort(samples.lengths(), stable=True)
+    lengths = samples.lengths()
+    order = torch.argsort(lengths, stable=True)
     trained = model.training
     model.eval()
     logits, values = [], []
     with torch.no_grad():
-        for index in order.split(batch):
+        for index in _pieces(order, lengths, batch):
             part = samples.batch(index)
             answer = model(part.features, part.keep_mask)
             logits.append(answer.logits.float().cpu())
@@ -169,6 +175,31 @@ def predict(model: nn.Module, samples: Samples, *, batch: int | None = None) -> 
     model.train(trained)
     back = torch.argsort(order)
     return Predicted(torch.cat(logits)[back], torch.cat(values)[back])
+
+
+def _pieces(order: Tensor, lengths: Tensor, most: int) -> Iterator[Tensor]:
+    """Samples in order of length, at most so many at once, and so few that long sequences fit in memory."""
+    begin = 0
+    while begin < len(order):
+        part = order[begin : begin + most]
+        fits = lengths[part] * torch.arange(1, len(part) + 1) <= STEPS_AT_ONCE
+        part = part[: max(int(fits.sum()), 1)]
+        begin += len(part)
+        yield part
+
+
+def require_clock(model: nn.Module, *parts: Samples) -> None:
+    """Nothing where the model needs no common clock, or the samples have one.
+
+    Raises:
+        ShapeError: they have not.
+    """
+    if getattr(model, 'aligned', False) and not all(part.aligned for part in parts):
+        raise ShapeError(
+            expected=f'equally many steps in every modality of a sample for {type(model).__name__}',
+            came='sequences of unequal lengths',
+            todo='resample the modalities to one clock (`frm_align`), or choose a model that needs none',
+        )
 
 
 def standardise(model: nn.Module, training: Samples) -> None:

@@ -36,7 +36,7 @@ MELD = FinetuningSettings(
     rates=(1e-3,), seeds=2, trials=1, epochs=3, patience=1, frozen_trials=4, precision='bfloat16'
 )  # fmt: skip
 IEMOCAP = FinetuningSettings(
-    rates=(1e-3,), seeds=1, trials=1, epochs=3, patience=1, frozen_trials=4, precision='bfloat16'
+    rates=(1e-3,), seeds=1, trials=1, epochs=2, patience=1, frozen_trials=4, precision='bfloat16'
 )  # fmt: skip
 ROWS: Mapping[str, tuple[str, FinetuningSettings]] = {
     'mosi': ('mosi', MOSI),

@@ -72,7 +72,7 @@ class EndToEnd(torch.nn.Module):
         """
         name = self.backbone.modality
         vectors = pooled(self.backbone, features[name], keep_mask[name])
-        answer: Fused = self.head({name: vectors.float()}, {name: keep_mask[name].any(dim=1)})
+        answer: Fused = self.head({name: vectors}, {name: keep_mask[name].any(dim=1)})
         return answer
 
     def train(self, mode: bool = True) -> Any:
@@ -84,8 +84,9 @@ class EndToEnd(torch.nn.Module):
 
 
 def pooled(backbone: Backbone, rows: Tensor, keep: Tensor) -> Tensor:
-    """(B, D): the mean of an encoder's states over those that count."""
-    return mean_kept(*backbone(rows, keep))
+    """(B, D) float32: the mean of an encoder's states over those that count."""
+    states, counted = backbone(rows, keep)
+    return mean_kept(states.float(), counted)
 
 
 def vectors(
@@ -110,7 +111,7 @@ def vectors(
         for index in order.split(batch):
             part = samples.batch(index)
             rows, keep = part.features[backbone.modality], part.keep_mask[backbone.modality]
-            found.append(pooled(backbone, rows, keep).float().cpu())
+            found.append(pooled(backbone, rows, keep).cpu())
             if progress:
                 progress('encode', sum(map(len, found)), len(samples))
     return torch.cat(found)[torch.argsort(order)]

@@ -60,10 +60,9 @@ class Backbone(nn.Module):
         """The (B, S, D) states of (B, T, R) rows, and the (B, S) mask of those that count."""
 
     def _states(self, answer: Any) -> Tensor:
-        if self.layers == 'last':
-            states: Tensor = answer.last_hidden_state
-            return states
-        return torch.stack(answer.hidden_states[-4:]).sum(dim=0)
+        """The last layer is the one that the network gives out: some list it without its final norm."""
+        last: Tensor = answer.last_hidden_state
+        return last if self.layers == 'last' else torch.stack([*answer.hidden_states[-4:-1], last]).sum(dim=0)
 
     def _asks(self) -> dict[str, bool]:
         return {'output_hidden_states': self.layers == 'last_four', 'return_dict': True}

@@ -105,7 +105,7 @@ def test_a_run_killed_within_an_epoch_goes_on_to_the_same_numbers(corpus, bert, 
 
 def test_sessions_are_tested_in_turn_and_sentiment_by_its_sign(corpus, bert):
     samples = tuple(dataclasses.replace(row, split=None) for row in corpus.samples)
-    settings = dataclasses.replace(QUICK, target='sentiment', seeds=1, epochs=4)
+    settings = dataclasses.replace(QUICK, target='sentiment', seeds=1, epochs=4, precision='bfloat16')
     outcome = run_finetuning(dataclasses.replace(corpus, samples=samples), bert, settings)
     row = by_name(outcome)['fine-tuned']
     assert (row.test, row.headline) == ('folds', 'f1_negative_positive')

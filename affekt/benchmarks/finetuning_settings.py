@@ -88,7 +88,7 @@ class FinetuningSettings:
                 expected='positive rates, at least one, and positive counts', came=str(wrong or 'no rate'),
                 todo='correct them',
             )  # fmt: skip
-        self.simple  # noqa: B018  the rest is checked where it is read
+        _ = self.simple  # checks what both share
 
     @property
     def simple(self) -> MerbenchSettings:

@@ -261,7 +261,10 @@ def open_backbone(
     if not (folder / 'config.json').is_file():
         raise _unusable(folder, 'a folder without config.json' if folder.is_dir() else 'no folder there')
     try:
-        kind = transformers.AutoConfig.from_pretrained(folder, local_files_only=True).model_type
+        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+        if config.is_encoder_decoder:
+            raise _unusable(folder, f'an encoder with a decoder ({config.model_type})')
+        kind = config.model_type
         home = 'CLIPVisionModelWithProjection' if kind.startswith('clip') else 'AutoModel'
         network = _loaded(transformers, getattr(transformers, home), folder)
         if kind in SOUNDS:

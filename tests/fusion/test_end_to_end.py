@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-pytest.importorskip('transformers', reason='transformers is absent (pip install affekt[llm])')
+transformers = pytest.importorskip('transformers', reason='transformers is absent (pip install affekt[llm])')
 
 import tiny_encoders as tiny
 
@@ -154,6 +154,12 @@ def test_columns_that_hardly_vary_do_not_drown_the_others():
     head.standardise_on({'text': rows})
     # deviations 0.5, 1 and 5e-10: a tenth of their mean is 0.05
     torch.testing.assert_close(head.scales['text'].deviation, torch.tensor([0.5, 1.0, 0.05]))
+
+
+def test_an_encoder_with_a_decoder_is_refused(tmp_path):
+    transformers.T5Config().save_pretrained(tmp_path)
+    with pytest.raises(WeightsError, match='with a decoder'):
+        open_backbone(tmp_path)
 
 
 @pytest.mark.parametrize('damage', ['no weights', 'other weights', 'no tokenizer', 'no preprocessor', 'pickle'])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-transformers = pytest.importorskip('transformers', reason='transformers is absent (pip install affekt[llm])')
+pytest.importorskip('transformers', reason='transformers is absent (pip install affekt[llm])')
 
 import tiny_encoders as tiny
 
@@ -157,7 +157,7 @@ def test_columns_that_hardly_vary_do_not_drown_the_others():
 
 
 def test_an_encoder_with_a_decoder_is_refused(tmp_path):
-    transformers.T5Config().save_pretrained(tmp_path)
+    tiny.transformers.T5Config().save_pretrained(tmp_path)
     with pytest.raises(WeightsError, match='with a decoder'):
         open_backbone(tmp_path)
 

@@ -36,7 +36,7 @@ MELD = FinetuningSettings(
     rates=(1e-3,), seeds=2, trials=1, epochs=3, patience=1, frozen_trials=4, precision='bfloat16'
 )  # fmt: skip
 IEMOCAP = FinetuningSettings(
-    rates=(1e-3,), seeds=1, trials=1, epochs=2, patience=1, frozen_trials=4, precision='bfloat16'
+    rates=(1e-3,), seeds=1, trials=1, epochs=2, patience=1, frozen_trials=2, precision='bfloat16'
 )  # fmt: skip
 ROWS: Mapping[str, tuple[str, FinetuningSettings]] = {
     'mosi': ('mosi', MOSI),
@@ -74,16 +74,17 @@ def main() -> None:
     parser.add_argument('--out', type=Path, default=HERE / 'results' / 'merbench_finetuning.json')
     options = parser.parse_args()
     torch.set_num_threads(1)
-    held = json.loads(options.out.read_text()) if options.out.exists() else {'rows': {}}
     for name in options.only.split(','):
-        held['rows'][name] = run_row(name, options.data, options.work)
+        facts = run_row(name, options.data, options.work)
+        held = json.loads(options.out.read_text()) if options.out.exists() else {'rows': {}}
+        held['rows'][name] = facts
         held |= {'torch': torch.__version__, 'transformers': version('transformers')}
         held['rows'] = {each: held['rows'][each] for each in ROWS if each in held['rows']}
         write_atomically(options.out, (json.dumps(held, indent=1) + '\n').encode())
-    pages = [facts['markdown'].replace('# ', '## ', 1) for facts in held['rows'].values()]
-    told = 'Made by `python benchmarks/merbench_finetuning.py`; figures and settings in `merbench_finetuning.json`.'
-    page = '\n'.join([f'# An encoder fine-tuned, and its frozen vectors\n\n{told}\n', *pages])
-    write_atomically(options.out.with_suffix('.md'), page.encode())
+        pages = [facts['markdown'].replace('# ', '## ', 1) for facts in held['rows'].values()]
+        told = 'Made by `python benchmarks/merbench_finetuning.py`; figures and settings in `merbench_finetuning.json`.'
+        page = '\n'.join([f'# An encoder fine-tuned, and its frozen vectors\n\n{told}\n', *pages])
+        write_atomically(options.out.with_suffix('.md'), page.encode())
 
 
 if __name__ == '__main__':

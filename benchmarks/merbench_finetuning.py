@@ -81,7 +81,7 @@ def main() -> None:
         held |= {'torch': torch.__version__, 'transformers': version('transformers')}
         held['rows'] = {each: held['rows'][each] for each in ROWS if each in held['rows']}
         write_atomically(options.out, (json.dumps(held, indent=1) + '\n').encode())
-        pages = [facts['markdown'].replace('# ', '## ', 1) for facts in held['rows'].values()]
+        pages = [each['markdown'].replace('\n## ', '\n### ').replace('# ', '## ', 1) for each in held['rows'].values()]
         told = 'Made by `python benchmarks/merbench_finetuning.py`; figures and settings in `merbench_finetuning.json`.'
         page = '\n'.join([f'# An encoder fine-tuned, and its frozen vectors\n\n{told}\n', *pages])
         write_atomically(options.out.with_suffix('.md'), page.encode())

@@ -130,7 +130,7 @@ def run_finetuning(
     """
     if importlib.util.find_spec('torch') is None:
         raise MissingExtraError(
-            expected='torch, which trains', came='none installed', todo='pip install "affekt[torch,llm]"'
+            expected='torch, which trains', came='none installed', todo='pip install "affekt[encoders]"'
         )
     from affekt.fusion import open_backbone
 

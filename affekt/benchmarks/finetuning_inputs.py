@@ -6,23 +6,22 @@ Every sample must have them; a message names those that have not. torch is impor
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from affekt.corpora import Manifest, Sample
 from affekt.errors import AffektError, CorpusError, listed
+from affekt.features import Features, Unable
+from affekt.features.encoders import audio_encoder
+from affekt.features.face_pictures import face_pictures
 
 if TYPE_CHECKING:
     from affekt.fusion import Backbone
     from affekt.training import Sequences
 
-RATE_HZ = 16_000
-PICTURES = ('.jpg', '.jpeg', '.png', '.bmp')
 Progress = Callable[[str, float, float], None]
+Rows = npt.NDArray[Any]
 
 
 def prepared(manifest: Manifest, backbone: Backbone, column: str, progress: Progress | None = None) -> Sequences:
@@ -39,72 +38,37 @@ def prepared(manifest: Manifest, backbone: Backbone, column: str, progress: Prog
     """
     from affekt.training import Sequences
 
-    read = READERS[backbone.modality]
-    found: list[npt.NDArray[Any]] = []
-    lacking: list[tuple[str, str]] = []
+    found: list[Rows] = []
+    lacking: list[str] = []
     kept = manifest.keep_mask(backbone.modality)
     for done, row in enumerate(manifest.samples):
         try:
-            held = read(manifest, row, column) if kept[done] else None
-            if held is None:
-                lacking.append((row.sample, f'no {column if backbone.modality == "text" else backbone.modality}'))
-            else:
-                found.append(backbone.prepare(held))
+            held = _rows(manifest, row, backbone, column) if kept[done] else Unable(row.sample, 'withheld')
         except AffektError as error:
-            lacking.append((row.sample, error.came))
+            held = Unable(row.sample, error.came)
+        if isinstance(held, Unable):
+            lacking.append(f'{held.sample} ({held.reason})')
+        else:
+            found.append(held)
         if progress:
             progress('read', done + 1, len(manifest))
     if lacking:
-        names = listed([f'{name} ({reason})' for name, reason in lacking], 2)
         raise CorpusError(
             expected=f'{backbone.modality} of every sample of {manifest.facts.corpus}',
-            came=f'none of {len(lacking)} of {len(manifest)}: {names}',
+            came=f'none of {len(lacking)} of {len(manifest)}: {listed(lacking, 2)}',
             todo='leave these samples out of the manifest, or correct its paths',
         )
     return Sequences.of(found)
 
 
-def _text(manifest: Manifest, row: Sample, column: str) -> str | None:
-    said: str | None = getattr(row, column)
-    return said
-
-
-def _sound(manifest: Manifest, row: Sample, column: str) -> npt.NDArray[np.float32] | None:
-    """The sample's own sound, or its film's, at 16 kHz."""
-    from affekt.media import Recording
-
-    kind = 'audio' if row.audio else 'video'
-    path = manifest.media(row, kind)
-    if path is None:
-        return None
-    blocks = [block.samples for block in Recording.open(path).samples(RATE_HZ)]
-    sound = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
-    window = manifest.window_s(row, kind)
-    return sound if window is None else sound[round(window[0] * RATE_HZ) : round(window[1] * RATE_HZ)]
-
-
-def _face(manifest: Manifest, row: Sample, column: str) -> npt.NDArray[np.uint8] | None:
-    """(n, height, width, 3) RGB of the pictures of a face: a folder of them, or stacked BGR as MERBench leaves them."""
-    path = manifest.media(row, 'frames')
-    if path is None or not path.exists():
-        return None
-    stacked = [path] if path.is_file() else sorted(path.glob('*.npy'))
-    try:
-        if stacked:
-            held: npt.NDArray[np.uint8] = np.load(stacked[0], allow_pickle=False)
-            return held[..., ::-1]
-        pictures = [_rgb(each) for each in sorted(path.iterdir()) if each.suffix.lower() in PICTURES]
-        return np.stack(pictures) if pictures else None
-    except (OSError, ValueError) as error:
-        raise CorpusError(
-            expected='pictures of one size', came=f'{path.name}: {error}', todo='extract the faces again'
-        ) from error
-
-
-def _rgb(path: Path) -> npt.NDArray[np.uint8]:
-    with Image.open(path) as picture:
-        return np.asarray(picture.convert('RGB'))
-
-
-READERS: dict[str, Callable[[Manifest, Sample, str], Any]] = {'text': _text, 'audio': _sound, 'video': _face}
-"""Modality of an encoder to what it reads of a sample; None where there is nothing."""
+def _rows(manifest: Manifest, row: Sample, backbone: Backbone, column: str) -> Rows | Unable:
+    """One sample's, or why there are none."""
+    if backbone.modality == 'text':
+        said = getattr(row, column)
+        return Unable(row.sample, f'no {column}') if said is None else backbone.prepare(said)
+    if backbone.modality == 'audio':
+        hear = audio_encoder(lambda sample, sound: Features(sample, backbone.prepare(sound)))
+        (heard,) = hear(manifest, [row])
+        return heard if isinstance(heard, Unable) else heard.values
+    seen = face_pictures(manifest, row)
+    return seen if isinstance(seen, Unable) else backbone.prepare(seen.images)

@@ -174,25 +174,26 @@ class PictureBackbone(Backbone):
         for name, key in (('mean', 'image_mean'), ('deviation', 'image_std')):
             self.register_buffer(name, torch.tensor(facts[key], dtype=torch.float32) * 255, persistent=False)
 
-    def prepare(self, given: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """(T, side * side * 3) bytes of (n, height, width, 3) RGB pictures.
+    def prepare(self, given: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
+        """(T, side * side * 3) bytes of (height, width, 3) RGB pictures; only those that are chosen are looked at.
 
         Raises:
             ShapeError: there is no picture, or it is not RGB.
         """
-        if given.ndim != 4 or given.shape[3] != 3 or not len(given) or given.dtype != np.uint8:
+        chosen = [given[at] for at in self._places(len(given))] if len(given) else []
+        wrong = [f'{each.dtype} {each.shape}' for each in chosen if each.dtype != np.uint8 or each.shape[2:] != (3,)]
+        if wrong or not chosen:
             raise ShapeError(
-                expected='pictures (n, height, width, 3) of bytes, n at least 1', came=f'{given.dtype} {given.shape}',
+                expected='pictures (height, width, 3) of bytes, at least one', came=wrong[0] if wrong else 'none',
                 todo='give the face of each frame',
             )  # fmt: skip
         size = (self.side, self.side)
-        chosen = [Image.fromarray(given[at]).resize(size, Image.Resampling.BILINEAR) for at in self._places(len(given))]
-        return np.stack([np.asarray(picture).reshape(-1) for picture in chosen])
+        small = [Image.fromarray(each).resize(size, Image.Resampling.BILINEAR) for each in chosen]
+        return np.stack([np.asarray(picture).reshape(-1) for picture in small])
 
     def _places(self, count: int) -> list[int]:
-        return (
-            [at * count // self.pictures for at in range(self.pictures)] if count > self.pictures else [*range(count)]
-        )
+        taken = min(count, self.pictures)
+        return [at * count // taken for at in range(taken)]
 
     def forward(self, rows: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
         """A state for each picture."""
@@ -218,9 +219,8 @@ class ClipBackbone(PictureBackbone):
         super().__init__(network, facts, layers, int(network.config.num_frames))
 
     def _places(self, count: int) -> list[int]:
-        taken = min(count, self.pictures)
-        places = [at * count // taken for at in range(taken)]
-        return places + [places[-1]] * (self.pictures - taken)
+        places = super()._places(count)
+        return places + [places[-1]] * (self.pictures - len(places))
 
     def forward(self, rows: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
         """The states of whole clips; a clip of which nothing is kept has none that count."""
@@ -256,7 +256,7 @@ def open_backbone(
         transformers = importlib.import_module('transformers')
     except ImportError as error:
         raise MissingExtraError(
-            expected='transformers, which holds the encoders', came=str(error), todo='pip install "affekt[llm]"'
+            expected='transformers, which holds the encoders', came=str(error), todo='pip install "affekt[encoders]"'
         ) from error
     if not (folder / 'config.json').is_file():
         raise _unusable(folder, 'a folder without config.json' if folder.is_dir() else 'no folder there')

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-pytest.importorskip('torch', reason='torch is absent (pip install affekt[torch])')
-pytest.importorskip('transformers', reason='transformers is absent (pip install affekt[llm])')
+pytest.importorskip('torch', reason='torch is absent (pip install affekt[encoders])')
+pytest.importorskip('transformers', reason='transformers is absent (pip install affekt[encoders])')
 
 import tiny_encoders as tiny
 

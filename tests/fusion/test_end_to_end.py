@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-pytest.importorskip('transformers', reason='transformers is absent (pip install affekt[llm])')
+pytest.importorskip('transformers', reason='transformers is absent (pip install affekt[encoders])')
 
 import tiny_encoders as tiny
 

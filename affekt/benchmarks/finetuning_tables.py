@@ -116,10 +116,10 @@ def _lines(outcome: Finetuning) -> list[str]:
     ]
     return [
         *(f'{name}: {how}' for name, how in HOW.items()),
-        f'in per cent; settings and epoch chosen on validation alone; {settings.seeds} seeds',
-        f'fine-tuned: {settings.trials} draws with rates {rates}, the encoder at {settings.backbone_share:g} of them, '
+        f'in per cent; settings and epoch chosen on validation alone; seeds: {settings.seeds}',
+        f'fine-tuned: rates {rates}, the encoder at {settings.backbone_share:g} of them; draws: {settings.trials}; '
         f'{settings.epochs} epochs at most, patience {settings.patience}, {settings.precision}',
-        f'on frozen vectors: {settings.frozen_trials} draws of each model, {settings.frozen_epochs} epochs at most, '
+        f'on frozen vectors: draws of each model: {settings.frozen_trials}; {settings.frozen_epochs} epochs at most, '
         f'patience {settings.frozen_patience}',
         'intervals and tests draw whole groups (speakers, dialogues or recordings, where known); '
         f'{settings.resamples} resamples; p after Holm over {sum(len(row.gains) for row in outcome.rows)} tests',

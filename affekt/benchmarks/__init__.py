@@ -3,11 +3,13 @@
 Folders of predictions and labels come in; an outcome with every set, checkpoint, interval and floor goes out, beside
 the figures that the papers print. Read `unibench.py` first, then `selection.py` and `ovmer.py`; a challenge's
 track is scored by `tracks.py`, its submission written and checked by `submissions.py`. `merbench.py` trains fusion
-models on your features, fairly and as published.
+models on your features, fairly and as published; `finetuning.py` trains an encoder itself.
 """
 
 from affekt.benchmarks.closed import ClosedSet
 from affekt.benchmarks.comparisons import Ranking, rank_systems
+from affekt.benchmarks.finetuning import Finetuning, run_finetuning
+from affekt.benchmarks.finetuning_settings import FinetuningSettings
 from affekt.benchmarks.merbench import Merbench, run_merbench
 from affekt.benchmarks.merbench_settings import MerbenchSettings
 from affekt.benchmarks.ovmer import Ovmer, run_ovmer
@@ -21,6 +23,8 @@ __all__ = [
     'TRACKS',
     'UNIBENCH',
     'ClosedSet',
+    'Finetuning',
+    'FinetuningSettings',
     'Merbench',
     'MerbenchSettings',
     'Ovmer',
@@ -35,6 +39,7 @@ __all__ = [
     'rank_systems',
     'read_candidates',
     'read_groups',
+    'run_finetuning',
     'run_merbench',
     'run_ovmer',
     'run_unibench',

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -88,7 +88,7 @@ class Progress:
 
     def trained(self, model: nn.Module) -> Trained:
         """The finished run, its model at the best epoch."""
-        model.load_state_dict(self.best)
+        model.load_state_dict(model.state_dict() | self.best)
         model.to('cpu').eval()
         status: Status = 'not_finite' if not self.best_epoch else 'constant' if self.constant else 'healthy'
         return Trained(model, self.best_epoch, self.best_score, tuple(self.rows()), status)
@@ -107,11 +107,12 @@ def train(
     """Train a model and return it as it was at its best epoch on validation.
 
     Args:
-        model: what maps features and a keep mask to logits, values and losses; changed in place.
+        model: what maps features and a keep mask to logits, values and losses; changed in place. A module of it named
+            `backbone` may have a rate of its own, or none.
         training: what it learns from.
         validation: what decides when to stop and which epoch is best.
         settings: all that the numbers depend on.
-        folder: keeps a checkpoint of each epoch.
+        folder: keeps a checkpoint of each epoch, without the parameters that are not trained.
         resume: go on in a folder that a killed run left; the numbers are those of a run that was not killed.
         report: called with each epoch's row.
 
@@ -128,7 +129,7 @@ def train(
     model.to(device)
     # 2. take the scale of the inputs from training data
     standardise(model, training)
-    optimiser = torch.optim.Adam(model.parameters(), settings.rate, weight_decay=settings.decay, fused=True)
+    optimiser = torch.optim.Adam(_groups(model, settings), settings.rate, weight_decay=settings.decay, fused=True)
     ranks, progress = Ranks(), Progress(best=_copy(model))
     with _run(folder, settings, resume, ranks) as run:
         if run and resume:
@@ -150,9 +151,16 @@ def train(
     return progress.trained(model)
 
 
-def predict(model: nn.Module, samples: Samples, *, batch: int = 512) -> Predicted:
-    """A model's answers, in the order of the samples; sequences of like length are read together."""
+def predict(model: nn.Module, samples: Samples, *, batch: int | None = None) -> Predicted:
+    """A model's answers, in the order of the samples; sequences of like length are read together.
+
+    Args:
+        model: in whatever mode; it is left in that.
+        samples: of its modalities, on its device.
+        batch: samples at once, at most; None for what the model says in `reads_at_once`, or 512.
+    """
     require_clock(model, samples)
+    batch = batch or int(getattr(model, 'reads_at_once', 512))
     lengths = samples.lengths()
     order = torch.argsort(lengths, stable=True)
     trained = model.training
@@ -199,6 +207,19 @@ def standardise(model: nn.Module, training: Samples) -> None:
     fit = getattr(model, 'standardise_on', None)
     if callable(fit):
         fit(*training.steps())
+
+
+def _groups(model: nn.Module, settings: TrainingSettings) -> list[dict[str, Any]]:
+    """What is trained at which rate: a backbone apart from the rest."""
+    backbone = getattr(model, 'backbone', None)
+    if not isinstance(backbone, nn.Module):
+        return [{'params': list(model.parameters())}]
+    if settings.backbone_share == 0.0:
+        backbone.requires_grad_(False)
+    held = {id(parameter) for parameter in backbone.parameters()}
+    rest = [parameter for parameter in model.parameters() if id(parameter) not in held]
+    own = {'params': list(backbone.parameters()), 'lr': settings.rate * settings.backbone_share}
+    return [{'params': rest}, *([own] if settings.backbone_share else [])]
 
 
 def _pass(
@@ -263,7 +284,14 @@ def ended(progress: Progress, epoch: int, settings: TrainingSettings) -> bool:
 
 
 def _copy(model: nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+    return {name: value.detach().clone() for name, value in _changing(model).items()}
+
+
+def _changing(model: nn.Module) -> dict[str, Tensor]:
+    """The state without parameters that are not trained."""
+    every = model.named_parameters(remove_duplicate=False)
+    fixed = {name for name, parameter in every if not parameter.requires_grad}
+    return {name: value for name, value in model.state_dict().items() if name not in fixed}
 
 
 @contextlib.contextmanager
@@ -287,7 +315,7 @@ class _Reader:
 
 
 def _save(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress) -> None:
-    tensors = {f'model.{name}': value for name, value in model.state_dict().items()}
+    tensors = {f'model.{name}': value for name, value in _changing(model).items()}
     tensors |= {f'best.{name}': value for name, value in progress.best.items()}
     for i, moments in optimiser.state_dict()['state'].items():
         tensors |= {f'optimiser.{i}.{name}': value for name, value in moments.items()}
@@ -300,7 +328,7 @@ def _restore(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, pro
     if not path.exists():
         return
     tensors, notes = read_tensors(path)
-    model.load_state_dict(_below(tensors, 'model.'))
+    model.load_state_dict(model.state_dict() | _below(tensors, 'model.'))
     progress.best = _below(tensors, 'best.')
     for name, value in json.loads(notes['progress']).items():
         setattr(progress, name, value)

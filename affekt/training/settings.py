@@ -20,6 +20,7 @@ class TrainingSettings:
         batch: samples a step.
         shuffle: a new order each epoch; False for the order of the samples, as some published loaders have it.
         rate: of Adam.
+        backbone_share: the rate of a model's `backbone`, as a share of `rate`; 0 leaves the backbone as it is.
         decay: weight decay (L2).
         clip_norm: longest gradient of all parameters together; None for any.
         clip_value: largest entry of a gradient, the published way; None for any.
@@ -34,6 +35,7 @@ class TrainingSettings:
     batch: int = 32
     shuffle: bool = True
     rate: float = 1e-3
+    backbone_share: float = 1.0
     decay: float = 1e-5
     clip_norm: float | None = 1.0
     clip_value: float | None = None
@@ -50,10 +52,11 @@ class TrainingSettings:
             'patience': self.patience or 1,
         }
         wrong = {name: value for name, value in positive.items() if not value > 0}
-        if wrong or self.decay < 0:
+        wrong |= {name: getattr(self, name) for name in ('decay', 'backbone_share') if not getattr(self, name) >= 0}
+        if wrong:
             raise ValueRangeError(
-                expected='positive settings, and decay of 0 or more',
-                came=str(wrong | ({'decay': self.decay} if self.decay < 0 else {})),
+                expected='positive settings, and decay and backbone_share of 0 or more',
+                came=str(wrong),
                 todo='correct them',
             )
         if self.precision not in ('float32', 'bfloat16'):

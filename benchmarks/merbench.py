@@ -23,7 +23,8 @@ import numpy as np
 import torch
 
 from affekt.benchmarks import MerbenchSettings, run_merbench
-from affekt.benchmarks.merbench_tables import merbench_facts, merbench_markdown, save_merbench
+from affekt.benchmarks.merbench_saving import merbench_facts, save_merbench
+from affekt.benchmarks.merbench_tables import merbench_markdown
 from affekt.corpora import Facts, Manifest, Sample, import_corpus
 from affekt.features import Features, Provenance, Store, extract, write_features
 from affekt.runs import write_atomically

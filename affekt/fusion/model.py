@@ -174,7 +174,7 @@ class FusionModel(nn.Module, ABC):
         for name, keep in self._masks(features, keep_mask or {}).items():
             scale = self.scales[name]
             assert isinstance(scale, InputScale)
-            scale.fit(features[name][keep])
+            scale.fit(features[name].flatten(0, -2) if keep.all() else features[name][keep])
 
     def _prepared(self, features: Features, keep_mask: Features) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         keep = self._masks(features, keep_mask)
@@ -237,7 +237,10 @@ class InputScale(nn.Module):
         """Take mean and deviation over (N, D) rows; a constant feature keeps deviation 1."""
         if len(rows) == 0:
             return
-        deviation, mean = torch.std_mean(rows.double(), dim=0, correction=0)
+        pieces = rows.split(max(2**18 // rows.shape[1], 1))  # in double precision, a piece that fits the cache
+        mean = torch.stack([piece.double().sum(dim=0) for piece in pieces]).sum(dim=0) / len(rows)
+        squares = torch.stack([(piece - mean).square_().sum(dim=0) for piece in pieces]).sum(dim=0)
+        deviation = (squares / len(rows)).sqrt()
         varies = deviation > 1e-6 * mean.abs().clamp(min=1e-6)
         self.mean.copy_(mean)
         self.deviation.copy_(torch.where(varies, deviation, 1.0))

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from affekt.errors import TrainingError
+from affekt.errors import ShapeError, TrainingError
 from affekt.nn import read_tensors, save_tensors
 from affekt.runs import Run
 from affekt.training.parallel import Ranks
@@ -27,6 +27,8 @@ from affekt.training.settings import TrainingSettings
 from affekt.training.unlabelled import Unlabelled
 
 CHECKPOINT = 'checkpoint.safetensors'
+STEPS_AT_ONCE = 16_384
+"""Of all samples together when a model answers; the padding is counted."""
 Status = Literal['healthy', 'constant', 'not_finite']
 Row = dict[str, float]
 
@@ -119,9 +121,11 @@ def train(
     Raises:
         RunError: the folder holds another run.
         UnknownNameError: no such score.
+        ShapeError: the model needs modalities on one clock, and their lengths differ.
     """
     # 1. place everything on the device, once
     score = score_of(settings.score)
+    require_clock(model, training, validation, *([unlabelled.samples] if unlabelled else []))
     device = torch.device(settings.device)
     training, there = training.to(device), validation.to(device)
     model.to(device)
@@ -153,12 +157,14 @@ def train(
 
 def predict(model: nn.Module, samples: Samples, *, batch: int = 512) -> Predicted:
     """A model's answers, in the order of the samples; sequences of like length are read together."""
-    order = torch.argsort(samples.lengths(), stable=True)
+    require_clock(model, samples)
+    lengths = samples.lengths()
+    order = torch.argsort(lengths, stable=True)
     trained = model.training
     model.eval()
     logits, values = [], []
     with torch.no_grad():
-        for index in order.split(batch):
+        for index in _pieces(order, lengths, batch):
             part = samples.batch(index)
             answer = model(part.features, part.keep_mask)
             logits.append(answer.logits.float().cpu())
@@ -166,6 +172,31 @@ def predict(model: nn.Module, samples: Samples, *, batch: int = 512) -> Predicte
     model.train(trained)
     back = torch.argsort(order)
     return Predicted(torch.cat(logits)[back], torch.cat(values)[back])
+
+
+def _pieces(order: Tensor, lengths: Tensor, most: int) -> Iterator[Tensor]:
+    """Samples in order of length, at most so many at once, and so few that long sequences fit in memory."""
+    begin = 0
+    while begin < len(order):
+        part = order[begin : begin + most]
+        fits = lengths[part] * torch.arange(1, len(part) + 1) <= STEPS_AT_ONCE
+        part = part[: max(int(fits.sum()), 1)]
+        begin += len(part)
+        yield part
+
+
+def require_clock(model: nn.Module, *parts: Samples) -> None:
+    """Nothing where the model needs no common clock, or the samples have one.
+
+    Raises:
+        ShapeError: they have not.
+    """
+    if getattr(model, 'aligned', False) and not all(part.aligned for part in parts):
+        raise ShapeError(
+            expected=f'equally many steps in every modality of a sample for {type(model).__name__}',
+            came='sequences of unequal lengths',
+            todo='resample the modalities to one clock (`frm_align`), or choose a model that needs none',
+        )
 
 
 def standardise(model: nn.Module, training: Samples) -> None:

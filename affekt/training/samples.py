@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -56,7 +57,9 @@ class Sequences:
         lengths = self.lengths[index]
         step = torch.arange(max(int(lengths.max()), 1), device=self.rows.device)
         keep = step < lengths.unsqueeze(1)
-        places = (self.starts[index].unsqueeze(1) + step).clamp(max=max(len(self.rows) - 1, 0))
+        if not len(self.rows):
+            return self.rows.new_zeros((*keep.shape, self.rows.shape[1])), keep
+        places = (self.starts[index].unsqueeze(1) + step).clamp(max=len(self.rows) - 1)
         return self.rows[places] * keep.unsqueeze(2), keep
 
     def to(self, device: torch.device | str) -> Sequences:
@@ -82,7 +85,7 @@ class Samples:
     """N samples in memory.
 
     Args:
-        features: modality to (N, D) vectors, or `Sequences`.
+        features: modality to (N, D) vectors, (N, T, D) sequences of one length, or `Sequences`.
         labels: (N,) int64 categories, `UNKNOWN` where not known; None for a task without.
         values: (N, V) float32, nan where not known; None for a task without.
         present: modality to (N,) bool; one that it lacks is present wherever it has steps.
@@ -149,19 +152,23 @@ class Samples:
     def presence(self, name: str) -> Tensor:
         """(N,) bool: the modality is there."""
         value = self.features[name]
-        there = value.lengths > 0 if isinstance(value, Sequences) else torch.ones_like(value[:, 0], dtype=torch.bool)
+        there = torch.ones(len(value), dtype=torch.bool, device=self._device)
+        if isinstance(value, Sequences):
+            there = value.lengths > 0
         return there & self.present[name] if name in self.present else there
 
     def lengths(self) -> Tensor:
         """(N,) steps of the longest modality; 1 for vectors."""
-        found = [
-            value.lengths if isinstance(value, Sequences) else torch.ones(len(value), dtype=torch.int64)
-            for value in self.features.values()
-        ]
-        return torch.stack([length.cpu() for length in found]).amax(dim=0)
+        return torch.stack([_lengths(value) for value in self.features.values()]).amax(dim=0)
+
+    @cached_property
+    def aligned(self) -> bool:
+        """Every sample has equally many steps in all modalities that it has: they may share one clock."""
+        lengths = torch.stack([_lengths(value) for value in self.features.values()])
+        return bool(((lengths == lengths.amax(dim=0)) | (lengths == 0)).all())
 
     def batch(self, index: Tensor) -> Batch:
-        """The samples at `index`, padded to their longest."""
+        """The samples at `index`, each modality padded to its longest; one length for all where they are aligned."""
         features, keep = {}, {}
         for name, value in self.features.items():
             if isinstance(value, Sequences):
@@ -171,9 +178,9 @@ class Samples:
             else:
                 features[name] = value[index]
                 if name in self.present:
-                    keep[name] = self.present[name][index]
-        if len({value.shape[1] for value in keep.values() if value.ndim == 2}) > 1:
-            features, keep = _to_one_length(features, keep)
+                    keep[name] = _over_steps(self.present[name][index], value)
+        if self.aligned:
+            _to_one_length(features, keep)
         return Batch(
             features,
             keep,
@@ -198,12 +205,16 @@ class Samples:
         for name, value in self.features.items():
             here = self.presence(name)
             if isinstance(value, Sequences):
-                features[name] = value.rows.unsqueeze(0)
-                keep[name] = torch.repeat_interleave(here, value.lengths).unsqueeze(0)
+                rows = value.rows if len(value.rows) else value.rows.new_zeros((1, value.rows.shape[1]))
+                mask = torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
+                mask[: len(value.rows)] = torch.repeat_interleave(here, value.lengths)
+                features[name], keep[name] = rows[None], mask[None]
             else:
-                features[name], keep[name] = value, here
-        if len({mask.shape[1] for mask in keep.values() if mask.ndim == 2}) > 1:
-            features, keep = _to_one_length(features, keep)
+                features[name], keep[name] = value, _over_steps(here, value)
+                if value.ndim == 3:
+                    features[name], keep[name] = value.flatten(0, 1)[None], keep[name].flatten()[None]
+        if self.aligned:
+            _to_one_length(features, keep)
         return features, keep
 
     def to(self, device: torch.device | str) -> Samples:
@@ -220,20 +231,33 @@ class Samples:
 def _finite(value: Tensor | Sequences) -> Tensor:
     """(N,) bool: all numbers of a sample are finite. A sum is finite where its terms are, and costs no copy."""
     if not isinstance(value, Sequences):
-        return value.sum(dim=1, dtype=torch.float64).isfinite()
+        return value.flatten(1).sum(dim=1, dtype=torch.float64).isfinite()
     sums = torch.zeros(len(value), dtype=torch.float64, device=value.rows.device)
     owner = torch.repeat_interleave(torch.arange(len(value), device=value.rows.device), value.lengths)
     return sums.index_add(0, owner, value.rows.sum(dim=1, dtype=torch.float64)).isfinite()
 
 
-def _to_one_length(features: dict[str, Tensor], keep: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """All sequences padded to the longest: models that step through modalities together need one length."""
-    longest = max(value.shape[1] for value in keep.values())
-    for name, mask in list(keep.items()):
-        more = longest - mask.shape[1]
-        features[name] = torch.nn.functional.pad(features[name], (0, 0, 0, more))
-        keep[name] = torch.nn.functional.pad(mask, (0, more))
-    return features, keep
+def _lengths(value: Tensor | Sequences) -> Tensor:
+    """(N,) steps of each sample, on the CPU."""
+    if isinstance(value, Sequences):
+        return value.lengths.cpu()
+    return torch.full((len(value),), value.shape[1] if value.ndim == 3 else 1)
+
+
+def _over_steps(there: Tensor, value: Tensor) -> Tensor:
+    """A (N,) mask as that of (N, D) or (N, T, D) features."""
+    return there if value.ndim == 2 else there.unsqueeze(1).expand(-1, value.shape[1])
+
+
+def _to_one_length(features: dict[str, Tensor], keep: dict[str, Tensor]) -> None:
+    """Pad all sequences to the longest: where a modality is missing from a batch, its own length is not theirs."""
+    longest = max((value.shape[1] for value in features.values() if value.ndim == 3), default=0)
+    for name, value in list(features.items()):
+        more = longest - value.shape[1] if value.ndim == 3 else 0
+        if more:
+            mask = keep.get(name, torch.ones(value.shape[:2], dtype=torch.bool, device=value.device))
+            features[name] = torch.nn.functional.pad(value, (0, 0, 0, more))
+            keep[name] = torch.nn.functional.pad(mask, (0, more))
 
 
 def epoch_seed(seed: int, epoch: int, use: int) -> int:

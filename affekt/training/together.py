@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 
 from affekt.errors import ShapeError, TrainingError, ValueRangeError
-from affekt.training.loop import Progress, Row, Trained, ended, judge, predict, standardise
+from affekt.training.loop import Progress, Row, Trained, ended, judge, predict, require_clock, standardise
 from affekt.training.samples import UNKNOWN, Batch, Samples, epoch_batches, epoch_seed
 from affekt.training.scoring import score_of, task_losses
 from affekt.training.settings import TrainingSettings
@@ -51,12 +51,13 @@ def train_together(
         report: called with each epoch's rows, one a model.
 
     Raises:
-        ShapeError: not as many of each, or the models differ in shape.
+        ShapeError: not as many of each, the models differ in shape, or need a clock that the samples lack.
         ValueRangeError: settings differ in what must be one for all.
         TrainingError: the model has a layer that torch cannot batch over models: an LSTM.
     """
     common = _checked(models, splits, settings)
     score = score_of(common.score)
+    require_clock(models[0], samples)
     # 1. every model takes the scale of its own training samples
     parts = [(samples.subset(split.training), samples.subset(split.validation)) for split in splits]
     for model, (training, _) in zip(models, parts, strict=True):

@@ -31,18 +31,45 @@ def test_a_part_of_the_sequences_holds_their_rows_alone():
     assert part.lengths.tolist() == [2, 3]
 
 
-def test_modalities_of_unequal_length_are_given_one_length():
+def test_modalities_at_their_own_pace_are_padded_to_their_own_longest():
     held = Samples({'a': _sequences(3, 1), 'b': _sequences(2, 5)}, labels=torch.tensor([0, 1]))
+    assert not held.aligned
     batch = held.batch(torch.tensor([0, 1]))
-    assert batch.features['a'].shape == batch.features['b'].shape == (2, 5, 2)
+    assert batch.features['a'].shape == (2, 3, 2)
+    assert batch.features['b'].shape == (2, 5, 2)
     assert batch.keep_mask['a'].sum(dim=1).tolist() == [3, 1]
 
 
+def test_aligned_modalities_keep_one_length_where_one_is_missing():
+    held = Samples({'a': _sequences(3, 0), 'b': _sequences(3, 5), 'c': _sequences(0, 0)})
+    assert held.aligned
+    batch = held.batch(torch.tensor([0, 1]))
+    assert {value.shape for value in batch.features.values()} == {(2, 5, 2)}
+    assert [batch.keep_mask[name].sum(dim=1).tolist() for name in 'abc'] == [[3, 0], [3, 5], [0, 0]]
+
+
+def test_sequences_of_one_length_need_no_mask_and_are_one_array():
+    there = torch.tensor([True, False])
+    held = Samples({'a': torch.ones(2, 4, 3), 'b': torch.ones(2, 5, 3)}, present={'b': there})
+    batch = held.batch(torch.tensor([1, 0]))
+    assert batch.features['a'].shape == (2, 4, 3)
+    assert 'a' not in batch.keep_mask
+    assert batch.keep_mask['b'].tolist() == [[False] * 5, [True] * 5]
+    features, keep = held.steps()
+    assert features['b'].shape == (1, 10, 3)
+    assert keep['b'].sum() == 5
+    assert held.lengths().tolist() == [5, 5]
+
+
 def test_every_step_is_seen_once_when_the_inputs_scale_is_taken():
-    held = Samples({'a': _sequences(3, 1), 'b': _sequences(2, 5)}, present={'b': torch.tensor([True, False])})
+    held = Samples(
+        {'a': _sequences(3, 1), 'b': _sequences(2, 5), 'c': _sequences(0, 0)},
+        present={'b': torch.tensor([True, False])},
+    )
     features, keep = held.steps()
     assert features['a'][keep['a']][:, 0].tolist() == [1, 1, 1, 2]
     assert features['b'][keep['b']][:, 0].tolist() == [1, 1]
+    assert not keep['c'].any()
 
 
 def test_an_epoch_holds_every_sample_once_and_like_lengths_together():

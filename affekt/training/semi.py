@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from affekt.errors import TrainingError, UnknownNameError
+from affekt.errors import UnknownNameError
 from affekt.training.loop import Row, Trained, predict, train
 from affekt.training.samples import UNKNOWN, Samples
 from affekt.training.settings import SemiSettings, TrainingSettings
@@ -64,7 +64,7 @@ def train_semi(
 
     `consistency` is one run of `train` in which each step adds losses of unlabelled samples. `pseudo` trains on the
     labelled ones; then, each round, the best model so far guesses, the sure guesses are kept, and a new model learns
-    from both. Each round starts from the weights that the model came with.
+    from both, until no guess is sure. Each round starts from the weights that the model came with.
 
     Args:
         model: as for `train`; left as it is.
@@ -79,7 +79,6 @@ def train_semi(
 
     Raises:
         UnknownNameError: guesses in rounds for a model without categories.
-        TrainingError: no guess is sure enough to learn from.
         RunError: the folder holds another run.
     """
     bare = replace(unlabelled, labels=None, values=None)
@@ -96,27 +95,27 @@ def train_semi(
     _require_categories(model, labelled)
     rounds = [Round(run(0, None))]
     for number in range(1, semi.rounds + 1):
-        guessed, least = pseudo_labelled(SemiTrained(tuple(rounds)).best.model, bare, labelled, semi)
+        found = pseudo_labelled(SemiTrained(tuple(rounds)).best.model, bare, labelled, semi)
+        if found is None:
+            break
+        guessed, least = found
         assert guessed.labels is not None
-        classes = int(torch.bincount(guessed.labels).numel())
-        counts = torch.bincount(guessed.labels, minlength=classes)
-        rounds.append(Round(run(number, guessed), tuple(counts.tolist()), least))
+        rounds.append(Round(run(number, guessed), tuple(torch.bincount(guessed.labels).tolist()), least))
     return SemiTrained(tuple(rounds))
 
 
 def pseudo_labelled(
     model: nn.Module, unlabelled: Samples, labelled: Samples, semi: SemiSettings
-) -> tuple[Samples, float]:
+) -> tuple[Samples, float] | None:
     """The unlabelled samples that a model is sure of, with its answers for truth, and the least probability among them.
+
+    None where it is sure of none.
 
     Args:
         model: trained.
         unlabelled: M samples.
         labelled: whose shares of categories cap those of the guesses where `balanced`.
         semi: `threshold`, `share` and `balanced` are read.
-
-    Raises:
-        TrainingError: it is sure of none.
     """
     answer = predict(model, unlabelled)
     sure, labels = torch.softmax(answer.logits, dim=1).max(dim=1)
@@ -124,11 +123,7 @@ def pseudo_labelled(
     if semi.balanced and labelled.labels is not None:
         chosen = _capped(chosen, sure, labels, labelled.labels.cpu())
     if not len(chosen):
-        raise TrainingError(
-            expected=f'an unlabelled sample that is guessed with probability {semi.threshold:g} or more',
-            came=f'{float(sure.max()):.3f} at most',
-            todo='lower the threshold, or take the surest of each category with `share`',
-        )
+        return None
     values = answer.values[chosen] if answer.values.shape[1] else None
     return replace(unlabelled.subset(chosen), labels=labels[chosen], values=values), float(sure[chosen].min())
 

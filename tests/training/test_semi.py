@@ -13,7 +13,7 @@ import pytest
 import torch
 import training_cases as cases
 
-from affekt.errors import RunError, TrainingError, UnknownNameError, ValueRangeError
+from affekt.errors import RunError, UnknownNameError, ValueRangeError
 from affekt.training import SemiSettings, TrainingSettings, pseudo_labelled, train, train_semi
 from affekt.training.samples import Samples
 from affekt.training.unlabelled import Unlabelled
@@ -167,8 +167,13 @@ def test_the_surest_of_each_category_are_taken_and_capped_at_their_share_of_the_
     assert names(share=0.5) == 'abc'
     # Four are chosen; a quarter of the labels is category 0, so one of them stays, the surest.
     assert names(threshold=0.88, balanced=True) == 'ac'
-    with pytest.raises(TrainingError, match=r'0\.982 at most'):
-        names(threshold=0.99)
+    assert pseudo_labelled(Says(), unlabelled, labelled, replace(PSEUDO, threshold=0.99)) is None
+
+
+def test_where_no_guess_is_sure_the_model_of_labelled_samples_is_what_there_is():
+    parts = cases.samples(40), cases.samples(60, 1), cases.samples(40, 2)
+    found = train_semi(cases.model(), *parts, replace(cases.SETTINGS, epochs=1), replace(PSEUDO, threshold=0.999))
+    assert [one.guessed for one in found.rounds] == [()]
 
 
 @pytest.mark.parametrize('kind', ['pseudo', 'consistency'])

@@ -5,7 +5,7 @@ or darkened (`pictures.py`), modalities are withheld (`absence.py`). `corrupt` i
 and writes a new one, in which every sample says what was done to it. Read `sound.py` first.
 """
 
-from affekt.corruption.absence import Absence, absences, withhold
+from affekt.corruption.absence import Absence, absences, withheld_cells, withhold
 from affekt.corruption.corrupting import Corrupted, corrupt
 from affekt.corruption.noises import COLOURS, babble, coloured_noise
 from affekt.corruption.pictures import (
@@ -45,5 +45,6 @@ __all__ = [
     'rng_of',
     'seed_of',
     'snr_db_of',
+    'withheld_cells',
     'withhold',
 ]

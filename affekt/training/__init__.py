@@ -5,6 +5,7 @@ and whether it may be reported. `train_semi` also learns from samples without tr
 draws of hyper-parameters as one batched model. Read `loop.py` first. Needs torch.
 """
 
+from affekt.training.absent import MissingScores, missing_modality_answers, missing_modality_scores
 from affekt.training.loop import Trained, predict, train
 from affekt.training.parallel import Ranks, on_processes
 from affekt.training.samples import UNKNOWN, Batch, Samples, Sequences
@@ -17,6 +18,7 @@ __all__ = [
     'SCORES',
     'UNKNOWN',
     'Batch',
+    'MissingScores',
     'Predicted',
     'Ranks',
     'Round',
@@ -27,6 +29,8 @@ __all__ = [
     'Split',
     'Trained',
     'TrainingSettings',
+    'missing_modality_answers',
+    'missing_modality_scores',
     'on_processes',
     'predict',
     'pseudo_labelled',

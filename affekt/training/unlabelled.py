@@ -46,7 +46,7 @@ class Unlabelled:
         held = hashlib.sha256()
         for name, value in sorted(self.samples.features.items()):
             rows = value.rows if isinstance(value, Sequences) else value
-            held.update(f'{name} {tuple(rows.shape)} {float(rows.double().sum())}'.encode())
+            held.update(f'{name} {tuple(rows.shape)} {float(rows.sum(dtype=torch.float64))}'.encode())
         for truth in (self.samples.labels, self.samples.values):
             held.update(b'' if truth is None else truth.cpu().numpy().tobytes())
         return {'semi': asdict(self.settings), 'unlabelled': {'count': len(self.samples), 'digest': held.hexdigest()}}
@@ -54,7 +54,8 @@ class Unlabelled:
     def begin(self, model: nn.Module, device: torch.device) -> nn.Module:
         """Place everything on the device; returns the model whose answers count, the teacher where there is one."""
         self.samples = self.samples.to(device)
-        self._scales = _deviations(self.samples)
+        if self.settings.kind == 'consistency':
+            self._scales = _scales(self.samples)
         if self.settings.teacher_decay is None or self.settings.kind == 'pseudo':
             return model
         self._steps, self._teacher = 0, copy.deepcopy(model).requires_grad_(False).eval()
@@ -142,7 +143,8 @@ class Lesson:
     def losses(self, model: nn.Module) -> dict[str, Tensor]:
         """The weighted losses of one step: `unlabelled_category`, to which unsure samples add 0, `unlabelled_value`."""
         of, settings = self._of, self._of.settings
-        batch = of.samples.batch(self._ranks.share(next(self._batches)))
+        chosen = next(index for index in self._batches if len(index) >= self._ranks.count)
+        batch = of.samples.batch(self._ranks.share(chosen))
         if settings.kind == 'consistency':
             guessed = of.guesses(model, of.disturbed(batch, settings.weak_noise, self._rng))
             strong = of.thinned(of.disturbed(batch, settings.strong_noise, self._rng), self._rng)
@@ -168,16 +170,17 @@ def _without_end(samples: Samples, size: int, rng: torch.Generator) -> Iterator[
         yield from epoch_batches(index, lengths, size, rng)
 
 
-def _deviations(samples: Samples) -> dict[str, tuple[Tensor, Tensor]]:
+def _scales(samples: Samples) -> dict[str, tuple[Tensor, Tensor]]:
     """Modality to mean (D,) and deviation (D,) of its features over all that is there."""
     features, keep = samples.steps()
     found = {}
     for name, value in features.items():
-        rows = value[keep[name]]
-        if not len(rows):
-            rows = value.new_zeros((1, value.shape[-1]))
-        deviation, mean = torch.std_mean(rows.double(), dim=0, correction=0)
-        found[name] = (mean.float(), deviation.float())
+        rows = value.flatten(0, -2) if keep[name].all() else value[keep[name]]
+        rows = rows if len(rows) else value.new_zeros((1, value.shape[-1]))
+        mean = rows.mean(dim=0, dtype=torch.float64)
+        pieces = rows.split(max(2**18 // rows.shape[1], 1))  # in double precision, a piece at a time
+        squares = torch.stack([(piece - mean).square().sum(dim=0) for piece in pieces]).sum(dim=0)
+        found[name] = (mean.float(), (squares / len(rows)).sqrt().float())
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import torch
 import training_cases as cases
 
 from affekt.errors import RunError, UnknownNameError, ValueRangeError
-from affekt.training import SemiSettings, TrainingSettings, pseudo_labelled, train, train_semi
+from affekt.training import SemiSettings, TrainingSettings, on_processes, pseudo_labelled, train, train_semi
 from affekt.training.samples import Samples
 from affekt.training.unlabelled import Unlabelled
 
@@ -174,6 +175,13 @@ def test_where_no_guess_is_sure_the_model_of_labelled_samples_is_what_there_is()
     parts = cases.samples(40), cases.samples(60, 1), cases.samples(40, 2)
     found = train_semi(cases.model(), *parts, replace(cases.SETTINGS, epochs=1), replace(PSEUDO, threshold=0.999))
     assert [one.guessed for one in found.rounds] == [()]
+
+
+def test_two_processes_learn_from_unlabelled_samples_too(tmp_path):
+    on_processes(2, cases.semi_on_two_ranks, str(tmp_path))
+    one, two = (json.loads((tmp_path / f'{rank}.json').read_text()) for rank in (0, 1))
+    assert one == two
+    assert one['sure'] > 0
 
 
 @pytest.mark.parametrize('kind', ['pseudo', 'consistency'])

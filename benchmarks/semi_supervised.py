@@ -89,6 +89,12 @@ def hidden(task: Task, turn: Turn, share: float, seed: int) -> Turn:
     return Turn(chosen, turn.validation, np.concatenate([turn.test, rest]))
 
 
+def shown(semi: SemiSettings) -> str:
+    """What sets a try apart."""
+    cut = f'share {semi.share:g}, balanced' if semi.share else f'threshold {semi.threshold:g}'
+    return cut + (f', teacher {semi.teacher_decay:g}' if semi.teacher_decay else '')
+
+
 def run_division(
     task: Task, turn: Turn, share: float, seed: int, units: Units, key: str
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -113,7 +119,7 @@ def run_division(
             held = [answers(f'{way}{number}', first, semi) for number, semi in enumerate(tries)]
             at = max(range(len(tries)), key=lambda number: held[number].score)
             found[way] = held[at]
-            told[way] = [asdict(tries[at]), held[at].score, held[at].status]
+            told[way] = [shown(tries[at]), held[at].score]
     logits = {way: np.asarray(each.logits)[:tested] for way, each in found.items()}
     return logits, told
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import hashlib
 import importlib.util
 import io
 import json
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from affekt.benchmarks.merbench_inputs import Task
 from affekt.benchmarks.merbench_settings import drawn
 from affekt.benchmarks.merbench_training import Answers, fair_run
 from affekt.benchmarks.merbench_units import Units
@@ -116,7 +118,7 @@ def train_track(
     facts = {
         'track': name, 'settings': dataclasses.asdict(settings),
         'features': {m: f'{s.provenance.recipe} {s.provenance.hash[:12]}' for m, s in stores.items()},
-        'samples': [len(task.manifest), len(turns[0].test)],
+        'samples': _digest(task),
     }  # fmt: skip
 
     def run(t: int, draw: Mapping[str, Any], semi: SemiSettings | None, seed: int, reads: bool) -> Answers:
@@ -209,3 +211,12 @@ def track_facts(found: TrackAnswers) -> dict[str, Any]:
         'missing': dict(found.missing), 'answers': len(found.names),
         'by_category': dict(zip(found.track.closed.categories, counts.tolist(), strict=True)),
     }  # fmt: skip
+
+
+def _digest(task: Task) -> str:
+    """Of what is learnt from and what is answered."""
+    held = hashlib.sha256()
+    for at, row in enumerate(task.manifest.samples):
+        there = ','.join(name for name, present in task.present.items() if present[at])
+        held.update(f'{row.sample}\t{row.split}\t{row.category}\t{row.valence}\t{there}\n'.encode())
+    return held.hexdigest()

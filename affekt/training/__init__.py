@@ -5,7 +5,7 @@ and whether it may be reported. `train_semi` also learns from samples without tr
 draws of hyper-parameters as one batched model. Read `loop.py` first. Needs torch.
 """
 
-from affekt.training.absent import MissingScores, missing_modality_answers, missing_modality_scores
+from affekt.training.absent import MissingScores, missing_modality_answers, missing_modality_scores, with_gaps
 from affekt.training.loop import Trained, predict, train
 from affekt.training.parallel import Ranks, on_processes
 from affekt.training.samples import UNKNOWN, Batch, Samples, Sequences
@@ -38,4 +38,5 @@ __all__ = [
     'train',
     'train_semi',
     'train_together',
+    'with_gaps',
 ]

@@ -117,12 +117,34 @@ def missing_modality_answers(
             kept[:, list(chosen)] = True
             yield _answered(model, samples, '+'.join(names[at] for at in chosen), 'fixed', names, present & kept)
     for rate in rates if len(names) > 1 else ():
-        name = f'any:{rate:g}'
-        order = sorted(range(len(samples)), key=lambda at: samples.names[at] if samples.names else at)
-        gaps = withheld_cells(present[order].numpy(), rate, rng_of(seed, name, 'missing'))
-        kept = torch.ones_like(present)
-        kept[order] = torch.from_numpy(~gaps)
-        yield _answered(model, samples, name, 'random', names, present & kept)
+        yield _answered(model, samples, f'any:{rate:g}', 'random', names, _kept(samples, present, rate, seed))
+
+
+def with_gaps(samples: Samples, rate: float, *, seed: int = 0) -> Samples:
+    """The samples with a share of what they have missing at random: for training a model that can do without.
+
+    Args:
+        samples: each keeps one modality at least; a sample that stands several times has other gaps each time.
+        rate: share, (0, 1).
+        seed: of the gaps.
+
+    Raises:
+        ValueRangeError: the rate is out of range.
+    """
+    if not 0 < rate < 1:
+        raise ValueRangeError(expected='a rate above 0 and below 1', came=f'{rate}', todo='correct it')
+    present = torch.stack([samples.presence(name) for name in samples.features], dim=1)
+    kept = _kept(samples, present.cpu(), rate, seed).to(present.device)
+    return replace(samples, present={name: kept[:, at] for at, name in enumerate(samples.features)})
+
+
+def _kept(samples: Samples, present: Tensor, rate: float, seed: int) -> Tensor:
+    """(N, M) what stays; the draws follow the order of names."""
+    order = sorted(range(len(samples)), key=lambda at: samples.names[at] if samples.names else at)
+    gaps = withheld_cells(present[order].numpy(), rate, rng_of(seed, f'any:{rate:g}', 'missing'))
+    kept = present.clone()
+    kept[order] &= torch.from_numpy(~gaps)
+    return kept
 
 
 def _answered(

@@ -10,7 +10,14 @@ import torch
 import training_cases as cases
 
 from affekt.errors import UnknownNameError, ValueRangeError
-from affekt.training import Samples, missing_modality_answers, missing_modality_scores, predict, train
+from affekt.training import (
+    Samples,
+    missing_modality_answers,
+    missing_modality_scores,
+    predict,
+    train,
+    with_gaps,
+)
 
 
 class Watching(torch.nn.Module):
@@ -65,6 +72,18 @@ def test_gaps_depend_on_names_and_seed_but_not_on_order():
         ((samples,), {}), ((samples.subset(back),), {}), ((samples,), {'seed': 1})))  # fmt: skip
     assert torch.equal(one, two[back])
     assert not torch.equal(one, other)
+
+
+def test_samples_with_gaps_are_those_that_a_rate_is_scored_on_and_copies_differ():
+    samples = cases.samples(60)
+    gapped = with_gaps(samples, 0.4)
+    kept = torch.stack([gapped.presence(name) for name in samples.features], dim=1)
+    assert torch.equal(kept, masks(samples)['any:0.4'][1])
+    twice = with_gaps(samples.subset(torch.arange(60).repeat(2)), 0.4)
+    there = torch.stack([twice.presence(name) for name in samples.features], dim=1)
+    assert not torch.equal(there[:60], there[60:])
+    with pytest.raises(ValueRangeError, match='a rate above 0'):
+        with_gaps(samples, 1.0)
 
 
 def test_a_trained_model_loses_with_what_is_withheld_and_reads_none_of_it():

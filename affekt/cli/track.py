@@ -54,7 +54,13 @@ class Numbers(click.ParamType[tuple[float, ...]]):
 @click.option('--out', required=True, type=PATH, help='Folder for predictions.csv and every finished run.')
 @click.option('--model', default='attention', metavar='NAME', help='A fusion model (default attention).')
 @click.option('--semi', type=click.Choice(['none', 'pseudo', 'consistency']), default='none', help='Default none.')
-@click.option('--threshold', 'thresholds', type=Numbers(), default='0.5,0.7,0.9', help='Validation chooses one.')
+@click.option(
+    '--threshold',
+    'thresholds',
+    type=Numbers(),
+    default='0.5,0.7,0.9',
+    help='Default 0.5,0.7,0.9; validation chooses one.',
+)
 @click.option('--share', 'shares', type=Numbers(), default='', help='pseudo: the surest of each category, also tried.')
 @click.option('--balanced', is_flag=True, help="pseudo: no category above its share of the labelled clips'.")
 @click.option('--trials', type=click.IntRange(1, 10_000), default=4, help='Draws of settings (default 4).')
@@ -81,8 +87,9 @@ def train(
     """Train on labelled clips, with unlabelled ones or without, and answer all unlabelled ones.
 
     \b
-    affekt track train mer2024-semi --manifest mer2024.parquet --features features/minilm-utt --semi pseudo --out run
-    affekt track write mer2024-semi run/predictions.csv --candidates candidates.csv --out submission.csv
+    affekt track train mer2024-semi --manifest mer2024.parquet \\
+        --features features/minilm-utt --semi pseudo --out run
+    affekt track write mer2024-semi run/predictions.csv --out submission.csv
 
     Needs torch.
     """

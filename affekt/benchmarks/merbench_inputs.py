@@ -151,6 +151,7 @@ def open_task(
         divisions.tests, (*merged.notes, *_notes(manifest, divisions.fair)),
     )  # fmt: skip
     _require_variety(task)
+    _require_presence(task)
     return task
 
 
@@ -295,6 +296,19 @@ def _require_variety(task: Task) -> None:
                         expected=f'two classes in the {name} part', came=f'{kinds} in the {part}',
                         todo='check the labels, or divide the corpus anew',
                     )  # fmt: skip
+
+
+def _require_presence(task: Task) -> None:
+    """Every modality is there for some samples that are learnt from, and some that choose."""
+    for name, present in task.present.items():
+        for number, turn in enumerate(task.fair, 1):
+            for part in ('train', 'validation'):
+                if not present[getattr(turn, part)].any():
+                    raise CorpusError(
+                        expected=f'{name} of some samples of the {part} part',
+                        came=f'{task.manifest.facts.corpus}, which withholds it from all of fold {number}',
+                        todo='leave this modality out, or withhold less',
+                    )
 
 
 def _notes(manifest: Manifest, turns: Sequence[Turn]) -> tuple[str, ...]:

@@ -76,20 +76,29 @@ def fair_run(
     from affekt.training import TrainingSettings, predict, train, train_semi
 
     network = _built(task, modalities, model, draw, seed, 'corrected')
-    learnt, choosing = (_samples(task, index, modalities, network) for index in (turn.train, turn.validation))
+    able = np.any([task.present[name] for name in modalities], axis=0)
+
+    def part(index: Index) -> Samples:
+        return _samples(task, index[able[index]], modalities, network)
+
     how = TrainingSettings(
         seed=seed, epochs=settings.epochs, batch=settings.batch, rate=draw['rate'], decay=draw.get('decay', 1e-5),
         clip_norm=draw['clip_value'] or 1.0, patience=settings.patience, score=task.score,
     )  # fmt: skip
     if semi is None:
-        trained = train(network, learnt, choosing, how)
+        trained = train(network, part(turn.train), part(turn.validation), how)
     else:
-        trained = train_semi(network, learnt, _samples(task, turn.test, modalities, network), choosing, how, semi).best
+        trained = train_semi(network, part(turn.train), part(turn.test), part(turn.validation), how, semi).best
     told = (trained.best_score, trained.best_epoch, trained.status, _size(network))
     if not reads_test:
         return Answers(*told)
-    answer = predict(trained.model, _samples(task, turn.test, modalities, network))
-    return Answers(*told, answer.logits.numpy(), answer.values.numpy())
+    # A sample of which nothing is known is answered without looking at it.
+    logits, values = constant_answers(task, turn)
+    known = able[turn.test]
+    if known.any():
+        answer = predict(trained.model, part(turn.test))
+        logits[known], values[known] = answer.logits.numpy(), answer.values.numpy()
+    return Answers(*told, logits, values)
 
 
 def reference_run(
@@ -112,7 +121,8 @@ def reference_run(
 
     network = _built(task, modalities, model, draw, seed, 'reference')
     training, choosing, tested = (
-        _published_samples(task, index, modalities, network) for index in (turn.train, turn.validation, turn.test)
+        _published_samples(task, index, modalities, network, settings.batch)
+        for index in (turn.train, turn.validation, turn.test)
     )
     optimiser = torch.optim.Adam(network.parameters(), draw['rate'], weight_decay=1e-5)
     order = torch.Generator().manual_seed(seed)
@@ -180,7 +190,7 @@ def _built(
 
     level: Any = 'frame' if task.frames is not None and model not in SIMPLE else 'utterance'
     sizes = {name: task.features[name].shape[1] for name in modalities}
-    if FUSION_MODELS[model].needs_modalities is not None:
+    if form == 'reference' or FUSION_MODELS[model].needs_modalities is not None:
         for slot in MODALITIES:
             sizes.setdefault(slot, sizes[modalities[0]] if form == 'reference' else 1)
     shape = FusionShape(
@@ -202,6 +212,8 @@ class PublishedSamples:
     """All of them, in their order; their features are not read."""
     back: Index
     """From the order of the parts to that of the samples that were asked for."""
+    batch: int
+    """As in training: one published model's answers depend on who else is in the batch."""
 
     def answered(self, network: FusionModel) -> Predicted:
         """A model's answers in the order that was asked for."""
@@ -209,34 +221,35 @@ class PublishedSamples:
 
         from affekt.training import Predicted, predict
 
-        held = [predict(network, part) for part in self.parts]
+        held = [predict(network, part, batch=self.batch) for part in self.parts]
         logits, values = (torch.cat([getattr(one, name) for one in held]) for name in ('logits', 'values'))
         return Predicted(logits[self.back], values[self.back])
 
 
-def _published_samples(task: Task, index: Index, modalities: Sequence[str], network: FusionModel) -> PublishedSamples:
+def _published_samples(
+    task: Task, index: Index, modalities: Sequence[str], network: FusionModel, batch: int
+) -> PublishedSamples:
     """The samples at `index` with every slot filled: one without a modality repeats the first one."""
     import torch
 
+    slots = {slot: slot if slot in modalities else modalities[0] for slot in network.shape.sizes}
     if network.shape.level == 'utterance':
-        slots = {slot: slot if slot in modalities else modalities[0] for slot in network.shape.sizes}
         each = [(index, {slot: task.features[name][index] for slot, name in slots.items()})]
     else:
         assert task.frames is not None
         each = task.frames.published(tuple(modalities), index)
-    parts = tuple(
-        _with_truth(
-            task,
-            chosen,
-            {slot: torch.from_numpy(held) for slot, held in features.items()},
-            {slot: torch.from_numpy(task.present[slot][chosen]) for slot in features if slot in modalities},
-        )
-        for chosen, features in each
-    )
+    parts = []
+    for chosen, features in each:
+        # What is withheld is zeros: the published form has no masks.
+        kept = {slot: task.present[slots[slot]][chosen] for slot in features}
+        held = {slot: rows * kept[slot].reshape(-1, *[1] * (rows.ndim - 1)) for slot, rows in features.items()}
+        parts.append(_with_truth(task, chosen, {slot: torch.from_numpy(rows) for slot, rows in held.items()}, {}))
     order = np.concatenate([chosen for chosen, _ in each])
     sorter = np.argsort(order)
     back = sorter[np.searchsorted(order[sorter], index)]
-    return PublishedSamples(parts, _with_truth(task, index, {'none': torch.zeros(len(index), 1)}, {}), back)
+    return PublishedSamples(
+        tuple(parts), _with_truth(task, index, {'none': torch.zeros(len(index), 1)}, {}), back, batch
+    )
 
 
 def _samples(task: Task, index: Index, modalities: Sequence[str], network: FusionModel) -> Samples:

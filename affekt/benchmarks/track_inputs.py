@@ -135,14 +135,6 @@ def track_task(
         kept = np.concatenate([manifest.keep_mask(modality) for _, manifest in parts])
         present[modality] = np.concatenate([there for _, there in held]) & kept
     values = None if target == 'category' else joined.column('valence')
-    # Clips without any modality cannot be answered by a model.
-    bare = np.flatnonzero(~np.any(list(present.values()), axis=0))
-    if len(bare):
-        names = [joined.names[at] for at in bare]
-        raise CorpusError(
-            expected='features of at least one modality for every clip', came=f'none for {len(bare)}: {listed(names)}',
-            todo='leave them out, and answer them by hand',
-        )  # fmt: skip
     return Task(
         divisions.manifest, features, None, present, joined.labels(), values, target, divisions.fair, (),
         divisions.tests, (),

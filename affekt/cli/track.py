@@ -144,6 +144,9 @@ def _show_training(found: TrackAnswers, path: Path) -> None:
         console.print(Text(', '.join(f'{count} runs {kind}' for kind, count in wrong.items()), style='yellow'))
     for modality, count in found.missing.items():
         console.print(Text(f'{count:,} clips without {modality}'))
+    if found.unread:
+        unread = f'{found.unread:,} clips without any features get the most frequent category'
+        console.print(Text(unread, style='yellow'))
     console.print(Text(f'{path}: {len(found.names):,} answers'))
 
 

@@ -18,6 +18,10 @@ EXTRAS: Mapping[str, tuple[tuple[str, ...], str]] = {
         ('torch', 'transformers', 'gguf'),
         'ask a small language model in this process, for `affekt judge --local`',
     ),
+    'encoders': (
+        ('torch', 'transformers', 'sentencepiece'),
+        'run published encoders over a corpus: affekt features extract --recipe chinese-hubert-large-utt',
+    ),
     'test': (('pytest', 'hypothesis', 'selenium'), 'run the test suite and the benchmarks'),
 }
 """Extra, the modules that it brings, and what they add."""

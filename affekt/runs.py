@@ -24,7 +24,9 @@ from affekt.errors import AffektError, RunError
 
 SETTINGS = 'settings.json'
 JOURNAL = 'journal.jsonl'
-RECORDED_PACKAGES = ('affekt', 'numpy', 'av', 'onnxruntime', 'ai-edge-litert', 'ctranslate2', 'pyarrow', 'torch')
+RECORDED_PACKAGES = (
+    'affekt', 'numpy', 'av', 'onnxruntime', 'ai-edge-litert', 'ctranslate2', 'pyarrow', 'torch', 'transformers',
+)  # fmt: skip
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -129,6 +129,7 @@ def test_doctor_names_packages_models_and_extras():
         'affekt[serve]',
         'affekt[torch]',
         'affekt[llm]',
+        'affekt[encoders]',
         'affekt[test]',
     }
 

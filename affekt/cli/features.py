@@ -43,20 +43,37 @@ def features() -> None:
 @features.command('list')
 @AS_JSON
 def list_recipes(as_json: bool) -> None:
-    """List the recipes that can run here."""
-    from affekt.features import RECIPES
+    """List the recipes: those that need nothing more, then published encoders by what they read."""
+    from affekt.features import RECIPES, listed_encoders
+    from affekt.features.model_folders import has_extra
 
+    rows = listed_encoders()
     if as_json:
         told = {
             name: {'hash': recipe.hash, 'modality': recipe.modality, 'dimension': recipe.dimension, **recipe.facts}
             for name, recipe in RECIPES.items()
         }
+        told |= {name: {'hash': None, **vars(row)} for row in rows for name in row.names}
         click.echo(json.dumps(told))
         return
     shown = _table(('recipe', 'left'), ('reads', 'left'), ('columns', 'right'), ('pooling', 'left'))
     for name, recipe in RECIPES.items():
         shown.add_row(name, recipe.modality, str(recipe.dimension), str(recipe.facts['pooling']))
-    _console().print(shown)
+    console = _console()
+    console.print(shown)
+    for modality in ('audio', 'text', 'video'):
+        shown = _table(('', 'left'), ('columns', 'right'), ('layers', 'right'), ('weights', 'left'))
+        for row in rows:
+            if row.modality == modality:
+                shown.add_row(row.model, str(row.dimension or '?'), str(row.layers or '?'), row.weights)
+        console.print(Text(f'\nencoders of {modality}', style='bold'))
+        console.print(shown)
+    console.print(
+        Text(
+            '\nNAME-utt (one row a sample) and NAME-frm are corrected, merbench-NAME-utt and merbench-NAME-frm as '
+            f'published. They need torch and transformers: {"installed" if has_extra() else "not installed"}.'
+        )
+    )
 
 
 @features.command('extract')
@@ -66,6 +83,14 @@ def list_recipes(as_json: bool) -> None:
 @click.option(
     '--column', type=click.Choice(['text', 'chinese', 'english']), default='text', help='What a recipe of text reads.'
 )
+@click.option(
+    '--model', metavar='FOLDER|OWNER/NAME', help='Where the weights of an encoder are (default: where published).'
+)
+@click.option('--device', default='cpu', help='That an encoder runs on: cpu (default), cuda, cuda:1, …')
+@click.option(
+    '--precision', type=click.Choice(['float32', 'float16', 'bfloat16']),
+    help='Of an encoder (default: float32; large language models on a GPU float16).',
+)  # fmt: skip
 @click.option('--processes', type=click.IntRange(1, 256), default=1, help='That encode at once (default 1).')
 @click.option('--shard', type=Shard(), default=(1, 1), help='Only the i-th of n parts, on this machine.')
 @click.option('--batch', type=click.IntRange(1), help='Samples at once (default: what suits the recipe).')
@@ -76,6 +101,9 @@ def extract_command(
     name: str,
     out: Path,
     column: str,
+    model: str | None,
+    device: str,
+    precision: str | None,
     processes: int,
     shard: tuple[int, int],
     batch: int | None,
@@ -86,6 +114,7 @@ def extract_command(
 
     \b
     affekt features extract meld.parquet --recipe minilm-utt --out features
+    affekt features extract m.parquet --recipe wavlm-base-utt --out features
 
     Run the same command again after any interruption: finished batches are kept. Samples without features are named,
     with the reason.
@@ -93,7 +122,7 @@ def extract_command(
     from affekt.corpora import Manifest
     from affekt.features import extract, recipe_named
 
-    recipe = recipe_named(name, column)
+    recipe = recipe_named(name, column, model=model, device=device, precision=precision)
     with StageBars(Console(stderr=True, quiet=as_json), name_width=9) as bars:
         made = extract(
             Manifest.load(path, root), recipe, out, processes=processes, shard=shard, batch=batch, progress=bars

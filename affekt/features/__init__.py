@@ -2,14 +2,16 @@
 
 A `Manifest` goes in, `extract` runs a recipe over it (in batches, processes, shards, and on after a kill), a `Store`
 comes out: Arrow files by memory map that know how they were made and which samples they lack. `import_official` takes
-the folders that benchmarks hand round; `pooling.py` brings sequences to one length, as published or with masks. Read
-`recipes.py` first, then `store.py`.
+the folders that benchmarks hand round; `pooling.py` brings sequences to one length, as published or with masks.
+`published.py` names the encoders that run through transformers, as published and corrected. Read `recipes.py` first,
+then `store.py`.
 """
 
 from affekt.features.checks import StoreCheck, check_store, require_features
 from affekt.features.encoders import RECIPES
 from affekt.features.extraction import Extraction, extract
 from affekt.features.hashed import hashed_texts
+from affekt.features.model_recipes import ListedEncoder, encoder_names, encoder_recipe, listed_encoders
 from affekt.features.official import import_official
 from affekt.features.pooling import batch, legacy_batch, legacy_resampled, padded, pooled, resampled
 from affekt.features.recipes import Features, Recipe, Unable, recipe_named
@@ -19,6 +21,7 @@ __all__ = [
     'RECIPES',
     'Extraction',
     'Features',
+    'ListedEncoder',
     'Provenance',
     'Recipe',
     'Store',
@@ -26,11 +29,14 @@ __all__ = [
     'Unable',
     'batch',
     'check_store',
+    'encoder_names',
+    'encoder_recipe',
     'extract',
     'hashed_texts',
     'import_official',
     'legacy_batch',
     'legacy_resampled',
+    'listed_encoders',
     'padded',
     'pooled',
     'recipe_named',

@@ -68,7 +68,7 @@ def _sound(path: Path) -> Floats:
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
 
 
-def _audio_encoder(encode: Callable[[str, Floats], Features | Unable]) -> Encoder:
+def audio_encoder(encode: Callable[[str, Floats], Features | Unable]) -> Encoder:
     """An encoder of a sample's sound file, or of its film's sound; a file that cannot be read gives its error."""
 
     def encoder(manifest: Manifest, samples: Sequence[Sample]) -> list[Features | Unable]:
@@ -105,7 +105,7 @@ def _open_acoustics(recipe: Recipe) -> Encoder:
             return Unable(sample, f'no voice to measure ({len(lost)} of {len(row)} columns)')
         return recipe.features(sample, row)
 
-    return _audio_encoder(encode)
+    return audio_encoder(encode)
 
 
 def _open_acoustic_frames(recipe: Recipe) -> Encoder:
@@ -119,7 +119,7 @@ def _open_acoustic_frames(recipe: Recipe) -> Encoder:
         values = np.concatenate([np.nan_to_num(rows, nan=0.0), voiced], axis=1)
         return recipe.features(sample, values, frames.time_s.astype(np.float64))
 
-    return _audio_encoder(encode)
+    return audio_encoder(encode)
 
 
 def _acoustic_columns() -> tuple[str, ...]:

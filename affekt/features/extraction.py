@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from affekt.corpora import Manifest, Sample
-from affekt.errors import CorpusError, RunError, ValueRangeError
+from affekt.errors import AffektError, CorpusError, RunError, ValueRangeError
 from affekt.features.recipes import READS, Encoder, Features, Recipe, Unable, recipe_named
 from affekt.features.store import SUFFIX, Provenance, Store, write_features
 from affekt.runs import Run
@@ -146,16 +146,21 @@ def _encoded(
 
 
 _worker: tuple[Encoder, Manifest] | None = None
+_unopened: AffektError | None = None
+"""Why this worker has no encoder."""
 
 
 def _open_in_worker(recipe: Recipe, manifest: Manifest) -> None:
-    global _worker
-    _worker = recipe.open(recipe), manifest
+    global _worker, _unopened
+    try:
+        _worker = recipe.open(recipe), manifest
+    except AffektError as error:  # told with the first batch: one raised here would look like a death
+        _unopened = error
 
 
 def _encode_in_worker(rows: Sequence[Sample]) -> Part:
     if _worker is None:
-        raise RuntimeError('the worker was not opened')
+        raise _unopened or RuntimeError('the worker was not opened')
     encoder, manifest = _worker
     return list(encoder(manifest, rows))
 

@@ -9,6 +9,7 @@ T rows in time, D columns.
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -85,8 +86,8 @@ class Recipe:
     facts: Mapping[str, Any]
     """All that the values depend on: tool, model and its hash, rate, layer, pooling."""
     open: Callable[[Recipe], Encoder] = field(compare=False, repr=False)
-    """Loads what this recipe needs, in the process that encodes; a function at the top of a module, so that other
-    processes find it."""
+    """Loads what this recipe needs, in the process that encodes; a function at the top of a module or a partial of one,
+    so that other processes find it."""
     columns: tuple[str, ...] = ()
     batch: int = 64
     """Samples at once."""
@@ -109,22 +110,48 @@ class Recipe:
         return Features(sample, rows, self.columns, times, self.hash)
 
 
-def recipe_named(name: str, column: str = 'text') -> Recipe:
-    """The recipe of that name.
+def recipe_named(
+    name: str,
+    column: str = 'text',
+    *,
+    model: str | None = None,
+    device: str = 'cpu',
+    precision: str | None = None,
+) -> Recipe:
+    """The recipe of that name, with its weights.
 
     Args:
-        name: of the recipe.
+        name: of the recipe; that of an encoder may lack its ending, which is then -utt.
         column: of the manifest that a recipe of text reads: text, chinese or english. Another one than text makes
             another recipe, `NAME-COLUMN`.
+        model: where the weights of an encoder are: a folder, or `owner/name` on the hub; None for where they were
+            published.
+        device: of torch, on which an encoder runs.
+        precision: of an encoder's numbers; see `encoder_recipe`.
 
     Raises:
-        UnknownNameError: no such recipe, or no such column, or the recipe reads no text.
+        UnknownNameError: no such recipe, or no such column, or the recipe reads no text or takes no model.
+        MissingExtraError: an encoder is wanted, and torch or transformers is not installed.
+        WeightsError: an encoder's weights cannot be found, or are others.
     """
     from affekt.features.encoders import RECIPES
+    from affekt.features.model_recipes import encoder_names, encoder_recipe
 
-    if name not in RECIPES:
-        raise UnknownNameError(expected=f'one of {", ".join(RECIPES)}', came=repr(name), todo='name one of these')
-    recipe = RECIPES[name]
+    encoders = encoder_names()
+    if name in RECIPES:
+        if model is not None or precision is not None or device != 'cpu':
+            raise UnknownNameError(
+                expected='an encoder, for --model, --device and --precision', came=f'{name}, which brings its own',
+                todo='leave these options out',
+            )  # fmt: skip
+        recipe = RECIPES[name]
+    elif (full := name if name in encoders else f'{name}-utt') in encoders:
+        recipe = encoder_recipe(full, model, device=device, precision=precision)
+    else:
+        near = difflib.get_close_matches(name, (*RECIPES, *encoders), n=3)
+        raise UnknownNameError(
+            expected=f'one of {", ".join(near or RECIPES)}', came=repr(name), todo='see `affekt features list`'
+        )
     if column == 'text':
         return recipe
     if recipe.modality != 'text' or column not in TEXTS:
@@ -132,7 +159,7 @@ def recipe_named(name: str, column: str = 'text') -> Recipe:
             expected=f'one of {", ".join(TEXTS)}, for a recipe that reads text', came=f'{column!r} for {name}',
             todo='leave the column out',
         )  # fmt: skip
-    return dataclasses.replace(recipe, name=f'{name}-{column}', facts={**recipe.facts, 'column': column})
+    return dataclasses.replace(recipe, name=f'{recipe.name}-{column}', facts={**recipe.facts, 'column': column})
 
 
 TEXTS = ('text', 'chinese', 'english')

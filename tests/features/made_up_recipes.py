@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from affekt.corpora import Manifest, Sample
+from affekt.errors import WeightsError
 from affekt.features import Features, Recipe, Unable
 
 DIMENSION = 3
@@ -61,3 +62,10 @@ def open_nan(recipe):
 
 
 NAN = Recipe('nan', 'text', DIMENSION, {'tool': 'test'}, open_nan, columns=('place', 'length', 'one'))
+
+
+def open_nothing(recipe):
+    raise WeightsError(expected='weights', came='none', todo='give some')
+
+
+WEIGHTLESS = Recipe('weightless', 'text', DIMENSION, {'tool': 'test'}, open_nothing)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up_recipes import DYING, LENGTHS, NAN
+from made_up_recipes import DYING, LENGTHS, NAN, WEIGHTLESS
 
 from affekt.corpora import Facts, Manifest, Sample, made_up_corpus
-from affekt.errors import CorpusError, RunError, UnknownNameError, ValueRangeError
+from affekt.errors import CorpusError, RunError, UnknownNameError, ValueRangeError, WeightsError
 from affekt.features import RECIPES, Store, check_store, extract, hashed_texts, recipe_named
 from affekt.weights import MODELS, state
 
@@ -80,6 +80,12 @@ def test_what_is_finished_is_not_done_again_and_other_samples_are_refused(tmp_pa
         extract(manifest.where(split='train'), LENGTHS, tmp_path)
     with pytest.raises(RunError, match='others'):
         extract(manifest, dataclasses.replace(LENGTHS, facts={'tool': 'another'}), tmp_path)
+
+
+@pytest.mark.parametrize('processes', [1, 2])
+def test_a_recipe_that_cannot_be_opened_says_why_from_a_worker_too(tmp_path, processes):
+    with pytest.raises(WeightsError, match='got none'):
+        extract(made_up_corpus(), WEIGHTLESS, tmp_path, processes=processes)
 
 
 def test_progress_counts_samples(tmp_path):

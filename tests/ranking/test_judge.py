@@ -304,6 +304,10 @@ def test_a_model_in_this_process_answers_or_says_what_to_install(small_model):
         with pytest.raises(MissingExtraError, match=r'affekt\[llm\]'):
             model.ask(question)
         return
+    if any(importlib.util.find_spec(name) is None for name in ('gguf', 'accelerate')):
+        with pytest.raises(LLMError, match='needs the package'):
+            model.ask(question)
+        return
     reply = model.ask(question)
     assert reply == model.ask(question)
     assert reply.usage['completion_tokens'] == 8

@@ -1,0 +1,167 @@
+"""Pictures of the face that a sample shows: from a file of the release, or cut out of its film.
+
+Official releases hold one array a sample, (T, 112, 112, 3) of bytes, blue before red, as OpenFace 2 cut it; MER2023
+left files of pictures instead. Where a sample names none, faces are found in its film, and those of the person who
+fills most of it are turned, scaled and cut to 112 x 112 with eyes, nose and mouth where FER2013 has them: like
+OpenFace's pictures, not the same.
+
+T pictures, H high, W wide; RGB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.corpora import Manifest, Sample
+from affekt.errors import AffektError, TableError
+from affekt.features.recipes import Unable
+
+SIDE = 112
+"""Width and height of a face that is cut out here, pixels."""
+PICTURES = ('.bmp', '.jpg', '.jpeg', '.png')
+
+
+@dataclass(frozen=True)
+class FacePictures:
+    """Faces of one sample in order of time."""
+
+    images: Sequence[npt.NDArray[np.uint8]] = field(repr=False)
+    """T of (H, W, 3), RGB; an array on disk is read as it is asked for."""
+    times: npt.NDArray[np.float64] | None
+    """(T,) seconds; None where nobody knows."""
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def face_pictures(manifest: Manifest, row: Sample, landmarker: Any = None) -> FacePictures | Unable:
+    """The faces of a sample, or why there are none.
+
+    Args:
+        manifest: that the sample is of.
+        row: the sample.
+        landmarker: an open `FaceLandmarker`; None opens the published one where a film has to be looked at.
+    """
+    frames, film = manifest.media(row, 'frames'), manifest.media(row, 'video')
+    try:
+        if frames is not None:
+            images = _stored(frames)
+            return FacePictures(images, None) if len(images) else Unable(row.sample, 'no face')
+        if film is None:
+            return Unable(row.sample, 'neither frames nor video')
+        return _cut_out(row.sample, film, manifest.window_s(row, 'video'), landmarker)
+    except AffektError as error:
+        return Unable(row.sample, error.came)
+
+
+class _Stacked(Sequence[npt.NDArray[np.uint8]]):
+    """Pictures of one array on disk, blue before red, as RGB."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._held = np.load(path, mmap_mode='r')
+        except (OSError, ValueError, EOFError) as error:
+            raise TableError(
+                expected='an array of pictures', came=f'{path.name}: {error}', todo='copy it again'
+            ) from error
+        shape = self._held.shape
+        if self._held.size and (self._held.dtype != np.uint8 or len(shape) != 4 or shape[3] != 3):
+            raise TableError(
+                expected='(T, H, W, 3) of bytes', came=f'{shape} of {self._held.dtype} in {path.name}',
+                todo='store faces as OpenFace cut them',
+            )  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(self._held) if self._held.size else 0
+
+    def __getitem__(self, at: Any) -> Any:
+        return np.ascontiguousarray(self._held[at][..., ::-1])
+
+
+class _Files(Sequence[npt.NDArray[np.uint8]]):
+    """Pictures of one folder, in order of their names."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __getitem__(self, at: Any) -> Any:
+        from PIL import Image
+
+        path = self._paths[at]
+        try:
+            with Image.open(path) as image:
+                return np.asarray(image.convert('RGB'))
+        except (OSError, ValueError, SyntaxError) as error:
+            raise TableError(expected='a picture', came=f'{path.name}: {error}', todo='copy it again') from error
+
+
+def _stored(path: Path) -> Sequence[npt.NDArray[np.uint8]]:
+    """Pictures of a file, or of a folder that holds one file or many pictures."""
+    if path.is_file():
+        return _Stacked(path)
+    if not path.is_dir():
+        raise TableError(expected='a file or folder of faces', came='frames that are not there', todo='check the paths')
+    if stacks := sorted(path.glob('*.npy')):
+        return _Stacked(next((one for one in stacks if one.stem == path.name), stacks[0]))
+    return _Files(sorted(one for one in path.iterdir() if one.suffix.lower() in PICTURES))
+
+
+def _cut_out(sample: str, film: Path, window: tuple[float, float] | None, landmarker: Any) -> FacePictures | Unable:
+    from affekt.faces import FaceLandmarker, FaceTracker, align_face, five_points
+
+    tracker = FaceTracker(landmarker or FaceLandmarker(), 5, 0.0)
+    seen: dict[int, list[tuple[float, float, npt.NDArray[np.uint8]]]] = {}
+    """Person to time, area and picture."""
+    for frame in _frames(film, window):
+        for one in tracker.update(frame.time_s, frame.image):
+            points = five_points(one.landmarks)
+            colours = [align_face(np.ascontiguousarray(frame.image[..., at]), points, SIDE) for at in range(3)]
+            area = float(one.box[2] * one.box[3])
+            seen.setdefault(one.person, []).append((frame.time_s, area, np.stack(colours, axis=-1)))
+    if not seen:
+        return Unable(sample, 'no face')
+    held = max(seen.values(), key=lambda rows: sum(area for _, area, _ in rows))
+    return FacePictures([image for _, _, image in held], np.array([time for time, _, _ in held]))
+
+
+def _frames(film: Path, window: tuple[float, float] | None) -> Iterator[Any]:
+    """Frames of a film that may show a face, within a stretch of seconds."""
+    from affekt.faces.landmarker import SMALLEST_SIDE
+    from affekt.media import Recording
+
+    for frame in Recording.open(film).frames():
+        if window is not None and frame.time_s >= window[1]:
+            return
+        is_small = min(frame.image.shape[:2]) < SMALLEST_SIDE
+        if not is_small and (window is None or frame.time_s >= window[0]):
+            yield frame
+
+
+def uniform(count: int, wanted: int) -> npt.NDArray[np.int64]:
+    """Which of `count` pictures the published program takes: floor(i T / n), n the smaller of both, the last one again
+    where there are fewer than wanted.
+
+    >>> uniform(5, 3).tolist(), uniform(3, 5).tolist()
+    ([0, 1, 3], [0, 1, 2, 2, 2])
+    """
+    kept = min(count, wanted)
+    taken = np.arange(kept, dtype=np.int64) * count // kept
+    return np.concatenate([taken, np.full(wanted - kept, taken[-1])])
+
+
+def evenly(count: int, wanted: int) -> npt.NDArray[np.int64]:
+    """As `uniform`, but where there are fewer pictures than wanted all of them are repeated alike.
+
+    >>> evenly(5, 3).tolist(), evenly(3, 5).tolist()
+    ([0, 1, 3], [0, 0, 1, 1, 2])
+    """
+    return np.arange(wanted, dtype=np.int64) * count // wanted

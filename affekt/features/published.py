@@ -1,0 +1,195 @@
+"""The encoders of MERBench and the MER challenges that run through Hugging Face transformers: names and facts.
+
+A name is that of the official feature folder without its level: `chinese-hubert-large` for `chinese-hubert-large-UTT`.
+Weights are not part of affekt; `hub` says where their makers publish them.
+
+Two traps in the names. The tables of MERBench call *MacBERT-base* what lies in the folder chinese-macbert-**large**, as
+a comment of a later year admits. Text folders of MER2023 carry a mark `-4` (`chinese-macbert-large-4-UTT`) for the sum
+of the last four layers, which is what every later folder holds without a mark; its audio folders without a mark hold
+the last layer alone.
+
+Source: arXiv:2401.03429; github.com/zeroQiaoba/MERTools, feature_extraction/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+FAMILIES: Mapping[str, tuple[str, ...]] = {
+    'speech': ('hubert', 'wav2vec2', 'wavlm', 'data2vec-audio'),
+    'whisper': ('whisper',),
+    't5': ('t5', 'mt5'),
+    'clip': ('clip',),
+    'picture': ('data2vec-vision', 'dinov2', 'beit', 'vit'),
+    'videomae': ('videomae',),
+    'text': (),
+}
+"""Way of running a model to the architectures (`model_type` in config.json) that run so; `text` takes all others."""
+MODALITY: Mapping[str, str] = {
+    'speech': 'audio', 'whisper': 'audio', 'text': 'text', 't5': 'text',
+    'clip': 'video', 'picture': 'video', 'videomae': 'video',
+}  # fmt: skip
+"""Way of running a model to what it reads."""
+
+
+@dataclass(frozen=True)
+class PublishedModel:
+    """One model that features were published of."""
+
+    name: str
+    """Of the official folder, without -UTT or -FRA."""
+    family: str
+    """One of `FAMILIES`; of a model of one's own, one that reads the same."""
+    hub: str
+    """Where its weights are on huggingface.co; '' where there is nothing that could be run as it is."""
+    dimension: int | None
+    """Columns of the features; None where nobody says."""
+    layers: int | None
+    pictures: int | None = None
+    """Pictures taken of a clip, at equal distances; None for all."""
+    tokenizer: str = 'AutoTokenizer'
+    """The class of transformers that reads its words."""
+    is_large: bool = False
+    """A language model that was run in half precision on a GPU."""
+    own_program: bool = False
+    """Its repository ships a Python program that would have to be run; affekt does not."""
+    has_published_form: bool = True
+    """The published program runs it; False where it stops with an error."""
+
+    @property
+    def modality(self) -> str:
+        """What a sample must have."""
+        return MODALITY[self.family]
+
+
+def _speech() -> tuple[PublishedModel, ...]:
+    rows = (
+        ('chinese-hubert-base', 'TencentGameMate', 768, 12),
+        ('chinese-hubert-large', 'TencentGameMate', 1024, 24),
+        ('chinese-wav2vec2-base', 'TencentGameMate', 768, 12),
+        ('chinese-wav2vec2-large', 'TencentGameMate', 1024, 24),
+        ('wav2vec2-base-960h', 'facebook', 768, 12),
+        ('wav2vec2-large-960h', 'facebook', 1024, 24),
+        ('wavlm-base', 'microsoft', 768, 12),
+        ('wavlm-large', 'microsoft', 1024, 24),
+        ('data2vec-audio-base-960h', 'facebook', 768, 12),
+        ('data2vec-audio-large', 'facebook', 1024, 24),
+    )
+    return (
+        *(PublishedModel(name, 'speech', f'{maker}/{name}', size, layers) for name, maker, size, layers in rows),
+        PublishedModel('whisper-base', 'whisper', 'openai/whisper-base', 512, 6),
+        PublishedModel('whisper-large-v2', 'whisper', 'openai/whisper-large-v2', 1280, 32),
+    )
+
+
+def _text() -> tuple[PublishedModel, ...]:
+    plain = (
+        ('bert-base-chinese', 'google-bert/bert-base-chinese', 768, 12),
+        ('chinese-roberta-wwm-ext', 'hfl/chinese-roberta-wwm-ext', 768, 12),
+        ('chinese-roberta-wwm-ext-large', 'hfl/chinese-roberta-wwm-ext-large', 1024, 24),
+        ('chinese-electra-180g-small', 'hfl/chinese-electra-180g-small-discriminator', 256, 12),
+        ('chinese-electra-180g-base', 'hfl/chinese-electra-180g-base-discriminator', 768, 12),
+        ('chinese-electra-180g-large', 'hfl/chinese-electra-180g-large-discriminator', 1024, 24),
+        ('chinese-xlnet-base', 'hfl/chinese-xlnet-base', 768, 12),
+        ('chinese-macbert-base', 'hfl/chinese-macbert-base', 768, 12),
+        ('chinese-macbert-large', 'hfl/chinese-macbert-large', 1024, 24),
+        ('chinese-pert-base', 'hfl/chinese-pert-base', 768, 12),
+        ('chinese-pert-large', 'hfl/chinese-pert-large', 1024, 24),
+        ('chinese-lert-small', 'hfl/chinese-lert-small', 256, 12),
+        ('chinese-lert-base', 'hfl/chinese-lert-base', 768, 12),
+        ('chinese-lert-large', 'hfl/chinese-lert-large', 1024, 24),
+        ('gpt2-chinese-cluecorpussmall', 'uer/gpt2-chinese-cluecorpussmall', 768, 12),
+        ('taiyi-clip-roberta-chinese', 'IDEA-CCNL/Taiyi-CLIP-Roberta-102M-Chinese', 768, 12),
+        ('wenzhong2-gpt2-chinese', 'IDEA-CCNL/Wenzhong2.0-GPT2-3.5B-chinese', 3072, 30),
+        ('simbert-base-chinese', 'WangZeJun/simbert-base-chinese', 768, 12),
+        (
+            'paraphrase-multilingual-mpnet-base-v2', 'sentence-transformers/paraphrase-multilingual-mpnet-base-v2',
+            768, 12,
+        ),
+        ('bert-base-cased', 'google-bert/bert-base-cased', 768, 12),
+        ('bert-large-cased', 'google-bert/bert-large-cased', 1024, 24),
+        ('bert-base-uncased', 'google-bert/bert-base-uncased', 768, 12),
+        ('bert-large-uncased', 'google-bert/bert-large-uncased', 1024, 24),
+        ('albert-base-v2', 'albert/albert-base-v2', 768, 12),
+        ('albert-large-v2', 'albert/albert-large-v2', 1024, 24),
+        ('albert-xxlarge-v2', 'albert/albert-xxlarge-v2', 4096, 12),
+        ('roberta-base', 'FacebookAI/roberta-base', 768, 12),
+        ('roberta-large', 'FacebookAI/roberta-large', 1024, 24),
+        ('electra-base-discriminator', 'google/electra-base-discriminator', 768, 12),
+        ('electra-large-discriminator', 'google/electra-large-discriminator', 1024, 24),
+        ('xlnet-base-cased', 'xlnet/xlnet-base-cased', 768, 12),
+        ('xlnet-large-cased', 'xlnet/xlnet-large-cased', 1024, 24),
+        ('deberta-base', 'microsoft/deberta-base', 768, 12),
+        ('deberta-large', 'microsoft/deberta-large', 1024, 24),
+        ('deberta-v2-xlarge', 'microsoft/deberta-v2-xlarge', 1536, 24),
+        ('deberta-v2-xxlarge', 'microsoft/deberta-v2-xxlarge', 1536, 48),
+    )  # fmt: skip
+    spelled = (
+        ('deberta-chinese-large', 'WENGSYX/Deberta-Chinese-Large', None, None),
+        ('albert_chinese_tiny', 'clue/albert_chinese_tiny', 312, 4),
+        ('albert_chinese_small', 'clue/albert_chinese_small', 384, 6),
+    )
+    encoders = (('t5-base', 'google-t5/t5-base', 768, 12), ('t5-large', 'google-t5/t5-large', 1024, 24))
+    large = (
+        ('llama-7b-hf', 'decapoda-research/llama-7b-hf', 4096, 32),
+        ('llama-13b-hf', 'decapoda-research/llama-13b-hf', 5120, 40),
+        ('llama-2-7b', 'meta-llama/Llama-2-7b-hf', 4096, 32),
+        ('Llama-2-13b-hf', 'NousResearch/Llama-2-13b-hf', 5120, 40),
+        ('vicuna-7b-v0', '', 4096, 32),  # published as differences from LLaMA
+        ('stable-vicuna-13b', '', 5120, 40),  # likewise
+        ('chinese-alpaca-2-13b', 'ziqingyang/chinese-alpaca-2-13b', 5120, 40),
+        ('bloom-7b1', 'bigscience/bloom-7b1', 4096, 30),
+        ('falcon-7b', 'tiiuae/falcon-7b', 4544, 32),
+        ('opt-13b', 'facebook/opt-13b', 5120, 40),
+    )
+    foreign = (
+        ('moss-base-7b', 'fnlp/moss-base-7b', None, None),
+        ('stablelm-base-alpha-7b-v2', 'stabilityai/stablelm-base-alpha-7b-v2', 4096, 32),
+        ('chatglm2-6b', 'THUDM/chatglm2-6b', 4096, 28),
+        ('Baichuan-7B', 'baichuan-inc/Baichuan-7B', 4096, 32),
+        ('Baichuan-13B-Base', 'baichuan-inc/Baichuan-13B-Base', 5120, 40),
+        ('Baichuan2-7B-Base', 'baichuan-inc/Baichuan2-7B-Base', 4096, 32),
+        ('Baichuan2-13B-Base', 'baichuan-inc/Baichuan2-13B-Base', 5120, 40),
+    )
+    return (
+        *(PublishedModel(name, 'text', hub, size, layers) for name, hub, size, layers in plain),
+        *(
+            PublishedModel(name, 'text', hub, size, layers, tokenizer='BertTokenizer')
+            for name, hub, size, layers in spelled
+        ),
+        *(
+            PublishedModel(name, 't5', hub, size, layers, has_published_form=False)
+            for name, hub, size, layers in encoders
+        ),
+        *(PublishedModel(name, 'text', hub, size, layers, is_large=True) for name, hub, size, layers in large),
+        *(
+            PublishedModel(name, 'text', hub, size, layers, is_large=True, own_program=True)
+            for name, hub, size, layers in foreign
+        ),
+    )
+
+
+def _video() -> tuple[PublishedModel, ...]:
+    return (
+        PublishedModel('clip-vit-base-patch32', 'clip', 'openai/clip-vit-base-patch32', 512, 12),
+        PublishedModel('clip-vit-large-patch14', 'clip', 'openai/clip-vit-large-patch14', 768, 24),
+        PublishedModel('data2vec-vision-base-ft1k', 'picture', 'facebook/data2vec-vision-base-ft1k', 768, 12),
+        PublishedModel('dinov2-large', 'picture', 'facebook/dinov2-large', 1024, 24, pictures=64),
+        PublishedModel('dinov2-giant', 'picture', 'facebook/dinov2-giant', 1536, 40, pictures=64),
+        PublishedModel('videomae-base', 'videomae', 'MCG-NJU/videomae-base', 768, 12, pictures=16),
+        PublishedModel('videomae-large', 'videomae', 'MCG-NJU/videomae-large', 1024, 24, pictures=16),
+    )
+
+
+OWN: Mapping[str, PublishedModel] = {
+    model.name: model
+    for model in (
+        PublishedModel('own-audio', 'speech', '', None, None),
+        PublishedModel('own-text', 'text', '', None, None),
+        PublishedModel('own-video', 'picture', '', None, None),
+    )
+}
+"""Any folder of a known architecture, run as the published ones: a model tuned on emotion, or a newer one."""
+
+PUBLISHED: Mapping[str, PublishedModel] = {model.name: model for model in (*_speech(), *_text(), *_video())}

@@ -21,9 +21,10 @@ from affekt.errors import ShapeError, TrainingError
 from affekt.nn import read_tensors, save_tensors
 from affekt.runs import Run
 from affekt.training.parallel import Ranks
-from affekt.training.samples import Samples, epoch_batches
+from affekt.training.samples import Samples, epoch_batches, epoch_seed
 from affekt.training.scoring import Predicted, is_constant, score_of, task_losses
 from affekt.training.settings import TrainingSettings
+from affekt.training.unlabelled import Unlabelled
 
 CHECKPOINT = 'checkpoint.safetensors'
 STEPS_AT_ONCE = 16_384
@@ -103,6 +104,7 @@ def train(
     folder: Path | None = None,
     resume: bool = False,
     report: Callable[[Row], None] | None = None,
+    unlabelled: Unlabelled | None = None,
 ) -> Trained:
     """Train a model and return it as it was at its best epoch on validation.
 
@@ -115,6 +117,7 @@ def train(
         folder: keeps a checkpoint of each epoch, without the parameters that are not trained.
         resume: go on in a folder that a killed run left; the numbers are those of a run that was not killed.
         report: called with each epoch's row.
+        unlabelled: what each step learns from besides; see `train_semi`.
 
     Raises:
         RunError: the folder holds another run.
@@ -123,29 +126,31 @@ def train(
     """
     # 1. place everything on the device, once
     score = score_of(settings.score)
-    require_clock(model, training, validation)
+    require_clock(model, training, validation, *([unlabelled.samples] if unlabelled else []))
     device = torch.device(settings.device)
     training, there = training.to(device), validation.to(device)
     model.to(device)
     # 2. take the scale of the inputs from training data
     standardise(model, training)
+    judged = unlabelled.begin(model, device) if unlabelled else model
     optimiser = torch.optim.Adam(_groups(model, settings), settings.rate, weight_decay=settings.decay, fused=True)
     ranks, progress = Ranks(), Progress(best=_copy(model))
-    with _run(folder, settings, resume, ranks) as run:
+    facts = asdict(settings) | (unlabelled.facts() if unlabelled else {})
+    with _run(folder, facts, resume, ranks) as run:
         if run and resume:
-            _restore(run.folder / CHECKPOINT, model, optimiser, progress)
+            _restore(run.folder / CHECKPOINT, model, optimiser, progress, unlabelled)
         for epoch in range(len(progress.rows()) + 1, settings.epochs + 1):
             if ended(progress, epoch, settings):
                 break
             # 3. one pass over the training samples
-            row = _pass(model, optimiser, training, settings, epoch, ranks)
+            row = _pass(model, optimiser, training, settings, epoch, ranks, unlabelled)
             # 4. what validation says
-            predicted = predict(model, there)
+            predicted = predict(judged, there)
             row |= {'epoch': float(epoch), 'score': score(predicted, validation)}
-            judge(progress, model, row, predicted, validation)
+            judge(progress, judged, row, predicted, validation)
             # 5. on disk before the next epoch
             if run and ranks.first:
-                _save(run.folder / CHECKPOINT, model, optimiser, progress)
+                _save(run.folder / CHECKPOINT, model, optimiser, progress, unlabelled)
             if report and ranks.first:
                 report(row)
     return progress.trained(model)
@@ -229,6 +234,7 @@ def _pass(
     settings: TrainingSettings,
     epoch: int,
     ranks: Ranks,
+    unlabelled: Unlabelled | None,
 ) -> Row:
     """One epoch; returns the mean of each loss. Order and dropout depend on seed and epoch alone."""
     model.train()
@@ -239,25 +245,26 @@ def _pass(
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(epoch_seed(settings.seed, epoch, 1 + ranks.rank))
         index = torch.arange(len(training))
+        lesson = unlabelled.lesson(settings, epoch, ranks) if unlabelled else None
         for chosen in epoch_batches(index, training.lengths(), settings.batch, order, shuffle=settings.shuffle):
             mine = ranks.share(chosen)
             optimiser.zero_grad()
             with torch.autocast(device_type, torch.bfloat16, enabled=settings.precision == 'bfloat16'):
                 part = training.batch(mine)
                 losses = task_losses(model(part.features, part.keep_mask), part)
+                if lesson:
+                    losses |= lesson.losses(model)
             loss = torch.stack([value.float() for value in losses.values()]).sum()
             loss.backward()
             ranks.average_gradients(model, len(mine), len(chosen))
             _clip(model, settings)
             optimiser.step()
+            if unlabelled:
+                unlabelled.follow(model)
             for name, value in {**losses, 'training_loss': loss}.items():
                 totals[name] = totals.get(name, torch.zeros((), device=value.device)) + value.detach() * len(chosen)
-    return {name: total.item() / len(training) for name, total in totals.items()}
-
-
-def epoch_seed(seed: int, epoch: int, use: int) -> int:
-    """One number for each seed, epoch and use of it."""
-    return (seed * 1_000_003 + epoch) * 1_009 + use
+    row = {name: total.item() / len(training) for name, total in totals.items()}
+    return row | lesson.facts() if lesson else row
 
 
 def _clip(model: nn.Module, settings: TrainingSettings) -> None:
@@ -295,7 +302,7 @@ def _changing(model: nn.Module) -> dict[str, Tensor]:
 
 
 @contextlib.contextmanager
-def _run(folder: Path | None, settings: TrainingSettings, resume: bool, ranks: Ranks) -> Iterator[Run | None]:
+def _run(folder: Path | None, facts: dict[str, Any], resume: bool, ranks: Ranks) -> Iterator[Run | None]:
     """The run's folder, which the first rank alone writes; the others read its checkpoint."""
     if folder is None:
         yield None
@@ -304,7 +311,7 @@ def _run(folder: Path | None, settings: TrainingSettings, resume: bool, ranks: R
         ranks.wait()
         yield _Reader(folder)  # type: ignore[misc]
         return
-    with Run(folder, asdict(settings), resume=resume) as run:
+    with Run(folder, facts, resume=resume) as run:
         ranks.wait()
         yield run
 
@@ -314,16 +321,30 @@ class _Reader:
     folder: Path
 
 
-def _save(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress) -> None:
+def _save(
+    path: Path,
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    progress: Progress,
+    unlabelled: Unlabelled | None,
+) -> None:
     tensors = {f'model.{name}': value for name, value in _changing(model).items()}
     tensors |= {f'best.{name}': value for name, value in progress.best.items()}
     for i, moments in optimiser.state_dict()['state'].items():
         tensors |= {f'optimiser.{i}.{name}': value for name, value in moments.items()}
+    if unlabelled:
+        tensors |= {f'unlabelled.{name}': value for name, value in unlabelled.state().items()}
     facts = {name: getattr(progress, name) for name in ('best_epoch', 'best_score', 'constant', 'broken', 'history')}
     save_tensors(path, tensors, {'progress': json.dumps(facts)})
 
 
-def _restore(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress) -> None:
+def _restore(
+    path: Path,
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    progress: Progress,
+    unlabelled: Unlabelled | None,
+) -> None:
     """Go on from a checkpoint; from the start where the run was killed before its first."""
     if not path.exists():
         return
@@ -337,6 +358,8 @@ def _restore(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, pro
         number, moment = name.split('.')
         state['state'].setdefault(int(number), {})[moment] = value
     optimiser.load_state_dict(state)
+    if unlabelled:
+        unlabelled.restore(_below(tensors, 'unlabelled.'))
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -262,6 +262,11 @@ def _to_one_length(features: dict[str, Tensor], keep: dict[str, Tensor]) -> None
             keep[name] = torch.nn.functional.pad(mask, (0, more))
 
 
+def epoch_seed(seed: int, epoch: int, use: int) -> int:
+    """One number for each seed, epoch and use of it."""
+    return (seed * 1_000_003 + epoch) * 1_009 + use
+
+
 def epoch_batches(
     index: Tensor, lengths: Tensor, size: int, rng: torch.Generator, *, shuffle: bool = True
 ) -> list[Tensor]:

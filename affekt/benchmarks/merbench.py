@@ -67,13 +67,16 @@ class System:
     seconds: float = 0.0
 
 
+Beside = Callable[[Sequence[System], System], Sequence[tuple[str, System]]]
+
+
 @dataclass(frozen=True)
 class Gain:
     """The headline of one system less that of another, on the same samples."""
 
     kind: str
     """`simple`: our simple model on the same modalities. `alone`: the same protocol on one modality. Of several the one
-    that did best on validation."""
+    that did best on validation. `linear` and `frozen`: of an encoder that was fine-tuned, what its own vectors give."""
     over: System = field(repr=False)
     value: Interval
     p: float
@@ -154,7 +157,7 @@ def run_merbench(
         for modalities, name, protocol in plan:
             systems += _trained(task, modalities, name, protocol, settings, units)
     # 3. Score, test, correct.
-    rows = _rows(task, systems, settings, progress)
+    rows = scored_rows(task, systems, settings, progress)
     return Merbench(task, settings, recipes, rows, task.notes)
 
 
@@ -229,17 +232,15 @@ def _trained(
         'seconds': round(time.monotonic() - begun, 1),
     }
     mean = 'probabilities' if is_fair else 'logits'
-    held = [_joined(task, turns, [(one.logits, one.values) for one in each], mean) for each in answers]
-    systems = [System(modalities, name, protocol, *_stacked(held), **told)]
+    held = [joined(task, turns, [(one.logits, one.values) for one in each], mean) for each in answers]
+    systems = [System(modalities, name, protocol, *stacked(held), **told)]
     if not is_fair:
-        held = [
-            _joined(task, turns, [(one.oracle_logits, one.oracle_values) for one in each], mean) for each in answers
-        ]
-        systems.append(System(modalities, name, ORACLE, *_stacked(held), **told))
+        held = [joined(task, turns, [(one.oracle_logits, one.oracle_values) for one in each], mean) for each in answers]
+        systems.append(System(modalities, name, ORACLE, *stacked(held), **told))
     return systems
 
 
-def _joined(
+def joined(
     task: Task, turns: Sequence[Turn], answers: Sequence[tuple[Floats | None, Floats | None]], mean: str
 ) -> tuple[Floats, Floats]:
     """(N, C) and (N, V): a sample that several divisions tested gets the mean of what they say."""
@@ -259,19 +260,32 @@ def _joined(
     return logits, values
 
 
-def _stacked(answers: Sequence[tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
+def stacked(answers: Sequence[tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
+    """(S, N, C) and (S, N, V) of S seeds."""
     return np.stack([said for said, _ in answers]), np.stack([rated for _, rated in answers])
 
 
 def _constant(task: Task, seeds: int) -> System:
-    held = _joined(task, task.fair, [constant_answers(task, turn) for turn in task.fair], 'logits')
-    return System((), 'constant', '', *_stacked([held] * seeds))
+    held = joined(task, task.fair, [constant_answers(task, turn) for turn in task.fair], 'logits')
+    return System((), 'constant', '', *stacked([held] * seeds))
 
 
-def _rows(
-    task: Task, systems: Sequence[System], settings: MerbenchSettings, progress: Progress | None
+def scored_rows(
+    task: Task,
+    systems: Sequence[System],
+    settings: MerbenchSettings,
+    progress: Progress | None = None,
+    beside: Beside | None = None,
 ) -> tuple[Row, ...]:
-    """Every system on every test part, tested against what stands beside it."""
+    """Every system on every test part, a constant answer first, tested against what stands beside it.
+
+    Args:
+        task: truth and test parts.
+        systems: their answers.
+        settings: seed, seeds and resamples are read.
+        progress: told 'score', systems done, systems in all.
+        beside: kinds of gain of a system and what each is over; None for the simple model, and one modality alone.
+    """
     rng = np.random.default_rng(settings.seed)
     rows: list[Row] = []
     for test in task.tests:
@@ -284,7 +298,7 @@ def _rows(
             scores = measure_intervals(measure, rng=rng, groups=groups, resamples=settings.resamples)
             row = Row(system, test, headline, scores, _by_seed(task, test, system, headline))
             gains = []
-            for kind, other in _beside(systems, system):
+            for kind, other in (beside or _beside)(systems, system):
                 value, p = paired_test(
                     measure.columns, measures[id(other)].columns, measure.statistic,
                     rng=rng, groups=groups, resamples=settings.resamples,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from affekt.benchmarks.merbench import Merbench, Row
+from affekt.benchmarks.merbench_inputs import Task
 from affekt.benchmarks.merbench_page import merbench_page
 from affekt.benchmarks.merbench_tables import merbench_markdown
 from affekt.benchmarks.showing import as_plain, bounds
@@ -29,7 +31,7 @@ def merbench_facts(outcome: Merbench) -> dict[str, Any]:
             'groups': {name: len(set(task.manifest.groups()[index])) for name, index in task.tests.items()},
             'features': dict(outcome.recipes),
             'settings': dataclasses.asdict(outcome.settings),
-            'rows': [_row_facts(row) for row in outcome.rows],
+            'rows': [row_facts(row) for row in outcome.rows],
             'notes': list(outcome.notes),
         }
     )
@@ -46,15 +48,16 @@ def save_merbench(folder: Path, outcome: Merbench, facts: dict[str, Any]) -> Non
         write_atomically(folder / 'merbench.json', (json.dumps(told, indent=1, allow_nan=False) + '\n').encode())
         write_atomically(folder / 'merbench.md', merbench_markdown(outcome).encode())
         write_atomically(folder / 'merbench.html', merbench_page(outcome).encode())
-        write_atomically(folder / 'rows.parquet', _parquet(_flat_rows(outcome), told))
-        write_atomically(folder / 'predictions.parquet', _parquet(_predictions(outcome), told))
+        write_atomically(folder / 'rows.parquet', as_parquet(_flat_rows(outcome), told))
+        write_atomically(folder / 'predictions.parquet', as_parquet(predictions_of(outcome.task, outcome.rows), told))
     except OSError as error:
         raise RunError(
             expected='a folder that can be written', came=f'{folder}: {error.strerror}', todo='choose another --out'
         ) from error
 
 
-def _row_facts(row: Row) -> dict[str, Any]:
+def row_facts(row: Row) -> dict[str, Any]:
+    """A row as plain values."""
     system = row.system
     facts: dict[str, Any] = {
         'modalities': list(system.modalities),
@@ -96,10 +99,10 @@ def _flat_rows(outcome: Merbench) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _predictions(outcome: Merbench) -> list[dict[str, Any]]:
+def predictions_of(task: Task, rows: Sequence[Row]) -> list[dict[str, Any]]:
     """One line a system, seed and tested sample, with its category and value where the task has them."""
-    task, found, names = outcome.task, [], outcome.task.manifest.names
-    for row in outcome.rows:
+    found, names = [], task.manifest.names
+    for row in rows:
         for seed, (logits, values) in enumerate(zip(row.system.logits, row.system.values, strict=True)):
             for at in task.tests[row.test].tolist():
                 found.append(
@@ -113,7 +116,8 @@ def _predictions(outcome: Merbench) -> list[dict[str, Any]]:
     return found
 
 
-def _parquet(rows: list[dict[str, Any]], facts: dict[str, Any]) -> bytes:
+def as_parquet(rows: list[dict[str, Any]], facts: dict[str, Any]) -> bytes:
+    """Rows as a Parquet file whose header says settings, versions, features and corpus."""
     import pyarrow
     from pyarrow import parquet
 

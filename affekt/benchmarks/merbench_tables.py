@@ -92,7 +92,7 @@ def merbench_tables(outcome: Merbench) -> Group:
     """All of it for a terminal."""
     parts: list[Any] = [Text(title(outcome))]
     for section in sections(outcome):
-        parts += [Text(), Text(section.title), _table(section)]
+        parts += [Text(), Text(section.title), section_table(section)]
     return Group(*parts, Text(), *(Text(line, style='dim') for line in lines(outcome)))
 
 
@@ -100,9 +100,7 @@ def merbench_markdown(outcome: Merbench) -> str:
     """The same as Markdown."""
     parts = [f'# {title(outcome)}']
     for section in sections(outcome):
-        rule = ['---' if at < section.left else '---:' for at in range(len(section.heads))]
-        table = '\n'.join('| ' + ' | '.join(line) + ' |' for line in (section.heads, rule, *section.cells))
-        parts += [f'## {section.title}', table]
+        parts += [f'## {section.title}', section_markdown(section)]
     return '\n\n'.join([*parts, '\n'.join(f'- {line}' for line in lines(outcome))]) + '\n'
 
 
@@ -113,14 +111,14 @@ def initials(modalities: Sequence[str]) -> str:
 
 def _scores(row: Row) -> tuple[str, ...]:
     gain = row.gain('simple')
-    told = (_with_ends(gain), _chance(gain.p_holm)) if gain else ('', '')
+    told = (with_ends(gain), chance(gain.p_holm)) if gain else ('', '')
     sd = f'{100 * float(np.std(row.by_seed, ddof=1)):.2f}' if len(row.by_seed) > 1 and row.system.modalities else ''
     interval = row.scores[row.headline]
     return (*_named(row.system), spread(interval.value, interval), sd, *told)
 
 
 def _fused(row: Row, gain: Gain) -> tuple[str, ...]:
-    return (*_named(row.system), initials(gain.over.modalities), _with_ends(gain), _chance(gain.p_holm))
+    return (*_named(row.system), initials(gain.over.modalities), with_ends(gain), chance(gain.p_holm))
 
 
 def _named(system: System) -> tuple[str, str, str]:
@@ -155,7 +153,8 @@ def _broken(rows: Sequence[Row]) -> Iterator[str]:
                 yield f'{where}: {count} of {of} runs {status.replace("_", " ")}'
 
 
-def _with_ends(gain: Gain) -> str:
+def with_ends(gain: Gain) -> str:
+    """A gain with its interval, in points of per cent."""
     return f'{_signed(gain.value.value)} [{100 * gain.value.low:+.1f} {100 * gain.value.high:+.1f}]'
 
 
@@ -163,11 +162,19 @@ def _signed(value: float) -> str:
     return f'{100 * value:+.2f}'
 
 
-def _chance(p: float) -> str:
+def chance(p: float) -> str:
+    """A p-value in five characters at most."""
     return '–' if math.isnan(p) else '<.001' if p < 0.001 else f'{p:.3f}'.removeprefix('0')
 
 
-def _table(section: Section) -> Table:
+def section_markdown(section: Section) -> str:
+    """The cells as a Markdown table."""
+    rule = ['---' if at < section.left else '---:' for at in range(len(section.heads))]
+    return '\n'.join('| ' + ' | '.join(line) + ' |' for line in (section.heads, rule, *section.cells))
+
+
+def section_table(section: Section) -> Table:
+    """The cells as a table for a terminal."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     for at, head in enumerate(section.heads):
         table.add_column(head, justify='left' if at < section.left else 'right', no_wrap=True)

@@ -22,7 +22,7 @@ from affekt.benchmarks.merbench_settings import MODALITIES, SIMPLE, MerbenchSett
 
 if TYPE_CHECKING:
     from affekt.fusion import FusionModel
-    from affekt.training import Predicted, Samples
+    from affekt.training import Predicted, Samples, SemiSettings
 
 Floats = npt.NDArray[np.float32]
 SHAPE = ('hidden', 'dropout')
@@ -58,6 +58,7 @@ def fair_run(
     *,
     seed: int,
     reads_test: bool,
+    semi: SemiSettings | None = None,
 ) -> Answers:
     """Train with early stopping on validation.
 
@@ -70,20 +71,24 @@ def fair_run(
         settings: epochs, patience and batch are read.
         seed: of weights, order and dropout.
         reads_test: answer the test at the end.
+        semi: learn from the samples of the test besides, without their truth; for a challenge's unlabelled clips alone.
     """
-    from affekt.training import TrainingSettings, predict, train
+    from affekt.training import TrainingSettings, predict, train, train_semi
 
     network = _built(task, modalities, model, draw, seed, 'corrected')
     able = np.any([task.present[name] for name in modalities], axis=0)
-    trained = train(
-        network,
-        _samples(task, turn.train[able[turn.train]], modalities, network),
-        _samples(task, turn.validation[able[turn.validation]], modalities, network),
-        TrainingSettings(
-            seed=seed, epochs=settings.epochs, batch=settings.batch, rate=draw['rate'], decay=draw.get('decay', 1e-5),
-            clip_norm=draw['clip_value'] or 1.0, patience=settings.patience, score=task.score,
-        ),
+
+    def part(index: Index) -> Samples:
+        return _samples(task, index[able[index]], modalities, network)
+
+    how = TrainingSettings(
+        seed=seed, epochs=settings.epochs, batch=settings.batch, rate=draw['rate'], decay=draw.get('decay', 1e-5),
+        clip_norm=draw['clip_value'] or 1.0, patience=settings.patience, score=task.score,
     )  # fmt: skip
+    if semi is None:
+        trained = train(network, part(turn.train), part(turn.validation), how)
+    else:
+        trained = train_semi(network, part(turn.train), part(turn.test), part(turn.validation), how, semi).best
     told = (trained.best_score, trained.best_epoch, trained.status, _size(network))
     if not reads_test:
         return Answers(*told)
@@ -91,7 +96,7 @@ def fair_run(
     logits, values = constant_answers(task, turn)
     known = able[turn.test]
     if known.any():
-        answer = predict(trained.model, _samples(task, turn.test[known], modalities, network))
+        answer = predict(trained.model, part(turn.test))
         logits[known], values[known] = answer.logits.numpy(), answer.values.numpy()
     return Answers(*told, logits, values)
 

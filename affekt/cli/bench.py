@@ -1,4 +1,4 @@
-"""Verbs that run published benchmarks on a user's predictions: bench unibench, bench ovmer; bench merbench trains."""
+"""Verbs that run published benchmarks: bench unibench and ovmer on predictions; merbench and finetune train."""
 
 from __future__ import annotations
 
@@ -183,6 +183,61 @@ def merbench(
         click.echo(json.dumps(facts, allow_nan=False))
     else:
         Console(width=max(Console().width, 80), highlight=False).print(merbench_tables(outcome))
+
+
+@bench.command()
+@click.option(
+    '--corpus', required=True, metavar='MANIFEST|NAME', help='A manifest, or a corpus by name with --release.'
+)
+@click.option('--release', type=PATH, help='The folder of the release, where the corpus is given by name.')
+@click.option('--encoder', required=True, type=PATH, help='Folder of an encoder of transformers (safetensors).')
+@click.option('--layers', type=click.Choice(['last', 'last_four']), default='last', help='What is read (default last).')
+@click.option('--rates', default='1e-3,1e-4,1e-5,1e-6', metavar='RATE[,RATE]', help='Of the head, to choose from.')
+@click.option('--backbone-share', type=float, default=0.1, help="The encoder's rate over the head's (default 0.1).")
+@click.option('--seeds', type=click.IntRange(1, 100), default=3, help='Runs of what was chosen (default 3).')
+@click.option('--trials', type=click.IntRange(1, 10_000), default=4, help='Draws of settings (default 4).')
+@click.option('--epochs', type=click.IntRange(1, 10_000), default=10, help='At most (default 10).')
+@click.option('--patience', type=click.IntRange(1, 10_000), default=3, help='Epochs without a better one (default 3).')
+@click.option('--batch', type=click.IntRange(1, 10_000), default=32, help='Samples a step (default 32).')
+@click.option('--column', type=click.Choice(['text', 'chinese', 'english']), default='text', help='Of a text encoder.')
+@click.option('--target', metavar='NAME', default='', help='category, sentiment or category+valence.')
+@click.option('--precision', type=click.Choice(['float32', 'bfloat16']), default='float32', help='Of products.')
+@click.option('--device', default='cpu', metavar='NAME', help='Where to train: cpu (default), cuda, cuda:1, …')
+@click.option('--resume', is_flag=True, help='Go on with the run in --out that was interrupted.')
+@_draw_options
+def finetune(
+    corpus: str,
+    release: Path | None,
+    encoder: Path,
+    rates: str,
+    resume: bool,
+    out: Path | None,
+    as_json: bool,
+    **chosen: Any,
+) -> None:
+    """MERBench's fine-tuning: an encoder trained end to end, beside its frozen vectors.
+
+    \b
+    affekt bench finetune --corpus meld.parquet --encoder bert-base-chinese --column chinese --out run
+
+    What the encoder reads follows from its kind: text, sound, or pictures of the face. Needs torch and transformers.
+    """
+    from affekt.benchmarks.finetuning import run_finetuning
+    from affekt.benchmarks.finetuning_settings import FinetuningSettings, rates_of
+    from affekt.benchmarks.finetuning_tables import finetuning_facts, finetuning_tables, save_finetuning
+    from affekt.corpora import Manifest, import_corpus
+
+    settings = FinetuningSettings(rates=rates_of(rates), **chosen)
+    manifest = Manifest.load(Path(corpus)) if release is None else import_corpus(corpus, release)
+    with StageBars(Console(stderr=True, quiet=as_json), name_width=10) as bars:
+        outcome = run_finetuning(manifest, encoder, settings, folder=out, resume=resume, progress=bars)
+    facts = finetuning_facts(outcome)
+    if out is not None:
+        save_finetuning(out, outcome, facts)
+    if as_json:
+        click.echo(json.dumps(facts, allow_nan=False))
+    else:
+        Console(width=max(Console().width, 120), highlight=False).print(finetuning_tables(outcome))
 
 
 def _deliver(

@@ -32,25 +32,52 @@ class Decibels(click.ParamType[tuple[float, ...]]):
             self.fail(f'{value!r} is no list of decibels such as 5,10', param, ctx)
 
 
+class Rates(click.ParamType[tuple[int, ...]]):
+    """Whole numbers with commas."""
+
+    name = 'RATE,RATE…'
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        """(1, 2, 4) from '1,2,4'"""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(int(part) for part in str(value).split(','))
+        except ValueError:
+            self.fail(f'{value!r} is no list of rates such as 1,2,4', param, ctx)
+
+
 @main.command('corrupt')
 @click.argument('path', metavar='MANIFEST', type=PATH)
 @click.option('--out', required=True, type=PATH, help='New folder for media and manifest.parquet.')
 @click.option('--snr', 'snr_db', type=Decibels(), default=(), help='Speech over noise; each sample draws one.')
-@click.option('--noise', default='white', metavar='NAME', help='white, pink, brown, babble or a folder of recordings.')
+@click.option('--as', 'preset', metavar='NAME', help="As a challenge's noisy clips were made: mer2023-noise.")
+@click.option('--noise', metavar='NAME', help='white (default), pink, brown, babble or a folder of recordings.')
 @click.option('--power', type=click.Choice(['whole', 'active']), default='whole', help='What counts as speech level.')
 @click.option('--talkers', type=int, default=6, help='Voices of the babble (default 6).')
 @click.option('--blur', 'blur_sigma', type=float, metavar='SIGMA', help='Gaussian blur, in pixels.')
+@click.option('--blur-rates', type=Rates(), default=(), help='Shrink pictures and let them grow; a clip draws one.')
 @click.option('--occlude', 'occlude_share', type=float, metavar='SHARE', help='Black rectangle, share of the picture.')
 @click.option('--drop', 'drop_rate', type=float, metavar='RATE', help='Pictures that freeze on the one before.')
 @click.option('--brightness', type=float, metavar='FACTOR', help='Below 1 darker, above 1 brighter.')
 @click.option('--missing', multiple=True, metavar='RULE', help='audio, audio+text, audio:0.3 or any:0.3. Repeatable.')
 @click.option('--seed', type=int, default=0, help='Of everything that is drawn (default 0).')
 @click.option('--flac', is_flag=True, help='Write sound as flac instead of wav.')
+@click.option('--processes', type=click.IntRange(1, 256), default=1, help='That write at once; files are the same.')
 @click.option('--root', type=PATH, help='Where the clean media lie now, if they moved.')
 @click.option('--resume', is_flag=True, help='Go on with a run that was killed.')
 @click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
 def corrupt_command(
-    path: Path, out: Path, flac: bool, root: Path | None, resume: bool, as_json: bool, **asked: Any
+    path: Path,
+    out: Path,
+    preset: str | None,
+    noise: str | None,
+    flac: bool,
+    processes: int,
+    root: Path | None,
+    resume: bool,
+    as_json: bool,
+    **asked: Any,
 ) -> None:
     """Write worse copies of the clips of MANIFEST, by stated amounts.
 
@@ -58,16 +85,19 @@ def corrupt_command(
     affekt corrupt mer2023.parquet --out noisy --snr 5,10 --noise musan/speech
     affekt corrupt mer2023.parquet --out soft --blur 2 --occlude 0.2
     affekt corrupt mer2023.parquet --out part --missing any:0.3
+    affekt corrupt mer2023.parquet --out test2 --as mer2023-noise --noise musan/speech
 
     The new manifest says of each sample what was done. Where speech and noise together exceed full scale the whole is
     made quieter, which is told.
     """
     from affekt.corpora import Manifest
-    from affekt.corruption import Corruption, corrupt
+    from affekt.corruption import Corruption, as_published, corrupt
 
-    corruption = Corruption(sound='.flac' if flac else '.wav', **asked)
+    given = {name: held for name, held in asked.items() if held not in (None, ())}
+    given['sound'] = '.flac' if flac else '.wav'
+    corruption = as_published(preset, noise, **given) if preset else Corruption(noise=noise or 'white', **given)
     with StageBars(Console(stderr=True, quiet=as_json), name_width=9) as bars:
-        made = corrupt(Manifest.load(path, root), corruption, out, resume=resume, progress=bars)
+        made = corrupt(Manifest.load(path, root), corruption, out, processes=processes, resume=resume, progress=bars)
     if as_json:
         told = {
             'out': str(made.path), 'samples': made.samples, 'changed': made.changed, 'untouched': list(made.untouched),

@@ -1,19 +1,20 @@
-"""Verbs for the tracks of the MER challenges: track write, track check, track score."""
+"""Verbs for the tracks of the MER challenges: track train, track write, track check, track score."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 from rich.text import Text
 
 from affekt.cli.group import main
+from affekt.terminal import StageBars
 
 if TYPE_CHECKING:
-    from affekt.benchmarks import Submission
+    from affekt.benchmarks import Submission, TrackAnswers
     from affekt.metrics import Interval
 
 PATH = click.Path(path_type=Path)
@@ -21,11 +22,132 @@ PATH = click.Path(path_type=Path)
 
 @main.group()
 def track() -> None:
-    """Write, check and score submissions to the MER challenges.
+    """Train for the tracks of the MER challenges; write, check and score submissions.
 
     TRACK is one of free words (mer2024-ov, mer2025-track2, mer2026-track2), of a category and valence (mer2023-multi,
     mer2023-noise), or of a category (mer2023-semi, mer2024-semi, mer2024-noise, mer2025-track1, mer2026-track1).
     """
+
+
+class Numbers(click.ParamType[tuple[float, ...]]):
+    """Numbers with commas."""
+
+    name = 'NUMBER[,NUMBER]'
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        """(0.5, 0.9) from '0.5,0.9'"""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(float(part) for part in str(value).split(',') if part)
+        except ValueError:
+            self.fail(f'{value!r} is no list of numbers such as 0.5,0.9', param, ctx)
+
+
+@track.command()
+@click.argument('name', metavar='TRACK')
+@click.option('--manifest', required=True, type=PATH, help='Of the labelled clips: train, and val where there is one.')
+@click.option('--unlabelled', type=PATH, help='Manifest of the clips to answer; without it the others of --manifest.')
+@click.option('--features', required=True, metavar='STORE[,STORE]', help='Stores, with commas between.')
+@click.option('--unlabelled-features', metavar='STORE[,STORE]', help='Of the unlabelled clips, where in other stores.')
+@click.option('--candidates', type=PATH, help="The challenge's list of names; answers for these alone are written.")
+@click.option('--out', required=True, type=PATH, help='Folder for predictions.csv and every finished run.')
+@click.option('--model', default='attention', metavar='NAME', help='A fusion model (default attention).')
+@click.option('--semi', type=click.Choice(['none', 'pseudo', 'consistency']), default='none', help='Default none.')
+@click.option(
+    '--threshold',
+    'thresholds',
+    type=Numbers(),
+    default='0.5,0.7,0.9',
+    help='Default 0.5,0.7,0.9; validation chooses one.',
+)
+@click.option('--share', 'shares', type=Numbers(), default='', help='pseudo: the surest of each category, also tried.')
+@click.option('--balanced', is_flag=True, help="pseudo: no category above its share of the labelled clips'.")
+@click.option('--trials', type=click.IntRange(1, 10_000), default=4, help='Draws of settings (default 4).')
+@click.option('--folds', type=click.IntRange(2, 100), default=5, help='Without val: over labelled clips (default 5).')
+@click.option('--seeds', type=click.IntRange(1, 100), default=1, help='Runs of what was chosen (default 1).')
+@click.option('--epochs', type=click.IntRange(1, 10_000), default=100, help='At most (default 100).')
+@click.option('--patience', type=click.IntRange(1, 10_000), default=10, help='Epochs without a better one.')
+@click.option('--seed', type=int, default=0, help='Of what is drawn (default 0).')
+@click.option('--allow-missing', is_flag=True, help='Clips without features of a modality do without it.')
+@click.option('--resume', is_flag=True, help='Go on with the run in --out that was interrupted.')
+@click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
+def train(
+    name: str,
+    manifest: Path,
+    unlabelled: Path | None,
+    features: str,
+    unlabelled_features: str | None,
+    candidates: Path | None,
+    out: Path,
+    resume: bool,
+    as_json: bool,
+    **chosen: Any,
+) -> None:
+    """Train on labelled clips, with unlabelled ones or without, and answer all unlabelled ones.
+
+    \b
+    affekt track train mer2024-semi --manifest mer2024.parquet \\
+        --features features/minilm-utt --semi pseudo --out run
+    affekt track write mer2024-semi run/predictions.csv --out submission.csv
+
+    Needs torch.
+    """
+    from affekt.benchmarks import TrackSettings, read_candidates, save_track, train_track
+    from affekt.benchmarks.merbench_inputs import open_stores
+    from affekt.benchmarks.track_training import track_facts
+    from affekt.corpora import Manifest
+
+    settings = TrackSettings(**chosen)
+    labelled = Manifest.load(manifest)
+    if unlabelled is None:
+        answered = labelled.keep(lambda row: row.split not in ('train', 'val'))
+    else:
+        answered = Manifest.load(unlabelled)
+    names = read_candidates(candidates) if candidates else None
+    with StageBars(Console(stderr=True, quiet=as_json), name_width=10) as bars:
+        found = train_track(
+            name,
+            labelled,
+            answered,
+            open_stores(features.split(',')),
+            settings,
+            unlabelled_stores=open_stores(unlabelled_features.split(',')) if unlabelled_features else None,
+            folder=out,
+            resume=resume,
+            progress=bars,
+        )
+    path = save_track(out, found, names)
+    if as_json:
+        click.echo(json.dumps(track_facts(found) | {'predictions': str(path)}, allow_nan=False))
+        return
+    _show_training(found, path)
+
+
+def _show_training(found: TrackAnswers, path: Path) -> None:
+    """Scores on validation, and where the answers are."""
+    console = Console(width=min(Console().width, 100), highlight=False)
+
+    def told(scores: tuple[float, ...]) -> str:
+        each = f' ({" ".join(f"{score:.4f}" for score in scores)})' if len(scores) > 1 else ''
+        return f'{sum(scores) / len(scores):.4f}{each}'
+
+    console.print(Text(f'{found.track.score} on what chose, so somewhat too high:'))
+    console.print(Text(f'  labelled clips alone  {told(found.labelled_alone)}'))
+    if found.semi is not None:
+        cut = f'share {found.semi["share"]:g}' if found.semi['share'] else f'threshold {found.semi["threshold"]:g}'
+        console.print(Text(f'  {found.settings.semi + ", " + cut:<21} {told(found.with_unlabelled)}'))
+        if sum(found.with_unlabelled) <= sum(found.labelled_alone):
+            console.print(Text('unlabelled clips did not help on validation; compare --semi none', style='yellow'))
+    wrong = {kind: count for kind, count in found.statuses.items() if kind != 'healthy'}
+    if wrong:
+        console.print(Text(', '.join(f'{count} runs {kind}' for kind, count in wrong.items()), style='yellow'))
+    for modality, count in found.missing.items():
+        console.print(Text(f'{count:,} clips without {modality}'))
+    if found.unread:
+        unread = f'{found.unread:,} clips without any features get the most frequent category'
+        console.print(Text(unread, style='yellow'))
+    console.print(Text(f'{path}: {len(found.names):,} answers'))
 
 
 @track.command()

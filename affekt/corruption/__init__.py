@@ -5,15 +5,26 @@ or darkened (`pictures.py`), modalities are withheld (`absence.py`). `corrupt` i
 and writes a new one, in which every sample says what was done to it. Read `sound.py` first.
 """
 
-from affekt.corruption.absence import Absence, absences, withhold
-from affekt.corruption.corrupting import Corrupted, Corruption, corrupt
+from affekt.corruption.absence import Absence, absences, withheld_cells, withhold
+from affekt.corruption.corrupting import Corrupted, corrupt
 from affekt.corruption.noises import COLOURS, babble, coloured_noise
-from affekt.corruption.pictures import PictureDamage, brightened, covered, gaussian_blurred, occlusion_box
+from affekt.corruption.pictures import (
+    BLUR_RATES,
+    PictureDamage,
+    brightened,
+    covered,
+    gaussian_blurred,
+    occlusion_box,
+    pyramid_blurred,
+)
 from affekt.corruption.seeds import rng_of, seed_of
+from affekt.corruption.settings import PRESETS, Corruption, as_published
 from affekt.corruption.sound import Mixture, active_power, mix_at_snr, snr_db_of
 
 __all__ = [
+    'BLUR_RATES',
     'COLOURS',
+    'PRESETS',
     'Absence',
     'Corrupted',
     'Corruption',
@@ -21,6 +32,7 @@ __all__ = [
     'PictureDamage',
     'absences',
     'active_power',
+    'as_published',
     'babble',
     'brightened',
     'coloured_noise',
@@ -29,8 +41,10 @@ __all__ = [
     'gaussian_blurred',
     'mix_at_snr',
     'occlusion_box',
+    'pyramid_blurred',
     'rng_of',
     'seed_of',
     'snr_db_of',
+    'withheld_cells',
     'withhold',
 ]

@@ -19,6 +19,9 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from affekt.corpora import Manifest
 from affekt.corpora.manifest import MODALITIES
 from affekt.corruption.seeds import rng_of
@@ -83,17 +86,9 @@ def absences(names: Sequence[str], rules: Sequence[Absence], seed: int) -> Mappi
             for index in rng.permutation(len(ordered))[: round(rule.rate * len(ordered))]:
                 found[ordered[index]] |= set(rule.modalities)
             continue
-        wanted = min(round(rule.rate * len(ordered) * len(MODALITIES)), len(ordered) * (len(MODALITIES) - 1))
-        withheld: dict[str, set[str]] = {name: set() for name in ordered}
-        for cell in rng.permutation(len(ordered) * len(MODALITIES)):
-            if not wanted:
-                break
-            name, modality = ordered[cell // len(MODALITIES)], MODALITIES[cell % len(MODALITIES)]
-            if len(withheld[name]) < len(MODALITIES) - 1:
-                withheld[name].add(modality)
-                wanted -= 1
-        for name, without in withheld.items():
-            found[name] |= without
+        gaps = withheld_cells(np.ones((len(ordered), len(MODALITIES)), dtype=bool), rule.rate, rng)
+        for name, row in zip(ordered, gaps, strict=True):
+            found[name] |= {modality for modality, is_withheld in zip(MODALITIES, row, strict=True) if is_withheld}
     bare = [name for name, without in found.items() if len(without) == len(MODALITIES)]
     if bare:
         raise ValueRangeError(
@@ -101,6 +96,30 @@ def absences(names: Sequence[str], rules: Sequence[Absence], seed: int) -> Mappi
             todo='use one rule any:RATE, or lower rates',
         )  # fmt: skip
     return {name: frozenset(without) for name, without in found.items()}
+
+
+def withheld_cells(present: npt.NDArray[np.bool_], rate: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+    """A share of what there is, at random, while every sample keeps one modality.
+
+    Args:
+        present: (N, M) which sample has which modality.
+        rate: share of the present cells; as many as can be, where one modality a sample leaves fewer.
+        rng: draws them.
+
+    Returns:
+        (N, M) True where withheld.
+    """
+    held, withheld = present.sum(axis=1), np.zeros_like(present)
+    wanted = min(round(rate * int(held.sum())), int((held - 1).clip(min=0).sum()))
+    for cell in rng.permutation(present.size):
+        if not wanted:
+            break
+        row, column = divmod(int(cell), present.shape[1])
+        if present[row, column] and held[row] > 1:
+            withheld[row, column] = True
+            held[row] -= 1
+            wanted -= 1
+    return withheld
 
 
 def withhold(manifest: Manifest, rules: Sequence[Absence], seed: int) -> Manifest:

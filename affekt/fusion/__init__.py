@@ -2,12 +2,15 @@
 
 Features by modality and masks of what is there come in; class logits, values (valence) and named auxiliary losses come
 out. Each model has a `reference` form with the published wiring, into which published states load, and a `corrected`
-form, the default. Read `model.py` first, then `attention.py`. Needs torch.
+form, the default. Read `model.py` first, then `attention.py`. `end_to_end.py` is the exception: it trains an encoder of
+transformers (`backbones.py`) together with a head. Needs torch.
 """
 
 from affekt.fusion.attention import AttentionFusion, TopAttentionFusion
+from affekt.fusion.backbones import Backbone, open_backbone
 from affekt.fusion.choices import FUSION_MODELS, build_fusion, load_published_fusion
 from affekt.fusion.concatenation import EarlyFusion, LateFusion
+from affekt.fusion.end_to_end import BackboneHead, EndToEnd, vectors
 from affekt.fusion.model import MODALITIES, Fused, FusionModel, FusionShape
 from affekt.fusion.products import LowRankFusion, TensorFusion
 
@@ -15,7 +18,10 @@ __all__ = [
     'FUSION_MODELS',
     'MODALITIES',
     'AttentionFusion',
+    'Backbone',
+    'BackboneHead',
     'EarlyFusion',
+    'EndToEnd',
     'Fused',
     'FusionModel',
     'FusionShape',
@@ -25,4 +31,6 @@ __all__ = [
     'TopAttentionFusion',
     'build_fusion',
     'load_published_fusion',
+    'open_backbone',
+    'vectors',
 ]

@@ -13,7 +13,14 @@ from affekt.fusion.model import FusionModel, FusionShape, Losses, presence
 from affekt.nn import Dropout, mean_kept
 
 
-class _SimpleFusion(FusionModel):
+class SimpleFusion(FusionModel):
+    """Base of models that nobody published: any modalities, corrected form alone.
+
+    Args:
+        shape: the common sizes.
+        width: size of what `fuse` returns.
+    """
+
     needs_modalities = None
 
     def __init__(self, shape: FusionShape, width: int) -> None:
@@ -32,7 +39,7 @@ class _SimpleFusion(FusionModel):
         return {name: mean_kept(value, keep[name]) for name, value in features.items()}
 
 
-class LinearFusion(_SimpleFusion):
+class LinearFusion(SimpleFusion):
     """`linear`: standardised features side by side, dropout, and the two heads alone; weight decay regularises it."""
 
     def __init__(self, shape: FusionShape) -> None:
@@ -49,7 +56,7 @@ class LinearFusion(_SimpleFusion):
         return self.dropout(torch.cat([vectors[name] for name in self.shape.sizes], dim=1)), {}
 
 
-class GatedFusion(_SimpleFusion):
+class GatedFusion(SimpleFusion):
     """`gated`: each modality's perceptron times a gate read from all, summed over what is there and normalised.
 
     Source: after the gated multimodal unit, Arevalo et al. 2017, arXiv:1702.01992.

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,9 +21,10 @@ from affekt.errors import ShapeError, TrainingError
 from affekt.nn import read_tensors, save_tensors
 from affekt.runs import Run
 from affekt.training.parallel import Ranks
-from affekt.training.samples import Samples, epoch_batches
+from affekt.training.samples import Samples, epoch_batches, epoch_seed
 from affekt.training.scoring import Predicted, is_constant, score_of, task_losses
 from affekt.training.settings import TrainingSettings
+from affekt.training.unlabelled import Unlabelled
 
 CHECKPOINT = 'checkpoint.safetensors'
 STEPS_AT_ONCE = 16_384
@@ -88,7 +89,7 @@ class Progress:
 
     def trained(self, model: nn.Module) -> Trained:
         """The finished run, its model at the best epoch."""
-        model.load_state_dict(self.best)
+        model.load_state_dict(model.state_dict() | self.best)
         model.to('cpu').eval()
         status: Status = 'not_finite' if not self.best_epoch else 'constant' if self.constant else 'healthy'
         return Trained(model, self.best_epoch, self.best_score, tuple(self.rows()), status)
@@ -103,17 +104,20 @@ def train(
     folder: Path | None = None,
     resume: bool = False,
     report: Callable[[Row], None] | None = None,
+    unlabelled: Unlabelled | None = None,
 ) -> Trained:
     """Train a model and return it as it was at its best epoch on validation.
 
     Args:
-        model: what maps features and a keep mask to logits, values and losses; changed in place.
+        model: what maps features and a keep mask to logits, values and losses; changed in place. A module of it named
+            `backbone` may have a rate of its own, or none.
         training: what it learns from.
         validation: what decides when to stop and which epoch is best.
         settings: all that the numbers depend on.
-        folder: keeps a checkpoint of each epoch.
+        folder: keeps a checkpoint of each epoch, without the parameters that are not trained.
         resume: go on in a folder that a killed run left; the numbers are those of a run that was not killed.
         report: called with each epoch's row.
+        unlabelled: what each step learns from besides; see `train_semi`.
 
     Raises:
         RunError: the folder holds another run.
@@ -122,37 +126,46 @@ def train(
     """
     # 1. place everything on the device, once
     score = score_of(settings.score)
-    require_clock(model, training, validation)
+    require_clock(model, training, validation, *([unlabelled.samples] if unlabelled else []))
     device = torch.device(settings.device)
     training, there = training.to(device), validation.to(device)
     model.to(device)
     # 2. take the scale of the inputs from training data
     standardise(model, training)
-    optimiser = torch.optim.Adam(model.parameters(), settings.rate, weight_decay=settings.decay, fused=True)
+    judged = unlabelled.begin(model, device) if unlabelled else model
+    optimiser = torch.optim.Adam(_groups(model, settings), settings.rate, weight_decay=settings.decay, fused=True)
     ranks, progress = Ranks(), Progress(best=_copy(model))
-    with _run(folder, settings, resume, ranks) as run:
+    facts = asdict(settings) | (unlabelled.facts() if unlabelled else {})
+    with _run(folder, facts, resume, ranks) as run:
         if run and resume:
-            _restore(run.folder / CHECKPOINT, model, optimiser, progress)
+            _restore(run.folder / CHECKPOINT, model, optimiser, progress, unlabelled)
         for epoch in range(len(progress.rows()) + 1, settings.epochs + 1):
             if ended(progress, epoch, settings):
                 break
             # 3. one pass over the training samples
-            row = _pass(model, optimiser, training, settings, epoch, ranks)
+            row = _pass(model, optimiser, training, settings, epoch, ranks, unlabelled)
             # 4. what validation says
-            predicted = predict(model, there)
+            predicted = predict(judged, there)
             row |= {'epoch': float(epoch), 'score': score(predicted, validation)}
-            judge(progress, model, row, predicted, validation)
+            judge(progress, judged, row, predicted, validation)
             # 5. on disk before the next epoch
             if run and ranks.first:
-                _save(run.folder / CHECKPOINT, model, optimiser, progress)
+                _save(run.folder / CHECKPOINT, model, optimiser, progress, unlabelled)
             if report and ranks.first:
                 report(row)
     return progress.trained(model)
 
 
-def predict(model: nn.Module, samples: Samples, *, batch: int = 512) -> Predicted:
-    """A model's answers, in the order of the samples; sequences of like length are read together."""
+def predict(model: nn.Module, samples: Samples, *, batch: int | None = None) -> Predicted:
+    """A model's answers, in the order of the samples; sequences of like length are read together.
+
+    Args:
+        model: in whatever mode; it is left in that.
+        samples: of its modalities, on its device.
+        batch: samples at once, at most; None for what the model says in `reads_at_once`, or 512.
+    """
     require_clock(model, samples)
+    batch = batch or int(getattr(model, 'reads_at_once', 512))
     lengths = samples.lengths()
     order = torch.argsort(lengths, stable=True)
     trained = model.training
@@ -201,6 +214,19 @@ def standardise(model: nn.Module, training: Samples) -> None:
         fit(*training.steps())
 
 
+def _groups(model: nn.Module, settings: TrainingSettings) -> list[dict[str, Any]]:
+    """What is trained at which rate: a backbone apart from the rest."""
+    backbone = getattr(model, 'backbone', None)
+    if not isinstance(backbone, nn.Module):
+        return [{'params': list(model.parameters())}]
+    if settings.backbone_share == 0.0:
+        backbone.requires_grad_(False)
+    held = {id(parameter) for parameter in backbone.parameters()}
+    rest = [parameter for parameter in model.parameters() if id(parameter) not in held]
+    own = {'params': list(backbone.parameters()), 'lr': settings.rate * settings.backbone_share}
+    return [{'params': rest}, *([own] if settings.backbone_share else [])]
+
+
 def _pass(
     model: nn.Module,
     optimiser: torch.optim.Optimizer,
@@ -208,6 +234,7 @@ def _pass(
     settings: TrainingSettings,
     epoch: int,
     ranks: Ranks,
+    unlabelled: Unlabelled | None,
 ) -> Row:
     """One epoch; returns the mean of each loss. Order and dropout depend on seed and epoch alone."""
     model.train()
@@ -218,25 +245,26 @@ def _pass(
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(epoch_seed(settings.seed, epoch, 1 + ranks.rank))
         index = torch.arange(len(training))
+        lesson = unlabelled.lesson(settings, epoch, ranks) if unlabelled else None
         for chosen in epoch_batches(index, training.lengths(), settings.batch, order, shuffle=settings.shuffle):
             mine = ranks.share(chosen)
             optimiser.zero_grad()
             with torch.autocast(device_type, torch.bfloat16, enabled=settings.precision == 'bfloat16'):
                 part = training.batch(mine)
                 losses = task_losses(model(part.features, part.keep_mask), part)
+                if lesson:
+                    losses |= lesson.losses(model)
             loss = torch.stack([value.float() for value in losses.values()]).sum()
             loss.backward()
             ranks.average_gradients(model, len(mine), len(chosen))
             _clip(model, settings)
             optimiser.step()
+            if unlabelled:
+                unlabelled.follow(model)
             for name, value in {**losses, 'training_loss': loss}.items():
                 totals[name] = totals.get(name, torch.zeros((), device=value.device)) + value.detach() * len(chosen)
-    return {name: total.item() / len(training) for name, total in totals.items()}
-
-
-def epoch_seed(seed: int, epoch: int, use: int) -> int:
-    """One number for each seed, epoch and use of it."""
-    return (seed * 1_000_003 + epoch) * 1_009 + use
+    row = {name: total.item() / len(training) for name, total in totals.items()}
+    return row | lesson.facts() if lesson else row
 
 
 def _clip(model: nn.Module, settings: TrainingSettings) -> None:
@@ -263,11 +291,18 @@ def ended(progress: Progress, epoch: int, settings: TrainingSettings) -> bool:
 
 
 def _copy(model: nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+    return {name: value.detach().clone() for name, value in _changing(model).items()}
+
+
+def _changing(model: nn.Module) -> dict[str, Tensor]:
+    """The state without parameters that are not trained."""
+    every = model.named_parameters(remove_duplicate=False)
+    fixed = {name for name, parameter in every if not parameter.requires_grad}
+    return {name: value for name, value in model.state_dict().items() if name not in fixed}
 
 
 @contextlib.contextmanager
-def _run(folder: Path | None, settings: TrainingSettings, resume: bool, ranks: Ranks) -> Iterator[Run | None]:
+def _run(folder: Path | None, facts: dict[str, Any], resume: bool, ranks: Ranks) -> Iterator[Run | None]:
     """The run's folder, which the first rank alone writes; the others read its checkpoint."""
     if folder is None:
         yield None
@@ -276,7 +311,7 @@ def _run(folder: Path | None, settings: TrainingSettings, resume: bool, ranks: R
         ranks.wait()
         yield _Reader(folder)  # type: ignore[misc]
         return
-    with Run(folder, asdict(settings), resume=resume) as run:
+    with Run(folder, facts, resume=resume) as run:
         ranks.wait()
         yield run
 
@@ -286,21 +321,35 @@ class _Reader:
     folder: Path
 
 
-def _save(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress) -> None:
-    tensors = {f'model.{name}': value for name, value in model.state_dict().items()}
+def _save(
+    path: Path,
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    progress: Progress,
+    unlabelled: Unlabelled | None,
+) -> None:
+    tensors = {f'model.{name}': value for name, value in _changing(model).items()}
     tensors |= {f'best.{name}': value for name, value in progress.best.items()}
     for i, moments in optimiser.state_dict()['state'].items():
         tensors |= {f'optimiser.{i}.{name}': value for name, value in moments.items()}
+    if unlabelled:
+        tensors |= {f'unlabelled.{name}': value for name, value in unlabelled.state().items()}
     facts = {name: getattr(progress, name) for name in ('best_epoch', 'best_score', 'constant', 'broken', 'history')}
     save_tensors(path, tensors, {'progress': json.dumps(facts)})
 
 
-def _restore(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress) -> None:
+def _restore(
+    path: Path,
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    progress: Progress,
+    unlabelled: Unlabelled | None,
+) -> None:
     """Go on from a checkpoint; from the start where the run was killed before its first."""
     if not path.exists():
         return
     tensors, notes = read_tensors(path)
-    model.load_state_dict(_below(tensors, 'model.'))
+    model.load_state_dict(model.state_dict() | _below(tensors, 'model.'))
     progress.best = _below(tensors, 'best.')
     for name, value in json.loads(notes['progress']).items():
         setattr(progress, name, value)
@@ -309,6 +358,8 @@ def _restore(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, pro
         number, moment = name.split('.')
         state['state'].setdefault(int(number), {})[moment] = value
     optimiser.load_state_dict(state)
+    if unlabelled:
+        unlabelled.restore(_below(tensors, 'unlabelled.'))
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

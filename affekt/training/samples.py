@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,7 @@ class Sequences:
     """N sequences end to end.
 
     Args:
-        rows: (ΣT, D) all steps of all sequences.
+        rows: (ΣT, D) all steps of all sequences; of any number type: tokens are whole numbers, pictures are bytes.
         starts: (N,) where each begins.
         lengths: (N,) how many steps each has; 0 where it is missing.
     """
@@ -36,10 +37,11 @@ class Sequences:
     lengths: Tensor
 
     @classmethod
-    def of(cls, sequences: Sequence[npt.NDArray[np.floating]]) -> Sequences:
-        """Sequences from one (T, D) array a sample."""
+    def of(cls, sequences: Sequence[npt.NDArray[Any]]) -> Sequences:
+        """Sequences from one (T, D) array a sample: bytes and whole numbers stay what they are, others are float32."""
         lengths = torch.tensor([len(sequence) for sequence in sequences])
-        rows = torch.from_numpy(np.concatenate(sequences).astype(np.float32, copy=False))
+        joined = np.concatenate(sequences)
+        rows = torch.from_numpy(joined if joined.dtype.kind in 'iu' else joined.astype(np.float32, copy=False))
         return cls(rows, torch.cumsum(lengths, 0) - lengths, lengths)
 
     def __len__(self) -> int:
@@ -258,6 +260,11 @@ def _to_one_length(features: dict[str, Tensor], keep: dict[str, Tensor]) -> None
             mask = keep.get(name, torch.ones(value.shape[:2], dtype=torch.bool, device=value.device))
             features[name] = torch.nn.functional.pad(value, (0, 0, 0, more))
             keep[name] = torch.nn.functional.pad(mask, (0, more))
+
+
+def epoch_seed(seed: int, epoch: int, use: int) -> int:
+    """One number for each seed, epoch and use of it."""
+    return (seed * 1_000_003 + epoch) * 1_009 + use
 
 
 def epoch_batches(

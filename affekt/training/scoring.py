@@ -51,33 +51,30 @@ class Predicted:
 
 
 def task_losses(answer: Answer, batch: Batch) -> dict[str, Tensor]:
-    """Cross-entropy `category` and squared error `value` over the samples whose truth is known, and the model's own.
+    """The model's own losses and those of `truth_losses`."""
+    return dict(answer.losses) | truth_losses(answer.logits, answer.values, batch)
+
+
+def truth_losses(logits: Tensor, values: Tensor, batch: Batch) -> dict[str, Tensor]:
+    """Cross-entropy `category` and squared error `value` over the samples whose truth is known.
 
     Each is a mean over known truths, 0 without any.
     """
-    losses = dict(answer.losses)
-    if batch.labels is not None and answer.logits.shape[1]:
+    losses = {}
+    if batch.labels is not None and logits.shape[1]:
         known = batch.labels != UNKNOWN
-        each = functional.cross_entropy(answer.logits.float(), batch.labels.clamp(min=0), reduction='none')
+        each = functional.cross_entropy(logits.float(), batch.labels.clamp(min=0), reduction='none')
         losses['category'] = torch.where(known, each, 0.0).sum() / known.sum().clamp(min=1)
-    if batch.values is not None and answer.values.shape[1]:
+    if batch.values is not None and values.shape[1]:
         known = ~batch.values.isnan()
-        error = torch.where(known, answer.values.float() - batch.values.nan_to_num(), 0.0).square()
+        error = torch.where(known, values.float() - batch.values.nan_to_num(), 0.0).square()
         losses['value'] = error.sum() / known.sum().clamp(min=1)
     return losses
 
 
 def _loss(predicted: Predicted, truth: Samples) -> float:
     batch = Batch({}, {}, truth.labels, truth.values)
-    answer = _Bare(predicted.logits, predicted.values, {})
-    return -float(sum(loss.item() for loss in task_losses(answer, batch).values()))
-
-
-@dataclass(frozen=True)
-class _Bare:
-    logits: Tensor
-    values: Tensor
-    losses: dict[str, Tensor]
+    return -float(sum(loss.item() for loss in truth_losses(predicted.logits, predicted.values, batch).values()))
 
 
 def _weighted_f1(predicted: Predicted, truth: Samples) -> float:

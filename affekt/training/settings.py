@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 from affekt.errors import UnknownNameError, ValueRangeError
 
 Precision = Literal['float32', 'bfloat16']
+SemiKind = Literal['pseudo', 'consistency']
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,7 @@ class TrainingSettings:
         batch: samples a step.
         shuffle: a new order each epoch; False for the order of the samples, as some published loaders have it.
         rate: of Adam.
+        backbone_share: the rate of a model's `backbone`, as a share of `rate`; 0 leaves the backbone as it is.
         decay: weight decay (L2).
         clip_norm: longest gradient of all parameters together; None for any.
         clip_value: largest entry of a gradient, the published way; None for any.
@@ -34,6 +37,7 @@ class TrainingSettings:
     batch: int = 32
     shuffle: bool = True
     rate: float = 1e-3
+    backbone_share: float = 1.0
     decay: float = 1e-5
     clip_norm: float | None = 1.0
     clip_value: float | None = None
@@ -50,13 +54,69 @@ class TrainingSettings:
             'patience': self.patience or 1,
         }
         wrong = {name: value for name, value in positive.items() if not value > 0}
-        if wrong or self.decay < 0:
+        wrong |= {name: getattr(self, name) for name in ('decay', 'backbone_share') if not getattr(self, name) >= 0}
+        if wrong:
             raise ValueRangeError(
-                expected='positive settings, and decay of 0 or more',
-                came=str(wrong | ({'decay': self.decay} if self.decay < 0 else {})),
+                expected='positive settings, and decay and backbone_share of 0 or more',
+                came=str(wrong),
                 todo='correct them',
             )
         if self.precision not in ('float32', 'bfloat16'):
             raise UnknownNameError(
                 expected='precision float32 or bfloat16', came=repr(self.precision), todo='choose one'
             )
+
+
+@dataclass(frozen=True)
+class SemiSettings:
+    """How a run learns from samples without truth.
+
+    Args:
+        kind: `pseudo` guesses categories with a model of labelled samples and learns from the sure ones; `consistency`
+            wants one answer for a sample and for a disturbed copy of it.
+        threshold: least probability of the guessed category, [0, 1); 0 takes all.
+        share: `pseudo`: instead of the threshold, this share (0, 1] of what is guessed of each category, the surest
+            first; None for the threshold.
+        balanced: `pseudo`: no category gets more of the guesses than its share of the labelled samples.
+        rounds: `pseudo`: how often a new model learns from the guesses of the best before.
+        weight: of the losses of unlabelled samples beside those of labelled ones.
+        ratio: unlabelled samples a step for each labelled one.
+        ramp: `consistency`: epochs over which the weight rises from 0; 0 for none.
+        weak_noise: Gaussian noise on the copy that is guessed from, in deviations of each feature.
+        strong_noise: the same on the copy that is learnt from.
+        feature_dropout: share of the features of the copy that is learnt from set to their mean, [0, 1).
+        modality_dropout: probability with which that copy does without a modality, [0, 1); one always stays.
+        teacher_decay: `consistency`: guesses and the answers at the end are those of a running mean of the weights with
+            this decay a step, (0, 1); None for the weights themselves.
+    """
+
+    kind: SemiKind = 'consistency'
+    threshold: float = 0.7
+    share: float | None = None
+    balanced: bool = False
+    rounds: int = 2
+    weight: float = 1.0
+    ratio: int = 4
+    ramp: int = 5
+    weak_noise: float = 0.05
+    strong_noise: float = 0.3
+    feature_dropout: float = 0.2
+    modality_dropout: float = 0.2
+    teacher_decay: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in ('pseudo', 'consistency'):
+            raise UnknownNameError(expected='kind pseudo or consistency', came=repr(self.kind), todo='choose one')
+        shares = (self.threshold, self.feature_dropout, self.modality_dropout)
+        decay = 0.5 if self.teacher_decay is None else self.teacher_decay
+        share = 1.0 if self.share is None else self.share
+        is_fine = all(0 <= one < 1 for one in shares) and 0 < decay < 1 and 0 < share <= 1
+        if not is_fine or min(self.rounds, self.ratio) < 1 or min(self.weak_noise, self.strong_noise, self.ramp) < 0:
+            raise ValueRangeError(
+                expected='threshold and dropouts in [0, 1), share in (0, 1], teacher_decay in (0, 1), noise, ramp '
+                'of 0 or more, rounds and ratio of 1 or more',
+                came=str({name: value for name, value in asdict(self).items() if name != 'kind'}),
+                todo='correct them',
+            )
+        if not 0 < self.weight < math.inf:
+            raise ValueRangeError(expected='a weight above 0', came=f'{self.weight}', todo='correct it')

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 
 from affekt.errors import ShapeError, TrainingError, ValueRangeError
-from affekt.training.loop import Progress, Row, Trained, ended, epoch_seed, judge, predict, require_clock, standardise
-from affekt.training.samples import UNKNOWN, Batch, Samples, epoch_batches
+from affekt.training.loop import Progress, Row, Trained, ended, judge, predict, require_clock, standardise
+from affekt.training.samples import UNKNOWN, Batch, Samples, epoch_batches, epoch_seed
 from affekt.training.scoring import score_of, task_losses
 from affekt.training.settings import TrainingSettings
 

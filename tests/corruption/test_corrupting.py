@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from affekt.cli import main
 from affekt.corpora import Facts, Manifest, Sample, made_up_corpus
-from affekt.corruption import Corruption, corrupt
+from affekt.corruption import Corruption, as_published, corrupt, pyramid_blurred
 from affekt.errors import CorpusError, RunError, UnknownNameError, ValueRangeError
 from affekt.media import Recording
 from affekt.media.synthetic import numbered_images, tone
@@ -127,6 +127,76 @@ def test_films_keep_size_times_and_sound_while_their_pictures_change(films, tmp_
     assert after.samples[2] == films.samples[2]
 
 
+def test_any_number_of_processes_writes_the_same_bytes(spoken, films, tmp_path):
+    for name, manifest, chosen in (
+        ('sounds', spoken, Corruption((5.0, 10.0), 'babble', talkers=2)),
+        ('films', films, Corruption(blur_rates=(1, 2, 4), drop_rate=0.3, seed=1)),
+    ):
+        one, two = (
+            corrupt(manifest, chosen, tmp_path / f'{name}{processes}', processes=processes) for processes in (1, 2)
+        )
+        left, right = (sorted((held.path.parent / 'media').iterdir()) for held in (one, two))
+        assert [path.name for path in left] == [path.name for path in right]
+        assert [path.read_bytes() for path in left] == [path.read_bytes() for path in right]
+        made = [Manifest.load(held.path).samples for held in (one, two)]
+        assert [row.corruption for row in made[0]] == [row.corruption for row in made[1]]
+        assert (one.changed, one.untouched) == (two.changed, two.untouched)
+
+
+@pytest.fixture
+def stacks(tmp_path):
+    """Faces as a file, in a folder of their own, and as single pictures."""
+    rng = np.random.default_rng(0)
+    pictures = {name: rng.integers(0, 256, (6, 10, 12, 3)).astype(np.uint8) for name in 'abc'}
+    np.save(tmp_path / 'a.npy', pictures['a'])
+    (tmp_path / 'b').mkdir()
+    np.save(tmp_path / 'b' / 'b.npy', pictures['b'])
+    (tmp_path / 'c').mkdir()
+    (tmp_path / 'c' / '000.png').write_bytes(b'')
+    rows = (Sample('a', frames='a.npy'), Sample('b', frames='b'), Sample('c', frames='c'))
+    return Manifest(Facts('faces', root=str(tmp_path)), rows), pictures
+
+
+def test_stacks_of_pictures_are_damaged_as_films_are(stacks, tmp_path):
+    manifest, pictures = stacks
+    made = corrupt(manifest, Corruption(blur_rates=(2,), brightness=0.5), tmp_path / 'out')
+    after = Manifest.load(made.path)
+    for row in after.samples[:2]:
+        found = np.load(after.media(row, 'frames'))
+        wanted = np.stack([np.rint(pyramid_blurred(one, 2) * np.float32(0.5)) for one in pictures[row.sample]])
+        assert (found == wanted).all()
+        assert json.loads(row.corruption)['frames']['blur_rate'] == 2
+    # A folder of single pictures is not read; clean pictures are not passed on as damaged ones.
+    assert after.samples[2].frames is None
+    assert (made.changed, made.untouched, made.failed) == (2, (), {})
+
+
+def test_a_stack_of_another_kind_is_named(tmp_path):
+    np.save(tmp_path / 'grey.npy', np.zeros((3, 8, 8), np.uint8))
+    manifest = Manifest(Facts('x', root=str(tmp_path)), (Sample('grey', frames='grey.npy'),))
+    made = corrupt(manifest, Corruption(blur_sigma=1.0), tmp_path / 'out')
+    assert 'uint8 (3, 8, 8)' in made.failed['grey']
+
+
+def test_the_noise_of_the_challenge_is_drawn_as_it_was_and_told(films, tmp_path, rng):
+    write_audio(tmp_path / 'speech.wav', rng.normal(0, 0.1, 40_000).astype(np.float32), RATE_HZ)
+    rows = tuple(dataclasses.replace(films.samples[0], sample=f'clip{at}') for at in range(8))
+    manifest = dataclasses.replace(films, samples=rows)
+    made = corrupt(manifest, as_published('mer2023-noise', str(tmp_path), seed=3), tmp_path / 'out')
+    after = Manifest.load(made.path)
+    facts = [json.loads(row.corruption) for row in after.samples]
+    assert {each['snr_db'] for each in facts} <= {5.0, 6.0, 7.0, 8.0, 9.0, 10.0}
+    assert {each.get('blur_rate') for each in facts} == {1, 2, 4}
+    assert all(each['files'] for each in facts)
+    at = next(at for at, each in enumerate(facts) if each['blur_rate'] == 1)
+    clean, kept = (_pictures(held.media(held.samples[at], 'video')) for held in (manifest, after))
+    assert all((left == right).all() for left, right in zip(clean, kept, strict=True))
+    with pytest.raises(UnknownNameError, match='--noise musan/speech'):
+        as_published('mer2023-noise')
+    with pytest.raises(UnknownNameError, match='mer2023-noise'):
+        as_published('mer2022', 'white')
+
+
 def test_blur_and_brightness_show_in_the_film(films, tmp_path):
     made = Manifest.load(corrupt(films, Corruption(blur_sigma=3.0, brightness=0.5), tmp_path / 'out').path)
     clean = _pictures(films.media(films.samples[0], 'video'))[0].astype(float)
@@ -184,7 +254,7 @@ def test_a_disk_that_cannot_be_written_ends_the_run_with_one_error(spoken, tmp_p
     def full(*_):
         raise OSError(28, 'No space left on device')
 
-    monkeypatch.setattr('affekt.corruption.corrupting.write_audio', full)
+    monkeypatch.setattr('affekt.corruption.samples.write_audio', full)
     with pytest.raises(RunError, match='No space left on device; make room'):
         corrupt(spoken, Corruption((5.0,)), tmp_path / 'out')
 
@@ -252,6 +322,7 @@ def test_a_folder_of_noise_that_changed_is_no_resumed_run(spoken, tmp_path):
         ({'snr_db': (300.0,)}, ValueRangeError, 'SNR'),
         ({'snr_db': (float('nan'),)}, ValueRangeError, 'SNR'),
         ({'blur_sigma': 0.0}, ValueRangeError, 'blur'),
+        ({'blur_rates': (3,)}, ValueRangeError, 'powers of 2'),
         ({'occlude_share': 1.2}, ValueRangeError, 'occluded share'),
         ({'drop_rate': 1.0}, ValueRangeError, 'drop rate'),
         ({'brightness': float('inf')}, ValueRangeError, 'brightness'),
@@ -271,7 +342,7 @@ def test_noise_and_media_that_are_not_there_are_refused_before_anything_is_writt
     for chosen, error, said in (
         (Corruption((5.0,), 'blue'), UnknownNameError, 'white, pink, brown, babble'),
         (Corruption((5.0,), str(tmp_path / 'empty')), CorpusError, 'none in'),
-        (Corruption(blur_sigma=1.0), CorpusError, 'video in the manifest'),
+        (Corruption(blur_sigma=1.0), CorpusError, 'video or frames in the manifest'),
     ):
         with pytest.raises(error, match=said):
             corrupt(spoken, chosen, tmp_path / 'out')
@@ -286,6 +357,8 @@ def test_noise_and_media_that_are_not_there_are_refused_before_anything_is_writt
         (['--missing', 'smell'], 'audio, video or text'),
         ([], 'something to do'),
         (['--drop', '2'], 'drop rate'),
+        (['--blur-rates', '2,x'], 'no list of rates'),
+        (['--as', 'mer2023-noise'], 'the noise, as the challenge took speech'),
     ],
 )
 def test_the_command_ends_with_2_and_one_error_on_bad_input(words, said, spoken, tmp_path):

@@ -5,9 +5,33 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from affekt.corruption import PictureDamage, brightened, covered, gaussian_blurred, occlusion_box
+from affekt.corruption import (
+    PictureDamage,
+    brightened,
+    covered,
+    gaussian_blurred,
+    occlusion_box,
+    pyramid_blurred,
+)
 from affekt.errors import ValueRangeError
 from affekt.media import Frame
+
+OPENCV = {
+    2: (
+        (8, 10, 3),
+        [[105, 109, 117, 129, 136, 131, 121, 115, 112, 111], [115, 118, 123, 130, 132, 126, 118, 117, 117, 118]],
+        29824,
+    ),
+    4: (
+        (8, 12, 3),
+        [
+            [122, 122, 122, 122, 122, 122, 122, 122, 122, 123, 123, 123],
+            [122, 122, 122, 122, 122, 122, 122, 123, 123, 123, 123, 123],
+        ],
+        35609,
+    ),
+}
+"""Rate to shape, rows and sum."""
 
 
 def test_a_blurred_point_is_the_gaussian_of_that_width():
@@ -24,6 +48,37 @@ def test_a_blurred_point_is_the_gaussian_of_that_width():
 def test_blur_leaves_an_even_picture_alone_to_the_edges():
     image = np.full((9, 12, 3), 77, np.uint8)
     assert (gaussian_blurred(image, 3.0) == 77).all()
+
+
+def test_a_point_halved_and_doubled_is_worked_out_by_hand():
+    image = np.zeros((16, 16, 3), np.uint8)
+    image[8, 8] = 255
+    # Halved: the 5 x 5 kernel falls on 3 x 3 places, on each axis 1 6 1 of 16; the middle is 255 · 36/256 = 35.86 → 36,
+    # beside it 6 of 256 → 6, at the corner 1 of 256 → 1.
+    # Doubled: the middle is 36 · 36 + 4 · 6 · 6 + 4 · 1 over 64 = 22.56 → 23.
+    made = pyramid_blurred(image, 2)
+    assert made.shape == (16, 16, 3)
+    assert made[8, 8].tolist() == [23, 23, 23]
+    assert (pyramid_blurred(image, 1) == image).all()
+
+
+@pytest.mark.parametrize('rate', [2, 4])
+def test_pyramids_are_those_of_opencv(rate):
+    # pyrDown and pyrUp of opencv-python-headless 5.0.0 on the same picture, once and twice each: shapes, the first two
+    # rows of green, and the sum of all. Random pictures of 1,875 shapes agreed to the last bit.
+    image = (np.arange(7 * 10 * 3).reshape(7, 10, 3) * 37 % 251).astype(np.uint8)
+    shape, rows, total = OPENCV[rate]
+    made = pyramid_blurred(image, rate)
+    assert made.shape == shape
+    assert made[:2, :, 1].tolist() == rows
+    assert made.sum() == total
+
+
+def test_a_flat_picture_stays_flat_and_sides_become_multiples_of_the_rate():
+    for rate, shape in ((2, (6, 8, 3)), (4, (8, 8, 3)), (8, (8, 8, 3))):
+        made = pyramid_blurred(np.full((5, 7, 3), 201, np.uint8), rate)
+        assert made.shape == shape
+        assert (made == 201).all()
 
 
 @pytest.mark.parametrize('share', [0.01, 0.1, 0.25, 0.5, 1.0])
@@ -47,6 +102,15 @@ def test_brightness_multiplies_and_counts_what_it_cuts():
     # 400, 256 and 510 are beyond 255.
     assert cut == 3
     assert brightened(image, 0.5)[0].tolist() == [[[50, 100, 0], [64, 64, 128]]]
+
+
+def test_a_rate_of_one_changes_no_picture_and_a_rate_above_does():
+    assert not PictureDamage(blur_rate=1).changes
+    damage = PictureDamage(blur_rate=4)
+    made = next(iter(damage([Frame(0.0, np.zeros((9, 9, 3), np.uint8))], np.random.default_rng(0))))
+    assert damage.changes
+    assert made.image.shape == (12, 12, 3)
+    assert damage.facts() == {'pictures': 1, 'blur_rate': 4}
 
 
 def _frames(count):
@@ -90,3 +154,5 @@ def test_values_out_of_range_are_refused(rng):
     ):
         with pytest.raises(ValueRangeError, match='above 0'):
             call()
+    with pytest.raises(ValueRangeError, match='1, 2, 4'):
+        pyramid_blurred(image, 3)

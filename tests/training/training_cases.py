@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from affekt.fusion import FusionShape, build_fusion
-from affekt.training import Samples, Sequences, TrainingSettings, train
+from affekt.training import Samples, SemiSettings, Sequences, TrainingSettings, train, train_semi
 
 SIZES = {'audio': 5, 'text': 7, 'video': 6}
 
@@ -62,3 +62,31 @@ def on_two_ranks(folder: str) -> None:
     if torch.distributed.get_rank() == 0:
         history = [row['training_loss'] for row in trained.history]
         (Path(folder) / 'found.json').write_text(json.dumps([history, trained.best_score]))
+
+
+def semi_run(kind: str, report=None, folder: Path | None = None, resume: bool = False, weight: float = 1.0):
+    """Learn from 30 labelled and 90 unlabelled samples."""
+    semi = SemiSettings(kind, threshold=0.4, weight=weight)
+    parts = samples(30), samples(90, 1), samples(40, 2)
+    return train_semi(model(), *parts, SETTINGS, semi, folder=folder, resume=resume, report=report)
+
+
+def semi_killed(kind: str, folder: str, number: int, epoch: int) -> None:
+    """The same, killed as the system does once that epoch of that round is on disk."""
+    torch.set_num_threads(1)
+
+    def die(row):
+        if (row['round'], row['epoch']) == (number, epoch):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    semi_run(kind, die, Path(folder))
+
+
+def semi_on_two_ranks(folder: str) -> None:
+    """Train on this rank's share of labelled and unlabelled samples; each rank writes what it then holds."""
+    trained = semi_run('consistency').best
+    found = {'weights': float(sum(value.sum() for value in trained.model.state_dict().values()))}
+    found |= {'score': trained.best_score, 'sure': trained.history[-1]['sure']}
+    rank = torch.distributed.get_rank()
+    found['sure'] = min(found['sure'], 1e-9)  # each has its own share of samples
+    (Path(folder) / f'{rank}.json').write_text(json.dumps(found))

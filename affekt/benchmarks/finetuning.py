@@ -1,0 +1,350 @@
+"""Fine-tuning rows of MERBench: an encoder trained end to end on a corpus, beside its own frozen vectors.
+
+A manifest and the folder of an encoder come in. Out go a constant answer, a linear layer and a perceptron on the frozen
+vectors, and the same perceptron trained together with the encoder, as rows with intervals, and a paired test between
+each two. The protocol is MERBench's fair one: settings and epoch are chosen on validation alone. Read `run_finetuning`
+first; `finetuning_tables.py` shows.
+
+N samples, S seeds, C classes, V values (0 or 1), D size of a vector. torch is imported where it is used.
+
+Source: MERBench, Lian et al. 2024, arXiv:2401.03429; the head of MER2024, arXiv:2404.17113.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import hashlib
+import importlib.util
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from affekt.benchmarks.finetuning_inputs import prepared
+from affekt.benchmarks.finetuning_settings import FinetuningSettings
+from affekt.benchmarks.merbench import Progress, Row, System, joined, scored_rows, stacked
+from affekt.benchmarks.merbench_divisions import Index, Turn
+from affekt.benchmarks.merbench_inputs import Task, open_task
+from affekt.benchmarks.merbench_settings import drawn
+from affekt.benchmarks.merbench_training import Answers, fair_run
+from affekt.benchmarks.merbench_units import Units
+from affekt.corpora import Manifest
+from affekt.errors import MissingExtraError
+from affekt.features import Features, Provenance, Store, write_features
+from affekt.runs import file_sha256
+
+if TYPE_CHECKING:
+    from affekt.fusion import Backbone, BackboneHead
+    from affekt.training import Samples, Sequences, Trained, TrainingSettings
+
+LINEAR, FROZEN, TUNED = 'linear', 'frozen', 'fine-tuned'
+BESIDE = {TUNED: (FROZEN, LINEAR), FROZEN: (LINEAR,), LINEAR: ()}
+"""Model to those that its answers are tested against."""
+VECTORS = 'frozen.features.arrow'
+RUNNING = 'running'
+
+
+@dataclass(frozen=True)
+class Finetuning:
+    """The outcome."""
+
+    task: Task = field(repr=False)
+    settings: FinetuningSettings
+    encoder: Mapping[str, Any]
+    """Name, kind, modality, parameters, and the sha256 of its weights."""
+    rows: tuple[Row, ...]
+    """Their gains are of kinds `frozen` and `linear`."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What all runs share."""
+
+    task: Task
+    backbone: Backbone
+    rows: Sequences
+    """(N,) what the encoder reads, in the order of the task's samples."""
+    settings: FinetuningSettings
+
+    def samples(self, index: Index) -> Samples:
+        """What the encoder reads of these samples, with their truths."""
+        return self._with({self.backbone.modality: self._rows(index)}, index)
+
+    def vectors(self, index: Index) -> Samples:
+        """The encoder's frozen vectors of these samples, with their truths."""
+        import torch
+
+        held = self.task.features[self.backbone.modality]
+        return self._with({self.backbone.modality: torch.from_numpy(held[index])}, index)
+
+    def _rows(self, index: Index) -> Sequences:
+        import torch
+
+        return self.rows[torch.from_numpy(index)]
+
+    def _with(self, features: Mapping[str, Any], index: Index) -> Samples:
+        import torch
+
+        from affekt.training import Samples
+
+        task, names = self.task, self.task.manifest.names
+        return Samples(
+            features,
+            None if task.labels is None else torch.from_numpy(task.labels[index]),
+            None if task.values is None else torch.from_numpy(task.values[index]).float().unsqueeze(1),
+            names=tuple(names[i] for i in index),
+        )
+
+
+def run_finetuning(
+    manifest: Manifest,
+    encoder: Path,
+    settings: FinetuningSettings,
+    *,
+    folder: Path | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Finetuning:
+    """Train an encoder on a corpus, and score it beside its frozen vectors.
+
+    Args:
+        manifest: of the corpus.
+        encoder: its folder, as transformers' `save_pretrained` writes it.
+        settings: budgets and protocol.
+        folder: keeps the frozen vectors, every finished run, and a checkpoint of the one at work; None keeps nothing.
+        resume: go on in a folder that a killed run left, from its last epoch.
+        progress: told the stage, what is done and the total.
+
+    Raises:
+        MissingExtraError: torch or transformers is not installed.
+        WeightsError: the folder holds no encoder that can be read.
+        CorpusError, TableError, ValueRangeError, UnknownNameError: the manifest cannot be trained on.
+        RunError: the folder holds another run.
+    """
+    if importlib.util.find_spec('torch') is None:
+        raise MissingExtraError(
+            expected='torch, which trains', came='none installed', todo='pip install "affekt[encoders]"'
+        )
+    from affekt.fusion import open_backbone
+
+    # 1. The encoder, and what it reads of every sample.
+    backbone = open_backbone(
+        encoder, layers=settings.layers, longest=settings.longest, longest_s=settings.longest_s,
+        pictures=settings.pictures,
+    )  # fmt: skip
+    told = _told(encoder, backbone)
+    rows = prepared(manifest, backbone, settings.column, progress)
+    facts = {'settings': dataclasses.asdict(settings), 'encoder': told, 'samples': _digest_of(manifest, settings)}
+    bar, systems = _Bar(progress), []
+    with TemporaryDirectory() as scratch, Units(folder, facts, resume=resume) as units:
+        # 2. Its frozen vectors, and the task with all its checks.
+        store = _frozen_vectors(manifest, backbone, rows, facts, folder or Path(scratch), settings, progress)
+        task = open_task(manifest, {backbone.modality: store}, settings.simple)
+        inputs = Inputs(task, backbone, _in_order(rows, manifest, task), settings)
+        # 3. The simple models and the perceptron on the vectors, then the encoder itself.
+        plan = _plan(inputs, folder, bar)
+        total = sum(len(task.fair) * (len(draws) + settings.seeds - 1) for draws, _ in plan.values())
+        units.expect(total, bar)
+        for name, (draws, run) in plan.items():
+            systems.append(_trained(inputs, name, draws, run, units))
+    # 4. Scores, intervals, tests.
+    return Finetuning(task, settings, told, scored_rows(task, systems, settings.simple, progress, _beside))
+
+
+Run = Callable[[Turn, Mapping[str, Any], int, str], Answers]
+
+
+class _Bar:
+    """One line of progress for all runs, in which an epoch is a part of a run."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress, self._done, self._total = progress, 0.0, 1.0
+
+    def __call__(self, stage: str, done: float, total: float) -> None:
+        self._done, self._total = done, total
+        if self._progress:
+            self._progress(stage, done, total)
+
+    def epoch(self, share: float) -> None:
+        """So much of the run at work is done."""
+        if self._progress:
+            self._progress('train', self._done + share, self._total)
+
+
+def _plan(inputs: Inputs, folder: Path | None, bar: _Bar) -> dict[str, tuple[list[dict[str, Any]], Run]]:
+    """Model to its draws and what runs one of them."""
+    settings = inputs.settings
+    return {
+        LINEAR: (drawn('linear', settings.frozen_trials, settings.seed), partial(_linear_run, inputs)),
+        FROZEN: (settings.draws(settings.frozen_rates, settings.frozen_trials), partial(_frozen_run, inputs)),
+        TUNED: (settings.draws(settings.rates, settings.trials), partial(_tuned_run, inputs, folder, bar)),
+    }
+
+
+def _trained(inputs: Inputs, name: str, draws: Sequence[dict[str, Any]], run: Run, units: Units) -> System:
+    """A model after its search, which is the first seed's runs, and the other seeds of what validation chose."""
+    task, settings = inputs.task, inputs.settings
+    begun = time.monotonic()
+    seeds = [settings.seed + 1 + number for number in range(settings.seeds)]
+
+    def answers(t: int, d: int, seed: int) -> Answers:
+        key = f'{name}/turn{t}/draw{d}/seed{seed}'
+        return units.answers(key, lambda: run(task.fair[t], draws[d], seed, key))
+
+    first = [[answers(t, d, seeds[0]) for d in range(len(draws))] for t in range(len(task.fair))]
+    best = [int(np.argmax([each.score for each in found])) for found in first]
+    held = [[first[t][d] for t, d in enumerate(best)]]
+    held += [[answers(t, d, seed) for t, d in enumerate(best)] for seed in seeds[1:]]
+    flat = [each for turn in held for each in turn]
+    said = [joined(task, task.fair, [(one.logits, one.values) for one in each], 'probabilities') for each in held]
+    return System(
+        (inputs.backbone.modality,), name, 'fair', *stacked(said),
+        validation=float(np.mean([each.score for each in flat])),
+        chosen=tuple({**draws[d], 'epochs': [each[t].epoch for each in held]} for t, d in enumerate(best)),
+        statuses={status: sum(each.status == status for each in flat) for status in {each.status for each in flat}},
+        parameters=flat[0].parameters, seconds=round(time.monotonic() - begun, 1),
+    )  # fmt: skip
+
+
+def _linear_run(inputs: Inputs, turn: Turn, draw: Mapping[str, Any], seed: int, key: str) -> Answers:
+    modalities = (inputs.backbone.modality,)
+    return fair_run(inputs.task, turn, modalities, 'linear', draw, inputs.settings.simple, seed=seed, reads_test=True)
+
+
+def _frozen_run(inputs: Inputs, turn: Turn, draw: Mapping[str, Any], seed: int, key: str) -> Answers:
+    """The head alone, on frozen vectors."""
+    from affekt.training import predict, train
+
+    settings, head = inputs.settings, _head(inputs, draw, seed)
+    how = dataclasses.replace(
+        _how(inputs, draw, seed), epochs=settings.frozen_epochs, patience=settings.frozen_patience,
+        precision='float32', device='cpu',
+    )  # fmt: skip
+    trained = train(head, inputs.vectors(turn.train), inputs.vectors(turn.validation), how)
+    return _answers(trained, predict(trained.model, inputs.vectors(turn.test)))
+
+
+def _tuned_run(
+    inputs: Inputs,
+    folder: Path | None,
+    bar: _Bar,
+    turn: Turn,
+    draw: Mapping[str, Any],
+    seed: int,
+    key: str,
+) -> Answers:
+    """The same head, trained together with the encoder; each epoch is on disk before the next."""
+    from affekt.fusion import EndToEnd
+    from affekt.training import predict, train
+
+    settings = inputs.settings
+    # 1. the encoder as it came, and a head that knows the scale of its first vectors
+    head = _head(inputs, draw, seed)
+    head.standardise_on(*inputs.vectors(turn.train).steps())
+    model = EndToEnd(copy.deepcopy(inputs.backbone), head)
+    # 2. training, from the last epoch where it was killed
+    where = None if folder is None else folder / RUNNING / key.replace('/', '.')
+    trained = train(
+        model, inputs.samples(turn.train), inputs.samples(turn.validation), _how(inputs, draw, seed), folder=where,
+        resume=where is not None and where.exists(), report=lambda row: bar.epoch(row['epoch'] / (settings.epochs + 1)),
+    )  # fmt: skip
+    # 3. the test
+    best = trained.model.to(settings.device)
+    answers = _answers(trained, predict(best, inputs.samples(turn.test).to(settings.device)))
+    if where is not None:
+        shutil.rmtree(where, ignore_errors=True)
+    return answers
+
+
+def _head(inputs: Inputs, draw: Mapping[str, Any], seed: int) -> BackboneHead:
+    import torch
+
+    from affekt.fusion import BackboneHead, FusionShape
+
+    task, backbone = inputs.task, inputs.backbone
+    shape = FusionShape(
+        {backbone.modality: backbone.size}, task.classes, values=0 if task.values is None else 1,
+        hidden=draw['hidden'], dropout=draw['dropout'],
+    )  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return BackboneHead(shape)
+
+
+def _how(inputs: Inputs, draw: Mapping[str, Any], seed: int) -> TrainingSettings:
+    from affekt.training import TrainingSettings
+
+    settings = inputs.settings
+    return TrainingSettings(
+        seed=seed, epochs=settings.epochs, batch=settings.batch, rate=draw['rate'],
+        backbone_share=settings.backbone_share, patience=settings.patience, score=inputs.task.score,
+        precision=settings.precision, device=settings.device,
+    )  # fmt: skip
+
+
+def _answers(trained: Trained, answer: Any) -> Answers:
+    size = sum(held.numel() for held in trained.model.parameters())
+    told = (trained.best_score, trained.best_epoch, trained.status, size)
+    return Answers(*told, answer.logits.numpy(), answer.values.numpy())
+
+
+def _frozen_vectors(
+    manifest: Manifest,
+    backbone: Backbone,
+    rows: Sequences,
+    facts: Mapping[str, Any],
+    folder: Path,
+    settings: FinetuningSettings,
+    progress: Progress | None,
+) -> Store:
+    """The encoder's vectors of all samples as a store, made once."""
+    from affekt.fusion import vectors
+    from affekt.training import Samples
+
+    path = folder / VECTORS
+    if not path.exists():
+        samples = Samples({backbone.modality: rows}, names=manifest.names)
+        held = vectors(copy.deepcopy(backbone).to(settings.device), samples.to(settings.device), progress=progress)
+        name, digest = f'{facts["encoder"]["name"]}-{settings.layers}', facts['encoder']['sha256']
+        each = (Features(sample, row[None]) for sample, row in zip(manifest.names, held.numpy(), strict=True))
+        write_features(path, each, Provenance(name, digest, backbone.size, dict(facts), corpus=manifest.facts.corpus))
+    return Store(path)
+
+
+def _in_order(rows: Sequences, manifest: Manifest, task: Task) -> Sequences:
+    """The rows of the task's samples, which are some of the manifest's."""
+    import torch
+
+    at = {name: number for number, name in enumerate(manifest.names)}
+    return rows[torch.tensor([at[name] for name in task.manifest.names])]
+
+
+def _told(encoder: Path, backbone: Backbone) -> dict[str, Any]:
+    held = hashlib.sha256()
+    for path in sorted([*encoder.glob('*.safetensors'), encoder / 'config.json']):
+        held.update(f'{path.name} {file_sha256(path)}\n'.encode())
+    return {
+        'name': encoder.resolve().name, 'kind': backbone.network.config.model_type, 'modality': backbone.modality,
+        'parameters': sum(parameter.numel() for parameter in backbone.parameters()), 'sha256': held.hexdigest(),
+    }  # fmt: skip
+
+
+def _digest_of(manifest: Manifest, settings: FinetuningSettings) -> str:
+    """Of the labels, the divisions, and what the encoder is given by name."""
+    held = hashlib.sha256()
+    for row in manifest.samples:
+        given = (row.split, row.fold, row.category, row.sentiment, row.valence, row.audio, row.video, row.frames)
+        held.update(repr((row.sample, *given, getattr(row, settings.column))).encode())
+    return held.hexdigest()
+
+
+def _beside(systems: Sequence[System], system: System) -> list[tuple[str, System]]:
+    by_name = {each.name: each for each in systems}
+    return [(name, by_name[name]) for name in BESIDE.get(system.name, ())]

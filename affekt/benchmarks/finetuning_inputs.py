@@ -1,0 +1,74 @@
+"""A manifest's samples as an encoder reads them: word pieces, samples of sound, or pictures of the face.
+
+Every sample must have them; a message names those that have not. torch is imported where it is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy.typing as npt
+
+from affekt.corpora import Manifest, Sample
+from affekt.errors import AffektError, CorpusError, listed
+from affekt.features import Features, Unable
+from affekt.features.encoders import audio_encoder
+from affekt.features.face_pictures import face_pictures
+
+if TYPE_CHECKING:
+    from affekt.fusion import Backbone
+    from affekt.training import Sequences
+
+Progress = Callable[[str, float, float], None]
+Rows = npt.NDArray[Any]
+
+
+def prepared(manifest: Manifest, backbone: Backbone, column: str, progress: Progress | None = None) -> Sequences:
+    """Every sample's rows, in the manifest's order.
+
+    Args:
+        manifest: of the corpus.
+        backbone: says what it reads.
+        column: of the manifest, for an encoder of text.
+        progress: told 'read', samples done, samples in all.
+
+    Raises:
+        CorpusError: a sample lacks what the encoder reads or withholds it, or it cannot be read.
+    """
+    from affekt.training import Sequences
+
+    found: list[Rows] = []
+    lacking: list[str] = []
+    kept = manifest.keep_mask(backbone.modality)
+    for done, row in enumerate(manifest.samples):
+        try:
+            held = _rows(manifest, row, backbone, column) if kept[done] else Unable(row.sample, 'withheld')
+        except AffektError as error:
+            held = Unable(row.sample, error.came)
+        if isinstance(held, Unable):
+            lacking.append(f'{held.sample} ({held.reason})')
+        else:
+            found.append(held)
+        if progress:
+            progress('read', done + 1, len(manifest))
+    if lacking:
+        raise CorpusError(
+            expected=f'{backbone.modality} of every sample of {manifest.facts.corpus}',
+            came=f'none of {len(lacking)} of {len(manifest)}: {listed(lacking, 2)}',
+            todo='leave these samples out of the manifest, or correct its paths',
+        )
+    return Sequences.of(found)
+
+
+def _rows(manifest: Manifest, row: Sample, backbone: Backbone, column: str) -> Rows | Unable:
+    """One sample's, or why there are none."""
+    if backbone.modality == 'text':
+        said = getattr(row, column)
+        return Unable(row.sample, f'no {column}') if said is None else backbone.prepare(said)
+    if backbone.modality == 'audio':
+        hear = audio_encoder(lambda sample, sound: Features(sample, backbone.prepare(sound)))
+        (heard,) = hear(manifest, [row])
+        return heard if isinstance(heard, Unable) else heard.values
+    seen = face_pictures(manifest, row)
+    return seen if isinstance(seen, Unable) else backbone.prepare(seen.images)

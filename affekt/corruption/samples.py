@@ -1,0 +1,249 @@
+"""One sample's media read, damaged and written.
+
+Sound becomes 16 bits, mono, at its own rate; films become mp4 whose sound is the same mixture in AAC; stacks of
+pictures become stacks of damaged pictures, with draws of their own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import tee
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from affekt.corpora import Manifest, Sample
+from affekt.corruption.noises import Noise, noise_named, read_sound
+from affekt.corruption.pictures import Image
+from affekt.corruption.seeds import rng_of, seed_of
+from affekt.corruption.settings import Corruption
+from affekt.corruption.sound import Mixture, Sound, mix_at_snr
+from affekt.errors import AffektError, MediaError, RunError
+from affekt.media import Frame, Recording
+from affekt.media.joining import with_sound
+from affekt.media.writing import PictureStyle, Samples, write_audio, write_video
+from affekt.runs import file_atomically
+
+AAC_RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000)
+USUAL_RATE_HZ = 48_000
+DEFAULT_PICTURE_HZ = 25.0
+SAME_BYTES = PictureStyle(options={'crf': '18', 'x264-params': 'mbtree=0:threads=1:lookahead-threads=1'})
+"""With its tree of macroblocks x264 wrote up to 15 different files from the same pictures in 40 runs; without, one."""
+COPIED = ('h264',)
+"""Codecs whose pictures mp4 takes as they are where only the sound changes."""
+KINDS = ('audio', 'video', 'frames')
+
+
+@dataclass(frozen=True)
+class Job:
+    """What samples are written by; opened once a process."""
+
+    manifest: Manifest
+    """Of the clean clips."""
+    corruption: Corruption
+    noise: Noise | None
+    out: Path
+
+    @classmethod
+    def open(cls, manifest: Manifest, corruption: Corruption, out: Path) -> Job:
+        """Find the noise.
+
+        Raises:
+            UnknownNameError: no such noise.
+            CorpusError: a folder of noise is empty, or there are no other voices for babble.
+        """
+        noise = noise_named(corruption.noise, manifest, corruption.talkers) if corruption.snr_db else None
+        return cls(manifest, corruption, noise, out)
+
+    def write(self, row: Sample) -> dict[str, Any]:
+        """Write a sample's new media: their paths below `out`, and what was `done`."""
+        found: dict[str, Any] = {**dict.fromkeys(KINDS), 'done': {}}
+        stem = self.out / 'media' / _file_name(row.sample)
+        try:
+            mixed = self._sound(row, stem, found)
+            self._pictures(row, stem, found, mixed)
+        except AffektError as error:
+            found = {**dict.fromkeys(KINDS), 'done': {'failed': error.came}}
+        except OSError as error:
+            raise RunError(
+                expected='a folder that can be written',
+                came=f'{self.out}: {error.strerror or error}',
+                todo='make room and go on with --resume',
+            ) from error
+        return found
+
+    def _sound(self, row: Sample, stem: Path, found: dict[str, Any]) -> tuple[Mixture, int] | None:
+        """Mix a sample's sound and write it; None where there is nothing to mix."""
+        heard, seen = self.manifest.media(row, 'audio'), self.manifest.media(row, 'video')
+        path = heard or seen
+        if self.noise is None or path is None:
+            return None
+        mixed = _mixed(path, row, self.corruption, self.noise)
+        if mixed is None:
+            return None
+        mixture, rate_hz, facts = mixed
+        found['done'] |= facts
+        # A window counts in a film's own time, so a film with one keeps its sound to itself.
+        if heard is not None or self.manifest.window_s(row, 'video') is None:
+            target = _target(self.manifest, row, 'audio', stem, self.corruption.sound)
+            found['audio'] = _sound_file(target, mixture.samples, rate_hz, self.out)
+        return mixture, rate_hz
+
+    def _pictures(self, row: Sample, stem: Path, found: dict[str, Any], mixed: tuple[Mixture, int] | None) -> None:
+        """Write a sample's film and stack, where they change."""
+        seen, stack = self.manifest.media(row, 'video'), self.manifest.media(row, 'frames')
+        changes = self.corruption.damage(row.sample).changes
+        if self.corruption.blur_rates and (seen or stack) and not changes:
+            found['done']['blur_rate'] = 1  # pictures stay as they are
+        if seen is not None and (mixed is not None or changes):
+            target = _target(self.manifest, row, 'video', stem, '.mp4')
+            found['done'] |= _film(seen, target, row, self.corruption, mixed)
+            found['video'] = target.relative_to(self.out).as_posix()
+            if self.noise is not None and mixed is None:
+                found['done']['noise'] = None  # there is no sound to add it to
+        if stack is not None and changes:
+            target = stem.with_name(f'{stem.name}.frames.npy')
+            found['done']['frames'] = _stack(stack, target, row, self.corruption)
+            if found['done']['frames'] is not None:
+                found['frames'] = target.relative_to(self.out).as_posix()
+
+
+def _target(manifest: Manifest, row: Sample, kind: str, stem: Path, ending: str) -> Path:
+    """Where a sample's new file goes; a whole recording keeps its name, by which its windows are known."""
+    path = manifest.media(row, kind)
+    if path is not None and manifest.window_s(row, kind):
+        return stem / f'{path.stem}{ending}'
+    return stem.with_name(stem.name + ending)
+
+
+def _mixed(path: Path, row: Sample, corruption: Corruption, noise: Noise) -> tuple[Mixture, int, dict[str, Any]] | None:
+    """The sound of a file with noise, its rate, and what was done; None where the file has no sound."""
+    streams = Recording.open(path).audio
+    if not streams:
+        return None
+    rate_hz = streams[0].rate_hz
+    clean = read_sound(path, rate_hz)
+    rng = rng_of(corruption.seed, row.sample, 'sound')
+    snr_db = float(rng.choice(np.array(corruption.snr_db)))
+    added, source = noise(row, len(clean), rate_hz, rng)
+    mixture = mix_at_snr(clean, added, snr_db, rate_hz, corruption.power)
+    facts = {
+        'snr_db': snr_db, 'power': corruption.power, 'noise': corruption.noise, **source,
+        'sound_seed': str(seed_of(corruption.seed, row.sample, 'sound')), 'noise_gain': mixture.noise_gain,
+        'level': mixture.level, 'peak': mixture.peak, 'clipped': mixture.clipped,
+        'channels_mixed': streams[0].channels,
+    }  # fmt: skip
+    return mixture, rate_hz, facts
+
+
+def _sound_file(target: Path, samples: Sound, rate_hz: int, out: Path) -> str:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_audio(target, samples.astype(np.float32), rate_hz)
+    return target.relative_to(out).as_posix()
+
+
+def _film(
+    path: Path, target: Path, row: Sample, corruption: Corruption, mixed: tuple[Mixture, int] | None
+) -> dict[str, Any]:
+    """Write a film with damaged pictures, or the sound that is given, or both; says what was done to the pictures."""
+    recording = Recording.open(path)
+    if recording.video is None:
+        raise MediaError(expected='a film', came=f'{path}, without pictures', todo='correct the manifest')
+    target.parent.mkdir(parents=True, exist_ok=True)
+    damage = corruption.damage(row.sample)
+    if mixed is not None and not damage.changes and recording.video.codec in COPIED:
+        with_sound(path, *_for_aac(*mixed), target)
+        return {'pictures': 'copied'}
+    frames = damage(recording.frames(), rng_of(corruption.seed, row.sample, 'pictures'))
+    shown, timed = tee(frames)  # read in step, so that one picture waits at most
+    sound, rate_hz = _for_aac(*mixed) if mixed is not None else _own_sound(recording, path)
+    write_video(
+        target, (_even(frame.image) for frame in shown), recording.video.rate_hz or DEFAULT_PICTURE_HZ,
+        samples=sound, sample_rate_hz=rate_hz, times_s=(frame.time_s for frame in timed), picture=SAME_BYTES,
+    )  # fmt: skip
+    if not damage.changes:
+        return {'pictures': 'encoded anew'}
+    return {'picture_seed': str(seed_of(corruption.seed, row.sample, 'pictures')), **damage.facts()}
+
+
+def _for_aac(mixture: Mixture, rate_hz: int) -> tuple[Samples, int]:
+    """The mixture at a rate that AAC knows."""
+    import soxr
+
+    samples = mixture.samples.astype(np.float32)
+    if rate_hz in AAC_RATES:
+        return samples, rate_hz
+    return soxr.resample(samples, rate_hz, USUAL_RATE_HZ), USUAL_RATE_HZ
+
+
+def _own_sound(recording: Recording, path: Path) -> tuple[Iterator[Samples] | None, int]:
+    """A film's own sound at a rate that AAC knows; None where it has none."""
+    if not recording.audio:
+        return None, USUAL_RATE_HZ
+    rate_hz = recording.audio[0].rate_hz
+    rate_hz = rate_hz if rate_hz in AAC_RATES else USUAL_RATE_HZ
+    return (block.samples for block in Recording.open(path).samples(rate_hz)), rate_hz
+
+
+def _even(image: Image) -> Image:
+    """H.264 wants even sides: an odd last row or column is doubled."""
+    height, width = image.shape[:2]
+    return np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode='edge')
+
+
+def _stack(path: Path, target: Path, row: Sample, corruption: Corruption) -> dict[str, Any] | None:
+    """Write a damaged stack and say what was done; None for a folder of single pictures, which is not read."""
+    found = sorted(path.glob('*.npy')) if path.is_dir() else [path]
+    if len(found) != 1 or found[0].suffix != '.npy':
+        return None
+    pictures = _read_stack(found[0])
+    damage = corruption.damage(row.sample)
+    frames = (Frame(float(at), image) for at, image in enumerate(pictures))
+    made = [frame.image for frame in damage(frames, rng_of(corruption.seed, row.sample, 'frames'))]
+    with file_atomically(target) as file:
+        np.save(file, np.stack(made), allow_pickle=False)
+    return {'picture_seed': str(seed_of(corruption.seed, row.sample, 'frames')), **damage.facts()}
+
+
+def _read_stack(path: Path) -> Image:
+    """(T, H, W, 3) uint8, in whichever order of colours."""
+    try:
+        found = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise MediaError(expected='a stack of pictures (.npy)', came=f'{path}: {error}', todo='make it anew') from error
+    if found.dtype != np.uint8 or found.ndim != 4 or found.shape[-1] != 3 or 0 in found.shape:
+        raise MediaError(
+            expected='pictures (T, H, W, 3) of 8 bits', came=f'{path}, {found.dtype} {found.shape}', todo='make it anew'
+        )
+    return np.asarray(found, dtype=np.uint8)
+
+
+def renamed(manifest: Manifest, row: Sample, written: Mapping[str, Any]) -> Sample:
+    """The row with its new media; what was not written lies where it was, unless it should have been damaged too.
+
+    Args:
+        manifest: of the clean clips.
+        row: of the new manifest.
+        written: what `Job.write` returned.
+    """
+    facts = written['done']
+    lost = {kind for kind in KINDS if 'failed' in facts or (kind in facts and facts[kind] is None)}
+
+    def place(kind: str) -> str | None:
+        path = manifest.media(row, kind)
+        return written.get(kind) or (None if kind in lost or path is None else str(path.resolve()))
+
+    note = json.dumps(facts, sort_keys=True) if facts else row.corruption
+    return dataclasses.replace(row, audio=place('audio'), video=place('video'), frames=place('frames'), corruption=note)
+
+
+def _file_name(sample: str) -> str:
+    """A name for files: the sample's own where it is plain, else made plain with a hash that keeps it single."""
+    plain = re.sub(r'[^\w-]', '_', sample, flags=re.ASCII)[:80]
+    return plain if plain == sample else f'{plain}_{hashlib.sha256(sample.encode()).hexdigest()[:8]}'

@@ -1,0 +1,131 @@
+"""What is done to every sample of a manifest, and what challenges did to theirs."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from affekt.corruption.absence import Absence
+from affekt.corruption.noises import TALKERS
+from affekt.corruption.pictures import BLUR_RATES, PictureDamage
+from affekt.corruption.seeds import rng_of
+from affekt.corruption.sound import MOST_DB, POWERS
+from affekt.errors import UnknownNameError, ValueRangeError
+
+SOUNDS = ('.wav', '.flac')
+
+
+@dataclass(frozen=True)
+class Corruption:
+    """What to do to every sample.
+
+    Raises:
+        ValueRangeError: nothing is asked for, or a value is out of range.
+        UnknownNameError: no such power or ending of sound files.
+    """
+
+    snr_db: tuple[float, ...] = ()
+    """Speech over noise; a sample draws one of them. () leaves sound alone."""
+    noise: str = 'white'
+    """A colour, `babble`, or a folder of recordings."""
+    power: str = 'whole'
+    """Of speech: `whole` or `active`."""
+    talkers: int = TALKERS
+    """Voices of the babble."""
+    blur_sigma: float | None = None
+    """Pixels."""
+    blur_rates: tuple[int, ...] = ()
+    """1 for none, 2, 4, …: how far pictures shrink and grow again; a sample draws one of them."""
+    occlude_share: float | None = None
+    """Of the picture's area, (0, 1]."""
+    drop_rate: float | None = None
+    """Of pictures, (0, 1)."""
+    brightness: float | None = None
+    """Factor on pixel values."""
+    missing: tuple[str, ...] = ()
+    """Rules as `Absence.of` reads them."""
+    seed: int = 0
+    sound: str = '.wav'
+    """Ending of the sound files written: `.wav` or `.flac`, both 16 bits."""
+
+    def __post_init__(self) -> None:
+        ranges: tuple[tuple[str, tuple[float | None, ...], Callable[[float], bool]], ...] = (
+            ('an SNR from -200 to 200 dB', self.snr_db, lambda value: abs(value) <= MOST_DB),
+            ('blur rates that are powers of 2 up to 64', self.blur_rates, lambda value: value in BLUR_RATES),
+            ('a blur above 0 pixels', (self.blur_sigma,), lambda value: 0 < value < math.inf),
+            ('an occluded share above 0 and at most 1', (self.occlude_share,), lambda value: 0 < value <= 1),
+            ('a drop rate above 0 and below 1', (self.drop_rate,), lambda value: 0 < value < 1),
+            ('a brightness above 0', (self.brightness,), lambda value: 0 < value < math.inf),
+            ('at least one talker', (self.talkers,), lambda value: value >= 1),
+        )
+        for expected, values, is_fine in ranges:
+            for value in values:
+                if value is not None and not is_fine(value):
+                    raise ValueRangeError(expected=expected, came=f'{value}', todo='give another value')
+        for name, known in ((self.power, POWERS), (self.sound, SOUNDS)):
+            if name not in known:
+                raise UnknownNameError(expected=f'one of {", ".join(known)}', came=repr(name), todo='name one of these')
+        self.rules()
+        if not (self.snr_db or self.damages_pictures or self.missing):
+            raise ValueRangeError(
+                expected='something to do', came='no corruption',
+                todo='give --as, --snr, --blur, --blur-rates, --occlude, --drop, --brightness or --missing',
+            )  # fmt: skip
+
+    @property
+    def damages_pictures(self) -> bool:
+        """Whether pictures change."""
+        asked = (self.blur_sigma, self.occlude_share, self.drop_rate, self.brightness)
+        return bool(self.blur_rates) or any(value is not None for value in asked)
+
+    def rules(self) -> tuple[Absence, ...]:
+        """What is withheld."""
+        return tuple(map(Absence.of, self.missing))
+
+    def settings(self) -> dict[str, Any]:
+        """As plain values."""
+        return dataclasses.asdict(self)
+
+    def damage(self, sample: str) -> PictureDamage:
+        """What happens to the pictures of a sample; its blur rate is drawn."""
+        rate = None
+        if self.blur_rates:
+            rate = int(rng_of(self.seed, sample, 'blur').choice(np.array(self.blur_rates)))
+        return PictureDamage(self.blur_sigma, self.occlude_share, self.drop_rate, self.brightness, rate)
+
+
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    'mer2023-noise': {'snr_db': (5.0, 6.0, 7.0, 8.0, 9.0, 10.0), 'power': 'whole', 'blur_rates': (1, 2, 4)},
+}
+"""Name to settings. `mer2023-noise`: how the noisy clips of MER2023 and MER2024 were made, but that sound keeps its own
+rate (there 16 kHz), films are H.264, and what was drawn is told.
+
+Source: arXiv:2304.08981, and the noise script of github.com/zeroQiaoba/MERTools.
+"""
+
+
+def as_published(name: str, noise: str | None = None, **others: Any) -> Corruption:
+    """The corruption of a preset.
+
+    Args:
+        name: a key of `PRESETS`.
+        noise: must be named: no challenge's recordings are in this package.
+        others: fields that it leaves open, or that replace its own.
+
+    Raises:
+        UnknownNameError: no such preset, or no noise.
+        ValueRangeError: as `Corruption`.
+    """
+    if name not in PRESETS:
+        raise UnknownNameError(expected=f'one of {", ".join(PRESETS)}', came=repr(name), todo='name one of these')
+    if not noise:
+        raise UnknownNameError(
+            expected='the noise, as the challenge took speech of MUSAN', came='none',
+            todo='give its folder with --noise musan/speech, or a built-in noise by name',
+        )  # fmt: skip
+    return Corruption(**{**PRESETS[name], 'noise': noise, **others})

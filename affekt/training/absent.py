@@ -1,0 +1,157 @@
+"""How a trained model does when modalities are missing: every set of modalities by itself, and gaps at random.
+
+M modalities; a sample that has none of the modalities that are kept is not answered.
+
+Source: Zhao et al. 2021 (MMIN), doi:10.18653/v1/2021.acl-long.203; Lian et al. 2023 (GCNet), arXiv:2203.02177.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from affekt.corruption import rng_of, withheld_cells
+from affekt.errors import ValueRangeError
+from affekt.training.loop import predict
+from affekt.training.samples import Samples
+from affekt.training.scoring import Predicted, score_of
+
+COMPLETE = 'complete'
+RATES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+"""The usual ones; of three modalities 0.7 stands for two thirds, the most that leaves one to every sample."""
+
+
+@dataclass(frozen=True)
+class PartlyAnswered:
+    """A model's answers where modalities are missing."""
+
+    name: str
+    """`complete`; the modalities that are kept, such as `audio+text`; or `any:0.3` for gaps at random."""
+    kind: str
+    """`complete`, `fixed` or `random`."""
+    index: Tensor
+    """(K,) the samples that were answered."""
+    predicted: Predicted
+    """Of these."""
+
+
+@dataclass(frozen=True)
+class MissingScores:
+    """Scores where modalities are missing."""
+
+    score: str
+    complete: float
+    fixed: dict[str, float]
+    """Modalities that are kept to the score, every set of them but the whole."""
+    random: dict[str, float]
+    """`any:RATE` to the score."""
+    answered: dict[str, int]
+    """Name to the number of samples that have any of what is kept."""
+
+    @property
+    def fixed_mean(self) -> float:
+        """Over all sets; nan with one modality."""
+        return float(np.mean(list(self.fixed.values()))) if self.fixed else float('nan')
+
+    @property
+    def random_mean(self) -> float:
+        """Over all rates; nan with one modality."""
+        return float(np.mean(list(self.random.values()))) if self.random else float('nan')
+
+
+def missing_modality_scores(
+    model: nn.Module, samples: Samples, score: str, *, rates: Sequence[float] = RATES, seed: int = 0
+) -> MissingScores:
+    """Score a trained model on every set of modalities, and with gaps at random.
+
+    Args:
+        model: reads a keep mask.
+        samples: of a test, with truth.
+        score: a key of `SCORES`.
+        rates: shares of what there is that are missing, (0, 1).
+        seed: of the gaps; they depend on names, not on the order of samples.
+
+    Raises:
+        UnknownNameError: no such score, or the samples lack its truth.
+        ValueRangeError: a rate is out of range.
+    """
+    measure = score_of(score)
+    found = list(missing_modality_answers(model, samples, rates=rates, seed=seed))
+    scores = {each.name: measure(each.predicted, samples.subset(each.index)) for each in found}
+    kinds = {
+        kind: {each.name: scores[each.name] for each in found if each.kind == kind} for kind in ('fixed', 'random')
+    }
+    answered = {each.name: len(each.index) for each in found}
+    return MissingScores(score, scores[COMPLETE], kinds['fixed'], kinds['random'], answered)
+
+
+def missing_modality_answers(
+    model: nn.Module, samples: Samples, *, rates: Sequence[float] = RATES, seed: int = 0
+) -> Iterator[PartlyAnswered]:
+    """A model's answers with all modalities, with every smaller set of them, and with gaps at random.
+
+    Args:
+        model: reads a keep mask.
+        samples: whose truth is not read.
+        rates: as for `missing_modality_scores`.
+        seed: of the gaps.
+
+    Raises:
+        ValueRangeError: a rate is out of range.
+    """
+    wrong = [rate for rate in rates if not 0 < rate < 1]
+    if wrong:
+        raise ValueRangeError(expected='rates above 0 and below 1', came=f'{wrong}', todo='correct them')
+    names = tuple(samples.features)
+    present = torch.stack([samples.presence(name) for name in names], dim=1).cpu()
+    every = present.new_ones(present.shape)
+    yield _answered(model, samples, COMPLETE, 'complete', names, present & every)
+    for size in range(1, len(names)):
+        for chosen in combinations(range(len(names)), size):
+            kept = torch.zeros_like(present)
+            kept[:, list(chosen)] = True
+            yield _answered(model, samples, '+'.join(names[at] for at in chosen), 'fixed', names, present & kept)
+    for rate in rates if len(names) > 1 else ():
+        yield _answered(model, samples, f'any:{rate:g}', 'random', names, _kept(samples, present, rate, seed))
+
+
+def with_gaps(samples: Samples, rate: float, *, seed: int = 0) -> Samples:
+    """The samples with a share of what they have missing at random: for training a model that can do without.
+
+    Args:
+        samples: each keeps one modality at least; a sample that stands several times has other gaps each time.
+        rate: share, (0, 1).
+        seed: of the gaps.
+
+    Raises:
+        ValueRangeError: the rate is out of range.
+    """
+    if not 0 < rate < 1:
+        raise ValueRangeError(expected='a rate above 0 and below 1', came=f'{rate}', todo='correct it')
+    present = torch.stack([samples.presence(name) for name in samples.features], dim=1)
+    kept = _kept(samples, present.cpu(), rate, seed).to(present.device)
+    return replace(samples, present={name: kept[:, at] for at, name in enumerate(samples.features)})
+
+
+def _kept(samples: Samples, present: Tensor, rate: float, seed: int) -> Tensor:
+    """(N, M) what stays; the draws follow the order of names."""
+    order = sorted(range(len(samples)), key=lambda at: samples.names[at] if samples.names else at)
+    gaps = withheld_cells(present[order].numpy(), rate, rng_of(seed, f'any:{rate:g}', 'missing'))
+    kept = present.clone()
+    kept[order] &= torch.from_numpy(~gaps)
+    return kept
+
+
+def _answered(
+    model: nn.Module, samples: Samples, name: str, kind: str, modalities: Sequence[str], kept: Tensor
+) -> PartlyAnswered:
+    """What the model says of the samples that keep anything; what is missing cannot be read: it becomes zeros."""
+    index = kept.any(dim=1).nonzero().flatten()
+    part = samples.subset(index)
+    present = {each: kept[index, at].to(part.presence(each).device) for at, each in enumerate(modalities)}
+    return PartlyAnswered(name, kind, index, predict(model, replace(part, present=present)))

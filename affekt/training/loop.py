@@ -9,10 +9,10 @@ import contextlib
 import copy
 import json
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from affekt.errors import ShapeError, TrainingError
 from affekt.nn import read_tensors, save_tensors
 from affekt.runs import Run
+from affekt.training.optimiser import Adam
 from affekt.training.parallel import Ranks
 from affekt.training.samples import Samples, epoch_batches
 from affekt.training.scoring import Predicted, is_constant, score_of, task_losses
@@ -128,16 +129,16 @@ def train(
     model.to(device)
     # 2. take the scale of the inputs from training data
     standardise(model, training)
-    optimiser = torch.optim.Adam(model.parameters(), settings.rate, weight_decay=settings.decay, fused=True)
+    optimiser = Adam(model.parameters(), settings.rate, settings.decay)
     ranks, progress = Ranks(), Progress(best=_copy(model))
-    with _run(folder, settings, resume, ranks) as run:
+    with standardised_once(model, training, there) as (held, there), _run(folder, settings, resume, ranks) as run:
         if run and resume:
             _restore(run.folder / CHECKPOINT, model, optimiser, progress)
         for epoch in range(len(progress.rows()) + 1, settings.epochs + 1):
             if ended(progress, epoch, settings):
                 break
             # 3. one pass over the training samples
-            row = _pass(model, optimiser, training, settings, epoch, ranks)
+            row = _pass(model, optimiser, held, settings, epoch, ranks)
             # 4. what validation says
             predicted = predict(model, there)
             row |= {'epoch': float(epoch), 'score': score(predicted, validation)}
@@ -154,13 +155,14 @@ def predict(model: nn.Module, samples: Samples, *, batch: int = 512) -> Predicte
     """A model's answers, in the order of the samples; sequences of like length are read together."""
     require_clock(model, samples)
     lengths = samples.lengths()
-    order = torch.argsort(lengths, stable=True)
+    one_length = bool((lengths == lengths[0]).all())
+    order = torch.arange(len(samples)) if one_length else torch.argsort(lengths, stable=True)
     trained = model.training
     model.eval()
     logits, values = [], []
     with torch.no_grad():
         for index in _pieces(order, lengths, batch):
-            part = samples.batch(index)
+            part = samples.batch(slice(int(index[0]), int(index[-1]) + 1) if one_length else index)
             answer = model(part.features, part.keep_mask)
             logits.append(answer.logits.float().cpu())
             values.append(answer.values.float().cpu())
@@ -201,6 +203,21 @@ def standardise(model: nn.Module, training: Samples) -> None:
         fit(*training.steps())
 
 
+@contextlib.contextmanager
+def standardised_once(model: nn.Module, *parts: Samples) -> Iterator[tuple[Samples, ...]]:
+    """The samples, their vectors scaled once and not at each step where the model scales its inputs."""
+    if not isinstance(model, _Scaling) or not all(part.has_vectors for part in parts):
+        yield parts
+        return
+    with model.standardised(*(part.features for part in parts)) as scaled:
+        yield tuple(replace(part, features=features) for part, features in zip(parts, scaled, strict=True))
+
+
+@runtime_checkable
+class _Scaling(Protocol):
+    def standardised(self, *parts: Mapping[str, Any]) -> contextlib.AbstractContextManager[tuple[Any, ...]]: ...
+
+
 def _pass(
     model: nn.Module,
     optimiser: torch.optim.Optimizer,
@@ -212,7 +229,9 @@ def _pass(
     """One epoch; returns the mean of each loss. Order and dropout depend on seed and epoch alone."""
     model.train()
     order = torch.Generator().manual_seed(epoch_seed(settings.seed, epoch, 0))
-    totals: dict[str, Tensor] = {}
+    names: list[str] = []
+    told, counts = [], []
+    parameters = list(model.parameters())
     device_type = torch.device(settings.device).type
     devices = [torch.device(settings.device)] if device_type == 'cuda' else []
     with torch.random.fork_rng(devices=devices):
@@ -220,18 +239,22 @@ def _pass(
         index = torch.arange(len(training))
         for chosen in epoch_batches(index, training.lengths(), settings.batch, order, shuffle=settings.shuffle):
             mine = ranks.share(chosen)
-            optimiser.zero_grad()
+            for parameter in parameters:
+                parameter.grad = None
             with torch.autocast(device_type, torch.bfloat16, enabled=settings.precision == 'bfloat16'):
                 part = training.batch(mine)
                 losses = task_losses(model(part.features, part.keep_mask), part)
-            loss = torch.stack([value.float() for value in losses.values()]).sum()
-            loss.backward()
+            names = list(losses)
+            each = torch.stack([value.float() for value in losses.values()])
+            each.sum().backward()
             ranks.average_gradients(model, len(mine), len(chosen))
-            _clip(model, settings)
+            _clip(parameters, settings)
             optimiser.step()
-            for name, value in {**losses, 'training_loss': loss}.items():
-                totals[name] = totals.get(name, torch.zeros((), device=value.device)) + value.detach() * len(chosen)
-    return {name: total.item() / len(training) for name, total in totals.items()}
+            told.append(each.detach())
+            counts.append(len(chosen))
+    weights = torch.tensor(counts, dtype=torch.float64) / len(training)
+    means = (torch.stack(told).double().cpu() * weights.unsqueeze(1)).sum(dim=0)
+    return dict(zip([*names, 'training_loss'], [*means.tolist(), means.sum().item()], strict=True))
 
 
 def epoch_seed(seed: int, epoch: int, use: int) -> int:
@@ -239,11 +262,14 @@ def epoch_seed(seed: int, epoch: int, use: int) -> int:
     return (seed * 1_000_003 + epoch) * 1_009 + use
 
 
-def _clip(model: nn.Module, settings: TrainingSettings) -> None:
-    if settings.clip_norm is not None:
-        nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
+def _clip(parameters: Sequence[nn.Parameter], settings: TrainingSettings) -> None:
+    held = [p for p in parameters if p.grad is not None]
+    if settings.clip_norm is not None and held:
+        longest = nn.utils.get_total_norm([p.grad for p in held if p.grad is not None])
+        if longest.device.type != 'cpu' or not longest + 1e-6 <= settings.clip_norm:
+            nn.utils.clip_grads_with_norm_(held, settings.clip_norm, longest)
     if settings.clip_value is not None:
-        nn.utils.clip_grad_value_(model.parameters(), settings.clip_value)
+        nn.utils.clip_grad_value_(held, settings.clip_value)
 
 
 def judge(progress: Progress, model: nn.Module, row: Row, predicted: Predicted, validation: Samples) -> None:

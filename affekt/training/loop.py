@@ -21,7 +21,7 @@ from affekt.errors import ShapeError, TrainingError
 from affekt.nn import read_tensors, save_tensors
 from affekt.runs import Run
 from affekt.training.optimiser import Adam
-from affekt.training.parallel import Ranks
+from affekt.training.parallel import Ranks, join_launched
 from affekt.training.samples import Samples, epoch_batches
 from affekt.training.scoring import Predicted, is_constant, score_of, task_losses
 from affekt.training.settings import TrainingSettings
@@ -120,17 +120,20 @@ def train(
         RunError: the folder holds another run.
         UnknownNameError: no such score.
         ShapeError: the model needs modalities on one clock, and their lengths differ.
+        TrainingError: another process that trains along (see `parallel.py`) is gone, or does not answer.
     """
     # 1. place everything on the device, once
     score = score_of(settings.score)
     require_clock(model, training, validation)
-    device = torch.device(settings.device)
+    device = join_launched(settings.device)
     training, there = training.to(device), validation.to(device)
     model.to(device)
     # 2. take the scale of the inputs from training data
     standardise(model, training)
     optimiser = Adam(model.parameters(), settings.rate, settings.decay)
-    ranks, progress = Ranks(), Progress(best=_copy(model))
+    ranks = Ranks()
+    ranks.same(model)
+    progress = Progress(best=_copy(model))
     with standardised_once(model, training, there) as (held, there), _run(folder, settings, resume, ranks) as run:
         if run and resume:
             _restore(run.folder / CHECKPOINT, model, optimiser, progress)
@@ -138,10 +141,10 @@ def train(
             if ended(progress, epoch, settings):
                 break
             # 3. one pass over the training samples
-            row = _pass(model, optimiser, held, settings, epoch, ranks)
+            row = _pass(model, optimiser, held, replace(settings, device=device), epoch, ranks)
             # 4. what validation says
             predicted = predict(model, there)
-            row |= {'epoch': float(epoch), 'score': score(predicted, validation)}
+            row |= {'epoch': float(epoch), 'score': ranks.agreed(score(predicted, validation), device)}
             judge(progress, model, row, predicted, validation)
             # 5. on disk before the next epoch
             if run and ranks.first:
@@ -238,7 +241,7 @@ def _pass(
         torch.manual_seed(epoch_seed(settings.seed, epoch, 1 + ranks.rank))
         index = torch.arange(len(training))
         for chosen in epoch_batches(index, training.lengths(), settings.batch, order, shuffle=settings.shuffle):
-            mine = ranks.share(chosen)
+            mine, weight = ranks.share(chosen)
             for parameter in parameters:
                 parameter.grad = None
             with torch.autocast(device_type, torch.bfloat16, enabled=settings.precision == 'bfloat16'):
@@ -247,10 +250,10 @@ def _pass(
             names = list(losses)
             each = torch.stack([value.float() for value in losses.values()])
             each.sum().backward()
-            ranks.average_gradients(model, len(mine), len(chosen))
+            each = ranks.averaged(model, each.detach(), weight)
             _clip(parameters, settings)
             optimiser.step()
-            told.append(each.detach())
+            told.append(each)
             counts.append(len(chosen))
     weights = torch.tensor(counts, dtype=torch.float64) / len(training)
     means = (torch.stack(told).double().cpu() * weights.unsqueeze(1)).sum(dim=0)

@@ -15,7 +15,7 @@ import torch
 import training_cases as cases
 
 from affekt.errors import RunError, TrainingError, UnknownNameError, ValueRangeError
-from affekt.training import Samples, TrainingSettings, on_processes, predict, train
+from affekt.training import Samples, TrainingSettings, predict, train
 
 
 @pytest.mark.parametrize('name', ['attention', 'gated', 'linear'])
@@ -191,15 +191,6 @@ def test_gradients_are_clipped(kind):
     _clip(list(model.parameters()), TrainingSettings(**settings))
     expected = {'norm': [[0.6, 0.8]], 'value': [[3.0, 3.5]]}[kind]
     torch.testing.assert_close(model.weight.grad, torch.tensor(expected), rtol=0, atol=1e-5)
-
-
-def test_two_processes_train_as_one(tmp_path):
-    alone = train(cases.model(dropout=0.0), cases.samples(), cases.samples(40, 1), cases.SETTINGS)
-    on_processes(2, cases.on_two_ranks, str(tmp_path))
-    history, best = json.loads((tmp_path / 'found.json').read_text())
-    assert best == pytest.approx(alone.best_score, abs=1e-4)
-    # each rank's own loss is that of its share, so only the scores of the whole are compared
-    assert len(history) == len(alone.history)
 
 
 def test_predictions_come_in_the_order_of_the_samples():

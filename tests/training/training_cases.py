@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -56,9 +58,36 @@ def killed_after(folder: str, epoch: int) -> None:
     train(model(), samples(), samples(40, 1), SETTINGS, folder=Path(folder), report=die)
 
 
-def on_two_ranks(folder: str) -> None:
-    """Train on this rank's share; the first rank writes what came out."""
-    trained = train(model(dropout=0.0), samples(), samples(40, 1), SETTINGS, folder=Path(folder) / 'run')
+def on_some_ranks(folder: str, *batches: int) -> None:
+    """Train on this rank's share, from weights of its own; the first rank writes what came out, a file a batch size."""
+    torch.set_num_threads(1)
+    rank = torch.distributed.get_rank() if torch.distributed.is_initialized() else int(os.environ['RANK'])
+    for batch in batches or (16,):
+        settings = replace(SETTINGS, batch=batch, score='weighted_f1')
+        start = model(seed=rank, dropout=0.0)
+        trained = train(start, samples(), samples(40, 1), settings, folder=Path(folder) / f'run{batch}')
+        if rank == 0:
+            found = json.dumps([list(trained.history), trained.best_score])
+            (Path(folder) / f'found{batch}.json').write_text(found)
+
+
+def leaves_the_first_alone() -> None:
+    """The second rank never trains."""
     if torch.distributed.get_rank() == 0:
-        history = [row['training_loss'] for row in trained.history]
-        (Path(folder) / 'found.json').write_text(json.dumps([history, trained.best_score]))
+        train(model(), samples(), samples(40, 1), SETTINGS)
+
+
+def breaks_on_the_second() -> None:
+    """The second rank fails before it trains."""
+    if torch.distributed.get_rank() == 1:
+        raise ValueError('the second rank is broken')
+    train(model(), samples(), samples(40, 1), SETTINGS)
+
+
+def with_unequal_models() -> None:
+    """Every rank builds another model."""
+    train(model(hidden=8 + 4 * torch.distributed.get_rank()), samples(), samples(40, 1), SETTINGS)
+
+
+if __name__ == '__main__':
+    on_some_ranks(sys.argv[1])

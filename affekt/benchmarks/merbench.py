@@ -19,13 +19,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from affekt.benchmarks.merbench_inputs import Task, Turn, open_task
+from affekt.benchmarks.merbench_cross import Part
+from affekt.benchmarks.merbench_divisions import Turn
+from affekt.benchmarks.merbench_inputs import Task, open_task
 from affekt.benchmarks.merbench_settings import SIMPLE, MerbenchSettings, drawn
 from affekt.benchmarks.merbench_training import Answers, constant_answers, fair_run, reference_run
 from affekt.benchmarks.merbench_units import Units
@@ -38,7 +41,7 @@ from affekt.metrics.resampling import paired_test
 
 Floats = npt.NDArray[np.float32]
 Progress = Callable[[str, float, float], None]
-ORACLE = 'best test epoch'
+ORACLE = 'best test'
 """Not a protocol: what the published loop would report had the test chosen the epoch, as where no other part did."""
 
 
@@ -49,7 +52,7 @@ class System:
     modalities: tuple[str, ...]
     name: str
     protocol: str
-    """`fair`, `reference`, `best test epoch`, or '' for a constant answer."""
+    """`fair`, `reference`, `best test`, or '' for a constant answer."""
     logits: Floats = field(repr=False)
     """(S, N, C), nan where a sample is in no test."""
     values: Floats = field(repr=False)
@@ -65,6 +68,20 @@ class System:
 
 
 @dataclass(frozen=True)
+class Gain:
+    """The headline of one system less that of another, on the same samples."""
+
+    kind: str
+    """`simple`: our simple model on the same modalities. `alone`: the same protocol on one modality. Of several the one
+    that did best on validation."""
+    over: System = field(repr=False)
+    value: Interval
+    p: float
+    p_holm: float = float('nan')
+    """Corrected over all tests of the run."""
+
+
+@dataclass(frozen=True)
 class Row:
     """One system on one test part; scores are means over seeds."""
 
@@ -75,13 +92,12 @@ class Row:
     """Every score with its interval over groups of samples."""
     by_seed: tuple[float, ...]
     """(S,) the headline."""
-    beside: str = ''
-    """The simple model that did best on validation; '' for rows that are not tested."""
-    gain: Interval | None = None
-    """The headline less that of `beside`."""
-    p: float = float('nan')
-    p_holm: float = float('nan')
-    """Corrected over all tested rows."""
+    gains: tuple[Gain, ...] = ()
+    """Over the simple model on the same modalities, and over one modality alone; empty for rows that are not tested."""
+
+    def gain(self, kind: str) -> Gain | None:
+        """The gain over a `simple` model or over a modality `alone`."""
+        return next((each for each in self.gains if each.kind == kind), None)
 
 
 @dataclass(frozen=True)
@@ -100,6 +116,7 @@ def run_merbench(
     manifest: Manifest,
     stores: Mapping[str, Store],
     settings: MerbenchSettings,
+    others: Sequence[Part] = (),
     *,
     folder: Path | None = None,
     resume: bool = False,
@@ -111,6 +128,7 @@ def run_merbench(
         manifest: of the corpus.
         stores: modality to its features.
         settings: model, protocol and budgets.
+        others: corpora that the models are tested on besides.
         folder: keeps every finished run; None keeps nothing.
         resume: go on in a folder that a killed run left.
         progress: told the stage, what is done and the total.
@@ -125,7 +143,7 @@ def run_merbench(
             expected='torch, which trains', came='none installed', todo='pip install "affekt[torch]"'
         )
     # 1. Check everything.
-    task = open_task(manifest, stores, settings)
+    task = open_task(manifest, stores, settings, others)
     recipes = {name: f'{store.provenance.recipe} {store.provenance.hash[:12]}' for name, store in stores.items()}
     plan = _plan(tuple(stores), settings)
     # 2. Train, each finished run on disk at once.
@@ -141,8 +159,9 @@ def run_merbench(
 
 
 def _plan(modalities: tuple[str, ...], settings: MerbenchSettings) -> list[tuple[tuple[str, ...], str, str]]:
-    """What is trained: each modality alone, then all together."""
-    sets = [(name,) for name in modalities] + ([modalities] if len(modalities) > 1 else [])
+    """What is trained: each modality alone, pairs where asked for, then all together."""
+    sizes = {1, *((2,) if settings.pairs else ()), len(modalities)}
+    sets = [each for size in sorted(sizes) for each in combinations(modalities, size)]
     protocols = ('fair', 'reference') if settings.protocol == 'both' else (settings.protocol,)
     found = []
     for each in sets:
@@ -252,7 +271,7 @@ def _constant(task: Task, seeds: int) -> System:
 def _rows(
     task: Task, systems: Sequence[System], settings: MerbenchSettings, progress: Progress | None
 ) -> tuple[Row, ...]:
-    """Every system on every test part; those that are no baselines tested against the better simple model."""
+    """Every system on every test part, tested against what stands beside it."""
     rng = np.random.default_rng(settings.seed)
     rows: list[Row] = []
     for test in task.tests:
@@ -264,26 +283,34 @@ def _rows(
             measure = measures.get(id(system)) or _measure(task, test, system)
             scores = measure_intervals(measure, rng=rng, groups=groups, resamples=settings.resamples)
             row = Row(system, test, headline, scores, _by_seed(task, test, system, headline))
-            if system.protocol in ('fair', 'reference') and system.name not in SIMPLE:
-                simple = _simple(systems, system.modalities)
-                gain, p = paired_test(
-                    measure.columns, measures[id(simple)].columns, measure.statistic,
+            gains = []
+            for kind, other in _beside(systems, system):
+                value, p = paired_test(
+                    measure.columns, measures[id(other)].columns, measure.statistic,
                     rng=rng, groups=groups, resamples=settings.resamples,
                 )[headline]  # fmt: skip
-                row = dataclasses.replace(row, beside=simple.name, gain=gain, p=p)
-            rows.append(row)
+                gains.append(Gain(kind, other, value, p))
+            rows.append(dataclasses.replace(row, gains=tuple(gains)))
             if progress:
                 progress('score', done + 1, len(systems) + 1)
-    tested = [at for at, row in enumerate(rows) if row.gain is not None]
-    for at, adjusted in zip(tested, holm([rows[at].p for at in tested]), strict=True):
-        rows[at] = dataclasses.replace(rows[at], p_holm=adjusted)
-    return tuple(rows)
+    adjusted = iter(holm([each.p for row in rows for each in row.gains]))
+    return tuple(
+        dataclasses.replace(row, gains=tuple(dataclasses.replace(each, p_holm=next(adjusted)) for each in row.gains))
+        for row in rows
+    )
 
 
-def _simple(systems: Sequence[System], modalities: tuple[str, ...]) -> System:
-    """The simple model on the same modalities that did best on validation."""
-    held = [each for each in systems if each.name in SIMPLE and each.modalities == modalities]
-    return max(held, key=lambda each: each.validation)
+def _beside(systems: Sequence[System], system: System) -> list[tuple[str, System]]:
+    """What a system is tested against; nothing for a constant, and for what the test itself chose."""
+    if system.protocol not in ('fair', 'reference'):
+        return []
+    found = []
+    if system.name not in SIMPLE:
+        found.append(('simple', [one for one in systems if one.name in SIMPLE and one.modalities == system.modalities]))
+    if len(system.modalities) > 1:
+        alone = [one for one in systems if len(one.modalities) == 1 and one.modalities[0] in system.modalities]
+        found.append(('alone', [one for one in alone if (one.name, one.protocol) == (system.name, system.protocol)]))
+    return [(kind, max(held, key=lambda one: one.validation)) for kind, held in found]
 
 
 def _each_seed(task: Task, test: str, system: System) -> list[Measure]:

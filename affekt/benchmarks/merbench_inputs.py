@@ -1,7 +1,7 @@
 """What MERBench trains and tests on: a manifest and stores as arrays, checked wholly before anything is trained.
 
-What is predicted follows from the manifest: its categories, or its sentiment where it has none. How it is divided also:
-published splits; folds over train where there are tests but no validation; published folds where there are no splits.
+What is predicted follows from the manifest: its categories, or its sentiment where it has none.
+`merbench_divisions.py` divides it, `merbench_cross.py` lets it be tested on other corpora.
 
 N samples, D features.
 """
@@ -16,24 +16,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from affekt.benchmarks.merbench_cross import Part, crossed
+from affekt.benchmarks.merbench_divisions import Index, Turn, divided
+from affekt.benchmarks.merbench_frames import FrameInputs
 from affekt.benchmarks.merbench_settings import MODALITIES, MerbenchSettings
-from affekt.corpora import Manifest, find_leaks, published_folds, seeded_folds, shuffled_folds
+from affekt.corpora import Manifest, find_leaks
 from affekt.errors import CorpusError, TableError, UnknownNameError, ValueRangeError, listed
 from affekt.features import RECIPES, Store, require_features
 from affekt.metrics import Measure, categorical_measure, challenge_measure, sentiment_measure
 
-Index = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 TARGETS = ('category', 'sentiment', 'category+valence')
-
-
-@dataclass(frozen=True)
-class Turn:
-    """One division: what is learnt from, what chooses, what is told at the end."""
-
-    train: Index
-    validation: Index
-    test: Index
 
 
 @dataclass(frozen=True)
@@ -42,7 +35,11 @@ class Task:
 
     manifest: Manifest = field(repr=False)
     features: Mapping[str, Floats] = field(repr=False)
-    """Modality to (N, D) float32."""
+    """Modality to (N, D) float32, means over time."""
+    frames: FrameInputs | None = field(repr=False)
+    """Where the model reads sequences."""
+    present: Mapping[str, npt.NDArray[np.bool_]] = field(repr=False)
+    """Modality to (N,), False where the manifest withholds it."""
     labels: Index | None
     """(N,) int64 categories; None for a task of values alone."""
     values: npt.NDArray[np.float64] | None
@@ -54,7 +51,11 @@ class Task:
     tests: Mapping[str, Index]
     """Name of a test part to its samples."""
     notes: tuple[str, ...]
-    inputs: tuple[Path, ...]
+
+    @property
+    def feat_type(self) -> str:
+        """What the model reads: `utt`, `frm_align` or `frm_unalign`; our simple models read `utt`."""
+        return 'utt' if self.frames is None else self.frames.feat_type
 
     @property
     def classes(self) -> int:
@@ -98,37 +99,80 @@ class Task:
         return categorical_measure(self.labels[index], logits.argmax(axis=1), self.classes)
 
 
-def open_task(manifest: Manifest, stores: Mapping[str, Store], settings: MerbenchSettings) -> Task:
+def open_task(
+    manifest: Manifest, stores: Mapping[str, Store], settings: MerbenchSettings, others: Sequence[Part] = ()
+) -> Task:
     """Arrays of a manifest and its stores, and how they are divided.
 
     Args:
         manifest: of the corpus.
         stores: modality to its store.
-        settings: target, folds and seed are read.
+        settings: target, feature type, folds and seed are read.
+        others: corpora to test on besides.
 
     Raises:
-        CorpusError: a sample lacks features or its label, or a part is empty or of one class only.
+        CorpusError: a sample lacks features or its label, or a part is empty or of one class only; another corpus has
+            no features of the same recipe, or labels of another kind.
         ValueRangeError: a feature is not a finite number; names sample and file.
-        UnknownNameError: no such target.
+        UnknownNameError: no such target, or the model does not read the feature type.
     """
-    # 1. What is predicted, and which samples take part.
+    # 1. What is predicted, what the model reads, and which samples take part.
     target = _target(manifest, settings.target)
-    manifest, tests, fair, reference = _divided(manifest, settings)
+    feat_type = feat_type_of(settings)
+    parts = [Part(manifest, stores), *others]
+    merged = crossed(parts, target)
+    divisions = divided(merged.manifest, settings)
+    manifest = divisions.manifest
     labels = manifest.labels() if target != 'sentiment' else None
     column = {'category': None, 'sentiment': 'sentiment', 'category+valence': 'valence'}[target]
     values = manifest.column(column) if column else None
     # 2. Every sample has a truth and finite features.
-    _require_truth(manifest, labels, values, tests, target)
-    for store in stores.values():
-        require_features(store, manifest)
-    features = {name: _matrix(store, manifest.names) for name, store in stores.items()}
+    _require_truth(manifest, labels, values, divisions.tests, target)
+    names = merged.names_by_part(manifest)
+    for part, wanted in zip(parts, names, strict=True):
+        held = set(wanted)
+        for store in part.stores.values():
+            require_features(store, part.manifest.keep(lambda row, held=held: row.sample in held))  # type: ignore[misc]
+    features = {
+        name: np.concatenate([_matrix(part.stores[name], wanted) for part, wanted in zip(parts, names, strict=True)])
+        for name in stores
+    }
+    frames = None
+    if feat_type != 'utt':
+        sequences = {
+            name: [part.stores[name].values(each) for part, wanted in zip(parts, names, strict=True) for each in wanted]
+            for name in stores
+        }
+        frames = FrameInputs(sequences, feat_type, [row.split for row in manifest.samples])
     # 3. Every part has what it takes to train and to score.
+    present = {name: manifest.keep_mask(name) for name in stores}
     task = Task(
-        manifest, features, labels, values, target, fair, reference, tests, _notes(manifest, fair),
-        tuple(file for store in stores.values() for file in _files(store)),
+        manifest, features, frames, present, labels, values, target, divisions.fair, divisions.reference,
+        divisions.tests, (*merged.notes, *_notes(manifest, divisions.fair)),
     )  # fmt: skip
     _require_variety(task)
+    _require_presence(task)
     return task
+
+
+def feat_type_of(settings: MerbenchSettings) -> str:
+    """What the model reads: as asked, else vectors, else sequences.
+
+    Raises:
+        UnknownNameError: the model does not read what was asked for.
+    """
+    from affekt.fusion import FUSION_MODELS
+
+    kind = FUSION_MODELS[settings.model]
+    frames = ('frm_align',) if kind.aligned else ('frm_align', 'frm_unalign')
+    able = tuple(('utt',) if level == 'utterance' else frames for level in kind.levels)
+    known = tuple(name for each in able for name in each)
+    if settings.feat_type and settings.feat_type not in known:
+        raise UnknownNameError(
+            expected=f'a feature type that {settings.model} reads: {", ".join(known)}', came=repr(settings.feat_type),
+            todo='choose one of these, or another model',
+        )  # fmt: skip
+    return settings.feat_type or known[-1 if known[0] != 'utt' else 0]
 
 
 def open_stores(features: Sequence[str]) -> dict[str, Store]:
@@ -159,6 +203,25 @@ def open_stores(features: Sequence[str]) -> dict[str, Store]:
     return {name: found[name] for name in MODALITIES if name in found}
 
 
+def open_part(told: str) -> Part:
+    """Another corpus and its features.
+
+    Args:
+        told: `MANIFEST=STORE,STORE`.
+
+    Raises:
+        UnknownNameError: it is not of that form, or as `open_stores`.
+        TableError: the manifest or a store is missing or damaged.
+    """
+    path, _, stores = told.partition('=')
+    if not stores:
+        raise UnknownNameError(
+            expected='MANIFEST=STORE or MANIFEST=STORE,STORE', came=repr(told),
+            todo='write for example iemocap.parquet=features/minilm-utt',
+        )  # fmt: skip
+    return Part(Manifest.load(Path(path)), open_stores(stores.split(',')))
+
+
 def _target(manifest: Manifest, wanted: str) -> str:
     found = wanted or ('category' if manifest.facts.categories else 'sentiment')
     if found not in TARGETS:
@@ -168,64 +231,6 @@ def _target(manifest: Manifest, wanted: str) -> str:
             expected='a manifest with categories', came=manifest.facts.corpus, todo='choose the target sentiment'
         )
     return found
-
-
-def _divided(
-    manifest: Manifest, settings: MerbenchSettings
-) -> tuple[Manifest, dict[str, Index], tuple[Turn, ...], tuple[Turn, ...]]:
-    """The samples in use, tests by name, and the turns of the fair and of the published division."""
-    held = [row.split for row in manifest.samples]
-    named = list(dict.fromkeys(split for split in held if split))
-    tests = [name for name in named if name.startswith('test')]
-    if not named:
-        return _by_fold(manifest)
-    if 'train' not in named or not tests:
-        raise CorpusError(
-            expected='splits train and test, with or without val', came=f'{", ".join(named)} in {_called(manifest)}',
-            todo='name the splits so, or give folds instead',
-        )  # fmt: skip
-    manifest = manifest.where(split=('train', 'val', *tests))
-    at = np.array([row.split for row in manifest.samples])
-    parts = {name: np.flatnonzero(at == name) for name in ('train', 'val', *tests)}
-    every = np.concatenate([parts[name] for name in tests])
-    named_tests = {name: parts[name] for name in tests}
-    if len(parts['val']):
-        turn = Turn(parts['train'], parts['val'], every)
-        return manifest, named_tests, (turn,), (turn,)
-    train = parts['train']
-    rows = manifest.keep(lambda row: row.split == 'train')
-    speakers = not any(row.speaker is None for row in rows.samples)
-    fair = (
-        seeded_folds(rows, settings.folds, seed=settings.seed)
-        if speakers
-        else shuffled_folds(len(train), settings.folds, seed=settings.seed)
-    )
-    shuffled = shuffled_folds(len(train), settings.folds, seed=settings.seed)
-    both = [
-        tuple(Turn(train[folds != k], train[folds == k], every) for k in range(1, settings.folds + 1))
-        for folds in (fair, shuffled)
-    ]
-    return manifest, named_tests, both[0], both[1]
-
-
-def _by_fold(manifest: Manifest) -> tuple[Manifest, dict[str, Index], tuple[Turn, ...], tuple[Turn, ...]]:
-    """Each published fold is tested in turn; the one before it chooses, or (as published) the tested one itself."""
-    folds = published_folds(manifest)
-    manifest = manifest.keep(lambda row: bool(row.fold))
-    folds = folds[folds > 0]
-    count = int(folds.max())
-    fair, published = [], []
-    for k in range(1, count + 1):
-        before = (k - 2) % count + 1
-        tested = np.flatnonzero(folds == k)
-        learnt = np.flatnonzero((folds != k) & (folds != before))
-        fair.append(Turn(learnt, np.flatnonzero(folds == before), tested))
-        published.append(Turn(np.flatnonzero(folds != k), tested, tested))
-    return manifest, {'folds': np.arange(len(manifest))}, tuple(fair), tuple(published)
-
-
-def _called(manifest: Manifest) -> str:
-    return manifest.facts.corpus
 
 
 def _require_truth(
@@ -248,7 +253,7 @@ def _require_truth(
         rows = [manifest.samples[i] for i in np.flatnonzero(lacking)]
         names = [f'{row.sample} ({row.split or "no split"})' for row in rows]
         raise CorpusError(
-            expected=f'{target} of every sample of {_called(manifest)}',
+            expected=f'{target} of every sample of {manifest.facts.corpus}',
             came=f'none for {len(names)} ({listed(names, 2)})',
             todo='leave these samples out of the manifest',
         )
@@ -269,7 +274,7 @@ def _matrix(store: Store, names: Sequence[str]) -> Floats:
 
 def _require_variety(task: Task) -> None:
     """No part is empty; what is learnt from has two classes, or two values, at least."""
-    where = _called(task.manifest)
+    where = task.manifest.facts.corpus
     for turns in (task.fair, task.reference):
         for number, turn in enumerate(turns, 1):
             for name in ('train', 'validation', 'test'):
@@ -293,6 +298,19 @@ def _require_variety(task: Task) -> None:
                     )  # fmt: skip
 
 
+def _require_presence(task: Task) -> None:
+    """Every modality is there for some samples that are learnt from, and some that choose."""
+    for name, present in task.present.items():
+        for number, turn in enumerate(task.fair, 1):
+            for part in ('train', 'validation'):
+                if not present[getattr(turn, part)].any():
+                    raise CorpusError(
+                        expected=f'{name} of some samples of the {part} part',
+                        came=f'{task.manifest.facts.corpus}, which withholds it from all of fold {number}',
+                        todo='leave this modality out, or withhold less',
+                    )
+
+
 def _notes(manifest: Manifest, turns: Sequence[Turn]) -> tuple[str, ...]:
     """Who stands on both sides of the fair division."""
     found: dict[str, int] = {}
@@ -303,7 +321,3 @@ def _notes(manifest: Manifest, turns: Sequence[Turn]) -> tuple[str, ...]:
         for leak in find_leaks(manifest, list(sides), ('speaker', 'dialogue', 'window')):
             found[leak.kind] = found.get(leak.kind, 0) + 1
     return tuple(f'{count} {kind}s stand on more than one side of the division' for kind, count in found.items())
-
-
-def _files(store: Store) -> list[Path]:
-    return sorted(store.path.glob('*.features.arrow')) if store.path.is_dir() else [store.path]

@@ -12,6 +12,8 @@ from affekt.errors import UnknownNameError, ValueRangeError
 
 MODALITIES = ('audio', 'text', 'video')
 PROTOCOLS = ('fair', 'reference', 'both')
+FEAT_TYPES = ('', 'utt', 'frm_align', 'frm_unalign')
+"""What a model reads of a sample: one vector, sequences at the times of the text, sequences at their own times."""
 SIMPLE = ('linear', 'gated')
 """Our own simple models, one of which a model must beat."""
 
@@ -30,6 +32,9 @@ class MerbenchSettings:
         patience: epochs without a better validation score before a fair run stops.
         batch: samples a step.
         target: `category`, `sentiment` or `category+valence`; '' for what the manifest has.
+        feat_type: `utt`, `frm_align` or `frm_unalign`, of the model; '' for vectors, or for sequences where it reads
+            no vectors. Our simple models always read the mean over time.
+        pairs: train every pair of modalities too, beside each alone and all together.
         folds: over train, where there is no validation split.
         seed: of all draws.
         resamples: of intervals and tests.
@@ -43,6 +48,8 @@ class MerbenchSettings:
     patience: int = 10
     batch: int = 32
     target: str = ''
+    feat_type: str = ''
+    pairs: bool = False
     folds: int = 5
     seed: int = 0
     resamples: int = 2000
@@ -55,6 +62,12 @@ class MerbenchSettings:
         if self.model not in SPACES:
             raise UnknownNameError(
                 expected=f'a model among {", ".join(SPACES)}', came=repr(self.model), todo='choose one'
+            )
+        if self.feat_type not in FEAT_TYPES:
+            raise UnknownNameError(
+                expected=f'a feature type among {", ".join(FEAT_TYPES[1:])}',
+                came=repr(self.feat_type),
+                todo='choose one',
             )
         counts = {name: getattr(self, name) for name in ('seeds', 'trials', 'epochs', 'patience', 'batch')}
         wrong = {name: count for name, count in counts.items() if count < 1}

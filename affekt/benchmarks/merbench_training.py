@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from affekt.benchmarks.merbench_inputs import Index, Task, Turn
-from affekt.benchmarks.merbench_settings import MODALITIES, MerbenchSettings
+from affekt.benchmarks.merbench_divisions import Index, Turn
+from affekt.benchmarks.merbench_inputs import Task
+from affekt.benchmarks.merbench_settings import MODALITIES, SIMPLE, MerbenchSettings
 
 if TYPE_CHECKING:
     from affekt.fusion import FusionModel
@@ -73,10 +74,11 @@ def fair_run(
     from affekt.training import TrainingSettings, predict, train
 
     network = _built(task, modalities, model, draw, seed, 'corrected')
+    able = np.any([task.present[name] for name in modalities], axis=0)
     trained = train(
         network,
-        _samples(task, turn.train, modalities, network),
-        _samples(task, turn.validation, modalities, network),
+        _samples(task, turn.train[able[turn.train]], modalities, network),
+        _samples(task, turn.validation[able[turn.validation]], modalities, network),
         TrainingSettings(
             seed=seed, epochs=settings.epochs, batch=settings.batch, rate=draw['rate'], decay=draw.get('decay', 1e-5),
             clip_norm=draw['clip_value'] or 1.0, patience=settings.patience, score=task.score,
@@ -85,8 +87,13 @@ def fair_run(
     told = (trained.best_score, trained.best_epoch, trained.status, _size(network))
     if not reads_test:
         return Answers(*told)
-    answer = predict(trained.model, _samples(task, turn.test, modalities, network))
-    return Answers(*told, answer.logits.numpy(), answer.values.numpy())
+    # A sample of which nothing is known is answered without looking at it.
+    logits, values = constant_answers(task, turn)
+    known = able[turn.test]
+    if known.any():
+        answer = predict(trained.model, _samples(task, turn.test[known], modalities, network))
+        logits[known], values[known] = answer.logits.numpy(), answer.values.numpy()
+    return Answers(*told, logits, values)
 
 
 def reference_run(
@@ -105,11 +112,13 @@ def reference_run(
     """
     import torch
 
-    from affekt.training import SCORES, predict, task_losses
+    from affekt.training import SCORES, task_losses
 
     network = _built(task, modalities, model, draw, seed, 'reference')
-    parts = [_samples(task, index, modalities, network) for index in (turn.train, turn.validation, turn.test)]
-    training, choosing, tested = parts
+    training, choosing, tested = (
+        _published_samples(task, index, modalities, network, settings.batch)
+        for index in (turn.train, turn.validation, turn.test)
+    )
     optimiser = torch.optim.Adam(network.parameters(), draw['rate'], weight_decay=1e-5)
     order = torch.Generator().manual_seed(seed)
     best: tuple[float, int, Predicted | None] = (-np.inf, 0, None)
@@ -121,9 +130,10 @@ def reference_run(
             # 1. one pass, shuffled only where the division is by folds
             network.train()
             is_shuffled = len(task.reference) > 1
-            index = torch.randperm(len(training), generator=order) if is_shuffled else torch.arange(len(training))
+            learnt = training.parts[0]
+            index = torch.randperm(len(learnt), generator=order) if is_shuffled else torch.arange(len(learnt))
             for chosen in index.split(settings.batch):
-                batch = training.batch(chosen)
+                batch = learnt.batch(chosen)
                 optimiser.zero_grad()
                 loss = torch.stack(list(task_losses(network(batch.features), batch).values())).sum()
                 loss.backward()
@@ -131,9 +141,9 @@ def reference_run(
                     torch.nn.utils.clip_grad_value_(network.parameters(), draw['clip_value'])
                 optimiser.step()
             # 2. what chooses and the test are both read
-            answer = predict(network, tested)
-            best = _better(best, score(predict(network, choosing), choosing), epoch, answer)
-            oracle = _better(oracle, score(answer, tested), epoch, answer)
+            answer = tested.answered(network)
+            best = _better(best, score(choosing.answered(network), choosing.truth), epoch, answer)
+            oracle = _better(oracle, score(answer, tested.truth), epoch, answer)
     kept, leaked = best[2], oracle[2]
     if kept is None or leaked is None:
         return Answers(float('-inf'), 0, 'not_finite', _size(network))
@@ -173,12 +183,13 @@ def _built(
 
     from affekt.fusion import FUSION_MODELS, FusionShape, build_fusion
 
+    level: Any = 'frame' if task.frames is not None and model not in SIMPLE else 'utterance'
     sizes = {name: task.features[name].shape[1] for name in modalities}
-    if FUSION_MODELS[model].needs_modalities is not None:
+    if form == 'reference' or FUSION_MODELS[model].needs_modalities is not None:
         for slot in MODALITIES:
             sizes.setdefault(slot, sizes[modalities[0]] if form == 'reference' else 1)
     shape = FusionShape(
-        sizes, task.classes, values=0 if task.values is None else 1, form=form,
+        sizes, task.classes, values=0 if task.values is None else 1, form=form, level=level,
         **{name: draw[name] for name in SHAPE if name in draw},
     )  # fmt: skip
     options = {name: held for name, held in draw.items() if name not in (*SHAPE, *TRAINING)}
@@ -187,20 +198,90 @@ def _built(
         return build_fusion(model, shape, **options)
 
 
+@dataclass(frozen=True)
+class PublishedSamples:
+    """A part as the published loaders give it: sequences of each split have one length, splits differ."""
+
+    parts: tuple[Samples, ...]
+    truth: Samples
+    """All of them, in their order; their features are not read."""
+    back: Index
+    """From the order of the parts to that of the samples that were asked for."""
+    batch: int
+    """As in training: one published model's answers depend on who else is in the batch."""
+
+    def answered(self, network: FusionModel) -> Predicted:
+        """A model's answers in the order that was asked for."""
+        import torch
+
+        from affekt.training import Predicted, predict
+
+        held = [predict(network, part, batch=self.batch) for part in self.parts]
+        logits, values = (torch.cat([getattr(one, name) for one in held]) for name in ('logits', 'values'))
+        return Predicted(logits[self.back], values[self.back])
+
+
+def _published_samples(
+    task: Task, index: Index, modalities: Sequence[str], network: FusionModel, batch: int
+) -> PublishedSamples:
+    """The samples at `index` with every slot filled: one without a modality repeats the first one."""
+    import torch
+
+    slots = {slot: slot if slot in modalities else modalities[0] for slot in network.shape.sizes}
+    if network.shape.level == 'utterance':
+        each = [(index, {slot: task.features[name][index] for slot, name in slots.items()})]
+    else:
+        assert task.frames is not None
+        each = task.frames.published(tuple(modalities), index)
+    parts = []
+    for chosen, features in each:
+        # What is withheld is zeros: the published form has no masks.
+        kept = {slot: task.present[slots[slot]][chosen] for slot in features}
+        held = {slot: rows * kept[slot].reshape(-1, *[1] * (rows.ndim - 1)) for slot, rows in features.items()}
+        parts.append(_with_truth(task, chosen, {slot: torch.from_numpy(rows) for slot, rows in held.items()}, {}))
+    order = np.concatenate([chosen for chosen, _ in each])
+    sorter = np.argsort(order)
+    back = sorter[np.searchsorted(order[sorter], index)]
+    return PublishedSamples(
+        tuple(parts), _with_truth(task, index, {'none': torch.zeros(len(index), 1)}, {}), back, batch
+    )
+
+
 def _samples(task: Task, index: Index, modalities: Sequence[str], network: FusionModel) -> Samples:
-    """The samples at `index`; a slot without a modality is masked, or (reference) repeats the first one."""
+    """The samples at `index`; a slot without a modality is masked."""
+    import torch
+
+    from affekt.training import Sequences
+
+    chosen = torch.from_numpy(index)
+    is_frame = network.shape.level == 'frame'
+    features: dict[str, Any] = {}
+    present = {}
+    for slot, size in network.shape.sizes.items():
+        if slot not in modalities:
+            nothing = torch.zeros(len(index), dtype=torch.int64)
+            features[slot] = (
+                Sequences(torch.zeros(0, size), nothing, nothing) if is_frame else torch.zeros(len(index), size)
+            )
+            present[slot] = nothing.bool()
+            continue
+        present[slot] = torch.from_numpy(task.present[slot][index])
+        if not is_frame:
+            features[slot] = torch.from_numpy(task.features[slot][index])
+            continue
+        assert task.frames is not None
+        held = task.frames.whole(tuple(modalities))[slot]
+        lengths = torch.from_numpy(held.lengths)
+        features[slot] = Sequences(torch.from_numpy(held.rows), torch.cumsum(lengths, 0) - lengths, lengths)[chosen]
+    return _with_truth(task, index, features, {slot: held for slot, held in present.items() if not bool(held.all())})
+
+
+def _with_truth(task: Task, index: Index, features: Mapping[str, Any], present: Mapping[str, Any]) -> Samples:
     import torch
 
     from affekt.training import Samples
 
-    features, present, names = {}, {}, task.manifest.names
-    for slot, size in network.shape.sizes.items():
-        if slot in modalities or not network.shape.corrected:
-            held = task.features[slot if slot in modalities else modalities[0]]
-            features[slot] = torch.from_numpy(held[index])
-        else:
-            features[slot] = torch.zeros(len(index), size)
-            present[slot] = torch.zeros(len(index), dtype=torch.bool)
+    names = task.manifest.names
     return Samples(
         features,
         None if task.labels is None else torch.from_numpy(task.labels[index]),

@@ -130,12 +130,27 @@ def ovmer(
 @click.option('--epochs', type=click.IntRange(1, 10_000), default=100, help='At most (default 100).')
 @click.option('--patience', type=click.IntRange(1, 10_000), default=10, help='Fair: epochs without a better one.')
 @click.option('--target', metavar='NAME', default='', help='category, sentiment or category+valence.')
+@click.option(
+    '--feat-type',
+    type=click.Choice(['utt', 'frm_align', 'frm_unalign']),
+    default=None,
+    help='What the model reads: means, or sequences (default what it can).',
+)
+@click.option('--pairs', is_flag=True, help='Train every pair of modalities too.')
+@click.option(
+    '--cross',
+    multiple=True,
+    metavar='MANIFEST=STORE[,STORE]',
+    help='Test on another corpus too; may be repeated.',
+)
 @click.option('--resume', is_flag=True, help='Go on with the run in --out that was interrupted.')
 @_draw_options
 def merbench(
     corpus: str,
     release: Path | None,
     features: str,
+    feat_type: str | None,
+    cross: Sequence[str],
     resume: bool,
     out: Path | None,
     as_json: bool,
@@ -149,23 +164,25 @@ def merbench(
     Each modality alone and all together. Needs torch.
     """
     from affekt.benchmarks.merbench import run_merbench
-    from affekt.benchmarks.merbench_inputs import open_stores
+    from affekt.benchmarks.merbench_inputs import open_part, open_stores
+    from affekt.benchmarks.merbench_saving import merbench_facts, save_merbench
     from affekt.benchmarks.merbench_settings import MerbenchSettings
-    from affekt.benchmarks.merbench_tables import merbench_facts, merbench_tables, save_merbench
+    from affekt.benchmarks.merbench_tables import merbench_tables
     from affekt.corpora import Manifest, import_corpus
 
-    settings = MerbenchSettings(**chosen)
+    settings = MerbenchSettings(feat_type=feat_type or '', **chosen)
     manifest = Manifest.load(Path(corpus)) if release is None else import_corpus(corpus, release)
     stores = open_stores(features.split(','))
+    others = [open_part(each) for each in cross]
     with StageBars(Console(stderr=True, quiet=as_json), name_width=10) as bars:
-        outcome = run_merbench(manifest, stores, settings, folder=out, resume=resume, progress=bars)
+        outcome = run_merbench(manifest, stores, settings, others, folder=out, resume=resume, progress=bars)
     facts = merbench_facts(outcome)
     if out is not None:
         save_merbench(out, outcome, facts)
     if as_json:
         click.echo(json.dumps(facts, allow_nan=False))
     else:
-        Console(width=max(Console().width, 120), highlight=False).print(merbench_tables(outcome))
+        Console(width=max(Console().width, 80), highlight=False).print(merbench_tables(outcome))
 
 
 def _deliver(

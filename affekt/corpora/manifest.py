@@ -15,6 +15,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -136,7 +137,7 @@ class Manifest:
     def __len__(self) -> int:
         return len(self.samples)
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """(N,) the samples' names in order."""
         return tuple(row.sample for row in self.samples)

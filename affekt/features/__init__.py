@@ -11,7 +11,7 @@ from affekt.features.encoders import RECIPES
 from affekt.features.extraction import Extraction, extract
 from affekt.features.hashed import hashed_texts
 from affekt.features.official import import_official
-from affekt.features.pooling import batch, legacy_batch, legacy_resampled, padded, resampled
+from affekt.features.pooling import batch, legacy_batch, legacy_resampled, padded, pooled, resampled
 from affekt.features.recipes import Features, Recipe, Unable, recipe_named
 from affekt.features.store import Provenance, Store, write_features
 
@@ -32,6 +32,7 @@ __all__ = [
     'legacy_batch',
     'legacy_resampled',
     'padded',
+    'pooled',
     'recipe_named',
     'require_features',
     'resampled',

@@ -166,11 +166,30 @@ def batch(
             name: (np.stack([rows.mean(axis=0) for rows in held]).astype(np.float32), np.ones(len(held), dtype=bool))
             for name, held in modalities.items()
         }
+    return {name: padded(held) for name, held in pooled(modalities, kind).items()}
+
+
+def pooled(modalities: Mapping[str, Sequence[Array]], kind: str) -> dict[str, list[Array]]:
+    """The sequences of `batch` before they are filled up.
+
+    Args:
+        modalities: modality to B sequences (T, D) each.
+        kind: `frm_align` or `frm_unalign`.
+
+    Returns:
+        Modality to B sequences (L, D).
+
+    Raises:
+        As `legacy_batch`.
+    """
+    _check(modalities, kind)
+    if kind == 'utt':
+        raise UnknownNameError(expected=' or '.join(KINDS[1:]), came="'utt'", todo='take the mean of each sequence')
     lengths = {name: [math.ceil(len(rows) / _SCALE[kind]) for rows in held] for name, held in modalities.items()}
     if kind == 'frm_align':
         lengths = dict.fromkeys(modalities, lengths['text'])
     return {
-        name: padded([resampled(rows, length) for rows, length in zip(held, lengths[name], strict=True)])
+        name: [resampled(rows, length) for rows, length in zip(held, lengths[name], strict=True)]
         for name, held in modalities.items()
     }
 

@@ -53,9 +53,8 @@ class FactorFusion(FusionModel):
         self.output = two_layers(half, half, half, shape.dropout)
         if not shape.corrected:
             self.unread = nn.ModuleDict({'output': two_layers(3 * hidden + memory, hidden, half, shape.dropout)})
-            self.unread.update(
-                {'emotion_head': nn.Linear(half, shape.classes), 'value_head': nn.Linear(half, shape.values)}
-            )
+            heads = {'emotion_head': shape.classes, 'value_head': shape.values}
+            self.unread.update({name: nn.Linear(half, size) for name, size in heads.items() if size})
 
     def fuse(self, features: dict[str, Tensor], keep: dict[str, Tensor]) -> tuple[Tensor, Losses]:
         """The (B, H / 2) representation; losses text, audio, video, and prior where its weight is not 0."""

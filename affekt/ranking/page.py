@@ -50,22 +50,34 @@ def render_ranking(ranking: Ranking, out: Path, source: Mapping[str, Any] | None
 
 def ranking_page(ranking: Ranking, source: Mapping[str, Any] | None = None) -> str:
     """The whole page."""
+    made_from = str((source or {}).get('input', 'comparisons'))
+    return whole_page(f'Ranking of {made_from}', made_from, page_body(ranking, source))
+
+
+def whole_page(title: str, file: str, body: str) -> str:
+    """A page that loads nothing, from its sections.
+
+    Args:
+        title: of the window; plain text.
+        file: what it was made from; plain text.
+        body: markup in which every text from outside is escaped.
+    """
     style = re.sub(r'/\*.*?\*/\n?', '', _asset('ranking.css'), flags=re.DOTALL)
     script = re.sub(r'^export |^\s*//.*\n', '', _asset('ranking.js'), flags=re.MULTILINE) + 'begin(document);\n'
     policy = (
         "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; "
         f"style-src '{_digest(style)}'; script-src '{_digest(script)}'"
     )
-    made_from = _text((source or {}).get('input', 'comparisons'))
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n<meta name="referrer" content="no-referrer">\n'
-        f'<title>Ranking of {made_from}</title>\n<link rel="icon" href="data:,">\n<style>{style}</style>\n</head>\n'
-        f'<body>\n<main>\n<header class="bar"><span class="wordmark">affekt</span><span class="file">{made_from}</span>'
+        f'<title>{_text(title)}</title>\n<link rel="icon" href="data:,">\n<style>{style}</style>\n</head>\n'
+        '<body>\n<main>\n<header class="bar"><span class="wordmark">affekt</span>'
+        f'<span class="file">{_text(file)}</span>'
         '<button class="quiet" id="theme" type="button" hidden>Theme</button></header>\n'
-        f'{page_body(ranking, source)}\n</main>\n<script type="module">{script}</script>\n</body>\n</html>\n'
+        f'{body}\n</main>\n<script type="module">{script}</script>\n</body>\n</html>\n'
     )
 
 

@@ -1,0 +1,160 @@
+"""Models that learn from one corpus and are tested on others: labels brought to one scale, names kept apart.
+
+As published, sentiment of CH-SIMS is multiplied by 3, and categories are happy, sad, neutral and angry, of which every
+corpus has its own names; samples of other categories are left out. Corpora that share all categories keep them: a
+corpus with noise is another corpus too. A corpus is tested on its first test part, or wholly where it has no splits.
+
+Source: MERBench, arXiv:2401.03429, its cross-corpus loaders.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from affekt.corpora import Facts, Manifest, Sample
+from affekt.errors import CorpusError, UnknownNameError, listed
+from affekt.features import Store
+
+REACH = 3.0
+"""Of sentiment in all corpora: from -3 to 3."""
+SHARED: Mapping[str, str] = {
+    'happy': 'happy', 'happiness': 'happy', 'joy': 'happy', 'sad': 'sad', 'sadness': 'sad', 'neutral': 'neutral',
+    'angry': 'angry', 'anger': 'angry',
+}  # fmt: skip
+"""A corpus's category to the one that all share."""
+FOUR = ('happy', 'sad', 'neutral', 'angry')
+TOGETHER = ('speaker', 'dialogue', 'session', 'recording')
+"""Columns whose names mean one thing within a corpus only."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A corpus and its features."""
+
+    manifest: Manifest
+    stores: Mapping[str, Store] = field(repr=False)
+    """Modality to store."""
+
+
+@dataclass(frozen=True)
+class Crossed:
+    """Several corpora as one, the first to learn from."""
+
+    manifest: Manifest
+    origin: Mapping[str, tuple[int, str]] = field(repr=False)
+    """Sample to the number of its part and its name there."""
+    notes: tuple[str, ...] = ()
+
+    def names_by_part(self, manifest: Manifest) -> list[list[str]]:
+        """The samples of a manifest by their names in each part."""
+        found: list[list[str]] = [[] for _ in range(1 + max(part for part, _ in self.origin.values()))]
+        for name in manifest.names:
+            part, own = self.origin[name]
+            found[part].append(own)
+        return found
+
+
+def crossed(parts: Sequence[Part], target: str) -> Crossed:
+    """Corpora as one manifest; a single one stays as it is.
+
+    Args:
+        parts: the first is learnt from, its test parts stay; of the others the test part alone.
+        target: `category`, `sentiment` or `category+valence`.
+
+    Raises:
+        CorpusError: a corpus has no samples left, or features of another recipe.
+        UnknownNameError: the target cannot be compared between these corpora.
+    """
+    first = parts[0].manifest
+    if len(parts) == 1:
+        return Crossed(first, {name: (0, name) for name in first.names})
+    # 1. What is compared is the same everywhere.
+    _require_same_recipes(parts)
+    same = all(part.manifest.facts.categories == first.facts.categories for part in parts)
+    if target == 'category+valence' and not same:
+        raise UnknownNameError(
+            expected='category or sentiment between corpora of different categories', came=repr(target),
+            todo='choose one of these as --target',
+        )  # fmt: skip
+    # 2. Rows under names of their own, with one scale of labels.
+    rows: list[Sample] = []
+    origin: dict[str, tuple[int, str]] = {}
+    notes = []
+    for number, part in enumerate(parts):
+        corpus = part.manifest.facts.corpus
+        name = corpus if number == 0 or corpus != first.facts.corpus else f'{corpus} ({number + 1})'
+        kept = [row for row in _used(part.manifest, number) if target == 'sentiment' or same or row.category in SHARED]
+        if not kept:
+            raise CorpusError(
+                expected=f'samples to test on in {corpus}', came='none with a shared category',
+                todo='see `affekt corpus show`',
+            )  # fmt: skip
+        factor = _factor(part.manifest)
+        for row in kept:
+            apart: dict[str, Any] = {
+                kind: f'{corpus}/{held}' for kind in TOGETHER if (held := getattr(row, kind)) is not None
+            }
+            own = f'{name}/{row.sample}'
+            origin[own] = (number, row.sample)
+            rows.append(
+                dataclasses.replace(
+                    row, sample=own, split=_split(row, number, name), fold=row.fold if number == 0 else None,
+                    category=row.category if same or row.category is None else SHARED.get(row.category),
+                    sentiment=None if row.sentiment is None else factor * row.sentiment,
+                    **apart,
+                )
+            )  # fmt: skip
+        dropped = len(_used(part.manifest, number)) - len(kept)
+        if dropped:
+            notes.append(f'{dropped} samples of {name} have a category that the corpora do not share, and are left out')
+    names = ', '.join(part.manifest.facts.corpus for part in parts[1:])
+    facts = Facts(
+        f'{first.facts.corpus} to {names}', categories=first.facts.categories if same else FOUR,
+        language=first.facts.language,
+    )  # fmt: skip
+    return Crossed(Manifest(facts, tuple(rows)), origin, tuple(notes))
+
+
+def _used(manifest: Manifest, number: int) -> list[Sample]:
+    """All of the corpus that is learnt from; of another its first test part, or all of it where it has no splits."""
+    if number == 0:
+        return list(manifest.samples)
+    tests = sorted({row.split for row in manifest.samples if row.split and row.split.startswith('test')})
+    if not tests:
+        return list(manifest.samples)
+    return [row for row in manifest.samples if row.split == tests[0]]
+
+
+def _split(row: Sample, number: int, name: str) -> str | None:
+    return row.split if number == 0 else f'test {name}'
+
+
+def _factor(manifest: Manifest) -> float:
+    """What brings a corpus's sentiment to -3 … 3."""
+    low, high = manifest.facts.ranges.get('sentiment', (-REACH, REACH))
+    return REACH / max(abs(low), abs(high))
+
+
+def _require_same_recipes(parts: Sequence[Part]) -> None:
+    """The same modalities by the same recipes; which column of text they read may differ."""
+    for part in parts[1:]:
+        corpus = part.manifest.facts.corpus
+        if set(part.stores) != set(parts[0].stores):
+            raise CorpusError(
+                expected=f'features of {listed(parts[0].stores)} of {corpus}', came=listed(part.stores),
+                todo='give a store of each modality',
+            )  # fmt: skip
+        for name, store in part.stores.items():
+            ours, theirs = (
+                {**dict(held.provenance.facts), 'column': '', 'D': held.dimension}
+                for held in (parts[0].stores[name], store)
+            )
+            if ours != theirs:
+                raise CorpusError(
+                    expected=f'{parts[0].stores[name].provenance.recipe} of {corpus}',
+                    came=f'{store.provenance.recipe}, made otherwise',
+                    todo='extract both corpora by one recipe',
+                )

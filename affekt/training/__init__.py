@@ -5,8 +5,9 @@ and whether it may be reported. `train_together` trains folds and draws of hyper
 `loop.py` first. Needs torch.
 """
 
-from affekt.training.loop import Trained, predict, train
+from affekt.training.loop import predict, train
 from affekt.training.parallel import Ranks, on_processes
+from affekt.training.progress import Trained
 from affekt.training.samples import UNKNOWN, Batch, Samples, Sequences
 from affekt.training.scoring import SCORES, Predicted, task_losses
 from affekt.training.settings import TrainingSettings

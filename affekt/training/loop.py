@@ -6,93 +6,38 @@ Read `train` first. It never sees a test set.
 from __future__ import annotations
 
 import contextlib
-import copy
 import json
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from affekt.errors import ShapeError, TrainingError
+from affekt.errors import ShapeError
 from affekt.nn import read_tensors, save_tensors
 from affekt.runs import Run
 from affekt.training.optimiser import Adam
 from affekt.training.parallel import Ranks, join_launched
+from affekt.training.progress import (
+    CHECKPOINT,
+    Progress,
+    Row,
+    Trained,
+    below,
+    ended,
+    judge,
+    moments_of,
+    restore_moments,
+    state_of,
+)
 from affekt.training.samples import Samples, epoch_batches
-from affekt.training.scoring import Predicted, is_constant, score_of, task_losses
+from affekt.training.scoring import Predicted, score_of, task_losses
 from affekt.training.settings import TrainingSettings
 
-CHECKPOINT = 'checkpoint.safetensors'
 STEPS_AT_ONCE = 16_384
 """Of all samples together when a model answers; the padding is counted."""
-Status = Literal['healthy', 'constant', 'not_finite']
-Row = dict[str, float]
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A finished run: its model holds the weights of the best epoch.
-
-    Args:
-        model: on the CPU, in evaluation mode.
-        best_epoch: counted from 1.
-        best_score: on validation.
-        history: one row an epoch: losses by name, and `score`.
-        status: `constant` where the best epoch gives every sample one answer, `not_finite` where training broke
-            down before any epoch was good.
-    """
-
-    model: nn.Module
-    best_epoch: int
-    best_score: float
-    history: tuple[Row, ...]
-    status: Status
-
-    def __repr__(self) -> str:
-        return f'Trained(epoch {self.best_epoch} of {len(self.history)}, score {self.best_score:.4f}, {self.status})'
-
-    def healthy(self) -> Trained:
-        """Itself.
-
-        Raises:
-            TrainingError: the run is not one to report.
-        """
-        if self.status != 'healthy':
-            raise TrainingError(
-                expected='a run whose answers vary and whose numbers are finite',
-                came=f'{self.status} at epoch {self.best_epoch} of {len(self.history)}',
-                todo='lower the rate, standardise the inputs, or report the run as failed',
-            )
-        return self
-
-
-@dataclass
-class Progress:
-    """Where a run stands after an epoch: its best weights so far, and whether its last epoch broke down."""
-
-    best: dict[str, Tensor]
-    best_epoch: int = 0
-    best_score: float = -math.inf
-    constant: bool = True
-    broken: bool = False
-    history: list[Row] | None = None
-
-    def rows(self) -> list[Row]:
-        """One row for each epoch so far."""
-        if self.history is None:
-            self.history = []
-        return self.history
-
-    def trained(self, model: nn.Module) -> Trained:
-        """The finished run, its model at the best epoch."""
-        model.load_state_dict(self.best)
-        model.to('cpu').eval()
-        status: Status = 'not_finite' if not self.best_epoch else 'constant' if self.constant else 'healthy'
-        return Trained(model, self.best_epoch, self.best_score, tuple(self.rows()), status)
 
 
 def train(
@@ -133,7 +78,7 @@ def train(
     optimiser = Adam(model.parameters(), settings.rate, settings.decay)
     ranks = Ranks()
     ranks.same(model)
-    progress = Progress(best=_copy(model))
+    progress = Progress(best=state_of(model))
     with standardised_once(model, training, there) as (held, there), _run(folder, settings, resume, ranks) as run:
         if run and resume:
             _restore(run.folder / CHECKPOINT, model, optimiser, progress)
@@ -275,26 +220,6 @@ def _clip(parameters: Sequence[nn.Parameter], settings: TrainingSettings) -> Non
         nn.utils.clip_grad_value_(held, settings.clip_value)
 
 
-def judge(progress: Progress, model: nn.Module, row: Row, predicted: Predicted, validation: Samples) -> None:
-    """Keep the epoch where it is the best so far; a broken one never is."""
-    progress.rows().append(row)
-    finite = math.isfinite(row['score']) and math.isfinite(row['training_loss'])
-    progress.broken = not finite or not all(bool(p.isfinite().all()) for p in model.parameters())
-    if not progress.broken and row['score'] > progress.best_score:
-        progress.best_score, progress.best_epoch, progress.best = row['score'], int(row['epoch']), _copy(model)
-        progress.constant = is_constant(predicted, validation)
-
-
-def ended(progress: Progress, epoch: int, settings: TrainingSettings) -> bool:
-    """The run stops before this epoch: it broke down, or waited long enough for a better one."""
-    waited = epoch - 1 - progress.best_epoch
-    return progress.broken or (settings.patience is not None and waited >= settings.patience)
-
-
-def _copy(model: nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in model.state_dict().items()}
-
-
 @contextlib.contextmanager
 def _run(folder: Path | None, settings: TrainingSettings, resume: bool, ranks: Ranks) -> Iterator[Run | None]:
     """The run's folder, which the first rank alone writes; the others read its checkpoint."""
@@ -317,11 +242,8 @@ class _Reader:
 
 def _save(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress) -> None:
     tensors = {f'model.{name}': value for name, value in model.state_dict().items()}
-    tensors |= {f'best.{name}': value for name, value in progress.best.items()}
-    for i, moments in optimiser.state_dict()['state'].items():
-        tensors |= {f'optimiser.{i}.{name}': value for name, value in moments.items()}
-    facts = {name: getattr(progress, name) for name in ('best_epoch', 'best_score', 'constant', 'broken', 'history')}
-    save_tensors(path, tensors, {'progress': json.dumps(facts)})
+    tensors |= {f'best.{name}': value for name, value in progress.best.items()} | moments_of(optimiser)
+    save_tensors(path, tensors, {'progress': json.dumps(progress.facts())})
 
 
 def _restore(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress) -> None:
@@ -329,16 +251,6 @@ def _restore(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, pro
     if not path.exists():
         return
     tensors, notes = read_tensors(path)
-    model.load_state_dict(_below(tensors, 'model.'))
-    progress.best = _below(tensors, 'best.')
-    for name, value in json.loads(notes['progress']).items():
-        setattr(progress, name, value)
-    state = copy.deepcopy(optimiser.state_dict())
-    for name, value in _below(tensors, 'optimiser.').items():
-        number, moment = name.split('.')
-        state['state'].setdefault(int(number), {})[moment] = value
-    optimiser.load_state_dict(state)
-
-
-def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+    model.load_state_dict(below(tensors, 'model.'))
+    progress.restore(json.loads(notes['progress']), below(tensors, 'best.'))
+    restore_moments(optimiser, tensors)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 
 class Adam(torch.optim.Adam):
@@ -18,7 +18,7 @@ class Adam(torch.optim.Adam):
         decay: weight decay (L2).
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter], rate: float, decay: float) -> None:
+    def __init__(self, parameters: Iterable[Tensor], rate: float, decay: float) -> None:
         super().__init__(list(parameters), rate, weight_decay=decay, fused=True)
         self._ready: list[Tensor] | None = None
         """Parameters whose moments are at the same step; they share its count."""

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from affekt.fusion import FusionShape, build_fusion
-from affekt.training import Samples, Sequences, TrainingSettings, train
+from affekt.training import Samples, Sequences, Split, TrainingSettings, train, train_together
 
 SIZES = {'audio': 5, 'text': 7, 'video': 6}
 
@@ -56,6 +56,27 @@ def killed_after(folder: str, epoch: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     train(model(), samples(), samples(40, 1), SETTINGS, folder=Path(folder), report=die)
+
+
+def several() -> dict:
+    """Three models, their splits and settings, for `train_together`: rates differ, and the last batches' sizes."""
+    order = torch.randperm(90, generator=torch.Generator().manual_seed(4))
+    return {
+        'samples': samples(90),
+        'splits': [Split(order[30:], order[:30]), Split(order[:55], order[55:]), Split(order[:61], order[61:])],
+        'settings': [replace(SETTINGS, seed=i, rate=rate) for i, rate in enumerate((3e-3, 1e-3, 1e-4))],
+    }
+
+
+def together_killed_after(folder: str, epoch: int) -> None:
+    """Train three models as one in a folder and kill this process once that epoch is on disk."""
+    torch.set_num_threads(1)
+
+    def die(rows):
+        if rows[0]['epoch'] == epoch:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    train_together([model(seed=i) for i in range(3)], **several(), folder=Path(folder), report=die)
 
 
 def on_some_ranks(folder: str, *batches: int) -> None:

@@ -237,7 +237,7 @@ def mosi_samples(folder: Path) -> dict[str, Samples]:
     found = {}
     for part in ('train', 'test'):
         held = {
-            name: np.loadtxt(folder / name / f'{name}_{part}0.csv', delimiter=',', dtype=np.float32)
+            name: np.loadtxt(folder / name / f'{name}_{part}0.csv', delimiter=',', dtype=np.float32, quotechar='"')
             for name in MODALITIES
         }
         labels = torch.from_numpy(held['text'][:, -1]).long()

@@ -184,18 +184,20 @@ class FusionModel(nn.Module, ABC):
             assert isinstance(scale, InputScale)
             scale.fit(features[name].flatten(0, -2) if keep.all() else features[name][keep])
 
-    @contextmanager
-    def standardised(self, *parts: Features) -> Iterator[tuple[Features, ...]]:
-        """The same features already standardised; as long as this lasts the model takes such and scales none."""
+    def standardised(self, features: Features) -> Features:
+        """The features as the model scales them, for steps under `without_scaling`."""
         if not self.shape.corrected:
-            yield parts
-            return
-        scaled = [{name: self.scales[name](value) for name, value in part.items()} for part in parts]
+            return features
+        return {name: self.scales[name](value) for name, value in features.items()}
+
+    @contextmanager
+    def without_scaling(self) -> Iterator[None]:
+        """As long as this lasts the model takes features that are standardised already."""
         self._scales_inputs = False
         try:
-            yield tuple(scaled)
+            yield
         finally:
-            self._scales_inputs = True
+            self._scales_inputs = self.shape.corrected
 
     def _prepared(self, features: Features, keep_mask: Features) -> tuple[dict[str, Tensor], Kept]:
         keep = self._masks(features, keep_mask)

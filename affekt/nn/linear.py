@@ -17,7 +17,8 @@ FEWEST_INPUTS = 512
 def linear(rows: Tensor, layer: nn.Module) -> Tensor:
     """What `layer` says of (B, D) rows, to rounding: (B, O)."""
     few = len(rows) <= MOST_ROWS and rows.shape[-1] >= FEWEST_INPUTS and rows.ndim == 2
-    if not few or rows.device.type != 'cpu' or torch.is_autocast_enabled('cpu') or not isinstance(layer, nn.Linear):
+    plain = rows.device.type != 'cpu' or torch.is_autocast_enabled('cpu')
+    if not few or plain or not isinstance(layer, nn.Linear) or layer.bias is None:
         answer: Tensor = layer(rows)
         return answer
     return torch.addmm(layer.bias.unsqueeze(1), layer.weight, rows.t()).t()

@@ -79,16 +79,18 @@ def train(
     ranks = Ranks()
     ranks.same(model)
     progress = Progress(best=state_of(model))
-    with standardised_once(model, training, there) as (held, there), _run(folder, settings, resume, ranks) as run:
+    held, there, taking_those = scaled_once(model, training, there)
+    with _run(folder, settings, resume, ranks) as run:
         if run and resume:
             _restore(run.folder / CHECKPOINT, model, optimiser, progress)
         for epoch in range(len(progress.rows()) + 1, settings.epochs + 1):
             if ended(progress, epoch, settings):
                 break
-            # 3. one pass over the training samples
-            row = _pass(model, optimiser, held, replace(settings, device=device), epoch, ranks)
-            # 4. what validation says
-            predicted = predict(model, there)
+            with taking_those():
+                # 3. one pass over the training samples
+                row = _pass(model, optimiser, held, replace(settings, device=device), epoch, ranks)
+                # 4. what validation says
+                predicted = predict(model, there)
             row |= {'epoch': float(epoch), 'score': ranks.agreed(score(predicted, validation), device)}
             judge(progress, model, row, predicted, validation)
             # 5. on disk before the next epoch
@@ -151,19 +153,20 @@ def standardise(model: nn.Module, training: Samples) -> None:
         fit(*training.steps())
 
 
-@contextlib.contextmanager
-def standardised_once(model: nn.Module, *parts: Samples) -> Iterator[tuple[Samples, ...]]:
-    """The samples, their vectors scaled once and not at each step where the model scales its inputs."""
-    if not isinstance(model, _Scaling) or not all(part.has_vectors for part in parts):
-        yield parts
-        return
-    with model.standardised(*(part.features for part in parts)) as scaled:
-        yield tuple(replace(part, features=features) for part, features in zip(parts, scaled, strict=True))
-
-
 @runtime_checkable
 class _Scaling(Protocol):
-    def standardised(self, *parts: Mapping[str, Any]) -> contextlib.AbstractContextManager[tuple[Any, ...]]: ...
+    def standardised(self, features: Mapping[str, Any]) -> Any: ...
+    def without_scaling(self) -> contextlib.AbstractContextManager[None]: ...
+
+
+def scaled_once(
+    model: nn.Module, training: Samples, validation: Samples
+) -> tuple[Samples, Samples, Callable[[], contextlib.AbstractContextManager[None]]]:
+    """Both parts, their vectors scaled once and not at each step where the model scales; and how it takes those."""
+    if not isinstance(model, _Scaling) or not (training.has_vectors and validation.has_vectors):
+        return training, validation, contextlib.nullcontext
+    parts = [replace(part, features=model.standardised(part.features)) for part in (training, validation)]
+    return parts[0], parts[1], model.without_scaling
 
 
 def _pass(

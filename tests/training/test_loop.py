@@ -42,6 +42,21 @@ def test_one_seed_gives_one_result_and_another_seed_another():
     assert first != other
 
 
+def test_whoever_asks_the_model_after_an_epoch_gets_answers_to_features_as_they_are():
+    model, validation, asked = cases.model(), cases.samples(40, 1), []
+    moved = replace(validation, features={name: 300 * value + 7 for name, value in validation.features.items()})
+    held = cases.samples()
+    training = replace(held, features={name: 300 * value + 7 for name, value in held.features.items()})
+
+    def ask(row):
+        loss = torch.nn.functional.cross_entropy(predict(model, moved).logits, validation.labels)
+        loss += torch.nn.functional.mse_loss(predict(model, moved).values, validation.values)
+        asked.append(-loss.item())
+
+    trained = train(model, training, moved, cases.SETTINGS, report=ask)
+    assert asked == pytest.approx([row['score'] for row in trained.history], abs=1e-5)
+
+
 def test_training_leaves_the_callers_random_state_alone():
     torch.manual_seed(8)
     expected = torch.rand(1)

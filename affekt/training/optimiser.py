@@ -13,19 +13,21 @@ class Adam(torch.optim.Adam):
     """The numbers and the saved state of torch's fused Adam.
 
     Args:
-        parameters: of one model, on one device.
+        parameters: of one model, on one device; or groups of them with a rate each, which torch's own step then takes.
         rate: step size.
         decay: weight decay (L2).
     """
 
-    def __init__(self, parameters: Iterable[Tensor], rate: float, decay: float) -> None:
-        super().__init__(list(parameters), rate, weight_decay=decay, fused=True)
+    def __init__(self, parameters: Iterable[Tensor] | Iterable[dict[str, Any]], rate: float, decay: float) -> None:
+        super().__init__(parameters, rate, weight_decay=decay, fused=True)
         self._ready: list[Tensor] | None = None
         """Parameters whose moments are at the same step; they share its count."""
         self._moments: tuple[list[Tensor], list[Tensor], list[Tensor]] = ([], [], [])
 
     def step(self, closure: Any = None) -> Any:
         """One update of every parameter that has a gradient."""
+        if len(self.param_groups) > 1:
+            return super().step(closure)
         held: list[Tensor] = [p for p in self.param_groups[0]['params'] if p.grad is not None]
         if self._ready is None or list(map(id, held)) != list(map(id, self._ready)):
             self._forget()

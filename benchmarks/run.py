@@ -35,7 +35,7 @@ def commands(data: Path | None) -> dict[str, list[str]]:
         'annotate_kills': ['annotate_kills.py'],
     }
     if importlib.util.find_spec('torch'):
-        found['fusion_speed'] = ['fusion_speed.py']
+        found['fusion_speed'] = ['fusion_speed.py', *([] if data is None else ['--data', str(data)])]
         if data is not None:
             found['fusion_collapse'] = ['fusion_collapse.py', '--data', str(data)]
     if data is not None:

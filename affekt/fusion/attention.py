@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from affekt.fusion.model import (
     FusionModel,
     FusionShape,
+    Kept,
     Losses,
     ModalityEncoders,
     PerceptronEncoder,
@@ -41,9 +42,11 @@ class AttentionFusion(FusionModel):
         codes = list(self.encoders(features, keep).values())
         weights = self.weights(self.weigher(torch.cat(codes, dim=1)))
         if self.shape.corrected:
-            present = torch.stack(list(presence({name: keep[name] for name in self.shape.sizes}).values()), dim=1)
-            weights = torch.softmax(weights.masked_fill(~present, torch.finfo(weights.dtype).min), dim=1)
-        return torch.einsum('bm,bmh->bh', weights, torch.stack(codes, dim=1)), {}
+            if not (isinstance(keep, Kept) and len(keep.whole) == len(keep)):
+                present = torch.stack(list(presence({name: keep[name] for name in self.shape.sizes}).values()), dim=1)
+                weights = weights.masked_fill(~present, torch.finfo(weights.dtype).min)
+            weights = torch.softmax(weights, dim=1)
+        return (weights.unsqueeze(2) * torch.stack(codes, dim=1)).sum(dim=1), {}
 
     def published_names(self) -> NameMap:
         """Published state names to ours."""

@@ -11,7 +11,8 @@ its mask (B,); a frame-level one (B, T, D), its mask (B, T). A modality without 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from affekt.errors import ShapeError, UnknownNameError, ValueRangeError, listed
-from affekt.nn import Dropout, kept_first, last_kept
+from affekt.nn import Dropout, kept_first, last_kept, linear
 from affekt.nn.states import NameMap
 
 Level = Literal['utterance', 'frame']
@@ -100,6 +101,12 @@ class Fused:
         return f'Fused({shapes}, values {tuple(self.values.shape)}, losses {list(self.losses)})'
 
 
+class Kept(dict[str, Tensor]):
+    """Masks by modality; `whole` names those of which everything is kept, so that nothing need be masked."""
+
+    whole: frozenset[str] = frozenset()
+
+
 class FusionModel(nn.Module, ABC):
     """Base of the fusion models: checks and prepares inputs, calls `fuse`, applies the two heads.
 
@@ -118,6 +125,7 @@ class FusionModel(nn.Module, ABC):
         super().__init__()
         self._check_shape(shape)
         self.shape = shape
+        self._scales_inputs = shape.corrected
         self.emotion_head = nn.Linear(width, shape.classes) if shape.classes else None
         self.value_head = nn.Linear(width, shape.values) if shape.values else None
         if shape.corrected:
@@ -176,16 +184,31 @@ class FusionModel(nn.Module, ABC):
             assert isinstance(scale, InputScale)
             scale.fit(features[name].flatten(0, -2) if keep.all() else features[name][keep])
 
-    def _prepared(self, features: Features, keep_mask: Features) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def standardised(self, features: Features) -> Features:
+        """The features as the model scales them, for steps under `without_scaling`."""
+        if not self.shape.corrected:
+            return features
+        return {name: self.scales[name](value) for name, value in features.items()}
+
+    @contextmanager
+    def without_scaling(self) -> Iterator[None]:
+        """As long as this lasts the model takes features that are standardised already."""
+        self._scales_inputs = False
+        try:
+            yield
+        finally:
+            self._scales_inputs = self.shape.corrected
+
+    def _prepared(self, features: Features, keep_mask: Features) -> tuple[dict[str, Tensor], Kept]:
         keep = self._masks(features, keep_mask)
         held = {name: features[name] for name in self.shape.sizes}
-        if self.shape.corrected:
+        if self._scales_inputs:
             held = {name: self.scales[name](value) for name, value in held.items()}
         for name in keep_mask:
             held[name] = torch.where(keep[name].unsqueeze(-1), held[name], 0.0)
         return held, keep
 
-    def _masks(self, features: Features, keep_mask: Features) -> dict[str, Tensor]:
+    def _masks(self, features: Features, keep_mask: Features) -> Kept:
         """A mask for each modality, once names and shapes are checked."""
         if set(features) != set(self.shape.sizes) or not set(keep_mask) <= set(features):
             raise UnknownNameError(
@@ -216,10 +239,11 @@ class FusionModel(nn.Module, ABC):
                 came=str({name: value.shape[1] for name, value in features.items()}),
                 todo='align the modalities to one clock first',
             )
-        whole = {
-            name: features[name].new_ones(features[name].shape[:-1], dtype=torch.bool) for name in self.shape.sizes
-        }
-        return {name: keep_mask.get(name, mask) for name, mask in whole.items()}
+        missing = [name for name in self.shape.sizes if name not in keep_mask]
+        whole = {name: features[name].new_ones(features[name].shape[:-1], dtype=torch.bool) for name in missing}
+        kept = Kept({name: whole[name] if name in whole else keep_mask[name] for name in self.shape.sizes})
+        kept.whole = frozenset(whole)
+        return kept
 
 
 class InputScale(nn.Module):
@@ -260,8 +284,8 @@ class PerceptronEncoder(nn.Module):
 
     def forward(self, features: Tensor, keep: Tensor | None = None) -> Tensor:
         """The (B, H) code; the mask changes nothing here."""
-        code: Tensor = self.dropout(features)
-        for layer in self.layers:
+        code = torch.relu(linear(self.dropout(features), self.layers[0]))
+        for layer in self.layers[1:]:
             code = torch.relu(layer(code))
         return code
 
@@ -308,11 +332,15 @@ class ModalityEncoders(nn.Module):
         """Modality to its (B, H) code."""
         if self.absent is None:
             return {name: encoder(features[name]) for name, encoder in self.encoders.items()}
-        present = presence(keep)
-        return {
-            name: torch.where(present[name].unsqueeze(-1), encoder(features[name], keep[name]), self.absent[name])
-            for name, encoder in self.encoders.items()
-        }
+        whole = keep.whole if isinstance(keep, Kept) else frozenset()
+        codes = {}
+        for name, encoder in self.encoders.items():
+            if name in whole:
+                codes[name] = encoder(features[name])
+                continue
+            there = presence({name: keep[name]})[name].unsqueeze(-1)
+            codes[name] = torch.where(there, encoder(features[name], keep[name]), self.absent[name])
+        return codes
 
 
 def presence(keep: dict[str, Tensor]) -> dict[str, Tensor]:

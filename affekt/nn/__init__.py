@@ -5,6 +5,7 @@ where each tensor went. Read `masks.py` first. Needs torch.
 """
 
 from affekt.nn.dropout import Dropout
+from affekt.nn.linear import linear
 from affekt.nn.masks import kept_first, last_kept, mean_kept
 from affekt.nn.states import Coverage, CoverageRow, load_published, read_tensors, renamed, save_tensors
 
@@ -14,6 +15,7 @@ __all__ = [
     'Dropout',
     'kept_first',
     'last_kept',
+    'linear',
     'load_published',
     'mean_kept',
     'read_tensors',

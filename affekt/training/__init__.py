@@ -6,8 +6,9 @@ draws of hyper-parameters as one batched model. Read `loop.py` first. Needs torc
 """
 
 from affekt.training.absent import MissingScores, missing_modality_answers, missing_modality_scores, with_gaps
-from affekt.training.loop import Trained, predict, train
+from affekt.training.loop import predict, train
 from affekt.training.parallel import Ranks, on_processes
+from affekt.training.progress import Trained
 from affekt.training.samples import UNKNOWN, Batch, Samples, Sequences
 from affekt.training.scoring import SCORES, Predicted, task_losses
 from affekt.training.semi import Round, SemiTrained, pseudo_labelled, train_semi

@@ -6,93 +6,40 @@ Read `train` first. It never sees a test set.
 from __future__ import annotations
 
 import contextlib
-import copy
 import json
-import math
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from affekt.errors import ShapeError, TrainingError
+from affekt.errors import ShapeError
 from affekt.nn import read_tensors, save_tensors
 from affekt.runs import Run
-from affekt.training.parallel import Ranks
+from affekt.training.optimiser import Adam
+from affekt.training.parallel import Ranks, join_launched
+from affekt.training.progress import (
+    CHECKPOINT,
+    Progress,
+    Row,
+    Trained,
+    below,
+    changing,
+    ended,
+    judge,
+    moments_of,
+    restore_moments,
+    state_of,
+)
 from affekt.training.samples import Samples, epoch_batches, epoch_seed
-from affekt.training.scoring import Predicted, is_constant, score_of, task_losses
+from affekt.training.scoring import Predicted, score_of, task_losses
 from affekt.training.settings import TrainingSettings
 from affekt.training.unlabelled import Unlabelled
 
-CHECKPOINT = 'checkpoint.safetensors'
 STEPS_AT_ONCE = 16_384
 """Of all samples together when a model answers; the padding is counted."""
-Status = Literal['healthy', 'constant', 'not_finite']
-Row = dict[str, float]
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A finished run: its model holds the weights of the best epoch.
-
-    Args:
-        model: on the CPU, in evaluation mode.
-        best_epoch: counted from 1.
-        best_score: on validation.
-        history: one row an epoch: losses by name, and `score`.
-        status: `constant` where the best epoch gives every sample one answer, `not_finite` where training broke
-            down before any epoch was good.
-    """
-
-    model: nn.Module
-    best_epoch: int
-    best_score: float
-    history: tuple[Row, ...]
-    status: Status
-
-    def __repr__(self) -> str:
-        return f'Trained(epoch {self.best_epoch} of {len(self.history)}, score {self.best_score:.4f}, {self.status})'
-
-    def healthy(self) -> Trained:
-        """Itself.
-
-        Raises:
-            TrainingError: the run is not one to report.
-        """
-        if self.status != 'healthy':
-            raise TrainingError(
-                expected='a run whose answers vary and whose numbers are finite',
-                came=f'{self.status} at epoch {self.best_epoch} of {len(self.history)}',
-                todo='lower the rate, standardise the inputs, or report the run as failed',
-            )
-        return self
-
-
-@dataclass
-class Progress:
-    """Where a run stands after an epoch: its best weights so far, and whether its last epoch broke down."""
-
-    best: dict[str, Tensor]
-    best_epoch: int = 0
-    best_score: float = -math.inf
-    constant: bool = True
-    broken: bool = False
-    history: list[Row] | None = None
-
-    def rows(self) -> list[Row]:
-        """One row for each epoch so far."""
-        if self.history is None:
-            self.history = []
-        return self.history
-
-    def trained(self, model: nn.Module) -> Trained:
-        """The finished run, its model at the best epoch."""
-        model.load_state_dict(model.state_dict() | self.best)
-        model.to('cpu').eval()
-        status: Status = 'not_finite' if not self.best_epoch else 'constant' if self.constant else 'healthy'
-        return Trained(model, self.best_epoch, self.best_score, tuple(self.rows()), status)
 
 
 def train(
@@ -123,18 +70,22 @@ def train(
         RunError: the folder holds another run.
         UnknownNameError: no such score.
         ShapeError: the model needs modalities on one clock, and their lengths differ.
+        TrainingError: another process that trains along (see `parallel.py`) is gone, or does not answer.
     """
     # 1. place everything on the device, once
     score = score_of(settings.score)
     require_clock(model, training, validation, *([unlabelled.samples] if unlabelled else []))
-    device = torch.device(settings.device)
+    device = join_launched(settings.device)
     training, there = training.to(device), validation.to(device)
     model.to(device)
     # 2. take the scale of the inputs from training data
     standardise(model, training)
-    judged = unlabelled.begin(model, device) if unlabelled else model
-    optimiser = torch.optim.Adam(_groups(model, settings), settings.rate, weight_decay=settings.decay, fused=True)
-    ranks, progress = Ranks(), Progress(best=_copy(model))
+    optimiser = Adam(_groups(model, settings), settings.rate, settings.decay)
+    ranks = Ranks()
+    ranks.same(model)
+    judged = unlabelled.begin(model, torch.device(device)) if unlabelled else model
+    progress = Progress(best=state_of(model))
+    held, there, taking_those = scaled_once(model, training, there, unlabelled)
     facts = asdict(settings) | (unlabelled.facts() if unlabelled else {})
     with _run(folder, facts, resume, ranks) as run:
         if run and resume:
@@ -142,11 +93,12 @@ def train(
         for epoch in range(len(progress.rows()) + 1, settings.epochs + 1):
             if ended(progress, epoch, settings):
                 break
-            # 3. one pass over the training samples
-            row = _pass(model, optimiser, training, settings, epoch, ranks, unlabelled)
-            # 4. what validation says
-            predicted = predict(judged, there)
-            row |= {'epoch': float(epoch), 'score': score(predicted, validation)}
+            with taking_those():
+                # 3. one pass over the training samples
+                row = _pass(model, optimiser, held, replace(settings, device=device), epoch, ranks, unlabelled)
+                # 4. what validation says
+                predicted = predict(judged, there)
+            row |= {'epoch': float(epoch), 'score': ranks.agreed(score(predicted, validation), device)}
             judge(progress, judged, row, predicted, validation)
             # 5. on disk before the next epoch
             if run and ranks.first:
@@ -167,13 +119,14 @@ def predict(model: nn.Module, samples: Samples, *, batch: int | None = None) -> 
     require_clock(model, samples)
     batch = batch or int(getattr(model, 'reads_at_once', 512))
     lengths = samples.lengths()
-    order = torch.argsort(lengths, stable=True)
+    one_length = bool((lengths == lengths[0]).all())
+    order = torch.arange(len(samples)) if one_length else torch.argsort(lengths, stable=True)
     trained = model.training
     model.eval()
     logits, values = [], []
     with torch.no_grad():
         for index in _pieces(order, lengths, batch):
-            part = samples.batch(index)
+            part = samples.batch(slice(int(index[0]), int(index[-1]) + 1) if one_length else index)
             answer = model(part.features, part.keep_mask)
             logits.append(answer.logits.float().cpu())
             values.append(answer.values.float().cpu())
@@ -214,6 +167,22 @@ def standardise(model: nn.Module, training: Samples) -> None:
         fit(*training.steps())
 
 
+@runtime_checkable
+class _Scaling(Protocol):
+    def standardised(self, features: Mapping[str, Any]) -> Any: ...
+    def without_scaling(self) -> contextlib.AbstractContextManager[None]: ...
+
+
+def scaled_once(
+    model: nn.Module, training: Samples, validation: Samples, unlabelled: Unlabelled | None
+) -> tuple[Samples, Samples, Callable[[], contextlib.AbstractContextManager[None]]]:
+    """Both parts, their vectors scaled once and not at each step where the model scales; and how it takes those."""
+    if unlabelled or not isinstance(model, _Scaling) or not (training.has_vectors and validation.has_vectors):
+        return training, validation, contextlib.nullcontext
+    parts = [replace(part, features=model.standardised(part.features)) for part in (training, validation)]
+    return parts[0], parts[1], model.without_scaling
+
+
 def _groups(model: nn.Module, settings: TrainingSettings) -> list[dict[str, Any]]:
     """What is trained at which rate: a backbone apart from the rest."""
     backbone = getattr(model, 'backbone', None)
@@ -239,7 +208,9 @@ def _pass(
     """One epoch; returns the mean of each loss. Order and dropout depend on seed and epoch alone."""
     model.train()
     order = torch.Generator().manual_seed(epoch_seed(settings.seed, epoch, 0))
-    totals: dict[str, Tensor] = {}
+    names: list[str] = []
+    told, counts = [], []
+    parameters = list(model.parameters())
     device_type = torch.device(settings.device).type
     devices = [torch.device(settings.device)] if device_type == 'cuda' else []
     with torch.random.fork_rng(devices=devices):
@@ -247,58 +218,38 @@ def _pass(
         index = torch.arange(len(training))
         lesson = unlabelled.lesson(settings, epoch, ranks) if unlabelled else None
         for chosen in epoch_batches(index, training.lengths(), settings.batch, order, shuffle=settings.shuffle):
-            mine = ranks.share(chosen)
-            optimiser.zero_grad()
+            mine, weight = ranks.share(chosen)
+            for parameter in parameters:
+                parameter.grad = None
             with torch.autocast(device_type, torch.bfloat16, enabled=settings.precision == 'bfloat16'):
                 part = training.batch(mine)
                 losses = task_losses(model(part.features, part.keep_mask), part)
                 if lesson:
                     losses |= lesson.losses(model)
-            loss = torch.stack([value.float() for value in losses.values()]).sum()
-            loss.backward()
-            ranks.average_gradients(model, len(mine), len(chosen))
-            _clip(model, settings)
+            names = list(losses)
+            each = torch.stack([value.float() for value in losses.values()])
+            each.sum().backward()
+            each = ranks.averaged(model, each.detach(), weight)
+            _clip(parameters, settings)
             optimiser.step()
             if unlabelled:
                 unlabelled.follow(model)
-            for name, value in {**losses, 'training_loss': loss}.items():
-                totals[name] = totals.get(name, torch.zeros((), device=value.device)) + value.detach() * len(chosen)
-    row = {name: total.item() / len(training) for name, total in totals.items()}
+            told.append(each)
+            counts.append(len(chosen))
+    weights = torch.tensor(counts, dtype=torch.float64) / len(training)
+    means = (torch.stack(told).double().cpu() * weights.unsqueeze(1)).sum(dim=0)
+    row = dict(zip([*names, 'training_loss'], [*means.tolist(), means.sum().item()], strict=True))
     return row | lesson.facts() if lesson else row
 
 
-def _clip(model: nn.Module, settings: TrainingSettings) -> None:
-    if settings.clip_norm is not None:
-        nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
+def _clip(parameters: Sequence[nn.Parameter], settings: TrainingSettings) -> None:
+    held = [p for p in parameters if p.grad is not None]
+    if settings.clip_norm is not None and held:
+        longest = nn.utils.get_total_norm([p.grad for p in held if p.grad is not None])
+        if longest.device.type != 'cpu' or not longest + 1e-6 <= settings.clip_norm:
+            nn.utils.clip_grads_with_norm_(held, settings.clip_norm, longest)
     if settings.clip_value is not None:
-        nn.utils.clip_grad_value_(model.parameters(), settings.clip_value)
-
-
-def judge(progress: Progress, model: nn.Module, row: Row, predicted: Predicted, validation: Samples) -> None:
-    """Keep the epoch where it is the best so far; a broken one never is."""
-    progress.rows().append(row)
-    finite = math.isfinite(row['score']) and math.isfinite(row['training_loss'])
-    progress.broken = not finite or not all(bool(p.isfinite().all()) for p in model.parameters())
-    if not progress.broken and row['score'] > progress.best_score:
-        progress.best_score, progress.best_epoch, progress.best = row['score'], int(row['epoch']), _copy(model)
-        progress.constant = is_constant(predicted, validation)
-
-
-def ended(progress: Progress, epoch: int, settings: TrainingSettings) -> bool:
-    """The run stops before this epoch: it broke down, or waited long enough for a better one."""
-    waited = epoch - 1 - progress.best_epoch
-    return progress.broken or (settings.patience is not None and waited >= settings.patience)
-
-
-def _copy(model: nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in _changing(model).items()}
-
-
-def _changing(model: nn.Module) -> dict[str, Tensor]:
-    """The state without parameters that are not trained."""
-    every = model.named_parameters(remove_duplicate=False)
-    fixed = {name for name, parameter in every if not parameter.requires_grad}
-    return {name: value for name, value in model.state_dict().items() if name not in fixed}
+        nn.utils.clip_grad_value_(held, settings.clip_value)
 
 
 @contextlib.contextmanager
@@ -328,14 +279,11 @@ def _save(
     progress: Progress,
     unlabelled: Unlabelled | None,
 ) -> None:
-    tensors = {f'model.{name}': value for name, value in _changing(model).items()}
-    tensors |= {f'best.{name}': value for name, value in progress.best.items()}
-    for i, moments in optimiser.state_dict()['state'].items():
-        tensors |= {f'optimiser.{i}.{name}': value for name, value in moments.items()}
+    tensors = {f'model.{name}': value for name, value in changing(model).items()}
+    tensors |= {f'best.{name}': value for name, value in progress.best.items()} | moments_of(optimiser)
     if unlabelled:
         tensors |= {f'unlabelled.{name}': value for name, value in unlabelled.state().items()}
-    facts = {name: getattr(progress, name) for name in ('best_epoch', 'best_score', 'constant', 'broken', 'history')}
-    save_tensors(path, tensors, {'progress': json.dumps(facts)})
+    save_tensors(path, tensors, {'progress': json.dumps(progress.facts())})
 
 
 def _restore(
@@ -349,18 +297,8 @@ def _restore(
     if not path.exists():
         return
     tensors, notes = read_tensors(path)
-    model.load_state_dict(model.state_dict() | _below(tensors, 'model.'))
-    progress.best = _below(tensors, 'best.')
-    for name, value in json.loads(notes['progress']).items():
-        setattr(progress, name, value)
-    state = copy.deepcopy(optimiser.state_dict())
-    for name, value in _below(tensors, 'optimiser.').items():
-        number, moment = name.split('.')
-        state['state'].setdefault(int(number), {})[moment] = value
-    optimiser.load_state_dict(state)
+    model.load_state_dict(model.state_dict() | below(tensors, 'model.'))
+    progress.restore(json.loads(notes['progress']), below(tensors, 'best.'))
+    restore_moments(optimiser, tensors)
     if unlabelled:
-        unlabelled.restore(_below(tensors, 'unlabelled.'))
-
-
-def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+        unlabelled.restore(below(tensors, 'unlabelled.'))

@@ -54,7 +54,7 @@ class Sequences:
         places = torch.repeat_interleave(self.starts[index] - starts, lengths) + torch.arange(int(lengths.sum()))
         return Sequences(self.rows[places], starts, lengths)
 
-    def padded(self, index: Tensor) -> tuple[Tensor, Tensor]:
+    def padded(self, index: Tensor | slice) -> tuple[Tensor, Tensor]:
         """(B, T, D) of the samples at `index`, zeros at the end, and their (B, T) mask; T is at least 1."""
         lengths = self.lengths[index]
         step = torch.arange(max(int(lengths.max()), 1), device=self.rows.device)
@@ -77,6 +77,8 @@ class Batch:
     keep_mask: dict[str, Tensor]
     labels: Tensor | None
     values: Tensor | None
+    is_known: bool = False
+    """No truth is unknown, for certain."""
 
     def __len__(self) -> int:
         return len(next(iter(self.features.values())))
@@ -163,13 +165,26 @@ class Samples:
         """(N,) steps of the longest modality; 1 for vectors."""
         return torch.stack([_lengths(value) for value in self.features.values()]).amax(dim=0)
 
+    @property
+    def has_vectors(self) -> bool:
+        """All features are (N, D)."""
+        return all(isinstance(value, Tensor) and value.ndim == 2 for value in self.features.values())
+
     @cached_property
     def aligned(self) -> bool:
         """Every sample has equally many steps in all modalities that it has: they may share one clock."""
         lengths = torch.stack([_lengths(value) for value in self.features.values()])
         return bool(((lengths == lengths.amax(dim=0)) | (lengths == 0)).all())
 
-    def batch(self, index: Tensor) -> Batch:
+    @cached_property
+    def is_known(self) -> bool:
+        """No truth is unknown."""
+        return not (
+            (self.labels is not None and bool((self.labels == UNKNOWN).any()))
+            or (self.values is not None and bool(self.values.isnan().any()))
+        )
+
+    def batch(self, index: Tensor | slice) -> Batch:
         """The samples at `index`, each modality padded to its longest; one length for all where they are aligned."""
         features, keep = {}, {}
         for name, value in self.features.items():
@@ -178,7 +193,7 @@ class Samples:
                 if name in self.present:
                     keep[name] = keep[name] & self.present[name][index].unsqueeze(1)
             else:
-                features[name] = value[index]
+                features[name] = value[index] if isinstance(index, slice) else value.index_select(0, index)
                 if name in self.present:
                     keep[name] = _over_steps(self.present[name][index], value)
         if self.aligned:
@@ -188,6 +203,7 @@ class Samples:
             keep,
             None if self.labels is None else self.labels[index],
             None if self.values is None else self.values[index],
+            self.is_known,
         )
 
     def subset(self, index: Tensor) -> Samples:
@@ -221,6 +237,8 @@ class Samples:
 
     def to(self, device: torch.device | str) -> Samples:
         """The same on another device."""
+        if torch.device(device) == self._device:
+            return self
         return replace(
             self,
             features={name: value.to(device) for name, value in self.features.items()},
@@ -231,9 +249,12 @@ class Samples:
 
 
 def _finite(value: Tensor | Sequences) -> Tensor:
-    """(N,) bool: all numbers of a sample are finite. A sum is finite where its terms are, and costs no copy."""
+    """(N,) bool: all numbers of a sample are finite. A sum is finite only where its terms are, and costs no copy."""
     if not isinstance(value, Sequences):
-        return value.flatten(1).sum(dim=1, dtype=torch.float64).isfinite()
+        finite = value.flatten(1).sum(dim=1).isfinite()
+        doubtful = (~finite).nonzero().flatten()  # or the sum alone is too large
+        finite[doubtful] = value[doubtful].flatten(1).isfinite().all(dim=1)
+        return finite
     sums = torch.zeros(len(value), dtype=torch.float64, device=value.rows.device)
     owner = torch.repeat_interleave(torch.arange(len(value), device=value.rows.device), value.lengths)
     return sums.index_add(0, owner, value.rows.sum(dim=1, dtype=torch.float64)).isfinite()

@@ -62,14 +62,25 @@ def truth_losses(logits: Tensor, values: Tensor, batch: Batch) -> dict[str, Tens
     """
     losses = {}
     if batch.labels is not None and logits.shape[1]:
-        known = batch.labels != UNKNOWN
-        each = functional.cross_entropy(logits.float(), batch.labels.clamp(min=0), reduction='none')
-        losses['category'] = torch.where(known, each, 0.0).sum() / known.sum().clamp(min=1)
+        losses['category'] = _cross_entropy(logits.float(), batch.labels, all_known=batch.is_known)
     if batch.values is not None and values.shape[1]:
-        known = ~batch.values.isnan()
-        error = torch.where(known, values.float() - batch.values.nan_to_num(), 0.0).square()
-        losses['value'] = error.sum() / known.sum().clamp(min=1)
+        losses['value'] = _squared_distance(values.float(), batch.values, all_known=batch.is_known)
     return losses
+
+
+def _cross_entropy(logits: Tensor, labels: Tensor, *, all_known: bool) -> Tensor:
+    if all_known:
+        return functional.cross_entropy(logits, labels)
+    known = labels != UNKNOWN
+    each = functional.cross_entropy(logits, labels.clamp(min=0), reduction='none')
+    return torch.where(known, each, 0.0).sum() / known.sum().clamp(min=1)
+
+
+def _squared_distance(values: Tensor, truth: Tensor, *, all_known: bool) -> Tensor:
+    if all_known:
+        return functional.mse_loss(values, truth)
+    known = ~truth.isnan()
+    return torch.where(known, values - truth.nan_to_num(), 0.0).square().sum() / known.sum().clamp(min=1)
 
 
 def _loss(predicted: Predicted, truth: Samples) -> float:

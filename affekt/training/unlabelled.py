@@ -102,7 +102,8 @@ class Unlabelled:
         if answer.logits.shape[1]:
             sure, labels = torch.softmax(answer.logits.float(), dim=1).max(dim=1)
             labels = torch.where(sure >= self.settings.threshold, labels, UNKNOWN)
-        return replace(batch, labels=labels, values=answer.values.float() if answer.values.shape[1] else None)
+        values = answer.values.float() if answer.values.shape[1] else None
+        return replace(batch, labels=labels, values=values, is_known=False)
 
     def disturbed(self, batch: Batch, noise: float, rng: torch.Generator) -> Batch:
         """A copy with Gaussian noise of `noise` deviations of each feature."""
@@ -144,11 +145,11 @@ class Lesson:
         """The weighted losses of one step: `unlabelled_category`, to which unsure samples add 0, `unlabelled_value`."""
         of, settings = self._of, self._of.settings
         chosen = next(index for index in self._batches if len(index) >= self._ranks.count)
-        batch = of.samples.batch(self._ranks.share(chosen))
+        batch = of.samples.batch(self._ranks.share(chosen)[0])
         if settings.kind == 'consistency':
             guessed = of.guesses(model, of.disturbed(batch, settings.weak_noise, self._rng))
             strong = of.thinned(of.disturbed(batch, settings.strong_noise, self._rng), self._rng)
-            batch = replace(strong, labels=guessed.labels, values=guessed.values)
+            batch = replace(strong, labels=guessed.labels, values=guessed.values, is_known=False)
         answer: Answer = model(batch.features, batch.keep_mask)
         losses = truth_losses(answer.logits, answer.values, batch)  # a model's own losses may read truth: left out
         self._seen += len(batch)

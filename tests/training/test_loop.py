@@ -15,7 +15,7 @@ import torch
 import training_cases as cases
 
 from affekt.errors import RunError, TrainingError, UnknownNameError, ValueRangeError
-from affekt.training import Samples, TrainingSettings, on_processes, predict, train
+from affekt.training import Samples, TrainingSettings, predict, train
 
 
 @pytest.mark.parametrize('name', ['attention', 'gated', 'linear'])
@@ -40,6 +40,21 @@ def test_one_seed_gives_one_result_and_another_seed_another():
     )
     assert first == second
     assert first != other
+
+
+def test_whoever_asks_the_model_after_an_epoch_gets_answers_to_features_as_they_are():
+    model, validation, asked = cases.model(), cases.samples(40, 1), []
+    moved = replace(validation, features={name: 300 * value + 7 for name, value in validation.features.items()})
+    held = cases.samples()
+    training = replace(held, features={name: 300 * value + 7 for name, value in held.features.items()})
+
+    def ask(row):
+        loss = torch.nn.functional.cross_entropy(predict(model, moved).logits, validation.labels)
+        loss += torch.nn.functional.mse_loss(predict(model, moved).values, validation.values)
+        asked.append(-loss.item())
+
+    trained = train(model, training, moved, cases.SETTINGS, report=ask)
+    assert asked == pytest.approx([row['score'] for row in trained.history], abs=1e-5)
 
 
 def test_training_leaves_the_callers_random_state_alone():
@@ -188,18 +203,9 @@ def test_gradients_are_clipped(kind):
     model = torch.nn.Linear(2, 1, bias=False)
     model.weight.grad = torch.tensor([[3.0, 4.0]])  # of length 5
     settings = {'norm': {'clip_norm': 1.0}, 'value': {'clip_norm': None, 'clip_value': 3.5}}[kind]
-    _clip(model, TrainingSettings(**settings))
+    _clip(list(model.parameters()), TrainingSettings(**settings))
     expected = {'norm': [[0.6, 0.8]], 'value': [[3.0, 3.5]]}[kind]
     torch.testing.assert_close(model.weight.grad, torch.tensor(expected), rtol=0, atol=1e-5)
-
-
-def test_two_processes_train_as_one(tmp_path):
-    alone = train(cases.model(dropout=0.0), cases.samples(), cases.samples(40, 1), cases.SETTINGS)
-    on_processes(2, cases.on_two_ranks, str(tmp_path))
-    history, best = json.loads((tmp_path / 'found.json').read_text())
-    assert best == pytest.approx(alone.best_score, abs=1e-4)
-    # each rank's own loss is that of its share, so only the scores of the whole are compared
-    assert len(history) == len(alone.history)
 
 
 def test_predictions_come_in_the_order_of_the_samples():

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 import training_cases as cases
 
-from affekt.errors import ShapeError, TrainingError, ValueRangeError
+from affekt.errors import RunError, ShapeError, TrainingError, ValueRangeError
 from affekt.training import Split, train, train_together
 
 NAMES = [
@@ -59,6 +63,24 @@ def test_dropout_differs_between_models():
     held, split = cases.samples(90), _splits(90)[0]
     twice = train_together([cases.model(seed=0), cases.model(seed=0)], held, [split] * 2, [cases.SETTINGS] * 2)
     assert twice[0].history != twice[1].history
+
+
+def test_models_killed_together_go_on_to_the_same_numbers(tmp_path):
+    whole = train_together([cases.model(seed=i) for i in range(3)], **cases.several())
+    code = f'import training_cases; training_cases.together_killed_after({str(tmp_path / "run")!r}, 3)'
+    killed = subprocess.run([sys.executable, '-c', code], cwd=Path(__file__).parent, capture_output=True)
+    assert killed.returncode == -signal.SIGKILL
+    others = [cases.model(seed=70 + i) for i in range(3)]  # their weights must come from the checkpoint
+    resumed = train_together(others, **cases.several(), folder=tmp_path / 'run', resume=True)
+    for ours, theirs in zip(resumed, whole, strict=True):
+        assert ours.history == theirs.history
+        assert ours.best_epoch == theirs.best_epoch
+        for name, value in theirs.model.state_dict().items():
+            assert torch.equal(ours.model.state_dict()[name], value), name
+    again = cases.several()
+    again['settings'] = [replace(own, rate=0.5) for own in again['settings']]
+    with pytest.raises(RunError, match='other values for models'):
+        train_together(others, **again, folder=tmp_path / 'run', resume=True)
 
 
 def test_what_cannot_be_trained_together_is_refused():

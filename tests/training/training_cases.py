@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from affekt.fusion import FusionShape, build_fusion
-from affekt.training import Samples, SemiSettings, Sequences, TrainingSettings, train, train_semi
+from affekt.training import Samples, SemiSettings, Sequences, Split, TrainingSettings, train, train_semi, train_together
 
 SIZES = {'audio': 5, 'text': 7, 'video': 6}
 
@@ -56,12 +58,56 @@ def killed_after(folder: str, epoch: int) -> None:
     train(model(), samples(), samples(40, 1), SETTINGS, folder=Path(folder), report=die)
 
 
-def on_two_ranks(folder: str) -> None:
-    """Train on this rank's share; the first rank writes what came out."""
-    trained = train(model(dropout=0.0), samples(), samples(40, 1), SETTINGS, folder=Path(folder) / 'run')
+def several() -> dict:
+    """Three models, their splits and settings, for `train_together`: rates differ, and the last batches' sizes."""
+    order = torch.randperm(90, generator=torch.Generator().manual_seed(4))
+    return {
+        'samples': samples(90),
+        'splits': [Split(order[30:], order[:30]), Split(order[:55], order[55:]), Split(order[:61], order[61:])],
+        'settings': [replace(SETTINGS, seed=i, rate=rate) for i, rate in enumerate((3e-3, 1e-3, 1e-4))],
+    }
+
+
+def together_killed_after(folder: str, epoch: int) -> None:
+    """Train three models as one in a folder and kill this process once that epoch is on disk."""
+    torch.set_num_threads(1)
+
+    def die(rows):
+        if rows[0]['epoch'] == epoch:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    train_together([model(seed=i) for i in range(3)], **several(), folder=Path(folder), report=die)
+
+
+def on_some_ranks(folder: str, *batches: int) -> None:
+    """Train on this rank's share, from weights of its own; the first rank writes what came out, a file a batch size."""
+    torch.set_num_threads(1)
+    rank = torch.distributed.get_rank() if torch.distributed.is_initialized() else int(os.environ['RANK'])
+    for batch in batches or (16,):
+        settings = replace(SETTINGS, batch=batch, score='weighted_f1')
+        start = model(seed=rank, dropout=0.0)
+        trained = train(start, samples(), samples(40, 1), settings, folder=Path(folder) / f'run{batch}')
+        if rank == 0:
+            found = json.dumps([list(trained.history), trained.best_score])
+            (Path(folder) / f'found{batch}.json').write_text(found)
+
+
+def leaves_the_first_alone() -> None:
+    """The second rank never trains."""
     if torch.distributed.get_rank() == 0:
-        history = [row['training_loss'] for row in trained.history]
-        (Path(folder) / 'found.json').write_text(json.dumps([history, trained.best_score]))
+        train(model(), samples(), samples(40, 1), SETTINGS)
+
+
+def breaks_on_the_second() -> None:
+    """The second rank fails before it trains."""
+    if torch.distributed.get_rank() == 1:
+        raise ValueError('the second rank is broken')
+    train(model(), samples(), samples(40, 1), SETTINGS)
+
+
+def with_unequal_models() -> None:
+    """Every rank builds another model."""
+    train(model(hidden=8 + 4 * torch.distributed.get_rank()), samples(), samples(40, 1), SETTINGS)
 
 
 def semi_run(kind: str, report=None, folder: Path | None = None, resume: bool = False, weight: float = 1.0):
@@ -90,3 +136,7 @@ def semi_on_two_ranks(folder: str) -> None:
     rank = torch.distributed.get_rank()
     found['sure'] = min(found['sure'], 1e-9)  # each has its own share of samples
     (Path(folder) / f'{rank}.json').write_text(json.dumps(found))
+
+
+if __name__ == '__main__':
+    on_some_ranks(sys.argv[1])

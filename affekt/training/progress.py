@@ -1,0 +1,140 @@
+"""Where a run stands: its best epoch so far, what of that may be reported, and what a checkpoint must hold."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from affekt.errors import TrainingError
+from affekt.training.samples import Samples
+from affekt.training.scoring import Predicted, is_constant
+from affekt.training.settings import TrainingSettings
+
+CHECKPOINT = 'checkpoint.safetensors'
+Status = Literal['healthy', 'constant', 'not_finite']
+Row = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished run: its model holds the weights of the best epoch.
+
+    Args:
+        model: on the CPU, in evaluation mode.
+        best_epoch: counted from 1.
+        best_score: on validation.
+        history: one row an epoch: losses by name, and `score`.
+        status: `constant` where the best epoch gives every sample one answer, `not_finite` where training broke
+            down before any epoch was good.
+    """
+
+    model: nn.Module
+    best_epoch: int
+    best_score: float
+    history: tuple[Row, ...]
+    status: Status
+
+    def __repr__(self) -> str:
+        return f'Trained(epoch {self.best_epoch} of {len(self.history)}, score {self.best_score:.4f}, {self.status})'
+
+    def healthy(self) -> Trained:
+        """Itself.
+
+        Raises:
+            TrainingError: the run is not one to report.
+        """
+        if self.status != 'healthy':
+            raise TrainingError(
+                expected='a run whose answers vary and whose numbers are finite',
+                came=f'{self.status} at epoch {self.best_epoch} of {len(self.history)}',
+                todo='lower the rate, standardise the inputs, or report the run as failed',
+            )
+        return self
+
+
+@dataclass
+class Progress:
+    """Where a run stands after an epoch: its best weights so far, and whether its last epoch broke down."""
+
+    best: dict[str, Tensor]
+    best_epoch: int = 0
+    best_score: float = -math.inf
+    constant: bool = True
+    broken: bool = False
+    history: list[Row] | None = None
+
+    def rows(self) -> list[Row]:
+        """One row for each epoch so far."""
+        if self.history is None:
+            self.history = []
+        return self.history
+
+    def facts(self) -> dict[str, Any]:
+        """All but the weights, for a checkpoint."""
+        return {name: getattr(self, name) for name in ('best_epoch', 'best_score', 'constant', 'broken', 'history')}
+
+    def restore(self, facts: dict[str, Any], best: dict[str, Tensor]) -> None:
+        """Stand where a checkpoint stood."""
+        self.best = best
+        for name, value in facts.items():
+            setattr(self, name, value)
+
+    def trained(self, model: nn.Module) -> Trained:
+        """The finished run, its model at the best epoch."""
+        model.load_state_dict(model.state_dict() | self.best)
+        model.to('cpu').eval()
+        status: Status = 'not_finite' if not self.best_epoch else 'constant' if self.constant else 'healthy'
+        return Trained(model, self.best_epoch, self.best_score, tuple(self.rows()), status)
+
+
+def judge(progress: Progress, model: nn.Module, row: Row, predicted: Predicted, validation: Samples) -> None:
+    """Keep the epoch where it is the best so far; a broken one never is."""
+    progress.rows().append(row)
+    finite = math.isfinite(row['score']) and math.isfinite(row['training_loss'])
+    progress.broken = not finite or not all(bool(p.isfinite().all()) for p in model.parameters())
+    if not progress.broken and row['score'] > progress.best_score:
+        progress.best_score, progress.best_epoch, progress.best = row['score'], int(row['epoch']), state_of(model)
+        progress.constant = is_constant(predicted, validation)
+
+
+def ended(progress: Progress, epoch: int, settings: TrainingSettings) -> bool:
+    """The run stops before this epoch: it broke down, or waited long enough for a better one."""
+    waited = epoch - 1 - progress.best_epoch
+    return progress.broken or (settings.patience is not None and waited >= settings.patience)
+
+
+def state_of(model: nn.Module) -> dict[str, Tensor]:
+    """A copy of what training changes."""
+    return {name: value.detach().clone() for name, value in changing(model).items()}
+
+
+def changing(model: nn.Module) -> dict[str, Tensor]:
+    """Its weights and buffers without parameters that are not trained."""
+    every = model.named_parameters(remove_duplicate=False)
+    fixed = {name for name, parameter in every if not parameter.requires_grad}
+    return {name: value for name, value in model.state_dict().items() if name not in fixed}
+
+
+def moments_of(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """What an optimiser remembers, by name."""
+    state = optimiser.state_dict()['state']
+    return {f'optimiser.{i}.{name}': value for i, moments in state.items() for name, value in moments.items()}
+
+
+def restore_moments(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Give an optimiser back what it remembered."""
+    state = copy.deepcopy(optimiser.state_dict())
+    for name, value in below(tensors, 'optimiser.').items():
+        number, moment = name.split('.')
+        state['state'].setdefault(int(number), {})[moment] = value
+    optimiser.load_state_dict(state)
+
+
+def below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin so, by the rest of their names."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

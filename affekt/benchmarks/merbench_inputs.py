@@ -22,7 +22,7 @@ from affekt.benchmarks.merbench_frames import FrameInputs
 from affekt.benchmarks.merbench_settings import MODALITIES, MerbenchSettings
 from affekt.corpora import Manifest, find_leaks
 from affekt.errors import CorpusError, TableError, UnknownNameError, ValueRangeError, listed
-from affekt.features import RECIPES, Store, require_features
+from affekt.features import Store, modality_of, require_features
 from affekt.metrics import Measure, categorical_measure, challenge_measure, sentiment_measure
 
 Floats = npt.NDArray[np.float32]
@@ -189,8 +189,7 @@ def open_stores(features: Sequence[str]) -> dict[str, Store]:
     for each in features:
         before, has_name, path = each.partition('=')
         store = Store(Path(path if has_name else each))
-        recipe = RECIPES.get(store.provenance.recipe.split('-chinese')[0].split('-english')[0])
-        name = before if has_name else recipe.modality if recipe else '?'
+        name = before if has_name else modality_of(store.provenance.recipe) or '?'
         if name not in MODALITIES or name in found:
             raise UnknownNameError(
                 expected=f'one store each of {", ".join(MODALITIES)}',

@@ -118,6 +118,7 @@ def reference_run(
     import torch
 
     from affekt.training import SCORES, task_losses
+    from affekt.training.scoring import is_constant
 
     network = _built(task, modalities, model, draw, seed, 'reference')
     training, choosing, tested = (
@@ -152,7 +153,7 @@ def reference_run(
     kept, leaked = best[2], oracle[2]
     if kept is None or leaked is None:
         return Answers(float('-inf'), 0, 'not_finite', _size(network))
-    status = 'constant' if _is_constant(kept) else 'healthy'
+    status = 'constant' if is_constant(kept, tested.truth) else 'healthy'
     return Answers(
         best[0], best[1], status, _size(network), kept.logits.numpy(), kept.values.numpy(),
         leaked.logits.numpy(), leaked.values.numpy(),
@@ -174,11 +175,6 @@ def _better(
     best: tuple[float, int, Predicted | None], score: float, epoch: int, answer: Predicted
 ) -> tuple[float, int, Predicted | None]:
     return (score, epoch, answer) if score > best[0] else best
-
-
-def _is_constant(answer: Predicted) -> bool:
-    held = answer.logits if answer.logits.shape[1] else answer.values
-    return bool((held.std(dim=0, correction=0) < 1e-4).all())
 
 
 def _built(

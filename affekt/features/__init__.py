@@ -12,7 +12,7 @@ from affekt.features.checks import StoreCheck, check_store, require_features
 from affekt.features.encoders import RECIPES
 from affekt.features.extraction import Extraction, extract
 from affekt.features.hashed import hashed_texts
-from affekt.features.listing import ListedRecipe, listed_recipes
+from affekt.features.listing import ListedRecipe, listed_recipes, modality_of
 from affekt.features.model_recipes import ListedEncoder, encoder_names, encoder_recipe, listed_encoders
 from affekt.features.official import import_official
 from affekt.features.pooling import batch, legacy_batch, legacy_resampled, padded, pooled, resampled
@@ -41,6 +41,7 @@ __all__ = [
     'legacy_resampled',
     'listed_encoders',
     'listed_recipes',
+    'modality_of',
     'padded',
     'pooled',
     'recipe_named',

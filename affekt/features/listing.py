@@ -50,6 +50,18 @@ def listed_recipes() -> tuple[ListedRecipe, ...]:
     return (*_own(), *_smile(), *_encoders(), *_exported())
 
 
+def modality_of(recipe: str) -> str | None:
+    """What a store's recipe reads, by its name: audio, text or video; None for one that is not listed.
+
+    Names of official folders (`chinese-hubert-large-UTT`) count as those of their recipes.
+    """
+    name = recipe.removesuffix('-chinese').removesuffix('-english')
+    for ending, ours in (('-UTT', '-utt'), ('-FRA', '-frm'), ('_UTT', '-utt'), ('_FRA', '-frm')):
+        name = name.removesuffix(ending) + ours if name.endswith(ending) else name
+    every = {each: listed.modality for listed in listed_recipes() for each in listed.names}
+    return every.get(name) or every.get(name.replace('-4-', '-'))
+
+
 def _own() -> list[ListedRecipe]:
     found = []
     for name, recipe in RECIPES.items():

@@ -143,14 +143,13 @@ def score_of(name: str) -> Callable[[Predicted, Samples], float]:
 
 
 def is_constant(predicted: Predicted, truth: Samples) -> bool:
-    """All samples get one answer: no output varies between samples by more than a hundredth of what it could.
+    """All samples get one answer: one category, or values that vary by less than 0.01 deviations of the truth.
 
-    For categories that is 0.01 in log odds, for values 0.01 deviations of the truth.
+    With categories and values both must be constant.
     """
     spreads = []
     if predicted.logits.shape[1]:
-        odds = predicted.logits - predicted.logits.mean(dim=1, keepdim=True)
-        spreads.append(odds.std(dim=0, correction=0).max().item())
+        spreads.append(float(len(predicted.logits.argmax(dim=1).unique()) > 1))
     if predicted.values.shape[1] and truth.values is not None:
         scale = torch.nan_to_num(truth.values.nan_to_num(0.0).std(dim=0, correction=0), nan=1.0).clamp(min=1e-12)
         spreads.append((predicted.values.std(dim=0, correction=0) / scale).max().item())

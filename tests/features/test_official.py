@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from affekt.cli import main
 from affekt.corpora import made_up_corpus
 from affekt.errors import CorpusError, ShapeError, TableError, ValueRangeError
-from affekt.features import Store, import_official
+from affekt.features import Store, import_official, modality_of
 
 
 def _folder(tmp_path, name='toy-large-UTT', **arrays):
@@ -141,3 +141,11 @@ def test_the_example_on_the_page_of_corpora_runs(tmp_path, monkeypatch):
     held = {}
     exec(compile(example, 'corpora.md', 'exec'), held)
     assert held['store'].matrix(held['manifest'].names).shape == (144, 512)
+
+
+def test_a_name_tells_what_a_store_was_made_of():
+    names = {
+        'minilm-utt-english': 'text', 'bert-base-chinese-utt-chinese': 'text', 'chinese-hubert-large-UTT': 'audio',
+        'chinese-macbert-large-4-FRA': 'text', 'manet_UTT': 'video', 'acoustics-frm': 'audio', 'mine': None,
+    }  # fmt: skip
+    assert {name: modality_of(name) for name in names} == names

@@ -15,7 +15,8 @@ import torch
 import training_cases as cases
 
 from affekt.errors import RunError, TrainingError, UnknownNameError, ValueRangeError
-from affekt.training import Samples, TrainingSettings, predict, train
+from affekt.training import Predicted, Samples, TrainingSettings, predict, train
+from affekt.training.scoring import is_constant
 
 
 @pytest.mark.parametrize('name', ['attention', 'gated', 'linear'])
@@ -230,3 +231,12 @@ def test_wrong_settings_are_named():
     bare = Samples(cases.samples().features, labels=cases.samples().labels)
     with pytest.raises(UnknownNameError, match='samples with values'):
         train(cases.model(), bare, bare, replace(cases.SETTINGS, score='squared_error'))
+
+
+def test_one_category_for_every_sample_is_a_constant_answer():
+    truth = cases.samples(40, 1)
+    rng = torch.Generator().manual_seed(0)
+    logits = torch.randn(40, 3, generator=rng)
+    values = torch.zeros(40, 0)
+    assert not is_constant(Predicted(logits, values), truth)
+    assert is_constant(Predicted(logits + torch.tensor([0.0, 9.0, 0.0]), values), truth)

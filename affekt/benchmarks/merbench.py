@@ -30,7 +30,7 @@ from affekt.benchmarks.merbench_cross import Part
 from affekt.benchmarks.merbench_divisions import Turn
 from affekt.benchmarks.merbench_inputs import Task, open_task
 from affekt.benchmarks.merbench_settings import SIMPLE, MerbenchSettings, drawn
-from affekt.benchmarks.merbench_training import Answers, constant_answers, fair_run, reference_run
+from affekt.benchmarks.merbench_training import Answers, constant_answers, fair_run, gap_names, reference_run
 from affekt.benchmarks.merbench_units import Units
 from affekt.corpora import Manifest
 from affekt.errors import MissingExtraError
@@ -65,6 +65,8 @@ class System:
     """How many runs were healthy, constant, not finite."""
     parameters: int = 0
     seconds: float = 0.0
+    given: str = ''
+    """What it was given of its modalities: a smaller set, or `any:RATE` for gaps at random; '' for all."""
 
 
 Beside = Callable[[Sequence[System], System], Sequence[tuple[str, System]]]
@@ -202,11 +204,14 @@ def _trained(
     draws = drawn(name, settings.trials, settings.seed)
     seeds = [settings.seed + 1 + number for number in range(settings.seeds)]
     is_fair = protocol == 'fair'
+    gaps = settings.missing and is_fair and len(modalities) == len(task.features) > 1
     turns = task.fair if is_fair else task.reference
 
     def run(t: int, draw: Mapping[str, Any], seed: int, reads_test: bool) -> Answers:
         if is_fair:
-            return fair_run(task, turns[t], modalities, name, draw, settings, seed=seed, reads_test=reads_test)
+            return fair_run(
+                task, turns[t], modalities, name, draw, settings, seed=seed, reads_test=reads_test, gaps=gaps
+            )
         return reference_run(task, turns[t], modalities, name, draw, settings, seed=seed)
 
     # 1. Search: (turns, draws) scores on what chooses.
@@ -237,7 +242,20 @@ def _trained(
     if not is_fair:
         held = [joined(task, turns, [(one.oracle_logits, one.oracle_values) for one in each], mean) for each in answers]
         systems.append(System(modalities, name, ORACLE, *stacked(held), **told))
+    if gaps:
+        for at, given in enumerate(gap_names(modalities)):
+            held = [joined(task, turns, [_gap(task, one, at) for one in each], mean) for each in answers]
+            systems.append(System(modalities, name, protocol, *stacked(held), given=given))
     return systems
+
+
+def _gap(task: Task, answers: Answers, at: int) -> tuple[Floats, Floats]:
+    """What a run says with the modalities missing that stand at a place of `gap_names`."""
+    assert answers.gap_logits is not None
+    width = 0 if task.values is None else 1
+    logits = answers.gap_logits[:, at * task.classes : (at + 1) * task.classes]
+    values = answers.gap_values[:, at * width : (at + 1) * width] if answers.gap_values is not None else logits[:, :0]
+    return logits, values
 
 
 def joined(
@@ -316,8 +334,9 @@ def scored_rows(
 
 def _beside(systems: Sequence[System], system: System) -> list[tuple[str, System]]:
     """What a system is tested against; nothing for a constant, and for what the test itself chose."""
-    if system.protocol not in ('fair', 'reference'):
+    if system.protocol not in ('fair', 'reference') or system.given:
         return []
+    systems = [one for one in systems if not one.given]
     found = []
     if system.name not in SIMPLE:
         found.append(('simple', [one for one in systems if one.name in SIMPLE and one.modalities == system.modalities]))

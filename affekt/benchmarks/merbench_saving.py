@@ -63,6 +63,7 @@ def row_facts(row: Row) -> dict[str, Any]:
         'modalities': list(system.modalities),
         'model': system.name,
         'protocol': system.protocol,
+        **({'given': system.given} if system.given else {}),
         'test': row.test,
         'headline': row.headline,
         'mean': row.scores[row.headline].value,
@@ -91,8 +92,8 @@ def _flat_rows(outcome: Merbench) -> list[dict[str, Any]]:
     return [
         {
             'modalities': '+'.join(row.system.modalities), 'model': row.system.name, 'protocol': row.system.protocol,
-            'test': row.test, 'score': name, 'value': held.value, 'low': held.low, 'high': held.high,
-            'counts': name == row.headline,
+            'given': row.system.given, 'test': row.test, 'score': name, 'value': held.value, 'low': held.low,
+            'high': held.high, 'counts': name == row.headline,
         }
         for row in outcome.rows
         for name, held in row.scores.items()
@@ -108,7 +109,8 @@ def predictions_of(task: Task, rows: Sequence[Row]) -> list[dict[str, Any]]:
                 found.append(
                     {
                         'modalities': '+'.join(row.system.modalities), 'model': row.system.name,
-                        'protocol': row.system.protocol, 'test': row.test, 'seed': seed, 'sample': names[at],
+                        'protocol': row.system.protocol, 'given': row.system.given, 'test': row.test, 'seed': seed,
+                        'sample': names[at],
                         'category': task.manifest.facts.categories[int(logits[at].argmax())] if task.classes else None,
                         'outputs': logits[at].tolist(), 'value': float(values[at, 0]) if values.shape[1] else None,
                     }

@@ -35,6 +35,7 @@ class MerbenchSettings:
         feat_type: `utt`, `frm_align` or `frm_unalign`, of the model; '' for vectors, or for sequences where it reads
             no vectors. Our simple models always read the mean over time.
         pairs: train every pair of modalities too, beside each alone and all together.
+        missing: ask the models of all modalities also with every smaller set of them, and with gaps at random.
         folds: over train, where there is no validation split.
         seed: of all draws.
         resamples: of intervals and tests.
@@ -50,6 +51,7 @@ class MerbenchSettings:
     target: str = ''
     feat_type: str = ''
     pairs: bool = False
+    missing: bool = False
     folds: int = 5
     seed: int = 0
     resamples: int = 2000

@@ -49,7 +49,7 @@ def sections(outcome: Merbench) -> list[Section]:
     several = len(outcome.task.tests) > 1
     found = []
     for test in outcome.task.tests:
-        rows = tuple(row for row in outcome.rows if row.test == test)
+        rows = tuple(row for row in outcome.rows if row.test == test and not row.system.given)
         heads = ('on', 'model', 'protocol', 'mean [95 %]', 'sd', 'over simple', 'p')
         title = f'{test}: {rows[0].headline}' if several else rows[0].headline
         found.append(Section(title, heads, tuple(_scores(row) for row in rows), 3, rows))
@@ -58,6 +58,7 @@ def sections(outcome: Merbench) -> list[Section]:
         heads = (*(('test',) if several else ()), 'on', 'model', 'protocol', 'alone', 'gain [95 %]', 'p')
         cells = tuple(((row.test,) if several else ()) + _fused(row, gain) for row, gain in fused)
         found.append(Section('What more than one modality adds', heads, cells, len(heads) - 2))
+    found += _missing(outcome, several)
     if buys := tuple(_buys(outcome.rows, several)):
         heads = (*(('test',) if several else ()), 'on', 'fair', 'reference', 'difference', ORACLE, 'it would add')
         found.append(Section('What the published protocol adds', heads, buys, 2 if several else 1))
@@ -121,12 +122,40 @@ def _fused(row: Row, gain: Gain) -> tuple[str, ...]:
     return (*_named(row.system), initials(gain.over.modalities), with_ends(gain), chance(gain.p_holm))
 
 
+def _missing(outcome: Merbench, several: bool) -> Iterator[Section]:
+    """For each test part: what the models of all modalities say when some are missing, a column a model."""
+    for test in outcome.task.tests:
+        rows = [row for row in outcome.rows if row.test == test]
+        gone = [row for row in rows if row.system.given]
+        if not gone:
+            continue
+        names = list(dict.fromkeys(row.system.name for row in gone))
+        full = gone[0].system.modalities
+        held = {(row.system.given, row.system.name): row.scores[row.headline] for row in gone}
+        held |= {
+            ('all', row.system.name): row.scores[row.headline]
+            for row in rows
+            if row.system.modalities == full and row.system.protocol == 'fair' and not row.system.given
+        }
+        kinds = ['all', *dict.fromkeys(row.system.given for row in gone)]
+        cells = tuple(
+            (_given(kind), *(spread(held[kind, name].value, held[kind, name]) for name in names)) for kind in kinds
+        )
+        yield Section(f'{test + ": " if several else ""}With modalities missing', ('given', *names), cells, 1)
+
+
+def _given(kind: str) -> str:
+    if kind.startswith('any:'):
+        return f'{100 * float(kind.removeprefix("any:")):g} % missing'
+    return kind if kind == 'all' else initials(kind.split('+'))
+
+
 def _named(system: System) -> tuple[str, str, str]:
     return initials(system.modalities), system.name, system.protocol
 
 
 def _buys(rows: Sequence[Row], several: bool) -> Iterator[tuple[str, ...]]:
-    asked = [row for row in rows if row.system.name not in ('constant', *SIMPLE)]
+    asked = [row for row in rows if row.system.name not in ('constant', *SIMPLE) and not row.system.given]
     found = {(row.system.modalities, row.test, row.system.protocol): row for row in asked}
     for modalities, test in dict.fromkeys((key[0], key[1]) for key in found):
         held = [found.get((modalities, test, protocol)) for protocol in HOW]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,6 +47,10 @@ class Answers:
     oracle_logits: Floats | None = field(default=None, repr=False)
     """(T, C) of the epoch that is best on the test itself; the published loop alone knows it."""
     oracle_values: Floats | None = field(default=None, repr=False)
+    gap_logits: Floats | None = field(default=None, repr=False)
+    """(T, G C) with modalities missing, in the order of `gap_names`; None where nobody asked."""
+    gap_values: Floats | None = field(default=None, repr=False)
+    """(T, G V)"""
 
 
 def fair_run(
@@ -58,6 +63,7 @@ def fair_run(
     *,
     seed: int,
     reads_test: bool,
+    gaps: bool = False,
     semi: SemiSettings | None = None,
 ) -> Answers:
     """Train with early stopping on validation.
@@ -71,6 +77,7 @@ def fair_run(
         settings: epochs, patience and batch are read.
         seed: of weights, order and dropout.
         reads_test: answer the test at the end.
+        gaps: answer it also with modalities missing.
         semi: learn from the samples of the test besides, without their truth; for a challenge's unlabelled clips alone.
     """
     from affekt.training import TrainingSettings, predict, train, train_semi
@@ -98,7 +105,35 @@ def fair_run(
     if known.any():
         answer = predict(trained.model, part(turn.test))
         logits[known], values[known] = answer.logits.numpy(), answer.values.numpy()
-    return Answers(*told, logits, values)
+    if not gaps:
+        return Answers(*told, logits, values)
+    return Answers(*told, logits, values, None, None, *_with_gaps(task, turn, modalities, trained.model, settings))
+
+
+def gap_names(modalities: Sequence[str]) -> tuple[str, ...]:
+    """G names: every smaller set of modalities, then the rates of gaps at random."""
+    from affekt.training.absent import RATES
+
+    sets = ['+'.join(each) for size in range(1, len(modalities)) for each in combinations(modalities, size)]
+    return (*sets, *(f'any:{rate:g}' for rate in RATES))
+
+
+def _with_gaps(
+    task: Task, turn: Turn, modalities: Sequence[str], model: Any, settings: MerbenchSettings
+) -> tuple[Floats, Floats]:
+    """(T, G C) and (T, G V); a sample of which nothing is left is answered without looking at it."""
+    from affekt.training import missing_modality_answers
+
+    able = np.any([task.present[name] for name in modalities], axis=0)[turn.test]
+    found = {}
+    tested = _samples(task, turn.test[able], modalities, model)
+    for each in missing_modality_answers(model, tested, seed=settings.seed):
+        logits, values = constant_answers(task, turn)
+        places = np.flatnonzero(able)[each.index.numpy()]
+        logits[places], values[places] = each.predicted.logits.numpy(), each.predicted.values.numpy()
+        found[each.name] = logits, values
+    chosen = [found[name] for name in gap_names(modalities)]
+    return np.concatenate([one for one, _ in chosen], axis=1), np.concatenate([one for _, one in chosen], axis=1)
 
 
 def reference_run(

@@ -137,6 +137,7 @@ def ovmer(
     help='What the model reads: means, or sequences (default what it can).',
 )
 @click.option('--pairs', is_flag=True, help='Train every pair of modalities too.')
+@click.option('--missing', is_flag=True, help='Ask models of all modalities also with some missing.')
 @click.option(
     '--cross',
     multiple=True,

@@ -417,3 +417,20 @@ def test_the_table_fits_eighty_columns_and_the_page_loads_nothing(corpus, told, 
     page = merbench_page(outcome)
     assert page.count('class="dot"') == len(outcome.rows)
     assert 'http' not in page.replace('http-equiv', '')
+
+
+def test_models_are_asked_with_modalities_missing(corpus, told, noise, tmp_path):
+    settings = dataclasses.replace(QUICK, missing=True, protocol='both')
+    stores = {'audio': noise, 'text': told}
+    outcome = run_merbench(corpus, stores, settings, folder=tmp_path / 'run')
+    gone = {(row.system.name, row.system.given): row for row in outcome.rows if row.system.given}
+    assert {name for name, _ in gone} == {'linear', 'gated', 'attention'}
+    assert len({given for _, given in gone}) == 2 + 7
+    value = {key: row.scores['weighted_f1'].value for key, row in gone.items()}
+    assert value['attention', 'text'] > 0.9 > 0.6 > value['attention', 'audio']
+    assert value['attention', 'text'] > value['attention', 'any:0.5'] > value['attention', 'audio'] - 0.1
+    assert not any(row.gains for row in gone.values())
+    page = merbench_markdown(outcome)
+    assert '| 50 % missing |' in page
+    again = run_merbench(corpus, stores, settings, folder=tmp_path / 'run', resume=True)
+    assert [row.scores for row in again.rows] == [row.scores for row in outcome.rows]

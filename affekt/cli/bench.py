@@ -238,7 +238,7 @@ def finetune(
     if as_json:
         click.echo(json.dumps(facts, allow_nan=False))
     else:
-        Console(width=max(Console().width, 120), highlight=False).print(finetuning_tables(outcome))
+        Console(width=max(Console().width, 80), highlight=False).print(finetuning_tables(outcome))
 
 
 def _deliver(

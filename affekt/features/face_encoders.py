@@ -22,11 +22,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from affekt.corpora import Manifest, Sample
-from affekt.errors import AffektError, WeightsError
-from affekt.features.face_pictures import FacePictures, evenly, face_pictures, uniform
+from affekt.errors import WeightsError
+from affekt.features.face_pictures import FacePictures, Rows, evenly, face_encoder, uniform
 from affekt.features.model_folders import open_network, open_reader
-from affekt.features.recipes import Encoder, Features, Floats, Recipe, Unable
+from affekt.features.recipes import Encoder, Floats, Recipe
 
 AT_ONCE = 32
 """Pictures in one run of a network, as published."""
@@ -36,7 +35,7 @@ def open_faces(path: Path, device: str, recipe: Recipe) -> Encoder:
     """An encoder of faces."""
     torch, network = open_network(path, 'AutoModel', device, recipe.facts['precision'])
     processor = open_reader(path, 'AutoImageProcessor', backend='pil')  # torchvision has no build for this torch
-    is_published, is_row = recipe.facts['form'] == 'published', recipe.facts['level'] == 'UTT'
+    is_published = recipe.facts['form'] == 'published'
     see = SEE[recipe.facts['family']](network, is_published)
     is_film = recipe.facts['family'] == 'videomae'
     wanted: int | None = network.config.num_frames if is_film else recipe.facts['pictures']
@@ -47,7 +46,7 @@ def open_faces(path: Path, device: str, recipe: Recipe) -> Encoder:
             found = see(pixels.to(network.device, network.dtype))
         return np.asarray(found.float().cpu().numpy(), np.float32)
 
-    def rows_of(held: FacePictures) -> tuple[Floats, npt.NDArray[np.float64] | None]:
+    def rows_of(held: FacePictures) -> Rows:
         """(T, D) and (T,) times."""
         count = wanted or len(held)
         if is_film:
@@ -60,29 +59,7 @@ def open_faces(path: Path, device: str, recipe: Recipe) -> Encoder:
         rows = np.concatenate([run([held.images[at] for at in some]) for some in runs])
         return rows, None if held.times is None else held.times[taken]
 
-    landmarkers: list[Any] = []
-
-    def encoder(manifest: Manifest, samples: Sequence[Sample]) -> list[Features | Unable]:
-        found: list[Features | Unable] = []
-        for row in samples:
-            if row.frames is None and not landmarkers:
-                from affekt.faces import FaceLandmarker
-
-                landmarkers.append(FaceLandmarker())
-            held = face_pictures(manifest, row, *landmarkers)
-            if isinstance(held, Unable):
-                found.append(held)
-                continue
-            try:
-                rows, times = rows_of(held)
-            except AffektError as error:  # a picture that cannot be read
-                found.append(Unable(row.sample, error.came))
-                continue
-            values = rows.mean(axis=0) if is_row else rows
-            found.append(recipe.features(row.sample, values, None if is_row else times))
-        return found
-
-    return encoder
+    return face_encoder(recipe, rows_of)
 
 
 def _see_projected(network: Any, is_published: bool) -> Callable[[Any], Any]:

@@ -10,7 +10,7 @@ T pictures, H high, W wide; RGB.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,13 @@ import numpy.typing as npt
 
 from affekt.corpora import Manifest, Sample
 from affekt.errors import AffektError, TableError
-from affekt.features.recipes import Unable
+from affekt.features.recipes import Encoder, Features, Floats, Recipe, Unable
 
 SIDE = 112
 """Width and height of a face that is cut out here, pixels."""
 PICTURES = ('.bmp', '.jpg', '.jpeg', '.png')
+Rows = tuple[Floats, npt.NDArray[np.float64] | None]
+"""(T, D), and (T,) seconds or None."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,38 @@ class FacePictures:
 
     def __len__(self) -> int:
         return len(self.images)
+
+
+def face_encoder(recipe: Recipe, rows_of: Callable[[FacePictures], Rows]) -> Encoder:
+    """An encoder of faces, stored or cut out of a film.
+
+    Args:
+        recipe: whose level is UTT for the mean over rows, or FRA for all of them.
+        rows_of: what a network makes of the pictures.
+    """
+    landmarkers: list[Any] = []
+    is_row = recipe.facts['level'] == 'UTT'
+
+    def encoder(manifest: Manifest, samples: Sequence[Sample]) -> list[Features | Unable]:
+        found: list[Features | Unable] = []
+        for row in samples:
+            if row.frames is None and not landmarkers:
+                from affekt.faces import FaceLandmarker
+
+                landmarkers.append(FaceLandmarker())
+            held = face_pictures(manifest, row, *landmarkers)
+            if isinstance(held, Unable):
+                found.append(held)
+                continue
+            try:
+                rows, times = rows_of(held)
+            except AffektError as error:  # a picture that cannot be read
+                found.append(Unable(row.sample, error.came))
+                continue
+            found.append(recipe.features(row.sample, rows.mean(axis=0) if is_row else rows, None if is_row else times))
+        return found
+
+    return encoder
 
 
 def face_pictures(manifest: Manifest, row: Sample, landmarker: Any = None) -> FacePictures | Unable:

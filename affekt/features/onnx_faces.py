@@ -11,24 +11,20 @@ Source: github.com/zeroQiaoba/MERTools, MERBench and MER2024, feature_extraction
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from affekt.corpora import Manifest, Sample
-from affekt.errors import TableError
-from affekt.features.face_pictures import FacePictures, face_pictures
+from affekt.features.face_pictures import FacePictures, Rows, face_encoder
 from affekt.features.onnx_models import OnnxModel
-from affekt.features.recipes import Encoder, Features, Floats, Recipe, Unable
+from affekt.features.recipes import Encoder, Floats, Recipe
 
 AT_ONCE = 32
 """Pictures in one run of a network, as published."""
 CLIP, STRIDE = 16, 4
 """Pictures that VideoMAE sees, and of how many one is taken."""
-Rows = tuple[Floats, npt.NDArray[np.float64] | None]
 
 
 def prepared(image: npt.NDArray[np.uint8], facts: Any) -> Floats:
@@ -74,7 +70,7 @@ def open_pictures(path: Path, device: str, recipe: Recipe) -> Encoder:
             rows.append(_pooled(model.run(np.stack([prepared(held.images[at], recipe.facts) for at in some]))))
         return np.concatenate(rows), held.times
 
-    return _encoder(recipe, rows_of)
+    return face_encoder(recipe, rows_of)
 
 
 def open_films(path: Path, device: str, recipe: Recipe) -> Encoder:
@@ -97,7 +93,7 @@ def open_films(path: Path, device: str, recipe: Recipe) -> Encoder:
             taken = [around(len(held), at) for at in range(len(held))]
         return np.concatenate([see(held, one) for one in taken]), held.times
 
-    return _encoder(recipe, rows_of)
+    return face_encoder(recipe, rows_of)
 
 
 def stretches(count: int) -> list[npt.NDArray[np.int64]]:
@@ -128,30 +124,3 @@ def _pooled(found: Floats) -> Floats:
     if found.ndim == 4:
         return np.maximum(found.mean(axis=(2, 3)), 0) if found.shape[2] > 1 else found[:, :, 0, 0]
     return found.reshape(len(found), -1)
-
-
-def _encoder(recipe: Recipe, rows_of: Callable[[FacePictures], Rows]) -> Encoder:
-    """An encoder of faces, stored or cut out of a film."""
-    landmarkers: list[Any] = []
-
-    def encoder(manifest: Manifest, samples: Sequence[Sample]) -> list[Features | Unable]:
-        found: list[Features | Unable] = []
-        for row in samples:
-            if row.frames is None and not landmarkers:
-                from affekt.faces import FaceLandmarker
-
-                landmarkers.append(FaceLandmarker())
-            held = face_pictures(manifest, row, *landmarkers)
-            if isinstance(held, Unable):
-                found.append(held)
-                continue
-            try:
-                rows, times = rows_of(held)
-            except TableError as error:  # a picture that cannot be read
-                found.append(Unable(row.sample, error.came))
-                continue
-            is_row = recipe.facts['level'] == 'UTT'
-            found.append(recipe.features(row.sample, rows.mean(axis=0) if is_row else rows, None if is_row else times))
-        return found
-
-    return encoder

@@ -145,7 +145,7 @@ ROWS: Mapping[str, RowPlan] = {
     **{f'mosi three {model}': of_model(model) for model in ('lf_dnn', 'lmf', 'misa', 'mmim')},
     'ravdess acoustics': RowPlan(of_sound('acoustics-utt'), SHORT),
     'ravdess frames': RowPlan(
-        of_sound('acoustics-frm'), dataclasses.replace(SHORT, feat_type='frm_unalign', trials=1)
+        of_sound('acoustics-frm'), dataclasses.replace(FAIR, feat_type='frm_unalign', trials=1)
     ),
     'meld to iemocap4': RowPlan(of_text('meld', 'minilm-utt', 'iemocap4'), FAIR),
     'iemocap4 to meld': RowPlan(of_text('iemocap4', 'minilm-utt', 'meld'), FAIR),

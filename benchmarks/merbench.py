@@ -121,11 +121,6 @@ def _table(path: Path) -> list[list[str]]:
         return list(csv.reader(file))
 
 
-def of_model(model: str) -> RowPlan:
-    """Three modalities by another model than attention."""
-    return RowPlan(three_modalities, dataclasses.replace(FAIR, model=model))
-
-
 ROWS: Mapping[str, RowPlan] = {
     'mosi hash512': RowPlan(of_text('mosi', 'hash512'), MOST, (Cited('attention', 0.6396, OFFICIAL),)),
     'mosi minilm': RowPlan(
@@ -142,7 +137,6 @@ ROWS: Mapping[str, RowPlan] = {
     ),
     'iemocap4 minilm': RowPlan(of_text('iemocap4', 'minilm-utt'), SHORT),
     'mosi three': RowPlan(three_modalities, SHORT),
-    **{f'mosi three {model}': of_model(model) for model in ('lf_dnn', 'lmf', 'misa', 'mmim')},
     'ravdess acoustics': RowPlan(of_sound('acoustics-utt'), SHORT),
     'ravdess frames': RowPlan(
         of_sound('acoustics-frm'), dataclasses.replace(FAIR, feat_type='frm_unalign', trials=1)

@@ -137,6 +137,7 @@ ROWS: Mapping[str, RowPlan] = {
     ),
     'iemocap4 minilm': RowPlan(of_text('iemocap4', 'minilm-utt'), SHORT),
     'mosi three': RowPlan(three_modalities, SHORT),
+    'mosi three mmim': RowPlan(three_modalities, dataclasses.replace(FAIR, model='mmim')),
     'ravdess acoustics': RowPlan(of_sound('acoustics-utt'), SHORT),
     'ravdess frames': RowPlan(
         of_sound('acoustics-frm'), dataclasses.replace(FAIR, feat_type='frm_unalign', trials=1)

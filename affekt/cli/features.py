@@ -64,7 +64,11 @@ def list_recipes(runs: bool, as_json: bool) -> None:
             shown.columns[-1].overflow = 'fold'
             for row in rows:
                 if (row.kind, row.modality) == (kind, modality):
-                    name = row.names[0] if kind == 'own' else row.names[0].split('merbench-')[-1].removesuffix('-utt')
+                    name = (
+                        row.names[0]
+                        if len(row.names) == 1
+                        else row.names[0].split('merbench-')[-1].removesuffix('-utt')
+                    )
                     shown.add_row(name, str(row.dimension or '?'), row.runs, row.needs)
             console.print(Text(f'\n{modality}: {title}', style='bold'))
             console.print(shown)
@@ -74,7 +78,7 @@ def list_recipes(runs: bool, as_json: bool) -> None:
 
 _KINDS = {
     'own': 'recipes that bring all they need',
-    'opensmile': 'measures of openSMILE, NAME-utt and NAME-frm',
+    'opensmile': 'measures of openSMILE',
     'transformers': 'published encoders, NAME-utt and NAME-frm corrected, merbench-NAME-utt and -frm as published',
     'exported': 'published encoders whose network you export, NAME-utt and NAME-frm',
 }

@@ -44,6 +44,8 @@ class Provenance:
     missing: tuple[tuple[str, str], ...] = ()
     """Samples without features, and why."""
     versions: Mapping[str, str] | None = None
+    samples: str = ''
+    """Digest of what the manifest says of the samples: texts, files, windows. '' where nobody knows."""
 
 
 def write_features(path: Path, features: Iterable[Features], provenance: Provenance) -> int:

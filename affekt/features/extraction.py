@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from affekt.corpora import Manifest, Sample
@@ -100,7 +100,7 @@ def extract(
     path = folder / f'shard-{number}-of-{count}{SUFFIX}'
     names = _digest(rows)
     if path.exists():
-        return _finished(path, recipe, rows)
+        return _finished(path, recipe, rows, names, size)
     settings = {'recipe': recipe.hash, 'samples': names, 'batch': size}
     work = folder / f'.work-{number}-of-{count}'
     batches = [rows[begin : begin + size] for begin in range(0, len(rows), size)]
@@ -116,7 +116,9 @@ def extract(
         held = [entry for index in range(len(batches)) if (entry := run.finished(_key(index))) is not None]
         missing = [(name, reason) for entry in held for name, reason in entry.facts['missing']]
         files = (work / entry.folder for entry in held)
-        samples = write_features(path, _joined(files), _provenance(manifest.facts.corpus, recipe, shard, missing))
+        samples = write_features(
+            path, _joined(files), replace(_provenance(manifest.facts.corpus, recipe, shard, missing), samples=names)
+        )
     shutil.rmtree(work, ignore_errors=True)
     return Extraction(path, samples, tuple(missing), resumed)
 
@@ -251,21 +253,29 @@ def _require_input(manifest: Manifest, recipe: Recipe, rows: Sequence[Sample]) -
         )
 
 
-def _finished(path: Path, recipe: Recipe, rows: Sequence[Sample]) -> Extraction:
+def _finished(path: Path, recipe: Recipe, rows: Sequence[Sample], digest: str, size: int) -> Extraction:
     """The shard that is there already, if it is the one that was asked for."""
     store = Store(path, partial=True)
     held = {*store.names, *store.missing}
-    if store.provenance.hash != recipe.hash or held != {row.sample for row in rows}:
+    is_other = store.provenance.samples not in ('', digest) or held != {row.sample for row in rows}
+    if store.provenance.hash != recipe.hash or is_other:
         raise RunError(
             expected=f'features of {recipe.name} for these {len(rows)} samples, or nothing yet',
-            came=f'{path} with others ({store.provenance.recipe} {store.provenance.hash[:8]}, {len(held)} samples)',
+            came=f'{path} with others, or of other texts, files or windows '
+            f'({store.provenance.recipe} {store.provenance.hash[:8]}, {len(held)} samples)',
             todo='choose another --out, or remove the file',
         )
-    return Extraction(path, len(store), store.provenance.missing, resumed=-(-len(rows) // recipe.batch))
+    return Extraction(path, len(store), store.provenance.missing, resumed=-(-len(rows) // size))
 
 
 def _digest(rows: Sequence[Sample]) -> str:
-    read = [(row.sample, row.text, row.chinese, row.english, row.audio, row.video, row.frames) for row in rows]
+    read = [
+        (
+            row.sample, row.text, row.chinese, row.english, row.audio, row.video, row.frames,
+            row.recording, row.start_s, row.end_s,
+        )
+        for row in rows
+    ]  # fmt: skip
     return hashlib.sha256(repr(read).encode()).hexdigest()
 
 

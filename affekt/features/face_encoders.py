@@ -4,7 +4,8 @@ Published: CLIP gives the projected picture for every frame. Of data2vec and DIN
 summed, so that sizes follow the number of patches; DINOv2 sees 64 frames, the last one again and again in a short clip,
 which then leads the mean. VideoMAE sees 16 frames; the states of its 8 pairs of frames are averaged over patches.
 
-Corrected: the mean over patches after the final norm; a short clip is seen once, or all its frames are repeated alike
+Corrected: the mean over patches as the network gives them out, which is after the final norm but for BEiT and data2vec
+(theirs is in a pooler that is not run); a short clip is seen once, or all its frames are repeated alike
 where a network wants 16. For CLIP there is nothing to correct: both names give the same numbers.
 
 T pictures, P patches, D columns.
@@ -73,7 +74,7 @@ def _see_projected(network: Any, is_published: bool) -> Callable[[Any], Any]:
 
 
 def _see_patches(network: Any, is_published: bool) -> Callable[[Any], Any]:
-    """(T, 3, H, W) to (T, D): tokens of the last layer, summed, or the mean of patches after the final norm."""
+    """(T, 3, H, W) to (T, D): tokens of the last layer, summed, or the mean of patches that the network gives out."""
 
     def see(pixels: Any) -> Any:
         if is_published:

@@ -104,6 +104,11 @@ class _Stacked(Sequence[npt.NDArray[np.uint8]]):
             raise TableError(
                 expected='an array of pictures', came=f'{path.name}: {error}', todo='copy it again'
             ) from error
+        if not isinstance(self._held, np.ndarray):
+            raise TableError(
+                expected='one array of pictures (.npy)', came=f'{path.name}, an archive of several',
+                todo='store each array in its own file',
+            )  # fmt: skip
         shape = self._held.shape
         if self._held.size and (self._held.dtype != np.uint8 or len(shape) != 4 or shape[3] != 3):
             raise TableError(

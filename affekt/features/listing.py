@@ -76,8 +76,9 @@ def _smile() -> list[ListedRecipe]:
     is_here = has_smile()
     needs = 'openSMILE, free for research' + ('' if is_here else " (pip install 'affekt[opensmile]')")
     rows = [
-        ListedRecipe('opensmile', _levels(name), 'audio', functionals, needs, 'yes' if is_here else 'no')
-        for name, (_, functionals, _) in SETS.items()
+        ListedRecipe('opensmile', (f'{name}-{level}',), 'audio', size, needs, 'yes' if is_here else 'no')
+        for name, (_, functionals, measures) in SETS.items()
+        for level, size in (('utt', functionals), ('frm', measures))
     ]
     own = ListedRecipe(
         'opensmile', _levels(OWN), 'audio', None, f'{needs}; a configuration', 'give' if is_here else 'no'

@@ -28,7 +28,8 @@ NEEDED = ('torch', 'transformers')
 SETTINGS = (
     'config.json', 'preprocessor_config.json', 'processor_config.json', 'tokenizer.json', 'tokenizer_config.json',
     'special_tokens_map.json', 'added_tokens.json', 'vocab.txt', 'vocab.json', 'merges.txt', 'spiece.model',
-    'spm.model', 'tokenizer.model', 'sentencepiece.bpe.model',
+    'spm.model', 'tokenizer.model', 'sentencepiece.bpe.model', 'sentencepiece.model',
+    'bpe.codes', 'entity_vocab.json', 'model.safetensors.index.json', 'pytorch_model.bin.index.json',
 )  # fmt: skip
 """Files beside the weights that decide what comes out."""
 WEIGHTS = ('*.safetensors', 'pytorch_model*.bin')
@@ -206,7 +207,8 @@ def open_network(path: Path, loader: str, device: str, precision: str) -> tuple[
 def _device(torch: Any, device: str) -> Any:
     try:
         found = torch.device(device)
-    except RuntimeError:
+        torch.zeros(1, device=found).sum().item()  # a device without numbers, or one that is not here, fails
+    except (RuntimeError, AssertionError, NotImplementedError):
         found = None
     if found is None or (found.type == 'cuda' and not torch.cuda.is_available()):
         raise ValueRangeError(

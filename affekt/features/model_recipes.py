@@ -43,11 +43,16 @@ POOLING: Mapping[tuple[str, bool], str] = {
     ('clip', True): 'projected picture; every frame',
     ('clip', False): 'projected picture; every frame',
     ('picture', True): 'last layer before the final norm, tokens summed',
-    ('picture', False): 'last layer after the final norm, mean over patches',
+    ('picture', False): 'last layer as the network gives it out, mean over patches',
     ('videomae', True): '16 frames, the last one repeated where there are fewer; mean over patches; 8 rows',
     ('videomae', False): '16 frames, all repeated alike where there are fewer; mean over patches; 8 rows',
 }
 """Way of running a model, and whether as published, to what becomes of its states before the mean over rows."""
+CACHED = (
+    ('config.json',),
+    ('model.safetensors', 'model.safetensors.index.json', 'pytorch_model.bin', 'pytorch_model.bin.index.json'),
+)
+"""Of each, one file must be in the cache of huggingface_hub for a model to be there."""
 BATCH: Mapping[str, int] = {'audio': 8, 'text': 32, 'video': 4}
 
 
@@ -89,7 +94,7 @@ def listed_encoders() -> list[ListedEncoder]:
             weights = 'want their own program, which is not run'
         elif not model.hub:
             weights = 'give them with --model'
-        elif isinstance(try_to_load_from_cache(model.hub, 'config.json'), str):
+        elif all(any(isinstance(try_to_load_from_cache(model.hub, file), str) for file in some) for some in CACHED):
             weights = f'{model.hub}, fetched before'
         else:
             weights = model.hub

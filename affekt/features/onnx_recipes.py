@@ -18,6 +18,7 @@ from typing import Any
 
 from affekt.errors import UnknownNameError, WeightsError
 from affekt.features.onnx_faces import open_films, open_pictures
+from affekt.features.onnx_models import beside_hashes
 from affekt.features.onnx_voices import PCA_FILE, open_samples, open_vggish, read_pca
 from affekt.features.recipes import Encoder, Recipe
 from affekt.runs import file_sha256
@@ -173,6 +174,7 @@ def exported_recipe(name: str, model: str | None, *, device: str = 'cpu') -> Rec
     facts = {
         'tool': 'onnxruntime', 'model': short, 'sha256': file_sha256(path), **held.facts, 'level': LEVELS[level],
     }  # fmt: skip
+    facts |= beside_hashes(path)
     if held.open is open_vggish:
         facts['hop_s'] = 0.5 if level == 'utt' else 0.05
     if short == 'vggish-pca':

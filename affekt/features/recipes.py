@@ -156,6 +156,11 @@ def recipe_named(
             )
         recipe = exported_recipe(exported, model, device=device)
     elif (measured := name if name in smile_names() else f'{name}-utt') in smile_names():
+        if precision is not None or device != 'cpu':
+            raise UnknownNameError(
+                expected='an encoder, for --device and --precision', came=f'{name}, which openSMILE measures',
+                todo='leave these options out',
+            )  # fmt: skip
         recipe = smile_recipe(measured, model)
     else:
         near = difflib.get_close_matches(name, (*RECIPES, *encoders, *exported_names(), *smile_names()), n=3)

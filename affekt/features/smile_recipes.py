@@ -17,6 +17,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.util
+import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -129,9 +130,17 @@ def _smile(held: str, stage: str) -> Any:
 
 
 def _digest(path: Path) -> str:
-    """One hash of a configuration and of the files beside it that it may include."""
-    files = [path, *sorted(path.parent.glob('*.inc'))]
-    return hashlib.sha256(' '.join(file_sha256(file) for file in files).encode()).hexdigest()
+    """One hash of a configuration and of the files that it includes, and those that they include."""
+    found: dict[Path, str] = {}
+    left = [path.resolve()]
+    while left:
+        file = left.pop()
+        if file in found or not file.is_file():
+            continue
+        found[file] = file_sha256(file)
+        included = re.findall(r'\\\{([^\\{}\n]+)\}', file.read_text(encoding='utf-8', errors='replace'))
+        left += [(folder / name).resolve() for name in included for folder in (file.parent, path.resolve().parent)]
+    return hashlib.sha256(' '.join(found[file] for file in sorted(found)).encode()).hexdigest()
 
 
 def _open(held: str, stage: str, recipe: Recipe) -> Encoder:

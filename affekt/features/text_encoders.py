@@ -14,6 +14,7 @@ Source: arXiv:2401.03429; github.com/zeroQiaoba/MERTools, MERBench/feature_extra
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,8 @@ from affekt.features.speech_encoders import last_four
 
 PROBE = '今天天气真好'
 """The sentence by which the published program finds the ends."""
-COUNTED = ('albert', 'bert', 'distilbert', 'electra', 'ernie', 'gpt2', 'opt')
-"""Architectures with a vector for each position."""
-COUNTED_AFTER_PADDING = ('camembert', 'mpnet', 'roberta', 'xlm-roberta')
-"""Those that begin to count behind the number of the padding token."""
+POSITIONS = re.compile(r'(^|\.)(position_embeddings?|embed_positions|wpe)$')
+"""Names of vectors for each position; RoBERTa and its kin begin to count behind the padding token, OPT behind two."""
 WINDOW = 512
 """Tokens of a window where the model says nothing of length."""
 
@@ -54,7 +53,7 @@ def open_text(path: Path, device: str, recipe: Recipe) -> Encoder:
         )
     tokenizer = _tokenizer(path, recipe)
     ends = _ends(tokenizer, path) if is_published else (0, None)
-    limit = _positions(network.config)
+    limit = _positions(network)
     window = limit or _rated(network.config)
 
     def run(tokens: Mapping[str, Any]) -> Any:
@@ -153,13 +152,12 @@ def _ends(tokenizer: Any, path: Path) -> tuple[int, int | None]:
     return begin, end
 
 
-def _positions(config: Any) -> int | None:
-    """The most tokens that the network takes at once; None where nothing in it ends."""
-    is_counted = config.model_type in COUNTED or getattr(config, 'position_biased_input', False)  # DeBERTa's own choice
-    if is_counted:
-        return int(config.max_position_embeddings)
-    if config.model_type in COUNTED_AFTER_PADDING:
-        return int(config.max_position_embeddings) - int(config.pad_token_id) - 1
+def _positions(network: Any) -> int | None:
+    """The most tokens that the network takes at once, one for each vector of a position; None where it has none."""
+    for name, module in network.named_modules():
+        if POSITIONS.search(name) and hasattr(module, 'num_embeddings'):
+            skipped = getattr(module, 'offset', None) or (0 if module.padding_idx is None else module.padding_idx + 1)
+            return int(module.num_embeddings) - int(skipped)
     return None
 
 
@@ -175,10 +173,28 @@ def _windows(tokenizer: Any, text: str, longest: int) -> list[tuple[dict[str, li
     added = told.pop('special_tokens_mask')
     told.pop('overflow_to_sample_mapping', None)
     names = [name for name in told if name in tokenizer.model_input_names]
-    if not added or not isinstance(added[0], list):  # a tokenizer without windows
+    if not added or not isinstance(added[0], list):  # a tokenizer that cuts off what is too long
+        if told.get('num_truncated_tokens', 0) > 0:
+            return _cut(tokenizer, text, longest)
         return [({name: told[name] for name in names}, ~np.array(added, dtype=bool))]
     return [
         ({name: told[name][at] for name in names}, ~np.array(held, dtype=bool))
         for at, held in enumerate(added)
         if not all(held)
     ]
+
+
+def _cut(tokenizer: Any, text: str, longest: int) -> list[tuple[dict[str, list[int]], Any]]:
+    """The same where the tokenizer makes no windows itself."""
+    numbers = tokenizer(text, add_special_tokens=False)['input_ids']
+    size = longest - tokenizer.num_special_tokens_to_add()
+    found = []
+    for begin in range(0, len(numbers), size):
+        piece = numbers[begin : begin + size]
+        whole = tokenizer.build_inputs_with_special_tokens(piece)
+        first = next(at for at in range(len(whole)) if whole[at : at + len(piece)] == piece)
+        place = np.arange(len(whole))
+        held = {'input_ids': whole, 'attention_mask': [1] * len(whole), 'token_type_ids': [0] * len(whole)}
+        tokens = {name: held[name] for name in held if name in tokenizer.model_input_names}
+        found.append((tokens, (place >= first) & (place < first + len(piece))))
+    return found

@@ -105,7 +105,7 @@ def test_dinov2_repeats_the_last_frame_and_lacks_the_final_norm_as_published(fac
     rows = stores['merbench-'].values('few')
     assert (len(rows), len(stores[''].values('few'))) == (64, 5)
     np.testing.assert_allclose(rows[:5], before[0].sum(dim=1).numpy(), rtol=2e-3, atol=2e-2)
-        np.testing.assert_allclose(rows[5:], np.tile(rows[4], (59, 1)), rtol=1e-5)  # the same picture in another batch
+    np.testing.assert_allclose(rows[5:], np.tile(rows[4], (59, 1)), rtol=1e-5)  # the same picture in another batch
     np.testing.assert_allclose(stores[''].values('few'), after[:, 1:].mean(axis=1), **CLOSE)
 
 

@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.errors import ArchiveError
+from affekt.runs import only_regular
 
 LARGEST_BYTES = 1 << 29
 """What one archive may hold when decompressed."""
@@ -46,7 +47,7 @@ def read_npz(path: Path) -> dict[str, Any]:
             values.
     """
     try:
-        with path.open('rb') as file:
+        with open(path, 'rb', opener=only_regular) as file:
             magic = file.read(6)
             file.seek(0)
             if magic == b'\x93NUMPY':

@@ -10,9 +10,9 @@ from affekt.media.containers import DEMUXERS
 from affekt.media.endings import FILM_ENDINGS, SOUND_ENDINGS
 
 READ_BY_THE_FIRST_RELEASE = (
-    '.mp4 .m4v .mov .mkv .webm .avi .wav .mp3 .flac .m4a .aac .ogg .oga .opus .jpg .jpeg .png .webp .bmp'.split()
+    ['.mp4', '.m4v', '.mov', '.mkv', '.webm', '.avi', '.wav', '.mp3', '.flac', '.m4a', '.aac', '.ogg', '.oga', '.opus', '.jpg', '.jpeg', '.png', '.webp', '.bmp']
 )
-LEFT_OUT_BY_THE_FIRST_RELEASE = '.gif .avif .heic .heif .tif .mts .m2ts .ts .mpg .3gp .flv .wmv .wma .aiff .mka'.split()
+LEFT_OUT_BY_THE_FIRST_RELEASE = ['.gif', '.avif', '.heic', '.heif', '.tif', '.mts', '.m2ts', '.ts', '.mpg', '.3gp', '.flv', '.wmv', '.wma', '.aiff', '.mka']
 
 
 def test_the_list_holds_what_people_have():

@@ -1,7 +1,8 @@
 """Which files of a model folder decide its numbers, and their hashes.
 
 A folder as `save_pretrained` writes it holds a configuration, weights in one file or in several that an index names,
-and what turns words, sound or pictures into numbers. All of these are hashed; what would be read from elsewhere is refused.
+and what turns words, sound or pictures into numbers. All of these are hashed; what would be read from elsewhere is
+refused.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from affekt.errors import WeightsError, listed
-from affekt.runs import file_sha256
+from affekt.runs import file_sha256, read_regular_file
 
 SETTINGS = (
     'config.json', 'preprocessor_config.json', 'processor_config.json', 'video_preprocessor_config.json',
@@ -81,7 +82,7 @@ def _require_parts(index: Path) -> None:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding='utf-8'))
+        content = json.loads(read_regular_file(path).decode())
         if not isinstance(content, dict):
             raise ValueError('no table of names and values')
     except (OSError, ValueError, RecursionError) as error:

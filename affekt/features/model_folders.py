@@ -23,6 +23,7 @@ from typing import Any
 
 from affekt.errors import MissingExtraError, UnknownNameError, ValueRangeError, WeightsError
 from affekt.features.model_files import SETTINGS, WEIGHTS, deciding_files
+from affekt.runs import read_regular_file
 
 NEEDED = ('torch', 'transformers')
 UNUSED = re.compile(
@@ -75,8 +76,8 @@ def model_folder(model: str) -> ModelFolder:
 
 def _described(path: Path) -> ModelFolder:
     try:
-        config = json.loads((path / 'config.json').read_text(encoding='utf-8'))
-        architecture = config['model_type']
+        config = json.loads(read_regular_file(path / 'config.json').decode())
+        str(config['model_type'])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(
             expected=f'config.json with a model_type in {path}', came=f'{type(error).__name__}: {error}',

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from affekt.errors import WeightsError
-from affekt.runs import file_sha256
+from affekt.runs import file_sha256, only_regular
 
 DEEPEST = 64
 """Messages inside each other; networks have a dozen."""
@@ -72,7 +72,7 @@ def external_names(path: Path) -> set[str]:
         came = f'{path}, {"which is not there" if not path.exists() else "which is no file"}'
         raise WeightsError(expected='an ONNX file', came=came, todo='check the path')
     try:
-        with path.open('rb') as file:
+        with open(path, 'rb', opener=only_regular) as file:
             if not file.read(1):
                 raise ValueError('it is empty')
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:

@@ -99,10 +99,7 @@ def open_text(path: Path, device: str, recipe: Recipe) -> Encoder:
         said = {row.sample: getattr(row, recipe.facts['column']) for row in samples}
         known = {name: text for name, text in said.items() if text is not None}
         found: dict[str, Floats | Unable]
-        if is_published:
-            found = {name: published(name, text) for name, text in known.items()}
-        else:
-            found = corrected(known)
+        found = {name: published(name, text) for name, text in known.items()} if is_published else corrected(known)
         return [_features(recipe, name, found.get(name), is_row) for name in said]
 
     return encoder

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from affekt.errors import MissingExtraError, ShapeError, UnknownNameError, WeightsError, listed
 from affekt.features.known_words import require_words
 from affekt.features.model_files import model_files
+from affekt.runs import read_regular_file
 
 Layers = Literal['last', 'last_four']
 LAYERS = ('last', 'last_four')
@@ -315,7 +316,7 @@ def _loaded(transformers: Any, kind: Any, folder: Path) -> Any:
 def _facts(folder: Path) -> dict[str, Any]:
     for name in ('preprocessor_config.json', 'processor_config.json'):
         if (folder / name).is_file():
-            held: dict[str, Any] = json.loads((folder / name).read_text(encoding='utf-8'))
+            held: dict[str, Any] = json.loads(read_regular_file(folder / name).decode())
             return held
     raise _unusable(folder, 'no preprocessor_config.json')
 

@@ -72,6 +72,8 @@ def _show(links: Any, as_json: bool) -> None:
     click.echo(f'{links.pairs} pairs, {links.gold} gold{test}; votes in {links.out}')
     if links.without_clip:
         click.echo(f'{links.without_clip} clips are missing; their texts are shown alone')
+    for note in links.notes:
+        click.echo(note)
     click.echo(f'raters       {links.raters}')
     click.echo(f'leaderboard  {links.board}')
     if links.is_open:

@@ -27,6 +27,7 @@ from affekt.ranking.comparisons import Ints, short
 from affekt.ranking.pairs import OFFICIAL, VERDICTS
 from affekt.ranking.preference_scores import even_accuracy, official_scores
 from affekt.runs import write_atomically
+from affekt.tables import csv_bytes
 
 _HEADER = ['name', 'preference']
 _WORDS = tuple(OFFICIAL.values())
@@ -67,11 +68,9 @@ def write_prefer_submission(names: Sequence[str], prediction: Ints, path: Path) 
     Raises:
         TableError: something is wrong with it; all problems in one message, and nothing is written.
     """
-    text = io.StringIO(newline='')
-    writer = csv.writer(text, lineterminator='\n')
     said = [OFFICIAL.get(int(side), '') for side in prediction]
-    writer.writerows([_HEADER, *map(list, zip(names[: len(said)], said[: len(names)], strict=True))])
-    content = text.getvalue()
+    # As the challenge reads it: a name is never changed.
+    content = csv_bytes(_HEADER, zip(names[: len(said)], said[: len(names)], strict=True), raw=True).decode()
     facts = _checked(path, content, names)
     try:
         write_atomically(path, content.encode())

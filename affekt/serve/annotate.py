@@ -146,7 +146,7 @@ def annotate(
     """
     study = prepared.study
     try:
-        uvicorn, annotation_app = _server_parts()
+        uvicorn, annotation_app, protocol = _server_parts()
         held = _address(study.folder)
         tokens = _tokens(token, held)
         listening = _listen(host, port, held.get('port', 0))
@@ -156,8 +156,9 @@ def annotate(
         hosts = None if host in ANY_ADDRESS else frozenset({*LOOPBACK, host.lower()} if host in LOOPBACK else {host})
         app = annotation_app(study, prepared.clips, tokens, cookie=f'affekt-{number}', hosts=hosts)
         config = uvicorn.Config(
-            app, log_level='warning', access_log=False, server_header=False, timeout_graceful_shutdown=3, lifespan='off'
-        )
+            app, http=protocol, ws='none', log_level='error', access_log=False, server_header=False,
+            proxy_headers=False, timeout_graceful_shutdown=3, lifespan='off',
+        )  # fmt: skip
         server = uvicorn.Server(config)
         with _stopped_by_sigterm(server), contextlib.suppress(KeyboardInterrupt):
             started(_links(prepared, host, number, tokens))
@@ -184,16 +185,17 @@ def _stopped_by_sigterm(server: Any) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _server_parts() -> tuple[Any, Any]:
+def _server_parts() -> tuple[Any, Any, Any]:
     try:
         import uvicorn
 
         from affekt.serve.app import annotation_app
+        from affekt.serve.connections import PatientProtocol
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             expected='FastAPI and uvicorn', came=f'no {error.name}', todo="install them: pip install 'affekt[serve]'"
         ) from error
-    return uvicorn, annotation_app
+    return uvicorn, annotation_app, PatientProtocol
 
 
 def _label_studio(pairs: Sequence[Path]) -> Imported | None:
@@ -203,7 +205,7 @@ def _label_studio(pairs: Sequence[Path]) -> Imported | None:
         return None
     if path.suffix.lower() != '.json':
         columns = read_table(path).columns
-        if not LABEL_STUDIO_COLUMNS <= set(columns):
+        if not set(columns) >= LABEL_STUDIO_COLUMNS:
             return None
         rows: object = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
     else:

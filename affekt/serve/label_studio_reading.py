@@ -187,7 +187,7 @@ class _Reader:
             self._notes.add('annotations whose lead_time is no number of seconds', number)
         meta = annotation.get('meta')
         order = meta.get('order', '') if isinstance(meta, dict) else ''
-        event = {
+        event: dict[str, Any] = {
             'kind': 'import',
             'id': '',
             'rater': rater,
@@ -334,7 +334,7 @@ def _sample_names(places: Sequence[str], notes: _Notes) -> dict[str, str]:
     for number, place in enumerate(places, 1):
         if place:
             by_name.setdefault(paths[place].split('/')[-1], {}).setdefault(place, number)
-    names = {}
+    names: dict[str, str] = {}
     for name, alike in by_name.items():
         folders = {paths[place] for place in alike}
         names |= {place: paths[place] if len(folders) > 1 else name for place in alike}

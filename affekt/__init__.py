@@ -19,6 +19,7 @@ __version__ = '0.1.0'
 ROOMS = (
     'errors',
     'runs',
+    'tables',
     'weights',
     'npz',
     'labels',

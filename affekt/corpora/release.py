@@ -14,11 +14,9 @@ from typing import Any
 
 from affekt.errors import CorpusError, TableError, listed
 from affekt.labels.columns import Columns, read_columns
+from affekt.media.endings import VIDEO
 from affekt.npz import read_npz
 from affekt.runs import file_sha256
-
-VIDEO = ('.mp4', '.avi', '.flv', '.mkv', '.mov', '.webm')
-AUDIO = ('.wav', '.flac', '.mp3', '.ogg', '.m4a')
 
 
 @dataclass

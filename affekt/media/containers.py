@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from affekt.errors import MediaError
 from affekt.media import boxes, ebml, riff
+from affekt.media.endings import endings_of
 from affekt.media.mp3_frames import missing_frames
 from affekt.media.ogg_pages import missing_pages
 from affekt.media.source import Source
@@ -26,22 +27,6 @@ STILL_MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b'BM', 'BMP'),
     (8, b'WEBP', 'WEBP'),
 )
-
-EXTENSIONS: dict[str, tuple[str, ...]] = {
-    'mov,mp4,m4a,3gp,3g2,mj2': ('.mp4', '.mov', '.m4a', '.m4v', '.3gp', '.3g2'),
-    'matroska,webm': ('.mkv', '.webm', '.mka'),
-    'avi': ('.avi',),
-    'wav': ('.wav',),
-    'mp3': ('.mp3',),
-    'flac': ('.flac',),
-    'ogg': ('.ogg', '.oga', '.ogv', '.opus'),
-    'aac': ('.aac',),
-    'mpegts': ('.ts', '.mts', '.m2ts'),
-    'JPEG': ('.jpg', '.jpeg', '.jpe', '.jfif'),
-    'PNG': ('.png',),
-    'BMP': ('.bmp', '.dib'),
-    'WEBP': ('.webp',),
-}
 
 PLAYLISTS = (b'#EXTM3U', b'ffconcat', b'[playlist]', b'<?xml', b'<smil', b'<ASX', b'<asx', b'v=0\r\n', b'v=0\n')
 
@@ -82,10 +67,11 @@ def declared_sizes(source: Source) -> list[tuple[int, int]]:
 
 def extension_remark(source: Source, content: str) -> tuple[str, ...]:
     """One sentence where the file's extension belongs to another kind of content, else nothing."""
-    if source.path is None or content not in EXTENSIONS:
+    endings = endings_of(content)
+    if source.path is None or not endings:
         return ()
     suffix = source.path.suffix.lower()
-    if suffix in EXTENSIONS[content]:
+    if suffix in endings:
         return ()
     return (f'the name ends in {suffix or "no extension"}, the content is {content.split(",")[0]}; read by content',)
 

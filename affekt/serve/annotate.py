@@ -19,7 +19,7 @@ from typing import Any
 
 from affekt.errors import MissingExtraError, RunError, TableError, ValueRangeError
 from affekt.ranking.tables import read_table
-from affekt.runs import write_atomically
+from affekt.runs import read_regular_file, write_atomically
 from affekt.serve.clips import Clip, clip_key, find_clips
 from affekt.serve.exports import PLACES, PREDICTIONS, export_votes
 from affekt.serve.guard import Tokens
@@ -210,7 +210,7 @@ def _label_studio(pairs: Sequence[Path]) -> Imported | None:
         rows: object = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
     else:
         try:
-            rows = json.loads(path.read_text(encoding='utf-8-sig'))
+            rows = json.loads(read_regular_file(path).decode('utf-8-sig'))
         except RecursionError as error:
             raise TableError(
                 expected='JSON of some hundred levels at most', came=path.name, todo='export it again'

@@ -57,6 +57,10 @@ _HOMES = {
 __all__ = ['ROOMS', 'Analysis', 'Recording', 'Timeline', '__version__', 'analyze']
 
 
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)

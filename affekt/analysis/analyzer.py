@@ -7,6 +7,8 @@ stays flat: a row per face and frame, a row per turn, ten readings per second of
 
 from __future__ import annotations
 
+import dataclasses
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -117,6 +119,7 @@ class Analyzer:
             told('fuse', 0.0, 1.0)
             observed = self._observed(recording, seen, heard, stills)
             analysis = assemble(observed, self.settings, self._describer)
+            analysis = dataclasses.replace(analysis, recording=_absolute(recording.path))
             told('fuse', 1.0, 1.0)
             return analysis
         finally:
@@ -234,7 +237,7 @@ class Analyzer:
 
 
 def analyze(
-    path: str | Path, *, settings: AnalysisSettings | None = None, progress: Progress | None = None
+    path: str | Path, *, settings: AnalysisSettings | None = None, progress: Progress | None = None, **named: Any
 ) -> Analysis:
     """The analysis of one recording: a video, a sound file or a picture.
 
@@ -242,11 +245,17 @@ def analyze(
         path: the file.
         settings: the defaults when None. For many files with one set of models use `Analyzer`.
         progress: told about each stage.
+        named: settings by name, such as `fps=5, asr='base'`; they go before `settings`.
 
     Raises:
+        UnknownNameError: no setting of this name.
         MediaError, LimitError, TranscriptError, WeightsError: see `Analyzer.analyze`.
     """
-    return Analyzer(settings).analyze(path, progress=progress)
+    return Analyzer((settings or AnalysisSettings()).changed(named)).analyze(path, progress=progress)
+
+
+def _absolute(path: Path | None) -> Path | None:
+    return None if path is None else Path(os.path.abspath(path))
 
 
 def _told(progress: Progress | None, total_s: float) -> Callable[[str, float, float], None]:

@@ -9,6 +9,9 @@ from affekt.labels import EKMAN
 UNSEEN = 'voice'
 """The lane of speech that could be tied to nobody visible."""
 
+UNSEEN_TITLES = ('the voice', 'a voice', 'a voice, face unknown')
+"""What the report and sentences call it."""
+
 CATEGORY_WORDS = dict(
     zip(
         EKMAN,

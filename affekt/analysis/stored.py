@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from affekt.errors import RunError
-from affekt.runs import require_regular_file, write_atomically
+from affekt.runs import read_regular_file, require_regular_file, write_atomically
 from affekt.tables import storable
 
 FORMAT = 1
@@ -135,7 +135,7 @@ def read_json(path: Path) -> dict[str, Any]:
         RunError: the file is absent, no JSON, or of another layout.
     """
     try:
-        content = json.loads(_own(path).read_text(encoding='utf-8'))
+        content = json.loads(read_regular_file(_own(path)).decode())
     except (OSError, ValueError, RecursionError) as error:
         raise RunError(
             expected=f'{MAIN_FILE} of an analysis', came=f'{path}: {error}', todo='name a folder that analyze wrote'
@@ -191,7 +191,7 @@ def read_picture(folder: Path, number: int) -> bytes | None:
     try:
         if folder.is_symlink():
             raise OSError('in a folder that is a link, which affekt never writes')
-        content = _own(path).read_bytes()
+        content = read_regular_file(_own(path))
     except OSError as error:
         raise RunError(expected='a picture', came=f'{path}: {error.strerror or error}', todo=ANEW) from error
     return content if content.startswith(b'\xff\xd8') else None

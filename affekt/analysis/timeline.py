@@ -24,6 +24,7 @@ from affekt.analysis.spans import Span, complement, measure, union
 from affekt.analysis.wording import UNSEEN, UNSEEN_TITLES
 from affekt.errors import RunError, ShapeError, UnknownNameError, ValueRangeError, did_you_mean
 from affekt.labels import EKMAN
+from affekt.runs import require_regular_file
 
 SOURCES = ('face', 'voice', 'words', 'fused')
 """Where a row can come from, in the order of the rooms."""
@@ -324,6 +325,7 @@ class Timeline:
             RunError: the file is absent, no Parquet file, or holds something else.
         """
         try:
+            require_regular_file(path)
             table = pq.read_table(path)
             return cls(table.drop_columns([name for name in table.column_names if _IDENTITY.fullmatch(name)]))
         except (OSError, ValueError, pa.ArrowException) as error:

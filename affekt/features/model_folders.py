@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from affekt.errors import MissingExtraError, UnknownNameError, ValueRangeError, WeightsError
-from affekt.runs import file_sha256
+from affekt.runs import file_sha256, read_regular_file
 
 NEEDED = ('torch', 'transformers')
 SETTINGS = (
@@ -82,7 +82,7 @@ def model_folder(model: str) -> ModelFolder:
 
 def _described(path: Path) -> ModelFolder:
     try:
-        config = json.loads((path / 'config.json').read_text(encoding='utf-8'))
+        config = json.loads(read_regular_file(path / 'config.json').decode())
         architecture = config['model_type']
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(

@@ -19,7 +19,7 @@ import numpy as np
 
 from affekt.errors import ValueRangeError, WeightsError
 from affekt.features.recipes import Floats
-from affekt.runs import file_sha256
+from affekt.runs import file_sha256, read_regular_file
 
 EXTERNAL = re.compile(rb'\n\x08location\x12([\x01-\x7f])')
 """How a tensor of an ONNX file says which file beside it holds its values; the name of that file follows."""
@@ -34,7 +34,7 @@ def beside_hashes(path: Path) -> dict[str, str]:
         WeightsError: one that the file names is not there.
     """
     names = set()
-    for found in EXTERNAL.finditer(path.read_bytes()):
+    for found in EXTERNAL.finditer(read_regular_file(path)):
         size = found.group(1)[0]
         names.add(found.string[found.end() : found.end() + size].decode('utf-8', 'replace'))
     lost = sorted(name for name in names if not (path.parent / name).is_file())

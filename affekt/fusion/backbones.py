@@ -23,6 +23,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from affekt.errors import MissingExtraError, ShapeError, UnknownNameError, WeightsError, listed
+from affekt.runs import read_regular_file
 
 Layers = Literal['last', 'last_four']
 LAYERS = ('last', 'last_four')
@@ -306,7 +307,7 @@ def _loaded(transformers: Any, kind: Any, folder: Path) -> Any:
 def _facts(folder: Path) -> dict[str, Any]:
     for name in ('preprocessor_config.json', 'processor_config.json'):
         if (folder / name).is_file():
-            held: dict[str, Any] = json.loads((folder / name).read_text(encoding='utf-8'))
+            held: dict[str, Any] = json.loads(read_regular_file(folder / name).decode())
             return held
     raise _unusable(folder, 'no preprocessor_config.json')
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from affekt.errors import TableError, listed
 from affekt.npz import read_npz
+from affekt.runs import read_regular_file, require_regular_file
 
 Columns = Mapping[str, Sequence[Any]]
 LARGEST_BYTES = 1 << 30
@@ -114,11 +115,11 @@ def _answer(value: Any, path: Path, name: str) -> object:
 
 def _text(path: Path) -> str:
     try:
-        text = path.read_bytes().decode('utf-8-sig')
+        text = read_regular_file(path).decode('utf-8-sig')
     except UnicodeDecodeError as error:
         raise _damaged(path, f'text that is not UTF-8 ({error.reason} at byte {error.start})', 'UTF-8 text') from error
     except OSError as error:
-        raise _damaged(path, str(error.strerror), 'a file that can be read') from error
+        raise _damaged(path, str(error.strerror or error), 'a file that can be read') from error
     if '\0' in text:
         raise _damaged(path, 'zero bytes', 'UTF-8 text')
     return text
@@ -164,6 +165,8 @@ def _parquet(path: Path) -> Columns:
     from pyarrow import parquet
 
     try:
+        if not path.is_dir():
+            require_regular_file(path)
         held: Columns = parquet.read_table(path).to_pydict()
     except (pyarrow.ArrowException, OSError, NotImplementedError) as error:
         raise _damaged(path, str(error), 'a Parquet file') from error

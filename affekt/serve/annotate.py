@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from affekt.errors import MissingExtraError, RunError, ValueRangeError
-from affekt.runs import write_atomically
+from affekt.runs import read_regular_file, write_atomically
 from affekt.serve.clips import Clip, find_clips
 from affekt.serve.exports import PREDICTIONS, export_votes
 from affekt.serve.guard import Tokens
@@ -183,7 +183,7 @@ def _label_studio(pairs: Sequence[Path]) -> Imported | None:
     if len(pairs) != 1 or pairs[0].suffix.lower() != '.json':
         return None
     try:
-        rows = json.loads(pairs[0].read_text(encoding='utf-8-sig'))
+        rows = json.loads(read_regular_file(pairs[0]).decode('utf-8-sig'))
     except (OSError, ValueError):
         return None  # read_tasks says what is wrong
     return read_label_studio(rows, pairs[0].name) if is_label_studio(rows) else None

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from affekt.errors import TranscriptError
+from affekt.runs import read_regular_file, require_regular_file
 from affekt.text.annotations import read_eaf, read_textgrid
 from affekt.text.plain import read_plain
 from affekt.text.speakers import name_speakers, without_markup
@@ -107,14 +108,14 @@ def open_transcript(path: str | Path, duration_s: float | None = None) -> Transc
 
 def _decoded(path: Path) -> tuple[str, str]:
     try:
-        size = path.stat().st_size
+        size = require_regular_file(path).st_size
         if size > MAX_BYTES:
             raise TranscriptError(
                 expected=f'a transcript of at most {MAX_BYTES / 1e6:.0f} MB',
                 came=f'{path.name} of {size / 1e6:.0f} MB',
                 todo='split it, or give the transcript instead of the recording',
             )
-        raw = path.read_bytes()
+        raw = read_regular_file(path)
     except OSError as error:
         raise TranscriptError(
             expected='a readable transcript file',

@@ -20,6 +20,7 @@ ROOMS = (
     'errors',
     'runs',
     'tables',
+    'wording',
     'weights',
     'npz',
     'labels',

@@ -30,6 +30,7 @@ from affekt.analysis.results import (
     SUPERSEDED,
     VANISHED,
     ResultNote,
+    no_longer,
     note_of,
     noted,
     retire_absent,
@@ -62,6 +63,11 @@ class Outcome:
     sha256: str = ''
     same_as: str = ''
     """The file with the same content, whose results count for both; '' for a file of its own."""
+
+    @property
+    def report_page(self) -> Path | None:
+        """The page on the file; None where there are no results."""
+        return None if self.folder is None else self.folder / 'report.html'
 
     def load(self) -> Analysis:
         """Read the results back.
@@ -153,7 +159,7 @@ def analyze_many(
         present = {clip.file for clip in (*gathered.clips, *(clip for clip, _ in gathered.problems))}
         remarks = retire_absent(run, noted(out), present, [Path(path) for path in paths])
         # 3.
-        work = _Work(Analyzer(settings), run, notes, progress)
+        work = _Work(Analyzer(settings), run, gathered.clips, notes, progress)
         if advanced:
             advanced(None, 0, total)
         for outcome in _outcomes(work, gathered):
@@ -174,11 +180,19 @@ def _outcomes(work: _Work, gathered: Gathered) -> Iterator[Outcome]:
 class _Work:
     """A run under way: its models, its folder, and which content it has met."""
 
-    def __init__(self, analyzer: Analyzer, run: Run, notes: tuple[str, ...], progress: Progress | None) -> None:
+    def __init__(
+        self, analyzer: Analyzer, run: Run, clips: Sequence[Clip], notes: tuple[str, ...], progress: Progress | None
+    ) -> None:
         self._analyzer, self._run, self._notes, self._progress = analyzer, run, notes, progress
-        self._first: dict[str, Outcome] = {}
         self._known = noted(run.folder)
         self._counts = {note.file: note for note in self._known.values() if note.state == DONE}
+        present = {clip.file for clip in clips}
+        # Content to the file whose results count for it: the one that was analyzed, where it is still the same.
+        self._first = {
+            note.sha256: (note.file, note.folder)
+            for note in self._counts.values()
+            if note.file in present and not no_longer(note) and run.finished(note.key)
+        }
         self.remarks: list[str] = []
 
     def outcome(self, clip: Clip) -> Outcome:
@@ -194,8 +208,8 @@ class _Work:
 
     def _outcome(self, clip: Clip) -> Outcome:
         digest = file_sha256(clip.path)
-        if (first := self._first.get(digest)) is not None:
-            return self._copy(clip, digest, first)
+        if digest in self._first and self._first[digest][0] != clip.file:
+            return self._copy(clip, digest, *self._first[digest])
         key = f'{digest}:{clip.file}'
         if (earlier := self._finished(clip, digest)) is not None:
             outcome = Outcome(clip.path, self._run.folder / earlier.folder, None, True, storable(clip.file), digest)
@@ -206,7 +220,7 @@ class _Work:
             sentences = self._analyzed(clip, digest, folder)
             self._done(clip, digest, folder.name, sentences)
             outcome = Outcome(clip.path, folder, file=storable(clip.file), sha256=digest)
-        self._first[digest] = outcome
+        self._first[digest] = (clip.file, outcome.folder.name if outcome.folder else '')
         return outcome
 
     def _analyzed(self, clip: Clip, digest: str, folder: Path) -> Sequence[str]:
@@ -240,24 +254,29 @@ class _Work:
 
     def _done(self, clip: Clip, digest: str, folder: str, sentences: Sequence[str]) -> None:
         """Put a finished file into the journal; what an earlier file of this name gave no longer counts."""
-        old = self._counts.get(clip.file)
-        if old is not None and old.sha256 != digest:
-            self._note(old.key, old.folder, **{**old.facts, 'state': SUPERSEDED})
-            self.remarks.append(f'{storable(clip.file)} has changed; its earlier results no longer count')
+        self._supersede(clip, digest)
         size, changed_ns = _stamp_of(clip.path)
         self._note(
             f'{digest}:{clip.file}', folder, **_facts_of(clip, digest), notes=list(sentences), state=DONE, size=size,
             changed_ns=changed_ns,
         )  # fmt: skip
 
-    def _copy(self, clip: Clip, digest: str, first: Outcome) -> Outcome:
-        """A file whose content is that of an earlier one."""
-        key, folder = f'{digest}:{clip.file}', first.folder.name if first.folder else ''
+    def _copy(self, clip: Clip, digest: str, first: str, folder: str) -> Outcome:
+        """A file whose content is that of another, the first."""
+        key = f'{digest}:{clip.file}'
         known = self._known.get(key)
-        is_known = known is not None and known.state == DUPLICATE and known.facts.get('same_as') == first.file
+        is_known = known is not None and known.state == DUPLICATE and known.facts.get('same_as') == first
         if not is_known:
-            self._note(key, folder, **_facts_of(clip, digest), state=DUPLICATE, same_as=first.file)
-        return Outcome(clip.path, first.folder, None, is_known, storable(clip.file), digest, first.file)
+            self._supersede(clip, digest)
+            self._note(key, folder, **_facts_of(clip, digest), state=DUPLICATE, same_as=first)
+        place = self._run.folder / folder
+        return Outcome(clip.path, place, None, is_known, storable(clip.file), digest, storable(first))
+
+    def _supersede(self, clip: Clip, digest: str) -> None:
+        old = self._counts.pop(clip.file, None)
+        if old is not None and old.sha256 != digest:
+            self._note(old.key, old.folder, **{**old.facts, 'state': SUPERSEDED})
+            self.remarks.append(f'{storable(clip.file)} has changed; its earlier results no longer count')
 
     def _note(self, key: str, folder: str, **facts: Any) -> None:
         """Put a line into the journal, and remember it."""
@@ -277,14 +296,13 @@ class _Work:
         """The error as one sentence about the file; None where it concerns the whole run."""
         if not isinstance(error, Exception) and type(error).__name__ != 'PanicException':  # of libraries in Rust
             return None
-        if isinstance(error, OSError) and not isinstance(error, AffektError) and error.errno in _NO_ROOM:
-            raise RunError(
-                expected='room for results',
-                came=f'{self._run.folder}: {error.strerror}',
-                todo='make room, then go on with --resume',
-            ) from error
-        if isinstance(error, RunError):
-            return None
+        for cause in (error, error.__cause__):
+            if isinstance(cause, OSError) and cause.errno in _NO_ROOM:
+                raise RunError(
+                    expected='room for results',
+                    came=f'{self._run.folder}: {cause.strerror}',
+                    todo='make room, then go on with --resume',
+                ) from error
         if isinstance(error, AffektError):
             return error
         if isinstance(error, OSError):

@@ -118,7 +118,8 @@ class _Search:
 
     def _folder(self, top: Path) -> None:
         """Everything below a folder; links to other folders last, so that files keep the names of their own places."""
-        waiting, linked = [top], []
+        waiting: list[Path] = [top]
+        linked: list[Path] = []
         while waiting or linked:
             folder = waiting.pop() if waiting else linked.pop(0)
             if not self._is_new(folder):

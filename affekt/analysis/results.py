@@ -122,7 +122,7 @@ def results_that_count(run: Path) -> Results:
                     came=f'{note.folder!r} in {run / JOURNAL}',
                     todo='export only runs that you made or trust',
                 )
-            if why := _no_longer(note):
+            if why := no_longer(note):
                 remarks.append(f'{storable(note.file)} {why}: its results are left out; go on with --resume')
             elif (run / note.folder / MAIN_FILE).exists():
                 kept.append(note)
@@ -143,7 +143,7 @@ def is_inside(run: Path, folder: str) -> bool:
     return plain and not (run / folder).is_symlink()
 
 
-def _no_longer(note: ResultNote) -> str:
+def no_longer(note: ResultNote) -> str:
     """Why a result no longer counts; '' where it does, or where the clip's folder is out of reach."""
     path = note.input
     try:

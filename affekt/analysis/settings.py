@@ -85,8 +85,10 @@ class AnalysisSettings:
                     came=repr(name),
                     todo=did_you_mean(name, self.__dataclass_fields__),
                 )
-        changed = {name: str(value) if isinstance(value, Path) else value for name, value in named.items()}
-        return replace(self, **changed)
+        plain: dict[str, Any] = {
+            name: str(value) if isinstance(value, Path) else value for name, value in named.items()
+        }
+        return replace(self, **plain)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON-ready values."""

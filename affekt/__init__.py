@@ -18,7 +18,10 @@ __version__ = '0.1.0'
 
 ROOMS = (
     'errors',
+    'written_languages',
+    'text_encoding',
     'runs',
+    'tables',
     'weights',
     'npz',
     'labels',

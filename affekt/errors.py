@@ -46,6 +46,10 @@ class LimitError(MediaError):
     """A media file declares or holds more pixels, seconds, streams or bytes than allowed."""
 
 
+class FileError(AffektError, OSError):
+    """A path names a folder, a pipe, a device or a socket where only a regular file may be read."""
+
+
 class WeightsError(AffektError, OSError):
     """A model file is missing, or is not the file that its sha256 names."""
 

@@ -5,7 +5,9 @@ whatever the file asks for. `read_npz` walks the same bytes with an unpickler th
 here, by hand) and plain values (dict, list, tuple, set, str, bytes, int, float, bool, None). Anything else is refused
 by name.
 
-Only .npz and .npy are read; an array's dtype must be bool, int, float, complex, str, bytes or object.
+Only .npz and .npy are read; an array's dtype must be bool, int, float, complex, str, bytes or object. A file of a few
+bytes may ask for gigabytes, so every ceiling (`_Ceilings`) grows with the size of the file and holds before anything is
+allocated; a pickle's instructions are walked once (`_walk`) before any of them is followed.
 """
 
 from __future__ import annotations
@@ -13,12 +15,15 @@ from __future__ import annotations
 import ast
 import io
 import math
+import os
 import pickle
+import pickletools
 import re
 import struct
 import zipfile
 import zlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,10 +31,54 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.errors import ArchiveError
+from affekt.runs import only_regular
 
 LARGEST_BYTES = 1 << 29
-"""What one archive may hold when decompressed."""
+"""What one archive may hold when decompressed, however large it is."""
+FREE_BYTES, BYTES_PER_BYTE = 1 << 26, 256
+"""A file of N bytes may hold 64 MiB + 256 N bytes: deflated text in arrays of fixed width reaches 200."""
+FREE_VALUES, VALUES_PER_BYTE, MOST_VALUES = 1_000_000, 4, 8_000_000
+"""A file of N bytes may hold 1,000,000 + 4 N plain values, counted at each mention."""
+DEEPEST = 50
+LONGEST_EMPTY_AXIS = 1 << 20
+LONGEST_NUMBER = 64
+"""Bytes of a whole number in a pickle."""
 _DTYPE = re.compile(r'[<>|=]?[biufcUSO?]\d{0,6}')
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""NumPy writes no others, and the others state what they need of memory themselves."""
+
+
+@dataclass
+class _Ceilings:
+    """What a file may still ask for; what is granted is taken off."""
+
+    path: Path
+    file_bytes: int
+    taken: int = 0
+
+    @property
+    def bytes(self) -> int:
+        """Of arrays and of copies within a pickle, together."""
+        return min(FREE_BYTES + BYTES_PER_BYTE * self.file_bytes, LARGEST_BYTES)
+
+    @property
+    def values(self) -> int:
+        """Plain values, each counted as often as it is mentioned."""
+        return min(FREE_VALUES + VALUES_PER_BYTE * self.file_bytes, MOST_VALUES)
+
+    def take(self, size: int) -> None:
+        """Grant so many bytes more.
+
+        Raises:
+            ArchiveError: the file asks for more than its size allows.
+        """
+        self.taken += size
+        if self.taken > self.bytes:
+            raise _refused(
+                self.path,
+                f'{self.file_bytes:,} bytes that ask for more than {self.bytes:,}',
+                'a file that holds about what it says',
+            )
 
 
 def read_npz(path: Path) -> dict[str, Any]:
@@ -42,56 +91,83 @@ def read_npz(path: Path) -> dict[str, Any]:
         Name to array, or to the plain object that a 0-dimensional object array holds.
 
     Raises:
-        ArchiveError: the file is missing, empty, truncated, too large, or asks for anything but arrays and plain
-            values.
+        ArchiveError: the file is missing, empty, truncated, too large for its own size, or asks for anything but
+            arrays and plain values.
     """
     try:
-        with path.open('rb') as file:
+        with open(path, 'rb', opener=only_regular) as file:
+            ceilings = _Ceilings(path, os.fstat(file.fileno()).st_size)
             magic = file.read(6)
             file.seek(0)
             if magic == b'\x93NUMPY':
-                return {'': _read_array(_limited(file, path), path, path.name)}
-            return _read_members(file, path)
+                ceilings.take(ceilings.file_bytes)
+                return {'': _read_array(io.BytesIO(file.read(ceilings.file_bytes)), ceilings, path.name)}
+            return _read_members(file, ceilings)
     except OSError as error:
         raise ArchiveError(
             expected='an .npz file', came=f'{path}: {error.strerror or error}', todo='check the path'
         ) from error
 
 
-def _read_members(file: BinaryIO, path: Path) -> dict[str, Any]:
+def read_array(path: Path, *, mapped: bool = False) -> npt.NDArray[Any]:
+    """The array of numbers of one .npy file, whose stated size the file has.
+
+    Args:
+        path: an .npy.
+        mapped: leave the values in the file; they are read where they are looked at.
+
+    Raises:
+        ArchiveError: the file is missing, damaged, shorter than its shape says, or holds objects or several arrays.
+    """
+    try:
+        with path.open('rb') as file:
+            shape, dtype, fortran = _header(file)
+            begin, size = file.tell(), os.fstat(file.fileno()).st_size
+        if dtype == 'O':
+            raise ValueError('Python objects where numbers belong')
+        need = math.prod(shape) * np.dtype(dtype).itemsize
+        if begin + need > size:
+            raise ValueError(f'{size - begin} of {need} bytes')
+        order: Any = 'F' if fortran else 'C'
+        if need and mapped:
+            return np.memmap(path, dtype, 'r', begin, shape, order)
+        with path.open('rb') as file:
+            file.seek(begin)
+            return np.fromfile(file, dtype, math.prod(shape)).reshape(shape, order=order)
+    except OSError as error:
+        raise ArchiveError(
+            expected='an .npy file', came=f'{path}: {error.strerror or error}', todo='check the path'
+        ) from error
+    except _DAMAGE as error:
+        raise _refused(path, f'{error}', 'a whole .npy array of numbers') from error
+
+
+def _read_members(file: BinaryIO, ceilings: _Ceilings) -> dict[str, Any]:
+    path = ceilings.path
     try:
         with zipfile.ZipFile(file) as archive:
             members = [info for info in archive.infolist() if info.filename.endswith('.npy')]
-            if (total := sum(info.file_size for info in members)) > LARGEST_BYTES:
-                raise _refused(path, f'{total} bytes of arrays', f'at most {LARGEST_BYTES} bytes')
-            found = {}
+            ceilings.take(sum(info.file_size for info in members))
+            if other := [info.filename for info in members if info.compress_type not in _METHODS]:
+                raise _refused(path, f'{other[0]!r} compressed in another way', 'arrays that are stored or deflated')
+            arrays = {}
             for info in members:
                 with archive.open(info) as stream:
                     content = io.BytesIO(stream.read(info.file_size + 1))
-                found[info.filename.removesuffix('.npy')] = _read_array(content, path, info.filename)
-            return found
+                arrays[info.filename.removesuffix('.npy')] = _read_array(content, ceilings, info.filename)
+            return arrays
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         if isinstance(error, ArchiveError):
             raise
         raise _refused(path, f'a damaged archive ({error})', 'a whole .npz file') from error
 
 
-def _limited(file: BinaryIO, path: Path) -> io.BytesIO:
-    content = file.read(LARGEST_BYTES + 1)
-    if len(content) > LARGEST_BYTES:
-        raise _refused(path, 'a larger file', f'at most {LARGEST_BYTES} bytes')
-    return io.BytesIO(content)
-
-
-def _read_array(content: io.BytesIO, path: Path, name: str) -> Any:
+def _read_array(content: io.BytesIO, ceilings: _Ceilings, name: str) -> Any:
     """One .npy: magic, version, header, then raw values or a pickle."""
     try:
         shape, dtype, fortran = _header(content)
         if dtype == 'O':
-            value = _Unpickler(content, path).load()
-            array = value.array if isinstance(value, _Array) else None
-            if array is None:
-                raise ValueError('an object array without an array in it')
+            array = _unpickled(content, ceilings)
             return array.item() if array.ndim == 0 else array
         kind = np.dtype(dtype)
         need, body = math.prod(shape) * kind.itemsize, content.read()
@@ -101,7 +177,7 @@ def _read_array(content: io.BytesIO, path: Path, name: str) -> Any:
     except ArchiveError:
         raise
     except _DAMAGE as error:
-        raise _refused(path, f'{name} damaged ({error})', 'a whole .npy array') from error
+        raise _refused(ceilings.path, f'{name} damaged ({error})', 'a whole .npy array') from error
 
 
 _DAMAGE = (
@@ -111,20 +187,27 @@ _DAMAGE = (
 """What reading damaged bytes can raise."""
 
 
-def _header(content: io.BytesIO) -> tuple[tuple[int, ...], str, bool]:
+def _header(content: BinaryIO) -> tuple[tuple[int, ...], str, bool]:
     magic = content.read(8)
-    if magic[:6] != b'\x93NUMPY' or magic[6] not in (1, 2, 3):
+    if magic[:6] != b'\x93NUMPY' or len(magic) < 8 or magic[6] not in (1, 2, 3):
         raise ValueError('no .npy header')
     size = struct.unpack('<H', content.read(2))[0] if magic[6] == 1 else struct.unpack('<I', content.read(4))[0]
     if size > 1 << 16:
         raise ValueError('header too long')
-    held = ast.literal_eval(content.read(size).decode('utf-8' if magic[6] == 3 else 'latin-1').strip())
-    shape, dtype = tuple(held['shape']), str(held['descr'])
-    if not all(isinstance(length, int) and length >= 0 for length in shape):
-        raise ValueError(f'shape {shape}')
+    stated = ast.literal_eval(content.read(size).decode('utf-8' if magic[6] == 3 else 'latin-1').strip())
+    shape, dtype = _checked_shape(tuple(stated['shape'])), str(stated['descr'])
     if not _DTYPE.fullmatch(dtype):
         raise ValueError(f'dtype {dtype}')
-    return shape, 'O' if dtype.endswith('O') else dtype, bool(held['fortran_order'])
+    return shape, 'O' if dtype.endswith('O') else dtype, bool(stated['fortran_order'])
+
+
+def _checked_shape(shape: tuple[Any, ...]) -> tuple[int, ...]:
+    """The shape; an array of no bytes may not claim rows without end either."""
+    if not all(isinstance(length, int) and length >= 0 for length in shape):
+        raise ValueError(f'shape {shape}')
+    if 0 in shape and math.prod(length or 1 for length in shape) > LONGEST_EMPTY_AXIS:
+        raise ValueError('an empty array with an endless axis')
+    return shape
 
 
 class _DType:
@@ -148,39 +231,78 @@ class _Array:
     """Stands for numpy.ndarray in a pickle: built from its state, never by NumPy's own reconstruction."""
 
     array: npt.NDArray[Any] | None = None
+    flat: npt.NDArray[Any]
+    """The same elements in one row; assigning one by one keeps a list a list."""
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         _, shape, dtype, fortran, values = state
-        size = math.prod(shape)
+        size = math.prod(_checked_shape(shape))
         if dtype.name.lstrip('<>|=')[0] == 'O':
             if not isinstance(values, list) or len(values) != size:
                 raise ValueError('object array of another length')
             flat = np.empty(size, dtype=object)
-            flat[:] = [_plain(value) for value in values]
+            for place, value in enumerate(values):
+                flat[place] = value
         else:
-            kind = dtype.numpy()
+            numbers = dtype.numpy()
             content = values.encode('latin-1') if isinstance(values, str) else values
-            if not isinstance(content, bytes) or len(content) != size * kind.itemsize:
+            if not isinstance(content, bytes) or len(content) != size * numbers.itemsize:
                 raise ValueError('array of another length')
-            flat = np.frombuffer(content, kind).copy()
-        self.array = flat.reshape(shape, order='F' if fortran else 'C')
+            flat = np.frombuffer(content, numbers).copy()
+        self.flat, self.array = flat, flat.reshape(shape, order='F' if fortran else 'C')
 
 
-def _plain(value: Any) -> Any:
-    """A value with every stand-in replaced by its array."""
-    if isinstance(value, _Array):
+class _Plain:
+    """Values with every stand-in replaced by its array; what is shared stays shared, and is counted at each mention."""
+
+    def __init__(self, ceilings: _Ceilings) -> None:
+        self._ceilings = ceilings
+        self._done: dict[int, tuple[Any, int]] = {}
+        """Of each container by identity: the plain one, and how many values it is when written out."""
+        self._begun: set[int] = set()
+
+    def of(self, value: Any) -> tuple[Any, int]:
+        """The plain value and how many values it is.
+
+        Raises:
+            ValueError: it holds itself, or is too many.
+        """
+        if not isinstance(value, (_Array, dict, list, tuple, set, frozenset)):
+            return value, 1
+        key = id(value)
+        if key in self._done:
+            return self._done[key]
+        if key in self._begun or len(self._begun) > DEEPEST:
+            raise ValueError('a value that holds itself, or is nested too deeply')
+        self._begun.add(key)
+        plain, size = self._array(value) if isinstance(value, _Array) else self._container(value)
+        self._begun.discard(key)
+        if size > self._ceilings.values:
+            raise _refused(
+                self._ceilings.path,
+                f'{self._ceilings.file_bytes:,} bytes that stand for more than {self._ceilings.values:,} values',
+                'a file that holds about what it says',
+            )
+        self._done[key] = plain, size
+        return plain, size
+
+    def _array(self, value: _Array) -> tuple[Any, int]:
         if value.array is None:
             raise ValueError('an array without content')
-        return value.array
-    if isinstance(value, dict):
-        return {_plain(key): _plain(held) for key, held in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return type(value)(_plain(held) for held in value)
-    return value
+        if value.array.dtype != object:
+            return value.array, 1 + value.array.size // 8
+        parts = [self.of(part) for part in value.flat]
+        for place, (part, _) in enumerate(parts):
+            value.flat[place] = part
+        return value.array, 1 + sum(size for _, size in parts)
 
-
-def _reconstruct(kind: Any, shape: Any, code: Any) -> _Array:
-    return _Array()
+    def _container(self, value: Any) -> tuple[Any, int]:
+        if isinstance(value, dict):
+            pairs = [(self.of(key), self.of(part)) for key, part in value.items()]
+            size = sum(of_key + of_part for (_, of_key), (_, of_part) in pairs)
+            return {key: part for (key, _), (part, _) in pairs}, 1 + size
+        parts = [self.of(part) for part in value]
+        return type(value)(part for part, _ in parts), 1 + sum(size for _, size in parts)
 
 
 def _scalar(dtype: _DType, content: bytes | str = b'') -> Any:
@@ -188,35 +310,111 @@ def _scalar(dtype: _DType, content: bytes | str = b'') -> Any:
     return np.frombuffer(raw, dtype.numpy(), 1)[0].item()
 
 
-def _encode(text: str, encoding: str = 'latin1') -> bytes:
-    if not isinstance(text, str) or encoding not in ('latin1', 'latin-1'):
-        raise ValueError('text in another encoding')
-    return text.encode('latin-1')
+def _allowed(ceilings: _Ceilings) -> dict[tuple[str, str], Callable[..., Any]]:
+    """All that a pickle may name, and what stands for it here; what makes a copy is counted first."""
 
+    def encode(text: str, encoding: str = 'latin1') -> bytes:
+        if not isinstance(text, str) or encoding not in ('latin1', 'latin-1'):
+            raise ValueError('text in another encoding')
+        ceilings.take(len(text))
+        return text.encode('latin-1')
 
-_ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
-    **{(f'numpy.{core}.multiarray', '_reconstruct'): _reconstruct for core in ('core', '_core')},
-    **{(f'numpy.{core}.multiarray', 'scalar'): _scalar for core in ('core', '_core')},
-    ('numpy', 'ndarray'): _Array,
-    ('numpy', 'dtype'): _DType,
-    ('_codecs', 'encode'): _encode,
-    ('builtins', 'set'): set,
-    ('builtins', 'frozenset'): frozenset,
-    ('collections', 'OrderedDict'): dict,
-}
-"""All that a pickle may name, and what stands for it here."""
+    def copied(container: type) -> Callable[..., Any]:
+        def copy(values: Any = ()) -> Any:
+            ceilings.take(64 * len(values))
+            return container(values)
+
+        return copy
+
+    class Array(_Array):
+        def __setstate__(self, state: tuple[Any, ...]) -> None:
+            ceilings.take(8 * len(state[4]) if isinstance(state[4], list) else len(state[4]))
+            super().__setstate__(state)
+
+    def reconstruct(subtype: Any, shape: Any, code: Any) -> _Array:
+        return Array()
+
+    return {
+        **{(f'numpy.{core}.multiarray', '_reconstruct'): reconstruct for core in ('core', '_core')},
+        **{(f'numpy.{core}.multiarray', 'scalar'): _scalar for core in ('core', '_core')},
+        ('numpy', 'ndarray'): Array,
+        ('numpy', 'dtype'): _DType,
+        ('_codecs', 'encode'): encode,
+        ('builtins', 'set'): copied(set),
+        ('builtins', 'frozenset'): copied(frozenset),
+        ('collections', 'OrderedDict'): copied(dict),
+    }
 
 
 class _Unpickler(pickle.Unpickler):
-    def __init__(self, content: io.BytesIO, path: Path) -> None:
+    def __init__(self, content: io.BytesIO, ceilings: _Ceilings) -> None:
         super().__init__(content, encoding='latin1')
-        self._path = path
+        self._path, self._known = ceilings.path, _allowed(ceilings)
 
     def find_class(self, module: str, name: str) -> Any:
         try:
-            return _ALLOWED[module, name]
+            return self._known[module, name]
         except KeyError:
             raise _refused(self._path, f'a file that asks for {module}.{name}', 'arrays of plain values') from None
+
+
+def _unpickled(content: io.BytesIO, ceilings: _Ceilings) -> npt.NDArray[Any]:
+    """The one array in a pickle: 1. its instructions are walked, 2. followed, 3. what they made becomes plain."""
+    begin = content.tell()
+    _walk(content, ceilings)
+    content.seek(begin)
+    array, _ = _Plain(ceilings).of(_Unpickler(content, ceilings).load())
+    if not isinstance(array, np.ndarray):
+        raise ValueError('an object array without an array in it')
+    return array
+
+
+def _walk(content: io.BytesIO, ceilings: _Ceilings) -> None:
+    """Refuse instructions that the unpickler would pay for before it looks at them.
+
+    Its table of memos is as long as the largest number that a memo has; a `bytearray` is made before its content is
+    read; the hash of a tuple in tuples in tuples overflows the stack of C, so their depth is followed here: `depths`
+    is the stack of the machine, with the depth of tuples in place of each value, None for a mark.
+    """
+    depths: list[int | None] = []
+    memo: dict[int, int] = {}
+    for number, (code, argument, _) in enumerate(pickletools.genops(content)):
+        if number > ceilings.values:
+            raise ValueError(f'more than {ceilings.values:,} values in {ceilings.file_bytes:,} bytes')
+        if code.name in ('BYTEARRAY8', 'NEXT_BUFFER', 'READONLY_BUFFER', 'PERSID', 'BINPERSID'):
+            raise ValueError(f'{code.name} where plain values belong')
+        if isinstance(argument, int) and argument.bit_length() > 8 * LONGEST_NUMBER:
+            raise ValueError('a number without end')
+        if code.name in ('PUT', 'BINPUT', 'LONG_BINPUT'):
+            if not isinstance(argument, int) or not 0 <= argument <= number:
+                raise ValueError(f'memo {argument} after {number} instructions')
+            memo[argument] = depths[-1] or 0
+        elif code.name == 'MEMOIZE':
+            memo[len(memo)] = depths[-1] or 0
+        elif code.name in ('GET', 'BINGET', 'LONG_BINGET'):
+            depths.append(memo[int(argument or 0)])
+        else:
+            _step(code, depths)
+
+
+def _step(code: pickletools.OpcodeInfo, depths: list[int | None]) -> None:
+    """What an instruction does to the stack of depths."""
+    before, after = code.stack_before, code.stack_after
+    if code.name == 'POP_MARK' or pickletools.markobject in before:
+        taken: list[int | None] = []
+        while (depth := depths.pop()) is not None:
+            taken.append(depth)
+        taken += [depths.pop() for item in before[: before.index(pickletools.markobject)]]
+    else:
+        taken = [depths.pop() for _ in before]
+    if code.name in ('MARK', 'DUP'):
+        depths.extend([None] if code.name == 'MARK' else [taken[0], taken[0]])
+        return
+    deepest = max((depth or 0 for depth in taken), default=0)
+    depth = deepest + 1 if code.name.startswith('TUPLE') else deepest
+    if depth > DEEPEST:
+        raise ValueError('tuples nested too deeply')
+    depths.extend([depth] * len(after))
 
 
 def _refused(path: Path, came: str, expected: str) -> ArchiveError:

@@ -11,16 +11,17 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from affekt.errors import AffektError, RunError
+from affekt.errors import AffektError, FileError, RunError
 
 SETTINGS = 'settings.json'
 JOURNAL = 'journal.jsonl'
@@ -78,9 +79,75 @@ def folder_atomically(path: Path) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
+def require_regular_file(path: str | os.PathLike[str]) -> os.stat_result:
+    """What the system says of a regular file, links followed; for readers that open a path by themselves.
+
+    Opening a pipe waits for its writer, and opening a device may set it going, so this comes before the first byte.
+
+    Raises:
+        FileError: the path names a folder, a pipe, a device or a socket.
+        OSError: nothing is there, or it may not be looked at.
+    """
+    return _regular(os.stat(path), path)
+
+
+def only_regular(path: str, flags: int) -> int:
+    """The `opener` of `open(path, 'rb', opener=only_regular)`: opens regular files, and nothing else even for a moment.
+
+    What is looked at before may be swapped before it is opened: so opening never waits, and what was opened is looked
+    at again.
+
+    Raises:
+        FileError: the path names a folder, a pipe, a device or a socket.
+        OSError: nothing is there, or it may not be opened.
+    """
+    require_regular_file(path)
+    handle = os.open(path, flags | getattr(os, 'O_NONBLOCK', 0) | getattr(os, 'O_NOCTTY', 0))
+    try:
+        _regular(os.fstat(handle), path)
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
+
+
+def _regular(status: os.stat_result, path: str | os.PathLike[str]) -> os.stat_result:
+    """The status, where it is that of a regular file."""
+    mode = status.st_mode
+    if stat.S_ISREG(mode):
+        return status
+    came = next((what for is_it, what in _OTHERS.items() if is_it(mode)), 'something else')
+    todo = 'name a file in it' if stat.S_ISDIR(mode) else 'save what comes out of it to a file first'
+    raise FileError(expected='a regular file', came=f'the {came} {os.fspath(path)!r}', todo=todo)
+
+
+_OTHERS: Mapping[Callable[[int], bool], str] = {
+    stat.S_ISDIR: 'folder',
+    stat.S_ISFIFO: 'pipe',
+    stat.S_ISSOCK: 'socket',
+    stat.S_ISCHR: 'device',
+    stat.S_ISBLK: 'device',
+}
+
+
+def read_regular_file(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a regular file.
+
+    Raises:
+        FileError: the path names a folder, a pipe, a device or a socket.
+        OSError: nothing is there, or it may not be read.
+    """
+    with open(path, 'rb', opener=only_regular) as file:
+        return file.read()
+
+
 def file_sha256(path: Path) -> str:
-    """The sha256 of a file, read in pieces."""
-    with path.open('rb') as file:
+    """The sha256 of a regular file, read in pieces.
+
+    Raises:
+        FileError: the path names a folder, a pipe, a device or a socket.
+    """
+    with open(path, 'rb', opener=only_regular) as file:
         return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
@@ -204,7 +271,7 @@ def read_journal(folder: Path) -> Iterator[Entry]:
     path = folder / JOURNAL
     if not path.exists():
         return
-    for line in path.read_text(encoding='utf-8', errors='replace').splitlines():
+    for line in read_regular_file(path).decode(errors='replace').splitlines():
         try:
             facts = json.loads(line)
             key, place = facts.pop('key'), facts.pop('folder')
@@ -231,7 +298,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        held = json.loads(path.read_text(encoding='utf-8'))
+        held = json.loads(read_regular_file(path).decode())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise RunError(
             expected=f'readable JSON in {path.name}', came=f'{error}', todo='choose another run folder'

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from affekt.errors import ArchiveError
-from affekt.npz import read_npz
+from affekt.npz import read_array, read_npz
 
 
 def _saved(tmp_path, **arrays):
@@ -130,3 +130,122 @@ def test_the_label_files_of_the_corpora_are_read(shared_data):
         'train_corpus': 9989, 'val_corpus': 1109, 'test_corpus': 2610,
     }  # fmt: skip
     assert held['test_corpus']['test_dia0_utt0'] == {'emo': 6, 'val': -10}
+
+
+def _of_pickle(path, content, shape=()):
+    """An archive whose one array of objects is this pickle."""
+    header = repr({'descr': '|O', 'fortran_order': False, 'shape': shape}).encode()
+    with zipfile.ZipFile(path, 'w') as archive:
+        archive.writestr('a.npy', b'\x93NUMPY\x01\x00' + len(header).to_bytes(2, 'little') + header + content)
+    return path
+
+
+def _shared(levels, wrapped):
+    value = ['happy'] * 2
+    for _ in range(levels):
+        value = wrapped(value)
+    return value
+
+
+@pytest.mark.parametrize(
+    'wrapped', [lambda v: [v, v], lambda v: (v, v), lambda v: {'a': v, 'b': v}], ids=['lists', 'tuples', 'dicts']
+)
+def test_a_value_mentioned_twice_at_each_of_forty_levels_is_refused_at_once(tmp_path, wrapped):
+    path = _saved(tmp_path, a=np.array({'x': _shared(40, wrapped)}, dtype=object))
+    with pytest.raises(ArchiveError, match='stand for more than'):
+        read_npz(path)
+
+
+def test_a_value_that_is_mentioned_often_is_the_same_value_and_not_a_copy(tmp_path):
+    labels = ['happy', 'sad']
+    corpus = read_npz(_saved(tmp_path, a=np.array({str(n): labels for n in range(100)}, dtype=object)))['a']
+    assert corpus['0'] == labels
+    assert all(value is corpus['0'] for value in corpus.values())
+
+
+def test_a_list_that_holds_itself_is_refused(tmp_path):
+    loop = []
+    loop.append(loop)
+    with pytest.raises(ArchiveError, match='holds itself'):
+        read_npz(_saved(tmp_path, a=np.array({'x': loop}, dtype=object)))
+
+
+def test_the_number_of_a_memo_is_checked_before_a_table_is_made_for_it(tmp_path):
+    with pytest.raises(ArchiveError, match='memo 134217728'):
+        read_npz(_of_pickle(tmp_path / 'x.npz', b'\x80\x02]r\x00\x00\x00\x08.'))
+
+
+def test_tuples_in_tuples_do_not_reach_the_hash_that_overflows(tmp_path):
+    with pytest.raises(ArchiveError, match='nested too deeply'):
+        read_npz(_of_pickle(tmp_path / 'x.npz', b'\x80\x02})' + b'\x85' * 200_000 + b'Ns.'))
+
+
+def test_room_for_bytes_is_not_made_before_they_are_seen(tmp_path):
+    with pytest.raises(ArchiveError, match='bytearray8'):
+        read_npz(_of_pickle(tmp_path / 'x.npz', b'\x80\x05\x96' + (1 << 33).to_bytes(8, 'little') + b'.'))
+
+
+def test_copies_of_a_shared_text_are_counted(tmp_path):
+    text = b'X' + (1 << 20).to_bytes(4, 'little') + b'a' * (1 << 20)
+    copies = b''.join(b'h\x00h\x01R' for _ in range(2000))
+    content = b'\x80\x02](c_codecs\nencode\nq\x00' + text + b'\x85q\x01' + copies + b'e.'
+    with pytest.raises(ArchiveError, match='ask for more than'):
+        read_npz(_of_pickle(tmp_path / 'x.npz', content))
+
+
+def test_an_archive_that_unfolds_a_thousandfold_is_refused_before_it_is_unfolded(tmp_path):
+    np.savez_compressed(tmp_path / 'x.npz', a=np.zeros(200 << 20, np.uint8))
+    with pytest.raises(ArchiveError, match='ask for more than'):
+        read_npz(tmp_path / 'x.npz')
+
+
+@pytest.mark.parametrize('shape', [(1 << 40, 0), (0, 1 << 40)])
+def test_an_empty_array_with_an_endless_axis_is_refused(tmp_path, shape):
+    header = repr({'descr': '<f4', 'fortran_order': False, 'shape': shape}).encode()
+    (tmp_path / 'x.npy').write_bytes(b'\x93NUMPY\x01\x00' + len(header).to_bytes(2, 'little') + header)
+    for read in (read_npz, read_array):
+        with pytest.raises(ArchiveError, match='endless'):
+            read(tmp_path / 'x.npy')
+
+
+def test_other_ways_of_compression_are_refused(tmp_path):
+    content = io.BytesIO()
+    np.save(content, np.arange(3))
+    with zipfile.ZipFile(tmp_path / 'x.npz', 'w', zipfile.ZIP_BZIP2) as archive:
+        archive.writestr('a.npy', content.getvalue())
+    with pytest.raises(ArchiveError, match='another way'):
+        read_npz(tmp_path / 'x.npz')
+
+
+def test_lists_of_one_length_and_arrays_stay_elements_of_an_array_of_objects(tmp_path):
+    both = np.empty(2, dtype=object)
+    both[0], both[1] = ['happy', 'sad'], np.arange(2)
+    read = read_npz(_saved(tmp_path, both=both))['both']
+    assert read[0] == ['happy', 'sad']
+    assert read[1].tolist() == [0, 1]
+
+
+def test_a_folder_or_a_device_is_no_archive(tmp_path):
+    os.mkfifo(tmp_path / 'pipe')
+    for path in (tmp_path, tmp_path / 'pipe'):
+        with pytest.raises(ArchiveError, match='check the path'):
+            read_npz(path)
+
+
+@pytest.mark.parametrize('mapped', [False, True])
+def test_an_array_of_numbers_is_read_whole_or_refused(tmp_path, mapped):
+    path = tmp_path / 'x.npy'
+    np.save(path, np.asfortranarray(np.arange(6.0).reshape(2, 3)))
+    assert read_array(path, mapped=mapped).tolist() == [[0, 1, 2], [3, 4, 5]]
+    path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(ArchiveError, match='40 of 48 bytes'):
+        read_array(path, mapped=mapped)
+    np.save(path, np.array([{}], dtype=object))
+    with pytest.raises(ArchiveError, match='Python objects'):
+        read_array(path, mapped=mapped)
+
+
+@pytest.mark.parametrize('name', ['dag40.npz', 'memo27.npz'])
+def test_archives_of_a_few_bytes_do_not_take_gigabytes(shared_data, name):
+    with pytest.raises(ArchiveError):
+        read_npz(shared_data / 'faults' / 'npz' / name)

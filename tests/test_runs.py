@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+from pathlib import Path
 
 import pytest
 
-from affekt.errors import RunError
-from affekt.runs import Run, folder_atomically, read_journal, read_settings, write_atomically
+from affekt.errors import FileError, RunError
+from affekt.runs import (
+    Run,
+    file_sha256,
+    folder_atomically,
+    read_journal,
+    read_regular_file,
+    read_settings,
+    require_regular_file,
+    write_atomically,
+)
 
 
 def test_a_failed_write_leaves_the_old_content(tmp_path):
@@ -83,3 +95,57 @@ def test_settings_and_versions_are_recorded(tmp_path):
 def test_a_folder_without_a_run_is_an_error(tmp_path):
     with pytest.raises(RunError, match='run folder'):
         read_settings(tmp_path)
+
+
+def _pipe(folder):
+    os.mkfifo(folder / 'pipe')
+    return folder / 'pipe'
+
+
+def _link_to_a_pipe(folder):
+    (folder / 'link.wav').symlink_to(_pipe(folder))
+    return folder / 'link.wav'
+
+
+def _socket(folder):
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(folder / 's'))
+    return folder / 's'
+
+
+def _link_to_a_device(folder):
+    (folder / 'zero.mp4').symlink_to('/dev/zero')
+    return folder / 'zero.mp4'
+
+
+@pytest.mark.parametrize(
+    ('made', 'name'),
+    [
+        (_pipe, 'pipe'),
+        (_link_to_a_pipe, 'pipe'),
+        (_socket, 'socket'),
+        (_link_to_a_device, 'device'),
+        (lambda folder: Path('/dev/null'), 'device'),
+        (lambda folder: folder, 'folder'),
+    ],
+)
+def test_only_a_regular_file_is_opened_and_nothing_is_waited_for(tmp_path, made, name):
+    path = made(tmp_path)
+    for read in (file_sha256, read_regular_file, require_regular_file):
+        with pytest.raises(FileError, match=f'the {name} '):
+            read(path)
+
+
+def test_a_pipe_that_takes_the_place_of_a_file_after_the_first_look_is_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr('affekt.runs.require_regular_file', lambda path: None)
+    with pytest.raises(FileError, match='pipe'):
+        file_sha256(_pipe(tmp_path))
+
+
+def test_a_link_to_a_file_is_read(tmp_path):
+    (tmp_path / 'a').write_bytes(b'abc')
+    (tmp_path / 'link').symlink_to('a')
+    # sha256('abc'), FIPS 180-4, appendix B.1
+    assert file_sha256(tmp_path / 'link').startswith('ba7816bf8f01cfea')
+    with pytest.raises(FileNotFoundError):
+        file_sha256(tmp_path / 'none')

@@ -18,32 +18,8 @@ from affekt.analysis.analyzer import Analyzer
 from affekt.analysis.export import EXPORTS, SUFFIXES, export
 from affekt.analysis.settings import AnalysisSettings
 from affekt.errors import AffektError, MediaError, RunError, UnknownNameError
+from affekt.media import is_media_name
 from affekt.runs import Run, file_sha256, folder_atomically, read_journal, read_settings
-
-MEDIA_SUFFIXES = frozenset(
-    [
-        '.mp4',
-        '.m4v',
-        '.mov',
-        '.mkv',
-        '.webm',
-        '.avi',
-        '.wav',
-        '.mp3',
-        '.flac',
-        '.m4a',
-        '.aac',
-        '.ogg',
-        '.oga',
-        '.opus',
-        '.jpg',
-        '.jpeg',
-        '.png',
-        '.webp',
-        '.bmp',
-    ]
-)
-"""What a folder is searched for; a file that is named itself may have any suffix."""
 
 Progress = Callable[[str, float, float], None]
 FileProgress = Callable[['Outcome | None', int, int], None]
@@ -80,7 +56,7 @@ def gather(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         if path.is_dir():
             inside = [Path(top) / name for top, folders, names in _walk(path) for name in names]
-            media = sorted(p for p in inside if p.suffix.lower() in MEDIA_SUFFIXES and not p.name.startswith('.'))
+            media = sorted(p for p in inside if is_media_name(p) and not p.name.startswith('.'))
             if not media:
                 raise MediaError(
                     expected=f'media files in {path}', came='none', todo='name a folder with video, sound or pictures'
@@ -133,7 +109,7 @@ def analyze_many(
     """
     files = gather(paths)
     outcomes: list[Outcome] = []
-    with Run(out, settings.to_dict(), resume=resume) as run:
+    with Run(out, settings.recorded(), resume=resume) as run:
         analyzer = Analyzer(settings)
         if advanced:
             advanced(None, 0, len(files))

@@ -9,11 +9,9 @@ N unlabelled clips, C categories.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import hashlib
 import importlib.util
-import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,6 +33,7 @@ from affekt.errors import CorpusError, MissingExtraError, RunError, listed
 from affekt.features import Store
 from affekt.metrics import mean_of_folds
 from affekt.runs import versions, write_atomically
+from affekt.tables import csv_bytes
 
 if TYPE_CHECKING:
     from affekt.training import SemiSettings
@@ -187,13 +186,11 @@ def save_track(folder: Path, found: TrackAnswers, candidates: Sequence[str] | No
             f'{listed(lacking)}', todo='give a manifest that holds them',
         )  # fmt: skip
     at = dict(zip(found.names, found.probabilities.tolist(), strict=True))
-    text = io.StringIO(newline='')
-    writer = csv.writer(text, lineterminator='\n')
-    writer.writerow(['name', *closed.columns, *(f'p_{category}' for category in closed.categories)])
-    for name in found.names if candidates is None else candidates:
-        writer.writerow([name, *answers[name], *(f'{share:.6f}' for share in at[name])])
+    columns = ['name', *closed.columns, *(f'p_{category}' for category in closed.categories)]
+    asked = found.names if candidates is None else candidates
+    rows = [[name, *answers[name], *(f'{share:.6f}' for share in at[name])] for name in asked]
     try:
-        write_atomically(folder / 'predictions.csv', text.getvalue().encode())
+        write_atomically(folder / 'predictions.csv', csv_bytes(columns, rows))
         facts = json.dumps(track_facts(found) | {'versions': versions()}, indent=1, allow_nan=False)
         write_atomically(folder / 'training.json', (facts + '\n').encode())
     except OSError as error:

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from affekt.corpora.manifest import Sample
 from affekt.corpora.registry import Corpus, Layout
-from affekt.corpora.release import AUDIO, Release, need
+from affekt.corpora.release import Release, need
 from affekt.errors import TableError, listed
+from affekt.media.endings import AUDIO
 
 MAFW11 = (
     'anger', 'disgust', 'fear', 'happiness', 'neutral', 'sadness', 'surprise', 'contempt', 'anxiety', 'helplessness',

@@ -7,8 +7,9 @@ from typing import Any
 
 from affekt.corpora.manifest import COLUMNS, NUMBERS, Sample
 from affekt.corpora.registry import Corpus, Layout
-from affekt.corpora.release import AUDIO, VIDEO, Release, number
+from affekt.corpora.release import Release, number
 from affekt.errors import TableError, listed
+from affekt.media.endings import AUDIO, PICTURES, VIDEO
 
 TABLES = ('samples.csv', 'labels.csv', 'label.csv', 'metadata.csv', 'samples.tsv', 'samples.jsonl', 'samples.parquet')
 NAMES = {
@@ -20,6 +21,8 @@ NAMES = {
     'end_s': ('end_s', 'end'),
 }
 """Other headers under which a column is found."""
+SEEN = (*PICTURES, *VIDEO)
+"""A photograph is a clip of one picture; where film and photograph share a name, the film counts."""
 
 
 def own_samples(release: Release) -> Iterator[Sample]:
@@ -48,7 +51,12 @@ def own_samples(release: Release) -> Iterator[Sample]:
     if unread := [header for header in columns if header not in found.values()]:
         release.notes.append(f'columns that a manifest does not have, left out: {listed(unread)}')
     held = {
-        'video': {**release.media('.'), **release.media('video')},
+        'video': {
+            stem: path
+            for endings in (PICTURES, VIDEO)
+            for at in ('.', 'video')
+            for stem, path in release.media(at, kinds=endings).items()
+        },
         'audio': {**release.media('.', kinds=AUDIO), **release.media('audio', kinds=AUDIO)},
         'frames': release.folders('frames'),
     }
@@ -73,7 +81,7 @@ def _media(name: str, release: Release, held: Mapping[str, Mapping[str, str]]) -
     """The media that a sample's name tells."""
     stem = name.rsplit('.', 1)[0]
     found = {column: paths[stem] for column, paths in held.items() if stem in paths}
-    for column, kinds in (('audio', AUDIO), ('video', VIDEO)):
+    for column, kinds in (('audio', AUDIO), ('video', SEEN)):
         if name.lower().endswith(kinds) and (release.folder / name).is_file():
             found[column] = name
     return found

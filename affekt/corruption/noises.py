@@ -18,14 +18,13 @@ import numpy as np
 from affekt.corpora import Manifest, Sample
 from affekt.corruption.sound import Sound, active_power
 from affekt.errors import CorpusError, MediaError, ShapeError, UnknownNameError, ValueRangeError
-from affekt.media import Recording
+from affekt.media import AUDIO, Recording
 
 COLOURS: Mapping[str, float] = {'white': 0.0, 'pink': 1.0, 'brown': 2.0}
 """Colour to the exponent by which power falls with frequency."""
 BABBLE = 'babble'
 NAMED = (*COLOURS, BABBLE)
 TALKERS = 6
-ENDINGS = ('.wav', '.flac', '.mp3', '.ogg', '.m4a', '.aac', '.opus')
 KEPT_SOUNDS = 64
 
 Noise = Callable[[Sample, int, int, np.random.Generator], tuple[Sound, dict[str, Any]]]
@@ -145,7 +144,7 @@ class _Folder:
         self.files = sound_files(folder)
         if not self.files:
             raise CorpusError(
-                expected=f'recordings ({", ".join(ENDINGS)})', came=f'none in {folder}', todo='choose another --noise'
+                expected=f'recordings ({", ".join(AUDIO)})', came=f'none in {folder}', todo='choose another --noise'
             )
 
     def __call__(
@@ -169,7 +168,7 @@ class _Folder:
 
 def sound_files(folder: Path) -> list[Path]:
     """Every sound file below a folder, by path."""
-    return sorted(path for path in folder.rglob('*') if path.suffix.lower() in ENDINGS and path.is_file())
+    return sorted(path for path in folder.rglob('*') if path.suffix.lower() in AUDIO and path.is_file())
 
 
 def digest_of_folder(folder: Path) -> str:

@@ -21,10 +21,11 @@ import numpy.typing as npt
 from affekt.corpora import Manifest, Sample
 from affekt.errors import AffektError, TableError
 from affekt.features.recipes import Encoder, Features, Floats, Recipe, Unable
+from affekt.media import PICTURES, Recording
+from affekt.runs import require_regular_file
 
 SIDE = 112
 """Width and height of a face that is cut out here, pixels."""
-PICTURES = ('.bmp', '.jpg', '.jpeg', '.png')
 Rows = tuple[Floats, npt.NDArray[np.float64] | None]
 """(T, D), and (T,) seconds or None."""
 
@@ -99,6 +100,7 @@ class _Stacked(Sequence[npt.NDArray[np.uint8]]):
 
     def __init__(self, path: Path) -> None:
         try:
+            require_regular_file(path)
             self._held = np.load(path, mmap_mode='r')
         except (OSError, ValueError, EOFError) as error:
             raise TableError(
@@ -133,14 +135,7 @@ class _Files(Sequence[npt.NDArray[np.uint8]]):
         return len(self._paths)
 
     def __getitem__(self, at: Any) -> Any:
-        from PIL import Image
-
-        path = self._paths[at]
-        try:
-            with Image.open(path) as image:
-                return np.asarray(image.convert('RGB'))
-        except (OSError, ValueError, SyntaxError) as error:
-            raise TableError(expected='a picture', came=f'{path.name}: {error}', todo='copy it again') from error
+        return next(Recording.open(self._paths[at]).frames()).image
 
 
 def _stored(path: Path) -> Sequence[npt.NDArray[np.uint8]]:

@@ -19,6 +19,8 @@ import numpy as np
 
 from affekt.errors import TableError, listed
 from affekt.npz import read_npz
+from affekt.runs import read_regular_file, require_regular_file
+from affekt.text_encoding import decode_text
 
 Columns = Mapping[str, Sequence[Any]]
 LARGEST_BYTES = 1 << 30
@@ -114,14 +116,10 @@ def _answer(value: Any, path: Path, name: str) -> object:
 
 def _text(path: Path) -> str:
     try:
-        text = path.read_bytes().decode('utf-8-sig')
-    except UnicodeDecodeError as error:
-        raise _damaged(path, f'text that is not UTF-8 ({error.reason} at byte {error.start})', 'UTF-8 text') from error
+        raw = read_regular_file(path)
     except OSError as error:
-        raise _damaged(path, str(error.strerror), 'a file that can be read') from error
-    if '\0' in text:
-        raise _damaged(path, 'zero bytes', 'UTF-8 text')
-    return text
+        raise _damaged(path, str(error.strerror or error), 'a file that can be read') from error
+    return decode_text(raw, str(path)).text
 
 
 def _delimited(path: Path) -> Columns:
@@ -164,6 +162,8 @@ def _parquet(path: Path) -> Columns:
     from pyarrow import parquet
 
     try:
+        if not path.is_dir():
+            require_regular_file(path)
         held: Columns = parquet.read_table(path).to_pydict()
     except (pyarrow.ArrowException, OSError, NotImplementedError) as error:
         raise _damaged(path, str(error), 'a Parquet file') from error

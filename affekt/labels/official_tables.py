@@ -14,12 +14,14 @@ import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from affekt.errors import TableError, WeightsError
 from affekt.labels.wheels import Wheel, Word, WordTable
 from affekt.npz import read_npz
+from affekt.runs import only_regular, read_regular_file
 from affekt.weights import model_path
 
 OFFICIAL = ('2025', '2026')
@@ -118,7 +120,7 @@ def _table(forms: Mapping[str, set[str]], synonyms: Mapping[str, set[str]], whee
 def _forms(path: Path) -> Iterator[tuple[str, set[str]]]:
     """Each base with its forms, itself among them."""
     try:
-        with path.open(encoding='utf-8', newline='') as file:
+        with open(path, encoding='utf-8', newline='', opener=only_regular) as file:
             for row in csv.DictReader(file):
                 base = row['name'].strip().lower()
                 yield base, {base, *(form for part in row['format'].split(',') if (form := part.strip().lower()))}
@@ -169,7 +171,9 @@ def _sheet(path: Path) -> list[list[str]]:
     from python_calamine import CalamineError, CalamineWorkbook
 
     try:
-        rows: list[list[Any]] = CalamineWorkbook.from_path(str(path)).get_sheet_by_index(0).to_python()
+        rows: list[list[Any]] = (
+            CalamineWorkbook.from_filelike(BytesIO(read_regular_file(path))).get_sheet_by_index(0).to_python()
+        )
     except (CalamineError, OSError, ValueError) as error:
         raise _damaged(path, 'a sheet of words', error) from error
     if len(rows) < 2:

@@ -7,8 +7,6 @@ model's `raw` answer. Beside it lies `<out>.settings.json` with all that the lab
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +18,7 @@ from affekt.errors import TableError, listed
 from affekt.labels.columns import answers_by_name, read_columns
 from affekt.llm.extraction import Extraction, LabelExtractor
 from affekt.runs import file_sha256, versions, write_atomically
+from affekt.tables import csv_bytes, storable
 
 NAME_COLUMNS = ('name', 'names')
 DESCRIPTION_COLUMNS = ('description', 'reason', 'reasons', 'english', 'text')
@@ -136,11 +135,7 @@ def _written(extracted: Extracted, kind: str) -> bytes:
         sink = pa.BufferOutputStream()
         pyarrow.parquet.write_table(pa.Table.from_pylist(full, schema=schema), sink)
         return bytes(sink.getvalue())
-    text = io.StringIO(newline='')
-    writer = csv.DictWriter(text, ('name', 'openset', 'how'), extrasaction='ignore', lineterminator='\n')
-    writer.writeheader()
-    writer.writerows(full)
-    return text.getvalue().encode()
+    return csv_bytes(('name', 'openset', 'how'), full)
 
 
 def _storable(held: Any) -> Any:
@@ -149,4 +144,4 @@ def _storable(held: Any) -> Any:
         return {key: _storable(value) for key, value in held.items()}
     if isinstance(held, list):
         return [_storable(value) for value in held]
-    return held.encode('utf-8', 'replace').decode() if isinstance(held, str) else held
+    return storable(held) if isinstance(held, str) else held

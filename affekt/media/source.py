@@ -11,14 +11,14 @@ import hashlib
 import io
 import os
 import re
-import stat
 import threading
 import time
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from affekt.errors import AffektError, MediaError
+from affekt.errors import AffektError, FileError, MediaError
 from affekt.media.limits import Limits
+from affekt.runs import only_regular, require_regular_file
 
 SCHEME = re.compile(r'^[A-Za-z][A-Za-z0-9+.-]+:')
 
@@ -73,8 +73,8 @@ class Source:
         if self.path is None:
             raise MediaError(expected='a path, bytes or a file', came='none of them', todo='pass one')
         try:
-            return WatchedFile(open(self.path, 'rb', buffering=0), stall_s)
-        except OSError as error:
+            return WatchedFile(open(self.path, 'rb', buffering=0, opener=only_regular), stall_s)
+        except (OSError, ValueError) as error:
             raise _unreadable(self.path, error) from error
 
     def head(self, size: int) -> bytes:
@@ -172,7 +172,9 @@ class _SharedView:
 
 def _size_of_regular_file(path: Path) -> int:
     try:
-        status = path.stat()
+        status = require_regular_file(path)
+    except FileError as error:
+        raise _unreadable(path, error) from error
     except (OSError, ValueError) as error:
         if SCHEME.match(os.fspath(path)):
             raise MediaError(
@@ -181,10 +183,6 @@ def _size_of_regular_file(path: Path) -> int:
                 todo='download it first; affekt opens no network and no protocol',
             ) from error
         raise _unreadable(path, error) from error
-    if stat.S_ISDIR(status.st_mode):
-        raise MediaError(expected='a media file', came=f'the folder {path.name!r}', todo='name a file in it')
-    if not stat.S_ISREG(status.st_mode):
-        raise MediaError(expected='a regular file', came=f'the device or pipe {path.name!r}', todo='save it to a file')
     if not os.access(path, os.R_OK):
         raise _unreadable(path, PermissionError(13, 'Permission denied'))
     return status.st_size
@@ -208,14 +206,9 @@ def _size_of_file_object(file: BinaryIO) -> int:
 
 
 def _unreadable(path: Path, error: Exception) -> MediaError:
+    if isinstance(error, AffektError):
+        return MediaError(expected=error.expected, came=error.came, todo=error.todo)
     reason = getattr(error, 'strerror', None) or str(error)
     return MediaError(
         expected='a readable media file', came=f'{path.name!r}: {reason}', todo='check the path and its permissions'
     )
-
-
-def short_by(stated_end: int, size: int, what: str) -> tuple[str, ...]:
-    """One sentence where a container states an end that lies behind the last byte, else nothing."""
-    if stated_end <= size:
-        return ()
-    return (f'cut short: {what} should end at byte {stated_end}, the file has {size}',)

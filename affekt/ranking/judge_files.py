@@ -8,8 +8,6 @@ its order, half a weight where there are two, and the raw answer; ranked instead
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -25,6 +23,7 @@ from affekt.ranking.judge_prompts import VERSION
 from affekt.ranking.judge_report import JudgeReport, Price, report_on
 from affekt.ranking.reading import SKIP
 from affekt.runs import file_sha256, versions, write_atomically
+from affekt.tables import csv_bytes
 
 OUT = Path('verdicts.csv')
 
@@ -69,9 +68,9 @@ def judge_descriptions(
     held = {**(settings or {}), **_settings(descriptions, pairs, column, judged, described)}
     write_atomically(out.with_name(f'{out.name}.settings.json'), json.dumps(held, indent=2).encode())
     write_atomically(
-        showings_path(out), _csv(SHOWING_COLUMNS, [row for one in judged.rows for row in _showings(one, judged)])
+        showings_path(out), csv_bytes(SHOWING_COLUMNS, [row for one in judged.rows for row in _showings(one, judged)])
     )
-    write_atomically(out, _csv(VERDICT_COLUMNS, [_verdict(one, judged) for one in judged.rows]))
+    write_atomically(out, csv_bytes(VERDICT_COLUMNS, [_verdict(one, judged) for one in judged.rows]))
     return found
 
 
@@ -129,14 +128,6 @@ def _who(row: Judgement, judged: Judgements) -> dict[str, object]:
 
 def _outcome(said: str) -> str:
     return SKIP if said == ABSTAIN else said
-
-
-def _csv(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> bytes:
-    text = io.StringIO(newline='')
-    writer = csv.DictWriter(text, columns, lineterminator='\n')
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode('utf-8', 'replace')
 
 
 def _settings(

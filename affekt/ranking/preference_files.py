@@ -23,7 +23,7 @@ from affekt.ranking.preference_evaluation import PreferenceEvaluation, answers_o
 from affekt.ranking.preference_features import SampleFeatures
 from affekt.ranking.preference_scores import verdicts
 from affekt.ranking.preference_shortcuts import Answers
-from affekt.runs import Run, file_sha256
+from affekt.runs import Run, file_sha256, only_regular
 
 MODEL = 'preference.npz'
 
@@ -109,7 +109,7 @@ def read_verdicts(path: Path, pairs: Pairs) -> Ints:
         UnknownNameError: a verdict is none of a1, a2, same.
     """
     try:
-        with path.open(newline='', encoding='utf-8-sig') as file:
+        with open(path, newline='', encoding='utf-8-sig', opener=only_regular) as file:
             rows = list(csv.DictReader(file, strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ComparisonError(

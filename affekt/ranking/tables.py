@@ -18,6 +18,7 @@ import numpy as np
 
 from affekt.errors import AffektError, ComparisonError
 from affekt.ranking.comparisons import Source, refuse_rows, short
+from affekt.runs import only_regular, read_regular_file, require_regular_file
 
 LARGEST_FILE = 2 * 2**30
 LARGEST_JSON = 512 * 2**20
@@ -45,7 +46,7 @@ def read_table(path: Path) -> Table:
             expected=f'a file ending in {", ".join(READERS)}', came=path.name, todo='convert it to one of these'
         )
     try:
-        size = path.stat().st_size
+        size = require_regular_file(path).st_size
         limit = LARGEST_JSON if kind == '.json' else LARGEST_FILE
         if size == 0 or size > limit:
             raise ComparisonError(
@@ -73,7 +74,7 @@ def read_table(path: Path) -> Table:
 
 
 def _read_csv(path: Path, delimiter: str = ',') -> Table:
-    with path.open(newline='', encoding='utf-8-sig') as file:
+    with open(path, newline='', encoding='utf-8-sig', opener=only_regular) as file:
         reader = csv.reader(file, delimiter=delimiter, strict=True)
         head = [name.strip() for name in next(reader, [])]
         if len(set(head)) < len(head) or not all(head):
@@ -106,7 +107,7 @@ def _read_tsv(path: Path) -> Table:
 
 def _read_jsonl(path: Path) -> Table:
     rows, lines = [], []
-    with path.open(encoding='utf-8-sig') as file:
+    with open(path, encoding='utf-8-sig', opener=only_regular) as file:
         for number, line in enumerate(_lines(file, path), 1):
             if line.strip():
                 try:
@@ -134,7 +135,7 @@ def _lines(file: IO[str], path: Path) -> Iterator[str]:
 
 
 def _read_json(path: Path) -> Table:
-    rows = json.loads(path.read_text(encoding='utf-8-sig'))
+    rows = json.loads(read_regular_file(path).decode('utf-8-sig'))
     if not isinstance(rows, list):
         raise ComparisonError(
             expected='a JSON list of objects', came=f'{type(rows).__name__} in {path.name}', todo='write a list'

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -11,6 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from affekt.errors import RunError
 from affekt.runs import write_atomically
 from affekt.serve.label_studio import label_studio_tasks
 from affekt.serve.pairs import Task
@@ -18,45 +17,48 @@ from affekt.serve.raters import RaterFigures, rater_figures
 from affekt.serve.scheduling import standing
 from affekt.serve.state import Vote
 from affekt.serve.study import counted, open_votes
+from affekt.tables import csv_bytes
 
 COMPARISONS, RATERS, LABEL_STUDIO = 'comparisons.csv', 'raters.csv', 'label_studio.json'
 PREDICTIONS = 'predictions.json'
 """What a Label Studio export held besides; passed on."""
+PLACES = 'places.json'
+"""Clip to where Label Studio has it: as its export said, or the real name of the file."""
 COLUMNS = ('left', 'right', 'outcome', 'sample', 'rater', 'order', 'left_length', 'right_length', 'seconds', 'time')
 
 
-def comparisons_csv(votes: Sequence[Vote], tasks: Mapping[str, Task]) -> str:
-    """A table of votes, skips included, oldest first; lengths are characters of the texts."""
-    text = io.StringIO(newline='')
-    writer = csv.writer(text, lineterminator='\n')
-    writer.writerow(COLUMNS)
+def comparisons_csv(votes: Sequence[Vote], tasks: Mapping[str, Task], *, raw: bool = False) -> str:
+    """A table of votes, skips included, oldest first; lengths are characters of the texts.
+
+    `raw` writes texts that start like a formula without an apostrophe in front.
+    """
+    rows = []
     for vote in sorted(votes, key=lambda vote: (vote.time, vote.id)):
         task = tasks[vote.task]
-        writer.writerow(
+        rows.append(
             (
                 task.left, task.right, vote.outcome, task.sample, vote.rater, vote.first, len(task.left_text),
                 len(task.right_text), round(vote.seconds, 3), round(vote.time, 3),
             )
         )  # fmt: skip
-    return text.getvalue()
+    return csv_bytes(COLUMNS, rows, raw=raw).decode()
 
 
-def raters_csv(figures: Sequence[RaterFigures]) -> str:
+def raters_csv(figures: Sequence[RaterFigures], *, raw: bool = False) -> str:
     """A table of raters: how their tests went, how they agree; empty where nothing was counted."""
-    text = io.StringIO(newline='')
     names = [one.name for one in fields(RaterFigures)]
-    writer = csv.writer(text, lineterminator='\n')
-    writer.writerow(names)
+    rows = []
     for one in figures:
         values = [getattr(one, name) for name in names]
-        writer.writerow(['' if isinstance(value, float) and math.isnan(value) else value for value in values])
-    return text.getvalue()
+        rows.append(['' if isinstance(value, float) and math.isnan(value) else value for value in values])
+    return csv_bytes(names, rows, raw=raw).decode()
 
 
-def export_votes(folder: Path) -> tuple[Path, ...]:
+def export_votes(folder: Path, *, raw: bool = False) -> tuple[Path, ...]:
     """Write comparisons.csv, raters.csv and label_studio.json beside the votes of a study; returns their paths.
 
     Only votes in earnest are compared, those of refused raters left out; the journal keeps everything.
+    `raw` writes texts that start like a formula without an apostrophe in front.
 
     Raises:
         RunError: there is no study in the folder, or its journal is damaged.
@@ -64,14 +66,29 @@ def export_votes(folder: Path) -> tuple[Path, ...]:
     state, settings = open_votes(folder)
     statuses = {name: standing(state, rater, settings).status for name, rater in state.raters.items()}
     votes = counted(state.votes(), statuses)
-    write_atomically(folder / COMPARISONS, comparisons_csv(votes, state.tasks).encode())
-    write_atomically(folder / RATERS, raters_csv(rater_figures(state.votes(), statuses, state.tasks)).encode())
+    write_atomically(folder / COMPARISONS, comparisons_csv(votes, state.tasks, raw=raw).encode())
+    figures = rater_figures(state.votes(), statuses, state.tasks)
+    write_atomically(folder / RATERS, raters_csv(figures, raw=raw).encode())
     asked = [state.tasks[key] for key in state.asked]
-    tasks = label_studio_tasks(asked, votes, _predictions(folder))
+    tasks = label_studio_tasks(asked, votes, _kept(folder / PREDICTIONS), _kept(folder / PLACES))
     write_atomically(folder / LABEL_STUDIO, json.dumps(tasks, indent=1).encode())
     return folder / COMPARISONS, folder / RATERS, folder / LABEL_STUDIO
 
 
-def _predictions(folder: Path) -> dict[str, Any]:
-    path = folder / PREDICTIONS
-    return dict(json.loads(path.read_text(encoding='utf-8'))) if path.exists() else {}
+def _kept(path: Path) -> dict[str, Any]:
+    """What an import left for the export; nothing where it left nothing.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    if not path.exists():
+        return {}
+    try:
+        kept = json.loads(path.read_text(encoding='utf-8'))
+    except (ValueError, RecursionError) as error:
+        raise RunError(
+            expected=f'readable JSON in {path}', came=str(error), todo='restore it from a backup, or remove it'
+        ) from error
+    if not isinstance(kept, dict):
+        raise RunError(expected=f'an object in {path}', came='something else', todo='restore it, or remove it')
+    return kept

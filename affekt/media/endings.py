@@ -1,0 +1,66 @@
+"""The endings of media files: the one list of what a folder is searched for, by the content that the reader opens.
+
+Content decides how a file is read, never its name. The list serves two questions: which files of a folder are media,
+and whether a name fits its content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import PurePath
+
+FILM_ENDINGS: Mapping[str, tuple[str, ...]] = {
+    'mov,mp4,m4a,3gp,3g2,mj2': ('.mp4', '.m4v', '.mov', '.qt', '.3gp', '.3g2', '.f4v'),
+    'matroska,webm': ('.mkv', '.webm', '.mk3d'),
+    'avi': ('.avi', '.divx'),
+    'ogg': ('.ogv', '.ogx'),
+    'mpegts': ('.ts', '.mts', '.m2ts', '.m2t'),
+    'mpeg': ('.mpg', '.mpeg', '.mpe', '.m2p', '.vob'),
+    'flv': ('.flv',),
+    'asf': ('.wmv', '.asf'),
+    'gif': ('.gif',),
+}
+"""FFmpeg's demuxer to the endings of files that usually hold a picture stream."""
+
+SOUND_ENDINGS: Mapping[str, tuple[str, ...]] = {
+    'wav': ('.wav', '.wave', '.bwf', '.rf64'),
+    'mp3': ('.mp3', '.mp2', '.mpga'),
+    'flac': ('.flac',),
+    'mov,mp4,m4a,3gp,3g2,mj2': ('.m4a', '.m4b'),
+    'aac': ('.aac', '.adts'),
+    'ogg': ('.ogg', '.oga', '.opus', '.spx'),
+    'matroska,webm': ('.mka', '.weba'),
+    'aiff': ('.aiff', '.aif', '.aifc'),
+    'asf': ('.wma',),
+    'amr': ('.amr',),
+    'caf': ('.caf',),
+    'w64': ('.w64',),
+}
+"""FFmpeg's demuxer to the endings of files that usually hold sound alone."""
+
+STILL_ENDINGS: Mapping[str, tuple[str, ...]] = {
+    'JPEG': ('.jpg', '.jpeg', '.jpe', '.jfif'),
+    'PNG': ('.png', '.apng'),
+    'BMP': ('.bmp', '.dib'),
+    'WEBP': ('.webp',),
+    'TIFF': ('.tif', '.tiff'),
+    'HEIF': ('.heic', '.heif', '.hif', '.heics', '.heifs'),
+    'AVIF': ('.avif', '.avifs'),
+}
+"""The format of a photograph to its endings."""
+
+VIDEO = tuple(ending for endings in FILM_ENDINGS.values() for ending in endings)
+AUDIO = tuple(ending for endings in SOUND_ENDINGS.values() for ending in endings)
+PICTURES = tuple(ending for endings in STILL_ENDINGS.values() for ending in endings)
+MEDIA = (*VIDEO, *AUDIO, *PICTURES)
+"""Every ending, in lower case and with its dot. A file that is named itself may have any."""
+
+
+def is_media_name(name: str | PurePath) -> bool:
+    """Whether the name ends as media files do, in any case: `Clip.MP4` does, `notes.txt` and `.mp4` do not."""
+    return PurePath(name).suffix.lower() in MEDIA
+
+
+def endings_of(content: str) -> tuple[str, ...]:
+    """All endings that fit a content (an FFmpeg demuxer or the format of a photograph); none for an unknown one."""
+    return tuple(e for table in (FILM_ENDINGS, SOUND_ENDINGS, STILL_ENDINGS) for e in table.get(content, ()))

@@ -1,0 +1,82 @@
+"""Tables of text, and what their cells may hold: the rules that every reader and writer of CSV files goes through.
+
+`csv_bytes` writes a table. A text that a spreadsheet would run as a formula gets an apostrophe in front, which
+`as_written` takes off again where the table is read; numbers stay numbers. `storable` makes any text one that UTF-8,
+Parquet and HTML can hold.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+FORMULA_STARTS = '=+-@\t\r\n\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH HYPHEN-MINUS}'
+FORMULA_STARTS += '\N{FULLWIDTH COMMERCIAL AT}'
+"""Characters that make spreadsheets read what follows as a formula.
+
+Source: OWASP, CSV Injection, https://owasp.org/www-community/attacks/CSV_Injection.
+"""
+_FORMULA = re.compile(f"'*[{re.escape(FORMULA_STARTS)}]")
+_QUOTED_FORMULA = re.compile(f"'+[{re.escape(FORMULA_STARTS)}]")
+_NUMBER = re.compile(r'[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?')
+_SURROGATE = re.compile('[\ud800-\udfff]')
+_ESCAPED_BYTES = range(0xDC80, 0xDD00)
+"""Surrogates by which Python stands for bytes of a file's name that are no UTF-8."""
+
+
+def spreadsheet_safe(text: str) -> str:
+    """The text with an apostrophe in front where a spreadsheet would run it; numbers as they are.
+
+    >>> spreadsheet_safe('=1+1'), spreadsheet_safe('-0.5'), spreadsheet_safe('fine')
+    ("'=1+1", '-0.5', 'fine')
+    """
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
+
+
+def as_written(cell: str) -> str:
+    """The text that `spreadsheet_safe` made a cell of.
+
+    >>> as_written("'=1+1"), as_written("'tis")
+    ('=1+1', "'tis")
+    """
+    return cell[1:] if _QUOTED_FORMULA.match(cell) else cell
+
+
+def storable(text: str) -> str:
+    r"""The text without halves of surrogate pairs, which UTF-8 cannot hold.
+
+    A byte of a file's name that is no UTF-8 becomes `\xNN`, so that names stay apart; other halves become U+FFFD.
+    """
+    return _SURROGATE.sub(_visible, text)
+
+
+def _visible(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f'\\x{code - 0xDC00:02x}' if code in _ESCAPED_BYTES else '\N{REPLACEMENT CHARACTER}'
+
+
+def csv_bytes(
+    columns: Sequence[str], rows: Iterable[Sequence[object] | Mapping[str, object]], *, raw: bool = False
+) -> bytes:
+    """A table as CSV in UTF-8, with a header.
+
+    Args:
+        columns: the header.
+        rows: cells in the order of the columns, or by their names; a name that is no column is left out, None is ''.
+        raw: write texts that start like a formula as they are.
+    """
+    text = io.StringIO(newline='')
+    writer = csv.writer(text, lineterminator='\n')
+    writer.writerow([_cell(name, raw) for name in columns])
+    for row in rows:
+        cells = [row.get(name) for name in columns] if isinstance(row, Mapping) else row
+        writer.writerow([_cell(cell, raw) for cell in cells])
+    return text.getvalue().encode()
+
+
+def _cell(cell: object, raw: bool) -> object:
+    if not isinstance(cell, str):
+        return cell
+    return storable(cell) if raw else spreadsheet_safe(storable(cell))

@@ -1,0 +1,44 @@
+"""What the cells of tables may hold."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from affekt.tables import as_written, csv_bytes, spreadsheet_safe, storable
+
+
+@pytest.mark.parametrize('start', ['=', '+', '-', '@', '\t', '\r', '\n', '＝'])
+def test_a_text_that_starts_like_a_formula_gets_an_apostrophe(start):
+    assert spreadsheet_safe(f'{start}cmd|calc') == f"'{start}cmd|calc"
+
+
+@pytest.mark.parametrize('number', ['-0.5', '+3', '-1e-05', '-.5', '-0,5', '12'])
+def test_numbers_stay_numbers(number):
+    assert spreadsheet_safe(number) == number
+
+
+@given(st.text(max_size=12) | st.text(alphabet="'=-+@1a", max_size=6))
+def test_what_is_written_safely_is_read_back(text):
+    assert as_written(spreadsheet_safe(text)) == text
+
+
+def test_a_table_quotes_texts_and_leaves_numbers_none_and_names_alone():
+    content = csv_bytes(('name', 'value'), [('=1', -0.5), {'value': None, 'name': '-3g5yACwYnA', 'other': 1}])
+    assert content == b"name,value\n'=1,-0.5\n'-3g5yACwYnA,\n"
+    assert csv_bytes(('name', 'value'), [('=1', -0.5)], raw=True) == b'name,value\n=1,-0.5\n'
+
+
+def test_cells_with_commas_quotes_and_line_ends_are_read_back():
+    cells = ['a,b', 'say "no"', 'two\nlines', '']
+    assert list(csv.reader(io.StringIO(csv_bytes(list('wxyz'), [cells]).decode(), newline='')))[1] == cells
+
+
+def test_bytes_of_names_that_are_no_utf8_stay_apart():
+    assert storable(b'caf\xe9.wav'.decode('utf-8', 'surrogateescape')) == r'caf\xe9.wav'
+    assert storable('half \ud800 of a pair') == 'half \N{REPLACEMENT CHARACTER} of a pair'
+    assert storable('whole 🙂') == 'whole 🙂'

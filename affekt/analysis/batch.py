@@ -154,7 +154,7 @@ def analyze_many(
     gathered = gather(paths)
     total = len(gathered.clips) + len(gathered.problems)
     outcomes: list[Outcome] = []
-    with Run(out, settings.to_dict(), resume=resume) as run:
+    with Run(out, settings.recorded(), resume=resume) as run:
         # 2.
         present = {clip.file for clip in (*gathered.clips, *(clip for clip, _ in gathered.problems))}
         remarks = retire_absent(run, noted(out), present, [Path(path) for path in paths])

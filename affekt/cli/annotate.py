@@ -72,6 +72,8 @@ def _show(links: Any, as_json: bool) -> None:
     say(f'{links.pairs} pairs, {links.gold} gold{test}; votes in {links.out}')
     if links.without_clip:
         say(f'{links.without_clip} clips are missing; their texts are shown alone')
+    for note in links.notes:
+        say(note, style='yellow')
     say(f'raters       {links.raters}')
     say(f'leaderboard  {links.board}')
     if links.is_open:

@@ -30,7 +30,8 @@ _VERBS = (
     'seem look sound feel appear remain become stay keep turn start begin show express display exhibit convey reveal '
     'indicate suggest betray reflect carry wear give make speak talk say tell ask answer reply whisper shout yell '
     'scream murmur mutter smile laugh cry weep frown grin smirk grimace sigh gasp nod shake raise lower tremble blush '
-    'stare gaze glance watch listen lean sit stand walk run move hold point wave lie try want think know believe get grow'
+    'stare gaze glance watch listen lean sit stand walk run move hold point wave lie try want think know believe get '
+    'grow'
 )
 
 

@@ -9,6 +9,7 @@ answer: `<think>sad or angry?</think><answer>happy</answer>` says *happy*.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 _NAMES = r'think(?:ing)?|thoughts?|reason(?:ing)?|reflection|scratchpad|inner_monologue|chain_of_thought|cot|seed:think'
@@ -72,6 +73,11 @@ def without_thinking(answer: str) -> FinalAnswer:
     if marked is not None:
         return FinalAnswer(marked.strip(), had_channels or had_tags)
     return FinalAnswer(text.strip(), True) if had_channels or had_tags else FinalAnswer(answer, False)
+
+
+def count_thinking(answers: Iterable[object]) -> int:
+    """How many of these answers are texts with thinking in them."""
+    return sum(isinstance(answer, str) and without_thinking(answer).has_thinking for answer in answers)
 
 
 def _final_channel(text: str) -> tuple[str, bool]:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from affekt.errors import MediaError
 from affekt.media import boxes, ebml, riff
+from affekt.media.animations import check_apng, check_gif
 from affekt.media.endings import endings_of
 from affekt.media.fragments import check_iso_media
 from affekt.media.mp3_frames import check_frames
@@ -98,6 +99,8 @@ CHECKS: dict[str, Callable[[Source, ContainerReport], None]] = {
     'caf': riff.check_chunks,
     'ogg': check_pages,
     'mp3': check_frames,
+    'gif': check_gif,
+    'apng': check_apng,
 }
 NEVER_STATE_LENGTH = frozenset({'aac', 'amr', 'mpeg', 'mpegts'})
 """Demuxers of streams that are made to be joined and cut anywhere."""

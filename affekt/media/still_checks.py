@@ -14,7 +14,7 @@ import av
 import av.error
 
 from affekt.errors import LimitError
-from affekt.media.gif import walk_gif
+from affekt.media.animations import walk_gif
 from affekt.media.source import Source, WatchedFile
 
 FREE_PIXELS = 9_000_000
@@ -120,6 +120,7 @@ def _inflated(file: WatchedFile, expected: int) -> tuple[int, str]:
     except zlib.error as error:
         if 'data check' in str(error):  # all rows came, and some differ from what was written
             return expected, 'a failing check sum of its pixels'
+        return count, 'damaged pixels'
     return count + len(unpacker.flush()), ''
 
 

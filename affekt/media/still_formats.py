@@ -12,7 +12,7 @@ import struct
 from collections.abc import Iterator
 
 from affekt.errors import MediaError
-from affekt.media.gif import walk_gif
+from affekt.media.animations import walk_gif
 from affekt.media.source import Source
 
 MAGIC: tuple[tuple[int, bytes, str], ...] = (
@@ -71,7 +71,8 @@ def picture_format(source: Source) -> str | None:
 def _moves(source: Source, name: str) -> bool:
     """Whether a file of a format of pictures holds a film."""
     if name == 'GIF':
-        return walk_gif(source, most_pictures=2).pictures > 1
+        gif = walk_gif(source, most_pictures=2)
+        return gif.pictures > 1 or (gif.pictures == 1 and bool(gif.damage))
     return name == 'PNG' and _is_animated_png(source)
 
 

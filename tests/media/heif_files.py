@@ -6,6 +6,7 @@ Source: ISO/IEC 23008-12, sections 6.5 and 6.6.2.3; ISO/IEC 14496-12, section 8.
 from __future__ import annotations
 
 import struct
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -24,14 +25,16 @@ def coded(image, folder):
     """The hvcC box and the coded picture of one tile."""
     path = folder / 'tile.mp4'
     with av.open(str(path), 'w') as film:
-        stream = film.add_stream('libx265', rate=1, options={'crf': '8', 'x265-params': 'log-level=none'})
+        stream = film.add_stream('libx265', rate=1, options={'crf': '8', 'x265-params': 'log-level=none:bframes=0'})
         stream.width, stream.height, stream.pix_fmt, stream.codec_tag = (
             image.shape[1],
             image.shape[0],
             'yuv444p',
             'hvc1',
         )
-        film.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), 'rgb24')))
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), 'rgb24')
+        frame.pts, frame.time_base = 0, Fraction(1)
+        film.mux(stream.encode(frame))
         film.mux(stream.encode(None))
     with av.open(str(path)) as film:
         stream = film.streams.video[0]

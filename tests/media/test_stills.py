@@ -264,3 +264,26 @@ def test_a_gif_of_a_few_bytes_and_many_large_pictures_is_refused():
         Recording.open(head(2900) + 200 * pixel + b';')
     with pytest.raises(LimitError, match='pixels in a picture of a file'):
         Recording.open(head(5999) + pixel + b';')
+
+
+@pytest.mark.parametrize('kind', ['GIF', 'PNG'])
+def test_a_film_of_pictures_that_is_cut_short_says_so(kind):
+    pictures = [Image.fromarray(image) for image in numbered_images(6, 160, 120)]
+    content = encoded(pictures[0], kind, save_all=True, append_images=pictures[1:], duration=100)
+    whole = Recording.open(content)
+    assert len(list(whole.frames())) == 6
+    assert whole.decoded.is_complete
+    assert whole.decoded.sentences == ()
+    for share in (0.8, 0.9):
+        short = Recording.open(content[: int(len(content) * share)])
+        assert 0 < len(list(short.frames())) < 6
+        assert 'cut short' in short.decoded.sentences[0]
+        assert not short.decoded.is_complete
+
+
+def test_what_lies_behind_the_end_of_a_gif_is_counted():
+    pictures = [Image.fromarray(image) for image in numbered_images(2, 160, 120)]
+    content = encoded(pictures[0], 'GIF', save_all=True, append_images=pictures[1:], duration=100)
+    recording = Recording.open(content + content)
+    list(recording.frames())
+    assert recording.decoded.sentences[0] == f'{len(content):,} bytes behind the end of the GIF are not read'

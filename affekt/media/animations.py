@@ -1,12 +1,15 @@
-"""GIF: the chain of its blocks, counted without decoding a pixel.
+"""GIF and animated PNG: the chain of their blocks, counted and checked without decoding a pixel.
 
-Source: GIF89a specification, sections 17 to 27 (blocks), appendix A.
+Source: GIF89a specification, sections 17 to 27 (blocks), appendix A; PNG third edition, 5.3 (chunks), 11.3.2 (acTL).
 """
 
 from __future__ import annotations
 
+import struct
+import zlib
 from dataclasses import dataclass
 
+from affekt.media.report import ContainerReport
 from affekt.media.source import Source, WatchedFile
 
 EXTENSION, PICTURE, TRAILER = 0x21, 0x2C, 0x3B
@@ -24,6 +27,8 @@ class Gif:
     """Whole pictures: those that end within the file."""
     damage: str = ''
     """A sentence where the chain of blocks breaks."""
+    end: int = 0
+    """The byte behind the last block."""
 
 
 def walk_gif(source: Source, most_pictures: int | None = None) -> Gif:
@@ -40,11 +45,49 @@ def walk_gif(source: Source, most_pictures: int | None = None) -> Gif:
             block = file.read(1)
             file.touch()
             if block == bytes([TRAILER]):
+                gif.end = file.tell()
                 return gif
             if not block or not _skip_block(file, block[0], gif):
                 gif.damage = _broken(block, file.tell(), source.size, gif.pictures)
                 return gif
     return gif
+
+
+def check_gif(source: Source, report: ContainerReport) -> None:
+    """Notes where the chain of blocks breaks, and what lies behind its end."""
+    gif = walk_gif(source)
+    if gif.damage:
+        report.add('chain', gif.damage)
+    elif source.size > gif.end:
+        extra = source.size - gif.end
+        report.add('behind', f'{extra:,} bytes behind the end of the GIF are not read', extra)
+
+
+def check_apng(source: Source, report: ContainerReport) -> None:
+    """Notes where the chain of chunks breaks, a check sum fails, or fewer pictures are there than announced."""
+    announced = pictures = 0
+    position = 8
+    with source.open(60.0) as file:
+        file.seek(position)
+        while len(head := file.read(8)) == 8:
+            file.touch()
+            size, name = struct.unpack('>I4s', head)
+            report.cut(position + size + 12, source.size, f'the chunk {name.decode("latin1")!r}')
+            if position + size + 12 > source.size:
+                break
+            content = file.read(size)
+            if zlib.crc32(content, zlib.crc32(name)) != int.from_bytes(file.read(4), 'big'):
+                report.add('checksum', f'damaged: the checksum of the chunk at byte {position} is wrong', size)
+            if name == b'acTL':
+                announced = int.from_bytes(content[:4], 'big')
+            pictures += name == b'fcTL'
+            position += size + 12
+            if name == b'IEND':
+                break
+        else:
+            report.add('end', f'cut short: the file ends at byte {source.size} without the mark of its end')
+    if pictures < announced:
+        report.add('pictures', f'{announced - pictures} of {announced} announced pictures are missing')
 
 
 def _broken(block: bytes, position: int, size: int, pictures: int) -> str:

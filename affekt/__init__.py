@@ -19,9 +19,9 @@ __version__ = '0.1.0'
 ROOMS = (
     'errors',
     'runs',
+    'npz',
     'tables',
     'weights',
-    'npz',
     'labels',
     'media',
     'faces',

@@ -31,6 +31,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.errors import ArchiveError
+from affekt.runs import only_regular
 
 LARGEST_BYTES = 1 << 29
 """What one archive may hold when decompressed, however large it is."""
@@ -94,10 +95,7 @@ def read_npz(path: Path) -> dict[str, Any]:
             arrays and plain values.
     """
     try:
-        if not path.is_file():
-            came = 'a folder' if path.is_dir() else 'No such file' if not path.exists() else 'no regular file'
-            raise ArchiveError(expected='an .npz file', came=f'{path}: {came}', todo='check the path')
-        with path.open('rb') as file:
+        with open(path, 'rb', opener=only_regular) as file:
             ceilings = _Ceilings(path, os.fstat(file.fileno()).st_size)
             magic = file.read(6)
             file.seek(0)

@@ -130,6 +130,17 @@ _OTHERS: Mapping[Callable[[int], bool], str] = {
 }
 
 
+def read_regular_file(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a regular file.
+
+    Raises:
+        FileError: the path names a folder, a pipe, a device or a socket.
+        OSError: nothing is there, or it may not be read.
+    """
+    with open(path, 'rb', opener=only_regular) as file:
+        return file.read()
+
+
 def file_sha256(path: Path) -> str:
     """The sha256 of a regular file, read in pieces.
 
@@ -260,7 +271,7 @@ def read_journal(folder: Path) -> Iterator[Entry]:
     path = folder / JOURNAL
     if not path.exists():
         return
-    for line in path.read_text(encoding='utf-8', errors='replace').splitlines():
+    for line in read_regular_file(path).decode(errors='replace').splitlines():
         try:
             facts = json.loads(line)
             key, place = facts.pop('key'), facts.pop('folder')
@@ -287,7 +298,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        held = json.loads(path.read_text(encoding='utf-8'))
+        held = json.loads(read_regular_file(path).decode())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise RunError(
             expected=f'readable JSON in {path.name}', came=f'{error}', todo='choose another run folder'

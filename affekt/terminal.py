@@ -1,17 +1,23 @@
 """What a person sees in a terminal: one bar a stage, a short table, one red line for an error.
 
-Bars go to standard error, so that standard output holds only what was asked for. Where standard error is no terminal,
-each stage prints one plain line when it is done.
+All text goes through `say`, which shows every character as it stands: no markup is read, and what would steer a
+terminal (in file names, answers of servers, names of models) is made visible. Bars go to standard error, so that
+standard output holds only what was asked for. Where standard error is no terminal, each stage prints one plain line
+when it is done.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
+import re
+import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite, isnan
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
@@ -30,19 +36,121 @@ STAGES = ('probe', 'faces', 'voice', 'words', 'fuse')
 MINUS = '\N{MINUS SIGN}'
 
 
+STEERING = re.compile(
+    '[\x00-\x08\x0b-\x1f\x7f-\x9f'  # C0 but tab and newline, DEL, C1
+    '\u200b\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f'  # unseen, or turning what follows
+    '\ud800-\udfff]'  # halves of pairs, which no terminal can be sent
+)
+"""Characters that move a cursor, colour, hide or reorder what a terminal shows."""
+
+Shown = str | Text | Table | Group
+"""What `say` takes."""
+
+
+def visible(text: str, *, is_line: bool = False) -> str:
+    """The text with every character of STEERING written as its escape.
+
+    Args:
+        text: of any origin.
+        is_line: a line break is written as its escape too.
+
+    >>> print(visible('tone' + chr(27) + '[2J.wav'))
+    tone\\x1b[2J.wav
+    """
+    written = STEERING.sub(_escaped, text)
+    return written.replace('\n', '\\n') if is_line else written
+
+
+def _escaped(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if 0xDC80 <= code <= 0xDCFF:  # a byte of a file name that is not UTF-8
+        code -= 0xDC00
+    return f'\\x{code:02x}' if code < 0x100 else f'\\u{code:04x}' if code < 0x10000 else f'\\U{code:08x}'
+
+
+def say(
+    *parts: Shown, err: bool = False, quiet: bool = False, style: str = '', columns: int = 100, least: int = 0
+) -> None:
+    """Print text and tables as they stand; without any part an empty line.
+
+    Args:
+        parts: a text is one line: its own line breaks are made visible, and no others are added, so that a path can be
+            copied. Tables fit the terminal.
+        err: print to standard error.
+        quiet: print nothing.
+        style: of the texts, such as 'bold' or 'yellow'.
+        columns: the most columns that a table takes.
+        least: the fewest, also where the terminal has less.
+    """
+    console = _console(err=err, quiet=quiet)
+    console.width = max(min(console.width, columns), least)
+    for part in parts or ('',):
+        if isinstance(part, str):
+            console.print(Text(visible(part, is_line=True), style=style), soft_wrap=True)
+        else:
+            console.print(_as_it_stands(part))
+
+
+def say_json(facts: Any) -> None:
+    """Print one JSON value on a line of its own; numbers that JSON lacks become null."""
+    print(json.dumps(_finite(facts), allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(part) for key, part in value.items()}
+    return [_finite(part) for part in value] if isinstance(value, Iterable) and not isinstance(value, str) else value
+
+
+def _console(*, err: bool, quiet: bool = False) -> Console:
+    stream = sys.stderr if err else sys.stdout
+    with contextlib.suppress(AttributeError):  # a stream that cannot write a character shows its escape
+        stream.reconfigure(errors='backslashreplace')  # type: ignore[union-attr]
+    return Console(stderr=err, quiet=quiet, markup=False, emoji=False, highlight=False)
+
+
+def _as_it_stands(part: Any) -> Any:
+    """The same part with every text in it cleaned, before anything is measured."""
+    if isinstance(part, str):
+        return Text(visible(part))
+    if isinstance(part, Text):
+        return _visible_text(part)
+    if isinstance(part, Group):
+        return Group(*map(_as_it_stands, part.renderables))
+    if isinstance(part, Table):
+        for column in part.columns:
+            column.header, column._cells = _as_it_stands(column.header), [*map(_as_it_stands, column._cells)]
+        part.title = _as_it_stands(part.title) if part.title else None
+        return part
+    raise TypeError(f'say takes text, tables and groups of them, not {type(part).__name__}')
+
+
+def _visible_text(text: Text) -> Text:
+    """A styled text with its styles where they were."""
+    steering = [match.start() for match in STEERING.finditer(text.plain)]
+    if not steering:
+        return text
+    pieces = text.divide(sorted({edge for at in steering for edge in (at, at + 1)}))
+    for piece in pieces:
+        piece.plain = visible(piece.plain)
+    return text.blank_copy().join(pieces)
+
+
 class StageBars:
     """Shows stages as bars that never run backwards; use as a context manager and call with each advance.
 
     With one file each stage has its line; with several one bar counts files and names the stage at hand.
     """
 
-    def __init__(self, console: Console, *, name_width: int = 8, bar_width: int = 40) -> None:
-        self._console = console
+    def __init__(self, *, quiet: bool = False, name_width: int = 8, bar_width: int = 40) -> None:
+        self._console = console = _console(err=True, quiet=quiet)
         self._bars = Progress(
-            TextColumn('{task.description:<' + str(name_width) + '}'),
+            TextColumn('{task.description:<' + str(name_width) + '}', markup=False),
             BarColumn(bar_width=bar_width),
-            TextColumn('{task.percentage:>3.0f} %'),
-            TextColumn('{task.fields[said]}', style='dim'),
+            TextColumn('{task.percentage:>3.0f} %', markup=False),
+            TextColumn('{task.fields[said]}', style='dim', markup=False),
             console=console,
             disable=not console.is_terminal or console.quiet,
         )
@@ -62,7 +170,7 @@ class StageBars:
     def __call__(self, stage: str, done: float, total: float) -> None:
         """Advance `stage` to done of total, in any unit; less than before is ignored."""
         if self._files > 1:
-            self._bars.update(self._tasks['files'], said=stage)
+            self._bars.update(self._tasks['files'], said=visible(stage, is_line=True))
         else:
             self._advance(stage, 1.0 if total <= 0 else min(done / total, 1.0))
 
@@ -74,18 +182,18 @@ class StageBars:
         self._advance('files', done / total)
         if outcome and not self._console.is_terminal:
             became = 'failed' if outcome.error else 'was done before' if outcome.resumed else 'done'
-            self._console.print(f'{done} of {total}: {outcome.path.name} {became}', highlight=False, markup=False)
+            say(f'{done} of {total}: {outcome.path.name} {became}', err=True, quiet=self._console.quiet)
 
     def _advance(self, name: str, share: float) -> None:
         if share < self._high.get(name, 0.0) or self._high.get(name, 0.0) >= 1.0:
             return
         self._high[name] = share
         if name not in self._tasks:
-            self._tasks[name] = self._bars.add_task(name, total=1.0, said='')
+            self._tasks[name] = self._bars.add_task(visible(name, is_line=True), total=1.0, said='')
         took = f'{time.monotonic() - self._begun:.1f} s' if share >= 1.0 else ''
         self._bars.update(self._tasks[name], completed=share, said=took)
         if share >= 1.0 and self._files == 1 and not self._console.is_terminal:
-            self._console.print(f'{name} done after {took}', highlight=False)
+            say(f'{name} done after {took}', err=True, quiet=self._console.quiet)
 
 
 def clock(seconds: float) -> str:
@@ -126,10 +234,10 @@ def people_table(analysis: Analysis) -> Group | Text:
             if label.person == person.name and label.scope == 'whole'
         ]
         table.add_row(
-            Text(person.name.removeprefix('person ')),
+            person.name.removeprefix('person '),
             f'{person.seen_s:.1f} s',
             f'{person.heard_s:.1f} s',
-            Text('\n'.join(words[:3]) or 'too unsure to say'),
+            '\n'.join(words[:3]) or 'too unsure to say',
             f'V {interval(person.valence)}\nA {interval(person.arousal)}',
         )
     lines = [Text.assemble((f'{clock(m.time_s):>5}  ', 'bold'), m.sentence) for m in _strongest_moments(analysis)]
@@ -175,7 +283,7 @@ def _board(ranking: Ranking) -> Table:
         reach = '' if isnan(one.low) else f' {signed(one.low)} {signed(one.high)}'
         table.add_row(
             f'{one.best_place}' if one.best_place == one.worst_place else f'{one.best_place}–{one.worst_place}',
-            Text(one.item),
+            one.item,
             Text.assemble((signed(one.strength), 'bold'), (reach, 'dim')),
             _whisker(one.low, one.strength, one.high, low, high),
             '–' if isnan(one.win_rate) else f'{one.win_rate:.0%}',
@@ -192,9 +300,9 @@ def _bias_table(biases: Sequence[Bias]) -> Table:
     for one in biases:
         effect = f'{one.chance:.0%}, {signed(one.effect)} [{signed(one.low)} {signed(one.high)}]'
         table.add_row(
-            Text(f'twice the {one.name}' if one.name == 'length' else one.name),
+            f'twice the {one.name}' if one.name == 'length' else one.name,
             '–' if isnan(one.share) else f'{one.share:.0%}',
-            Text(one.note or effect),
+            one.note or effect,
             'taken out' if one.is_controlled else '',
         )
     return table
@@ -222,7 +330,7 @@ def _wins_table(report: JudgeReport) -> Table:
     for name in ('won', 'lost', 'tied', 'no verdict'):
         table.add_column(name, justify='right', no_wrap=True)
     for name, counts in sorted(report.wins.items(), key=lambda one: (-one[1][0], one[0])):
-        table.add_row(Text(name), *(f'{number:,}' for number in counts))
+        table.add_row(name, *(f'{number:,}' for number in counts))
     return table
 
 
@@ -251,7 +359,7 @@ def _agreement_table(agreements: Sequence[Agreement], heading: str, is_published
         table.add_column(name, no_wrap=True)
     for one in agreements:
         held = one.published if is_published else one.both_orders
-        table.add_row(Text(one.judge), *(_plain_interval(held[name]) for name in figures))
+        table.add_row(one.judge, *(_plain_interval(held[name]) for name in figures))
     return table
 
 
@@ -300,11 +408,11 @@ def facts_table(rows: Sequence[Mapping[str, str]]) -> Table:
     for name in names:
         table.add_column(name, justify='right' if name == 'size' else 'left', no_wrap=name != names[-1])
     for row in rows:
-        table.add_row(*(Text(value) for value in row.values()))
+        table.add_row(*row.values())
     return table
 
 
-def show_error(console: Console, error: AffektError) -> None:
+def show_error(error: AffektError) -> None:
     """One red line on what was expected and what came, one line of help."""
-    console.print(Text(f'error: expected {error.expected}; got {error.came}', style='red'), soft_wrap=True)
-    console.print(Text(f'       {error.todo}'), soft_wrap=True)
+    say(f'error: expected {error.expected}; got {error.came}', err=True, style='red')
+    say(f'       {error.todo}', err=True)

@@ -109,7 +109,7 @@ def analyze_many(
     """
     files = gather(paths)
     outcomes: list[Outcome] = []
-    with Run(out, settings.to_dict(), resume=resume) as run:
+    with Run(out, settings.recorded(), resume=resume) as run:
         analyzer = Analyzer(settings)
         if advanced:
             advanced(None, 0, len(files))

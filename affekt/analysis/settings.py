@@ -9,6 +9,7 @@ from typing import Any
 
 from affekt.analysis.purpose import check_purpose
 from affekt.errors import UnknownNameError, ValueRangeError
+from affekt.runs import file_sha256
 
 ASR_NAMES = ('tiny.en', 'base', 'none')
 LICENSES = ('research', 'commercial-ok')
@@ -88,5 +89,8 @@ class AnalysisSettings:
         return made
 
     def recorded(self) -> dict[str, Any]:
-        """What results depend on, for the settings file of a run."""
-        return self.to_dict()
+        """What results depend on, for the settings file of a run: of a model directory also what its files hold."""
+        folder = Path(self.asr)
+        if self.asr in ASR_NAMES or not folder.is_dir():
+            return self.to_dict()
+        return self.to_dict() | {'asr_files': {p.name: file_sha256(p) for p in sorted(folder.iterdir()) if p.is_file()}}

@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from affekt.errors import RunError
-from affekt.runs import write_atomically
+from affekt.runs import read_regular_file, require_regular_file, write_atomically
 
 FORMAT = 1
 """Version of the folder's layout."""
@@ -105,7 +105,7 @@ def read_json(path: Path) -> dict[str, Any]:
         RunError: the file is absent, no JSON, or of another layout.
     """
     try:
-        content = json.loads(path.read_text(encoding='utf-8'))
+        content = json.loads(read_regular_file(path).decode())
     except (OSError, ValueError) as error:
         raise RunError(
             expected=f'{MAIN_FILE} of an analysis', came=f'{path}: {error}', todo='name a folder that analyze wrote'
@@ -134,6 +134,7 @@ def read_table(path: Path) -> pa.Table:
         RunError: the file is absent or no Parquet.
     """
     try:
+        require_regular_file(path)
         return pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
         raise RunError(

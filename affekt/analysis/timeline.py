@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from affekt.analysis.spans import Span, complement, measure, union
 from affekt.errors import RunError, ShapeError, UnknownNameError, ValueRangeError
+from affekt.runs import require_regular_file
 
 SOURCES = ('face', 'voice', 'words', 'fused')
 """Where a row can come from, in the order of the rooms."""
@@ -281,6 +282,7 @@ class Timeline:
             RunError: the file is absent or no Parquet file.
         """
         try:
+            require_regular_file(path)
             return cls(pq.read_table(path))
         except (OSError, pa.ArrowException) as error:
             raise RunError(

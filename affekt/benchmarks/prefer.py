@@ -26,7 +26,7 @@ from affekt.metrics import Interval, bootstrap_interval
 from affekt.ranking.comparisons import Ints, short
 from affekt.ranking.pairs import OFFICIAL, VERDICTS
 from affekt.ranking.preference_scores import even_accuracy, official_scores
-from affekt.runs import write_atomically
+from affekt.runs import read_regular_file, write_atomically
 from affekt.tables import csv_bytes
 
 _HEADER = ['name', 'preference']
@@ -76,7 +76,9 @@ def write_prefer_submission(names: Sequence[str], prediction: Ints, path: Path) 
         write_atomically(path, content.encode())
     except OSError as error:
         raise TableError(
-            expected='a file that can be written', came=f'{path}: {error.strerror}', todo='choose another --out'
+            expected='a file that can be written',
+            came=f'{path}: {error.strerror or error}',
+            todo='choose another --out',
         ) from error
     return facts
 
@@ -92,9 +94,11 @@ def check_prefer_submission(path: Path, names: Sequence[str]) -> PreferSubmissio
         TableError: all problems in one message, with rows.
     """
     try:
-        content = path.read_bytes().decode('utf-8-sig')
+        content = read_regular_file(path).decode('utf-8-sig')
     except OSError as error:
-        raise TableError(expected='a submission', came=f'{path}: {error.strerror}', todo='check the path') from error
+        raise TableError(
+            expected='a submission', came=f'{path}: {error.strerror or error}', todo='check the path'
+        ) from error
     except UnicodeDecodeError as error:
         raise TableError(
             expected='a submission in UTF-8', came=f'{path}: {error.reason} at byte {error.start}', todo='save it so'

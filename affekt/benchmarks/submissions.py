@@ -23,7 +23,7 @@ from affekt.labels.columns import read_columns
 from affekt.labels.words import read_labels
 from affekt.metrics.open_vocabulary import official_parse
 from affekt.npz import read_npz
-from affekt.runs import write_atomically
+from affekt.runs import read_regular_file, write_atomically
 from affekt.tables import csv_bytes
 
 SHOWN_PROBLEMS = 20
@@ -104,7 +104,9 @@ def write_submission(
         write_atomically(path, content)
     except OSError as error:
         raise TableError(
-            expected='a file that can be written', came=f'{path}: {error.strerror}', todo='choose another --out'
+            expected='a file that can be written',
+            came=f'{path}: {error.strerror or error}',
+            todo='choose another --out',
         ) from error
     return facts
 
@@ -232,9 +234,11 @@ def _cut(text: str) -> str:
 
 def _csv_rows(track: Track, path: Path, problems: list[str]) -> list[tuple[str, Cells]]:
     try:
-        text = path.read_bytes().decode('utf-8-sig')
+        text = read_regular_file(path).decode('utf-8-sig')
     except OSError as error:
-        raise TableError(expected='a submission', came=f'{path}: {error.strerror}', todo='check the path') from error
+        raise TableError(
+            expected='a submission', came=f'{path}: {error.strerror or error}', todo='check the path'
+        ) from error
     except UnicodeDecodeError as error:
         problems.append(f'not UTF-8: {error.reason} at byte {error.start}')
         return []

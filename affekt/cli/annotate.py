@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import click
 
 from affekt.cli.group import main
+from affekt.terminal import say, say_json
 
 
 @main.command()
@@ -61,19 +61,21 @@ def annotate(
             started = lambda links: _show(links, as_json)  # noqa: E731
             written = serve(prepared, host=host, port=port, token=token, started=started)
     for path in written:
-        click.echo(path, err=as_json)
+        say(str(path), err=as_json)
 
 
 def _show(links: Any, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(links.to_dict()))
+        say_json(links.to_dict())
         return
     test = f', a test of {links.test_items}' if links.test_items else ', no test (no --gold)'
-    click.echo(f'{links.pairs} pairs, {links.gold} gold{test}; votes in {links.out}')
+    say(f'{links.pairs} pairs, {links.gold} gold{test}; votes in {links.out}')
     if links.without_clip:
-        click.echo(f'{links.without_clip} clips are missing; their texts are shown alone')
-    click.echo(f'raters       {links.raters}')
-    click.echo(f'leaderboard  {links.board}')
+        say(f'{links.without_clip} clips are missing; their texts are shown alone')
+    for note in links.notes:
+        say(note, style='yellow')
+    say(f'raters       {links.raters}')
+    say(f'leaderboard  {links.board}')
     if links.is_open:
-        click.echo('other machines reach this page, unencrypted: use it in a network that you trust')
-    click.echo('Ctrl-C stops; --resume goes on.')
+        say('other machines reach this page, unencrypted: use it in a network that you trust')
+    say('Ctrl-C stops; --resume goes on.')

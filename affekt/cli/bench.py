@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from affekt.cli.group import Command, main
-from affekt.terminal import StageBars
+from affekt.terminal import StageBars, say, say_json
 
 TABLES_HELP = 'Word table: 2025, 2026, affekt, a table file, or a folder with the official files.'
 PATH = click.Path(path_type=Path)
@@ -67,7 +65,7 @@ def unibench(
     from affekt.benchmarks.unibench_tables import unibench_facts, unibench_tables
 
     rng = np.random.default_rng(seed)
-    with StageBars(Console(stderr=True, quiet=as_json), name_width=10) as bars:
+    with StageBars(quiet=as_json, name_width=10) as bars:
         outcome = run_unibench(predictions, labels, rng=rng, table=tables, resamples=resamples, progress=bars, **chosen)
     facts = unibench_facts(outcome)
     settings = {'tables': tables, 'resamples': resamples, 'seed': seed, **chosen}
@@ -101,7 +99,7 @@ def ovmer(
     from affekt.benchmarks.ovmer_tables import ovmer_facts, ovmer_tables
 
     rng = np.random.default_rng(seed)
-    with StageBars(Console(stderr=True, quiet=as_json), name_width=10) as bars:
+    with StageBars(quiet=as_json, name_width=10) as bars:
         outcome = run_ovmer(predictions, truth, rng=rng, tables=tables, resamples=resamples, progress=bars)
     settings = {'tables': list(tables), 'resamples': resamples, 'seed': seed}
     _deliver(ovmer_facts(outcome), ovmer_tables(outcome), outcome.inputs, 'ovmer', settings, out, as_json)
@@ -175,15 +173,15 @@ def merbench(
     manifest = Manifest.load(Path(corpus)) if release is None else import_corpus(corpus, release)
     stores = open_stores(features.split(','))
     others = [open_part(each) for each in cross]
-    with StageBars(Console(stderr=True, quiet=as_json), name_width=10) as bars:
+    with StageBars(quiet=as_json, name_width=10) as bars:
         outcome = run_merbench(manifest, stores, settings, others, folder=out, resume=resume, progress=bars)
     facts = merbench_facts(outcome)
     if out is not None:
         save_merbench(out, outcome, facts)
     if as_json:
-        click.echo(json.dumps(facts, allow_nan=False))
+        say_json(facts)
     else:
-        Console(width=max(Console().width, 80), highlight=False).print(merbench_tables(outcome))
+        say(merbench_tables(outcome), columns=1000, least=80)
 
 
 @bench.command()
@@ -230,15 +228,15 @@ def finetune(
 
     settings = FinetuningSettings(rates=rates_of(rates), **chosen)
     manifest = Manifest.load(Path(corpus)) if release is None else import_corpus(corpus, release)
-    with StageBars(Console(stderr=True, quiet=as_json), name_width=10) as bars:
+    with StageBars(quiet=as_json, name_width=10) as bars:
         outcome = run_finetuning(manifest, encoder, settings, folder=out, resume=resume, progress=bars)
     facts = finetuning_facts(outcome)
     if out is not None:
         save_finetuning(out, outcome, facts)
     if as_json:
-        click.echo(json.dumps(facts, allow_nan=False))
+        say_json(facts)
     else:
-        Console(width=max(Console().width, 80), highlight=False).print(finetuning_tables(outcome))
+        say(finetuning_tables(outcome), columns=1000, least=80)
 
 
 def _deliver(
@@ -256,6 +254,6 @@ def _deliver(
 
         save_outcome(out, name, facts, settings, inputs)
     if as_json:
-        click.echo(json.dumps(facts, allow_nan=False))
+        say_json(facts)
     else:
-        Console(width=min(Console().width, 100), highlight=False).print(shown)
+        say(shown)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from affekt.cli.group import main
+from affekt.terminal import say, say_json, visible
 
 if TYPE_CHECKING:
     from affekt.corpora import Manifest
@@ -44,14 +43,14 @@ def list_corpora(as_json: bool) -> None:
             }
             for name, held in CORPORA.items()
         }  # fmt: skip
-        click.echo(json.dumps(facts))
+        say_json(facts)
         return
     shown = _table(('name', 'left'), ('corpus', 'left'), ('samples', 'right'), ('labels', 'left'), ('language', 'left'))
     for name, held in CORPORA.items():
         labels = f'{len(held.categories)} categories' if held.categories else ', '.join(held.ranges) or 'any'
         size = sum(held.published.values())
         shown.add_row(name, held.title, f'{size:,}' if size else '', labels, held.language)
-    _console().print(shown)
+    say(shown)
 
 
 @corpus.command('import')
@@ -75,12 +74,11 @@ def import_command(name: str, folder: Path, out: Path, as_json: bool) -> None:
     manifest.save(out)
     check = check_corpus(manifest)
     if as_json:
-        click.echo(json.dumps({'out': str(out), **_facts(manifest, check)}))
+        say_json({'out': str(out), **_facts(manifest, check)})
         return
-    console = _console()
-    console.print(Text(f'{out}: {manifest.facts.corpus}, {len(manifest):,} samples ({manifest.facts.version})'))
-    _print_presence(console, check)
-    _print_notes(console, manifest.facts.notes)
+    say(f'{out}: {manifest.facts.corpus}, {len(manifest):,} samples ({manifest.facts.version})')
+    _print_presence(check)
+    _print_notes(manifest.facts.notes)
 
 
 @corpus.command()
@@ -103,9 +101,9 @@ def check(path: Path, root: Path | None, by: str | None, accept: Sequence[str], 
     found = check_corpus(manifest, sides)
     bad = found.harmful(accept) or found.gone
     if as_json:
-        click.echo(json.dumps(_facts(manifest, found)))
+        say_json(_facts(manifest, found))
     else:
-        _print_check(_console(), manifest, found, accept)
+        _print_check(manifest, found, accept)
     if bad:
         click.get_current_context().exit(1)
 
@@ -131,9 +129,9 @@ def folds(path: Path, count: int, seed: int, by: Sequence[str], out: Path, as_js
     with_folds(manifest, made, note).save(out)
     sizes = [int((made == fold).sum()) for fold in range(1, count + 1)]
     if as_json:
-        click.echo(json.dumps({'out': str(out), 'sizes': sizes, 'note': note}))
+        say_json({'out': str(out), 'sizes': sizes, 'note': note})
     else:
-        click.echo(f'{out}: {note}; {", ".join(f"{size:,}" for size in sizes)} samples')
+        say(f'{out}: {note}; {", ".join(f"{size:,}" for size in sizes)} samples')
 
 
 @corpus.command()
@@ -148,16 +146,15 @@ def show(path: Path, samples: int, as_json: bool) -> None:
     manifest = Manifest.load(path)
     if as_json:
         rows = [dataclasses.asdict(row) for row in manifest.samples[:samples]]
-        click.echo(json.dumps({**dataclasses.asdict(manifest.facts), 'samples': len(manifest), 'rows': rows}))
+        say_json({**dataclasses.asdict(manifest.facts), 'samples': len(manifest), 'rows': rows})
         return
-    console = _console()
     facts = manifest.facts
     told = [facts.corpus, f'{len(manifest):,} samples', facts.language, facts.version]
-    console.print(Text(', '.join(part for part in told if part), style='bold'))
+    say(', '.join(part for part in told if part), style='bold')
     sides = sides_of(manifest)
-    _print_counts(console, manifest, sides)
-    _print_numbers(console, manifest)
-    _print_rows(console, manifest, samples)
+    _print_counts(manifest, sides)
+    _print_numbers(manifest)
+    _print_rows(manifest, samples)
 
 
 def _facts(manifest: Manifest, found: CorpusCheck) -> dict[str, Any]:
@@ -176,7 +173,7 @@ def _facts(manifest: Manifest, found: CorpusCheck) -> dict[str, Any]:
     }
 
 
-def _print_presence(console: Console, found: CorpusCheck) -> None:
+def _print_presence(found: CorpusCheck) -> None:
     shown = _table(('', 'left'), ('samples', 'right'), ('', 'left'))
     for kind, count in found.present.items():
         lost = len(found.gone.get(kind, ()))
@@ -190,26 +187,26 @@ def _print_presence(console: Console, found: CorpusCheck) -> None:
         if not lost and 0 < count < found.samples:
             said = f'{found.samples - count:,} without'
         shown.add_row(kind, f'{count - lost:,}', said)
-    console.print(shown)
+    say(shown)
 
 
-def _print_notes(console: Console, notes: Sequence[str], most: int = 8) -> None:
+def _print_notes(notes: Sequence[str], most: int = 8) -> None:
     for note in notes[:most]:
-        console.print(Text(f'note: {note}', style='yellow'))
+        say(f'note: {note}', style='yellow')
     if len(notes) > most:
-        console.print(Text(f'and {len(notes) - most} notes more (--json has all)', style='yellow'))
+        say(f'and {len(notes) - most} notes more (--json has all)', style='yellow')
 
 
-def _print_check(console: Console, manifest: Manifest, found: CorpusCheck, accepted: Sequence[str]) -> None:
+def _print_check(manifest: Manifest, found: CorpusCheck, accepted: Sequence[str]) -> None:
     from affekt.corpora.checks import TRUSTED
     from affekt.corpora.leaks import KINDS
 
-    console.print(Text(f'{manifest.facts.corpus}, {found.samples:,} samples', style='bold'))
-    _print_presence(console, found)
-    _print_notes(console, manifest.facts.notes)
+    say(f'{manifest.facts.corpus}, {found.samples:,} samples', style='bold')
+    _print_presence(found)
+    _print_notes(manifest.facts.notes)
     if found.unlabelled:
-        console.print(Text(f'{found.unlabelled:,} samples have no label'))
-    console.print()
+        say(f'{found.unlabelled:,} samples have no label')
+    say()
     shown = _table(('on both sides', 'left'), ('how many', 'right'), ('samples', 'right'), ('for example', 'left'))
     for kind in KINDS:
         each = [leak for leak in found.leaks if leak.kind == kind]
@@ -220,16 +217,16 @@ def _print_check(console: Console, manifest: Manifest, found: CorpusCheck, accep
         example = f'{each[0].what} ({", ".join(each[0].sides)})' if each else ''
         touched = sum(leak.samples for leak in each)
         shown.add_row(Text(kind, style=style), f'{len(each):,}', f'{touched:,}' if each else '', example)
-    console.print(shown)
+    say(shown)
 
 
-def _print_counts(console: Console, manifest: Manifest, sides: Sequence[str]) -> None:
+def _print_counts(manifest: Manifest, sides: Sequence[str]) -> None:
     """Categories by side; a total below."""
     names = sorted(set(sides), key=_side_order)
     counts = Counter(zip(sides, (row.category for row in manifest.samples), strict=True))
     shown = _table(('', 'left'), *((name.replace('fold ', '') or 'none', 'right') for name in names))
     if any(name.startswith('fold ') for name in names):
-        console.print(Text('by fold', style='dim'))
+        say('by fold', style='dim')
     categories = [*manifest.facts.categories, None] if manifest.facts.categories else []
     for category in categories:
         row = [counts[name, category] for name in names]
@@ -237,7 +234,7 @@ def _print_counts(console: Console, manifest: Manifest, sides: Sequence[str]) ->
             shown.add_row(category or 'no label', *(f'{count:,}' if count else '–' for count in row))
     totals = Counter(sides)
     shown.add_row('all', *(f'{totals[name]:,}' for name in names), style='bold')
-    console.print(shown)
+    say(shown)
 
 
 def _side_order(name: str) -> tuple[int, str]:
@@ -245,7 +242,7 @@ def _side_order(name: str) -> tuple[int, str]:
     return (known.index(name) if name in known else len(known) + (not name), name.rjust(12))
 
 
-def _print_numbers(console: Console, manifest: Manifest) -> None:
+def _print_numbers(manifest: Manifest) -> None:
     import numpy as np
 
     shown = _table(
@@ -258,19 +255,19 @@ def _print_numbers(console: Console, manifest: Manifest) -> None:
             told = (values.mean(), values.std(), values.min(), values.max())
             shown.add_row(name, f'{len(values):,}', *(f'{value:.2f}' for value in told))
     if shown.row_count:
-        console.print()
-        console.print(shown)
+        say()
+        say(shown)
 
 
-def _print_rows(console: Console, manifest: Manifest, count: int) -> None:
+def _print_rows(manifest: Manifest, count: int) -> None:
     for row in manifest.samples[:count]:
-        console.print()
-        console.print(Text(row.sample, style='bold'))
+        say()
+        say(row.sample, style='bold')
         held = {key: value for key, value in dataclasses.asdict(row).items() if value is not None and key != 'sample'}
         if held.get('english') == held.get('text') or held.get('chinese') == held.get('text'):
             held = {key: value for key, value in held.items() if key == 'text' or value != held.get('text')}
         for key, value in held.items():
-            console.print(Text(f'  {key:<10}{value}'), overflow='ellipsis', no_wrap=True)
+            say(Text(visible(f'  {key:<10}{value}', is_line=True), overflow='ellipsis', no_wrap=True))
 
 
 def _table(*columns: tuple[str, Any]) -> Table:
@@ -278,7 +275,3 @@ def _table(*columns: tuple[str, Any]) -> Table:
     for index, (name, justify) in enumerate(columns):
         table.add_column(name, justify=justify, no_wrap=index < len(columns) - 1)
     return table
-
-
-def _console() -> Console:
-    return Console(width=min(Console().width, 100), highlight=False)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.text import Text
 
 from affekt.cli.group import main
-from affekt.terminal import StageBars
+from affekt.terminal import StageBars, say, say_json
 
 PATH = click.Path(path_type=Path)
 SHOWN = 5
@@ -96,7 +93,7 @@ def corrupt_command(
     given = {name: held for name, held in asked.items() if held not in (None, ())}
     given['sound'] = '.flac' if flac else '.wav'
     corruption = as_published(preset, noise, **given) if preset else Corruption(noise=noise or 'white', **given)
-    with StageBars(Console(stderr=True, quiet=as_json), name_width=9) as bars:
+    with StageBars(quiet=as_json, name_width=9) as bars:
         made = corrupt(Manifest.load(path, root), corruption, out, processes=processes, resume=resume, progress=bars)
     if as_json:
         told = {
@@ -104,19 +101,18 @@ def corrupt_command(
             'failed': dict(made.failed), 'quieter_db': dict(made.quieter), 'missing': dict(made.missing),
             'resumed': made.resumed,
         }  # fmt: skip
-        click.echo(json.dumps(told))
+        say_json(told)
         return
-    console = Console(width=min(Console().width, 100), highlight=False)
-    console.print(Text(f'{made.path}: {made.samples:,} samples, media of {made.changed:,} written'))
+    say(f'{made.path}: {made.samples:,} samples, media of {made.changed:,} written')
     for modality, count in made.missing.items():
         if count:
-            console.print(Text(f'{modality} withheld from {count:,} samples'))
+            say(f'{modality} withheld from {count:,} samples')
     if made.quieter:
         most = max(made.quieter.values())
-        console.print(Text(f'{len(made.quieter):,} made quieter by up to {most:.1f} dB instead of clipping'))
+        say(f'{len(made.quieter):,} made quieter by up to {most:.1f} dB instead of clipping')
     if made.untouched and (corruption.snr_db or corruption.damages_pictures):
-        console.print(Text(f'{len(made.untouched):,} have nothing of what was to be changed', style='yellow'))
+        say(f'{len(made.untouched):,} have nothing of what was to be changed', style='yellow')
     for name, reason in list(made.failed.items())[:SHOWN]:
-        console.print(Text(f'without media: {name} ({reason})', style='yellow'))
+        say(f'without media: {name} ({reason})', style='yellow')
     if len(made.failed) > SHOWN:
-        console.print(Text(f'and {len(made.failed) - SHOWN:,} more (--json has all)', style='yellow'))
+        say(f'and {len(made.failed) - SHOWN:,} more (--json has all)', style='yellow')

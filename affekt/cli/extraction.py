@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 
 from affekt.cli.group import main
-from affekt.terminal import StageBars, facts_table
+from affekt.terminal import StageBars, facts_table, say, say_json
 
 if TYPE_CHECKING:
     from affekt.llm import LabelExtractor
@@ -41,15 +39,14 @@ def extract_labels(descriptions: Path, out: Path, as_json: bool, column: str | N
     """
     from affekt.llm import extract
 
-    console = Console(stderr=True, quiet=as_json)
-    with _label_extractor(out, **chosen) as (extractor, at_once), StageBars(console) as bars:
+    with _label_extractor(out, **chosen) as (extractor, at_once), StageBars(quiet=as_json) as bars:
         extracted = extract(descriptions, out, extractor, column=column, at_once=at_once, progress=bars)
     summary = {'out': str(out), **extracted.summary()}
     if as_json:
-        click.echo(json.dumps(summary))
+        say_json(summary)
     else:
         shown = {key: value for key, value in summary.items() if key != 'read_as'} | summary['read_as']
-        Console().print(facts_table([{'what': key, 'value': str(value)} for key, value in shown.items()]))
+        say(facts_table([{'what': key, 'value': str(value)} for key, value in shown.items()]))
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import sys
 from collections import Counter
@@ -11,12 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from affekt.cli.group import main
-from affekt.terminal import StageBars
+from affekt.terminal import StageBars, say, say_json
 
 PATH = click.Path(path_type=Path)
 AS_JSON = click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
@@ -55,9 +52,8 @@ def list_recipes(runs: bool, as_json: bool) -> None:
         for name, recipe in RECIPES.items():
             if name in told:
                 told[name] = told[name] | {'hash': recipe.hash, **recipe.facts}
-        click.echo(json.dumps(told))
+        say_json(told)
         return
-    console = _console()
     for kind, title in _KINDS.items():
         for modality in dict.fromkeys(row.modality for row in rows if row.kind == kind):
             shown = _table(('recipe', 'left'), ('columns', 'right'), ('runs', 'left'), ('needs', 'left'))
@@ -70,10 +66,11 @@ def list_recipes(runs: bool, as_json: bool) -> None:
                         else row.names[0].split('merbench-')[-1].removesuffix('-utt')
                     )
                     shown.add_row(name, str(row.dimension or '?'), row.runs, row.needs)
-            console.print(Text(f'\n{modality}: {title}', style='bold'))
-            console.print(shown)
+            say()
+            say(f'{modality}: {title}', style='bold')
+            say(shown)
     if not runs:
-        console.print(Text(f'\n{_RUNS}'))
+        say('', _RUNS)
 
 
 _KINDS = {
@@ -144,7 +141,7 @@ def extract_command(
 
     recipe = recipe_named(name, column, model=model, device=device, precision=precision)
     aside = contextlib.redirect_stdout(sys.stderr)  # where Ray tells of workers that died
-    with StageBars(Console(stderr=True, quiet=as_json), name_width=9) as bars, aside:
+    with StageBars(quiet=as_json, name_width=9) as bars, aside:
         made = extract(
             Manifest.load(path, root), recipe, out, processes=processes, on=on, gpus=gpus, shard=shard, batch=batch,
             progress=bars,
@@ -152,12 +149,11 @@ def extract_command(
     reasons = Counter(reason for _, reason in made.missing)
     if as_json:
         told = {'out': str(made.path), 'samples': made.samples, 'missing': dict(made.missing), 'resumed': made.resumed}
-        click.echo(json.dumps(told))
+        say_json(told)
         return
-    console = _console()
-    console.print(Text(f'{made.path}: {made.samples:,} samples'))
+    say(f'{made.path}: {made.samples:,} samples')
     for reason, count in reasons.most_common(5):
-        console.print(Text(f'{count:,} without features: {reason}', style='yellow'))
+        say(f'{count:,} without features: {reason}', style='yellow')
 
 
 @features.command('import')
@@ -178,11 +174,10 @@ def import_command(folder: Path, out: Path, manifest: Path | None, rate_hz: floa
     store = Store(path)
     if as_json:
         told = {'out': str(path), 'samples': len(store), 'dimension': store.dimension, 'missing': dict(missing)}
-        click.echo(json.dumps(told))
+        say_json(told)
         return
-    console = _console()
-    console.print(Text(f'{path}: {len(store):,} samples of {store.dimension} columns'))
-    _print_missing(console, dict(missing))
+    say(f'{path}: {len(store):,} samples of {store.dimension} columns')
+    _print_missing(dict(missing))
 
 
 @features.command()
@@ -208,13 +203,10 @@ def check(path: Path, manifest: Path | None, partial: bool, as_json: bool) -> No
             'constant_columns': found.constant_columns, 'missing': dict(found.missing),
             'strangers': list(found.strangers), 'is_sound': found.is_sound,
         }  # fmt: skip
-        click.echo(json.dumps(told))
+        say_json(told)
     else:
-        console = _console()
         made = store.provenance
-        console.print(
-            Text(f'{made.recipe} of {made.corpus or "unknown samples"}, recipe {made.hash[:12]}', style='bold')
-        )
+        say(f'{made.recipe} of {made.corpus or "unknown samples"}, recipe {made.hash[:12]}', style='bold')
         shown = _table(('', 'left'), ('', 'right'))
         for told_as, number in (
             ('samples', found.samples), ('columns', found.dimension), ('rows', found.rows),
@@ -223,17 +215,17 @@ def check(path: Path, manifest: Path | None, partial: bool, as_json: bool) -> No
             ('samples without features', len(found.missing)), ('samples of no manifest', len(found.strangers)),
         ):  # fmt: skip
             shown.add_row(told_as, f'{number:,}')
-        console.print(shown)
-        _print_missing(console, dict(found.missing))
+        say(shown)
+        _print_missing(dict(found.missing))
     if not found.is_sound:
         click.get_current_context().exit(1)
 
 
-def _print_missing(console: Console, missing: dict[str, str], most: int = 5) -> None:
+def _print_missing(missing: dict[str, str], most: int = 5) -> None:
     for name, reason in list(missing.items())[:most]:
-        console.print(Text(f'missing: {name} ({reason})', style='yellow'))
+        say(f'missing: {name} ({reason})', style='yellow')
     if len(missing) > most:
-        console.print(Text(f'and {len(missing) - most:,} more (--json has all)', style='yellow'))
+        say(f'and {len(missing) - most:,} more (--json has all)', style='yellow')
 
 
 def _table(*columns: tuple[str, Any]) -> Table:
@@ -241,7 +233,3 @@ def _table(*columns: tuple[str, Any]) -> Table:
     for index, (name, justify) in enumerate(columns):
         table.add_column(name, justify=justify, no_wrap=index < len(columns) - 1)
     return table
-
-
-def _console() -> Console:
-    return Console(width=min(Console().width, 100), highlight=False)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import click
-from rich.console import Console
 
 from affekt import __version__
 from affekt.errors import AffektError
-from affekt.terminal import show_error
+from affekt.terminal import say, show_error
 
 # Faces and voice have a thread each; a pool inside the matrix products only makes them wait for each other.
 for _pool in ('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS'):
@@ -49,8 +51,32 @@ class Affekt(click.Group):
         try:
             return super().invoke(ctx)
         except AffektError as error:
-            show_error(Console(stderr=True), error)
+            show_error(error)
             ctx.exit(2)
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run the command line; what click says of wrong usage is shown as it stands."""
+        run = partial(super().main, args, prog_name, complete_var, standalone_mode=False, **extra)
+        if not standalone_mode:
+            return run()
+        try:
+            code: Any = run()
+        except click.ClickException as error:
+            shown = io.StringIO()
+            error.show(shown)
+            say(*shown.getvalue().rstrip('\n').split('\n'), err=True)
+            sys.exit(error.exit_code)
+        except click.Abort:
+            say('Aborted!', err=True)
+            sys.exit(1)
+        sys.exit(code if isinstance(code, int) else 0)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The commands in the order of VERBS, not of the alphabet."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 
 import click
-from rich.console import Console
 
 from affekt.cli.group import main
-from affekt.terminal import StageBars, facts_table
+from affekt.terminal import StageBars, facts_table, say, say_json
 
 
 @main.command()
@@ -22,14 +20,13 @@ def doctor(thorough: bool, as_json: bool) -> None:
 
     facts = examine(thorough=thorough)
     if as_json:
-        click.echo(json.dumps({**facts, 'healthy': is_healthy(facts)}))
+        say_json({**facts, 'healthy': is_healthy(facts)})
     else:
-        console = Console(width=min(Console().width, 100))
         for rows in facts.values():
-            console.print(facts_table(rows))
-            console.print()
+            say(facts_table(rows))
+            say()
         healthy = 'Everything needed is here.' if is_healthy(facts) else 'Something needed is missing or damaged.'
-        console.print(healthy, 'Model files that are missing are fetched when they are first used.')
+        say(f'{healthy} Model files that are missing are fetched when they are first used.')
     sys.exit(0 if is_healthy(facts) else 2)
 
 
@@ -38,7 +35,7 @@ def notice() -> None:
     """A text for the people who are to be analyzed."""
     from affekt.analysis import NOTICE
 
-    click.echo(NOTICE)
+    say(*NOTICE.splitlines())
 
 
 @main.group()
@@ -66,9 +63,9 @@ def list_weights(as_json: bool) -> None:
             model.name: {'for': model.role, 'sha256': {part.filename: part.sha256 for part in model.parts}}
             for model in MODELS.values()
         }
-        click.echo(json.dumps([row | more[row['model']] for row in rows]))
+        say_json([row | more[row['model']] for row in rows])
     else:
-        Console().print(facts_table(rows))
+        say(facts_table(rows))
 
 
 @weights.command('get')
@@ -80,7 +77,7 @@ def get_weights(names: Sequence[str], everything: bool) -> None:
 
     every = [name for name, model in MODELS.items() if not model.by_name_only]
     chosen = every if everything else list(names) or _needed_by_default()
-    fetch(chosen, Console(stderr=True))
+    fetch(chosen)
 
 
 @weights.command('verify')
@@ -89,17 +86,17 @@ def verify_weights() -> None:
     from affekt.weights import MODELS, state
 
     rows = [{'model': model.name, 'state': state(model, thorough=True)} for model in MODELS.values()]
-    Console().print(facts_table(rows))
+    say(facts_table(rows))
     sys.exit(2 if any(row['state'] == 'damaged' for row in rows) else 0)
 
 
-def fetch(names: Sequence[str], console: Console) -> None:
+def fetch(names: Sequence[str]) -> None:
     """Fetch what is missing, under a bar."""
     from affekt.weights import lookup, model_path, state
 
     missing = [name for name in names if state(lookup(name)) != 'verified']
     if missing:
-        with StageBars(console, name_width=24, bar_width=28) as bars:
+        with StageBars(name_width=24, bar_width=28) as bars:
             for name in missing:
                 model_path(name, bars)
                 bars(name, 1, 1)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 
 from affekt.cli.group import main
-from affekt.terminal import StageBars, judge_tables
+from affekt.terminal import StageBars, judge_tables, say, say_json
 
 if TYPE_CHECKING:
     from affekt.llm import Chat, ReplayCache
@@ -74,16 +72,15 @@ def judge(
     """
     from affekt.ranking import judge_descriptions
 
-    console = Console(stderr=True, quiet=as_json)
-    with _judge(out, bool(media), **chosen) as rater, StageBars(console) as bars:
+    with _judge(out, bool(media), **chosen) as rater, StageBars(quiet=as_json) as bars:
         found = judge_descriptions(
             descriptions, rater, out=out, media=media, pairs=pairs, column=column, at_once=at_once, prices=prices,
             settings={name: value for name, value in chosen.items() if name in SAVED}, progress=bars,
         )  # fmt: skip
     if as_json:
-        click.echo(json.dumps({'out': str(out), **found.to_dict()}))
+        say_json({'out': str(out), **found.to_dict()})
     else:
-        Console(width=min(Console().width, 80)).print(judge_tables(found), f'\n{out}', soft_wrap=True)
+        say(judge_tables(found), '', str(out), columns=80)
 
 
 SAVED = ('strategy', 'model', 'judge_model', 'local', 'reference', 'frames', 'max_side', 'sound', 'no_schema')

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from affekt.cli.group import main
+from affekt.terminal import say, say_json
 
 PATH = click.Path(path_type=Path)
 FEATURES = click.option(
@@ -45,10 +44,10 @@ def train(pairs: Path, out: Path, validation: Path | None, control: str, feature
         features=features,
     )
     chosen = model.settings
-    click.echo(f'{out / "preference.npz"}: {model.facts["pairs"]} pairs of {model.facts["samples"]} samples')
-    click.echo(f'chosen: {", ".join(chosen.blocks)}; penalty {chosen.penalty:g}')
+    say(f'{out / "preference.npz"}: {model.facts["pairs"]} pairs of {model.facts["samples"]} samples')
+    say(f'chosen: {", ".join(chosen.blocks)}; penalty {chosen.penalty:g}')
     if chosen.control:
-        click.echo(f'may not use: {", ".join(chosen.control)}')
+        say(f'may not use: {", ".join(chosen.control)}')
 
 
 @prefer.command()
@@ -77,7 +76,6 @@ def evaluate(
     Beside it stand rules that look at no feeling: the longer text, the source
     that usually wins, always one side.
     """
-    from affekt.benchmarks.showing import as_plain
     from affekt.cli.prefer_tables import evaluation_tables
     from affekt.ranking.preference_files import evaluate_file
 
@@ -91,9 +89,9 @@ def evaluate(
         seed=seed,
     )
     if as_json:
-        click.echo(json.dumps(as_plain(asdict(found)), allow_nan=False))
+        say_json(asdict(found))
     else:
-        Console(width=min(Console().width, 80), highlight=False).print(evaluation_tables(found))
+        say(evaluation_tables(found), columns=80)
 
 
 @prefer.command()
@@ -110,7 +108,7 @@ def predict(model: Path, pairs: Path, out: Path, ties: bool, features: Path | No
     held, readings = predict_file(model, pairs, features=features)
     facts = write_prefer_submission(held.names, readings.verdicts(ties=ties), out)
     said = ', '.join(f'{count} {word}' for word, count in facts.answers.items())
-    click.echo(f'{facts.path}: {facts.rows} preferences, {said}')
+    say(f'{facts.path}: {facts.rows} preferences, {said}')
 
 
 @prefer.command()
@@ -126,7 +124,7 @@ def check(file: Path, candidates: Path) -> None:
 
     facts = check_prefer_submission(file, read_pairs(candidates).names)
     said = ', '.join(f'{count} {word}' for word, count in facts.answers.items())
-    click.echo(f'{facts.path} is in order: {facts.rows} preferences, {said}')
+    say(f'{facts.path} is in order: {facts.rows} preferences, {said}')
 
 
 @prefer.command('score')
@@ -140,13 +138,12 @@ def score_command(file: Path, truth: Path, resamples: int, seed: int, as_json: b
     import numpy as np
 
     from affekt.benchmarks.prefer import read_preferences, score_prefer
-    from affekt.benchmarks.showing import as_plain
     from affekt.cli.prefer_tables import score_table
 
     found = score_prefer(
         read_preferences(truth), read_preferences(file), rng=np.random.default_rng(seed), resamples=resamples
     )
     if as_json:
-        click.echo(json.dumps(as_plain(asdict(found)), allow_nan=False))
+        say_json(asdict(found))
     else:
-        Console(width=min(Console().width, 80), highlight=False).print(score_table(found))
+        say(score_table(found), columns=80)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from affekt.cli.group import main
-from affekt.terminal import leaderboard
+from affekt.terminal import leaderboard, say, say_json
 
 
 @main.command()
@@ -41,6 +39,6 @@ def rank(file: Path, as_json: bool, html: Path | None, cluster: str | None, **ch
     if html:
         render_ranking(ranking, html, source)
     if as_json:
-        click.echo(json.dumps({**source, **ranking.to_dict()}))
+        say_json({**source, **ranking.to_dict()})
     else:
-        Console(width=min(Console().width, 80)).print(leaderboard(ranking))
+        say(leaderboard(ranking), columns=80)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -10,12 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.text import Text
 
 from affekt.cli.group import Command, main
 from affekt.cli.installation import fetch
-from affekt.terminal import StageBars, people_table, show_error
+from affekt.terminal import StageBars, people_table, say, say_json, show_error
 
 if TYPE_CHECKING:
     from affekt.analysis.batch import Outcome
@@ -68,9 +65,8 @@ def demo(out: Path | None, as_json: bool, silent: bool, **chosen: Any) -> None:
     """Analyze a real talking face; everything that is needed is fetched."""
     from affekt.demo import DISCLOSURE, demo_clip
 
-    console = Console(stderr=True)
     folder = out or _run_folder('demo', False)
-    fetch(needed_models(chosen), console)
+    fetch(needed_models(chosen))
     clip = demo_clip(folder.parent / 'demo_clip', silent=silent)
     _analyze_to([clip], folder, as_json, False, chosen, () if silent else (DISCLOSURE,))
 
@@ -84,7 +80,7 @@ def export(run: Path, kind: str, out: Path | None) -> None:
     from affekt.analysis.batch import export_run
 
     for path in export_run(run, kind, out):
-        click.echo(path)
+        say(str(path))
 
 
 def _analyze_to(
@@ -99,19 +95,18 @@ def _analyze_to(
     from affekt.analysis.batch import analyze_many
 
     settings = _settings(chosen)
-    console = Console(stderr=True, quiet=as_json)
-    fetch(needed_models(chosen), console)
-    with StageBars(console) as bars:
+    fetch(needed_models(chosen))
+    with StageBars(quiet=as_json) as bars:
         outcomes = analyze_many(
             files, out, settings, resume=resume, notes=notes, progress=bars, advanced=bars.next_file
         )
     for outcome in outcomes:
         if outcome.error:
-            console.print()
-            console.print(Text(outcome.path.name, style='bold'))
-            show_error(Console(stderr=True), outcome.error)
+            say(err=True, quiet=as_json)
+            say(outcome.path.name, style='bold', err=True, quiet=as_json)
+            show_error(outcome.error)
     if as_json:
-        click.echo(json.dumps({'run': str(out), 'files': [_as_json(outcome) for outcome in outcomes]}))
+        say_json({'run': str(out), 'files': [_as_json(outcome) for outcome in outcomes]})
     else:
         _print_outcomes(outcomes, out)
     return outcomes
@@ -119,24 +114,23 @@ def _analyze_to(
 
 def _print_outcomes(outcomes: Sequence[Outcome], out: Path) -> None:
     """The table of people and the report's path for each of a few files; of many files one line each."""
-    console = Console(width=min(Console().width, 80))
     for outcome in outcomes:
         if outcome.folder is None:
             continue
         report = outcome.folder / 'report.html'
         if len(outcomes) > 3:
-            console.print(Text(f'{outcome.path.name}: {report}'), soft_wrap=True)
+            say(f'{outcome.path.name}: {report}')
             continue
         analysis = outcome.load()
-        console.print()
-        console.print(people_table(analysis))
+        say()
+        say(people_table(analysis), columns=80)
         for note in analysis.source.notes:
-            console.print(Text(note, style='yellow'))
-        console.print()
-        console.print(Text(f'report {report}'), soft_wrap=True)
+            say(note, style='yellow')
+        say()
+        say(f'report {report}')
     if len(outcomes) > 1:
         failed = sum(outcome.error is not None for outcome in outcomes)
-        console.print(Text(f'{len(outcomes) - failed} files analyzed, {failed} failed; run folder {out}'))
+        say(f'{len(outcomes) - failed} files analyzed, {failed} failed; run folder {out}')
 
 
 def _as_json(outcome: Outcome) -> dict[str, Any]:

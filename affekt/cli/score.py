@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from affekt.cli.group import main
+from affekt.terminal import say, say_json
 
 if TYPE_CHECKING:
     from affekt.labels import WordTable
@@ -83,13 +82,12 @@ def openvocab(
         difference = {
             name: {'value': gap.value, 'low': gap.low, 'high': gap.high, 'p': p} for name, (gap, p) in compared.items()
         }
-        click.echo(json.dumps(_plain(scored.to_dict() | ({'difference': difference} if against else {}))))
+        say_json(scored.to_dict() | ({'difference': difference} if against else {}))
         return
-    console = Console(width=min(Console().width, 100), highlight=False)
-    _show_score(console, scored, table, everything)
+    _show_score(scored, table, everything)
     if against:
-        console.print()
-        console.print(_difference_table(compared, scored, against.name, everything))
+        say()
+        say(_difference_table(compared, scored, against.name, everything))
 
 
 @score.command('words')
@@ -111,29 +109,26 @@ def words(answer: str, tables: str, mode: Any, as_json: bool) -> None:
     labels, how = (official_parse(answer), 'the published parser') if mode == 'official' else (read.labels, read.how)
     steps = {label: table.steps(label, mode) for label in labels}
     if as_json:
-        click.echo(json.dumps({'table': table.label, 'mode': mode, 'read_as': how, 'labels': steps}))
+        say_json({'table': table.label, 'mode': mode, 'read_as': how, 'labels': steps})
         return
-    console = Console(width=min(Console().width, 100), highlight=False)
-    console.print(Text(f'table {table.label}, mode {mode}', style='dim'))
-    console.print(Text(f'read as {how}: {" · ".join(labels) or "no label"}'))
+    say(f'table {table.label}, mode {mode}', style='dim')
+    say(f'read as {how}: {" · ".join(labels) or "no label"}')
     for label, step in steps.items():
-        console.print()
-        console.print(_steps_table(label, step, table))
+        say()
+        say(_steps_table(label, step, table))
 
 
-def _show_score(console: Console, scored: OpenVocabularyScore, table: WordTable, everything: bool) -> None:
-    console.print(Text(f'table {scored.table}, mode {scored.mode}', style='dim'))
+def _show_score(scored: OpenVocabularyScore, table: WordTable, everything: bool) -> None:
+    say(f'table {scored.table}, mode {scored.mode}', style='dim')
     skipped = f', {scored.skipped} of them without a true label' if scored.skipped else ''
-    console.print(Text(f'{scored.samples} samples{skipped}; 95 % intervals in brackets', style='dim'))
-    console.print()
-    console.print(
-        _official_table(scored) if scored.mode == 'official' else _consistent_table(scored, table, everything)
-    )
-    console.print()
-    console.print(_coverage_table({'truth': scored.truth, 'prediction': scored.prediction}))
+    say(f'{scored.samples} samples{skipped}; 95 % intervals in brackets', style='dim')
+    say()
+    say(_official_table(scored) if scored.mode == 'official' else _consistent_table(scored, table, everything))
+    say()
+    say(_coverage_table({'truth': scored.truth, 'prediction': scored.prediction}))
     if scored.trivial:
-        console.print()
-        console.print(_trivial_table(scored))
+        say()
+        say(_trivial_table(scored))
 
 
 def _grid(*columns: str, last_wraps: bool = False) -> Table:
@@ -210,7 +205,7 @@ def _coverage_table(sides: Mapping[str, Coverage]) -> Table:
             f'{side.labels_per_answer:.2f}',
             str(side.empty_answers),
             _percent(side.share),
-            Text(_some(side.unknown)),
+            _some(side.unknown),
         )
     return shown
 
@@ -225,7 +220,7 @@ def _trivial_table(scored: OpenVocabularyScore) -> Table:
     headline = ' '.join(scored.headline)
     shown = _grid('the same answer every time', f'{headline} %', 'words', last_wraps=True)
     for name, values in scored.trivial.items():
-        shown.add_row(name, _percent(values[headline]), Text(', '.join(scored.trivial_words[name])))
+        shown.add_row(name, _percent(values[headline]), ', '.join(scored.trivial_words[name]))
     if scored.ceiling:
         shown.add_row('no constant can exceed', _percent(scored.ceiling.values[headline]), '', style='bold')
     return shown
@@ -254,10 +249,10 @@ def _steps_table(label: str, step: Mapping[str, Any], table: WordTable) -> Table
         shown.add_row('', 'not in the table: dropped in official mode, a group of its own in consistent mode')
         return shown
     shown.add_row('base', ', '.join(step['bases']) or '–')
-    shown.add_row('candidates', Text(', '.join(step['candidates'][:12]) or '–'))
+    shown.add_row('candidates', ', '.join(step['candidates'][:12]) or '–')
     for wheel in table.wheels:
         ring = [folds.get(f'{wheel.short}-L{level}', '–') for level in (2, 1)]
-        shown.add_row(wheel.name, Text(' → '.join(ring)))
+        shown.add_row(wheel.name, ' → '.join(ring))
     for sense in (table.senses[base] for base in step['bases'] if base in table.senses):
         shown.add_row(
             'lies at',
@@ -265,14 +260,3 @@ def _steps_table(label: str, step: Mapping[str, Any], table: WordTable) -> Table
             f' ({sense.origin})',
         )
     return shown
-
-
-def _plain(value: Any) -> Any:
-    """The same with nan as null, which JSON has."""
-    if isinstance(value, float) and math.isnan(value):
-        return None
-    if isinstance(value, Mapping):
-        return {key: _plain(held) for key, held in value.items()}
-    if isinstance(value, Iterable) and not isinstance(value, str):
-        return [_plain(held) for held in value]
-    return value

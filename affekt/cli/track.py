@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.text import Text
 
 from affekt.cli.group import main
-from affekt.terminal import StageBars
+from affekt.terminal import StageBars, say, say_json
 
 if TYPE_CHECKING:
     from affekt.benchmarks import Submission, TrackAnswers
@@ -105,7 +102,7 @@ def train(
     else:
         answered = Manifest.load(unlabelled)
     names = read_candidates(candidates) if candidates else None
-    with StageBars(Console(stderr=True, quiet=as_json), name_width=10) as bars:
+    with StageBars(quiet=as_json, name_width=10) as bars:
         found = train_track(
             name,
             labelled,
@@ -119,35 +116,34 @@ def train(
         )
     path = save_track(out, found, names)
     if as_json:
-        click.echo(json.dumps(track_facts(found) | {'predictions': str(path)}, allow_nan=False))
+        say_json(track_facts(found) | {'predictions': str(path)})
         return
     _show_training(found, path)
 
 
 def _show_training(found: TrackAnswers, path: Path) -> None:
     """Scores on validation, and where the answers are."""
-    console = Console(width=min(Console().width, 100), highlight=False)
 
     def told(scores: tuple[float, ...]) -> str:
         each = f' ({" ".join(f"{score:.4f}" for score in scores)})' if len(scores) > 1 else ''
         return f'{sum(scores) / len(scores):.4f}{each}'
 
-    console.print(Text(f'{found.track.score} on what chose, so somewhat too high:'))
-    console.print(Text(f'  labelled clips alone  {told(found.labelled_alone)}'))
+    say(f'{found.track.score} on what chose, so somewhat too high:')
+    say(f'  labelled clips alone  {told(found.labelled_alone)}')
     if found.semi is not None:
         cut = f'share {found.semi["share"]:g}' if found.semi['share'] else f'threshold {found.semi["threshold"]:g}'
-        console.print(Text(f'  {found.settings.semi + ", " + cut:<21} {told(found.with_unlabelled)}'))
+        say(f'  {found.settings.semi + ", " + cut:<21} {told(found.with_unlabelled)}')
         if sum(found.with_unlabelled) <= sum(found.labelled_alone):
-            console.print(Text('unlabelled clips did not help on validation; compare --semi none', style='yellow'))
+            say('unlabelled clips did not help on validation; compare --semi none', style='yellow')
     wrong = {kind: count for kind, count in found.statuses.items() if kind != 'healthy'}
     if wrong:
-        console.print(Text(', '.join(f'{count} runs {kind}' for kind, count in wrong.items()), style='yellow'))
+        say(', '.join(f'{count} runs {kind}' for kind, count in wrong.items()), style='yellow')
     for modality, count in found.missing.items():
-        console.print(Text(f'{count:,} clips without {modality}'))
+        say(f'{count:,} clips without {modality}')
     if found.unread:
         unread = f'{found.unread:,} clips without any features get the most frequent category'
-        console.print(Text(unread, style='yellow'))
-    console.print(Text(f'{path}: {len(found.names):,} answers'))
+        say(unread, style='yellow')
+    say(f'{path}: {len(found.names):,} answers')
 
 
 @track.command()
@@ -165,7 +161,7 @@ def write(name: str, prediction: Path, out: Path, candidates: Path | None, allow
 
     names = read_candidates(candidates) if candidates else None
     facts = write_submission(name, track_named(name).read(prediction), out, names, allow_empty=allow_empty)
-    click.echo(f'{facts.path}: {facts.rows} answers, {_labels(facts)}')
+    say(f'{facts.path}: {facts.rows} answers, {_labels(facts)}')
 
 
 @track.command()
@@ -180,7 +176,7 @@ def check(name: str, file: Path, candidates: Path, allow_empty: bool) -> None:
     facts = check_submission(name, file, read_candidates(candidates), allow_empty=allow_empty)
     order = 'in the order of the candidates' if facts.follows_candidates else 'in another order than the candidates'
     empty = f', {facts.empty_answers} empty' if facts.empty_answers else ''
-    click.echo(f'{facts.path} is in order: {facts.rows} answers {order}, {_labels(facts)}{empty}')
+    say(f'{facts.path} is in order: {facts.rows} answers {order}, {_labels(facts)}{empty}')
 
 
 def _labels(facts: Submission) -> str:
@@ -213,7 +209,7 @@ def score_command(
     import numpy as np
 
     from affekt.benchmarks import read_groups, score_track, track_named
-    from affekt.benchmarks.showing import as_plain, bounds, plain_table, spread
+    from affekt.benchmarks.showing import bounds, plain_table, spread
 
     track = track_named(name)
     found = score_track(
@@ -230,20 +226,19 @@ def score_command(
         facts = {'track': found.track, 'metric': found.metric, 'score': found.score.value}
         facts |= {'interval': bounds(found.score), 'parts': parts, 'samples': found.samples}
         facts |= {'table': found.table, 'table_is_official': found.table_is_official}
-        click.echo(json.dumps(as_plain(facts), allow_nan=False))
+        say_json(facts)
         return
-    console = Console(width=min(Console().width, 100), highlight=False)
-    console.print(Text(f'{found.track}, {found.samples} samples'))
+    say(f'{found.track}, {found.samples} samples')
     if found.table:
-        console.print(Text(f'word table {found.table}', style='' if found.table_is_official else 'yellow'))
+        say(f'word table {found.table}', style='' if found.table_is_official else 'yellow')
     if not found.table_is_official:
-        console.print(Text("not the challenge's table: this is not its score", style='yellow'))
-    console.print()
+        say("not the challenge's table: this is not its score", style='yellow')
+    say()
     shown = plain_table('', 'value [95 %]')
     shown.add_row(found.metric, spread(found.score.value, found.score), style='bold')
     for part, held in found.parts.items():
         shown.add_row(part, _value(part, held))
-    console.print(shown)
+    say(shown)
 
 
 def _value(part: str, held: Interval) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from affekt.corpora.leaks import KINDS, Leak, find_leaks, unchecked
 from affekt.corpora.manifest import MEDIA, Manifest
+from affekt.runs import only_regular, require_regular_file
 
 TRUSTED = ('speaker', 'dialogue', 'window')
 """Leaks of these kinds make scores look better than they are; shared recordings and sessions are told only."""
@@ -79,10 +80,10 @@ def _is_usable(path: Path) -> bool:
         if path.is_dir():
             with os.scandir(path) as entries:
                 return next(entries, None) is not None
-        size = path.stat().st_size
+        size = require_regular_file(path).st_size
         if size > LONGEST_POINTER:
             return True
-        with path.open('rb') as file:
+        with open(path, 'rb', opener=only_regular) as file:
             return size > 0 and file.read(len(POINTER)) != POINTER
     except OSError:
         return False

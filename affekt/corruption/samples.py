@@ -28,7 +28,7 @@ from affekt.errors import AffektError, MediaError, RunError
 from affekt.media import Frame, Recording
 from affekt.media.joining import with_sound
 from affekt.media.writing import PictureStyle, Samples, write_audio, write_video
-from affekt.runs import file_atomically
+from affekt.runs import file_atomically, require_regular_file
 
 AAC_RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000)
 USUAL_RATE_HZ = 48_000
@@ -214,6 +214,7 @@ def _stack(path: Path, target: Path, row: Sample, corruption: Corruption) -> dic
 def _read_stack(path: Path) -> Image:
     """(T, H, W, 3) uint8, in whichever order of colours."""
     try:
+        require_regular_file(path)
         found = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise MediaError(expected='a stack of pictures (.npy)', came=f'{path}: {error}', todo='make it anew') from error

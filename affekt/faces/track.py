@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from affekt.errors import RunError, ShapeError, UnknownNameError, ValueRangeError
 from affekt.faces.tracking import FaceObservation
+from affekt.runs import require_regular_file
 
 Floats = npt.NDArray[np.float32]
 
@@ -89,6 +90,7 @@ class Track:
         import pyarrow.parquet as pq
 
         try:
+            require_regular_file(path)
             table = pq.read_table(path, filters=[('person', '==', person)])
             people = set(pq.read_table(path, columns=['person'])['person'].to_pylist())
         except (OSError, pa.ArrowException) as error:

@@ -22,6 +22,7 @@ from affekt.corpora import Manifest, Sample
 from affekt.errors import AffektError, TableError
 from affekt.features.recipes import Encoder, Features, Floats, Recipe, Unable
 from affekt.media import PICTURES, Recording
+from affekt.runs import require_regular_file
 
 SIDE = 112
 """Width and height of a face that is cut out here, pixels."""
@@ -99,6 +100,7 @@ class _Stacked(Sequence[npt.NDArray[np.uint8]]):
 
     def __init__(self, path: Path) -> None:
         try:
+            require_regular_file(path)
             self._held = np.load(path, mmap_mode='r')
         except (OSError, ValueError, EOFError) as error:
             raise TableError(

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from affekt.errors import CorpusError, ShapeError, TableError, listed
 from affekt.features.recipes import Features
 from affekt.features.store import SUFFIX, Provenance, write_features
-from affekt.runs import file_sha256
+from affekt.runs import file_sha256, require_regular_file
 
 LEVELS = ('UTT', 'FRA')
 
@@ -131,6 +131,7 @@ def _squeezed(path: Path, *, only_shape: bool = False) -> npt.NDArray[np.floatin
         TableError: the file is damaged, or holds no numbers.
     """
     try:
+        require_regular_file(path)
         rows = np.load(path, mmap_mode='r' if only_shape else None)
         if rows.dtype.kind not in 'fiu':
             raise ValueError(f'values of {rows.dtype}')

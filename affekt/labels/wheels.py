@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from affekt.errors import TableError, UnknownNameError
-from affekt.runs import write_atomically
+from affekt.runs import read_regular_file, write_atomically
 
 Rule = Literal['official', 'consistent']
 RULES: tuple[Rule, ...] = ('official', 'consistent')
@@ -260,7 +260,7 @@ def read_table(path: Path) -> WordTable:
         TableError: the file is missing, damaged, or not a word table.
     """
     try:
-        held = json.loads(path.read_text(encoding='utf-8'))
+        held = json.loads(read_regular_file(path).decode())
         wheels = tuple(
             Wheel(w['name'], w['inner'], w['middle'], tuple((a, b) for a, b in w['neighbours'])) for w in held['wheels']
         )

@@ -11,8 +11,10 @@ from collections.abc import Callable
 from affekt.errors import MediaError
 from affekt.media import boxes, ebml, riff
 from affekt.media.endings import endings_of
-from affekt.media.mp3_frames import missing_frames
-from affekt.media.ogg_pages import missing_pages
+from affekt.media.fragments import check_iso_media
+from affekt.media.mp3_frames import check_frames
+from affekt.media.ogg_pages import check_pages
+from affekt.media.report import ContainerReport
 from affekt.media.source import Source
 
 DEMUXERS = (
@@ -76,25 +78,35 @@ def extension_remark(source: Source, content: str) -> tuple[str, ...]:
     return (f'the name ends in {suffix or "no extension"}, the content is {content.split(",")[0]}; read by content',)
 
 
-def missing_bytes(source: Source, demuxer: str, codecs: tuple[str, ...]) -> tuple[str, ...]:
-    """Sentences where the container states a size, an end, a part or a checksum that the file does not bear out.
+def missing_bytes(source: Source, demuxer: str, codecs: tuple[str, ...]) -> ContainerReport:
+    """Where the container states a size, an end, a part or a checksum that the file does not bear out.
 
     Args:
         source: the file.
         demuxer: what FFmpeg takes it for.
         codecs: of its streams.
     """
-    if demuxer == 'mp3' and not ''.join(codecs).startswith('mp3'):
-        return ()  # layers I and II, whose frames are counted differently
+    report = ContainerReport()
     check = CHECKS.get(demuxer)
-    return () if check is None else check(source)
+    if demuxer == 'mp3' and not ''.join(codecs).startswith('mp3'):
+        check = None  # layers I and II, whose frames are counted differently
+    if demuxer in NEVER_STATE_LENGTH:
+        report.states_length = False
+    if check is not None:
+        check(source, report)
+    return report
 
 
-CHECKS: dict[str, Callable[[Source], tuple[str, ...]]] = {
-    'mov,mp4,m4a,3gp,3g2,mj2': boxes.missing_boxes,
-    'matroska,webm': ebml.missing_elements,
-    'wav': riff.missing_chunks,
-    'avi': riff.missing_chunks,
-    'ogg': missing_pages,
-    'mp3': missing_frames,
+CHECKS: dict[str, Callable[[Source, ContainerReport], None]] = {
+    'mov,mp4,m4a,3gp,3g2,mj2': check_iso_media,
+    'matroska,webm': ebml.check_elements,
+    'wav': riff.check_chunks,
+    'avi': riff.check_chunks,
+    'aiff': riff.check_chunks,
+    'w64': riff.check_chunks,
+    'caf': riff.check_chunks,
+    'ogg': check_pages,
+    'mp3': check_frames,
 }
+NEVER_STATE_LENGTH = frozenset({'aac', 'amr', 'mpeg', 'mpegts'})
+"""Demuxers of streams that are made to be joined and cut anywhere."""

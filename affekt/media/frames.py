@@ -20,7 +20,7 @@ import numpy.typing as npt
 from affekt.errors import LimitError, MediaError
 from affekt.media.decoding import OpenStream, Tally, declared_seconds, decoded_units, open_stream
 from affekt.media.limits import Limits
-from affekt.media.pictures import orientation_of_frame, to_rgb
+from affekt.media.pictures import Orientations, to_rgb
 from affekt.media.probe import Probe, usable_aspect
 from affekt.media.report import StreamReport
 from affekt.media.source import Source, Stalled
@@ -81,13 +81,14 @@ class VideoPass:
         if self.probe.video_index is None:
             return
         opened = open_stream(self.source, self.probe.video_index, self.limits)
+        orientations = Orientations()
         try:
             self._note_declared(opened)
             aspect = usable_aspect(opened.stream.sample_aspect_ratio)
             tolerance_s = min(0.001, float(opened.stream.time_base or 0) + 1e-6)
             for timed in self._picked(opened, rate_hz, tolerance_s):
                 picture = timed.picture
-                image = to_rgb(picture, orientation_of_frame(picture), aspect, max_side)
+                image = to_rgb(picture, orientations.of(picture), aspect, max_side)
                 opened.file.touch()
                 yield Frame(timed.time_s, image, bool(picture.is_corrupt))
                 opened.file.touch()

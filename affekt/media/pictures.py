@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from av.sidedata.sidedata import Type as SideDataType
 
 UNSPECIFIED = 2
 """AVCOL_SPC_UNSPECIFIED: the stream does not say which matrix made its YUV."""
@@ -60,6 +61,35 @@ def orientation_of_frame(frame: Any) -> Orientation:
             a, b, _, c, d, *_ = struct.unpack('=9i', bytes(side)[:36])
             return orientation_of_matrix(a, b, c, d)
     return UPRIGHT
+
+
+class Orientations:
+    """The orientation of each picture of one pass, its matrix read once for each turn that occurs.
+
+    Where PyAV lists the side data of a frame, list and frame hold each other, and hundreds of whole pictures wait for
+    Python's collector of cycles. The turn alone is read without a list.
+    """
+
+    def __init__(self) -> None:
+        self._by_turn: dict[int, Orientation] = {}
+
+    def of(self, frame: Any) -> Orientation:
+        """The orientation of a decoded frame."""
+        turn = int(frame.rotation)
+        if turn not in self._by_turn:
+            self._by_turn[turn] = orientation_of_frame(frame)
+        return self._by_turn[turn]
+
+
+def _unnamed_side_data(cls: type[SideDataType], number: object) -> SideDataType:
+    member = object.__new__(cls)
+    member._name_, member._value_ = f'UNNAMED_{number}', number
+    return member
+
+
+# FFmpeg knows more kinds of side data than PyAV has names for (Exif is 31), and PyAV refuses the whole list of a frame
+# that has one of these, its display matrix among them
+SideDataType._missing_ = classmethod(_unnamed_side_data)  # type: ignore[assignment,method-assign]
 
 
 def orientation_of_matrix(a: int, b: int, c: int, d: int) -> Orientation:

@@ -16,7 +16,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from affekt.errors import WeightsError, listed
-from affekt.runs import write_atomically
+from affekt.runs import require_regular_file, write_atomically
 
 NameMap = Mapping[str, str | None]
 
@@ -132,6 +132,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         WeightsError: the file is absent or damaged.
     """
     try:
+        require_regular_file(path)
         with safe_open(path, framework='pt') as file:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
     except (OSError, SafetensorError) as error:

@@ -8,7 +8,8 @@ and `app.py`, which answers the pages. Serving needs FastAPI and uvicorn; nothin
 from affekt.serve.annotate import Links, Prepared, annotate, prepare
 from affekt.serve.clips import Clip, find_clips
 from affekt.serve.exports import comparisons_csv, export_votes
-from affekt.serve.label_studio import Imported, label_studio_tasks, read_label_studio
+from affekt.serve.label_studio import label_studio_tasks
+from affekt.serve.label_studio_reading import Imported, read_label_studio
 from affekt.serve.pairs import Task, read_gold, read_tasks
 from affekt.serve.raters import RaterFigures, rater_figures
 from affekt.serve.scheduling import StudySettings

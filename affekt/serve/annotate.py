@@ -17,12 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from affekt.errors import MissingExtraError, RunError, ValueRangeError
-from affekt.runs import write_atomically
-from affekt.serve.clips import Clip, find_clips
-from affekt.serve.exports import PREDICTIONS, export_votes
+from affekt.errors import MissingExtraError, RunError, TableError, ValueRangeError
+from affekt.ranking.tables import read_table
+from affekt.runs import read_regular_file, write_atomically
+from affekt.serve.clips import Clip, clip_key, find_clips
+from affekt.serve.exports import PLACES, PREDICTIONS, export_votes
 from affekt.serve.guard import Tokens
-from affekt.serve.label_studio import Imported, is_label_studio, read_label_studio
+from affekt.serve.label_studio import local_place
+from affekt.serve.label_studio_reading import Imported, is_label_studio, read_label_studio
 from affekt.serve.pairs import read_gold, read_tasks
 from affekt.serve.scheduling import StudySettings
 from affekt.serve.study import Study
@@ -31,6 +33,8 @@ ADDRESS = '.serve.json'
 LOOPBACK = ('127.0.0.1', 'localhost', '::1')
 ANY_ADDRESS = ('0.0.0.0', '::')
 SHORTEST_TOKEN = 8
+LABEL_STUDIO_COLUMNS = {'annotation_id', 'annotator'}
+"""By these a table is known for its CSV export."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,8 @@ class Links:
     without_clip: int
     is_open: bool
     """Whether other machines may reach it."""
+    notes: tuple[str, ...] = ()
+    """What the host should know before raters come."""
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""
@@ -59,6 +65,8 @@ class Prepared:
     study: Study
     clips: dict[str, Clip]
     without_clip: int
+    notes: tuple[str, ...] = ()
+    """What was left out of the files, what the journal lost, which clips a browser may not play."""
 
 
 def prepare(
@@ -74,7 +82,7 @@ def prepare(
     """Read and check all that a study needs.
 
     Args:
-        pairs: as for `read_tasks`, or one Label Studio export (.json), whose annotations become votes.
+        pairs: as for `read_tasks`, or one Label Studio export (JSON, JSON-MIN, CSV), whose annotations become votes.
         out: folder of the study.
         media: folder of clips.
         gold: a file of pairs with known verdicts.
@@ -99,10 +107,19 @@ def prepare(
             todo='give it, or --without-media to show texts alone',
         )
     study = Study(out, tasks, known, settings, resume=resume)
-    if imported is not None:
-        study.bring(imported.votes)
-        write_atomically(out / PREDICTIONS, json.dumps({k: list(v) for k, v in imported.predictions.items()}).encode())
-    return Prepared(study, clips, len(samples) - len(clips))
+    places = {sample: local_place(clips[key].path.name) for sample in samples if (key := clip_key(sample)) in clips}
+    try:
+        if imported is not None:
+            study.bring(imported.votes)
+            predictions = {key: list(known) for key, known in imported.predictions.items()}
+            write_atomically(out / PREDICTIONS, json.dumps(predictions).encode())
+            places |= imported.places
+        write_atomically(out / PLACES, json.dumps(places).encode())
+    except BaseException:
+        study.close()
+        raise
+    notes = imported.notes if imported is not None else ()
+    return Prepared(study, clips, len(samples) - len(clips), notes)
 
 
 def annotate(
@@ -129,7 +146,7 @@ def annotate(
     """
     study = prepared.study
     try:
-        uvicorn, annotation_app = _server_parts()
+        uvicorn, annotation_app, protocol = _server_parts()
         held = _address(study.folder)
         tokens = _tokens(token, held)
         listening = _listen(host, port, held.get('port', 0))
@@ -139,8 +156,9 @@ def annotate(
         hosts = None if host in ANY_ADDRESS else frozenset({*LOOPBACK, host.lower()} if host in LOOPBACK else {host})
         app = annotation_app(study, prepared.clips, tokens, cookie=f'affekt-{number}', hosts=hosts)
         config = uvicorn.Config(
-            app, log_level='warning', access_log=False, server_header=False, timeout_graceful_shutdown=3, lifespan='off'
-        )
+            app, http=protocol, ws='none', log_level='error', access_log=False, server_header=False,
+            proxy_headers=False, timeout_graceful_shutdown=3, lifespan='off',
+        )  # fmt: skip
         server = uvicorn.Server(config)
         with _stopped_by_sigterm(server), contextlib.suppress(KeyboardInterrupt):
             started(_links(prepared, host, number, tokens))
@@ -167,26 +185,39 @@ def _stopped_by_sigterm(server: Any) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _server_parts() -> tuple[Any, Any]:
+def _server_parts() -> tuple[Any, Any, Any]:
     try:
         import uvicorn
 
         from affekt.serve.app import annotation_app
+        from affekt.serve.connections import PatientProtocol
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             expected='FastAPI and uvicorn', came=f'no {error.name}', todo="install them: pip install 'affekt[serve]'"
         ) from error
-    return uvicorn, annotation_app
+    return uvicorn, annotation_app, PatientProtocol
 
 
 def _label_studio(pairs: Sequence[Path]) -> Imported | None:
-    if len(pairs) != 1 or pairs[0].suffix.lower() != '.json':
+    """What an export of Label Studio holds; None for any other file."""
+    path = pairs[0]
+    if len(pairs) != 1 or path.suffix.lower() not in ('.json', '.csv', '.tsv'):
         return None
-    try:
-        rows = json.loads(pairs[0].read_text(encoding='utf-8-sig'))
-    except (OSError, ValueError):
-        return None  # read_tasks says what is wrong
-    return read_label_studio(rows, pairs[0].name) if is_label_studio(rows) else None
+    if path.suffix.lower() != '.json':
+        columns = read_table(path).columns
+        if not set(columns) >= LABEL_STUDIO_COLUMNS:
+            return None
+        rows: object = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+    else:
+        try:
+            rows = json.loads(read_regular_file(path).decode('utf-8-sig'))
+        except RecursionError as error:
+            raise TableError(
+                expected='JSON of some hundred levels at most', came=path.name, todo='export it again'
+            ) from error
+        except (OSError, ValueError):
+            return None  # read_tasks says what is wrong
+    return read_label_studio(rows, path.name) if is_label_studio(rows) else None
 
 
 def _address(folder: Path) -> dict[str, Any]:
@@ -250,4 +281,5 @@ def _links(prepared: Prepared, host: str, port: int, tokens: Tokens) -> Links:
         test_items=min(study.settings.test_items, len(study.state.gold)),
         without_clip=prepared.without_clip,
         is_open=host not in LOOPBACK,
+        notes=prepared.notes,
     )

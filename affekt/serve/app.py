@@ -135,6 +135,8 @@ def annotation_app(
         """A clip, whole or in part."""
         if key not in clips:
             raise HTTPException(404, 'no such clip')
+        if not clips[key].path.is_file():
+            raise HTTPException(404, 'the file of this clip is no longer there')
         return FileResponse(clips[key].path, media_type=clips[key].content_type)
 
     _serve_pages(app)

@@ -9,6 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from affekt.errors import RunError
 from affekt.runs import write_atomically
 from affekt.serve.label_studio import label_studio_tasks
 from affekt.serve.pairs import Task
@@ -21,6 +22,8 @@ from affekt.tables import csv_bytes
 COMPARISONS, RATERS, LABEL_STUDIO = 'comparisons.csv', 'raters.csv', 'label_studio.json'
 PREDICTIONS = 'predictions.json'
 """What a Label Studio export held besides; passed on."""
+PLACES = 'places.json'
+"""Clip to where Label Studio has it: as its export said, or the real name of the file."""
 COLUMNS = ('left', 'right', 'outcome', 'sample', 'rater', 'order', 'left_length', 'right_length', 'seconds', 'time')
 
 
@@ -67,11 +70,25 @@ def export_votes(folder: Path, *, raw: bool = False) -> tuple[Path, ...]:
     figures = rater_figures(state.votes(), statuses, state.tasks)
     write_atomically(folder / RATERS, raters_csv(figures, raw=raw).encode())
     asked = [state.tasks[key] for key in state.asked]
-    tasks = label_studio_tasks(asked, votes, _predictions(folder))
+    tasks = label_studio_tasks(asked, votes, _kept(folder / PREDICTIONS), _kept(folder / PLACES))
     write_atomically(folder / LABEL_STUDIO, json.dumps(tasks, indent=1).encode())
     return folder / COMPARISONS, folder / RATERS, folder / LABEL_STUDIO
 
 
-def _predictions(folder: Path) -> dict[str, Any]:
-    path = folder / PREDICTIONS
-    return dict(json.loads(path.read_text(encoding='utf-8'))) if path.exists() else {}
+def _kept(path: Path) -> dict[str, Any]:
+    """What an import left for the export; nothing where it left nothing.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    if not path.exists():
+        return {}
+    try:
+        kept = json.loads(path.read_text(encoding='utf-8'))
+    except (ValueError, RecursionError) as error:
+        raise RunError(
+            expected=f'readable JSON in {path}', came=str(error), todo='restore it from a backup, or remove it'
+        ) from error
+    if not isinstance(kept, dict):
+        raise RunError(expected=f'an object in {path}', came='something else', todo='restore it, or remove it')
+    return kept

@@ -13,7 +13,7 @@ import hmac
 import ipaddress
 import json
 import socket
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
@@ -87,23 +87,23 @@ class Guard:
             if scope['type'] == 'lifespan':
                 await self._app(scope, receive, send)
             return
-        headers = {name.decode('latin-1'): value.decode('latin-1') for name, value in scope['headers']}
-        host = headers.get('host', '')
-        if not self._is_ours(host):
+        headers = {name.decode('latin-1').lower(): value.decode('latin-1') for name, value in scope['headers']}
+        try:
+            origin = _origin(headers)
+        except ValueError:
+            await _refuse(send, 400, 'a malformed request: its Origin is no address')
+            return
+        if not self._is_ours(_host(headers)):
             await _refuse(send, 403, 'this server is asked by another name; use the link that it printed')
-        elif not _same_origin(headers, host):
+        elif not _same_origin(headers, origin):
             await _refuse(send, 403, 'another page asked')
-        elif _length(headers) > LARGEST_BODY or 'chunked' in headers.get('transfer-encoding', ''):
+        elif _length(headers) > LARGEST_BODY or 'transfer-encoding' in headers:
             await _refuse(send, 413, f'more than {LARGEST_BODY} bytes, or of unknown length')
         else:
             scope['affekt_role'] = self._role(headers.get('cookie', ''))
             await self._app(scope, receive, _with_headers(send, scope['path']))
 
-    def _is_ours(self, host: str) -> bool:
-        try:
-            name = urlsplit(f'//{host}').hostname or ''
-        except ValueError:
-            return False
+    def _is_ours(self, name: str) -> bool:
         if self._hosts is not None:
             return name in self._hosts
         return name in ('localhost', socket.gethostname().lower()) or _is_address(name)
@@ -124,17 +124,36 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _same_origin(headers: dict[str, str], host: str) -> bool:
+def _host(headers: Mapping[str, str]) -> str:
+    """The name by which this server is asked, without its port; '' where Host is malformed."""
+    try:
+        parts = urlsplit(f'//{headers.get("host", "")}')
+        return parts.hostname or '' if parts.port is None or parts.port else ''
+    except ValueError:
+        return ''
+
+
+def _origin(headers: Mapping[str, str]) -> str | None:
+    """The host and port of the page that asks; None where no page does.
+
+    Raises:
+        ValueError: Origin is no address.
+    """
+    origin = headers.get('origin')
+    return origin if origin in (None, 'null') else urlsplit(str(origin)).netloc
+
+
+def _same_origin(headers: Mapping[str, str], origin: str | None) -> bool:
     """Whether the page that asks is one of ours, or it is no page at all."""
-    origin, site = headers.get('origin'), headers.get('sec-fetch-site', 'none')
-    if origin is not None and origin != 'null' and urlsplit(origin).netloc != host:
+    if origin is not None and origin != headers.get('host', ''):
         return False
-    return origin != 'null' and (site in ('same-origin', 'none') or headers.get('sec-fetch-mode') == 'navigate')
+    site = headers.get('sec-fetch-site', 'none')
+    return site in ('same-origin', 'none') or headers.get('sec-fetch-mode') == 'navigate'
 
 
-def _length(headers: dict[str, str]) -> int:
+def _length(headers: Mapping[str, str]) -> int:
     text = headers.get('content-length', '0')
-    return int(text) if text.isdecimal() else LARGEST_BODY + 1
+    return int(text) if text.isdecimal() and len(text) < 10 else LARGEST_BODY + 1
 
 
 def _with_headers(send: Send, path: str) -> Send:

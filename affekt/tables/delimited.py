@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
-import io
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO
 
 from affekt.errors import TableError
 from affekt.tables import table as limits
-from affekt.tables.recognition import encoding_of
+from affekt.tables.recognition import text_lines
 from affekt.tables.table import Table, of_rows, refuse_too_many
 from affekt.tables.writing import as_written
 
-LONGEST_LINE = 16 * 2**20
 SEPARATORS = {',': 'commas', ';': 'semicolons', '\t': 'tabs', '|': 'bars'}
 _SAMPLE = 1 << 16
-_STATED = re.compile(r'\s*"?sep=(.)"?\r?\n')
+_STATED = re.compile(r'\s*"?sep=(.)"?\s*')
 """The first line by which Excel tells itself the separator."""
 
 
@@ -30,26 +28,34 @@ def read_delimited(path: Path) -> Table:
         TableError: no text, a row of another length, a broken quote, a zero byte, or a name that stands twice; it names
             the row.
     """
-    encoding, note = encoding_of(path)
-    with path.open(newline='', encoding=encoding) as file:
-        sample = file.read(_SAMPLE)
-        file.seek(0)
-        stated = _STATED.match(sample)
-        separator = stated[1] if stated else _separator(sample, path)
-        table = _rows(file, path, separator, skip=bool(stated))
-    notes = [*table.notes, *([note] if note else [])]
-    return Table(table.columns, path, table.rows, separator, notes=tuple(notes))
+    lines, notes = text_lines(path)
+    first = _first_lines(lines)
+    stated = _STATED.fullmatch(first[0]) if first else None
+    separator = stated[1] if stated else _separator(first, path)
+    every = itertools.chain(first[1:] if stated else first, lines)
+    table = _rows(every, path, separator, skipped=int(bool(stated)))
+    return Table(table.columns, path, table.rows, separator, notes=(*table.notes, *notes))
 
 
-def _rows(file: IO[str], path: Path, separator: str, *, skip: bool) -> Table:
-    reader = csv.reader(_lines(file, path, skip), delimiter=separator, strict=True)
-    shift = int(skip)
+def _first_lines(lines: Iterator[str]) -> list[str]:
+    """Lines enough to see which sign separates cells."""
+    first, size = [], 0
+    for line in lines:
+        first.append(line)
+        size += len(line)
+        if size > _SAMPLE:
+            break
+    return first
+
+
+def _rows(lines: Iterable[str], path: Path, separator: str, *, skipped: int) -> Table:
+    reader = csv.reader(lines, delimiter=separator, strict=True)
     head: list[str] | None = None
     rows: list[list[str]] = []
     numbers: list[int] = []
-    begins = 1 + shift
+    begins = 1 + skipped
     try:
-        for cells in itertools.chain(reader, ()):
+        for cells in reader:
             if any(map(str.strip, cells)):
                 if head is None:
                     head = cells
@@ -60,7 +66,7 @@ def _rows(file: IO[str], path: Path, separator: str, *, skip: bool) -> Table:
                     numbers.append(begins)
                     if len(rows) > limits.MOST_ROWS or not len(rows) % 4096:
                         refuse_too_many(len(rows), len(head), path)
-            begins = reader.line_num + 1 + shift
+            begins = reader.line_num + 1 + skipped
     except csv.Error as error:
         raise TableError(
             expected=f'{SEPARATORS.get(separator, "signs")} between cells, and quotes that are closed',
@@ -80,45 +86,25 @@ def _ragged(path: Path, row: int, cells: list[str], head: list[str], separator: 
     )
 
 
-def _lines(file: IO[str], path: Path, skip: bool) -> Iterator[str]:
-    if skip:
-        file.readline(LONGEST_LINE)
-    number = int(skip)
-    while line := file.readline(LONGEST_LINE):
-        number += 1
-        if len(line) >= LONGEST_LINE:
-            raise TableError(
-                expected=f'lines shorter than {LONGEST_LINE:,} characters',
-                came=f'a longer one, line {number} of {path.name}',
-                todo='write one row a line; a JSON list ends in .json',
-            )
-        if '\0' in line:
-            raise TableError(
-                expected='text', came=f'{path}: zero bytes in row {number}', todo='save the file again as text'
-            )
-        yield line
-
-
-def _separator(sample: str, path: Path) -> str:
+def _separator(first: Sequence[str], path: Path) -> str:
     """The sign that makes two or more columns of the first row and as many of the others, the usual one first."""
     usual = '\t' if path.suffix.lower() in ('.tsv', '.tab') else ','
-    best, found = (0.0, 0, False), usual
+    best, separator = (0.0, 0, False), usual
     for sign in SEPARATORS:
-        widths = _widths(sample, sign)
+        widths = _widths(first, sign)
         if widths and widths[0] > 1:
             alike = sum(width == widths[0] for width in widths) / len(widths)
             worth = (alike, widths[0], sign == usual)
             if worth > best:
-                best, found = worth, sign
-    return found
+                best, separator = worth, sign
+    return separator
 
 
-def _widths(sample: str, sign: str) -> list[int]:
-    """How many cells the first rows have."""
-    try:
-        rows = [row for row in csv.reader(io.StringIO(sample, newline=''), delimiter=sign) if any(map(str.strip, row))]
-    except csv.Error:
-        head = sample.lstrip().split('\n', 1)[0]
-        return [len(row) for row in csv.reader([head.replace('\0', '')[:10_000]], delimiter=sign)]
-    whole = rows[:-1] if len(sample) == _SAMPLE and len(rows) > 1 else rows
-    return [len(row) for row in whole]
+def _widths(first: Sequence[str], sign: str) -> list[int]:
+    """How many cells the first rows have; the last of many may be cut."""
+    widths: list[int] = []
+    with contextlib.suppress(csv.Error):  # what is broken is told where the rows are read
+        for row in csv.reader(first, delimiter=sign):
+            if any(map(str.strip, row)):
+                widths.append(len(row))
+    return widths[:-1] if len(widths) > 2 else widths

@@ -1,8 +1,7 @@
-"""What a file is, by its first bytes, and in which encoding its text stands.
+"""What a file is, by its first bytes, and the lines of its text.
 
-A text without a mark is UTF-8 where it can be. Else it is taken for Windows-1252, as Excel writes western languages,
-only where every letter in it reads as one: letters of Polish, Russian or Chinese in their own old encodings would come
-out as others, and are refused.
+In which encoding a text stands, `affekt.text_encoding` says; one of more than `MOST_DECODED` bytes must be UTF-8, or
+have a byte-order mark, and is read line by line.
 """
 
 from __future__ import annotations
@@ -10,11 +9,17 @@ from __future__ import annotations
 import codecs
 import re
 import zipfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from affekt.errors import TableError
+from affekt.runs import only_regular, read_regular_file
+from affekt.text_encoding import decode_text
 
+MOST_DECODED = 64 * 2**20
+LONGEST_LINE = 16 * 2**20
 CHUNK = 1 << 20
+_LINE = re.compile(r'[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+')
 _SAMPLE = 1 << 16
 FORMS = {
     b'PAR1': 'parquet',
@@ -55,14 +60,6 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, 'utf-16'),
 )
 _WEB_PAGE = re.compile(rb'[\xef\xbb\xbf\s]*<(!doctype|html|head|body|table|\?xml|!--|div|meta)\b', re.IGNORECASE)
-_LETTERS = 'àáâãäåæçèéêëìíîïñòóôõöøùúûüýßœÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝŒ'
-_SIGNS = '‚„“”‘’‹›«»…–—•·°§€£¿¡ªº\xa0'
-_WRONG = re.compile(
-    rf'[^\x00-\x7f{_LETTERS}{_SIGNS}]'  # no letter of these languages
-    rf'|[{_LETTERS}]{{3}}'  # words of such letters alone
-    rf'|[a-zß-ÿœ][À-ÞŒ]'  # a capital within a word
-    rf'|\w[‚„“”‹›«»•·°§€£¿¡]\w',  # a sign within a word
-)
 
 
 def form_of(path: Path) -> str:
@@ -103,45 +100,45 @@ def _within_zip(path: Path) -> str:
     return 'npz' if any(name.endswith('.npy') for name in names) else 'a zip archive'
 
 
-def encoding_of(path: Path) -> tuple[str, str]:
-    """The encoding of a text file, and a note where it was inferred.
+def text_lines(path: Path) -> tuple[Iterator[str], list[str]]:
+    """The lines of a text file with their ends, and notes on how it was read.
 
     Raises:
-        TableError: it is no text, or in an encoding that cannot be told.
+        TableError: no text, in an encoding that cannot be told, or with a line that is too long or holds zero bytes.
     """
-    with path.open('rb') as file:
-        head = file.read(_SAMPLE)
-    marked = next((name for mark, name in _MARKS if head.startswith(mark)), None)
-    if marked in ('utf-16', 'utf-32') and len(head) <= 4:
-        raise unreadable(path, f'a mark of {marked.upper()} and nothing else, not UTF-8')
-    encoding = marked or _by_zeros(head) or 'utf-8'
+    if path.stat().st_size <= MOST_DECODED:
+        decoded = decode_text(read_regular_file(path), str(path))
+        return _checked((match[0] for match in _LINE.finditer(decoded.text)), path), list(decoded.notes)
+    with open(path, 'rb', opener=only_regular) as file:
+        head = file.read(4)
+    encoding = next((name for mark, name in _MARKS if head.startswith(mark)), 'utf-8')
     wrong = _first_undecodable(path, encoding)
-    if wrong is None:
-        return encoding, ''
-    if encoding != 'utf-8' or not _is_western(path):
-        came = (
-            f'text that is not UTF-8 at byte {wrong}' if encoding == 'utf-8' else f'{marked or encoding} cut or damaged'
+    if wrong is not None:
+        raise TableError(
+            expected='text in UTF-8', came=f'{path}, not {encoding.upper()} at byte {wrong}', todo='save it as UTF-8'
         )
-        raise unreadable(path, came)
-    return 'cp1252', 'its text is no UTF-8 and was read as Windows-1252, as Excel writes it'
+    return _checked(_streamed(path, encoding), path), []
 
 
-def unreadable(path: Path, came: str) -> TableError:
-    """The error of a text in another encoding."""
-    return TableError(
-        expected='text in UTF-8',
-        came=f'{path}: {came}',
-        todo='save it as "CSV UTF-8"; if it is no text, check the path',
-    )
+def _streamed(path: Path, encoding: str) -> Iterator[str]:
+    with open(path, newline='', encoding=encoding, opener=only_regular) as file:
+        while line := file.readline(LONGEST_LINE):
+            yield line
 
 
-def _by_zeros(head: bytes) -> str | None:
-    """UTF-16 without a mark: every other byte of plain text is 0."""
-    half = max(len(head) // 2, 1)
-    even, odd = head[0::2].count(0) / half, head[1::2].count(0) / half
-    if max(even, odd) > 0.3 and min(even, odd) < 0.05:
-        return 'utf-16-le' if odd > even else 'utf-16-be'
-    return None
+def _checked(lines: Iterable[str], path: Path) -> Iterator[str]:
+    for number, line in enumerate(lines, 1):
+        if len(line) >= LONGEST_LINE:
+            raise TableError(
+                expected=f'lines shorter than {LONGEST_LINE:,} characters',
+                came=f'a longer one, line {number} of {path.name}',
+                todo='write one row a line; a JSON list ends in .json',
+            )
+        if '\0' in line:
+            raise TableError(
+                expected='text', came=f'{path}: zero bytes in row {number}', todo='save the file again as text'
+            )
+        yield line
 
 
 def _first_undecodable(path: Path, encoding: str) -> int | None:
@@ -157,18 +154,3 @@ def _first_undecodable(path: Path, encoding: str) -> int | None:
             if not chunk:
                 return None
             begin += len(chunk)
-
-
-def _is_western(path: Path) -> bool:
-    """Whether a file reads as a western language in Windows-1252."""
-    rest = ''
-    with path.open('rb') as file:
-        while chunk := file.read(CHUNK):
-            try:
-                text = rest + chunk.decode('cp1252')
-            except UnicodeDecodeError:
-                return False
-            if _WRONG.search(text):
-                return False
-            rest = text[-3:]
-    return True

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from affekt.errors import AffektError, ComparisonError, UnknownNameError
 from affekt.ranking import Shape, read_comparisons
-from affekt.tables import delimited, reading, table
+from affekt.tables import reading, recognition, table
 
 ROWS = [
     {'left': 'a', 'right': 'b', 'outcome': 'left', 'sample': 's1', 'rater': 'r1', 'order': 'right', 'weight': 2},
@@ -189,12 +189,12 @@ def test_files_rows_and_lines_beyond_the_limits_are_refused(tmp_path, monkeypatc
     monkeypatch.setattr(reading, 'LARGEST_FILE', 50)
     with pytest.raises(ComparisonError, match='bytes'):
         _read(tmp_path, text)
-    monkeypatch.setattr(delimited, 'LONGEST_LINE', 30)
+    monkeypatch.setattr(recognition, 'LONGEST_LINE', 30)
     with pytest.raises(ComparisonError, match='longer one'):
         _read(tmp_path, '{"left": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}', 'votes.jsonl')
     with pytest.raises(ComparisonError, match='field larger'):
         monkeypatch.setattr(reading, 'LARGEST_FILE', 2**30)
-        monkeypatch.setattr(delimited, 'LONGEST_LINE', 2**20)
+        monkeypatch.setattr(recognition, 'LONGEST_LINE', 2**20)
         _read(tmp_path, 'left,right,outcome\n"' + 'a' * 200_000 + '",b,left\n')
 
 

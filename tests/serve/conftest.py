@@ -58,3 +58,9 @@ def open_study(tmp_path, tasks, gold, clock):
     yield opening
     for study in opened:
         study.close()
+
+
+@pytest.fixture
+def shared_faults(shared_data):
+    """Exports and clips that once went wrong; skips where the shared data is absent."""
+    return shared_data / 'faults' / 'annotation'

@@ -333,3 +333,67 @@ def test_hostile_names_are_text_on_the_leaderboard(host, tasks):
     board = host.get('/api/board').json()['html']
     assert '<img' not in board
     assert '&lt;img src=x onerror=alert(1)&gt;' in board
+
+
+# ---- malformed and hostile requests
+
+
+@pytest.mark.parametrize(
+    ('headers', 'status'),
+    [
+        ({'origin': 'http://['}, 400),
+        ({'origin': 'http://[::1'}, 400),
+        ({'origin': 'http://\xff'}, 403),
+        ({'origin': ''}, 403),
+        ({'origin': 'null'}, 403),
+        ({'origin': 'http://testserver@evil'}, 403),
+        ({'host': '['}, 403),
+        ({'host': '[::1'}, 403),
+        ({'host': 'testserver:port'}, 403),
+        ({'host': 'testserver:1:2'}, 403),
+        ({'host': 'test server'}, 403),
+        ({'content-length': '9' * 20}, 413),
+        ({'content-length': 'many'}, 413),
+        ({'content-length': '-1'}, 413),
+        ({'transfer-encoding': 'gzip'}, 413),
+    ],
+)
+def test_a_malformed_header_is_refused_with_a_sentence(client, headers, status):
+    encoded = {name: value.encode('latin-1') for name, value in headers.items()}
+    answer = client.get('/', headers=encoded)
+    assert (answer.status_code, bool(answer.json()['error'])) == (status, True)
+
+
+@pytest.mark.parametrize('headers', [{'referer': 'http://['}, {'cookie': '\xff=\xfe; a="'}, {'range': 'bytes=\xff'}])
+def test_headers_that_decide_nothing_do_no_harm(client, headers):
+    answer = client.get('/', headers={name: value.encode('latin-1') for name, value in headers.items()})
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize('given', ['bytes=', 'bytes=9-1', 'bytes=a-b', 'lines=1-2', f'bytes={"9" * 5000}-'])
+def test_a_malformed_range_is_the_whole_clip_or_refused(client, given):
+    url = _clip_url(client)
+    assert client.get(url, headers={'range': given}).status_code in (200, 206, 400, 416)
+
+
+@pytest.mark.parametrize(
+    'body',
+    [b'{"rater":"\\ud800"}', b'{"rater":"a\\u0000b"}', b'{"rater":"\\u001b[2J"}', b'{"rater":"\\u202eevil"}',
+     b'{"rater":"\xff"}', b'[' * 60_000, b'{"rater":' * 7_000, b'{"rater":NaN}', b'9' * 5_000, b'', b'null'],
+)  # fmt: skip
+def test_a_hostile_name_is_refused_with_a_sentence(client, body):
+    answer = client.post('/api/join', content=body, headers={'content-type': 'application/json'})
+    assert answer.status_code in (400, 422)
+    told = answer.json()
+    assert told.get('error') or told.get('detail')
+    assert client.study.state.raters == {}
+
+
+def test_a_clip_whose_file_is_gone_is_not_found(client):
+    url = _clip_url(client)
+    next(iter(client.study.folder.parent.glob('clips/clip0.mp4'))).unlink()
+    assert client.get(url).status_code == 404
+
+
+def _clip_url(client) -> str:
+    return f'/clips/{clip_key("clip0")}'

@@ -1,0 +1,102 @@
+"""Connections that end: no browser, and nobody else, keeps one by sending or reading nothing.
+
+uvicorn waits without end for the rest of a request. `PatientProtocol` gives the head of a request, its body and a
+reader that has stopped a time each, and closes the longest idle connection where there are too many.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+HEAD, BODY = 'the head of the request', 'the body of the request'
+
+
+class PatientProtocol(H11Protocol):
+    """uvicorn's HTTP/1.1 with an end to waiting."""
+
+    head_s = 10.0
+    """From the first byte, or from the connection, to the end of the headers."""
+    body_s = 20.0
+    """From the end of the headers to the end of the body."""
+    stalled_s = 120.0
+    """How long a reader may leave what is ready for it; browsers that have paused a video ask again for its rest."""
+    most = 500
+    """Open connections, of all clients together."""
+
+    def __init__(self, *settings: Any, **more: Any) -> None:
+        super().__init__(*settings, **more)
+        self._awaited: str | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+        self._stalled: asyncio.TimerHandle | None = None
+        self._opened = self.loop.time()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client is there; one who was idle longest goes, where there are too many."""
+        super().connection_made(transport)
+        self._await(HEAD)
+        if len(self.connections) > self.most:
+            idle = [one for one in self.connections if isinstance(one, PatientProtocol) and not one.is_answering]
+            if idle:
+                min(idle, key=lambda one: one._opened).transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Part of a request came; what is still missing has until the deadline that it had."""
+        super().data_received(data)
+        if not self.is_answering:
+            self._await(HEAD)
+        elif self.cycle.more_body:
+            self._await(BODY)
+        else:
+            self._await(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone."""
+        self._await(None)
+        self._cancel_stalled()
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The client does not read what is ready."""
+        super().pause_writing()
+        self._cancel_stalled()
+        self._stalled = self.loop.call_later(self.stalled_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        self._cancel_stalled()
+        super().resume_writing()
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether the headers of a request have come and its answer is not complete."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _await(self, part: str | None) -> None:
+        """Set the deadline of a part; one that is awaited already keeps the deadline that it has."""
+        if part == self._awaited and part is not None:
+            return
+        self._awaited = part
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        if part is not None:
+            seconds = self.head_s if part == HEAD else self.body_s
+            self._deadline = self.loop.call_later(seconds, self._give_up, part, seconds)
+
+    def _give_up(self, part: str, seconds: float) -> None:
+        if self.transport.is_closing():
+            return
+        if not (self.is_answering and self.cycle.response_started):
+            body = json.dumps({'error': f'{part} did not come within {seconds:g} s'}).encode()
+            head = f'HTTP/1.1 408 Request Timeout\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n'
+            self.transport.write(f'{head}connection: close\r\n\r\n'.encode() + body)
+        self.transport.close()
+
+    def _cancel_stalled(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None

@@ -23,6 +23,7 @@ ROOMS = (
     'runs',
     'npz',
     'tables',
+    'wording',
     'weights',
     'labels',
     'media',
@@ -57,6 +58,10 @@ _HOMES = {
 }
 
 __all__ = ['ROOMS', 'Analysis', 'Recording', 'Timeline', '__version__', 'analyze']
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
 
 
 def __getattr__(name: str) -> Any:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from affekt.analysis.purpose import check_purpose
-from affekt.errors import UnknownNameError, ValueRangeError
+from affekt.errors import UnknownNameError, ValueRangeError, did_you_mean
+from affekt.runs import file_sha256
 
 ASR_NAMES = ('tiny.en', 'base', 'none')
 LICENSES = ('research', 'commercial-ok')
@@ -72,6 +73,24 @@ class AnalysisSettings:
             )
         object.__setattr__(self, 'purpose', check_purpose(self.purpose))
 
+    def changed(self, named: Mapping[str, Any]) -> AnalysisSettings:
+        """The same with other values for the fields that are named.
+
+        Raises:
+            UnknownNameError: no field of this name.
+        """
+        for name in named:
+            if name not in self.__dataclass_fields__:
+                raise UnknownNameError(
+                    expected=f'a setting among {", ".join(self.__dataclass_fields__)}',
+                    came=repr(name),
+                    todo=did_you_mean(name, self.__dataclass_fields__),
+                )
+        plain: dict[str, Any] = {
+            name: str(value) if isinstance(value, Path) else value for name, value in named.items()
+        }
+        return replace(self, **plain)
+
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON-ready values."""
         return asdict(self)
@@ -88,5 +107,8 @@ class AnalysisSettings:
         return made
 
     def recorded(self) -> dict[str, Any]:
-        """What results depend on, for the settings file of a run."""
-        return self.to_dict()
+        """What results depend on, for the settings file of a run: of a model directory also what its files hold."""
+        folder = Path(self.asr)
+        if self.asr in ASR_NAMES or not folder.is_dir():
+            return self.to_dict()
+        return self.to_dict() | {'asr_files': {p.name: file_sha256(p) for p in sorted(folder.iterdir()) if p.is_file()}}

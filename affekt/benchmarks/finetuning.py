@@ -38,7 +38,7 @@ from affekt.benchmarks.merbench_units import Units
 from affekt.corpora import Manifest
 from affekt.errors import MissingExtraError
 from affekt.features import Features, Provenance, Store, write_features
-from affekt.runs import file_sha256
+from affekt.features.model_files import deciding_files
 
 if TYPE_CHECKING:
     from affekt.fusion import Backbone, BackboneHead
@@ -58,7 +58,7 @@ class Finetuning:
     task: Task = field(repr=False)
     settings: FinetuningSettings
     encoder: Mapping[str, Any]
-    """Name, kind, modality, parameters, and the sha256 of its weights."""
+    """Name, kind, modality, parameters, and the sha256 of its weights and of what reads for it."""
     rows: tuple[Row, ...]
     """Their gains are of kinds `frozen` and `linear`."""
 
@@ -328,8 +328,8 @@ def _in_order(rows: Sequences, manifest: Manifest, task: Task) -> Sequences:
 
 def _told(encoder: Path, backbone: Backbone) -> dict[str, Any]:
     held = hashlib.sha256()
-    for path in sorted([*encoder.glob('*.safetensors'), encoder / 'config.json']):
-        held.update(f'{path.name} {file_sha256(path)}\n'.encode())
+    for name, digest in sorted(deciding_files(encoder).items()):
+        held.update(f'{name} {digest}\n'.encode())
     return {
         'name': encoder.resolve().name, 'kind': backbone.network.config.model_type, 'modality': backbone.modality,
         'parameters': sum(parameter.numel() for parameter in backbone.parameters()), 'sha256': held.hexdigest(),

@@ -22,22 +22,16 @@ from pathlib import Path
 from typing import Any
 
 from affekt.errors import MissingExtraError, UnknownNameError, ValueRangeError, WeightsError
-from affekt.runs import file_sha256, read_regular_file
+from affekt.features.model_files import SETTINGS, WEIGHTS, deciding_files
+from affekt.runs import read_regular_file
 
 NEEDED = ('torch', 'transformers')
-SETTINGS = (
-    'config.json', 'preprocessor_config.json', 'processor_config.json', 'tokenizer.json', 'tokenizer_config.json',
-    'special_tokens_map.json', 'added_tokens.json', 'vocab.txt', 'vocab.json', 'merges.txt', 'spiece.model',
-    'spm.model', 'tokenizer.model', 'sentencepiece.bpe.model', 'sentencepiece.model',
-    'bpe.codes', 'entity_vocab.json', 'model.safetensors.index.json', 'pytorch_model.bin.index.json',
-)  # fmt: skip
-"""Files beside the weights that decide what comes out."""
-WEIGHTS = ('*.safetensors', 'pytorch_model*.bin')
-"""Patterns of files with weights; those of the first that fits are read."""
 UNUSED = re.compile(
     r'(^|\.)(pooler\.|masked_spec_embed$|position_ids$|lm_head\.|logit_scale$|text_model\.|text_projection\.)'
 )
 """Tensors that no feature passes through, so that they may be missing."""
+PREPARES = ('preprocessor_config.json', 'processor_config.json', 'video_preprocessor_config.json')
+"""Files of which one says how a network's input is made of sound or pictures."""
 PRECISIONS = ('float32', 'float16', 'bfloat16')
 
 
@@ -83,20 +77,13 @@ def model_folder(model: str) -> ModelFolder:
 def _described(path: Path) -> ModelFolder:
     try:
         config = json.loads(read_regular_file(path / 'config.json').decode())
-        architecture = config['model_type']
+        str(config['model_type'])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(
             expected=f'config.json with a model_type in {path}', came=f'{type(error).__name__}: {error}',
             todo='give the folder that save_pretrained wrote, or a whole copy of the repository',
         ) from error  # fmt: skip
-    weights = next((held for pattern in WEIGHTS if (held := sorted(path.glob(pattern)))), [])
-    if not weights:
-        raise WeightsError(
-            expected=f'model.safetensors or pytorch_model.bin in {path}', came=f'none (model_type {architecture})',
-            todo='fetch the weights too; formats of TensorFlow, Flax and fairseq are not read',
-        )  # fmt: skip
-    settings = [path / name for name in SETTINGS if (path / name).is_file()]
-    return ModelFolder(path, config, {file.name: file_sha256(file) for file in (*settings, *weights)})
+    return ModelFolder(path, config, deciding_files(path))
 
 
 def _fetched(hub: str) -> Path:
@@ -230,6 +217,11 @@ def open_reader(path: Path, loader: str, **how: Any) -> Any:
         WeightsError: the folder holds none.
     """
     _, transformers = require_extra()
+    if not loader.endswith('Tokenizer') and not any((path / name).is_file() for name in PREPARES):
+        raise WeightsError(
+            expected=f'{PREPARES[0]} in {path}, which says how sound or pictures become numbers', came='none',
+            todo='copy it beside the weights: save_pretrained() of the feature extractor or image processor',
+        )  # fmt: skip
     with _told(path, 'what reads its input'), _quiet(transformers):
         own = {'trust_remote_code': False} if loader.startswith('Auto') else {}
         return getattr(transformers, loader).from_pretrained(path, local_files_only=True, **own, **how)

@@ -19,31 +19,9 @@ import numpy as np
 
 from affekt.errors import ValueRangeError, WeightsError
 from affekt.features.recipes import Floats
-from affekt.runs import file_sha256, read_regular_file
 
-EXTERNAL = re.compile(rb'\n\x08location\x12([\x01-\x7f])')
-"""How a tensor of an ONNX file says which file beside it holds its values; the name of that file follows."""
 Shape = tuple[int | None, ...]
 """Of one array; None where any size will do."""
-
-
-def beside_hashes(path: Path) -> dict[str, str]:
-    """Files beside an ONNX file that hold weights of it, to their sha256.
-
-    Raises:
-        WeightsError: one that the file names is not there.
-    """
-    names = set()
-    for found in EXTERNAL.finditer(read_regular_file(path)):
-        size = found.group(1)[0]
-        names.add(found.string[found.end() : found.end() + size].decode('utf-8', 'replace'))
-    lost = sorted(name for name in names if not (path.parent / name).is_file())
-    if lost:
-        raise WeightsError(
-            expected=f'the weights that {path.name} names beside it', came=f'no {", ".join(lost)}',
-            todo='copy both files, or export into one',
-        )  # fmt: skip
-    return {f'sha256 of {name}': file_sha256(path.parent / name) for name in sorted(names)}
 
 
 class OnnxModel:

@@ -18,8 +18,8 @@ from typing import Any
 
 from affekt.errors import UnknownNameError, WeightsError
 from affekt.features.onnx_faces import open_films, open_pictures
-from affekt.features.onnx_models import beside_hashes
 from affekt.features.onnx_voices import PCA_FILE, open_samples, open_vggish, read_pca
+from affekt.features.onnx_weights import weights_beside
 from affekt.features.recipes import Encoder, Recipe
 from affekt.runs import file_sha256
 
@@ -167,14 +167,14 @@ def exported_recipe(name: str, model: str | None, *, device: str = 'cpu') -> Rec
             expected=f'--model FILE.onnx for {name}: {held.export}', came='none',
             todo=f'export {held.weights} with the program that it was published with',
         )  # fmt: skip
-    path = Path(model).expanduser().resolve()
+    path = Path(model).expanduser().absolute()  # a link may name the file, with its weights beside the link
     if path.is_dir() or not path.exists():
         came = f'{model}, {"a folder" if path.is_dir() else "which is not there"}'
         raise WeightsError(expected=f'an ONNX file for {name}: {held.export}', came=came, todo='check --model')
     facts = {
         'tool': 'onnxruntime', 'model': short, 'sha256': file_sha256(path), **held.facts, 'level': LEVELS[level],
     }  # fmt: skip
-    facts |= beside_hashes(path)
+    facts |= {f'sha256 of {file}': digest for file, digest in weights_beside(path).items()}
     if held.open is open_vggish:
         facts['hop_s'] = 0.5 if level == 'utt' else 0.05
     if short == 'vggish-pca':

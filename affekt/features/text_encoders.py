@@ -4,8 +4,8 @@ Published: the text is run once and whole; which tokens at both ends are not wor
 sentence and looking where it comes back, so that a tokenizer without Chinese stops the program. Nothing understood is a
 row of zeros. A text above the positions of the model stops the program as well; here it is named as missing.
 
-Corrected: the tokenizer itself says which tokens it added; a text without words has no features; what is too long is
-read in windows that follow each other.
+Corrected: the tokenizer itself says which tokens it added; a text without words, or with none that the tokenizer knows,
+has no features; what is too long is read in windows that follow each other.
 
 T tokens, D columns.
 
@@ -23,6 +23,7 @@ import numpy as np
 
 from affekt.corpora import Manifest, Sample
 from affekt.errors import WeightsError
+from affekt.features.known_words import all_unknown, require_words
 from affekt.features.model_folders import open_network, open_reader
 from affekt.features.recipes import Encoder, Features, Floats, Recipe, Unable
 from affekt.features.speech_encoders import last_four
@@ -52,6 +53,7 @@ def open_text(path: Path, device: str, recipe: Recipe) -> Encoder:
             todo='use another model',
         )
     tokenizer = _tokenizer(path, recipe)
+    require_words(tokenizer, int(network.get_input_embeddings().num_embeddings), path)
     ends = _ends(tokenizer, path) if is_published else (0, None)
     limit = _positions(network)
     window = limit or _rated(network.config)
@@ -71,9 +73,9 @@ def open_text(path: Path, device: str, recipe: Recipe) -> Encoder:
         rows = run(tokens)[0, slice(*ends)] if text and size else ()
         return np.asarray(rows) if len(rows) else np.zeros((1, recipe.dimension), np.float32)
 
-    def corrected(texts: Sequence[str]) -> list[Floats]:
-        """(T, D) of each text; T is 0 where it has no words. Windows of one length are run together."""
-        windows = [_windows(tokenizer, text, window) for text in texts]
+    def corrected(texts: Mapping[str, str]) -> dict[str, Floats | Unable]:
+        """(T, D) of each sample's text; T is 0 where it has no words. Windows of one length are run together."""
+        windows = [_windows(tokenizer, text, window) for text in texts.values()]
         places: dict[int, list[tuple[int, int]]] = {}
         for at, held in enumerate(windows):
             for number, (tokens, _) in enumerate(held):
@@ -85,19 +87,19 @@ def open_text(path: Path, device: str, recipe: Recipe) -> Encoder:
             states = run({name: [tokens[name] for tokens, _ in together] for name in names})
             rows |= {place: held[words] for place, held, (_, words) in zip(some, states, together, strict=True)}
         none = np.zeros((0, recipe.dimension), np.float32)
-        return [
-            np.concatenate([none, *(rows[at, number] for number in range(len(held)))])
-            for at, held in enumerate(windows)
-        ]
+        answers: dict[str, Floats | Unable] = {}
+        for at, (sample, pieces) in enumerate(zip(texts, windows, strict=True)):
+            if all_unknown((np.asarray(tokens['input_ids'])[words] for tokens, words in pieces), tokenizer):
+                answers[sample] = Unable(sample, 'no word that the tokenizer knows')
+            else:
+                answers[sample] = np.concatenate([none, *(rows[at, number] for number in range(len(pieces)))])
+        return answers
 
     def encoder(manifest: Manifest, samples: Sequence[Sample]) -> list[Features | Unable]:
         said = {row.sample: getattr(row, recipe.facts['column']) for row in samples}
         known = {name: text for name, text in said.items() if text is not None}
         found: dict[str, Floats | Unable]
-        if is_published:
-            found = {name: published(name, text) for name, text in known.items()}
-        else:
-            found = dict(zip(known, corrected(list(known.values())), strict=True))
+        found = {name: published(name, text) for name, text in known.items()} if is_published else corrected(known)
         return [_features(recipe, name, found.get(name), is_row) for name in said]
 
     return encoder

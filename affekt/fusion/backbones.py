@@ -23,6 +23,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from affekt.errors import MissingExtraError, ShapeError, UnknownNameError, WeightsError, listed
+from affekt.features.known_words import require_words
+from affekt.features.model_files import model_files
 from affekt.runs import read_regular_file
 
 Layers = Literal['last', 'last_four']
@@ -261,8 +263,9 @@ def open_backbone(
         ) from error
     if not (folder / 'config.json').is_file():
         raise _unusable(folder, 'a folder without config.json' if folder.is_dir() else 'no folder there')
+    model_files(folder)
     try:
-        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         if config.is_encoder_decoder:
             raise _unusable(folder, f'an encoder with a decoder ({config.model_type})')
         kind = config.model_type
@@ -276,7 +279,8 @@ def open_backbone(
             return PictureBackbone(network, _facts(folder), layers, pictures).eval()
         if not any(next(folder.glob(pattern), None) for pattern in TOKENIZERS):
             raise _unusable(folder, 'no tokenizer')  # transformers would make an empty one
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        require_words(tokenizer, int(network.get_input_embeddings().num_embeddings), folder)
         return TextBackbone(network, tokenizer, layers, longest).eval()
     except (OSError, ValueError, KeyError, ImportError, TypeError, AttributeError, RuntimeError) as error:
         if isinstance(error, WeightsError):
@@ -292,7 +296,12 @@ def _loaded(transformers: Any, kind: Any, folder: Path) -> Any:
     says.set_verbosity_error()
     try:
         network, found = kind.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+            folder,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype=torch.float32,
+            output_loading_info=True,
         )
     finally:
         says.set_verbosity(told)

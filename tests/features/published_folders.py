@@ -74,6 +74,7 @@ def build(folder: Path, kind: str, pieces: dict[str, str]) -> Path:
             (folder / 'tokenizer.json').write_text(json.dumps(held))
             told = {'tokenizer_class': 'BloomTokenizerFast'}
         (folder / 'tokenizer_config.json').write_text(json.dumps(told))
+        tiny_models.fitted(folder, network, config, sizes)
     held = load_file(folder / 'model.safetensors')
     (folder / 'model.safetensors').unlink()
     for new, old in OLD_NAMES.items():

@@ -9,7 +9,7 @@ import pytest
 from affekt.corpora import made_up_corpus
 from affekt.errors import RunError, WeightsError
 from affekt.features import Store, extract
-from affekt.features.onnx_models import beside_hashes
+from affekt.features.onnx_weights import weights_beside
 
 
 def test_a_changed_text_or_window_is_another_extraction(tmp_path):
@@ -36,11 +36,11 @@ def test_weights_beside_an_onnx_file_are_hashed_and_must_be_there(tmp_path):
     onnx.save(
         onnx.helper.make_model(graph), path, save_as_external_data=True, location='net.onnx.data', size_threshold=0
     )
-    before = beside_hashes(path)
-    assert list(before) == ['sha256 of net.onnx.data']
+    before = weights_beside(path)
+    assert list(before) == ['net.onnx.data']
     beside = tmp_path / 'net.onnx.data'
     beside.write_bytes(bytes(reversed(beside.read_bytes())))
-    assert beside_hashes(path) != before
+    assert weights_beside(path) != before
     beside.unlink()
     with pytest.raises(WeightsError, match=r'no net\.onnx\.data'):
-        beside_hashes(path)
+        weights_beside(path)

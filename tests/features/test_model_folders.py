@@ -200,9 +200,8 @@ def test_a_snapshot_of_the_hub_is_settings_and_one_kind_of_weights(bert, copied,
     assert [name for name, _ in asked] == ['someone/tiny'] * 3
     assert ['*.safetensors' in patterns for _, patterns in asked] == [True, True, False]
     assert {'pytorch_model*.bin', 'pytorch_model*.bin.index.json', 'vocab.txt'} <= set(asked[-1][1])
-    assert all(
-        pattern.endswith(('.json', '.txt', '.model', '.safetensors', '.bin')) for _, held in asked for pattern in held
-    )
+    endings = ('.json', '.txt', '.model', '.safetensors', '.bin', '.codes', '.bpe')
+    assert all(pattern.endswith(endings) for _, patterns in asked for pattern in patterns)
 
 
 def test_without_transformers_the_error_names_the_extra(bert, monkeypatch):

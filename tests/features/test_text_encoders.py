@@ -152,8 +152,9 @@ def test_processes_and_shards_open_the_network_by_themselves(bert, tmp_path):
 
 def test_a_tokenizer_without_chinese_fails_the_published_probe_and_not_ours(tmp_path):
     folder = tiny_models.text(tmp_path / 'english', 'bert')
-    kept = [word for word in (folder / 'vocab.txt').read_text(encoding='utf-8').split('\n') if word.isascii()]
-    (folder / 'vocab.txt').write_text('\n'.join(kept), encoding='utf-8')
+    words = (folder / 'vocab.txt').read_text(encoding='utf-8').split('\n')
+    english = [word if word.isascii() else f'word{at}' for at, word in enumerate(words)]
+    (folder / 'vocab.txt').write_text('\n'.join(english), encoding='utf-8')
     with pytest.raises(WeightsError, match='without merbench-'):
         _extracted('merbench-own-text-utt', folder, tmp_path)
     assert 'glad' in _extracted('own-text-utt', folder, tmp_path)
@@ -198,6 +199,7 @@ def test_folders_with_a_sentencepiece_model_alone_are_read(kind, file, tokenizer
             sentence_iterator=lines, model_writer=model, vocab_size=90, hard_vocab_limit=False, minloglevel=2
         )
     (folder / 'tokenizer_config.json').write_text(json.dumps({'tokenizer_class': tokenizer}))
+    tiny_models.fitted(folder, network, config, sizes)
     published = _extracted('merbench-own-text-frm', folder, tmp_path / 'out')
     corrected = _extracted('own-text-frm', folder, tmp_path / 'out')
     np.testing.assert_allclose(published.values('glad'), corrected.values('glad'), rtol=1e-5, atol=1e-5)

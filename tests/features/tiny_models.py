@@ -168,7 +168,15 @@ TEXT = {
 def text(folder: Path, kind: str) -> Path:
     network, config, sizes, marks = TEXT[kind]
     save(folder, network, config, **sizes)
-    return with_tokenizer(folder, marks)
+    with_tokenizer(folder, marks)
+    return fitted(folder, network, config, sizes)
+
+
+def fitted(folder: Path, network: str, config: str, sizes: dict) -> Path:
+    """The network again, with a vector for each token of its tokenizer and no more; the first ones stay as drawn."""
+    with quiet():
+        known = len(transformers.AutoTokenizer.from_pretrained(folder))
+    return save(folder, network, config, **(sizes | {'vocab_size': known}))
 
 
 def with_tokenizer(folder: Path, marks: str) -> Path:
@@ -189,7 +197,8 @@ _T5 = {'vocab_size': 120, 'd_model': WIDTH, 'd_kv': 8, 'd_ff': 24, 'num_layers':
 
 def t5(folder: Path) -> Path:
     save(folder, 'T5Model', 'T5Config', **_T5)
-    return with_tokenizer(folder, 'ended')
+    with_tokenizer(folder, 'ended')
+    return fitted(folder, 'T5Model', 'T5Config', _T5)
 
 
 def with_head(folder: Path, network: str, kind: str) -> Path:

@@ -1,0 +1,92 @@
+"""Which files of a model folder decide its numbers, and their hashes.
+
+A folder as `save_pretrained` writes it holds a configuration, weights in one file or in several that an index names,
+and what turns words, sound or pictures into numbers. All of these are hashed; what would be read from elsewhere is
+refused.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from affekt.errors import WeightsError, listed
+from affekt.runs import file_sha256, read_regular_file
+
+SETTINGS = (
+    'config.json', 'preprocessor_config.json', 'processor_config.json', 'video_preprocessor_config.json',
+    'tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', 'added_tokens.json', 'vocab.txt',
+    'vocab.json', 'vocab.bpe', 'merges.txt', 'spiece.model', 'spm.model', 'spm_char.model', 'tokenizer.model',
+    'sentencepiece.bpe.model', 'sentencepiece.model', 'bpe.codes', 'dict.txt', 'entity_vocab.json', 'byte_maps.json',
+    'word_shape.json', 'word_pronunciation.json', 'model.safetensors.index.json', 'pytorch_model.bin.index.json',
+)  # fmt: skip
+"""Files beside the weights that decide what comes out."""
+WEIGHTS = ('*.safetensors', 'pytorch_model*.bin')
+"""Patterns of files with weights; those of the first that fits are read."""
+INDEXES = {'*.safetensors': 'model.safetensors.index.json', 'pytorch_model*.bin': 'pytorch_model.bin.index.json'}
+ADAPTER = 'adapter_config.json'
+
+
+def deciding_files(folder: Path) -> dict[str, str]:
+    """Every file of a model that its numbers depend on, by its name in the folder, to its sha256.
+
+    Raises:
+        WeightsError: as `model_files`.
+    """
+    return {file.name: file_sha256(file) for file in model_files(folder)}
+
+
+def model_files(folder: Path) -> list[Path]:
+    """The files of a model that its numbers depend on: settings, then weights.
+
+    Raises:
+        WeightsError: there are no weights; an index names files that are not there or lie elsewhere; the folder holds
+            an adapter, whose weights are changes of another model's; a file is none that can be read to its end.
+    """
+    if (folder / ADAPTER).exists():
+        raise WeightsError(
+            expected='a whole model', came=f'an adapter (LoRA) in {folder}, which changes the weights of another model',
+            todo='join both where they were trained: merge_and_unload(), then save_pretrained() of model and tokenizer',
+        )  # fmt: skip
+    pattern = next((each for each in WEIGHTS if any(folder.glob(each)) or (folder / INDEXES[each]).exists()), '')
+    weights = sorted(folder.glob(pattern)) if pattern else []
+    if pattern and (folder / INDEXES[pattern]).exists():
+        _require_parts(folder / INDEXES[pattern])
+    if not weights:
+        raise WeightsError(
+            expected=f'model.safetensors or pytorch_model.bin in {folder}', came='none',
+            todo='fetch the weights too; formats of TensorFlow, Flax and fairseq are not read',
+        )  # fmt: skip
+    files = [*(folder / name for name in SETTINGS if (folder / name).exists()), *weights]
+    if odd := [file.name for file in files if not file.is_file()]:
+        raise WeightsError(
+            expected=f'files in {folder}', came=f'{listed(odd)}, no file that can be read to its end',
+            todo='copy the folder anew',
+        )  # fmt: skip
+    return files
+
+
+def _require_parts(index: Path) -> None:
+    """Every part that an index names lies beside it, under a plain name."""
+    names = set(_json(index).get('weight_map', {}).values())
+    outside = sorted(str(name) for name in names if not isinstance(name, str) or Path(name).name != name)
+    lost = sorted(name for name in names if name not in outside and not (index.parent / name).is_file())
+    if outside or lost:
+        raise WeightsError(
+            expected=f'the parts that {index.name} names, beside it in {index.parent}',
+            came=f'{listed(outside)}, which lie elsewhere' if outside else f'no {listed(lost)}',
+            todo='give a whole copy of the published folder',
+        )
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(read_regular_file(path).decode())
+        if not isinstance(content, dict):
+            raise ValueError('no table of names and values')
+    except (OSError, ValueError, RecursionError) as error:
+        raise WeightsError(
+            expected=f'{path.name} as save_pretrained writes it', came=f'{path}: {error}', todo='copy the folder anew'
+        ) from error
+    return content

@@ -1,0 +1,169 @@
+"""Which files beside an ONNX file hold weights of it: read from its protobuf, without loading a tensor.
+
+An ONNX file may keep the values of any tensor in another file and name that by its path. What decides numbers belongs
+in a recipe's hash, so every such file is looked for here: in initialisers, in attributes of nodes, in functions and
+subgraphs, however deep.
+
+Source: onnx/onnx.proto of github.com/onnx/onnx; the wire format of protobuf.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from affekt.errors import WeightsError
+from affekt.runs import file_sha256, only_regular
+
+DEEPEST = 64
+"""Messages inside each other; networks have a dozen."""
+MOST_FIELDS = 5_000_000
+"""Fields of one file; a language model has some hundred thousand."""
+LONGEST_NAME = 4096
+"""Bytes of a path."""
+TENSOR = 'tensor'
+INSIDE: Mapping[str, Mapping[int, str]] = {
+    'model': {7: 'graph', 20: 'training', 25: 'function'},
+    'training': {1: 'graph', 2: 'graph'},
+    'graph': {1: 'node', 5: TENSOR, 15: 'sparse'},
+    'function': {7: 'node', 11: 'attribute'},
+    'node': {5: 'attribute'},
+    'attribute': {5: TENSOR, 6: 'graph', 10: TENSOR, 11: 'graph', 22: 'sparse', 23: 'sparse'},
+    'sparse': {1: TENSOR, 2: TENSOR},
+}
+"""Message to the fields in which a tensor may lie: number to message."""
+EXTERNAL_DATA, DATA_LOCATION, EXTERNAL = 13, 14, 1
+"""Of a tensor: entries of key and value, and where the values are."""
+Field = tuple[int, int, int, int]
+"""Number, wire type, begin and end of the content; of a number its value and 0."""
+
+
+def weights_beside(path: Path) -> dict[str, str]:
+    """Files beside an ONNX file that hold weights of it, to their sha256, by the names that the file gives.
+
+    Raises:
+        WeightsError: the file is no ONNX file; what it names is not there, or lies outside its folder.
+    """
+    hashes = {}
+    for name in sorted(external_names(path)):
+        if not _is_inside(name):
+            raise WeightsError(
+                expected=f'weights beside {path.name}, in its own folder', came=f'{path} with weights in {name!r}',
+                todo='export it again with its weights in one file, or in files beside it',
+            )  # fmt: skip
+        beside = path.parent / name
+        if not beside.is_file():
+            raise WeightsError(
+                expected=f'the weights that {path.name} names beside it', came=f'no {name}',
+                todo='copy both files, or export into one',
+            )  # fmt: skip
+        hashes[name] = file_sha256(beside)
+    return hashes
+
+
+def external_names(path: Path) -> set[str]:
+    """The paths under which an ONNX file looks for values of its tensors.
+
+    Raises:
+        WeightsError: the file is missing, or no ONNX file.
+    """
+    if not path.is_file():
+        came = f'{path}, {"which is not there" if not path.exists() else "which is no file"}'
+        raise WeightsError(expected='an ONNX file', came=came, todo='check the path')
+    try:
+        with open(path, 'rb', opener=only_regular) as file:
+            if not file.read(1):
+                raise ValueError('it is empty')
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                return _Walk(content).names()
+    except (ValueError, OSError) as error:
+        raise WeightsError(
+            expected='an ONNX file', came=f'{path}: {error}', todo='export it again, or copy it anew'
+        ) from error
+
+
+class _Walk:
+    """One pass through the messages that may hold tensors; all else is stepped over."""
+
+    def __init__(self, content: mmap.mmap) -> None:
+        self._content = content
+        self._left = MOST_FIELDS
+
+    def names(self) -> set[str]:
+        """The paths that tensors name."""
+        names: set[str] = set()
+        waiting = [('model', 0, len(self._content), 0)]
+        while waiting:
+            message, begin, end, depth = waiting.pop()
+            if depth > DEEPEST:
+                raise ValueError(f'messages more than {DEEPEST} deep')
+            if message == TENSOR:
+                names |= self._tensor(begin, end)
+                continue
+            for number, wire, first, last in self._fields(begin, end):
+                if wire == 2 and (inner := INSIDE[message].get(number)):
+                    waiting.append((inner, first, last, depth + 1))
+        return names
+
+    def _tensor(self, begin: int, end: int) -> set[str]:
+        """What one tensor names; nothing where its values lie in the file itself."""
+        is_external, names = False, set()
+        for number, wire, first, last in self._fields(begin, end):
+            if number == DATA_LOCATION and wire == 0:
+                is_external = first == EXTERNAL
+            elif number == EXTERNAL_DATA and wire == 2:
+                texts = {key: (at, to) for key, kind, at, to in self._fields(first, last) if kind == 2}
+                if {1, 2} <= set(texts) and self._text(*texts[1]) == 'location':
+                    names.add(self._text(*texts[2]))
+        if is_external and not names:
+            raise ValueError('a tensor whose values lie in a file without a name')
+        return names if is_external else set()
+
+    def _text(self, begin: int, end: int) -> str:
+        if end - begin > LONGEST_NAME:
+            raise ValueError(f'a name of {end - begin} bytes')
+        return self._content[begin:end].decode()
+
+    def _fields(self, begin: int, end: int) -> Iterator[Field]:
+        """The fields of one message."""
+        at = begin
+        while at < end:
+            self._left -= 1
+            if self._left < 0:
+                raise ValueError(f'more than {MOST_FIELDS} fields')
+            key, at = self._number(at, end)
+            number, wire = key >> 3, key & 7
+            if wire == 0:
+                value, at = self._number(at, end)
+                yield number, wire, value, 0
+                continue
+            if wire == 2:
+                size, at = self._number(at, end)
+            elif wire in (1, 5):
+                size = 8 if wire == 1 else 4
+            else:
+                raise ValueError(f'no field at byte {at}')
+            if at + size > end:
+                raise ValueError(f'it ends within the field at byte {at}')
+            yield number, wire, at, at + size
+            at += size
+
+    def _number(self, at: int, end: int) -> tuple[int, int]:
+        """A number of seven bits a byte, and where it ends."""
+        value = 0
+        for shift in range(0, 70, 7):
+            if at >= end:
+                raise ValueError(f'it ends within a number at byte {at}')
+            byte = self._content[at]
+            at += 1
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return value, at
+        raise ValueError(f'no number at byte {at}')
+
+
+def _is_inside(name: str) -> bool:
+    """Whether a path stays in the folder that it starts from, on every system."""
+    ways = PurePosixPath(name), PureWindowsPath(name)
+    return bool(name) and not any(way.is_absolute() or way.anchor or '..' in way.parts for way in ways)

@@ -18,8 +18,11 @@ __version__ = '0.1.0'
 
 ROOMS = (
     'errors',
+    'written_languages',
+    'text_encoding',
     'runs',
     'tables',
+    'wording',
     'weights',
     'npz',
     'labels',
@@ -55,6 +58,10 @@ _HOMES = {
 }
 
 __all__ = ['ROOMS', 'Analysis', 'Recording', 'Timeline', '__version__', 'analyze']
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
 
 
 def __getattr__(name: str) -> Any:

@@ -5,6 +5,7 @@ The command line turns any of them into one sentence and exit code 2; a tracebac
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 
 
@@ -106,6 +107,21 @@ class PurposeError(AffektError, ValueError):
 
 class MissingExtraError(AffektError, ImportError):
     """An optional part is not installed."""
+
+
+class UnexpectedError(AffektError, RuntimeError):
+    """Something went wrong in one file that nobody foresaw; the others go on."""
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str = 'choose one of them') -> str:
+    """The name that was probably meant, as advice; `otherwise` where none is near.
+
+    >>> did_you_mean('fusd', ['face', 'voice', 'fused'])
+    "did you mean 'fused'?"
+    """
+    plain = {other.casefold(): other for other in known}
+    near = difflib.get_close_matches(name.casefold(), plain, n=1, cutoff=0.6)
+    return f'did you mean {plain[near[0]]!r}?' if near else otherwise
 
 
 def listed(names: Iterable[str], most: int = 5) -> str:

@@ -17,6 +17,7 @@ from affekt.labels.columns import Columns, read_columns
 from affekt.media.endings import VIDEO
 from affekt.npz import read_npz
 from affekt.runs import file_sha256
+from affekt.text_encoding import decode_text
 
 
 @dataclass
@@ -64,7 +65,7 @@ class Release:
         """The two cells of each line of a file, separated by space; none, and a note, where the file is missing.
 
         Raises:
-            TableError: the file is no UTF-8 text, or a line has not two cells.
+            TableError: the file is no text, or a line has not two cells.
         """
         path = self.folder / name
         if not path.is_file():
@@ -87,12 +88,11 @@ class Release:
         """A label file as text.
 
         Raises:
-            TableError: it is no UTF-8 text.
+            TableError: its encoding is not certain.
         """
-        try:
-            return self.source(path).read_text(encoding='utf-8-sig')
-        except UnicodeDecodeError as error:
-            raise TableError(expected='UTF-8 text', came=f'{path}: {error}', todo='take the file again') from error
+        decoded = decode_text(self.source(path).read_bytes(), str(path))
+        self.notes += decoded.notes
+        return decoded.text
 
     def media(self, *folders: str, kinds: Sequence[str] = VIDEO) -> Mapping[str, str]:
         """Name without suffix to path below the release, of the media files in the first folder that is there."""

@@ -20,6 +20,7 @@ import numpy as np
 from affekt.errors import TableError, listed
 from affekt.npz import read_npz
 from affekt.runs import read_regular_file, require_regular_file
+from affekt.text_encoding import decode_text
 
 Columns = Mapping[str, Sequence[Any]]
 LARGEST_BYTES = 1 << 30
@@ -115,14 +116,10 @@ def _answer(value: Any, path: Path, name: str) -> object:
 
 def _text(path: Path) -> str:
     try:
-        text = read_regular_file(path).decode('utf-8-sig')
-    except UnicodeDecodeError as error:
-        raise _damaged(path, f'text that is not UTF-8 ({error.reason} at byte {error.start})', 'UTF-8 text') from error
+        raw = read_regular_file(path)
     except OSError as error:
         raise _damaged(path, str(error.strerror or error), 'a file that can be read') from error
-    if '\0' in text:
-        raise _damaged(path, 'zero bytes', 'UTF-8 text')
-    return text
+    return decode_text(raw, str(path)).text
 
 
 def _delimited(path: Path) -> Columns:

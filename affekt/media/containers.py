@@ -10,32 +10,29 @@ from collections.abc import Callable
 
 from affekt.errors import MediaError
 from affekt.media import boxes, ebml, riff
+from affekt.media.animations import check_apng, check_gif
 from affekt.media.endings import endings_of
-from affekt.media.mp3_frames import missing_frames
-from affekt.media.ogg_pages import missing_pages
+from affekt.media.fragments import check_iso_media
+from affekt.media.mp3_frames import check_frames
+from affekt.media.ogg_pages import check_pages
+from affekt.media.report import ContainerReport
 from affekt.media.source import Source
+from affekt.media.still_formats import picture_format
 
 DEMUXERS = (
     'mov,mp4,m4a,3gp,3g2,mj2', 'matroska,webm', 'avi', 'wav', 'w64', 'mp3', 'flac', 'ogg', 'aac', 'aiff', 'caf', 'amr',
-    'mpegts', 'mpeg', 'flv', 'asf', 'gif',
+    'mpegts', 'mpeg', 'flv', 'asf', 'gif', 'apng',
 )  # fmt: skip
 """FFmpeg demuxers that may run. No playlist, no image sequence, no device, no script."""
-
-STILL_MAGIC: tuple[tuple[int, bytes, str], ...] = (
-    (0, b'\xff\xd8\xff', 'JPEG'),
-    (0, b'\x89PNG\r\n\x1a\n', 'PNG'),
-    (0, b'BM', 'BMP'),
-    (8, b'WEBP', 'WEBP'),
-)
 
 PLAYLISTS = (b'#EXTM3U', b'ffconcat', b'[playlist]', b'<?xml', b'<smil', b'<ASX', b'<asx', b'v=0\r\n', b'v=0\n')
 
 
 def still_format(source: Source) -> str | None:
-    """'JPEG', 'PNG', 'BMP' or 'WEBP' where the first bytes say so; None for anything else.
+    """'JPEG', 'PNG', 'HEIF', … where the content is a photograph; None for anything else.
 
     Raises:
-        MediaError: the content is a playlist or a description of other files.
+        MediaError: the content is a playlist, a description of other files, or a photograph of an unread format.
     """
     head = source.head(64)
     if head.lstrip(b'\xef\xbb\xbf \t\r\n').startswith(PLAYLISTS):
@@ -44,10 +41,7 @@ def still_format(source: Source) -> str | None:
             came=f'a playlist or text ({head[:12]!r} …) in {source.name}',
             todo='pass the files that it names, one by one',
         )
-    for offset, magic, name in STILL_MAGIC:
-        if head[offset : offset + len(magic)] == magic:
-            return name
-    return None
+    return picture_format(source)
 
 
 def declared_sizes(source: Source) -> list[tuple[int, int]]:
@@ -76,25 +70,37 @@ def extension_remark(source: Source, content: str) -> tuple[str, ...]:
     return (f'the name ends in {suffix or "no extension"}, the content is {content.split(",")[0]}; read by content',)
 
 
-def missing_bytes(source: Source, demuxer: str, codecs: tuple[str, ...]) -> tuple[str, ...]:
-    """Sentences where the container states a size, an end, a part or a checksum that the file does not bear out.
+def missing_bytes(source: Source, demuxer: str, codecs: tuple[str, ...]) -> ContainerReport:
+    """Where the container states a size, an end, a part or a checksum that the file does not bear out.
 
     Args:
         source: the file.
         demuxer: what FFmpeg takes it for.
         codecs: of its streams.
     """
-    if demuxer == 'mp3' and not ''.join(codecs).startswith('mp3'):
-        return ()  # layers I and II, whose frames are counted differently
+    report = ContainerReport()
     check = CHECKS.get(demuxer)
-    return () if check is None else check(source)
+    if demuxer == 'mp3' and not ''.join(codecs).startswith('mp3'):
+        check = None  # layers I and II, whose frames are counted differently
+    if demuxer in NEVER_STATE_LENGTH:
+        report.states_length = False
+    if check is not None:
+        check(source, report)
+    return report
 
 
-CHECKS: dict[str, Callable[[Source], tuple[str, ...]]] = {
-    'mov,mp4,m4a,3gp,3g2,mj2': boxes.missing_boxes,
-    'matroska,webm': ebml.missing_elements,
-    'wav': riff.missing_chunks,
-    'avi': riff.missing_chunks,
-    'ogg': missing_pages,
-    'mp3': missing_frames,
+CHECKS: dict[str, Callable[[Source, ContainerReport], None]] = {
+    'mov,mp4,m4a,3gp,3g2,mj2': check_iso_media,
+    'matroska,webm': ebml.check_elements,
+    'wav': riff.check_chunks,
+    'avi': riff.check_chunks,
+    'aiff': riff.check_chunks,
+    'w64': riff.check_chunks,
+    'caf': riff.check_chunks,
+    'ogg': check_pages,
+    'mp3': check_frames,
+    'gif': check_gif,
+    'apng': check_apng,
 }
+NEVER_STATE_LENGTH = frozenset({'aac', 'amr', 'mpeg', 'mpegts'})
+"""Demuxers of streams that are made to be joined and cut anywhere."""

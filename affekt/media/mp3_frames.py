@@ -8,7 +8,9 @@ Source: ISO/IEC 11172-3, sections 2.4.1.7 and 2.4.2.3; ISO/IEC 13818-3, section 
 
 from __future__ import annotations
 
-from affekt.media.source import Source, short_by
+from affekt.media.report import ContainerReport
+from affekt.media.source import Source
+from affekt.media.window import CHAIN, Window
 
 KBITS = {
     3: (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
@@ -19,34 +21,27 @@ SAMPLE_RATES_HZ = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: 
 LENGTH_MARKS = (b'Xing', b'Info', b'VBRI')
 """Names that the frame with the total length carries instead of sound."""
 END_TAGS = (b'TAG', b'LYRICS', b'APETAGEX', b'ID3')
-BUFFER = 1 << 18
 
 
-def missing_frames(source: Source) -> tuple[str, ...]:
-    """Sentences where the chain of frames has a hole, is cut, or begins in the middle."""
+def check_frames(source: Source, report: ContainerReport) -> None:
+    """Notes where the chain of frames has a hole, is cut, or begins in the middle."""
     position = tag_length(source)
-    with source.open(60.0) as file:
-        file.seek(position)
-        held, held_from = file.read(BUFFER), position
-        position += len(held) - len(held.lstrip(b'\0'))
-        first = held[position - held_from :][:4096]
-        said = _start(first)
+    with Window(source, CHAIN) as window:
+        opening = window.at(position, CHAIN)
+        position += len(opening) - len(opening.lstrip(b'\0'))
+        first = window.at(position, 4096)
+        _check_start(first, report)
+        report.states_length = any(mark in first for mark in LENGTH_MARKS)
         while position + 4 <= source.size:
-            if position + 4 > held_from + len(held) or position < held_from:
-                file.touch()
-                file.seek(position)
-                held, held_from = file.read(BUFFER), position
-            length = frame_length(held[position - held_from : position - held_from + 4])
+            length = frame_length(window.at(position, 4))
             if length == 0:
                 break
             position += length
-        if position > source.size:
-            return (*said, *short_by(position, source.size, 'the last frame'))
-        file.seek(position)
-        rest = file.read(BUFFER)
+        report.cut(position, source.size, 'the last frame')
+        rest = window.at(position, CHAIN)
     if rest.strip(b'\0') and not rest.startswith(END_TAGS):
-        said = (*said, f'damaged: no frame begins at byte {position} of {source.size}')
-    return said
+        sentence = f'damaged: no frame begins at byte {position} of {source.size}'
+        report.add('chain', sentence)
 
 
 def states_length(source: Source) -> bool:
@@ -77,15 +72,15 @@ def frame_length(header: bytes) -> int:
     return slots * kbits * 1000 // SAMPLE_RATES_HZ[version][sampling] + (header[2] >> 1 & 1)
 
 
-def _start(first: bytes) -> tuple[str, ...]:
+def _check_start(first: bytes, report: ContainerReport) -> None:
     length = frame_length(first[:4])
     if length == 0:
-        return ('damaged: the file begins in the middle of a frame',)
+        report.add('start', 'damaged: the file begins in the middle of a frame')
+        return
     if any(mark in first[:length] for mark in LENGTH_MARKS):
-        return ()
+        return
     # side information follows the header, and the checksum where the protection bit is 0
     side = first[4 if first[1] & 1 else 6 :][:2]
     bits = 9 if first[1] >> 3 & 3 == 3 else 8
     if len(side) == 2 and int.from_bytes(side, 'big') >> (16 - bits):
-        return ('cut at the start: the first frame needs bits of frames before it',)
-    return ()
+        report.add('start', 'cut at the start: the first frame needs bits of frames before it')

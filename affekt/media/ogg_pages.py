@@ -7,42 +7,40 @@ from __future__ import annotations
 
 import zlib
 
-from affekt.media.source import Source, short_by
+from affekt.media.report import ContainerReport
+from affekt.media.source import Source
+from affekt.media.window import CHAIN, Window
 
-MAX_OGG_PAGE = 27 + 255 + 255 * 255
 MIRRORED = bytes(int(f'{octet:08b}'[::-1], 2) for octet in range(256))
 """Each byte with its bits in reverse order."""
 
 
-def missing_pages(source: Source) -> tuple[str, ...]:
-    """Ogg: pages follow each other, are numbered per stream without holes, and the last one carries the flag 4.
+def check_pages(source: Source, report: ContainerReport) -> None:
+    """Notes where pages do not follow each other, are not numbered without holes, or no end is marked (flag 4).
 
     A page: 'OggS', version, flags, granule (8), serial (4), number (4), checksum (4), segment count, segment sizes.
     """
     position, last, has_end = 0, dict[bytes, int](), False
-    said: list[str] = []
-    with source.open(60.0) as file:
+    with Window(source, CHAIN) as window:
         while position < source.size:
-            file.touch()
-            file.seek(position)
-            page = file.read(MAX_OGG_PAGE)
-            if page[:4] != b'OggS' or len(page) < 27:
-                said.append(f'damaged: no page begins at byte {position} of {source.size}')
+            header = window.at(position, 27 + 255)
+            if header[:4] != b'OggS' or len(header) < 27:
+                sentence = f'damaged: no page begins at byte {position} of {source.size}'
+                report.add('chain', sentence, source.size - position)
                 break
-            page = page[: 27 + page[26] + sum(page[27 : 27 + page[26]])]
-            if position + len(page) <= source.size and _checksum(page) != page[22:26]:
-                said.append(f'damaged: the checksum of the page at byte {position} is wrong')
-            serial, number = page[14:18], int.from_bytes(page[18:22], 'little')
+            length = 27 + header[26] + sum(header[27 : 27 + header[26]])
+            page = window.at(position, length)
+            if len(page) == length and _checksum(page) != page[22:26]:
+                sentence = f'damaged: the checksum of the page at byte {position} is wrong ({length:,} bytes)'
+                report.add('checksum', sentence, length)
+            serial, number = header[14:18], int.from_bytes(header[18:22], 'little')
             if serial in last and number != last[serial] + 1:
-                said.append(f'damaged: page {number} follows page {last[serial]}')
-                break
-            last[serial], has_end = number, bool(page[5] & 4)
-            position += 27 + page[26] + sum(page[27 : 27 + page[26]])
-    if position > source.size:
-        return (*said, *short_by(position, source.size, 'the last page'))
-    if not said and not has_end:
-        said.append('cut short: the last page is not marked as the end of its stream')
-    return tuple(said)
+                report.add('number', f'damaged: page {number} follows page {last[serial]} at byte {position}')
+            last[serial], has_end = number, bool(header[5] & 4)
+            position += length
+    report.cut(position, source.size, 'the last page')
+    if not report.sentences and not has_end:
+        report.add('end', 'cut short: the last page is not marked as the end of its stream')
 
 
 def _checksum(page: bytes) -> bytes:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -24,7 +25,7 @@ from affekt.media.containers import extension_remark, missing_bytes, still_forma
 from affekt.media.frames import Frame, VideoPass
 from affekt.media.limits import Limits
 from affekt.media.probe import AudioStream, Probe, VideoStream, probe
-from affekt.media.report import DecodeReport, StreamReport
+from affekt.media.report import NO_LENGTH, ContainerReport, DecodeReport, StreamReport
 from affekt.media.samples import AudioPass, Block
 from affekt.media.source import Source
 from affekt.media.stills import describe_still, read_still
@@ -47,10 +48,6 @@ class Recording:
         self._source, self._limits = source, limits
         self._probe = described if isinstance(described, Probe) else None
         self._still = described if isinstance(described, VideoStream) else None
-        self._file_damage: tuple[str, ...] = ()
-        if self._probe is not None:
-            codecs = tuple(stream.codec for stream in self._probe.audio)
-            self._file_damage = (*missing_bytes(source, self._probe.demuxer, codecs), *self._probe.unreadable)
         self._remarks = remarks
         self._video_pass: VideoPass | None = None
         self._audio_pass: AudioPass | None = None
@@ -60,7 +57,8 @@ class Recording:
     def open(cls, path: str | os.PathLike[str] | bytes | BinaryIO, limits: Limits | None = None) -> Recording:
         """Read the headers of a file, of bytes, or of a seekable binary file object. Content decides, not the name.
 
-        Video (mp4, mov, mkv, webm, avi, …), sound (wav, mp3, flac, m4a, ogg, …), photographs (jpg, png, webp, bmp).
+        Video (mp4, mov, mkv, webm, avi, …), sound (wav, mp3, flac, m4a, ogg, …), photographs (jpg, png, heic, avif, …).
+        A GIF or PNG of several pictures and an image sequence of HEIF or AVIF are video.
 
         Raises:
             MediaError: missing, empty, not a file, an address, a playlist, of unknown kind, or too damaged to open.
@@ -96,6 +94,11 @@ class Recording:
         if self._still is not None:
             return 'image'
         return 'audio' if self.video is None else 'video'
+
+    @property
+    def is_still(self) -> bool:
+        """Whether it is a photograph: one picture, which lasts no time."""
+        return self._still is not None
 
     @property
     def duration_s(self) -> float | None:
@@ -151,9 +154,17 @@ class Recording:
 
     def _still_frame(self, max_side: int | None) -> Iterator[Frame]:
         kind = 'JPEG' if self._still is None else self._still.codec.upper()
-        image = read_still(self._source, kind, self._limits, max_side)
-        self._still_report = StreamReport(declared_s=0.0, decoded_s=0.0, frames=1, declared_frames=1, packets=1)
-        yield Frame(0.0, image)
+        image, notes = read_still(self._source, kind, self._limits, max_side)
+        self._still_report = StreamReport(
+            declared_s=0.0,
+            decoded_s=0.0,
+            frames=1,
+            declared_frames=1,
+            packets=1,
+            corrupt_frames=len(notes),
+            notes=notes,
+        )
+        yield Frame(0.0, image, bool(notes))
 
     def samples(self, rate_hz: int = 16_000, block_s: float = 10.0, stream: int = 0) -> Iterator[Block]:
         """Mono sound in blocks that follow each other without holes; a recording without sound yields none.
@@ -213,7 +224,18 @@ class Recording:
         remarks = self._remarks
         if audio is not None and len(self.audio) > 1 and self._audio_pass is not None:
             remarks = (*remarks, f'{len(self.audio)} sound streams, number {self._audio_pass.stream} read')
-        return DecodeReport(video, audio, remarks, self._file_damage)
+        container = self._container_report
+        if not container.states_length:
+            remarks = (*remarks, NO_LENGTH)
+        damage = container.sentences if self._probe is None else (*container.sentences, *self._probe.unreadable)
+        return DecodeReport(video, audio, remarks, damage, container.lost_bytes, container.lost_s)
+
+    @cached_property
+    def _container_report(self) -> ContainerReport:
+        """What the container states and the file does not bear out; the walk through its parts is made once."""
+        if self._probe is None:
+            return ContainerReport()
+        return missing_bytes(self._source, self._probe.demuxer, tuple(stream.codec for stream in self._probe.audio))
 
     def __repr__(self) -> str:
         length = 'unknown length' if self.duration_s is None else f'{self.duration_s:.2f} s'

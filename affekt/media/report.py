@@ -2,7 +2,66 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
+
+SENTENCES_OF_A_TOPIC = 5
+NO_LENGTH = 'the file states no length: an end that is missing would not be noticed'
+
+
+@dataclass
+class ContainerReport:
+    """What a container states and the file does not bear out, gathered while its parts are walked through.
+
+    At most five sentences of one topic are kept, and one more says how many there are: a hostile file must not
+    write its own length into a report. Bytes and seconds count all of them.
+    """
+
+    lost_bytes: int = 0
+    """Bytes that are missing, damaged, or there and not read."""
+    lost_s: float = 0.0
+    """Seconds that they hold, as far as the container tells."""
+    states_length: bool = True
+    """Whether the container says anywhere where it ends."""
+    _sentences: dict[str, list[str]] = field(default_factory=dict)
+    _counts: Counter[str] = field(default_factory=Counter)
+
+    def add(self, topic: str, sentence: str, lost_bytes: int = 0, lost_s: float = 0.0) -> None:
+        """Note a sentence, and the bytes and seconds that it speaks of."""
+        self._counts[topic] += 1
+        self.lost_bytes += max(0, lost_bytes)
+        self.lost_s += max(0.0, lost_s)
+        sentences = self._sentences.setdefault(topic, [])
+        if len(sentences) < SENTENCES_OF_A_TOPIC and sentence not in sentences:
+            sentences.append(sentence)
+
+    def cut(self, stated_end: int, size: int, what: str) -> None:
+        """Note that `what` should end behind the last byte; nothing where it does not."""
+        if stated_end > size:
+            sentence = f'cut short: {what} should end at byte {stated_end}, the file has {size}'
+            self.add('cut', sentence, stated_end - size)
+
+    @property
+    def topics(self) -> frozenset[str]:
+        """What the sentences are about."""
+        return frozenset(self._counts)
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The sentences in the order of their topics, five of each, and how many more there are."""
+        lines: list[str] = []
+        for topic, sentences in self._sentences.items():
+            lines += sentences
+            if self._counts[topic] > len(sentences) >= SENTENCES_OF_A_TOPIC:
+                lines.append(
+                    f'{self._counts[topic] - len(sentences):,} more of this kind ({self._counts[topic]:,} in all)'
+                )
+        return tuple(lines)
+
+
+def seconds_of(seconds: float) -> str:
+    """' (1.20 s)' for a sentence about bytes; nothing where the container does not tell."""
+    return f' ({seconds:.2f} s)' if seconds > 0 else ''
 
 
 @dataclass(frozen=True)
@@ -50,7 +109,11 @@ class DecodeReport:
     remarks: tuple[str, ...] = ()
     """Sentences about the file as a whole, such as a wrong extension: no damage."""
     file_damage: tuple[str, ...] = ()
-    """Sentences about the container: cut short, bytes missing."""
+    """Sentences about the container: cut short, bytes missing, a second recording that is not read."""
+    unread_bytes: int = 0
+    """Bytes that `file_damage` speaks of: missing, damaged, or there and not read."""
+    unread_s: float = 0.0
+    """Seconds in these bytes, as far as the container tells."""
 
     @property
     def is_complete(self) -> bool:
@@ -59,8 +122,8 @@ class DecodeReport:
 
     @property
     def lost_s(self) -> float:
-        """The larger loss of picture and sound, in seconds."""
-        return max((s.lost_s for s in (self.video, self.audio) if s is not None), default=0.0)
+        """The largest loss among container, picture and sound, in seconds."""
+        return max((self.unread_s, *(s.lost_s for s in (self.video, self.audio) if s is not None)))
 
     @property
     def sentences(self) -> tuple[str, ...]:

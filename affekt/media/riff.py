@@ -1,51 +1,224 @@
-"""RIFF (wav, avi): a chain of chunks, each a name of four letters, a 32-bit size, its content, padded to even length.
+"""Files made of chunks: WAV and AVI (RIFF, RIFX, RF64), AIFF, Wave64, CAF. A chunk is a name, a size, its content.
 
-Source: Microsoft, Multimedia Programming Interface and Data Specifications 1.0, 1991, chapter 2.
+Recorders leave a size of 0 or of all ones where they could not go back to the header; then sound goes on to the end of
+the file. Where a size is stated, FFmpeg stops there, and what follows is lost without a word unless it is noted here.
+
+Sources: Microsoft, Multimedia Programming Interface and Data Specifications 1.0, 1991, chapter 2; EBU Tech 3306 (RF64);
+Apple, Audio Interchange File Format 1.3 and Core Audio Format 1.0; Sony, Wave64.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
-from affekt.media.source import Source, short_by
+from affekt.media.report import ContainerReport, seconds_of
+from affekt.media.source import Source
+from affekt.media.window import Window
 
 UNKNOWN_SIZES = (0, 0xFFFFFFFF)
 """Left by writers that could not go back to the header, or whose file passed 4 GiB."""
-MAX_CHUNKS = 100_000
+ENDLESS = 0xFFFFFFFFFFFFFFFF
 HEADER_BYTES = 1 << 16
+PADDING_BYTES = 4096
+"""Zeros behind the stated end, up to a sector of a disk, are padding."""
+W64_TAIL = bytes.fromhex('f3acd3118cd100c04f8edb8a')
+W64_FIRST_TAIL = bytes.fromhex('2e91cf11a5d628db04c10000')
+"""The ends of the 16-byte names of Wave64, of its chunks and of the first one; four letters come before."""
+SOUND_NAMES = frozenset({b'data', b'SSND'})
 
 
-def missing_chunks(source: Source) -> tuple[str, ...]:
-    """Sentences where the outer chunk passes the end of the file, or the chunks inside do not fill it."""
-    stated = int.from_bytes(source.head(8)[4:], 'little')
-    if stated in UNKNOWN_SIZES:
-        return ()
-    end = stated + 8
-    if end > source.size:
-        return short_by(end, source.size, 'the RIFF chunk')
-    position = 12
-    with source.open(60.0) as file:
-        for _ in range(MAX_CHUNKS):
-            if position + 8 > end:
+class Form(NamedTuple):
+    """How a family of chunked files writes its numbers."""
+
+    order: Literal['big', 'little']
+    first: int
+    """Byte at which the first chunk begins."""
+    name_bytes: int = 4
+    size_bytes: int = 4
+    counts_header: bool = False
+    """Whether a size includes the chunk's own header."""
+    multiple: int = 2
+    """Chunks begin at multiples of this many bytes."""
+
+
+FORMS: dict[bytes, Form] = {
+    b'RIFF': Form('little', 12),
+    b'RIFX': Form('big', 12),
+    b'RF64': Form('little', 12),
+    b'BW64': Form('little', 12),
+    b'FORM': Form('big', 12),
+    b'caff': Form('big', 8, size_bytes=8, multiple=1),
+    b'riff': Form('little', 40, 16, 8, counts_header=True, multiple=8),
+}
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Where a chunk lies; `end` is None where its size is unknown."""
+
+    name: bytes
+    start: int
+    body: int
+    end: int | None
+
+
+def check_chunks(source: Source, report: ContainerReport) -> None:
+    """Notes where chunks pass an end or do not fill it, and what lies behind the sound that the header states."""
+    with Window(source) as window:
+        magic = window.at(0, 4)
+        form = FORMS.get(magic)
+        if form is None:
+            return
+        stated_end = _stated_end(window, magic, form)
+        position, bytes_per_s = form.first, 0.0
+        earlier: Chunk | None = None
+        for chunk in _chunks(window, form, magic):
+            if not all(32 <= letter < 127 for letter in chunk.name):
                 break
-            file.touch()
-            file.seek(position)
-            header = file.read(8)
-            name, size = header[:4], int.from_bytes(header[4:], 'little')
-            if not all(32 <= letter < 127 for letter in name):
-                return (f'damaged: no chunk begins at byte {position} of {source.size}',)
-            if name == b'fmt ' and not _agrees_with_itself(file.read(16)):
-                return ('damaged: rate, channels and bytes per second of the sound contradict each other',)
-            if size in UNKNOWN_SIZES and name in {b'data', b'LIST'}:
-                return ()
-            position += 8 + size + size % 2
-    # the last chunk's padding is often left out
-    if position > end + 1:
-        return (f'damaged: a chunk ends at byte {position}, behind the end of its parent at {end}',)
-    return ()
+            if _begins_a_recording(window, chunk.start):
+                break
+            if chunk.name in {b'fmt ', b'COMM', b'desc'}:
+                bytes_per_s = _bytes_per_second(window, chunk, form) or bytes_per_s
+                if chunk.name == b'fmt ' and form.order == 'little' and not _agrees(window.at(chunk.body, 16)):
+                    sentence = 'damaged: rate, channels and bytes per second of the sound contradict each other'
+                    report.add('format', sentence)
+            if chunk.name in SOUND_NAMES and earlier is not None:
+                _note_earlier(earlier, chunk.start, bytes_per_s, report)
+            if chunk.name in SOUND_NAMES:
+                earlier = chunk
+            if chunk.end is None:
+                report.states_length = False
+                return
+            if chunk.end > source.size + 1 and (chunk.name in SOUND_NAMES or chunk.end > (stated_end or 0) + 1):
+                sentence = f'cut short: the chunk {chunk.name.decode()!r} should end at byte {chunk.end}, the file has '
+                missing = chunk.end - source.size
+                lost_s = missing / bytes_per_s if bytes_per_s and chunk.name in SOUND_NAMES else 0.0
+                report.add('cut', f'{sentence}{source.size}{seconds_of(lost_s)}', missing, lost_s)
+            elif stated_end is not None and chunk.start < stated_end < chunk.end - 1:  # padding is often left out
+                sentence = f'damaged: a chunk ends at byte {chunk.end}, behind the end of its parent at {stated_end}'
+                report.add('parent', sentence)
+            position = _aligned(chunk.end, form)
+        if 'cut' not in report.topics:
+            report.cut(stated_end or 0, source.size, f'the {magic.decode()} chunk')
+        _note_rest(window, min(position, stated_end or position), position, bytes_per_s, report)
+        if window.is_exhausted:
+            report.add('too many', 'damaged: more than a million chunks; the rest was not looked at')
 
 
-def _agrees_with_itself(description: bytes) -> bool:
+def _note_earlier(chunk: Chunk, following: int, bytes_per_s: float, report: ContainerReport) -> None:
+    """Notes a stretch of sound that another one follows: FFmpeg reads the last."""
+    size = (chunk.end or chunk.body) - chunk.body
+    length_s = size / bytes_per_s if bytes_per_s else 0.0
+    sentence = f'not read: {size:,} bytes of sound{seconds_of(length_s)} at byte {chunk.body}; only those at byte '
+    report.add('earlier', f'{sentence}{following} are, for the file has two data chunks', size, length_s)
+
+
+def _stated_end(window: Window, magic: bytes, form: Form) -> int | None:
+    """The byte at which the outermost chunk says that it ends; None where it does not."""
+    if magic == b'caff':
+        return None
+    if magic in (b'RF64', b'BW64'):
+        is_long = window.at(12, 4) == b'ds64'
+        return int.from_bytes(window.at(20, 8), 'little') + 8 if is_long else None
+    if magic == b'riff':
+        return int.from_bytes(window.at(16, 8), 'little') or None
+    size = int.from_bytes(window.at(4, 4), form.order)
+    return None if size in UNKNOWN_SIZES else size + 8
+
+
+def _chunks(window: Window, form: Form, magic: bytes) -> Iterator[Chunk]:
+    """Every chunk up to the end of the file; the last one is the first whose size is unknown."""
+    position, header = form.first, form.name_bytes + form.size_bytes
+    long_sound = int.from_bytes(window.at(28, 8), 'little') if magic in (b'RF64', b'BW64') else 0
+    while position + header <= window.size and window.meets_another():
+        name = window.at(position, 4)
+        size = int.from_bytes(window.at(position + form.name_bytes, form.size_bytes), form.order)
+        if form.name_bytes == 16 and window.at(position + 4, 12) != W64_TAIL:
+            name = b'guid'
+        if name == b'data' and size == 0xFFFFFFFF and long_sound:
+            size = long_sound
+        body = position + header
+        if _is_endless(name, size, form):
+            yield Chunk(name, position, body, None)
+            return
+        if name == b'RIFF' and window.at(position + 8, 4) == b'AVIX':
+            position += 12  # the next gigabyte of the same AVI
+            continue
+        end = position + max(header, size) if form.counts_header else body + size
+        yield Chunk(name, position, body, end)
+        position = _aligned(end, form)
+
+
+def _is_endless(name: bytes, size: int, form: Form) -> bool:
+    if form.size_bytes == 8:
+        return name == b'data' and size in (0, ENDLESS)
+    return (size in UNKNOWN_SIZES and name in {b'data', b'LIST'}) or (name == b'SSND' and size == 0xFFFFFFFF)
+
+
+def _aligned(position: int, form: Form) -> int:
+    return -(-position // form.multiple) * form.multiple
+
+
+def _begins_a_recording(window: Window, position: int) -> bool:
+    magic = window.at(position, 16)
+    if magic[:4] == b'riff':
+        return magic[4:] == W64_FIRST_TAIL
+    return magic[:4] in FORMS and (magic[:4] == b'caff' or magic[8:12] in (b'WAVE', b'AVI ', b'AIFF', b'AIFC'))
+
+
+def _note_rest(window: Window, stated_end: int, position: int, bytes_per_s: float, report: ContainerReport) -> None:
+    """Notes the bytes behind the last chunk: another recording, or sound that the header does not count."""
+    start = min(position, window.size)
+    size = window.size - start
+    if size <= 1 or (size <= PADDING_BYTES and not window.at(start, size).strip(b'\0')):
+        return
+    if _begins_a_recording(window, start):
+        sentence = f'another recording begins at byte {start}, {size:,} bytes'
+        if window.at(start + 8, 4) == b'AVI ':
+            report.add('unread', f'{sentence}; it is read as if it went on with the first')
+            return
+        length_s = _sound_seconds(window, start)
+        report.add('unread', f'not read: {sentence}{seconds_of(length_s)}', size, length_s)
+        return
+    length_s = size / bytes_per_s if bytes_per_s else 0.0
+    sentence = f'not read: {size:,} bytes{seconds_of(length_s)} follow the end that the header states, byte {start}'
+    report.add('unread', sentence, size, length_s)
+
+
+def _sound_seconds(window: Window, start: int) -> float:
+    """Seconds of the sound in a RIFF, FORM or CAF that begins at a byte; 0 where it does not tell."""
+    form = FORMS[window.at(start, 4)]
+    position, bytes_per_s = start + form.first, 0.0
+    for _ in range(100):
+        name = window.at(position, 4)
+        size = int.from_bytes(window.at(position + form.name_bytes, form.size_bytes), form.order)
+        body = position + form.name_bytes + form.size_bytes
+        if name in {b'fmt ', b'COMM', b'desc'}:
+            bytes_per_s = _bytes_per_second(window, Chunk(name, position, body, body + size), form)
+        if name in SOUND_NAMES:
+            return min(size, window.size - body) / bytes_per_s if bytes_per_s else 0.0
+        position = _aligned(position + size if form.counts_header else body + size, form)
+    return 0.0
+
+
+def _bytes_per_second(window: Window, chunk: Chunk, form: Form) -> float:
+    """Bytes of one second of sound as the format chunk states it; 0 where it does not."""
+    content = window.at(chunk.body, 32).ljust(32, b'\0')
+    if chunk.name == b'fmt ':
+        return float(int.from_bytes(content[8:12], form.order))
+    if chunk.name == b'desc':
+        rate, _, _, packet_bytes, packet_frames = struct.unpack('>dIIII', content[:24])
+        return packet_bytes * rate / packet_frames if packet_frames and 0 < rate < 1e9 else 0.0
+    channels, bits = int.from_bytes(content[:2], 'big'), int.from_bytes(content[6:8], 'big')
+    exponent, mantissa = int.from_bytes(content[8:10], 'big') & 0x7FFF, int.from_bytes(content[10:18], 'big')
+    rate = mantissa * 2.0 ** (exponent - 16383 - 63) if 16383 <= exponent < 16383 + 32 else 0.0
+    return rate * channels * ((bits + 7) // 8)
+
+
+def _agrees(description: bytes) -> bool:
     """Whether a WAV format says the same length of a second twice; only plain samples (tags 1 and 3) must."""
     tag, channels, rate, bytes_per_s, unit, bits = struct.unpack('<HHIIHH', description.ljust(16, b'\0'))
     return tag not in (1, 3) or (bytes_per_s == rate * unit and unit == channels * ((bits + 7) // 8))

@@ -212,10 +212,3 @@ def _unreadable(path: Path, error: Exception) -> MediaError:
     return MediaError(
         expected='a readable media file', came=f'{path.name!r}: {reason}', todo='check the path and its permissions'
     )
-
-
-def short_by(stated_end: int, size: int, what: str) -> tuple[str, ...]:
-    """One sentence where a container states an end that lies behind the last byte, else nothing."""
-    if stated_end <= size:
-        return ()
-    return (f'cut short: {what} should end at byte {stated_end}, the file has {size}',)

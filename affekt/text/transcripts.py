@@ -12,9 +12,9 @@ What happens to unusual times, always with a note in `Transcript.notes`, never s
   when none remains the transcript belongs to another recording, which is an error.
 - Plain text without times is spread over the duration by characters; without a duration its times are nan.
 
-Bytes are read as their byte-order mark says, else as UTF-8 (or UTF-16, where every other byte is 0), else as
-Windows Latin (cp1252), with a note. Binary files, files beyond `MAX_BYTES` and XML with a document type or
-entities are refused.
+Bytes become text as `affekt.text_encoding` says: by their byte-order mark, as UTF-8, or in an old encoding (GBK, Big5,
+Shift JIS, Windows …) that is recognised for certain, with a note; else the file is refused until its encoding is
+named. Binary files, files beyond `MAX_BYTES` and XML with a document type or entities are refused.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from affekt.text.speakers import name_speakers, without_markup
 from affekt.text.subtitles import read_srt, read_vtt
 from affekt.text.tables import read_json, read_table
 from affekt.text.utterances import Utterance, Word
+from affekt.text_encoding import DecodedText, decode_text
 
 __all__ = ['MAX_BYTES', 'READERS', 'Transcript', 'Utterance', 'Word', 'open_transcript', 'read_transcript']
 
@@ -53,12 +54,15 @@ class Transcript:
     """What was guessed, moved, cut or left out, as sentences."""
 
 
-def read_transcript(path: str | Path, duration_s: float | None = None) -> tuple[Utterance, ...]:
+def read_transcript(
+    path: str | Path, duration_s: float | None = None, *, encoding: str | None = None
+) -> tuple[Utterance, ...]:
     """The utterances of a transcript file, by start.
 
     Args:
         path: a file of one of the kinds above.
         duration_s: length of the recording in seconds, where known.
+        encoding: of the file, such as gb18030 or cp1251; None to recognise it.
 
     Returns:
         At least one utterance.
@@ -67,15 +71,16 @@ def read_transcript(path: str | Path, duration_s: float | None = None) -> tuple[
         TranscriptError: the file is missing, empty, binary, too large, of a broken form, or its times make no
         sense.
     """
-    return open_transcript(path, duration_s).utterances
+    return open_transcript(path, duration_s, encoding=encoding).utterances
 
 
-def open_transcript(path: str | Path, duration_s: float | None = None) -> Transcript:
+def open_transcript(path: str | Path, duration_s: float | None = None, *, encoding: str | None = None) -> Transcript:
     """The same as `read_transcript`, with what had to be guessed, moved or left out.
 
     Args:
         path: a file of one of the kinds above.
         duration_s: length of the recording in seconds, where known.
+        encoding: of the file, such as gb18030 or cp1251; None to recognise it.
 
     Returns:
         A Transcript.
@@ -86,9 +91,9 @@ def open_transcript(path: str | Path, duration_s: float | None = None) -> Transc
     path = Path(path)
     notes: list[str] = []
     # 1. Bytes to text
-    text, encoding = _decoded(path)
-    if encoding == 'cp1252':
-        notes.append(f'{path.name} is neither UTF-8 nor UTF-16: read as Windows Latin (cp1252), accents may be wrong')
+    decoded = _decoded(path, encoding)
+    notes += decoded.notes
+    text = decoded.text.replace('\r\n', '\n').replace('\r', '\n')
     # 2. Text to rows
     kind = _kind(path, text)
     rows = READERS[kind](text, duration_s, notes)
@@ -103,10 +108,10 @@ def open_transcript(path: str | Path, duration_s: float | None = None) -> Transc
         )
     # 4. Times
     settled = _settled(spoken, duration_s, notes, path.name)
-    return Transcript(kind, encoding, tuple(settled), tuple(notes))
+    return Transcript(kind, decoded.encoding, tuple(settled), tuple(notes))
 
 
-def _decoded(path: Path) -> tuple[str, str]:
+def _decoded(path: Path, encoding: str | None) -> DecodedText:
     try:
         size = require_regular_file(path).st_size
         if size > MAX_BYTES:
@@ -124,32 +129,20 @@ def _decoded(path: Path) -> tuple[str, str]:
         ) from error
     if not raw.strip():
         raise TranscriptError(expected='a transcript', came=f'the empty file {path.name}', todo='check the file')
-    for encoding in _encodings(raw):
-        try:
-            text = raw.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        if not _looks_binary(text):
-            return text.replace('\r\n', '\n').replace('\r', '\n'), encoding
-    raise TranscriptError(
-        expected='text', came=f'{path.name}, which looks binary', todo='export it as SRT, VTT, TextGrid, EAF or text'
+    decoded = decode_text(
+        raw,
+        path.name,
+        encoding=encoding,
+        error=TranscriptError,
+        todo='name it with --encoding, such as gb18030, big5 or cp1251, or save the file as UTF-8',
     )
-
-
-def _encodings(raw: bytes) -> tuple[str, ...]:
-    """The encodings to try, in order."""
-    if raw.startswith((b'\xff\xfe\0\0', b'\0\0\xfe\xff')):
-        return ('utf-32',)
-    if raw.startswith((b'\xff\xfe', b'\xfe\xff')):
-        return ('utf-16',)
-    if raw.startswith(b'\xef\xbb\xbf'):
-        return ('utf-8-sig', 'cp1252')
-    head = raw[:2000]
-    if head[1::2].count(0) > 0.4 * len(head[1::2]):
-        return ('utf-16-le',)
-    if head[::2].count(0) > 0.4 * len(head[::2]):
-        return ('utf-16-be',)
-    return ('utf-8', 'cp1252')
+    if _looks_binary(decoded.text):
+        raise TranscriptError(
+            expected='text',
+            came=f'{path.name}, which looks binary',
+            todo='export it as SRT, VTT, TextGrid, EAF or text',
+        )
+    return decoded
 
 
 def _looks_binary(text: str) -> bool:

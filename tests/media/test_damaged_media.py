@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from affekt.errors import AffektError, MediaError
-from affekt.media import Recording
+from affekt.media import Limits, Recording
 from affekt.media.containers import missing_bytes
 from affekt.media.ogg_pages import _checksum
 from affekt.media.source import Source
@@ -124,9 +124,9 @@ def test_an_mp3_cut_between_two_frames_at_its_start_says_so(tmp_path):
     said = set()
     for _ in range(12):
         at += frame_length(content[at : at + 4])
-        said.update(missing_bytes(Source(content[at:], Recording.open(content).limits), 'mp3', ('mp3float',)))
+        said.update(missing_bytes(Source(content[at:], Limits()), 'mp3', ('mp3float',)).sentences)
     assert 'cut at the start: the first frame needs bits of frames before it' in said
-    assert missing_bytes(source, 'mp3', ('mp3float',)) == ()
+    assert missing_bytes(source, 'mp3', ('mp3float',)).sentences == ()
 
 
 def test_one_wrong_bit_in_an_ogg_page_is_found(tmp_path):

@@ -1,0 +1,279 @@
+"""The bytes of a text file to its text: the one rule for transcripts, subtitles and tables.
+
+1. A named encoding is taken at its word. 2. A byte-order mark decides. 3. What is UTF-8 is UTF-8. 4. Anything else is
+read in each old encoding in which it is well-formed, and each reading is weighed by how probable its characters are in
+a language that used that encoding. The likeliest text is taken where it is `SURE` and looks like that language; else
+the file is refused, with the readings that came nearest and what to do. Text is never read with wrong letters in
+silence, and never with characters replaced.
+
+Control characters from U+0080 to U+009F in UTF-8 come from Windows text that was converted as if it were Latin-1
+(older releases of MELD hold them): they are read as the marks that they stand for.
+"""
+
+from __future__ import annotations
+
+import codecs
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from affekt.errors import AffektError, TableError
+from affekt.written_languages import LANGUAGES
+
+SURE = 0.9995
+"""Probability of the best reading, below which a file is refused."""
+MOST_UNEXPECTED = 0.08
+"""Share of characters outside ASCII that the best reading's language may not use."""
+MOST_BYTES = 20_000
+"""Bytes by which readings are weighed at most; the whole file is read strictly all the same."""
+
+_WEST = ('English', 'French', 'Spanish', 'Portuguese', 'Italian', 'German', 'Dutch', 'Swedish', 'Danish', 'Finnish',
+         'Icelandic')  # fmt: skip
+_CENTRE = ('Polish', 'Czech', 'Slovak', 'Hungarian', 'Croatian', 'Slovenian', 'Romanian', 'German')
+_CYRILLIC = ('Russian', 'Ukrainian', 'Bulgarian', 'Serbian')
+_CHINESE = ('simplified Chinese', 'traditional Chinese')
+CANDIDATES: dict[str, tuple[float, tuple[str, ...]]] = {
+    'cp1252': (1.0, _WEST),
+    'gb18030': (1.0, _CHINESE),
+    'big5hkscs': (1.0, ('traditional Chinese',)),
+    'cp932': (1.0, ('Japanese',)),
+    'euc_jp': (0.3, ('Japanese',)),
+    'cp949': (1.0, ('Korean',)),
+    'cp1251': (1.0, _CYRILLIC),
+    'koi8_u': (0.3, ('Russian', 'Ukrainian', 'Bulgarian')),
+    'cp866': (0.03, ('Russian', 'Bulgarian')),
+    'iso8859_5': (0.1, _CYRILLIC),
+    'mac_cyrillic': (0.01, ('Russian', 'Ukrainian')),
+    'cp1250': (1.0, _CENTRE),
+    'iso8859_2': (0.1, _CENTRE),
+    'cp852': (0.01, _CENTRE),
+    'cp1253': (1.0, ('Greek',)),
+    'iso8859_7': (0.1, ('Greek',)),
+    'cp1254': (1.0, ('Turkish',)),
+    'cp1255': (1.0, ('Hebrew',)),
+    'cp1256': (1.0, ('Arabic', 'Persian')),
+    'iso8859_6': (0.1, ('Arabic',)),
+    'cp1257': (0.3, ('Lithuanian', 'Latvian', 'Estonian')),
+    'cp874': (1.0, ('Thai',)),
+    'iso8859_15': (0.03, _WEST),
+    'cp850': (0.01, _WEST),
+    'mac_roman': (0.01, _WEST),
+    'utf_16_le': (0.3, tuple(LANGUAGES)),
+    'utf_16_be': (0.3, tuple(LANGUAGES)),
+}
+"""Encodings without a mark of their own: how usual each is beside the others, and what languages were written in it."""
+NAMES = {
+    'gb18030': 'GB 18030 (GBK)', 'big5hkscs': 'Big5', 'cp932': 'Shift JIS', 'euc_jp': 'EUC-JP', 'cp949': 'EUC-KR',
+    'koi8_u': 'KOI8-U',
+}  # fmt: skip
+_ESCAPES = {b'\x1b$)C': 'iso2022_kr', b'\x1b$': 'iso2022_jp_2', b'~{': 'hz'}
+_CONTROLS = re.compile('[\x80-\x84\x86-\x9f]')
+
+
+@dataclass(frozen=True)
+class DecodedText:
+    """The text of a file, and how it was read."""
+
+    text: str
+    """Without a byte-order mark; line ends as they are."""
+    encoding: str
+    """A name that Python knows, such as utf-8, utf-16 or gb18030."""
+    notes: tuple[str, ...] = ()
+    """What was recognised or put right, as sentences."""
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    encoding: str
+    language: str
+    text: str
+    log_probability: float
+
+
+def decode_text(
+    raw: bytes,
+    name: str,
+    *,
+    encoding: str | None = None,
+    error: type[AffektError] = TableError,
+    todo: str = 'save the file as UTF-8',
+) -> DecodedText:
+    """The text of a file's bytes; see the module.
+
+    Args:
+        raw: all bytes of the file.
+        name: of the file, for messages.
+        encoding: what the user says it is; None to recognise it.
+        error: what is raised.
+        todo: what else a user can do where the encoding is not certain.
+
+    Raises:
+        AffektError: of the class `error`: bytes that are no text, not of the named encoding, or of none for certain.
+    """
+    if encoding is not None:
+        return DecodedText(_in_named(raw, name, encoding, error), codecs.lookup(encoding).name)
+    marked = _marked(raw)
+    if marked:
+        try:
+            return _cleaned(raw.decode(marked), marked, name)
+        except UnicodeDecodeError as broken:
+            raise error(
+                expected=f'{marked} text, as the first bytes of {name} say',
+                came=f'other bytes at {broken.start} ({broken.reason})',
+                todo=todo,
+            ) from broken
+    if b'\0' not in raw:
+        if escaped := next((codec for mark, codec in _ESCAPES.items() if mark in raw and _reads(raw, codec)), None):
+            return DecodedText(raw.decode(escaped), escaped, (f'{name} is read as {escaped}',))
+        if _reads(raw, 'utf-8'):
+            return _cleaned(raw.decode('utf-8'), 'utf-8', name)
+    return _recognised(raw, name, error, todo)
+
+
+def _reads(raw: bytes, encoding: str) -> bool:
+    try:
+        text = raw.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return encoding != 'hz' or not text.isascii()
+
+
+def _in_named(raw: bytes, name: str, encoding: str, error: type[AffektError]) -> str:
+    """The text in an encoding that the user named."""
+    try:
+        return raw.decode(encoding).removeprefix('\ufeff')
+    except LookupError as unknown:
+        raise error(
+            expected='an encoding that Python knows, such as utf-8, gb18030, big5 or cp1251',
+            came=repr(encoding),
+            todo='name one of these',
+        ) from unknown
+    except UnicodeError as broken:
+        raise error(
+            expected=f'text in {encoding}', came=f'{name}: {broken}', todo='name another encoding, or none'
+        ) from broken
+
+
+def _marked(raw: bytes) -> str | None:
+    """The encoding that a byte-order mark names."""
+    for mark, encoding in (
+        (codecs.BOM_UTF32_LE, 'utf-32'), (codecs.BOM_UTF32_BE, 'utf-32'), (codecs.BOM_UTF8, 'utf-8-sig'),
+        (codecs.BOM_UTF16_LE, 'utf-16'), (codecs.BOM_UTF16_BE, 'utf-16'),
+    ):  # fmt: skip
+        if raw.startswith(mark):
+            return encoding
+    return None
+
+
+def _cleaned(text: str, encoding: str, name: str) -> DecodedText:
+    """The text with the marks of Windows in place of control characters."""
+    plain, count = _CONTROLS.subn(_of_windows, text)
+    notes = (f'{count} control characters of {name} are read as the marks of Windows text (cp1252)',) if count else ()
+    return DecodedText(plain.removeprefix('\ufeff'), encoding, notes)
+
+
+def _of_windows(control: re.Match[str]) -> str:
+    return control[0].encode('latin-1').decode('cp1252', 'ignore')
+
+
+def _recognised(raw: bytes, name: str, error: type[AffektError], todo: str) -> DecodedText:
+    """The likeliest text."""
+    ranked = _ranked(raw)
+    best, probability = ranked[0] if ranked else (None, 0.0)
+    outside = sum(letter >= '\x80' for letter in best.text) if best else 0
+    unexpected = LANGUAGES[best.language].unexpected(best.text) if best else 0
+    if best is None or unexpected > MOST_UNEXPECTED * outside:
+        broken = _where_utf_8_breaks(raw)
+        raise error(expected='text in UTF-8, or in an encoding that can be told', came=f'{name}, {broken}', todo=todo)
+    encoding = codecs.lookup(best.encoding).name
+    if probability < SURE:
+        tried = ', or '.join(f'{each.encoding} ({_glimpse(each.text)})' for each, _ in ranked[:3])
+        raise error(
+            expected='text in UTF-8, or in an encoding that can be told',
+            came=f'{name}, which is not UTF-8 and may be {tried}',
+            todo=todo,
+        )
+    if encoding.startswith('utf-16'):
+        return _cleaned(raw.decode(encoding), encoding, name)
+    what = NAMES.get(best.encoding, encoding)
+    return DecodedText(raw.decode(encoding), encoding, (f'{name} is not UTF-8 and is read as {what}, {best.language}',))
+
+
+def _where_utf_8_breaks(raw: bytes) -> str:
+    try:
+        raw.decode('utf-8')
+    except UnicodeDecodeError as broken:
+        return f'which looks binary or damaged (not UTF-8 at byte {broken.start})'
+    return 'which looks binary (zero bytes)'
+
+
+def _ranked(raw: bytes) -> list[tuple[_Candidate, float]]:
+    """Different texts that the bytes may stand for, with their probabilities, the likeliest first."""
+    readings = [candidate for encoding in CANDIDATES for candidate in _candidates(raw, encoding)]
+    readings = _by_words(readings)
+    if not readings:
+        return []
+    highest = max(reading.log_probability for reading in readings)
+    by_text: dict[str, list[_Candidate]] = {}
+    for reading in readings:
+        by_text.setdefault(reading.text, []).append(reading)
+    weights = {
+        text: max(math.exp(reading.log_probability - highest) for reading in group) for text, group in by_text.items()
+    }
+    whole = sum(weights.values())
+    best = {text: max(group, key=_preference) for text, group in by_text.items()}
+    return sorted(((best[text], weight / whole) for text, weight in weights.items()), key=lambda pair: -pair[1])
+
+
+def _preference(reading: _Candidate) -> tuple[float, float]:
+    """Of encodings that give the same text, the first one, and of its languages the likeliest."""
+    return -list(CANDIDATES).index(reading.encoding), reading.log_probability
+
+
+def _candidates(raw: bytes, encoding: str) -> Iterator[_Candidate]:
+    """One reading for each language of an encoding; none where the bytes are not of it."""
+    text = _sample(raw, encoding)
+    if text is None or any(letter < ' ' and letter not in '\t\n\r\f\x0b\x1a' for letter in text):
+        return
+    usual, languages = CANDIDATES[encoding]
+    for language in languages:
+        yield _Candidate(encoding, language, text, math.log(usual) + LANGUAGES[language].log_probability(text))
+
+
+def _sample(raw: bytes, encoding: str) -> str | None:
+    """The first lines with characters outside ASCII; None where the whole is not of that encoding."""
+    try:
+        whole = raw.decode(encoding)
+    except UnicodeError:
+        return None
+    if encoding.startswith('utf_16'):
+        return whole[:MOST_BYTES]
+    sample, size = [], 0
+    for line in raw.split(b'\n'):
+        if not line.isascii() and (size := size + len(line)) <= MOST_BYTES:
+            sample.append(line)
+    return b'\n'.join(sample).decode(encoding) if sample else whole[:MOST_BYTES]
+
+
+def _by_words(readings: list[_Candidate]) -> list[_Candidate]:
+    """Readings of languages in Latin letters weighed by their words too, against each other alone."""
+    latin = [reading for reading in readings if LANGUAGES[reading.language].is_latin]
+    if not latin:
+        return readings
+    ceiling = max(reading.log_probability for reading in latin)
+    worded = [
+        (reading, reading.log_probability + LANGUAGES[reading.language].log_words(reading.text)) for reading in latin
+    ]
+    highest = max(score for _, score in worded)
+    others = [reading for reading in readings if not LANGUAGES[reading.language].is_latin]
+    return others + [
+        _Candidate(reading.encoding, reading.language, reading.text, ceiling + score - highest)
+        for reading, score in worded
+    ]
+
+
+def _glimpse(text: str) -> str:
+    """A few of the characters outside ASCII, as they would be read."""
+    runs = re.findall(r'[^\x00-\x7f]+', text)
+    return ''.join(runs)[:8]

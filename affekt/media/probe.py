@@ -23,6 +23,7 @@ from affekt.media.mp3_frames import states_length, tag_length
 from affekt.media.pictures import UPRIGHT, Orientation, orientation_of_frame, upright_size
 from affekt.media.sample_tables import check_sample_count
 from affekt.media.source import Source, WatchedFile
+from affekt.media.still_checks import refuse_animated_bomb, refuse_bomb
 from affekt.media.tags import check_tag_count
 
 MAX_SOUND_LEAD_S = 0.2
@@ -144,6 +145,8 @@ def probe(source: Source, limits: Limits) -> Probe:
     check_tag_count(source)
     for width, height in declared_sizes(source):
         limits.check('max_pixels', width * height, f'a {width}x{height} frame declared in {source.name}')
+        refuse_bomb(source, width * height)
+    refuse_animated_bomb(source)
     container, file = open_container(source, limits)
     try:
         return _describe(container, source, limits)
@@ -282,7 +285,9 @@ def usable_aspect(aspect: Fraction | None) -> Fraction:
 
 
 def _chosen(pictures: list[Any]) -> Any | None:
-    """The default picture stream, else the first one."""
+    """The default picture stream, else the first one; a sequence rather than the photograph that stands for it."""
+    if any(stream.frames > 1 for stream in pictures):
+        pictures = [stream for stream in pictures if stream.frames > 1]
     for stream in pictures:
         if _has_disposition(stream, 'default'):
             return stream

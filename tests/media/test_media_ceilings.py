@@ -73,7 +73,7 @@ def test_edits_that_repeat_a_track_without_end_are_refused(film):
 
 
 def test_chunks_of_plain_sound_that_hold_more_than_the_file_are_refused(plain):
-    at = plain.rfind(b'stsc')
+    at = plain.find(b'stsc')
     huge = bytearray(plain)
     huge[at + 16 : at + 20] = (0x7FFFFFFF).to_bytes(4, 'big')
     with pytest.raises(LimitError, match='samples in the tables'):
@@ -82,7 +82,7 @@ def test_chunks_of_plain_sound_that_hold_more_than_the_file_are_refused(plain):
 
 def test_hours_of_plain_sound_are_no_reason_to_refuse(plain):
     # three hours at 48 kHz are 518 million samples, which one row of a table lists
-    at = plain.rfind(b'stsz')
+    at = plain.find(b'stsz')
     long = bytearray(plain)
     long[at + 12 : at + 16] = (518_000_000).to_bytes(4, 'big')
     check_sample_count(Source(bytes(long), Limits()), Limits())

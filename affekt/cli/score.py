@@ -140,6 +140,9 @@ def _show_score(scored: OpenVocabularyScore, table: WordTable, everything: bool)
     say(_official_table(scored) if scored.mode == 'official' else _consistent_table(scored, table, everything))
     say()
     say(_coverage_table({'truth': scored.truth, 'prediction': scored.prediction}))
+    if count := scored.prediction.with_thinking:
+        how = 'whose words the published parser reads as labels' if scored.mode == 'official' else 'which is left out'
+        say(f'{count} answers hold what the model thought aloud, {how}', style='yellow')
     if scored.trivial:
         say()
         say(_trivial_table(scored))

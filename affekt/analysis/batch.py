@@ -17,9 +17,9 @@ from affekt.analysis.analysis import Analysis
 from affekt.analysis.analyzer import Analyzer
 from affekt.analysis.export import EXPORTS, SUFFIXES, export
 from affekt.analysis.settings import AnalysisSettings
-from affekt.errors import AffektError, MediaError, RunError, UnknownNameError
+from affekt.errors import AffektError, MediaError, RunError, StorageError, UnknownNameError
 from affekt.media import is_media_name
-from affekt.runs import Run, file_sha256, folder_atomically, read_journal, read_settings
+from affekt.runs import Run, file_sha256, read_journal, read_settings
 
 Progress = Callable[[str, float, float], None]
 FileProgress = Callable[['Outcome | None', int, int], None]
@@ -124,10 +124,10 @@ def _one(analyzer: Analyzer, run: Run, file: Path, notes: tuple[str, ...], progr
     try:
         digest = file_sha256(file)
         key = f'{digest}:{file.name}'
-        if done := run.finished(key):
+        if done := run.finished(key, main='analysis.json'):
             return Outcome(file, run.folder / done.folder, resumed=True)
         folder = run.folder / f'{_slug(file.stem)}-{digest[:8]}'
-        with folder_atomically(folder) as staging:
+        with run.building(folder.name) as staging:
             analysis = analyzer.analyze(file, progress=progress, spill=staging)
             source = dataclasses.replace(analysis.source, notes=(*notes, *analysis.source.notes))
             analysis = dataclasses.replace(analysis, source=source)
@@ -135,6 +135,8 @@ def _one(analyzer: Analyzer, run: Run, file: Path, notes: tuple[str, ...], progr
             analysis.report(staging / 'report.html', media=file)
         run.note(key, folder.name, input=str(file), sha256=digest, notes=list(analysis.source.notes))
         return Outcome(file, folder)
+    except StorageError:
+        raise  # the next file would meet the same
     except AffektError as error:
         return Outcome(file, None, error)
     except OSError as error:

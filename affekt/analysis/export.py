@@ -12,11 +12,10 @@ A tier cannot hold two things at once: where rows overlap they share an interval
 
 from __future__ import annotations
 
-import contextlib
 import html
 import json
-import os
 import re
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -28,7 +27,8 @@ from affekt.analysis import stored
 from affekt.analysis.analysis import Analysis
 from affekt.analysis.lanes import lane
 from affekt.analysis.spans import overlap
-from affekt.errors import RunError, UnknownNameError
+from affekt.errors import UnknownNameError
+from affekt.files import place_atomically
 from affekt.labels import EKMAN
 
 Interval = tuple[float, float, str]
@@ -57,18 +57,8 @@ def export(analysis: Analysis | str | Path, to: str, out: str | Path) -> Path:
         raise UnknownNameError(expected=f'a format among {sorted(EXPORTS)}', came=f'{to!r}', todo='choose one of them')
     whole = analysis if isinstance(analysis, Analysis) else Analysis.load(analysis)
     target = Path(out)
-    part = target.with_name(f'.{target.stem}-{os.getpid()}{target.suffix}')
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+    with place_atomically(target) as part:
         EXPORTS[to](whole, part)
-        os.replace(part, target)
-    except OSError as error:
-        raise RunError(
-            expected='a place that can be written', came=f'{target}: {error.strerror or error}', todo='choose another'
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
     return target
 
 
@@ -187,7 +177,9 @@ def write_eaf(analysis: Analysis, out: Path) -> None:
     if not document.get_tier_names():
         document.add_tier('default')
     document.add_linked_file(clean(analysis.source.name), relpath=clean(analysis.source.name), mimetype='video/mp4')
-    document.to_file(str(out))
+    with tempfile.TemporaryDirectory() as folder:  # where it would find a file, pympi would rename it
+        document.to_file(str(Path(folder) / 'whole.eaf'))
+        out.write_bytes((Path(folder) / 'whole.eaf').read_bytes())
 
 
 def write_textgrid(analysis: Analysis, out: Path) -> None:

@@ -7,7 +7,6 @@ columns of `SCHEMA`, always sorted by time. Seconds from the start of the record
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -21,7 +20,7 @@ import pyarrow.parquet as pq
 
 from affekt.analysis.spans import Span, complement, measure, union
 from affekt.errors import RunError, ShapeError, UnknownNameError, ValueRangeError
-from affekt.runs import require_regular_file
+from affekt.runs import file_atomically, require_regular_file
 
 SOURCES = ('face', 'voice', 'words', 'fused')
 """Where a row can come from, in the order of the rooms."""
@@ -268,11 +267,9 @@ class Timeline:
 
     def write_parquet(self, path: str | Path) -> Path:
         """Writes the table whole or not at all; returns the path."""
-        target = Path(path)
-        part = target.with_name(target.name + '.part')
-        pq.write_table(self.table, part, compression='zstd')
-        os.replace(part, target)
-        return target
+        with file_atomically(Path(path)) as file:
+            pq.write_table(self.table, file, compression='zstd')
+        return Path(path)
 
     @classmethod
     def read_parquet(cls, path: str | Path) -> Timeline:

@@ -22,9 +22,10 @@ ROOMS = (
     'written_languages',
     'text_encoding',
     'runs',
-    'tables',
-    'weights',
     'npz',
+    'tables',
+    'wording',
+    'weights',
     'labels',
     'media',
     'faces',
@@ -58,6 +59,10 @@ _HOMES = {
 }
 
 __all__ = ['ROOMS', 'Analysis', 'Recording', 'Timeline', '__version__', 'analyze']
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
 
 
 def __getattr__(name: str) -> Any:

@@ -5,25 +5,28 @@ The command line turns any of them into one sentence and exit code 2; a tracebac
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 
 
 class AffektError(Exception):
     """Base of all deliberate errors: `expected …; got …; …`."""
 
-    def __init__(self, *, expected: str, came: str, todo: str) -> None:
+    def __init__(self, *, expected: str, came: str, todo: str, steps: tuple[str, ...] = ()) -> None:
         self.expected, self.came, self.todo = expected, came, todo
+        self.steps = steps
+        """Lines to type, where they say more than a sentence does."""
         super().__init__(f'expected {expected}; got {came}; {todo}')
 
     def __str__(self) -> str:
         return f'expected {self.expected}; got {self.came}; {self.todo}'
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild, (type(self), self.expected, self.came, self.todo))
+        return (_rebuild, (type(self), self.expected, self.came, self.todo, self.steps))
 
 
-def _rebuild(kind: type[AffektError], expected: str, came: str, todo: str) -> AffektError:
-    return kind(expected=expected, came=came, todo=todo)
+def _rebuild(kind: type[AffektError], expected: str, came: str, todo: str, steps: tuple[str, ...]) -> AffektError:
+    return kind(expected=expected, came=came, todo=todo, steps=steps)
 
 
 class ShapeError(AffektError, ValueError):
@@ -108,6 +111,21 @@ class PurposeError(AffektError, ValueError):
 
 class MissingExtraError(AffektError, ImportError):
     """An optional part is not installed."""
+
+
+class UnexpectedError(AffektError, RuntimeError):
+    """Something went wrong in one file that nobody foresaw; the others go on."""
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str = 'choose one of them') -> str:
+    """The name that was probably meant, as advice; `otherwise` where none is near.
+
+    >>> did_you_mean('fusd', ['face', 'voice', 'fused'])
+    "did you mean 'fused'?"
+    """
+    plain = {other.casefold(): other for other in known}
+    near = difflib.get_close_matches(name.casefold(), plain, n=1, cutoff=0.6)
+    return f'did you mean {plain[near[0]]!r}?' if near else otherwise
 
 
 def listed(names: Iterable[str], most: int = 5) -> str:

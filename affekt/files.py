@@ -26,7 +26,7 @@ PART = '.affekt-part'
 OLD = '.affekt-old'
 LONGEST_NAME = 200
 """Bytes of a file's name that leave room for what `part_of` adds; most systems allow 255."""
-NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO))
+NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS))
 """Errors that only a writer meets."""
 
 

@@ -14,7 +14,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
@@ -122,6 +122,7 @@ class Run:
 
     def __init__(self, folder: Path, settings: Mapping[str, Any], *, resume: bool = False) -> None:
         self.folder = folder
+        self._damaged: set[str] = set()
         self._lock: IO[str] | None = None
         wanted = json.loads(json.dumps(dict(settings)))
         in_use = RunError(
@@ -221,11 +222,11 @@ class Run:
             main: the file that a result must have where an older version noted no files.
         """
         entry = self._entries.get(key)
-        if entry is None:
+        if entry is None or key in self._damaged:
             return None
         if lacking := entry.damage(self.folder, main):
             LOG.warning('%s in %s is done again: %s', entry.folder, self.folder, lacking)
-            del self._entries[key]
+            self._damaged.add(key)
             return None
         return entry
 
@@ -241,10 +242,28 @@ class Run:
         Raises:
             StorageError: there is no room.
         """
-        path = self.folder / JOURNAL
         try:
             written = {name: _sampled(self.folder / name) for name in self._files_of(files or (folder,))}
-            line = json.dumps({**facts, 'key': key, 'folder': folder, 'files': written}, sort_keys=True)
+        except OSError as error:
+            raise storage_error(error, self.folder / folder) from error
+        self._put(Entry(key, folder, facts, written))
+        self._damaged.discard(key)
+
+    def amend(self, key: str, **facts: Any) -> None:
+        """Change facts that are remembered of a result, which stays as it was noted, whole or not.
+
+        Raises:
+            StorageError: there is no room.
+        """
+        entry = self._entries[key]
+        self._put(replace(entry, facts={**entry.facts, **facts}))
+
+    def _put(self, entry: Entry) -> None:
+        """A line in the journal."""
+        path = self.folder / JOURNAL
+        held = {**entry.facts, 'key': entry.key, 'folder': entry.folder}
+        try:
+            line = json.dumps(held if entry.files is None else {**held, 'files': entry.files}, sort_keys=True)
             with open(path, 'ab', opener=_no_link) as journal:
                 if journal.tell() and not _ends_with_newline(path):
                     journal.write(b'\n')  # the line before was cut by a kill
@@ -253,7 +272,7 @@ class Run:
                 os.fsync(journal.fileno())
         except OSError as error:
             raise storage_error(error, path) from error
-        self._entries[key] = Entry(key, folder, facts, written)
+        self._entries[entry.key] = entry
 
     def _files_of(self, names: Sequence[str]) -> Iterator[str]:
         """The files that paths in the run name; the run itself names none."""
@@ -290,7 +309,8 @@ def remove_run(folder: Path, files: Sequence[str]) -> None:
 def read_journal(folder: Path) -> Iterator[Entry]:
     """The entries of a run's journal.
 
-    A last line cut by a kill is left out, and so is one that names a place outside the run.
+    A last line cut by a kill is left out. A run may come from anybody: who opens what an entry names, first sees that
+    it lies in the run.
     """
     path = folder / JOURNAL
     if not path.exists():
@@ -301,15 +321,8 @@ def read_journal(folder: Path) -> Iterator[Entry]:
             key, place, files = facts.pop('key'), facts.pop('folder'), facts.pop('files', None)
         except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
             continue
-        inside = [place, *(files if isinstance(files, dict) else ())]
-        if isinstance(key, str) and all(isinstance(name, str) and _is_inside(name) for name in inside):
+        if isinstance(key, str) and isinstance(place, str):
             yield Entry(key, place, facts, files if isinstance(files, dict) else None)
-
-
-def _is_inside(name: str) -> bool:
-    """Whether a path stays in the folder that it is taken from."""
-    path = Path(name)
-    return not path.is_absolute() and '..' not in path.parts
 
 
 def read_settings(folder: Path) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from rich.table import Table
 from rich.text import Text
 
 from affekt.errors import AffektError
+from affekt.wording import opened, signed
 
 if TYPE_CHECKING:
     from affekt.analysis import Analysis, Moment
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from affekt.ranking import Agreement, Bias, JudgeReport, Ranking
 
 STAGES = ('probe', 'faces', 'voice', 'words', 'fuse')
-MINUS = '\N{MINUS SIGN}'
 
 
 STEERING = re.compile(
@@ -182,7 +182,7 @@ class StageBars:
         self._advance('files', done / total)
         if outcome and not self._console.is_terminal:
             became = 'failed' if outcome.error else 'was done before' if outcome.resumed else 'done'
-            say(f'{done} of {total}: {outcome.path.name} {became}', err=True, quiet=self._console.quiet)
+            say(f'{done} of {total}: {outcome.file or outcome.path.name} {became}', err=True, quiet=self._console.quiet)
 
     def _advance(self, name: str, share: float) -> None:
         if share < self._high.get(name, 0.0) or self._high.get(name, 0.0) >= 1.0:
@@ -194,19 +194,6 @@ class StageBars:
         self._bars.update(self._tasks[name], completed=share, said=took)
         if share >= 1.0 and self._files == 1 and not self._console.is_terminal:
             say(f'{name} done after {took}', err=True, quiet=self._console.quiet)
-
-
-def clock(seconds: float) -> str:
-    """Seconds as m:ss, or h:mm:ss from an hour on."""
-    whole = round(seconds)
-    minutes, rest = divmod(whole, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f'{hours}:{minutes:02d}:{rest:02d}' if hours else f'{minutes}:{rest:02d}'
-
-
-def signed(value: float) -> str:
-    """A number in [-1, 1] with its sign and two decimals."""
-    return f'{"+" if value >= 0 else MINUS}{abs(value):.2f}'
 
 
 def interval(bounds: tuple[float, float, float] | None) -> str:
@@ -235,13 +222,19 @@ def people_table(analysis: Analysis) -> Group | Text:
         ]
         table.add_row(
             person.name.removeprefix('person '),
-            f'{person.seen_s:.1f} s',
-            f'{person.heard_s:.1f} s',
+            'picture' if analysis.source.kind == 'image' else f'{person.seen_s:.1f} s',
+            '–' if analysis.source.kind == 'image' else f'{person.heard_s:.1f} s',
             '\n'.join(words[:3]) or 'too unsure to say',
             f'V {interval(person.valence)}\nA {interval(person.arousal)}',
         )
-    lines = [Text.assemble((f'{clock(m.time_s):>5}  ', 'bold'), m.sentence) for m in _strongest_moments(analysis)]
+    lines = [Text.assemble((f'{_when(m)}  ', 'bold'), m.sentence) for m in _strongest_moments(analysis)]
     return Group(table, Text(''), *lines) if lines else Group(table)
+
+
+def _when(moment: Moment) -> str:
+    from affekt.analysis.wording import when
+
+    return opened(when(moment))
 
 
 def _strongest_moments(analysis: Analysis) -> list[Moment]:
@@ -413,6 +406,8 @@ def facts_table(rows: Sequence[Mapping[str, str]]) -> Table:
 
 
 def show_error(error: AffektError) -> None:
-    """One red line on what was expected and what came, one line of help."""
+    """One red line on what was expected and what came, one line of help, and lines to type where there are any."""
     say(f'error: expected {error.expected}; got {error.came}', err=True, style='red')
     say(f'       {error.todo}', err=True)
+    for step in error.steps:
+        say(f'           {step}', err=True)

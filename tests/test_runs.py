@@ -268,18 +268,22 @@ def test_a_run_that_an_older_version_was_killed_in_goes_on(tmp_path):
         assert run.finished('key')
 
 
-def test_entries_that_name_places_outside_the_run_are_left_out(tmp_path):
-    rows = [
-        {'folder': '../x'},
-        {'folder': '/etc'},
-        {'folder': 'a', 'files': {'../../b': [1, '']}},
-        {'folder': 3},
-        {'folder': 'a'},
-    ]
+def test_lines_that_no_run_writes_are_left_out(tmp_path):
     Run(tmp_path / 'run', {}).close()
-    lines = [json.dumps({'key': str(number), **row}) for number, row in enumerate(rows)]
-    (tmp_path / 'run' / 'journal.jsonl').write_text('\n'.join([*lines, '[' * 5000, 'null', '']))
-    assert [entry.key for entry in read_journal(tmp_path / 'run')] == ['4']
+    lines = ['[' * 5000, 'null']
+    lines += ['{"key": 3, "folder": "a"}', '{"key": "b", "folder": ["a"]}', '{"key": "c", "folder": "a"}']
+    (tmp_path / 'run' / 'journal.jsonl').write_text('\n'.join(lines))
+    assert [entry.key for entry in read_journal(tmp_path / 'run')] == ['c']
+
+
+def test_facts_of_a_damaged_result_change_and_it_stays_damaged(tmp_path):
+    result = _noted(tmp_path / 'run')
+    (result / 'analysis.json').write_text('{}')
+    with Run(tmp_path / 'run', {}, resume=True) as run:
+        run.amend('key', state='vanished')
+    with Run(tmp_path / 'run', {}, resume=True) as run:
+        assert run.finished('key') is None
+    assert [entry.facts for entry in read_journal(tmp_path / 'run')][-1] == {'sha256': 'abc', 'state': 'vanished'}
 
 
 def test_a_run_that_is_removed_leaves_what_is_not_its_own(tmp_path):

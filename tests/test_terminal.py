@@ -19,14 +19,15 @@ import affekt
 from affekt.cli import main
 from affekt.corpora import Facts, Manifest, Sample
 from affekt.errors import MediaError
-from affekt.terminal import StageBars, clock, facts_table, interval, say, say_json, show_error, signed, visible
+from affekt.terminal import StageBars, facts_table, interval, say, say_json, show_error, visible
+from affekt.wording import clock, signed
 
 PACKAGE = Path(affekt.__file__).parent
 HOSTILE = '\x1b[31mred\x1b]0;title\x07 \x9b2J \u202egnp.exe\u2069 \r \udce9 [bold]b[/bold] [x] :smile: \\[y]'
 SHOWN = r'\x1b[31mred\x1b]0;title\x07 \x9b2J \u202egnp.exe\u2069 \x0d \xe9 [bold]b[/bold] [x] :smile: \[y]'
 
 
-@pytest.mark.parametrize(('seconds', 'said'), [(0, '0:00'), (59.6, '1:00'), (754.2, '12:34'), (3661, '1:01:01')])
+@pytest.mark.parametrize(('seconds', 'said'), [(0, '0:00'), (59.6, '0:59'), (754.2, '12:34'), (3661, '1:01:01')])
 def test_times_read_as_on_a_clock(seconds, said):
     assert clock(seconds) == said
 

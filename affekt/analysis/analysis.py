@@ -11,11 +11,15 @@ from typing import Any
 import pyarrow as pa
 
 from affekt.analysis import stored
+from affekt.analysis.observed import conform
 from affekt.analysis.purpose import NOTICE
 from affekt.analysis.result import ModelUse, Moment, OpenLabel, Person, Sentence, Source, Spoken
 from affekt.analysis.settings import AnalysisSettings
 from affekt.analysis.timeline import Timeline
+from affekt.runs import file_sha256
 
+LONGEST_S = 1e6
+"""Eleven days: more than any recording that is analyzed lasts."""
 TABLES = ('faces', 'turns', 'voice', 'utterances')
 """What was measured: face readings per frame, speech per turn, voice readings ten times a second, utterances."""
 
@@ -46,6 +50,11 @@ class Analysis:
     """Share of the recording that each source covers ('face', 'voice', 'words', 'fused'), and that abstains
     ('contradiction', 'unsure'), all in [0, 1]."""
     notice: str = NOTICE
+    recording: Path | None = None
+    """Where the recording lay when it was analyzed; not stored with the analysis."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, 'timeline', self.timeline.knowing(person.name for person in self.people))
 
     def __repr__(self) -> str:
         said = ', '.join(label.word for label in self.labels if label.scope == 'whole') or 'no labels'
@@ -115,11 +124,20 @@ class Analysis:
         """
         place = Path(folder)
         content = stored.read_json(place / stored.MAIN_FILE)
+        with stored.holds_together(str(place)):
+            return cls._made_of(content, place)
+
+    @classmethod
+    def _made_of(cls, content: Mapping[str, Any], place: Path) -> Analysis:
+        """The analysis of a folder whose main file holds `content`."""
+        from affekt.analysis.results import recording_of
+
         people = stored.decoded(tuple[Person, ...], content.get('people'))
         moments = stored.decoded(tuple[Moment, ...], content.get('moments'))
+        tables = {name: stored.read_table(place / f'{name}.parquet') for name in TABLES}
         return cls(
-            source=stored.decoded(Source, content.get('source')),
-            timeline=Timeline.read_parquet(place / stored.TIMELINE_FILE),
+            source=_plausible(stored.decoded(Source, content.get('source'))),
+            timeline=Timeline(stored.read_table(place / stored.TIMELINE_FILE)),
             people=tuple(
                 dataclasses.replace(p, thumbnail_jpeg=stored.read_picture(place / 'people', i))
                 for i, p in enumerate(people, 1)
@@ -131,22 +149,52 @@ class Analysis:
             ),
             description=stored.decoded(tuple[Sentence, ...], content.get('description')),
             utterances=stored.decoded(tuple[Spoken, ...], content.get('utterances')),
-            tables={name: stored.read_table(place / f'{name}.parquet') for name in TABLES},
+            tables={name: conform(table, name) for name, table in tables.items()},
             models=stored.decoded(tuple[ModelUse, ...], content.get('models')),
             settings=AnalysisSettings.from_dict(content.get('settings') or {}),
             coverage=stored.decoded(Mapping[str, float], content.get('coverage') or {}),
-            notice=str(content.get('notice', NOTICE)),
+            notice=stored.decoded(str, content.get('notice', NOTICE)),
+            recording=recording_of(place),
         )
 
-    def report(self, out: str | Path = 'report.html', media: str | Path | None = None) -> Path:
-        """Writes the report, one self-contained HTML file, and returns its path.
+    def report(self, out: str | Path = 'report.html', media: str | Path | None = None, *, embed: bool = True) -> Path:
+        """Writes the report, one self-contained HTML file with the recording inside, and returns its path.
 
         Args:
             out: the file to write.
-            media: the recording, for the report to show beside the timeline; None, or settings without frames, shows
-                stills only.
+            media: the recording, for the report to show beside the timeline. Without it, the file that was analyzed is
+                taken, if it is still there and unchanged. Settings without frames show neither.
+            embed: False leaves the recording out and shows stills only.
         """
         from affekt.analysis.report import render_report
 
-        shown = Path(media) if media is not None and self.settings.keep_frames else None
-        return Path(render_report(self, Path(out), shown))
+        with stored.holds_together(self.source.name):
+            return Path(render_report(self, Path(out), *self.shown(media, embed=embed)))
+
+    def shown(self, media: str | Path | None = None, *, embed: bool = True) -> tuple[Path | None, str]:
+        """The recording that a report may hold, and why it holds none."""
+        if not (embed and self.settings.keep_frames):
+            return None, ''
+        if media is not None:
+            return Path(media), ''
+        if self.recording is None:
+            return None, ''
+        try:
+            same = file_sha256(self.recording) == self.source.sha256
+        except OSError:
+            return None, 'It is no longer where it was analyzed.'
+        return (self.recording, '') if same else (None, 'It has changed since it was analyzed.')
+
+
+def _plausible(source: Source) -> Source:
+    """The source, where it describes a recording.
+
+    Raises:
+        ValueError: it does not.
+    """
+    sizes = (source.width, source.height, source.rate_hz, source.analyzed_rate_hz)
+    if source.kind not in ('video', 'audio', 'image'):
+        raise ValueError(f'{source.kind[:20]!r} is no kind of recording')
+    if not (0 <= source.duration_s <= LONGEST_S and all(0 <= size < 1e6 for size in sizes)):
+        raise ValueError('a length, size or rate that no recording has')
+    return source

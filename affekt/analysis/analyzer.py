@@ -7,6 +7,8 @@ stays flat: a row per face and frame, a row per turn, ten readings per second of
 
 from __future__ import annotations
 
+import dataclasses
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +31,8 @@ from affekt.analysis.stills import Stills, Watched
 from affekt.analysis.words import given_words, utterance_table
 from affekt.errors import LimitError, MediaError
 from affekt.media import Recording
+from affekt.tables import storable
+from affekt.wording import counted
 
 Progress = Callable[[str, float, float], None]
 """Called with the stage ('probe', 'faces', 'voice', 'words', 'fuse'), how much is done, and of how much."""
@@ -117,6 +121,7 @@ class Analyzer:
             told('fuse', 0.0, 1.0)
             observed = self._observed(recording, seen, heard, stills)
             analysis = assemble(observed, self.settings, self._describer)
+            analysis = dataclasses.replace(analysis, recording=_absolute(recording.path))
             told('fuse', 1.0, 1.0)
             return analysis
         finally:
@@ -212,9 +217,10 @@ class Analyzer:
         duration = IMAGE_S if is_image else ends if ends > 0 else float(recording.duration_s or 0.0)
         notes = [*_kind_notes(recording, seen, heard), *recording.decoded.sentences, *seen.notes, *heard.notes]
         source = Source(
-            recording.name, recording.kind, round(duration, 6), recording.sha256(), video.width if video else 0,
+            storable(recording.name), recording.kind, round(duration, 6), recording.sha256(),
+            video.width if video else 0,
             video.height if video else 0, float(video.rate_hz or 0.0) if video else 0.0, round(seen.rate_hz, 4),
-            tuple(dict.fromkeys(_sentence(note) for note in notes)),
+            tuple(dict.fromkeys(storable(_sentence(note)) for note in notes)),
         )  # fmt: skip
         return Observed(
             source=source,
@@ -234,7 +240,7 @@ class Analyzer:
 
 
 def analyze(
-    path: str | Path, *, settings: AnalysisSettings | None = None, progress: Progress | None = None
+    path: str | Path, *, settings: AnalysisSettings | None = None, progress: Progress | None = None, **named: Any
 ) -> Analysis:
     """The analysis of one recording: a video, a sound file or a picture.
 
@@ -242,11 +248,17 @@ def analyze(
         path: the file.
         settings: the defaults when None. For many files with one set of models use `Analyzer`.
         progress: told about each stage.
+        named: settings by name, such as `fps=5, asr='base'`; they go before `settings`.
 
     Raises:
+        UnknownNameError: no setting of this name.
         MediaError, LimitError, TranscriptError, WeightsError: see `Analyzer.analyze`.
     """
-    return Analyzer(settings).analyze(path, progress=progress)
+    return Analyzer((settings or AnalysisSettings()).changed(named)).analyze(path, progress=progress)
+
+
+def _absolute(path: Path | None) -> Path | None:
+    return None if path is None else Path(os.path.abspath(path))
 
 
 def _told(progress: Progress | None, total_s: float) -> Callable[[str, float, float], None]:
@@ -309,7 +321,7 @@ def _kind_notes(recording: Recording, seen: _Seen, heard: _Heard) -> list[str]:
     """What the recording does not hold."""
     notes = []
     if recording.kind == 'image':
-        notes.append('a still picture: its span of one second is nominal')
+        notes.append('a picture: its span of one second is nominal')
     elif recording.video is None:
         notes.append('there are no pictures, so nothing is said about faces')
     elif seen.has_frames and not seen.table.num_rows:
@@ -323,7 +335,7 @@ def _kind_notes(recording: Recording, seen: _Seen, heard: _Heard) -> list[str]:
 
 def _face_notes(found: Any) -> list[str]:
     small = found.frames_too_small
-    return [f'{small} frames were too small to hold a face'] if small else []
+    return [f'{counted(small, "frame")} {"was" if small == 1 else "were"} too small to hold a face'] if small else []
 
 
 def _sentence(note: str) -> str:

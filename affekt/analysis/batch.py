@@ -1,25 +1,48 @@
 """Many files into one run folder: each analyzed once, whatever kills the process in between.
 
 A finished file is a folder that appears whole and is then noted in the run's journal; `resume` goes on with the files
-that have no such note. A file that fails is reported, the others go on, and a resumed run tries it again.
+that have no such note. Whatever happens in one file is the outcome of that file: it is reported and noted, the others
+go on, and a resumed run tries it again. A clip is told from others by its path below the named folder and by its
+content; equal content is analyzed once.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, overload
 
 from affekt.analysis.analysis import Analysis
 from affekt.analysis.analyzer import Analyzer
-from affekt.analysis.export import EXPORTS, SUFFIXES, export
+from affekt.analysis.folders import Clip, Gathered, gather
+from affekt.analysis.results import (
+    DONE,
+    DUPLICATE,
+    FAILED,
+    SUPERSEDED,
+    VANISHED,
+    ResultNote,
+    no_longer,
+    note_of,
+    noted,
+    retire_absent,
+)
 from affekt.analysis.settings import AnalysisSettings
-from affekt.errors import AffektError, MediaError, RunError, StorageError, UnknownNameError
-from affekt.media import is_media_name
-from affekt.runs import Run, file_sha256, read_journal, read_settings
+from affekt.analysis.stored import MAIN_FILE
+from affekt.errors import AffektError, MediaError, StorageError, UnexpectedError
+from affekt.files import NO_ROOM, storage_error
+from affekt.runs import Run, file_sha256
+from affekt.tables import storable
+
+LOG = 'errors.log'
+"""Where a run keeps the traceback of what nobody expected."""
 
 Progress = Callable[[str, float, float], None]
 FileProgress = Callable[['Outcome | None', int, int], None]
@@ -27,13 +50,23 @@ FileProgress = Callable[['Outcome | None', int, int], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one input: a folder of results, or an error."""
+    """What became of one input: a folder of results, an error, or the same content as another."""
 
     path: Path
     folder: Path | None
     error: AffektError | None = None
     resumed: bool = False
     """It was already finished when this run began."""
+    file: str = ''
+    """The path below the named folder."""
+    sha256: str = ''
+    same_as: str = ''
+    """The file with the same content, whose results count for both; '' for a file of its own."""
+
+    @property
+    def report_page(self) -> Path | None:
+        """The page on the file; None where there are no results."""
+        return None if self.folder is None else self.folder / 'report.html'
 
     def load(self) -> Analysis:
         """Read the results back.
@@ -43,43 +76,50 @@ class Outcome:
         """
         if self.folder is None:
             raise self.error or MediaError(expected='results', came='none', todo='analyze the file again')
-        return Analysis.load(self.folder)
+        return dataclasses.replace(Analysis.load(self.folder), recording=self.path)
 
 
-def gather(paths: Sequence[Path]) -> list[Path]:
-    """The media files that the paths name: files as they are, folders searched downwards, sorted, none twice.
+@dataclass(frozen=True)
+class Batch(Sequence[Outcome]):
+    """One outcome per input, in order, and what was not looked at."""
 
-    Raises:
-        MediaError: a path does not exist, or a folder holds no media file.
-    """
-    found: dict[Path, None] = {}
-    for path in paths:
-        if path.is_dir():
-            inside = [Path(top) / name for top, folders, names in _walk(path) for name in names]
-            media = sorted(p for p in inside if is_media_name(p) and not p.name.startswith('.'))
-            if not media:
-                raise MediaError(
-                    expected=f'media files in {path}', came='none', todo='name a folder with video, sound or pictures'
-                )
-            found.update(dict.fromkeys(media))
-        elif path.exists():
-            found[path] = None
-        else:
-            raise MediaError(expected='an existing file or folder', came=f'{path}', todo='check the path')
-    return list(found)
+    outcomes: tuple[Outcome, ...]
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Ending to the number of files in the named folders that are no media by their name."""
+    remarks: tuple[str, ...] = ()
+    """Sentences on the folders and on results that no longer count."""
 
+    def __len__(self) -> int:
+        return len(self.outcomes)
 
-def _walk(folder: Path) -> list[tuple[str, list[str], list[str]]]:
-    """os.walk without the run folders that earlier analyses left below `folder`."""
-    kept = []
-    for top, folders, names in os.walk(folder):
-        folders[:] = sorted(f for f in folders if not (Path(top) / f / 'journal.jsonl').exists())
-        kept.append((top, folders, names))
-    return kept
+    @overload
+    def __getitem__(self, at: int) -> Outcome: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Outcome]: ...
+    def __getitem__(self, at: int | slice) -> Outcome | Sequence[Outcome]:
+        return self.outcomes[at]
+
+    def __iter__(self) -> Iterator[Outcome]:
+        return iter(self.outcomes)
+
+    @property
+    def failed(self) -> tuple[Outcome, ...]:
+        """The inputs that came to nothing."""
+        return tuple(outcome for outcome in self.outcomes if outcome.error is not None)
+
+    @property
+    def analyzed(self) -> tuple[Outcome, ...]:
+        """The inputs with results of their own."""
+        return tuple(outcome for outcome in self.outcomes if outcome.folder is not None and not outcome.same_as)
+
+    @property
+    def copies(self) -> tuple[Outcome, ...]:
+        """The inputs whose content another one has as well."""
+        return tuple(outcome for outcome in self.outcomes if outcome.same_as)
 
 
 def analyze_many(
-    paths: Sequence[Path],
+    paths: Sequence[str | Path],
     out: Path,
     settings: AnalysisSettings,
     *,
@@ -87,8 +127,10 @@ def analyze_many(
     notes: tuple[str, ...] = (),
     progress: Progress | None = None,
     advanced: FileProgress | None = None,
-) -> list[Outcome]:
+) -> Batch:
     """Analyze every file into `out`, one folder each, with its report.
+
+    1. Search the folders. 2. Note which earlier results no longer count. 3. Analyze file by file.
 
     Args:
         paths: files and folders.
@@ -100,85 +142,205 @@ def analyze_many(
         advanced: told after each file: its outcome, how many are done, how many there are; first with None and 0.
 
     Returns:
-        One outcome per file, in order.
+        One outcome per file and per entry that cannot be read.
 
     Raises:
-        MediaError: a path is missing; nothing was analyzed.
-        RunError: the run folder cannot be used.
+        MediaError: there is nothing to analyze.
+        RunError: the run folder cannot be used, or there is no more room in it.
         PurposeError: the purpose is refused.
     """
-    files = gather(paths)
+    # 1.
+    gathered = gather(paths)
+    total = len(gathered.clips) + len(gathered.problems)
     outcomes: list[Outcome] = []
     with Run(out, settings.recorded(), resume=resume) as run:
-        analyzer = Analyzer(settings)
+        # 2.
+        present = {clip.file for clip in (*gathered.clips, *(clip for clip, _ in gathered.problems))}
+        remarks = retire_absent(run, noted(out), present, [Path(path) for path in paths])
+        # 3.
+        work = _Work(Analyzer(settings), run, gathered.clips, notes, progress)
         if advanced:
-            advanced(None, 0, len(files))
-        for file in files:
-            outcomes.append(_one(analyzer, run, file, notes, progress))
+            advanced(None, 0, total)
+        for outcome in _outcomes(work, gathered):
+            outcomes.append(outcome)
             if advanced:
-                advanced(outcomes[-1], len(outcomes), len(files))
-    return outcomes
+                advanced(outcome, len(outcomes), total)
+    return Batch(tuple(outcomes), gathered.left_out, (*gathered.remarks, *remarks, *work.remarks))
 
 
-def _one(analyzer: Analyzer, run: Run, file: Path, notes: tuple[str, ...], progress: Progress | None) -> Outcome:
-    try:
-        digest = file_sha256(file)
-        key = f'{digest}:{file.name}'
-        if done := run.finished(key, main='analysis.json'):
-            return Outcome(file, run.folder / done.folder, resumed=True)
-        folder = run.folder / f'{_slug(file.stem)}-{digest[:8]}'
-        with run.building(folder.name) as staging:
-            analysis = analyzer.analyze(file, progress=progress, spill=staging)
-            source = dataclasses.replace(analysis.source, notes=(*notes, *analysis.source.notes))
+def _outcomes(work: _Work, gathered: Gathered) -> Iterator[Outcome]:
+    for clip, error in gathered.problems:
+        work.note_failure(clip, error)
+        yield Outcome(clip.path, None, error, file=storable(clip.file))
+    for clip in gathered.clips:
+        yield work.outcome(clip)
+
+
+class _Work:
+    """A run under way: its models, its folder, and which content it has met."""
+
+    def __init__(
+        self, analyzer: Analyzer, run: Run, clips: Sequence[Clip], notes: tuple[str, ...], progress: Progress | None
+    ) -> None:
+        self._analyzer, self._run, self._notes, self._progress = analyzer, run, notes, progress
+        self._known = noted(run.folder)
+        self._counts = {note.file: note for note in self._known.values() if note.state == DONE}
+        present = {clip.file for clip in clips}
+        # Content to the file whose results count for it: the one that was analyzed, where it is still the same.
+        self._first = {
+            note.sha256: (note.file, note.folder)
+            for note in self._counts.values()
+            if note.file in present and not no_longer(note) and run.finished(note.key, MAIN_FILE)
+        }
+        self.remarks: list[str] = []
+
+    def outcome(self, clip: Clip) -> Outcome:
+        """What becomes of one file. Only what stops the whole run is raised."""
+        try:
+            return self._outcome(clip)
+        except BaseException as error:
+            refusal = self._as_refusal(clip, error)
+            if refusal is None:
+                raise
+            self.note_failure(clip, refusal)
+            return Outcome(clip.path, None, refusal, file=storable(clip.file))
+
+    def _outcome(self, clip: Clip) -> Outcome:
+        digest = file_sha256(clip.path)
+        if digest in self._first and self._first[digest][0] != clip.file:
+            return self._copy(clip, digest, *self._first[digest])
+        key = f'{digest}:{clip.file}'
+        if (earlier := self._finished(clip, digest)) is not None:
+            outcome = Outcome(clip.path, self._run.folder / earlier.folder, None, True, storable(clip.file), digest)
+            if earlier.key != key or earlier.state != DONE:
+                self._done(clip, digest, earlier.folder, earlier.facts.get('notes', ()))
+        else:
+            folder = self._run.folder / f'{_slug(clip.path.stem)}-{_short(key)}'
+            sentences = self._analyzed(clip, digest, folder)
+            self._done(clip, digest, folder.name, sentences)
+            outcome = Outcome(clip.path, folder, file=storable(clip.file), sha256=digest)
+        self._first[digest] = (clip.file, outcome.folder.name if outcome.folder else '')
+        return outcome
+
+    def _analyzed(self, clip: Clip, digest: str, folder: Path) -> Sequence[str]:
+        """Write the results and the report of one file into its folder; returns the sentences about the file."""
+        with self._run.building(folder.name) as staging:
+            before = _stamp_of(clip.path)
+            analysis = self._analyzer.analyze(clip.path, progress=self._progress, spill=staging)
+            if analysis.source.sha256 != digest or _stamp_of(clip.path) != before:
+                raise MediaError(
+                    expected='a file that stays as it is while it is read',
+                    came=f'{clip.path} with other content at the end',
+                    todo='wait until it is written, then add --resume',
+                )
+            source = dataclasses.replace(
+                analysis.source, file=storable(clip.file), notes=(*self._notes, *analysis.source.notes)
+            )
             analysis = dataclasses.replace(analysis, source=source)
             analysis.save(staging)
-            analysis.report(staging / 'report.html', media=file)
-        run.note(key, folder.name, input=str(file), sha256=digest, notes=list(analysis.source.notes))
-        return Outcome(file, folder)
-    except StorageError:
-        raise  # the next file would meet the same
-    except AffektError as error:
-        return Outcome(file, None, error)
-    except OSError as error:
-        wrapped = MediaError(
-            expected='a readable file and room to write', came=f'{file}: {error.strerror or error}', todo='check both'
+            analysis.report(staging / 'report.html', media=clip.path)
+        return source.notes
+
+    def _finished(self, clip: Clip, digest: str) -> ResultNote | None:
+        """The note on whole results of this content; older runs noted the name alone."""
+        for key in (f'{digest}:{clip.file}', f'{digest}:{clip.path.name}'):
+            note = self._known.get(key)
+            if note is None or note.state not in (DONE, SUPERSEDED, VANISHED) or not self._run.finished(key, MAIN_FILE):
+                continue
+            if note.file == clip.file or ('file' not in note.facts and note.input.absolute() == clip.path.absolute()):
+                return note
+        return None
+
+    def _done(self, clip: Clip, digest: str, folder: str, sentences: Sequence[str]) -> None:
+        """Put a finished file into the journal; what an earlier file of this name gave no longer counts."""
+        self._supersede(clip, digest)
+        size, changed_ns = _stamp_of(clip.path)
+        self._note(
+            f'{digest}:{clip.file}', folder, **_facts_of(clip, digest), notes=list(sentences), state=DONE, size=size,
+            changed_ns=changed_ns,
+        )  # fmt: skip
+
+    def _copy(self, clip: Clip, digest: str, first: str, folder: str) -> Outcome:
+        """A file whose content is that of another, the first."""
+        key = f'{digest}:{clip.file}'
+        known = self._known.get(key)
+        is_known = known is not None and known.state == DUPLICATE and known.facts.get('same_as') == first
+        if not is_known:
+            self._supersede(clip, digest)
+            self._note(key, folder, **_facts_of(clip, digest), state=DUPLICATE, same_as=first)
+        place = self._run.folder / folder
+        return Outcome(clip.path, place, None, is_known, storable(clip.file), digest, storable(first))
+
+    def _supersede(self, clip: Clip, digest: str) -> None:
+        old = self._counts.pop(clip.file, None)
+        if old is not None and old.sha256 != digest:
+            self._run.amend(old.key, state=SUPERSEDED)
+            self._known[old.key] = dataclasses.replace(old, state=SUPERSEDED)
+            self.remarks.append(f'{storable(clip.file)} has changed; its earlier results no longer count')
+
+    def _note(self, key: str, folder: str, **facts: Any) -> None:
+        """Put a line into the journal, and remember it."""
+        self._run.note(key, folder, **facts)
+        note = note_of(key, folder, facts)
+        self._known[key] = note
+        if note.state == DONE:
+            self._counts[note.file] = note
+
+    def note_failure(self, clip: Clip, error: AffektError) -> None:
+        """Put a failed file into the journal, so that everybody who opens the run hears of it."""
+        sentence = storable(str(error))
+        facts = {'input': os.path.abspath(clip.path), 'file': clip.file}
+        self._note(f'failed:{clip.file}', '', **facts, state=FAILED, error=sentence)
+
+    def _as_refusal(self, clip: Clip, error: BaseException) -> AffektError | None:
+        """The error as one sentence about the file; None where it concerns the whole run."""
+        if not isinstance(error, Exception) and type(error).__name__ != 'PanicException':  # of libraries in Rust
+            return None
+        if isinstance(error, StorageError):  # no other file could be written either
+            return None
+        for cause in (error, error.__cause__):
+            if isinstance(cause, OSError) and cause.errno in NO_ROOM:
+                raise storage_error(cause, self._run.folder) from error
+        if isinstance(error, AffektError):
+            return error
+        if isinstance(error, OSError):
+            return MediaError(
+                expected='a readable file and room to write',
+                came=f'{clip.path}: {error.strerror or error}',
+                todo='check both',
+            )
+        self._log(clip, error)
+        return UnexpectedError(
+            expected='a file that can be analyzed',
+            came=f'{clip.path}: {type(error).__name__} {str(error)[:200]}'.rstrip(),
+            todo=f'the other files go on; {self._run.folder / LOG} tells more, --resume tries again',
         )
-        return Outcome(file, None, wrapped)
+
+    def _log(self, clip: Clip, error: BaseException) -> None:
+        """Keep the traceback; a deep recursion tells its ends only."""
+        lines = traceback.format_exception(error, limit=-30)
+        stamp = time.strftime('%Y-%m-%d %H:%M:%S')
+        with (self._run.folder / LOG).open('a', encoding='utf-8', errors='backslashreplace') as log:
+            log.write(f'{stamp} {clip.path}\n{"".join(lines)}\n')
+
+
+def _facts_of(clip: Clip, digest: str) -> dict[str, str]:
+    """What the journal says of every clip."""
+    return {'input': os.path.abspath(clip.path), 'file': clip.file, 'sha256': digest}
+
+
+def _stamp_of(path: Path) -> tuple[int, int]:
+    """(bytes, time of the last change in ns): where neither differs a file is taken for unchanged."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def _short(key: str) -> str:
+    """Twelve hexadecimal digits that tell one clip's results from any other's."""
+    return hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()[:12]
 
 
 def _slug(stem: str) -> str:
-    return re.sub(r'[^\w.-]+', '_', stem).strip('._')[:60] or 'file'
-
-
-def export_run(run: Path, to: str, out: Path | None = None) -> list[Path]:
-    """Every finished file of a run in another format.
-
-    Args:
-        run: a run folder, or the folder of one of its files.
-        to: a format of EXPORTS.
-        out: folder for the files; where the results lie without it.
-
-    Returns:
-        The files written, one per analyzed recording.
-
-    Raises:
-        UnknownNameError: no such format.
-        RunError: no run in the folder, or nothing in it is finished.
-    """
-    if to not in EXPORTS:
-        raise UnknownNameError(expected=f'a format among {sorted(EXPORTS)}', came=f'{to!r}', todo='choose one of them')
-    if (run / 'analysis.json').exists():
-        results = [run]
-    else:
-        read_settings(run)
-        results = [run / entry.folder for entry in read_journal(run) if (run / entry.folder).exists()]
-    if not results:
-        raise RunError(
-            expected='a run with a finished file',
-            came=f'none in {run}',
-            todo='go on with it by `affekt analyze --resume`',
-        )
-    suffix = SUFFIXES[to].removeprefix('.')
-    return [
-        export(folder, to, (out or folder) / f'{folder.name if out else "exported"}.{suffix}') for folder in results
-    ]
+    """The stem with letters, digits, dots and hyphens, at most 120 bytes."""
+    plain = re.sub(r'[^\w.-]+', '_', stem).strip('._')[:60]
+    return plain.encode()[:120].decode(errors='ignore') or 'file'

@@ -14,7 +14,8 @@ from typing import Protocol
 from affekt.analysis.lanes import fused_evidence, lane
 from affekt.analysis.result import Evidence, Moment, OpenLabel, Person, Sentence, Source
 from affekt.analysis.timeline import Timeline
-from affekt.analysis.wording import UNSEEN, called, clock, length, listed, opened, signed, tone
+from affekt.analysis.wording import UNSEEN, called, tone, when
+from affekt.wording import is_single, length, listed, opened, signed
 
 MOST_PEOPLE = 3
 """People with sentences of their own; further ones are counted."""
@@ -127,13 +128,13 @@ def _moments(findings: Findings) -> list[Sentence]:
     sentences = []
     for moment in sorted(strongest, key=lambda m: m.time_s):
         text = moment.sentence[:1].lower() + moment.sentence[1:]
-        sentences.append(Sentence(f'At {clock(moment.time_s)}, {text}', moment.evidence))
+        sentences.append(Sentence(f'{opened(when(moment))}, {text}', moment.evidence))
     told = {id(m) for m in strongest}
     others = [m for m in findings.moments if m.kind == 'disagreement' and id(m) not in told]
     if others:
-        times = listed([clock(m.time_s) for m in others[:4]])
+        times = listed([when(m) for m in others[:4]])
         evidence = tuple(e for m in others for e in m.evidence)
-        sentences.append(Sentence(f'What is seen, heard and said also disagrees at {times}.', evidence))
+        sentences.append(Sentence(f'What is seen, heard and said also disagrees {times}.', evidence))
     return sentences
 
 
@@ -174,17 +175,22 @@ def _gaps(findings: Findings) -> Sentence | None:
     empty = max(0.0, 1.0 - coverage.get('fused', 0.0))
     parts = []
     if empty * total >= max(1.0, 0.05 * total):
-        parts.append(f'{length(empty * total)} hold nothing that could be read')
+        parts.append(f'{_amount(empty * total, "holds", "hold")} nothing that could be read')
     torn, unsure = coverage.get('contradiction', 0.0) * total, coverage.get('unsure', 0.0) * total
     if torn >= 1:
-        parts.append(f'{length(torn)} are left open because the sources contradict each other')
+        parts.append(f'{_amount(torn)} left open because the sources contradict each other')
     if unsure >= 1:
-        parts.append(f'{length(unsure)} are too unclear for a category')
+        parts.append(f'{_amount(unsure)} too unclear for a category')
     if not parts:
         return None
     gaps = findings.timeline.select(source='fused').gaps(0.0, total)
     evidence = tuple(Evidence('fused', start, end, '') for start, end in gaps[:8])
     return Sentence(f'Of the whole, {listed(parts)}.', evidence)
+
+
+def _amount(seconds: float, single: str = 'is', plural: str = 'are') -> str:
+    """A length and the verb that goes with it: '1 second is', '3 seconds are'."""
+    return f'{length(seconds)} {single if is_single(seconds) else plural}'
 
 
 def _whole(findings: Findings, person: Person) -> Evidence:

@@ -1,7 +1,8 @@
 """An analysis in the formats of other programs.
 
-    parquet   the timeline, all rows and columns
-    csv       the timeline with the file and times in front, as audformat's segmented tables have them
+    parquet   the timeline, all rows and columns, and what names the recording: file (its path below the folder that
+              was analyzed), part1, part2, … (the folders in that path), sha256
+    csv       the same with start and end for start_s and end_s, as audformat's segmented tables have them
     json      everything but the pictures
     eaf       ELAN: per person a tier of words, face, voice, fused categories and labels; one of moments
     textgrid  Praat: the same tiers
@@ -17,34 +18,56 @@ import json
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from itertools import pairwise
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
 
 from affekt.analysis import stored
 from affekt.analysis.analysis import Analysis
+from affekt.analysis.folders import parts_of
 from affekt.analysis.lanes import lane
+from affekt.analysis.result import Source
 from affekt.analysis.spans import overlap
 from affekt.errors import UnknownNameError
 from affekt.files import place_atomically
 from affekt.labels import EKMAN
+from affekt.tables import spreadsheet_safe
 
 Interval = tuple[float, float, str]
 _UNPRINTABLE = re.compile('[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff\ud800-\udfff]')
 MOMENT_TIER = 'moments'
+ELAN_TYPES = {
+    '.wav': 'audio/x-wav', '.wave': 'audio/x-wav', '.mp3': 'audio/mpeg', '.m4a': 'audio/mp4', '.aac': 'audio/aac',
+    '.flac': 'audio/flac', '.ogg': 'audio/ogg', '.oga': 'audio/ogg', '.opus': 'audio/ogg', '.aif': 'audio/x-aiff',
+    '.aiff': 'audio/x-aiff', '.wma': 'audio/x-ms-wma', '.mka': 'audio/x-matroska', '.mp4': 'video/mp4',
+    '.m4v': 'video/mp4', '.mov': 'video/quicktime', '.qt': 'video/quicktime', '.mpg': 'video/mpeg',
+    '.mpeg': 'video/mpeg', '.avi': 'video/x-msvideo', '.mkv': 'video/x-matroska', '.webm': 'video/webm',
+    '.ogv': 'video/ogg', '.wmv': 'video/x-ms-wmv', '.flv': 'video/x-flv', '.3gp': 'video/3gpp', '.ts': 'video/mp2t',
+    '.mts': 'video/mp2t', '.m2ts': 'video/mp2t', '.jpg': 'image/jpeg', '.jpeg': 'image/jpeg', '.png': 'image/png',
+    '.gif': 'image/gif', '.webp': 'image/webp', '.bmp': 'image/bmp', '.tif': 'image/tiff', '.tiff': 'image/tiff',
+    '.heic': 'image/heic', '.heif': 'image/heif', '.avif': 'image/avif',
+}  # fmt: skip
+"""Ending to MIME type as ELAN writes it; audio/x-wav is the one that draws a waveform."""
 FALLBACK_S = 1.0
 """Length of an exported file for a recording without length."""
 
 
-def export(analysis: Analysis | str | Path, to: str, out: str | Path) -> Path:
+def export(
+    analysis: Analysis | str | Path, to: str, out: str | Path, *, raw_csv: bool = False, least_parts: int = 0
+) -> Path:
     """Writes an analysis in another format; the file appears whole or not at all.
 
     Args:
         analysis: the analysis, or the folder that holds it.
         to: a key of EXPORTS.
         out: the file to write.
+        raw_csv: write texts that a spreadsheet would take for formulas without an apostrophe in front.
+        least_parts: so many columns part1, part2, … at least, so that the tables of a run fit together.
 
     Returns:
         The file's path.
@@ -57,8 +80,10 @@ def export(analysis: Analysis | str | Path, to: str, out: str | Path) -> Path:
         raise UnknownNameError(expected=f'a format among {sorted(EXPORTS)}', came=f'{to!r}', todo='choose one of them')
     whole = analysis if isinstance(analysis, Analysis) else Analysis.load(analysis)
     target = Path(out)
-    with place_atomically(target) as part:
-        EXPORTS[to](whole, part)
+    writer = partial(write_csv, raw=raw_csv, least_parts=least_parts) if to == 'csv' else EXPORTS[to]
+    writer = partial(write_parquet, least_parts=least_parts) if to == 'parquet' else writer
+    with place_atomically(target) as part, stored.holds_together(whole.source.name):
+        writer(whole, part)
     return target
 
 
@@ -143,24 +168,45 @@ def _labels(analysis: Analysis, person: str, start_s: float, end_s: float, *, ex
     return ', '.join(f'{word} {certainty:.2f}' for word, certainty in words.items())
 
 
-def write_parquet(analysis: Analysis, out: Path) -> None:
-    """The timeline as one Parquet file."""
-    analysis.timeline.write_parquet(out)
+def with_identity(analysis: Analysis, least_parts: int = 0) -> pa.Table:
+    """The timeline with what names the recording: file in front; part1, part2, … and sha256 after the times."""
+    table, identity = analysis.timeline.to_arrow(), analysis.source.identity
+    parts = [f'part{number}' for number in range(1, least_parts + 1)]
+    parts += [name for name in identity if name not in ('file', *parts, 'sha256')]
+    for at, name in enumerate((*parts, 'sha256'), 2):
+        table = table.add_column(at, name, _repeated(identity.get(name, ''), table.num_rows))
+    return table.add_column(0, 'file', _repeated(identity['file'], table.num_rows))
 
 
-def write_csv(analysis: Analysis, out: Path) -> None:
-    """The timeline with the columns file, start and end (seconds) in front of the others."""
-    table = analysis.timeline.to_arrow()
+def _repeated(text: str, times: int) -> pa.Array:
+    return pa.repeat(pa.scalar(text, pa.string()), times)
+
+
+def write_parquet(analysis: Analysis, out: Path, *, least_parts: int = 0) -> None:
+    """The timeline and what names the recording as one Parquet file."""
+    pq.write_table(with_identity(analysis, least_parts), out, compression='zstd')
+
+
+def write_csv(analysis: Analysis, out: Path, *, raw: bool = False, least_parts: int = 0) -> None:
+    """What names the recording, then the timeline with start and end in seconds."""
+    table = with_identity(analysis, least_parts)
     names = ['start' if name == 'start_s' else 'end' if name == 'end_s' else name for name in table.column_names]
-    table = table.rename_columns(names)
-    table = table.add_column(0, 'file', [[analysis.source.name] * table.num_rows])
-    pa_csv.write_csv(table, out)
+    if not raw:
+        for at, column in enumerate(table.schema):
+            if column.type == pa.string():
+                texts = table.column(at).combine_chunks().dictionary_encode()
+                safe = pa.array(map(spreadsheet_safe, texts.dictionary.to_pylist()), pa.string())
+                table = table.set_column(at, column.name, safe.take(texts.indices))
+    pa_csv.write_csv(table.rename_columns(names), out)
 
 
 def write_json(analysis: Analysis, out: Path) -> None:
     """Everything but the pictures; the timeline as a list of rows, nan as null."""
     rows = stored.encoded(analysis.timeline.to_arrow().to_pylist())
-    text = json.dumps({**analysis.to_dict(), 'timeline': rows}, ensure_ascii=False, indent=1, allow_nan=False)
+    identity = analysis.source.identity
+    content = {'file': identity['file'], 'parts': list(parts_of(identity['file'])), 'sha256': identity['sha256']}
+    content |= {**analysis.to_dict(), 'timeline': rows}
+    text = json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False)
     out.write_text(text, encoding='utf-8')
 
 
@@ -176,10 +222,18 @@ def write_eaf(analysis: Analysis, out: Path) -> None:
             document.add_annotation(name, round(start * 1000), round(end * 1000), text)
     if not document.get_tier_names():
         document.add_tier('default')
-    document.add_linked_file(clean(analysis.source.name), relpath=clean(analysis.source.name), mimetype='video/mp4')
+    name = clean(analysis.source.name)
+    document.add_linked_file(name, relpath=name, mimetype=elan_type(analysis.source))
     with tempfile.TemporaryDirectory() as folder:  # where it would find a file, pympi would rename it
         document.to_file(str(Path(folder) / 'whole.eaf'))
         out.write_bytes((Path(folder) / 'whole.eaf').read_bytes())
+
+
+def elan_type(source: Source) -> str:
+    """The MIME type under which ELAN opens a recording."""
+    ending = PurePath(source.name).suffix.lower()
+    usual = {'audio': 'audio/*', 'image': 'image/*'}.get(source.kind, 'video/*')
+    return ELAN_TYPES.get(ending, usual)
 
 
 def write_textgrid(analysis: Analysis, out: Path) -> None:

@@ -19,8 +19,9 @@ from affekt.analysis.lanes import Lane, Readings, column, fused_evidence, lane
 from affekt.analysis.result import Evidence, Moment
 from affekt.analysis.spans import complement, union
 from affekt.analysis.timeline import Timeline
-from affekt.analysis.wording import CATEGORY_WORDS, UNSEEN, called, length, opened, signed
+from affekt.analysis.wording import CATEGORY_WORDS, UNSEEN, called
 from affekt.labels import EKMAN
+from affekt.wording import length, opened, signed
 
 MOMENT_KINDS: Mapping[str, str] = {
     'peak': 'valence or arousal far from what is usual for the person',

@@ -88,7 +88,7 @@ function blobOf(box) {
 
 function head() {
   const facts = [
-    ['Length', still ? 'still image' : lengthOf(report.source.duration)],
+    ['Length', still ? 'a picture' : lengthOf(report.source.duration)],
     ['People', String(report.people.length)],
     [
       'Picture',

@@ -41,7 +41,7 @@ class Embedded:
     """A sentence on what is missing, shown where the picture would be."""
 
 
-def render_report(analysis: Analysis, out: Path, media: Path | None = None) -> Path:
+def render_report(analysis: Analysis, out: Path, media: Path | None = None, why_not: str = '') -> Path:
     """Writes the report, whole or not at all; returns its path.
 
     Args:
@@ -49,8 +49,9 @@ def render_report(analysis: Analysis, out: Path, media: Path | None = None) -> P
         out: the .html file to write.
         media: the recording, of which a small copy is embedded; None, settings without frames, or a recording that
             cannot be copied small enough show stills instead, or outlines of where faces were.
+        why_not: a sentence on why there is no recording, shown where it would be.
     """
-    embedded = embed(analysis, media)
+    embedded = embed(analysis, media, why_not)
     payload = report_payload(
         analysis,
         {'kind': embedded.kind, 'mime': embedded.mime, 'sound': embedded.has_sound, 'note': embedded.note},
@@ -62,7 +63,7 @@ def render_report(analysis: Analysis, out: Path, media: Path | None = None) -> P
     return target
 
 
-def embed(analysis: Analysis, media: Path | None) -> Embedded:
+def embed(analysis: Analysis, media: Path | None, why_not: str = '') -> Embedded:
     """The part of the recording that the report may show."""
     kind = analysis.source.kind
     note = SOUND_ONLY if kind == 'audio' else NOT_INSIDE
@@ -70,7 +71,7 @@ def embed(analysis: Analysis, media: Path | None) -> Embedded:
         seen = kind == 'video' and analysis.tables['faces'].num_rows > 0
         return Embedded('none', note=note if kind == 'audio' else NO_FRAMES if seen else NO_FRAMES_NO_FACE)
     if media is None:
-        return Embedded('none', note=note)
+        return Embedded('none', note=f'{note} {why_not}'.rstrip())
     if analysis.source.duration_s > COPIES[-1][0]:
         return Embedded('none', note=f'{note} It is longer than {COPIES[-1][0] / 60:.0f} minutes.')
     try:

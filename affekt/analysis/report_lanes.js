@@ -280,7 +280,7 @@ export function makeLanes(report, clock, tooltip) {
 
   function hover(event) {
     const pin = pinAt(event);
-    if (pin) return void tooltip.show(event, `${clockTime(pin.time)} · ${pin.kind}`, [[pin.sentence, '']]);
+    if (pin) return void tooltip.show(event, `${pin.when} · ${pin.kind}`, [[pin.sentence, '']]);
     const group = groups.find((one) => one.canvas === event.target);
     const y = group && event.clientY - group.canvas.getBoundingClientRect().top;
     const lane = group && group.lanes.find((one) => y >= one.y - 4 && y <= one.y + one.height + 5);

@@ -97,7 +97,8 @@ export function inkOn(rgb, alpha) {
 const MINUS = '\u2212';
 
 export function clockTime(seconds, tenths = true) {
-  const whole = Math.max(0, tenths ? Math.round(seconds * 10) / 10 : Math.floor(seconds));
+  // Fractions are cut off, as players and affekt.wording.clock do: a moment never reads as later than it is.
+  const whole = Math.max(0, tenths ? Math.floor(seconds * 10 + 1e-5) / 10 : Math.floor(seconds + 1e-6));
   const hours = Math.floor(whole / 3600);
   const minutes = Math.floor((whole % 3600) / 60);
   const rest = (whole % 60).toFixed(tenths ? 1 : 0).padStart(tenths ? 4 : 2, '0');
@@ -111,9 +112,9 @@ export function signed(value) {
 }
 
 export function lengthOf(seconds) {
-  if (seconds < 60) return `${seconds.toFixed(1)}\u2009s`;
-  const minutes = Math.floor(seconds / 60);
-  return `${minutes}\u2009min ${String(Math.floor(seconds % 60)).padStart(2, '0')}\u2009s`;
+  if (seconds < 59.95) return `${seconds.toFixed(1)}\u2009s`;
+  const whole = Math.round(seconds);
+  return `${Math.floor(whole / 60)}\u2009min ${String(whole % 60).padStart(2, '0')}\u2009s`;
 }
 
 export function plainNumber(value) {
@@ -121,7 +122,7 @@ export function plainNumber(value) {
   if (!Number.isFinite(value)) return 'not measured';
   const size = Math.abs(value);
   const text = Number.isInteger(value) ? String(size) : size.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2);
-  return (value < 0 ? MINUS : '') + text;
+  return (value < 0 && Number(text) ? MINUS : '') + text;
 }
 
 const UNITS = { px: 'px', deg: '°', db: 'dB', lufs: 'LUFS', hz: 'Hz', st: 'semitones', s: 's', per_s: 'per s' };

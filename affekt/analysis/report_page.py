@@ -14,6 +14,8 @@ import re
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
 
+from affekt.tables import storable
+
 SCRIPTS = (
     'report_marks.js', 'report_series.js', 'report_clock.js', 'report_paint.js', 'report_lanes.js', 'report_stage.js',
     'report_reading.js', 'report_prose.js', 'report_sure.js', 'report.js',
@@ -48,8 +50,8 @@ def page(title: str, summary: str, payload: Mapping[str, object], media: bytes |
     )
     parts = {
         'policy': policy,
-        'title': html.escape(' '.join(title.split())),
-        'summary': html.escape(' '.join(summary.split())),
+        'title': html.escape(' '.join(storable(title).split())),
+        'summary': html.escape(' '.join(storable(summary).split())),
         'style': style,
         'script': script,
         'data': embed_json(payload),
@@ -74,7 +76,7 @@ def embed_json(payload: Mapping[str, object]) -> str:
     Raises:
         ValueError: the payload holds nan or infinity.
     """
-    text = json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(',', ':'))
+    text = storable(json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(',', ':')))
     for character in '<>&\u2028\u2029':
         text = text.replace(character, f'\\u{ord(character):04x}')
     return text

@@ -20,9 +20,10 @@ from affekt.analysis.report_cards import model_entry
 from affekt.analysis.report_series import REASONS, Rows, frame_rows, rows_by_lane, series
 from affekt.analysis.result import Evidence, Moment, OpenLabel, Person
 from affekt.analysis.spans import measure, union
-from affekt.analysis.wording import UNSEEN, called, listed, opened
+from affekt.analysis.wording import UNSEEN, called, when
 from affekt.labels import EKMAN
 from affekt.runs import versions
+from affekt.wording import listed, opened
 
 CANNOT_KNOW = (
     'Expression is not feeling: this says how face, voice and words come across, not what a person feels or intends.',
@@ -244,7 +245,8 @@ def _moments(analysis: Analysis) -> list[Json]:
     def entry(moment: Moment) -> Json:
         return {
             'kind': moment.kind, 'time': _round(moment.time_s, 2), 'start': _round(moment.start_s, 2),
-            'end': _round(moment.end_s, 2), 'person': moment.person, 'sentence': moment.sentence,
+            'end': _round(moment.end_s, 2), 'when': opened(when(moment)),
+            'person': moment.person, 'sentence': moment.sentence,
             'still': picture(moment.still_jpeg) if id(moment) in pictured else None,
             'evidence': _evidence(moment.evidence),
         }  # fmt: skip

@@ -59,10 +59,10 @@ export function moments(report, act) {
         type: 'button',
         class: 'moment-go',
         onclick: () => act.go(moment.time, moment.evidence),
-        'aria-label': `Moment ${i + 1}: ${moment.sentence} Go to ${clockTime(moment.time)}`,
+        'aria-label': `Moment ${i + 1}: ${moment.sentence} ${moment.when}`,
       },
       h('span', { class: 'moment-number', text: String(i + 1) }),
-      h('span', { class: 'moment-time', text: isLong(report) ? clockTime(moment.time) : '' }),
+      h('span', { class: 'moment-time', text: isLong(report) ? moment.when : '' }),
       h('span', { class: 'moment-kind', text: [moment.kind, moment.person].filter(Boolean).join(' · ') }),
     );
     const card = h(
@@ -205,8 +205,8 @@ function card(report, person) {
   const known = Object.keys(person.categories).length > 0;
   const words = report.labels.filter((label) => label.person === person.name && label.whole);
   const facts = [
-    ['Seen', report.source.kind === 'audio' ? 'sound only' : lengthOf(person.seen)],
-    ['Heard', report.source.kind === 'image' ? 'still image' : lengthOf(person.heard)],
+    ['Seen', { audio: 'sound only', image: 'in the picture' }[report.source.kind] || lengthOf(person.seen)],
+    ['Heard', report.source.kind === 'image' ? 'a picture has no sound' : lengthOf(person.heard)],
     ['Valence', interval(person.valence)],
     ['Arousal', interval(person.arousal)],
     ...Object.entries(person.quality).map(([name, value]) => told(sentenceCase(name), value)),

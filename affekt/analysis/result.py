@@ -42,6 +42,15 @@ class Source:
     analyzed_rate_hz: float = 0.0
     notes: tuple[str, ...] = ()
     """Sentences on damage, missing streams, and what was not analyzed."""
+    file: str = ''
+    """The path below the folder that was named, with '/' between its parts; '' where the recording was named alone."""
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What tells the recording from others, as columns: file, part1, part2, … (the folders in file), sha256."""
+        file = self.file or self.name
+        parts = {f'part{number}': part for number, part in enumerate(file.split('/')[:-1], 1)}
+        return {'file': file, **parts, 'sha256': self.sha256}
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from affekt.analysis.purpose import check_purpose
-from affekt.errors import UnknownNameError, ValueRangeError
+from affekt.errors import UnknownNameError, ValueRangeError, did_you_mean
 from affekt.runs import file_sha256
 
 ASR_NAMES = ('tiny.en', 'base', 'none')
@@ -72,6 +72,24 @@ class AnalysisSettings:
                 todo='check the spelling, or give the path of a directory that holds model.bin',
             )
         object.__setattr__(self, 'purpose', check_purpose(self.purpose))
+
+    def changed(self, named: Mapping[str, Any]) -> AnalysisSettings:
+        """The same with other values for the fields that are named.
+
+        Raises:
+            UnknownNameError: no field of this name.
+        """
+        for name in named:
+            if name not in self.__dataclass_fields__:
+                raise UnknownNameError(
+                    expected=f'a setting among {", ".join(self.__dataclass_fields__)}',
+                    came=repr(name),
+                    todo=did_you_mean(name, self.__dataclass_fields__),
+                )
+        plain: dict[str, Any] = {
+            name: str(value) if isinstance(value, Path) else value for name, value in named.items()
+        }
+        return replace(self, **plain)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON-ready values."""

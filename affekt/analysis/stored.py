@@ -11,12 +11,13 @@ Files are written one by one, each whole or not at all, `analysis.json` last: a 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,25 +26,32 @@ import pyarrow.parquet as pq
 
 from affekt.errors import RunError
 from affekt.runs import file_atomically, read_regular_file, require_regular_file, write_atomically
+from affekt.tables import storable
 
 FORMAT = 1
 """Version of the folder's layout."""
+ANEW = 'analyze the recording again'
+_PLAIN: Mapping[type, str] = {str: 'a text', int: 'a whole number', bool: 'true or false'}
+MAX_ROWS = 20_000_000
+"""Rows of a table, above what the longest recording gives: 60 faces for three hours at 30 frames a second."""
 MAIN_FILE = 'analysis.json'
 TIMELINE_FILE = 'timeline.parquet'
 
 
 def encoded(value: Any) -> Any:
-    """A dataclass as JSON-ready values: bytes left out, nan as null, tuples as lists."""
+    """A dataclass as JSON-ready values: bytes left out, nan as null, tuples as lists, texts as UTF-8 can hold them."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = dataclasses.fields(value)
         return {
             f.name: encoded(getattr(value, f.name)) for f in fields if not isinstance(getattr(value, f.name), bytes)
         }
     if isinstance(value, Mapping):
-        return {str(key): encoded(item) for key, item in value.items()}
+        return {storable(str(key)): encoded(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [encoded(item) for item in value]
-    if isinstance(value, bool) or value is None or isinstance(value, str):
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, bool) or value is None:
         return value
     if isinstance(value, int):
         return int(value)
@@ -59,15 +67,17 @@ def decoded(kind: Any, value: Any) -> Any:
     """
     try:
         return _decoded(kind, value)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise RunError(
-            expected=f'a stored {kind}', came=f'{str(value)[:80]}: {error}', todo='analyze the recording again'
+            expected=f'{_described(kind)} as affekt stores it', came=f'{str(error)[:200]}', todo=ANEW
         ) from error
 
 
 def _decoded(kind: Any, value: Any) -> Any:
     origin = typing.get_origin(kind)
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        if not isinstance(value, Mapping):
+            raise TypeError(f'{kind.__name__} is {_short(value)}')
         hints = typing.get_type_hints(kind)
         given = {f.name: _decoded(hints[f.name], value[f.name]) for f in dataclasses.fields(kind) if f.name in value}
         absent = {
@@ -79,16 +89,36 @@ def _decoded(kind: Any, value: Any) -> Any:
             return None
         return _decoded(next(option for option in typing.get_args(kind) if option is not type(None)), value)
     if origin is tuple:
+        if not isinstance(value, list):
+            raise TypeError(f'{_short(value)} where a list belongs')
         options = typing.get_args(kind)
         if len(options) == 2 and options[1] is Ellipsis:
             return tuple(_decoded(options[0], item) for item in value)
         return tuple(_decoded(option, item) for option, item in zip(options, value, strict=True))
     if origin is not None and issubclass(origin, Mapping):
+        if not isinstance(value, Mapping):
+            raise TypeError(f'{_short(value)} where a mapping belongs')
         of = typing.get_args(kind)[1]
         return {str(key): _decoded(of, item) for key, item in value.items()}
     if kind is float:
+        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
+            raise TypeError(f'{_short(value)} where a number belongs')
         return math.nan if value is None else float(value)
+    if kind in (str, int, bool) and type(value) is not kind:
+        raise TypeError(f'{_short(value)} where {_PLAIN[kind]} belongs')
     return value
+
+
+def _described(kind: Any) -> str:
+    """The type in words."""
+    options = typing.get_args(kind)
+    name = getattr(options[0] if options else kind, '__name__', str(kind))
+    return f'each {name}' if typing.get_origin(kind) is tuple else f'the {name}'
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f'{text[:59]}…'
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -104,12 +134,12 @@ def read_json(path: Path) -> dict[str, Any]:
         RunError: the file is absent, no JSON, or of another layout.
     """
     try:
-        content = json.loads(read_regular_file(path).decode())
-    except (OSError, ValueError) as error:
+        content = json.loads(read_regular_file(_own(path)).decode())
+    except (OSError, ValueError, RecursionError) as error:
         raise RunError(
             expected=f'{MAIN_FILE} of an analysis', came=f'{path}: {error}', todo='name a folder that analyze wrote'
         ) from error
-    if not isinstance(content, dict) or content.get('format') != FORMAT:
+    if not isinstance(content, dict) or content.get('format') != FORMAT or isinstance(content['format'], bool):
         raise RunError(
             expected=f'an analysis of format {FORMAT}', came=f'{path} of another', todo='analyze the recording again'
         )
@@ -129,9 +159,11 @@ def read_table(path: Path) -> pa.Table:
         RunError: the file is absent or no Parquet.
     """
     try:
-        require_regular_file(path)
-        return pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
+        with pq.ParquetFile(_own(path)) as file:
+            if file.metadata.num_rows > MAX_ROWS:
+                raise ValueError(f'{file.metadata.num_rows} rows, more than {MAX_ROWS}')
+            return file.read()
+    except (OSError, ValueError, TypeError, pa.ArrowException) as error:
         raise RunError(
             expected='a Parquet table', came=f'{path}: {error}', todo='analyze the recording again'
         ) from error
@@ -158,4 +190,44 @@ def write_pictures(folder: Path, pictures: Mapping[int, bytes], earlier: int) ->
 def read_picture(folder: Path, number: int) -> bytes | None:
     """The bytes of one picture; None where it was not kept."""
     path = folder / f'{number}.jpg'
-    return path.read_bytes() if path.is_file() else None
+    if not path.is_file():
+        return None
+    try:
+        if folder.is_symlink():
+            raise OSError('in a folder that is a link, which affekt never writes')
+        content = read_regular_file(_own(path))
+    except OSError as error:
+        raise RunError(expected='a picture', came=f'{path}: {error.strerror or error}', todo=ANEW) from error
+    return content if content.startswith(b'\xff\xd8') else None
+
+
+def _own(path: Path) -> Path:
+    """The path, where it is a regular file of the analysis itself: a folder may come from anybody.
+
+    Raises:
+        OSError: it is a link, a pipe or a device, or is not there.
+    """
+    if path.is_symlink():
+        raise OSError('a link, which affekt never writes')
+    require_regular_file(path)
+    return path
+
+
+@contextlib.contextmanager
+def holds_together(place: str) -> Iterator[None]:
+    """Turns whatever a damaged or invented analysis makes of a computation into one sentence.
+
+    Raises:
+        RunError: in place of any error that its content can cause.
+    """
+    try:
+        yield
+    except RunError:
+        raise
+    except (
+        ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, StopIteration, TypeError,
+        ValueError, pa.ArrowException,
+    ) as error:  # fmt: skip
+        raise RunError(
+            expected='an analysis that holds together', came=f'{place}: {_short(str(error))}', todo=ANEW
+        ) from error

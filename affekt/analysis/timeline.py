@@ -7,8 +7,9 @@ columns of `SCHEMA`, always sorted by time. Seconds from the start of the record
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
@@ -19,7 +20,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from affekt.analysis.spans import Span, complement, measure, union
-from affekt.errors import RunError, ShapeError, UnknownNameError, ValueRangeError
+from affekt.analysis.wording import UNSEEN, UNSEEN_TITLES
+from affekt.errors import RunError, ShapeError, UnknownNameError, ValueRangeError, did_you_mean
+from affekt.labels import EKMAN
 from affekt.runs import file_atomically, require_regular_file
 
 SOURCES = ('face', 'voice', 'words', 'fused')
@@ -54,6 +57,8 @@ _DEFAULTS: Mapping[str, object] = {
     'person': '', 'confidence': float('nan'), 'low': float('nan'), 'high': float('nan'), 'coverage': 1.0,
     'evidence': '', 'weights': '', 'abstained': '',
 }  # fmt: skip
+_IDENTITY = re.compile(r'file|part\d+|sha256')
+"""Columns by which an export says which recording a row is about."""
 _PACK = 4096
 """Rows that are held as dictionaries at once."""
 _ORDER = ('start_s', 'end_s', 'person', 'source', 'name')
@@ -76,11 +81,13 @@ class Timeline:
     """
 
     table: pa.Table
+    _names: _Names = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         table = _conform(self.table)
         _check(table)
         object.__setattr__(self, 'table', table.sort_by([(key, 'ascending') for key in _ORDER]))
+        object.__setattr__(self, '_names', _Names(self.table))
 
     @classmethod
     def from_rows(cls, rows: Iterable[Mapping[str, object]]) -> Timeline:
@@ -134,7 +141,7 @@ class Timeline:
     def select(
         self,
         *,
-        person: str | Sequence[str] | None = None,
+        person: str | int | Sequence[str | int] | None = None,
         source: str | Sequence[str] | None = None,
         name: str | Sequence[str] | None = None,
         between: tuple[float, float] | None = None,
@@ -142,24 +149,55 @@ class Timeline:
         """The rows that match every given condition.
 
         Args:
-            person: one name or several; None takes all. Likewise `source` and `name`.
+            person: one or several, by name, by number, or as the report calls them; None takes all.
+            source: one or several of SOURCES.
+            name: one or several: EKMAN categories, 'valence', 'arousal', 'speech'.
             between: (start, end) in seconds; rows that share more than a point with it, whole and not clipped.
+
+        Raises:
+            UnknownNameError: nobody and nothing is called so in the whole timeline.
         """
         keep = np.ones(len(self), dtype=bool)
         for key, wanted in (('person', person), ('source', source), ('name', name)):
             if wanted is not None:
-                values = pa.array([wanted] if isinstance(wanted, str) else list(wanted), pa.string())
+                each = [wanted] if isinstance(wanted, (str, int)) else list(wanted)
+                values = pa.array([self._known_as(key, spelled) for spelled in each], pa.string())
                 keep &= np.asarray(pc.is_in(self.table[key], value_set=values))
         if between is not None:
             keep &= _meets(self.column('start_s'), self.column('end_s'), *between)
         return self._kept(self.table.filter(pa.array(keep)))
 
-    @classmethod
-    def _kept(cls, table: pa.Table) -> Timeline:
-        """Rows of a timeline that keep its order and need no check again."""
-        made = object.__new__(cls)
+    def _kept(self, table: pa.Table) -> Timeline:
+        """Rows of this timeline that keep its order and need no check again; they know the same names."""
+        made = object.__new__(Timeline)
         object.__setattr__(made, 'table', table)
+        object.__setattr__(made, '_names', self._names)
         return made
+
+    def knowing(self, people: Iterable[str]) -> Timeline:
+        """The same timeline, in which these people are known, with rows or without."""
+        made = self._kept(self.table)
+        object.__setattr__(made, '_names', _Names(self.table, (*self._names['person'], *people)))
+        return made
+
+    def _known_as(self, key: str, wanted: str | int) -> str:
+        """The name in the table that somebody means.
+
+        Raises:
+            UnknownNameError: there is none.
+        """
+        known = self._names[key]
+        plain = {name.casefold(): name for name in known}
+        asked = str(wanted).strip().casefold()
+        spellings = [asked, f'person {asked}', *[UNSEEN] * (asked in UNSEEN_TITLES)] if key == 'person' else [asked]
+        for spelling in spellings:
+            if spelling in plain and not isinstance(wanted, bool):
+                return plain[spelling]
+        raise UnknownNameError(
+            expected=f'a {key} among {", ".join(map(repr, known)) or "nobody: there are no rows"}',
+            came=repr(wanted),
+            todo=did_you_mean(str(wanted), known),
+        )
 
     def slice(self, start_s: float, end_s: float) -> Timeline:
         """The rows inside [start_s, end_s), clipped to it; instants (zero-length rows) count at their start.
@@ -174,7 +212,12 @@ class Timeline:
         starts, ends = self.column('start_s'), self.column('end_s')
         keep = _meets(starts, ends, start_s, end_s)
         clipped = _with(self.table, start_s=np.clip(starts, start_s, end_s), end_s=np.clip(ends, start_s, end_s))
-        return Timeline(clipped.filter(pa.array(keep)))
+        return self._naming_all(Timeline(clipped.filter(pa.array(keep))))
+
+    def _naming_all(self, part: Timeline) -> Timeline:
+        """The part, which knows all names of the whole."""
+        object.__setattr__(part, '_names', self._names)
+        return part
 
     def shift(self, by_s: float) -> Timeline:
         """The same rows `by_s` seconds later (earlier where negative)."""
@@ -273,18 +316,45 @@ class Timeline:
 
     @classmethod
     def read_parquet(cls, path: str | Path) -> Timeline:
-        """A timeline that `write_parquet` wrote.
+        """A timeline that `write_parquet` or an export wrote; columns that name the recording are left out.
 
         Raises:
-            RunError: the file is absent or no Parquet file.
+            RunError: the file is absent, no Parquet file, or holds something else.
         """
         try:
             require_regular_file(path)
-            return cls(pq.read_table(path))
-        except (OSError, pa.ArrowException) as error:
+            table = pq.read_table(path)
+            return cls(table.drop_columns([name for name in table.column_names if _IDENTITY.fullmatch(name)]))
+        except (OSError, ValueError, pa.ArrowException) as error:
             raise RunError(
                 expected='a timeline in a Parquet file', came=f'{path}: {error}', todo='analyze the recording again'
             ) from error
+
+
+class _Names(Mapping[str, tuple[str, ...]]):
+    """The names that a timeline knows, by column, found when they are first asked for."""
+
+    def __init__(self, table: pa.Table, people: tuple[str, ...] = ()) -> None:
+        self._table = table
+        self._usual = {
+            'person': tuple(dict.fromkeys(people)),
+            'source': SOURCES,
+            'name': (*EKMAN, 'valence', 'arousal', 'speech'),
+        }
+        self._found: dict[str, tuple[str, ...]] = {}
+
+    def __getitem__(self, key: str) -> tuple[str, ...]:
+        if key not in self._found:
+            usual = self._usual[key]
+            others = sorted(set(pc.unique(self._table[key]).to_pylist()) - set(usual))
+            self._found[key] = (*usual, *others)
+        return self._found[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(('person', 'source', 'name'))
+
+    def __len__(self) -> int:
+        return 3
 
 
 def concat(timelines: Iterable[Timeline]) -> Timeline:
@@ -362,10 +432,10 @@ def _same(left: pa.Table, right: pa.Table) -> bool:
     """Whether two conforming tables hold the same rows; nan equals nan."""
     if left.num_rows != right.num_rows:
         return False
-    for field in SCHEMA:
-        ours, theirs = (t[field.name].to_numpy(zero_copy_only=False) for t in (left, right))
+    for column in SCHEMA:
+        ours, theirs = (t[column.name].to_numpy(zero_copy_only=False) for t in (left, right))
         equal = ours == theirs
-        if field.type == pa.float64():
+        if column.type == pa.float64():
             equal = equal | (np.isnan(ours) & np.isnan(theirs))
         if not np.all(equal):
             return False

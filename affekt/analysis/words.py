@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from affekt.analysis.result import Spoken, SpokenWord
 from affekt.analysis.settings import AnalysisSettings
 from affekt.labels import EKMAN, GOEMOTIONS
 from affekt.media import Recording
+from affekt.tables import storable
 from affekt.text.transcripts import open_transcript
 from affekt.text.utterances import Utterance
 
@@ -57,7 +59,9 @@ def utterance_table(utterances: Sequence[Utterance], reader: Any) -> tuple[pa.Ta
         reader: a TextEmotion, or None where words are only kept.
     """
     timed = [
-        u for u in utterances if np.isfinite([u.start_s, u.end_s]).all() and u.end_s > u.start_s and u.text.strip()
+        _storable(u)
+        for u in utterances
+        if np.isfinite([u.start_s, u.end_s]).all() and u.end_s > u.start_s and u.text.strip()
     ]
     readings = reader.read([u.text for u in timed]) if reader is not None and timed else [None] * len(timed)
     rows = [_row(utterance, reading) for utterance, reading in zip(timed, readings, strict=True)]
@@ -73,6 +77,13 @@ def utterance_table(utterances: Sequence[Utterance], reader: Any) -> tuple[pa.Ta
         for u in timed
     )  # fmt: skip
     return conform(table, 'utterances'), spoken
+
+
+def _storable(utterance: Utterance) -> Utterance:
+    """The utterance with texts that a table can hold."""
+    words = tuple(dataclasses.replace(word, text=storable(word.text)) for word in utterance.words)
+    speaker, text = storable(utterance.speaker), storable(utterance.text)
+    return dataclasses.replace(utterance, speaker=speaker, text=text, words=words)
 
 
 def _row(utterance: Utterance, reading: Any) -> dict[str, object]:

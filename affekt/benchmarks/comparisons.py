@@ -17,7 +17,7 @@ import numpy.typing as npt
 from scipy.stats import rankdata
 
 from affekt.errors import ShapeError
-from affekt.metrics.intervals import Interval
+from affekt.metrics.intervals import UNBOUNDED, Interval, student_interval
 from affekt.metrics.resampling import Floats, holm, resampled_sums, summed_by
 
 Score = Callable[[Floats], Floats]
@@ -83,6 +83,7 @@ def rank_systems(
     width = next(iter(columns.values())).shape[1]
     at = {name: slice(width * index, width * (index + 1)) for index, name in enumerate(names)}
     every = np.concatenate([columns[name] for name in names], axis=1)
+    samples = len(every)
     if groups is not None:
         every = summed_by(every, np.asarray(groups))
     values = {name: float(score[name](every[:, at[name]].sum(axis=0, keepdims=True))[0]) for name in names}
@@ -95,8 +96,14 @@ def rank_systems(
         if resamples
         else np.ones((len(order), 0))
     )
-    ranks = {name: (index + 1, *_rank_bounds(placed[index], index + 1, level)) for index, name in enumerate(order)}
-    intervals = {name: _interval(values[name], drawn[name], level) for name in order}
+    if len(every) < 2:  # of one group nothing can be said of another
+        ranks = {name: (index + 1, 1, len(order)) for index, name in enumerate(order)}
+    else:
+        ranks = {name: (index + 1, *_rank_bounds(placed[index], index + 1, level)) for index, name in enumerate(order)}
+    intervals = {
+        name: student_interval(values[name], drawn[name], units=len(every), samples=samples, level=level)
+        for name in order
+    }
     return Ranking(order, intervals, ranks, gaps, _runs(order, gaps, 1 - level))
 
 
@@ -120,7 +127,9 @@ def _gaps(
         swapped = score[left](totals[at[left]] + moved) - score[right](totals[at[right]] - moved)
         observed = values[left] - values[right]
         extreme = int((np.abs(swapped) >= abs(observed) - 1e-12).sum())
-        difference = _interval(observed, drawn[left] - drawn[right], level)
+        difference = student_interval(
+            observed, drawn[left] - drawn[right], units=len(every), level=level, bounds=UNBOUNDED
+        )
         found[left, right] = (difference, (1 + extreme) / (1 + resamples))
     corrected = holm([p for _, p in found.values()])
     return {pair: Gap(*held, adjusted) for (pair, held), adjusted in zip(found.items(), corrected, strict=True)}
@@ -152,12 +161,3 @@ def _rank_bounds(placed: Floats, rank: int, level: float) -> tuple[int, int]:
     tail = (1 - level) / 2
     low, high = np.quantile(placed, [tail, 1 - tail], method='nearest')
     return int(low), int(high)
-
-
-def _interval(value: float, drawn: Floats, level: float) -> Interval:
-    defined = drawn[~np.isnan(drawn)]
-    if not len(defined):
-        return Interval(value, float('nan'), float('nan'), len(drawn))
-    tail = (1 - level) / 2
-    low, high = np.quantile(defined, [tail, 1 - tail])
-    return Interval(value, float(low), float(high), len(drawn) - len(defined))

@@ -9,6 +9,7 @@ from affekt.benchmarks.merbench import Merbench, Row
 from affekt.benchmarks.merbench_tables import Section, lines, sections, title
 from affekt.ranking.page import whole_page
 from affekt.ranking.plot import Scale, axis_svg, interval_svg, scale_of
+from affekt.wording import signed
 
 
 def merbench_page(outcome: Merbench) -> str:
@@ -54,7 +55,7 @@ def _drawn(section: Section) -> tuple[Scale, list[str]] | None:
     scale = scale_of([value for each in ends for value in each])
     cells = []
     for row, (low, value, high) in zip(section.rows, ends, strict=True):
-        label = f'{row.system.name}: {value:+.1f} points over the constant answer'
+        label = f'{row.system.name}: {signed(value, 1)} points over the constant answer'
         cells.append(f'<td class="plot">{interval_svg(scale, low, value, high, label)}</td>')
     return scale, cells
 

@@ -18,6 +18,7 @@ from rich.text import Text
 from affekt.benchmarks.merbench import ORACLE, Gain, Merbench, Row, System
 from affekt.benchmarks.merbench_settings import MODALITIES, SIMPLE
 from affekt.benchmarks.showing import percent, spread
+from affekt.wording import signed
 
 HOW = {
     'fair': 'settings and epoch chosen on validation, the test read once a seed',
@@ -184,11 +185,11 @@ def _broken(rows: Sequence[Row]) -> Iterator[str]:
 
 def with_ends(gain: Gain) -> str:
     """A gain with its interval, in points of per cent."""
-    return f'{_signed(gain.value.value)} [{100 * gain.value.low:+.1f} {100 * gain.value.high:+.1f}]'
+    return f'{_signed(gain.value.value)} [{signed(100 * gain.value.low, 1)} {signed(100 * gain.value.high, 1)}]'
 
 
 def _signed(value: float) -> str:
-    return f'{100 * value:+.2f}'
+    return signed(100 * value)
 
 
 def chance(p: float) -> str:

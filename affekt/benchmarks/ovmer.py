@@ -216,7 +216,7 @@ def _read(system: System, truth: Mapping[str, Any]) -> Mapping[str, Any]:
     if held is None:
         raise TableError(
             expected=f'a column {" or ".join(OPENSETS[:-1])}',
-            came=f'{system.path} with {", ".join(columns)}',
+            came=f'{system.path} with {columns.seen()}',
             todo='read the labels out of the descriptions first (`affekt extract`)',
         )
     require_no_strangers(truth, held, str(system.path))

@@ -147,7 +147,7 @@ def read_preferences(path: Path) -> dict[str, int]:
     columns = read_columns(path)
     if not set(_HEADER) <= set(columns):
         raise TableError(
-            expected='the columns name and preference', came=f'{path} with {", ".join(columns)}', todo='name them so'
+            expected='the columns name and preference', came=f'{path} with {columns.seen()}', todo='name them so'
         )
     names = [str(name).strip() for name in columns['name']]
     words = [str(word).strip().lower() for word in columns['preference']]

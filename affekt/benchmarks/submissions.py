@@ -58,7 +58,7 @@ def read_candidates(path: Path) -> tuple[str, ...]:
     columns = read_columns(path)
     header = next((name for name in NAMES if name in columns), None)
     if header is None:
-        raise TableError(expected='a column name', came=f'{path} with {", ".join(columns)}', todo='name it so')
+        raise TableError(expected='a column name', came=f'{path} with {columns.seen()}', todo='name it so')
     names = tuple(str(name).strip() for name in columns[header])
     twice = [name for name, times in Counter(names).items() if times > 1 or not name]
     if twice:

@@ -39,9 +39,9 @@ from affekt.benchmarks.selection import Row, select
 from affekt.benchmarks.sets import UNIBENCH, UniBenchSet, find_labels, read_labels_of, set_named
 from affekt.errors import TableError, listed
 from affekt.labels.wheels import WordTable, load_table
-from affekt.metrics.intervals import Interval
+from affekt.metrics.intervals import student_interval
 from affekt.metrics.open_vocabulary import official_parse
-from affekt.metrics.resampling import Floats, resampled_sums
+from affekt.metrics.resampling import Floats, resampled_sums, summed_by
 
 Progress = Callable[[str, float, float], None]
 CONSTANTS: tuple[tuple[str, ...], ...] = (
@@ -311,24 +311,22 @@ def _with_intervals(
 ) -> Row:
     """The row with the interval of each set's headline and of the mean; whole dialogues or recordings are drawn."""
     drawn: dict[str, Floats] = {}
+    units: dict[str, int] = {}
     for done, (key, name) in enumerate(row.checkpoints.items()):
         if progress:
             progress('intervals', done, len(row.checkpoints))
         held = measured[key][name]
-        groups = [set_named(key).group(sample) for sample in held.names]
-        sums = resampled_sums(held.columns, rng=rng, resamples=resamples, groups=groups)
+        groups = np.array([set_named(key).group(sample) for sample in held.names])
+        by_group = summed_by(held.columns, groups)
+        units[key] = len(by_group)
+        sums = resampled_sums(by_group, rng=rng, resamples=resamples)
         drawn[key] = held.statistic(sums)[held.headline]
     if progress:
         progress('intervals', 1, 1)
     means = np.mean([drawn[key] for key in row.counted], axis=0) if row.counted else np.zeros(0)
-    intervals = {key: _interval(row.scores[key], draws) for key, draws in drawn.items()}
-    return replace(row, intervals=intervals, mean_interval=_interval(row.mean, means))
-
-
-def _interval(value: float, draws: Floats) -> Interval:
-    defined = draws[~np.isnan(draws)]
-    low, high = np.quantile(defined, [0.025, 0.975]) if len(defined) else (np.nan, np.nan)
-    return Interval(value, float(low), float(high), len(draws) - len(defined))
+    intervals = {key: student_interval(row.scores[key], draws, units=units[key]) for key, draws in drawn.items()}
+    fewest = min((units[key] for key in row.counted), default=0)
+    return replace(row, intervals=intervals, mean_interval=student_interval(row.mean, means, units=fewest))
 
 
 def rivals(outcome: UniBench, columns: Sequence[str]) -> list[tuple[str, str, dict[str, float], float]]:

@@ -157,27 +157,45 @@ def extract_command(
 
 
 @features.command('import')
-@click.argument('folder', type=PATH)
+@click.argument('given', metavar='FOLDER|FILE', type=PATH)
 @click.option('--out', required=True, type=PATH, help='Folder of stores.')
 @click.option('--manifest', type=PATH, help='Whose samples are wanted; all without it.')
+@click.option('--modality', type=click.Choice(['audio', 'text', 'video']), help='What they were made of; remembered.')
 @click.option('--rate-hz', type=float, help='Rows a second, for their times.')
 @AS_JSON
-def import_command(folder: Path, out: Path, manifest: Path | None, rate_hz: float | None, as_json: bool) -> None:
-    """Bring a FOLDER of .npy files, <model>-UTT or <model>-FRA, into a store."""
-    from affekt.corpora import Manifest
-    from affekt.features import Store, import_official
+def import_command(
+    given: Path, out: Path, manifest: Path | None, modality: str | None, rate_hz: float | None, as_json: bool
+) -> None:
+    """Bring features that others made into a store.
 
-    held = Manifest.load(manifest) if manifest else None
-    path, missing = import_official(
-        folder, out, names=held.names if held else None, rate_hz=rate_hz, corpus=held.facts.corpus if held else ''
-    )
-    store = Store(path)
+    \b
+    affekt features import chinese-hubert-large-UTT --out features
+    affekt features import egemaps.csv --modality audio --out features
+
+    A folder of .npy files, one a sample: (D,) or (T, D), or a folder of frames
+    each. A .csv, .tsv, .jsonl, .parquet or .xlsx with a column of names and
+    columns of numbers, or an .npz with one array a sample; a folder of such
+    files, one a sample. A dataset that save_to_disk of Hugging Face wrote.
+    """
+    from affekt.corpora import Manifest
+    from affekt.features import Store, import_features
+
+    corpus = Manifest.load(manifest) if manifest else None
+    made = import_features(
+        given, out, names=corpus.names if corpus else None, rate_hz=rate_hz,
+        corpus=corpus.facts.corpus if corpus else '', modality=modality,
+    )  # fmt: skip
+    store = Store(made.path)
     if as_json:
-        told = {'out': str(path), 'samples': len(store), 'dimension': store.dimension, 'missing': dict(missing)}
-        say_json(told)
+        facts = {'out': str(made.path), 'samples': len(store), 'dimension': store.dimension, 'modality': made.modality}
+        say_json(facts | {'missing': dict(made.missing), 'notes': list(made.notes)})
         return
-    say(f'{path}: {len(store):,} samples of {store.dimension} columns')
-    _print_missing(dict(missing))
+    say(f'{made.path}: {len(store):,} samples of {store.dimension} columns')
+    for note in made.notes:
+        say(f'note: {note}', style='yellow')
+    if made.modality is None:
+        say('note: nothing tells the modality; name it with --modality, or later as text=STORE', style='yellow')
+    _print_missing(dict(made.missing))
 
 
 @features.command()

@@ -25,6 +25,7 @@ VERBS = (
     'analyze',
     'demo',
     'export',
+    'report',
     'extract',
     'score',
     'bench',

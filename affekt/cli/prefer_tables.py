@@ -11,6 +11,7 @@ from rich.text import Text
 
 from affekt.benchmarks.showing import plain_table
 from affekt.metrics import Interval
+from affekt.wording import signed
 
 if TYPE_CHECKING:
     from affekt.benchmarks.prefer import PreferScore
@@ -37,7 +38,8 @@ def evaluation_tables(found: PreferenceEvaluation) -> Group:
     if (best := _best_shortcut(found)) is not None:
         name, lead = best
         told = 'better than' if lead.low > 0.0 else 'worse than' if lead.high < 0.0 else 'not told apart from'
-        said = f'on all pairs {told} {name}: {100 * lead.value:+.1f} [{100 * lead.low:+.1f} {100 * lead.high:+.1f}]'
+        points = [signed(100 * value, 1) for value in (lead.value, lead.low, lead.high)]
+        said = f'on all pairs {told} {name}: {points[0]} [{points[1]} {points[2]}]'
         parts.append(Text(said, style='green' if lead.low > 0.0 else 'yellow'))
     return Group(*parts)
 

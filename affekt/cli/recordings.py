@@ -1,4 +1,4 @@
-"""Verbs on recordings: analyze, demo, export."""
+"""Verbs on recordings: analyze, demo, export, report."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ import click
 from affekt.cli.group import Command, main
 from affekt.cli.installation import fetch
 from affekt.terminal import StageBars, people_table, say, say_json, show_error
+from affekt.wording import counted
 
 if TYPE_CHECKING:
-    from affekt.analysis.batch import Outcome
+    from affekt.analysis.batch import Batch, Outcome
+    from affekt.analysis.run_exports import Written
 
 RUNS = Path('affekt_runs')
 """Where runs go without --out."""
@@ -50,12 +52,9 @@ def _analysis_options(command: Command) -> Command:
 @click.option('--resume', is_flag=True, help='Go on with a run that was interrupted.')
 def analyze(paths: Sequence[Path], out: Path | None, as_json: bool, resume: bool, **chosen: Any) -> None:
     """Analyze recordings: video, sound or pictures; files or whole folders."""
-    from affekt.analysis.batch import gather
-
-    files = gather(paths)
-    title = paths[0].stem if len(paths) == 1 else f'{len(files)}-files'
-    outcomes = _analyze_to(files, out or _run_folder(title, resume), as_json, resume, chosen)
-    sys.exit(2 if any(outcome.error for outcome in outcomes) else 0)
+    title = paths[0].stem if len(paths) == 1 else f'{len(paths)}-files'
+    batch = _analyze_to(paths, out or _run_folder(title, resume), as_json, resume, chosen)
+    sys.exit(2 if batch.failed else 0)
 
 
 @main.command()
@@ -75,51 +74,66 @@ def demo(out: Path | None, as_json: bool, silent: bool, **chosen: Any) -> None:
 @click.argument('run', type=click.Path(path_type=Path))
 @click.option('--to', 'kind', required=True, metavar='FORMAT', help='parquet, csv, eaf, textgrid, vtt or json.')
 @click.option('--out', type=click.Path(path_type=Path), help='Folder for the files; the run folder without it.')
-def export(run: Path, kind: str, out: Path | None) -> None:
+@click.option('--raw-csv', is_flag=True, help='Texts like =1+1 as they are, without an apostrophe for spreadsheets.')
+def export(run: Path, kind: str, out: Path | None, raw_csv: bool) -> None:
     """Write a run's timelines for other programs."""
-    from affekt.analysis.batch import export_run
+    from affekt.analysis.run_exports import export_run
 
-    for path in export_run(run, kind, out):
+    _say_written(export_run(run, kind, out, raw_csv=raw_csv))
+
+
+@main.command()
+@click.argument('run', type=click.Path(path_type=Path))
+def report(run: Path) -> None:
+    """Make the pages of a run again, with the recordings where they still are."""
+    from affekt.analysis.run_exports import report_run
+
+    _say_written(report_run(run))
+
+
+def _say_written(written: Written) -> None:
+    """The files on standard output, what was left out on standard error."""
+    for path in written:
         say(str(path))
+    for remark in written.remarks:
+        say(remark, err=True, style='yellow')
 
 
 def _analyze_to(
-    files: Sequence[Path],
+    paths: Sequence[Path],
     out: Path,
     as_json: bool,
     resume: bool,
     chosen: Mapping[str, Any],
     notes: tuple[str, ...] = (),
-) -> list[Outcome]:
+) -> Batch:
     """Analyze, show how it goes, and print what came out."""
     from affekt.analysis.batch import analyze_many
+    from affekt.analysis.folders import gather
 
     settings = _settings(chosen)
+    gather(paths)  # a path that is nowhere is said before models are fetched
     fetch(needed_models(chosen))
     with StageBars(quiet=as_json) as bars:
-        outcomes = analyze_many(
-            files, out, settings, resume=resume, notes=notes, progress=bars, advanced=bars.next_file
-        )
-    for outcome in outcomes:
-        if outcome.error:
-            say(err=True, quiet=as_json)
-            say(outcome.path.name, style='bold', err=True, quiet=as_json)
-            show_error(outcome.error)
-    if as_json:
-        say_json({'run': str(out), 'files': [_as_json(outcome) for outcome in outcomes]})
-    else:
-        _print_outcomes(outcomes, out)
-    return outcomes
-
-
-def _print_outcomes(outcomes: Sequence[Outcome], out: Path) -> None:
-    """The table of people and the report's path for each of a few files; of many files one line each."""
-    for outcome in outcomes:
-        if outcome.folder is None:
+        batch = analyze_many(paths, out, settings, resume=resume, notes=notes, progress=bars, advanced=bars.next_file)
+    for outcome in batch:
+        if outcome.error is None:
             continue
-        report = outcome.folder / 'report.html'
-        if len(outcomes) > 3:
-            say(f'{outcome.path.name}: {report}')
+        say(err=True, quiet=as_json)
+        say(outcome.file or outcome.path.name, style='bold', err=True, quiet=as_json)
+        show_error(outcome.error)
+    if as_json:
+        say_json(_as_json(batch, out))
+    else:
+        _print_outcomes(batch, out)
+    return batch
+
+
+def _print_outcomes(batch: Batch, out: Path) -> None:
+    """The table of people and the report's path for each of a few files; of many files one line each."""
+    for outcome in batch.analyzed:
+        if len(batch) > 3:
+            say(f'{outcome.file}: {outcome.report_page}')
             continue
         analysis = outcome.load()
         say()
@@ -127,17 +141,42 @@ def _print_outcomes(outcomes: Sequence[Outcome], out: Path) -> None:
         for note in analysis.source.notes:
             say(note, style='yellow')
         say()
-        say(f'report {report}')
-    if len(outcomes) > 1:
-        failed = sum(outcome.error is not None for outcome in outcomes)
-        say(f'{len(outcomes) - failed} files analyzed, {failed} failed; run folder {out}')
+        say(f'report {outcome.report_page}')
+    for outcome in batch.copies:
+        say(f'{outcome.file}: the same content as {outcome.same_as}, so it counts once', style='yellow')
+    for remark in batch.remarks:
+        say(f'{remark}.', style='yellow')
+    if batch.left_out:
+        endings = ', '.join(f'{number} {ending}' for ending, number in batch.left_out.items())
+        say(f'left out, as no media: {endings}', style='dim')
+    if len(batch) > 1:
+        copies = f', {len(batch.copies)} with the content of another' if batch.copies else ''
+        counts = f'{counted(len(batch.analyzed), "file")} analyzed, {len(batch.failed)} failed{copies}'
+        say(f'{counts}; run folder {out}')
 
 
-def _as_json(outcome: Outcome) -> dict[str, Any]:
-    if outcome.folder is None:
-        return {'input': str(outcome.path), 'error': str(outcome.error)}
-    held = {'input': str(outcome.path), 'report': str(outcome.folder / 'report.html')}
-    return {**held, **outcome.load().summary()}
+def _as_json(batch: Batch, out: Path) -> dict[str, Any]:
+    return {
+        'run': str(out),
+        'files': [_file_as_json(outcome) for outcome in batch],
+        'left_out': dict(batch.left_out),
+        'remarks': list(batch.remarks),
+    }
+
+
+def _file_as_json(outcome: Outcome) -> dict[str, Any]:
+    """What became of one input, and what tells it from others."""
+    from affekt.analysis.folders import parts_of
+
+    identity: dict[str, Any] = {
+        'input': str(outcome.path), 'file': outcome.file, 'parts': list(parts_of(outcome.file)),
+        'sha256': outcome.sha256 or None,
+    }  # fmt: skip
+    if outcome.error is not None or outcome.folder is None:
+        return {**identity, 'error': str(outcome.error)}
+    if outcome.same_as:
+        return {**identity, 'same_as': outcome.same_as}
+    return {**identity, 'report': str(outcome.report_page), **outcome.load().summary()}
 
 
 def _settings(chosen: Mapping[str, Any]) -> Any:

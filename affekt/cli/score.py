@@ -13,6 +13,7 @@ from rich.text import Text
 
 from affekt.cli.group import main
 from affekt.terminal import say, say_json
+from affekt.wording import signed
 
 if TYPE_CHECKING:
     from affekt.labels import WordTable
@@ -256,7 +257,7 @@ def _steps_table(label: str, step: Mapping[str, Any], table: WordTable) -> Table
     for sense in (table.senses[base] for base in step['bases'] if base in table.senses):
         shown.add_row(
             'lies at',
-            f'valence {sense.valence:+.2f}, arousal {sense.arousal:+.2f}, intensity {sense.intensity:.2f}'
+            f'valence {signed(sense.valence)}, arousal {signed(sense.arousal)}, intensity {sense.intensity:.2f}'
             f' ({sense.origin})',
         )
     return shown

@@ -11,7 +11,10 @@ from affekt.corpora.release import Release, number
 from affekt.errors import TableError, listed
 from affekt.media.endings import AUDIO, PICTURES, VIDEO
 
-TABLES = ('samples.csv', 'labels.csv', 'label.csv', 'metadata.csv', 'samples.tsv', 'samples.jsonl', 'samples.parquet')
+TABLES = (
+    'samples.csv', 'labels.csv', 'label.csv', 'metadata.csv', 'samples.tsv', 'samples.jsonl', 'samples.json',
+    'samples.parquet', 'samples.xlsx',
+)  # fmt: skip
 NAMES = {
     'sample': ('sample', 'name', 'id', 'file', 'filename', 'path'),
     'category': ('category', 'emotion', 'label', 'discrete'),

@@ -248,9 +248,8 @@ def _joined(paths: Iterator[Path]) -> Iterator[Features]:
 
 
 def _provenance(corpus: str, recipe: Recipe, shard: tuple[int, int], missing: Sequence[tuple[str, str]]) -> Provenance:
-    return Provenance(
-        recipe.name, recipe.hash, recipe.dimension, dict(recipe.facts), recipe.columns, corpus, shard, tuple(missing)
-    )
+    facts = {**recipe.facts, 'modality': recipe.modality}
+    return Provenance(recipe.name, recipe.hash, recipe.dimension, facts, recipe.columns, corpus, shard, tuple(missing))
 
 
 def _require_input(manifest: Manifest, recipe: Recipe, rows: Sequence[Sample]) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from affekt.errors import TableError, listed
+from affekt.errors import TableError
 from affekt.labels.columns import answers_by_name, read_columns
 from affekt.llm.extraction import Extraction, LabelExtractor
 from affekt.runs import file_sha256, versions, write_atomically
@@ -107,7 +107,7 @@ def read_descriptions(path: Path, column: str | None = None) -> dict[str, str]:
     if held is None or any(isinstance(text, list) for text in held.values()):
         raise TableError(
             expected=f'a column of descriptions ({column or ", ".join(DESCRIPTION_COLUMNS)})',
-            came=f'{path} with the columns {listed(columns, 8)}',
+            came=f'{path} with {columns.seen()}',
             todo='rename the columns, or name the one of descriptions with --column',
         )
     return held

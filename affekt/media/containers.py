@@ -10,34 +10,29 @@ from collections.abc import Callable
 
 from affekt.errors import MediaError
 from affekt.media import boxes, ebml, riff
+from affekt.media.animations import check_apng, check_gif
 from affekt.media.endings import endings_of
 from affekt.media.fragments import check_iso_media
 from affekt.media.mp3_frames import check_frames
 from affekt.media.ogg_pages import check_pages
 from affekt.media.report import ContainerReport
 from affekt.media.source import Source
+from affekt.media.still_formats import picture_format
 
 DEMUXERS = (
     'mov,mp4,m4a,3gp,3g2,mj2', 'matroska,webm', 'avi', 'wav', 'w64', 'mp3', 'flac', 'ogg', 'aac', 'aiff', 'caf', 'amr',
-    'mpegts', 'mpeg', 'flv', 'asf', 'gif',
+    'mpegts', 'mpeg', 'flv', 'asf', 'gif', 'apng',
 )  # fmt: skip
 """FFmpeg demuxers that may run. No playlist, no image sequence, no device, no script."""
-
-STILL_MAGIC: tuple[tuple[int, bytes, str], ...] = (
-    (0, b'\xff\xd8\xff', 'JPEG'),
-    (0, b'\x89PNG\r\n\x1a\n', 'PNG'),
-    (0, b'BM', 'BMP'),
-    (8, b'WEBP', 'WEBP'),
-)
 
 PLAYLISTS = (b'#EXTM3U', b'ffconcat', b'[playlist]', b'<?xml', b'<smil', b'<ASX', b'<asx', b'v=0\r\n', b'v=0\n')
 
 
 def still_format(source: Source) -> str | None:
-    """'JPEG', 'PNG', 'BMP' or 'WEBP' where the first bytes say so; None for anything else.
+    """'JPEG', 'PNG', 'HEIF', … where the content is a photograph; None for anything else.
 
     Raises:
-        MediaError: the content is a playlist or a description of other files.
+        MediaError: the content is a playlist, a description of other files, or a photograph of an unread format.
     """
     head = source.head(64)
     if head.lstrip(b'\xef\xbb\xbf \t\r\n').startswith(PLAYLISTS):
@@ -46,10 +41,7 @@ def still_format(source: Source) -> str | None:
             came=f'a playlist or text ({head[:12]!r} …) in {source.name}',
             todo='pass the files that it names, one by one',
         )
-    for offset, magic, name in STILL_MAGIC:
-        if head[offset : offset + len(magic)] == magic:
-            return name
-    return None
+    return picture_format(source)
 
 
 def declared_sizes(source: Source) -> list[tuple[int, int]]:
@@ -107,6 +99,8 @@ CHECKS: dict[str, Callable[[Source, ContainerReport], None]] = {
     'caf': riff.check_chunks,
     'ogg': check_pages,
     'mp3': check_frames,
+    'gif': check_gif,
+    'apng': check_apng,
 }
 NEVER_STATE_LENGTH = frozenset({'aac', 'amr', 'mpeg', 'mpegts'})
 """Demuxers of streams that are made to be joined and cut anywhere."""

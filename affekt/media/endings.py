@@ -19,6 +19,7 @@ FILM_ENDINGS: Mapping[str, tuple[str, ...]] = {
     'flv': ('.flv',),
     'asf': ('.wmv', '.asf'),
     'gif': ('.gif',),
+    'apng': ('.apng',),
 }
 """FFmpeg's demuxer to the endings of files that usually hold a picture stream."""
 
@@ -40,7 +41,7 @@ SOUND_ENDINGS: Mapping[str, tuple[str, ...]] = {
 
 STILL_ENDINGS: Mapping[str, tuple[str, ...]] = {
     'JPEG': ('.jpg', '.jpeg', '.jpe', '.jfif'),
-    'PNG': ('.png', '.apng'),
+    'PNG': ('.png',),
     'BMP': ('.bmp', '.dib'),
     'WEBP': ('.webp',),
     'TIFF': ('.tif', '.tiff'),

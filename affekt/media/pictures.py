@@ -81,8 +81,8 @@ class Orientations:
         return self._by_turn[turn]
 
 
-def _unnamed_side_data(cls: type[SideDataType], number: object) -> SideDataType:
-    member = object.__new__(cls)
+def _unnamed_side_data(cls: type[SideDataType], number: object) -> Any:
+    member: Any = object.__new__(cls)
     member._name_, member._value_ = f'UNNAMED_{number}', number
     return member
 

@@ -22,6 +22,7 @@ from affekt.media.limits import Limits
 from affekt.media.mp3_frames import states_length
 from affekt.media.pictures import UPRIGHT, Orientation, orientation_of_frame, upright_size
 from affekt.media.source import Source, WatchedFile
+from affekt.media.still_checks import refuse_animated_bomb, refuse_bomb
 
 MAX_SOUND_LEAD_S = 0.2
 FIRST_PACKETS = 64
@@ -121,6 +122,8 @@ def probe(source: Source, limits: Limits) -> Probe:
     """
     for width, height in declared_sizes(source):
         limits.check('max_pixels', width * height, f'a {width}x{height} frame declared in {source.name}')
+        refuse_bomb(source, width * height)
+    refuse_animated_bomb(source)
     container, file = open_container(source, limits)
     try:
         return _describe(container, source, limits)
@@ -259,7 +262,9 @@ def usable_aspect(aspect: Fraction | None) -> Fraction:
 
 
 def _chosen(pictures: list[Any]) -> Any | None:
-    """The default picture stream, else the first one."""
+    """The default picture stream, else the first one; a sequence rather than the photograph that stands for it."""
+    if any(stream.frames > 1 for stream in pictures):
+        pictures = [stream for stream in pictures if stream.frames > 1]
     for stream in pictures:
         if _has_disposition(stream, 'default'):
             return stream

@@ -57,7 +57,8 @@ class Recording:
     def open(cls, path: str | os.PathLike[str] | bytes | BinaryIO, limits: Limits | None = None) -> Recording:
         """Read the headers of a file, of bytes, or of a seekable binary file object. Content decides, not the name.
 
-        Video (mp4, mov, mkv, webm, avi, …), sound (wav, mp3, flac, m4a, ogg, …), photographs (jpg, png, webp, bmp).
+        Video (mp4, mov, mkv, webm, avi, …), sound (wav, mp3, flac, m4a, ogg, …), photographs (jpg, png, heic, avif, …).
+        A GIF or PNG of several pictures and an image sequence of HEIF or AVIF are video.
 
         Raises:
             MediaError: missing, empty, not a file, an address, a playlist, of unknown kind, or too damaged to open.
@@ -93,6 +94,11 @@ class Recording:
         if self._still is not None:
             return 'image'
         return 'audio' if self.video is None else 'video'
+
+    @property
+    def is_still(self) -> bool:
+        """Whether it is a photograph: one picture, which lasts no time."""
+        return self._still is not None
 
     @property
     def duration_s(self) -> float | None:
@@ -148,9 +154,17 @@ class Recording:
 
     def _still_frame(self, max_side: int | None) -> Iterator[Frame]:
         kind = 'JPEG' if self._still is None else self._still.codec.upper()
-        image = read_still(self._source, kind, self._limits, max_side)
-        self._still_report = StreamReport(declared_s=0.0, decoded_s=0.0, frames=1, declared_frames=1, packets=1)
-        yield Frame(0.0, image)
+        image, notes = read_still(self._source, kind, self._limits, max_side)
+        self._still_report = StreamReport(
+            declared_s=0.0,
+            decoded_s=0.0,
+            frames=1,
+            declared_frames=1,
+            packets=1,
+            corrupt_frames=len(notes),
+            notes=notes,
+        )
+        yield Frame(0.0, image, bool(notes))
 
     def samples(self, rate_hz: int = 16_000, block_s: float = 10.0, stream: int = 0) -> Iterator[Block]:
         """Mono sound in blocks that follow each other without holes; a recording without sound yields none.

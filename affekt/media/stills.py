@@ -1,44 +1,69 @@
-"""Photographs: one upright RGB picture, read by Pillow.
+"""Photographs: one upright RGB picture, read by Pillow, and HEIC by libheif (pi-heif).
 
-Limits hold on the declared size before any pixel is decoded. A truncated or damaged photograph raises; an animated one
-yields its first picture and says so.
+Limits hold on the declared size before any pixel is decoded, and on what a file of its length can hold. A photograph
+that lacks rows is refused; one whose data look damaged is read, and says so.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from affekt.errors import MediaError
+from affekt.errors import LimitError, MediaError, MissingExtraError
 from affekt.media.limits import Limits
 from affekt.media.probe import VideoStream
 from affekt.media.source import Source
+from affekt.media.still_checks import (
+    lost_in_jpeg,
+    lost_in_png,
+    refuse_bomb,
+    zeros_at_the_end,
+    zeros_in_jpeg,
+    zeros_in_webp,
+)
 
 TURNS = {3: 180, 4: 180, 5: 270, 6: 270, 7: 90, 8: 90}
 """Exif orientation to the counter-clockwise turn that makes the picture upright."""
-EXIF_ORIENTATION = 0x0112
+TURNED_BY_READER = frozenset({'HEIF', 'TIFF'})
+"""Formats whose readers turn the picture and give the upright size."""
+EXIF_ORIENTATION, SUBFILE_TYPE, DNG_VERSION = 0x0112, 254, 50706
+LARGEST_HEIF = 1 << 28
+"""Bytes; libheif and libavif take the whole file into memory."""
+STRIP = 256
+"""Rows that are scaled to 8 bits at a time."""
+
+CHECKS: dict[str, Callable[[Source], str]] = {'JPEG': lost_in_jpeg, 'PNG': lost_in_png}
+"""What a file lacks, where its decoder does not say so."""
+DOUBTS: dict[str, Callable[[Source], str]] = {
+    'JPEG': zeros_in_jpeg,
+    'WEBP': zeros_in_webp,
+    'AVIF': zeros_at_the_end,
+    'HEIF': zeros_at_the_end,
+}
+"""What looks like damage and is no proof."""
 
 
 def describe_still(source: Source, kind: str, limits: Limits) -> tuple[VideoStream, tuple[str, ...]]:
     """The picture's declared size and remarks, without decoding it.
 
     Raises:
-        MediaError: the header is damaged.
-        LimitError: more pixels declared than allowed.
+        MediaError: the header is damaged, or it is a camera's raw file.
+        LimitError: more pixels declared than allowed, or than a file of its length can hold.
+        MissingExtraError: a HEIC, and pi-heif is not installed.
     """
     with source.open(limits.max_stall_s) as file:
-        image = _opened(file, source, kind)
+        image = _opened(file, source, kind, limits)
         width, height = image.size
-        limits.check('max_pixels', width * height, f'a {width}x{height} picture in {source.name}')
-        frames = int(getattr(image, 'n_frames', 1))
-        turn = TURNS.get(_exif_orientation(image), 0)
+        pictures = _pictures(image)
+        turn = 0 if kind in TURNED_BY_READER else TURNS.get(_exif_orientation(image), 0)
         mode = str(image.mode)
     upright = (height, width) if turn in (90, 270) else (width, height)
-    remarks = (f'animated: only the first of {frames} pictures is read',) if frames > 1 else ()
+    remarks = (f'it holds {pictures} pictures, and only the first is read',) if pictures > 1 else ()
     stream = VideoStream(
         width=upright[0], height=upright[1], rate_hz=None, rotation_deg=turn, codec=kind.lower(),
         coded_width=width, coded_height=height, pixel_format=mode,
@@ -46,57 +71,115 @@ def describe_still(source: Source, kind: str, limits: Limits) -> tuple[VideoStre
     return stream, remarks
 
 
-def read_still(source: Source, kind: str, limits: Limits, max_side: int | None = None) -> npt.NDArray[np.uint8]:
-    """(H, W, 3) RGB, upright; transparent parts lie on white.
+def read_still(
+    source: Source, kind: str, limits: Limits, max_side: int | None = None
+) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
+    """(H, W, 3) RGB, upright, transparent parts on white; and sentences on what looks damaged in it.
 
     Raises:
-        MediaError: damaged or cut short.
+        MediaError: damaged or cut short: nothing is filled in.
         LimitError: more pixels than allowed.
     """
+    if lost := CHECKS.get(kind, _nothing)(source):
+        raise _damaged(source, kind, lost)
     with source.open(limits.max_stall_s) as file:
-        image = _opened(file, source, kind)
-        limits.check('max_pixels', image.width * image.height, f'a picture in {source.name}')
+        image = _opened(file, source, kind, limits)
         try:
-            if max_side is not None:
+            if max_side is not None and kind != 'HEIF':
                 image.draft('RGB', (max_side, max_side))
             image.load()
-            upright = ImageOps.exif_transpose(image)
-            picture = _on_white(upright)
+            if kind == 'HEIF':
+                image = image.to_pillow()
+            else:
+                ImageOps.exif_transpose(image, in_place=True)
+            picture = _on_white(image)
         except Exception as error:
             if file.failure is not None:
                 raise file.failure from error
-            raise _damaged(source, kind, error) from error
+            raise _damaged(source, kind, str(error)) from error
         if max_side is not None and max(picture.size) > max_side:
             picture.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
-        return np.array(picture, np.uint8)
+    doubt = DOUBTS.get(kind, _nothing)(source)
+    return np.array(picture, np.uint8), (doubt,) if doubt else ()
 
 
-def _opened(file: Any, source: Source, kind: str) -> Any:
+def _nothing(source: Source) -> str:
+    return ''
+
+
+def _opened(file: Any, source: Source, kind: str, limits: Limits) -> Any:
+    """Pillow's or libheif's picture, its size within the limits, not yet decoded."""
+    if kind in ('HEIF', 'AVIF') and source.size > LARGEST_HEIF:
+        raise LimitError(
+            expected=f'a {kind} picture of at most {LARGEST_HEIF >> 20} MiB', came=f'{source.size >> 20} MiB',
+            todo='export it as JPEG or PNG first',
+        )  # fmt: skip
     try:
-        with warnings.catch_warnings():
-            # Pillow's own ceiling is a warning; ours is Limits.max_pixels, checked by the caller
-            warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-            return Image.open(file, formats=[kind])
+        image = _opened_heif(file, source) if kind == 'HEIF' else _opened_by_pillow(file, kind)
     except Image.DecompressionBombError as error:
-        from affekt.errors import LimitError
-
         raise LimitError(
             expected='a picture of a sane size', came=f'{source.name}: {error}', todo='scale it down first'
         ) from error
+    except MissingExtraError:
+        raise
     except Exception as error:
-        raise _damaged(source, kind, error) from error
+        if file.failure is not None:
+            raise file.failure from error
+        raise _damaged(source, kind, str(error)) from error
+    width, height = image.size
+    limits.check('max_pixels', width * height, f'a {width}x{height} picture in {source.name}')
+    refuse_bomb(source, width * height)
+    if kind == 'TIFF' and (image.tag_v2.get(SUBFILE_TYPE) == 1 or DNG_VERSION in image.tag_v2):
+        raise MediaError(
+            expected='a photograph',
+            came=f"{source.name}, a camera's raw file: all but its preview is not read",
+            todo='export it as JPEG or TIFF first',
+        )
+    return image
+
+
+def _opened_by_pillow(file: Any, kind: str) -> Any:
+    with warnings.catch_warnings():
+        # Pillow's own ceiling is a warning; ours is Limits.max_pixels
+        warnings.simplefilter('ignore')
+        return Image.open(file, formats=['JPEG', 'MPO'] if kind == 'JPEG' else [kind])
+
+
+def _opened_heif(file: Any, source: Source) -> Any:
+    try:
+        import pi_heif
+    except ImportError as error:
+        raise MissingExtraError(
+            expected='pi-heif, which reads HEIC photographs', came=f'{source.name}, and no {error.name}',
+            todo='install it (pip install pi-heif), or export the photograph as JPEG',
+        ) from error  # fmt: skip
+    images = pi_heif.open_heif(file, convert_hdr_to_8bit=True)
+    return images[images.primary_index]
+
+
+def _pictures(image: Any) -> int:
+    return int(getattr(image, 'n_frames', 1))
 
 
 def _on_white(image: Any) -> Any:
     if image.mode in {'I;16', 'I;16B', 'I;16L', 'I', 'F'}:
-        deep = np.asarray(image, np.float64)
-        top = 255.0 if image.mode == 'F' and deep.max(initial=0) <= 255 else 65535.0
-        return Image.fromarray(np.clip(deep / top * 255, 0, 255).round().astype(np.uint8)).convert('RGB')
+        return _eight_bits(image).convert('RGB')
     if image.mode in {'RGBA', 'LA', 'PA'} or 'transparency' in image.info:
-        seen = image.convert('RGBA')
-        white = Image.new('RGBA', seen.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, seen).convert('RGB')
-    return image.convert('RGB')
+        seen = image if image.mode == 'RGBA' else image.convert('RGBA')
+        white = Image.new('RGB', seen.size, (255, 255, 255))
+        white.paste(seen, mask=seen.getchannel('A'))
+        return white
+    return image if image.mode == 'RGB' else image.convert('RGB')
+
+
+def _eight_bits(image: Any) -> Any:
+    """A grey picture of 16 or 32 bits as one of 8, a few rows at a time."""
+    deep = np.asarray(image)
+    top = 255.0 if image.mode == 'F' and deep.max(initial=0) <= 255 else 65535.0
+    grey = np.empty(deep.shape, np.uint8)
+    for row in range(0, len(deep), STRIP):
+        grey[row : row + STRIP] = np.clip(deep[row : row + STRIP] / top * 255, 0, 255).round()
+    return Image.fromarray(grey)
 
 
 def _exif_orientation(image: Any) -> int:
@@ -106,7 +189,7 @@ def _exif_orientation(image: Any) -> int:
         return 1  # damaged Exif data says nothing about the picture
 
 
-def _damaged(source: Source, kind: str, error: Exception) -> MediaError:
+def _damaged(source: Source, kind: str, reason: str) -> MediaError:
     return MediaError(
-        expected=f'a whole {kind} picture', came=f'{source.name}: {str(error)[:120]}', todo='copy or export it again'
+        expected=f'a whole {kind} picture', came=f'{source.name}: {reason[:120]}', todo='copy or export it again'
     )

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.errors import ShapeError, ValueRangeError
+from affekt.metrics.multilabel import decided
 
 TEMPERATURE_RANGE = (0.01, 100.0)
 """A fitted temperature stays within: without errors on the data the likelihood alone would push it to 0."""
@@ -67,12 +68,12 @@ def event_calibration_error(probabilities: npt.ArrayLike, came: npt.ArrayLike, b
 
     Raises:
         ShapeError: the arrays are not both (N,).
-        ValueRangeError: a probability outside [0, 1] or nan, or fewer than 1 bin.
+        ValueRangeError: a probability outside [0, 1] or nan, an outcome neither true nor false, or fewer than 1 bin.
 
     >>> round(event_calibration_error([0.9, 0.9], [True, False]), 6)
     0.4
     """
-    stated, event = np.asarray(probabilities, dtype=np.float64), np.asarray(came, dtype=np.float64)
+    stated, event = np.asarray(probabilities, dtype=np.float64), decided(came, 'outcomes').astype(np.float64)
     if stated.ndim != 1 or stated.shape != event.shape:
         raise ShapeError(
             expected='probabilities and outcomes of one shape (N,)',
@@ -163,7 +164,7 @@ def _rows(values: npt.ArrayLike, truth: npt.ArrayLike) -> tuple[npt.NDArray[np.f
             came=f'{rows.shape} and {classes.shape}',
             todo='give one row and one index per sample',
         )
-    if not np.isfinite(rows).all():
+    if not (np.isfinite(rows).all() and np.isfinite(classes.astype(np.float64)).all()):
         raise ValueRangeError(expected='finite values', came='nan or infinity', todo='leave those samples out')
     whole = classes.astype(np.int64)
     if len(whole) and (not np.array_equal(whole, classes) or whole.min() < 0 or whole.max() >= rows.shape[1]):

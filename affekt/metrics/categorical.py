@@ -40,7 +40,7 @@ def confusion(truth: npt.ArrayLike, prediction: npt.ArrayLike, classes: Classes 
     Raises:
         ShapeError: the arrays are not both (N,).
         UnknownNameError: a label is not among `classes`.
-        ValueRangeError: `classes` names one label twice.
+        ValueRangeError: a label is missing, or `classes` names one label twice.
 
     >>> confusion(['joy', 'joy', 'fear'], ['joy', 'fear', 'fear'], ['joy', 'fear'])
     array([[1, 1],
@@ -75,6 +75,7 @@ def accuracy(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
 
     Raises:
         ShapeError: the arrays are not both (N,).
+        ValueRangeError: a label is missing.
 
     >>> accuracy([0, 1, 1, 2], [0, 1, 2, 2])
     0.75
@@ -96,6 +97,7 @@ def balanced_accuracy(truth: npt.ArrayLike, prediction: npt.ArrayLike, classes: 
 
     Raises:
         ShapeError: the arrays are not both (N,).
+        ValueRangeError: a label is missing.
         UnknownNameError: a label is not among `classes`.
 
     >>> balanced_accuracy([0, 0, 0, 1], [0, 0, 0, 0])
@@ -117,6 +119,7 @@ def macro_f1(truth: npt.ArrayLike, prediction: npt.ArrayLike, classes: Classes =
 
     Raises:
         ShapeError: the arrays are not both (N,).
+        ValueRangeError: a label is missing.
         UnknownNameError: a label is not among `classes`.
     """
     return _mean_defined(per_class_f1(truth, prediction, classes))
@@ -135,6 +138,7 @@ def weighted_f1(truth: npt.ArrayLike, prediction: npt.ArrayLike, classes: Classe
 
     Raises:
         ShapeError: the arrays are not both (N,).
+        ValueRangeError: a label is missing.
         UnknownNameError: a label is not among `classes`.
     """
     counts = confusion(truth, prediction, classes)
@@ -159,6 +163,7 @@ def per_class_recall(
 
     Raises:
         ShapeError: the arrays are not both (N,).
+        ValueRangeError: a label is missing.
         UnknownNameError: a label is not among `classes`.
 
     >>> per_class_recall([0, 0, 1], [0, 1, 1], classes=3)
@@ -183,6 +188,7 @@ def per_class_f1(truth: npt.ArrayLike, prediction: npt.ArrayLike, classes: Class
 
     Raises:
         ShapeError: the arrays are not both (N,).
+        ValueRangeError: a label is missing.
         UnknownNameError: a label is not among `classes`.
     """
     return _f1(confusion(truth, prediction, classes))
@@ -204,7 +210,7 @@ def _mean_defined(values: npt.NDArray[np.float64]) -> float:
 
 
 def _pair(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> tuple[npt.NDArray[np.generic], npt.NDArray[np.generic]]:
-    true, predicted = np.asarray(truth), np.asarray(prediction)
+    true, predicted = _labels(truth, 'truth'), _labels(prediction, 'prediction')
     if true.ndim != 1 or true.shape != predicted.shape:
         raise ShapeError(
             expected='truth and prediction of one shape (N,)',
@@ -218,6 +224,21 @@ def _pair(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> tuple[npt.NDArray[
             todo='map one side to the labels of the other',
         )
     return true, predicted
+
+
+def _labels(labels: npt.ArrayLike, side: str) -> npt.NDArray[np.generic]:
+    """An array of labels, none of which is missing: NumPy would make the label 'nan' of a gap among strings."""
+    array = np.asarray(labels)
+    is_number = isinstance(labels, np.ndarray) and array.dtype.kind != 'O'
+    cells = array if is_number else np.asarray(labels, dtype=object)
+    missing = cells != cells if is_number else np.array([c is None or c != c for c in cells.ravel()], dtype=bool)
+    if missing.any():
+        raise ValueRangeError(
+            expected=f'a label for every sample in the {side}',
+            came=f'{int(missing.sum())} of {missing.size} missing (nan or None)',
+            todo='leave out samples without a label; name a category for a missing answer, such as "none"',
+        )
+    return array
 
 
 def _order(

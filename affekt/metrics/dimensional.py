@@ -25,7 +25,7 @@ def concordance(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
         prediction: (N,) in the same unit.
 
     Returns:
-        A float in [-1, 1]; nan where N < 2 or both arrays are one same constant.
+        A float in [-1, 1]; nan where N < 2 or both arrays are one same constant, but for rounding.
 
     Raises:
         ShapeError: the arrays are not both (N,).
@@ -37,7 +37,7 @@ def concordance(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
     0.714286
     """
     true, predicted = paired(truth, prediction)
-    if len(true) < 2 or (np.ptp(true) == 0.0 == np.ptp(predicted) and true[0] == predicted[0]):
+    if len(true) < 2 or is_constant(np.append(true, predicted), truth, prediction):
         return float('nan')
     true_offsets, predicted_offsets = true - true.mean(), predicted - predicted.mean()
     spread = np.mean(true_offsets**2) + np.mean(predicted_offsets**2) + (true.mean() - predicted.mean()) ** 2
@@ -54,7 +54,7 @@ def pearson(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
         prediction: (N,) any unit.
 
     Returns:
-        A float in [-1, 1]; nan where N < 2 or either array is constant.
+        A float in [-1, 1]; nan where N < 2 or either array is constant, but for rounding.
 
     Raises:
         ShapeError: the arrays are not both (N,).
@@ -64,7 +64,7 @@ def pearson(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
     -1.0
     """
     true, predicted = paired(truth, prediction)
-    if len(true) < 2 or np.ptp(true) == 0.0 or np.ptp(predicted) == 0.0:
+    if len(true) < 2 or is_constant(true, truth) or is_constant(predicted, prediction):
         return float('nan')
     # Scaling by the largest offset keeps squares of very small or large values from vanishing or overflowing.
     true_offsets, predicted_offsets = true - true.mean(), predicted - predicted.mean()
@@ -108,6 +108,18 @@ def mean_squared_error(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float
     """
     true, predicted = paired(truth, prediction)
     return float(np.square(true - predicted).mean()) if len(true) else float('nan')
+
+
+def is_constant(values: npt.NDArray[np.float64], *given: npt.ArrayLike) -> bool:
+    """Whether values differ by no more than rounding does: 16 units in the last place of the type they were given in.
+
+    Args:
+        values: (N,) with N >= 1.
+        given: the arrays as the caller had them; float32 rounds much more coarsely than float64.
+    """
+    types = [np.asarray(array).dtype for array in given]
+    last_place = max((float(np.finfo(dtype).eps) for dtype in types if dtype.kind == 'f'), default=0.0)
+    return bool(np.ptp(values) <= 16 * max(last_place, float(np.finfo(np.float64).eps)) * np.abs(values).max())
 
 
 def paired(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

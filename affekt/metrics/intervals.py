@@ -1,8 +1,13 @@
-"""How far a score could move with other samples: percentile bootstrap, by sample or by group.
+"""How far a score could move with other samples: Student's t on bootstrap errors, by sample or by group.
 
 Task: any metric of this room and the arrays that it takes, in the same order, each with the samples on its
 first axis. Where samples share a speaker, a dialogue or a document they are not independent: give `groups`,
 and whole groups are drawn.
+
+The percentiles of a bootstrap are too narrow where there are few units (groups, or samples without groups): of 5 groups
+they hold the truth in 83 instead of 95 of 100 cases. So `student_interval` takes only the standard error from the
+bootstrap, corrects it for its number of units, and reaches as far as Student's t says, on a scale that a bounded score
+cannot leave. Of one unit nothing can be said. `benchmarks/interval_coverage.py` measures how often the truth is held.
 """
 
 from __future__ import annotations
@@ -12,8 +17,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit, logit, stdtrit
 
 from affekt.errors import ShapeError, ValueRangeError
+
+Bounds = tuple[float, float]
+"""The lowest and the highest value that a score can have."""
+SHARE: Bounds = (0.0, 1.0)
+CORRELATION: Bounds = (-1.0, 1.0)
+ERROR: Bounds = (0.0, float('inf'))
+UNBOUNDED: Bounds = (-float('inf'), float('inf'))
 
 
 @dataclass(frozen=True)
@@ -28,6 +41,8 @@ class Interval:
     """Resamples on which the metric was nan; they are left out of low and high."""
 
     def __str__(self) -> str:
+        if np.isnan(self.low):
+            return f'{self.value:.3f} (no interval)'
         return f'{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]'
 
 
@@ -38,9 +53,9 @@ def bootstrap_interval(
     rng: np.random.Generator,
     resamples: int = 1000,
     level: float = 0.95,
+    bounds: Bounds | None = None,
 ) -> Interval:
-    """The metric's value with its percentile interval over samples, or groups of samples, drawn with
-    replacement.
+    """The metric's value with its interval over samples, or groups of samples, drawn with replacement.
 
     Args:
         metric: takes the arrays, returns a float.
@@ -49,9 +64,11 @@ def bootstrap_interval(
         rng: draws the resamples.
         resamples: how many, at least 1.
         level: coverage in (0, 1).
+        bounds: of the metric; None takes (0, 1) where the value and all resamples lie there, and none elsewhere.
 
     Returns:
-        An Interval; low and high are nan where every resample was undefined or N is 0.
+        An Interval; low and high are nan where every resample was undefined, or there are fewer than two samples or
+        groups.
 
     Raises:
         ShapeError: the arrays or the groups differ in length, or none was given.
@@ -63,7 +80,9 @@ def bootstrap_interval(
     >>> truth = np.array([1, 1, 0, 0]); prediction = np.array([1, 1, 0, 0])
     >>> share = lambda t, p: float(np.mean(t == p))
     >>> print(bootstrap_interval(share, truth, prediction, rng=np.random.default_rng(0)))
-    1.000 [1.000, 1.000]
+    1.000 [0.225, 1.000]
+    >>> print(bootstrap_interval(share, truth, prediction, groups=[1, 1, 1, 1], rng=np.random.default_rng(0)))
+    1.000 (no interval)
     """
     columns = [np.asarray(array) for array in arrays]
     _check(columns, resamples, level)
@@ -71,17 +90,81 @@ def bootstrap_interval(
     value = float(metric(*columns))
     if size == 0:
         return Interval(value, float('nan'), float('nan'), resamples)
-    draw = _sample_drawer(size, rng) if groups is None else _group_drawer(np.asarray(groups), size, rng)
+    members = None if groups is None else _members(np.asarray(groups), size)
+    units = size if members is None else len(members)
     scores = np.empty(resamples)
     for turn in range(resamples):
-        chosen = draw()
+        drawn = rng.integers(0, units, units)
+        chosen = drawn if members is None else np.concatenate([members[unit] for unit in drawn])
         scores[turn] = metric(*(column[chosen] for column in columns))
-    defined = scores[~np.isnan(scores)]
-    if not len(defined):
-        return Interval(value, float('nan'), float('nan'), resamples)
-    tail = (1.0 - level) / 2.0
-    low, high = np.quantile(defined, [tail, 1.0 - tail])
-    return Interval(value, float(low), float(high), resamples - len(defined))
+    return student_interval(value, scores, units=units, samples=size, level=level, bounds=bounds)
+
+
+def student_interval(
+    value: float,
+    draws: npt.NDArray[np.float64],
+    *,
+    units: int,
+    samples: int | None = None,
+    level: float = 0.95,
+    bounds: Bounds | None = None,
+) -> Interval:
+    """A score's interval from what it was on resamples.
+
+        g(value) -+ t(units - 1) g'(value) s sqrt(units / (units - 1))
+
+    s is the standard deviation of the draws; the root makes up for resamples of n units having (n - 1) / n of the
+    variance that they should. g is the logit between two bounds (Fisher's z for correlations), the logarithm above one,
+    and the identity without. A score at one of two bounds on every draw is taken for half an error in one of all
+    samples, which gives about Wilson's interval; at a single bound nothing is known of its scale, and nothing is said.
+
+    Args:
+        value: the score on all samples.
+        draws: (R,) the score on resamples of as many units; nan where it was undefined.
+        units: how many units were there to be drawn: groups, or samples without groups.
+        samples: how many samples there are; as many as units where None.
+        level: coverage in (0, 1).
+        bounds: of the score; None takes (0, 1) where the value and all draws lie there, and none elsewhere.
+
+    Returns:
+        An Interval; low and high are nan where fewer than two draws are defined or there are fewer than two units.
+
+    Source: Hesterberg 2015, doi:10.1080/00031305.2015.1089789, for the narrowness and its correction; Efron and
+    Tibshirani 1993, sections 12.3 and 12.6, for t and transformations.
+
+    >>> print(student_interval(0.9, np.array([0.85, 0.9, 0.95]), units=10, bounds=(0, 1)))
+    0.900 [0.753, 0.964]
+    """
+    defined = draws[~np.isnan(draws)]
+    undefined = len(draws) - len(defined)
+    nothing = Interval(value, float('nan'), float('nan'), undefined)
+    if np.isnan(value) or units < 2 or len(defined) < 2:
+        return nothing
+    low, high = _inferred(value, defined) if bounds is None else bounds
+    error = float(defined.std()) * np.sqrt(units / (units - 1))
+    reach = float(stdtrit(units - 1, 0.5 + level / 2))
+    if np.isfinite(low) and np.isfinite(high):
+        place, end = (value - low) / (high - low), 0.5 / (samples or units)
+        if error <= 1e-12 * (high - low):
+            if end / 2 < place < 1 - end / 2:
+                return Interval(value, value, value, undefined)
+            inner, slope_error = min(max(place, end), 1 - end), 1.0
+        else:
+            inner = min(max(place, end / 2), 1 - end / 2)
+            slope_error = error / (high - low) / (inner * (1 - inner))
+        ends = expit(logit(inner) + np.array([-1.0, 1.0]) * reach * slope_error) * (high - low) + low
+        return Interval(value, min(float(ends[0]), value), max(float(ends[1]), value), undefined)
+    if np.isfinite(low):
+        if value <= low:
+            return nothing
+        factor = np.exp(reach * error / (value - low))
+        return Interval(value, low + (value - low) / factor, low + (value - low) * factor, undefined)
+    return Interval(value, value - reach * error, value + reach * error, undefined)
+
+
+def _inferred(value: float, draws: npt.NDArray[np.float64]) -> Bounds:
+    """A smooth scale is right for any score in the end, so that taking an error for a share does no harm."""
+    return SHARE if min(value, draws.min()) >= 0.0 and max(value, draws.max()) <= 1.0 else UNBOUNDED
 
 
 def _check(columns: list[npt.NDArray[np.generic]], resamples: int, level: float) -> None:
@@ -100,13 +183,8 @@ def _check(columns: list[npt.NDArray[np.generic]], resamples: int, level: float)
         )
 
 
-def _sample_drawer(size: int, rng: np.random.Generator) -> Callable[[], npt.NDArray[np.int64]]:
-    return lambda: rng.integers(0, size, size)
-
-
-def _group_drawer(
-    groups: npt.NDArray[np.generic], size: int, rng: np.random.Generator
-) -> Callable[[], npt.NDArray[np.int64]]:
+def _members(groups: npt.NDArray[np.generic], size: int) -> list[npt.NDArray[np.int64]]:
+    """The samples of each group."""
     if groups.shape != (size,):
         raise ShapeError(
             expected=f'one group for each of {size} samples',
@@ -115,9 +193,4 @@ def _group_drawer(
         )
     _, group_of = np.unique(groups, return_inverse=True)
     order = np.argsort(group_of, kind='stable')
-    members = np.split(order, np.cumsum(np.bincount(group_of))[:-1])
-
-    def draw() -> npt.NDArray[np.int64]:
-        return np.concatenate([members[group] for group in rng.integers(0, len(members), len(members))])
-
-    return draw
+    return np.split(order, np.cumsum(np.bincount(group_of))[:-1])

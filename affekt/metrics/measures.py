@@ -17,8 +17,8 @@ import numpy.typing as npt
 from affekt.errors import ShapeError, UnknownNameError
 from affekt.metrics.categorical import Classes, label_positions
 from affekt.metrics.challenge import VALENCE_WEIGHT
-from affekt.metrics.dimensional import paired
-from affekt.metrics.intervals import Interval
+from affekt.metrics.dimensional import is_constant, paired
+from affekt.metrics.intervals import CORRELATION, ERROR, SHARE, UNBOUNDED, Bounds, Interval
 from affekt.metrics.resampling import Floats, Statistic, holm, intervals, paired_test
 from affekt.metrics.sentiment import WAYS
 
@@ -30,6 +30,8 @@ class Measure:
     columns: Floats = field(repr=False)
     """(N, K)"""
     statistic: Statistic = field(repr=False)
+    bounds: Mapping[str, Bounds] = field(default_factory=dict, repr=False)
+    """The lowest and the highest value of each score, for its interval."""
 
     def scores(self) -> dict[str, float]:
         """Every score on all samples."""
@@ -88,7 +90,8 @@ def categorical_measure(truth: npt.ArrayLike, prediction: npt.ArrayLike, classes
             'balanced_accuracy': _mean_defined(recall),
         }
 
-    return Measure(hits.reshape(len(rows), 3 * size), statistic)
+    scores = ('accuracy', 'weighted_f1', 'macro_f1', 'balanced_accuracy')
+    return Measure(hits.reshape(len(rows), 3 * size), statistic, dict.fromkeys(scores, SHARE))
 
 
 def dimensional_measure(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> Measure:
@@ -104,7 +107,11 @@ def dimensional_measure(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> Meas
     true, predicted = paired(truth, prediction)
     # Offsets from a middle value of each side keep the differences of large sums exact.
     at_t, at_p = (float(np.sort(side)[len(side) // 2]) if len(side) else 0.0 for side in (true, predicted))
-    error, t, p = true - predicted, true - at_t, predicted - at_p
+    error = true - predicted
+    t, p = (
+        np.zeros(len(side)) if len(side) and is_constant(side, given) else side - at
+        for side, at, given in ((true, at_t, truth), (predicted, at_p, prediction))
+    )
     columns = np.stack([np.ones_like(t), np.abs(error), error**2, t, p, t * t, p * p, t * p], axis=1)
 
     def statistic(sums: Floats) -> dict[str, Floats]:
@@ -121,7 +128,8 @@ def dimensional_measure(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> Meas
             'concordance': _over(2 * cov, var_t + var_p + apart**2),
         }
 
-    return Measure(columns, statistic)
+    bounds = {'mae': ERROR, 'mse': ERROR, 'pearson': CORRELATION, 'concordance': CORRELATION}
+    return Measure(columns, statistic, bounds)
 
 
 def sentiment_measure(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> Measure:
@@ -154,7 +162,8 @@ def sentiment_measure(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> Measur
         found['accuracy_5'], found['accuracy_7'] = _over(sums[:, 8], sums[:, 10]), _over(sums[:, 9], sums[:, 10])
         return found | dict(numbers.statistic(sums[:, 10:]))
 
-    return Measure(columns, statistic)
+    shares = [f'{score}_{way}' for score in ('accuracy', 'f1') for way in WAYS] + ['accuracy_5', 'accuracy_7']
+    return Measure(columns, statistic, dict.fromkeys(shares, SHARE) | dict(numbers.bounds))
 
 
 def challenge_measure(
@@ -183,7 +192,8 @@ def challenge_measure(
         found = dict(categories.statistic(sums[:, :width])) | dict(valence.statistic(sums[:, width:]))
         return found | {'combined': found['weighted_f1'] - VALENCE_WEIGHT * found['mse']}
 
-    return Measure(np.concatenate([categories.columns, valence.columns], axis=1), statistic)
+    bounds = {**categories.bounds, **valence.bounds, 'combined': UNBOUNDED}
+    return Measure(np.concatenate([categories.columns, valence.columns], axis=1), statistic, bounds)
 
 
 def measure_intervals(
@@ -194,7 +204,7 @@ def measure_intervals(
     resamples: int = 1000,
     level: float = 0.95,
 ) -> dict[str, Interval]:
-    """Every score with its percentile bootstrap interval over samples, or groups of samples.
+    """Every score with its interval over samples, or groups of samples; none where there are fewer than two.
 
     Args:
         measure: of one system.
@@ -206,7 +216,10 @@ def measure_intervals(
     Raises:
         ShapeError: groups are not (N,).
     """
-    return intervals(measure.columns, measure.statistic, rng=rng, resamples=resamples, level=level, groups=groups)
+    return intervals(
+        measure.columns, measure.statistic, rng=rng, resamples=resamples, level=level, groups=groups,
+        bounds=measure.bounds,
+    )  # fmt: skip
 
 
 def compare(

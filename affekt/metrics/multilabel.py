@@ -15,6 +15,8 @@ import numpy.typing as npt
 
 from affekt.errors import ShapeError, ValueRangeError
 
+Bools = npt.NDArray[np.bool_]
+
 
 def per_label_f1(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """F1 of each label, 2 TP / (2 TP + FP + FN).
@@ -28,6 +30,7 @@ def per_label_f1(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> npt.NDArray
 
     Raises:
         ShapeError: the arrays are not both (N, K).
+        ValueRangeError: a cell is neither true nor false.
 
     >>> per_label_f1([[1, 0], [1, 0]], [[1, 0], [0, 0]])
     array([0.66666667,        nan])
@@ -52,6 +55,7 @@ def multilabel_macro_f1(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> floa
 
     Raises:
         ShapeError: the arrays are not both (N, K).
+        ValueRangeError: a cell is neither true nor false.
     """
     return _mean_defined(per_label_f1(truth, prediction))
 
@@ -68,6 +72,7 @@ def multilabel_micro_f1(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> floa
 
     Raises:
         ShapeError: the arrays are not both (N, K).
+        ValueRangeError: a cell is neither true nor false.
 
     >>> multilabel_micro_f1([[1, 0], [1, 0]], [[1, 1], [0, 0]])
     0.5
@@ -94,12 +99,12 @@ def average_precision(truth: npt.ArrayLike, scores: npt.ArrayLike) -> float:
 
     Raises:
         ShapeError: the arrays are not both (N,).
-        ValueRangeError: a score is nan.
+        ValueRangeError: a score is nan, or a cell of the truth is neither true nor false.
 
     >>> round(average_precision([1, 0, 1, 0], [0.9, 0.8, 0.7, 0.1]), 6)  # (1 + 2/3) / 2
     0.833333
     """
-    true, score = np.asarray(truth, dtype=bool), np.asarray(scores, dtype=np.float64)
+    true, score = decided(truth, 'truth'), np.asarray(scores, dtype=np.float64)
     if true.ndim != 1 or true.shape != score.shape:
         raise ShapeError(
             expected='truth and scores of one shape (N,)',
@@ -129,9 +134,9 @@ def per_label_average_precision(truth: npt.ArrayLike, scores: npt.ArrayLike) -> 
 
     Raises:
         ShapeError: the arrays are not both (N, K).
-        ValueRangeError: a score is nan.
+        ValueRangeError: a score is nan, or a cell of the truth is neither true nor false.
     """
-    true, score = np.asarray(truth, dtype=bool), np.asarray(scores, dtype=np.float64)
+    true, score = decided(truth, 'truth'), np.asarray(scores, dtype=np.float64)
     _check_table(true.shape, score.shape)
     return np.array([average_precision(true[:, label], score[:, label]) for label in range(true.shape[1])])
 
@@ -148,13 +153,34 @@ def mean_average_precision(truth: npt.ArrayLike, scores: npt.ArrayLike) -> float
 
     Raises:
         ShapeError: the arrays are not both (N, K).
-        ValueRangeError: a score is nan.
+        ValueRangeError: a score is nan, or a cell of the truth is neither true nor false.
     """
     return _mean_defined(per_label_average_precision(truth, scores))
 
 
-def _decided(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    true, predicted = np.asarray(truth, dtype=bool), np.asarray(prediction, dtype=bool)
+def decided(values: npt.ArrayLike, side: str) -> Bools:
+    """Values that say yes or no, as bool.
+
+    Raises:
+        ValueRangeError: a value is nan, or neither 0 nor 1: as bool it would count as true.
+    """
+    array = np.asarray(values)
+    if array.dtype == np.bool_:
+        return array
+    numbers = array.astype(np.float64) if array.dtype.kind in 'iufO' else np.full(array.shape, np.nan)
+    strange = ~((numbers == 0.0) | (numbers == 1.0))
+    if strange.any():
+        raise ValueRangeError(
+            expected=f'true or false, or 1 or 0, in the {side}',
+            came=f'{array[strange].ravel()[0]!s} and {int(strange.sum()) - 1} other such values',
+            todo='leave out samples without a label; decide scores by a threshold first',
+        )
+    yes: Bools = numbers == 1.0
+    return yes
+
+
+def _decided(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> tuple[Bools, Bools]:
+    true, predicted = decided(truth, 'truth'), decided(prediction, 'prediction')
     _check_table(true.shape, predicted.shape)
     return true, predicted
 

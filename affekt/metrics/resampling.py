@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.errors import ShapeError
-from affekt.metrics.intervals import Interval
+from affekt.metrics.intervals import UNBOUNDED, Bounds, Interval, student_interval
 
 Floats = npt.NDArray[np.float64]
 Statistic = Callable[[Floats], Mapping[str, Floats]]
@@ -31,8 +31,9 @@ def intervals(
     resamples: int = 1000,
     level: float = 0.95,
     groups: npt.ArrayLike | None = None,
+    bounds: Mapping[str, Bounds] | None = None,
 ) -> dict[str, Interval]:
-    """Every score with its percentile bootstrap interval over samples, or groups of samples.
+    """Every score with its interval over samples, or groups of samples, as `student_interval` makes it.
 
     Args:
         columns: (N, K) what the scores are functions of the sums of.
@@ -41,15 +42,21 @@ def intervals(
         resamples: how many; 0 gives intervals of nan.
         level: coverage in (0, 1).
         groups: (N,) group of each sample; whole groups are drawn then.
+        bounds: score to the lowest and highest value that it can have; others as `student_interval` takes them.
 
     Raises:
         ShapeError: groups are not (N,).
-
-    Source: Efron & Tibshirani 1993, chapter 13.
     """
     values = statistic(columns.sum(axis=0, keepdims=True))
-    drawn = statistic(resampled_sums(columns, rng=rng, resamples=resamples, groups=groups))
-    return {name: _interval(float(value[0]), drawn[name], level) for name, value in values.items()}
+    units = columns if groups is None else summed_by(columns, np.asarray(groups))
+    drawn = statistic(resampled_sums(units, rng=rng, resamples=resamples))
+    known = bounds or {}
+    return {
+        name: student_interval(
+            float(value[0]), drawn[name], units=len(units), samples=len(columns), level=level, bounds=known.get(name)
+        )
+        for name, value in values.items()
+    }
 
 
 def resampled_sums(
@@ -75,8 +82,9 @@ def paired_test(
 ) -> dict[str, tuple[Interval, float]]:
     """Every score's difference, left minus right, with its interval and its two-sided p-value.
 
-    The interval is a paired bootstrap; p comes from exchanging the two systems' answers sample by sample (approximate
-    randomization): the share of exchanges, the one that was observed included, whose difference is at least as large.
+    The interval is that of `student_interval` on paired resamples; p comes from exchanging the two systems' answers
+    sample by sample (approximate randomization): the share of exchanges, the one that was observed included, whose
+    difference is at least as large.
 
     Args:
         left: (N, K) columns of one system.
@@ -109,7 +117,7 @@ def paired_test(
     for name, value in observed.items():
         extreme = np.abs(exchanged[name]) >= abs(value[0]) - 1e-12
         found[name] = (
-            _interval(float(value[0]), drawn[name], level),
+            student_interval(float(value[0]), drawn[name], units=len(left), level=level, bounds=UNBOUNDED),
             float((1 + extreme.sum()) / (1 + resamples)),
         )
     return found
@@ -175,12 +183,3 @@ def summed_by(columns: Floats, groups: npt.NDArray[np.generic]) -> Floats:
     summed = np.zeros((len(names), columns.shape[1]))
     np.add.at(summed, group_of, columns)
     return summed
-
-
-def _interval(value: float, drawn: Floats, level: float) -> Interval:
-    defined = drawn[~np.isnan(drawn)]
-    if not len(defined):
-        return Interval(value, float('nan'), float('nan'), len(drawn))
-    tail = (1.0 - level) / 2.0
-    low, high = np.quantile(defined, [tail, 1.0 - tail])
-    return Interval(value, float(low), float(high), len(drawn) - len(defined))

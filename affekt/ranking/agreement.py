@@ -18,6 +18,7 @@ from scipy import stats
 
 from affekt.errors import ComparisonError, ShapeError, UnknownNameError, ValueRangeError
 from affekt.metrics import Interval, confusion
+from affekt.metrics.intervals import student_interval
 from affekt.ranking.comparisons import Comparisons
 
 Floats = npt.NDArray[np.float64]
@@ -156,7 +157,7 @@ def alpha_interval(
     resamples: int = 1000,
     coverage: float = 0.95,
 ) -> Interval:
-    """Krippendorff's alpha with its percentile interval over units drawn with replacement.
+    """Krippendorff's alpha with its interval over units drawn with replacement.
 
     Args:
         ratings: (J, U) numbers, nan where a judge did not judge.
@@ -182,12 +183,7 @@ def alpha_interval(
         return Interval(value, float('nan'), float('nan'), resamples)
     times = rng.multinomial(len(counts), np.full(len(counts), 1.0 / len(counts)), size=resamples)
     drawn = _alphas(counts, values, times.astype(np.float64), level)
-    defined = drawn[~np.isnan(drawn)]
-    if not len(defined):
-        return Interval(value, float('nan'), float('nan'), resamples)
-    tail = 0.5 - 0.5 * coverage
-    low, high = np.quantile(defined, [tail, 1.0 - tail])
-    return Interval(value, float(low), float(high), resamples - len(defined))
+    return student_interval(value, drawn, units=len(counts), level=coverage)
 
 
 def ratings_of(comparisons: Comparisons) -> Floats:

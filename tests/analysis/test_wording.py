@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from affekt.analysis.wording import clock, length, listed, opened, signed, stretch, tone
+from affekt.analysis.wording import tone
+from affekt.wording import clock, length, listed, opened, signed, stretch
 
 
 @pytest.mark.parametrize(

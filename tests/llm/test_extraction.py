@@ -146,7 +146,7 @@ def test_tables_of_all_kinds_go_in_and_come_out(tmp_path, kind):
         ('id,reason\na,x\n', 'a column name'),
         ('', 'a table with rows'),
         ('name,reason\na,x\na,y\n', "'a' more than once"),
-        ('name,reason\na,"x', 'line 2: unexpected end'),
+        ('name,reason\na,"x', 'unexpected end of data, in row 2'),
     ],
 )
 def test_a_table_that_cannot_be_used_is_named(tmp_path, content, message):
@@ -157,8 +157,9 @@ def test_a_table_that_cannot_be_used_is_named(tmp_path, content, message):
 
 
 def test_a_table_of_an_unknown_kind_or_place_is_named(tmp_path):
+    (tmp_path / 'in.doc').write_text('name,text\na,b\n')
     with pytest.raises(TableError, match='ends in'):
-        read_descriptions(tmp_path / 'in.xlsx')
+        read_descriptions(tmp_path / 'in.doc')
     with pytest.raises(TableError, match='not there'):
         read_descriptions(tmp_path / 'in.csv')
     with pytest.raises(TableError, match=r'labels\.txt'):

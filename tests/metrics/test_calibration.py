@@ -82,3 +82,10 @@ def test_wrong_values_raise():
         event_calibration_error([np.nan], [True])
     with pytest.raises(ValueRangeError, match='temperature'):
         calibrated([[0.0, 1.0]], 0.0)
+
+
+def test_a_missing_outcome_is_refused():
+    with pytest.raises(ValueRangeError, match='outcomes'):
+        event_calibration_error([0.5, 0.5], [1.0, float('nan')])
+    with pytest.raises(ValueRangeError, match='finite'):
+        expected_calibration_error([[0.5, 0.5]], [float('nan')])

@@ -9,6 +9,7 @@ from affekt.errors import ShapeError, UnknownNameError, ValueRangeError
 from affekt.metrics import (
     accuracy,
     balanced_accuracy,
+    categorical_measure,
     confusion,
     macro_f1,
     per_class_f1,
@@ -95,3 +96,21 @@ def test_renaming_the_classes_changes_no_score(pairs, names):
 def test_per_class_f1_is_symmetric_in_truth_and_prediction(pairs):
     truth, prediction = (list(side) for side in zip(*pairs, strict=True))
     np.testing.assert_allclose(per_class_f1(truth, prediction, 5), per_class_f1(prediction, truth, 5), atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    'truth',
+    [
+        [0.0, float('nan'), 1.0],
+        ['joy', float('nan'), 'fear'],  # NumPy would make the label 'nan' of it
+        ['joy', None, 'fear'],
+        np.array(['joy', None, 'fear'], dtype=object),
+        np.array([0.0, np.nan, 1.0]),
+    ],
+)
+@pytest.mark.parametrize('score', [accuracy, macro_f1, categorical_measure])
+def test_a_missing_label_is_no_category(truth, score):
+    known = np.array([0.0, 1.0, 1.0]) if isinstance(truth[0], float) else ['joy', 'joy', 'fear']
+    for pair in ((truth, known), (known, truth)):
+        with pytest.raises(ValueRangeError, match='1 of 3 missing'):
+            score(*pair)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from affekt.errors import ShapeError, ValueRangeError
-from affekt.metrics import concordance, pearson
+from affekt.metrics import concordance, dimensional_measure, pearson
 
 PAIRS = st.lists(st.tuples(st.floats(-5, 5, width=32), st.floats(-5, 5, width=32)), min_size=3, max_size=30)
 
@@ -72,3 +72,20 @@ def test_pearson_survives_values_near_the_limits_of_floats():
 def test_concordance_of_one_constant_is_undefined_whatever_rounding_makes_of_its_mean(value):
     assert np.isnan(concordance([value] * 3, [value] * 3))
     assert concordance([value] * 3, [value + 1] * 3) == pytest.approx(0.0, abs=1e-15)
+
+
+def test_a_constant_but_for_rounding_has_no_correlation():
+    # 0.1 + 0.2 is 0.30000000000000004: by exact arithmetic both sides are constants
+    rounded = np.array([0.1 + 0.2, 0.3, 0.3])
+    assert np.ptp(rounded) > 0.0
+    assert np.isnan(pearson(rounded, [1.0, 2.0, 4.0]))
+    assert np.isnan(pearson([1.0, 2.0, 4.0], rounded))
+    assert np.isnan(concordance(rounded, np.full(3, 0.3)))
+    assert np.isnan(dimensional_measure([1.0, 2.0, 4.0], rounded).scores()['pearson'])
+    single = np.nextafter(np.float32(0.7), np.float32(1.0), dtype=np.float32)
+    assert np.isnan(pearson(np.array([0.7, single, 0.7], dtype=np.float32), [1.0, 2.0, 4.0]))
+
+
+def test_small_but_real_differences_keep_their_correlation():
+    assert pearson([1.0, 1.0 + 1e-12, 1.0 + 2e-12], [1.0, 2.0, 3.0]) == pytest.approx(1.0, abs=1e-3)
+    assert pearson([1e-200, 2e-200, 3e-200], [1.0, 2.0, 3.0]) == pytest.approx(1.0, abs=1e-12)

@@ -72,3 +72,15 @@ def test_any_rising_rescaling_of_scores_keeps_the_average_precision(seed):
     truth, scores = rng.random(30) < 0.4, rng.normal(size=30)
     if truth.any():
         assert average_precision(truth, np.exp(scores)) == pytest.approx(average_precision(truth, scores), abs=1e-15)
+
+
+@pytest.mark.parametrize('odd', [float('nan'), 0.5, 2.0, -1.0])
+def test_a_cell_that_is_neither_true_nor_false_is_refused(odd):
+    table, clean = [[1.0, odd], [0.0, 1.0]], [[1, 0], [0, 1]]
+    for pair in ((table, clean), (clean, table)):
+        with pytest.raises(ValueRangeError, match='true or false'):
+            multilabel_macro_f1(*pair)
+    with pytest.raises(ValueRangeError, match='in the truth'):
+        average_precision([1.0, odd], [0.5, 0.2])
+    with pytest.raises(ValueRangeError, match='in the truth'):
+        mean_average_precision(table, [[0.5, 0.1], [0.2, 0.3]])

@@ -1,0 +1,239 @@
+"""What a photograph's own data says about its wholeness, where decoders fill what is missing with black or grey.
+
+Source: PNG third edition, 7.2, 8 and 9 (rows, interlacing, filters); ITU-T T.81, annex B (JPEG markers); WebP
+container specification (RIFF chunks).
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+
+import av
+import av.error
+
+from affekt.errors import LimitError
+from affekt.media.animations import walk_gif
+from affekt.media.source import Source, WatchedFile
+
+FREE_PIXELS = 9_000_000
+PIXELS_PER_BYTE = 1000
+"""A file of N bytes may hold pictures of 9 million + 1000 N pixels: photographs have 1 to 50 in a byte."""
+FREE_ANIMATED = 1_000_000_000
+ANIMATED_PER_BYTE = 2000
+"""And all its pictures together 1,000 million + 2000 N."""
+ZEROED_BYTES = 256
+"""Coded pictures hold no zeros in a row as long as this."""
+CHUNK = 1 << 16
+CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+"""Colour type of a PNG to its samples in a pixel."""
+ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+"""First column, first row, step of columns, step of rows of the seven passes of an interlaced PNG."""
+LARGEST_READ = 1 << 28
+
+
+def refuse_bomb(source: Source, pixels: int, pictures: int = 1) -> None:
+    """Raise where a few bytes declare so many pixels that only blank ones can come out; before anything is decoded.
+
+    Args:
+        source: the file.
+        pixels: of one picture, as declared.
+        pictures: how many of that size there are.
+
+    Raises:
+        LimitError: more than a file of this size can hold.
+    """
+    for what, count, most in (
+        ('pixels in a picture', pixels, FREE_PIXELS + PIXELS_PER_BYTE * source.size),
+        ('pixels in all pictures', pixels * pictures, FREE_ANIMATED + ANIMATED_PER_BYTE * source.size),
+    ):
+        if count > most:
+            raise LimitError(
+                expected=f'at most {most:,} {what} of a file of {source.size:,} bytes',
+                came=f'{count:,} declared in {source.name}',
+                todo='the file is blank or made to exhaust memory; if it is trusted, scale it down first',
+            )
+
+
+def refuse_animated_bomb(source: Source) -> None:
+    """`refuse_bomb` for a GIF or PNG of several pictures, which FFmpeg decodes while it opens them.
+
+    Raises:
+        LimitError: more than a file of this size can hold.
+    """
+    head = source.head(1 << 12)
+    if head.startswith(b'GIF8'):
+        gif = walk_gif(source)
+        refuse_bomb(source, gif.width * gif.height, gif.pictures)
+    elif head.startswith(b'\x89PNG') and (at := head.find(b'acTL')) > 0:
+        width, height = struct.unpack('>II', head[16:24])
+        refuse_bomb(source, width * height, int.from_bytes(head[at + 4 : at + 8], 'big'))
+
+
+def lost_in_png(source: Source) -> str:
+    """What the pixels of a PNG lack, as rows or as a failing check sum; '' where they are whole."""
+    with source.open(60.0) as file:
+        head = file.read(33)
+        if len(head) < 33 or head[12:16] != b'IHDR':
+            return 'no header'
+        width, height, depth, colour, _, _, interlace = struct.unpack('>IIBBBBB', head[16:29])
+        rows = _row_bytes(width, height, depth * CHANNELS.get(colour, 4), bool(interlace))
+        expected = sum(count * size for count, size in rows)
+        got, failure = _inflated(file, expected)
+    if got >= expected:
+        return failure
+    whole = 0
+    for count, size in rows:
+        whole += min(count, got // size)
+        got -= min(count * size, got)
+    if interlace:
+        return f'{whole} of {sum(count for count, _ in rows)} rows of its seven passes'
+    return f'{whole} of {height} rows'
+
+
+def _row_bytes(width: int, height: int, bits: int, is_interlaced: bool) -> list[tuple[int, int]]:
+    """(rows, bytes of each with its filter byte) for each pass."""
+    passes = ADAM7 if is_interlaced else ((0, 0, 1, 1),)
+    sizes = []
+    for left, top, step_x, step_y in passes:
+        columns, rows = max(0, -(-(width - left) // step_x)), max(0, -(-(height - top) // step_y))
+        if columns and rows:
+            sizes.append((rows, 1 + (columns * bits + 7) // 8))
+    return sizes
+
+
+def _inflated(file: WatchedFile, expected: int) -> tuple[int, str]:
+    """Bytes that the pixel chunks unpack to, counted up to what is expected, and what went wrong behind them."""
+    unpacker = zlib.decompressobj()
+    count = 0
+    try:
+        for piece in _pixel_chunks(file):
+            while piece and not unpacker.eof:
+                count += len(unpacker.decompress(piece, CHUNK))
+                piece = unpacker.unconsumed_tail
+                file.touch()
+            if unpacker.eof:
+                return count, ''
+            if count > expected + CHUNK:
+                return count, ''
+    except zlib.error as error:
+        if 'data check' in str(error):  # all rows came, and some differ from what was written
+            return expected, 'a failing check sum of its pixels'
+        return count, 'damaged pixels'
+    return count + len(unpacker.flush()), ''
+
+
+def _pixel_chunks(file: WatchedFile) -> Iterator[bytes]:
+    """The content of the IDAT chunks, in pieces."""
+    file.seek(8)
+    while len(head := file.read(8)) == 8:
+        size, name = struct.unpack('>I4s', head)
+        if name == b'IEND':
+            return
+        if name != b'IDAT':
+            file.seek(size + 4, 1)
+            continue
+        while size > 0 and (piece := file.read(min(size, CHUNK))):
+            size -= len(piece)
+            yield piece
+        file.seek(4, 1)
+
+
+def lost_in_jpeg(source: Source) -> str:
+    """What a JPEG's coded data lacks; '' where a strict decoder reads all of it.
+
+    Pillow fills what is missing with grey. FFmpeg's decoder can be told to stop instead.
+    """
+    if source.size > LARGEST_READ:
+        return ''
+    decoder = av.CodecContext.create('mjpeg', 'r')
+    decoder.thread_count = 1
+    decoder.options = {'err_detect': 'explode'}
+    try:
+        with source.open(60.0) as file:
+            decoder.decode(av.Packet(file.read()))
+            decoder.decode(None)
+    except av.error.InvalidDataError:
+        return 'coded data that end before the last row, or are damaged'
+    except (av.error.FFmpegError, ValueError):
+        return ''  # a variant that FFmpeg does not read says nothing about its wholeness
+    return ''
+
+
+def zeros_in_jpeg(source: Source) -> str:
+    """A sentence where a JPEG's coded data hold zeros in a row that its own codes do not explain; else ''.
+
+    A table whose shortest code says "the rest of the block is empty" writes a blank area as zeros: such a file does not
+    tell. The standard tables have another shortest code.
+    """
+    with source.open(60.0) as file:
+        data = file.read(LARGEST_READ)
+    at, shortest, is_baseline = 2, set(), False
+    while data[at : at + 1] == b'\xff' and at + 4 <= len(data):
+        marker, size = data[at + 1], int.from_bytes(data[at + 2 : at + 4], 'big')
+        if marker == 0xC4:
+            shortest |= _shortest_codes(data[at + 4 : at + 2 + size])
+        is_baseline = is_baseline or marker in (0xC0, 0xC1)
+        at += 2 + size
+        if marker == 0xDA:
+            break
+    if not is_baseline or shortest <= {0}:
+        return ''
+    end = data.rfind(b'\xff\xd9')
+    return _zeros(_longest_zeros(data[at : end if end > at else len(data)]))
+
+
+def _shortest_codes(tables: bytes) -> set[int]:
+    """The symbol with the shortest code of each table for AC coefficients in a segment of Huffman tables."""
+    symbols = set()
+    while len(tables) > 17:
+        if tables[0] >> 4:
+            symbols.add(tables[17])
+        tables = tables[17 + sum(tables[1:17]) :]
+    return symbols
+
+
+def zeros_in_webp(source: Source) -> str:
+    """A sentence where the coded picture of a WebP holds zeros in a row, as a broken copy has them; else ''."""
+    with source.open(60.0) as file:
+        file.seek(12)
+        while len(head := file.read(8)) == 8:
+            name, size = head[:4], int.from_bytes(head[4:], 'little')
+            if name in (b'VP8 ', b'VP8L'):
+                data = file.read(min(size, LARGEST_READ))
+                return _zeros(len(data) - len(data.rstrip(b'\0')) if name == b'VP8L' else _zeros_in_vp8(data))
+            file.seek(size + size % 2, 1)
+    return ''
+
+
+def _zeros_in_vp8(data: bytes) -> int:
+    """Length of the longest run of zeros in a lossy picture that its flat areas do not explain: 1 byte in 10,000."""
+    longest = _longest_zeros(data)
+    width, height = (int.from_bytes(data[at : at + 2], 'little') & 0x3FFF for at in (6, 8))
+    is_blank = longest > 0.9 * len(data)
+    return 0 if is_blank or longest < width * height / 4000 else longest
+
+
+def zeros_at_the_end(source: Source) -> str:
+    """A sentence where the file ends in zeros, as a broken copy does; else ''."""
+    tail = source.tail(1 << 22)
+    return _zeros(len(tail) - len(tail.rstrip(b'\0')))
+
+
+def _longest_zeros(data: bytes) -> int:
+    """Length of the longest run of zeros of at least `ZEROED_BYTES`; 0 where there is none."""
+    longest, at = 0, data.find(bytes(ZEROED_BYTES))
+    while at >= 0:
+        end = at + ZEROED_BYTES
+        while end < len(data) and data[end] == 0:
+            end += 1
+        longest = max(longest, end - at)
+        at = data.find(bytes(ZEROED_BYTES), end)
+    return longest
+
+
+def _zeros(count: int) -> str:
+    if count < ZEROED_BYTES:
+        return ''
+    return f'{count} bytes of zeros inside the coded picture: a broken copy; what they held is made up'

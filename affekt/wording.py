@@ -1,0 +1,71 @@
+"""How times, numbers and names read: one rule for the terminal, the pages and the sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+MINUS = '\N{MINUS SIGN}'
+
+
+def clock(time_s: float) -> str:
+    """Seconds as 0:07, 12:30 or 1:02:03; fractions are cut off, as players do.
+
+    >>> clock(7.99), clock(3723)
+    ('0:07', '1:02:03')
+    """
+    whole = int(max(0.0, time_s) + 1e-6)
+    hours, minutes, seconds = whole // 3600, whole // 60 % 60, whole % 60
+    return f'{hours}:{minutes:02d}:{seconds:02d}' if hours else f'{minutes}:{seconds:02d}'
+
+
+def stretch(start_s: float, end_s: float) -> str:
+    """A span as 'from 0:07 to 0:12', or 'at 0:07' where both read the same."""
+    first, last = clock(start_s), clock(end_s)
+    return f'at {first}' if first == last else f'from {first} to {last}'
+
+
+def length(seconds: float) -> str:
+    """A length in words: '0.4 seconds', '12 seconds', '3 minutes', '1 hour and 5 minutes'."""
+    if seconds < 9.95:
+        text = f'{abs(seconds):.1f}'.removesuffix('.0')
+        return '1 second' if text == '1' else f'{text} seconds'
+    if seconds < 119.5:
+        return f'{round(seconds)} seconds'
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f'{minutes} minutes'
+    hours, rest = divmod(minutes, 60)
+    text = '1 hour' if hours == 1 else f'{hours} hours'
+    return text if not rest else f'{text} and {rest} minute{"s" if rest > 1 else ""}'
+
+
+def is_single(seconds: float) -> bool:
+    """Whether `length` names one thing, so that 'is' follows and not 'are'."""
+    return length(seconds) in ('1 second', '1 hour')
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """A number with its sign: '+0.31', '−0.20'; what rounds to zero is '0.00'."""
+    size = f'{abs(value):.{digits}f}'
+    return size if not float(size) else f'{"+" if value > 0 else MINUS}{size}'
+
+
+def counted(number: int, noun: str) -> str:
+    """'1 file', '3 files'.
+
+    >>> counted(1, 'file'), counted(3, 'file')
+    ('1 file', '3 files')
+    """
+    return f'{number:,} {noun}' if number == 1 else f'{number:,} {noun}s'
+
+
+def listed(words: Sequence[str], last: str = 'and') -> str:
+    """'a', 'a and b', 'a, b and c'."""
+    if len(words) < 2:
+        return ''.join(words)
+    return f'{", ".join(words[:-1])} {last} {words[-1]}'
+
+
+def opened(text: str) -> str:
+    """The text with its first letter in capitals."""
+    return text[:1].upper() + text[1:]

@@ -105,6 +105,10 @@ def _say_written(written: Written) -> None:
         say(str(path))
     for remark in written.remarks:
         say(remark, err=True, style='yellow')
+    for error in written.errors:
+        show_error(error)
+    if written.errors:
+        sys.exit(2)
 
 
 def _analyze_to(

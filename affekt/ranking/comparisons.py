@@ -67,6 +67,8 @@ class Comparisons:
     """Name to (N,) differences, left minus right."""
     facts: Mapping[str, int] = field(default_factory=dict)
     """What reading saw besides: ties by kind, comparisons skipped."""
+    rater_flags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Name of a rater to what speaks against them (`rater_flags.py`); they count all the same."""
 
     def __len__(self) -> int:
         return len(self.left)
@@ -89,6 +91,7 @@ class Comparisons:
         covariates: Mapping[str, npt.ArrayLike] | None = None,
         items: Sequence[str] | None = None,
         facts: Mapping[str, int] | None = None,
+        rater_flags: Mapping[str, tuple[str, ...]] | None = None,
         source: Source | str = 'the comparisons',
     ) -> Comparisons:
         """Comparisons from columns, checked row by row.
@@ -102,6 +105,7 @@ class Comparisons:
             covariates: name to (N,) finite differences, left minus right.
             items: all names, where some may never have been compared.
             facts: what reading saw besides.
+            rater_flags: rater to what speaks against them.
             source: what messages call the data, with the number of each row where it is not 1, 2, 3.
 
         Raises:
@@ -140,6 +144,7 @@ class Comparisons:
             raters=() if rater_code is None else rater_code[0],
             covariates={name: _differences(name, values, source) for name, values in (covariates or {}).items()},
             facts=dict(facts or {}),
+            rater_flags=dict(rater_flags or {}),
         )
 
     def take(self, chosen: npt.ArrayLike) -> Comparisons:

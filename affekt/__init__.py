@@ -18,13 +18,14 @@ __version__ = '0.1.0'
 
 ROOMS = (
     'errors',
+    'files',
     'written_languages',
     'text_encoding',
     'runs',
+    'npz',
     'tables',
     'wording',
     'weights',
-    'npz',
     'labels',
     'media',
     'faces',

@@ -7,12 +7,18 @@ import { makeId, send, unsent } from './sending.js';
 const NAME = 'affekt rater';
 const KEYS = { ArrowLeft: 'left', 1: 'left', t: 'tie', 2: 'tie', ArrowRight: 'right', 3: 'right', s: 'skip' };
 const WORDS = { left: 'Left', right: 'Right', tie: 'Tie', skip: 'Skipped' };
+// A second click or key within this time was meant for the question before; a double click takes at most half a second.
+const REST_MS = 500;
 const one = (id) => document.getElementById(id);
-const player = makePlayer();
+const player = makePlayer(() => allow());
+const pressed = new Set(); // keys that are down
 let rater = '';
 let screen = null;
 let begun = 0;
 let isBusy = true;
+let isResting = false;
+let rest = 0;
+let pressedOn = ''; // the question that a finger or mouse button went down on
 
 function show(section) {
   for (const id of ['enter', 'work', 'done']) one(id).hidden = id !== section;
@@ -25,16 +31,33 @@ function warn(text) {
   one('banner').hidden = !text;
 }
 
+// Choices are open when the question has stood for a while and its clip can be seen or heard; skip does not wait for the clip.
+function allow() {
+  const isOpen = !isBusy && !isResting && Boolean(screen && screen.shown);
+  const canJudge = player.state === 'ready';
+  for (const choice of ['left', 'tie', 'right']) one(`choose-${choice}`).disabled = isBusy || !canJudge;
+  one('choose-skip').disabled = isBusy;
+  one('undo').disabled = isBusy || !screen || !screen.can_undo;
+  document.documentElement.dataset.open = isOpen && canJudge ? screen.shown : '';
+  document.documentElement.dataset.clip = player.state;
+  return { skip: isOpen, judge: isOpen && canJudge };
+}
+
+function settle() {
+  isResting = true;
+  clearTimeout(rest);
+  rest = setTimeout(() => { isResting = false; allow(); }, REST_MS);
+}
+
 function draw(next) {
   screen = next;
   isBusy = false;
+  settle();
   warn('');
   one('who').textContent = rater;
   const isTest = next.status === 'in the test';
   one('progress').textContent = next.shown ? `${isTest ? 'Test: ' : ''}${next.answered} of ${next.of} done` : '';
   document.querySelectorAll('.chosen').forEach((node) => node.classList.remove('chosen'));
-  document.querySelectorAll('.choose').forEach((button) => { button.disabled = false; });
-  one('undo').disabled = !next.can_undo;
   document.documentElement.dataset.shown = next.shown || '';
   if (!next.shown) return finish(next);
   one('left-text').textContent = next.left;
@@ -48,6 +71,7 @@ function draw(next) {
     if (card.scrollHeight > card.clientHeight + 1) card.tabIndex = 0;
     else card.removeAttribute('tabindex');
   }
+  allow();
   begun = performance.now();
   window.scrollTo(0, 0);
   one('question').focus({ preventScroll: true });
@@ -61,20 +85,22 @@ function finish(next) {
     ? `You answered ${next.right_in_test} test items as they are known; that is fewer than this study asks for. There is nothing more to do.`
     : 'There is nothing left for you to judge. You may close this page.';
   one('done-undo').hidden = !next.can_undo;
+  allow();
   show('done');
   one('done-head').focus();
 }
 
 async function choose(choice) {
-  if (isBusy || !screen || !screen.shown) return;
+  const open = allow();
+  if (!(choice === 'skip' ? open.skip : open.judge)) return;
   const seconds = (performance.now() - begun) / 1000;
   mark(choice);
-  await deliver('/api/vote', { id: makeId(), rater, shown: screen.shown, choice, seconds, watched: player.watched() });
+  await deliver('/api/vote', { id: makeId(), rater, shown: screen.shown, choice, seconds, ...player.played() });
   one('said').textContent = `${WORDS[choice]}. Saved.`;
 }
 
 async function undo() {
-  if (isBusy || !screen || !screen.can_undo) return;
+  if (isBusy || isResting || !screen || !screen.can_undo) return;
   await deliver('/api/undo', { id: makeId(), rater });
   one('said').textContent = 'The last choice is taken back.';
 }
@@ -86,16 +112,18 @@ function mark(choice) {
 
 async function deliver(path, body) {
   isBusy = true;
-  document.querySelectorAll('.choose').forEach((button) => { button.disabled = true; });
+  allow();
   try {
-    draw(await send(rater, path, body, (error) => warn(
-      error.status === 403
-        ? 'Your choice is kept here, but the server no longer knows this page. Open the link that you were given again.'
-        : 'Not saved yet: the server does not answer. Your choice is kept here and sent again.',
-    )));
+    draw(await send(rater, path, body, (error) => warn(whyUnsaved(error))));
   } catch (error) {
     await recover(error.message);
   }
+}
+
+function whyUnsaved(error) {
+  if (error.status === 403) return 'Your choice is kept here, but the server no longer knows this page. Open the link that you were given again.';
+  const why = error.status === 503 ? `the server could not write it (${error.message})` : 'the server does not answer';
+  return `Not saved yet: ${why}. Your choice is kept here and sent again.`;
 }
 
 // What the server refused is gone; it says what lies before the rater now.
@@ -139,10 +167,15 @@ one('join').addEventListener('submit', (event) => {
   event.preventDefault();
   join(one('name').value).catch((error) => warn(error.message));
 });
-document.querySelectorAll('[data-choice]').forEach((button) => button.addEventListener('click', () => choose(button.dataset.choice)));
+// A press that began on the question before does not choose on this one, however late it is released.
+document.addEventListener('pointerdown', () => { pressedOn = allow().skip ? screen.shown : ''; }, true);
+document.querySelectorAll('[data-choice]').forEach((button) => button.addEventListener('click', (event) => {
+  if (event.detail === 0 || (screen && pressedOn === screen.shown)) choose(button.dataset.choice);
+}));
 one('undo').addEventListener('click', undo);
 one('done-undo').addEventListener('click', undo);
 one('done-other').addEventListener('click', () => {
+  if (isResting) return;
   localStorage.removeItem(NAME);
   one('name').value = '';
   warn('');
@@ -150,8 +183,17 @@ one('done-other').addEventListener('click', () => {
   one('name').focus();
 });
 one('help').addEventListener('click', () => one('keys').showModal());
+// A key that is held chooses once, also where the system does not mark its repeats; on a focused button it would click.
+document.addEventListener('keyup', (event) => pressed.delete(event.code));
+window.addEventListener('blur', () => pressed.clear());
 document.addEventListener('keydown', (event) => {
-  if (event.repeat || event.ctrlKey || event.metaKey || event.altKey || one('work').hidden || one('keys').open) return;
+  const isRepeated = event.repeat || (event.code && pressed.has(event.code));
+  pressed.add(event.code);
+  if (isRepeated) {
+    if (event.target.matches('button') || KEYS[event.key]) event.preventDefault();
+    return;
+  }
+  if ( event.ctrlKey || event.metaKey || event.altKey || one('work').hidden || one('keys').open) return;
   const isControl = event.target.matches('input, select, button');
   if (event.target.matches('input, select') && event.key.startsWith('Arrow')) return;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;

@@ -26,6 +26,7 @@ from affekt.serve.guard import Tokens
 from affekt.serve.label_studio import local_place
 from affekt.serve.label_studio_reading import Imported, is_label_studio, read_label_studio
 from affekt.serve.pairs import read_gold, read_tasks
+from affekt.serve.playable import playable_clips
 from affekt.serve.scheduling import StudySettings
 from affekt.serve.study import Study
 
@@ -98,8 +99,10 @@ def prepare(
     known = read_gold(gold) if gold else ()
     samples = list(dict.fromkeys(task.sample for task in (*tasks, *known)))
     clips: dict[str, Clip] = {}
+    notes = imported.notes if imported is not None else ()
     if media is not None:
-        clips = dict(find_clips(samples, media, allow_missing=without_media))
+        clips, doubts = playable_clips(find_clips(samples, media, allow_missing=without_media))
+        notes = (*notes, *doubts)
     elif not without_media:
         raise ValueRangeError(
             expected='--media DIR with the clips',
@@ -107,7 +110,9 @@ def prepare(
             todo='give it, or --without-media to show texts alone',
         )
     study = Study(out, tasks, known, settings, resume=resume)
-    places = {sample: local_place(clips[key].path.name) for sample in samples if (key := clip_key(sample)) in clips}
+    shown = {sample: clips[key].path for sample in samples if (key := clip_key(sample)) in clips}
+    inside = media.resolve() if media is not None else None
+    places = {sample: local_place(path.relative_to(inside or path.parent).as_posix()) for sample, path in shown.items()}
     try:
         if imported is not None:
             study.bring(imported.votes)
@@ -118,7 +123,6 @@ def prepare(
     except BaseException:
         study.close()
         raise
-    notes = imported.notes if imported is not None else ()
     return Prepared(study, clips, len(samples) - len(clips), notes)
 
 

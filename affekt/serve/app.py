@@ -54,6 +54,8 @@ class Voting(Person):
     choice: str = Field(max_length=10)
     seconds: float = Field(default=0.0, ge=0.0, le=1e7, strict=False, allow_inf_nan=False)
     watched: float = Field(default=0.0, ge=0.0, le=1.0, strict=False, allow_inf_nan=False)
+    seen: str = Field(default='', max_length=20)
+    heard: str = Field(default='', max_length=20)
 
 
 class Undoing(Person):
@@ -107,9 +109,14 @@ def annotation_app(
     @app.post('/api/vote', dependencies=[as_rater])
     def vote(voting: Voting) -> dict[str, Any]:
         """A vote; the answer is its acknowledgement, and holds the next question."""
+        asked = study.state.shown.get(voting.shown)
+        clip = clips.get(clip_key(study.state.tasks[asked.task].sample)) if asked is not None else None
+        _refuse_unplayed(voting, clip)
+        seen, heard = (voting.seen, voting.heard) if clip else ('no clip', 'no clip')
         screen = study.vote(
-            voting.id, voting.rater, voting.shown, voting.choice, seconds=voting.seconds, watched=voting.watched
-        )
+            voting.id, voting.rater, voting.shown, voting.choice, seconds=voting.seconds, watched=voting.watched,
+            seen=seen, heard=heard,
+        )  # fmt: skip
         return {'stored': voting.id, **_plain(screen, clips)}
 
     @app.post('/api/undo', dependencies=[as_rater])
@@ -141,6 +148,15 @@ def annotation_app(
 
     _serve_pages(app)
     return Guard(app, tokens, cookie, hosts)
+
+
+def _refuse_unplayed(voting: Voting, clip: Clip | None) -> None:
+    """A clip of which the page says that nothing could be shown is skipped, not judged."""
+    if voting.choice == 'skip' or clip is None or clip.kind == 'audio' or voting.seen != 'nothing':
+        return
+    raise VoteError(
+        expected='a choice about a clip that was seen', came='a clip that this browser cannot show', todo='skip it'
+    )
 
 
 def _needs(*roles: str) -> Any:

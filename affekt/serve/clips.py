@@ -1,13 +1,15 @@
 """Which file of a folder shows which clip.
 
-A clip is looked up among the names in the folder, never joined to its path: a name with slashes or dots finds nothing.
+A clip is looked up among the names in the folder, never joined to its path: a name that leads out of it finds nothing.
 The page asks for a clip by a digest of its name, so that neither names nor paths travel.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+import os
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +18,13 @@ from affekt.errors import MediaError
 TYPES = {
     '.mp4': 'video/mp4', '.m4v': 'video/mp4', '.webm': 'video/webm', '.wav': 'audio/wav', '.mp3': 'audio/mpeg',
     '.m4a': 'audio/mp4', '.ogg': 'audio/ogg', '.flac': 'audio/flac', '.jpg': 'image/jpeg', '.jpeg': 'image/jpeg',
-    '.png': 'image/png', '.webp': 'image/webp',
+    '.png': 'image/png', '.webp': 'image/webp', '.mov': 'video/mp4', '.opus': 'audio/ogg', '.oga': 'audio/ogg',
+    '.aac': 'audio/aac', '.gif': 'image/gif', '.avif': 'image/avif',
 }  # fmt: skip
 """Ending to content type; where a clip has several files, the first kind here is shown."""
+
+CONVERTED = '.playable'
+"""Before the ending of a file that was converted for browsers."""
 
 
 @dataclass(frozen=True)
@@ -42,34 +48,96 @@ def clip_key(sample: str) -> str:
 def find_clips(samples: Iterable[str], folder: Path, *, allow_missing: bool = False) -> Mapping[str, Clip]:
     """The clip of each sample, by `clip_key`.
 
+    A sample is a file's name, with or without its ending, or its path below the folder. A file NAME.playable.mp4 is
+    taken for NAME, whatever else there is: so a clip is converted for browsers without touching the original.
+
     Args:
-        samples: names, with or without an ending.
-        folder: holds the files; folders inside it are not searched, and links that lead out of it are not followed.
+        samples: names.
+        folder: holds the files, in folders too; links that lead out of it are not followed.
         allow_missing: leave out what is not there.
 
     Raises:
-        MediaError: no such folder, or samples without a file: all of them are named.
+        MediaError: no such folder, samples without a file, or names that several folders have: all of them are named.
     """
     if not folder.is_dir():
         raise MediaError(expected='a folder of clips', came=f'{folder}, which is none', todo='check --media')
-    rank = list(TYPES)
-    inside = folder.resolve()
-    held: dict[str, Path] = {}
-    files = [p for p in folder.iterdir() if p.suffix.lower() in TYPES and p.is_file()]
-    for path in sorted(files, key=lambda p: (rank.index(p.suffix.lower()), p.name)):
-        if path.resolve().parent == inside:
-            held.setdefault(path.stem, path)
-            held.setdefault(path.name, path)
+    by_path, by_name = _names(folder)
     wanted = list(dict.fromkeys(samples))
-    missing = [sample for sample in wanted if sample not in held]
+    clips: dict[str, Clip] = {}
+    missing, doubtful = [], []
+    for sample in wanted:
+        name = _called(sample)
+        paths = [by_path[name]] if name in by_path else by_name.get(name, [])
+        if len({path.parent for path in paths}) > 1:
+            doubtful.append(f'{sample} ({", ".join(path.relative_to(folder).as_posix() for path in paths)})')
+        elif paths:
+            clips[clip_key(sample)] = Clip(paths[0].resolve(), TYPES[paths[0].suffix.lower()])
+        else:
+            missing.append(sample)
+    if doubtful:
+        raise MediaError(
+            expected='one file for each clip',
+            came=f'{len(doubtful)} names that several folders have: {", ".join(doubtful)}',
+            todo='write the folder before the name in the file of pairs',
+        )
     if missing and not allow_missing:
         raise MediaError(
             expected=f'a file for each of {len(wanted)} clips in {folder} ({", ".join(TYPES)})',
-            came=f'{len(missing)} without: {", ".join(missing)}',
+            came=f'{len(missing)} without: {", ".join(missing)}{_elsewhere(missing, folder)}',
             todo='add the files, or use --without-media to show texts alone where a clip is missing',
         )
-    return {
-        clip_key(sample): Clip(held[sample].resolve(), TYPES[held[sample].suffix.lower()])
-        for sample in wanted
-        if sample in held
-    }
+    return clips
+
+
+def _names(folder: Path) -> tuple[dict[str, Path], dict[str, list[Path]]]:
+    """What each file may be called: by its path below the folder, which is its own, and by its bare name."""
+    rank = list(TYPES)
+    inside = folder.resolve()
+    files = [path for path in _files(folder) if path.suffix.lower() in TYPES and inside in path.resolve().parents]
+    by_path: dict[str, Path] = {}
+    by_name: dict[str, list[Path]] = {}
+    originals: dict[Path, list[str]] = {}
+    for path in files:
+        originals.setdefault(path.with_suffix(''), []).append(path.name)
+    for path in sorted(
+        files, key=lambda path: (not _is_converted(path), rank.index(path.suffix.lower()), path.as_posix())
+    ):
+        stem = path.stem.removesuffix(CONVERTED)
+        replaced = originals.get(path.with_name(stem), []) if _is_converted(path) else []
+        parent = path.parent.relative_to(folder)
+        for name in dict.fromkeys((stem, path.name, *replaced)):
+            by_path.setdefault(_called((parent / name).as_posix()), path)
+            alike = by_name.setdefault(_called(name), [])
+            if all(other.parent != path.parent for other in alike):
+                alike.append(path)
+    return by_path, by_name
+
+
+def _is_converted(path: Path) -> bool:
+    return path.stem.endswith(CONVERTED)
+
+
+def _called(name: str) -> str:
+    """The name in one Unicode form, as a table and a disk may write an accent differently."""
+    return unicodedata.normalize('NFC', name)
+
+
+def _files(folder: Path) -> list[Path]:
+    """Regular files of a folder and of those inside it; hidden and unreadable folders are passed over."""
+    found = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith('.'))
+        found += [path for name in names if (path := Path(parent, name)).is_file()]
+    return found
+
+
+def _elsewhere(missing: Sequence[str], folder: Path) -> str:
+    """Names the files that are there under an ending that browsers do not play."""
+    stems = {Path(name).stem for name in missing}
+    others = [path.name for path in _files(folder) if path.stem in stems and path.suffix.lower() not in TYPES]
+    if not others:
+        return ''
+    return (
+        f'; browsers do not play {", ".join(sorted(others)[:5])}: convert them, for example with '
+        'ffmpeg -i IN -c:v libx264 -pix_fmt yuv420p -c:a aac -movflags +faststart OUT.mp4'
+    )

@@ -24,7 +24,8 @@ PREDICTIONS = 'predictions.json'
 """What a Label Studio export held besides; passed on."""
 PLACES = 'places.json'
 """Clip to where Label Studio has it: as its export said, or the real name of the file."""
-COLUMNS = ('left', 'right', 'outcome', 'sample', 'rater', 'order', 'left_length', 'right_length', 'seconds', 'time')
+COLUMNS = ('left', 'right', 'outcome', 'sample', 'rater', 'order', 'left_length', 'right_length', 'seconds', 'watched',
+           'seen', 'heard', 'time')  # fmt: skip
 
 
 def comparisons_csv(votes: Sequence[Vote], tasks: Mapping[str, Task], *, raw: bool = False) -> str:
@@ -35,12 +36,10 @@ def comparisons_csv(votes: Sequence[Vote], tasks: Mapping[str, Task], *, raw: bo
     rows = []
     for vote in sorted(votes, key=lambda vote: (vote.time, vote.id)):
         task = tasks[vote.task]
-        rows.append(
-            (
-                task.left, task.right, vote.outcome, task.sample, vote.rater, vote.first, len(task.left_text),
-                len(task.right_text), round(vote.seconds, 3), round(vote.time, 3),
-            )
-        )  # fmt: skip
+        lengths = len(task.left_text), len(task.right_text)
+        watched = round(vote.watched, 3) if vote.shown else ''
+        measured = (round(vote.seconds, 3), watched, vote.seen, vote.heard, round(vote.time, 3))
+        rows.append((task.left, task.right, vote.outcome, task.sample, vote.rater, vote.first, *lengths, *measured))
     return csv_bytes(COLUMNS, rows, raw=raw).decode()
 
 

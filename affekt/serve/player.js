@@ -1,13 +1,25 @@
-// Shows a clip: video, sound or picture, with replay, speed, and how much of it was played.
+// Shows a clip: video, sound or picture, with replay, speed, and what of it was played, seen and heard.
 
 const SPEEDS = [0.5, 0.75, 1, 1.5, 2];
+const RETRY_MS = 1500;
+const LONG_WITHOUT_FRAME_S = 1;
 const one = (id) => document.getElementById(id);
 const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, '0')}`;
 
-export function makePlayer() {
+function length(ranges) {
+  let seconds = 0;
+  for (let at = 0; at < ranges.length; at += 1) seconds += ranges.end(at) - ranges.start(at);
+  return seconds;
+}
+
+// `changed` is called when a clip becomes ready, or turns out not to play; `state` is waiting, ready or broken.
+export function makePlayer(changed) {
   const [watch, stage, seek, speed] = ['watch', 'stage', 'seek', 'speed'].map(one);
   let media = null;
-  let hasNoClip = true;
+  let clip = null;
+  let wasHeard = false;
+  let wasMuted = false;
+  let heardOnly = 'nothing'; // of a clip that turned out not to play
 
   const draw = () => {
     const length = media && Number.isFinite(media.duration) ? media.duration : 0;
@@ -23,30 +35,95 @@ export function makePlayer() {
   };
   const play = () => media && media.play().catch(() => draw());
 
+  const turn = (state, why) => {
+    if (player.state === state) return;
+    player.state = state;
+    if (state === 'broken') explain(why);
+    changed();
+  };
+  const explain = (why) => {
+    if (media) {
+      media.pause();
+      heardOnly = wasHeard && hasSound() ? 'sound' : 'nothing';
+      media = null;
+    }
+    const words = document.createElement('p');
+    words.className = 'wave';
+    words.setAttribute('role', 'alert');
+    words.textContent = `This clip cannot be played here: ${why}. Skip it, please.`;
+    stage.replaceChildren(words);
+    watch.className = 'watch broken';
+    one('controls').hidden = true;
+  };
+
+  // The browser plays the sound of a video whose pictures it cannot decode, over black, and calls it no error.
+  const check = (shown) => {
+    if (shown.parentNode !== stage) return;
+    if (clip.kind === 'audio') {
+      turn('ready');
+      return;
+    }
+    const frames = shown.getVideoPlaybackQuality ? shown.getVideoPlaybackQuality().totalVideoFrames : 1;
+    const isBlack = frames === 0 && length(shown.played) > LONG_WITHOUT_FRAME_S && document.visibilityState === 'visible';
+    if (shown.videoWidth === 0 || isBlack) turn('broken', 'its video has no picture that this browser can show');
+    else if (shown.readyState >= 2) turn('ready');
+  };
+
+  // A clip that the server does not send just now is asked for again; one that it sends and nobody can play is broken.
+  const fail = async (shown, url) => {
+    const isCut = shown.error && shown.error.code === MediaError.MEDIA_ERR_NETWORK;
+    const answer = isCut ? null : await fetch(url, { method: 'HEAD', cache: 'no-store' }).catch(() => null);
+    if (shown.parentNode !== stage) return;
+    if (answer && answer.status < 500) {
+      turn('broken', answer.ok ? 'this browser does not know its format, or it is damaged' : 'the server does not have it');
+    } else {
+      setTimeout(() => { if (shown.parentNode === stage) shown.src = url; }, RETRY_MS);
+    }
+  };
+  const hear = () => {
+    if (!media || media.paused) return;
+    if (media.muted || media.volume === 0) wasMuted = true;
+    else wasHeard = true;
+  };
+  const hasSound = () => {
+    if (clip.kind === 'audio') return true;
+    if (media.webkitAudioDecodedByteCount !== undefined) return media.webkitAudioDecodedByteCount > 0;
+    if (media.mozHasAudio !== undefined) return media.mozHasAudio;
+    return !media.audioTracks || media.audioTracks.length > 0;
+  };
+
   const player = {
-    show(clip) {
+    state: 'waiting',
+    show(next) {
       if (media) media.pause();
       const label = 'The clip to be described';
-      hasNoClip = !clip;
+      clip = next;
+      media = null;
+      wasHeard = wasMuted = false;
+      heardOnly = 'nothing';
+      player.state = clip ? 'waiting' : 'ready';
       watch.className = `watch ${clip ? { video: 'seen', audio: 'sound', image: 'still' }[clip.kind] : 'none'}`;
       one('controls').hidden = !clip || clip.kind === 'image';
-      media = null;
       stage.replaceChildren();
       if (!clip) return;
       const shown = document.createElement({ video: 'video', audio: 'audio', image: 'img' }[clip.kind]);
-      shown.src = clip.url;
+      const { url } = clip;
+      shown.addEventListener('error', () => fail(shown, url));
       if (clip.kind === 'image') {
         shown.alt = label;
+        shown.addEventListener('load', () => { if (shown.parentNode === stage) turn('ready'); });
       } else {
         shown.setAttribute('aria-label', label);
         shown.playsInline = true;
         shown.preload = 'auto';
         for (const name of ['timeupdate', 'play', 'pause', 'ended', 'loadedmetadata', 'durationchange']) shown.addEventListener(name, draw);
-        shown.addEventListener('error', () => { stage.textContent = 'The clip cannot be played here. Skip it, please.'; });
+        for (const name of ['loadedmetadata', 'loadeddata', 'timeupdate', 'ended']) shown.addEventListener(name, () => check(shown));
+        for (const name of ['playing', 'timeupdate']) shown.addEventListener(name, hear);
         shown.addEventListener('click', () => player.toggle());
         shown.defaultPlaybackRate = Number(speed.value);
         media = shown;
       }
+      shown.src = url;
       stage.append(shown);
       if (clip.kind === 'audio') {
         const words = document.createElement('p');
@@ -73,12 +150,14 @@ export function makePlayer() {
       if (at >= 0 && at < SPEEDS.length) setSpeed(SPEEDS[at]);
     },
     stop: () => media && media.pause(),
-    // Share of the clip that was played at least once; 1 for a picture, 0 where there is no clip.
-    watched() {
-      if (!media) return hasNoClip ? 0 : 1;
-      let played = 0;
-      for (let at = 0; at < media.played.length; at += 1) played += media.played.end(at) - media.played.start(at);
-      return media.duration > 0 ? Math.min(1, played / media.duration) : 0;
+    // Share of the clip that was played at least once, 1 for a picture; and what was seen and heard of it.
+    played() {
+      if (!clip) return { watched: 0, seen: 'no clip', heard: 'no clip' };
+      if (player.state !== 'ready') return { watched: 0, seen: 'nothing', heard: heardOnly };
+      if (!media) return { watched: 1, seen: 'picture', heard: 'nothing' };
+      const watched = media.duration > 0 ? Math.min(1, length(media.played) / media.duration) : 0;
+      const heard = !watched || !hasSound() ? 'nothing' : wasHeard ? 'sound' : wasMuted ? 'muted' : 'nothing';
+      return { watched, seen: clip.kind === 'video' ? 'video' : 'nothing', heard };
     },
   };
   one('play').addEventListener('click', player.toggle);

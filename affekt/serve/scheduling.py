@@ -108,6 +108,20 @@ def choose(state: State, rater: Rater, settings: StudySettings, gains: Gains, no
     return _work(state, free, held, settings, done, gains, rater.name), WORK
 
 
+def gold_to_come(state: State, rater: Rater, settings: StudySettings, work: int) -> int:
+    """How much gold an admitted rater meets among so many more questions in earnest, as `choose` spaces it."""
+    unseen = len(state.gold) - sum(
+        key in rater.votes or any(one.task == key for one in rater.open) for key in state.gold
+    )
+    every = settings.gold_every
+    if not every or work <= 0:
+        return 0
+    if every == 1:
+        return unseen
+    before = every - 1 - (rater.shown - standing(state, rater, settings).of) % every
+    return min(unseen, 0 if work <= before else 1 + (work - before - 1) // (every - 1))
+
+
 def first_side(state: State, rater: Rater, task: Task, seed: int) -> str:
     """Which describer of a task stands on the left of the screen: 'left' or 'right', as the task names them.
 

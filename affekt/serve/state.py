@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from affekt.serve.journal import Event
 from affekt.serve.pairs import Task
 
+SEEN = ('', 'video', 'picture', 'nothing', 'no clip')
+HEARD = ('', 'sound', 'muted', 'nothing', 'no clip')
 CHOICES = ('left', 'right', 'tie', 'skip')
 TURNED = {'left': 'right', 'right': 'left', 'tie': 'tie', 'skip': 'skip'}
 TEST, GOLD, WORK = 'test', 'gold', 'work'
@@ -52,6 +54,10 @@ class Vote:
     time: float
     shown: str = ''
     """Id of the showing; '' for an imported vote."""
+    seen: str = ''
+    """What was shown of the clip: video, picture, nothing, or no clip; '' where it is not known."""
+    heard: str = ''
+    """What sounded: sound, muted, nothing, or no clip; '' where it is not known."""
 
 
 @dataclass
@@ -151,6 +157,8 @@ class State:
                 watched=event['watched'],
                 time=event['time'],
                 shown=shown.id,
+                seen=event.get('seen', ''),
+                heard=event.get('heard', ''),
             )
         )
 

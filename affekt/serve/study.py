@@ -27,13 +27,14 @@ from affekt.serve.scheduling import (
     StudySettings,
     choose,
     first_side,
+    gold_to_come,
     mixed,
     standing,
 )
-from affekt.serve.state import CHOICES, TEST, WORK, Rater, Shown, State, Vote
+from affekt.serve.state import CHOICES, GOLD, HEARD, SEEN, TEST, WORK, Rater, Shown, State, Vote
 
 JOURNAL = 'votes.jsonl'
-TASKS, GOLD = 'tasks.jsonl', 'gold.jsonl'
+TASKS_FILE, GOLD_FILE = 'tasks.jsonl', 'gold.jsonl'
 LONGEST_NAME = 60
 LONGEST_ID = 64
 MANY_ITEMS = 40
@@ -92,7 +93,7 @@ class Study:
         held = {**asdict(self.settings), 'tasks': _digest(tasks), 'gold': _digest(gold)}
         self._run = Run(folder, held, resume=resume)
         try:
-            for name, listed in ((TASKS, tasks), (GOLD, gold)):
+            for name, listed in ((TASKS_FILE, tasks), (GOLD_FILE, gold)):
                 if not (folder / name).exists():
                     write_atomically(folder / name, as_json(listed).encode())
             self.state = State(mixed(tasks, self.settings.seed), gold)
@@ -127,8 +128,9 @@ class Study:
             return self._screen(self._known(name).name)
 
     def vote(
-        self, id: str, name: str, shown: str, choice: str, *, seconds: float = 0.0, watched: float = 0.0
-    ) -> Screen:
+        self, id: str, name: str, shown: str, choice: str, *, seconds: float = 0.0, watched: float = 0.0,
+        seen: str = '', heard: str = '',
+    ) -> Screen:  # fmt: skip
         """Take a vote; when this returns, the vote is on disk.
 
         Args:
@@ -138,6 +140,7 @@ class Study:
             choice: left or right as on the screen, tie or skip.
             seconds: from showing to choosing.
             watched: share of the clip that was played.
+            seen, heard: what of it, as `Vote` has them.
 
         Raises:
             VoteError: nothing of this id was shown to this rater, it is answered by another vote, or the id belongs to
@@ -148,6 +151,13 @@ class Study:
         _check_id(id)
         if choice not in CHOICES:
             raise ValueRangeError(expected=f'a choice among {", ".join(CHOICES)}', came=repr(choice), todo='send one')
+        if seen not in SEEN or heard not in HEARD:
+            raise ValueRangeError(
+                expected=f'what was seen among {", ".join(filter(None, SEEN))}, and heard among '
+                f'{", ".join(filter(None, HEARD))}',
+                came=f'{seen[:20]!r} and {heard[:20]!r}',
+                todo='send these, or nothing',
+            )
         with self._lock:
             rater = self._known(name)
             asked = {'kind': 'vote', 'id': id, 'rater': rater.name, 'shown': shown, 'choice': choice}
@@ -162,9 +172,8 @@ class Study:
                         came='a second one, perhaps from another window',
                         todo='undo the first one to change it',
                     )
-                self._note(
-                    {**asked, 'seconds': float(seconds), 'watched': float(watched), 'time': self.clock()},
-                )
+                measured = {'seconds': float(seconds), 'watched': float(watched), 'seen': seen, 'heard': heard}
+                self._note({**asked, **measured, 'time': self.clock()})
             return self._screen(rater.name)
 
     def undo(self, id: str, name: str) -> Screen:
@@ -239,7 +248,7 @@ class Study:
         shown = rater.open[-1] if rater.open else self._show_next(rater)
         found = standing(self.state, rater, self.settings)
         in_test = found.status not in (ADMITTED, REFUSED)
-        answered = found.answered if in_test else len(rater.votes) - found.answered
+        answered, of = (found.answered, found.of) if in_test else self._progress(rater, shown)
         status, message = found.status, ''
         if shown is None and status == ADMITTED:
             status = 'finished'
@@ -248,11 +257,20 @@ class Study:
             shown=shown,
             **self._texts(shown),
             answered=answered,
-            of=found.of if in_test else len(self.state.asked),
+            of=of,
             right=0 if in_test else found.right,
             can_undo=self._undoable(rater) is not None,
             message=message,
         )
+
+    def _progress(self, rater: Rater, shown: Shown | None) -> tuple[int, int]:
+        """Questions answered after the test, and how many these will have been at the end, gold in between included."""
+        answered = sum(vote.phase != TEST for vote in rater.votes.values())
+        work = sum(key not in rater.votes for key in self.state.asked)
+        if shown is None:
+            return answered, answered + work
+        after = work if shown.phase == GOLD else work - 1
+        return answered, answered + 1 + after + gold_to_come(self.state, rater, self.settings, after)
 
     def _texts(self, shown: Shown | None) -> dict[str, str]:
         if shown is None:
@@ -298,7 +316,7 @@ def open_votes(folder: Path) -> tuple[State, StudySettings]:
     """
     held = read_settings(folder).get('settings', {})
     settings = StudySettings(**{key: held[key] for key in asdict(StudySettings()) if key in held})
-    tasks, gold = (from_json((folder / name).read_text(encoding='utf-8')) for name in (TASKS, GOLD))
+    tasks, gold = (from_json((folder / name).read_text(encoding='utf-8')) for name in (TASKS_FILE, GOLD_FILE))
     state = State(mixed(tasks, settings.seed), gold)
     for event in read_events(folder / JOURNAL):
         state.apply(event)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -55,7 +56,7 @@ class Person:
     def join(self, name: str) -> None:
         self.one('#name').click()
         self.keys(name, Keys.ENTER)
-        self.until('dataset.shown')
+        self.until('dataset.open')
 
     @property
     def shown(self) -> str:
@@ -71,6 +72,7 @@ class Person:
     def choose(self, key: str | None = None) -> None:
         """Answer gold as it is known, the rest by the first text in the alphabet, unless a key is given."""
         before = self.shown
+        self.until(f'dataset.open === "{before}"')
         left, right = self.texts()
         good = left.startswith('true') or (not right.startswith('true') and left < right)
         self.keys(key or (Keys.ARROW_LEFT if good else Keys.ARROW_RIGHT))
@@ -128,7 +130,7 @@ def test_two_raters_annotate_by_keyboard_through_a_reload_and_a_killed_server(br
     for _ in range(3):
         ann.choose()
         ben.choose()
-    assert ann.one('#progress').text == '0 of 18 done'
+    assert ann.one('#progress').text == '0 of 19 done'
     ann.choose()
     ben.choose('t')
 
@@ -137,6 +139,8 @@ def test_two_raters_annotate_by_keyboard_through_a_reload_and_a_killed_server(br
     ann.browser.refresh()
     ann.until('dataset.shown')
     assert (ann.shown, ann.texts()) == (before, texts)
+
+    ann.until('dataset.open')
 
     # The server dies; a choice made meanwhile is kept in the browser, through a reload of the page's state, and sent.
     mortal.stop(signal.SIGKILL)
@@ -191,12 +195,14 @@ def test_keys_undo_skip_play_and_speed(ann, server):
     ann.keys(',')
     assert ann.one('#speed').get_property('value') == '1.5'
     ann.until('document.querySelector("video").ended')
+    assert ann.one('#progress').text.endswith('of 3 done')
     ann.keys('r')
     ann.until('!document.querySelector("video").paused || document.querySelector("video").ended')
     first = ann.shown
     ann.choose('s')
+    ann.until('dataset.open')
     ann.keys('u')
-    ann.until(f'dataset.shown === "{first}"')
+    ann.until(f'dataset.open === "{first}"')
     assert _votes(server, 'Keys') == []
     assert 'taken back' in str(ann.js('document.getElementById("said").textContent'))
     (skipped,) = (
@@ -228,13 +234,105 @@ def test_mouse_and_touch_choose_as_well(ann, server):
     ann.call('Emulation.setDeviceMetricsOverride', width=390, height=844, deviceScaleFactor=1, mobile=True)
     ann.call('Emulation.setTouchEmulationEnabled', enabled=True)
     second = ann.shown
+    ann.until(f'dataset.open === "{second}"')
     at = ann.js('(() => { const b = document.getElementById("choose-right").getBoundingClientRect();'
                 ' return [b.x + b.width / 2, b.y + b.height / 2]; })()')  # fmt: skip
-    ann.call('Input.dispatchTouchEvent', type='touchStart', touchPoints=[{'x': at[0], 'y': at[1]}])
-    ann.call('Input.dispatchTouchEvent', type='touchEnd', touchPoints=[])
+    for _ in range(2):
+        ann.call('Input.dispatchTouchEvent', type='touchStart', touchPoints=[{'x': at[0], 'y': at[1]}])
+        ann.call('Input.dispatchTouchEvent', type='touchEnd', touchPoints=[])
     ann.until(f'dataset.shown !== "{second}"')
+    ann.until('dataset.open')
     ann.call('Emulation.setTouchEmulationEnabled', enabled=False)
     assert len(_votes(server, 'Touch')) == 2
+
+
+def _wait_until_open_after(person: Person, before: str) -> None:
+    person.until(f'dataset.shown !== "{before}" && document.documentElement.dataset.open')
+
+
+def test_a_double_click_votes_once_and_the_next_question_is_not_answered_unseen(ann, server):
+    ann.join('Double')
+    first = ann.shown
+    button = ann.one('#choose-left')
+    ActionChains(ann.browser, duration=0).double_click(button).perform()
+    _wait_until_open_after(ann, first)
+    assert len(_votes(server, 'Double')) == 1
+    # The press begins on one question and ends on the next: nothing is chosen.
+    second = ann.shown
+    ActionChains(ann.browser, duration=0).click_and_hold(button).perform()
+    ann.keys('t')
+    _wait_until_open_after(ann, second)
+    ActionChains(ann.browser, duration=0).release().perform()
+    ann.js('1')
+    assert len(_votes(server, 'Double')) == 2
+
+
+def test_a_key_hit_twice_or_held_votes_once(ann, server):
+    ann.join('Held')
+    first = ann.shown
+    ann.keys(Keys.ARROW_LEFT, Keys.ARROW_LEFT)
+    ann.until(f'dataset.shown !== "{first}"')
+    ann.keys(Keys.ARROW_LEFT, '1', 't', 's')
+    ann.until('dataset.open')
+    assert len(_votes(server, 'Held')) == 1
+    # Held down, with and without the mark that says so.
+    second, code = ann.shown, {'key': 't', 'code': 'KeyT', 'windowsVirtualKeyCode': 84}
+    ann.call('Input.dispatchKeyEvent', type='keyDown', text='t', **code)
+    _wait_until_open_after(ann, second)
+    for marked in (True, False):
+        ann.call('Input.dispatchKeyEvent', type='keyDown', text='t', autoRepeat=marked, **code)
+    ann.call('Input.dispatchKeyEvent', type='keyUp', **code)
+    assert len(_votes(server, 'Held')) == 2
+    ann.choose('t')
+    assert len(_votes(server, 'Held')) == 3
+
+
+def test_undo_hit_twice_takes_back_one_vote(ann, server):
+    ann.join('Undo')
+    for _ in range(2):
+        ann.choose()
+    ann.until('dataset.open')
+    before = ann.shown
+    ann.keys('u', 'u')
+    _wait_until_open_after(ann, before)
+    assert len(_votes(server, 'Undo')) == 1
+
+
+def test_a_video_without_a_picture_can_only_be_skipped(browsers, shared_faults, tmp_path):
+    (tmp_path / 'clips').mkdir()
+    shutil.copy(shared_faults / 'hevc_black_no_message.mp4', tmp_path / 'clips' / 'black.mp4')
+    (tmp_path / 'pairs.csv').write_text('name,a1,a2\nblack,calm,tense\n')
+    server = Server([str(tmp_path / 'pairs.csv'), '--media', str(tmp_path / 'clips'), '--out',
+                     str(tmp_path / 'votes'), '--json'])  # fmt: skip
+    links = server.start()
+    assert any('black.mp4' in note and 'hevc' in note and 'ffmpeg' in note for note in links['notes'])
+    try:
+        ann = Person(browsers[0], links['raters'])
+        ann.one('#name').click()
+        ann.keys('Ann', Keys.ENTER)
+        ann.until('dataset.clip === "broken"')
+        assert 'cannot be played' in ann.one('#stage').text
+        assert [ann.one(f'#choose-{side}').is_enabled() for side in ('left', 'tie', 'right', 'skip')] == [
+            False, False, False, True]  # fmt: skip
+        assert ann.js('document.querySelector("video")') is None
+        time.sleep(0.6)  # the rest that every question has
+        ann.keys(Keys.ARROW_LEFT, '2', Keys.ARROW_RIGHT)
+        assert _votes(server) == []
+        ann.keys('s')
+        ann.until('dataset.section === "done"')
+    finally:
+        server.stop()
+    (vote,) = _votes(server)
+    assert (vote.outcome, vote.watched, vote.seen) == ('skip', 0.0, 'nothing')
+
+
+def test_votes_say_how_much_was_watched_and_what_was_seen_and_heard(ann, server):
+    ann.join('Watch')
+    ann.until('document.querySelector("video").ended')
+    ann.choose()
+    (vote,) = _votes(server, 'Watch')
+    assert vote.watched > 0.9
+    assert (vote.seen, vote.heard) == ('video', 'nothing')  # the clips have no sound
 
 
 @pytest.mark.parametrize(('width', 'dark'), [(390, True), (1280, False)])

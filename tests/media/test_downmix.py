@@ -72,10 +72,10 @@ def test_only_where_channels_cancel_is_one_of_them_used(tmp_path, rng):
     right[3 * RATE : 6 * RATE] *= -1
     samples, decoded = heard(write_channels(tmp_path / 'a.flac', np.stack([left, right])))
     assert np.abs(samples - left).max() < 1e-3
-    # windows of 4096 samples, 0.256 s: the one from 11 * 0.256 = 2.816 s holds nothing before 3.0 s, for a syllable
-    # has just ended, and the one from 23 * 0.256 = 5.888 s nothing until channels are alike again
+    # windows are FLAC's blocks of 4608 samples, 0.288 s: the one from 10 * 0.288 = 2.88 s holds nothing before 3.0 s,
+    # for a syllable has just ended, and the one from 20 * 0.288 = 5.76 s nothing until the channels are alike again
     assert decoded.sentences == (
-        'sound: the channels cancel each other from 2.8 to 5.9 s: channel FL is used there instead of their mean',
+        'sound: the channels cancel each other from 2.9 to 5.8 s: channel FL is used there instead of their mean',
     )
 
 

@@ -12,19 +12,21 @@ from collections.abc import Iterable
 class AffektError(Exception):
     """Base of all deliberate errors: `expected …; got …; …`."""
 
-    def __init__(self, *, expected: str, came: str, todo: str) -> None:
+    def __init__(self, *, expected: str, came: str, todo: str, steps: tuple[str, ...] = ()) -> None:
         self.expected, self.came, self.todo = expected, came, todo
+        self.steps = steps
+        """Lines to type, where they say more than a sentence does."""
         super().__init__(f'expected {expected}; got {came}; {todo}')
 
     def __str__(self) -> str:
         return f'expected {self.expected}; got {self.came}; {self.todo}'
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild, (type(self), self.expected, self.came, self.todo))
+        return (_rebuild, (type(self), self.expected, self.came, self.todo, self.steps))
 
 
-def _rebuild(kind: type[AffektError], expected: str, came: str, todo: str) -> AffektError:
-    return kind(expected=expected, came=came, todo=todo)
+def _rebuild(kind: type[AffektError], expected: str, came: str, todo: str, steps: tuple[str, ...]) -> AffektError:
+    return kind(expected=expected, came=came, todo=todo, steps=steps)
 
 
 class ShapeError(AffektError, ValueError):
@@ -89,6 +91,10 @@ class VoteError(AffektError, ValueError):
 
 class RunError(AffektError, OSError):
     """A run folder is missing, foreign, in use, or made with other settings."""
+
+
+class StorageError(RunError):
+    """A file or folder cannot be written: no room, no right, or something else in its place."""
 
 
 class TrainingError(AffektError, RuntimeError):

@@ -406,6 +406,8 @@ def facts_table(rows: Sequence[Mapping[str, str]]) -> Table:
 
 
 def show_error(error: AffektError) -> None:
-    """One red line on what was expected and what came, one line of help."""
+    """One red line on what was expected and what came, one line of help, and lines to type where there are any."""
     say(f'error: expected {error.expected}; got {error.came}', err=True, style='red')
     say(f'       {error.todo}', err=True)
+    for step in error.steps:
+        say(f'           {step}', err=True)

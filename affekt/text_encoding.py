@@ -68,6 +68,7 @@ NAMES = {
     'koi8_u': 'KOI8-U',
 }  # fmt: skip
 _ESCAPES = {b'\x1b$)C': 'iso2022_kr', b'\x1b$': 'iso2022_jp_2', b'~{': 'hz'}
+_OUTSIDE_ASCII = re.compile(rb'[\x80-\xff]+')
 _CONTROLS = re.compile('[\x80-\x84\x86-\x9f]')
 
 
@@ -114,6 +115,12 @@ def decode_text(
     if encoding is not None:
         return DecodedText(_in_named(raw, name, encoding, error), codecs.lookup(encoding).name)
     marked = _marked(raw)
+    if marked in ('utf-16', 'utf-32') and len(raw) <= 4:
+        raise error(
+            expected='text',
+            came=f'{name}, a mark of {marked.upper()} and nothing else, not UTF-8',
+            todo='check the file',
+        )
     if marked:
         try:
             return _cleaned(raw.decode(marked), marked, name)
@@ -179,7 +186,7 @@ def _of_windows(control: re.Match[str]) -> str:
 
 def _recognised(raw: bytes, name: str, error: type[AffektError], todo: str) -> DecodedText:
     """The likeliest text."""
-    ranked = _ranked(raw)
+    ranked = [] if _is_damaged_utf_8(raw) else _ranked(raw)
     best, probability = ranked[0] if ranked else (None, 0.0)
     outside = sum(letter >= '\x80' for letter in best.text) if best else 0
     unexpected = LANGUAGES[best.language].unexpected(best.text) if best else 0
@@ -198,6 +205,12 @@ def _recognised(raw: bytes, name: str, error: type[AffektError], todo: str) -> D
         return _cleaned(raw.decode(encoding), encoding, name)
     what = NAMES.get(best.encoding, encoding)
     return DecodedText(raw.decode(encoding), encoding, (f'{name} is not UTF-8 and is read as {what}, {best.language}',))
+
+
+def _is_damaged_utf_8(raw: bytes) -> bool:
+    """Half or more of the runs outside ASCII are UTF-8, which runs in an old encoding hardly ever are."""
+    runs = [_reads(run, 'utf-8') for run in _OUTSIDE_ASCII.findall(raw)]
+    return bool(runs) and sum(runs) >= len(runs) / 2
 
 
 def _where_utf_8_breaks(raw: bytes) -> str:

@@ -108,6 +108,8 @@ def test_utf_8_with_one_broken_character_is_not_read_as_another_language():
     raw = subtitles(['Příliš žluťoučký kůň', 'Pourquoi pleures-tu, chéri?'] * 5).encode()
     with pytest.raises(TableError):
         decode_text(raw[:60] + b'\xff' + raw[60:], 'a.srt')
+    with pytest.raises(TableError, match='not UTF-8 at byte'):
+        decode_text('name,text\na,größer\nb,'.encode() + b'\xe9t\n', 'a.csv')
 
 
 def test_every_language_of_an_encoding_is_known():

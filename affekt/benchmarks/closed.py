@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from affekt.benchmarks.sets import NAMES
-from affekt.errors import TableError, listed
+from affekt.errors import TableError
 from affekt.labels.columns import by_name, read_columns
 from affekt.metrics.answers import require_names
 from affekt.metrics.challenge import VALENCE_WEIGHT
@@ -86,7 +86,7 @@ class ClosedSet:
             if held is None:
                 raise TableError(
                     expected=f'the columns name, {", ".join(self.columns)}',
-                    came=f'{path} with {listed(table, 8)}',
+                    came=f'{path} with {table.seen()}',
                     todo=f'add {column}',
                 )
         columns = [held for held in found if held is not None]

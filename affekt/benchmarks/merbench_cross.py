@@ -161,4 +161,5 @@ def _how(store: Store) -> dict[str, Any]:
     facts = {**store.provenance.facts, 'column': '', 'dimension': store.dimension}
     if 'origin' in facts:
         del facts['sha256']
+    facts.pop('modality', None)  # older stores do not say it
     return facts

@@ -189,7 +189,7 @@ def open_stores(features: Sequence[str]) -> dict[str, Store]:
     for each in features:
         before, has_name, path = each.partition('=')
         store = Store(Path(path if has_name else each))
-        name = before if has_name else modality_of(store.provenance.recipe) or '?'
+        name = before if has_name else store.modality or modality_of(store.provenance.recipe) or '?'
         if name not in MODALITIES or name in found:
             raise UnknownNameError(
                 expected=f'one store each of {", ".join(MODALITIES)}',

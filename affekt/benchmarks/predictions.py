@@ -2,7 +2,7 @@
 
 Two layouts are read. The released one keeps `results-<set>/<model>/<checkpoint>-openset.npz` (and for sentiment
 `<checkpoint>-openset-sentiment.npz`) beside the descriptions `<checkpoint>.npz`. Ours keeps
-`<set>/<checkpoint>.csv` (or .jsonl, .parquet, .npz) with the columns name, openset and, for sentiment sets, sentiment.
+`<set>/<checkpoint>.csv` (or another kind of table) with the columns name, openset and, for sentiment sets, sentiment.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Any
 
 from affekt.benchmarks.sets import NAMES, UniBenchSet, set_named
 from affekt.errors import TableError, UnknownNameError, listed
-from affekt.labels.columns import READERS, answers_by_name, by_name, read_columns
+from affekt.labels.columns import answers_by_name, by_name, read_columns
+from affekt.tables import ENDINGS
 
 OPENSETS = ('openset', 'labels', 'prediction', 'answer', 'fileitems')
 SENTIMENTS = ('sentiment',)
@@ -115,7 +116,7 @@ def folder_content(root: Path, what: str) -> list[Path]:
 
 def prediction_files(folder: Path) -> list[Path]:
     """The table files in a folder."""
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in READERS) if folder.is_dir() else []
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS) if folder.is_dir() else []
 
 
 def _model_folder(folder: Path, model: str | None) -> Path:
@@ -180,7 +181,7 @@ def read_prediction(each: UniBenchSet, files: CheckpointFiles) -> Prediction:
         if held is None and (words is None or each.task != 'sentiment'):
             raise TableError(
                 expected=f'a column {" or ".join(OPENSETS[:-1])}',
-                came=f'{files.openset} with {", ".join(columns)}',
+                came=f'{files.openset} with {columns.seen()}',
                 todo='read the labels out of the descriptions first, and write them as name,openset',
             )
         openset = held or {}
@@ -190,7 +191,7 @@ def read_prediction(each: UniBenchSet, files: CheckpointFiles) -> Prediction:
         words = by_name(columns, files.sentiment, NAMES, (*SENTIMENTS, 'fileitems'))
         if words is None:
             raise TableError(
-                expected='a column sentiment', came=f'{files.sentiment} with {", ".join(columns)}', todo='name it so'
+                expected='a column sentiment', came=f'{files.sentiment} with {columns.seen()}', todo='name it so'
             )
         sentiment = {name: str(word or '') for name, word in words.items()}
     return Prediction(openset, sentiment)

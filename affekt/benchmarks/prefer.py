@@ -72,14 +72,7 @@ def write_prefer_submission(names: Sequence[str], prediction: Ints, path: Path) 
     # As the challenge reads it: a name is never changed.
     content = csv_bytes(_HEADER, zip(names[: len(said)], said[: len(names)], strict=True), raw=True).decode()
     facts = _checked(path, content, names)
-    try:
-        write_atomically(path, content.encode())
-    except OSError as error:
-        raise TableError(
-            expected='a file that can be written',
-            came=f'{path}: {error.strerror or error}',
-            todo='choose another --out',
-        ) from error
+    write_atomically(path, content.encode())
     return facts
 
 
@@ -154,7 +147,7 @@ def read_preferences(path: Path) -> dict[str, int]:
     columns = read_columns(path)
     if not set(_HEADER) <= set(columns):
         raise TableError(
-            expected='the columns name and preference', came=f'{path} with {", ".join(columns)}', todo='name them so'
+            expected='the columns name and preference', came=f'{path} with {columns.seen()}', todo='name them so'
         )
     names = [str(name).strip() for name in columns['name']]
     words = [str(word).strip().lower() for word in columns['preference']]

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from affekt.errors import TableError, UnknownNameError, listed
-from affekt.labels.columns import READERS, answers_by_name, by_name, read_columns
+from affekt.labels.columns import answers_by_name, by_name, read_columns
 from affekt.npz import read_npz
+from affekt.tables import ENDINGS, number
 
 Task = Literal['fine-grained', 'basic', 'sentiment']
 METRICS: Mapping[Task, str] = {'fine-grained': 'EW-L1 F', 'basic': 'HIT', 'sentiment': 'WAF'}
@@ -138,7 +139,7 @@ def find_labels(each: UniBenchSet, labels: Path) -> Path | None:
     """The set's label file in a folder of releases; None where there is none.
 
     Looked for are the release's own path (`meld-process/label.npz`), the same under the set's key (`meld/label.npz`),
-    and a plain table (`meld.csv`, `meld/labels.csv`, `.jsonl`, `.parquet`).
+    and a plain table (`meld.csv`, `meld/labels.csv`, `.xlsx`, `.jsonl` …).
 
     Raises:
         TableError: more than one file would do.
@@ -146,10 +147,10 @@ def find_labels(each: UniBenchSet, labels: Path) -> Path | None:
     folders = (each.folder, each.folder.removesuffix('-process'), each.key, each.name)
     files = (
         each.file,
-        *(f'{stem}{kind}' for stem in ('labels', 'label', 'ovlabel', 'check-openset') for kind in READERS),
+        *(f'{stem}{kind}' for stem in ('labels', 'label', 'ovlabel', 'check-openset') for kind in ENDINGS),
     )
     tried = [labels / folder / file for folder in folders for file in files]
-    tried += [labels / f'{each.key}{kind}' for kind in READERS]
+    tried += [labels / f'{each.key}{kind}' for kind in ENDINGS]
     found = list(dict.fromkeys(path.resolve() for path in tried if path.is_file()))
     if len(found) > 1:
         raise TableError(
@@ -194,7 +195,7 @@ def _from_table(each: UniBenchSet, path: Path) -> dict[str, Any]:
     if found is None:
         raise TableError(
             expected=f'a column {" or ".join(TRUTHS[each.task])}',
-            came=f'{path} with {", ".join(columns)}',
+            came=f'{path} with {columns.seen()}',
             todo='name the columns so',
         )
     return found
@@ -203,10 +204,10 @@ def _from_table(each: UniBenchSet, path: Path) -> dict[str, Any]:
 def _checked(each: UniBenchSet, name: str, value: Any, path: Path) -> Any:
     try:
         if each.task == 'sentiment':
-            number = float(value)
-            if not -3.0 <= number <= 3.0:
-                raise ValueError(f'{number} outside [-3, 3]')
-            return number
+            sentiment = number(value)
+            if not -3.0 <= sentiment <= 3.0:
+                raise ValueError(f'{sentiment} outside [-3, 3]')
+            return sentiment
         if each.task == 'fine-grained':
             return value
         if isinstance(value, (int, float)) or str(value).isdigit():

@@ -58,7 +58,7 @@ def read_candidates(path: Path) -> tuple[str, ...]:
     columns = read_columns(path)
     header = next((name for name in NAMES if name in columns), None)
     if header is None:
-        raise TableError(expected='a column name', came=f'{path} with {", ".join(columns)}', todo='name it so')
+        raise TableError(expected='a column name', came=f'{path} with {columns.seen()}', todo='name it so')
     names = tuple(str(name).strip() for name in columns[header])
     twice = [name for name, times in Counter(names).items() if times > 1 or not name]
     if twice:
@@ -100,14 +100,7 @@ def write_submission(
     cells, problems = _cells_of(track, {sample: prediction[sample] for sample in names})
     facts = _checked(track, path, list(zip(names, cells, strict=True)), order, allow_empty, problems)
     content = _as_csv(track, names, cells) if path.suffix == '.csv' else _as_npz(names, [cell[0] for cell in cells])
-    try:
-        write_atomically(path, content)
-    except OSError as error:
-        raise TableError(
-            expected='a file that can be written',
-            came=f'{path}: {error.strerror or error}',
-            todo='choose another --out',
-        ) from error
+    write_atomically(path, content)
     return facts
 
 

@@ -207,6 +207,6 @@ def read_groups(path: Path) -> dict[str, str]:
     columns = read_columns(path)
     if not {'name', 'groups'} <= set(columns):
         raise TableError(
-            expected='the columns name and groups', came=f'{path} with {", ".join(columns)}', todo='name them so'
+            expected='the columns name and groups', came=f'{path} with {columns.seen()}', todo='name them so'
         )
     return {str(name): str(raw) for name, raw in zip(columns['name'], columns['groups'], strict=True)}

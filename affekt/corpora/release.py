@@ -17,6 +17,7 @@ from affekt.labels.columns import Columns, read_columns
 from affekt.media.endings import VIDEO
 from affekt.npz import read_npz
 from affekt.runs import file_sha256
+from affekt.tables import number as to_number
 from affekt.text_encoding import decode_text
 
 
@@ -151,7 +152,7 @@ def number(value: object, sample: str, file: str) -> float | None:
     if value is None or str(value).strip() in ('', 'nan', 'NaN'):
         return None
     try:
-        return float(str(value))
+        return to_number(value)
     except ValueError as error:
         raise TableError(
             expected='a number', came=f'{value!r} for sample {sample!r} of {file}', todo='correct the label file'

@@ -1,7 +1,7 @@
 """Numbers for every sample of a corpus, made by named recipes and read without loading them.
 
 A `Manifest` goes in, `extract` runs a recipe over it (in batches, processes, shards, and on after a kill), a `Store`
-comes out: Arrow files by memory map that know how they were made and which samples they lack. `import_official` takes
+comes out: Arrow files by memory map that know how they were made and which samples they lack. `import_features` takes
 the folders that benchmarks hand round; `pooling.py` brings sequences to one length, as published or with masks.
 `published.py` names the encoders that run through transformers, as published and corrected, `onnx_recipes.py` those
 whose network the user exports; `listing.py` lists all recipes, `on_ray.py` runs them on many machines. Read
@@ -12,9 +12,9 @@ from affekt.features.checks import StoreCheck, check_store, require_features
 from affekt.features.encoders import RECIPES
 from affekt.features.extraction import Extraction, extract
 from affekt.features.hashed import hashed_texts
+from affekt.features.importing import Imported, import_features, import_official
 from affekt.features.listing import ListedRecipe, listed_recipes, modality_of
 from affekt.features.model_recipes import ListedEncoder, encoder_names, encoder_recipe, listed_encoders
-from affekt.features.official import import_official
 from affekt.features.pooling import batch, legacy_batch, legacy_resampled, padded, pooled, resampled
 from affekt.features.recipes import Features, Recipe, Unable, recipe_named
 from affekt.features.store import Provenance, Store, write_features
@@ -23,6 +23,7 @@ __all__ = [
     'RECIPES',
     'Extraction',
     'Features',
+    'Imported',
     'ListedEncoder',
     'ListedRecipe',
     'Provenance',
@@ -36,6 +37,7 @@ __all__ = [
     'encoder_recipe',
     'extract',
     'hashed_texts',
+    'import_features',
     'import_official',
     'legacy_batch',
     'legacy_resampled',

@@ -67,6 +67,12 @@ class Store:
         return self.parts[0]
 
     @property
+    def modality(self) -> str | None:
+        """What the features were made of, as the header says: audio, text or video; None where it does not."""
+        told = self.provenance.facts.get('modality')
+        return told if isinstance(told, str) else None
+
+    @property
     def dimension(self) -> int:
         """D"""
         return self.provenance.dimension
@@ -186,7 +192,7 @@ class Store:
         return UnknownNameError(
             expected=f'a sample with features of {self.provenance.recipe}',
             came=f'{name!r}: {self.missing.get(name, "it was not extracted")}',
-            todo='leave it out, or mask it',
+            todo='leave it out of the manifest, or extract it',
         )
 
     def _require_one_recipe(self) -> None:

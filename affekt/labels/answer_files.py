@@ -1,14 +1,14 @@
 """Answers of a system, or the truth, from a file: sample to text or list of words.
 
-csv or tsv (`name,openset`), jsonl (`{"name": …, "openset": …}`), parquet with the same columns, and the npz files of
-the official code (`filenames` and `fileitems`, or one object that maps names to answers). Every sample must stand once.
+Any table with a column of names and one of answers (`name,openset`), and the npz files of the official code
+(`filenames` and `fileitems`, or one object that maps names to answers). Every sample must stand once.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from affekt.errors import TableError, listed
+from affekt.errors import TableError
 from affekt.labels.columns import answers_by_name, read_columns
 
 NAME_COLUMNS = ('name', 'names', 'sample', 'filename', 'filenames', 'file', 'video', 'id')
@@ -23,7 +23,7 @@ def read_answers(path: Path, *, column: str | None = None) -> dict[str, object]:
     """Each sample's answer, in the order of the file.
 
     Args:
-        path: .csv, .tsv, .jsonl, .parquet or .npz.
+        path: any file that `affekt.tables.read_table` reads.
         column: the column of the answers; None for the first known one.
 
     Returns:
@@ -38,7 +38,7 @@ def read_answers(path: Path, *, column: str | None = None) -> dict[str, object]:
     if held is None:
         raise TableError(
             expected=f'a column {column or " or ".join(ANSWER_COLUMNS[:3])}',
-            came=f'{path} with the columns {listed(columns, 8)}',
+            came=f'{path} with {columns.seen()}',
             todo='rename the columns, or name the one with the answers by --column',
         )
     return held

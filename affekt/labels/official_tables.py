@@ -10,18 +10,15 @@ Source: arXiv:2410.01495, arXiv:2501.16566; github.com/zeroQiaoba/MERTools.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 from affekt.errors import TableError, WeightsError
 from affekt.labels.wheels import Wheel, Word, WordTable
 from affekt.npz import read_npz
-from affekt.runs import only_regular, read_regular_file
+from affekt.tables import first_sheet, read_table
 from affekt.weights import model_path
 
 OFFICIAL = ('2025', '2026')
@@ -119,13 +116,12 @@ def _table(forms: Mapping[str, set[str]], synonyms: Mapping[str, set[str]], whee
 
 def _forms(path: Path) -> Iterator[tuple[str, set[str]]]:
     """Each base with its forms, itself among them."""
-    try:
-        with open(path, encoding='utf-8', newline='', opener=only_regular) as file:
-            for row in csv.DictReader(file):
-                base = row['name'].strip().lower()
-                yield base, {base, *(form for part in row['format'].split(',') if (form := part.strip().lower()))}
-    except (OSError, UnicodeDecodeError, KeyError, AttributeError, csv.Error) as error:
-        raise _damaged(path, 'the columns name and format', error) from error
+    table = read_table(path)
+    if not {'name', 'format'} <= set(table):
+        raise _damaged(path, 'the columns name and format', ValueError(table.seen()))
+    for name, forms in zip(table['name'], table['format'], strict=True):
+        base = name.strip().lower()
+        yield base, {base, *(form for part in forms.split(',') if (form := part.strip().lower()))}
 
 
 def _synonyms(path: Path) -> dict[str, set[str]]:
@@ -168,14 +164,7 @@ def _wheel(path: Path, name: str) -> Wheel:
 
 def _sheet(path: Path) -> list[list[str]]:
     """The first sheet's cells as text."""
-    from python_calamine import CalamineError, CalamineWorkbook
-
-    try:
-        rows: list[list[Any]] = (
-            CalamineWorkbook.from_filelike(BytesIO(read_regular_file(path))).get_sheet_by_index(0).to_python()
-        )
-    except (CalamineError, OSError, ValueError) as error:
-        raise _damaged(path, 'a sheet of words', error) from error
+    rows = first_sheet(path)
     if len(rows) < 2:
         raise _damaged(path, 'a sheet of words', ValueError('no rows'))
     return [[str(cell) for cell in row] for row in rows]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from affekt.errors import TableError, listed
+from affekt.errors import TableError
 from affekt.labels.columns import answers_by_name, read_columns
 from affekt.llm.extraction import Extraction, LabelExtractor
 from affekt.runs import file_sha256, versions, write_atomically
@@ -34,12 +34,13 @@ class Extracted:
     extractor: str
 
     def summary(self) -> dict[str, Any]:
-        """Counts: descriptions, labels, descriptions without any, and how they were read."""
+        """Counts: descriptions, labels, descriptions without any or with thinking, and how they were read."""
         hows = [row.how for row in self.rows.values()]
         return {
             'descriptions': len(self.rows),
             'labels': sum(len(row.labels) for row in self.rows.values()),
             'without_label': sum(not row.labels for row in self.rows.values()),
+            'with_thinking': sum(row.has_thinking for row in self.rows.values()),
             'read_as': {how: hows.count(how) for how in sorted(set(hows))},
             'extractor': self.extractor,
         }
@@ -107,7 +108,7 @@ def read_descriptions(path: Path, column: str | None = None) -> dict[str, str]:
     if held is None or any(isinstance(text, list) for text in held.values()):
         raise TableError(
             expected=f'a column of descriptions ({column or ", ".join(DESCRIPTION_COLUMNS)})',
-            came=f'{path} with the columns {listed(columns, 8)}',
+            came=f'{path} with {columns.seen()}',
             todo='rename the columns, or name the one of descriptions with --column',
         )
     return held

@@ -20,6 +20,8 @@ MAX_READ_FAILURES = 8
 MAX_BARREN_PACKETS = 5000
 """Packets in a row that decode to nothing: far above any codec's delay."""
 STRICT = {'err_detect': 'crccheck+bitstream+buffer'}
+CHECKSUMMED = frozenset({'flac', 'ac3', 'eac3', 'wavpack', 'tta', 'mlp', 'truehd'})
+"""Codecs whose frames carry a checksum. Where it fails the frame is refused, and not played as noise."""
 
 
 @dataclass
@@ -62,6 +64,8 @@ def open_stream(source: Source, index: int, limits: Limits) -> OpenStream:
         if other.index != index:
             other.discard = Discard.all
     options = dict(STRICT)
+    if stream.codec_context.name in CHECKSUMMED:
+        options['err_detect'] += '+explode'
     if stream.type == 'video':
         options['max_pixels'] = str(decoder_pixels(limits))
         stream.thread_type = 'AUTO'

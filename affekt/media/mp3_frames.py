@@ -20,6 +20,7 @@ KBITS = {
 SAMPLE_RATES_HZ = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
 LENGTH_MARKS = (b'Xing', b'Info', b'VBRI')
 """Names that the frame with the total length carries instead of sound."""
+MAX_TAGS = 100
 END_TAGS = (b'TAG', b'LYRICS', b'APETAGEX', b'ID3')
 
 
@@ -53,11 +54,19 @@ def states_length(source: Source) -> bool:
 
 
 def tag_length(source: Source) -> int:
-    """Bytes of the ID3v2 tag at the start, four times seven bits after its flags; 0 where there is none."""
-    head = source.head(10)
-    if head[:3] != b'ID3' or len(head) < 10:
-        return 0
-    return 10 + sum((octet & 0x7F) << shift for octet, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+    """Bytes of the ID3v2 tags at the start, one behind the other; 0 where there is none.
+
+    A tag's own length is four times seven bits after its flags; flag 16 adds a footer of ten bytes.
+    """
+    position = 0
+    with Window(source) as window:
+        for _ in range(MAX_TAGS):
+            head = window.at(position, 10)
+            if head[:3] != b'ID3' or len(head) < 10:
+                break
+            size = sum((octet & 0x7F) << shift for octet, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+            position += 10 + size + (10 if head[5] & 16 else 0)
+    return position
 
 
 def frame_length(header: bytes) -> int:

@@ -5,7 +5,6 @@ Read `preference.py` and `preference_evaluation.py` first.
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -23,9 +22,14 @@ from affekt.ranking.preference_evaluation import PreferenceEvaluation, answers_o
 from affekt.ranking.preference_features import SampleFeatures
 from affekt.ranking.preference_scores import verdicts
 from affekt.ranking.preference_shortcuts import Answers
-from affekt.runs import Run, file_sha256, only_regular
+from affekt.ranking.tables import read_table
+from affekt.runs import Run, file_sha256
+from affekt.tables import ENDINGS
+from affekt.tables.table import seen
 
 MODEL = 'preference.npz'
+VERDICT_FILES = tuple(ending for ending in ENDINGS if ending != '.npz')
+"""Endings of verdicts; an .npz is a model."""
 
 
 def train_file(
@@ -79,7 +83,7 @@ def evaluate_file(
     seed: int = 0,
     embedder: Embedder | None = None,
 ) -> PreferenceEvaluation:
-    """Scores of a stored model, or of a csv of name and preference, on a file of judged pairs.
+    """Scores of a stored model, or of a table of name and preference, on a file of judged pairs.
 
     Raises:
         WeightsError: the model cannot be read.
@@ -87,11 +91,11 @@ def evaluate_file(
     """
     held = read_pairs(pairs, judged=True)
     samples = read_sample_features(features) if features else None
-    if judge.suffix == '.csv':
+    if judge.suffix.lower() in VERDICT_FILES and not judge.is_dir():
         answers = Answers(read_verdicts(judge, held), read_verdicts(swapped, held) if swapped else None)
     elif swapped:
         raise ComparisonError(
-            expected='verdicts (.csv) beside --swapped', came=str(judge), todo='a model answers swapped pairs itself'
+            expected='verdicts (a table) beside --swapped', came=str(judge), todo='a model answers swapped pairs itself'
         )
     else:
         answers = answers_of(load_preferences(judge, embedder), held, samples)
@@ -100,7 +104,7 @@ def evaluate_file(
 
 
 def read_verdicts(path: Path, pairs: Pairs) -> Ints:
-    """(N,) the verdicts of a csv with name and preference, in the order of the pairs.
+    """(N,) the verdicts of a table with name and preference, in the order of the pairs.
 
     Names match where they are all different; where a sample has several pairs, the rows must stand in their order.
 
@@ -108,27 +112,21 @@ def read_verdicts(path: Path, pairs: Pairs) -> Ints:
         ComparisonError: the file cannot be read, a pair has no verdict, or a verdict no pair.
         UnknownNameError: a verdict is none of a1, a2, same.
     """
-    try:
-        with open(path, newline='', encoding='utf-8-sig', opener=only_regular) as file:
-            rows = list(csv.DictReader(file, strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ComparisonError(
-            expected='a csv of name and preference', came=f'{path}: {error}', todo='check the file'
-        ) from error
-    if not rows or not {'name', 'preference'} <= set(rows[0]):
+    table = read_table(path)
+    if not {'name', 'preference'} <= set(table.columns):
         raise ComparisonError(
             expected='the columns name and preference',
-            came=f'{path.name} with {", ".join(map(str, rows[0])) if rows else "no rows"}',
+            came=f'{path.name} with {seen(table.columns)}',
             todo='name them so',
         )
-    names = [str(row['name']) for row in rows]
-    said = verdicts([row['preference'] for row in rows])
+    names = [str(name).strip() for name in table.columns['name']]
+    said = verdicts([str(word) for word in table.columns['preference']])
     many, wanted = Counter(names), Counter(pairs.names)
     if many != wanted:
         wrong = next(iter((wanted - many) or (many - wanted)))
         raise ComparisonError(
             expected=f'one verdict for each of the {len(pairs)} pairs of {pairs.source}',
-            came=f'{len(rows)} in {path.name}; {wrong!r} has {many[wrong]} verdicts and {wanted[wrong]} pairs',
+            came=f'{len(names)} in {path.name}; {wrong!r} has {many[wrong]} verdicts and {wanted[wrong]} pairs',
             todo='answer every pair once',
         )
     if max(wanted.values()) == 1:

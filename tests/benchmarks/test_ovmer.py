@@ -143,7 +143,7 @@ def test_too_few_resamples_to_tell_anything_apart_are_noted(stored, rng):
         (lambda p, t: (p / 'One' / 'second-subtitle.csv').write_text('name,openset\n'), 'one file for One'),
         (lambda p, t: (p / 'Four.npz').write_bytes(b'PK\x03\x04'), 'whole .npz'),
         (lambda p, t: (p / 'Four.jsonl').write_text('{"name":"a","openset":3}\n'), 'Four.jsonl, sample'),
-        (lambda p, t: (p / 'Four.jsonl').write_text('{"name":"a","openset":\n'), 'Four.jsonl: line 1'),
+        (lambda p, t: (p / 'Four.jsonl').write_text('{"name":"a","openset":\n'), 'row 1 of Four.jsonl'),
         (lambda p, t: (p / 'Four.parquet').write_bytes(b'PAR1'), 'Four.parquet'),
         (lambda p, t: t.unlink(), 'not there'),
         (lambda p, t: t.write_text(''), 'a table with rows'),

@@ -68,17 +68,18 @@ def test_the_column_can_be_chosen(tmp_path):
         ('x.csv', b'name,openset\n', 'a table with rows'),
         ('x.csv', b'clip,words\na,b\n', "columns 'clip', 'words'"),
         ('x.csv', b'name,openset\na,happy\na,sad\n', "'a' more than once"),
-        ('x.csv', b'name,openset\na,happy,sad\n', '3 cells in line 2'),
+        ('x.csv', b'name,openset\na,happy,sad\n', '3 cells in row 2 of x.csv'),
         ('x.csv', b'name,openset\na,\xff\xfe\n', 'not UTF-8'),
         ('x.csv', b'name,openset\na,\0\n', 'zero bytes'),
-        ('x.jsonl', b'{"name": "a"', 'line 1'),
-        ('x.jsonl', b'[1]\n', 'a list in line 1'),
+        ('x.jsonl', b'{"name": "a"', 'row 1'),
+        ('x.jsonl', b'[1]\n', 'int in row 1 of x.jsonl'),
         ('x.jsonl', b'{"name": "a", "openset": {"x": 1}}\n', 'a dict as the answer'),
         ('x.jsonl', b'{"name": "a"}\n', 'a column openset'),
         ('x.jsonl', b'{"name": "a", "openset": ""}\n{"name": "b"}\n', "'openset' in some lines only, first in line 2"),
         ('x.parquet', b'PAR1garbage', 'a Parquet file'),
         ('x.npz', b'garbage', 'damaged archive'),
-        ('x.xlsx', b'', 'a file that ends in'),
+        ('x.xlsx', b'', '0 bytes'),
+        ('x.doc', b'name,openset\na,b\n', 'a file that ends in'),
     ],
 )
 def test_a_bad_file_is_one_clear_error(tmp_path, name, content, match):
@@ -91,7 +92,7 @@ def test_a_missing_file_and_a_foreign_npz_say_so(tmp_path):
     with pytest.raises(TableError, match='not there'):
         read_answers(tmp_path / 'none.csv')
     np.savez(tmp_path / 'x.npz', values=np.arange(3))
-    with pytest.raises(TableError, match="columns 'values'"):
+    with pytest.raises(TableError, match="1 column 'values'"):
         read_answers(tmp_path / 'x.npz')
     with pytest.raises(ArchiveError):
         (tmp_path / 'y.npz').write_bytes(b'PK')

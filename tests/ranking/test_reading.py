@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from affekt.errors import AffektError, ComparisonError, UnknownNameError
-from affekt.ranking import Shape, read_comparisons, tables
+from affekt.ranking import Shape, read_comparisons
+from affekt.tables import reading, recognition, table
 
 ROWS = [
     {'left': 'a', 'right': 'b', 'outcome': 'left', 'sample': 's1', 'rater': 'r1', 'order': 'right', 'weight': 2},
@@ -122,7 +123,7 @@ def test_a_shape_of_one_s_own_is_one_argument(tmp_path):
     ('text', 'said'),
     [
         ('left,right,outcome\n', 'without any'),
-        ('left,right,outcome\na,b,left\na,b\n', '2 in row 3 of votes.csv'),
+        ('left,right,outcome\na,b,left\na,b\n', '2 cells in row 3 of votes.csv'),
         ('left,right,outcome\na,b,left\n\na,b,won\n', "'won' in row 4 of votes.csv"),
         ('left,right,outcome\na,b,left\na,b,lef', "'lef' in row 3"),
         ('left,right,outcome\na,"b,left\na,b,left\n', 'votes.csv: unexpected end of data'),
@@ -160,7 +161,8 @@ def test_a_bad_csv_is_one_error_that_names_the_row(tmp_path, text, said):
         ('votes.json', '[' * 100_000, 'votes.json'),
         ('votes.json', '[{"left": "a", "right": "b", "outcome": NaN}]', "'nan'|nan in row 1"),
         ('votes.parquet', 'PAR1 but not really', 'votes.parquet'),
-        ('votes.xlsx', 'x', '.csv, .tsv'),
+        ('votes.xlsx', 'x', 'a workbook'),
+        ('votes.doc', 'x', '.csv, .tsv'),
         ('votes.csv', '', '0 bytes'),
         ('pandalm.json', '[{"cmp_key": "a", "annotator1": 1, "annotator2": 1, "annotator3": 1}]', "'a' in row 1"),
     ],
@@ -181,17 +183,18 @@ def test_binary_a_missing_file_and_a_folder_are_refused_by_name(tmp_path):
 
 def test_files_rows_and_lines_beyond_the_limits_are_refused(tmp_path, monkeypatch):
     text = 'left,right,outcome\n' + 'a,b,left\n' * 20
-    monkeypatch.setattr(tables, 'MOST_ROWS', 10)
+    monkeypatch.setattr(table, 'MOST_ROWS', 10)
     with pytest.raises(ComparisonError, match='at most 10 rows'):
         _read(tmp_path, text)
-    monkeypatch.setattr(tables, 'LARGEST_FILE', 50)
+    monkeypatch.setattr(reading, 'LARGEST_FILE', 50)
     with pytest.raises(ComparisonError, match='bytes'):
         _read(tmp_path, text)
-    monkeypatch.setattr(tables, 'LONGEST_LINE', 30)
+    monkeypatch.setattr(recognition, 'LONGEST_LINE', 30)
     with pytest.raises(ComparisonError, match='longer one'):
         _read(tmp_path, '{"left": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}', 'votes.jsonl')
     with pytest.raises(ComparisonError, match='field larger'):
-        monkeypatch.setattr(tables, 'LARGEST_FILE', 2**30)
+        monkeypatch.setattr(reading, 'LARGEST_FILE', 2**30)
+        monkeypatch.setattr(recognition, 'LONGEST_LINE', 2**20)
         _read(tmp_path, 'left,right,outcome\n"' + 'a' * 200_000 + '",b,left\n')
 
 

@@ -1,0 +1,308 @@
+"""Features in a table or an archive: one row a sample, several rows a sample, or one array a sample.
+
+A column tells the sample, one of several others may tell the time, all other columns of numbers are features. What a
+manifest holds (labels, splits, folds, speakers) is never taken for a feature, or a model would be told the truth.
+
+T rows in time, D columns.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.corpora.manifest import COLUMNS as OF_MANIFESTS
+from affekt.errors import ArchiveError, ShapeError, TableError, ValueRangeError, listed
+from affekt.features.sources import Arrays, Times, stacked_rows
+from affekt.labels.columns import read_columns
+from affekt.npz import read_npz
+
+NAMES = ('sample', 'name', 'id', 'file', 'filename', 'path', 'clip', 'clip_id', 'video', 'segment', 'segment_id', 'key')
+"""Headers of the column that tells the sample, in any case, the first that is there."""
+UNNAMED = ('', 'unnamed: 0', 'index')
+"""Headers of pandas' index, which tells the sample where its cells are texts."""
+TIMES = ('time', 'time_s', 'times', 'timestamp', 'frametime', 'seconds')
+BEGINS, ENDS = ('start', 'start_s', 'begin', 'onset'), ('end', 'end_s', 'stop', 'offset')
+COUNTERS = ('frame', 'frame_id', 'frame_number', 'row', 'index', 'unnamed: 0', '')
+TOLD = {
+    *OF_MANIFESTS, 'label', 'labels', 'emotion', 'discrete', 'target', 'class', 'y', 'truth', 'gold', 'subject',
+    'actor', 'utterance', 'transcript', 'partition', 'set', 'cv', 'group', 'annotator', 'rating', 'polarity',
+    'positive', 'negative',
+} - {'sample'}  # fmt: skip
+"""Headers of what is known of a sample, which is no feature."""
+Cells = Sequence[Any]
+_CLOCK = re.compile(r'\s*(?:(\d+) days?,? )?(\d+):(\d\d):(\d\d(?:\.\d+)?)\s*')
+
+
+def table_of_samples(path: Path) -> Arrays:
+    """Features of the samples that a table or an archive names.
+
+    Args:
+        path: .csv, .tsv, .jsonl, .parquet or .npz, and what else `affekt.tables` reads.
+
+    Raises:
+        TableError, ArchiveError: it cannot be read, names no samples, or holds no numbers.
+        ValueRangeError: a cell is empty or no number; names row and column.
+    """
+    if path.suffix.lower() in ('.npz', '.npy'):
+        return _archive(path)
+    columns = read_columns(path)
+    names, key = _names(columns, path)
+    columns = {header: cells for header, cells in columns.items() if header != key}
+    return samples_of_columns([name.strip() for name in names], columns, (path,))
+
+
+def table_of_one_sample(path: Path) -> tuple[npt.NDArray[Any], tuple[str, ...], Times | None, list[str]]:
+    """(T, D) numbers, (D,) columns, (T,) times and notes of a table whose rows are all of one sample.
+
+    Raises:
+        TableError, ArchiveError, ValueRangeError: as `table_of_samples`.
+    """
+    columns = read_columns(path)
+    given = samples_of_columns(['one'] * len(next(iter(columns.values()), ())), columns, (path,), several=True)
+    return given.arrays['one'], given.columns, given.times.get('one'), given.notes
+
+
+def samples_of_columns(
+    names: Sequence[str], columns: Mapping[str, Cells], files: tuple[Path, ...], *, several: bool = False
+) -> Arrays:
+    """Rows by sample.
+
+    Args:
+        names: (R,) the sample of each row.
+        columns: header to (R,) cells.
+        files: for messages.
+        several: rows of one name follow each other in time, whatever they hold.
+
+    Raises:
+        TableError: a row has no name, there are no numbers, or rows of a sample stand twice.
+        ValueRangeError: a cell is empty or no number.
+    """
+    where = str(files[0] if len(files) == 1 else files[0].parent)
+    if '' in names:
+        raise TableError(
+            expected='a name in every row', came=f'none in row {names.index("") + 1} of {where}', todo='name the sample'
+        )
+    times, notes, rest = _times(columns, where)
+    lists = [header for header, cells in rest.items() if any(_is_list(cell) for cell in cells[:100])]
+    if lists:
+        return _of_lists(names, rest, lists, files, where, notes)
+    numbers, left_out = _numbers(rest, where)
+    if left_out:
+        notes.append(f'columns that are no features, left out: {listed(left_out, 8)}')
+    if not numbers:
+        raise TableError(
+            expected='columns of numbers beside the names', came=f'{where} with {listed(columns, 8)}',
+            todo='write one row for each sample: its name, then its features',
+        )  # fmt: skip
+    matrix = np.stack(list(numbers.values()), axis=1)
+    rows: dict[str, list[int]] = {}
+    for at, name in enumerate(names):
+        rows.setdefault(name, []).append(at)
+    is_told = times is not None or any(header.strip().lower() in COUNTERS for header in columns)
+    if not several:
+        _require_rows(rows, matrix, where, is_timed=is_told)
+    if times is not None:
+        for name, places in rows.items():
+            if (np.diff(times[places]) < 0).any():
+                raise TableError(
+                    expected='rows of a sample in the order of time', came=f'others for {name!r} in {where}',
+                    todo='sort the table by sample and time',
+                )  # fmt: skip
+    by_time = {} if times is None else {name: times[at] for name, at in rows.items()}
+    return Arrays(files, {name: matrix[at] for name, at in rows.items()}, tuple(numbers), by_time, notes)
+
+
+def _names(columns: Mapping[str, Cells], path: Path) -> tuple[list[str], str]:
+    plain = {header.strip().lower(): header for header in reversed(list(columns))}
+    key = next((plain[name] for name in NAMES if name in plain), None)
+    if key is None:
+        key = next((plain[name] for name in UNNAMED if name in plain and _is_text(columns[plain[name]])), None)
+    if key is None:
+        raise TableError(
+            expected=f'a column with the names of the samples ({", ".join(NAMES[:4])})',
+            came=f'{path} with {listed(columns, 6)}', todo='add one: features belong to samples by name, not by order',
+        )  # fmt: skip
+    return ['' if cell is None else str(cell) for cell in columns[key]], key
+
+
+def _times(columns: Mapping[str, Cells], where: str) -> tuple[Times | None, list[str], dict[str, Cells]]:
+    """(R,) the middle of each row in seconds where columns tell it, notes, and the other columns."""
+    plain = {header.strip().lower(): header for header in columns}
+    rest = {header: cells for header, cells in columns.items() if header.strip().lower() not in COUNTERS}
+    notes = [f'a column that counts rows, left out: {header!r}' for header in columns if header not in rest and header]
+    single = next((plain[name] for name in TIMES if name in plain), None)
+    begin = next((plain[name] for name in BEGINS if name in plain), None)
+    end = next((plain[name] for name in ENDS if name in plain), None)
+    used = [single] if single else [header for header in (begin, end) if header]
+    told = [[_seconds(cell) for cell in rest[header]] for header in used]
+    rest = {header: cells for header, cells in rest.items() if header not in (single, begin, end)}
+    if not told or any(value is None for cells in told for value in cells):
+        return None, notes, rest
+    return np.array(told, dtype=np.float64).mean(axis=0), notes, rest
+
+
+def _seconds(cell: object) -> float | None:
+    """Seconds of a number, or of `0 days 00:00:01.5` as pandas writes it."""
+    if isinstance(cell, str) and (
+        clock := re.fullmatch(r'\s*(?:(\d+) days?,? )?(\d+):(\d\d):(\d\d(?:\.\d+)?)\s*', cell)
+    ):
+        days, hours, minutes, seconds = clock.groups()
+        return 86400 * int(days or 0) + 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+    try:
+        return _number(cell)
+    except ValueError:
+        return None
+
+
+def _number(cell: object) -> float:
+    """A cell as a number; the comma of decimals counts as a point.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if isinstance(cell, bool) or cell is None:
+        raise ValueError
+    if isinstance(cell, int | float):
+        return float(cell)
+    text = str(cell).strip()
+    return float(text.replace(',', '.') if text.count(',') == 1 and '.' not in text else text)
+
+
+def _numbers(columns: Mapping[str, Cells], where: str) -> tuple[dict[str, npt.NDArray[np.float64]], list[str]]:
+    """The columns of numbers, and those that are texts or tell what a manifest does."""
+    numbers: dict[str, npt.NDArray[np.float64]] = {}
+    left_out = []
+    for header, cells in columns.items():
+        if header.strip().lower() in TOLD:
+            left_out.append(header)
+            continue
+        values = np.full(len(cells), np.nan)
+        wrong = []
+        for at, cell in enumerate(cells):
+            try:
+                values[at] = _number(cell)
+            except ValueError:
+                wrong.append(at)
+        if len(wrong) == len(cells):
+            left_out.append(header)
+        elif wrong:
+            cell = cells[wrong[0]]
+            raise ValueRangeError(
+                expected=f'a number in every cell of column {header!r}',
+                came=f'{"nothing" if cell in (None, "") else repr(cell)} in row {wrong[0] + 1} of {where}'
+                + (f', and {len(wrong) - 1:,} more' if len(wrong) > 1 else ''),
+                todo='fill it where it was made, or leave that sample out',
+            )
+        else:
+            numbers[header] = values
+    return numbers, left_out
+
+
+def _of_lists(
+    names: Sequence[str],
+    columns: Mapping[str, Cells],
+    lists: Sequence[str],
+    files: tuple[Path, ...],
+    where: str,
+    notes: list[str],
+) -> Arrays:
+    """Features from one column of lists: of numbers, or of rows of numbers."""
+    if len(lists) > 1:
+        raise TableError(
+            expected='one column of lists of numbers', came=f'{where} with {listed(lists)}', todo='leave the others out'
+        )
+    if others := [header for header in columns if header not in lists]:
+        notes.append(f'columns beside {lists[0]!r}, left out: {listed(others, 8)}')
+    if twice := [name for name, times in Counter(names).items() if times > 1]:
+        raise TableError(
+            expected='every sample once', came=f'{listed(twice)} more than once in {where}', todo='keep one row each'
+        )
+    arrays = {}
+    for name, cell in zip(names, columns[lists[0]], strict=True):
+        arrays[name] = array_of(cell, f'{lists[0]!r} of {name!r} in {where}')
+    return Arrays(files, arrays, (), {}, notes)
+
+
+def array_of(cell: Any, where: str) -> npt.NDArray[Any]:
+    """Nested lists as one array.
+
+    Raises:
+        TableError: rows differ in length, or something is no number.
+    """
+    if isinstance(cell, list) and cell and all(isinstance(row, list | np.ndarray) for row in cell):
+        return stacked_rows([array_of(row, where) for row in cell], where)
+    try:
+        array = np.asarray([] if cell is None else cell)
+    except ValueError as error:
+        raise TableError(expected='a list of numbers', came=f'{error} in {where}', todo='correct it') from error
+    if array.dtype.kind == 'O' or (isinstance(cell, list) and None in cell):
+        raise TableError(expected='a list of numbers', came=f'something else in {where}', todo='correct it')
+    return array
+
+
+def _require_rows(rows: Mapping[str, list[int]], matrix: npt.NDArray[Any], where: str, *, is_timed: bool) -> None:
+    """Several rows of a sample are meant as such, none is there twice.
+
+    Raises:
+        TableError: they are the same, lie apart, or belong to a few samples alone.
+    """
+    several = {name: at for name, at in rows.items() if len(at) > 1}
+    if not several or is_timed:
+        return
+    apart = [name for name, at in several.items() if at[-1] - at[0] != len(at) - 1]
+    same = [name for name, at in several.items() if len(np.unique(matrix[at], axis=0)) == 1]
+    if apart or same or 2 * len(several) < len(rows):
+        odd = apart or same or list(several)
+        raise TableError(
+            expected='one row for each sample, or a column of times beside several',
+            came=f'{listed(odd, 3)} more than once in {where}' + (', each row the same' if same and not apart else ''),
+            todo='remove the rows that are there twice, or add a column `time` in seconds',
+        )
+
+
+def _archive(path: Path) -> Arrays:
+    """Arrays by the names of the samples, or a matrix beside a list of names."""
+    arrays: dict[str, Any] = read_npz(path)
+    if len(arrays) == 1 and isinstance(next(iter(arrays.values())), dict):
+        arrays = {str(name): np.asarray(value) for name, value in next(iter(arrays.values())).items()}
+    texts = [name for name, value in arrays.items() if isinstance(value, np.ndarray) and value.dtype.kind in 'USO']
+    numbers = {name: value for name, value in arrays.items() if isinstance(value, np.ndarray) and name not in texts}
+    if len(texts) == 1 and len(numbers) == 1:
+        names, matrix = [str(name) for name in arrays[texts[0]].ravel().tolist()], next(iter(numbers.values()))
+        if len(names) != len(matrix) or len(set(names)) != len(names):
+            raise ShapeError(
+                expected='one name for each row, each once', came=f'{len(set(names))} names for {len(matrix)} rows in '
+                f'{path}', todo='save one array for each sample, by its name',
+            )  # fmt: skip
+        return Arrays((path,), dict(zip(names, matrix, strict=True)))
+    if len(numbers) == 1 and len(next(iter(numbers.values())).shape) > 1 and next(iter(numbers)) in _NO_NAME:
+        raise ArchiveError(
+            expected='one array for each sample by its name, or an array of names beside the features',
+            came=f'{path} with {next(iter(numbers.values())).shape} alone', todo='add the names: features belong to '
+            'samples by name, not by order: numpy.savez(path, names=names, features=features)',
+        )  # fmt: skip
+    if texts or len(numbers) < len(arrays) or not numbers:
+        odd = [name for name in arrays if name not in numbers]
+        raise ArchiveError(
+            expected='an array of numbers for each sample', came=f'{path} with {listed(odd or arrays)}',
+            todo='leave what is no sample out, or save names and features: numpy.savez(path, names=…, features=…)',
+        )  # fmt: skip
+    return Arrays((path,), numbers)
+
+
+_NO_NAME = ('', 'arr_0', 'features', 'feature', 'data', 'x', 'X', 'values', 'embeddings', 'embedding')
+
+
+def _is_list(cell: object) -> bool:
+    return isinstance(cell, list | np.ndarray)
+
+
+def _is_text(cells: Cells) -> bool:
+    return any(isinstance(cell, str) and not re.fullmatch(r'\s*-?[\d.]*\s*', cell) for cell in cells)

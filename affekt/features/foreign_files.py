@@ -1,0 +1,65 @@
+"""Files of features that other programs write and affekt never opens, and how to save them as .npy where they belong.
+
+A pickle runs what its maker wrote, and the others need libraries of their own; three lines where the file was made do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from affekt.errors import FileError, TableError
+from affekt.runs import only_regular
+
+_PICKLE = ('import pickle, numpy', 'rows = pickle.load(open({path!r}, "rb"))  # a dict of sample to array')
+_TORCH = ('import torch, numpy', 'rows = torch.load({path!r}, weights_only=True)  # a dict of sample to tensor')
+_HDF5 = ('import h5py, numpy', 'rows = h5py.File({path!r})  # a group of datasets, one a sample')
+_MATLAB = ('import scipy.io, numpy', 'rows = scipy.io.loadmat({path!r})  # a dict; leave out names that begin with __')
+_JOBLIB = ('import joblib, numpy', 'rows = joblib.load({path!r})  # a dict of sample to array')
+_TENSORS = ('import safetensors.numpy, numpy', 'rows = safetensors.numpy.load_file({path!r})')
+_SAVE = 'for name, array in rows.items(): numpy.save(f"mine/{name}.npy", numpy.asarray(array, "float32"))'
+WAYS: Mapping[str, tuple[str, str]] = {
+    '.pkl': _PICKLE, '.pickle': _PICKLE, '.p': _PICKLE, '.joblib': _JOBLIB,
+    '.pt': _TORCH, '.pth': _TORCH, '.bin': _TORCH, '.ckpt': _TORCH,
+    '.h5': _HDF5, '.hdf5': _HDF5, '.hdf': _HDF5, '.mat': _MATLAB, '.safetensors': _TENSORS,
+}  # fmt: skip
+"""Ending to the two lines that open such a file elsewhere."""
+_BEGINS: Mapping[bytes, str] = {
+    b'\x80\x02': '.pkl', b'\x80\x03': '.pkl', b'\x80\x04': '.pkl', b'\x80\x05': '.pkl', b'\x89HDF': '.h5',
+    b'MATLAB': '.mat',
+}  # fmt: skip
+"""First bytes to the ending that such files have, whatever they are called."""
+
+
+def require_known(path: Path) -> None:
+    """A file is none of those that are never opened.
+
+    Raises:
+        TableError: it is one, by its name or its first bytes; says in three lines how to save it elsewhere.
+        FileError: it is a pipe or a device.
+        OSError: it cannot be read.
+    """
+    ending = path.suffix.lower()
+    if ending not in WAYS:
+        with open(path, 'rb', opener=only_regular) as file:
+            begin = file.read(8)
+        ending = next((kind for magic, kind in _BEGINS.items() if begin.startswith(magic)), '')
+    if ending:
+        raise foreign(path, ending)
+
+
+def foreign(path: Path, ending: str = '') -> TableError:
+    """The error that a file is not opened here, with the three lines to type where it was made.
+
+    Raises:
+        FileError: it is a pipe or a device.
+    """
+    if path.exists() and not path.is_file():
+        raise FileError(expected='a regular file', came=f'{path}', todo='name a file')
+    opening = WAYS[ending or path.suffix.lower()]
+    steps = tuple(line.replace('{path!r}', repr(path.name)) for line in (*opening, _SAVE))
+    return TableError(
+        expected='features as .npy, .npz, .csv, .parquet, or a folder of them',
+        came=f'{path}, which would run a program or needs a library of its own, so it is never opened here',
+        todo='save it as .npy where it was made, into a folder `mine`, and import that:', steps=steps,
+    )  # fmt: skip

@@ -1,0 +1,230 @@
+"""Features that others made, into a store: folders of .npy, tables, archives, saved datasets.
+
+What comes in is read by name and never by order, every number is checked on its way to single precision, and what was
+left out or taken for something is said.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from affekt.errors import CorpusError, ShapeError, TableError, UnknownNameError, ValueRangeError, listed
+from affekt.features.feature_tables import table_of_one_sample, table_of_samples
+from affekt.features.foreign_files import WAYS, foreign
+from affekt.features.listing import modality_of
+from affekt.features.npy_folders import NpyFolder, level_of
+from affekt.features.recipes import READS, Features
+from affekt.features.sample_names import matched, near_miss, same_but_for_form
+from affekt.features.saved_datasets import dataset_of_samples, is_saved_dataset
+from affekt.features.sources import Arrays, Source
+from affekt.features.store import SUFFIX, Provenance, write_features
+from affekt.runs import require_regular_file
+
+TABLES = ('.csv', '.tsv', '.jsonl', '.json', '.parquet', '.xlsx', '.npz')
+"""Of one file with all samples, or of a folder with one file a sample."""
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import left."""
+
+    path: Path
+    """The store's file."""
+    missing: tuple[tuple[str, str], ...]
+    """Samples without features, and why."""
+    modality: str | None
+    """audio, text or video; None where nobody said and no name tells."""
+    notes: tuple[str, ...]
+    """What was left out, or taken for something."""
+
+
+def import_features(
+    given: Path,
+    out: Path,
+    *,
+    names: Sequence[str] | None = None,
+    rate_hz: float | None = None,
+    corpus: str = '',
+    modality: str | None = None,
+) -> Imported:
+    """Features of one recipe as a store of one shard.
+
+    Args:
+        given: a folder of `.npy` files, of folders of them, or of tables, one a sample; a table or an `.npz` of all
+            samples; a folder that `save_to_disk` of Hugging Face's datasets wrote.
+        out: folder of stores; the new one is called as what was given, without its ending.
+        names: the samples that are wanted, in order; None for all. Those without features are named as missing.
+        rate_hz: rows a second, for their times; None where nobody knows, or the source tells them.
+        corpus: its name, for the header.
+        modality: audio, text or video; None for what the name of a known recipe tells.
+
+    Raises:
+        CorpusError: there are no features, none of the wanted samples, or those of several recipes.
+        ShapeError: samples differ in D; names one.
+        TableError, ArchiveError: a file is damaged, holds anything but numbers, or names no samples.
+        ValueRangeError: a value is not finite or too large, or the rate is none; names the place.
+        UnknownNameError: no such modality.
+    """
+    _require_choices(rate_hz, modality)
+    source = _opened(given, names)
+    pairs, notes = _wanted(source, names, given)
+    shapes = {name: source.shape(own) for name, own in pairs.items()}
+    wanted = list(source.names) if names is None else list(names)
+    missing = [(name, 'no file' if given.is_dir() else 'no row') for name in wanted if name not in pairs]
+    missing += [(name, 'an empty array') for name, (rows, _) in shapes.items() if not rows]
+    pairs = {name: own for name, own in pairs.items() if shapes[name][0]}
+    dimension = _one_dimension({name: shapes[name] for name in pairs}, given)
+    name = given.resolve().name
+    name = name.removesuffix(Path(name).suffix) if given.is_file() else name
+    model, level = level_of(name)
+    facts: dict[str, Any] = {
+        'origin': 'official folder' if isinstance(source, NpyFolder) else 'table', 'model': model, 'level': level,
+        'rate_hz': rate_hz, 'sha256': source.digest(list(pairs.values())),
+    }  # fmt: skip
+    told = hashlib.sha256(repr(sorted(facts.items(), key=str)).encode()).hexdigest()
+    if known := modality or modality_of(name):
+        facts['modality'] = known
+    provenance = Provenance(name, told, dimension, facts, source.columns, corpus, (1, 1), tuple(missing))
+    path = out / name / f'shard-1-of-1{SUFFIX}'
+    write_features(path, _features(source, pairs, rate_hz, told), provenance)
+    return Imported(path, tuple(missing), known, (*source.notes, *notes))
+
+
+def import_official(
+    folder: Path, out: Path, *, names: Sequence[str] | None = None, rate_hz: float | None = None, corpus: str = ''
+) -> tuple[Path, tuple[tuple[str, str], ...]]:
+    """The store's file, and the samples without features with the reason: as `import_features` of a known recipe."""
+    made = import_features(folder, out, names=names, rate_hz=rate_hz, corpus=corpus)
+    return made.path, made.missing
+
+
+def _require_choices(rate_hz: float | None, modality: str | None) -> None:
+    if modality is not None and modality not in READS:
+        raise UnknownNameError(expected=f'one of {", ".join(READS)}', came=repr(modality), todo='name one of these')
+    if rate_hz is not None and not 0 < rate_hz < np.inf:
+        raise ValueRangeError(expected='rows a second, above 0', came=f'{rate_hz}', todo='leave --rate-hz out')
+
+
+def _opened(given: Path, names: Sequence[str] | None) -> Source:
+    """Whatever was given, as samples by name."""
+    if not given.exists():
+        raise CorpusError(
+            expected='a folder of .npy files, or a table of features', came=f'{given}, which is not there',
+            todo='check the path',
+        )  # fmt: skip
+    if not given.is_dir():
+        require_regular_file(given)
+        if given.suffix.lower() in WAYS:
+            raise foreign(given)
+        return table_of_samples(given)
+    if is_saved_dataset(given):
+        return dataset_of_samples(given)
+    folder = NpyFolder(given, names)
+    if folder.names:
+        return folder
+    files = [path for path in sorted(given.iterdir()) if path.is_file() and not path.name.startswith('.')]
+    endings = Counter(path.suffix.lower() for path in files)
+    ending = next((each for each, _ in endings.most_common() if each in TABLES), '')
+    if ending:
+        return _folder_of_tables([path for path in files if path.suffix.lower() == ending], len(files))
+    if files and (closed := next((path for path in files if path.suffix.lower() in WAYS), None)):
+        raise foreign(closed)
+    entries = sorted(path.name for path in given.iterdir())
+    raise CorpusError(
+        expected=f'.npy files of the samples in {given}',
+        came=f'{len(entries)} others ({listed(entries, 2)})' if entries else 'none',
+        todo='name the folder of one model, such as features/chinese-hubert-large-UTT',
+    )
+
+
+def _folder_of_tables(files: Sequence[Path], count: int) -> Arrays:
+    """One table a sample, each with rows in time."""
+    arrays, times, notes = {}, {}, []
+    columns: tuple[str, ...] = ()
+    for file in files:
+        if file.suffix.lower() == '.npz':
+            (array,) = _only_array(file)
+            arrays[file.stem] = array
+            own, when = (), None
+        else:
+            arrays[file.stem], own, when, remarks = table_of_one_sample(file)
+            notes += [note for note in remarks if note not in notes]
+        if columns and own != columns:
+            differing = [name for name in {*columns, *own} if (name in columns) != (name in own)]
+            raise ShapeError(
+                expected=f'the columns of {files[0].name} in every file',
+                came=f'others in {file}: {listed(sorted(differing)) or "the same in another order"}',
+                todo='write all files with the same columns',
+            )
+        columns = own
+        if when is not None:
+            times[file.stem] = when
+    if count > len(files):
+        notes.append(f'{count - len(files):,} files of other kinds than {files[0].suffix}, left out')
+    return Arrays(tuple(files), arrays, columns, times if len(times) == len(arrays) else {}, notes)
+
+
+def _only_array(file: Path) -> list[Any]:
+    from affekt.npz import read_npz
+
+    arrays = read_npz(file)
+    if len(arrays) != 1 or not isinstance(next(iter(arrays.values())), np.ndarray):
+        raise TableError(
+            expected='one array of numbers in each .npz of a folder', came=f'{listed(arrays)} in {file}',
+            todo='save one array a sample with numpy.save, or one .npz of all samples by name',
+        )  # fmt: skip
+    return list(arrays.values())
+
+
+def _wanted(source: Source, names: Sequence[str] | None, given: Path) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Sample to its name in the source, and what was taken for the same."""
+    own = list(source.names)
+    if alike := same_but_for_form(own):
+        raise TableError(
+            expected='names that differ', came=f'{listed(alike, 4)} in {given}, which look the same',
+            todo='rename them: spaces and Unicode forms do not tell samples apart',
+        )  # fmt: skip
+    if names is None:
+        if not own:
+            raise CorpusError(expected=f'samples in {given}', came='none', todo='check the path')
+        return {name: name for name in own}, ()
+    pairs, notes = matched(names, own)
+    if not pairs:
+        hint = near_miss(names, own)
+        raise CorpusError(
+            expected=f'.npy files of the samples in {given}' if given.is_dir() else f'rows of the samples in {given}',
+            came=f'{len(own)} others ({listed(own, 2)}), none of {listed(names, 2)}' + (f'; {hint}' if hint else ''),
+            todo='name the folder of one model, such as features/chinese-hubert-large-UTT, of this corpus',
+        )
+    left = len(own) - len(pairs)
+    return pairs, (*notes, *((f'{left:,} samples that the manifest does not have, left out',) if left else ()))
+
+
+def _one_dimension(shapes: dict[str, tuple[int, int]], given: Path) -> int:
+    """D, the same in every sample."""
+    if not shapes:
+        raise CorpusError(expected='arrays with values', came=f'{given} with empty ones', todo='extract them again')
+    dimension = next(iter(shapes.values()))[1]
+    odd = [f'{name} ({size})' for name, (_, size) in shapes.items() if size != dimension]
+    if odd and all(rows == 1 for rows, _ in shapes.values()):
+        todo = 'extract these again; where each is a sequence of single numbers, save it as (T, 1) in a folder …-FRA'
+    else:
+        todo = 'extract these again'
+    if odd:
+        raise ShapeError(expected=f'{dimension} columns in every file of {given}', came=listed(odd), todo=todo)
+    return dimension
+
+
+def _features(source: Source, pairs: dict[str, str], rate_hz: float | None, told: str) -> Iterator[Features]:
+    for name, own in pairs.items():
+        rows, times = source.rows(own)
+        if rate_hz is not None:
+            times = np.asarray((np.arange(len(rows)) + 0.5) / rate_hz, dtype=np.float64)
+        yield Features(name, rows, source.columns, times, told)

@@ -1,0 +1,88 @@
+"""Names of samples in one place and their names in another: the same but for endings, folders, spaces, case or form.
+
+`a.mp4` in a manifest is `a` among features; `clips/a` may be `a`; an accented letter has two forms in Unicode.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
+
+from affekt.media.endings import AUDIO, PICTURES, VIDEO
+
+ENDINGS = (*AUDIO, *VIDEO, *PICTURES, '.npy', '.npz', '.csv', '.txt', '.pt', '.pkl')
+
+
+def plain(name: str) -> str:
+    """A name without spaces around it, in one Unicode form, without folders, a known ending, and case.
+
+    >>> plain(' clips/A.MP4 '), plain('dia1.utt2')
+    ('a', 'dia1.utt2')
+    """
+    last = PurePosixPath(unicodedata.normalize('NFC', name).strip().replace('\\', '/')).name
+    lower = last.casefold()
+    ending = next((each for each in ENDINGS if lower.endswith(each) and len(lower) > len(each)), '')
+    return lower.removesuffix(ending).strip()
+
+
+def difference(wanted: str, given: str) -> str:
+    """How two names that are plainly the same differ."""
+    if unicodedata.normalize('NFC', wanted) == unicodedata.normalize('NFC', given):
+        return 'Unicode form'
+    if wanted.strip() == given.strip():
+        return 'spaces'
+    if wanted.strip().casefold() == given.strip().casefold():
+        return 'case'
+    return 'folder or ending'
+
+
+def matched(wanted: Sequence[str], given: Sequence[str]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Each wanted name to the given one that is the same, else to the only one that is plainly the same.
+
+    Args:
+        wanted: names, each once.
+        given: names, each once.
+
+    Returns:
+        Wanted to given; what was found by its plain name alone is said in the notes.
+    """
+    known = set(given)
+    pairs = {name: name for name in wanted if name in known}
+    by_plain = _alone(name for name in given if name not in pairs)
+    asked = _alone(name for name in wanted if name not in pairs)
+    near = {asked[key]: by_plain[key] for key in asked if key in by_plain}
+    kinds: dict[str, list[str]] = {}
+    for name, other in near.items():
+        kinds.setdefault(difference(name, other), []).append(f'{name!r} is {other!r}')
+    notes = tuple(
+        f'{len(each):,} names differ in {kind} alone and are taken for the same: {each[0]}{", …" * (len(each) > 1)}'
+        for kind, each in kinds.items()
+    )
+    return pairs | near, notes
+
+
+def near_miss(wanted: Iterable[str], given: Iterable[str]) -> str:
+    """In words, a pair that is plainly the same and differs in writing; '' where there is none."""
+    others = _alone(given)
+    for name in wanted:
+        other = others.get(plain(name))
+        if other is not None and other != name:
+            return f'{name!r} here is {other!r} there: names differ in {difference(name, other)}'
+    return ''
+
+
+def same_but_for_form(names: Iterable[str]) -> list[str]:
+    """Names that differ from another one in spaces or Unicode form alone, which nobody sees."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(unicodedata.normalize('NFC', name).strip(), []).append(name)
+    return [name for each in groups.values() if len(each) > 1 for name in each]
+
+
+def _alone(names: Iterable[str]) -> dict[str, str]:
+    """Plain name to name, where no other one is plainly the same."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(plain(name), []).append(name)
+    return {key: each[0] for key, each in groups.items() if len(each) == 1}

@@ -1,0 +1,141 @@
+"""Folders that `save_to_disk` of Hugging Face's datasets writes, read by Arrow alone: no package of theirs is needed.
+
+A dataset is `state.json`, which names Arrow streams, and `dataset_info.json`; several splits are folders below one
+`dataset_dict.json`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.errors import AffektError, TableError, listed
+from affekt.features.feature_tables import NAMES, array_of, samples_of_columns
+from affekt.features.sources import Arrays
+from affekt.runs import read_regular_file, require_regular_file
+
+STATE, SPLITS = 'state.json', 'dataset_dict.json'
+
+
+def is_saved_dataset(folder: Path) -> bool:
+    """Whether a folder is one that `save_to_disk` wrote."""
+    return (folder / STATE).exists() or (folder / SPLITS).exists()
+
+
+def dataset_of_samples(folder: Path) -> Arrays:
+    """Features of the samples that a saved dataset names: one column of lists, or columns of numbers.
+
+    Raises:
+        TableError: a file is missing, damaged or lies elsewhere, or the dataset names no samples.
+        ValueRangeError: as `samples_of_columns`.
+    """
+    files = tuple(_files(folder))
+    names: list[str] = []
+    columns: dict[str, list[Any]] = {}
+    for file in files:
+        for batch in _batches(file):
+            key = _key(batch.schema.names, folder)
+            names += [str(name) for name in batch.column(key).to_pylist()]
+            if columns and set(columns) != set(batch.schema.names) - {key}:
+                raise TableError(
+                    expected=f'the columns {listed(columns)} in every file of {folder}',
+                    came=f'{listed(batch.schema.names)} in {file.name}', todo='save the dataset again',
+                )  # fmt: skip
+            for header in batch.schema.names:
+                if header != key:
+                    columns.setdefault(header, []).extend(_cells(batch.column(header)))
+    return samples_of_columns(names, columns, files)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """The Arrow files of all splits, in order."""
+    if (folder / SPLITS).exists():
+        for split in _json(folder / SPLITS).get('splits', ()):
+            yield from _files(folder / _plain(split, folder))
+        return
+    for entry in _json(folder / STATE).get('_data_files', ()):
+        yield folder / _plain(entry.get('filename') if isinstance(entry, dict) else entry, folder)
+
+
+def _plain(name: object, folder: Path) -> str:
+    if not isinstance(name, str) or Path(name).name != name or name in ('', '..'):
+        raise TableError(
+            expected=f'names of files in {folder}', came=f'{name!r}', todo='save the dataset again with save_to_disk'
+        )
+    return name
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(read_regular_file(path).decode())
+        if not isinstance(content, dict):
+            raise ValueError('no table of names and values')
+        return content
+    except (OSError, ValueError, RecursionError) as error:
+        came = error.came if isinstance(error, AffektError) else error
+        raise TableError(
+            expected='a dataset as save_to_disk writes it', came=f'{path}: {came}', todo='save it again'
+        ) from error
+
+
+def _batches(file: Path) -> Iterator[Any]:
+    import pyarrow as pa
+
+    try:
+        require_regular_file(file)
+        with pa.memory_map(str(file)) as content, pa.ipc.open_stream(content) as reader:
+            for batch in reader:
+                batch.validate(full=True)  # offsets that point outside would end the process
+                yield batch
+    except (pa.ArrowException, OSError, ValueError) as error:
+        if isinstance(error, TableError):
+            raise
+        came = error.came if isinstance(error, AffektError) else error
+        raise TableError(
+            expected='an Arrow stream as save_to_disk writes it', came=f'{file}: {came}', todo='save the dataset again'
+        ) from error
+
+
+def _key(headers: list[str], folder: Path) -> str:
+    plain = {header.strip().lower(): header for header in reversed(headers)}
+    key = next((plain[name] for name in NAMES if name in plain), None)
+    if key is None:
+        raise TableError(
+            expected=f'a column with the names of the samples ({", ".join(NAMES[:4])})',
+            came=f'{folder} with {listed(headers, 6)}', todo='add one: dataset.add_column("name", names)',
+        )  # fmt: skip
+    return key
+
+
+def _cells(column: Any) -> list[Any]:
+    """Cells as plain values; lists as arrays, which take a tenth of the memory."""
+    import pyarrow as pa
+
+    storage = column.storage if isinstance(column, pa.ExtensionArray) else column
+    if not _is_list(storage.type):
+        return list(storage.to_pylist())
+    return [_array(cell) for cell in storage]
+
+
+def _array(cell: Any) -> npt.NDArray[Any]:
+    import pyarrow as pa
+
+    values = cell.values
+    if values is None:
+        return np.zeros(0)
+    is_flat = pa.types.is_floating(values.type) or pa.types.is_integer(values.type)
+    if not is_flat or values.null_count:
+        return array_of(cell.as_py(), 'a column of the dataset')
+    dtype = np.dtype(values.type.to_pandas_dtype())
+    return np.frombuffer(values.buffers()[1] or b'', dtype, len(values), values.offset * dtype.itemsize).copy()
+
+
+def _is_list(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))

@@ -1,0 +1,110 @@
+"""CSV and its relatives: comma, semicolon, tab or bar between the cells, quotes around those that hold one."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from affekt.errors import TableError
+from affekt.tables import table as limits
+from affekt.tables.recognition import text_lines
+from affekt.tables.table import Table, of_rows, refuse_too_many
+from affekt.tables.writing import as_written
+
+SEPARATORS = {',': 'commas', ';': 'semicolons', '\t': 'tabs', '|': 'bars'}
+_SAMPLE = 1 << 16
+_STATED = re.compile(r'\s*"?sep=(.)"?\s*')
+"""The first line by which Excel tells itself the separator."""
+
+
+def read_delimited(path: Path) -> Table:
+    """The columns of a text file; its first row names them.
+
+    Raises:
+        TableError: no text, a row of another length, a broken quote, a zero byte, or a name that stands twice; it names
+            the row.
+    """
+    lines, notes = text_lines(path)
+    first = _first_lines(lines)
+    stated = _STATED.fullmatch(first[0]) if first else None
+    separator = stated[1] if stated else _separator(first, path)
+    every = itertools.chain(first[1:] if stated else first, lines)
+    table = _rows(every, path, separator, skipped=int(bool(stated)))
+    return Table(table.columns, path, table.rows, separator, notes=(*table.notes, *notes))
+
+
+def _first_lines(lines: Iterator[str]) -> list[str]:
+    """Lines enough to see which sign separates cells."""
+    first, size = [], 0
+    for line in lines:
+        first.append(line)
+        size += len(line)
+        if size > _SAMPLE:
+            break
+    return first
+
+
+def _rows(lines: Iterable[str], path: Path, separator: str, *, skipped: int) -> Table:
+    reader = csv.reader(lines, delimiter=separator, strict=True)
+    head: list[str] | None = None
+    rows: list[list[str]] = []
+    numbers: list[int] = []
+    begins = 1 + skipped
+    try:
+        for cells in reader:
+            if any(map(str.strip, cells)):
+                if head is None:
+                    head = cells
+                else:
+                    if len(cells) != len(head):
+                        raise _ragged(path, begins, cells, head, separator)
+                    rows.append([as_written(cell) if cell[:1] == "'" else cell for cell in cells])
+                    numbers.append(begins)
+                    if len(rows) > limits.MOST_ROWS or not len(rows) % 4096:
+                        refuse_too_many(len(rows), len(head), path)
+            begins = reader.line_num + 1 + skipped
+    except csv.Error as error:
+        raise TableError(
+            expected=f'{SEPARATORS.get(separator, "signs")} between cells, and quotes that are closed',
+            came=f'{path}: {error}, in row {begins}',
+            todo='correct that row',
+        ) from error
+    refuse_too_many(len(rows), len(head or ()), path)
+    return of_rows(head or (), rows, numbers, path)
+
+
+def _ragged(path: Path, row: int, cells: list[str], head: list[str], separator: str) -> TableError:
+    sign = SEPARATORS.get(separator, repr(separator))
+    return TableError(
+        expected=f'{len(head)} cells in every row, as the first row has ({limits.seen(head)}, between {sign})',
+        came=f'{len(cells)} cells in row {row} of {path.name}',
+        todo=f'correct that row; quote cells that hold {sign}',
+    )
+
+
+def _separator(first: Sequence[str], path: Path) -> str:
+    """The sign that makes two or more columns of the first row and as many of the others, the usual one first."""
+    usual = '\t' if path.suffix.lower() in ('.tsv', '.tab') else ','
+    best, separator = (0.0, 0, False), usual
+    for sign in SEPARATORS:
+        widths = _widths(first, sign)
+        if widths and widths[0] > 1:
+            alike = sum(width == widths[0] for width in widths) / len(widths)
+            worth = (alike, widths[0], sign == usual)
+            if worth > best:
+                best, separator = worth, sign
+    return separator
+
+
+def _widths(first: Sequence[str], sign: str) -> list[int]:
+    """How many cells the first rows have; the last of many may be cut."""
+    widths: list[int] = []
+    with contextlib.suppress(csv.Error):  # what is broken is told where the rows are read
+        for row in csv.reader(first, delimiter=sign):
+            if any(map(str.strip, row)):
+                widths.append(len(row))
+    return widths[:-1] if len(widths) > 2 else widths

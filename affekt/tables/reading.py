@@ -1,0 +1,119 @@
+"""Any file of a table to its columns; read first.
+
+A file is what its content says; its ending decides between CSV and TSV where a text could be both, and is refused where
+it promises what the content is not. Rows are numbered as an editor shows them.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from affekt.errors import TableError
+from affekt.npz import read_npz
+from affekt.tables.delimited import read_delimited
+from affekt.tables.json_rows import read_json_rows
+from affekt.tables.parquet_files import read_parquet
+from affekt.tables.recognition import form_of
+from affekt.tables.table import Table
+from affekt.tables.workbooks import read_workbook
+
+ENDINGS = ('.csv', '.tsv', '.jsonl', '.json', '.parquet', '.npz', '.xlsx')
+"""Of tables; `.txt` and `.tab`, as Excel writes them, are read as well."""
+_TEXTS = ('.csv', '.tsv', '.txt', '.tab')
+LARGEST_FILE = 2 * 2**30
+
+
+def read_table(path: Path) -> Table:
+    """The columns of a table file, of whichever kind it is.
+
+    A header's case is kept, the spaces around it are not; cells are as they stand: text in a text file, numbers and
+    lists where the file has them. Empty rows are left out.
+
+    Raises:
+        TableError: the file is missing, empty, damaged, too large, unfolds to more than its size allows, or is no
+            table; rows are of different lengths, or two columns have one name. It names the row where it can.
+        ArchiveError: an archive is damaged or asks for more than arrays and plain values.
+    """
+    _require_file(path)
+    ending = path.suffix.lower()
+    try:
+        form = form_of(path)
+        if ending not in (*ENDINGS, *_TEXTS) and form in ('text', 'json'):
+            raise TableError(
+                expected=f'a file that ends in {", ".join(ENDINGS)}',
+                came=str(path),
+                todo='save it as csv with a line of column names',
+            )
+        if form == 'text' and ending not in _TEXTS:
+            if ending in _NAMES:
+                raise TableError(
+                    expected=f'{_NAMES[ending]}, as its ending says',
+                    came=f'{path}: something else',
+                    todo='save it again, or give it the ending of what it is',
+                )
+            form = 'npz' if ending == '.npz' else 'json'
+        return READERS[form](path)
+    except OSError as error:
+        raise TableError(
+            expected='a table that can be read', came=f'{path}: {error.strerror or error}', todo='check the path'
+        ) from error
+
+
+def _require_file(path: Path) -> None:
+    """A regular file of a size that may be read; a pipe would be waited for without end."""
+    try:
+        state = path.stat()
+    except (OSError, ValueError) as error:
+        missing = isinstance(error, FileNotFoundError)
+        reason = 'which is not there' if missing else getattr(error, 'strerror', None) or str(error)
+        raise TableError(expected='a table', came=f'{path}, {reason}', todo='check the path') from error
+    if not stat.S_ISREG(state.st_mode):
+        what = 'a folder' if stat.S_ISDIR(state.st_mode) else 'no regular file'
+        raise TableError(expected='a table', came=f'{path}, {what}', todo='name the file itself')
+    if state.st_size > LARGEST_FILE:
+        raise TableError(
+            expected=f'a file of at most {LARGEST_FILE:,} bytes',
+            came=f'{path} with {state.st_size:,} bytes',
+            todo='leave columns out, or give several files',
+        )
+
+
+def _read_archive(path: Path) -> Table:
+    """Arrays of one dimension as columns; an object that maps names to answers as `name` and a column of its name."""
+    columns: dict[str, object] = {}
+    maps = []
+    for name, array in read_npz(path).items():
+        if isinstance(array, dict):
+            maps.append(name)
+            columns |= {'name': list(array), name: list(array.values())}
+        elif isinstance(array, np.ndarray) and array.ndim == 1:
+            columns[name] = array.tolist()
+    if len(maps) > 1:
+        raise TableError(
+            expected='one map of names to answers, or columns',
+            came=f'{path} with {len(maps)}: {", ".join(map(repr, maps))}',
+            todo='save the one that is meant in a file of its own',
+        )
+    lengths = {name: len(column) for name, column in columns.items()}  # type: ignore[arg-type]
+    if len(set(lengths.values())) > 1:
+        raise TableError(
+            expected='columns of equal length',
+            came=f'{path}: ' + ', '.join(f'{length} in {name!r}' for name, length in lengths.items()),
+            todo='save the file again, or export it as csv',
+        )
+    return Table(columns, path, range(1, max(lengths.values(), default=0) + 1))  # type: ignore[arg-type]
+
+
+_NAMES = {'.parquet': 'a Parquet file', '.xlsx': 'a workbook'}
+READERS: Mapping[str, Callable[[Path], Table]] = {
+    'text': read_delimited,
+    'json': read_json_rows,
+    'parquet': read_parquet,
+    'npz': _read_archive,
+    'xlsx': read_workbook,
+}
+"""By what `form_of` says."""

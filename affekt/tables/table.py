@@ -1,0 +1,155 @@
+"""The columns that were read from a file, with the number of each row as an editor shows it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from affekt.errors import TableError, listed
+
+MOST_ROWS = 20_000_000
+MOST_COLUMNS = 1 << 16
+MOST_CELLS = 1 << 26
+_NUMBER = re.compile(r'[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|infinity)|nan', re.IGNORECASE | re.ASCII)
+_DECIMAL_COMMA = re.compile(r'[+-]?\d*,\d+([eE][+-]?\d+)?', re.ASCII)
+
+
+@dataclass(frozen=True, eq=False)
+class Table(Mapping[str, Sequence[Any]]):
+    """A mapping from each column's name to its cells."""
+
+    columns: Mapping[str, Sequence[Any]]
+    path: Path
+    rows: Sequence[int]
+    """Number of each row: the line of a text file on which it begins, the row of a sheet, else 1, 2, 3."""
+    separator: str = ''
+    """What stands between the cells of a text file."""
+    partial: Mapping[str, int] = field(default_factory=dict)
+    """Columns that some rows of a JSON file do not have, and the first such row; there the cell is None."""
+    notes: tuple[str, ...] = ()
+    """What was left out or taken for granted, in sentences."""
+
+    def __getitem__(self, name: str) -> Sequence[Any]:
+        return self.columns[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.columns)
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    def row(self, position: int) -> str:
+        """The row of a cell, in words."""
+        return f'row {self.rows[position]} of {self.path.name}'
+
+    def seen(self) -> str:
+        """How many columns there are, and which: for messages."""
+        return seen(self.columns)
+
+
+def seen(columns: Iterable[str]) -> str:
+    """How many columns, and which.
+
+    >>> seen(['name;openset'])
+    "1 column 'name;openset'"
+    """
+    names = list(columns)
+    return f'{len(names)} column{"s" * (len(names) != 1)} {listed([name[:60] for name in names], 8)}'.strip()
+
+
+def number(cell: object) -> float:
+    """A cell as a number; a comma before the last digits is a decimal comma.
+
+    Raises:
+        ValueError: it is none, or has marks between thousands.
+
+    >>> number('0,5'), number(' -1.5 '), number(2)
+    (0.5, -1.5, 2.0)
+    """
+    if isinstance(cell, str):
+        text = cell.strip()
+        if _NUMBER.fullmatch(text):
+            return float(text)
+        if _DECIMAL_COMMA.fullmatch(text):
+            return float(text.replace(',', '.'))
+        raise ValueError(f'{cell[:40]!r} is no number')
+    if isinstance(cell, bool) or not hasattr(cell, '__float__'):
+        raise ValueError(f'{str(cell)[:40]!r} is no number')
+    return float(cell)
+
+
+def of_rows(
+    head: Sequence[object], cells: Sequence[Sequence[Any]], numbers: Sequence[int], path: Path, **more: Any
+) -> Table:
+    """A table from a row of names and rows of cells, all of one length.
+
+    An unnamed column goes where all its cells are empty, as a spreadsheet leaves them, or where it stands first and
+    counts the rows, as an index does.
+
+    Raises:
+        TableError: a name stands twice, or cells have none.
+    """
+    names = ['' if name is None else str(name).strip() for name in head]
+    columns: list[Sequence[Any]] = list(zip(*cells, strict=True)) if cells else [()] * len(names)
+    notes = list(more.pop('notes', ()))
+    kept: dict[str, Sequence[Any]] = {}
+    for place, (name, column) in enumerate(zip(names, columns, strict=True), 1):
+        if name:
+            kept[name] = column
+        elif any(not blank(cell) for cell in column):
+            if place > 1 or not _counts(column):
+                row = next(row for row, cell in zip(numbers, column, strict=True) if not blank(cell))
+                raise TableError(
+                    expected='a first row of different column names',
+                    came=f'{path}: row {row} has a cell in column {place}, which has no name',
+                    todo='give each column a name of its own',
+                )
+            notes.append('the first column, which counts the rows and has no name, is left out')
+    refuse_doubled([name for name in names if name], path)
+    return Table(kept, path, numbers, notes=tuple(notes), **more)
+
+
+def refuse_doubled(names: Sequence[str], path: Path) -> None:
+    """Every column has a name of its own.
+
+    Raises:
+        TableError: two have one name, or names that differ in space or case only.
+    """
+    places: dict[str, int] = {}
+    for place, name in enumerate(names, 1):
+        plain = name.strip().casefold()
+        if plain in places:
+            first = places[plain]
+            raise TableError(
+                expected='a first row of different column names',
+                came=f'{path} with {seen(names)}: columns {first} and {place} are both {name.strip()!r}',
+                todo='rename or remove one of them',
+            )
+        places[plain] = place
+
+
+def refuse_too_many(rows: int, columns: int, path: Path) -> None:
+    """What one table may hold.
+
+    Raises:
+        TableError: it holds more.
+    """
+    if rows > MOST_ROWS or columns > MOST_COLUMNS or rows * columns > MOST_CELLS:
+        raise TableError(
+            expected=f'at most {MOST_ROWS:,} rows, {MOST_COLUMNS:,} columns and {MOST_CELLS:,} cells',
+            came=f'more in {path}',
+            todo='leave columns out, count equal rows as weights, or give several files',
+        )
+
+
+def blank(cell: object) -> bool:
+    """Nothing, or white space."""
+    return cell is None or (isinstance(cell, str) and not cell.strip())
+
+
+def _counts(column: Sequence[Any]) -> bool:
+    """The cells are 0, 1, 2 … or 1, 2, 3 …."""
+    return any([str(cell) for cell in column] == [str(n + first) for n in range(len(column))] for first in (0, 1))

@@ -16,7 +16,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from affekt.errors import RunError
 from affekt.ranking.biases import Bias
 from affekt.ranking.diagnosis import listed
 from affekt.ranking.leaderboard import Ranking, Standing
@@ -37,14 +36,9 @@ def render_ranking(ranking: Ranking, out: Path, source: Mapping[str, Any] | None
         source: what it was made from, as `ranked_file` says it.
 
     Raises:
-        RunError: it cannot be written.
+        StorageError: it cannot be written.
     """
-    try:
-        write_atomically(Path(out), ranking_page(ranking, source).encode())
-    except OSError as error:
-        raise RunError(
-            expected='a file that can be written', came=f'{out}: {error.strerror}', todo='choose another --html'
-        ) from error
+    write_atomically(Path(out), ranking_page(ranking, source).encode())
     return Path(out)
 
 

@@ -115,6 +115,12 @@ def decode_text(
     if encoding is not None:
         return DecodedText(_in_named(raw, name, encoding, error), codecs.lookup(encoding).name)
     marked = _marked(raw)
+    if marked in ('utf-16', 'utf-32') and len(raw) <= 4:
+        raise error(
+            expected='text',
+            came=f'{name}, a mark of {marked.upper()} and nothing else, not UTF-8',
+            todo='check the file',
+        )
     if marked:
         try:
             return _cleaned(raw.decode(marked), marked, name)

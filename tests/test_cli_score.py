@@ -98,3 +98,27 @@ def test_one_answer_is_folded_step_by_step():
 
 def test_the_published_parser_is_shown_in_official_mode():
     assert 'read as the published parser: sad].' in _run('words', '[sad].', '--mode', 'official').output
+
+
+@pytest.mark.parametrize(
+    ('mode', 'empty', 'says'),
+    [('consistent', 1, 'which is left out'), ('official', 0, 'whose words the published parser reads as labels')],
+)
+def test_thinking_aloud_is_counted_and_left_out_of_consistent_scores_alone(files, tmp_path, mode, empty, says):
+    truth, _, _ = files
+    answers = {
+        'a': '<think>sad or angry</think><answer>happy, excited</answer>',
+        'b': '<think>sad, surely',
+        'c': '[neutral]',
+        'd': 'anxious?</think>[worried, tense]',
+    }
+    mine = _file(tmp_path, 'thinking.csv', answers)
+    words = ('openvocab', '--truth', truth, '--prediction', mine, '--resamples', 50, '--mode', mode)
+    prediction = json.loads(_run(*words, '--json').output)['prediction']
+    assert (prediction['with_thinking'], prediction['empty_answers']) == (3, empty)
+    assert f'3 answers hold what the model thought aloud, {says}' in _run(*words).output
+    if mode == 'consistent':
+        plain = dict(zip(answers, ('[happy, excited]', '', '[neutral]', '[worried, tense]'), strict=True))
+        without = _file(tmp_path, 'plain.csv', plain)
+        words = ('openvocab', '--truth', truth, '--resamples', 50, '--json', '--prediction')
+        assert json.loads(_run(*words, without).output)['metrics'] == json.loads(_run(*words, mine).output)['metrics']

@@ -15,7 +15,6 @@ import contextlib
 import dataclasses
 import json
 import math
-import os
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -26,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from affekt.errors import RunError
-from affekt.runs import read_regular_file, require_regular_file, write_atomically
+from affekt.runs import file_atomically, read_regular_file, require_regular_file, write_atomically
 from affekt.tables import storable
 
 FORMAT = 1
@@ -149,12 +148,8 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_table(path: Path, table: pa.Table) -> None:
     """Writes Parquet whole or not at all."""
-    part = path.with_name(f'.{path.name}-part')
-    try:
-        pq.write_table(table, part, compression='zstd')
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with file_atomically(path) as file:
+        pq.write_table(table, file, compression='zstd')
 
 
 def read_table(path: Path) -> pa.Table:
@@ -174,11 +169,20 @@ def read_table(path: Path) -> pa.Table:
         ) from error
 
 
-def write_pictures(folder: Path, pictures: Mapping[int, bytes]) -> None:
-    """Writes JPEG files named by number and removes those of an earlier analysis; none where there are none."""
-    for old in folder.glob('*.jpg'):
-        if old.stem not in {str(number) for number in pictures}:
-            old.unlink(missing_ok=True)
+def counted(folder: Path) -> tuple[int, int]:
+    """How many people and moments the analysis in a folder has; none where there is no whole one."""
+    try:
+        content = read_json(folder / MAIN_FILE)
+        return len(content['people']), len(content['moments'])
+    except (RunError, KeyError, TypeError):
+        return 0, 0
+
+
+def write_pictures(folder: Path, pictures: Mapping[int, bytes], earlier: int) -> None:
+    """Writes JPEG files named by number, and removes the others of the `earlier` ones that stood there before."""
+    for number in range(1, earlier + 1):
+        if number not in pictures:
+            (folder / f'{number}.jpg').unlink(missing_ok=True)
     for number, content in pictures.items():
         write_atomically(folder / f'{number}.jpg', content)
 

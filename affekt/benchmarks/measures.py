@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from affekt.errors import TableError, listed
+from affekt.labels.thinking import count_thinking, without_thinking
 from affekt.labels.wheels import WordTable
 from affekt.metrics.answers import LabelledAnswers, require_names
 from affekt.metrics.label_sets import bits, count
@@ -49,7 +50,9 @@ def measure_fine_grained(truth: Mapping[str, Any], openset: Mapping[str, Any], t
     """EW-L1 F, with precision, recall and the other official scores beside it."""
     answers = LabelledAnswers.of(truth, openset, official_parse)
     measure = OfficialMeasure(table, answers)
-    return Measured(measure.columns, measure.statistic, 'EW-L1 f', answers.names, _answer_facts(answers, table))
+    return Measured(
+        measure.columns, measure.statistic, 'EW-L1 f', answers.names, _answer_facts(answers, openset, table)
+    )
 
 
 def measure_basic(truth: Mapping[str, Any], openset: Mapping[str, Any], table: WordTable) -> Measured:
@@ -77,7 +80,7 @@ def measure_basic(truth: Mapping[str, Any], openset: Mapping[str, Any], table: W
         return found
 
     columns = np.stack(parts, axis=1).astype(np.float64)
-    return Measured(columns, statistic, 'HIT hit_rate', answers.names, _answer_facts(answers, table))
+    return Measured(columns, statistic, 'HIT hit_rate', answers.names, _answer_facts(answers, openset, table))
 
 
 def measure_sentiment(truth: Mapping[str, float], sentiment: Mapping[str, str]) -> Measured:
@@ -128,7 +131,8 @@ def derived_sentiment(openset: Mapping[str, Any], table: WordTable) -> dict[str,
             valence[form] = float(np.mean(known))
     found = {}
     for name, answer in openset.items():
-        known = [valence[label] for label in official_parse(answer) if label in valence]
+        text = without_thinking(answer).text if isinstance(answer, str) else answer
+        known = [valence[label] for label in official_parse(text) if label in valence]
         mean = float(np.mean(known)) if known else 0.0
         found[name] = 'positive' if mean > 0 else 'negative' if mean < 0 else 'neutral'
     return found
@@ -148,12 +152,13 @@ def require_answers(truth: Mapping[str, Any], openset: Mapping[str, Any], what: 
         )
 
 
-def _answer_facts(answers: LabelledAnswers, table: WordTable) -> dict[str, float]:
+def _answer_facts(answers: LabelledAnswers, openset: Mapping[str, Any], table: WordTable) -> dict[str, float]:
     known = np.array([word in table.bases for word in answers.vocabulary.words], dtype=bool)
     held = known[answers.prediction.ids]
     return {
         'labels_per_answer': float(answers.prediction.sizes.mean()),
         'empty_answers': float((answers.prediction.sizes == 0).sum()),
+        'with_thinking': float(count_thinking(openset[name] for name in answers.names)),
         'unknown_words': float(1 - held.mean()) if len(held) else float('nan'),
         'unknown_true_words': float(1 - known[answers.truth.ids].mean()) if len(answers.truth.ids) else float('nan'),
     }

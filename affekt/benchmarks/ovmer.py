@@ -31,6 +31,7 @@ from affekt.benchmarks.unibench import CONSTANTS
 from affekt.errors import AffektError, TableError
 from affekt.labels.answer_files import read_answers
 from affekt.labels.columns import answers_by_name, read_columns
+from affekt.labels.thinking import count_thinking
 from affekt.labels.wheels import WordTable, load_table
 from affekt.metrics.answers import LabelledAnswers
 from affekt.metrics.dimensional import pearson
@@ -162,7 +163,17 @@ def run_ovmer(
     facts: dict[str, dict[str, dict[str, float]]] = {}
     for system, held in answers.items():
         sizes = [len(official_parse(held[name])) for name in true]
-        about = {'labels_per_answer': float(np.mean(sizes)), 'empty_answers': float(sizes.count(0))}
+        thinking = count_thinking(held[name] for name in true)
+        about = {
+            'labels_per_answer': float(np.mean(sizes)),
+            'empty_answers': float(sizes.count(0)),
+            'with_thinking': float(thinking),
+        }
+        if thinking:
+            notes += (
+                f'{system.model} {system.mode}: {thinking} answers hold what the model thought aloud; official scores '
+                'count its words, consistent ones leave them out',
+            )
         facts.setdefault(system.mode, {})[system.model] = about
     inputs = (truth, *(system.path for system in systems))
     return Ovmer(len(true), systems, facts, tuple(views), tuple(moves), _agreements(views), notes, inputs)

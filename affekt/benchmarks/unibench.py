@@ -242,6 +242,9 @@ def _result(
     notes = []
     if len(truth) != each.samples:
         notes.append(f'{len(truth)} of {each.samples} samples: in no mean, and not comparable with published figures')
+    thinking = max(held.facts.get('with_thinking', 0.0) for held in measured.values())
+    if thinking:
+        notes.append(f'{thinking:.0f} answers hold what the model thought aloud; the published parser counts its words')
     return SetResult(
         each, len(truth), scored, scores, headlines, {name: held.facts for name, held in measured.items()},
         floors(each, truth, table), source, tuple(notes),

@@ -17,17 +17,23 @@ from affekt.terminal import say, say_json
 @click.option('--media', type=click.Path(path_type=Path), metavar='DIR', help='Folder of clips, found by name.')
 @click.option('--without-media', is_flag=True, help='Show texts alone where a clip is missing.')
 @click.option('--gold', type=click.Path(path_type=Path), metavar='FILE', help='Pairs with known verdicts.')
-@click.option('--out', type=click.Path(path_type=Path), metavar='DIR', help='Folder of votes (PAIRS-votes).')
+@click.option('--out', type=click.Path(path_type=Path), metavar='DIR', help='Folder of votes (default PAIRS-votes).')
 @click.option('--resume', is_flag=True, help='Go on in that folder: same votes, same links.')
 @click.option('--export-only', is_flag=True, help='Write the votes of --out as files and stop.')
-@click.option('--test-items', type=int, default=12, metavar='N', help='Gold items that admit a rater (12).')
-@click.option('--test-share', type=float, default=0.75, metavar='SHARE', help='Share of them to get right (0.75).')
-@click.option('--gold-every', type=int, default=10, metavar='N', help='Then gold once in so many; 0 never (10).')
-@click.option('--floor', type=int, default=2, metavar='N', help='Votes that every pair of describers gets (2).')
-@click.option('--seed', type=int, default=0, metavar='N', help='Of orders and coins (0).')
-@click.option('--host', default='127.0.0.1', metavar='ADDRESS', help='Where to listen (127.0.0.1: this machine).')
-@click.option('--port', type=int, default=0, metavar='N', help='0 (default): any that is free.')
-@click.option('--token', metavar='TEXT', help='What raters need; by default a random one.')
+@click.option('--test-items', type=int, default=12, metavar='N', help='Gold items that admit a rater (default 12).')
+@click.option(
+    '--test-share', type=float, default=0.75, metavar='SHARE', help='Share of gold items to get right (default 0.75).'
+)
+@click.option(
+    '--gold-every', type=int, default=10, metavar='N', help='Gold once in so many votes later; 0: never (default 10).'
+)
+@click.option('--floor', type=int, default=2, metavar='N', help='Votes that every pair of describers gets (default 2).')
+@click.option('--seed', type=int, default=0, metavar='N', help='Random seed of orders and sides (default 0).')
+@click.option(
+    '--host', default='127.0.0.1', metavar='ADDRESS', help='Address to listen on (default 127.0.0.1: this machine).'
+)
+@click.option('--port', type=int, default=0, metavar='N', help='Port to listen on; 0: any that is free (default 0).')
+@click.option('--token', metavar='TEXT', help='Word that raters need; a random one without it.')
 @click.option('--json', 'as_json', is_flag=True, help='Print the links as one JSON object.')
 def annotate(
     pairs: tuple[Path, ...], out: Path | None, export_only: bool, as_json: bool, host: str, port: int,

@@ -18,6 +18,7 @@ from affekt.labels.sets import (
     RAVDESS8_TO_EKMAN,
     fold,
 )
+from affekt.labels.thinking import FinalAnswer, count_thinking, without_thinking
 from affekt.labels.wheels import Sense, Wheel, Word, WordTable, load_table, read_table
 from affekt.labels.words import Answer, official_clean, official_groups, official_labels, read_labels
 
@@ -32,11 +33,13 @@ __all__ = [
     'RAVDESS8',
     'RAVDESS8_TO_EKMAN',
     'Answer',
+    'FinalAnswer',
     'Sense',
     'Wheel',
     'Word',
     'WordTable',
     'coordinates',
+    'count_thinking',
     'fold',
     'load_table',
     'official_clean',
@@ -45,4 +48,5 @@ __all__ = [
     'read_answers',
     'read_labels',
     'read_table',
+    'without_thinking',
 ]

@@ -15,8 +15,11 @@ import json
 import math
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+from affekt.labels.clauses import DEGREE, EDGES, SEPARATORS, is_clause, is_sentence
+from affekt.labels.thinking import without_thinking
 
 LONGEST = 100_000
 """Characters of an answer that are read; no answer needs more."""
@@ -95,10 +98,12 @@ class Answer:
     """Lower-case, in the order of the text, each once."""
     how: str
     """`empty`, `given` (a list came), `json`, `list`, `template`, `prose`, or `unread` (text without any label)."""
+    has_thinking: bool = field(default=False, repr=False, compare=False)
+    """Whether thinking stood before the answer and was dropped; see `thinking.py`."""
 
 
 def read_labels(text: object, lexicon: Collection[str] = ()) -> Answer:
-    """The labels of one answer, whatever its form.
+    """The labels of one answer, whatever its form; what a model thinks aloud before it is no part of it.
 
     Args:
         text: an answer, or a list of labels; None and nan are empty.
@@ -117,6 +122,12 @@ def read_labels(text: object, lexicon: Collection[str] = ()) -> Answer:
     if not isinstance(text, str):
         given = [str(part) for part in text] if hasattr(text, '__iter__') else [str(text)]
         return Answer(_tidied(given, lexicon), 'given')
+    final = without_thinking(text)
+    return replace(_read(final.text, lexicon), has_thinking=final.has_thinking)
+
+
+def _read(text: str, lexicon: Collection[str]) -> Answer:
+    """The labels of a text without thinking."""
     text = _FENCE.sub(' ', text[:LONGEST]).strip()
     if not text:
         return Answer((), 'empty')
@@ -124,20 +135,14 @@ def read_labels(text: object, lexicon: Collection[str] = ()) -> Answer:
     if lexicon and _is_description(text):  # brackets and "the mood is …" within prose are no lists
         readers = _READERS[: 2 if _LIST_AT_END.search(text) else 1]
     for how, reader in readers:
-        pieces = reader(text)
+        pieces = reader(text, lexicon)
         if pieces is not None:
             return Answer(_tidied(pieces, lexicon), how)
-    if lexicon:
-        from affekt.labels.prose import labels_in_prose
-
-        found = labels_in_prose(text, lexicon)
-        if found:
-            return Answer(tuple(found), 'prose')
-    return Answer((), 'unread')
+    found = _in_prose(text, lexicon)
+    return Answer(tuple(found), 'prose') if found else Answer((), 'unread')
 
 
 _FENCE = re.compile(r'```[a-zA-Z]{0,12}|[`*]{1,3}')
-_SEPARATORS = re.compile(r'[,;/|、，；。·•\n\t"“”\[\](){}&+]|\.(?=\s|$)|(?<![^\s,])(?:and|or)(?![^\s,])', re.IGNORECASE)
 _KEYS = (
     'openset', 'labels', 'label', 'emotions', 'emotion', 'emotional_states', 'emotional_state', 'answer', 'feelings',
     'name', 'word',
@@ -152,7 +157,7 @@ _LEAD = re.compile(
 )
 
 
-def _json(text: str) -> list[str] | None:
+def _json(text: str, lexicon: Collection[str]) -> list[str] | None:
     """Strings of a JSON list, or of the telling field of a JSON object."""
     opening = re.search(r'[\[{]', text)
     if not opening:
@@ -161,28 +166,29 @@ def _json(text: str) -> list[str] | None:
         held, _ = json.JSONDecoder().raw_decode(text[opening.start() :])
     except (ValueError, RecursionError):
         return None
-    return list(_strings(held, 0))
+    return list(_strings(held, 0, lexicon))
 
 
-def _strings(held: Any, depth: int) -> Iterator[str]:
+def _strings(held: Any, depth: int, lexicon: Collection[str]) -> Iterator[str]:
     if isinstance(held, str):
-        yield from _SEPARATORS.split(held) if depth == 0 else [held]
+        pieces = SEPARATORS.split(held) if depth == 0 else [held]
+        yield from [held] if any(is_clause(piece, lexicon) for piece in pieces) else pieces
     elif isinstance(held, dict) and depth < 8:
         named = {str(key).lower().replace(' ', '_'): value for key, value in held.items()}
         telling = next((key for key in _KEYS if key in named), None)
         if telling:
-            yield from _strings(named[telling], depth if isinstance(named[telling], str) else depth + 1)
+            yield from _strings(named[telling], depth if isinstance(named[telling], str) else depth + 1, lexicon)
         elif all(isinstance(value, (int, float)) for value in named.values()):
             yield from named  # {"joy": 0.8, "fear": 0.1}: the keys are the labels
         else:
             for value in named.values():
-                yield from _strings(value, depth + 1)
+                yield from _strings(value, depth + 1, lexicon)
     elif isinstance(held, list) and depth < 8:
         for part in held:
-            yield from _strings(part, depth + 1)
+            yield from _strings(part, depth + 1, lexicon)
 
 
-def _bracketed(text: str) -> list[str] | None:
+def _bracketed(text: str, lexicon: Collection[str]) -> list[str] | None:
     """The pieces of the first bracketed list, quoted or not; an apostrophe within a word stays."""
     opening = text.find('[')
     if opening < 0:
@@ -194,32 +200,29 @@ def _bracketed(text: str) -> list[str] | None:
     )
     if quoted:
         return [left or right for left, right in quoted]
-    return _SEPARATORS.split(inner)
+    return SEPARATORS.split(inner)
 
 
-def _template(text: str) -> list[str] | None:
+def _template(text: str, lexicon: Collection[str]) -> list[str] | None:
     found = _TEMPLATE.search(text)
-    if not found:
-        return None
-    pieces = _SEPARATORS.split(found.group(1))
-    return pieces if all(len(piece.split()) <= MOST_WORDS for piece in pieces) else None
+    return _labels_alone(SEPARATORS.split(found.group(1)), lexicon) if found else None
 
 
-_CLAUSE = re.compile(
-    r'\b(?:i|he|she|they|it|we|you)\b|[^\W\d_]\s+(?:is|are|was|were|seems?|looks?|feels?|appears?|shows?)\b',
-    re.IGNORECASE,
-)
-
-
-def _separated(text: str) -> list[str] | None:
+def _separated(text: str, lexicon: Collection[str]) -> list[str] | None:
     """Pieces between commas, semicolons, bullets, lines or 'and', where each is short enough and none is a clause."""
-    pieces = [piece for piece in _SEPARATORS.split(_LEAD.sub('', text)) if piece and piece.strip()]
-    if not pieces or any(len(piece.split()) > MOST_WORDS or _CLAUSE.search(piece) for piece in pieces):
+    text = _LEAD.sub('', text)
+    return None if is_sentence(text, lexicon) else _labels_alone(SEPARATORS.split(text), lexicon)
+
+
+def _labels_alone(pieces: Sequence[str], lexicon: Collection[str]) -> list[str] | None:
+    """The pieces that are not empty; None where one is too long for a label, or part of a sentence."""
+    filled = [piece for piece in pieces if piece and piece.strip()]
+    if not filled or any(len(piece.split()) > MOST_WORDS or is_clause(piece, lexicon) for piece in filled):
         return None
-    return pieces
+    return filled
 
 
-_READERS: tuple[tuple[str, Callable[[str], list[str] | None]], ...] = (
+_READERS: tuple[tuple[str, Callable[[str, Collection[str]], list[str] | None]], ...] = (
     ('json', _json),
     ('list', _bracketed),
     ('template', _template),
@@ -235,21 +238,30 @@ def _is_description(text: str) -> bool:
     return len(sentences) > 1 and len(text.split()) >= 8 * len(sentences)
 
 
-_EDGES = ' \t\r\n\'"‘’“”.,:：;!?！？。-–—#>_0123456789)('
-_DEGREE = re.compile(
-    r'^(?:(?:a|an|the|some|his|her|their|very|slightly|somewhat|a bit|a little|quite|rather|extremely|mildly|really|so|'
-    r'deeply|strongly|highly|possibly|perhaps|maybe|genuinely|genuine|great|bit|little|feeling|feelings|sense|feels|of|being|is|are|mild|slight|strong|intense|deep)'
-    r'\s+)+'
-)
 _TAIL = re.compile(r'\s+(?:emotions?|feelings?|moods?|state|tone)$')
 
 
 def _tidied(pieces: Sequence[str], lexicon: Collection[str]) -> tuple[str, ...]:
-    """Pieces without case, edges and, where they are no known form, words of degree; each once, empty ones dropped."""
+    """Pieces without case, edges and, where they are no known form, words of degree; each once, empty ones dropped.
+
+    A sentence among them is read as prose, or dropped where there is no lexicon for that.
+    """
     found: dict[str, None] = {}
     for piece in pieces:
-        label = ' '.join(piece.replace('_', ' ').lower().split()).strip(_EDGES)
-        short = label if label in lexicon else _TAIL.sub('', _DEGREE.sub('', label)) or label
+        if is_clause(piece, lexicon):
+            found |= dict.fromkeys(_in_prose(piece, lexicon))
+            continue
+        label = ' '.join(piece.replace('_', ' ').lower().split()).strip(EDGES)
+        short = label if label in lexicon else _TAIL.sub('', DEGREE.sub('', label)) or label
         if short and short not in NO_ANSWER:
             found[short] = None
     return tuple(found)
+
+
+def _in_prose(text: str, lexicon: Collection[str]) -> list[str]:
+    """The labels of running text; none without a lexicon."""
+    if not lexicon:
+        return []
+    from affekt.labels.prose import labels_in_prose
+
+    return labels_in_prose(text, lexicon)

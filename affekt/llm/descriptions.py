@@ -34,12 +34,13 @@ class Extracted:
     extractor: str
 
     def summary(self) -> dict[str, Any]:
-        """Counts: descriptions, labels, descriptions without any, and how they were read."""
+        """Counts: descriptions, labels, descriptions without any or with thinking, and how they were read."""
         hows = [row.how for row in self.rows.values()]
         return {
             'descriptions': len(self.rows),
             'labels': sum(len(row.labels) for row in self.rows.values()),
             'without_label': sum(not row.labels for row in self.rows.values()),
+            'with_thinking': sum(row.has_thinking for row in self.rows.values()),
             'read_as': {how: hows.count(how) for how in sorted(set(hows))},
             'extractor': self.extractor,
         }

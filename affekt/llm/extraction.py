@@ -10,11 +10,11 @@ at most `MOST_LABELS` labels.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
-from affekt.labels import WordTable, read_labels
+from affekt.labels import WordTable, read_labels, without_thinking
 from affekt.labels.prose import Lexicon
 from affekt.labels.wheels import NEUTRAL
 from affekt.labels.words import LONGEST
@@ -46,6 +46,8 @@ class Extraction:
     """As `affekt.labels.Answer.how`: `empty`, `json`, `list`, `template`, `prose`, `unread`."""
     raw: str | None
     """The language model's answer as it came; None where no model was asked."""
+    has_thinking: bool = field(default=False, compare=False)
+    """Whether the description, or the model's answer, held what a model thought aloud; it was left out."""
 
     @property
     def openset(self) -> str:
@@ -94,7 +96,8 @@ class LexiconExtractor:
         answer = read_labels(description, self._lexicon)
         by_base = {self.table.bases.get(label, (label,))[0]: label for label in reversed(answer.labels)}
         first = set(by_base.values())
-        return Extraction(tuple(label for label in answer.labels if label in first), answer.how, None)
+        labels = tuple(label for label in answer.labels if label in first)
+        return Extraction(labels, answer.how, None, answer.has_thinking)
 
 
 class LanguageModelExtractor:
@@ -115,8 +118,8 @@ class LanguageModelExtractor:
         return f'language model {self._chat.model}, prompt {PROMPT_VERSION}'
 
     def request(self, description: str) -> Request:
-        """The question for one description."""
-        quoted = json.dumps({'description': description[:LONGEST]}, ensure_ascii=False)
+        """The question for one description, without what its describer thought aloud."""
+        quoted = json.dumps({'description': without_thinking(description).text[:LONGEST]}, ensure_ascii=False)
         messages = ({'role': 'system', 'content': _INSTRUCTIONS}, {'role': 'user', 'content': quoted})
         return Request(messages, PROMPT_VERSION, max_tokens=self._max_tokens)
 
@@ -126,9 +129,11 @@ class LanguageModelExtractor:
         Raises:
             LLMError: the model gave no answer.
         """
-        if not description.strip():
-            return Extraction((), 'empty', None)
+        described = without_thinking(description)
+        if not described.text.strip():
+            return Extraction((), 'empty', None, described.has_thinking)
         reply = self._chat.ask(self.request(description))
         answer = read_labels(reply.text)
         labels = tuple(label for label in answer.labels if label != 'neutral' or len(answer.labels) == 1)
-        return Extraction(labels[:MOST_LABELS], answer.how, reply.text)
+        has_thinking = described.has_thinking or answer.has_thinking
+        return Extraction(labels[:MOST_LABELS], answer.how, reply.text, has_thinking)

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from affekt.errors import TableError, UnknownNameError
+from affekt.labels.thinking import count_thinking
 from affekt.labels.wheels import RULES, WordTable
 from affekt.metrics.answers import LabelledAnswers
 from affekt.metrics.intervals import Interval
@@ -37,6 +38,9 @@ class Coverage:
     """Words that the table does not hold, most frequent first, and how often they occur."""
     labels_per_answer: float
     empty_answers: int
+    with_thinking: int = 0
+    """Answers that hold what a model thought aloud: dropped in consistent mode, read as labels by the published
+    parser."""
 
     @property
     def share(self) -> float:
@@ -80,6 +84,7 @@ class OpenVocabularyScore:
                 'coverage': side.share,
                 'labels_per_answer': side.labels_per_answer,
                 'empty_answers': side.empty_answers,
+                'with_thinking': side.with_thinking,
                 'unknown': dict(side.unknown),
             }
             for name, side in (('truth', self.truth), ('prediction', self.prediction))
@@ -161,8 +166,10 @@ def score_open_vocabulary(
         skipped=int((~filled).sum()),
         metrics=metrics,
         headline=_headline(measure, one_label),
-        truth=_coverage(answers.truth, answers.vocabulary.words, known),
-        prediction=_coverage(answers.prediction, answers.vocabulary.words, known),
+        truth=_coverage(answers.truth, answers.vocabulary.words, known, count_thinking(truth.values())),
+        prediction=_coverage(
+            answers.prediction, answers.vocabulary.words, known, count_thinking(prediction[name] for name in truth)
+        ),
         trivial=reached,
         trivial_words=constants,
         ceiling=ceiling,
@@ -274,10 +281,14 @@ def _trivial(
     return found
 
 
-def _coverage(side: LabelSets, words: list[str], known: Mapping[str, str]) -> Coverage:
+def _coverage(side: LabelSets, words: list[str], known: Mapping[str, str], with_thinking: int) -> Coverage:
     counts = Counter(side.ids.tolist())
     unknown = {words[label]: times for label, times in counts.most_common() if words[label] not in known}
     size = len(side)
     return Coverage(
-        len(side.ids), unknown, len(side.ids) / size if size else float('nan'), int((side.sizes == 0).sum())
+        len(side.ids),
+        unknown,
+        len(side.ids) / size if size else float('nan'),
+        int((side.sizes == 0).sum()),
+        with_thinking,
     )

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.errors import ComparisonError
-from affekt.ranking.names import alike, capitals_note, refuse_alike, shown_names
+from affekt.ranking.names import alike, capitals_note, refuse_alike, shown, shown_names
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -72,6 +72,8 @@ class Comparisons:
     """What reading saw besides: ties by kind, comparisons skipped."""
     notes: tuple[str, ...] = ()
     """What was taken for granted in reading, in sentences."""
+    rater_flags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Name of a rater to what speaks against them (`rater_flags.py`); they count all the same."""
 
     def __len__(self) -> int:
         return len(self.left)
@@ -94,6 +96,7 @@ class Comparisons:
         covariates: Mapping[str, npt.ArrayLike] | None = None,
         items: Sequence[str] | None = None,
         facts: Mapping[str, int] | None = None,
+        rater_flags: Mapping[str, tuple[str, ...]] | None = None,
         source: Source | str = 'the comparisons',
     ) -> Comparisons:
         """Comparisons from columns, checked row by row.
@@ -107,6 +110,7 @@ class Comparisons:
             covariates: name to (N,) finite differences, left minus right.
             items: all names, where some may never have been compared.
             facts: what reading saw besides.
+            rater_flags: rater to what speaks against them.
             source: what messages call the data, with the number of each row where it is not 1, 2, 3.
 
         Raises:
@@ -148,6 +152,7 @@ class Comparisons:
             covariates={name: _differences(name, values, source) for name, values in (covariates or {}).items()},
             facts=dict(facts or {}),
             notes=notes,
+            rater_flags={shown(name): flags for name, flags in (rater_flags or {}).items()},
         )
 
     def take(self, chosen: npt.ArrayLike) -> Comparisons:

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from affekt.labels.thinking import without_thinking
+
 FIRST, SECOND, SAME, UNSURE = 'a1', 'a2', 'same', 'unsure'
 WORDS = (FIRST, SECOND, SAME)
 KEY = 'verdict'
@@ -33,7 +35,6 @@ SCHEMA: dict[str, Any] = {
 LONGEST = 20_000
 """Characters of an answer that are read."""
 
-_THOUGHT = re.compile(r'<think>.*?</think>', re.S | re.I)
 _NAMED = re.compile(r'(?<![a-z0-9])(a1|a2|same|tie|unsure)(?![a-z0-9])')
 _CONCLUDED = re.compile(
     r'(?:verdict|answer|conclusion|better(?: one| description)?)\W{0,4}(?:is|are)?\W{0,4}'
@@ -74,7 +75,7 @@ def official_verdict(answer: str) -> str:
 def read_verdict(answer: str) -> Reading:
     """The verdict of an answer, or an abstention that says why.
 
-    1. Thoughts between <think> and </think> are dropped. 2. JSON objects with the key `verdict`, anywhere: they must
+    1. What the model thought aloud is dropped. 2. JSON objects with the key `verdict`, anywhere: they must
     agree. 3. Without one: what follows words such as *verdict* or *the better one is*, else the verdicts that are
     named, where all named ones are one.
 
@@ -83,7 +84,7 @@ def read_verdict(answer: str) -> Reading:
     >>> read_verdict('a1 names the smile, a2 does not.')
     Reading(verdict='unsure', how='contradictory')
     """
-    text = _THOUGHT.sub(' ', answer[:LONGEST]).strip()
+    text = without_thinking(answer).text[:LONGEST].strip()
     if not text:
         return Reading(UNSURE, 'empty')
     found = list(_objects(text))

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from affekt.errors import UnknownNameError
+from affekt.labels.thinking import without_thinking
 from affekt.llm import Chat, Request
 from affekt.ranking.judge import Answer
 from affekt.ranking.judge_answers import SCHEMA
@@ -60,23 +61,28 @@ def direct(panel: Panel, shown: Shown) -> tuple[Answer, ...]:
 def own_description_first(panel: Panel, shown: Shown) -> tuple[Answer, ...]:
     """s2: the same model describes, then judges."""
     own = _description(panel, shown)
-    prompt = judge_prompt(shown.first, shown.second, has_clip=True, clue=own.reply.text)
+    prompt = judge_prompt(shown.first, shown.second, has_clip=True, clue=_without_thinking(own))
     return own, _verdict(panel, panel.seeing, 'judge', prompt, shown.clip)
 
 
 def own_description_then_reader(panel: Panel, shown: Shown) -> tuple[Answer, ...]:
     """s3: one model describes, another judges from that description."""
     own = _description(panel, shown)
-    prompt = judge_prompt(shown.first, shown.second, has_clip=False, clue=own.reply.text)
+    prompt = judge_prompt(shown.first, shown.second, has_clip=False, clue=_without_thinking(own))
     return own, _verdict(panel, panel.reading, 'judge', prompt)
 
 
 def argue_then_extract(panel: Panel, shown: Shown) -> tuple[Answer, ...]:
     """s4: one model describes, another argues, and says what its argument comes to."""
     own = _description(panel, shown)
-    argue = argue_prompt(shown.first, shown.second, clue=own.reply.text)
+    argue = argue_prompt(shown.first, shown.second, clue=_without_thinking(own))
     argument = _ask(panel.reading, 'argue', argue, (), panel.prose_tokens)
-    return own, argument, _verdict(panel, panel.reading, 'extract', extract_prompt(argument.reply.text))
+    return own, argument, _verdict(panel, panel.reading, 'extract', extract_prompt(_without_thinking(argument)))
+
+
+def _without_thinking(answer: Answer) -> str:
+    """What a model said, for another to read."""
+    return without_thinking(answer.reply.text).text
 
 
 def strategy(name: str) -> Strategy:

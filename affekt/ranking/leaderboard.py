@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from affekt.errors import UnknownNameError, ValueRangeError
+from affekt.errors import AffektError, UnknownNameError, ValueRangeError
 from affekt.ranking.biases import Bias, biases
 from affekt.ranking.bootstrap import bootstrap, percentile_intervals
 from affekt.ranking.bradley_terry import Fit, fit
@@ -36,6 +36,8 @@ FEWEST_CLUSTERS = 10
 """Fewer samples or raters than this say nothing about how others would vary; 'auto' does not cluster by them."""
 MOST_PROFILED, MOST_PROFILED_ENTRIES = 150, 600_000
 """Items, and items times cells, up to which profile intervals take seconds."""
+MOST_IN_NOTE = 10
+"""Items that a note names."""
 BOOTSTRAP = 'bootstrap'
 AUTO = 'auto'
 
@@ -135,6 +137,10 @@ class Ranking:
     facts: Mapping[str, int]
     """Comparisons, ties, samples, raters and what reading saw besides."""
     settings: RankSettings
+    flagged: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Raters whose votes count although something speaks against them, and what."""
+    without_flagged: tuple[Standing, ...] = ()
+    """The leaderboard without these raters; empty where there are none, or where nothing can be ranked without them."""
 
     def rows(self) -> list[dict[str, Any]]:
         """The leaderboard as plain dictionaries."""
@@ -154,6 +160,8 @@ class Ranking:
                 'notes': list(self.notes),
                 'facts': dict(self.facts),
                 'settings': asdict(self.settings),
+                'flagged': {rater: list(flags) for rater, flags in self.flagged.items()},
+                'without_flagged': [asdict(standing) for standing in self.without_flagged],
             }
         )
         return plain
@@ -194,8 +202,9 @@ def rank(comparisons: Comparisons, settings: RankSettings | None = None) -> Rank
     found = places(fitted, around, rng=np.random.default_rng(chosen.seed), level=chosen.level)
     rounded = np.round(fitted.strengths, 9).tolist()
     order = sorted(range(len(rounded)), key=lambda item: (-rounded[item], fitted.items[item]))
-    # 4. What swayed the verdicts, and what to ask next.
     standings = _standings(comparisons, fitted, around, bounds, found, order, chosen.level)
+    # 4. What swayed the verdicts, who did, and what to ask next.
+    without, flag_notes = _without_flagged(comparisons, chosen)
     return Ranking(
         standings=standings,
         better=better(fitted, around)[np.ix_(order, order)],
@@ -210,10 +219,13 @@ def rank(comparisons: Comparisons, settings: RankSettings | None = None) -> Rank
             *notes,
             *more_notes,
             *_elo_notes(standings),
+            *flag_notes,
             *comparisons.notes,
         ),
         facts=_facts(comparisons),
         settings=chosen,
+        flagged=dict(comparisons.rater_flags),
+        without_flagged=without,
     )
 
 
@@ -247,6 +259,28 @@ def ranked_file(path: Path, *, cluster: str | None = None, **settings: Any) -> t
     chosen = RankSettings(cluster=words[cluster], **settings)
     ranking = rank(read_comparisons(path), chosen)
     return ranking, {'input': path.name, 'sha256': file_sha256(path), 'versions': versions()}
+
+
+def _without_flagged(comparisons: Comparisons, settings: RankSettings) -> tuple[tuple[Standing, ...], list[str]]:
+    """The leaderboard without flagged raters, and what to say about them; nothing where nobody is flagged."""
+    flags = comparisons.rater_flags
+    if not flags or comparisons.rater is None:
+        return (), []
+    flagged = np.isin(comparisons.rater, [number for number, name in enumerate(comparisons.raters) if name in flags])
+    counts = {name: int((comparisons.rater == comparisons.raters.index(name)).sum()) for name in flags
+              if name in comparisons.raters}  # fmt: skip
+    named = '; '.join(f'{name} ({", ".join(flags[name])}), {number:,} comparisons' for name, number in counts.items())
+    notes = [f'counted although flagged: {named}']
+    if flagged.all():
+        return (), [*notes, 'without flagged raters nothing is left to rank']
+    try:
+        ranking = rank(replace(comparisons.take(~flagged), rater_flags={}), settings)
+    except AffektError as error:
+        return (), [*notes, f'without flagged raters nothing can be ranked: {error.came}']
+    order = ', '.join(
+        f'{standing.place} {standing.item} {standing.strength:+.2f}' for standing in ranking.standings[:10]
+    )
+    return ranking.standings, [*notes, f'without flagged raters: {order}{", …" if len(ranking.standings) > 10 else ""}']
 
 
 def _clusters(comparisons: Comparisons, settings: RankSettings) -> tuple[tuple[str, ...], list[str]]:

@@ -19,6 +19,7 @@ import numpy as np
 from affekt.errors import ComparisonError, UnknownNameError
 from affekt.ranking.comparisons import Comparisons, Floats, Ints, Source, refuse_rows, short
 from affekt.ranking.covariates import LENGTH, differences, text_lengths
+from affekt.ranking.rater_flags import flags_in_table
 from affekt.ranking.tables import Table, read_table
 from affekt.tables import number
 from affekt.tables.table import seen
@@ -159,6 +160,7 @@ def _interpreted(table: Table, shape: Shape, items: Sequence[str] | None) -> Com
         covariates={name: spread(values) for name, values in _covariates(table, shape).items()},  # type: ignore[misc]
         items=items,
         facts=facts,
+        rater_flags=flags_in_table(columns, [str(name) for name in rater]) if rater is not None else None,
         source=Source(long.name, rows[kept]),
     )
 

@@ -135,3 +135,68 @@ def test_a_long_answer_takes_no_longer_than_its_length():
     assert read_labels('[' * 100_000).labels == ()
     assert read_labels('emotion ' * 20_000).how == 'unread'
     assert read_labels(', '.join(f'word{n}' for n in range(20_000))).how == 'list'
+
+
+WORDS = {'happy', 'sad', 'cheerful', 'worried', 'tense', 'calm', 'joy', 'sense of relief', 'light'}
+
+
+@pytest.mark.parametrize(
+    ('sentence', 'labels'),
+    [
+        ('The speaker smiles and sounds cheerful.', ('cheerful',)),
+        ('Speaker smiles and sounds cheerful', ('cheerful',)),
+        ('Looks worried and tense.', ('worried', 'tense')),
+        ('The man is happy.', ('happy',)),
+        ('The character seems calm and happy.', ('calm', 'happy')),
+        ('The smile is warm, the voice calm.', ('calm',)),
+        ('Her voice trembles.', ()),
+        ('A man laughs loudly.', ()),
+        ('Er wirkt sehr traurig.', ()),
+        ('说话人微笑着，听起来很高兴。', ()),
+        ('他很高兴，也很激动。', ()),
+        ('彼は嬉しそうです。', ()),
+        ('그는 행복해 보인다.', ()),
+        ('1. Happy - he smiles broadly\n2. Sad', ('happy', 'sad')),
+    ],
+)
+def test_a_sentence_is_read_as_prose_not_as_a_list(sentence, labels):
+    answer = read_labels(sentence, WORDS)
+    assert (answer.labels, answer.how) == (labels, 'prose' if labels else 'unread')
+    assert read_labels(sentence).how == 'unread'
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        '{"emotion": "The speaker smiles and sounds cheerful."}',
+        '["The speaker smiles and sounds cheerful."]',
+        '[The speaker smiles, she sounds cheerful]',
+        ['The speaker smiles and sounds cheerful.'],
+    ],
+)
+def test_a_sentence_within_a_list_is_read_as_prose(text):
+    assert read_labels(text, WORDS).labels == ('cheerful',)
+    assert read_labels(text).labels == ()
+
+
+@pytest.mark.parametrize(
+    ('text', 'labels'),
+    [
+        ('Happy, sad and worried.', ('happy', 'sad', 'worried')),
+        ('happy, over the moon', ('happy', 'over the moon')),
+        ('emotion: happy', ('happy',)),
+        ('Emotion: Happy (smiling)', ('happy', 'smiling')),
+        ('feels happy, is sad', ('happy', 'sad')),
+        ('sense of relief, joy', ('sense of relief', 'joy')),
+        ('angry tone; tense', ('angry', 'tense')),
+        ('1) happy 2) sad', ('happy', 'sad')),
+        ('Laughing, crying', ('laughing', 'crying')),
+        ('情绪：高兴、激动', ('高兴', '激动')),
+        ('高兴，难过。', ('高兴', '难过')),
+        ('自我怀疑、焦虑不安', ('自我怀疑', '焦虑不安')),
+    ],
+)
+def test_a_list_stays_a_list(text, labels):
+    answer = read_labels(text, WORDS)
+    assert answer.labels == labels
+    assert answer.how != 'prose'

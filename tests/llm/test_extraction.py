@@ -255,3 +255,21 @@ def test_a_killed_run_asks_again_for_nothing_but_what_was_on_its_way(tmp_path, s
     asked = len(server.questions)
     subprocess.run(command, capture_output=True, check=True)
     assert len(server.questions) == asked
+
+
+def test_thinking_in_a_description_or_in_the_models_answer_is_left_out_and_counted(tmp_path):
+    described = '<think>He frowns, perhaps sad.</think><answer>He looks angry.</answer>'
+    assert LEXICON.extract(described).labels == ('angry',)
+    assert LEXICON.extract('<think>He frowns, perhaps sad.') == Extraction((), 'empty', None)
+    chat = EchoingChat('<think>["sad"]?</think>{"labels": ["angry"]}')
+    extraction = LanguageModelExtractor(chat).extract(described)
+    assert extraction == Extraction(('angry',), 'json', chat.answer)
+    assert json.loads(chat.last.messages[1]['content']) == {'description': 'He looks angry.'}
+    table = tmp_path / 'in.jsonl'
+    table.write_text(
+        ''.join(
+            json.dumps({'name': name, 'text': text}) + '\n'
+            for name, text in {'a': described, 'b': 'sad', 'c': 'x</think>'}.items()
+        )
+    )
+    assert extract(table, tmp_path / 'out.csv', LEXICON).summary()['with_thinking'] == 2

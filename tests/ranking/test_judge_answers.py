@@ -79,3 +79,13 @@ def test_no_answer_breaks_the_reading_and_what_is_read_stands_in_the_answer(answ
 @given(st.sampled_from(['a1', 'a2', 'same', 'unsure']), st.text(alphabet='xyz .,\n', max_size=30))
 def test_a_json_answer_is_read_whatever_stands_around_it(verdict, around):
     assert read_verdict(f'{around}{{"verdict": "{verdict}"}}{around}').verdict == verdict
+
+
+def test_every_form_of_thinking_is_left_out_of_a_verdict():
+    for text in (
+        '◁think▷a1? a2?◁/think▷{"verdict": "a2"}',
+        'a1 is better</think>a2',
+        '<REASONING>a1</REASONING><answer>a2</answer>',
+    ):
+        assert read_verdict(text).verdict == SECOND
+    assert read_verdict('<think>a1 is better, surely').how == 'empty'

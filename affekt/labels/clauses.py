@@ -1,0 +1,85 @@
+"""Whether a text is a list of labels or a sentence: *happy, worried* against *the speaker smiles and sounds cheerful*.
+
+A sentence must not be cut at its commas into labels that nobody gave; it is read as prose. Looked at are verbs in their
+finite form, pronouns and determiners in English, words that only sentences have in Chinese, and endings of verbs in
+Japanese and Korean. Where a part is a known form, it is a label whatever it looks like.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+from affekt.labels.everyday_words import words_of
+
+SEPARATORS = re.compile(r'[,;/|、，；。·•\n\t"“”\[\](){}&+]|\.(?=\s|$)|(?<![^\s,])(?:and|or)(?![^\s,])', re.IGNORECASE)
+"""What stands between labels."""
+EDGES = ' \t\r\n\'"‘’“”.,:：;!?！？。-–—#>_0123456789)('
+DEGREE = re.compile(
+    r'^(?:(?:a|an|the|some|his|her|their|very|slightly|somewhat|a bit|a little|quite|rather|extremely|mildly|really|so|'
+    r'deeply|strongly|highly|possibly|perhaps|maybe|genuinely|genuine|great|bit|little|feeling|feelings|sense|feels|of|being|is|are|mild|slight|strong|intense|deep)'
+    r'\s+)+'
+)
+"""Words of degree before a label."""
+_ENDS_AS_SENTENCE = re.compile(r'\w["”’)]?[.!?]\s*$')
+_CLAUSE = re.compile(
+    r'\b(?:i|he|she|they|it|we|you|there)\b|[^\W\d_]\s+(?:is|are|was|were|seems?|looks?|feels?|appears?|shows?)\b',
+    re.IGNORECASE,
+)
+_VERBS = (
+    'seem look sound feel appear remain become stay keep turn start begin show express display exhibit convey reveal '
+    'indicate suggest betray reflect carry wear give make speak talk say tell ask answer reply whisper shout yell '
+    'scream murmur mutter smile laugh cry weep frown grin smirk grimace sigh gasp nod shake raise lower tremble blush '
+    'stare gaze glance watch listen lean sit stand walk run move hold point wave lie try want think know believe get '
+    'grow'
+)
+
+
+def _verb_forms(verb: str) -> tuple[str, ...]:
+    """Third person and past of a verb that bends regularly.
+
+    >>> _verb_forms('cry'), _verb_forms('smile'), _verb_forms('gaze')[1]
+    (('cries', 'cried'), ('smiles', 'smiled'), 'gazed')
+    """
+    if verb.endswith('y') and verb[-2] not in 'aeo':
+        return f'{verb[:-1]}ies', f'{verb[:-1]}ied'
+    third = f'{verb}es' if verb.endswith(('s', 'sh', 'ch', 'x')) else f'{verb}s'
+    return third, f'{verb}d' if verb.endswith('e') else f'{verb}ed'
+
+
+_FINITE = frozenset(form for verb in _VERBS.split() for form in _verb_forms(verb)) | words_of(
+    'is are was were has have had does did can could may might will would must should became kept began wore gave made '
+    'spoke said told wept shook stood sat ran held lay thought knew got grew'
+)
+_DETERMINERS = words_of('the this that these those his her their my our your its someone somebody nobody')
+_WIDE = re.compile(r'[\u3040-\u30ff\u3400-\u9fff]')
+_WIDE_CLAUSE = re.compile(
+    r'[他她它你您咱谁這这那](?=\w)|(?<![自忘])我(?=\w)|说话|說話|[看听聽]起[来來]|显得|顯得|似乎|好像|表情|语气|語氣|声音|聲音|人物|[男女][人子]|眼神|'
+    r'嘴角|微笑着|流露|表现出|表現出|正在|(?:です|ます|でした|ました|ません|ている|ていた|だった)$'
+)
+_KOREAN_CLAUSE = re.compile(r'[가-힣] [가-힣 ]*(?:다|요|까)$')
+LONGEST_WIDE = 8
+"""Characters of a label in Chinese or Japanese; a longer piece is a sentence."""
+
+
+def is_clause(piece: str, lexicon: Collection[str]) -> bool:
+    """Whether a piece is a sentence or a part of one: *the speaker smiles*, *sounds cheerful*, 他很高兴."""
+    label = ' '.join(piece.lower().split()).strip(EDGES)
+    bare = DEGREE.sub('', label)
+    if not label or label in lexicon or bare in lexicon:
+        return False
+    if _WIDE.search(label):
+        return len(label) > LONGEST_WIDE or (len(label) > 3 and bool(_WIDE_CLAUSE.search(label)))
+    words = bare.split()
+    if _CLAUSE.search(piece) or _KOREAN_CLAUSE.search(label) or (len(words) > 1 and not _FINITE.isdisjoint(words)):
+        return True
+    first = label.split(maxsplit=1)[0]
+    return first in _DETERMINERS and len(label.split()) > 2 and len(words) > 1
+
+
+def is_sentence(text: str, lexicon: Collection[str]) -> bool:
+    """Whether a text that ends as a sentence has a part that is too long for a label and is none that is known."""
+    if not _ENDS_AS_SENTENCE.search(text):
+        return False
+    bare = [DEGREE.sub('', ' '.join(piece.lower().split()).strip(EDGES)) for piece in SEPARATORS.split(text) if piece]
+    return any(label not in lexicon and len(label.split()) > 2 for label in bare)

@@ -1,0 +1,142 @@
+"""What a model answers, without what it thinks aloud before: the one rule for labels, verdicts and descriptions.
+
+Models that reason write their reasoning into the answer, between tags, or in a channel of its own. Its words are no
+answer: `<think>sad or angry?</think><answer>happy</answer>` says *happy*.
+
+    without_thinking('<think>sad or angry?</think><answer>happy</answer>') == FinalAnswer('happy', has_thinking=True)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_NAMES = r'think(?:ing)?|thoughts?|reason(?:ing)?|reflection|scratchpad|inner_monologue|chain_of_thought|cot|seed:think'
+_TAGS = re.compile(
+    rf"""
+      <\s*(?P<close>/)?\s*(?:{_NAMES})(?:\s[^<>]{{0,200}})?(?P<whole>/)?\s*>   # <think>, </reasoning>, <think id="1">
+    | ◁\s*(?P<close2>/)?\s*think\s*▷                                            # Kimi
+    | \[\s*(?P<close3>/)?\s*THINK\s*\]                                          # Magistral
+    | <\|\s*(?:(?P<close4>/|end_of_|END_)|begin_of_|START_)?(?:thought|think(?:ing)?)\s*\|>
+    | <unused(?:94|(?P<close5>95))>(?:thought\b)?                               # MedGemma
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+"""Where thinking begins and ends."""
+_ESCAPED = re.compile(rf'(?:&lt;|＜)(\s*/?\s*(?:{_NAMES}|(?:final_)?answer)\s*)(?:&gt;|＞)', re.IGNORECASE)
+_ANSWER = re.compile(
+    r'<\s*(?P<close>/)?\s*(?:final[_ ]?)?answer\s*>'
+    r'|<\|(?:begin_of_solution|START_RESPONSE|(?P<close2>end_of_solution|END_RESPONSE))\|>',
+    re.IGNORECASE,
+)
+_BOXED = re.compile(r'\\boxed\{([^{}]*)\}')
+_CHANNEL = re.compile(r'<\|channel\|>\s*(\w+)[^<]{0,80}?(?:<\|message\|>|(?<=final)|(?<=analysis))', re.IGNORECASE)
+_CHANNEL_END = re.compile(r'<\|(?:end|return|start|call|channel)\|>', re.IGNORECASE)
+_BARE_CHANNELS = re.compile(r'\s*analysis(?=[A-Z\s]).*?assistant\s*final(?=[A-Z\s\[{"\'])', re.DOTALL)
+"""Channels whose marks a tokenizer left out: `analysisThe user … assistantfinalhappy`."""
+
+
+@dataclass(frozen=True)
+class FinalAnswer:
+    """An answer without thinking."""
+
+    text: str
+    """Empty where the thinking never ends."""
+    has_thinking: bool
+    """Whether there was any."""
+
+
+def without_thinking(answer: str) -> FinalAnswer:
+    """The part of a model's answer that it means to say.
+
+    1. Of channels (`<|channel|>analysis…<|channel|>final…`) the last final one is kept. 2. Text between tags of
+    thinking goes; what stands before a closing tag without an opening one is thinking too, because chat templates
+    swallow the opening one; thinking that never ends takes the rest with it, but for an answer that is marked as one.
+    3. Where `<answer>` marks the answer, its text is kept; of several the last that is not empty.
+
+    Text without such marks comes back as it is.
+
+    >>> without_thinking('He frowns … </THINK> happy').text
+    'happy'
+    >>> without_thinking('<think>sad, or angry')
+    FinalAnswer(text='', has_thinking=True)
+    """
+    if not any(sign in answer for sign in '<◁[＜\\&') and not answer.lstrip().startswith('analysis'):
+        return FinalAnswer(answer, False)
+    text = _ESCAPED.sub(r'<\1>', answer)
+    text, had_channels = _final_channel(text)
+    text, had_tags = _outside_thinking(text)
+    marked = _marked_answer(text)
+    if marked is None and had_channels | had_tags and (boxed := _BOXED.findall(text)):
+        marked = boxed[-1]
+    if marked is not None:
+        return FinalAnswer(marked.strip(), had_channels or had_tags)
+    return FinalAnswer(text.strip(), True) if had_channels or had_tags else FinalAnswer(answer, False)
+
+
+def count_thinking(answers: Iterable[object]) -> int:
+    """How many of these answers are texts with thinking in them."""
+    return sum(isinstance(answer, str) and without_thinking(answer).has_thinking for answer in answers)
+
+
+def _final_channel(text: str) -> tuple[str, bool]:
+    """The last final channel, and whether there were channels."""
+    channels = list(_CHANNEL.finditer(text))
+    if not channels:
+        bare = _BARE_CHANNELS.match(text)
+        return (text[bare.end() :], True) if bare else (text, False)
+    final = [mark for mark in channels if mark[1].lower().startswith('final')]
+    if not final:
+        return '', True
+    begin = final[-1].end()
+    end = _CHANNEL_END.search(text, begin)
+    return text[begin : end.start() if end else len(text)], len(final) < len(channels)
+
+
+def _outside_thinking(text: str) -> tuple[str, bool]:
+    """The text outside tags of thinking, and whether there were any."""
+    kept: list[str] = []
+    depth = at = last_close = 0
+    marks = list(_TAGS.finditer(text))
+    for mark in marks:
+        closes = any(mark[name] for name in ('close', 'close2', 'close3', 'close4', 'close5'))
+        if mark['whole']:
+            continue
+        if not closes:
+            if depth == 0:
+                kept.append(text[at : mark.start()])
+            depth += 1
+        elif depth > 0:
+            depth -= 1
+            last_close = mark.end()
+        else:  # its opening tag stands in the template
+            kept.clear()
+            last_close = mark.end()
+        at = mark.end()
+    if depth == 0:
+        kept.append(text[at:])
+    elif any(mark.end() == last_close for mark in marks) and at == last_close:
+        kept.append(text[last_close:])  # a tag was opened within thinking and never closed
+    elif answer := list(_ANSWER.finditer(text, at)):
+        kept.append(text[answer[0].start() :])
+    return ' '.join(part for part in kept if part.strip()), bool(marks)
+
+
+def _marked_answer(text: str) -> str | None:
+    """What stands in the last tag of an answer that is not empty; None where no tag is."""
+    marks = list(_ANSWER.finditer(text))
+    if not marks:
+        return None
+    answers: list[str] = []
+    begin: int | None = None if not (marks[0]['close'] or marks[0]['close2']) else 0
+    for mark in marks:
+        if mark['close'] or mark['close2']:
+            if begin is not None:
+                answers.append(text[begin : mark.start()])
+            begin = None
+        else:
+            begin = mark.end()
+    if begin is not None:
+        answers.append(text[begin:])
+    return next((part for part in reversed(answers) if part.strip()), '')

@@ -102,11 +102,14 @@ class Analyzer:
         Raises:
             MediaError: the file is missing, damaged beyond use, or of no known kind.
             LimitError: it is larger than allowed.
+            UnknownNameError: it has no sound stream of the number that is set.
             TranscriptError: the transcript cannot be read.
             WeightsError: a model file cannot be had.
         """
         # 1.
         recording = Recording.open(path)
+        if self.settings.sound_stream is not None:
+            recording.sound_stream(self.settings.sound_stream)
         stop, told = threading.Event(), _told(progress, total_s=recording.duration_s or 0.0)
         told('probe', 1.0, 1.0)
         stills = Stills() if self.settings.keep_frames and recording.video is not None else None
@@ -183,7 +186,7 @@ class Analyzer:
                 emotion=emotion,
                 recognizer=self._models.get('recognizer') if recognizes else None,
                 detector=self._models.fresh_detector(),
-                stream=recording.audible_stream(),
+                stream=self.settings.sound_stream,
                 progress=lambda time_s: _checked(stop, told, 'voice', time_s),
             )
         except MediaError as error:

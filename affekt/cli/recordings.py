@@ -57,6 +57,7 @@ def _analysis_options(command: Command) -> Command:
     '--transcript', type=click.Path(path_type=Path), help='Transcript: SRT, VTT, TextGrid, ELAN or plain text.'
 )
 @click.option('--subtitles', is_flag=True, help='Use the subtitles inside or beside the recording.')
+@click.option('--sound-stream', type=int, metavar='N', help='Sound stream to hear, from 0; the default one without it.')
 @click.option('--resume', is_flag=True, help='Go on with a run that was interrupted.')
 def analyze(paths: Sequence[Path], out: Path | None, as_json: bool, resume: bool, **chosen: Any) -> None:
     """Analyze recordings: video, sound or pictures; files or whole folders."""

@@ -17,21 +17,28 @@ from affekt.terminal import say, say_json
 @click.option('--media', type=click.Path(path_type=Path), metavar='DIR', help='Folder of clips, found by name.')
 @click.option('--without-media', is_flag=True, help='Show texts alone where a clip is missing.')
 @click.option('--gold', type=click.Path(path_type=Path), metavar='FILE', help='Pairs with known verdicts.')
-@click.option('--out', type=click.Path(path_type=Path), metavar='DIR', help='Folder of votes (PAIRS-votes).')
+@click.option('--out', type=click.Path(path_type=Path), metavar='DIR', help='Folder of votes (default PAIRS-votes).')
 @click.option('--resume', is_flag=True, help='Go on in that folder: same votes, same links.')
 @click.option('--export-only', is_flag=True, help='Write the votes of --out as files and stop.')
-@click.option('--test-items', type=int, default=12, metavar='N', help='Gold items that admit a rater (12).')
-@click.option('--test-share', type=float, default=0.75, metavar='SHARE', help='Share of them to get right (0.75).')
-@click.option('--gold-every', type=int, default=10, metavar='N', help='Then gold once in so many; 0 never (10).')
-@click.option('--floor', type=int, default=2, metavar='N', help='Votes that every pair of describers gets (2).')
-@click.option('--seed', type=int, default=0, metavar='N', help='Of orders and coins (0).')
-@click.option('--host', default='127.0.0.1', metavar='ADDRESS', help='Where to listen (127.0.0.1: this machine).')
-@click.option('--port', type=int, default=0, metavar='N', help='0 (default): any that is free.')
-@click.option('--token', metavar='TEXT', help='What raters need; by default a random one.')
+@click.option('--test-items', type=int, default=12, metavar='N', help='Gold items that admit a rater (default 12).')
+@click.option(
+    '--test-share', type=float, default=0.75, metavar='SHARE', help='Share of gold items to get right (default 0.75).'
+)
+@click.option(
+    '--gold-every', type=int, default=10, metavar='N', help='Gold once in so many votes later; 0: never (default 10).'
+)
+@click.option('--floor', type=int, default=2, metavar='N', help='Votes that every pair of describers gets (default 2).')
+@click.option('--seed', type=int, default=0, metavar='N', help='Random seed of orders and sides (default 0).')
+@click.option(
+    '--host', default='127.0.0.1', metavar='ADDRESS', help='Address to listen on (default 127.0.0.1: this machine).'
+)
+@click.option('--port', type=int, default=0, metavar='N', help='Port to listen on; 0: any that is free (default 0).')
+@click.option('--token', metavar='TEXT', help='Word that raters need; a random one without it.')
 @click.option('--json', 'as_json', is_flag=True, help='Print the links as one JSON object.')
+@click.option('--raw-csv', is_flag=True, help='Texts like =1+1 as they are, without an apostrophe for spreadsheets.')
 def annotate(
     pairs: tuple[Path, ...], out: Path | None, export_only: bool, as_json: bool, host: str, port: int,
-    token: str | None, **chosen: Any,
+    token: str | None, raw_csv: bool, **chosen: Any,
 ) -> None:  # fmt: skip
     """Ask people which of two descriptions fits a clip better, on a local
     web page.
@@ -51,15 +58,15 @@ def annotate(
     chosen['without_media'] |= export_only
     settings = StudySettings(**{one.name: chosen.pop(one.name) for one in fields(StudySettings) if one.name in chosen})
     if export_only and (not pairs or folder.exists()):
-        written = export_votes(folder)
+        written = export_votes(folder, raw=raw_csv)
     else:
         prepared = prepare(pairs, folder, settings=settings, **chosen)
         if export_only:
             prepared.study.close()
-            written = export_votes(folder)
+            written = export_votes(folder, raw=raw_csv)
         else:
             started = lambda links: _show(links, as_json)  # noqa: E731
-            written = serve(prepared, host=host, port=port, token=token, started=started)
+            written = serve(prepared, host=host, port=port, token=token, started=started, raw_csv=raw_csv)
     for path in written:
         say(str(path), err=as_json)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from affekt.cli.choices import Named, fusion_models
 from affekt.cli.group import Command, main
 from affekt.terminal import StageBars, say, say_json
 
@@ -24,10 +25,13 @@ def _draw_options(command: Command) -> Command:
     """The options that every benchmark shares."""
     options = [
         click.option(
-            '--resamples', type=click.IntRange(0, 100_000), default=2000, help='Of intervals and tests (default 2000).'
+            '--resamples',
+            type=click.IntRange(0, 100_000),
+            default=2000,
+            help='Resamples of intervals and tests (default 2000).',
         ),
-        click.option('--seed', type=int, default=0, help='Of what is drawn (default 0).'),
-        click.option('--out', type=PATH, help='Write the outcome and its settings into this folder.'),
+        click.option('--seed', type=int, default=0, help='Random seed (default 0).'),
+        click.option('--out', type=PATH, help='Folder for the outcome and its settings.'),
         click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.'),
     ]
     for option in reversed(options):
@@ -39,10 +43,12 @@ def _draw_options(command: Command) -> Command:
 @click.option('--predictions', required=True, type=PATH, help='Folder of results-<set>/… or <set>/<checkpoint>.csv.')
 @click.option('--labels', required=True, type=PATH, help='Folder of releases (meld-process/label.npz) or meld.csv …')
 @click.option('--tables', default='2025', metavar='TABLE', help=f'{TABLES_HELP} Default 2025, as published.')
-@click.option('--set', 'sets', multiple=True, metavar='SET', help='Only this set; may be repeated.')
-@click.option('--model', metavar='NAME', help='The folder below each set, where there are several.')
-@click.option('--checkpoint', metavar='NAME', help='The one declared beforehand, by name or number (default the last).')
-@click.option('--dev', metavar='SET', help='The set that chooses the best single checkpoint; left out of its mean.')
+@click.option('--set', 'sets', multiple=True, metavar='SET', help='Set to score; may be repeated (default all).')
+@click.option('--model', metavar='NAME', help='Folder below each set, where there are several.')
+@click.option(
+    '--checkpoint', metavar='NAME', help='Checkpoint declared beforehand, by name or number (default the last).'
+)
+@click.option('--dev', metavar='SET', help='Set that chooses the best single checkpoint; left out of its mean.')
 @_draw_options
 def unibench(
     predictions: Path,
@@ -76,7 +82,7 @@ def unibench(
 @click.option(
     '--predictions', required=True, type=PATH, help='Folder of <model>/<mode>.csv or the released one; a file.'
 )
-@click.option('--truth', required=True, type=PATH, help='csv, jsonl, parquet or npz with name and openset.')
+@click.option('--truth', required=True, type=PATH, help='Table of the truth with name and openset.')
 @click.option('--tables', multiple=True, metavar='TABLE', help=f'{TABLES_HELP} May be repeated; default all three.')
 @_draw_options
 def ovmer(
@@ -106,41 +112,46 @@ def ovmer(
 
 
 @bench.command()
-@click.option(
-    '--corpus', required=True, metavar='MANIFEST|NAME', help='A manifest, or a corpus by name with --release.'
-)
-@click.option('--release', type=PATH, help='The folder of the release, where the corpus is given by name.')
+@click.option('--corpus', required=True, metavar='MANIFEST|NAME', help='Manifest, or a corpus by name with --release.')
+@click.option('--release', type=PATH, help='Folder of the release, where the corpus is given by name.')
 @click.option(
     '--features',
     required=True,
     metavar='STORE[,STORE]',
     help='Stores, with commas between; text=STORE where its recipe does not tell the modality.',
 )
-@click.option('--model', default='attention', metavar='NAME', help='A fusion model (default attention).')
+@click.option(
+    '--model', default='attention', type=Named(fusion_models), metavar='NAME', help='Fusion model (default attention).'
+)
 @click.option(
     '--protocol',
     type=click.Choice(['fair', 'reference', 'both']),
     default='fair',
-    help='fair chooses on validation alone (default); reference as published; both shows the difference.',
+    help='Protocol: fair chooses on validation alone (default); reference as published; both shows the difference.',
 )
 @click.option('--seeds', type=click.IntRange(1, 100), default=3, help='Runs of what was chosen (default 3).')
 @click.option('--trials', type=click.IntRange(1, 10_000), default=8, help='Draws of settings (default 8).')
-@click.option('--epochs', type=click.IntRange(1, 10_000), default=100, help='At most (default 100).')
-@click.option('--patience', type=click.IntRange(1, 10_000), default=10, help='Fair: epochs without a better one.')
+@click.option('--epochs', type=click.IntRange(1, 10_000), default=100, help='Epochs at most (default 100).')
+@click.option(
+    '--patience',
+    type=click.IntRange(1, 10_000),
+    default=10,
+    help='Epochs without a better one until training ends, fair protocol (default 10).',
+)
 @click.option('--target', metavar='NAME', default='', help='category, sentiment or category+valence.')
 @click.option(
     '--feat-type',
     type=click.Choice(['utt', 'frm_align', 'frm_unalign']),
     default=None,
-    help='What the model reads: means, or sequences (default what it can).',
+    help='Features that the model reads: means, or sequences (default what it can).',
 )
 @click.option('--pairs', is_flag=True, help='Train every pair of modalities too.')
-@click.option('--missing', is_flag=True, help='Ask models of all modalities also with some missing.')
+@click.option('--missing', is_flag=True, help='Also ask models of all modalities with some missing.')
 @click.option(
     '--cross',
     multiple=True,
     metavar='MANIFEST=STORE[,STORE]',
-    help='Test on another corpus too; may be repeated.',
+    help='Another corpus to test on; may be repeated.',
 )
 @click.option('--resume', is_flag=True, help='Go on with the run in --out that was interrupted.')
 @_draw_options
@@ -158,7 +169,8 @@ def merbench(
     """MERBench: a fusion model on your features of a corpus, beside simple baselines.
 
     \b
-    affekt bench merbench --corpus meld.parquet --features features/minilm-utt --protocol both --out run
+    affekt bench merbench --corpus meld.parquet \\
+        --features features/minilm-utt --protocol both --out run
 
     Each modality alone and all together. Needs torch.
     """
@@ -185,23 +197,42 @@ def merbench(
 
 
 @bench.command()
-@click.option(
-    '--corpus', required=True, metavar='MANIFEST|NAME', help='A manifest, or a corpus by name with --release.'
-)
-@click.option('--release', type=PATH, help='The folder of the release, where the corpus is given by name.')
+@click.option('--corpus', required=True, metavar='MANIFEST|NAME', help='Manifest, or a corpus by name with --release.')
+@click.option('--release', type=PATH, help='Folder of the release, where the corpus is given by name.')
 @click.option('--encoder', required=True, type=PATH, help='Folder of an encoder of transformers (safetensors).')
-@click.option('--layers', type=click.Choice(['last', 'last_four']), default='last', help='What is read (default last).')
-@click.option('--rates', default='1e-3,1e-4,1e-5,1e-6', metavar='RATE[,RATE]', help='Of the head, to choose from.')
-@click.option('--backbone-share', type=float, default=0.1, help="The encoder's rate over the head's (default 0.1).")
+@click.option(
+    '--layers', type=click.Choice(['last', 'last_four']), default='last', help='Layers that are read (default last).'
+)
+@click.option(
+    '--rates', default='1e-3,1e-4,1e-5,1e-6', metavar='RATE[,RATE]', help='Learning rates of the head, to choose from.'
+)
+@click.option(
+    '--backbone-share', type=float, default=0.1, help="Learning rate of the encoder over the head's (default 0.1)."
+)
 @click.option('--seeds', type=click.IntRange(1, 100), default=3, help='Runs of what was chosen (default 3).')
 @click.option('--trials', type=click.IntRange(1, 10_000), default=4, help='Draws of settings (default 4).')
-@click.option('--epochs', type=click.IntRange(1, 10_000), default=10, help='At most (default 10).')
-@click.option('--patience', type=click.IntRange(1, 10_000), default=3, help='Epochs without a better one (default 3).')
-@click.option('--batch', type=click.IntRange(1, 10_000), default=32, help='Samples a step (default 32).')
-@click.option('--column', type=click.Choice(['text', 'chinese', 'english']), default='text', help='Of a text encoder.')
+@click.option('--epochs', type=click.IntRange(1, 10_000), default=10, help='Epochs at most (default 10).')
+@click.option(
+    '--patience',
+    type=click.IntRange(1, 10_000),
+    default=3,
+    help='Epochs without a better one until training ends (default 3).',
+)
+@click.option('--batch', type=click.IntRange(1, 10_000), default=32, help='Samples per step (default 32).')
+@click.option(
+    '--column',
+    type=click.Choice(['text', 'chinese', 'english']),
+    default='text',
+    help='Column that a text encoder reads (default text).',
+)
 @click.option('--target', metavar='NAME', default='', help='category, sentiment or category+valence.')
-@click.option('--precision', type=click.Choice(['float32', 'bfloat16']), default='float32', help='Of products.')
-@click.option('--device', default='cpu', metavar='NAME', help='Where to train: cpu (default), cuda, cuda:1, …')
+@click.option(
+    '--precision',
+    type=click.Choice(['float32', 'bfloat16']),
+    default='float32',
+    help='Precision of matrix products (default float32).',
+)
+@click.option('--device', default='cpu', metavar='NAME', help='Device to train on: cpu (default), cuda, cuda:1, …')
 @click.option('--resume', is_flag=True, help='Go on with the run in --out that was interrupted.')
 @_draw_options
 def finetune(
@@ -217,7 +248,8 @@ def finetune(
     """MERBench's fine-tuning: an encoder trained end to end, beside its frozen vectors.
 
     \b
-    affekt bench finetune --corpus meld.parquet --encoder bert-base-chinese --column chinese --out run
+    affekt bench finetune --corpus meld.parquet --encoder bert-base-chinese \\
+        --column chinese --out run
 
     What the encoder reads follows from its kind: text, sound, or pictures of the face. Needs torch and transformers.
     """

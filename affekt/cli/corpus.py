@@ -12,6 +12,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from affekt.cli.choices import Named, corpora
 from affekt.cli.group import main
 from affekt.terminal import say, say_json, visible
 
@@ -54,9 +55,9 @@ def list_corpora(as_json: bool) -> None:
 
 
 @corpus.command('import')
-@click.argument('name')
+@click.argument('name', type=Named(corpora), metavar='NAME')
 @click.argument('folder', type=PATH)
-@click.option('--out', required=True, type=PATH, help='The manifest to write (.parquet).')
+@click.option('--out', required=True, type=PATH, help='Manifest to write (.parquet).')
 @AS_JSON
 def import_command(name: str, folder: Path, out: Path, as_json: bool) -> None:
     """Write the manifest of corpus NAME, whose release lies in FOLDER.
@@ -83,9 +84,13 @@ def import_command(name: str, folder: Path, out: Path, as_json: bool) -> None:
 
 @corpus.command()
 @click.argument('path', metavar='MANIFEST', type=PATH)
-@click.option('--root', type=PATH, help='Where the media lie now, if they moved.')
-@click.option('--by', type=click.Choice(['split', 'fold']), help='The sides (default: splits, folds where none).')
-@click.option('--accept', multiple=True, metavar='KIND', help='A known leak: speaker, dialogue or window. Repeatable.')
+@click.option('--root', type=PATH, help='Folder where the media lie now, if they moved.')
+@click.option(
+    '--by', type=click.Choice(['split', 'fold']), help='Sides to compare (default: splits, folds where none).'
+)
+@click.option(
+    '--accept', multiple=True, metavar='KIND', help='Leak that is known: speaker, dialogue or window. Repeatable.'
+)
 @AS_JSON
 def check(path: Path, root: Path | None, by: str | None, accept: Sequence[str], as_json: bool) -> None:
     """Check files, counts and leaks of a MANIFEST.
@@ -110,10 +115,12 @@ def check(path: Path, root: Path | None, by: str | None, accept: Sequence[str], 
 
 @corpus.command()
 @click.argument('path', metavar='MANIFEST', type=PATH)
-@click.option('--count', type=click.IntRange(2), default=5, help='Of folds (default 5).')
-@click.option('--seed', type=int, default=0, help='Of the order of equal groups (default 0).')
-@click.option('--by', multiple=True, metavar='COLUMN', help='What must not cross folds (default speaker). Repeatable.')
-@click.option('--out', required=True, type=PATH, help='The manifest to write (.parquet).')
+@click.option('--count', type=click.IntRange(2), default=5, help='Folds (default 5).')
+@click.option('--seed', type=int, default=0, help='Random seed of the order of equal groups (default 0).')
+@click.option(
+    '--by', multiple=True, metavar='COLUMN', help='Column that must not cross folds (default speaker). Repeatable.'
+)
+@click.option('--out', required=True, type=PATH, help='Manifest to write (.parquet).')
 @AS_JSON
 def folds(path: Path, count: int, seed: int, by: Sequence[str], out: Path, as_json: bool) -> None:
     """Divide a MANIFEST into seeded folds that no speaker crosses.
@@ -136,7 +143,7 @@ def folds(path: Path, count: int, seed: int, by: Sequence[str], out: Path, as_js
 
 @corpus.command()
 @click.argument('path', metavar='MANIFEST', type=PATH)
-@click.option('--samples', type=click.IntRange(0, 1000), default=3, help='How many rows to print (default 3).')
+@click.option('--samples', type=click.IntRange(0, 1000), default=3, help='Rows to print (default 3).')
 @AS_JSON
 def show(path: Path, samples: int, as_json: bool) -> None:
     """Show what a MANIFEST holds: counts by split and category, ranges, the first rows."""

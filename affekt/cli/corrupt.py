@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from affekt.cli.choices import Named, noise_presets, noises
 from affekt.cli.group import main
 from affekt.terminal import StageBars, say, say_json
 
@@ -47,21 +48,41 @@ class Rates(click.ParamType[tuple[int, ...]]):
 @main.command('corrupt')
 @click.argument('path', metavar='MANIFEST', type=PATH)
 @click.option('--out', required=True, type=PATH, help='New folder for media and manifest.parquet.')
-@click.option('--snr', 'snr_db', type=Decibels(), default=(), help='Speech over noise; each sample draws one.')
-@click.option('--as', 'preset', metavar='NAME', help="As a challenge's noisy clips were made: mer2023-noise.")
-@click.option('--noise', metavar='NAME', help='white (default), pink, brown, babble or a folder of recordings.')
-@click.option('--power', type=click.Choice(['whole', 'active']), default='whole', help='What counts as speech level.')
-@click.option('--talkers', type=int, default=6, help='Voices of the babble (default 6).')
+@click.option('--snr', 'snr_db', type=Decibels(), default=(), help='Speech over noise in dB; each sample draws one.')
+@click.option('--as', 'preset', type=Named(noise_presets), help="Settings of a challenge's noisy clips.")
+@click.option('--noise', type=Named(noises, others='FOLDER'), help='Noise, or a folder of recordings (default white).')
+@click.option(
+    '--power',
+    type=click.Choice(['whole', 'active']),
+    default='whole',
+    help='Level of speech: over the whole clip (default) or where it is active.',
+)
+@click.option('--talkers', type=int, default=6, help='Voices in babble noise (default 6).')
 @click.option('--blur', 'blur_sigma', type=float, metavar='SIGMA', help='Gaussian blur, in pixels.')
-@click.option('--blur-rates', type=Rates(), default=(), help='Shrink pictures and let them grow; a clip draws one.')
+@click.option(
+    '--blur-rates',
+    type=Rates(),
+    default=(),
+    help='Factors that frames are shrunk by and grown again; a clip draws one.',
+)
 @click.option('--occlude', 'occlude_share', type=float, metavar='SHARE', help='Black rectangle, share of the picture.')
-@click.option('--drop', 'drop_rate', type=float, metavar='RATE', help='Pictures that freeze on the one before.')
-@click.option('--brightness', type=float, metavar='FACTOR', help='Below 1 darker, above 1 brighter.')
-@click.option('--missing', multiple=True, metavar='RULE', help='audio, audio+text, audio:0.3 or any:0.3. Repeatable.')
-@click.option('--seed', type=int, default=0, help='Of everything that is drawn (default 0).')
+@click.option('--drop', 'drop_rate', type=float, metavar='RATE', help='Share of frames that freeze on the one before.')
+@click.option('--brightness', type=float, metavar='FACTOR', help='Brightness: below 1 darker, above 1 brighter.')
+@click.option(
+    '--missing',
+    multiple=True,
+    metavar='RULE',
+    help='Modalities to leave out: audio, audio+text, audio:0.3 or any:0.3. Repeatable.',
+)
+@click.option('--seed', type=int, default=0, help='Random seed (default 0).')
 @click.option('--flac', is_flag=True, help='Write sound as flac instead of wav.')
-@click.option('--processes', type=click.IntRange(1, 256), default=1, help='That write at once; files are the same.')
-@click.option('--root', type=PATH, help='Where the clean media lie now, if they moved.')
+@click.option(
+    '--processes',
+    type=click.IntRange(1, 256),
+    default=1,
+    help='Processes that write at once; files are the same (default 1).',
+)
+@click.option('--root', type=PATH, help='Folder where the clean media lie now, if they moved.')
 @click.option('--resume', is_flag=True, help='Go on with a run that was killed.')
 @click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
 def corrupt_command(
@@ -82,7 +103,8 @@ def corrupt_command(
     affekt corrupt mer2023.parquet --out noisy --snr 5,10 --noise musan/speech
     affekt corrupt mer2023.parquet --out soft --blur 2 --occlude 0.2
     affekt corrupt mer2023.parquet --out part --missing any:0.3
-    affekt corrupt mer2023.parquet --out test2 --as mer2023-noise --noise musan/speech
+    affekt corrupt mer2023.parquet --out test2 --as mer2023-noise \\
+        --noise musan/speech
 
     The new manifest says of each sample what was done. Where speech and noise together exceed full scale the whole is
     made quieter, which is told.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from affekt.cli.choices import WORD_TABLES, Named
 from affekt.cli.group import main
 from affekt.terminal import StageBars, facts_table, say, say_json
 
@@ -22,15 +23,20 @@ if TYPE_CHECKING:
 @click.option(
     '--out', required=True, type=click.Path(path_type=Path), help='Table of labels: .csv, .jsonl or .parquet.'
 )
-@click.option('--tables', default='affekt', metavar='NAME', help='Known words: affekt (default), 2025, 2026 or a path.')
-@click.option('--column', metavar='NAME', help='The column of descriptions (default description, reason, english …).')
-@click.option('--endpoint', metavar='URL', help='Ask a language model there, such as http://localhost:8000/v1.')
-@click.option('--model', metavar='NAME', help='The name that the endpoint knows the model by.')
+@click.option(
+    '--tables', default='affekt', type=Named(WORD_TABLES, others='PATH'), help='Table of known words (default affekt).'
+)
+@click.option('--column', metavar='NAME', help='Column of descriptions (default description, reason, english …).')
+@click.option('--endpoint', metavar='URL', help='Server of a language model, such as http://localhost:8000/v1.')
+@click.option('--model', metavar='NAME', help='Name that the endpoint knows the model by.')
 @click.option('--cache', type=click.Path(path_type=Path), help='Folder of answers (default: beside --out).')
-@click.option('--at-once', type=click.IntRange(1, 256), default=4, help='Questions on their way at once (default 4).')
+@click.option('--at-once', type=click.IntRange(1, 256), default=4, help='Questions asked at once (default 4).')
 @click.option('--timeout', 'timeout_s', type=float, default=120.0, help='Seconds to wait for an answer (default 120).')
 @click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
-def extract_labels(descriptions: Path, out: Path, as_json: bool, column: str | None, **chosen: Any) -> None:
+@click.option('--raw-csv', is_flag=True, help='Texts like =1+1 as they are, without an apostrophe for spreadsheets.')
+def extract_labels(
+    descriptions: Path, out: Path, as_json: bool, column: str | None, raw_csv: bool, **chosen: Any
+) -> None:
     """List the emotion words in descriptions (.csv, .jsonl, .parquet).
 
     By a list of words, or, with --endpoint and --model, by a language model at temperature 0. Each answer is kept at
@@ -40,7 +46,9 @@ def extract_labels(descriptions: Path, out: Path, as_json: bool, column: str | N
     from affekt.llm import extract
 
     with _label_extractor(out, **chosen) as (extractor, at_once), StageBars(quiet=as_json) as bars:
-        extracted = extract(descriptions, out, extractor, column=column, at_once=at_once, progress=bars)
+        extracted = extract(
+            descriptions, out, extractor, column=column, at_once=at_once, progress=bars, raw_csv=raw_csv
+        )
     summary = {'out': str(out), **extracted.summary()}
     if as_json:
         say_json(summary)

@@ -12,6 +12,7 @@ from typing import Any
 import click
 from rich.table import Table
 
+from affekt.cli.choices import Named, recipe_families, recipes
 from affekt.cli.group import main
 from affekt.terminal import StageBars, say, say_json
 
@@ -87,28 +88,41 @@ _RUNS = (
 
 @features.command('extract')
 @click.argument('path', metavar='MANIFEST', type=PATH)
-@click.option('--recipe', 'name', required=True, metavar='NAME', help='See `affekt features list`.')
+@click.option(
+    '--recipe',
+    'name',
+    required=True,
+    type=Named(recipes, in_help=recipe_families),
+    metavar='NAME',
+    help='Recipe; `affekt features list` says what each needs.',
+)
 @click.option('--out', required=True, type=PATH, help='Folder of stores; the recipe gets its own folder in it.')
 @click.option(
-    '--column', type=click.Choice(['text', 'chinese', 'english']), default='text', help='What a recipe of text reads.'
+    '--column',
+    type=click.Choice(['text', 'chinese', 'english']),
+    default='text',
+    help='Column that a recipe of text reads (default text).',
 )
-@click.option(
-    '--model', metavar='FOLDER|FILE|OWNER/NAME', help='Where the weights of an encoder are (default: where published).'
-)
-@click.option('--device', default='cpu', help='That an encoder runs on: cpu (default), cuda, cuda:1, …')
+@click.option('--model', metavar='FOLDER|FILE|OWNER/NAME', help='Weights of an encoder (default: where published).')
+@click.option('--device', default='cpu', help='Device that an encoder runs on: cpu (default), cuda, cuda:1, …')
 @click.option(
     '--precision', type=click.Choice(['float32', 'float16', 'bfloat16']),
-    help='Of an encoder (default: float32; large language models on a GPU float16).',
+    help='Precision of an encoder (default float32; large language models on a GPU float16).',
 )  # fmt: skip
-@click.option('--processes', type=click.IntRange(1, 256), default=1, help='That encode at once (default 1).')
+@click.option('--processes', type=click.IntRange(1, 256), default=1, help='Processes that encode at once (default 1).')
 @click.option(
     '--on', type=click.Choice(['processes', 'ray']), default='processes',
-    help='What runs them: this machine, or Ray (a cluster that RAY_ADDRESS names, else this machine).',
+    help='Engine: processes of this machine (default), or Ray (the cluster that RAY_ADDRESS names, else this machine).',
 )  # fmt: skip
-@click.option('--gpus', type=click.FloatRange(0), default=0, help='That each worker of Ray takes, 0.5 for a half.')
-@click.option('--shard', type=Shard(), default=(1, 1), help='Only the i-th of n parts, on this machine.')
+@click.option(
+    '--gpus',
+    type=click.FloatRange(0),
+    default=0,
+    help='GPUs that each worker of Ray takes, 0.5 for a half (default 0).',
+)
+@click.option('--shard', type=Shard(), default=(1, 1), help='Part to extract: the i-th of n (default 1/1).')
 @click.option('--batch', type=click.IntRange(1), help='Samples at once (default: what suits the recipe).')
-@click.option('--root', type=PATH, help='Where the media lie now, if they moved.')
+@click.option('--root', type=PATH, help='Folder where the media lie now, if they moved.')
 @AS_JSON
 def extract_command(
     path: Path,
@@ -159,9 +173,11 @@ def extract_command(
 @features.command('import')
 @click.argument('given', metavar='FOLDER|FILE', type=PATH)
 @click.option('--out', required=True, type=PATH, help='Folder of stores.')
-@click.option('--manifest', type=PATH, help='Whose samples are wanted; all without it.')
-@click.option('--modality', type=click.Choice(['audio', 'text', 'video']), help='What they were made of; remembered.')
-@click.option('--rate-hz', type=float, help='Rows a second, for their times.')
+@click.option('--manifest', type=PATH, help='Manifest whose samples are wanted; all without it.')
+@click.option(
+    '--modality', type=click.Choice(['audio', 'text', 'video']), help='Modality that they were made of; remembered.'
+)
+@click.option('--rate-hz', type=float, help='Rows per second, for their times.')
 @AS_JSON
 def import_command(
     given: Path, out: Path, manifest: Path | None, modality: str | None, rate_hz: float | None, as_json: bool
@@ -200,7 +216,7 @@ def import_command(
 
 @features.command()
 @click.argument('path', metavar='STORE', type=PATH)
-@click.option('--manifest', type=PATH, help='Whose samples should be there.')
+@click.option('--manifest', type=PATH, help='Manifest whose samples should be there.')
 @click.option('--partial', is_flag=True, help='Check what is there though shards are missing.')
 @AS_JSON
 def check(path: Path, manifest: Path | None, partial: bool, as_json: bool) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from affekt import __version__
+from affekt.cli.help import VerbGroup
 from affekt.errors import AffektError
 from affekt.terminal import say, show_error
 
@@ -21,31 +22,20 @@ for _pool in ('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS'):
 
 Command = Callable[..., Any]
 
-VERBS = (
-    'analyze',
-    'demo',
-    'export',
-    'report',
-    'extract',
-    'score',
-    'bench',
-    'track',
-    'judge',
-    'rank',
-    'prefer',
-    'annotate',
-    'corpus',
-    'features',
-    'corrupt',
-    'doctor',
-    'notice',
-    'weights',
-)
+SECTIONS = {
+    'Recordings': ('analyze', 'report', 'export', 'demo'),
+    'Emotion words': ('extract', 'score'),
+    'Benchmarks and challenges': ('corpus', 'features', 'corrupt', 'bench', 'track'),
+    'Comparing describers': ('rank', 'judge', 'annotate', 'prefer'),
+    'This installation': ('doctor', 'weights', 'notice', 'completion'),
+}
 """The order of `affekt --help`."""
 
 
-class Affekt(click.Group):
+class Affekt(VerbGroup):
     """Turns every deliberate error into two lines and exit code 2."""
+
+    sections = SECTIONS
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
@@ -78,10 +68,6 @@ class Affekt(click.Group):
             say('Aborted!', err=True)
             sys.exit(1)
         sys.exit(code if isinstance(code, int) else 0)
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The commands in the order of VERBS, not of the alphabet."""
-        return sorted(self.commands, key=lambda name: VERBS.index(name) if name in VERBS else len(VERBS))
 
 
 @click.group(cls=Affekt, context_settings={'help_option_names': ['-h', '--help'], 'max_content_width': 80})

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import click
 
+from affekt.cli.choices import Named, model_files
 from affekt.cli.group import main
 from affekt.terminal import StageBars, facts_table, say, say_json
 
@@ -69,7 +70,7 @@ def list_weights(as_json: bool) -> None:
 
 
 @weights.command('get')
-@click.argument('names', nargs=-1)
+@click.argument('names', nargs=-1, type=Named(model_files), metavar='[NAME]...')
 @click.option('--all', 'everything', is_flag=True, help='Every model file but those fetched by name only.')
 def get_weights(names: Sequence[str], everything: bool) -> None:
     """Fetch model files by name; those that an analysis needs, without a name."""

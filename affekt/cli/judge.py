@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from affekt.cli.choices import Named, judge_strategies, reference_judges
 from affekt.cli.group import main
 from affekt.terminal import StageBars, judge_tables, say, say_json
 
@@ -35,23 +36,29 @@ def _prices(context: click.Context, option: click.Parameter, given: tuple[str, .
 
 @main.command()
 @click.argument('descriptions', nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option('--out', default='verdicts.csv', type=click.Path(path_type=Path), help='Verdicts (verdicts.csv).')
-@click.option('--media', type=click.Path(path_type=Path), help='Folder of clips, named after their samples.')
-@click.option('--pairs', type=click.Path(path_type=Path), help='Table sample,left,right; default every two describers.')
-@click.option('--column', metavar='NAME', help='The column of descriptions (default description, reason, english …).')
-@click.option('--strategy', default='s1', metavar='NAME', help='s1 (default), s2, s3 or s4; all but s1 need --media.')
-@click.option('--endpoint', metavar='URL', help='Ask models there, such as http://localhost:8000/v1.')
-@click.option('--model', metavar='NAME', help='The name that the endpoint knows the model by.')
-@click.option('--judge-model', metavar='NAME', help='The model that reads, in s3 and s4 (default: --model).')
-@click.option('--judge-endpoint', metavar='URL', help='Where that one is (default: --endpoint).')
 @click.option(
-    '--local', metavar='PATH', help='Ask a model in this process: a folder or a .gguf file; s1 without media.'
+    '--out', default='verdicts.csv', type=click.Path(path_type=Path), help='Table of verdicts (default verdicts.csv).'
 )
-@click.option('--reference', metavar='NAME', help='No model: "always left", "first shown", "longer text", "random".')
+@click.option('--media', type=click.Path(path_type=Path), help='Folder of clips, named after their samples.')
+@click.option(
+    '--pairs', type=click.Path(path_type=Path), help='Table sample,left,right (default every two describers).'
+)
+@click.option('--column', metavar='NAME', help='Column of descriptions (default description, reason, english …).')
+@click.option(
+    '--strategy', default='s1', type=Named(judge_strategies), help='Strategy; all but s1 need --media (default s1).'
+)
+@click.option('--endpoint', metavar='URL', help='Server of the models, such as http://localhost:8000/v1.')
+@click.option('--model', metavar='NAME', help='Name that the endpoint knows the model by.')
+@click.option('--judge-model', metavar='NAME', help='Model that reads, in s3 and s4 (default: --model).')
+@click.option('--judge-endpoint', metavar='URL', help='Server of that model (default: --endpoint).')
+@click.option('--local', metavar='PATH', help='Model in this process: a folder or a .gguf file; s1 without media.')
+@click.option(
+    '--reference', type=Named(reference_judges), metavar='NAME', help='Judge that reads nothing, instead of a model.'
+)
 @click.option('--replay', is_flag=True, help='Ask nobody; fail where an answer is missing.')
 @click.option('--cache', type=click.Path(path_type=Path), help='Folder of answers (default: beside --out).')
-@click.option('--frames', type=int, default=8, metavar='N', help='Pictures of a clip at most (8; 0 sends none).')
-@click.option('--max-side', type=int, default=512, metavar='PX', help='Longest side of a picture (512).')
+@click.option('--frames', type=int, default=8, metavar='N', help='Frames of a clip at most; 0 sends none (default 8).')
+@click.option('--max-side', type=int, default=512, metavar='PX', help='Longest side of a frame (default 512).')
 @click.option('--sound', is_flag=True, help='Send sound too, as WAV of at most 30 s; many servers refuse it.')
 @click.option('--no-schema', is_flag=True, help='Do not ask for a JSON schema; for servers that refuse one.')
 @click.option('--price', 'prices', multiple=True, metavar='M=P,A', callback=_prices,
@@ -59,9 +66,10 @@ def _prices(context: click.Context, option: click.Parameter, given: tuple[str, .
 @click.option('--at-once', type=click.IntRange(1, 256), default=4, help='Pairs in work at once (default 4).')
 @click.option('--timeout', 'timeout_s', type=float, default=120.0, help='Seconds to wait for an answer (default 120).')
 @click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
+@click.option('--raw-csv', is_flag=True, help='Texts like =1+1 as they are, without an apostrophe for spreadsheets.')
 def judge(
     descriptions: tuple[Path, ...], out: Path, as_json: bool, media: Path | None, pairs: Path | None,
-    column: str | None, prices: dict[str, Price], at_once: int, **chosen: Any,
+    column: str | None, prices: dict[str, Price], at_once: int, raw_csv: bool, **chosen: Any,
 ) -> None:  # fmt: skip
     """Have a model say which of two descriptions of emotion is better.
 
@@ -76,6 +84,7 @@ def judge(
         found = judge_descriptions(
             descriptions, rater, out=out, media=media, pairs=pairs, column=column, at_once=at_once, prices=prices,
             settings={name: value for name, value in chosen.items() if name in SAVED}, progress=bars,
+            raw_csv=raw_csv,
         )  # fmt: skip
     if as_json:
         say_json({'out': str(out), **found.to_dict()})

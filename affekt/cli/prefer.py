@@ -12,7 +12,7 @@ from affekt.terminal import say, say_json
 
 PATH = click.Path(path_type=Path)
 FEATURES = click.option(
-    '--features', type=PATH, metavar='NPZ', help='One array a sample, (F,) or (T, F): what the clip is like.'
+    '--features', type=PATH, metavar='NPZ', help='Features of the clips: one array a sample, (F,) or (T, F).'
 )
 
 
@@ -28,9 +28,11 @@ def prefer() -> None:
 
 @prefer.command()
 @click.argument('pairs', type=PATH)
-@click.option('--out', required=True, type=PATH, help='A new folder for the model.')
+@click.option('--out', required=True, type=PATH, help='New folder for the model.')
 @click.option('--validation', type=PATH, help='Pairs to choose settings on; folds of the samples without it.')
-@click.option('--control', default='', metavar='NAMES', help='length, source or length,source: may not be used.')
+@click.option(
+    '--control', default='', metavar='NAMES', help='Cues that may not be used: length, source or length,source.'
+)
 @FEATURES
 def train(pairs: Path, out: Path, validation: Path | None, control: str, features: Path | None) -> None:
     """Train on the judged PAIRS of a file."""
@@ -56,8 +58,10 @@ def train(pairs: Path, out: Path, validation: Path | None, control: str, feature
 @click.option('--swapped', type=PATH, help='Verdicts on the swapped pairs, as they were said.')
 @click.option('--learned-from', type=PATH, help='Training pairs, from which shortcuts learn who usually wins.')
 @FEATURES
-@click.option('--resamples', type=click.IntRange(0, 100_000), default=1000, help='For the intervals (default 1000).')
-@click.option('--seed', type=int, default=0, help='Of the resamples (default 0).')
+@click.option(
+    '--resamples', type=click.IntRange(0, 100_000), default=1000, help='Resamples of the intervals (default 1000).'
+)
+@click.option('--seed', type=int, default=0, help='Random seed of the resamples (default 0).')
 @click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
 def evaluate(
     judge: Path,
@@ -97,7 +101,7 @@ def evaluate(
 @prefer.command()
 @click.argument('model', type=PATH)
 @click.argument('pairs', type=PATH)
-@click.option('--out', required=True, type=PATH, help='A csv of name,preference in the order of the pairs.')
+@click.option('--out', required=True, type=PATH, help='Table of name,preference to write, in the order of the pairs.')
 @click.option('--ties', is_flag=True, help='Say same where that is likeliest; it counts as a1 in the challenge.')
 @FEATURES
 def predict(model: Path, pairs: Path, out: Path, ties: bool, features: Path | None) -> None:
@@ -113,7 +117,7 @@ def predict(model: Path, pairs: Path, out: Path, ties: bool, features: Path | No
 
 @prefer.command()
 @click.argument('file', type=PATH)
-@click.option('--candidates', required=True, type=PATH, help="The challenge's pairs (name,a1,a2).")
+@click.option('--candidates', required=True, type=PATH, help="Table of the challenge's pairs (name,a1,a2).")
 def check(file: Path, candidates: Path) -> None:
     """Check a submission FILE to MER-Prefer.
 
@@ -129,9 +133,11 @@ def check(file: Path, candidates: Path) -> None:
 
 @prefer.command('score')
 @click.argument('file', type=PATH)
-@click.option('--truth', required=True, type=PATH, help='name and preference; its samples alone are scored.')
-@click.option('--resamples', type=click.IntRange(1, 100_000), default=1000, help='For the intervals (default 1000).')
-@click.option('--seed', type=int, default=0, help='Of the resamples (default 0).')
+@click.option('--truth', required=True, type=PATH, help='Table of name and preference; its samples alone are scored.')
+@click.option(
+    '--resamples', type=click.IntRange(1, 100_000), default=1000, help='Resamples of the intervals (default 1000).'
+)
+@click.option('--seed', type=int, default=0, help='Random seed of the resamples (default 0).')
 @click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
 def score_command(file: Path, truth: Path, resamples: int, seed: int, as_json: bool) -> None:
     """Score a FILE of name,preference as MER-Prefer does."""

@@ -7,25 +7,42 @@ from typing import Any
 
 import click
 
+from affekt.cli.choices import Named, interval_methods, tie_models
 from affekt.cli.group import main
 from affekt.terminal import leaderboard, say, say_json
 
 
 @main.command()
 @click.argument('file', type=click.Path(path_type=Path))
-@click.option('--ties', default='half', metavar='MODEL', help='half (default), davidson or rao-kupper.')
-@click.option('--control', multiple=True, metavar='NAME', help='Take out what length, or left_NAME/right_NAME, adds.')
-@click.option('--order', is_flag=True, help='Take out what being shown first adds.')
-@click.option('--prior', type=float, metavar='SD', help='A Gaussian prior on log-odds, for thin data; 1.0 is usual.')
-@click.option('--cluster', metavar='BY', help='sample, rater, both or none; by default those that repeat.')
-@click.option('--intervals', default='profile', metavar='KIND', help='profile (default), sandwich or bootstrap.')
-@click.option('--level', type=float, default=0.95, metavar='SHARE', help='Coverage of the intervals (0.95).')
-@click.option('--seed', type=int, default=0, metavar='N', help='Of bootstrap and places (0).')
+@click.option('--ties', default='half', type=Named(tie_models), help='Model of ties (default half).')
+@click.option(
+    '--control',
+    multiple=True,
+    metavar='NAME',
+    help='Covariate whose effect is taken out: length, or NAME of left_NAME and right_NAME. Repeatable.',
+)
+@click.option('--order', is_flag=True, help='Take out the effect of being shown first.')
+@click.option(
+    '--prior',
+    type=float,
+    metavar='SD',
+    help='Standard deviation of a Gaussian prior on log-odds, for thin data; 1.0 is usual.',
+)
+@click.option(
+    '--cluster',
+    type=Named(('sample', 'rater', 'both', 'none')),
+    help='Clusters of the intervals (default those that repeat).',
+)
+@click.option(
+    '--intervals', default='profile', type=Named(interval_methods), help='Method of the intervals (default profile).'
+)
+@click.option('--level', type=float, default=0.95, metavar='SHARE', help='Coverage of the intervals (default 0.95).')
+@click.option('--seed', type=int, default=0, metavar='N', help='Random seed of bootstrap and ranks (default 0).')
 @click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
-@click.option('--html', type=click.Path(path_type=Path), metavar='OUT', help='Write one self-contained page as well.')
+@click.option('--html', type=click.Path(path_type=Path), metavar='OUT', help='Self-contained page to write as well.')
 def rank(file: Path, as_json: bool, html: Path | None, cluster: str | None, **chosen: Any) -> None:
     """Rank items by who beat whom: a leaderboard with intervals from a csv, tsv,
-    jsonl, json or parquet file.
+    jsonl, json or parquet file, or from a folder of affekt annotate.
 
     \b
     left,right,outcome[,sample,rater,order,weight]    outcome: left, right, tie
@@ -34,8 +51,9 @@ def rank(file: Path, as_json: bool, html: Path | None, cluster: str | None, **ch
     """
     from affekt.ranking.leaderboard import ranked_file
     from affekt.ranking.page import render_ranking
+    from affekt.serve.exports import votes_table
 
-    ranking, source = ranked_file(file, cluster=cluster, **chosen)
+    ranking, source = ranked_file(votes_table(file), cluster=cluster, **chosen)
     if html:
         render_ranking(ranking, html, source)
     if as_json:

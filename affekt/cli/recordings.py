@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from affekt.cli.choices import Named, exports, licenses, recognisers
 from affekt.cli.group import Command, main
 from affekt.cli.installation import fetch
+from affekt.tables import storable
 from affekt.terminal import StageBars, people_table, say, say_json, show_error
 from affekt.wording import counted
 
@@ -32,11 +34,15 @@ def _analysis_options(command: Command) -> Command:
         click.option('--fps', type=float, help='Frames looked at per second of video (default 12.5).'),
         click.option('--max-people', type=int, help='Faces followed at once (default 5).'),
         click.option(
-            '--asr', metavar='NAME', help='Speech recognition: tiny.en, base (99 languages), none, or a path.'
+            '--asr',
+            type=Named(recognisers, others='PATH'),
+            help='Speech recognition: tiny.en (default, English), base (99 languages), none, or a path.',
         ),
-        click.option('--purpose', metavar='TEXT', help='What the analysis is for; recorded with the results.'),
+        click.option('--purpose', metavar='TEXT', help='Purpose of the analysis; recorded with the results.'),
         click.option('--no-frames', is_flag=True, help='Keep numbers and words only: no pictures, no video.'),
-        click.option('--license', metavar='NAME', help='research (default), or commercial-ok.'),
+        click.option(
+            '--license', type=Named(licenses), help='Licence of the models: research (default), or commercial-ok.'
+        ),
         click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.'),
     ]
     for option in reversed(options):
@@ -47,8 +53,11 @@ def _analysis_options(command: Command) -> Command:
 @main.command()
 @click.argument('paths', nargs=-1, required=True, type=click.Path(path_type=Path))
 @_analysis_options
-@click.option('--transcript', type=click.Path(path_type=Path), help='SRT, VTT, TextGrid, ELAN or plain text.')
+@click.option(
+    '--transcript', type=click.Path(path_type=Path), help='Transcript: SRT, VTT, TextGrid, ELAN or plain text.'
+)
 @click.option('--subtitles', is_flag=True, help='Use the subtitles inside or beside the recording.')
+@click.option('--sound-stream', type=int, metavar='N', help='Sound stream to hear, from 0; the default one without it.')
 @click.option('--resume', is_flag=True, help='Go on with a run that was interrupted.')
 def analyze(paths: Sequence[Path], out: Path | None, as_json: bool, resume: bool, **chosen: Any) -> None:
     """Analyze recordings: video, sound or pictures; files or whole folders."""
@@ -59,7 +68,7 @@ def analyze(paths: Sequence[Path], out: Path | None, as_json: bool, resume: bool
 
 @main.command()
 @_analysis_options
-@click.option('--silent', is_flag=True, help='The face alone, without the joined speech.')
+@click.option('--silent', is_flag=True, help='Face alone, without the joined speech.')
 def demo(out: Path | None, as_json: bool, silent: bool, **chosen: Any) -> None:
     """Analyze a real talking face; everything that is needed is fetched."""
     from affekt.demo import DISCLOSURE, demo_clip
@@ -72,7 +81,7 @@ def demo(out: Path | None, as_json: bool, silent: bool, **chosen: Any) -> None:
 
 @main.command()
 @click.argument('run', type=click.Path(path_type=Path))
-@click.option('--to', 'kind', required=True, metavar='FORMAT', help='parquet, csv, eaf, textgrid, vtt or json.')
+@click.option('--to', 'kind', required=True, type=Named(exports), help='Format to write.')
 @click.option('--out', type=click.Path(path_type=Path), help='Folder for the files; the run folder without it.')
 @click.option('--raw-csv', is_flag=True, help='Texts like =1+1 as they are, without an apostrophe for spreadsheets.')
 def export(run: Path, kind: str, out: Path | None, raw_csv: bool) -> None:
@@ -97,6 +106,10 @@ def _say_written(written: Written) -> None:
         say(str(path))
     for remark in written.remarks:
         say(remark, err=True, style='yellow')
+    for error in written.errors:
+        show_error(error)
+    if written.errors:
+        sys.exit(2)
 
 
 def _analyze_to(
@@ -169,11 +182,11 @@ def _file_as_json(outcome: Outcome) -> dict[str, Any]:
     from affekt.analysis.folders import parts_of
 
     identity: dict[str, Any] = {
-        'input': str(outcome.path), 'file': outcome.file, 'parts': list(parts_of(outcome.file)),
+        'input': storable(str(outcome.path)), 'file': outcome.file, 'parts': list(parts_of(outcome.file)),
         'sha256': outcome.sha256 or None,
     }  # fmt: skip
     if outcome.error is not None or outcome.folder is None:
-        return {**identity, 'error': str(outcome.error)}
+        return {**identity, 'error': storable(str(outcome.error))}
     if outcome.same_as:
         return {**identity, 'same_as': outcome.same_as}
     return {**identity, 'report': str(outcome.report_page), **outcome.load().summary()}

@@ -11,6 +11,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from affekt.cli.choices import WORD_TABLES, Named
 from affekt.cli.group import main
 from affekt.terminal import say, say_json
 from affekt.wording import signed
@@ -32,19 +33,31 @@ def score() -> None:
 
 @score.command('openvocab')
 @click.option(
-    '--truth', 'truth_path', required=True, type=click.Path(path_type=Path), help='csv, jsonl, parquet or npz.'
+    '--truth',
+    'truth_path',
+    required=True,
+    type=click.Path(path_type=Path),
+    help='Table of the truth: csv, jsonl, parquet, npz …',
 )
 @click.option(
-    '--prediction', 'prediction_path', required=True, type=click.Path(path_type=Path), help='The same samples.'
+    '--prediction',
+    'prediction_path',
+    required=True,
+    type=click.Path(path_type=Path),
+    help='Table of the answers to the same samples.',
 )
-@click.option('--against', type=click.Path(path_type=Path), help='A second system; adds a paired test of the two.')
-@click.option('--tables', default='affekt', metavar='TABLE', help=TABLES_HELP)
+@click.option(
+    '--against', type=click.Path(path_type=Path), help='Table of a second system; adds a paired test of the two.'
+)
+@click.option('--tables', default='affekt', type=Named(WORD_TABLES, others='PATH'), help=TABLES_HELP)
 @click.option('--mode', type=click.Choice(['official', 'consistent']), default='consistent', help=MODE_HELP)
-@click.option('--column', metavar='NAME', help='The column of the answers (default openset, labels, …).')
+@click.option('--column', metavar='NAME', help='Column of the answers (default openset, labels, …).')
 @click.option('--subset', is_flag=True, help='Leave out predictions for samples that the truth does not have.')
 @click.option('--all', 'everything', is_flag=True, help='Show every wheel, not only the means.')
-@click.option('--resamples', type=click.IntRange(0, 100_000), default=1000, help='For the intervals (default 1000).')
-@click.option('--seed', type=int, default=0, help='Of the resamples (default 0).')
+@click.option(
+    '--resamples', type=click.IntRange(0, 100_000), default=1000, help='Resamples of the intervals (default 1000).'
+)
+@click.option('--seed', type=int, default=0, help='Random seed of the resamples (default 0).')
 @click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
 def openvocab(
     truth_path: Path,
@@ -93,7 +106,7 @@ def openvocab(
 
 @score.command('words')
 @click.argument('answer')
-@click.option('--tables', default='affekt', metavar='TABLE', help=TABLES_HELP)
+@click.option('--tables', default='affekt', type=Named(WORD_TABLES, others='PATH'), help=TABLES_HELP)
 @click.option('--mode', type=click.Choice(['official', 'consistent']), default='consistent', help=MODE_HELP)
 @click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
 def words(answer: str, tables: str, mode: Any, as_json: bool) -> None:

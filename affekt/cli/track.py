@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from affekt.cli.choices import WORD_TABLES, Named, fusion_models, tracks
 from affekt.cli.group import main
 from affekt.terminal import StageBars, say, say_json
 
@@ -42,31 +43,51 @@ class Numbers(click.ParamType[tuple[float, ...]]):
 
 
 @track.command()
-@click.argument('name', metavar='TRACK')
-@click.option('--manifest', required=True, type=PATH, help='Of the labelled clips: train, and val where there is one.')
+@click.argument('name', metavar='TRACK', type=Named(tracks))
+@click.option(
+    '--manifest', required=True, type=PATH, help='Manifest of the labelled clips: train, and val where there is one.'
+)
 @click.option('--unlabelled', type=PATH, help='Manifest of the clips to answer; without it the others of --manifest.')
 @click.option('--features', required=True, metavar='STORE[,STORE]', help='Stores, with commas between.')
-@click.option('--unlabelled-features', metavar='STORE[,STORE]', help='Of the unlabelled clips, where in other stores.')
-@click.option('--candidates', type=PATH, help="The challenge's list of names; answers for these alone are written.")
+@click.option('--unlabelled-features', metavar='STORE[,STORE]', help='Stores of the unlabelled clips, where in others.')
+@click.option('--candidates', type=PATH, help='List of names of the challenge; answers for these alone are written.')
 @click.option('--out', required=True, type=PATH, help='Folder for predictions.csv and every finished run.')
-@click.option('--model', default='attention', metavar='NAME', help='A fusion model (default attention).')
-@click.option('--semi', type=click.Choice(['none', 'pseudo', 'consistency']), default='none', help='Default none.')
+@click.option(
+    '--model', default='attention', type=Named(fusion_models), metavar='NAME', help='Fusion model (default attention).'
+)
+@click.option(
+    '--semi',
+    type=click.Choice(['none', 'pseudo', 'consistency']),
+    default='none',
+    help='Use of unlabelled clips (default none).',
+)
 @click.option(
     '--threshold',
     'thresholds',
     type=Numbers(),
     default='0.5,0.7,0.9',
-    help='Default 0.5,0.7,0.9; validation chooses one.',
+    help='Certainties above which an own answer counts (default 0.5,0.7,0.9); validation chooses one.',
 )
-@click.option('--share', 'shares', type=Numbers(), default='', help='pseudo: the surest of each category, also tried.')
-@click.option('--balanced', is_flag=True, help="pseudo: no category above its share of the labelled clips'.")
+@click.option(
+    '--share', 'shares', type=Numbers(), default='', help='Shares of the surest of each category, also tried (pseudo).'
+)
+@click.option(
+    '--balanced', is_flag=True, help='Keep every category at most at its share of the labelled clips (pseudo).'
+)
 @click.option('--trials', type=click.IntRange(1, 10_000), default=4, help='Draws of settings (default 4).')
-@click.option('--folds', type=click.IntRange(2, 100), default=5, help='Without val: over labelled clips (default 5).')
+@click.option(
+    '--folds', type=click.IntRange(2, 100), default=5, help='Folds over the labelled clips, without val (default 5).'
+)
 @click.option('--seeds', type=click.IntRange(1, 100), default=1, help='Runs of what was chosen (default 1).')
-@click.option('--epochs', type=click.IntRange(1, 10_000), default=100, help='At most (default 100).')
-@click.option('--patience', type=click.IntRange(1, 10_000), default=10, help='Epochs without a better one.')
-@click.option('--seed', type=int, default=0, help='Of what is drawn (default 0).')
-@click.option('--allow-missing', is_flag=True, help='Clips without features of a modality do without it.')
+@click.option('--epochs', type=click.IntRange(1, 10_000), default=100, help='Epochs at most (default 100).')
+@click.option(
+    '--patience',
+    type=click.IntRange(1, 10_000),
+    default=10,
+    help='Epochs without a better one until training ends (default 10).',
+)
+@click.option('--seed', type=int, default=0, help='Random seed (default 0).')
+@click.option('--allow-missing', is_flag=True, help='Accept clips without features of a modality.')
 @click.option('--resume', is_flag=True, help='Go on with the run in --out that was interrupted.')
 @click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
 def train(
@@ -147,10 +168,12 @@ def _show_training(found: TrackAnswers, path: Path) -> None:
 
 
 @track.command()
-@click.argument('name', metavar='TRACK')
+@click.argument('name', metavar='TRACK', type=Named(tracks))
 @click.argument('prediction', type=PATH)
-@click.option('--out', required=True, type=PATH, help='A .csv; mer2025-track2: …-openset.npz; mer2026-track2: either.')
-@click.option('--candidates', type=PATH, help="The challenge's list of names; those of the prediction without it.")
+@click.option(
+    '--out', required=True, type=PATH, help='Submission: .csv; mer2025-track2: …-openset.npz; mer2026-track2: either.'
+)
+@click.option('--candidates', type=PATH, help='List of names of the challenge; those of the prediction without it.')
 @click.option('--allow-empty', is_flag=True, help='Accept answers without a label, which score 0.')
 def write(name: str, prediction: Path, out: Path, candidates: Path | None, allow_empty: bool) -> None:
     """Write PREDICTION as a submission, and check it.
@@ -165,9 +188,9 @@ def write(name: str, prediction: Path, out: Path, candidates: Path | None, allow
 
 
 @track.command()
-@click.argument('name', metavar='TRACK')
+@click.argument('name', metavar='TRACK', type=Named(tracks))
 @click.argument('file', type=PATH)
-@click.option('--candidates', required=True, type=PATH, help="The challenge's list of names.")
+@click.option('--candidates', required=True, type=PATH, help='List of names of the challenge.')
 @click.option('--allow-empty', is_flag=True, help='Accept answers without a label, which score 0.')
 def check(name: str, file: Path, candidates: Path, allow_empty: bool) -> None:
     """Check a submission FILE: every problem at once, with its row."""
@@ -187,13 +210,19 @@ def _labels(facts: Submission) -> str:
 
 
 @track.command('score')
-@click.argument('name', metavar='TRACK')
+@click.argument('name', metavar='TRACK', type=Named(tracks))
 @click.argument('prediction', type=PATH)
-@click.option('--truth', required=True, type=PATH, help="The track's columns; its samples alone are scored.")
-@click.option('--groups', type=PATH, help='mer2024-ov: stored synonym groups, openset-synonym.zip or name,groups.')
-@click.option('--tables', metavar='TABLE', help="Another word table than the challenge's, or a folder that holds it.")
-@click.option('--resamples', type=click.IntRange(0, 100_000), default=1000, help='For the intervals (default 1000).')
-@click.option('--seed', type=int, default=0, help='Of the resamples (default 0).')
+@click.option('--truth', required=True, type=PATH, help="Table with the track's columns; its samples alone are scored.")
+@click.option('--groups', type=PATH, help='Stored synonym groups for mer2024-ov: openset-synonym.zip or name,groups.')
+@click.option(
+    '--tables',
+    type=Named(WORD_TABLES, others='PATH'),
+    help="Word table, where another than the challenge's, or a folder that holds it.",
+)
+@click.option(
+    '--resamples', type=click.IntRange(0, 100_000), default=1000, help='Resamples of the intervals (default 1000).'
+)
+@click.option('--seed', type=int, default=0, help='Random seed of the resamples (default 0).')
 @click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
 def score_command(
     name: str,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from affekt.corpora.label_columns import tidied
 from affekt.corpora.manifest import COLUMNS, NUMBERS, Sample
 from affekt.corpora.registry import Corpus, Layout
 from affekt.corpora.release import Release, number
@@ -35,7 +36,7 @@ def own_samples(release: Release) -> Iterator[Sample]:
     `audio/`, `frames/` and beside the table.
 
     Raises:
-        TableError: no column of names, or a number that is none.
+        TableError: no column of names, a number that is none, or categories that are none; see `tidied`.
     """
     columns = release.table(*TABLES) or {}
     file = next(reversed(release.sources))
@@ -63,7 +64,8 @@ def own_samples(release: Release) -> Iterator[Sample]:
         'audio': {**release.media('.', kinds=AUDIO), **release.media('audio', kinds=AUDIO)},
         'frames': release.folders('frames'),
     }
-    for values in zip(*(columns[header] for header in found.values()), strict=True):
+    tidy = [tidied(column, columns[header], file, release.notes) for column, header in found.items()]
+    for values in zip(*tidy, strict=True):
         row = {column: value for column, value in zip(found, values, strict=True) if value not in ('', None)}
         name = str(row.pop('sample', ''))
         cells = {column: _cell(column, value, name, file) for column, value in row.items()}
@@ -74,10 +76,7 @@ def _cell(column: str, value: object, name: str, file: str) -> Any:
     """A cell as its column holds it."""
     if column in NUMBERS:
         return number(value, name, file)
-    if column == 'fold':
-        fold = number(value, name, file)
-        return None if fold is None else int(fold)
-    return str(value)
+    return value if column == 'fold' else str(value)
 
 
 def _media(name: str, release: Release, held: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:

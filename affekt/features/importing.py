@@ -151,7 +151,8 @@ def _folder_of_tables(files: Sequence[Path], count: int) -> Arrays:
     for file in files:
         if file.suffix.lower() == '.npz':
             (array,) = _only_array(file)
-            arrays[file.stem], own, when = array, (), None
+            arrays[file.stem] = array
+            own, when = (), None
         else:
             arrays[file.stem], own, when, remarks = table_of_one_sample(file)
             notes += [note for note in remarks if note not in notes]

@@ -20,6 +20,8 @@ MAX_READ_FAILURES = 8
 MAX_BARREN_PACKETS = 5000
 """Packets in a row that decode to nothing: far above any codec's delay."""
 STRICT = {'err_detect': 'crccheck+bitstream+buffer'}
+CHECKSUMMED = frozenset({'flac', 'ac3', 'eac3', 'wavpack', 'tta', 'mlp', 'truehd'})
+"""Codecs whose frames carry a checksum. Where it fails the frame is refused, and not played as noise."""
 
 
 @dataclass
@@ -28,6 +30,8 @@ class Tally:
 
     packets: int = 0
     damaged_packets: int = 0
+    marked_packets: int = 0
+    """Packets that the demuxer marked: others are missing before them, or they are cut."""
     corrupt_frames: int = 0
     frames: int = 0
     discarded: int = 0
@@ -62,6 +66,8 @@ def open_stream(source: Source, index: int, limits: Limits) -> OpenStream:
         if other.index != index:
             other.discard = Discard.all
     options = dict(STRICT)
+    if stream.codec_context.name in CHECKSUMMED:
+        options['err_detect'] += '+explode'
     if stream.type == 'video':
         options['max_pixels'] = str(decoder_pixels(limits))
         stream.thread_type = 'AUTO'
@@ -76,11 +82,14 @@ def decoded_units(opened: OpenStream, tally: Tally, limits: Limits) -> Iterator[
         Stalled: nothing came out for `limits.max_stall_s` of work.
     """
     in_a_row = barren = 0
+    # other demuxers mark the last packet of a file that states no length
+    counts_packets = opened.container.format.name == 'mpegts'
     for packet in _packets(opened, tally):
         opened.file.check()
         is_flush = packet.size == 0 and packet.dts is None
         if not is_flush:
             tally.packets += 1
+            tally.marked_packets += int(counts_packets and bool(packet.is_corrupt))
             tally.discarded += int(bool(packet.is_discard))
         units, failed = _decode(packet, opened, is_flush)
         if failed:

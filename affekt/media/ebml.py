@@ -21,11 +21,10 @@ INFO, DURATION, TIMESTAMP_SCALE = 0x1549A966, 0x4489, 0x2AD7B1
 CLUSTER, TIMESTAMP, SIMPLE_BLOCK, BLOCK_GROUP, BLOCK = 0x1F43B675, 0xE7, 0xA3, 0xA0, 0xA1
 TRACKS = 0x1654AE6B
 TRACK_ENTRY = 0xAE
+TAGS, TAG, SIMPLE_TAG = 0x1254C367, 0x7373, 0x67C8
 VIDEO, PIXEL_WIDTH, PIXEL_HEIGHT = 0xE0, 0xB0, 0xBA
 VOID, CHECKSUM = 0xEC, 0xBF
-TOP_LEVEL = frozenset(
-    {0x114D9B74, INFO, TRACKS, CLUSTER, 0x1C53BB6B, 0x1941A469, 0x1043A770, 0x1254C367, VOID, CHECKSUM}
-)
+TOP_LEVEL = frozenset({0x114D9B74, INFO, TRACKS, CLUSTER, 0x1C53BB6B, 0x1941A469, 0x1043A770, TAGS, VOID, CHECKSUM})
 """SeekHead, Info, Tracks, Cluster, Cues, Attachments, Chapters, Tags, Void, CRC-32."""
 IN_CLUSTER = frozenset({TIMESTAMP, SIMPLE_BLOCK, BLOCK_GROUP, 0xA7, 0xAB, 0x5854, 0xAF, VOID, CHECKSUM})
 """Timestamp, SimpleBlock, BlockGroup, Position, PrevSize, SilentTracks, EncryptedBlock, Void, CRC-32."""
@@ -86,7 +85,7 @@ class _Walk:
         return position
 
     def _read_info(self, start: int, end: int) -> None:
-        for identity, body, after in _elements(self.window, start, end):
+        for identity, body, after in elements(self.window, start, end):
             if identity == DURATION and after is not None:
                 self.has_duration = True
             if identity == TIMESTAMP_SCALE and after is not None and after - body <= 8:
@@ -125,7 +124,7 @@ class _Walk:
     def _block_s(self, identity: int, body: int, stop: int) -> float:
         """Seconds of a block after its cluster: two bytes behind the track's number."""
         if identity == BLOCK_GROUP:
-            for inner, start, end in _elements(self.window, body, stop):
+            for inner, start, end in elements(self.window, body, stop):
                 if inner == BLOCK and end is not None:
                     body = start
                     break
@@ -153,7 +152,7 @@ class _Walk:
         lost_s = 0.0
         if following is not None:
             _, body, end = _element(self.window, following, self.end)
-            for identity, inner, inner_end in _elements(self.window, body, self.end if end is None else end):
+            for identity, inner, inner_end in elements(self.window, body, self.end if end is None else end):
                 if identity == TIMESTAMP and inner_end is not None and inner_end - inner <= 8:
                     lost_s = max(0.0, self.window.number(inner, inner_end - inner) * self.tick_s - self.clock_s)
                 if identity not in (VOID, CHECKSUM):
@@ -179,13 +178,13 @@ class _Walk:
 def _stated_seconds(window: Window, start: int) -> float:
     """Seconds that the recording which begins at `start` says it lasts; 0 where it does not."""
     segments = [
-        (body, after or window.size) for name, body, after in _elements(window, start, window.size) if name == SEGMENT
+        (body, after or window.size) for name, body, after in elements(window, start, window.size) if name == SEGMENT
     ]
     for place in segments[:1]:
-        for name, body, after in _elements(window, *place):
+        for name, body, after in elements(window, *place):
             if name == INFO and after is not None:
                 tick_s, ticks = 0.001, 0.0
-                for inner, at, stop in _elements(window, body, after):
+                for inner, at, stop in elements(window, body, after):
                     if stop is None or stop - at > 8:
                         continue
                     if inner == TIMESTAMP_SCALE:
@@ -230,7 +229,7 @@ def declared_sizes(source: Source) -> list[tuple[int, int]]:
     with Window(source) as window:
         for video in _inside(window, _tracks(window, source.size), TRACK_ENTRY, VIDEO):
             side = {}
-            for identity, start, end in _elements(window, *video):
+            for identity, start, end in elements(window, *video):
                 if identity in (PIXEL_WIDTH, PIXEL_HEIGHT) and end is not None and end - start <= 8:
                     side[identity] = window.number(start, end - start)
             sizes.append((side.get(PIXEL_WIDTH, 0), side.get(PIXEL_HEIGHT, 0)))
@@ -242,7 +241,7 @@ def _tracks(window: Window, size: int) -> list[tuple[int, int]]:
     segment = _segment(window, size)
     if segment is None:
         return []
-    for identity, body, after in _elements(window, *segment):
+    for identity, body, after in elements(window, *segment):
         if after is None:
             return []
         if identity == TRACKS:
@@ -256,7 +255,7 @@ def _inside(window: Window, places: list[tuple[int, int]], *path: int) -> list[t
         places = [
             (a, b)
             for start, end in places
-            for identity, a, b in _elements(window, start, end)
+            for identity, a, b in elements(window, start, end)
             if identity == wanted and b is not None
         ]
     return places
@@ -264,7 +263,7 @@ def _inside(window: Window, places: list[tuple[int, int]], *path: int) -> list[t
 
 def _segment(window: Window, size: int) -> tuple[int, int] | None:
     """(first byte of the segment's content, its end); the end is the file's where the size is unknown."""
-    for identity, body, after in _elements(window, 0, size):
+    for identity, body, after in elements(window, 0, size):
         if identity == SEGMENT:
             return body, size if after is None else after
         if after is None:
@@ -272,7 +271,7 @@ def _segment(window: Window, size: int) -> tuple[int, int] | None:
     return None
 
 
-def _elements(window: Window, start: int, end: int) -> Iterator[tuple[int, int, int | None]]:
+def elements(window: Window, start: int, end: int) -> Iterator[tuple[int, int, int | None]]:
     """(id, first byte of the content, end of the content or None where unknown) of each element of a stretch."""
     while start < end and window.meets_another():
         identity, body, after = _element(window, start, end)

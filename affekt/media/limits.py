@@ -24,6 +24,8 @@ class Limits:
     """Channels of one sound stream."""
     max_audio_rate_hz: int = 768_000
     """Samples per second of one sound stream."""
+    max_samples: int = 5_000_000
+    """Pictures and packets of sound that the tables of an mp4 list; never more than one for four bytes of the file."""
     max_file_bytes: int = 32 * 2**30
     """Size of the file."""
     max_stall_s: float = 30.0

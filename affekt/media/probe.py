@@ -18,17 +18,27 @@ from affekt.errors import MediaError
 from affekt.media.boxes import track_ends
 from affekt.media.containers import DEMUXERS, declared_sizes
 from affekt.media.ebml import track_count
+from affekt.media.frame_chain import tag_length
 from affekt.media.limits import Limits
 from affekt.media.mp3_frames import states_length
 from affekt.media.pictures import UPRIGHT, Orientation, orientation_of_frame, upright_size
+from affekt.media.sample_tables import check_sample_count
 from affekt.media.source import Source, WatchedFile
 from affekt.media.still_checks import refuse_animated_bomb, refuse_bomb
+from affekt.media.tags import check_tag_count
 
 MAX_SOUND_LEAD_S = 0.2
 FIRST_PACKETS = 64
+MAX_OPENING_WORK_S = 5.0
+"""Processor time; a header of three hours of 4K takes half a second."""
+LARGE_TAGS_BYTES = 1 << 15
 LATE_STARTERS = frozenset({'mpegts', 'mpeg'})
 ESTIMATED = frozenset({'aac', 'mpeg', 'amr', 'asf'})
 """Demuxers whose declared duration is a guess from the bit rate, or counts a lead-in."""
+
+PLAIN_HANDLERS = frozenset(
+    {'SoundHandler', 'Core Media Audio', 'Apple Sound Media Handler', 'Mainconcept MP4 Sound Media Handler'}
+)
 
 
 @dataclass(frozen=True)
@@ -60,7 +70,16 @@ class AudioStream:
     channels: int
     codec: str
     language: str = ''
+    """As the file gives it, usually three letters of ISO 639-2; '' where it says none."""
     is_default: bool = False
+    title: str = ''
+
+    def __str__(self) -> str:
+        """Number, codec, channels, language and title, to tell one stream from another."""
+        channels = 'mono' if self.channels == 1 else f'{self.channels} channels'
+        named = (self.codec, channels, self.language, f'"{self.title}"' if self.title else '')
+        marked = (*named, 'default' if self.is_default else '')
+        return f'{self.index} ({", ".join(part for part in marked if part)})'
 
 
 @dataclass(frozen=True)
@@ -90,6 +109,8 @@ def open_container(source: Source, limits: Limits) -> tuple[Any, WatchedFile]:
         MediaError: the content is of no known kind, or too damaged to open.
     """
     file = source.open(limits.max_stall_s)
+    file.skip(_tags_in_front(source))
+    file.limit_work(MAX_OPENING_WORK_S)
     options = {
         'format_whitelist': ','.join(DEMUXERS),
         'max_streams': str(limits.max_streams + 1),
@@ -110,7 +131,21 @@ def open_container(source: Source, limits: Limits) -> tuple[Any, WatchedFile]:
             came=f'{source.name}, which cannot be opened ({_reason(error)})',
             todo='check that it plays elsewhere; if it was cut off while recording, repair or convert it first',
         ) from error
+    file.limit_work(None)
+    if file.failure is not None:
+        container.close()
+        file.close()
+        raise file.failure
     return container, file
+
+
+def _tags_in_front(source: Source) -> int:
+    """Bytes of ID3 tags before the sound; 0 where they are small.
+
+    FFmpeg compares every tag with every other: a minute for a few megabytes. Nothing of them is used here.
+    """
+    size = tag_length(source)
+    return size if LARGE_TAGS_BYTES < size < source.size else 0
 
 
 def probe(source: Source, limits: Limits) -> Probe:
@@ -120,6 +155,8 @@ def probe(source: Source, limits: Limits) -> Probe:
         MediaError: unknown kind, damaged beyond opening, or neither pictures nor sound inside.
         LimitError: the headers declare more than `limits` allow.
     """
+    check_sample_count(source, limits)
+    check_tag_count(source)
     for width, height in declared_sizes(source):
         limits.check('max_pixels', width * height, f'a {width}x{height} frame declared in {source.name}')
         refuse_bomb(source, width * height)
@@ -246,7 +283,15 @@ def _describe_audio(position: int, stream: Any, source: Source, limits: Limits) 
         codec=context.name,
         language=str(stream.language or '').replace('und', ''),
         is_default=_has_disposition(stream, 'default'),
+        title=_title(stream),
     )
+
+
+def _title(stream: Any) -> str:
+    """What the file calls a stream, in one short line; '' where it is only the name of a program."""
+    metadata = stream.metadata
+    title = str(metadata.get('title') or metadata.get('handler_name') or '')
+    return '' if title in PLAIN_HANDLERS else ' '.join(title.split())[:80]
 
 
 def decoder_pixels(limits: Limits) -> int:

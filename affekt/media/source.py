@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import os
 import re
 import threading
@@ -16,7 +17,7 @@ import time
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from affekt.errors import AffektError, FileError, MediaError
+from affekt.errors import AffektError, FileError, LimitError, MediaError
 from affekt.media.limits import Limits
 from affekt.runs import only_regular, require_regular_file
 
@@ -104,14 +105,34 @@ class WatchedFile:
         self._file = file
         self._stall_s = stall_s
         self.failure: AffektError | None = None
+        self._skipped = 0
+        self._last_work_s = math.inf
         self.touch()
+
+    def skip(self, size: int) -> None:
+        """Let the file begin `size` bytes later, for every reader from now on."""
+        self._skipped = size
+        self.seek(0)
+
+    def limit_work(self, seconds: float | None) -> None:
+        """Raise LimitError after so much processor time of this thread; None takes the limit away."""
+        self._last_work_s = math.inf if seconds is None else time.thread_time() + seconds
 
     def touch(self) -> None:
         """Something was yielded, or the caller is about to ask again: the clock starts anew."""
         self._deadline = time.monotonic() + self._stall_s
 
     def check(self) -> None:
-        """Raise Stalled where the time is over."""
+        """Raise Stalled where the time is over, LimitError where the work is; the same again at each later call."""
+        if self.failure is not None:
+            raise self.failure
+        if time.thread_time() > self._last_work_s:
+            self.failure = LimitError(
+                expected='headers that open with a few seconds of work',
+                came='more',
+                todo='the file carries far too many tags or table entries; export it again without them',
+            )
+            raise self.failure
         if time.monotonic() > self._deadline:
             self.failure = Stalled(
                 expected=f'a decoded unit within {self._stall_s:g} s (max_stall_s)',
@@ -121,15 +142,18 @@ class WatchedFile:
             raise self.failure
 
     def read(self, size: int = -1) -> bytes:
+        if self.failure is not None:
+            return b''  # FFmpeg asks on after a failure, and PyAV prints every further one
         self.check()
         return self._file.read(size) or b''
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        self.check()
-        return self._file.seek(offset, whence)
+        if self.failure is None:
+            self.check()
+        return self._file.seek(offset + (self._skipped if whence == 0 else 0), whence) - self._skipped
 
     def tell(self) -> int:
-        return self._file.seek(0, 1)
+        return self._file.seek(0, 1) - self._skipped
 
     def seekable(self) -> bool:
         return True

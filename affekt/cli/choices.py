@@ -1,0 +1,214 @@
+"""Names to choose from: listed in help, completed in a shell, and a misspelt one is answered with what was meant.
+
+`Named` takes the names, or a function that gives them, so that help alone loads the room that knows them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from affekt.errors import UnknownNameError, did_you_mean
+
+INLINE = 44
+"""The most characters of names that stand beside an option; more are listed at the end of the help."""
+MOST = 20
+"""The most names that an error lists."""
+
+
+class Named(click.ParamType[str]):
+    """One of some names; where `others` says what else may stand there, anything that is not a slip of one.
+
+    Args:
+        names: the names, or a function without arguments that gives them.
+        others: what else may stand there, in capitals, such as PATH; '' for nothing.
+        several: names may stand side by side with commas between.
+        in_help: the names as the end of the help lists them, where that is not simply one after the other.
+    """
+
+    name = 'name'
+
+    def __init__(
+        self,
+        names: Iterable[str] | Callable[[], Iterable[str]],
+        *,
+        others: str = '',
+        several: bool = False,
+        in_help: Callable[[], str] | None = None,
+    ) -> None:
+        self._names = names
+        self._in_help = in_help
+        self.others = others
+        self.several = several
+
+    def names(self) -> tuple[str, ...]:
+        """All names, in their order."""
+        return tuple(self._names() if callable(self._names) else self._names)
+
+    def listed(self) -> str:
+        """The names as the end of the help lists them."""
+        text = self._in_help() if self._in_help else ', '.join(self.names())
+        return f'{text}, or a {self.others}' if self.others else text
+
+    def is_long(self) -> bool:
+        """Whether the names are too many to stand beside the option."""
+        return len('|'.join(self.names())) > INLINE
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str | None:
+        """The names themselves where they are few, else NAME, or what the parameter says."""
+        if self.is_long():
+            return param.metavar or 'NAME'
+        shown = '|'.join((*self.names(), *([self.others] if self.others else [])))
+        return f'[{shown}]' if isinstance(param, click.Option) else f'{{{shown}}}'
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The value, where it is a name or something else that may stand here.
+
+        Raises:
+            UnknownNameError: it is neither.
+        """
+        known = self.names()
+        for part in str(value).split(',') if self.several else [str(value)]:
+            if part in known or (self.others and not self._is_slip(part, known)):
+                continue
+            label = param.opts[0] if isinstance(param, click.Option) else (param and param.metavar) or 'the command'
+            raise UnknownNameError(
+                expected=f'one of {self._some(known)}', came=f'{part!r} for {label}', todo=did_you_mean(part, known)
+            )
+        return str(value)
+
+    def _some(self, known: tuple[str, ...]) -> str:
+        """The names for a sentence, only the first where they are many."""
+        more = [f'a {self.others}'] if self.others else []
+        if len(known) > MOST:
+            return ', '.join([*known[:MOST], f'{len(known) - MOST} more that --help lists', *more])
+        return ', '.join([*known, *more])
+
+    def _is_slip(self, part: str, known: Iterable[str]) -> bool:
+        """Whether a word that is no path and no address is near one of the names."""
+        is_elsewhere = any(mark in part for mark in ('/', '\\', '.', ':', '='))
+        return not is_elsewhere and bool(did_you_mean(part, known, ''))
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """The names that begin so; files too where something else may stand here."""
+        before, comma, begun = incomplete.rpartition(',') if self.several else ('', '', incomplete)
+        items = [CompletionItem(f'{before}{comma}{name}') for name in self.names() if name.startswith(begun)]
+        return items + ([CompletionItem(incomplete, type='file')] if self.others and not items else [])
+
+
+def recipes() -> list[str]:
+    """Every recipe of features; encoders without an ending too, which then give one vector per clip."""
+    from affekt.features import listed_recipes
+
+    full = [name for row in listed_recipes() for name in row.names]
+    encoders = [name for row in listed_recipes() if row.kind != 'own' for name in row.names]
+    return full + [name.removesuffix('-utt') for name in encoders if name.endswith('-utt')]
+
+
+def recipe_families() -> str:
+    """The recipes without their endings, and what the endings say."""
+    families = dict.fromkeys(
+        name.removeprefix('merbench-').removesuffix('-utt').removesuffix('-frm') for name in recipes()
+    )
+    endings = 'With -utt one vector per clip, with -frm a sequence; merbench- before an encoder: as published.'
+    return f'{", ".join(families)}. {endings}'
+
+
+def corpora() -> tuple[str, ...]:
+    """Every corpus that can be imported."""
+    from affekt.corpora import CORPORA
+
+    return tuple(CORPORA)
+
+
+def model_files() -> tuple[str, ...]:
+    """Every model file."""
+    from affekt.weights import MODELS
+
+    return tuple(MODELS)
+
+
+def tracks() -> tuple[str, ...]:
+    """Every track of a challenge."""
+    from affekt.benchmarks import TRACKS
+
+    return tuple(TRACKS)
+
+
+def fusion_models() -> tuple[str, ...]:
+    """Every fusion model; none without torch."""
+    try:
+        from affekt.fusion import FUSION_MODELS
+    except ImportError:
+        return ()
+    return tuple(FUSION_MODELS)
+
+
+def exports() -> tuple[str, ...]:
+    """Every format of timelines."""
+    from affekt.analysis.export import EXPORTS
+
+    return tuple(EXPORTS)
+
+
+def recognisers() -> tuple[str, ...]:
+    """Every speech recogniser by name."""
+    from affekt.analysis.settings import ASR_NAMES
+
+    return tuple(ASR_NAMES)
+
+
+def tie_models() -> tuple[str, ...]:
+    """Every model of ties."""
+    from affekt.ranking.ties import TIE_MODELS
+
+    return tuple(TIE_MODELS)
+
+
+def interval_methods() -> tuple[str, ...]:
+    """Every way of making intervals of a ranking."""
+    from affekt.ranking.leaderboard import BOOTSTRAP
+    from affekt.ranking.uncertainty import METHODS
+
+    return (*METHODS, BOOTSTRAP)
+
+
+def judge_strategies() -> tuple[str, ...]:
+    """Every way of asking a judge."""
+    from affekt.ranking.judge_strategies import STRATEGIES
+
+    return tuple(STRATEGIES)
+
+
+def reference_judges() -> tuple[str, ...]:
+    """Every judge that reads nothing."""
+    from affekt.ranking.plain_judges import REFERENCES
+
+    return tuple(REFERENCES)
+
+
+def licenses() -> tuple[str, ...]:
+    """Every licence that models can be held to."""
+    from affekt.analysis.settings import LICENSES
+
+    return tuple(LICENSES)
+
+
+def noises() -> tuple[str, ...]:
+    """Every noise that is made here."""
+    from affekt.corruption.noises import NAMED
+
+    return tuple(NAMED)
+
+
+def noise_presets() -> tuple[str, ...]:
+    """Every challenge whose noise can be made again."""
+    from affekt.corruption.settings import PRESETS
+
+    return tuple(PRESETS)
+
+
+WORD_TABLES = ('affekt', '2025', '2026')

@@ -1,0 +1,74 @@
+"""How the help of every verb is written: names to choose from at its end, and verbs by what they are for."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+
+import click
+
+from affekt.cli.choices import Named
+from affekt.cli.examples import EXAMPLES
+from affekt.errors import did_you_mean
+
+
+class Verb(click.Command):
+    """A command whose help ends with the names that an option or an argument can take."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The examples, where the description shows none."""
+        super().format_epilog(ctx, formatter)
+        examples = EXAMPLES.get(' '.join(ctx.command_path.split()[1:]), ())
+        if examples:
+            with formatter.section('Example' if len(examples) == 1 else 'Examples'):
+                for example in examples:
+                    lines = textwrap.wrap(example, formatter.width - 8, break_on_hyphens=False, break_long_words=False)
+                    formatter.write('  ' + ' \\\n      '.join(lines) + '\n')
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The options, then the names that are too many to stand beside one."""
+        super().format_options(ctx, formatter)
+        for param in self.get_params(ctx):
+            if isinstance(param.type, Named) and param.type.is_long():
+                label = param.opts[0] if isinstance(param, click.Option) else param.make_metavar(ctx).strip('[].')
+                with formatter.section(f'{label} can be'):
+                    width = formatter.width - formatter.current_indent
+                    for line in textwrap.wrap(param.type.listed(), width, break_on_hyphens=False):
+                        formatter.write(f'{"":{formatter.current_indent}}{line}\n')
+
+
+class VerbGroup(click.Group):
+    """Verbs, in sections where `sections` names them; a misspelt one is answered with the one that was meant."""
+
+    command_class = Verb
+    sections: Mapping[str, Sequence[str]] = {}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands in the order of the sections, not of the alphabet."""
+        order = [name for names in self.sections.values() for name in names]
+        return sorted(self.commands, key=lambda name: order.index(name) if name in order else len(order))
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """One line a verb, under the heading of its section."""
+        sections = self.sections or {'Commands': self.list_commands(ctx)}
+        for heading, names in sections.items():
+            rows = [(name, self.commands[name].get_short_help_str(500)) for name in names if name in self.commands]
+            width = max(map(len, self.commands))
+            with formatter.section(heading):
+                formatter.write_dl([(name.ljust(width), text) for name, text in rows])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first word names.
+
+        Raises:
+            click.UsageError: there is none.
+        """
+        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith('-'):
+            advice = did_you_mean(args[0], self.commands, f'see `{ctx.command_path} --help`')
+            raise click.UsageError(f'No such command {args[0]!r}; {advice}', ctx)
+        return super().resolve_command(ctx, args)
+
+
+VerbGroup.group_class = VerbGroup

@@ -1,0 +1,186 @@
+"""Columns of anyone's own table as a manifest takes them: one category a sample, by one spelling, and splits by name.
+
+What differs in spaces, case or Unicode form alone is one category, and is said. A column of measured numbers, or
+several labels in one cell, are no categories and are refused: a model would learn ninety classes of one sample each.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from affekt.errors import TableError, listed
+
+NO_LABEL = ('', 'nan', '<na>', 'null', '#n/a', 'n/a', 'nat')
+"""How programs write that a cell is empty, in any case."""
+MOST_NUMBERS = 12
+"""Whole numbers that may be codes of categories; a scale of more steps is measured."""
+MOST_CATEGORIES = 20
+"""Where there are more, with fewer than `FEWEST` samples each, the column holds something else."""
+FEWEST = 4
+SPLITS = {
+    'training': 'train', 'tr': 'train', 'dev': 'val', 'valid': 'val', 'validation': 'val', 'development': 'val',
+    'testing': 'test', 'eval': 'test', 'evaluation': 'test', 'te': 'test',
+}  # fmt: skip
+"""Other names of the parts that benchmarks know."""
+WORDS = ('speaker', 'dialogue', 'session', 'recording')
+"""Columns that tell which samples belong together."""
+
+
+def tidied(column: str, cells: Sequence[Any], file: str, notes: list[str]) -> list[Any]:
+    """A column's cells, None where empty.
+
+    Args:
+        column: of a manifest.
+        cells: as the table holds them.
+        file: the table, for messages.
+        notes: get what was taken for the same, and what was read otherwise.
+
+    Raises:
+        TableError: categories are numbers on a scale, several in one cell, or nearly as many as samples; a fold is no
+            whole number.
+    """
+    if column == 'category':
+        return list(_categories(cells, file, notes))
+    if column == 'fold':
+        return list(_folds(cells, file, notes))
+    if column == 'split':
+        return list(_splits(cells, notes))
+    if column == 'sample' or column in WORDS:
+        plain = [_stripped(cell) if isinstance(cell, str) else cell for cell in cells]
+        _note_spaces(column, cells, plain, notes)
+        if column in WORDS:
+            _note_case(column, plain, notes)
+        return plain
+    return list(cells)
+
+
+def _categories(cells: Sequence[Any], file: str, notes: list[str]) -> list[str | None]:
+    texts = [_text(cell, file) for cell in cells]
+    plain = [None if text is None or text.strip().casefold() in NO_LABEL else _stripped(text) for text in texts]
+    if odd := Counter(text for text, kept in zip(texts, plain, strict=True) if kept is None and text not in (None, '')):
+        notes.append(f'category: {listed(odd)} taken for no label ({sum(odd.values()):,} samples)')
+    _note_spaces('category', texts, plain, notes)
+    known = Counter(name for name in plain if name is not None)
+    _require_one_label(known, file)
+    if known and all(_number(name) is not None for name in known):
+        return _codes(plain, known, file, notes)
+    spellings: dict[str, list[str]] = {}
+    for name, _ in known.most_common():
+        spellings.setdefault(name.casefold(), []).append(name)
+    for first, *others in spellings.values():
+        if others:
+            notes.append(f'category: {listed(others)} taken for {first!r}, which differs in case alone')
+    if len(spellings) > MOST_CATEGORIES and sum(known.values()) < FEWEST * len(spellings):
+        raise TableError(
+            expected='categories, each of several samples',
+            came=f'{len(spellings)} of them for {sum(known.values())} samples in {file} ({listed(known, 3)})',
+            todo='name the column of categories `category`, and this one otherwise',
+        )
+    return [None if name is None else spellings[name.casefold()][0] for name in plain]
+
+
+def _text(cell: Any, file: str) -> str | None:
+    """A cell of categories as text; a list of one as that one."""
+    if isinstance(cell, list | tuple):
+        if len(cell) > 1:
+            raise _several(str(list(cell)), file)
+        return None if not cell else _text(cell[0], file)
+    return None if cell is None else str(cell)
+
+
+def _require_one_label(known: Counter[str], file: str) -> None:
+    single = {name.casefold() for name in known if not re.search(r'[;|]', name)}
+    for name in known:
+        parts = [part.strip().casefold() for part in re.split(r'[,/&+]', name)]
+        if re.search(r'[;|]', name) or (len(parts) > 1 and all(part in single for part in parts)):
+            raise _several(repr(name), file)
+
+
+def _several(came: str, file: str) -> TableError:
+    return TableError(
+        expected='one category for each sample', came=f'{came} in {file}',
+        todo='keep the one that is meant; where several are true at once, score them as free words with '
+        '`affekt score openvocab`, whose tables have a column `openset`',
+    )  # fmt: skip
+
+
+def _codes(plain: Sequence[str | None], known: Counter[str], file: str, notes: list[str]) -> list[str | None]:
+    """Whole numbers as names of classes.
+
+    Raises:
+        TableError: they are measured: not whole, or more than a handful.
+    """
+    values = sorted({number for name in known if (number := _number(name)) is not None})
+    if any(value != round(value) for value in values) or len(values) > MOST_NUMBERS:
+        raise TableError(
+            expected='names of categories',
+            came=f'{len(values)} numbers from {values[0]:g} to {values[-1]:g} in {file}',
+            todo='name the column valence, arousal, dominance or sentiment, which are read as numbers, or write names',
+        )  # fmt: skip
+    told = ', '.join(f'{value:g}' for value in values)
+    notes.append(
+        f'category: the numbers {told} are taken for {len(values)} classes without an order; where they are '
+        'a scale, name the column valence, arousal, dominance or sentiment'
+    )
+    return [None if name is None else f'{_number(name):g}' for name in plain]
+
+
+def _number(text: str) -> float | None:
+    plain = text.replace(',', '.') if text.count(',') == 1 and '.' not in text else text
+    try:
+        return float(plain) if re.fullmatch(r'[+-]?[\d.]+([eE][+-]?\d+)?', plain) else None
+    except ValueError:
+        return None
+
+
+def _folds(cells: Sequence[Any], file: str, notes: list[str]) -> list[int | None]:
+    """Folds from 1, which a manifest counts from."""
+    folds: list[int | None] = []
+    for row, cell in enumerate(cells, 1):
+        if cell is None or str(cell).strip().casefold() in NO_LABEL:
+            folds.append(None)
+            continue
+        number = _number(str(cell).strip())
+        if number is None or number != round(number) or number < 0:
+            raise TableError(
+                expected='folds that are whole numbers from 1', came=f'{cell!r} in row {row} of {file}',
+                todo='correct the table',
+            )  # fmt: skip
+        folds.append(int(number))
+    if 0 in folds:
+        notes.append('fold: counted from 0 in the table, from 1 here')
+        return [None if fold is None else fold + 1 for fold in folds]
+    return folds
+
+
+def _splits(cells: Sequence[Any], notes: list[str]) -> list[str | None]:
+    plain = [None if cell is None else _stripped(str(cell)) for cell in cells]
+    plain = [None if name is None or name.casefold() in NO_LABEL else name for name in plain]
+    named = {name: SPLITS.get(name.casefold(), name.casefold()) for name in plain if name is not None}
+    for name, other in named.items():
+        if name != other:
+            notes.append(f'split: {name!r} is called {other!r} here')
+    return [None if name is None else named[name] for name in plain]
+
+
+def _stripped(text: str) -> str:
+    """Without spaces around it, and in one Unicode form."""
+    return unicodedata.normalize('NFC', text).strip()
+
+
+def _note_spaces(column: str, cells: Sequence[Any], plain: Sequence[Any], notes: list[str]) -> None:
+    changed = [cell for cell, kept in zip(cells, plain, strict=True) if kept is not None and str(cell) != str(kept)]
+    if changed:
+        notes.append(f'{column}: spaces or Unicode forms evened out in {len(changed):,} cells, such as {changed[0]!r}')
+
+
+def _note_case(column: str, names: Sequence[Any], notes: list[str]) -> None:
+    spellings: dict[str, set[str]] = {}
+    for name in names:
+        spellings.setdefault(str(name).casefold(), set()).add(str(name))
+    if alike := next((each for each in spellings.values() if len(each) > 1), None):
+        notes.append(f'{column}: {listed(sorted(alike))} differ in case alone and are kept apart')

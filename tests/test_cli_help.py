@@ -1,0 +1,156 @@
+"""Help: what stands where, names to choose from, examples that parse, completion."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from affekt.cli import main
+from affekt.cli.choices import Named
+from affekt.cli.examples import EXAMPLES
+from affekt.cli.group import SECTIONS
+
+
+def _commands(command: click.Command = main, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], click.Command]]:
+    below = [
+        pair
+        for name, verb in (command.commands.items() if isinstance(command, click.Group) else ())
+        for pair in _commands(verb, (*path, name))
+    ]
+    return [(path, command), *below]
+
+
+COMMANDS = _commands()
+VERBS = [(path, verb) for path, verb in COMMANDS if not isinstance(verb, click.Group)]
+
+
+def _run(*words: str):
+    return CliRunner().invoke(main, words)
+
+
+@pytest.mark.parametrize('path', [path for path, _ in COMMANDS], ids=' '.join)
+def test_help_fits_80_columns_and_cuts_nothing(path):
+    shown = _run(*path, '--help').output
+    assert max(map(len, shown.splitlines())) <= 80
+    assert not re.search(r'^ .*\w\.\.\.$', shown, re.MULTILINE)
+
+
+def test_help_of_an_option_starts_with_the_thing():
+    first = {
+        (' '.join(path), option.opts[0]): (option.help or '').split(' ')[0]
+        for path, verb in COMMANDS
+        for option in verb.params
+        if isinstance(option, click.Option)
+    }
+    shy = {
+        'Of',
+        'At',
+        'That',
+        'For',
+        'Where',
+        'What',
+        'Whose',
+        'How',
+        'The',
+        'A',
+        'An',
+        'Below',
+        'Default',
+        'As',
+        '0',
+        '',
+    }
+    assert {where: word for where, word in first.items() if word in shy} == {}
+
+
+@pytest.mark.parametrize(('path', 'verb'), VERBS, ids=lambda part: ' '.join(part) if isinstance(part, tuple) else '')
+def test_every_verb_shows_an_example_that_parses(path, verb):
+    start = ' '.join(('affekt', *path))
+    shown = re.sub(r' *\\\n *', ' ', _run(*path, '--help').output)
+    examples = [line.strip() for line in shown.splitlines() if line.strip().startswith(start + ' ')]
+    examples += [start] if start in EXAMPLES.get(' '.join(path), ()) else []
+    assert examples
+    for example in examples:
+        words = shlex.split(re.split(r' [>#] | >> |  +', example)[0])[1 + len(path) :]
+        with verb.make_context(start, words):
+            pass
+
+
+def test_every_verb_has_a_section():
+    assert sorted(name for names in SECTIONS.values() for name in names) == sorted(main.commands)
+    shown = _run('--help').output
+    assert [heading for heading in SECTIONS if f'{heading}:' in shown] == list(SECTIONS)
+
+
+@pytest.mark.parametrize(
+    ('words', 'came', 'meant'),
+    [
+        (['analyze', 'x.mp4', '--asr', 'bas'], "'bas' for --asr", "'base'"),
+        (['export', 'run', '--to', 'elf'], "'elf' for --to", "'eaf'"),
+        (['rank', 'x.csv', '--ties', 'davidsen'], "'davidsen' for --ties", "'davidson'"),
+        (['judge', 'x.csv', '--strategy', 's5'], "'s5' for --strategy", "'s"),
+        (
+            ['features', 'extract', 'x', '--recipe', 'minilm-ut', '--out', 'o'],
+            "'minilm-ut' for --recipe",
+            "'minilm-utt'",
+        ),
+        (['corpus', 'import', 'meldd', 'x', '--out', 'm'], "'meldd' for NAME", "'meld'"),
+        (['weights', 'get', 'whisper-bas'], "'whisper-bas'", "'whisper-base'"),
+        (['track', 'check', 'mer2024-sem', 'x', '--candidates', 'c'], "'mer2024-sem' for TRACK", "'mer2024-semi'"),
+        (['score', 'words', 'sad', '--tables', 'afekt'], "'afekt' for --tables", "'affekt'"),
+        (['analyse', 'x.mp4'], "'analyse'", "'analyze'"),
+        (['bench', 'merbnch'], "'merbnch'", "'merbench'"),
+        (['analyze', 'x.mp4', '--maxpeople', '2'], '--maxpeople', '--max-people'),
+    ],
+)
+def test_a_misspelt_name_is_answered_with_what_was_meant(words, came, meant):
+    result = _run(*words)
+    assert result.exit_code == 2
+    shown = ' '.join((result.output + result.stderr).split())
+    assert came in shown
+    assert meant in shown.split(came, 1)[1]
+    assert len(shown) < 1000
+
+
+def test_a_path_may_stand_where_a_name_does():
+    names = Named(('affekt', '2025'), others='PATH')
+    option = click.Option(['--tables'], type=names)
+    assert names.convert('tables/2052.json', option, None) == 'tables/2052.json'
+    assert names.convert('mine', option, None) == 'mine'
+
+
+def test_names_are_listed_in_help_and_completed():
+    assert '[half|davidson|rao-kupper]' in _run('rank', '--help').output
+    assert 'mer2024-semi, ' in _run('track', 'train', '--help').output.split('TRACK can be:')[1]
+    assert 'whisper-base' in _run('weights', 'get', '--help').output.split('NAME can be:')[1]
+    environment = {
+        **os.environ,
+        '_AFFEKT_COMPLETE': 'bash_complete',
+        'COMP_WORDS': 'affekt export run --to t',
+        'COMP_CWORD': '4',
+    }
+    shown = subprocess.run(
+        [sys.executable, '-m', 'affekt'], env=environment, capture_output=True, text=True, check=False
+    )
+    assert shown.stdout.split() == ['plain,textgrid']
+
+
+@pytest.mark.parametrize('shell', ['bash', 'zsh', 'fish'])
+def test_completion_is_written_for_every_shell(shell):
+    result = _run('completion', shell)
+    assert result.exit_code == 0
+    assert '_AFFEKT_COMPLETE' in result.output
+
+
+def test_completion_without_a_known_shell_names_those_that_are(monkeypatch):
+    monkeypatch.setenv('SHELL', '/bin/csh')
+    result = _run('completion')
+    assert result.exit_code == 2
+    assert 'bash, zsh, fish' in result.stderr

@@ -93,6 +93,10 @@ class RunError(AffektError, OSError):
     """A run folder is missing, foreign, in use, or made with other settings."""
 
 
+class StorageError(RunError):
+    """A file or folder cannot be written: no room, no right, or something else in its place."""
+
+
 class TrainingError(AffektError, RuntimeError):
     """A trained model gives every sample one answer, or its numbers are not finite."""
 

@@ -1,7 +1,8 @@
-"""A run folder: settings, seed, versions, input hashes, a journal, and atomic writes.
+"""A run folder: settings, seed, versions, input hashes, and a journal of what is finished.
 
 A run survives `kill -9` at any moment: a result is written under a temporary name, flushed, renamed, and only then
-noted in the journal. `Run.finished(key)` is true only for a result that is wholly on disk.
+noted in the journal with the sizes of its files. `Run.finished(key)` is true only for a result that is wholly on disk.
+A run deletes only what it wrote down beforehand as its own.
 """
 
 from __future__ import annotations
@@ -11,144 +12,42 @@ import hashlib
 import json
 import os
 import shutil
-import stat
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from affekt.errors import AffektError, FileError, RunError
+from affekt.errors import AffektError, RunError
+from affekt.files import (
+    LOG,
+    file_atomically,
+    file_sha256,
+    files_below,
+    folder_atomically,
+    only_regular,
+    part_of,
+    place_atomically,
+    read_regular_file,
+    require_regular_file,
+    storage_error,
+    write_atomically,
+)
+
+__all__ = [
+    'Entry', 'Run', 'file_atomically', 'file_sha256', 'folder_atomically', 'locked', 'only_regular', 'place_atomically',
+    'read_journal', 'read_regular_file', 'read_settings', 'remove_run', 'require_regular_file', 'versions',
+    'write_atomically',
+]  # fmt: skip
 
 SETTINGS = 'settings.json'
 JOURNAL = 'journal.jsonl'
+LOCK = '.lock'
 RECORDED_PACKAGES = (
     'affekt', 'numpy', 'av', 'onnxruntime', 'ai-edge-litert', 'ctranslate2', 'pyarrow', 'torch', 'transformers',
 )  # fmt: skip
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that readers see the old or the new content, never a part."""
-    with file_atomically(path) as file:
-        file.write(content)
-
-
-@contextlib.contextmanager
-def file_atomically(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write that appears under `path` whole, or not at all; an older one is replaced."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}-')
-    try:
-        with os.fdopen(handle, 'wb') as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
-
-
-@contextlib.contextmanager
-def folder_atomically(path: Path) -> Iterator[Path]:
-    """A new folder that appears under `path` whole, or not at all; an older one is replaced."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(dir=path.parent, prefix=f'.{path.name}-'))
-    try:
-        yield staging
-        os.chmod(staging, 0o777 & ~_umask())
-        if path.exists():
-            aside = path.with_name(f'.{path.name}-old-{os.getpid()}')
-            os.replace(path, aside)
-            os.replace(staging, path)
-            shutil.rmtree(aside, ignore_errors=True)
-        else:
-            os.replace(staging, path)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-
-
-def require_regular_file(path: str | os.PathLike[str]) -> os.stat_result:
-    """What the system says of a regular file, links followed; for readers that open a path by themselves.
-
-    Opening a pipe waits for its writer, and opening a device may set it going, so this comes before the first byte.
-
-    Raises:
-        FileError: the path names a folder, a pipe, a device or a socket.
-        OSError: nothing is there, or it may not be looked at.
-    """
-    return _regular(os.stat(path), path)
-
-
-def only_regular(path: str, flags: int) -> int:
-    """The `opener` of `open(path, 'rb', opener=only_regular)`: opens regular files, and nothing else even for a moment.
-
-    What is looked at before may be swapped before it is opened: so opening never waits, and what was opened is looked
-    at again.
-
-    Raises:
-        FileError: the path names a folder, a pipe, a device or a socket.
-        OSError: nothing is there, or it may not be opened.
-    """
-    require_regular_file(path)
-    handle = os.open(path, flags | getattr(os, 'O_NONBLOCK', 0) | getattr(os, 'O_NOCTTY', 0))
-    try:
-        _regular(os.fstat(handle), path)
-    except BaseException:
-        os.close(handle)
-        raise
-    return handle
-
-
-def _regular(status: os.stat_result, path: str | os.PathLike[str]) -> os.stat_result:
-    """The status, where it is that of a regular file."""
-    mode = status.st_mode
-    if stat.S_ISREG(mode):
-        return status
-    came = next((what for is_it, what in _OTHERS.items() if is_it(mode)), 'something else')
-    todo = 'name a file in it' if stat.S_ISDIR(mode) else 'save what comes out of it to a file first'
-    raise FileError(expected='a regular file', came=f'the {came} {os.fspath(path)!r}', todo=todo)
-
-
-_OTHERS: Mapping[Callable[[int], bool], str] = {
-    stat.S_ISDIR: 'folder',
-    stat.S_ISFIFO: 'pipe',
-    stat.S_ISSOCK: 'socket',
-    stat.S_ISCHR: 'device',
-    stat.S_ISBLK: 'device',
-}
-
-
-def read_regular_file(path: str | os.PathLike[str]) -> bytes:
-    """The bytes of a regular file.
-
-    Raises:
-        FileError: the path names a folder, a pipe, a device or a socket.
-        OSError: nothing is there, or it may not be read.
-    """
-    with open(path, 'rb', opener=only_regular) as file:
-        return file.read()
-
-
-def file_sha256(path: Path) -> str:
-    """The sha256 of a regular file, read in pieces.
-
-    Raises:
-        FileError: the path names a folder, a pipe, a device or a socket.
-    """
-    with open(path, 'rb', opener=only_regular) as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
 def versions() -> dict[str, str]:
@@ -167,6 +66,44 @@ class Entry:
     key: str
     folder: str
     facts: Mapping[str, Any]
+    files: Mapping[str, Sequence[Any]] | None = None
+    """Path in the run to size and sample of each file that was written; None where an older version kept none."""
+
+    def damage(self, run: Path, main: str = '') -> str:
+        """What of the result in the folder `run` is not as it was noted; '' where it is whole.
+
+        Args:
+            run: the run's folder.
+            main: the file in the result that counts where the entry lists none.
+        """
+        if self.files is None:
+            wanted = run / self.folder / main if main else run / self.folder
+            return '' if wanted.exists() and (wanted.is_dir() or wanted.stat().st_size) else f'{wanted.name} is missing'
+        if not (run / self.folder).exists():
+            return f'{self.folder} is missing'
+        for name, noted in self.files.items():
+            path = run / name
+            if not path.is_file():
+                return f'{name} is missing'
+            if path.stat().st_size != noted[0]:
+                return f'{name} has {path.stat().st_size:,} bytes, not {noted[0]:,}'
+            if list(noted) != _sampled(path):
+                return f'{name} holds something else than was written'
+        return ''
+
+
+SAMPLED = 1 << 15
+"""Bytes at both ends of a file that are compared where a run is resumed; whole files would take too long."""
+
+
+def _sampled(path: Path) -> list[Any]:
+    """Size of a file, and a hash of both its ends."""
+    with path.open('rb') as file:
+        digest = hashlib.sha256(file.read(SAMPLED))
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(SAMPLED, size - SAMPLED))
+        digest.update(file.read(SAMPLED))
+    return [size, digest.hexdigest()[:16]]
 
 
 class Run:
@@ -178,33 +115,49 @@ class Run:
         resume: go on in a folder that already holds a run.
 
     Raises:
-        RunError: the folder holds something else, another run without `resume`, a run with other settings, or is in
-            use by another process.
+        RunError: the folder holds something else, hidden or not, another run without `resume`, a run with other
+            settings, or is in use by another process.
+        StorageError: it cannot be written.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any], *, resume: bool = False) -> None:
         self.folder = folder
+        self._damaged: set[str] = set()
         self._lock: IO[str] | None = None
         wanted = json.loads(json.dumps(dict(settings)))
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunError(
-                expected='a folder that can be written',
-                came=f'{folder}: {error.strerror}',
-                todo='choose another --out',
-            ) from error
         in_use = RunError(
             expected='a run that no other process is writing',
             came=f'{folder} in use',
             todo='wait for it, or choose another --out',
         )
-        self._lock = locked(folder, in_use)
         try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._refuse_strangers()  # before anything is put beside them
+            self._lock = locked(folder, in_use)
             self._begin(wanted, resume)
+        except OSError as error:
+            self.close()
+            raise storage_error(error, folder) from error
         except BaseException:
             self.close()
             raise
+
+    def _refuse_strangers(self) -> None:
+        """A folder without a run must be empty but for what a run killed at its very beginning leaves."""
+        path = self.folder / SETTINGS
+        if path.exists():
+            return
+        ours = {LOCK, part_of(path).name}
+        strangers = sorted(entry.name for entry in self.folder.iterdir() if entry.name not in ours)
+        if LOCK not in strangers and (self.folder / LOCK).exists() and (self.folder / LOCK).stat().st_size:
+            strangers.append(LOCK)
+        if strangers:
+            others = f'{len(strangers)} other {"entry" if len(strangers) == 1 else "entries"}'
+            raise RunError(
+                expected='an empty folder or a run',
+                came=f'{self.folder} with {others} ({", ".join(strangers[:3])}{", …" if len(strangers) > 3 else ""})',
+                todo='choose another --out',
+            )
 
     def _begin(self, wanted: dict[str, Any], resume: bool) -> None:
         path = self.folder / SETTINGS
@@ -217,41 +170,118 @@ class Run:
                 )
             held = _read_json(path).get('settings')
             if held != wanted:
-                differing = sorted(k for k in {*(held or {}), *wanted} if (held or {}).get(k) != wanted.get(k))
+                held = held if isinstance(held, dict) else {}
+                differing = sorted(k for k in {*held, *wanted} if held.get(k) != wanted.get(k))
                 raise RunError(
                     expected='the settings of the run that is resumed',
                     came=f'other values for {", ".join(differing)}',
                     todo='use the same options, or choose another --out',
                 )
         else:
-            strangers = [p.name for p in self.folder.iterdir() if not p.name.startswith('.')]
-            if strangers:
-                raise RunError(
-                    expected='an empty folder or a run',
-                    came=f'{self.folder} with {len(strangers)} other entries ({strangers[0]}, …)',
-                    todo='choose another --out',
-                )
             text = json.dumps({'settings': wanted, 'versions': versions()}, indent=2, sort_keys=True)
             write_atomically(path, text.encode())
-        for leftover in self.folder.glob('.*-*'):  # results that a killed run did not finish
-            shutil.rmtree(leftover, ignore_errors=True) if leftover.is_dir() else leftover.unlink(missing_ok=True)
+        self._remove_unfinished()
         self._entries = {entry.key: entry for entry in read_journal(self.folder)}
 
-    def finished(self, key: str) -> Entry | None:
-        """The journal's entry for `key`, where its result is on disk."""
-        entry = self._entries.get(key)
-        return entry if entry and (self.folder / entry.folder).exists() else None
+    def _remove_unfinished(self) -> None:
+        """Remove what a killed run wrote down that it was building."""
+        if self._lock is None:
+            return
+        self._lock.seek(0)
+        for name in self._lock.read(1 << 16).splitlines():
+            if name and name == Path(name).name:
+                shutil.rmtree(part_of(self.folder / name), ignore_errors=True)
+        self._write_down('')
 
-    def note(self, key: str, folder: str, **facts: Any) -> None:
-        """Put a finished result in the journal; on disk when this returns."""
-        line = json.dumps({'key': key, 'folder': folder, **facts}, sort_keys=True)
-        with (self.folder / JOURNAL).open('ab') as journal:
-            if journal.tell() and not _ends_with_newline(self.folder / JOURNAL):
-                journal.write(b'\n')  # the line before was cut by a kill
-            journal.write(line.encode() + b'\n')
-            journal.flush()
-            os.fsync(journal.fileno())
-        self._entries[key] = Entry(key, folder, facts)
+    def _write_down(self, name: str) -> None:
+        """Put the name of what is being built where the next run looks for it; on disk when this returns."""
+        if self._lock is not None:
+            self._lock.seek(0)
+            self._lock.truncate()
+            self._lock.write(name)
+            self._lock.flush()
+            os.fsync(self._lock.fileno())
+
+    @contextlib.contextmanager
+    def building(self, name: str) -> Iterator[Path]:
+        """A folder to fill that appears as `name` in the run, whole or not at all; to be noted afterwards.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        self._write_down(name)
+        with folder_atomically(self.folder / name) as staging:
+            yield staging
+        self._write_down('')
+
+    def finished(self, key: str, main: str = '') -> Entry | None:
+        """The journal's entry for `key`, where its result is whole on disk; None where it has to be done (again).
+
+        Args:
+            key: as it was noted.
+            main: the file that a result must have where an older version noted no files.
+        """
+        entry = self._entries.get(key)
+        if entry is None or key in self._damaged:
+            return None
+        if lacking := entry.damage(self.folder, main):
+            LOG.warning('%s in %s is done again: %s', entry.folder, self.folder, lacking)
+            self._damaged.add(key)
+            return None
+        return entry
+
+    def note(self, key: str, folder: str, *, files: Sequence[str] | None = None, **facts: Any) -> None:
+        """Put a finished result in the journal; on disk when this returns.
+
+        Args:
+            key: what it is asked for by.
+            folder: the result's folder or file in the run.
+            files: what was written for it, files and folders, as paths in the run; None for what `folder` names.
+            facts: what else to remember, as JSON has it.
+
+        Raises:
+            StorageError: there is no room.
+        """
+        try:
+            written = {name: _sampled(self.folder / name) for name in self._files_of(files or (folder,))}
+        except OSError as error:
+            raise storage_error(error, self.folder / folder) from error
+        self._put(Entry(key, folder, facts, written))
+        self._damaged.discard(key)
+
+    def amend(self, key: str, **facts: Any) -> None:
+        """Change facts that are remembered of a result, which stays as it was noted, whole or not.
+
+        Raises:
+            StorageError: there is no room.
+        """
+        entry = self._entries[key]
+        self._put(replace(entry, facts={**entry.facts, **facts}))
+
+    def _put(self, entry: Entry) -> None:
+        """A line in the journal."""
+        path = self.folder / JOURNAL
+        held = {**entry.facts, 'key': entry.key, 'folder': entry.folder}
+        try:
+            line = json.dumps(held if entry.files is None else {**held, 'files': entry.files}, sort_keys=True)
+            with open(path, 'ab', opener=_no_link) as journal:
+                if journal.tell() and not _ends_with_newline(path):
+                    journal.write(b'\n')  # the line before was cut by a kill
+                journal.write(line.encode() + b'\n')
+                journal.flush()
+                os.fsync(journal.fileno())
+        except OSError as error:
+            raise storage_error(error, path) from error
+        self._entries[entry.key] = entry
+
+    def _files_of(self, names: Sequence[str]) -> Iterator[str]:
+        """The files that paths in the run name; the run itself names none."""
+        for name in names:
+            path = self.folder / name
+            if path.is_file():
+                yield name
+            elif path != self.folder:
+                yield from (f'{name}/{below}' for below in files_below(path))
 
     def close(self) -> None:
         """Let other processes use the folder."""
@@ -266,18 +296,33 @@ class Run:
         self.close()
 
 
+def remove_run(folder: Path, files: Sequence[str]) -> None:
+    """Remove a run whose results lie elsewhere now: these files, its own, and the folder if nothing else is in it."""
+    for name in (*files, SETTINGS, JOURNAL, LOCK):
+        for path in (folder / name, part_of(folder / name)):
+            with contextlib.suppress(OSError):
+                path.unlink()
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
 def read_journal(folder: Path) -> Iterator[Entry]:
-    """The entries of a run's journal; a last line cut by a kill is left out."""
+    """The entries of a run's journal.
+
+    A last line cut by a kill is left out. A run may come from anybody: who opens what an entry names, first sees that
+    it lies in the run.
+    """
     path = folder / JOURNAL
     if not path.exists():
         return
-    for line in read_regular_file(path).decode(errors='replace').splitlines():
+    for line in read_regular_file(path).decode(errors='replace').split('\n'):
         try:
             facts = json.loads(line)
-            key, place = facts.pop('key'), facts.pop('folder')
-        except (json.JSONDecodeError, AttributeError, KeyError):
+            key, place, files = facts.pop('key'), facts.pop('folder'), facts.pop('files', None)
+        except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
             continue
-        yield Entry(key, place, facts)
+        if isinstance(key, str) and isinstance(place, str):
+            yield Entry(key, place, facts, files if isinstance(files, dict) else None)
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
@@ -312,7 +357,7 @@ def _ends_with_newline(path: Path) -> bool:
         return file.read(1) == b'\n'
 
 
-def locked(folder: Path, in_use: AffektError) -> IO[str] | None:
+def locked(folder: Path, in_use: AffektError) -> IO[str]:
     """An advisory lock on a folder, which the system drops when the process dies, however it dies.
 
     Args:
@@ -320,16 +365,23 @@ def locked(folder: Path, in_use: AffektError) -> IO[str] | None:
         in_use: raised where another process holds the lock.
 
     Returns:
-        A file to close when done; None on systems without such locks.
+        The lock's file, to close when done; on systems without such locks nothing is locked.
     """
+    lock = open(folder / LOCK, 'a+', encoding='utf-8', errors='surrogateescape', opener=_no_link)  # noqa: SIM115
     try:
         import fcntl
     except ImportError:
-        return None
-    lock = (folder / '.lock').open('w')
+        return lock
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    except BlockingIOError as error:
         lock.close()
         raise in_use from error
+    except OSError:  # a file system without locks
+        return lock
     return lock
+
+
+def _no_link(path: str, flags: int) -> int:
+    """The `opener` of files that are written on and on: a link in their place is not followed."""
+    return os.open(path, flags | getattr(os, 'O_NOFOLLOW', 0), 0o666)

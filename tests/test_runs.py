@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from affekt.errors import FileError, RunError
+from affekt.errors import FileError, RunError, StorageError
 from affekt.runs import (
     Run,
     file_sha256,
@@ -17,6 +19,7 @@ from affekt.runs import (
     read_journal,
     read_regular_file,
     read_settings,
+    remove_run,
     require_regular_file,
     write_atomically,
 )
@@ -137,7 +140,7 @@ def test_only_a_regular_file_is_opened_and_nothing_is_waited_for(tmp_path, made,
 
 
 def test_a_pipe_that_takes_the_place_of_a_file_after_the_first_look_is_not_waited_for(tmp_path, monkeypatch):
-    monkeypatch.setattr('affekt.runs.require_regular_file', lambda path: None)
+    monkeypatch.setattr('affekt.files.require_regular_file', lambda path: None)
     with pytest.raises(FileError, match='pipe'):
         file_sha256(_pipe(tmp_path))
 
@@ -149,3 +152,146 @@ def test_a_link_to_a_file_is_read(tmp_path):
     assert file_sha256(tmp_path / 'link').startswith('ba7816bf8f01cfea')
     with pytest.raises(FileNotFoundError):
         file_sha256(tmp_path / 'none')
+
+
+HIDDEN = ('.Trash-1000', '.pre-commit-config.yaml', '.git', '.DS_Store', '.clip-abc-x1', '.lock')
+
+
+@pytest.mark.parametrize('name', HIDDEN)
+def test_a_folder_with_a_hidden_entry_of_somebody_else_is_refused_and_left_as_it_is(tmp_path, name):
+    (tmp_path / name).write_text('theirs')
+    with pytest.raises(RunError, match='other entry') as refused:
+        Run(tmp_path, {})
+    assert name in str(refused.value)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == 'theirs'
+
+
+def test_hidden_entries_of_others_in_a_run_outlive_every_resume(tmp_path):
+    Run(tmp_path / 'run', {}).close()
+    for name in HIDDEN[:-1]:
+        (tmp_path / 'run' / name).mkdir()
+        (tmp_path / 'run' / name / 'theirs').touch()
+    for _ in range(2):
+        with Run(tmp_path / 'run', {}, resume=True) as run, run.building('a') as staging:
+            (staging / 'b').touch()
+    assert all((tmp_path / 'run' / name / 'theirs').exists() for name in HIDDEN[:-1])
+
+
+def test_a_run_killed_while_it_built_a_result_is_rid_of_it_even_if_the_result_is_never_built_again(tmp_path):
+    code = (
+        'import os, sys, pathlib\nfrom affekt.runs import Run\n'
+        'with Run(pathlib.Path(sys.argv[1]), {}) as run, run.building("clip-1") as staging:\n'
+        '    (staging / "half").write_text("x"); os.kill(os.getpid(), 9)'
+    )
+    run = tmp_path / 'run'
+    assert subprocess.run([sys.executable, '-c', code, run]).returncode == -9
+    assert (run / '.clip-1.affekt-part' / 'half').exists()
+    (run / '.clip-2.affekt-part').mkdir()  # of no name that this run wrote down
+    Run(run, {}, resume=True).close()
+    assert sorted(path.name for path in run.iterdir()) == ['.clip-2.affekt-part', '.lock', 'settings.json']
+
+
+def test_what_a_run_wrote_down_cannot_name_a_place_outside_it(tmp_path):
+    Run(tmp_path / 'run', {}).close()
+    (tmp_path / '.x.affekt-part').mkdir()
+    (tmp_path / 'run' / '.lock').write_text('../x\n')
+    Run(tmp_path / 'run', {}, resume=True).close()
+    assert (tmp_path / '.x.affekt-part').exists()
+
+
+def test_links_in_the_place_of_what_a_run_writes_on_are_not_followed(tmp_path):
+    (tmp_path / 'thesis.txt').write_text('chapter 1')
+    for name in ('.lock', 'journal.jsonl'):
+        Run(tmp_path / name / 'run', {}).close()
+        (tmp_path / name / 'run' / name).unlink(missing_ok=True)
+        (tmp_path / name / 'run' / name).symlink_to(tmp_path / 'thesis.txt')
+        with pytest.raises(StorageError, match='link'), Run(tmp_path / name / 'run', {}, resume=True) as run:
+            run.note('a', 'a')
+    assert (tmp_path / 'thesis.txt').read_text() == 'chapter 1'
+
+
+def _noted(folder):
+    with Run(folder, {}) as run, run.building('clip') as staging:
+        (staging / 'people').mkdir()
+        (staging / 'people' / '1.jpg').write_bytes(bytes(range(256)) * 400)
+        (staging / 'analysis.json').write_text('{"whole": true}')
+    with Run(folder, {}, resume=True) as run:
+        run.note('key', 'clip', sha256='abc')
+    return folder / 'clip'
+
+
+def _lose(path):
+    path.unlink()
+
+
+def _truncate(path):
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def _zero(path):
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+@pytest.mark.parametrize('name', ['analysis.json', 'people/1.jpg'])
+@pytest.mark.parametrize('damage', [_lose, _truncate, _zero])
+def test_a_noted_result_that_is_not_whole_is_done_again_and_that_is_said(tmp_path, caplog, name, damage):
+    result = _noted(tmp_path / 'run')
+    with Run(tmp_path / 'run', {}, resume=True) as run:
+        assert run.finished('key').facts == {'sha256': 'abc'}
+    assert caplog.text == ''
+    damage(result / name)
+    with Run(tmp_path / 'run', {}, resume=True) as run:
+        assert run.finished('key') is None
+        assert f'clip/{name}' in caplog.text
+        assert 'done again' in caplog.text
+        run.note('key', 'clip', sha256='def')
+        assert run.finished('key').facts == {'sha256': 'def'}
+
+
+def test_entries_of_older_runs_count_while_their_main_file_is_there(tmp_path):
+    result = _noted(tmp_path / 'run')
+    (tmp_path / 'run' / 'journal.jsonl').write_text('{"folder": "clip", "key": "key"}\n')
+    (result / 'people' / '1.jpg').unlink()
+    with Run(tmp_path / 'run', {}, resume=True) as run:
+        assert run.finished('key', main='analysis.json')
+    (result / 'analysis.json').write_text('')
+    with Run(tmp_path / 'run', {}, resume=True) as run:
+        assert run.finished('key', main='analysis.json') is None
+
+
+def test_a_run_that_an_older_version_was_killed_in_goes_on(tmp_path):
+    _noted(tmp_path / 'run')
+    (tmp_path / 'run' / '.lock').write_text('')
+    (tmp_path / 'run' / '.other-clip-a1b2c3d4-x9').mkdir()
+    with Run(tmp_path / 'run', {}, resume=True) as run:
+        assert run.finished('key')
+
+
+def test_lines_that_no_run_writes_are_left_out(tmp_path):
+    Run(tmp_path / 'run', {}).close()
+    lines = ['[' * 5000, 'null']
+    lines += ['{"key": 3, "folder": "a"}', '{"key": "b", "folder": ["a"]}', '{"key": "c", "folder": "a"}']
+    (tmp_path / 'run' / 'journal.jsonl').write_text('\n'.join(lines))
+    assert [entry.key for entry in read_journal(tmp_path / 'run')] == ['c']
+
+
+def test_facts_of_a_damaged_result_change_and_it_stays_damaged(tmp_path):
+    result = _noted(tmp_path / 'run')
+    (result / 'analysis.json').write_text('{}')
+    with Run(tmp_path / 'run', {}, resume=True) as run:
+        run.amend('key', state='vanished')
+    with Run(tmp_path / 'run', {}, resume=True) as run:
+        assert run.finished('key') is None
+    assert [entry.facts for entry in read_journal(tmp_path / 'run')][-1] == {'sha256': 'abc', 'state': 'vanished'}
+
+
+def test_a_run_that_is_removed_leaves_what_is_not_its_own(tmp_path):
+    for name in ('a', 'b'):
+        with Run(tmp_path / name, {}) as run:
+            (run.folder / 'part-1').touch()
+            run.note('1', 'part-1')
+    (tmp_path / 'b' / 'theirs').touch()
+    for name in ('a', 'b'):
+        remove_run(tmp_path / name, ['part-1'])
+    assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob('*'))] == ['b', 'b/theirs']

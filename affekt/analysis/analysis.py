@@ -104,13 +104,14 @@ class Analysis:
         """
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
+        people, moments = stored.counted(target)
         stored.write_table(target / stored.TIMELINE_FILE, self.timeline.to_arrow())
         for name, table in self.tables.items():
             stored.write_table(target / f'{name}.parquet', table)
         thumbnails = {i: p.thumbnail_jpeg for i, p in enumerate(self.people, 1) if p.thumbnail_jpeg}
         stills = {i: m.still_jpeg for i, m in enumerate(self.moments, 1) if m.still_jpeg}
-        stored.write_pictures(target / 'people', thumbnails)
-        stored.write_pictures(target / 'moments', stills)
+        stored.write_pictures(target / 'people', thumbnails, people)
+        stored.write_pictures(target / 'moments', stills, moments)
         stored.write_json(target / stored.MAIN_FILE, self.to_dict())
         return target
 

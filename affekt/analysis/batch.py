@@ -9,7 +9,6 @@ content; equal content is analyzed once.
 from __future__ import annotations
 
 import dataclasses
-import errno
 import hashlib
 import os
 import re
@@ -36,14 +35,14 @@ from affekt.analysis.results import (
     retire_absent,
 )
 from affekt.analysis.settings import AnalysisSettings
-from affekt.errors import AffektError, MediaError, RunError, UnexpectedError
-from affekt.runs import Run, file_sha256, folder_atomically
+from affekt.analysis.stored import MAIN_FILE
+from affekt.errors import AffektError, MediaError, StorageError, UnexpectedError
+from affekt.files import NO_ROOM, storage_error
+from affekt.runs import Run, file_sha256
 from affekt.tables import storable
 
 LOG = 'errors.log'
 """Where a run keeps the traceback of what nobody expected."""
-_NO_ROOM = frozenset((errno.ENOSPC, errno.EROFS, getattr(errno, 'EDQUOT', errno.ENOSPC)))
-"""What ends a run: no other file could be written either."""
 
 Progress = Callable[[str, float, float], None]
 FileProgress = Callable[['Outcome | None', int, int], None]
@@ -184,14 +183,14 @@ class _Work:
         self, analyzer: Analyzer, run: Run, clips: Sequence[Clip], notes: tuple[str, ...], progress: Progress | None
     ) -> None:
         self._analyzer, self._run, self._notes, self._progress = analyzer, run, notes, progress
-        self._known = noted(run.folder)
+        self._known = _with_paths(noted(run.folder), clips)
         self._counts = {note.file: note for note in self._known.values() if note.state == DONE}
         present = {clip.file for clip in clips}
         # Content to the file whose results count for it: the one that was analyzed, where it is still the same.
         self._first = {
             note.sha256: (note.file, note.folder)
             for note in self._counts.values()
-            if note.file in present and not no_longer(note) and run.finished(note.key)
+            if note.file in present and not no_longer(note) and run.finished(note.key, MAIN_FILE)
         }
         self.remarks: list[str] = []
 
@@ -225,7 +224,7 @@ class _Work:
 
     def _analyzed(self, clip: Clip, digest: str, folder: Path) -> Sequence[str]:
         """Write the results and the report of one file into its folder; returns the sentences about the file."""
-        with folder_atomically(folder) as staging:
+        with self._run.building(folder.name) as staging:
             before = _stamp_of(clip.path)
             analysis = self._analyzer.analyze(clip.path, progress=self._progress, spill=staging)
             if analysis.source.sha256 != digest or _stamp_of(clip.path) != before:
@@ -246,10 +245,8 @@ class _Work:
         """The note on whole results of this content; older runs noted the name alone."""
         for key in (f'{digest}:{clip.file}', f'{digest}:{clip.path.name}'):
             note = self._known.get(key)
-            if note is None or note.state not in (DONE, SUPERSEDED, VANISHED) or not self._run.finished(key):
-                continue
-            if note.file == clip.file or ('file' not in note.facts and note.input.absolute() == clip.path.absolute()):
-                return note
+            if note is not None and note.file == clip.file and note.state in (DONE, SUPERSEDED, VANISHED):
+                return note if self._run.finished(key, MAIN_FILE) else None
         return None
 
     def _done(self, clip: Clip, digest: str, folder: str, sentences: Sequence[str]) -> None:
@@ -275,7 +272,8 @@ class _Work:
     def _supersede(self, clip: Clip, digest: str) -> None:
         old = self._counts.pop(clip.file, None)
         if old is not None and old.sha256 != digest:
-            self._note(old.key, old.folder, **{**old.facts, 'state': SUPERSEDED})
+            self._run.amend(old.key, state=SUPERSEDED)
+            self._known[old.key] = dataclasses.replace(old, state=SUPERSEDED)
             self.remarks.append(f'{storable(clip.file)} has changed; its earlier results no longer count')
 
     def _note(self, key: str, folder: str, **facts: Any) -> None:
@@ -296,13 +294,11 @@ class _Work:
         """The error as one sentence about the file; None where it concerns the whole run."""
         if not isinstance(error, Exception) and type(error).__name__ != 'PanicException':  # of libraries in Rust
             return None
+        if isinstance(error, StorageError):  # no other file could be written either
+            return None
         for cause in (error, error.__cause__):
-            if isinstance(cause, OSError) and cause.errno in _NO_ROOM:
-                raise RunError(
-                    expected='room for results',
-                    came=f'{self._run.folder}: {cause.strerror}',
-                    todo='make room, then go on with --resume',
-                ) from error
+            if isinstance(cause, OSError) and cause.errno in NO_ROOM:
+                raise storage_error(cause, self._run.folder) from error
         if isinstance(error, AffektError):
             return error
         if isinstance(error, OSError):
@@ -324,6 +320,17 @@ class _Work:
         stamp = time.strftime('%Y-%m-%d %H:%M:%S')
         with (self._run.folder / LOG).open('a', encoding='utf-8', errors='backslashreplace') as log:
             log.write(f'{stamp} {clip.path}\n{"".join(lines)}\n')
+
+
+def _with_paths(notes: Mapping[str, ResultNote], clips: Sequence[Clip]) -> dict[str, ResultNote]:
+    """The notes by key; those of older runs, which noted names alone, with the paths of the clips that they are on."""
+    files = {os.path.abspath(clip.path): clip.file for clip in clips}
+    return {
+        key: note
+        if 'file' in note.facts
+        else dataclasses.replace(note, file=files.get(os.path.abspath(note.input), note.file))
+        for key, note in notes.items()
+    }
 
 
 def _facts_of(clip: Clip, digest: str) -> dict[str, str]:

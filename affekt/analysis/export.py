@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import html
 import json
-import os
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
@@ -34,7 +33,8 @@ from affekt.analysis.folders import parts_of
 from affekt.analysis.lanes import lane
 from affekt.analysis.result import Source
 from affekt.analysis.spans import overlap
-from affekt.errors import RunError, UnknownNameError
+from affekt.errors import UnknownNameError
+from affekt.files import place_atomically
 from affekt.labels import EKMAN
 from affekt.tables import spreadsheet_safe
 
@@ -82,19 +82,8 @@ def export(
     target = Path(out)
     writer = partial(write_csv, raw=raw_csv, least_parts=least_parts) if to == 'csv' else EXPORTS[to]
     writer = partial(write_parquet, least_parts=least_parts) if to == 'parquet' else writer
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix='.affekt-export-') as folder:
-            part = Path(folder) / f'part{target.suffix}'
-            with stored.holds_together(whole.source.name):
-                writer(whole, part)
-            os.replace(part, target)
-    except RunError:
-        raise
-    except OSError as error:
-        raise RunError(
-            expected='a place that can be written', came=f'{target}: {error.strerror or error}', todo='choose another'
-        ) from error
+    with place_atomically(target) as part, stored.holds_together(whole.source.name):
+        writer(whole, part)
     return target
 
 
@@ -235,7 +224,9 @@ def write_eaf(analysis: Analysis, out: Path) -> None:
         document.add_tier('default')
     name = clean(analysis.source.name)
     document.add_linked_file(name, relpath=name, mimetype=elan_type(analysis.source))
-    document.to_file(str(out))
+    with tempfile.TemporaryDirectory() as folder:  # where it would find a file, pympi would rename it
+        document.to_file(str(Path(folder) / 'whole.eaf'))
+        out.write_bytes((Path(folder) / 'whole.eaf').read_bytes())
 
 
 def elan_type(source: Source) -> str:

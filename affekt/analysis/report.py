@@ -6,7 +6,6 @@ for how it is put together, and `report.js` for how it is shown.
 
 from __future__ import annotations
 
-import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from affekt.analysis.analysis import Analysis
 from affekt.analysis.report_page import page
 from affekt.analysis.report_payload import report_payload, summary
 from affekt.errors import AffektError
+from affekt.files import file_atomically
 
 MAX_MEDIA_BYTES = 32 * 2**20
 """Largest recording that is put inside; browsers grow slow with larger files."""
@@ -57,16 +57,9 @@ def render_report(analysis: Analysis, out: Path, media: Path | None = None, why_
         {'kind': embedded.kind, 'mime': embedded.mime, 'sound': embedded.has_sound, 'note': embedded.note},
     )
     target = Path(out)
-    part = target.with_name(f'.{target.name}.part')
-    try:
-        with part.open('wb') as file:
-            for piece in page(analysis.source.name, summary(analysis), payload, embedded.content):
-                file.write(piece)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    with file_atomically(target) as file:
+        for piece in page(analysis.source.name, summary(analysis), payload, embedded.content):
+            file.write(piece)
     return target
 
 

@@ -79,7 +79,7 @@ def retire_absent(
     for note in known.values():
         searched = any(note.input.absolute().is_relative_to(folder) for folder in folders)
         if note.state in (DONE, FAILED) and note.file not in present and searched and not note.input.exists():
-            run.note(note.key, note.folder, **{**note.facts, 'state': VANISHED})
+            run.amend(note.key, state=VANISHED)
             if note.state == FAILED:
                 continue
             remarks.append(f'{storable(note.file)} is gone; its results are kept, and no longer exported')

@@ -15,7 +15,6 @@ import contextlib
 import dataclasses
 import json
 import math
-import os
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -23,10 +22,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from affekt.errors import RunError
-from affekt.runs import read_regular_file, require_regular_file, write_atomically
+from affekt.runs import file_atomically, read_regular_file, require_regular_file, write_atomically
 from affekt.tables import storable
 
 FORMAT = 1
@@ -35,6 +35,8 @@ ANEW = 'analyze the recording again'
 _PLAIN: Mapping[type, str] = {str: 'a text', int: 'a whole number', bool: 'true or false'}
 MAX_ROWS = 20_000_000
 """Rows of a table, above what the longest recording gives: 60 faces for three hours at 30 frames a second."""
+LARGEST = 1e12
+"""Above every number of a table: seconds, pixels, hertz, decibels."""
 MAIN_FILE = 'analysis.json'
 TIMELINE_FILE = 'timeline.parquet'
 
@@ -149,12 +151,8 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_table(path: Path, table: pa.Table) -> None:
     """Writes Parquet whole or not at all."""
-    part = path.with_name(f'.{path.name}-part')
-    try:
-        pq.write_table(table, part, compression='zstd')
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with file_atomically(path) as file:
+        pq.write_table(table, file, compression='zstd')
 
 
 def read_table(path: Path) -> pa.Table:
@@ -167,18 +165,39 @@ def read_table(path: Path) -> pa.Table:
         with pq.ParquetFile(_own(path)) as file:
             if file.metadata.num_rows > MAX_ROWS:
                 raise ValueError(f'{file.metadata.num_rows} rows, more than {MAX_ROWS}')
-            return file.read()
+            table = file.read()
+        _require_plausible(table)
+        return table
     except (OSError, ValueError, TypeError, pa.ArrowException) as error:
         raise RunError(
             expected='a Parquet table', came=f'{path}: {error}', todo='analyze the recording again'
         ) from error
 
 
-def write_pictures(folder: Path, pictures: Mapping[int, bytes]) -> None:
-    """Writes JPEG files named by number and removes those of an earlier analysis; none where there are none."""
-    for old in folder.glob('*.jpg'):
-        if old.stem not in {str(number) for number in pictures}:
-            old.unlink(missing_ok=True)
+def _require_plausible(table: pa.Table) -> None:
+    """Raises ValueError where a number is larger than anything that is measured here."""
+    for column in table.schema:
+        if pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
+            values = pc.abs(pc.cast(table[column.name], pa.float64(), safe=False))
+            largest = pc.max(pc.if_else(pc.is_nan(values), 0.0, values)).as_py()
+            if largest is not None and largest > LARGEST:
+                raise ValueError(f'{largest:g} in the column {column.name!r}')
+
+
+def counted(folder: Path) -> tuple[int, int]:
+    """How many people and moments the analysis in a folder has; none where there is no whole one."""
+    try:
+        content = read_json(folder / MAIN_FILE)
+        return len(content['people']), len(content['moments'])
+    except (RunError, KeyError, TypeError):
+        return 0, 0
+
+
+def write_pictures(folder: Path, pictures: Mapping[int, bytes], earlier: int) -> None:
+    """Writes JPEG files named by number, and removes the others of the `earlier` ones that stood there before."""
+    for number in range(1, earlier + 1):
+        if number not in pictures:
+            (folder / f'{number}.jpg').unlink(missing_ok=True)
     for number, content in pictures.items():
         write_atomically(folder / f'{number}.jpg', content)
 

@@ -7,7 +7,6 @@ columns of `SCHEMA`, always sorted by time. Seconds from the start of the record
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +23,7 @@ from affekt.analysis.spans import Span, complement, measure, union
 from affekt.analysis.wording import UNSEEN, UNSEEN_TITLES
 from affekt.errors import RunError, ShapeError, UnknownNameError, ValueRangeError, did_you_mean
 from affekt.labels import EKMAN
-from affekt.runs import require_regular_file
+from affekt.runs import file_atomically, require_regular_file
 
 SOURCES = ('face', 'voice', 'words', 'fused')
 """Where a row can come from, in the order of the rooms."""
@@ -311,11 +310,9 @@ class Timeline:
 
     def write_parquet(self, path: str | Path) -> Path:
         """Writes the table whole or not at all; returns the path."""
-        target = Path(path)
-        part = target.with_name(target.name + '.part')
-        pq.write_table(self.table, part, compression='zstd')
-        os.replace(part, target)
-        return target
+        with file_atomically(Path(path)) as file:
+            pq.write_table(self.table, file, compression='zstd')
+        return Path(path)
 
     @classmethod
     def read_parquet(cls, path: str | Path) -> Timeline:

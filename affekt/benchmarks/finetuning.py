@@ -16,7 +16,6 @@ import copy
 import dataclasses
 import hashlib
 import importlib.util
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -39,6 +38,7 @@ from affekt.corpora import Manifest
 from affekt.errors import MissingExtraError
 from affekt.features import Features, Provenance, Store, write_features
 from affekt.features.model_files import deciding_files
+from affekt.runs import remove_run
 
 if TYPE_CHECKING:
     from affekt.fusion import Backbone, BackboneHead
@@ -243,6 +243,7 @@ def _tuned_run(
     """The same head, trained together with the encoder; each epoch is on disk before the next."""
     from affekt.fusion import EndToEnd
     from affekt.training import predict, train
+    from affekt.training.progress import CHECKPOINT
 
     settings = inputs.settings
     # 1. the encoder as it came, and a head that knows the scale of its first vectors
@@ -259,7 +260,7 @@ def _tuned_run(
     best = trained.model.to(settings.device)
     answers = _answers(trained, predict(best, inputs.samples(turn.test).to(settings.device)))
     if where is not None:
-        shutil.rmtree(where, ignore_errors=True)
+        remove_run(where, [CHECKPOINT])
     return answers
 
 

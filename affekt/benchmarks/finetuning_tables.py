@@ -16,7 +16,6 @@ from affekt.benchmarks.merbench import Row
 from affekt.benchmarks.merbench_saving import as_parquet, predictions_of, row_facts
 from affekt.benchmarks.merbench_tables import Section, chance, section_markdown, section_table, with_ends
 from affekt.benchmarks.showing import as_plain, spread
-from affekt.errors import RunError
 from affekt.runs import versions, write_atomically
 
 HOW = {
@@ -66,17 +65,12 @@ def save_finetuning(folder: Path, outcome: Finetuning, facts: dict[str, Any]) ->
     """Write `finetuning.json`, `finetuning.md` and `predictions.parquet` into a run's folder.
 
     Raises:
-        RunError: the folder cannot be written.
+        StorageError: the folder cannot be written.
     """
     told = {**facts, 'versions': versions()}
-    try:
-        write_atomically(folder / 'finetuning.json', (json.dumps(told, indent=1, allow_nan=False) + '\n').encode())
-        write_atomically(folder / 'finetuning.md', finetuning_markdown(outcome).encode())
-        write_atomically(folder / 'predictions.parquet', as_parquet(predictions_of(outcome.task, outcome.rows), told))
-    except OSError as error:
-        raise RunError(
-            expected='a folder that can be written', came=f'{folder}: {error.strerror}', todo='choose another --out'
-        ) from error
+    write_atomically(folder / 'finetuning.json', (json.dumps(told, indent=1, allow_nan=False) + '\n').encode())
+    write_atomically(folder / 'finetuning.md', finetuning_markdown(outcome).encode())
+    write_atomically(folder / 'predictions.parquet', as_parquet(predictions_of(outcome.task, outcome.rows), told))
 
 
 def _title(outcome: Finetuning) -> str:

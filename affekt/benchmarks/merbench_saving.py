@@ -13,7 +13,6 @@ from affekt.benchmarks.merbench_inputs import Task
 from affekt.benchmarks.merbench_page import merbench_page
 from affekt.benchmarks.merbench_tables import merbench_markdown
 from affekt.benchmarks.showing import as_plain, bounds
-from affekt.errors import RunError
 from affekt.runs import versions, write_atomically
 
 
@@ -41,19 +40,14 @@ def save_merbench(folder: Path, outcome: Merbench, facts: dict[str, Any]) -> Non
     """Write `merbench.json`, `.md` and `.html`, `rows.parquet` and `predictions.parquet` into a run's folder.
 
     Raises:
-        RunError: the folder cannot be written.
+        StorageError: the folder cannot be written.
     """
     told = {**facts, 'versions': versions()}
-    try:
-        write_atomically(folder / 'merbench.json', (json.dumps(told, indent=1, allow_nan=False) + '\n').encode())
-        write_atomically(folder / 'merbench.md', merbench_markdown(outcome).encode())
-        write_atomically(folder / 'merbench.html', merbench_page(outcome).encode())
-        write_atomically(folder / 'rows.parquet', as_parquet(_flat_rows(outcome), told))
-        write_atomically(folder / 'predictions.parquet', as_parquet(predictions_of(outcome.task, outcome.rows), told))
-    except OSError as error:
-        raise RunError(
-            expected='a folder that can be written', came=f'{folder}: {error.strerror}', todo='choose another --out'
-        ) from error
+    write_atomically(folder / 'merbench.json', (json.dumps(told, indent=1, allow_nan=False) + '\n').encode())
+    write_atomically(folder / 'merbench.md', merbench_markdown(outcome).encode())
+    write_atomically(folder / 'merbench.html', merbench_page(outcome).encode())
+    write_atomically(folder / 'rows.parquet', as_parquet(_flat_rows(outcome), told))
+    write_atomically(folder / 'predictions.parquet', as_parquet(predictions_of(outcome.task, outcome.rows), told))
 
 
 def row_facts(row: Row) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from affekt.errors import RunError
 from affekt.runs import file_sha256, versions, write_atomically
 
 
@@ -17,17 +16,12 @@ def save_outcome(
     """Write `<name>.json` and `settings.json` into a folder, which is made where it is missing.
 
     Raises:
-        RunError: the folder cannot be written.
+        StorageError: the folder cannot be written.
     """
     beside = {
         'settings': dict(settings),
         'versions': versions(),
         'inputs': {str(path): file_sha256(path) for path in dict.fromkeys(inputs)},
     }
-    try:
-        for stem, held in ((name, facts), ('settings', beside)):
-            write_atomically(folder / f'{stem}.json', (json.dumps(held, indent=1, allow_nan=False) + '\n').encode())
-    except OSError as error:
-        raise RunError(
-            expected='a folder that can be written', came=f'{folder}: {error.strerror}', todo='choose another --out'
-        ) from error
+    for stem, held in ((name, facts), ('settings', beside)):
+        write_atomically(folder / f'{stem}.json', (json.dumps(held, indent=1, allow_nan=False) + '\n').encode())

@@ -100,14 +100,7 @@ def write_submission(
     cells, problems = _cells_of(track, {sample: prediction[sample] for sample in names})
     facts = _checked(track, path, list(zip(names, cells, strict=True)), order, allow_empty, problems)
     content = _as_csv(track, names, cells) if path.suffix == '.csv' else _as_npz(names, [cell[0] for cell in cells])
-    try:
-        write_atomically(path, content)
-    except OSError as error:
-        raise TableError(
-            expected='a file that can be written',
-            came=f'{path}: {error.strerror or error}',
-            todo='choose another --out',
-        ) from error
+    write_atomically(path, content)
     return facts
 
 

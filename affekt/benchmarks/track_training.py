@@ -29,7 +29,7 @@ from affekt.benchmarks.merbench_units import Units
 from affekt.benchmarks.track_inputs import TrackSettings, track_task
 from affekt.benchmarks.tracks import Track, track_named
 from affekt.corpora import Manifest
-from affekt.errors import CorpusError, MissingExtraError, RunError, listed
+from affekt.errors import CorpusError, MissingExtraError, listed
 from affekt.features import Store
 from affekt.metrics import mean_of_folds
 from affekt.runs import versions, write_atomically
@@ -178,7 +178,7 @@ def save_track(folder: Path, found: TrackAnswers, candidates: Sequence[str] | No
 
     Raises:
         CorpusError: a candidate has no answer.
-        RunError: the folder cannot be written.
+        StorageError: the folder cannot be written.
     """
     closed, answers = found.track.closed, found.answers()
     assert closed is not None
@@ -192,14 +192,9 @@ def save_track(folder: Path, found: TrackAnswers, candidates: Sequence[str] | No
     columns = ['name', *closed.columns, *(f'p_{category}' for category in closed.categories)]
     asked = found.names if candidates is None else candidates
     rows = [[name, *answers[name], *(f'{share:.6f}' for share in at[name])] for name in asked]
-    try:
-        write_atomically(folder / 'predictions.csv', csv_bytes(columns, rows))
-        facts = json.dumps(track_facts(found) | {'versions': versions()}, indent=1, allow_nan=False)
-        write_atomically(folder / 'training.json', (facts + '\n').encode())
-    except OSError as error:
-        raise RunError(
-            expected='a folder that can be written', came=f'{folder}: {error.strerror}', todo='choose another --out'
-        ) from error
+    write_atomically(folder / 'predictions.csv', csv_bytes(columns, rows))
+    facts = json.dumps(track_facts(found) | {'versions': versions()}, indent=1, allow_nan=False)
+    write_atomically(folder / 'training.json', (facts + '\n').encode())
     return folder / 'predictions.csv'
 
 

@@ -95,8 +95,8 @@ def corrupt(
         written = {row.sample: entry.facts for row in masked.samples if (entry := run.finished(row.sample)) is not None}
         resumed = len(written)
         for row, found in _each(job, [row for row in masked.samples if row.sample not in written], processes):
-            kept = next((found[kind] for kind in ('audio', 'video', 'frames') if found.get(kind)), '.')
-            run.note(row.sample, kept, **found)
+            media = [found[kind] for kind in ('audio', 'video', 'frames') if found.get(kind)]
+            run.note(row.sample, media[0] if media else '.', files=media, **found)
             written[row.sample] = found
             if progress is not None:
                 progress('corrupt', len(written), len(masked))

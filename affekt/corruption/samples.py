@@ -24,7 +24,8 @@ from affekt.corruption.pictures import Image
 from affekt.corruption.seeds import rng_of, seed_of
 from affekt.corruption.settings import Corruption
 from affekt.corruption.sound import Mixture, Sound, mix_at_snr
-from affekt.errors import AffektError, MediaError, RunError
+from affekt.errors import AffektError, MediaError, StorageError
+from affekt.files import storage_error
 from affekt.media import Frame, Recording
 from affekt.media.joining import with_sound
 from affekt.media.writing import PictureStyle, Samples, write_audio, write_video
@@ -68,14 +69,12 @@ class Job:
         try:
             mixed = self._sound(row, stem, found)
             self._pictures(row, stem, found, mixed)
+        except StorageError:
+            raise  # the next sample would meet the same
         except AffektError as error:
             found = {**dict.fromkeys(KINDS), 'done': {'failed': error.came}}
         except OSError as error:
-            raise RunError(
-                expected='a folder that can be written',
-                came=f'{self.out}: {error.strerror or error}',
-                todo='make room and go on with --resume',
-            ) from error
+            raise storage_error(error) from error
         return found
 
     def _sound(self, row: Sample, stem: Path, found: dict[str, Any]) -> tuple[Mixture, int] | None:

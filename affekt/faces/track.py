@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from affekt.errors import RunError, ShapeError, UnknownNameError, ValueRangeError
 from affekt.faces.tracking import FaceObservation
+from affekt.files import part_of
 from affekt.runs import require_regular_file
 
 Floats = npt.NDArray[np.float32]
@@ -120,7 +121,7 @@ class LandmarkFile:
     """Writes observations to a Parquet file, 256 rows at a time, so that memory stays flat.
 
     Columns: time_s, person, presence, and lists of fixed length box (4), landmarks (478 x 3), blendshapes (52), pose
-    (4 x 4), all float32. The file gets its name when it is closed; until then it ends in `.part`.
+    (4 x 4), all float32. The file gets its name when it is closed; until then it is a part.
     """
 
     def __init__(self, path: Path) -> None:
@@ -128,7 +129,7 @@ class LandmarkFile:
         import pyarrow.parquet as pq
 
         self.path = path
-        self._part = path.with_name(path.name + '.part')
+        self._part = part_of(path)
         lists = [(name, pa.list_(pa.float32(), width)) for name, width in _WIDTHS.items()]
         self._schema = pa.schema(
             [('time_s', pa.float64()), ('person', pa.string()), ('presence', pa.float32()), *lists]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -20,7 +19,7 @@ from affekt.corpora import Manifest, Sample
 from affekt.errors import AffektError, CorpusError, RunError, UnknownNameError, ValueRangeError
 from affekt.features.recipes import READS, Encoder, Features, Recipe, Unable, recipe_named
 from affekt.features.store import SUFFIX, Provenance, Store, write_features
-from affekt.runs import Run
+from affekt.runs import Run, remove_run
 
 Progress = Callable[[str, float, float], None]
 Part = list[Features | Unable]
@@ -99,13 +98,15 @@ def extract(
     folder = out / recipe.name
     path = folder / f'shard-{number}-of-{count}{SUFFIX}'
     names = _digest(rows)
-    if path.exists():
-        return _finished(path, recipe, rows, names, size)
-    settings = {'recipe': recipe.hash, 'samples': names, 'batch': size}
     work = folder / f'.work-{number}-of-{count}'
     batches = [rows[begin : begin + size] for begin in range(0, len(rows), size)]
+    parts = Parts(work, recipe, manifest.facts.corpus, len(batches))
+    if path.exists():
+        finished = _finished(path, recipe, rows, names, size)
+        parts.remove()
+        return finished
+    settings = {'recipe': recipe.hash, 'samples': names, 'batch': size}
     with Run(work, settings, resume=work.exists()) as run:
-        parts = Parts(work, recipe, manifest.facts.corpus, len(batches))
         todo = [index for index in range(len(batches)) if not parts.adopted(run, index)]
         resumed, done = len(batches) - len(todo), len(rows) - sum(len(batches[index]) for index in todo)
         for index, lost in _written(manifest, [(index, batches[index]) for index in todo], parts, processes, on, gpus):
@@ -119,7 +120,7 @@ def extract(
         samples = write_features(
             path, _joined(files), replace(_provenance(manifest.facts.corpus, recipe, shard, missing), samples=names)
         )
-    shutil.rmtree(work, ignore_errors=True)
+    parts.remove()
     return Extraction(path, samples, tuple(missing), resumed)
 
 
@@ -148,6 +149,15 @@ class Parts:
         """What the file of batch `index` says has no features; None where there is no file."""
         path = self.path(index)
         return list(Store(path, partial=True).provenance.missing) if path.exists() else None
+
+    def tries(self, index: int) -> Path:
+        """Counts how often a worker died at a batch."""
+        return self.folder / f'.{self.path(index).name}-tries'
+
+    def remove(self) -> None:
+        """Remove these files and their run; what else somebody put there stays."""
+        every = [path for index in range(self.count) for path in (self.path(index), self.tries(index))]
+        remove_run(self.folder, [path.name for path in every])
 
     def adopted(self, run: Run, index: int) -> bool:
         """Whether a batch is finished; a file that a killed run wrote and did not come to note is noted now."""

@@ -95,20 +95,19 @@ class _Worker:
         return {'index': [index], 'lost': [json.dumps(lost)], 'failure': [failure]}
 
     def _encoded(self, index: int, rows: Sequence[Sample]) -> Lost:
-        with _counted(self._parts.path(index)):
+        with _counted(self._parts.tries(index)):
             if self._encoder is None:
                 self._encoder = self._parts.recipe.open(self._parts.recipe)
             return self._parts.write(index, list(self._encoder(self._manifest, rows)))
 
 
 @contextmanager
-def _counted(path: Path) -> Iterator[None]:
-    """Counts the tries of one batch, in a file that a new run clears away.
+def _counted(tries: Path) -> Iterator[None]:
+    """Counts the tries of one batch in a file.
 
     Raises:
         RunError: this is one too many.
     """
-    tries = path.with_name(f'.{path.name}-tries')
     with tries.open('ab') as file:
         file.write(b'.')
         count = file.tell()

@@ -54,6 +54,7 @@ def extract(
     column: str | None = None,
     at_once: int = 1,
     progress: Progress | None = None,
+    raw_csv: bool = False,
 ) -> Extracted:
     """Write the labels of every description of a table.
 
@@ -64,6 +65,7 @@ def extract(
         column: the column of descriptions, where it has another name.
         at_once: descriptions in work at one time; more than 1 serves language models.
         progress: called with 'extract', descriptions done, and their number.
+        raw_csv: write texts that a spreadsheet would take for formulas without an apostrophe in front.
 
     Raises:
         TableError: a table of another kind, without these columns, or with a name twice.
@@ -81,7 +83,7 @@ def extract(
     finally:
         pool.shutdown(cancel_futures=True)
     extracted = Extracted(rows, extractor.name)
-    write_atomically(out, _written(extracted, out.suffix.lower()))
+    write_atomically(out, _written(extracted, out.suffix.lower(), raw_csv))
     settings = {
         'extractor': extractor.name,
         'input': descriptions.name,
@@ -119,7 +121,7 @@ def _check_kind(path: Path) -> None:
         raise TableError(expected=f'a table: {", ".join(KINDS)}', came=path.name, todo='use one of these endings')
 
 
-def _written(extracted: Extracted, kind: str) -> bytes:
+def _written(extracted: Extracted, kind: str, raw_csv: bool) -> bytes:
     full = [
         _storable({'name': name, 'openset': row.openset, 'labels': list(row.labels), 'how': row.how, 'raw': row.raw})
         for name, row in extracted.rows.items()
@@ -136,7 +138,7 @@ def _written(extracted: Extracted, kind: str) -> bytes:
         sink = pa.BufferOutputStream()
         pyarrow.parquet.write_table(pa.Table.from_pylist(full, schema=schema), sink)
         return bytes(sink.getvalue())
-    return csv_bytes(('name', 'openset', 'how'), full)
+    return csv_bytes(('name', 'openset', 'how'), full, raw=raw_csv)
 
 
 def _storable(held: Any) -> Any:

@@ -24,6 +24,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from affekt.errors import LLMError
+from affekt.files import only_regular, storage_error
 from affekt.llm.chat import Chat, Reply, Request
 from affekt.runs import locked
 
@@ -53,22 +54,16 @@ class ReplayCache:
         )
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            _require_answers(folder)
             self._lock = locked(folder, in_use)
             self._journal = (folder / JOURNAL).open('a+b')
         except OSError as error:
-            if isinstance(error, LLMError):
-                raise
-            raise LLMError(
-                expected='a folder for answers that can be written',
-                came=f'{folder}: {error.strerror}',
-                todo='choose another --cache',
-            ) from error
+            raise storage_error(error, folder) from error
         try:
             self._index = self._opened_index()
         except BaseException:
             self._journal.close()
-            if self._lock:
-                self._lock.close()
+            self._lock.close()
             raise
 
     def _opened_index(self) -> sqlite3.Connection:
@@ -93,8 +88,8 @@ class ReplayCache:
                         came=f'{path}: {error}',
                         todo='choose another --cache',
                     ) from error
-                for leftover in self.folder.glob(f'{INDEX}*'):
-                    leftover.unlink()
+                for ending in ('', '-journal', '-wal', '-shm'):
+                    (self.folder / f'{INDEX}{ending}').unlink(missing_ok=True)
         raise AssertionError('unreachable')
 
     def _catch_up(self) -> None:
@@ -156,8 +151,7 @@ class ReplayCache:
         """Let other processes use the folder."""
         self._index.close()
         self._journal.close()
-        if self._lock:
-            self._lock.close()
+        self._lock.close()
 
     def __enter__(self) -> ReplayCache:
         return self
@@ -232,6 +226,42 @@ class NobodyToAsk:
             came=f'none to {request.prompt_version} {request.key(self.model)[:12]}, {len(said)} characters long',
             todo='ask the model for it (without --replay), or replay the same input and options that were asked',
         )
+
+
+def _require_answers(folder: Path) -> None:
+    """Files under our names are ours: a journal holds answers, and an index is one or belongs to such a journal.
+
+    Raises:
+        LLMError: something else has such a name; it would be written into, or made anew.
+    """
+    journal, index = folder / JOURNAL, folder / INDEX
+    is_ours = False
+    if journal.exists() and journal.stat().st_size:
+        with open(journal, 'rb', opener=only_regular) as file:
+            is_ours = any(_parsed(line) for line in _whole_lines(file, 0))
+            file.seek(0)
+            is_ours |= file.read(1) == b'{' and not next(_whole_lines(file, 0), None)  # cut by a kill in its first line
+        if not is_ours:
+            raise _of_another(journal)
+    if index.exists() and index.stat().st_size and not is_ours and not _is_index(index):
+        raise _of_another(index)
+
+
+def _is_index(path: Path) -> bool:
+    """Whether a SQLite file holds the tables of an index, and no others."""
+    try:
+        with contextlib.closing(sqlite3.connect(f'{path.absolute().as_uri()}?mode=ro', uri=True)) as opened:
+            names = {name for (name,) in opened.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except sqlite3.DatabaseError:
+        return False
+    return names <= {'answers', 'read_to'}
+
+
+def _of_another(path: Path) -> LLMError:
+    return LLMError(
+        expected='a folder of answers, or an empty one', came=f'{path}, which is of something else',
+        todo='choose another --cache',
+    )  # fmt: skip
 
 
 class _IndexOfAnotherJournal(Exception):

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.errors import MediaError, UnknownNameError
+from affekt.files import part_of
 from affekt.media.limits import Limits
 from affekt.media.recording import Recording
 from affekt.media.subtitles import Subtitle
@@ -136,7 +137,7 @@ def with_sound(path: str | os.PathLike[str], samples: Samples, rate_hz: int, out
         expected='pictures that can be copied as they are', came=recording.name, todo='encode the film anew'
     )
     target = Path(out)
-    partial = target.with_name(f'.{target.stem}.partial{target.suffix}')
+    partial = part_of(target, keeps_suffix=True)
     origin_s = Fraction(recording.origin_s).limit_denominator(1_000_000)
     try:
         with av.open(os.fspath(path)) as source, av.open(os.fspath(partial), 'w') as made:
@@ -189,7 +190,7 @@ def with_subtitles(path: str | os.PathLike[str], lines: Sequence[Subtitle], out:
     suffix = Path(out).suffix.lower()
     if suffix not in SUBTITLE_CODECS:
         raise UnknownNameError(expected='.mp4 or .mkv', came=repr(suffix), todo='choose one of them')
-    partial = Path(out).with_name(f'.{Path(out).stem}.partial{suffix}')
+    partial = part_of(Path(out), keeps_suffix=True)
     with av.open(os.fspath(path)) as source, av.open(os.fspath(partial), 'w') as target:
         copies = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
         text = target.add_mux_stream(SUBTITLE_CODECS[suffix])
@@ -226,7 +227,7 @@ def _plays_as_it_is(recording: Recording, max_height: int) -> bool:
 
 
 def _copied(path: Path, out: Path) -> Path:
-    partial = out.with_name(f'.{out.stem}.partial{out.suffix}')
+    partial = part_of(out, keeps_suffix=True)
     shutil.copyfile(path, partial)
     os.replace(partial, out)
     return out

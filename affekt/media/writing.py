@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.errors import ShapeError, UnknownNameError, ValueRangeError
+from affekt.files import part_of
 
 Image = npt.NDArray[np.uint8]
 Samples = npt.NDArray[np.float32]
@@ -113,7 +114,7 @@ class MediaWriter:
         if rate_hz is not None and not 0 < rate_hz <= 1000:
             raise ValueRangeError(expected='rate_hz in (0, 1000]', came=repr(rate_hz), todo='give a picture rate')
         self._rate_hz, self._style, self._sounds = rate_hz, picture or PictureStyle(), tuple(sounds)
-        self._partial = self.path.with_name(f'.{self.path.stem}.partial{self._suffix}')
+        self._partial = part_of(self.path, keeps_suffix=True)
         options = {'movflags': '+faststart'} if self._suffix in {'.mp4', '.m4a', '.mov', '.m4v'} else {}
         self._container = av.open(os.fspath(self._partial), 'w', options={**options, **(container_options or {})})
         self._picture: Any = None
@@ -301,7 +302,7 @@ def write_image(path: str | os.PathLike[str], image: Image, quality: int = 90) -
     from PIL import Image as Pictures
 
     target = Path(path)
-    partial = target.with_name(f'.{target.stem}.partial{target.suffix}')
+    partial = part_of(target, keeps_suffix=True)
     Pictures.fromarray(np.ascontiguousarray(image)).save(partial, quality=quality)
     os.replace(partial, target)
     return target

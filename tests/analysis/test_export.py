@@ -131,7 +131,7 @@ def test_unknown_formats_and_folders_raise(analysis, tmp_path):
     with pytest.raises(RunError, match=r'analysis\.json'):
         export(tmp_path, 'vtt', tmp_path / 'a.vtt')
     (tmp_path / 'file').write_text('x')
-    with pytest.raises(RunError, match='can be written'):
+    with pytest.raises(RunError, match='a file stands where a folder should be'):
         export(analysis, 'vtt', tmp_path / 'file' / 'a.vtt')
 
 

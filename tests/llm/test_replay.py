@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 import threading
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from affekt.errors import LLMError
+from affekt.errors import LLMError, StorageError
 from affekt.llm import RememberingChat, ReplayCache, Reply, Request
 
 
@@ -164,7 +165,7 @@ def test_two_processes_do_not_write_one_folder(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path):
     (tmp_path / 'file').write_text('x')
-    with pytest.raises(LLMError, match='can be written'):
+    with pytest.raises(StorageError, match='a file stands where a folder should be'):
         ReplayCache(tmp_path / 'file' / 'folder')
 
 
@@ -172,3 +173,24 @@ def test_an_answer_with_half_a_surrogate_pair_is_kept(tmp_path):
     with ReplayCache(tmp_path) as cache:
         cache.keep('k', 'tiny', question('\ud83d'), Reply('joy \ude00', 'tiny-1'))
         assert cache.find('k') == Reply('joy \ude00', 'tiny-1')
+
+
+@pytest.mark.parametrize('name', ['journal.jsonl', 'index.sqlite', 'index.sqlite.backup', '.lock'])
+def test_files_of_others_in_a_folder_for_answers_are_neither_written_into_nor_removed(tmp_path, name):
+    (tmp_path / name).write_text('theirs, and no line of ours\n')
+    if name in ('journal.jsonl', 'index.sqlite'):
+        with pytest.raises(LLMError, match='of something else'):
+            ReplayCache(tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == [name]
+    else:
+        ReplayCache(tmp_path).close()
+    assert (tmp_path / name).read_text() == 'theirs, and no line of ours\n'
+
+
+def test_a_database_of_somebody_else_is_not_taken_for_an_index(tmp_path):
+    with contextlib.closing(sqlite3.connect(tmp_path / 'index.sqlite')) as theirs:
+        theirs.execute('CREATE TABLE patients (name TEXT)')
+    before = (tmp_path / 'index.sqlite').read_bytes()
+    with pytest.raises(LLMError, match='of something else'):
+        ReplayCache(tmp_path)
+    assert (tmp_path / 'index.sqlite').read_bytes() == before

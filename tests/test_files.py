@@ -1,0 +1,169 @@
+"""Files and folders that appear whole or not at all, and what a person reads where they cannot be written."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from affekt.errors import StorageError
+from affekt.files import (
+    file_atomically,
+    folder_atomically,
+    part_of,
+    place_atomically,
+    storage_error,
+    write_atomically,
+)
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_what_a_kill_left_of_a_file_is_taken_over_by_the_next_writing(tmp_path):
+    part_of(tmp_path / 'a.csv').write_text('half of someth')
+    write_atomically(tmp_path / 'a.csv', b'whole')
+    assert _names(tmp_path) == ['a.csv']
+    assert (tmp_path / 'a.csv').read_bytes() == b'whole'
+
+
+@pytest.mark.parametrize('kind', ['folder', 'link', 'second name'])
+def test_what_is_no_part_of_ours_but_has_its_name_is_left_alone(tmp_path, kind):
+    thesis, part = tmp_path / 'thesis.txt', part_of(tmp_path / 'a.csv')
+    thesis.write_text('chapter 1')
+    if kind == 'folder':
+        part.mkdir()
+    elif kind == 'link':
+        part.symlink_to(thesis)
+    else:
+        part.hardlink_to(thesis)
+    write_atomically(tmp_path / 'a.csv', b'whole')
+    assert (tmp_path / 'a.csv').read_bytes() == b'whole'
+    assert thesis.read_text() == 'chapter 1'
+    assert _names(tmp_path) == sorted([part.name, 'a.csv', 'thesis.txt'])
+
+
+def test_two_writers_at_once_leave_one_of_their_contents_whole(tmp_path):
+    target, both = tmp_path / 'a.bin', threading.Barrier(2)
+
+    def write(content: bytes) -> None:
+        with file_atomically(target) as file:
+            both.wait()
+            file.write(content)
+            both.wait()
+
+    writers = [threading.Thread(target=write, args=(letter * 100_000,)) for letter in (b'a', b'b')]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert target.read_bytes() in (b'a' * 100_000, b'b' * 100_000)
+    assert _names(tmp_path) == ['a.bin']
+
+
+def test_a_writer_that_wants_a_path_gets_one_with_the_right_suffix(tmp_path):
+    with place_atomically(tmp_path / 'a.wav') as part:
+        assert part.suffix == '.wav'
+        part.write_bytes(b'whole')
+    assert _names(tmp_path) == ['a.wav']
+    with pytest.raises(RuntimeError), place_atomically(tmp_path / 'b.wav') as part:
+        raise RuntimeError
+    assert _names(tmp_path) == ['a.wav']
+
+
+def test_a_name_as_long_as_the_system_takes_is_written(tmp_path):
+    write_atomically(tmp_path / ('ä' * 125 + '.txt'), b'whole')
+    assert len(_names(tmp_path)) == 1
+
+
+def test_a_folder_that_replaces_one_with_files_of_others_keeps_that_aside(tmp_path):
+    for content in ('first', 'second'):
+        with folder_atomically(tmp_path / 'result') as staging:
+            (staging / 'scores.txt').write_text(content)
+    assert _names(tmp_path) == ['result']
+    for number in (1, 2):
+        (tmp_path / 'result' / 'my notes.txt').write_text(f'seen {number}')
+        with folder_atomically(tmp_path / 'result') as staging:
+            (staging / 'scores.txt').write_text('third')
+    assert _names(tmp_path) == ['result', 'result.old', 'result.old-2']
+    assert (tmp_path / 'result.old' / 'my notes.txt').read_text() == 'seen 1'
+    assert (tmp_path / 'result.old-2' / 'my notes.txt').read_text() == 'seen 2'
+
+
+def test_a_kill_between_both_renames_of_a_folder_loses_nothing(tmp_path):
+    for name in ('.result.affekt-part', '.result.affekt-old'):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / 'scores.txt').write_text('earlier')
+    with folder_atomically(tmp_path / 'result') as staging:
+        (staging / 'scores.txt').write_text('now')
+    assert _names(tmp_path) == ['result']
+    assert (tmp_path / 'result' / 'scores.txt').read_text() == 'now'
+
+
+@pytest.mark.parametrize(
+    ('number', 'advice'),
+    [
+        (errno.ENOSPC, 'make room'),
+        (errno.EDQUOT, 'quota'),
+        (errno.EROFS, 'another disk'),
+        (errno.EACCES, 'rights'),
+        (errno.ENOTDIR, 'a file stands where a folder should be'),
+        (errno.ENAMETOOLONG, 'shorter'),
+        (errno.EPROTO, 'check the path'),
+    ],
+)
+def test_an_error_of_the_system_is_a_sentence_with_the_path_and_what_to_do(number, advice):
+    explained = storage_error(OSError(number, os.strerror(number)), Path('out/a.csv'))
+    assert 'out/a.csv' in str(explained)
+    assert os.strerror(number) in str(explained)
+    assert advice in str(explained)
+
+
+def test_a_file_where_a_folder_should_be_and_a_path_too_long_are_named(tmp_path):
+    (tmp_path / 'file').write_text('x')
+    with pytest.raises(StorageError, match='a file stands where a folder should be'):
+        write_atomically(tmp_path / 'file' / 'below' / 'a.csv', b'x')
+    with pytest.raises(StorageError, match='a shorter path'):
+        write_atomically(tmp_path / ('a' * 5000), b'x')
+    with pytest.raises(StorageError, match='/proc'):
+        write_atomically(Path('/proc/nowhere/a.csv'), b'x')
+    assert _names(tmp_path) == ['file']
+
+
+def test_no_room_is_an_error_on_the_file_and_the_old_content_stays(tmp_path):
+    target = tmp_path / 'a.csv'
+    write_atomically(target, b'old')
+    limits, answer = resource.getrlimit(resource.RLIMIT_FSIZE), signal.getsignal(signal.SIGXFSZ)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(StorageError, match=r'a\.csv: File too large'):
+            write_atomically(target, b'new' * 1000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, answer)
+    assert target.read_bytes() == b'old'
+    assert _names(tmp_path) == ['a.csv']
+
+
+def test_a_kill_within_a_writing_leaves_the_old_content_and_one_name_that_goes_with_the_next(tmp_path):
+    target = tmp_path / 'a.csv'
+    write_atomically(target, b'old')
+    code = (
+        'import os, sys, pathlib\nfrom affekt.files import file_atomically\n'
+        'with file_atomically(pathlib.Path(sys.argv[1])) as file:\n'
+        '    file.write(b"n" * 100000); file.flush(); os.kill(os.getpid(), 9)'
+    )
+    assert subprocess.run([sys.executable, '-c', code, target]).returncode == -9
+    assert target.read_bytes() == b'old'
+    assert _names(tmp_path) == [part_of(target).name, 'a.csv']
+    write_atomically(target, b'new')
+    assert _names(tmp_path) == ['a.csv']

@@ -34,11 +34,11 @@ from affekt.terminal import say, say_json
 )
 @click.option('--port', type=int, default=0, metavar='N', help='Port to listen on; 0: any that is free (default 0).')
 @click.option('--token', metavar='TEXT', help='Word that raters need; a random one without it.')
-@click.option('--raw-csv', is_flag=True, help='Texts like =1+1 as they are, without an apostrophe for spreadsheets.')
 @click.option('--json', 'as_json', is_flag=True, help='Print the links as one JSON object.')
+@click.option('--raw-csv', is_flag=True, help='Texts like =1+1 as they are, without an apostrophe for spreadsheets.')
 def annotate(
-    pairs: tuple[Path, ...], out: Path | None, export_only: bool, raw_csv: bool, as_json: bool, host: str, port: int,
-    token: str | None, **chosen: Any,
+    pairs: tuple[Path, ...], out: Path | None, export_only: bool, as_json: bool, host: str, port: int,
+    token: str | None, raw_csv: bool, **chosen: Any,
 ) -> None:  # fmt: skip
     """Ask people which of two descriptions fits a clip better, on a local
     web page.
@@ -67,7 +67,7 @@ def annotate(
             written = export_votes(folder, raw=raw_csv)
         else:
             started = lambda links: _show(links, as_json)  # noqa: E731
-            written = serve(prepared, host=host, port=port, token=token, raw_csv=raw_csv, started=started)
+            written = serve(prepared, host=host, port=port, token=token, started=started, raw_csv=raw_csv)
     for path in written:
         say(str(path), err=as_json)
     for note in export_notes(folder):

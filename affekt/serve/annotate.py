@@ -134,8 +134,8 @@ def annotate(
     host: str = '127.0.0.1',
     port: int = 0,
     token: str | None = None,
-    raw_csv: bool = False,
     started: Callable[[Links], None] = lambda links: None,
+    raw_csv: bool = False,
 ) -> tuple[Path, ...]:
     """Serve a study until SIGINT or SIGTERM; then write the votes as files, and return their paths.
 
@@ -144,8 +144,8 @@ def annotate(
         host: address to listen at.
         port: 0 for the one used before in this folder where it is free, else any.
         token: of raters; by default the one used before, else a new one.
-        raw_csv: write texts that start like a formula without an apostrophe in front.
         started: called with the links once the port is open.
+        raw_csv: write texts that a spreadsheet would take for formulas without an apostrophe in front.
 
     Raises:
         MissingExtraError: FastAPI or uvicorn is not installed.

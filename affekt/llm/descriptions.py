@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from affekt.errors import TableError
+from affekt.files import require_writable
 from affekt.labels.columns import answers_by_name, read_columns
 from affekt.llm.extraction import Extraction, LabelExtractor
 from affekt.runs import file_sha256, versions, write_atomically
@@ -70,6 +71,7 @@ def extract(
         LLMError: a language model gave no answer. What a `RememberingChat` was answered is kept; run the same again.
     """
     _check_kind(out)
+    require_writable(out)
     texts = read_descriptions(descriptions, column)
     rows: dict[str, Extraction] = {}
     pool = ThreadPoolExecutor(max_workers=max(1, at_once), thread_name_prefix='extract')

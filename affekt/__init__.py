@@ -1,8 +1,8 @@
-"""affekt sees, hears and reads how people feel, and measures how well any model does it.
+"""affekt sees, hears and reads how people come across, and measures how well any model does it.
 
-`affekt.analyze(path)` takes a video, a sound file or a picture and returns an `Analysis`: who felt what when, how sure
-the program is, and what it saw, heard and read that says so. `ROOMS` lists the parts in reading order; each imports
-only parts before it.
+`affekt.analyze(path)` takes a video, a sound file or a picture and returns an `Analysis`: how each person comes across
+and when, how sure the program is, and what it saw, heard and read that says so. `ROOMS` lists the parts in reading
+order; each imports only parts before it.
 """
 
 from __future__ import annotations

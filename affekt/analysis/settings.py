@@ -47,6 +47,9 @@ class AnalysisSettings:
     face)."""
     max_side: int = 1280
     """Longest side, in pixels, that pictures are analyzed at; larger ones are scaled down, 64 to 10000."""
+    sound_stream: int | None = None
+    """Which sound stream of a recording is heard, counted from 0; None takes the default one, or an audible one where
+    that is silent."""
     step_s: float = 1.0
     """Length of the steps in which sources are fused, seconds, 0.1 to 60."""
 
@@ -59,6 +62,12 @@ class AnalysisSettings:
             )
         if not 64 <= self.max_side <= 10000:
             raise ValueRangeError(expected='max_side in [64, 10000]', came=f'{self.max_side}', todo='use 1280')
+        if self.sound_stream is not None and self.sound_stream < 0:
+            raise ValueRangeError(
+                expected='a sound stream counted from 0',
+                came=f'{self.sound_stream}',
+                todo='use None for the default one',
+            )
         if not 0.1 <= self.step_s <= 60:
             raise ValueRangeError(expected='step_s in [0.1, 60]', came=f'{self.step_s}', todo='use 1.0 for seconds')
         if self.license not in LICENSES:

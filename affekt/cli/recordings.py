@@ -14,6 +14,7 @@ import click
 from affekt.cli.choices import Named, exports, licenses, recognisers
 from affekt.cli.group import Command, main
 from affekt.cli.installation import fetch
+from affekt.tables import storable
 from affekt.terminal import StageBars, people_table, say, say_json, show_error
 from affekt.wording import counted
 
@@ -57,6 +58,7 @@ def _analysis_options(command: Command) -> Command:
     '--transcript', type=click.Path(path_type=Path), help='Transcript: SRT, VTT, TextGrid, ELAN or plain text.'
 )
 @click.option('--subtitles', is_flag=True, help='Use the subtitles inside or beside the recording.')
+@click.option('--sound-stream', type=int, metavar='N', help='Sound stream to hear, from 0; the default one without it.')
 @click.option('--resume', is_flag=True, help='Go on with a run that was interrupted.')
 def analyze(paths: Sequence[Path], out: Path | None, as_json: bool, resume: bool, **chosen: Any) -> None:
     """Analyze recordings: video, sound or pictures; files or whole folders."""
@@ -105,6 +107,10 @@ def _say_written(written: Written) -> None:
         say(str(path))
     for remark in written.remarks:
         say(remark, err=True, style='yellow')
+    for error in written.errors:
+        show_error(error)
+    if written.errors:
+        sys.exit(2)
 
 
 def _analyze_to(
@@ -177,11 +183,11 @@ def _file_as_json(outcome: Outcome) -> dict[str, Any]:
     from affekt.analysis.folders import parts_of
 
     identity: dict[str, Any] = {
-        'input': str(outcome.path), 'file': outcome.file, 'parts': list(parts_of(outcome.file)),
+        'input': storable(str(outcome.path)), 'file': outcome.file, 'parts': list(parts_of(outcome.file)),
         'sha256': outcome.sha256 or None,
     }  # fmt: skip
     if outcome.error is not None or outcome.folder is None:
-        return {**identity, 'error': str(outcome.error)}
+        return {**identity, 'error': storable(str(outcome.error))}
     if outcome.same_as:
         return {**identity, 'same_as': outcome.same_as}
     return {**identity, 'report': str(outcome.report_page), **outcome.load().summary()}

@@ -155,10 +155,11 @@ class ReplayCache:
         return self._journal.readline()
 
     def close(self) -> None:
-        """Let other processes use the folder."""
-        self._index.close()
-        self._journal.close()
-        self._lock.close()
+        """Let other processes use the folder; an answer that is just being kept is kept whole."""
+        with self._guard:
+            self._index.close()
+            self._journal.close()
+            self._lock.close()
 
     def __enter__(self) -> ReplayCache:
         return self

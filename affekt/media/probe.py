@@ -18,8 +18,9 @@ from affekt.errors import MediaError
 from affekt.media.boxes import track_ends
 from affekt.media.containers import DEMUXERS, declared_sizes
 from affekt.media.ebml import track_count
+from affekt.media.frame_chain import tag_length
 from affekt.media.limits import Limits
-from affekt.media.mp3_frames import states_length, tag_length
+from affekt.media.mp3_frames import states_length
 from affekt.media.pictures import UPRIGHT, Orientation, orientation_of_frame, upright_size
 from affekt.media.sample_tables import check_sample_count
 from affekt.media.source import Source, WatchedFile
@@ -34,6 +35,10 @@ LARGE_TAGS_BYTES = 1 << 15
 LATE_STARTERS = frozenset({'mpegts', 'mpeg'})
 ESTIMATED = frozenset({'aac', 'mpeg', 'amr', 'asf'})
 """Demuxers whose declared duration is a guess from the bit rate, or counts a lead-in."""
+
+PLAIN_HANDLERS = frozenset(
+    {'SoundHandler', 'Core Media Audio', 'Apple Sound Media Handler', 'Mainconcept MP4 Sound Media Handler'}
+)
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,16 @@ class AudioStream:
     channels: int
     codec: str
     language: str = ''
+    """As the file gives it, usually three letters of ISO 639-2; '' where it says none."""
     is_default: bool = False
+    title: str = ''
+
+    def __str__(self) -> str:
+        """Number, codec, channels, language and title, to tell one stream from another."""
+        channels = 'mono' if self.channels == 1 else f'{self.channels} channels'
+        named = (self.codec, channels, self.language, f'"{self.title}"' if self.title else '')
+        marked = (*named, 'default' if self.is_default else '')
+        return f'{self.index} ({", ".join(part for part in marked if part)})'
 
 
 @dataclass(frozen=True)
@@ -269,7 +283,15 @@ def _describe_audio(position: int, stream: Any, source: Source, limits: Limits) 
         codec=context.name,
         language=str(stream.language or '').replace('und', ''),
         is_default=_has_disposition(stream, 'default'),
+        title=_title(stream),
     )
+
+
+def _title(stream: Any) -> str:
+    """What the file calls a stream, in one short line; '' where it is only the name of a program."""
+    metadata = stream.metadata
+    title = str(metadata.get('title') or metadata.get('handler_name') or '')
+    return '' if title in PLAIN_HANDLERS else ' '.join(title.split())[:80]
 
 
 def decoder_pixels(limits: Limits) -> int:

@@ -52,6 +52,7 @@ class Recording:
         self._video_pass: VideoPass | None = None
         self._audio_pass: AudioPass | None = None
         self._still_report: StreamReport | None = None
+        self._audible: int | None = None
 
     @classmethod
     def open(cls, path: str | os.PathLike[str] | bytes | BinaryIO, limits: Limits | None = None) -> Recording:
@@ -166,7 +167,7 @@ class Recording:
         )
         yield Frame(0.0, image, bool(notes))
 
-    def samples(self, rate_hz: int = 16_000, block_s: float = 10.0, stream: int = 0) -> Iterator[Block]:
+    def samples(self, rate_hz: int = 16_000, block_s: float = 10.0, stream: int | None = None) -> Iterator[Block]:
         """Mono sound in blocks that follow each other without holes; a recording without sound yields none.
 
         Sample n of all blocks together is heard at n / rate_hz seconds: sound that begins late is preceded by silence.
@@ -174,7 +175,7 @@ class Recording:
         Args:
             rate_hz: samples per second wanted.
             block_s: length of a block; the last one may be shorter.
-            stream: which of `audio`.
+            stream: which of `audio`; None for the one that `audible_stream` chooses.
 
         Raises:
             ValueRangeError: `rate_hz` or `block_s` not positive.
@@ -186,29 +187,53 @@ class Recording:
         _require_positive('block_s', block_s)
         if self._probe is None or not self.audio:
             return iter(())
-        if not 0 <= stream < len(self.audio):
-            raise UnknownNameError(
-                expected=f'a sound stream from 0 to {len(self.audio) - 1}', came=str(stream), todo='see Recording.audio'
-            )
+        stream = self.audible_stream() if stream is None else self.sound_stream(stream)
         has_pictures = self.video is not None and not _yielded_nothing(self._video_pass)
         self._audio_pass = AudioPass(self._source, self._probe, self._limits, stream, must_decode=not has_pictures)
         return self._audio_pass.blocks(int(rate_hz), block_s)
 
-    def audible_stream(self, seconds: float = 30.0) -> int:
-        """The first sound stream whose first `seconds` are not silent (RMS above 0.001); 0 where all are.
+    def audible_stream(self, seconds: float = 600.0) -> int:
+        """The sound stream that is read where none is named: the default one, or an audible one where it is silent.
+
+        Streams are tried in this order: those that the file marks as default, then the others. The first is taken
+        whose first `seconds` hold something louder than -60 dB; the first of the order where all are silent.
 
         Raises:
             MediaError: the recording has no sound.
         """
         if self._probe is None or not self.audio:
             raise MediaError(expected='a recording with sound', came=self.name, todo='check `audio` first')
-        for stream in self.audio if len(self.audio) > 1 else ():
-            for block in AudioPass(self._source, self._probe, self._limits, stream.index).blocks(16_000, 1.0):
-                if float(np.sqrt(np.mean(np.square(block.samples)))) > AUDIBLE_RMS:
-                    return stream.index
-                if block.start_s >= seconds:
-                    break
-        return 0
+        order = sorted(self.audio, key=lambda stream: not stream.is_default)
+        if self._audible is None and len(order) > 1:
+            self._audible = next((s.index for s in order if self._is_audible(s.index, seconds)), order[0].index)
+        return order[0].index if self._audible is None else self._audible
+
+    def _is_audible(self, stream: int, seconds: float) -> bool:
+        """Whether the beginning of a stream holds sound; one that does not decode holds none."""
+        if self._probe is None:
+            return False
+        one_pass = AudioPass(self._source, self._probe, self._limits, stream, must_decode=False)
+        for block in one_pass.blocks(16_000, 1.0):
+            if float(np.sqrt(np.mean(np.square(block.samples)))) > AUDIBLE_RMS:
+                return True
+            if block.start_s >= seconds:
+                break
+        return False
+
+    def sound_stream(self, number: int) -> int:
+        """The number, where the recording has a sound stream of that number.
+
+        Raises:
+            UnknownNameError: it has none; the streams that it has are listed.
+        """
+        if 0 <= number < len(self.audio):
+            return number
+        listed = '; '.join(str(stream) for stream in self.audio) or 'no sound at all'
+        raise UnknownNameError(
+            expected=f'a sound stream of {self.name}: {listed}',
+            came=f'number {number}',
+            todo='name one of them, or none to take the default one' if self.audio else 'leave the number out',
+        )
 
     def subtitles(self) -> list[Subtitle] | None:
         """The first embedded text subtitles as (start_s, end_s, text), or None where there are none."""
@@ -222,8 +247,8 @@ class Recording:
         video = self._still_report if self._video_pass is None else self._video_pass.report()
         audio = None if self._audio_pass is None else self._audio_pass.report()
         remarks = self._remarks
-        if audio is not None and len(self.audio) > 1 and self._audio_pass is not None:
-            remarks = (*remarks, f'{len(self.audio)} sound streams, number {self._audio_pass.stream} read')
+        if self._audio_pass is not None:
+            remarks = (*remarks, *self._choice_of_sound(self._audio_pass))
         container = self._container_report
         if not container.states_length:
             remarks = (*remarks, NO_LENGTH)
@@ -236,6 +261,18 @@ class Recording:
         if self._probe is None:
             return ContainerReport()
         return missing_bytes(self._source, self._probe.demuxer, tuple(stream.codec for stream in self._probe.audio))
+
+    def _choice_of_sound(self, one_pass: AudioPass) -> list[str]:
+        """Sentences on which of several streams is read, and which of several channels."""
+        said = []
+        if len(self.audio) > 1:
+            default = next((stream for stream in self.audio if stream.is_default), self.audio[0])
+            was_silent = one_pass.stream == self._audible != default.index
+            why = f', for the first choice, number {default}, is silent' if was_silent else ''
+            said.append(f'{len(self.audio)} sound streams; number {self.audio[one_pass.stream]} is read{why}')
+        if one_pass.rescue:
+            said.append(f'sound: {one_pass.rescue}')
+        return said
 
     def __repr__(self) -> str:
         length = 'unknown length' if self.duration_s is None else f'{self.duration_s:.2f} s'

@@ -22,6 +22,7 @@ import soxr
 
 from affekt.errors import LimitError, MediaError
 from affekt.media.decoding import OpenStream, Tally, declared_seconds, decoded_units, open_stream
+from affekt.media.downmix import Downmix
 from affekt.media.limits import Limits
 from affekt.media.probe import Probe
 from affekt.media.report import StreamReport
@@ -73,6 +74,7 @@ class AudioPass:
         self.start_s = 0.0
         self.jumped = 0
         self._failures = 0
+        self._downmix = Downmix()
         self.unit_s = 0.0
         self.declared_s: float | None = None
         self.declared_start_s = 0.0
@@ -125,15 +127,19 @@ class AudioPass:
                 if source_hz < 1 or unit.samples < 1:
                     continue
                 self.limits.check('max_audio_rate_hz', source_hz, f'the sample rate of {self.source.name}')
-                mono = self._mono(unit, source_hz)
+                channels, mono, names = self._mono(unit, source_hz)
                 self.unit_s = max(self.unit_s, len(mono) / source_hz)
+                before_s, size = self.clock_s, len(mono)
                 mono, silence = self._fit(mono, source_hz, unit.pts, base)
+                if silence > 0:
+                    yield from self._downmix.flush(before_s)
                 while silence > 0:
                     yield source_hz, np.zeros(min(silence, SILENCE_CHUNK), np.float32)
                     silence -= SILENCE_CHUNK
                 opened.file.touch()
                 if len(mono):
-                    yield source_hz, mono
+                    channels = channels[:, size - len(mono) :]
+                    yield from self._downmix.add(channels, mono, names, source_hz, self.clock_s)
                 opened.file.touch()
         except Stalled as stalled:
             if not self.tally.frames:
@@ -141,6 +147,7 @@ class AudioPass:
             self.tally.say(f'stopped: {stalled}')
         finally:
             opened.close()
+        yield from self._downmix.flush(self.clock_s)
 
     def _note_declared(self, opened: OpenStream) -> None:
         stream = opened.stream
@@ -148,15 +155,16 @@ class AudioPass:
         if stream.start_time is not None:
             self.declared_start_s = max(0.0, float(stream.start_time * stream.time_base) - self.probe.origin_s)
 
-    def _mono(self, unit: Any, source_hz: int) -> Samples:
-        """(N,) the mean of the channels (without the low-frequency effects channel), damage set to 0."""
+    def _mono(self, unit: Any, source_hz: int) -> tuple[Samples, Samples, tuple[str, ...]]:
+        """The channels (C, N) without low-frequency effects, their mean (N,), and their names; damage set to 0."""
         channels = max(1, len(unit.layout.channels))
         kind = unit.format.name.removesuffix('p')
         declared = self.probe.audio[self.stream].channels
         if channels > max(MAX_NEW_CHANNELS, declared):
             self.bad_s += unit.samples / source_hz
             self.tally.corrupt_frames += 1
-            return np.zeros(unit.samples, np.float32)
+            silent = np.zeros((1, unit.samples), np.float32)
+            return silent, silent[0], ('',)
         if unit.format.is_planar and channels > MAX_PLANES:
             kind = 'flt'
             unit = av.AudioResampler(format=kind).resample(unit)[0]
@@ -171,11 +179,12 @@ class AudioPass:
         elif kind in {'flt', 'dbl'}:
             sound = self._without_damage(sound, source_hz)
         if channels == 1:
-            return np.ascontiguousarray(sound[0])
+            return sound, np.ascontiguousarray(sound[0]), ('',)
         weights = np.array([c.name != 'LFE' for c in unit.layout.channels], np.float32)
         weights = weights if weights.any() else np.ones(channels, np.float32)
         mono: Samples = (weights / weights.sum()) @ sound
-        return mono
+        names = tuple(c.name for c, is_kept in zip(unit.layout.channels, weights, strict=True) if is_kept)
+        return sound[weights > 0], mono, names
 
     def _without_damage(self, sound: Samples, source_hz: int) -> Samples:
         bad = ~(np.abs(sound) <= IMPOSSIBLE)  # nan compares False
@@ -219,6 +228,11 @@ class AudioPass:
             self.gap_s += ahead_s
         return round(ahead_s * source_hz)
 
+    @property
+    def rescue(self) -> str:
+        """Where the channels cancel each other and one of them is used; '' where nowhere."""
+        return self._downmix.rescue.sentence
+
     def report(self) -> StreamReport:
         """What came out so far, beside what was declared."""
         tally, notes = self.tally, list(self.tally.notes)
@@ -239,6 +253,8 @@ class AudioPass:
             notes.append(f'{self.jumped} impossible timestamps were ignored')
         if tally.damaged_packets:
             notes.append(f'{tally.damaged_packets} of {tally.packets} packets are damaged')
+        if tally.marked_packets:
+            notes.append(f'{tally.marked_packets} packets are incomplete, or others are missing before them')
         if tally.read_failures:
             notes.append(f'reading failed {tally.read_failures} times')
         return StreamReport(

@@ -41,6 +41,7 @@ def judge_descriptions(
     prices: Mapping[str, Price] | None = None,
     settings: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
+    raw_csv: bool = False,
 ) -> JudgeReport:
     """Judge what describers wrote, write the verdicts, and say what they come to.
 
@@ -51,6 +52,7 @@ def judge_descriptions(
         at_once, progress: as for `judge_pairs`.
         prices: of a million tokens, by model.
         settings: what else to save beside the verdicts.
+        raw_csv: write texts that a spreadsheet would take for formulas without an apostrophe in front.
 
     Raises:
         ComparisonError: the output is no .csv, or the input holds no pairs.
@@ -69,10 +71,9 @@ def judge_descriptions(
     # 4. Write; the verdicts themselves last.
     held = {**(settings or {}), **_settings(descriptions, pairs, column, judged, described)}
     write_atomically(out.with_name(f'{out.name}.settings.json'), json.dumps(held, indent=2).encode())
-    write_atomically(
-        showings_path(out), csv_bytes(SHOWING_COLUMNS, [row for one in judged.rows for row in _showings(one, judged)])
-    )
-    write_atomically(out, csv_bytes(VERDICT_COLUMNS, [_verdict(one, judged) for one in judged.rows]))
+    showings = [row for one in judged.rows for row in _showings(one, judged)]
+    write_atomically(showings_path(out), csv_bytes(SHOWING_COLUMNS, showings, raw=raw_csv))
+    write_atomically(out, csv_bytes(VERDICT_COLUMNS, [_verdict(one, judged) for one in judged.rows], raw=raw_csv))
     return found
 
 

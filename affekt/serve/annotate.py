@@ -133,6 +133,7 @@ def annotate(
     port: int = 0,
     token: str | None = None,
     started: Callable[[Links], None] = lambda links: None,
+    raw_csv: bool = False,
 ) -> tuple[Path, ...]:
     """Serve a study until SIGINT or SIGTERM; then write the votes as files, and return their paths.
 
@@ -142,6 +143,7 @@ def annotate(
         port: 0 for the one used before in this folder where it is free, else any.
         token: of raters; by default the one used before, else a new one.
         started: called with the links once the port is open.
+        raw_csv: write texts that a spreadsheet would take for formulas without an apostrophe in front.
 
     Raises:
         MissingExtraError: FastAPI or uvicorn is not installed.
@@ -169,7 +171,7 @@ def annotate(
             server.run(sockets=[listening])
     finally:
         study.close()
-    return export_votes(study.folder)
+    return export_votes(study.folder, raw=raw_csv)
 
 
 @contextlib.contextmanager

@@ -31,7 +31,7 @@ from affekt.serve.scheduling import (
     mixed,
     standing,
 )
-from affekt.serve.state import CHOICES, GOLD, HEARD, SEEN, TEST, WORK, Rater, Shown, State, Vote
+from affekt.serve.state import CHOICES, HEARD, SEEN, TEST, WORK, Rater, Shown, State, Vote
 
 JOURNAL = 'votes.jsonl'
 TASKS_FILE, GOLD_FILE = 'tasks.jsonl', 'gold.jsonl'
@@ -172,8 +172,10 @@ class Study:
                         came='a second one, perhaps from another window',
                         todo='undo the first one to change it',
                     )
-                measured = {'seconds': float(seconds), 'watched': float(watched), 'seen': seen, 'heard': heard}
-                self._note({**asked, **measured, 'time': self.clock()})
+                now = self.clock()
+                pace = _pace(float(seconds), now - held.time)
+                measured = {'seconds': pace, 'watched': float(watched), 'seen': seen, 'heard': heard}
+                self._note({**asked, **measured, 'time': now})
             return self._screen(rater.name)
 
     def undo(self, id: str, name: str) -> Screen:
@@ -248,7 +250,7 @@ class Study:
         shown = rater.open[-1] if rater.open else self._show_next(rater)
         found = standing(self.state, rater, self.settings)
         in_test = found.status not in (ADMITTED, REFUSED)
-        answered, of = (found.answered, found.of) if in_test else self._progress(rater, shown)
+        answered, of = (found.answered, found.of) if in_test else self._progress(rater)
         status, message = found.status, ''
         if shown is None and status == ADMITTED:
             status = 'finished'
@@ -263,14 +265,12 @@ class Study:
             message=message,
         )
 
-    def _progress(self, rater: Rater, shown: Shown | None) -> tuple[int, int]:
+    def _progress(self, rater: Rater) -> tuple[int, int]:
         """Questions answered after the test, and how many these will have been at the end, gold in between included."""
         answered = sum(vote.phase != TEST for vote in rater.votes.values())
-        work = sum(key not in rater.votes for key in self.state.asked)
-        if shown is None:
-            return answered, answered + work
-        after = work if shown.phase == GOLD else work - 1
-        return answered, answered + 1 + after + gold_to_come(self.state, rater, self.settings, after)
+        open_keys = {shown.task for shown in rater.open if shown.phase != TEST}
+        fresh = sum(key not in rater.votes and key not in open_keys for key in self.state.asked)
+        return answered, answered + len(open_keys) + fresh + gold_to_come(self.state, rater, self.settings, fresh)
 
     def _texts(self, shown: Shown | None) -> dict[str, str]:
         if shown is None:
@@ -328,8 +328,19 @@ def counted(votes: Sequence[Vote], statuses: Mapping[str, str]) -> list[Vote]:
     return [vote for vote in votes if vote.phase == WORK and statuses.get(vote.rater) != REFUSED]
 
 
-def comparisons_of(votes: Sequence[Vote], tasks: Mapping[str, Task], items: Sequence[str] | None = None) -> Comparisons:
+def comparisons_of(
+    votes: Sequence[Vote],
+    tasks: Mapping[str, Task],
+    items: Sequence[str] | None = None,
+    flags: Mapping[str, tuple[str, ...]] | None = None,
+) -> Comparisons:
     """Votes as comparisons, skips left out and counted.
+
+    Args:
+        votes: that count.
+        tasks: by key.
+        items: all describers.
+        flags: rater to what speaks against them.
 
     Raises:
         ComparisonError: there are none.
@@ -348,6 +359,7 @@ def comparisons_of(votes: Sequence[Vote], tasks: Mapping[str, Task], items: Sequ
         covariates=_lengths(asked),
         items=items,
         facts={'skipped': skipped} if skipped else None,
+        rater_flags=flags,
         source='the votes',
     )
 
@@ -366,6 +378,13 @@ def rater_name(name: str) -> str:
             todo='give another name',
         )
     return found
+
+
+def _pace(browser_s: float, server_s: float) -> float:
+    """Seconds from showing to choosing: as the browser measured, but no longer than the server saw."""
+    if browser_s > 0.0 and server_s > 0.0:
+        return min(browser_s, server_s)
+    return max(browser_s, server_s, 0.0)
 
 
 def _lengths(asked: Sequence[Task]) -> dict[str, Any]:

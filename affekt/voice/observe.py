@@ -58,7 +58,7 @@ FRAMES = pa.schema(
 class Sounding(Protocol):
     """What `observe_voice` needs of a recording."""
 
-    def samples(self, rate_hz: int = ..., block_s: float = ..., stream: int = ...) -> Iterator[Any]:
+    def samples(self, rate_hz: int = ..., block_s: float = ..., stream: int | None = ...) -> Iterator[Any]:
         """Blocks with `start_s` and `samples`."""
 
 
@@ -113,7 +113,7 @@ def observe_voice(
     detector: SpeechDetector | None = None,
     rules: TurnRules | None = None,
     centre_share: float = 0.0,
-    stream: int = 0,
+    stream: int | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> VoiceObservations:
     """All that the voice room says about a recording.
@@ -130,7 +130,7 @@ def observe_voice(
         detector: of speech; loaded when None.
         rules: of turns; the defaults when None.
         centre_share: see `VocalEmotion.centred`: above 0 only where one person shows many emotions.
-        stream: which sound stream of the recording.
+        stream: which sound stream of the recording; None for the default one, or an audible one where that is silent.
         progress: called with the seconds heard so far, after each block.
 
     Returns:
@@ -226,7 +226,7 @@ def tenths(frames: AcousticFrames, start_s: float) -> dict[str, npt.NDArray[np.f
     }
 
 
-def _blocks(recording: Sounding | Iterable[SampleBlock], stream: int) -> Iterable[SampleBlock]:
+def _blocks(recording: Sounding | Iterable[SampleBlock], stream: int | None) -> Iterable[SampleBlock]:
     """The blocks of either kind of source."""
     if hasattr(recording, 'samples'):
         blocks: Iterator[SampleBlock] = recording.samples(rate_hz=RATE_HZ, block_s=BLOCK_S, stream=stream)

@@ -64,8 +64,8 @@ class TrackAnswers:
     """Modality to clips that do without it."""
     unread: int
     """Unlabelled clips without any modality; their answer is the most frequent category."""
-    unseen: tuple[str, ...] = ()
-    """Categories that no labelled clip has, so that they cannot be learnt."""
+    notes: tuple[str, ...] = ()
+    """What the labelled clips do not tell."""
 
     def answers(self) -> dict[str, tuple[str, ...]]:
         """Clip to the cells of a submission."""
@@ -158,14 +158,13 @@ def train_track(
         valence = np.mean([np.asarray(each.values, dtype=np.float64)[:, 0] for each in said], axis=0)
         valence = np.clip(valence, *closed.valence)
     kinds = {each.status for each in said}
-    learnt = {row.category for row in task.manifest.samples}
     return TrackAnswers(
         track, settings, unlabelled.names, probabilities, valence, tuple(alone[best].tolist()),
         tuple(both), draw, None if semi is None else dataclasses.asdict(semi),
         {kind: sum(each.status == kind for each in said) for kind in kinds},
         {m: int((~held).sum()) for m, held in task.present.items() if not held.all()},
         int((~np.any([held[turns[0].test] for held in task.present.values()], axis=0)).sum()),
-        tuple(category for category in closed.categories if category not in learnt),
+        task.notes,
     )  # fmt: skip
 
 
@@ -207,8 +206,7 @@ def track_facts(found: TrackAnswers) -> dict[str, Any]:
         'track': found.track.name, 'score': found.track.score, 'settings': dataclasses.asdict(found.settings),
         'validation': {'labelled_alone': list(found.labelled_alone), 'with_unlabelled': list(found.with_unlabelled)},
         'chosen': dict(found.chosen), 'semi': found.semi, 'statuses': dict(found.statuses),
-        'missing': dict(found.missing), 'unread': found.unread, 'unseen': list(found.unseen),
-        'answers': len(found.names),
+        'missing': dict(found.missing), 'unread': found.unread, 'notes': list(found.notes), 'answers': len(found.names),
         'by_category': dict(zip(found.track.closed.categories, counts.tolist(), strict=True)),
     }  # fmt: skip
 

@@ -161,11 +161,11 @@ def _show_training(found: TrackAnswers, path: Path) -> None:
         say(', '.join(f'{count} runs {kind}' for kind, count in wrong.items()), style='yellow')
     for modality, count in found.missing.items():
         say(f'{count:,} clips without {modality}')
-    if found.unseen:
-        say(f'no labelled clip is {" or ".join(found.unseen)}: the model cannot learn it', style='yellow')
     if found.unread:
         unread = f'{found.unread:,} clips without any features get the most frequent category'
         say(unread, style='yellow')
+    for note in found.notes:
+        say(note, style='yellow')
     say(f'{path}: {len(found.names):,} answers')
 
 

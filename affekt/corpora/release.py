@@ -23,7 +23,7 @@ from affekt.runs import file_sha256
 from affekt.tables import number as to_number
 from affekt.text_encoding import decode_text
 
-DEEPEST = 6
+DEEPEST = 8
 """Levels below a release that are searched for what is not in its place."""
 MOST_FOLDERS = 5000
 """Folders that are searched; folders of pictures, one a sample, are more than that, and hold nothing that is named."""

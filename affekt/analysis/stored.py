@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from affekt.errors import RunError
@@ -34,6 +35,8 @@ ANEW = 'analyze the recording again'
 _PLAIN: Mapping[type, str] = {str: 'a text', int: 'a whole number', bool: 'true or false'}
 MAX_ROWS = 20_000_000
 """Rows of a table, above what the longest recording gives: 60 faces for three hours at 30 frames a second."""
+LARGEST = 1e12
+"""Above every number of a table: seconds, pixels, hertz, decibels."""
 MAIN_FILE = 'analysis.json'
 TIMELINE_FILE = 'timeline.parquet'
 
@@ -162,11 +165,23 @@ def read_table(path: Path) -> pa.Table:
         with pq.ParquetFile(_own(path)) as file:
             if file.metadata.num_rows > MAX_ROWS:
                 raise ValueError(f'{file.metadata.num_rows} rows, more than {MAX_ROWS}')
-            return file.read()
+            table = file.read()
+        _require_plausible(table)
+        return table
     except (OSError, ValueError, TypeError, pa.ArrowException) as error:
         raise RunError(
             expected='a Parquet table', came=f'{path}: {error}', todo='analyze the recording again'
         ) from error
+
+
+def _require_plausible(table: pa.Table) -> None:
+    """Raises ValueError where a number is larger than anything that is measured here."""
+    for column in table.schema:
+        if pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
+            values = pc.abs(pc.cast(table[column.name], pa.float64(), safe=False))
+            largest = pc.max(pc.if_else(pc.is_nan(values), 0.0, values)).as_py()
+            if largest is not None and largest > LARGEST:
+                raise ValueError(f'{largest:g} in the column {column.name!r}')
 
 
 def counted(folder: Path) -> tuple[int, int]:

@@ -42,7 +42,7 @@ from affekt.terminal import leaderboard, say, say_json
 @click.option('--html', type=click.Path(path_type=Path), metavar='OUT', help='Self-contained page to write as well.')
 def rank(file: Path, as_json: bool, html: Path | None, cluster: str | None, **chosen: Any) -> None:
     """Rank items by who beat whom: a leaderboard with intervals from a csv, tsv,
-    jsonl, json or parquet file.
+    jsonl, json or parquet file, or from a folder of affekt annotate.
 
     \b
     left,right,outcome[,sample,rater,order,weight]    outcome: left, right, tie
@@ -51,8 +51,12 @@ def rank(file: Path, as_json: bool, html: Path | None, cluster: str | None, **ch
     """
     from affekt.ranking.leaderboard import ranked_file
     from affekt.ranking.page import render_ranking
+    from affekt.serve.exports import export_notes, votes_table
 
-    ranking, source = ranked_file(file, cluster=cluster, **chosen)
+    table = votes_table(file)
+    for note in export_notes(file) if table != file else ():
+        say(note, err=True, style='yellow')
+    ranking, source = ranked_file(table, cluster=cluster, **chosen)
     if html:
         render_ranking(ranking, html, source)
     if as_json:

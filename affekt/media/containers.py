@@ -11,8 +11,11 @@ from collections.abc import Callable
 from affekt.errors import MediaError
 from affekt.media import boxes, ebml, riff
 from affekt.media.animations import check_apng, check_gif
+from affekt.media.asf_objects import check_objects
 from affekt.media.endings import endings_of
+from affekt.media.flv_tags import check_tags
 from affekt.media.fragments import check_iso_media
+from affekt.media.frame_chain import check_adts
 from affekt.media.mp3_frames import check_frames
 from affekt.media.ogg_pages import check_pages
 from affekt.media.report import ContainerReport
@@ -99,6 +102,9 @@ CHECKS: dict[str, Callable[[Source, ContainerReport], None]] = {
     'caf': riff.check_chunks,
     'ogg': check_pages,
     'mp3': check_frames,
+    'aac': check_adts,
+    'flv': check_tags,
+    'asf': check_objects,
     'gif': check_gif,
     'apng': check_apng,
 }

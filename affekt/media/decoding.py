@@ -30,6 +30,8 @@ class Tally:
 
     packets: int = 0
     damaged_packets: int = 0
+    marked_packets: int = 0
+    """Packets that the demuxer marked: others are missing before them, or they are cut."""
     corrupt_frames: int = 0
     frames: int = 0
     discarded: int = 0
@@ -80,11 +82,14 @@ def decoded_units(opened: OpenStream, tally: Tally, limits: Limits) -> Iterator[
         Stalled: nothing came out for `limits.max_stall_s` of work.
     """
     in_a_row = barren = 0
+    # other demuxers mark the last packet of a file that states no length
+    counts_packets = opened.container.format.name == 'mpegts'
     for packet in _packets(opened, tally):
         opened.file.check()
         is_flush = packet.size == 0 and packet.dts is None
         if not is_flush:
             tally.packets += 1
+            tally.marked_packets += int(counts_packets and bool(packet.is_corrupt))
             tally.discarded += int(bool(packet.is_discard))
         units, failed = _decode(packet, opened, is_flush)
         if failed:

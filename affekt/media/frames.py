@@ -257,6 +257,8 @@ def _damage_sentences(tally: Tally, repeated: int, jumped: int) -> list[str]:
         notes.append(f'{tally.damaged_packets} of {tally.packets} packets are damaged')
     if tally.corrupt_frames:
         notes.append(f'{tally.corrupt_frames} pictures are marked as damaged')
+    if tally.marked_packets:
+        notes.append(f'{tally.marked_packets} packets are incomplete, or others are missing before them')
     if tally.read_failures:
         notes.append(f'reading failed {tally.read_failures} times')
     if repeated:

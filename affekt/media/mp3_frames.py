@@ -8,6 +8,7 @@ Source: ISO/IEC 11172-3, sections 2.4.1.7 and 2.4.2.3; ISO/IEC 13818-3, section 
 
 from __future__ import annotations
 
+from affekt.media.frame_chain import check_chain, tag_length
 from affekt.media.report import ContainerReport
 from affekt.media.source import Source
 from affekt.media.window import CHAIN, Window
@@ -20,8 +21,6 @@ KBITS = {
 SAMPLE_RATES_HZ = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
 LENGTH_MARKS = (b'Xing', b'Info', b'VBRI')
 """Names that the frame with the total length carries instead of sound."""
-MAX_TAGS = 100
-END_TAGS = (b'TAG', b'LYRICS', b'APETAGEX', b'ID3')
 
 
 def check_frames(source: Source, report: ContainerReport) -> None:
@@ -33,16 +32,7 @@ def check_frames(source: Source, report: ContainerReport) -> None:
         first = window.at(position, 4096)
         _check_start(first, report)
         report.states_length = any(mark in first for mark in LENGTH_MARKS)
-        while position + 4 <= source.size:
-            length = frame_length(window.at(position, 4))
-            if length == 0:
-                break
-            position += length
-        report.cut(position, source.size, 'the last frame')
-        rest = window.at(position, CHAIN)
-    if rest.strip(b'\0') and not rest.startswith(END_TAGS):
-        sentence = f'damaged: no frame begins at byte {position} of {source.size}'
-        report.add('chain', sentence)
+        check_chain(window, position, 4, frame_length, report)
 
 
 def states_length(source: Source) -> bool:
@@ -51,22 +41,6 @@ def states_length(source: Source) -> bool:
         file.seek(tag_length(source))
         first = file.read(4096)
     return any(mark in first for mark in LENGTH_MARKS)
-
-
-def tag_length(source: Source) -> int:
-    """Bytes of the ID3v2 tags at the start, one behind the other; 0 where there is none.
-
-    A tag's own length is four times seven bits after its flags; flag 16 adds a footer of ten bytes.
-    """
-    position = 0
-    with Window(source) as window:
-        for _ in range(MAX_TAGS):
-            head = window.at(position, 10)
-            if head[:3] != b'ID3' or len(head) < 10:
-                break
-            size = sum((octet & 0x7F) << shift for octet, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
-            position += 10 + size + (10 if head[5] & 16 else 0)
-    return position
 
 
 def frame_length(header: bytes) -> int:

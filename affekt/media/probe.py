@@ -18,8 +18,9 @@ from affekt.errors import MediaError
 from affekt.media.boxes import track_ends
 from affekt.media.containers import DEMUXERS, declared_sizes
 from affekt.media.ebml import track_count
+from affekt.media.frame_chain import tag_length
 from affekt.media.limits import Limits
-from affekt.media.mp3_frames import states_length, tag_length
+from affekt.media.mp3_frames import states_length
 from affekt.media.pictures import UPRIGHT, Orientation, orientation_of_frame, upright_size
 from affekt.media.sample_tables import check_sample_count
 from affekt.media.source import Source, WatchedFile

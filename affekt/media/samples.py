@@ -253,6 +253,8 @@ class AudioPass:
             notes.append(f'{self.jumped} impossible timestamps were ignored')
         if tally.damaged_packets:
             notes.append(f'{tally.damaged_packets} of {tally.packets} packets are damaged')
+        if tally.marked_packets:
+            notes.append(f'{tally.marked_packets} packets are incomplete, or others are missing before them')
         if tally.read_failures:
             notes.append(f'reading failed {tally.read_failures} times')
         return StreamReport(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from affekt.errors import UnknownNameError, ValueRangeError
+from affekt.errors import AffektError, UnknownNameError, ValueRangeError
 from affekt.ranking.biases import Bias, biases
 from affekt.ranking.bootstrap import bootstrap, percentile_intervals
 from affekt.ranking.bradley_terry import Fit, fit
 from affekt.ranking.comparisons import Comparisons
 from affekt.ranking.counts import count
 from affekt.ranking.diagnosis import Diagnosis
-from affekt.ranking.ranks import Places, better, places
+from affekt.ranking.ranks import Places, better, places, silent_pairs
 from affekt.ranking.reading import read_comparisons
 from affekt.ranking.references import elo, tallies, win_rates
 from affekt.ranking.schedule import Pair, more_needed, next_pairs
@@ -36,6 +36,8 @@ FEWEST_CLUSTERS = 10
 """Fewer samples or raters than this say nothing about how others would vary; 'auto' does not cluster by them."""
 MOST_PROFILED, MOST_PROFILED_ENTRIES = 150, 600_000
 """Items, and items times cells, up to which profile intervals take seconds."""
+MOST_IN_NOTE = 10
+"""Items that a note names."""
 BOOTSTRAP = 'bootstrap'
 AUTO = 'auto'
 
@@ -100,13 +102,14 @@ class Standing:
     strength: float
     """Log-odds; 0 is the mean of all items."""
     low: float
+    """Of its interval; nan where nothing says how far it could be off."""
     high: float
     wins: float
     losses: float
     ties: float
     win_rate: float
     elo: float
-    """Depends on the order of the rows."""
+    """Depends on the order of the rows; nan where single rows count for too many comparisons."""
     not_told_apart: tuple[str, ...]
     """Items that may truly be above or below it."""
     more_to_next: float
@@ -134,6 +137,10 @@ class Ranking:
     facts: Mapping[str, int]
     """Comparisons, ties, samples, raters and what reading saw besides."""
     settings: RankSettings
+    flagged: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Raters whose votes count although something speaks against them, and what."""
+    without_flagged: tuple[Standing, ...] = ()
+    """The leaderboard without these raters; empty where there are none, or where nothing can be ranked without them."""
 
     def rows(self) -> list[dict[str, Any]]:
         """The leaderboard as plain dictionaries."""
@@ -153,6 +160,8 @@ class Ranking:
                 'notes': list(self.notes),
                 'facts': dict(self.facts),
                 'settings': asdict(self.settings),
+                'flagged': {rater: list(flags) for rater, flags in self.flagged.items()},
+                'without_flagged': [asdict(standing) for standing in self.without_flagged],
             }
         )
         return plain
@@ -184,23 +193,39 @@ def rank(comparisons: Comparisons, settings: RankSettings | None = None) -> Rank
     # 2. How far it could be off.
     cluster, notes = _clusters(comparisons, chosen)
     around = spread(fitted, comparisons, cluster)
+    if cluster and not fitted.is_tied_throughout and _is_partly_silent(fitted, around):
+        notes.append(f'not clustered by {" and ".join(cluster)}: all of them say the same of some items')
+        cluster = ()
+        around = spread(fitted, comparisons)
     bounds, more_notes = _bounds(fitted, comparisons, around, chosen, cluster)
     # 3. Places, and who is truly better.
     found = places(fitted, around, rng=np.random.default_rng(chosen.seed), level=chosen.level)
     rounded = np.round(fitted.strengths, 9).tolist()
     order = sorted(range(len(rounded)), key=lambda item: (-rounded[item], fitted.items[item]))
-    # 4. What swayed the verdicts, and what to ask next.
+    standings = _standings(comparisons, fitted, around, bounds, found, order, chosen.level)
+    # 4. What swayed the verdicts, who did, and what to ask next.
+    without, flag_notes = _without_flagged(comparisons, chosen)
     return Ranking(
-        standings=_standings(comparisons, fitted, around, bounds, found, order, chosen.level),
+        standings=standings,
         better=better(fitted, around)[np.ix_(order, order)],
         biases=biases(comparisons, fitted, cluster=cluster, level=chosen.level),
         diagnosis=fitted.diagnosis,
         tie_parameter=fitted.tau,
         clusters=around.clusters,
         next_pairs=tuple(next_pairs(fitted, number=3)),
-        notes=(*_prior_notes(fitted), *_tie_notes(fitted), *notes, *more_notes),
+        notes=(
+            *_prior_notes(fitted),
+            *_tie_notes(fitted),
+            *notes,
+            *more_notes,
+            *_elo_notes(standings),
+            *flag_notes,
+            *comparisons.notes,
+        ),
         facts=_facts(comparisons),
         settings=chosen,
+        flagged=dict(comparisons.rater_flags),
+        without_flagged=without,
     )
 
 
@@ -234,6 +259,28 @@ def ranked_file(path: Path, *, cluster: str | None = None, **settings: Any) -> t
     chosen = RankSettings(cluster=words[cluster], **settings)
     ranking = rank(read_comparisons(path), chosen)
     return ranking, {'input': path.name, 'sha256': file_sha256(path), 'versions': versions()}
+
+
+def _without_flagged(comparisons: Comparisons, settings: RankSettings) -> tuple[tuple[Standing, ...], list[str]]:
+    """The leaderboard without flagged raters, and what to say about them; nothing where nobody is flagged."""
+    flags = comparisons.rater_flags
+    if not flags or comparisons.rater is None:
+        return (), []
+    flagged = np.isin(comparisons.rater, [number for number, name in enumerate(comparisons.raters) if name in flags])
+    counts = {name: int((comparisons.rater == comparisons.raters.index(name)).sum()) for name in flags
+              if name in comparisons.raters}  # fmt: skip
+    named = '; '.join(f'{name} ({", ".join(flags[name])}), {number:,} comparisons' for name, number in counts.items())
+    notes = [f'counted although flagged: {named}']
+    if flagged.all():
+        return (), [*notes, 'without flagged raters nothing is left to rank']
+    try:
+        ranking = rank(replace(comparisons.take(~flagged), rater_flags={}), settings)
+    except AffektError as error:
+        return (), [*notes, f'without flagged raters nothing can be ranked: {error.came}']
+    order = ', '.join(
+        f'{standing.place} {standing.item} {standing.strength:+.2f}' for standing in ranking.standings[:10]
+    )
+    return ranking.standings, [*notes, f'without flagged raters: {order}{", …" if len(ranking.standings) > 10 else ""}']
 
 
 def _clusters(comparisons: Comparisons, settings: RankSettings) -> tuple[tuple[str, ...], list[str]]:
@@ -322,7 +369,20 @@ def _prior_notes(fitted: Fit) -> list[str]:
     return ['only the prior holds them: ' + '; '.join(fitted.diagnosis.sentences), pulled]
 
 
+def _is_partly_silent(fitted: Fit, around: Spread) -> bool:
+    silent = silent_pairs(fitted, around)
+    return int(silent.sum()) > len(fitted.items)
+
+
+def _elo_notes(standings: Sequence[Standing]) -> list[str]:
+    left_out = any(math.isnan(standing.elo) for standing in standings)
+    return ['Elo is left out: single rows count for too many comparisons'] if left_out else []
+
+
 def _tie_notes(fitted: Fit) -> list[str]:
+    if fitted.is_tied_throughout:
+        return ['all comparisons are ties, which do not say how far strengths could be off: '
+                + ('no intervals' if fitted.prior is None else 'the intervals are those of the prior')]  # fmt: skip
     if fitted.ties != 'half' and fitted.tau is None:
         return [f'nothing tied, so {fitted.ties} is the model without ties']
     return []

@@ -82,6 +82,7 @@ def page_body(ranking: Ranking, source: Mapping[str, Any] | None = None) -> str:
         for part in (
             _head(ranking),
             _board(ranking),
+            _flagged(ranking),
             _apart(ranking),
             _biases(ranking),
             _next(ranking),
@@ -139,6 +140,33 @@ def _board(ranking: Ranking) -> str:
         '<div class="scroll" tabindex="0" role="region" aria-label="Leaderboard"><table class="sortable board">'
         f'<thead><tr>{heads}<th scope="col" class="plot">{axis_svg(scale)}</th>{more}</tr></thead>'
         f'<tbody>{rows}</tbody></table></div></section>'
+    )
+
+
+def _flagged(ranking: Ranking) -> str:
+    """With and without flagged raters, side by side."""
+    if not ranking.without_flagged:
+        return ''
+    without = {one.item: one for one in ranking.without_flagged}
+    rows = ''.join(
+        f'<tr><th scope="row">{_text(one.item)}</th>'
+        + ''.join(
+            _number(str(side.place), side.place) + _number(_signed(side.strength), side.strength)
+            for side in (one, without[one.item])
+        )
+        + '</tr>'
+        for one in ranking.standings
+    )
+    heads = ''.join(
+        f'<th scope="col" class="number">{name}</th>'
+        for name in ('place', 'strength', 'place without them', 'strength without them')
+    )
+    named = '; '.join(f'{rater}: {", ".join(flags)}' for rater, flags in ranking.flagged.items())
+    return (
+        '<section class="part" id="flagged"><h2>With and without flagged raters</h2>'
+        f'<p class="soft">Flagged, and counted above: {_text(named)}.</p>'
+        '<div class="scroll" tabindex="0" role="region" aria-label="With and without flagged raters"><table>'
+        f'<thead><tr><th scope="col">item</th>{heads}</tr></thead><tbody>{rows}</tbody></table></div></section>'
     )
 
 

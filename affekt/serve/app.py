@@ -20,6 +20,7 @@ from affekt.serve.board import Board
 from affekt.serve.clips import Clip, clip_key
 from affekt.serve.exports import comparisons_csv
 from affekt.serve.guard import HOST, RATER, App, Guard, Tokens
+from affekt.serve.raters import flags_of, rater_figures
 from affekt.serve.study import Screen, Study, counted
 
 PAGES = {'/': 'annotate.html', '/board': 'board.html'}
@@ -133,7 +134,8 @@ def annotation_app(
     def take_home() -> PlainTextResponse:
         """All votes that count."""
         _, votes, statuses = study.snapshot()
-        text = comparisons_csv(counted(votes, statuses), study.state.tasks)
+        figures = rater_figures(votes, statuses, study.state.tasks, study.settings.test_share)
+        text = comparisons_csv(counted(votes, statuses), study.state.tasks, flags_of(figures))
         headers = {'content-disposition': 'attachment; filename="comparisons.csv"'}
         return PlainTextResponse(text, headers=headers, media_type='text/csv')
 

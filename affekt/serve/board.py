@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import html
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from affekt.errors import AffektError, UnrankableError
 from affekt.ranking import Ranking, RankSettings, rank
 from affekt.ranking.page import page_body
-from affekt.serve.raters import RaterFigures, rater_figures, shared_agreement
+from affekt.serve.raters import RaterFigures, flags_of, rater_figures, shared_agreement
+from affekt.serve.state import left_out_sentences
 from affekt.serve.study import Study, comparisons_of, counted
 
 NUMBER = ' class="number"'
@@ -34,32 +35,35 @@ class Board:
             if change != self._held['change']:
                 state = self._study.state
                 kept = counted(votes, statuses)
-                figures = rater_figures(votes, statuses, state.tasks)
-                body = _ranking_html(kept, state.tasks, state.items) + raters_html(
+                figures = rater_figures(votes, statuses, state.tasks, self._study.settings.test_share)
+                body = _ranking_html(kept, state.tasks, state.items, flags_of(figures)) + raters_html(
                     figures, shared_agreement(kept, state.tasks)
                 )
+                body += notes_html(left_out_sentences(state))
                 self._held = {'change': change, 'votes': sum(vote.outcome != 'skip' for vote in kept), 'html': body}
             return {'change': change} if since == change else self._held
 
 
-def live_ranking(votes: Sequence[Any], tasks: Any, items: Sequence[str]) -> Ranking:
+def live_ranking(
+    votes: Sequence[Any], tasks: Any, items: Sequence[str], flags: Mapping[str, tuple[str, ...]] | None = None
+) -> Ranking:
     """The ranking of votes in earnest; with a prior, which its notes name, while they are too few without one.
 
     Raises:
         ComparisonError: there are no votes.
     """
-    comparisons = comparisons_of(votes, tasks, items)
+    comparisons = comparisons_of(votes, tasks, items, flags)
     try:
         return rank(comparisons)
     except UnrankableError:
         return rank(comparisons, RankSettings(prior=THIN_PRIOR))
 
 
-def _ranking_html(votes: Sequence[Any], tasks: Any, items: Sequence[str]) -> str:
+def _ranking_html(votes: Sequence[Any], tasks: Any, items: Sequence[str], flags: Mapping[str, tuple[str, ...]]) -> str:
     if not any(vote.outcome != 'skip' for vote in votes):
         return '<p class="empty">No votes yet. The leaderboard appears with the first one.</p>'
     try:
-        return page_body(live_ranking(votes, tasks, items))
+        return page_body(live_ranking(votes, tasks, items, flags))
     except AffektError as error:
         return f'<p class="empty">Not yet: {html.escape(error.came)}.</p>'
 
@@ -69,16 +73,19 @@ def raters_html(figures: Sequence[RaterFigures], alpha: float) -> str:
     rows = ''.join(
         '<tr>'
         f'<th scope="row">{html.escape(one.name)}</th><td>{html.escape(one.status)}</td>'
+        f'<td>{html.escape(one.flags or "–")}</td>'
         f'<td class="number">{one.votes}</td><td class="number">{one.ties}</td><td class="number">{one.skips}</td>'
         f'<td class="number">{_of(one.test_right, one.test_of)}</td>'
         f'<td class="number">{_of(one.gold_right, one.gold_of)}</td>'
         f'<td class="number">{_share(one.agreement)}{f" <small>of {one.compared}</small>" if one.compared else ""}</td>'
         f'<td class="number">{_share(one.left_share)}</td>'
-        f'<td class="number">{"–" if one.seconds != one.seconds else f"{one.seconds:.0f} s"}</td></tr>'
+        f'<td class="number">{"–" if one.seconds != one.seconds else f"{one.seconds:.1f} s"}</td>'
+        f'<td class="number">{_share(one.watched)}</td></tr>'
         for one in figures
     )
-    heads = ('rater', 'status', 'votes', 'ties', 'skips', 'test', 'gold', 'agrees with others', 'chose left', 'median')
-    head = ''.join(f'<th scope="col"{"" if name in ("rater", "status") else NUMBER}>{name}</th>' for name in heads)
+    heads = ('rater', 'status', 'flags', 'votes', 'ties', 'skips', 'test', 'gold', 'agrees with others', 'chose left',
+             'median time', 'watched')  # fmt: skip
+    head = ''.join(f'<th scope="col"{"" if name in heads[:3] else NUMBER}>{name}</th>' for name in heads)
     said = 'not yet known: no pair has two votes' if alpha != alpha else f"Krippendorff's alpha {alpha:.2f}"
     empty = '' if figures else '<p class="empty">Nobody has come yet.</p>'
     return (
@@ -86,6 +93,12 @@ def raters_html(figures: Sequence[RaterFigures], alpha: float) -> str:
         f'<div class="scroll" tabindex="0" role="region" aria-label="Raters"><table class="sortable"><thead><tr>{head}'
         f'</tr></thead><tbody>{rows}</tbody></table></div>{empty}</section>'
     )
+
+
+def notes_html(notes: Sequence[str]) -> str:
+    """Sentences in a list of their own; nothing where there are none."""
+    listed = ''.join(f'<li>{html.escape(note)}.</li>' for note in notes)
+    return f'<ul class="notes" aria-label="What is not counted">{listed}</ul>' if notes else ''
 
 
 def _of(right: int, of: int) -> str:

@@ -10,35 +10,48 @@ from pathlib import Path
 from typing import Any
 
 from affekt.errors import RunError
+from affekt.ranking.rater_flags import JOINED
 from affekt.runs import write_atomically
 from affekt.serve.label_studio import label_studio_tasks
 from affekt.serve.pairs import Task
-from affekt.serve.raters import RaterFigures, rater_figures
+from affekt.serve.raters import RaterFigures, flags_of, rater_figures
 from affekt.serve.scheduling import standing
-from affekt.serve.state import Vote
-from affekt.serve.study import counted, open_votes
+from affekt.serve.state import Vote, left_out_sentences
+from affekt.serve.study import JOURNAL, counted, open_votes
 from affekt.tables import csv_bytes
 
 COMPARISONS, RATERS, LABEL_STUDIO = 'comparisons.csv', 'raters.csv', 'label_studio.json'
+LEFT_OUT = 'left_out.csv'
 PREDICTIONS = 'predictions.json'
 """What a Label Studio export held besides; passed on."""
 PLACES = 'places.json'
 """Clip to where Label Studio has it: as its export said, or the real name of the file."""
 COLUMNS = ('left', 'right', 'outcome', 'sample', 'rater', 'order', 'left_length', 'right_length', 'seconds', 'watched',
-           'seen', 'heard', 'time')  # fmt: skip
+           'seen', 'heard', 'flags', 'time')  # fmt: skip
 
 
-def comparisons_csv(votes: Sequence[Vote], tasks: Mapping[str, Task], *, raw: bool = False) -> str:
-    """A table of votes, skips included, oldest first; lengths are characters of the texts.
+def comparisons_csv(
+    votes: Sequence[Vote],
+    tasks: Mapping[str, Task],
+    flags: Mapping[str, Sequence[str]] | None = None,
+    *,
+    raw: bool = False,
+) -> str:
+    """A table of votes, skips included, oldest first.
 
-    `raw` writes texts that start like a formula without an apostrophe in front.
+    Args:
+        votes: that count.
+        tasks: by key; lengths are characters of their texts.
+        flags: rater to what speaks against them, beside each of their votes.
+        raw: write texts that start like a formula without an apostrophe in front.
     """
     rows = []
     for vote in sorted(votes, key=lambda vote: (vote.time, vote.id)):
         task = tasks[vote.task]
         lengths = len(task.left_text), len(task.right_text)
         watched = round(vote.watched, 3) if vote.shown else ''
-        measured = (round(vote.seconds, 3), watched, vote.seen, vote.heard, round(vote.time, 3))
+        flagged = JOINED.join((flags or {}).get(vote.rater, ()))
+        measured = (round(vote.seconds, 3), watched, vote.seen, vote.heard, flagged, round(vote.time, 3))
         rows.append((task.left, task.right, vote.outcome, task.sample, vote.rater, vote.first, *lengths, *measured))
     return csv_bytes(COLUMNS, rows, raw=raw).decode()
 
@@ -56,6 +69,7 @@ def raters_csv(figures: Sequence[RaterFigures], *, raw: bool = False) -> str:
 def export_votes(folder: Path, *, raw: bool = False) -> tuple[Path, ...]:
     """Write comparisons.csv, raters.csv and label_studio.json beside the votes of a study; returns their paths.
 
+    A fourth table, left_out.csv, is written where the journal holds votes that cannot be counted.
     Only votes in earnest are compared, those of refused raters left out; the journal keeps everything.
     `raw` writes texts that start like a formula without an apostrophe in front.
 
@@ -65,13 +79,43 @@ def export_votes(folder: Path, *, raw: bool = False) -> tuple[Path, ...]:
     state, settings = open_votes(folder)
     statuses = {name: standing(state, rater, settings).status for name, rater in state.raters.items()}
     votes = counted(state.votes(), statuses)
-    write_atomically(folder / COMPARISONS, comparisons_csv(votes, state.tasks, raw=raw).encode())
-    figures = rater_figures(state.votes(), statuses, state.tasks)
+    figures = rater_figures(state.votes(), statuses, state.tasks, settings.test_share)
+    write_atomically(folder / COMPARISONS, comparisons_csv(votes, state.tasks, flags_of(figures), raw=raw).encode())
     write_atomically(folder / RATERS, raters_csv(figures, raw=raw).encode())
     asked = [state.tasks[key] for key in state.asked]
     tasks = label_studio_tasks(asked, votes, _kept(folder / PREDICTIONS), _kept(folder / PLACES))
     write_atomically(folder / LABEL_STUDIO, json.dumps(tasks, indent=1).encode())
-    return folder / COMPARISONS, folder / RATERS, folder / LABEL_STUDIO
+    written = (folder / COMPARISONS, folder / RATERS, folder / LABEL_STUDIO)
+    if not state.left_out:
+        return written
+    rows = [(vote.id, vote.rater, vote.why, round(vote.time, 3)) for vote in state.left_out]
+    write_atomically(folder / LEFT_OUT, csv_bytes(('id', 'rater', 'why', 'time'), rows, raw=raw))
+    return *written, folder / LEFT_OUT
+
+
+def export_notes(folder: Path) -> tuple[str, ...]:
+    """What a reader of the tables must know: flagged raters, and what the journal holds and nobody counts.
+
+    Raises:
+        RunError: as `export_votes`.
+    """
+    state, settings = open_votes(folder)
+    statuses = {name: standing(state, rater, settings).status for name, rater in state.raters.items()}
+    flags = flags_of(rater_figures(state.votes(), statuses, state.tasks, settings.test_share))
+    named = '; '.join(f'{name} ({JOINED.join(words)})' for name, words in flags.items())
+    return (
+        *((f'flagged raters, whose votes are in the tables: {named}',) if flags else ()),
+        *left_out_sentences(state),
+    )
+
+
+def votes_table(path: Path) -> Path:
+    """The comparisons of a study's folder, written anew from its votes; any other path as it is.
+
+    Raises:
+        RunError: the journal of the study is damaged, or its tables cannot be written.
+    """
+    return export_votes(path)[0] if (path / JOURNAL).is_file() else path
 
 
 def _kept(path: Path) -> dict[str, Any]:

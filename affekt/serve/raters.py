@@ -10,9 +10,13 @@ import numpy as np
 
 from affekt.errors import AffektError
 from affekt.ranking import krippendorff_alpha, ratings_of
+from affekt.ranking.rater_flags import JOINED, RaterRecord, rater_flags
 from affekt.serve.pairs import Task
 from affekt.serve.state import GOLD, TEST, TURNED, WORK, Vote
 from affekt.serve.study import comparisons_of
+
+UNTIMED = ('', 'no clip', 'picture')
+"""What was seen where nothing plays, or nothing is known."""
 
 
 @dataclass(frozen=True)
@@ -38,20 +42,36 @@ class RaterFigures:
     """Of the votes with a winner and a known order, the share for what stood on the left of the screen."""
     seconds: float
     """Median from showing to choosing."""
+    watched: float
+    """Median share played of clips that could be played."""
+    flags: str
+    """What speaks against counting the rater, as `affekt.ranking.rater_flags` has it; '' for nothing."""
 
 
 def rater_figures(
-    votes: Sequence[Vote], statuses: Mapping[str, str], tasks: Mapping[str, Task]
+    votes: Sequence[Vote], statuses: Mapping[str, str], tasks: Mapping[str, Task], gold_share: float = 0.0
 ) -> tuple[RaterFigures, ...]:
-    """Every rater who joined or was imported, most votes first."""
+    """Every rater who joined or was imported, most votes first.
+
+    Args:
+        votes: that count.
+        statuses: of all raters.
+        tasks: by key.
+        gold_share: share of gold that the test asks for.
+    """
     by_rater: dict[str, list[Vote]] = {name: [] for name in statuses}
     by_task: dict[str, list[Vote]] = {}
     for vote in votes:
         by_rater.setdefault(vote.rater, []).append(vote)
         if vote.phase == WORK and vote.outcome != 'skip':
             by_task.setdefault(vote.task, []).append(vote)
-    found = [_figures(name, held, statuses[name], tasks, by_task) for name, held in by_rater.items()]
+    found = [_figures(name, held, statuses[name], tasks, by_task, gold_share) for name, held in by_rater.items()]
     return tuple(sorted(found, key=lambda one: (-one.votes, one.name)))
+
+
+def flags_of(figures: Sequence[RaterFigures]) -> dict[str, tuple[str, ...]]:
+    """Flagged raters to their flags."""
+    return {one.name: tuple(one.flags.split(JOINED)) for one in figures if one.flags}
 
 
 def shared_agreement(votes: Sequence[Vote], tasks: Mapping[str, Task]) -> float:
@@ -66,8 +86,9 @@ def shared_agreement(votes: Sequence[Vote], tasks: Mapping[str, Task]) -> float:
 
 
 def _figures(
-    name: str, votes: Sequence[Vote], status: str, tasks: Mapping[str, Task], by_task: Mapping[str, Sequence[Vote]]
-) -> RaterFigures:
+    name: str, votes: Sequence[Vote], status: str, tasks: Mapping[str, Task], by_task: Mapping[str, Sequence[Vote]],
+    gold_share: float,
+) -> RaterFigures:  # fmt: skip
     work = [vote for vote in votes if vote.phase == WORK]
     given = [vote for vote in work if vote.outcome != 'skip']
     others = [
@@ -76,6 +97,10 @@ def _figures(
     sides = [_side(vote) for vote in votes if vote.first and vote.outcome in ('left', 'right')]
     right = {phase: [v.outcome == tasks[v.task].gold for v in votes if v.phase == phase] for phase in (TEST, GOLD)}
     seconds = [vote.seconds for vote in votes if vote.seconds > 0.0]
+    watched = [vote.watched for vote in votes if vote.seen not in UNTIMED]
+    record = RaterRecord(
+        seconds, sides.count('left'), sides.count('right'), watched, sum(right[GOLD]), len(right[GOLD]), gold_share
+    )
     return RaterFigures(
         name=name,
         status=status,
@@ -90,6 +115,8 @@ def _figures(
         compared=len(others),
         left_share=float(np.mean([side == 'left' for side in sides])) if sides else float('nan'),
         seconds=median(seconds) if seconds else float('nan'),
+        watched=median(watched) if watched else float('nan'),
+        flags=JOINED.join(rater_flags(record)),
     )
 
 

@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from affekt.errors import ValueRangeError, VoteError
+from affekt.errors import RunError, ValueRangeError, VoteError
 from affekt.ranking import Comparisons, count, fit, pair_gains
-from affekt.runs import Run, read_settings, write_atomically
+from affekt.runs import SETTINGS, Run, read_regular_file, read_settings, write_atomically
 from affekt.serve.journal import Event, Journal, read_events
 from affekt.serve.pairs import Task, as_json, from_json
 from affekt.serve.scheduling import (
@@ -31,7 +31,7 @@ from affekt.serve.scheduling import (
     mixed,
     standing,
 )
-from affekt.serve.state import CHOICES, GOLD, HEARD, SEEN, TEST, WORK, Rater, Shown, State, Vote
+from affekt.serve.state import CHOICES, HEARD, SEEN, TEST, WORK, Rater, Shown, State, Vote, left_out_sentences
 
 JOURNAL = 'votes.jsonl'
 TASKS_FILE, GOLD_FILE = 'tasks.jsonl', 'gold.jsonl'
@@ -94,8 +94,9 @@ class Study:
         self._run = Run(folder, held, resume=resume)
         try:
             for name, listed in ((TASKS_FILE, tasks), (GOLD_FILE, gold)):
-                if not (folder / name).exists():
-                    write_atomically(folder / name, as_json(listed).encode())
+                content = as_json(listed).encode()
+                if not (folder / name).is_file() or read_regular_file(folder / name) != content:
+                    write_atomically(folder / name, content)
             self.state = State(mixed(tasks, self.settings.seed), gold)
             self._journal = Journal(folder / JOURNAL)
         except BaseException:
@@ -103,6 +104,13 @@ class Study:
             raise
         for event in self._journal.events:
             self.state.apply(event)
+        cut = self._journal.cut
+        self.notes = (
+            *((f'the last line of {JOURNAL} was cut short by a kill and is taken away: {cut} bytes, of an entry that '
+               'nobody was told was saved',) if cut else ()),
+            *left_out_sentences(self.state),
+        )  # fmt: skip
+        """What the journal lost, or holds and nobody counts."""
         self._lock = threading.Lock()
         self._is_closed = False
         self._gains: tuple[int, Mapping[Pair, float]] = (-1, {})
@@ -172,8 +180,10 @@ class Study:
                         came='a second one, perhaps from another window',
                         todo='undo the first one to change it',
                     )
-                measured = {'seconds': float(seconds), 'watched': float(watched), 'seen': seen, 'heard': heard}
-                self._note({**asked, **measured, 'time': self.clock()})
+                now = self.clock()
+                pace = _pace(float(seconds), now - held.time)
+                measured = {'seconds': pace, 'watched': float(watched), 'seen': seen, 'heard': heard}
+                self._note({**asked, **measured, 'time': now})
             return self._screen(rater.name)
 
     def undo(self, id: str, name: str) -> Screen:
@@ -195,13 +205,19 @@ class Study:
                 raise VoteError(expected='an id of its own', came=f'{id!r}, which was used', todo='reload the page')
             return self._screen(rater.name)
 
-    def bring(self, votes: Sequence[Event]) -> int:
-        """Take votes from elsewhere (kind import); those known by their ids are left out. Returns how many are new."""
+    def bring(self, votes: Sequence[Event]) -> tuple[int, int]:
+        """Take votes from elsewhere (kind import); those known by their ids are left out.
+
+        Returns:
+            How many are new, and how many of these replace a vote that a rater of the same name gave on the same pair.
+        """
         with self._lock:
             fresh = list({vote['id']: vote for vote in votes if vote['id'] not in self.state.known}.values())
+            raters = self.state.raters
+            replaced = sum(vote['rater'] in raters and vote['task'] in raters[vote['rater']].votes for vote in fresh)
             if fresh:
                 self._note(*fresh)
-            return len(fresh)
+            return len(fresh), replaced
 
     def snapshot(self) -> tuple[int, list[Vote], dict[str, str]]:
         """A number that grows with every change, all votes that count, and how each rater's test stands."""
@@ -248,7 +264,7 @@ class Study:
         shown = rater.open[-1] if rater.open else self._show_next(rater)
         found = standing(self.state, rater, self.settings)
         in_test = found.status not in (ADMITTED, REFUSED)
-        answered, of = (found.answered, found.of) if in_test else self._progress(rater, shown)
+        answered, of = (found.answered, found.of) if in_test else self._progress(rater)
         status, message = found.status, ''
         if shown is None and status == ADMITTED:
             status = 'finished'
@@ -263,14 +279,12 @@ class Study:
             message=message,
         )
 
-    def _progress(self, rater: Rater, shown: Shown | None) -> tuple[int, int]:
+    def _progress(self, rater: Rater) -> tuple[int, int]:
         """Questions answered after the test, and how many these will have been at the end, gold in between included."""
         answered = sum(vote.phase != TEST for vote in rater.votes.values())
-        work = sum(key not in rater.votes for key in self.state.asked)
-        if shown is None:
-            return answered, answered + work
-        after = work if shown.phase == GOLD else work - 1
-        return answered, answered + 1 + after + gold_to_come(self.state, rater, self.settings, after)
+        open_keys = {shown.task for shown in rater.open if shown.phase != TEST}
+        fresh = sum(key not in rater.votes and key not in open_keys for key in self.state.asked)
+        return answered, answered + len(open_keys) + fresh + gold_to_come(self.state, rater, self.settings, fresh)
 
     def _texts(self, shown: Shown | None) -> dict[str, str]:
         if shown is None:
@@ -314,13 +328,41 @@ def open_votes(folder: Path) -> tuple[State, StudySettings]:
     Raises:
         RunError: there is no study in the folder, or its journal is damaged.
     """
-    held = read_settings(folder).get('settings', {})
-    settings = StudySettings(**{key: held[key] for key in asdict(StudySettings()) if key in held})
-    tasks, gold = (from_json((folder / name).read_text(encoding='utf-8')) for name in (TASKS_FILE, GOLD_FILE))
+    kept = read_settings(folder).get('settings')
+    try:
+        if not isinstance(kept, dict):
+            raise ValueRangeError(expected='settings', came='none', todo='restore them')
+        settings = StudySettings(**{key: kept[key] for key in asdict(StudySettings()) if key in kept})
+    except (TypeError, ValueRangeError) as error:
+        raise RunError(
+            expected='the settings of a study', came=f'{folder / SETTINGS}: {error}', todo='restore it from a backup'
+        ) from error
+    tasks, gold = (_kept_tasks(folder / name, kept.get(name.split('.')[0])) for name in (TASKS_FILE, GOLD_FILE))
     state = State(mixed(tasks, settings.seed), gold)
     for event in read_events(folder / JOURNAL):
         state.apply(event)
     return state, settings
+
+
+def _kept_tasks(path: Path, digest: object) -> tuple[Task, ...]:
+    """The tasks that a study wrote down when it began.
+
+    Raises:
+        RunError: the file is missing, or is not as it was written.
+    """
+    try:
+        content = read_regular_file(path)
+    except OSError as error:
+        raise RunError(
+            expected='the tasks of a study', came=f'{path}: {error}', todo='give the --out of `affekt annotate`'
+        ) from error
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise RunError(
+            expected='the tasks as they were when the study began',
+            came=f'{path}, which was changed or damaged since',
+            todo='restore it from a backup, or start once with the same PAIRS and --resume, which writes it anew',
+        )
+    return from_json(content.decode())
 
 
 def counted(votes: Sequence[Vote], statuses: Mapping[str, str]) -> list[Vote]:
@@ -328,8 +370,19 @@ def counted(votes: Sequence[Vote], statuses: Mapping[str, str]) -> list[Vote]:
     return [vote for vote in votes if vote.phase == WORK and statuses.get(vote.rater) != REFUSED]
 
 
-def comparisons_of(votes: Sequence[Vote], tasks: Mapping[str, Task], items: Sequence[str] | None = None) -> Comparisons:
+def comparisons_of(
+    votes: Sequence[Vote],
+    tasks: Mapping[str, Task],
+    items: Sequence[str] | None = None,
+    flags: Mapping[str, tuple[str, ...]] | None = None,
+) -> Comparisons:
     """Votes as comparisons, skips left out and counted.
+
+    Args:
+        votes: that count.
+        tasks: by key.
+        items: all describers.
+        flags: rater to what speaks against them.
 
     Raises:
         ComparisonError: there are none.
@@ -348,6 +401,7 @@ def comparisons_of(votes: Sequence[Vote], tasks: Mapping[str, Task], items: Sequ
         covariates=_lengths(asked),
         items=items,
         facts={'skipped': skipped} if skipped else None,
+        rater_flags=flags,
         source='the votes',
     )
 
@@ -366,6 +420,13 @@ def rater_name(name: str) -> str:
             todo='give another name',
         )
     return found
+
+
+def _pace(browser_s: float, server_s: float) -> float:
+    """Seconds from showing to choosing: as the browser measured, but no longer than the server saw."""
+    if browser_s > 0.0 and server_s > 0.0:
+        return min(browser_s, server_s)
+    return max(browser_s, server_s, 0.0)
 
 
 def _lengths(asked: Sequence[Task]) -> dict[str, Any]:

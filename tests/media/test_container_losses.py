@@ -11,7 +11,7 @@ import pytest
 from affekt.media import Recording
 from affekt.media.report import NO_LENGTH, ContainerReport
 from affekt.media.synthetic import numbered_images, tone
-from affekt.media.writing import PictureStyle, SoundStyle, write_audio, write_video
+from affekt.media.writing import PictureStyle, write_audio, write_video
 
 SOUND = tone(2.0, loudness=0.3)
 
@@ -267,6 +267,40 @@ def test_boxes_in_boxes_without_end_are_no_crash(tmp_path):
         read(inside)
 
 
-def test_the_sound_style_of_flac_survives(tmp_path):
-    content = write_audio(tmp_path / 'a.flac', SOUND, 16_000, SoundStyle()).read_bytes()
+def other_container(tmp_path, name: str, container: str) -> bytes:
+    return remuxed(film(tmp_path, 'a.mp4' if name != 'a.wmv' else 'a.avi'), tmp_path / name, container, {})
+
+
+@pytest.mark.parametrize(('name', 'container'), [('a.flv', 'flv'), ('a.wmv', 'asf')])
+def test_flash_and_windows_media_joined_by_cat_or_cut_say_so(tmp_path, name, container):
+    content = other_container(tmp_path, name, container)
     assert read(content).decoded.sentences == ()
+    report = read(content * 2).decoded
+    assert f'another recording begins at byte {len(content)}, {len(content):,} bytes' in report.file_damage[0]
+    assert report.unread_s == pytest.approx(2.0, abs=0.15)
+    cut = read(content[: len(content) * 3 // 4]).decoded
+    assert any(sentence.startswith('cut short') for sentence in cut.file_damage)
+    assert cut.unread_s == pytest.approx(0.5, abs=0.2)
+
+
+def test_a_chained_ogg_says_that_its_second_part_begins_anew(tmp_path):
+    content = write_audio(tmp_path / 'a.ogg', SOUND, 16_000).read_bytes()
+    report = read(content * 2).decoded
+    assert f'another recording begins at byte {len(content)}, {len(content):,} bytes (2.0' in report.file_damage[0]
+    assert report.unread_s == pytest.approx(2.0, abs=0.02)
+
+
+def test_packets_that_a_transport_stream_lacks_are_said(tmp_path):
+    content = other_container(tmp_path, 'a.ts', 'mpegts')
+    assert read(content).decoded.sentences == (NO_LENGTH,)
+    report = read(content[: 188 * 40] + content[188 * 50 :]).decoded
+    assert any('others are missing before them' in note for note in report.video.notes)
+
+
+def test_a_hole_in_a_chain_of_aac_frames_is_said_with_its_bytes(tmp_path):
+    path = tmp_path / 'a.aac'
+    content = remuxed(write_audio(tmp_path / 'a.m4a', SOUND, 16_000).read_bytes(), path, 'adts', {})
+    assert read(content).decoded.sentences == (NO_LENGTH,)
+    middle = content.find(b'\xff\xf1', len(content) // 2)
+    report = read(content[:middle] + bytes(300) + b'\x01' + content[middle:]).decoded
+    assert '301 bytes cannot be read' in report.file_damage[0]

@@ -47,11 +47,11 @@ def open_study(tmp_path, tasks, gold, clock):
     """Opens, or opens again, the study in one folder."""
     opened = []
 
-    def opening(*, resume: bool = False, with_gold: bool = False, asked=tasks, **chosen) -> Study:
+    def opening(*, resume: bool = False, with_gold: bool = False, asked=tasks, folder='votes', **chosen) -> Study:
         for study in opened:
             study.close()
         settings = StudySettings(**chosen)
-        study = Study(tmp_path / 'votes', asked, gold if with_gold else (), settings, resume=resume, clock=clock)
+        study = Study(tmp_path / folder, asked, gold if with_gold else (), settings, resume=resume, clock=clock)
         opened.append(study)
         return study
 

@@ -1,0 +1,61 @@
+"""Windows media (wmv, wma): a chain of objects, each a name of 16 bytes, a 64-bit size and its content.
+
+Source: Microsoft, Advanced Systems Format Specification 01.20.05, sections 2 and 3.
+"""
+
+from __future__ import annotations
+
+from affekt.media.report import ContainerReport, seconds_of
+from affekt.media.source import Source
+from affekt.media.window import Window
+
+HEADER = bytes.fromhex('3026b2758e66cf11a6d900aa0062ce6c')
+DATA = bytes.fromhex('3626b2758e66cf11a6d900aa0062ce6c')
+FILE_PROPERTIES = bytes.fromhex('a1dcab8c47a9cf118ee400c00c205365')
+OBJECT_HEADER = 24
+IS_BROADCAST = 1
+MAX_PROPERTIES = 1_000
+
+
+def check_objects(source: Source, report: ContainerReport) -> None:
+    """Notes where objects pass the end of the file, and a second recording behind the first."""
+    with Window(source) as window:
+        stated_bytes, length_s, is_live = _properties(window, 0)
+        report.states_length = not is_live
+        position = 0
+        while position + OBJECT_HEADER <= source.size and window.meets_another():
+            name, size = window.at(position, 16), int.from_bytes(window.at(position + 16, 8), 'little')
+            if position and name == HEADER:
+                break
+            if size < OBJECT_HEADER or (name == DATA and is_live):
+                return
+            position += size
+        missing = max(position, 0 if is_live else stated_bytes) - source.size
+        if missing > 0:
+            lost_s = length_s * missing / (source.size + missing)
+            sentence = f'cut short: the file should have {source.size + missing} bytes, it has {source.size}'
+            report.add('cut', f'{sentence} (about {lost_s:.2f} s)', missing, lost_s)
+        rest = source.size - position
+        if rest >= OBJECT_HEADER and window.at(position, 16) == HEADER:
+            _, length_s, _ = _properties(window, position)
+            sentence = f'not read: another recording begins at byte {position}, {rest:,} bytes{seconds_of(length_s)}'
+            report.add('unread', sentence, rest, length_s)
+        elif rest > 0:
+            report.add('unread', f'not read: {rest:,} bytes follow the last object at byte {position}', rest)
+
+
+def _properties(window: Window, start: int) -> tuple[int, float, bool]:
+    """Bytes and seconds that the header at `start` states, and whether it is of a stream that was still going on."""
+    end = start + int.from_bytes(window.at(start + 16, 8), 'little')
+    position = start + OBJECT_HEADER + 6
+    for _ in range(MAX_PROPERTIES):
+        if position >= min(end, window.size):
+            break
+        if window.at(position, 16) == FILE_PROPERTIES:
+            # file's name 16, bytes 8, date 8, packets 8, length 8 (100 ns), sending 8, lead-in 8 (ms), flags 4
+            content = window.at(position + OBJECT_HEADER, 68).ljust(68, b'\0')
+            length, lead_ms = (int.from_bytes(content[at : at + 8], 'little') for at in (40, 56))
+            is_live = bool(int.from_bytes(content[64:68], 'little') & IS_BROADCAST)
+            return int.from_bytes(content[16:24], 'little'), max(0.0, length / 1e7 - lead_ms / 1000), is_live
+        position += max(OBJECT_HEADER, int.from_bytes(window.at(position + 16, 8), 'little'))
+    return 0, 0.0, False

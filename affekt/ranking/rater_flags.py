@@ -1,0 +1,114 @@
+"""Which raters a reader should doubt, and why: the one rule that the board, the tables and `affekt rank` go by.
+
+A flag removes nobody. Who is flagged is counted, and whoever shows a ranking shows it without them as well. The flags:
+
+    fast         half of the votes or more within 1.5 s, too soon to have read two descriptions
+    one-sided    at least 80 % of the winners stood on one side of the screen, which a rater who tosses a fair coin
+                 would do once in a thousand; each rater sees every pair equally often either way round
+    unwatched    of half of the clips or more less than half was played
+    below gold   of at least 4 known questions after the test fewer right than the test asks for
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from scipy import stats
+
+FAST, ONE_SIDED, UNWATCHED, BELOW_GOLD = FLAGS = ('fast', 'one-sided', 'unwatched', 'below gold')
+FASTEST_S = 1.5
+FEWEST_TIMED = 5
+"""Votes without which nothing is said about pace, nor about watching."""
+MOST_ON_ONE_SIDE = 0.8
+CHANCE = 0.001
+LEAST_WATCHED = 0.5
+FEWEST_GOLD = 4
+JOINED = ', '
+"""Between the flags in a cell of a table."""
+
+
+@dataclass(frozen=True)
+class RaterRecord:
+    """What the votes of one rater show; skips and the test are part of it."""
+
+    seconds: Sequence[float] = ()
+    """From showing to choosing, where it is known."""
+    on_left: int = 0
+    """Winners that stood on the left of the screen."""
+    on_right: int = 0
+    watched: Sequence[float] = ()
+    """Share played of each clip that could be played."""
+    gold_right: int = 0
+    gold_of: int = 0
+    """Known questions after the test."""
+    gold_share: float = 0.0
+    """Share of them that the test asks for."""
+
+
+def rater_flags(record: RaterRecord) -> tuple[str, ...]:
+    """The flags of a rater, in the order of `FLAGS`; none where too little is known.
+
+    >>> rater_flags(RaterRecord(seconds=[0.2] * 40, on_left=38, on_right=2))
+    ('fast', 'one-sided')
+    """
+    found = []
+    if len(record.seconds) >= FEWEST_TIMED and median(record.seconds) < FASTEST_S:
+        found.append(FAST)
+    decided = record.on_left + record.on_right
+    most = max(record.on_left, record.on_right)
+    if decided and most >= MOST_ON_ONE_SIDE * decided and stats.binomtest(most, decided).pvalue < CHANCE:
+        found.append(ONE_SIDED)
+    if len(record.watched) >= FEWEST_TIMED and median(record.watched) < LEAST_WATCHED:
+        found.append(UNWATCHED)
+    if record.gold_of >= FEWEST_GOLD and record.gold_right < record.gold_share * record.gold_of - 1e-9:
+        found.append(BELOW_GOLD)
+    return tuple(found)
+
+
+def flags_in_table(columns: Mapping[str, Sequence[object]], raters: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The flagged raters of a table of votes.
+
+    A column `flags`, as `affekt annotate` writes it, is taken as it is. Without one the rule is applied to `seconds`,
+    `order` and `watched`, where the table has the first two; gold is not in a table of votes.
+
+    Args:
+        columns: of the table, with `outcome` left, right or tie.
+        raters: (N,) of each row.
+
+    Returns:
+        Rater to flags; raters without any are not in it.
+    """
+    rows: dict[str, list[int]] = {}
+    for row, rater in enumerate(raters):
+        rows.setdefault(rater, []).append(row)
+    found: dict[str, tuple[str, ...]] = {}
+    if 'flags' in columns:
+        for rater, own in rows.items():
+            words = {word.strip() for row in own for word in str(columns['flags'][row] or '').split(JOINED.strip())}
+            found[rater] = tuple(flag for flag in FLAGS if flag in words)
+    elif {'seconds', 'order', 'outcome'} <= set(columns):
+        found = {rater: rater_flags(_record(columns, own)) for rater, own in rows.items()}
+    return {rater: flags for rater, flags in found.items() if flags}
+
+
+def _record(columns: Mapping[str, Sequence[object]], rows: Sequence[int]) -> RaterRecord:
+    seconds = [value for row in rows if (value := _number(columns['seconds'][row])) > 0.0]
+    sides = [
+        str(columns['outcome'][row]) == str(columns['order'][row])
+        for row in rows
+        if columns['outcome'][row] in ('left', 'right') and columns['order'][row] in ('left', 'right')
+    ]
+    watched: list[float] = []
+    if {'watched', 'seen'} <= set(columns):
+        played = [row for row in rows if columns['seen'][row] not in ('', None, 'no clip', 'picture')]
+        watched = [value for row in played if (value := _number(columns['watched'][row])) >= 0.0]
+    return RaterRecord(seconds, sum(sides), len(sides) - sum(sides), watched)
+
+
+def _number(value: object) -> float:
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return -1.0

@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from affekt.errors import TableError, UnknownNameError, listed
 from affekt.runs import write_atomically
+from affekt.tables import require_bounded
 
 FORMAT = 1
 """Of the file; a newer one is refused."""
@@ -264,6 +265,7 @@ class Manifest:
         from pyarrow import parquet
 
         try:
+            require_bounded(path)
             table = parquet.read_table(path, partitioning=None)
             held = json.loads((table.schema.metadata or {})[b'affekt'])
             if held.pop('format') > FORMAT:

@@ -40,6 +40,47 @@ def read_parquet(path: Path) -> Table:
     return Table(columns, path, range(1, table.num_rows + 1))
 
 
+def require_bounded(path: Path) -> None:
+    """Refuse a Parquet file that unfolds to far more than its size allows; for readers that want it as Arrow.
+
+    Raises:
+        TableError: it does, or a column stands twice.
+        OSError, pyarrow.ArrowException: it cannot be read.
+    """
+    from pyarrow import parquet
+
+    with parquet.ParquetFile(path) as file:
+        texts = _checked(file.metadata, path)
+        refuse_doubled(file.schema_arrow.names, path)
+        metadata = file.metadata
+        parts = [metadata.row_group(group).column(at) for group in range(metadata.num_row_groups)
+                 for at in range(metadata.num_columns)]  # fmt: skip
+    most = FREE_BYTES + BYTES_PER_BYTE * path.stat().st_size
+    if sum(part.num_values * part.total_uncompressed_size for part in parts if part.path_in_schema in texts) <= most:
+        return
+    with parquet.ParquetFile(path, read_dictionary=texts) as file:
+        unfolded = sum(_unfolded(chunk) for column in file.read().columns for chunk in column.chunks)
+    if unfolded > most:
+        raise _too_much(path, f'texts of {unfolded:,} bytes')
+
+
+def _unfolded(array: Any) -> int:
+    """Bytes of an array with each text written out."""
+    import pyarrow
+    from pyarrow import compute
+
+    if isinstance(array, pyarrow.DictionaryArray):
+        lengths = compute.binary_length(array.dictionary)
+        return int(compute.sum(lengths.take(array.indices)).as_py() or 0)
+    if isinstance(array, pyarrow.MapArray):
+        return _unfolded(array.keys) + _unfolded(array.items)
+    if isinstance(array, pyarrow.StructArray):
+        return sum(map(_unfolded, array.flatten()))
+    if isinstance(array, pyarrow.ListArray | pyarrow.LargeListArray | pyarrow.FixedSizeListArray):
+        return _unfolded(array.flatten())
+    return int(array.nbytes)
+
+
 def _checked(metadata: Any, path: Path) -> list[str]:
     """The paths of the columns of texts."""
     rows, columns = metadata.num_rows, metadata.num_columns
@@ -49,12 +90,16 @@ def _checked(metadata: Any, path: Path) -> list[str]:
     cells = max(rows * columns, sum(part.num_values for part in parts))
     unfolded = sum(part.total_uncompressed_size for part in parts)
     if cells > FREE_CELLS + CELLS_PER_BYTE * size or unfolded > FREE_BYTES + BYTES_PER_BYTE * size:
-        raise TableError(
-            expected='a file that holds about what it says',
-            came=f'{path}: {size:,} bytes that stand for {cells:,} cells of {unfolded:,} bytes',
-            todo='write it again with the rows that are needed',
-        )
+        raise _too_much(path, f'{cells:,} cells of {unfolded:,} bytes')
     return sorted({part.path_in_schema for part in parts if part.physical_type == 'BYTE_ARRAY'})
+
+
+def _too_much(path: Path, what: str) -> TableError:
+    return TableError(
+        expected='a file that holds about what it says',
+        came=f'{path}: {path.stat().st_size:,} bytes that stand for {what}',
+        todo='write it again with the rows that are needed',
+    )
 
 
 def _cells(column: Any) -> list[Any]:

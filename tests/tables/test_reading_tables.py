@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from affekt.errors import ArchiveError, TableError
-from affekt.tables import csv_bytes, number, read_table
+from affekt.tables import csv_bytes, number, read_table, require_bounded
 
 NAMES = ['clip1', 'clip2', 'Zoë']
 ANSWERS = ["['joyful', 'thrilled']", 'über\nmütig; sehr', '“sad”']
@@ -278,6 +278,19 @@ def test_one_long_text_in_a_million_rows_of_parquet_is_held_once(tmp_path):
     cells = read_table(tmp_path / 'x.parquet')['text']  # 100 GB, were each cell a text of its own
     assert len(cells) == 100_000
     assert all(cell is cells[0] for cell in cells)
+
+
+@pytest.mark.parametrize('nested', [False, True])
+def test_a_reader_that_wants_arrow_is_kept_from_texts_that_unfold(tmp_path, nested):
+    text = pa.array(['x' * 1_000_000])
+    column = pa.DictionaryArray.from_arrays(pa.array(np.zeros(1000, np.int32)), text)
+    column = pa.ListArray.from_arrays(pa.array(np.arange(1001, dtype=np.int32)), column) if nested else column
+    parquet.write_table(pa.table({'text': column}), tmp_path / 'x.parquet')
+    with pytest.raises(TableError, match='texts of 1,000,0'):
+        require_bounded(tmp_path / 'x.parquet')
+    few = pa.table({'text': ['x' * 1000] * 500, 'list': [['a', None], []] * 250, 'of': [{'a': 'b'}] * 500})
+    parquet.write_table(few, tmp_path / 'y.parquet')
+    require_bounded(tmp_path / 'y.parquet')
 
 
 def test_a_parquet_of_a_few_bytes_and_many_rows_is_refused_before_it_is_read(tmp_path):

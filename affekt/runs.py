@@ -293,6 +293,9 @@ class Run:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if error is not None:
+            count = len(self._entries)
+            error.add_note(f'{count:,} finished {"result is" if count == 1 else "results are"} kept in {self.folder}')
         self.close()
 
 

@@ -77,5 +77,5 @@ def _label_extractor(
     if not (endpoint and model):
         raise click.UsageError('--endpoint and --model belong together.')
     chat = Endpoint(endpoint, model, api_key=os.environ.get('AFFEKT_LLM_KEY') or None, timeout_s=timeout_s)
-    with ReplayCache(cache or out.with_name(f'{out.name}.answers')) as answers:
+    with ReplayCache(cache or out.with_name(f'{out.name}.answers')) as answers, chat:
         yield LanguageModelExtractor(RememberingChat(chat, answers)), at_once

@@ -107,12 +107,13 @@ def _judge(
     if reference is not None:
         yield reference_judge(reference)
         return
-    with ReplayCache(cache or out.with_name(f'{out.name}.answers')) as answers:
-        yield _language_judge(answers, local, has_media, **chosen)
+    with ReplayCache(cache or out.with_name(f'{out.name}.answers')) as answers, contextlib.ExitStack() as servers:
+        yield _language_judge(answers, servers, local, has_media, **chosen)
 
 
 def _language_judge(
     answers: ReplayCache,
+    servers: contextlib.ExitStack,
     local: str | None,
     has_media: bool,
     strategy: str,
@@ -142,7 +143,8 @@ def _language_judge(
         elif local is not None:
             chat = LocalModel(Path(local), name)
         else:
-            chat = Endpoint(str(url), name, api_key=os.environ.get('AFFEKT_LLM_KEY') or None, timeout_s=timeout_s)
+            key = os.environ.get('AFFEKT_LLM_KEY') or None
+            chat = servers.enter_context(Endpoint(str(url), name, api_key=key, timeout_s=timeout_s))
         return RememberingChat(chat, answers)
 
     seeing = remembering(model or Path(str(local)).name, endpoint)

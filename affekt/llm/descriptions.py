@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from affekt.errors import TableError
+from affekt.files import require_writable
 from affekt.labels.columns import answers_by_name, read_columns
 from affekt.llm.extraction import Extraction, LabelExtractor
+from affekt.llm.workers import in_order
 from affekt.runs import file_sha256, versions, write_atomically
 from affekt.tables import csv_bytes, storable
 
@@ -72,16 +73,13 @@ def extract(
         LLMError: a language model gave no answer. What a `RememberingChat` was answered is kept; run the same again.
     """
     _check_kind(out)
+    require_writable(out)
     texts = read_descriptions(descriptions, column)
     rows: dict[str, Extraction] = {}
-    pool = ThreadPoolExecutor(max_workers=max(1, at_once), thread_name_prefix='extract')
-    try:
-        for name, extraction in zip(texts, pool.map(extractor.extract, texts.values()), strict=True):
-            rows[name] = extraction
-            if progress:
-                progress('extract', len(rows), len(texts))
-    finally:
-        pool.shutdown(cancel_futures=True)
+    for name, extraction in zip(texts, in_order(extractor.extract, texts.values(), at_once, 'extract'), strict=True):
+        rows[name] = extraction
+        if progress:
+            progress('extract', len(rows), len(texts))
     extracted = Extracted(rows, extractor.name)
     write_atomically(out, _written(extracted, out.suffix.lower(), raw_csv))
     settings = {

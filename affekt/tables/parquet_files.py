@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from affekt.errors import TableError
+from affekt.tables.parquet_footers import Chunk, footer_of
 from affekt.tables.table import Table, refuse_doubled, refuse_too_many
 
 FREE_CELLS, CELLS_PER_BYTE = 2_000_000, 16
@@ -26,17 +27,21 @@ def read_parquet(path: Path) -> Table:
     from pyarrow import parquet
 
     try:
+        texts = sorted({chunk.path for chunk in _checked(path) if chunk.is_text})
         with parquet.ParquetFile(path) as file:
-            texts = _checked(file.metadata, path)
             refuse_doubled(file.schema_arrow.names, path)
         with parquet.ParquetFile(path, read_dictionary=texts) as file:
             table = file.read()
+        table.validate(full=True)
+        nested = [chunk for column in table.columns for chunk in column.chunks
+                  if not isinstance(chunk, pyarrow.DictionaryArray)]  # fmt: skip
+        if (unfolded := sum(map(_unfolded, nested))) > _most(path):
+            raise _too_much(path, f'texts of {unfolded:,} bytes')
         columns = {name.strip(): _cells(table.column(place)) for place, name in enumerate(table.column_names)}
     except TableError:
         raise
-    except (pyarrow.ArrowException, OSError, NotImplementedError, ValueError, OverflowError) as error:
-        came = str(error).split('\n', 1)[0][:160]
-        raise TableError(expected='a Parquet file', came=f'{path}: {came}', todo='write it again') from error
+    except (pyarrow.ArrowException, OSError, NotImplementedError, ValueError, LookupError, OverflowError) as error:
+        raise _damaged(path, error) from error
     return Table(columns, path, range(1, table.num_rows + 1))
 
 
@@ -44,24 +49,37 @@ def require_bounded(path: Path) -> None:
     """Refuse a Parquet file that unfolds to far more than its size allows; for readers that want it as Arrow.
 
     Raises:
-        TableError: it does, or a column stands twice.
-        OSError, pyarrow.ArrowException: it cannot be read.
+        TableError: it does, is damaged, or a column stands twice.
+        OSError: it cannot be opened.
     """
+    import pyarrow
     from pyarrow import parquet
 
-    with parquet.ParquetFile(path) as file:
-        texts = _checked(file.metadata, path)
-        refuse_doubled(file.schema_arrow.names, path)
-        metadata = file.metadata
-        parts = [metadata.row_group(group).column(at) for group in range(metadata.num_row_groups)
-                 for at in range(metadata.num_columns)]  # fmt: skip
-    most = FREE_BYTES + BYTES_PER_BYTE * path.stat().st_size
-    if sum(part.num_values * part.total_uncompressed_size for part in parts if part.path_in_schema in texts) <= most:
-        return
-    with parquet.ParquetFile(path, read_dictionary=texts) as file:
-        unfolded = sum(_unfolded(chunk) for column in file.read().columns for chunk in column.chunks)
+    chunks = _checked(path)
+    try:
+        with parquet.ParquetFile(path) as file:
+            refuse_doubled(file.schema_arrow.names, path)
+        most = _most(path)
+        if sum(chunk.values * chunk.unfolded for chunk in chunks if chunk.is_text) <= most:
+            return
+        texts = sorted({chunk.path for chunk in chunks if chunk.is_text})
+        with parquet.ParquetFile(path, read_dictionary=texts) as file:
+            unfolded = sum(_unfolded(chunk) for column in file.read().columns for chunk in column.chunks)
+    except TableError:
+        raise
+    except (pyarrow.ArrowException, NotImplementedError, ValueError, LookupError, OverflowError) as error:
+        raise _damaged(path, error) from error
     if unfolded > most:
         raise _too_much(path, f'texts of {unfolded:,} bytes')
+
+
+def _most(path: Path) -> int:
+    return FREE_BYTES + BYTES_PER_BYTE * path.stat().st_size
+
+
+def _damaged(path: Path, error: Exception) -> TableError:
+    came = str(error).split('\n', 1)[0][:160]
+    return TableError(expected='a Parquet file', came=f'{path}: {came}', todo='write it again')
 
 
 def _unfolded(array: Any) -> int:
@@ -81,17 +99,17 @@ def _unfolded(array: Any) -> int:
     return int(array.nbytes)
 
 
-def _checked(metadata: Any, path: Path) -> list[str]:
-    """The paths of the columns of texts."""
-    rows, columns = metadata.num_rows, metadata.num_columns
-    refuse_too_many(rows, columns, path)
+def _checked(path: Path) -> list[Chunk]:
+    """The chunks of a file that stands for no more than its size allows."""
+    rows, chunks = footer_of(path)
+    columns = {chunk.path for chunk in chunks}
+    refuse_too_many(rows, len(columns), path)
     size = path.stat().st_size
-    parts = [metadata.row_group(group).column(at) for group in range(metadata.num_row_groups) for at in range(columns)]
-    cells = max(rows * columns, sum(part.num_values for part in parts))
-    unfolded = sum(part.total_uncompressed_size for part in parts)
-    if cells > FREE_CELLS + CELLS_PER_BYTE * size or unfolded > FREE_BYTES + BYTES_PER_BYTE * size:
+    cells = max(rows * len(columns), sum(chunk.values for chunk in chunks))
+    unfolded = sum(chunk.unfolded for chunk in chunks)
+    if cells > FREE_CELLS + CELLS_PER_BYTE * size or unfolded > _most(path):
         raise _too_much(path, f'{cells:,} cells of {unfolded:,} bytes')
-    return sorted({part.path_in_schema for part in parts if part.physical_type == 'BYTE_ARRAY'})
+    return chunks
 
 
 def _too_much(path: Path, what: str) -> TableError:

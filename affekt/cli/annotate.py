@@ -51,6 +51,7 @@ def annotate(
     """
     from affekt.serve import StudySettings, export_votes, prepare
     from affekt.serve import annotate as serve
+    from affekt.serve.exports import export_notes
 
     if not pairs and not (export_only and out):
         raise click.UsageError('give PAIRS, or --export-only with --out')
@@ -69,6 +70,8 @@ def annotate(
             written = serve(prepared, host=host, port=port, token=token, started=started, raw_csv=raw_csv)
     for path in written:
         say(str(path), err=as_json)
+    for note in export_notes(folder):
+        say(note, err=True, style='yellow')
 
 
 def _show(links: Any, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -210,7 +211,7 @@ def needed_models(chosen: Mapping[str, Any]) -> list[str]:
 
 def _run_folder(title: str, resume: bool) -> Path:
     """A new folder named by title and time; to resume, the newest one of that title."""
-    earlier = sorted(RUNS.glob(f'{title}-*/settings.json'))
+    earlier = sorted(RUNS.glob(f'{glob.escape(title)}-*/settings.json'))
     if resume and earlier:
         return earlier[-1].parent
     return RUNS / f'{title}-{time.strftime("%Y%m%d-%H%M%S")}'

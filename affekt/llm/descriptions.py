@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from affekt.errors import TableError
+from affekt.files import require_writable
 from affekt.labels.columns import answers_by_name, read_columns
 from affekt.llm.extraction import Extraction, LabelExtractor
 from affekt.llm.workers import in_order
@@ -72,6 +73,7 @@ def extract(
         LLMError: a language model gave no answer. What a `RememberingChat` was answered is kept; run the same again.
     """
     _check_kind(out)
+    require_writable(out)
     texts = read_descriptions(descriptions, column)
     rows: dict[str, Extraction] = {}
     for name, extraction in zip(texts, in_order(extractor.extract, texts.values(), at_once, 'extract'), strict=True):

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from affekt.errors import ComparisonError
+from affekt.files import require_writable
 from affekt.ranking.described import Described, read_described
 from affekt.ranking.judge import ABSTAIN, Judge, Judgement, Judgements, Progress, judge_pairs
 from affekt.ranking.judge_prompts import VERSION
@@ -59,6 +60,7 @@ def judge_descriptions(
     """
     if out.suffix.lower() != '.csv':
         raise ComparisonError(expected='an --out that ends in .csv', came=out.name, todo='name it verdicts.csv')
+    require_writable(out)
     # 1. What is to be judged.
     described = read_described(descriptions, column=column, pairs=pairs, media=media)
     # 2. Both orders of every pair.

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.corpora import Manifest, Sample
-from affekt.errors import AffektError, TableError
+from affekt.errors import AffektError, TableError, listed
 from affekt.features.recipes import Encoder, Features, Floats, Recipe, Unable
 from affekt.media import PICTURES, Recording
 from affekt.npz import read_array
@@ -140,8 +140,14 @@ def _stored(path: Path) -> Sequence[npt.NDArray[np.uint8]]:
         return _Stacked(path)
     if not path.is_dir():
         raise TableError(expected='a file or folder of faces', came='frames that are not there', todo='check the paths')
-    if stacks := sorted(path.glob('*.npy')):
-        return _Stacked(next((one for one in stacks if one.stem == path.name), stacks[0]))
+    if stacks := sorted(stack for stack in path.glob('*.npy') if stack.name[0] != '.'):
+        named = next((stack for stack in stacks if stack.stem == path.name), None)
+        if named is None and len(stacks) > 1:
+            raise TableError(
+                expected=f'one array of pictures in {path.name}, or {path.name}.npy among several',
+                came=f'{len(stacks)} ({listed([stack.name for stack in stacks], 2)})', todo='leave one there',
+            )  # fmt: skip
+        return _Stacked(named or stacks[0])
     return _Files(sorted(one for one in path.iterdir() if one.suffix.lower() in PICTURES))
 
 

@@ -57,9 +57,9 @@ class Vote:
     shown: str = ''
     """Id of the showing; '' for an imported vote."""
     seen: str = ''
-    """What was shown of the clip: video, picture, nothing, or no clip; '' where it is not known."""
+    """What was shown of the clip: video, picture, nothing, no clip, unknown; '' where nobody asked."""
     heard: str = ''
-    """What sounded: sound, muted, nothing, or no clip; '' where it is not known."""
+    """What sounded: sound, muted, nothing, no clip, unknown; '' where nobody asked."""
 
 
 @dataclass(frozen=True)

@@ -195,9 +195,11 @@ def test_a_full_disk_refuses_the_vote_and_keeps_what_was_there(open_study, monke
         patched.setattr(os, 'write', full)
         with pytest.raises(RunError, match='No space left on device'):
             study.vote('vote-full', 'Ann', screen.shown.id, 'left')
+        assert 'Votes cannot be written now: votes.jsonl: No space left' in Board(study).show()['html']
     assert (study.folder / 'votes.jsonl').read_bytes() == before
     # The page sends the same vote again, and the disk has room.
     assert study.vote('vote-full', 'Ann', screen.shown.id, 'left').answered == 2
+    assert 'cannot be written' not in Board(study).show()['html']
 
 
 def test_two_windows_of_one_rater_answer_one_question_once(open_study):

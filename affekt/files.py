@@ -72,6 +72,19 @@ def place_atomically(path: Path) -> Iterator[Path]:
         yield part
 
 
+def require_writable(path: Path) -> None:
+    """Make sure that a file can be written under `path`, before what it will hold is paid for.
+
+    Raises:
+        StorageError: it cannot.
+    """
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part, handle = _taken(part_of(path))
+        os.close(handle)
+        part.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def _published(path: Path, *, keeps_suffix: bool) -> Iterator[tuple[Path, int]]:
     """An empty file beside `path`, open; it gets its name when the block ends well."""

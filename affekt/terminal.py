@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import re
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +27,7 @@ from rich.table import Table
 from rich.text import Text
 
 from affekt.errors import AffektError
-from affekt.wording import opened, signed
+from affekt.wording import length, opened, signed
 
 if TYPE_CHECKING:
     from affekt.analysis import Analysis, Moment
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 STAGES = ('probe', 'faces', 'voice', 'words', 'fuse')
 
 
+LINE_S = 30.0
+"""Seconds between lines where no terminal shows bars."""
 STEERING = re.compile(
     '[\x00-\x08\x0b-\x1f\x7f-\x9f'  # C0 but tab and newline, DEL, C1
     '\u200b\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f'  # unseen, or turning what follows
@@ -141,10 +145,13 @@ def _visible_text(text: Text) -> Text:
 class StageBars:
     """Shows stages as bars that never run backwards; use as a context manager and call with each advance.
 
-    With one file each stage has its line; with several one bar counts files and names the stage at hand.
+    With one file each stage has its line; with several one bar counts files and names the stage at hand. Without a
+    terminal a line says each stage that is done and, every LINE_S seconds, how far the others are.
     """
 
-    def __init__(self, *, quiet: bool = False, name_width: int = 8, bar_width: int = 40) -> None:
+    def __init__(
+        self, *, quiet: bool = False, name_width: int = 8, bar_width: int = 40, line_s: float = LINE_S
+    ) -> None:
         self._console = console = _console(err=True, quiet=quiet)
         self._bars = Progress(
             TextColumn('{task.description:<' + str(name_width) + '}', markup=False),
@@ -156,29 +163,41 @@ class StageBars:
         )
         self._tasks: dict[str, TaskID] = {}
         self._high: dict[str, float] = {}
+        self._first: dict[str, tuple[float, float]] = {}
+        """When a stage was first heard of, and how far it was then: a resumed one does not begin at nothing."""
         self._begun = time.monotonic()
         self._files = 1
+        self._within = ''
+        """The stage of the file at hand."""
+        self._line_s = line_s
+        self._ended = threading.Event()
 
     def __enter__(self) -> StageBars:
         self._begun = time.monotonic()
         self._bars.start()
+        if not self._console.is_terminal and not self._console.quiet:
+            threading.Thread(target=self._say_often, daemon=True).start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._ended.set()
         self._bars.stop()
 
     def __call__(self, stage: str, done: float, total: float) -> None:
         """Advance `stage` to done of total, in any unit; less than before is ignored."""
+        share = 1.0 if total <= 0 else min(done / total, 1.0)
         if self._files > 1:
+            self._within = f'{stage} {share:.0%} of this one'
             self._bars.update(self._tasks['files'], said=visible(stage, is_line=True))
         else:
-            self._advance(stage, 1.0 if total <= 0 else min(done / total, 1.0))
+            self._advance(stage, share)
 
     def next_file(self, outcome: Outcome | None, done: int, total: int) -> None:
         """Count a finished file."""
         self._files = total
         if total == 1:
             return
+        self._within = ''
         self._advance('files', done / total)
         if outcome and not self._console.is_terminal:
             became = 'failed' if outcome.error else 'was done before' if outcome.resumed else 'done'
@@ -190,10 +209,30 @@ class StageBars:
         self._high[name] = share
         if name not in self._tasks:
             self._tasks[name] = self._bars.add_task(visible(name, is_line=True), total=1.0, said='')
+            self._first[name] = (time.monotonic(), share)
         took = f'{time.monotonic() - self._begun:.1f} s' if share >= 1.0 else ''
         self._bars.update(self._tasks[name], completed=share, said=took)
         if share >= 1.0 and self._files == 1 and not self._console.is_terminal:
             say(f'{name} done after {took}', err=True, quiet=self._console.quiet)
+
+    def _say_often(self) -> None:
+        while not self._ended.wait(self._line_s):
+            say(self.standing(), err=True)
+
+    def standing(self) -> str:
+        """How far every stage is that is not done, and how long the slowest of them will take at its pace."""
+        now = time.monotonic()
+        shares = {name: share for name, share in dict(self._high).items() if share < 1.0}
+        if not shares:
+            return f'at work for {length(now - self._begun)}'
+        left = []
+        for name, share in shares.items():
+            begun, before = self._first[name]
+            if share > before:
+                left.append((now - begun) * (1.0 - share) / (share - before))
+        lines = [f'{name} {share:.0%}' for name, share in shares.items()] + [self._within] * bool(self._within)
+        time_left = f'about {length(max(left))} left' if left else 'time left not known yet'
+        return f'{", ".join(lines)}; {time_left}, {length(now - self._begun)} so far'
 
 
 def interval(bounds: tuple[float, float, float] | None) -> str:
@@ -411,3 +450,11 @@ def show_error(error: AffektError) -> None:
     say(f'       {error.todo}', err=True)
     for step in error.steps:
         say(f'           {step}', err=True)
+
+
+class SaidWarnings(logging.Handler):
+    """What the package warns of, as lines on standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one."""
+        say(self.format(record), err=True, style='yellow')

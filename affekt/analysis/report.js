@@ -96,6 +96,7 @@ function head() {
         ? `${report.source.width} × ${report.source.height}${report.source.rate ? `, ${report.source.rate.toFixed(0)} fps` : ''}`
         : 'none',
     ],
+    ...(report.source.lost ? [['Not read', report.source.lost]] : []),
     ['Read from', report.readFrom.join(', ') || 'nothing'],
     ['Models', report.models.length ? String(report.models.length) : 'none'],
   ];
@@ -106,7 +107,7 @@ function head() {
       'div',
       { class: 'head-bar' },
       h('span', { class: 'wordmark', text: 'affekt' }),
-      h('span', { class: 'file', text: report.source.name, title: report.source.name }),
+      h('span', { class: 'file', text: report.source.file, title: report.source.file }),
       h('button', {
         class: 'quiet',
         type: 'button',

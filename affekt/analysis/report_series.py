@@ -89,7 +89,7 @@ def series(rows: Rows | None, duration_s: float) -> dict[str, Any] | None:
         rows: of one person and source.
         duration_s: length of the recording, seconds; 0 for a still image.
     """
-    told = None if rows is None else rows.where(np.isin(rows.name, (*EKMAN, *DIMENSIONS)))
+    told = None if rows is None else rows.where(np.isin(rows.name, (*EKMAN, *DIMENSIONS)) & _is_timed(rows))
     if told is None or not len(told):
         return None
     step, bins = grid(told, duration_s)
@@ -126,6 +126,10 @@ def grid(rows: Rows, duration_s: float) -> tuple[float, int]:
     step = min(end, max(LEAST_STEP_S, round(usual, 3)))
     step *= max(1, math.ceil(end / step / MAX_BINS))
     return round(step, 6), max(1, math.ceil(end / step - 1e-6))
+
+
+def _is_timed(rows: Rows) -> npt.NDArray[np.bool_]:
+    return np.asarray(np.isfinite(rows.start_s) & np.isfinite(rows.end_s))
 
 
 def raster(rows: Rows, column: str, step: float, bins: int) -> Floats:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from affekt.wording import counted, signed
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -28,6 +30,22 @@ class Evidence:
 
 
 @dataclass(frozen=True)
+class Lost:
+    """What of the file was not read, or could not be: the sentences on it are among the source's notes."""
+
+    bytes: int = 0
+    """Bytes that are missing, damaged, or there and not read, as far as the container tells."""
+    seconds: float = 0.0
+    """The largest loss among container, picture and sound."""
+    packets: int = 0
+    """Compressed packets that could not be decoded."""
+    frames: int = 0
+    """Decoded pictures and stretches of sound that are damaged."""
+    is_complete: bool = True
+    """Nothing that the file could tell of is missing or damaged."""
+
+
+@dataclass(frozen=True)
 class Source:
     """The file that was analyzed."""
 
@@ -42,6 +60,7 @@ class Source:
     analyzed_rate_hz: float = 0.0
     notes: tuple[str, ...] = ()
     """Sentences on damage, missing streams, and what was not analyzed."""
+    lost: Lost = Lost()
     file: str = ''
     """The path below the folder that was named, with '/' between its parts; '' where the recording was named alone."""
 
@@ -53,7 +72,7 @@ class Source:
         return {'file': file, **parts, 'sha256': self.sha256}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Person:
     """One person: seen, heard, or both."""
 
@@ -69,8 +88,18 @@ class Person:
     quality: Mapping[str, float] = field(default_factory=dict)
     """Face size px, blur, head turn degrees, loudness dB, noise dB, as far as measured."""
 
+    def __repr__(self) -> str:
+        likeliest = max(self.categories, key=self.categories.__getitem__, default='nothing measured')
+        plane = [f'{axis} {signed(mean[0])}' for axis, mean in self._plane.items() if mean is not None]
+        times = f'seen {self.seen_s:.1f} s, heard {self.heard_s:.1f} s'
+        return f'Person({self.name!r}, {times}, {", ".join([likeliest, *plane])})'
 
-@dataclass(frozen=True)
+    @property
+    def _plane(self) -> dict[str, tuple[float, float, float] | None]:
+        return {'valence': self.valence, 'arousal': self.arousal}
+
+
+@dataclass(frozen=True, repr=False)
 class OpenLabel:
     """One word for how a person comes across, over a span."""
 
@@ -86,8 +115,14 @@ class OpenLabel:
     scope: str = 'span'
     """'whole' for the words over all of a person's time, 'span' for those of [start_s, end_s)."""
 
+    def __repr__(self) -> str:
+        return (
+            f'OpenLabel({self.word!r}, {self.person!r}, certainty {self.certainty:.2f}, {self.scope} '
+            f'{self.start_s:.1f}-{self.end_s:.1f} s)'
+        )
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Moment:
     """A point worth looking at: a peak, a turn, or a contradiction between sources."""
 
@@ -102,6 +137,10 @@ class Moment:
     evidence: tuple[Evidence, ...]
     still_jpeg: bytes | None = None
 
+    def __repr__(self) -> str:
+        span = f'{self.start_s:.1f}-{self.end_s:.1f} s'
+        return f'Moment({self.kind!r}, {span}, {self.person!r}, strength {self.strength:.2f}, {self.sentence!r})'
+
 
 @dataclass(frozen=True)
 class SpokenWord:
@@ -113,7 +152,7 @@ class SpokenWord:
     confidence: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Spoken:
     """One utterance, and whose lane it belongs to."""
 
@@ -126,16 +165,22 @@ class Spoken:
     text: str
     words: tuple[SpokenWord, ...] = ()
 
+    def __repr__(self) -> str:
+        return f'Spoken({self.start_s:.1f}-{self.end_s:.1f} s, {self.person!r}, {self.text!r})'
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Sentence:
     """One sentence of the description and the rows that it rests on."""
 
     text: str
     evidence: tuple[Evidence, ...]
 
+    def __repr__(self) -> str:
+        return f'Sentence({self.text!r}, {counted(len(self.evidence), "piece")} of evidence)'
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class ModelUse:
     """One model file that took part."""
 
@@ -145,3 +190,6 @@ class ModelUse:
     sha256: str
     card: Mapping[str, object] = field(default_factory=dict)
     """The committed card of a model trained here; empty for third-party files."""
+
+    def __repr__(self) -> str:
+        return f'ModelUse({self.name!r}, {self.role!r}, {self.licence!r})'

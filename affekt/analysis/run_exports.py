@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from affekt.analysis.analysis import Analysis
@@ -13,7 +14,8 @@ from affekt.analysis.export import EXPORTS, SUFFIXES, export
 from affekt.analysis.folders import parts_of
 from affekt.analysis.results import ResultNote, Results, results_that_count
 from affekt.analysis.stored import MAIN_FILE
-from affekt.errors import RunError, UnknownNameError, did_you_mean
+from affekt.errors import AffektError, RunError, UnknownNameError, did_you_mean
+from affekt.runs import Run, read_settings
 from affekt.tables import storable
 
 REPORT_FILE = 'report.html'
@@ -26,6 +28,8 @@ class Written(Sequence[Path]):
     paths: tuple[Path, ...]
     remarks: tuple[str, ...] = ()
     """Sentences on what was left out, and why."""
+    errors: tuple[AffektError, ...] = ()
+    """Results that are damaged; the others were written."""
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -47,26 +51,27 @@ def export_run(run: Path, to: str, out: Path | None = None, *, raw_csv: bool = F
         raw_csv: write texts that a spreadsheet would take for formulas without an apostrophe in front.
 
     Returns:
-        The files, and what was left out.
+        The files, what was left out, and which results are damaged.
 
     Raises:
         UnknownNameError: no such format.
-        RunError: no run in the folder, nothing in it is finished, it leads outside, or a result is damaged.
+        RunError: no run in the folder, nothing in it can be exported, or it leads outside.
     """
     if to not in EXPORTS:
         todo = did_you_mean(to, EXPORTS)
         raise UnknownNameError(expected=f'a format among {sorted(EXPORTS)}', came=f'{to!r}', todo=todo)
     suffix = SUFFIXES[to].removeprefix('.')
     if (run / MAIN_FILE).exists():
-        target = (out or run) / f'{run.name if out else "exported"}.{suffix}'
+        target = (out or run) / f'{run.resolve().name if out else "exported"}.{suffix}'
         return Written((export(run, to, target, raw_csv=raw_csv),))
     results = _results(run)
     depth = max(len(parts_of(note.file)) for note in results.notes)
-    written = []
-    for note in results.notes:
-        target = _below(out, note, suffix) if out else run / note.folder / f'exported.{suffix}'
-        written.append(export(_named(run, note), to, target, raw_csv=raw_csv, least_parts=depth))
-    return Written(tuple(written), results.remarks)
+    targets = [_below(out, note, suffix) if out else run / note.folder / f'exported.{suffix}' for note in results.notes]
+
+    def write(note: ResultNote, target: Path) -> Path:
+        return export(_named(run, note), to, target, raw_csv=raw_csv, least_parts=depth)
+
+    return _each(results, [partial(write, *each) for each in zip(results.notes, targets, strict=True)])
 
 
 def report_run(run: Path) -> Written:
@@ -75,19 +80,47 @@ def report_run(run: Path) -> Written:
     Args:
         run: a run folder, or the folder of one of its files.
 
+    Returns:
+        The pages, which of them are without their recording, and which results are damaged.
+
     Raises:
-        RunError: no run in the folder, nothing in it is finished, it leads outside, or a result is damaged.
+        RunError: no run in the folder, nothing in it is finished, it leads outside, or it is in use.
     """
     if (run / MAIN_FILE).exists():
         analysis = Analysis.load(run)
         return Written((analysis.report(run / REPORT_FILE),), _unshown(analysis))
     results = _results(run)
-    written, remarks = [], list(results.remarks)
-    for note in results.notes:
-        analysis = _named(run, note)
-        written.append(analysis.report(run / note.folder / REPORT_FILE))
-        remarks += _unshown(analysis)
-    return Written(tuple(written), tuple(remarks))
+    remarks: list[str] = []
+    with Run(run, read_settings(run).get('settings') or {}, resume=True) as journal:
+
+        def write(note: ResultNote) -> Path:
+            analysis = _named(run, note)
+            was_whole = journal.finished(note.key, MAIN_FILE) is not None
+            page = analysis.report(run / note.folder / REPORT_FILE)
+            if was_whole:  # its files are noted, and the page is a new one
+                journal.note(note.key, note.folder, **note.facts)
+            remarks.extend(_unshown(analysis))
+            return page
+
+        written = _each(results, [partial(write, note) for note in results.notes])
+    return dataclasses.replace(written, remarks=(*written.remarks, *remarks))
+
+
+def _each(results: Results, writers: Sequence[Callable[[], Path]]) -> Written:
+    """What the writers write; a result that is damaged does not keep the others back.
+
+    Raises:
+        RunError: nothing could be written.
+    """
+    paths, errors = [], []
+    for write in writers:
+        try:
+            paths.append(write())
+        except RunError as error:
+            errors.append(error)
+    if errors and not paths:
+        raise errors[0]
+    return Written(tuple(paths), results.remarks, tuple(errors))
 
 
 def _results(run: Path) -> Results:

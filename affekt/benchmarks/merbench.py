@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,11 @@ import numpy.typing as npt
 from affekt.benchmarks.merbench_cross import Part
 from affekt.benchmarks.merbench_divisions import Turn
 from affekt.benchmarks.merbench_inputs import Task, open_task
-from affekt.benchmarks.merbench_settings import SIMPLE, MerbenchSettings, drawn
+from affekt.benchmarks.merbench_settings import SIMPLE, MerbenchSettings, drawn, slot_of
 from affekt.benchmarks.merbench_training import Answers, constant_answers, fair_run, gap_names, reference_run
 from affekt.benchmarks.merbench_units import Units
 from affekt.corpora import Manifest
-from affekt.errors import MissingExtraError
+from affekt.errors import MissingExtraError, UnknownNameError, listed
 from affekt.features import Store
 from affekt.metrics import Interval, Measure, holm, mean_of_folds, measure_intervals
 from affekt.metrics.resampling import Floats as Doubles
@@ -131,7 +131,8 @@ def run_merbench(
 
     Args:
         manifest: of the corpus.
-        stores: modality to its features.
+        stores: modality to its features, or names such as `text1:recipe` where there are several of one modality:
+            each is then trained alone, and each choice of one a modality together.
         settings: model, protocol and budgets.
         others: corpora that the models are tested on besides.
         folder: keeps every finished run; None keeps nothing.
@@ -148,6 +149,10 @@ def run_merbench(
             expected='torch, which trains', came='none installed', todo='pip install "affekt[torch]"'
         )
     # 1. Check everything.
+    if settings.missing and len(set(map(slot_of, stores))) < len(stores):
+        raise UnknownNameError(
+            expected='one set of features a modality, for --missing ask', came=listed(stores, 4), todo='leave it out'
+        )
     task = open_task(manifest, stores, settings, others)
     recipes = {name: f'{store.provenance.recipe} {store.provenance.hash[:12]}' for name, store in stores.items()}
     plan = _plan(tuple(stores), settings)
@@ -164,9 +169,16 @@ def run_merbench(
 
 
 def _plan(modalities: tuple[str, ...], settings: MerbenchSettings) -> list[tuple[tuple[str, ...], str, str]]:
-    """What is trained: each modality alone, pairs where asked for, then all together."""
-    sizes = {1, *((2,) if settings.pairs else ()), len(modalities)}
-    sets = [each for size in sorted(sizes) for each in combinations(modalities, size)]
+    """What is trained: each set of features alone, pairs where asked for, then one of each modality together."""
+    slots = list(dict.fromkeys(map(slot_of, modalities)))
+    sizes = {1, *((2,) if settings.pairs else ()), len(slots)}
+    by_slot = {slot: [name for name in modalities if slot_of(name) == slot] for slot in slots}
+    sets = [
+        each
+        for size in sorted(sizes)
+        for chosen in combinations(slots, size)
+        for each in product(*(by_slot[slot] for slot in chosen))
+    ]
     protocols = ('fair', 'reference') if settings.protocol == 'both' else (settings.protocol,)
     found = []
     for each in sets:
@@ -200,7 +212,7 @@ def _trained(
 ) -> list[System]:
     """A model after its search and its seeds; the published loop gives also what its best test epoch would."""
     begun = time.monotonic()
-    where = f'{"+".join(modalities)}/{name}/{protocol}'
+    where = f'{"+".join(each.partition(":")[0] for each in modalities)}/{name}/{protocol}'
     draws = drawn(name, settings.trials, settings.seed)
     seeds = [settings.seed + 1 + number for number in range(settings.seeds)]
     is_fair = protocol == 'fair'

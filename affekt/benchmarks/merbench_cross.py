@@ -2,7 +2,8 @@
 
 As published, sentiment of CH-SIMS is multiplied by 3, and categories are happy, sad, neutral and angry, of which every
 corpus has its own names; samples of other categories are left out. Corpora that share all categories keep them: a
-corpus with noise is another corpus too. A corpus is tested on its first test part, or wholly where it has no splits.
+corpus with noise is another corpus too. Corpora that share others, under the same names, are compared on these. A
+corpus is tested on its first test part, or wholly where it has no splits.
 
 Source: MERBench, arXiv:2401.03429, its cross-corpus loaders.
 """
@@ -73,7 +74,8 @@ def crossed(parts: Sequence[Part], target: str) -> Crossed:
         return Crossed(first, {name: (0, name) for name in first.names})
     # 1. What is compared is the same everywhere.
     _require_same_recipes(parts)
-    same = all(part.manifest.facts.categories == first.facts.categories for part in parts)
+    same = all(set(part.manifest.facts.categories) == set(first.facts.categories) for part in parts)
+    shared = {} if same or target == 'sentiment' else _shared(parts)
     if target == 'category+valence' and not same:
         raise UnknownNameError(
             expected='category or sentiment between corpora of different categories', came=repr(target),
@@ -86,10 +88,12 @@ def crossed(parts: Sequence[Part], target: str) -> Crossed:
     for number, part in enumerate(parts):
         corpus = part.manifest.facts.corpus
         name = corpus if number == 0 or corpus != first.facts.corpus else f'{corpus} ({number + 1})'
-        kept = [row for row in _used(part.manifest, number) if target == 'sentiment' or same or row.category in SHARED]
+        used = _used(part.manifest, number)
+        kept = used if target == 'sentiment' or same else [row for row in used if _plain(row.category) in shared]
         if not kept:
             raise CorpusError(
-                expected=f'samples to test on in {corpus}', came='none with a shared category',
+                expected=f'samples {"to learn from" if number == 0 else "to test on"} in {corpus}',
+                came=f'none with a shared category ({listed(shared.values())})' if shared else 'none',
                 todo='see `affekt corpus show`',
             )  # fmt: skip
         factor = _factor(part.manifest)
@@ -102,20 +106,56 @@ def crossed(parts: Sequence[Part], target: str) -> Crossed:
             rows.append(
                 dataclasses.replace(
                     row, sample=own, split=_split(row, number, name), fold=row.fold if number == 0 else None,
-                    category=row.category if same or row.category is None else SHARED.get(row.category),
+                    category=row.category if same or row.category is None else shared.get(_plain(row.category)),
                     sentiment=None if row.sentiment is None else factor * row.sentiment,
                     **apart,
                 )
             )  # fmt: skip
-        dropped = len(_used(part.manifest, number)) - len(kept)
+        dropped = len(used) - len(kept)
         if dropped:
-            notes.append(f'{dropped} samples of {name} have a category that the corpora do not share, and are left out')
+            notes.append(f'{dropped} samples of {name} have a category that is not compared, and are left out')
     names = ', '.join(part.manifest.facts.corpus for part in parts[1:])
     facts = Facts(
-        f'{first.facts.corpus} to {names}', categories=first.facts.categories if same else FOUR,
+        f'{first.facts.corpus} to {names}', categories=first.facts.categories if same else _order(shared, first),
         language=first.facts.language,
     )  # fmt: skip
+    if shared:
+        notes.append(f'compared categories: {", ".join(_order(shared, first))}')
     return Crossed(Manifest(facts, tuple(rows)), origin, tuple(notes))
+
+
+def _shared(parts: Sequence[Part]) -> dict[str, str]:
+    """Plain name of each category that is compared to its name in all corpora: the published four, else all shared.
+
+    Raises:
+        CorpusError: fewer than two are shared.
+    """
+    first, *others = ({_plain(name): name for name in part.manifest.facts.categories} for part in parts)
+    common = {key: name for key, name in first.items() if all(key in other for other in others)}
+    if len(common) < 2:
+        told = '; '.join(
+            f'{part.manifest.facts.corpus}: {", ".join(part.manifest.facts.categories) or "none"}' for part in parts
+        )
+        raise CorpusError(
+            expected='at least two categories that the corpora share',
+            came=f'none with a shared category ({told})' if not common else f'{listed(common.values())} alone ({told})',
+            todo='call the same categories alike in both tables, or choose --target sentiment',
+        )
+    is_published = set(common) <= set(FOUR) or set(FOUR) <= set(common)
+    return {name: name for name in FOUR} if is_published else common
+
+
+def _order(shared: Mapping[str, str], first: Manifest) -> tuple[str, ...]:
+    """The names that are compared, as published or as in the first corpus."""
+    if set(shared) == set(FOUR):
+        return FOUR
+    return tuple(shared[_plain(name)] for name in first.facts.categories if _plain(name) in shared)
+
+
+def _plain(name: str | None) -> str:
+    """A category's name as all corpora may write it: without case, the published four by one word."""
+    plain = (name or '').casefold()
+    return SHARED.get(plain, plain)
 
 
 def _used(manifest: Manifest, number: int) -> list[Sample]:
@@ -148,17 +188,17 @@ def _require_same_recipes(parts: Sequence[Part]) -> None:
                 todo='give a store of each modality',
             )  # fmt: skip
         for name, store in part.stores.items():
-            if _how(parts[0].stores[name]) != _how(store):
+            if how_made(parts[0].stores[name]) != how_made(store):
                 raise CorpusError(
                     expected=f'{parts[0].stores[name].provenance.recipe} of {corpus}',
                     came=f'{store.provenance.recipe}, made otherwise',
-                    todo='extract both corpora by one recipe',
+                    todo='extract both corpora by one recipe, or import both from folders or files of one name',
                 )
 
 
-def _how(store: Store) -> dict[str, Any]:
+def how_made(store: Store) -> dict[str, Any]:
     """How features were made, but for the column that was read, and for the hash of a folder that others made."""
-    facts = {**store.provenance.facts, 'column': '', 'dimension': store.dimension}
+    facts = {**store.provenance.facts, 'column': '', 'dimension': store.dimension, 'columns': store.provenance.columns}
     if 'origin' in facts:
         del facts['sha256']
     facts.pop('modality', None)  # older stores do not say it

@@ -8,6 +8,8 @@ N samples.
 
 from __future__ import annotations
 
+import dataclasses
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -19,6 +21,8 @@ from affekt.corpora import Manifest, published_folds, seeded_folds, shuffled_fol
 from affekt.errors import CorpusError
 
 Index = npt.NDArray[np.int64]
+NEARLY_VAL = ('dev', 'devel', 'development', 'valid', 'validation', 'eval')
+"""Names of a part that chooses, elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class Divisions:
     fair: tuple[Turn, ...]
     reference: tuple[Turn, ...]
     """The same with the published choice."""
+    notes: tuple[str, ...] = ()
+    """Who takes no part."""
 
 
 def divided(manifest: Manifest, settings: MerbenchSettings) -> Divisions:
@@ -52,8 +58,16 @@ def divided(manifest: Manifest, settings: MerbenchSettings) -> Divisions:
         settings: folds and seed are read.
 
     Raises:
-        CorpusError: there is nothing to learn from, or no test.
+        CorpusError: there is nothing to learn from, or no test, or a part that seems to be val has another name.
     """
+    made = _divided(manifest, settings)
+    gone = set(manifest.names) - set(made.manifest.names)
+    idle = Counter(row.split or 'none' for row in manifest.samples if row.sample in gone)
+    told = tuple(f'{count:,} samples of split {name} take no part' for name, count in idle.items())
+    return dataclasses.replace(made, notes=told)
+
+
+def _divided(manifest: Manifest, settings: MerbenchSettings) -> Divisions:
     named = list(dict.fromkeys(row.split for row in manifest.samples if row.split))
     tests = [name for name in named if name.startswith('test')]
     has_folds = any(row.fold for row in manifest.samples)
@@ -67,6 +81,11 @@ def divided(manifest: Manifest, settings: MerbenchSettings) -> Divisions:
         )
     if 'train' not in named:
         return _folds_beside_tests(manifest, tests)
+    if 'val' not in named and (near := [name for name in named if name.lower() in NEARLY_VAL]):
+        raise CorpusError(
+            expected='splits train, val and test', came=f'{near[0]} in {manifest.facts.corpus}',
+            todo='name it val, so that it chooses; under another name it would take no part',
+        )  # fmt: skip
     manifest = manifest.where(split=('train', 'val', *tests))
     parts = _parts(manifest, ('train', 'val', *tests))
     named_tests = {name: parts[name] for name in tests}

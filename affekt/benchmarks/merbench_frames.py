@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from affekt.benchmarks.merbench_settings import MODALITIES
+from affekt.benchmarks.merbench_settings import MODALITIES, slot_of
 from affekt.features import legacy_batch, pooled
 
 Floats = npt.NDArray[np.float32]
@@ -68,7 +68,7 @@ class FrameInputs:
     """A corpus's sequences, pooled for whichever set of modalities is asked for; the last few stay in memory.
 
     Args:
-        sequences: modality to N of (T, D).
+        sequences: set of features to N of (T, D); no two sets that are asked for together are of one modality.
         feat_type: `frm_align` or `frm_unalign`.
         splits: (N,) each sample's split: a published loader pads to the longest of its own.
     """
@@ -80,7 +80,7 @@ class FrameInputs:
         self._of_split = lru_cache(maxsize=8)(self._published_split)
 
     def _whole(self, modalities: tuple[str, ...]) -> dict[str, Frames]:
-        return whole_frames({name: self.sequences[name] for name in modalities}, self.feat_type)
+        return whole_frames({slot_of(name): self.sequences[name] for name in modalities}, self.feat_type)
 
     def published(self, modalities: tuple[str, ...], index: Index) -> list[tuple[Index, dict[str, Floats]]]:
         """The samples at `index`, split by split: their numbers, and slot to (n, L, D)."""
@@ -94,7 +94,7 @@ class FrameInputs:
 
     def _published_split(self, modalities: tuple[str, ...], split: str) -> dict[str, Floats]:
         at = np.flatnonzero(self._splits == split)
-        held = {name: [self.sequences[name][i] for i in at.tolist()] for name in modalities}
+        held = {slot_of(name): [self.sequences[name][i] for i in at.tolist()] for name in modalities}
         return published_frames(held, self.feat_type)
 
 

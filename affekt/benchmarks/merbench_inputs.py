@@ -8,6 +8,7 @@ N samples, D features.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,10 +20,11 @@ import numpy.typing as npt
 from affekt.benchmarks.merbench_cross import Part, crossed
 from affekt.benchmarks.merbench_divisions import Index, Turn, divided
 from affekt.benchmarks.merbench_frames import FrameInputs
-from affekt.benchmarks.merbench_settings import MODALITIES, MerbenchSettings
-from affekt.corpora import Manifest, find_leaks
+from affekt.benchmarks.merbench_notes import store_notes, task_notes
+from affekt.benchmarks.merbench_settings import MODALITIES, MerbenchSettings, slot_of
+from affekt.corpora import Manifest
 from affekt.errors import CorpusError, TableError, UnknownNameError, ValueRangeError, listed
-from affekt.features import Store, modality_of, require_features
+from affekt.features import Store, modality_of, require_any_features, require_features
 from affekt.metrics import Measure, categorical_measure, challenge_measure, sentiment_measure
 
 Floats = npt.NDArray[np.float32]
@@ -129,10 +131,7 @@ def open_task(
     # 2. Every sample has a truth and finite features.
     _require_truth(manifest, labels, values, divisions.tests, target)
     names = merged.names_by_part(manifest)
-    for part, wanted in zip(parts, names, strict=True):
-        held = set(wanted)
-        for store in part.stores.values():
-            require_features(store, part.manifest.keep(lambda row, held=held: row.sample in held))  # type: ignore[misc]
+    there = {name: _there(name, parts, names, masks=settings.mask) for name in stores}
     features = {
         name: np.concatenate([_matrix(part.stores[name], wanted) for part, wanted in zip(parts, names, strict=True)])
         for name in stores
@@ -140,19 +139,36 @@ def open_task(
     frames = None
     if feat_type != 'utt':
         sequences = {
-            name: [part.stores[name].values(each) for part, wanted in zip(parts, names, strict=True) for each in wanted]
+            name: [
+                _sequence(part.stores[name], each) for part, wanted in zip(parts, names, strict=True) for each in wanted
+            ]
             for name in stores
         }
         frames = FrameInputs(sequences, feat_type, [row.split for row in manifest.samples])
     # 3. Every part has what it takes to train and to score.
-    present = {name: manifest.keep_mask(name) for name in stores}
+    present = {name: manifest.keep_mask(slot_of(name)) & there[name] for name in stores}
     task = Task(
         manifest, features, frames, present, labels, values, target, divisions.fair, divisions.reference,
-        divisions.tests, (*merged.notes, *_notes(manifest, divisions.fair)),
+        divisions.tests, (),
     )  # fmt: skip
     _require_variety(task)
     _require_presence(task)
-    return task
+    of_stores = store_notes(parts, there)
+    return dataclasses.replace(task, notes=(*merged.notes, *divisions.notes, *of_stores, *task_notes(task)))
+
+
+def _there(name: str, parts: Sequence[Part], names: Sequence[Sequence[str]], *, masks: bool) -> npt.NDArray[np.bool_]:
+    """(N,) which samples have features of a set.
+
+    Raises:
+        CorpusError: one has none and may not do without, or none of a corpus has any.
+    """
+    for part, wanted in zip(parts, names, strict=True):
+        taken = set(wanted)
+        asked = part.manifest.keep(lambda row, taken=taken: row.sample in taken)  # type: ignore[misc]
+        (require_any_features if masks else require_features)(part.stores[name], asked)
+    pairs = zip(parts, names, strict=True)
+    return np.array([each in part.stores[name] for part, wanted in pairs for each in wanted], dtype=np.bool_)
 
 
 def feat_type_of(settings: MerbenchSettings) -> str:
@@ -175,31 +191,44 @@ def feat_type_of(settings: MerbenchSettings) -> str:
     return settings.feat_type or known[-1 if known[0] != 'utt' else 0]
 
 
-def open_stores(features: Sequence[str]) -> dict[str, Store]:
+def open_stores(features: Sequence[str], *, several: bool = False) -> dict[str, Store]:
     """Stores by modality.
 
     Args:
-        features: `PATH` or `MODALITY=PATH`; without a modality that of the store's recipe counts.
+        features: `PATH` or `MODALITY=PATH`; without a modality the one that the store remembers counts, or that of its
+            recipe.
+        several: a modality may have several sets, which are then called `text1:recipe`, `text2:other`, in this order.
 
     Raises:
-        UnknownNameError: the modality is none of audio, text and video, is not known, or comes twice.
+        UnknownNameError: a modality is none of audio, text and video, is not known, or comes twice.
         TableError: a store is missing or damaged.
     """
-    found: dict[str, Store] = {}
+    sets: dict[str, list[Store]] = {name: [] for name in MODALITIES}
     for each in features:
         before, has_name, path = each.partition('=')
         store = Store(Path(path if has_name else each))
         name = before if has_name else store.modality or modality_of(store.provenance.recipe) or '?'
-        if name not in MODALITIES or name in found:
+        if name not in MODALITIES or (sets[name] and not several):
             raise UnknownNameError(
                 expected=f'one store each of {", ".join(MODALITIES)}',
-                came=f'{each!r}, which is {"a second one of " + name if name in found else "of modality " + name}',
+                came=f'{each!r}, '
+                + ('whose modality nobody told' if name == '?' else f'which is a second one of {name}')
+                if name in (*sets, '?')
+                else f'{each!r}, of {name}',
                 todo='write for example text=features/minilm-utt',
             )
-        found[name] = store
-    if not found:
+        if any(store.provenance.hash == other.provenance.hash for other in sets[name]):
+            raise UnknownNameError(
+                expected=f'different features of {name}', came=f'{each!r} twice', todo='name each store once'
+            )
+        sets[name].append(store)
+    if not features:
         raise UnknownNameError(expected='at least one store of features', came='none', todo='name one')
-    return {name: found[name] for name in MODALITIES if name in found}
+    return {
+        name if len(stores) == 1 else f'{name}{number}:{store.provenance.recipe}': store
+        for name, stores in sets.items()
+        for number, store in enumerate(stores, 1)
+    }
 
 
 def open_part(told: str) -> Part:
@@ -218,7 +247,7 @@ def open_part(told: str) -> Part:
             expected='MANIFEST=STORE or MANIFEST=STORE,STORE', came=repr(told),
             todo='write for example iemocap.parquet=features/minilm-utt',
         )  # fmt: skip
-    return Part(Manifest.load(Path(path)), open_stores(stores.split(',')))
+    return Part(Manifest.load(Path(path)), open_stores(stores.split(','), several=True))
 
 
 def _target(manifest: Manifest, wanted: str) -> str:
@@ -259,16 +288,27 @@ def _require_truth(
 
 
 def _matrix(store: Store, names: Sequence[str]) -> Floats:
-    found = np.array(store.matrix(names), dtype=np.float32)
-    wrong = ~np.isfinite(found).all(axis=1)
+    """(N, D) means over time, zeros where a sample has no features."""
+    known = [name for name in names if name in store]
+    means = np.array(store.matrix(known), dtype=np.float32)
+    wrong = ~np.isfinite(means).all(axis=1)
     if wrong.any():
-        bad = [names[i] for i in np.flatnonzero(wrong).tolist()]
+        bad = [known[i] for i in np.flatnonzero(wrong).tolist()]
         raise ValueRangeError(
             expected=f'finite features in {store.path}',
             came=f'nan or infinity for {len(bad)} samples ({listed(bad, 2)})',
             todo='extract them again',
         )
-    return found
+    if len(known) == len(names):
+        return means
+    rows = np.zeros((len(names), store.dimension), dtype=np.float32)
+    rows[[name in store for name in names]] = means
+    return rows
+
+
+def _sequence(store: Store, name: str) -> Floats:
+    """(T, D) of a sample, one row of zeros where it has no features."""
+    return store.values(name) if name in store else np.zeros((1, store.dimension), dtype=np.float32)
 
 
 def _require_variety(task: Task) -> None:
@@ -308,15 +348,3 @@ def _require_presence(task: Task) -> None:
                         came=f'{task.manifest.facts.corpus}, which withholds it from all of fold {number}',
                         todo='leave this modality out, or withhold less',
                     )
-
-
-def _notes(manifest: Manifest, turns: Sequence[Turn]) -> tuple[str, ...]:
-    """Who stands on both sides of the fair division."""
-    found: dict[str, int] = {}
-    for turn in turns:
-        sides = np.full(len(manifest), '', dtype=object)
-        for name in ('train', 'validation', 'test'):
-            sides[getattr(turn, name)] = name
-        for leak in find_leaks(manifest, list(sides), ('speaker', 'dialogue', 'window')):
-            found[leak.kind] = found.get(leak.kind, 0) + 1
-    return tuple(f'{count} {kind}s stand on more than one side of the division' for kind, count in found.items())

@@ -18,6 +18,15 @@ SIMPLE = ('linear', 'gated')
 """Our own simple models, one of which a model must beat."""
 
 
+def slot_of(name: str) -> str:
+    """The modality of a set of features: its name, or `text2:recipe` where there are several of one modality.
+
+    >>> slot_of('text'), slot_of('text2:bert-base-cased-utt')
+    ('text', 'text')
+    """
+    return next(modality for modality in MODALITIES if name.startswith(modality))
+
+
 @dataclass(frozen=True)
 class MerbenchSettings:
     """Settings of a run, saved beside its results.
@@ -36,6 +45,7 @@ class MerbenchSettings:
             no vectors. Our simple models always read the mean over time.
         pairs: train every pair of modalities too, beside each alone and all together.
         missing: ask the models of all modalities also with every smaller set of them, and with gaps at random.
+        mask: samples that lack features of a modality do without it; otherwise they are an error.
         folds: over train, where there is no validation split.
         seed: of all draws.
         resamples: of intervals and tests.
@@ -52,6 +62,7 @@ class MerbenchSettings:
     feat_type: str = ''
     pairs: bool = False
     missing: bool = False
+    mask: bool = False
     folds: int = 5
     seed: int = 0
     resamples: int = 2000

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from affekt.benchmarks.merbench import ORACLE, Gain, Merbench, Row, System
-from affekt.benchmarks.merbench_settings import MODALITIES, SIMPLE
+from affekt.benchmarks.merbench_settings import SIMPLE, slot_of
 from affekt.benchmarks.showing import percent, spread
 from affekt.wording import signed
 
@@ -69,8 +69,7 @@ def sections(outcome: Merbench) -> list[Section]:
 def lines(outcome: Merbench) -> list[str]:
     """What to know of the tables."""
     settings, shown = outcome.settings, {row.system.protocol for row in outcome.rows}
-    used = [name for name in MODALITIES if name in outcome.recipes]
-    told = ['on: ' + ', '.join(f'{initials((name,))} {name}' for name in used)]
+    told = ['on: ' + ', '.join(f'{initials((name,))} {_spelled(name)}' for name in outcome.recipes)]
     told += [f'{protocol}: {how}' for protocol, how in HOW.items() if protocol in shown]
     tests = sum(len(row.gains) for row in outcome.rows)
     told += [
@@ -86,7 +85,7 @@ def lines(outcome: Merbench) -> list[str]:
 
 def title(outcome: Merbench) -> str:
     """Corpus, model and features."""
-    recipes = ', '.join(f'{name} {recipe.split()[0]}' for name, recipe in outcome.recipes.items())
+    recipes = ', '.join(f'{slot_of(name)} {recipe.split()[0]}' for name, recipe in outcome.recipes.items())
     return f'{outcome.task.manifest.facts.corpus}: {outcome.settings.model} on {recipes}'
 
 
@@ -107,8 +106,13 @@ def merbench_markdown(outcome: Merbench) -> str:
 
 
 def initials(modalities: Sequence[str]) -> str:
-    """A, T or V of each, with a plus between."""
-    return '+'.join(name[0].upper() for name in modalities)
+    """A, T or V of each, with a plus between; T2 for the second set of features of text."""
+    return '+'.join(name[0].upper() + name.partition(':')[0].removeprefix(slot_of(name)) for name in modalities)
+
+
+def _spelled(name: str) -> str:
+    """`text`, or `text minilm-utt` where there are several sets of text."""
+    return f'{slot_of(name)} {name.partition(":")[2]}'.strip()
 
 
 def _scores(row: Row) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from affekt.benchmarks.merbench_divisions import Index, Turn
 from affekt.benchmarks.merbench_inputs import Task
-from affekt.benchmarks.merbench_settings import MODALITIES, SIMPLE, MerbenchSettings
+from affekt.benchmarks.merbench_settings import MODALITIES, SIMPLE, MerbenchSettings, slot_of
 
 if TYPE_CHECKING:
     from affekt.fusion import FusionModel
@@ -220,10 +220,10 @@ def _built(
     from affekt.fusion import FUSION_MODELS, FusionShape, build_fusion
 
     level: Any = 'frame' if task.frames is not None and model not in SIMPLE else 'utterance'
-    sizes = {name: task.features[name].shape[1] for name in modalities}
+    sizes = {slot_of(name): task.features[name].shape[1] for name in modalities}
     if form == 'reference' or FUSION_MODELS[model].needs_modalities is not None:
         for slot in MODALITIES:
-            sizes.setdefault(slot, sizes[modalities[0]] if form == 'reference' else 1)
+            sizes.setdefault(slot, sizes[slot_of(modalities[0])] if form == 'reference' else 1)
     shape = FusionShape(
         sizes, task.classes, values=0 if task.values is None else 1, form=form, level=level,
         **{name: draw[name] for name in SHAPE if name in draw},
@@ -263,7 +263,8 @@ def _published_samples(
     """The samples at `index` with every slot filled: one without a modality repeats the first one."""
     import torch
 
-    slots = {slot: slot if slot in modalities else modalities[0] for slot in network.shape.sizes}
+    names = {slot_of(name): name for name in modalities}
+    slots = {slot: names.get(slot, modalities[0]) for slot in network.shape.sizes}
     if network.shape.level == 'utterance':
         each = [(index, {slot: task.features[name][index] for slot, name in slots.items()})]
     else:
@@ -293,17 +294,18 @@ def _samples(task: Task, index: Index, modalities: Sequence[str], network: Fusio
     is_frame = network.shape.level == 'frame'
     features: dict[str, Any] = {}
     present = {}
+    names = {slot_of(name): name for name in modalities}
     for slot, size in network.shape.sizes.items():
-        if slot not in modalities:
+        if slot not in names:
             nothing = torch.zeros(len(index), dtype=torch.int64)
             features[slot] = (
                 Sequences(torch.zeros(0, size), nothing, nothing) if is_frame else torch.zeros(len(index), size)
             )
             present[slot] = nothing.bool()
             continue
-        present[slot] = torch.from_numpy(task.present[slot][index])
+        present[slot] = torch.from_numpy(task.present[names[slot]][index])
         if not is_frame:
-            features[slot] = torch.from_numpy(task.features[slot][index])
+            features[slot] = torch.from_numpy(task.features[names[slot]][index])
             continue
         assert task.frames is not None
         held = task.frames.whole(tuple(modalities))[slot]

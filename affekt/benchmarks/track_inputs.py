@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from affekt.benchmarks.merbench_cross import how_made
 from affekt.benchmarks.merbench_divisions import divided
 from affekt.benchmarks.merbench_inputs import Task, feat_type_of
+from affekt.benchmarks.merbench_notes import group_notes
 from affekt.benchmarks.merbench_settings import MerbenchSettings
 from affekt.benchmarks.tracks import Track
 from affekt.corpora import Manifest
 from affekt.errors import CorpusError, UnknownNameError, ValueRangeError, listed
 from affekt.features import Store
+from affekt.features.sample_names import near_miss
 
 if TYPE_CHECKING:
     from affekt.training import SemiSettings
@@ -137,8 +140,15 @@ def track_task(
     values = None if target == 'category' else joined.column('valence')
     return Task(
         divisions.manifest, features, None, present, joined.labels(), values, target, divisions.fair, (),
-        divisions.tests, (),
+        divisions.tests, (*_unlabelled_categories(labelled), *group_notes(labelled)),
     )  # fmt: skip
+
+
+def _unlabelled_categories(labelled: Manifest) -> list[str]:
+    """Categories of the track that no labelled clip has."""
+    known = {row.category for row in labelled.samples}
+    absent = [name for name in labelled.facts.categories if name not in known]
+    return [f'no labelled clip is {listed(absent)}, so that no answer will be'] if absent else []
 
 
 def _learnt(manifest: Manifest, *, has_valence: bool) -> Manifest:
@@ -161,13 +171,18 @@ def _learnt(manifest: Manifest, *, has_valence: bool) -> Manifest:
 
 def _require_same(stores: Mapping[str, Store], others: Mapping[str, Store]) -> None:
     """Both sides have the same modalities, each by one recipe."""
-    one, two = ({m: s.provenance.hash for m, s in held.items()} for held in (stores, others))
+    one, two = ({m: _told(s) for m, s in held.items()} for held in (stores, others))
     if one != two:
         wrong = sorted(m for m in {*one, *two} if one.get(m) != two.get(m))
         raise CorpusError(
             expected='features of one recipe for labelled and unlabelled clips',
             came=f'others for {", ".join(wrong)}', todo='extract both with the same recipe',
         )  # fmt: skip
+
+
+def _told(store: Store) -> object:
+    """The recipe's hash; of features that others made, whose hash is that of their files, what else is known."""
+    return how_made(store) if 'origin' in store.provenance.facts else store.provenance.hash
 
 
 def _rows(
@@ -177,9 +192,10 @@ def _rows(
     there = np.array([name in store for name in manifest.names], dtype=bool)
     if not there.all() and not allow_missing:
         lost = [manifest.names[at] for at in np.flatnonzero(~there)]
+        hint = near_miss(lost, store.names)
         raise CorpusError(
             expected=f'{store.provenance.recipe} for all {len(manifest)} clips of {manifest.facts.corpus}',
-            came=f'none for {len(lost)} ({listed(lost, 2)})',
+            came=f'none for {len(lost)} ({listed(lost, 2)})' + (f'; {hint}' if hint else ''),
             todo='extract them, or let these clips do without with --allow-missing',
         )
     found = np.zeros((len(manifest), store.dimension), dtype=np.float32)

@@ -64,6 +64,8 @@ class TrackAnswers:
     """Modality to clips that do without it."""
     unread: int
     """Unlabelled clips without any modality; their answer is the most frequent category."""
+    notes: tuple[str, ...] = ()
+    """What the labelled clips do not tell."""
 
     def answers(self) -> dict[str, tuple[str, ...]]:
         """Clip to the cells of a submission."""
@@ -162,6 +164,7 @@ def train_track(
         {kind: sum(each.status == kind for each in said) for kind in kinds},
         {m: int((~held).sum()) for m, held in task.present.items() if not held.all()},
         int((~np.any([held[turns[0].test] for held in task.present.values()], axis=0)).sum()),
+        task.notes,
     )  # fmt: skip
 
 
@@ -203,7 +206,7 @@ def track_facts(found: TrackAnswers) -> dict[str, Any]:
         'track': found.track.name, 'score': found.track.score, 'settings': dataclasses.asdict(found.settings),
         'validation': {'labelled_alone': list(found.labelled_alone), 'with_unlabelled': list(found.with_unlabelled)},
         'chosen': dict(found.chosen), 'semi': found.semi, 'statuses': dict(found.statuses),
-        'missing': dict(found.missing), 'unread': found.unread, 'answers': len(found.names),
+        'missing': dict(found.missing), 'unread': found.unread, 'notes': list(found.notes), 'answers': len(found.names),
         'by_category': dict(zip(found.track.closed.categories, counts.tolist(), strict=True)),
     }  # fmt: skip
 

@@ -35,9 +35,10 @@ from affekt.terminal import say, say_json
 @click.option('--port', type=int, default=0, metavar='N', help='Port to listen on; 0: any that is free (default 0).')
 @click.option('--token', metavar='TEXT', help='Word that raters need; a random one without it.')
 @click.option('--json', 'as_json', is_flag=True, help='Print the links as one JSON object.')
+@click.option('--raw-csv', is_flag=True, help='Texts like =1+1 as they are, without an apostrophe for spreadsheets.')
 def annotate(
     pairs: tuple[Path, ...], out: Path | None, export_only: bool, as_json: bool, host: str, port: int,
-    token: str | None, **chosen: Any,
+    token: str | None, raw_csv: bool, **chosen: Any,
 ) -> None:  # fmt: skip
     """Ask people which of two descriptions fits a clip better, on a local
     web page.
@@ -50,6 +51,7 @@ def annotate(
     """
     from affekt.serve import StudySettings, export_votes, prepare
     from affekt.serve import annotate as serve
+    from affekt.serve.exports import export_notes
 
     if not pairs and not (export_only and out):
         raise click.UsageError('give PAIRS, or --export-only with --out')
@@ -57,17 +59,19 @@ def annotate(
     chosen['without_media'] |= export_only
     settings = StudySettings(**{one.name: chosen.pop(one.name) for one in fields(StudySettings) if one.name in chosen})
     if export_only and (not pairs or folder.exists()):
-        written = export_votes(folder)
+        written = export_votes(folder, raw=raw_csv)
     else:
         prepared = prepare(pairs, folder, settings=settings, **chosen)
         if export_only:
             prepared.study.close()
-            written = export_votes(folder)
+            written = export_votes(folder, raw=raw_csv)
         else:
             started = lambda links: _show(links, as_json)  # noqa: E731
-            written = serve(prepared, host=host, port=port, token=token, started=started)
+            written = serve(prepared, host=host, port=port, token=token, started=started, raw_csv=raw_csv)
     for path in written:
         say(str(path), err=as_json)
+    for note in export_notes(folder):
+        say(note, err=True, style='yellow')
 
 
 def _show(links: Any, as_json: bool) -> None:

@@ -146,7 +146,11 @@ def ovmer(
     help='Features that the model reads: means, or sequences (default what it can).',
 )
 @click.option('--pairs', is_flag=True, help='Train every pair of modalities too.')
-@click.option('--missing', is_flag=True, help='Also ask models of all modalities with some missing.')
+@click.option(
+    '--missing', 'missing_ways', multiple=True, is_flag=False, flag_value='ask', type=click.Choice(['ask', 'mask']),
+    help='mask: samples without features of a modality do without it. ask (or nothing): models of all modalities are '
+    'also asked with some missing. Repeatable.',
+)  # fmt: skip
 @click.option(
     '--cross',
     multiple=True,
@@ -161,6 +165,7 @@ def merbench(
     features: str,
     feat_type: str | None,
     cross: Sequence[str],
+    missing_ways: Sequence[str],
     resume: bool,
     out: Path | None,
     as_json: bool,
@@ -172,7 +177,8 @@ def merbench(
     affekt bench merbench --corpus meld.parquet \\
         --features features/minilm-utt --protocol both --out run
 
-    Each modality alone and all together. Needs torch.
+    Each modality alone and all together; several stores of one modality are
+    compared, each alone and in each choice of one a modality. Needs torch.
     """
     from affekt.benchmarks.merbench import run_merbench
     from affekt.benchmarks.merbench_inputs import open_part, open_stores
@@ -181,9 +187,10 @@ def merbench(
     from affekt.benchmarks.merbench_tables import merbench_tables
     from affekt.corpora import Manifest, import_corpus
 
+    chosen |= {'missing': 'ask' in missing_ways, 'mask': 'mask' in missing_ways}
     settings = MerbenchSettings(feat_type=feat_type or '', **chosen)
     manifest = Manifest.load(Path(corpus)) if release is None else import_corpus(corpus, release)
-    stores = open_stores(features.split(','))
+    stores = open_stores(features.split(','), several=True)
     others = [open_part(each) for each in cross]
     with StageBars(quiet=as_json, name_width=10) as bars:
         outcome = run_merbench(manifest, stores, settings, others, folder=out, resume=resume, progress=bars)

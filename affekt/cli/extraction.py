@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 @click.option('--at-once', type=click.IntRange(1, 256), default=4, help='Questions asked at once (default 4).')
 @click.option('--timeout', 'timeout_s', type=float, default=120.0, help='Seconds to wait for an answer (default 120).')
 @click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
-def extract_labels(descriptions: Path, out: Path, as_json: bool, column: str | None, **chosen: Any) -> None:
+@click.option('--raw-csv', is_flag=True, help='Texts like =1+1 as they are, without an apostrophe for spreadsheets.')
+def extract_labels(
+    descriptions: Path, out: Path, as_json: bool, column: str | None, raw_csv: bool, **chosen: Any
+) -> None:
     """List the emotion words in descriptions (.csv, .jsonl, .parquet).
 
     By a list of words, or, with --endpoint and --model, by a language model at temperature 0. Each answer is kept at
@@ -43,7 +46,9 @@ def extract_labels(descriptions: Path, out: Path, as_json: bool, column: str | N
     from affekt.llm import extract
 
     with _label_extractor(out, **chosen) as (extractor, at_once), StageBars(quiet=as_json) as bars:
-        extracted = extract(descriptions, out, extractor, column=column, at_once=at_once, progress=bars)
+        extracted = extract(
+            descriptions, out, extractor, column=column, at_once=at_once, progress=bars, raw_csv=raw_csv
+        )
     summary = {'out': str(out), **extracted.summary()}
     if as_json:
         say_json(summary)
@@ -72,5 +77,5 @@ def _label_extractor(
     if not (endpoint and model):
         raise click.UsageError('--endpoint and --model belong together.')
     chat = Endpoint(endpoint, model, api_key=os.environ.get('AFFEKT_LLM_KEY') or None, timeout_s=timeout_s)
-    with ReplayCache(cache or out.with_name(f'{out.name}.answers')) as answers:
+    with ReplayCache(cache or out.with_name(f'{out.name}.answers')) as answers, chat:
         yield LanguageModelExtractor(RememberingChat(chat, answers)), at_once

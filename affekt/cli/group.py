@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -12,9 +13,11 @@ from typing import Any
 import click
 
 from affekt import __version__
-from affekt.cli.help import VerbGroup
-from affekt.errors import AffektError
-from affekt.terminal import say, show_error
+from affekt.cli.help import HAS_RESUME, VerbGroup
+from affekt.cli.stopping import SIGINT_CODE, say_kept, say_stopped, signals_raised, with_streams, without_readers
+from affekt.errors import AffektError, LimitError, StorageError
+from affekt.files import storage_error
+from affekt.terminal import SaidWarnings, say, show_error
 
 # Faces and voice have a thread each; a pool inside the matrix products only makes them wait for each other.
 for _pool in ('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS'):
@@ -33,17 +36,53 @@ SECTIONS = {
 
 
 class Affekt(VerbGroup):
-    """Turns every deliberate error into two lines and exit code 2."""
+    """Turns every error that a person can do something about into two lines and exit code 2.
+
+    That holds for deliberate errors and for those of the system, whatever verb meets them: a full disk, a path that
+    cannot be written, too little memory. Ctrl-C and SIGTERM say what is kept and how to go on.
+    """
 
     sections = SECTIONS
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
         try:
-            return super().invoke(ctx)
+            with signals_raised():
+                result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+        except BrokenPipeError:
+            without_readers()
+            ctx.exit(1)
+        except KeyboardInterrupt as error:
+            ctx.exit(say_stopped(error, self.has_resume(ctx)))
+        except StorageError as error:
+            show_error(error)
+            if hasattr(error, '__notes__'):
+                say_kept(error, self.has_resume(ctx))
+            ctx.exit(2)
         except AffektError as error:
             show_error(error)
             ctx.exit(2)
+        except OSError as error:
+            show_error(storage_error(error))
+            if hasattr(error, '__notes__'):
+                say_kept(error, self.has_resume(ctx))
+            without_readers()
+            ctx.exit(2)
+        except MemoryError:
+            show_error(
+                LimitError(
+                    expected='enough memory', came='less than this needs',
+                    todo='give fewer or smaller files at once, or fewer --processes',
+                )
+            )  # fmt: skip
+            ctx.exit(2)
+
+    @staticmethod
+    def has_resume(ctx: click.Context) -> bool:
+        """Whether the verb that ran goes on with --resume, rather than by itself."""
+        return bool(ctx.meta.get(HAS_RESUME))
 
     def main(
         self,
@@ -57,6 +96,9 @@ class Affekt(VerbGroup):
         run = partial(super().main, args, prog_name, complete_var, standalone_mode=False, **extra)
         if not standalone_mode:
             return run()
+        with_streams()
+        warnings, said = logging.getLogger('affekt'), SaidWarnings()
+        warnings.addHandler(said)
         try:
             code: Any = run()
         except click.ClickException as error:
@@ -64,9 +106,11 @@ class Affekt(VerbGroup):
             error.show(shown)
             say(*shown.getvalue().rstrip('\n').split('\n'), err=True)
             sys.exit(error.exit_code)
-        except click.Abort:
-            say('Aborted!', err=True)
-            sys.exit(1)
+        except click.Abort as error:  # Ctrl-C before a verb has begun
+            say('stopped before anything was begun', err=True)
+            sys.exit(SIGINT_CODE if isinstance(error.__cause__, KeyboardInterrupt) else 1)
+        finally:
+            warnings.removeHandler(said)
         sys.exit(code if isinstance(code, int) else 0)
 
 

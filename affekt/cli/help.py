@@ -3,17 +3,42 @@
 from __future__ import annotations
 
 import textwrap
+import threading
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import click
 
 from affekt.cli.choices import Named
 from affekt.cli.examples import EXAMPLES
 from affekt.errors import did_you_mean
+from affekt.terminal import say
+
+HAS_RESUME = 'affekt.has_resume'
+LONG = (
+    'analyze', 'demo', 'extract', 'judge', 'corrupt', 'features extract', 'bench unibench', 'bench ovmer',
+    'bench merbench', 'bench finetune', 'track train', 'prefer train', 'annotate', 'weights get',
+)  # fmt: skip
+"""Verbs that work for long, and load much before."""
+LOADING_S = 0.4
 
 
 class Verb(click.Command):
     """A command whose help ends with the names that an option or an argument can take."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it; one that works for long says so while it still loads."""
+        ctx.meta[HAS_RESUME] = any(param.name == 'resume' for param in self.params)
+        name = ' '.join(ctx.command_path.split()[1:])
+        if name not in LONG or ctx.params.get('as_json'):
+            return super().invoke(ctx)
+        loading = threading.Timer(LOADING_S, say, [f'{name}: loading …'], {'err': True, 'style': 'dim'})
+        loading.daemon = True
+        loading.start()
+        try:
+            return super().invoke(ctx)
+        finally:
+            loading.cancel()
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The examples, where the description shows none."""

@@ -66,9 +66,10 @@ def _prices(context: click.Context, option: click.Parameter, given: tuple[str, .
 @click.option('--at-once', type=click.IntRange(1, 256), default=4, help='Pairs in work at once (default 4).')
 @click.option('--timeout', 'timeout_s', type=float, default=120.0, help='Seconds to wait for an answer (default 120).')
 @click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
+@click.option('--raw-csv', is_flag=True, help='Texts like =1+1 as they are, without an apostrophe for spreadsheets.')
 def judge(
     descriptions: tuple[Path, ...], out: Path, as_json: bool, media: Path | None, pairs: Path | None,
-    column: str | None, prices: dict[str, Price], at_once: int, **chosen: Any,
+    column: str | None, prices: dict[str, Price], at_once: int, raw_csv: bool, **chosen: Any,
 ) -> None:  # fmt: skip
     """Have a model say which of two descriptions of emotion is better.
 
@@ -83,6 +84,7 @@ def judge(
         found = judge_descriptions(
             descriptions, rater, out=out, media=media, pairs=pairs, column=column, at_once=at_once, prices=prices,
             settings={name: value for name, value in chosen.items() if name in SAVED}, progress=bars,
+            raw_csv=raw_csv,
         )  # fmt: skip
     if as_json:
         say_json({'out': str(out), **found.to_dict()})
@@ -105,12 +107,13 @@ def _judge(
     if reference is not None:
         yield reference_judge(reference)
         return
-    with ReplayCache(cache or out.with_name(f'{out.name}.answers')) as answers:
-        yield _language_judge(answers, local, has_media, **chosen)
+    with ReplayCache(cache or out.with_name(f'{out.name}.answers')) as answers, contextlib.ExitStack() as servers:
+        yield _language_judge(answers, servers, local, has_media, **chosen)
 
 
 def _language_judge(
     answers: ReplayCache,
+    servers: contextlib.ExitStack,
     local: str | None,
     has_media: bool,
     strategy: str,
@@ -140,7 +143,8 @@ def _language_judge(
         elif local is not None:
             chat = LocalModel(Path(local), name)
         else:
-            chat = Endpoint(str(url), name, api_key=os.environ.get('AFFEKT_LLM_KEY') or None, timeout_s=timeout_s)
+            key = os.environ.get('AFFEKT_LLM_KEY') or None
+            chat = servers.enter_context(Endpoint(str(url), name, api_key=key, timeout_s=timeout_s))
         return RememberingChat(chat, answers)
 
     seeing = remembering(model or Path(str(local)).name, endpoint)

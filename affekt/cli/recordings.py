@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ import click
 from affekt.cli.choices import Named, exports, licenses, recognisers
 from affekt.cli.group import Command, main
 from affekt.cli.installation import fetch
+from affekt.tables import storable
 from affekt.terminal import StageBars, people_table, say, say_json, show_error
 from affekt.wording import counted
 
@@ -60,7 +62,7 @@ def _analysis_options(command: Command) -> Command:
 @click.option('--resume', is_flag=True, help='Go on with a run that was interrupted.')
 def analyze(paths: Sequence[Path], out: Path | None, as_json: bool, resume: bool, **chosen: Any) -> None:
     """Analyze recordings: video, sound or pictures; files or whole folders."""
-    title = paths[0].stem if len(paths) == 1 else f'{len(paths)}-files'
+    title = paths[0].absolute().resolve().stem if len(paths) == 1 else f'{len(paths)}-files'
     batch = _analyze_to(paths, out or _run_folder(title, resume), as_json, resume, chosen)
     sys.exit(2 if batch.failed else 0)
 
@@ -105,6 +107,10 @@ def _say_written(written: Written) -> None:
         say(str(path))
     for remark in written.remarks:
         say(remark, err=True, style='yellow')
+    for error in written.errors:
+        show_error(error)
+    if written.errors:
+        sys.exit(2)
 
 
 def _analyze_to(
@@ -177,11 +183,11 @@ def _file_as_json(outcome: Outcome) -> dict[str, Any]:
     from affekt.analysis.folders import parts_of
 
     identity: dict[str, Any] = {
-        'input': str(outcome.path), 'file': outcome.file, 'parts': list(parts_of(outcome.file)),
+        'input': storable(str(outcome.path)), 'file': outcome.file, 'parts': list(parts_of(outcome.file)),
         'sha256': outcome.sha256 or None,
     }  # fmt: skip
     if outcome.error is not None or outcome.folder is None:
-        return {**identity, 'error': str(outcome.error)}
+        return {**identity, 'error': storable(str(outcome.error))}
     if outcome.same_as:
         return {**identity, 'same_as': outcome.same_as}
     return {**identity, 'report': str(outcome.report_page), **outcome.load().summary()}
@@ -205,7 +211,7 @@ def needed_models(chosen: Mapping[str, Any]) -> list[str]:
 
 def _run_folder(title: str, resume: bool) -> Path:
     """A new folder named by title and time; to resume, the newest one of that title."""
-    earlier = sorted(RUNS.glob(f'{title}-*/settings.json'))
+    earlier = sorted(RUNS.glob(f'{glob.escape(title)}-*/settings.json'))
     if resume and earlier:
         return earlier[-1].parent
     return RUNS / f'{title}-{time.strftime("%Y%m%d-%H%M%S")}'

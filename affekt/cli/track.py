@@ -164,6 +164,8 @@ def _show_training(found: TrackAnswers, path: Path) -> None:
     if found.unread:
         unread = f'{found.unread:,} clips without any features get the most frequent category'
         say(unread, style='yellow')
+    for note in found.notes:
+        say(note, style='yellow')
     say(f'{path}: {len(found.names):,} answers')
 
 

@@ -8,7 +8,7 @@ whose network the user exports; `listing.py` lists all recipes, `on_ray.py` runs
 `recipes.py` first, then `store.py`.
 """
 
-from affekt.features.checks import StoreCheck, check_store, require_features
+from affekt.features.checks import StoreCheck, check_store, require_any_features, require_features
 from affekt.features.encoders import RECIPES
 from affekt.features.extraction import Extraction, extract
 from affekt.features.hashed import hashed_texts
@@ -47,6 +47,7 @@ __all__ = [
     'padded',
     'pooled',
     'recipe_named',
+    'require_any_features',
     'require_features',
     'resampled',
     'write_features',

@@ -9,6 +9,7 @@ import numpy as np
 
 from affekt.corpora import Manifest
 from affekt.errors import CorpusError, listed
+from affekt.features.sample_names import near_miss
 from affekt.features.store import Store
 
 
@@ -77,8 +78,26 @@ def require_features(store: Store, manifest: Manifest) -> None:
     """
     lost = [f'{name}: {store.missing.get(name, "not extracted")}' for name in manifest.names if name not in store]
     if lost:
+        hint = near_miss((name for name in manifest.names if name not in store), store.names)
         raise CorpusError(
             expected=f'{store.provenance.recipe} for all {len(manifest)} samples of {manifest.facts.corpus}',
-            came=f'none for {len(lost)} ({listed(lost, 2)})',
-            todo='extract them, leave these samples out, or mask the modality',
+            came=f'none for {len(lost)} ({listed(lost, 2)})' + (f'; {hint}' if hint else ''),
+            todo='import them again with --manifest, which finds such names' if hint
+            else 'extract them, leave these samples out of the manifest, or let them do without with --missing mask',
+        )  # fmt: skip
+
+
+def require_any_features(store: Store, manifest: Manifest) -> None:
+    """Some samples of a manifest have features, where the others may do without.
+
+    Raises:
+        CorpusError: none has.
+    """
+    if not any(name in store for name in manifest.names):
+        hint = near_miss(manifest.names, store.names)
+        raise CorpusError(
+            expected=f'{store.provenance.recipe} of samples of {manifest.facts.corpus}',
+            came=f'none of {listed(manifest.names, 2)}, but of {listed(store.names, 2)}'
+            + (f'; {hint}' if hint else ''),
+            todo='import them again with --manifest, or name the features of this corpus',
         )

@@ -52,9 +52,9 @@ def table_of_samples(path: Path) -> Arrays:
     """
     if path.suffix.lower() in ('.npz', '.npy'):
         return _archive(path)
-    columns = read_columns(path)
-    names, key = _names(columns, path)
-    columns = {header: cells for header, cells in columns.items() if header != key}
+    table = read_columns(path)
+    names, key = _names(table, path)
+    columns = {header: cells for header, cells in table.items() if header != key}
     return samples_of_columns([name.strip() for name in names], columns, (path,))
 
 

@@ -152,10 +152,9 @@ def _folder_of_tables(files: Sequence[Path], count: int) -> Arrays:
         if file.suffix.lower() == '.npz':
             (array,) = _only_array(file)
             arrays[file.stem] = array
-            own, when = (), None
-        else:
-            arrays[file.stem], own, when, remarks = table_of_one_sample(file)
-            notes += [note for note in remarks if note not in notes]
+            continue
+        arrays[file.stem], own, when, remarks = table_of_one_sample(file)
+        notes += [note for note in remarks if note not in notes]
         if columns and own != columns:
             differing = [name for name in {*columns, *own} if (name in columns) != (name in own)]
             raise ShapeError(

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from affekt.errors import TableError
+from affekt.files import require_writable
 from affekt.labels.columns import answers_by_name, read_columns
 from affekt.llm.extraction import Extraction, LabelExtractor
+from affekt.llm.workers import in_order
 from affekt.runs import file_sha256, versions, write_atomically
 from affekt.tables import csv_bytes, storable
 
@@ -54,6 +55,7 @@ def extract(
     column: str | None = None,
     at_once: int = 1,
     progress: Progress | None = None,
+    raw_csv: bool = False,
 ) -> Extracted:
     """Write the labels of every description of a table.
 
@@ -64,24 +66,22 @@ def extract(
         column: the column of descriptions, where it has another name.
         at_once: descriptions in work at one time; more than 1 serves language models.
         progress: called with 'extract', descriptions done, and their number.
+        raw_csv: write texts that a spreadsheet would take for formulas without an apostrophe in front.
 
     Raises:
         TableError: a table of another kind, without these columns, or with a name twice.
         LLMError: a language model gave no answer. What a `RememberingChat` was answered is kept; run the same again.
     """
     _check_kind(out)
+    require_writable(out)
     texts = read_descriptions(descriptions, column)
     rows: dict[str, Extraction] = {}
-    pool = ThreadPoolExecutor(max_workers=max(1, at_once), thread_name_prefix='extract')
-    try:
-        for name, extraction in zip(texts, pool.map(extractor.extract, texts.values()), strict=True):
-            rows[name] = extraction
-            if progress:
-                progress('extract', len(rows), len(texts))
-    finally:
-        pool.shutdown(cancel_futures=True)
+    for name, extraction in zip(texts, in_order(extractor.extract, texts.values(), at_once, 'extract'), strict=True):
+        rows[name] = extraction
+        if progress:
+            progress('extract', len(rows), len(texts))
     extracted = Extracted(rows, extractor.name)
-    write_atomically(out, _written(extracted, out.suffix.lower()))
+    write_atomically(out, _written(extracted, out.suffix.lower(), raw_csv))
     settings = {
         'extractor': extractor.name,
         'input': descriptions.name,
@@ -119,7 +119,7 @@ def _check_kind(path: Path) -> None:
         raise TableError(expected=f'a table: {", ".join(KINDS)}', came=path.name, todo='use one of these endings')
 
 
-def _written(extracted: Extracted, kind: str) -> bytes:
+def _written(extracted: Extracted, kind: str, raw_csv: bool) -> bytes:
     full = [
         _storable({'name': name, 'openset': row.openset, 'labels': list(row.labels), 'how': row.how, 'raw': row.raw})
         for name, row in extracted.rows.items()
@@ -136,7 +136,7 @@ def _written(extracted: Extracted, kind: str) -> bytes:
         sink = pa.BufferOutputStream()
         pyarrow.parquet.write_table(pa.Table.from_pylist(full, schema=schema), sink)
         return bytes(sink.getvalue())
-    return csv_bytes(('name', 'openset', 'how'), full)
+    return csv_bytes(('name', 'openset', 'how'), full, raw=raw_csv)
 
 
 def _storable(held: Any) -> Any:

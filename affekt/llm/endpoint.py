@@ -1,16 +1,17 @@
-"""A server that speaks the chat API of OpenAI, over plain HTTP: timeouts, retries, whole answers only.
+"""A server that speaks the chat API of OpenAI, over plain HTTP: deadlines, retries, whole answers only.
 
 No client library: one POST and its faults are all that is needed, and each fault has a test against a real socket.
 Asked again, with doubling pauses, is what may pass by itself: 408, 409, 425, 429, 5xx, a refused or reset connection, a
 timeout, an answer cut in the middle, an answer that is no JSON. Anything else (a wrong key, an unknown model) raises
-at once with the server's own words.
+at once with the server's own words. The key is taken out of all that a server says, in whatever form it repeats it.
 """
 
 from __future__ import annotations
 
 import http.client
 import json
-import time
+import math
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -18,12 +19,18 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from affekt.errors import LLMError
+from affekt.llm.calls import Call, Calls
 from affekt.llm.chat import Reply, Request
+from affekt.llm.secrets import Secrets, proxy_passwords
 
 LARGEST_ANSWER = 16 * 1024 * 1024
 """Bytes of an answer that are read; more is a fault."""
 PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 507, 529})
 """HTTP states that may pass by themselves."""
+LONGEST_PAUSE_S = 60.0
+LONGEST_TIMEOUT_S = 86_400.0
+_WORDS_OF_SERVER = 200
+"""Characters of a server's own words that a message holds."""
 
 
 class Endpoint:
@@ -33,14 +40,16 @@ class Endpoint:
         url: of the API, such as `http://localhost:8000/v1`; `/chat/completions` is added where it is missing.
         model: the name that the server knows the model by.
         api_key: sent as a bearer token; None sends none. Never followed to another host: redirects are faults.
-        timeout_s: longest time for one whole answer, in seconds.
+        timeout_s: longest time for one attempt, in seconds: connecting, sending, headers and the whole body together.
         attempts: how often one question is sent at most.
         pause_s: before the second attempt, in seconds; doubled before each further one.
-        longest_pause_s: no pause is longer, whatever the server's Retry-After says.
-        sleep: how to pause.
+        longest_pause_s: no pause is longer, whatever the server's Retry-After says; the timeout, and at most a minute,
+            where None.
+        sleep: how to pause; None pauses until `close`.
 
     Raises:
-        LLMError: the url is not an http or https address, or the key cannot be sent.
+        LLMError: the url is not an http or https address or holds a password or a query, the key cannot be sent, or
+            the timeout is no time.
     """
 
     def __init__(
@@ -52,15 +61,15 @@ class Endpoint:
         timeout_s: float = 120.0,
         attempts: int = 6,
         pause_s: float = 1.0,
-        longest_pause_s: float = 60.0,
-        sleep: Callable[[float], None] = time.sleep,
+        longest_pause_s: float | None = None,
+        sleep: Callable[[float], None] | None = None,
     ) -> None:
-        parts = _address(url)
-        if parts is None:
+        parts = _required_address(url)
+        if not 0 < timeout_s <= LONGEST_TIMEOUT_S:
             raise LLMError(
-                expected='an http or https address such as http://localhost:8000/v1',
-                came=repr(url),
-                todo='give the address of a server with the chat API of OpenAI',
+                expected='a timeout in seconds, above 0 and at most a day',
+                came=f'{timeout_s:g}',
+                todo='give for example 120',
             )
         if api_key and not (api_key.isascii() and api_key.isprintable() and ' ' not in api_key):
             raise LLMError(
@@ -72,13 +81,13 @@ class Endpoint:
         self.url = url if url.endswith('/chat/completions') else f'{url}/chat/completions'
         self._model = model
         self._api_key = api_key
-        self._timeout_s, self._attempts = timeout_s, attempts
-        self._pause_s, self._longest_pause_s = pause_s, longest_pause_s
-        self._sleep = sleep
+        self._timeout_s, self._attempts, self._pause_s = timeout_s, attempts, pause_s
+        self._longest_pause_s = min(timeout_s, LONGEST_PAUSE_S) if longest_pause_s is None else longest_pause_s
+        self._calls = Calls()
+        self._sleep = sleep or self._calls.pause
+        self._secrets = Secrets([api_key or '', *proxy_passwords()])
         is_here = parts.hostname in ('localhost', '127.0.0.1', '::1')
-        self._opener = urllib.request.build_opener(
-            _NoRedirects(), *([urllib.request.ProxyHandler({})] if is_here else [])
-        )
+        self._handlers = [_NoRedirects(), *([urllib.request.ProxyHandler({})] if is_here else [])]
 
     @property
     def model(self) -> str:
@@ -97,13 +106,17 @@ class Endpoint:
             if attempt:
                 pause_s = max(self._pause_s * 2 ** (attempt - 1), fault.retry_after_s)
                 self._sleep(min(pause_s, self._longest_pause_s))
+            if self._calls.is_closed:
+                raise LLMError(
+                    expected=f'an answer from {self.url}', came='an end before it', todo='run the same again'
+                )
             try:
-                return _reply(self._post(body), self._model)
+                return _reply(self._post(body), self._model, self._secrets)
             except _Passing as passing:
                 fault = passing
         raise LLMError(
             expected=f'an answer from {self.url}',
-            came=f'{fault} in the last of {self._attempts} attempts',
+            came=f'{self._shown(str(fault))} in the last of {self._attempts} attempts',
             todo='see that the server runs and has room, then run the same again: answers so far are kept',
         )
 
@@ -113,24 +126,29 @@ class Endpoint:
         post.add_header('Content-Type', 'application/json')
         if self._api_key:
             post.add_unredirected_header('Authorization', f'Bearer {self._api_key}')
-        until = time.monotonic() + self._timeout_s
-        try:
-            with self._opener.open(post, timeout=self._timeout_s) as response:
-                return _whole(response, until)
-        except urllib.error.HTTPError as error:
-            with error:
-                raise self._refusal(error) from error
-        except TimeoutError as error:
-            raise _Passing(f'no answer in {self._timeout_s:g} s') from error
-        except urllib.error.URLError as error:
-            if isinstance(error.reason, TimeoutError):
-                raise _Passing(f'no connection in {self._timeout_s:g} s') from error
-            raise _Passing(f'no connection ({error.reason})') from error
-        except (http.client.HTTPException, ConnectionError) as error:
-            raise _Passing(f'an answer that was cut ({type(error).__name__})') from error
+        with Call(self._calls, self._timeout_s) as call:
+            try:
+                with call.opener(*self._handlers).open(post, timeout=self._timeout_s) as response:
+                    answer = _whole(response)
+                if call.is_late:  # a connection that is cut within headers looks like their end
+                    raise TimeoutError
+                return answer
+            except urllib.error.HTTPError as error:
+                with error:
+                    raise self._refusal(error) from error
+            except urllib.error.URLError as error:
+                if call.is_late or isinstance(error.reason, TimeoutError):
+                    raise _Passing(f'no answer in {self._timeout_s:g} s') from error
+                raise _Passing(f'no connection ({error.reason})') from error
+            except (http.client.HTTPException, OSError, ValueError, _Passing) as error:
+                if call.is_late or isinstance(error, TimeoutError):
+                    raise _Passing(f'no answer in {self._timeout_s:g} s') from error
+                if isinstance(error, _Passing):
+                    raise
+                raise _Passing(f'an answer that was cut ({type(error).__name__})') from error
 
     def _refusal(self, error: urllib.error.HTTPError) -> Exception:
-        said = _said(error)
+        said = self._said(error)
         if error.code in PASSING:
             return _Passing(f'HTTP {error.code}{said}', _seconds(error.headers.get('Retry-After')))
         return LLMError(
@@ -138,6 +156,65 @@ class Endpoint:
             came=f'HTTP {error.code}{said}',
             todo='check --endpoint and --model, and the key in AFFEKT_LLM_KEY',
         )
+
+    def _said(self, error: urllib.error.HTTPError) -> str:
+        """The server's own words, shortened; '' where there are none."""
+        try:
+            text = error.read(20_000).decode('utf-8', 'replace')
+        except (OSError, http.client.HTTPException, ValueError):
+            return ''
+        try:
+            held = json.loads(text)
+            inner = held.get('error', held)
+            text = inner.get('message', text) if isinstance(inner, dict) else str(inner)
+        except (ValueError, AttributeError, RecursionError):
+            pass
+        text = self._shown(str(text))
+        return f' ({text})' if text else ''
+
+    def _shown(self, text: str) -> str:
+        """Words of a server on one line, short and without the key."""
+        return _on_one_line(self._secrets.hidden(text))[:_WORDS_OF_SERVER]
+
+    def close(self) -> None:
+        """Cut all that is on its way, from any thread; later questions are refused."""
+        self._calls.close()
+
+    def __enter__(self) -> Endpoint:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _on_one_line(text: str) -> str:
+    return ' '.join(''.join(letter if letter.isprintable() else ' ' for letter in text).split())
+
+
+def _required_address(url: str) -> SplitResult:
+    """The parts of an address that can be asked and shown."""
+    parts = _address(url)
+    if parts is None:
+        raise LLMError(
+            expected='an http or https address such as http://localhost:8000/v1',
+            came=repr(_without_secrets(url)),
+            todo='give the address of a server with the chat API of OpenAI',
+        )
+    if '@' in parts.netloc or '@' in url or any(sign in url for sign in '?#'):
+        raise LLMError(
+            expected='an address without a name, a password or a query: it is shown and saved',
+            came=repr(_without_secrets(url)),
+            todo='leave out what stands before @ or after ?, and give the key in the environment as AFFEKT_LLM_KEY',
+        )
+    return parts
+
+
+def _without_secrets(url: str) -> str:
+    """An address as a message may show it."""
+    bare = re.sub(
+        r'[?#].*', '?…', re.sub(r'^([A-Za-z][\w+.-]*:/*)?.*@', r'\1…@', url, flags=re.DOTALL), flags=re.DOTALL
+    )
+    return bare[:200]
 
 
 def _address(url: str) -> SplitResult | None:
@@ -166,14 +243,12 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
         return
 
 
-def _whole(response: http.client.HTTPResponse, until: float) -> bytes:
-    """All bytes of an answer, before a time of the monotonic clock."""
+def _whole(response: http.client.HTTPResponse) -> bytes:
+    """All bytes of an answer."""
     pieces, size = [], 0
     while piece := response.read1(65536):
         pieces.append(piece)
         size += len(piece)
-        if time.monotonic() > until:
-            raise TimeoutError
         if size > LARGEST_ANSWER:
             raise _Passing(f'an answer of more than {LARGEST_ANSWER} bytes')
     if response.length:
@@ -181,42 +256,53 @@ def _whole(response: http.client.HTTPResponse, until: float) -> bytes:
     return b''.join(pieces)
 
 
-def _reply(answer: bytes, model: str) -> Reply:
+def _reply(answer: bytes, model: str, secrets: Secrets) -> Reply:
     """An answer's text and what the server says about it."""
     try:
         held = json.loads(answer)
         choice = held['choices'][0]
-        content = choice['message']['content']
-        if isinstance(content, list):
-            content = ''.join(part.get('text', '') for part in content)
-        if not isinstance(content, str):
-            raise TypeError('no text in it')
+        text = _text(choice['message'])
         usage = held.get('usage')
         return Reply(
-            content,
-            str(held.get('model') or model),
-            str(choice.get('finish_reason') or ''),
-            usage if isinstance(usage, dict) else {},
+            secrets.hidden_in_answer(text),
+            secrets.hidden_in_answer(_on_one_line(str(held.get('model') or model)))[:200],
+            secrets.hidden(_on_one_line(str(choice.get('finish_reason') or '')))[:40],
+            _counts(usage, secrets),
         )
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        start = answer[:80].decode('utf-8', 'replace')
+        start = _on_one_line(secrets.hidden(answer[:20_000].decode('utf-8', 'replace')))[:80]
         raise _Passing(f'an answer that cannot be read ({type(error).__name__}), beginning {start!r}') from error
 
 
-def _said(error: urllib.error.HTTPError) -> str:
-    """The server's own words, shortened; '' where there are none."""
-    try:
-        text = error.read(2000).decode('utf-8', 'replace')
-    except (OSError, http.client.HTTPException):
-        return ''
-    try:
-        held = json.loads(text)
-        inner = held.get('error', held)
-        text = inner.get('message', text) if isinstance(inner, dict) else str(inner)
-    except (ValueError, AttributeError, RecursionError):
-        pass
-    text = ' '.join(str(text).split())[:200]
-    return f' ({text})' if text else ''
+def _text(message: dict[str, Any]) -> str:
+    """The text of a message; of one that holds nothing but reasoning, that, marked as thinking that never ended.
+
+    Raises:
+        TypeError: there is none.
+    """
+    content = message['content']
+    if isinstance(content, list):
+        content = ''.join(part.get('text') or '' for part in content)
+    reasoning = message.get('reasoning_content') or message.get('reasoning')
+    if content is None and isinstance(reasoning, str):
+        return f'<think>{reasoning}'
+    if not isinstance(content, str):
+        raise TypeError('no text in it')
+    return content
+
+
+def _counts(usage: Any, secrets: Secrets, depth: int = 0) -> dict[str, Any]:
+    """The numbers of a server's account of tokens, also those one level below."""
+    if not isinstance(usage, dict) or depth > 1:
+        return {}
+    counts: dict[str, Any] = {}
+    for name, value in list(usage.items())[:50]:
+        shown = secrets.hidden(_on_one_line(str(name)))[:80]
+        if isinstance(value, int | float) and math.isfinite(value):
+            counts[shown] = value
+        elif isinstance(value, dict) and (inner := _counts(value, secrets, depth + 1)):
+            counts[shown] = inner
+    return counts
 
 
 def _seconds(header: str | None) -> float:

@@ -23,7 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from affekt.errors import LLMError
+from affekt.errors import LLMError, StorageError
 from affekt.files import only_regular, storage_error
 from affekt.llm.chat import Chat, Reply, Request
 from affekt.runs import locked
@@ -132,12 +132,19 @@ class ReplayCache:
         line = json.dumps(entry, sort_keys=True).encode() + b'\n'
         with self._guard:
             start = self._journal.seek(0, os.SEEK_END)
-            self._journal.write(line)
-            self._journal.flush()
-            os.fsync(self._journal.fileno())
-            with _transaction(self._index):
-                self._index.execute('INSERT OR REPLACE INTO answers VALUES (?, ?)', (key, start))
-                self._index.execute('UPDATE read_to SET size = ?', (start + len(line),))
+            try:
+                _append(self._journal.fileno(), line, start)
+            except OSError as error:
+                raise storage_error(error, self.folder / JOURNAL) from error
+            try:
+                with _transaction(self._index):
+                    self._index.execute('INSERT OR REPLACE INTO answers VALUES (?, ?)', (key, start))
+                    self._index.execute('UPDATE read_to SET size = ?', (start + len(line),))
+            except sqlite3.OperationalError as error:  # the journal has the answer: the next run finds it there
+                raise StorageError(
+                    expected='room for the index of answers', came=f'{self.folder / INDEX}: {error}',
+                    todo='make room, then give the same command again',
+                ) from error  # fmt: skip
 
     def __len__(self) -> int:
         with self._guard:
@@ -148,15 +155,19 @@ class ReplayCache:
         return self._journal.readline()
 
     def close(self) -> None:
-        """Let other processes use the folder."""
-        self._index.close()
-        self._journal.close()
-        self._lock.close()
+        """Let other processes use the folder; an answer that is just being kept is kept whole."""
+        with self._guard:
+            self._index.close()
+            self._journal.close()
+            self._lock.close()
 
     def __enter__(self) -> ReplayCache:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if error is not None:
+            count = len(self)
+            error.add_note(f'{count:,} {"answer is" if count == 1 else "answers are"} kept in {self.folder}')
         self.close()
 
 
@@ -277,6 +288,19 @@ def _transaction(index: sqlite3.Connection) -> Iterator[None]:
         index.execute('ROLLBACK')
         raise
     index.execute('COMMIT')
+
+
+def _append(handle: int, line: bytes, size: int) -> None:
+    """Put a line at the end of a file of that size, on disk when this returns, or leave the file as it was."""
+    try:
+        written = 0
+        while written < len(line):
+            written += os.write(handle, line[written:])
+        os.fsync(handle)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.ftruncate(handle, size)
+        raise
 
 
 def _whole_lines(journal: IO[bytes], start: int) -> Iterator[bytes]:

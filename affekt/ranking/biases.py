@@ -79,9 +79,9 @@ def _bias(comparisons: Comparisons, main: Fit, name: str, cluster: Sequence[str]
         effect_contrasts(fitted)[place : place + 1],
         level=level,
     )
-    return Bias(
-        name, share, decided, float(bounds.value[0]), float(bounds.low[0]), float(bounds.high[0]), is_controlled
-    )
+    value, low, high = (float(bound[0]) for bound in (bounds.value, bounds.low, bounds.high))
+    note = 'ties alone do not say' if np.isnan(low) else ''
+    return Bias(name, share, decided, value, low, high, is_controlled, note)
 
 
 def _with(comparisons: Comparisons, main: Fit, name: str) -> Fit:

@@ -92,14 +92,17 @@ def percentile_intervals(fit: Fit, draws: Draws, contrasts: Floats, *, level: fl
     draws scatter about the estimate that the prior has pulled in.
 
     Returns:
-        Bounds; nan where more resamples are unbounded than a tail holds, for then a bound is not finite.
+        Bounds; nan where more resamples are unbounded than a tail holds, for then a bound is not finite, and where all
+        draws are the same, as those of ties alone are.
     """
     tail = 0.5 - 0.5 * level
     value = contrasts @ fit.parameters
     if not len(draws.parameters) or draws.unbounded_share > tail:
         return Bounds(value, np.full_like(value, np.nan), np.full_like(value, np.nan))
-    low, high = np.quantile(draws.parameters @ contrasts.T, [tail, 1.0 - tail], axis=0)
-    return Bounds(value, low, high)
+    drawn = draws.parameters @ contrasts.T
+    low, high = np.quantile(drawn, [tail, 1.0 - tail], axis=0)
+    silent = np.ptp(drawn, axis=0) < SETTLED
+    return Bounds(value, np.where(silent, np.nan, low), np.where(silent, np.nan, high))
 
 
 def _drawn(

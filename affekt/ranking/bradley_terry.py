@@ -26,6 +26,7 @@ Floats = npt.NDArray[np.float64]
 
 MOST_ITEMS = 5000
 """The information matrix is dense: 200 MB at this size."""
+LEAST_PRIOR, MOST_PRIOR = 1e-4, 1e4
 FLAT = 1e-12
 """Smallest curvature, relative to each parameter's own, that counts as one."""
 ALIASED = 1e-9
@@ -61,6 +62,11 @@ class Fit:
         """Log-odds that the side shown first, or one more unit of a covariate, adds."""
         values = self.parameters[len(self.items) :]
         return {name: float(value) for name, value in zip(self.cells.extra_names, values, strict=False)}
+
+    @property
+    def is_tied_throughout(self) -> bool:
+        """Whether nothing but ties was counted: then nothing says how far strengths could be off."""
+        return not (self.cells.counts[LEFT].any() or self.cells.counts[RIGHT].any())
 
     @property
     def tau(self) -> float | None:
@@ -129,9 +135,11 @@ def fit(cells: Cells, *, ties: str = 'half', prior: float | None = None) -> Fit:
 
 
 def _check(cells: Cells, prior: float | None) -> None:
-    if prior is not None and not (np.isfinite(prior) and prior > 0.0):
+    if prior is not None and not LEAST_PRIOR <= prior <= MOST_PRIOR:
         raise ValueRangeError(
-            expected='a prior standard deviation above 0, in log-odds', came=f'{prior}', todo='give for example 1.0'
+            expected=f'a prior standard deviation above 0, from {LEAST_PRIOR:g} to {MOST_PRIOR:g} log-odds',
+            came=f'{prior}',
+            todo='give for example 1.0',
         )
     if len(cells.items) > MOST_ITEMS:
         raise LimitError(
@@ -184,7 +192,8 @@ def _runaway(likelihood: Likelihood, found: Maximum) -> UnrankableError:
     """The error that names what grows without bound."""
     names = [*likelihood.cells.items, *likelihood.cells.extra_names, 'the share of ties'][: likelihood.size]
     size = np.abs(found.parameters[0])
-    far = [name for name, value in zip(names, size, strict=True) if value > 0.5 * size.max()]
+    largest = size.max() if np.isfinite(size).all() else 0.0
+    far = [name for name, value in zip(names, size, strict=True) if not value <= 0.5 * largest] or names
     return UnrankableError(
         expected='comparisons with a finite maximum of the likelihood',
         came=f'{listed(far)} growing without bound: with these effects and ties the outcomes are explained perfectly',

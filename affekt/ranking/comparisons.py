@@ -17,11 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.errors import ComparisonError
+from affekt.ranking.names import alike, capitals_note, refuse_alike, shown, shown_names
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 OUTCOMES = {'left': 1, 'right': -1, 'tie': 0}
+LEAST_WEIGHT, MOST_WEIGHT = 1e-9, 1e9
+"""Between them the likelihood keeps enough digits."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,8 @@ class Comparisons:
     """Name to (N,) differences, left minus right."""
     facts: Mapping[str, int] = field(default_factory=dict)
     """What reading saw besides: ties by kind, comparisons skipped."""
+    notes: tuple[str, ...] = ()
+    """What was taken for granted in reading, in sentences."""
     rater_flags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Name of a rater to what speaks against them (`rater_flags.py`); they count all the same."""
 
@@ -99,7 +104,7 @@ class Comparisons:
         Args:
             left, right: (N,) names of the items.
             outcome: (N,) 'left', 'right' or 'tie', or 1, -1, 0.
-            weight: (N,) finite, not negative.
+            weight: (N,) each 0, or from 1e-9 to 1e9.
             sample, rater: (N,) any labels.
             first: (N,) 1, -1 or 0; 1 (left first) unless given.
             covariates: name to (N,) finite differences, left minus right.
@@ -121,7 +126,7 @@ class Comparisons:
             raise ComparisonError(
                 expected='at least one comparison', came=f'{source} without any', todo='give rows of who beat whom'
             )
-        names, codes = _coded_items(left, right, items, source)
+        names, codes, notes = _coded_items(left, right, items, source)
         left_code, right_code = codes[:size], codes[size:]
         refuse_rows(
             left_code == right_code, source, 'two different items', lambda row: f'{short(left[row])!r} against itself'
@@ -130,13 +135,15 @@ class Comparisons:
             raise ComparisonError(
                 expected='at least two items', came=f'{len(names)} in {source}', todo='nothing can be ranked alone'
             )
-        sample_code, rater_code = _coded(sample), _coded(rater)
+        sample_code, rater_code = _coded(sample, 'sample', source), _coded(rater, 'rater', source)
+        for coded in (sample_code, rater_code):
+            notes += coded[2] if coded else ()
         return cls(
             items=names,
             left=left_code,
             right=right_code,
             outcome=_outcomes(outcome, source),
-            weight=np.ones(size) if weight is None else _weights(weight, source),
+            weight=np.ones(size) if weight is None else _weights(weight, left, right, source),
             first=np.ones(size, np.int64) if first is None else _firsts(first, source),
             sample=None if sample_code is None else sample_code[1],
             samples=() if sample_code is None else sample_code[0],
@@ -144,7 +151,8 @@ class Comparisons:
             raters=() if rater_code is None else rater_code[0],
             covariates={name: _differences(name, values, source) for name, values in (covariates or {}).items()},
             facts=dict(facts or {}),
-            rater_flags=dict(rater_flags or {}),
+            notes=notes,
+            rater_flags={shown(name): flags for name, flags in (rater_flags or {}).items()},
         )
 
     def take(self, chosen: npt.ArrayLike) -> Comparisons:
@@ -200,34 +208,55 @@ def refuse_rows(bad: npt.NDArray[np.bool_], source: Source, expected: str, came:
 
 def _coded_items(
     left: Sequence[str], right: Sequence[str], items: Sequence[str] | None, source: Source
-) -> tuple[tuple[str, ...], Ints]:
+) -> tuple[tuple[str, ...], Ints, tuple[str, ...]]:
+    """Names, (2 N,) the number of each comparison's items, and notes."""
     size = len(left)
     if not set(map(type, left)) | set(map(type, right)) <= {str}:
         no_text = [not (isinstance(a, str) and isinstance(b, str)) for a, b in zip(left, right, strict=True)]
         refuse_rows(np.asarray(no_text, bool), source, 'a name for both items', 'one that is no text')
     seen: dict[str, int] = {}
     raw = np.fromiter((seen.setdefault(name, len(seen)) for side in (left, right) for name in side), np.int64, 2 * size)
-    if unnamed := [code for name, code in seen.items() if not name.strip()]:
+    plain, notes = shown_names([*seen, *(items or ())], 'item')
+    if unnamed := [code for name, code in seen.items() if not plain[name]]:
         bad = np.isin(raw, unnamed)
         refuse_rows(bad[:size] | bad[size:], source, 'a name for both items', 'an empty name')
-    names = sorted({*seen, *(items or ())})
-    if items is not None and (unknown := set(seen) - set(items)):
+    names = sorted({*plain.values()})
+    if len(names) > 1:
+        rows = {plain[name]: source.row(int(np.argmax(raw == code)) % size) for name, code in _few(seen, plain)}
+        refuse_alike(names, rows, 'item')
+    if items is not None and (unknown := {plain[name] for name in seen} - {plain[name] for name in items}):
         raise ComparisonError(
             expected='only the items that were listed',
             came=f'{min(unknown)!r} in {source}',
             todo='add it to items, or leave its rows out',
         )
     place = {name: position for position, name in enumerate(names)}
-    return tuple(names), np.fromiter((place[name] for name in seen), np.int64, len(seen))[raw]
+    return tuple(names), np.fromiter((place[plain[name]] for name in seen), np.int64, len(seen))[raw], notes
 
 
-def _coded(labels: Sequence[object] | None) -> tuple[tuple[str, ...], Ints] | None:
+def _few(seen: Mapping[str, int], plain: Mapping[str, str]) -> list[tuple[str, int]]:
+    """Those names, with their codes, whose rows a message may need."""
+    wanted = {name for pair in alike([*plain.values()]) for name in pair}
+    return [(name, code) for name, code in seen.items() if plain[name] in wanted]
+
+
+def _coded(
+    labels: Sequence[object] | None, what: str, source: Source
+) -> tuple[tuple[str, ...], Ints, tuple[str, ...]] | None:
     if labels is None:
         return None
     texts = [str(label) for label in labels]
-    names = tuple(sorted(set(texts)))
+    plain, notes = shown_names(dict.fromkeys(texts), what)
+    names = tuple(sorted(set(plain.values())))
+    if what == 'rater':
+        pairs = {name for pair in alike(names) for name in pair}
+        firsts = {plain[text]: source.row(texts.index(text)) for text in plain if plain[text] in pairs}
+        refuse_alike(names, firsts, what)
+    else:
+        notes += capitals_note(names, what)
     place = {name: position for position, name in enumerate(names)}
-    return names, np.fromiter((place[text] for text in texts), np.int64, len(texts))
+    codes = {text: place[clean] for text, clean in plain.items()}
+    return names, np.fromiter((codes[text] for text in texts), np.int64, len(texts)), notes
 
 
 def _outcomes(outcome: Sequence[str] | Sequence[int], source: Source) -> Ints:
@@ -249,13 +278,18 @@ def _numbers(name: str, values: npt.ArrayLike, source: Source) -> Floats:
         ) from error
 
 
-def _weights(weight: npt.ArrayLike, source: Source) -> Floats:
-    found = _numbers('weight', weight, source)
-    bad = ~np.isfinite(found) | (found < 0.0)
-    refuse_rows(bad, source, 'a weight that is finite and not negative', lambda row: f'{found[row]}')
-    if not found.any():
+def _weights(weight: npt.ArrayLike, left: Sequence[str], right: Sequence[str], source: Source) -> Floats:
+    weights = _numbers('weight', weight, source)
+    bad = ~((weights == 0.0) | (weights >= LEAST_WEIGHT) & (weights <= MOST_WEIGHT))
+    refuse_rows(
+        bad,
+        source,
+        f'a weight that is finite and not negative: 0, or from {LEAST_WEIGHT:g} to {MOST_WEIGHT:g}',
+        lambda row: f'{short(left[row])!r} against {short(right[row])!r} with weight {weights[row]:g}',
+    )
+    if not weights.any():
         raise ComparisonError(expected='a weight above 0', came=f'{source} with weights of 0 only', todo='weigh some')
-    return found
+    return weights
 
 
 def _firsts(first: npt.ArrayLike, source: Source) -> Ints:

@@ -9,15 +9,14 @@ one method.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from affekt.errors import ValueRangeError
 from affekt.llm import Reply
+from affekt.llm.workers import in_order
 
 LEFT, RIGHT, TIE, ABSTAIN = 'left', 'right', 'tie', 'abstain'
 OTHER_SIDE = {LEFT: RIGHT, RIGHT: LEFT, TIE: TIE, ABSTAIN: ABSTAIN}
@@ -146,25 +145,12 @@ def judge_pairs(
     if at_once < 1:
         raise ValueRangeError(expected='at_once of 1 or more', came=str(at_once), todo='give for example 4')
 
-    stopped = threading.Event()
-
     def both(pair: DescribedPair) -> Judgement:
-        if stopped.is_set():  # a pair before this one failed, and its error is on its way
-            raise CancelledError
-        try:
-            return Judgement(pair, judge.verdict(pair, LEFT), judge.verdict(pair, RIGHT))
-        except BaseException:
-            stopped.set()
-            raise
+        return Judgement(pair, judge.verdict(pair, LEFT), judge.verdict(pair, RIGHT))
 
     rows: list[Judgement] = []
-    pool = ThreadPoolExecutor(max_workers=at_once, thread_name_prefix='judge')
-    try:
-        for row in pool.map(both, pairs):
-            rows.append(row)
-            if progress:
-                progress('judge', len(rows), len(pairs))
-    finally:
-        stopped.set()
-        pool.shutdown(cancel_futures=True)
+    for row in in_order(both, pairs, at_once, 'judge'):
+        rows.append(row)
+        if progress:
+            progress('judge', len(rows), len(pairs))
     return Judgements(judge.name, tuple(rows))

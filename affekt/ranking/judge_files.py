@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from affekt.errors import ComparisonError
+from affekt.files import require_writable
 from affekt.ranking.described import Described, read_described
 from affekt.ranking.judge import ABSTAIN, Judge, Judgement, Judgements, Progress, judge_pairs
 from affekt.ranking.judge_prompts import VERSION
@@ -40,6 +41,7 @@ def judge_descriptions(
     prices: Mapping[str, Price] | None = None,
     settings: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
+    raw_csv: bool = False,
 ) -> JudgeReport:
     """Judge what describers wrote, write the verdicts, and say what they come to.
 
@@ -50,6 +52,7 @@ def judge_descriptions(
         at_once, progress: as for `judge_pairs`.
         prices: of a million tokens, by model.
         settings: what else to save beside the verdicts.
+        raw_csv: write texts that a spreadsheet would take for formulas without an apostrophe in front.
 
     Raises:
         ComparisonError: the output is no .csv, or the input holds no pairs.
@@ -57,6 +60,7 @@ def judge_descriptions(
     """
     if out.suffix.lower() != '.csv':
         raise ComparisonError(expected='an --out that ends in .csv', came=out.name, todo='name it verdicts.csv')
+    require_writable(out)
     # 1. What is to be judged.
     described = read_described(descriptions, column=column, pairs=pairs, media=media)
     # 2. Both orders of every pair.
@@ -67,10 +71,9 @@ def judge_descriptions(
     # 4. Write; the verdicts themselves last.
     held = {**(settings or {}), **_settings(descriptions, pairs, column, judged, described)}
     write_atomically(out.with_name(f'{out.name}.settings.json'), json.dumps(held, indent=2).encode())
-    write_atomically(
-        showings_path(out), csv_bytes(SHOWING_COLUMNS, [row for one in judged.rows for row in _showings(one, judged)])
-    )
-    write_atomically(out, csv_bytes(VERDICT_COLUMNS, [_verdict(one, judged) for one in judged.rows]))
+    showings = [row for one in judged.rows for row in _showings(one, judged)]
+    write_atomically(showings_path(out), csv_bytes(SHOWING_COLUMNS, showings, raw=raw_csv))
+    write_atomically(out, csv_bytes(VERDICT_COLUMNS, [_verdict(one, judged) for one in judged.rows], raw=raw_csv))
     return found
 
 

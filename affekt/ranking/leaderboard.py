@@ -22,7 +22,7 @@ from affekt.ranking.bradley_terry import Fit, fit
 from affekt.ranking.comparisons import Comparisons
 from affekt.ranking.counts import count
 from affekt.ranking.diagnosis import Diagnosis
-from affekt.ranking.ranks import Places, better, places
+from affekt.ranking.ranks import Places, better, places, silent_pairs
 from affekt.ranking.reading import read_comparisons
 from affekt.ranking.references import elo, tallies, win_rates
 from affekt.ranking.schedule import Pair, more_needed, next_pairs
@@ -102,13 +102,14 @@ class Standing:
     strength: float
     """Log-odds; 0 is the mean of all items."""
     low: float
+    """Of its interval; nan where nothing says how far it could be off."""
     high: float
     wins: float
     losses: float
     ties: float
     win_rate: float
     elo: float
-    """Depends on the order of the rows."""
+    """Depends on the order of the rows; nan where single rows count for too many comparisons."""
     not_told_apart: tuple[str, ...]
     """Items that may truly be above or below it."""
     more_to_next: float
@@ -192,22 +193,35 @@ def rank(comparisons: Comparisons, settings: RankSettings | None = None) -> Rank
     # 2. How far it could be off.
     cluster, notes = _clusters(comparisons, chosen)
     around = spread(fitted, comparisons, cluster)
+    if cluster and not fitted.is_tied_throughout and _is_partly_silent(fitted, around):
+        notes.append(f'not clustered by {" and ".join(cluster)}: all of them say the same of some items')
+        cluster = ()
+        around = spread(fitted, comparisons)
     bounds, more_notes = _bounds(fitted, comparisons, around, chosen, cluster)
     # 3. Places, and who is truly better.
     found = places(fitted, around, rng=np.random.default_rng(chosen.seed), level=chosen.level)
     rounded = np.round(fitted.strengths, 9).tolist()
     order = sorted(range(len(rounded)), key=lambda item: (-rounded[item], fitted.items[item]))
+    standings = _standings(comparisons, fitted, around, bounds, found, order, chosen.level)
     # 4. What swayed the verdicts, who did, and what to ask next.
     without, flag_notes = _without_flagged(comparisons, chosen)
     return Ranking(
-        standings=_standings(comparisons, fitted, around, bounds, found, order, chosen.level),
+        standings=standings,
         better=better(fitted, around)[np.ix_(order, order)],
         biases=biases(comparisons, fitted, cluster=cluster, level=chosen.level),
         diagnosis=fitted.diagnosis,
         tie_parameter=fitted.tau,
         clusters=around.clusters,
         next_pairs=tuple(next_pairs(fitted, number=3)),
-        notes=(*_prior_notes(fitted), *_tie_notes(fitted), *notes, *more_notes, *flag_notes),
+        notes=(
+            *_prior_notes(fitted),
+            *_tie_notes(fitted),
+            *notes,
+            *more_notes,
+            *_elo_notes(standings),
+            *flag_notes,
+            *comparisons.notes,
+        ),
         facts=_facts(comparisons),
         settings=chosen,
         flagged=dict(comparisons.rater_flags),
@@ -355,7 +369,20 @@ def _prior_notes(fitted: Fit) -> list[str]:
     return ['only the prior holds them: ' + '; '.join(fitted.diagnosis.sentences), pulled]
 
 
+def _is_partly_silent(fitted: Fit, around: Spread) -> bool:
+    silent = silent_pairs(fitted, around)
+    return int(silent.sum()) > len(fitted.items)
+
+
+def _elo_notes(standings: Sequence[Standing]) -> list[str]:
+    left_out = any(math.isnan(standing.elo) for standing in standings)
+    return ['Elo is left out: single rows count for too many comparisons'] if left_out else []
+
+
 def _tie_notes(fitted: Fit) -> list[str]:
+    if fitted.is_tied_throughout:
+        return ['all comparisons are ties, which do not say how far strengths could be off: '
+                + ('no intervals' if fitted.prior is None else 'the intervals are those of the prior')]  # fmt: skip
     if fitted.ties != 'half' and fitted.tau is None:
         return [f'nothing tied, so {fitted.ties} is the model without ties']
     return []

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from affekt.ranking.bradley_terry import Fit
-from affekt.ranking.uncertainty import Bounds, Spread, pair_contrasts, signed_roots, strength_contrasts
+from affekt.ranking.uncertainty import SILENT, Bounds, Spread, pair_contrasts, signed_roots, strength_contrasts
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -48,10 +48,18 @@ class Places:
 
 def difference_errors(fit: Fit, spread: Spread) -> Floats:
     """(K, K) standard errors of the differences between strengths; 0 on the diagonal."""
-    size = len(fit.items)
-    covariance = spread.covariance[:size, :size]
+    return _difference_errors(spread.covariance[: len(fit.items), : len(fit.items)])
+
+
+def _difference_errors(covariance: Floats) -> Floats:
     variance = np.diag(covariance)
     return np.asarray(np.sqrt(np.maximum(variance[:, None] + variance[None, :] - 2.0 * covariance, 0.0)))
+
+
+def silent_pairs(fit: Fit, spread: Spread) -> npt.NDArray[np.bool_]:
+    """(K, K) True where nothing says how far the difference of two items could be off; so on the diagonal."""
+    plain = _difference_errors(spread.plain[: len(fit.items), : len(fit.items)])
+    return np.asarray(difference_errors(fit, spread) <= SILENT * plain)
 
 
 def places(fit: Fit, spread: Spread, *, rng: np.random.Generator, level: float = 0.95) -> Places:
@@ -63,10 +71,15 @@ def places(fit: Fit, spread: Spread, *, rng: np.random.Generator, level: float =
         rng: draws what the largest of all standardised differences could be. Items are taken in the order of their
             strengths, so that names do not matter.
         level: in (0, 1).
+
+    Returns:
+        Places; two items of whose difference nothing says how far it could be off are not told apart.
     """
     errors = difference_errors(fit, spread)
     first, second = np.triu_indices(len(fit.items), 1)
-    distance = (fit.strengths[first] - fit.strengths[second]) / errors[first, second]
+    speaks = ~silent_pairs(fit, spread)[first, second]
+    gap = fit.strengths[first] - fit.strengths[second]
+    distance = np.where(speaks, gap / np.where(speaks, errors[first, second], 1.0), 0.0)
     limit = _largest_difference(fit, spread, errors, rng, level)
     if len(fit.items) <= MOST_PROFILED:
         near = np.abs(distance) > 0.5 * limit
@@ -86,7 +99,11 @@ def simultaneous_intervals(fit: Fit, spread: Spread, *, rng: np.random.Generator
     drawn = _draws(fit, spread, rng)
     drawn -= drawn.mean(axis=1, keepdims=True)
     order = np.argsort(-fit.strengths, kind='stable')
-    reach = float(np.quantile(np.abs(drawn / errors[order]).max(axis=1), level)) * errors
+    speaks = ~spread.silent(contrasts)
+    if not speaks.any():
+        return Bounds(value, np.full_like(value, np.nan), np.full_like(value, np.nan))
+    largest = np.abs(drawn[:, speaks[order]] / errors[order[speaks[order]]]).max(axis=1)
+    reach = np.where(speaks, float(np.quantile(largest, level)) * errors, np.nan)
     return Bounds(value, value - reach, value + reach)
 
 
@@ -109,6 +126,10 @@ def _largest_difference(fit: Fit, spread: Spread, errors: Floats, rng: np.random
     order = np.argsort(-fit.strengths, kind='stable')
     first, second = np.triu_indices(len(order), 1)
     scale = errors[np.ix_(order, order)][first, second]
+    speaks = ~silent_pairs(fit, spread)[np.ix_(order, order)][first, second]
+    if not speaks.any():
+        return np.inf
+    first, second, scale = first[speaks], second[speaks], scale[speaks]
     drawn = _draws(fit, spread, rng)
     largest = np.empty(len(drawn))
     batch = max(1, ENTRIES // len(first))

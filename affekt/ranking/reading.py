@@ -9,8 +9,9 @@ pairs of columns left_NAME and right_NAME for anything that may sway a verdict.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,14 @@ from affekt.ranking.comparisons import Comparisons, Floats, Ints, Source, refuse
 from affekt.ranking.covariates import LENGTH, differences, text_lengths
 from affekt.ranking.rater_flags import flags_in_table
 from affekt.ranking.tables import Table, read_table
+from affekt.tables import number
+from affekt.tables.table import seen
 
 SKIP = 'skip'
+THOUSANDS = re.compile(r'[+-]?[1-9]\d{0,2}(,\d{3})+')
+"""Numbers whose comma may stand between thousands; where commas separate cells too, nobody can tell."""
+LONGEST_NAME = 200
+FEW_ROWS = 10
 ORDERS = {'left': 1, 'right': -1, 'lr': 1, 'rl': -1, '1': 1, '-1': -1, '0': 0, '': 0}
 PLAIN_WORDS = {'left': 'left', 'right': 'right', 'tie': 'tie', '1': 'left', '-1': 'right', '0': 'tie', SKIP: SKIP}
 
@@ -82,7 +89,25 @@ def read_comparisons(
             came=f'{table.source} without {", ".join(absent)}',
             todo='name the columns so, or choose another shape',
         )
-    return _interpreted(table, found, items)
+    comparisons = _interpreted(table, found, items)
+    return replace(comparisons, notes=(*comparisons.notes, *_repeated(comparisons)))
+
+
+def _repeated(comparisons: Comparisons) -> tuple[str, ...]:
+    """A note where one rater judged one pair of one sample twice with one outcome; such rows are often copies."""
+    if comparisons.sample is None or comparisons.rater is None:
+        return ()
+    low, high = np.minimum(comparisons.left, comparisons.right), np.maximum(comparisons.left, comparisons.right)
+    turned = comparisons.outcome * np.where(comparisons.left > comparisons.right, -1, 1)
+    spans = (len(comparisons.items), len(comparisons.items), len(comparisons.samples), len(comparisons.raters), 3)
+    if float(np.prod([float(span) for span in spans])) > 2.0**62:
+        return ()
+    key = np.ravel_multi_index((low, high, comparisons.sample, comparisons.rater, turned + 1), spans)
+    copies = len(key) - len(np.unique(key))
+    if not copies:
+        return ()
+    rows = f'{copies:,} rows repeat' if copies > 1 else '1 row repeats'
+    return (f'{rows} what the same rater said of the same pair and sample, and count again',)
 
 
 def _interpreted(table: Table, shape: Shape, items: Sequence[str] | None) -> Comparisons:
@@ -101,8 +126,15 @@ def _interpreted(table: Table, shape: Shape, items: Sequence[str] | None) -> Com
         lambda row: repr(short(written[row])),
     )
     left, right = _names(table, shape)
+    _refuse_texts(table, shape, left, right)
     kept = np.flatnonzero([verdict != SKIP for verdict in verdicts])
     facts = _facts(verdicts)
+    if verdicts and not len(kept):
+        raise ComparisonError(
+            expected='at least one comparison',
+            came=f'{source} with {len(verdicts):,} verdicts, all of them {SKIP}',
+            todo='give rows of who beat whom',
+        )
     plain = {verdict: verdict.split(':')[0] for verdict in set(verdicts)}
 
     def spread(values: Sequence[object] | Floats | Ints) -> list[object]:
@@ -119,7 +151,9 @@ def _interpreted(table: Table, shape: Shape, items: Sequence[str] | None) -> Com
         spread(left),  # type: ignore[arg-type]
         spread(right),  # type: ignore[arg-type]
         [plain[verdicts[at]] for at in kept.tolist()],
-        weight=None if weight is None else _weights(spread(weight), Source(long.name, rows[kept])),
+        weight=None
+        if weight is None
+        else _weights(spread(weight), spread(left), spread(right), Source(long.name, rows[kept]), table.separator),
         sample=_optional(spread, _first_of(columns, shape.sample)),
         rater=[named[at] for at in kept] if raters > 1 else _optional(spread, rater),
         first=_optional(spread, _orders(table)),  # type: ignore[arg-type]
@@ -143,6 +177,21 @@ def _names(table: Table, shape: Shape) -> tuple[list[object], list[object]]:
         lambda row: repr(short(shape.joined.join(parts[row]))),
     )
     return [part[0] for part in parts], [part[1] for part in parts]
+
+
+def _refuse_texts(table: Table, shape: Shape, left: Sequence[object], right: Sequence[object]) -> None:
+    """Refuse columns of descriptions where names of items belong: long ones, or hardly any that comes twice."""
+    names = {name for name in (*left, *right) if isinstance(name, str)}
+    longest = max(map(len, names), default=0)
+    once = shape.left == shape.left_text and len(left) >= FEW_ROWS and len(names) > len(left)
+    if longest > LONGEST_NAME or once:
+        raise ComparisonError(
+            expected='names of the items that are ranked',
+            came=f'{table.source} with {len(names):,} different texts of up to {longest:,} characters in '
+            f'{shape.left} and {shape.right}',
+            todo='add who wrote them as model1 and model2; to learn which of two texts people prefer, '
+            'use `affekt prefer train`',
+        )
 
 
 def _verdicts(written: Sequence[object], shape: Shape) -> list[str]:
@@ -197,20 +246,24 @@ def _orders(table: Table) -> list[int] | None:
     return found
 
 
-def _weights(values: Sequence[object], source: Source) -> Floats:
-    found = np.empty(len(values))
+def _weights(
+    values: Sequence[object], left: Sequence[object], right: Sequence[object], source: Source, separator: str
+) -> Floats:
+    """The weights as numbers; what is none is refused here, what is out of range where comparisons are made."""
+    weights = np.empty(len(values))
     for row, value in enumerate(values):
+        is_marked = separator == ',' and isinstance(value, str) and THOUSANDS.fullmatch(value.strip())
         try:
-            found[row] = float(value)  # type: ignore[arg-type]
-        except (TypeError, ValueError):
-            found[row] = np.nan
+            weights[row] = np.inf if is_marked else number(value)
+        except ValueError:
+            weights[row] = np.nan
     refuse_rows(
-        ~np.isfinite(found) | (found < 0.0),
+        ~np.isfinite(weights) | (weights < 0.0),
         source,
-        'a weight that is finite and not negative',
-        lambda row: repr(short(values[row])),
+        'in the column weight a number that is finite and not negative',
+        lambda row: f'{short(left[row])!r} against {short(right[row])!r} with weight {short(values[row])!r}',
     )
-    return found
+    return weights
 
 
 def _covariates(table: Table, shape: Shape) -> dict[str, Floats]:
@@ -247,10 +300,13 @@ def _recognised(table: Table) -> Shape:
     for shape in SHAPES.values():
         if shape.needed <= set(table.columns):
             return shape
+    alone = set(table.columns) >= {'name', 'preference'}
     raise ComparisonError(
-        expected='columns left, right, outcome; model_a, model_b, winner; or a1, a2, preference',
-        came=f'{table.source} with columns {short(", ".join(table.columns) or "none", 200)}',
-        todo='rename the columns',
+        expected='columns left, right, outcome; model_a, model_b, winner; or model1, model2, preference',
+        came=f'{table.source} with {seen(table.columns)}',
+        todo='name the file of the pairs: verdicts alone do not say who met whom (`affekt prefer score` scores them)'
+        if alone
+        else 'rename the columns',
     )
 
 

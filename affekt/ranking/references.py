@@ -13,6 +13,8 @@ from affekt.ranking.comparisons import Comparisons
 from affekt.ranking.counts import LEFT, RIGHT, TIE, Cells
 
 Floats = npt.NDArray[np.float64]
+FURTHEST_APART = 300.0
+"""Powers of ten between the odds of two items, beyond which floating point ends."""
 
 
 def tallies(cells: Cells) -> Floats:
@@ -43,7 +45,8 @@ def elo(comparisons: Comparisons, *, step: float = 4.0, start: float = 1000.0) -
     """(K,) Elo ratings after all comparisons in the order of the rows.
 
     After each, both ratings move by step times what was scored (1, 1/2, 0) less what was expected,
-    1 / (1 + 10**((other - own) / 400)). A weight multiplies the step.
+    1 / (1 + 10**((other - own) / 400)). A weight multiplies the step; rows that count for tens of thousands, as
+    counted tables have, throw the ratings so far apart that they mean nothing: then all are nan.
 
     Args:
         comparisons: N of them.
@@ -60,7 +63,10 @@ def elo(comparisons: Comparisons, *, step: float = 4.0, start: float = 1000.0) -
     rating = [start] * len(comparisons.items)
     columns = (comparisons.left, comparisons.right, 0.5 * (comparisons.outcome + 1), step * comparisons.weight)
     for left, right, score, size in zip(*(column.tolist() for column in columns), strict=True):
-        move = size * (score - 1.0 / (1.0 + 10.0 ** ((rating[right] - rating[left]) / 400.0)))
+        apart = (rating[right] - rating[left]) / 400.0
+        if not abs(apart) < FURTHEST_APART:
+            return np.full(len(rating), np.nan)
+        move = size * (score - 1.0 / (1.0 + 10.0**apart))
         rating[left] += move
         rating[right] -= move
     return np.asarray(rating)

@@ -64,6 +64,8 @@ def more_needed(fit: Fit, spread: Spread, left: str, right: str, *, level: float
         return math.inf
     contrast = np.zeros((1, fit.likelihood.size))
     contrast[0, first], contrast[0, second] = 1.0, -1.0
+    if spread.silent(contrast)[0]:
+        return math.nan
     variance, inflation = float(spread.errors(contrast)[0] ** 2), float(spread.inflation(contrast)[0])
     chance = 1.0 / (1.0 + math.exp(-gap))
     target = (gap / (stats.norm.ppf(0.5 + 0.5 * level) + stats.norm.ppf(power))) ** 2

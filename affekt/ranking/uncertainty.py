@@ -36,6 +36,8 @@ PROFILED_ENTRIES = 400_000
 CLUSTERS = ('sample', 'rater')
 LEVERAGE_CAP = 0.9
 """A cluster that alone decides a direction counts as deciding this share of it, so that its residual stays finite."""
+SILENT = 1e-6
+"""Share of the model's own standard error below which a robust one is none but for rounding."""
 EXACT_WORK = 5e8
 """Clusters times parameters cubed beyond which the correction for leverage, then negligible, is left out."""
 
@@ -55,6 +57,12 @@ class Spread:
     sqrt(n / (n - p)). Chosen by simulation: at 8 items and 60 comparisons coverage is 0.6 points lower without it."""
     clusters: dict[str, int] = field(default_factory=dict)
     """Kind of cluster to how many there are."""
+    is_prior: bool = False
+    """Whether it is the prior's own covariance, because the comparisons say nothing of it."""
+
+    def silent(self, contrasts: Floats) -> npt.NDArray[np.bool_]:
+        """(M,) True where the comparisons leave no variance at all, and so nothing says how far a contrast is off."""
+        return np.asarray(self.errors(contrasts) <= SILENT * _errors(self.plain, contrasts))
 
     def errors(self, contrasts: Floats) -> Floats:
         """(M,) standard errors of (M, D) contrasts."""
@@ -112,10 +120,15 @@ def spread(fit: Fit, comparisons: Comparisons, cluster: Sequence[str] = ()) -> S
         UnknownNameError: no such cluster.
         ComparisonError: the comparisons do not say their sample or rater, or there is only one.
 
+    Ties alone say nothing of the spread: it is 0 without a prior, and with one the prior's own.
+
     Source: with clusters, Bell & McCaffrey 2002 (leverage, as a jackknife) and Cameron, Gelbach & Miller 2011,
     doi:10.1198/jbes.2010.07136 (two ways).
     """
     plain = fit.plain_covariance()
+    if fit.prior is not None and fit.is_tied_throughout:
+        own = np.eye(fit.likelihood.size) * fit.prior**2
+        return Spread(own, own, math.inf, is_prior=True)
     if not cluster:
         if fit.prior is not None:
             return Spread(plain * _dispersion(fit, float(fit.cells.totals.sum())), plain, math.inf)
@@ -142,6 +155,9 @@ def intervals(fit: Fit, spread: Spread, contrasts: Floats, *, level: float = 0.9
         level: coverage in (0, 1).
         method: 'profile' or 'sandwich'.
 
+    Returns:
+        Bounds; nan where the comparisons are silent about a contrast, as ties alone are.
+
     Raises:
         ValueRangeError: the level is out of range.
         UnknownNameError: no such method.
@@ -153,7 +169,11 @@ def intervals(fit: Fit, spread: Spread, contrasts: Floats, *, level: float = 0.9
             expected=f'a kind of interval among {", ".join(METHODS)}', came=repr(method), todo='choose one of these'
         )
     value = contrasts @ fit.parameters
-    low, high = METHODS[method](fit, spread, contrasts, spread.quantile(level))
+    low, high = np.full((2, len(value)), np.nan)
+    speaks = ~spread.silent(contrasts)
+    if speaks.any():
+        reach = _wald if spread.is_prior else METHODS[method]
+        low[speaks], high[speaks] = reach(fit, spread, contrasts[speaks], spread.quantile(level))
     return Bounds(value, value - low, value + high)
 
 
@@ -267,6 +287,8 @@ def _clustered(fit: Fit, comparisons: Comparisons, cluster: Ints, plain: Floats)
     if groups * likelihood.size**3 > EXACT_WORK:
         influence = score @ plain * np.sqrt(groups / (groups - 1.0))
         return np.asarray(influence.T @ influence)
+    if np.ptp(score, axis=0).max() <= SILENT * np.abs(score).max():
+        return np.zeros_like(plain)  # all clusters say the same; what is left is the pull of the prior
     root = np.linalg.cholesky(plain)
     influence = np.empty_like(score)
     per = max(1, PROFILED_ENTRIES // likelihood.size**2)

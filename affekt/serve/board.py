@@ -11,6 +11,7 @@ from affekt.errors import AffektError, UnrankableError
 from affekt.ranking import Ranking, RankSettings, rank
 from affekt.ranking.page import page_body
 from affekt.serve.raters import RaterFigures, flags_of, rater_figures, shared_agreement
+from affekt.serve.state import left_out_sentences
 from affekt.serve.study import Study, comparisons_of, counted
 
 NUMBER = ' class="number"'
@@ -38,6 +39,7 @@ class Board:
                 body = _ranking_html(kept, state.tasks, state.items, flags_of(figures)) + raters_html(
                     figures, shared_agreement(kept, state.tasks)
                 )
+                body += notes_html(left_out_sentences(state))
                 self._held = {'change': change, 'votes': sum(vote.outcome != 'skip' for vote in kept), 'html': body}
             return {'change': change} if since == change else self._held
 
@@ -91,6 +93,12 @@ def raters_html(figures: Sequence[RaterFigures], alpha: float) -> str:
         f'<div class="scroll" tabindex="0" role="region" aria-label="Raters"><table class="sortable"><thead><tr>{head}'
         f'</tr></thead><tbody>{rows}</tbody></table></div>{empty}</section>'
     )
+
+
+def notes_html(notes: Sequence[str]) -> str:
+    """Sentences in a list of their own; nothing where there are none."""
+    listed = ''.join(f'<li>{html.escape(note)}.</li>' for note in notes)
+    return f'<ul class="notes" aria-label="What is not counted">{listed}</ul>' if notes else ''
 
 
 def _of(right: int, of: int) -> str:

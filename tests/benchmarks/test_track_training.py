@@ -200,3 +200,23 @@ def test_what_cannot_be_trained_on_is_refused(wrong, said, parts):
 def test_wrong_settings_are_named(wrong, error):
     with pytest.raises(error):
         TrackSettings(**wrong)
+
+
+def test_imported_folders_of_one_name_are_one_recipe_and_absent_categories_are_noted(tmp_path):
+    from affekt.features import import_features
+
+    labelled, unlabelled = clips('l', 36), clips('u', 12)
+    rows = tuple(dataclasses.replace(row, category='sad' if row.category == 'happy' else row.category)
+                 for row in labelled.samples)  # fmt: skip
+    stores = []
+    for side, manifest in (('a', labelled), ('b', unlabelled)):
+        (tmp_path / side / 'mine-UTT').mkdir(parents=True)
+        for at, name in enumerate(manifest.names):
+            np.save(tmp_path / side / 'mine-UTT' / f'{name}.npy', np.eye(6)[at % 6])
+        made = import_features(tmp_path / side / 'mine-UTT', tmp_path / f'{side}-stores', modality='text')
+        stores.append({'text': Store(made.path)})
+    settings = dataclasses.replace(QUICK, epochs=1)
+    labelled = dataclasses.replace(labelled, samples=rows)
+    answers = train_track('mer2024-semi', labelled, unlabelled, stores[0], settings, unlabelled_stores=stores[1])
+    assert "no labelled clip is 'happy', so that no answer will be" in answers.notes
+    assert any(note.startswith('no speaker') for note in answers.notes)

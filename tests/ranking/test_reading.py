@@ -137,7 +137,7 @@ def test_a_shape_of_one_s_own_is_one_argument(tmp_path):
         ('left,right,outcome,left_length,right_length\na,b,left,-3,2\n', '-3.0 in row 2'),
         ('left,right,outcome,left_style,right_style\na,b,left,x,\n', 'empty one in row 2'),
         ('left,left,outcome\na,b,left\n', 'different column names'),
-        ('one,two\na,b\n', 'with columns one, two'),
+        ('one,two\na,b\n', "2 columns 'one', 'two'"),
         ('\n\n', 'without any'),
         ('left,right,outcome\na,b,left\0\n', 'row 2|votes.csv'),
     ],

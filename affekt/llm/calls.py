@@ -1,0 +1,192 @@
+"""One HTTP request under one deadline: connecting, sending, headers, body and the body of an error together.
+
+A socket's own timeout is renewed by each byte, so a server that sends one byte at a time is never late. Here a timer
+shuts the connection down when the time is over, whatever it waits for; `Calls.close` does the same at once, from any
+thread, for everything on its way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import socket
+import threading
+import time
+import urllib.request
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+
+class Call:
+    """One request on its way; a context manager that ends with it.
+
+    Args:
+        calls: where it is counted.
+        timeout_s: from now to its last byte.
+    """
+
+    def __init__(self, calls: Calls, timeout_s: float) -> None:
+        self._calls, self._until = calls, time.monotonic() + timeout_s
+        self._sockets: list[socket.socket] = []
+        self._guard = threading.Lock()
+        self.is_late = False
+        """Whether it was cut because its time was over."""
+        self._timer = threading.Timer(timeout_s, self._end_late)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Call:
+        self._calls.begin(self)
+        self._timer.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._timer.cancel()
+        self._calls.end(self)
+
+    def left_s(self) -> float:
+        """Seconds until the deadline.
+
+        Raises:
+            TimeoutError: none are left.
+        """
+        left = self._until - time.monotonic()
+        if left <= 0:
+            self.is_late = True
+            raise TimeoutError
+        return left
+
+    def connected(self, address: tuple[str, int], *_: Any, **__: Any) -> socket.socket:
+        """A connection to the first address that answers in time; the look-up of the name counts."""
+        last: OSError = OSError('no address')
+        for family, kind, protocol, _, place in self._addresses(address):
+            line = socket.socket(family, kind, protocol)
+            self.watch(line)
+            try:
+                line.settimeout(self.left_s())
+                line.connect(place)
+                return line
+            except OSError as error:
+                line.close()
+                last = error
+        raise last
+
+    def _addresses(self, address: tuple[str, int]) -> list[Any]:
+        """What the name resolves to; looked up in a thread of its own, because a look-up knows no timeout."""
+        found: list[list[Any] | OSError] = []
+
+        def look_up() -> None:
+            try:
+                found.append(socket.getaddrinfo(*address, type=socket.SOCK_STREAM))
+            except OSError as error:
+                found.append(error)
+
+        thread = threading.Thread(target=look_up, daemon=True, name='look-up')
+        thread.start()
+        thread.join(self.left_s())
+        if not found:
+            self.left_s()
+            raise TimeoutError
+        if isinstance(found[0], OSError):
+            raise found[0]
+        return found[0]
+
+    def watch(self, line: socket.socket | None) -> None:
+        """Shut this socket down too when the call is cut."""
+        if line is not None:
+            with self._guard:
+                self._sockets.append(line)
+
+    def cut(self) -> None:
+        """End it now: what waits for a byte gets the end of the connection."""
+        with self._guard:
+            for line in self._sockets:
+                with contextlib.suppress(OSError):
+                    line.shutdown(socket.SHUT_RDWR)
+
+    def _end_late(self) -> None:
+        self.is_late = True
+        self.cut()
+
+    def opener(self, *handlers: urllib.request.BaseHandler) -> urllib.request.OpenerDirector:
+        """An opener whose connections belong to this call."""
+        return urllib.request.build_opener(_PlainHandler(self), _SecureHandler(self), *handlers)
+
+
+class Calls:
+    """All requests that are on their way."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._running: set[Call] = set()
+        self._closed = threading.Event()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing is sent any more."""
+        return self._closed.is_set()
+
+    def pause(self, seconds: float) -> None:
+        """Wait, until closed at the longest."""
+        self._closed.wait(seconds)
+
+    def begin(self, call: Call) -> None:
+        """Count one more."""
+        with self._guard:
+            self._running.add(call)
+
+    def end(self, call: Call) -> None:
+        """Count one less."""
+        with self._guard:
+            self._running.discard(call)
+
+    def close(self) -> None:
+        """Cut every request, and let no other begin."""
+        self._closed.set()
+        with self._guard:
+            running = list(self._running)
+        for call in running:
+            call.cut()
+
+
+class _Plain(http.client.HTTPConnection):
+    def __init__(self, host: str, *, call: Call, **how: Any) -> None:
+        super().__init__(host, **how)
+        self._create_connection = call.connected
+
+
+class _Secure(http.client.HTTPSConnection):
+    def __init__(self, host: str, *, call: Call, **how: Any) -> None:
+        super().__init__(host, **how)
+        self._call = call
+        self._create_connection = call.connected
+
+    def connect(self) -> None:
+        super().connect()
+        self._call.watch(self.sock)
+
+
+def _of(connection: type[http.client.HTTPConnection], call: Call) -> Callable[..., Any]:
+    def made(host: str, **how: Any) -> http.client.HTTPConnection:
+        how['timeout'] = call.left_s()
+        return connection(host, call=call, **how)  # type: ignore[call-arg]
+
+    return made
+
+
+class _PlainHandler(urllib.request.HTTPHandler):
+    def __init__(self, call: Call) -> None:
+        super().__init__()
+        self._call = call
+
+    def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_of(_Plain, self._call), request)
+
+
+class _SecureHandler(urllib.request.HTTPSHandler):
+    def __init__(self, call: Call) -> None:
+        super().__init__()
+        self._call = call
+
+    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_of(_Secure, self._call), request, context=getattr(self, '_context', None))

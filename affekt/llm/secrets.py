@@ -1,0 +1,90 @@
+"""What must never be shown, taken out of what a server says: in each form in which a server may repeat it.
+
+Secrets(['sk-12345678']).hidden('bad key sk%2D12345678') == 'bad key [key]'
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import re
+from collections.abc import Iterable
+from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies
+
+HIDDEN = '[key]'
+SHORTEST = 8
+"""Characters of a secret that is taken out of answers; shorter ones, such as EMPTY, may be words of an answer."""
+
+
+class Secrets:
+    """Texts that are never shown.
+
+    Args:
+        texts: keys and passwords; empty ones are none.
+    """
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        known = sorted({text for text in texts if text}, key=len, reverse=True)
+        self._every = _pattern(known)
+        self._long = _pattern([text for text in known if len(text) >= SHORTEST])
+
+    def hidden(self, text: str) -> str:
+        """The text of a message without them."""
+        return self._every.sub(HIDDEN, text) if self._every else text
+
+    def hidden_in_answer(self, text: str) -> str:
+        """The text of an answer without them; secrets below `SHORTEST` characters stay, for they may be words."""
+        return self._long.sub(HIDDEN, text) if self._long else text
+
+
+def proxy_passwords() -> list[str]:
+    """Passwords in the addresses of proxies that the environment names."""
+    return [unquote(password) for address in getproxies().values() if (password := _password(address))]
+
+
+def _password(address: str) -> str | None:
+    try:
+        return urlsplit(address).password
+    except ValueError:
+        return None
+
+
+def _pattern(texts: list[str]) -> re.Pattern[str] | None:
+    """Matches each text, plain or escaped as in addresses, JSON and HTML, in base64 or in hexadecimal digits."""
+    forms = [form for text in texts for form in (_spelled(text), *_encoded(text))]
+    return re.compile('|'.join(forms), re.IGNORECASE) if forms else None
+
+
+def _spelled(text: str) -> str:
+    """Each character of a text plain or escaped."""
+    return ''.join(_character(letter) for letter in text)
+
+
+def _character(letter: str) -> str:
+    code = ord(letter)
+    named = html.escape(letter)
+    forms = [
+        re.escape(letter),
+        rf'%(?:25)*{code:02x}',
+        rf'\\+u0*{code:x}',
+        rf'\\+x{code:02x}',
+        rf'&\#0*{code};',
+        rf'&\#x0*{code:x};',
+    ]
+    forms += [rf'\\+{re.escape(letter)}'] if not letter.isalnum() else []
+    forms += [re.escape(named)] if named != letter else []
+    return f'(?:{"|".join(forms)})'
+
+
+def _encoded(text: str) -> list[str]:
+    """A text in base64, at each of the three places where it may begin within a longer one, and in hexadecimal."""
+    raw = text.encode()
+    if len(raw) < 4:
+        return []
+    forms = [re.escape(raw.hex())]
+    for shift in range(3):
+        shifted = base64.b64encode(b'\0' * shift + raw).decode().rstrip('=')
+        known = shifted[-(-shift * 8 // 6) : len(shifted) if (shift + len(raw)) % 3 == 0 else -1]
+        forms.append(''.join('[+-]' if sign == '+' else '[/_]' if sign == '/' else re.escape(sign) for sign in known))
+    return forms

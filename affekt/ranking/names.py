@@ -1,0 +1,80 @@
+"""Names of items, raters and samples as they are shown: those that look alike are one name, or are refused.
+
+A space at an end, two spaces for one, a space without width or the other Unicode form of a letter do not show: they are
+left out, with a note. Names that differ in capitals only are refused for items and raters; those of samples may, as the
+names of some sites do.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+
+from affekt.errors import ComparisonError, listed
+
+_UNSEEN = re.compile('[\u00ad\u200b\u200e\u200f\u2060\ufeff]')
+
+
+def shown(name: str) -> str:
+    """A name without what does not show.
+
+    >>> shown(' beta\\u00a0'), shown('two  words')
+    ('beta', 'two words')
+    """
+    return ' '.join(_UNSEEN.sub('', unicodedata.normalize('NFC', name)).split())
+
+
+def shown_names(names: Iterable[str], what: str) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Each name as it is shown, and a note where that differs.
+
+    Args:
+        names: each once.
+        what: item, rater or sample.
+    """
+    plain = {name: shown(name) for name in names}
+    changed = [name for name, clean in plain.items() if name != clean]
+    if not changed:
+        return plain, ()
+    some = ', '.join(f'{name[:40]!r} is {plain[name][:40]!r}' for name in changed[:3])
+    more = f' and {len(changed) - 3} more' if len(changed) > 3 else ''
+    return plain, (f'spaces and signs that do not show are left out of {what} names: {some}{more}',)
+
+
+def alike(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Pairs of different names that differ in capitals, or in the width of letters, only."""
+    first: dict[str, str] = {}
+    found = []
+    for name in names:
+        other = first.setdefault(unicodedata.normalize('NFKC', name).casefold(), name)
+        if other != name:
+            found.append((other, name))
+    return found
+
+
+def refuse_alike(names: Sequence[str], rows: Mapping[str, str], what: str) -> None:
+    """Refuse names that differ in capitals only.
+
+    Args:
+        names: as shown, each once.
+        rows: name to where it first stands, in words.
+        what: item or rater.
+
+    Raises:
+        ComparisonError: there are such; it names both, and their rows.
+    """
+    for one, other in alike(names):
+        where = ' and '.join(f'{name!r} in {rows[name]}' if name in rows else repr(name) for name in (one, other))
+        raise ComparisonError(
+            expected=f'{what}s whose names differ in more than capitals',
+            came=where,
+            todo='write the name one way, or rename one of the two',
+        )
+
+
+def capitals_note(names: Sequence[str], what: str) -> tuple[str, ...]:
+    """A note where names differ in capitals only."""
+    pairs = alike(names)
+    if not pairs:
+        return ()
+    return (f'{what}s that differ in capitals only are taken for different ones: {listed(pairs[0])}',)

@@ -1,0 +1,108 @@
+"""One folder with one of every fault: every file is named, the good ones are analyzed, and the run can go on."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+
+import pytest
+from click.testing import CliRunner
+
+from affekt.analysis import AnalysisSettings
+from affekt.analysis.batch import analyze_many
+from affekt.analysis.run_exports import export_run
+from affekt.cli import main
+from affekt.media import is_media_name
+from affekt.weights import MODELS, state
+
+NEEDED = ('face_landmarker.task', 'silero_vad.onnx')
+LINES = '1\n00:00:00,000 --> 00:00:01,000\nhalf \ud800 a pair\n'
+
+
+@pytest.fixture
+def faults(shared_data, tmp_path):
+    """The faults of the shared data, and entries that no archive can hold."""
+    if not (shared_data / 'faults').is_dir():
+        pytest.skip('the folder of faults is absent from the test data')
+    if missing := [name for name in NEEDED if state(MODELS[name]) != 'verified']:
+        pytest.skip(f'model files are absent: {", ".join(missing)} (run `affekt weights get`)')
+    folder = tmp_path / 'clips'
+    shutil.copytree(shared_data / 'faults', folder, copy_function=shutil.copyfile)
+    for inside in (folder, *folder.rglob('*')):
+        inside.chmod(0o755)
+    good = (shared_data / 'test_media' / 'single_face.jpg').read_bytes()
+    (folder / 'good.jpg').write_bytes(good)
+    (folder / 'folders' / 'the_same.jpg').write_bytes(good)
+    (folder / b'caf\xe9.jpg'.decode('utf-8', 'surrogateescape')).write_bytes(good + b'\0')
+    os.mkfifo(folder / 'pipe.mp4')
+    (folder / 'dangling.mp4').symlink_to('gone.mp4')
+    (folder / 'device.wav').symlink_to('/dev/zero')
+    (folder / 'sound' / 'loop').symlink_to('..')
+    (folder / 'empty.mp4').touch()
+    (folder / 'unreadable').mkdir()
+    shutil.copy(folder / 'media' / 'trailing.wav', folder / 'surrogate.wav')
+    with (folder / 'surrogate.wav').open('ab') as file:
+        file.write(b'\0')
+    (folder / 'surrogate.srt').write_bytes(LINES.encode('utf-16', 'surrogatepass'))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def unreadable(monkeypatch):
+    """A folder that may not be listed, also by root."""
+    scandir = os.scandir
+
+    def refuse(folder='.'):
+        if str(folder).endswith('unreadable'):
+            raise PermissionError(13, 'Permission denied', str(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, 'scandir', refuse)
+
+
+def _media_in(folder):
+    return {path.relative_to(folder).as_posix() for path in folder.rglob('*') if is_media_name(path)}
+
+
+def test_a_folder_with_one_of_every_fault_is_worked_through(faults, tmp_path):
+    run = tmp_path / 'run'
+    settings = AnalysisSettings(asr='none', fps=1, subtitles=True)
+    outcomes = analyze_many([faults], run, settings)
+    named = {outcome.path.relative_to(faults).as_posix() for outcome in outcomes}
+    assert named == _media_in(faults) | {'unreadable'}
+    failed = {outcome.file for outcome in outcomes.failed}
+    assert failed >= {'dangling.mp4', 'device.wav', 'pipe.mp4', 'empty.mp4', 'unreadable'}
+    assert all(outcome.error.todo for outcome in outcomes.failed), outcomes.failed
+    analyzed = {outcome.file for outcome in outcomes.analyzed}
+    assert analyzed >= {r'caf\xe9.jpg', 'folders/the_same.jpg', 'folders/mixed_endings/f.mts', 'media/trailing.wav'}
+    assert [(outcome.file, outcome.same_as) for outcome in outcomes.copies] == [('good.jpg', 'folders/the_same.jpg')]
+    assert not {'.npy', '.srt'} - set(outcomes.left_out)
+    assert all(outcome.report_page.stat().st_size > 10_000 for outcome in outcomes.analyzed)
+
+    (faults / 'empty.mp4').write_bytes((faults / 'folders/mixed_endings/f.mts').read_bytes() + b'\0' * 188)
+    resumed = analyze_many([faults], run, settings, resume=True)
+    assert {outcome.file for outcome in resumed if not outcome.resumed} == failed
+    assert {outcome.file for outcome in resumed.analyzed} == analyzed | {'empty.mp4'}
+    for to in ('csv', 'parquet', 'json', 'eaf', 'textgrid', 'vtt'):
+        assert len(export_run(run, to, tmp_path / to)) == len(resumed.analyzed)
+
+
+def test_the_command_line_names_every_file_and_ends_with_2(faults, tmp_path):
+    words = ['analyze', faults, '--out', tmp_path / 'run', '--asr', 'none', '--fps', 1, '--json']
+    result = CliRunner().invoke(main, [str(word) for word in words])
+    assert result.exit_code == 2
+    assert 'Traceback' not in result.output
+    content = json.loads(result.stdout)
+    assert {os.path.relpath(file['input'], faults) for file in content['files']} == {
+        path.encode('utf-8', 'surrogateescape').decode('utf-8', 'backslashreplace')
+        for path in _media_in(faults) | {'unreadable'}
+    }
+    assert content['left_out']['.npy'] > 0
+    assert any('searched already' in remark for remark in content['remarks'])
+    done = [file for file in content['files'] if 'source' in file]
+    assert all(file['sha256'] == file['source']['sha256'] for file in done)
+    lost = {file['file']: file['source']['lost'] for file in done}
+    assert lost['media/trailing.wav']['bytes'] > 0
+    assert not lost['media/trailing.wav']['is_complete']
+    assert lost['folders/mixed_endings/a.jpg']['is_complete']

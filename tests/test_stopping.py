@@ -1,0 +1,222 @@
+"""How a command ends before its end: by a signal, a full disk, a reader that goes away; and what is said meanwhile."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from affekt.cli import main
+from affekt.cli.group import Affekt
+from affekt.cli.help import Verb
+from affekt.runs import Run, write_atomically
+from affekt.terminal import StageBars
+
+
+def _ran(action, *words: str, resume: bool = False):
+    """The outcome of a verb that does `action`."""
+
+    @click.group(cls=Affekt)
+    def group() -> None: ...
+
+    options = [click.Option(['--resume'], is_flag=True)] if resume else []
+    group.add_command(Verb('work', callback=lambda **_: action(), params=options))
+    return CliRunner().invoke(group, ['work', *words])
+
+
+@pytest.mark.parametrize(('number', 'code', 'name'), [(signal.SIGTERM, 143, 'SIGTERM'), (signal.SIGINT, 130, 'Ctrl-C')])
+@pytest.mark.parametrize('resume', [False, True])
+def test_a_signal_says_what_is_kept_and_how_to_go_on(tmp_path, number, code, name, resume):
+    def work() -> None:
+        with Run(tmp_path / 'run', {}) as run:
+            write_atomically(run.folder / 'a', b'x')
+            run.note('a', 'a')
+            signal.raise_signal(number)
+
+    before = signal.getsignal(number)
+    result = _ran(work, resume=resume)
+    assert result.exit_code == code
+    said = result.stderr.splitlines()
+    assert said[0] == f'stopped by {name}'
+    assert said[1] == f'1 finished result is kept in {tmp_path / "run"}'
+    assert said[2] == f'to go on, give the same command again{" with --resume" if resume else ""}'
+    assert len(said) == 3
+    assert signal.getsignal(number) is before
+
+
+def test_a_signal_where_nothing_is_kept_says_so():
+    result = _ran(lambda: signal.raise_signal(signal.SIGINT))
+    assert result.exit_code == 130
+    assert 'nothing was left half written' in result.stderr
+
+
+def test_the_second_signal_ends_a_command_that_does_not_heed_the_first(tmp_path):
+    code = (
+        'import click, os, signal\nfrom affekt.cli.group import Affekt\n'
+        '@click.group(cls=Affekt)\ndef group(): ...\n'
+        '@group.command()\ndef work():\n'
+        '    try:\n        os.kill(os.getpid(), signal.SIGINT); signal.pause()\n'
+        '    except KeyboardInterrupt:\n        os.kill(os.getpid(), signal.SIGINT); signal.pause()\n'
+        'group(["work"])'
+    )
+    assert subprocess.run([sys.executable, '-c', code], timeout=60).returncode == -signal.SIGINT
+
+
+@pytest.mark.parametrize('number', [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.ENOTDIR, errno.EPROTO])
+def test_any_error_of_the_system_is_two_lines_with_the_path_and_exit_code_2(number):
+    def fail() -> None:
+        raise OSError(number, os.strerror(number), 'st[x]udy/a.csv')
+
+    result = _ran(fail)
+    assert result.exit_code == 2
+    assert 'st[x]udy/a.csv' in result.stderr
+    assert os.strerror(number) in result.stderr
+    assert len(result.stderr.splitlines()) == 2
+
+
+def test_too_little_memory_is_two_lines():
+    def fail() -> None:
+        raise MemoryError
+
+    result = _ran(fail)
+    assert result.exit_code == 2
+    assert len(result.stderr.splitlines()) == 2
+
+
+def test_what_was_finished_before_the_disk_was_full_is_named(tmp_path):
+    def work() -> None:
+        with Run(tmp_path / 'run', {}) as run:
+            write_atomically(run.folder / 'a', b'x')
+            run.note('a', 'a')
+            write_atomically(Path('/dev/full/a'), b'x')
+
+    result = _ran(work, resume=True)
+    assert result.exit_code == 2
+    assert '1 finished result is kept' in result.stderr
+    assert '--resume' in result.stderr
+
+
+@pytest.mark.parametrize('words', [['corpus', 'list'], ['corpus', 'list', '--json'], ['--help']])
+def test_a_reader_that_goes_away_early_is_no_error(words):
+    writing = subprocess.Popen(
+        [sys.executable, '-m', 'affekt.cli', *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    writing.stdout.close()
+    assert writing.stderr.read() == b''
+    assert writing.wait() in (0, 1)
+    writing.stderr.close()
+
+
+def test_an_output_without_room_is_an_error():
+    with Path('/dev/full').open('w') as full:
+        ended = subprocess.run(
+            [sys.executable, '-m', 'affekt.cli', 'corpus', 'list', '--json'],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert ended.returncode == 2
+    assert 'No space left on device' in ended.stderr
+    assert 'Traceback' not in ended.stderr
+
+
+def test_a_command_without_any_output_runs():
+    ended = subprocess.run(f'{sys.executable} -m affekt.cli corpus list >&- 2>&-', shell=True)
+    assert ended.returncode == 0
+
+
+OUTPUTS = [
+    ['corpus', 'import', 'folder', '{clips}', '--out', '{bad}/a.parquet'],
+    ['rank', '{table}', '--html', '{bad}/a.html'],
+    ['extract', '{texts}', '--out', '{bad}/a.csv'],
+    ['judge', '{texts}', '{texts2}', '--reference', 'random', '--out', '{bad}/a.csv'],
+    ['analyze', '{clips}', '--out', '{bad}/run', '--asr', 'none'],
+    ['annotate', '{pairs}', '--without-media', '--out', '{bad}/votes'],
+]
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    """Small inputs of several verbs, and places where nothing can be written."""
+    import numpy as np
+
+    from affekt.media.writing import write_audio
+
+    (tmp_path / 'clips').mkdir()
+    write_audio(tmp_path / 'clips' / 'a.wav', np.zeros(8000, np.float32), 16_000)
+    (tmp_path / 'clips' / 'samples.csv').write_text('name,audio\na,a.wav\n')
+    (tmp_path / 'table.csv').write_text('left,right,outcome\na,b,left\nb,a,left\na,b,right\n')
+    for name in ('texts', 'texts2'):
+        (tmp_path / f'{name}.csv').write_text(f'name,description\na,she is happy {name}\n')
+    (tmp_path / 'pairs.csv').write_text('name,a1,a2\na,happy,sad\n')
+    (tmp_path / 'file').write_text('x')
+    return {'clips': tmp_path / 'clips', 'file': tmp_path / 'file'} | {
+        name: tmp_path / f'{name}.csv' for name in ('table', 'texts', 'texts2', 'pairs')
+    }
+
+
+@pytest.mark.parametrize('words', OUTPUTS, ids=lambda words: words[0])
+@pytest.mark.parametrize('bad', ['{file}/below', '/proc/nowhere', '/dev/full', '{file}/' + 'a' * 300])
+def test_every_verb_says_in_two_lines_that_a_place_cannot_be_written(inputs, words, bad):
+    place = bad.format(**inputs)
+    result = CliRunner().invoke(main, [word.format(bad=place, **inputs) for word in words])
+    assert result.exit_code == 2, result.output
+    said = [line for line in result.stderr.splitlines() if not line.endswith('loading …')]
+    assert len(said) == 2
+    assert said[0].startswith('error: expected')
+    assert place[:40] in said[0]
+    assert inputs['file'].read_text() == 'x'
+
+
+def test_how_far_work_is_and_how_long_it_will_take_is_said_without_a_terminal(monkeypatch, capsys):
+    now = [1000.0]
+    monkeypatch.setattr('affekt.terminal.time.monotonic', lambda: now[0])
+    bars = StageBars()
+    assert bars.standing() == 'at work for 0 seconds'
+    bars('train', 2, 10)  # a resumed run begins at a fifth
+    now[0] += 60
+    assert bars.standing() == 'train 20%; time left not known yet, 60 seconds so far'
+    bars('train', 4, 10)
+    # a fifth a minute, three fifths to go
+    assert bars.standing() == 'train 40%; about 3 minutes left, 60 seconds so far'
+    bars('train', 10, 10)
+    assert bars.standing() == 'at work for 60 seconds'
+
+
+def test_lines_come_while_the_work_itself_is_silent(monkeypatch):
+    said, lines = threading.Event(), []
+
+    def hear(line: str, **_: object) -> None:
+        lines.append(line)
+        said.set()
+
+    monkeypatch.setattr('affekt.terminal.say', hear)
+    with StageBars(line_s=0.01):
+        assert said.wait(30)
+    assert lines[0].startswith('at work for')
+
+
+@pytest.mark.parametrize('as_json', [False, True])
+def test_a_verb_that_loads_for_long_says_so_unless_it_prints_json(monkeypatch, as_json):
+    said = threading.Event()
+    monkeypatch.setattr('affekt.cli.help.say', lambda *_, **__: said.set())
+    monkeypatch.setattr('affekt.cli.help.LOADING_S', 0.0)
+
+    @click.group(cls=Affekt)
+    def group() -> None: ...
+
+    def work(as_json: bool) -> None:
+        assert as_json or said.wait(30)
+
+    group.add_command(Verb('judge', callback=work, params=[click.Option(['--json', 'as_json'], is_flag=True)]))
+    result = CliRunner().invoke(group, ['judge', '--json'] if as_json else ['judge'])
+    assert result.exit_code == 0, result.output
+    assert said.is_set() is not as_json

@@ -89,11 +89,10 @@ def lying_time(content: bytes, rng: np.random.Generator) -> bytes:
 
 
 def zeroed_cluster(content: bytes, rng: np.random.Generator) -> bytes:
-    """A cluster, or a part of one, is zeros."""
+    """A cluster is zeros."""
     clusters = [*_places(content, CLUSTER), len(content)]
     number = int(rng.integers(1, len(clusters) - 1)) if len(clusters) > 2 else 0
     start, end = clusters[number], min(clusters[number + 1], clusters[number] + 20_000)
-    start += int(rng.choice([0, (end - start) // 2]))
     return content[:start] + bytes(end - start) + content[end:]
 
 

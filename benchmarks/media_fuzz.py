@@ -15,7 +15,7 @@ Classes:
     ok           nothing missing, and the report says nothing
     altered      nothing missing, the report says nothing, but some picture or sound differs from the original:
                  damage inside compressed data that no checksum covers
-    foretold     only the end is missing, and the report says that the file states no length
+    foretold     only the end (or a broadcast's start) is missing, and the report says that no length is stated
     reported     the report names damage or loss
     refused      one AffektError
     silent loss  time, pictures or a stream are missing, or the file shows that something is wrong, and nothing is said
@@ -114,8 +114,9 @@ def classify(truth: dict[str, Any], answer: dict[str, Any], must_say: bool = Fal
     fewer = answer['pictures'] < truth['pictures']
     shorter = any(answer[k] < truth[k] - TOLERANCE_S for k in ('video_s', 'sound_s'))
     if must_say or fewer or shorter:
-        is_end = answer['numbers'] == truth['numbers'][: answer['pictures']] and not must_say
-        return 'foretold' if is_end and answer['sentences'] else 'silent loss'
+        kept, count = answer['numbers'], answer['pictures']
+        is_end = kept in (truth['numbers'][:count], truth['numbers'][len(truth['numbers']) - count :])
+        return 'foretold' if is_end and not must_say and answer['sentences'] else 'silent loss'
     if not truth['loudness']:
         return 'ok'
     same_sound = len(answer['loudness']) == len(truth['loudness']) and np.allclose(

@@ -5,6 +5,9 @@ Source: Microsoft, Advanced Systems Format Specification 01.20.05, sections 2 an
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from affekt.media.asf_packets import check_objects_in_packets
 from affekt.media.report import ContainerReport, seconds_of
 from affekt.media.source import Source
 from affekt.media.window import Window
@@ -12,10 +15,9 @@ from affekt.media.window import Window
 HEADER = bytes.fromhex('3026b2758e66cf11a6d900aa0062ce6c')
 DATA = bytes.fromhex('3626b2758e66cf11a6d900aa0062ce6c')
 FILE_PROPERTIES = bytes.fromhex('a1dcab8c47a9cf118ee400c00c205365')
+STREAM_PROPERTIES = bytes.fromhex('9107dcb7b7a9cf118ee600c00c205365')
 OBJECT_HEADER = 24
 DATA_HEADER = 50
-CORRECTION = b'\x82'
-"""Error correction of two bytes, which every writer puts in front of a packet."""
 IS_BROADCAST = 1
 MAX_PROPERTIES = 1_000
 
@@ -33,7 +35,11 @@ def check_objects(source: Source, report: ContainerReport) -> None:
             if size < OBJECT_HEADER or (name == DATA and is_live):
                 return
             if name == DATA:
-                _check_packets(window, position, min(position + size, source.size), packet_bytes, length_s, report)
+                end = min(position + size, source.size)
+                known = _streams(window, 0)
+                if packet_bytes:
+                    first = position + DATA_HEADER
+                    check_objects_in_packets(window, first, end, packet_bytes, known, report)
             position += size
         missing = max(position, 0 if is_live else stated_bytes) - source.size
         if missing > 0:
@@ -49,29 +55,29 @@ def check_objects(source: Source, report: ContainerReport) -> None:
             report.add('unread', f'not read: {rest:,} bytes follow the last object at byte {position}', rest)
 
 
-def _check_packets(
-    window: Window, start: int, end: int, packet_bytes: int, length_s: float, report: ContainerReport
-) -> None:
-    """Notes packets that do not begin as the first one does: the flags of error correction, and two zeros."""
-    position = start + DATA_HEADER
-    opening = window.at(position, 3)
-    if packet_bytes < len(opening) or opening[:1] != CORRECTION:
-        return
-    total = max(1, (end - position) // packet_bytes)
-    wrong = [at for at in range(position, end - 2, packet_bytes) if window.at(at, 3) != opening]
-    if wrong:
-        size, lost_s = len(wrong) * packet_bytes, length_s * len(wrong) / total
-        sentence = f'damaged: {len(wrong)} of {total} packets do not begin where they should, the first at byte '
-        report.add('packets', f'{sentence}{wrong[0]}; {size:,} bytes (about {lost_s:.2f} s)', size, lost_s)
+def _streams(window: Window, start: int) -> frozenset[int]:
+    """Numbers of the streams that the header at `start` describes."""
+    return frozenset(
+        int.from_bytes(window.at(position + OBJECT_HEADER + 48, 2), 'little') & 0x7F
+        for position in _header_objects(window, start)
+        if window.at(position, 16) == STREAM_PROPERTIES
+    )
+
+
+def _header_objects(window: Window, start: int) -> Iterator[int]:
+    """First bytes of the objects in the header at `start`."""
+    end = min(start + int.from_bytes(window.at(start + 16, 8), 'little'), window.size)
+    position = start + OBJECT_HEADER + 6
+    for _ in range(MAX_PROPERTIES):
+        if position >= end:
+            break
+        yield position
+        position += max(OBJECT_HEADER, int.from_bytes(window.at(position + 16, 8), 'little'))
 
 
 def _properties(window: Window, start: int) -> tuple[int, float, bool, int]:
     """Bytes and seconds that the header at `start` states, whether the stream was still going on, bytes of a packet."""
-    end = start + int.from_bytes(window.at(start + 16, 8), 'little')
-    position = start + OBJECT_HEADER + 6
-    for _ in range(MAX_PROPERTIES):
-        if position >= min(end, window.size):
-            break
+    for position in _header_objects(window, start):
         if window.at(position, 16) == FILE_PROPERTIES:
             # file's name 16, bytes 8, date 8, packets 8, length 8 (100 ns), sending 8, lead-in 8 (ms), flags 4,
             # smallest packet 4, largest packet 4
@@ -82,5 +88,4 @@ def _properties(window: Window, start: int) -> tuple[int, float, bool, int]:
             packet_bytes = largest if smallest == largest else 0
             length_s = max(0.0, length / 1e7 - lead_ms / 1000)
             return int.from_bytes(content[16:24], 'little'), length_s, is_live, packet_bytes
-        position += max(OBJECT_HEADER, int.from_bytes(window.at(position + 16, 8), 'little'))
     return 0, 0.0, False, 0

@@ -55,7 +55,7 @@ def read_ass(text: str, duration_s: float | None, notes: list[str]) -> list[Utte
     >>> read_ass('[Events]\\nFormat: Start, End, Name, Text\\nDialogue: 0:00:01.50,0:00:02.00,Ann,Hi, you.', None, [])
     [Utterance(start_s=1.5, end_s=2.0, speaker='Ann', text='Hi, you.', words=())]
     """
-    fields = _ASS_FIELDS
+    fields: tuple[str, ...] = _ASS_FIELDS
     rows: list[Utterance] = []
     for number, line in enumerate(text.lstrip('\ufeff').split('\n'), 1):
         name, _, content = line.partition(':')

@@ -347,7 +347,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         held = json.loads(read_regular_file(path).decode())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RunError(
             expected=f'readable JSON in {path.name}', came=f'{error}', todo='choose another run folder'
         ) from error

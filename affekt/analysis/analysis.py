@@ -105,9 +105,11 @@ class Analysis:
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
         people, moments = stored.counted(target)
-        stored.write_table(target / stored.TIMELINE_FILE, self.timeline.to_arrow())
+        identity = self.source.identity
+        timeline = stored.named(self.timeline.to_arrow(), identity, times=2)
+        stored.write_table(target / stored.TIMELINE_FILE, timeline)
         for name, table in self.tables.items():
-            stored.write_table(target / f'{name}.parquet', table)
+            stored.write_table(target / f'{name}.parquet', stored.named(table, identity))
         thumbnails = {i: p.thumbnail_jpeg for i, p in enumerate(self.people, 1) if p.thumbnail_jpeg}
         stills = {i: m.still_jpeg for i, m in enumerate(self.moments, 1) if m.still_jpeg}
         stored.write_pictures(target / 'people', thumbnails, people)
@@ -134,10 +136,10 @@ class Analysis:
 
         people = stored.decoded(tuple[Person, ...], content.get('people'))
         moments = stored.decoded(tuple[Moment, ...], content.get('moments'))
-        tables = {name: stored.read_table(place / f'{name}.parquet') for name in TABLES}
+        tables = {name: stored.unnamed(stored.read_table(place / f'{name}.parquet')) for name in TABLES}
         return cls(
             source=_plausible(stored.decoded(Source, content.get('source'))),
-            timeline=Timeline(stored.read_table(place / stored.TIMELINE_FILE)),
+            timeline=Timeline(stored.unnamed(stored.read_table(place / stored.TIMELINE_FILE))),
             people=tuple(
                 dataclasses.replace(p, thumbnail_jpeg=stored.read_picture(place / 'people', i))
                 for i, p in enumerate(people, 1)

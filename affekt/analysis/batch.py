@@ -310,7 +310,7 @@ class _Work:
         self._log(clip, error)
         return UnexpectedError(
             expected='a file that can be analyzed',
-            came=f'{clip.path}: {type(error).__name__} {str(error)[:200]}'.rstrip(),
+            came=f'{clip.path}: {type(error).__name__} {" ".join(str(error)[:400].split())[:200]}'.rstrip(),
             todo=f'the other files go on; {self._run.folder / LOG} tells more, --resume tries again',
         )
 

@@ -170,16 +170,7 @@ def _labels(analysis: Analysis, person: str, start_s: float, end_s: float, *, ex
 
 def with_identity(analysis: Analysis, least_parts: int = 0) -> pa.Table:
     """The timeline with what names the recording: file in front; part1, part2, … and sha256 after the times."""
-    table, identity = analysis.timeline.to_arrow(), analysis.source.identity
-    parts = [f'part{number}' for number in range(1, least_parts + 1)]
-    parts += [name for name in identity if name not in ('file', *parts, 'sha256')]
-    for at, name in enumerate((*parts, 'sha256'), 2):
-        table = table.add_column(at, name, _repeated(identity.get(name, ''), table.num_rows))
-    return table.add_column(0, 'file', _repeated(identity['file'], table.num_rows))
-
-
-def _repeated(text: str, times: int) -> pa.Array:
-    return pa.repeat(pa.scalar(text, pa.string()), times)
+    return stored.named(analysis.timeline.to_arrow(), analysis.source.identity, least_parts, times=2)
 
 
 def write_parquet(analysis: Analysis, out: Path, *, least_parts: int = 0) -> None:

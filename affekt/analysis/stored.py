@@ -2,7 +2,7 @@
 
     analysis.json        all but tables and pictures
     timeline.parquet     the timeline
-    <table>.parquet      faces, turns, voice, utterances: what was measured
+    <table>.parquet      faces, turns, voice, utterances: what was measured; each row says of which recording
     people/<n>.jpg       a thumbnail of each person
     moments/<n>.jpg      a still of each moment
 
@@ -15,6 +15,7 @@ import contextlib
 import dataclasses
 import json
 import math
+import re
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -27,7 +28,7 @@ import pyarrow.parquet as pq
 
 from affekt.errors import RunError
 from affekt.runs import file_atomically, read_regular_file, require_regular_file, write_atomically
-from affekt.tables import storable
+from affekt.tables import require_bounded, storable
 
 FORMAT = 1
 """Version of the folder's layout."""
@@ -35,6 +36,8 @@ ANEW = 'analyze the recording again'
 _PLAIN: Mapping[type, str] = {str: 'a text', int: 'a whole number', bool: 'true or false'}
 MAX_ROWS = 20_000_000
 """Rows of a table, above what the longest recording gives: 60 faces for three hours at 30 frames a second."""
+_IDENTITY = re.compile(r'file|part\d+|sha256')
+"""Columns by which a table says which recording a row is about."""
 LARGEST = 1e12
 """Above every number of a table: seconds, pixels, hertz, decibels."""
 MAIN_FILE = 'analysis.json'
@@ -165,6 +168,7 @@ def read_table(path: Path) -> pa.Table:
         with pq.ParquetFile(_own(path)) as file:
             if file.metadata.num_rows > MAX_ROWS:
                 raise ValueError(f'{file.metadata.num_rows} rows, more than {MAX_ROWS}')
+            require_bounded(path)
             table = file.read()
         _require_plausible(table)
         return table
@@ -191,6 +195,31 @@ def counted(folder: Path) -> tuple[int, int]:
         return len(content['people']), len(content['moments'])
     except (RunError, KeyError, TypeError):
         return 0, 0
+
+
+def named(table: pa.Table, identity: Mapping[str, str], least_parts: int = 0, times: int = 0) -> pa.Table:
+    """The table with the columns that tell the recording from others: file in front; part1, part2, … and sha256 later.
+
+    Args:
+        table: rows about one recording.
+        identity: as `Source.identity`.
+        least_parts: so many columns part1, part2, … at least.
+        times: columns of the table that stay right behind file.
+    """
+    parts = [f'part{number}' for number in range(1, least_parts + 1)]
+    parts += [name for name in identity if name not in ('file', *parts, 'sha256')]
+    for at, name in enumerate((*parts, 'sha256'), times):
+        table = table.add_column(at, name, _repeated(identity.get(name, ''), table.num_rows))
+    return table.add_column(0, 'file', _repeated(identity['file'], table.num_rows))
+
+
+def unnamed(table: pa.Table) -> pa.Table:
+    """The table without the columns that `named` put in."""
+    return table.drop_columns([name for name in table.column_names if _IDENTITY.fullmatch(name)])
+
+
+def _repeated(text: str, times: int) -> pa.Array:
+    return pa.repeat(pa.scalar(storable(text), pa.string()), times)
 
 
 def write_pictures(folder: Path, pictures: Mapping[int, bytes], earlier: int) -> None:

@@ -7,7 +7,6 @@ columns of `SCHEMA`, always sorted by time. Seconds from the start of the record
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -19,11 +18,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from affekt.analysis import stored
 from affekt.analysis.spans import Span, complement, measure, union
 from affekt.analysis.wording import UNSEEN, UNSEEN_TITLES
 from affekt.errors import RunError, ShapeError, UnknownNameError, ValueRangeError, did_you_mean
 from affekt.labels import EKMAN
 from affekt.runs import file_atomically, require_regular_file
+from affekt.tables import require_bounded
 
 SOURCES = ('face', 'voice', 'words', 'fused')
 """Where a row can come from, in the order of the rooms."""
@@ -57,8 +58,6 @@ _DEFAULTS: Mapping[str, object] = {
     'person': '', 'confidence': float('nan'), 'low': float('nan'), 'high': float('nan'), 'coverage': 1.0,
     'evidence': '', 'weights': '', 'abstained': '',
 }  # fmt: skip
-_IDENTITY = re.compile(r'file|part\d+|sha256')
-"""Columns by which an export says which recording a row is about."""
 _PACK = 4096
 """Rows that are held as dictionaries at once."""
 _ORDER = ('start_s', 'end_s', 'person', 'source', 'name')
@@ -323,8 +322,9 @@ class Timeline:
         """
         try:
             require_regular_file(path)
+            require_bounded(Path(path))
             table = pq.read_table(path)
-            return cls(table.drop_columns([name for name in table.column_names if _IDENTITY.fullmatch(name)]))
+            return cls(stored.unnamed(table))
         except (OSError, ValueError, pa.ArrowException) as error:
             raise RunError(
                 expected='a timeline in a Parquet file', came=f'{path}: {error}', todo='analyze the recording again'

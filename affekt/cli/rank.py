@@ -51,9 +51,12 @@ def rank(file: Path, as_json: bool, html: Path | None, cluster: str | None, **ch
     """
     from affekt.ranking.leaderboard import ranked_file
     from affekt.ranking.page import render_ranking
-    from affekt.serve.exports import votes_table
+    from affekt.serve.exports import export_notes, votes_table
 
-    ranking, source = ranked_file(votes_table(file), cluster=cluster, **chosen)
+    table = votes_table(file)
+    for note in export_notes(file) if table != file else ():
+        say(note, err=True, style='yellow')
+    ranking, source = ranked_file(table, cluster=cluster, **chosen)
     if html:
         render_ranking(ranking, html, source)
     if as_json:

@@ -62,7 +62,7 @@ def _analysis_options(command: Command) -> Command:
 @click.option('--resume', is_flag=True, help='Go on with a run that was interrupted.')
 def analyze(paths: Sequence[Path], out: Path | None, as_json: bool, resume: bool, **chosen: Any) -> None:
     """Analyze recordings: video, sound or pictures; files or whole folders."""
-    title = paths[0].stem if len(paths) == 1 else f'{len(paths)}-files'
+    title = paths[0].absolute().resolve().stem if len(paths) == 1 else f'{len(paths)}-files'
     batch = _analyze_to(paths, out or _run_folder(title, resume), as_json, resume, chosen)
     sys.exit(2 if batch.failed else 0)
 

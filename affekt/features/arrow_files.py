@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from affekt.errors import ShapeError, TableError, ValueRangeError
+from affekt.errors import FileError, ShapeError, TableError, ValueRangeError
 from affekt.features.recipes import Features, Floats
-from affekt.runs import file_atomically, versions
+from affekt.runs import file_atomically, require_regular_file, versions
 
 FORMAT = 1
 SUFFIX = '.features.arrow'
@@ -165,6 +165,7 @@ class FeatureFile:
         import pyarrow as pa
 
         try:
+            require_regular_file(path)
             self._reader = pa.ipc.open_file(pa.memory_map(str(path)))
             told = json.loads(self._reader.schema.metadata[b'affekt'])
             if told.pop('format') > FORMAT:
@@ -179,7 +180,7 @@ class FeatureFile:
                 held.validate(full=True)  # offsets that point outside would end the process
             self.pieces = [Piece.of(held, self.provenance.dimension) for held in self._batches]
         except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
-            if isinstance(error, TableError):
+            if isinstance(error, TableError | FileError):
                 raise
             came = f'{path}, which is not there' if not path.exists() else f'{path}: {error}'
             raise TableError(expected='a file of features', came=came, todo='extract it again') from error

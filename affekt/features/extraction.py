@@ -17,7 +17,7 @@ from pathlib import Path
 
 from affekt.corpora import Manifest, Sample
 from affekt.errors import AffektError, CorpusError, RunError, UnknownNameError, ValueRangeError
-from affekt.features.recipes import READS, Encoder, Features, Recipe, Unable, recipe_named
+from affekt.features.recipes import READS, Encoder, Features, Recipe, Unable, outcomes, recipe_named
 from affekt.features.store import SUFFIX, Provenance, Store, write_features
 from affekt.runs import Run, remove_run
 
@@ -193,7 +193,7 @@ def _encoded(
     if processes == 1:
         encoder = recipe.open(recipe)
         for index, rows in batches:
-            yield index, list(encoder(manifest, rows))
+            yield index, outcomes(encoder, manifest, rows)
         return
     spawn = multiprocessing.get_context('spawn')
     bare = Manifest(manifest.facts, ())  # workers need the root, not every sample
@@ -237,7 +237,7 @@ def _encode_in_worker(rows: Sequence[Sample]) -> Part:
     if _worker is None:
         raise _unopened or RuntimeError('the worker was not opened')
     encoder, manifest = _worker
-    return list(encoder(manifest, rows))
+    return outcomes(encoder, manifest, rows)
 
 
 def _joined(paths: Iterator[Path]) -> Iterator[Features]:

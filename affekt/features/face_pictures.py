@@ -19,9 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.corpora import Manifest, Sample
-from affekt.errors import AffektError, TableError
+from affekt.errors import AffektError, TableError, listed
 from affekt.features.recipes import Encoder, Features, Floats, Recipe, Unable
 from affekt.media import PICTURES, Recording
+from affekt.npz import read_array
 from affekt.runs import require_regular_file
 
 SIDE = 112
@@ -101,16 +102,11 @@ class _Stacked(Sequence[npt.NDArray[np.uint8]]):
     def __init__(self, path: Path) -> None:
         try:
             require_regular_file(path)
-            self._held = np.load(path, mmap_mode='r')
-        except (OSError, ValueError, EOFError) as error:
+            self._held = read_array(path, mapped=True)
+        except (OSError, ValueError) as error:
             raise TableError(
                 expected='an array of pictures', came=f'{path.name}: {error}', todo='copy it again'
             ) from error
-        if not isinstance(self._held, np.ndarray):
-            raise TableError(
-                expected='one array of pictures (.npy)', came=f'{path.name}, an archive of several',
-                todo='store each array in its own file',
-            )  # fmt: skip
         shape = self._held.shape
         if self._held.size and (self._held.dtype != np.uint8 or len(shape) != 4 or shape[3] != 3):
             raise TableError(
@@ -144,8 +140,14 @@ def _stored(path: Path) -> Sequence[npt.NDArray[np.uint8]]:
         return _Stacked(path)
     if not path.is_dir():
         raise TableError(expected='a file or folder of faces', came='frames that are not there', todo='check the paths')
-    if stacks := sorted(path.glob('*.npy')):
-        return _Stacked(next((one for one in stacks if one.stem == path.name), stacks[0]))
+    if stacks := sorted(stack for stack in path.glob('*.npy') if stack.name[0] != '.'):
+        named = next((stack for stack in stacks if stack.stem == path.name), None)
+        if named is None and len(stacks) > 1:
+            raise TableError(
+                expected=f'one array of pictures in {path.name}, or {path.name}.npy among several',
+                came=f'{len(stacks)} ({listed([stack.name for stack in stacks], 2)})', todo='leave one there',
+            )  # fmt: skip
+        return _Stacked(named or stacks[0])
     return _Files(sorted(one for one in path.iterdir() if one.suffix.lower() in PICTURES))
 
 

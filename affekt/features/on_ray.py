@@ -25,7 +25,7 @@ from affekt import errors
 from affekt.corpora import Manifest, Sample
 from affekt.errors import AffektError, MissingExtraError, RunError
 from affekt.features.extraction import Lost, Parts
-from affekt.features.recipes import Encoder
+from affekt.features.recipes import Encoder, outcomes
 
 TRIES = 3
 """A batch that ended its worker as often ends the run."""
@@ -98,7 +98,7 @@ class _Worker:
         with _counted(self._parts.tries(index)):
             if self._encoder is None:
                 self._encoder = self._parts.recipe.open(self._parts.recipe)
-            return self._parts.write(index, list(self._encoder(self._manifest, rows)))
+            return self._parts.write(index, outcomes(self._encoder, self._manifest, rows))
 
 
 @contextmanager

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.corpora import Manifest, Sample
-from affekt.errors import ShapeError, UnknownNameError
+from affekt.errors import AffektError, ShapeError, UnknownNameError
 
 Floats = npt.NDArray[np.float32]
 
@@ -68,6 +68,23 @@ class Unable:
 
 Encoder = Callable[[Manifest, Sequence[Sample]], Sequence[Features | Unable]]
 """From a few samples of a manifest to what became of each, in order."""
+
+
+def outcomes(encoder: Encoder, manifest: Manifest, rows: Sequence[Sample]) -> list[Features | Unable]:
+    """What became of each sample, in order; whatever ends the encoder on one of them is the reason of that one alone.
+
+    Raises:
+        AffektError: what would meet every sample: a model that is missing, a folder that cannot be written.
+    """
+    try:
+        return list(encoder(manifest, rows))
+    except (AffektError, MemoryError):
+        raise
+    except Exception as error:  # what a library does with a file that nobody has seen has no common class
+        if len(rows) == 1:
+            lines = str(error).strip().splitlines() or ['']
+            return [Unable(rows[0].sample, f'{type(error).__name__}: {lines[0][:200]}')]
+    return [outcome for row in rows for outcome in outcomes(encoder, manifest, [row])]
 
 
 READS: Mapping[str, tuple[str, ...]] = {'text': ('text',), 'audio': ('audio', 'video'), 'video': ('video', 'frames')}

@@ -40,10 +40,14 @@ class Store:
     """
 
     def __init__(self, path: Path, *, partial: bool = False) -> None:
-        files = sorted(path.glob(f'*{SUFFIX}')) if path.is_dir() else [path]
+        is_folder = path.is_dir()
+        files = sorted(each for each in path.glob(f'*{SUFFIX}') if each.name[0] != '.') if is_folder else [path]
         if not files:
+            below = sorted({file.parent.name for file in path.glob(f'*/*{SUFFIX}')})
             raise TableError(
-                expected=f'files that end in {SUFFIX}', came=f'{path} without any', todo='run `affekt features extract`'
+                expected=f'files that end in {SUFFIX}',
+                came=f'{path} with stores of several recipes: {listed(below, 3)}' if below else f'{path} without any',
+                todo=f'name one of them, such as {path / below[0]}' if below else 'run `affekt features extract`',
             )
         self.path = path
         self._files = [FeatureFile(file) for file in files]
@@ -196,8 +200,8 @@ class Store:
         )
 
     def _require_one_recipe(self) -> None:
-        if len({part.hash for part in self.parts}) != 1:
-            held = sorted({f'{part.recipe} {part.hash[:8]}' for part in self.parts})
+        if len({(part.hash, part.dimension, part.columns) for part in self.parts}) != 1:
+            held = sorted({f'{part.recipe} {part.hash[:8]} of {part.dimension} columns' for part in self.parts})
             raise TableError(
                 expected=f'one recipe in {self.path}', came=', '.join(held), todo='keep each recipe in its own folder'
             )

@@ -28,7 +28,7 @@ from affekt.serve.label_studio_reading import Imported, is_label_studio, read_la
 from affekt.serve.pairs import read_gold, read_tasks
 from affekt.serve.playable import playable_clips
 from affekt.serve.scheduling import StudySettings
-from affekt.serve.study import Study
+from affekt.serve.study import JOURNAL, Study
 
 ADDRESS = '.serve.json'
 LOOPBACK = ('127.0.0.1', 'localhost', '::1')
@@ -115,7 +115,9 @@ def prepare(
     places = {sample: local_place(path.relative_to(inside or path.parent).as_posix()) for sample, path in shown.items()}
     try:
         if imported is not None:
-            study.bring(imported.votes)
+            _, replaced = study.bring(imported.votes)
+            if replaced:
+                notes = (*notes, f'{replaced} imported votes replace votes by raters of the same name on the same pair')
             predictions = {key: list(known) for key, known in imported.predictions.items()}
             write_atomically(out / PREDICTIONS, json.dumps(predictions).encode())
             places |= imported.places
@@ -123,7 +125,7 @@ def prepare(
     except BaseException:
         study.close()
         raise
-    return Prepared(study, clips, len(samples) - len(clips), notes)
+    return Prepared(study, clips, len(samples) - len(clips), (*notes, *study.notes))
 
 
 def annotate(
@@ -158,7 +160,8 @@ def annotate(
         listening = _listen(host, port, held.get('port', 0))
         number = listening.getsockname()[1]
         kept = {'port': number, 'rater': tokens.rater, 'host': tokens.host}
-        _write_secret(study.folder / ADDRESS, json.dumps(kept))
+        if kept != held:
+            _write_secret(study.folder / ADDRESS, json.dumps(kept))
         hosts = None if host in ANY_ADDRESS else frozenset({*LOOPBACK, host.lower()} if host in LOOPBACK else {host})
         app = annotation_app(study, prepared.clips, tokens, cookie=f'affekt-{number}', hosts=hosts)
         config = uvicorn.Config(
@@ -171,7 +174,14 @@ def annotate(
             server.run(sockets=[listening])
     finally:
         study.close()
-    return export_votes(study.folder, raw=raw_csv)
+    try:
+        return export_votes(study.folder, raw=raw_csv)
+    except OSError as error:
+        raise RunError(
+            expected='room for the tables of votes',
+            came=str(error),
+            todo=f'the votes are whole in {study.folder / JOURNAL}; make room, then add --export-only',
+        ) from error
 
 
 @contextlib.contextmanager
@@ -229,10 +239,13 @@ def _label_studio(pairs: Sequence[Path]) -> Imported | None:
 def _address(folder: Path) -> dict[str, Any]:
     """Port and tokens used before, so that links and browsers stay right after a restart."""
     try:
-        held = json.loads((folder / ADDRESS).read_text())
-    except (OSError, ValueError):
+        kept = json.loads(read_regular_file(folder / ADDRESS))
+    except (OSError, ValueError, RecursionError):
         return {}
-    return held if isinstance(held, dict) else {}
+    kept = kept if isinstance(kept, dict) else {}
+    tokens = {name: text for name in ('rater', 'host') if isinstance(text := kept.get(name), str) and text.isascii()}
+    number = kept.get('port')
+    return {**tokens, 'port': number if type(number) is int and 0 < number < 2**16 else 0}
 
 
 def _tokens(token: str | None, held: dict[str, Any]) -> Tokens:

@@ -16,11 +16,12 @@ from affekt.serve.label_studio import label_studio_tasks
 from affekt.serve.pairs import Task
 from affekt.serve.raters import RaterFigures, flags_of, rater_figures
 from affekt.serve.scheduling import standing
-from affekt.serve.state import Vote
+from affekt.serve.state import Vote, left_out_sentences
 from affekt.serve.study import JOURNAL, counted, open_votes
 from affekt.tables import csv_bytes
 
 COMPARISONS, RATERS, LABEL_STUDIO = 'comparisons.csv', 'raters.csv', 'label_studio.json'
+LEFT_OUT = 'left_out.csv'
 PREDICTIONS = 'predictions.json'
 """What a Label Studio export held besides; passed on."""
 PLACES = 'places.json'
@@ -68,6 +69,7 @@ def raters_csv(figures: Sequence[RaterFigures], *, raw: bool = False) -> str:
 def export_votes(folder: Path, *, raw: bool = False) -> tuple[Path, ...]:
     """Write comparisons.csv, raters.csv and label_studio.json beside the votes of a study; returns their paths.
 
+    A fourth table, left_out.csv, is written where the journal holds votes that cannot be counted.
     Only votes in earnest are compared, those of refused raters left out; the journal keeps everything.
     `raw` writes texts that start like a formula without an apostrophe in front.
 
@@ -83,7 +85,28 @@ def export_votes(folder: Path, *, raw: bool = False) -> tuple[Path, ...]:
     asked = [state.tasks[key] for key in state.asked]
     tasks = label_studio_tasks(asked, votes, _kept(folder / PREDICTIONS), _kept(folder / PLACES))
     write_atomically(folder / LABEL_STUDIO, json.dumps(tasks, indent=1).encode())
-    return folder / COMPARISONS, folder / RATERS, folder / LABEL_STUDIO
+    written = (folder / COMPARISONS, folder / RATERS, folder / LABEL_STUDIO)
+    if not state.left_out:
+        return written
+    rows = [(vote.id, vote.rater, vote.why, round(vote.time, 3)) for vote in state.left_out]
+    write_atomically(folder / LEFT_OUT, csv_bytes(('id', 'rater', 'why', 'time'), rows, raw=raw))
+    return *written, folder / LEFT_OUT
+
+
+def export_notes(folder: Path) -> tuple[str, ...]:
+    """What a reader of the tables must know: flagged raters, and what the journal holds and nobody counts.
+
+    Raises:
+        RunError: as `export_votes`.
+    """
+    state, settings = open_votes(folder)
+    statuses = {name: standing(state, rater, settings).status for name, rater in state.raters.items()}
+    flags = flags_of(rater_figures(state.votes(), statuses, state.tasks, settings.test_share))
+    named = '; '.join(f'{name} ({JOINED.join(words)})' for name, words in flags.items())
+    return (
+        *((f'flagged raters, whose votes are in the tables: {named}',) if flags else ()),
+        *left_out_sentences(state),
+    )
 
 
 def votes_table(path: Path) -> Path:

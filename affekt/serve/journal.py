@@ -1,21 +1,46 @@
 """A file of events that only grows: what `append` has returned from is on disk, whole and once.
 
 One JSON object a line. A last line that a kill cut short was never acknowledged; it is taken away when the file is
-opened again. Damage anywhere else is an error that names the line: a vote is never dropped in silence.
+opened again. A last line that is whole but for its end stays. Damage anywhere else, and an event that is none, is an
+error that names the line: a vote is never dropped in silence. `FIELDS` says what each kind of event holds.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from affekt.errors import RunError
+from affekt.runs import read_regular_file, require_regular_file
 
 Event = Mapping[str, Any]
+
+CHOICES = ('left', 'right', 'tie', 'skip')
+TEST, GOLD, WORK = PHASES = ('test', 'gold', 'work')
+SEEN = ('', 'video', 'picture', 'nothing', 'no clip', 'unknown')
+HEARD = ('', 'sound', 'muted', 'nothing', 'no clip', 'unknown')
+TEXT, NUMBER = 'a text', 'a number of 0 or more'
+SIDES = ('left', 'right')
+FIELDS: Mapping[str, Mapping[str, str | tuple[str, ...]]] = {
+    'join': {'rater': TEXT, 'time': NUMBER},
+    'show': {'rater': TEXT, 'task': TEXT, 'first': SIDES, 'phase': PHASES, 'time': NUMBER},
+    'vote': {
+        'rater': TEXT, 'shown': TEXT, 'choice': CHOICES, 'seconds': NUMBER, 'watched': NUMBER, 'time': NUMBER,
+        'seen': SEEN, 'heard': HEARD,
+    },
+    'undo': {'rater': TEXT, 'vote': TEXT, 'time': NUMBER},
+    'import': {
+        'rater': TEXT, 'task': TEXT, 'outcome': CHOICES, 'first': ('', *SIDES), 'seconds': NUMBER, 'time': NUMBER,
+    },
+}  # fmt: skip
+"""Kind of event to its fields: a text, a number, or one of these words; each has an id besides."""
+LATER_FIELDS = frozenset({'seen', 'heard'})
+"""What journals of older versions lack."""
 
 
 class Journal:
@@ -30,10 +55,17 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        if path.exists() or path.is_symlink():
+            require_regular_file(path)
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
             content = path.read_bytes()
             whole = content.rfind(b'\n') + 1
+            self.cut = len(content) - whole
+            """Bytes of a last line that a kill cut short; they were never acknowledged."""
+            if self.cut and _is_whole(content[whole:]):
+                os.write(self._file, b'\n')
+                content, whole, self.cut = content + b'\n', len(content) + 1, 0
             os.ftruncate(self._file, whole)
             os.fsync(self._file)
             _sync_folder(path.parent)
@@ -62,8 +94,8 @@ class Journal:
                 os.ftruncate(self._file, self._size)
             raise RunError(
                 expected='room for one more vote',
-                came=f'{self.path}: {error.strerror}',
-                todo='make room on the disk; the page sends the vote again',
+                came=f'{self.path.name}: {error.strerror}',
+                todo='make room on the disk of the server; the page sends the vote again',
             ) from error
         self._size += len(lines)
 
@@ -79,28 +111,69 @@ def read_events(path: Path) -> tuple[Event, ...]:
         RunError: there is none, or a line is damaged.
     """
     try:
-        content = path.read_bytes()
+        content = read_regular_file(path)
     except OSError as error:
         raise RunError(
-            expected='a folder of votes', came=f'{path}: {error.strerror}', todo='give the --out of `affekt annotate`'
+            expected='a folder of votes',
+            came=f'{path}: {error.strerror or error}',
+            todo='give the --out of `affekt annotate`',
         ) from error
-    return _parsed(content[: content.rfind(b'\n') + 1], path)
+    whole = content.rfind(b'\n') + 1
+    return _parsed(content if _is_whole(content[whole:]) else content[:whole], path)
 
 
 def _parsed(content: bytes, path: Path) -> tuple[Event, ...]:
     found = []
     for number, line in enumerate(content.splitlines(), 1):
         try:
-            event = json.loads(line)
-            event['kind'], event['id']
-        except (ValueError, KeyError, TypeError) as error:
+            found.append(_event(line))
+        except ValueError as error:
             raise RunError(
                 expected='one event a line',
-                came=f'damage in line {number} of {path}',
+                came=f'damage in line {number} of {path}: {error}',
                 todo='restore that line from a backup, or remove it knowing that a vote may be lost',
             ) from error
-        found.append(event)
     return tuple(found)
+
+
+def _is_whole(line: bytes) -> bool:
+    """Whether a line without its end holds a whole event, as an editor may leave the last one."""
+    try:
+        _event(line)
+    except ValueError:
+        return False
+    return True
+
+
+def _event(line: bytes) -> Event:
+    """The event of a line.
+
+    Raises:
+        ValueError: it is none; says why.
+    """
+    try:
+        event = json.loads(line)
+    except (ValueError, RecursionError):
+        raise ValueError('no JSON') from None
+    kind = event.get('kind') if isinstance(event, dict) else None
+    if not isinstance(kind, str) or kind not in FIELDS:
+        raise ValueError(f'no event of a kind among {", ".join(FIELDS)}')
+    for name, wanted in {'id': TEXT, **FIELDS[kind]}.items():
+        if name in event or name not in LATER_FIELDS:
+            _check(event.get(name), wanted, name)
+    return dict(event)
+
+
+def _check(value: object, wanted: str | tuple[str, ...], name: str) -> None:
+    if wanted == TEXT:
+        is_right = isinstance(value, str) and bool(value)
+    elif wanted == NUMBER:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        is_right = is_number and 0.0 <= value < math.inf  # type: ignore[operator]
+    else:
+        is_right = isinstance(value, str) and value in wanted
+    if not is_right:
+        raise ValueError(f'{name} is not {wanted if isinstance(wanted, str) else "one of " + ", ".join(wanted)}')
 
 
 def _sync_folder(folder: Path) -> None:

@@ -396,7 +396,7 @@ def _time(text: object) -> float:
     """Seconds since 1970; 0 where it cannot be told."""
     try:
         when = datetime.fromisoformat(str(text).replace('Z', '+00:00'))
-        return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+        return max(0.0, (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp())
     except (ValueError, OverflowError):
         return 0.0
 

@@ -10,14 +10,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from affekt.serve.journal import CHOICES as CHOICES
+from affekt.serve.journal import GOLD as GOLD
+from affekt.serve.journal import HEARD as HEARD
+from affekt.serve.journal import SEEN as SEEN
+from affekt.serve.journal import TEST as TEST
+from affekt.serve.journal import WORK as WORK
 from affekt.serve.journal import Event
 from affekt.serve.pairs import Task
 
-SEEN = ('', 'video', 'picture', 'nothing', 'no clip')
-HEARD = ('', 'sound', 'muted', 'nothing', 'no clip')
-CHOICES = ('left', 'right', 'tie', 'skip')
 TURNED = {'left': 'right', 'right': 'left', 'tie': 'tie', 'skip': 'skip'}
-TEST, GOLD, WORK = 'test', 'gold', 'work'
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,19 @@ class Vote:
     shown: str = ''
     """Id of the showing; '' for an imported vote."""
     seen: str = ''
-    """What was shown of the clip: video, picture, nothing, or no clip; '' where it is not known."""
+    """What was shown of the clip: video, picture, nothing, no clip, unknown; '' where nobody asked."""
     heard: str = ''
-    """What sounded: sound, muted, nothing, or no clip; '' where it is not known."""
+    """What sounded: sound, muted, nothing, no clip, unknown; '' where nobody asked."""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A vote, or the undoing of one, that the journal holds and that cannot be counted."""
+
+    id: str
+    rater: str
+    why: str
+    time: float
 
 
 @dataclass
@@ -104,11 +116,13 @@ class State:
         self.pair_votes: Counter[tuple[str, str]] = Counter()
         self.task_orders: Counter[str] = Counter()
         """Task to how often its left describer stood left, less how often right."""
+        self.left_out: list[LeftOut] = []
+        """Votes that the journal holds and that count for nothing."""
         self.changes = 0
         """Grows with every vote and undo."""
 
     def apply(self, event: Event) -> None:
-        """Take in one event; those of tasks that are asked no more change nothing."""
+        """Take in one event; a vote that belongs to nothing is kept in `left_out`."""
         HANDLERS[event['kind']](self, event)
 
     def rater(self, name: str) -> Rater:
@@ -136,10 +150,11 @@ class State:
         self.task_orders[shown.task] += 1 if shown.first == 'left' else -1
 
     def _vote(self, event: Event) -> None:
-        self.known[event['id']] = event
         shown = self.shown.get(event['shown'])
-        if shown is None:
+        if (why := self._why_not(event, shown)) or shown is None:
+            self._leave_out(event, why)
             return
+        self.known[event['id']] = event
         rater = self.rater(shown.rater)
         rater.open = [one for one in rater.open if one.id != shown.id]
         rater.last_seen = event['time']
@@ -163,8 +178,13 @@ class State:
         )
 
     def _import(self, event: Event) -> None:
-        self.known[event['id']] = event
-        if event['task'] in self.tasks:
+        why = 'its id belongs to another vote' if event['id'] in self.known else ''
+        if event['task'] not in self.tasks:
+            why = 'its pair is not asked in this study'
+        if why:
+            self._leave_out(event, why)
+        else:
+            self.known[event['id']] = event
             self._count(
                 Vote(
                     id=event['id'],
@@ -180,16 +200,36 @@ class State:
             )
 
     def _undo(self, event: Event) -> None:
-        self.known[event['id']] = event
+        if event == self.known.get(event['id']):
+            return  # the very same line a second time
         vote = next((one for one in self.rater(event['rater']).votes.values() if one.id == event['vote']), None)
         if vote is None:
+            self._leave_out(event, 'it takes back a vote that is not there')
             return
+        self.known[event['id']] = event
         rater = self.rater(vote.rater)
         del rater.votes[vote.task]
         self._tally(vote, -1)
         if vote.shown:
             self.answers.pop(vote.shown)
             rater.open.append(self.shown[vote.shown])
+
+    def _why_not(self, event: Event, shown: Shown | None) -> str:
+        """Why a vote of the journal cannot be counted; '' where it can."""
+        if event['id'] in self.known:
+            return 'its id belongs to another vote'
+        if shown is None:
+            return 'its showing is not in the journal'
+        if shown.rater != event['rater']:
+            return 'its question was shown to another rater'
+        return 'its question was answered before' if shown.id in self.answers else ''
+
+    def _leave_out(self, event: Event, why: str) -> None:
+        if event == self.known.get(event['id']):
+            return
+        self.known.setdefault(event['id'], event)
+        self.left_out.append(LeftOut(event['id'], event['rater'], why, event['time']))
+        self.changes += 1
 
     def _count(self, vote: Vote) -> None:
         votes = self.rater(vote.rater).votes
@@ -203,6 +243,22 @@ class State:
         if vote.phase == WORK and vote.outcome != 'skip':
             self.task_votes[vote.task] += by
             self.pair_votes[self.tasks[vote.task].pair] += by
+
+
+MOST_NAMED = 5
+
+
+def left_out_sentences(state: State) -> tuple[str, ...]:
+    """What the journal holds and nobody counts, by reason, with the first ids and their raters."""
+    by_reason: dict[str, list[LeftOut]] = {}
+    for vote in state.left_out:
+        by_reason.setdefault(vote.why, []).append(vote)
+    return tuple(
+        f'{len(votes)} {"entry" if len(votes) == 1 else "entries"} of the journal not counted, because {why}: '
+        + ', '.join(f'{vote.id} of {vote.rater}' for vote in votes[:MOST_NAMED])
+        + (', …' if len(votes) > MOST_NAMED else '')
+        for why, votes in by_reason.items()
+    )
 
 
 HANDLERS = {

@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from affekt.errors import ValueRangeError, VoteError
+from affekt.errors import RunError, ValueRangeError, VoteError
 from affekt.ranking import Comparisons, count, fit, pair_gains
-from affekt.runs import Run, read_settings, write_atomically
+from affekt.runs import SETTINGS, Run, read_regular_file, read_settings, write_atomically
 from affekt.serve.journal import Event, Journal, read_events
 from affekt.serve.pairs import Task, as_json, from_json
 from affekt.serve.scheduling import (
@@ -31,7 +31,7 @@ from affekt.serve.scheduling import (
     mixed,
     standing,
 )
-from affekt.serve.state import CHOICES, HEARD, SEEN, TEST, WORK, Rater, Shown, State, Vote
+from affekt.serve.state import CHOICES, HEARD, SEEN, TEST, WORK, Rater, Shown, State, Vote, left_out_sentences
 
 JOURNAL = 'votes.jsonl'
 TASKS_FILE, GOLD_FILE = 'tasks.jsonl', 'gold.jsonl'
@@ -94,8 +94,9 @@ class Study:
         self._run = Run(folder, held, resume=resume)
         try:
             for name, listed in ((TASKS_FILE, tasks), (GOLD_FILE, gold)):
-                if not (folder / name).exists():
-                    write_atomically(folder / name, as_json(listed).encode())
+                content = as_json(listed).encode()
+                if not (folder / name).is_file() or read_regular_file(folder / name) != content:
+                    write_atomically(folder / name, content)
             self.state = State(mixed(tasks, self.settings.seed), gold)
             self._journal = Journal(folder / JOURNAL)
         except BaseException:
@@ -103,8 +104,17 @@ class Study:
             raise
         for event in self._journal.events:
             self.state.apply(event)
+        cut = self._journal.cut
+        self.notes = (
+            *((f'the last line of {JOURNAL} was cut short by a kill and is taken away: {cut} bytes, of an entry that '
+               'nobody was told was saved',) if cut else ()),
+            *left_out_sentences(self.state),
+        )  # fmt: skip
+        """What the journal lost, or holds and nobody counts."""
         self._lock = threading.Lock()
         self._is_closed = False
+        self.trouble = ''
+        """Why the last event could not be written; '' where it could."""
         self._gains: tuple[int, Mapping[Pair, float]] = (-1, {})
 
     def close(self) -> None:
@@ -138,7 +148,7 @@ class Study:
             name: of the rater.
             shown: id of the showing that is answered.
             choice: left or right as on the screen, tie or skip.
-            seconds: from showing to choosing.
+            seconds: from showing to choosing, as the browser measured; 0 for the time since the server showed it.
             watched: share of the clip that was played.
             seen, heard: what of it, as `Vote` has them.
 
@@ -173,8 +183,8 @@ class Study:
                         todo='undo the first one to change it',
                     )
                 now = self.clock()
-                pace = _pace(float(seconds), now - held.time)
-                measured = {'seconds': pace, 'watched': float(watched), 'seen': seen, 'heard': heard}
+                pace = seconds if seconds > 0.0 else max(0.0, now - held.time)
+                measured = {'seconds': float(pace), 'watched': float(watched), 'seen': seen, 'heard': heard}
                 self._note({**asked, **measured, 'time': now})
             return self._screen(rater.name)
 
@@ -197,13 +207,19 @@ class Study:
                 raise VoteError(expected='an id of its own', came=f'{id!r}, which was used', todo='reload the page')
             return self._screen(rater.name)
 
-    def bring(self, votes: Sequence[Event]) -> int:
-        """Take votes from elsewhere (kind import); those known by their ids are left out. Returns how many are new."""
+    def bring(self, votes: Sequence[Event]) -> tuple[int, int]:
+        """Take votes from elsewhere (kind import); those known by their ids are left out.
+
+        Returns:
+            How many are new, and how many of these replace a vote that a rater of the same name gave on the same pair.
+        """
         with self._lock:
             fresh = list({vote['id']: vote for vote in votes if vote['id'] not in self.state.known}.values())
+            raters = self.state.raters
+            replaced = sum(vote['rater'] in raters and vote['task'] in raters[vote['rater']].votes for vote in fresh)
             if fresh:
                 self._note(*fresh)
-            return len(fresh)
+            return len(fresh), replaced
 
     def snapshot(self) -> tuple[int, list[Vote], dict[str, str]]:
         """A number that grows with every change, all votes that count, and how each rater's test stands."""
@@ -214,7 +230,12 @@ class Study:
             return self.state.changes, self.state.votes(), statuses
 
     def _note(self, *events: Event) -> None:
-        self._journal.append(*events)
+        try:
+            self._journal.append(*events)
+        except RunError as error:
+            self.trouble = error.came
+            raise
+        self.trouble = ''
         for event in events:
             self.state.apply(event)
 
@@ -314,13 +335,41 @@ def open_votes(folder: Path) -> tuple[State, StudySettings]:
     Raises:
         RunError: there is no study in the folder, or its journal is damaged.
     """
-    held = read_settings(folder).get('settings', {})
-    settings = StudySettings(**{key: held[key] for key in asdict(StudySettings()) if key in held})
-    tasks, gold = (from_json((folder / name).read_text(encoding='utf-8')) for name in (TASKS_FILE, GOLD_FILE))
+    kept = read_settings(folder).get('settings')
+    try:
+        if not isinstance(kept, dict):
+            raise ValueRangeError(expected='settings', came='none', todo='restore them')
+        settings = StudySettings(**{key: kept[key] for key in asdict(StudySettings()) if key in kept})
+    except (TypeError, ValueRangeError) as error:
+        raise RunError(
+            expected='the settings of a study', came=f'{folder / SETTINGS}: {error}', todo='restore it from a backup'
+        ) from error
+    tasks, gold = (_kept_tasks(folder / name, kept.get(name.split('.')[0])) for name in (TASKS_FILE, GOLD_FILE))
     state = State(mixed(tasks, settings.seed), gold)
     for event in read_events(folder / JOURNAL):
         state.apply(event)
     return state, settings
+
+
+def _kept_tasks(path: Path, digest: object) -> tuple[Task, ...]:
+    """The tasks that a study wrote down when it began.
+
+    Raises:
+        RunError: the file is missing, or is not as it was written.
+    """
+    try:
+        content = read_regular_file(path)
+    except OSError as error:
+        raise RunError(
+            expected='the tasks of a study', came=f'{path}: {error}', todo='give the --out of `affekt annotate`'
+        ) from error
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise RunError(
+            expected='the tasks as they were when the study began',
+            came=f'{path}, which was changed or damaged since',
+            todo='restore it from a backup, or start once with the same PAIRS and --resume, which writes it anew',
+        )
+    return from_json(content.decode())
 
 
 def counted(votes: Sequence[Vote], statuses: Mapping[str, str]) -> list[Vote]:
@@ -378,13 +427,6 @@ def rater_name(name: str) -> str:
             todo='give another name',
         )
     return found
-
-
-def _pace(browser_s: float, server_s: float) -> float:
-    """Seconds from showing to choosing: as the browser measured, but no longer than the server saw."""
-    if browser_s > 0.0 and server_s > 0.0:
-        return min(browser_s, server_s)
-    return max(browser_s, server_s, 0.0)
 
 
 def _lengths(asked: Sequence[Task]) -> dict[str, Any]:

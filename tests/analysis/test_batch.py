@@ -199,6 +199,8 @@ def test_path_parts_and_hash_are_columns_and_exports_keep_subfolders(analyzer, c
     assert {tuple(table.column_names) for table in tables} == {tuple(tables[0].column_names)}
     assert tables[0].column_names[:5] == ['file', 'start_s', 'end_s', 'part1', 'sha256']
     assert len({table['file'][0].as_py() for table in tables}) == 6
+    kept = pq.read_table(next((tmp_path / 'run').glob('*/timeline.parquet')))
+    assert {'file', 'sha256'} <= set(kept.column_names)
     assert all(len(Timeline.read_parquet(path)) == 1 for path in out.rglob('*.parquet'))
 
 
@@ -262,6 +264,23 @@ def test_pages_are_made_again_and_say_when_the_recording_is_missing(analyzer, cl
     assert all(path.stat().st_size > 10_000 for path in written)
     assert len(written.remarks) == 6
     assert all('no longer where' in remark for remark in written.remarks)
+
+
+def test_a_damaged_result_does_not_keep_the_others_back(analyzer, clips, tmp_path):
+    (first, *_) = _run(clips, tmp_path)
+    (first.folder / 'analysis.json').write_text('{}')
+    written = export_run(tmp_path / 'run', 'csv')
+    assert len(written) == 5
+    assert first.folder.name in str(written.errors[0])
+    resumed = _run(clips, tmp_path, resume=True)
+    assert [outcome.resumed for outcome in resumed] == [False] + [True] * 5
+    assert len(export_run(tmp_path / 'run', 'csv')) == 6
+
+
+def test_a_page_that_was_made_again_leaves_the_result_whole(analyzer, clips, tmp_path):
+    _run(clips, tmp_path)
+    assert len(report_run(tmp_path / 'run')) == 6
+    assert all(outcome.resumed for outcome in _run(clips, tmp_path, resume=True))
 
 
 def test_names_that_are_no_utf8_are_in_every_format(analyzer, clips, tmp_path):

@@ -171,3 +171,23 @@ def test_utterances_without_times_are_left_out(analysis, tmp_path):
     whole = dataclasses.replace(analysis, utterances=(untimed,))
     assert 'whenever' not in export(whole, 'vtt', tmp_path / 'a.vtt').read_text(encoding='utf-8')
     assert 'person 1 words' not in tiers(whole)
+
+
+@pytest.mark.parametrize(
+    ('name', 'kind', 'mime'),
+    [('a.wav', 'audio', 'audio/x-wav'), ('A.WAV', 'audio', 'audio/x-wav'), ('a.mp4', 'video', 'video/mp4'),
+     ('a.mov', 'video', 'video/quicktime'), ('a.mpg', 'video', 'video/mpeg'), ('a.mp3', 'audio', 'audio/mpeg'),
+     ('a.png', 'image', 'image/png'), ('a.xyz', 'audio', 'audio/*'), ('a', 'video', 'video/*')],
+)  # fmt: skip
+def test_elan_is_told_the_type_of_the_recording(analysis, tmp_path, name, kind, mime):
+    source = dataclasses.replace(analysis.source, name=name, kind=kind)
+    text = export(dataclasses.replace(analysis, source=source), 'eaf', tmp_path / 'a.eaf').read_text(encoding='utf-8')
+    assert f'MIME_TYPE="{mime}"' in text
+
+
+def test_a_table_has_as_many_parts_as_the_deepest_recording_of_a_run(analysis, tmp_path):
+    source = dataclasses.replace(analysis.source, file='sad/one/a.mp4')
+    path = export(dataclasses.replace(analysis, source=source), 'csv', tmp_path / 'a.csv', least_parts=3)
+    row = pa_csv.read_csv(path).to_pylist()[0]
+    assert [row[name] for name in ('file', 'part1', 'part2')] == ['sad/one/a.mp4', 'sad', 'one']
+    assert not row['part3']

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
-from affekt.analysis.wording import tone
-from affekt.wording import clock, length, listed, opened, signed, stretch
+from affekt.analysis.result import Moment
+from affekt.analysis.wording import tone, when
+from affekt.wording import clock, counted, is_single, length, listed, opened, signed, stretch
 
 
 @pytest.mark.parametrize(
@@ -49,3 +52,22 @@ def test_lists_and_capitals():
 )
 def test_tone(place, words):
     assert tone(*place) == words
+
+
+def test_no_number_of_any_digits_is_a_negative_zero():
+    assert [signed(x, 1) for x in (-0.04, 0.04, -0.05001)] == ['0.0', '0.0', '−0.1']
+    assert signed(-0.0) == '0.00'
+
+
+def test_nouns_and_verbs_agree_with_their_number():
+    assert [counted(n, 'file') for n in (0, 1, 2, 1234)] == ['0 files', '1 file', '2 files', '1,234 files']
+    assert [is_single(s) for s in (0.4, 0.98, 1.0, 1.4, 2.0, 60.0, 3600.0)] == [
+        False, True, True, False, False, False, True,
+    ]  # fmt: skip
+
+
+def test_a_moment_is_told_by_its_span_and_never_by_its_strongest_instant():
+    smile = Moment('smile', 14.6, 12.9, 18.1, 'person 1', 0.5, 'Person 1 smiles.', ())
+    assert when(smile) == 'from 0:12 to 0:18'
+    assert when(dataclasses.replace(smile, kind='change')) == 'at 0:14'
+    assert when(dataclasses.replace(smile, end_s=12.95)) == 'at 0:12'

@@ -94,6 +94,20 @@ def test_progress_counts_samples(tmp_path):
     assert told == [('features', 60, 144), ('features', 120, 144), ('features', 144, 144)]
 
 
+def test_what_ends_an_encoder_on_one_sample_is_the_outcome_of_that_one(tmp_path):
+    manifest = made_up_corpus()
+    bad = manifest.names[3]
+
+    def encoder(corpus, samples):
+        if any(row.sample == bad for row in samples):
+            raise KeyError('side data that nobody knows')
+        return [LENGTHS.features(row.sample, [[1, 2, 3]]) for row in samples]
+
+    made = extract(manifest, dataclasses.replace(LENGTHS, open=lambda recipe: encoder), tmp_path)
+    assert dict(made.missing) == {bad: "KeyError: 'side data that nobody knows'"}
+    assert made.samples == len(manifest) - 1
+
+
 def test_nan_stops_the_extraction_with_the_sample_and_the_column(tmp_path):
     with pytest.raises(ValueRangeError, match=r"in length, row 0 of sample 'pair01_d1_t0'"):
         extract(made_up_corpus(), NAN, tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from affekt.corpora import made_up_corpus
-from affekt.errors import AffektError, CorpusError, ShapeError, TableError, UnknownNameError, ValueRangeError
+from affekt.errors import AffektError, CorpusError, FileError, ShapeError, TableError, UnknownNameError, ValueRangeError
 from affekt.features import Features, Provenance, Store, arrow_files, check_store, require_features, write_features
 
 MADE = Provenance('toy', 'ab' * 32, 2, {'tool': 'test'}, ('left', 'right'), 'made up')
@@ -189,3 +190,16 @@ def test_a_store_is_written_and_read_without_pandas(tmp_path):
     )
     ran = subprocess.run([sys.executable, '-c', code], cwd=Path(__file__).parent, capture_output=True, text=True)
     assert ran.stdout == 'False\n', ran.stderr  # half a second and 40 MB in every worker
+
+
+def test_a_pipe_is_refused_and_a_folder_of_recipes_names_them(tmp_path):
+    os.mkfifo(tmp_path / 'pipe.features.arrow')
+    with pytest.raises(FileError, match='pipe'):
+        Store(tmp_path / 'pipe.features.arrow')
+    (tmp_path / 'stores').mkdir()
+    write_features(
+        tmp_path / 'stores' / 'mine' / 'shard-1-of-1.features.arrow',
+        [Features('a', np.ones((1, 2), np.float32))], Provenance('mine', 'x', 2, {}),
+    )  # fmt: skip
+    with pytest.raises(TableError, match=r"stores of several recipes: 'mine'; name one of them, such as .*mine"):
+        Store(tmp_path / 'stores')

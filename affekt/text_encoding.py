@@ -69,7 +69,7 @@ NAMES = {
 }  # fmt: skip
 _ESCAPES = {b'\x1b$)C': 'iso2022_kr', b'\x1b$': 'iso2022_jp_2', b'~{': 'hz'}
 _OUTSIDE_ASCII = re.compile(rb'[\x80-\xff]+')
-_CONTROLS = re.compile('[\x80-\x84\x86-\x9f]')
+_CONTROLS = re.compile('[\x80-\x9f]')
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ def _cleaned(text: str, encoding: str, name: str) -> DecodedText:
 
 
 def _of_windows(control: re.Match[str]) -> str:
-    return control[0].encode('latin-1').decode('cp1252', 'ignore')
+    return control[0].encode('latin-1').decode('cp1252', 'ignore') or control[0]
 
 
 def _recognised(raw: bytes, name: str, error: type[AffektError], todo: str) -> DecodedText:

@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -25,6 +26,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+from urllib.parse import urlsplit
 
 from affekt.errors import AffektError, StorageError, UnknownNameError, WeightsError
 from affekt.files import NO_ROOM, storage_error
@@ -382,6 +384,7 @@ def _bytes_under(folder: Path) -> int:
 
 
 def _from_address(name: str, part: Part, out: Path, progress: Progress | None) -> None:
+    _require_reachable(part.address)
     done = 0
     try:
         with urllib.request.urlopen(part.address, timeout=30) as response, out.open('wb') as file:
@@ -394,6 +397,39 @@ def _from_address(name: str, part: Part, out: Path, progress: Progress | None) -
                     progress(name, done, part.size)
     except urllib.error.URLError as error:
         raise OSError(str(error.reason)) from error
+
+
+REACHED_S = 2.0
+"""Longest time in which a server must take a connection, the look-up of its name included."""
+_unreachable: set[str] = set()
+"""Servers that could not be reached in this process."""
+
+
+def _require_reachable(address: str) -> None:
+    """The server takes connections: without a network, a look-up alone may take ten seconds, file by file.
+
+    Raises:
+        OSError: it does not. Behind a proxy nothing is tried: the proxy is asked.
+    """
+    parts = urlsplit(address)
+    host, port = parts.hostname or '', parts.port or (443 if parts.scheme == 'https' else 80)
+    if urllib.request.getproxies().get(parts.scheme) and not urllib.request.proxy_bypass(host):
+        return
+    if host in _unreachable:
+        raise OSError(f'{host} cannot be reached')
+    reached = threading.Event()
+
+    def reach() -> None:
+        with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=REACHED_S):
+            reached.set()
+        ended.set()
+
+    ended = threading.Event()
+    threading.Thread(target=reach, daemon=True, name='reach').start()
+    ended.wait(REACHED_S)
+    if not reached.is_set():
+        _unreachable.add(host)
+        raise OSError(f'{host} cannot be reached')
 
 
 # The registry

@@ -143,6 +143,23 @@ def faces_limits(held: dict[str, Any]) -> str:
     )
 
 
+def faces_turned(held: dict[str, Any]) -> str:
+    rows = [
+        [
+            f'{row["angle"]}°',
+            f'{row["first_misread"]} of {row["first_read"]}',
+            f'{row["misread"]} of {row["read"]}',
+            '' if row['least_margin_of_right'] is None else row['least_margin_of_right'],
+        ]
+        for row in held['turned']
+    ]
+    return (
+        f'## Faces that stand on their heads\n\n`benchmarks/faces_turned.py`: faces of {held["pictures"]} pictures, '
+        'turned. Where the detector takes a face for one rather the other way up, it is found again there.\n\n'
+        + table(['turned by', 'misread at first', 'misread', 'least margin where right at first'], rows)
+    )
+
+
 def open_vocabulary_speed(held: dict[str, Any]) -> str:
     keys = ('peer_s', 'ew_l1_s', 'all_twelve_s', 'consistent_s')
     rows = [
@@ -356,6 +373,7 @@ SECTIONS = {
     'startup': startup,
     'faces_agreement': faces_agreement,
     'faces_limits': faces_limits,
+    'faces_turned': faces_turned,
     'open_vocabulary_speed': open_vocabulary_speed,
     'feature_store': feature_store,
     'media_speed': media_speed,

@@ -40,6 +40,7 @@ def commands(data: Path | None) -> dict[str, list[str]]:
             found['fusion_collapse'] = ['fusion_collapse.py', '--data', str(data)]
     if data is not None:
         found['faces_limits'] = ['faces_limits.py', '--data', str(data)]
+        found['faces_turned'] = ['faces_turned.py', '--data', str(data)]
         found['merbench_parity'] = ['merbench_parity.py', '--data', str(data)]
         found['fusion_weights'] = ['fusion_weights.py', '--data', str(data)]
         found['open_vocabulary_speed'] = ['open_vocabulary_speed.py', '--data', str(data)]

@@ -89,8 +89,8 @@ def test_a_named_encoding_is_taken_at_its_word():
 
 
 def test_control_characters_of_windows_text_are_the_marks_that_they_stand_for():
-    decoded = decode_text('I\x92m fine\x85 \x93you\x94'.encode(), 'train_sent_emo.csv')
-    assert decoded.text == 'I’m fine\x85 “you”'
+    decoded = decode_text('I\x92m fine\x85 \x93you\x94\x81'.encode(), 'train_sent_emo.csv')
+    assert decoded.text == 'I’m fine… “you”\x81'
     assert 'cp1252' in decoded.notes[0]
 
 

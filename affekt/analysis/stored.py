@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 
 from affekt.errors import RunError
 from affekt.runs import file_atomically, read_regular_file, require_regular_file, write_atomically
-from affekt.tables import storable
+from affekt.tables import require_bounded, storable
 
 FORMAT = 1
 """Version of the folder's layout."""
@@ -168,6 +168,7 @@ def read_table(path: Path) -> pa.Table:
         with pq.ParquetFile(_own(path)) as file:
             if file.metadata.num_rows > MAX_ROWS:
                 raise ValueError(f'{file.metadata.num_rows} rows, more than {MAX_ROWS}')
+            require_bounded(path)
             table = file.read()
         _require_plausible(table)
         return table

@@ -24,6 +24,7 @@ from affekt.analysis.wording import UNSEEN, UNSEEN_TITLES
 from affekt.errors import RunError, ShapeError, UnknownNameError, ValueRangeError, did_you_mean
 from affekt.labels import EKMAN
 from affekt.runs import file_atomically, require_regular_file
+from affekt.tables import require_bounded
 
 SOURCES = ('face', 'voice', 'words', 'fused')
 """Where a row can come from, in the order of the rooms."""
@@ -321,6 +322,7 @@ class Timeline:
         """
         try:
             require_regular_file(path)
+            require_bounded(Path(path))
             table = pq.read_table(path)
             return cls(stored.unnamed(table))
         except (OSError, ValueError, pa.ArrowException) as error:

@@ -26,6 +26,7 @@ from affekt.labels.columns import by_name, read_columns
 from affekt.metrics.answers import require_names
 from affekt.metrics.challenge import VALENCE_WEIGHT
 from affekt.metrics.resampling import Floats
+from affekt.tables import number
 
 HEADERS: Mapping[str, tuple[str, ...]] = {
     'discrete': ('discrete', 'emo', 'emotion', 'category'),
@@ -151,7 +152,7 @@ class ClosedSet:
 
 def _number(text: str) -> float | None:
     try:
-        value = float(text)
+        value = number(text)
     except ValueError:
         return None
     return value if math.isfinite(value) else None

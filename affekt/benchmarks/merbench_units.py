@@ -12,6 +12,7 @@ import numpy as np
 
 from affekt.benchmarks.merbench_training import Answers
 from affekt.runs import SETTINGS, Run, write_atomically
+from affekt.tables import require_bounded
 
 Progress = Callable[[str, float, float], None]
 ARRAYS = tuple(part.name for part in dataclasses.fields(Answers) if part.default is None)
@@ -91,6 +92,7 @@ def _packed(answers: Answers) -> bytes:
 def _loaded(path: Path, facts: Mapping[str, Any]) -> Answers:
     from pyarrow import parquet
 
+    require_bounded(path)
     table = parquet.read_table(path, partitioning=None)
     arrays = {
         name: np.array(table.column(name).to_pylist(), dtype=np.float32).reshape(table.num_rows, -1)

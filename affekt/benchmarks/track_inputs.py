@@ -6,7 +6,7 @@ N clips, D features.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -111,11 +111,7 @@ def track_task(
     """
     if track.closed is None:
         raise UnknownNameError(expected='a track with categories', came=track.name, todo='choose another track')
-    if labelled.facts.categories != track.closed.categories:
-        raise CorpusError(
-            expected=f'the categories of {track.name}: {", ".join(track.closed.categories)}',
-            came=', '.join(labelled.facts.categories) or 'none', todo='import the labelled clips of that challenge',
-        )  # fmt: skip
+    labelled = _in_order_of(track, track.closed.categories, labelled)
     labelled = _learnt(labelled, has_valence=track.closed.valence is not None)
     both = sorted(set(labelled.names) & set(unlabelled.names))
     if both or not len(unlabelled):
@@ -142,6 +138,23 @@ def track_task(
         divisions.manifest, features, None, present, joined.labels(), values, target, divisions.fair, (),
         divisions.tests, (*_unlabelled_categories(labelled), *group_notes(labelled)),
     )  # fmt: skip
+
+
+def _in_order_of(track: Track, categories: Sequence[str], manifest: Manifest) -> Manifest:
+    """The same samples, with the track's categories in the track's order, whatever order the manifest has.
+
+    Raises:
+        CorpusError: categories that the track does not have, or none.
+    """
+    strangers = sorted(set(manifest.facts.categories) - set(categories))
+    if strangers or not manifest.facts.categories:
+        raise CorpusError(
+            expected=f'the categories of {track.name}: {", ".join(categories)}, in any order',
+            came=f'{listed(strangers)} among them' if strangers else 'none',
+            todo='import the labelled clips of that challenge, or name the categories of your table so',
+        )
+    facts = dataclasses.replace(manifest.facts, categories=tuple(categories))
+    return Manifest(facts, manifest.samples)
 
 
 def _unlabelled_categories(labelled: Manifest) -> list[str]:

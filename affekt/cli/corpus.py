@@ -14,6 +14,7 @@ from rich.text import Text
 
 from affekt.cli.choices import Named, corpora
 from affekt.cli.group import main
+from affekt.errors import listed
 from affekt.terminal import say, say_json, visible
 
 if TYPE_CHECKING:
@@ -66,7 +67,21 @@ def import_command(name: str, folder: Path, out: Path, as_json: bool) -> None:
     affekt corpus import meld MELD.Raw --out meld.parquet
     affekt corpus import folder my_clips --out mine.parquet
 
-    What is missing in the folder is said; what is there can still be used.
+    FOLDER may be the one above the release, and each archive may lie in a folder of its own. What is missing is said;
+    what is there can still be used.
+
+    
+    NAME `folder` reads your own FOLDER/samples.csv (or labels.csv,
+    metadata.csv; .tsv, .jsonl, .json, .parquet, .xlsx). The columns are these,
+    and only the first is needed:
+      sample      the clip's name or path (or: name, id, file, filename, path)
+      category    one label (or: emotion, label, discrete)
+      text        what is said (or: transcript, utterance); chinese, english
+      valence, arousal, dominance, sentiment    numbers
+      speaker     (or: actor, subject); dialogue, session, recording
+      start_s, end_s    the stretch of a longer file (or: start, end)
+      split       train, val, test; fold: a whole number
+      video, audio, frames    paths, where the name does not tell them
     """
     from affekt.corpora import import_corpus
     from affekt.corpora.checks import check_corpus
@@ -171,7 +186,9 @@ def _facts(manifest: Manifest, found: CorpusCheck) -> dict[str, Any]:
         'samples': found.samples,
         'present': dict(found.present),
         'can_run': list(found.can_run),
+        'sound_in_video': found.sound_in_video,
         'gone': {kind: len(names) for kind, names in found.gone.items()},
+        'gone_first': {kind: list(names[:3]) for kind, names in found.gone.items()},
         'missing_of_published': dict(found.small),
         'unlabelled': found.unlabelled,
         'leaks': dict(kinds),
@@ -184,15 +201,18 @@ def _print_presence(found: CorpusCheck) -> None:
     shown = _table(('', 'left'), ('samples', 'right'), ('', 'left'))
     for kind, count in found.present.items():
         lost = len(found.gone.get(kind, ()))
+        in_video = kind == 'audio' and found.sound_in_video
         said = (
-            'none: what needs it cannot run'
+            'read from the videos'
+            if count == lost and in_video
+            else 'none: what needs it cannot run'
             if count == lost
-            else f'{lost:,} files are missing, empty or not fetched by Git LFS'
+            else f'{lost:,} files are missing, empty or not fetched by Git LFS: {listed(found.gone[kind], 2)}'
             if lost
             else ''
         )
         if not lost and 0 < count < found.samples:
-            said = f'{found.samples - count:,} without'
+            said = f'{found.samples - count:,} without' + (': read from the videos' if in_video else '')
         shown.add_row(kind, f'{count - lost:,}', said)
     say(shown)
 

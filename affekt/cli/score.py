@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from affekt.metrics.intervals import Interval
     from affekt.metrics.open_vocabulary_score import Coverage
 
-TABLES_HELP = 'Word table: affekt (default), 2025, 2026, a table file, or a folder with the official files.'
+TABLES_HELP = 'Word table: affekt (default), 2025, 2026, a file, or the official folder emotion_wheel.'
 MODE_HELP = 'consistent (default) counts every word; official gives the published figures.'
 
 

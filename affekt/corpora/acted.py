@@ -41,7 +41,7 @@ _EMODB_SPEAKERS = ('03', '08', '09', '10', '11', '12', '13', '14', '15', '16')
 def _ravdess(release: Release, channel: str) -> Iterator[Sample]:
     """Actor_NN/03-01-….wav is sound, 01-… film with sound, 02-… film without; clips of one utterance are one sample."""
     found: dict[str, dict[str, str]] = {}
-    for actor in sorted(path.name for path in release.folder.glob('Actor_*') if path.is_dir()):
+    for actor in _ACTORS:
         for kind, suffixes in (('audio', AUDIO), ('video', VIDEO)):
             for stem, path in release.media(actor, kinds=suffixes).items():
                 if (parts := _RAVDESS.fullmatch(stem)) and parts[2] == channel:

@@ -56,9 +56,10 @@ def _official(
         ]
     known = {row[0] for row in rows}
     for split, file in candidates.items():
-        path = release.folder / file
-        video = release.media(file if path.is_dir() else 'video')
-        columns = None if path.is_dir() else release.table(file)
+        path = release.first(file)
+        is_folder = path is not None and path.is_dir()
+        video = release.media(file if is_folder else 'video')
+        columns = None if is_folder else release.table(file)
         names = list(video) if columns is None else need(columns, ('name',), file)[0]
         rows += [(name, split, None, None, video.get(name)) for name in names if name not in known]
     said, media = transcripts(release, [row[0] for row in rows]), Media.of(release)

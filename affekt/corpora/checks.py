@@ -6,10 +6,12 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from affekt.corpora.leaks import KINDS, Leak, find_leaks, unchecked
 from affekt.corpora.manifest import MEDIA, Manifest
+from affekt.errors import AffektError
 from affekt.runs import only_regular, require_regular_file
 
 TRUSTED = ('speaker', 'dialogue', 'window')
@@ -18,6 +20,8 @@ TRUSTED = ('speaker', 'dialogue', 'window')
 POINTER = b'version https://git-lfs'
 """How the small text begins that stands for a file which Git LFS did not fetch."""
 LONGEST_POINTER = 1024
+VIDEOS_OPENED = 5
+"""Videos that are opened to see whether sound lies in them."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class CorpusCheck:
     leaks: tuple[Leak, ...]
     unchecked: tuple[str, ...]
     """Kinds of leaks of which the manifest says nothing."""
+    sound_in_video: bool = False
+    """Whether the first videos hold sound: what needs sound reads it there where a sample has no sound file."""
 
     def harmful(self, accepted: Sequence[str] = ()) -> tuple[Leak, ...]:
         """Leaks of the `TRUSTED` kinds that were not accepted."""
@@ -43,9 +49,9 @@ class CorpusCheck:
 
     @property
     def can_run(self) -> tuple[str, ...]:
-        """The modalities that at least one sample has."""
+        """The modalities that at least one sample has; sound also where it lies in the video."""
         held = {kind: count - len(self.gone.get(kind, ())) for kind, count in self.present.items()}
-        return tuple(kind for kind, count in held.items() if count > 0)
+        return tuple(kind for kind, count in held.items() if count > 0 or (kind == 'audio' and self.sound_in_video))
 
 
 def check_corpus(manifest: Manifest, sides: Sequence[str] | None = None) -> CorpusCheck:
@@ -71,7 +77,24 @@ def check_corpus(manifest: Manifest, sides: Sequence[str] | None = None) -> Corp
         small=small,
         leaks=tuple(find_leaks(manifest, sides)),
         unchecked=unchecked(manifest, KINDS),
+        sound_in_video=_has_sound_in_video(manifest, gone.get('video', ())),
     )
+
+
+def _has_sound_in_video(manifest: Manifest, gone: Sequence[str]) -> bool:
+    """Whether one of the first videos that are there has a track of sound."""
+    lost = set(gone)
+    paths = (manifest.media(row, 'video') for row in manifest.samples if row.video and row.sample not in lost)
+    return any(_holds_sound(path) for path in islice(paths, VIDEOS_OPENED) if path is not None)
+
+
+def _holds_sound(path: Path) -> bool:
+    from affekt.media import Recording
+
+    try:
+        return bool(Recording.open(path).audio)
+    except (AffektError, OSError):
+        return False
 
 
 def _is_usable(path: Path) -> bool:

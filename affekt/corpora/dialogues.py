@@ -86,8 +86,8 @@ def _iemocap_official(release: Release, codes: Mapping[str, str]) -> Iterator[Sa
     """Session by session: ratings, transcripts, one wav an utterance, one avi a dialogue."""
     for session in range(1, 6):
         at = f'Session{session}'
-        ratings = sorted((release.folder / at / 'dialog' / 'EmoEvaluation').glob('Ses*.txt'))
-        for path in ratings:
+        ratings = release.first(f'{at}/dialog/EmoEvaluation')
+        for path in sorted(ratings.glob('Ses*.txt')) if ratings else ():
             dialogue = path.stem
             spoken = _spoken(release, f'{at}/dialog/transcriptions/{dialogue}.txt')
             audio = release.media(f'{at}/sentences/wav/{dialogue}', kinds=AUDIO)
@@ -103,8 +103,8 @@ def _iemocap_official(release: Release, codes: Mapping[str, str]) -> Iterator[Sa
 
 
 def _spoken(release: Release, name: str) -> dict[str, str]:
-    path = release.folder / name
-    if not path.is_file():
+    path = release.first(name)
+    if path is None or not path.is_file():
         release.notes.append(f'{name} is missing')
         return {}
     return dict(_SPOKEN.findall(release.text(path)))

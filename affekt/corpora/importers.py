@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from affekt.corpora import acted, challenges, dialogues, films, own, sentiment
-from affekt.corpora.manifest import Facts, Manifest
+from affekt.corpora.manifest import Facts, Manifest, Sample
 from affekt.corpora.registry import Corpus, Layout
 from affekt.corpora.release import Release
-from affekt.errors import CorpusError, UnknownNameError
+from affekt.errors import CorpusError, UnknownNameError, listed
 
 
 def corpus_named(name: str) -> Corpus:
@@ -31,7 +31,8 @@ def corpus_named(name: str) -> Corpus:
 def import_corpus(name: str, folder: Path) -> Manifest:
     """The manifest of a release.
 
-    1. The first layout of which a file is there is taken, in the folder or in one of the usual names below it.
+    1. The first layout of which a file is there is taken, in the folder, in one of the usual names below it, or further
+       down.
     2. Its function reads label files and looks for media.
     3. Files that the layout needs and numbers that differ from the published ones become notes.
 
@@ -47,13 +48,15 @@ def import_corpus(name: str, folder: Path) -> Manifest:
     corpus = corpus_named(name)
     base, layout = _found(corpus, folder)
     release = Release(base.resolve())
-    absent = [need for need in layout.needs if not (base / need).exists()]
+    absent = [need for need in layout.needs if release.first(need) is None]
     samples = tuple(layout.read(release))
     if not samples:
         raise CorpusError(
             expected=f'samples of {corpus.title}', came=f'{base} without any', todo='check that the release is unpacked'
         )
-    notes = dict.fromkeys([*(f'{need} is missing' for need in absent), *release.notes])
+    notes = dict.fromkeys(
+        [*(f'{need} is missing' for need in absent), *release.notes, *_without_media(samples, release)]
+    )
     held = Counter(row.split for row in samples)
     for split, size in corpus.published.items():
         here = held[split] if split else len(samples)
@@ -73,6 +76,19 @@ def import_corpus(name: str, folder: Path) -> Manifest:
     return Manifest(facts, samples)
 
 
+def _without_media(samples: Sequence[Sample], release: Release) -> list[str]:
+    """Which samples have no clip, and where it was looked for."""
+    lacking = [row.sample for row in samples if not (row.video or row.audio or row.frames)]
+    if not lacking or not release.places:
+        return []
+    places = list(release.places)
+    where = ', '.join(places[:6]) + (f' and {len(places) - 6} more' if len(places) > 6 else '')
+    return [
+        f'{len(lacking):,} of {len(samples):,} samples have no clip: {listed(lacking, 3)}; looked in {where}, and in '
+        'folders of these names further down'
+    ]
+
+
 def _found(corpus: Corpus, folder: Path) -> tuple[Path, Layout]:
     if not folder.is_dir():
         raise CorpusError(expected='a folder', came=f'{folder}', todo='name the folder of the release')
@@ -80,6 +96,10 @@ def _found(corpus: Corpus, folder: Path) -> tuple[Path, Layout]:
         for layout in corpus.layouts:
             if any((base / need).exists() for need in layout.needs):
                 return base, layout
+    whole = Release(folder.resolve())
+    for layout in corpus.layouts if corpus.cite else ():  # anyone's own table is read where it was named, or not at all
+        if any(whole.every(need) for need in layout.needs):
+            return folder, layout
     needs = [', '.join(layout.needs[:3]) + (' …' if len(layout.needs) > 3 else '') for layout in corpus.layouts]
     held = sorted(path.name for path in folder.iterdir())[:5]
     raise CorpusError(

@@ -6,6 +6,7 @@ several labels in one cell, are no categories and are refused: a model would lea
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections import Counter
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from affekt.errors import TableError, listed
+from affekt.tables import number
 
 NO_LABEL = ('', 'nan', '<na>', 'null', '#n/a', 'n/a', 'nat')
 """How programs write that a cell is empty, in any case."""
@@ -114,7 +116,7 @@ def _codes(plain: Sequence[str | None], known: Counter[str], file: str, notes: l
     Raises:
         TableError: they are measured: not whole, or more than a handful.
     """
-    values = sorted({number for name in known if (number := _number(name)) is not None})
+    values = sorted({value for name in known if (value := _number(name)) is not None})
     if any(value != round(value) for value in values) or len(values) > MOST_NUMBERS:
         raise TableError(
             expected='names of categories',
@@ -130,11 +132,12 @@ def _codes(plain: Sequence[str | None], known: Counter[str], file: str, notes: l
 
 
 def _number(text: str) -> float | None:
-    plain = text.replace(',', '.') if text.count(',') == 1 and '.' not in text else text
+    """The finite number that a text is; None where it is none."""
     try:
-        return float(plain) if re.fullmatch(r'[+-]?[\d.]+([eE][+-]?\d+)?', plain) else None
+        value = number(text)
     except ValueError:
         return None
+    return value if math.isfinite(value) else None
 
 
 def _folds(cells: Sequence[Any], file: str, notes: list[str]) -> list[int | None]:
@@ -144,13 +147,13 @@ def _folds(cells: Sequence[Any], file: str, notes: list[str]) -> list[int | None
         if cell is None or str(cell).strip().casefold() in NO_LABEL:
             folds.append(None)
             continue
-        number = _number(str(cell).strip())
-        if number is None or number != round(number) or number < 0:
+        fold = _number(str(cell).strip())
+        if fold is None or fold != round(fold) or fold < 0:
             raise TableError(
                 expected='folds that are whole numbers from 1', came=f'{cell!r} in row {row} of {file}',
                 todo='correct the table',
             )  # fmt: skip
-        folds.append(int(number))
+        folds.append(int(fold))
     if 0 in folds:
         notes.append('fold: counted from 0 in the table, from 1 here')
         return [None if fold is None else fold + 1 for fold in folds]

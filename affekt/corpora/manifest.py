@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from affekt.errors import TableError, UnknownNameError, listed
 from affekt.runs import write_atomically
+from affekt.tables import require_bounded
 
 FORMAT = 1
 """Of the file; a newer one is refused."""
@@ -264,6 +265,7 @@ class Manifest:
         from pyarrow import parquet
 
         try:
+            require_bounded(path)
             table = parquet.read_table(path, partitioning=None)
             held = json.loads((table.schema.metadata or {})[b'affekt'])
             if held.pop('format') > FORMAT:
@@ -278,9 +280,9 @@ class Manifest:
             )  # fmt: skip
             rows = zip(*columns, strict=True)
         except (pyarrow.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
-            if isinstance(error, TableError):
+            if isinstance(error, TableError) and 'manifest' in error.expected:
                 raise
-            came = f'{path}, which is not there' if not path.exists() else f'{path}: {error}'
+            came = f'{path}, which is not there' if not path.exists() else f'{path}: {getattr(error, "came", error)}'
             todo = 'write one with `affekt corpus import`'
             raise TableError(expected='a manifest (.parquet)', came=came, todo=todo) from error
         facts = dataclasses.replace(facts, root=str(root)) if root else facts

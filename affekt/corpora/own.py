@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from affekt.corpora.label_columns import tidied
@@ -33,7 +34,7 @@ def own_samples(release: Release) -> Iterator[Sample]:
     """One row a sample; columns are called as in a manifest, or as `NAMES` says, others are left out.
 
     A name that is the path of a file below the folder gives the media; else they are looked for by name in `video/`,
-    `audio/`, `frames/` and beside the table.
+    `audio/`, `frames/`, beside the table, and in any other folder below, where one file alone has that name.
 
     Raises:
         TableError: no column of names, a number that is none, or categories that are none; see `tidied`.
@@ -86,6 +87,21 @@ def _media(name: str, release: Release, held: Mapping[str, Mapping[str, str]]) -
     for column, kinds in (('audio', AUDIO), ('video', SEEN)):
         if name.lower().endswith(kinds) and (release.folder / name).is_file():
             found[column] = name
+    return found or _further_down(name, release)
+
+
+def _further_down(name: str, release: Release) -> dict[str, Any]:
+    """The media of that name in any folder below; none, and a note, where several folders hold one."""
+    found: dict[str, Any] = {}
+    if not name or Path(name).is_absolute() or '..' in Path(name).parts:
+        return found
+    for column, kinds in (('audio', AUDIO), ('video', SEEN)):
+        names = [name] if name.lower().endswith(kinds) else [f'{name}{ending}' for ending in kinds]
+        files = [path for each in names for path in release.every(each) if path.is_file()]
+        if len(files) == 1:
+            found[column] = files[0].relative_to(release.folder).as_posix()
+        elif files:
+            release.notes.append(f'{name} is the name of {len(files)} files in different folders: none was taken')
     return found
 
 

@@ -1,14 +1,17 @@
 """The folder of an official release while it is read: its tables, its media by name, and what is missing.
 
-Every label file that is opened is noted with its sha256, everything that should be there and is not becomes a note of
-the manifest.
+A file or folder is looked for where the release has it, then further down: archives that were unpacked each into a
+folder of its own, or a release below the folder that was named, are found all the same. Every label file that is opened
+is noted with its sha256, everything that should be there and is not becomes a note of the manifest.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,42 @@ from affekt.runs import file_sha256
 from affekt.tables import number as to_number
 from affekt.text_encoding import decode_text
 
+DEEPEST = 8
+"""Levels below a release that are searched for what is not in its place."""
+MOST_FOLDERS = 5000
+"""Folders that are searched; folders of pictures, one a sample, are more than that, and hold nothing that is named."""
+
+
+def tree_below(folder: Path) -> dict[str, list[str]]:
+    """Last part of a path in lower case to the paths below a folder, the shallowest first.
+
+    Links are not followed; folders that cannot be read are left out.
+    """
+    found: dict[str, list[str]] = {}
+    level, count = [''], 0
+    for _ in range(DEEPEST):
+        deeper: list[str] = []
+        for at in level[: MOST_FOLDERS - count]:
+            count += 1
+            with contextlib.suppress(OSError), os.scandir(folder / at) as entries:
+                for entry in sorted(entries, key=lambda each: each.name):
+                    if _is_own(entry.name):
+                        path = f'{at}/{entry.name}' if at else entry.name
+                        found.setdefault(entry.name.lower(), []).append(path)
+                        if entry.is_dir(follow_symlinks=False):
+                            deeper.append(path)
+        level = deeper
+    return found
+
+
+def _is_own(name: str) -> bool:
+    """False for hidden files, among them the shadows `._NAME` that macOS packs beside each file."""
+    return not name.startswith('.')
+
+
+def _ends_in(path: str, wanted: tuple[str, ...]) -> bool:
+    return tuple(part.lower() for part in path.split('/'))[-len(wanted) :] == wanted
+
 
 @dataclass
 class Release:
@@ -28,10 +67,32 @@ class Release:
     folder: Path
     sources: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    places: dict[str, None] = field(default_factory=dict)
+    """Where media were looked for, as names below the folder, in order."""
+
+    def every(self, name: str) -> list[Path]:
+        """All files and folders with this path below the release, or below a folder in it; the shallowest first.
+
+        Args:
+            name: such as `train_splits` or `Session1/dialog`; '.' is the release itself.
+        """
+        exact = self.folder / name
+        if name == '.':
+            return [exact]
+        wanted = tuple(part.lower() for part in name.split('/'))
+        deeper = [path for path in self._below.get(wanted[-1], ()) if _ends_in(path, wanted)]
+        places = [exact] if exact.exists() else []
+        return places + [self.folder / path for path in deeper if self.folder / path not in places]
+
+    @cached_property
+    def _below(self) -> Mapping[str, Sequence[str]]:
+        """Last part of a path in lower case to the paths below the release, the shallowest first."""
+        return tree_below(self.folder)
 
     def first(self, *names: str) -> Path | None:
-        """The first of these files or folders that is there; None where none is."""
-        return next((self.folder / name for name in names if (self.folder / name).exists()), None)
+        """The first of these files or folders that is there, else the first that lies deeper; None where none does."""
+        exact = next((self.folder / name for name in names if (self.folder / name).exists()), None)
+        return exact or next((place for name in names for place in self.every(name)), None)
 
     def source(self, path: Path) -> Path:
         """Note a label file that is read."""
@@ -68,8 +129,8 @@ class Release:
         Raises:
             TableError: the file is no text, or a line has not two cells.
         """
-        path = self.folder / name
-        if not path.is_file():
+        path = self.first(name)
+        if path is None or not path.is_file():
             self.notes.append(f'{name} is missing')
             return []
         found = []
@@ -96,25 +157,51 @@ class Release:
         return decoded.text
 
     def media(self, *folders: str, kinds: Sequence[str] = VIDEO) -> Mapping[str, str]:
-        """Name without suffix to path below the release, of the media files in the first folder that is there."""
-        folder = self.first(*folders)
-        if folder is None:
+        """Name without suffix to path below the release, of the media files in the first folder that holds any.
+
+        Folders of these names further down count where none is in its place; of a name that stands twice, the file in
+        the shallowest folder.
+        """
+        self._note_place(folders)
+        exact = (self._files(self.folder / name, kinds) for name in folders if (self.folder / name).is_dir())
+        if held := next((files for files in exact if files), None):
+            return held
+        for name in folders:
+            deeper: dict[str, str] = {}
+            for place in self.every(name) if name != '.' else ():
+                deeper = {**self._files(place, kinds), **deeper}
+            if deeper:
+                return deeper
+        return {}
+
+    def _files(self, folder: Path, kinds: Sequence[str]) -> dict[str, str]:
+        below = self._prefix(folder)
+        try:
+            with os.scandir(folder) as entries:
+                names = sorted(
+                    entry.name for entry in entries if entry.name.lower().endswith(tuple(kinds)) and _is_own(entry.name)
+                )
+        except NotADirectoryError:
             return {}
-        at = folder.relative_to(self.folder).as_posix()
-        below = '' if at == '.' else f'{at}/'
-        with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if entry.name.lower().endswith(tuple(kinds)))
         return {name.rsplit('.', 1)[0]: f'{below}{name}' for name in names}
+
+    def _prefix(self, folder: Path) -> str:
+        at = folder.relative_to(self.folder).as_posix()
+        return '' if at == '.' else f'{at}/'
+
+    def _note_place(self, folders: Sequence[str]) -> None:
+        self.places |= dict.fromkeys('the folder itself' if name == '.' else name for name in folders)
 
     def folders(self, *folders: str) -> Mapping[str, str]:
         """Name to path below the release, of the folders (of pictures) in the first folder that is there."""
+        self._note_place(folders)
         folder = self.first(*folders)
-        if folder is None:
+        if folder is None or not folder.is_dir():
             return {}
-        at = folder.relative_to(self.folder).as_posix()
+        below = self._prefix(folder)
         with os.scandir(folder) as entries:
             return {
-                entry.name: f'{at}/{entry.name}' for entry in sorted(entries, key=lambda e: e.name) if entry.is_dir()
+                entry.name: f'{below}{entry.name}' for entry in sorted(entries, key=lambda e: e.name) if entry.is_dir()
             }
 
     def lacks(self, *names: str) -> CorpusError:

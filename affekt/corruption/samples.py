@@ -24,11 +24,12 @@ from affekt.corruption.pictures import Image
 from affekt.corruption.seeds import rng_of, seed_of
 from affekt.corruption.settings import Corruption
 from affekt.corruption.sound import Mixture, Sound, mix_at_snr
-from affekt.errors import AffektError, MediaError, StorageError
+from affekt.errors import AffektError, ArchiveError, MediaError, StorageError
 from affekt.files import storage_error
 from affekt.media import Frame, Recording
 from affekt.media.joining import with_sound
 from affekt.media.writing import PictureStyle, Samples, write_audio, write_video
+from affekt.npz import read_array
 from affekt.runs import file_atomically, require_regular_file
 
 AAC_RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000)
@@ -214,8 +215,8 @@ def _read_stack(path: Path) -> Image:
     """(T, H, W, 3) uint8, in whichever order of colours."""
     try:
         require_regular_file(path)
-        found = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        found = read_array(path)
+    except ArchiveError as error:
         raise MediaError(expected='a stack of pictures (.npy)', came=f'{path}: {error}', todo='make it anew') from error
     if found.dtype != np.uint8 or found.ndim != 4 or found.shape[-1] != 3 or 0 in found.shape:
         raise MediaError(

@@ -149,10 +149,18 @@ class FaceDetector:
         merged, best = merge(np.concatenate(boxes), np.concatenate(scores))
         return [_detection(row, float(score)) for row, score in zip(merged, best, strict=True)]
 
-    def _run(self, window: Pixels, threshold: float) -> tuple[Floats, Floats]:
-        """Detections in one 128 x 128 window, in units of its side."""
+    def best_logit(self, window: Pixels) -> float:
+        """How much a (128, 128, 3) window looks like a picture with an upright face: the highest raw score."""
+        self._invoke(window)
+        return float(self._interpreter.get_tensor(self._logits).max())
+
+    def _invoke(self, window: Pixels) -> None:
         self._interpreter.set_tensor(self._input, (window.astype(np.float32) / 127.5 - 1.0)[None])
         self._interpreter.invoke()
+
+    def _run(self, window: Pixels, threshold: float) -> tuple[Floats, Floats]:
+        """Detections in one 128 x 128 window, in units of its side."""
+        self._invoke(window)
         regressors = self._interpreter.get_tensor(self._regressors)[0]
         logits = self._interpreter.get_tensor(self._logits)[0, :, 0]
         return decode(regressors, logits, threshold)

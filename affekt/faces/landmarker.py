@@ -15,7 +15,7 @@ import os
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from PIL import Image
 from affekt.errors import ShapeError, WeightsError
 from affekt.faces.align import rectangle
 from affekt.faces.blendshapes import BLENDSHAPE_LANDMARKS
+from affekt.faces.detector import SIDE as DETECTOR_SIDE
 from affekt.faces.detector import Detection, FaceDetector, overlap
 from affekt.faces.headpose import CanonicalFace, head_pose
 
@@ -39,6 +40,8 @@ MARGIN = 1.5
 """Side of the crop over the longer side of the face's box."""
 SMALLEST_SIDE = 16
 """Least height and width of an image, pixels."""
+TURNED_REACH = 1.5
+"""Side of the picture in which a turned face is found again, over the side of the region in which it was misread."""
 DUPLICATE_OVERLAP = 0.5
 """Intersection over union of landmark boxes above which two meshes lie on one face."""
 
@@ -59,6 +62,18 @@ class Region:
         across = detection.keypoints[1] - detection.keypoints[0]
         angle = float(np.arctan2(across[1], across[0]))
         return cls(x + width / 2, y + height / 2, MARGIN * max(width, height), angle)
+
+    def placed_in(self, outer: Region, pixels: int) -> Region:
+        """This square of the picture that `cut` makes of `outer`, `pixels` wide, as a square of the whole image."""
+        scale = outer.side / pixels
+        cos, sin = float(np.cos(outer.angle_rad)) * scale, float(np.sin(outer.angle_rad)) * scale
+        x, y = self.center_x - pixels / 2, self.center_y - pixels / 2
+        return Region(
+            x * cos - y * sin + outer.center_x,
+            x * sin + y * cos + outer.center_y,
+            self.side * scale,
+            self.angle_rad + outer.angle_rad,
+        )
 
     @classmethod
     def from_landmarks(cls, landmarks: Floats) -> Region:
@@ -180,6 +195,32 @@ class FaceLandmarker:
             presence=presence,
         )
 
+    def read_found(self, image: Pixels, region: Region) -> Face | None:
+        """`read`, of a region that comes from the detector: a face that stands on its head is turned first.
+
+        The detector also finds faces upside down, with eyes where the mouth is, and the mesh network lays an upright
+        face over them without a doubt: a smile becomes sadness. So the detector is asked which way up the face found
+        looks more like one, and where that is the other way, finds it again there. For faces tilted by up to 90 degrees
+        the answer is never the other way (benchmarks/faces_turned.py), so they are read as without the question.
+        """
+        face = self.read(image, region)
+        if face is None:
+            return None
+        around = Region.from_landmarks(face.landmarks)
+        turned = replace(around, angle_rad=around.angle_rad + np.pi)
+        if self.looks_upright(image, around) >= self.looks_upright(image, turned):
+            return face
+        wide = replace(turned, side=TURNED_REACH * turned.side)
+        again = self.detector.detect(cut(image, wide, DETECTOR_SIDE), 1)
+        if not again:
+            return None
+        face = self.read(image, Region.from_detection(again[0]).placed_in(wide, DETECTOR_SIDE))
+        return None if face is None else self.read(image, Region.from_landmarks(face.landmarks))
+
+    def looks_upright(self, image: Pixels, region: Region) -> float:
+        """The detector's raw score that a region, turned level, shows an upright face."""
+        return self.detector.best_logit(cut(image, region, DETECTOR_SIDE))
+
     def faces(self, image: Pixels, max_faces: int = 20, scales: int = 4) -> list[Face]:
         """All faces of one image, largest first.
 
@@ -196,7 +237,7 @@ class FaceLandmarker:
         """
         found: list[Face] = []
         for detection in self.detect(image, scales):
-            face = self.read(image, Region.from_detection(detection))
+            face = self.read_found(image, Region.from_detection(detection))
             if face is not None and not is_duplicate(face, found):
                 found.append(face)
             if len(found) == max_faces:

@@ -18,6 +18,7 @@ from affekt.errors import RunError, ShapeError, UnknownNameError, ValueRangeErro
 from affekt.faces.tracking import FaceObservation
 from affekt.files import part_of
 from affekt.runs import require_regular_file
+from affekt.tables import require_bounded
 
 Floats = npt.NDArray[np.float32]
 
@@ -92,9 +93,10 @@ class Track:
 
         try:
             require_regular_file(path)
+            require_bounded(path)
             table = pq.read_table(path, filters=[('person', '==', person)])
             people = set(pq.read_table(path, columns=['person'])['person'].to_pylist())
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, ValueError, pa.ArrowException) as error:
             raise RunError(
                 expected='a Parquet file of landmarks', came=f'{path}: {error}', todo='analyze again with `spill`'
             ) from error

@@ -303,7 +303,7 @@ class FaceTracker:
 
     def _confirmed(self, image: npt.NDArray[np.uint8], region: Region) -> Face | None:
         """The face read again around its own landmarks; None where the two readings disagree."""
-        first = self._landmarker.read(image, region)
+        first = self._landmarker.read_found(image, region)
         if first is None:
             return None
         second = self._landmarker.read(image, Region.from_landmarks(first.landmarks))

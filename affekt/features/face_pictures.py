@@ -22,6 +22,7 @@ from affekt.corpora import Manifest, Sample
 from affekt.errors import AffektError, TableError, listed
 from affekt.features.recipes import Encoder, Features, Floats, Recipe, Unable
 from affekt.media import PICTURES, Recording
+from affekt.npz import read_array
 from affekt.runs import require_regular_file
 
 SIDE = 112
@@ -101,16 +102,11 @@ class _Stacked(Sequence[npt.NDArray[np.uint8]]):
     def __init__(self, path: Path) -> None:
         try:
             require_regular_file(path)
-            self._held = np.load(path, mmap_mode='r')
-        except (OSError, ValueError, EOFError) as error:
+            self._held = read_array(path, mapped=True)
+        except (OSError, ValueError) as error:
             raise TableError(
                 expected='an array of pictures', came=f'{path.name}: {error}', todo='copy it again'
             ) from error
-        if not isinstance(self._held, np.ndarray):
-            raise TableError(
-                expected='one array of pictures (.npy)', came=f'{path.name}, an archive of several',
-                todo='store each array in its own file',
-            )  # fmt: skip
         shape = self._held.shape
         if self._held.size and (self._held.dtype != np.uint8 or len(shape) != 4 or shape[3] != 3):
             raise TableError(

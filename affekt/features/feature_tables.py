@@ -8,9 +8,10 @@ T rows in time, D columns.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from affekt.errors import ArchiveError, ShapeError, TableError, ValueRangeError,
 from affekt.features.sources import Arrays, Times, stacked_rows
 from affekt.labels.columns import read_columns
 from affekt.npz import read_npz
+from affekt.tables import number
 
 NAMES = ('sample', 'name', 'id', 'file', 'filename', 'path', 'clip', 'clip_id', 'video', 'segment', 'segment_id', 'key')
 """Headers of the column that tells the sample, in any case, the first that is there."""
@@ -55,7 +57,8 @@ def table_of_samples(path: Path) -> Arrays:
     table = read_columns(path)
     names, key = _names(table, path)
     columns = {header: cells for header, cells in table.items() if header != key}
-    return samples_of_columns([name.strip() for name in names], columns, (path,))
+    given = samples_of_columns([name.strip() for name in names], columns, (path,), row_of=table.row)
+    return dataclasses.replace(given, notes=[*table.notes, *given.notes])
 
 
 def table_of_one_sample(path: Path) -> tuple[npt.NDArray[Any], tuple[str, ...], Times | None, list[str]]:
@@ -64,13 +67,18 @@ def table_of_one_sample(path: Path) -> tuple[npt.NDArray[Any], tuple[str, ...], 
     Raises:
         TableError, ArchiveError, ValueRangeError: as `table_of_samples`.
     """
-    columns = read_columns(path)
-    given = samples_of_columns(['one'] * len(next(iter(columns.values()), ())), columns, (path,), several=True)
-    return given.arrays['one'], given.columns, given.times.get('one'), given.notes
+    table = read_columns(path)
+    given = samples_of_columns(['one'] * len(table.rows), table, (path,), several=True, row_of=table.row)
+    return given.arrays['one'], given.columns, given.times.get('one'), [*table.notes, *given.notes]
 
 
 def samples_of_columns(
-    names: Sequence[str], columns: Mapping[str, Cells], files: tuple[Path, ...], *, several: bool = False
+    names: Sequence[str],
+    columns: Mapping[str, Cells],
+    files: tuple[Path, ...],
+    *,
+    several: bool = False,
+    row_of: Callable[[int], str] | None = None,
 ) -> Arrays:
     """Rows by sample.
 
@@ -79,21 +87,23 @@ def samples_of_columns(
         columns: header to (R,) cells.
         files: for messages.
         several: rows of one name follow each other in time, whatever they hold.
+        row_of: a row in words, by its place from 0.
 
     Raises:
         TableError: a row has no name, there are no numbers, or rows of a sample stand twice.
         ValueRangeError: a cell is empty or no number.
     """
     where = str(files[0] if len(files) == 1 else files[0].parent)
+    row_of = row_of or (lambda at: f'row {at + 1} of {where}')
     if '' in names:
         raise TableError(
-            expected='a name in every row', came=f'none in row {names.index("") + 1} of {where}', todo='name the sample'
+            expected='a name in every row', came=f'none in {row_of(names.index(""))}', todo='name the sample'
         )
     times, notes, rest = _times(columns, where)
     lists = [header for header, cells in rest.items() if any(_is_list(cell) for cell in cells[:100])]
     if lists:
         return _of_lists(names, rest, lists, files, where, notes)
-    numbers, left_out = _numbers(rest, where)
+    numbers, left_out = _numbers(rest, row_of)
     if left_out:
         notes.append(f'columns that are no features, left out: {listed(left_out, 8)}')
     if not numbers:
@@ -156,26 +166,14 @@ def _seconds(cell: object) -> float | None:
         days, hours, minutes, seconds = clock.groups()
         return 86400 * int(days or 0) + 3600 * int(hours) + 60 * int(minutes) + float(seconds)
     try:
-        return _number(cell)
+        return number(cell)
     except ValueError:
         return None
 
 
-def _number(cell: object) -> float:
-    """A cell as a number; the comma of decimals counts as a point.
-
-    Raises:
-        ValueError: it is none.
-    """
-    if isinstance(cell, bool) or cell is None:
-        raise ValueError
-    if isinstance(cell, int | float):
-        return float(cell)
-    text = str(cell).strip()
-    return float(text.replace(',', '.') if text.count(',') == 1 and '.' not in text else text)
-
-
-def _numbers(columns: Mapping[str, Cells], where: str) -> tuple[dict[str, npt.NDArray[np.float64]], list[str]]:
+def _numbers(
+    columns: Mapping[str, Cells], row_of: Callable[[int], str]
+) -> tuple[dict[str, npt.NDArray[np.float64]], list[str]]:
     """The columns of numbers, and those that are texts or tell what a manifest does."""
     numbers: dict[str, npt.NDArray[np.float64]] = {}
     left_out = []
@@ -187,7 +185,7 @@ def _numbers(columns: Mapping[str, Cells], where: str) -> tuple[dict[str, npt.ND
         wrong = []
         for at, cell in enumerate(cells):
             try:
-                values[at] = _number(cell)
+                values[at] = number(cell)
             except ValueError:
                 wrong.append(at)
         if len(wrong) == len(cells):
@@ -196,7 +194,7 @@ def _numbers(columns: Mapping[str, Cells], where: str) -> tuple[dict[str, npt.ND
             cell = cells[wrong[0]]
             raise ValueRangeError(
                 expected=f'a number in every cell of column {header!r}',
-                came=f'{"nothing" if cell in (None, "") else repr(cell)} in row {wrong[0] + 1} of {where}'
+                came=f'{"nothing" if cell in (None, "") else repr(cell)} in {row_of(wrong[0])}'
                 + (f', and {len(wrong) - 1:,} more' if len(wrong) > 1 else ''),
                 todo='fill it where it was made, or leave that sample out',
             )

@@ -14,12 +14,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from affekt.errors import TableError, WeightsError
 from affekt.labels.wheels import Wheel, Word, WordTable
 from affekt.npz import read_npz
 from affekt.tables import first_sheet, read_table
-from affekt.weights import model_path
+from affekt.weights import lookup, model_path
 
 OFFICIAL = ('2025', '2026')
 KNOWN_HASHES: Mapping[str, str] = {
@@ -44,11 +45,17 @@ def official_table(name: str) -> WordTable:
         raise WeightsError(
             expected=f'the official word table {name}',
             came=error.came,
-            todo='put format.csv, synonym.xlsx and wheel1.xlsx … wheel5.xlsx of the release into '
-            f'word-table-{name}/ in a folder named by AFFEKT_MODELS, or give --tables that folder; '
+            todo=f'copy the folder {release_folder(name)} of github.com/zeroQiaoba/MERTools and give --tables that '
+            f'folder, or put its files into word-table-{name}/ in a folder named by AFFEKT_MODELS; '
             '`affekt` is a table that needs nothing',
         ) from error
     return read_official(folder)
+
+
+def release_folder(name: str) -> str:
+    """The folder of the published repository that holds an official table, such as MER2025/…/emotion_wheel."""
+    address = urlsplit(lookup(f'word-table-{name}').parts[0].address).path
+    return '/'.join(address.strip('/').split('/')[3:-1])
 
 
 def read_official(folder: Path) -> WordTable:

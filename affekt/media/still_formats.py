@@ -45,6 +45,7 @@ REFUSED: tuple[tuple[int, bytes, str], ...] = (
     (0, b'<svg', 'a drawing (SVG)'),
 )
 LARGEST_FTYP = 4096
+LARGEST_META = 1 << 20
 MOST_BOXES = 4096
 
 
@@ -103,6 +104,13 @@ def _iso_picture(source: Source) -> str | None:
     if b'moov' in boxes or b'meta' not in boxes:
         return None
     return 'AVIF' if is_avif else 'HEIF'
+
+
+def states_turn(source: Source) -> bool:
+    """Whether a HEIF or AVIF says with properties of its own (irot, imir) how it is to be turned or mirrored."""
+    head = source.head(LARGEST_META)
+    properties = head[max(0, head.find(b'ipco')) :]
+    return b'irot' in properties or b'imir' in properties
 
 
 def _top_boxes(source: Source) -> Iterator[bytes]:

@@ -26,11 +26,11 @@ from affekt.media.still_checks import (
     zeros_in_jpeg,
     zeros_in_webp,
 )
+from affekt.media.still_formats import states_turn
 
 TURNS = {3: 180, 4: 180, 5: 270, 6: 270, 7: 90, 8: 90}
 """Exif orientation to the counter-clockwise turn that makes the picture upright."""
-TURNED_BY_READER = frozenset({'HEIF', 'TIFF'})
-"""Formats whose readers turn the picture and give the upright size."""
+EXIF_TURN = 'the file states no turn of its own, so it is turned as its Exif data say'
 EXIF_ORIENTATION, SUBFILE_TYPE, DNG_VERSION = 0x0112, 254, 50706
 LARGEST_HEIF = 1 << 28
 """Bytes; libheif and libavif take the whole file into memory."""
@@ -59,16 +59,18 @@ def describe_still(source: Source, kind: str, limits: Limits) -> tuple[VideoStre
     with source.open(limits.max_stall_s) as file:
         image = _opened(file, source, kind, limits)
         width, height = image.size
-        pictures = _pictures(image)
-        turn = 0 if kind in TURNED_BY_READER else TURNS.get(_exif_orientation(image), 0)
+        pictures = int(getattr(image, 'n_frames', 1))
+        turn = TURNS.get(_orientation(image, source, kind), 0)
         mode = str(image.mode)
     upright = (height, width) if turn in (90, 270) else (width, height)
-    remarks = (f'it holds {pictures} pictures, and only the first is read',) if pictures > 1 else ()
+    remarks = [f'it holds {pictures} pictures, and only the first is read'] if pictures > 1 else []
+    if kind == 'HEIF' and turn:
+        remarks.append(EXIF_TURN)
     stream = VideoStream(
         width=upright[0], height=upright[1], rate_hz=None, rotation_deg=turn, codec=kind.lower(),
         coded_width=width, coded_height=height, pixel_format=mode,
     )  # fmt: skip
-    return stream, remarks
+    return stream, tuple(remarks)
 
 
 def read_still(
@@ -87,11 +89,13 @@ def read_still(
         try:
             if max_side is not None and kind != 'HEIF':
                 image.draft('RGB', (max_side, max_side))
-            image.load()
             if kind == 'HEIF':
+                orientation = _orientation(image, source, kind)
                 image = image.to_pillow()
+                image.getexif()[EXIF_ORIENTATION] = orientation
             else:
-                ImageOps.exif_transpose(image, in_place=True)
+                image.load()
+            ImageOps.exif_transpose(image, in_place=True)
             picture = _on_white(image)
         except Exception as error:
             if file.failure is not None:
@@ -154,11 +158,9 @@ def _opened_heif(file: Any, source: Source) -> Any:
             todo='install it (pip install pi-heif), or export the photograph as JPEG',
         ) from error  # fmt: skip
     images = pi_heif.open_heif(file, convert_hdr_to_8bit=True)
-    return images[images.primary_index]
-
-
-def _pictures(image: Any) -> int:
-    return int(getattr(image, 'n_frames', 1))
+    image = images[images.primary_index]
+    image.n_frames = len(images)
+    return image
 
 
 def _on_white(image: Any) -> Any:
@@ -182,9 +184,17 @@ def _eight_bits(image: Any) -> Any:
     return Image.fromarray(grey)
 
 
-def _exif_orientation(image: Any) -> int:
+def _orientation(image: Any, source: Source, kind: str) -> int:
+    """The Exif orientation that is left to follow, 1 to 8: readers turn a TIFF, and a HEIC that states its own turn."""
+    if kind == 'TIFF' or (kind == 'HEIF' and states_turn(source)):
+        return 1
     try:
-        return int(image.getexif().get(EXIF_ORIENTATION, 1))
+        if kind == 'HEIF':
+            exif = Image.Exif()
+            exif.load(image.info.get('exif') or b'')
+        else:
+            exif = image.getexif()
+        return int(exif.get(EXIF_ORIENTATION, 1))
     except Exception:
         return 1  # damaged Exif data says nothing about the picture
 

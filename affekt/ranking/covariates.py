@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from affekt.errors import ComparisonError, UnknownNameError
 from affekt.ranking.comparisons import Comparisons, Source, refuse_rows, short
+from affekt.tables import number
 
 Floats = npt.NDArray[np.float64]
 
@@ -86,9 +87,15 @@ def controlled(comparisons: Comparisons, names: Sequence[str]) -> tuple[str, ...
 def _as_numbers(values: Sequence[object]) -> Floats | None:
     """None where one is no number; a missing one counts as nan."""
     try:
-        return np.asarray([np.nan if value is None or value == '' else value for value in values], np.float64)
-    except (TypeError, ValueError):
+        return np.asarray([_number(value) for value in values], np.float64)
+    except ValueError:
         return None
+
+
+def _number(value: object) -> float:
+    if value is None or value == '':
+        return float('nan')
+    return float(value) if isinstance(value, bool) else number(value)
 
 
 def _levels(name: str, left: Sequence[object], right: Sequence[object], source: Source) -> dict[str, Floats]:

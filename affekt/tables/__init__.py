@@ -8,6 +8,7 @@ reads a cell as a number, with a decimal comma too. `csv_bytes` writes a table.
 Read first: `reading.py`.
 """
 
+from affekt.tables.parquet_files import require_bounded
 from affekt.tables.reading import ENDINGS, read_table
 from affekt.tables.table import Table, number
 from affekt.tables.workbooks import first_sheet
@@ -22,6 +23,7 @@ __all__ = [
     'first_sheet',
     'number',
     'read_table',
+    'require_bounded',
     'spreadsheet_safe',
     'storable',
 ]

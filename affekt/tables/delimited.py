@@ -7,6 +7,7 @@ import csv
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from affekt.errors import TableError
@@ -29,12 +30,22 @@ def read_delimited(path: Path) -> Table:
             the row.
     """
     lines, notes = text_lines(path)
+    table = table_of_lines(lines, path)
+    return replace(table, notes=(*table.notes, *notes))
+
+
+def table_of_lines(lines: Iterable[str], path: Path) -> Table:
+    """The columns of a text's lines, each with its end; the path is for messages, and its ending tells the usual sign.
+
+    Raises:
+        TableError: as `read_delimited`.
+    """
+    lines = iter(lines)
     first = _first_lines(lines)
     stated = _STATED.fullmatch(first[0]) if first else None
     separator = stated[1] if stated else _separator(first, path)
     every = itertools.chain(first[1:] if stated else first, lines)
-    table = _rows(every, path, separator, skipped=int(bool(stated)))
-    return Table(table.columns, path, table.rows, separator, notes=(*table.notes, *notes))
+    return replace(_rows(every, path, separator, skipped=int(bool(stated))), separator=separator)
 
 
 def _first_lines(lines: Iterator[str]) -> list[str]:

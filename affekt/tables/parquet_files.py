@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from affekt.errors import TableError
+from affekt.tables.parquet_footers import Chunk, footer_of
 from affekt.tables.table import Table, refuse_doubled, refuse_too_many
 
 FREE_CELLS, CELLS_PER_BYTE = 2_000_000, 16
@@ -26,35 +27,97 @@ def read_parquet(path: Path) -> Table:
     from pyarrow import parquet
 
     try:
+        texts = sorted({chunk.path for chunk in _checked(path) if chunk.is_text})
         with parquet.ParquetFile(path) as file:
-            texts = _checked(file.metadata, path)
             refuse_doubled(file.schema_arrow.names, path)
         with parquet.ParquetFile(path, read_dictionary=texts) as file:
             table = file.read()
+        table.validate(full=True)
+        nested = [chunk for column in table.columns for chunk in column.chunks
+                  if not isinstance(chunk, pyarrow.DictionaryArray)]  # fmt: skip
+        if (unfolded := sum(map(_unfolded, nested))) > _most(path):
+            raise _too_much(path, f'texts of {unfolded:,} bytes')
         columns = {name.strip(): _cells(table.column(place)) for place, name in enumerate(table.column_names)}
     except TableError:
         raise
-    except (pyarrow.ArrowException, OSError, NotImplementedError, ValueError, OverflowError) as error:
-        came = str(error).split('\n', 1)[0][:160]
-        raise TableError(expected='a Parquet file', came=f'{path}: {came}', todo='write it again') from error
+    except (pyarrow.ArrowException, OSError, NotImplementedError, ValueError, LookupError, OverflowError) as error:
+        raise _damaged(path, error) from error
     return Table(columns, path, range(1, table.num_rows + 1))
 
 
-def _checked(metadata: Any, path: Path) -> list[str]:
-    """The paths of the columns of texts."""
-    rows, columns = metadata.num_rows, metadata.num_columns
-    refuse_too_many(rows, columns, path)
+def require_bounded(path: Path) -> None:
+    """Refuse a Parquet file that unfolds to far more than its size allows; for readers that want it as Arrow.
+
+    Raises:
+        TableError: it does, is damaged, or a column stands twice.
+        OSError: it cannot be opened.
+    """
+    import pyarrow
+    from pyarrow import parquet
+
+    chunks = _checked(path)
+    try:
+        with parquet.ParquetFile(path) as file:
+            refuse_doubled(file.schema_arrow.names, path)
+        most = _most(path)
+        if sum(chunk.values * chunk.unfolded for chunk in chunks if chunk.is_text) <= most:
+            return
+        texts = sorted({chunk.path for chunk in chunks if chunk.is_text})
+        with parquet.ParquetFile(path, read_dictionary=texts) as file:
+            unfolded = sum(_unfolded(chunk) for column in file.read().columns for chunk in column.chunks)
+    except TableError:
+        raise
+    except (pyarrow.ArrowException, NotImplementedError, ValueError, LookupError, OverflowError) as error:
+        raise _damaged(path, error) from error
+    if unfolded > most:
+        raise _too_much(path, f'texts of {unfolded:,} bytes')
+
+
+def _most(path: Path) -> int:
+    return FREE_BYTES + BYTES_PER_BYTE * path.stat().st_size
+
+
+def _damaged(path: Path, error: Exception) -> TableError:
+    came = str(error).split('\n', 1)[0][:160]
+    return TableError(expected='a Parquet file', came=f'{path}: {came}', todo='write it again')
+
+
+def _unfolded(array: Any) -> int:
+    """Bytes of an array with each text written out."""
+    import pyarrow
+    from pyarrow import compute
+
+    if isinstance(array, pyarrow.DictionaryArray):
+        lengths = compute.binary_length(array.dictionary)
+        return int(compute.sum(lengths.take(array.indices)).as_py() or 0)
+    if isinstance(array, pyarrow.MapArray):
+        return _unfolded(array.keys) + _unfolded(array.items)
+    if isinstance(array, pyarrow.StructArray):
+        return sum(map(_unfolded, array.flatten()))
+    if isinstance(array, pyarrow.ListArray | pyarrow.LargeListArray | pyarrow.FixedSizeListArray):
+        return _unfolded(array.flatten())
+    return int(array.nbytes)
+
+
+def _checked(path: Path) -> list[Chunk]:
+    """The chunks of a file that stands for no more than its size allows."""
+    rows, chunks = footer_of(path)
+    columns = {chunk.path for chunk in chunks}
+    refuse_too_many(rows, len(columns), path)
     size = path.stat().st_size
-    parts = [metadata.row_group(group).column(at) for group in range(metadata.num_row_groups) for at in range(columns)]
-    cells = max(rows * columns, sum(part.num_values for part in parts))
-    unfolded = sum(part.total_uncompressed_size for part in parts)
-    if cells > FREE_CELLS + CELLS_PER_BYTE * size or unfolded > FREE_BYTES + BYTES_PER_BYTE * size:
-        raise TableError(
-            expected='a file that holds about what it says',
-            came=f'{path}: {size:,} bytes that stand for {cells:,} cells of {unfolded:,} bytes',
-            todo='write it again with the rows that are needed',
-        )
-    return sorted({part.path_in_schema for part in parts if part.physical_type == 'BYTE_ARRAY'})
+    cells = max(rows * len(columns), sum(chunk.values for chunk in chunks))
+    unfolded = sum(chunk.unfolded for chunk in chunks)
+    if cells > FREE_CELLS + CELLS_PER_BYTE * size or unfolded > _most(path):
+        raise _too_much(path, f'{cells:,} cells of {unfolded:,} bytes')
+    return chunks
+
+
+def _too_much(path: Path, what: str) -> TableError:
+    return TableError(
+        expected='a file that holds about what it says',
+        came=f'{path}: {path.stat().st_size:,} bytes that stand for {what}',
+        todo='write it again with the rows that are needed',
+    )
 
 
 def _cells(column: Any) -> list[Any]:

@@ -19,7 +19,7 @@ from affekt.text_encoding import decode_text
 MOST_DECODED = 64 * 2**20
 LONGEST_LINE = 16 * 2**20
 CHUNK = 1 << 20
-_LINE = re.compile(r'[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+')
+LINE = re.compile(r'[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+')
 _SAMPLE = 1 << 16
 FORMS = {
     b'PAR1': 'parquet',
@@ -108,7 +108,7 @@ def text_lines(path: Path) -> tuple[Iterator[str], list[str]]:
     """
     if path.stat().st_size <= MOST_DECODED:
         decoded = decode_text(read_regular_file(path), str(path))
-        return _checked((match[0] for match in _LINE.finditer(decoded.text)), path), list(decoded.notes)
+        return _checked((match[0] for match in LINE.finditer(decoded.text)), path), list(decoded.notes)
     with open(path, 'rb', opener=only_regular) as file:
         head = file.read(4)
     encoding = next((name for mark, name in _MARKS if head.startswith(mark)), 'utf-8')

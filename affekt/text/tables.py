@@ -9,14 +9,15 @@ milliseconds. A list of objects, or one object a line, is a table.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
-from affekt.errors import TranscriptError
+from affekt.errors import TableError, TranscriptError
+from affekt.tables.delimited import table_of_lines
+from affekt.tables.recognition import LINE
 from affekt.text.utterances import Utterance, Word
 
 START = ('start', 'start_s', 'start_time', 'starttime', 'begin', 'onset', 'from', 'start_ms', 'begin_ms')
@@ -31,7 +32,7 @@ Row = Mapping[str, Any]
 
 
 def read_table(text: str, duration_s: float | None, notes: list[str]) -> list[Utterance]:
-    """The rows of a CSV or TSV with a header; the separator (comma, tab, semicolon) is the commonest one in it.
+    """The rows of a CSV or TSV with a header; the separator is the one that makes columns of it.
 
     Raises:
         TranscriptError: a column is missing, a time cannot be read, or the table is broken.
@@ -39,14 +40,13 @@ def read_table(text: str, duration_s: float | None, notes: list[str]) -> list[Ut
     >>> read_table('start,end,text\\n0.5,1,Hello', None, [])[0].text
     'Hello'
     """
-    header = text.lstrip('\ufeff\n ').split('\n', 1)[0]
-    separator = max('\t;,', key=header.count)
+    lines = (match[0] for match in LINE.finditer(text.lstrip('\ufeff')))
     try:
-        rows = list(csv.DictReader(io.StringIO(text.lstrip('\ufeff')), delimiter=separator, strict=False))
-    except csv.Error as error:
-        raise TranscriptError(expected='a table', came=f'a broken one: {error}', todo='export it again') from error
-    named = [{(name or '').strip(): cell for name, cell in row.items() if name is not None} for row in rows]
-    return _rows(named, 'the table', notes)
+        table = table_of_lines(lines, Path('the table'))
+    except TableError as error:
+        raise TranscriptError(expected=error.expected, came=error.came, todo=error.todo) from error
+    rows = [dict(zip(table, cells, strict=True)) for cells in zip(*table.values(), strict=True)]
+    return _rows(zip(table.rows, rows, strict=True), 'the table', notes)
 
 
 def read_json(text: str, duration_s: float | None, notes: list[str]) -> list[Utterance]:
@@ -65,7 +65,7 @@ def read_json(text: str, duration_s: float | None, notes: list[str]) -> list[Utt
             came=type(content).__name__ if not isinstance(content, list) else 'a list of other things',
             todo='export it as Whisper does',
         )
-    return _rows([_flat(row) for row in content], 'the JSON', notes)
+    return _rows(enumerate(map(_flat, content), 1), 'the JSON', notes)
 
 
 def _parsed(text: str) -> Any:
@@ -91,9 +91,9 @@ def _flat(row: Row) -> dict[str, Any]:
     return flat
 
 
-def _rows(rows: Iterable[Row], source: str, notes: list[str]) -> list[Utterance]:
+def _rows(rows: Iterable[tuple[int, Row]], source: str, notes: list[str]) -> list[Utterance]:
     utterances, untimed_words = [], 0
-    for number, row in enumerate(rows, 1):
+    for number, row in rows:
         lower = {key.strip().lower(): value for key, value in row.items() if isinstance(key, str)}
         where = f'row {number} of {source}'
         text = _cell(lower, TEXT, str)

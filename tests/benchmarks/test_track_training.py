@@ -220,3 +220,14 @@ def test_imported_folders_of_one_name_are_one_recipe_and_absent_categories_are_n
     answers = train_track('mer2024-semi', labelled, unlabelled, stores[0], settings, unlabelled_stores=stores[1])
     assert "no labelled clip is 'happy', so that no answer will be" in answers.notes
     assert any(note.startswith('no speaker') for note in answers.notes)
+
+
+def test_the_right_categories_are_taken_in_any_order(parts):
+    labelled, unlabelled, stores = parts
+    sorted_facts = dataclasses.replace(FACTS, categories=tuple(sorted(SIX)))
+    expected = train_track('mer2023-semi', labelled, unlabelled, stores, QUICK)
+    found = train_track('mer2023-semi', Manifest(sorted_facts, labelled.samples), unlabelled, stores, QUICK)
+    np.testing.assert_array_equal(found.probabilities, expected.probabilities)
+    fewer = labelled.keep(lambda row: row.category != 'sad')
+    five = Manifest(dataclasses.replace(FACTS, categories=tuple(sorted(set(SIX) - {'sad'}))), fewer.samples)
+    assert any("'sad'" in note for note in train_track('mer2023-semi', five, unlabelled, stores, QUICK).notes)

@@ -115,3 +115,43 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path):
     path.write_bytes(b'not a zip archive')
     with pytest.raises(WeightsError, match='face landmarker'):
         FaceLandmarker(path)
+
+
+@pytest.mark.parametrize('angle', [0, 90, 120, 150, 180, 210, 240, 270])
+def test_a_face_is_never_read_upside_down(shared_data, landmarker, angle):
+    # the line through the outer eye corners turns with the picture; y points downwards
+    upright = Image.fromarray(picture(shared_data, 'single_face.jpg'))
+    image = np.asarray(upright.rotate(angle, expand=True, fillcolor=(90, 90, 90)))
+    for face in landmarker.faces(image):
+        across = face.landmarks[263] - face.landmarks[33]
+        roll = -np.degrees(np.arctan2(across[1], across[0]))
+        assert abs((roll - angle + 180) % 360 - 180) < 25
+
+
+@pytest.mark.parametrize('name', ['single_face.jpg', 'multi_face.jpg'])
+def test_the_question_which_way_up_changes_nothing_for_upright_faces(shared_data, landmarker, name, monkeypatch):
+    image = picture(shared_data, name)
+    asked = landmarker.faces(image)
+    monkeypatch.setattr(landmarker, 'read_found', landmarker.read)
+    for face, plain in zip(asked, landmarker.faces(image), strict=True):
+        assert np.array_equal(face.landmarks, plain.landmarks)
+
+
+def test_a_smile_that_stands_on_its_head_is_a_smile(shared_data, landmarker):
+    path = shared_data / 'faults' / 'pictures' / 'upside_down_face_read_wrong.jpg'
+    if not path.is_file():
+        pytest.skip('this release of the shared data has no such file')
+    image = np.asarray(Image.open(path).convert('RGB'))
+    smiles = [BLENDSHAPES.index('mouthSmileLeft'), BLENDSHAPES.index('mouthSmileRight')]
+    (upright,) = landmarker.faces(np.ascontiguousarray(image[::-1, ::-1]))
+    (turned,) = landmarker.faces(image)
+    assert turned.blendshapes[smiles].mean() == pytest.approx(upright.blendshapes[smiles].mean(), abs=0.2)
+    assert turned.blendshapes[smiles].min() > 0.5
+
+
+def test_a_region_of_a_cut_picture_is_found_in_the_whole_one():
+    # the centre of the cut lies at the outer region's centre; 32 of 128 pixels to the right are a quarter of its side
+    outer = Region(100.0, 50.0, 64.0, np.pi / 2)
+    placed = Region(96.0, 64.0, 64.0, 0.1).placed_in(outer, 128)
+    assert (placed.center_x, placed.center_y) == pytest.approx((100, 66))
+    assert (placed.side, placed.angle_rad) == pytest.approx((32, np.pi / 2 + 0.1))

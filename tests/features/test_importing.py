@@ -252,8 +252,8 @@ def test_rows_in_time_of_a_table_are_one_sample(tmp_path):
     [
         ('name,f\na,1\nb,2\nc,3\na,4\n', TableError, "'a' more than once"),
         ('name,f\na,1\na,1\n', TableError, 'each row the same'),
-        ('name,f\na,1\nb,\n', ValueRangeError, "every cell of column 'f'; got nothing in row 2"),
-        ('name,f\na,1\nb,x\n', ValueRangeError, "got 'x' in row 2"),
+        ('name,f\na,1\nb,\n', ValueRangeError, "every cell of column 'f'; got nothing in row 3 of f.csv"),
+        ('name,f\na,1\nb,x\n', ValueRangeError, "got 'x' in row 3"),
         ('name,f\na,1\nb,nan\n', ValueRangeError, "nan in row 0, column 0 of sample 'b'|finite"),
         ('name,f\n,1\n', TableError, 'name in every row'),
         ('f,g\n1,2\n', TableError, 'names of the samples'),

@@ -10,6 +10,7 @@ from fractions import Fraction
 
 import av
 import numpy as np
+from PIL import Image
 
 
 def box(name, *content):
@@ -42,8 +43,11 @@ def coded(image, folder):
         return box(b'hvcC', bytes(stream.codec_context.extradata)), bytes(packet)
 
 
-def write_heic(path, image, *, tile=None, quarter_turns=0, brand=b'heic'):
-    """A HEIC of `image` (H, W, 3), cut into square tiles where `tile` says so, to be turned counter-clockwise."""
+def write_heic(path, image, *, tile=None, quarter_turns=0, orientation=None, brand=b'heic'):
+    """A HEIC of `image` (H, W, 3), cut into square tiles where `tile` says so, to be turned counter-clockwise.
+
+    With `quarter_turns` None it states no turn; `orientation` goes into Exif data beside the picture.
+    """
     height, width = image.shape[:2]
     side_y, side_x = (tile, tile) if tile else (height, width)
     rows, columns = -(-height // side_y), -(-width // side_x)
@@ -58,14 +62,19 @@ def write_heic(path, image, *, tile=None, quarter_turns=0, brand=b'heic'):
     grid = struct.pack('>BBBBHH', 0, 0, rows - 1, columns - 1, width, height)
     properties = [config for config, _ in tiles]
     properties += [full(b'ispe', struct.pack('>II', side_x, side_y)), full(b'ispe', struct.pack('>II', width, height))]
-    properties += [box(b'irot', bytes([quarter_turns]))]
+    properties += [] if quarter_turns is None else [box(b'irot', bytes([quarter_turns]))]
     tile_size, whole_size, turn = len(tiles) + 1, len(tiles) + 2, len(tiles) + 3
     linked = {item: [0x80 | item, tile_size] for item in items}
-    linked[primary] = [*linked.get(primary, [whole_size]), 0x80 | turn]
+    linked[primary] = [*linked.get(primary, [whole_size]), *([] if quarter_turns is None else [0x80 | turn])]
     contents = {item: data for item, (_, data) in zip(items, tiles, strict=True)} | ({primary: grid} if tile else {})
+    kinds = {item: b'grid' if tile and item == primary else b'hvc1' for item in contents}
+    if orientation is not None:
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        kinds[primary + 1], contents[primary + 1] = b'Exif', bytes(4) + exif.tobytes().removeprefix(b'Exif\0\0')
     infos = [
-        full(b'infe', struct.pack('>HH', item, 0), b'grid' if tile and item == primary else b'hvc1', b'\0',
-             version=2, flags=int(bool(tile) and item != primary))
+        full(b'infe', struct.pack('>HH', item, 0), kinds[item], b'\0',
+             version=2, flags=int(bool(tile) and item < primary))
         for item in contents
     ]  # fmt: skip
     parts = [
@@ -77,9 +86,14 @@ def write_heic(path, image, *, tile=None, quarter_turns=0, brand=b'heic'):
             *(struct.pack('>HB', item, len(p)) + bytes(p) for item, p in sorted(linked.items())),
         )),
     ]  # fmt: skip
+    references = []
     if tile:
         links = struct.pack(f'>HH{len(items)}H', primary, len(items), *items)
-        parts.append(full(b'iref', box(b'dimg', links)))
+        references.append(box(b'dimg', links))
+    if orientation is not None:
+        references.append(box(b'cdsc', struct.pack('>HHH', primary + 1, 1, primary)))
+    if references:
+        parts.append(full(b'iref', *references))
     start = box(b'ftyp', brand, bytes(4), b'mif1', brand)
 
     def located(offset):

@@ -77,7 +77,21 @@ def test_a_heic_of_the_shared_data_is_one_picture(shared_data, name):
     recording = Recording.open(path)
     (frame,) = recording.frames()
     assert recording.is_still
-    assert sorted(frame.image.shape) == [3, 393, 400]
+    assert frame.image.shape == (393, 400, 3)
+
+
+@pytest.mark.parametrize('orientation', [1, 3, 6, 8])
+def test_a_heic_is_turned_as_exif_says_only_where_it_states_no_turn_itself(tmp_path, orientation):
+    undone = {1: 0, 3: 2, 6: 1, 8: 3}[orientation]  # quarter turns, counter-clockwise, that were made before
+    coded = np.rot90(numbered_image(NUMBER, 240, 160), undone)
+    path = write_heic(tmp_path / 'a.heic', coded, quarter_turns=None, orientation=orientation)
+    recording = Recording.open(path)
+    (frame,) = recording.frames()
+    assert (recording.video.width, recording.video.height) == (240, 160)
+    assert read_number(frame.image) == NUMBER
+    assert len(recording.decoded.sentences) == (orientation != 1)
+    both = Recording.open(write_heic(path, np.rot90(coded, -1), quarter_turns=1, orientation=orientation))
+    assert next(both.frames()).image.shape == coded.shape
 
 
 def test_without_pi_heif_a_heic_is_refused_by_name(tmp_path, monkeypatch):

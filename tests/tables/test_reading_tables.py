@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import zipfile
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from affekt.errors import ArchiveError, TableError
-from affekt.tables import csv_bytes, number, read_table
+from affekt.tables import csv_bytes, number, read_table, require_bounded
+from affekt.tables.parquet_footers import footer_of
 
 NAMES = ['clip1', 'clip2', 'Zoë']
 ANSWERS = ["['joyful', 'thrilled']", 'über\nmütig; sehr', '“sad”']
@@ -278,6 +280,45 @@ def test_one_long_text_in_a_million_rows_of_parquet_is_held_once(tmp_path):
     cells = read_table(tmp_path / 'x.parquet')['text']  # 100 GB, were each cell a text of its own
     assert len(cells) == 100_000
     assert all(cell is cells[0] for cell in cells)
+
+
+@pytest.mark.parametrize('nested', [False, True])
+def test_a_reader_that_wants_arrow_is_kept_from_texts_that_unfold(tmp_path, nested):
+    text = pa.array(['x' * 1_000_000])
+    column = pa.DictionaryArray.from_arrays(pa.array(np.zeros(1000, np.int32)), text)
+    column = pa.ListArray.from_arrays(pa.array(np.arange(1001, dtype=np.int32)), column) if nested else column
+    parquet.write_table(pa.table({'text': column}), tmp_path / 'x.parquet')
+    for read in (require_bounded, read_table) if nested else (require_bounded,):
+        with pytest.raises(TableError, match='texts of 1,000,0'):
+            read(tmp_path / 'x.parquet')
+    few = pa.table({'text': ['x' * 1000] * 500, 'list': [['a', None], []] * 250, 'of': [{'a': 'b'}] * 500})
+    parquet.write_table(few, tmp_path / 'y.parquet')
+    require_bounded(tmp_path / 'y.parquet')
+
+
+def test_the_footer_is_read_as_the_library_reads_it(tmp_path):
+    table = pa.table({'a': ['x', 'y', None], 'b': [[1, 2], [], [3]], 'c': [{'d': 'e'}] * 3, 'f': [1.5, 2.5, 3.5]})
+    parquet.write_table(table, tmp_path / 'x.parquet', row_group_size=2)
+    rows, chunks = footer_of(tmp_path / 'x.parquet')
+    metadata = parquet.read_metadata(tmp_path / 'x.parquet')
+    stated = [metadata.row_group(group).column(at) for group in range(2) for at in range(4)]
+    assert rows == 3
+    assert [(chunk.path, chunk.is_text, chunk.values, chunk.unfolded) for chunk in chunks] == [
+        (one.path_in_schema, one.physical_type == 'BYTE_ARRAY', one.num_values, one.total_uncompressed_size)
+        for one in stated
+    ]
+
+
+def test_a_damaged_footer_that_would_end_the_process_is_one_error(tmp_path):
+    # Aborted: "Definition level histogram size mismatch", raised where nothing could catch it
+    rows = [{'name': f'c{n}', 'openset': 'happy ' * (n % 3), 'l': ['a', 'b'][: n % 3]} for n in range(40)]
+    parquet.write_table(pa.Table.from_pylist(rows), tmp_path / 'x.parquet')
+    content = (tmp_path / 'x.parquet').read_bytes()
+    footer = int.from_bytes(content[-8:-4], 'little')
+    for at in range(len(content) - 8 - footer, len(content) - 8, 3):
+        (tmp_path / 'y.parquet').write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+        with contextlib.suppress(TableError):
+            read_table(tmp_path / 'y.parquet')
 
 
 def test_a_parquet_of_a_few_bytes_and_many_rows_is_refused_before_it_is_read(tmp_path):

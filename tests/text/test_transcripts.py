@@ -405,3 +405,22 @@ def test_times_written_as_subtitles_come_back_to_the_millisecond(tmp_path_factor
     assert sorted((round(r.start_s * 1000), round(r.end_s * 1000)) for r in rows) == sorted(
         (a, a + b) for a, b in spans_ms
     )
+
+
+@pytest.mark.parametrize(
+    ('content', 'said'),
+    [
+        ('start,end,text,text\n0,1,Hello,there\n', "columns 3 and 4 are both 'text'"),
+        ('start;end;text\n0,5;1,2;Hello; there\n', '4 cells in row 2'),
+    ],
+)
+def test_a_table_in_which_words_would_get_lost_is_refused(tmp_path, content, said):
+    (tmp_path / 'a.csv').write_text(content)
+    with pytest.raises(TranscriptError, match=said):
+        read_transcript(tmp_path / 'a.csv')
+
+
+def test_a_table_of_semicolons_may_have_decimal_commas(tmp_path):
+    (tmp_path / 'a.csv').write_text('start;end;text\n0,5;1,25;Hello, you\n')
+    (utterance,) = read_transcript(tmp_path / 'a.csv')
+    assert (utterance.start_s, utterance.end_s, utterance.text) == (0.5, 1.25, 'Hello, you')

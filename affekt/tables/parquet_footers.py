@@ -1,0 +1,130 @@
+"""What the footer of a Parquet file says of its columns, read without the library that would read the file.
+
+That library ends the whole process where the figures of a damaged footer contradict each other, so that they could not
+be looked at before it reads. The footer is Thrift's compact protocol; only structures, lists, numbers and bytes occur.
+
+Source: https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md and
+https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from affekt.errors import TableError
+from affekt.runs import only_regular
+
+TEXT = 6
+"""The physical type BYTE_ARRAY."""
+DEEPEST = 24
+LARGEST_FOOTER = 1 << 26
+_ROWS, _GROUPS = 3, 4  # of FileMetaData
+_CHUNKS, _CHUNK = 1, 3  # of RowGroup, of ColumnChunk
+_TYPE, _PATH, _VALUES, _UNFOLDED = 1, 3, 5, 6  # of ColumnMetaData
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """One column in one group of rows."""
+
+    path: str
+    is_text: bool
+    values: int
+    """Cells, those in lists counted one by one."""
+    unfolded: int
+    """Bytes when decompressed; texts that a dictionary holds are counted once."""
+
+
+def footer_of(path: Path) -> tuple[int, list[Chunk]]:
+    """The number of rows, and every chunk of a column.
+
+    Raises:
+        TableError: no Parquet file, or a damaged one.
+    """
+    try:
+        with open(path, 'rb', opener=only_regular) as file:
+            size = file.seek(0, 2)
+            file.seek(max(size - 8, 0))
+            length, magic = struct.unpack('<I4s', file.read(8))
+            if magic != b'PAR1' or not 0 < length <= min(size - 8, LARGEST_FOOTER):
+                raise ValueError('no footer at its end')
+            file.seek(size - 8 - length)
+            facts = _Reader(file.read(length)).structure()
+        chunks = [chunk[_CHUNK] for group in facts.get(_GROUPS, []) for chunk in group[_CHUNKS]]
+        return int(facts[_ROWS]), [
+            Chunk(
+                '.'.join(part.decode() for part in chunk[_PATH]),
+                chunk[_TYPE] == TEXT,
+                int(chunk[_VALUES]),
+                int(chunk[_UNFOLDED]),
+            )
+            for chunk in chunks
+        ]
+    except (ValueError, LookupError, TypeError, AttributeError, struct.error) as error:
+        raise TableError(
+            expected='a Parquet file', came=f'{path}: a damaged footer ({error})', todo='write it again'
+        ) from error
+
+
+class _Reader:
+    """Values of the compact protocol, from front to back."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content, self._at = content, 0
+
+    def structure(self, depth: int = 0) -> dict[int, Any]:
+        """A structure: number of each field to its value."""
+        if depth > DEEPEST:
+            raise ValueError('nested too deeply')
+        fields: dict[int, Any] = {}
+        number = 0
+        while head := self._byte():
+            number = number + (head >> 4) if head >> 4 else self._signed()
+            fields[number] = head & 15 == 1 if head & 15 in (1, 2) else self._value(head & 15, depth)
+        return fields
+
+    def _value(self, form: int, depth: int) -> Any:
+        if form in (4, 5, 6):
+            return self._signed()
+        if form in (1, 2, 3):
+            return self._byte()
+        if form == 7:
+            return struct.unpack('<d', self._bytes(8))[0]
+        if form == 8:
+            return self._bytes(self._unsigned())
+        if form in (9, 10):
+            head = self._byte()
+            count = head >> 4 if head >> 4 < 15 else self._unsigned()
+            if count > len(self._content) or depth > DEEPEST:
+                raise ValueError('a list without end')
+            return [self._value(head & 15, depth + 1) for _ in range(count)]
+        if form == 12:
+            return self.structure(depth + 1)
+        raise ValueError(f'a value of type {form}')
+
+    def _byte(self) -> int:
+        self._at += 1
+        return self._content[self._at - 1]
+
+    def _bytes(self, size: int) -> bytes:
+        if size > len(self._content) - self._at:
+            raise ValueError('cut short')
+        self._at += size
+        return self._content[self._at - size : self._at]
+
+    def _unsigned(self) -> int:
+        number = shift = 0
+        while shift < 70:
+            byte = self._byte()
+            number |= (byte & 127) << shift
+            if byte < 128:
+                return number
+            shift += 7
+        raise ValueError('a number without end')
+
+    def _signed(self) -> int:
+        number = self._unsigned()
+        return (number >> 1) ^ -(number & 1)

@@ -28,6 +28,10 @@ from affekt.media.source import Source, Stalled
 ROUNDING_S = 0.0016
 """Containers with a millisecond clock round both ends of a step."""
 LONG_PAUSE_S = 1.0
+ONE_PICTURE_A_PACKET = frozenset(
+    {'mjpeg', 'mpeg4', 'msmpeg4v1', 'msmpeg4v2', 'msmpeg4', 'wmv1', 'wmv2', 'h263', 'flv', 'png', 'ffv1', 'rawvideo'}
+)
+"""Decoders that give a picture for every packet; others have hidden pictures, or two fields to a picture."""
 AVI_DELAY = 4
 """AVI has no times of its own for reordered pictures: writers leave an empty slot among the first ones."""
 MAX_JUMP_S = 600.0
@@ -244,6 +248,11 @@ class VideoPass:
         if first_s - self.declared_start_s > tolerance_s + 0.1:
             lost_s += first_s - self.declared_start_s
             notes.append(f'the first picture that decodes is at {first_s:.2f} s')
+        codec = '' if self.probe.video is None else self.probe.video.codec
+        silent = self.tally.sizeable_packets - self.tally.damaged_packets - self.tally.discarded - self.tally.frames
+        if codec in ONE_PICTURE_A_PACKET and silent > 0 and self.tally.frames:
+            lost_s = max(lost_s, silent * self.step_s)
+            notes.append(f'{silent} of {self.tally.packets} packets gave no picture')
         short = (self.declared_frames or 0) - self.tally.frames - self.tally.discarded
         if short > 0 and (self.tally.frames or short > 1):
             notes.append(f'{short} of {self.declared_frames} declared pictures did not decode')

@@ -58,12 +58,16 @@ def annotate(
     folder = out or pairs[0].with_name(f'{pairs[0].stem}-votes')
     chosen['without_media'] |= export_only
     settings = StudySettings(**{one.name: chosen.pop(one.name) for one in fields(StudySettings) if one.name in chosen})
-    if export_only and (not pairs or folder.exists()):
+    if export_only and (not pairs or (folder.exists() and not chosen['resume'])):
+        if pairs:
+            say(f'{folder} holds a study, so PAIRS are not read; --resume reads them', err=True, style='yellow')
         written = export_votes(folder, raw=raw_csv)
     else:
         prepared = prepare(pairs, folder, settings=settings, **chosen)
         if export_only:
             prepared.study.close()
+            for note in prepared.notes:
+                say(note, err=True, style='yellow')
             written = export_votes(folder, raw=raw_csv)
         else:
             started = lambda links: _show(links, as_json)  # noqa: E731

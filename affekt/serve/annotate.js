@@ -122,8 +122,8 @@ async function deliver(path, body) {
 
 function whyUnsaved(error) {
   if (error.status === 403) return 'Your choice is kept here, but the server no longer knows this page. Open the link that you were given again.';
-  const why = error.status === 503 ? `the server could not write it (${error.message})` : 'the server does not answer';
-  return `Not saved yet: ${why}. Your choice is kept here and sent again.`;
+  if (error.status === 503) return 'Not saved yet: the disk of the server is full, or cannot be written. Your choice is kept here and sent again. Please tell whoever gave you the link.';
+  return 'Not saved yet: the server does not answer. Your choice is kept here and sent again.';
 }
 
 // What the server refused is gone; it says what lies before the rater now.
@@ -153,12 +153,13 @@ async function begin() {
     if (name) await join(name);
     else show('enter');
   } catch (error) {
-    if (error instanceof Refused) warn(error.status === 403 ? 'Open the link that you were given; this one is not valid.' : error.message);
+    const isForGood = error instanceof Refused && error.status !== 503;
+    if (isForGood) warn(error.status === 403 ? 'Open the link that you were given; this one is not valid.' : error.message);
     else {
-      warn('The server does not answer. Trying again.');
+      warn(error instanceof Refused ? 'The disk of the server is full, or cannot be written. Trying again.' : 'The server does not answer. Trying again.');
       setTimeout(begin, 1500);
     }
-    if (error instanceof Refused && error.status !== 403) show('enter');
+    if (isForGood && error.status !== 403) show('enter');
   }
   document.documentElement.dataset.ready = 'yes';
 }

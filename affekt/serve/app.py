@@ -54,7 +54,7 @@ class Voting(Person):
     shown: str = Field(max_length=64)
     choice: str = Field(max_length=10)
     seconds: float = Field(default=0.0, ge=0.0, le=1e7, strict=False, allow_inf_nan=False)
-    watched: float = Field(default=0.0, ge=0.0, le=1.0, strict=False, allow_inf_nan=False)
+    watched: float | None = Field(default=None, ge=0.0, le=1.0, strict=False, allow_inf_nan=False)
     seen: str = Field(default='', max_length=20)
     heard: str = Field(default='', max_length=20)
 
@@ -113,9 +113,9 @@ def annotation_app(
         asked = study.state.shown.get(voting.shown)
         clip = clips.get(clip_key(study.state.tasks[asked.task].sample)) if asked is not None else None
         _refuse_unplayed(voting, clip)
-        seen, heard = (voting.seen, voting.heard) if clip else ('no clip', 'no clip')
+        seen, heard = _perceived(voting, clip)
         screen = study.vote(
-            voting.id, voting.rater, voting.shown, voting.choice, seconds=voting.seconds, watched=voting.watched,
+            voting.id, voting.rater, voting.shown, voting.choice, seconds=voting.seconds, watched=voting.watched or 0.0,
             seen=seen, heard=heard,
         )  # fmt: skip
         return {'stored': voting.id, **_plain(screen, clips)}
@@ -159,6 +159,15 @@ def _refuse_unplayed(voting: Voting, clip: Clip | None) -> None:
     raise VoteError(
         expected='a choice about a clip that was seen', came='a clip that this browser cannot show', todo='skip it'
     )
+
+
+def _perceived(voting: Voting, clip: Clip | None) -> tuple[str, str]:
+    """What was seen and heard of a clip: as the page says it, else what the clip alone tells."""
+    if clip is None:
+        return 'no clip', 'no clip'
+    if voting.watched is None:
+        return voting.seen, voting.heard
+    return voting.seen or ('picture' if clip.kind == 'image' else 'unknown'), voting.heard or 'unknown'
 
 
 def _needs(*roles: str) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 from affekt.errors import AffektError, UnrankableError
 from affekt.ranking import Ranking, RankSettings, rank
 from affekt.ranking.page import page_body
+from affekt.ranking.plot import MINUS
 from affekt.serve.raters import RaterFigures, flags_of, rater_figures, shared_agreement
 from affekt.serve.state import left_out_sentences
 from affekt.serve.study import Study, comparisons_of, counted
@@ -31,7 +32,8 @@ class Board:
         """The board as HTML and figures; only the number of the change where `since` is the newest."""
         with self._lock:
             change, votes, statuses = self._study.snapshot()
-            change += len(statuses) * 1_000_000  # one who joined is news as well
+            trouble = self._study.trouble
+            change += len(statuses) * 1_000_000 + bool(trouble) * 500_000  # one who joined is news as well
             if change != self._held['change']:
                 state = self._study.state
                 kept = counted(votes, statuses)
@@ -40,6 +42,8 @@ class Board:
                     figures, shared_agreement(kept, state.tasks)
                 )
                 body += notes_html(left_out_sentences(state))
+                if trouble:
+                    body = notes_html([f'Votes cannot be written now: {trouble}. Pages keep them and try again']) + body
                 self._held = {'change': change, 'votes': sum(vote.outcome != 'skip' for vote in kept), 'html': body}
             return {'change': change} if since == change else self._held
 
@@ -86,7 +90,11 @@ def raters_html(figures: Sequence[RaterFigures], alpha: float) -> str:
     heads = ('rater', 'status', 'flags', 'votes', 'ties', 'skips', 'test', 'gold', 'agrees with others', 'chose left',
              'median time', 'watched')  # fmt: skip
     head = ''.join(f'<th scope="col"{"" if name in heads[:3] else NUMBER}>{name}</th>' for name in heads)
-    said = 'not yet known: no pair has two votes' if alpha != alpha else f"Krippendorff's alpha {alpha:.2f}"
+    said = (
+        'not yet known: no pair has two votes'
+        if alpha != alpha
+        else f"Krippendorff's alpha {alpha:.2f}".replace('-', MINUS)
+    )
     empty = '' if figures else '<p class="empty">Nobody has come yet.</p>'
     return (
         f'<section class="part" id="raters"><h2>Raters</h2><p class="soft">Agreement of all: {html.escape(said)}.</p>'

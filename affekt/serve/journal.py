@@ -22,8 +22,8 @@ Event = Mapping[str, Any]
 
 CHOICES = ('left', 'right', 'tie', 'skip')
 TEST, GOLD, WORK = PHASES = ('test', 'gold', 'work')
-SEEN = ('', 'video', 'picture', 'nothing', 'no clip')
-HEARD = ('', 'sound', 'muted', 'nothing', 'no clip')
+SEEN = ('', 'video', 'picture', 'nothing', 'no clip', 'unknown')
+HEARD = ('', 'sound', 'muted', 'nothing', 'no clip', 'unknown')
 TEXT, NUMBER = 'a text', 'a number of 0 or more'
 SIDES = ('left', 'right')
 FIELDS: Mapping[str, Mapping[str, str | tuple[str, ...]]] = {
@@ -94,8 +94,8 @@ class Journal:
                 os.ftruncate(self._file, self._size)
             raise RunError(
                 expected='room for one more vote',
-                came=f'{self.path}: {error.strerror}',
-                todo='make room on the disk; the page sends the vote again',
+                came=f'{self.path.name}: {error.strerror}',
+                todo='make room on the disk of the server; the page sends the vote again',
             ) from error
         self._size += len(lines)
 

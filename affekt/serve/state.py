@@ -57,9 +57,9 @@ class Vote:
     shown: str = ''
     """Id of the showing; '' for an imported vote."""
     seen: str = ''
-    """What was shown of the clip: video, picture, nothing, or no clip; '' where it is not known."""
+    """What was shown of the clip: video, picture, nothing, no clip, unknown; '' where nobody asked."""
     heard: str = ''
-    """What sounded: sound, muted, nothing, or no clip; '' where it is not known."""
+    """What sounded: sound, muted, nothing, no clip, unknown; '' where nobody asked."""
 
 
 @dataclass(frozen=True)
@@ -254,7 +254,7 @@ def left_out_sentences(state: State) -> tuple[str, ...]:
     for vote in state.left_out:
         by_reason.setdefault(vote.why, []).append(vote)
     return tuple(
-        f'{len(votes)} entries of the journal are not counted, because {why}: '
+        f'{len(votes)} {"entry" if len(votes) == 1 else "entries"} of the journal not counted, because {why}: '
         + ', '.join(f'{vote.id} of {vote.rater}' for vote in votes[:MOST_NAMED])
         + (', …' if len(votes) > MOST_NAMED else '')
         for why, votes in by_reason.items()

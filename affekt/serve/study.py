@@ -113,6 +113,8 @@ class Study:
         """What the journal lost, or holds and nobody counts."""
         self._lock = threading.Lock()
         self._is_closed = False
+        self.trouble = ''
+        """Why the last event could not be written; '' where it could."""
         self._gains: tuple[int, Mapping[Pair, float]] = (-1, {})
 
     def close(self) -> None:
@@ -146,7 +148,7 @@ class Study:
             name: of the rater.
             shown: id of the showing that is answered.
             choice: left or right as on the screen, tie or skip.
-            seconds: from showing to choosing.
+            seconds: from showing to choosing, as the browser measured; 0 for the time since the server showed it.
             watched: share of the clip that was played.
             seen, heard: what of it, as `Vote` has them.
 
@@ -181,8 +183,8 @@ class Study:
                         todo='undo the first one to change it',
                     )
                 now = self.clock()
-                pace = _pace(float(seconds), now - held.time)
-                measured = {'seconds': pace, 'watched': float(watched), 'seen': seen, 'heard': heard}
+                pace = seconds if seconds > 0.0 else max(0.0, now - held.time)
+                measured = {'seconds': float(pace), 'watched': float(watched), 'seen': seen, 'heard': heard}
                 self._note({**asked, **measured, 'time': now})
             return self._screen(rater.name)
 
@@ -228,7 +230,12 @@ class Study:
             return self.state.changes, self.state.votes(), statuses
 
     def _note(self, *events: Event) -> None:
-        self._journal.append(*events)
+        try:
+            self._journal.append(*events)
+        except RunError as error:
+            self.trouble = error.came
+            raise
+        self.trouble = ''
         for event in events:
             self.state.apply(event)
 
@@ -420,13 +427,6 @@ def rater_name(name: str) -> str:
             todo='give another name',
         )
     return found
-
-
-def _pace(browser_s: float, server_s: float) -> float:
-    """Seconds from showing to choosing: as the browser measured, but no longer than the server saw."""
-    if browser_s > 0.0 and server_s > 0.0:
-        return min(browser_s, server_s)
-    return max(browser_s, server_s, 0.0)
 
 
 def _lengths(asked: Sequence[Task]) -> dict[str, Any]:

@@ -397,3 +397,50 @@ def test_a_clip_whose_file_is_gone_is_not_found(client):
 
 def _clip_url(client) -> str:
     return f'/clips/{clip_key("clip0")}'
+
+
+# ---- what a vote says of its clip
+
+
+@pytest.mark.parametrize(
+    ('sent', 'stored'),
+    [
+        ({'watched': 0.4, 'seen': 'video', 'heard': 'sound'}, (0.4, 'video', 'sound')),
+        ({'watched': 0.4}, (0.4, 'unknown', 'unknown')),
+        ({}, (0.0, '', '')),
+    ],
+)
+def test_a_vote_says_what_was_watched_seen_and_heard(client, sent, stored):
+    screen = _with_clip(client, 'video')
+    body = {'id': _id(), 'rater': 'ann', 'shown': screen['shown'], 'choice': 'left', **sent}
+    assert client.post('/api/vote', json=body).status_code == 200
+    vote = next(vote for vote in client.study.state.votes() if vote.shown == screen['shown'])
+    assert (vote.watched, vote.seen, vote.heard) == stored
+
+
+def test_a_vote_without_a_clip_says_so_and_a_video_that_was_not_seen_is_only_skipped(client):
+    screen = _with_clip(client, 'video')
+    body = {'id': _id(), 'rater': 'ann', 'shown': screen['shown'], 'choice': 'left', 'watched': 0.0, 'seen': 'nothing'}
+    refused = client.post('/api/vote', json=body)
+    assert (refused.status_code, 'skip it' in refused.json()['error']) == (409, True)
+    assert client.post('/api/vote', json={**body, 'choice': 'skip'}).status_code == 200
+    screen = _with_clip(client, None)
+    body = {'id': _id(), 'rater': 'ann', 'shown': screen['shown'], 'choice': 'left', 'watched': 0.0}
+    assert client.post('/api/vote', json=body).status_code == 200
+    assert {vote.seen for vote in client.study.state.votes() if vote.shown == screen['shown']} == {'no clip'}
+
+
+def test_what_was_seen_is_one_of_a_few_words(client):
+    screen = client.post('/api/join', json={'rater': 'ann'}).json()
+    body = {'id': _id(), 'rater': 'ann', 'shown': screen['shown'], 'choice': 'skip', 'watched': 1.0, 'seen': '=cmd'}
+    assert client.post('/api/vote', json=body).status_code in (200, 422)  # without a clip it is not looked at
+    assert all(vote.seen != '=cmd' for vote in client.study.state.votes())
+
+
+def _with_clip(client, wanted):
+    """Skips until a clip of a kind is shown, or none."""
+    screen = client.post('/api/join', json={'rater': 'ann'}).json()
+    while (screen['clip'] or {'kind': None})['kind'] != wanted:
+        body = {'id': _id(), 'rater': 'ann', 'shown': screen['shown'], 'choice': 'skip', 'watched': 1.0}
+        screen = client.post('/api/vote', json=body).json()
+    return screen

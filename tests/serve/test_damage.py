@@ -54,9 +54,10 @@ def test_votes_whose_showing_is_missing_are_named_everywhere(voted, open_study):
         rows = list(csv.DictReader(file))
     assert [(row['id'], row['rater'], row['why']) for row in rows] == [
         (id, 'Ann', 'its showing is not in the journal') for id in lost]  # fmt: skip
-    told = f'2 entries of the journal are not counted, because its showing is not in the journal: {lost[0]} of Ann'
+    told = f'2 entries of the journal not counted, because its showing is not in the journal: {lost[0]} of Ann'
     result = CliRunner().invoke(main, ['annotate', '--out', str(voted.folder), '--export-only'])
     assert told in result.stderr
+    assert 'damage' not in result.output
     study = open_study(resume=True)
     assert told in study.notes[0]
     assert len(study.state.votes()) == 4
@@ -194,9 +195,11 @@ def test_a_full_disk_refuses_the_vote_and_keeps_what_was_there(open_study, monke
         patched.setattr(os, 'write', full)
         with pytest.raises(RunError, match='No space left on device'):
             study.vote('vote-full', 'Ann', screen.shown.id, 'left')
+        assert 'Votes cannot be written now: votes.jsonl: No space left' in Board(study).show()['html']
     assert (study.folder / 'votes.jsonl').read_bytes() == before
     # The page sends the same vote again, and the disk has room.
     assert study.vote('vote-full', 'Ann', screen.shown.id, 'left').answered == 2
+    assert 'cannot be written' not in Board(study).show()['html']
 
 
 def test_two_windows_of_one_rater_answer_one_question_once(open_study):
@@ -209,3 +212,13 @@ def test_two_windows_of_one_rater_answer_one_question_once(open_study):
     assert study.vote('vote-first', 'Ann', first.shown.id, 'left').answered == 1
     assert [vote.outcome for vote in study.state.votes()] != []
     assert len(study.state.votes()) == 1
+
+
+def test_export_only_says_what_an_import_left_out_and_that_a_study_is_not_read_again(tmp_path):
+    task = {'id': 1, 'data': {'video': 'x.mp4', 'text1': 'a', 'text2': 'b'}, 'annotations': [{'id': 1, 'result': []}]}
+    (tmp_path / 'ls.json').write_text(json.dumps([task]))
+    words = ['annotate', str(tmp_path / 'ls.json'), '--out', str(tmp_path / 'votes'), '--export-only']
+    first, second, third = (CliRunner().invoke(main, [*words, *more]) for more in ([], [], ['--resume']))
+    told = 'annotations left out with no verdict left, right or tie: 1 (task 1)'
+    assert [told in result.stderr for result in (first, second, third)] == [True, False, True]
+    assert 'PAIRS are not read; --resume reads them' in second.stderr

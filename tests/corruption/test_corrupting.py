@@ -353,7 +353,7 @@ def test_noise_and_media_that_are_not_there_are_refused_before_anything_is_writt
     ('words', 'said'),
     [
         (['--snr', '5,x'], 'no list of decibels'),
-        (['--snr', '5', '--noise', 'blue'], 'folder of recordings'),
+        (['--snr', '5', '--noise', 'blue'], 'babble, a FOLDER'),
         (['--missing', 'smell'], 'audio, video or text'),
         ([], 'something to do'),
         (['--drop', '2'], 'drop rate'),

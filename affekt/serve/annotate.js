@@ -39,6 +39,7 @@ function allow() {
   one('choose-skip').disabled = isBusy;
   one('undo').disabled = isBusy || !screen || !screen.can_undo;
   document.documentElement.dataset.open = isOpen && canJudge ? screen.shown : '';
+  document.documentElement.dataset.skippable = isOpen ? screen.shown : '';
   document.documentElement.dataset.clip = player.state;
   return { skip: isOpen, judge: isOpen && canJudge };
 }

@@ -315,7 +315,10 @@ lists (arXiv:2508.01318).
 
 The official tables are for non-commercial use and are not part of affekt: `affekt weights get word-table-2025`
 fetches them
-from their release, or put your copy into `word-table-2025/` in a folder named by `AFFEKT_MODELS`.
+from their release. Without a network, `--tables` takes the folder itself, from a copy of
+[MERTools](https://github.com/zeroQiaoba/MERTools): `MER2025/MER2025_Track23/emotion_wheel` is the table 2025,
+`MER2026/MER2026_Track2/emotion_wheel` the table 2026; or put its files into `word-table-2025/` in a folder named by
+`AFFEKT_MODELS`.
 """
 
 

@@ -132,7 +132,7 @@ def run_ovmer(
     Args:
         predictions: a folder of `<model>/output-…-<mode>-eng-openset.npz`, `<model>-<mode>/*.npz`, `<model>/<mode>.csv`
             or `<model>.csv`; the released `results-ovmerd` may lie in it; or one file.
-        truth: csv, jsonl, parquet or npz with name and openset.
+        truth: a table with name and openset.
         rng: draws resamples and exchanges.
         tables: names, files or folders; of 2025, 2026 and affekt those that are here, where empty.
         resamples: for intervals and tests.

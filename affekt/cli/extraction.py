@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 def extract_labels(
     descriptions: Path, out: Path, as_json: bool, column: str | None, raw_csv: bool, **chosen: Any
 ) -> None:
-    """List the emotion words in descriptions (.csv, .jsonl, .parquet).
+    """List the emotion words in descriptions (any table: csv, xlsx, jsonl …).
 
     By a list of words, or, with --endpoint and --model, by a language model at temperature 0. Each answer is kept at
     once: run the same command again after any interruption and only what is missing is asked. A key for the endpoint

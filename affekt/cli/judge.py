@@ -73,7 +73,7 @@ def judge(
 ) -> None:  # fmt: skip
     """Have a model say which of two descriptions of emotion is better.
 
-    DESCRIPTIONS are two or more tables (.csv, .jsonl, .parquet: name, description), one a describer; or one table of
+    DESCRIPTIONS are two or more tables (csv, xlsx, jsonl …: name, description), one a describer; or one table of
     pairs: name,a1,a2[,preference,model1,model2]. Every pair is shown in both orders; where they disagree it is a tie.
     `affekt rank` reads the verdicts. Each answer is kept at once: run the same command again after any interruption
     and only what is missing is asked. A key for the endpoint is read from AFFEKT_LLM_KEY.

@@ -75,7 +75,7 @@ def evaluate(
 ) -> None:
     """Score a model, or verdicts, on judged PAIRS.
 
-    Verdicts are a csv of name,preference.
+    Verdicts are a table of name,preference.
 
     Beside it stand rules that look at no feeling: the longer text, the source
     that usually wins, always one side.

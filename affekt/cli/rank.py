@@ -41,8 +41,8 @@ from affekt.terminal import leaderboard, say, say_json
 @click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
 @click.option('--html', type=click.Path(path_type=Path), metavar='OUT', help='Self-contained page to write as well.')
 def rank(file: Path, as_json: bool, html: Path | None, cluster: str | None, **chosen: Any) -> None:
-    """Rank items by who beat whom: a leaderboard with intervals from a csv, tsv,
-    jsonl, json or parquet file, or from a folder of affekt annotate.
+    """Rank items by who beat whom: a leaderboard with intervals from a table (csv,
+    xlsx, json, jsonl or parquet), or from a folder of affekt annotate.
 
     \b
     left,right,outcome[,sample,rater,order,weight]    outcome: left, right, tie

@@ -37,7 +37,7 @@ def score() -> None:
     'truth_path',
     required=True,
     type=click.Path(path_type=Path),
-    help='Table of the truth: csv, jsonl, parquet, npz …',
+    help='Table of the truth: csv, xlsx, json, jsonl, parquet or npz.',
 )
 @click.option(
     '--prediction',

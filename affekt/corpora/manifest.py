@@ -282,7 +282,7 @@ class Manifest:
         except (pyarrow.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
             if isinstance(error, TableError) and 'manifest' in error.expected:
                 raise
-            came = f'{path}, which is not there' if not path.exists() else f'{path}: {getattr(error, "came", error)}'
+            came = f'{path}, which is not there' if not path.exists() else getattr(error, 'came', f'{path}: {error}')
             todo = 'write one with `affekt corpus import`'
             raise TableError(expected='a manifest (.parquet)', came=came, todo=todo) from error
         facts = dataclasses.replace(facts, root=str(root)) if root else facts

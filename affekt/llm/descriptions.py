@@ -1,7 +1,7 @@
 """A table of descriptions to a table of labels.
 
-In comes a table (.csv, .jsonl or .parquet) with a column of names and one of descriptions; out goes one of the same
-kinds with a row a name: `name`, `openset` (the labels as a list), `how`, and in .jsonl and .parquet `labels` and the
+In comes any table that `affekt.tables` reads, with a column of names and one of descriptions; out goes a .csv, .jsonl
+or .parquet with a row a name: `name`, `openset` (the labels as a list), `how`, and in .jsonl and .parquet `labels` and the
 model's `raw` answer. Beside it lies `<out>.settings.json` with all that the labels depend on.
 """
 
@@ -60,7 +60,7 @@ def extract(
     """Write the labels of every description of a table.
 
     Args:
-        descriptions: .csv, .jsonl or .parquet with a column `name` and one of `DESCRIPTION_COLUMNS`.
+        descriptions: a table with a column `name` and one of `DESCRIPTION_COLUMNS`.
         out: .csv, .jsonl or .parquet; replaced whole, at the end.
         extractor: reads one description.
         column: the column of descriptions, where it has another name.
@@ -97,7 +97,7 @@ def read_descriptions(path: Path, column: str | None = None) -> dict[str, str]:
     """Name to description, in the order of the table; a missing description is ''.
 
     Args:
-        path: .csv, .jsonl or .parquet.
+        path: any table.
         column: the column of descriptions, where it is none of `DESCRIPTION_COLUMNS`.
 
     Raises:

@@ -16,6 +16,7 @@ from pathlib import Path
 from affekt.errors import ComparisonError, MediaError
 from affekt.llm import read_descriptions
 from affekt.ranking.judge import LEFT, RIGHT, TIE, DescribedPair
+from affekt.ranking.names import refuse_lookalikes
 from affekt.ranking.tables import Table, read_table
 
 PAIR_COLUMNS = ('sample', 'left', 'right')
@@ -106,6 +107,7 @@ def _of_describers(paths: Sequence[Path], column: str | None, pairs: Path | None
         raise ComparisonError(
             expected='a file name of its own for each describer', came=f'{twice[0]} twice', todo='rename a file'
         )
+    refuse_lookalikes(names, 'the names of the files', 'describer')
     texts = {name: read_descriptions(path, column) for name, path in zip(names, paths, strict=True)}
     if pairs is not None:
         return Described(_named_pairs(pairs, texts))
@@ -143,6 +145,7 @@ def _of_pairs(path: Path) -> Described:
     size = len(columns['name'])
     left = columns.get('model1', ['a1'] * size)
     right = columns.get('model2', ['a2'] * size)
+    refuse_lookalikes((str(name) for side in (left, right) for name in side), table.source, 'describer')
     found: dict[tuple[str, ...], DescribedPair] = {}
     for place in range(size):
         row = tuple(str(one[place]) for one in (columns['name'], left, right))

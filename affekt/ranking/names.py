@@ -72,6 +72,28 @@ def refuse_alike(names: Sequence[str], rows: Mapping[str, str], what: str) -> No
         )
 
 
+def refuse_lookalikes(names: Iterable[str], source: object, what: str) -> None:
+    """Refuse different names that are shown alike or differ in capitals only, where no note could tell of joining them.
+
+    Args:
+        names: any number of times each.
+        source: where they stand, for the message.
+        what: describer, for example.
+
+    Raises:
+        ComparisonError: there are such; it names both.
+    """
+    first: dict[str, str] = {}
+    for name in dict.fromkeys(names):
+        other = first.setdefault(unicodedata.normalize('NFKC', shown(name)).casefold(), name)
+        if other != name:
+            raise ComparisonError(
+                expected=f'{what}s whose names do not look alike',
+                came=f'{other!r} and {name!r} in {source}',
+                todo='write the name one way, or rename one of the two',
+            )
+
+
 def capitals_note(names: Sequence[str], what: str) -> tuple[str, ...]:
     """A note where names differ in capitals only."""
     pairs = alike(names)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from affekt.errors import ComparisonError
 from affekt.ranking.comparisons import Ints, Source, refuse_rows, short
+from affekt.ranking.names import refuse_lookalikes
 from affekt.ranking.tables import Table, read_table
 
 VERDICTS = {'a1': 1, 'a2': -1, 'same': 0, 'left': 1, 'right': -1, 'tie': 0}
@@ -128,6 +129,7 @@ class Pairs:
             wrong_type = np.asarray([not isinstance(text, str) for text in side], np.bool_)
             refuse_rows(wrong_type, source, 'a text on both sides', lambda row, side=side: repr(side[row]))
         held = None if votes is None else _votes(votes, source)
+        refuse_lookalikes((str(name) for side in sources or () for name in side), source, 'writer')
         return cls(
             names=tuple(map(str, names)) if names is not None else tuple(str(at) for at in range(1, size + 1)),
             left=tuple(left),
@@ -207,7 +209,7 @@ def read_pairs(path: str | Path, *, judged: bool = False) -> Pairs:
         left_text,right_text[,outcome][,sample][,left_source,right_source][,prompt]
 
     Args:
-        path: .csv, .tsv, .jsonl, .json (a list of objects) or .parquet.
+        path: any table that `affekt.tables.read_table` reads.
         judged: refuse pairs without a preference.
 
     Raises:

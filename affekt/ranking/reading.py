@@ -64,7 +64,7 @@ def read_comparisons(
     """The comparisons that a file holds.
 
     Args:
-        path: .csv, .tsv, .jsonl, .json (a list of objects) or .parquet.
+        path: any table that `affekt.tables.read_table` reads.
         shape: its name or itself; recognised by the columns where None.
         items: all items, where some may never have been compared.
 
@@ -90,7 +90,7 @@ def read_comparisons(
             todo='name the columns so, or choose another shape',
         )
     comparisons = _interpreted(table, found, items)
-    return replace(comparisons, notes=(*comparisons.notes, *_repeated(comparisons)))
+    return replace(comparisons, notes=(*table.notes, *comparisons.notes, *_repeated(comparisons)))
 
 
 def _repeated(comparisons: Comparisons) -> tuple[str, ...]:
@@ -132,7 +132,7 @@ def _interpreted(table: Table, shape: Shape, items: Sequence[str] | None) -> Com
     if verdicts and not len(kept):
         raise ComparisonError(
             expected='at least one comparison',
-            came=f'{source} with {len(verdicts):,} verdicts, all of them {SKIP}',
+            came=f'{source} without any: all {len(verdicts):,} verdicts are {SKIP}',
             todo='give rows of who beat whom',
         )
     plain = {verdict: verdict.split(':')[0] for verdict in set(verdicts)}

@@ -21,6 +21,8 @@ class Table:
     source: Source
     separator: str = ''
     """What stands between the cells of a text file."""
+    notes: tuple[str, ...] = ()
+    """What reading took for granted, in sentences."""
 
 
 def read_table(path: Path) -> Table:
@@ -33,4 +35,4 @@ def read_table(path: Path) -> Table:
         table = tables.read_table(path)
     except (TableError, ArchiveError) as error:
         raise ComparisonError(expected=error.expected, came=error.came, todo=error.todo) from error
-    return Table(table.columns, Source(path.name, np.asarray(table.rows, np.int64)), table.separator)
+    return Table(table.columns, Source(path.name, np.asarray(table.rows, np.int64)), table.separator, table.notes)

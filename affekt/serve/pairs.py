@@ -19,6 +19,7 @@ from pathlib import Path
 from affekt.errors import TableError
 from affekt.llm.descriptions import DESCRIPTION_COLUMNS, read_descriptions
 from affekt.ranking.comparisons import short
+from affekt.ranking.names import refuse_lookalikes
 from affekt.ranking.reading import SHAPES
 from affekt.ranking.tables import Table, read_table
 
@@ -182,6 +183,7 @@ def checked(tasks: Sequence[Task], source: str) -> tuple[Task, ...]:
         raise TableError(
             expected=f'1 to {MOST_TASKS:,} pairs', came=f'{len(tasks):,} in {source}', todo='give other files'
         )
+    refuse_lookalikes((name for task in tasks for name in task.pair), source, 'describer')
     seen: set[str] = set()
     for row, task in enumerate(tasks, 1):
         if task.left == task.right:

@@ -13,8 +13,11 @@ from scipy import stats
 from affekt.cli import main
 from affekt.errors import ComparisonError, ValueRangeError
 from affekt.ranking import Comparisons, RankSettings, elo, rank, read_comparisons
+from affekt.ranking.described import read_described
 from affekt.ranking.names import shown
 from affekt.ranking.page import render_ranking
+from affekt.ranking.pairs import read_pairs
+from affekt.serve.pairs import Task, checked
 
 LOOP = (['a', 'b', 'c'], ['b', 'c', 'a'])
 
@@ -144,7 +147,7 @@ def test_verdicts_without_pairs_say_which_file_is_meant(tmp_path):
 
 def test_verdicts_that_were_all_skipped_are_nothing_to_rank(tmp_path):
     (tmp_path / 'votes.csv').write_text('left,right,outcome\na,b,skip\nb,a,skip\n')
-    with pytest.raises(ComparisonError, match='2 verdicts, all of them skip'):
+    with pytest.raises(ComparisonError, match='without any: all 2 verdicts are skip'):
         read_comparisons(tmp_path / 'votes.csv')
 
 
@@ -171,3 +174,21 @@ def test_the_trailing_space_of_a_shared_file_makes_no_second_model(shared_data):
     assert 'beta' in votes.items
     assert not [item for item in votes.items if item != item.strip()]
     assert "'beta ' is 'beta'" in votes.notes[0]
+
+
+def test_describers_that_look_alike_are_refused_where_pairs_are_judged_learned_or_shown(tmp_path):
+    path = tmp_path / 'pairs.csv'
+    path.write_text('name,a1,a2,preference,model1,model2\nc,x,y,a1,m,n\nd,x,y,a1,n,m \n')
+    for read in (read_pairs, lambda path: read_described([path]), lambda path: read_described([path, path])):
+        with pytest.raises(ComparisonError, match=r"'m' and 'm ' in pairs.csv|twice"):
+            read(path)
+    with pytest.raises(ComparisonError, match='look alike'):
+        checked([Task('c', 'm', 'n', 'x', 'y'), Task('d', 'M', 'n', 'x', 'y')], 'pairs.csv')
+
+
+def test_what_reading_took_for_granted_stands_below_the_board(tmp_path):
+    rows = 'a,Zoë,left\nZoë,a,left\n' * 3 + 'a,Müller,left\nMüller,a,left\nMüller,Zoë,tie\n'
+    (tmp_path / 'votes.csv').write_bytes(f'left,right,outcome\n{rows}'.encode('cp1252'))
+    ranking = rank(read_comparisons(tmp_path / 'votes.csv'))
+    assert {standing.item for standing in ranking.standings} == {'a', 'Zoë', 'Müller'}
+    assert any('votes.csv is not UTF-8' in note for note in ranking.notes)

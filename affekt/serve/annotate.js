@@ -142,7 +142,7 @@ async function join(name) {
   rater = name.trim().replace(/\s+/g, ' ');
   const held = unsent(rater);
   const next = await ask('/api/join', { rater });
-  localStorage.setItem(NAME, rater);
+  try { localStorage.setItem(NAME, rater); } catch { /* asked again next time */ }
   draw(next);
   for (const [path, body] of held) await deliver(path, body);
 }

@@ -456,3 +456,23 @@ def test_sound_pictures_and_files_that_do_not_play(browsers, tmp_path):
         'broken': ('nothing', 'nothing'),
         'gone': ('nothing', 'nothing'),
     }
+
+
+def test_a_browser_without_room_for_votes_sends_them_all_the_same(ann, server):
+    ann.join('Room')
+    first = ann.shown
+    ann.js('void (Storage.prototype.setItem = () => { throw new DOMException("full", "QuotaExceededError"); })')
+    ann.choose()
+    assert ann.shown != first
+    assert len(_votes(server, 'Room')) == 1
+
+
+def test_what_is_no_vote_in_the_browser_is_taken_away(ann, server):
+    ann.join('Odd')
+    for number, text in enumerate(('{', 'null', '7', '[]')):
+        ann.browser.execute_script(
+            'localStorage.setItem(`affekt vote ${JSON.stringify("Odd")} ${arguments[0]}`, arguments[1])', number, text
+        )
+    ann.browser.refresh()
+    ann.until('dataset.open')
+    assert ann.section == 'work'

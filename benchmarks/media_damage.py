@@ -1,54 +1,49 @@
-"""Small media files with known content, and the ways in which `media_fuzz.py` damages them."""
+"""The ways in which `media_fuzz.py` damages a file without regard to its structure: bytes flipped, cut, moved, lost.
+
+What needs to know the format, such as a fragment taken out whole, is in `media_faults.py`.
+"""
 
 from __future__ import annotations
 
 import struct
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from affekt.media.synthetic import clicks, numbered_image, numbered_images, tone
-from affekt.media.writing import PictureStyle, SoundStyle, write_audio, write_image, write_video
+from affekt.media.writing import PictureStyle, write_audio, write_image, write_video
+from benchmarks.media_seeds import RATE_HZ
 
-LENGTH_S = 2.0
-RATE_HZ = 20
-DAMAGES = (
-    'flip bytes', 'flip bytes', 'flip in the head', 'flip in the tail', 'flip one bit', 'cut the end', 'cut the end',
-    'cut the start', 'zero a stretch', 'head of another', 'duplicate a stretch', 'remove a stretch', 'insert noise',
-    'huge size field', 'declare 20000x20000', 'nan samples', 'no bytes', 'wrong extension', 'one pixel', 'noise',
-    'shuffle blocks', 'magic only',
+BYTE_DAMAGES = (
+    'flip bytes', 'flip in the head', 'flip in the tail', 'flip one bit', 'cut the end', 'cut the start',
+    'zero a stretch', 'head of another', 'duplicate a stretch', 'remove a stretch', 'insert noise', 'huge size field',
+    'declare 20000x20000', 'nan samples', 'no bytes', 'wrong extension', 'one pixel', 'noise', 'shuffle blocks',
+    'magic only',
 )  # fmt: skip
 
 
-def make_seeds(folder: Path) -> list[Path]:
-    """Two seconds of numbered pictures and clicks over a tone in every container, and four photographs."""
-    pictures = int(LENGTH_S * RATE_HZ)
-    sound = clicks(LENGTH_S, [0.3, 1.1, 1.7]) + tone(LENGTH_S, loudness=0.1)
-    made = []
-    short_gop = PictureStyle(options={'g': '10'})
-    for name, style, codec in (
-        ('h264_aac.mp4', short_gop, None),
-        ('mpeg4_pcm.mov', PictureStyle('mpeg4'), 'pcm_s16le'),
-        ('h264_flac.mkv', short_gop, 'flac'),
-        ('vp8_opus.webm', PictureStyle(), None),
-        ('mpeg4_pcm.avi', PictureStyle(), None),
-        ('mjpeg_mp3.mkv', PictureStyle('mjpeg', 'yuvj420p'), 'libmp3lame'),
-    ):
-        images = numbered_images(pictures, 96, 72)
-        made.append(write_video(folder / name, images, RATE_HZ, sound, picture=style, sound=SoundStyle(codec=codec)))
-    for name, codec in (
-        ('pcm.wav', None), ('float.wav', 'pcm_f32le'), ('lame.mp3', None), ('plain.flac', None), ('aac.m4a', None),
-        ('opus.ogg', None),
-    ):  # fmt: skip
-        made.append(write_audio(folder / name, sound, 16_000, SoundStyle(codec=codec)))
-    for name in ('photo.jpg', 'photo.png', 'photo.webp', 'photo.bmp'):
-        made.append(write_image(folder / name, numbered_image(4711, 96, 72)))
-    return made
+STILLS = frozenset({'.jpg', '.png', '.webp', '.bmp'})
+SOUNDS = frozenset({'.wav', '.flac', '.mp3', '.m4a', '.ogg'})
+FILMS = frozenset({'.mp4', '.mov', '.mkv', '.webm', '.avi'})
 
 
-def damaged(origin: Path, kind: str, seeds: list[Path], rng: np.random.Generator) -> tuple[bytes, str, str]:
-    """The damaged content of `origin`, an extension for it, and the name of another file that it may hold whole."""
+@dataclass(frozen=True)
+class Damage:
+    """A damaged file, and what it may or must be taken for."""
+
+    content: bytes
+    suffix: str
+    contained: str = ''
+    """Name of another seed that the file may hold whole."""
+    joined: str = ''
+    """Name of another seed that the file holds behind the first one."""
+    must_say: bool = False
+    """Something is lost or untrue in the file, and the file itself shows it: silence is wrong."""
+
+
+def damage_bytes(origin: Path, kind: str, seeds: list[Path], rng: np.random.Generator) -> Damage:
+    """`origin` damaged in one of BYTE_DAMAGES."""
     content = bytearray(origin.read_bytes())
     suffix, contained, size = origin.suffix, '', len(content)
     other = seeds[int(rng.integers(len(seeds)))]
@@ -86,7 +81,7 @@ def damaged(origin: Path, kind: str, seeds: list[Path], rng: np.random.Generator
         content += rng.bytes(int(rng.integers(0, 5000)))
     else:
         _move_stretch(content, kind, rng)
-    return bytes(content), suffix, contained
+    return Damage(bytes(content), suffix, contained)
 
 
 def _move_stretch(content: bytearray, kind: str, rng: np.random.Generator) -> None:
@@ -158,9 +153,9 @@ def _one_pixel(origin: Path) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / origin.name
         image = np.full((1, 1, 3), 200, np.uint8)
-        if origin.suffix in {'.jpg', '.png', '.webp', '.bmp'}:
+        if origin.suffix in STILLS:
             write_image(path, image)
-        elif origin.suffix in {'.wav', '.flac', '.mp3', '.m4a', '.ogg'}:
+        elif origin.suffix in SOUNDS:
             write_audio(path, np.full(1, 0.5, np.float32), 16_000)
         else:
             codec = 'mpeg4' if origin.suffix in {'.mp4', '.mov', '.avi'} else 'ffv1'

@@ -13,6 +13,7 @@ from affekt.media import boxes, ebml, riff
 from affekt.media.animations import check_apng, check_gif
 from affekt.media.asf_objects import check_objects
 from affekt.media.endings import endings_of
+from affekt.media.flac_frames import check_flac
 from affekt.media.flv_tags import check_tags
 from affekt.media.fragments import check_iso_media
 from affekt.media.frame_chain import check_adts
@@ -21,6 +22,7 @@ from affekt.media.ogg_pages import check_pages
 from affekt.media.report import ContainerReport
 from affekt.media.source import Source
 from affekt.media.still_formats import picture_format
+from affekt.media.transport_stream import check_packets
 
 DEMUXERS = (
     'mov,mp4,m4a,3gp,3g2,mj2', 'matroska,webm', 'avi', 'wav', 'w64', 'mp3', 'flac', 'ogg', 'aac', 'aiff', 'caf', 'amr',
@@ -103,10 +105,12 @@ CHECKS: dict[str, Callable[[Source, ContainerReport], None]] = {
     'ogg': check_pages,
     'mp3': check_frames,
     'aac': check_adts,
+    'flac': check_flac,
+    'mpegts': check_packets,
     'flv': check_tags,
     'asf': check_objects,
     'gif': check_gif,
     'apng': check_apng,
 }
-NEVER_STATE_LENGTH = frozenset({'aac', 'amr', 'mpeg', 'mpegts'})
+NEVER_STATE_LENGTH = frozenset({'amr', 'mpeg'})
 """Demuxers of streams that are made to be joined and cut anywhere."""

@@ -19,6 +19,8 @@ MAX_FAILURES_IN_A_ROW = 64
 MAX_READ_FAILURES = 8
 MAX_BARREN_PACKETS = 5000
 """Packets in a row that decode to nothing: far above any codec's delay."""
+EMPTY_PACKET = 16
+"""Bytes of a packet that says that the picture stays as it is."""
 STRICT = {'err_detect': 'crccheck+bitstream+buffer'}
 CHECKSUMMED = frozenset({'flac', 'ac3', 'eac3', 'wavpack', 'tta', 'mlp', 'truehd'})
 """Codecs whose frames carry a checksum. Where it fails the frame is refused, and not played as noise."""
@@ -30,6 +32,8 @@ class Tally:
 
     packets: int = 0
     damaged_packets: int = 0
+    sizeable_packets: int = 0
+    """Packets that hold more than a note that nothing has changed."""
     marked_packets: int = 0
     """Packets that the demuxer marked: others are missing before them, or they are cut."""
     corrupt_frames: int = 0
@@ -90,6 +94,7 @@ def decoded_units(opened: OpenStream, tally: Tally, limits: Limits) -> Iterator[
         if not is_flush:
             tally.packets += 1
             tally.marked_packets += int(counts_packets and bool(packet.is_corrupt))
+            tally.sizeable_packets += int(packet.size > EMPTY_PACKET)
             tally.discarded += int(bool(packet.is_discard))
         units, failed = _decode(packet, opened, is_flush)
         if failed:

@@ -24,10 +24,15 @@ from affekt.media.pictures import Orientations, to_rgb
 from affekt.media.probe import Probe, usable_aspect
 from affekt.media.report import StreamReport
 from affekt.media.source import Source, Stalled
+from affekt.wording import counted, subject
 
 ROUNDING_S = 0.0016
 """Containers with a millisecond clock round both ends of a step."""
 LONG_PAUSE_S = 1.0
+ONE_PICTURE_A_PACKET = frozenset(
+    {'mjpeg', 'mpeg4', 'msmpeg4v1', 'msmpeg4v2', 'msmpeg4', 'wmv1', 'wmv2', 'h263', 'flv', 'png', 'ffv1', 'rawvideo'}
+)
+"""Decoders that give a picture for every packet; others have hidden pictures, or two fields to a picture."""
 AVI_DELAY = 4
 """AVI has no times of its own for reordered pictures: writers leave an empty slot among the first ones."""
 MAX_JUMP_S = 600.0
@@ -244,6 +249,11 @@ class VideoPass:
         if first_s - self.declared_start_s > tolerance_s + 0.1:
             lost_s += first_s - self.declared_start_s
             notes.append(f'the first picture that decodes is at {first_s:.2f} s')
+        codec = '' if self.probe.video is None else self.probe.video.codec
+        silent = self.tally.sizeable_packets - self.tally.damaged_packets - self.tally.discarded - self.tally.frames
+        if codec in ONE_PICTURE_A_PACKET and silent > 0 and self.tally.frames:
+            lost_s = max(lost_s, silent * self.step_s)
+            notes.append(f'{silent} of {self.tally.packets} packets gave no picture')
         short = (self.declared_frames or 0) - self.tally.frames - self.tally.discarded
         if short > 0 and (self.tally.frames or short > 1):
             notes.append(f'{short} of {self.declared_frames} declared pictures did not decode')
@@ -254,15 +264,24 @@ class VideoPass:
 def _damage_sentences(tally: Tally, repeated: int, jumped: int) -> list[str]:
     notes = []
     if tally.damaged_packets:
-        notes.append(f'{tally.damaged_packets} of {tally.packets} packets are damaged')
+        notes.append(f'{tally.damaged_packets} of {subject(tally.packets, "packet")} damaged')
     if tally.corrupt_frames:
-        notes.append(f'{tally.corrupt_frames} pictures are marked as damaged')
+        notes.append(f'{subject(tally.corrupt_frames, "picture")} marked as damaged')
     if tally.marked_packets:
-        notes.append(f'{tally.marked_packets} packets are incomplete, or others are missing before them')
+        them = 'it' if tally.marked_packets == 1 else 'them'
+        notes.append(f'{subject(tally.marked_packets, "packet")} incomplete, or others are missing before {them}')
     if tally.read_failures:
-        notes.append(f'reading failed {tally.read_failures} times')
+        notes.append(f'reading failed {counted(tally.read_failures, "time")}')
     if repeated:
-        notes.append(f'{repeated} pictures repeat or step back in time and were left out')
+        notes.append(
+            '1 picture repeats or steps back in time and was left out'
+            if repeated == 1
+            else f'{repeated:,} pictures repeat or step back in time and were left out'
+        )
     if jumped:
-        notes.append(f'{jumped} pictures carry impossible times and were left out')
+        notes.append(
+            '1 picture carries an impossible time and was left out'
+            if jumped == 1
+            else f'{jumped:,} pictures carry impossible times and were left out'
+        )
     return notes

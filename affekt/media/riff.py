@@ -80,6 +80,8 @@ def check_chunks(source: Source, report: ContainerReport) -> None:
                 break
             if _begins_a_recording(window, chunk.start):
                 break
+            if earlier is not None and chunk.start >= (stated_end or 0) and (chunk.end or 0) > source.size + 1:
+                break  # what looks like a chunk behind the end is sound
             if chunk.name in {b'fmt ', b'COMM', b'desc'}:
                 bytes_per_s = _bytes_per_second(window, chunk, form) or bytes_per_s
                 if chunk.name == b'fmt ' and form.order == 'little' and not _agrees(window.at(chunk.body, 16)):

@@ -145,12 +145,23 @@ class WatchedFile:
         if self.failure is not None:
             return b''  # FFmpeg asks on after a failure, and PyAV prints every further one
         self.check()
-        return self._file.read(size) or b''
+        try:
+            return self._file.read(size) or b''
+        except OSError as error:
+            self.failure = MediaError(
+                expected='a file that can be read to its end',
+                came=str(error),
+                todo='check the disk or the network drive',
+            )
+            raise self.failure from error
 
     def seek(self, offset: int, whence: int = 0) -> int:
         if self.failure is None:
             self.check()
-        return self._file.seek(offset + (self._skipped if whence == 0 else 0), whence) - self._skipped
+        try:
+            return self._file.seek(offset + (self._skipped if whence == 0 else 0), whence) - self._skipped
+        except (OSError, ValueError, OverflowError):
+            return -1  # a damaged header sends FFmpeg to places that no file has; it goes on after a refusal
 
     def tell(self) -> int:
         return self._file.seek(0, 1) - self._skipped

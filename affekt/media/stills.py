@@ -59,7 +59,7 @@ def describe_still(source: Source, kind: str, limits: Limits) -> tuple[VideoStre
     with source.open(limits.max_stall_s) as file:
         image = _opened(file, source, kind, limits)
         width, height = image.size
-        pictures = int(getattr(image, 'n_frames', 1))
+        pictures = _pictures(image, source, kind)
         turn = TURNS.get(_orientation(image, source, kind), 0)
         mode = str(image.mode)
     upright = (height, width) if turn in (90, 270) else (width, height)
@@ -161,6 +161,13 @@ def _opened_heif(file: Any, source: Source) -> Any:
     image = images[images.primary_index]
     image.n_frames = len(images)
     return image
+
+
+def _pictures(image: Any, source: Source, kind: str) -> int:
+    try:
+        return int(getattr(image, 'n_frames', 1))
+    except Exception as error:
+        raise _damaged(source, kind, f'the chain of its pictures is broken ({error})') from error
 
 
 def _on_white(image: Any) -> Any:

@@ -24,6 +24,8 @@ class Window:
 
     def at(self, position: int, count: int) -> bytes:
         """`count` bytes from `position` on; fewer at the end of the file."""
+        if not 0 <= position < self.size:
+            return b''
         offset = position - self._start
         if offset < 0 or offset + count > len(self._stretch):
             self._file.touch()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import struct
 
 import av
 import numpy as np
 import pytest
 
+from affekt.errors import AffektError
 from affekt.media import Recording
 from affekt.media.report import NO_LENGTH, ContainerReport
 from affekt.media.synthetic import numbered_images, tone
@@ -294,7 +296,7 @@ def test_packets_that_a_transport_stream_lacks_are_said(tmp_path):
     content = other_container(tmp_path, 'a.ts', 'mpegts')
     assert read(content).decoded.sentences == (NO_LENGTH,)
     report = read(content[: 188 * 40] + content[188 * 50 :]).decoded
-    assert any('others are missing before them' in note for note in report.video.notes)
+    assert any('others are missing before' in note for note in report.video.notes)
 
 
 def test_a_hole_in_a_chain_of_aac_frames_is_said_with_its_bytes(tmp_path):
@@ -304,3 +306,58 @@ def test_a_hole_in_a_chain_of_aac_frames_is_said_with_its_bytes(tmp_path):
     middle = content.find(b'\xff\xf1', len(content) // 2)
     report = read(content[:middle] + bytes(300) + b'\x01' + content[middle:]).decoded
     assert '301 bytes cannot be read' in report.file_damage[0]
+
+
+def test_packets_are_counted_where_ffmpeg_marks_none(tmp_path):
+    content = other_container(tmp_path, 'a.ts', 'mpegts')
+    report = read(content[:1504] + content[1504 + 783 :]).decoded
+    assert report.file_damage[0].startswith('damaged: no packet begins at byte 1504')
+    assert any('missing: at least' in sentence for sentence in report.file_damage)
+
+
+@pytest.mark.parametrize('extra', [b'FLV\x01' + bytes(range(200)), bytes(range(1, 250))])
+def test_bytes_behind_the_last_frame_of_flac_are_said(tmp_path, extra):
+    content = write_audio(tmp_path / 'a.flac', SOUND, 16_000).read_bytes()
+    assert read(content).decoded.sentences == ()
+    report = read(content + extra).decoded
+    assert report.file_damage == (f'not read: {len(extra)} bytes follow the last frame at byte {len(content)}',)
+    # the tags that players write behind the sound are no loss
+    assert read(content + b'TAG' + bytes(125)).decoded.sentences == ()
+
+
+def test_a_second_flac_joined_by_cat_is_said_with_its_bytes_and_seconds(tmp_path):
+    content = write_audio(tmp_path / 'a.flac', SOUND, 16_000).read_bytes()
+    report = read(content * 2).decoded
+    assert report.file_damage[0].endswith(f'begins at byte {len(content)}, {len(content):,} bytes (2.00 s)')
+
+
+def test_a_packet_of_windows_media_that_is_zeros_is_said(tmp_path):
+    content = other_container(tmp_path, 'a.wmv', 'asf')
+    start = content.find(b'\x82\0\0', len(content) // 2)
+    report = read(content[:start] + bytes(7000) + content[start + 7000 :]).decoded
+    assert 'cannot be read' in report.file_damage[0]
+
+
+class Failing:
+    """A file on a drive that goes away after its header."""
+
+    def __init__(self, content: bytes) -> None:
+        self._file, self._reads = io.BytesIO(content), 0
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def read(self, size: int = -1) -> bytes:
+        self._reads += 1
+        if self._reads > 8:
+            raise OSError(5, 'Input/output error')
+        return self._file.read(size)
+
+
+def test_a_drive_that_fails_while_a_file_is_read_is_an_error_of_that_file(tmp_path):
+    content = write_video(tmp_path / 'a.avi', numbered_images(40, 96, 72), 20, SOUND).read_bytes()
+    with pytest.raises(AffektError, match='Input/output error'):
+        read(Failing(content))

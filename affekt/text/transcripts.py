@@ -34,6 +34,7 @@ from affekt.text.subtitles import read_ass, read_srt, read_vtt
 from affekt.text.tables import read_json, read_table
 from affekt.text.utterances import Utterance, Word
 from affekt.text_encoding import DecodedText, decode_text
+from affekt.wording import counted
 
 __all__ = ['MAX_BYTES', 'READERS', 'Transcript', 'Utterance', 'Word', 'open_transcript', 'read_transcript']
 
@@ -100,8 +101,9 @@ def open_transcript(path: str | Path, duration_s: float | None = None, *, encodi
     # 3. Markup and speaker marks
     rows = name_speakers([dataclasses.replace(row, text=without_markup(row.text)) for row in rows])
     spoken = [row for row in rows if row.text]
-    if len(spoken) < len(rows):
-        notes.append(f'{len(rows) - len(spoken)} entries without words were left out')
+    if lacking := len(rows) - len(spoken):
+        verb = 'was' if lacking == 1 else 'were'
+        notes.append(f'{counted(lacking, "entry", "entries")} without words {verb} left out')
     if not spoken:
         raise TranscriptError(
             expected='at least one utterance', came=f'none in {path.name} ({kind})', todo='check the file'

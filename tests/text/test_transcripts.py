@@ -163,7 +163,7 @@ def test_a_textgrid_gives_utterances_with_their_words(write):
             (Word(0.5, 1.0, 'She', math.nan), Word(1.0, 2.0, 'said', math.nan)),
         ),
     )
-    assert read.notes == ('1 tiers of points were left out: they have no duration',)
+    assert read.notes == ('1 tier of points was left out: points have no duration',)
 
 
 def test_a_short_textgrid_of_words_is_joined_at_pauses(write):

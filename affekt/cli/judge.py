@@ -107,15 +107,18 @@ def _judge(
     if reference is not None:
         yield reference_judge(reference)
         return
+    if local is None and not (chosen['model'] and (chosen['endpoint'] or chosen['replay'])):
+        raise click.UsageError('Name a model: --endpoint and --model, --replay and --model, --local, or --reference.')
+    if local is not None and (chosen['endpoint'] or has_media):
+        raise click.UsageError('--local asks a model that reads only text: leave --endpoint and --media out.')
     with ReplayCache(cache or out.with_name(f'{out.name}.answers')) as answers, contextlib.ExitStack() as servers:
-        yield _language_judge(answers, servers, local, has_media, **chosen)
+        yield _language_judge(answers, servers, local, **chosen)
 
 
 def _language_judge(
     answers: ReplayCache,
     servers: contextlib.ExitStack,
     local: str | None,
-    has_media: bool,
     strategy: str,
     model: str | None,
     judge_model: str | None,
@@ -130,11 +133,6 @@ def _language_judge(
 ) -> Judge:
     from affekt.llm import Endpoint, LocalModel, NobodyToAsk, RememberingChat
     from affekt.ranking import ClipLimits, LanguageModelJudge, Panel
-
-    if local is None and not (model and (endpoint or replay)):
-        raise click.UsageError('Name a model: --endpoint and --model, --replay and --model, --local, or --reference.')
-    if local is not None and (endpoint or has_media):
-        raise click.UsageError('--local asks a model that reads only text: leave --endpoint and --media out.')
 
     def remembering(name: str, url: str | None) -> Chat:
         chat: Chat

@@ -269,7 +269,7 @@ def _first_orientation(container: Any, stream: Any, limits: Limits) -> Orientati
                     return orientation_of_frame(frame)
             if number > FIRST_PACKETS:
                 break
-    except (av.error.FFmpegError, ValueError):
+    except (av.error.FFmpegError, ValueError, IndexError):
         return UPRIGHT
     return UPRIGHT
 

@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from affekt.errors import AffektError, TableError
+from affekt.errors import AffektError, TableError, UnknownNameError
 from affekt.written_languages import LANGUAGES
 
 SURE = 0.9995
@@ -146,16 +146,27 @@ def _reads(raw: bytes, encoding: str) -> bool:
     return encoding != 'hz' or not text.isascii()
 
 
-def _in_named(raw: bytes, name: str, encoding: str, error: type[AffektError]) -> str:
-    """The text in an encoding that the user named."""
+def require_encoding(name: str) -> None:
+    """Python knows an encoding of text by that name.
+
+    Raises:
+        UnknownNameError: it does not.
+    """
     try:
-        return raw.decode(encoding).removeprefix('\ufeff')
+        ''.encode(name)
     except LookupError as unknown:
-        raise error(
+        raise UnknownNameError(
             expected='an encoding that Python knows, such as utf-8, gb18030, big5 or cp1251',
-            came=repr(encoding),
+            came=repr(name),
             todo='name one of these',
         ) from unknown
+
+
+def _in_named(raw: bytes, name: str, encoding: str, error: type[AffektError]) -> str:
+    """The text in an encoding that the user named."""
+    require_encoding(encoding)
+    try:
+        return raw.decode(encoding).removeprefix('\ufeff')
     except UnicodeError as broken:
         raise error(
             expected=f'text in {encoding}', came=f'{name}: {broken}', todo='name another encoding, or none'

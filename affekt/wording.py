@@ -50,13 +50,22 @@ def signed(value: float, digits: int = 2) -> str:
     return size if not float(size) else f'{"+" if value > 0 else MINUS}{size}'
 
 
-def counted(number: int, noun: str) -> str:
-    """'1 file', '3 files'.
+def counted(number: int, noun: str, plural: str = '') -> str:
+    """'1 file', '3 files'; `plural` is the noun with an s where it is not given.
 
     >>> counted(1, 'file'), counted(3, 'file')
     ('1 file', '3 files')
     """
-    return f'{number:,} {noun}' if number == 1 else f'{number:,} {noun}s'
+    return f'{number:,} {noun if number == 1 else plural or noun + "s"}'
+
+
+def subject(number: int, noun: str, single: str = 'is', plural: str = 'are') -> str:
+    """A number of things and the verb that goes with it.
+
+    >>> subject(1, 'picture'), subject(3, 'picture', 'was', 'were')
+    ('1 picture is', '3 pictures were')
+    """
+    return f'{counted(number, noun)} {single if number == 1 else plural}'
 
 
 def listed(words: Sequence[str], last: str = 'and') -> str:

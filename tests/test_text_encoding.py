@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from affekt.errors import TableError
+from affekt.errors import TableError, UnknownNameError
 from affekt.text.transcripts import open_transcript
 from affekt.text_encoding import CANDIDATES, decode_text
 from affekt.written_languages import LANGUAGES
@@ -84,8 +84,9 @@ def test_a_named_encoding_is_taken_at_its_word():
     assert decode_text('ø'.encode('cp1252'), 'a', encoding='cp1252').text == 'ø'
     with pytest.raises(TableError, match='expected text in utf-8'):
         decode_text(b'\xff', 'a', encoding='utf-8')
-    with pytest.raises(TableError, match="got 'klingon'; name one of these"):
-        decode_text(b'x', 'a', encoding='klingon')
+    for unknown in ('klingon', 'base64', 'rot13', 'zlib', ''):
+        with pytest.raises(UnknownNameError, match=f"got '{unknown}'; name one of these"):
+            decode_text(b'x', 'a', encoding=unknown)
 
 
 def test_control_characters_of_windows_text_are_the_marks_that_they_stand_for():

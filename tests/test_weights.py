@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 import zipfile
 from pathlib import Path
 
@@ -133,3 +134,40 @@ def test_a_cache_that_cannot_be_made_is_named_with_the_variable(made_up, tmp_pat
     monkeypatch.setenv('AFFEKT_CACHE', str(tmp_path / 'file'))
     with pytest.raises(StorageError, match=r'file/weights.*AFFEKT_CACHE'):
         model_path('made_up.bin')
+
+
+def test_a_server_that_cannot_be_reached_is_asked_once_and_not_waited_for(cache, monkeypatch):
+    parts = tuple(
+        Part(name, hashlib.sha256(CONTENT).hexdigest(), len(CONTENT), address=f'https://models.invalid/{name}')
+        for name in ('one.bin', 'two.bin')
+    )
+    monkeypatch.setitem(weights.MODELS, 'far', ModelFile('far', 'nothing', 'none', parts))
+    monkeypatch.setattr(weights, '_unreachable', set())
+    monkeypatch.setattr(weights.urllib.request, 'getproxies', dict)
+    looked_up, released = [], threading.Event()
+
+    def hang(address, timeout):
+        looked_up.append(address)
+        released.wait(60)
+        raise OSError
+
+    monkeypatch.setattr(weights.socket, 'create_connection', hang)
+    monkeypatch.setattr(weights, 'REACHED_S', 0.05)
+    try:
+        for _ in range(2):
+            with pytest.raises(WeightsError, match=r'models\.invalid cannot be reached'):
+                model_path('far')
+    finally:
+        released.set()
+    assert looked_up == [('models.invalid', 443)]
+
+
+def test_an_official_word_table_that_is_not_here_names_its_folder_in_the_published_repository(cache, monkeypatch):
+    from affekt.labels.official_tables import official_table, release_folder
+
+    assert release_folder('2025') == 'MER2025/MER2025_Track23/emotion_wheel'
+    monkeypatch.setattr(weights, '_unreachable', {'raw.githubusercontent.com'})
+    monkeypatch.setattr(weights.urllib.request, 'getproxies', dict)
+    official_table.cache_clear()
+    with pytest.raises(WeightsError, match='copy the folder MER2026/MER2026_Track2/emotion_wheel of'):
+        official_table('2026')

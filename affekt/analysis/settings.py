@@ -10,6 +10,7 @@ from typing import Any
 from affekt.analysis.purpose import check_purpose
 from affekt.errors import UnknownNameError, ValueRangeError, did_you_mean
 from affekt.runs import file_sha256
+from affekt.text_encoding import require_encoding
 
 ASR_NAMES = ('tiny.en', 'base', 'none')
 LICENSES = ('research', 'commercial-ok')
@@ -22,7 +23,7 @@ class AnalysisSettings:
 
     Raises:
         ValueRangeError: a number is out of range.
-        UnknownNameError: `license` is unknown.
+        UnknownNameError: `license` or `encoding` is unknown.
         PurposeError: `purpose` names work or education without a medical or safety ground.
     """
 
@@ -34,6 +35,8 @@ class AnalysisSettings:
     """Path of a transcript (SRT, VTT, TextGrid, ELAN, plain text) used instead of speech recognition."""
     subtitles: bool = False
     """Whether a subtitle stream or file beside the recording is used as the transcript."""
+    encoding: str | None = None
+    """Encoding of the transcript or subtitle file, such as 'gb18030' or 'cp1251'; None recognises it."""
     asr: str = 'tiny.en'
     """Speech recognition: one of ASR_NAMES, or the path of a Whisper model directory in CTranslate2's format."""
     purpose: str = ''
@@ -68,6 +71,8 @@ class AnalysisSettings:
                 came=f'{self.sound_stream}',
                 todo='use None for the default one',
             )
+        if self.encoding is not None:
+            require_encoding(self.encoding)
         if not 0.1 <= self.step_s <= 60:
             raise ValueRangeError(expected='step_s in [0.1, 60]', came=f'{self.step_s}', todo='use 1.0 for seconds')
         if self.license not in LICENSES:

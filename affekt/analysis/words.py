@@ -36,7 +36,7 @@ def given_words(
         TranscriptError: the transcript that the settings name cannot be read.
     """
     if settings.transcript is not None:
-        transcript = open_transcript(settings.transcript, duration_s)
+        transcript = open_transcript(settings.transcript, duration_s, encoding=settings.encoding)
         return transcript.utterances, list(transcript.notes)
     if not settings.subtitles:
         return None, []
@@ -46,7 +46,7 @@ def given_words(
         return found, ['words are those of the subtitles inside the file']
     beside = _sidecar(recording.path)
     if beside is not None:
-        transcript = open_transcript(beside, duration_s)
+        transcript = open_transcript(beside, duration_s, encoding=settings.encoding)
         return transcript.utterances, [f'words are those of {beside.name}', *transcript.notes]
     return None, ['no subtitles were found; words come from recognition']
 

@@ -10,6 +10,7 @@ import click
 
 from affekt.cli.group import main
 from affekt.terminal import say, say_json
+from affekt.wording import subject
 
 
 @main.command()
@@ -85,7 +86,7 @@ def _show(links: Any, as_json: bool) -> None:
     test = f', a test of {links.test_items}' if links.test_items else ', no test (no --gold)'
     say(f'{links.pairs} pairs, {links.gold} gold{test}; votes in {links.out}')
     if links.without_clip:
-        say(f'{links.without_clip} clips are missing; their texts are shown alone')
+        say(f'{subject(links.without_clip, "clip")} missing; texts are shown alone there')
     for note in links.notes:
         say(note, style='yellow')
     say(f'raters       {links.raters}')

@@ -37,6 +37,7 @@ class Reader:
         self.content, self.at = content, 0
 
     def number(self, width: int) -> int:
+        """The next number of this many bytes, little-endian."""
         if self.at + width > len(self.content):
             raise Broken
         self.at += width

@@ -24,6 +24,7 @@ from affekt.media.pictures import Orientations, to_rgb
 from affekt.media.probe import Probe, usable_aspect
 from affekt.media.report import StreamReport
 from affekt.media.source import Source, Stalled
+from affekt.wording import counted, subject
 
 ROUNDING_S = 0.0016
 """Containers with a millisecond clock round both ends of a step."""
@@ -263,15 +264,24 @@ class VideoPass:
 def _damage_sentences(tally: Tally, repeated: int, jumped: int) -> list[str]:
     notes = []
     if tally.damaged_packets:
-        notes.append(f'{tally.damaged_packets} of {tally.packets} packets are damaged')
+        notes.append(f'{tally.damaged_packets} of {subject(tally.packets, "packet")} damaged')
     if tally.corrupt_frames:
-        notes.append(f'{tally.corrupt_frames} pictures are marked as damaged')
+        notes.append(f'{subject(tally.corrupt_frames, "picture")} marked as damaged')
     if tally.marked_packets:
-        notes.append(f'{tally.marked_packets} packets are incomplete, or others are missing before them')
+        them = 'it' if tally.marked_packets == 1 else 'them'
+        notes.append(f'{subject(tally.marked_packets, "packet")} incomplete, or others are missing before {them}')
     if tally.read_failures:
-        notes.append(f'reading failed {tally.read_failures} times')
+        notes.append(f'reading failed {counted(tally.read_failures, "time")}')
     if repeated:
-        notes.append(f'{repeated} pictures repeat or step back in time and were left out')
+        notes.append(
+            '1 picture repeats or steps back in time and was left out'
+            if repeated == 1
+            else f'{repeated:,} pictures repeat or step back in time and were left out'
+        )
     if jumped:
-        notes.append(f'{jumped} pictures carry impossible times and were left out')
+        notes.append(
+            '1 picture carries an impossible time and was left out'
+            if jumped == 1
+            else f'{jumped:,} pictures carry impossible times and were left out'
+        )
     return notes

@@ -26,6 +26,7 @@ from affekt.media.sample_tables import check_sample_count
 from affekt.media.source import Source, WatchedFile
 from affekt.media.still_checks import refuse_animated_bomb, refuse_bomb
 from affekt.media.tags import check_tag_count
+from affekt.wording import subject
 
 MAX_SOUND_LEAD_S = 0.2
 FIRST_PACKETS = 64
@@ -229,7 +230,8 @@ def _remarks(streams: list[Any], origin_s: float, demuxer: str) -> tuple[str, ..
     said = []
     others = [s for s in streams if s.type not in {'video', 'audio', 'subtitle', 'attachment'}]
     if others:
-        said.append(f'{len(others)} streams are neither picture, sound nor subtitles and are not read')
+        verb = 'is' if len(others) == 1 else 'are'
+        said.append(f'{subject(len(others), "stream")} neither picture, sound nor subtitles and {verb} not read')
     if abs(origin_s) > MAX_SOUND_LEAD_S and demuxer not in LATE_STARTERS:
         said.append(f'the first timestamp is {origin_s:.2f} s: the clock starts there')
     return tuple(said)
@@ -266,7 +268,7 @@ def _first_orientation(container: Any, stream: Any, limits: Limits) -> Orientati
                     return orientation_of_frame(frame)
             if number > FIRST_PACKETS:
                 break
-    except (av.error.FFmpegError, ValueError):
+    except (av.error.FFmpegError, ValueError, IndexError):
         return UPRIGHT
     return UPRIGHT
 

@@ -27,6 +27,7 @@ from affekt.media.limits import Limits
 from affekt.media.probe import Probe
 from affekt.media.report import StreamReport
 from affekt.media.source import Source, Stalled
+from affekt.wording import counted, subject
 
 Samples = npt.NDArray[np.float32]
 
@@ -250,13 +251,14 @@ class AudioPass:
         if self.repeated_s > 0:
             notes.append(f'{self.repeated_s:.2f} s repeat earlier sound and were left out')
         if self.jumped:
-            notes.append(f'{self.jumped} impossible timestamps were ignored')
+            notes.append(f'{subject(self.jumped, "impossible timestamp", "was", "were")} ignored')
         if tally.damaged_packets:
-            notes.append(f'{tally.damaged_packets} of {tally.packets} packets are damaged')
+            notes.append(f'{tally.damaged_packets} of {subject(tally.packets, "packet")} damaged')
         if tally.marked_packets:
-            notes.append(f'{tally.marked_packets} packets are incomplete, or others are missing before them')
+            them = 'it' if tally.marked_packets == 1 else 'them'
+            notes.append(f'{subject(tally.marked_packets, "packet")} incomplete, or others are missing before {them}')
         if tally.read_failures:
-            notes.append(f'reading failed {tally.read_failures} times')
+            notes.append(f'reading failed {counted(tally.read_failures, "time")}')
         return StreamReport(
             declared_s=self.declared_s,
             decoded_s=max(0.0, self.clock_s - self.start_s - self.gap_s),

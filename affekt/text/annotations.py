@@ -63,7 +63,11 @@ def read_textgrid(text: str, duration_s: float | None, notes: list[str]) -> list
             for _ in range(count):
                 cursor.number(), cursor.words()
     if points:
-        notes.append(f'{points} tiers of points were left out: they have no duration')
+        notes.append(
+            f'{points} tiers of points were left out: they have no duration'
+            if points > 1
+            else '1 tier of points was left out: points have no duration'
+        )
     return _utterances(tiers, notes)
 
 

@@ -1,4 +1,4 @@
-"""SubRip and WebVTT to utterances: the words of each cue, its times, and the speakers that it names.
+"""SubRip, WebVTT and SubStation Alpha to utterances: the words of each cue, its times, and the speakers that it names.
 
 Read leniently where players are: missing numbers, '.' for ',', missing hours, extra blank lines. A time line
 that cannot be read is an error that names its line, because skipping it would lose what was said.
@@ -44,6 +44,42 @@ def read_vtt(text: str, duration_s: float | None, notes: list[str]) -> list[Utte
             skipping = True
         lines.append('' if skipping else line)
     return _cues(lines, 'WebVTT')
+
+
+def read_ass(text: str, duration_s: float | None, notes: list[str]) -> list[Utterance]:
+    """The dialogue lines of a SubStation Alpha file (.ass, .ssa); comments are skipped.
+
+    Raises:
+        TranscriptError: no dialogue, or a line without the fields or the times that the format line promises.
+
+    >>> read_ass('[Events]\\nFormat: Start, End, Name, Text\\nDialogue: 0:00:01.50,0:00:02.00,Ann,Hi, you.', None, [])
+    [Utterance(start_s=1.5, end_s=2.0, speaker='Ann', text='Hi, you.', words=())]
+    """
+    fields: tuple[str, ...] = _ASS_FIELDS
+    rows: list[Utterance] = []
+    for number, line in enumerate(text.lstrip('\ufeff').split('\n'), 1):
+        name, _, content = line.partition(':')
+        if name.strip().lower() == 'format' and 'text' in content.lower():
+            fields = tuple(field.strip().lower() for field in content.split(','))
+        elif name.strip().lower() == 'dialogue':
+            cells = dict(zip(fields, content.split(',', len(fields) - 1), strict=False))
+            clocks = [_ASS_CLOCK.fullmatch(cells.get(side, '').strip()) for side in ('start', 'end')]
+            if 'text' not in cells or not all(clocks):
+                raise TranscriptError(
+                    expected='a dialogue with start, end and text',
+                    came=f'"{line.strip()[:60]}" in line {number}',
+                    todo='correct that line',
+                )
+            start_s, end_s = (_seconds(*clock.groups()) for clock in clocks if clock)
+            rows.append(Utterance(start_s, end_s, cells.get('name', cells.get('actor', '')).strip(), cells['text']))
+    if not rows:
+        raise TranscriptError(expected='lines of dialogue', came='none', todo='check the file')
+    return rows
+
+
+_ASS_FIELDS = ('layer', 'start', 'end', 'style', 'name', 'marginl', 'marginr', 'marginv', 'effect', 'text')
+"""Fields of a dialogue where no format line names them."""
+_ASS_CLOCK = re.compile(r'(\d{1,3}):(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3}))?')
 
 
 def _cues(lines: list[str], kind: str) -> list[Utterance]:

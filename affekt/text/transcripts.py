@@ -1,8 +1,8 @@
 """A transcript or subtitle file, of any common kind, to utterances with times.
 
-Kinds: SubRip (.srt), WebVTT (.vtt), Praat TextGrid, ELAN (.eaf), tables (.csv, .tsv), JSON and JSON Lines,
-the JSON of Whisper, faster-whisper, WhisperX and whisper.cpp, and plain text. The contents decide where they
-carry a signature, else the name.
+Kinds: SubRip (.srt), WebVTT (.vtt), SubStation Alpha (.ass, .ssa), Praat TextGrid, ELAN (.eaf), tables (.csv, .tsv),
+JSON and JSON Lines, the JSON of Whisper, faster-whisper, WhisperX and whisper.cpp, and plain text. The contents
+decide where they carry a signature, else the name.
 
 What happens to unusual times, always with a note in `Transcript.notes`, never silently:
 
@@ -30,10 +30,11 @@ from affekt.runs import read_regular_file, require_regular_file
 from affekt.text.annotations import read_eaf, read_textgrid
 from affekt.text.plain import read_plain
 from affekt.text.speakers import name_speakers, without_markup
-from affekt.text.subtitles import read_srt, read_vtt
+from affekt.text.subtitles import read_ass, read_srt, read_vtt
 from affekt.text.tables import read_json, read_table
 from affekt.text.utterances import Utterance, Word
 from affekt.text_encoding import DecodedText, decode_text
+from affekt.wording import counted
 
 __all__ = ['MAX_BYTES', 'READERS', 'Transcript', 'Utterance', 'Word', 'open_transcript', 'read_transcript']
 
@@ -100,8 +101,9 @@ def open_transcript(path: str | Path, duration_s: float | None = None, *, encodi
     # 3. Markup and speaker marks
     rows = name_speakers([dataclasses.replace(row, text=without_markup(row.text)) for row in rows])
     spoken = [row for row in rows if row.text]
-    if len(spoken) < len(rows):
-        notes.append(f'{len(rows) - len(spoken)} entries without words were left out')
+    if lacking := len(rows) - len(spoken):
+        verb = 'was' if lacking == 1 else 'were'
+        notes.append(f'{counted(lacking, "entry", "entries")} without words {verb} left out')
     if not spoken:
         raise TranscriptError(
             expected='at least one utterance', came=f'none in {path.name} ({kind})', todo='check the file'
@@ -155,12 +157,14 @@ def _kind(path: Path, text: str) -> str:
     start = text[:4096].lstrip('\ufeff \t\n')
     if start.startswith('WEBVTT'):
         return 'vtt'
+    if start[:13].lower() == '[script info]':
+        return 'ass'
     if 'ooTextFile' in start[:200] or start.startswith('"ooTextFile'):
         return 'textgrid'
     if '<ANNOTATION_DOCUMENT' in start or path.suffix.lower() == '.eaf':
         return 'eaf'
     suffix = path.suffix.lower().lstrip('.')
-    named = {'tab': 'tsv', 'jsonl': 'json', 'ndjson': 'json', 'sbv': 'srt'}.get(suffix, suffix)
+    named = {'tab': 'tsv', 'jsonl': 'json', 'ndjson': 'json', 'sbv': 'srt', 'ssa': 'ass'}.get(suffix, suffix)
     if named in READERS:
         return named
     if '-->' in start:
@@ -221,6 +225,7 @@ Reader = Callable[[str, float | None, list[str]], list[Utterance]]
 READERS: dict[str, Reader] = {
     'srt': read_srt,
     'vtt': read_vtt,
+    'ass': read_ass,
     'textgrid': read_textgrid,
     'eaf': read_eaf,
     'csv': read_table,

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from affekt.analysis import AnalysisSettings, Analyzer, models_needed
-from affekt.errors import MediaError, TranscriptError
+from affekt.analysis.words import given_words
+from affekt.errors import MediaError, TranscriptError, UnknownNameError
 from affekt.labels import EKMAN
 from affekt.weights import MODELS, state
 
@@ -97,6 +98,16 @@ def test_a_transcript_replaces_recognition(analyzer, shared_data, tmp_path):
     script.write_bytes(b'\x00\x01')
     with pytest.raises(TranscriptError):
         other.analyze(shared_data / 'test_media' / 'beckett.wav')
+
+
+def test_a_transcript_in_an_old_encoding_is_read_in_the_one_that_is_named(tmp_path):
+    script = tmp_path / 'words.srt'
+    script.write_bytes('1\n00:00:00,500 --> 00:00:02,000\nÄ\n'.encode('cp437'))
+    settings = AnalysisSettings(transcript=str(script), encoding='cp437')
+    utterances, _ = given_words(None, settings, 3.0)
+    assert [row.text for row in utterances] == ['Ä']
+    with pytest.raises(UnknownNameError, match='klingon'):
+        AnalysisSettings(encoding='klingon')
 
 
 def test_an_analysis_of_one_file_leaves_no_trace_in_the_next(analyzer, shared_data, tone):

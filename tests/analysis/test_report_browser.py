@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 from made_up import made_up
 
 from affekt.analysis.report import render_report
+from affekt.analysis.result import Lost
+from affekt.analysis.wording import when
 from affekt.media.synthetic import numbered_images
 from affekt.media.writing import MediaWriter
+from affekt.wording import clock, opened
 
 webdriver = pytest.importorskip('selenium.webdriver', reason='selenium is not installed')
 from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
@@ -355,3 +360,39 @@ def test_an_embedded_video_plays_under_the_outline(browser, tmp_path):
     )
     assert drawn is True
     assert page.browser.get_log('browser') == []
+
+
+# ---- times, the same as in the terminal and the sentences
+
+
+def test_moments_are_told_by_the_words_of_the_terminal(two):
+    shown = two.js('[...document.querySelectorAll(".moment-time")].map((one) => one.textContent)')
+    assert shown == [opened(when(moment)) for moment in made_up().moments]
+
+
+def test_a_picture_is_called_one_and_lasts_no_second(browser, page_of):
+    page = Page(browser, page_of('image'))
+    assert page.js('document.querySelector(".head-facts").textContent').startswith('Lengtha picture')
+    facts = str(page.js('document.querySelector(".person .facts").textContent'))
+    assert 'in the picture' in facts
+    assert '1.0' not in facts.split('Valence')[0]
+
+
+def test_what_was_not_read_stands_in_the_head(browser, tmp_path):
+    analysis = made_up()
+    source = dataclasses.replace(analysis.source, lost=Lost(1234, 2.08, is_complete=False))
+    page = Page(browser, render_report(dataclasses.replace(analysis, source=source), tmp_path / 'lost.html'))
+    assert 'Not read1,234 bytes, 2.1 s' in str(page.js('document.querySelector(".head-facts").textContent'))
+
+
+@pytest.mark.parametrize(
+    ('seconds', 'text'),
+    [(7.96, '0:07.9'), (7.0, '0:07.0'), (59.99, '0:59.9'), (60.3, '1:00.3'), (3661.25, '1:01:01.2')],
+)
+def test_the_players_clock_cuts_fractions_as_the_terminal_does(browser, seconds, text):
+    browser.get('about:blank')
+    script = (files('affekt.analysis') / 'report_marks.js').read_text().replace('export ', '')
+    body = script[script.index('const MINUS') : script.index('const UNITS')]
+    assert browser.execute_script(f'{body}; return clockTime(arguments[0])', seconds) == text
+    assert browser.execute_script(f'{body}; return clockTime(arguments[0], false)', seconds) == clock(seconds)
+    assert browser.execute_script(f'{body}; return [signed(-0.001), plainNumber(-0.001)]') == ['0.00', '0.00']

@@ -163,7 +163,7 @@ def test_a_textgrid_gives_utterances_with_their_words(write):
             (Word(0.5, 1.0, 'She', math.nan), Word(1.0, 2.0, 'said', math.nan)),
         ),
     )
-    assert read.notes == ('1 tiers of points were left out: they have no duration',)
+    assert read.notes == ('1 tier of points was left out: points have no duration',)
 
 
 def test_a_short_textgrid_of_words_is_joined_at_pauses(write):
@@ -424,3 +424,35 @@ def test_a_table_of_semicolons_may_have_decimal_commas(tmp_path):
     (tmp_path / 'a.csv').write_text('start;end;text\n0,5;1,25;Hello, you\n')
     (utterance,) = read_transcript(tmp_path / 'a.csv')
     assert (utterance.start_s, utterance.end_s, utterance.text) == (0.5, 1.25, 'Hello, you')
+
+
+ASS = (
+    '[Script Info]\nTitle: x\n\n[V4+ Styles]\nFormat: Name, Fontname\nStyle: Default,Arial\n\n[Events]\n'
+    'Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\n'
+    'Comment: 0,0:00:00.00,0:00:09.00,Default,,0,0,0,,left out\n'
+    'Dialogue: 0,0:00:01.50,0:00:02.25,Default,Anna,0,0,0,,{\\an8}Well, hello\\Nthere.\n'
+    'Dialogue: 0,0:00:03.00,0:00:04.00,Default,,0,0,0,,Bye.\n'
+)
+
+
+@pytest.mark.parametrize('name', ['a.ass', 'a.ssa', 'a.txt'])
+def test_substation_alpha_gives_its_dialogue_with_names(write, name):
+    read = open_transcript(write(name, ASS))
+    assert read.kind == 'ass'
+    assert [(row.start_s, row.end_s, row.speaker, row.text) for row in read.utterances] == [
+        (1.5, 2.25, 'Anna', 'Well, hello there.'),
+        (3.0, 4.0, '', 'Bye.'),
+    ]
+
+
+@pytest.mark.parametrize('line', ['Dialogue: 0,soon,0:00:02.00,D,,0,0,0,,x', 'Dialogue: 0', 'Comment: 0'])
+def test_substation_alpha_without_times_or_dialogue_is_refused(write, line):
+    with pytest.raises(TranscriptError):
+        open_transcript(write('a.ass', f'[Script Info]\n[Events]\n{line}\n'))
+
+
+def test_a_transcript_in_a_named_encoding_is_read_in_it(write):
+    path = write('a.txt', 'ø'.encode('cp1252'))
+    assert open_transcript(path, 3.0, encoding='cp1252').utterances[0].text == 'ø'
+    with pytest.raises(TranscriptError, match='name it with --encoding'):
+        open_transcript(path, 3.0)

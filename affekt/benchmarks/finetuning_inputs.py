@@ -46,6 +46,10 @@ def prepared(manifest: Manifest, backbone: Backbone, column: str, progress: Prog
             held = _rows(manifest, row, backbone, column) if kept[done] else Unable(row.sample, 'withheld')
         except AffektError as error:
             held = Unable(row.sample, error.came)
+        except MemoryError:
+            raise
+        except Exception as error:  # what a library does with a file that nobody has seen has no common class
+            held = Unable(row.sample, f'{type(error).__name__}: {error}')
         if isinstance(held, Unable):
             lacking.append(f'{held.sample} ({held.reason})')
         else:

@@ -235,7 +235,7 @@ def check(path: Path, manifest: Path | None, partial: bool, as_json: bool) -> No
             'dimension': found.dimension, 'rows': found.rows, 'longest': found.longest,
             'not_finite': list(found.not_finite), 'zero': list(found.zero),
             'constant_columns': found.constant_columns, 'missing': dict(found.missing),
-            'strangers': list(found.strangers), 'is_sound': found.is_sound,
+            'strangers': list(found.strangers), 'hint': found.hint, 'is_sound': found.is_sound,
         }  # fmt: skip
         say_json(told)
     else:
@@ -251,6 +251,8 @@ def check(path: Path, manifest: Path | None, partial: bool, as_json: bool) -> No
             shown.add_row(told_as, f'{number:,}')
         say(shown)
         _print_missing(dict(found.missing))
+        if found.hint:
+            say(f'{found.hint}; import them again with --manifest, which finds such names', style='yellow')
     if not found.is_sound:
         click.get_current_context().exit(1)
 

@@ -28,7 +28,11 @@ def published_folds(manifest: Manifest) -> Folds:
     """
     folds = np.array([row.fold or 0 for row in manifest.samples], dtype=np.int64)
     if not folds.any():
-        raise CorpusError(expected='published folds', came=f'{manifest.facts.corpus} without', todo='use seeded_folds')
+        raise CorpusError(
+            expected='published folds',
+            came=f'{manifest.facts.corpus} without',
+            todo='make some with `affekt corpus folds`',
+        )
     return folds
 
 
@@ -138,7 +142,7 @@ def _groups(manifest: Manifest, columns: Sequence[str]) -> npt.NDArray[np.int64]
             raise CorpusError(
                 expected=f'a {column} for every sample of {manifest.facts.corpus}',
                 came=f'none for {listed(names, 2)}',
-                todo='divide by another column, or by single samples',
+                todo='divide by another column, or by single samples with --by sample',
             )
         for same in members.values():
             for at in same[1:]:

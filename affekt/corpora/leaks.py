@@ -81,7 +81,7 @@ def require_no_leaks(manifest: Manifest, sides: Sequence[str] | None = None, kin
         raise LeakError(
             expected='nobody and nothing on both sides',
             came=f'{manifest.facts.corpus} with {", ".join(parts)} on more than one',
-            todo='divide it by seeded_folds, or say which leaks are known',
+            todo='divide it anew (`affekt corpus folds`), or say which leaks are known',
         )
 
 

@@ -76,6 +76,10 @@ class Job:
             found = {**dict.fromkeys(KINDS), 'done': {'failed': error.came}}
         except OSError as error:
             raise storage_error(error) from error
+        except MemoryError:
+            raise
+        except Exception as error:  # what a library does with a file that nobody has seen has no common class
+            found = {**dict.fromkeys(KINDS), 'done': {'failed': f'{type(error).__name__}: {error}'}}
         return found
 
     def _sound(self, row: Sample, stem: Path, found: dict[str, Any]) -> tuple[Mixture, int] | None:

@@ -32,6 +32,8 @@ class StoreCheck:
     """Samples of the manifest (or those that the store knows of) without features, and why."""
     strangers: tuple[str, ...]
     """Samples that the manifest does not have."""
+    hint: str = ''
+    """Where names of both differ in writing alone: one pair, and how."""
 
     @property
     def is_sound(self) -> bool:
@@ -60,13 +62,15 @@ def check_store(store: Store, manifest: Manifest | None = None) -> StoreCheck:
         low, high = np.minimum(low, values.min(axis=0)), np.maximum(high, values.max(axis=0))
     missing = dict(store.missing)
     strangers: tuple[str, ...] = ()
+    hint = ''
     if manifest is not None:
         wanted = set(manifest.names)
         missing = {name: store.missing.get(name, 'not extracted') for name in manifest.names if name not in store}
         strangers = tuple(name for name in store.names if name not in wanted)
+        hint = near_miss(missing, strangers)
     return StoreCheck(
         len(store), store.dimension, rows, longest, tuple(not_finite), tuple(zero), int((low == high).sum()), missing,
-        strangers,
+        strangers, hint,
     )  # fmt: skip
 
 

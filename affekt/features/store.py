@@ -218,5 +218,5 @@ class Store:
             raise TableError(
                 expected=f'all {count} shards in {self.path}',
                 came=came,
-                todo='extract the missing ones, or open it as partial',
+                todo='extract the missing ones; `affekt features check --partial` shows what is there',
             )

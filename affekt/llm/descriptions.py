@@ -1,8 +1,8 @@
 """A table of descriptions to a table of labels.
 
 In comes any table that `affekt.tables` reads, with a column of names and one of descriptions; out goes a .csv, .jsonl
-or .parquet with a row a name: `name`, `openset` (the labels as a list), `how`, and in .jsonl and .parquet `labels` and the
-model's `raw` answer. Beside it lies `<out>.settings.json` with all that the labels depend on.
+or .parquet with a row a name: `name`, `openset` (the labels as a list), `how`, and in .jsonl and .parquet `labels` and
+the model's `raw` answer. Beside it lies `<out>.settings.json` with all that the labels depend on.
 """
 
 from __future__ import annotations

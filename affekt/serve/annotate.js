@@ -39,6 +39,7 @@ function allow() {
   one('choose-skip').disabled = isBusy;
   one('undo').disabled = isBusy || !screen || !screen.can_undo;
   document.documentElement.dataset.open = isOpen && canJudge ? screen.shown : '';
+  document.documentElement.dataset.skippable = isOpen ? screen.shown : '';
   document.documentElement.dataset.clip = player.state;
   return { skip: isOpen, judge: isOpen && canJudge };
 }
@@ -141,7 +142,7 @@ async function join(name) {
   rater = name.trim().replace(/\s+/g, ' ');
   const held = unsent(rater);
   const next = await ask('/api/join', { rater });
-  localStorage.setItem(NAME, rater);
+  try { localStorage.setItem(NAME, rater); } catch { /* asked again next time */ }
   draw(next);
   for (const [path, body] of held) await deliver(path, body);
 }

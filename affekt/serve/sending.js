@@ -13,14 +13,30 @@ export function makeId() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
+// Votes that were not acknowledged before the page was closed; what is there and is no vote is taken away.
 export function unsent(rater) {
-  const held = Object.keys(localStorage).filter((key) => key.startsWith(place(rater, '')));
-  return held.map((key) => JSON.parse(localStorage.getItem(key)));
+  const kept = [];
+  for (const key of Object.keys(localStorage).filter((name) => name.startsWith(place(rater, '')))) {
+    try {
+      const [path, body] = JSON.parse(localStorage.getItem(key));
+      if (typeof path === 'string' && body) kept.push([path, body]);
+    } catch {
+      localStorage.removeItem(key);
+    }
+  }
+  return kept;
+}
+
+// A browser without room keeps the vote in the page alone.
+function keep(rater, path, body) {
+  try {
+    localStorage.setItem(place(rater, body.id), JSON.stringify([path, body]));
+  } catch { /* sent all the same */ }
 }
 
 // Sends until it is acknowledged; `waiting` hears of every failed try. What the server refuses for good is dropped.
 export async function send(rater, path, body, waiting) {
-  localStorage.setItem(place(rater, body.id), JSON.stringify([path, body]));
+  keep(rater, path, body);
   for (let tries = 0; ; tries += 1) {
     try {
       const answer = await ask(path, body);

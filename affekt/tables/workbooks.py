@@ -1,142 +1,254 @@
-"""Sheets of Excel (.xlsx): what a workbook would unfold to is counted in its XML before its reader sees it.
+"""Sheets of Excel (.xlsx): the XML within, cell by cell, within ceilings.
 
-A cell in the last row and column of a sheet makes the reader lay out 17,000,000,000 of them, and a text may stand in a
-million cells. The reader is given a copy of the members that were counted, so that both see the same.
+A cell in the last row and column of a sheet, or one long text in a million cells, takes a few bytes of the file. Sheets
+are therefore unfolded to their rows only after the place of every cell is known, and shared texts stay shared.
+
+Source: ECMA-376, part 1, chapter 18.
 """
 
 from __future__ import annotations
 
+import datetime
 import io
-import itertools
+import posixpath
 import re
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from affekt.errors import TableError
 from affekt.tables.table import Table, blank, of_rows, refuse_too_many
 
 FREE_BYTES, BYTES_PER_BYTE, MOST_BYTES = 1 << 26, 64, 1 << 29
 FREE_CELLS = 2_000_000
-_TAG = re.compile(rb'<(?:\w+:)?(row|c)\b([^>]*)>')
-_PLACE = re.compile(rb'\br\s*=\s*["\']([A-Za-z]*)(\d+)["\']')
-_SHARED = re.compile(rb'<(?:\w+:)?c\b[^>]*\bt\s*=\s*["\']s["\'][^>]*>\s*<(?:\w+:)?v\b[^>]*>\s*(\d+)')
-_TEXT = re.compile(rb'<(?:\w+:)?si\b.*?</(?:\w+:)?si>', re.DOTALL)
+LAST_ROW, LAST_COLUMN = 1 << 20, 1 << 14
+_PLACE = re.compile(r'([A-Z]{1,3})([1-9]\d{0,6})')
+_ESCAPE = re.compile(r'_x([0-9A-Fa-f]{4})_')
+_DATES = {*range(14, 23), *range(45, 48)}
+"""Formats of numbers that every workbook has and that show a date or a time."""
+_QUOTED = re.compile(r'"[^"]*"|\\.|\[[^\]]*\]')
 
 
 def read_workbook(path: Path) -> Table:
     """The columns of the one sheet that has cells; its first row names them.
 
+    Numbers are numbers, dates are texts like 2024-05-01.
+
     Raises:
         TableError: damaged, with cells in several sheets, larger than its size allows, or a name stands twice.
     """
-    workbook = _opened(path)
-    sheets = {name: _sheet(workbook, name, path) for name in workbook.sheet_names}
-    filled = {name: rows for name, rows in sheets.items() if any(not blank(cell) for row in rows for cell in row)}
+    filled = {name: rows for name, rows in _sheets(path) if rows}
     if len(filled) > 1:
         raise TableError(
             expected='a workbook with one sheet of rows',
             came=f'{path} with {len(filled)}: {", ".join(map(repr, filled))}',
             todo='save the one that is meant as csv or as a workbook of its own',
         )
-    rows = next(iter(filled.values()), [])
-    numbered = [(number, row) for number, row in enumerate(rows, 1) if any(not blank(cell) for cell in row)]
-    if not numbered:
+    rows = next(iter(filled.values()), {})
+    if not rows:
         return Table({}, path, ())
-    (_, head), *body = numbered
-    return of_rows(head, [row for _, row in body], [number for number, _ in body], path)
+    (_, head), *body = rows.items()
+    return of_rows(head, [cells for _, cells in body], [number for number, _ in body], path)
 
 
 def first_sheet(path: Path) -> list[list[Any]]:
-    """The cells of the first sheet, row by row, each row of one length.
+    """The rows of the first sheet that hold anything, each of one length; '' where a cell is empty.
 
     Raises:
         TableError: damaged, or larger than its size allows.
     """
-    workbook = _opened(path)
-    return _sheet(workbook, workbook.sheet_names[0], path)
+    _, rows = next(_sheets(path), ('', {}))
+    return list(rows.values())
 
 
-def _opened(path: Path) -> Any:
-    from python_calamine import CalamineError, CalamineWorkbook
-
+def _sheets(path: Path) -> Iterator[tuple[str, dict[int, list[Any]]]]:
+    """Name and rows of each sheet: the number of a row to its cells, all rows of one length, none of them empty."""
     try:
-        return CalamineWorkbook.from_filelike(io.BytesIO(_counted(path)))
+        with zipfile.ZipFile(path) as archive:
+            workbook = _Workbook(archive, path)
+            for name, part in workbook.sheets():
+                yield name, workbook.rows(part)
     except OSError as error:
         raise _damaged(path, error.strerror or str(error)) from error
-    except (CalamineError, ValueError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-        if isinstance(error, TableError):
-            raise
+    except TableError:
+        raise
+    except (
+        zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ElementTree.ParseError, ValueError, LookupError,
+        TypeError, OverflowError,
+    ) as error:  # fmt: skip
         raise _damaged(path, str(error)) from error
 
 
-def _sheet(workbook: Any, name: str, path: Path) -> list[list[Any]]:
-    from python_calamine import CalamineError
+class _Workbook:
+    """The parts of a workbook."""
 
-    try:
-        rows = workbook.get_sheet_by_name(name).to_python(skip_empty_area=False)
-    except (CalamineError, ValueError) as error:
-        raise _damaged(path, str(error)) from error
-    return [[_cell(cell) for cell in row] for row in rows]
-
-
-def _cell(cell: Any) -> Any:
-    """A whole number without the fraction that a sheet stores."""
-    return int(cell) if isinstance(cell, float) and cell.is_integer() and abs(cell) < 2**53 else cell
-
-
-def _counted(path: Path) -> bytes:
-    """A workbook's members, stored anew, none of which is more than it may be."""
-    size = path.stat().st_size
-    most = min(FREE_BYTES + BYTES_PER_BYTE * size, MOST_BYTES)
-    copy = io.BytesIO()
-    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(copy, 'w') as verified:
-        members = [info for info in archive.infolist() if not info.is_dir()]
-        if sum(info.file_size for info in members) > most or len({info.filename for info in members}) < len(members):
-            raise _too_much(path, size)
+    def __init__(self, archive: zipfile.ZipFile, path: Path) -> None:
+        self._archive, self._path, size = archive, path, path.stat().st_size
+        self._most = min(FREE_BYTES + BYTES_PER_BYTE * size, MOST_BYTES)
+        members = archive.infolist()
+        if sum(info.file_size for info in members) > self._most:
+            raise self._too_much()
         if any(info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for info in members):
             raise _damaged(path, 'compressed in another way than Excel does')
-        content = {info.filename: archive.read(info) for info in members}
-        texts = [len(text) for name, part in content.items() if name.endswith('sharedStrings.xml')
-                 for text in _TEXT.findall(part)]  # fmt: skip
-        for name, part in content.items():
-            if name.startswith('xl/worksheets/'):
-                _count(part, texts, most, path)
-            verified.writestr(name, part)
-    return copy.getvalue()
+        self._names = {info.filename for info in members}
+        root = self._tree('xl/workbook.xml')
+        self._listed = [(sheet.get('name', ''), _attribute(sheet, 'id')) for sheet in _all(root, 'sheet')]
+        self._from_1904 = any(each.get('date1904') in ('1', 'true') for each in _all(root, 'workbookPr'))
+        self._texts = [_text(each) for each in self._children('xl/sharedStrings.xml', 'si')]
+        self._dates = self._date_styles()
+
+    def sheets(self) -> Iterator[tuple[str, str]]:
+        """Name and part of each sheet, in their order."""
+        links = {
+            link.get('Id'): link.get('Target', '')
+            for link in _all(self._tree('xl/_rels/workbook.xml.rels'), 'Relationship')
+        }
+        for name, link in self._listed:
+            target = links[link]
+            part = target.lstrip('/') if target.startswith('/') else posixpath.normpath(posixpath.join('xl', target))
+            if 'worksheets' in part:
+                yield name, part
+
+    def rows(self, part: str) -> dict[int, list[Any]]:
+        """The rows of a sheet that hold anything."""
+        cells: dict[int, dict[int, Any]] = {}
+        number = written = last = 0
+        for row in self._children(part, 'row'):
+            number = _counted(row.get('r'), number)
+            column = 0
+            for cell in _all(row, 'c'):
+                place = _PLACE.fullmatch(cell.get('r') or '')
+                column = _column(place[1]) if place else column + 1
+                value = self._value(cell)
+                if not blank(value):
+                    if number > LAST_ROW or column > LAST_COLUMN:
+                        raise ValueError(f'a cell in row {number}, column {column}')
+                    cells.setdefault(number, {})[column] = value
+                    last, written = max(last, column), written + (len(value) if isinstance(value, str) else 8)
+        refuse_too_many(len(cells), last, self._path)
+        if len(cells) * last > FREE_CELLS + self._archive.getinfo(part).file_size or written > 4 * self._most:
+            raise self._too_much()
+        return {row: [cells[row].get(column, '') for column in range(1, last + 1)] for row in sorted(cells)}
+
+    def _value(self, cell: ElementTree.Element) -> Any:
+        """A cell's value: text, a number, True or False."""
+        form = cell.get('t', 'n')
+        if form == 'inlineStr':
+            return ''.join(_text(part) for part in _all(cell, 'is'))
+        stated = ''.join(part.text or '' for part in _all(cell, 'v'))
+        if form == 's':
+            return self._texts[_index(stated)] if stated else ''
+        if form == 'b':
+            return stated.strip() == '1'
+        if form != 'n':
+            return _unescaped(stated)
+        if not stated.strip():
+            return ''
+        number = float(stated)
+        if _index(cell.get('s', '0')) in self._dates:
+            return _date(number, self._from_1904)
+        return int(number) if number.is_integer() and abs(number) < 2**53 else number
+
+    def _date_styles(self) -> set[int]:
+        """The styles of cells that show a date or a time."""
+        if 'xl/styles.xml' not in self._names:
+            return set()
+        root = self._tree('xl/styles.xml')
+        shown = {
+            _index(each.get('numFmtId', '0'))
+            for each in _all(root, 'numFmt')
+            if re.search('[ymdhs]', _QUOTED.sub('', each.get('formatCode', '')).lower())
+        }
+        styles = [style for group in _all(root, 'cellXfs') for style in _all(group, 'xf')]
+        return {at for at, style in enumerate(styles) if _index(style.get('numFmtId', '0')) in _DATES | shown}
+
+    def _tree(self, part: str) -> ElementTree.Element:
+        return ElementTree.fromstring(self._read(part))
+
+    def _children(self, part: str, name: str) -> Iterator[ElementTree.Element]:
+        """The elements of a name in a part, one after the other; each is forgotten when the next is asked for."""
+        if part not in self._names:
+            if name == 'row':
+                raise LookupError(f'no {part} in it')
+            return
+        for _, element in ElementTree.iterparse(io.BytesIO(self._read(part))):
+            if _plain(element.tag) == name:
+                yield element
+                element.clear()
+
+    def _read(self, part: str) -> bytes:
+        content = self._archive.read(part)
+        if b'<!DOCTYPE' in content or b'<!ENTITY' in content or content[:2] in (b'\xff\xfe', b'\xfe\xff'):
+            raise ValueError(f'{part} declares what no workbook does')
+        return content
+
+    def _too_much(self) -> TableError:
+        return TableError(
+            expected='a workbook that holds about what it says',
+            came=f'{self._path}: {self._path.stat().st_size:,} bytes that unfold to far more',
+            todo='save the sheet as csv',
+        )
 
 
-def _count(sheet: bytes, texts: list[int], most: int, path: Path) -> None:
-    """Refuse a sheet whose cells lie too far apart, or repeat long texts too often."""
-    row = column = last_row = last_column = 0
-    for tag in _TAG.finditer(sheet):
-        place = _PLACE.search(tag[2])
-        if tag[1] == b'row':
-            row, column = int(place[2]) if place and len(place[2]) < 10 else row + 1, 0
-        else:
-            column = _column(place[1]) if place and place[1] else column + 1
-            row = int(place[2]) if place and len(place[2]) < 10 else max(row, 1)
-            last_row, last_column = max(last_row, row), max(last_column, column)
-    refuse_too_many(last_row, last_column, path)
-    written = sum(texts[index] for match in _SHARED.finditer(sheet) if (index := int(match[1][:10])) < len(texts))
-    if last_row * last_column > FREE_CELLS + len(sheet) or written > most:
-        raise _too_much(path, path.stat().st_size)
+def _plain(tag: object) -> str:
+    """The name of an element or attribute without its namespace."""
+    return str(tag).rsplit('}', 1)[-1]
 
 
-def _column(letters: bytes) -> int:
-    number = 0
-    for letter in itertools.islice(letters.upper(), 6):
-        number = 26 * number + letter - 64
+def _all(element: ElementTree.Element, name: str) -> list[ElementTree.Element]:
+    return [each for each in element.iter() if _plain(each.tag) == name]
+
+
+def _attribute(element: ElementTree.Element, name: str) -> str:
+    """An attribute that stands in a namespace."""
+    values = [value for key, value in element.items() if '}' in key and _plain(key) == name]
+    if not values:
+        raise LookupError(f'a sheet without {name}')
+    return values[0]
+
+
+def _text(element: ElementTree.Element) -> str:
+    """The text of a string item, of all its runs; how it is read aloud is left out."""
+    spoken = {id(part) for aloud in _all(element, 'rPh') for part in aloud.iter()}
+    return _unescaped(''.join(part.text or '' for part in _all(element, 't') if id(part) not in spoken))
+
+
+def _unescaped(text: str) -> str:
+    """Excel writes characters that XML cannot hold as _x000D_."""
+    return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
+
+
+def _index(stated: str) -> int:
+    index = int(stated)
+    if index < 0:
+        raise ValueError(f'an index of {index}')
+    return index
+
+
+def _counted(stated: str | None, before: int) -> int:
+    number = before + 1 if stated is None else _index(stated)
+    if number <= before:
+        raise ValueError(f'row {number} after row {before}')
     return number
 
 
-def _too_much(path: Path, size: int) -> TableError:
-    return TableError(
-        expected='a workbook that holds about what it says',
-        came=f'{path}: {size:,} bytes that unfold to far more',
-        todo='save the sheet as csv',
-    )
+def _column(letters: str) -> int:
+    number = 0
+    for letter in letters:
+        number = 26 * number + ord(letter) - 64
+    return number
+
+
+def _date(number: float, from_1904: bool) -> str:
+    """The date, the time, or both, that a number of days stands for."""
+    start = datetime.datetime(1904, 1, 1) if from_1904 else datetime.datetime(1899, 12, 30)
+    at = start + datetime.timedelta(seconds=round(number * 86400, 3))
+    if number < 1.0:
+        return at.time().isoformat()
+    return at.date().isoformat() if at.time() == datetime.time() else at.isoformat(sep=' ')
 
 
 def _damaged(path: Path, came: str) -> TableError:

@@ -353,7 +353,7 @@ def test_noise_and_media_that_are_not_there_are_refused_before_anything_is_writt
     ('words', 'said'),
     [
         (['--snr', '5,x'], 'no list of decibels'),
-        (['--snr', '5', '--noise', 'blue'], 'folder of recordings'),
+        (['--snr', '5', '--noise', 'blue'], 'babble, a FOLDER'),
         (['--missing', 'smell'], 'audio, video or text'),
         ([], 'something to do'),
         (['--drop', '2'], 'drop rate'),
@@ -387,3 +387,22 @@ def test_the_command_says_what_it_did(spoken, tmp_path):
     assert 'withheld from' in ended.stdout
     assert 'made quieter by up to' in ended.stdout
     assert 'corrupt' in ended.stderr
+
+
+def test_what_ends_a_library_on_one_file_is_the_outcome_of_that_sample(tmp_path, monkeypatch):
+    from affekt.corruption import samples
+
+    for name in ('good', 'odd'):
+        write_audio(tmp_path / f'{name}.wav', tone(0.5), RATE_HZ)
+    read = samples.read_sound
+
+    def reads(path, rate_hz):
+        if path.stem == 'odd':
+            raise KeyError('side data that nobody knows')
+        return read(path, rate_hz)
+
+    monkeypatch.setattr(samples, 'read_sound', reads)
+    rows = tuple(Sample(name, audio=f'{name}.wav') for name in ('good', 'odd'))
+    made = corrupt(Manifest(Facts('x', root=str(tmp_path)), rows), Corruption((5.0,)), tmp_path / 'out')
+    assert made.failed == {'odd': "KeyError: 'side data that nobody knows'"}
+    assert made.changed == 1

@@ -348,3 +348,13 @@ def test_the_modality_is_remembered_and_a_strange_one_refused(tmp_path):
     with pytest.raises(UnknownNameError):
         _imported(folder, tmp_path, modality='sound')
     assert 'name it with --modality' in _run('features', 'import', folder, '--out', tmp_path / 'third').stdout
+
+
+def test_a_check_says_how_names_differ(tmp_path):
+    manifest = made_up_corpus()
+    manifest.save(tmp_path / 'm.parquet')
+    arrays = {f'{name}.mp4': np.ones(2) * at for at, name in enumerate(manifest.names)}
+    store, _ = _imported(_folder(tmp_path, **arrays), tmp_path)
+    result = _run('features', 'check', store.path.parent, '--manifest', tmp_path / 'm.parquet')
+    assert result.exit_code == 1
+    assert 'names differ in folder or ending; import them again with --manifest' in result.stdout

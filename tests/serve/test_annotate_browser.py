@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from browsing import CONTRASTS, Server, chromium, write_study
 
+from affekt.media.synthetic import numbered_images, tone
+from affekt.media.writing import write_audio, write_image
 from affekt.ranking import read_comparisons
 from affekt.serve.journal import read_events
 from affekt.serve.study import open_votes
@@ -315,7 +317,7 @@ def test_a_video_without_a_picture_can_only_be_skipped(browsers, shared_faults, 
         assert [ann.one(f'#choose-{side}').is_enabled() for side in ('left', 'tie', 'right', 'skip')] == [
             False, False, False, True]  # fmt: skip
         assert ann.js('document.querySelector("video")') is None
-        time.sleep(0.6)  # the rest that every question has
+        ann.until('dataset.skippable')
         ann.keys(Keys.ARROW_LEFT, '2', Keys.ARROW_RIGHT)
         assert _votes(server) == []
         ann.keys('s')
@@ -411,3 +413,66 @@ def test_the_leaderboard_is_live_and_sorts(ann, server, browsers):
 def _poor(person: Person) -> object:
     """Texts whose contrast is below 4.5."""
     return person.js(CONTRASTS)
+
+
+def test_sound_pictures_and_files_that_do_not_play(browsers, tmp_path):
+    (tmp_path / 'clips').mkdir()
+    write_audio(tmp_path / 'clips' / 'sound.wav', tone(0.6), 16_000)
+    write_image(tmp_path / 'clips' / 'photo.png', next(numbered_images(1)))
+    (tmp_path / 'clips' / 'broken.mp4').write_bytes(b'no film' * 99)
+    write_audio(tmp_path / 'clips' / 'gone.wav', tone(0.6), 16_000)
+    names = ('sound', 'photo', 'broken', 'gone')
+    (tmp_path / 'pairs.csv').write_text(
+        'name,a1,a2\n' + ''.join(f'{name},{name} left,{name} right\n' for name in names)
+    )
+    server = Server([str(tmp_path / 'pairs.csv'), '--media', str(tmp_path / 'clips'), '--out', str(tmp_path / 'votes'),
+                     '--json'])  # fmt: skip
+    links = server.start()
+    (tmp_path / 'clips' / 'gone.wav').unlink()
+    states = {}
+    try:
+        ann = Person(browsers[0], links['raters'])
+        ann.one('#name').click()
+        ann.keys('Ann', Keys.ENTER)
+        ann.until('dataset.section === "work"')
+        for _ in names:
+            before = ann.shown
+            ann.until('dataset.clip !== "waiting"')
+            name = ann.texts()[0].split()[0]
+            states[name] = ann.js('document.documentElement.dataset.clip')
+            if name == 'sound':
+                ann.until('document.querySelector("audio").ended')
+            ann.until('dataset.skippable')
+            ann.keys('s' if states[name] == 'broken' else 't')
+            ann.until(f'dataset.shown !== "{before}"')
+    finally:
+        server.stop()
+    assert states == {'sound': 'ready', 'photo': 'ready', 'broken': 'broken', 'gone': 'broken'}
+    state, _ = open_votes(Path(links['out']))
+    told = {state.tasks[vote.task].sample: (vote.seen, vote.heard) for vote in state.votes()}
+    assert told == {
+        'sound': ('nothing', 'sound'),
+        'photo': ('picture', 'nothing'),
+        'broken': ('nothing', 'nothing'),
+        'gone': ('nothing', 'nothing'),
+    }
+
+
+def test_a_browser_without_room_for_votes_sends_them_all_the_same(ann, server):
+    ann.join('Room')
+    first = ann.shown
+    ann.js('void (Storage.prototype.setItem = () => { throw new DOMException("full", "QuotaExceededError"); })')
+    ann.choose()
+    assert ann.shown != first
+    assert len(_votes(server, 'Room')) == 1
+
+
+def test_what_is_no_vote_in_the_browser_is_taken_away(ann, server):
+    ann.join('Odd')
+    for number, text in enumerate(('{', 'null', '7', '[]')):
+        ann.browser.execute_script(
+            'localStorage.setItem(`affekt vote ${JSON.stringify("Odd")} ${arguments[0]}`, arguments[1])', number, text
+        )
+    ann.browser.refresh()
+    ann.until('dataset.open')
+    assert ann.section == 'work'

@@ -26,7 +26,7 @@ def commands(data: Path | None) -> dict[str, list[str]]:
     found = {
         'startup': ['startup.py'],
         'media_speed': ['media_speed.py', '--out', str(HERE / 'results' / 'media_speed.json')],
-        'media_fuzz': ['media_fuzz.py', '--files', '2400', '--out', str(HERE / 'results' / 'media_fuzz.json')],
+        'media_fuzz': ['media_fuzz.py', '--files', '10000', '--out', str(HERE / 'results' / 'media_fuzz.json')],
         'end_to_end': ['end_to_end.py'],
         'feature_store': ['feature_store.py'],
         'ranking_speed': ['ranking_speed.py'],

@@ -17,6 +17,7 @@ from affekt.media.flac_frames import check_flac
 from affekt.media.flv_tags import check_tags
 from affekt.media.fragments import check_iso_media
 from affekt.media.frame_chain import check_adts
+from affekt.media.gif_codes import check_codes
 from affekt.media.mp3_frames import check_frames
 from affekt.media.ogg_pages import check_pages
 from affekt.media.report import ContainerReport
@@ -94,6 +95,12 @@ def missing_bytes(source: Source, demuxer: str, codecs: tuple[str, ...]) -> Cont
     return report
 
 
+def _check_gif(source: Source, report: ContainerReport) -> None:
+    """The chain of blocks, then the pixels inside them."""
+    check_gif(source, report)
+    check_codes(source, report)
+
+
 CHECKS: dict[str, Callable[[Source, ContainerReport], None]] = {
     'mov,mp4,m4a,3gp,3g2,mj2': check_iso_media,
     'matroska,webm': ebml.check_elements,
@@ -109,7 +116,7 @@ CHECKS: dict[str, Callable[[Source, ContainerReport], None]] = {
     'mpegts': check_packets,
     'flv': check_tags,
     'asf': check_objects,
-    'gif': check_gif,
+    'gif': _check_gif,
     'apng': check_apng,
 }
 NEVER_STATE_LENGTH = frozenset({'amr', 'mpeg'})

@@ -140,6 +140,8 @@ def _packets(opened: OpenStream, tally: Tally) -> Iterator[Any]:
             return
         except AffektError:
             raise
+        except IndexError:
+            opened.file.check()  # a packet of a stream that begins later than the header, which PyAV does not know
         except (av.error.FFmpegError, ValueError, OverflowError) as error:
             if opened.file.failure is not None:
                 raise opened.file.failure from error

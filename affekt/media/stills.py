@@ -15,6 +15,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from affekt.errors import LimitError, MediaError, MissingExtraError
+from affekt.media.gif_codes import doubt_in_gif
 from affekt.media.limits import Limits
 from affekt.media.probe import VideoStream
 from affekt.media.source import Source
@@ -42,6 +43,7 @@ CHECKS: dict[str, Callable[[Source], str]] = {'JPEG': lost_in_jpeg, 'PNG': lost_
 DOUBTS: dict[str, Callable[[Source], str]] = {
     'JPEG': zeros_in_jpeg,
     'WEBP': zeros_in_webp,
+    'GIF': doubt_in_gif,
     'AVIF': zeros_at_the_end,
     'HEIF': zeros_at_the_end,
 }

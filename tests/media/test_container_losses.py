@@ -8,9 +8,11 @@ import struct
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from affekt.errors import AffektError
 from affekt.media import Recording
+from affekt.media.gif_codes import _sub_blocks, count_pixels
 from affekt.media.report import NO_LENGTH, ContainerReport
 from affekt.media.synthetic import numbered_images, tone
 from affekt.media.writing import PictureStyle, write_audio, write_video
@@ -361,3 +363,28 @@ def test_a_drive_that_fails_while_a_file_is_read_is_an_error_of_that_file(tmp_pa
     content = write_video(tmp_path / 'a.avi', numbered_images(40, 96, 72), 20, SOUND).read_bytes()
     with pytest.raises(AffektError, match='Input/output error'):
         read(Failing(content))
+
+
+def gif(tmp_path) -> bytes:
+    pictures = [Image.fromarray(picture) for picture in numbered_images(6, 96, 72)]
+    pictures[0].save(tmp_path / 'a.gif', save_all=True, append_images=pictures[1:], duration=100, loop=0)
+    return (tmp_path / 'a.gif').read_bytes()
+
+
+def test_bytes_behind_the_end_of_a_picture_inside_its_data_are_said(tmp_path):
+    # a wrong length joins what follows to a picture: the decoder stops where that is full, and drops the rest unseen
+    content = gif(tmp_path)
+    assert read(content).decoded.sentences == ()
+    starts = [at for at in range(len(content)) if content.startswith(b'\0\x21\xf9\x04', at)]
+    report = read(content[: starts[2]] + b'\x10' + bytes(range(16)) + content[starts[2] :]).decoded
+    assert report.file_damage == ('damaged: 16 bytes follow the end of picture 2 inside its data',)
+
+
+def test_the_pixels_of_a_gif_are_counted_as_a_plain_decoder_draws_them(tmp_path):
+    noise = np.random.default_rng(7).integers(0, 256, (61, 47), np.uint8)
+    Image.fromarray(noise).save(tmp_path / 'a.gif')
+    content = (tmp_path / 'a.gif').read_bytes()
+    at = content.find(b'\x2c', 13 + 3 * 256) + 10
+    data, _ = _sub_blocks(content, at + 1)
+    # 61 rows of 47 pixels, and not a byte behind the mark of their end
+    assert count_pixels(data, content[at], 10**9) == (61 * 47, len(data))

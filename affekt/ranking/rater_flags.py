@@ -53,18 +53,18 @@ def rater_flags(record: RaterRecord) -> tuple[str, ...]:
     >>> rater_flags(RaterRecord(seconds=[0.2] * 40, on_left=38, on_right=2))
     ('fast', 'one-sided')
     """
-    found = []
+    flags = []
     if len(record.seconds) >= FEWEST_TIMED and median(record.seconds) < FASTEST_S:
-        found.append(FAST)
+        flags.append(FAST)
     decided = record.on_left + record.on_right
     most = max(record.on_left, record.on_right)
     if decided and most >= MOST_ON_ONE_SIDE * decided and stats.binomtest(most, decided).pvalue < CHANCE:
-        found.append(ONE_SIDED)
+        flags.append(ONE_SIDED)
     if len(record.watched) >= FEWEST_TIMED and median(record.watched) < LEAST_WATCHED:
-        found.append(UNWATCHED)
+        flags.append(UNWATCHED)
     if record.gold_of >= FEWEST_GOLD and record.gold_right < record.gold_share * record.gold_of - 1e-9:
-        found.append(BELOW_GOLD)
-    return tuple(found)
+        flags.append(BELOW_GOLD)
+    return tuple(flags)
 
 
 def flags_in_table(columns: Mapping[str, Sequence[object]], raters: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -83,14 +83,14 @@ def flags_in_table(columns: Mapping[str, Sequence[object]], raters: Sequence[str
     rows: dict[str, list[int]] = {}
     for row, rater in enumerate(raters):
         rows.setdefault(rater, []).append(row)
-    found: dict[str, tuple[str, ...]] = {}
+    by_rater: dict[str, tuple[str, ...]] = {}
     if 'flags' in columns:
         for rater, own in rows.items():
             words = {word.strip() for row in own for word in str(columns['flags'][row] or '').split(JOINED.strip())}
-            found[rater] = tuple(flag for flag in FLAGS if flag in words)
+            by_rater[rater] = tuple(flag for flag in FLAGS if flag in words)
     elif {'seconds', 'order', 'outcome'} <= set(columns):
-        found = {rater: rater_flags(_record(columns, own)) for rater, own in rows.items()}
-    return {rater: flags for rater, flags in found.items() if flags}
+        by_rater = {rater: rater_flags(_record(columns, own)) for rater, own in rows.items()}
+    return {rater: flags for rater, flags in by_rater.items() if flags}
 
 
 def _record(columns: Mapping[str, Sequence[object]], rows: Sequence[int]) -> RaterRecord:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from affekt.errors import MissingExtraError, RunError, TableError, ValueRangeError
 from affekt.ranking.tables import read_table
@@ -101,7 +102,10 @@ def prepare(
     clips: dict[str, Clip] = {}
     notes = imported.notes if imported is not None else ()
     if media is not None:
-        clips, doubts = playable_clips(find_clips(samples, media, allow_missing=without_media))
+        # In Label Studio's own folder an upload has a prefix before its name.
+        places = imported.places if imported is not None else {}
+        aliases = {sample: [unquote(place.split('/')[-1])] for sample, place in places.items()}
+        clips, doubts = playable_clips(find_clips(samples, media, allow_missing=without_media, aliases=aliases))
         notes = (*notes, *doubts)
     elif not without_media:
         raise ValueRangeError(
@@ -112,7 +116,9 @@ def prepare(
     study = Study(out, tasks, known, settings, resume=resume)
     shown = {sample: clips[key].path for sample in samples if (key := clip_key(sample)) in clips}
     inside = media.resolve() if media is not None else None
-    places = {sample: local_place(path.relative_to(inside or path.parent).as_posix()) for sample, path in shown.items()}
+    kept_places = {
+        sample: local_place(path.relative_to(inside or path.parent).as_posix()) for sample, path in shown.items()
+    }
     try:
         if imported is not None:
             _, replaced = study.bring(imported.votes)
@@ -120,8 +126,8 @@ def prepare(
                 notes = (*notes, f'{replaced} imported votes replace votes by raters of the same name on the same pair')
             predictions = {key: list(known) for key, known in imported.predictions.items()}
             write_atomically(out / PREDICTIONS, json.dumps(predictions).encode())
-            places |= imported.places
-        write_atomically(out / PLACES, json.dumps(places).encode())
+            kept_places |= imported.places
+        write_atomically(out / PLACES, json.dumps(kept_places).encode())
     except BaseException:
         study.close()
         raise

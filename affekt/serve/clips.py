@@ -45,7 +45,13 @@ def clip_key(sample: str) -> str:
     return hashlib.sha256(b'clip\0' + sample.encode('utf-8', 'surrogatepass')).hexdigest()[:20]
 
 
-def find_clips(samples: Iterable[str], folder: Path, *, allow_missing: bool = False) -> Mapping[str, Clip]:
+def find_clips(
+    samples: Iterable[str],
+    folder: Path,
+    *,
+    allow_missing: bool = False,
+    aliases: Mapping[str, Sequence[str]] | None = None,
+) -> Mapping[str, Clip]:
     """The clip of each sample, by `clip_key`.
 
     A sample is a file's name, with or without its ending, or its path below the folder. A file NAME.playable.mp4 is
@@ -55,6 +61,7 @@ def find_clips(samples: Iterable[str], folder: Path, *, allow_missing: bool = Fa
         samples: names.
         folder: holds the files, in folders too; links that lead out of it are not followed.
         allow_missing: leave out what is not there.
+        aliases: sample to other names of its file, tried where it is not found by its own.
 
     Raises:
         MediaError: no such folder, samples without a file, or names that several folders have: all of them are named.
@@ -66,7 +73,8 @@ def find_clips(samples: Iterable[str], folder: Path, *, allow_missing: bool = Fa
     clips: dict[str, Clip] = {}
     missing, doubtful = [], []
     for sample in wanted:
-        name = _called(sample)
+        names = [_called(name) for name in (sample, *(aliases or {}).get(sample, ()))]
+        name = next((name for name in names if name in by_path or name in by_name), names[0])
         paths = [by_path[name]] if name in by_path else by_name.get(name, [])
         if len({path.parent for path in paths}) > 1:
             doubtful.append(f'{sample} ({", ".join(path.relative_to(folder).as_posix() for path in paths)})')
@@ -124,11 +132,11 @@ def _called(name: str) -> str:
 
 def _files(folder: Path) -> list[Path]:
     """Regular files of a folder and of those inside it; hidden and unreadable folders are passed over."""
-    found = []
+    paths = []
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith('.'))
-        found += [path for name in names if (path := Path(parent, name)).is_file()]
-    return found
+        paths += [path for name in names if (path := Path(parent, name)).is_file()]
+    return paths
 
 
 def _elsewhere(missing: Sequence[str], folder: Path) -> str:

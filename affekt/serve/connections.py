@@ -39,9 +39,10 @@ class PatientProtocol(H11Protocol):
         super().connection_made(transport)
         self._await(HEAD)
         if len(self.connections) > self.most:
-            idle = [one for one in self.connections if isinstance(one, PatientProtocol) and not one.is_answering]
+            others = [other for other in self.connections if isinstance(other, PatientProtocol)]
+            idle = [other for other in others if not other.is_answering]
             if idle:
-                min(idle, key=lambda one: one._opened).transport.abort()
+                min(idle, key=lambda other: other._opened).transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Part of a request came; what is still missing has until the deadline that it had."""

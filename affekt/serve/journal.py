@@ -123,17 +123,17 @@ def read_events(path: Path) -> tuple[Event, ...]:
 
 
 def _parsed(content: bytes, path: Path) -> tuple[Event, ...]:
-    found = []
+    events = []
     for number, line in enumerate(content.splitlines(), 1):
         try:
-            found.append(_event(line))
+            events.append(_event(line))
         except ValueError as error:
             raise RunError(
                 expected='one event a line',
                 came=f'damage in line {number} of {path}: {error}',
                 todo='restore that line from a backup, or remove it knowing that a vote may be lost',
             ) from error
-    return tuple(found)
+    return tuple(events)
 
 
 def _is_whole(line: bytes) -> bool:

@@ -29,8 +29,8 @@ PLACES = ('video', 'audio', 'image', 'clip', 'media', 'url', 'file')
 """Fields of data that may say where the clip is; else the first one that ends like a file."""
 TEXTS = (('left_text', 'right_text'), ('text1', 'text2'), ('answer1', 'answer2'))
 """Pairs of fields that may hold the two texts; those of affekt, and of two templates."""
-MINIMAL_MARKS = ('annotation_id', 'annotator')
-"""Fields by which rows of JSON-MIN and CSV exports are known."""
+MINIMAL_FIELDS = ('annotation_id', 'annotator')
+"""What rows of JSON-MIN and CSV exports hold of the annotation, beside data and answers."""
 TIE_WORDS = frozenset({'tie', 'same', 'none', 'equal', 'draw', 'both', 'neither', 'no difference'})
 VERDICTS = {'left': 'left', 'right': 'right', **dict.fromkeys(TIE_WORDS, 'tie')}
 QUESTION, TIE_QUESTION = 'preference', 'tie'
@@ -124,8 +124,11 @@ class _Reader:
 
     def take(self, row: object, place: str, number: int) -> None:
         """One task with its annotations."""
+        if not isinstance(row, dict) or not _has_data(row):
+            self._notes.add('tasks left out that are no object with data', number)
+            return
         task = self._task(row, place, number)
-        if task is None or not isinstance(row, dict):
+        if task is None:
             return
         if task.key in self.tasks and not row.get('is_minimal'):
             self._notes.add('tasks that came before, whose annotations are put together', number)
@@ -141,11 +144,8 @@ class _Reader:
             for _ in drafts if isinstance(drafts, list) else (drafts,):
                 self._notes.add('drafts left out', number)
 
-    def _task(self, row: object, place: str, number: int) -> Task | None:
-        if not _has_data(row):
-            self._notes.add('tasks left out that are no object with data', number)
-            return None
-        data = row['data']  # type: ignore[index]
+    def _task(self, row: Mapping[str, Any], place: str, number: int) -> Task | None:
+        data = row['data']
         pairs = ((_string(data.get(left)), _string(data.get(right))) for left, right in TEXTS)
         left_text, right_text = next((pair for pair in pairs if all(pair)), ('', ''))
         if not left_text or max(len(left_text), len(right_text)) > LONGEST_TEXT:
@@ -156,7 +156,7 @@ class _Reader:
         if left == right:
             self._notes.add('tasks left out whose two describers are the same', number)
             return None
-        sample = _string(data.get('name')) or self._names.get(place, '') or f'task {row.get("id", number)}'  # type: ignore[attr-defined]
+        sample = _string(data.get('name')) or self._names.get(place, '') or f'task {row.get("id", number)}'
         return Task(sample, left, right, left_text, right_text)
 
     def _dicts(self, row: Mapping[str, Any], name: str, called: str, number: int) -> list[Mapping[str, Any]]:
@@ -278,12 +278,12 @@ def _verdict(result: object) -> tuple[str, str, set[str]]:
 
 
 def _is_minimal(row: Mapping[str, Any]) -> bool:
-    return 'data' not in row and any(name in row for name in MINIMAL_MARKS)
+    return 'data' not in row and ('annotation_id' in row or {'annotator', 'lead_time'} <= set(row))
 
 
 def _from_minimal(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row of JSON-MIN or CSV, where data and answers lie side by side, as a task with one annotation."""
-    kept = {'left', 'right', 'name', 'id', *PLACES, *MINIMAL_MARKS, *(name for pair in TEXTS for name in pair)}
+    kept = {'left', 'right', 'name', 'id', *PLACES, *MINIMAL_FIELDS, *(name for pair in TEXTS for name in pair)}
     result = []
     for name, value in row.items():
         if name not in kept:
@@ -297,7 +297,7 @@ def _from_minimal(row: Mapping[str, Any]) -> dict[str, Any]:
         'created_at': row.get('created_at'),
         'result': result,
     }
-    data = {name: value for name, value in row.items() if name not in MINIMAL_MARKS}
+    data = {name: value for name, value in row.items() if name not in MINIMAL_FIELDS}
     return {'id': row.get('id'), 'data': data, 'annotations': [annotation], 'is_minimal': True}
 
 
@@ -309,15 +309,15 @@ def _answers(value: object) -> list[dict[str, Any]]:
         except (ValueError, RecursionError):
             return []
     entries = value if isinstance(value, list) else [value]
-    found: list[dict[str, Any]] = []
+    answers: list[dict[str, Any]] = []
     for entry in entries:
         if isinstance(entry, dict) and 'selected' in entry:
-            found.append({'type': 'pairwise', 'value': entry})
+            answers.append({'type': 'pairwise', 'value': entry})
         elif isinstance(entry, dict) and 'choices' in entry:
-            found.append({'type': 'choices', 'value': entry})
+            answers.append({'type': 'choices', 'value': entry})
         elif isinstance(entry, str) and entry.strip().lower() in VERDICTS:
-            found.append({'type': 'choices', 'value': {'choices': [entry]}})
-    return found
+            answers.append({'type': 'choices', 'value': {'choices': [entry]}})
+    return answers
 
 
 def _place(data: Mapping[str, Any]) -> str:

@@ -36,19 +36,19 @@ def playable_clips(clips: Mapping[str, Clip]) -> tuple[dict[str, Clip], tuple[st
     from affekt.media import Recording
 
     known, doubtful, unreadable = dict(clips), {}, {}
-    kinds: dict[Path, Clip] = {}
+    by_path: dict[Path, Clip] = {}
     for key, clip in clips.items():
-        if clip.path not in kinds:
-            kinds[clip.path] = clip
+        if clip.path not in by_path:
+            by_path[clip.path] = clip
             try:
                 recording = Recording.open(clip.path)
             except AffektError as error:
                 unreadable[clip.path] = str(short(error.came, 120))
                 continue
-            kinds[clip.path] = _as_it_is(clip, recording.kind)
+            by_path[clip.path] = _as_it_is(clip, recording.kind)
             if reason := _hindrance(recording):
                 doubtful[clip.path] = reason
-        known[key] = kinds[clip.path]
+        known[key] = by_path[clip.path]
     notes = []
     if doubtful:
         notes.append(
@@ -60,10 +60,10 @@ def playable_clips(clips: Mapping[str, Clip]) -> tuple[dict[str, Clip], tuple[st
     return known, tuple(notes)
 
 
-def _as_it_is(clip: Clip, kind: str) -> Clip:
-    if kind == clip.kind or 'image' in (kind, clip.kind):
+def _as_it_is(clip: Clip, content: str) -> Clip:
+    if content == clip.kind or 'image' in (content, clip.kind):
         return clip
-    return replace(clip, content_type=f'{kind}/{clip.content_type.split("/")[1]}')
+    return replace(clip, content_type=f'{content}/{clip.content_type.split("/")[1]}')
 
 
 def _hindrance(recording: object) -> str:

@@ -449,8 +449,8 @@ def test_sound_pictures_and_files_that_do_not_play(browsers, tmp_path):
         server.stop()
     assert states == {'sound': 'ready', 'photo': 'ready', 'broken': 'broken', 'gone': 'broken'}
     state, _ = open_votes(Path(links['out']))
-    told = {state.tasks[vote.task].sample: (vote.seen, vote.heard) for vote in state.votes()}
-    assert told == {
+    perceived = {state.tasks[vote.task].sample: (vote.seen, vote.heard) for vote in state.votes()}
+    assert perceived == {
         'sound': ('nothing', 'sound'),
         'photo': ('picture', 'nothing'),
         'broken': ('nothing', 'nothing'),

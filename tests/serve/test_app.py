@@ -1,4 +1,4 @@
-"""The server's answers: who may ask, what is told, clips in parts, the leaderboard, the table to take home."""
+"""The server's answers: who may ask, what is message, clips in parts, the leaderboard, the table to take home."""
 
 from __future__ import annotations
 
@@ -223,11 +223,11 @@ def test_no_path_reaches_a_file(client, path):
 
 
 def test_a_rater_is_not_told_who_wrote_what_nor_the_name_of_the_clip(client):
-    told = client.post('/api/join', json={'rater': 'ann'}).json()
-    assert set(told) == {
+    message = client.post('/api/join', json={'rater': 'ann'}).json()
+    assert set(message) == {
         'status', 'shown', 'clip', 'left', 'right', 'answered', 'of', 'right_in_test', 'can_undo'
     }  # fmt: skip
-    assert 'clip' not in (told['clip'] or {}).get('url', '').removeprefix('/clips/')
+    assert 'clip' not in (message['clip'] or {}).get('url', '').removeprefix('/clips/')
 
 
 def test_gold_in_between_looks_like_any_question(client_of):
@@ -384,8 +384,8 @@ def test_a_malformed_range_is_the_whole_clip_or_refused(client, given):
 def test_a_hostile_name_is_refused_with_a_sentence(client, body):
     answer = client.post('/api/join', content=body, headers={'content-type': 'application/json'})
     assert answer.status_code in (400, 422)
-    told = answer.json()
-    assert told.get('error') or told.get('detail')
+    message = answer.json()
+    assert message.get('error') or message.get('detail')
     assert client.study.state.raters == {}
 
 

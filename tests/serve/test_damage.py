@@ -54,14 +54,14 @@ def test_votes_whose_showing_is_missing_are_named_everywhere(voted, open_study):
         rows = list(csv.DictReader(file))
     assert [(row['id'], row['rater'], row['why']) for row in rows] == [
         (id, 'Ann', 'its showing is not in the journal') for id in lost]  # fmt: skip
-    told = f'2 entries of the journal not counted, because its showing is not in the journal: {lost[0]} of Ann'
+    message = f'2 entries of the journal not counted, because its showing is not in the journal: {lost[0]} of Ann'
     result = CliRunner().invoke(main, ['annotate', '--out', str(voted.folder), '--export-only'])
-    assert told in result.stderr
+    assert message in result.stderr
     assert 'damage' not in result.output
     study = open_study(resume=True)
-    assert told in study.notes[0]
+    assert message in study.notes[0]
     assert len(study.state.votes()) == 4
-    assert told in Board(study).show()['html']
+    assert message in Board(study).show()['html']
 
 
 def test_a_vote_that_comes_twice_counts_once_and_one_that_contradicts_is_named(voted):
@@ -219,6 +219,6 @@ def test_export_only_says_what_an_import_left_out_and_that_a_study_is_not_read_a
     (tmp_path / 'ls.json').write_text(json.dumps([task]))
     words = ['annotate', str(tmp_path / 'ls.json'), '--out', str(tmp_path / 'votes'), '--export-only']
     first, second, third = (CliRunner().invoke(main, [*words, *more]) for more in ([], [], ['--resume']))
-    told = 'annotations left out with no verdict left, right or tie: 1 (task 1)'
-    assert [told in result.stderr for result in (first, second, third)] == [True, False, True]
+    message = 'annotations left out with no verdict left, right or tie: 1 (task 1)'
+    assert [message in result.stderr for result in (first, second, third)] == [True, False, True]
     assert 'PAIRS are not read; --resume reads them' in second.stderr

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from affekt.errors import TableError
+from affekt.errors import AffektError, TableError
 from affekt.ranking import read_comparisons
 from affekt.serve import export_votes, label_studio_tasks, prepare, read_label_studio
 from affekt.serve.pairs import Task
@@ -264,6 +264,33 @@ def test_exports_that_were_refused_are_imported(name, votes, samples, shared_fau
     annotated = sum(len(row.get('annotations', ())) for row in rows) or len(rows)
     assert len(read.votes) == annotated == (votes or annotated)
     assert [task.sample for task in read.tasks][: len(samples)] == samples
+
+
+def test_clips_in_the_upload_folder_of_label_studio_are_found_by_their_prefix(tmp_path):
+    (tmp_path / 'ls.json').write_text(json.dumps([_row(data={'video': '/data/upload/1/ab12cd34-name%20x.mp4'})]))
+    (tmp_path / 'upload').mkdir()
+    (tmp_path / 'upload' / 'ab12cd34-name x.mp4').write_bytes(b'')
+    prepared = prepare([tmp_path / 'ls.json'], tmp_path / 'votes', media=tmp_path / 'upload')
+    prepared.study.close()
+    assert [clip.path.name for clip in prepared.clips.values()] == ['ab12cd34-name x.mp4']
+
+
+def test_pairs_with_a_column_annotator_are_pairs(tmp_path):
+    (tmp_path / 'pairs.json').write_text(json.dumps([{'name': 'c', 'a1': 'x', 'a2': 'y', 'annotator': 'me'}]))
+    prepared = prepare([tmp_path / 'pairs.json'], tmp_path / 'votes', without_media=True)
+    prepared.study.close()
+    assert [(task.left, task.right) for task in prepared.study.state.tasks.values()] == [('a1', 'a2')]
+
+
+@pytest.mark.parametrize(
+    ('name', 'content'), [('a.json', ''), ('a.json', '[]'), ('a.json', '{}'), ('a.csv', ''),
+                          ('a.csv', 'id,annotator,annotation_id\n'), ('a.json', '[{"data": {}}]')]
+)  # fmt: skip
+def test_an_empty_export_is_refused_in_a_sentence(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(AffektError):
+        prepare([tmp_path / name], tmp_path / 'votes', without_media=True)
+    assert not (tmp_path / 'votes').exists()
 
 
 def test_json_too_deep_is_refused_in_a_sentence(tmp_path):

@@ -85,10 +85,12 @@ class Stream(NamedTuple):
 
     @property
     def length_s(self) -> float:
+        """Seconds of the recording; 0 where no rate is stated."""
         return self.samples / self.rate_hz if self.rate_hz else 0.0
 
     @property
     def frame_s(self) -> float:
+        """Seconds of a frame."""
         return self.block / self.rate_hz if self.rate_hz else 0.0
 
 

@@ -3,7 +3,7 @@
 Two microphones of which one is wired the wrong way round give channels of opposite sign, and their mean is silence. So
 the mean is held against its parts, a quarter of a second at a time. The mean of N channels that have nothing to do with
 each other has the power sum(p) / N**2, that of equal ones N times as much. Where it has less than a tenth of the first,
-or less than a hundredth of the loudest channel, the loudest channel is used instead.
+the loudest channel is used instead.
 
 C channels, N samples.
 """
@@ -23,8 +23,6 @@ MAX_WINDOW = 1 << 18
 """Samples of a window at most, however high the rate."""
 CANCELLED = 0.1
 """Of the power that a mean of independent channels has."""
-FAR_BELOW = 0.01
-"""Of the power of the loudest channel."""
 RESTORED = 0.5
 """Of the power that a mean of independent channels has: only above it does the mean come back."""
 AUDIBLE_POWER = 1e-8
@@ -110,10 +108,7 @@ class Downmix:
         if loudest < AUDIBLE_POWER:
             return
         independent = float(powers.sum()) / len(powers) ** 2
-        if self._is_cancelled:
-            self._is_cancelled = mean_power < RESTORED * independent
-        else:
-            self._is_cancelled = mean_power < max(CANCELLED * independent, FAR_BELOW * loudest)
+        self._is_cancelled = mean_power < (RESTORED if self._is_cancelled else CANCELLED) * independent
         if self._is_cancelled and loudest > CLEARLY_LOUDER * powers[self._channel]:
             self._channel = int(powers.argmax())
 

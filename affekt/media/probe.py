@@ -17,6 +17,7 @@ import av.error
 from affekt.errors import MediaError
 from affekt.media.boxes import track_ends
 from affekt.media.containers import DEMUXERS, declared_sizes
+from affekt.media.covers import pixels_while_opening
 from affekt.media.ebml import track_count
 from affekt.media.frame_chain import tag_length
 from affekt.media.limits import Limits
@@ -115,7 +116,7 @@ def open_container(source: Source, limits: Limits) -> tuple[Any, WatchedFile]:
     options = {
         'format_whitelist': ','.join(DEMUXERS),
         'max_streams': str(limits.max_streams + 1),
-        'max_pixels': str(decoder_pixels(limits)),
+        'max_pixels': str(pixels_while_opening(source, decoder_pixels(limits))),
         'enable_drefs': '0',
     }
     try:

@@ -95,7 +95,7 @@ def test_a_million_samples_may_be_listed_by_a_file_that_was_cut_short(film):
 
 
 def id3(count: int) -> bytes:
-    frames = b''.join(b'TXXX' + struct.pack('>I', 12) + bytes(3) + b'%08d\0v' % number for number in range(count))
+    frames = b''.join(b'TXXX' + struct.pack('>I', 11) + bytes(3) + b'%08d\0v' % number for number in range(count))
     size = bytes(len(frames) >> shift & 127 for shift in (21, 14, 7, 0))
     return b'ID3\x03\0\0' + size + frames
 
@@ -127,7 +127,14 @@ def wav_of_information(sound: bytes) -> bytes:
     return sound[:12] + b'LIST' + struct.pack('<I', len(chunk)) + chunk + sound[12:]
 
 
-@pytest.mark.parametrize(('name', 'crowded'), [('a.flac', flac_of_comments), ('a.wav', wav_of_information)])
+def wav_with_id3(sound: bytes) -> bytes:
+    tag = id3(20_000)
+    return sound + b'id3 ' + struct.pack('<I', len(tag)) + tag
+
+
+@pytest.mark.parametrize(
+    ('name', 'crowded'), [('a.flac', flac_of_comments), ('a.wav', wav_of_information), ('a.wav', wav_with_id3)]
+)
 def test_twenty_thousand_tags_are_refused(tmp_path, name, crowded):
     sound = write_audio(tmp_path / name, tone(0.5), 16_000).read_bytes()
     with pytest.raises(LimitError, match='5,000 tags'):

@@ -8,10 +8,8 @@ nothing: files are the same byte for byte.
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from affekt.features.arrow_files import MADE_AGAIN
 from affekt.features.recipes import READS, Encoder, Features, Recipe, Unable, outcomes, recipe_named
 from affekt.features.store import SUFFIX, Provenance, Store, write_features
 from affekt.runs import Run, remove_run
+from affekt.workers import workers
 
 Progress = Callable[[str, float, float], None]
 Part = list[Features | Unable]
@@ -205,10 +204,9 @@ def _encoded(
         for index, rows in batches:
             yield index, outcomes(encoder, manifest, rows)
         return
-    spawn = multiprocessing.get_context('spawn')
     bare = Manifest(manifest.facts, ())  # workers need the root, not every sample
-    pool = ProcessPoolExecutor(min(processes, len(batches)), spawn, _open_in_worker, (recipe, bare))
-    try:
+    todo = 'run the same command again: finished batches are kept; fewer --processes need less memory'
+    with workers(min(processes, len(batches)), _open_in_worker, (recipe, bare), todo=todo) as pool:
         left = iter(batches)
         waiting: dict[Future[Part], int] = {}
         for index, rows in left:
@@ -220,14 +218,6 @@ def _encoded(
                 yield waiting.pop(future), future.result()
                 if (following := next(left, None)) is not None:
                     waiting[pool.submit(_encode_in_worker, following[1])] = following[0]
-    except BrokenProcessPool as error:
-        raise RunError(
-            expected='workers that live',
-            came='one that died (killed, or out of memory)',
-            todo='run the same command again: finished batches are kept; fewer --processes need less memory',
-        ) from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 _worker: tuple[Encoder, Manifest] | None = None

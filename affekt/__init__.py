@@ -22,6 +22,7 @@ ROOMS = (
     'written_languages',
     'text_encoding',
     'runs',
+    'workers',
     'npz',
     'tables',
     'wording',

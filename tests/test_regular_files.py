@@ -13,7 +13,7 @@ from affekt.analysis.timeline import Timeline
 from affekt.benchmarks.submissions import check_submission
 from affekt.errors import AffektError
 from affekt.features.model_folders import model_folder
-from affekt.features.onnx_models import beside_hashes
+from affekt.features.onnx_weights import weights_beside
 from affekt.labels.columns import read_columns
 from affekt.labels.wheels import read_table as read_words
 from affekt.media import Recording
@@ -36,7 +36,7 @@ READERS = {
     'a.jsonl': (read_columns, read_comparisons),
     'a.parquet': (read_columns, read_comparisons, read_analysis_table, Timeline.read_parquet),
     'a.npz': (read_npz, read_columns),
-    'a.onnx': (beside_hashes,),
+    'a.onnx': (weights_beside,),
     'config.json': (lambda path: model_folder(str(path.parent)),),
 }
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import click
@@ -18,7 +19,8 @@ from affekt.cli import main
 from affekt.cli.group import Affekt
 from affekt.cli.help import Verb
 from affekt.runs import Run, write_atomically
-from affekt.terminal import StageBars
+from affekt.terminal import StageBars, say
+from affekt.workers import workers
 
 
 def _ran(action, *words: str, resume: bool = False):
@@ -204,19 +206,28 @@ def test_lines_come_while_the_work_itself_is_silent(monkeypatch):
     assert lines[0].startswith('at work for')
 
 
-@pytest.mark.parametrize('as_json', [False, True])
-def test_a_verb_that_loads_for_long_says_so_unless_it_prints_json(monkeypatch, as_json):
-    said = threading.Event()
-    monkeypatch.setattr('affekt.cli.help.say', lambda *_, **__: said.set())
-    monkeypatch.setattr('affekt.cli.help.LOADING_S', 0.0)
-
+def test_a_verb_that_loads_for_long_says_so_first_unless_it_prints_json():
     @click.group(cls=Affekt)
     def group() -> None: ...
 
     def work(as_json: bool) -> None:
-        assert as_json or said.wait(30)
+        say('{}' if as_json else 'done', err=True)
 
     group.add_command(Verb('judge', callback=work, params=[click.Option(['--json', 'as_json'], is_flag=True)]))
-    result = CliRunner().invoke(group, ['judge', '--json'] if as_json else ['judge'])
-    assert result.exit_code == 0, result.output
-    assert said.is_set() is not as_json
+    assert CliRunner().invoke(group, ['judge']).stderr == 'judge: loading …\ndone\n'
+    assert CliRunner().invoke(group, ['judge', '--json']).stderr == '{}\n'
+
+
+def _stopped_in_a_worker(number: int) -> int:
+    if number:
+        time.sleep(600)
+    return number
+
+
+def test_workers_are_not_waited_for_when_the_work_is_stopped():
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), workers(2, print, ('',), todo='') as pool:
+        pool.submit(_stopped_in_a_worker, 1)
+        assert pool.submit(_stopped_in_a_worker, 0).result() == 0
+        raise KeyboardInterrupt
+    assert time.monotonic() - begun < 300

@@ -16,6 +16,7 @@ from affekt.analysis.purpose import NOTICE
 from affekt.analysis.result import ModelUse, Moment, OpenLabel, Person, Sentence, Source, Spoken
 from affekt.analysis.settings import AnalysisSettings
 from affekt.analysis.timeline import Timeline
+from affekt.analysis.wording import when
 from affekt.runs import file_sha256
 
 LONGEST_S = 1e6
@@ -80,7 +81,15 @@ class Analysis:
             'source': stored.encoded(self.source),
             'people': [{**stored.encoded(person), 'labels': self._words(person.name)} for person in self.people],
             'moments': [
-                {'kind': m.kind, 'time_s': round(m.time_s, 3), 'person': m.person, 'sentence': m.sentence}
+                {
+                    'kind': m.kind,
+                    'time_s': round(m.time_s, 3),
+                    'start_s': round(m.start_s, 3),
+                    'end_s': round(m.end_s, 3),
+                    'when': when(m),
+                    'person': m.person,
+                    'sentence': m.sentence,
+                }
                 for m in self.moments
             ],
             'description': [sentence.text for sentence in self.description],

@@ -22,6 +22,7 @@ from typing import Any, overload
 from affekt.analysis.analysis import Analysis
 from affekt.analysis.analyzer import Analyzer
 from affekt.analysis.folders import Clip, Gathered, gather
+from affekt.analysis.report import REPORT_FILE, render_report
 from affekt.analysis.results import (
     DONE,
     DUPLICATE,
@@ -66,7 +67,7 @@ class Outcome:
     @property
     def report_page(self) -> Path | None:
         """The page on the file; None where there are no results."""
-        return None if self.folder is None else self.folder / 'report.html'
+        return None if self.folder is None else self.folder / REPORT_FILE
 
     def load(self) -> Analysis:
         """Read the results back.
@@ -238,7 +239,7 @@ class _Work:
             )
             analysis = dataclasses.replace(analysis, source=source)
             analysis.save(staging)
-            analysis.report(staging / 'report.html', media=clip.path)
+            render_report(analysis, staging / REPORT_FILE, clip.path)
         return source.notes
 
     def _finished(self, clip: Clip, digest: str) -> ResultNote | None:

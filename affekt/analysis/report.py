@@ -16,6 +16,8 @@ from affekt.analysis.report_payload import report_payload, summary
 from affekt.errors import AffektError
 from affekt.files import file_atomically
 
+REPORT_FILE = 'report.html'
+"""The page in a folder of results."""
 MAX_MEDIA_BYTES = 32 * 2**20
 """Largest recording that is put inside; browsers grow slow with larger files."""
 COPIES = ((120.0, 480, 30.0), (600.0, 360, 15.0), (2700.0, 240, 10.0))

@@ -12,13 +12,12 @@ from pathlib import Path
 from affekt.analysis.analysis import Analysis
 from affekt.analysis.export import EXPORTS, SUFFIXES, export
 from affekt.analysis.folders import parts_of
+from affekt.analysis.report import REPORT_FILE
 from affekt.analysis.results import ResultNote, Results, results_that_count
 from affekt.analysis.stored import MAIN_FILE
 from affekt.errors import AffektError, RunError, UnknownNameError, did_you_mean
 from affekt.runs import Run, read_settings
 from affekt.tables import storable
-
-REPORT_FILE = 'report.html'
 
 
 @dataclass(frozen=True)
@@ -143,8 +142,8 @@ def _named(run: Path, note: ResultNote) -> Analysis:
 
 def _below(out: Path, note: ResultNote, suffix: str) -> Path:
     """The file's place below a folder: the recording's subfolders, then its name and key."""
-    parts = [re.sub(r'[\0/\\]', '_', storable(part)) for part in parts_of(note.file)]
-    if any(part in ('', '.', '..') or ':' in part for part in parts):
+    parts = [re.sub(r'[\0/\\:]', '_', storable(part)) for part in parts_of(note.file)]
+    if any(part in ('', '.', '..') for part in parts):
         raise RunError(
             expected='paths below the folder that was analyzed',
             came=f'{note.file!r} in the journal',

@@ -201,5 +201,6 @@ def how_made(store: Store) -> dict[str, Any]:
     facts = {**store.provenance.facts, 'column': '', 'dimension': store.dimension, 'columns': store.provenance.columns}
     if 'origin' in facts:
         del facts['sha256']
-    facts.pop('modality', None)  # older stores do not say it
+    for name in ('modality', 'media_sizes'):  # older stores do not say it; no corpus has the files of another
+        facts.pop(name, None)
     return facts

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import textwrap
-import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,30 +19,32 @@ LONG = (
     'bench merbench', 'bench finetune', 'track train', 'prefer train', 'annotate', 'weights get',
 )  # fmt: skip
 """Verbs that work for long, and load much before."""
-LOADING_S = 0.4
+
+
+def name_of(ctx: click.Context) -> str:
+    """'bench merbench', however the program itself was called."""
+    words: list[str] = []
+    while ctx.parent is not None:
+        words.insert(0, str(ctx.info_name))
+        ctx = ctx.parent
+    return ' '.join(words)
 
 
 class Verb(click.Command):
     """A command whose help ends with the names that an option or an argument can take."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run it; one that works for long says so while it still loads."""
+        """Run it; one that works for long first says that it loads, which can take seconds."""
         ctx.meta[HAS_RESUME] = any(param.name == 'resume' for param in self.params)
-        name = ' '.join(ctx.command_path.split()[1:])
-        if name not in LONG or ctx.params.get('as_json'):
-            return super().invoke(ctx)
-        loading = threading.Timer(LOADING_S, say, [f'{name}: loading …'], {'err': True, 'style': 'dim'})
-        loading.daemon = True
-        loading.start()
-        try:
-            return super().invoke(ctx)
-        finally:
-            loading.cancel()
+        name = name_of(ctx)
+        if name in LONG and not ctx.params.get('as_json'):
+            say(f'{name}: loading …', err=True, style='dim')
+        return super().invoke(ctx)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The examples, where the description shows none."""
         super().format_epilog(ctx, formatter)
-        examples = EXAMPLES.get(' '.join(ctx.command_path.split()[1:]), ())
+        examples = EXAMPLES.get(name_of(ctx), ())
         if examples:
             with formatter.section('Example' if len(examples) == 1 else 'Examples'):
                 for example in examples:

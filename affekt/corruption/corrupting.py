@@ -10,10 +10,8 @@ import dataclasses
 import hashlib
 import json
 import math
-import multiprocessing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +21,9 @@ from affekt.corruption.absence import withhold
 from affekt.corruption.noises import NAMED, digest_of_folder
 from affekt.corruption.samples import Job, renamed
 from affekt.corruption.settings import Corruption
-from affekt.errors import CorpusError, RunError, ValueRangeError
+from affekt.errors import CorpusError, ValueRangeError
 from affekt.runs import Run
+from affekt.workers import workers
 
 MANIFEST = 'manifest.parquet'
 
@@ -120,9 +119,8 @@ def _each(job: Job, rows: Sequence[Sample], processes: int) -> Iterator[tuple[Sa
             yield row, job.write(row)
         return
     given = (job.manifest, job.corruption, job.out)
-    spawn = multiprocessing.get_context('spawn')
-    pool = ProcessPoolExecutor(min(processes, len(rows)), spawn, _open_in_worker, given)
-    try:
+    todo = 'go on with --resume: finished samples are kept; fewer --processes need less memory'
+    with workers(min(processes, len(rows)), _open_in_worker, given, todo=todo) as pool:
         left = iter(rows)
         waiting: dict[Future[Written], Sample] = {}
         for row in left:
@@ -134,13 +132,6 @@ def _each(job: Job, rows: Sequence[Sample], processes: int) -> Iterator[tuple[Sa
                 yield waiting.pop(future), future.result()
                 if (following := next(left, None)) is not None:
                     waiting[pool.submit(_write_in_worker, following)] = following
-    except BrokenProcessPool as error:
-        raise RunError(
-            expected='workers that live', came='one that died (killed, or out of memory)',
-            todo='go on with --resume: finished samples are kept; fewer --processes need less memory',
-        ) from error  # fmt: skip
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 _worker: Job | None = None

@@ -24,6 +24,8 @@ from affekt.runs import file_atomically, require_regular_file, versions
 
 FORMAT = 1
 SUFFIX = '.features.arrow'
+MADE_AGAIN = 'extract it again'
+"""What to do with a file that is damaged, and cannot be told apart from one that never was whole."""
 ROWS_AT_ONCE = 1 << 16
 """Rows of values in one piece of a file, at most, where a sample is not longer itself."""
 
@@ -183,7 +185,7 @@ class FeatureFile:
             if isinstance(error, TableError | FileError):
                 raise
             came = f'{path}, which is not there' if not path.exists() else f'{path}: {error}'
-            raise TableError(expected='a file of features', came=came, todo='extract it again') from error
+            raise TableError(expected='a file of features', came=came, todo=MADE_AGAIN) from error
         self.samples = [held.column('sample') for held in self._batches]
 
 

@@ -8,23 +8,25 @@ nothing: files are the same byte for byte.
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from affekt.corpora import Manifest, Sample
-from affekt.errors import AffektError, CorpusError, RunError, UnknownNameError, ValueRangeError
+from affekt.errors import AffektError, CorpusError, RunError, TableError, UnknownNameError, ValueRangeError
+from affekt.features.arrow_files import MADE_AGAIN
 from affekt.features.recipes import READS, Encoder, Features, Recipe, Unable, outcomes, recipe_named
 from affekt.features.store import SUFFIX, Provenance, Store, write_features
 from affekt.runs import Run, remove_run
+from affekt.workers import workers
 
 Progress = Callable[[str, float, float], None]
 Part = list[Features | Unable]
 Lost = list[tuple[str, str]]
 """Samples without features, and why."""
+MEDIA = 'media_sizes'
+"""The fact of a file that tells the sizes of the media that it was made of."""
 ENGINES = ('processes', 'ray')
 """What may run the workers."""
 
@@ -97,15 +99,15 @@ def extract(
     _require_input(manifest, recipe, rows)
     folder = out / recipe.name
     path = folder / f'shard-{number}-of-{count}{SUFFIX}'
-    names = _digest(rows)
+    names, sizes = _digest(rows), _media_digest(manifest, recipe, rows)
     work = folder / f'.work-{number}-of-{count}'
     batches = [rows[begin : begin + size] for begin in range(0, len(rows), size)]
     parts = Parts(work, recipe, manifest.facts.corpus, len(batches))
-    if path.exists():
-        finished = _finished(path, recipe, rows, names, size)
+    if path.exists() and not _is_damaged(path):
+        finished = _finished(path, recipe, rows, names, sizes, size)
         parts.remove()
         return finished
-    settings = {'recipe': recipe.hash, 'samples': names, 'batch': size}
+    settings = {'recipe': recipe.hash, 'samples': names, 'media': sizes, 'batch': size}
     with Run(work, settings, resume=work.exists()) as run:
         todo = [index for index in range(len(batches)) if not parts.adopted(run, index)]
         resumed, done = len(batches) - len(todo), len(rows) - sum(len(batches[index]) for index in todo)
@@ -115,11 +117,16 @@ def extract(
             if progress is not None:
                 progress('features', done, len(rows))
         held = [entry for index in range(len(batches)) if (entry := run.finished(_key(index))) is not None]
+        if len(held) < len(batches):
+            raise RunError(
+                expected=f'all {len(batches)} finished batches in {work}', came=f'{len(held)}: files went meanwhile',
+                todo='run the same command again: what is missing is done again',
+            )  # fmt: skip
         missing = [(name, reason) for entry in held for name, reason in entry.facts['missing']]
         files = (work / entry.folder for entry in held)
-        samples = write_features(
-            path, _joined(files), replace(_provenance(manifest.facts.corpus, recipe, shard, missing), samples=names)
-        )
+        made = _provenance(manifest.facts.corpus, recipe, shard, missing)
+        made = replace(made, samples=names, facts={**made.facts, MEDIA: sizes})
+        samples = write_features(path, _joined(files), made)
     parts.remove()
     return Extraction(path, samples, tuple(missing), resumed)
 
@@ -148,7 +155,9 @@ class Parts:
     def lost(self, index: int) -> Lost | None:
         """What the file of batch `index` says has no features; None where there is no file."""
         path = self.path(index)
-        return list(Store(path, partial=True).provenance.missing) if path.exists() else None
+        if not path.exists() or _is_damaged(path):
+            return None
+        return list(Store(path, partial=True).provenance.missing)
 
     def tries(self, index: int) -> Path:
         """Counts how often a worker died at a batch."""
@@ -195,10 +204,9 @@ def _encoded(
         for index, rows in batches:
             yield index, outcomes(encoder, manifest, rows)
         return
-    spawn = multiprocessing.get_context('spawn')
     bare = Manifest(manifest.facts, ())  # workers need the root, not every sample
-    pool = ProcessPoolExecutor(min(processes, len(batches)), spawn, _open_in_worker, (recipe, bare))
-    try:
+    todo = 'run the same command again: finished batches are kept; fewer --processes need less memory'
+    with workers(min(processes, len(batches)), _open_in_worker, (recipe, bare), todo=todo) as pool:
         left = iter(batches)
         waiting: dict[Future[Part], int] = {}
         for index, rows in left:
@@ -210,14 +218,6 @@ def _encoded(
                 yield waiting.pop(future), future.result()
                 if (following := next(left, None)) is not None:
                     waiting[pool.submit(_encode_in_worker, following[1])] = following[0]
-    except BrokenProcessPool as error:
-        raise RunError(
-            expected='workers that live',
-            came='one that died (killed, or out of memory)',
-            todo='run the same command again: finished batches are kept; fewer --processes need less memory',
-        ) from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 _worker: tuple[Encoder, Manifest] | None = None
@@ -262,11 +262,27 @@ def _require_input(manifest: Manifest, recipe: Recipe, rows: Sequence[Sample]) -
         )
 
 
-def _finished(path: Path, recipe: Recipe, rows: Sequence[Sample], digest: str, size: int) -> Extraction:
+def _is_damaged(path: Path) -> bool:
+    """Whether a file of features that was written here is no longer whole, so that it is made again.
+
+    Raises:
+        TableError: it is of a newer format.
+    """
+    try:
+        Store(path, partial=True)
+    except TableError as error:
+        if error.todo != MADE_AGAIN:
+            raise
+        return True
+    return False
+
+
+def _finished(path: Path, recipe: Recipe, rows: Sequence[Sample], digest: str, sizes: str, size: int) -> Extraction:
     """The shard that is there already, if it is the one that was asked for."""
     store = Store(path, partial=True)
     held = {*store.names, *store.missing}
     is_other = store.provenance.samples not in ('', digest) or held != {row.sample for row in rows}
+    is_other |= store.provenance.facts.get(MEDIA, sizes) != sizes
     if store.provenance.hash != recipe.hash or is_other:
         raise RunError(
             expected=f'features of {recipe.name} for these {len(rows)} samples, or nothing yet',
@@ -275,6 +291,14 @@ def _finished(path: Path, recipe: Recipe, rows: Sequence[Sample], digest: str, s
             todo='choose another --out, or remove the file',
         )
     return Extraction(path, len(store), store.provenance.missing, resumed=-(-len(rows) // size))
+
+
+def _media_digest(manifest: Manifest, recipe: Recipe, rows: Sequence[Sample]) -> str:
+    """Of the sizes of the files that a recipe reads: a clip that is cut anew is another one."""
+    kinds = () if recipe.modality == 'text' else READS[recipe.modality]
+    paths = [path for row in rows for kind in kinds if (path := manifest.media(row, kind)) is not None]
+    sizes = [path.stat().st_size if path.is_file() else -1 for path in paths]
+    return hashlib.sha256(repr(sizes).encode()).hexdigest()[:16]
 
 
 def _digest(rows: Sequence[Sample]) -> str:

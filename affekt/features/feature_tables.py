@@ -271,20 +271,25 @@ def _archive(path: Path) -> Arrays:
     if len(arrays) == 1 and isinstance(next(iter(arrays.values())), dict):
         arrays = {str(name): np.asarray(value) for name, value in next(iter(arrays.values())).items()}
     texts = [name for name, value in arrays.items() if isinstance(value, np.ndarray) and value.dtype.kind in 'USO']
-    numbers = {name: value for name, value in arrays.items() if isinstance(value, np.ndarray) and name not in texts}
+    told = [name for name in arrays if name.lower() in TOLD and name not in texts[:1]]
+    numbers = {
+        name: value for name, value in arrays.items() if isinstance(value, np.ndarray) and name not in (*texts, *told)
+    }
     if len(texts) == 1 and len(numbers) == 1:
-        names, matrix = [str(name) for name in arrays[texts[0]].ravel().tolist()], next(iter(numbers.values()))
-        if len(names) != len(matrix) or len(set(names)) != len(names):
+        names = [_decoded(name) for name in arrays[texts[0]].ravel().tolist()]
+        matrix = next(iter(numbers.values()))
+        if matrix.ndim == 0 or len(names) != len(matrix) or len(set(names)) != len(names):
             raise ShapeError(
-                expected='one name for each row, each once', came=f'{len(set(names))} names for {len(matrix)} rows in '
-                f'{path}', todo='save one array for each sample, by its name',
+                expected='one name for each row, each once', came=f'{len(set(names))} names for {len(names)} and '
+                f'{matrix.shape} values in {path}', todo='save one array for each sample, by its name',
             )  # fmt: skip
-        return Arrays((path,), dict(zip(names, matrix, strict=True)))
-    if len(numbers) == 1 and len(next(iter(numbers.values())).shape) > 1 and next(iter(numbers)) in _NO_NAME:
+        notes = [f'arrays that are no features, left out: {listed(told)}'] if told else []
+        return Arrays((path,), dict(zip(names, matrix, strict=True)), notes=notes)
+    if told or all(name in _NO_NAME or re.fullmatch(r'arr_\d+', name) for name in numbers):
         raise ArchiveError(
             expected='one array for each sample by its name, or an array of names beside the features',
-            came=f'{path} with {next(iter(numbers.values())).shape} alone', todo='add the names: features belong to '
-            'samples by name, not by order: numpy.savez(path, names=names, features=features)',
+            came=f'{path} with {listed(arrays)}', todo='add the names: features belong to samples by name, not by '
+            'order: numpy.savez(path, names=names, features=features)',
         )  # fmt: skip
     if texts or len(numbers) < len(arrays) or not numbers:
         odd = [name for name in arrays if name not in numbers]
@@ -293,6 +298,10 @@ def _archive(path: Path) -> Arrays:
             todo='leave what is no sample out, or save names and features: numpy.savez(path, names=…, features=…)',
         )  # fmt: skip
     return Arrays((path,), numbers)
+
+
+def _decoded(name: object) -> str:
+    return name.decode('utf-8', 'replace') if isinstance(name, bytes) else str(name)
 
 
 _NO_NAME = ('', 'arr_0', 'features', 'feature', 'data', 'x', 'X', 'values', 'embeddings', 'embedding')

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +22,7 @@ from affekt.tables.parquet_files import read_parquet
 from affekt.tables.recognition import form_of
 from affekt.tables.table import Table
 from affekt.tables.workbooks import read_workbook
+from affekt.tables.writing import storable
 
 ENDINGS = ('.csv', '.tsv', '.jsonl', '.json', '.parquet', '.npz', '.xlsx')
 """Of tables; `.txt` and `.tab`, as Excel writes them, are read as well."""
@@ -56,7 +59,8 @@ def read_table(path: Path) -> Table:
                     todo='save it again, or give it the ending of what it is',
                 )
             form = 'npz' if ending == '.npz' else 'json'
-        return READERS[form](path)
+        table = READERS[form](path)
+        return table if form in ('text', 'parquet') else _storable(table)
     except OSError as error:
         raise TableError(
             expected='a table that can be read', came=f'{path}: {error.strerror or error}', todo='check the path'
@@ -80,6 +84,24 @@ def _require_file(path: Path) -> None:
             came=f'{path} with {state.st_size:,} bytes',
             todo='leave columns out, or give several files',
         )
+
+
+def _storable(table: Table) -> Table:
+    """The table with texts that UTF-8 can hold: JSON, arrays and sheets may have halves of surrogate pairs."""
+    changed = 0
+
+    def whole(cell: Any) -> Any:
+        nonlocal changed
+        if isinstance(cell, str) and not cell.isascii() and (text := storable(cell)) != cell:
+            changed += 1
+            return text
+        return [whole(part) for part in cell] if isinstance(cell, list) else cell
+
+    columns = {storable(name): [whole(cell) for cell in column] for name, column in table.items()}
+    if not changed:
+        return table
+    note = f'{changed} texts of {table.path.name} hold halves of characters, which are replaced'
+    return replace(table, columns=columns, notes=(*table.notes, note))
 
 
 def _read_archive(path: Path) -> Table:

@@ -108,6 +108,29 @@ def test_what_ends_an_encoder_on_one_sample_is_the_outcome_of_that_one(tmp_path)
     assert made.samples == len(manifest) - 1
 
 
+def test_a_file_that_is_no_longer_whole_is_made_again(tmp_path):
+    manifest = made_up_corpus()
+    path = extract(manifest, LENGTHS, tmp_path).path
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    assert extract(manifest, LENGTHS, tmp_path).samples == 120
+    assert path.read_bytes() == whole
+
+
+def test_a_clip_that_is_cut_anew_is_another_one(tmp_path):
+    def encoder(corpus, samples):
+        return [heard.features(row.sample, [[1, 2, 3]]) for row in samples]
+
+    heard = dataclasses.replace(LENGTHS, name='heard', modality='audio', open=lambda recipe: encoder)
+    (tmp_path / 'a.wav').write_bytes(b'long')
+    manifest = Manifest(Facts('toy', root=str(tmp_path)), (Sample('a', audio='a.wav'),))
+    for _ in range(2):
+        extract(manifest, heard, tmp_path)
+    (tmp_path / 'a.wav').write_bytes(b'cut')
+    with pytest.raises(RunError, match='other texts, files or windows'):
+        extract(manifest, heard, tmp_path)
+
+
 def test_nan_stops_the_extraction_with_the_sample_and_the_column(tmp_path):
     with pytest.raises(ValueRangeError, match=r"in length, row 0 of sample 'pair01_d1_t0'"):
         extract(made_up_corpus(), NAN, tmp_path)

@@ -278,9 +278,22 @@ def test_parquet_and_archives_are_read_by_name(tmp_path):
     for name in ('p.parquet', 'by_name.npz', 'beside.npz'):
         store, _ = _imported(tmp_path / name, tmp_path)
         np.testing.assert_array_equal(store.matrix(['a', 'b']), [[1, 2], [3, 4]])
-    np.savez(tmp_path / 'nameless.npz', features=np.ones((2, 3)))
+    np.savez(tmp_path / 'labelled.npz', id=np.array([b'a', b'b']), X=np.array([[1.0, 2], [3, 4]]), y=np.array([0, 1]))
+    store, made = _imported(tmp_path / 'labelled.npz', tmp_path)
+    assert store.names == ('a', 'b')
+    assert made.notes == ("arrays that are no features, left out: 'y'",)
+    nameless = (
+        {'features': np.ones((2, 3))},
+        {'arr_0': np.ones(2), 'arr_1': np.ones(2)},
+        {'X': np.ones(2), 'y': np.ones(2)},
+    )
+    for arrays in nameless:
+        np.savez(tmp_path / 'nameless.npz', **arrays)
+        with pytest.raises(ArchiveError, match='by name, not by order'):
+            _imported(tmp_path / 'nameless.npz', tmp_path)
+    np.save(tmp_path / 'nameless.npy', np.ones(3))
     with pytest.raises(ArchiveError, match='by name, not by order'):
-        _imported(tmp_path / 'nameless.npz', tmp_path)
+        _imported(tmp_path / 'nameless.npy', tmp_path)
 
 
 def test_a_folder_of_tables_is_one_sample_each(tmp_path):

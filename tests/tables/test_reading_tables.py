@@ -438,3 +438,13 @@ def test_a_workbook_that_declares_entities_is_refused(tmp_path):
             archive.writestr(name, content)
     with pytest.raises(TableError, match='declares'):
         read_table(path)
+
+
+def test_halves_of_characters_are_replaced_with_a_note(tmp_path):
+    (tmp_path / 'x.jsonl').write_text('{"name": "a\\ud800", "labels": ["b\\udfff", "\\ud83d\\ude00"]}\n')
+    np.savez(tmp_path / 'x.npz', name=np.array(['a\ud800']), labels=np.array(['b']))
+    for name in ('x.jsonl', 'x.npz'):
+        table = read_table(tmp_path / name)
+        assert list(table['name']) == ['a\N{REPLACEMENT CHARACTER}']
+        assert 'halves of characters' in table.notes[0]
+    assert read_table(tmp_path / 'x.jsonl')['labels'] == [['b\N{REPLACEMENT CHARACTER}', '\N{GRINNING FACE}']]

@@ -215,7 +215,8 @@ def _recognised(raw: bytes, name: str, error: type[AffektError], todo: str) -> D
     if encoding.startswith('utf-16'):
         return _cleaned(raw.decode(encoding), encoding, name)
     what = NAMES.get(best.encoding, encoding)
-    return DecodedText(raw.decode(encoding), encoding, (f'{name} is not UTF-8 and is read as {what}, {best.language}',))
+    note = f'the text of {name} is not UTF-8 and is read as {what}, {best.language}'
+    return DecodedText(raw.decode(encoding), encoding, (note,))
 
 
 def _is_damaged_utf_8(raw: bytes) -> bool:

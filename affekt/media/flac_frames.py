@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from affekt.media.frame_chain import END_TAGS, tag_length
+from affekt.media.frame_chain import END_TAGS, tag_at, tag_length
 from affekt.media.report import ContainerReport, seconds_of
 from affekt.media.source import Source
 from affekt.media.window import CHAIN, Window
@@ -66,7 +66,10 @@ def check_flac(source: Source, report: ContainerReport) -> None:
             report.add('unread', sentence, size, length_s)
             return
         end = _frame_end(window, last)
-        rest = window.at(end, CHAIN) if end else b''
+        rest = b''
+        if end is not None:
+            end += tag_at(window.at(end, 10))  # some players put such tags behind the sound
+            rest = window.at(end, CHAIN)
         if end is None:
             report.add('end', f'damaged: the last frame, at byte {last} of {source.size}, is not whole')
         elif rest.strip(b'\0') and not rest.startswith(END_TAGS):

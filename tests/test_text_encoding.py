@@ -82,6 +82,12 @@ def test_one_letter_that_may_be_many_is_refused_with_the_readings_and_the_way_ou
     assert 'cp1252 (ø), or ' in str(refused.value)
 
 
+@pytest.mark.parametrize('two', [b'\xff\xfe', b'\xfe\xff', b'\xc4\xe0', b'\xce\xd2', b'\xed\xe5'])
+def test_two_letters_of_another_alphabet_are_refused(two):
+    with pytest.raises(TableError, match='not UTF-8'):
+        decode_text(b'name,openset\na,' + two + b'\n', 'a.csv')
+
+
 def test_a_named_encoding_is_taken_at_its_word():
     assert decode_text('ø'.encode('cp1252'), 'a', encoding='cp1252').text == 'ø'
     with pytest.raises(TableError, match='expected text in utf-8'):

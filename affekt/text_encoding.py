@@ -270,6 +270,8 @@ def _candidates(raw: bytes, encoding: str) -> Iterator[_Candidate]:
     text = _sample(raw, encoding)
     if text is None or any(letter < ' ' and letter not in '\t\n\r\f\x0b\x1a' for letter in text):
         return
+    if _CONTROLS.search(text) and not encoding.startswith('utf_16'):  # marks of Windows, read in an encoding of ISO
+        return
     usual, languages = CANDIDATES[encoding]
     for language in languages:
         yield _Candidate(encoding, language, text, math.log(usual) + LANGUAGES[language].log_probability(text))

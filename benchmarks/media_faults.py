@@ -220,7 +220,7 @@ def empty_pages(content: bytes, rng: np.random.Generator) -> bytes:
 def big_id3(content: bytes, rng: np.random.Generator) -> bytes:
     """Megabytes of ID3 tags in front of the sound."""
     count = int(rng.integers(5_000, 100_000))
-    frames = b''.join(b'TXXX' + struct.pack('>I', 12) + bytes(3) + b'%08d\0v' % number for number in range(count))
+    frames = b''.join(b'TXXX' + struct.pack('>I', 11) + bytes(3) + b'%08d\0v' % number for number in range(count))
     return b'ID3\x03\0\0' + bytes(len(frames) >> shift & 127 for shift in (21, 14, 7, 0)) + frames + content
 
 

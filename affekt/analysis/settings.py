@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
+
+import numpy as np
 
 from affekt.analysis.purpose import check_purpose
 from affekt.errors import UnknownNameError, ValueRangeError, did_you_mean
@@ -15,6 +19,7 @@ from affekt.text_encoding import require_encoding
 ASR_NAMES = ('tiny.en', 'base', 'none')
 LICENSES = ('research', 'commercial-ok')
 DEFAULT_FPS = 12.5
+_CALLED = {float: 'a number', int: 'a whole number', bool: 'True or False', str: 'a text', type(None): 'None'}
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,7 @@ class AnalysisSettings:
     """Length of the steps in which sources are fused, seconds, 0.1 to 60."""
 
     def __post_init__(self) -> None:
+        self._check_types()
         if self.fps is not None and not 0.1 <= self.fps <= 1000:
             raise ValueRangeError(expected='fps in [0.1, 1000]', came=f'{self.fps}', todo='use None for every frame')
         if not 1 <= self.max_people <= 100:
@@ -86,6 +92,26 @@ class AnalysisSettings:
                 todo='check the spelling, or give the path of a directory that holds model.bin',
             )
         object.__setattr__(self, 'purpose', check_purpose(self.purpose))
+
+    def _check_types(self) -> None:
+        """Each value is of its field's type; a path counts as its text, a whole number as a number."""
+        for name, hint in get_type_hints(type(self)).items():
+            value = getattr(self, name)
+            if isinstance(value, (os.PathLike, np.generic)):
+                value = os.fspath(value) if isinstance(value, os.PathLike) else value.item()
+                object.__setattr__(self, name, value)
+            kinds = get_args(hint) or (hint,)
+            is_flag = isinstance(value, bool)
+            fits = any(
+                (kind is float and isinstance(value, Real) and not is_flag)
+                or (kind is int and isinstance(value, Integral) and not is_flag)
+                or (kind is bool and is_flag)
+                or (kind not in (float, int, bool) and isinstance(value, kind))
+                for kind in kinds
+            )
+            if not fits:
+                words = ' or '.join(_CALLED[kind] for kind in kinds)
+                raise ValueRangeError(expected=f'{words} for {name}', came=repr(value)[:80], todo='give one')
 
     def changed(self, named: Mapping[str, Any]) -> AnalysisSettings:
         """The same with other values for the fields that are named.

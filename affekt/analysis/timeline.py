@@ -159,7 +159,7 @@ class Timeline:
         keep = np.ones(len(self), dtype=bool)
         for key, wanted in (('person', person), ('source', source), ('name', name)):
             if wanted is not None:
-                each = [wanted] if isinstance(wanted, (str, int)) else list(wanted)
+                each = list(wanted) if isinstance(wanted, Iterable) and not isinstance(wanted, str) else [wanted]
                 values = pa.array([self._known_as(key, spelled) for spelled in each], pa.string())
                 keep &= np.asarray(pc.is_in(self.table[key], value_set=values))
         if between is not None:
@@ -185,6 +185,7 @@ class Timeline:
         Raises:
             UnknownNameError: there is none.
         """
+        wanted = getattr(wanted, 'name', wanted)  # a Person
         known = self._names[key]
         plain = {name.casefold(): name for name in known}
         asked = str(wanted).strip().casefold()

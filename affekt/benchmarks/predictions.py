@@ -115,8 +115,11 @@ def folder_content(root: Path, what: str) -> list[Path]:
 
 
 def prediction_files(folder: Path) -> list[Path]:
-    """The table files in a folder."""
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS) if folder.is_dir() else []
+    """The table files in a folder; what lies beside a table and says how it was made is none."""
+    if not folder.is_dir():
+        return []
+    tables = (path for path in folder.iterdir() if path.suffix.lower() in ENDINGS)
+    return sorted(path for path in tables if not path.name.endswith('settings.json'))
 
 
 def _model_folder(folder: Path, model: str | None) -> Path:

@@ -73,6 +73,7 @@ def annotate(
         else:
             started = lambda links: _show(links, as_json)  # noqa: E731
             written = serve(prepared, host=host, port=port, token=token, started=started, raw_csv=raw_csv)
+            say(f'every vote is kept in {folder}; the same command with --resume goes on', err=True)
     for path in written:
         say(str(path), err=as_json)
     for note in export_notes(folder):

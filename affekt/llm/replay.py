@@ -166,8 +166,9 @@ class ReplayCache:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if error is not None:
-            count = len(self)
-            error.add_note(f'{count:,} {"answer is" if count == 1 else "answers are"} kept in {self.folder}')
+            with contextlib.suppress(sqlite3.Error):
+                count = len(self)
+                error.add_note(f'{count:,} {"answer is" if count == 1 else "answers are"} kept in {self.folder}')
         self.close()
 
 

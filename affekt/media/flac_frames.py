@@ -1,22 +1,34 @@
-"""FLAC: what follows the last frame, and a last frame that is not whole. The frames between are checked while decoding.
+"""FLAC: the checksum of every frame, and what follows the last one.
 
-FFmpeg reads on behind the last frame for anything that looks like another one, and says nothing of what does not.
+FFmpeg leaves out a frame whose checksum fails, and reads on behind the last one for anything that looks like another;
+neither is said. N frames, W words of 16 bits.
 
 Source: RFC 9639, sections 8.2, 9.1 and 9.3.
 """
 
 from __future__ import annotations
 
-from affekt.media.frame_chain import END_TAGS, tag_length
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.media.frame_chain import END_TAGS, tag_at, tag_length
 from affekt.media.report import ContainerReport, seconds_of
 from affekt.media.source import Source
 from affekt.media.window import CHAIN, Window
+
+Words = npt.NDArray[np.uint16]
 
 MAGIC = b'fLaC'
 LAST_BLOCK = 0x80
 MAX_BLOCKS = 1_000
 LONGEST_FRAME = 1 << 22
 """Bytes of a last frame that are looked at: two seconds of eight channels at the highest rate."""
+MOST_MISSING = 10_000_000
+"""Frames, or samples in files that count them, between one frame and the next."""
+MOST_TOGETHER = 256
 HEADER_BYTES, SHORTEST_FRAME = 16, 8
 
 
@@ -39,20 +51,25 @@ def check_flac(source: Source, report: ContainerReport) -> None:
     """Notes another recording or other bytes behind the last frame, and a last frame that is cut."""
     with Window(source, CHAIN) as window:
         start = tag_length(source)
-        frames, samples, _ = _metadata(window, start)
-        report.states_length = samples > 0
+        stream = _metadata(window, start)
+        frames = stream.end
+        report.states_length = stream.samples > 0
         sync = window.at(frames, 2)
         if len(sync) < 2 or sync[0] != 0xFF or sync[1] & 0xFE != 0xF8:
             return
-        last, following = _last_frame(window, frames, sync)
+        places, following = _frames(window, frames, sync)
+        _check_frames(window, places, stream, report)
+        last = places[-1] if places else frames
         if following is not None:
-            _, samples, rate_hz = _metadata(window, following)
-            size, length_s = source.size - following, samples / rate_hz if rate_hz else 0.0
+            size, length_s = source.size - following, _metadata(window, following).length_s
             sentence = f'not read: another recording begins at byte {following}, {size:,} bytes{seconds_of(length_s)}'
             report.add('unread', sentence, size, length_s)
             return
         end = _frame_end(window, last)
-        rest = window.at(end, CHAIN) if end else b''
+        rest = b''
+        if end is not None:
+            end += tag_at(window.at(end, 10))  # some players put such tags behind the sound
+            rest = window.at(end, CHAIN)
         if end is None:
             report.add('end', f'damaged: the last frame, at byte {last} of {source.size}, is not whole')
         elif rest.strip(b'\0') and not rest.startswith(END_TAGS):
@@ -60,9 +77,29 @@ def check_flac(source: Source, report: ContainerReport) -> None:
             report.add('unread', f'not read: {size:,} bytes follow the last frame at byte {end}', size)
 
 
-def _metadata(window: Window, start: int) -> tuple[int, int, int]:
-    """The first byte behind the metadata of the recording at `start`, its samples and its rate."""
-    position, samples, rate_hz = start + 4, 0, 0
+class Stream(NamedTuple):
+    """What the metadata state; `end` is the first byte behind them."""
+
+    end: int
+    samples: int
+    rate_hz: int
+    block: int
+    """Samples of a frame."""
+
+    @property
+    def length_s(self) -> float:
+        """Seconds of the recording; 0 where no rate is stated."""
+        return self.samples / self.rate_hz if self.rate_hz else 0.0
+
+    @property
+    def frame_s(self) -> float:
+        """Seconds of a frame."""
+        return self.block / self.rate_hz if self.rate_hz else 0.0
+
+
+def _metadata(window: Window, start: int) -> Stream:
+    """What is stated at the start of the recording at `start`."""
+    position, samples, rate_hz, block = start + 4, 0, 0, 0
     for _ in range(MAX_BLOCKS):
         header = window.at(position, 4)
         if len(header) < 4:
@@ -71,32 +108,80 @@ def _metadata(window: Window, start: int) -> tuple[int, int, int]:
             # block sizes 4, frame sizes 6, then rate 20 bits, channels 3, width 5, samples 36
             numbers = window.number(position + 14, 8)
             rate_hz, samples = numbers >> 44, numbers & (1 << 36) - 1
+            block = window.number(position + 6, 2)
         position += 4 + int.from_bytes(header[1:], 'big')
         if header[0] & LAST_BLOCK:
             break
-    return position, samples, rate_hz
+    return Stream(position, samples, rate_hz, block)
 
 
-def _last_frame(window: Window, first: int, sync: bytes) -> tuple[int, int | None]:
-    """Where the last frame of the recording begins, and where another recording does, if any."""
-    last, number, position = first, -1, first
+def _frames(window: Window, first: int, sync: bytes) -> tuple[list[int], int | None]:
+    """Where the frames of the recording begin, and where another recording does, if any."""
+    places: list[int] = []
+    number, position, usual = -1, first, window.at(first, 4)
     while position < window.size:
         stretch = window.at(position, CHAIN)
         magic = stretch.find(MAGIC)
-        is_new = magic >= 0 and stretch[magic + 4] & 0x7F == 0 if magic + 4 < len(stretch) else False
+        is_new = 0 <= magic < len(stretch) - 4 and stretch[magic + 4] & 0x7F == 0
         stop = magic if is_new else len(stretch)
         at = stretch.find(sync, 0, stop)
         while at >= 0:
-            this = _frame_number(window.at(position + at, HEADER_BYTES))
-            if this is not None and this > number:
-                last, number = position + at, this
+            header = window.at(position + at, HEADER_BYTES)
+            this = _frame_number(header)
+            is_usual = len(header) > 4 and header[2] & 15 == usual[2] & 15 and header[3] & 14 == usual[3] & 14
+            if this is not None and is_usual and number < this <= number + MOST_MISSING:
+                places.append(position + at)
+                number = this
             at = stretch.find(sync, at + 1, stop)
         if is_new:
-            return last, position + magic
+            return places, position + magic
         if position + len(stretch) >= window.size:
             break
         position += len(stretch) - HEADER_BYTES
-    return last, None
+    return places, None
+
+
+def _check_frames(window: Window, places: list[int], stream: Stream, report: ContainerReport) -> None:
+    """Notes every frame but the last whose checksum over all its bytes does not come out as 0."""
+    first = 0
+    while first < len(places) - 1:
+        stop, longest = first, 0
+        while stop < len(places) - 1 and stop - first < MOST_TOGETHER:
+            longest = max(longest, places[stop + 1] - places[stop])
+            if stop > first and longest * (stop + 1 - first) > LONGEST_FRAME:
+                break
+            stop += 1
+        starts, ends = places[first:stop], places[first + 1 : stop + 1]
+        contents = [window.at(a, min(b - a, LONGEST_FRAME)) for a, b in zip(starts, ends, strict=True)]
+        for start, end, remainder in zip(starts, ends, remainders(contents), strict=True):
+            if remainder:
+                sentence = f'damaged: the checksum of the frame at byte {start} is wrong ({end - start:,} bytes'
+                report.add('checksum', f'{sentence}, {stream.frame_s:.2f} s)', end - start, stream.frame_s)
+        first = stop
+
+
+def remainders(contents: list[bytes]) -> Words:
+    """(N,) CRC-16 of each content with polynomial 0x8005, most significant bit first, start 0.
+
+    All contents are gone through together, two bytes at a time: zeros in front of one change nothing.
+    """
+    length = -(-max(map(len, contents)) // 2) * 2
+    padded = b''.join(content.rjust(length, b'\0') for content in contents)
+    words = np.frombuffer(padded, '>u2').reshape(len(contents), -1).astype(np.uint16)  # (N, W)
+    table, register = _word_table(), np.zeros(len(contents), np.uint16)
+    for column in np.ascontiguousarray(words.T):
+        register = table[register ^ column]
+    return register
+
+
+@cache
+def _word_table() -> Words:
+    """The remainder of every word of two bytes."""
+    octets = np.array(FRAME_TABLE, np.uint16)
+    words = np.arange(1 << 16, dtype=np.uint32)
+    register = octets[words >> 8]
+    table: Words = (register << 8) ^ octets[(register >> 8) ^ (words & 0xFF).astype(np.uint16)]
+    return table
 
 
 def _frame_number(header: bytes) -> int | None:
@@ -105,6 +190,8 @@ def _frame_number(header: bytes) -> int | None:
         return None
     width = max(1, 8 - (~header[4] & 0xFF).bit_length())
     if width > 7 or header[4] == 0xFF:
+        return None
+    if any(octet & 0xC0 != 0x80 for octet in header[5 : 4 + width]):
         return None
     number = header[4] & (0x7F if width == 1 else (1 << 7 - width) - 1)
     for octet in header[5 : 4 + width]:

@@ -41,7 +41,7 @@ def check_chain(
         if length:
             position += length
             continue
-        tag = _tag_at(window.at(position, 10))
+        tag = tag_at(window.at(position, 10))
         if tag and position + tag < window.size:
             position += tag
             continue
@@ -65,14 +65,15 @@ def tag_length(source: Source) -> int:
     position = 0
     with Window(source) as window:
         for _ in range(MAX_TAGS):
-            length = _tag_at(window.at(position, 10))
+            length = tag_at(window.at(position, 10))
             position += length
             if not length:
                 break
     return position
 
 
-def _tag_at(head: bytes) -> int:
+def tag_at(head: bytes) -> int:
+    """Bytes of the ID3v2 tag that begins with these ten; 0 where none does."""
     if head[:3] != b'ID3' or len(head) < 10:
         return 0
     size = sum((octet & 0x7F) << shift for octet, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))

@@ -65,7 +65,13 @@ def describe_still(source: Source, kind: str, limits: Limits) -> tuple[VideoStre
         turn = TURNS.get(_orientation(image, source, kind), 0)
         mode = str(image.mode)
     upright = (height, width) if turn in (90, 270) else (width, height)
-    remarks = [f'it holds {pictures} pictures, and only the first is read'] if pictures > 1 else []
+    remarks = []
+    if pictures > 1 and kind == 'WEBP':
+        remarks.append(
+            f'an animation of {pictures} pictures, of which only the first is read; convert it to mp4 or GIF'
+        )
+    elif pictures > 1:
+        remarks.append(f'it holds {pictures} pictures, and only the first is read')
     if kind == 'HEIF' and turn:
         remarks.append(EXIF_TURN)
     stream = VideoStream(

@@ -10,6 +10,7 @@ Multimedia Programming Interface and Data Specifications 1.0 (LIST INFO); ISO/IE
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 from affekt.errors import LimitError
 from affekt.media import boxes, ebml
@@ -44,8 +45,10 @@ def check_tag_count(source: Source) -> None:
 
 
 def _counter(head: bytes) -> Callable[[Window], int] | None:
-    if head[:4] in (b'RIFF', b'RIFX', b'RF64'):
-        return _in_riff
+    if head[:4] in (b'RIFF', b'RF64'):
+        return lambda window: _in_chunks(window, 'little')
+    if head[:4] in (b'FORM', b'RIFX'):
+        return lambda window: _in_chunks(window, 'big')
     if head[:4] == b'fLaC':
         return _in_flac
     if head[:4] == b'\x1aE\xdf\xa3':
@@ -57,22 +60,35 @@ def _counter(head: bytes) -> Callable[[Window], int] | None:
     return None
 
 
-def _in_riff(window: Window) -> int:
-    """Entries of all LIST INFO chunks; entry: name 4, size 4, text, padded to even length."""
+def _in_chunks(window: Window, order: Literal['big', 'little']) -> int:
+    """Entries of all LIST INFO chunks (name 4, size 4, text, padded to even length), and of ID3 tags in a chunk."""
     position, number = 12, 0
     for _ in range(MAX_CHUNKS):
         header = window.at(position, 12)
         if len(header) < 8:
             break
-        end = position + 8 + int.from_bytes(header[4:8], 'little')
+        end = position + 8 + int.from_bytes(header[4:8], order)
+        if header[:4].upper() == b'ID3 ':
+            number += _id3_frames(window, position + 8, min(end, window.size))
         inner = position + 12
         while header[:4] == b'LIST' and header[8:12] == b'INFO' and inner + 8 <= min(end, window.size):
             number += 1
-            size = int.from_bytes(window.at(inner + 4, 4), 'little')
+            size = int.from_bytes(window.at(inner + 4, 4), order)
             inner += 8 + size + size % 2
             if number > MAX_TAGS:
                 return max(number, (end - position) // 10)
         position = end + end % 2
+    return number
+
+
+def _id3_frames(window: Window, start: int, end: int) -> int:
+    """Frames of an ID3v2 tag: name 4, size 4 (four times seven bits from version 4 on), flags 2, content."""
+    bits = 7 if window.at(start + 3, 1) >= b'\x04' else 8
+    position, number = start + 10, 0
+    while position + 10 <= end and number <= MAX_TAGS and window.at(position, 1).strip(b'\0'):
+        size = window.at(position + 4, 4)
+        position += 10 + sum(octet << bits * place for place, octet in enumerate(reversed(size)))
+        number += 1
     return number
 
 

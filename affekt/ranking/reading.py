@@ -300,13 +300,17 @@ def _recognised(table: Table) -> Shape:
     for shape in SHAPES.values():
         if shape.needed <= set(table.columns):
             return shape
-    alone = set(table.columns) >= {'name', 'preference'}
+    columns = set(table.columns)
+    if columns >= {'a1', 'a2'}:
+        todo = 'add the column preference: `affekt annotate` asks people, `affekt judge` a model'
+    elif columns >= {'name', 'preference'}:
+        todo = 'name the file of the pairs: verdicts alone do not say who met whom (`affekt prefer score` scores them)'
+    else:
+        todo = 'rename the columns'
     raise ComparisonError(
         expected='columns left, right, outcome; model_a, model_b, winner; or model1, model2, preference',
         came=f'{table.source} with {seen(table.columns)}',
-        todo='name the file of the pairs: verdicts alone do not say who met whom (`affekt prefer score` scores them)'
-        if alone
-        else 'rename the columns',
+        todo=todo,
     )
 
 

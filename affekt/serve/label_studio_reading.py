@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 
 from affekt.errors import TableError
 from affekt.ranking.comparisons import short
+from affekt.ranking.names import shown
 from affekt.serve.journal import Event
 from affekt.serve.pairs import LONGEST_TEXT, MOST_TASKS, Task
 from affekt.serve.study import LONGEST_NAME
@@ -118,6 +120,7 @@ class _Reader:
         self.places: dict[str, str] = {}
         self._notes, self._names = notes, names
         self._raters = _RaterNames()
+        self._describers: dict[str, str] = {}
         self._ids: dict[str, Event] = {}
         self._voted: set[tuple[str, str]] = set()
         self._annotations: Counter[str] = Counter()
@@ -152,12 +155,21 @@ class _Reader:
             reason = f'of more than {LONGEST_TEXT:,} characters' if left_text else 'without both texts'
             self._notes.add(f'tasks left out {reason}', number)
             return None
-        left, right = _string(data.get('left')) or 'left', _string(data.get('right')) or 'right'
+        left = self._describer(_string(data.get('left')) or 'left', number)
+        right = self._describer(_string(data.get('right')) or 'right', number)
         if left == right:
             self._notes.add('tasks left out whose two describers are the same', number)
             return None
         sample = _string(data.get('name')) or self._names.get(place, '') or f'task {row.get("id", number)}'
         return Task(sample, left, right, left_text, right_text)
+
+    def _describer(self, name: str, number: int) -> str:
+        """The name of a describer, written as it was first."""
+        clean = shown(name) or name
+        first = self._describers.setdefault(_alike_key(clean), clean)
+        if first != clean:
+            self._notes.add(f'tasks with a describer written in another way, taken for {short(first)}', number)
+        return first
 
     def _dicts(self, row: Mapping[str, Any], name: str, called: str, number: int) -> list[Mapping[str, Any]]:
         listed = row.get(name) or []
@@ -237,10 +249,10 @@ class _RaterNames:
 
     def _free(self, name: str, identity: str) -> str:
         free, number = name[:LONGEST_NAME], 1
-        while free in self._taken:
+        while _alike_key(free) in self._taken:
             ending = f' ({identity[: LONGEST_NAME // 2]})' if number == 1 else f' ({number})'
             free, number = name[: LONGEST_NAME - len(ending)] + ending, number + 1
-        self._taken.add(free)
+        self._taken.add(_alike_key(free))
         return free
 
 
@@ -375,6 +387,11 @@ def _string(value: object) -> str:
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # an id in a table with empty cells
     return storable(str(value).strip()) if isinstance(value, (str, int)) and not isinstance(value, bool) else ''
+
+
+def _alike_key(name: str) -> str:
+    """The same for names that differ in capitals or in the width of letters only."""
+    return unicodedata.normalize('NFKC', shown(name)).casefold()
 
 
 def _visible(text: str) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 
 from affekt.errors import RunError, ValueRangeError, VoteError
 from affekt.ranking import Comparisons, count, fit, pair_gains
+from affekt.ranking.names import alike, shown
 from affekt.runs import SETTINGS, Run, read_regular_file, read_settings, write_atomically
 from affekt.serve.journal import Event, Journal, read_events
 from affekt.serve.pairs import Task, as_json, from_json
@@ -127,8 +128,8 @@ class Study:
 
     def join(self, name: str) -> Screen:
         """A rater comes, or comes back, and sees what lay before them."""
-        name = rater_name(name)
         with self._lock:
+            name = self._resolved(name)
             self._note({'kind': 'join', 'id': secrets.token_hex(8), 'rater': name, 'time': self.clock()})
             return self._screen(name)
 
@@ -215,6 +216,8 @@ class Study:
         """
         with self._lock:
             fresh = list({vote['id']: vote for vote in votes if vote['id'] not in self.state.known}.values())
+            names = {name: self._resolved(name) for name in dict.fromkeys(vote['rater'] for vote in fresh)}
+            fresh = [{**vote, 'rater': names[vote['rater']]} for vote in fresh]
             raters = self.state.raters
             replaced = sum(vote['rater'] in raters and vote['task'] in raters[vote['rater']].votes for vote in fresh)
             if fresh:
@@ -240,10 +243,17 @@ class Study:
             self.state.apply(event)
 
     def _known(self, name: str) -> Rater:
-        rater = self.state.raters.get(rater_name(name))
+        rater = self.state.raters.get(self._resolved(name))
         if rater is None:
             raise VoteError(expected='a rater who has joined', came=repr(name), todo='give your name first')
         return rater
+
+    def _resolved(self, name: str) -> str:
+        """The name under which a rater is known: one that differs in capitals or width only is the same person's."""
+        name = rater_name(name)
+        if name in self.state.raters:
+            return name
+        return next((known for known in self.state.raters if alike((known, name)) or rater_name(known) == name), name)
 
     def _is_repeated(self, asked: Event) -> bool:
         """Whether this very vote is stored; an id that belongs to anything else is refused."""
@@ -414,12 +424,12 @@ def comparisons_of(
 
 
 def rater_name(name: str) -> str:
-    """A name as it is kept: without white space at its ends or twice in a row.
+    """A name as it is kept: in one Unicode form, without white space at its ends or twice in a row.
 
     Raises:
         ValueRangeError: it is empty, too long, or holds characters that cannot be seen.
     """
-    found = ' '.join(name.split())
+    found = shown(name)
     if not found or len(found) > LONGEST_NAME or not found.isprintable():
         raise ValueRangeError(
             expected=f'a name of 1 to {LONGEST_NAME} visible characters',

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 from made_up import made_up
 
@@ -32,7 +35,7 @@ def test_an_analysis_its_people_and_moments_print_in_a_few_lines(analysis):
     assert 'person 1' in repr(analysis.people)
 
 
-@pytest.mark.parametrize('person', [1, '1', 'person 1', 'Person 1', ' person 1 ', ['1'], [1]])
+@pytest.mark.parametrize('person', [1, '1', 'person 1', 'Person 1', ' person 1 ', ['1'], [1], np.int64(1)])
 def test_a_person_is_known_by_number_and_by_the_name_of_the_report(analysis, person):
     chosen = analysis.timeline.select(person=person)
     assert chosen.people == ('person 1',)
@@ -57,6 +60,10 @@ def test_unknown_names_are_refused_with_the_known_ones(analysis, asked, known):
     assert known in str(caught.value)
 
 
+def test_a_person_of_the_analysis_can_be_given_itself(analysis):
+    assert analysis.timeline.select(person=analysis.people[0]).people == (analysis.people[0].name,)
+
+
 def test_known_names_without_rows_give_an_empty_timeline(analysis):
     face = analysis.timeline.select(source='face', person=1)
     assert len(face.select(person=2)) == 0
@@ -77,12 +84,15 @@ def test_settings_are_taken_by_name_and_typos_refused(monkeypatch):
 
     monkeypatch.setattr(analyzer, 'Analyzer', Remembering)
     affekt.analyze('clip.mp4', fps=5, asr='base')
+    affekt.analyze('clip.mp4', fps=np.float64(5), transcript=Path('words.srt'))
+    assert type(seen.pop().fps) is float
     affekt.analyze('clip.mp4', settings=AnalysisSettings(fps=2, max_people=3), fps=4)
     assert [(s.fps, s.asr, s.max_people) for s in seen] == [(5, 'base', 5), (4, 'tiny.en', 3)]
     with pytest.raises(UnknownNameError, match="did you mean 'fps'"):
         affekt.analyze('clip.mp4', fsp=5)
-    with pytest.raises(ValueRangeError):
-        affekt.analyze('clip.mp4', fps=-1)
+    for wrong in ({'fps': -1}, {'fps': '5'}, {'max_people': 2.5}, {'subtitles': 'yes'}, {'asr': None}, {'fps': True}):
+        with pytest.raises(ValueRangeError, match=next(iter(wrong))):
+            affekt.analyze('clip.mp4', **wrong)
 
 
 def test_the_nearest_name_is_advised():

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from affekt.benchmarks import UNIBENCH, published, run_unibench
 from affekt.benchmarks.measures import derived_sentiment, measure_basic, measure_fine_grained, measure_sentiment
-from affekt.benchmarks.predictions import short_name
+from affekt.benchmarks.predictions import prediction_files, short_name
 from affekt.benchmarks.sets import read_labels_of, set_named
 from affekt.benchmarks.unibench_tables import unibench_facts
 from affekt.cli import main
@@ -112,6 +112,12 @@ def test_the_last_checkpoint_is_the_fixed_one_unless_one_is_declared(three, tabl
     outcome = run_unibench(*three, table=table_2025, rng=rng, resamples=0, sets=['mer2023', 'sims'])
     assert outcome.rows[0].checkpoints == {'mer2023': 'checkpoint_2', 'sims': 'checkpoint_2'}
     assert math.isnan(outcome.rows[0].mean_interval.low)
+
+
+def test_settings_that_lie_beside_a_table_are_no_checkpoint(tmp_path):
+    for name in ('a.csv', 'a.csv.settings.json', 'settings.json', 'b.json', 'notes.txt'):
+        (tmp_path / name).write_text('{}')
+    assert [path.name for path in prediction_files(tmp_path)] == ['a.csv', 'b.json']
 
 
 def test_a_dev_set_chooses_and_is_in_no_mean_of_its_row(three, table_2025, rng):
@@ -242,7 +248,7 @@ def test_means_of_published_rows_are_those_that_the_paper_prints():
         (lambda p, q: _repeat_row(p / 'sims' / 'checkpoint_1.csv'), TableError, 'more than once'),
         (lambda p, q: _add(p / 'sims' / 'checkpoint_1.csv', 'other,[sad]'), TableError, "others too: 'other'"),
         (lambda p, q: _add(p / 'sims' / 'checkpoint_1.csv', 'a,b,c'), TableError, '3 cells in row'),
-        (lambda p, q: (p / 'sims' / 'checkpoint_1.csv').write_bytes(b'\xff\xfe'), TableError, 'without any'),
+        (lambda p, q: (p / 'sims' / 'checkpoint_1.csv').write_bytes(b'\xff\xfe'), TableError, 'not UTF-8'),
         (lambda p, q: (p / 'sims' / 'checkpoint_1.csv').write_text('name,openset\n'), TableError, 'without any'),
         (lambda p, q: (p / 'sims' / 'checkpoint_1.csv').write_text('name,reason\na,b\n'), TableError, 'openset'),
         (lambda p, q: (p / 'sims' / 'checkpoint_3-openset.npz').write_bytes(b'PK\x03\x04'), ArchiveError, 'whole'),

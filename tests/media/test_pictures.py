@@ -199,7 +199,9 @@ def test_an_animated_photograph_says_that_one_picture_is_read(tmp_path):
     pictures[0].save(tmp_path / 'a.webp', save_all=True, append_images=pictures[1:], duration=100)
     recording = Recording.open(tmp_path / 'a.webp')
     assert sum(1 for _ in recording.frames()) == 1
-    assert recording.decoded.sentences == ('it holds 3 pictures, and only the first is read',)
+    assert recording.decoded.sentences == (
+        'an animation of 3 pictures, of which only the first is read; convert it to mp4 or GIF',
+    )
 
 
 def test_a_photograph_cut_short_raises(tmp_path):

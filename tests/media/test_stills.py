@@ -131,12 +131,18 @@ def test_a_sequence_of_heif_is_a_film(tmp_path):
     assert Recording.open(bytes(content)).kind == 'video'
 
 
-@pytest.mark.parametrize('kind', ['TIFF', 'WEBP'])
-def test_pages_that_are_not_read_are_counted(kind):
+@pytest.mark.parametrize(
+    ('kind', 'remark'),
+    [
+        ('TIFF', 'it holds 3 pictures, and only the first is read'),
+        ('WEBP', 'an animation of 3 pictures, of which only the first is read; convert it to mp4 or GIF'),
+    ],
+)
+def test_pages_that_are_not_read_are_counted(kind, remark):
     pages = [Image.fromarray(image) for image in numbered_images(3, 160, 120)]
     recording = Recording.open(encoded(pages[0], kind, save_all=True, append_images=pages[1:]))
     assert read_number(next(recording.frames()).image) == 0
-    assert recording.decoded.remarks == ('it holds 3 pictures, and only the first is read',)
+    assert recording.decoded.remarks == (remark,)
 
 
 @pytest.mark.parametrize(

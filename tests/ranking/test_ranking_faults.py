@@ -6,8 +6,10 @@ import json
 import math
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner
+from pyarrow import parquet
 from scipy import stats
 
 from affekt.cli import main
@@ -17,6 +19,7 @@ from affekt.ranking.described import read_described
 from affekt.ranking.names import shown
 from affekt.ranking.page import render_ranking
 from affekt.ranking.pairs import read_pairs
+from affekt.ranking.preference_files import evaluate_file, read_verdicts
 from affekt.serve.pairs import Task, checked
 
 LOOP = (['a', 'b', 'c'], ['b', 'c', 'a'])
@@ -143,6 +146,9 @@ def test_verdicts_without_pairs_say_which_file_is_meant(tmp_path):
     (tmp_path / 'verdicts.csv').write_text('name,preference\nc,a1\n')
     with pytest.raises(ComparisonError, match='affekt prefer score'):
         read_comparisons(tmp_path / 'verdicts.csv')
+    (tmp_path / 'pairs.csv').write_text('name,a1,a2\nc,x,y\n')
+    with pytest.raises(ComparisonError, match='add the column preference'):
+        read_comparisons(tmp_path / 'pairs.csv')
 
 
 def test_verdicts_that_were_all_skipped_are_nothing_to_rank(tmp_path):
@@ -192,3 +198,18 @@ def test_what_reading_took_for_granted_stands_below_the_board(tmp_path):
     ranking = rank(read_comparisons(tmp_path / 'votes.csv'))
     assert {standing.item for standing in ranking.standings} == {'a', 'Zoë', 'Müller'}
     assert any('votes.csv is not UTF-8' in note for note in ranking.notes)
+
+
+@pytest.mark.parametrize('ending', ['jsonl', 'json', 'tsv', 'parquet'])
+def test_verdicts_are_read_from_every_kind_of_table(tmp_path, ending):
+    (tmp_path / 'pairs.csv').write_text('name,a1,a2,preference\nc,x,y,a1\nd,x,y,a2\n')
+    rows = [{'name': 'd', 'preference': 'a2'}, {'name': 'c', 'preference': 'same'}]
+    path = tmp_path / f'verdicts.{ending}'
+    if ending == 'parquet':
+        parquet.write_table(pa.Table.from_pylist(rows), path)
+    elif ending == 'tsv':
+        path.write_text('name\tpreference\nd\ta2\nc\tsame\n')
+    else:
+        path.write_text(json.dumps(rows) if ending == 'json' else '\n'.join(map(json.dumps, rows)))
+    assert read_verdicts(path, read_pairs(tmp_path / 'pairs.csv')).tolist() == [0, -1]
+    assert evaluate_file(path, tmp_path / 'pairs.csv', resamples=0).pairs == 2

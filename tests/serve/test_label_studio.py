@@ -177,6 +177,19 @@ def test_annotators_by_id_address_object_or_nobody_keep_apart():
                       'bad name [2J']  # fmt: skip
 
 
+def test_names_that_are_shown_alike_are_one_describer_and_two_annotators(tmp_path):
+    row = _row(data={'left': 'GPT', 'right': 'qwen'})
+    row['annotations'] = [{'id': n, 'completed_by': who, 'result': [_selected('left')]}
+                          for n, who in enumerate(('a@x.org', 'A@x.org'))]  # fmt: skip
+    read = read_label_studio([row, _row(data={'left': 'gpt', 'right': 'qwen', 'text1': 'c'})])
+    assert [(task.left, task.right) for task in read.tasks] == [('GPT', 'qwen')] * 2
+    assert read.notes == ('tasks with a describer written in another way, taken for GPT: 1 (task 2)',)
+    assert [vote['rater'] for vote in read.votes] == ['a@x.org', 'A@x.org (A@x.org)', 'user 1']
+    (tmp_path / 'ls.json').write_text(json.dumps([row]))
+    prepare([tmp_path / 'ls.json'], tmp_path / 'votes', without_media=True).study.close()
+    assert len(read_comparisons(export_votes(tmp_path / 'votes')[0])) == 2
+
+
 def test_predictions_by_id_drafts_and_broken_rows_are_counted_and_the_rest_is_imported():
     rows = [
         {**_row(), 'predictions': [286, {'model_version': 'm'}], 'drafts': [{'result': []}]},

@@ -235,3 +235,16 @@ def test_eight_threads_voting_at_once_lose_and_double_nothing(open_study):
     assert len(votes) == 8 * 36
     assert len({(vote.rater, vote.task) for vote in votes}) == 8 * 36
     assert len({event['id'] for event in read_events(study.folder / 'votes.jsonl') if event['kind'] == 'vote'}) == 288
+
+
+def test_names_that_are_shown_alike_are_one_rater_so_that_the_votes_can_be_ranked(open_study):
+    study = open_study()
+    names = ('Jürgen', 'ju\u0308rgen', 'JÜRGEN', ' Jürgen\u200b')
+    for number, name in enumerate(names):
+        screen = study.join(name)
+        assert study.vote(f'vote-{number:04}', name, screen.shown.id, 'left').answered == number + 1
+    imported = {'kind': 'import', 'id': 'import-1', 'rater': 'jürgen', 'task': screen.shown.task, 'outcome': 'right',
+                'first': '', 'seconds': 0.0, 'time': 1.0}  # fmt: skip
+    assert study.bring([imported]) == (1, 1)  # on the pair that was judged last
+    assert {vote.rater for vote in study.state.votes()} == {'Jürgen'}
+    assert len(study.state.votes()) == 4

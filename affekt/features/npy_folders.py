@@ -39,8 +39,8 @@ def level_of(folder: str) -> tuple[str, str]:
     >>> level_of('chinese-hubert-large-UTT'), level_of('manet_FRA'), level_of('mine')
     (('chinese-hubert-large', 'UTT'), ('manet', 'FRA'), ('mine', ''))
     """
-    found = re.fullmatch(r'(.+)[-_](UTT|FRA)', folder)
-    return (found[1], found[2]) if found else (folder, '')
+    parts = re.fullmatch(r'(.+)[-_](UTT|FRA)', folder)
+    return (parts[1], parts[2]) if parts else (folder, '')
 
 
 class NpyFolder:
@@ -130,8 +130,8 @@ class NpyFolder:
             else:
                 others[entry.suffix.lower() or 'no ending'] += 1
         if others and paths:
-            told = ', '.join(f'{count:,} of {ending}' for ending, count in others.most_common(5))
-            self.notes.append(f'files and folders without .npy, left out: {told}')
+            endings = ', '.join(f'{count:,} of {ending}' for ending, count in others.most_common(5))
+            self.notes.append(f'files and folders without .npy, left out: {endings}')
         return paths
 
 

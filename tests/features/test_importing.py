@@ -44,6 +44,14 @@ def test_frames_may_be_one_array_or_a_folder_of_files_in_order(tmp_path):
     np.testing.assert_allclose(store['a'].times, [0.02, 0.06, 0.10])
 
 
+def test_frames_that_are_counted_come_in_the_order_of_their_numbers(tmp_path):
+    (tmp_path / 'mine-FRA' / 'a').mkdir(parents=True)
+    for number in (10, 9, 1, 2):
+        np.save(tmp_path / 'mine-FRA' / 'a' / f'frame_{number}.npy', np.full(2, number))
+    store, _ = _imported(tmp_path / 'mine-FRA', tmp_path)
+    assert store.values('a')[:, 0].tolist() == [1, 2, 9, 10]
+
+
 def test_wanted_samples_without_a_file_and_empty_arrays_are_named(tmp_path):
     folder = _folder(tmp_path, a=np.ones(3), empty=np.zeros((0, 3)), other=np.ones(3))
     path, missing = import_official(folder, tmp_path / 'out', names=['a', 'empty', 'gone'])

@@ -153,6 +153,22 @@ def test_damaged_messages_never_end_in_anything_but_an_error(tmp_path):
             continue
 
 
+def test_hidden_files_among_shards_are_left_alone(tmp_path):
+    write_features(_file(tmp_path), _features([1]), MADE)
+    _file(tmp_path, '._shard-1-of-1').write_bytes(b'what a file manager leaves')
+    assert Store(tmp_path).names == ('s0-0',)
+
+
+@pytest.mark.parametrize('other', [{'columns': ('left', 'other')}, {'dimension': 3, 'columns': ()}])
+def test_shards_of_other_columns_are_refused(other, tmp_path):
+    write_features(_file(tmp_path, 'a'), _features([1]), dataclasses.replace(MADE, shard=(1, 2)))
+    made = dataclasses.replace(MADE, shard=(2, 2), **other)
+    rows = np.ones((1, made.dimension), np.float32)
+    write_features(_file(tmp_path, 'b'), [Features('b', rows, made.columns)], made)
+    with pytest.raises(TableError, match=f'of 2 columns.* of {made.dimension} columns|one recipe'):
+        Store(tmp_path)
+
+
 def test_files_that_do_not_belong_together_are_refused(tmp_path):
     with pytest.raises(TableError, match='without any'):
         Store(tmp_path)

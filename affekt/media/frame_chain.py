@@ -15,6 +15,7 @@ END_TAGS = (b'TAG', b'LYRICS', b'APETAGEX', b'ID3')
 SYNC = b'\xff'
 ADTS_HEADER = 6
 MAX_TAGS = 100
+APE_FOOTER = 32
 
 
 def check_adts(source: Source, report: ContainerReport) -> None:
@@ -45,7 +46,7 @@ def check_chain(
         if tag and position + tag < window.size:
             position += tag
             continue
-        if _ends_here(window, position):
+        if only_tags_follow(window, position):
             return
         following = _next_frame(window, position + 1, header, length_of)
         lost = (window.size if following is None else following) - position
@@ -79,9 +80,39 @@ def _tag_at(head: bytes) -> int:
     return 10 + size + (10 if head[5] & 16 else 0)
 
 
-def _ends_here(window: Window, position: int) -> bool:
-    rest = window.at(position, CHAIN)
-    return rest.startswith(END_TAGS) or not rest.strip(b'\0')
+def only_tags_follow(window: Window, position: int) -> bool:
+    """Whether nothing but tags or zeros lies behind a byte."""
+    return is_tag(window.at(position, CHAIN)) or position >= _tags_begin(window)
+
+
+def is_tag(content: bytes) -> bool:
+    """Whether what players write behind the sound, or nothing but zeros, begins here."""
+    return content.startswith(END_TAGS) or not content.strip(b'\0')
+
+
+def _tags_begin(window: Window) -> int:
+    """The byte at which the tags at the end begin, which state their lengths in their last bytes."""
+    end = window.size
+    for _ in range(MAX_TAGS):
+        length = _tag_before(window, end)
+        if not 0 < length <= end:
+            break
+        end -= length
+    return end
+
+
+def _tag_before(window: Window, end: int) -> int:
+    """Bytes of the ID3v1, Lyrics3 or APE tag that ends here; 0 where none does."""
+    if window.at(end - 128, 3) == b'TAG':
+        return 128
+    lyrics = window.at(end - 15, 15)  # six digits and a name
+    if lyrics.endswith(b'LYRICS200') and lyrics[:6].isdigit():
+        return int(lyrics[:6]) + len(lyrics)
+    # name 8, version 4, bytes of the entries and this footer 4, entries 4, flags 4: the highest one says "has a header"
+    footer = window.at(end - APE_FOOTER, APE_FOOTER)
+    if footer.startswith(b'APETAGEX') and len(footer) == APE_FOOTER:
+        return int.from_bytes(footer[12:16], 'little') + (APE_FOOTER if footer[23] & 0x80 else 0)
+    return 0
 
 
 def _next_frame(window: Window, position: int, header: int, length_of: Callable[[bytes], int]) -> int | None:

@@ -44,7 +44,7 @@ CANDIDATES: dict[str, tuple[float, tuple[str, ...]]] = {
     'koi8_u': (0.3, ('Russian', 'Ukrainian', 'Bulgarian')),
     'cp866': (0.03, ('Russian', 'Bulgarian')),
     'iso8859_5': (0.1, _CYRILLIC),
-    'mac_cyrillic': (0.01, ('Russian', 'Ukrainian')),
+    'mac_cyrillic': (1e-5, ('Russian', 'Ukrainian')),
     'cp1250': (1.0, _CENTRE),
     'iso8859_2': (0.1, _CENTRE),
     'cp852': (0.01, _CENTRE),
@@ -57,8 +57,8 @@ CANDIDATES: dict[str, tuple[float, tuple[str, ...]]] = {
     'cp1257': (0.3, ('Lithuanian', 'Latvian', 'Estonian')),
     'cp874': (1.0, ('Thai',)),
     'iso8859_15': (0.03, _WEST),
-    'cp850': (0.01, _WEST),
-    'mac_roman': (0.01, _WEST),
+    'cp850': (3e-3, _WEST),
+    'mac_roman': (1e-3, _WEST),
     'utf_16_le': (0.3, tuple(LANGUAGES)),
     'utf_16_be': (0.3, tuple(LANGUAGES)),
 }
@@ -215,7 +215,8 @@ def _recognised(raw: bytes, name: str, error: type[AffektError], todo: str) -> D
     if encoding.startswith('utf-16'):
         return _cleaned(raw.decode(encoding), encoding, name)
     what = NAMES.get(best.encoding, encoding)
-    return DecodedText(raw.decode(encoding), encoding, (f'{name} is not UTF-8 and is read as {what}, {best.language}',))
+    note = f'the text of {name} is not UTF-8 and is read as {what}, {best.language}'
+    return DecodedText(raw.decode(encoding), encoding, (note,))
 
 
 def _is_damaged_utf_8(raw: bytes) -> bool:

@@ -43,7 +43,9 @@ def test_two_lines_of_dialogue_are_read_in_the_encoding_that_they_are_in(encodin
     text = subtitles(SPOKEN[encoding])
     decoded = decode_text(text.encode(encoding), 'a.srt')
     assert decoded.text == text
-    assert ' '.join(decoded.notes).startswith('a.srt is not UTF-8 and is read as ') != encoding.startswith('utf')
+    assert ' '.join(decoded.notes).startswith('the text of a.srt is not UTF-8 and is read as ') != encoding.startswith(
+        'utf'
+    )
 
 
 @pytest.mark.parametrize('encoding', SPOKEN)
@@ -120,4 +122,6 @@ def test_every_language_of_an_encoding_is_known():
 def test_subtitles_in_gbk_that_were_read_as_windows_latin_are_chinese(shared_data):
     read = open_transcript(shared_data / 'faults' / 'tables' / 'srt_gbk_read_as_latin.srt')
     assert [row.text for row in read.utterances] == ['我很高兴', '你好吗', 'No matter.', 'Try again.']
-    assert read.notes == ('srt_gbk_read_as_latin.srt is not UTF-8 and is read as GB 18030 (GBK), simplified Chinese',)
+    assert read.notes == (
+        'the text of srt_gbk_read_as_latin.srt is not UTF-8 and is read as GB 18030 (GBK), simplified Chinese',
+    )

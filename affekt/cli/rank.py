@@ -9,7 +9,8 @@ import click
 
 from affekt.cli.choices import Named, interval_methods, tie_models
 from affekt.cli.group import main
-from affekt.terminal import leaderboard, say, say_json
+from affekt.cli.ranking_tables import leaderboard
+from affekt.terminal import say, say_json
 
 
 @main.command()

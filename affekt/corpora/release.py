@@ -109,7 +109,9 @@ class Release:
         if path is None:
             self.notes.append(f'{" or ".join(names)} is missing')
             return None
-        return read_columns(self.source(path))
+        table = read_columns(self.source(path))
+        self.notes += table.notes
+        return table
 
     def archive(self, *names: str) -> dict[str, Any]:
         """The arrays of the first of these archives that is there.

@@ -57,6 +57,8 @@ _WIDE_CLAUSE = re.compile(
     r'[他她它你您咱谁這这那](?=\w)|(?<![自忘])我(?=\w)|说话|說話|[看听聽]起[来來]|显得|顯得|似乎|好像|表情|语气|語氣|声音|聲音|人物|[男女][人子]|眼神|'
     r'嘴角|微笑着|流露|表现出|表現出|正在|(?:です|ます|でした|ました|ません|ている|ていた|だった)$'
 )
+_OTHER_SCRIPT = re.compile(r'[^\W\d_a-z\u00df-\u024f\u1e00-\u1eff]')
+"""A letter that is not Latin: three words in such a script are more than a label."""
 _KOREAN_CLAUSE = re.compile(r'[가-힣] [가-힣 ]*(?:다|요|까)$')
 LONGEST_WIDE = 8
 """Characters of a label in Chinese or Japanese; a longer piece is a sentence."""
@@ -71,6 +73,8 @@ def is_clause(piece: str, lexicon: Collection[str]) -> bool:
     if _WIDE.search(label):
         return len(label) > LONGEST_WIDE or (len(label) > 3 and bool(_WIDE_CLAUSE.search(label)))
     words = bare.split()
+    if len(words) > 2 and _OTHER_SCRIPT.search(label):
+        return True
     if _CLAUSE.search(piece) or _KOREAN_CLAUSE.search(label) or (len(words) > 1 and not _FINITE.isdisjoint(words)):
         return True
     first = label.split(maxsplit=1)[0]

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 Item = TypeVar('Item')
 Result = TypeVar('Result')
+WOKEN_S = 0.1
+"""How often the waiting thread wakes: a signal that comes just before it waits would otherwise be seen when it ends."""
 NO_ITEM = -1
 """Index of what a thread says last."""
 
@@ -72,7 +74,10 @@ def _sorted(finished: SimpleQueue[tuple[int, Any, BaseException | None]], runnin
     results: dict[int, Any] = {}
     due, first_error = 0, None
     while running:
-        index, result, error = finished.get()
+        try:
+            index, result, error = finished.get(timeout=WOKEN_S)
+        except Empty:
+            continue
         running -= index == NO_ITEM
         first_error = first_error or error
         results[index] = result

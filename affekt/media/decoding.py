@@ -99,7 +99,7 @@ def decoded_units(opened: OpenStream, tally: Tally, limits: Limits) -> Iterator[
             tally.sizeable_packets += int(packet.size > EMPTY_PACKET)
             tally.discarded += int(bool(packet.is_discard))
         units, failed = _decode(packet, opened, is_flush)
-        if failed and not (packs_tags and (is_tag(content := bytes(packet)) or b'APETAGEX' in content)):
+        if failed and not (packs_tags and is_tag(bytes(packet))):
             in_a_row += 1
             tally.damaged_packets += 1
             tally.damaged_s += float((packet.duration or 0) * (packet.time_base or 0))

@@ -16,6 +16,7 @@ SYNC = b'\xff'
 ADTS_HEADER = 6
 MAX_TAGS = 100
 APE_FOOTER = 32
+LONGEST_LYRICS = 5120
 
 
 def check_adts(source: Source, report: ContainerReport) -> None:
@@ -42,7 +43,7 @@ def check_chain(
         if length:
             position += length
             continue
-        tag = _tag_at(window.at(position, 10))
+        tag = tag_at(window.at(position, 10))
         if tag and position + tag < window.size:
             position += tag
             continue
@@ -66,14 +67,15 @@ def tag_length(source: Source) -> int:
     position = 0
     with Window(source) as window:
         for _ in range(MAX_TAGS):
-            length = _tag_at(window.at(position, 10))
+            length = tag_at(window.at(position, 10))
             position += length
             if not length:
                 break
     return position
 
 
-def _tag_at(head: bytes) -> int:
+def tag_at(head: bytes) -> int:
+    """Bytes of the ID3v2 tag that begins with these ten; 0 where none does."""
     if head[:3] != b'ID3' or len(head) < 10:
         return 0
     size = sum((octet & 0x7F) << shift for octet, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
@@ -82,12 +84,18 @@ def _tag_at(head: bytes) -> int:
 
 def only_tags_follow(window: Window, position: int) -> bool:
     """Whether nothing but tags or zeros lies behind a byte."""
-    return is_tag(window.at(position, CHAIN)) or position >= _tags_begin(window)
+    for _ in range(MAX_TAGS):
+        length = tag_at(window.at(position, 10))
+        position += length
+        if not length:
+            break
+    begins = _tags_begin(window)
+    return begins - position <= CHAIN and not window.at(position, max(0, begins - position)).strip(b'\0')
 
 
-def is_tag(content: bytes) -> bool:
-    """Whether what players write behind the sound, or nothing but zeros, begins here."""
-    return content.startswith(END_TAGS) or not content.strip(b'\0')
+def is_tag(packet: bytes) -> bool:
+    """Whether what FFmpeg takes for the last frame is what players write behind the sound, or nothing but zeros."""
+    return packet.startswith(END_TAGS) or b'APETAGEX' in packet or not packet.strip(b'\0')
 
 
 def _tags_begin(window: Window) -> int:
@@ -102,9 +110,11 @@ def _tags_begin(window: Window) -> int:
 
 
 def _tag_before(window: Window, end: int) -> int:
-    """Bytes of the ID3v1, Lyrics3 or APE tag that ends here; 0 where none does."""
+    """Bytes of the tag (ID3v1, Lyrics3, APE) that ends here; 0 where none does."""
     if window.at(end - 128, 3) == b'TAG':
         return 128
+    if window.at(end - 227, 4) == b'TAG+':
+        return 227
     lyrics = window.at(end - 15, 15)  # six digits and a name
     if lyrics.endswith(b'LYRICS200') and lyrics[:6].isdigit():
         return int(lyrics[:6]) + len(lyrics)
@@ -112,6 +122,10 @@ def _tag_before(window: Window, end: int) -> int:
     footer = window.at(end - APE_FOOTER, APE_FOOTER)
     if footer.startswith(b'APETAGEX') and len(footer) == APE_FOOTER:
         return int.from_bytes(footer[12:16], 'little') + (APE_FOOTER if footer[23] & 0x80 else 0)
+    if lyrics.endswith(b'LYRICSEND'):
+        stretch = window.at(max(0, end - LONGEST_LYRICS), min(end, LONGEST_LYRICS))
+        at = stretch.rfind(b'LYRICSBEGIN')
+        return len(stretch) - at if at >= 0 else 0
     return 0
 
 

@@ -114,7 +114,7 @@ class VideoPass:
         self.declared_frames = None if self.probe.demuxer == 'avi' else int(stream.frames) or None
         if stream.start_time is not None:
             self.declared_start_s = float(stream.start_time * stream.time_base) - self.probe.origin_s
-        rates = {stream.average_rate, stream.base_rate}
+        rates = {stream.average_rate or stream.guessed_rate, stream.base_rate}  # damage can hide the average
         self.is_constant_rate = len(rates) == 1 and None not in rates
 
     def _picked(self, opened: OpenStream, rate_hz: float | None, tolerance_s: float) -> Iterator[_Timed]:

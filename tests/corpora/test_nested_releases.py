@@ -150,6 +150,17 @@ def test_ones_own_clips_are_found_in_any_folder_where_one_alone_has_the_name(tmp
     assert 'c is the name of 2 files in different folders: none was taken' in manifest.facts.notes
 
 
+def test_ones_own_table_in_gbk_is_read_and_said_to_be(tmp_path):
+    rows = 'sample,category,text\na,高兴,我今天很高兴\nb,难过,你为什么哭了\n'
+    (tmp_path / 'samples.csv').write_bytes(rows.encode('gbk'))
+    manifest = import_corpus('folder', tmp_path)
+    assert [(row.category, row.text) for row in manifest.samples] == [
+        ('高兴', '我今天很高兴'),
+        ('难过', '你为什么哭了'),
+    ]
+    assert any('is read as GB 18030' in note for note in manifest.facts.notes)
+
+
 def test_ones_own_table_further_down_is_not_taken_for_the_folder_that_is_named(tmp_path):
     layouts.own(tmp_path / 'other' / 'project')
     with pytest.raises(OSError, match=r'write samples\.csv there'):

@@ -245,7 +245,7 @@ def test_the_command_line_extracts_lists_and_says_what_is_wrong(bert, tmp_path):
     assert 'TencentGameMate/chinese-hubert-base' in _run('features', 'list').stdout
     for words, said in (
         (('--recipe', 'own-text', '--model', tmp_path / 'nowhere'), 'not there'),
-        (('--recipe', 'merbench-chinese-hubert-larg', '--model', bert), 'merbench-chinese-hubert-large-utt'),
+        (('--recipe', 'merbench-chinese-hubert-larg', '--model', bert), 'merbench-chinese-hubert-large'),
         (('--recipe', 'own-audio', '--model', bert), 'hubert'),
         (('--recipe', 'chatglm2-6b'), 'features import'),
     ):

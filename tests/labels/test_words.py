@@ -156,6 +156,8 @@ WORDS = {'happy', 'sad', 'cheerful', 'worried', 'tense', 'calm', 'joy', 'sense o
         ('他很高兴，也很激动。', ()),
         ('彼は嬉しそうです。', ()),
         ('그는 행복해 보인다.', ()),
+        ('Он очень рад', ()),
+        ('Она грустит и плачет', ()),
         ('1. Happy - he smiles broadly\n2. Sad', ('happy', 'sad')),
     ],
 )
@@ -193,6 +195,8 @@ def test_a_sentence_within_a_list_is_read_as_prose(text):
         ('Laughing, crying', ('laughing', 'crying')),
         ('情绪：高兴、激动', ('高兴', '激动')),
         ('高兴，难过。', ('高兴', '难过')),
+        ('радость, тихая грусть', ('радость', 'тихая грусть')),
+        ('freudig, tief berührt', ('freudig', 'tief berührt')),
         ('自我怀疑、焦虑不安', ('自我怀疑', '焦虑不安')),
     ],
 )

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from affekt.media.frame_chain import only_tags_follow, tag_length
+from affekt.media.frame_chain import tag_length, unread_behind
 from affekt.media.report import ContainerReport, seconds_of
 from affekt.media.source import Source
 from affekt.media.window import CHAIN, Window
@@ -68,8 +68,8 @@ def check_flac(source: Source, report: ContainerReport) -> None:
         ends = _frame_ends(window, last)
         if not ends:
             report.add('end', f'damaged: the last frame, at byte {last} of {source.size}, is not whole')
-        elif not any(only_tags_follow(window, end) for end in ends):
-            size = source.size - ends[0]
+        elif all(unread := [unread_behind(window, end) for end in ends]):
+            size = unread[0]
             report.add('unread', f'not read: {size:,} bytes follow the last frame at byte {ends[0]}', size)
 
 

@@ -47,7 +47,7 @@ def check_chain(
         if tag and position + tag < window.size:
             position += tag
             continue
-        if only_tags_follow(window, position):
+        if not unread_behind(window, position):
             return
         following = _next_frame(window, position + 1, header, length_of)
         lost = (window.size if following is None else following) - position
@@ -82,15 +82,16 @@ def tag_at(head: bytes) -> int:
     return 10 + size + (10 if head[5] & 16 else 0)
 
 
-def only_tags_follow(window: Window, position: int) -> bool:
-    """Whether nothing but tags or zeros lies behind a byte."""
+def unread_behind(window: Window, position: int) -> int:
+    """Bytes from a position on that are neither tags nor zeros, without the tags in front of them."""
     for _ in range(MAX_TAGS):
         length = tag_at(window.at(position, 10))
         position += length
         if not length:
             break
-    begins = _tags_begin(window)
-    return begins - position <= CHAIN and not window.at(position, max(0, begins - position)).strip(b'\0')
+    size = max(0, _tags_begin(window) - position)
+    is_blank = size <= CHAIN and not window.at(position, size).strip(b'\0')
+    return 0 if is_blank else window.size - position
 
 
 def is_tag(packet: bytes) -> bool:

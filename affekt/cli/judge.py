@@ -12,7 +12,8 @@ import click
 
 from affekt.cli.choices import Named, judge_strategies, reference_judges
 from affekt.cli.group import main
-from affekt.terminal import StageBars, judge_tables, say, say_json
+from affekt.cli.ranking_tables import judge_tables
+from affekt.terminal import StageBars, say, say_json
 
 if TYPE_CHECKING:
     from affekt.llm import Chat, ReplayCache

@@ -109,6 +109,15 @@ def export_notes(folder: Path) -> tuple[str, ...]:
     )
 
 
+def left_out_notes(folder: Path) -> tuple[str, ...]:
+    """What the journal holds and nobody counts.
+
+    Raises:
+        RunError: as `export_votes`.
+    """
+    return left_out_sentences(open_votes(folder)[0])
+
+
 def votes_table(path: Path) -> Path:
     """The comparisons of a study's folder, written anew from its votes; any other path as it is.
 

@@ -2,8 +2,8 @@
 
 A file of pairs has columns name, a1, a2 (EmoPrefer; with model1 and model2 the describers are known), or name, left,
 right, left_text, right_text. Several files of descriptions (name and a text) give every pair of describers on every
-clip that both describe; a describer is called as its file. Exports of
-Label Studio are read by `label_studio.py`.
+clip that both describe; a describer is called as its file. Exports of Label Studio are read by
+`label_studio_reading.py`.
 """
 
 from __future__ import annotations

@@ -323,6 +323,9 @@ def test_bytes_behind_the_last_frame_of_flac_are_said(tmp_path, extra):
     assert read(content).decoded.sentences == ()
     report = read(content + extra).decoded
     assert report.file_damage == (f'not read: {len(extra)} bytes follow the last frame at byte {len(content)}',)
+    # a tag in front of other sound does not hide it
+    tag = b'ID3\x03\0\0\0\0\0\x05' + bytes(5)
+    assert read(content + tag + extra).decoded.unread_bytes == len(extra)
     # the tags that players write behind the sound are no loss
     assert read(content + b'TAG' + bytes(125)).decoded.sentences == ()
 

@@ -362,7 +362,7 @@ def test_a_server_that_refuses_ends_the_run_at_once_with_its_words(describers, t
     result = run(*words, '--at-once', 1)
     assert (result.exit_code, len(server.questions)) == (2, 1)
     assert 'HTTP 404 (state 404)' in result.stderr
-    assert len(result.stderr.splitlines()) == 2
+    assert len(result.stderr.splitlines()) == 3  # that it loads, the error, the advice
 
 
 # Replay

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from affekt.cli import main
 from affekt.errors import AffektError, RunError
 from affekt.serve import export_votes
+from affekt.serve.annotate import _write_secret
 from affekt.serve.board import Board
 from affekt.serve.journal import Journal, read_events
 from affekt.serve.study import open_votes
@@ -222,3 +223,50 @@ def test_export_only_says_what_an_import_left_out_and_that_a_study_is_not_read_a
     message = 'annotations left out with no verdict left, right or tie: 1 (task 1)'
     assert [message in result.stderr for result in (first, second, third)] == [True, False, True]
     assert 'PAIRS are not read; --resume reads them' in second.stderr
+
+
+@pytest.mark.parametrize('content', [b'{"kind": "join"}', b'two\nlines', b'one\n{"kind'])
+def test_a_file_that_is_no_journal_is_left_as_it_is(tmp_path, content):
+    path = tmp_path / 'votes.jsonl'
+    path.write_bytes(b'notes\n' + content)
+    with pytest.raises(RunError, match='damage in line 1'):
+        Journal(path)
+    assert path.read_bytes() == b'notes\n' + content
+
+
+def test_links_in_a_folder_from_a_stranger_are_not_followed(voted, tmp_path, open_study):
+    outside = tmp_path / 'outside'
+    journal = voted.folder / 'votes.jsonl'
+    journal.rename(outside)
+    journal.symlink_to(outside)
+    before = outside.read_bytes()
+    with pytest.raises(RunError, match='a link'):
+        open_study(resume=True)
+    assert outside.read_bytes() == before
+    secret = voted.folder / '.serve.json'
+    secret.symlink_to(outside)
+    _write_secret(secret, '{}')
+    assert (secret.is_symlink(), secret.read_text(), secret.stat().st_mode & 0o777) == (False, '{}', 0o600)
+    assert outside.read_bytes() == before
+
+
+def test_what_a_failed_write_left_is_taken_away_before_the_next_one(tmp_path, monkeypatch):
+    journal = Journal(tmp_path / 'votes.jsonl')
+    join = {'kind': 'join', 'id': 'join-0001', 'rater': 'Ann', 'time': 1.0}
+    write = os.write
+
+    def cut(handle, content):
+        write(handle, content[:9])
+        raise OSError(errno.EIO, 'no disk')
+
+    def refuse(handle, size):
+        raise OSError(errno.EIO, 'no disk')
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, 'write', cut)
+        broken.setattr(os, 'ftruncate', refuse)
+        with pytest.raises(RunError, match='no disk'):
+            journal.append(join)
+    journal.append(join)
+    journal.close()
+    assert read_events(journal.path) == (join,)

@@ -1,0 +1,183 @@
+"""How rankings, and what a judge's verdicts come to, look on a terminal of eighty columns."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from math import isfinite, isnan
+from typing import TYPE_CHECKING
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from affekt.terminal import facts_table
+from affekt.wording import signed
+
+if TYPE_CHECKING:
+    from affekt.metrics import Interval
+    from affekt.ranking import Agreement, Bias, JudgeReport, Ranking
+
+
+def leaderboard(ranking: Ranking) -> Group:
+    """Places, strengths with intervals drawn on one scale, then what biased the verdicts and what to ask next."""
+    facts, settings = ranking.facts, ranking.settings
+    held = ' and '.join(f'{number} {name}s' for name, number in ranking.clusters.items())
+    counted = f'{facts["comparisons"]:,} comparisons of {facts["items"]} items, {facts["ties"]:,} ties'
+    how = f'{settings.level:.0%} {settings.intervals} intervals' + (f', clustered by {held}' if held else '')
+    parts: list[Text | Table] = [Text(counted, style='bold'), Text(how, style='dim'), Text(''), _board(ranking)]
+    parts += [Text(''), _flagged_table(ranking)] if ranking.without_flagged else []
+    parts += [Text(''), _bias_table(ranking.biases)] if ranking.biases else []
+    if ranking.next_pairs:
+        asked = Counter((pair.left, pair.right) for pair in ranking.next_pairs)
+        lines = [
+            f'{_cut(left, 28)} against {_cut(right, 28)}' + (f', {times} times' if times > 1 else '')
+            for (left, right), times in asked.items()
+        ]
+        parts += [Text(''), Text.assemble(('ask next  ', 'bold'), f'\n{"":10}'.join(lines))]
+    parts += [Text(note, style='yellow') for note in ranking.notes]
+    return Group(*parts)
+
+
+def _board(ranking: Ranking) -> Table:
+    ends = [value for one in ranking.standings for value in (one.strength, one.low, one.high) if isfinite(value)]
+    low, high = min(*ends, -0.1), max(*ends, 0.1)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+    table.add_column('place', justify='right', no_wrap=True)
+    table.add_column('item', no_wrap=True, max_width=22, overflow='ellipsis')
+    table.add_column('strength', no_wrap=True)
+    table.add_column(_scale(low, high), no_wrap=True)
+    table.add_column('won', justify='right', no_wrap=True)
+    for one in ranking.standings:
+        reach = '' if isnan(one.low) else f' {signed(one.low)} {signed(one.high)}'
+        table.add_row(
+            f'{one.best_place}' if one.best_place == one.worst_place else f'{one.best_place}–{one.worst_place}',
+            one.item,
+            Text.assemble((signed(one.strength), 'bold'), (reach, 'dim')),
+            _whisker(one.low, one.strength, one.high, low, high),
+            '–' if isnan(one.win_rate) else f'{one.win_rate:.0%}',
+        )
+    return table
+
+
+def _flagged_table(ranking: Ranking) -> Table:
+    """Place and strength of each item with and without flagged raters, who are named in the notes."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+    table.add_column('flagged raters', no_wrap=True, max_width=22, overflow='ellipsis')
+    table.add_column('counted', justify='right', no_wrap=True)
+    table.add_column('left out', justify='right', no_wrap=True)
+    without = {standing.item: standing for standing in ranking.without_flagged}
+    for standing in ranking.standings:
+        both = [f'{each.place}  {signed(each.strength)}' for each in (standing, without[standing.item])]
+        table.add_row(standing.item, *both)
+    return table
+
+
+def _bias_table(biases: Sequence[Bias]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+    table.add_column('what may sway', no_wrap=True, max_width=22, overflow='ellipsis')
+    table.add_column('wins', justify='right', no_wrap=True)
+    table.add_column('between equals')
+    table.add_column('', no_wrap=True)
+    for one in biases:
+        effect = f'{one.chance:.0%}, {signed(one.effect)} [{signed(one.low)} {signed(one.high)}]'
+        table.add_row(
+            f'twice the {one.name}' if one.name == 'length' else one.name,
+            '–' if isnan(one.share) else f'{one.share:.0%}',
+            one.note or effect,
+            'taken out' if one.is_controlled else '',
+        )
+    return table
+
+
+def judge_tables(report: JudgeReport) -> Group:
+    """Who won, what swayed the judge, what it cost, and how it agrees with people, beside judges that read nothing."""
+    decided = report.outcomes['left'] + report.outcomes['right']
+    counted = f'{report.pairs:,} pairs in both orders by {report.judge}'
+    ends = f'{decided} decided, {report.outcomes["tie"]} tied ({report.disagreeing_orders} of them by order), '
+    parts: list[Text | Table] = [Text(counted, style='bold'), Text(f'{ends}{report.outcomes["abstain"]} abstained')]
+    if report.left_out:
+        parts.append(Text(f'{report.left_out:,} pairs left out: one of the two does not describe the sample'))
+    parts += [Text(''), _wins_table(report), Text(''), facts_table(_judge_facts(report))]
+    if report.agreement:
+        parts += [Text(''), _agreement_table(report.agreement, 'as published: left first, same counts as a1', True)]
+        parts += [Text(''), _agreement_table(report.agreement, 'both orders: a tie counts half for each side', False)]
+        parts += [Text(''), Text(f'kappa with people {_plain_interval(report.agreement[0].kappa, 1.0, 2, 2)}')]
+    return Group(*parts)
+
+
+def _wins_table(report: JudgeReport) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+    table.add_column('describer', no_wrap=True, max_width=30, overflow='ellipsis')
+    for name in ('won', 'lost', 'tied', 'no verdict'):
+        table.add_column(name, justify='right', no_wrap=True)
+    for name, counts in sorted(report.wins.items(), key=lambda one: (-one[1][0], one[0])):
+        table.add_row(name, *(f'{number:,}' for number in counts))
+    return table
+
+
+def _judge_facts(report: JudgeReport) -> list[dict[str, str]]:
+    facts = {
+        'first shown wins': f'{_plain_interval(report.first_wins)}  of decided showings; 50 % is no bias',
+        'orders agree': f'{_plain_interval(report.consistency)}  of pairs with two verdicts',
+    }
+    if report.official_consistency == report.official_consistency:
+        facts['as published'] = f'{100 * report.official_consistency:.1f} %, unreadable answers taken as same'
+    if report.read_as:
+        facts['read as'] = ', '.join(f'{how} {number}' for how, number in report.read_as.items())
+    for use in report.use:
+        cost = '' if use.cost != use.cost else f', cost {use.cost:.4g}'
+        tokens = f'{use.prompt_tokens:,} + {use.answer_tokens:,} tokens'
+        facts[f'asked {use.model}'] = f'{use.questions:,} questions, {tokens}, {use.seconds:.1f} s{cost}'
+    return [{'what': _cut(what, 24), 'value': value} for what, value in facts.items()]
+
+
+def _agreement_table(agreements: Sequence[Agreement], heading: str, is_published: bool) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False, title=heading, title_justify='left')
+    table.title_style = 'bold'
+    table.add_column('judge', no_wrap=True, max_width=16, overflow='ellipsis')
+    figures = {'waf2': 'WAF, 2', 'acc2': 'ACC, 2', 'waf3': 'WAF, 3', 'acc3': 'ACC, 3'}
+    for name in figures.values():
+        table.add_column(name, no_wrap=True)
+    for one in agreements:
+        held = one.published if is_published else one.both_orders
+        table.add_row(one.judge, *(_plain_interval(held[name]) for name in figures))
+    return table
+
+
+def _plain_interval(found: Interval, scale: float = 100.0, digits: int = 1, bounds: int = 0) -> str:
+    """A share in per cent with its interval in whole per cent, or a number as it is; a dash where it is undefined."""
+    if found.value != found.value:
+        return '–'
+    low, high = scale * found.low, scale * found.high
+    if low != low:
+        return f'{scale * found.value:.{digits}f}'
+    return f'{scale * found.value:.{digits}f} [{low:.{bounds}f} {high:.{bounds}f}]'
+
+
+SCALE_WIDTH = 22
+
+
+def _column(value: float, low: float, high: float) -> int:
+    return round((min(max(value, low), high) - low) / (high - low) * (SCALE_WIDTH - 1))
+
+
+def _scale(low: float, high: float) -> Text:
+    """A header that marks 0, the mean of all items."""
+    cells = [' '] * SCALE_WIDTH
+    cells[_column(0.0, low, high)] = '0'
+    return Text(''.join(cells))
+
+
+def _whisker(left: float, middle: float, right: float, low: float, high: float) -> Text:
+    cells = [' '] * SCALE_WIDTH
+    cells[_column(0.0, low, high)] = '┊'
+    if not (isnan(left) or isnan(right)):
+        begin, end = _column(left, low, high), _column(right, low, high)
+        cells[begin : end + 1] = '─' * (end + 1 - begin)
+    cells[_column(middle, low, high)] = '●'
+    return Text(''.join(cells))
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + '…'

@@ -133,12 +133,14 @@ def _shared(parts: Sequence[Part]) -> dict[str, str]:
     first, *others = ({_plain(name): name for name in part.manifest.facts.categories} for part in parts)
     common = {key: name for key, name in first.items() if all(key in other for other in others)}
     if len(common) < 2:
-        told = '; '.join(
+        categories = '; '.join(
             f'{part.manifest.facts.corpus}: {", ".join(part.manifest.facts.categories) or "none"}' for part in parts
         )
         raise CorpusError(
             expected='at least two categories that the corpora share',
-            came=f'none with a shared category ({told})' if not common else f'{listed(common.values())} alone ({told})',
+            came=f'none with a shared category ({categories})'
+            if not common
+            else f'{listed(common.values())} alone ({categories})',
             todo='call the same categories alike in both tables, or choose --target sentiment',
         )
     is_published = set(common) <= set(FOUR) or set(FOUR) <= set(common)

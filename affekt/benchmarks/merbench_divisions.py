@@ -63,8 +63,8 @@ def divided(manifest: Manifest, settings: MerbenchSettings) -> Divisions:
     made = _divided(manifest, settings)
     gone = set(manifest.names) - set(made.manifest.names)
     idle = Counter(row.split or 'none' for row in manifest.samples if row.sample in gone)
-    told = tuple(f'{count:,} samples of split {name} take no part' for name, count in idle.items())
-    return dataclasses.replace(made, notes=told)
+    notes = tuple(f'{count:,} samples of split {name} take no part' for name, count in idle.items())
+    return dataclasses.replace(made, notes=notes)
 
 
 def _divided(manifest: Manifest, settings: MerbenchSettings) -> Divisions:

@@ -1,6 +1,6 @@
 """Columns of anyone's own table as a manifest takes them: one category a sample, by one spelling, and splits by name.
 
-What differs in spaces, case or Unicode form alone is one category, and is said. A column of measured numbers, or
+What differs in spaces, case or Unicode form alone is one category, and is noted. A column of measured numbers, or
 several labels in one cell, are no categories and are refused: a model would learn ninety classes of one sample each.
 """
 
@@ -123,9 +123,9 @@ def _codes(plain: Sequence[str | None], known: Counter[str], file: str, notes: l
             came=f'{len(values)} numbers from {values[0]:g} to {values[-1]:g} in {file}',
             todo='name the column valence, arousal, dominance or sentiment, which are read as numbers, or write names',
         )  # fmt: skip
-    told = ', '.join(f'{value:g}' for value in values)
+    numbers = ', '.join(f'{value:g}' for value in values)
     notes.append(
-        f'category: the numbers {told} are taken for {len(values)} classes without an order; where they are '
+        f'category: the numbers {numbers} are taken for {len(values)} classes without an order; where they are '
         'a scale, name the column valence, arousal, dominance or sentiment'
     )
     return [None if name is None else f'{_number(name):g}' for name in plain]

@@ -1,7 +1,7 @@
 """Features that others made, into a store: folders of .npy, tables, archives, saved datasets.
 
 What comes in is read by name and never by order, every number is checked on its way to single precision, and what was
-left out or taken for something is said.
+left out or taken for something is noted.
 """
 
 from __future__ import annotations
@@ -88,12 +88,12 @@ def import_features(
         'origin': 'official folder' if isinstance(source, NpyFolder) else 'table', 'model': model, 'level': level,
         'rate_hz': rate_hz, 'sha256': source.digest(list(pairs.values())),
     }  # fmt: skip
-    told = hashlib.sha256(repr(sorted(facts.items(), key=str)).encode()).hexdigest()
+    recipe = hashlib.sha256(repr(sorted(facts.items(), key=str)).encode()).hexdigest()
     if known := modality or modality_of(name):
         facts['modality'] = known
-    provenance = Provenance(name, told, dimension, facts, source.columns, corpus, (1, 1), tuple(missing))
+    provenance = Provenance(name, recipe, dimension, facts, source.columns, corpus, (1, 1), tuple(missing))
     path = out / name / f'shard-1-of-1{SUFFIX}'
-    write_features(path, _features(source, pairs, rate_hz, told), provenance)
+    write_features(path, _features(source, pairs, rate_hz, recipe), provenance)
     return Imported(path, tuple(missing), known, (*source.notes, *notes))
 
 
@@ -221,9 +221,9 @@ def _one_dimension(shapes: dict[str, tuple[int, int]], given: Path) -> int:
     return dimension
 
 
-def _features(source: Source, pairs: dict[str, str], rate_hz: float | None, told: str) -> Iterator[Features]:
+def _features(source: Source, pairs: dict[str, str], rate_hz: float | None, recipe: str) -> Iterator[Features]:
     for name, own in pairs.items():
         rows, times = source.rows(own)
         if rate_hz is not None:
             times = np.asarray((np.arange(len(rows)) + 0.5) / rate_hz, dtype=np.float64)
-        yield Features(name, rows, source.columns, times, told)
+        yield Features(name, rows, source.columns, times, recipe)

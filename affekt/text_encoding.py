@@ -189,8 +189,9 @@ def _marked(raw: bytes) -> str | None:
 def _cleaned(text: str, encoding: str, name: str) -> DecodedText:
     """The text with the marks of Windows in place of control characters."""
     plain, count = _CONTROLS.subn(_of_windows, text)
-    notes = (f'{count} control characters of {name} are read as the marks of Windows text (cp1252)',) if count else ()
-    return DecodedText(plain.removeprefix('\ufeff'), encoding, notes)
+    many = f'{count} control characters of {name} are read as the marks'
+    note = f'{many if count > 1 else f"1 control character of {name} is read as the mark"} of Windows text (cp1252)'
+    return DecodedText(plain.removeprefix('\ufeff'), encoding, (note,) if count else ())
 
 
 def _of_windows(control: re.Match[str]) -> str:

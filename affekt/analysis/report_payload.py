@@ -159,9 +159,9 @@ def _spans(rows: pa.Table) -> list[Json]:
         best = int(shares[i].argmax()) if known else None
         spans.append({
             'start': _round(starts[i], 2), 'end': _round(ends[i], 2), 'category': best,
-            'certainty': _round(shares[i].max(), 3) if known else 0.0,
-            'p': [_round(share, 3) for share in shares[i]] if known else None,
-            **{name: _round(values[i], 3) for name, values in dimensions.items()},
+            'certainty': _round(shares[i].max(), 4) if known else 0.0,
+            'p': [_round(share, 4) for share in shares[i]] if known else None,
+            **{name: _round(values[i], 4) for name, values in dimensions.items()},
         })  # fmt: skip
     return spans
 
@@ -233,8 +233,8 @@ def _loudness(analysis: Analysis, duration_s: float) -> Json | None:
 
 def _label(label: OpenLabel) -> Json:
     return {
-        'word': label.word, 'person': label.person, 'intensity': _round(label.intensity, 3),
-        'certainty': _round(label.certainty, 3), 'whole': label.scope == 'whole',
+        'word': label.word, 'person': label.person, 'intensity': _round(label.intensity, 4),
+        'certainty': _round(label.certainty, 4), 'whole': label.scope == 'whole',
         'start': _round(label.start_s, 2), 'end': _round(label.end_s, 2),
     }  # fmt: skip
 
@@ -307,7 +307,7 @@ def _round(value: float, places: int) -> Any:
 
 
 def _triple(value: Sequence[float] | None) -> list[float] | None:
-    return None if value is None or not all(_known(part) for part in value) else [_round(part, 3) for part in value]
+    return None if value is None or not all(_known(part) for part in value) else [_round(part, 4) for part in value]
 
 
 def _plain(value: Any) -> Any:

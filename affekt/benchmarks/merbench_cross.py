@@ -18,6 +18,7 @@ from typing import Any
 from affekt.corpora import Facts, Manifest, Sample
 from affekt.errors import CorpusError, UnknownNameError, listed
 from affekt.features import Store
+from affekt.wording import counted
 
 REACH = 3.0
 """Of sentiment in all corpora: from -3 to 3."""
@@ -113,7 +114,7 @@ def crossed(parts: Sequence[Part], target: str) -> Crossed:
             )  # fmt: skip
         dropped = len(used) - len(kept)
         if dropped:
-            notes.append(f'{dropped} samples of {name} have a category that is not compared, and are left out')
+            notes.append(f'{counted(dropped, "sample")} of {name} left out: the category is not compared')
     names = ', '.join(part.manifest.facts.corpus for part in parts[1:])
     facts = Facts(
         f'{first.facts.corpus} to {names}', categories=first.facts.categories if same else _order(shared, first),

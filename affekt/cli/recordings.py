@@ -164,6 +164,8 @@ def _print_outcomes(batch: Batch, out: Path) -> None:
             continue
         analysis = outcome.load()
         say()
+        if len(batch) > 1:
+            say(outcome.file, style='bold')
         say(people_table(analysis), columns=80)
         for note in analysis.source.notes:
             say(note, style='yellow')

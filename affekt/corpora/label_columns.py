@@ -15,6 +15,7 @@ from typing import Any
 
 from affekt.errors import TableError, listed
 from affekt.tables import number
+from affekt.wording import counted
 
 NO_LABEL = ('', 'nan', '<na>', 'null', '#n/a', 'n/a', 'nat')
 """How programs write that a cell is empty, in any case."""
@@ -64,7 +65,7 @@ def _categories(cells: Sequence[Any], file: str, notes: list[str]) -> list[str |
     texts = [_text(cell, file) for cell in cells]
     plain = [None if text is None or text.strip().casefold() in NO_LABEL else _stripped(text) for text in texts]
     if odd := Counter(text for text, kept in zip(texts, plain, strict=True) if kept is None and text not in (None, '')):
-        notes.append(f'category: {listed(odd)} taken for no label ({sum(odd.values()):,} samples)')
+        notes.append(f'category: {listed(odd)} taken for no label ({counted(sum(odd.values()), "sample")})')
     _note_spaces('category', texts, plain, notes)
     known = Counter(name for name in plain if name is not None)
     _require_one_label(known, file)

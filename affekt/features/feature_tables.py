@@ -39,6 +39,8 @@ NO_FEATURES = {
     'positive', 'negative',
 } - {'sample'}  # fmt: skip
 """Headers of what is known of a sample beforehand."""
+_CODES = re.compile(r'[ _.-]?(id|idx|index|no|nr|num|number|code|name)$')
+"""Ends of headers such as `label_id`, which tell the same as numbers."""
 Cells = Sequence[Any]
 _CLOCK = re.compile(r'\s*(?:(\d+) days?,? )?(\d+):(\d\d):(\d\d(?:\.\d+)?)\s*')
 
@@ -177,7 +179,7 @@ def _numbers(
     numbers: dict[str, npt.NDArray[np.float64]] = {}
     left_out = []
     for header, cells in columns.items():
-        if header.strip().lower() in NO_FEATURES:
+        if _is_known(header):
             left_out.append(header)
             continue
         values = np.full(len(cells), np.nan)
@@ -200,6 +202,12 @@ def _numbers(
         else:
             numbers[header] = values
     return numbers, left_out
+
+
+def _is_known(header: str) -> bool:
+    """Whether a header names what is known of a sample beforehand, itself or as a code."""
+    plain = header.strip().lower()
+    return plain in NO_FEATURES or _CODES.sub('', plain) in NO_FEATURES
 
 
 def _of_lists(
@@ -272,7 +280,7 @@ def _archive(path: Path) -> Arrays:
     if len(arrays) == 1 and isinstance(next(iter(arrays.values())), dict):
         arrays = {str(name): np.asarray(value) for name, value in next(iter(arrays.values())).items()}
     texts = [name for name, value in arrays.items() if isinstance(value, np.ndarray) and value.dtype.kind in 'USO']
-    labels = [name for name in arrays if name.lower() in NO_FEATURES and name not in texts[:1]]
+    labels = [name for name in arrays if _is_known(name) and name not in texts[:1]]
     numbers = {
         name: value for name, value in arrays.items() if isinstance(value, np.ndarray) and name not in (*texts, *labels)
     }

@@ -26,6 +26,7 @@ from affekt.features.saved_datasets import dataset_of_samples, is_saved_dataset
 from affekt.features.sources import Arrays, Source
 from affekt.features.store import SUFFIX, Provenance, write_features
 from affekt.runs import require_regular_file
+from affekt.wording import counted
 
 TABLES = ('.csv', '.tsv', '.jsonl', '.json', '.parquet', '.xlsx', '.npz')
 """Of one file with all samples, or of a folder with one file a sample."""
@@ -166,7 +167,7 @@ def _folder_of_tables(files: Sequence[Path], count: int) -> Arrays:
         if when is not None:
             times[file.stem] = when
     if count > len(files):
-        notes.append(f'{count - len(files):,} files of other kinds than {files[0].suffix}, left out')
+        notes.append(f'{counted(count - len(files), "file")} of other kinds than {files[0].suffix}, left out')
     return Arrays(tuple(files), arrays, columns, times if len(times) == len(arrays) else {}, notes)
 
 
@@ -203,7 +204,7 @@ def _wanted(source: Source, names: Sequence[str] | None, given: Path) -> tuple[d
             todo='name the folder of one model, such as features/chinese-hubert-large-UTT, of this corpus',
         )
     left = len(own) - len(pairs)
-    return pairs, (*notes, *((f'{left:,} samples that the manifest does not have, left out',) if left else ()))
+    return pairs, (*notes, *((f'{counted(left, "sample")} that the manifest does not have, left out',) if left else ()))
 
 
 def _one_dimension(shapes: dict[str, tuple[int, int]], given: Path) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 from affekt.media.endings import AUDIO, PICTURES, VIDEO
+from affekt.wording import counted
 
 ENDINGS = (*AUDIO, *VIDEO, *PICTURES, '.npy', '.npz', '.csv', '.txt', '.pt', '.pkl')
 
@@ -56,7 +57,7 @@ def matched(wanted: Sequence[str], given: Sequence[str]) -> tuple[dict[str, str]
     for name, other in near.items():
         differing.setdefault(difference(name, other), []).append(f'{name!r} is {other!r}')
     notes = tuple(
-        f'{len(each):,} names differ in {what} alone and are taken for the same: {each[0]}{", …" * (len(each) > 1)}'
+        f'{counted(len(each), "name")} taken for the same in spite of {what}: {each[0]}{", …" * (len(each) > 1)}'
         for what, each in differing.items()
     )
     return pairs | near, notes

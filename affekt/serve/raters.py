@@ -65,13 +65,13 @@ def rater_figures(
         by_rater.setdefault(vote.rater, []).append(vote)
         if vote.phase == WORK and vote.outcome != 'skip':
             by_task.setdefault(vote.task, []).append(vote)
-    found = [_figures(name, held, statuses[name], tasks, by_task, gold_share) for name, held in by_rater.items()]
-    return tuple(sorted(found, key=lambda one: (-one.votes, one.name)))
+    figures = [_figures(name, given, statuses[name], tasks, by_task, gold_share) for name, given in by_rater.items()]
+    return tuple(sorted(figures, key=lambda rater: (-rater.votes, rater.name)))
 
 
 def flags_of(figures: Sequence[RaterFigures]) -> dict[str, tuple[str, ...]]:
     """Flagged raters to their flags."""
-    return {one.name: tuple(one.flags.split(JOINED)) for one in figures if one.flags}
+    return {rater.name: tuple(rater.flags.split(JOINED)) for rater in figures if rater.flags}
 
 
 def shared_agreement(votes: Sequence[Vote], tasks: Mapping[str, Task]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import errno
 import json
 import shutil
@@ -10,11 +11,13 @@ from typing import ClassVar
 
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
 from affekt.analysis import Analysis, AnalysisSettings, Timeline, batch
 from affekt.analysis.batch import LOG, analyze_many
-from affekt.analysis.result import Source
+from affekt.analysis.result import Lost, Source
 from affekt.analysis.run_exports import export_run, report_run
+from affekt.cli import main
 from affekt.errors import MediaError, RunError, UnexpectedError
 from affekt.runs import JOURNAL, file_sha256
 
@@ -267,6 +270,35 @@ def test_what_a_file_lost_is_told_by_its_outcome(analyzer, clips, tmp_path):
     content['source']['notes'] += ['Not read: 12 bytes follow.', 'Damaged: a frame.']
     (first.folder / 'analysis.json').write_text(json.dumps(content))
     assert first.losses == ('Not read: 12 bytes follow.', 'Damaged: a frame.')
+
+
+def test_what_each_of_many_files_lost_is_printed_below_it_and_counted(analyzer, clips, tmp_path, monkeypatch):
+    notes = (
+        'There is no sound.',
+        *(f'{start}: {start.lower()} bytes.' for start in ('Damaged', 'Missing', 'Not read')),
+    )
+    lost = {'a.wav': notes, 'a_.wav': notes[:2]}
+    analyze = analyzer.analyze
+
+    def lossy(self, path, **more):
+        analysis = analyze(self, path, **more)
+        if path.parent != clips or path.name not in lost:
+            return analysis
+        source = dataclasses.replace(analysis.source, notes=lost[path.name], lost=Lost(1, is_complete=False))
+        return dataclasses.replace(analysis, source=source)
+
+    monkeypatch.setattr(analyzer, 'analyze', lossy)
+    monkeypatch.setattr('affekt.cli.recordings.fetch', lambda names: None)
+    words = ['analyze', str(clips), '--out', str(tmp_path / 'run'), '--asr', 'none']
+    lines = CliRunner().invoke(main, words).stdout.splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith('a.wav: '))
+    assert lines[at + 1 : at + 4] == [
+        '  Damaged: damaged bytes.',
+        '  Missing: missing bytes.',
+        '  and 1 more, in the report',
+    ]
+    assert [line for line in lines if line.startswith('  ')] == [*lines[at + 1 : at + 4], '  Damaged: damaged bytes.']
+    assert lines[-1] == '2 files were not read whole'
 
 
 def test_content_that_comes_back_counts_again(analyzer, clips, tmp_path):

@@ -182,7 +182,7 @@ def test_of_several_arrays_of_faces_the_one_with_the_name_of_the_folder_is_read_
     folder.mkdir()
     for name, colour in (('a', 1), ('b', 2)):
         np.save(folder / f'{name}.npy', np.full((2, 4, 4, 3), colour, np.uint8))
-    with pytest.raises(TableError, match="'a.npy', 'b.npy'"):
+    with pytest.raises(TableError, match=r"'a\.npy', 'b\.npy'"):
         _stored(folder)
     np.save(folder / 'clip.npy', np.full((3, 4, 4, 3), 3, np.uint8))
     assert (len(_stored(folder)), int(_stored(folder)[0].max())) == (3, 3)

@@ -248,6 +248,14 @@ def test_a_table_gives_features_and_never_labels(tmp_path):
     assert any("'emotion', 'valence'" in note for note in made.notes)
 
 
+@pytest.mark.parametrize('header', ['label_id', 'Emotion Code', 'speakerID', 'valence', 'fold'])
+def test_a_column_that_is_known_beforehand_is_no_feature(header, tmp_path):
+    (tmp_path / 'mine.csv').write_text(f'name,f1,{header}\na,1,3\nb,2,4\n')
+    store, made = _imported(tmp_path / 'mine.csv', tmp_path)
+    assert store.provenance.columns == ('f1',)
+    assert made.notes == (f'columns that are no features, left out: {header!r}',)
+
+
 def test_rows_in_time_of_a_table_are_one_sample(tmp_path):
     (tmp_path / 'f.csv').write_text('name,time,f\na,0.1,1\na,0.2,2\nb,0.1,3\n')
     store, _ = _imported(tmp_path / 'f.csv', tmp_path)

@@ -61,7 +61,7 @@ def _analysis_options(command: Command) -> Command:
 @click.option(
     '--encoding',
     metavar='NAME',
-    help='Encoding of the transcript, such as gb18030, big5 or cp1251; recognised without it.',
+    help='Encoding of transcript or subtitles, such as gb18030 or cp1251 (default: recognised).',
 )
 @click.option('--subtitles', is_flag=True, help='Use the subtitles inside or beside the recording.')
 @click.option('--sound-stream', type=int, metavar='N', help='Sound stream to hear, from 0; the default one without it.')

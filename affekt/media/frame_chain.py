@@ -111,7 +111,7 @@ def tags_begin(window: Window) -> int:
 
 
 def _tag_before(window: Window, end: int) -> int:
-    """Bytes of the tag (ID3v1, Lyrics3, APE) that ends here; 0 where none does, or where it does not begin as it says."""
+    """Bytes of the tag (ID3v1, Lyrics3, APE) that ends here; 0 where none does or its beginning contradicts it."""
     if window.at(end - 128, 3) == b'TAG':
         return 128
     if window.at(end - 227, 4) == b'TAG+':

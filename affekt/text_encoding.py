@@ -19,12 +19,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from affekt.errors import AffektError, TableError, UnknownNameError
+from affekt.wording import subject
 from affekt.written_languages import LANGUAGES
 
 SURE = 0.9995
 """Probability of the best reading, below which a file is refused."""
 MOST_UNEXPECTED = 0.08
 """Share of characters outside ASCII that the best reading's language may not use."""
+FEWEST_LETTERS = 4
+"""Letters outside ASCII below which a text in an alphabet such as Cyrillic or Greek is not recognised."""
 MOST_BYTES = 20_000
 """Bytes by which readings are weighed at most; the whole file is read strictly all the same."""
 
@@ -187,7 +190,8 @@ def _marked(raw: bytes) -> str | None:
 def _cleaned(text: str, encoding: str, name: str) -> DecodedText:
     """The text with the marks of Windows in place of control characters."""
     plain, count = _CONTROLS.subn(_of_windows, text)
-    notes = (f'{count} control characters of {name} are read as the marks of Windows text (cp1252)',) if count else ()
+    read = f'{subject(count, "control character")} read as marks of Windows text (cp1252) in {name}'
+    notes = (read,) if count else ()
     return DecodedText(plain.removeprefix('\ufeff'), encoding, notes)
 
 
@@ -205,7 +209,9 @@ def _recognised(raw: bytes, name: str, error: type[AffektError], todo: str) -> D
         broken = _where_utf_8_breaks(raw)
         raise error(expected='text in UTF-8, or in an encoding that can be told', came=f'{name}, {broken}', todo=todo)
     encoding = codecs.lookup(best.encoding).name
-    if probability < SURE:
+    language = LANGUAGES[best.language]
+    is_too_short = language.is_alphabet and not language.is_latin and outside < FEWEST_LETTERS
+    if probability < SURE or is_too_short:
         tried = ', or '.join(f'{each.encoding} ({_glimpse(each.text)})' for each, _ in ranked[:3])
         raise error(
             expected='text in UTF-8, or in an encoding that can be told',

@@ -23,20 +23,24 @@ from affekt.analysis.analysis import Analysis
 from affekt.analysis.analyzer import Analyzer
 from affekt.analysis.folders import Clip, Gathered, gather
 from affekt.analysis.report import REPORT_FILE, render_report
+from affekt.analysis.result import Source
 from affekt.analysis.results import (
     DONE,
     DUPLICATE,
     FAILED,
+    RENAMED,
     SUPERSEDED,
     VANISHED,
     ResultNote,
+    is_gone,
     no_longer,
     note_of,
     noted,
+    on_namesakes,
     retire_absent,
 )
 from affekt.analysis.settings import AnalysisSettings
-from affekt.analysis.stored import MAIN_FILE
+from affekt.analysis.stored import MAIN_FILE, decoded, read_json
 from affekt.errors import AffektError, MediaError, StorageError, UnexpectedError
 from affekt.files import NO_ROOM, storage_error
 from affekt.runs import Run, file_sha256
@@ -68,6 +72,14 @@ class Outcome:
     def report_page(self) -> Path | None:
         """The page on the file; None where there are no results."""
         return None if self.folder is None else self.folder / REPORT_FILE
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """Sentences on what of the file was not read, from its results."""
+        if self.folder is None:
+            return ()
+        source: Source = decoded(Source, read_json(self.folder / MAIN_FILE).get('source'))
+        return source.losses
 
     def load(self) -> Analysis:
         """Read the results back.
@@ -166,7 +178,8 @@ def analyze_many(
             outcomes.append(outcome)
             if advanced:
                 advanced(outcome, len(outcomes), total)
-    return Batch(tuple(outcomes), gathered.left_out, (*gathered.remarks, *remarks, *work.remarks))
+        remarks += [*work.remarks, *on_namesakes(noted(out).values())]
+    return Batch(tuple(outcomes), gathered.left_out, (*gathered.remarks, *remarks))
 
 
 def _outcomes(work: _Work, gathered: Gathered) -> Iterator[Outcome]:
@@ -185,13 +198,18 @@ class _Work:
     ) -> None:
         self._analyzer, self._run, self._notes, self._progress = analyzer, run, notes, progress
         self._known = _with_paths(noted(run.folder), clips)
-        self._counts = {note.file: note for note in self._known.values() if note.state == DONE}
+        self._keys_of_places = {
+            (note.sha256, str(note.input)): note.key for note in self._known.values() if note.folder
+        }
+        self._keys_of_files: dict[str, set[str]] = {}
+        for note in self._known.values():
+            self._keys_of_files.setdefault(note.file, set()).add(note.key)
         present = {clip.file for clip in clips}
         # Content to the file whose results count for it: the one that was analyzed, where it is still the same.
         self._first = {
             note.sha256: (note.file, note.folder)
-            for note in self._counts.values()
-            if note.file in present and not no_longer(note) and run.finished(note.key, MAIN_FILE)
+            for note in self._known.values()
+            if note.state == DONE and note.file in present and not no_longer(note) and run.finished(note.key, MAIN_FILE)
         }
         self.remarks: list[str] = []
 
@@ -213,8 +231,10 @@ class _Work:
         key = f'{digest}:{clip.file}'
         if (earlier := self._finished(clip, digest)) is not None:
             outcome = Outcome(clip.path, self._run.folder / earlier.folder, None, True, storable(clip.file), digest)
-            if earlier.key != key or earlier.state != DONE:
+            if earlier.key != key or earlier.state != DONE or str(earlier.input) != os.path.abspath(clip.path):
                 self._done(clip, digest, earlier.folder, earlier.facts.get('notes', ()))
+            else:
+                self._retire_earlier(clip, digest)
         else:
             folder = self._run.folder / f'{_slug(clip.path.stem)}-{_short(key)}'
             sentences = self._analyzed(clip, digest, folder)
@@ -243,47 +263,55 @@ class _Work:
         return source.notes
 
     def _finished(self, clip: Clip, digest: str) -> ResultNote | None:
-        """The note on whole results of this content; older runs noted the name alone."""
-        for key in (f'{digest}:{clip.file}', f'{digest}:{clip.path.name}'):
+        """The note on whole results of this content.
+
+        Older runs noted the name alone; a run that now begins at another folder gives the clip another path.
+        """
+        place = self._keys_of_places.get((digest, os.path.abspath(clip.path)), '')
+        for key in (f'{digest}:{clip.file}', f'{digest}:{clip.path.name}', place):
             note = self._known.get(key)
-            if note is not None and note.file == clip.file and note.state in (DONE, SUPERSEDED, VANISHED):
+            if note is not None and note.file == clip.file and note.state in (DONE, SUPERSEDED, VANISHED, RENAMED):
                 return note if self._run.finished(key, MAIN_FILE) else None
         return None
 
     def _done(self, clip: Clip, digest: str, folder: str, sentences: Sequence[str]) -> None:
-        """Put a finished file into the journal; what an earlier file of this name gave no longer counts."""
-        self._supersede(clip, digest)
-        size, changed_ns = _stamp_of(clip.path)
-        self._note(
-            f'{digest}:{clip.file}', folder, **_facts_of(clip, digest), notes=list(sentences), state=DONE, size=size,
-            changed_ns=changed_ns,
-        )  # fmt: skip
+        """Put a finished file into the journal."""
+        self._retire_earlier(clip, digest)
+        facts = _facts_of(clip, digest)
+        self._note(f'{digest}:{clip.file}', folder, **facts, notes=list(sentences), state=DONE)
 
     def _copy(self, clip: Clip, digest: str, first: str, folder: str) -> Outcome:
         """A file whose content is that of another, the first."""
         key = f'{digest}:{clip.file}'
         known = self._known.get(key)
         is_known = known is not None and known.state == DUPLICATE and known.facts.get('same_as') == first
+        self._retire_earlier(clip, digest)
         if not is_known:
-            self._supersede(clip, digest)
             self._note(key, folder, **_facts_of(clip, digest), state=DUPLICATE, same_as=first)
         place = self._run.folder / folder
         return Outcome(clip.path, place, None, is_known, storable(clip.file), digest, storable(first))
 
-    def _supersede(self, clip: Clip, digest: str) -> None:
-        old = self._counts.pop(clip.file, None)
-        if old is not None and old.sha256 != digest:
-            self._run.amend(old.key, state=SUPERSEDED)
-            self._known[old.key] = dataclasses.replace(old, state=SUPERSEDED)
-            self.remarks.append(f'{storable(clip.file)} has changed; its earlier results no longer count')
+    def _retire_earlier(self, clip: Clip, digest: str) -> None:
+        """Take back what the journal says of this clip under another path, of other content of it, and of failures.
+
+        A clip of the same path below another folder is another clip, as long as it is there.
+        """
+        place = Path(os.path.abspath(clip.path))
+        for key in sorted(self._keys_of_files.get(clip.file, set()) - {f'{digest}:{clip.file}'}):
+            old = self._known[key]
+            if old.state not in (DONE, DUPLICATE, FAILED) or (old.input != place and not is_gone(old.input)):
+                continue
+            state = RENAMED if old.sha256 == digest else SUPERSEDED
+            self._run.amend(old.key, state=state)
+            self._known[old.key] = dataclasses.replace(old, state=state)
+            if old.state == DONE and state == SUPERSEDED:
+                self.remarks.append(f'{storable(clip.file)} has changed; its earlier results no longer count')
 
     def _note(self, key: str, folder: str, **facts: Any) -> None:
         """Put a line into the journal, and remember it."""
         self._run.note(key, folder, **facts)
-        note = note_of(key, folder, facts)
-        self._known[key] = note
-        if note.state == DONE:
-            self._counts[note.file] = note
+        self._known[key] = note_of(key, folder, facts)
+        self._keys_of_files.setdefault(self._known[key].file, set()).add(key)
 
     def note_failure(self, clip: Clip, error: AffektError) -> None:
         """Put a failed file into the journal, so that everybody who opens the run hears of it."""
@@ -324,19 +352,21 @@ class _Work:
 
 
 def _with_paths(notes: Mapping[str, ResultNote], clips: Sequence[Clip]) -> dict[str, ResultNote]:
-    """The notes by key; those of older runs, which noted names alone, with the paths of the clips that they are on."""
+    """The notes by key, with the paths by which the clips are named now that they are on."""
     files = {os.path.abspath(clip.path): clip.file for clip in clips}
     return {
-        key: note
-        if 'file' in note.facts
-        else dataclasses.replace(note, file=files.get(os.path.abspath(note.input), note.file))
+        key: dataclasses.replace(note, file=files.get(os.path.abspath(note.input), note.file))
         for key, note in notes.items()
     }
 
 
-def _facts_of(clip: Clip, digest: str) -> dict[str, str]:
+def _facts_of(clip: Clip, digest: str) -> dict[str, Any]:
     """What the journal says of every clip."""
-    return {'input': os.path.abspath(clip.path), 'file': clip.file, 'sha256': digest}
+    size, changed_ns = _stamp_of(clip.path)
+    return {
+        'input': os.path.abspath(clip.path), 'file': clip.file, 'sha256': digest, 'size': size,
+        'changed_ns': changed_ns,
+    }  # fmt: skip
 
 
 def _stamp_of(path: Path) -> tuple[int, int]:

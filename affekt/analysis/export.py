@@ -2,7 +2,8 @@
 
     parquet   the timeline, all rows and columns, and what names the recording: file (its path below the folder that
               was analyzed), part1, part2, … (the folders in that path), sha256
-    csv       the same with start and end for start_s and end_s, as audformat's segmented tables have them
+    csv       the same with start and end for start_s and end_s, as audformat's segmented tables have them; what was not
+              measured is an empty cell
     json      everything but the pictures
     eaf       ELAN: per person a tier of words, face, voice, fused categories and labels; one of moments
     textgrid  Praat: the same tiers
@@ -24,6 +25,7 @@ from pathlib import Path, PurePath
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
@@ -182,12 +184,14 @@ def write_csv(analysis: Analysis, out: Path, *, raw: bool = False, least_parts: 
     """What names the recording, then the timeline with start and end in seconds."""
     table = with_identity(analysis, least_parts)
     names = ['start' if name == 'start_s' else 'end' if name == 'end_s' else name for name in table.column_names]
-    if not raw:
-        for at, column in enumerate(table.schema):
-            if column.type == pa.string():
-                texts = table.column(at).combine_chunks().dictionary_encode()
-                safe = pa.array(map(spreadsheet_safe, texts.dictionary.to_pylist()), pa.string())
-                table = table.set_column(at, column.name, safe.take(texts.indices))
+    for at, column in enumerate(table.schema):
+        if pa.types.is_floating(column.type):
+            values = table.column(at)
+            table = table.set_column(at, column.name, pc.if_else(pc.is_nan(values), None, values))
+        elif column.type == pa.string() and not raw:
+            texts = table.column(at).combine_chunks().dictionary_encode()
+            safe = pa.array(map(spreadsheet_safe, texts.dictionary.to_pylist()), pa.string())
+            table = table.set_column(at, column.name, safe.take(texts.indices))
     pa_csv.write_csv(table.rename_columns(names), out)
 
 

@@ -20,6 +20,8 @@ from affekt.tables import storable
 
 NO_ENDING = '(no ending)'
 HIDDEN = '(hidden)'
+MOST_REASONS = 5
+"""Entries that are named where nothing at all can be read."""
 
 
 @dataclass(frozen=True)
@@ -76,12 +78,12 @@ def gather(paths: Sequence[str | Path]) -> Gathered:
             raise search.problems[0][1]
         raise MediaError(
             expected='media files',
-            came=f'{len(search.problems)} entries that cannot be read' if search.problems else 'no path',
+            came='; '.join(str(error.came) for _, error in search.problems[:MOST_REASONS]) or 'no path',
             todo='name a folder with video, sound or pictures',
         )
     base = _shared_folder([Path(path) for path in paths])
     return Gathered(
-        tuple(Clip(path, _below(path, base)) for path in search.found),
+        tuple(Clip(path, _below(path, base)) for path in search.found.values()),
         tuple((Clip(path, _below(path, base)), error) for path, error in search.problems),
         dict(search.left_out.most_common()),
         tuple(search.remarks),
@@ -92,7 +94,8 @@ class _Search:
     """What has been found so far."""
 
     def __init__(self) -> None:
-        self.found: dict[Path, None] = {}
+        self.found: dict[Path, Path] = {}
+        """Absolute path to the path as it was reached."""
         self.problems: list[tuple[Path, AffektError]] = []
         self.left_out: Counter[str] = Counter()
         self.remarks: list[str] = []
@@ -106,8 +109,8 @@ class _Search:
             return self._problem(path, _unreadable(path, error))
         if is_folder:
             before = (len(self.found), len(self.problems), self.left_out.copy())
-            self._folder(path)
-            if before[:2] == (len(self.found), len(self.problems)):
+            is_new = self._folder(path)
+            if is_new and before[:2] == (len(self.found), len(self.problems)):
                 self._problem(path, _no_media(path, self.left_out - before[2]))
         elif _is_there(path):
             self._file(path)
@@ -116,13 +119,18 @@ class _Search:
             self._problem(path, missing)
         return None
 
-    def _folder(self, top: Path) -> None:
-        """Everything below a folder; links to other folders last, so that files keep the names of their own places."""
+    def _folder(self, top: Path) -> bool:
+        """Everything below a folder; links to other folders last, so that files keep the names of their own places.
+
+        Returns whether the folder itself was not searched before.
+        """
+        is_new = True
         waiting: list[Path] = [top]
         linked: list[Path] = []
         while waiting or linked:
             folder = waiting.pop() if waiting else linked.pop(0)
             if not self._is_new(folder):
+                is_new = is_new and folder is not top
                 if folder.is_symlink():
                     self.remarks.append(f'{storable(str(folder))} leads to a folder that is searched already')
                 continue
@@ -135,6 +143,7 @@ class _Search:
             linked += [path for path in folders if path is not None and path.is_symlink()]
             waiting += [path for path in reversed(folders) if path is not None and not path.is_symlink()]
         self._sort(top)
+        return is_new
 
     def _entry(self, entry: os.DirEntry[str]) -> Path | None:
         """The entry's path where it is a folder to search; anything else is put where it belongs."""
@@ -167,7 +176,7 @@ class _Search:
         except (OSError, ValueError) as error:
             self._problem(path, _unreadable(path, error))
         else:
-            self.found.setdefault(path)
+            self.found.setdefault(Path(os.path.abspath(path)), path)
 
     def _problem(self, path: Path, error: AffektError) -> None:
         self.problems.append((path, error))
@@ -185,10 +194,9 @@ class _Search:
 
     def _sort(self, top: Path) -> None:
         """The files below a folder in the order of their paths, after those that were named before."""
-        inside = sorted(path for path in self.found if path.is_relative_to(top))
-        for path in inside:
-            del self.found[path]
-        self.found.update(dict.fromkeys(inside))
+        whole = Path(os.path.abspath(top))
+        inside = sorted(place for place in self.found if place.is_relative_to(whole))
+        self.found.update({place: self.found.pop(place) for place in inside})
 
 
 def _is_there(path: Path) -> bool:
@@ -226,7 +234,7 @@ def _no_media(folder: Path, left_out: Mapping[str, int]) -> MediaError:
 
 def _unreadable(path: Path, error: Exception) -> MediaError:
     reason = getattr(error, 'strerror', None) or str(error)
-    if path.is_symlink() and not _leads_somewhere(path):
+    if os.path.islink(path) and not _leads_somewhere(path):
         return MediaError(
             expected='a link that leads to a file',
             came=f'{str(path)!r}: {reason}',

@@ -18,12 +18,12 @@ from affekt.analysis.analysis import Analysis
 from affekt.analysis.lanes import column, rows_of
 from affekt.analysis.report_cards import model_entry
 from affekt.analysis.report_series import REASONS, Rows, frame_rows, rows_by_lane, series
-from affekt.analysis.result import Evidence, Lost, Moment, OpenLabel, Person
+from affekt.analysis.result import Evidence, Moment, OpenLabel, Person
 from affekt.analysis.spans import measure, union
 from affekt.analysis.wording import UNSEEN, called, when
 from affekt.labels import EKMAN
 from affekt.runs import versions
-from affekt.wording import counted, listed, opened
+from affekt.wording import listed, opened
 
 CANNOT_KNOW = (
     'Expression is not feeling: this says how face, voice and words come across, not what a person feels or intends.',
@@ -111,18 +111,9 @@ def _source(analysis: Analysis, duration_s: float) -> Json:
     return {
         'name': source.name, 'kind': source.kind, 'duration': _round(duration_s, 3), 'sha256': source.sha256,
         'width': source.width, 'height': source.height, 'rate': _round(source.rate_hz, 3), 'notes': list(source.notes),
-        'lost': _lost(source.lost), 'file': source.file or source.name,
+        'lost': source.lost.amounts or ('' if source.lost.is_complete else 'see below'),
+        'file': source.file or source.name,
     }  # fmt: skip
-
-
-def _lost(lost: Lost) -> str:
-    """What of the file is missing, for the head of the page: '1,234 bytes, 2.1 s'; '' where nothing is."""
-    amounts = {
-        'byte': lost.bytes, 'damaged packet': lost.packets, 'damaged frame': lost.frames,
-    }  # fmt: skip
-    parts = [counted(amount, noun) for noun, amount in amounts.items() if amount]
-    parts[1:1] = [f'{lost.seconds:.1f} s'] if lost.seconds >= 0.05 else []
-    return ', '.join(parts) or ('' if lost.is_complete else 'see below')
 
 
 def _person(analysis: Analysis, person: Person, lanes: Mapping[tuple[str, str], Rows], duration_s: float) -> Json:
@@ -168,9 +159,9 @@ def _spans(rows: pa.Table) -> list[Json]:
         best = int(shares[i].argmax()) if known else None
         spans.append({
             'start': _round(starts[i], 2), 'end': _round(ends[i], 2), 'category': best,
-            'certainty': _round(shares[i].max(), 3) if known else 0.0,
-            'p': [_round(share, 3) for share in shares[i]] if known else None,
-            **{name: _round(values[i], 3) for name, values in dimensions.items()},
+            'certainty': _round(shares[i].max(), 4) if known else 0.0,
+            'p': [_round(share, 4) for share in shares[i]] if known else None,
+            **{name: _round(values[i], 4) for name, values in dimensions.items()},
         })  # fmt: skip
     return spans
 
@@ -242,8 +233,8 @@ def _loudness(analysis: Analysis, duration_s: float) -> Json | None:
 
 def _label(label: OpenLabel) -> Json:
     return {
-        'word': label.word, 'person': label.person, 'intensity': _round(label.intensity, 3),
-        'certainty': _round(label.certainty, 3), 'whole': label.scope == 'whole',
+        'word': label.word, 'person': label.person, 'intensity': _round(label.intensity, 4),
+        'certainty': _round(label.certainty, 4), 'whole': label.scope == 'whole',
         'start': _round(label.start_s, 2), 'end': _round(label.end_s, 2),
     }  # fmt: skip
 
@@ -316,7 +307,7 @@ def _round(value: float, places: int) -> Any:
 
 
 def _triple(value: Sequence[float] | None) -> list[float] | None:
-    return None if value is None or not all(_known(part) for part in value) else [_round(part, 3) for part in value]
+    return None if value is None or not all(_known(part) for part in value) else [_round(part, 4) for part in value]
 
 
 def _plain(value: Any) -> Any:

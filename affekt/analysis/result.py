@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 
 from affekt.wording import counted, signed
 
+LOSS_STARTS = ('Not read: ', 'Missing: ', 'Damaged: ')
+"""How the notes of `affekt.media` begin that speak of what the container lost."""
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -44,6 +47,14 @@ class Lost:
     is_complete: bool = True
     """Nothing that the file could tell of is missing or damaged."""
 
+    @property
+    def amounts(self) -> str:
+        """What there is of each: '1,234 bytes, 2.1 s'; '' where nothing can be counted."""
+        counts = {'byte': self.bytes, 'damaged packet': self.packets, 'damaged frame': self.frames}
+        parts = [counted(number, noun) for noun, number in counts.items() if number]
+        parts[1:1] = [f'{self.seconds:.1f} s'] if self.seconds >= 0.05 else []
+        return ', '.join(parts)
+
 
 @dataclass(frozen=True)
 class Source:
@@ -63,6 +74,16 @@ class Source:
     lost: Lost = Lost()
     file: str = ''
     """The path below the folder that was named, with '/' between its parts; '' where the recording was named alone."""
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """Sentences on what was not read, is missing or damaged; empty where nothing is, as far as the file tells."""
+        if self.lost.is_complete:
+            return ()
+        sentences = tuple(note for note in self.notes if note.startswith(LOSS_STARTS))
+        if self.lost.amounts:
+            return sentences or (f'Not read whole: {self.lost.amounts}.',)
+        return sentences or tuple(note for note in self.notes if note.startswith(('Picture: ', 'Sound: ')))
 
     @property
     def identity(self) -> dict[str, str]:

@@ -1,15 +1,15 @@
 """What a run's journal says of each clip: which results count, and why others no longer do.
 
-A note has a state: 'done'; 'superseded', where the clip was cut anew; 'vanished', where it was removed; 'duplicate',
-where another clip has the same content; 'failed'. Only what is done, and whose clip is still what was analyzed, is
-exported. A run folder may come from anybody, so nothing outside it is opened or written.
+A note has a state: 'done'; 'superseded', where the clip was cut anew; 'vanished', where it was removed; 'renamed',
+where it is noted under another path; 'duplicate', where another clip has the same content; 'failed'. Only what is done,
+and whose clip is still what was analyzed, is exported. A run folder may come from anybody, so nothing outside it is
+opened or written.
 """
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -18,8 +18,10 @@ from affekt.analysis.stored import MAIN_FILE
 from affekt.errors import RunError
 from affekt.runs import JOURNAL, Run, file_sha256, read_journal, read_settings
 from affekt.tables import storable
+from affekt.wording import counted, listed
 
-DONE, SUPERSEDED, VANISHED, DUPLICATE, FAILED = 'done', 'superseded', 'vanished', 'duplicate', 'failed'
+DONE, SUPERSEDED, VANISHED, RENAMED = 'done', 'superseded', 'vanished', 'renamed'
+DUPLICATE, FAILED = 'duplicate', 'failed'
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,8 @@ class Results:
     notes: tuple[ResultNote, ...]
     remarks: tuple[str, ...] = ()
     """Sentences on what is left out, and why."""
-    duplicates: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """A clip to the others that have its content."""
+    set_aside: tuple[ResultNote, ...] = ()
+    """Results in the run that no longer count."""
 
 
 def note_of(key: str, folder: str, facts: Mapping[str, Any]) -> ResultNote:
@@ -77,19 +79,31 @@ def retire_absent(
     folders = [Path(os.path.abspath(path)) for path in named if os.path.isdir(path)]
     remarks = []
     for note in known.values():
+        if note.state not in (DONE, DUPLICATE, FAILED) or note.file in present:
+            continue
         searched = any(note.input.absolute().is_relative_to(folder) for folder in folders)
-        if note.state in (DONE, FAILED) and note.file not in present and searched and not note.input.exists():
+        if searched and is_gone(note.input):
             run.amend(note.key, state=VANISHED)
-            if note.state == FAILED:
-                continue
-            remarks.append(f'{storable(note.file)} is gone; its results are kept, and no longer exported')
+            if note.state == DONE:
+                remarks.append(f'{storable(note.file)} is gone; its results are kept, and no longer exported')
     return remarks
+
+
+def is_gone(path: Path) -> bool:
+    """Whether nothing lies at a path; what may not be looked at is not gone."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
 
 
 def results_that_count(run: Path) -> Results:
     """The finished results of a run whose clips are still what was analyzed.
 
-    A clip whose folder is not there at all counts: the run was copied to another place.
+    Where the folder that was analyzed is not there at all, its clips count: the run was copied to another place.
 
     Args:
         run: a run folder.
@@ -98,43 +112,73 @@ def results_that_count(run: Path) -> Results:
         RunError: no run in the folder, a damaged journal, or an entry that leads outside.
     """
     read_settings(run)
+    notes = list(noted(run).values())
     kept: list[ResultNote] = []
+    set_aside: list[ResultNote] = []
     remarks: list[str] = []
-    duplicates: dict[str, tuple[str, ...]] = {}
-    failed: dict[str, str] = {}
-    for note in noted(run).values():
-        if note.state == FAILED:
-            failed[note.file] = storable(note.file)
-        elif note.state == DUPLICATE:
-            first = str(note.facts.get('same_as', ''))
-            duplicates[first] = (*duplicates.get(first, ()), note.file)
-            failed.pop(note.file, None)
-        elif note.state in (SUPERSEDED, VANISHED):
-            if not note.folder:
-                continue
-            why = 'has changed since' if note.state == SUPERSEDED else 'is gone'
-            remarks.append(f'{storable(note.file)} {why}: its earlier results are left out')
-        else:
-            failed.pop(note.file, None)
-            if not is_inside(run, note.folder):
-                raise RunError(
-                    expected='results inside the run folder',
-                    came=f'{note.folder!r} in {run / JOURNAL}',
-                    todo='export only runs that you made or trust',
-                )
-            if why := no_longer(note):
-                remarks.append(f'{storable(note.file)} {why}: its results are left out; go on with --resume')
-            elif (run / note.folder / MAIN_FILE).exists():
-                kept.append(note)
-            else:
-                remarks.append(f'{storable(note.file)} has no whole results; go on with --resume')
-    remarks += [f'{file} could not be analyzed; --resume tries again' for file in failed.values()]
+    for note in notes:
+        had_results = note.folder and 'same_as' not in note.facts
+        if note.state != DONE and not had_results:
+            continue
+        if not is_inside(run, note.folder):
+            raise RunError(
+                expected='results inside the run folder',
+                came=f'{note.folder!r} in {run / JOURNAL}',
+                todo='export only runs that you made or trust',
+            )
+        why = _why_not(run, note)
+        (set_aside if why or note.state == RENAMED else kept).append(note)
+        remarks += [f'{storable(note.file)} {why}'] if why else []
+    counting = {note.file for note in kept}
     remarks += [
-        f'{storable(copy)} has the same content as {storable(first)}: it counts once'
-        for first, copies in duplicates.items()
-        for copy in copies
+        f'{storable(note.file)} could not be analyzed; --resume tries again'
+        for note in notes
+        if note.state == FAILED and note.file not in counting
     ]
-    return Results(tuple(kept), tuple(remarks), duplicates)
+    remarks += [_on_copy(note, counting) for note in notes if note.state == DUPLICATE]
+    remarks += on_namesakes(kept)
+    return Results(
+        tuple(sorted(kept, key=lambda note: note.file)), tuple(filter(None, dict.fromkeys(remarks))), tuple(set_aside)
+    )
+
+
+def _why_not(run: Path, note: ResultNote) -> str:
+    """Why a result does not count, for a sentence that begins with the clip; '' where it does."""
+    if note.state == RENAMED:
+        return ''
+    if note.state in (SUPERSEDED, VANISHED):
+        why = 'has changed since' if note.state == SUPERSEDED else 'is gone'
+        return f'{why}: its earlier results are left out'
+    if why := no_longer(note):
+        return f'{why}: its results are left out; go on with --resume'
+    return '' if (run / note.folder / MAIN_FILE).exists() else 'has no whole results; go on with --resume'
+
+
+def _on_copy(note: ResultNote, counting: Collection[str]) -> str:
+    """A sentence on a clip with the content of another, the first; '' where the clip is gone."""
+    copy, first = storable(note.file), str(note.facts.get('same_as', ''))
+    if why := no_longer(note):
+        return f'{copy} {why}; go on with --resume' if not is_gone(note.input) else ''
+    if first not in counting:
+        return f'{copy} has the same content as {storable(first)}, which is left out; go on with --resume'
+    return f'{copy} has the same content as {storable(first)}: it counts once'
+
+
+def on_namesakes(notes: Iterable[ResultNote]) -> list[str]:
+    """A sentence where results that count are of different clips with one path; none where the paths tell all apart."""
+    places: dict[str, set[Path]] = {}
+    for note in notes:
+        if note.state == DONE:
+            places.setdefault(note.file, set()).add(note.input)
+    shared = {file: sorted(inputs) for file, inputs in places.items() if len(inputs) > 1}
+    if not shared:
+        return []
+    file, inputs = next(iter(sorted(shared.items())))
+    return [
+        f'{counted(len(shared), "path")} in this run: several clips each, such as {storable(file)} for '
+        f'{listed([storable(str(path)) for path in inputs])}; to tell them apart, analyze the folder above them into '
+        'this run, with --resume'
+    ]
 
 
 def is_inside(run: Path, folder: str) -> bool:
@@ -144,12 +188,12 @@ def is_inside(run: Path, folder: str) -> bool:
 
 
 def no_longer(note: ResultNote) -> str:
-    """Why a result no longer counts; '' where it does, or where the clip's folder is out of reach."""
+    """Why a result no longer counts; '' where it does, or where the folder that was analyzed is out of reach."""
     path = note.input
     try:
-        if not note.input.name or not path.is_absolute() or not path.parent.is_dir():
+        if not path.name or not path.is_absolute() or not _named_folder(note).is_dir():
             return ''
-        if not path.exists():
+        if is_gone(path):
             return 'is gone'
         status = path.stat()
         if [status.st_size, status.st_mtime_ns] == [note.facts.get('size'), note.facts.get('changed_ns')]:
@@ -159,10 +203,24 @@ def no_longer(note: ResultNote) -> str:
         return ''
 
 
-def recording_of(results: Path) -> Path | None:
-    """Where the recording lay whose results a folder holds, as the journal beside it says; None where none does."""
+def _named_folder(note: ResultNote) -> Path:
+    """The folder that the clip's path starts from: above its subfolders, so that a removed subfolder is noticed."""
+    parts = PurePosixPath(note.file).parts
+    above = note.input.parents[len(parts) - 1] if parts and note.input.parts[-len(parts) :] == parts else None
+    return note.input.parent if above is None or above == above.parent else above
+
+
+def note_on(results: Path) -> ResultNote | None:
+    """What the journal beside a folder of results says of it; None where there is none."""
     try:
         notes = noted(results.parent) if (results.parent / JOURNAL).is_file() else {}
-    except (RunError, OSError, json.JSONDecodeError):
+    except (RunError, OSError):
         return None
-    return next((n.input for n in notes.values() if n.folder == results.name and n.state != DUPLICATE), None)
+    own = [note for note in notes.values() if note.folder == results.name and note.state != DUPLICATE]
+    return next((note for note in own if note.state != RENAMED), own[0] if own else None)
+
+
+def recording_of(results: Path) -> Path | None:
+    """Where the recording lay whose results a folder holds, as the journal beside it says; None where none does."""
+    note = note_on(results)
+    return None if note is None else note.input

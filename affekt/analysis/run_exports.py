@@ -13,11 +13,15 @@ from affekt.analysis.analysis import Analysis
 from affekt.analysis.export import EXPORTS, SUFFIXES, export
 from affekt.analysis.folders import parts_of
 from affekt.analysis.report import REPORT_FILE
-from affekt.analysis.results import ResultNote, Results, results_that_count
+from affekt.analysis.results import ResultNote, Results, note_on, results_that_count
 from affekt.analysis.stored import MAIN_FILE
-from affekt.errors import AffektError, RunError, UnknownNameError, did_you_mean
+from affekt.errors import AffektError, RunError, StorageError, UnknownNameError, did_you_mean
 from affekt.runs import Run, read_settings
 from affekt.tables import storable
+from affekt.wording import listed, subject
+
+MOST_NAMED = 3
+"""Files of earlier exports that are named."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +69,19 @@ def export_run(run: Path, to: str, out: Path | None = None, *, raw_csv: bool = F
         return Written((export(run, to, target, raw_csv=raw_csv),))
     results = _results(run)
     depth = max(len(parts_of(note.file)) for note in results.notes)
-    targets = [_below(out, note, suffix) if out else run / note.folder / f'exported.{suffix}' for note in results.notes]
+
+    def target_of(note: ResultNote) -> Path:
+        return _below(out, note, suffix) if out else run / note.folder / f'exported.{suffix}'
+
+    targets = [target_of(note) for note in results.notes]
+    earlier = {target_of(note): None for note in results.set_aside}
 
     def write(note: ResultNote, target: Path) -> Path:
         return export(_named(run, note), to, target, raw_csv=raw_csv, least_parts=depth)
 
-    return _each(results, [partial(write, *each) for each in zip(results.notes, targets, strict=True)])
+    written = _each(results, [partial(write, *each) for each in zip(results.notes, targets, strict=True)])
+    stale = [storable(str(path)) for path in earlier if path not in targets and path.exists()]
+    return dataclasses.replace(written, remarks=(*written.remarks, *_on_stale(stale)))
 
 
 def report_run(run: Path) -> Written:
@@ -86,9 +97,14 @@ def report_run(run: Path) -> Written:
         RunError: no run in the folder, nothing in it is finished, it leads outside, or it is in use.
     """
     if (run / MAIN_FILE).exists():
-        analysis = Analysis.load(run)
-        return Written((analysis.report(run / REPORT_FILE),), _unshown(analysis))
-    results = _results(run)
+        run = run.resolve()
+        own = note_on(run)
+        if own is None:
+            analysis = Analysis.load(run)
+            return Written((analysis.report(run / REPORT_FILE),), _unshown(analysis))
+        run, results = run.parent, Results((own,))
+    else:
+        results = _results(run)
     remarks: list[str] = []
     with Run(run, read_settings(run).get('settings') or {}, resume=True) as journal:
 
@@ -105,6 +121,17 @@ def report_run(run: Path) -> Written:
     return dataclasses.replace(written, remarks=(*written.remarks, *remarks))
 
 
+def _on_stale(paths: Sequence[str]) -> tuple[str, ...]:
+    """A sentence on files of earlier exports that would be read along with the new ones."""
+    if not paths:
+        return ()
+    more = [f'{len(paths) - MOST_NAMED} more'] if len(paths) > MOST_NAMED else []
+    remove = 'remove them, or export into a new folder' if len(paths) > 1 else 'remove it'
+    amount = subject(len(paths), 'file', 'lies', 'lie')
+    names = listed([*paths[:MOST_NAMED], *more])
+    return (f'{amount} there of earlier exports that no longer count: {names}; {remove}',)
+
+
 def _each(results: Results, writers: Sequence[Callable[[], Path]]) -> Written:
     """What the writers write; a result that is damaged does not keep the others back.
 
@@ -115,6 +142,8 @@ def _each(results: Results, writers: Sequence[Callable[[], Path]]) -> Written:
     for write in writers:
         try:
             paths.append(write())
+        except StorageError:  # the others could not be written either
+            raise
         except RunError as error:
             errors.append(error)
     if errors and not paths:

@@ -187,6 +187,8 @@ class Timeline:
         """
         wanted = getattr(wanted, 'name', wanted)  # a Person
         known = self._names[key]
+        if isinstance(wanted, str) and wanted in known:
+            return wanted
         plain = {name.casefold(): name for name in known}
         asked = str(wanted).strip().casefold()
         spellings = [asked, f'person {asked}', *[UNSEEN] * (asked in UNSEEN_TITLES)] if key == 'person' else [asked]
@@ -221,7 +223,8 @@ class Timeline:
 
     def shift(self, by_s: float) -> Timeline:
         """The same rows `by_s` seconds later (earlier where negative)."""
-        return Timeline(_with(self.table, start_s=self.column('start_s') + by_s, end_s=self.column('end_s') + by_s))
+        later = _with(self.table, start_s=self.column('start_s') + by_s, end_s=self.column('end_s') + by_s)
+        return self._naming_all(Timeline(later))
 
     def joined(self, tolerance_s: float = 1e-9) -> Timeline:
         """Touching rows that agree in all but their span, made into one.
@@ -240,7 +243,7 @@ class Timeline:
                 continue
             open_rows[key] = row
             done.append(row)
-        return Timeline.from_rows(done)
+        return self._naming_all(Timeline.from_rows(done))
 
     def resample(self, step_s: float) -> Timeline:
         """One row per step for each person, source and name, with the mean of what it covers.
@@ -264,7 +267,7 @@ class Timeline:
             for step, seconds in _steps(row['start_s'], row['end_s'], step_s):
                 cell = (row['person'], row['source'], row['name'], step)
                 cells.setdefault(cell, []).append((seconds * row['coverage'], row))
-        return Timeline.from_rows(_mean_row(key, parts, step_s) for key, parts in cells.items())
+        return self._naming_all(Timeline.from_rows(_mean_row(key, parts, step_s) for key, parts in cells.items()))
 
     def mean(self) -> float:
         """The mean of the values weighted by measured time; nan where nothing was measured."""

@@ -18,6 +18,7 @@ from typing import Any
 from affekt.corpora import Facts, Manifest, Sample
 from affekt.errors import CorpusError, UnknownNameError, listed
 from affekt.features import Store
+from affekt.wording import counted
 
 REACH = 3.0
 """Of sentiment in all corpora: from -3 to 3."""
@@ -113,7 +114,7 @@ def crossed(parts: Sequence[Part], target: str) -> Crossed:
             )  # fmt: skip
         dropped = len(used) - len(kept)
         if dropped:
-            notes.append(f'{dropped} samples of {name} have a category that is not compared, and are left out')
+            notes.append(f'{counted(dropped, "sample")} of {name} left out: the category is not compared')
     names = ', '.join(part.manifest.facts.corpus for part in parts[1:])
     facts = Facts(
         f'{first.facts.corpus} to {names}', categories=first.facts.categories if same else _order(shared, first),
@@ -133,12 +134,14 @@ def _shared(parts: Sequence[Part]) -> dict[str, str]:
     first, *others = ({_plain(name): name for name in part.manifest.facts.categories} for part in parts)
     common = {key: name for key, name in first.items() if all(key in other for other in others)}
     if len(common) < 2:
-        told = '; '.join(
+        categories = '; '.join(
             f'{part.manifest.facts.corpus}: {", ".join(part.manifest.facts.categories) or "none"}' for part in parts
         )
         raise CorpusError(
             expected='at least two categories that the corpora share',
-            came=f'none with a shared category ({told})' if not common else f'{listed(common.values())} alone ({told})',
+            came=f'none with a shared category ({categories})'
+            if not common
+            else f'{listed(common.values())} alone ({categories})',
             todo='call the same categories alike in both tables, or choose --target sentiment',
         )
     is_published = set(common) <= set(FOUR) or set(FOUR) <= set(common)

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from affekt.benchmarks.merbench_settings import MerbenchSettings
 from affekt.corpora import Manifest, published_folds, seeded_folds, shuffled_folds
 from affekt.errors import CorpusError
+from affekt.wording import counted
 
 Index = npt.NDArray[np.int64]
 NEARLY_VAL = ('dev', 'devel', 'development', 'valid', 'validation', 'eval')
@@ -63,8 +64,11 @@ def divided(manifest: Manifest, settings: MerbenchSettings) -> Divisions:
     made = _divided(manifest, settings)
     gone = set(manifest.names) - set(made.manifest.names)
     idle = Counter(row.split or 'none' for row in manifest.samples if row.sample in gone)
-    told = tuple(f'{count:,} samples of split {name} take no part' for name, count in idle.items())
-    return dataclasses.replace(made, notes=told)
+    notes = tuple(
+        f'{counted(count, "sample")} of split {name} {"takes" if count == 1 else "take"} no part'
+        for name, count in idle.items()
+    )
+    return dataclasses.replace(made, notes=notes)
 
 
 def _divided(manifest: Manifest, settings: MerbenchSettings) -> Divisions:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from affekt.benchmarks.merbench_cross import Part
 from affekt.benchmarks.merbench_divisions import Turn
 from affekt.corpora import Manifest, find_leaks
+from affekt.wording import counted, subject
 
 if TYPE_CHECKING:
     from affekt.benchmarks.merbench_inputs import Task
@@ -35,7 +36,7 @@ def store_notes(parts: Sequence[Part], there: Mapping[str, npt.NDArray[np.bool_]
                 notes.append(f'features of {name} were made of {other}, the samples are those of {corpus}')
     for name, present in there.items():
         if not present.all():
-            notes.append(f'{int((~present).sum()):,} samples have no features of {name} and do without')
+            notes.append(f'{counted(int((~present).sum()), "sample")} without features of {name}')
     return notes
 
 
@@ -54,7 +55,7 @@ def _sides(manifest: Manifest, turns: Sequence[Turn]) -> Iterator[str]:
         for leak in find_leaks(manifest, list(sides), ('speaker', 'dialogue', 'window')):
             counts[leak.kind] = counts.get(leak.kind, 0) + 1
     for kind, count in counts.items():
-        yield f'{count} {kind}s stand on more than one side of the division'
+        yield f'{counted(count, kind)} on more than one side of the division'
 
 
 def _unlearnt(task: Task) -> Iterator[str]:
@@ -69,7 +70,7 @@ def _unlearnt(task: Task) -> Iterator[str]:
     for at, name in enumerate(names):
         never = sum(int(answers[at]) for train, answers in zip(learnt, asked, strict=True) if not train[at])
         if never:
-            yield f'category {name!r} is never learnt from, so that {never:,} answers to it are wrong beforehand'
+            yield f'category {name!r} is never learnt from, so that {subject(never, "answer")} wrong beforehand'
         elif min(int(train[at]) for train in learnt) == 1:
             yield f'category {name!r} is learnt from one sample'
 
@@ -94,4 +95,4 @@ def _repeated(task: Task) -> Iterator[str]:
         learnt = {same[at] for at in turn.train.tolist()}
         twice |= {at for at in turn.test.tolist() if same[at] in learnt}
     if twice:
-        yield f'{len(twice):,} tested samples have the very features of one that is learnt from'
+        yield f'{counted(len(twice), "tested sample")} with the very features of one that is learnt from'

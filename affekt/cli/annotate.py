@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import click
 
 from affekt.cli.group import main
 from affekt.terminal import say, say_json
-from affekt.wording import subject
+from affekt.wording import counted, subject
 
 
 @main.command()
@@ -48,7 +49,7 @@ def annotate(
     PAIRS  name,a1,a2[,model1,model2]                 EmoPrefer
            name,left,right,left_text,right_text
            several files of descriptions (name,text), one for each describer
-           tasks.json                                 from Label Studio
+           tasks.json, .csv                           from Label Studio
     """
     from affekt.serve import StudySettings, export_votes, prepare
     from affekt.serve import annotate as serve
@@ -58,7 +59,8 @@ def annotate(
         raise click.UsageError('give PAIRS, or --export-only with --out')
     folder = out or pairs[0].with_name(f'{pairs[0].stem}-votes')
     chosen['without_media'] |= export_only
-    settings = StudySettings(**{one.name: chosen.pop(one.name) for one in fields(StudySettings) if one.name in chosen})
+    names = [field.name for field in fields(StudySettings)]
+    settings = StudySettings(**{name: chosen.pop(name) for name in names if name in chosen})
     if export_only and (not pairs or (folder.exists() and not chosen['resume'])):
         if pairs:
             say(f'{folder} holds a study, so PAIRS are not read; --resume reads them', err=True, style='yellow')
@@ -71,7 +73,7 @@ def annotate(
                 say(note, err=True, style='yellow')
             written = export_votes(folder, raw=raw_csv)
         else:
-            started = lambda links: _show(links, as_json)  # noqa: E731
+            started = partial(_show, as_json=as_json)
             written = serve(prepared, host=host, port=port, token=token, started=started, raw_csv=raw_csv)
             say(f'every vote is kept in {folder}; the same command with --resume goes on', err=True)
     for path in written:
@@ -85,7 +87,7 @@ def _show(links: Any, as_json: bool) -> None:
         say_json(links.to_dict())
         return
     test = f', a test of {links.test_items}' if links.test_items else ', no test (no --gold)'
-    say(f'{links.pairs} pairs, {links.gold} gold{test}; votes in {links.out}')
+    say(f'{counted(links.pairs, "pair")}, {links.gold} gold{test}; votes in {links.out}')
     if links.without_clip:
         say(f'{subject(links.without_clip, "clip")} missing; texts are shown alone there')
     for note in links.notes:

@@ -150,7 +150,7 @@ def ovmer(
 )
 @click.option('--pairs', is_flag=True, help='Train every pair of modalities too.')
 @click.option(
-    '--missing', 'missing_ways', multiple=True, is_flag=False, flag_value='ask', type=click.Choice(['ask', 'mask']),
+    '--missing', 'missing_ways', multiple=True, is_flag=False, flag_value='ask', type=Named(['ask', 'mask']),
     help='mask: samples without features of a modality do without it. ask (or nothing): models of all modalities are '
     'also asked with some missing. Repeatable.',
 )  # fmt: skip

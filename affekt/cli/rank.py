@@ -52,10 +52,10 @@ def rank(file: Path, as_json: bool, html: Path | None, cluster: str | None, **ch
     """
     from affekt.ranking.leaderboard import ranked_file
     from affekt.ranking.page import render_ranking
-    from affekt.serve.exports import export_notes, votes_table
+    from affekt.serve.exports import left_out_notes, votes_table
 
     table = votes_table(file)
-    for note in export_notes(file) if table != file else ():
+    for note in left_out_notes(file) if table != file else ():
         say(note, err=True, style='yellow')
     ranking, source = ranked_file(table, cluster=cluster, **chosen)
     if html:

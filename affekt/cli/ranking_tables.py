@@ -26,6 +26,7 @@ def leaderboard(ranking: Ranking) -> Group:
     size = f'{counted(facts["comparisons"], "comparison")} of {facts["items"]} items, {counted(facts["ties"], "tie")}'
     how = f'{settings.level:.0%} {settings.intervals} intervals' + (f', clustered by {clusters}' if clusters else '')
     parts: list[Text | Table] = [Text(size, style='bold'), Text(how, style='dim'), Text(''), _board(ranking)]
+    parts += [Text(''), _flagged_table(ranking)] if ranking.without_flagged else []
     parts += [Text(''), _bias_table(ranking.biases)] if ranking.biases else []
     if ranking.next_pairs:
         asked = Counter((pair.left, pair.right) for pair in ranking.next_pairs)
@@ -56,6 +57,19 @@ def _board(ranking: Ranking) -> Table:
             _whisker(one.low, one.strength, one.high, low, high),
             '–' if isnan(one.win_rate) else f'{one.win_rate:.0%}',
         )
+    return table
+
+
+def _flagged_table(ranking: Ranking) -> Table:
+    """Place and strength of each item with and without flagged raters, who are named in the notes."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+    table.add_column('flagged raters', no_wrap=True, max_width=22, overflow='ellipsis')
+    table.add_column('counted', justify='right', no_wrap=True)
+    table.add_column('left out', justify='right', no_wrap=True)
+    without = {standing.item: standing for standing in ranking.without_flagged}
+    for standing in ranking.standings:
+        both = [f'{each.place}  {signed(each.strength)}' for each in (standing, without[standing.item])]
+        table.add_row(standing.item, *both)
     return table
 
 

@@ -16,7 +16,7 @@ from affekt.cli.group import Command, main
 from affekt.cli.installation import fetch
 from affekt.tables import storable
 from affekt.terminal import StageBars, people_table, say, say_json, show_error
-from affekt.wording import counted
+from affekt.wording import counted, subject
 
 if TYPE_CHECKING:
     from affekt.analysis.batch import Batch, Outcome
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 RUNS = Path('affekt_runs')
 """Where runs go without --out."""
+LINES_OF_LOSS = 2
+"""Sentences on what a file lost, where many files are listed."""
 
 
 def _analysis_options(command: Command) -> Command:
@@ -147,13 +149,22 @@ def _analyze_to(
 
 
 def _print_outcomes(batch: Batch, out: Path) -> None:
-    """The table of people and the report's path for each of a few files; of many files one line each."""
+    """The table of people and the report's path for each of a few files; of many files one line, and what was lost."""
+    incomplete = 0
     for outcome in batch.analyzed:
+        losses = outcome.losses
+        incomplete += bool(losses)
         if len(batch) > 3:
             say(f'{outcome.file}: {outcome.report_page}')
+            for sentence in losses[:LINES_OF_LOSS]:
+                say(f'  {sentence}', style='yellow')
+            if more := len(losses[LINES_OF_LOSS:]):
+                say(f'  and {more} more, in the report', style='yellow')
             continue
         analysis = outcome.load()
         say()
+        if len(batch) > 1:
+            say(outcome.file, style='bold')
         say(people_table(analysis), columns=80)
         for note in analysis.source.notes:
             say(note, style='yellow')
@@ -170,6 +181,8 @@ def _print_outcomes(batch: Batch, out: Path) -> None:
         copies = f', {len(batch.copies)} with the content of another' if batch.copies else ''
         counts = f'{counted(len(batch.analyzed), "file")} analyzed, {len(batch.failed)} failed{copies}'
         say(f'{counts}; run folder {out}')
+    if incomplete and len(batch) > 1:
+        say(f'{subject(incomplete, "file", "was", "were")} not read whole', style='yellow')
 
 
 def _as_json(batch: Batch, out: Path) -> dict[str, Any]:

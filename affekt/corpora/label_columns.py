@@ -1,6 +1,6 @@
 """Columns of anyone's own table as a manifest takes them: one category a sample, by one spelling, and splits by name.
 
-What differs in spaces, case or Unicode form alone is one category, and is said. A column of measured numbers, or
+What differs in spaces, case or Unicode form alone is one category, and is noted. A column of measured numbers, or
 several labels in one cell, are no categories and are refused: a model would learn ninety classes of one sample each.
 """
 
@@ -15,6 +15,7 @@ from typing import Any
 
 from affekt.errors import TableError, listed
 from affekt.tables import number
+from affekt.wording import counted
 
 NO_LABEL = ('', 'nan', '<na>', 'null', '#n/a', 'n/a', 'nat')
 """How programs write that a cell is empty, in any case."""
@@ -64,7 +65,7 @@ def _categories(cells: Sequence[Any], file: str, notes: list[str]) -> list[str |
     texts = [_text(cell, file) for cell in cells]
     plain = [None if text is None or text.strip().casefold() in NO_LABEL else _stripped(text) for text in texts]
     if odd := Counter(text for text, kept in zip(texts, plain, strict=True) if kept is None and text not in (None, '')):
-        notes.append(f'category: {listed(odd)} taken for no label ({sum(odd.values()):,} samples)')
+        notes.append(f'category: {listed(odd)} taken for no label ({counted(sum(odd.values()), "sample")})')
     _note_spaces('category', texts, plain, notes)
     known = Counter(name for name in plain if name is not None)
     _require_one_label(known, file)
@@ -123,9 +124,9 @@ def _codes(plain: Sequence[str | None], known: Counter[str], file: str, notes: l
             came=f'{len(values)} numbers from {values[0]:g} to {values[-1]:g} in {file}',
             todo='name the column valence, arousal, dominance or sentiment, which are read as numbers, or write names',
         )  # fmt: skip
-    told = ', '.join(f'{value:g}' for value in values)
+    numbers = ', '.join(f'{value:g}' for value in values)
     notes.append(
-        f'category: the numbers {told} are taken for {len(values)} classes without an order; where they are '
+        f'category: the numbers {numbers} are taken for {len(values)} classes without an order; where they are '
         'a scale, name the column valence, arousal, dominance or sentiment'
     )
     return [None if name is None else f'{_number(name):g}' for name in plain]

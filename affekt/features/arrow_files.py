@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.errors import FileError, ShapeError, TableError, ValueRangeError
-from affekt.features.recipes import Features, Floats
+from affekt.features.arrow_messages import require_bounded
+from affekt.features.recipes import Features, Floats, not_finite
 from affekt.runs import file_atomically, require_regular_file, versions
 
 FORMAT = 1
@@ -112,14 +113,11 @@ def _check(one: Features, provenance: Provenance, seen: set[str]) -> None:
             came=f'{one.values.shape} for sample {one.sample!r}',
             todo='extract it again',
         )
-    if not np.isfinite(one.values).all():
-        row, column = np.argwhere(~np.isfinite(one.values))[0]
-        name = one.columns[column] if one.columns else f'column {column}'
+    if wrong := not_finite(one):
         raise ValueRangeError(
-            expected='finite features',
-            came=f'{one.values[row, column]} in {name}, row {row} of sample {one.sample!r}',
+            expected='finite features', came=f'{wrong} of sample {one.sample!r}',
             todo='leave that sample out, or correct the encoder',
-        )
+        )  # fmt: skip
     if one.sample in seen:
         raise TableError(expected='every sample once', came=f'{one.sample!r} twice', todo='correct the manifest')
     seen.add(one.sample)
@@ -168,6 +166,7 @@ class FeatureFile:
 
         try:
             require_regular_file(path)
+            require_bounded(path)
             self._reader = pa.ipc.open_file(pa.memory_map(str(path)))
             told = json.loads(self._reader.schema.metadata[b'affekt'])
             if told.pop('format') > FORMAT:

@@ -76,7 +76,7 @@ def extract(
     Raises:
         UnknownNameError: no such recipe or engine.
         MissingExtraError: Ray is wanted and not installed.
-        ValueRangeError: the shard is not one of its number, or a value is not finite.
+        ValueRangeError: the shard is not one of its number.
         CorpusError: no sample has what the recipe reads.
         RunError: the folder holds features of another corpus or recipe, another process works on the shard, or a worker
             died; what it had finished is kept.

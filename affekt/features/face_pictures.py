@@ -148,7 +148,8 @@ def _stored(path: Path) -> Sequence[npt.NDArray[np.uint8]]:
                 came=f'{len(stacks)} ({listed([stack.name for stack in stacks], 2)})', todo='leave one there',
             )  # fmt: skip
         return _Stacked(named or stacks[0])
-    return _Files(sorted(one for one in path.iterdir() if one.suffix.lower() in PICTURES))
+    pictures = (entry for entry in path.iterdir() if entry.name[0] != '.' and entry.suffix.lower() in PICTURES)
+    return _Files(sorted(pictures))
 
 
 def _cut_out(sample: str, film: Path, window: tuple[float, float] | None, landmarker: Any) -> FacePictures | Unable:

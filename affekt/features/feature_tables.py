@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from affekt.corpora.manifest import COLUMNS as OF_MANIFESTS
 from affekt.errors import ArchiveError, ShapeError, TableError, ValueRangeError, listed
+from affekt.features.numbers import OTHERS
 from affekt.features.sources import Arrays, Times, stacked_rows
 from affekt.labels.columns import read_columns
 from affekt.npz import read_npz
@@ -32,12 +33,14 @@ UNNAMED = ('', 'unnamed: 0', 'index')
 TIMES = ('time', 'time_s', 'times', 'timestamp', 'frametime', 'seconds')
 BEGINS, ENDS = ('start', 'start_s', 'begin', 'onset'), ('end', 'end_s', 'stop', 'offset')
 COUNTERS = ('frame', 'frame_id', 'frame_number', 'row', 'index', 'unnamed: 0', '')
-TOLD = {
+NO_FEATURES = {
     *OF_MANIFESTS, 'label', 'labels', 'emotion', 'discrete', 'target', 'class', 'y', 'truth', 'gold', 'subject',
     'actor', 'utterance', 'transcript', 'partition', 'set', 'cv', 'group', 'annotator', 'rating', 'polarity',
     'positive', 'negative',
 } - {'sample'}  # fmt: skip
-"""Headers of what is known of a sample, which is no feature."""
+"""Headers of what is known of a sample beforehand."""
+_CODES = re.compile(r'[ _.-]?(id|idx|index|no|nr|num|number|code|name)$')
+"""Ends of headers such as `label_id`, which tell the same as numbers."""
 Cells = Sequence[Any]
 _CLOCK = re.compile(r'\s*(?:(\d+) days?,? )?(\d+):(\d\d):(\d\d(?:\.\d+)?)\s*')
 
@@ -115,9 +118,9 @@ def samples_of_columns(
     rows: dict[str, list[int]] = {}
     for at, name in enumerate(names):
         rows.setdefault(name, []).append(at)
-    is_told = times is not None or any(header.strip().lower() in COUNTERS for header in columns)
+    is_timed = times is not None or any(header.strip().lower() in COUNTERS for header in columns)
     if not several:
-        _require_rows(rows, matrix, where, is_timed=is_told)
+        _require_rows(rows, matrix, where, is_timed=is_timed)
     if times is not None:
         for name, places in rows.items():
             if (np.diff(times[places]) < 0).any():
@@ -151,18 +154,16 @@ def _times(columns: Mapping[str, Cells], where: str) -> tuple[Times | None, list
     begin = next((plain[name] for name in BEGINS if name in plain), None)
     end = next((plain[name] for name in ENDS if name in plain), None)
     used = [single] if single else [header for header in (begin, end) if header]
-    told = [[_seconds(cell) for cell in rest[header]] for header in used]
+    seconds = [[_seconds(cell) for cell in rest[header]] for header in used]
     rest = {header: cells for header, cells in rest.items() if header not in (single, begin, end)}
-    if not told or any(value is None for cells in told for value in cells):
+    if not seconds or any(value is None for cells in seconds for value in cells):
         return None, notes, rest
-    return np.array(told, dtype=np.float64).mean(axis=0), notes, rest
+    return np.array(seconds, dtype=np.float64).mean(axis=0), notes, rest
 
 
 def _seconds(cell: object) -> float | None:
     """Seconds of a number, or of `0 days 00:00:01.5` as pandas writes it."""
-    if isinstance(cell, str) and (
-        clock := re.fullmatch(r'\s*(?:(\d+) days?,? )?(\d+):(\d\d):(\d\d(?:\.\d+)?)\s*', cell)
-    ):
+    if isinstance(cell, str) and (clock := _CLOCK.fullmatch(cell)):
         days, hours, minutes, seconds = clock.groups()
         return 86400 * int(days or 0) + 3600 * int(hours) + 60 * int(minutes) + float(seconds)
     try:
@@ -178,7 +179,7 @@ def _numbers(
     numbers: dict[str, npt.NDArray[np.float64]] = {}
     left_out = []
     for header, cells in columns.items():
-        if header.strip().lower() in TOLD:
+        if _is_known(header):
             left_out.append(header)
             continue
         values = np.full(len(cells), np.nan)
@@ -201,6 +202,12 @@ def _numbers(
         else:
             numbers[header] = values
     return numbers, left_out
+
+
+def _is_known(header: str) -> bool:
+    """Whether a header names what is known of a sample beforehand, itself or as a code."""
+    plain = header.strip().lower()
+    return plain in NO_FEATURES or _CODES.sub('', plain) in NO_FEATURES
 
 
 def _of_lists(
@@ -236,6 +243,8 @@ def array_of(cell: Any, where: str) -> npt.NDArray[Any]:
     """
     if isinstance(cell, list) and cell and all(isinstance(row, list | np.ndarray) for row in cell):
         return stacked_rows([array_of(row, where) for row in cell], where)
+    if isinstance(cell, list) and any(isinstance(value, str) for value in cell):  # numpy would pad them all alike
+        raise TableError(expected='a list of numbers', came=f'texts in {where}', todo=OTHERS['U'])
     try:
         array = np.asarray([] if cell is None else cell)
     except ValueError as error:
@@ -271,9 +280,9 @@ def _archive(path: Path) -> Arrays:
     if len(arrays) == 1 and isinstance(next(iter(arrays.values())), dict):
         arrays = {str(name): np.asarray(value) for name, value in next(iter(arrays.values())).items()}
     texts = [name for name, value in arrays.items() if isinstance(value, np.ndarray) and value.dtype.kind in 'USO']
-    told = [name for name in arrays if name.lower() in TOLD and name not in texts[:1]]
+    labels = [name for name in arrays if _is_known(name) and name not in texts[:1]]
     numbers = {
-        name: value for name, value in arrays.items() if isinstance(value, np.ndarray) and name not in (*texts, *told)
+        name: value for name, value in arrays.items() if isinstance(value, np.ndarray) and name not in (*texts, *labels)
     }
     if len(texts) == 1 and len(numbers) == 1:
         names = [_decoded(name) for name in arrays[texts[0]].ravel().tolist()]
@@ -283,9 +292,9 @@ def _archive(path: Path) -> Arrays:
                 expected='one name for each row, each once', came=f'{len(set(names))} names for {len(names)} and '
                 f'{matrix.shape} values in {path}', todo='save one array for each sample, by its name',
             )  # fmt: skip
-        notes = [f'arrays that are no features, left out: {listed(told)}'] if told else []
+        notes = [f'arrays that are no features, left out: {listed(labels)}'] if labels else []
         return Arrays((path,), dict(zip(names, matrix, strict=True)), notes=notes)
-    if told or all(name in _NO_NAME or re.fullmatch(r'arr_\d+', name) for name in numbers):
+    if labels or all(name in _NO_NAME or re.fullmatch(r'arr_\d+', name) for name in numbers):
         raise ArchiveError(
             expected='one array for each sample by its name, or an array of names beside the features',
             came=f'{path} with {listed(arrays)}', todo='add the names: features belong to samples by name, not by '

@@ -43,7 +43,7 @@ def require_known(path: Path) -> None:
     if ending not in WAYS:
         with open(path, 'rb', opener=only_regular) as file:
             begin = file.read(8)
-        ending = next((kind for magic, kind in _BEGINS.items() if begin.startswith(magic)), '')
+        ending = next((of_magic for magic, of_magic in _BEGINS.items() if begin.startswith(magic)), '')
     if ending:
         raise foreign(path, ending)
 

@@ -1,7 +1,7 @@
 """Features that others made, into a store: folders of .npy, tables, archives, saved datasets.
 
 What comes in is read by name and never by order, every number is checked on its way to single precision, and what was
-left out or taken for something is said.
+left out or taken for something is noted.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from affekt.features.saved_datasets import dataset_of_samples, is_saved_dataset
 from affekt.features.sources import Arrays, Source
 from affekt.features.store import SUFFIX, Provenance, write_features
 from affekt.runs import require_regular_file
+from affekt.wording import counted
 
 TABLES = ('.csv', '.tsv', '.jsonl', '.json', '.parquet', '.xlsx', '.npz')
 """Of one file with all samples, or of a folder with one file a sample."""
@@ -88,12 +89,12 @@ def import_features(
         'origin': 'official folder' if isinstance(source, NpyFolder) else 'table', 'model': model, 'level': level,
         'rate_hz': rate_hz, 'sha256': source.digest(list(pairs.values())),
     }  # fmt: skip
-    told = hashlib.sha256(repr(sorted(facts.items(), key=str)).encode()).hexdigest()
+    recipe = hashlib.sha256(repr(sorted(facts.items(), key=str)).encode()).hexdigest()
     if known := modality or modality_of(name):
         facts['modality'] = known
-    provenance = Provenance(name, told, dimension, facts, source.columns, corpus, (1, 1), tuple(missing))
+    provenance = Provenance(name, recipe, dimension, facts, source.columns, corpus, (1, 1), tuple(missing))
     path = out / name / f'shard-1-of-1{SUFFIX}'
-    write_features(path, _features(source, pairs, rate_hz, told), provenance)
+    write_features(path, _features(source, pairs, rate_hz, recipe), provenance)
     return Imported(path, tuple(missing), known, (*source.notes, *notes))
 
 
@@ -166,7 +167,7 @@ def _folder_of_tables(files: Sequence[Path], count: int) -> Arrays:
         if when is not None:
             times[file.stem] = when
     if count > len(files):
-        notes.append(f'{count - len(files):,} files of other kinds than {files[0].suffix}, left out')
+        notes.append(f'{counted(count - len(files), "file")} of other kinds than {files[0].suffix}, left out')
     return Arrays(tuple(files), arrays, columns, times if len(times) == len(arrays) else {}, notes)
 
 
@@ -203,7 +204,7 @@ def _wanted(source: Source, names: Sequence[str] | None, given: Path) -> tuple[d
             todo='name the folder of one model, such as features/chinese-hubert-large-UTT, of this corpus',
         )
     left = len(own) - len(pairs)
-    return pairs, (*notes, *((f'{left:,} samples that the manifest does not have, left out',) if left else ()))
+    return pairs, (*notes, *((f'{counted(left, "sample")} that the manifest does not have, left out',) if left else ()))
 
 
 def _one_dimension(shapes: dict[str, tuple[int, int]], given: Path) -> int:
@@ -221,9 +222,9 @@ def _one_dimension(shapes: dict[str, tuple[int, int]], given: Path) -> int:
     return dimension
 
 
-def _features(source: Source, pairs: dict[str, str], rate_hz: float | None, told: str) -> Iterator[Features]:
+def _features(source: Source, pairs: dict[str, str], rate_hz: float | None, recipe: str) -> Iterator[Features]:
     for name, own in pairs.items():
         rows, times = source.rows(own)
         if rate_hz is not None:
             times = np.asarray((np.arange(len(rows)) + 0.5) / rate_hz, dtype=np.float64)
-        yield Features(name, rows, source.columns, times, told)
+        yield Features(name, rows, source.columns, times, recipe)

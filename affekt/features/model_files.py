@@ -69,8 +69,14 @@ def model_files(folder: Path) -> list[Path]:
 
 def _require_parts(index: Path) -> None:
     """Every part that an index names lies beside it, under a plain name."""
-    names = set(_json(index).get('weight_map', {}).values())
-    outside = sorted(str(name) for name in names if not isinstance(name, str) or Path(name).name != name)
+    parts = _json(index).get('weight_map', {})
+    if not isinstance(parts, dict) or not all(isinstance(name, str) for name in parts.values()):
+        raise WeightsError(
+            expected=f'{index.name} as save_pretrained writes it', came=f'{index} without names of files',
+            todo='copy the folder anew',
+        )  # fmt: skip
+    names = set(parts.values())
+    outside = sorted(name for name in names if Path(name).name != name)
     lost = sorted(name for name in names if name not in outside and not (index.parent / name).is_file())
     if outside or lost:
         raise WeightsError(

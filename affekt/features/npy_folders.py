@@ -39,8 +39,8 @@ def level_of(folder: str) -> tuple[str, str]:
     >>> level_of('chinese-hubert-large-UTT'), level_of('manet_FRA'), level_of('mine')
     (('chinese-hubert-large', 'UTT'), ('manet', 'FRA'), ('mine', ''))
     """
-    found = re.fullmatch(r'(.+)[-_](UTT|FRA)', folder)
-    return (found[1], found[2]) if found else (folder, '')
+    parts = re.fullmatch(r'(.+)[-_](UTT|FRA)', folder)
+    return (parts[1], parts[2]) if parts else (folder, '')
 
 
 class NpyFolder:
@@ -130,8 +130,8 @@ class NpyFolder:
             else:
                 others[entry.suffix.lower() or 'no ending'] += 1
         if others and paths:
-            told = ', '.join(f'{count:,} of {ending}' for ending, count in others.most_common(5))
-            self.notes.append(f'files and folders without .npy, left out: {told}')
+            endings = ', '.join(f'{count:,} of {ending}' for ending, count in others.most_common(5))
+            self.notes.append(f'files and folders without .npy, left out: {endings}')
         return paths
 
 
@@ -139,8 +139,12 @@ ONE_ROW = 'arrays of one axis are one row each; where they are T rows of one col
 
 
 def _frames(folder: Path) -> list[Path]:
+    """The files of a folder in order: by number where names count, so that 2 comes before 10; else by name."""
     try:
-        return sorted(path for path in folder.iterdir() if path.suffix.lower() == '.npy' and path.name[0] != '.')
+        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() == '.npy' and path.name[0] != '.')
+        if _counts([path.stem for path in paths]):
+            paths.sort(key=lambda path: int(re.findall('[0-9]+', path.stem)[-1]))
+        return paths
     except OSError as error:
         raise TableError(
             expected='a folder that can be read', came=f'{folder}: {error.strerror}', todo='allow it, or take it out'
@@ -180,7 +184,7 @@ def _require_one_recipe(folder: Path, paths: Mapping[str, Sequence[Path]], wante
 
 def _counts(stems: Sequence[str]) -> bool:
     """Whether names are numbers, but for what they share in front."""
-    ends = [re.fullmatch(r'(.*?)\d+', stem) for stem in stems]
+    ends = [re.fullmatch(r'(.*?)[0-9]{1,18}', stem) for stem in stems]
     return None not in ends and len({end[1] for end in ends if end}) == 1
 
 

@@ -113,7 +113,7 @@ class _Walk:
             if number == DATA_LOCATION and wire == 0:
                 is_external = first == EXTERNAL
             elif number == EXTERNAL_DATA and wire == 2:
-                texts = {key: (at, to) for key, kind, at, to in self._fields(first, last) if kind == 2}
+                texts = {key: (at, to) for key, form, at, to in self._fields(first, last) if form == 2}
                 if {1, 2} <= set(texts) and self._text(*texts[1]) == 'location':
                     names.add(self._text(*texts[2]))
         if is_external and not names:

@@ -70,14 +70,26 @@ Encoder = Callable[[Manifest, Sequence[Sample]], Sequence[Features | Unable]]
 """From a few samples of a manifest to what became of each, in order."""
 
 
+def not_finite(features: Features) -> str:
+    """The first value of a sample that is nan or infinite, in words; '' where there is none."""
+    wrong = ~np.isfinite(features.values)
+    if not wrong.any():
+        return ''
+    row, column = np.argwhere(wrong)[0]
+    name = features.columns[column] if features.columns else f'column {column}'
+    return f'{features.values[row, column]} in {name}, row {row}'
+
+
 def outcomes(encoder: Encoder, manifest: Manifest, rows: Sequence[Sample]) -> list[Features | Unable]:
     """What became of each sample, in order; whatever ends the encoder on one of them is the reason of that one alone.
+
+    A sample whose features are not finite has none, for that reason: they would spoil every mean that they enter.
 
     Raises:
         AffektError: what would meet every sample: a model that is missing, a folder that cannot be written.
     """
     try:
-        return list(encoder(manifest, rows))
+        return [_finite(outcome) for outcome in encoder(manifest, rows)]
     except (AffektError, MemoryError):
         raise
     except Exception as error:  # what a library does with a file that nobody has seen has no common class
@@ -85,6 +97,12 @@ def outcomes(encoder: Encoder, manifest: Manifest, rows: Sequence[Sample]) -> li
             lines = str(error).strip().splitlines() or ['']
             return [Unable(rows[0].sample, f'{type(error).__name__}: {lines[0][:200]}')]
     return [outcome for row in rows for outcome in outcomes(encoder, manifest, [row])]
+
+
+def _finite(outcome: Features | Unable) -> Features | Unable:
+    if isinstance(outcome, Features) and (wrong := not_finite(outcome)):
+        return Unable(outcome.sample, f'features that are not finite: {wrong}')
+    return outcome
 
 
 READS: Mapping[str, tuple[str, ...]] = {'text': ('text',), 'audio': ('audio', 'video'), 'video': ('video', 'frames')}

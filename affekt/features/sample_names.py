@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 from affekt.media.endings import AUDIO, PICTURES, VIDEO
+from affekt.wording import counted
 
 ENDINGS = (*AUDIO, *VIDEO, *PICTURES, '.npy', '.npz', '.csv', '.txt', '.pt', '.pkl')
 
@@ -45,19 +46,19 @@ def matched(wanted: Sequence[str], given: Sequence[str]) -> tuple[dict[str, str]
         given: names, each once.
 
     Returns:
-        Wanted to given; what was found by its plain name alone is said in the notes.
+        Wanted to given; what was found by its plain name alone stands in the notes.
     """
     known = set(given)
     pairs = {name: name for name in wanted if name in known}
     by_plain = _alone(name for name in given if name not in pairs)
     asked = _alone(name for name in wanted if name not in pairs)
     near = {asked[key]: by_plain[key] for key in asked if key in by_plain}
-    kinds: dict[str, list[str]] = {}
+    differing: dict[str, list[str]] = {}
     for name, other in near.items():
-        kinds.setdefault(difference(name, other), []).append(f'{name!r} is {other!r}')
+        differing.setdefault(difference(name, other), []).append(f'{name!r} is {other!r}')
     notes = tuple(
-        f'{len(each):,} names differ in {kind} alone and are taken for the same: {each[0]}{", …" * (len(each) > 1)}'
-        for kind, each in kinds.items()
+        f'{counted(len(each), "name")} taken for the same in spite of {what}: {each[0]}{", …" * (len(each) > 1)}'
+        for what, each in differing.items()
     )
     return pairs | near, notes
 

@@ -15,9 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.errors import AffektError, TableError, listed
+from affekt.features.arrow_messages import require_bounded
 from affekt.features.feature_tables import NAMES, array_of, samples_of_columns
 from affekt.features.sources import Arrays
 from affekt.runs import read_regular_file, require_regular_file
+from affekt.tables.table import refuse_doubled
 
 STATE, SPLITS = 'state.json', 'dataset_dict.json'
 
@@ -40,7 +42,7 @@ def dataset_of_samples(folder: Path) -> Arrays:
     for file in files:
         for batch in _batches(file):
             key = _key(batch.schema.names, folder)
-            names += [str(name) for name in batch.column(key).to_pylist()]
+            names += ['' if name is None else str(name).strip() for name in _cells(batch.column(key))]
             if columns and set(columns) != set(batch.schema.names) - {key}:
                 raise TableError(
                     expected=f'the columns {listed(columns)} in every file of {folder}',
@@ -49,17 +51,36 @@ def dataset_of_samples(folder: Path) -> Arrays:
             for header in batch.schema.names:
                 if header != key:
                     columns.setdefault(header, []).extend(_cells(batch.column(header)))
+    if not names:
+        raise TableError(expected=f'samples in {folder}', came='none', todo='save the dataset again with save_to_disk')
     return samples_of_columns(names, columns, files)
 
 
 def _files(folder: Path) -> Iterator[Path]:
     """The Arrow files of all splits, in order."""
     if (folder / SPLITS).exists():
-        for split in _json(folder / SPLITS).get('splits', ()):
-            yield from _files(folder / _plain(split, folder))
+        for split in _list(folder / SPLITS, 'splits'):
+            yield from _parts(folder / _plain(split, folder))
         return
-    for entry in _json(folder / STATE).get('_data_files', ()):
+    yield from _parts(folder)
+
+
+def _parts(folder: Path) -> Iterator[Path]:
+    """The Arrow files of one split."""
+    for entry in _list(folder / STATE, '_data_files'):
         yield folder / _plain(entry.get('filename') if isinstance(entry, dict) else entry, folder)
+
+
+def _list(path: Path, name: str) -> list[Any]:
+    """A list that a file of settings gives by name."""
+    entries = _json(path).get(name, [])
+    if not isinstance(entries, list):
+        raise TableError(
+            expected='a dataset as save_to_disk writes it',
+            came=f'{path}, whose {name} is no list',
+            todo='save it again',
+        )
+    return entries
 
 
 def _plain(name: object, folder: Path) -> str:
@@ -88,7 +109,11 @@ def _batches(file: Path) -> Iterator[Any]:
 
     try:
         require_regular_file(file)
+        require_bounded(file)
         with pa.memory_map(str(file)) as content, pa.ipc.open_stream(content) as reader:
+            refuse_doubled(reader.schema.names, file)
+            if strange := [field.name for field in reader.schema if not _is_plain(field.type, is_cell=True)]:
+                raise ValueError(f'columns of types that are not read: {listed(strange)}')
             for batch in reader:
                 batch.validate(full=True)  # offsets that point outside would end the process
                 yield batch
@@ -99,6 +124,19 @@ def _batches(file: Path) -> Iterator[Any]:
         raise TableError(
             expected='an Arrow stream as save_to_disk writes it', came=f'{file}: {came}', todo='save the dataset again'
         ) from error
+
+
+def _is_plain(column_type: Any, *, is_cell: bool = False) -> bool:
+    """Whether every value of a type has bytes of its own, but for texts that whole cells share."""
+    import pyarrow as pa
+
+    if isinstance(column_type, pa.ExtensionType):
+        return _is_plain(column_type.storage_type, is_cell=is_cell)
+    if pa.types.is_dictionary(column_type):
+        return is_cell and _is_plain(column_type.value_type)
+    if pa.types.is_map(column_type) or pa.types.is_struct(column_type) or _is_list(column_type):
+        return all(_is_plain(column_type.field(at).type) for at in range(column_type.num_fields))
+    return column_type.num_fields == 0 and not str(column_type).endswith('_view')
 
 
 def _key(headers: list[str], folder: Path) -> str:
@@ -117,6 +155,9 @@ def _cells(column: Any) -> list[Any]:
     import pyarrow as pa
 
     storage = column.storage if isinstance(column, pa.ExtensionArray) else column
+    if isinstance(storage, pa.DictionaryArray):  # its cells share the texts, of which one may be long
+        words = storage.dictionary.to_pylist()
+        return [None if place is None else words[place] for place in storage.indices.to_pylist()]
     if not _is_list(storage.type):
         return list(storage.to_pylist())
     return [_array(cell) for cell in storage]
@@ -135,7 +176,7 @@ def _array(cell: Any) -> npt.NDArray[Any]:
     return np.frombuffer(values.buffers()[1] or b'', dtype, len(values), values.offset * dtype.itemsize).copy()
 
 
-def _is_list(kind: Any) -> bool:
+def _is_list(storage_type: Any) -> bool:
     import pyarrow as pa
 
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+    return any(getattr(pa.types, f'is_{form}')(storage_type) for form in ('list', 'large_list', 'fixed_size_list'))

@@ -83,9 +83,9 @@ class Arrays:
 
     def digest(self, names: Sequence[str]) -> str:
         """A hash of the files and of the names that are taken."""
-        told = hashlib.sha256(' '.join(file_sha256(file) for file in self.files).encode())
-        told.update('\n'.join(names).encode())
-        return told.hexdigest()
+        digest = hashlib.sha256(' '.join(file_sha256(file) for file in self.files).encode())
+        digest.update('\n'.join(names).encode())
+        return digest.hexdigest()
 
 
 ROUNDED = 'whole numbers above 16,777,216 are rounded: features are kept in single precision'

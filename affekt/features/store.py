@@ -73,8 +73,8 @@ class Store:
     @property
     def modality(self) -> str | None:
         """What the features were made of, as the header says: audio, text or video; None where it does not."""
-        told = self.provenance.facts.get('modality')
-        return told if isinstance(told, str) else None
+        modality = self.provenance.facts.get('modality')
+        return modality if isinstance(modality, str) else None
 
     @property
     def dimension(self) -> int:

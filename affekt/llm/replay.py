@@ -26,7 +26,7 @@ from typing import IO, Any
 from affekt.errors import LLMError, StorageError
 from affekt.files import only_regular, storage_error
 from affekt.llm.chat import Chat, Reply, Request
-from affekt.runs import locked
+from affekt.runs import LOCK, locked
 
 JOURNAL = 'journal.jsonl'
 INDEX = 'index.sqlite'
@@ -255,6 +255,8 @@ def _require_answers(folder: Path) -> None:
             is_ours |= file.read(1) == b'{' and not next(_whole_lines(file, 0), None)  # cut by a kill in its first line
         if not is_ours:
             raise _of_another(journal)
+    # Both are there before an index is: then a kill may have left one that cannot be read.
+    is_ours |= journal.exists() and (folder / LOCK).exists()
     if index.exists() and index.stat().st_size and not is_ours and not _is_index(index):
         raise _of_another(index)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from affekt.media.report import ContainerReport
 from affekt.media.source import Source, WatchedFile
+from affekt.wording import counted
 
 EXTENSION, PICTURE, TRAILER = 0x21, 0x2C, 0x3B
 HAS_TABLE, TABLE_SIZE = 0x80, 0x07
@@ -58,9 +59,8 @@ def check_gif(source: Source, report: ContainerReport) -> None:
     gif = walk_gif(source)
     if gif.damage:
         report.add('chain', gif.damage)
-    elif source.size > gif.end:
-        extra = source.size - gif.end
-        report.add('behind', f'{extra:,} bytes behind the end of the GIF are not read', extra)
+    else:
+        _note_behind(source, gif.end, 'GIF', report)
 
 
 def check_apng(source: Source, report: ContainerReport) -> None:
@@ -72,7 +72,11 @@ def check_apng(source: Source, report: ContainerReport) -> None:
         while len(head := file.read(8)) == 8:
             file.touch()
             size, name = struct.unpack('>I4s', head)
-            report.cut(position + size + 12, source.size, f'the chunk {name.decode("latin1")!r}')
+            if not name.isalpha():
+                sentence = f'damaged: no chunk begins at byte {position} of {source.size}'
+                report.add('chain', sentence, source.size - position)
+                break
+            report.cut(position + size + 12, source.size, f'the chunk {name.decode()!r}')
             if position + size + 12 > source.size:
                 break
             content = file.read(size)
@@ -83,11 +87,18 @@ def check_apng(source: Source, report: ContainerReport) -> None:
             pictures += name == b'fcTL'
             position += size + 12
             if name == b'IEND':
+                _note_behind(source, position, 'PNG', report)
                 break
         else:
             report.add('end', f'cut short: the file ends at byte {source.size} without the mark of its end')
     if pictures < announced:
         report.add('pictures', f'{announced - pictures} of {announced} announced pictures are missing')
+
+
+def _note_behind(source: Source, end: int, name: str, report: ContainerReport) -> None:
+    if extra := source.size - end:
+        verb = 'is' if extra == 1 else 'are'
+        report.add('behind', f'{counted(extra, "byte")} behind the end of the {name} {verb} not read', extra)
 
 
 def _broken(block: bytes, position: int, size: int, pictures: int) -> str:

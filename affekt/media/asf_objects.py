@@ -34,6 +34,8 @@ def check_objects(source: Source, report: ContainerReport) -> None:
                 break
             if size < OBJECT_HEADER or (name == DATA and is_live):
                 return
+            if 0 < stated_bytes <= position and position + size > source.size:
+                break  # what looks like an object behind the end is none
             if name == DATA:
                 end = min(position + size, source.size)
                 known = _streams(window, 0)

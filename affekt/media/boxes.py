@@ -119,11 +119,11 @@ def _goes_on(window: Window, last: Box, chain: list[Box], number: int) -> bool:
     following = next((box for box in chain[number : number + MAX_HEADER_BOXES] if box.name in (b'moof', b'mdat')), None)
     if following is None or following.name == b'mdat':
         return False
-    before, after = _decode_times(window, last), _decode_times(window, following)
+    before, after = decode_times(window, last), decode_times(window, following)
     return any(after[track] > before[track] for track in before.keys() & after.keys())
 
 
-def _decode_times(window: Window, fragment: Box) -> dict[int, int]:
+def decode_times(window: Window, fragment: Box) -> dict[int, int]:
     """Track number to the ticks at which a fragment says that it begins."""
     times = {}
     for part in inside(window, [(fragment.body, fragment.end)], b'traf'):

@@ -11,6 +11,7 @@ import av.error
 from av.stream import Discard
 
 from affekt.errors import AffektError
+from affekt.media.frame_chain import is_tag
 from affekt.media.limits import Limits
 from affekt.media.probe import Probe, decoder_pixels, open_container
 from affekt.media.source import Source, WatchedFile
@@ -88,6 +89,7 @@ def decoded_units(opened: OpenStream, tally: Tally, limits: Limits) -> Iterator[
     in_a_row = barren = 0
     # other demuxers mark the last packet of a file that states no length
     counts_packets = opened.container.format.name == 'mpegts'
+    packs_tags = opened.container.format.name in ('mp3', 'aac')
     for packet in _packets(opened, tally):
         opened.file.check()
         is_flush = packet.size == 0 and packet.dts is None
@@ -97,7 +99,7 @@ def decoded_units(opened: OpenStream, tally: Tally, limits: Limits) -> Iterator[
             tally.sizeable_packets += int(packet.size > EMPTY_PACKET)
             tally.discarded += int(bool(packet.is_discard))
         units, failed = _decode(packet, opened, is_flush)
-        if failed:
+        if failed and not (packs_tags and is_tag(bytes(packet))):
             in_a_row += 1
             tally.damaged_packets += 1
             tally.damaged_s += float((packet.duration or 0) * (packet.time_base or 0))
@@ -158,7 +160,7 @@ def declared_seconds(probe: Probe, stream: Any) -> float | None:
     """
     start_s = max(0.0, float((stream.start_time or 0) * (stream.time_base or 0)))
     if stream.duration is not None and stream.duration > 0 and stream.time_base:
-        length_s = float(stream.duration * stream.time_base)
+        length_s = float((stream.duration - probe.first_ticks.get(int(stream.id), 0)) * stream.time_base)
         return max(length_s, probe.track_ends_s.get(int(stream.id), 0.0) - start_s)
     parts = stream.metadata.get('DURATION', '').split(':')
     with suppress(ValueError):

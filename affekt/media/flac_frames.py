@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from affekt.media.frame_chain import END_TAGS, tag_at, tag_length
+from affekt.media.frame_chain import tag_length, unread_behind
 from affekt.media.report import ContainerReport, seconds_of
 from affekt.media.source import Source
 from affekt.media.window import CHAIN, Window
@@ -65,16 +65,12 @@ def check_flac(source: Source, report: ContainerReport) -> None:
             sentence = f'not read: another recording begins at byte {following}, {size:,} bytes{seconds_of(length_s)}'
             report.add('unread', sentence, size, length_s)
             return
-        end = _frame_end(window, last)
-        rest = b''
-        if end is not None:
-            end += tag_at(window.at(end, 10))  # some players put such tags behind the sound
-            rest = window.at(end, CHAIN)
-        if end is None:
+        ends = _frame_ends(window, last)
+        if not ends:
             report.add('end', f'damaged: the last frame, at byte {last} of {source.size}, is not whole')
-        elif rest.strip(b'\0') and not rest.startswith(END_TAGS):
-            size = source.size - end
-            report.add('unread', f'not read: {size:,} bytes follow the last frame at byte {end}', size)
+        elif all(unread := [unread_behind(window, end) for end in ends]):
+            size = unread[0]
+            report.add('unread', f'not read: {size:,} bytes follow the last frame at byte {ends[0]}', size)
 
 
 class Stream(NamedTuple):
@@ -203,11 +199,14 @@ def _frame_number(header: bytes) -> int | None:
     return number if end < len(header) and register == header[end] else None
 
 
-def _frame_end(window: Window, start: int) -> int | None:
-    """The byte behind the frame at `start`: the first at which the checksum over all of it comes out as 0."""
-    register = 0
+def _frame_ends(window: Window, start: int) -> list[int]:
+    """Where the frame at `start` may end: behind each byte at which the checksum over all of it comes out as 0.
+
+    One in 65,536 bytes does so by chance, which is why a large frame has several.
+    """
+    register, ends = 0, []
     for at, octet in enumerate(window.at(start, LONGEST_FRAME)):
         register = (register << 8 & 0xFF00) ^ FRAME_TABLE[register >> 8 ^ octet]
         if register == 0 and at >= SHORTEST_FRAME:
-            return start + at + 1
-    return None
+            ends.append(start + at + 1)
+    return ends

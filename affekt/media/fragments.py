@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from affekt.media.boxes import Box, boxes, check_boxes, inside, movie_seconds, versioned_number
+from affekt.media.boxes import Box, boxes, check_boxes, decode_times, inside, movie_seconds, versioned_number
 from affekt.media.report import ContainerReport, seconds_of
 from affekt.media.source import Source
 from affekt.media.window import Window
@@ -26,6 +26,9 @@ LEAST_TOLERANCE_S = 0.02
 """Clocks of two tracks are rounded to one another."""
 SPARE_BYTES = 64
 END_TOLERANCE_S = 0.5
+FIRST_BOXES = 64
+"""Outermost boxes among which each track has its first fragment."""
+SIZE_PATH = (b'mdia', b'minf', b'stbl', b'stsz')
 DURATION, SIZE, FLAGS, COMPOSITION = 0x100, 0x200, 0x400, 0x800
 """Which columns a run (trun) has, in this order."""
 
@@ -58,6 +61,36 @@ def check_iso_media(source: Source, report: ContainerReport) -> None:
         _check_fragments(window, first, report)
         for later in others:
             _note_unread(window, later, report)
+
+
+def first_ticks(source: Source) -> dict[int, int]:
+    """Track number to the ticks at which the first of its fragments begins; none of a track with samples outside them.
+
+    A stream that was taken out of a longer one begins late. FFmpeg gives the end on its clock for its length.
+    """
+    listed: dict[int, int] = {}
+    stated: dict[int, int] = {}
+    others: set[int] = set()
+    with Window(source) as window:
+        for _, box in zip(range(FIRST_BOXES), boxes(window, 0, source.size), strict=False):
+            if box.name == b'moov':
+                for track in inside(window, [(box.body, box.end)], b'trak'):
+                    counts = [window.number(start + 8, 4) for start, _ in inside(window, [track], *SIZE_PATH)]
+                    if any(counts):
+                        others |= {
+                            versioned_number(window, start, (20, 4), (12, 4))
+                            for start, _ in inside(window, [track], b'tkhd')
+                        }
+            elif box.name == b'sidx':
+                # version and flags 4, track 4, ticks per second 4, first time
+                time = versioned_number(window, box.body, (12, 8), (12, 4))
+                listed.setdefault(window.number(box.body + 4, 4), time)
+            elif box.name == b'moof':
+                for number, time in decode_times(window, box).items():
+                    stated.setdefault(number, time)
+    # the list counts from the first picture shown, after an edit; the fragment from the first that is decoded
+    latest = {number: max(listed.get(number, 0), stated.get(number, 0)) for number in listed | stated}
+    return {number: time for number, time in latest.items() if time and number not in others}
 
 
 def _note_unread(window: Window, later: list[Box], report: ContainerReport) -> None:

@@ -15,6 +15,8 @@ END_TAGS = (b'TAG', b'LYRICS', b'APETAGEX', b'ID3')
 SYNC = b'\xff'
 ADTS_HEADER = 6
 MAX_TAGS = 100
+APE_FOOTER = 32
+LONGEST_LYRICS = 5120
 
 
 def check_adts(source: Source, report: ContainerReport) -> None:
@@ -45,7 +47,7 @@ def check_chain(
         if tag and position + tag < window.size:
             position += tag
             continue
-        if _ends_here(window, position):
+        if not unread_behind(window, position):
             return
         following = _next_frame(window, position + 1, header, length_of)
         lost = (window.size if following is None else following) - position
@@ -80,9 +82,52 @@ def tag_at(head: bytes) -> int:
     return 10 + size + (10 if head[5] & 16 else 0)
 
 
-def _ends_here(window: Window, position: int) -> bool:
-    rest = window.at(position, CHAIN)
-    return rest.startswith(END_TAGS) or not rest.strip(b'\0')
+def unread_behind(window: Window, position: int) -> int:
+    """Bytes from a position on that are neither tags nor zeros, without the tags in front of them."""
+    for _ in range(MAX_TAGS):
+        length = tag_at(window.at(position, 10))
+        position += length
+        if not length:
+            break
+    size = max(0, _tags_begin(window) - position)
+    is_blank = size <= CHAIN and not window.at(position, size).strip(b'\0')
+    return 0 if is_blank else window.size - position
+
+
+def is_tag(packet: bytes) -> bool:
+    """Whether what FFmpeg takes for the last frame is what players write behind the sound, or nothing but zeros."""
+    return packet.startswith(END_TAGS) or b'APETAGEX' in packet or not packet.strip(b'\0')
+
+
+def _tags_begin(window: Window) -> int:
+    """The byte at which the tags at the end begin, which state their lengths in their last bytes."""
+    end = window.size
+    for _ in range(MAX_TAGS):
+        length = _tag_before(window, end)
+        if not 0 < length <= end:
+            break
+        end -= length
+    return end
+
+
+def _tag_before(window: Window, end: int) -> int:
+    """Bytes of the tag (ID3v1, Lyrics3, APE) that ends here; 0 where none does."""
+    if window.at(end - 128, 3) == b'TAG':
+        return 128
+    if window.at(end - 227, 4) == b'TAG+':
+        return 227
+    lyrics = window.at(end - 15, 15)  # six digits and a name
+    if lyrics.endswith(b'LYRICS200') and lyrics[:6].isdigit():
+        return int(lyrics[:6]) + len(lyrics)
+    # name 8, version 4, bytes of the entries and this footer 4, entries 4, flags 4: the highest one says "has a header"
+    footer = window.at(end - APE_FOOTER, APE_FOOTER)
+    if footer.startswith(b'APETAGEX') and len(footer) == APE_FOOTER:
+        return int.from_bytes(footer[12:16], 'little') + (APE_FOOTER if footer[23] & 0x80 else 0)
+    if lyrics.endswith(b'LYRICSEND'):
+        stretch = window.at(max(0, end - LONGEST_LYRICS), min(end, LONGEST_LYRICS))
+        at = stretch.rfind(b'LYRICSBEGIN')
+        return len(stretch) - at if at >= 0 else 0
+    return 0
 
 
 def _next_frame(window: Window, position: int, header: int, length_of: Callable[[bytes], int]) -> int | None:

@@ -203,8 +203,8 @@ class VideoPass:
             return True
         return empty_s > LONG_PAUSE_S
 
-    def report(self) -> StreamReport:
-        """What came out so far, beside what was declared."""
+    def report(self, trusts_marks: bool = True) -> StreamReport:
+        """What came out so far, beside what was declared; `trusts_marks` where packets that are marked are a loss."""
         first_s = self.first_s or 0.0
         decoded_s = max(0.0, self.end_s - first_s - self.gap_s) if self.tally.frames else 0.0
         notes = list(self.tally.notes)
@@ -215,7 +215,7 @@ class VideoPass:
             lost_s += self._tail_and_head(notes, first_s)
         if self.gap_s > 0:
             notes.append(f'{self.gap_s:.2f} s without pictures inside the stream')
-        notes += _damage_sentences(self.tally, self.repeated, self.jumped)
+        notes += _damage_sentences(self.tally, self.repeated, self.jumped, trusts_marks)
         return StreamReport(
             declared_s=self.declared_s,
             decoded_s=decoded_s,
@@ -261,13 +261,13 @@ class VideoPass:
         return lost_s
 
 
-def _damage_sentences(tally: Tally, repeated: int, jumped: int) -> list[str]:
+def _damage_sentences(tally: Tally, repeated: int, jumped: int, trusts_marks: bool) -> list[str]:
     notes = []
     if tally.damaged_packets:
         notes.append(f'{tally.damaged_packets} of {subject(tally.packets, "packet")} damaged')
     if tally.corrupt_frames:
         notes.append(f'{subject(tally.corrupt_frames, "picture")} marked as damaged')
-    if tally.marked_packets:
+    if tally.marked_packets and trusts_marks:
         them = 'it' if tally.marked_packets == 1 else 'them'
         notes.append(f'{subject(tally.marked_packets, "packet")} incomplete, or others are missing before {them}')
     if tally.read_failures:

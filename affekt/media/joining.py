@@ -84,7 +84,8 @@ def web_copy(
     if Path(out).suffix.lower() == '.mp4' and recording.path is not None and _plays_as_it_is(recording, max_height):
         return _copied(recording.path, Path(out))
     video = recording.video
-    rate_hz = None if video is None else min(video.rate_hz or 25.0, max_rate_hz)
+    # A whole rate: its clock is fine enough for pictures that come faster than their mean, as phones record.
+    rate_hz = None if video is None else float(max(1, round(min(video.rate_hz or 25.0, max_rate_hz))))
     sounds = (SoundStyle(COPY_RATE_HZ, options={'b': '64k'}),) if recording.audio else ()
     blocks = recording.samples(COPY_RATE_HZ, SOUND_BLOCK_S)
     options = {'preset': 'superfast', 'crf': '28', 'g': '48'} if Path(out).suffix.lower() != '.webm' else {}

@@ -19,6 +19,7 @@ from affekt.media.boxes import track_ends
 from affekt.media.containers import DEMUXERS, declared_sizes
 from affekt.media.covers import pixels_while_opening
 from affekt.media.ebml import track_count
+from affekt.media.fragments import first_ticks
 from affekt.media.frame_chain import tag_length
 from affekt.media.limits import Limits
 from affekt.media.mp3_frames import states_length
@@ -102,6 +103,8 @@ class Probe:
     remarks: tuple[str, ...] = ()
     track_ends_s: Mapping[int, float] = field(default_factory=dict)
     """ISO media: a track's id to the second at which its header says that it ends."""
+    first_ticks: Mapping[int, int] = field(default_factory=dict)
+    """Fragmented ISO media: a track's id to the ticks at which it begins, which FFmpeg counts into its length."""
 
 
 def open_container(source: Source, limits: Limits) -> tuple[Any, WatchedFile]:
@@ -185,11 +188,14 @@ def _describe(container: Any, source: Source, limits: Limits) -> Probe:
     described = None if picture is None else _describe_video(container, picture, source, limits)
     heard = tuple(_describe_audio(i, s, source, limits) for i, s in enumerate(sounds))
     duration_s = _positive(container.duration, Fraction(1, 1_000_000))
-    lengths = [_positive(s.duration, s.time_base) for s in (*pictures, *sounds)]
+    demuxer = container.format.name
+    first = first_ticks(source) if demuxer.startswith('mov') else {}
+    lengths = [_length(s, first) for s in (*pictures, *sounds)]
+    if first and any(lengths):
+        duration_s = None  # FFmpeg makes it of the ends
     longest_s = max((x for x in (duration_s, *lengths) if x is not None), default=None)
     if longest_s is not None:
         limits.check('max_duration_s', longest_s, f'the length of {source.name} in seconds')
-    demuxer = container.format.name
     origin_s = _origin([s for s in (picture, *sounds) if s is not None])
     return Probe(
         demuxer=demuxer,
@@ -204,7 +210,14 @@ def _describe(container: Any, source: Source, limits: Limits) -> Probe:
         unreadable=_unreadable_streams(streams, {s.index for s in (*pictures, *sounds)}, track_count(source)),
         remarks=_remarks(streams, origin_s, demuxer),
         track_ends_s=track_ends(source) if demuxer.startswith('mov') else {},
+        first_ticks=first,
     )
+
+
+def _length(stream: Any, first: Mapping[int, int]) -> float | None:
+    """Seconds that the container states for a stream; None where it does not."""
+    ticks = stream.duration
+    return _positive(None if ticks is None else ticks - first.get(int(stream.id), 0), stream.time_base)
 
 
 def _is_readable_sound(stream: Any) -> bool:

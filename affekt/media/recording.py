@@ -244,12 +244,14 @@ class Recording:
     @property
     def decoded(self) -> DecodeReport:
         """What the latest passes delivered beside what the file declares."""
-        video = self._still_report if self._video_pass is None else self._video_pass.report()
-        audio = None if self._audio_pass is None else self._audio_pass.report()
+        container = self._container_report
+        # FFmpeg also marks packets where the segments of a broadcast were joined, which is no loss
+        trusts_marks = bool(container.topics)
+        video = self._still_report if self._video_pass is None else self._video_pass.report(trusts_marks)
+        audio = None if self._audio_pass is None else self._audio_pass.report(trusts_marks)
         remarks = self._remarks
         if self._audio_pass is not None:
             remarks = (*remarks, *self._choice_of_sound(self._audio_pass))
-        container = self._container_report
         if not container.states_length:
             remarks = (*remarks, NO_LENGTH)
         damage = container.sentences if self._probe is None else (*container.sentences, *self._probe.unreadable)

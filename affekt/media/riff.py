@@ -18,8 +18,10 @@ from affekt.media.report import ContainerReport, seconds_of
 from affekt.media.source import Source
 from affekt.media.window import Window
 
-UNKNOWN_SIZES = (0, 0xFFFFFFFF)
-"""Left by writers that could not go back to the header, or whose file passed 4 GiB."""
+UNKNOWN_SIZES = frozenset({0, *range(0xFFFFFF00, 0x100000000)})
+"""Left by writers that could not go back to the header, or whose file passed 4 GiB; some subtract their header."""
+PIPED_SIZES = range(0x7FFFF000, 0x80000100)
+"""What sox and arecord write where they could not go back: the size is unknown if the file is shorter."""
 ENDLESS = 0xFFFFFFFFFFFFFFFF
 HEADER_BYTES = 1 << 16
 PADDING_BYTES = 4096
@@ -27,6 +29,7 @@ PADDING_BYTES = 4096
 W64_TAIL = bytes.fromhex('f3acd3118cd100c04f8edb8a')
 W64_FIRST_TAIL = bytes.fromhex('2e91cf11a5d628db04c10000')
 """The ends of the 16-byte names of Wave64, of its chunks and of the first one; four letters come before."""
+INFORMATION = frozenset({b'LIST', b'bext', b'cue ', b'fact', b'id3 ', b'ID3 ', b'smpl', b'iXML', b'_PMX', b'afsp'})
 SOUND_NAMES = frozenset({b'data', b'SSND'})
 
 
@@ -80,8 +83,9 @@ def check_chunks(source: Source, report: ContainerReport) -> None:
                 break
             if _begins_a_recording(window, chunk.start):
                 break
-            if earlier is not None and chunk.start >= (stated_end or 0) and (chunk.end or 0) > source.size + 1:
-                break  # what looks like a chunk behind the end is sound
+            is_behind = chunk.start >= (stated_end or 0) and (earlier is not None or stated_end is not None)
+            if is_behind and (chunk.end or 0) > source.size + 1:
+                break  # what looks like a chunk behind the end is none
             if chunk.name in {b'fmt ', b'COMM', b'desc'}:
                 bytes_per_s = _bytes_per_second(window, chunk, form) or bytes_per_s
                 if chunk.name == b'fmt ' and form.order == 'little' and not _agrees(window.at(chunk.body, 16)):
@@ -102,7 +106,7 @@ def check_chunks(source: Source, report: ContainerReport) -> None:
             elif stated_end is not None and chunk.start < stated_end < chunk.end - 1:  # padding is often left out
                 sentence = f'damaged: a chunk ends at byte {chunk.end}, behind the end of its parent at {stated_end}'
                 report.add('parent', sentence)
-            position = _aligned(chunk.end, form)
+            position = chunk.end if _is_unpadded(window, chunk.end, form) else _aligned(chunk.end, form)
         if 'cut' not in report.topics:
             report.cut(stated_end or 0, source.size, f'the {magic.decode()} chunk')
         _note_rest(window, min(position, stated_end or position), position, bytes_per_s, report)
@@ -128,7 +132,7 @@ def _stated_end(window: Window, magic: bytes, form: Form) -> int | None:
     if magic == b'riff':
         return int.from_bytes(window.at(16, 8), 'little') or None
     size = int.from_bytes(window.at(4, 4), form.order)
-    return None if size in UNKNOWN_SIZES else size + 8
+    return None if _is_unknown(window, 8, size) else size + 8
 
 
 def _chunks(window: Window, form: Form, magic: bytes) -> Iterator[Chunk]:
@@ -143,7 +147,7 @@ def _chunks(window: Window, form: Form, magic: bytes) -> Iterator[Chunk]:
         if name == b'data' and size == 0xFFFFFFFF and long_sound:
             size = long_sound
         body = position + header
-        if _is_endless(name, size, form):
+        if _is_endless(window, name, body, size, form):
             yield Chunk(name, position, body, None)
             return
         if name == b'RIFF' and window.at(position + 8, 4) == b'AVIX':
@@ -151,13 +155,24 @@ def _chunks(window: Window, form: Form, magic: bytes) -> Iterator[Chunk]:
             continue
         end = position + max(header, size) if form.counts_header else body + size
         yield Chunk(name, position, body, end)
-        position = _aligned(end, form)
+        position = end if _is_unpadded(window, end, form) else _aligned(end, form)
 
 
-def _is_endless(name: bytes, size: int, form: Form) -> bool:
+def _is_endless(window: Window, name: bytes, body: int, size: int, form: Form) -> bool:
     if form.size_bytes == 8:
         return name == b'data' and size in (0, ENDLESS)
-    return (size in UNKNOWN_SIZES and name in {b'data', b'LIST'}) or (name == b'SSND' and size == 0xFFFFFFFF)
+    if name == b'SSND':
+        return size == 0xFFFFFFFF
+    return name in {b'data', b'LIST'} and _is_unknown(window, body, size)
+
+
+def _is_unknown(window: Window, body: int, size: int) -> bool:
+    return size in UNKNOWN_SIZES or (size in PIPED_SIZES and body + size > window.size + 1)
+
+
+def _is_unpadded(window: Window, end: int, form: Form) -> bool:
+    """Whether the next chunk begins right behind an odd one, as writers do who forget the zero between them."""
+    return form.multiple == 2 and end % 2 == 1 and window.at(end, 4) in INFORMATION
 
 
 def _aligned(position: int, form: Form) -> int:

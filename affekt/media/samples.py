@@ -73,6 +73,8 @@ class AudioPass:
         self.repeated_s = 0.0
         self.bad_s = 0.0
         self.start_s = 0.0
+        self.stretch_s = 0.0
+        self._first_stated_s = 0.0
         self.jumped = 0
         self._failures = 0
         self._downmix = Downmix()
@@ -131,6 +133,8 @@ class AudioPass:
                 channels, mono, names = self._mono(unit, source_hz)
                 self.unit_s = max(self.unit_s, len(mono) / source_hz)
                 before_s, size = self.clock_s, len(mono)
+                if self.tally.frames == 1:
+                    self._first_stated_s = float((unit.duration or 0) * base)
                 mono, silence = self._fit(mono, source_hz, unit.pts, base)
                 if silence > 0:
                     yield from self._downmix.flush(before_s)
@@ -225,17 +229,27 @@ class AudioPass:
             return 0
         if is_first:
             self.start_s = ahead_s
+        elif self._is_stretched(ahead_s, source_hz):
+            self.stretch_s = ahead_s
         else:
             self.gap_s += ahead_s
         return round(ahead_s * source_hz)
+
+    def _is_stretched(self, ahead_s: float, source_hz: int) -> bool:
+        """Whether the first unit says that it lasts until the second, although it holds less sound: a late beginning.
+
+        Writers of fragmented mp4 without an edit list move the first unit to 0 and stretch it.
+        """
+        is_second = self.tally.frames == 2 and self.probe.demuxer.startswith('mov')
+        return is_second and abs(self._first_stated_s - self.clock_s - ahead_s) < 2 / source_hz
 
     @property
     def rescue(self) -> str:
         """Where the channels cancel each other and one of them is used; '' where nowhere."""
         return self._downmix.rescue.sentence
 
-    def report(self) -> StreamReport:
-        """What came out so far, beside what was declared."""
+    def report(self, trusts_marks: bool = True) -> StreamReport:
+        """What came out so far, beside what was declared; `trusts_marks` where packets that are marked are a loss."""
         tally, notes = self.tally, list(self.tally.notes)
         lost_s = self.gap_s + self.bad_s
         if self.is_over and not tally.frames:
@@ -254,14 +268,14 @@ class AudioPass:
             notes.append(f'{subject(self.jumped, "impossible timestamp", "was", "were")} ignored')
         if tally.damaged_packets:
             notes.append(f'{tally.damaged_packets} of {subject(tally.packets, "packet")} damaged')
-        if tally.marked_packets:
+        if tally.marked_packets and trusts_marks:
             them = 'it' if tally.marked_packets == 1 else 'them'
             notes.append(f'{subject(tally.marked_packets, "packet")} incomplete, or others are missing before {them}')
         if tally.read_failures:
             notes.append(f'reading failed {counted(tally.read_failures, "time")}')
         return StreamReport(
             declared_s=self.declared_s,
-            decoded_s=max(0.0, self.clock_s - self.start_s - self.gap_s),
+            decoded_s=max(0.0, self.clock_s - self.start_s - self.stretch_s - self.gap_s),
             frames=tally.frames,
             packets=tally.packets,
             damaged_packets=tally.damaged_packets,

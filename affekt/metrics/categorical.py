@@ -231,7 +231,7 @@ def _labels(labels: npt.ArrayLike, side: str) -> npt.NDArray[np.generic]:
     array = np.asarray(labels)
     is_number = isinstance(labels, np.ndarray) and array.dtype.kind != 'O'
     cells = array if is_number else np.asarray(labels, dtype=object)
-    missing = cells != cells if is_number else np.array([c is None or c != c for c in cells.ravel()], dtype=bool)
+    missing = cells != cells if is_number else np.array([_is_missing(cell) for cell in cells.ravel()], dtype=bool)
     if missing.any():
         raise ValueRangeError(
             expected=f'a label for every sample in the {side}',
@@ -239,6 +239,16 @@ def _labels(labels: npt.ArrayLike, side: str) -> npt.NDArray[np.generic]:
             todo='leave out samples without a label; name a category for a missing answer, such as "none"',
         )
     return array
+
+
+def _is_missing(label: object) -> bool:
+    """Whether a label is None, nan, or what pandas writes for it, which is neither equal to itself nor unequal."""
+    if label is None:
+        return True
+    try:
+        return bool(label != label)
+    except TypeError:
+        return True
 
 
 def _order(

@@ -167,7 +167,10 @@ def decided(values: npt.ArrayLike, side: str) -> Bools:
     array = np.asarray(values)
     if array.dtype == np.bool_:
         return array
-    numbers = array.astype(np.float64) if array.dtype.kind in 'iufO' else np.full(array.shape, np.nan)
+    if array.dtype.kind == 'O':
+        numbers = np.array([_as_number(cell) for cell in array.ravel()]).reshape(array.shape)
+    else:
+        numbers = array.astype(np.float64) if array.dtype.kind in 'iuf' else np.full(array.shape, np.nan)
     strange = ~((numbers == 0.0) | (numbers == 1.0))
     if strange.any():
         raise ValueRangeError(
@@ -177,6 +180,11 @@ def decided(values: npt.ArrayLike, side: str) -> Bools:
         )
     yes: Bools = numbers == 1.0
     return yes
+
+
+def _as_number(cell: object) -> float:
+    """A cell of an array of mixed types; nan where it is missing, a text or anything else."""
+    return float(cell) if isinstance(cell, bool | int | float | np.bool_ | np.number) else float('nan')
 
 
 def _decided(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> tuple[Bools, Bools]:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.errors import ShapeError
-from affekt.metrics.intervals import UNBOUNDED, Bounds, Interval, student_interval
+from affekt.metrics.intervals import UNBOUNDED, Bounds, Interval, are_alike, student_interval
 
 Floats = npt.NDArray[np.float64]
 Statistic = Callable[[Floats], Mapping[str, Floats]]
@@ -48,15 +48,27 @@ def intervals(
         ShapeError: groups are not (N,).
     """
     values = statistic(columns.sum(axis=0, keepdims=True))
-    units = columns if groups is None else summed_by(columns, np.asarray(groups))
-    drawn = statistic(resampled_sums(units, rng=rng, resamples=resamples))
+    drawn, units = _drawn(columns, statistic, rng, resamples, groups)
     known = bounds or {}
     return {
         name: student_interval(
-            float(value[0]), drawn[name], units=len(units), samples=len(columns), level=level, bounds=known.get(name)
+            float(value[0]), drawn[name], units=units, samples=len(columns), level=level, bounds=known.get(name)
         )
         for name, value in values.items()
     }
+
+
+def _drawn(
+    columns: Floats, statistic: Statistic, rng: np.random.Generator, resamples: int, groups: npt.ArrayLike | None
+) -> tuple[dict[str, Floats], int]:
+    """(R,) of each score on resamples, and of how many units; of samples where all groups score alike."""
+    units = columns if groups is None else summed_by(columns, np.asarray(groups))
+    drawn = dict(statistic(resampled_sums(units, rng=rng, resamples=resamples)))
+    alike = [name for name, draws in drawn.items() if groups is not None and are_alike(draws)]
+    if alike and len(units) > 1:
+        of_samples = statistic(resampled_sums(columns, rng=rng, resamples=resamples))
+        drawn |= {name: of_samples[name] for name in alike}
+    return drawn, len(units)
 
 
 def resampled_sums(
@@ -106,18 +118,18 @@ def paired_test(
             came=f'{left.shape} and {right.shape}',
             todo='score both systems on one truth',
         )
-    if groups is not None:
-        left, right = (summed_by(side, np.asarray(groups)) for side in (left, right))
     width = left.shape[1]
     both = np.concatenate([left, right], axis=1)
     observed = _differences(statistic, both.sum(axis=0, keepdims=True), width)
-    drawn = _differences(statistic, resampled_sums(both, rng=rng, resamples=resamples), width)
+    drawn, units = _drawn(both, lambda sums: _differences(statistic, sums, width), rng, resamples, groups)
+    if groups is not None:
+        left, right = (summed_by(side, np.asarray(groups)) for side in (left, right))
     exchanged = _differences(statistic, _exchanged_sums(left, right, rng, resamples), width)
     found = {}
     for name, value in observed.items():
         extreme = np.abs(exchanged[name]) >= abs(value[0]) - 1e-12
         found[name] = (
-            student_interval(float(value[0]), drawn[name], units=len(left), level=level, bounds=UNBOUNDED),
+            student_interval(float(value[0]), drawn[name], units=units, level=level, bounds=UNBOUNDED),
             float((1 + extreme.sum()) / (1 + resamples)),
         )
     return found

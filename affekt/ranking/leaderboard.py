@@ -277,10 +277,7 @@ def _without_flagged(comparisons: Comparisons, settings: RankSettings) -> tuple[
         ranking = rank(replace(comparisons.take(~flagged), rater_flags={}), settings)
     except AffektError as error:
         return (), [*notes, f'without flagged raters nothing can be ranked: {error.came}']
-    order = ', '.join(
-        f'{standing.place} {standing.item} {standing.strength:+.2f}' for standing in ranking.standings[:10]
-    )
-    return ranking.standings, [*notes, f'without flagged raters: {order}{", …" if len(ranking.standings) > 10 else ""}']
+    return ranking.standings, notes
 
 
 def _clusters(comparisons: Comparisons, settings: RankSettings) -> tuple[tuple[str, ...], list[str]]:

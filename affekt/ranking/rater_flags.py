@@ -2,20 +2,23 @@
 
 A flag removes nobody. Who is flagged is counted, and whoever shows a ranking shows it without them as well. The flags:
 
-    fast         half of the votes or more within 1.5 s, too soon to have read two descriptions
+    fast         half of the votes or more within 1.5 s, too soon to have read two descriptions; skips left out
     one-sided    at least 80 % of the winners stood on one side of the screen, which a rater who tosses a fair coin
                  would do once in a thousand; each rater sees every pair equally often either way round
-    unwatched    of half of the clips or more less than half was played
-    below gold   of at least 4 known questions after the test fewer right than the test asks for
+    unwatched    of half of the judged clips or more less than half was played
+    below gold   of at least 4 known questions judged after the test fewer right than the test asks for
+
+A skip speaks against nobody: it is the only choice where a clip does not play.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
 
 from scipy import stats
+
+from affekt.tables import number
 
 FAST, ONE_SIDED, UNWATCHED, BELOW_GOLD = FLAGS = ('fast', 'one-sided', 'unwatched', 'below gold')
 FASTEST_S = 1.5
@@ -31,7 +34,7 @@ JOINED = ', '
 
 @dataclass(frozen=True)
 class RaterRecord:
-    """What the votes of one rater show; skips and the test are part of it."""
+    """What the votes of one rater show, those of the test among them; skips are left out."""
 
     seconds: Sequence[float] = ()
     """From showing to choosing, where it is known."""
@@ -42,7 +45,7 @@ class RaterRecord:
     """Share played of each clip that could be played."""
     gold_right: int = 0
     gold_of: int = 0
-    """Known questions after the test."""
+    """Known questions judged after the test."""
     gold_share: float = 0.0
     """Share of them that the test asks for."""
 
@@ -54,28 +57,40 @@ def rater_flags(record: RaterRecord) -> tuple[str, ...]:
     ('fast', 'one-sided')
     """
     flags = []
-    if len(record.seconds) >= FEWEST_TIMED and median(record.seconds) < FASTEST_S:
+    if len(record.seconds) >= FEWEST_TIMED and _are_half(seconds < FASTEST_S for seconds in record.seconds):
         flags.append(FAST)
     decided = record.on_left + record.on_right
     most = max(record.on_left, record.on_right)
     if decided and most >= MOST_ON_ONE_SIDE * decided and stats.binomtest(most, decided).pvalue < CHANCE:
         flags.append(ONE_SIDED)
-    if len(record.watched) >= FEWEST_TIMED and median(record.watched) < LEAST_WATCHED:
+    if len(record.watched) >= FEWEST_TIMED and _are_half(share < LEAST_WATCHED for share in record.watched):
         flags.append(UNWATCHED)
     if record.gold_of >= FEWEST_GOLD and record.gold_right < record.gold_share * record.gold_of - 1e-9:
         flags.append(BELOW_GOLD)
     return tuple(flags)
 
 
-def flags_in_table(columns: Mapping[str, Sequence[object]], raters: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def _are_half(claims: Iterable[bool]) -> bool:
+    listed = list(claims)
+    return 2 * sum(listed) >= len(listed)
+
+
+def flags_in_table(
+    columns: Mapping[str, Sequence[object]],
+    raters: Sequence[str],
+    outcomes: Sequence[str],
+    orders: Sequence[int] | None,
+) -> dict[str, tuple[str, ...]]:
     """The flagged raters of a table of votes.
 
     A column `flags`, as `affekt annotate` writes it, is taken as it is. Without one the rule is applied to `seconds`,
-    `order` and `watched`, where the table has the first two; gold is not in a table of votes.
+    the order and `watched`, where the table has the first two; gold is not in a table of votes.
 
     Args:
-        columns: of the table, with `outcome` left, right or tie.
+        columns: of the table.
         raters: (N,) of each row.
+        outcomes: (N,) left, right, tie or skip.
+        orders: (N,) 1 where the left one stood left, -1 where right, 0 where nobody knows; None without a column.
 
     Returns:
         Rater to flags; raters without any are not in it.
@@ -88,18 +103,18 @@ def flags_in_table(columns: Mapping[str, Sequence[object]], raters: Sequence[str
         for rater, own in rows.items():
             words = {word.strip() for row in own for word in str(columns['flags'][row] or '').split(JOINED.strip())}
             by_rater[rater] = tuple(flag for flag in FLAGS if flag in words)
-    elif {'seconds', 'order', 'outcome'} <= set(columns):
-        by_rater = {rater: rater_flags(_record(columns, own)) for rater, own in rows.items()}
+    elif 'seconds' in columns and orders is not None:
+        for rater, own in rows.items():
+            judged = [row for row in own if outcomes[row] != 'skip']
+            by_rater[rater] = rater_flags(_record(columns, judged, outcomes, orders))
     return {rater: flags for rater, flags in by_rater.items() if flags}
 
 
-def _record(columns: Mapping[str, Sequence[object]], rows: Sequence[int]) -> RaterRecord:
+def _record(
+    columns: Mapping[str, Sequence[object]], rows: Sequence[int], outcomes: Sequence[str], orders: Sequence[int]
+) -> RaterRecord:
     seconds = [value for row in rows if (value := _number(columns['seconds'][row])) > 0.0]
-    sides = [
-        str(columns['outcome'][row]) == str(columns['order'][row])
-        for row in rows
-        if columns['outcome'][row] in ('left', 'right') and columns['order'][row] in ('left', 'right')
-    ]
+    sides = [(outcomes[row] == 'left') == (orders[row] == 1) for row in rows if outcomes[row] != 'tie' and orders[row]]
     watched: list[float] = []
     if {'watched', 'seen'} <= set(columns):
         played = [row for row in rows if columns['seen'][row] not in ('', None, 'no clip', 'picture')]
@@ -107,8 +122,9 @@ def _record(columns: Mapping[str, Sequence[object]], rows: Sequence[int]) -> Rat
     return RaterRecord(seconds, sum(sides), len(sides) - sum(sides), watched)
 
 
-def _number(value: object) -> float:
+def _number(cell: object) -> float:
+    """A cell as a number; -1 where it is none."""
     try:
-        return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+        return number(cell)
+    except ValueError:
         return -1.0

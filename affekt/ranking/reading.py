@@ -19,6 +19,7 @@ import numpy as np
 from affekt.errors import ComparisonError, UnknownNameError
 from affekt.ranking.comparisons import Comparisons, Floats, Ints, Source, refuse_rows, short
 from affekt.ranking.covariates import LENGTH, differences, text_lengths
+from affekt.ranking.names import shown
 from affekt.ranking.rater_flags import flags_in_table
 from affekt.ranking.tables import Table, read_table
 from affekt.tables import number
@@ -146,6 +147,12 @@ def _interpreted(table: Table, shape: Shape, items: Sequence[str] | None) -> Com
     if raters > 1:
         rater = None
         named = [name for name in shape.outcome for _ in range(len(left))]
+    orders = _orders(table)
+    flags = None
+    if rater is not None:
+        flags = flags_in_table(
+            columns, [shown(str(name)) for name in rater], [plain[word] for word in verdicts], orders
+        )
     weight = columns.get('weight')
     if weight is not None:
         _refuse_thousands(table, 'weight')
@@ -158,11 +165,11 @@ def _interpreted(table: Table, shape: Shape, items: Sequence[str] | None) -> Com
         else _weights(spread(weight), spread(left), spread(right), Source(long.name, rows[kept])),
         sample=_optional(spread, _first_of(columns, shape.sample)),
         rater=[named[at] for at in kept] if raters > 1 else _optional(spread, rater),
-        first=_optional(spread, _orders(table)),  # type: ignore[arg-type]
+        first=_optional(spread, orders),  # type: ignore[arg-type]
         covariates={name: spread(values) for name, values in _covariates(table, shape).items()},  # type: ignore[misc]
         items=items,
         facts=facts,
-        rater_flags=flags_in_table(columns, [str(name) for name in rater]) if rater is not None else None,
+        rater_flags=flags,
         source=Source(long.name, rows[kept]),
     )
 

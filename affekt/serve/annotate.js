@@ -96,14 +96,14 @@ async function choose(choice) {
   if (!(choice === 'skip' ? open.skip : open.judge)) return;
   const seconds = (performance.now() - begun) / 1000;
   mark(choice);
-  await deliver('/api/vote', { id: makeId(), rater, shown: screen.shown, choice, seconds, ...player.played() });
-  one('said').textContent = `${WORDS[choice]}. Saved.`;
+  const isSaved = await deliver('/api/vote', { id: makeId(), rater, shown: screen.shown, choice, seconds, ...player.played() });
+  if (isSaved) one('said').textContent = `${WORDS[choice]}. Saved.`;
 }
 
 async function undo() {
   if (isBusy || isResting || !screen || !screen.can_undo) return;
-  await deliver('/api/undo', { id: makeId(), rater });
-  one('said').textContent = 'The last choice is taken back.';
+  const isSaved = await deliver('/api/undo', { id: makeId(), rater });
+  if (isSaved) one('said').textContent = 'The last choice is taken back.';
 }
 
 function mark(choice) {
@@ -111,13 +111,16 @@ function mark(choice) {
   if (choice === 'left' || choice === 'right') one(`${choice}-card`).classList.add('chosen');
 }
 
+// Whether the server has taken it; what it refused is not sent again.
 async function deliver(path, body) {
   isBusy = true;
   allow();
   try {
     draw(await send(rater, path, body, (error) => warn(whyUnsaved(error))));
+    return true;
   } catch (error) {
     await recover(error.message);
+    return false;
   }
 }
 
@@ -195,7 +198,7 @@ document.addEventListener('keydown', (event) => {
     if (event.target.matches('button') || KEYS[event.key]) event.preventDefault();
     return;
   }
-  if ( event.ctrlKey || event.metaKey || event.altKey || one('work').hidden || one('keys').open) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || one('work').hidden || one('keys').open) return;
   const isControl = event.target.matches('input, select, button');
   if (event.target.matches('input, select') && event.key.startsWith('Arrow')) return;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;

@@ -171,7 +171,7 @@ def annotate(
         if kept != held:
             _write_secret(study.folder / ADDRESS, json.dumps(kept))
         hosts = None if host in ANY_ADDRESS else frozenset({*LOOPBACK, host.lower()} if host in LOOPBACK else {host})
-        app = annotation_app(study, prepared.clips, tokens, cookie=f'affekt-{number}', hosts=hosts)
+        app = annotation_app(study, prepared.clips, tokens, cookie=f'affekt-{number}', hosts=hosts, raw_csv=raw_csv)
         config = uvicorn.Config(
             app, http=protocol, ws='none', log_level='error', access_log=False, server_header=False,
             proxy_headers=False, timeout_graceful_shutdown=3, lifespan='off',
@@ -291,7 +291,9 @@ def _listen(host: str, port: int, before: int) -> socket.socket:
 
 
 def _write_secret(path: Path, text: str) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    """Write a file that its owner alone may read; what is there is replaced, so that no link is followed."""
+    path.unlink(missing_ok=True)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, 'w') as file:
         file.write(text)
 

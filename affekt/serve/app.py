@@ -66,8 +66,9 @@ class Undoing(Person):
 
 
 def annotation_app(
-    study: Study, clips: Mapping[str, Clip], tokens: Tokens, *, cookie: str = 'affekt', hosts: frozenset[str] | None
-) -> App:
+    study: Study, clips: Mapping[str, Clip], tokens: Tokens, *, cookie: str = 'affekt', hosts: frozenset[str] | None,
+    raw_csv: bool = False,
+) -> App:  # fmt: skip
     """The server as an ASGI app.
 
     Args:
@@ -76,6 +77,7 @@ def annotation_app(
         tokens: of raters and of the host.
         cookie: its name; browsers share cookies among the ports of a machine.
         hosts: as for `Guard`.
+        raw_csv: as for `comparisons_csv`.
     """
     app = FastAPI(title='affekt annotate', docs_url=None, redoc_url=None, openapi_url=None)
     board = Board(study)
@@ -135,7 +137,7 @@ def annotation_app(
         """All votes that count."""
         _, votes, statuses = study.snapshot()
         figures = rater_figures(votes, statuses, study.state.tasks, study.settings.test_share)
-        text = comparisons_csv(counted(votes, statuses), study.state.tasks, flags_of(figures))
+        text = comparisons_csv(counted(votes, statuses), study.state.tasks, flags_of(figures), raw=raw_csv)
         headers = {'content-disposition': 'attachment; filename="comparisons.csv"'}
         return PlainTextResponse(text, headers=headers, media_type='text/csv')
 

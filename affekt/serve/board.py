@@ -90,14 +90,15 @@ def raters_html(figures: Sequence[RaterFigures], alpha: float) -> str:
     heads = ('rater', 'status', 'flags', 'votes', 'ties', 'skips', 'test', 'gold', 'agrees with others', 'chose left',
              'median time', 'watched')  # fmt: skip
     head = ''.join(f'<th scope="col"{"" if name in heads[:3] else NUMBER}>{name}</th>' for name in heads)
-    said = (
+    agreement = (
         'not yet known: no pair has two votes'
         if alpha != alpha
         else f"Krippendorff's alpha {alpha:.2f}".replace('-', MINUS)
     )
     empty = '' if figures else '<p class="empty">Nobody has come yet.</p>'
     return (
-        f'<section class="part" id="raters"><h2>Raters</h2><p class="soft">Agreement of all: {html.escape(said)}.</p>'
+        '<section class="part" id="raters"><h2>Raters</h2>'
+        f'<p class="soft">Agreement of all: {html.escape(agreement)}.</p>'
         f'<div class="scroll" tabindex="0" role="region" aria-label="Raters"><table class="sortable"><thead><tr>{head}'
         f'</tr></thead><tbody>{rows}</tbody></table></div>{empty}</section>'
     )

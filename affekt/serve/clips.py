@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from affekt.errors import MediaError
+from affekt.wording import counted
 
 TYPES = {
     '.mp4': 'video/mp4', '.m4v': 'video/mp4', '.webm': 'video/webm', '.wav': 'audio/wav', '.mp3': 'audio/mpeg',
@@ -90,7 +91,7 @@ def find_clips(
         )
     if missing and not allow_missing:
         raise MediaError(
-            expected=f'a file for each of {len(wanted)} clips in {folder} ({", ".join(TYPES)})',
+            expected=f'a file for each of {counted(len(wanted), "clip")} in {folder} ({", ".join(TYPES)})',
             came=f'{len(missing)} without: {", ".join(missing)}{_elsewhere(missing, folder)}',
             todo='add the files, or use --without-media to show texts alone where a clip is missing',
         )

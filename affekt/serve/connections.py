@@ -32,7 +32,7 @@ class PatientProtocol(H11Protocol):
         self._awaited: str | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
-        self._opened = self.loop.time()
+        self._heard_at = self.loop.time()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is there; one who was idle longest goes, where there are too many."""
@@ -42,10 +42,11 @@ class PatientProtocol(H11Protocol):
             others = [other for other in self.connections if isinstance(other, PatientProtocol)]
             idle = [other for other in others if not other.is_answering]
             if idle:
-                min(idle, key=lambda other: other._opened).transport.abort()
+                min(idle, key=lambda other: other._heard_at).transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Part of a request came; what is still missing has until the deadline that it had."""
+        self._heard_at = self.loop.time()
         super().data_received(data)
         if not self.is_answering:
             self._await(HEAD)

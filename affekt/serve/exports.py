@@ -11,7 +11,7 @@ from typing import Any
 
 from affekt.errors import RunError
 from affekt.ranking.rater_flags import JOINED
-from affekt.runs import write_atomically
+from affekt.runs import read_regular_file, write_atomically
 from affekt.serve.label_studio import label_studio_tasks
 from affekt.serve.pairs import Task
 from affekt.serve.raters import RaterFigures, flags_of, rater_figures
@@ -83,7 +83,7 @@ def export_votes(folder: Path, *, raw: bool = False) -> tuple[Path, ...]:
     write_atomically(folder / COMPARISONS, comparisons_csv(votes, state.tasks, flags_of(figures), raw=raw).encode())
     write_atomically(folder / RATERS, raters_csv(figures, raw=raw).encode())
     asked = [state.tasks[key] for key in state.asked]
-    tasks = label_studio_tasks(asked, votes, _kept(folder / PREDICTIONS), _kept(folder / PLACES))
+    tasks = label_studio_tasks(asked, votes, _kept_predictions(folder / PREDICTIONS), _kept_places(folder / PLACES))
     write_atomically(folder / LABEL_STUDIO, json.dumps(tasks, indent=1).encode())
     written = (folder / COMPARISONS, folder / RATERS, folder / LABEL_STUDIO)
     if not state.left_out:
@@ -109,6 +109,15 @@ def export_notes(folder: Path) -> tuple[str, ...]:
     )
 
 
+def left_out_notes(folder: Path) -> tuple[str, ...]:
+    """What the journal holds and nobody counts.
+
+    Raises:
+        RunError: as `export_votes`.
+    """
+    return left_out_sentences(open_votes(folder)[0])
+
+
 def votes_table(path: Path) -> Path:
     """The comparisons of a study's folder, written anew from its votes; any other path as it is.
 
@@ -118,8 +127,22 @@ def votes_table(path: Path) -> Path:
     return export_votes(path)[0] if (path / JOURNAL).is_file() else path
 
 
+def _kept_predictions(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """Task to its predictions, as an import left them."""
+    return {
+        key: [prediction for prediction in listed if isinstance(prediction, dict)]
+        for key, listed in _kept(path).items()
+        if isinstance(listed, list)
+    }
+
+
+def _kept_places(path: Path) -> dict[str, str]:
+    """Clip to where it is, as the start of the study left it."""
+    return {sample: place for sample, place in _kept(path).items() if isinstance(place, str)}
+
+
 def _kept(path: Path) -> dict[str, Any]:
-    """What an import left for the export; nothing where it left nothing.
+    """What a file beside the votes holds; nothing where there is none.
 
     Raises:
         RunError: the file is damaged.
@@ -127,7 +150,7 @@ def _kept(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        kept = json.loads(path.read_text(encoding='utf-8'))
+        kept = json.loads(read_regular_file(path))
     except (ValueError, RecursionError) as error:
         raise RunError(
             expected=f'readable JSON in {path}', came=str(error), todo='restore it from a backup, or remove it'

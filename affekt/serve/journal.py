@@ -8,6 +8,7 @@ error that names the line: a vote is never dropped in silence. `FIELDS` says wha
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 import os
@@ -50,32 +51,47 @@ class Journal:
         path: created where missing; its folder exists.
 
     Raises:
-        RunError: the file cannot be opened, or a line other than a cut last one is damaged.
+        RunError: the file cannot be opened, is a link, or a line other than a cut last one is damaged.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        if path.exists() or path.is_symlink():
+        self.events: tuple[Event, ...]
+        """What the file held when it was opened."""
+        self.cut: int
+        """Bytes of a last line that a kill cut short; they were never acknowledged."""
+        if path.exists() and not path.is_symlink():
             require_regular_file(path)
         try:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-            content = path.read_bytes()
-            whole = content.rfind(b'\n') + 1
-            self.cut = len(content) - whole
-            """Bytes of a last line that a kill cut short; they were never acknowledged."""
-            if self.cut and _is_whole(content[whole:]):
-                os.write(self._file, b'\n')
-                content, whole, self.cut = content + b'\n', len(content) + 1, 0
-            os.ftruncate(self._file, whole)
-            os.fsync(self._file)
-            _sync_folder(path.parent)
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, 'O_NOFOLLOW', 0), 0o644)
         except OSError as error:
-            raise RunError(
-                expected='a journal that can be written', came=f'{path}: {error.strerror}', todo='check --out'
-            ) from error
-        self._size = whole
-        self.events: tuple[Event, ...] = _parsed(content[:whole], path)
-        """What the file held when it was opened."""
+            raise _unusable(path, error) from error
+        try:
+            self.events, self._size, self.cut = self._opened()
+        except BaseException as error:
+            os.close(self._file)
+            if isinstance(error, OSError) and not isinstance(error, RunError):
+                raise _unusable(path, error) from error
+            raise
+
+    def _opened(self) -> tuple[tuple[Event, ...], int, int]:
+        """What the file holds, its bytes, and how many bytes of a cut last line were taken away.
+
+        Nothing is changed before every whole line is known for an event: the file may be another one.
+        """
+        content = self.path.read_bytes()
+        whole = content.rfind(b'\n') + 1
+        cut = len(content) - whole
+        if cut and _is_whole(content[whole:]):
+            events = _parsed(content, self.path)
+            os.write(self._file, b'\n')
+            whole, cut = len(content) + 1, 0
+        else:
+            events = _parsed(content[:whole], self.path)
+            os.ftruncate(self._file, whole)
+        os.fsync(self._file)
+        _sync_folder(self.path.parent)
+        return events, whole, cut
 
     def append(self, *events: Event) -> None:
         """Put events on disk, all or none; a failed write leaves the file as it was.
@@ -85,6 +101,8 @@ class Journal:
         """
         lines = ''.join(json.dumps(dict(event), sort_keys=True) + '\n' for event in events).encode()
         try:
+            if os.fstat(self._file).st_size > self._size:  # what an earlier failure left and could not take away
+                os.ftruncate(self._file, self._size)
             written = 0
             while written < len(lines):
                 written += os.write(self._file, lines[written:])
@@ -174,6 +192,15 @@ def _check(value: object, wanted: str | tuple[str, ...], name: str) -> None:
         is_right = isinstance(value, str) and value in wanted
     if not is_right:
         raise ValueError(f'{name} is not {wanted if isinstance(wanted, str) else "one of " + ", ".join(wanted)}')
+
+
+def _unusable(path: Path, error: OSError) -> RunError:
+    came = 'a link' if error.errno == errno.ELOOP else error.strerror or str(error)
+    return RunError(
+        expected='a journal that can be written',
+        came=f'{path}: {came}',
+        todo='put the file itself in its place' if error.errno == errno.ELOOP else 'check --out',
+    )
 
 
 def _sync_folder(folder: Path) -> None:

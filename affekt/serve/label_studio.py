@@ -60,7 +60,7 @@ def label_studio_tasks(
                 'right_text': task.right_text,
             },
             'annotations': [_annotation(vote, raters[vote.rater]) for vote in by_task.get(task.key, ())],
-            'predictions': [dict(one) for one in (predictions or {}).get(task.key, ())],
+            'predictions': [dict(prediction) for prediction in (predictions or {}).get(task.key, ())],
         }
         for number, task in enumerate(tasks, 1)
     ]
@@ -72,18 +72,25 @@ def local_place(path: str) -> str:
 
 
 def _annotation(vote: Vote, number: int) -> dict[str, Any]:
-    when = datetime.fromtimestamp(vote.time, UTC).isoformat()
+    when = _iso_time(vote.time)
     return {
         'unique_id': vote.id,
         'completed_by': {'id': number, 'first_name': vote.rater, 'last_name': '', 'email': f'rater{number}@localhost'},
         'result': _result(vote),
         'was_cancelled': vote.outcome == 'skip',
         'ground_truth': False,
-        'created_at': when,
-        'updated_at': when,
+        **({'created_at': when, 'updated_at': when} if when else {}),
         'lead_time': round(vote.seconds, 3),
         'meta': {'order': vote.first},
     }
+
+
+def _iso_time(seconds: float) -> str:
+    """A time as Label Studio writes it; '' for one that nobody knows or no calendar has."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).isoformat() if seconds else ''
+    except (ValueError, OverflowError, OSError):
+        return ''
 
 
 def _result(vote: Vote) -> list[dict[str, Any]]:

@@ -41,6 +41,7 @@ UPLOAD_PREFIX = re.compile(r'[0-9a-f]{8}-(?=.)')
 """What Label Studio puts before the name of an uploaded file."""
 FILE_ENDING = re.compile(r'\.[A-Za-z0-9]{2,5}$')
 MOST_NAMED = 5
+MOST_REASONS = 20
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,9 @@ class _Notes:
         self._tasks.setdefault(reason, []).append(task)
 
     def sentences(self) -> tuple[str, ...]:
-        return tuple(f'{reason}: {len(tasks)} ({_numbers(tasks)})' for reason, tasks in self._tasks.items())
+        listed = [f'{reason}: {len(tasks)} ({_numbers(tasks)})' for reason, tasks in self._tasks.items()]
+        more = len(listed) - MOST_REASONS
+        return (*listed[:MOST_REASONS], *((f'more was left out, for {more} other reasons',) if more > 0 else ()))
 
 
 def is_label_studio(rows: object) -> bool:

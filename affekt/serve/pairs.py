@@ -2,8 +2,8 @@
 
 A file of pairs has columns name, a1, a2 (EmoPrefer; with model1 and model2 the describers are known), or name, left,
 right, left_text, right_text. Several files of descriptions (name and a text) give every pair of describers on every
-clip that both describe; a describer is called as its file. Exports of
-Label Studio are read by `label_studio.py`.
+clip that both describe; a describer is called as its file. Exports of Label Studio are read by
+`label_studio_reading.py`.
 """
 
 from __future__ import annotations
@@ -88,8 +88,22 @@ def as_json(tasks: Sequence[Task]) -> str:
 
 
 def from_json(text: str) -> tuple[Task, ...]:
-    """Tasks that `as_json` wrote."""
-    return tuple(Task(**json.loads(line)) for line in text.splitlines())
+    """Tasks that `as_json` wrote.
+
+    Raises:
+        ValueError: a line is no task; says which.
+    """
+    names = {part.name for part in fields(Task)}
+    tasks = []
+    for number, line in enumerate(text.split('\n')[:-1], 1):
+        try:
+            parts = json.loads(line)
+        except (ValueError, RecursionError):
+            parts = None
+        if not isinstance(parts, dict) or set(parts) != names or not all(type(part) is str for part in parts.values()):
+            raise ValueError(f'line {number} is no task')
+        tasks.append(Task(**parts))
+    return tuple(tasks)
 
 
 def _of_table(table: Table, *, gold: bool) -> list[Task]:

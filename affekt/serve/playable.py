@@ -24,7 +24,7 @@ SOUND_CODECS = frozenset(
 STILL_CODECS = frozenset({'jpeg', 'png', 'webp', 'gif', 'avif', 'mjpeg'})
 EIGHT_BITS = frozenset({'yuv420p', 'yuvj420p'})
 """Pixel formats in which every browser shows H.264; of others most show nothing."""
-CONTAINERS = ('mov,mp4', 'matroska,webm', 'wav', 'mp3', 'ogg', 'flac', 'aac', 'still', 'gif')
+CONTAINERS = ('mov,mp4', 'matroska,webm', 'wav', 'mp3', 'ogg', 'flac', 'aac')
 MOST_NAMED = 5
 
 
@@ -51,9 +51,10 @@ def playable_clips(clips: Mapping[str, Clip]) -> tuple[dict[str, Clip], tuple[st
         known[key] = by_path[clip.path]
     notes = []
     if doubtful:
+        first = next(iter(doubtful))
         notes.append(
             f'most browsers do not play {len(doubtful)} of the clips, and there raters can only skip them: '
-            f'{_listed(doubtful)}; convert each, for example: {_command(next(iter(doubtful)))}'
+            f'{_listed(doubtful)}; convert each, for example: {_command(first, by_path[first].kind)}'
         )
     if unreadable:
         notes.append(f'{len(unreadable)} of the clips cannot be read: {_listed(unreadable)}')
@@ -71,6 +72,8 @@ def _hindrance(recording: object) -> str:
     video, container = recording.video, recording.container  # type: ignore[attr-defined]
     if recording.kind == 'image':  # type: ignore[attr-defined]
         return '' if video.codec in STILL_CODECS else f'a {video.codec} picture'
+    if container == 'gif':  # moves, and is shown as a picture
+        return ''
     if not container.startswith(CONTAINERS):
         return f'a file of kind {container.split(",")[0]}'
     if video is not None and video.codec not in PICTURE_CODECS:
@@ -86,11 +89,12 @@ def _listed(reasons: Mapping[Path, str]) -> str:
     return ', '.join(named) + (', …' if len(reasons) > MOST_NAMED else '')
 
 
-def _command(path: Path) -> str:
+def _command(path: Path, content: str) -> str:
     """How to convert a clip; the result is taken for the clip, and the original stays."""
-    if path.suffix.lower() in ('.wav', '.mp3', '.ogg', '.flac'):
-        out, options = path.with_name(f'{path.stem}{CONVERTED}.mp3'), ''
-    else:
-        out = path.with_name(f'{path.stem}{CONVERTED}.mp4')
-        options = '-c:v libx264 -pix_fmt yuv420p -c:a aac -movflags +faststart '
+    ending, options = {
+        'audio': ('.mp3', ''),
+        'image': ('.png', ''),
+        'video': ('.mp4', '-c:v libx264 -pix_fmt yuv420p -c:a aac -movflags +faststart '),
+    }[content]
+    out = path.with_name(f'{path.stem}{CONVERTED}{ending}')
     return f'ffmpeg -i {shlex.quote(str(path))} {options}{shlex.quote(str(out))}'

@@ -33,7 +33,7 @@ class RaterFigures:
     test_of: int
     gold_right: int
     gold_of: int
-    """Gold met after the test."""
+    """Gold judged after the test; a skip is neither right nor wrong there."""
     agreement: float
     """Share of votes of others on the same tasks that say the same."""
     compared: int
@@ -41,9 +41,9 @@ class RaterFigures:
     left_share: float
     """Of the votes with a winner and a known order, the share for what stood on the left of the screen."""
     seconds: float
-    """Median from showing to choosing."""
+    """Median from showing to choosing, skips left out."""
     watched: float
-    """Median share played of clips that could be played."""
+    """Median share played of the clips that could be played, skips left out."""
     flags: str
     """What speaks against counting the rater, as `affekt.ranking.rater_flags` has it; '' for nothing."""
 
@@ -65,13 +65,13 @@ def rater_figures(
         by_rater.setdefault(vote.rater, []).append(vote)
         if vote.phase == WORK and vote.outcome != 'skip':
             by_task.setdefault(vote.task, []).append(vote)
-    found = [_figures(name, held, statuses[name], tasks, by_task, gold_share) for name, held in by_rater.items()]
-    return tuple(sorted(found, key=lambda one: (-one.votes, one.name)))
+    figures = [_figures(name, given, statuses[name], tasks, by_task, gold_share) for name, given in by_rater.items()]
+    return tuple(sorted(figures, key=lambda rater: (-rater.votes, rater.name)))
 
 
 def flags_of(figures: Sequence[RaterFigures]) -> dict[str, tuple[str, ...]]:
     """Flagged raters to their flags."""
-    return {one.name: tuple(one.flags.split(JOINED)) for one in figures if one.flags}
+    return {rater.name: tuple(rater.flags.split(JOINED)) for rater in figures if rater.flags}
 
 
 def shared_agreement(votes: Sequence[Vote], tasks: Mapping[str, Task]) -> float:
@@ -95,22 +95,22 @@ def _figures(
         other.outcome == vote.outcome for vote in given for other in by_task.get(vote.task, ()) if other.rater != name
     ]
     sides = [_side(vote) for vote in votes if vote.first and vote.outcome in ('left', 'right')]
-    right = {phase: [v.outcome == tasks[v.task].gold for v in votes if v.phase == phase] for phase in (TEST, GOLD)}
-    seconds = [vote.seconds for vote in votes if vote.seconds > 0.0]
-    watched = [vote.watched for vote in votes if vote.seen not in UNTIMED]
-    record = RaterRecord(
-        seconds, sides.count('left'), sides.count('right'), watched, sum(right[GOLD]), len(right[GOLD]), gold_share
-    )
+    test = [vote.outcome == tasks[vote.task].gold for vote in votes if vote.phase == TEST]
+    judged = [vote for vote in votes if vote.outcome != 'skip']
+    gold = [vote.outcome == tasks[vote.task].gold for vote in judged if vote.phase == GOLD]
+    seconds = [vote.seconds for vote in judged if vote.seconds > 0.0]
+    watched = [vote.watched for vote in judged if vote.seen not in UNTIMED]
+    record = RaterRecord(seconds, sides.count('left'), sides.count('right'), watched, sum(gold), len(gold), gold_share)
     return RaterFigures(
         name=name,
         status=status,
         votes=len(given),
         skips=len(work) - len(given),
         ties=sum(vote.outcome == 'tie' for vote in given),
-        test_right=sum(right[TEST]),
-        test_of=len(right[TEST]),
-        gold_right=sum(right[GOLD]),
-        gold_of=len(right[GOLD]),
+        test_right=sum(test),
+        test_of=len(test),
+        gold_right=sum(gold),
+        gold_of=len(gold),
         agreement=float(np.mean(others)) if others else float('nan'),
         compared=len(others),
         left_share=float(np.mean([side == 'left' for side in sides])) if sides else float('nan'),

@@ -379,7 +379,12 @@ def _kept_tasks(path: Path, digest: object) -> tuple[Task, ...]:
             came=f'{path}, which was changed or damaged since',
             todo='restore it from a backup, or start once with the same PAIRS and --resume, which writes it anew',
         )
-    return from_json(content.decode())
+    try:
+        return from_json(content.decode())
+    except ValueError as error:
+        raise RunError(
+            expected='the tasks of a study', came=f'{path}: {error}', todo='restore it from a backup'
+        ) from error
 
 
 def counted(votes: Sequence[Vote], statuses: Mapping[str, str]) -> list[Vote]:
@@ -429,14 +434,14 @@ def rater_name(name: str) -> str:
     Raises:
         ValueRangeError: it is empty, too long, or holds characters that cannot be seen.
     """
-    found = shown(name)
-    if not found or len(found) > LONGEST_NAME or not found.isprintable():
+    clean = shown(name)
+    if not clean or len(clean) > LONGEST_NAME or not clean.isprintable():
         raise ValueRangeError(
             expected=f'a name of 1 to {LONGEST_NAME} visible characters',
-            came=f'{len(found)} characters' if found.isprintable() else 'characters that cannot be seen',
+            came=f'{len(clean)} characters' if clean.isprintable() else 'characters that cannot be seen',
             todo='give another name',
         )
-    return found
+    return clean
 
 
 def _lengths(asked: Sequence[Task]) -> dict[str, Any]:

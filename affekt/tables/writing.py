@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -64,7 +65,8 @@ def csv_bytes(
 
     Args:
         columns: the header.
-        rows: cells in the order of the columns, or by their names; a name that is no column is left out, None is ''.
+        rows: cells in the order of the columns, or by their names; a name that is no column is left out, None and
+            nan are empty cells.
         raw: write texts that start like a formula as they are.
     """
     text = io.StringIO(newline='')
@@ -78,5 +80,5 @@ def csv_bytes(
 
 def _cell(cell: object, raw: bool) -> object:
     if not isinstance(cell, str):
-        return cell
+        return '' if isinstance(cell, float) and math.isnan(cell) else cell
     return storable(cell) if raw else spreadsheet_safe(storable(cell))

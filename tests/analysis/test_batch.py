@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import errno
 import json
 import shutil
@@ -10,11 +11,13 @@ from typing import ClassVar
 
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
 from affekt.analysis import Analysis, AnalysisSettings, Timeline, batch
 from affekt.analysis.batch import LOG, analyze_many
-from affekt.analysis.result import Source
+from affekt.analysis.result import Lost, Source
 from affekt.analysis.run_exports import export_run, report_run
+from affekt.cli import main
 from affekt.errors import MediaError, RunError, UnexpectedError
 from affekt.runs import JOURNAL, file_sha256
 
@@ -164,6 +167,138 @@ def test_a_clip_that_was_cut_anew_or_removed_is_not_exported_and_that_is_said(an
     assert happy == ([file_sha256(clips / 'happy' / 'a.wav')] if resumes else [])
     assert any('sad/a.wav is gone' in remark for remark in written.remarks)
     assert any('happy/a.wav has changed' in remark for remark in written.remarks)
+
+
+def test_a_subfolder_that_was_removed_is_gone(analyzer, clips, tmp_path):
+    _run(clips, tmp_path)
+    shutil.rmtree(clips / 'sad')
+    written = export_run(tmp_path / 'run', 'csv', tmp_path / 'out')
+    assert len(written) == 5
+    assert any('sad/a.wav is gone' in remark for remark in written.remarks)
+
+
+def test_a_copy_that_was_cut_anew_is_no_copy_any_more(analyzer, clips, tmp_path):
+    shutil.copy(clips / 'a.wav', clips / 'z.wav')
+    _run(clips, tmp_path)
+    (clips / 'z.wav').write_bytes(b'cut anew')
+    assert export_run(tmp_path / 'run', 'csv').remarks == ('z.wav has changed since; go on with --resume',)
+    resumed = _run(clips, tmp_path, resume=True)
+    assert resumed.copies == ()
+    assert len(export_run(tmp_path / 'run', 'csv')) == 7
+    assert export_run(tmp_path / 'run', 'csv').remarks == ()
+    (clips / 'a.wav').unlink()
+    shutil.copy(clips / 'z.wav', clips / 'y.wav')
+    _run(clips, tmp_path, resume=True)
+    (clips / 'y.wav').unlink()
+    assert not any('y.wav' in remark for remark in export_run(tmp_path / 'run', 'csv').remarks)
+
+
+def test_a_copy_of_what_is_left_out_is_not_lost_in_silence(analyzer, clips, tmp_path):
+    shutil.copy(clips / 'a.wav', clips / 'z.wav')
+    _run(clips, tmp_path)
+    (clips / 'a.wav').unlink()
+    remarks = export_run(tmp_path / 'run', 'csv').remarks
+    assert 'z.wav has the same content as a.wav, which is left out; go on with --resume' in remarks
+
+
+def test_a_failure_that_was_overcome_is_not_told_any_more_and_a_later_one_is(analyzer, clips, tmp_path):
+    _run(clips, tmp_path)
+    before = (clips / 'a.mp3').read_bytes()
+    (clips / 'a.mp3').write_bytes(b'damaged')
+    analyzer.does['a.mp3'] = _raises(ValueError('odd'))
+    assert [outcome.file for outcome in _run(clips, tmp_path, resume=True).failed] == ['a.mp3']
+    assert any('a.mp3 could not be analyzed' in remark for remark in export_run(tmp_path / 'run', 'csv').remarks)
+    (clips / 'a.mp3').write_bytes(before)
+    assert _run(clips, tmp_path, resume=True).failed == ()
+    assert export_run(tmp_path / 'run', 'csv').remarks == ()
+
+
+def test_the_second_condition_added_to_a_run_does_not_replace_the_first(analyzer, clips, tmp_path):
+    run = tmp_path / 'run'
+    analyze_many([clips / 'happy'], run, SETTINGS)
+    added = analyze_many([clips / 'sad'], run, SETTINGS, resume=True)
+    assert any('a.wav for' in remark and 'happy' in remark for remark in added.remarks)
+    assert len(export_run(run, 'csv', tmp_path / 'out')) == 2
+    # Analyzed again from the folder above both, they are told apart, and nothing is measured twice.
+    whole = analyze_many([clips], run, SETTINGS, resume=True)
+    assert {outcome.file for outcome in whole if outcome.resumed} == {'happy/a.wav', 'sad/a.wav'}
+    written = export_run(run, 'csv', tmp_path / 'out')
+    assert len(written) == len(whole) == 6
+    (remark,) = written.remarks
+    assert remark.startswith('2 files lie there of earlier exports')
+    assert len(export_run(run, 'csv', tmp_path / 'new')) == len(list((tmp_path / 'new').rglob('*.csv'))) == 6
+
+
+def test_a_folder_that_may_not_be_looked_into_is_not_gone(analyzer, clips, tmp_path, monkeypatch):
+    _run(clips, tmp_path)
+    stat = type(clips).stat
+
+    def refuse(path, **more):
+        if 'sad' in path.parent.parts:
+            raise PermissionError(errno.EACCES, 'Permission denied', str(path))
+        return stat(path, **more)
+
+    monkeypatch.setattr(type(clips), 'stat', refuse)
+    assert len(export_run(tmp_path / 'run', 'csv')) == 6
+    assert not any('gone' in remark for remark in _run(clips, tmp_path, resume=True).remarks)
+
+
+def test_files_of_an_earlier_export_that_no_longer_count_are_named_and_left(analyzer, clips, tmp_path):
+    _run(clips, tmp_path)
+    (before,) = [path for path in export_run(tmp_path / 'run', 'csv', tmp_path / 'out') if path.parent.name == 'sad']
+    (clips / 'sad' / 'a.wav').write_bytes(b'cut anew')
+    _run(clips, tmp_path, resume=True)
+    remarks = export_run(tmp_path / 'run', 'csv', tmp_path / 'out').remarks
+    assert f'1 file lies there of earlier exports that no longer count: {before}; remove it' in remarks
+    assert before.exists()
+
+
+def test_the_page_of_one_file_made_again_leaves_its_result_whole(analyzer, clips, tmp_path):
+    (first, *_) = _run(clips, tmp_path)
+    assert report_run(first.folder).paths == (first.report_page.resolve(),)
+    assert all(outcome.resumed for outcome in _run(clips, tmp_path, resume=True))
+
+
+def test_what_a_file_lost_is_told_by_its_outcome(analyzer, clips, tmp_path):
+    (first, *_) = _run(clips, tmp_path)
+    assert first.losses == ()
+    content = json.loads((first.folder / 'analysis.json').read_text())
+    content['source']['lost'] |= {'bytes': 12, 'seconds': 1.5, 'is_complete': False}
+    content['source']['notes'] = ['There is no sound.']
+    (first.folder / 'analysis.json').write_text(json.dumps(content))
+    assert first.losses == ('Not read whole: 12 bytes, 1.5 s.',)
+    content['source']['notes'] += ['Not read: 12 bytes follow.', 'Damaged: a frame.']
+    (first.folder / 'analysis.json').write_text(json.dumps(content))
+    assert first.losses == ('Not read: 12 bytes follow.', 'Damaged: a frame.')
+
+
+def test_what_each_of_many_files_lost_is_printed_below_it_and_counted(analyzer, clips, tmp_path, monkeypatch):
+    notes = (
+        'There is no sound.',
+        *(f'{start}: {start.lower()} bytes.' for start in ('Damaged', 'Missing', 'Not read')),
+    )
+    lost = {'a.wav': notes, 'a_.wav': notes[:2]}
+    analyze = analyzer.analyze
+
+    def lossy(self, path, **more):
+        analysis = analyze(self, path, **more)
+        if path.parent != clips or path.name not in lost:
+            return analysis
+        source = dataclasses.replace(analysis.source, notes=lost[path.name], lost=Lost(1, is_complete=False))
+        return dataclasses.replace(analysis, source=source)
+
+    monkeypatch.setattr(analyzer, 'analyze', lossy)
+    monkeypatch.setattr('affekt.cli.recordings.fetch', lambda names: None)
+    words = ['analyze', str(clips), '--out', str(tmp_path / 'run'), '--asr', 'none']
+    lines = CliRunner().invoke(main, words).stdout.splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith('a.wav: '))
+    assert lines[at + 1 : at + 4] == [
+        '  Damaged: damaged bytes.',
+        '  Missing: missing bytes.',
+        '  and 1 more, in the report',
+    ]
+    assert [line for line in lines if line.startswith('  ')] == [*lines[at + 1 : at + 4], '  Damaged: damaged bytes.']
+    assert lines[-1] == '2 files were not read whole'
 
 
 def test_content_that_comes_back_counts_again(analyzer, clips, tmp_path):

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from itertools import pairwise
 
+import numpy as np
 import pyarrow.csv as pa_csv
 import pytest
 from hypothesis import given, settings
@@ -183,6 +184,15 @@ def test_elan_is_told_the_type_of_the_recording(analysis, tmp_path, name, kind, 
     source = dataclasses.replace(analysis.source, name=name, kind=kind)
     text = export(dataclasses.replace(analysis, source=source), 'eaf', tmp_path / 'a.eaf').read_text(encoding='utf-8')
     assert f'MIME_TYPE="{mime}"' in text
+
+
+def test_what_was_not_measured_is_an_empty_cell_of_a_csv(analysis, tmp_path):
+    text = export(analysis, 'csv', tmp_path / 'a.csv').read_text(encoding='utf-8')
+    assert ',nan' not in text
+    read = pa_csv.read_csv(tmp_path / 'a.csv')
+    for name in ('value', 'confidence', 'low', 'high'):
+        assert read[name].null_count == np.isnan(analysis.timeline.column(name)).sum()
+    assert read['value'].null_count
 
 
 def test_a_table_has_as_many_parts_as_the_deepest_recording_of_a_run(analysis, tmp_path):

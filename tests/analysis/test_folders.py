@@ -77,6 +77,30 @@ def test_each_entry_that_cannot_be_read_is_a_problem_of_its_own(clips, monkeypat
     assert len(gathered.clips) == 4
 
 
+def test_what_is_named_twice_is_taken_once(clips, monkeypatch):
+    once = gather([clips])
+    for named in ([clips, clips], [clips, clips / 'sad'], [clips / 'sad', clips]):
+        assert len(gather(named).clips) == len(once.clips)
+        assert gather(named).problems == ()
+    monkeypatch.chdir(clips)
+    assert len(gather(['b.wav', clips / 'b.wav', '.']).clips) == len(once.clips)
+
+
+def test_files_in_a_folder_that_lists_names_alone_are_problems(clips, monkeypatch):
+    stat = os.stat
+
+    def refuse(path, **more):
+        if 'happy' in os.fspath(path):
+            raise PermissionError(13, 'Permission denied')
+        return stat(path, **more)
+
+    monkeypatch.setattr(os, 'stat', refuse)
+    monkeypatch.setattr(os, 'lstat', lambda path: refuse(path, follow_symlinks=False))
+    gathered = gather([clips])
+    assert len(gathered.clips) == 3
+    assert 'Permission denied' in str(gathered.problems[0][1])
+
+
 def test_links_to_folders_are_followed_once_and_loops_end(clips, tmp_path):
     (tmp_path / 'elsewhere').mkdir()
     (tmp_path / 'elsewhere' / 'c.wav').touch()
@@ -116,3 +140,5 @@ def test_nothing_to_analyze_is_refused_with_what_was_there(clips, tmp_path):
         gather([tmp_path / 'texts'])
     with pytest.raises(MediaError, match='nowhere'):
         gather([tmp_path / 'nowhere'])
+    with pytest.raises(MediaError, match=r'nowhere.*elsewhere'):
+        gather([tmp_path / 'nowhere', tmp_path / 'elsewhere'])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +74,18 @@ def test_known_names_without_rows_give_an_empty_timeline(analysis):
     assert len(analysis.timeline.select(name='speech', person=1)) >= 0
 
 
+def test_names_that_differ_in_capitals_alone_are_told_apart():
+    row = {'start_s': 0.0, 'end_s': 1.0, 'source': 'voice', 'name': 'speech', 'value': 1.0}
+    both = Timeline.from_rows([{**row, 'person': 'Anna'}, {**row, 'person': 'anna'}])
+    assert [both.select(person=name).people for name in ('Anna', 'anna')] == [('Anna',), ('anna',)]
+
+
+def test_what_is_made_of_a_timeline_knows_the_same_people(analysis):
+    one = analysis.timeline.select(person=1)
+    for made in (one.shift(1.0), one.joined(), one.resample(1.0), one.slice(0.0, 1.0)):
+        assert len(made.select(person=2)) == 0
+
+
 def test_settings_are_taken_by_name_and_typos_refused(monkeypatch):
     seen = []
 
@@ -104,9 +118,6 @@ def test_a_report_holds_the_recording_that_was_analyzed_while_it_is_unchanged(sh
     clip = tmp_path / 'clip.jpg'
     clip.write_bytes((shared_data / 'test_media' / 'single_face.jpg').read_bytes())
     analysis = made_up(0.0, 1, 'image')
-    import dataclasses
-    import hashlib
-
     source = dataclasses.replace(analysis.source, sha256=hashlib.sha256(clip.read_bytes()).hexdigest())
     analysis = dataclasses.replace(analysis, source=source, recording=clip)
     page = analysis.report(tmp_path / 'a.html')

@@ -54,7 +54,7 @@ def test_samples_without_features_are_refused_or_do_without(corpus, text, tmp_pa
     present = dict(zip(task.manifest.names, task.present['audio'].tolist(), strict=True))
     assert [name for name, is_there in present.items() if not is_there] == list(lost)
     assert not task.features['audio'][~task.present['audio']].any()
-    assert '6 samples have no features of audio and do without' in task.notes
+    assert '6 samples without features of audio' in task.notes
     outcome = run_merbench(corpus, stores, dataclasses.replace(QUICK, mask=True, model='attention'))
     assert all(np.isfinite(row.scores['weighted_f1'].value) for row in outcome.rows)
 
@@ -109,7 +109,7 @@ def test_a_category_that_is_never_learnt_from_is_noted(corpus, text):
         corpus, (*corpus.facts.categories, 'bored'), lambda row: 'bored' if row.sample in odd else row.category
     )
     notes = open_task(made, {'text': text}, QUICK).notes
-    assert "category 'bored' is never learnt from, so that 3 answers to it are wrong beforehand" in notes
+    assert "category 'bored' is never learnt from, so that 3 answers are wrong beforehand" in notes
 
 
 def test_parts_that_take_no_part_are_noted_and_one_that_should_choose_is_refused(corpus, text):
@@ -126,7 +126,7 @@ def test_what_features_do_not_tell_and_whose_they_are_is_noted(corpus, tmp_path)
     notes = open_task(corpus, {'text': same}, QUICK).notes
     assert 'features of text are the same for all samples: they tell nothing' in notes
     assert any(note.startswith('features of text were made of another') for note in notes)
-    assert any('have the very features of one that is learnt from' in note for note in notes)
+    assert any('with the very features of one that is learnt from' in note for note in notes)
 
 
 def test_unknown_speakers_are_noted(corpus, text):
@@ -172,5 +172,13 @@ def test_the_command_masks_and_asks(corpus, text, tmp_path, rng):
     assert '--missing mask' in refused.stderr
     masked = CliRunner().invoke(main, [*words, '--missing', 'mask', '--missing', '--json'])
     assert masked.exit_code == 0, masked.output
-    assert '2 samples have no features of audio and do without' in masked.stdout
+    assert '2 samples without features of audio' in masked.stdout
     assert '"given": "text"' in masked.stdout
+
+
+def test_a_share_is_no_way_to_treat_what_is_missing():
+    refused = CliRunner().invoke(
+        main, ['bench', 'merbench', '--corpus', 'c.parquet', '--features', 'f', '--missing', '0.3']
+    )
+    assert refused.exit_code == 2
+    assert "expected one of ask, mask; got '0.3' for --missing" in refused.stderr

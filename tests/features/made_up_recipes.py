@@ -54,7 +54,8 @@ DYING = Recipe('lengths', 'text', DIMENSION, {'tool': 'test'}, open_dying, colum
 
 
 def _nan_encoder(manifest: Manifest, samples: Sequence[Sample]) -> list[Features | Unable]:
-    return [NAN.features(row.sample, [1.0, np.nan, 1.0]) for row in samples]
+    """Samples that end in t3 are not finite."""
+    return [NAN.features(row.sample, [1.0, np.nan if row.sample.endswith('_t3') else 1.0, 1.0]) for row in samples]
 
 
 def open_nan(recipe):

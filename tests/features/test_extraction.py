@@ -131,9 +131,15 @@ def test_a_clip_that_is_cut_anew_is_another_one(tmp_path):
         extract(manifest, heard, tmp_path)
 
 
-def test_nan_stops_the_extraction_with_the_sample_and_the_column(tmp_path):
-    with pytest.raises(ValueRangeError, match=r"in length, row 0 of sample 'pair01_d1_t0'"):
-        extract(made_up_corpus(), NAN, tmp_path)
+@pytest.mark.parametrize('processes', [1, 2])
+def test_nan_in_a_sample_is_the_outcome_of_that_sample_alone(processes, tmp_path):
+    manifest = made_up_corpus()
+    made = extract(manifest, NAN, tmp_path, processes=processes, batch=50)
+    odd = [name for name in manifest.names if name.endswith('_t3')]
+    assert dict(made.missing) == dict.fromkeys(odd, 'features that are not finite: nan in length, row 0')
+    store = Store(made.path)
+    assert (len(store), made.samples) == (len(manifest) - len(odd), len(manifest) - len(odd))
+    np.testing.assert_array_equal(store.values(manifest.names[0]), [[1, 1, 1]])
 
 
 def test_bad_wishes_are_refused(tmp_path):

@@ -16,8 +16,9 @@ import transformers
 from PIL import Image
 
 from affekt.corpora import Facts, Manifest, Sample
+from affekt.errors import TableError
 from affekt.features import Store, Unable, extract, recipe_named
-from affekt.features.face_pictures import evenly, face_pictures, uniform
+from affekt.features.face_pictures import _stored, evenly, face_pictures, uniform
 
 COUNTS = {'many': 40, 'few': 5, 'one': 1}
 
@@ -174,3 +175,24 @@ def test_faces_of_a_film_are_those_of_the_person_who_fills_most_of_it(tmp_path, 
     assert nobody == Unable('empty', 'no face')
     assert whole.images[0].shape == (112, 112, 3)
     assert whole.images[0][..., 0].mean() > whole.images[0][..., 2].mean() + 10
+
+
+def test_of_several_arrays_of_faces_the_one_with_the_name_of_the_folder_is_read_and_others_refused(tmp_path):
+    folder = tmp_path / 'clip'
+    folder.mkdir()
+    for name, colour in (('a', 1), ('b', 2)):
+        np.save(folder / f'{name}.npy', np.full((2, 4, 4, 3), colour, np.uint8))
+    with pytest.raises(TableError, match=r"'a\.npy', 'b\.npy'"):
+        _stored(folder)
+    np.save(folder / 'clip.npy', np.full((3, 4, 4, 3), 3, np.uint8))
+    assert (len(_stored(folder)), int(_stored(folder)[0].max())) == (3, 3)
+
+
+def test_hidden_files_beside_faces_are_left_alone(tmp_path):
+    for folder in ('arrays', 'pictures'):
+        (tmp_path / folder).mkdir()
+    np.save(tmp_path / 'arrays' / 'a.npy', np.zeros((2, 4, 4, 3), np.uint8))
+    (tmp_path / 'arrays' / '._a.npy').write_bytes(b'what a file manager leaves')
+    Image.new('RGB', (4, 4)).save(tmp_path / 'pictures' / '1.png')
+    (tmp_path / 'pictures' / '._1.png').write_bytes(b'what a file manager leaves')
+    assert [len(_stored(tmp_path / folder)) for folder in ('arrays', 'pictures')] == [2, 1]

@@ -44,6 +44,14 @@ def test_frames_may_be_one_array_or_a_folder_of_files_in_order(tmp_path):
     np.testing.assert_allclose(store['a'].times, [0.02, 0.06, 0.10])
 
 
+def test_frames_that_are_counted_come_in_the_order_of_their_numbers(tmp_path):
+    (tmp_path / 'mine-FRA' / 'a').mkdir(parents=True)
+    for number in (10, 9, 1, 2):
+        np.save(tmp_path / 'mine-FRA' / 'a' / f'frame_{number}.npy', np.full(2, number))
+    store, _ = _imported(tmp_path / 'mine-FRA', tmp_path)
+    assert store.values('a')[:, 0].tolist() == [1, 2, 9, 10]
+
+
 def test_wanted_samples_without_a_file_and_empty_arrays_are_named(tmp_path):
     folder = _folder(tmp_path, a=np.ones(3), empty=np.zeros((0, 3)), other=np.ones(3))
     path, missing = import_official(folder, tmp_path / 'out', names=['a', 'empty', 'gone'])
@@ -125,7 +133,7 @@ def test_bad_input_is_two_lines_and_exit_code_2(words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = _run('features', *words)
     assert result.exit_code == 2
-    assert len(result.stderr.splitlines()) == 2
+    assert len([line for line in result.stderr.splitlines() if not line.endswith('loading …')]) == 2
 
 
 def test_a_shard_that_is_none_is_refused(tmp_path):
@@ -240,6 +248,14 @@ def test_a_table_gives_features_and_never_labels(tmp_path):
     assert any("'emotion', 'valence'" in note for note in made.notes)
 
 
+@pytest.mark.parametrize('header', ['label_id', 'Emotion Code', 'speakerID', 'valence', 'fold'])
+def test_a_column_that_is_known_beforehand_is_no_feature(header, tmp_path):
+    (tmp_path / 'mine.csv').write_text(f'name,f1,{header}\na,1,3\nb,2,4\n')
+    store, made = _imported(tmp_path / 'mine.csv', tmp_path)
+    assert store.provenance.columns == ('f1',)
+    assert made.notes == (f'columns that are no features, left out: {header!r}',)
+
+
 def test_rows_in_time_of_a_table_are_one_sample(tmp_path):
     (tmp_path / 'f.csv').write_text('name,time,f\na,0.1,1\na,0.2,2\nb,0.1,3\n')
     store, _ = _imported(tmp_path / 'f.csv', tmp_path)
@@ -330,6 +346,40 @@ def test_a_dataset_that_save_to_disk_wrote_is_read(tmp_path):
     outside = _saved_dataset(tmp_path / 'bad', {'id': ['a'], 'x': [[1.0]]}, file='../hf/data-00000-of-00001.arrow')
     with pytest.raises(TableError, match='names of files in'):
         _imported(outside, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ('columns', 'message'),
+    [
+        ({'id': ['a', None], 'x': [1.0, 2.0]}, 'a name in every row'),
+        ({'id': ['a', 'a '], 'x': [1.0, 1.0]}, "'a' more than once"),
+        ({'id': ['a', 'b'], 'x': [['p', 'q'], ['r', 's']]}, 'texts in'),
+    ],
+)
+def test_a_dataset_without_names_or_numbers_is_refused(columns, message, tmp_path):
+    with pytest.raises(TableError, match=message):
+        _imported(_saved_dataset(tmp_path / 'hf', columns), tmp_path)
+
+
+def test_texts_that_many_cells_share_are_not_written_out(tmp_path):
+    import pyarrow as pa
+
+    names = [f's{at}' for at in range(50_000)]
+    shared = pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(names), np.int32)), pa.array(['x' * 1_000_000]))
+    folder = _saved_dataset(tmp_path / 'hf', {'id': names, 'x': np.arange(50_000.0), 'long': shared})
+    store, _ = _imported(folder, tmp_path)  # written out they would take 50 GB
+    assert len(store) == 50_000
+    inside = pa.ListArray.from_arrays(pa.array([0, len(names)], pa.int32()), shared)
+    with pytest.raises(TableError, match="types that are not read: 'long'"):
+        _imported(_saved_dataset(tmp_path / 'inside', {'id': ['a'], 'long': inside}), tmp_path)
+
+
+@pytest.mark.parametrize('content', ['{"_data_files": 3}', '{"_data_files": [3]}', '[]', '{"_data_files": []}'])
+def test_settings_of_a_dataset_that_say_something_else_are_refused(content, tmp_path):
+    (tmp_path / 'hf').mkdir()
+    (tmp_path / 'hf' / 'state.json').write_text(content)
+    with pytest.raises((TableError, CorpusError)):
+        _imported(tmp_path / 'hf', tmp_path)
 
 
 @pytest.mark.parametrize('name', ['x.pkl', 'x.pt', 'x.h5', 'x.mat', 'x.safetensors'])

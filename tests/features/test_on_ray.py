@@ -97,8 +97,7 @@ def test_neither_a_dead_worker_nor_a_dead_program_loses_a_batch_and_errors_come_
     assert (folder / 'worker' / shard).read_bytes() == extract(marked, LENGTHS, folder / 'marked').path.read_bytes()
     assert deadly[0] == 'RunError'
     assert 'died 3 times' in deadly[1]
-    assert nan[0] == 'ValueRangeError'
-    assert 'in length, row 0 of sample' in nan[1]
+    assert nan == [sum(not name.endswith('_t3') for name in manifest.names), 0]  # the others have a reason
     assert gpus[0] == 'RunError'
     assert '1000 GPUs' in gpus[1]
 

@@ -14,6 +14,7 @@ import pytest
 from affekt.corpora import made_up_corpus
 from affekt.errors import AffektError, CorpusError, FileError, ShapeError, TableError, UnknownNameError, ValueRangeError
 from affekt.features import Features, Provenance, Store, arrow_files, check_store, require_features, write_features
+from affekt.features.arrow_messages import require_bounded
 
 MADE = Provenance('toy', 'ab' * 32, 2, {'tool': 'test'}, ('left', 'right'), 'made up')
 
@@ -109,6 +110,63 @@ def test_a_sample_without_features_is_named_with_the_reason(tmp_path):
         store.values('gone')
     with pytest.raises(UnknownNameError, match='not extracted'):
         store.matrix(['stranger'])
+
+
+def _compressed(path, batch, *, is_stream=False):
+    import pyarrow as pa
+
+    options = pa.ipc.IpcWriteOptions(compression='zstd')
+    new = pa.ipc.new_stream if is_stream else pa.ipc.new_file
+    with pa.OSFile(str(path), 'wb') as file, new(file, batch.schema, options=options) as writer:
+        writer.write_batch(batch)
+    return path
+
+
+@pytest.mark.parametrize('is_stream', [True, False])
+def test_a_file_that_unfolds_to_far_more_than_its_size_is_refused_before_it_does(tmp_path, is_stream):
+    import pyarrow as pa
+
+    usual = pa.record_batch({'x': pa.array(np.random.default_rng(0).normal(size=10_000))})
+    require_bounded(_compressed(tmp_path / 'usual', usual, is_stream=is_stream))
+    for name, values in (('zeros', pa.array(np.zeros(20_000_000))), ('nulls', pa.nulls(2_000_000_000))):
+        path = _compressed(tmp_path / name, pa.record_batch({'x': values}), is_stream=is_stream)
+        before = pa.total_allocated_bytes()
+        with pytest.raises(ValueError, match=r'bytes that stand for 2,?0*,000,000'):
+            require_bounded(path)
+        assert pa.total_allocated_bytes() == before
+    if not is_stream:
+        with pytest.raises(TableError, match='bytes that stand for'):
+            Store(tmp_path / 'zeros')
+
+
+def test_damaged_messages_never_end_in_anything_but_an_error(tmp_path):
+    write_features(_file(tmp_path), _features([1, 2, 3]), MADE)
+    whole, rng = _file(tmp_path).read_bytes(), np.random.default_rng(0)
+    for turn in range(200):
+        content = bytearray(whole[: int(rng.integers(len(whole)))] if turn % 4 == 0 else whole)
+        for at in rng.integers(0, max(len(content), 1), 3):
+            content[at : at + 1] = bytes([int(rng.integers(256))])
+        (tmp_path / 'damaged').write_bytes(content)
+        try:
+            require_bounded(tmp_path / 'damaged')
+        except ValueError:
+            continue
+
+
+def test_hidden_files_among_shards_are_left_alone(tmp_path):
+    write_features(_file(tmp_path), _features([1]), MADE)
+    _file(tmp_path, '._shard-1-of-1').write_bytes(b'what a file manager leaves')
+    assert Store(tmp_path).names == ('s0-0',)
+
+
+@pytest.mark.parametrize('other', [{'columns': ('left', 'other')}, {'dimension': 3, 'columns': ()}])
+def test_shards_of_other_columns_are_refused(other, tmp_path):
+    write_features(_file(tmp_path, 'a'), _features([1]), dataclasses.replace(MADE, shard=(1, 2)))
+    made = dataclasses.replace(MADE, shard=(2, 2), **other)
+    rows = np.ones((1, made.dimension), np.float32)
+    write_features(_file(tmp_path, 'b'), [Features('b', rows, made.columns)], made)
+    with pytest.raises(TableError, match=f'of 2 columns.* of {made.dimension} columns|one recipe'):
+        Store(tmp_path)
 
 
 def test_files_that_do_not_belong_together_are_refused(tmp_path):

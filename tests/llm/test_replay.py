@@ -194,3 +194,17 @@ def test_a_database_of_somebody_else_is_not_taken_for_an_index(tmp_path):
     with pytest.raises(LLMError, match='of something else'):
         ReplayCache(tmp_path)
     assert (tmp_path / 'index.sqlite').read_bytes() == before
+
+
+def test_an_index_that_a_kill_left_half_made_is_made_anew(tmp_path):
+    # what is there when the first table's transaction is cut: pages that no table describes, and the file to undo them
+    with ReplayCache(tmp_path):
+        pass
+    (tmp_path / 'index.sqlite').write_bytes(b'SQLite format 3\0' + bytes(4080))
+    (tmp_path / 'index.sqlite-journal').write_bytes(b'\xd9\xd5\x05\xf9\x20\xa1\x63\xd7' + bytes(504))
+    assert (tmp_path / 'journal.jsonl').stat().st_size == 0
+    request = question('hello')
+    with ReplayCache(tmp_path) as cache:
+        assert RememberingChat(CountingChat(), cache).ask(request).text == 'HELLO'
+    with ReplayCache(tmp_path) as cache:
+        assert len(cache) == 1

@@ -116,6 +116,15 @@ def test_a_web_copy_keeps_the_clock_of_an_upright_small_picture(tmp_path):
     assert find_clicks(heard) == pytest.approx([0.4, 1.1], abs=0.002)
 
 
+def test_a_web_copy_holds_pictures_that_come_faster_than_their_mean(tmp_path):
+    times = np.cumsum([0.0, 0.1041, *([0.04] * 20)])
+    path = write_video(tmp_path / 'a.mp4', numbered_images(len(times), 160, 120), 25, times_s=times)
+    recording = Recording.open(path)
+    assert recording.video.rate_hz < 24.9
+    copy = Recording.open(web_copy(recording, tmp_path / 'copy.mp4', max_height=100))
+    assert [frame.time_s for frame in copy.frames()] == pytest.approx(times, abs=0.001)
+
+
 def test_a_small_playable_file_is_copied_as_it_is(tmp_path):
     path = write_video(tmp_path / 'a.mp4', numbered_images(10, 96, 72), 10, tone(1.0))
     copy = web_copy(Recording.open(path), tmp_path / 'copy.mp4')

@@ -98,6 +98,21 @@ def test_per_class_f1_is_symmetric_in_truth_and_prediction(pairs):
     np.testing.assert_allclose(per_class_f1(truth, prediction, 5), per_class_f1(prediction, truth, 5), atol=1e-15)
 
 
+class NeitherEqualNorUnequal:
+    """As pandas.NA answers."""
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other):
+        return self
+
+    def __ne__(self, other):
+        return self
+
+    def __bool__(self):
+        raise TypeError('boolean value of NA is ambiguous')
+
+
 @pytest.mark.parametrize(
     'truth',
     [
@@ -105,6 +120,7 @@ def test_per_class_f1_is_symmetric_in_truth_and_prediction(pairs):
         ['joy', float('nan'), 'fear'],  # NumPy would make the label 'nan' of it
         ['joy', None, 'fear'],
         np.array(['joy', None, 'fear'], dtype=object),
+        np.array(['joy', NeitherEqualNorUnequal(), 'fear'], dtype=object),
         np.array([0.0, np.nan, 1.0]),
     ],
 )

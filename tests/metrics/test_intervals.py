@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from affekt.errors import ShapeError, ValueRangeError
-from affekt.metrics import accuracy, bootstrap_interval, pearson
+from affekt.metrics import (
+    accuracy,
+    bootstrap_interval,
+    categorical_measure,
+    compare,
+    measure_intervals,
+    pearson,
+)
 from affekt.metrics.intervals import CORRELATION, ERROR, SHARE, UNBOUNDED, student_interval
 from affekt.metrics.resampling import intervals
 
@@ -132,3 +139,28 @@ def test_wrong_lengths_levels_and_groups_raise(rng):
         bootstrap_interval(mean, np.zeros(3), rng=rng, level=95)
     with pytest.raises(ValueRangeError, match='resamples'):
         bootstrap_interval(mean, np.zeros(3), rng=rng, resamples=0)
+
+
+def test_groups_that_score_alike_leave_the_error_among_samples():
+    # eight of ten right in each of five groups: logit(0.8) -+ t(4) sqrt(0.8 * 0.2 / 50 * 5 / 4) / 0.16, so 0.57 to 0.92
+    truth, prediction = np.zeros(50), np.tile([0] * 8 + [1] * 2, 5)
+    groups = np.repeat(np.arange(5), 10)
+    interval = bootstrap_interval(
+        lambda t, p: float(np.mean(t == p)), truth, prediction, groups=groups, rng=np.random.default_rng(0)
+    )
+    measured = measure_intervals(
+        categorical_measure(truth.astype(int), prediction, 2), groups=groups, rng=np.random.default_rng(0)
+    )['accuracy']
+    for each in (interval, measured):
+        assert 0.53 < each.low < 0.62
+        assert 0.9 < each.high < 0.95
+
+
+def test_a_gain_that_is_the_same_in_every_group_is_not_certain():
+    truth, groups = np.zeros(50, int), np.repeat(np.arange(5), 10)
+    better, worse = np.tile([0] * 8 + [1] * 2, 5), np.tile([0] * 6 + [1] * 4, 5)
+    sides = [categorical_measure(truth, side, 2) for side in (better, worse)]
+    gains = compare(*sides, groups=groups, rng=np.random.default_rng(0))
+    gain = gains['accuracy'].difference
+    # two of ten samples differ: 2.78 sqrt(0.2 * 0.8 / 50 * 5 / 4) = 0.18
+    assert (gain.value - gain.low, gain.high - gain.value) == pytest.approx((0.18, 0.18), abs=0.03)

@@ -74,7 +74,7 @@ def test_any_rising_rescaling_of_scores_keeps_the_average_precision(seed):
         assert average_precision(truth, np.exp(scores)) == pytest.approx(average_precision(truth, scores), abs=1e-15)
 
 
-@pytest.mark.parametrize('odd', [float('nan'), 0.5, 2.0, -1.0])
+@pytest.mark.parametrize('odd', [float('nan'), 0.5, 2.0, -1.0, None, 'yes'])
 def test_a_cell_that_is_neither_true_nor_false_is_refused(odd):
     table, clean = [[1.0, odd], [0.0, 1.0]], [[1, 0], [0, 1]]
     for pair in ((table, clean), (clean, table)):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from affekt.errors import MediaError
 from affekt.media.synthetic import numbered_images, tone
@@ -98,3 +99,14 @@ def _old_codec(path: Path) -> None:
         for _ in range(3):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8))))
         container.mux(stream.encode(None))
+
+
+def test_pictures_that_move_play_and_others_are_converted_to_pictures(tmp_path):
+    first, *more = [Image.new('RGB', (32, 24), (40 * shade, 0, 0)) for shade in range(3)]
+    first.save(tmp_path / 'moves.gif', save_all=True, append_images=more)
+    first.save(tmp_path / 'photo.tif')
+    (tmp_path / 'photo.tif').rename(tmp_path / 'photo.png')
+    clips, (note,) = playable_clips(find_clips(['moves', 'photo'], tmp_path))
+    assert [clip.kind for clip in clips.values()] == ['image', 'image']
+    assert 'moves.gif' not in note
+    assert f'{tmp_path / "photo.playable.png"}' in note

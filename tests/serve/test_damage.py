@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import hashlib
 import itertools
 import json
 import os
@@ -14,6 +15,7 @@ from click.testing import CliRunner
 from affekt.cli import main
 from affekt.errors import AffektError, RunError
 from affekt.serve import export_votes
+from affekt.serve.annotate import _write_secret
 from affekt.serve.board import Board
 from affekt.serve.journal import Journal, read_events
 from affekt.serve.study import open_votes
@@ -222,3 +224,92 @@ def test_export_only_says_what_an_import_left_out_and_that_a_study_is_not_read_a
     message = 'annotations left out with no verdict left, right or tie: 1 (task 1)'
     assert [message in result.stderr for result in (first, second, third)] == [True, False, True]
     assert 'PAIRS are not read; --resume reads them' in second.stderr
+
+
+@pytest.mark.parametrize('content', [b'{"kind": "join"}', b'two\nlines', b'one\n{"kind'])
+def test_a_file_that_is_no_journal_is_left_as_it_is(tmp_path, content):
+    path = tmp_path / 'votes.jsonl'
+    path.write_bytes(b'notes\n' + content)
+    with pytest.raises(RunError, match='damage in line 1'):
+        Journal(path)
+    assert path.read_bytes() == b'notes\n' + content
+
+
+def test_links_in_a_folder_from_a_stranger_are_not_followed(voted, tmp_path, open_study):
+    outside = tmp_path / 'outside'
+    journal = voted.folder / 'votes.jsonl'
+    journal.rename(outside)
+    journal.symlink_to(outside)
+    before = outside.read_bytes()
+    with pytest.raises(RunError, match='a link'):
+        open_study(resume=True)
+    assert outside.read_bytes() == before
+    secret = voted.folder / '.serve.json'
+    secret.symlink_to(outside)
+    _write_secret(secret, '{}')
+    assert (secret.is_symlink(), secret.read_text(), secret.stat().st_mode & 0o777) == (False, '{}', 0o600)
+    assert outside.read_bytes() == before
+
+
+def test_what_a_failed_write_left_is_taken_away_before_the_next_one(tmp_path, monkeypatch):
+    journal = Journal(tmp_path / 'votes.jsonl')
+    join = {'kind': 'join', 'id': 'join-0001', 'rater': 'Ann', 'time': 1.0}
+    write = os.write
+
+    def cut(handle, content):
+        write(handle, content[:9])
+        raise OSError(errno.EIO, 'no disk')
+
+    def refuse(handle, size):
+        raise OSError(errno.EIO, 'no disk')
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, 'write', cut)
+        broken.setattr(os, 'ftruncate', refuse)
+        with pytest.raises(RunError, match='no disk'):
+            journal.append(join)
+    journal.append(join)
+    journal.close()
+    assert read_events(journal.path) == (join,)
+
+
+TASK = {'sample': 'a', 'left': 'b', 'right': 'c', 'left_text': 'd', 'right_text': 'e', 'gold': ''}
+
+
+@pytest.mark.parametrize('line', [b'7', b'{}', json.dumps({**TASK, 'sample': 1}).encode(), b'\xff', b'[' * 100_000])
+def test_tasks_from_a_stranger_that_are_none_are_refused_by_their_line(voted, line):
+    content = line + b'\n'
+    (voted.folder / 'tasks.jsonl').write_bytes(content)
+    settings = json.loads((voted.folder / 'settings.json').read_text())
+    settings['settings']['tasks'] = hashlib.sha256(content).hexdigest()
+    (voted.folder / 'settings.json').write_text(json.dumps(settings))
+    result = CliRunner().invoke(main, ['annotate', '--out', str(voted.folder), '--export-only'])
+    assert (result.exit_code, 'tasks of a study' in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize('time', [0.0, 1.7e12, 1e300])
+def test_a_time_that_no_calendar_has_is_left_out_of_the_export(voted, time):
+    events = _lines(voted)
+    votes = [event for event in events if event['kind'] == 'vote']
+    votes[0]['time'] = time
+    _rewrite(voted, events)
+    *_, path = export_votes(voted.folder)
+    annotations = [annotation for task in json.loads(path.read_text()) for annotation in task['annotations']]
+    assert [annotation['unique_id'] for annotation in annotations if 'created_at' not in annotation] == [votes[0]['id']]
+
+
+@pytest.mark.parametrize('content', ['{"KEY": [3]}', '{"KEY": 7}', '{"KEY": [[]]}'])
+def test_what_an_import_left_and_somebody_edited_is_passed_on_where_it_is_a_prediction(voted, content):
+    key = next(event['task'] for event in _lines(voted) if event['kind'] == 'show')
+    (voted.folder / 'predictions.json').write_text(content.replace('KEY', key))
+    (voted.folder / 'places.json').write_text('{"clip1": 5}')
+    *_, path = export_votes(voted.folder)
+    tasks = json.loads(path.read_text())
+    assert all(task['predictions'] == [] for task in tasks)
+    assert all(task['data']['video'].startswith('/data/') for task in tasks)
+
+
+def test_a_pipe_in_the_place_of_a_file_is_named_at_once(voted):
+    os.mkfifo(voted.folder / 'predictions.json')
+    with pytest.raises(AffektError, match='pipe'):
+        export_votes(voted.folder)

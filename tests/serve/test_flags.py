@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
+import re
 
 import pytest
 from click.testing import CliRunner
@@ -70,7 +71,7 @@ def test_the_board_shows_flags_and_the_ranking_without_them(doubtful):
     for name, flags in FLAGS.items():
         assert f'<th scope="row">{name}</th><td>admitted</td><td>{flags or "–"}</td>' in shown
     assert 'With and without flagged raters' in shown
-    assert 'Without flagged raters: 1 ash' in shown
+    assert re.search(r'<th scope="row">ash</th>(<td[^>]*>[^<]*</td>){4}</tr>', shown)
 
 
 def test_rank_reads_the_folder_of_a_study_and_its_table_alike(doubtful):

@@ -33,6 +33,13 @@ def test_a_table_quotes_texts_and_leaves_numbers_none_and_names_alone():
     assert csv_bytes(('name', 'value'), [('=1', -0.5)], raw=True) == b'name,value\n=1,-0.5\n'
 
 
+def test_a_number_that_is_absent_is_an_empty_cell():
+    assert (
+        csv_bytes(('name', 'value'), [('a', float('nan')), ('b', None), ('nan', 0.0)])
+        == b'name,value\na,\nb,\nnan,0.0\n'
+    )
+
+
 def test_cells_with_commas_quotes_and_line_ends_are_read_back():
     cells = ['a,b', 'say "no"', 'two\nlines', '']
     assert list(csv.reader(io.StringIO(csv_bytes(list('wxyz'), [cells]).decode(), newline='')))[1] == cells

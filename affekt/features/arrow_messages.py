@@ -1,0 +1,193 @@
+"""What the messages of an Arrow file stand for, read without the library that would unfold them.
+
+A buffer that is compressed states in its first eight bytes how long it will be, and the library takes as much memory
+at once: a file of a kilobyte may ask for gigabytes. A column of nothing but nulls needs no buffers at all. Both are
+bounded here against the size of the file, before anything of it is unfolded.
+
+Source: https://github.com/apache/arrow/tree/main/format, Message.fbs and File.fbs; the wire format of flatbuffers.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from affekt.runs import only_regular
+from affekt.tables.parquet_files import CELLS_PER_BYTE, FREE_BYTES, FREE_CELLS
+
+BYTES_PER_BYTE = 32
+"""Features that are compressed take a third of their bytes; those of padding a thirtieth."""
+MAGIC = b'ARROW1'
+CONTINUES = 0xFFFFFFFF
+DICTIONARY, BATCH = 2, 3
+"""Types of messages that hold values."""
+PLAIN = -1
+"""Stated length of a buffer that is not compressed among others that are."""
+
+
+@dataclass
+class Extent:
+    """What the record batches of a file stand for together."""
+
+    rows: int = 0
+    columns: int = 0
+    """Of the batch that has the most, with what lies inside lists and structures."""
+    cells: int = 0
+    """Those in lists counted one by one."""
+    unfolded: int = 0
+    """Bytes of all buffers when decompressed."""
+
+
+def require_bounded(path: Path) -> None:
+    """Refuse an Arrow file or stream that stands for far more than its size allows, or cannot be followed.
+
+    Raises:
+        ValueError: why, for the caller to say which file and what to do.
+        FileError: it is no regular file.
+        OSError: it cannot be opened.
+    """
+    with open(path, 'rb', opener=only_regular) as file:
+        size = file.seek(0, 2)
+        if not size:
+            raise ValueError('it is empty')
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            try:
+                extent = _extent(_Reader(content))
+            except (struct.error, OverflowError) as error:
+                raise ValueError(f'damaged ({error})') from error
+    most = FREE_CELLS + CELLS_PER_BYTE * size
+    if (
+        extent.rows > most
+        or max(extent.cells, extent.rows * extent.columns) > most + extent.unfolded
+        or extent.unfolded > FREE_BYTES + BYTES_PER_BYTE * size
+    ):
+        raise ValueError(f'{size:,} bytes that stand for {extent.cells:,} cells of {extent.unfolded:,} bytes')
+
+
+class _Reader:
+    """Numbers at places of a mapped file, none of which lies outside."""
+
+    def __init__(self, content: mmap.mmap) -> None:
+        self.content = content
+        self._left = len(content)
+
+    def number(self, form: str, at: int) -> int:
+        """One number in a form of `struct`, little-endian."""
+        if at < 0:  # which Python would count from the end
+            raise ValueError('damaged (a message that points outside)')
+        (value,) = struct.unpack_from(f'<{form}', self.content, at)
+        return int(value)
+
+    def field(self, table: int, place: int) -> int:
+        """Where a field of a table begins; 0 where the table lacks it."""
+        fields = table - self.number('i', table)
+        if 4 + 2 * place >= self.number('H', fields):
+            return 0
+        offset = self.number('H', fields + 4 + 2 * place)
+        return table + offset if offset else 0
+
+    def pointed(self, at: int) -> int:
+        """The place that an offset at `at` leads to."""
+        return at + self.number('I', at)
+
+    def vector(self, table: int, place: int, width: int) -> range:
+        """Where the elements of a field begin, each `width` bytes long."""
+        field = self.field(table, place)
+        if not field:
+            return range(0)
+        begin = self.pointed(field)
+        count = self.number('I', begin)
+        self._left -= count * width
+        if self._left < 0:  # lists that end outside, or lie upon each other
+            raise ValueError(f'damaged (a list of {count:,} at byte {begin})')
+        return range(begin + 4, begin + 4 + count * width, width)
+
+
+def _extent(reader: _Reader) -> Extent:
+    """All messages taken together."""
+    extent = Extent()
+    for message, body in _messages(reader):
+        header_type, header = reader.field(message, 1), reader.field(message, 2)
+        which = reader.number('B', header_type) if header_type else 0
+        if not header or which not in (DICTIONARY, BATCH):
+            continue
+        batch = reader.pointed(header)
+        if which == DICTIONARY:
+            inner = reader.field(batch, 1)
+            if not inner:
+                continue
+            batch = reader.pointed(inner)
+        _add(reader, batch, body, extent, is_dictionary=which == DICTIONARY)
+    return extent
+
+
+def _add(reader: _Reader, batch: int, body: int, extent: Extent, *, is_dictionary: bool) -> None:
+    """Add what one record batch stands for."""
+    nodes = reader.vector(batch, 1, 16)
+    length = reader.field(batch, 0)
+    rows = reader.number('q', length) if length else 0
+    lengths = [reader.number('q', node) for node in nodes]
+    if rows < 0 or any(each < 0 for each in lengths):
+        raise ValueError('damaged (a negative number of rows)')
+    if not is_dictionary:
+        extent.rows += rows
+        extent.columns = max(extent.columns, len(nodes))
+    extent.cells += sum(lengths)
+    is_compressed = bool(reader.field(batch, 3))
+    for buffer in reader.vector(batch, 2, 16):
+        begin, size = reader.number('q', buffer), reader.number('q', buffer + 8)
+        if begin < 0 or size < 0:
+            raise ValueError('damaged (a buffer that lies outside)')
+        if is_compressed and size >= 8:
+            stated = reader.number('q', body + begin)
+            size = size - 8 if stated == PLAIN else stated
+            if size < 0:
+                raise ValueError('damaged (a buffer of negative length)')
+        extent.unfolded += size
+
+
+def _messages(reader: _Reader) -> Iterator[tuple[int, int]]:
+    """The table of each message, and where its body begins."""
+    if reader.content[:6] == MAGIC:
+        yield from _of_file(reader)
+        return
+    at = 0
+    while at < len(reader.content):
+        message, body = _message(reader, at)
+        if not message:
+            return
+        length = reader.field(message, 3)
+        size = reader.number('q', length) if length else 0
+        if size < 0:
+            raise ValueError('damaged (a message of negative length)')
+        yield message, body
+        at = body + size
+
+
+def _of_file(reader: _Reader) -> Iterator[tuple[int, int]]:
+    """The messages that a footer lists; others are never read."""
+    size = len(reader.content)
+    if reader.content[-6:] != MAGIC:
+        raise ValueError('no footer at its end')
+    begin = size - 10 - reader.number('i', size - 10)
+    footer = begin + reader.number('I', begin)
+    for place in (2, 3):
+        for block in reader.vector(footer, place, 24):
+            message, body = _message(reader, reader.number('q', block))
+            if message:
+                yield message, body
+
+
+def _message(reader: _Reader, at: int) -> tuple[int, int]:
+    """The table of the message at `at`, and where its body begins; (0, 0) at the end of a stream."""
+    length = reader.number('I', at)
+    begin = at + 4
+    if length == CONTINUES:
+        length = reader.number('I', begin)
+        begin += 4
+    if not length:
+        return 0, 0
+    return begin + reader.number('I', begin), begin + length

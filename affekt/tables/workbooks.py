@@ -181,7 +181,7 @@ class _Workbook:
             if part != 'xl/sharedStrings.xml':
                 raise LookupError(f'no {part} in it')
             return
-        parser = ElementTree.XMLPullParser(('start', 'end'))
+        parser: Any = ElementTree.XMLPullParser(('start', 'end'))
         around: list[ElementTree.Element] = []
         wanted = 0
         for chunk in self._chunks(part):

@@ -18,6 +18,7 @@ from affekt.analysis.settings import AnalysisSettings
 from affekt.analysis.timeline import Timeline
 from affekt.analysis.wording import when
 from affekt.runs import file_sha256
+from affekt.wording import counted
 
 LONGEST_S = 1e6
 """Eleven days: more than any recording that is analyzed lasts."""
@@ -61,7 +62,7 @@ class Analysis:
         said = ', '.join(label.word for label in self.labels if label.scope == 'whole') or 'no labels'
         return (
             f'Analysis({self.source.name!r}, {self.source.kind}, {self.source.duration_s:.1f} s, '
-            f'{len(self.people)} people, {len(self.moments)} moments, {said})'
+            f'{counted(len(self.people), "person", "people")}, {counted(len(self.moments), "moment")}, {said})'
         )
 
     @property

@@ -83,7 +83,9 @@ class AnalysisSettings:
             raise ValueRangeError(expected='step_s in [0.1, 60]', came=f'{self.step_s}', todo='use 1.0 for seconds')
         if self.license not in LICENSES:
             raise UnknownNameError(
-                expected=f'a license among {LICENSES}', came=f'{self.license!r}', todo='choose one of them'
+                expected=f'a license among {LICENSES}',
+                came=f'{self.license!r}',
+                todo=did_you_mean(self.license, LICENSES),
             )
         if self.asr not in ASR_NAMES and not Path(self.asr).is_dir():
             raise UnknownNameError(

@@ -124,6 +124,13 @@ def corpora() -> tuple[str, ...]:
     return tuple(CORPORA)
 
 
+def leaks() -> tuple[str, ...]:
+    """Every sort of leak that a check ends with 1 for."""
+    from affekt.corpora.checks import TRUSTED
+
+    return tuple(TRUSTED)
+
+
 def model_files() -> tuple[str, ...]:
     """Every model file."""
     from affekt.weights import MODELS

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from affekt.cli.group import main
+from affekt.cli.group import AS_JSON, main
 from affekt.cli.table_notes import table_notes
 from affekt.terminal import say, say_json
 
@@ -64,7 +64,7 @@ def train(pairs: Path, out: Path, validation: Path | None, control: str, feature
     '--resamples', type=click.IntRange(0, 100_000), default=1000, help='Resamples of the intervals (default 1000).'
 )
 @click.option('--seed', type=int, default=0, help='Random seed of the resamples (default 0).')
-@click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
+@AS_JSON
 def evaluate(
     judge: Path,
     pairs: Path,
@@ -143,7 +143,7 @@ def check(file: Path, candidates: Path) -> None:
     '--resamples', type=click.IntRange(1, 100_000), default=1000, help='Resamples of the intervals (default 1000).'
 )
 @click.option('--seed', type=int, default=0, help='Random seed of the resamples (default 0).')
-@click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
+@AS_JSON
 def score_command(file: Path, truth: Path, resamples: int, seed: int, as_json: bool) -> None:
     """Score a FILE of name,preference as MER-Prefer does."""
     import numpy as np

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from affekt.cli.choices import WORD_TABLES, Named
-from affekt.cli.group import main
+from affekt.cli.group import AS_JSON, main
 from affekt.cli.table_notes import table_notes
 from affekt.terminal import say, say_json
 from affekt.wording import signed
@@ -51,7 +51,7 @@ def score() -> None:
     '--against', type=click.Path(path_type=Path), help='Table of a second system; adds a paired test of the two.'
 )
 @click.option('--tables', default='affekt', type=Named(WORD_TABLES, others='PATH'), help=TABLES_HELP)
-@click.option('--mode', type=click.Choice(['official', 'consistent']), default='consistent', help=MODE_HELP)
+@click.option('--mode', type=Named(('official', 'consistent')), default='consistent', help=MODE_HELP)
 @click.option('--column', metavar='NAME', help='Column of the answers (default openset, labels, …).')
 @click.option('--subset', is_flag=True, help='Leave out predictions for samples that the truth does not have.')
 @click.option('--all', 'everything', is_flag=True, help='Show every wheel, not only the means.')
@@ -59,7 +59,7 @@ def score() -> None:
     '--resamples', type=click.IntRange(0, 100_000), default=1000, help='Resamples of the intervals (default 1000).'
 )
 @click.option('--seed', type=int, default=0, help='Random seed of the resamples (default 0).')
-@click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
+@AS_JSON
 def openvocab(
     truth_path: Path,
     prediction_path: Path,
@@ -73,7 +73,7 @@ def openvocab(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Score free emotion words, with intervals, coverage and trivial floors.
+    """Score free emotion words, with intervals, coverage and trivial baselines.
 
     \b
     affekt score openvocab --truth truth.csv --prediction mine.csv
@@ -110,8 +110,8 @@ def openvocab(
 @score.command('words')
 @click.argument('answer')
 @click.option('--tables', default='affekt', type=Named(WORD_TABLES, others='PATH'), help=TABLES_HELP)
-@click.option('--mode', type=click.Choice(['official', 'consistent']), default='consistent', help=MODE_HELP)
-@click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
+@click.option('--mode', type=Named(('official', 'consistent')), default='consistent', help=MODE_HELP)
+@AS_JSON
 def words(answer: str, tables: str, mode: Any, as_json: bool) -> None:
     """Show how one answer is read and folded, step by step.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from affekt.cli.choices import WORD_TABLES, Named, fusion_models, tracks
-from affekt.cli.group import main
+from affekt.cli.group import AS_JSON, main
 from affekt.cli.table_notes import table_notes
 from affekt.terminal import StageBars, say, say_json
 
@@ -58,7 +58,7 @@ class Numbers(click.ParamType[tuple[float, ...]]):
 )
 @click.option(
     '--semi',
-    type=click.Choice(['none', 'pseudo', 'consistency']),
+    type=Named(('none', 'pseudo', 'consistency')),
     default='none',
     help='Use of unlabelled clips (default none).',
 )
@@ -90,7 +90,7 @@ class Numbers(click.ParamType[tuple[float, ...]]):
 @click.option('--seed', type=int, default=0, help='Random seed (default 0).')
 @click.option('--allow-missing', is_flag=True, help='Accept clips without features of a modality.')
 @click.option('--resume', is_flag=True, help='Go on with the run in --out that was interrupted.')
-@click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
+@AS_JSON
 def train(
     name: str,
     manifest: Path,
@@ -125,7 +125,7 @@ def train(
         answered = Manifest.load(unlabelled)
     with table_notes():
         names = read_candidates(candidates) if candidates else None
-    with StageBars(quiet=as_json, name_width=10) as bars:
+    with StageBars(name_width=10) as bars:
         found = train_track(
             name,
             labelled,
@@ -230,7 +230,7 @@ def _labels(facts: Submission) -> str:
     '--resamples', type=click.IntRange(0, 100_000), default=1000, help='Resamples of the intervals (default 1000).'
 )
 @click.option('--seed', type=int, default=0, help='Random seed of the resamples (default 0).')
-@click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
+@AS_JSON
 def score_command(
     name: str,
     prediction: Path,

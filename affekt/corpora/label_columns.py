@@ -179,7 +179,9 @@ def _stripped(text: str) -> str:
 def _note_spaces(column: str, cells: Sequence[Any], plain: Sequence[Any], notes: list[str]) -> None:
     changed = [cell for cell, kept in zip(cells, plain, strict=True) if kept is not None and str(cell) != str(kept)]
     if changed:
-        notes.append(f'{column}: spaces or Unicode forms evened out in {len(changed):,} cells, such as {changed[0]!r}')
+        notes.append(
+            f'{column}: spaces or Unicode forms evened out in {counted(len(changed), "cell")}, such as {changed[0]!r}'
+        )
 
 
 def _note_case(column: str, names: Sequence[Any], notes: list[str]) -> None:

@@ -184,7 +184,8 @@ class FeatureFile:
             if isinstance(error, TableError | FileError):
                 raise
             came = f'{path}, which is not there' if not path.exists() else f'{path}: {error}'
-            raise TableError(expected='a file of features', came=came, todo=MADE_AGAIN) from error
+            todo = 'allow it to be read' if isinstance(error, PermissionError) else MADE_AGAIN
+            raise TableError(expected='a file of features', came=came, todo=todo) from error
         self.samples = [held.column('sample') for held in self._batches]
 
 

@@ -50,6 +50,12 @@ STILL_ENDINGS: Mapping[str, tuple[str, ...]] = {
 }
 """The format of a photograph to its endings."""
 
+SHARED_ENDINGS: Mapping[str, tuple[str, ...]] = {
+    'apng': STILL_ENDINGS['PNG'],
+    'mov,mp4,m4a,3gp,3g2,mj2': STILL_ENDINGS['HEIF'] + STILL_ENDINGS['AVIF'],
+}
+"""FFmpeg's demuxer to the endings of photographs that also fit films: pictures that move, in a format of pictures."""
+
 VIDEO = tuple(ending for endings in FILM_ENDINGS.values() for ending in endings)
 AUDIO = tuple(ending for endings in SOUND_ENDINGS.values() for ending in endings)
 PICTURES = tuple(ending for endings in STILL_ENDINGS.values() for ending in endings)
@@ -64,4 +70,5 @@ def is_media_name(name: str | PurePath) -> bool:
 
 def endings_of(content: str) -> tuple[str, ...]:
     """All endings that fit a content (an FFmpeg demuxer or the format of a photograph); none for an unknown one."""
-    return tuple(e for table in (FILM_ENDINGS, SOUND_ENDINGS, STILL_ENDINGS) for e in table.get(content, ()))
+    tables = (FILM_ENDINGS, SOUND_ENDINGS, STILL_ENDINGS, SHARED_ENDINGS)
+    return tuple(ending for table in tables for ending in table.get(content, ()))

@@ -58,7 +58,8 @@ def describe_still(source: Source, kind: str, limits: Limits) -> tuple[VideoStre
         LimitError: more pixels declared than allowed, or than a file of its length can hold.
         MissingExtraError: a HEIC, and pi-heif is not installed.
     """
-    with source.open(limits.max_stall_s) as file:
+    with source.open(limits.max_stall_s) as file, warnings.catch_warnings(action='ignore'):
+        # Pillow warns of what is refused or said here: its own ceiling of pixels, damaged tables
         image = _opened(file, source, kind, limits)
         width, height = image.size
         pictures = _pictures(image, source, kind)
@@ -92,7 +93,7 @@ def read_still(
     """
     if lost := CHECKS.get(kind, _nothing)(source):
         raise _damaged(source, kind, lost)
-    with source.open(limits.max_stall_s) as file:
+    with source.open(limits.max_stall_s) as file, warnings.catch_warnings(action='ignore'):
         image = _opened(file, source, kind, limits)
         try:
             if max_side is not None and kind != 'HEIF':
@@ -151,10 +152,7 @@ def _opened(file: Any, source: Source, kind: str, limits: Limits) -> Any:
 
 
 def _opened_by_pillow(file: Any, kind: str) -> Any:
-    with warnings.catch_warnings():
-        # Pillow's own ceiling is a warning; ours is Limits.max_pixels
-        warnings.simplefilter('ignore')
-        return Image.open(file, formats=['JPEG', 'MPO'] if kind == 'JPEG' else [kind])
+    return Image.open(file, formats=['JPEG', 'MPO'] if kind == 'JPEG' else [kind])
 
 
 def _opened_heif(file: Any, source: Source) -> Any:

@@ -83,8 +83,9 @@ def flags_in_table(
 ) -> dict[str, tuple[str, ...]]:
     """The flagged raters of a table of votes.
 
-    A column `flags`, as `affekt annotate` writes it, is taken as it is. Without one the rule is applied to `seconds`,
-    the order and `watched`, where the table has the first two; gold is not in a table of votes.
+    A column `flags`, as `affekt annotate` writes it, is taken as it is. Without one, or where it holds other words,
+    the rule is applied to `seconds`, the order and `watched`, where the table has the first two; gold is not in a table
+    of votes.
 
     Args:
         columns: of the table.
@@ -99,15 +100,20 @@ def flags_in_table(
     for row, rater in enumerate(raters):
         rows.setdefault(rater, []).append(row)
     by_rater: dict[str, tuple[str, ...]] = {}
-    if 'flags' in columns:
+    words = [_words(cell) for cell in columns.get('flags', ())]
+    if words and set().union(*words) <= set(FLAGS):
         for rater, own in rows.items():
-            words = {word.strip() for row in own for word in str(columns['flags'][row] or '').split(JOINED.strip())}
-            by_rater[rater] = tuple(flag for flag in FLAGS if flag in words)
+            by_rater[rater] = tuple(flag for flag in FLAGS if any(flag in words[row] for row in own))
     elif 'seconds' in columns and orders is not None:
         for rater, own in rows.items():
             judged = [row for row in own if outcomes[row] != 'skip']
             by_rater[rater] = rater_flags(_record(columns, judged, outcomes, orders))
     return {rater: flags for rater, flags in by_rater.items() if flags}
+
+
+def _words(cell: object) -> set[str]:
+    parts = cell.split(JOINED.strip()) if isinstance(cell, str) else ()
+    return {word for part in parts if (word := part.strip())}
 
 
 def _record(

@@ -35,6 +35,7 @@ def test_an_analysis_its_people_and_moments_print_in_a_few_lines(analysis):
         assert 'xff' not in repr(thing)
         assert 'b"' not in repr(thing)
     assert 'person 1' in repr(analysis.people)
+    assert ' 1 person, ' in repr(made_up(0.0, 1, 'image'))
 
 
 @pytest.mark.parametrize('person', [1, '1', 'person 1', 'Person 1', ' person 1 ', ['1'], [1], np.int64(1)])

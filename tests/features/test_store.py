@@ -153,6 +153,17 @@ def test_damaged_messages_never_end_in_anything_but_an_error(tmp_path):
             continue
 
 
+def test_a_file_that_may_not_be_read_is_not_taken_for_a_damaged_one(tmp_path, monkeypatch):
+    write_features(_file(tmp_path), _features([1]), MADE)
+
+    def refuse(path):
+        raise PermissionError(13, 'Permission denied', str(path))
+
+    monkeypatch.setattr(arrow_files, 'require_bounded', refuse)
+    with pytest.raises(TableError, match='allow it to be read'):
+        Store(tmp_path)
+
+
 def test_hidden_files_among_shards_are_left_alone(tmp_path):
     write_features(_file(tmp_path), _features([1]), MADE)
     _file(tmp_path, '._shard-1-of-1').write_bytes(b'what a file manager leaves')

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from affekt.media import AUDIO, MEDIA, PICTURES, VIDEO, is_media_name
 from affekt.media.containers import DEMUXERS
-from affekt.media.endings import FILM_ENDINGS, SOUND_ENDINGS
+from affekt.media.endings import FILM_ENDINGS, SOUND_ENDINGS, endings_of
 
 LEFT_OUT_BEFORE = ('.gif', '.avif', '.heic', '.heif', '.tif', '.mts', '.m2ts', '.ts', '.mpg')
 LEFT_OUT_BEFORE_TOO = ('.3gp', '.flv', '.wmv', '.wma', '.aiff', '.mka')
@@ -26,6 +26,11 @@ def test_no_ending_is_listed_twice_and_all_are_lower_case():
 
 def test_every_demuxer_that_may_run_has_endings_and_every_ending_a_demuxer():
     assert {*FILM_ENDINGS, *SOUND_ENDINGS} == set(DEMUXERS)
+
+
+def test_moving_pictures_may_have_the_ending_of_photographs():
+    assert '.png' in endings_of('apng')
+    assert {'.avif', '.heic'} <= set(endings_of('mov,mp4,m4a,3gp,3g2,mj2'))
 
 
 def test_a_name_is_a_media_name_in_any_case():

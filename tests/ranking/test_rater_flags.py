@@ -87,6 +87,11 @@ def test_a_column_of_flags_is_taken_as_it_is(tmp_path):
     assert comparisons.rater_flags == {'bot': ('fast', 'below gold')}
 
 
+def test_a_column_of_flags_with_words_of_its_own_does_not_hide_the_rule(tmp_path):
+    comparisons = read_comparisons(_write(tmp_path / 'votes.csv', _rows(flags='checked by Eva')))
+    assert comparisons.rater_flags == {'bot': ('fast', 'one-sided')}
+
+
 def test_where_all_are_flagged_the_ranking_stands_and_says_so(tmp_path):
     rows = [{**row, 'flags': 'unwatched'} for row in _rows()]
     ranking = rank(read_comparisons(_write(tmp_path / 'votes.csv', rows)))

@@ -121,6 +121,7 @@ def test_every_verb_has_a_section():
         (['bench', 'merbench', '--protocol', 'fare'], "'fare' for --protocol", "'fair'"),
         (['bench', 'merbench', '--target', 'categorie'], "'categorie' for --target", "'category'"),
         (['bench', 'ovmer', '--tables', 'afekt'], "'afekt' for --tables", "'affekt'"),
+        (['completion', 'fsh'], "'fsh' for SHELL", "'fish'"),
         (['analyse', 'x.mp4'], "'analyse'", "'analyze'"),
         (['bench', 'merbnch'], "'merbnch'", "'merbench'"),
         (['analyze', 'x.mp4', '--maxpeople', '2'], '--maxpeople', '--max-people'),

@@ -146,6 +146,12 @@ class Run:
         """A folder without a run must be empty but for what a run killed at its very beginning leaves."""
         path = self.folder / SETTINGS
         if path.exists():
+            if 'settings' not in _read_json(path):
+                raise RunError(
+                    expected='an empty folder or a run',
+                    came=f'{self.folder} with a {SETTINGS} of something else',
+                    todo='choose another --out',
+                )
             return
         ours = {LOCK, part_of(path).name}
         strangers = sorted(entry.name for entry in self.folder.iterdir() if entry.name not in ours)
@@ -195,12 +201,16 @@ class Run:
 
     def _write_down(self, name: str) -> None:
         """Put the name of what is being built where the next run looks for it; on disk when this returns."""
-        if self._lock is not None:
+        if self._lock is None:
+            return
+        try:
             self._lock.seek(0)
             self._lock.truncate()
             self._lock.write(name)
             self._lock.flush()
             os.fsync(self._lock.fileno())
+        except OSError as error:
+            raise storage_error(error, self.folder / LOCK) from error
 
     @contextlib.contextmanager
     def building(self, name: str) -> Iterator[Path]:
@@ -286,7 +296,8 @@ class Run:
     def close(self) -> None:
         """Let other processes use the folder."""
         if self._lock is not None:
-            self._lock.close()
+            with contextlib.suppress(OSError):  # what a full disk did not take is tried once more, in vain
+                self._lock.close()
             self._lock = None
 
     def __enter__(self) -> Run:
@@ -312,8 +323,8 @@ def remove_run(folder: Path, files: Sequence[str]) -> None:
 def read_journal(folder: Path) -> Iterator[Entry]:
     """The entries of a run's journal.
 
-    A last line cut by a kill is left out. A run may come from anybody: who opens what an entry names, first sees that
-    it lies in the run.
+    A last line cut by a kill is left out, and so is a line that no run writes. A run may come from anybody: who opens
+    what an entry names, first sees that it lies in the run.
     """
     path = folder / JOURNAL
     if not path.exists():
@@ -324,8 +335,15 @@ def read_journal(folder: Path) -> Iterator[Entry]:
             key, place, files = facts.pop('key'), facts.pop('folder'), facts.pop('files', None)
         except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
             continue
-        if isinstance(key, str) and isinstance(place, str):
-            yield Entry(key, place, facts, files if isinstance(files, dict) else None)
+        if isinstance(key, str) and isinstance(place, str) and (files is None or _are_sizes(files)):
+            yield Entry(key, place, facts, files)
+
+
+def _are_sizes(files: object) -> bool:
+    """Whether a journal's line lists files as `_sampled` describes them."""
+    return isinstance(files, dict) and all(
+        isinstance(noted, list) and [type(part) for part in noted] == [int, str] for noted in files.values()
+    )
 
 
 def read_settings(folder: Path) -> dict[str, Any]:

@@ -69,21 +69,18 @@ def _escaped(match: re.Match[str]) -> str:
     return f'\\x{code:02x}' if code < 0x100 else f'\\u{code:04x}' if code < 0x10000 else f'\\U{code:08x}'
 
 
-def say(
-    *parts: Shown, err: bool = False, quiet: bool = False, style: str = '', columns: int = 100, least: int = 0
-) -> None:
+def say(*parts: Shown, err: bool = False, style: str = '', columns: int = 100, least: int = 0) -> None:
     """Print text and tables as they stand; without any part an empty line.
 
     Args:
         parts: a text is one line: its own line breaks are made visible, and no others are added, so that a path can be
             copied. Tables fit the terminal.
         err: print to standard error.
-        quiet: print nothing.
         style: of the texts, such as 'bold' or 'yellow'.
         columns: the most columns that a table takes.
         least: the fewest, also where the terminal has less.
     """
-    console = _console(err=err, quiet=quiet)
+    console = _console(err=err)
     console.width = max(min(console.width, columns), least)
     for part in parts or ('',):
         if isinstance(part, str):
@@ -105,11 +102,11 @@ def _finite(value: Any) -> Any:
     return [_finite(part) for part in value] if isinstance(value, Iterable) and not isinstance(value, str) else value
 
 
-def _console(*, err: bool, quiet: bool = False) -> Console:
+def _console(*, err: bool) -> Console:
     stream = sys.stderr if err else sys.stdout
     with contextlib.suppress(AttributeError):  # a stream that cannot write a character shows its escape
         stream.reconfigure(errors='backslashreplace')  # type: ignore[union-attr]
-    return Console(stderr=err, quiet=quiet, markup=False, emoji=False, highlight=False)
+    return Console(stderr=err, markup=False, emoji=False, highlight=False)
 
 
 def _as_it_stands(part: Any) -> Any:
@@ -146,17 +143,15 @@ class StageBars:
     terminal a line says each stage that is done and, every LINE_S seconds, how far the others are.
     """
 
-    def __init__(
-        self, *, quiet: bool = False, name_width: int = 8, bar_width: int = 40, line_s: float = LINE_S
-    ) -> None:
-        self._console = console = _console(err=True, quiet=quiet)
+    def __init__(self, *, name_width: int = 8, bar_width: int = 40, line_s: float = LINE_S) -> None:
+        self._console = console = _console(err=True)
         self._bars = Progress(
             TextColumn('{task.description:<' + str(name_width) + '}', markup=False),
             BarColumn(bar_width=bar_width),
             TextColumn('{task.percentage:>3.0f} %', markup=False),
             TextColumn('{task.fields[said]}', style='dim', markup=False),
             console=console,
-            disable=not console.is_terminal or console.quiet,
+            disable=not console.is_terminal,
         )
         self._tasks: dict[str, TaskID] = {}
         self._high: dict[str, float] = {}
@@ -172,7 +167,7 @@ class StageBars:
     def __enter__(self) -> StageBars:
         self._begun = time.monotonic()
         self._bars.start()
-        if not self._console.is_terminal and not self._console.quiet:
+        if not self._console.is_terminal:
             threading.Thread(target=self._say_often, daemon=True).start()
         return self
 
@@ -198,7 +193,7 @@ class StageBars:
         self._advance('files', done / total)
         if outcome and not self._console.is_terminal:
             became = 'failed' if outcome.error else 'was done before' if outcome.resumed else 'done'
-            say(f'{done} of {total}: {outcome.file or outcome.path.name} {became}', err=True, quiet=self._console.quiet)
+            say(f'{done} of {total}: {outcome.file or outcome.path.name} {became}', err=True)
 
     def _advance(self, name: str, share: float) -> None:
         if share < self._high.get(name, 0.0) or self._high.get(name, 0.0) >= 1.0:
@@ -210,7 +205,7 @@ class StageBars:
         took = f'{time.monotonic() - self._begun:.1f} s' if share >= 1.0 else ''
         self._bars.update(self._tasks[name], completed=share, said=took)
         if share >= 1.0 and self._files == 1 and not self._console.is_terminal:
-            say(f'{name} done after {took}', err=True, quiet=self._console.quiet)
+            say(f'{name} done after {took}', err=True)
 
     def _say_often(self) -> None:
         while not self._ended.wait(self._line_s):

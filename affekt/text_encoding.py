@@ -19,10 +19,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from affekt.errors import AffektError, TableError, UnknownNameError
+from affekt.wording import subject
 from affekt.written_languages import LANGUAGES
 
 SURE = 0.9995
 """Probability of the best reading, below which a file is refused."""
+FEWEST_BYTES = 4
+"""Bytes outside ASCII below which no text in another alphabet than Latin is certain: any few bytes are as many letters."""
 MOST_UNEXPECTED = 0.08
 """Share of characters outside ASCII that the best reading's language may not use."""
 MOST_BYTES = 20_000
@@ -187,7 +190,8 @@ def _marked(raw: bytes) -> str | None:
 def _cleaned(text: str, encoding: str, name: str) -> DecodedText:
     """The text with the marks of Windows in place of control characters."""
     plain, count = _CONTROLS.subn(_of_windows, text)
-    notes = (f'{count} control characters of {name} are read as the marks of Windows text (cp1252)',) if count else ()
+    read = f'{subject(count, "control character")} read as marks of Windows text (cp1252) in {name}'
+    notes = (read,) if count else ()
     return DecodedText(plain.removeprefix('\ufeff'), encoding, notes)
 
 
@@ -205,7 +209,7 @@ def _recognised(raw: bytes, name: str, error: type[AffektError], todo: str) -> D
         broken = _where_utf_8_breaks(raw)
         raise error(expected='text in UTF-8, or in an encoding that can be told', came=f'{name}, {broken}', todo=todo)
     encoding = codecs.lookup(best.encoding).name
-    if probability < SURE:
+    if probability < SURE or _is_too_short(raw, best):
         tried = ', or '.join(f'{each.encoding} ({_glimpse(each.text)})' for each, _ in ranked[:3])
         raise error(
             expected='text in UTF-8, or in an encoding that can be told',
@@ -217,6 +221,13 @@ def _recognised(raw: bytes, name: str, error: type[AffektError], todo: str) -> D
     what = NAMES.get(best.encoding, encoding)
     note = f'the text of {name} is not UTF-8 and is read as {what}, {best.language}'
     return DecodedText(raw.decode(encoding), encoding, (note,))
+
+
+def _is_too_short(raw: bytes, best: _Candidate) -> bool:
+    """Whether so few bytes say nothing for certain."""
+    if LANGUAGES[best.language].is_latin or best.encoding.startswith('utf_16'):
+        return False
+    return sum(map(len, _OUTSIDE_ASCII.findall(raw))) < FEWEST_BYTES
 
 
 def _is_damaged_utf_8(raw: bytes) -> bool:
@@ -260,6 +271,8 @@ def _candidates(raw: bytes, encoding: str) -> Iterator[_Candidate]:
     """One reading for each language of an encoding; none where the bytes are not of it."""
     text = _sample(raw, encoding)
     if text is None or any(letter < ' ' and letter not in '\t\n\r\f\x0b\x1a' for letter in text):
+        return
+    if _CONTROLS.search(text) and not encoding.startswith('utf_16'):  # marks of Windows, read in an encoding of ISO
         return
     usual, languages = CANDIDATES[encoding]
     for language in languages:

@@ -1,16 +1,55 @@
-"""Processes that work beside this one: they leave Ctrl-C to it, and end when it ends."""
+"""Processes that work beside this one: they leave Ctrl-C to it, and end when it ends; and how to wait for them."""
 
 from __future__ import annotations
 
 import contextlib
 import multiprocessing
 import signal
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 from affekt.errors import RunError
+
+Item = TypeVar('Item')
+Result = TypeVar('Result')
+AWAKE_S = 0.1
+"""Longest wait of the main thread at a time."""
+
+
+def awaited(attempt: Callable[[float], Result], *not_yet: type[Exception]) -> Result:
+    """What an attempt gives at last, begun anew every `AWAKE_S`.
+
+    Python sees a signal that comes just before the main thread waits only when that wait is over: without an end of its
+    own, Ctrl-C would be seen as late as the result.
+
+    Args:
+        attempt: waits for at most so many seconds; what it returns is false where there is nothing yet.
+        not_yet: what it raises where there is nothing yet.
+    """
+    while True:
+        with contextlib.suppress(*not_yet):
+            if result := attempt(AWAKE_S):
+                return result
+
+
+def as_finished(
+    pool: Executor, work: Callable[[Item], Result], items: Iterable[Item], at_once: int
+) -> Iterator[tuple[Item, Result]]:
+    """Each item with its result, as they are done; the pool has at most twice `at_once` of them at a time.
+
+    Raises:
+        Exception: what the work raised, where one has failed.
+    """
+    left = iter(items)
+    running: dict[Future[Result], Item] = {pool.submit(work, item): item for item in islice(left, 2 * at_once)}
+    while running:
+        for future in awaited(lambda timeout_s: wait(running, timeout_s, FIRST_COMPLETED).done):
+            yield running.pop(future), future.result()
+            for item in islice(left, 1):
+                running[pool.submit(work, item)] = item
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ UNEXPECTED = math.log(1e-8)
 """Of a character that the language does not use."""
 UPPER = 0.04
 """Of a capital, relative to its small letter."""
-MARKS = '“”‘’–—…«»„·•€£°©®™№\xa0¿¡‹›´§×½¼²³ªº¹\ufeff\x85\u200b\u200e\u200f\u3000'
+MARKS = '“”‘’–—…«»„·•€£°©®™№\xa0¿¡‹›´§×½¼²³ªº¹\ufeff\u200b\u200e\u200f\u3000'
 WIDE_MARKS = '，。？！、：；（）《》「」『』—…·～“”‘’【】〈〉・ー　'
 SET_IN_MARKS = re.compile(r'(?<=[^\W\d_])[“”‘–—…«»„•€£°©®™№¿¡‹›´§×½¼²³ªº¹‚ƒ†‡ˆ‰˜¸¨¯¬±µ¶](?=[^\W\d_])')
 """Marks with a letter on both sides: they rarely stand so, and often where bytes are misread."""

@@ -83,6 +83,18 @@ def test_every_verb_shows_an_example_that_parses(path, verb):
             pass
 
 
+def test_examples_are_wrapped_before_an_option_never_before_its_value():
+    shown = _run('judge', '--help').output
+    assert ' \\\n      --model NAME\n' in shown
+
+
+def test_names_that_are_few_are_all_choices_that_are_corrected():
+    plain = [
+        (path, param.name) for path, verb in VERBS for param in verb.params if isinstance(param.type, click.Choice)
+    ]
+    assert plain == []
+
+
 def test_every_verb_has_a_section():
     assert sorted(name for names in SECTIONS.values() for name in names) == sorted(main.commands)
     shown = _run('--help').output
@@ -105,6 +117,11 @@ def test_every_verb_has_a_section():
         (['weights', 'get', 'whisper-bas'], "'whisper-bas'", "'whisper-base'"),
         (['track', 'check', 'mer2024-sem', 'x', '--candidates', 'c'], "'mer2024-sem' for TRACK", "'mer2024-semi'"),
         (['score', 'words', 'sad', '--tables', 'afekt'], "'afekt' for --tables", "'affekt'"),
+        (['corpus', 'check', 'x', '--accept', 'dialog'], "'dialog' for --accept", "'dialogue'"),
+        (['bench', 'merbench', '--protocol', 'fare'], "'fare' for --protocol", "'fair'"),
+        (['bench', 'merbench', '--target', 'categorie'], "'categorie' for --target", "'category'"),
+        (['bench', 'ovmer', '--tables', 'afekt'], "'afekt' for --tables", "'affekt'"),
+        (['completion', 'fsh'], "'fsh' for SHELL", "'fish'"),
         (['analyse', 'x.mp4'], "'analyse'", "'analyze'"),
         (['bench', 'merbnch'], "'merbnch'", "'merbench'"),
         (['analyze', 'x.mp4', '--maxpeople', '2'], '--maxpeople', '--max-people'),

@@ -89,6 +89,16 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path):
     assert (tmp_path / 'thesis.txt').read_text() == 'chapter 1'
 
 
+@pytest.mark.parametrize('text', ['{"editor.fontSize": 12}', '[1]', '{', '{}'])
+@pytest.mark.parametrize('resume', [False, True])
+def test_a_folder_with_the_settings_of_another_program_is_left_alone(tmp_path, text, resume):
+    (tmp_path / 'settings.json').write_text(text)
+    with pytest.raises(RunError, match=r'settings\.json'):
+        Run(tmp_path, {}, resume=resume)
+    assert [path.name for path in tmp_path.iterdir()] == ['settings.json']
+    assert (tmp_path / 'settings.json').read_text() == text
+
+
 def test_settings_and_versions_are_recorded(tmp_path):
     Run(tmp_path / 'run', {'fps': 5}).close()
     assert read_settings(tmp_path / 'run')['settings'] == {'fps': 5}
@@ -272,8 +282,12 @@ def test_lines_that_no_run_writes_are_left_out(tmp_path):
     Run(tmp_path / 'run', {}).close()
     lines = ['[' * 5000, 'null']
     lines += ['{"key": 3, "folder": "a"}', '{"key": "b", "folder": ["a"]}', '{"key": "c", "folder": "a"}']
+    for files in ('5', '[]', '{"a": 5}', '{"a": []}', '{"a": null}', '{"a": ["1", "b"]}', '{"a": [1, "b", 2]}'):
+        lines.append(f'{{"key": "d", "folder": "a", "files": {files}}}')
     (tmp_path / 'run' / 'journal.jsonl').write_text('\n'.join(lines))
     assert [entry.key for entry in read_journal(tmp_path / 'run')] == ['c']
+    with Run(tmp_path / 'run', {}, resume=True) as run:
+        assert run.finished('d') is None
 
 
 def test_facts_of_a_damaged_result_change_and_it_stays_damaged(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -206,16 +207,20 @@ def test_lines_come_while_the_work_itself_is_silent(monkeypatch):
     assert lines[0].startswith('at work for')
 
 
-def test_a_verb_that_loads_for_long_says_so_first_unless_it_prints_json():
+def test_a_verb_that_loads_for_long_says_so_first_on_standard_error_with_json_too():
     @click.group(cls=Affekt)
     def group() -> None: ...
 
     def work(as_json: bool) -> None:
-        say('{}' if as_json else 'done', err=True)
+        with StageBars() as bars:
+            bars('judge', 1, 1)
+        say('{}' if as_json else 'done')
 
     group.add_command(Verb('judge', callback=work, params=[click.Option(['--json', 'as_json'], is_flag=True)]))
-    assert CliRunner().invoke(group, ['judge']).stderr == 'judge: loading …\ndone\n'
-    assert CliRunner().invoke(group, ['judge', '--json']).stderr == '{}\n'
+    for words, printed in ((['judge'], 'done\n'), (['judge', '--json'], '{}\n')):
+        result = CliRunner().invoke(group, words)
+        assert result.stdout == printed
+        assert re.fullmatch(r'judge: loading …\njudge done after \d\.\d s\n', result.stderr)
 
 
 def _stopped_in_a_worker(number: int) -> int:

@@ -40,7 +40,7 @@ def test_numbers_keep_their_sign_and_an_unknown_interval_is_a_dash():
 
 
 @given(st.lists(st.floats(0, 12), max_size=30))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
 def test_a_stage_never_runs_backwards_and_ends_once(capsys, steps):
     with StageBars() as bars:
         for done in steps:

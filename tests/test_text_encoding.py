@@ -82,6 +82,22 @@ def test_one_letter_that_may_be_many_is_refused_with_the_readings_and_the_way_ou
     assert 'cp1252 (ø), or ' in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    'lines',
+    [('Ich weiß nicht … für dich?', 'Wir hören später davon.'), ('Perché no … è così.', 'La città è più bella.')],
+)
+def test_an_ellipsis_of_windows_is_no_control_character_of_iso(lines):
+    text = subtitles(lines)
+    decoded = decode_text(text.encode('cp1252'), 'a.srt')
+    assert (decoded.text, decoded.encoding) == (text, 'cp1252')
+
+
+@pytest.mark.parametrize('two', [b'\xff\xfe', b'\xfe\xff', b'\xc4\xe0', b'\xce\xd2', b'\xed\xe5'])
+def test_two_letters_of_another_alphabet_are_refused(two):
+    with pytest.raises(TableError, match='not UTF-8'):
+        decode_text(b'name,openset\na,' + two + b'\n', 'a.csv')
+
+
 def test_a_named_encoding_is_taken_at_its_word():
     assert decode_text('ø'.encode('cp1252'), 'a', encoding='cp1252').text == 'ø'
     with pytest.raises(TableError, match='expected text in utf-8'):

@@ -11,7 +11,7 @@ import dataclasses
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from affekt.errors import LimitError, MediaError
 from affekt.media import DecodeReport, Recording
 from affekt.tables import storable
 from affekt.wording import counted
+from affekt.workers import awaited
 
 Progress = Callable[[str, float, float], None]
 """Called with the stage ('probe', 'faces', 'voice', 'words', 'fuse'), how much is done, and of how much."""
@@ -300,6 +301,7 @@ def _or_stop(stop: threading.Event, job: Callable[..., Any], *given: Any) -> Any
 def _results(watching: Any, listening: Any, stop: threading.Event) -> tuple[_Seen, _Heard]:
     """Both results, or the error that came first."""
     try:
+        awaited(lambda timeout_s: not wait((watching, listening), timeout_s).not_done)
         errors = [error for future in (watching, listening) if (error := future.exception()) is not None]
     except BaseException:
         stop.set()

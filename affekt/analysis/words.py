@@ -40,14 +40,17 @@ def given_words(
         return transcript.utterances, list(transcript.notes)
     if not settings.subtitles:
         return None, []
-    embedded = recording.subtitles()
-    if embedded:
-        found = tuple(Utterance(line.start_s, line.end_s, '', line.text) for line in embedded)
-        return found, ['words are those of the subtitles inside the file']
+    embedded = recording.open_subtitles(settings.encoding)
+    notes = list(embedded.notes) if embedded is not None else []
+    if embedded is not None and embedded.lines:
+        found = tuple(Utterance(line.start_s, line.end_s, '', line.text) for line in embedded.lines)
+        return found, ['words are those of the subtitles inside the file', *notes]
     beside = _sidecar(recording.path)
     if beside is not None:
         transcript = open_transcript(beside, duration_s, encoding=settings.encoding)
-        return transcript.utterances, [f'words are those of {beside.name}', *transcript.notes]
+        return transcript.utterances, [*notes, f'words are those of {beside.name}', *transcript.notes]
+    if notes:
+        return None, [*notes, 'words come from recognition']
     return None, ['no subtitles were found; words come from recognition']
 
 

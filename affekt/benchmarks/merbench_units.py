@@ -73,7 +73,7 @@ class Units:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._run:
-            self._run.close()
+            self._run.__exit__(kind, error, at)
 
 
 def _packed(answers: Answers) -> bytes:

@@ -8,11 +8,17 @@ from typing import Any
 
 import click
 
-from affekt.cli.choices import Named, fusion_models
-from affekt.cli.group import Command, main
+from affekt.cli.choices import WORD_TABLES, Named, fusion_models
+from affekt.cli.group import AS_JSON, Command, main
+from affekt.cli.table_notes import table_notes
 from affekt.terminal import StageBars, say, say_json
 
-TABLES_HELP = 'Word table: 2025, 2026, affekt, a table file, or a folder with the official files.'
+TABLES = Named(WORD_TABLES, others='PATH')
+TABLES_HELP = 'Word table: a name, a table file, or a folder with the official files.'
+TARGET = click.option(
+    '--target', type=Named(('category', 'sentiment', 'category+valence')), metavar='NAME',
+    help='Target: category, sentiment or category+valence (default what the manifest has).',
+)  # fmt: skip
 PATH = click.Path(path_type=Path)
 
 
@@ -32,7 +38,7 @@ def _draw_options(command: Command) -> Command:
         ),
         click.option('--seed', type=int, default=0, help='Random seed (default 0).'),
         click.option('--out', type=PATH, help='Folder for the outcome and its settings.'),
-        click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.'),
+        AS_JSON,
     ]
     for option in reversed(options):
         command = option(command)
@@ -42,7 +48,7 @@ def _draw_options(command: Command) -> Command:
 @bench.command()
 @click.option('--predictions', required=True, type=PATH, help='Folder of results-<set>/… or <set>/<checkpoint>.csv.')
 @click.option('--labels', required=True, type=PATH, help='Folder of releases (meld-process/label.npz) or meld.csv …')
-@click.option('--tables', default='2025', metavar='TABLE', help=f'{TABLES_HELP} Default 2025, as published.')
+@click.option('--tables', default='2025', type=TABLES, help=f'{TABLES_HELP} Default 2025, as published.')
 @click.option('--set', 'sets', multiple=True, metavar='SET', help='Set to score; may be repeated (default all).')
 @click.option('--model', metavar='NAME', help='Folder below each set, where there are several.')
 @click.option(
@@ -71,9 +77,9 @@ def unibench(
     from affekt.benchmarks.unibench_tables import unibench_facts, unibench_tables
 
     rng = np.random.default_rng(seed)
-    with StageBars(quiet=as_json, name_width=10) as bars:
+    with table_notes() as notes, StageBars(name_width=10) as bars:
         outcome = run_unibench(predictions, labels, rng=rng, table=tables, resamples=resamples, progress=bars, **chosen)
-    facts = unibench_facts(outcome)
+    facts = _with_notes(unibench_facts(outcome), notes)
     settings = {'tables': tables, 'resamples': resamples, 'seed': seed, **chosen}
     _deliver(facts, unibench_tables(outcome), outcome.inputs, 'unibench', settings, out, as_json)
 
@@ -83,7 +89,7 @@ def unibench(
     '--predictions', required=True, type=PATH, help='Folder of <model>/<mode>.csv or the released one; a file.'
 )
 @click.option('--truth', required=True, type=PATH, help='Table of the truth with name and openset.')
-@click.option('--tables', multiple=True, metavar='TABLE', help=f'{TABLES_HELP} May be repeated; default all three.')
+@click.option('--tables', multiple=True, type=TABLES, help=f'{TABLES_HELP} May be repeated; default all three.')
 @_draw_options
 def ovmer(
     predictions: Path,
@@ -105,10 +111,12 @@ def ovmer(
     from affekt.benchmarks.ovmer_tables import ovmer_facts, ovmer_tables
 
     rng = np.random.default_rng(seed)
-    with StageBars(quiet=as_json, name_width=10) as bars:
+    with table_notes() as notes, StageBars(name_width=10) as bars:
         outcome = run_ovmer(predictions, truth, rng=rng, tables=tables, resamples=resamples, progress=bars)
     settings = {'tables': list(tables), 'resamples': resamples, 'seed': seed}
-    _deliver(ovmer_facts(outcome), ovmer_tables(outcome), outcome.inputs, 'ovmer', settings, out, as_json)
+    _deliver(
+        _with_notes(ovmer_facts(outcome), notes), ovmer_tables(outcome), outcome.inputs, 'ovmer', settings, out, as_json
+    )
 
 
 @bench.command()
@@ -125,7 +133,7 @@ def ovmer(
 )
 @click.option(
     '--protocol',
-    type=click.Choice(['fair', 'reference', 'both']),
+    type=Named(('fair', 'reference', 'both')),
     default='fair',
     help='Protocol: fair chooses on validation alone (default); reference as published; both shows the difference.',
 )
@@ -138,16 +146,16 @@ def ovmer(
     default=10,
     help='Epochs without a better one until training ends, fair protocol (default 10).',
 )
-@click.option('--target', metavar='NAME', default='', help='category, sentiment or category+valence.')
+@TARGET
 @click.option(
     '--feat-type',
-    type=click.Choice(['utt', 'frm_align', 'frm_unalign']),
+    type=Named(('utt', 'frm_align', 'frm_unalign')),
     default=None,
     help='Features that the model reads: means, or sequences (default what it can).',
 )
 @click.option('--pairs', is_flag=True, help='Train every pair of modalities too.')
 @click.option(
-    '--missing', 'missing_ways', multiple=True, is_flag=False, flag_value='ask', type=Named(['ask', 'mask']),
+    '--missing', 'missing_ways', multiple=True, is_flag=False, flag_value='ask', type=Named(('ask', 'mask')),
     help='mask: samples without features of a modality do without it. ask (or nothing): models of all modalities are '
     'also asked with some missing. Repeatable.',
 )  # fmt: skip
@@ -164,6 +172,7 @@ def merbench(
     release: Path | None,
     features: str,
     feat_type: str | None,
+    target: str | None,
     cross: Sequence[str],
     missing_ways: Sequence[str],
     resume: bool,
@@ -188,11 +197,11 @@ def merbench(
     from affekt.corpora import Manifest, import_corpus
 
     chosen |= {'missing': 'ask' in missing_ways, 'mask': 'mask' in missing_ways}
-    settings = MerbenchSettings(feat_type=feat_type or '', **chosen)
+    settings = MerbenchSettings(feat_type=feat_type or '', target=target or '', **chosen)
     manifest = Manifest.load(Path(corpus)) if release is None else import_corpus(corpus, release)
     stores = open_stores(features.split(','), several=True)
     others = [open_part(each) for each in cross]
-    with StageBars(quiet=as_json, name_width=10) as bars:
+    with StageBars(name_width=10) as bars:
         outcome = run_merbench(manifest, stores, settings, others, folder=out, resume=resume, progress=bars)
     facts = merbench_facts(outcome)
     if out is not None:
@@ -208,7 +217,7 @@ def merbench(
 @click.option('--release', type=PATH, help='Folder of the release, where the corpus is given by name.')
 @click.option('--encoder', required=True, type=PATH, help='Folder of an encoder of transformers (safetensors).')
 @click.option(
-    '--layers', type=click.Choice(['last', 'last_four']), default='last', help='Layers that are read (default last).'
+    '--layers', type=Named(('last', 'last_four')), default='last', help='Layers that are read (default last).'
 )
 @click.option(
     '--rates', default='1e-3,1e-4,1e-5,1e-6', metavar='RATE[,RATE]', help='Learning rates of the head, to choose from.'
@@ -228,14 +237,14 @@ def merbench(
 @click.option('--batch', type=click.IntRange(1, 10_000), default=32, help='Samples per step (default 32).')
 @click.option(
     '--column',
-    type=click.Choice(['text', 'chinese', 'english']),
+    type=Named(('text', 'chinese', 'english')),
     default='text',
     help='Column that a text encoder reads (default text).',
 )
-@click.option('--target', metavar='NAME', default='', help='category, sentiment or category+valence.')
+@TARGET
 @click.option(
     '--precision',
-    type=click.Choice(['float32', 'bfloat16']),
+    type=Named(('float32', 'bfloat16')),
     default='float32',
     help='Precision of matrix products (default float32).',
 )
@@ -247,6 +256,7 @@ def finetune(
     release: Path | None,
     encoder: Path,
     rates: str,
+    target: str | None,
     resume: bool,
     out: Path | None,
     as_json: bool,
@@ -265,9 +275,9 @@ def finetune(
     from affekt.benchmarks.finetuning_tables import finetuning_facts, finetuning_tables, save_finetuning
     from affekt.corpora import Manifest, import_corpus
 
-    settings = FinetuningSettings(rates=rates_of(rates), **chosen)
+    settings = FinetuningSettings(rates=rates_of(rates), target=target or '', **chosen)
     manifest = Manifest.load(Path(corpus)) if release is None else import_corpus(corpus, release)
-    with StageBars(quiet=as_json, name_width=10) as bars:
+    with StageBars(name_width=10) as bars:
         outcome = run_finetuning(manifest, encoder, settings, folder=out, resume=resume, progress=bars)
     facts = finetuning_facts(outcome)
     if out is not None:
@@ -276,6 +286,10 @@ def finetune(
         say_json(facts)
     else:
         say(finetuning_tables(outcome), columns=1000, least=80)
+
+
+def _with_notes(facts: Mapping[str, Any], notes: Sequence[str]) -> dict[str, Any]:
+    return {**facts, 'notes': [*facts['notes'], *notes]}
 
 
 def _deliver(

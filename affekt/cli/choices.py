@@ -74,7 +74,8 @@ class Named(click.ParamType[str]):
         for part in str(value).split(',') if self.several else [str(value)]:
             if part in known or (self.others and not self._is_slip(part, known)):
                 continue
-            label = param.opts[0] if isinstance(param, click.Option) else (param and param.metavar) or 'the command'
+            is_option = isinstance(param, click.Option)
+            label = param.opts[0] if param and is_option else param.human_readable_name.strip('[].') if param else 'it'
             raise UnknownNameError(
                 expected=f'one of {self._some(known)}', came=f'{part!r} for {label}', todo=did_you_mean(part, known)
             )
@@ -122,6 +123,13 @@ def corpora() -> tuple[str, ...]:
     from affekt.corpora import CORPORA
 
     return tuple(CORPORA)
+
+
+def leaks() -> tuple[str, ...]:
+    """Every sort of leak that a check ends with 1 for."""
+    from affekt.corpora.checks import TRUSTED
+
+    return tuple(TRUSTED)
 
 
 def model_files() -> tuple[str, ...]:

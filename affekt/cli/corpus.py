@@ -12,8 +12,8 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from affekt.cli.choices import Named, corpora
-from affekt.cli.group import main
+from affekt.cli.choices import Named, corpora, leaks
+from affekt.cli.group import AS_JSON, main
 from affekt.errors import listed
 from affekt.terminal import say, say_json, visible
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from affekt.corpora.checks import CorpusCheck
 
 PATH = click.Path(path_type=Path)
-AS_JSON = click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
 
 
 @main.group()
@@ -100,11 +99,9 @@ def import_command(name: str, folder: Path, out: Path, as_json: bool) -> None:
 @corpus.command()
 @click.argument('path', metavar='MANIFEST', type=PATH)
 @click.option('--root', type=PATH, help='Folder where the media lie now, if they moved.')
+@click.option('--by', type=Named(('split', 'fold')), help='Sides to compare (default: splits, folds where none).')
 @click.option(
-    '--by', type=click.Choice(['split', 'fold']), help='Sides to compare (default: splits, folds where none).'
-)
-@click.option(
-    '--accept', multiple=True, metavar='KIND', help='Leak that is known: speaker, dialogue or window. Repeatable.'
+    '--accept', multiple=True, type=Named(leaks), help='Leak that is known, and no reason to end with 1. Repeatable.'
 )
 @AS_JSON
 def check(path: Path, root: Path | None, by: str | None, accept: Sequence[str], as_json: bool) -> None:

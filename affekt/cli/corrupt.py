@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from affekt.cli.choices import Named, noise_presets, noises
-from affekt.cli.group import main
+from affekt.cli.group import AS_JSON, main
 from affekt.terminal import StageBars, say, say_json
 
 PATH = click.Path(path_type=Path)
@@ -53,7 +53,7 @@ class Rates(click.ParamType[tuple[int, ...]]):
 @click.option('--noise', type=Named(noises, others='FOLDER'), help='Noise, or a folder of recordings (default white).')
 @click.option(
     '--power',
-    type=click.Choice(['whole', 'active']),
+    type=Named(('whole', 'active')),
     default='whole',
     help='Level of speech: over the whole clip (default) or where it is active.',
 )
@@ -84,7 +84,7 @@ class Rates(click.ParamType[tuple[int, ...]]):
 )
 @click.option('--root', type=PATH, help='Folder where the clean media lie now, if they moved.')
 @click.option('--resume', is_flag=True, help='Go on with a run that was killed.')
-@click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
+@AS_JSON
 def corrupt_command(
     path: Path,
     out: Path,
@@ -107,7 +107,7 @@ def corrupt_command(
         --noise musan/speech
 
     The new manifest says of each sample what was done. Where speech and noise together exceed full scale the whole is
-    made quieter, which is told.
+    made quieter, which is noted.
     """
     from affekt.corpora import Manifest
     from affekt.corruption import Corruption, as_published, corrupt
@@ -115,7 +115,7 @@ def corrupt_command(
     given = {name: held for name, held in asked.items() if held not in (None, ())}
     given['sound'] = '.flac' if flac else '.wav'
     corruption = as_published(preset, noise, **given) if preset else Corruption(noise=noise or 'white', **given)
-    with StageBars(quiet=as_json, name_width=9) as bars:
+    with StageBars(name_width=9) as bars:
         made = corrupt(Manifest.load(path, root), corruption, out, processes=processes, resume=resume, progress=bars)
     if as_json:
         told = {

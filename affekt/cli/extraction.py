@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from affekt.cli.choices import WORD_TABLES, Named
-from affekt.cli.group import main
+from affekt.cli.group import AS_JSON, main
+from affekt.cli.table_notes import table_notes
 from affekt.terminal import StageBars, facts_table, say, say_json
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 @click.option('--cache', type=click.Path(path_type=Path), help='Folder of answers (default: beside --out).')
 @click.option('--at-once', type=click.IntRange(1, 256), default=4, help='Questions asked at once (default 4).')
 @click.option('--timeout', 'timeout_s', type=float, default=120.0, help='Seconds to wait for an answer (default 120).')
-@click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
+@AS_JSON
 @click.option('--raw-csv', is_flag=True, help='Texts like =1+1 as they are, without an apostrophe for spreadsheets.')
 def extract_labels(
     descriptions: Path, out: Path, as_json: bool, column: str | None, raw_csv: bool, **chosen: Any
@@ -45,13 +46,17 @@ def extract_labels(
     """
     from affekt.llm import extract
 
-    with _label_extractor(out, **chosen) as (extractor, at_once), StageBars(quiet=as_json) as bars:
+    with (
+        table_notes() as notes,
+        _label_extractor(out, **chosen) as (extractor, at_once),
+        StageBars() as bars,
+    ):
         extracted = extract(
             descriptions, out, extractor, column=column, at_once=at_once, progress=bars, raw_csv=raw_csv
         )
     summary = {'out': str(out), **extracted.summary()}
     if as_json:
-        say_json(summary)
+        say_json(summary | {'notes': notes})
     else:
         shown = {key: value for key, value in summary.items() if key != 'read_as'} | summary['read_as']
         say(facts_table([{'what': key, 'value': str(value)} for key, value in shown.items()]))

@@ -13,11 +13,10 @@ import click
 from rich.table import Table
 
 from affekt.cli.choices import Named, recipe_families, recipes
-from affekt.cli.group import main
+from affekt.cli.group import AS_JSON, main
 from affekt.terminal import StageBars, say, say_json
 
 PATH = click.Path(path_type=Path)
-AS_JSON = click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
 
 
 class Shard(click.ParamType[tuple[int, int]]):
@@ -99,19 +98,19 @@ _RUNS = (
 @click.option('--out', required=True, type=PATH, help='Folder of stores; the recipe gets its own folder in it.')
 @click.option(
     '--column',
-    type=click.Choice(['text', 'chinese', 'english']),
+    type=Named(('text', 'chinese', 'english')),
     default='text',
     help='Column that a recipe of text reads (default text).',
 )
 @click.option('--model', metavar='FOLDER|FILE|OWNER/NAME', help='Weights of an encoder (default: where published).')
 @click.option('--device', default='cpu', help='Device that an encoder runs on: cpu (default), cuda, cuda:1, …')
 @click.option(
-    '--precision', type=click.Choice(['float32', 'float16', 'bfloat16']),
+    '--precision', type=Named(('float32', 'float16', 'bfloat16')),
     help='Precision of an encoder (default float32; large language models on a GPU float16).',
 )  # fmt: skip
 @click.option('--processes', type=click.IntRange(1, 256), default=1, help='Processes that encode at once (default 1).')
 @click.option(
-    '--on', type=click.Choice(['processes', 'ray']), default='processes',
+    '--on', type=Named(('processes', 'ray')), default='processes',
     help='Engine: processes of this machine (default), or Ray (the cluster that RAY_ADDRESS names, else this machine).',
 )  # fmt: skip
 @click.option(
@@ -155,7 +154,7 @@ def extract_command(
 
     recipe = recipe_named(name, column, model=model, device=device, precision=precision)
     aside = contextlib.redirect_stdout(sys.stderr)  # where Ray tells of workers that died
-    with StageBars(quiet=as_json, name_width=9) as bars, aside:
+    with StageBars(name_width=9) as bars, aside:
         made = extract(
             Manifest.load(path, root), recipe, out, processes=processes, on=on, gpus=gpus, shard=shard, batch=batch,
             progress=bars,
@@ -174,9 +173,7 @@ def extract_command(
 @click.argument('given', metavar='FOLDER|FILE', type=PATH)
 @click.option('--out', required=True, type=PATH, help='Folder of stores.')
 @click.option('--manifest', type=PATH, help='Manifest whose samples are wanted; all without it.')
-@click.option(
-    '--modality', type=click.Choice(['audio', 'text', 'video']), help='Modality that they were made of; remembered.'
-)
+@click.option('--modality', type=Named(('audio', 'text', 'video')), help='Modality that they were made of; remembered.')
 @click.option('--rate-hz', type=float, help='Rows per second, for their times.')
 @AS_JSON
 def import_command(

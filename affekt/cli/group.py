@@ -25,6 +25,11 @@ for _pool in ('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS'):
 
 Command = Callable[..., Any]
 
+AS_JSON = click.option(
+    '--json', 'as_json', is_flag=True, help='One JSON object on standard output, nothing else there.'
+)
+"""Progress, warnings and errors go to standard error as ever, so that `--json > FILE` shows how far the work is."""
+
 SECTIONS = {
     'Recordings': ('analyze', 'report', 'export', 'demo'),
     'Emotion words': ('extract', 'score'),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -30,6 +31,13 @@ def name_of(ctx: click.Context) -> str:
     return ' '.join(words)
 
 
+def _lines(example: str, width: int) -> list[str]:
+    """The words of an example in lines that part before an option, never between it and its value."""
+    bound = re.sub(r'(?<= )(--\S+) (?!--)', '\\1\xa0', example)
+    lines = textwrap.wrap(bound, width, break_on_hyphens=False, break_long_words=False)
+    return [line.replace('\xa0', ' ') for line in lines]
+
+
 class Verb(click.Command):
     """A command whose help ends with the names that an option or an argument can take."""
 
@@ -37,7 +45,7 @@ class Verb(click.Command):
         """Run it; one that works for long first says that it loads, which can take seconds."""
         ctx.meta[HAS_RESUME] = any(param.name == 'resume' for param in self.params)
         name = name_of(ctx)
-        if name in LONG and not ctx.params.get('as_json'):
+        if name in LONG:
             say(f'{name}: loading …', err=True, style='dim')
         return super().invoke(ctx)
 
@@ -48,8 +56,7 @@ class Verb(click.Command):
         if examples:
             with formatter.section('Example' if len(examples) == 1 else 'Examples'):
                 for example in examples:
-                    lines = textwrap.wrap(example, formatter.width - 8, break_on_hyphens=False, break_long_words=False)
-                    formatter.write('  ' + ' \\\n      '.join(lines) + '\n')
+                    formatter.write('  ' + ' \\\n      '.join(_lines(example, formatter.width - 8)) + '\n')
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The options, then the names that are too many to stand beside one."""

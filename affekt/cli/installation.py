@@ -8,13 +8,13 @@ from collections.abc import Sequence
 import click
 
 from affekt.cli.choices import Named, model_files
-from affekt.cli.group import main
+from affekt.cli.group import AS_JSON, main
 from affekt.terminal import StageBars, facts_table, say, say_json
 
 
 @main.command()
 @click.option('--thorough', is_flag=True, help='Hash every byte of the model files again.')
-@click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
+@AS_JSON
 def doctor(thorough: bool, as_json: bool) -> None:
     """What is installed, which model files are verified, what extras would add."""
     from affekt.doctor import examine, is_healthy
@@ -45,7 +45,7 @@ def weights() -> None:
 
 
 @weights.command('list')
-@click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
+@AS_JSON
 def list_weights(as_json: bool) -> None:
     """Every model file with its licence, size and state."""
     from affekt.weights import MODELS, state

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from affekt.cli.choices import Named, judge_strategies, reference_judges
-from affekt.cli.group import main
+from affekt.cli.group import AS_JSON, main
 from affekt.cli.ranking_tables import judge_tables
+from affekt.cli.table_notes import table_notes
 from affekt.terminal import StageBars, say, say_json
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def _prices(context: click.Context, option: click.Parameter, given: tuple[str, .
               help='Price of a million prompt and answer tokens of model M.')  # fmt: skip
 @click.option('--at-once', type=click.IntRange(1, 256), default=4, help='Pairs in work at once (default 4).')
 @click.option('--timeout', 'timeout_s', type=float, default=120.0, help='Seconds to wait for an answer (default 120).')
-@click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
+@AS_JSON
 @click.option('--raw-csv', is_flag=True, help='Texts like =1+1 as they are, without an apostrophe for spreadsheets.')
 def judge(
     descriptions: tuple[Path, ...], out: Path, as_json: bool, media: Path | None, pairs: Path | None,
@@ -81,14 +82,14 @@ def judge(
     """
     from affekt.ranking import judge_descriptions
 
-    with _judge(out, bool(media), **chosen) as rater, StageBars(quiet=as_json) as bars:
+    with table_notes() as notes, _judge(out, bool(media), **chosen) as rater, StageBars() as bars:
         found = judge_descriptions(
             descriptions, rater, out=out, media=media, pairs=pairs, column=column, at_once=at_once, prices=prices,
             settings={name: value for name, value in chosen.items() if name in SAVED}, progress=bars,
             raw_csv=raw_csv,
         )  # fmt: skip
     if as_json:
-        say_json({'out': str(out), **found.to_dict()})
+        say_json({'out': str(out), **found.to_dict(), 'notes': notes})
     else:
         say(judge_tables(found), '', str(out), columns=80)
 

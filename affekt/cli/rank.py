@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from affekt.cli.choices import Named, interval_methods, tie_models
-from affekt.cli.group import main
+from affekt.cli.group import AS_JSON, main
 from affekt.cli.ranking_tables import leaderboard
 from affekt.terminal import say, say_json
 
@@ -39,11 +39,12 @@ from affekt.terminal import say, say_json
 )
 @click.option('--level', type=float, default=0.95, metavar='SHARE', help='Coverage of the intervals (default 0.95).')
 @click.option('--seed', type=int, default=0, metavar='N', help='Random seed of bootstrap and ranks (default 0).')
-@click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
+@AS_JSON
 @click.option('--html', type=click.Path(path_type=Path), metavar='OUT', help='Self-contained page to write as well.')
 def rank(file: Path, as_json: bool, html: Path | None, cluster: str | None, **chosen: Any) -> None:
-    """Rank items by who beat whom: a leaderboard with intervals from a table (csv,
-    xlsx, json, jsonl or parquet), or from a folder of affekt annotate.
+    """Rank items by who beat whom, with intervals.
+
+    FILE is a table (csv, xlsx, json, jsonl or parquet), or a folder of affekt annotate.
 
     \b
     left,right,outcome[,sample,rater,order,weight]    outcome: left, right, tie

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from affekt.terminal import facts_table
-from affekt.wording import signed
+from affekt.wording import counted, signed
 
 if TYPE_CHECKING:
     from affekt.metrics import Interval
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 def leaderboard(ranking: Ranking) -> Group:
     """Places, strengths with intervals drawn on one scale, then what biased the verdicts and what to ask next."""
     facts, settings = ranking.facts, ranking.settings
-    held = ' and '.join(f'{number} {name}s' for name, number in ranking.clusters.items())
-    counted = f'{facts["comparisons"]:,} comparisons of {facts["items"]} items, {facts["ties"]:,} ties'
-    how = f'{settings.level:.0%} {settings.intervals} intervals' + (f', clustered by {held}' if held else '')
-    parts: list[Text | Table] = [Text(counted, style='bold'), Text(how, style='dim'), Text(''), _board(ranking)]
+    clusters = ' and '.join(counted(number, name) for name, number in ranking.clusters.items())
+    size = f'{counted(facts["comparisons"], "comparison")} of {facts["items"]} items, {counted(facts["ties"], "tie")}'
+    how = f'{settings.level:.0%} {settings.intervals} intervals' + (f', clustered by {clusters}' if clusters else '')
+    parts: list[Text | Table] = [Text(size, style='bold'), Text(how, style='dim'), Text(''), _board(ranking)]
     parts += [Text(''), _flagged_table(ranking)] if ranking.without_flagged else []
     parts += [Text(''), _bias_table(ranking.biases)] if ranking.biases else []
     if ranking.next_pairs:
@@ -93,9 +93,9 @@ def _bias_table(biases: Sequence[Bias]) -> Table:
 def judge_tables(report: JudgeReport) -> Group:
     """Who won, what swayed the judge, what it cost, and how it agrees with people, beside judges that read nothing."""
     decided = report.outcomes['left'] + report.outcomes['right']
-    counted = f'{report.pairs:,} pairs in both orders by {report.judge}'
+    size = f'{counted(report.pairs, "pair")} in both orders by {report.judge}'
     ends = f'{decided} decided, {report.outcomes["tie"]} tied ({report.disagreeing_orders} of them by order), '
-    parts: list[Text | Table] = [Text(counted, style='bold'), Text(f'{ends}{report.outcomes["abstain"]} abstained')]
+    parts: list[Text | Table] = [Text(size, style='bold'), Text(f'{ends}{report.outcomes["abstain"]} abstained')]
     if report.left_out:
         parts.append(Text(f'{report.left_out:,} pairs left out: one of the two does not describe the sample'))
     parts += [Text(''), _wins_table(report), Text(''), facts_table(_judge_facts(report))]
@@ -125,6 +125,9 @@ def _judge_facts(report: JudgeReport) -> list[dict[str, str]]:
         facts['as published'] = f'{100 * report.official_consistency:.1f} %, unreadable answers taken as same'
     if report.read_as:
         facts['read as'] = ', '.join(f'{how} {number}' for how, number in report.read_as.items())
+    if report.with_thinking:
+        answers = counted(report.with_thinking, 'answer')
+        facts['with thinking'] = f'{answers}; what was thought aloud was left out'
     for use in report.use:
         cost = '' if use.cost != use.cost else f', cost {use.cost:.4g}'
         tokens = f'{use.prompt_tokens:,} + {use.answer_tokens:,} tokens'

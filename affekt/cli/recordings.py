@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from affekt.cli.choices import Named, exports, licenses, recognisers
-from affekt.cli.group import Command, main
+from affekt.cli.group import AS_JSON, Command, main
 from affekt.cli.installation import fetch
-from affekt.tables import storable
 from affekt.terminal import StageBars, people_table, say, say_json, show_error
 from affekt.wording import counted, subject
 
@@ -46,7 +45,7 @@ def _analysis_options(command: Command) -> Command:
         click.option(
             '--license', type=Named(licenses), help='Licence of the models: research (default), or commercial-ok.'
         ),
-        click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.'),
+        AS_JSON,
     ]
     for option in reversed(options):
         command = option(command)
@@ -60,7 +59,9 @@ def _analysis_options(command: Command) -> Command:
     '--transcript', type=click.Path(path_type=Path), help='Transcript: SRT, VTT, TextGrid, ELAN or plain text.'
 )
 @click.option(
-    '--encoding', metavar='NAME', help='Encoding of the transcript, such as gb18030, big5 or cp1251; told without it.'
+    '--encoding',
+    metavar='NAME',
+    help='Encoding of transcript or subtitles, such as gb18030 or cp1251 (default: recognised).',
 )
 @click.option('--subtitles', is_flag=True, help='Use the subtitles inside or beside the recording.')
 @click.option('--sound-stream', type=int, metavar='N', help='Sound stream to hear, from 0; the default one without it.')
@@ -133,13 +134,13 @@ def _analyze_to(
     settings = _settings(chosen)
     gather(paths)  # a path that is nowhere is said before models are fetched
     fetch(needed_models(chosen))
-    with StageBars(quiet=as_json) as bars:
+    with StageBars() as bars:
         batch = analyze_many(paths, out, settings, resume=resume, notes=notes, progress=bars, advanced=bars.next_file)
     for outcome in batch:
         if outcome.error is None:
             continue
-        say(err=True, quiet=as_json)
-        say(outcome.file or outcome.path.name, style='bold', err=True, quiet=as_json)
+        say(err=True)
+        say(outcome.file or outcome.path.name, style='bold', err=True)
         show_error(outcome.error)
     if as_json:
         say_json(_as_json(batch, out))
@@ -197,6 +198,7 @@ def _as_json(batch: Batch, out: Path) -> dict[str, Any]:
 def _file_as_json(outcome: Outcome) -> dict[str, Any]:
     """What became of one input, and what tells it from others."""
     from affekt.analysis.folders import parts_of
+    from affekt.tables import storable
 
     identity: dict[str, Any] = {
         'input': storable(str(outcome.path)), 'file': outcome.file, 'parts': list(parts_of(outcome.file)),

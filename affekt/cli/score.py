@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from affekt.cli.choices import WORD_TABLES, Named
-from affekt.cli.group import main
+from affekt.cli.group import AS_JSON, main
+from affekt.cli.table_notes import table_notes
 from affekt.terminal import say, say_json
 from affekt.wording import signed
 
@@ -50,7 +51,7 @@ def score() -> None:
     '--against', type=click.Path(path_type=Path), help='Table of a second system; adds a paired test of the two.'
 )
 @click.option('--tables', default='affekt', type=Named(WORD_TABLES, others='PATH'), help=TABLES_HELP)
-@click.option('--mode', type=click.Choice(['official', 'consistent']), default='consistent', help=MODE_HELP)
+@click.option('--mode', type=Named(('official', 'consistent')), default='consistent', help=MODE_HELP)
 @click.option('--column', metavar='NAME', help='Column of the answers (default openset, labels, …).')
 @click.option('--subset', is_flag=True, help='Leave out predictions for samples that the truth does not have.')
 @click.option('--all', 'everything', is_flag=True, help='Show every wheel, not only the means.')
@@ -58,7 +59,7 @@ def score() -> None:
     '--resamples', type=click.IntRange(0, 100_000), default=1000, help='Resamples of the intervals (default 1000).'
 )
 @click.option('--seed', type=int, default=0, help='Random seed of the resamples (default 0).')
-@click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
+@AS_JSON
 def openvocab(
     truth_path: Path,
     prediction_path: Path,
@@ -72,7 +73,7 @@ def openvocab(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Score free emotion words, with intervals, coverage and trivial floors.
+    """Score free emotion words, with intervals, coverage and trivial baselines.
 
     \b
     affekt score openvocab --truth truth.csv --prediction mine.csv
@@ -84,8 +85,10 @@ def openvocab(
     from affekt.metrics import compare_open_vocabulary, score_open_vocabulary
     from affekt.metrics.answers import require_same_names
 
-    table, truth = load_table(tables), read_answers(truth_path, column=column)
-    systems = [read_answers(path, column=column) for path in (prediction_path, against) if path]
+    table = load_table(tables)
+    with table_notes() as notes:
+        truth = read_answers(truth_path, column=column)
+        systems = [read_answers(path, column=column) for path in (prediction_path, against) if path]
     for system in systems:
         if not subset:
             require_same_names(truth, system)
@@ -96,7 +99,7 @@ def openvocab(
         difference = {
             name: {'value': gap.value, 'low': gap.low, 'high': gap.high, 'p': p} for name, (gap, p) in compared.items()
         }
-        say_json(scored.to_dict() | ({'difference': difference} if against else {}))
+        say_json(scored.to_dict() | ({'difference': difference} if against else {}) | {'notes': notes})
         return
     _show_score(scored, table, everything)
     if against:
@@ -107,8 +110,8 @@ def openvocab(
 @score.command('words')
 @click.argument('answer')
 @click.option('--tables', default='affekt', type=Named(WORD_TABLES, others='PATH'), help=TABLES_HELP)
-@click.option('--mode', type=click.Choice(['official', 'consistent']), default='consistent', help=MODE_HELP)
-@click.option('--json', 'as_json', is_flag=True, help='Print one JSON object and nothing else.')
+@click.option('--mode', type=Named(('official', 'consistent')), default='consistent', help=MODE_HELP)
+@AS_JSON
 def words(answer: str, tables: str, mode: Any, as_json: bool) -> None:
     """Show how one answer is read and folded, step by step.
 

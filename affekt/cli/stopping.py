@@ -58,7 +58,7 @@ def say_kept(error: BaseException, has_resume: bool) -> None:
     """What the error's notes say is on disk, and how to go on with it."""
     kept = list(dict.fromkeys(getattr(error, '__notes__', ())))
     if not kept:
-        say('nothing was left half written; to begin anew, give the same command again', err=True)
+        say('nothing was left half written; give the same command again', err=True)
         return
     say(*kept, f'to go on, give the same command again{" with --resume" if has_resume else ""}', err=True)
 

@@ -11,7 +11,6 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from affekt.corruption.samples import Job, renamed
 from affekt.corruption.settings import Corruption
 from affekt.errors import CorpusError, ValueRangeError
 from affekt.runs import Run
-from affekt.workers import workers
+from affekt.workers import as_finished, workers
 
 MANIFEST = 'manifest.parquet'
 
@@ -121,17 +120,7 @@ def _each(job: Job, rows: Sequence[Sample], processes: int) -> Iterator[tuple[Sa
     given = (job.manifest, job.corruption, job.out)
     todo = 'go on with --resume: finished samples are kept; fewer --processes need less memory'
     with workers(min(processes, len(rows)), _open_in_worker, given, todo=todo) as pool:
-        left = iter(rows)
-        waiting: dict[Future[Written], Sample] = {}
-        for row in left:
-            waiting[pool.submit(_write_in_worker, row)] = row
-            if len(waiting) >= 2 * processes:
-                break
-        while waiting:
-            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-                yield waiting.pop(future), future.result()
-                if (following := next(left, None)) is not None:
-                    waiting[pool.submit(_write_in_worker, following)] = following
+        yield from as_finished(pool, _write_in_worker, rows, processes)
 
 
 _worker: Job | None = None

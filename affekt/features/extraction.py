@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from affekt.features.arrow_files import MADE_AGAIN
 from affekt.features.recipes import READS, Encoder, Features, Recipe, Unable, outcomes, recipe_named
 from affekt.features.store import SUFFIX, Provenance, Store, write_features
 from affekt.runs import Run, remove_run
-from affekt.workers import workers
+from affekt.workers import as_finished, workers
 
 Progress = Callable[[str, float, float], None]
 Part = list[Features | Unable]
@@ -207,17 +206,8 @@ def _encoded(
     bare = Manifest(manifest.facts, ())  # workers need the root, not every sample
     todo = 'run the same command again: finished batches are kept; fewer --processes need less memory'
     with workers(min(processes, len(batches)), _open_in_worker, (recipe, bare), todo=todo) as pool:
-        left = iter(batches)
-        waiting: dict[Future[Part], int] = {}
-        for index, rows in left:
-            waiting[pool.submit(_encode_in_worker, rows)] = index
-            if len(waiting) >= 2 * processes:
-                break
-        while waiting:
-            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-                yield waiting.pop(future), future.result()
-                if (following := next(left, None)) is not None:
-                    waiting[pool.submit(_encode_in_worker, following[1])] = following[0]
+        for (index, _), part in as_finished(pool, _encode_in_worker, batches, processes):
+            yield index, part
 
 
 _worker: tuple[Encoder, Manifest] | None = None
@@ -233,11 +223,11 @@ def _open_in_worker(recipe: Recipe, manifest: Manifest) -> None:
         _unopened = error
 
 
-def _encode_in_worker(rows: Sequence[Sample]) -> Part:
+def _encode_in_worker(batch: tuple[int, Sequence[Sample]]) -> Part:
     if _worker is None:
         raise _unopened or RuntimeError('the worker was not opened')
     encoder, manifest = _worker
-    return outcomes(encoder, manifest, rows)
+    return outcomes(encoder, manifest, batch[1])
 
 
 def _joined(paths: Iterator[Path]) -> Iterator[Features]:

@@ -12,28 +12,35 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-_NAMES = r'think(?:ing)?|thoughts?|reason(?:ing)?|reflection|scratchpad|inner_monologue|chain_of_thought|cot|seed:think'
+_NAMES = (
+    r'think(?:ing)?|thoughts?|reason(?:ing)?|rationale|analysis|reflection|scratchpad|inner_monologue|'
+    r'chain_of_thought|cot|seed:think'
+)
 _TAGS = re.compile(
     rf"""
-      <\s*(?P<close>/)?\s*(?:{_NAMES})(?:\s[^<>]{{0,200}})?(?P<whole>/)?\s*>   # <think>, </reasoning>, <think id="1">
-    | ◁\s*(?P<close2>/)?\s*think\s*▷                                            # Kimi
-    | \[\s*(?P<close3>/)?\s*THINK\s*\]                                          # Magistral
-    | <\|\s*(?:(?P<close4>/|end_of_|END_)|begin_of_|START_)?(?:thought|think(?:ing)?)\s*\|>
-    | <unused(?:94|(?P<close5>95))>(?:thought\b)?                               # MedGemma
+      <\s{{0,9}}(?P<close>/)?\s{{0,9}}(?:{_NAMES})(?:\s[^<>]{{0,200}})?(?P<whole>/)?>   # <think>, </reasoning>
+    | ◁\s{{0,9}}(?P<close2>/)?\s{{0,9}}think\s{{0,9}}▷                                    # Kimi
+    | \[\s{{0,9}}(?P<close3>/)?\s{{0,9}}THINK\s{{0,9}}\]                                  # Magistral
+    | <\|\s{{0,9}}(?:(?P<close4>/|end_of_|END_)|begin_of_|START_)?(?:thought|think(?:ing)?)\s{{0,9}}\|>
+    | <unused(?:94|(?P<close5>95))>(?:thought\b)?                                       # MedGemma
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-"""Where thinking begins and ends."""
-_ESCAPED = re.compile(rf'(?:&lt;|＜)(\s*/?\s*(?:{_NAMES}|(?:final_)?answer)\s*)(?:&gt;|＞)', re.IGNORECASE)
+"""Where thinking begins and ends. Spaces are few: to look for any number of them takes minutes in a long answer."""
+_ESCAPED = re.compile(
+    rf'(?:&lt;|＜)(\s{{0,9}}/?\s{{0,9}}(?:{_NAMES}|(?:final_)?answer)\s{{0,9}})(?:&gt;|＞)', re.IGNORECASE
+)
 _ANSWER = re.compile(
-    r'<\s*(?P<close>/)?\s*(?:final[_ ]?)?answer\s*>'
+    r'<\s{0,9}(?P<close>/)?\s{0,9}(?:final[_ ]?)?answer\s{0,9}>'
     r'|<\|(?:begin_of_solution|START_RESPONSE|(?P<close2>end_of_solution|END_RESPONSE))\|>',
     re.IGNORECASE,
 )
-_BOXED = re.compile(r'\\boxed\{([^{}]*)\}')
-_CHANNEL = re.compile(r'<\|channel\|>\s*(\w+)[^<]{0,80}?(?:<\|message\|>|(?<=final)|(?<=analysis))', re.IGNORECASE)
+_BOXED = re.compile(r'\\boxed\{\s{0,9}(?:\\text\w{0,9}\{)?([^{}]*)\}')
+_CHANNEL = re.compile(r'<\|channel\|>\s{0,9}(\w+)[^<]{0,80}?(?:<\|message\|>|(?<=final)|(?<=analysis))', re.IGNORECASE)
 _CHANNEL_END = re.compile(r'<\|(?:end|return|start|call|channel)\|>', re.IGNORECASE)
-_BARE_CHANNELS = re.compile(r'\s*analysis(?=[A-Z\s]).*?assistant\s*final(?=[A-Z\s\[{"\'])', re.DOTALL)
+_BARE_CHANNELS = re.compile(
+    r'\s*analysis(?=[A-Z\s]).*?assistant(?:final|\s{1,9}final(?=[A-Z\s\[{"\']))|\s*analysis(?=[A-Z]).*', re.DOTALL
+)
 """Channels whose marks a tokenizer left out: `analysisThe user … assistantfinalhappy`."""
 
 
@@ -64,15 +71,15 @@ def without_thinking(answer: str) -> FinalAnswer:
     """
     if not any(sign in answer for sign in '<◁[＜\\&') and not answer.lstrip().startswith('analysis'):
         return FinalAnswer(answer, False)
-    text = _ESCAPED.sub(r'<\1>', answer)
-    text, had_channels = _final_channel(text)
+    text, had_channels = _final_channel(_ESCAPED.sub(r'<\1>', answer))
     text, had_tags = _outside_thinking(text)
     marked = _marked_answer(text)
     if marked is None and had_channels | had_tags and (boxed := _BOXED.findall(text)):
         marked = boxed[-1]
     if marked is not None:
         return FinalAnswer(marked.strip(), had_channels or had_tags)
-    return FinalAnswer(text.strip(), True) if had_channels or had_tags else FinalAnswer(answer, False)
+    has_thinking = had_channels or had_tags
+    return FinalAnswer(text.strip(), True) if has_thinking else FinalAnswer(text, False)
 
 
 def count_thinking(answers: Iterable[object]) -> int:
@@ -101,11 +108,11 @@ def _outside_thinking(text: str) -> tuple[str, bool]:
     marks = list(_TAGS.finditer(text))
     for mark in marks:
         closes = any(mark[name] for name in ('close', 'close2', 'close3', 'close4', 'close5'))
+        if depth == 0 and (mark['whole'] or not closes):
+            kept.append(text[at : mark.start()])
         if mark['whole']:
-            continue
-        if not closes:
-            if depth == 0:
-                kept.append(text[at : mark.start()])
+            pass
+        elif not closes:
             depth += 1
         elif depth > 0:
             depth -= 1
@@ -120,7 +127,7 @@ def _outside_thinking(text: str) -> tuple[str, bool]:
         kept.append(text[last_close:])  # a tag was opened within thinking and never closed
     elif answer := list(_ANSWER.finditer(text, at)):
         kept.append(text[answer[0].start() :])
-    return ' '.join(part for part in kept if part.strip()), bool(marks)
+    return ' '.join(part for part in kept if part.strip()), not all(mark['whole'] for mark in marks)
 
 
 def _marked_answer(text: str) -> str | None:

@@ -30,6 +30,7 @@ class Call:
         self._calls, self._until = calls, time.monotonic() + timeout_s
         self._sockets: list[socket.socket] = []
         self._guard = threading.Lock()
+        self._is_cut = False
         self.is_late = False
         """Whether it was cut because its time was over."""
         self._timer = threading.Timer(timeout_s, self._end_late)
@@ -65,6 +66,7 @@ class Call:
             try:
                 line.settimeout(self.left_s())
                 line.connect(place)
+                line.settimeout(self.left_s())  # what follows over TLS is no longer than what is left
                 return line
             except OSError as error:
                 line.close()
@@ -73,33 +75,42 @@ class Call:
 
     def _addresses(self, address: tuple[str, int]) -> list[Any]:
         """What the name resolves to; looked up in a thread of its own, because a look-up knows no timeout."""
-        found: list[list[Any] | OSError] = []
+        outcome: list[list[Any] | OSError] = []
 
         def look_up() -> None:
             try:
-                found.append(socket.getaddrinfo(*address, type=socket.SOCK_STREAM))
+                outcome.append(socket.getaddrinfo(*address, type=socket.SOCK_STREAM))
             except OSError as error:
-                found.append(error)
+                outcome.append(error)
 
         thread = threading.Thread(target=look_up, daemon=True, name='look-up')
         thread.start()
         thread.join(self.left_s())
-        if not found:
+        if not outcome:
             self.left_s()
             raise TimeoutError
-        if isinstance(found[0], OSError):
-            raise found[0]
-        return found[0]
+        if isinstance(outcome[0], OSError):
+            raise outcome[0]
+        return outcome[0]
 
     def watch(self, line: socket.socket | None) -> None:
-        """Shut this socket down too when the call is cut."""
-        if line is not None:
-            with self._guard:
-                self._sockets.append(line)
+        """Shut this socket down too when the call is cut.
+
+        Raises:
+            TimeoutError: it was cut before.
+        """
+        if line is None:
+            return
+        with self._guard:
+            self._sockets.append(line)
+            if self._is_cut:
+                line.close()
+                raise TimeoutError
 
     def cut(self) -> None:
-        """End it now: what waits for a byte gets the end of the connection."""
+        """End it now: what waits for a byte gets the end of the connection, and no other begins."""
         with self._guard:
+            self._is_cut = True
             for line in self._sockets:
                 with contextlib.suppress(OSError):
                     line.shutdown(socket.SHUT_RDWR)
@@ -131,9 +142,11 @@ class Calls:
         self._closed.wait(seconds)
 
     def begin(self, call: Call) -> None:
-        """Count one more."""
+        """Count one more; where nothing is sent any more, it is cut at once."""
         with self._guard:
             self._running.add(call)
+        if self.is_closed:
+            call.cut()
 
     def end(self, call: Call) -> None:
         """Count one less."""

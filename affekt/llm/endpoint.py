@@ -39,7 +39,9 @@ class Endpoint:
     Args:
         url: of the API, such as `http://localhost:8000/v1`; `/chat/completions` is added where it is missing.
         model: the name that the server knows the model by.
-        api_key: sent as a bearer token; None sends none. Never followed to another host: redirects are faults.
+        api_key: sent as a bearer token; None sends none. Never followed to another host: redirects are faults. Where a
+            server repeats it, it becomes `[key]`; in answers only a key of 8 characters or more: a shorter one may be a
+            word of the answer.
         timeout_s: longest time for one attempt, in seconds: connecting, sending, headers and the whole body together.
         attempts: how often one question is sent at most.
         pause_s: before the second attempt, in seconds; doubled before each further one.
@@ -148,24 +150,24 @@ class Endpoint:
                 raise _Passing(f'an answer that was cut ({type(error).__name__})') from error
 
     def _refusal(self, error: urllib.error.HTTPError) -> Exception:
-        said = self._said(error)
+        words = self._server_words(error)
         if error.code in PASSING:
-            return _Passing(f'HTTP {error.code}{said}', _seconds(error.headers.get('Retry-After')))
+            return _Passing(f'HTTP {error.code}{words}', _seconds(error.headers.get('Retry-After')))
         return LLMError(
             expected=f'an answer from {self.url}',
-            came=f'HTTP {error.code}{said}',
+            came=f'HTTP {error.code}{words}',
             todo='check --endpoint and --model, and the key in AFFEKT_LLM_KEY',
         )
 
-    def _said(self, error: urllib.error.HTTPError) -> str:
+    def _server_words(self, error: urllib.error.HTTPError) -> str:
         """The server's own words, shortened; '' where there are none."""
         try:
             text = error.read(20_000).decode('utf-8', 'replace')
         except (OSError, http.client.HTTPException, ValueError):
             return ''
         try:
-            held = json.loads(text)
-            inner = held.get('error', held)
+            content = json.loads(text)
+            inner = content.get('error', content)
             text = inner.get('message', text) if isinstance(inner, dict) else str(inner)
         except (ValueError, AttributeError, RecursionError):
             pass
@@ -259,13 +261,13 @@ def _whole(response: http.client.HTTPResponse) -> bytes:
 def _reply(answer: bytes, model: str, secrets: Secrets) -> Reply:
     """An answer's text and what the server says about it."""
     try:
-        held = json.loads(answer)
-        choice = held['choices'][0]
+        content = json.loads(answer)
+        choice = content['choices'][0]
         text = _text(choice['message'])
-        usage = held.get('usage')
+        usage = content.get('usage')
         return Reply(
             secrets.hidden_in_answer(text),
-            secrets.hidden_in_answer(_on_one_line(str(held.get('model') or model)))[:200],
+            secrets.hidden_in_answer(_on_one_line(str(content.get('model') or model)))[:200],
             secrets.hidden(_on_one_line(str(choice.get('finish_reason') or '')))[:40],
             _counts(usage, secrets),
         )

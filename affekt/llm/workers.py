@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Iterator
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
+from affekt.workers import awaited
+
 Item = TypeVar('Item')
 Result = TypeVar('Result')
-WOKEN_S = 0.1
-"""How often the waiting thread wakes: a signal that comes just before it waits would otherwise be seen when it ends."""
 NO_ITEM = -1
 """Index of what a thread says last."""
 
@@ -74,10 +74,7 @@ def _sorted(finished: SimpleQueue[tuple[int, Any, BaseException | None]], runnin
     results: dict[int, Any] = {}
     due, first_error = 0, None
     while running:
-        try:
-            index, result, error = finished.get(timeout=WOKEN_S)
-        except Empty:
-            continue
+        index, result, error = awaited(lambda timeout_s: finished.get(timeout=timeout_s), Empty)
         running -= index == NO_ITEM
         first_error = first_error or error
         results[index] = result

@@ -89,7 +89,7 @@ def unread_behind(window: Window, position: int) -> int:
         position += length
         if not length:
             break
-    size = max(0, _tags_begin(window) - position)
+    size = max(0, tags_begin(window) - position)
     is_blank = size <= CHAIN and not window.at(position, size).strip(b'\0')
     return 0 if is_blank else window.size - position
 
@@ -99,7 +99,7 @@ def is_tag(packet: bytes) -> bool:
     return packet.startswith(END_TAGS) or b'APETAGEX' in packet or not packet.strip(b'\0')
 
 
-def _tags_begin(window: Window) -> int:
+def tags_begin(window: Window) -> int:
     """The byte at which the tags at the end begin, which state their lengths in their last bytes."""
     end = window.size
     for _ in range(MAX_TAGS):
@@ -111,18 +111,23 @@ def _tags_begin(window: Window) -> int:
 
 
 def _tag_before(window: Window, end: int) -> int:
-    """Bytes of the tag (ID3v1, Lyrics3, APE) that ends here; 0 where none does."""
+    """Bytes of the tag (ID3v1, Lyrics3, APE) that ends here; 0 where none does or its beginning contradicts it."""
     if window.at(end - 128, 3) == b'TAG':
         return 128
     if window.at(end - 227, 4) == b'TAG+':
         return 227
     lyrics = window.at(end - 15, 15)  # six digits and a name
     if lyrics.endswith(b'LYRICS200') and lyrics[:6].isdigit():
-        return int(lyrics[:6]) + len(lyrics)
+        length = int(lyrics[:6]) + len(lyrics)
+        return length if window.at(end - length, 11) == b'LYRICSBEGIN' else 0
     # name 8, version 4, bytes of the entries and this footer 4, entries 4, flags 4: the highest one says "has a header"
     footer = window.at(end - APE_FOOTER, APE_FOOTER)
     if footer.startswith(b'APETAGEX') and len(footer) == APE_FOOTER:
-        return int.from_bytes(footer[12:16], 'little') + (APE_FOOTER if footer[23] & 0x80 else 0)
+        has_header = bool(footer[23] & 0x80)
+        length = int.from_bytes(footer[12:16], 'little') + (APE_FOOTER if has_header else 0)
+        opening = window.at(end - length, 8)
+        # a damaged length must not hide sound
+        return length if opening == b'APETAGEX' or not (has_header or opening.startswith(SYNC)) else 0
     if lyrics.endswith(b'LYRICSEND'):
         stretch = window.at(max(0, end - LONGEST_LYRICS), min(end, LONGEST_LYRICS))
         at = stretch.rfind(b'LYRICSBEGIN')

@@ -20,7 +20,7 @@ from affekt.media.containers import DEMUXERS, declared_sizes
 from affekt.media.covers import pixels_while_opening
 from affekt.media.ebml import track_count
 from affekt.media.fragments import first_ticks
-from affekt.media.frame_chain import tag_length
+from affekt.media.frame_chain import tag_length, tags_begin
 from affekt.media.limits import Limits
 from affekt.media.mp3_frames import states_length
 from affekt.media.pictures import UPRIGHT, Orientation, orientation_of_frame, upright_size
@@ -28,6 +28,7 @@ from affekt.media.sample_tables import check_sample_count
 from affekt.media.source import Source, WatchedFile
 from affekt.media.still_checks import refuse_animated_bomb, refuse_bomb
 from affekt.media.tags import check_tag_count
+from affekt.media.window import Window
 from affekt.wording import subject
 
 MAX_SOUND_LEAD_S = 0.2
@@ -115,6 +116,7 @@ def open_container(source: Source, limits: Limits) -> tuple[Any, WatchedFile]:
     """
     file = source.open(limits.max_stall_s)
     file.skip(_tags_in_front(source))
+    file.end_at(_end_of_frames(source))
     file.limit_work(MAX_OPENING_WORK_S)
     options = {
         'format_whitelist': ','.join(DEMUXERS),
@@ -151,6 +153,19 @@ def _tags_in_front(source: Source) -> int:
     """
     size = tag_length(source)
     return size if LARGE_TAGS_BYTES < size < source.size else 0
+
+
+def _end_of_frames(source: Source) -> int:
+    """The byte at which the sound of an MP3 or AAC without a container ends, for FFmpeg takes tags behind it for sound.
+
+    A cover in such a tag would add seconds to the length. The file's size for everything else.
+    """
+    head = source.head(3)
+    if head != b'ID3' and not (head[:1] == b'\xff' and head[1:2] >= b'\xe0'):
+        return source.size
+    with Window(source) as window:
+        begins = tags_begin(window)
+    return begins if begins > 0 else source.size
 
 
 def probe(source: Source, limits: Limits) -> Probe:

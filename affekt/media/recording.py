@@ -29,7 +29,7 @@ from affekt.media.report import NO_LENGTH, ContainerReport, DecodeReport, Stream
 from affekt.media.samples import AudioPass, Block
 from affekt.media.source import Source
 from affekt.media.stills import describe_still, read_still
-from affekt.media.subtitles import Subtitle, embedded_subtitles
+from affekt.media.subtitles import EmbeddedSubtitles, Subtitle, embedded_subtitles
 
 Kind = Literal['video', 'audio', 'image']
 AUDIBLE_RMS = 1e-3
@@ -237,9 +237,18 @@ class Recording:
 
     def subtitles(self) -> list[Subtitle] | None:
         """The first embedded text subtitles as (start_s, end_s, text), or None where there are none."""
+        found = self.open_subtitles()
+        return None if found is None else found.lines
+
+    def open_subtitles(self, encoding: str | None = None) -> EmbeddedSubtitles | None:
+        """The same with notes: what encoding was recognised in lines that are not UTF-8, how many were left out.
+
+        Args:
+            encoding: of lines that are not UTF-8; None to recognise it.
+        """
         if self._probe is None or not self._probe.subtitle_indices:
             return None
-        return embedded_subtitles(self._source, self._probe, self._limits)
+        return embedded_subtitles(self._source, self._probe, self._limits, encoding)
 
     @property
     def decoded(self) -> DecodeReport:

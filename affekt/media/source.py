@@ -106,6 +106,7 @@ class WatchedFile:
         self._stall_s = stall_s
         self.failure: AffektError | None = None
         self._skipped = 0
+        self._end: int | None = None
         self._last_work_s = math.inf
         self.touch()
 
@@ -113,6 +114,10 @@ class WatchedFile:
         """Let the file begin `size` bytes later, for every reader from now on."""
         self._skipped = size
         self.seek(0)
+
+    def end_at(self, position: int) -> None:
+        """Let the file end at this byte of the whole, for every reader from now on."""
+        self._end = position
 
     def limit_work(self, seconds: float | None) -> None:
         """Raise LimitError after so much processor time of this thread; None takes the limit away."""
@@ -146,6 +151,9 @@ class WatchedFile:
             return b''  # FFmpeg asks on after a failure, and PyAV prints every further one
         self.check()
         try:
+            if self._end is not None:
+                left = max(0, self._end - self._file.seek(0, 1))
+                size = left if size < 0 else min(size, left)
             return self._file.read(size) or b''
         except OSError as error:
             self.failure = MediaError(
@@ -158,6 +166,8 @@ class WatchedFile:
     def seek(self, offset: int, whence: int = 0) -> int:
         if self.failure is None:
             self.check()
+        if whence == 2 and self._end is not None:
+            offset, whence = self._end - self._skipped + offset, 0
         try:
             return self._file.seek(offset + (self._skipped if whence == 0 else 0), whence) - self._skipped
         except (OSError, ValueError, OverflowError):

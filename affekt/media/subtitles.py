@@ -1,16 +1,26 @@
-"""Embedded text subtitles (mov_text, SubRip, WebVTT, ASS) as times and plain text."""
+"""Embedded text subtitles (mov_text, SubRip, WebVTT, ASS) as times and plain text.
+
+FFmpeg gives lines in UTF-8 only. Others are read from their packets, in the encoding that `affekt.text_encoding`
+recognises in all lines together; where it is not certain they are left out, with a note.
+"""
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import av.error
 from av.stream import Discard
 
+from affekt.errors import MediaError
 from affekt.media.limits import Limits
 from affekt.media.probe import Probe, open_container
 from affekt.media.source import Source
+from affekt.text_encoding import decode_text
+from affekt.wording import counted
 
 TEXT_CODECS = frozenset({'mov_text', 'subrip', 'srt', 'webvtt', 'ass', 'ssa', 'text'})
 ASS_TAG = re.compile(r'\{[^}]*\}')
@@ -27,10 +37,30 @@ class Subtitle(NamedTuple):
     text: str
 
 
-def embedded_subtitles(source: Source, probe: Probe, limits: Limits) -> list[Subtitle] | None:
+class EmbeddedSubtitles(NamedTuple):
+    """The lines of a stream of subtitles, and how they were read."""
+
+    lines: list[Subtitle]
+    """By start."""
+    notes: tuple[str, ...]
+    """What encoding was recognised, and how many lines were left out, as sentences."""
+
+
+class _Packet(NamedTuple):
+    start_s: float
+    end_s: float
+    text: str | None
+    """None where FFmpeg cannot decode it."""
+    raw: bytes
+
+
+def embedded_subtitles(
+    source: Source, probe: Probe, limits: Limits, encoding: str | None = None
+) -> EmbeddedSubtitles | None:
     """The first text stream's lines in order of time; None where every stream is pictures (DVD, Blu-ray).
 
-    Lines that do not decode are left out; a subtitle without a duration ends where the next begins.
+    A subtitle without a duration ends where the next begins. `encoding` is that of lines that are not UTF-8; None to
+    recognise it.
     """
     container, file = open_container(source, limits)
     try:
@@ -41,45 +71,87 @@ def embedded_subtitles(source: Source, probe: Probe, limits: Limits) -> list[Sub
             for other in container.streams:
                 if other.index != index:
                     other.discard = Discard.all
-            return _closed_gaps(sorted(_lines(container, stream, file, probe.origin_s)))
+            packets = _packets(container, stream, file, probe.origin_s)
+            texts, notes = _texts(packets, encoding)
+            lines = [
+                Subtitle(packet.start_s, packet.end_s, text)
+                for packet, text in zip(packets, texts, strict=True)
+                if text
+            ]
+            return EmbeddedSubtitles(_closed_gaps(sorted(lines)), notes)
         return None
     finally:
         container.close()
         file.close()
 
 
-def _lines(container: Any, stream: Any, file: Any, origin_s: float) -> list[Subtitle]:
-    lines: list[Subtitle] = []
+def _packets(container: Any, stream: Any, file: Any, origin_s: float) -> list[_Packet]:
+    packets: list[_Packet] = []
     try:
         for packet in container.demux(stream):
             file.touch()
-            if packet.pts is None or not packet.size or len(lines) >= MAX_SUBTITLES:
+            if packet.pts is None or not packet.size or len(packets) >= MAX_SUBTITLES:
                 continue
             start_s = float(packet.pts * packet.time_base) - origin_s
             end_s = start_s + float((packet.duration or 0) * packet.time_base)
-            text = _text_of(packet)
-            if text:
-                lines.append(Subtitle(max(0.0, start_s), max(0.0, end_s), text))
+            raw = _payload(bytes(packet), stream.codec_context.name)
+            packets.append(_Packet(max(0.0, start_s), max(0.0, end_s), _text_of(packet, raw), raw))
     except (av.error.FFmpegError, ValueError, OverflowError):
-        return lines
-    return lines
+        return packets
+    return packets
 
 
-def _text_of(packet: Any) -> str:
-    """Plain text of a packet; ASS events carry eight fields before the text, and \\N for a new line."""
+def _texts(packets: Sequence[_Packet], encoding: str | None) -> tuple[list[str], tuple[str, ...]]:
+    """The text of each packet, '' where there is none, and notes."""
+    if all(packet.text is not None for packet in packets):
+        return [packet.text or '' for packet in packets], ()
+    lost = sum(packet.text is None for packet in packets)
     try:
-        events = packet.decode()
-    except (av.error.FFmpegError, ValueError, UnicodeDecodeError):
-        return ''
-    parts = []
-    for event in events:
-        raw = getattr(event, 'ass', None) or getattr(event, 'text', b'')
-        text = raw.decode('utf-8', 'replace') if isinstance(raw, bytes) else str(raw)
-        if hasattr(event, 'ass') and text.count(',') >= ASS_FIELDS_BEFORE_TEXT:
-            text = text.split(',', ASS_FIELDS_BEFORE_TEXT)[-1]
-        text = HTML_TAG.sub('', ASS_TAG.sub('', text))
-        parts.append(text.replace('\\N', '\n').replace('\\n', '\n').replace('\\h', ' ').strip())
-    return '\n'.join(part for part in parts if part)
+        everything = b'\n'.join(packet.raw for packet in packets)
+        decoded = decode_text(everything, 'the subtitles inside the file', encoding=encoding, error=MediaError)
+        texts = [
+            _plain(packet.raw.decode(decoded.encoding)) if packet.text is None else packet.text for packet in packets
+        ]
+    except (MediaError, UnicodeError):
+        note = (
+            f'{counted(lost, "line")} of the subtitles inside the file {"is" if lost == 1 else "are"} left out: not '
+            'UTF-8, and in no encoding that can be told; name it with --encoding'
+        )
+        return [packet.text or '' for packet in packets], (note,)
+    return texts, decoded.notes
+
+
+def _payload(raw: bytes, codec: str) -> bytes:
+    """The text of a packet as it is stored, without what stands around it."""
+    if codec == 'mov_text':  # its length before it, styles behind it
+        return raw[2 : 2 + int.from_bytes(raw[:2], 'big')]
+    return raw.split(b',', ASS_FIELDS_BEFORE_TEXT)[-1] if codec in ('ass', 'ssa') else raw
+
+
+def _text_of(packet: Any, raw: bytes) -> str | None:
+    """Plain text of a packet; None where FFmpeg cannot decode it."""
+    if raw.startswith((codecs.BOM_UTF16_BE, codecs.BOM_UTF16_LE)):  # mov_text allows it, FFmpeg reads none of it
+        with contextlib.suppress(UnicodeDecodeError):
+            return _plain(raw.decode('utf-16'))
+        return None
+    try:
+        texts = [_plain(_event_text(event)) for event in packet.decode()]
+    except (av.error.FFmpegError, ValueError):
+        return None
+    return '\n'.join(text for text in texts if text)
+
+
+def _event_text(event: Any) -> str:
+    """The text of a decoded line; ASS events carry eight fields before it."""
+    coded = getattr(event, 'ass', None) or getattr(event, 'text', b'')
+    text = coded.decode() if isinstance(coded, bytes) else str(coded)
+    return text.split(',', ASS_FIELDS_BEFORE_TEXT)[-1] if hasattr(event, 'ass') else text
+
+
+def _plain(text: str) -> str:
+    """A line without markup; \\N is a new line."""
+    text = HTML_TAG.sub('', ASS_TAG.sub('', text))
+    return text.replace('\\N', '\n').replace('\\n', '\n').replace('\\h', ' ').strip()
 
 
 def _closed_gaps(lines: list[Subtitle]) -> list[Subtitle]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from affekt.labels.thinking import count_thinking
 from affekt.metrics import Interval
 from affekt.metrics.resampling import intervals
 from affekt.ranking.judge import ABSTAIN, LEFT, RIGHT, TIE, Answer, Judgement, Judgements
@@ -67,6 +68,8 @@ class JudgeReport:
     use: tuple[ModelUse, ...]
     agreement: tuple[Agreement, ...] = ()
     """The judge, then the references; empty where the input holds no preferences."""
+    with_thinking: int = 0
+    """Answers, each question counted once, in which a model thought aloud; that part was left out."""
     left_out: int = 0
     """Pairs that were not made, because one of two describers says nothing of a sample."""
 
@@ -113,6 +116,7 @@ def report_on(
         consistency=found['consistent'],
         official_consistency=_official_consistency(rows),
         use=_use(rows, prices or {}),
+        with_thinking=count_thinking(answer.reply.text for answer in _asked(rows)),
         agreement=()
         if preferences is None
         else (
@@ -149,11 +153,16 @@ def _official_consistency(rows: Sequence[Judgement]) -> float:
     return swap_consistency(verdicts([one for one, _ in read]), verdicts([two for _, two in read]))
 
 
+def _asked(rows: Sequence[Judgement]) -> list[Answer]:
+    """The answers of all models, each question once."""
+    by_key = {answer.key: answer for row in rows for verdict in row.verdicts for answer in verdict.answers}
+    return list(by_key.values())
+
+
 def _use(rows: Sequence[Judgement], prices: Mapping[str, Price]) -> tuple[ModelUse, ...]:
-    """By model, each question once."""
-    asked: dict[str, Answer] = {a.key: a for row in rows for v in row.verdicts for a in v.answers}
+    """What each model was asked."""
     models: dict[str, list[Answer]] = {}
-    for answer in asked.values():
+    for answer in _asked(rows):
         models.setdefault(answer.reply.model, []).append(answer)
     found = []
     for model, answers in sorted(models.items()):

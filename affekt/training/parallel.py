@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from torch.multiprocessing.spawn import spawn
 
 from affekt.errors import TrainingError
+from affekt.workers import awaited
 
 PATIENCE_S = 600.0
 """How long a process waits for the others before it gives up."""
@@ -161,7 +162,8 @@ def on_processes(count: int, job: Callable[..., None], *given: Any, patience_s: 
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         port = free.getsockname()[1]
-    spawn(_joined, (count, port, patience_s, job, given), nprocs=count)
+    together = spawn(_joined, (count, port, patience_s, job, given), nprocs=count, join=False)
+    awaited(lambda timeout_s: together.join(timeout=timeout_s))
 
 
 def _joined(

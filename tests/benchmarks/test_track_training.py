@@ -125,7 +125,8 @@ def test_the_command_goes_from_manifests_to_a_submission_and_on_after_a_kill(par
 
     with monkeypatch.context() as patched:
         patched.setattr(track_training, 'fair_run', stopped)
-        run.invoke(main, [*words, '--out', str(tmp_path / 'cut')])
+        cut = run.invoke(main, [*words, '--out', str(tmp_path / 'cut')])
+    assert '5 finished results are kept' in cut.stderr
     assert not (tmp_path / 'cut' / 'predictions.csv').exists()
     again = run.invoke(main, [*words, '--out', str(tmp_path / 'cut'), '--resume'])
     assert again.exit_code == 0, again.output

@@ -19,6 +19,10 @@ THOUGHT = 'He frowns, perhaps sad or angry.'
         f'<think>{THOUGHT}</think>\n\nhappy',
         f'<thinking>{THOUGHT}</thinking>happy',
         f'<reasoning>{THOUGHT}</reasoning><answer>happy</answer>',
+        f'<analysis>{THOUGHT}</analysis>\nhappy',
+        f'<rationale>{THOUGHT}</rationale>\nhappy',
+        f'<think>{THOUGHT}</think>\\boxed{{\\text{{happy}}}}',
+        f'analysis{THOUGHT}assistantfinalhappy',
         f'<THINK>\n{THOUGHT}\n</THINK>\nhappy',
         f'< think >{THOUGHT}< / think >happy',
         f'<think type="long">{THOUGHT}</think>happy',
@@ -62,6 +66,7 @@ def test_the_answer_is_kept_and_the_thinking_dropped(text):
         f'◁think▷{THOUGHT}',
         f'<|channel|>analysis<|message|>{THOUGHT}',
         f'{THOUGHT}</think>',
+        f'analysis{THOUGHT}',
         f'<think>{THOUGHT}</think><answer></answer>',
     ],
 )
@@ -73,7 +78,15 @@ def test_thinking_without_an_answer_is_an_empty_answer(text):
 
 
 @pytest.mark.parametrize(
-    'text', ['<answer>happy</answer>', '<Answer> happy', 'happy</answer>', '<final_answer>happy</final_answer>']
+    'text',
+    [
+        '<answer>happy</answer>',
+        '<Answer> happy',
+        'happy</answer>',
+        '<final_answer>happy</final_answer>',
+        '<|channel|>final<|message|>happy<|return|>',
+        '<think/>happy',
+    ],
 )
 def test_a_marked_answer_without_thinking_is_unwrapped(text):
     final = without_thinking(text)
@@ -90,6 +103,12 @@ def test_text_without_such_marks_comes_back_as_it_is(text):
 
 def test_thinking_longer_than_what_is_read_of_an_answer_is_dropped_first():
     assert read_labels(f'<think>{"sad. " * 50_000}</think>happy').labels == ('happy',)
+
+
+@pytest.mark.parametrize('mark', ['<', '<think', '</', '&lt;', '◁', '[', '<|', '<|channel|>', '<|channel|>final'])
+def test_a_long_run_of_spaces_behind_a_mark_is_read_at_once(mark):
+    # Each of 100,000 spaces against each other would take minutes.
+    assert without_thinking(f'{mark}{" " * 100_000}<b>happy').text.endswith('<b>happy')
 
 
 @given(st.text(alphabet='<>/thinkaswer◁▷[]|& ', max_size=80))

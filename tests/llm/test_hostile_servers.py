@@ -19,6 +19,7 @@ from hostile_server import OK, HostileServer, answer, drips, whole
 
 from affekt.errors import LLMError
 from affekt.llm import Endpoint, RememberingChat, ReplayCache, Request
+from affekt.llm.calls import Call, Calls
 from affekt.llm.secrets import Secrets
 from affekt.llm.workers import in_order
 
@@ -280,6 +281,16 @@ def test_a_signal_ends_the_command_while_a_server_keeps_it_waiting(tmp_path, ver
         assert process.returncode != 0
         assert b'Traceback' not in said
         assert not (tmp_path / 'out.csv').exists()
+
+
+def test_what_connects_after_its_call_was_cut_is_cut_too():
+    calls = Calls()
+    with Call(calls, 60) as early:
+        calls.close()
+        with pytest.raises(TimeoutError):
+            early.connected(('127.0.0.1', 9))
+    with Call(calls, 60) as late, pytest.raises(TimeoutError):
+        late.connected(('127.0.0.1', 9))
 
 
 def test_results_come_in_order_and_an_error_lets_what_is_in_work_finish():

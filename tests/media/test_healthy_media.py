@@ -70,6 +70,13 @@ def test_tags_behind_the_sound_are_no_damage(tmp_path, suffix, tag):
     require_whole(content + TAGS[tag])
 
 
+def test_a_cover_in_a_tag_behind_the_sound_adds_no_seconds(tmp_path):
+    content = write_audio(tmp_path / 'a.mp3', SOUND, 16_000).read_bytes()
+    cover = struct.pack('<II', 40_000, 2) + b'Cover Art (Front)\0' + b'\x11' * 40_000
+    footer = b'APETAGEX' + struct.pack('<IIII', 2000, len(cover) + 32, 1, 0) + bytes(8)
+    assert require_whole(content + cover + footer).duration_s == pytest.approx(2.0, abs=0.1)
+
+
 def test_large_last_frames_of_flac_end_where_the_file_does(tmp_path):
     # a checksum of 16 bits comes out as 0 by chance once in 65,536 bytes: in 16 frames of 18 kB about four times
     rng = np.random.default_rng(5)

@@ -264,6 +264,17 @@ def test_nonsense_is_an_abstention_that_rank_leaves_out(describers, tmp_path, se
         read_comparisons(out)
 
 
+def test_answers_with_thinking_are_counted_once_and_their_thinking_is_left_out(describers, tmp_path, server):
+    server.answer = lambda question: f'<think>a1, no a2, no a1</think>{longer(question)}'
+    words = [*describers, '--endpoint', server.url, '--model', 'tiny', '--out', tmp_path / 'v.csv']
+    report = json.loads(run(*words, '--json').stdout)
+    assert report['with_thinking'] == 18  # 9 pairs in two orders
+    assert report['read_as'] == {'json': 18}
+    shown = run(*words).stdout
+    assert '18 answers; what was thought aloud was left out' in shown
+    assert max(map(len, shown.splitlines())) <= 80
+
+
 def test_agreement_with_people_is_as_published_and_even_handed(emoprefer, tmp_path):
     report = judge_descriptions([emoprefer], LongerText(), out=tmp_path / 'v.csv')
     own, first, again, _ = report.agreement

@@ -139,7 +139,7 @@ def read_array(path: Path, *, mapped: bool = False) -> npt.NDArray[Any]:
             expected='an .npy file', came=f'{path}: {error.strerror or error}', todo='check the path'
         ) from error
     except _DAMAGE as error:
-        raise _refused(path, f'{error}', 'a whole .npy array of numbers') from error
+        raise _refused(path, str(error)[:160], 'a whole .npy array of numbers') from error
 
 
 def _read_members(file: BinaryIO, ceilings: _Ceilings) -> dict[str, Any]:
@@ -149,7 +149,9 @@ def _read_members(file: BinaryIO, ceilings: _Ceilings) -> dict[str, Any]:
             members = [info for info in archive.infolist() if info.filename.endswith('.npy')]
             ceilings.take(sum(info.file_size for info in members))
             if other := [info.filename for info in members if info.compress_type not in _METHODS]:
-                raise _refused(path, f'{other[0]!r} compressed in another way', 'arrays that are stored or deflated')
+                raise _refused(
+                    path, f'{other[0][:160]!r} compressed in another way', 'arrays that are stored or deflated'
+                )
             arrays = {}
             for info in members:
                 with archive.open(info) as stream:
@@ -159,7 +161,7 @@ def _read_members(file: BinaryIO, ceilings: _Ceilings) -> dict[str, Any]:
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         if isinstance(error, ArchiveError):
             raise
-        raise _refused(path, f'a damaged archive ({error})', 'a whole .npz file') from error
+        raise _refused(path, f'a damaged archive ({str(error)[:160]})', 'a whole .npz file') from error
 
 
 def _read_array(content: io.BytesIO, ceilings: _Ceilings, name: str) -> Any:
@@ -177,7 +179,7 @@ def _read_array(content: io.BytesIO, ceilings: _Ceilings, name: str) -> Any:
     except ArchiveError:
         raise
     except _DAMAGE as error:
-        raise _refused(ceilings.path, f'{name} damaged ({error})', 'a whole .npy array') from error
+        raise _refused(ceilings.path, f'{name[:160]} damaged ({str(error)[:160]})', 'a whole .npy array') from error
 
 
 _DAMAGE = (
@@ -355,7 +357,9 @@ class _Unpickler(pickle.Unpickler):
         try:
             return self._known[module, name]
         except KeyError:
-            raise _refused(self._path, f'a file that asks for {module}.{name}', 'arrays of plain values') from None
+            raise _refused(
+                self._path, f'a file that asks for {module[:80]}.{name[:80]}', 'arrays of plain values'
+            ) from None
 
 
 def _unpickled(content: io.BytesIO, ceilings: _Ceilings) -> npt.NDArray[Any]:

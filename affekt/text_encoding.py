@@ -19,12 +19,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from affekt.errors import AffektError, TableError, UnknownNameError
+from affekt.wording import subject
 from affekt.written_languages import LANGUAGES
 
 SURE = 0.9995
 """Probability of the best reading, below which a file is refused."""
-FEWEST_BYTES = 3
-"""Bytes outside ASCII below which no text in another alphabet than Latin is certain: any two bytes are two letters."""
+FEWEST_BYTES = 4
+"""Bytes outside ASCII below which no text in another alphabet than Latin is certain: any few bytes are as many letters."""
 MOST_UNEXPECTED = 0.08
 """Share of characters outside ASCII that the best reading's language may not use."""
 MOST_BYTES = 20_000
@@ -189,7 +190,8 @@ def _marked(raw: bytes) -> str | None:
 def _cleaned(text: str, encoding: str, name: str) -> DecodedText:
     """The text with the marks of Windows in place of control characters."""
     plain, count = _CONTROLS.subn(_of_windows, text)
-    notes = (f'{count} control characters of {name} are read as the marks of Windows text (cp1252)',) if count else ()
+    read = f'{subject(count, "control character")} read as marks of Windows text (cp1252) in {name}'
+    notes = (read,) if count else ()
     return DecodedText(plain.removeprefix('\ufeff'), encoding, notes)
 
 

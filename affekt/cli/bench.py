@@ -10,6 +10,7 @@ import click
 
 from affekt.cli.choices import WORD_TABLES, Named, fusion_models
 from affekt.cli.group import AS_JSON, Command, main
+from affekt.cli.table_notes import table_notes
 from affekt.terminal import StageBars, say, say_json
 
 TABLES = Named(WORD_TABLES, others='PATH')
@@ -76,9 +77,9 @@ def unibench(
     from affekt.benchmarks.unibench_tables import unibench_facts, unibench_tables
 
     rng = np.random.default_rng(seed)
-    with StageBars(name_width=10) as bars:
+    with table_notes() as notes, StageBars(name_width=10) as bars:
         outcome = run_unibench(predictions, labels, rng=rng, table=tables, resamples=resamples, progress=bars, **chosen)
-    facts = unibench_facts(outcome)
+    facts = _with_notes(unibench_facts(outcome), notes)
     settings = {'tables': tables, 'resamples': resamples, 'seed': seed, **chosen}
     _deliver(facts, unibench_tables(outcome), outcome.inputs, 'unibench', settings, out, as_json)
 
@@ -110,10 +111,12 @@ def ovmer(
     from affekt.benchmarks.ovmer_tables import ovmer_facts, ovmer_tables
 
     rng = np.random.default_rng(seed)
-    with StageBars(name_width=10) as bars:
+    with table_notes() as notes, StageBars(name_width=10) as bars:
         outcome = run_ovmer(predictions, truth, rng=rng, tables=tables, resamples=resamples, progress=bars)
     settings = {'tables': list(tables), 'resamples': resamples, 'seed': seed}
-    _deliver(ovmer_facts(outcome), ovmer_tables(outcome), outcome.inputs, 'ovmer', settings, out, as_json)
+    _deliver(
+        _with_notes(ovmer_facts(outcome), notes), ovmer_tables(outcome), outcome.inputs, 'ovmer', settings, out, as_json
+    )
 
 
 @bench.command()
@@ -283,6 +286,10 @@ def finetune(
         say_json(facts)
     else:
         say(finetuning_tables(outcome), columns=1000, least=80)
+
+
+def _with_notes(facts: Mapping[str, Any], notes: Sequence[str]) -> dict[str, Any]:
+    return {**facts, 'notes': [*facts['notes'], *notes]}
 
 
 def _deliver(

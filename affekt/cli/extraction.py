@@ -12,6 +12,7 @@ import click
 
 from affekt.cli.choices import WORD_TABLES, Named
 from affekt.cli.group import AS_JSON, main
+from affekt.cli.table_notes import table_notes
 from affekt.terminal import StageBars, facts_table, say, say_json
 
 if TYPE_CHECKING:
@@ -45,13 +46,17 @@ def extract_labels(
     """
     from affekt.llm import extract
 
-    with _label_extractor(out, **chosen) as (extractor, at_once), StageBars() as bars:
+    with (
+        table_notes() as notes,
+        _label_extractor(out, **chosen) as (extractor, at_once),
+        StageBars() as bars,
+    ):
         extracted = extract(
             descriptions, out, extractor, column=column, at_once=at_once, progress=bars, raw_csv=raw_csv
         )
     summary = {'out': str(out), **extracted.summary()}
     if as_json:
-        say_json(summary)
+        say_json(summary | {'notes': notes})
     else:
         shown = {key: value for key, value in summary.items() if key != 'read_as'} | summary['read_as']
         say(facts_table([{'what': key, 'value': str(value)} for key, value in shown.items()]))

@@ -13,6 +13,7 @@ import click
 from affekt.cli.choices import Named, judge_strategies, reference_judges
 from affekt.cli.group import AS_JSON, main
 from affekt.cli.ranking_tables import judge_tables
+from affekt.cli.table_notes import table_notes
 from affekt.terminal import StageBars, say, say_json
 
 if TYPE_CHECKING:
@@ -81,14 +82,14 @@ def judge(
     """
     from affekt.ranking import judge_descriptions
 
-    with _judge(out, bool(media), **chosen) as rater, StageBars() as bars:
+    with table_notes() as notes, _judge(out, bool(media), **chosen) as rater, StageBars() as bars:
         found = judge_descriptions(
             descriptions, rater, out=out, media=media, pairs=pairs, column=column, at_once=at_once, prices=prices,
             settings={name: value for name, value in chosen.items() if name in SAVED}, progress=bars,
             raw_csv=raw_csv,
         )  # fmt: skip
     if as_json:
-        say_json({'out': str(out), **found.to_dict()})
+        say_json({'out': str(out), **found.to_dict(), 'notes': notes})
     else:
         say(judge_tables(found), '', str(out), columns=80)
 

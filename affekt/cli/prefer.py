@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from affekt.cli.group import AS_JSON, main
+from affekt.cli.table_notes import table_notes
 from affekt.terminal import say, say_json
 
 PATH = click.Path(path_type=Path)
@@ -38,13 +39,14 @@ def train(pairs: Path, out: Path, validation: Path | None, control: str, feature
     """Train on the judged PAIRS of a file."""
     from affekt.ranking.preference_files import train_file
 
-    model = train_file(
-        pairs,
-        out,
-        validation=validation,
-        control=[name.strip() for name in control.split(',') if name.strip()],
-        features=features,
-    )
+    with table_notes():
+        model = train_file(
+            pairs,
+            out,
+            validation=validation,
+            control=[name.strip() for name in control.split(',') if name.strip()],
+            features=features,
+        )
     chosen = model.settings
     say(f'{out / "preference.npz"}: {model.facts["pairs"]} pairs of {model.facts["samples"]} samples')
     say(f'chosen: {", ".join(chosen.blocks)}; penalty {chosen.penalty:g}')
@@ -83,17 +85,18 @@ def evaluate(
     from affekt.cli.prefer_tables import evaluation_tables
     from affekt.ranking.preference_files import evaluate_file
 
-    found = evaluate_file(
-        judge,
-        pairs,
-        swapped=swapped,
-        learned_from=learned_from,
-        features=features,
-        resamples=resamples,
-        seed=seed,
-    )
+    with table_notes() as notes:
+        found = evaluate_file(
+            judge,
+            pairs,
+            swapped=swapped,
+            learned_from=learned_from,
+            features=features,
+            resamples=resamples,
+            seed=seed,
+        )
     if as_json:
-        say_json(asdict(found))
+        say_json(asdict(found) | {'notes': notes})
     else:
         say(evaluation_tables(found), columns=80)
 
@@ -109,7 +112,8 @@ def predict(model: Path, pairs: Path, out: Path, ties: bool, features: Path | No
     from affekt.benchmarks.prefer import write_prefer_submission
     from affekt.ranking.preference_files import predict_file
 
-    held, readings = predict_file(model, pairs, features=features)
+    with table_notes():
+        held, readings = predict_file(model, pairs, features=features)
     facts = write_prefer_submission(held.names, readings.verdicts(ties=ties), out)
     said = ', '.join(f'{count} {word}' for word, count in facts.answers.items())
     say(f'{facts.path}: {facts.rows} preferences, {said}')
@@ -126,7 +130,8 @@ def check(file: Path, candidates: Path) -> None:
     from affekt.benchmarks.prefer import check_prefer_submission
     from affekt.ranking.pairs import read_pairs
 
-    facts = check_prefer_submission(file, read_pairs(candidates).names)
+    with table_notes():
+        facts = check_prefer_submission(file, read_pairs(candidates).names)
     said = ', '.join(f'{count} {word}' for word, count in facts.answers.items())
     say(f'{facts.path} is in order: {facts.rows} preferences, {said}')
 
@@ -146,10 +151,10 @@ def score_command(file: Path, truth: Path, resamples: int, seed: int, as_json: b
     from affekt.benchmarks.prefer import read_preferences, score_prefer
     from affekt.cli.prefer_tables import score_table
 
-    found = score_prefer(
-        read_preferences(truth), read_preferences(file), rng=np.random.default_rng(seed), resamples=resamples
-    )
+    with table_notes() as notes:
+        true, answered = read_preferences(truth), read_preferences(file)
+    found = score_prefer(true, answered, rng=np.random.default_rng(seed), resamples=resamples)
     if as_json:
-        say_json(asdict(found))
+        say_json(asdict(found) | {'notes': notes})
     else:
         say(score_table(found), columns=80)

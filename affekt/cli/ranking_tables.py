@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 def leaderboard(ranking: Ranking) -> Group:
     """Places, strengths with intervals drawn on one scale, then what biased the verdicts and what to ask next."""
     facts, settings = ranking.facts, ranking.settings
-    held = ' and '.join(f'{number} {name}s' for name, number in ranking.clusters.items())
-    compared = f'{facts["comparisons"]:,} comparisons of {facts["items"]} items, {facts["ties"]:,} ties'
-    how = f'{settings.level:.0%} {settings.intervals} intervals' + (f', clustered by {held}' if held else '')
-    parts: list[Text | Table] = [Text(compared, style='bold'), Text(how, style='dim'), Text(''), _board(ranking)]
+    clusters = ' and '.join(counted(number, name) for name, number in ranking.clusters.items())
+    size = f'{counted(facts["comparisons"], "comparison")} of {facts["items"]} items, {counted(facts["ties"], "tie")}'
+    how = f'{settings.level:.0%} {settings.intervals} intervals' + (f', clustered by {clusters}' if clusters else '')
+    parts: list[Text | Table] = [Text(size, style='bold'), Text(how, style='dim'), Text(''), _board(ranking)]
     parts += [Text(''), _flagged_table(ranking)] if ranking.without_flagged else []
     parts += [Text(''), _bias_table(ranking.biases)] if ranking.biases else []
     if ranking.next_pairs:
@@ -93,9 +93,9 @@ def _bias_table(biases: Sequence[Bias]) -> Table:
 def judge_tables(report: JudgeReport) -> Group:
     """Who won, what swayed the judge, what it cost, and how it agrees with people, beside judges that read nothing."""
     decided = report.outcomes['left'] + report.outcomes['right']
-    judged = f'{report.pairs:,} pairs in both orders by {report.judge}'
+    size = f'{counted(report.pairs, "pair")} in both orders by {report.judge}'
     ends = f'{decided} decided, {report.outcomes["tie"]} tied ({report.disagreeing_orders} of them by order), '
-    parts: list[Text | Table] = [Text(judged, style='bold'), Text(f'{ends}{report.outcomes["abstain"]} abstained')]
+    parts: list[Text | Table] = [Text(size, style='bold'), Text(f'{ends}{report.outcomes["abstain"]} abstained')]
     if report.left_out:
         parts.append(Text(f'{report.left_out:,} pairs left out: one of the two does not describe the sample'))
     parts += [Text(''), _wins_table(report), Text(''), facts_table(_judge_facts(report))]

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from affekt.cli.choices import WORD_TABLES, Named
 from affekt.cli.group import AS_JSON, main
+from affekt.cli.table_notes import table_notes
 from affekt.terminal import say, say_json
 from affekt.wording import signed
 
@@ -84,8 +85,10 @@ def openvocab(
     from affekt.metrics import compare_open_vocabulary, score_open_vocabulary
     from affekt.metrics.answers import require_same_names
 
-    table, truth = load_table(tables), read_answers(truth_path, column=column)
-    systems = [read_answers(path, column=column) for path in (prediction_path, against) if path]
+    table = load_table(tables)
+    with table_notes() as notes:
+        truth = read_answers(truth_path, column=column)
+        systems = [read_answers(path, column=column) for path in (prediction_path, against) if path]
     for system in systems:
         if not subset:
             require_same_names(truth, system)
@@ -96,7 +99,7 @@ def openvocab(
         difference = {
             name: {'value': gap.value, 'low': gap.low, 'high': gap.high, 'p': p} for name, (gap, p) in compared.items()
         }
-        say_json(scored.to_dict() | ({'difference': difference} if against else {}))
+        say_json(scored.to_dict() | ({'difference': difference} if against else {}) | {'notes': notes})
         return
     _show_score(scored, table, everything)
     if against:

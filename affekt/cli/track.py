@@ -9,6 +9,7 @@ import click
 
 from affekt.cli.choices import WORD_TABLES, Named, fusion_models, tracks
 from affekt.cli.group import AS_JSON, main
+from affekt.cli.table_notes import table_notes
 from affekt.terminal import StageBars, say, say_json
 
 if TYPE_CHECKING:
@@ -122,7 +123,8 @@ def train(
         answered = labelled.keep(lambda row: row.split not in ('train', 'val'))
     else:
         answered = Manifest.load(unlabelled)
-    names = read_candidates(candidates) if candidates else None
+    with table_notes():
+        names = read_candidates(candidates) if candidates else None
     with StageBars(name_width=10) as bars:
         found = train_track(
             name,
@@ -184,8 +186,10 @@ def write(name: str, prediction: Path, out: Path, candidates: Path | None, allow
     """
     from affekt.benchmarks import read_candidates, track_named, write_submission
 
-    names = read_candidates(candidates) if candidates else None
-    facts = write_submission(name, track_named(name).read(prediction), out, names, allow_empty=allow_empty)
+    with table_notes():
+        names = read_candidates(candidates) if candidates else None
+        answers = track_named(name).read(prediction)
+    facts = write_submission(name, answers, out, names, allow_empty=allow_empty)
     say(f'{facts.path}: {facts.rows} answers, {_labels(facts)}')
 
 
@@ -198,7 +202,8 @@ def check(name: str, file: Path, candidates: Path, allow_empty: bool) -> None:
     """Check a submission FILE: every problem at once, with its row."""
     from affekt.benchmarks import check_submission, read_candidates
 
-    facts = check_submission(name, file, read_candidates(candidates), allow_empty=allow_empty)
+    with table_notes():
+        facts = check_submission(name, file, read_candidates(candidates), allow_empty=allow_empty)
     order = 'in the order of the candidates' if facts.follows_candidates else 'in another order than the candidates'
     empty = f', {facts.empty_answers} empty' if facts.empty_answers else ''
     say(f'{facts.path} is in order: {facts.rows} answers {order}, {_labels(facts)}{empty}')
@@ -243,21 +248,22 @@ def score_command(
     from affekt.benchmarks.showing import bounds, plain_table, spread
 
     track = track_named(name)
-    found = score_track(
-        name,
-        track.read(truth),
-        track.read(prediction),
-        rng=np.random.default_rng(seed),
-        table=tables,
-        groups=read_groups(groups) if groups else None,
-        resamples=resamples,
-    )
+    with table_notes() as notes:
+        found = score_track(
+            name,
+            track.read(truth),
+            track.read(prediction),
+            rng=np.random.default_rng(seed),
+            table=tables,
+            groups=read_groups(groups) if groups else None,
+            resamples=resamples,
+        )
     if as_json:
         parts = {part: {'value': held.value, 'interval': bounds(held)} for part, held in found.parts.items()}
         facts = {'track': found.track, 'metric': found.metric, 'score': found.score.value}
         facts |= {'interval': bounds(found.score), 'parts': parts, 'samples': found.samples}
         facts |= {'table': found.table, 'table_is_official': found.table_is_official}
-        say_json(facts)
+        say_json(facts | {'notes': notes})
         return
     say(f'{found.track}, {found.samples} samples')
     if found.table:

@@ -154,13 +154,15 @@ def _interpreted(table: Table, shape: Shape, items: Sequence[str] | None) -> Com
             columns, [shown(str(name)) for name in rater], [plain[word] for word in verdicts], orders
         )
     weight = columns.get('weight')
+    if weight is not None:
+        _refuse_thousands(table, 'weight')
     return Comparisons.of(
         spread(left),  # type: ignore[arg-type]
         spread(right),  # type: ignore[arg-type]
         [plain[verdicts[at]] for at in kept.tolist()],
         weight=None
         if weight is None
-        else _weights(spread(weight), spread(left), spread(right), Source(long.name, rows[kept]), table.separator),
+        else _weights(spread(weight), spread(left), spread(right), Source(long.name, rows[kept])),
         sample=_optional(spread, _first_of(columns, shape.sample)),
         rater=[named[at] for at in kept] if raters > 1 else _optional(spread, rater),
         first=_optional(spread, orders),  # type: ignore[arg-type]
@@ -253,15 +255,12 @@ def _orders(table: Table) -> list[int] | None:
     return found
 
 
-def _weights(
-    values: Sequence[object], left: Sequence[object], right: Sequence[object], source: Source, separator: str
-) -> Floats:
+def _weights(values: Sequence[object], left: Sequence[object], right: Sequence[object], source: Source) -> Floats:
     """The weights as numbers; what is none is refused here, what is out of range where comparisons are made."""
     weights = np.empty(len(values))
     for row, value in enumerate(values):
-        is_marked = separator == ',' and isinstance(value, str) and THOUSANDS.fullmatch(value.strip())
         try:
-            weights[row] = np.inf if is_marked else number(value)
+            weights[row] = number(value)
         except ValueError:
             weights[row] = np.nan
     refuse_rows(
@@ -273,6 +272,19 @@ def _weights(
     return weights
 
 
+def _refuse_thousands(table: Table, name: str) -> None:
+    if table.separator != ',':
+        return
+    refuse_rows(
+        np.asarray([isinstance(cell, str) and bool(THOUSANDS.fullmatch(cell.strip())) for cell in table.columns[name]]),
+        table.source,
+        f'numbers without commas in the column {name}',
+        lambda row: (
+            f'{short(table.columns[name][row])!r}, which may have a comma between thousands or before decimals,'
+        ),
+    )
+
+
 def _covariates(table: Table, shape: Shape) -> dict[str, Floats]:
     columns = table.columns
     found: dict[str, Floats] = {}
@@ -280,6 +292,8 @@ def _covariates(table: Table, shape: Shape) -> dict[str, Floats]:
     for name in columns:
         other = name.replace('left_', 'right_', 1)
         if name.startswith('left_') and other in columns and name not in taken:
+            _refuse_thousands(table, name)
+            _refuse_thousands(table, other)
             found |= differences(name.removeprefix('left_'), columns[name], columns[other], table.source)
     if LENGTH not in found and {shape.left_text, shape.right_text} <= set(columns):
         found[LENGTH] = text_lengths(_texts(table, shape.left_text), _texts(table, shape.right_text))

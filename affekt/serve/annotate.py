@@ -30,6 +30,7 @@ from affekt.serve.pairs import read_gold, read_tasks
 from affekt.serve.playable import playable_clips
 from affekt.serve.scheduling import StudySettings
 from affekt.serve.study import JOURNAL, Study
+from affekt.tables import reading_notes
 
 ADDRESS = '.serve.json'
 LOOPBACK = ('127.0.0.1', 'localhost', '::1')
@@ -95,12 +96,13 @@ def prepare(
     Raises:
         AffektError: a file that cannot be read, missing clips (all of them are named), or a folder in use.
     """
-    imported = _label_studio(pairs)
-    tasks = imported.tasks if imported is not None else read_tasks(pairs)
-    known = read_gold(gold) if gold else ()
+    with reading_notes() as read:
+        imported = _label_studio(pairs)
+        tasks = imported.tasks if imported is not None else read_tasks(pairs)
+        known = read_gold(gold) if gold else ()
     samples = list(dict.fromkeys(task.sample for task in (*tasks, *known)))
     clips: dict[str, Clip] = {}
-    notes = imported.notes if imported is not None else ()
+    notes = (*read, *(imported.notes if imported is not None else ()))
     if media is not None:
         # In Label Studio's own folder an upload has a prefix before its name.
         places = imported.places if imported is not None else {}

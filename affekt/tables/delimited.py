@@ -15,6 +15,7 @@ from affekt.tables import table as limits
 from affekt.tables.recognition import text_lines
 from affekt.tables.table import Table, of_rows, refuse_too_many
 from affekt.tables.writing import as_written
+from affekt.wording import counted
 
 SEPARATORS = {',': 'commas', ';': 'semicolons', '\t': 'tabs', '|': 'bars'}
 _SAMPLE = 1 << 16
@@ -80,7 +81,8 @@ def _rows(lines: Iterable[str], path: Path, separator: str, *, skipped: int) -> 
             begins = reader.line_num + 1 + skipped
     except csv.Error as error:
         raise TableError(
-            expected=f'{SEPARATORS.get(separator, "signs")} between cells, and quotes that are closed',
+            expected=f'{SEPARATORS.get(separator, "signs")} between cells of at most {csv.field_size_limit():,} '
+            'characters, and quotes that are closed',
             came=f'{path}: {error}, in row {begins}',
             todo='correct that row',
         ) from error
@@ -91,8 +93,9 @@ def _rows(lines: Iterable[str], path: Path, separator: str, *, skipped: int) -> 
 def _ragged(path: Path, row: int, cells: list[str], head: list[str], separator: str) -> TableError:
     sign = SEPARATORS.get(separator, repr(separator))
     return TableError(
-        expected=f'{len(head)} cells in every row, as the first row has ({limits.seen(head)}, between {sign})',
-        came=f'{len(cells)} cells in row {row} of {path.name}',
+        expected=f'{counted(len(head), "cell")} in every row, as the first row has '
+        f'({limits.seen(head)}, between {sign})',
+        came=f'{counted(len(cells), "cell")} in row {row} of {path.name}',
         todo=f'correct that row; quote cells that hold {sign}',
     )
 

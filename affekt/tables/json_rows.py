@@ -59,7 +59,7 @@ def _of_lines(lines: Iterable[str], path: Path) -> Iterator[tuple[int, Any]]:
             try:
                 yield number, _parsed(line)
             except (ValueError, RecursionError) as error:
-                if number == 1 and line.strip() == '{':
+                if line.strip() == '{':
                     raise _no_list(path, 'one object over many lines') from error
                 raise TableError(
                     expected='one JSON object a line',

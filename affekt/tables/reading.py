@@ -19,6 +19,7 @@ from affekt.npz import read_npz
 from affekt.tables.delimited import read_delimited
 from affekt.tables.json_rows import read_json_rows
 from affekt.tables.parquet_files import read_parquet
+from affekt.tables.reading_notes import note
 from affekt.tables.recognition import form_of
 from affekt.tables.table import Table
 from affekt.tables.workbooks import read_workbook
@@ -60,7 +61,9 @@ def read_table(path: Path) -> Table:
                 )
             form = 'npz' if ending == '.npz' else 'json'
         table = READERS[form](path)
-        return table if form in ('text', 'parquet') else _storable(table)
+        table = table if form in ('text', 'parquet') else _storable(table)
+        note(table.notes)
+        return table
     except OSError as error:
         raise TableError(
             expected='a table that can be read', came=f'{path}: {error.strerror or error}', todo='check the path'
@@ -100,8 +103,8 @@ def _storable(table: Table) -> Table:
     columns = {storable(name): [whole(cell) for cell in column] for name, column in table.items()}
     if not changed:
         return table
-    note = f'{changed} texts of {table.path.name} hold halves of characters, which are replaced'
-    return replace(table, columns=columns, notes=(*table.notes, note))
+    texts = f'{changed:,} texts of {table.path.name} hold' if changed > 1 else f'a text of {table.path.name} holds'
+    return replace(table, columns=columns, notes=(*table.notes, f'{texts} halves of characters, which are replaced'))
 
 
 def _read_archive(path: Path) -> Table:

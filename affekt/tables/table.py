@@ -107,7 +107,7 @@ def of_rows(
                     came=f'{path}: row {row} has a cell in column {place}, which has no name',
                     todo='give each column a name of its own',
                 )
-            notes.append('the first column, which counts the rows and has no name, is left out')
+            notes.append(f'the first column of {path.name}, which counts the rows and has no name, is left out')
     refuse_doubled([name for name in names if name], path)
     return Table(kept, path, numbers, notes=tuple(notes), **more)
 

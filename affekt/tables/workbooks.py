@@ -9,7 +9,6 @@ Source: ECMA-376, part 1, chapter 18.
 from __future__ import annotations
 
 import datetime
-import io
 import posixpath
 import re
 import zipfile
@@ -23,7 +22,11 @@ from affekt.errors import TableError
 from affekt.tables.table import Table, blank, of_rows, refuse_too_many
 
 FREE_BYTES, BYTES_PER_BYTE, MOST_BYTES = 1 << 26, 64, 1 << 29
-FREE_CELLS = 2_000_000
+FREE_CELLS, CELLS_PER_CELL = 2_000_000, 16
+"""A sheet whose rows are written out may have so many cells, and so many for each that is filled."""
+FREE_ELEMENTS, ELEMENTS_PER_BYTE = 1_000_000, 4
+DEEPEST = 64
+CHUNK, LONGEST_TAG = 1 << 16, 1 << 22
 LAST_ROW, LAST_COLUMN = 1 << 20, 1 << 14
 _PLACE = re.compile(r'([A-Z]{1,3})([1-9]\d{0,6})')
 _ESCAPE = re.compile(r'_x([0-9A-Fa-f]{4})_')
@@ -94,9 +97,12 @@ class _Workbook:
         if any(info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for info in members):
             raise _damaged(path, 'compressed in another way than Excel does')
         self._names = {info.filename for info in members}
-        root = self._tree('xl/workbook.xml')
-        self._listed = [(sheet.get('name', ''), _attribute(sheet, 'id')) for sheet in _all(root, 'sheet')]
-        self._from_1904 = any(each.get('date1904') in ('1', 'true') for each in _all(root, 'workbookPr'))
+        self._elements = 0
+        self._listed = [
+            (sheet.get('name', ''), _attribute(sheet, 'id')) for sheet in self._children('xl/workbook.xml', 'sheet')
+        ]
+        properties = self._children('xl/workbook.xml', 'workbookPr')
+        self._from_1904 = any(each.get('date1904') in ('1', 'true') for each in properties)
         self._texts = [_text(each) for each in self._children('xl/sharedStrings.xml', 'si')]
         self._dates = self._date_styles()
 
@@ -104,7 +110,7 @@ class _Workbook:
         """Name and part of each sheet, in their order."""
         links = {
             link.get('Id'): link.get('Target', '')
-            for link in _all(self._tree('xl/_rels/workbook.xml.rels'), 'Relationship')
+            for link in self._children('xl/_rels/workbook.xml.rels', 'Relationship')
         }
         for name, link in self._listed:
             target = links[link]
@@ -129,7 +135,8 @@ class _Workbook:
                     cells.setdefault(number, {})[column] = value
                     last, written = max(last, column), written + (len(value) if isinstance(value, str) else 8)
         refuse_too_many(len(cells), last, self._path)
-        if len(cells) * last > FREE_CELLS + self._archive.getinfo(part).file_size or written > 4 * self._most:
+        filled = sum(map(len, cells.values()))
+        if len(cells) * last > FREE_CELLS + CELLS_PER_CELL * filled or written > 4 * self._most:
             raise self._too_much()
         return {row: [cells[row].get(column, '') for column in range(1, last + 1)] for row in sorted(cells)}
 
@@ -156,34 +163,66 @@ class _Workbook:
         """The styles of cells that show a date or a time."""
         if 'xl/styles.xml' not in self._names:
             return set()
-        root = self._tree('xl/styles.xml')
         shown = {
             _index(each.get('numFmtId', '0'))
-            for each in _all(root, 'numFmt')
+            for each in self._children('xl/styles.xml', 'numFmt')
             if re.search('[ymdhs]', _QUOTED.sub('', each.get('formatCode', '')).lower())
         }
-        styles = [style for group in _all(root, 'cellXfs') for style in _all(group, 'xf')]
-        return {at for at, style in enumerate(styles) if _index(style.get('numFmtId', '0')) in _DATES | shown}
-
-    def _tree(self, part: str) -> ElementTree.Element:
-        return ElementTree.fromstring(self._read(part))
+        formats = [
+            style.get('numFmtId', '0')
+            for group in self._children('xl/styles.xml', 'cellXfs')
+            for style in _all(group, 'xf')
+        ]
+        return {at for at, stated in enumerate(formats) if _index(stated) in _DATES | shown}
 
     def _children(self, part: str, name: str) -> Iterator[ElementTree.Element]:
-        """The elements of a name in a part, one after the other; each is forgotten when the next is asked for."""
+        """The elements of a name in a part, one after the other; only that one is kept in memory."""
         if part not in self._names:
-            if name == 'row':
+            if part != 'xl/sharedStrings.xml':
                 raise LookupError(f'no {part} in it')
             return
-        for _, element in ElementTree.iterparse(io.BytesIO(self._read(part))):
-            if _plain(element.tag) == name:
-                yield element
-                element.clear()
+        parser: Any = ElementTree.XMLPullParser(('start', 'end'))
+        around: list[ElementTree.Element] = []
+        wanted = 0
+        for chunk in self._chunks(part):
+            parser.feed(chunk)
+            for event, element in parser.read_events():
+                is_wanted = _plain(element.tag) == name
+                if event == 'start':
+                    self._count(len(around))
+                    around.append(element)
+                    wanted += is_wanted
+                    continue
+                around.pop()
+                wanted -= is_wanted
+                if is_wanted:
+                    yield element
+                if around and not wanted:
+                    around[-1].remove(element)
+        parser.close()
 
-    def _read(self, part: str) -> bytes:
-        content = self._archive.read(part)
-        if b'<!DOCTYPE' in content or b'<!ENTITY' in content or content[:2] in (b'\xff\xfe', b'\xfe\xff'):
-            raise ValueError(f'{part} declares what no workbook does')
-        return content
+    def _count(self, depth: int) -> None:
+        """Refuse a workbook of more elements than its size allows: each takes a hundred times its bytes in memory."""
+        self._elements += 1
+        if self._elements > FREE_ELEMENTS + ELEMENTS_PER_BYTE * self._path.stat().st_size:
+            raise self._too_much()
+        if depth > DEEPEST:
+            raise ValueError('elements nested too deeply')
+
+    def _chunks(self, part: str) -> Iterator[bytes]:
+        """The bytes of a part, which must be XML as Excel writes it: no declarations of types, no endless tags."""
+        before = b''
+        since = 0
+        with self._archive.open(part) as stream:
+            while chunk := stream.read(CHUNK):
+                seam = before + chunk
+                if b'<!DOCTYPE' in seam or b'<!ENTITY' in seam or (not before and b'\0' in chunk[:64]):
+                    raise ValueError(f'{part} declares what no workbook does')
+                since = 0 if b'>' in chunk else since + len(chunk)
+                if since > LONGEST_TAG:
+                    raise ValueError(f'{part} has a tag without end')
+                before = chunk[-16:]
+                yield chunk
 
     def _too_much(self) -> TableError:
         return TableError(

@@ -139,7 +139,7 @@ def test_empty_columns_and_an_index_without_a_name_are_left_out(tmp_path):
     (tmp_path / 'x.csv').write_text(',name,text,,\n0,a,b,,\n1,c,d,,\n')
     table = read_table(tmp_path / 'x.csv')
     assert dict(table) == {'name': ('a', 'c'), 'text': ('b', 'd')}
-    assert table.notes == ('the first column, which counts the rows and has no name, is left out',)
+    assert table.notes == ('the first column of x.csv, which counts the rows and has no name, is left out',)
     (tmp_path / 'x.csv').write_text('name,\na,b\n')
     with pytest.raises(TableError, match='row 2 has a cell in column 2, which has no name'):
         read_table(tmp_path / 'x.csv')

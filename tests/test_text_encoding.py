@@ -84,7 +84,11 @@ def test_one_letter_that_may_be_many_is_refused_with_the_readings_and_the_way_ou
 
 @pytest.mark.parametrize(
     'lines',
-    [('Ich weiß nicht … für dich?', 'Wir hören später davon.'), ('Perché no … è così.', 'La città è più bella.')],
+    [
+        ('Excuse me.', 'I’m fine, it’s okay.'),
+        ('Ich weiß nicht … für dich?', 'Wir hören später davon.'),
+        ('Perché no … è così.', 'La città è più bella.'),
+    ],
 )
 def test_an_ellipsis_of_windows_is_no_control_character_of_iso(lines):
     text = subtitles(lines)

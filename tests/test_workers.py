@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -37,8 +36,6 @@ def test_an_error_that_means_no_waiting_is_raised():
 def test_a_signal_that_comes_just_before_a_wait_ends_it():
     """The signal is blocked until the wait goes on, so that it interrupts no wait of the system."""
     queue: SimpleQueue[int] = SimpleQueue()
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    os.kill(os.getpid(), signal.SIGINT)
 
     def get(timeout_s):
         try:
@@ -49,10 +46,12 @@ def test_a_signal_that_comes_just_before_a_wait_ends_it():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)  # other threads do not block it
             awaited(get, Empty)
     finally:
-        signal.signal(signal.SIGINT, before)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.signal(signal.SIGINT, before)
 
 
 def test_results_come_as_they_are_finished_with_at_most_twice_as_many_in_the_pool():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,10 @@ import pytest
 TORCH_ROOMS = ('nn', 'training', 'fusion')
 HAS_TORCH = importlib.util.find_spec('torch') is not None
 REASON = 'torch is absent (./dev test installs it where the package index has a CPU build)'
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # tests in the background: what they start shall know Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class _NeedsTorch(pytest.Module):

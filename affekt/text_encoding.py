@@ -25,7 +25,7 @@ from affekt.written_languages import LANGUAGES
 SURE = 0.9995
 """Probability of the best reading, below which a file is refused."""
 FEWEST_BYTES = 4
-"""Bytes outside ASCII below which no text in another alphabet than Latin is certain: few bytes are as many letters."""
+"""Bytes outside ASCII below which no text in another alphabet than Latin is certain."""
 MOST_UNEXPECTED = 0.08
 """Share of characters outside ASCII that the best reading's language may not use."""
 MOST_BYTES = 20_000

@@ -175,7 +175,7 @@ def test_the_command_prints_json_keeps_the_run_and_goes_on(corpus, bert, tmp_pat
     ]  # fmt: skip
     done = CliRunner().invoke(main, [*command, '--json'])
     assert done.exit_code == 0, done.output
-    facts = json.loads(done.output)
+    facts = json.loads(done.stdout)
     assert [row['model'] for row in facts['rows']] == ['constant', 'linear', 'frozen', 'fine-tuned']
     assert {path.name for path in (tmp_path / 'run').iterdir()} >= {'finetuning.json', 'finetuning.md'}
     again = CliRunner().invoke(main, [*command, '--resume'])

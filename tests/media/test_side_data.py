@@ -65,7 +65,7 @@ def test_a_frame_is_let_go_as_soon_as_it_was_converted(tmp_path):
     gc.disable()
     try:
         assert len(list(recording.frames())) == 40
-        assert sum(isinstance(thing, SideDataContainer) for thing in gc.get_objects()) <= 2
+        assert sum(type(thing) is SideDataContainer for thing in gc.get_objects()) <= 2
     finally:
         gc.enable()
 

@@ -170,7 +170,7 @@ def test_terminal_json_and_page_show_what_cannot_be_said(tmp_path):
     assert 'all comparisons are ties' in ' '.join(plain.output.split())
     assert 'nan' not in plain.output
     stated = CliRunner().invoke(main, ['rank', str(tmp_path / 'votes.csv'), '--json'])
-    assert json.loads(stated.output)['standings'][0]['low'] is None
+    assert json.loads(stated.stdout)['standings'][0]['low'] is None
     render_ranking(rank(read_comparisons(tmp_path / 'votes.csv')), tmp_path / 'page.html', {'input': 'votes.csv'})
     assert '>nan' not in (tmp_path / 'page.html').read_text()
 

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from affekt.media.boxes import Box, boxes, check_boxes, decode_times, inside, movie_seconds, versioned_number
+from affekt.media.edits import remark_edits
 from affekt.media.report import ContainerReport, seconds_of
 from affekt.media.source import Source
 from affekt.media.window import Window
@@ -59,6 +60,7 @@ def check_iso_media(source: Source, report: ContainerReport) -> None:
     with Window(source) as window:
         first, *others = check_boxes(window, report)
         _check_fragments(window, first, report)
+        remark_edits(window, first, report)
         for later in others:
             _note_unread(window, later, report)
 

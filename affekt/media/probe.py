@@ -37,6 +37,8 @@ MAX_OPENING_WORK_S = 5.0
 """Processor time; a header of three hours of 4K takes half a second."""
 LARGE_TAGS_BYTES = 1 << 15
 LATE_STARTERS = frozenset({'mpegts', 'mpeg'})
+MAX_RATE_HZ = 1000
+"""Pictures per second beyond which a stated rate is taken for damage."""
 ESTIMATED = frozenset({'aac', 'mpeg', 'amr', 'asf'})
 """Demuxers whose declared duration is a guess from the bit rate, or counts a lead-in."""
 
@@ -263,6 +265,9 @@ def _remarks(streams: list[Any], origin_s: float, demuxer: str) -> tuple[str, ..
         said.append(f'{subject(len(others), "stream")} neither picture, sound nor subtitles and {verb} not read')
     if abs(origin_s) > MAX_SOUND_LEAD_S and demuxer not in LATE_STARTERS:
         said.append(f'the first timestamp is {origin_s:.2f} s: the clock starts there')
+    rates = [s.average_rate for s in streams if s.type == 'video' and s.frames > 2 and s.average_rate]
+    if impossible := [rate for rate in rates if rate > MAX_RATE_HZ]:
+        said.append(f'the file states {float(impossible[0]):,.0f} pictures per second: their times mean nothing')
     return tuple(said)
 
 
@@ -277,7 +282,7 @@ def _describe_video(container: Any, stream: Any, source: Source, limits: Limits)
     return VideoStream(
         width=upright[0],
         height=upright[1],
-        rate_hz=float(rate) if rate and 0 < rate <= 1000 else None,
+        rate_hz=float(rate) if rate and 0 < rate <= MAX_RATE_HZ else None,
         rotation_deg=orientation.rotation_deg,
         codec=context.name,
         pixel_aspect=float(aspect),

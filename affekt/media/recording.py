@@ -258,7 +258,7 @@ class Recording:
         trusts_marks = bool(container.topics)
         video = self._still_report if self._video_pass is None else self._video_pass.report(trusts_marks)
         audio = None if self._audio_pass is None else self._audio_pass.report(trusts_marks)
-        remarks = self._remarks
+        remarks = (*self._remarks, *container.remarks)
         if self._audio_pass is not None:
             remarks = (*remarks, *self._choice_of_sound(self._audio_pass))
         if not container.states_length:

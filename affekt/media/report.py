@@ -23,6 +23,8 @@ class ContainerReport:
     """Seconds that they hold, as far as the container tells."""
     states_length: bool = True
     """Whether the container says anywhere where it ends."""
+    remarks: list[str] = field(default_factory=list)
+    """Sentences on what is there and left out on purpose: no damage."""
     _sentences: dict[str, list[str]] = field(default_factory=dict)
     _counts: Counter[str] = field(default_factory=Counter)
 

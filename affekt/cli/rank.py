@@ -55,10 +55,10 @@ def rank(file: Path, as_json: bool, html: Path | None, cluster: str | None, **ch
     from affekt.ranking.page import render_ranking
     from affekt.serve.exports import left_out_notes, votes_table
 
-    table = votes_table(file)
-    for note in left_out_notes(file) if table != file else ():
-        say(note, err=True, style='yellow')
-    ranking, source = ranked_file(table, cluster=cluster, **chosen)
+    with votes_table(file) as table:
+        for note in left_out_notes(file) if table != file else ():
+            say(note, err=True, style='yellow')
+        ranking, source = ranked_file(table, cluster=cluster, **chosen)
     if html:
         render_ranking(ranking, html, source)
     if as_json:

@@ -58,6 +58,7 @@ function draw(next) {
   one('who').textContent = rater;
   const isTest = next.status === 'in the test';
   one('progress').textContent = next.shown ? `${isTest ? 'Test: ' : ''}${next.answered} of ${next.of} done` : '';
+  one('progress').title = isTest ? next.message || '' : '';
   document.querySelectorAll('.chosen').forEach((node) => node.classList.remove('chosen'));
   document.documentElement.dataset.shown = next.shown || '';
   if (!next.shown) return finish(next);
@@ -83,7 +84,7 @@ function finish(next) {
   const isRefused = next.status === 'not admitted';
   one('done-head').textContent = isRefused ? 'Thank you for taking the test.' : 'All done. Thank you.';
   one('done-text').textContent = isRefused
-    ? `You answered ${next.right_in_test} test items as they are known; that is fewer than this study asks for. There is nothing more to do.`
+    ? `You answered ${next.right_in_test} test items as they are known; that is fewer than this study asks for. ${next.message || 'There is nothing more to do.'}`
     : 'There is nothing left for you to judge. You may close this page.';
   one('done-undo').hidden = !next.can_undo;
   allow();

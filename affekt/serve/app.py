@@ -117,7 +117,7 @@ def annotation_app(
         _refuse_unplayed(voting, clip)
         seen, heard = _perceived(voting, clip)
         screen = study.vote(
-            voting.id, voting.rater, voting.shown, voting.choice, seconds=voting.seconds, watched=voting.watched or 0.0,
+            voting.id, voting.rater, voting.shown, voting.choice, seconds=voting.seconds, watched=voting.watched,
             seen=seen, heard=heard,
         )  # fmt: skip
         return {'stored': voting.id, **_plain(screen, clips)}
@@ -211,4 +211,5 @@ def _plain(screen: Screen, clips: Mapping[str, Clip]) -> dict[str, Any]:
         'of': screen.of,
         'right_in_test': screen.right,
         'can_undo': screen.can_undo,
+        'message': screen.message,
     }

@@ -79,7 +79,7 @@ def raters_html(figures: Sequence[RaterFigures], alpha: float) -> str:
         f'<th scope="row">{html.escape(one.name)}</th><td>{html.escape(one.status)}</td>'
         f'<td>{html.escape(one.flags or "–")}</td>'
         f'<td class="number">{one.votes}</td><td class="number">{one.ties}</td><td class="number">{one.skips}</td>'
-        f'<td class="number">{_of(one.test_right, one.test_of)}</td>'
+        f'<td class="number">{_of(one.test_right, one.test_of)}{_unplayed(one.test_unplayed)}</td>'
         f'<td class="number">{_of(one.gold_right, one.gold_of)}</td>'
         f'<td class="number">{_share(one.agreement)}{f" <small>of {one.compared}</small>" if one.compared else ""}</td>'
         f'<td class="number">{_share(one.left_share)}</td>'
@@ -112,6 +112,10 @@ def notes_html(notes: Sequence[str]) -> str:
 
 def _of(right: int, of: int) -> str:
     return f'{right} of {of}' if of else '–'
+
+
+def _unplayed(count: int) -> str:
+    return f' <small>{count} not played</small>' if count else ''
 
 
 def _share(value: float) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -49,7 +51,7 @@ def comparisons_csv(
     for vote in sorted(votes, key=lambda vote: (vote.time, vote.id)):
         task = tasks[vote.task]
         lengths = len(task.left_text), len(task.right_text)
-        watched = round(vote.watched, 3) if vote.shown else ''
+        watched = '' if math.isnan(vote.watched) else round(vote.watched, 3)
         flagged = JOINED.join((flags or {}).get(vote.rater, ()))
         measured = (round(vote.seconds, 3), watched, vote.seen, vote.heard, flagged, round(vote.time, 3))
         rows.append((task.left, task.right, vote.outcome, task.sample, vote.rater, vote.first, *lengths, *measured))
@@ -118,13 +120,26 @@ def left_out_notes(folder: Path) -> tuple[str, ...]:
     return left_out_sentences(open_votes(folder)[0])
 
 
-def votes_table(path: Path) -> Path:
-    """The comparisons of a study's folder, written anew from its votes; any other path as it is.
+@contextlib.contextmanager
+def votes_table(path: Path) -> Iterator[Path]:
+    """The comparisons of a study's folder, made anew from its votes; any other path as it is.
+
+    Nothing is written into the folder: whoever reads it may not own it, or want its tables as they are.
 
     Raises:
-        RunError: the journal of the study is damaged, or its tables cannot be written.
+        RunError: the journal of the study is damaged.
     """
-    return export_votes(path)[0] if (path / JOURNAL).is_file() else path
+    if not (path / JOURNAL).is_file():
+        yield path
+        return
+    state, settings = open_votes(path)
+    statuses = {name: standing(state, rater, settings).status for name, rater in state.raters.items()}
+    flags = flags_of(rater_figures(state.votes(), statuses, state.tasks, settings.test_share))
+    text = comparisons_csv(counted(state.votes(), statuses), state.tasks, flags, raw=True)
+    with tempfile.TemporaryDirectory(prefix='affekt-') as folder:
+        table = Path(folder) / COMPARISONS
+        table.write_text(text, encoding='utf-8', newline='')
+        yield table
 
 
 def _kept_predictions(path: Path) -> dict[str, list[dict[str, Any]]]:

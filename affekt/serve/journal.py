@@ -40,8 +40,8 @@ FIELDS: Mapping[str, Mapping[str, str | tuple[str, ...]]] = {
     },
 }  # fmt: skip
 """Kind of event to its fields: a text, a number, or one of these words; each has an id besides."""
-LATER_FIELDS = frozenset({'seen', 'heard'})
-"""What journals of older versions lack."""
+OPTIONAL_FIELDS = frozenset({'watched', 'seen', 'heard'})
+"""What a vote lacks where its page did not say it, as in journals of older versions."""
 
 
 class Journal:
@@ -177,7 +177,7 @@ def _event(line: bytes) -> Event:
     if not isinstance(kind, str) or kind not in FIELDS:
         raise ValueError(f'no event of a kind among {", ".join(FIELDS)}')
     for name, wanted in {'id': TEXT, **FIELDS[kind]}.items():
-        if name in event or name not in LATER_FIELDS:
+        if name in event or name not in OPTIONAL_FIELDS:
             _check(event.get(name), wanted, name)
     return dict(event)
 

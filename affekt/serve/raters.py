@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -31,6 +32,8 @@ class RaterFigures:
     ties: int
     test_right: int
     test_of: int
+    test_unplayed: int
+    """Test items skipped because their clip could not be played; not in test_of."""
     gold_right: int
     gold_of: int
     """Gold judged after the test; a skip is neither right nor wrong there."""
@@ -95,11 +98,12 @@ def _figures(
         other.outcome == vote.outcome for vote in given for other in by_task.get(vote.task, ()) if other.rater != name
     ]
     sides = [_side(vote) for vote in votes if vote.first and vote.outcome in ('left', 'right')]
-    test = [vote.outcome == tasks[vote.task].gold for vote in votes if vote.phase == TEST]
+    tested = [vote for vote in votes if vote.phase == TEST]
+    test = [vote.outcome == tasks[vote.task].gold for vote in tested if not vote.is_unplayed]
     judged = [vote for vote in votes if vote.outcome != 'skip']
     gold = [vote.outcome == tasks[vote.task].gold for vote in judged if vote.phase == GOLD]
     seconds = [vote.seconds for vote in judged if vote.seconds > 0.0]
-    watched = [vote.watched for vote in judged if vote.seen not in UNTIMED]
+    watched = [vote.watched for vote in judged if vote.seen not in UNTIMED and not math.isnan(vote.watched)]
     record = RaterRecord(seconds, sides.count('left'), sides.count('right'), watched, sum(gold), len(gold), gold_share)
     return RaterFigures(
         name=name,
@@ -109,6 +113,7 @@ def _figures(
         ties=sum(vote.outcome == 'tie' for vote in given),
         test_right=sum(test),
         test_of=len(test),
+        test_unplayed=len(tested) - len(test),
         gold_right=sum(gold),
         gold_of=len(gold),
         agreement=float(np.mean(others)) if others else float('nan'),

@@ -31,7 +31,7 @@ class StudySettings:
     test_items: int = 12
     """Gold items before the first question in earnest; fewer where there is less gold, none without."""
     test_share: float = 0.75
-    """Share of them that a rater must answer as known; a skip is not."""
+    """Share of them that a rater must answer as known; a skip is not, unless the clip could not be played."""
     gold_every: int = 10
     """After admission one showing in so many is gold not seen before; 0 for never."""
     floor: int = 2
@@ -62,17 +62,20 @@ class Standing:
     answered: int
     right: int
     of: int
+    unplayed: int = 0
+    """Test items skipped because nothing of their clip could be played: they do not count, and others replace them."""
 
 
 def standing(state: State, rater: Rater, settings: StudySettings) -> Standing:
     """How a rater's test stands; without a test everybody is admitted."""
-    of = min(settings.test_items, len(state.gold))
-    votes = rater.of_phase(TEST)
+    votes = [vote for vote in rater.of_phase(TEST) if not vote.is_unplayed]
+    unplayed = len(rater.of_phase(TEST)) - len(votes)
+    of = min(settings.test_items, len(state.gold) - unplayed)
     right = sum(vote.outcome == state.tasks[vote.task].gold for vote in votes)
     if len(votes) < of:
-        return Standing(TESTED, len(votes), right, of)
-    passed = right >= settings.test_share * of - 1e-9
-    return Standing(ADMITTED if passed else REFUSED, len(votes), right, of)
+        return Standing(TESTED, len(votes), right, of, unplayed)
+    passed = right >= settings.test_share * of - 1e-9 and (of > 0 or not unplayed)
+    return Standing(ADMITTED if passed else REFUSED, len(votes), right, of, unplayed)
 
 
 def choose(state: State, rater: Rater, settings: StudySettings, gains: Gains, now: float) -> tuple[str, str] | None:
@@ -93,7 +96,7 @@ def choose(state: State, rater: Rater, settings: StudySettings, gains: Gains, no
     if found.status == TESTED:
         return (gold[0], TEST) if gold else None
     asked = [key for key in state.asked if key not in taken]
-    done = rater.shown - found.of
+    done = rater.shown - found.of - found.unplayed
     if gold and settings.gold_every and (done % settings.gold_every == settings.gold_every - 1 or not asked):
         return (gold[0], GOLD) if asked else None
     if not asked:
@@ -118,7 +121,8 @@ def gold_to_come(state: State, rater: Rater, settings: StudySettings, work: int)
         return 0
     if every == 1:
         return unseen
-    before = every - 1 - (rater.shown - standing(state, rater, settings).of) % every
+    test = standing(state, rater, settings)
+    before = every - 1 - (rater.shown - test.of - test.unplayed) % every
     return min(unseen, 0 if work <= before else 1 + (work - before - 1) // (every - 1))
 
 

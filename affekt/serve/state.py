@@ -6,6 +6,7 @@ Events: join (a rater came), show (a task was shown, in which order), vote, undo
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -52,7 +53,7 @@ class Vote:
     seconds: float
     """From showing to choosing, as the browser measured."""
     watched: float
-    """Share of the clip that was played, at most 1."""
+    """Share of the clip that was played, at most 1; nan where nobody measured it."""
     time: float
     shown: str = ''
     """Id of the showing; '' for an imported vote."""
@@ -60,6 +61,11 @@ class Vote:
     """What was shown of the clip: video, picture, nothing, no clip, unknown; '' where nobody asked."""
     heard: str = ''
     """What sounded: sound, muted, nothing, no clip, unknown; '' where nobody asked."""
+
+    @property
+    def is_unplayed(self) -> bool:
+        """Whether it is a skip of a clip of which nothing could be played, which is no fault of the rater."""
+        return self.outcome == 'skip' and self.seen == 'nothing' and self.watched == 0.0
 
 
 @dataclass(frozen=True)
@@ -169,7 +175,7 @@ class State:
                 first=shown.first,
                 phase=shown.phase,
                 seconds=event['seconds'],
-                watched=event['watched'],
+                watched=event.get('watched', math.nan),
                 time=event['time'],
                 shown=shown.id,
                 seen=event.get('seen', ''),
@@ -194,7 +200,7 @@ class State:
                     first=event['first'],
                     phase=WORK,
                     seconds=event['seconds'],
-                    watched=0.0,
+                    watched=math.nan,
                     time=event['time'],
                 )
             )

@@ -25,6 +25,7 @@ from affekt.serve.scheduling import (
     ADMITTED,
     REFUSED,
     Pair,
+    Standing,
     StudySettings,
     choose,
     first_side,
@@ -61,6 +62,7 @@ class Screen:
     """Test items answered as known, once the test is over."""
     can_undo: bool
     message: str = ''
+    """What else a rater should know about the test."""
 
 
 class Study:
@@ -139,7 +141,7 @@ class Study:
             return self._screen(self._known(name).name)
 
     def vote(
-        self, id: str, name: str, shown: str, choice: str, *, seconds: float = 0.0, watched: float = 0.0,
+        self, id: str, name: str, shown: str, choice: str, *, seconds: float = 0.0, watched: float | None = None,
         seen: str = '', heard: str = '',
     ) -> Screen:  # fmt: skip
         """Take a vote; when this returns, the vote is on disk.
@@ -150,7 +152,7 @@ class Study:
             shown: id of the showing that is answered.
             choice: left or right as on the screen, tie or skip.
             seconds: from showing to choosing, as the browser measured; 0 for the time since the server showed it.
-            watched: share of the clip that was played.
+            watched: share of the clip that was played; None where nobody measured it.
             seen, heard: what of it, as `Vote` has them.
 
         Raises:
@@ -185,7 +187,9 @@ class Study:
                     )
                 now = self.clock()
                 pace = seconds if seconds > 0.0 else max(0.0, now - held.time)
-                measured = {'seconds': float(pace), 'watched': float(watched), 'seen': seen, 'heard': heard}
+                measured = {'seconds': float(pace), 'seen': seen, 'heard': heard}
+                if watched is not None:
+                    measured['watched'] = float(watched)
                 self._note({**asked, **measured, 'time': now})
             return self._screen(rater.name)
 
@@ -282,7 +286,7 @@ class Study:
         found = standing(self.state, rater, self.settings)
         in_test = found.status not in (ADMITTED, REFUSED)
         answered, of = (found.answered, found.of) if in_test else self._progress(rater)
-        status, message = found.status, ''
+        status, message = found.status, _about_unplayed(found)
         if shown is None and status == ADMITTED:
             status = 'finished'
         return Screen(
@@ -442,6 +446,19 @@ def rater_name(name: str) -> str:
             todo='give another name',
         )
     return clean
+
+
+def _about_unplayed(test: Standing) -> str:
+    """What a rater is told whose browser could not play clips of the test; nothing where it played them all."""
+    if not test.unplayed:
+        return ''
+    if test.status == REFUSED and not test.of:
+        return (
+            'No clip of the test could be played by this browser, so that nothing is known about your answers. '
+            'Please open the link in another browser and give another name there.'
+        )
+    clips = '1 clip' if test.unplayed == 1 else f'{test.unplayed} clips'
+    return f'{clips} of the test could not be played by this browser; that does not count against you.'
 
 
 def _lengths(asked: Sequence[Task]) -> dict[str, Any]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import pytest
 
 from affekt.ranking import rank, read_comparisons
 from affekt.serve.clips import clip_key, find_clips
+from affekt.serve.exports import COLUMNS, comparisons_csv
 from affekt.serve.guard import LARGEST_BODY, Guard, Tokens
 
 testclient = pytest.importorskip('starlette.testclient', reason='FastAPI is not installed')
@@ -225,7 +227,7 @@ def test_no_path_reaches_a_file(client, path):
 def test_a_rater_is_not_told_who_wrote_what_nor_the_name_of_the_clip(client):
     message = client.post('/api/join', json={'rater': 'ann'}).json()
     assert set(message) == {
-        'status', 'shown', 'clip', 'left', 'right', 'answered', 'of', 'right_in_test', 'can_undo'
+        'status', 'shown', 'clip', 'left', 'right', 'answered', 'of', 'right_in_test', 'can_undo', 'message'
     }  # fmt: skip
     assert 'clip' not in (message['clip'] or {}).get('url', '').removeprefix('/clips/')
 
@@ -407,7 +409,7 @@ def _clip_url(client) -> str:
     [
         ({'watched': 0.4, 'seen': 'video', 'heard': 'sound'}, (0.4, 'video', 'sound')),
         ({'watched': 0.4}, (0.4, 'unknown', 'unknown')),
-        ({}, (0.0, '', '')),
+        ({}, (None, '', '')),
     ],
 )
 def test_a_vote_says_what_was_watched_seen_and_heard(client, sent, stored):
@@ -415,7 +417,9 @@ def test_a_vote_says_what_was_watched_seen_and_heard(client, sent, stored):
     body = {'id': _id(), 'rater': 'ann', 'shown': screen['shown'], 'choice': 'left', **sent}
     assert client.post('/api/vote', json=body).status_code == 200
     vote = next(vote for vote in client.study.state.votes() if vote.shown == screen['shown'])
-    assert (vote.watched, vote.seen, vote.heard) == stored
+    assert (None if math.isnan(vote.watched) else vote.watched, vote.seen, vote.heard) == stored
+    row = comparisons_csv([vote], client.study.state.tasks).splitlines()[1].split(',')
+    assert row[COLUMNS.index('watched')] == ('' if stored[0] is None else '0.4')
 
 
 def test_a_vote_without_a_clip_says_so_and_a_video_that_was_not_seen_is_only_skipped(client):

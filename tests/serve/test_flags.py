@@ -74,7 +74,19 @@ def test_the_board_shows_flags_and_the_ranking_without_them(doubtful):
     assert re.search(r'<th scope="row">ash</th>(<td[^>]*>[^<]*</td>){4}</tr>', shown)
 
 
+def test_ranking_a_folder_of_votes_writes_nothing_into_it(doubtful):
+    export_votes(doubtful.folder, raw=True)
+    table = doubtful.folder / 'comparisons.csv'
+    table.write_text('mine\n')
+    (doubtful.folder / 'raters.csv').unlink()
+    before = {path.name: path.read_bytes() for path in doubtful.folder.iterdir()}
+    done = CliRunner().invoke(main, ['rank', str(doubtful.folder), '--json'])
+    assert (done.exit_code, json.loads(done.stdout)['facts']['comparisons']) == (0, 3 * 36)
+    assert {path.name: path.read_bytes() for path in doubtful.folder.iterdir()} == before
+
+
 def test_rank_reads_the_folder_of_a_study_and_its_table_alike(doubtful):
+    export_votes(doubtful.folder)
     folder = json.loads(CliRunner().invoke(main, ['rank', str(doubtful.folder), '--json']).stdout)
     table = json.loads(CliRunner().invoke(main, ['rank', str(doubtful.folder / 'comparisons.csv'), '--json']).stdout)
     assert folder == table

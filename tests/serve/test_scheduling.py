@@ -13,6 +13,7 @@ from affekt.errors import ValueRangeError
 from affekt.ranking import count, fit, pair_gains
 from affekt.serve import Study, StudySettings
 from affekt.serve.pairs import Task
+from affekt.serve.raters import rater_figures
 from affekt.serve.scheduling import ADMITTED, REFUSED, first_side
 from affekt.serve.state import GOLD, TEST, WORK, State
 from affekt.serve.study import comparisons_of
@@ -99,6 +100,47 @@ def test_a_skip_in_the_test_is_not_right(open_study):
     assert study.join('ann').shown
     _answer(study, 'ann', lambda screen: 'skip', 4)
     assert study.screen('ann').status == REFUSED
+
+
+def _test_of_unplayable_clips(study: Study, number_unplayed: int):
+    screen = study.join('ann')
+    for number in range(1000):
+        if screen.status != 'in the test':
+            return screen
+        if number < number_unplayed:
+            choice, measured = 'skip', {'watched': 0.0, 'seen': 'nothing', 'heard': 'sound'}
+        else:
+            choice, measured = right(screen), {'watched': 1.0, 'seen': 'video', 'heard': 'sound'}
+        screen = study.vote(f'vote-{number:05}', 'ann', screen.shown.id, choice, **measured)
+    raise AssertionError('the test never ends')
+
+
+def test_a_test_item_that_the_browser_cannot_play_is_replaced_by_another(open_study):
+    screen = _test_of_unplayable_clips(open_study(with_gold=True, test_items=4, test_share=1.0), 3)
+    assert (screen.status, screen.right) == (ADMITTED, 4)
+    assert '3 clips of the test could not be played' in screen.message
+
+
+def test_without_more_gold_what_cannot_be_played_is_left_out_of_the_share(open_study, gold):
+    study = open_study(with_gold=True, test_items=len(gold), test_share=1.0)
+    screen = _test_of_unplayable_clips(study, 2)
+    assert (screen.status, screen.right) == (ADMITTED, len(gold) - 2)
+    (figures,) = rater_figures(study.state.votes(), {'ann': ADMITTED}, study.state.tasks)
+    assert (figures.test_right, figures.test_of, figures.test_unplayed) == (len(gold) - 2, len(gold) - 2, 2)
+
+
+def test_who_could_play_no_clip_of_the_test_is_told_so_and_not_called_wrong(open_study, gold):
+    screen = _test_of_unplayable_clips(open_study(with_gold=True, test_items=4), len(gold))
+    assert (screen.status, screen.shown) == (REFUSED, None)
+    assert 'No clip of the test could be played by this browser' in screen.message
+
+
+def test_skipping_what_was_seen_is_not_excused(open_study):
+    study = open_study(with_gold=True, test_items=4)
+    screen = study.join('ann')
+    for number in range(4):
+        screen = study.vote(f'vote-{number:05}', 'ann', screen.shown.id, 'skip', watched=0.1, seen='video')
+    assert screen.status == REFUSED
 
 
 def test_gold_comes_in_between_and_is_never_repeated(open_study):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import combinations
 
 import numpy as np
@@ -18,7 +19,7 @@ from scipy.stats import rankdata
 
 from affekt.errors import ShapeError
 from affekt.metrics.intervals import UNBOUNDED, Interval, student_interval
-from affekt.metrics.resampling import Floats, holm, resampled_sums, summed_by
+from affekt.metrics.resampling import Floats, holm, resampled_sums, spread, summed_by
 
 Score = Callable[[Floats], Floats]
 """From column sums (R, K) to (R,) values."""
@@ -84,13 +85,20 @@ def rank_systems(
     at = {name: slice(width * index, width * (index + 1)) for index, name in enumerate(names)}
     every = np.concatenate([columns[name] for name in names], axis=1)
     samples = len(every)
+    by_sample = every
     if groups is not None:
         every = summed_by(every, np.asarray(groups))
     values = {name: float(score[name](every[:, at[name]].sum(axis=0, keepdims=True))[0]) for name in names}
     sums = resampled_sums(every, rng=rng, resamples=resamples)
-    drawn = {name: score[name](sums[:, at[name]]) for name in names}
+    drawn = _scored(score, at, sums)
     order = tuple(sorted(names, key=lambda name: (-values[name], name)))
-    gaps = _gaps(every, at, order, values, drawn, score, rng, resamples, level)
+    pairs = list(combinations(order, 2))
+    apart = {pair: drawn[pair[0]] - drawn[pair[1]] for pair in pairs}
+    if groups is not None and len(every) > 1:
+        each = cache(lambda: _scored(score, at, resampled_sums(by_sample, rng=rng, resamples=resamples)))
+        drawn = spread(drawn, each)
+        apart = spread(apart, lambda: {(one, other): each()[one] - each()[other] for one, other in pairs})
+    gaps = _gaps(every, at, order, values, apart, score, rng, resamples, level)
     placed = (
         rankdata(-np.array([drawn[name] for name in order]), axis=0, method='min')
         if resamples
@@ -107,12 +115,17 @@ def rank_systems(
     return Ranking(order, intervals, ranks, gaps, _runs(order, gaps, 1 - level))
 
 
+def _scored(score: Mapping[str, Score], at: Mapping[str, slice], sums: Floats) -> dict[str, Floats]:
+    """(R,) of each system's score."""
+    return {name: score[name](sums[:, place]) for name, place in at.items()}
+
+
 def _gaps(
     every: Floats,
     at: Mapping[str, slice],
     order: Sequence[str],
     values: Mapping[str, float],
-    drawn: Mapping[str, Floats],
+    apart: Mapping[tuple[str, str], Floats],
     score: Mapping[str, Score],
     rng: np.random.Generator,
     resamples: int,
@@ -127,9 +140,7 @@ def _gaps(
         swapped = score[left](totals[at[left]] + moved) - score[right](totals[at[right]] - moved)
         observed = values[left] - values[right]
         extreme = int((np.abs(swapped) >= abs(observed) - 1e-12).sum())
-        difference = student_interval(
-            observed, drawn[left] - drawn[right], units=len(every), level=level, bounds=UNBOUNDED
-        )
+        difference = student_interval(observed, apart[left, right], units=len(every), level=level, bounds=UNBOUNDED)
         found[left, right] = (difference, (1 + extreme) / (1 + resamples))
     corrected = holm([p for _, p in found.values()])
     return {pair: Gap(*held, adjusted) for (pair, held), adjusted in zip(found.items(), corrected, strict=True)}

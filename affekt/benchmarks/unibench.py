@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ from affekt.errors import TableError, listed
 from affekt.labels.wheels import WordTable, load_table
 from affekt.metrics.intervals import student_interval
 from affekt.metrics.open_vocabulary import official_parse
-from affekt.metrics.resampling import Floats, resampled_sums, summed_by
+from affekt.metrics.resampling import Floats, resampled_sums, spread, summed_by
 
 Progress = Callable[[str, float, float], None]
 CONSTANTS: tuple[tuple[str, ...], ...] = (
@@ -322,14 +323,28 @@ def _with_intervals(
         groups = np.array([set_named(key).group(sample) for sample in held.names])
         by_group = summed_by(held.columns, groups)
         units[key] = len(by_group)
-        sums = resampled_sums(by_group, rng=rng, resamples=resamples)
-        drawn[key] = held.statistic(sums)[held.headline]
+        draws = partial(_headlines, held, rng=rng, resamples=resamples)
+        by_group_drawn = draws(by_group)
+        if units[key] > 1:
+            by_group_drawn = spread(by_group_drawn, partial(draws, held.columns))
+        drawn[key] = by_group_drawn[held.headline]
     if progress:
         progress('intervals', 1, 1)
     means = np.mean([drawn[key] for key in row.counted], axis=0) if row.counted else np.zeros(0)
-    intervals = {key: student_interval(row.scores[key], draws, units=units[key]) for key, draws in drawn.items()}
+    intervals = {
+        key: student_interval(
+            row.scores[key], draws, units=units[key], samples=len(measured[key][row.checkpoints[key]].columns)
+        )
+        for key, draws in drawn.items()
+    }
     fewest = min((units[key] for key in row.counted), default=0)
     return replace(row, intervals=intervals, mean_interval=student_interval(row.mean, means, units=fewest))
+
+
+def _headlines(measured: Measured, units: Floats, rng: np.random.Generator, resamples: int) -> dict[str, Floats]:
+    """(R,) of the score that counts, on resamples of units."""
+    sums = resampled_sums(units, rng=rng, resamples=resamples)
+    return {measured.headline: measured.statistic(sums)[measured.headline]}
 
 
 def rivals(outcome: UniBench, columns: Sequence[str]) -> list[tuple[str, str, dict[str, float], float]]:

@@ -125,6 +125,9 @@ def _judge_facts(report: JudgeReport) -> list[dict[str, str]]:
         facts['as published'] = f'{100 * report.official_consistency:.1f} %, unreadable answers taken as same'
     if report.read_as:
         facts['read as'] = ', '.join(f'{how} {number}' for how, number in report.read_as.items())
+    if report.descriptions_with_thinking:
+        thought = counted(report.descriptions_with_thinking, 'description')
+        facts['thought aloud'] = f'{thought}; what was thought aloud was not judged'
     if report.with_thinking:
         answers = counted(report.with_thinking, 'answer')
         facts['with thinking'] = f'{answers}; what was thought aloud was left out'

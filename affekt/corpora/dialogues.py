@@ -92,7 +92,7 @@ def _iemocap_official(release: Release, codes: Mapping[str, str]) -> Iterator[Sa
             spoken = _spoken(release, f'{at}/dialog/transcriptions/{dialogue}.txt')
             audio = release.media(f'{at}/sentences/wav/{dialogue}', kinds=AUDIO)
             whole = release.media(f'{at}/dialog/avi/DivX', kinds=VIDEO).get(dialogue)
-            text = release.text(path)
+            text = release.readable_lines(path)
             for start, end, name, code, valence, arousal, dominance in _RATED.findall(text):
                 if code in codes:
                     yield Sample(
@@ -107,7 +107,7 @@ def _spoken(release: Release, name: str) -> dict[str, str]:
     if path is None or not path.is_file():
         release.notes.append(f'{name} is missing')
         return {}
-    return dict(_SPOKEN.findall(release.text(path)))
+    return dict(_SPOKEN.findall(release.readable_lines(path)))
 
 
 def _meld_official(release: Release) -> Iterator[Sample]:

@@ -22,6 +22,7 @@ from affekt.npz import read_npz
 from affekt.runs import file_sha256
 from affekt.tables import number as to_number
 from affekt.text_encoding import decode_text
+from affekt.wording import counted
 
 DEEPEST = 8
 """Levels below a release that are searched for what is not in its place."""
@@ -158,6 +159,23 @@ class Release:
         self.notes += decoded.notes
         return decoded.text
 
+    def readable_lines(self, path: Path) -> str:
+        """A label file as text; where its encoding is not certain, without the lines that are not UTF-8, and a note."""
+        try:
+            return self.text(path)
+        except TableError:
+            lines = path.read_bytes().splitlines()
+            left_out = [number for number, line in enumerate(lines, 1) if not _is_utf_8(line)]
+            if not left_out:
+                raise
+        first = lines[left_out[0] - 1].decode('ascii', 'backslashreplace')
+        verb = 'is' if len(left_out) == 1 else 'are'
+        self.notes.append(
+            f'{path.relative_to(self.folder).as_posix()}: {len(left_out)} of {counted(len(lines), "line")} {verb} not '
+            f'UTF-8 and of no encoding that can be told, and left out; the first is line {left_out[0]}, {first[:80]!r}'
+        )
+        return '\n'.join(line.decode() for line in lines if _is_utf_8(line))
+
     def media(self, *folders: str, kinds: Sequence[str] = VIDEO) -> Mapping[str, str]:
         """Name without suffix to path below the release, of the media files in the first folder that holds any.
 
@@ -214,6 +232,14 @@ class Release:
             came=listed(held) or 'an empty folder',
             todo='name the folder of the release itself',
         )
+
+
+def _is_utf_8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return b'\0' not in line
 
 
 def need(columns: Columns, names: Sequence[str], file: str) -> list[list[Any]]:

@@ -52,6 +52,14 @@ _FINITE = frozenset(form for verb in _VERBS.split() for form in _verb_forms(verb
     'spoke said told wept shook stood sat ran held lay thought knew got grew'
 )
 _DETERMINERS = words_of('the this that these those his her their my our your its someone somebody nobody')
+_PERSONS = words_of(
+    'man men woman women boy boys girl girls person people speaker speakers character characters child children lady '
+    'ladies guy guys gentleman gentlemen individual individuals protagonist narrator interviewer interviewee mother '
+    'father husband wife son daughter brother sister friend colleague customer teacher student doctor patient actor '
+    'actress host guest adult teenager couple audience subject 男人 女人 男子 女子 男孩 女孩 男生 女生 说话者 说话人 '
+    '人物 主角 他 她'
+)
+"""Who has a feeling; no label ends in such a word."""
 _WIDE = re.compile(r'[\u3040-\u30ff\u3400-\u9fff]')
 _WIDE_CLAUSE = re.compile(
     r'[他她它你您咱谁這这那](?=\w)|(?<![自忘])我(?=\w)|说话|說話|[看听聽]起[来來]|显得|顯得|似乎|好像|表情|语气|語氣|声音|聲音|人物|[男女][人子]|眼神|'
@@ -66,10 +74,12 @@ LONGEST_WIDE = 8
 
 def is_clause(piece: str, lexicon: Collection[str]) -> bool:
     """Whether a piece is a sentence or a part of one: *the speaker smiles*, *sounds cheerful*, 他很高兴."""
-    label = ' '.join(piece.lower().split()).strip(EDGES)
+    label = _without_edges(piece)
     bare = DEGREE.sub('', label)
-    if not label or label in lexicon or bare in lexicon:
+    if not label or _is_known(label, lexicon):
         return False
+    if label.split()[-1] in _PERSONS:
+        return True
     if _WIDE.search(label):
         return len(label) > LONGEST_WIDE or (len(label) > 3 and bool(_WIDE_CLAUSE.search(label)))
     words = bare.split()
@@ -82,8 +92,27 @@ def is_clause(piece: str, lexicon: Collection[str]) -> bool:
 
 
 def is_sentence(text: str, lexicon: Collection[str]) -> bool:
-    """Whether a text that ends as a sentence has a part that is too long for a label and is none that is known."""
+    """Whether pieces are no labels though each is short: a subject and its verb, or an end as of a sentence.
+
+    A text that ends as a sentence is one where a part is too long for a label and is none that is known.
+
+    >>> is_sentence('The nurse, worried, shouts', ()), is_sentence('worried, shouting', ())
+    (True, False)
+    """
+    labels = [label for piece in SEPARATORS.split(text) if piece and (label := _without_edges(piece))]
+    unknown = [label.split()[0] for label in labels[1:] if not _is_known(label, lexicon)]
+    has_subject = bool(labels) and labels[0].split()[0] in _DETERMINERS and not _is_known(labels[0], lexicon)
+    if has_subject and not _FINITE.isdisjoint(unknown):
+        return True
     if not _ENDS_AS_SENTENCE.search(text):
         return False
-    bare = [DEGREE.sub('', ' '.join(piece.lower().split()).strip(EDGES)) for piece in SEPARATORS.split(text) if piece]
+    bare = [DEGREE.sub('', label) for label in labels]
     return any(label not in lexicon and len(label.split()) > 2 for label in bare)
+
+
+def _without_edges(piece: str) -> str:
+    return ' '.join(piece.lower().split()).strip(EDGES)
+
+
+def _is_known(label: str, lexicon: Collection[str]) -> bool:
+    return label in lexicon or DEGREE.sub('', label) in lexicon

@@ -238,6 +238,7 @@ def _is_description(text: str) -> bool:
     return len(sentences) > 1 and len(text.split()) >= 8 * len(sentences)
 
 
+_FELT = re.compile(r'^(?:(?:feel(?:ing|s)?|being|is|are)\s+)+')
 _TAIL = re.compile(r'\s+(?:emotions?|feelings?|moods?|state|tone)$')
 
 
@@ -252,6 +253,8 @@ def _tidied(pieces: Sequence[str], lexicon: Collection[str]) -> tuple[str, ...]:
             found |= dict.fromkeys(_in_prose(piece, lexicon))
             continue
         label = ' '.join(piece.replace('_', ' ').lower().split()).strip(EDGES)
+        if (felt := _FELT.sub('', label)) in lexicon:  # *feeling happy* is what *happy* is
+            label = felt
         short = label if label in lexicon else _TAIL.sub('', DEGREE.sub('', label)) or label
         if short and short not in NO_ANSWER:
             found[short] = None

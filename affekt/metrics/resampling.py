@@ -9,7 +9,8 @@ the score gives its distribution.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ Floats = npt.NDArray[np.float64]
 Statistic = Callable[[Floats], Mapping[str, Floats]]
 """From column sums (R, K) to (R,) values of each named score."""
 _CHUNK_CELLS = 4_000_000
+_Name = TypeVar('_Name', bound=Hashable)
 
 
 def intervals(
@@ -64,11 +66,21 @@ def _drawn(
     """(R,) of each score on resamples, and of how many units; of samples where all groups score alike."""
     units = columns if groups is None else summed_by(columns, np.asarray(groups))
     drawn = dict(statistic(resampled_sums(units, rng=rng, resamples=resamples)))
-    alike = [name for name, draws in drawn.items() if groups is not None and are_alike(draws)]
-    if alike and len(units) > 1:
-        of_samples = statistic(resampled_sums(columns, rng=rng, resamples=resamples))
-        drawn |= {name: of_samples[name] for name in alike}
+    if groups is not None and len(units) > 1:
+        drawn = spread(drawn, lambda: statistic(resampled_sums(columns, rng=rng, resamples=resamples)))
     return drawn, len(units)
+
+
+def spread(by_group: Mapping[_Name, Floats], of_samples: Callable[[], Mapping[_Name, Floats]]) -> dict[_Name, Floats]:
+    """(R,) of each score on resamples of groups; where all groups score alike, on resamples of samples.
+
+    Args:
+        by_group: on resamples of two or more groups.
+        of_samples: the same scores on resamples of samples; called where it is needed.
+    """
+    alike = [name for name, draws in by_group.items() if are_alike(draws)]
+    other: Mapping[_Name, Floats] = of_samples() if alike else {}
+    return {name: other[name] if name in alike else draws for name, draws in by_group.items()}
 
 
 def resampled_sums(

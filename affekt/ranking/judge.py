@@ -10,11 +10,12 @@ one method.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from affekt.errors import ValueRangeError
+from affekt.labels.thinking import without_thinking
 from affekt.llm import Reply
 from affekt.llm.workers import in_order
 
@@ -27,7 +28,7 @@ Progress = Callable[[str, float, float], None]
 
 @dataclass(frozen=True)
 class DescribedPair:
-    """Two descriptions of one sample."""
+    """Two descriptions of one sample, without what their describers thought aloud."""
 
     sample: str
     left: str
@@ -37,6 +38,16 @@ class DescribedPair:
     right_text: str
     media: Path | None = None
     """The clip, where there is one."""
+    has_thinking: tuple[bool, bool] = field(default=(False, False), compare=False, repr=False)
+    """Whether the left and the right describer thought aloud; that is no part of the texts."""
+
+    def __post_init__(self) -> None:
+        left, right = (without_thinking(text) for text in (self.left_text, self.right_text))
+        object.__setattr__(self, 'left_text', left.text)
+        object.__setattr__(self, 'right_text', right.text)
+        before_left, before_right = self.has_thinking  # of a pair that is copied, whose texts have none any more
+        thought = (before_left or left.has_thinking, before_right or right.has_thinking)
+        object.__setattr__(self, 'has_thinking', thought)
 
     def shown(self, order: str) -> tuple[str, str]:
         """The two texts in the order in which they are shown."""

@@ -70,6 +70,8 @@ class JudgeReport:
     """The judge, then the references; empty where the input holds no preferences."""
     with_thinking: int = 0
     """Answers, each question counted once, in which a model thought aloud; that part was left out."""
+    descriptions_with_thinking: int = 0
+    """Descriptions, each counted once, in which the describer thought aloud; that part was not judged."""
     left_out: int = 0
     """Pairs that were not made, because one of two describers says nothing of a sample."""
 
@@ -117,6 +119,7 @@ def report_on(
         official_consistency=_official_consistency(rows),
         use=_use(rows, prices or {}),
         with_thinking=count_thinking(answer.reply.text for answer in _asked(rows)),
+        descriptions_with_thinking=_descriptions_with_thinking(rows),
         agreement=()
         if preferences is None
         else (
@@ -157,6 +160,18 @@ def _asked(rows: Sequence[Judgement]) -> list[Answer]:
     """The answers of all models, each question once."""
     by_key = {answer.key: answer for row in rows for verdict in row.verdicts for answer in verdict.answers}
     return list(by_key.values())
+
+
+def _descriptions_with_thinking(rows: Sequence[Judgement]) -> int:
+    """How many descriptions held thinking, each of a sample by a describer once."""
+    return len(
+        {
+            (row.pair.sample, name)
+            for row in rows
+            for name, has in zip((row.pair.left, row.pair.right), row.pair.has_thinking, strict=True)
+            if has
+        }
+    )
 
 
 def _use(rows: Sequence[Judgement], prices: Mapping[str, Price]) -> tuple[ModelUse, ...]:

@@ -88,3 +88,17 @@ def test_measures_of_categories_can_be_ranked(rng):
     ranking = rank_systems({name: held.columns for name, held in measures.items()}, scores, rng=rng, resamples=300)
     assert ranking.order == ('good', 'poor')
     assert ranking.scores['good'].value == pytest.approx(weighted_f1(truth, answers['good']))
+
+
+def test_groups_that_score_alike_leave_the_error_among_samples_as_in_the_paired_test(rng):
+    groups = np.repeat(np.arange(10), 10)
+    left, right = np.tile([0.0] + [1.0] * 9, 10), np.tile([0.0] * 3 + [1.0] * 7, 10)  # 0.9 and 0.7 in every group
+    ranking = ranked({'left': left, 'right': right}, rng, resamples=2000, groups=groups)
+    tested, _ = paired_test(
+        columns_of(left), columns_of(right), lambda sums: {'mean': mean_of(sums)}, rng=rng, resamples=2000,
+        groups=groups,
+    )['mean']  # fmt: skip
+    gap = ranking.gaps['left', 'right'].difference
+    assert gap.low == pytest.approx(tested.low, abs=0.01)
+    assert gap.high - gap.low == pytest.approx(2 * 2.262 * 0.04 * (10 / 9) ** 0.5, rel=0.1)
+    assert ranking.scores['left'].low < 0.85 < 0.9 < ranking.scores['left'].high < 1.0

@@ -18,6 +18,18 @@ def _rows(name, folder):
     return {row.sample: row for row in import_corpus(name, folder).samples}
 
 
+def test_one_byte_of_no_known_encoding_costs_one_utterance_of_iemocap_its_text(tmp_path):
+    layouts.iemocap(tmp_path)
+    transcript = tmp_path / 'Session1/dialog/transcriptions/Ses01F_impro01.txt'
+    transcript.write_bytes(transcript.read_bytes().replace(b'Excuse', b'Exc\x81use'))
+    manifest = import_corpus('iemocap6', tmp_path)
+    said = {row.sample: row.text for row in manifest.samples}
+    assert (said['Ses01F_impro01_F000'], said['Ses01F_impro01_M000']) == (None, 'Yes!')
+    (note,) = [note for note in manifest.facts.notes if 'UTF-8' in note]
+    assert 'Ses01F_impro01.txt: 1 of 2 lines is not UTF-8' in note
+    assert "line 1, 'Ses01F_impro01_F000" in note
+
+
 def test_iemocap_gives_times_ratings_speaker_and_session_and_leaves_undecided_turns_out(tmp_path):
     layouts.iemocap(tmp_path)
     rows = _rows('iemocap6', tmp_path)

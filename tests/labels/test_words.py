@@ -137,7 +137,7 @@ def test_a_long_answer_takes_no_longer_than_its_length():
     assert read_labels(', '.join(f'word{n}' for n in range(20_000))).how == 'list'
 
 
-WORDS = {'happy', 'sad', 'cheerful', 'worried', 'tense', 'calm', 'joy', 'sense of relief', 'light'}
+WORDS = {'happy', 'feeling happy', 'sad', 'cheerful', 'worried', 'tense', 'calm', 'joy', 'sense of relief', 'light'}
 
 
 @pytest.mark.parametrize(
@@ -150,6 +150,11 @@ WORDS = {'happy', 'sad', 'cheerful', 'worried', 'tense', 'calm', 'joy', 'sense o
         ('The character seems calm and happy.', ('calm', 'happy')),
         ('The smile is warm, the voice calm.', ('calm',)),
         ('Her voice trembles.', ()),
+        ('The man, sad, shouts', ('sad',)),
+        ('A woman, visibly worried, cries.', ('worried',)),
+        ('The nurse, tense, trembles', ('tense',)),
+        ('a sad man, shouting', ('sad',)),
+        ('男人，高兴，大喊', ()),
         ('A man laughs loudly.', ()),
         ('Er wirkt sehr traurig.', ()),
         ('说话人微笑着，听起来很高兴。', ()),
@@ -189,6 +194,7 @@ def test_a_sentence_within_a_list_is_read_as_prose(text):
         ('emotion: happy', ('happy',)),
         ('Emotion: Happy (smiling)', ('happy', 'smiling')),
         ('feels happy, is sad', ('happy', 'sad')),
+        ('Feeling happy and excited.', ('happy', 'excited')),
         ('sense of relief, joy', ('sense of relief', 'joy')),
         ('angry tone; tense', ('angry', 'tense')),
         ('1) happy 2) sad', ('happy', 'sad')),

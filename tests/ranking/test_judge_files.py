@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import wave
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -273,6 +274,25 @@ def test_answers_with_thinking_are_counted_once_and_their_thinking_is_left_out(d
     shown = run(*words).stdout
     assert '18 answers; what was thought aloud was left out' in shown
     assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_what_a_describer_thought_aloud_is_not_judged_and_counted(describers, tmp_path, server):
+    texts = ['<think>She may be sad, angry, or in fear of something.</think>She smiles.', '<think>angry', 'She cries.']
+    with describers[0].open('w', newline='') as file:
+        csv.writer(file).writerows([['name', 'description'], *([f's{at}', text] for at, text in enumerate(texts))])
+    pair = read_described(describers).pairs[0]
+    assert (pair.left_text, pair.has_thinking) == ('She smiles.', (True, False))
+    assert replace(pair, media=tmp_path).has_thinking == (True, False)
+    server.answer = longer
+    words = [*describers, '--endpoint', server.url, '--model', 'tiny', '--out', tmp_path / 'v.csv']
+    report = json.loads(run(*words, '--json').stdout)
+    assert report['descriptions_with_thinking'] == 2
+    assert report['wins']['short'][:2] == [0, 6]  # by its length without thinking
+    assert not any('angry' in json.dumps(question) for question in server.questions)
+    assert [row['left_length'] for row in rows_of(tmp_path / 'v.csv') if row['left'] == 'short'] == [
+        '11', '11', '0', '0', '10', '10',
+    ]  # fmt: skip
+    assert '2 descriptions; what was thought aloud was not judged' in run(*words).stdout
 
 
 def test_agreement_with_people_is_as_published_and_even_handed(emoprefer, tmp_path):

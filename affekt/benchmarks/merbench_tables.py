@@ -188,7 +188,9 @@ def _broken(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def with_ends(gain: Gain) -> str:
-    """A gain with its interval, in points of per cent."""
+    """A gain with its interval, where there is one, in points of per cent."""
+    if math.isnan(gain.value.low):
+        return _signed(gain.value.value)
     return f'{_signed(gain.value.value)} [{signed(100 * gain.value.low, 1)} {signed(100 * gain.value.high, 1)}]'
 
 

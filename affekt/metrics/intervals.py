@@ -121,7 +121,8 @@ def student_interval(
     s is the standard deviation of the draws; the root makes up for resamples of n units having (n - 1) / n of the
     variance that they should. g is the logit between two bounds (Fisher's z for correlations), the logarithm above one,
     and the identity without. A score at one of two bounds on every draw is taken for half an error in one of all
-    samples, which gives about Wilson's interval; at a single bound nothing is known of its scale, and nothing is said.
+    samples, which gives about Wilson's interval; at a single bound, and without any where all draws are alike, nothing
+    is known of its scale, and nothing is said.
 
     Args:
         value: the score on all samples.
@@ -159,6 +160,8 @@ def student_interval(
             slope_error = error / (high - low) / (inner * (1 - inner))
         ends = expit(logit(inner) + np.array([-1.0, 1.0]) * reach * slope_error) * (high - low) + low
         return Interval(value, min(float(ends[0]), value), max(float(ends[1]), value), undefined)
+    if error == 0.0:
+        return nothing
     if np.isfinite(low):
         if value <= low:
             return nothing
@@ -205,6 +208,21 @@ def _check(columns: list[npt.NDArray[np.generic]], resamples: int, level: float)
         )
 
 
+def require_groups(groups: npt.NDArray[np.generic]) -> None:
+    """Refuse samples without a group: they would be taken for one group, or not be sorted.
+
+    Raises:
+        ValueRangeError: a group is nan or None.
+    """
+    missing = sum(group is None or group != group for group in groups.tolist())
+    if missing:
+        raise ValueRangeError(
+            expected='a group for every sample',
+            came=f'{missing} of {len(groups)} missing (nan or None)',
+            todo='leave out samples without a group, or give each a group of its own',
+        )
+
+
 def _members(groups: npt.NDArray[np.generic], size: int) -> list[npt.NDArray[np.int64]]:
     """The samples of each group."""
     if groups.shape != (size,):
@@ -213,12 +231,7 @@ def _members(groups: npt.NDArray[np.generic], size: int) -> list[npt.NDArray[np.
             came=f'shape {groups.shape}',
             todo='give groups of shape (N,)',
         )
-    missing = sum(group is None or group != group for group in groups.tolist())
-    if missing:
-        raise ValueRangeError(
-            expected='a group for every sample', came=f'{missing} of {size} missing (nan or None)',
-            todo='leave out samples without a group, or give each a group of its own',
-        )  # fmt: skip
+    require_groups(groups)
     _, group_of = np.unique(groups, return_inverse=True)
     order = np.argsort(group_of, kind='stable')
     return np.split(order, np.cumsum(np.bincount(group_of))[:-1])

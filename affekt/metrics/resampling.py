@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.errors import ShapeError
-from affekt.metrics.intervals import UNBOUNDED, Bounds, Interval, are_alike, student_interval
+from affekt.metrics.intervals import UNBOUNDED, Bounds, Interval, are_alike, require_groups, student_interval
 
 Floats = npt.NDArray[np.float64]
 Statistic = Callable[[Floats], Mapping[str, Floats]]
@@ -203,6 +203,7 @@ def summed_by(columns: Floats, groups: npt.NDArray[np.generic]) -> Floats:
             came=f'shape {groups.shape}',
             todo='give groups of shape (N,)',
         )
+    require_groups(groups)
     names, group_of = np.unique(groups, return_inverse=True)
     summed = np.zeros((len(names), columns.shape[1]))
     np.add.at(summed, group_of, columns)

@@ -182,3 +182,13 @@ def test_a_share_is_no_way_to_treat_what_is_missing():
     )
     assert refused.exit_code == 2
     assert "expected one of ask, mask; got '0.3' for --missing" in refused.stderr
+
+
+def test_a_gain_of_which_nothing_can_be_said_stands_without_an_interval():
+    from types import SimpleNamespace
+
+    from affekt.benchmarks.merbench_tables import with_ends
+    from affekt.metrics import Interval
+
+    assert with_ends(SimpleNamespace(value=Interval(0.0, float('nan'), float('nan')))) == '0.00'
+    assert with_ends(SimpleNamespace(value=Interval(0.1, 0.05, 0.2))) == '+10.00 [+5.0 +20.0]'

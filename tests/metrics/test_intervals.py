@@ -170,3 +170,16 @@ def test_a_gain_that_is_the_same_in_every_group_is_not_certain():
 def test_a_sample_without_a_group_is_refused_and_not_put_with_others(groups):
     with pytest.raises(ValueRangeError, match='1 of 4 missing'):
         bootstrap_interval(lambda truth: float(truth.mean()), np.arange(4), groups=groups, rng=np.random.default_rng(0))
+
+
+@pytest.mark.parametrize('bounds', [UNBOUNDED, ERROR])
+def test_where_all_draws_are_alike_and_no_scale_is_known_nothing_is_said(bounds):
+    found = student_interval(1.0, np.ones(50), units=20, bounds=bounds)
+    assert str(found) == '1.000 (no interval)'
+
+
+def test_two_systems_that_answer_alike_are_not_certain_to_be_equal_elsewhere():
+    truth, said = np.tile([0, 1], 10), np.tile([0, 0], 10)
+    sides = [categorical_measure(truth, side, 2) for side in (said, said)]
+    gain = compare(*sides, groups=np.arange(20) // 4, rng=np.random.default_rng(0))['accuracy'].difference
+    assert (gain.value, np.isnan(gain.low), np.isnan(gain.high)) == (0.0, True, True)

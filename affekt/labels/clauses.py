@@ -78,7 +78,7 @@ def is_clause(piece: str, lexicon: Collection[str]) -> bool:
     bare = DEGREE.sub('', label)
     if not label or _is_known(label, lexicon):
         return False
-    if label.split()[-1] in _PERSONS:
+    if label.split()[-1] in _PERSONS and (' ' in label or _WIDE.search(label)):
         return True
     if _WIDE.search(label):
         return len(label) > LONGEST_WIDE or (len(label) > 3 and bool(_WIDE_CLAUSE.search(label)))

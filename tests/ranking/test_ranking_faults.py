@@ -136,6 +136,10 @@ def test_texts_where_names_belong_are_refused_with_the_verb_that_is_meant(tmp_pa
     (tmp_path / 'pairs.csv').write_text('name,a1,a2,preference\n' + rows)
     with pytest.raises(ComparisonError, match=r'40 different texts.*model1 and model2.*affekt prefer train'):
         read_comparisons(tmp_path / 'pairs.csv')
+    rows = ''.join(f'"He smiles, take {n}.","She frowns, take {n}.",left\n' for n in range(20))
+    (tmp_path / 'sides.csv').write_text('left,right,outcome\n' + rows)
+    with pytest.raises(ComparisonError, match=r'40 different texts.*left and right.*affekt prefer train'):
+        read_comparisons(tmp_path / 'sides.csv')
     long = 'x' * 300
     (tmp_path / 'two.csv').write_text(f'name,a1,a2,preference\nc,{long},b,a1\n')
     with pytest.raises(ComparisonError, match='affekt prefer train'):

@@ -78,7 +78,7 @@ def test_a_counted_table_is_ranked_without_elo():
     assert elo(Comparisons.of(['a', 'b'], ['b', 'a'], ['left', 'left'], weight=[1e9, 1e9])).shape == (2,)
 
 
-@pytest.mark.parametrize('weight', ['1e300', 'inf', '-inf', 'nan', '-1', '1e-300', '2e9', '"1,234"', 'many'])
+@pytest.mark.parametrize('weight', ['1e300', 'inf', '-inf', 'nan', '-1', '1e-300', '2e9', 'many'])
 def test_a_weight_out_of_range_names_row_column_and_items(tmp_path, weight):
     (tmp_path / 'votes.csv').write_text(f'left,right,outcome,weight\na,b,left,1\ngpt,llama,right,{weight}\n')
     with pytest.raises(ComparisonError, match=r"weight.*'gpt' against 'llama' with weight .* in row 3 of votes.csv"):

@@ -24,7 +24,7 @@ from affekt.features.recipes import READS, Features
 from affekt.features.sample_names import matched, near_miss, same_but_for_form
 from affekt.features.saved_datasets import dataset_of_samples, is_saved_dataset
 from affekt.features.sources import Arrays, Source
-from affekt.features.store import SUFFIX, Provenance, write_features
+from affekt.features.store import SUFFIX, Provenance, Store, write_features
 from affekt.runs import require_regular_file
 from affekt.wording import counted
 
@@ -67,7 +67,8 @@ def import_features(
         modality: audio, text or video; None for what the name of a known recipe tells.
 
     Raises:
-        CorpusError: there are no features, none of the wanted samples, or those of several recipes.
+        CorpusError: there are no features, none of the wanted samples, or those of several recipes; or the store holds
+            other features already.
         ShapeError: samples differ in D; names one.
         TableError, ArchiveError: a file is damaged, holds anything but numbers, or names no samples.
         ValueRangeError: a value is not finite or too large, or the rate is none; names the place.
@@ -92,8 +93,10 @@ def import_features(
     recipe = hashlib.sha256(repr(sorted(facts.items(), key=str)).encode()).hexdigest()
     if known := modality or modality_of(name):
         facts['modality'] = known
+    facts['source'] = given.resolve().name
     provenance = Provenance(name, recipe, dimension, facts, source.columns, corpus, (1, 1), tuple(missing))
     path = out / name / f'shard-1-of-1{SUFFIX}'
+    _require_own_place(path, provenance, list(pairs), given)
     write_features(path, _features(source, pairs, rate_hz, recipe), provenance)
     return Imported(path, tuple(missing), known, (*source.notes, *notes))
 
@@ -104,6 +107,24 @@ def import_official(
     """The store's file, and the samples without features with the reason: as `import_features` of a known recipe."""
     made = import_features(folder, out, names=names, rate_hz=rate_hz, corpus=corpus)
     return made.path, made.missing
+
+
+def _require_own_place(path: Path, provenance: Provenance, names: Sequence[str], given: Path) -> None:
+    """Refuse to write over other features, such as those of a table that is called alike.
+
+    The same source may come in again, corrected or with more samples.
+    """
+    new = provenance.facts
+    for existing in sorted(path.parent.glob(f'*{SUFFIX}')):
+        store = Store(existing, partial=True)
+        old = store.provenance.facts
+        is_same = existing == path and all(old.get(key) == new.get(key) for key in ('source', 'modality'))
+        if store.provenance.hash != provenance.hash and not (is_same and set(store.names) <= set(names)):
+            raise CorpusError(
+                expected=f'no other features in {path.parent}',
+                came=f'{existing.name} there, made of {old.get("source", "something else")} with other content',
+                todo=f'give another --out, rename {given.name}, or remove that folder where it is no longer wanted',
+            )
 
 
 def _require_choices(rate_hz: float | None, modality: str | None) -> None:

@@ -18,6 +18,8 @@ from affekt.media.source import Source, WatchedFile
 
 MAX_FAILURES_IN_A_ROW = 64
 MAX_READ_FAILURES = 8
+STEP_BACK_S = 1.0
+"""A larger step back is no clock that is not exact, but one that begins anew."""
 MAX_BARREN_PACKETS = 5000
 """Packets in a row that decode to nothing: far above any codec's delay."""
 EMPTY_PACKET = 16
@@ -42,12 +44,20 @@ class Tally:
     discarded: int = 0
     read_failures: int = 0
     damaged_s: float = 0.0
+    begins_anew: bool = False
+    """The times stepped far back, so what was left out since then is another recording and no repetition."""
     notes: list[str] = field(default_factory=list)
 
     def say(self, sentence: str) -> None:
         """Keep a sentence once."""
         if sentence not in self.notes:
             self.notes.append(sentence)
+
+    def note_step_back(self, clock_s: float, time_s: float) -> None:
+        """Say where the times begin anew."""
+        if clock_s - time_s > STEP_BACK_S and not self.begins_anew:
+            self.begins_anew = True
+            self.say(f'the times begin anew after {clock_s:.2f} s, as where recordings are joined')
 
 
 @dataclass

@@ -12,7 +12,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-from affekt.media.report import ContainerReport, seconds_of
+from affekt.media.report import ContainerReport, anew_sentence, seconds_of
 from affekt.media.source import Source
 from affekt.media.window import CHAIN, Window
 
@@ -218,8 +218,7 @@ def _note_rest(window: Window, start: int, report: ContainerReport) -> None:
     size = window.size - start
     if window.at(start, 4) == EBML.to_bytes(4, 'big'):
         length_s = _stated_seconds(window, start)
-        sentence = f'not read: another recording begins at byte {start}, {size:,} bytes{seconds_of(length_s)}'
-        report.add('unread', sentence, size, length_s)
+        report.add('unread', anew_sentence(start, size, length_s), size, length_s)
     elif _element(window, start, window.size)[0] != VOID and window.at(start, min(size, CHAIN)).strip(b'\0'):
         report.add('unread', f'not read: {size:,} bytes follow the end of the segment at byte {start}', size)
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from affekt.media.boxes import Box, boxes, check_boxes, decode_times, inside, movie_seconds, versioned_number
 from affekt.media.edits import remark_edits
-from affekt.media.report import ContainerReport, seconds_of
+from affekt.media.report import ContainerReport, anew_sentence, seconds_of
 from affekt.media.source import Source
 from affekt.media.window import Window
 
@@ -103,6 +103,8 @@ def _note_unread(window: Window, later: list[Box], report: ContainerReport) -> N
     has_media = any(box.name in (b'mdat', b'moof') for box in later)
     what = 'recording' if has_media else 'index of a recording (moov)'
     sentence = f'not read: another {what} begins at byte {start}, {size:,} bytes{seconds_of(length_s)}'
+    if parts:
+        sentence = anew_sentence(start, size, length_s)
     report.add('unread', sentence, size, length_s)
 
 
@@ -111,6 +113,7 @@ def _check_fragments(window: Window, chain: list[Box], report: ContainerReport) 
     starts = [box.start for box in chain if box.name == b'moof']
     indices = [box for box in chain if box.name in (b'mfra', b'sidx')]
     if not starts and not indices:
+        report.states_length = not _may_go_on(window, chain)
         return
     scales, defaults, stated_s = _header(window, chain)
     parts = _track_parts(window, chain, scales, defaults, report)
@@ -128,7 +131,22 @@ def _check_fragments(window: Window, chain: list[Box], report: ContainerReport) 
         report.add('length', sentence)
         late_s = max(late_s, stated_s - covered_s)
     report.lost_s += max(late_s, *lost_s.values(), 0.0)
-    report.states_length = bool(stated_s or indices)
+    # an index may state the length of what it lists itself, and leave the fragments out
+    begins_s = min((part.start_s or 0.0 for fragments in parts.values() for part in fragments), default=0.0)
+    report.states_length = stated_s > begins_s or _lists_all(chain)
+
+
+def _may_go_on(window: Window, chain: list[Box]) -> bool:
+    """Whether the header says that fragments may follow, and not how long they are."""
+    movies = [(box.body, box.end) for box in chain if box.name == b'moov'][:1]
+    return bool(inside(window, movies, b'mvex')) and not inside(window, movies, b'mvex', b'mehd')
+
+
+def _lists_all(chain: list[Box]) -> bool:
+    """Whether an index is one of the whole recording; each segment of a stream brings one of its own."""
+    names = [box.name for box in chain]
+    in_front = names[: names.index(b'moof')] if b'moof' in names else names
+    return b'mfra' in names or (b'sidx' in in_front and names.count(b'sidx') == in_front.count(b'sidx'))
 
 
 def _header(window: Window, chain: list[Box]) -> tuple[dict[int, int], dict[int, Defaults], float]:

@@ -73,6 +73,7 @@ class VideoPass:
         self.end_s = 0.0
         self.gap_s = 0.0
         self.repeated = 0
+        self.unread_s = 0.0
         self.jumped = 0
         self.is_over = False
         self.declared_s: float | None = None
@@ -168,6 +169,8 @@ class VideoPass:
         """False, and counted, for a picture that repeats or steps back, or whose time is absurd."""
         if last_s is not None and time_s <= last_s:
             self.repeated += 1
+            self.tally.note_step_back(self.end_s, time_s)
+            self.unread_s += self.step_s if self.tally.begins_anew else 0.0
             return False
         known_end_s = max(self.declared_s or 0.0, self.probe.duration_s or 0.0)
         if time_s > max(known_end_s, self.end_s) + MAX_JUMP_S:
@@ -208,13 +211,15 @@ class VideoPass:
         first_s = self.first_s or 0.0
         decoded_s = max(0.0, self.end_s - first_s - self.gap_s) if self.tally.frames else 0.0
         notes = list(self.tally.notes)
-        lost_s = self.gap_s
+        lost_s = self.gap_s + self.unread_s
         if self.is_over and not self.tally.frames:
             notes.append(f'no picture decodes, from {self.tally.packets} packets')
         if self.is_over:
             lost_s += self._tail_and_head(notes, first_s)
         if self.gap_s > 0:
             notes.append(f'{self.gap_s:.2f} s without pictures inside the stream')
+        if self.unread_s > 0:
+            notes.append(f'not read: about {self.unread_s:.2f} s whose times were over already')
         notes += _damage_sentences(self.tally, self.repeated, self.jumped, trusts_marks)
         return StreamReport(
             declared_s=self.declared_s,

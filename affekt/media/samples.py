@@ -214,6 +214,7 @@ class AudioPass:
             elif ahead_s < -JITTER_S or (is_first and ahead_s < 0):
                 drop = min(len(mono), round(-ahead_s * source_hz))
                 self.repeated_s += 0.0 if is_first else drop / source_hz
+                self.tally.note_step_back(self.clock_s, self.clock_s + ahead_s)
                 mono = mono[drop:]
         self.clock_s += (silence + len(mono)) / source_hz
         if self.clock_s > self.limits.max_duration_s + 1:
@@ -254,7 +255,7 @@ class AudioPass:
     def report(self, trusts_marks: bool = True) -> StreamReport:
         """What came out so far, beside what was declared; `trusts_marks` where packets that are marked are a loss."""
         tally, notes = self.tally, list(self.tally.notes)
-        lost_s = self.gap_s + self.bad_s
+        lost_s = self.gap_s + self.bad_s + (self.repeated_s if tally.begins_anew else 0.0)
         if self.is_over and not tally.frames:
             notes.append(f'no sound decodes, from {tally.packets} packets')
         if self.is_over:
@@ -266,7 +267,7 @@ class AudioPass:
                 f'{self.bad_s:.3f} s of impossible values (nan, infinite, far too loud, too many channels) became 0'
             )
         if self.repeated_s > 0:
-            notes.append(f'{self.repeated_s:.2f} s repeat earlier sound and were left out')
+            notes.append(f'not read: {self.repeated_s:.2f} s whose times were over already')
         if self.jumped:
             notes.append(f'{subject(self.jumped, "impossible timestamp", "was", "were")} ignored')
         if tally.damaged_packets:

@@ -73,7 +73,7 @@ def bootstrap_interval(
 
     Raises:
         ShapeError: the arrays or the groups differ in length, or none was given.
-        ValueRangeError: resamples or level is out of range.
+        ValueRangeError: resamples or level is out of range, or a sample has no group.
 
     Source: Efron & Tibshirani 1993, chapter 13; for groups, Field & Welsh 2007,
     doi:10.1111/j.1467-9868.2007.00593.x.
@@ -213,6 +213,12 @@ def _members(groups: npt.NDArray[np.generic], size: int) -> list[npt.NDArray[np.
             came=f'shape {groups.shape}',
             todo='give groups of shape (N,)',
         )
+    missing = sum(group is None or group != group for group in groups.tolist())
+    if missing:
+        raise ValueRangeError(
+            expected='a group for every sample', came=f'{missing} of {size} missing (nan or None)',
+            todo='leave out samples without a group, or give each a group of its own',
+        )  # fmt: skip
     _, group_of = np.unique(groups, return_inverse=True)
     order = np.argsort(group_of, kind='stable')
     return np.split(order, np.cumsum(np.bincount(group_of))[:-1])

@@ -53,7 +53,8 @@ def comparisons_csv(
         lengths = len(task.left_text), len(task.right_text)
         watched = '' if math.isnan(vote.watched) else round(vote.watched, 3)
         flagged = JOINED.join((flags or {}).get(vote.rater, ()))
-        measured = (round(vote.seconds, 3), watched, vote.seen, vote.heard, flagged, round(vote.time, 3))
+        seconds, time = (round(value, 3) if vote.shown or value else '' for value in (vote.seconds, vote.time))
+        measured = (seconds, watched, vote.seen, vote.heard, flagged, time)
         rows.append((task.left, task.right, vote.outcome, task.sample, vote.rater, vote.first, *lengths, *measured))
     return csv_bytes(COLUMNS, rows, raw=raw).decode()
 

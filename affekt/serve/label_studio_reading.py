@@ -96,7 +96,10 @@ def read_label_studio(rows: object, source: str = 'the export') -> Imported:
     if len(listed) > MOST_TASKS:
         raise TableError(expected=f'at most {MOST_TASKS:,} tasks', came=f'{len(listed):,}', todo='export a part')
     notes = _Notes()
-    whole = [_from_minimal(row) if isinstance(row, dict) and _is_minimal(row) else row for row in listed]
+    is_minimal = any(isinstance(row, dict) and _is_minimal(row) for row in listed)
+    whole = [
+        _from_minimal(row) if is_minimal and isinstance(row, dict) and 'data' not in row else row for row in listed
+    ]
     places = [_place(row['data']) if _has_data(row) else '' for row in whole]
     names = _sample_names(places, notes)
     reader = _Reader(notes, names)
@@ -263,18 +266,25 @@ def _verdict(result: object) -> tuple[str, str, set[str]]:
     """Left, right or tie; why there is none; and the other questions that were answered."""
     selected: dict[str, str] = {}
     chosen: dict[str, list[str]] = {}
+    disagreeing: set[str] = set()
     others: set[str] = set()
     for part in result if isinstance(result, list) else ():
         value = part.get('value') if isinstance(part, dict) else None
         question = str(part.get('from_name', '')) if isinstance(part, dict) else ''
         if isinstance(value, dict) and part.get('type') == 'pairwise':
-            selected[question] = _string(value.get('selected')).lower()
+            side = _string(value.get('selected')).lower()
+            if selected.setdefault(question, side) != side:
+                disagreeing.add(question)
         elif isinstance(value, dict) and part.get('type') == 'choices':
             choices = value.get('choices')
             words = choices if isinstance(choices, list) else [choices]
-            chosen[question] = [_string(word).lower() for word in words]
+            chosen.setdefault(question, []).extend(
+                word for word in map(_lowered, words) if word not in chosen.get(question, ())
+            )
         elif question:
             others.add(question)
+    if disagreeing:
+        return '', 'verdicts that contradict each other', others
     verdicts = {name: word for name, word in selected.items() if word in ('left', 'right')}
     for name, words in chosen.items():
         is_verdict = len(words) == 1 and words[0] in VERDICTS and (not selected or name == TIE_QUESTION)
@@ -290,6 +300,10 @@ def _verdict(result: object) -> tuple[str, str, set[str]]:
     if len(set(verdicts.values())) > 1:
         return '', 'verdicts that contradict each other', others
     return next(iter(verdicts.values())), '', others
+
+
+def _lowered(word: object) -> str:
+    return _string(word).lower()
 
 
 def _is_minimal(row: Mapping[str, Any]) -> bool:
@@ -313,7 +327,8 @@ def _from_minimal(row: Mapping[str, Any]) -> dict[str, Any]:
         'result': result,
     }
     data = {name: value for name, value in row.items() if name not in MINIMAL_FIELDS}
-    return {'id': row.get('id'), 'data': data, 'annotations': [annotation], 'is_minimal': True}
+    is_judged = any(row.get(name) not in (None, '') for name in MINIMAL_FIELDS)
+    return {'id': row.get('id'), 'data': data, 'annotations': [annotation] if is_judged else [], 'is_minimal': True}
 
 
 def _answers(value: object) -> list[dict[str, Any]]:

@@ -421,3 +421,18 @@ def test_a_check_says_how_names_differ(tmp_path):
     result = _run('features', 'check', store.path.parent, '--manifest', tmp_path / 'm.parquet')
     assert result.exit_code == 1
     assert 'names differ in folder or ending; import them again with --manifest' in result.stdout
+
+
+def test_features_of_something_else_that_is_called_alike_are_not_written_over(tmp_path):
+    (tmp_path / 'mine.csv').write_text('name,a\nx,1\ny,2\n')
+    np.savez(tmp_path / 'mine.npz', names=np.array(['x', 'y']), features=np.ones((2, 3)))
+    first = import_features(tmp_path / 'mine.csv', tmp_path / 'out')
+    content = first.path.read_bytes()
+    with pytest.raises(CorpusError, match=r'no other features in .*mine'):
+        import_features(tmp_path / 'mine.npz', tmp_path / 'out')
+    assert first.path.read_bytes() == content
+    (tmp_path / 'mine.csv').write_text('name,a\nx,3\ny,4\nz,5\n')
+    assert Store(import_features(tmp_path / 'mine.csv', tmp_path / 'out').path).names == ('x', 'y', 'z')
+    (tmp_path / 'mine.csv').write_text('name,a\nother,3\n')
+    with pytest.raises(CorpusError, match=r'made of mine\.csv with other content'):
+        import_features(tmp_path / 'mine.csv', tmp_path / 'out')

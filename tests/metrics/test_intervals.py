@@ -164,3 +164,9 @@ def test_a_gain_that_is_the_same_in_every_group_is_not_certain():
     gain = gains['accuracy'].difference
     # two of ten samples differ: 2.78 sqrt(0.2 * 0.8 / 50 * 5 / 4) = 0.18
     assert (gain.value - gain.low, gain.high - gain.value) == pytest.approx((0.18, 0.18), abs=0.03)
+
+
+@pytest.mark.parametrize('groups', [np.array([None, 'a', 'b', 'b'], object), [float('nan'), 1.0, 2.0, 2.0]])
+def test_a_sample_without_a_group_is_refused_and_not_put_with_others(groups):
+    with pytest.raises(ValueRangeError, match='1 of 4 missing'):
+        bootstrap_interval(lambda truth: float(truth.mean()), np.arange(4), groups=groups, rng=np.random.default_rng(0))

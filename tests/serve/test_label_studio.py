@@ -10,8 +10,9 @@ import pytest
 from affekt.errors import AffektError, TableError
 from affekt.ranking import read_comparisons
 from affekt.serve import export_votes, label_studio_tasks, prepare, read_label_studio
+from affekt.serve.exports import comparisons_csv
 from affekt.serve.pairs import Task
-from affekt.serve.state import WORK, Vote
+from affekt.serve.state import WORK, State, Vote
 
 # As its documentation shows a task and its pairwise template: an id of a user, other field names, a draft of a model.
 FOREIGN = [
@@ -310,3 +311,32 @@ def test_json_too_deep_is_refused_in_a_sentence(tmp_path):
     (tmp_path / 'deep.json').write_text('[' * 100_000)
     with pytest.raises(TableError):
         prepare([tmp_path / 'deep.json'], tmp_path / 'out', without_media=True)
+
+
+def _judged(number: int, *selected: str, video: str = 'clip.mp4') -> dict:
+    parts = [{'from_name': 'p', 'type': 'pairwise', 'value': {'selected': side}} for side in selected]
+    data = {'video': video, 'left_text': f'l{number}', 'right_text': f'r{number}', 'left': 'a', 'right': 'b'}
+    return {'id': number, 'data': data, 'annotations': [{'id': number, 'completed_by': 1, 'result': parts}]}
+
+
+def test_one_question_answered_both_ways_is_a_contradiction_and_twice_alike_is_not():
+    export = read_label_studio([_judged(1, 'left', 'right'), _judged(2, 'left', 'left')])
+    assert [vote['outcome'] for vote in export.votes] == ['left']
+    assert 'annotations left out with verdicts that contradict each other: 1 (task 1)' in export.notes
+
+
+def test_a_row_of_json_min_that_nobody_judged_is_a_task_without_votes():
+    rows = [
+        {'video': 'x.mp4', 'left_text': 'a', 'right_text': 'b', 'p': 'left', 'annotator': 1, 'annotation_id': 1},
+        {'video': 'y.mp4', 'left_text': 'a', 'right_text': 'b', 'id': 2},
+    ]
+    export = read_label_studio(rows)
+    assert ([task.sample for task in export.tasks], len(export.votes)) == (['x.mp4', 'y.mp4'], 1)
+
+
+def test_seconds_and_time_that_nobody_knows_are_empty_cells():
+    export = read_label_studio([_judged(1, 'left')])
+    state = State(export.tasks, ())
+    state.apply(export.votes[0])
+    names, row = (line.split(',') for line in comparisons_csv(state.votes(), state.tasks).splitlines())
+    assert [row[names.index(name)] for name in ('outcome', 'seconds', 'watched', 'time')] == ['left', '', '', '']

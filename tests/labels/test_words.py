@@ -159,6 +159,8 @@ WORDS = {'happy', 'feeling happy', 'sad', 'cheerful', 'worried', 'tense', 'calm'
         ('男人，高兴，大喊', ()),
         ('A man laughs loudly.', ()),
         ('Er wirkt sehr traurig.', ()),
+        ('Die Frau ist traurig', ()),
+        ('Elle semble triste', ()),
         ('说话人微笑着，听起来很高兴。', ()),
         ('他很高兴，也很激动。', ()),
         ('彼は嬉しそうです。', ()),

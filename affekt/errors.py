@@ -8,21 +8,31 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+LONGEST_PART = 2000
+"""Characters: a name from a stranger's file may have millions."""
+
 
 class AffektError(Exception):
     """Base of all deliberate errors: `expected …; got …; …`."""
 
     def __init__(self, *, expected: str, came: str, todo: str, steps: tuple[str, ...] = ()) -> None:
-        self.expected, self.came, self.todo = expected, came, todo
+        self.expected, self.came, self.todo = _shortened(expected), _shortened(came), _shortened(todo)
         self.steps = steps
         """Lines to type, where they say more than a sentence does."""
-        super().__init__(f'expected {expected}; got {came}; {todo}')
+        super().__init__(str(self))
 
     def __str__(self) -> str:
         return f'expected {self.expected}; got {self.came}; {self.todo}'
 
     def __reduce__(self) -> tuple[object, ...]:
         return (_rebuild, (type(self), self.expected, self.came, self.todo, self.steps))
+
+
+def _shortened(part: str) -> str:
+    """The part with both ends, where it is too long to be read; what it is about often stands at the end."""
+    if len(part) <= LONGEST_PART:
+        return part
+    return f'{part[: LONGEST_PART // 2]} … ({len(part):,} characters) … {part[-LONGEST_PART // 4 :]}'
 
 
 def _rebuild(kind: type[AffektError], expected: str, came: str, todo: str, steps: tuple[str, ...]) -> AffektError:

@@ -146,7 +146,7 @@ class Run:
         """A folder without a run must be empty but for what a run killed at its very beginning leaves."""
         path = self.folder / SETTINGS
         if path.exists():
-            if 'settings' not in _read_json(path):
+            if not isinstance(_read_json(path).get('settings'), dict):
                 raise RunError(
                     expected='an empty folder or a run',
                     came=f'{self.folder} with a {SETTINGS} of something else',

@@ -22,3 +22,15 @@ def test_the_message_holds_all_three_parts_after_pickling(kind):
 @pytest.mark.parametrize('kind', [kind for kind in KINDS if kind is not errors.AffektError])
 def test_every_error_refines_a_built_in_one(kind):
     assert any(base.__module__ == 'builtins' and base is not Exception for base in kind.__mro__[:-3])
+
+
+def test_a_name_of_millions_of_characters_does_not_flood_the_terminal():
+    error = errors.AffektError(
+        expected='each name once', came=f"'{'x' * 3_000_000}' more than once", todo='keep one row'
+    )
+    assert len(str(error)) < 2500
+    assert "got 'xxx" in str(error)
+    assert '(3,000,017 characters)' in str(error)
+    assert str(error).endswith("x' more than once; keep one row")
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+    assert len(error.args[0]) < 2500

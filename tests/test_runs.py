@@ -89,7 +89,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path):
     assert (tmp_path / 'thesis.txt').read_text() == 'chapter 1'
 
 
-@pytest.mark.parametrize('text', ['{"editor.fontSize": 12}', '[1]', '{', '{}'])
+@pytest.mark.parametrize('text', ['{"editor.fontSize": 12}', '[1]', '{', '{}', '{"settings": 3}'])
 @pytest.mark.parametrize('resume', [False, True])
 def test_a_folder_with_the_settings_of_another_program_is_left_alone(tmp_path, text, resume):
     (tmp_path / 'settings.json').write_text(text)

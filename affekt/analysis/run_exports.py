@@ -106,7 +106,8 @@ def report_run(run: Path) -> Written:
     else:
         results = _results(run)
     remarks: list[str] = []
-    with Run(run, read_settings(run).get('settings') or {}, resume=True) as journal:
+    settings = read_settings(run).get('settings')
+    with Run(run, settings if isinstance(settings, dict) else {}, resume=True) as journal:
 
         def write(note: ResultNote) -> Path:
             analysis = _named(run, note)

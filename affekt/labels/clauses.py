@@ -49,7 +49,9 @@ def _verb_forms(verb: str) -> tuple[str, ...]:
 
 _FINITE = frozenset(form for verb in _VERBS.split() for form in _verb_forms(verb)) | words_of(
     'is are was were has have had does did can could may might will would must should became kept began wore gave made '
-    'spoke said told wept shook stood sat ran held lay thought knew got grew'
+    'spoke said told wept shook stood sat ran held lay thought knew got grew '
+    'ist sind wirkt scheint klingt lacht lächelt weint schreit spricht est sont semble paraît sourit pleure rit '
+    'está están parece sonríe llora ríe è sembra sorride piange'
 )
 _DETERMINERS = words_of('the this that these those his her their my our your its someone somebody nobody')
 _PERSONS = words_of(
@@ -78,7 +80,7 @@ def is_clause(piece: str, lexicon: Collection[str]) -> bool:
     bare = DEGREE.sub('', label)
     if not label or _is_known(label, lexicon):
         return False
-    if label.split()[-1] in _PERSONS:
+    if label.split()[-1] in _PERSONS and (' ' in label or _WIDE.search(label)):
         return True
     if _WIDE.search(label):
         return len(label) > LONGEST_WIDE or (len(label) > 3 and bool(_WIDE_CLAUSE.search(label)))

@@ -198,9 +198,15 @@ def _bracketed(text: str, lexicon: Collection[str]) -> list[str] | None:
     quoted = re.findall(
         r"(?<![A-Za-z])'((?:[^'\n]|(?<=[A-Za-z])'(?=[a-z])){1,80})'(?![A-Za-z])|\"([^\"\n]{1,80})\"", inner
     )
-    if quoted:
-        return [left or right for left, right in quoted]
-    return SEPARATORS.split(inner)
+    pieces = [left or right for left, right in quoted] if quoted else SEPARATORS.split(inner)
+    around = [part for part in (text[:opening], text[closing + 1 :] if closing > opening else '') if part.strip()]
+    if lexicon and any(is_clause(part, lexicon) for part in around) and not _is_any_known(pieces, lexicon):
+        return None if _in_prose(' … '.join(around), lexicon) else pieces  # *she [the speaker] looks happy*
+    return pieces
+
+
+def _is_any_known(pieces: Sequence[str], lexicon: Collection[str]) -> bool:
+    return any(label in lexicon for label in _tidied(pieces, lexicon))
 
 
 def _template(text: str, lexicon: Collection[str]) -> list[str] | None:

@@ -15,6 +15,8 @@ from urllib.request import getproxies
 HIDDEN = '[key]'
 SHORTEST = 8
 """Characters of a secret that is taken out of answers; shorter ones, such as EMPTY, may be words of an answer."""
+MOST_SHOWN = 16
+"""Characters at an end of a secret that a server shows where it masks the rest."""
 
 
 class Secrets:
@@ -51,8 +53,8 @@ def _password(address: str) -> str | None:
 
 
 def _pattern(texts: list[str]) -> re.Pattern[str] | None:
-    """Matches each text, plain or escaped as in addresses, JSON and HTML, in base64 or in hexadecimal digits."""
-    forms = [form for text in texts for form in (_spelled(text), *_encoded(text))]
+    """Matches each text, plain, masked, escaped as in addresses, JSON and HTML, in base64 or in hexadecimal digits."""
+    forms = [form for text in texts for form in (_spelled(text), *_encoded(text), *_masked(text))]
     return re.compile('|'.join(forms), re.IGNORECASE) if forms else None
 
 
@@ -88,3 +90,13 @@ def _encoded(text: str) -> list[str]:
         known = shifted[-(-shift * 8 // 6) : len(shifted) if (shift + len(raw)) % 3 == 0 else -1]
         forms.append(''.join('[+-]' if sign == '+' else '[/_]' if sign == '/' else re.escape(sign) for sign in known))
     return forms
+
+
+def _masked(text: str) -> list[str]:
+    """A text of which a server shows only the ends: `sk-12****89`, `sk-1...`, `****6789`."""
+    if len(text) < SHORTEST:
+        return []
+    most = min(MOST_SHOWN, len(text) - 1)
+    begin, end = ([re.escape(text[:n]) for n in range(most, 2, -1)], [re.escape(text[-n:]) for n in range(most, 2, -1)])
+    mask = r'(?:[*•●]{2,}|\.{3,}|…)'
+    return [rf'(?:{"|".join(begin)}){mask}(?:{"|".join(end)})?', rf'{mask}(?:{"|".join(end)})']

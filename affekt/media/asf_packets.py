@@ -97,7 +97,7 @@ def _payload(
     number = reader.number(1) & 0x7F
     object_width = WIDTHS[properties >> 4 & 3]
     object_number = reader.number(object_width)
-    reader.number(WIDTHS[properties >> 2 & 3])
+    offset = reader.number(WIDTHS[properties >> 2 & 3])
     copied = reader.number(WIDTHS[properties & 3])
     is_compressed = copied == 1
     size = reader.number(4) if copied >= 8 else 0
@@ -115,6 +115,9 @@ def _payload(
         if skipped:
             report.add('objects', f'missing: pictures or sound of stream {number} before byte {place}')
         stream.bytes = 0
+    if offset != stream.bytes and (offset == 0 or stream.number is not None):
+        where = f'begins at {offset:,} of its object, of which {stream.bytes:,} bytes are there'
+        report.add('objects', f'damaged: a piece of stream {number} in the packet at byte {place} {where}', length)
     stream.number, stream.due = object_number, size
     stream.bytes += length
 

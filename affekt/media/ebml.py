@@ -12,7 +12,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-from affekt.media.report import ContainerReport, seconds_of
+from affekt.media.report import ContainerReport, anew_sentence, seconds_of
 from affekt.media.source import Source
 from affekt.media.window import CHAIN, Window
 
@@ -20,7 +20,7 @@ EBML, SEGMENT = 0x1A45DFA3, 0x18538067
 INFO, DURATION, TIMESTAMP_SCALE = 0x1549A966, 0x4489, 0x2AD7B1
 CLUSTER, TIMESTAMP, SIMPLE_BLOCK, BLOCK_GROUP, BLOCK = 0x1F43B675, 0xE7, 0xA3, 0xA0, 0xA1
 TRACKS = 0x1654AE6B
-TRACK_ENTRY = 0xAE
+TRACK_ENTRY, TRACK_NUMBER = 0xAE, 0xD7
 TAGS, TAG, SIMPLE_TAG = 0x1254C367, 0x7373, 0x67C8
 VIDEO, PIXEL_WIDTH, PIXEL_HEIGHT = 0xE0, 0xB0, 0xBA
 VOID, CHECKSUM = 0xEC, 0xBF
@@ -63,6 +63,7 @@ class _Walk:
         self.has_duration = False
         self.end_of_first: int | None = None
         self.tick_s = 0.001
+        self.tracks: set[int] = set()
 
     def through(self, position: int) -> int:
         """The byte at which the walk ended: the segment's end where all is well."""
@@ -76,6 +77,9 @@ class _Walk:
                 continue
             if identity == INFO and after is not None:
                 self._read_info(body, after)
+            if identity == TRACKS and after is not None:
+                places = _inside(self.window, [(body, after)], TRACK_ENTRY, TRACK_NUMBER)
+                self.tracks |= {self.window.number(start, min(end - start, 8)) for start, end in places}
             if identity == CLUSTER:
                 position = self._cluster(body, after)
             elif after is None:
@@ -130,7 +134,10 @@ class _Walk:
                     break
             else:
                 return 0.0
-        _, width = _number(self.window.at(body, 8), keeps_marker=False)
+        track, width = _number(self.window.at(body, 8), keeps_marker=False)
+        if self.tracks and track not in self.tracks:
+            sentence = f'damaged: the block at byte {body} is of track {track}, which the file does not describe'
+            self.report.add('track', f'{sentence}; {stop - body:,} bytes are not read', stop - body)
         return int.from_bytes(self.window.at(body + width, 2), 'big', signed=True) * self.tick_s
 
     def _compare(self, start: int, body: int, stop: int, after: int) -> None:
@@ -211,8 +218,7 @@ def _note_rest(window: Window, start: int, report: ContainerReport) -> None:
     size = window.size - start
     if window.at(start, 4) == EBML.to_bytes(4, 'big'):
         length_s = _stated_seconds(window, start)
-        sentence = f'not read: another recording begins at byte {start}, {size:,} bytes{seconds_of(length_s)}'
-        report.add('unread', sentence, size, length_s)
+        report.add('unread', anew_sentence(start, size, length_s), size, length_s)
     elif _element(window, start, window.size)[0] != VOID and window.at(start, min(size, CHAIN)).strip(b'\0'):
         report.add('unread', f'not read: {size:,} bytes follow the end of the segment at byte {start}', size)
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.media.frame_chain import tag_length, unread_behind
-from affekt.media.report import ContainerReport, seconds_of
+from affekt.media.report import ContainerReport, anew_sentence
 from affekt.media.source import Source
 from affekt.media.window import CHAIN, Window
 
@@ -62,8 +62,7 @@ def check_flac(source: Source, report: ContainerReport) -> None:
         last = places[-1] if places else frames
         if following is not None:
             size, length_s = source.size - following, _metadata(window, following).length_s
-            sentence = f'not read: another recording begins at byte {following}, {size:,} bytes{seconds_of(length_s)}'
-            report.add('unread', sentence, size, length_s)
+            report.add('unread', anew_sentence(following, size, length_s), size, length_s)
             return
         ends = _frame_ends(window, last)
         if not ends:

@@ -19,7 +19,7 @@ import numpy as np
 
 from affekt.media.boxes import Box, boxes, check_boxes, decode_times, inside, movie_seconds, versioned_number
 from affekt.media.edits import remark_edits
-from affekt.media.report import ContainerReport, seconds_of
+from affekt.media.report import ContainerReport, anew_sentence, seconds_of
 from affekt.media.source import Source
 from affekt.media.window import Window
 
@@ -103,6 +103,8 @@ def _note_unread(window: Window, later: list[Box], report: ContainerReport) -> N
     has_media = any(box.name in (b'mdat', b'moof') for box in later)
     what = 'recording' if has_media else 'index of a recording (moov)'
     sentence = f'not read: another {what} begins at byte {start}, {size:,} bytes{seconds_of(length_s)}'
+    if parts:
+        sentence = anew_sentence(start, size, length_s)
     report.add('unread', sentence, size, length_s)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 
-from affekt.media.report import ContainerReport, seconds_of
+from affekt.media.report import ContainerReport, anew_sentence
 from affekt.media.source import Source
 from affekt.media.window import CHAIN, Window
 
@@ -64,8 +64,7 @@ def _note_chained(window: Window, start: int, report: ContainerReport) -> None:
         position += 27 + header[26] + sum(header[27 : 27 + header[26]])
     length_s = granule / rate_hz if rate_hz else 0.0
     size = position - start
-    sentence = f'another recording begins at byte {start}, {size:,} bytes{seconds_of(length_s)}; its times begin anew, '
-    report.add('unread', f'{sentence}so what is not later than the first one is not read', size, length_s)
+    report.add('unread', anew_sentence(start, size, length_s), size, length_s)
 
 
 def _rate(window: Window, start: int) -> int:

@@ -66,6 +66,12 @@ def seconds_of(seconds: float) -> str:
     return f' ({seconds:.2f} s)' if seconds > 0 else ''
 
 
+def anew_sentence(start: int, size: int, seconds: float) -> str:
+    """On a recording behind another in a container whose parts FFmpeg reads on, each at the time that it states."""
+    begins = f'another recording begins at byte {start}, {size:,} bytes{seconds_of(seconds)}'
+    return f'{begins}; its times begin anew, so what is not later than the first one is not read'
+
+
 @dataclass(frozen=True)
 class StreamReport:
     """One stream after one pass of `frames` or `samples`.

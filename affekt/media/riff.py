@@ -81,8 +81,8 @@ def check_chunks(source: Source, report: ContainerReport) -> None:
         for chunk in _chunks(window, form, magic):
             if not all(32 <= letter < 127 for letter in chunk.name):
                 break
-            if _begins_a_recording(window, chunk.start):
-                break
+            if _begins_a_recording(window, chunk.start) or chunk.name in {b'RIFF', b'RIFX', b'RF64'}:
+                break  # a file of its own, such as a picture
             is_behind = chunk.start >= (stated_end or 0) and (earlier is not None or stated_end is not None)
             if is_behind and (chunk.end or 0) > source.size + 1:
                 break  # what looks like a chunk behind the end is none

@@ -6,6 +6,7 @@ container specification (RIFF chunks).
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -31,6 +32,10 @@ CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 """First column, first row, step of columns, step of rows of the seven passes of an interlaced PNG."""
 LARGEST_READ = 1 << 28
+LEAST_CONTENT = 64
+"""Bytes behind a picture that are worth a sentence."""
+MARKER = re.compile(rb'\xff[\x01-\xcf\xd8-\xfe]')
+"""What ends the coded data of a JPEG; zeros and restarts (D0 to D7) belong to them."""
 
 
 def refuse_bomb(source: Source, pixels: int, pictures: int = 1) -> None:
@@ -138,6 +143,43 @@ def _pixel_chunks(file: WatchedFile) -> Iterator[bytes]:
             size -= len(piece)
             yield piece
         file.seek(4, 1)
+
+
+def behind_png(source: Source) -> int:
+    """Bytes behind the last part of a PNG; 0 where it has none that says that it is the last."""
+    with source.open(60.0) as file:
+        file.seek(8)
+        while len(head := file.read(8)) == 8:
+            file.seek(int.from_bytes(head[:4], 'big') + 4, 1)
+            if head[4:] == b'IEND':
+                return _unlike_padding(file, source)
+    return 0
+
+
+def behind_jpeg(source: Source) -> int:
+    """Bytes behind the end of a JPEG's picture, where phones put a film; 0 where its end is not marked."""
+    with source.open(60.0) as file:
+        data = file.read(LARGEST_READ)
+        at = 2
+        while data[at : at + 1] == b'\xff' and at + 4 <= len(data):
+            marker = data[at + 1]
+            if marker == 0xD9:
+                file.seek(at + 2)
+                return _unlike_padding(file, source)
+            if marker == 0xFF:
+                at += 1
+                continue
+            at += 2 + int.from_bytes(data[at + 2 : at + 4], 'big')
+            if marker == 0xDA:
+                found = MARKER.search(data, at)
+                at = len(data) if found is None else found.start()
+    return 0
+
+
+def _unlike_padding(file: WatchedFile, source: Source) -> int:
+    """Bytes from here to the end of the file; 0 where they are zeros or fewer than a picture has."""
+    rest = source.size - file.tell()
+    return rest if rest >= LEAST_CONTENT and file.read(min(rest, LARGEST_READ)).strip(b'\0') else 0
 
 
 def lost_in_jpeg(source: Source) -> str:

@@ -6,6 +6,7 @@ that lacks rows is refused; one whose data look damaged is read, and says so.
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +21,8 @@ from affekt.media.limits import Limits
 from affekt.media.probe import VideoStream
 from affekt.media.source import Source
 from affekt.media.still_checks import (
+    behind_jpeg,
+    behind_png,
     lost_in_jpeg,
     lost_in_png,
     refuse_bomb,
@@ -40,6 +43,8 @@ STRIP = 256
 
 CHECKS: dict[str, Callable[[Source], str]] = {'JPEG': lost_in_jpeg, 'PNG': lost_in_png}
 """What a file lacks, where its decoder does not say so."""
+BEHIND: dict[str, Callable[[Source], int]] = {'JPEG': behind_jpeg, 'PNG': behind_png}
+"""Bytes that follow a picture's own end."""
 DOUBTS: dict[str, Callable[[Source], str]] = {
     'JPEG': zeros_in_jpeg,
     'WEBP': zeros_in_webp,
@@ -73,6 +78,8 @@ def describe_still(source: Source, kind: str, limits: Limits) -> tuple[VideoStre
         )
     elif pictures > 1:
         remarks.append(f'it holds {pictures} pictures, and only the first is read')
+    elif kind in BEHIND and (extra := BEHIND[kind](source)):
+        remarks.append(f'not read: {extra:,} bytes follow the end of the picture, perhaps a film or another picture')
     if kind == 'HEIF' and turn:
         remarks.append(EXIF_TURN)
     stream = VideoStream(
@@ -214,5 +221,10 @@ def _orientation(image: Any, source: Source, kind: str) -> int:
 
 def _damaged(source: Source, kind: str, reason: str) -> MediaError:
     return MediaError(
-        expected=f'a whole {kind} picture', came=f'{source.name}: {reason[:120]}', todo='copy or export it again'
+        expected=f'a whole {kind} picture', came=f'{source.name}: {_plain(reason)}', todo='copy or export it again'
     )
+
+
+def _plain(reason: str) -> str:
+    """What a library says, without the names of objects in memory."""
+    return re.sub(r'\s*<[^<>]* object at 0x[0-9a-f]+>', '', reason)[:120]

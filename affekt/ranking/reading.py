@@ -29,6 +29,8 @@ SKIP = 'skip'
 THOUSANDS = re.compile(r'[+-]?[1-9]\d{0,2}(,\d{3})+')
 """Numbers whose comma may stand between thousands; where commas separate cells too, nobody can tell."""
 LONGEST_NAME = 200
+FEW_WORDS = 4
+"""Words of a name on average, from which names that hardly come twice are texts."""
 FEW_ROWS = 10
 ORDERS = {'left': 1, 'right': -1, 'lr': 1, 'rl': -1, '1': 1, '-1': -1, '0': 0, '': 0}
 PLAIN_WORDS = {'left': 'left', 'right': 'right', 'tie': 'tie', '1': 'left', '-1': 'right', '0': 'tie', SKIP: SKIP}
@@ -192,7 +194,8 @@ def _refuse_texts(table: Table, shape: Shape, left: Sequence[object], right: Seq
     """Refuse columns of descriptions where names of items belong: long ones, or hardly any that comes twice."""
     names = {name for name in (*left, *right) if isinstance(name, str)}
     longest = max(map(len, names), default=0)
-    once = shape.left == shape.left_text and len(left) >= FEW_ROWS and len(names) > len(left)
+    is_prose = shape.left == shape.left_text or sum(len(name.split()) for name in names) >= FEW_WORDS * len(names)
+    once = is_prose and len(left) >= FEW_ROWS and len(names) > len(left)
     if longest > LONGEST_NAME or once:
         raise ComparisonError(
             expected='names of the items that are ranked',

@@ -151,12 +151,16 @@ WORDS = {'happy', 'feeling happy', 'sad', 'cheerful', 'worried', 'tense', 'calm'
         ('The smile is warm, the voice calm.', ('calm',)),
         ('Her voice trembles.', ()),
         ('The man, sad, shouts', ('sad',)),
+        ('She [the speaker] looks happy.', ('happy',)),
+        ('[unclear] He sounds worried.', ('worried',)),
         ('A woman, visibly worried, cries.', ('worried',)),
         ('The nurse, tense, trembles', ('tense',)),
         ('a sad man, shouting', ('sad',)),
         ('男人，高兴，大喊', ()),
         ('A man laughs loudly.', ()),
         ('Er wirkt sehr traurig.', ()),
+        ('Die Frau ist traurig', ()),
+        ('Elle semble triste', ()),
         ('说话人微笑着，听起来很高兴。', ()),
         ('他很高兴，也很激动。', ()),
         ('彼は嬉しそうです。', ()),
@@ -169,7 +173,7 @@ WORDS = {'happy', 'feeling happy', 'sad', 'cheerful', 'worried', 'tense', 'calm'
 def test_a_sentence_is_read_as_prose_not_as_a_list(sentence, labels):
     answer = read_labels(sentence, WORDS)
     assert (answer.labels, answer.how) == (labels, 'prose' if labels else 'unread')
-    assert read_labels(sentence).how == 'unread'
+    assert read_labels(sentence).labels == ()
 
 
 @pytest.mark.parametrize(

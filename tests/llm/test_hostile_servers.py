@@ -317,3 +317,16 @@ def test_leaving_the_loop_waits_for_nobody():
     loop.close()
     assert not released.is_set()
     released.set()
+
+
+@pytest.mark.parametrize(
+    ('message', 'shown'),
+    [
+        ('Incorrect API key provided: sk-abcde********WXYZ.', 'Incorrect API key provided: [key].'),
+        ('key sk-a... is unknown', 'key [key] is unknown'),
+        ('key ****WXYZ is unknown', 'key [key] is unknown'),
+        ('wait... for **this** model', 'wait... for **this** model'),
+    ],
+)
+def test_the_ends_of_a_key_that_a_server_masks_are_not_shown(message, shown):
+    assert Secrets(['sk-abcdef1234567WXYZ']).hidden(message) == shown

@@ -79,9 +79,8 @@ def test_a_second_film_joined_by_cat_is_said_with_its_bytes_and_seconds(tmp_path
     content = film(tmp_path, name)
     report = read(content * 2).decoded
     sentence = report.file_damage[0]
-    assert sentence.startswith(
-        f'not read: another recording begins at byte {len(content)}, {len(content):,} bytes (2.0'
-    )
+    assert f'another recording begins at byte {len(content)}, {len(content):,} bytes (2.0' in sentence
+    assert 'not read' in sentence
     assert report.unread_bytes == len(content)
     assert report.lost_s >= report.unread_s == pytest.approx(2.0, abs=0.1)
     assert read(content).decoded.sentences == ()
@@ -333,7 +332,7 @@ def test_bytes_behind_the_last_frame_of_flac_are_said(tmp_path, extra):
 def test_a_second_flac_joined_by_cat_is_said_with_its_bytes_and_seconds(tmp_path):
     content = write_audio(tmp_path / 'a.flac', SOUND, 16_000).read_bytes()
     report = read(content * 2).decoded
-    assert report.file_damage[0].endswith(f'begins at byte {len(content)}, {len(content):,} bytes (2.00 s)')
+    assert f'begins at byte {len(content)}, {len(content):,} bytes (2.00 s); its times' in report.file_damage[0]
 
 
 def test_a_packet_of_windows_media_that_is_zeros_is_said(tmp_path):

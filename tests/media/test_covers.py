@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from pathlib import Path
 
 import pytest
 
@@ -16,11 +17,12 @@ from affekt.media.writing import write_audio, write_video
 SIDE = 5990
 COVERS = 20
 MEASURE = """
-import resource, sys
+import re, sys
 from affekt.media import Recording
 recording = Recording.open(sys.argv[1])
 print(sum(len(block.samples) for block in recording.samples(16000)), sum(1 for _ in recording.frames()))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+# the peak of this program alone: what getrusage says also holds the peak of the process that started it
+print(int(re.search(r'VmHWM:\\s+([0-9]+)', open('/proc/self/status').read())[1]) // 1024)
 """
 
 
@@ -62,6 +64,7 @@ def in_iso_media(film, cover):
     return film[:at] + bytes(movie) + added + film[at + size :]
 
 
+@pytest.mark.skipif(not Path('/proc/self/status').exists(), reason='this system does not say what a process peaked at')
 @pytest.mark.parametrize('name', ['a.flac', 'a.m4a', 'a.mov'])
 def test_twenty_blank_covers_of_36_million_pixels_take_no_memory(tmp_path, name):
     path = tmp_path / name

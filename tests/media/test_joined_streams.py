@@ -80,3 +80,16 @@ def test_fragments_that_nothing_lists_leave_the_length_open(options, name, fragm
     assert NO_LENGTH not in drained(content).decoded.sentences
     starts = [at - 4 for at in range(len(content)) if content[at : at + 4] == name]
     assert NO_LENGTH in drained(content[: starts[fragments]]).decoded.sentences
+
+
+@pytest.mark.parametrize(
+    ('container', 'options'),
+    [('matroska', None), ('mp4', FRAGMENTS | {'movflags': 'frag_keyframe+empty_moov+default_base_moof'})],
+)
+def test_what_is_read_of_a_second_recording_is_not_called_unread(container, options):
+    first = sound(container, 2, options)
+    recording = Recording.open(first + sound(container, 3, options))
+    assert sum(len(block.samples) for block in recording.samples()) / 16_000 == pytest.approx(3.0, abs=0.1)
+    sentence = recording.decoded.file_damage[0]
+    assert sentence.startswith(f'another recording begins at byte {len(first)}, ')
+    assert sentence.endswith('what is not later than the first one is not read')

@@ -307,3 +307,25 @@ def test_what_lies_behind_the_end_of_a_gif_is_counted():
     recording = Recording.open(content + content)
     list(recording.frames())
     assert recording.decoded.sentences[0] == f'{len(content):,} bytes behind the end of the GIF are not read'
+
+
+@pytest.mark.parametrize('kind', ['JPEG', 'PNG'])
+@pytest.mark.parametrize('options', [{}, {'progressive': True}])
+def test_what_follows_a_picture_in_its_file_is_said_with_its_bytes(kind, options):
+    target = io.BytesIO()
+    Image.effect_noise((90, 70), 80).convert('RGB').save(target, format=kind, **options)
+    picture = target.getvalue()
+    for extra, is_said in ((b'', False), (bytes(500), False), (b'\0\0\0\x18ftypmp42' + b'film' * 500, True)):
+        recording = Recording.open(picture + extra)
+        assert recording.is_still
+        list(recording.frames())
+        lines = [line for line in recording.decoded.sentences if line.startswith(f'not read: {len(extra):,} bytes')]
+        assert bool(lines) is is_said
+
+
+def test_a_picture_that_is_cut_is_refused_without_the_names_of_objects():
+    target = io.BytesIO()
+    Image.effect_noise((90, 70), 80).convert('RGB').save(target, format='TIFF', compression='tiff_lzw')
+    with pytest.raises(MediaError) as refused:
+        list(Recording.open(target.getvalue()[: len(target.getvalue()) // 2]).frames())
+    assert ' object at ' not in str(refused.value)

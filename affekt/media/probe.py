@@ -37,6 +37,8 @@ MAX_OPENING_WORK_S = 5.0
 """Processor time; a header of three hours of 4K takes half a second."""
 LARGE_TAGS_BYTES = 1 << 15
 LATE_STARTERS = frozenset({'mpegts', 'mpeg'})
+LEAST_AUDIO_RATE_HZ = 1000
+"""Samples per second below which a stated rate is taken for damage: nobody is heard through 500 Hz."""
 MAX_RATE_HZ = 1000
 """Pictures per second beyond which a stated rate is taken for damage."""
 ESTIMATED = frozenset({'aac', 'mpeg', 'amr', 'asf'})
@@ -239,7 +241,7 @@ def _length(stream: Any, first: Mapping[int, int]) -> float | None:
 
 def _is_readable_sound(stream: Any) -> bool:
     context = stream.codec_context
-    return context is not None and bool(context.sample_rate) and bool(context.channels)
+    return context is not None and context.sample_rate >= LEAST_AUDIO_RATE_HZ and bool(context.channels)
 
 
 def _unreadable_streams(streams: list[Any], readable: set[int], declared: int) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ JITTER_S = 0.04
 EXACT_S = 0.005
 """Right after a damaged packet the next timestamp is believed to this."""
 FREE_SILENCE_S, FEWEST_BYTES_A_SECOND = 600.0, 50
-"""A longer pause than ten minutes, and than a second for so many bytes of the file, is a damaged timestamp."""
+"""Longer pauses than ten minutes, and than a second for so many bytes of the file, are damaged timestamps."""
 MAX_JUMP_S = 600.0
 EDGE_S = 0.03
 MAX_LEAD_S = 0.1
@@ -228,7 +228,7 @@ class AudioPass:
     def _silence_for(self, ahead_s: float, source_hz: int, is_first: bool) -> int:
         known_end_s = max(self.declared_s or 0.0, self.probe.duration_s or 0.0, self.clock_s)
         most_s = max(FREE_SILENCE_S, self.source.size / FEWEST_BYTES_A_SECOND)
-        if self.clock_s + ahead_s > known_end_s + MAX_JUMP_S or ahead_s > most_s:
+        if self.clock_s + ahead_s > known_end_s + MAX_JUMP_S or self.gap_s + ahead_s > most_s:
             self.jumped += 1
             return 0
         if is_first:

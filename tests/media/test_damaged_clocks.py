@@ -6,7 +6,9 @@ import struct
 
 import av
 import numpy as np
+import pytest
 
+from affekt.errors import MediaError
 from affekt.media import Recording
 from affekt.media.synthetic import numbered_images, tone
 from affekt.media.writing import write_audio, write_video
@@ -114,3 +116,12 @@ def test_a_piece_that_does_not_fit_its_picture_is_said(tmp_path):
     content[place + 4] = 3
     film.write_bytes(content)
     assert any('begins at 196,608 of its object' in sentence for sentence in _read(film))
+
+
+def test_sound_of_a_few_samples_per_second_is_no_sound(tmp_path):
+    sound = write_audio(tmp_path / 'a.wav', tone(2.0), 16_000)
+    content = bytearray(sound.read_bytes())
+    struct.pack_into('<II', content, 24, 7, 14)  # samples and bytes per second: two seconds would last an hour
+    sound.write_bytes(content)
+    with pytest.raises(MediaError, match='expected pictures or sound'):
+        Recording.open(sound)

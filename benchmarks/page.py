@@ -307,6 +307,22 @@ def annotate_kills(held: dict[str, Any]) -> str:
     )
 
 
+def run_kills(held: dict[str, Any]) -> str:
+    verbs = {name: verb for name, verb in held.items() if name != 'versions'}
+    rows = [
+        [f'`{name}`', verb['kills'], verb['rounds'], verb['results_at_kills'], *verb['broken'].values()]
+        for name, verb in verbs.items()
+    ]
+    broken = [name.replace('_', ' ') for name in next(iter(verbs.values()))['broken']]
+    return (
+        '## Runs that survive a kill\n\n`benchmarks/run_kills.py`: `kill -9` at random moments, each followed by the same '
+        'command again, until the run is done; then another run begins. *Results*: finished ones that stood in the '
+        'journal when the kill came. The columns behind count what must not be: results lost, noted twice, written '
+        'again or torn, files left over, runs that failed, and results that differ from those of a run that nobody '
+        'killed.\n\n' + table(['verb', 'kills', 'runs', 'results', *broken], rows)
+    )
+
+
 def fusion_speed(held: dict[str, Any]) -> str:
     rows = [
         [*name.split('-'), round(found['five_folds_100_epochs_s'] / 60, 1), round(found['times_fewer'], 1)]
@@ -385,6 +401,7 @@ SECTIONS = {
     'ranking_coverage': ranking_coverage,
     'ranking_recovery': ranking_recovery,
     'annotate_kills': annotate_kills,
+    'run_kills': run_kills,
     'fusion_speed': fusion_speed,
     'fusion_collapse': fusion_collapse,
 }

@@ -316,7 +316,8 @@ def run_kills(held: dict[str, Any]) -> str:
     broken = [name.replace('_', ' ') for name in next(iter(verbs.values()))['broken']]
     return (
         '## Runs that survive a kill\n\n'
-        '`benchmarks/run_kills.py`: `kill -9` at random moments, each followed by the same command again, until the run is done; then another run begins. *Results*: finished ones that stood in the '
+        '`benchmarks/run_kills.py`: `kill -9` at random moments, each followed by the same command '
+        'again, until the run is done; then another run begins. *Results*: finished ones that stood in the '
         'journal when the kill came. The columns behind count what must not be: results lost, noted twice, written '
         'again or torn, files left over, runs that failed, and results that differ from those of a run that nobody '
         'killed.\n\n' + table(['verb', 'kills', 'runs', 'results', *broken], rows)

@@ -45,6 +45,11 @@ class Orientation:
         turned = turned[:: -1 if self.mirrors_y else 1, :: -1 if self.mirrors_x else 1]
         return np.ascontiguousarray(turned)
 
+    def as_coded(self, upright: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """A view of (H, W, 3) upright as (h, w, 3) coded: what is written into it comes out upright."""
+        mirrored = upright[:: -1 if self.mirrors_y else 1, :: -1 if self.mirrors_x else 1]
+        return mirrored.swapaxes(0, 1) if self.swaps_axes else mirrored
+
 
 UPRIGHT = Orientation()
 

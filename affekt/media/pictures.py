@@ -8,6 +8,7 @@ H, W: rows and columns of the upright picture. Alpha is dropped.
 
 from __future__ import annotations
 
+import gc
 import struct
 from dataclasses import dataclass
 from fractions import Fraction
@@ -68,11 +69,19 @@ def orientation_of_frame(frame: Any) -> Orientation:
     return UPRIGHT
 
 
+def collect_listed() -> None:
+    """Let go of pictures whose side data were listed: list and picture hold each other until a collection of cycles.
+
+    They were made a moment ago, so the young generations do, in less than a millisecond.
+    """
+    gc.collect(1)
+
+
 class Orientations:
     """The orientation of each picture of one pass, its matrix read once for each turn that occurs.
 
-    Where PyAV lists the side data of a frame, list and frame hold each other, and hundreds of whole pictures wait for
-    Python's collector of cycles. The turn alone is read without a list.
+    Where PyAV lists the side data of a frame, list and frame hold each other (`collect_listed`), and hundreds of whole
+    pictures would wait. The turn alone is read without a list.
     """
 
     def __init__(self) -> None:
@@ -134,7 +143,11 @@ def to_rgb(
         interpolation='AREA' if shrinks else 'BILINEAR',
         threads=1,
     )
-    image: npt.NDArray[np.uint8] = converted.to_ndarray()
+    plane = converted.planes[0]
+    if converted is frame or plane.line_size != 3 * width:
+        image: npt.NDArray[np.uint8] = converted.to_ndarray()
+    else:  # of a large picture no second copy
+        image = np.frombuffer(plane, np.uint8, 3 * width * height).reshape(height, width, 3)
     return orientation.apply(image)
 
 

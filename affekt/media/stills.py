@@ -32,6 +32,7 @@ from affekt.media.still_checks import (
     zeros_in_webp,
 )
 from affekt.media.still_formats import states_turn
+from affekt.media.still_memory import check_memory
 
 ORIENTATIONS = {
     2: Orientation(mirrors_x=True),
@@ -45,10 +46,10 @@ ORIENTATIONS = {
 """Exif orientation to what makes the picture upright."""
 EXIF_TURN = 'the file states no turn of its own, so it is turned as its Exif data say'
 EXIF_ORIENTATION, SUBFILE_TYPE, DNG_VERSION = 0x0112, 254, 50706
-LARGEST_HEIF = 1 << 28
+LARGEST_HEIF = 1 << 27
 """Bytes; libheif and libavif take the whole file into memory."""
 STRIP_PIXELS = 1 << 20
-"""Pixels that are converted at a time: a picture is held once as it was decoded and once as it is given out."""
+"""Pixels that are converted at a time: a picture is held once as decoded and once as given out."""
 
 CHECKS: dict[str, Callable[[Source], str]] = {'JPEG': lost_in_jpeg, 'PNG': lost_in_png}
 """What a file lacks, where its decoder does not say so."""
@@ -172,7 +173,9 @@ def _opened(file: Any, source: Source, kind: str, limits: Limits) -> Any:
         raise _damaged(source, kind, str(error)) from error
     width, height = image.size
     limits.check('max_pixels', width * height, f'a {width}x{height} picture in {source.name}')
+    limits.check('max_side', max(width, height), f'the longer side of {source.name}')
     refuse_bomb(source, width * height)
+    check_memory(image, source, kind, limits)
     if kind == 'TIFF' and (image.tag_v2.get(SUBFILE_TYPE) == 1 or DNG_VERSION in image.tag_v2):
         raise MediaError(
             expected='a photograph',

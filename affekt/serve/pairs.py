@@ -141,7 +141,7 @@ def _descriptions(
     """
     cells = [cell if isinstance(cell, str) else '' for name in names for cell in columns[name]]
     finals = iter(final_texts(cells, table.source))
-    whole = {}
+    whole: dict[str, Sequence[object]] = {}
     for name in names:
         texts: list[object] = [next(finals) if isinstance(cell, str) else cell for cell in columns[name]]
         for row, (cell, text) in enumerate(zip(columns[name], texts, strict=True)):

@@ -146,5 +146,5 @@ def test_what_a_describer_thought_aloud_is_not_shown_and_is_noted(tmp_path):
 
 def test_a_pair_of_which_only_thinking_is_there_is_refused_with_its_row(tmp_path):
     pairs = _table(tmp_path / 'p.csv', 'name a1 a2', ['c1', 'x', 'y'], ['c2', 'x', '<think>Sad, or'])
-    with pytest.raises(TableError, match='nothing but what the model thought aloud as a2 in row 3 of p.csv'):
+    with pytest.raises(TableError, match=r'nothing but what the model thought aloud as a2 in row 3 of p\.csv'):
         read_tasks([pairs])

@@ -24,6 +24,7 @@ from affekt.ranking import embedding, preference
 from affekt.ranking.controlled_errors import controlled_errors
 from affekt.ranking.pairs import OFFICIAL, Pairs, read_pairs
 from affekt.ranking.preference_files import evaluate_file, predict_file, read_sample_features, train_file
+from affekt.tables import reading_notes
 
 DESCRIPTIONS = {
     'a': 'He smiles broadly. His tone is cheerful and he seems very happy. The text "I am so angry!" is a joke.',
@@ -123,6 +124,15 @@ def test_on_real_descriptions_counting_does_not_tell_the_error(shared_data):
 
 
 NAMES = ('s1', 's2', 's3')
+
+
+def test_what_a_describer_thought_aloud_is_not_learned_from_and_is_noted(tmp_path):
+    path = tmp_path / 'p.csv'
+    path.write_text('name,a1,a2\nc1,<think>Sad?</think>Happy.,Calm.\nc2,<think>Sad,Calm.\n')
+    with reading_notes() as notes:
+        pairs = read_pairs(path)
+    assert pairs.left == ('Happy.', '')
+    assert notes == ['2 texts of p.csv hold what the model thought aloud, which is left out']
 
 
 def test_a_submission_is_written_checked_and_scored(tmp_path):

@@ -2,8 +2,9 @@
 
 A round starts a verb on a small input in a new folder, kills it at a moment drawn evenly from 0 to a little more than a
 whole run takes, starts it again, and so on until it ends. After each kill the journal is read: what stood in it before
-must still stand there, once, with its files whole and never written again. At the end the results must be those of a
-run that nobody killed, and nothing else may lie in the folder.
+must still stand there, once, with its files whole and never written again; of a verb that asks a model, no question may
+be asked again whose answer stood there, nor twice in a run. At the end the results must be those of a run that nobody
+killed, and nothing else may lie in the folder.
 
     python measurements/run_kills.py [--kills 200] [--seed 1] [--verbs analyze,corrupt]
 """
@@ -25,6 +26,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
+from collections.abc import Collection, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -38,8 +40,8 @@ from affekt.runs import read_journal, versions, write_atomically
 RESULT = Path(__file__).parent / 'results' / 'run_kills.json'
 BROKEN = ('lost', 'twice', 'written_again', 'torn', 'left_over', 'failed_runs', 'other_results')
 CLIPS, DESCRIPTIONS = 8, 24
-ANSWERS = {'labels': ['happy'], 'verdict': 'a1'}
-"""What the model on the loopback answers, whatever it is asked: both verbs find theirs."""
+VERDICTS, LABELS = ('a1', 'a2', 'same'), ('happy', 'sad', 'calm', 'tense')
+"""What the model on the loopback answers, by the question's hash: both verbs find theirs."""
 
 
 class Case(ABC):
@@ -79,6 +81,18 @@ class Case(ABC):
     def is_finished(self, out: Path) -> bool:
         """Whether the journal may be gone."""
         return False
+
+    def is_torn(self, out: Path, expected: Any) -> bool:
+        """Whether results that are there only at the end stand there before."""
+        return False
+
+    def made_again(self, kept_before: Mapping[str, Collection[str]]) -> int:
+        """How many results were made again, beyond what their files tell.
+
+        Args:
+            kept_before: each run to the keys that the journal held when it began.
+        """
+        return 0
 
     def left_over(self, out: Path) -> list[str]:
         """What lies in the folder of a finished run and is no result."""
@@ -246,10 +260,23 @@ class Asking(Case):
             (folder / f'{name}.csv').write_text('name,description\n' + rows.replace('%s', name))
 
     def noted(self, out: Path) -> list[tuple[str, tuple[Path, ...], str]]:
-        """The keys of whole lines."""
+        """The questions of whole lines."""
         journal = out / 'a.csv.answers' / 'journal.jsonl'
         lines = journal.read_bytes().splitlines(keepends=True) if journal.exists() else []
-        return [(json.loads(line)['key'], (), '') for line in lines if line.startswith(b'{') and line.endswith(b'}\n')]
+        whole = [json.loads(line) for line in lines if line.startswith(b'{') and line.endswith(b'}\n')]
+        return [(_question(line['request']), (), '') for line in whole]
+
+    def is_torn(self, out: Path, expected: Any) -> bool:
+        """The table is whole, or not there."""
+        return (out / 'a.csv').exists() and self.results(out) != expected
+
+    def made_again(self, kept_before: Mapping[str, Collection[str]]) -> int:
+        """Questions asked though their answers were kept, or twice in one run."""
+        asked = {run: self.server.asked.get(run, []) for run in kept_before}
+        return sum(
+            len(set(kept_before[run]) & set(questions)) + len(questions) - len(set(questions))
+            for run, questions in asked.items()
+        )
 
     def results(self, out: Path) -> Any:
         """The table."""
@@ -290,18 +317,32 @@ class Labels(Asking):
         return ['extract', str(self.folder / 'a.csv'), *more]
 
 
+def _question(request: dict[str, Any]) -> str:
+    return json.dumps(request['messages'], sort_keys=True)
+
+
 class Server:
-    """Answers the same after a moment."""
+    """Answers after a moment, by the question's hash; keeps what each run asked, known by its key.
+
+    A run that was killed may have a question on its way, which arrives when the next run has begun.
+    """
 
     def __init__(self) -> None:
+        self.asked: dict[str, list[str]] = {}
+        guard, asked = threading.Lock(), self.asked
+
         class Handler(BaseHTTPRequestHandler):
             def log_message(self, *_: object) -> None:
                 pass
 
             def do_POST(self) -> None:
-                self.rfile.read(int(self.headers['Content-Length']))
+                question = _question(json.loads(self.rfile.read(int(self.headers['Content-Length']))))
+                with guard:
+                    asked.setdefault(self.headers['Authorization'].split()[-1], []).append(question)
                 time.sleep(0.005)
-                choice = {'message': {'content': json.dumps(ANSWERS)}, 'finish_reason': 'stop'}
+                number = hashlib.sha256(question.encode()).digest()[0]
+                answer = {'labels': [LABELS[number % len(LABELS)]], 'verdict': VERDICTS[number % len(VERDICTS)]}
+                choice = {'message': {'content': json.dumps(answer)}, 'finish_reason': 'stop'}
                 body = json.dumps({'model': 'tiny', 'choices': [choice]}).encode()
                 self.send_response(200)
                 self.send_header('Content-Length', str(len(body)))
@@ -325,10 +366,10 @@ class Starter:
         words = [sys.executable, __file__, '--starter', *preload]
         self._process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-    def start(self, words: list[str]) -> int:
-        """The process that runs these words."""
+    def start(self, words: list[str], run: str) -> int:
+        """The process that runs these words; it sends the run's name for its key."""
         assert self._process.stdin
-        self._process.stdin.write(json.dumps(words) + '\n')
+        self._process.stdin.write(json.dumps([run, words]) + '\n')
         self._process.stdin.flush()
         return int(self._line())
 
@@ -357,7 +398,8 @@ def starter(preload: list[str]) -> None:
         child = os.fork()
         if not child:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            main(json.loads(line))  # exits
+            os.environ['AFFEKT_LLM_KEY'], words = json.loads(line)
+            main(words)  # exits
         print(child, flush=True)
         _, state = os.waitpid(child, 0)
         print(os.waitstatus_to_exitcode(state), flush=True)
@@ -368,10 +410,11 @@ def kill_and_resume(case: Case, kills: int, seed: int) -> dict[str, Any]:
     runs, draw, begun = Starter(case.preload), random.Random(seed), time.monotonic()
     broken: Counter[str] = Counter(dict.fromkeys(BROKEN, 0))
     done = {'kills': 0, 'rounds': 0, 'runs': 0, 'results_at_kills': 0}
+    kept_before: dict[str, Collection[str]] = {}
     try:
         for warm in ('warm', 'whole'):  # the second one has its files in the system's cache
             start = time.monotonic()
-            runs.start(case.words(case.folder / warm))
+            runs.start(case.words(case.folder / warm), warm)
             assert runs.ended() == 0, f'{case.name}: the run that nobody kills failed'
             whole_s = time.monotonic() - start
         expected = case.results(case.folder / 'whole')
@@ -381,7 +424,8 @@ def kill_and_resume(case: Case, kills: int, seed: int) -> dict[str, Any]:
             done['rounds'] += 1
             while was_killed:
                 done['runs'] += 1
-                child = runs.start(case.words(out))
+                kept_before[f'run-{done["runs"]}'] = tuple(before)
+                child = runs.start(case.words(out), f'run-{done["runs"]}')
                 if done['kills'] < kills:
                     time.sleep(draw.uniform(0.0, 1.1 * whole_s))
                     with contextlib.suppress(ProcessLookupError):  # it was done before
@@ -389,6 +433,7 @@ def kill_and_resume(case: Case, kills: int, seed: int) -> dict[str, Any]:
                 code = runs.ended()
                 was_killed = code == -signal.SIGKILL
                 done['kills'] += was_killed
+                broken['torn'] += case.is_torn(out, expected)
                 if not case.is_finished(out):
                     before = _compared(case, out, before, broken)
                     done['results_at_kills'] += was_killed * len(before)
@@ -397,6 +442,7 @@ def kill_and_resume(case: Case, kills: int, seed: int) -> dict[str, Any]:
             broken['left_over'] += len(case.left_over(out))
     finally:
         runs.close()
+    broken['written_again'] += case.made_again(kept_before)
     return {
         **done, 'whole_run_s': round(whole_s, 2), 'seconds': round(time.monotonic() - begun, 1), 'broken': dict(broken)
     }  # fmt: skip

@@ -121,6 +121,9 @@ def test_every_verb_has_a_section():
         (['bench', 'merbench', '--protocol', 'fare'], "'fare' for --protocol", "'fair'"),
         (['bench', 'merbench', '--target', 'categorie'], "'categorie' for --target", "'category'"),
         (['bench', 'ovmer', '--tables', 'afekt'], "'afekt' for --tables", "'affekt'"),
+        (['bench', 'unibench', '--set', 'melld'], "'melld' for --set", "'meld'"),
+        (['bench', 'unibench', '--dev', 'mosei2'], "'mosei2' for --dev", "'cmumosei'"),
+        (['corpus', 'folds', 'x', '--by', 'speakr'], "'speakr' for --by", "'speaker'"),
         (['completion', 'fsh'], "'fsh' for SHELL", "'fish'"),
         (['analyse', 'x.mp4'], "'analyse'", "'analyze'"),
         (['bench', 'merbnch'], "'merbnch'", "'merbench'"),
@@ -143,7 +146,15 @@ def test_a_path_may_stand_where_a_name_does():
     assert names.convert('mine', option, None) == 'mine'
 
 
+def test_a_name_may_be_spelled_as_publications_spell_it():
+    option = next(param for param in main.commands['bench'].commands['unibench'].params if param.name == 'sets')
+    for spelled in ('sims', 'CH-SIMS', 'results-sims', 'MELD', 'OV-MERD+'):
+        assert option.type.convert(spelled, option, None) == spelled
+
+
 def test_names_are_listed_in_help_and_completed():
+    assert 'ovmerdplus' in _run('bench', 'unibench', '--help').output.split('--dev can be:')[1]
+    assert 'recording' in _run('corpus', 'folds', '--help').output.split('--by can be:')[1]
     assert '[half|davidson|rao-kupper]' in _run('rank', '--help').output
     assert 'mer2024-semi, ' in _run('track', 'train', '--help').output.split('TRACK can be:')[1]
     assert 'whisper-base' in _run('weights', 'get', '--help').output.split('NAME can be:')[1]

@@ -23,6 +23,7 @@ from affekt.annotation.journal import Event
 from affekt.annotation.pairs import LONGEST_TEXT, MOST_TASKS, Task
 from affekt.annotation.study import LONGEST_NAME
 from affekt.errors import TableError
+from affekt.labels import without_thinking
 from affekt.ranking.comparisons import short
 from affekt.ranking.names import shown
 from affekt.tables import storable
@@ -156,9 +157,13 @@ class _Reader:
     def _task(self, row: Mapping[str, Any], place: str, number: int) -> Task | None:
         data = row['data']
         pairs = ((_string(data.get(left)), _string(data.get(right))) for left, right in TEXTS)
-        left_text, right_text = next((pair for pair in pairs if all(pair)), ('', ''))
-        if not left_text or max(len(left_text), len(right_text)) > LONGEST_TEXT:
-            reason = f'of more than {LONGEST_TEXT:,} characters' if left_text else 'without both texts'
+        shown_texts = next((pair for pair in pairs if all(pair)), ('', ''))
+        finals = [without_thinking(text) for text in shown_texts]
+        left_text, right_text = (final.text.strip() for final in finals)
+        if any(final.has_thinking for final in finals):
+            self._notes.add('tasks with what the model thought aloud, which is left out of the texts', number)
+        if not (left_text and right_text) or max(len(left_text), len(right_text)) > LONGEST_TEXT:
+            reason = f'of more than {LONGEST_TEXT:,} characters' if left_text and right_text else 'without both texts'
             self._notes.add(f'tasks left out {reason}', number)
             return None
         left = self._describer(_string(data.get('left')) or 'left', number)

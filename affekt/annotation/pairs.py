@@ -17,6 +17,7 @@ from itertools import combinations
 from pathlib import Path
 
 from affekt.errors import TableError
+from affekt.labels import final_texts
 from affekt.llm.descriptions import DESCRIPTION_COLUMNS, read_descriptions
 from affekt.ranking.comparisons import short
 from affekt.ranking.names import refuse_lookalikes
@@ -121,12 +122,37 @@ def _of_table(table: Table, *, gold: bool) -> list[Task]:
             came=f'{table.source} with {short(", ".join(columns) or "none", 200)}',
             todo='rename the columns; files of descriptions (name, text) are given two or more at a time',
         )
-    sides = [[_text(value, table, row) for row, value in enumerate(columns[name])] for name in ('name', *names)]
+    whole = {name: columns[name] for name in ('name', *names[:2])} | _descriptions(columns, names[2:], table)
+    sides = [[_text(value, table, row) for row, value in enumerate(column)] for column in whole.values()]
     verdicts = _verdicts(columns, table) if gold else [''] * len(sides[0])
     return [
         Task(sample, left, right, left_text, right_text, verdict)
         for sample, left, right, left_text, right_text, verdict in zip(*sides, verdicts, strict=True)
     ]
+
+
+def _descriptions(
+    columns: Mapping[str, Sequence[object]], names: Sequence[str], table: Table
+) -> dict[str, Sequence[object]]:
+    """The columns of texts without what their describers thought aloud.
+
+    Raises:
+        TableError: nothing else stands there.
+    """
+    cells = [cell if isinstance(cell, str) else '' for name in names for cell in columns[name]]
+    finals = iter(final_texts(cells, table.source))
+    whole: dict[str, Sequence[object]] = {}
+    for name in names:
+        texts: list[object] = [next(finals) if isinstance(cell, str) else cell for cell in columns[name]]
+        for row, (cell, text) in enumerate(zip(columns[name], texts, strict=True)):
+            if isinstance(text, str) and not text.strip() and str(cell).strip():
+                raise TableError(
+                    expected='a description',
+                    came=f'nothing but what the model thought aloud as {name} in {table.source.row(row)}',
+                    todo='correct or remove that row',
+                )
+        whole[name] = texts
+    return whole
 
 
 def _verdicts(columns: Mapping[str, Sequence[object]], table: Table) -> list[str]:
@@ -171,7 +197,10 @@ def _of_describers(paths: Sequence[Path]) -> list[Task]:
             came=', '.join(path.name for path in paths),
             todo='rename the files',
         )
-    said = {name: read_descriptions(path) for name, path in zip(names, paths, strict=True)}
+    said = {}
+    for name, path in zip(names, paths, strict=True):
+        texts = read_descriptions(path)
+        said[name] = dict(zip(texts, final_texts(texts.values(), path.name), strict=True))
     found = []
     for left, right in combinations(names, 2):
         for sample, text in said[left].items():

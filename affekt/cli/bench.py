@@ -8,13 +8,14 @@ from typing import Any
 
 import click
 
-from affekt.cli.choices import WORD_TABLES, Named, fusion_models
+from affekt.cli.choices import WORD_TABLES, Named, fusion_models, unibench_key, unibench_sets
 from affekt.cli.group import AS_JSON, Command, main
 from affekt.cli.table_notes import table_notes
 from affekt.terminal import StageBars, say, say_json
 
 TABLES = Named(WORD_TABLES, others='PATH')
 TABLES_HELP = 'Word table: a name, a table file, or a folder with the official files.'
+SETS = Named(unibench_sets, spelled=unibench_key)
 TARGET = click.option(
     '--target', type=Named(('category', 'sentiment', 'category+valence')), metavar='NAME',
     help='Target: category, sentiment or category+valence (default what the manifest has).',
@@ -49,12 +50,12 @@ def _draw_options(command: Command) -> Command:
 @click.option('--predictions', required=True, type=PATH, help='Folder of results-<set>/… or <set>/<checkpoint>.csv.')
 @click.option('--labels', required=True, type=PATH, help='Folder of releases (meld-process/label.npz) or meld.csv …')
 @click.option('--tables', default='2025', type=TABLES, help=f'{TABLES_HELP} Default 2025, as published.')
-@click.option('--set', 'sets', multiple=True, metavar='SET', help='Set to score; may be repeated (default all).')
+@click.option('--set', 'sets', multiple=True, type=SETS, help='Set to score; may be repeated (default all).')
 @click.option('--model', metavar='NAME', help='Folder below each set, where there are several.')
 @click.option(
     '--checkpoint', metavar='NAME', help='Checkpoint declared beforehand, by name or number (default the last).'
 )
-@click.option('--dev', metavar='SET', help='Set that chooses the best single checkpoint; left out of its mean.')
+@click.option('--dev', type=SETS, help='Set that chooses the best single checkpoint; left out of its mean.')
 @_draw_options
 def unibench(
     predictions: Path,
@@ -198,12 +199,12 @@ def merbench(
 
     chosen |= {'missing': 'ask' in missing_ways, 'mask': 'mask' in missing_ways}
     settings = MerbenchSettings(feat_type=feat_type or '', target=target or '', **chosen)
-    manifest = Manifest.load(Path(corpus)) if release is None else import_corpus(corpus, release)
-    stores = open_stores(features.split(','), several=True)
-    others = [open_part(each) for each in cross]
-    with StageBars(name_width=10) as bars:
+    with table_notes() as notes, StageBars(name_width=10) as bars:
+        manifest = Manifest.load(Path(corpus)) if release is None else import_corpus(corpus, release)
+        stores = open_stores(features.split(','), several=True)
+        others = [open_part(each) for each in cross]
         outcome = run_merbench(manifest, stores, settings, others, folder=out, resume=resume, progress=bars)
-    facts = merbench_facts(outcome)
+    facts = _with_notes(merbench_facts(outcome), notes)
     if out is not None:
         save_merbench(out, outcome, facts)
     if as_json:
@@ -276,10 +277,10 @@ def finetune(
     from affekt.corpora import Manifest, import_corpus
 
     settings = FinetuningSettings(rates=rates_of(rates), target=target or '', **chosen)
-    manifest = Manifest.load(Path(corpus)) if release is None else import_corpus(corpus, release)
-    with StageBars(name_width=10) as bars:
+    with table_notes() as notes, StageBars(name_width=10) as bars:
+        manifest = Manifest.load(Path(corpus)) if release is None else import_corpus(corpus, release)
         outcome = run_finetuning(manifest, encoder, settings, folder=out, resume=resume, progress=bars)
-    facts = finetuning_facts(outcome)
+    facts = _with_notes(finetuning_facts(outcome), notes)
     if out is not None:
         save_finetuning(out, outcome, facts)
     if as_json:
@@ -289,7 +290,8 @@ def finetune(
 
 
 def _with_notes(facts: Mapping[str, Any], notes: Sequence[str]) -> dict[str, Any]:
-    return {**facts, 'notes': [*facts['notes'], *notes]}
+    """The facts with the notes of table reading that they do not have yet."""
+    return {**facts, 'notes': list(dict.fromkeys([*facts['notes'], *notes]))}
 
 
 def _deliver(

@@ -27,6 +27,7 @@ class Named(click.ParamType[str]):
         others: what else may stand there, in capitals, such as PATH; '' for nothing.
         several: names may stand side by side with commas between.
         in_help: the names as the end of the help lists them, where that is not simply one after the other.
+        spelled: turns other spellings of a name that are allowed into the name.
     """
 
     name = 'name'
@@ -38,9 +39,11 @@ class Named(click.ParamType[str]):
         others: str = '',
         several: bool = False,
         in_help: Callable[[], str] | None = None,
+        spelled: Callable[[str], str] = str,
     ) -> None:
         self._names = names
         self._in_help = in_help
+        self._spelled = spelled
         self.others = others
         self.several = several
 
@@ -72,7 +75,7 @@ class Named(click.ParamType[str]):
         """
         known = self.names()
         for part in str(value).split(',') if self.several else [str(value)]:
-            if part in known or (self.others and not self._is_slip(part, known)):
+            if self._spelled(part) in known or (self.others and not self._is_slip(part, known)):
                 continue
             is_option = isinstance(param, click.Option)
             label = param.opts[0] if param and is_option else param.human_readable_name.strip('[].') if param else 'it'
@@ -125,11 +128,35 @@ def corpora() -> tuple[str, ...]:
     return tuple(CORPORA)
 
 
+def columns() -> tuple[str, ...]:
+    """Every column of a manifest."""
+    from affekt.corpora.manifest import COLUMNS
+
+    return tuple(COLUMNS)
+
+
 def leaks() -> tuple[str, ...]:
     """Every sort of leak that a check ends with 1 for."""
     from affekt.corpora.checks import TRUSTED
 
     return tuple(TRUSTED)
+
+
+def unibench_sets() -> tuple[str, ...]:
+    """Every set of MER-UniBench, as files and folders call it."""
+    from affekt.benchmarks.sets import UNIBENCH
+
+    return tuple(each.key for each in UNIBENCH)
+
+
+def unibench_key(name: str) -> str:
+    """The set that a published name or a folder of predictions means; the name as it is where there is none."""
+    from affekt.benchmarks.sets import set_named
+
+    try:
+        return set_named(name).key
+    except UnknownNameError:
+        return name
 
 
 def model_files() -> tuple[str, ...]:

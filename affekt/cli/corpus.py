@@ -12,8 +12,9 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from affekt.cli.choices import Named, corpora, leaks
+from affekt.cli.choices import Named, columns, corpora, leaks
 from affekt.cli.group import AS_JSON, main
+from affekt.cli.table_notes import table_notes
 from affekt.errors import listed
 from affekt.terminal import say, say_json, visible
 
@@ -85,11 +86,13 @@ def import_command(name: str, folder: Path, out: Path, as_json: bool) -> None:
     from affekt.corpora import import_corpus
     from affekt.corpora.checks import check_corpus
 
-    manifest = import_corpus(name, folder)
+    with table_notes() as notes:
+        manifest = import_corpus(name, folder)
     manifest.save(out)
     check = check_corpus(manifest)
     if as_json:
-        say_json({'out': str(out), **_facts(manifest, check)})
+        facts = _facts(manifest, check)
+        say_json({'out': str(out), **facts, 'notes': [*facts['notes'], *notes]})
         return
     say(f'{out}: {manifest.facts.corpus}, {len(manifest):,} samples ({manifest.facts.version})')
     _print_presence(check)
@@ -130,7 +133,11 @@ def check(path: Path, root: Path | None, by: str | None, accept: Sequence[str], 
 @click.option('--count', type=click.IntRange(2), default=5, help='Folds (default 5).')
 @click.option('--seed', type=int, default=0, help='Random seed of the order of equal groups (default 0).')
 @click.option(
-    '--by', multiple=True, metavar='COLUMN', help='Column that must not cross folds (default speaker). Repeatable.'
+    '--by',
+    multiple=True,
+    type=Named(columns),
+    metavar='COLUMN',
+    help='Column that must not cross folds (default speaker). Repeatable.',
 )
 @click.option('--out', required=True, type=PATH, help='Manifest to write (.parquet).')
 @AS_JSON

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from affekt.cli.choices import Named, recipe_families, recipes
 from affekt.cli.group import AS_JSON, main
+from affekt.cli.table_notes import table_notes
 from affekt.terminal import StageBars, say, say_json
 
 PATH = click.Path(path_type=Path)
@@ -194,14 +195,15 @@ def import_command(
     from affekt.features import Store, import_features
 
     corpus = Manifest.load(manifest) if manifest else None
-    made = import_features(
-        given, out, names=corpus.names if corpus else None, rate_hz=rate_hz,
-        corpus=corpus.facts.corpus if corpus else '', modality=modality,
-    )  # fmt: skip
+    with table_notes() as notes:
+        made = import_features(
+            given, out, names=corpus.names if corpus else None, rate_hz=rate_hz,
+            corpus=corpus.facts.corpus if corpus else '', modality=modality,
+        )  # fmt: skip
     store = Store(made.path)
     if as_json:
         facts = {'out': str(made.path), 'samples': len(store), 'dimension': store.dimension, 'modality': made.modality}
-        say_json(facts | {'missing': dict(made.missing), 'notes': list(made.notes)})
+        say_json(facts | {'missing': dict(made.missing), 'notes': [*made.notes, *notes]})
         return
     say(f'{made.path}: {len(store):,} samples of {store.dimension} columns')
     for note in made.notes:

@@ -18,7 +18,7 @@ from affekt.labels.sets import (
     RAVDESS8_TO_EKMAN,
     fold,
 )
-from affekt.labels.thinking import FinalAnswer, count_thinking, without_thinking
+from affekt.labels.thinking import FinalAnswer, count_thinking, final_texts, without_thinking
 from affekt.labels.wheels import Sense, Wheel, Word, WordTable, load_table, read_table
 from affekt.labels.words import Answer, official_clean, official_groups, official_labels, read_labels
 
@@ -40,6 +40,7 @@ __all__ = [
     'WordTable',
     'coordinates',
     'count_thinking',
+    'final_texts',
     'fold',
     'load_table',
     'official_clean',

@@ -12,6 +12,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from affekt.tables.reading_notes import note
+from affekt.wording import counted
+
 _NAMES = (
     r'think(?:ing)?|thoughts?|reason(?:ing)?|rationale|analysis|reflection|scratchpad|inner_monologue|'
     r'chain_of_thought|cot|seed:think'
@@ -80,6 +83,30 @@ def without_thinking(answer: str) -> FinalAnswer:
         return FinalAnswer(marked.strip(), had_channels or had_tags)
     has_thinking = had_channels or had_tags
     return FinalAnswer(text.strip(), True) if has_thinking else FinalAnswer(text, False)
+
+
+def final_texts(texts: Iterable[str], source: object) -> list[str]:
+    """Every text without thinking; how many had some is noted, with the other notes of reading a table.
+
+    Args:
+        texts: descriptions, answers.
+        source: what the note calls the place they come from.
+    """
+    given = list(texts)
+    finals = [without_thinking(text) for text in given]
+    thought = len({text for text, final in zip(given, finals, strict=True) if final.has_thinking})
+    if thought:
+        note((f'{thinking_in(thought, source)}, which is left out',))
+    return [final.text for final in finals]
+
+
+def thinking_in(count: int, source: object) -> str:
+    """How many texts of a source hold thinking, in words.
+
+    >>> thinking_in(2, 'a.csv')
+    '2 texts of a.csv hold what the model thought aloud'
+    """
+    return f'{counted(count, "text")} of {source} {"holds" if count == 1 else "hold"} what the model thought aloud'
 
 
 def count_thinking(answers: Iterable[object]) -> int:

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.errors import ComparisonError
+from affekt.labels import final_texts
 from affekt.ranking.comparisons import Ints, Source, refuse_rows, short
 from affekt.ranking.names import refuse_lookalikes
 from affekt.ranking.tables import Table, read_table
@@ -102,7 +103,7 @@ class Pairs:
         """Pairs from columns, checked row by row.
 
         Args:
-            left, right: (N,) texts; blank where a describer wrote nothing.
+            left, right: (N,) texts; blank where a describer wrote nothing. What a model thought aloud is left out.
             outcome: (N,) 'a1', 'a2', 'same', 'left', 'right', 'tie', or 1, -1, 0; without it, the majority of votes.
             names: (N,) samples; numbered where None.
             votes: (N, J) of 1, -1, 0.
@@ -128,12 +129,13 @@ class Pairs:
         for side in (left, right):
             wrong_type = np.asarray([not isinstance(text, str) for text in side], np.bool_)
             refuse_rows(wrong_type, source, 'a text on both sides', lambda row, side=side: repr(side[row]))
+        texts = final_texts((*left, *right), source)
         held = None if votes is None else _votes(votes, source)
         refuse_lookalikes((str(name) for side in sources or () for name in side), source, 'writer')
         return cls(
             names=tuple(map(str, names)) if names is not None else tuple(str(at) for at in range(1, size + 1)),
-            left=tuple(left),
-            right=tuple(right),
+            left=tuple(texts[:size]),
+            right=tuple(texts[size:]),
             outcome=_judged(outcome, held, source),
             votes=held,
             left_source=tuple(map(str, sources[0])) if sources else (),

@@ -340,3 +340,13 @@ def test_seconds_and_time_that_nobody_knows_are_empty_cells():
     state.apply(export.votes[0])
     names, row = (line.split(',') for line in comparisons_csv(state.votes(), state.tasks).splitlines())
     assert [row[names.index(name)] for name in ('outcome', 'seconds', 'watched', 'time')] == ['left', '', '', '']
+
+
+def test_what_a_describer_thought_aloud_is_left_out_of_imported_texts_and_noted():
+    rows = [
+        {'id': 1, 'data': {'left_text': '<think>Sad?</think> Happy.', 'right_text': 'Calm.'}},
+        {'id': 2, 'data': {'left_text': 'Happy.', 'right_text': '<answer>Calm.</answer>'}},
+    ]
+    imported = read_label_studio(rows)
+    assert [(task.left_text, task.right_text) for task in imported.tasks] == [('Happy.', 'Calm.')] * 2
+    assert 'tasks with what the model thought aloud, which is left out of the texts: 1 (task 1)' in imported.notes

@@ -10,6 +10,7 @@ import pytest
 from affekt.annotation import find_clips, read_gold, read_tasks
 from affekt.annotation.clips import clip_key
 from affekt.errors import ComparisonError, MediaError, TableError
+from affekt.tables import reading_notes
 
 
 def _table(path, head, *rows):
@@ -114,3 +115,36 @@ def test_names_with_paths_and_links_that_lead_out_find_nothing(tmp_path):
     (folder / 'out.mp4').symlink_to(tmp_path / 'secret.mp4')
     names = ['../secret', str(tmp_path / 'secret'), 'out', '..', '']
     assert find_clips(names, folder, allow_missing=True) == {}
+
+
+THOUGHT = '<think>He frowns. Sad?</think>'
+
+
+def test_what_a_describer_thought_aloud_is_not_shown_and_is_noted(tmp_path):
+    paths = [
+        _table(tmp_path / 'ash.csv', 'name text', ['c1', f'{THOUGHT}Happy.'], ['c2', f'{THOUGHT}']),
+        _table(tmp_path / 'birch.csv', 'name text', ['c1', 'Calm.'], ['c2', 'Calm.']),
+        _table(tmp_path / 'cedar.csv', 'name text', ['c1', 'Tense.']),
+    ]
+    pairs = _table(tmp_path / 'p.csv', 'name a1 a2 preference', ['c1', f'{THOUGHT}Happy.', 'Calm.', 'a1'])
+    plain = _table(tmp_path / 'q.csv', 'name left right left_text right_text', ['c1', 'a', 'b', 'x', f'{THOUGHT}y'])
+    with reading_notes() as notes:
+        described = read_tasks(paths)
+        (gold,) = read_gold(pairs)
+        (task,) = read_tasks([plain])
+    # c2: of ash nothing is left, so that nobody else describes it
+    assert {(each.sample, each.left_text, each.right_text) for each in described} == {
+        ('c1', 'Happy.', 'Calm.'), ('c1', 'Happy.', 'Tense.'), ('c1', 'Calm.', 'Tense.')
+    }  # fmt: skip
+    assert (gold.left_text, task.right_text) == ('Happy.', 'y')
+    assert notes == [
+        '2 texts of ash.csv hold what the model thought aloud, which is left out',
+        '1 text of p.csv holds what the model thought aloud, which is left out',
+        '1 text of q.csv holds what the model thought aloud, which is left out',
+    ]
+
+
+def test_a_pair_of_which_only_thinking_is_there_is_refused_with_its_row(tmp_path):
+    pairs = _table(tmp_path / 'p.csv', 'name a1 a2', ['c1', 'x', 'y'], ['c2', 'x', '<think>Sad, or'])
+    with pytest.raises(TableError, match=r'nothing but what the model thought aloud as a2 in row 3 of p\.csv'):
+        read_tasks([pairs])

@@ -34,6 +34,14 @@ def test_an_import_says_what_is_missing_and_what_can_run(tmp_path):
     assert facts['missing_of_published'] == {'train': 9987, 'val': 1109, 'test': 2608}
 
 
+def test_an_import_says_what_reading_the_table_took_for_granted(tmp_path):
+    (tmp_path / 'samples.csv').write_text(',sample,category\n0,a,happy\n1,b,sad\n')
+    words = ('corpus', 'import', 'folder', tmp_path, '--out', tmp_path / 'm.parquet')
+    note = 'the first column of samples.csv, which counts the rows and has no name, is left out'
+    assert note in ' '.join(_run(*words).stderr.split())
+    assert note in json.loads(_run(*words, '--json').stdout)['notes']
+
+
 def test_a_check_ends_with_1_on_a_leak_and_0_when_it_is_accepted(tmp_path):
     layouts.meld(tmp_path / 'release')
     _run('corpus', 'import', 'meld', tmp_path / 'release', '--out', tmp_path / 'm.parquet')

@@ -192,3 +192,14 @@ def test_a_gain_of_which_nothing_can_be_said_stands_without_an_interval():
 
     assert with_ends(SimpleNamespace(value=Interval(0.0, float('nan'), float('nan')))) == '0.00'
     assert with_ends(SimpleNamespace(value=Interval(0.1, 0.05, 0.2))) == '+10.00 [+5.0 +20.0]'
+
+
+@pytest.mark.parametrize('verb', [('merbench', '--features', 'none'), ('finetune', '--encoder', 'none')])
+def test_what_reading_a_table_took_for_granted_is_said(verb, tmp_path):
+    (tmp_path / 'samples.csv').write_text(',sample,category\n0,a,happy\n1,b,sad\n')
+    command = ['bench', *verb, '--corpus', 'folder', '--release', str(tmp_path)]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 2
+    assert 'the first column of samples.csv, which counts the rows and has no name, is left out' in ' '.join(
+        result.stderr.split()
+    )

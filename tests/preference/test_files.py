@@ -25,6 +25,7 @@ from affekt.preference import model as preference
 from affekt.preference.controlled_errors import controlled_errors
 from affekt.preference.files import evaluate_file, predict_file, read_sample_features, train_file
 from affekt.preference.pairs import OFFICIAL, Pairs, read_pairs
+from affekt.tables import reading_notes
 
 DESCRIPTIONS = {
     'a': 'He smiles broadly. His tone is cheerful and he seems very happy. The text "I am so angry!" is a joke.',
@@ -124,6 +125,15 @@ def test_on_real_descriptions_counting_does_not_tell_the_error(shared_data):
 
 
 NAMES = ('s1', 's2', 's3')
+
+
+def test_what_a_describer_thought_aloud_is_not_learned_from_and_is_noted(tmp_path):
+    path = tmp_path / 'p.csv'
+    path.write_text('name,a1,a2\nc1,<think>Sad?</think>Happy.,Calm.\nc2,<think>Sad,Calm.\n')
+    with reading_notes() as notes:
+        pairs = read_pairs(path)
+    assert pairs.left == ('Happy.', '')
+    assert notes == ['2 texts of p.csv hold what the model thought aloud, which is left out']
 
 
 def test_a_submission_is_written_checked_and_scored(tmp_path):

@@ -16,6 +16,8 @@ from affekt.wording import counted
 EXTENSION, PICTURE, TRAILER = 0x21, 0x2C, 0x3B
 HAS_TABLE, TABLE_SIZE = 0x80, 0x07
 GRAPHIC_CONTROL = 0xF9
+PIECE = 1 << 20
+"""Bytes of a chunk that are looked at together."""
 
 
 @dataclass
@@ -79,8 +81,11 @@ def check_apng(source: Source, report: ContainerReport) -> None:
             report.cut(position + size + 12, source.size, f'the chunk {name.decode()!r}')
             if position + size + 12 > source.size:
                 break
-            content = file.read(size)
-            if zlib.crc32(content, zlib.crc32(name)) != int.from_bytes(file.read(4), 'big'):
+            content = file.read(min(size, PIECE))
+            computed, left = zlib.crc32(content, zlib.crc32(name)), size - len(content)
+            while left > 0 and (piece := file.read(min(left, PIECE))):
+                computed, left = zlib.crc32(piece, computed), left - len(piece)
+            if computed != int.from_bytes(file.read(4), 'big'):
                 report.add('checksum', f'damaged: the checksum of the chunk at byte {position} is wrong', size)
             if name == b'acTL':
                 announced = int.from_bytes(content[:4], 'big')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from av.stream import Discard
 from affekt.errors import AffektError
 from affekt.media.frame_chain import is_tag
 from affekt.media.limits import Limits
-from affekt.media.probe import Probe, decoder_pixels, open_container
+from affekt.media.probe import Probe, bits_a_pixel, decoder_pixels, open_container
 from affekt.media.source import Source, WatchedFile
 
 MAX_FAILURES_IN_A_ROW = 64
@@ -24,6 +25,9 @@ MAX_BARREN_PACKETS = 5000
 """Packets in a row that decode to nothing: far above any codec's delay."""
 EMPTY_PACKET = 16
 """Bytes of a packet that says that the picture stays as it is."""
+MOST_THREADS = 16
+THREAD_BYTES = 64_000_000
+"""Memory of the pictures that the threads of a decoder work on."""
 STRICT = {'err_detect': 'crccheck+bitstream+buffer'}
 CHECKSUMMED = frozenset({'flac', 'ac3', 'eac3', 'wavpack', 'tta', 'mlp', 'truehd'})
 """Codecs whose frames carry a checksum. Where it fails the frame is refused, and not played as noise."""
@@ -86,8 +90,15 @@ def open_stream(source: Source, index: int, limits: Limits) -> OpenStream:
     if stream.type == 'video':
         options['max_pixels'] = str(decoder_pixels(limits))
         stream.thread_type = 'AUTO'
+        stream.codec_context.thread_count = _threads(stream.codec_context)
     stream.codec_context.options = options
     return OpenStream(container, stream, file)
+
+
+def _threads(context: Any) -> int:
+    """How many threads decode: each holds a picture of its own, so large ones get few; at least one."""
+    picture_bytes = max(1, int(context.width * context.height) * bits_a_pixel(context.pix_fmt) // 8)
+    return max(1, min(os.cpu_count() or 1, MOST_THREADS, THREAD_BYTES // picture_bytes))
 
 
 def decoded_units(opened: OpenStream, tally: Tally, limits: Limits) -> Iterator[Any]:
@@ -120,10 +131,11 @@ def decoded_units(opened: OpenStream, tally: Tally, limits: Limits) -> Iterator[
         if barren > MAX_BARREN_PACKETS:
             tally.say(f'gave up after {barren} packets that held nothing')
             return
-        for unit in units:
+        units.reverse()
+        while units:
             in_a_row = barren = 0
             tally.frames += 1
-            yield unit
+            yield units.pop()  # no name here: a large picture goes before the next is decoded
             opened.file.touch()
 
 

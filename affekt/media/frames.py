@@ -20,8 +20,8 @@ import numpy.typing as npt
 from affekt.errors import LimitError, MediaError
 from affekt.media.decoding import OpenStream, Tally, declared_seconds, decoded_units, open_stream
 from affekt.media.limits import Limits
-from affekt.media.pictures import Orientations, to_rgb
-from affekt.media.probe import Probe, usable_aspect
+from affekt.media.pictures import Orientations, collect_listed, to_rgb
+from affekt.media.probe import Probe, check_picture_memory, usable_aspect
 from affekt.media.report import StreamReport
 from affekt.media.source import Source, Stalled
 from affekt.wording import counted, subject
@@ -29,6 +29,8 @@ from affekt.wording import counted, subject
 ROUNDING_S = 0.0016
 """Containers with a millisecond clock round both ends of a step."""
 LONG_PAUSE_S = 1.0
+FEW_LISTED = 3
+"""The side data of the first picture are listed; it may be on screen until the third comes."""
 ONE_PICTURE_A_PACKET = frozenset(
     {'mjpeg', 'mpeg4', 'msmpeg4v1', 'msmpeg4v2', 'msmpeg4', 'wmv1', 'wmv2', 'h263', 'flv', 'png', 'ffv1', 'rawvideo'}
 )
@@ -93,10 +95,16 @@ class VideoPass:
             aspect = usable_aspect(opened.stream.sample_aspect_ratio)
             tolerance_s = min(0.001, float(opened.stream.time_base or 0) + 1e-6)
             for timed in self._picked(opened, rate_hz, tolerance_s):
-                picture = timed.picture
-                image = to_rgb(picture, orientations.of(picture), aspect, max_side)
+                orientation = orientations.of(timed.picture)
+                frame = Frame(
+                    timed.time_s,
+                    to_rgb(timed.picture, orientation, aspect, max_side),
+                    bool(timed.picture.is_corrupt),
+                )
+                del timed  # large pictures go before the next is decoded
                 opened.file.touch()
-                yield Frame(timed.time_s, image, bool(picture.is_corrupt))
+                yield frame
+                del frame
                 opened.file.touch()
             self.is_over = True
         finally:
@@ -155,7 +163,12 @@ class VideoPass:
                 self._advance(time_s, last_s, float(picture.duration * base))
                 self.tally.corrupt_frames += int(bool(picture.is_corrupt))
                 last_s = time_s
-                yield _Timed(time_s, picture)
+                timed = _Timed(time_s, picture)
+                del picture
+                yield timed
+                del timed
+                if self.tally.frames <= FEW_LISTED:
+                    collect_listed()
         except Stalled as stalled:
             if not self.tally.frames:
                 raise
@@ -164,6 +177,8 @@ class VideoPass:
     def _hold_limits(self, picture: Any) -> None:
         what = f'a {picture.width}x{picture.height} frame of {self.source.name}'
         self.limits.check('max_pixels', picture.width * picture.height, what)
+        codec = '' if self.probe.video is None else self.probe.video.codec
+        check_picture_memory(picture.width, picture.height, picture.format.name, codec, self.source, self.limits)
 
     def _is_plausible(self, time_s: float, last_s: float | None) -> bool:
         """False, and counted, for a picture that repeats or steps back, or whose time is absurd."""

@@ -6,16 +6,24 @@ from dataclasses import dataclass, fields
 
 from affekt.errors import LimitError, ValueRangeError
 
+SMALLER = 'scale it down first, or '
+"""What helps against a picture that is too large, before the words on the limit itself."""
+
 
 @dataclass(frozen=True)
 class Limits:
     """Ceilings for one recording; every one is inclusive.
 
-    The defaults let through 8K video of three hours and refuse what only an attack or an accident declares.
+    The defaults let through 4K video of three hours in any depth of colour, photographs of 36 million pixels, and what
+    lies between as far as reading it stays below 500 MB.
     """
 
     max_pixels: int = 36_000_000
     """Width times height of a frame, before rotation and scaling."""
+    max_side: int = 65_535
+    """Width or height of a frame; JPEG holds no more either."""
+    max_picture_bytes: int = 420_000_000
+    """Memory that reading one frame may take: with the program itself that stays below 500 MB."""
     max_duration_s: float = 3 * 3600.0
     """Longest stream, in seconds."""
     max_streams: int = 64
@@ -37,12 +45,16 @@ class Limits:
             if not value > 0:
                 raise ValueRangeError(expected=f'{field.name} above 0', came=repr(value), todo='give a positive limit')
 
-    def check(self, name: str, value: float, what: str) -> None:
+    def check(self, name: str, value: float, what: str, advice: str = '') -> None:
         """Raise LimitError where `value` is above the limit called `name`; `what` says what was measured."""
         ceiling = getattr(self, name)
         if value > ceiling:
             raise LimitError(
-                expected=f'at most {ceiling:g} ({name}) for {what}',
-                came=f'{value:g}',
-                todo=f'raise Limits.{name} if this file is trusted',
+                expected=f'at most {_number(ceiling)} ({name}) for {what}',
+                came=_number(value),
+                todo=f'{advice}raise Limits.{name} if this file is trusted',
             )
+
+
+def _number(value: float) -> str:
+    return f'{value:,}' if isinstance(value, int) else f'{value:g}'

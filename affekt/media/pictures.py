@@ -8,6 +8,7 @@ H, W: rows and columns of the upright picture. Alpha is dropped.
 
 from __future__ import annotations
 
+import gc
 import struct
 from dataclasses import dataclass
 from fractions import Fraction
@@ -45,6 +46,11 @@ class Orientation:
         turned = turned[:: -1 if self.mirrors_y else 1, :: -1 if self.mirrors_x else 1]
         return np.ascontiguousarray(turned)
 
+    def as_coded(self, upright: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """A view of (H, W, 3) upright as (h, w, 3) coded: what is written into it comes out upright."""
+        mirrored = upright[:: -1 if self.mirrors_y else 1, :: -1 if self.mirrors_x else 1]
+        return mirrored.swapaxes(0, 1) if self.swaps_axes else mirrored
+
 
 UPRIGHT = Orientation()
 
@@ -63,11 +69,19 @@ def orientation_of_frame(frame: Any) -> Orientation:
     return UPRIGHT
 
 
+def collect_listed() -> None:
+    """Let go of pictures whose side data were listed: list and picture hold each other until a collection of cycles.
+
+    They were made a moment ago, so the young generations do, in less than a millisecond.
+    """
+    gc.collect(1)
+
+
 class Orientations:
     """The orientation of each picture of one pass, its matrix read once for each turn that occurs.
 
-    Where PyAV lists the side data of a frame, list and frame hold each other, and hundreds of whole pictures wait for
-    Python's collector of cycles. The turn alone is read without a list.
+    Where PyAV lists the side data of a frame, list and frame hold each other (`collect_listed`), and hundreds of whole
+    pictures would wait. The turn alone is read without a list.
     """
 
     def __init__(self) -> None:
@@ -129,7 +143,11 @@ def to_rgb(
         interpolation='AREA' if shrinks else 'BILINEAR',
         threads=1,
     )
-    image: npt.NDArray[np.uint8] = converted.to_ndarray()
+    plane = converted.planes[0]
+    if converted is frame or plane.line_size != 3 * width:
+        image: npt.NDArray[np.uint8] = converted.to_ndarray()
+    else:  # of a large picture no second copy
+        image = np.frombuffer(plane, np.uint8, 3 * width * height).reshape(height, width, 3)
     return orientation.apply(image)
 
 

@@ -21,9 +21,9 @@ from affekt.media.covers import pixels_while_opening
 from affekt.media.ebml import track_count
 from affekt.media.fragments import first_ticks
 from affekt.media.frame_chain import tag_length, tags_begin
-from affekt.media.limits import Limits
+from affekt.media.limits import SMALLER, Limits
 from affekt.media.mp3_frames import states_length
-from affekt.media.pictures import UPRIGHT, Orientation, orientation_of_frame, upright_size
+from affekt.media.pictures import UPRIGHT, Orientation, collect_listed, orientation_of_frame, upright_size
 from affekt.media.sample_tables import check_sample_count
 from affekt.media.source import Source, WatchedFile
 from affekt.media.still_checks import refuse_animated_bomb, refuse_bomb
@@ -39,6 +39,15 @@ LARGE_TAGS_BYTES = 1 << 15
 LATE_STARTERS = frozenset({'mpegts', 'mpeg'})
 LEAST_AUDIO_RATE_HZ = 1000
 """Samples per second below which a stated rate is taken for damage: nobody is heard through 500 Hz."""
+PICTURES_HELD = {
+    'gif': 2, 'apng': 3, 'mjpeg': 2, 'png': 3, 'rawvideo': 3, 'bmp': 3, 'tiff': 3, 'qtrle': 3, 'ffv1': 3, 'prores': 2,
+    'dnxhd': 2, 'cfhd': 2, 'v210': 2, 'jpeg2000': 2, 'huffyuv': 2, 'ffvhuff': 2, 'utvideo': 2, 'magicyuv': 2,
+    'dvvideo': 2, 'mpeg1video': 4, 'mpeg2video': 4, 'mpeg4': 4, 'h263': 3, 'flv': 3, 'vp8': 5,
+}  # fmt: skip
+"""Decoded pictures that a decoder and the reader of its pictures hold at once; packets of raw ones count."""
+USUALLY_HELD = 7
+"""Of decoders that refer to many, such as H.264, HEVC, VP9 and AV1."""
+RGB_BYTES = 3
 MAX_RATE_HZ = 1000
 """Pictures per second beyond which a stated rate is taken for damage."""
 ESTIMATED = frozenset({'aac', 'mpeg', 'amr', 'asf'})
@@ -277,7 +286,9 @@ def _describe_video(container: Any, stream: Any, source: Source, limits: Limits)
     context = stream.codec_context
     width, height = int(context.width), int(context.height)
     limits.check('max_pixels', width * height, f'a {width}x{height} frame of {source.name}')
+    check_picture_memory(width, height, context.pix_fmt, context.name, source, limits)
     orientation = _first_orientation(container, stream, limits)
+    collect_listed()
     aspect = usable_aspect(stream.sample_aspect_ratio)
     upright = upright_size(width, height, aspect, orientation)
     rate = stream.average_rate or stream.guessed_rate
@@ -335,6 +346,28 @@ def _title(stream: Any) -> str:
 def decoder_pixels(limits: Limits) -> int:
     """The ceiling inside FFmpeg, before it takes memory: a little higher, for decoders pad pictures to whole blocks."""
     return limits.max_pixels + limits.max_pixels // 8 + 65_536
+
+
+def bits_a_pixel(pixel_format: str | None) -> int:
+    """Bits of a pixel of this name, padding included; 32 where it is not known."""
+    try:
+        return int(av.VideoFormat(pixel_format or '').padded_bits_per_pixel) or 32
+    except ValueError:
+        return 32
+
+
+def check_picture_memory(
+    width: int, height: int, pixel_format: str | None, codec: str, source: Source, limits: Limits
+) -> None:
+    """Hold the size of a film's pictures against the limits: as coded, times those held at once, and two as RGB.
+
+    Raises:
+        LimitError: a side is too long, or they take too much memory.
+    """
+    limits.check('max_side', max(width, height), f'the longer side of {source.name}')
+    coded = bits_a_pixel(pixel_format) * PICTURES_HELD.get(codec, USUALLY_HELD) // 8
+    what = f'the bytes of memory that {source.name} takes, pictures of {width}x{height} in {pixel_format}'
+    limits.check('max_picture_bytes', width * height * (coded + 2 * RGB_BYTES), what, SMALLER)
 
 
 def usable_aspect(aspect: Fraction | None) -> Fraction:

@@ -31,7 +31,8 @@ CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Colour type of a PNG to its samples in a pixel."""
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 """First column, first row, step of columns, step of rows of the seven passes of an interlaced PNG."""
-LARGEST_READ = 1 << 28
+LARGEST_READ = 1 << 27
+"""Bytes that are looked through at once; FFmpeg copies them."""
 LEAST_CONTENT = 64
 """Bytes behind a picture that are worth a sentence."""
 MARKER = re.compile(rb'\xff[\x01-\xcf\xd8-\xfe]')
@@ -179,7 +180,12 @@ def behind_jpeg(source: Source) -> int:
 def _unlike_padding(file: WatchedFile, source: Source) -> int:
     """Bytes from here to the end of the file; 0 where they are zeros or fewer than a picture has."""
     rest = source.size - file.tell()
-    return rest if rest >= LEAST_CONTENT and file.read(min(rest, LARGEST_READ)).strip(b'\0') else 0
+    if rest < LEAST_CONTENT:
+        return 0
+    while piece := file.read(CHUNK):
+        if piece.strip(b'\0'):
+            return rest
+    return 0
 
 
 def lost_in_jpeg(source: Source) -> str:

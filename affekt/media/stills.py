@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image
 
 from affekt.errors import LimitError, MediaError, MissingExtraError
 from affekt.media.gif_codes import doubt_in_gif
 from affekt.media.limits import Limits
+from affekt.media.pictures import UPRIGHT, Orientation
 from affekt.media.probe import VideoStream
 from affekt.media.source import Source
 from affekt.media.still_checks import (
@@ -31,15 +32,26 @@ from affekt.media.still_checks import (
     zeros_in_webp,
 )
 from affekt.media.still_formats import states_turn
+from affekt.media.still_memory import check_memory
 
-TURNS = {3: 180, 4: 180, 5: 270, 6: 270, 7: 90, 8: 90}
-"""Exif orientation to the counter-clockwise turn that makes the picture upright."""
+ORIENTATIONS = {
+    2: Orientation(mirrors_x=True),
+    3: Orientation(mirrors_x=True, mirrors_y=True),
+    4: Orientation(mirrors_y=True),
+    5: Orientation(swaps_axes=True),
+    6: Orientation(swaps_axes=True, mirrors_x=True),
+    7: Orientation(swaps_axes=True, mirrors_x=True, mirrors_y=True),
+    8: Orientation(swaps_axes=True, mirrors_y=True),
+}
+"""Exif orientation to what makes the picture upright."""
 EXIF_TURN = 'the file states no turn of its own, so it is turned as its Exif data say'
 EXIF_ORIENTATION, SUBFILE_TYPE, DNG_VERSION = 0x0112, 254, 50706
-LARGEST_HEIF = 1 << 28
+LARGEST_HEIF = 1 << 27
 """Bytes; libheif and libavif take the whole file into memory."""
-STRIP = 256
-"""Rows that are scaled to 8 bits at a time."""
+REDUCING_GAP = 2.0
+"""A picture is shrunk to no less than twice the wanted size before it is resampled."""
+STRIP_PIXELS = 1 << 20
+"""Pixels that are converted at a time: a picture is held once as decoded and once as given out."""
 
 CHECKS: dict[str, Callable[[Source], str]] = {'JPEG': lost_in_jpeg, 'PNG': lost_in_png}
 """What a file lacks, where its decoder does not say so."""
@@ -68,7 +80,7 @@ def describe_still(source: Source, kind: str, limits: Limits) -> tuple[VideoStre
         image = _opened(file, source, kind, limits)
         width, height = image.size
         pictures = _pictures(image, source, kind)
-        turn = TURNS.get(_orientation(image, source, kind), 0)
+        turn = ORIENTATIONS.get(_orientation(image, source, kind), UPRIGHT).rotation_deg
         mode = str(image.mode)
     upright = (height, width) if turn in (90, 270) else (width, height)
     remarks = []
@@ -105,22 +117,64 @@ def read_still(
         try:
             if max_side is not None and kind != 'HEIF':
                 image.draft('RGB', (max_side, max_side))
-            if kind == 'HEIF':
-                orientation = _orientation(image, source, kind)
-                image = image.to_pillow()
-                image.getexif()[EXIF_ORIENTATION] = orientation
-            else:
-                image.load()
-            ImageOps.exif_transpose(image, in_place=True)
-            picture = _on_white(image)
+            orientation = ORIENTATIONS.get(_orientation(image, source, kind), UPRIGHT)
+            picture = _upright(image, orientation, kind, max_side)
         except Exception as error:
             if file.failure is not None:
                 raise file.failure from error
             raise _damaged(source, kind, str(error)) from error
-        if max_side is not None and max(picture.size) > max_side:
-            picture.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
     doubt = DOUBTS.get(kind, _nothing)(source)
-    return np.array(picture, np.uint8), (doubt,) if doubt else ()
+    return picture, (doubt,) if doubt else ()
+
+
+def _upright(image: Any, orientation: Orientation, kind: str, max_side: int | None) -> npt.NDArray[np.uint8]:
+    """(H, W, 3) RGB, made strip by strip, so that no second copy of the whole picture is held on the way.
+
+    One that is to be smaller is shrunk to a whole fraction in the strips already, and to its size in the end, as
+    Pillow's `thumbnail` does.
+    """
+    if kind != 'HEIF':
+        image.load()
+    if hasattr(image, '_decoder'):
+        image._decoder = None  # those of WebP and AVIF keep one or two pictures of their own
+    (width, height), wanted = image.size, _wanted_size(image.size, max_side)
+    across, down = (max(1, int(have / want / REDUCING_GAP)) for have, want in zip(image.size, wanted, strict=True))
+    shape = (-(-height // down), -(-width // across), 3)
+    is_shrunk = wanted != image.size
+    if is_shrunk:
+        target = np.empty(shape, np.uint8)
+    else:
+        upright = np.empty((shape[1], shape[0], 3) if orientation.swaps_axes else shape, np.uint8)
+        target = orientation.as_coded(upright)
+    row = 0
+    for strip in _strips(image, kind, max(1, STRIP_PIXELS // width // down) * down):
+        part = np.asarray(strip.reduce((across, down)) if across * down > 1 else strip)
+        target[row : row + len(part)] = part
+        row += len(part)
+    if not is_shrunk:
+        return upright
+    box = (0, 0, width / across, height / down)
+    smaller = Image.fromarray(target).resize(wanted, Image.Resampling.LANCZOS, box=box)
+    return orientation.apply(np.array(smaller, np.uint8))
+
+
+def _strips(image: Any, kind: str, rows: int) -> Iterator[Any]:
+    """Stretches of so many rows as RGB, from top to bottom."""
+    coded = np.asarray(image) if kind == 'HEIF' else None
+    width, height = image.size
+    brightest = image.getextrema()[1] if image.mode == 'F' else 65535.0
+    for top in range(0, height, rows):
+        end = min(top + rows, height)
+        strip = image.crop((0, top, width, end)) if coded is None else Image.fromarray(coded[top:end])
+        yield _on_white(strip, 255.0 if brightest <= 255 else 65535.0)
+
+
+def _wanted_size(size: tuple[int, int], max_side: int | None) -> tuple[int, int]:
+    """(W, H) whose longer side is at most `max_side`, in the same proportions."""
+    if max_side is None or max(size) <= max_side:
+        return size
+    width, height = (max(1, int(side * max_side / max(size) + 0.5)) for side in size)
+    return width, height
 
 
 def _nothing(source: Source) -> str:
@@ -148,7 +202,9 @@ def _opened(file: Any, source: Source, kind: str, limits: Limits) -> Any:
         raise _damaged(source, kind, str(error)) from error
     width, height = image.size
     limits.check('max_pixels', width * height, f'a {width}x{height} picture in {source.name}')
+    limits.check('max_side', max(width, height), f'the longer side of {source.name}')
     refuse_bomb(source, width * height)
+    check_memory(image, source, kind, limits)
     if kind == 'TIFF' and (image.tag_v2.get(SUBFILE_TYPE) == 1 or DNG_VERSION in image.tag_v2):
         raise MediaError(
             expected='a photograph',
@@ -183,25 +239,17 @@ def _pictures(image: Any, source: Source, kind: str) -> int:
         raise _damaged(source, kind, f'the chain of its pictures is broken ({error})') from error
 
 
-def _on_white(image: Any) -> Any:
+def _on_white(image: Any, brightest: float) -> Any:
+    """RGB of 8 bits, transparent parts on white; `brightest` is the white of a grey picture of more than 8 bits."""
     if image.mode in {'I;16', 'I;16B', 'I;16L', 'I', 'F'}:
-        return _eight_bits(image).convert('RGB')
+        grey = np.nan_to_num(np.asarray(image), nan=0.0) / np.float32(brightest)
+        return Image.fromarray(np.clip(grey * 255, 0, 255).round().astype(np.uint8)).convert('RGB')
     if image.mode in {'RGBA', 'LA', 'PA'} or 'transparency' in image.info:
         seen = image if image.mode == 'RGBA' else image.convert('RGBA')
         white = Image.new('RGB', seen.size, (255, 255, 255))
         white.paste(seen, mask=seen.getchannel('A'))
         return white
     return image if image.mode == 'RGB' else image.convert('RGB')
-
-
-def _eight_bits(image: Any) -> Any:
-    """A grey picture of 16 or 32 bits as one of 8, a few rows at a time."""
-    deep = np.asarray(image)
-    top = 255.0 if image.mode == 'F' and deep.max(initial=0) <= 255 else 65535.0
-    grey = np.empty(deep.shape, np.uint8)
-    for row in range(0, len(deep), STRIP):
-        grey[row : row + STRIP] = np.clip(deep[row : row + STRIP] / top * 255, 0, 255).round()
-    return Image.fromarray(grey)
 
 
 def _orientation(image: Any, source: Source, kind: str) -> int:

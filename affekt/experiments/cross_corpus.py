@@ -204,6 +204,10 @@ def how_made(store: Store) -> dict[str, Any]:
     facts = {**store.provenance.facts, 'column': '', 'dimension': store.dimension, 'columns': store.provenance.columns}
     if 'origin' in facts:
         del facts['sha256']
-    for name in ('modality', 'media_sizes'):  # older stores do not say it; no corpus has the files of another
+    for name in (
+        'modality',
+        'media_sizes',
+        'media_sha256',
+    ):  # older stores do not say it; no corpus has the files of another
         facts.pop(name, None)
     return facts

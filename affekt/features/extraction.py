@@ -13,19 +13,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from affekt.corpora import Manifest, Sample
-from affekt.errors import AffektError, CorpusError, RunError, TableError, UnknownNameError, ValueRangeError
+from affekt.errors import AffektError, CorpusError, FileError, RunError, TableError, UnknownNameError, ValueRangeError
 from affekt.features.arrow_files import MADE_AGAIN
 from affekt.features.recipes import READS, Encoder, Features, Recipe, Unable, outcomes, recipe_named
 from affekt.features.store import SUFFIX, Provenance, Store, write_features
-from affekt.runs import Run, remove_run
+from affekt.runs import Run, file_sha256, remove_run
 from affekt.workers import as_finished, workers
 
 Progress = Callable[[str, float, float], None]
 Part = list[Features | Unable]
 Lost = list[tuple[str, str]]
 """Samples without features, and why."""
-MEDIA = 'media_sizes'
-"""The fact of a file that tells the sizes of the media that it was made of."""
+MEDIA = 'media_sha256'
+"""The fact of a file that tells the content of the media that it was made of."""
+SIZES = 'media_sizes'
+"""The same in older files: sizes alone."""
 ENGINES = ('processes', 'ray')
 """What may run the workers."""
 
@@ -98,15 +100,15 @@ def extract(
     _require_input(manifest, recipe, rows)
     folder = out / recipe.name
     path = folder / f'shard-{number}-of-{count}{SUFFIX}'
-    names, sizes = _digest(rows), _media_digest(manifest, recipe, rows)
+    names, content = _digest(rows), _media_digest(_media_paths(manifest, recipe, rows), _content)
     work = folder / f'.work-{number}-of-{count}'
     batches = [rows[begin : begin + size] for begin in range(0, len(rows), size)]
     parts = Parts(work, recipe, manifest.facts.corpus, len(batches))
     if path.exists() and not _is_damaged(path):
-        finished = _finished(path, recipe, rows, names, sizes, size)
+        finished = _finished(path, manifest, recipe, rows, (names, content), size)
         parts.remove()
         return finished
-    settings = {'recipe': recipe.hash, 'samples': names, 'media': sizes, 'batch': size}
+    settings = {'recipe': recipe.hash, 'samples': names, 'media': content, 'batch': size}
     with Run(work, settings, resume=work.exists()) as run:
         todo = [index for index in range(len(batches)) if not parts.adopted(run, index)]
         resumed, done = len(batches) - len(todo), len(rows) - sum(len(batches[index]) for index in todo)
@@ -124,7 +126,7 @@ def extract(
         missing = [(name, reason) for entry in held for name, reason in entry.facts['missing']]
         files = (work / entry.folder for entry in held)
         made = _provenance(manifest.facts.corpus, recipe, shard, missing)
-        made = replace(made, samples=names, facts={**made.facts, MEDIA: sizes})
+        made = replace(made, samples=names, facts={**made.facts, MEDIA: content})
         samples = write_features(path, _joined(files), made)
     parts.remove()
     return Extraction(path, samples, tuple(missing), resumed)
@@ -267,12 +269,19 @@ def _is_damaged(path: Path) -> bool:
     return False
 
 
-def _finished(path: Path, recipe: Recipe, rows: Sequence[Sample], digest: str, sizes: str, size: int) -> Extraction:
+def _finished(
+    path: Path, manifest: Manifest, recipe: Recipe, rows: Sequence[Sample], digests: tuple[str, str], size: int
+) -> Extraction:
     """The shard that is there already, if it is the one that was asked for."""
     store = Store(path, partial=True)
+    names, content = digests
     held = {*store.names, *store.missing}
-    is_other = store.provenance.samples not in ('', digest) or held != {row.sample for row in rows}
-    is_other |= store.provenance.facts.get(MEDIA, sizes) != sizes
+    is_other = store.provenance.samples not in ('', names) or held != {row.sample for row in rows}
+    stated = store.provenance.facts
+    if MEDIA in stated:
+        is_other |= stated[MEDIA] != content
+    elif SIZES in stated:
+        is_other |= stated[SIZES] != _media_digest(_media_paths(manifest, recipe, rows), _size)
     if store.provenance.hash != recipe.hash or is_other:
         raise RunError(
             expected=f'features of {recipe.name} for these {len(rows)} samples, or nothing yet',
@@ -283,12 +292,30 @@ def _finished(path: Path, recipe: Recipe, rows: Sequence[Sample], digest: str, s
     return Extraction(path, len(store), store.provenance.missing, resumed=-(-len(rows) // size))
 
 
-def _media_digest(manifest: Manifest, recipe: Recipe, rows: Sequence[Sample]) -> str:
-    """Of the sizes of the files that a recipe reads: a clip that is cut anew is another one."""
+def _media_paths(manifest: Manifest, recipe: Recipe, rows: Sequence[Sample]) -> list[Path]:
+    """The files and folders that a recipe reads, in the order of the samples."""
     kinds = () if recipe.modality == 'text' else READS[recipe.modality]
-    paths = [path for row in rows for kind in kinds if (path := manifest.media(row, kind)) is not None]
-    sizes = [path.stat().st_size if path.is_file() else -1 for path in paths]
-    return hashlib.sha256(repr(sizes).encode()).hexdigest()[:16]
+    return [path for row in rows for kind in kinds if (path := manifest.media(row, kind)) is not None]
+
+
+def _media_digest(paths: Sequence[Path], read: Callable[[Path], object]) -> str:
+    """One hash of what each file shows: a clip that is cut anew is another one. A file of many samples is read once."""
+    known = {path: read(path) for path in dict.fromkeys(paths)}
+    return hashlib.sha256(repr([known[path] for path in paths]).encode()).hexdigest()[:16]
+
+
+def _content(path: Path) -> object:
+    """The sha256 of a file, or of every file of a folder by name; the reason where it cannot be read."""
+    try:
+        if path.is_dir():
+            return [(file.name, file_sha256(file)) for file in sorted(path.iterdir()) if file.is_file()]
+        return file_sha256(path)
+    except (FileError, OSError) as error:
+        return type(error).__name__
+
+
+def _size(path: Path) -> object:
+    return path.stat().st_size if path.is_file() else -1
 
 
 def _digest(rows: Sequence[Sample]) -> str:

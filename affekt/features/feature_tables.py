@@ -39,8 +39,14 @@ NO_FEATURES = {
     'positive', 'negative',
 } - {'sample'}  # fmt: skip
 """Headers of what is known of a sample beforehand."""
-_CODES = re.compile(r'[ _.-]?(id|idx|index|no|nr|num|number|code|name)$')
-"""Ends of headers such as `label_id`, which tell the same as numbers."""
+_CODES = frozenset({
+    'id', 'ids', 'idx', 'index', 'indices', 'no', 'nr', 'num', 'number', 'numbers', 'code', 'codes', 'coded', 'name',
+    'names', 'true', 'encoded', 'onehot', 'int',
+})  # fmt: skip
+"""Words of headers such as `label_ids` and `yTrue`, which tell the same as numbers."""
+_COUNTS = frozenset({'id', 'ids', 'idx', 'index', 'indices', 'code', 'codes'})
+"""Last words of headers whose whole numbers tell which one, and nothing of its size."""
+_WORDS = re.compile(r'[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+')
 Cells = Sequence[Any]
 _CLOCK = re.compile(r'\s*(?:(\d+) days?,? )?(\d+):(\d\d):(\d\d(?:\.\d+)?)\s*')
 
@@ -179,7 +185,7 @@ def _numbers(
     numbers: dict[str, npt.NDArray[np.float64]] = {}
     left_out = []
     for header, cells in columns.items():
-        if _is_known(header):
+        if is_known_beforehand(header):
             left_out.append(header)
             continue
         values = np.full(len(cells), np.nan)
@@ -199,15 +205,28 @@ def _numbers(
                 + (f', and {len(wrong) - 1:,} more' if len(wrong) > 1 else ''),
                 todo='fill it where it was made, or leave that sample out',
             )
+        elif tells_which(header, values):
+            left_out.append(header)
         else:
             numbers[header] = values
     return numbers, left_out
 
 
-def _is_known(header: str) -> bool:
-    """Whether a header names what is known of a sample beforehand, itself or as a code."""
-    plain = header.strip().lower()
-    return plain in NO_FEATURES or _CODES.sub('', plain) in NO_FEATURES
+def is_known_beforehand(header: str) -> bool:
+    """Whether a header names what is known of a sample beforehand: itself, several of it, or as a code."""
+    if header.strip().lower() in NO_FEATURES:
+        return True
+    words = [word.lower() for word in _WORDS.findall(header)]
+    known = [word for word in words if {word, word.removesuffix('s'), word.removesuffix('es')} & NO_FEATURES]
+    return bool(known) and all(word in known or word in _CODES for word in words)
+
+
+def tells_which(header: str, values: npt.NDArray[Any]) -> bool:
+    """Whether whole numbers under a header such as `ids` or `face_index` only tell which one it is."""
+    words = [word.lower() for word in _WORDS.findall(header)]
+    if not words or words[-1] not in _COUNTS or values.dtype.kind not in 'iuf' or values.ndim != 1:
+        return False
+    return bool((values == np.round(values)).all())
 
 
 def _of_lists(
@@ -279,13 +298,14 @@ def _archive(path: Path) -> Arrays:
     arrays: dict[str, Any] = read_npz(path)
     if len(arrays) == 1 and isinstance(next(iter(arrays.values())), dict):
         arrays = {str(name): np.asarray(value) for name, value in next(iter(arrays.values())).items()}
-    texts = [name for name, value in arrays.items() if isinstance(value, np.ndarray) and value.dtype.kind in 'USO']
-    labels = [name for name in arrays if _is_known(name) and name not in texts[:1]]
+    key, labels = _names_and_labels(arrays)
     numbers = {
-        name: value for name, value in arrays.items() if isinstance(value, np.ndarray) and name not in (*texts, *labels)
-    }
-    if len(texts) == 1 and len(numbers) == 1:
-        names = [_decoded(name) for name in arrays[texts[0]].ravel().tolist()]
+        name: value for name, value in arrays.items()
+        if isinstance(value, np.ndarray) and value.dtype.kind not in 'USO' and name not in (key, *labels)
+    }  # fmt: skip
+    texts = [name for name in arrays if name not in (key, *labels, *numbers)]
+    if key is not None and len(numbers) == 1 and not texts:
+        names = [_decoded(name) for name in arrays[key].ravel().tolist()]
         matrix = next(iter(numbers.values()))
         if matrix.ndim == 0 or len(names) != len(matrix) or len(set(names)) != len(names):
             raise ShapeError(
@@ -300,13 +320,30 @@ def _archive(path: Path) -> Arrays:
             came=f'{path} with {listed(arrays)}', todo='add the names: features belong to samples by name, not by '
             'order: numpy.savez(path, names=names, features=features)',
         )  # fmt: skip
-    if texts or len(numbers) < len(arrays) or not numbers:
+    if key is not None or len(numbers) < len(arrays) or not numbers:
         odd = [name for name in arrays if name not in numbers]
         raise ArchiveError(
             expected='an array of numbers for each sample', came=f'{path} with {listed(odd or arrays)}',
             todo='leave what is no sample out, or save names and features: numpy.savez(path, names=…, features=…)',
         )  # fmt: skip
     return Arrays((path,), numbers)
+
+
+def _names_and_labels(arrays: Mapping[str, Any]) -> tuple[str | None, list[str]]:
+    """The array that names the samples, None where none does, and those that are known beforehand or only count.
+
+    Names are texts, or whole numbers under a header such as `ids`; an `index` counts rows and names nothing.
+    """
+    given = {name: value for name, value in arrays.items() if isinstance(value, np.ndarray)}
+    texts = [name for name, value in given.items() if value.dtype.kind in 'USO' and value.size]
+    numbered = [name for name, value in given.items() if value.dtype.kind in 'iu' and value.ndim == 1]
+    named = [name for header in NAMES for name in (*texts, *numbered) if name.lower() in (header, f'{header}s')]
+    key = next(iter(named), None) or next((name for name in texts if not is_known_beforehand(name)), None)
+    labels = [
+        name for name, value in arrays.items()
+        if name != key and (is_known_beforehand(name) or (isinstance(value, np.ndarray) and tells_which(name, value)))
+    ]  # fmt: skip
+    return key, labels
 
 
 def _decoded(name: object) -> str:

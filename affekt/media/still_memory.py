@@ -109,6 +109,6 @@ def _in_tiff(image: Any, source: Source, pixels: int) -> int:
     if tags.get(COMPRESSION, UNCOMPRESSED) == UNCOMPRESSED:
         return 0
     bits = tags.get(BITS_PER_SAMPLE, (8,))
-    rows = min(int(tags.get(ROWS_PER_STRIP, image.size[1])), image.size[1])
+    rows = min(int(tags.get(ROWS_PER_STRIP, image.size[1])), int(image.size[1]))
     sample_bytes = -(-int(sum(bits if isinstance(bits, tuple) else (bits,))) // 8)
     return int(source.size + pixels * DECODED + int(image.size[0]) * rows * sample_bytes)

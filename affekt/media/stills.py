@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,8 @@ EXIF_TURN = 'the file states no turn of its own, so it is turned as its Exif dat
 EXIF_ORIENTATION, SUBFILE_TYPE, DNG_VERSION = 0x0112, 254, 50706
 LARGEST_HEIF = 1 << 27
 """Bytes; libheif and libavif take the whole file into memory."""
+REDUCING_GAP = 2.0
+"""A picture is shrunk to no less than twice the wanted size before it is resampled."""
 STRIP_PIXELS = 1 << 20
 """Pixels that are converted at a time: a picture is held once as decoded and once as given out."""
 
@@ -115,37 +117,64 @@ def read_still(
         try:
             if max_side is not None and kind != 'HEIF':
                 image.draft('RGB', (max_side, max_side))
-            picture = _upright(image, ORIENTATIONS.get(_orientation(image, source, kind), UPRIGHT), kind)
+            orientation = ORIENTATIONS.get(_orientation(image, source, kind), UPRIGHT)
+            picture = _upright(image, orientation, kind, max_side)
         except Exception as error:
             if file.failure is not None:
                 raise file.failure from error
             raise _damaged(source, kind, str(error)) from error
-    del image
-    if max_side is not None and max(picture.shape[:2]) > max_side:
-        smaller = Image.fromarray(picture)
-        smaller.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
-        picture = np.array(smaller, np.uint8)
     doubt = DOUBTS.get(kind, _nothing)(source)
     return picture, (doubt,) if doubt else ()
 
 
-def _upright(image: Any, orientation: Orientation, kind: str) -> npt.NDArray[np.uint8]:
-    """(H, W, 3) RGB, written strip by strip, so that no second copy of the whole picture is held on the way."""
+def _upright(image: Any, orientation: Orientation, kind: str, max_side: int | None) -> npt.NDArray[np.uint8]:
+    """(H, W, 3) RGB, made strip by strip, so that no second copy of the whole picture is held on the way.
+
+    One that is to be smaller is shrunk to a whole fraction in the strips already, and to its size in the end, as
+    Pillow's `thumbnail` does.
+    """
     if kind != 'HEIF':
         image.load()
     if hasattr(image, '_decoder'):
         image._decoder = None  # those of WebP and AVIF keep one or two pictures of their own
+    (width, height), wanted = image.size, _wanted_size(image.size, max_side)
+    across, down = (max(1, int(have / want / REDUCING_GAP)) for have, want in zip(image.size, wanted, strict=True))
+    shape = (-(-height // down), -(-width // across), 3)
+    is_shrunk = wanted != image.size
+    if is_shrunk:
+        target = np.empty(shape, np.uint8)
+    else:
+        upright = np.empty((shape[1], shape[0], 3) if orientation.swaps_axes else shape, np.uint8)
+        target = orientation.as_coded(upright)
+    row = 0
+    for strip in _strips(image, kind, max(1, STRIP_PIXELS // width // down) * down):
+        part = np.asarray(strip.reduce((across, down)) if across * down > 1 else strip)
+        target[row : row + len(part)] = part
+        row += len(part)
+    if not is_shrunk:
+        return upright
+    box = (0, 0, width / across, height / down)
+    smaller = Image.fromarray(target).resize(wanted, Image.Resampling.LANCZOS, box=box)
+    return orientation.apply(np.array(smaller, np.uint8))
+
+
+def _strips(image: Any, kind: str, rows: int) -> Iterator[Any]:
+    """Stretches of so many rows as RGB, from top to bottom."""
     coded = np.asarray(image) if kind == 'HEIF' else None
     width, height = image.size
-    upright = np.empty((width, height, 3) if orientation.swaps_axes else (height, width, 3), np.uint8)
-    target = orientation.as_coded(upright)
     brightest = image.getextrema()[1] if image.mode == 'F' else 65535.0
-    rows = max(1, STRIP_PIXELS // width)
     for top in range(0, height, rows):
         end = min(top + rows, height)
         strip = image.crop((0, top, width, end)) if coded is None else Image.fromarray(coded[top:end])
-        target[top:end] = np.asarray(_on_white(strip, 255.0 if brightest <= 255 else 65535.0))
-    return upright
+        yield _on_white(strip, 255.0 if brightest <= 255 else 65535.0)
+
+
+def _wanted_size(size: tuple[int, int], max_side: int | None) -> tuple[int, int]:
+    """(W, H) whose longer side is at most `max_side`, in the same proportions."""
+    if max_side is None or max(size) <= max_side:
+        return size
+    width, height = (max(1, int(side * max_side / max(size) + 0.5)) for side in size)
+    return width, height
 
 
 def _nothing(source: Source) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -14,7 +17,7 @@ from made_up_recipes import DYING, LENGTHS, NAN, WEIGHTLESS
 
 from affekt.corpora import Facts, Manifest, Sample, made_up_corpus
 from affekt.errors import CorpusError, RunError, UnknownNameError, ValueRangeError, WeightsError
-from affekt.features import RECIPES, Store, check_store, extract, hashed_texts, recipe_named
+from affekt.features import RECIPES, Store, check_store, extract, hashed_texts, recipe_named, write_features
 from affekt.weights import MODELS, state
 
 
@@ -127,6 +130,57 @@ def test_a_clip_that_is_cut_anew_is_another_one(tmp_path):
     for _ in range(2):
         extract(manifest, heard, tmp_path)
     (tmp_path / 'a.wav').write_bytes(b'cut')
+    with pytest.raises(RunError, match='other texts, files or windows'):
+        extract(manifest, heard, tmp_path)
+
+
+@pytest.mark.parametrize('is_folder', [False, True])
+@pytest.mark.parametrize('is_finished', [True, False])
+def test_a_clip_that_is_cut_anew_to_the_same_size_and_time_is_another_one(is_finished, is_folder, tmp_path):
+    def encoder(corpus, samples):
+        if len(passed) == most:
+            raise KeyboardInterrupt
+        passed.append(samples[0].sample)
+        return [seen.features(row.sample, [[1, 2, 3]]) for row in samples]
+
+    passed, most = [], 2 if is_finished else 1
+    seen = dataclasses.replace(LENGTHS, name='seen', modality='video', open=lambda recipe: encoder)
+    clip = tmp_path / 'a'
+    if is_folder:
+        clip.mkdir()
+    path = clip / '1.jpg' if is_folder else clip
+    path.write_bytes(b'long')
+    when = path.stat()
+    (tmp_path / 'b').write_bytes(b'other')
+    field = 'frames' if is_folder else 'video'
+    manifest = Manifest(Facts('toy', root=str(tmp_path)), tuple(Sample(name, **{field: name}) for name in 'ab'))
+    with contextlib.nullcontext() if is_finished else pytest.raises(KeyboardInterrupt):
+        extract(manifest, seen, tmp_path / 'out', batch=1)
+    path.write_bytes(b'diff')
+    os.utime(path, ns=(when.st_atime_ns, when.st_mtime_ns))
+    most = 9
+    with pytest.raises(RunError):
+        extract(manifest, seen, tmp_path / 'out', batch=1)
+    path.write_bytes(b'long')  # as it was: a later time alone is no change
+    assert extract(manifest, seen, tmp_path / 'out', batch=1).samples == 2
+    assert passed == ['a', 'b']
+
+
+def test_a_file_of_features_that_tells_only_sizes_is_still_held_to_them(tmp_path):
+    def encoder(corpus, samples):
+        return [heard.features(row.sample, [[1, 2, 3]]) for row in samples]
+
+    heard = dataclasses.replace(LENGTHS, name='heard', modality='audio', open=lambda recipe: encoder)
+    (tmp_path / 'a.wav').write_bytes(b'long')
+    manifest = Manifest(Facts('toy', root=str(tmp_path)), (Sample('a', audio='a.wav'),))
+    path = extract(manifest, heard, tmp_path).path
+    store = Store(path)
+    facts = {name: value for name, value in store.provenance.facts.items() if name != 'media_sha256'}
+    sizes = hashlib.sha256(b'[4]').hexdigest()[:16]
+    older = dataclasses.replace(store.provenance, facts={**facts, 'media_sizes': sizes})
+    write_features(path, [heard.features('a', [[1, 2, 3]])], older)
+    assert extract(manifest, heard, tmp_path).samples == 1
+    (tmp_path / 'a.wav').write_bytes(b'longer')
     with pytest.raises(RunError, match='other texts, files or windows'):
         extract(manifest, heard, tmp_path)
 

@@ -248,7 +248,10 @@ def test_a_table_gives_features_and_never_labels(tmp_path):
     assert any("'emotion', 'valence'" in note for note in made.notes)
 
 
-@pytest.mark.parametrize('header', ['label_id', 'Emotion Code', 'speakerID', 'valence', 'fold'])
+@pytest.mark.parametrize(
+    'header',
+    ['label_id', 'label_ids', 'Labels', 'Emotion Code', 'speakerID', 'valence', 'fold', 'y_true', 'ids', 'faceIndex'],
+)
 def test_a_column_that_is_known_beforehand_is_no_feature(header, tmp_path):
     (tmp_path / 'mine.csv').write_text(f'name,f1,{header}\na,1,3\nb,2,4\n')
     store, made = _imported(tmp_path / 'mine.csv', tmp_path)
@@ -310,6 +313,45 @@ def test_parquet_and_archives_are_read_by_name(tmp_path):
     np.save(tmp_path / 'nameless.npy', np.ones(3))
     with pytest.raises(ArchiveError, match='by name, not by order'):
         _imported(tmp_path / 'nameless.npy', tmp_path)
+
+
+@pytest.mark.parametrize('header', ['label_ids', 'labels', 'emotions', 'ids', 'index', 'row_idx', 'yTrue', 'classes'])
+def test_whole_numbers_of_an_archive_that_tell_labels_or_rows_are_no_features(header, tmp_path):
+    features = np.array([[1.0, 2], [3, 4]])
+    beside = {header: np.array([0, 1])}
+    np.savez(tmp_path / 'a.npz', names=np.array(['a', 'b']), features=features, **beside)
+    store, made = _imported(tmp_path / 'a.npz', tmp_path)
+    np.testing.assert_array_equal(store.matrix(['a', 'b']), features)
+    assert made.notes == (f'arrays that are no features, left out: {header!r}',)
+    if header != 'ids':
+        np.savez(tmp_path / 'b.npz', features=np.array([1.0, 2]), **beside)
+        with pytest.raises(ArchiveError, match='by name, not by order'):
+            _imported(tmp_path / 'b.npz', tmp_path)
+
+
+def test_whole_numbers_under_ids_name_the_samples_where_nothing_else_does(tmp_path):
+    np.savez(
+        tmp_path / 'a.npz', ids=np.array([7, 9]), features=np.array([[1.0, 2], [3, 4]]), label_ids=np.array([0, 1])
+    )
+    store, made = _imported(tmp_path / 'a.npz', tmp_path)
+    np.testing.assert_array_equal(store.matrix(['9', '7']), [[3, 4], [1, 2]])
+    assert made.notes == ("arrays that are no features, left out: 'label_ids'",)
+
+
+def test_labels_as_texts_are_not_taken_for_names(tmp_path):
+    labels = np.array(['happy', 'sad'])
+    np.savez(tmp_path / 'a.npz', labels=labels, names=np.array(['a', 'b']), features=np.array([[1.0, 2], [3, 4]]))
+    store, _ = _imported(tmp_path / 'a.npz', tmp_path)
+    assert store.names == ('a', 'b')
+    np.savez(tmp_path / 'b.npz', labels=labels, features=np.array([[1.0, 2], [3, 4]]))
+    with pytest.raises(ArchiveError, match='by name, not by order'):
+        _imported(tmp_path / 'b.npz', tmp_path)
+
+
+def test_numbers_whose_header_only_resembles_a_label_stay_features(tmp_path):
+    (tmp_path / 'f.csv').write_text('name,emotion_0,class_prob,spectral_index,group_delay\na,1,2,0.5,3\nb,0,1,0.7,4\n')
+    store, _ = _imported(tmp_path / 'f.csv', tmp_path)
+    assert store.provenance.columns == ('emotion_0', 'class_prob', 'spectral_index', 'group_delay')
 
 
 def test_a_folder_of_tables_is_one_sample_each(tmp_path):

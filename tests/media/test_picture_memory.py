@@ -8,7 +8,7 @@ import zlib
 import numpy as np
 import pytest
 from heif_files import write_heic
-from PIL import Image
+from PIL import Image, ImageOps
 
 from affekt.containers import Limits
 from affekt.containers.source import Source
@@ -138,6 +138,23 @@ def test_a_picture_that_is_read_in_strips_is_turned_as_a_whole(orientation, monk
         6: np.rot90(plain, -1), 7: np.rot90(plain, 2).swapaxes(0, 1), 8: np.rot90(plain),
     }[orientation]  # fmt: skip
     assert (next(Recording.open(data).frames()).image == upright).all()
+
+
+@pytest.mark.parametrize('orientation', [1, 3, 6, 7])
+@pytest.mark.parametrize('max_side', [63, 31, 13, 5])
+def test_a_picture_that_is_shrunk_in_strips_is_what_pillow_makes_of_the_whole(orientation, max_side, monkeypatch):
+    monkeypatch.setattr('affekt.media.stills.STRIP_PIXELS', 5 * WIDTH)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = saved('RGB', 'PNG', exif=exif)
+    with Image.open(io.BytesIO(data)) as image:
+        whole = ImageOps.exif_transpose(image)
+        whole.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
+    shrunk = next(Recording.open(data).frames(max_side=max_side)).image
+    assert max(shrunk.shape) == max_side
+    assert shrunk.shape[:2] == whole.size[::-1]
+    assert np.abs(shrunk.astype(int) - np.asarray(whole)).max() <= (1 if orientation == 1 else 30)
+    assert np.abs(shrunk.astype(int) - np.asarray(whole)).mean() < 3
 
 
 def test_a_deep_grey_picture_is_scaled_by_the_brightest_of_all_its_strips(monkeypatch):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from affekt.media.asf_packets import check_objects_in_packets
+from affekt.media.joints import note_rest
 from affekt.media.report import ContainerReport, seconds_of
 from affekt.media.source import Source
 from affekt.media.window import Window
@@ -54,7 +55,8 @@ def check_objects(source: Source, report: ContainerReport) -> None:
             sentence = f'not read: another recording begins at byte {position}, {rest:,} bytes{seconds_of(length_s)}'
             report.add('unread', sentence, rest, length_s)
         elif rest > 0:
-            report.add('unread', f'not read: {rest:,} bytes follow the last object at byte {position}', rest)
+            sentence = f'not read: {rest:,} bytes follow the last object at byte {position}'
+            note_rest(window, position, sentence, report, 'unread')
 
 
 def _streams(window: Window, start: int) -> frozenset[int]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from affekt.media.joints import note_rest
 from affekt.media.report import ContainerReport
 from affekt.media.source import Source
 from affekt.media.window import Window
@@ -83,7 +84,7 @@ def check_boxes(window: Window, report: ContainerReport) -> list[list[Box]]:
         position = box.end
     if position < window.size:
         rest = f'damaged: no box begins at byte {position} of {window.size}'
-        report.add('chain', rest, window.size - position)
+        note_rest(window, position, rest, report)
     recordings = _recordings(window, chain)
     for box in recordings[0]:
         if box.name == b'moov':

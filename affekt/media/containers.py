@@ -20,6 +20,7 @@ from affekt.media.frame_chain import check_adts
 from affekt.media.gif_codes import check_codes
 from affekt.media.mp3_frames import check_frames
 from affekt.media.ogg_pages import check_pages
+from affekt.media.program_stream import check_packs
 from affekt.media.report import ContainerReport
 from affekt.media.source import Source
 from affekt.media.still_formats import picture_format
@@ -114,6 +115,7 @@ CHECKS: dict[str, Callable[[Source, ContainerReport], None]] = {
     'aac': check_adts,
     'flac': check_flac,
     'mpegts': check_packets,
+    'mpeg': check_packs,
     'flv': check_tags,
     'asf': check_objects,
     'gif': _check_gif,

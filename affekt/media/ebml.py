@@ -12,6 +12,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 
+from affekt.media.joints import note_rest
 from affekt.media.report import ContainerReport, anew_sentence, seconds_of
 from affekt.media.source import Source
 from affekt.media.window import CHAIN, Window
@@ -220,7 +221,8 @@ def _note_rest(window: Window, start: int, report: ContainerReport) -> None:
         length_s = _stated_seconds(window, start)
         report.add('unread', anew_sentence(start, size, length_s), size, length_s)
     elif _element(window, start, window.size)[0] != VOID and window.at(start, min(size, CHAIN)).strip(b'\0'):
-        report.add('unread', f'not read: {size:,} bytes follow the end of the segment at byte {start}', size)
+        sentence = f'not read: {size:,} bytes follow the end of the segment at byte {start}'
+        note_rest(window, start, sentence, report, 'unread')
 
 
 def track_count(source: Source) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 
+from affekt.media.joints import note_rest
 from affekt.media.report import ContainerReport, seconds_of
 from affekt.media.source import Source
 from affekt.media.window import Window
@@ -31,7 +32,8 @@ def check_tags(source: Source, report: ContainerReport) -> None:
             sentence = f'not read: another recording begins at byte {position}, {rest:,} bytes{seconds_of(length_s)}'
             report.add('unread', sentence, rest, length_s)
         elif rest > 0:
-            report.add('chain', f'damaged: no tag begins at byte {position} of {source.size}, {rest:,} bytes', rest)
+            sentence = f'damaged: no tag begins at byte {position} of {source.size}, {rest:,} bytes'
+            note_rest(window, position, sentence, report)
         report.cut(position, source.size, 'the last tag')
         if not report.topics:
             report.cut(stated_bytes, source.size, 'the file')

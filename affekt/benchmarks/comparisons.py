@@ -19,7 +19,7 @@ from scipy.stats import rankdata
 
 from affekt.errors import ShapeError
 from affekt.metrics.intervals import UNBOUNDED, Interval, student_interval
-from affekt.metrics.resampling import Floats, holm, resampled_sums, spread, summed_by
+from affekt.metrics.resampling import Floats, Spread, holm, resampled_sums, sizes_of, spread, summed_by
 
 Score = Callable[[Floats], Floats]
 """From column sums (R, K) to (R,) values."""
@@ -94,11 +94,17 @@ def rank_systems(
     order = tuple(sorted(names, key=lambda name: (-values[name], name)))
     pairs = list(combinations(order, 2))
     apart = {pair: drawn[pair[0]] - drawn[pair[1]] for pair in pairs}
+    spreads = {name: Spread(draws) for name, draws in drawn.items()}
+    gap_spreads = {pair: Spread(draws) for pair, draws in apart.items()}
     if groups is not None and len(every) > 1:
-        each = cache(lambda: _scored(score, at, resampled_sums(by_sample, rng=rng, resamples=resamples)))
-        drawn = spread(drawn, each)
-        apart = spread(apart, lambda: {(one, other): each()[one] - each()[other] for one, other in pairs})
-    gaps = _gaps(every, at, order, values, apart, score, rng, resamples, level)
+        aside, sizes = rng.spawn(1)[0], sizes_of(groups)
+        each = cache(lambda count: _scored(score, at, resampled_sums(by_sample, rng=aside, resamples=count)))
+        spreads = spread(drawn, sizes, each)
+        gap_spreads = spread(
+            apart, sizes, lambda count: {(one, other): each(count)[one] - each(count)[other] for one, other in pairs}
+        )
+        drawn = {name: found.draws for name, found in spreads.items()}
+    gaps = _gaps(every, at, order, values, gap_spreads, score, rng, resamples, level)
     placed = (
         rankdata(-np.array([drawn[name] for name in order]), axis=0, method='min')
         if resamples
@@ -109,7 +115,9 @@ def rank_systems(
     else:
         ranks = {name: (index + 1, *_rank_bounds(placed[index], index + 1, level)) for index, name in enumerate(order)}
     intervals = {
-        name: student_interval(values[name], drawn[name], units=len(every), samples=samples, level=level)
+        name: student_interval(
+            values[name], drawn[name], units=len(every), samples=samples, level=level, known=spreads[name].known
+        )
         for name in order
     }
     return Ranking(order, intervals, ranks, gaps, _runs(order, gaps, 1 - level))
@@ -125,7 +133,7 @@ def _gaps(
     at: Mapping[str, slice],
     order: Sequence[str],
     values: Mapping[str, float],
-    apart: Mapping[tuple[str, str], Floats],
+    apart: Mapping[tuple[str, str], Spread],
     score: Mapping[str, Score],
     rng: np.random.Generator,
     resamples: int,
@@ -140,7 +148,8 @@ def _gaps(
         swapped = score[left](totals[at[left]] + moved) - score[right](totals[at[right]] - moved)
         observed = values[left] - values[right]
         extreme = int((np.abs(swapped) >= abs(observed) - 1e-12).sum())
-        difference = student_interval(observed, apart[left, right], units=len(every), level=level, bounds=UNBOUNDED)
+        draws, known = apart[left, right]
+        difference = student_interval(observed, draws, units=len(every), level=level, bounds=UNBOUNDED, known=known)
         found[left, right] = (difference, (1 + extreme) / (1 + resamples))
     corrected = holm([p for _, p in found.values()])
     return {pair: Gap(*held, adjusted) for (pair, held), adjusted in zip(found.items(), corrected, strict=True)}

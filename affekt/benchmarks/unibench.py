@@ -40,9 +40,10 @@ from affekt.benchmarks.selection import Row, select
 from affekt.benchmarks.sets import UNIBENCH, UniBenchSet, find_labels, read_labels_of, set_named
 from affekt.errors import TableError, listed
 from affekt.labels.wheels import WordTable, load_table
+from affekt.metrics.group_sizes import degrees_of
 from affekt.metrics.intervals import student_interval
 from affekt.metrics.open_vocabulary import official_parse
-from affekt.metrics.resampling import Floats, resampled_sums, spread, summed_by
+from affekt.metrics.resampling import Floats, Spread, resampled_sums, sizes_of, spread, summed_by
 
 Progress = Callable[[str, float, float], None]
 CONSTANTS: tuple[tuple[str, ...], ...] = (
@@ -314,7 +315,7 @@ def _with_intervals(
     progress: Progress | None,
 ) -> Row:
     """The row with the interval of each set's headline and of the mean; whole dialogues or recordings are drawn."""
-    drawn: dict[str, Floats] = {}
+    drawn: dict[str, Spread] = {}
     units: dict[str, int] = {}
     for done, (key, name) in enumerate(row.checkpoints.items()):
         if progress:
@@ -323,22 +324,26 @@ def _with_intervals(
         groups = np.array([set_named(key).group(sample) for sample in held.names])
         by_group = summed_by(held.columns, groups)
         units[key] = len(by_group)
-        draws = partial(_headlines, held, rng=rng, resamples=resamples)
-        by_group_drawn = draws(by_group)
+        by_group_drawn = _headlines(held, by_group, rng, resamples)
+        drawn[key] = Spread(by_group_drawn[held.headline])
         if units[key] > 1:
-            by_group_drawn = spread(by_group_drawn, partial(draws, held.columns))
-        drawn[key] = by_group_drawn[held.headline]
+            of_samples = partial(_headlines, held, held.columns, rng.spawn(1)[0])
+            drawn[key] = spread(by_group_drawn, sizes_of(groups), of_samples)[held.headline]
     if progress:
         progress('intervals', 1, 1)
-    means = np.mean([drawn[key] for key in row.counted], axis=0) if row.counted else np.zeros(0)
+    means = np.mean([drawn[key].draws for key in row.counted], axis=0) if row.counted else np.zeros(0)
     intervals = {
         key: student_interval(
-            row.scores[key], draws, units=units[key], samples=len(measured[key][row.checkpoints[key]].columns)
+            row.scores[key], found.draws, units=units[key], known=found.known,
+            samples=len(measured[key][row.checkpoints[key]].columns),
         )
-        for key, draws in drawn.items()
-    }
-    fewest = min((units[key] for key in row.counted), default=0)
-    return replace(row, intervals=intervals, mean_interval=student_interval(row.mean, means, units=fewest))
+        for key, found in drawn.items()
+    }  # fmt: skip
+    fewest = min(row.counted, key=lambda key: degrees_of(drawn[key].known, units[key]), default=None)
+    mean = student_interval(
+        row.mean, means, units=units[fewest] if fewest else 0, known=drawn[fewest].known if fewest else None
+    )
+    return replace(row, intervals=intervals, mean_interval=mean)
 
 
 def _headlines(measured: Measured, units: Floats, rng: np.random.Generator, resamples: int) -> dict[str, Floats]:

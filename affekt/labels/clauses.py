@@ -12,9 +12,11 @@ from collections.abc import Collection
 
 from affekt.labels.everyday_words import words_of
 
-SEPARATORS = re.compile(r'[,;/|、，；。·•\n\t"“”\[\](){}&+]|\.(?=\s|$)|(?<![^\s,])(?:and|or)(?![^\s,])', re.IGNORECASE)
+SEPARATORS = re.compile(
+    r'[,;/|、，；。·•\n\t"“”「」『』\[\](){}（）［］【】&+]|\.(?=\s|$)|(?<![^\s,])(?:and|or)(?![^\s,])', re.IGNORECASE
+)
 """What stands between labels."""
-EDGES = ' \t\r\n\'"‘’“”.,:：;!?！？。-–—#>_0123456789)('
+EDGES = ' \t\r\n\'"‘’“”.,:：;!?！？。-–—#<>_0123456789)(（）［］【】✓✔'
 DEGREE = re.compile(
     r'^(?:(?:a|an|the|some|his|her|their|very|slightly|somewhat|a bit|a little|quite|rather|extremely|mildly|really|so|'
     r'deeply|strongly|highly|possibly|perhaps|maybe|genuinely|genuine|great|bit|little|feeling|feelings|sense|feels|of|being|is|are|mild|slight|strong|intense|deep)'

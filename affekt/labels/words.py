@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from affekt.labels.clauses import DEGREE, EDGES, SEPARATORS, is_clause, is_sentence
+from affekt.labels.markup import without_markup
 from affekt.labels.thinking import without_thinking
 
 LONGEST = 100_000
@@ -128,7 +129,7 @@ def read_labels(text: object, lexicon: Collection[str] = ()) -> Answer:
 
 def _read(text: str, lexicon: Collection[str]) -> Answer:
     """The labels of a text without thinking."""
-    text = _FENCE.sub(' ', text[:LONGEST]).strip()
+    text = _FENCE.sub(' ', without_markup(text[:LONGEST], lexicon)).strip()
     if not text:
         return Answer((), 'empty')
     readers = _READERS
@@ -153,20 +154,35 @@ _TEMPLATE = re.compile(
     re.IGNORECASE,
 )
 _LEAD = re.compile(
-    r'^\W{0,3}(?:output|input|answer|labels?|emotions?|输入|输出|翻译|答案|情感|情绪)\s*[:：]\s*', re.IGNORECASE
+    r'^\W{0,3}(?:(?:sure\W{1,3})?(?:here|these)\b[^:：\n]{0,60}|'
+    r'the\s(?:\w{1,20}\s){0,4}(?:labels?|emotions?|feelings?|words?|answers?|list)(?:\s\w{1,20}){0,3}|output|input|answer|labels?|emotions?|输入|输出|翻译|'
+    r'答案|情感|情绪)\s*[:：]\s*',
+    re.IGNORECASE,
 )
+_BULLET = re.compile(r'\s*(?:[-*+•·–]|\d{1,3}[.)、]|[(（]\d{1,3}[)）])\s+(?=\S)')
 
 
 def _json(text: str, lexicon: Collection[str]) -> list[str] | None:
-    """Strings of a JSON list, or of the telling field of a JSON object."""
+    """Strings of a JSON list, or of the telling field of a JSON object; of several that follow each other, of all."""
     opening = re.search(r'[\[{]', text)
     if not opening:
         return None
-    try:
-        held, _ = json.JSONDecoder().raw_decode(text[opening.start() :])
-    except (ValueError, RecursionError):
-        return None
-    return list(_strings(held, 0, lexicon))
+    labels: list[str] = []
+    at, decoder = opening.start(), json.JSONDecoder()
+    while True:
+        try:
+            value, at = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            break
+        labels += _strings(value, 0, lexicon)
+        following = _BETWEEN_VALUES.match(text, at)
+        if not following:
+            return labels
+        at = following.end()
+    return labels if at != opening.start() else None
+
+
+_BETWEEN_VALUES = re.compile(r'[\s,;]{0,20}(?=[\[{])')
 
 
 def _strings(held: Any, depth: int, lexicon: Collection[str]) -> Iterator[str]:
@@ -209,6 +225,21 @@ def _is_any_known(pieces: Sequence[str], lexicon: Collection[str]) -> bool:
     return any(label in lexicon for label in _tidied(pieces, lexicon))
 
 
+def _bulleted(text: str, lexicon: Collection[str]) -> list[str] | None:
+    """The lines with bullets or numbers, where all others stand before them and end as what leads to a list."""
+    lines = [line for line in text.split('\n') if line.strip()]
+    bodies = [_BULLET.sub('', line, count=1) if _BULLET.match(line) else None for line in lines]
+    first = next((at for at, body in enumerate(bodies) if body is not None), 0)
+    leads, bodies = lines[:first], bodies[first:]
+    if (
+        not first
+        or any(body is None for body in bodies)
+        or not all(lead.rstrip().endswith((':', '：')) for lead in leads)
+    ):
+        return None
+    return _labels_alone([piece for body in bodies for piece in SEPARATORS.split(body or '')], lexicon)
+
+
 def _template(text: str, lexicon: Collection[str]) -> list[str] | None:
     found = _TEMPLATE.search(text)
     return _labels_alone(SEPARATORS.split(found.group(1)), lexicon) if found else None
@@ -231,6 +262,7 @@ def _labels_alone(pieces: Sequence[str], lexicon: Collection[str]) -> list[str] 
 _READERS: tuple[tuple[str, Callable[[str, Collection[str]], list[str] | None]], ...] = (
     ('json', _json),
     ('list', _bracketed),
+    ('list', _bulleted),
     ('template', _template),
     ('list', _separated),
 )

@@ -7,13 +7,14 @@ and whole groups are drawn.
 The percentiles of a bootstrap are too narrow where there are few units (groups, or samples without groups): of 5 groups
 they hold the truth in 83 instead of 95 of 100 cases. So `student_interval` takes only the standard error from the
 bootstrap, corrects it for its number of units, and reaches as far as Student's t says, on a scale that a bounded score
-cannot leave. Of one unit nothing can be said. Where all groups score alike, a bootstrap of groups has no error at all:
-the error among samples counts then. `benchmarks/interval_coverage.py` measures how often the truth is held.
+cannot leave. Groups of unequal sizes tell less than their number says: `group_sizes.py`. Of one unit nothing can be
+said. Where all groups score alike, a bootstrap of groups has no error at all: the error among samples counts then.
+`measurements/interval_coverage.py` measures how often the truth is held.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,7 @@ import numpy.typing as npt
 from scipy.special import expit, logit, stdtrit
 
 from affekt.errors import ShapeError, ValueRangeError
+from affekt.metrics.group_sizes import Freedom, are_equal, freedom
 
 Bounds = tuple[float, float]
 """The lowest and the highest value that a score can have."""
@@ -28,6 +30,12 @@ SHARE: Bounds = (0.0, 1.0)
 CORRELATION: Bounds = (-1.0, 1.0)
 ERROR: Bounds = (0.0, float('inf'))
 UNBOUNDED: Bounds = (-float('inf'), float('inf'))
+MOST_LOG = 700.0
+"""The logarithm of the largest factor by which an interval reaches; a float holds little more."""
+
+
+EFFECT_DRAWS = 200
+"""Resamples of samples that the effect of groups is estimated from; degrees of freedom hardly move with it."""
 
 
 @dataclass(frozen=True)
@@ -93,16 +101,48 @@ def bootstrap_interval(
         return Interval(value, float('nan'), float('nan'), resamples)
     members = None if groups is None else _members(np.asarray(groups), size)
     units = size if members is None else len(members)
-    scores = _drawn(metric, columns, members, rng, resamples)
-    if members is not None and units > 1 and are_alike(scores):
-        scores = _drawn(metric, columns, None, rng, resamples)
-    return student_interval(value, scores, units=units, samples=size, level=level, bounds=bounds)
+    scores, known = _drawn(metric, columns, members, rng, resamples), None
+    if members is not None and units > 1:
+        aside = rng.spawn(1)[0]
+        scores, known = spread_of(
+            scores, [len(group) for group in members], lambda count: _drawn(metric, columns, None, aside, count)
+        )
+    return student_interval(value, scores, units=units, samples=size, level=level, bounds=bounds, known=known)
+
+
+def spread_of(
+    by_group: npt.NDArray[np.float64], sizes: Sequence[int], of_samples: Callable[[int], npt.NDArray[np.float64]]
+) -> tuple[npt.NDArray[np.float64], Freedom | None]:
+    """(R,) the draws that a score's interval over groups comes from, and what is known of their standard error.
+
+    Args:
+        by_group: (R,) the score on resamples of two or more groups.
+        sizes: samples of each group.
+        of_samples: gives the score on so many resamples of samples; called where groups differ in size, or all score
+            alike.
+
+    Returns:
+        The draws by group; those of samples where all groups score alike. Nothing more is known (None) then, or where
+        groups are equal.
+    """
+    if are_alike(by_group):
+        return of_samples(len(by_group)), None
+    if are_equal(sizes):
+        return by_group, None
+    among_groups, among_samples = _variance(by_group), _variance(of_samples(min(len(by_group), EFFECT_DRAWS)))
+    return by_group, freedom(sizes, among_groups / among_samples if among_samples else float('inf'))
 
 
 def are_alike(draws: npt.NDArray[np.float64]) -> bool:
     """Whether a score is the same on all resamples where it is defined, but for rounding."""
     defined = draws[~np.isnan(draws)]
     return len(defined) > 1 and bool(np.ptp(defined) <= 1e-12 * max(1.0, float(np.abs(defined).max())))
+
+
+def _variance(draws: npt.NDArray[np.float64]) -> float:
+    """Of the draws that are defined; 0 where none is."""
+    defined = draws[~np.isnan(draws)]
+    return float(defined.var()) if len(defined) else 0.0
 
 
 def student_interval(
@@ -113,13 +153,15 @@ def student_interval(
     samples: int | None = None,
     level: float = 0.95,
     bounds: Bounds | None = None,
+    known: Freedom | None = None,
 ) -> Interval:
     """A score's interval from what it was on resamples.
 
-        g(value) -+ t(units - 1) g'(value) s sqrt(units / (units - 1))
+        g(value) -+ t(degrees) g'(value) s sqrt(factor)
 
-    s is the standard deviation of the draws; the root makes up for resamples of n units having (n - 1) / n of the
-    variance that they should. g is the logit between two bounds (Fisher's z for correlations), the logarithm above one,
+    s is the standard deviation of the draws. degrees is units - 1 and factor is units / (units - 1), which makes up for
+    resamples of n units having (n - 1) / n of the variance that they should; for groups of unequal sizes `freedom`
+    gives both. g is the logit between two bounds (Fisher's z for correlations), the logarithm above one,
     and the identity without. A score at one of two bounds on every draw is taken for half an error in one of all
     samples, which gives about Wilson's interval; at a single bound, and without any where all draws are alike, nothing
     is known of its scale, and nothing is said.
@@ -131,6 +173,7 @@ def student_interval(
         samples: how many samples there are; as many as units where None.
         level: coverage in (0, 1).
         bounds: of the score; None takes (0, 1) where the value and all draws lie there, and none elsewhere.
+        known: degrees of freedom and factor, where units differ in size.
 
     Returns:
         An Interval; low and high are nan where fewer than two draws are defined or there are fewer than two units.
@@ -147,8 +190,9 @@ def student_interval(
     if np.isnan(value) or units < 2 or len(defined) < 2:
         return nothing
     low, high = _inferred(value, defined) if bounds is None else bounds
-    error = float(defined.std()) * np.sqrt(units / (units - 1))
-    reach = float(stdtrit(units - 1, 0.5 + level / 2))
+    known = known or Freedom(units - 1, units / (units - 1))
+    error = float(defined.std()) * np.sqrt(known.factor)
+    reach = float(stdtrit(known.degrees, 0.5 + level / 2))
     if np.isfinite(low) and np.isfinite(high):
         place, end = (value - low) / (high - low), 0.5 / (samples or units)
         if error <= 1e-12 * (high - low):
@@ -165,7 +209,7 @@ def student_interval(
     if np.isfinite(low):
         if value <= low:
             return nothing
-        factor = np.exp(reach * error / (value - low))
+        factor = np.exp(min(reach * error / (value - low), MOST_LOG))
         return Interval(value, low + (value - low) / factor, low + (value - low) * factor, undefined)
     return Interval(value, value - reach * error, value + reach * error, undefined)
 

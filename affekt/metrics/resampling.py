@@ -10,13 +10,15 @@ the score gives its distribution.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from typing import TypeVar
+from functools import cache
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from affekt.errors import ShapeError
-from affekt.metrics.intervals import UNBOUNDED, Bounds, Interval, are_alike, require_groups, student_interval
+from affekt.metrics.group_sizes import Freedom
+from affekt.metrics.intervals import UNBOUNDED, Bounds, Interval, require_groups, spread_of, student_interval
 
 Floats = npt.NDArray[np.float64]
 Statistic = Callable[[Floats], Mapping[str, Floats]]
@@ -51,36 +53,60 @@ def intervals(
     """
     values = statistic(columns.sum(axis=0, keepdims=True))
     drawn, units = _drawn(columns, statistic, rng, resamples, groups)
-    known = bounds or {}
+    limits = bounds or {}
     return {
         name: student_interval(
-            float(value[0]), drawn[name], units=units, samples=len(columns), level=level, bounds=known.get(name)
+            float(value[0]), drawn[name].draws, units=units, samples=len(columns), level=level,
+            bounds=limits.get(name), known=drawn[name].known,
         )
         for name, value in values.items()
-    }
+    }  # fmt: skip
 
 
 def _drawn(
     columns: Floats, statistic: Statistic, rng: np.random.Generator, resamples: int, groups: npt.ArrayLike | None
-) -> tuple[dict[str, Floats], int]:
-    """(R,) of each score on resamples, and of how many units; of samples where all groups score alike."""
+) -> tuple[dict[str, Spread], int]:
+    """Each score on resamples, and of how many units."""
     units = columns if groups is None else summed_by(columns, np.asarray(groups))
-    drawn = dict(statistic(resampled_sums(units, rng=rng, resamples=resamples)))
-    if groups is not None and len(units) > 1:
-        drawn = spread(drawn, lambda: statistic(resampled_sums(columns, rng=rng, resamples=resamples)))
-    return drawn, len(units)
+    drawn = statistic(resampled_sums(units, rng=rng, resamples=resamples))
+    if groups is None or len(units) < 2:
+        return {name: Spread(draws) for name, draws in drawn.items()}, len(units)
+    aside = rng.spawn(1)[0]
+    return spread(
+        drawn, sizes_of(groups), lambda count: statistic(resampled_sums(columns, rng=aside, resamples=count))
+    ), len(units)
 
 
-def spread(by_group: Mapping[_Name, Floats], of_samples: Callable[[], Mapping[_Name, Floats]]) -> dict[_Name, Floats]:
-    """(R,) of each score on resamples of groups; where all groups score alike, on resamples of samples.
+class Spread(NamedTuple):
+    """What a score was on resamples."""
+
+    draws: Floats
+    """(R,)"""
+    known: Freedom | None = None
+    """Of their standard error, where groups differ in size."""
+
+
+def spread(
+    by_group: Mapping[_Name, Floats], sizes: Sequence[int], of_samples: Callable[[int], Mapping[_Name, Floats]]
+) -> dict[_Name, Spread]:
+    """Each score on resamples of groups, as its interval needs it; see `spread_of`.
 
     Args:
-        by_group: on resamples of two or more groups.
-        of_samples: the same scores on resamples of samples; called where it is needed.
+        by_group: (R,) of each score on resamples of two or more groups.
+        sizes: samples of each group.
+        of_samples: the same scores on so many resamples of samples; called where it is needed.
     """
-    alike = [name for name, draws in by_group.items() if are_alike(draws)]
-    other: Mapping[_Name, Floats] = of_samples() if alike else {}
-    return {name: other[name] if name in alike else draws for name, draws in by_group.items()}
+    once = cache(of_samples)
+
+    def only(name: _Name) -> Callable[[int], Floats]:
+        return lambda count: once(count)[name]
+
+    return {name: Spread(*spread_of(draws, sizes, only(name))) for name, draws in by_group.items()}
+
+
+def sizes_of(groups: npt.ArrayLike) -> list[int]:
+    """Samples of each group."""
+    return [int(count) for count in np.unique(np.asarray(groups), return_counts=True)[1]]
 
 
 def resampled_sums(
@@ -141,7 +167,9 @@ def paired_test(
     for name, value in observed.items():
         extreme = np.abs(exchanged[name]) >= abs(value[0]) - 1e-12
         found[name] = (
-            student_interval(float(value[0]), drawn[name], units=units, level=level, bounds=UNBOUNDED),
+            student_interval(
+                float(value[0]), drawn[name].draws, units=units, level=level, bounds=UNBOUNDED, known=drawn[name].known
+            ),
             float((1 + extreme.sum()) / (1 + resamples)),
         )
     return found

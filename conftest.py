@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 TORCH_ROOMS = ('nn', 'training', 'fusion')
+TORCH_FILES = ('encoders/backbones.py',)
 HAS_TORCH = importlib.util.find_spec('torch') is not None
 REASON = 'torch is absent (./dev test installs it where the package index has a CPU build)'
 
@@ -23,7 +24,8 @@ class _NeedsTorch(pytest.Module):
 
 
 def _needs_torch(path: Path) -> bool:
-    return not HAS_TORCH and path.parent.name in TORCH_ROOMS
+    name = '/'.join(path.parts[-2:])
+    return not HAS_TORCH and (path.parent.name in TORCH_ROOMS or name in TORCH_FILES)
 
 
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from affekt.analysis import Analysis, Timeline, analyze
     from affekt.media import Recording
+    from affekt.report import render_report
 
 __version__ = '0.1.0'
 
 ROOMS = (
     'errors',
+    'moved_names',
     'files',
     'wording',
     'written_languages',
@@ -28,22 +30,32 @@ ROOMS = (
     'tables',
     'weights',
     'labels',
+    'containers',
     'media',
     'faces',
     'voice',
     'text',
     'corpora',
-    'features',
-    'corruption',
     'metrics',
+    'pages',
     'llm',
     'ranking',
+    'preference',
+    'judging',
     'nn',
+    'encoders',
+    'features',
+    'corruption',
     'training',
     'fusion',
+    'experiments',
     'benchmarks',
+    'challenges',
     'analysis',
+    'report',
+    'batch',
     'serve',
+    'annotation',
     'demo',
     'doctor',
     'terminal',
@@ -57,9 +69,10 @@ _HOMES = {
     'Recording': 'affekt.media',
     'Timeline': 'affekt.analysis',
     'analyze': 'affekt.analysis',
+    'render_report': 'affekt.report',
 }
 
-__all__ = ['ROOMS', 'Analysis', 'Recording', 'Timeline', '__version__', 'analyze']
+__all__ = ['ROOMS', 'Analysis', 'Recording', 'Timeline', '__version__', 'analyze', 'render_report']
 
 
 def __dir__() -> list[str]:

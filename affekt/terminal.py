@@ -26,11 +26,10 @@ from rich.table import Table
 from rich.text import Text
 
 from affekt.errors import AffektError
-from affekt.wording import length, opened, signed
+from affekt.wording import length
 
 if TYPE_CHECKING:
-    from affekt.analysis import Analysis, Moment
-    from affekt.analysis.batch import Outcome
+    from affekt.batch.running import Outcome
 
 STAGES = ('probe', 'faces', 'voice', 'words', 'fuse')
 
@@ -225,54 +224,6 @@ class StageBars:
         lines = [f'{name} {share:.0%}' for name, share in shares.items()] + [self._within] * bool(self._within)
         time_left = f'about {length(max(left))} left' if left else 'time left not known yet'
         return f'{", ".join(lines)}; {time_left}, {length(now - self._begun)} so far'
-
-
-def interval(bounds: tuple[float, float, float] | None) -> str:
-    """Mean and 95 % interval, or a dash where nothing was measured."""
-    if bounds is None:
-        return '–'
-    mean, low, high = bounds
-    return signed(mean) if low != low else f'{signed(mean)} [{signed(low)} {signed(high)}]'
-
-
-def people_table(analysis: Analysis) -> Group | Text:
-    """A row per person: seen, heard, three strongest labels, valence, arousal, and the strongest moment below."""
-    if not analysis.people:
-        return Text('Nobody was seen or heard.')
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False, width=80)
-    table.add_column('person', no_wrap=True)
-    table.add_column('seen', justify='right', no_wrap=True)
-    table.add_column('heard', justify='right', no_wrap=True)
-    table.add_column('comes across as', ratio=1)
-    table.add_column('valence, arousal', no_wrap=True)
-    for person in analysis.people:
-        words = [
-            f'{label.word} {label.certainty:.0%}'
-            for label in sorted(analysis.labels, key=lambda label: -label.certainty)
-            if label.person == person.name and label.scope == 'whole'
-        ]
-        table.add_row(
-            person.name.removeprefix('person '),
-            'picture' if analysis.source.kind == 'image' else f'{person.seen_s:.1f} s',
-            '–' if analysis.source.kind == 'image' else f'{person.heard_s:.1f} s',
-            '\n'.join(words[:3]) or 'too unsure to say',
-            f'V {interval(person.valence)}\nA {interval(person.arousal)}',
-        )
-    lines = [Text.assemble((f'{_when(m)}  ', 'bold'), m.sentence) for m in _strongest_moments(analysis)]
-    return Group(table, Text(''), *lines) if lines else Group(table)
-
-
-def _when(moment: Moment) -> str:
-    from affekt.analysis.wording import when
-
-    return opened(when(moment))
-
-
-def _strongest_moments(analysis: Analysis) -> list[Moment]:
-    strongest: dict[str, Moment] = {}
-    for moment in sorted(analysis.moments, key=lambda moment: -moment.strength):
-        strongest.setdefault(moment.person, moment)
-    return [strongest[person.name] for person in analysis.people if person.name in strongest]
 
 
 def facts_table(rows: Sequence[Mapping[str, str]]) -> Table:

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from affekt.labels import WordTable, load_table
+
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get('AFFEKT_SHARED_DATA', ROOT.parent / 'shared' / 'data'))
 
@@ -18,6 +20,16 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip('real test data is absent (set AFFEKT_SHARED_DATA to its folder)')
     return SHARED
+
+
+@pytest.fixture(scope='session')
+def table_2025(shared_data) -> WordTable:
+    return load_table(shared_data / 'wheels' / '2025')
+
+
+@pytest.fixture(scope='session')
+def table_2026(shared_data) -> WordTable:
+    return load_table(shared_data / 'wheels' / '2026')
 
 
 @pytest.fixture

@@ -92,15 +92,15 @@ def test_every_public_name_has_a_docstring():
 
 
 def test_the_page_on_performance_says_what_the_result_files_say():
-    spec = importlib.util.spec_from_file_location('page', ROOT / 'benchmarks' / 'page.py')
+    spec = importlib.util.spec_from_file_location('page', ROOT / 'measurements' / 'page.py')
     page = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(page)
-    assert (ROOT / 'docs' / 'performance.md').read_text() == page.page(ROOT / 'benchmarks' / 'results')
+    assert (ROOT / 'docs' / 'performance.md').read_text() == page.page(ROOT / 'measurements' / 'results')
 
 
 def test_the_page_on_open_labels_says_what_the_result_files_say(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / 'benchmarks'))
-    spec = importlib.util.spec_from_file_location('labels_page', ROOT / 'benchmarks' / 'open_vocabulary_page.py')
+    monkeypatch.syspath_prepend(str(ROOT / 'measurements'))
+    spec = importlib.util.spec_from_file_location('labels_page', ROOT / 'measurements' / 'open_vocabulary_page.py')
     labels_page = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(labels_page)
     held = labels_page.load()

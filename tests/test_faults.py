@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 from affekt.analysis import AnalysisSettings
-from affekt.analysis.batch import analyze_many
-from affekt.analysis.run_exports import export_run
+from affekt.batch.exports import export_run
+from affekt.batch.running import analyze_many
 from affekt.cli import main
-from affekt.media import is_media_name
+from affekt.containers import is_media_name
 from affekt.weights import MODELS, state
 
 NEEDED = ('face_landmarker.task', 'silero_vad.onnx')

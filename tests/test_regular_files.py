@@ -7,13 +7,13 @@ import signal
 
 import pytest
 
-from affekt.analysis.stored import read_json
-from affekt.analysis.stored import read_table as read_analysis_table
+from affekt.analysis.storage import read_json
+from affekt.analysis.storage import read_table as read_analysis_table
 from affekt.analysis.timeline import Timeline
-from affekt.benchmarks.submissions import check_submission
+from affekt.challenges.submissions import check_submission
+from affekt.encoders.folders import model_folder
+from affekt.encoders.onnx_side_files import weights_beside
 from affekt.errors import AffektError
-from affekt.features.model_folders import model_folder
-from affekt.features.onnx_weights import weights_beside
 from affekt.labels.columns import read_columns
 from affekt.labels.wheels import read_table as read_words
 from affekt.media import Recording

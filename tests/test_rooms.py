@@ -59,7 +59,7 @@ def test_no_light_room_loads_torch():
 
 
 def test_a_core_install_is_at_most_forty_packages_without_torch():
-    spec = importlib.util.spec_from_file_location('startup', PACKAGE.parent / 'benchmarks' / 'startup.py')
+    spec = importlib.util.spec_from_file_location('startup', PACKAGE.parent / 'measurements' / 'startup.py')
     startup = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(startup)
     packages = startup.core_packages()

@@ -17,9 +17,10 @@ from rich.text import Text
 
 import affekt
 from affekt.cli import main
+from affekt.cli.people_table import interval
 from affekt.corpora import Facts, Manifest, Sample
 from affekt.errors import MediaError
-from affekt.terminal import StageBars, facts_table, interval, say, say_json, show_error, visible
+from affekt.terminal import StageBars, facts_table, say, say_json, show_error, visible
 from affekt.wording import clock, signed
 
 PACKAGE = Path(affekt.__file__).parent

@@ -9,10 +9,10 @@ from affekt.analysis.analysis import Analysis
 from affekt.analysis.analyzer import Analyzer, analyze
 from affekt.analysis.description import Describer, Findings, PlainDescriber
 from affekt.analysis.export import EXPORTS, export
-from affekt.analysis.models import models_needed
+from affekt.analysis.model_choice import models_needed
 from affekt.analysis.moments import MOMENT_KINDS
 from affekt.analysis.purpose import NOTICE, PROHIBITED_PURPOSES, check_purpose
-from affekt.analysis.result import (
+from affekt.analysis.records import (
     Evidence,
     Lost,
     ModelUse,

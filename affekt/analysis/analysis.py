@@ -10,13 +10,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from affekt.analysis import stored
-from affekt.analysis.observed import conform
+from affekt.analysis import storage
+from affekt.analysis.observations import conform
+from affekt.analysis.phrases import when
 from affekt.analysis.purpose import NOTICE
-from affekt.analysis.result import ModelUse, Moment, OpenLabel, Person, Sentence, Source, Spoken
+from affekt.analysis.records import ModelUse, Moment, OpenLabel, Person, Sentence, Source, Spoken
+from affekt.analysis.results import recording_of
 from affekt.analysis.settings import AnalysisSettings
 from affekt.analysis.timeline import Timeline
-from affekt.analysis.wording import when
 from affekt.runs import file_sha256
 from affekt.wording import counted
 
@@ -73,14 +74,14 @@ class Analysis:
     def to_dict(self) -> dict[str, Any]:
         """All but tables, timeline and pictures as JSON-ready values."""
         parts = ('source', 'people', 'labels', 'moments', 'description', 'utterances', 'models', 'coverage', 'notice')
-        plain = {name: stored.encoded(getattr(self, name)) for name in parts}
-        return {'format': stored.FORMAT, **plain, 'settings': self.settings.to_dict()}
+        plain = {name: storage.encoded(getattr(self, name)) for name in parts}
+        return {'format': storage.FORMAT, **plain, 'settings': self.settings.to_dict()}
 
     def summary(self) -> dict[str, Any]:
         """What a program that called `affekt analyze --json` needs first: people, labels, moments, description."""
         return {
-            'source': stored.encoded(self.source),
-            'people': [{**stored.encoded(person), 'labels': self._words(person.name)} for person in self.people],
+            'source': storage.encoded(self.source),
+            'people': [{**storage.encoded(person), 'labels': self._words(person.name)} for person in self.people],
             'moments': [
                 {
                     'kind': m.kind,
@@ -94,7 +95,7 @@ class Analysis:
                 for m in self.moments
             ],
             'description': [sentence.text for sentence in self.description],
-            'coverage': stored.encoded(self.coverage),
+            'coverage': storage.encoded(self.coverage),
             'models': [{'name': m.name, 'role': m.role, 'licence': m.licence} for m in self.models],
             'settings': self.settings.to_dict(),
         }
@@ -114,17 +115,17 @@ class Analysis:
         """
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
-        people, moments = stored.counted(target)
+        people, moments = storage.counted(target)
         identity = self.source.identity
-        timeline = stored.named(self.timeline.to_arrow(), identity, times=2)
-        stored.write_table(target / stored.TIMELINE_FILE, timeline)
+        timeline = storage.named(self.timeline.to_arrow(), identity, times=2)
+        storage.write_table(target / storage.TIMELINE_FILE, timeline)
         for name, table in self.tables.items():
-            stored.write_table(target / f'{name}.parquet', stored.named(table, identity))
+            storage.write_table(target / f'{name}.parquet', storage.named(table, identity))
         thumbnails = {i: p.thumbnail_jpeg for i, p in enumerate(self.people, 1) if p.thumbnail_jpeg}
         stills = {i: m.still_jpeg for i, m in enumerate(self.moments, 1) if m.still_jpeg}
-        stored.write_pictures(target / 'people', thumbnails, people)
-        stored.write_pictures(target / 'moments', stills, moments)
-        stored.write_json(target / stored.MAIN_FILE, self.to_dict())
+        storage.write_pictures(target / 'people', thumbnails, people)
+        storage.write_pictures(target / 'moments', stills, moments)
+        storage.write_json(target / storage.MAIN_FILE, self.to_dict())
         return target
 
     @classmethod
@@ -135,37 +136,35 @@ class Analysis:
             RunError: the folder holds none, or a damaged one.
         """
         place = Path(folder)
-        content = stored.read_json(place / stored.MAIN_FILE)
-        with stored.holds_together(str(place)):
+        content = storage.read_json(place / storage.MAIN_FILE)
+        with storage.holds_together(str(place)):
             return cls._made_of(content, place)
 
     @classmethod
     def _made_of(cls, content: Mapping[str, Any], place: Path) -> Analysis:
         """The analysis of a folder whose main file holds `content`."""
-        from affekt.analysis.results import recording_of
-
-        people = stored.decoded(tuple[Person, ...], content.get('people'))
-        moments = stored.decoded(tuple[Moment, ...], content.get('moments'))
-        tables = {name: stored.unnamed(stored.read_table(place / f'{name}.parquet')) for name in TABLES}
+        people = storage.decoded(tuple[Person, ...], content.get('people'))
+        moments = storage.decoded(tuple[Moment, ...], content.get('moments'))
+        tables = {name: storage.unnamed(storage.read_table(place / f'{name}.parquet')) for name in TABLES}
         return cls(
-            source=_plausible(stored.decoded(Source, content.get('source'))),
-            timeline=Timeline(stored.unnamed(stored.read_table(place / stored.TIMELINE_FILE))),
+            source=_plausible(storage.decoded(Source, content.get('source'))),
+            timeline=Timeline(storage.unnamed(storage.read_table(place / storage.TIMELINE_FILE))),
             people=tuple(
-                dataclasses.replace(p, thumbnail_jpeg=stored.read_picture(place / 'people', i))
+                dataclasses.replace(p, thumbnail_jpeg=storage.read_picture(place / 'people', i))
                 for i, p in enumerate(people, 1)
             ),
-            labels=stored.decoded(tuple[OpenLabel, ...], content.get('labels')),
+            labels=storage.decoded(tuple[OpenLabel, ...], content.get('labels')),
             moments=tuple(
-                dataclasses.replace(m, still_jpeg=stored.read_picture(place / 'moments', i))
+                dataclasses.replace(m, still_jpeg=storage.read_picture(place / 'moments', i))
                 for i, m in enumerate(moments, 1)
             ),
-            description=stored.decoded(tuple[Sentence, ...], content.get('description')),
-            utterances=stored.decoded(tuple[Spoken, ...], content.get('utterances')),
+            description=storage.decoded(tuple[Sentence, ...], content.get('description')),
+            utterances=storage.decoded(tuple[Spoken, ...], content.get('utterances')),
             tables={name: conform(table, name) for name, table in tables.items()},
-            models=stored.decoded(tuple[ModelUse, ...], content.get('models')),
+            models=storage.decoded(tuple[ModelUse, ...], content.get('models')),
             settings=AnalysisSettings.from_dict(content.get('settings') or {}),
-            coverage=stored.decoded(Mapping[str, float], content.get('coverage') or {}),
-            notice=stored.decoded(str, content.get('notice', NOTICE)),
+            coverage=storage.decoded(Mapping[str, float], content.get('coverage') or {}),
+            notice=storage.decoded(str, content.get('notice', NOTICE)),
             recording=recording_of(place),
         )
 
@@ -178,10 +177,10 @@ class Analysis:
                 taken, if it is still there and unchanged. Settings without frames show neither.
             embed: False leaves the recording out and shows stills only.
         """
-        from affekt.analysis.report import render_report
+        import affekt  # a later room makes pages: it is asked through the package's face
 
-        with stored.holds_together(self.source.name):
-            return Path(render_report(self, Path(out), *self.shown(media, embed=embed)))
+        with storage.holds_together(self.source.name):
+            return Path(affekt.render_report(self, Path(out), *self.shown(media, embed=embed)))
 
     def shown(self, media: str | Path | None = None, *, embed: bool = True) -> tuple[Path | None, str]:
         """The recording that a report may hold, and why it holds none."""

@@ -22,15 +22,16 @@ import pyarrow as pa
 from affekt.analysis.analysis import Analysis
 from affekt.analysis.assemble import assemble
 from affekt.analysis.description import Describer
-from affekt.analysis.loaded import LoadedModels, return_freed_pages
-from affekt.analysis.models import models_used, trust_of
-from affekt.analysis.observed import FACES, TURNS, UTTERANCES, VOICE, Observed, conform
-from affekt.analysis.result import Lost, Source, Spoken
+from affekt.analysis.model_cache import LoadedModels, return_freed_pages
+from affekt.analysis.model_choice import models_used, trust_of
+from affekt.analysis.observations import FACES, TURNS, UTTERANCES, VOICE, Observed, conform
+from affekt.analysis.records import Lost, Source, Spoken
 from affekt.analysis.settings import AnalysisSettings
 from affekt.analysis.stills import Stills, Watched
-from affekt.analysis.words import given_words, utterance_table
+from affekt.analysis.utterances import given_words, utterance_table
+from affekt.containers import DecodeReport
 from affekt.errors import LimitError, MediaError
-from affekt.media import DecodeReport, Recording
+from affekt.media import Recording
 from affekt.tables import storable
 from affekt.wording import counted
 from affekt.workers import awaited

@@ -9,13 +9,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from affekt.analysis.active_speaker import Mouth, attribute_turns, match_speakers
 from affekt.analysis.analysis import Analysis
 from affekt.analysis.description import Describer, Findings, PlainDescriber
-from affekt.analysis.lanes import Lane, Readings, column, fused_evidence, lane, rows_of
 from affekt.analysis.moments import EVIDENCE_COLUMNS, find_moments, with_stills
-from affekt.analysis.observed import GOEMOTION_COLUMNS, MOUTH_COLUMNS, Observed, with_people
+from affekt.analysis.observations import GOEMOTION_COLUMNS, MOUTH_COLUMNS, Observed, with_people
 from affekt.analysis.open_labels import CUE_COLUMNS, Impression, cue_levels, describe_impression, segments
-from affekt.analysis.opinions import (
+from affekt.analysis.person_series import Lane, Readings, column, fused_evidence, lane, rows_of
+from affekt.analysis.phrases import UNSEEN
+from affekt.analysis.records import OpenLabel, Person
+from affekt.analysis.settings import AnalysisSettings
+from affekt.analysis.spans import measure, union
+from affekt.analysis.steps import (
     Row,
     Segment,
     face_segments,
@@ -25,12 +30,7 @@ from affekt.analysis.opinions import (
     span_segments,
     steps_of,
 )
-from affekt.analysis.people import Mouth, attribute_turns, match_speakers
-from affekt.analysis.result import OpenLabel, Person
-from affekt.analysis.settings import AnalysisSettings
-from affekt.analysis.spans import measure, union
 from affekt.analysis.timeline import Timeline
-from affekt.analysis.wording import UNSEEN
 from affekt.labels import EKMAN, GOEMOTIONS
 
 Z95 = 1.959964

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from affekt.analysis.lanes import fused_evidence, lane
-from affekt.analysis.result import Evidence, Moment, OpenLabel, Person, Sentence, Source
+from affekt.analysis.person_series import fused_evidence, lane
+from affekt.analysis.phrases import UNSEEN, called, tone, when
+from affekt.analysis.records import Evidence, Moment, OpenLabel, Person, Sentence, Source
 from affekt.analysis.timeline import Timeline
-from affekt.analysis.wording import UNSEEN, called, tone, when
 from affekt.wording import is_single, length, listed, opened, signed
 
 MOST_PEOPLE = 3

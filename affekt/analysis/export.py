@@ -29,11 +29,10 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from affekt.analysis import stored
+from affekt.analysis import storage
 from affekt.analysis.analysis import Analysis
-from affekt.analysis.folders import parts_of
-from affekt.analysis.lanes import lane
-from affekt.analysis.result import Source
+from affekt.analysis.person_series import lane
+from affekt.analysis.records import Source, parts_of
 from affekt.analysis.spans import overlap
 from affekt.errors import UnknownNameError
 from affekt.files import place_atomically
@@ -84,7 +83,7 @@ def export(
     target = Path(out)
     writer = partial(write_csv, raw=raw_csv, least_parts=least_parts) if to == 'csv' else EXPORTS[to]
     writer = partial(write_parquet, least_parts=least_parts) if to == 'parquet' else writer
-    with place_atomically(target) as part, stored.holds_together(whole.source.name):
+    with place_atomically(target) as part, storage.holds_together(whole.source.name):
         writer(whole, part)
     return target
 
@@ -172,7 +171,7 @@ def _labels(analysis: Analysis, person: str, start_s: float, end_s: float, *, ex
 
 def with_identity(analysis: Analysis, least_parts: int = 0) -> pa.Table:
     """The timeline with what names the recording: file in front; part1, part2, … and sha256 after the times."""
-    return stored.named(analysis.timeline.to_arrow(), analysis.source.identity, least_parts, times=2)
+    return storage.named(analysis.timeline.to_arrow(), analysis.source.identity, least_parts, times=2)
 
 
 def write_parquet(analysis: Analysis, out: Path, *, least_parts: int = 0) -> None:
@@ -197,7 +196,7 @@ def write_csv(analysis: Analysis, out: Path, *, raw: bool = False, least_parts: 
 
 def write_json(analysis: Analysis, out: Path) -> None:
     """Everything but the pictures; the timeline as a list of rows, nan as null."""
-    rows = stored.encoded(analysis.timeline.to_arrow().to_pylist())
+    rows = storage.encoded(analysis.timeline.to_arrow().to_pylist())
     identity = analysis.source.identity
     content = {'file': identity['file'], 'parts': list(parts_of(identity['file'])), 'sha256': identity['sha256']}
     content |= {**analysis.to_dict(), 'timeline': rows}

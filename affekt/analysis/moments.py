@@ -15,11 +15,11 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from affekt.analysis.lanes import Lane, Readings, column, fused_evidence, lane
-from affekt.analysis.result import Evidence, Moment
+from affekt.analysis.person_series import Lane, Readings, column, fused_evidence, lane
+from affekt.analysis.phrases import CATEGORY_WORDS, UNSEEN, called
+from affekt.analysis.records import Evidence, Moment
 from affekt.analysis.spans import complement, union
 from affekt.analysis.timeline import Timeline
-from affekt.analysis.wording import CATEGORY_WORDS, UNSEEN, called
 from affekt.labels import EKMAN
 from affekt.wording import length, opened, signed
 

@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from affekt.analysis.result import Evidence, OpenLabel
+from affekt.analysis.records import Evidence, OpenLabel
 from affekt.labels import EKMAN
 from affekt.labels.wheels import Sense, load_table
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from affekt.analysis.stored import MAIN_FILE
+from affekt.analysis.storage import MAIN_FILE
 from affekt.errors import RunError
 from affekt.runs import JOURNAL, Run, file_sha256, read_journal, read_settings
 from affekt.tables import storable

@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from affekt.analysis import stored
+from affekt.analysis import storage
+from affekt.analysis.phrases import UNSEEN, UNSEEN_TITLES
 from affekt.analysis.spans import Span, complement, measure, union
-from affekt.analysis.wording import UNSEEN, UNSEEN_TITLES
 from affekt.errors import RunError, ShapeError, UnknownNameError, ValueRangeError, did_you_mean
 from affekt.labels import EKMAN
 from affekt.runs import file_atomically, require_regular_file
@@ -328,7 +328,7 @@ class Timeline:
             require_regular_file(path)
             require_bounded(Path(path))
             table = pq.read_table(path)
-            return cls(stored.unnamed(table))
+            return cls(storage.unnamed(table))
         except (OSError, ValueError, pa.ArrowException) as error:
             raise RunError(
                 expected='a timeline in a Parquet file', came=f'{path}: {error}', todo='analyze the recording again'

@@ -7,50 +7,36 @@ models on your features, fairly and as published; `finetuning.py` trains an enco
 for a track, with unlabelled clips.
 """
 
-from affekt.benchmarks.closed import ClosedSet
+from typing import TYPE_CHECKING
+
 from affekt.benchmarks.comparisons import Ranking, rank_systems
 from affekt.benchmarks.finetuning import Finetuning, run_finetuning
 from affekt.benchmarks.finetuning_settings import FinetuningSettings
-from affekt.benchmarks.merbench import Merbench, run_merbench
-from affekt.benchmarks.merbench_settings import MerbenchSettings
+from affekt.benchmarks.merbench import run_merbench
 from affekt.benchmarks.ovmer import Ovmer, run_ovmer
 from affekt.benchmarks.published import published
 from affekt.benchmarks.sets import UNIBENCH, UniBenchSet
-from affekt.benchmarks.submissions import Submission, check_submission, read_candidates, write_submission
-from affekt.benchmarks.track_inputs import TrackSettings
-from affekt.benchmarks.track_training import TrackAnswers, save_track, train_track
-from affekt.benchmarks.tracks import TRACKS, Track, TrackScore, read_groups, score_track, track_named
 from affekt.benchmarks.unibench import UniBench, run_unibench
+from affekt.experiments import Merbench, MerbenchSettings
+from affekt.moved_names import moved
+
+if not TYPE_CHECKING:
+    __getattr__ = moved(__name__)
 
 __all__ = [
-    'TRACKS',
     'UNIBENCH',
-    'ClosedSet',
     'Finetuning',
     'FinetuningSettings',
     'Merbench',
     'MerbenchSettings',
     'Ovmer',
     'Ranking',
-    'Submission',
-    'Track',
-    'TrackAnswers',
-    'TrackScore',
-    'TrackSettings',
     'UniBench',
     'UniBenchSet',
-    'check_submission',
     'published',
     'rank_systems',
-    'read_candidates',
-    'read_groups',
     'run_finetuning',
     'run_merbench',
     'run_ovmer',
     'run_unibench',
-    'save_track',
-    'score_track',
-    'track_named',
-    'train_track',
-    'write_submission',
 ]

@@ -28,20 +28,21 @@ import numpy as np
 
 from affekt.benchmarks.finetuning_inputs import prepared
 from affekt.benchmarks.finetuning_settings import FinetuningSettings
-from affekt.benchmarks.merbench import Progress, Row, System, joined, scored_rows, stacked
-from affekt.benchmarks.merbench_divisions import Index, Turn
-from affekt.benchmarks.merbench_inputs import Task, open_task
-from affekt.benchmarks.merbench_settings import drawn
-from affekt.benchmarks.merbench_training import Answers, fair_run
-from affekt.benchmarks.merbench_units import Units
 from affekt.corpora import Manifest
+from affekt.encoders.model_files import deciding_files
 from affekt.errors import MissingExtraError
+from affekt.experiments.finished_runs import Units
+from affekt.experiments.fitting import Answers, fair_run
+from affekt.experiments.folds import Index, Turn
+from affekt.experiments.scored import Progress, Row, System, joined, scored_rows, stacked
+from affekt.experiments.settings import drawn
+from affekt.experiments.task import Task, open_task
 from affekt.features import Features, Provenance, Store, write_features
-from affekt.features.model_files import deciding_files
 from affekt.runs import remove_run
 
 if TYPE_CHECKING:
-    from affekt.fusion import Backbone, BackboneHead
+    from affekt.encoders.backbones import Backbone
+    from affekt.fusion import BackboneHead
     from affekt.training import Samples, Sequences, Trained, TrainingSettings
 
 LINEAR, FROZEN, TUNED = 'linear', 'frozen', 'fine-tuned'
@@ -132,7 +133,7 @@ def run_finetuning(
         raise MissingExtraError(
             expected='torch, which trains', came='none installed', todo='pip install "affekt[encoders]"'
         )
-    from affekt.fusion import open_backbone
+    from affekt.encoders.backbones import open_backbone
 
     # 1. The encoder, and what it reads of every sample.
     backbone = open_backbone(

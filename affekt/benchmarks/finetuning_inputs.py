@@ -17,7 +17,7 @@ from affekt.features.encoders import audio_encoder
 from affekt.features.face_pictures import face_pictures
 
 if TYPE_CHECKING:
-    from affekt.fusion import Backbone
+    from affekt.encoders.backbones import Backbone
     from affekt.training import Sequences
 
 Progress = Callable[[str, float, float], None]

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from affekt.benchmarks.merbench_settings import MerbenchSettings
 from affekt.errors import UnknownNameError, ValueRangeError
+from affekt.experiments.settings import MerbenchSettings
 
 RATES = (1e-3, 1e-4, 1e-5, 1e-6)
 SPACE: Mapping[str, Sequence[Any]] = {'hidden': (128, 256), 'dropout': (0.2, 0.3, 0.4, 0.5)}

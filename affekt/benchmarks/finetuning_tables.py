@@ -12,10 +12,10 @@ from rich.console import Group
 from rich.text import Text
 
 from affekt.benchmarks.finetuning import FROZEN, LINEAR, TUNED, Finetuning
-from affekt.benchmarks.merbench import Row
-from affekt.benchmarks.merbench_saving import as_parquet, predictions_of, row_facts
-from affekt.benchmarks.merbench_tables import Section, chance, section_markdown, section_table, with_ends
-from affekt.benchmarks.showing import as_plain, spread
+from affekt.experiments.saving import as_parquet, predictions_of, row_facts
+from affekt.experiments.scored import Row
+from affekt.experiments.tables import Section, chance, section_markdown, section_table, with_ends
+from affekt.pages.figures import as_plain, spread
 from affekt.runs import versions, write_atomically
 
 HOW = {

@@ -12,7 +12,7 @@ from rich.text import Text
 from affekt.benchmarks.comparisons import Ranking
 from affekt.benchmarks.ovmer import PAPER_MODE, Agreement, Ovmer, View
 from affekt.benchmarks.published import published
-from affekt.benchmarks.showing import as_plain, bounds, percent, plain_table, spread
+from affekt.pages.figures import as_plain, bounds, percent, plain_table, spread
 
 MODE_TITLES = {
     'nosubtitle-addsub': 'clues first, subtitle merged later (as in the paper)',

@@ -12,8 +12,8 @@ from affekt.benchmarks.predictions import short_name
 from affekt.benchmarks.published import published
 from affekt.benchmarks.selection import Row
 from affekt.benchmarks.sets import UNIBENCH, set_named
-from affekt.benchmarks.showing import as_plain, bounds, percent, plain_table, spread
 from affekt.benchmarks.unibench import UniBench, rivals
+from affekt.pages.figures import as_plain, bounds, percent, plain_table, spread
 
 SHORT = {
     'mer2023': 'MER23', 'mer2024': 'MER24', 'meld': 'MELD', 'iemocap': 'IEMO', 'cmumosi': 'MOSI', 'cmumosei': 'MOSEI',

@@ -191,11 +191,11 @@ def merbench(
     compared, each alone and in each choice of one a modality. Needs torch.
     """
     from affekt.benchmarks.merbench import run_merbench
-    from affekt.benchmarks.merbench_inputs import open_part, open_stores
-    from affekt.benchmarks.merbench_saving import merbench_facts, save_merbench
-    from affekt.benchmarks.merbench_settings import MerbenchSettings
-    from affekt.benchmarks.merbench_tables import merbench_tables
     from affekt.corpora import Manifest, import_corpus
+    from affekt.experiments.saving import merbench_facts, save_merbench
+    from affekt.experiments.settings import MerbenchSettings
+    from affekt.experiments.tables import merbench_tables
+    from affekt.experiments.task import open_part, open_stores
 
     chosen |= {'missing': 'ask' in missing_ways, 'mask': 'mask' in missing_ways}
     settings = MerbenchSettings(feat_type=feat_type or '', target=target or '', **chosen)

@@ -168,7 +168,7 @@ def model_files() -> tuple[str, ...]:
 
 def tracks() -> tuple[str, ...]:
     """Every track of a challenge."""
-    from affekt.benchmarks import TRACKS
+    from affekt.challenges import TRACKS
 
     return tuple(TRACKS)
 
@@ -213,14 +213,14 @@ def interval_methods() -> tuple[str, ...]:
 
 def judge_strategies() -> tuple[str, ...]:
     """Every way of asking a judge."""
-    from affekt.ranking.judge_strategies import STRATEGIES
+    from affekt.judging.strategies import STRATEGIES
 
     return tuple(STRATEGIES)
 
 
 def reference_judges() -> tuple[str, ...]:
     """Every judge that reads nothing."""
-    from affekt.ranking.plain_judges import REFERENCES
+    from affekt.judging.plain_judges import REFERENCES
 
     return tuple(REFERENCES)
 

@@ -17,13 +17,13 @@ from affekt.cli.table_notes import table_notes
 from affekt.terminal import StageBars, say, say_json
 
 if TYPE_CHECKING:
+    from affekt.judging import Judge, Price
     from affekt.llm import Chat, ReplayCache
-    from affekt.ranking import Judge, Price
 
 
 def _prices(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, Price]:
     """MODEL=PROMPT,ANSWER to prices by model."""
-    from affekt.ranking import Price
+    from affekt.judging import Price
 
     found = {}
     for text in given:
@@ -80,7 +80,7 @@ def judge(
     `affekt rank` reads the verdicts. Each answer is kept at once: run the same command again after any interruption
     and only what is missing is asked. A key for the endpoint is read from AFFEKT_LLM_KEY.
     """
-    from affekt.ranking import judge_descriptions
+    from affekt.judging import judge_descriptions
 
     with table_notes() as notes, _judge(out, bool(media), **chosen) as rater, StageBars() as bars:
         found = judge_descriptions(
@@ -103,8 +103,8 @@ def _judge(
     out: Path, has_media: bool, reference: str | None, local: str | None, cache: Path | None, **chosen: Any
 ) -> Iterator[Judge]:
     """The judge that was chosen: a reference, or models that remember."""
+    from affekt.judging import reference_judge
     from affekt.llm import ReplayCache
-    from affekt.ranking import reference_judge
 
     if reference is not None:
         yield reference_judge(reference)
@@ -133,8 +133,8 @@ def _language_judge(
     no_schema: bool,
     timeout_s: float,
 ) -> Judge:
-    from affekt.llm import Endpoint, LocalModel, NobodyToAsk, RememberingChat
-    from affekt.ranking import ClipLimits, LanguageModelJudge, Panel
+    from affekt.judging import LanguageModelJudge, Panel
+    from affekt.llm import ClipLimits, Endpoint, LocalModel, NobodyToAsk, RememberingChat
 
     def remembering(name: str, url: str | None) -> Chat:
         chat: Chat

@@ -9,13 +9,13 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from affekt.benchmarks.showing import plain_table
 from affekt.metrics import Interval
+from affekt.pages.figures import plain_table
 from affekt.wording import signed
 
 if TYPE_CHECKING:
-    from affekt.benchmarks.prefer import PreferScore
-    from affekt.ranking.preference_evaluation import JudgeScores, PreferenceEvaluation
+    from affekt.challenges.prefer import PreferScore
+    from affekt.preference.evaluation import JudgeScores, PreferenceEvaluation
 
 
 def evaluation_tables(found: PreferenceEvaluation) -> Group:

@@ -15,8 +15,9 @@ from affekt.terminal import facts_table
 from affekt.wording import counted, signed
 
 if TYPE_CHECKING:
+    from affekt.judging import Agreement, JudgeReport
     from affekt.metrics import Interval
-    from affekt.ranking import Agreement, Bias, JudgeReport, Ranking
+    from affekt.ranking import Bias, Ranking
 
 
 def leaderboard(ranking: Ranking) -> Group:

@@ -14,12 +14,13 @@ import click
 from affekt.cli.choices import Named, exports, licenses, recognisers
 from affekt.cli.group import AS_JSON, Command, main
 from affekt.cli.installation import fetch
-from affekt.terminal import StageBars, people_table, say, say_json, show_error
+from affekt.cli.people_table import people_table
+from affekt.terminal import StageBars, say, say_json, show_error
 from affekt.wording import counted, subject
 
 if TYPE_CHECKING:
-    from affekt.analysis.batch import Batch, Outcome
-    from affekt.analysis.run_exports import Written
+    from affekt.batch.exports import Written
+    from affekt.batch.running import Batch, Outcome
 
 RUNS = Path('affekt_runs')
 """Where runs go without --out."""
@@ -93,7 +94,7 @@ def demo(out: Path | None, as_json: bool, silent: bool, **chosen: Any) -> None:
 @click.option('--raw-csv', is_flag=True, help='Texts like =1+1 as they are, without an apostrophe for spreadsheets.')
 def export(run: Path, kind: str, out: Path | None, raw_csv: bool) -> None:
     """Write a run's timelines for other programs."""
-    from affekt.analysis.run_exports import export_run
+    from affekt.batch.exports import export_run
 
     _say_written(export_run(run, kind, out, raw_csv=raw_csv))
 
@@ -102,7 +103,7 @@ def export(run: Path, kind: str, out: Path | None, raw_csv: bool) -> None:
 @click.argument('run', type=click.Path(path_type=Path))
 def report(run: Path) -> None:
     """Make the pages of a run again, with the recordings where they still are."""
-    from affekt.analysis.run_exports import report_run
+    from affekt.batch.exports import report_run
 
     _say_written(report_run(run))
 
@@ -128,8 +129,8 @@ def _analyze_to(
     notes: tuple[str, ...] = (),
 ) -> Batch:
     """Analyze, show how it goes, and print what came out."""
-    from affekt.analysis.batch import analyze_many
-    from affekt.analysis.folders import gather
+    from affekt.batch.folders import gather
+    from affekt.batch.running import analyze_many
 
     settings = _settings(chosen)
     gather(paths)  # a path that is nowhere is said before models are fetched
@@ -197,7 +198,7 @@ def _as_json(batch: Batch, out: Path) -> dict[str, Any]:
 
 def _file_as_json(outcome: Outcome) -> dict[str, Any]:
     """What became of one input, and what tells it from others."""
-    from affekt.analysis.folders import parts_of
+    from affekt.analysis.records import parts_of
     from affekt.tables import storable
 
     identity: dict[str, Any] = {

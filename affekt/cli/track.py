@@ -13,7 +13,7 @@ from affekt.cli.table_notes import table_notes
 from affekt.terminal import StageBars, say, say_json
 
 if TYPE_CHECKING:
-    from affekt.benchmarks import Submission, TrackAnswers
+    from affekt.challenges import Submission, TrackAnswers
     from affekt.metrics import Interval
 
 PATH = click.Path(path_type=Path)
@@ -112,10 +112,10 @@ def train(
 
     Needs torch.
     """
-    from affekt.benchmarks import TrackSettings, read_candidates, save_track, train_track
-    from affekt.benchmarks.merbench_inputs import open_stores
-    from affekt.benchmarks.track_training import track_facts
+    from affekt.challenges import TrackSettings, read_candidates, save_track, train_track
+    from affekt.challenges.training import track_facts
     from affekt.corpora import Manifest
+    from affekt.experiments.task import open_stores
 
     settings = TrackSettings(**chosen)
     labelled = Manifest.load(manifest)
@@ -184,7 +184,7 @@ def write(name: str, prediction: Path, out: Path, candidates: Path | None, allow
 
     PREDICTION has the columns name and openset, or name, discrete and, where the track asks for it, valence.
     """
-    from affekt.benchmarks import read_candidates, track_named, write_submission
+    from affekt.challenges import read_candidates, track_named, write_submission
 
     with table_notes():
         names = read_candidates(candidates) if candidates else None
@@ -200,7 +200,7 @@ def write(name: str, prediction: Path, out: Path, candidates: Path | None, allow
 @click.option('--allow-empty', is_flag=True, help='Accept answers without a label, which score 0.')
 def check(name: str, file: Path, candidates: Path, allow_empty: bool) -> None:
     """Check a submission FILE: every problem at once, with its row."""
-    from affekt.benchmarks import check_submission, read_candidates
+    from affekt.challenges import check_submission, read_candidates
 
     with table_notes():
         facts = check_submission(name, file, read_candidates(candidates), allow_empty=allow_empty)
@@ -244,8 +244,8 @@ def score_command(
     """Score PREDICTION as the challenge does."""
     import numpy as np
 
-    from affekt.benchmarks import read_groups, score_track, track_named
-    from affekt.benchmarks.showing import bounds, plain_table, spread
+    from affekt.challenges import read_groups, score_track, track_named
+    from affekt.pages.figures import bounds, plain_table, spread
 
     track = track_named(name)
     with table_notes() as notes:
@@ -280,7 +280,7 @@ def score_command(
 
 def _value(part: str, held: Interval) -> str:
     """A share in per cent, or an error in its own unit."""
-    from affekt.benchmarks.showing import spread
+    from affekt.pages.figures import spread
 
     if 'error' not in part:
         return spread(held.value, held)

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import TypedDict
 
+from affekt.containers.endings import AUDIO, VIDEO
 from affekt.corpora.manifest import Sample
 from affekt.corpora.merbench import Media, labelled, transcripts
 from affekt.corpora.registry import Corpus, Layout
 from affekt.corpora.release import Release, need
 from affekt.errors import TableError
-from affekt.media.endings import AUDIO, VIDEO
 
 IEMOCAP4 = ('happy', 'sad', 'neutral', 'angry')
 IEMOCAP6 = ('happy', 'sad', 'neutral', 'angry', 'excited', 'frustrated')

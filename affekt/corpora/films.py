@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from affekt.containers.endings import AUDIO
 from affekt.corpora.manifest import Sample
 from affekt.corpora.registry import Corpus, Layout
 from affekt.corpora.release import Release, need
 from affekt.errors import TableError, listed
-from affekt.media.endings import AUDIO
 
 MAFW11 = (
     'anger', 'disgust', 'fear', 'happiness', 'neutral', 'sadness', 'surprise', 'contempt', 'anxiety', 'helplessness',

@@ -16,9 +16,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
+from affekt.containers.endings import AUDIO, VIDEO
 from affekt.corpora.release import Release, need
 from affekt.errors import TableError, listed
-from affekt.media.endings import AUDIO, VIDEO
 
 NO_VALUE = -10
 """What the archives hold where a sample has no valence."""

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from affekt.containers.endings import AUDIO, PICTURES, VIDEO
 from affekt.corpora.label_columns import tidied
 from affekt.corpora.manifest import COLUMNS, NUMBERS, Sample
 from affekt.corpora.registry import Corpus, Layout
 from affekt.corpora.release import Release, number
 from affekt.errors import TableError, listed
-from affekt.media.endings import AUDIO, PICTURES, VIDEO
 
 TABLES = (
     'samples.csv', 'labels.csv', 'label.csv', 'metadata.csv', 'samples.tsv', 'samples.jsonl', 'samples.json',

@@ -15,9 +15,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from affekt.containers.endings import VIDEO
 from affekt.errors import CorpusError, TableError, listed
 from affekt.labels.columns import Columns, read_columns
-from affekt.media.endings import VIDEO
 from affekt.npz import read_npz
 from affekt.runs import file_sha256
 from affekt.tables import number as to_number

@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from affekt.containers import AUDIO
 from affekt.corpora import Manifest, Sample
 from affekt.corruption.sound import Sound, active_power
 from affekt.errors import CorpusError, MediaError, ShapeError, UnknownNameError, ValueRangeError
-from affekt.media import AUDIO, Recording
+from affekt.media import Recording
 
 COLOURS: Mapping[str, float] = {'white': 0.0, 'pink': 1.0, 'brown': 2.0}
 """Colour to the exponent by which power falls with frequency."""

@@ -27,7 +27,7 @@ FER_TEMPLATE = np.array(
     dtype=np.float32,
 )
 """(5, 2) where the points of `five_points` lie in a crop of 48 x 48 (x, y; pixels): means over the FER2013 training
-faces that the landmarker detected, left and right averaged (recipes/face_expression.py)."""
+faces that the landmarker detected, left and right averaged (recipes/face_expression/train.py)."""
 
 
 def five_points(landmarks: npt.ArrayLike) -> npt.NDArray[np.float32]:

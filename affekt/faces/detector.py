@@ -2,7 +2,7 @@
 
 The network reads 128 x 128 pixels and finds faces from about an eighth of that side upward; finer scales, cut into
 overlapping windows, find smaller faces in larger images: from 24 pixels at 640 x 360 and 1280 x 720, from 40 at
-1920 x 1080 (benchmarks/faces_limits.py).
+1920 x 1080 (measurements/faces_limits.py).
 Coordinates are pixels of the given image, continuous: pixel (0, 0) covers [0, 1) x [0, 1). Axis letters: N detections,
 K keypoints (6).
 

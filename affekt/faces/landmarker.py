@@ -201,7 +201,7 @@ class FaceLandmarker:
         The detector also finds faces upside down, with eyes where the mouth is, and the mesh network lays an upright
         face over them without a doubt: a smile becomes sadness. So the detector is asked which way up the face found
         looks more like one, and where that is the other way, finds it again there. For faces tilted by up to 90 degrees
-        the answer is never the other way (benchmarks/faces_turned.py), so they are read as without the question.
+        the answer is never the other way (measurements/faces_turned.py), so they are read as without the question.
         """
         face = self.read(image, region)
         if face is None:

@@ -19,9 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.errors import FileError, ShapeError, TableError, ValueRangeError
-from affekt.features.arrow_messages import require_bounded
 from affekt.features.recipes import Features, Floats, not_finite
 from affekt.runs import file_atomically, require_regular_file, versions
+from affekt.tables.arrow_messages import require_bounded
 
 FORMAT = 1
 SUFFIX = '.features.arrow'

@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from affekt.encoders.folders import open_network, open_reader
 from affekt.errors import WeightsError
 from affekt.features.face_pictures import FacePictures, Rows, evenly, face_encoder, uniform
-from affekt.features.model_folders import open_network, open_reader
 from affekt.features.recipes import Encoder, Floats, Recipe
 
 AT_ONCE = 32

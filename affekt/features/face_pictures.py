@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from affekt.containers import PICTURES
 from affekt.corpora import Manifest, Sample
 from affekt.errors import AffektError, TableError, listed
 from affekt.features.recipes import Encoder, Features, Floats, Recipe, Unable
-from affekt.media import PICTURES, Recording
+from affekt.media import Recording
 from affekt.npz import read_array
 from affekt.runs import require_regular_file
 

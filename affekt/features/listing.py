@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from affekt.encoders.folders import has_extra
 from affekt.features.encoders import RECIPES
-from affekt.features.model_folders import has_extra
 from affekt.features.model_recipes import listed_encoders
 from affekt.features.onnx_recipes import EXPORTED, LEVELS
 from affekt.features.smile_recipes import OWN, SETS, has_smile

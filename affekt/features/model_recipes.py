@@ -16,10 +16,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from affekt.encoders.folders import PRECISIONS, ModelFolder, model_folder, size_of
+from affekt.encoders.published import FAMILIES, MODALITY, OWN, PUBLISHED, PublishedModel
 from affekt.errors import UnknownNameError, ValueRangeError, WeightsError
 from affekt.features.face_encoders import open_faces
-from affekt.features.model_folders import PRECISIONS, ModelFolder, model_folder, size_of
-from affekt.features.published import FAMILIES, MODALITY, OWN, PUBLISHED, PublishedModel
 from affekt.features.recipes import Encoder, Recipe
 from affekt.features.speech_encoders import open_speech, open_whisper
 from affekt.features.text_encoders import open_text

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from affekt.encoders.onnx_models import OnnxModel
 from affekt.features.face_pictures import FacePictures, Rows, face_encoder
-from affekt.features.onnx_models import OnnxModel
 from affekt.features.recipes import Encoder, Floats, Recipe
 
 AT_ONCE = 32

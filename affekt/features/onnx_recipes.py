@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from affekt.encoders.onnx_side_files import weights_beside
 from affekt.errors import UnknownNameError, WeightsError
 from affekt.features.onnx_faces import open_films, open_pictures
 from affekt.features.onnx_voices import PCA_FILE, open_samples, open_vggish, read_pca
-from affekt.features.onnx_weights import weights_beside
 from affekt.features.recipes import Encoder, Recipe
 from affekt.runs import file_sha256
 

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from affekt.encoders.onnx_models import OnnxModel
 from affekt.errors import ArchiveError, WeightsError
 from affekt.features.encoders import RATE_HZ, audio_encoder
-from affekt.features.onnx_models import OnnxModel
 from affekt.features.recipes import Encoder, Features, Floats, Recipe
 from affekt.npz import read_npz
 

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.errors import AffektError, TableError, listed
-from affekt.features.arrow_messages import require_bounded
 from affekt.features.feature_tables import NAMES, array_of, samples_of_columns
 from affekt.features.sources import Arrays
 from affekt.runs import read_regular_file, require_regular_file
+from affekt.tables.arrow_messages import require_bounded
 from affekt.tables.table import refuse_doubled
 
 STATE, SPLITS = 'state.json', 'dataset_dict.json'

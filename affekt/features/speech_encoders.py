@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 
+from affekt.encoders.folders import open_network, open_reader
 from affekt.errors import WeightsError
 from affekt.features.encoders import RATE_HZ, audio_encoder
-from affekt.features.model_folders import open_network, open_reader
 from affekt.features.recipes import Encoder, Features, Floats, Recipe, Unable
 
 CHUNK = 10 * RATE_HZ

@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 
 from affekt.corpora import Manifest, Sample
+from affekt.encoders.folders import open_network, open_reader
+from affekt.encoders.known_words import all_unknown, require_words
 from affekt.errors import WeightsError
-from affekt.features.known_words import all_unknown, require_words
-from affekt.features.model_folders import open_network, open_reader
 from affekt.features.recipes import Encoder, Features, Floats, Recipe, Unable
 from affekt.features.speech_encoders import last_four
 

@@ -6,19 +6,23 @@ form, the default. Read `model.py` first, then `attention.py`. `end_to_end.py` i
 transformers (`backbones.py`) together with a head. Needs torch.
 """
 
+from typing import TYPE_CHECKING
+
 from affekt.fusion.attention import AttentionFusion, TopAttentionFusion
-from affekt.fusion.backbones import Backbone, open_backbone
 from affekt.fusion.choices import FUSION_MODELS, build_fusion, load_published_fusion
 from affekt.fusion.concatenation import EarlyFusion, LateFusion
 from affekt.fusion.end_to_end import BackboneHead, EndToEnd, vectors
 from affekt.fusion.model import MODALITIES, Fused, FusionModel, FusionShape
 from affekt.fusion.products import LowRankFusion, TensorFusion
+from affekt.moved_names import moved
+
+if not TYPE_CHECKING:
+    __getattr__ = moved(__name__)
 
 __all__ = [
     'FUSION_MODELS',
     'MODALITIES',
     'AttentionFusion',
-    'Backbone',
     'BackboneHead',
     'EarlyFusion',
     'EndToEnd',
@@ -31,6 +35,5 @@ __all__ = [
     'TopAttentionFusion',
     'build_fusion',
     'load_published_fusion',
-    'open_backbone',
     'vectors',
 ]

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from affekt.fusion.backbones import Backbone
+from affekt.encoders.backbones import Backbone
 from affekt.fusion.model import Features, Fused, FusionModel, FusionShape, InputScale, Losses, PerceptronEncoder
 from affekt.fusion.simple import SimpleFusion
 from affekt.nn import mean_kept

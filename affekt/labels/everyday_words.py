@@ -10,7 +10,7 @@ what prose does with such words.
   tone*), never elsewhere (*looks down*, *the content of*).
 - `NOT_BEFORE`: a label except before these words (*interest rate*, *kind of*).
 
-Chosen on descriptions of the even half (see `benchmarks/extraction.py`, which reports the odd half) and from frequent
+Chosen on descriptions of the even half (see `measurements/extraction.py`, which reports the odd half) and from frequent
 words of online comments that a table holds; a word that names a feeling in most of its uses is on no list, even where
 leaving it out would raise a score.
 """

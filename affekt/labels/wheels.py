@@ -7,8 +7,8 @@ file with a name, a version and a hash, and every score prints them. Tables that
 
 - `2025`, `2026`: the word lists and five wheels of the MER challenges (arXiv:2410.01495, arXiv:2501.16566), read from
   the user's copy of the official files by `official_tables.py`; they may not be passed on.
-- `affekt`: ours (`affekt_table.json`, built by `recipes/word_table.py`), with a wheel of its own, the class *neutral*,
-  and valence, arousal and intensity of every word.
+- `affekt`: ours (`affekt_table.json`, built by `recipes/word_table/build.py`), with a wheel of its own, the class
+  *neutral*, and valence, arousal and intensity of every word.
 
 A *folding* names a target: `M1` is the base, `M2` a word of any wheel, `W3-L1` the inner ring of wheel 3, `W3-L2` its
 middle ring; the wheel of the table `affekt` is `affekt-L1`, `affekt-L2`. A *rule* says how ambiguity is settled:

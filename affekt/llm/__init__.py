@@ -7,6 +7,7 @@ first, then `endpoint.py` (a server), `local.py` (a model in this process), `rep
 """
 
 from affekt.llm.chat import Chat, Reply, Request
+from affekt.llm.clips import ClipLimits
 from affekt.llm.descriptions import extract, read_descriptions
 from affekt.llm.endpoint import Endpoint
 from affekt.llm.extraction import Extraction, LabelExtractor, LanguageModelExtractor, LexiconExtractor
@@ -15,6 +16,7 @@ from affekt.llm.replay import NobodyToAsk, RememberingChat, ReplayCache
 
 __all__ = [
     'Chat',
+    'ClipLimits',
     'Endpoint',
     'Extraction',
     'LabelExtractor',

@@ -6,8 +6,8 @@ there that is larger than those of the film, and none in a file of sound. While 
 
 from __future__ import annotations
 
-from affekt.media.containers import declared_sizes
-from affekt.media.source import Source
+from affekt.containers.source import Source
+from affekt.containers.structure import declared_sizes
 
 SOUND_MAGIC: tuple[tuple[int, bytes], ...] = (
     (0, b'fLaC'),

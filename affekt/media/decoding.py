@@ -11,11 +11,11 @@ from typing import Any
 import av.error
 from av.stream import Discard
 
+from affekt.containers.frame_chain import is_tag
+from affekt.containers.limits import Limits
+from affekt.containers.source import Source, WatchedFile
 from affekt.errors import AffektError
-from affekt.media.frame_chain import is_tag
-from affekt.media.limits import Limits
 from affekt.media.probe import Probe, bits_a_pixel, decoder_pixels, open_container
-from affekt.media.source import Source, WatchedFile
 
 MAX_FAILURES_IN_A_ROW = 64
 MAX_READ_FAILURES = 8

@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from affekt.containers.limits import Limits
+from affekt.containers.losses import StreamReport
+from affekt.containers.source import Source, Stalled
 from affekt.errors import LimitError, MediaError
 from affekt.media.decoding import OpenStream, Tally, declared_seconds, decoded_units, open_stream
-from affekt.media.limits import Limits
 from affekt.media.pictures import Orientations, collect_listed, to_rgb
 from affekt.media.probe import Probe, check_picture_memory, usable_aspect
-from affekt.media.report import StreamReport
-from affekt.media.source import Source, Stalled
 from affekt.wording import counted, subject
 
 ROUNDING_S = 0.0016

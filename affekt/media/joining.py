@@ -14,9 +14,9 @@ import av.error
 import numpy as np
 import numpy.typing as npt
 
+from affekt.containers.limits import Limits
 from affekt.errors import MediaError, UnknownNameError
 from affekt.files import part_of
-from affekt.media.limits import Limits
 from affekt.media.recording import Recording
 from affekt.media.subtitles import Subtitle
 from affekt.media.writing import SOUND_CHUNK, MediaWriter, PictureStyle, Samples, SoundStyle, write_image

@@ -14,21 +14,21 @@ from typing import Any
 import av
 import av.error
 
+from affekt.containers.boxes import track_ends
+from affekt.containers.ebml import track_count
+from affekt.containers.fragments import first_ticks
+from affekt.containers.frame_chain import tag_length, tags_begin
+from affekt.containers.limits import SMALLER, Limits
+from affekt.containers.mp3_frames import states_length
+from affekt.containers.sample_tables import check_sample_count
+from affekt.containers.source import Source, WatchedFile
+from affekt.containers.structure import DEMUXERS, declared_sizes
+from affekt.containers.tags import check_tag_count
+from affekt.containers.window import Window
 from affekt.errors import MediaError
-from affekt.media.boxes import track_ends
-from affekt.media.containers import DEMUXERS, declared_sizes
 from affekt.media.covers import pixels_while_opening
-from affekt.media.ebml import track_count
-from affekt.media.fragments import first_ticks
-from affekt.media.frame_chain import tag_length, tags_begin
-from affekt.media.limits import SMALLER, Limits
-from affekt.media.mp3_frames import states_length
 from affekt.media.pictures import UPRIGHT, Orientation, collect_listed, orientation_of_frame, upright_size
-from affekt.media.sample_tables import check_sample_count
-from affekt.media.source import Source, WatchedFile
 from affekt.media.still_checks import refuse_animated_bomb, refuse_bomb
-from affekt.media.tags import check_tag_count
-from affekt.media.window import Window
 from affekt.wording import subject
 
 MAX_SOUND_LEAD_S = 0.2

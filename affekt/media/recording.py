@@ -20,14 +20,14 @@ from typing import BinaryIO, Literal
 
 import numpy as np
 
+from affekt.containers.limits import Limits
+from affekt.containers.losses import NO_LENGTH, ContainerReport, DecodeReport, StreamReport
+from affekt.containers.source import Source
+from affekt.containers.structure import extension_remark, missing_bytes, still_format
 from affekt.errors import MediaError, UnknownNameError, ValueRangeError
-from affekt.media.containers import extension_remark, missing_bytes, still_format
 from affekt.media.frames import Frame, VideoPass
-from affekt.media.limits import Limits
 from affekt.media.probe import AudioStream, Probe, VideoStream, probe
-from affekt.media.report import NO_LENGTH, ContainerReport, DecodeReport, StreamReport
 from affekt.media.samples import AudioPass, Block
-from affekt.media.source import Source
 from affekt.media.stills import describe_still, read_still
 from affekt.media.subtitles import EmbeddedSubtitles, Subtitle, embedded_subtitles
 

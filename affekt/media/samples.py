@@ -20,13 +20,13 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
+from affekt.containers.limits import Limits
+from affekt.containers.losses import StreamReport
+from affekt.containers.source import Source, Stalled
 from affekt.errors import LimitError, MediaError
 from affekt.media.decoding import OpenStream, Tally, declared_seconds, decoded_units, open_stream
 from affekt.media.downmix import Downmix
-from affekt.media.limits import Limits
 from affekt.media.probe import Probe
-from affekt.media.report import StreamReport
-from affekt.media.source import Source, Stalled
 from affekt.wording import counted, subject
 
 Samples = npt.NDArray[np.float32]

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 import av
 import av.error
 
+from affekt.containers.animations import walk_gif
+from affekt.containers.source import Source, WatchedFile
 from affekt.errors import LimitError
-from affekt.media.animations import walk_gif
-from affekt.media.source import Source, WatchedFile
 
 FREE_PIXELS = 9_000_000
 PIXELS_PER_BYTE = 1000

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from affekt.media.limits import SMALLER, Limits
-from affekt.media.source import Source
-from affekt.media.window import Window
+from affekt.containers.limits import SMALLER, Limits
+from affekt.containers.source import Source
+from affekt.containers.window import Window
 
 DECODED, GIVEN = 4, 3
 IN_WEBP = 16
@@ -111,4 +111,4 @@ def _in_tiff(image: Any, source: Source, pixels: int) -> int:
     bits = tags.get(BITS_PER_SAMPLE, (8,))
     rows = min(int(tags.get(ROWS_PER_STRIP, image.size[1])), int(image.size[1]))
     sample_bytes = -(-int(sum(bits if isinstance(bits, tuple) else (bits,))) // 8)
-    return source.size + pixels * DECODED + int(image.size[0]) * rows * sample_bytes
+    return int(source.size + pixels * DECODED + int(image.size[0]) * rows * sample_bytes)

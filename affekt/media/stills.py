@@ -15,12 +15,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from affekt.containers.gif_codes import doubt_in_gif
+from affekt.containers.limits import Limits
+from affekt.containers.source import Source
+from affekt.containers.still_formats import states_turn
 from affekt.errors import LimitError, MediaError, MissingExtraError
-from affekt.media.gif_codes import doubt_in_gif
-from affekt.media.limits import Limits
 from affekt.media.pictures import UPRIGHT, Orientation
 from affekt.media.probe import VideoStream
-from affekt.media.source import Source
 from affekt.media.still_checks import (
     behind_jpeg,
     behind_png,
@@ -31,7 +32,6 @@ from affekt.media.still_checks import (
     zeros_in_jpeg,
     zeros_in_webp,
 )
-from affekt.media.still_formats import states_turn
 from affekt.media.still_memory import check_memory
 
 ORIENTATIONS = {

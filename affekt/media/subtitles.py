@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 import av.error
 from av.stream import Discard
 
+from affekt.containers.limits import Limits
+from affekt.containers.source import Source
 from affekt.errors import MediaError
-from affekt.media.limits import Limits
 from affekt.media.probe import Probe, open_container
-from affekt.media.source import Source
 from affekt.text_encoding import decode_text
 from affekt.wording import counted
 

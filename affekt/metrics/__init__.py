@@ -7,6 +7,14 @@ such a score. Undefined results are nan, never 0. Read `categorical.py` first, t
 all it needs.
 """
 
+from affekt.metrics.agreement import (
+    alpha_interval,
+    cohen_kappa,
+    kendall,
+    krippendorff_alpha,
+    rank_biased_overlap,
+    spearman,
+)
 from affekt.metrics.calibration import (
     calibrated,
     event_calibration_error,
@@ -82,6 +90,7 @@ __all__ = [
     'SentimentScore',
     'SetScore',
     'accuracy',
+    'alpha_interval',
     'average_precision',
     'balanced_accuracy',
     'best_epoch',
@@ -89,6 +98,7 @@ __all__ = [
     'calibrated',
     'categorical_measure',
     'challenge_measure',
+    'cohen_kappa',
     'compare',
     'compare_open_vocabulary',
     'compare_with',
@@ -103,6 +113,8 @@ __all__ = [
     'grouped_scores',
     'hit_rates',
     'holm',
+    'kendall',
+    'krippendorff_alpha',
     'macro_f1',
     'mean_absolute_error',
     'mean_average_precision',
@@ -116,6 +128,7 @@ __all__ = [
     'per_class_recall',
     'per_label_average_precision',
     'per_label_f1',
+    'rank_biased_overlap',
     'rounded_accuracy',
     'score_open_vocabulary',
     'sentiment_measure',
@@ -124,5 +137,6 @@ __all__ = [
     'set_scores',
     'shares_any_group',
     'signs',
+    'spearman',
     'weighted_f1',
 ]

@@ -9,7 +9,7 @@ they hold the truth in 83 instead of 95 of 100 cases. So `student_interval` take
 bootstrap, corrects it for its number of units, and reaches as far as Student's t says, on a scale that a bounded score
 cannot leave. Groups of unequal sizes tell less than their number says: `group_sizes.py`. Of one unit nothing can be
 said. Where all groups score alike, a bootstrap of groups has no error at all: the error among samples counts then.
-`benchmarks/interval_coverage.py` measures how often the truth is held.
+`measurements/interval_coverage.py` measures how often the truth is held.
 """
 
 from __future__ import annotations

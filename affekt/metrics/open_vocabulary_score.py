@@ -22,8 +22,8 @@ from affekt.metrics.intervals import Interval
 from affekt.metrics.label_sets import LabelSets
 from affekt.metrics.open_vocabulary import OfficialMeasure, hit_rates, official_parse
 from affekt.metrics.open_vocabulary_consistent import ConsistentMeasure, consistent_parse
-from affekt.metrics.open_vocabulary_floors import Ceiling, constant_ceiling, trivial_answers
 from affekt.metrics.resampling import intervals, paired_test
+from affekt.metrics.trivial_answers import Ceiling, constant_ceiling, trivial_answers
 
 Mode = Literal['official', 'consistent']
 

@@ -1,25 +1,20 @@
 """A ranking as one HTML file that loads nothing: leaderboard, who cannot be told apart, what swayed it, what to ask.
 
-Everything is in the markup; the script only sorts tables and switches the theme. The content security policy names the
-hashes of the one style and the one script, so markup smuggled in through an item's name could not run.
+Everything is in the markup; `affekt.pages` says what may run on the page.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import html
 import math
-import re
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from affekt.pages.page import escaped, whole_page
+from affekt.pages.plot import MINUS, Scale, axis_svg, better_svg, interval_svg, scale_of
 from affekt.ranking.biases import Bias
 from affekt.ranking.diagnosis import listed
 from affekt.ranking.leaderboard import Ranking, Standing
-from affekt.ranking.plot import MINUS, Scale, axis_svg, better_svg, interval_svg, scale_of
 from affekt.runs import write_atomically
 
 MOST_NAMES = 24
@@ -48,33 +43,6 @@ def ranking_page(ranking: Ranking, source: Mapping[str, Any] | None = None) -> s
     return whole_page(f'Ranking of {made_from}', made_from, page_body(ranking, source))
 
 
-def whole_page(title: str, file: str, body: str) -> str:
-    """A page that loads nothing, from its sections.
-
-    Args:
-        title: of the window; plain text.
-        file: what it was made from; plain text.
-        body: markup in which every text from outside is escaped.
-    """
-    style = re.sub(r'/\*.*?\*/\n?', '', _asset('ranking.css'), flags=re.DOTALL)
-    script = re.sub(r'^export |^\s*//.*\n', '', _asset('ranking.js'), flags=re.MULTILINE) + 'begin(document);\n'
-    policy = (
-        "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; "
-        f"style-src '{_digest(style)}'; script-src '{_digest(script)}'"
-    )
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n<meta name="referrer" content="no-referrer">\n'
-        f'<title>{_text(title)}</title>\n<link rel="icon" href="data:,">\n<style>{style}</style>\n</head>\n'
-        '<body>\n<main>\n<header class="bar"><span class="wordmark">affekt</span>'
-        f'<span class="file">{_text(file)}</span>'
-        '<button class="quiet" id="theme" type="button" hidden>Theme</button></header>\n'
-        f'{body}\n</main>\n<script type="module">{script}</script>\n</body>\n</html>\n'
-    )
-
-
 def page_body(ranking: Ranking, source: Mapping[str, Any] | None = None) -> str:
     """All sections; every text from outside is escaped."""
     return '\n'.join(
@@ -96,10 +64,10 @@ def _head(ranking: Ranking) -> str:
     facts = ranking.facts
     counts = [(f'{facts[name]:,}', name) for name in COUNTS if name in facts]
     listed = ''.join(f'<div><dt>{name}</dt><dd>{number}</dd></div>' for number, name in counts)
-    notes = ''.join(f'<li>{_text(_sentence(note))}</li>' for note in ranking.notes)
+    notes = ''.join(f'<li>{escaped(_sentence(note))}</li>' for note in ranking.notes)
     warned = f'<ul class="notes" aria-label="What a reader must know">{notes}</ul>' if notes else ''
     return (
-        f'<section class="head"><h1>{_text(_headline(ranking))}</h1><dl class="facts">{listed}</dl>{warned}</section>'
+        f'<section class="head"><h1>{escaped(_headline(ranking))}</h1><dl class="facts">{listed}</dl>{warned}</section>'
     )
 
 
@@ -135,7 +103,7 @@ def _board(ranking: Ranking) -> str:
     )
     return (
         '<section class="part"><h2>Leaderboard</h2>'
-        f'<p class="soft">Log-odds; 0 is the mean of all items. Bars are {level} {_text(ranking.settings.intervals)} '
+        f'<p class="soft">Log-odds; 0 is the mean of all items. Bars are {level} {escaped(ranking.settings.intervals)} '
         f'intervals{_clusters(ranking)}. A place such as 2–4 holds for all items at once.</p>'
         '<div class="scroll" tabindex="0" role="region" aria-label="Leaderboard"><table class="sortable board">'
         f'<thead><tr>{heads}<th scope="col" class="plot">{axis_svg(scale)}</th>{more}</tr></thead>'
@@ -149,7 +117,7 @@ def _flagged(ranking: Ranking) -> str:
         return ''
     without = {one.item: one for one in ranking.without_flagged}
     rows = ''.join(
-        f'<tr><th scope="row">{_text(one.item)}</th>'
+        f'<tr><th scope="row">{escaped(one.item)}</th>'
         + ''.join(
             _number(str(side.place), side.place) + _number(_signed(side.strength), side.strength)
             for side in (one, without[one.item])
@@ -164,7 +132,7 @@ def _flagged(ranking: Ranking) -> str:
     named = '; '.join(f'{rater}: {", ".join(flags)}' for rater, flags in ranking.flagged.items())
     return (
         '<section class="part" id="flagged"><h2>With and without flagged raters</h2>'
-        f'<p class="soft">Flagged, and counted above: {_text(named)}.</p>'
+        f'<p class="soft">Flagged, and counted above: {escaped(named)}.</p>'
         '<div class="scroll" tabindex="0" role="region" aria-label="With and without flagged raters"><table>'
         f'<thead><tr><th scope="col">item</th>{heads}</tr></thead><tbody>{rows}</tbody></table></div></section>'
     )
@@ -177,7 +145,7 @@ def _row(one: Standing, scale: Scale) -> str:
     rate = '–' if math.isnan(one.win_rate) else f'{one.win_rate:.0%}'
     counts = ''.join(_number(f'{value:,.10g}', value) for value in (one.wins, one.losses, one.ties))
     return (
-        f'<tr>{_number(place, one.place)}<th scope="row">{_text(one.item)}</th>'
+        f'<tr>{_number(place, one.place)}<th scope="row">{escaped(one.item)}</th>'
         f'<td class="strength" data-value="{one.strength!r}">'
         f'<b>{_signed(one.strength)}</b> <small>{between}</small></td>'
         f'<td class="plot">{interval_svg(scale, one.low, one.strength, one.high, label)}</td>'
@@ -187,8 +155,8 @@ def _row(one: Standing, scale: Scale) -> str:
 
 def _apart(ranking: Ranking) -> str:
     rows = ''.join(
-        f'<tr><th scope="row">{_text(one.item)}</th>'
-        f'<td>{_text(listed(one.not_told_apart, MOST_NAMES)) or "nobody: its place is sure"}</td></tr>'
+        f'<tr><th scope="row">{escaped(one.item)}</th>'
+        f'<td>{escaped(listed(one.not_told_apart, MOST_NAMES)) or "nobody: its place is sure"}</td></tr>'
         for one in ranking.standings
     )
     drawn = better_svg([one.item for one in ranking.standings], ranking.better)
@@ -231,9 +199,9 @@ def _bias_row(one: Bias, scale: Scale) -> str:
     share = '–' if math.isnan(one.share) else f'{one.share:.0%} <small>of {one.decided:,.10g}</small>'
     said = f'{_signed(one.effect)} [{_signed(one.low)} to {_signed(one.high)}]'
     drawn = '' if one.note else interval_svg(scale, one.low, one.effect, one.high, f'{one.name}: {said}')
-    effect = _text(one.note) if one.note else f'<b>{one.chance:.0%}</b> <small>{said}</small>'
+    effect = escaped(one.note) if one.note else f'<b>{one.chance:.0%}</b> <small>{said}</small>'
     return (
-        f'<tr><th scope="row">{_text(one.name)}</th><td class="number" data-value="{one.share!r}">{share}</td>'
+        f'<tr><th scope="row">{escaped(one.name)}</th><td class="number" data-value="{one.share!r}">{share}</td>'
         f'<td class="plot">{drawn}</td><td class="strength" data-value="{one.effect!r}">{effect}</td>'
         f'<td>{"taken out" if one.is_controlled else ""}</td></tr>'
     )
@@ -241,10 +209,10 @@ def _bias_row(one: Bias, scale: Scale) -> str:
 
 def _next(ranking: Ranking) -> str:
     asked = ''.join(
-        f'<li><b>{_text(pair.left)}</b> against <b>{_text(pair.right)}</b></li>' for pair in ranking.next_pairs
+        f'<li><b>{escaped(pair.left)}</b> against <b>{escaped(pair.right)}</b></li>' for pair in ranking.next_pairs
     )
     needed = ''.join(
-        f'<tr><th scope="row">{_text(one.item)} and {_text(other.item)}</th>'
+        f'<tr><th scope="row">{escaped(one.item)} and {escaped(other.item)}</th>'
         f'{_number(_more(one), one.more_to_next)}</tr>'
         for one, other in zip(ranking.standings, ranking.standings[1:], strict=False)
         if one.more_to_next > 0
@@ -278,13 +246,13 @@ def _made(ranking: Ranking, source: Mapping[str, Any]) -> str:
     rows += [(name, source[name]) for name in ('input', 'sha256') if name in source]
     if versions := source.get('versions'):
         rows.append(('versions', ', '.join(f'{name} {number}' for name, number in versions.items())))
-    listed = ''.join(f'<div><dt>{_text(name)}</dt><dd>{_text(value)}</dd></div>' for name, value in rows)
+    listed = ''.join(f'<div><dt>{escaped(name)}</dt><dd>{escaped(value)}</dd></div>' for name, value in rows)
     return f'<section class="part"><h2>How this was made</h2><dl class="made">{listed}</dl></section>'
 
 
 def _heads(*named: tuple[str, str]) -> str:
     return ''.join(
-        f'<th scope="col"{_class(name)}{f" title={chr(34)}{html.escape(hint)}{chr(34)}" if hint else ""}>{name}</th>'
+        f'<th scope="col"{_class(name)}{f" title={chr(34)}{escaped(hint)}{chr(34)}" if hint else ""}>{name}</th>'
         for name, hint in named
     )
 
@@ -306,7 +274,7 @@ def _more(one: Standing) -> str:
 
 def _clusters(ranking: Ranking) -> str:
     held = ' and '.join(f'{number:,} {name}s' for name, number in ranking.clusters.items())
-    return f', clustered by {_text(held)}' if held else ''
+    return f', clustered by {escaped(held)}' if held else ''
 
 
 def _signed(value: float) -> str:
@@ -315,16 +283,3 @@ def _signed(value: float) -> str:
 
 def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:] + ('' if text.endswith('.') else '.')
-
-
-def _text(value: object) -> str:
-    return html.escape(str(value))
-
-
-def _asset(name: str) -> str:
-    return (files('affekt.ranking') / name).read_text(encoding='utf-8')
-
-
-def _digest(text: str) -> str:
-    """The hash of an inline element as a content security policy names it."""
-    return 'sha256-' + base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode('ascii')

@@ -152,3 +152,29 @@ def _honest(chance: Floats, skill: Floats) -> Floats:
     sides = np.stack([chance, 1.0 - chance])
     with_skill = skill * sides
     return np.asarray(with_skill / np.maximum(with_skill + (1.0 - skill) * (1.0 - sides), 1e-300))
+
+
+def ratings_of(comparisons: Comparisons) -> Floats:
+    """(J, U) the verdicts of comparisons: 1, 0, -1 from the side of the item that comes first by name.
+
+    A unit is a sample and a pair of items; without samples, a pair alone.
+
+    Raises:
+        ComparisonError: the comparisons do not say their raters, or a rater judged a unit twice.
+    """
+    if comparisons.rater is None:
+        raise ComparisonError(expected='a rater for each comparison', came='none', todo='give a column rater')
+    low = np.minimum(comparisons.left, comparisons.right)
+    sample = np.zeros(len(comparisons), np.int64) if comparisons.sample is None else comparisons.sample
+    unit = (sample * len(comparisons.items) + low) * len(comparisons.items) + comparisons.left + comparisons.right - low
+    _, unit = np.unique(unit, return_inverse=True)
+    key = comparisons.rater * (unit.max() + 1) + unit
+    if len(np.unique(key)) < len(key):
+        raise ComparisonError(
+            expected='one verdict by each rater on each pair of a sample',
+            came='a rater who judged one twice',
+            todo='keep one of the verdicts, or give each showing a sample of its own',
+        )
+    found = np.full((len(comparisons.raters), unit.max() + 1), np.nan)
+    found[comparisons.rater, unit] = comparisons.outcome * np.where(comparisons.left == low, 1, -1)
+    return found

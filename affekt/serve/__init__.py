@@ -1,40 +1,16 @@
-"""Web pages on this machine: raters watch clips and choose between descriptions, a host follows the leaderboard.
+"""Who may ask a page of affekt, and how a connection ends: what every server of affekt is guarded by.
 
-Files of pairs and a folder of clips come in; votes come out, each on disk before it is acknowledged, as comparisons
-that `affekt rank` reads and as Label Studio tasks. Read `annotate.py` first, then `study.py`, which holds the votes,
-and `app.py`, which answers the pages. Serving needs FastAPI and uvicorn; nothing else here does.
+Requests come in; those from other sites, with unknown hosts or without an end are refused. Read `guard.py` first, then
+`connections.py`.
 """
 
-from affekt.serve.annotate import Links, Prepared, annotate, prepare
-from affekt.serve.clips import Clip, find_clips
-from affekt.serve.exports import comparisons_csv, export_votes
-from affekt.serve.label_studio import label_studio_tasks
-from affekt.serve.label_studio_reading import Imported, read_label_studio
-from affekt.serve.pairs import Task, read_gold, read_tasks
-from affekt.serve.raters import RaterFigures, rater_figures
-from affekt.serve.scheduling import StudySettings
-from affekt.serve.state import Vote
-from affekt.serve.study import Screen, Study
+from typing import TYPE_CHECKING
 
-__all__ = [
-    'Clip',
-    'Imported',
-    'Links',
-    'Prepared',
-    'RaterFigures',
-    'Screen',
-    'Study',
-    'StudySettings',
-    'Task',
-    'Vote',
-    'annotate',
-    'comparisons_csv',
-    'export_votes',
-    'find_clips',
-    'label_studio_tasks',
-    'prepare',
-    'rater_figures',
-    'read_gold',
-    'read_label_studio',
-    'read_tasks',
-]
+from affekt.moved_names import moved
+from affekt.serve.connections import PatientProtocol
+from affekt.serve.guard import Guard, Tokens
+
+if not TYPE_CHECKING:
+    __getattr__ = moved(__name__)
+
+__all__ = ['Guard', 'PatientProtocol', 'Tokens']

@@ -1,6 +1,6 @@
 """What words say about feeling: 28 labels, seven categories, valence, arousal and dominance.
 
-One pass of the frozen sentence encoder gives the states of all layers. What `recipes/textual_emotion.py` trained
+One pass of the frozen sentence encoder gives the states of all layers. What `recipes/textual_emotion/train.py` trained
 reads them:
 
 1. *Labels*: GoEmotions' 28, several at once. Each label looks at the whole sentence (the mean over word pieces) and,

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from affekt.analysis.observed import GOEMOTION_COLUMNS, Observed, Trust, conform
-from affekt.analysis.result import ModelUse, Source, Spoken, SpokenWord
+from affekt.analysis.observations import GOEMOTION_COLUMNS, Observed, Trust, conform
+from affekt.analysis.records import ModelUse, Source, Spoken, SpokenWord
 from affekt.labels import CIRCUMPLEX, EKMAN
 
 RATE = 10.0

@@ -9,8 +9,7 @@ import pyarrow as pa
 from PIL import Image
 
 from affekt.analysis.analysis import Analysis
-from affekt.analysis.report_payload import BOX_COLUMNS
-from affekt.analysis.result import (
+from affekt.analysis.records import (
     Evidence,
     ModelUse,
     Moment,
@@ -24,6 +23,7 @@ from affekt.analysis.result import (
 from affekt.analysis.settings import AnalysisSettings
 from affekt.analysis.timeline import Timeline
 from affekt.labels import CIRCUMPLEX, EKMAN
+from affekt.report.payload import BOX_COLUMNS
 
 PLACES = np.array([CIRCUMPLEX[name] for name in EKMAN])
 WORDS = 'It was the best of times it was the worst of times it was the age of wisdom'

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from affekt.analysis import AnalysisSettings, Analyzer, models_needed
-from affekt.analysis.words import given_words
+from affekt.analysis.utterances import given_words
 from affekt.errors import MediaError, TranscriptError, UnknownNameError
 from affekt.labels import EKMAN
 from affekt.weights import MODELS, state

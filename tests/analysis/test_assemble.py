@@ -10,8 +10,8 @@ import pytest
 
 from affekt.analysis.analysis import TABLES, Analysis
 from affekt.analysis.assemble import assemble
-from affekt.analysis.observed import SCHEMAS, Observed, conform
-from affekt.analysis.result import Sentence, Source
+from affekt.analysis.observations import SCHEMAS, Observed, conform
+from affekt.analysis.records import Sentence, Source
 from affekt.analysis.settings import AnalysisSettings
 from affekt.errors import RunError
 from affekt.labels import EKMAN

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from affekt.analysis.analysis import Analysis
 from affekt.analysis.assemble import assemble
 from affekt.analysis.export import EXPORTS, SUFFIXES, export, flattened, tiers
-from affekt.analysis.observed import Observed
-from affekt.analysis.result import Source, Spoken
+from affekt.analysis.observations import Observed
+from affekt.analysis.records import Source, Spoken
 from affekt.analysis.settings import AnalysisSettings
 from affekt.analysis.timeline import Timeline
 from affekt.errors import RunError, UnknownNameError

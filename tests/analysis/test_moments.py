@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from affekt.analysis.lanes import Readings
 from affekt.analysis.moments import FINDERS, MOMENT_KINDS, find_moments
+from affekt.analysis.person_series import Readings
 from affekt.analysis.timeline import Timeline
 from affekt.labels import EKMAN
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from affekt.benchmarks import UNIBENCH, UniBenchSet
-from affekt.labels import WordTable, load_table
 
 ROOT = Path(__file__).resolve().parents[2]
 CLASSES = ('angry', 'happy', 'sad', 'worried', 'surprised')
@@ -69,20 +68,10 @@ def three(tmp_path) -> tuple[Path, Path]:
 
 
 @pytest.fixture(scope='session')
-def table_2025(shared_data) -> WordTable:
-    return load_table(shared_data / 'wheels' / '2025')
-
-
-@pytest.fixture(scope='session')
-def table_2026(shared_data) -> WordTable:
-    return load_table(shared_data / 'wheels' / '2026')
-
-
-@pytest.fixture(scope='session')
 def stored(shared_data, tmp_path_factory) -> Path:
     """The stored answers in the layout of the releases."""
     folder = tmp_path_factory.mktemp('stored')
-    spec = importlib.util.spec_from_file_location('import_vectors', ROOT / 'benchmarks' / 'import_vectors.py')
+    spec = importlib.util.spec_from_file_location('import_vectors', ROOT / 'measurements' / 'import_vectors.py')
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
     script.import_vectors(shared_data / 'vectors' / 'ov', folder)

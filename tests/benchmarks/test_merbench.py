@@ -13,17 +13,18 @@ from rich.console import Console
 
 pytest.importorskip('torch', reason='torch is absent (pip install affekt[torch])')
 
-from affekt.benchmarks import MerbenchSettings, run_merbench
 from affekt.benchmarks import merbench as bench
-from affekt.benchmarks.merbench_cross import Part
-from affekt.benchmarks.merbench_inputs import open_stores, open_task
-from affekt.benchmarks.merbench_page import merbench_page
-from affekt.benchmarks.merbench_saving import merbench_facts
-from affekt.benchmarks.merbench_settings import SIMPLE, SPACES, drawn
-from affekt.benchmarks.merbench_tables import merbench_markdown, merbench_tables
+from affekt.benchmarks import run_merbench
 from affekt.cli import main
 from affekt.corpora import Manifest, made_up_corpus
 from affekt.errors import CorpusError, RunError, TableError, UnknownNameError, ValueRangeError
+from affekt.experiments import MerbenchSettings
+from affekt.experiments.cross_corpus import Part
+from affekt.experiments.page import merbench_page
+from affekt.experiments.saving import merbench_facts
+from affekt.experiments.settings import SIMPLE, SPACES, drawn
+from affekt.experiments.tables import merbench_markdown, merbench_tables
+from affekt.experiments.task import open_stores, open_task
 from affekt.features import Features, Provenance, Store, legacy_resampled, write_features
 from affekt.fusion import FUSION_MODELS
 

@@ -7,9 +7,9 @@ import dataclasses
 import pytest
 
 from affekt.corpora import made_up_corpus
+from affekt.encoders.onnx_side_files import weights_beside
 from affekt.errors import RunError, WeightsError
 from affekt.features import Store, extract
-from affekt.features.onnx_weights import weights_beside
 
 
 def test_a_changed_text_or_window_is_another_extraction(tmp_path):

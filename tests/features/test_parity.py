@@ -13,7 +13,7 @@ from affekt.corpora import import_corpus
 from affekt.features import Store, extract
 from affekt.metrics import sentiment_report
 
-RESULTS = Path(__file__).resolve().parents[2] / 'benchmarks' / 'results'
+RESULTS = Path(__file__).resolve().parents[2] / 'measurements' / 'results'
 
 
 @pytest.mark.parametrize(

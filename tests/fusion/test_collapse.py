@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope='module')
 def words(request):
     shared = request.getfixturevalue('shared_data')
-    spec = importlib.util.spec_from_file_location('fusion_collapse', ROOT / 'benchmarks' / 'fusion_collapse.py')
+    spec = importlib.util.spec_from_file_location('fusion_collapse', ROOT / 'measurements' / 'fusion_collapse.py')
     benchmark = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(benchmark)
     return benchmark.read(shared / 'merbench' / 'cmumosi-process')
@@ -49,7 +49,7 @@ def test_misa_as_published_answers_everybody_alike_and_corrected_does_not(words,
 
 
 def test_the_stored_study_says_what_the_published_study_says():
-    runs = json.loads((ROOT / 'benchmarks' / 'results' / 'fusion_collapse.json').read_text())['runs']
+    runs = json.loads((ROOT / 'measurements' / 'results' / 'fusion_collapse.json').read_text())['runs']
     published = [run for run in runs if run['form'] == 'reference']
     broken = {(run['model'], run['scale'], run['rate']) for run in published if run['status'] != 'healthy'}
     # published: lmf on unit-norm features, misa on both scales at 1e-3 but neither at 1e-4 nor without its losses

@@ -13,7 +13,7 @@ import affekt
 from affekt.labels import EKMAN, GOEMOTIONS, RAVDESS8
 from affekt.labels.wheels import NEUTRAL, PACKAGED_TABLE, load_table
 
-RESULTS = Path(affekt.__file__).parents[1] / 'benchmarks' / 'results'
+RESULTS = Path(affekt.__file__).parents[1] / 'measurements' / 'results'
 TABLE = load_table('affekt')
 OWN, *PUBLISHED = TABLE.wheels
 FALSE_OPPOSITES = {('nervous', 'unnerved'), ('nervy', 'unnerved'), ('tense', 'intense')}

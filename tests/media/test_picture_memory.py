@@ -10,10 +10,11 @@ import pytest
 from heif_files import write_heic
 from PIL import Image, ImageOps
 
+from affekt.containers import Limits
+from affekt.containers.source import Source
 from affekt.errors import LimitError
-from affekt.media import Limits, Recording
+from affekt.media import Recording
 from affekt.media.probe import check_picture_memory
-from affekt.media.source import Source
 from affekt.media.still_memory import bytes_while_reading
 from affekt.media.synthetic import numbered_images
 from affekt.media.writing import PictureStyle, write_video

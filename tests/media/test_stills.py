@@ -12,9 +12,9 @@ import pytest
 from heif_files import write_heic
 from PIL import Image
 
+from affekt.containers.endings import STILL_ENDINGS, endings_of
 from affekt.errors import LimitError, MediaError, MissingExtraError
 from affekt.media import Recording
-from affekt.media.endings import STILL_ENDINGS, endings_of
 from affekt.media.synthetic import numbered_image, numbered_images, read_number, upright_corner
 from affekt.media.writing import write_video
 

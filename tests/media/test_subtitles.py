@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from affekt.analysis.settings import AnalysisSettings
-from affekt.analysis.words import given_words
+from affekt.analysis.utterances import given_words
 from affekt.errors import UnknownNameError
 from affekt.media import Recording
 

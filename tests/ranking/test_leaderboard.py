@@ -11,7 +11,8 @@ from click.testing import CliRunner
 
 from affekt.cli import main
 from affekt.errors import ComparisonError, ShapeError, UnknownNameError, UnrankableError, ValueRangeError
-from affekt.ranking import Comparisons, RankSettings, biases, count, fit, kendall, rank, recover, simulate
+from affekt.metrics import kendall
+from affekt.ranking import Comparisons, RankSettings, biases, count, fit, rank, recover, simulate
 
 VOTES = 'left,right,outcome\n' + 'a,b,left\na,b,left\nb,a,left\nb,c,left\nc,b,tie\nc,a,left\na,c,left\n' * 5
 

@@ -12,15 +12,15 @@ from click.testing import CliRunner
 from pyarrow import parquet
 from scipy import stats
 
+from affekt.annotation.pairs import Task, checked
 from affekt.cli import main
 from affekt.errors import ComparisonError, ValueRangeError
+from affekt.judging.described import read_described
+from affekt.preference.files import evaluate_file, read_verdicts
+from affekt.preference.pairs import read_pairs
 from affekt.ranking import Comparisons, RankSettings, elo, rank, read_comparisons
-from affekt.ranking.described import read_described
 from affekt.ranking.names import shown
 from affekt.ranking.page import render_ranking
-from affekt.ranking.pairs import read_pairs
-from affekt.ranking.preference_files import evaluate_file, read_verdicts
-from affekt.serve.pairs import Task, checked
 
 LOOP = (['a', 'b', 'c'], ['b', 'c', 'a'])
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from affekt.errors import RunError
+from affekt.pages.plot import MOST_CELLS, better_svg, scale_of, signed
 from affekt.ranking import Comparisons, RankSettings, rank
 from affekt.ranking.page import ranking_page, render_ranking
-from affekt.ranking.plot import MOST_CELLS, better_svg, scale_of, signed
 
 HOSTILE = '"><script>document.title=1</script><img src=x onerror=alert(1)>'
 

@@ -10,7 +10,8 @@ from scipy import optimize
 from scipy.special import expit
 
 from affekt.errors import ComparisonError, ValueRangeError
-from affekt.ranking import Comparisons, count, crowd_fit, elo, fit, kendall, rater_vote_share, simulate, tallies
+from affekt.metrics import kendall
+from affekt.ranking import Comparisons, count, crowd_fit, elo, fit, rater_vote_share, simulate, tallies
 
 
 def _crowd(skills: list[float], votes_each: int = 300, seed: int = 0) -> tuple[Comparisons, np.ndarray]:

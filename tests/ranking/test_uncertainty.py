@@ -1,4 +1,4 @@
-"""Intervals: the definitions checked one by one; how often they hold the truth is in benchmarks/ranking_coverage.py."""
+"""Intervals: each definition by itself; how often they hold the truth is in `measurements/ranking_coverage.py`."""
 
 from __future__ import annotations
 

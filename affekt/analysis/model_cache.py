@@ -1,0 +1,112 @@
+"""The models of an analysis in memory: loaded when first asked for, given back after long recordings."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from affekt.analysis.model_choice import TEXT, encoder_of, packaged, voice_head
+from affekt.analysis.settings import AnalysisSettings
+
+LONG_S = 30.0
+"""A recording at least this long gives each model back when it is done with, so that memory does not depend on its
+length; loading them anew takes about a second. Shorter ones leave them for the next file."""
+
+
+class LoadedModels:
+    """Models by the part that they play; safe to ask from two threads."""
+
+    def __init__(self, settings: AnalysisSettings) -> None:
+        self._settings = settings
+        self._models: dict[str, Any] = {}
+        self._loading = threading.Lock()
+
+    def get(self, name: str) -> Any:
+        """A model of `LOADERS`; None where the settings or the package leave it out."""
+        with self._loading:
+            if name not in self._models:
+                self._models[name] = LOADERS[name](self._settings)
+            return self._models[name]
+
+    def fresh_detector(self) -> Any:
+        """The speech detector without memory of another recording."""
+        detector = self.get('detector')
+        detector.reset()
+        return detector
+
+    def done_with(self, duration_s: float | None, *names: str) -> None:
+        """Gives models back to the system after a recording of LONG_S or more."""
+        if (duration_s or 0.0) < LONG_S:
+            return
+        with self._loading:
+            for name in names:
+                self._models.pop(name, None)
+        gc.collect()
+        return_freed_pages()
+
+
+def return_freed_pages() -> None:
+    """Asks the C library to hand freed pages back; without effect where it has no such call."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def _landmarker(settings: AnalysisSettings) -> Any:
+    from affekt.faces.landmarker import FaceLandmarker
+
+    return FaceLandmarker(threads=1)
+
+
+def _expression(settings: AnalysisSettings) -> Any:
+    from affekt.faces.expression import expression_model
+
+    return expression_model(settings.license)
+
+
+def _detector(settings: AnalysisSettings) -> Any:
+    from affekt.voice.speech import SpeechDetector
+
+    return SpeechDetector(threads=1)
+
+
+def _encoder(settings: AnalysisSettings) -> Any:
+    from affekt.voice.encoder import WhisperEncoder
+
+    return WhisperEncoder(encoder_of(settings))
+
+
+def _vocal(settings: AnalysisSettings) -> Any:
+    if not voice_head(settings):
+        return None
+    from affekt.voice.emotion import VocalEmotion
+
+    return VocalEmotion(encoder_of(settings))
+
+
+def _recognizer(settings: AnalysisSettings) -> Any:
+    from affekt.text.recognition import Recognizer
+
+    return Recognizer(settings.asr, threads=1)
+
+
+def _text(settings: AnalysisSettings) -> Any:
+    if not packaged(TEXT):
+        return None
+    from affekt.text.emotion import TextEmotion
+
+    return TextEmotion()
+
+
+LOADERS: dict[str, Callable[[AnalysisSettings], Any]] = {
+    'landmarker': _landmarker,
+    'expression': _expression,
+    'detector': _detector,
+    'encoder': _encoder,
+    'vocal': _vocal,
+    'recognizer': _recognizer,
+    'text': _text,
+}

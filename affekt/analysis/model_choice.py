@@ -1,0 +1,167 @@
+"""Which models an analysis uses: their files, licences and cards, and how far each source is to be believed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from affekt.analysis.observations import Trust
+from affekt.analysis.records import ModelUse
+from affekt.analysis.settings import AnalysisSettings
+from affekt.labels import EKMAN
+from affekt.weights import MODELS, PACKAGED
+
+FACE, VOICE_TINY, VOICE_BASE, TEXT = 'face_expression', 'vocal_emotion_tiny_en', 'vocal_emotion_base', 'textual_emotion'
+WHISPER = {'tiny.en': 'whisper-tiny.en', 'base': 'whisper-base'}
+
+CARRIED_OVER: Mapping[str, float] = {'face': 0.8, 'voice': 0.4, 'words': 0.35}
+"""How much of a model's evidence survives outside its training data, where its card does not say under 'carries_over'.
+
+Calibrated probabilities already say how often a model is right on data like its own; what they do not know is the
+change of data, so this is what a source's weight starts from. Words: 0.35 is the exponent of least log loss on MELD's
+1,104 readable development utterances, 1.48 against 1.91 at 1.0 and 1.69 for the prior alone; it brings the mean
+confidence, 0.49, near the accuracy, 0.46 (`measurements/fusion_weights.py`). Face, an estimate: a network of its kind
+reads FER2013 at 0.575 balanced accuracy and another web collection at 0.494, and
+(0.494 - 1/7) / (0.575 - 1/7) = 0.81. Voice, an estimate: heads trained on acted speech read other corpora at about 0.3
+where they read their own at 0.7, 0.25 to 0.4."""
+PROTOTYPE_TRUST = 0.4
+"""For blendshape prototypes and for arousal from acoustics alone, which were fitted to nothing and calibrated on
+nothing."""
+
+
+TRAINED_ON: Mapping[str, Mapping[str, float]] = {
+    FACE: {
+        'anger': 0.139, 'disgust': 0.015, 'fear': 0.143, 'happiness': 0.251, 'sadness': 0.168, 'surprise': 0.110,
+        'neutral': 0.173,
+    },
+    VOICE_TINY: {k: 0.2 if k == 'neutral' else 0.8 / 6 for k in EKMAN},
+    VOICE_BASE: {k: 0.2 if k == 'neutral' else 0.8 / 6 for k in EKMAN},
+    TEXT: {
+        'anger': 0.109, 'disgust': 0.013, 'fear': 0.014, 'happiness': 0.385, 'sadness': 0.059, 'surprise': 0.098,
+        'neutral': 0.324,
+    },
+}  # fmt: skip
+"""Shares of the categories in the training data, for a card that states none under 'prior': FER2013's 28,709 training
+faces; RAVDESS's 1,440 clips (calm counts as neutral); GoEmotions' 39,555 training comments with one Ekman category."""
+
+
+def models_needed(settings: AnalysisSettings) -> tuple[str, ...]:
+    """Names of the files that `affekt.weights` must have before an analysis with these settings can run."""
+    names = ['face_landmarker.task', 'silero_vad.onnx', 'minilm-l6-int8.onnx', 'minilm-tokenizer.json']
+    if settings.asr in WHISPER:
+        names.append(WHISPER[settings.asr])
+    elif settings.asr == 'none' and settings.license != 'commercial-ok':
+        names.append(WHISPER['tiny.en'])
+    return tuple(name for name in names if name in MODELS)
+
+
+def encoder_of(settings: AnalysisSettings) -> str:
+    """The Whisper whose encoder hears the voice: that of the recognition, or 'tiny.en' without one."""
+    return settings.asr if settings.asr != 'none' else 'tiny.en'
+
+
+def voice_head(settings: AnalysisSettings) -> str:
+    """The name of the vocal emotion model that fits the encoder; '' where there is none or its licence forbids."""
+    head = {'tiny.en': VOICE_TINY, 'base': VOICE_BASE}.get(encoder_of(settings), '')
+    if not head or not (PACKAGED / f'{head}.json').is_file():
+        return ''
+    return head if _allowed(head, settings) else ''
+
+
+def trust_of(settings: AnalysisSettings) -> dict[str, Trust]:
+    """How far each source's model is believed."""
+    trust = {'words': _trust('words', TEXT)}
+    trust['face'] = _trust('face', FACE) if settings.license == 'research' else Trust(PROTOTYPE_TRUST)
+    head = voice_head(settings)
+    trust['voice'] = _trust('voice', head) if head else Trust(PROTOTYPE_TRUST)
+    return trust
+
+
+def models_used(
+    settings: AnalysisSettings, *, saw: bool, heard: bool, read: bool, recognized: bool
+) -> tuple[ModelUse, ...]:
+    """The models that took part in an analysis.
+
+    Args:
+        settings: of the analysis.
+        saw: whether pictures were analyzed.
+        heard: whether sound was analyzed.
+        read: whether there were words.
+        recognized: whether the words were recognized from speech.
+    """
+    used = []
+    if saw:
+        used.append(_third_party('face_landmarker.task'))
+        if settings.license == 'research':
+            used.append(_trained(FACE, 'expression of the face'))
+    if heard:
+        used.append(_third_party('silero_vad.onnx'))
+        head, encoder = voice_head(settings), WHISPER.get(encoder_of(settings), '')
+        if encoder and (head or recognized):
+            used.append(_third_party(encoder))
+        if head:
+            used.append(_trained(head, 'emotion of the voice'))
+    if read:
+        used += [_third_party('minilm-l6-int8.onnx'), _trained(TEXT, 'emotion of the words')]
+    return tuple(use for use in used if use is not None)
+
+
+def card_of(name: str) -> dict[str, Any]:
+    """The committed card of a model; empty where it has none."""
+    path = PACKAGED / f'{name}.json'
+    if not path.is_file():
+        return {}
+    card: dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
+    return card
+
+
+def _trust(source: str, name: str) -> Trust:
+    """From the card's 'carries_over', in [0, 1], where it has one."""
+    card = card_of(name)
+    stated = card.get('carries_over')
+    known = isinstance(stated, (int, float)) and 0 <= stated <= 1
+    return Trust(float(stated) if known else CARRIED_OVER[source], _prior(name, card))  # type: ignore[arg-type]
+
+
+def _prior(name: str, card: Mapping[str, Any]) -> dict[str, float]:
+    """The softened shares of the categories in a model's training data."""
+    stated: Any = card.get('prior')
+    complete = isinstance(stated, Mapping) and all(category in stated for category in EKMAN)
+    return softened(stated if complete else TRAINED_ON[name])
+
+
+def softened(shares: Mapping[str, float]) -> dict[str, float]:
+    """Shares half way to uniform: a model follows its training shares only in part, and dividing by a rare category's
+    whole share would blow it up.
+
+    Args:
+        shares: EKMAN category to its share.
+    """
+    return {category: 0.5 * float(shares[category]) + 0.5 / len(EKMAN) for category in EKMAN}
+
+
+def _third_party(name: str) -> ModelUse | None:
+    model = MODELS.get(name)
+    return None if model is None else ModelUse(model.name, model.role, model.licence, model.sha256)
+
+
+def _trained(name: str, role: str) -> ModelUse | None:
+    card = card_of(name)
+    files = sorted(path for path in PACKAGED.glob(f'{name}.*') if path.suffix in ('.onnx', '.npz', '.safetensors'))
+    if not files:
+        return None
+    digest = str(card.get('sha256') or hashlib.sha256(files[0].read_bytes()).hexdigest())
+    return ModelUse(name, role, str(card.get('licence', 'see the card')), digest, card)
+
+
+def _allowed(name: str, settings: AnalysisSettings) -> bool:
+    """Whether the licence setting lets a trained model take part."""
+    return settings.license == 'research' or bool(card_of(name).get('commercial_ok'))
+
+
+def packaged(name: str) -> bool:
+    """Whether a model trained here lies in the package."""
+    return any((Path(PACKAGED) / f'{name}{suffix}').is_file() for suffix in ('.onnx', '.npz', '.safetensors'))

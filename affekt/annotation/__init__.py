@@ -1,0 +1,40 @@
+"""Raters watch clips and choose between descriptions; a host follows the leaderboard.
+
+Files of pairs and a folder of clips come in; votes come out, each on disk before it is acknowledged, as comparisons
+that `affekt rank` reads and as Label Studio tasks. Read `annotate.py` first, then `study.py`, which keeps the votes,
+and `app.py`, which answers the pages. Serving needs FastAPI and uvicorn; nothing else here does.
+"""
+
+from affekt.annotation.annotate import Links, Prepared, annotate, prepare
+from affekt.annotation.clips import Clip, find_clips
+from affekt.annotation.exports import comparisons_csv, export_votes
+from affekt.annotation.label_studio import label_studio_tasks
+from affekt.annotation.label_studio_reading import Imported, read_label_studio
+from affekt.annotation.pairs import Task, read_gold, read_tasks
+from affekt.annotation.raters import RaterFigures, rater_figures
+from affekt.annotation.scheduling import StudySettings
+from affekt.annotation.state import Vote
+from affekt.annotation.study import Screen, Study
+
+__all__ = [
+    'Clip',
+    'Imported',
+    'Links',
+    'Prepared',
+    'RaterFigures',
+    'Screen',
+    'Study',
+    'StudySettings',
+    'Task',
+    'Vote',
+    'annotate',
+    'comparisons_csv',
+    'export_votes',
+    'find_clips',
+    'label_studio_tasks',
+    'prepare',
+    'rater_figures',
+    'read_gold',
+    'read_label_studio',
+    'read_tasks',
+]

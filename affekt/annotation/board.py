@@ -1,0 +1,122 @@
+"""The live leaderboard: what the votes so far say, worked out when somebody looks."""
+
+from __future__ import annotations
+
+import html
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from affekt.annotation.raters import RaterFigures, flags_of, rater_figures, shared_agreement
+from affekt.annotation.state import left_out_sentences
+from affekt.annotation.study import Study, comparisons_of, counted
+from affekt.errors import AffektError, UnrankableError
+from affekt.pages.plot import MINUS
+from affekt.ranking import Ranking, RankSettings, rank
+from affekt.ranking.page import page_body
+
+NUMBER = ' class="number"'
+THIN_PRIOR = 1.0
+"""Holds strengths together, with a note, until wins and ties lead from every describer to every other."""
+
+
+class Board:
+    """Remembers the last leaderboard, so that several onlookers cost as much as one."""
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+        self._lock = threading.Lock()
+        self._held: dict[str, Any] = {'change': -1}
+
+    def show(self, since: int = -1) -> dict[str, Any]:
+        """The board as HTML and figures; only the number of the change where `since` is the newest."""
+        with self._lock:
+            change, votes, statuses = self._study.snapshot()
+            trouble = self._study.trouble
+            change += len(statuses) * 1_000_000 + bool(trouble) * 500_000  # one who joined is news as well
+            if change != self._held['change']:
+                state = self._study.state
+                kept = counted(votes, statuses)
+                figures = rater_figures(votes, statuses, state.tasks, self._study.settings.test_share)
+                body = _ranking_html(kept, state.tasks, state.items, flags_of(figures)) + raters_html(
+                    figures, shared_agreement(kept, state.tasks)
+                )
+                body += notes_html(left_out_sentences(state))
+                if trouble:
+                    body = notes_html([f'Votes cannot be written now: {trouble}. Pages keep them and try again']) + body
+                self._held = {'change': change, 'votes': sum(vote.outcome != 'skip' for vote in kept), 'html': body}
+            return {'change': change} if since == change else self._held
+
+
+def live_ranking(
+    votes: Sequence[Any], tasks: Any, items: Sequence[str], flags: Mapping[str, tuple[str, ...]] | None = None
+) -> Ranking:
+    """The ranking of votes in earnest; with a prior, which its notes name, while they are too few without one.
+
+    Raises:
+        ComparisonError: there are no votes.
+    """
+    comparisons = comparisons_of(votes, tasks, items, flags)
+    try:
+        return rank(comparisons)
+    except UnrankableError:
+        return rank(comparisons, RankSettings(prior=THIN_PRIOR))
+
+
+def _ranking_html(votes: Sequence[Any], tasks: Any, items: Sequence[str], flags: Mapping[str, tuple[str, ...]]) -> str:
+    if not any(vote.outcome != 'skip' for vote in votes):
+        return '<p class="empty">No votes yet. The leaderboard appears with the first one.</p>'
+    try:
+        return page_body(live_ranking(votes, tasks, items, flags))
+    except AffektError as error:
+        return f'<p class="empty">Not yet: {html.escape(error.came)}.</p>'
+
+
+def raters_html(figures: Sequence[RaterFigures], alpha: float) -> str:
+    """A table of raters."""
+    rows = ''.join(
+        '<tr>'
+        f'<th scope="row">{html.escape(one.name)}</th><td>{html.escape(one.status)}</td>'
+        f'<td>{html.escape(one.flags or "–")}</td>'
+        f'<td class="number">{one.votes}</td><td class="number">{one.ties}</td><td class="number">{one.skips}</td>'
+        f'<td class="number">{_of(one.test_right, one.test_of)}{_unplayed(one.test_unplayed)}</td>'
+        f'<td class="number">{_of(one.gold_right, one.gold_of)}</td>'
+        f'<td class="number">{_share(one.agreement)}{f" <small>of {one.compared}</small>" if one.compared else ""}</td>'
+        f'<td class="number">{_share(one.left_share)}</td>'
+        f'<td class="number">{"–" if one.seconds != one.seconds else f"{one.seconds:.1f} s"}</td>'
+        f'<td class="number">{_share(one.watched)}</td></tr>'
+        for one in figures
+    )
+    heads = ('rater', 'status', 'flags', 'votes', 'ties', 'skips', 'test', 'gold', 'agrees with others', 'chose left',
+             'median time', 'watched')  # fmt: skip
+    head = ''.join(f'<th scope="col"{"" if name in heads[:3] else NUMBER}>{name}</th>' for name in heads)
+    agreement = (
+        'not yet known: no pair has two votes'
+        if alpha != alpha
+        else f"Krippendorff's alpha {alpha:.2f}".replace('-', MINUS)
+    )
+    empty = '' if figures else '<p class="empty">Nobody has come yet.</p>'
+    return (
+        '<section class="part" id="raters"><h2>Raters</h2>'
+        f'<p class="soft">Agreement of all: {html.escape(agreement)}.</p>'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="Raters"><table class="sortable"><thead><tr>{head}'
+        f'</tr></thead><tbody>{rows}</tbody></table></div>{empty}</section>'
+    )
+
+
+def notes_html(notes: Sequence[str]) -> str:
+    """Sentences in a list of their own; nothing where there are none."""
+    listed = ''.join(f'<li>{html.escape(note)}.</li>' for note in notes)
+    return f'<ul class="notes" aria-label="What is not counted">{listed}</ul>' if notes else ''
+
+
+def _of(right: int, of: int) -> str:
+    return f'{right} of {of}' if of else '–'
+
+
+def _unplayed(count: int) -> str:
+    return f' <small>{count} not played</small>' if count else ''
+
+
+def _share(value: float) -> str:
+    return '–' if value != value else f'{value:.0%}'

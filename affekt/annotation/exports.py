@@ -1,0 +1,176 @@
+"""Votes as files: comparisons that `affekt rank` reads, and one row a rater."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from affekt.annotation.label_studio import label_studio_tasks
+from affekt.annotation.pairs import Task
+from affekt.annotation.raters import RaterFigures, flags_of, rater_figures
+from affekt.annotation.scheduling import standing
+from affekt.annotation.state import Vote, left_out_sentences
+from affekt.annotation.study import JOURNAL, counted, open_votes
+from affekt.errors import RunError
+from affekt.ranking.rater_flags import JOINED
+from affekt.runs import read_regular_file, write_atomically
+from affekt.tables import csv_bytes
+
+COMPARISONS, RATERS, LABEL_STUDIO = 'comparisons.csv', 'raters.csv', 'label_studio.json'
+LEFT_OUT = 'left_out.csv'
+PREDICTIONS = 'predictions.json'
+"""What a Label Studio export held besides; passed on."""
+PLACES = 'places.json'
+"""Clip to where Label Studio has it: as its export said, or the real name of the file."""
+COLUMNS = ('left', 'right', 'outcome', 'sample', 'rater', 'order', 'left_length', 'right_length', 'seconds', 'watched',
+           'seen', 'heard', 'flags', 'time')  # fmt: skip
+
+
+def comparisons_csv(
+    votes: Sequence[Vote],
+    tasks: Mapping[str, Task],
+    flags: Mapping[str, Sequence[str]] | None = None,
+    *,
+    raw: bool = False,
+) -> str:
+    """A table of votes, skips included, oldest first.
+
+    Args:
+        votes: that count.
+        tasks: by key; lengths are characters of their texts.
+        flags: rater to what speaks against them, beside each of their votes.
+        raw: write texts that start like a formula without an apostrophe in front.
+    """
+    rows = []
+    for vote in sorted(votes, key=lambda vote: (vote.time, vote.id)):
+        task = tasks[vote.task]
+        lengths = len(task.left_text), len(task.right_text)
+        watched = '' if math.isnan(vote.watched) else round(vote.watched, 3)
+        flagged = JOINED.join((flags or {}).get(vote.rater, ()))
+        seconds, time = (round(value, 3) if vote.shown or value else '' for value in (vote.seconds, vote.time))
+        measured = (seconds, watched, vote.seen, vote.heard, flagged, time)
+        rows.append((task.left, task.right, vote.outcome, task.sample, vote.rater, vote.first, *lengths, *measured))
+    return csv_bytes(COLUMNS, rows, raw=raw).decode()
+
+
+def raters_csv(figures: Sequence[RaterFigures], *, raw: bool = False) -> str:
+    """A table of raters: how their tests went, how they agree; empty where nothing was counted."""
+    names = [one.name for one in fields(RaterFigures)]
+    rows = []
+    for one in figures:
+        values = [getattr(one, name) for name in names]
+        rows.append(['' if isinstance(value, float) and math.isnan(value) else value for value in values])
+    return csv_bytes(names, rows, raw=raw).decode()
+
+
+def export_votes(folder: Path, *, raw: bool = False) -> tuple[Path, ...]:
+    """Write comparisons.csv, raters.csv and label_studio.json beside the votes of a study; returns their paths.
+
+    A fourth table, left_out.csv, is written where the journal holds votes that cannot be counted.
+    Only votes in earnest are compared, those of refused raters left out; the journal keeps everything.
+    `raw` writes texts that start like a formula without an apostrophe in front.
+
+    Raises:
+        RunError: there is no study in the folder, or its journal is damaged.
+    """
+    state, settings = open_votes(folder)
+    statuses = {name: standing(state, rater, settings).status for name, rater in state.raters.items()}
+    votes = counted(state.votes(), statuses)
+    figures = rater_figures(state.votes(), statuses, state.tasks, settings.test_share)
+    write_atomically(folder / COMPARISONS, comparisons_csv(votes, state.tasks, flags_of(figures), raw=raw).encode())
+    write_atomically(folder / RATERS, raters_csv(figures, raw=raw).encode())
+    asked = [state.tasks[key] for key in state.asked]
+    tasks = label_studio_tasks(asked, votes, _kept_predictions(folder / PREDICTIONS), _kept_places(folder / PLACES))
+    write_atomically(folder / LABEL_STUDIO, json.dumps(tasks, indent=1).encode())
+    written = (folder / COMPARISONS, folder / RATERS, folder / LABEL_STUDIO)
+    if not state.left_out:
+        return written
+    rows = [(vote.id, vote.rater, vote.why, round(vote.time, 3)) for vote in state.left_out]
+    write_atomically(folder / LEFT_OUT, csv_bytes(('id', 'rater', 'why', 'time'), rows, raw=raw))
+    return *written, folder / LEFT_OUT
+
+
+def export_notes(folder: Path) -> tuple[str, ...]:
+    """What a reader of the tables must know: flagged raters, and what the journal holds and nobody counts.
+
+    Raises:
+        RunError: as `export_votes`.
+    """
+    state, settings = open_votes(folder)
+    statuses = {name: standing(state, rater, settings).status for name, rater in state.raters.items()}
+    flags = flags_of(rater_figures(state.votes(), statuses, state.tasks, settings.test_share))
+    named = '; '.join(f'{name} ({JOINED.join(words)})' for name, words in flags.items())
+    return (
+        *((f'flagged raters, whose votes are in the tables: {named}',) if flags else ()),
+        *left_out_sentences(state),
+    )
+
+
+def left_out_notes(folder: Path) -> tuple[str, ...]:
+    """What the journal holds and nobody counts.
+
+    Raises:
+        RunError: as `export_votes`.
+    """
+    return left_out_sentences(open_votes(folder)[0])
+
+
+@contextlib.contextmanager
+def votes_table(path: Path) -> Iterator[Path]:
+    """The comparisons of a study's folder, made anew from its votes; any other path as it is.
+
+    Nothing is written into the folder: whoever reads it may not own it, or want its tables as they are.
+
+    Raises:
+        RunError: the journal of the study is damaged.
+    """
+    if not (path / JOURNAL).is_file():
+        yield path
+        return
+    state, settings = open_votes(path)
+    statuses = {name: standing(state, rater, settings).status for name, rater in state.raters.items()}
+    flags = flags_of(rater_figures(state.votes(), statuses, state.tasks, settings.test_share))
+    text = comparisons_csv(counted(state.votes(), statuses), state.tasks, flags, raw=True)
+    with tempfile.TemporaryDirectory(prefix='affekt-') as folder:
+        table = Path(folder) / COMPARISONS
+        table.write_text(text, encoding='utf-8', newline='')
+        yield table
+
+
+def _kept_predictions(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """Task to its predictions, as an import left them."""
+    return {
+        key: [prediction for prediction in listed if isinstance(prediction, dict)]
+        for key, listed in _kept(path).items()
+        if isinstance(listed, list)
+    }
+
+
+def _kept_places(path: Path) -> dict[str, str]:
+    """Clip to where it is, as the start of the study left it."""
+    return {sample: place for sample, place in _kept(path).items() if isinstance(place, str)}
+
+
+def _kept(path: Path) -> dict[str, Any]:
+    """What a file beside the votes holds; nothing where there is none.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    if not path.exists():
+        return {}
+    try:
+        kept = json.loads(read_regular_file(path))
+    except (ValueError, RecursionError) as error:
+        raise RunError(
+            expected=f'readable JSON in {path}', came=str(error), todo='restore it from a backup, or remove it'
+        ) from error
+    if not isinstance(kept, dict):
+        raise RunError(expected=f'an object in {path}', came='something else', todo='restore it, or remove it')
+    return kept

@@ -1,0 +1,447 @@
+"""An export of Label Studio to tasks and votes, whatever its project was like.
+
+Its JSON, JSON-MIN and CSV exports are read. What cannot be used is left out and counted in `Imported.notes`, by task:
+one annotation that has no verdict does not keep the others from being imported.
+
+Source: https://labelstud.io/guide/export, https://labelstud.io/guide/task_format.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from affekt.annotation.journal import Event
+from affekt.annotation.pairs import LONGEST_TEXT, MOST_TASKS, Task
+from affekt.annotation.study import LONGEST_NAME
+from affekt.errors import TableError
+from affekt.labels import without_thinking
+from affekt.ranking.comparisons import short
+from affekt.ranking.names import shown
+from affekt.tables import storable
+
+PLACES = ('video', 'audio', 'image', 'clip', 'media', 'url', 'file')
+"""Fields of data that may say where the clip is; else the first one that ends like a file."""
+TEXTS = (('left_text', 'right_text'), ('text1', 'text2'), ('answer1', 'answer2'))
+"""Pairs of fields that may hold the two texts; those of affekt, and of two templates."""
+MINIMAL_FIELDS = ('annotation_id', 'annotator')
+"""What rows of JSON-MIN and CSV exports hold of the annotation, beside data and answers."""
+TIE_WORDS = frozenset({'tie', 'same', 'none', 'equal', 'draw', 'both', 'neither', 'no difference'})
+VERDICTS = {'left': 'left', 'right': 'right', **dict.fromkeys(TIE_WORDS, 'tie')}
+QUESTION, TIE_QUESTION = 'preference', 'tie'
+"""Names of the two questions in affekt's own labelling configuration; where several disagree, these decide."""
+UPLOAD_PREFIX = re.compile(r'[0-9a-f]{8}-(?=.)')
+"""What Label Studio puts before the name of an uploaded file."""
+FILE_ENDING = re.compile(r'\.[A-Za-z0-9]{2,5}$')
+MOST_NAMED = 5
+MOST_REASONS = 20
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What a Label Studio export holds."""
+
+    tasks: tuple[Task, ...]
+    votes: tuple[Event, ...]
+    """Annotations as events of kind import."""
+    predictions: Mapping[str, tuple[Mapping[str, Any], ...]]
+    """Task key to predictions as they came; they are no votes."""
+    places: Mapping[str, str] = field(default_factory=dict)
+    """Name of a clip to where Label Studio keeps it."""
+    notes: tuple[str, ...] = ()
+    """What was left out or changed, with counts and the numbers of the tasks."""
+
+
+class _Notes:
+    """Counts what was left out, by reason."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, list[int]] = {}
+
+    def add(self, reason: str, task: int) -> None:
+        self._tasks.setdefault(reason, []).append(task)
+
+    def sentences(self) -> tuple[str, ...]:
+        listed = [f'{reason}: {len(tasks)} ({_numbers(tasks)})' for reason, tasks in self._tasks.items()]
+        more = len(listed) - MOST_REASONS
+        return (*listed[:MOST_REASONS], *((f'more was left out, for {more} other reasons',) if more > 0 else ()))
+
+
+def is_label_studio(rows: object) -> bool:
+    """Whether parsed JSON, or the rows of a table, look like an export of Label Studio."""
+    listed = rows if isinstance(rows, list) else [rows]
+    return any(isinstance(row, dict) and (isinstance(row.get('data'), dict) or _is_minimal(row)) for row in listed)
+
+
+def read_label_studio(rows: object, source: str = 'the export') -> Imported:
+    """Tasks and votes of a Label Studio export: JSON, or the rows of JSON-MIN and CSV.
+
+    Args:
+        rows: the parsed JSON.
+        source: what messages call it.
+
+    Raises:
+        TableError: it is no list of tasks, or none of them holds two texts; the message says what came instead.
+    """
+    listed = [rows] if isinstance(rows, dict) and is_label_studio(rows) else rows
+    if not isinstance(listed, list) or not listed:
+        raise TableError(expected='a JSON list of tasks', came=source, todo='export as JSON from Label Studio')
+    if len(listed) > MOST_TASKS:
+        raise TableError(expected=f'at most {MOST_TASKS:,} tasks', came=f'{len(listed):,}', todo='export a part')
+    notes = _Notes()
+    is_minimal = any(isinstance(row, dict) and _is_minimal(row) for row in listed)
+    whole = [
+        _from_minimal(row) if is_minimal and isinstance(row, dict) and 'data' not in row else row for row in listed
+    ]
+    places = [_place(row['data']) if _has_data(row) else '' for row in whole]
+    names = _sample_names(places, notes)
+    reader = _Reader(notes, names)
+    for number, (row, place) in enumerate(zip(whole, places, strict=True), 1):
+        reader.take(row, place, number)
+    if not reader.tasks:
+        raise TableError(
+            expected='tasks whose data hold left_text and right_text (or text1 and text2, answer1 and answer2)',
+            came=f'{source}: {short("; ".join(notes.sentences()), 300)}',
+            todo='rename the fields, or export as JSON from Label Studio',
+        )
+    return Imported(
+        tuple(reader.tasks.values()), tuple(reader.votes), reader.predictions, reader.places, notes.sentences()
+    )
+
+
+class _Reader:
+    """Tasks, votes and predictions, gathered row by row."""
+
+    def __init__(self, notes: _Notes, names: Mapping[str, str]) -> None:
+        self.tasks: dict[str, Task] = {}
+        self.votes: list[Event] = []
+        self.predictions: dict[str, tuple[Mapping[str, Any], ...]] = {}
+        self.places: dict[str, str] = {}
+        self._notes, self._names = notes, names
+        self._raters = _RaterNames()
+        self._describers: dict[str, str] = {}
+        self._ids: dict[str, Event] = {}
+        self._voted: set[tuple[str, str]] = set()
+        self._annotations: Counter[str] = Counter()
+
+    def take(self, row: object, place: str, number: int) -> None:
+        """One task with its annotations."""
+        if not isinstance(row, dict) or not _has_data(row):
+            self._notes.add('tasks left out that are no object with data', number)
+            return
+        task = self._task(row, place, number)
+        if task is None:
+            return
+        if task.key in self.tasks and not row.get('is_minimal'):
+            self._notes.add('tasks that came before, whose annotations are put together', number)
+        task = self.tasks.setdefault(task.key, task)
+        if place:
+            self.places.setdefault(task.sample, place)
+        named = 'annotations' if 'annotations' in row else 'completions'
+        for annotation in self._dicts(row, named, 'annotations', number):
+            self._vote(annotation, task, number)
+        if known := self._dicts(row, 'predictions', 'predictions', number):
+            self.predictions[task.key] = (*self.predictions.get(task.key, ()), *known)
+        if drafts := row.get('drafts'):
+            for _ in drafts if isinstance(drafts, list) else (drafts,):
+                self._notes.add('drafts left out', number)
+
+    def _task(self, row: Mapping[str, Any], place: str, number: int) -> Task | None:
+        data = row['data']
+        pairs = ((_string(data.get(left)), _string(data.get(right))) for left, right in TEXTS)
+        shown_texts = next((pair for pair in pairs if all(pair)), ('', ''))
+        finals = [without_thinking(text) for text in shown_texts]
+        left_text, right_text = (final.text.strip() for final in finals)
+        if any(final.has_thinking for final in finals):
+            self._notes.add('tasks with what the model thought aloud, which is left out of the texts', number)
+        if not (left_text and right_text) or max(len(left_text), len(right_text)) > LONGEST_TEXT:
+            reason = f'of more than {LONGEST_TEXT:,} characters' if left_text and right_text else 'without both texts'
+            self._notes.add(f'tasks left out {reason}', number)
+            return None
+        left = self._describer(_string(data.get('left')) or 'left', number)
+        right = self._describer(_string(data.get('right')) or 'right', number)
+        if left == right:
+            self._notes.add('tasks left out whose two describers are the same', number)
+            return None
+        sample = _string(data.get('name')) or self._names.get(place, '') or f'task {row.get("id", number)}'
+        return Task(sample, left, right, left_text, right_text)
+
+    def _describer(self, name: str, number: int) -> str:
+        """The name of a describer, written as it was first."""
+        clean = shown(name) or name
+        first = self._describers.setdefault(_alike_key(clean), clean)
+        if first != clean:
+            self._notes.add(f'tasks with a describer written in another way, taken for {short(first)}', number)
+        return first
+
+    def _dicts(self, row: Mapping[str, Any], name: str, called: str, number: int) -> list[Mapping[str, Any]]:
+        listed = row.get(name) or []
+        if not isinstance(listed, list):
+            self._notes.add(f'{called} left out that are no list', number)
+            return []
+        for entry in listed:
+            if not isinstance(entry, dict):
+                self._notes.add(f'{called} left out that are an id without content', number)
+        return [entry for entry in listed if isinstance(entry, dict)]
+
+    def _vote(self, annotation: Mapping[str, Any], task: Task, number: int) -> None:
+        outcome, reason = 'skip', ''
+        others: set[str] = set()
+        position = self._annotations[task.key]
+        self._annotations[task.key] += 1
+        if not _is_true(annotation.get('was_cancelled')):
+            outcome, reason, others = _verdict(annotation.get('result'))
+        for question in sorted(others):
+            self._notes.add(f'answers to another question left out, {short(question)}', number)
+        if reason:
+            self._notes.add(f'annotations left out with {reason}', number)
+            return
+        rater = self._raters.name(annotation.get('completed_by'), position)
+        seconds, time = _lead_seconds(annotation.get('lead_time')), _time(annotation.get('created_at'))
+        if seconds is None:
+            self._notes.add('annotations whose lead_time is no number of seconds', number)
+        meta = annotation.get('meta')
+        order = meta.get('order', '') if isinstance(meta, dict) else ''
+        event: dict[str, Any] = {
+            'kind': 'import',
+            'id': '',
+            'rater': rater,
+            'task': task.key,
+            'outcome': outcome,
+            'first': order if order in ('left', 'right') else '',
+            'seconds': seconds or 0.0,
+            'time': time,
+        }
+        given = _string(annotation.get('unique_id'))
+        event['id'] = given or f'label-studio-{_string(annotation.get("id")) or position}-{task.key}'
+        if (same := self._ids.get(event['id'])) is not None:
+            if same == event:
+                self._notes.add('annotations that came before', number)
+                return
+            event['id'] = f'{event["id"]}-{task.key}-{rater}'
+        if (rater, task.key) in self._voted:
+            self._notes.add('annotations by a rater who had judged that pair before; the later one counts', number)
+        self._voted.add((rater, task.key))
+        self._ids[event['id']] = event
+        self.votes.append(event)
+
+
+class _RaterNames:
+    """One name for each annotator, and for two annotators two names."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+        self._taken: set[str] = set()
+
+    def name(self, annotator: object, position: int) -> str:
+        """The name of `completed_by`, which is an id, an address, or an object with either and a name."""
+        if isinstance(annotator, dict):
+            named = ' '.join(_string(annotator.get(key)) for key in ('first_name', 'last_name')).strip()
+            known = [_string(annotator.get(key)) for key in ('id', 'email', 'username')]
+            name = named or known[1] or known[2] or known[0]
+            identity = next((text for text in known if text), named)
+        else:
+            identity = _string(annotator)
+            name = f'user {identity}' if identity.isdecimal() else identity
+        if not identity:
+            # Nobody knows whether these are one person, so the annotations of one task are kept apart.
+            return 'unknown' if position == 0 else f'unknown {position + 1}'
+        if identity not in self._names:
+            self._names[identity] = self._free(_visible(name) or 'unnamed', _visible(identity))
+        return self._names[identity]
+
+    def _free(self, name: str, identity: str) -> str:
+        free, number = name[:LONGEST_NAME], 1
+        while _alike_key(free) in self._taken:
+            ending = f' ({identity[: LONGEST_NAME // 2]})' if number == 1 else f' ({number})'
+            free, number = name[: LONGEST_NAME - len(ending)] + ending, number + 1
+        self._taken.add(_alike_key(free))
+        return free
+
+
+def _verdict(result: object) -> tuple[str, str, set[str]]:
+    """Left, right or tie; why there is none; and the other questions that were answered."""
+    selected: dict[str, str] = {}
+    chosen: dict[str, list[str]] = {}
+    disagreeing: set[str] = set()
+    others: set[str] = set()
+    for part in result if isinstance(result, list) else ():
+        value = part.get('value') if isinstance(part, dict) else None
+        question = str(part.get('from_name', '')) if isinstance(part, dict) else ''
+        if isinstance(value, dict) and part.get('type') == 'pairwise':
+            side = _string(value.get('selected')).lower()
+            if selected.setdefault(question, side) != side:
+                disagreeing.add(question)
+        elif isinstance(value, dict) and part.get('type') == 'choices':
+            choices = value.get('choices')
+            words = choices if isinstance(choices, list) else [choices]
+            chosen.setdefault(question, []).extend(
+                word for word in map(_lowered, words) if word not in chosen.get(question, ())
+            )
+        elif question:
+            others.add(question)
+    if disagreeing:
+        return '', 'verdicts that contradict each other', others
+    verdicts = {name: word for name, word in selected.items() if word in ('left', 'right')}
+    for name, words in chosen.items():
+        is_verdict = len(words) == 1 and words[0] in VERDICTS and (not selected or name == TIE_QUESTION)
+        if is_verdict:
+            verdicts[name] = VERDICTS[words[0]]
+        else:
+            others.add(name)
+    if len(set(verdicts.values())) > 1 and QUESTION in verdicts and TIE_QUESTION not in verdicts:
+        others |= set(verdicts) - {QUESTION}
+        verdicts = {QUESTION: verdicts[QUESTION]}
+    if not verdicts:
+        return '', 'no verdict left, right or tie', others
+    if len(set(verdicts.values())) > 1:
+        return '', 'verdicts that contradict each other', others
+    return next(iter(verdicts.values())), '', others
+
+
+def _lowered(word: object) -> str:
+    return _string(word).lower()
+
+
+def _is_minimal(row: Mapping[str, Any]) -> bool:
+    return 'data' not in row and ('annotation_id' in row or {'annotator', 'lead_time'} <= set(row))
+
+
+def _from_minimal(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of JSON-MIN or CSV, where data and answers lie side by side, as a task with one annotation."""
+    kept = {'left', 'right', 'name', 'id', *PLACES, *MINIMAL_FIELDS, *(name for pair in TEXTS for name in pair)}
+    result = []
+    for name, value in row.items():
+        if name not in kept:
+            for entry in _answers(value):
+                result.append({'from_name': name, **entry})
+    annotation = {
+        'id': row.get('annotation_id'),
+        'completed_by': row.get('annotator'),
+        'was_cancelled': row.get('was_cancelled'),
+        'lead_time': row.get('lead_time'),
+        'created_at': row.get('created_at'),
+        'result': result,
+    }
+    data = {name: value for name, value in row.items() if name not in MINIMAL_FIELDS}
+    is_judged = any(row.get(name) not in (None, '') for name in MINIMAL_FIELDS)
+    return {'id': row.get('id'), 'data': data, 'annotations': [annotation] if is_judged else [], 'is_minimal': True}
+
+
+def _answers(value: object) -> list[dict[str, Any]]:
+    """What a field of JSON-MIN answers: a selection, choices, or nothing that could be a verdict."""
+    if isinstance(value, str) and value.strip()[:1] in ('{', '['):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return []
+    entries = value if isinstance(value, list) else [value]
+    answers: list[dict[str, Any]] = []
+    for entry in entries:
+        if isinstance(entry, dict) and 'selected' in entry:
+            answers.append({'type': 'pairwise', 'value': entry})
+        elif isinstance(entry, dict) and 'choices' in entry:
+            answers.append({'type': 'choices', 'value': entry})
+        elif isinstance(entry, str) and entry.strip().lower() in VERDICTS:
+            answers.append({'type': 'choices', 'value': {'choices': [entry]}})
+    return answers
+
+
+def _place(data: Mapping[str, Any]) -> str:
+    """Where the clip is, as the export says it."""
+    named = [data.get(name) for name in PLACES]
+    likely = [value for value in data.values() if isinstance(value, str) and FILE_ENDING.search(value.strip())]
+    return next((_string(value) for value in (*named, *likely) if isinstance(value, str) and value.strip()), '')
+
+
+def _sample_names(places: Sequence[str], notes: _Notes) -> dict[str, str]:
+    """What each clip is called: the name of its file; with its folders where two files are called alike."""
+    paths = {place: _path(place) for place in dict.fromkeys(places) if place}
+    by_name: dict[str, dict[str, int]] = {}
+    for number, place in enumerate(places, 1):
+        if place:
+            by_name.setdefault(paths[place].split('/')[-1], {}).setdefault(place, number)
+    names: dict[str, str] = {}
+    for name, alike in by_name.items():
+        folders = {paths[place] for place in alike}
+        names |= {place: paths[place] if len(folders) > 1 else name for place in alike}
+        if len(folders) == 1 and len(alike) > 1:
+            for number in list(alike.values())[1:]:
+                notes.add('files uploaded again under the same name, taken for the same clip', number)
+    return {place: storable(name) for place, name in names.items()}
+
+
+def _path(place: str) -> str:
+    """The path of a file as it is called on disk: percent signs decoded, the prefix of an upload taken off."""
+    if '?d=' in place:
+        return unquote(place.split('?d=', 1)[1]).replace('\\', '/').strip('/')
+    if place.startswith('data:'):
+        return ''
+    try:
+        parts = urlsplit(place)
+    except ValueError:
+        return place.split('/')[-1]
+    if parts.scheme in ('http', 'https') or place.startswith('/data/'):
+        path = unquote(parts.path)
+        *folders, name = path.strip('/').split('/')
+        return UPLOAD_PREFIX.sub('', name, count=1) if 'upload' in folders else '/'.join((*folders, name))
+    path = f'{parts.netloc}/{parts.path}' if parts.scheme and parts.netloc else place
+    return path.replace('\\', '/').strip('/')
+
+
+def _has_data(row: object) -> bool:
+    return isinstance(row, dict) and isinstance(row.get('data'), dict)
+
+
+def _is_true(value: object) -> bool:
+    return value.strip().lower() in ('true', '1', 'yes') if isinstance(value, str) else bool(value)
+
+
+def _string(value: object) -> str:
+    """A field as text that can be written; '' for anything else."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # an id in a table with empty cells
+    return storable(str(value).strip()) if isinstance(value, (str, int)) and not isinstance(value, bool) else ''
+
+
+def _alike_key(name: str) -> str:
+    """The same for names that differ in capitals or in the width of letters only."""
+    return unicodedata.normalize('NFKC', shown(name)).casefold()
+
+
+def _visible(text: str) -> str:
+    return ' '.join(''.join(mark if mark.isprintable() else ' ' for mark in text).split())
+
+
+def _lead_seconds(value: object) -> float | None:
+    """Seconds; 0 where nothing is said, None where it is no number."""
+    if value is None or value == '':
+        return 0.0
+    try:
+        seconds = float(value) if not isinstance(value, bool) else math.nan  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return seconds if 0.0 <= seconds < math.inf else None
+
+
+def _time(text: object) -> float:
+    """Seconds since 1970; 0 where it cannot be told."""
+    try:
+        when = datetime.fromisoformat(str(text).replace('Z', '+00:00'))
+        return max(0.0, (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp())
+    except (ValueError, OverflowError):
+        return 0.0
+
+
+def _numbers(tasks: Sequence[int]) -> str:
+    named = list(dict.fromkeys(tasks))
+    more = ', …' if len(named) > MOST_NAMED else ''
+    return f'task{"s" if len(named) > 1 else ""} {", ".join(map(str, named[:MOST_NAMED]))}{more}'

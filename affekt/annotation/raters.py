@@ -1,0 +1,131 @@
+"""What each rater's votes say about the rater: the test, gold, agreement with others, sides, pace."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+
+from affekt.annotation.pairs import Task
+from affekt.annotation.state import GOLD, TEST, TURNED, WORK, Vote
+from affekt.annotation.study import comparisons_of
+from affekt.errors import AffektError
+from affekt.metrics import krippendorff_alpha
+from affekt.ranking import ratings_of
+from affekt.ranking.rater_flags import JOINED, RaterRecord, rater_flags
+
+UNTIMED = ('', 'no clip', 'picture')
+"""What was seen where nothing plays, or nothing is known."""
+
+
+@dataclass(frozen=True)
+class RaterFigures:
+    """One rater; shares are nan where nothing was counted."""
+
+    name: str
+    status: str
+    votes: int
+    """In earnest, skips left out."""
+    skips: int
+    ties: int
+    test_right: int
+    test_of: int
+    test_unplayed: int
+    """Test items skipped because their clip could not be played; not in test_of."""
+    gold_right: int
+    gold_of: int
+    """Gold judged after the test; a skip is neither right nor wrong there."""
+    agreement: float
+    """Share of votes of others on the same tasks that say the same."""
+    compared: int
+    """How many votes of others those were."""
+    left_share: float
+    """Of the votes with a winner and a known order, the share for what stood on the left of the screen."""
+    seconds: float
+    """Median from showing to choosing, skips left out."""
+    watched: float
+    """Median share played of the clips that could be played, skips left out."""
+    flags: str
+    """What speaks against counting the rater, as `affekt.ranking.rater_flags` has it; '' for nothing."""
+
+
+def rater_figures(
+    votes: Sequence[Vote], statuses: Mapping[str, str], tasks: Mapping[str, Task], gold_share: float = 0.0
+) -> tuple[RaterFigures, ...]:
+    """Every rater who joined or was imported, most votes first.
+
+    Args:
+        votes: that count.
+        statuses: of all raters.
+        tasks: by key.
+        gold_share: share of gold that the test asks for.
+    """
+    by_rater: dict[str, list[Vote]] = {name: [] for name in statuses}
+    by_task: dict[str, list[Vote]] = {}
+    for vote in votes:
+        by_rater.setdefault(vote.rater, []).append(vote)
+        if vote.phase == WORK and vote.outcome != 'skip':
+            by_task.setdefault(vote.task, []).append(vote)
+    figures = [_figures(name, given, statuses[name], tasks, by_task, gold_share) for name, given in by_rater.items()]
+    return tuple(sorted(figures, key=lambda rater: (-rater.votes, rater.name)))
+
+
+def flags_of(figures: Sequence[RaterFigures]) -> dict[str, tuple[str, ...]]:
+    """Flagged raters to their flags."""
+    return {rater.name: tuple(rater.flags.split(JOINED)) for rater in figures if rater.flags}
+
+
+def shared_agreement(votes: Sequence[Vote], tasks: Mapping[str, Task]) -> float:
+    """Krippendorff's alpha over votes in earnest; nan where no task has two."""
+    kept = [vote for vote in votes if vote.phase == WORK and vote.outcome != 'skip']
+    if len(kept) < 2:
+        return float('nan')
+    try:
+        return krippendorff_alpha(ratings_of(comparisons_of(kept, tasks)))
+    except AffektError:
+        return float('nan')
+
+
+def _figures(
+    name: str, votes: Sequence[Vote], status: str, tasks: Mapping[str, Task], by_task: Mapping[str, Sequence[Vote]],
+    gold_share: float,
+) -> RaterFigures:  # fmt: skip
+    work = [vote for vote in votes if vote.phase == WORK]
+    given = [vote for vote in work if vote.outcome != 'skip']
+    others = [
+        other.outcome == vote.outcome for vote in given for other in by_task.get(vote.task, ()) if other.rater != name
+    ]
+    sides = [_side(vote) for vote in votes if vote.first and vote.outcome in ('left', 'right')]
+    tested = [vote for vote in votes if vote.phase == TEST]
+    test = [vote.outcome == tasks[vote.task].gold for vote in tested if not vote.is_unplayed]
+    judged = [vote for vote in votes if vote.outcome != 'skip']
+    gold = [vote.outcome == tasks[vote.task].gold for vote in judged if vote.phase == GOLD]
+    seconds = [vote.seconds for vote in judged if vote.seconds > 0.0]
+    watched = [vote.watched for vote in judged if vote.seen not in UNTIMED and not math.isnan(vote.watched)]
+    record = RaterRecord(seconds, sides.count('left'), sides.count('right'), watched, sum(gold), len(gold), gold_share)
+    return RaterFigures(
+        name=name,
+        status=status,
+        votes=len(given),
+        skips=len(work) - len(given),
+        ties=sum(vote.outcome == 'tie' for vote in given),
+        test_right=sum(test),
+        test_of=len(test),
+        test_unplayed=len(tested) - len(test),
+        gold_right=sum(gold),
+        gold_of=len(gold),
+        agreement=float(np.mean(others)) if others else float('nan'),
+        compared=len(others),
+        left_share=float(np.mean([side == 'left' for side in sides])) if sides else float('nan'),
+        seconds=median(seconds) if seconds else float('nan'),
+        watched=median(watched) if watched else float('nan'),
+        flags=JOINED.join(rater_flags(record)),
+    )
+
+
+def _side(vote: Vote) -> str:
+    """The side of the screen that won."""
+    return vote.outcome if vote.first == 'left' else TURNED[vote.outcome]

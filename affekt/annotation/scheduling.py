@@ -1,0 +1,200 @@
+"""What a rater sees next, and which description stands on the left.
+
+First the test, where there is gold: a rater is admitted who agrees with enough of it. Then questions in earnest, with
+an unseen gold item now and then. Among these, pairs of describers below the floor come first; then every few times a
+clip that somebody else has judged (so that agreement can be measured) or the pair asked least; otherwise the pair from
+which the ranking learns most. What lies before another rater is left alone while there is anything else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from affekt.annotation.pairs import Task
+from affekt.annotation.state import GOLD, TEST, WORK, Rater, State
+from affekt.errors import ValueRangeError
+
+Pair = tuple[str, str]
+Gains = Callable[[], Mapping[Pair, float]]
+
+TESTED, ADMITTED, REFUSED = 'in the test', 'admitted', 'not admitted'
+
+
+@dataclass(frozen=True)
+class StudySettings:
+    """How raters are tested and what they are asked."""
+
+    seed: int = 0
+    test_items: int = 12
+    """Gold items before the first question in earnest; fewer where there is less gold, none without."""
+    test_share: float = 0.75
+    """Share of them that a rater must answer as known; a skip is not, unless the clip could not be played."""
+    gold_every: int = 10
+    """After admission one showing in so many is gold not seen before; 0 for never."""
+    floor: int = 2
+    """Votes that every pair of describers gets before any is chosen by what it teaches."""
+    overlap_every: int = 5
+    """One question in so many was judged by somebody else before; 0 for never."""
+    spread_every: int = 5
+    """One question in so many is of the pair asked least; 0 for never."""
+    lease_s: float = 600.0
+    """How long what lies before a rater is left alone by others."""
+
+    def __post_init__(self) -> None:
+        numbers = (self.test_items, self.gold_every, self.floor, self.overlap_every, self.spread_every, self.seed)
+        if min(numbers) < 0 or self.lease_s < 0.0 or not 0.0 <= self.test_share <= 1.0:
+            raise ValueRangeError(
+                expected='numbers of 0 or more, and a share of the test in [0, 1]',
+                came=f'{numbers}, {self.lease_s}, {self.test_share}',
+                todo='give for example --test-items 12 --test-share 0.75',
+            )
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a rater's test stands."""
+
+    status: str
+    """in the test, admitted, not admitted."""
+    answered: int
+    right: int
+    of: int
+    unplayed: int = 0
+    """Test items skipped because nothing of their clip could be played: they do not count, and others replace them."""
+
+
+def standing(state: State, rater: Rater, settings: StudySettings) -> Standing:
+    """How a rater's test stands; without a test everybody is admitted."""
+    votes = [vote for vote in rater.of_phase(TEST) if not vote.is_unplayed]
+    unplayed = len(rater.of_phase(TEST)) - len(votes)
+    of = min(settings.test_items, len(state.gold) - unplayed)
+    right = sum(vote.outcome == state.tasks[vote.task].gold for vote in votes)
+    if len(votes) < of:
+        return Standing(TESTED, len(votes), right, of, unplayed)
+    passed = right >= settings.test_share * of - 1e-9 and (of > 0 or not unplayed)
+    return Standing(ADMITTED if passed else REFUSED, len(votes), right, of, unplayed)
+
+
+def choose(state: State, rater: Rater, settings: StudySettings, gains: Gains, now: float) -> tuple[str, str] | None:
+    """The key of the task that a rater sees next and its phase; None where there is nothing left for them.
+
+    Args:
+        state: all votes so far.
+        rater: who asks.
+        settings: see there.
+        gains: what one more vote teaches, by pair of describers; asked for only where it decides.
+        now: seconds, as events have them.
+    """
+    found = standing(state, rater, settings)
+    if found.status == REFUSED:
+        return None
+    taken = {*rater.votes, *(one.task for one in rater.open)}
+    gold = [key for key in _mixed(state.gold, settings.seed, rater.name) if key not in taken]
+    if found.status == TESTED:
+        return (gold[0], TEST) if gold else None
+    asked = [key for key in state.asked if key not in taken]
+    done = rater.shown - found.of - found.unplayed
+    if gold and settings.gold_every and (done % settings.gold_every == settings.gold_every - 1 or not asked):
+        return (gold[0], GOLD) if asked else None
+    if not asked:
+        return None
+    held = Counter(
+        one.task
+        for other in state.raters.values()
+        if other is not rater and now - other.last_seen <= settings.lease_s
+        for one in other.open
+    )
+    free = [key for key in asked if key not in held] or asked
+    return _work(state, free, held, settings, done, gains, rater.name), WORK
+
+
+def gold_to_come(state: State, rater: Rater, settings: StudySettings, work: int) -> int:
+    """How much gold an admitted rater meets among so many more questions in earnest, as `choose` spaces it."""
+    unseen = len(state.gold) - sum(
+        key in rater.votes or any(one.task == key for one in rater.open) for key in state.gold
+    )
+    every = settings.gold_every
+    if not every or work <= 0:
+        return 0
+    if every == 1:
+        return unseen
+    test = standing(state, rater, settings)
+    before = every - 1 - (rater.shown - test.of - test.unplayed) % every
+    return min(unseen, 0 if work <= before else 1 + (work - before - 1) // (every - 1))
+
+
+def first_side(state: State, rater: Rater, task: Task, seed: int) -> str:
+    """Which describer of a task stands on the left of the screen: 'left' or 'right', as the task names them.
+
+    A rater sees each pair of describers equally often either way, one apart at most; where that leaves a choice, a task
+    is shown equally often either way to all raters; where that does too, a seeded coin decides.
+    """
+    low_first = 'left' if task.left == task.pair[0] else 'right'
+    if seen := rater.orders[task.pair]:
+        return low_first if seen < 0 else _other(low_first)
+    if shown := state.task_orders[task.key]:
+        return 'left' if shown < 0 else 'right'
+    return 'left' if _draw(seed, rater.name, task.key, 'order') % 2 else 'right'
+
+
+def _work(
+    state: State,
+    free: Sequence[str],
+    held: Mapping[str, int],
+    settings: StudySettings,
+    done: int,
+    gains: Gains,
+    name: str,
+) -> str:
+    """1. the floor, 2. a clip judged by somebody else, 3. the pair asked least, 4. the pair that teaches most."""
+    waiting = Counter(state.tasks[key].pair for key in held)
+    by_pair: dict[Pair, list[str]] = {}
+    for key in free:
+        by_pair.setdefault(state.tasks[key].pair, []).append(key)
+
+    def votes(pair: Pair) -> int:
+        return state.pair_votes[pair] + waiting[pair]
+
+    def fewest(keys: Sequence[str]) -> str:
+        return min(keys, key=lambda key: state.task_votes[key])
+
+    least = min(by_pair, key=lambda pair: (votes(pair), _draw(settings.seed, name, *pair)))
+    if votes(least) < settings.floor:
+        return fewest(by_pair[least])
+    if settings.overlap_every and done % settings.overlap_every == 1:
+        judged = [key for key in free if state.task_votes[key]]
+        if judged:
+            return fewest(judged)
+    if settings.spread_every and done % settings.spread_every == 3:
+        return fewest(by_pair[least])
+    if len(by_pair) > 1:
+        gain = gains()
+        # A clip that nobody has judged comes before a second verdict on one; overlap has its own turn above.
+        fresh = [pair for pair, keys in by_pair.items() if any(not state.task_votes[key] for key in keys)]
+        least = max(
+            fresh or by_pair,
+            key=lambda pair: (gain.get(pair, 0.0) / (1 + waiting[pair]), -votes(pair), _draw(settings.seed, *pair)),
+        )
+    return fewest(by_pair[least])
+
+
+def mixed(tasks: Sequence[Task], seed: int) -> list[Task]:
+    """Tasks in a seeded order, which decides among equals."""
+    return sorted(tasks, key=lambda task: _draw(seed, task.key))
+
+
+def _mixed(keys: Sequence[str], seed: int, name: str) -> list[str]:
+    return sorted(keys, key=lambda key: _draw(seed, name, key))
+
+
+def _draw(*parts: object) -> int:
+    """A number that looks random and is the same for the same parts."""
+    held = '\0'.join(map(str, parts)).encode('utf-8', 'surrogatepass')
+    return int.from_bytes(hashlib.blake2b(held, digest_size=8).digest(), 'big')
+
+
+def _other(side: str) -> str:
+    return 'right' if side == 'left' else 'left'

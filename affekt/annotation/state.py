@@ -1,0 +1,276 @@
+"""All that is known about raters and votes, built from events alone.
+
+The same `State.apply` serves the live server and its restart: replaying the journal gives the state that was lost.
+Events: join (a rater came), show (a task was shown, in which order), vote, undo, import (a vote from elsewhere).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from affekt.annotation.journal import CHOICES as CHOICES
+from affekt.annotation.journal import GOLD as GOLD
+from affekt.annotation.journal import HEARD as HEARD
+from affekt.annotation.journal import SEEN as SEEN
+from affekt.annotation.journal import TEST as TEST
+from affekt.annotation.journal import WORK as WORK
+from affekt.annotation.journal import Event
+from affekt.annotation.pairs import Task
+
+TURNED = {'left': 'right', 'right': 'left', 'tie': 'tie', 'skip': 'skip'}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A task as it was put before a rater."""
+
+    id: str
+    rater: str
+    task: str
+    """Key of the task."""
+    first: str
+    """Which describer stood on the left of the screen: the task's left or right one."""
+    phase: str
+    """test, gold or work."""
+    time: float
+
+
+@dataclass(frozen=True)
+class Vote:
+    """A verdict that counts until it is undone."""
+
+    id: str
+    rater: str
+    task: str
+    outcome: str
+    """left, right or tie, as the task names its describers; or skip."""
+    first: str
+    """left, right, or '' where it is not known."""
+    phase: str
+    seconds: float
+    """From showing to choosing, as the browser measured."""
+    watched: float
+    """Share of the clip that was played, at most 1; nan where nobody measured it."""
+    time: float
+    shown: str = ''
+    """Id of the showing; '' for an imported vote."""
+    seen: str = ''
+    """What was shown of the clip: video, picture, nothing, no clip, unknown; '' where nobody asked."""
+    heard: str = ''
+    """What sounded: sound, muted, nothing, no clip, unknown; '' where nobody asked."""
+
+    @property
+    def is_unplayed(self) -> bool:
+        """Whether it is a skip of a clip of which nothing could be played, which is no fault of the rater."""
+        return self.outcome == 'skip' and self.seen == 'nothing' and self.watched == 0.0
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A vote, or the undoing of one, that the journal holds and that cannot be counted."""
+
+    id: str
+    rater: str
+    why: str
+    time: float
+
+
+@dataclass
+class Rater:
+    """A person, by the name that they gave."""
+
+    name: str
+    open: list[Shown] = field(default_factory=list)
+    """Shown and not answered; the last one is before them."""
+    votes: dict[str, Vote] = field(default_factory=dict)
+    """Task key to the vote that counts, oldest first."""
+    orders: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Pair of describers to how often its first by name stood left, less how often right."""
+    shown: int = 0
+    last_seen: float = 0.0
+
+    def of_phase(self, phase: str) -> list[Vote]:
+        """The votes of a phase."""
+        return [vote for vote in self.votes.values() if vote.phase == phase]
+
+
+class State:
+    """Raters, showings and votes.
+
+    Args:
+        tasks: what is asked.
+        gold: tasks with known verdicts.
+    """
+
+    def __init__(self, tasks: Sequence[Task], gold: Sequence[Task]) -> None:
+        self.tasks = {task.key: task for task in (*tasks, *gold)}
+        self.asked = tuple(task.key for task in tasks)
+        self.gold = tuple(task.key for task in gold)
+        self.items = tuple(sorted({name for task in tasks for name in task.pair}))
+        """Describers by name, those of gold left out."""
+        self.raters: dict[str, Rater] = {}
+        self.shown: dict[str, Shown] = {}
+        self.answers: dict[str, str] = {}
+        """Showing to the id of the vote that answers it."""
+        self.known: dict[str, Event] = {}
+        """Every vote and undo by its id, undone ones too: what came twice is recognised."""
+        self.task_votes: Counter[str] = Counter()
+        """Votes that count, by task, skips left out."""
+        self.pair_votes: Counter[tuple[str, str]] = Counter()
+        self.task_orders: Counter[str] = Counter()
+        """Task to how often its left describer stood left, less how often right."""
+        self.left_out: list[LeftOut] = []
+        """Votes that the journal holds and that count for nothing."""
+        self.changes = 0
+        """Grows with every vote and undo."""
+
+    def apply(self, event: Event) -> None:
+        """Take in one event; a vote that belongs to nothing is kept in `left_out`."""
+        HANDLERS[event['kind']](self, event)
+
+    def rater(self, name: str) -> Rater:
+        """The rater of this name, new where there was none."""
+        return self.raters.setdefault(name, Rater(name))
+
+    def votes(self) -> list[Vote]:
+        """All votes that count, by rater."""
+        return [vote for rater in self.raters.values() for vote in rater.votes.values()]
+
+    def _join(self, event: Event) -> None:
+        self.rater(event['rater']).last_seen = event['time']
+
+    def _show(self, event: Event) -> None:
+        shown = Shown(event['id'], event['rater'], event['task'], event['first'], event['phase'], event['time'])
+        if shown.task not in self.tasks:
+            return
+        rater, task = self.rater(shown.rater), self.tasks[shown.task]
+        self.shown[shown.id] = shown
+        rater.open.append(shown)
+        rater.shown += 1
+        rater.last_seen = shown.time
+        is_first_left = (task.left == task.pair[0]) == (shown.first == 'left')
+        rater.orders[task.pair] += 1 if is_first_left else -1
+        self.task_orders[shown.task] += 1 if shown.first == 'left' else -1
+
+    def _vote(self, event: Event) -> None:
+        shown = self.shown.get(event['shown'])
+        if (why := self._why_not(event, shown)) or shown is None:
+            self._leave_out(event, why)
+            return
+        self.known[event['id']] = event
+        rater = self.rater(shown.rater)
+        rater.open = [one for one in rater.open if one.id != shown.id]
+        rater.last_seen = event['time']
+        outcome = event['choice'] if shown.first == 'left' else TURNED[event['choice']]
+        self.answers[shown.id] = event['id']
+        self._count(
+            Vote(
+                id=event['id'],
+                rater=shown.rater,
+                task=shown.task,
+                outcome=outcome,
+                first=shown.first,
+                phase=shown.phase,
+                seconds=event['seconds'],
+                watched=event.get('watched', math.nan),
+                time=event['time'],
+                shown=shown.id,
+                seen=event.get('seen', ''),
+                heard=event.get('heard', ''),
+            )
+        )
+
+    def _import(self, event: Event) -> None:
+        why = 'its id belongs to another vote' if event['id'] in self.known else ''
+        if event['task'] not in self.tasks:
+            why = 'its pair is not asked in this study'
+        if why:
+            self._leave_out(event, why)
+        else:
+            self.known[event['id']] = event
+            self._count(
+                Vote(
+                    id=event['id'],
+                    rater=event['rater'],
+                    task=event['task'],
+                    outcome=event['outcome'],
+                    first=event['first'],
+                    phase=WORK,
+                    seconds=event['seconds'],
+                    watched=math.nan,
+                    time=event['time'],
+                )
+            )
+
+    def _undo(self, event: Event) -> None:
+        if event == self.known.get(event['id']):
+            return  # the very same line a second time
+        vote = next((one for one in self.rater(event['rater']).votes.values() if one.id == event['vote']), None)
+        if vote is None:
+            self._leave_out(event, 'it takes back a vote that is not there')
+            return
+        self.known[event['id']] = event
+        rater = self.rater(vote.rater)
+        del rater.votes[vote.task]
+        self._tally(vote, -1)
+        if vote.shown:
+            self.answers.pop(vote.shown)
+            rater.open.append(self.shown[vote.shown])
+
+    def _why_not(self, event: Event, shown: Shown | None) -> str:
+        """Why a vote of the journal cannot be counted; '' where it can."""
+        if event['id'] in self.known:
+            return 'its id belongs to another vote'
+        if shown is None:
+            return 'its showing is not in the journal'
+        if shown.rater != event['rater']:
+            return 'its question was shown to another rater'
+        return 'its question was answered before' if shown.id in self.answers else ''
+
+    def _leave_out(self, event: Event, why: str) -> None:
+        if event == self.known.get(event['id']):
+            return
+        self.known.setdefault(event['id'], event)
+        self.left_out.append(LeftOut(event['id'], event['rater'], why, event['time']))
+        self.changes += 1
+
+    def _count(self, vote: Vote) -> None:
+        votes = self.rater(vote.rater).votes
+        if (older := votes.pop(vote.task, None)) is not None:
+            self._tally(older, -1)
+        votes[vote.task] = vote
+        self._tally(vote, 1)
+
+    def _tally(self, vote: Vote, by: int) -> None:
+        self.changes += 1
+        if vote.phase == WORK and vote.outcome != 'skip':
+            self.task_votes[vote.task] += by
+            self.pair_votes[self.tasks[vote.task].pair] += by
+
+
+MOST_NAMED = 5
+
+
+def left_out_sentences(state: State) -> tuple[str, ...]:
+    """What the journal holds and nobody counts, by reason, with the first ids and their raters."""
+    by_reason: dict[str, list[LeftOut]] = {}
+    for vote in state.left_out:
+        by_reason.setdefault(vote.why, []).append(vote)
+    return tuple(
+        f'{len(votes)} {"entry" if len(votes) == 1 else "entries"} of the journal not counted, because {why}: '
+        + ', '.join(f'{vote.id} of {vote.rater}' for vote in votes[:MOST_NAMED])
+        + (', …' if len(votes) > MOST_NAMED else '')
+        for why, votes in by_reason.items()
+    )
+
+
+HANDLERS = {
+    'join': State._join,
+    'show': State._show,
+    'vote': State._vote,
+    'undo': State._undo,
+    'import': State._import,
+}

@@ -1,0 +1,488 @@
+"""A study: tasks, raters and votes in a folder, every vote on disk before anybody hears that it was taken.
+
+`Study.vote` is the whole walk: 1. a vote that is already known is acknowledged again, 2. one that contradicts is
+refused, 3. the journal, 4. the state, 5. the answer. All methods may be called from many threads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from affekt.annotation.journal import Event, Journal, read_events
+from affekt.annotation.pairs import Task, as_json, from_json
+from affekt.annotation.scheduling import (
+    ADMITTED,
+    REFUSED,
+    Pair,
+    Standing,
+    StudySettings,
+    choose,
+    first_side,
+    gold_to_come,
+    mixed,
+    standing,
+)
+from affekt.annotation.state import CHOICES, HEARD, SEEN, TEST, WORK, Rater, Shown, State, Vote, left_out_sentences
+from affekt.errors import RunError, ValueRangeError, VoteError
+from affekt.ranking import Comparisons, count, fit, pair_gains
+from affekt.ranking.names import alike, shown
+from affekt.runs import SETTINGS, Run, read_regular_file, read_settings, write_atomically
+
+JOURNAL = 'votes.jsonl'
+TASKS_FILE, GOLD_FILE = 'tasks.jsonl', 'gold.jsonl'
+LONGEST_NAME = 60
+LONGEST_ID = 64
+MANY_ITEMS = 40
+"""From here on pairs are chosen by a rule whose cost grows with the square of the items, not the fourth power."""
+
+
+@dataclass(frozen=True)
+class Screen:
+    """What a rater's page shows: a task, or why there is none."""
+
+    status: str
+    """in the test, admitted, not admitted, finished."""
+    shown: Shown | None
+    sample: str
+    left_text: str
+    """The text on the left of the screen."""
+    right_text: str
+    answered: int
+    """Votes of this rater so far, skips included; those of the test while it lasts."""
+    of: int
+    """How many there are to answer in this phase."""
+    right: int
+    """Test items answered as known, once the test is over."""
+    can_undo: bool
+    message: str = ''
+    """What else a rater should know about the test."""
+
+
+class Study:
+    """Tasks and votes in a folder.
+
+    Args:
+        folder: of the run; one process at a time.
+        tasks: what is asked.
+        gold: tasks with known verdicts.
+        settings: see there; a resumed study must have the same, and the same tasks.
+        resume: go on in a folder that already holds a study.
+        clock: seconds since 1970.
+
+    Raises:
+        RunError: as `Run` does, or the journal is damaged.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        tasks: Sequence[Task],
+        gold: Sequence[Task] = (),
+        settings: StudySettings | None = None,
+        *,
+        resume: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.settings = settings or StudySettings()
+        self.folder, self.clock = folder, clock
+        _refuse_shared(tasks, gold)
+        held = {**asdict(self.settings), 'tasks': _digest(tasks), 'gold': _digest(gold)}
+        self._run = Run(folder, held, resume=resume)
+        try:
+            for name, listed in ((TASKS_FILE, tasks), (GOLD_FILE, gold)):
+                content = as_json(listed).encode()
+                if not (folder / name).is_file() or read_regular_file(folder / name) != content:
+                    write_atomically(folder / name, content)
+            self.state = State(mixed(tasks, self.settings.seed), gold)
+            self._journal = Journal(folder / JOURNAL)
+        except BaseException:
+            self._run.close()
+            raise
+        for event in self._journal.events:
+            self.state.apply(event)
+        cut = self._journal.cut
+        self.notes = (
+            *((f'the last line of {JOURNAL} was cut short by a kill and is taken away: {cut} bytes, of an entry that '
+               'nobody was told was saved',) if cut else ()),
+            *left_out_sentences(self.state),
+        )  # fmt: skip
+        """What the journal lost, or holds and nobody counts."""
+        self._lock = threading.Lock()
+        self._is_closed = False
+        self.trouble = ''
+        """Why the last event could not be written; '' where it could."""
+        self._gains: tuple[int, Mapping[Pair, float]] = (-1, {})
+
+    def close(self) -> None:
+        """Let other processes use the folder."""
+        with self._lock:
+            if not self._is_closed:
+                self._is_closed = True
+                self._journal.close()
+                self._run.close()
+
+    def join(self, name: str) -> Screen:
+        """A rater comes, or comes back, and sees what lay before them."""
+        with self._lock:
+            name = self._resolved(name)
+            self._note({'kind': 'join', 'id': secrets.token_hex(8), 'rater': name, 'time': self.clock()})
+            return self._screen(name)
+
+    def screen(self, name: str) -> Screen:
+        """What lies before a rater."""
+        with self._lock:
+            return self._screen(self._known(name).name)
+
+    def vote(
+        self, id: str, name: str, shown: str, choice: str, *, seconds: float = 0.0, watched: float | None = None,
+        seen: str = '', heard: str = '',
+    ) -> Screen:  # fmt: skip
+        """Take a vote; when this returns, the vote is on disk.
+
+        Args:
+            id: made by the browser, the same when it sends the vote again.
+            name: of the rater.
+            shown: id of the showing that is answered.
+            choice: left or right as on the screen, tie or skip.
+            seconds: from showing to choosing, as the browser measured; 0 for the time since the server showed it.
+            watched: share of the clip that was played; None where nobody measured it.
+            seen, heard: what of it, as `Vote` has them.
+
+        Raises:
+            VoteError: nothing of this id was shown to this rater, it is answered by another vote, or the id belongs to
+                another vote.
+            ValueRangeError: no such choice, or an id that is none.
+            RunError: the vote could not be written; nothing changed.
+        """
+        _check_id(id)
+        if choice not in CHOICES:
+            raise ValueRangeError(expected=f'a choice among {", ".join(CHOICES)}', came=repr(choice), todo='send one')
+        if seen not in SEEN or heard not in HEARD:
+            raise ValueRangeError(
+                expected=f'what was seen among {", ".join(filter(None, SEEN))}, and heard among '
+                f'{", ".join(filter(None, HEARD))}',
+                came=f'{seen[:20]!r} and {heard[:20]!r}',
+                todo='send these, or nothing',
+            )
+        with self._lock:
+            rater = self._known(name)
+            asked = {'kind': 'vote', 'id': id, 'rater': rater.name, 'shown': shown, 'choice': choice}
+            if not self._is_repeated(asked):
+                if (held := self.state.shown.get(shown)) is None or held.rater != rater.name:
+                    raise VoteError(
+                        expected='an answer to what was shown to you', came=f'{shown[:40]!r}', todo='reload the page'
+                    )
+                if shown in self.state.answers:
+                    raise VoteError(
+                        expected='one answer to each question',
+                        came='a second one, perhaps from another window',
+                        todo='undo the first one to change it',
+                    )
+                now = self.clock()
+                pace = seconds if seconds > 0.0 else max(0.0, now - held.time)
+                measured = {'seconds': float(pace), 'seen': seen, 'heard': heard}
+                if watched is not None:
+                    measured['watched'] = float(watched)
+                self._note({**asked, **measured, 'time': now})
+            return self._screen(rater.name)
+
+    def undo(self, id: str, name: str) -> Screen:
+        """Take back the rater's last vote; its question lies before them again.
+
+        Raises:
+            VoteError: there is nothing to take back.
+            ValueRangeError: an id that is none.
+            RunError: it could not be written; nothing changed.
+        """
+        _check_id(id)
+        with self._lock:
+            rater = self._known(name)
+            if id not in self.state.known:
+                if (last := self._undoable(rater)) is None:
+                    raise VoteError(expected='a vote to take back', came='none', todo='go on')
+                self._note({'kind': 'undo', 'id': id, 'rater': rater.name, 'vote': last.id, 'time': self.clock()})
+            elif self.state.known[id]['kind'] != 'undo' or self.state.known[id]['rater'] != rater.name:
+                raise VoteError(expected='an id of its own', came=f'{id!r}, which was used', todo='reload the page')
+            return self._screen(rater.name)
+
+    def bring(self, votes: Sequence[Event]) -> tuple[int, int]:
+        """Take votes from elsewhere (kind import); those known by their ids are left out.
+
+        Returns:
+            How many are new, and how many of these replace a vote that a rater of the same name gave on the same pair.
+        """
+        with self._lock:
+            fresh = list({vote['id']: vote for vote in votes if vote['id'] not in self.state.known}.values())
+            names = {name: self._resolved(name) for name in dict.fromkeys(vote['rater'] for vote in fresh)}
+            fresh = [{**vote, 'rater': names[vote['rater']]} for vote in fresh]
+            raters = self.state.raters
+            replaced = sum(vote['rater'] in raters and vote['task'] in raters[vote['rater']].votes for vote in fresh)
+            if fresh:
+                self._note(*fresh)
+            return len(fresh), replaced
+
+    def snapshot(self) -> tuple[int, list[Vote], dict[str, str]]:
+        """A number that grows with every change, all votes that count, and how each rater's test stands."""
+        with self._lock:
+            statuses = {
+                name: standing(self.state, rater, self.settings).status for name, rater in self.state.raters.items()
+            }
+            return self.state.changes, self.state.votes(), statuses
+
+    def _note(self, *events: Event) -> None:
+        try:
+            self._journal.append(*events)
+        except RunError as error:
+            self.trouble = error.came
+            raise
+        self.trouble = ''
+        for event in events:
+            self.state.apply(event)
+
+    def _known(self, name: str) -> Rater:
+        rater = self.state.raters.get(self._resolved(name))
+        if rater is None:
+            raise VoteError(expected='a rater who has joined', came=repr(name), todo='give your name first')
+        return rater
+
+    def _resolved(self, name: str) -> str:
+        """The name under which a rater is known: one that differs in capitals or width only is the same person's."""
+        name = rater_name(name)
+        if name in self.state.raters:
+            return name
+        return next((known for known in self.state.raters if alike((known, name)) or rater_name(known) == name), name)
+
+    def _is_repeated(self, asked: Event) -> bool:
+        """Whether this very vote is stored; an id that belongs to anything else is refused."""
+        held = self.state.known.get(asked['id'])
+        if held is None:
+            return False
+        if any(held.get(key) != value for key, value in asked.items()):
+            raise VoteError(
+                expected='an id of its own for each vote',
+                came=f'{asked["id"]!r}, which was used',
+                todo='reload the page',
+            )
+        return True
+
+    def _undoable(self, rater: Rater) -> Vote | None:
+        """The rater's last vote, unless it belongs to a finished test or came from elsewhere."""
+        last = next(reversed(rater.votes.values()), None)
+        if last is None or not last.shown:
+            return None
+        over = standing(self.state, rater, self.settings).status in (ADMITTED, REFUSED)
+        return None if last.phase == TEST and over else last
+
+    def _screen(self, name: str) -> Screen:
+        rater = self.state.raters[name]
+        shown = rater.open[-1] if rater.open else self._show_next(rater)
+        found = standing(self.state, rater, self.settings)
+        in_test = found.status not in (ADMITTED, REFUSED)
+        answered, of = (found.answered, found.of) if in_test else self._progress(rater)
+        status, message = found.status, _about_unplayed(found)
+        if shown is None and status == ADMITTED:
+            status = 'finished'
+        return Screen(
+            status=status,
+            shown=shown,
+            **self._texts(shown),
+            answered=answered,
+            of=of,
+            right=0 if in_test else found.right,
+            can_undo=self._undoable(rater) is not None,
+            message=message,
+        )
+
+    def _progress(self, rater: Rater) -> tuple[int, int]:
+        """Questions answered after the test, and how many these will have been at the end, gold in between included."""
+        answered = sum(vote.phase != TEST for vote in rater.votes.values())
+        open_keys = {shown.task for shown in rater.open if shown.phase != TEST}
+        fresh = sum(key not in rater.votes and key not in open_keys for key in self.state.asked)
+        return answered, answered + len(open_keys) + fresh + gold_to_come(self.state, rater, self.settings, fresh)
+
+    def _texts(self, shown: Shown | None) -> dict[str, str]:
+        if shown is None:
+            return {'sample': '', 'left_text': '', 'right_text': ''}
+        task = self.state.tasks[shown.task]
+        texts = (task.left_text, task.right_text) if shown.first == 'left' else (task.right_text, task.left_text)
+        return {'sample': task.sample, 'left_text': texts[0], 'right_text': texts[1]}
+
+    def _show_next(self, rater: Rater) -> Shown | None:
+        found = choose(self.state, rater, self.settings, self._current_gains, self.clock())
+        if found is None:
+            return None
+        key, phase = found
+        first = first_side(self.state, rater, self.state.tasks[key], self.settings.seed)
+        self._note(
+            {
+                'kind': 'show', 'id': secrets.token_hex(8), 'rater': rater.name, 'task': key, 'first': first,
+                'phase': phase, 'time': self.clock(),
+            }
+        )  # fmt: skip
+        return rater.open[-1]
+
+    def _current_gains(self) -> Mapping[Pair, float]:
+        """What one more vote on each pair teaches; worked out anew when 2 % more votes are in."""
+        if self.state.changes - self._gains[0] > self.state.changes // 50 or self._gains[0] < 0:
+            self._gains = (self.state.changes, self._worked_out())
+        return self._gains[1]
+
+    def _worked_out(self) -> Mapping[Pair, float]:
+        votes = [vote for vote in self.state.votes() if vote.phase == WORK and vote.outcome != 'skip']
+        items = self.state.items
+        if not votes:
+            return {}
+        fitted = fit(count(comparisons_of(votes, self.state.tasks, items)), prior=1.0)
+        return pair_gains(fitted, aim='order' if len(items) < MANY_ITEMS else 'strengths')
+
+
+def open_votes(folder: Path) -> tuple[State, StudySettings]:
+    """The state of a study's folder, for reading alone, while a server runs or not.
+
+    Raises:
+        RunError: there is no study in the folder, or its journal is damaged.
+    """
+    kept = read_settings(folder).get('settings')
+    try:
+        if not isinstance(kept, dict):
+            raise ValueRangeError(expected='settings', came='none', todo='restore them')
+        settings = StudySettings(**{key: kept[key] for key in asdict(StudySettings()) if key in kept})
+    except (TypeError, ValueRangeError) as error:
+        raise RunError(
+            expected='the settings of a study', came=f'{folder / SETTINGS}: {error}', todo='restore it from a backup'
+        ) from error
+    tasks, gold = (_kept_tasks(folder / name, kept.get(name.split('.')[0])) for name in (TASKS_FILE, GOLD_FILE))
+    state = State(mixed(tasks, settings.seed), gold)
+    for event in read_events(folder / JOURNAL):
+        state.apply(event)
+    return state, settings
+
+
+def _kept_tasks(path: Path, digest: object) -> tuple[Task, ...]:
+    """The tasks that a study wrote down when it began.
+
+    Raises:
+        RunError: the file is missing, or is not as it was written.
+    """
+    try:
+        content = read_regular_file(path)
+    except OSError as error:
+        raise RunError(
+            expected='the tasks of a study', came=f'{path}: {error}', todo='give the --out of `affekt annotate`'
+        ) from error
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise RunError(
+            expected='the tasks as they were when the study began',
+            came=f'{path}, which was changed or damaged since',
+            todo='restore it from a backup, or start once with the same PAIRS and --resume, which writes it anew',
+        )
+    try:
+        return from_json(content.decode())
+    except ValueError as error:
+        raise RunError(
+            expected='the tasks of a study', came=f'{path}: {error}', todo='restore it from a backup'
+        ) from error
+
+
+def counted(votes: Sequence[Vote], statuses: Mapping[str, str]) -> list[Vote]:
+    """The votes in earnest of raters who were not refused, skips included."""
+    return [vote for vote in votes if vote.phase == WORK and statuses.get(vote.rater) != REFUSED]
+
+
+def comparisons_of(
+    votes: Sequence[Vote],
+    tasks: Mapping[str, Task],
+    items: Sequence[str] | None = None,
+    flags: Mapping[str, tuple[str, ...]] | None = None,
+) -> Comparisons:
+    """Votes as comparisons, skips left out and counted.
+
+    Args:
+        votes: that count.
+        tasks: by key.
+        items: all describers.
+        flags: rater to what speaks against them.
+
+    Raises:
+        ComparisonError: there are none.
+    """
+    kept = [vote for vote in votes if vote.outcome != 'skip']
+    asked = [tasks[vote.task] for vote in kept]
+    orders = {'left': 1, 'right': -1, '': 0}
+    skipped = len(votes) - len(kept)
+    return Comparisons.of(
+        [task.left for task in asked],
+        [task.right for task in asked],
+        [vote.outcome for vote in kept],
+        sample=[task.sample for task in asked],
+        rater=[vote.rater for vote in kept],
+        first=[orders[vote.first] for vote in kept],
+        covariates=_lengths(asked),
+        items=items,
+        facts={'skipped': skipped} if skipped else None,
+        rater_flags=flags,
+        source='the votes',
+    )
+
+
+def rater_name(name: str) -> str:
+    """A name as it is kept: in one Unicode form, without white space at its ends or twice in a row.
+
+    Raises:
+        ValueRangeError: it is empty, too long, or holds characters that cannot be seen.
+    """
+    clean = shown(name)
+    if not clean or len(clean) > LONGEST_NAME or not clean.isprintable():
+        raise ValueRangeError(
+            expected=f'a name of 1 to {LONGEST_NAME} visible characters',
+            came=f'{len(clean)} characters' if clean.isprintable() else 'characters that cannot be seen',
+            todo='give another name',
+        )
+    return clean
+
+
+def _about_unplayed(test: Standing) -> str:
+    """What a rater is told whose browser could not play clips of the test; nothing where it played them all."""
+    if not test.unplayed:
+        return ''
+    if test.status == REFUSED and not test.of:
+        return (
+            'No clip of the test could be played by this browser, so that nothing is known about your answers. '
+            'Please open the link in another browser and give another name there.'
+        )
+    clips = '1 clip' if test.unplayed == 1 else f'{test.unplayed} clips'
+    return f'{clips} of the test could not be played by this browser; that does not count against you.'
+
+
+def _lengths(asked: Sequence[Task]) -> dict[str, Any]:
+    from affekt.ranking.covariates import LENGTH, text_lengths
+
+    return {LENGTH: text_lengths([task.left_text for task in asked], [task.right_text for task in asked])}
+
+
+def _check_id(id: str) -> None:
+    if not (8 <= len(id) <= LONGEST_ID and id.isascii() and id.replace('-', '').isalnum()):
+        raise ValueRangeError(
+            expected='an id of 8 to 64 letters, digits and hyphens', came=repr(id[:80]), todo='make one like a UUID'
+        )
+
+
+def _refuse_shared(tasks: Sequence[Task], gold: Sequence[Task]) -> None:
+    keys = {task.key for task in tasks}
+    if both := [task.sample for task in gold if task.key in keys]:
+        raise ValueRangeError(
+            expected='gold that is not asked in earnest as well',
+            came=f'{len(both)} pairs in both files ({both[0]}, …)',
+            todo='take them out of one of the files',
+        )
+
+
+def _digest(tasks: Sequence[Task]) -> str:
+    return hashlib.sha256(as_json(tasks).encode()).hexdigest()

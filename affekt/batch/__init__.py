@@ -1,0 +1,11 @@
+"""Many recordings into one run folder: each analyzed once, whatever kills the process in between.
+
+Files and folders come in; a folder of results a recording, a journal, and what of it counts go out. Read `folders.py`
+first (which recordings are meant), then `running.py`, `results.py` and `exports.py` (the whole run in other formats).
+"""
+
+from affekt.batch.exports import Written, export_run, report_run
+from affekt.batch.folders import Clip, Gathered, gather
+from affekt.batch.running import Batch, Outcome, analyze_many
+
+__all__ = ['Batch', 'Clip', 'Gathered', 'Outcome', 'Written', 'analyze_many', 'export_run', 'gather', 'report_run']

@@ -1,0 +1,188 @@
+"""What is made of a whole run afterwards: its results in other formats, and its pages again."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from affekt.analysis.analysis import Analysis
+from affekt.analysis.export import EXPORTS, SUFFIXES, export
+from affekt.analysis.records import parts_of
+from affekt.analysis.results import ResultNote, Results, note_on, results_that_count
+from affekt.analysis.storage import MAIN_FILE
+from affekt.errors import AffektError, RunError, StorageError, UnknownNameError, did_you_mean
+from affekt.report.report import REPORT_FILE
+from affekt.runs import Run, read_settings
+from affekt.tables import storable
+from affekt.wording import listed, subject
+
+MOST_NAMED = 3
+"""Files of earlier exports that are named."""
+
+
+@dataclass(frozen=True)
+class Written(Sequence[Path]):
+    """The files written, one per recording whose results count."""
+
+    paths: tuple[Path, ...]
+    remarks: tuple[str, ...] = ()
+    """Sentences on what was left out, and why."""
+    errors: tuple[AffektError, ...] = ()
+    """Results that are damaged; the others were written."""
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, at: int) -> Path:  # type: ignore[override]
+        return self.paths[at]
+
+    def __iter__(self) -> Iterator[Path]:
+        return iter(self.paths)
+
+
+def export_run(run: Path, to: str, out: Path | None = None, *, raw_csv: bool = False) -> Written:
+    """Every finished file of a run in another format.
+
+    Args:
+        run: a run folder, or the folder of one of its files.
+        to: a format of EXPORTS.
+        out: folder for the files, with the subfolders of the recordings; where the results lie without it.
+        raw_csv: write texts that a spreadsheet would take for formulas without an apostrophe in front.
+
+    Returns:
+        The files, what was left out, and which results are damaged.
+
+    Raises:
+        UnknownNameError: no such format.
+        RunError: no run in the folder, nothing in it can be exported, or it leads outside.
+    """
+    if to not in EXPORTS:
+        todo = did_you_mean(to, EXPORTS)
+        raise UnknownNameError(expected=f'a format among {sorted(EXPORTS)}', came=f'{to!r}', todo=todo)
+    suffix = SUFFIXES[to].removeprefix('.')
+    if (run / MAIN_FILE).exists():
+        target = (out or run) / f'{run.resolve().name if out else "exported"}.{suffix}'
+        return Written((export(run, to, target, raw_csv=raw_csv),))
+    results = _results(run)
+    depth = max(len(parts_of(note.file)) for note in results.notes)
+
+    def target_of(note: ResultNote) -> Path:
+        return _below(out, note, suffix) if out else run / note.folder / f'exported.{suffix}'
+
+    targets = [target_of(note) for note in results.notes]
+    earlier = {target_of(note): None for note in results.set_aside}
+
+    def write(note: ResultNote, target: Path) -> Path:
+        return export(_named(run, note), to, target, raw_csv=raw_csv, least_parts=depth)
+
+    written = _each(results, [partial(write, *each) for each in zip(results.notes, targets, strict=True)])
+    stale = [storable(str(path)) for path in earlier if path not in targets and path.exists()]
+    return dataclasses.replace(written, remarks=(*written.remarks, *_on_stale(stale)))
+
+
+def report_run(run: Path) -> Written:
+    """The page of every finished file of a run, made again; with the recording where it still is and is the same.
+
+    Args:
+        run: a run folder, or the folder of one of its files.
+
+    Returns:
+        The pages, which of them are without their recording, and which results are damaged.
+
+    Raises:
+        RunError: no run in the folder, nothing in it is finished, it leads outside, or it is in use.
+    """
+    if (run / MAIN_FILE).exists():
+        run = run.resolve()
+        own = note_on(run)
+        if own is None:
+            analysis = Analysis.load(run)
+            return Written((analysis.report(run / REPORT_FILE),), _unshown(analysis))
+        run, results = run.parent, Results((own,))
+    else:
+        results = _results(run)
+    remarks: list[str] = []
+    settings = read_settings(run).get('settings')
+    with Run(run, settings if isinstance(settings, dict) else {}, resume=True) as journal:
+
+        def write(note: ResultNote) -> Path:
+            analysis = _named(run, note)
+            was_whole = journal.finished(note.key, MAIN_FILE) is not None
+            page = analysis.report(run / note.folder / REPORT_FILE)
+            if was_whole:  # its files are noted, and the page is a new one
+                journal.note(note.key, note.folder, **note.facts)
+            remarks.extend(_unshown(analysis))
+            return page
+
+        written = _each(results, [partial(write, note) for note in results.notes])
+    return dataclasses.replace(written, remarks=(*written.remarks, *remarks))
+
+
+def _on_stale(paths: Sequence[str]) -> tuple[str, ...]:
+    """A sentence on files of earlier exports that would be read along with the new ones."""
+    if not paths:
+        return ()
+    more = [f'{len(paths) - MOST_NAMED} more'] if len(paths) > MOST_NAMED else []
+    remove = 'remove them, or export into a new folder' if len(paths) > 1 else 'remove it'
+    amount = subject(len(paths), 'file', 'lies', 'lie')
+    names = listed([*paths[:MOST_NAMED], *more])
+    return (f'{amount} there of earlier exports that no longer count: {names}; {remove}',)
+
+
+def _each(results: Results, writers: Sequence[Callable[[], Path]]) -> Written:
+    """What the writers write; a result that is damaged does not keep the others back.
+
+    Raises:
+        RunError: nothing could be written.
+    """
+    paths, errors = [], []
+    for write in writers:
+        try:
+            paths.append(write())
+        except StorageError:  # the others could not be written either
+            raise
+        except RunError as error:
+            errors.append(error)
+    if errors and not paths:
+        raise errors[0]
+    return Written(tuple(paths), results.remarks, tuple(errors))
+
+
+def _results(run: Path) -> Results:
+    results = results_that_count(run)
+    if not results.notes:
+        raise RunError(
+            expected='a run with a finished file',
+            came=f'none in {run}' + (f': {results.remarks[0]}' if results.remarks else ''),
+            todo='go on with it by `affekt analyze --resume`',
+        )
+    return results
+
+
+def _named(run: Path, note: ResultNote) -> Analysis:
+    """The analysis, with the path that the journal gives it."""
+    analysis = Analysis.load(run / note.folder)
+    source = dataclasses.replace(analysis.source, file=storable(note.file))
+    return dataclasses.replace(analysis, source=source, recording=note.input)
+
+
+def _below(out: Path, note: ResultNote, suffix: str) -> Path:
+    """The file's place below a folder: the recording's subfolders, then its name and key."""
+    parts = [re.sub(r'[\0/\\:]', '_', storable(part)) for part in parts_of(note.file)]
+    if any(part in ('', '.', '..') for part in parts):
+        raise RunError(
+            expected='paths below the folder that was analyzed',
+            came=f'{note.file!r} in the journal',
+            todo='export only runs that you made or trust',
+        )
+    return out.joinpath(*parts) / f'{note.folder}.{suffix}'
+
+
+def _unshown(analysis: Analysis) -> tuple[str, ...]:
+    """Why a page shows no recording, as a sentence; empty where it does, or may not."""
+    _, why = analysis.shown()
+    return (f'{analysis.source.file or analysis.source.name}: the page is without the recording. {why}',) if why else ()

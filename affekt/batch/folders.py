@@ -1,0 +1,244 @@
+"""Which recordings the named files and folders hold, where each lies below what was named, and what is left out.
+
+Nothing is passed over in silence: a link that leads nowhere, a folder that may not be read, a pipe or a device is a
+problem of its own; files of other endings are counted by ending.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from affekt.analysis.records import parts_of
+from affekt.containers import is_media_name
+from affekt.errors import AffektError, FileError, MediaError
+from affekt.runs import JOURNAL, require_regular_file
+from affekt.tables import storable
+
+NO_ENDING = '(no ending)'
+HIDDEN = '(hidden)'
+MOST_REASONS = 5
+"""Entries that are named where nothing at all can be read."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One file to analyze."""
+
+    path: Path
+    file: str
+    """The path below what was named, with '/' between its parts: what tells this clip from the others."""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The folders below what was named: often the condition, the speaker, the session."""
+        return parts_of(self.file)
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What the named files and folders hold."""
+
+    clips: tuple[Clip, ...]
+    """Sorted within each folder, none twice."""
+    problems: tuple[tuple[Clip, AffektError], ...] = ()
+    """Entries that cannot be read, each with the reason."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Ending to the number of files in the folders that are no media by their name."""
+    remarks: tuple[str, ...] = ()
+    """Sentences on folders that were not searched."""
+
+
+def gather(paths: Sequence[str | Path]) -> Gathered:
+    """The recordings that the paths name: files as they are, folders searched downwards.
+
+    Args:
+        paths: files, of any ending, and folders. With several, clips are named from the folder that all share.
+
+    Raises:
+        MediaError: there is nothing to analyze.
+    """
+    search = _Search()
+    for path in map(Path, paths):
+        search.named(path)
+    if not search.found:
+        if len(search.problems) == 1:
+            raise search.problems[0][1]
+        raise MediaError(
+            expected='media files',
+            came='; '.join(str(error.came) for _, error in search.problems[:MOST_REASONS]) or 'no path',
+            todo='name a folder with video, sound or pictures',
+        )
+    base = _shared_folder([Path(path) for path in paths])
+    return Gathered(
+        tuple(Clip(path, _below(path, base)) for path in search.found.values()),
+        tuple((Clip(path, _below(path, base)), error) for path, error in search.problems),
+        dict(search.left_out.most_common()),
+        tuple(search.remarks),
+    )
+
+
+class _Search:
+    """What has been found so far."""
+
+    def __init__(self) -> None:
+        self.found: dict[Path, Path] = {}
+        """Absolute path to the path as it was reached."""
+        self.problems: list[tuple[Path, AffektError]] = []
+        self.left_out: Counter[str] = Counter()
+        self.remarks: list[str] = []
+        self._searched: set[tuple[int, int]] = set()
+
+    def named(self, path: Path) -> None:
+        """One path that somebody named."""
+        try:
+            is_folder = path.is_dir()
+        except OSError as error:
+            return self._problem(path, _unreadable(path, error))
+        if is_folder:
+            before = (len(self.found), len(self.problems), self.left_out.copy())
+            is_new = self._folder(path)
+            if is_new and before[:2] == (len(self.found), len(self.problems)):
+                self._problem(path, _no_media(path, self.left_out - before[2]))
+        elif _is_there(path):
+            self._file(path)
+        else:
+            missing = MediaError(expected='an existing file or folder', came=f'{path}', todo='check the path')
+            self._problem(path, missing)
+        return None
+
+    def _folder(self, top: Path) -> bool:
+        """Everything below a folder; links to other folders last, so that files keep the names of their own places.
+
+        Returns whether the folder itself was not searched before.
+        """
+        is_new = True
+        waiting: list[Path] = [top]
+        linked: list[Path] = []
+        while waiting or linked:
+            folder = waiting.pop() if waiting else linked.pop(0)
+            if not self._is_new(folder):
+                is_new = is_new and folder is not top
+                if folder.is_symlink():
+                    self.remarks.append(f'{storable(str(folder))} leads to a folder that is searched already')
+                continue
+            try:
+                entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+            except OSError as error:
+                self._problem(folder, _unreadable(folder, error))
+                continue
+            folders = [self._entry(entry) for entry in entries]
+            linked += [path for path in folders if path is not None and path.is_symlink()]
+            waiting += [path for path in reversed(folders) if path is not None and not path.is_symlink()]
+        self._sort(top)
+        return is_new
+
+    def _entry(self, entry: os.DirEntry[str]) -> Path | None:
+        """The entry's path where it is a folder to search; anything else is put where it belongs."""
+        path = Path(entry.path)
+        if entry.name.startswith('.'):
+            self.left_out[HIDDEN] += 1
+            return None
+        try:
+            is_folder = entry.is_dir()
+            if is_folder and (path / JOURNAL).exists():
+                self.remarks.append(f'{storable(entry.path)} is the folder of a run, so it is not searched')
+                return None
+            is_file = not is_folder and entry.is_file()
+        except OSError as error:  # a link that leads back to itself
+            self._problem(path, _unreadable(path, error))
+            return None
+        if is_folder:
+            return path
+        if is_file and not is_media_name(path):
+            self.left_out[storable(path.suffix.lower()) or NO_ENDING] += 1
+        else:
+            self._file(path)
+        return None
+
+    def _file(self, path: Path) -> None:
+        try:
+            require_regular_file(path)
+        except FileError as error:
+            self._problem(path, MediaError(expected=error.expected, came=error.came, todo=error.todo))
+        except (OSError, ValueError) as error:
+            self._problem(path, _unreadable(path, error))
+        else:
+            self.found.setdefault(Path(os.path.abspath(path)), path)
+
+    def _problem(self, path: Path, error: AffektError) -> None:
+        self.problems.append((path, error))
+
+    def _is_new(self, folder: Path) -> bool:
+        """Whether the folder is met for the first time, however it was reached."""
+        try:
+            status = folder.stat()
+        except OSError:
+            return True
+        place = (status.st_dev, status.st_ino)
+        fresh = place not in self._searched
+        self._searched.add(place)
+        return fresh
+
+    def _sort(self, top: Path) -> None:
+        """The files below a folder in the order of their paths, after those that were named before."""
+        whole = Path(os.path.abspath(top))
+        inside = sorted(place for place in self.found if place.is_relative_to(whole))
+        self.found.update({place: self.found.pop(place) for place in inside})
+
+
+def _is_there(path: Path) -> bool:
+    """Whether an entry of this name exists, a link that leads nowhere too."""
+    try:
+        return stat.S_IFMT(os.lstat(path).st_mode) != 0
+    except (OSError, ValueError):
+        return False
+
+
+def _shared_folder(paths: Sequence[Path]) -> Path:
+    """The folder that clips are named from: the one that was named, or the one that all named paths share."""
+    whole = [Path(os.path.abspath(path)) for path in paths]
+    if len(whole) == 1:
+        return whole[0] if whole[0].is_dir() else whole[0].parent
+    try:
+        return Path(os.path.commonpath([path.parent for path in whole]))
+    except ValueError:  # on different drives
+        return Path(whole[0].anchor)
+
+
+def _below(path: Path, base: Path) -> str:
+    whole = Path(os.path.abspath(path))
+    below = whole.relative_to(base).as_posix() if whole.is_relative_to(base) else whole.name
+    return whole.name if below == '.' else below
+
+
+def _no_media(folder: Path, left_out: Mapping[str, int]) -> MediaError:
+    counted = ', '.join(f'{number} {ending}' for ending, number in Counter(left_out).most_common(8))
+    came = f'none among {counted}' if counted else 'none'
+    return MediaError(
+        expected=f'media files in {folder}', came=came, todo='name a folder with video, sound or pictures'
+    )
+
+
+def _unreadable(path: Path, error: Exception) -> MediaError:
+    reason = getattr(error, 'strerror', None) or str(error)
+    if os.path.islink(path) and not _leads_somewhere(path):
+        return MediaError(
+            expected='a link that leads to a file',
+            came=f'{str(path)!r}: {reason}',
+            todo='mend or remove the link, or bring back what it led to',
+        )
+    return MediaError(
+        expected='a file or folder that may be read', came=f'{str(path)!r}: {reason}', todo='check its permissions'
+    )
+
+
+def _leads_somewhere(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        return False

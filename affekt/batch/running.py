@@ -1,0 +1,386 @@
+"""Many files into one run folder: each analyzed once, whatever kills the process in between.
+
+A finished file is a folder that appears whole and is then noted in the run's journal; `resume` goes on with the files
+that have no such note. Whatever happens in one file is the outcome of that file: it is reported and noted, the others
+go on, and a resumed run tries it again. A clip is told from others by its path below the named folder and by its
+content; equal content is analyzed once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import re
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, overload
+
+from affekt.analysis.analysis import Analysis
+from affekt.analysis.analyzer import Analyzer
+from affekt.analysis.records import Source
+from affekt.analysis.results import (
+    DONE,
+    DUPLICATE,
+    FAILED,
+    RENAMED,
+    SUPERSEDED,
+    VANISHED,
+    ResultNote,
+    is_gone,
+    no_longer,
+    note_of,
+    noted,
+    on_namesakes,
+    retire_absent,
+)
+from affekt.analysis.settings import AnalysisSettings
+from affekt.analysis.storage import MAIN_FILE, decoded, read_json
+from affekt.batch.folders import Clip, Gathered, gather
+from affekt.errors import AffektError, MediaError, StorageError, UnexpectedError
+from affekt.files import NO_ROOM, storage_error
+from affekt.report.report import REPORT_FILE, render_report
+from affekt.runs import Run, file_sha256
+from affekt.tables import storable
+
+LOG = 'errors.log'
+"""Where a run keeps the traceback of what nobody expected."""
+
+Progress = Callable[[str, float, float], None]
+FileProgress = Callable[['Outcome | None', int, int], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one input: a folder of results, an error, or the same content as another."""
+
+    path: Path
+    folder: Path | None
+    error: AffektError | None = None
+    resumed: bool = False
+    """It was already finished when this run began."""
+    file: str = ''
+    """The path below the named folder."""
+    sha256: str = ''
+    same_as: str = ''
+    """The file with the same content, whose results count for both; '' for a file of its own."""
+
+    @property
+    def report_page(self) -> Path | None:
+        """The page on the file; None where there are no results."""
+        return None if self.folder is None else self.folder / REPORT_FILE
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """Sentences on what of the file was not read, from its results."""
+        if self.folder is None:
+            return ()
+        source: Source = decoded(Source, read_json(self.folder / MAIN_FILE).get('source'))
+        return source.losses
+
+    def load(self) -> Analysis:
+        """Read the results back.
+
+        Raises:
+            MediaError: the input failed; the error is the one that it failed with.
+        """
+        if self.folder is None:
+            raise self.error or MediaError(expected='results', came='none', todo='analyze the file again')
+        return dataclasses.replace(Analysis.load(self.folder), recording=self.path)
+
+
+@dataclass(frozen=True)
+class Batch(Sequence[Outcome]):
+    """One outcome per input, in order, and what was not looked at."""
+
+    outcomes: tuple[Outcome, ...]
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Ending to the number of files in the named folders that are no media by their name."""
+    remarks: tuple[str, ...] = ()
+    """Sentences on the folders and on results that no longer count."""
+
+    def __len__(self) -> int:
+        return len(self.outcomes)
+
+    @overload
+    def __getitem__(self, at: int) -> Outcome: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Outcome]: ...
+    def __getitem__(self, at: int | slice) -> Outcome | Sequence[Outcome]:
+        return self.outcomes[at]
+
+    def __iter__(self) -> Iterator[Outcome]:
+        return iter(self.outcomes)
+
+    @property
+    def failed(self) -> tuple[Outcome, ...]:
+        """The inputs that came to nothing."""
+        return tuple(outcome for outcome in self.outcomes if outcome.error is not None)
+
+    @property
+    def analyzed(self) -> tuple[Outcome, ...]:
+        """The inputs with results of their own."""
+        return tuple(outcome for outcome in self.outcomes if outcome.folder is not None and not outcome.same_as)
+
+    @property
+    def copies(self) -> tuple[Outcome, ...]:
+        """The inputs whose content another one has as well."""
+        return tuple(outcome for outcome in self.outcomes if outcome.same_as)
+
+
+def analyze_many(
+    paths: Sequence[str | Path],
+    out: Path,
+    settings: AnalysisSettings,
+    *,
+    resume: bool = False,
+    notes: tuple[str, ...] = (),
+    progress: Progress | None = None,
+    advanced: FileProgress | None = None,
+) -> Batch:
+    """Analyze every file into `out`, one folder each, with its report.
+
+    1. Search the folders. 2. Note which earlier results no longer count. 3. Analyze file by file.
+
+    Args:
+        paths: files and folders.
+        out: the run folder.
+        settings: for all files.
+        resume: go on with the run that `out` holds.
+        notes: sentences on where the files come from, put in front of each analysis' own notes.
+        progress: told about the stages of the file at hand.
+        advanced: told after each file: its outcome, how many are done, how many there are; first with None and 0.
+
+    Returns:
+        One outcome per file and per entry that cannot be read.
+
+    Raises:
+        MediaError: there is nothing to analyze.
+        RunError: the run folder cannot be used, or there is no more room in it.
+        PurposeError: the purpose is refused.
+    """
+    # 1.
+    gathered = gather(paths)
+    total = len(gathered.clips) + len(gathered.problems)
+    outcomes: list[Outcome] = []
+    with Run(out, settings.recorded(), resume=resume) as run:
+        # 2.
+        present = {clip.file for clip in (*gathered.clips, *(clip for clip, _ in gathered.problems))}
+        remarks = retire_absent(run, noted(out), present, [Path(path) for path in paths])
+        # 3.
+        work = _Work(Analyzer(settings), run, gathered.clips, notes, progress)
+        if advanced:
+            advanced(None, 0, total)
+        for outcome in _outcomes(work, gathered):
+            outcomes.append(outcome)
+            if advanced:
+                advanced(outcome, len(outcomes), total)
+        remarks += [*work.remarks, *on_namesakes(noted(out).values())]
+    return Batch(tuple(outcomes), gathered.left_out, (*gathered.remarks, *remarks))
+
+
+def _outcomes(work: _Work, gathered: Gathered) -> Iterator[Outcome]:
+    for clip, error in gathered.problems:
+        work.note_failure(clip, error)
+        yield Outcome(clip.path, None, error, file=storable(clip.file))
+    for clip in gathered.clips:
+        yield work.outcome(clip)
+
+
+class _Work:
+    """A run under way: its models, its folder, and which content it has met."""
+
+    def __init__(
+        self, analyzer: Analyzer, run: Run, clips: Sequence[Clip], notes: tuple[str, ...], progress: Progress | None
+    ) -> None:
+        self._analyzer, self._run, self._notes, self._progress = analyzer, run, notes, progress
+        self._known = _with_paths(noted(run.folder), clips)
+        self._keys_of_places = {
+            (note.sha256, str(note.input)): note.key for note in self._known.values() if note.folder
+        }
+        self._keys_of_files: dict[str, set[str]] = {}
+        for note in self._known.values():
+            self._keys_of_files.setdefault(note.file, set()).add(note.key)
+        present = {clip.file for clip in clips}
+        # Content to the file whose results count for it: the one that was analyzed, where it is still the same.
+        self._first = {
+            note.sha256: (note.file, note.folder)
+            for note in self._known.values()
+            if note.state == DONE and note.file in present and not no_longer(note) and run.finished(note.key, MAIN_FILE)
+        }
+        self.remarks: list[str] = []
+
+    def outcome(self, clip: Clip) -> Outcome:
+        """What becomes of one file. Only what stops the whole run is raised."""
+        try:
+            return self._outcome(clip)
+        except BaseException as error:
+            refusal = self._as_refusal(clip, error)
+            if refusal is None:
+                raise
+            self.note_failure(clip, refusal)
+            return Outcome(clip.path, None, refusal, file=storable(clip.file))
+
+    def _outcome(self, clip: Clip) -> Outcome:
+        digest = file_sha256(clip.path)
+        if digest in self._first and self._first[digest][0] != clip.file:
+            return self._copy(clip, digest, *self._first[digest])
+        key = f'{digest}:{clip.file}'
+        if (earlier := self._finished(clip, digest)) is not None:
+            outcome = Outcome(clip.path, self._run.folder / earlier.folder, None, True, storable(clip.file), digest)
+            if earlier.key != key or earlier.state != DONE or str(earlier.input) != os.path.abspath(clip.path):
+                self._done(clip, digest, earlier.folder, earlier.facts.get('notes', ()))
+            else:
+                self._retire_earlier(clip, digest)
+        else:
+            folder = self._run.folder / f'{_slug(clip.path.stem)}-{_short(key)}'
+            sentences = self._analyzed(clip, digest, folder)
+            self._done(clip, digest, folder.name, sentences)
+            outcome = Outcome(clip.path, folder, file=storable(clip.file), sha256=digest)
+        self._first[digest] = (clip.file, outcome.folder.name if outcome.folder else '')
+        return outcome
+
+    def _analyzed(self, clip: Clip, digest: str, folder: Path) -> Sequence[str]:
+        """Write the results and the report of one file into its folder; returns the sentences about the file."""
+        with self._run.building(folder.name) as staging:
+            before = _stamp_of(clip.path)
+            analysis = self._analyzer.analyze(clip.path, progress=self._progress, spill=staging)
+            if analysis.source.sha256 != digest or _stamp_of(clip.path) != before:
+                raise MediaError(
+                    expected='a file that stays as it is while it is read',
+                    came=f'{clip.path} with other content at the end',
+                    todo='wait until it is written, then add --resume',
+                )
+            source = dataclasses.replace(
+                analysis.source, file=storable(clip.file), notes=(*self._notes, *analysis.source.notes)
+            )
+            analysis = dataclasses.replace(analysis, source=source)
+            analysis.save(staging)
+            render_report(analysis, staging / REPORT_FILE, clip.path)
+        return source.notes
+
+    def _finished(self, clip: Clip, digest: str) -> ResultNote | None:
+        """The note on whole results of this content.
+
+        Older runs noted the name alone; a run that now begins at another folder gives the clip another path.
+        """
+        place = self._keys_of_places.get((digest, os.path.abspath(clip.path)), '')
+        for key in (f'{digest}:{clip.file}', f'{digest}:{clip.path.name}', place):
+            note = self._known.get(key)
+            if note is not None and note.file == clip.file and note.state in (DONE, SUPERSEDED, VANISHED, RENAMED):
+                return note if self._run.finished(key, MAIN_FILE) else None
+        return None
+
+    def _done(self, clip: Clip, digest: str, folder: str, sentences: Sequence[str]) -> None:
+        """Put a finished file into the journal."""
+        self._retire_earlier(clip, digest)
+        facts = _facts_of(clip, digest)
+        self._note(f'{digest}:{clip.file}', folder, **facts, notes=list(sentences), state=DONE)
+
+    def _copy(self, clip: Clip, digest: str, first: str, folder: str) -> Outcome:
+        """A file whose content is that of another, the first."""
+        key = f'{digest}:{clip.file}'
+        known = self._known.get(key)
+        is_known = known is not None and known.state == DUPLICATE and known.facts.get('same_as') == first
+        self._retire_earlier(clip, digest)
+        if not is_known:
+            self._note(key, folder, **_facts_of(clip, digest), state=DUPLICATE, same_as=first)
+        place = self._run.folder / folder
+        return Outcome(clip.path, place, None, is_known, storable(clip.file), digest, storable(first))
+
+    def _retire_earlier(self, clip: Clip, digest: str) -> None:
+        """Take back what the journal says of this clip under another path, of other content of it, and of failures.
+
+        A clip of the same path below another folder is another clip, as long as it is there.
+        """
+        place = Path(os.path.abspath(clip.path))
+        for key in sorted(self._keys_of_files.get(clip.file, set()) - {f'{digest}:{clip.file}'}):
+            old = self._known[key]
+            if old.state not in (DONE, DUPLICATE, FAILED) or (old.input != place and not is_gone(old.input)):
+                continue
+            state = RENAMED if old.sha256 == digest else SUPERSEDED
+            self._run.amend(old.key, state=state)
+            self._known[old.key] = dataclasses.replace(old, state=state)
+            if old.state == DONE and state == SUPERSEDED:
+                self.remarks.append(f'{storable(clip.file)} has changed; its earlier results no longer count')
+
+    def _note(self, key: str, folder: str, **facts: Any) -> None:
+        """Put a line into the journal, and remember it."""
+        self._run.note(key, folder, **facts)
+        self._known[key] = note_of(key, folder, facts)
+        self._keys_of_files.setdefault(self._known[key].file, set()).add(key)
+
+    def note_failure(self, clip: Clip, error: AffektError) -> None:
+        """Put a failed file into the journal, so that everybody who opens the run hears of it."""
+        sentence = storable(str(error))
+        facts = {'input': os.path.abspath(clip.path), 'file': clip.file}
+        self._note(f'failed:{clip.file}', '', **facts, state=FAILED, error=sentence)
+
+    def _as_refusal(self, clip: Clip, error: BaseException) -> AffektError | None:
+        """The error as one sentence about the file; None where it concerns the whole run."""
+        if not isinstance(error, Exception) and type(error).__name__ != 'PanicException':  # of libraries in Rust
+            return None
+        if isinstance(error, StorageError):  # no other file could be written either
+            return None
+        for cause in (error, error.__cause__):
+            if isinstance(cause, OSError) and cause.errno in NO_ROOM:
+                raise storage_error(cause, self._run.folder) from error
+        if isinstance(error, AffektError):
+            return error
+        if isinstance(error, OSError):
+            return MediaError(
+                expected='a readable file and room to write',
+                came=f'{clip.path}: {error.strerror or error}',
+                todo='check both',
+            )
+        self._log(clip, error)
+        return UnexpectedError(
+            expected='a file that can be analyzed',
+            came=f'{clip.path}: {type(error).__name__} {" ".join(str(error)[:400].split())[:200]}'.rstrip(),
+            todo=f'the other files go on; {self._run.folder / LOG} tells more, --resume tries again',
+        )
+
+    def _log(self, clip: Clip, error: BaseException) -> None:
+        """Keep the traceback; a deep recursion tells its ends only."""
+        lines = traceback.format_exception(error, limit=-30)
+        stamp = time.strftime('%Y-%m-%d %H:%M:%S')
+        with (self._run.folder / LOG).open('a', encoding='utf-8', errors='backslashreplace') as log:
+            log.write(f'{stamp} {clip.path}\n{"".join(lines)}\n')
+
+
+def _with_paths(notes: Mapping[str, ResultNote], clips: Sequence[Clip]) -> dict[str, ResultNote]:
+    """The notes by key, with the paths by which the clips are named now that they are on."""
+    files = {os.path.abspath(clip.path): clip.file for clip in clips}
+    return {
+        key: dataclasses.replace(note, file=files.get(os.path.abspath(note.input), note.file))
+        for key, note in notes.items()
+    }
+
+
+def _facts_of(clip: Clip, digest: str) -> dict[str, Any]:
+    """What the journal says of every clip."""
+    size, changed_ns = _stamp_of(clip.path)
+    return {
+        'input': os.path.abspath(clip.path), 'file': clip.file, 'sha256': digest, 'size': size,
+        'changed_ns': changed_ns,
+    }  # fmt: skip
+
+
+def _stamp_of(path: Path) -> tuple[int, int]:
+    """(bytes, time of the last change in ns): where neither differs a file is taken for unchanged."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def _short(key: str) -> str:
+    """Twelve hexadecimal digits that tell one clip's results from any other's."""
+    return hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()[:12]
+
+
+def _slug(stem: str) -> str:
+    """The stem with letters, digits, dots and hyphens, at most 120 bytes."""
+    plain = re.sub(r'[^\w.-]+', '_', stem).strip('._')[:60]
+    return plain.encode()[:120].decode(errors='ignore') or 'file'

@@ -1,0 +1,217 @@
+"""What a run for a track depends on, and its clips as arrays, checked before anything is trained.
+
+N clips, D features.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.challenges.tracks import Track
+from affekt.corpora import Manifest
+from affekt.errors import CorpusError, UnknownNameError, ValueRangeError, listed
+from affekt.experiments.cross_corpus import how_made
+from affekt.experiments.folds import divided
+from affekt.experiments.notes import group_notes
+from affekt.experiments.settings import MerbenchSettings
+from affekt.experiments.task import Task, feat_type_of
+from affekt.features import Store
+from affekt.features.sample_names import near_miss
+
+if TYPE_CHECKING:
+    from affekt.training import SemiSettings
+
+KINDS = ('none', 'pseudo', 'consistency')
+LEARNT, CHOOSING = 'train', 'val'
+
+
+@dataclass(frozen=True)
+class TrackSettings:
+    """Settings of a run, saved beside its answers.
+
+    Args:
+        model: a key of `affekt.fusion.FUSION_MODELS` that reads one vector a modality.
+        semi: how unlabelled clips are learnt from: `none`, `pseudo` or `consistency`; see `SemiSettings`.
+        thresholds: of which validation chooses one.
+        shares: `pseudo`: shares of the surest guesses, tried beside the thresholds.
+        balanced: `pseudo`: no category gets more of the guesses than its share of the labelled clips.
+        trials: draws of the model's settings, chosen without unlabelled clips.
+        folds: over the labelled clips, where they have no split val.
+        seeds: runs of what was chosen, whose mean answers.
+        epochs: at most.
+        patience: epochs without a better validation score before a run stops.
+        batch: labelled samples a step.
+        seed: of all draws.
+        allow_missing: clips that lack features of a modality do without it; otherwise they are an error.
+    """
+
+    model: str = 'attention'
+    semi: str = 'none'
+    thresholds: tuple[float, ...] = (0.5, 0.7, 0.9)
+    shares: tuple[float, ...] = ()
+    balanced: bool = False
+    trials: int = 4
+    folds: int = 5
+    seeds: int = 1
+    epochs: int = 100
+    patience: int = 10
+    batch: int = 32
+    seed: int = 0
+    allow_missing: bool = False
+
+    def __post_init__(self) -> None:
+        if self.semi not in KINDS:
+            raise UnknownNameError(expected=f'one of {", ".join(KINDS)}', came=repr(self.semi), todo='choose one')
+        if self.semi == 'consistency' and (self.shares or self.balanced):
+            raise ValueRangeError(
+                expected='thresholds alone for consistency', came='shares, or balanced', todo='choose --semi pseudo'
+            )
+        if self.semi != 'none' and not (self.thresholds or self.shares):
+            raise ValueRangeError(expected='a threshold or a share', came='none', todo='give --threshold or --share')
+        if feat_type_of(self.bench('category')) != 'utt':
+            raise UnknownNameError(
+                expected='a model that reads one vector a modality', came=repr(self.model), todo='choose another model'
+            )
+
+    def bench(self, target: str) -> MerbenchSettings:
+        """What MERBench's parts need of them."""
+        names = ('model', 'seeds', 'trials', 'epochs', 'patience', 'batch', 'folds', 'seed')
+        return MerbenchSettings(target=target, **{name: getattr(self, name) for name in names})
+
+    def tried(self) -> list[SemiSettings]:
+        """What validation chooses from; empty without unlabelled clips."""
+        from affekt.training import SemiSettings
+
+        if self.semi == 'none':
+            return []
+        kind: Any = self.semi
+        first = [SemiSettings(kind, threshold=each, balanced=self.balanced) for each in self.thresholds]
+        return first + [SemiSettings(kind, share=each, balanced=self.balanced) for each in self.shares]
+
+
+def track_task(
+    track: Track,
+    labelled: Manifest,
+    unlabelled: Manifest,
+    stores: Mapping[str, Store],
+    unlabelled_stores: Mapping[str, Store],
+    settings: TrackSettings,
+) -> Task:
+    """Labelled clips as train and val, unlabelled ones as the test that all divisions answer.
+
+    Raises:
+        UnknownNameError: a track of free words.
+        CorpusError: a clip lacks features or its label, or a clip is on both sides.
+    """
+    if track.closed is None:
+        raise UnknownNameError(expected='a track with categories', came=track.name, todo='choose another track')
+    labelled = _in_order_of(track, track.closed.categories, labelled)
+    labelled = _learnt(labelled, has_valence=track.closed.valence is not None)
+    both = sorted(set(labelled.names) & set(unlabelled.names))
+    if both or not len(unlabelled):
+        raise CorpusError(
+            expected='unlabelled clips, none of which is labelled too',
+            came=f'{len(both)} on both sides: {listed(both)}' if both else 'none', todo='leave them out',
+        )  # fmt: skip
+    _require_same(stores, unlabelled_stores)
+    hidden = tuple(
+        dataclasses.replace(row, category=None, valence=None, split='test', fold=None) for row in unlabelled.samples
+    )
+    joined = Manifest(labelled.facts, (*labelled.samples, *hidden))
+    divisions = divided(joined, settings.bench('category'))
+    target = 'category' if track.closed.valence is None else 'category+valence'
+    features, present = {}, {}
+    for modality in stores:
+        parts = ((stores[modality], labelled), (unlabelled_stores[modality], unlabelled))
+        held = [_rows(store, manifest, settings.allow_missing) for store, manifest in parts]
+        features[modality] = np.concatenate([rows for rows, _ in held])
+        kept = np.concatenate([manifest.keep_mask(modality) for _, manifest in parts])
+        present[modality] = np.concatenate([there for _, there in held]) & kept
+    values = None if target == 'category' else joined.column('valence')
+    return Task(
+        divisions.manifest, features, None, present, joined.labels(), values, target, divisions.fair, (),
+        divisions.tests, (*_unlabelled_categories(labelled), *group_notes(labelled)),
+    )  # fmt: skip
+
+
+def _in_order_of(track: Track, categories: Sequence[str], manifest: Manifest) -> Manifest:
+    """The same samples, with the track's categories in the track's order, whatever order the manifest has.
+
+    Raises:
+        CorpusError: categories that the track does not have, or none.
+    """
+    strangers = sorted(set(manifest.facts.categories) - set(categories))
+    if strangers or not manifest.facts.categories:
+        raise CorpusError(
+            expected=f'the categories of {track.name}: {", ".join(categories)}, in any order',
+            came=f'{listed(strangers)} among them' if strangers else 'none',
+            todo='import the labelled clips of that challenge, or name the categories of your table so',
+        )
+    facts = dataclasses.replace(manifest.facts, categories=tuple(categories))
+    return Manifest(facts, manifest.samples)
+
+
+def _unlabelled_categories(labelled: Manifest) -> list[str]:
+    """Categories of the track that no labelled clip has."""
+    known = {row.category for row in labelled.samples}
+    absent = [name for name in labelled.facts.categories if name not in known]
+    return [f'no labelled clip is {listed(absent)}, so that no answer will be'] if absent else []
+
+
+def _learnt(manifest: Manifest, *, has_valence: bool) -> Manifest:
+    """The labelled samples, as train, and val where there is one."""
+    named = {row.split for row in manifest.samples if row.split}
+    if named & {LEARNT, CHOOSING}:
+        manifest = manifest.where(split=(LEARNT, CHOOSING))
+    else:
+        samples = tuple(dataclasses.replace(row, split=LEARNT) for row in manifest.samples)
+        manifest = dataclasses.replace(manifest, samples=samples)
+    lacking = [row.sample for row in manifest.samples if row.category is None or (has_valence and row.valence is None)]
+    if lacking or not len(manifest):
+        what = 'category and valence' if has_valence else 'category'
+        raise CorpusError(
+            expected=f'{what} of every labelled clip', came=f'none for {len(lacking)} ({listed(lacking, 2)})'
+            if lacking else 'no labelled clips', todo='leave these samples out of the manifest',
+        )  # fmt: skip
+    return manifest
+
+
+def _require_same(stores: Mapping[str, Store], others: Mapping[str, Store]) -> None:
+    """Both sides have the same modalities, each by one recipe."""
+    one, two = ({m: _told(s) for m, s in held.items()} for held in (stores, others))
+    if one != two:
+        wrong = sorted(m for m in {*one, *two} if one.get(m) != two.get(m))
+        raise CorpusError(
+            expected='features of one recipe for labelled and unlabelled clips',
+            came=f'others for {", ".join(wrong)}', todo='extract both with the same recipe',
+        )  # fmt: skip
+
+
+def _told(store: Store) -> object:
+    """The recipe's hash; of features that others made, whose hash is that of their files, what else is known."""
+    return how_made(store) if 'origin' in store.provenance.facts else store.provenance.hash
+
+
+def _rows(
+    store: Store, manifest: Manifest, allow_missing: bool
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """(N, D) features, zeros where a clip has none, and (N,) which have them."""
+    there = np.array([name in store for name in manifest.names], dtype=bool)
+    if not there.all() and not allow_missing:
+        lost = [manifest.names[at] for at in np.flatnonzero(~there)]
+        hint = near_miss(lost, store.names)
+        raise CorpusError(
+            expected=f'{store.provenance.recipe} for all {len(manifest)} clips of {manifest.facts.corpus}',
+            came=f'none for {len(lost)} ({listed(lost, 2)})' + (f'; {hint}' if hint else ''),
+            todo='extract them, or let these clips do without with --allow-missing',
+        )
+    found = np.zeros((len(manifest), store.dimension), dtype=np.float32)
+    if there.any():
+        found[there] = store.matrix([name for name, held in zip(manifest.names, there, strict=True) if held])
+    return found, there

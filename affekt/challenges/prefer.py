@@ -1,0 +1,213 @@
+"""MER-Prefer (MER2026 track 3): a submission written, checked as the challenge will read it, and scored.
+
+The candidates are a csv of name, a1 and a2; a submission says name and preference for each of them, in their order: the
+released scorer goes by place and never looks at names, so a row that is missing or moved spoils all that follow. The
+truth is hidden among the candidates. Ranked by is the weighted F1 of two classes: tied truths are dropped, and a
+preference *same* counts as a1.
+
+Source: MER2026_Track3/README.md in github.com/zeroQiaoba/MERTools.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from affekt.challenges.submissions import SHOWN_PROBLEMS
+from affekt.errors import TableError, listed
+from affekt.labels.columns import read_columns
+from affekt.metrics import Interval, bootstrap_interval
+from affekt.preference.pairs import OFFICIAL, VERDICTS
+from affekt.preference.scores import even_accuracy, official_scores
+from affekt.ranking.comparisons import Ints, short
+from affekt.runs import read_regular_file, write_atomically
+from affekt.tables import csv_bytes
+
+_HEADER = ['name', 'preference']
+_WORDS = tuple(OFFICIAL.values())
+
+
+@dataclass(frozen=True)
+class PreferSubmission:
+    """A submission that was found in order."""
+
+    path: Path
+    rows: int
+    answers: Mapping[str, int]
+    """How often each of a1, a2 and same was said."""
+
+
+@dataclass(frozen=True)
+class PreferScore:
+    """What the track ranks by, and what belongs to it."""
+
+    waf: Interval
+    """Weighted F1 of two classes."""
+    accuracy: Interval
+    even: Interval
+    """Accuracy with *same* as half right, so that the sides do not matter."""
+    decided: int
+    ties: int
+    """Tied truths, which are not scored."""
+
+
+def write_prefer_submission(names: Sequence[str], prediction: Ints, path: Path) -> PreferSubmission:
+    """Write preferences in the order of the candidates.
+
+    Args:
+        names: of the candidates, in their order, each once.
+        prediction: (N,) 1 for a1, -1 for a2, 0 for same.
+        path: ends in .csv.
+
+    Raises:
+        TableError: something is wrong with it; all problems in one message, and nothing is written.
+    """
+    said = [OFFICIAL.get(int(side), '') for side in prediction]
+    # As the challenge reads it: a name is never changed.
+    content = csv_bytes(_HEADER, zip(names[: len(said)], said[: len(names)], strict=True), raw=True).decode()
+    facts = _checked(path, content, names)
+    write_atomically(path, content.encode())
+    return facts
+
+
+def check_prefer_submission(path: Path, names: Sequence[str]) -> PreferSubmission:
+    """Read a submission as the challenge will, and say everything that is wrong with it.
+
+    Args:
+        path: the submission.
+        names: of the candidates, in their order.
+
+    Raises:
+        TableError: all problems in one message, with rows.
+    """
+    try:
+        content = read_regular_file(path).decode('utf-8-sig')
+    except OSError as error:
+        raise TableError(
+            expected='a submission', came=f'{path}: {error.strerror or error}', todo='check the path'
+        ) from error
+    except UnicodeDecodeError as error:
+        raise TableError(
+            expected='a submission in UTF-8', came=f'{path}: {error.reason} at byte {error.start}', todo='save it so'
+        ) from error
+    return _checked(path, content, names)
+
+
+def score_prefer(
+    truth: Mapping[str, int], prediction: Mapping[str, int], *, rng: np.random.Generator, resamples: int = 1000
+) -> PreferScore:
+    """The track's score with bootstrap intervals over samples.
+
+    Args:
+        truth: sample to verdict (1, -1, 0).
+        prediction: sample to verdict; samples beside the truth are not looked at.
+        rng: draws the resamples.
+        resamples: of the intervals.
+
+    Raises:
+        TableError: samples of the truth have no prediction, or every truth is a tie.
+    """
+    if missing := [name for name in truth if name not in prediction]:
+        raise TableError(
+            expected='a prediction for every sample of the truth',
+            came=f'{len(missing)} without: {listed(missing)}',
+            todo='predict all candidates',
+        )
+    true = np.array(list(truth.values()))
+    said = np.array([prediction[name] for name in truth])
+    if not true.any():
+        raise TableError(expected='samples with a preference', came='ties only', todo='check the truth')
+
+    def interval(measure: str) -> Interval:
+        def metric(one: Ints, other: Ints) -> float:
+            if measure == 'even':
+                return even_accuracy(one, other)
+            return float(getattr(official_scores(one, other), measure))
+
+        fresh = np.random.default_rng(seed)
+        return bootstrap_interval(metric, true, said, rng=fresh, resamples=resamples)
+
+    seed = int(rng.integers(2**63))
+    ties = int(np.sum(true == 0))
+    return PreferScore(interval('waf2'), interval('acc2'), interval('even'), len(true) - ties, ties)
+
+
+def read_preferences(path: Path) -> dict[str, int]:
+    """Sample to verdict, from a table with name and preference, in its order.
+
+    Raises:
+        TableError: the file is missing or damaged, lacks a column, names a sample twice, or holds another verdict.
+    """
+    columns = read_columns(path)
+    if not set(_HEADER) <= set(columns):
+        raise TableError(
+            expected='the columns name and preference', came=f'{path} with {columns.seen()}', todo='name them so'
+        )
+    names = [str(name).strip() for name in columns['name']]
+    words = [str(word).strip().lower() for word in columns['preference']]
+    wrong = [f'row {row}: {short(word)!r}' for row, word in enumerate(words, 2) if word not in VERDICTS]
+    wrong += [f'{name} {times} times' for name, times in Counter(names).items() if times > 1]
+    if wrong:
+        raise TableError(
+            expected=f'each sample once, with {", ".join(_WORDS)}',
+            came=f'{path} with {listed(wrong)}',
+            todo='correct it',
+        )
+    return {name: VERDICTS[word] for name, word in zip(names, words, strict=True)}
+
+
+def _checked(path: Path, content: str, names: Sequence[str]) -> PreferSubmission:
+    twice = [name for name, times in Counter(names).items() if times > 1]
+    if twice:
+        raise TableError(expected='every candidate once', came=f'{listed(twice)} again', todo='take the file anew')
+    problems = [] if path.suffix == '.csv' else [f'the name {path.name} does not end in .csv']
+    rows = _rows(content, problems)
+    seen: dict[str, int] = {}
+    wanted, counts = set(names), Counter[str]()
+    for row, (name, word) in rows:
+        if not name:
+            problems.append(f'row {row}: no name')
+        elif name in seen:
+            problems.append(f'row {row}: {name} again, first in row {seen[name]}')
+        elif name not in wanted:
+            problems.append(f'row {row}: {short(name)} is no candidate')
+        if word not in _WORDS:
+            problems.append(f'row {row}: {short(word)!r} is none of {", ".join(_WORDS)}')
+        seen.setdefault(name, row)
+        counts[word] += 1
+    if (missing := [name for name in names if name not in seen]) and (rows or not problems):
+        problems.append(f'{len(missing)} candidates without an answer: {listed(missing)}')
+    if not problems:
+        moved = next((row for (row, (name, _)), place in zip(rows, names, strict=True) if name != place), None)
+        if moved is not None:
+            problems.append(f'row {moved}: {names[moved - 2]} belongs here; the scorer goes by place')
+    if problems:
+        shown = problems[:SHOWN_PROBLEMS]
+        rest = [f'and {len(problems) - len(shown)} more'] if len(problems) > len(shown) else []
+        raise TableError(
+            expected='a submission to MER-Prefer that can be scored',
+            came=f'{path.name} with {len(problems)} problem{"s" * (len(problems) > 1)}:\n  '
+            + '\n  '.join([*shown, *rest]),
+            todo='correct them, or write the file with `affekt prefer predict`',
+        )
+    return PreferSubmission(path, len(rows), {word: counts[word] for word in _WORDS})
+
+
+def _rows(content: str, problems: list[str]) -> list[tuple[int, tuple[str, str]]]:
+    """Row number, name and preference; what is no such row becomes a problem."""
+    try:
+        header, *rows = list(csv.reader(io.StringIO(content), strict=True)) or [[]]
+    except csv.Error as error:
+        problems.append(f'not a csv: {error}')
+        return []
+    if header != _HEADER:
+        problems.append(f'columns {", ".join(header) or "(none)"} where name, preference belong')
+        return []
+    problems += [f'row {row}: {len(held)} cells' for row, held in enumerate(rows, 2) if len(held) != 2]
+    return [(row, (held[0], held[1])) for row, held in enumerate(rows, 2) if len(held) == 2]

@@ -1,0 +1,280 @@
+"""A challenge's submission: written in its format, and checked as the challenge will read it.
+
+The official parser cuts labels at quotes and commas and leaves inner brackets in: what it would misread is an error
+here, before it is sent. Every problem of a file is in one message, with its row.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from affekt.benchmarks.sets import NAMES
+from affekt.challenges.tracks import Track, track_named
+from affekt.errors import ArchiveError, TableError, listed
+from affekt.labels.columns import read_columns
+from affekt.labels.words import read_labels
+from affekt.metrics.open_vocabulary import official_parse
+from affekt.npz import read_npz
+from affekt.runs import read_regular_file, write_atomically
+from affekt.tables import csv_bytes
+
+SHOWN_PROBLEMS = 20
+"""Problems that one error lists in full; the rest is counted."""
+_LONGEST_LABEL = 60
+
+Cells = tuple[str, ...] | None
+"""What a row says beside its name; None where it has too few or too many cells."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A submission that was found in order."""
+
+    track: str
+    path: Path
+    rows: int
+    labels_per_answer: float
+    empty_answers: int
+    follows_candidates: bool
+    """Whether the rows stand in the candidates' order; scorers do not mind."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """Category to answers, where a track has categories."""
+
+
+def read_candidates(path: Path) -> tuple[str, ...]:
+    """The names that a submission must answer, in their order.
+
+    Raises:
+        TableError: no column of names, or a name that stands twice.
+    """
+    columns = read_columns(path)
+    header = next((name for name in NAMES if name in columns), None)
+    if header is None:
+        raise TableError(expected='a column name', came=f'{path} with {columns.seen()}', todo='name it so')
+    names = tuple(str(name).strip() for name in columns[header])
+    twice = [name for name, times in Counter(names).items() if times > 1 or not name]
+    if twice:
+        raise TableError(
+            expected='every candidate once', came=f'{path} with {listed(twice)}', todo='take the file anew'
+        )
+    return names
+
+
+def write_submission(
+    name: str,
+    prediction: Mapping[str, Any],
+    path: Path,
+    candidates: Sequence[str] | None = None,
+    *,
+    allow_empty: bool = False,
+) -> Submission:
+    """Write a submission in the challenge's format and check it.
+
+    Args:
+        name: of the track.
+        prediction: sample to a text or list; a list in brackets keeps its labels as the official parser reads them,
+            other texts are read by `read_labels`, a word's own apostrophe is written as a curly one. For tracks with
+            categories, what `ClosedSet.cells` takes.
+        path: ends as the track asks.
+        candidates: the names to answer, in their order; those of the prediction without it.
+        allow_empty: accept answers without a label, which score 0.
+
+    Raises:
+        UnknownNameError: no such track.
+        TableError: something is wrong with it; all problems in one message, and nothing is written.
+    """
+    track = track_named(name)
+    order = tuple(prediction) if candidates is None else tuple(candidates)
+    names = [
+        *(sample for sample in order if sample in prediction),
+        *(sample for sample in prediction if sample not in set(order)),
+    ]
+    cells, problems = _cells_of(track, {sample: prediction[sample] for sample in names})
+    facts = _checked(track, path, list(zip(names, cells, strict=True)), order, allow_empty, problems)
+    content = _as_csv(track, names, cells) if path.suffix == '.csv' else _as_npz(names, [cell[0] for cell in cells])
+    write_atomically(path, content)
+    return facts
+
+
+def _cells_of(track: Track, prediction: Mapping[str, Any]) -> tuple[list[tuple[str, ...]], list[str]]:
+    """A row's cells for each answer, and what of free words the official parser would not give back."""
+    if track.closed:
+        return [track.closed.cells(answer) for answer in prediction.values()], []
+    labels = {sample: _labels_of(answer) for sample, answer in prediction.items()}
+    split = [
+        f'{sample}: label {label!r} is read as {official_parse(label)}'
+        for sample, given in labels.items()
+        for label in given
+        if official_parse(label) != [label]
+    ]
+    return [(f'[{", ".join(given)}]',) for given in labels.values()], split
+
+
+def _labels_of(answer: Any) -> list[str]:
+    """Labels that the official parser will give back."""
+    text = answer.strip() if isinstance(answer, str) else ''
+    if text.startswith('[') and text.endswith(']'):
+        return official_parse(text)
+    given = read_labels(answer).labels if isinstance(answer, str) else map(str, answer or ())
+    # The official parser cuts at straight quotes.
+    return [label.strip().lower().replace("'", '’') for label in given]
+
+
+def check_submission(name: str, path: Path, candidates: Sequence[str], *, allow_empty: bool = False) -> Submission:
+    """Read a submission as the challenge will, and say everything that is wrong with it.
+
+    Args:
+        name: of the track.
+        path: the submission.
+        candidates: the names that must be answered.
+        allow_empty: accept answers without a label, which score 0.
+
+    Raises:
+        UnknownNameError: no such track.
+        TableError: all problems in one message, with rows.
+        ArchiveError: the archive is damaged.
+    """
+    track = track_named(name)
+    problems: list[str] = []
+    rows = _csv_rows(track, path, problems) if path.suffix == '.csv' else _npz_rows(path, problems)
+    return _checked(track, path, rows, candidates, allow_empty, problems)
+
+
+def _checked(
+    track: Track,
+    path: Path,
+    rows: Sequence[tuple[str, Cells]],
+    candidates: Sequence[str],
+    allow_empty: bool,
+    problems: Sequence[str],
+) -> Submission:
+    found = list(problems)
+    if not path.name.endswith(track.kinds):
+        found.insert(0, f'the name {path.name} does not end in {" or ".join(track.kinds)}')
+    first_row = 2 if path.suffix == '.csv' else 1
+    wanted = set(candidates)
+    seen: dict[str, int] = {}
+    sizes: list[int] = []
+    counts: Counter[str] = Counter()
+    for row, (sample, cells) in enumerate(rows, first_row):
+        if not sample:
+            found.append(f'row {row}: no name')
+        elif sample in seen:
+            found.append(f'row {row}: {sample} again, first in row {seen[sample]}')
+        elif sample not in wanted:
+            found.append(f'row {row}: {sample} is no candidate')
+        seen.setdefault(sample, row)
+        if cells is None:
+            continue
+        labels, wrong = _judged(track, cells)
+        sizes.append(len(labels))
+        if wrong and not (allow_empty and not labels):
+            found.append(f'row {row}: {sample}: {wrong}')
+        counts.update(labels if track.closed and not wrong else ())
+    missing = [sample for sample in candidates if sample not in seen]
+    if missing and (rows or not problems):
+        found.append(f'{len(missing)} candidates without an answer: {listed(missing)}')
+    if track.rows is not None and rows and len(rows) != track.rows:
+        found.append(f'{len(rows):,} rows where the challenge takes {track.rows:,}')
+    if found:
+        shown = found[:SHOWN_PROBLEMS]
+        rest = [f'and {len(found) - len(shown)} more'] if len(found) > len(shown) else []
+        raise TableError(
+            expected=f'a submission to {track.name} that can be scored',
+            came=f'{path.name} with {len(found)} problem{"s" * (len(found) > 1)}:\n  ' + '\n  '.join([*shown, *rest]),
+            todo='correct them, or write the file with `affekt track write`',
+        )
+    follows = [sample for sample, _ in rows] == list(candidates)
+    mean = float(np.mean(sizes)) if sizes else float('nan')
+    return Submission(track.name, path, len(rows), mean, sizes.count(0), follows, dict(counts))
+
+
+def _judged(track: Track, cells: tuple[str, ...]) -> tuple[list[str], str]:
+    """The labels of a row, and what is wrong with it."""
+    if track.closed:
+        # An empty cell is an error even where answers without labels are allowed: no class stands for it.
+        return [cells[0]], track.closed.problem(cells)
+    labels = official_parse(cells[0])
+    return labels, _wrong_with(cells[0], labels)
+
+
+def _wrong_with(cell: str, labels: Sequence[str]) -> str:
+    """What the official parser would stumble over; '' for a good cell."""
+    text = cell.strip()
+    if not labels:
+        return 'no label; it scores 0'
+    if not (text.startswith('[') and text.endswith(']')):
+        return f'{_cut(cell)} is no list in brackets'
+    if cell != text:
+        return f'{_cut(cell)} has blanks around its brackets'
+    if '\n' in text or any('[' in label or ']' in label for label in labels):
+        return f'{_cut(cell)} cannot be parsed: brackets or line breaks inside'
+    long = next((label for label in labels if len(label) > _LONGEST_LABEL), None)
+    return f'{_cut(long)} is a sentence, not a label' if long else ''
+
+
+def _cut(text: str) -> str:
+    return repr(text if len(text) <= 40 else text[:37] + '…')
+
+
+def _csv_rows(track: Track, path: Path, problems: list[str]) -> list[tuple[str, Cells]]:
+    try:
+        text = read_regular_file(path).decode('utf-8-sig')
+    except OSError as error:
+        raise TableError(
+            expected='a submission', came=f'{path}: {error.strerror or error}', todo='check the path'
+        ) from error
+    except UnicodeDecodeError as error:
+        problems.append(f'not UTF-8: {error.reason} at byte {error.start}')
+        return []
+    try:
+        header, *rows = list(csv.reader(io.StringIO(text), strict=True)) or [[]]
+    except csv.Error as error:
+        problems.append(f'not a csv: {error}')
+        return []
+    wanted = ['name', *track.columns]
+    if header != wanted:
+        problems.append(f'columns {", ".join(header) or "(none)"} where {", ".join(wanted)} belong')
+        return []
+    size = len(wanted)
+    problems += [f'row {row}: {len(cells)} cells' for row, cells in enumerate(rows, 2) if len(cells) != size]
+    return [(cells[0] if cells else '', tuple(cells[1:]) if len(cells) == size else None) for cells in rows]
+
+
+def _npz_rows(path: Path, problems: list[str]) -> list[tuple[str, Cells]]:
+    if not path.is_file():
+        raise TableError(expected='a submission', came=f'nothing at {path}', todo='check the path')
+    try:
+        held = read_npz(path)
+    except ArchiveError as error:
+        problems.append(f'{error.came}')
+        return []
+    arrays = [held.get(key) for key in ('filenames', 'fileitems')]
+    if not all(isinstance(array, np.ndarray) and array.ndim == 1 for array in arrays):
+        problems.append(f'arrays {", ".join(held) or "(none)"} where filenames and fileitems belong')
+        return []
+    names, items = (list(map(str, array)) for array in arrays if array is not None)
+    if len(names) != len(items):
+        problems.append(f'{len(names)} filenames and {len(items)} fileitems')
+        return []
+    return [(name, (item,)) for name, item in zip(names, items, strict=True)]
+
+
+def _as_csv(track: Track, names: Sequence[str], cells: Sequence[tuple[str, ...]]) -> bytes:
+    # As the challenge reads it: a name is never changed.
+    rows = [(name, *cell) for name, cell in zip(names, cells, strict=True)]
+    return csv_bytes(('name', *track.columns), rows, raw=True)
+
+
+def _as_npz(names: Sequence[str], cells: Sequence[str]) -> bytes:
+    content = io.BytesIO()
+    np.savez_compressed(content, filenames=np.array(names, dtype=str), fileitems=np.array(cells, dtype=str))
+    return content.getvalue()

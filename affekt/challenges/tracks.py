@@ -1,0 +1,212 @@
+"""The tracks of the MER challenges: what each of them ranks by.
+
+| track | score | submission |
+|---|---|---|
+| `mer2024-ov` | mean of P and R over a language model's stored synonym groups | csv, name and openset |
+| `mer2025-track2` | mean of EW-L1 F and EW-L2 F, table 2025 | npz, filenames and fileitems |
+| `mer2026-track2` | EW-L1 F, table 2026 | npz as the released scorer reads it, or csv |
+| `mer2023-multi`, `-noise` | weighted F1 - 0.25 squared error of valence | csv, name, discrete and valence |
+| `mer2023-semi`, `mer2024-semi`, `-noise`, `mer2025-track1`, `mer2026-track1` | weighted F1 | csv, name and discrete |
+
+The test lies hidden among the candidates, so a submission (`submissions.py`) answers every candidate, and only those of
+the truth are scored.
+
+Source: arXiv:2404.17113 (2024); MER2025_Track23/README and MER2026_Track2/evaluation.py in
+github.com/zeroQiaoba/MERTools ("only accept *-openset.npz").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from affekt.challenges.category_answers import ClosedSet
+from affekt.corpora import corpus_named
+from affekt.errors import TableError, UnknownNameError
+from affekt.labels.answer_files import read_answers
+from affekt.labels.columns import read_columns
+from affekt.labels.wheels import WordTable, load_table
+from affekt.metrics.answers import LabelledAnswers, require_names
+from affekt.metrics.intervals import Interval
+from affekt.metrics.open_vocabulary import OfficialMeasure, grouped_scores, official_parse
+from affekt.metrics.resampling import Floats, intervals
+from affekt.npz import read_npz
+
+
+@dataclass(frozen=True)
+class Track:
+    """One track of a challenge."""
+
+    name: str
+    score: str
+    table: str
+    """The word table; '' where stored groups or categories take its place."""
+    rings: tuple[int, ...]
+    """The rings whose EW F is averaged."""
+    kinds: tuple[str, ...]
+    """How a submission's file may end; the first is what the organizers ask for."""
+    closed: ClosedSet | None = None
+    """What an answer may be; None for free words."""
+    rows: int | None = None
+    """The number of rows that the organizers insist on."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Of a submission's csv, beside name."""
+        return self.closed.columns if self.closed else ('openset',)
+
+    def read(self, path: Path) -> dict[str, Any]:
+        """Sample to answer, of a table of one's own or of a submission.
+
+        Raises:
+            TableError: the file cannot be read, or lacks a column.
+            ArchiveError: an archive is damaged.
+        """
+        return dict(self.closed.read(path) if self.closed else read_answers(path))
+
+
+def _closed(name: str, corpus: str, rows: int | None = None, has_valence: bool = False) -> Track:
+    held = corpus_named(corpus)
+    score = 'weighted F1 - 0.25 squared error' if has_valence else 'weighted F1'
+    answers = ClosedSet(held.categories, held.ranges['valence'] if has_valence else None)
+    return Track(name, score, '', (), ('.csv',), answers, rows)
+
+
+TRACKS: Mapping[str, Track] = {
+    track.name: track
+    for track in (
+        Track('mer2024-ov', 'mean of precision and recall', '', (), ('.csv',)),
+        Track('mer2025-track2', 'mean of EW-L1 F and EW-L2 F', '2025', (1, 2), ('-openset.npz',)),
+        Track('mer2026-track2', 'EW-L1 F', '2026', (1,), ('-openset.npz', '.csv')),
+        _closed('mer2023-multi', 'mer2023', 411, has_valence=True),
+        _closed('mer2023-noise', 'mer2023', 412, has_valence=True),
+        _closed('mer2023-semi', 'mer2023'),
+        _closed('mer2024-semi', 'mer2024'),
+        _closed('mer2024-noise', 'mer2024'),
+        _closed('mer2025-track1', 'mer2025', 20_000),
+        _closed('mer2026-track1', 'mer2026', 20_000),
+    )
+}
+
+
+@dataclass(frozen=True)
+class TrackScore:
+    """What a track ranks by, and its parts."""
+
+    track: str
+    metric: str
+    score: Interval
+    parts: Mapping[str, Interval]
+    samples: int
+    table: str
+    """The word table with version and hash; '' where none was used."""
+    table_is_official: bool
+    """Whether that is the table of the challenge."""
+
+
+def track_named(name: str) -> Track:
+    """The track of that name.
+
+    Raises:
+        UnknownNameError: no such track.
+    """
+    if name not in TRACKS:
+        raise UnknownNameError(expected=f'one of {", ".join(TRACKS)}', came=repr(name), todo='name one of these')
+    return TRACKS[name]
+
+
+def score_track(
+    name: str,
+    truth: Mapping[str, Any],
+    prediction: Mapping[str, Any],
+    *,
+    rng: np.random.Generator,
+    table: WordTable | str | Path | None = None,
+    groups: Mapping[str, str] | None = None,
+    resamples: int = 1000,
+) -> TrackScore:
+    """A track's score, with bootstrap intervals over samples.
+
+    Args:
+        name: of the track.
+        truth: sample to answer: words, or what `ClosedSet.cells` takes.
+        prediction: sample to answer; samples beside the truth are not looked at.
+        rng: draws the resamples.
+        table: another word table than the challenge's.
+        groups: sample to a language model's raw synonym groups, for `mer2024-ov`.
+        resamples: of the intervals.
+
+    Raises:
+        UnknownNameError: no such track.
+        TableError: samples are missing, or groups that the track needs.
+        WeightsError: the official table is not here.
+    """
+    track = track_named(name)
+    if track.closed:
+        columns = track.closed.sums(truth, prediction)
+        found = dict(intervals(columns, track.closed.statistic, rng=rng, resamples=resamples))
+        return TrackScore(name, track.score, found.pop('score'), found, len(truth), '', True)
+    if not track.table:
+        return _grouped(track, truth, prediction, groups, rng, resamples)
+    loaded = table if isinstance(table, WordTable) else load_table(table or track.table)
+    measure = OfficialMeasure(loaded, LabelledAnswers.of(truth, prediction, official_parse))
+    rows = [f'EW-L{ring} f' for ring in track.rings]
+
+    def statistic(sums: Floats) -> dict[str, Floats]:
+        values = measure.statistic(sums)
+        kept = {key: value for key, value in values.items() if key.startswith('EW') and not key.endswith(' n')}
+        return {**kept, 'score': np.mean([values[row] for row in rows], axis=0)}
+
+    found = intervals(measure.columns, statistic, rng=rng, resamples=resamples)
+    score = found.pop('score')
+    return TrackScore(name, track.score, score, found, len(truth), loaded.label, loaded.name == track.table)
+
+
+def _grouped(
+    track: Track,
+    truth: Mapping[str, Any],
+    prediction: Mapping[str, Any],
+    groups: Mapping[str, str] | None,
+    rng: np.random.Generator,
+    resamples: int,
+) -> TrackScore:
+    if not groups:
+        raise TableError(
+            expected='the stored synonym groups of every sample',
+            came='none',
+            todo='give them with --groups (openset-synonym.zip of the release); another model would group otherwise',
+        )
+    require_names(groups, truth, 'the truth')
+    require_names(groups, prediction, 'the prediction')
+    each = [grouped_scores(truth, prediction, {name: raw}) for name, raw in groups.items()]
+    columns = np.array([[1.0, one.precision, one.recall] for one in each])
+
+    def statistic(sums: Floats) -> dict[str, Floats]:
+        precision, recall = sums[:, 1] / sums[:, 0], sums[:, 2] / sums[:, 0]
+        return {'precision': precision, 'recall': recall, 'score': (precision + recall) / 2}
+
+    found = intervals(columns, statistic, rng=rng, resamples=resamples)
+    score = found.pop('score')
+    return TrackScore(track.name, track.score, score, found, len(groups), '', True)
+
+
+def read_groups(path: Path) -> dict[str, str]:
+    """Sample to raw synonym groups: the released zip of .npy files, or a table with name and groups.
+
+    Raises:
+        TableError: the file is missing, damaged, or has no such columns.
+        ArchiveError: an archive is damaged.
+    """
+    if path.suffix in ('.zip', '.npz'):
+        # A zip of .npy files is an .npz by another name.
+        return {Path(name).name: str(array) for name, array in read_npz(path).items()}
+    columns = read_columns(path)
+    if not {'name', 'groups'} <= set(columns):
+        raise TableError(
+            expected='the columns name and groups', came=f'{path} with {columns.seen()}', todo='name them so'
+        )
+    return {str(name): str(raw) for name, raw in zip(columns['name'], columns['groups'], strict=True)}

@@ -1,0 +1,220 @@
+"""A model for a challenge's track: labelled and unlabelled clips in, an answer for every unlabelled clip out.
+
+The labelled clips are divided as published (train and val), or into folds, by speaker where speakers are known.
+Settings, epoch and threshold are chosen on what each model did not learn from; the answers are the mean over models.
+The truth of unlabelled clips, where a manifest holds it, is not read. torch is imported where it is used.
+
+N unlabelled clips, C categories.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib.util
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.challenges.inputs import TrackSettings, track_task
+from affekt.challenges.tracks import Track, track_named
+from affekt.corpora import Manifest
+from affekt.errors import CorpusError, MissingExtraError, listed
+from affekt.experiments.finished_runs import Units
+from affekt.experiments.fitting import Answers, fair_run
+from affekt.experiments.settings import drawn
+from affekt.experiments.task import Task
+from affekt.features import Store
+from affekt.metrics import mean_of_folds
+from affekt.runs import versions, write_atomically
+from affekt.tables import csv_bytes
+
+if TYPE_CHECKING:
+    from affekt.training import SemiSettings
+
+Progress = Callable[[str, float, float], None]
+
+
+@dataclass(frozen=True)
+class TrackAnswers:
+    """What a run says of the unlabelled clips, and how it came to that."""
+
+    track: Track
+    settings: TrackSettings
+    names: tuple[str, ...] = field(repr=False)
+    """(N,)"""
+    probabilities: npt.NDArray[np.float64] = field(repr=False)
+    """(N, C)"""
+    valence: npt.NDArray[np.float64] | None = field(repr=False)
+    """(N,) within the track's range; None where it asks for none."""
+    labelled_alone: tuple[float, ...]
+    """The track's score on what each model did not learn from, by division, without unlabelled clips."""
+    with_unlabelled: tuple[float, ...]
+    """The same with them; () without. Both chose epoch and settings there, so both are somewhat too high."""
+    chosen: Mapping[str, Any]
+    semi: Mapping[str, Any] | None
+    statuses: Mapping[str, int]
+    missing: Mapping[str, int]
+    """Modality to clips that do without it."""
+    unread: int
+    """Unlabelled clips without any modality; their answer is the most frequent category."""
+    notes: tuple[str, ...] = ()
+    """What the labelled clips do not tell."""
+
+    def answers(self) -> dict[str, tuple[str, ...]]:
+        """Clip to the cells of a submission."""
+        closed = self.track.closed
+        assert closed is not None
+        said: list[tuple[str, ...]] = [(closed.categories[at],) for at in self.probabilities.argmax(axis=1)]
+        if self.valence is not None:
+            said = [(*cells, f'{value:.4f}') for cells, value in zip(said, self.valence.tolist(), strict=True)]
+        return dict(zip(self.names, said, strict=True))
+
+
+def train_track(
+    name: str,
+    labelled: Manifest,
+    unlabelled: Manifest,
+    stores: Mapping[str, Store],
+    settings: TrackSettings,
+    *,
+    unlabelled_stores: Mapping[str, Store] | None = None,
+    folder: Path | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> TrackAnswers:
+    """Train for a track, with the unlabelled clips or without, and answer all of them.
+
+    Args:
+        name: of a track with categories.
+        labelled: with the track's categories, and valence where it asks for it; samples of other splits than train and
+            val are left aside.
+        unlabelled: the clips to answer.
+        stores: modality to features.
+        settings: model, kind and budgets.
+        unlabelled_stores: features of the unlabelled clips, where they are in other stores.
+        folder: keeps every finished run; None keeps nothing.
+        resume: go on in a folder that a killed run left.
+        progress: told the stage, what is done and the total.
+
+    Raises:
+        MissingExtraError: torch is not installed.
+        UnknownNameError: no such track, or one of free words.
+        CorpusError: a clip lacks features or its label, or a clip is on both sides.
+        RunError: the folder holds another run.
+    """
+    if importlib.util.find_spec('torch') is None:
+        raise MissingExtraError(
+            expected='torch, which trains', came='none installed', todo='pip install "affekt[torch]"'
+        )
+    track = track_named(name)
+    # 1. Check everything.
+    task = track_task(track, labelled, unlabelled, stores, unlabelled_stores or stores, settings)
+    bench, modalities, turns = settings.bench(task.target), tuple(stores), task.fair
+    draws, tried = drawn(settings.model, settings.trials, settings.seed), settings.tried()
+    facts = {
+        'track': name, 'settings': dataclasses.asdict(settings),
+        'features': {m: f'{s.provenance.recipe} {s.provenance.hash[:12]}' for m, s in stores.items()},
+        'samples': _digest(task),
+    }  # fmt: skip
+
+    def run(t: int, draw: Mapping[str, Any], semi: SemiSettings | None, seed: int, reads: bool) -> Answers:
+        return fair_run(task, turns[t], modalities, settings.model, draw, bench, seed=seed, reads_test=reads, semi=semi)
+
+    with Units(folder, facts, resume=resume) as units:
+        units.expect(len(turns) * (len(draws) + len(tried) + settings.seeds), progress)
+        # 2. Settings of the model, then of what is learnt from unlabelled clips: by the mean over divisions.
+        alone = np.array([
+            [units.score(f'draw{d}/turn{t}', partial(run, t, draw, None, settings.seed, False))
+             for t in range(len(turns))] for d, draw in enumerate(draws)
+        ])  # fmt: skip
+        best = int(alone.mean(axis=1).argmax())
+        draw, semi = draws[best], None
+        both: list[float] = []
+        if tried:
+            scores = np.array([
+                [units.score(f'semi{d}/turn{t}', partial(run, t, draw, each, settings.seed, False))
+                 for t in range(len(turns))] for d, each in enumerate(tried)
+            ])  # fmt: skip
+            best_semi = int(scores.mean(axis=1).argmax())
+            semi, both = tried[best_semi], scores[best_semi].tolist()
+        # 3. What was chosen, with other seeds, answers.
+        seeds = [settings.seed + 1 + number for number in range(settings.seeds)]
+        said = [
+            units.answers(f'turn{t}/seed{seed}', partial(run, t, draw, semi, seed, True))
+            for seed in seeds for t in range(len(turns))
+        ]  # fmt: skip
+    closed = track.closed
+    assert closed is not None
+    probabilities = mean_of_folds(np.stack([np.asarray(each.logits) for each in said]))
+    valence = None
+    if closed.valence is not None:
+        valence = np.mean([np.asarray(each.values, dtype=np.float64)[:, 0] for each in said], axis=0)
+        valence = np.clip(valence, *closed.valence)
+    kinds = {each.status for each in said}
+    return TrackAnswers(
+        track, settings, unlabelled.names, probabilities, valence, tuple(alone[best].tolist()),
+        tuple(both), draw, None if semi is None else dataclasses.asdict(semi),
+        {kind: sum(each.status == kind for each in said) for kind in kinds},
+        {m: int((~held).sum()) for m, held in task.present.items() if not held.all()},
+        int((~np.any([held[turns[0].test] for held in task.present.values()], axis=0)).sum()),
+        task.notes,
+    )  # fmt: skip
+
+
+def save_track(folder: Path, found: TrackAnswers, candidates: Sequence[str] | None = None) -> Path:
+    """Write `predictions.csv`, which `write_submission` reads, and `training.json` into a run's folder.
+
+    Args:
+        folder: of the run.
+        found: what to write.
+        candidates: the clips that the challenge asks for, in its order; all of them without it.
+
+    Raises:
+        CorpusError: a candidate has no answer.
+        StorageError: the folder cannot be written.
+    """
+    closed, answers = found.track.closed, found.answers()
+    assert closed is not None
+    lacking = [name for name in candidates or () if name not in answers]
+    if lacking:
+        raise CorpusError(
+            expected='every candidate among the unlabelled clips', came=f'{len(lacking)} that are not: '
+            f'{listed(lacking)}', todo='give a manifest that holds them',
+        )  # fmt: skip
+    at = dict(zip(found.names, found.probabilities.tolist(), strict=True))
+    columns = ['name', *closed.columns, *(f'p_{category}' for category in closed.categories)]
+    asked = found.names if candidates is None else candidates
+    rows = [[name, *answers[name], *(f'{share:.6f}' for share in at[name])] for name in asked]
+    write_atomically(folder / 'predictions.csv', csv_bytes(columns, rows))
+    facts = json.dumps(track_facts(found) | {'versions': versions()}, indent=1, allow_nan=False)
+    write_atomically(folder / 'training.json', (facts + '\n').encode())
+    return folder / 'predictions.csv'
+
+
+def track_facts(found: TrackAnswers) -> dict[str, Any]:
+    """Everything but the answers, as plain values."""
+    counts = np.bincount(found.probabilities.argmax(axis=1), minlength=found.probabilities.shape[1])
+    assert found.track.closed is not None
+    return {
+        'track': found.track.name, 'score': found.track.score, 'settings': dataclasses.asdict(found.settings),
+        'validation': {'labelled_alone': list(found.labelled_alone), 'with_unlabelled': list(found.with_unlabelled)},
+        'chosen': dict(found.chosen), 'semi': found.semi, 'statuses': dict(found.statuses),
+        'missing': dict(found.missing), 'unread': found.unread, 'notes': list(found.notes), 'answers': len(found.names),
+        'by_category': dict(zip(found.track.closed.categories, counts.tolist(), strict=True)),
+    }  # fmt: skip
+
+
+def _digest(task: Task) -> str:
+    """Of what is learnt from and what is answered."""
+    held = hashlib.sha256()
+    for at, row in enumerate(task.manifest.samples):
+        there = ','.join(name for name, present in task.present.items() if present[at])
+        held.update(f'{row.sample}\t{row.split}\t{row.category}\t{row.valence}\t{there}\n'.encode())
+    return held.hexdigest()

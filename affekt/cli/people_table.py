@@ -1,0 +1,62 @@
+"""How people and the strongest moments of an analysis look on a terminal of eighty columns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from affekt.wording import opened, signed
+
+if TYPE_CHECKING:
+    from affekt.analysis import Analysis, Moment
+
+
+def interval(bounds: tuple[float, float, float] | None) -> str:
+    """Mean and 95 % interval, or a dash where nothing was measured."""
+    if bounds is None:
+        return '–'
+    mean, low, high = bounds
+    return signed(mean) if low != low else f'{signed(mean)} [{signed(low)} {signed(high)}]'
+
+
+def people_table(analysis: Analysis) -> Group | Text:
+    """A row per person: seen, heard, three strongest labels, valence, arousal, and the strongest moment below."""
+    if not analysis.people:
+        return Text('Nobody was seen or heard.')
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False, width=80)
+    table.add_column('person', no_wrap=True)
+    table.add_column('seen', justify='right', no_wrap=True)
+    table.add_column('heard', justify='right', no_wrap=True)
+    table.add_column('comes across as', ratio=1)
+    table.add_column('valence, arousal', no_wrap=True)
+    for person in analysis.people:
+        words = [
+            f'{label.word} {label.certainty:.0%}'
+            for label in sorted(analysis.labels, key=lambda label: -label.certainty)
+            if label.person == person.name and label.scope == 'whole'
+        ]
+        table.add_row(
+            person.name.removeprefix('person '),
+            'picture' if analysis.source.kind == 'image' else f'{person.seen_s:.1f} s',
+            '–' if analysis.source.kind == 'image' else f'{person.heard_s:.1f} s',
+            '\n'.join(words[:3]) or 'too unsure to say',
+            f'V {interval(person.valence)}\nA {interval(person.arousal)}',
+        )
+    lines = [Text.assemble((f'{_when(m)}  ', 'bold'), m.sentence) for m in _strongest_moments(analysis)]
+    return Group(table, Text(''), *lines) if lines else Group(table)
+
+
+def _when(moment: Moment) -> str:
+    from affekt.analysis.phrases import when
+
+    return opened(when(moment))
+
+
+def _strongest_moments(analysis: Analysis) -> list[Moment]:
+    strongest: dict[str, Moment] = {}
+    for moment in sorted(analysis.moments, key=lambda moment: -moment.strength):
+        strongest.setdefault(moment.person, moment)
+    return [strongest[person.name] for person in analysis.people if person.name in strongest]

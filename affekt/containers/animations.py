@@ -1,0 +1,145 @@
+"""GIF and animated PNG: the chain of their blocks, counted and checked without decoding a pixel.
+
+Source: GIF89a specification, sections 17 to 27 (blocks), appendix A; PNG third edition, 5.3 (chunks), 11.3.2 (acTL).
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+
+from affekt.containers.losses import ContainerReport
+from affekt.containers.source import Source, WatchedFile
+from affekt.wording import counted
+
+EXTENSION, PICTURE, TRAILER = 0x21, 0x2C, 0x3B
+HAS_TABLE, TABLE_SIZE = 0x80, 0x07
+GRAPHIC_CONTROL = 0xF9
+PIECE = 1 << 20
+"""Bytes of a chunk that are looked at together."""
+
+
+@dataclass
+class Gif:
+    """What the blocks of a GIF say."""
+
+    width: int = 0
+    height: int = 0
+    pictures: int = 0
+    """Whole pictures: those that end within the file."""
+    damage: str = ''
+    """A sentence where the chain of blocks breaks."""
+    end: int = 0
+    """The byte behind the last block."""
+
+
+def walk_gif(source: Source, most_pictures: int | None = None) -> Gif:
+    """Count the pictures, up to a number where only that is asked for."""
+    gif = Gif()
+    with source.open(60.0) as file:
+        head = file.read(13)
+        if len(head) < 13:
+            gif.damage = f'cut short: the header of a GIF has 13 bytes, the file {len(head)}'
+            return gif
+        gif.width, gif.height = int.from_bytes(head[6:8], 'little'), int.from_bytes(head[8:10], 'little')
+        _skip_table(file, head[10])
+        while most_pictures is None or gif.pictures < most_pictures:
+            block = file.read(1)
+            file.touch()
+            if block == bytes([TRAILER]):
+                gif.end = file.tell()
+                return gif
+            if not block or not _skip_block(file, block[0], gif):
+                gif.damage = _broken(block, file.tell(), source.size, gif.pictures)
+                return gif
+    return gif
+
+
+def check_gif(source: Source, report: ContainerReport) -> None:
+    """Notes where the chain of blocks breaks, and what lies behind its end."""
+    gif = walk_gif(source)
+    if gif.damage:
+        report.add('chain', gif.damage)
+    else:
+        _note_behind(source, gif.end, 'GIF', report)
+
+
+def check_apng(source: Source, report: ContainerReport) -> None:
+    """Notes where the chain of chunks breaks, a check sum fails, or fewer pictures are there than announced."""
+    announced = pictures = 0
+    position = 8
+    with source.open(60.0) as file:
+        file.seek(position)
+        while len(head := file.read(8)) == 8:
+            file.touch()
+            size, name = struct.unpack('>I4s', head)
+            if not name.isalpha():
+                sentence = f'damaged: no chunk begins at byte {position} of {source.size}'
+                report.add('chain', sentence, source.size - position)
+                break
+            report.cut(position + size + 12, source.size, f'the chunk {name.decode()!r}')
+            if position + size + 12 > source.size:
+                break
+            content = file.read(min(size, PIECE))
+            computed, left = zlib.crc32(content, zlib.crc32(name)), size - len(content)
+            while left > 0 and (piece := file.read(min(left, PIECE))):
+                computed, left = zlib.crc32(piece, computed), left - len(piece)
+            if computed != int.from_bytes(file.read(4), 'big'):
+                report.add('checksum', f'damaged: the checksum of the chunk at byte {position} is wrong', size)
+            if name == b'acTL':
+                announced = int.from_bytes(content[:4], 'big')
+            pictures += name == b'fcTL'
+            position += size + 12
+            if name == b'IEND':
+                _note_behind(source, position, 'PNG', report)
+                break
+        else:
+            report.add('end', f'cut short: the file ends at byte {source.size} without the mark of its end')
+    if pictures < announced:
+        report.add('pictures', f'{announced - pictures} of {announced} announced pictures are missing')
+
+
+def _note_behind(source: Source, end: int, name: str, report: ContainerReport) -> None:
+    if extra := source.size - end:
+        verb = 'is' if extra == 1 else 'are'
+        report.add('behind', f'{counted(extra, "byte")} behind the end of the {name} {verb} not read', extra)
+
+
+def _broken(block: bytes, position: int, size: int, pictures: int) -> str:
+    if position >= size or block[:1] in (b'', b'!', b','):
+        return f'cut short: the file ends after {pictures} whole pictures, at byte {size}, without the mark of its end'
+    return f'damaged: no block begins at byte {position - 1} of {size}, after {pictures} whole pictures'
+
+
+def _skip_block(file: WatchedFile, block: int, gif: Gif) -> bool:
+    """Go behind a block; False where it is none, or does not end within the file."""
+    if block == EXTENSION:
+        return len(file.read(1)) == 1 and _skip_sub_blocks(file)
+    if block != PICTURE:
+        return False
+    head = file.read(9)
+    if len(head) < 9:
+        return False
+    gif.width = max(gif.width, int.from_bytes(head[0:2], 'little') + int.from_bytes(head[4:6], 'little'))
+    gif.height = max(gif.height, int.from_bytes(head[2:4], 'little') + int.from_bytes(head[6:8], 'little'))
+    _skip_table(file, head[8])
+    if len(file.read(1)) < 1 or not _skip_sub_blocks(file):
+        return False
+    gif.pictures += 1
+    return True
+
+
+def _skip_table(file: WatchedFile, flags: int) -> None:
+    if flags & HAS_TABLE:
+        file.seek(3 << ((flags & TABLE_SIZE) + 1), 1)
+
+
+def _skip_sub_blocks(file: WatchedFile) -> bool:
+    """Go behind a chain of sub-blocks; False where the file ends inside."""
+    while size := file.read(1):
+        if size == b'\0':
+            return True
+        if len(file.read(size[0])) < size[0]:
+            return False
+    return False

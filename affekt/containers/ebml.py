@@ -1,0 +1,309 @@
+"""Matroska and WebM: nested elements of EBML, each an id, a size and its content.
+
+FFmpeg searches on for the next cluster when one is damaged, and leaves out tracks that it cannot read, both silently.
+So the chain of elements down to the blocks, the checksums of clusters and the number of tracks are checked here.
+
+Source: RFC 8794, sections 4 and 5; RFC 9559, section 5.1.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+
+from affekt.containers.losses import ContainerReport, anew_sentence, seconds_of
+from affekt.containers.source import Source
+from affekt.containers.window import CHAIN, Window
+
+EBML, SEGMENT = 0x1A45DFA3, 0x18538067
+INFO, DURATION, TIMESTAMP_SCALE = 0x1549A966, 0x4489, 0x2AD7B1
+CLUSTER, TIMESTAMP, SIMPLE_BLOCK, BLOCK_GROUP, BLOCK = 0x1F43B675, 0xE7, 0xA3, 0xA0, 0xA1
+TRACKS = 0x1654AE6B
+TRACK_ENTRY, TRACK_NUMBER = 0xAE, 0xD7
+TAGS, TAG, SIMPLE_TAG = 0x1254C367, 0x7373, 0x67C8
+VIDEO, PIXEL_WIDTH, PIXEL_HEIGHT = 0xE0, 0xB0, 0xBA
+VOID, CHECKSUM = 0xEC, 0xBF
+TOP_LEVEL = frozenset({0x114D9B74, INFO, TRACKS, CLUSTER, 0x1C53BB6B, 0x1941A469, 0x1043A770, TAGS, VOID, CHECKSUM})
+"""SeekHead, Info, Tracks, Cluster, Cues, Attachments, Chapters, Tags, Void, CRC-32."""
+IN_CLUSTER = frozenset({TIMESTAMP, SIMPLE_BLOCK, BLOCK_GROUP, 0xA7, 0xAB, 0x5854, 0xAF, VOID, CHECKSUM})
+"""Timestamp, SimpleBlock, BlockGroup, Position, PrevSize, SilentTracks, EncryptedBlock, Void, CRC-32."""
+
+
+def check_elements(source: Source, report: ContainerReport) -> None:
+    """Notes where the chain of elements breaks, inside clusters too, and where it passes the end of the file.
+
+    A checksum (CRC-32), which most writers put into each cluster, is held against the cluster's content.
+    """
+    with Window(source) as window:
+        segment = _segment(window, source.size)
+        if segment is None:
+            report.add('chain', 'damaged: no segment where one should begin')
+            return
+        start, end = segment
+        report.cut(end, source.size, 'the segment')
+        is_endless = _is_endless(window, start)
+        walk = _Walk(window, report, min(end, source.size))
+        position = walk.through(start)
+        report.states_length = not is_endless or walk.has_duration
+        if end < source.size and not is_endless:
+            _note_rest(window, end, report)
+        if walk.end_of_first is not None:
+            _note_rest(window, walk.end_of_first, report)
+        elif position != walk.end and end <= source.size:
+            report.add('end', f'damaged: the elements end at byte {position}, not at {walk.end}')
+
+
+class _Walk:
+    """The elements of a segment, one after the other; clusters of unknown size end where the next one begins."""
+
+    def __init__(self, window: Window, report: ContainerReport, end: int) -> None:
+        self.window, self.report, self.end = window, report, end
+        self.clock_s = 0.0
+        self.has_duration = False
+        self.end_of_first: int | None = None
+        self.tick_s = 0.001
+        self.tracks: set[int] = set()
+
+    def through(self, position: int) -> int:
+        """The byte at which the walk ended: the segment's end where all is well."""
+        while position < self.end and self.window.meets_another():
+            identity, body, after = _element(self.window, position, self.end)
+            if identity == EBML:
+                self.end_of_first = position
+                return position
+            if identity not in TOP_LEVEL:
+                position = self._resume(position, 'an unknown element begins')
+                continue
+            if identity == INFO and after is not None:
+                self._read_info(body, after)
+            if identity == TRACKS and after is not None:
+                places = _inside(self.window, [(body, after)], TRACK_ENTRY, TRACK_NUMBER)
+                self.tracks |= {self.window.number(start, min(end - start, 8)) for start, end in places}
+            if identity == CLUSTER:
+                position = self._cluster(body, after)
+            elif after is None:
+                return position
+            else:
+                position = after
+        return position
+
+    def _read_info(self, start: int, end: int) -> None:
+        for identity, body, after in elements(self.window, start, end):
+            if identity == DURATION and after is not None:
+                self.has_duration = True
+            if identity == TIMESTAMP_SCALE and after is not None and after - body <= 8:
+                self.tick_s = (self.window.number(body, after - body) or 1_000_000) / 1e9
+
+    def _cluster(self, start: int, after: int | None) -> int:
+        """The end of a cluster, after a look at each of its blocks."""
+        end = self.end if after is None else min(after, self.end)
+        position, begins = start, 0.0
+        is_first = True
+        while position < end and self.window.meets_another():
+            identity, body, stop = _element(self.window, position, end)
+            if after is None and identity in TOP_LEVEL - {VOID, CHECKSUM} | {EBML}:
+                return position
+            if identity not in IN_CLUSTER or stop is None or stop > end:
+                if stop is not None and stop > end and end == self.window.size:
+                    return stop  # cut off inside a block: the end is missing
+                return self._resume(position, 'no block of a cluster begins', after)
+            if (
+                identity == CHECKSUM
+                and is_first
+                and stop - body == 4
+                and after is not None
+                and after <= self.window.size
+            ):
+                self._compare(start, body, stop, after)
+            if identity == TIMESTAMP and stop - body <= 8:
+                begins = self.window.number(body, stop - body) * self.tick_s
+                self.clock_s = begins
+            elif identity in (SIMPLE_BLOCK, BLOCK_GROUP):
+                self.clock_s = max(self.clock_s, begins + self._block_s(identity, body, stop))
+            is_first = False
+            position = stop
+        return position if after is None else after
+
+    def _block_s(self, identity: int, body: int, stop: int) -> float:
+        """Seconds of a block after its cluster: two bytes behind the track's number."""
+        if identity == BLOCK_GROUP:
+            for inner, start, end in elements(self.window, body, stop):
+                if inner == BLOCK and end is not None:
+                    body = start
+                    break
+            else:
+                return 0.0
+        track, width = _number(self.window.at(body, 8), keeps_marker=False)
+        if self.tracks and track not in self.tracks:
+            sentence = f'damaged: the block at byte {body} is of track {track}, which the file does not describe'
+            self.report.add('track', f'{sentence}; {stop - body:,} bytes are not read', stop - body)
+        return int.from_bytes(self.window.at(body + width, 2), 'big', signed=True) * self.tick_s
+
+    def _compare(self, start: int, body: int, stop: int, after: int) -> None:
+        """Notes a cluster whose content does not give the checksum that it states (little-endian CRC-32)."""
+        computed, position = 0, stop
+        while position < after:
+            computed = zlib.crc32(self.window.at(position, min(CHAIN, after - position)), computed)
+            position += min(CHAIN, after - position)
+        if computed != int.from_bytes(self.window.at(body, 4), 'little'):
+            sentence = f'damaged: the checksum of the cluster at byte {start} is wrong ({after - start:,} bytes)'
+            self.report.add('checksum', sentence, after - start)
+
+    def _resume(self, position: int, what: str, after: int | None = None) -> int:
+        """The byte at which the next cluster begins; notes what lies between, in bytes and seconds."""
+        following = self._next_cluster(position)
+        if after is not None and following is not None and after < following:
+            following = after if after <= self.end else following
+        stop = self.end if following is None else following
+        lost_s = 0.0
+        if following is not None:
+            _, body, end = _element(self.window, following, self.end)
+            for identity, inner, inner_end in elements(self.window, body, self.end if end is None else end):
+                if identity == TIMESTAMP and inner_end is not None and inner_end - inner <= 8:
+                    lost_s = max(0.0, self.window.number(inner, inner_end - inner) * self.tick_s - self.clock_s)
+                if identity not in (VOID, CHECKSUM):
+                    break
+        sentence = f'damaged: {what} at byte {position} of {self.window.size}; '
+        sentence += f'{stop - position:,} bytes{seconds_of(lost_s)} cannot be read'
+        self.report.add('chain', sentence, stop - position, lost_s)
+        return stop
+
+    def _next_cluster(self, position: int) -> int | None:
+        marker = CLUSTER.to_bytes(4, 'big')
+        while position < self.end:
+            stretch = self.window.at(position, CHAIN)
+            at = stretch.find(marker)
+            if at >= 0 and position + at < self.end:
+                return position + at
+            if len(stretch) < 4:
+                return None
+            position += len(stretch) - 3
+        return None
+
+
+def _stated_seconds(window: Window, start: int) -> float:
+    """Seconds that the recording which begins at `start` says it lasts; 0 where it does not."""
+    segments = [
+        (body, after or window.size) for name, body, after in elements(window, start, window.size) if name == SEGMENT
+    ]
+    for place in segments[:1]:
+        for name, body, after in elements(window, *place):
+            if name == INFO and after is not None:
+                tick_s, ticks = 0.001, 0.0
+                for inner, at, stop in elements(window, body, after):
+                    if stop is None or stop - at > 8:
+                        continue
+                    if inner == TIMESTAMP_SCALE:
+                        tick_s = window.number(at, stop - at) / 1e9
+                    if inner == DURATION and stop - at in (4, 8):
+                        ticks = struct.unpack('>f' if stop - at == 4 else '>d', window.at(at, stop - at))[0]
+                return tick_s * ticks if ticks > 0 else 0.0
+            if name == CLUSTER:
+                break
+    return 0.0
+
+
+def _is_endless(window: Window, start: int) -> bool:
+    """Whether the segment, whose content begins at `start`, states no size: all bits of its size are 1."""
+    return any(
+        window.at(start - width, width) == ((1 << 7 * width) - 1 | 1 << 7 * width).to_bytes(width, 'big')
+        for width in range(1, 9)
+        if start - width >= 4 and window.at(start - width - 4, 4) == SEGMENT.to_bytes(4, 'big')
+    )
+
+
+def _note_rest(window: Window, start: int, report: ContainerReport) -> None:
+    """Notes what follows the segment: another recording, or bytes that belong to nothing."""
+    size = window.size - start
+    if window.at(start, 4) == EBML.to_bytes(4, 'big'):
+        length_s = _stated_seconds(window, start)
+        report.add('unread', anew_sentence(start, size, length_s), size, length_s)
+    elif _element(window, start, window.size)[0] != VOID and window.at(start, min(size, CHAIN)).strip(b'\0'):
+        report.add('unread', f'not read: {size:,} bytes follow the end of the segment at byte {start}', size)
+
+
+def track_count(source: Source) -> int:
+    """How many tracks the header lists; 0 where it has no list, or the file is not Matroska."""
+    with Window(source) as window:
+        return len(_inside(window, _tracks(window, source.size), TRACK_ENTRY))
+
+
+def declared_sizes(source: Source) -> list[tuple[int, int]]:
+    """(width, height) of every picture track, as the list of tracks states it."""
+    sizes = []
+    with Window(source) as window:
+        for video in _inside(window, _tracks(window, source.size), TRACK_ENTRY, VIDEO):
+            side = {}
+            for identity, start, end in elements(window, *video):
+                if identity in (PIXEL_WIDTH, PIXEL_HEIGHT) and end is not None and end - start <= 8:
+                    side[identity] = window.number(start, end - start)
+            sizes.append((side.get(PIXEL_WIDTH, 0), side.get(PIXEL_HEIGHT, 0)))
+    return sizes
+
+
+def _tracks(window: Window, size: int) -> list[tuple[int, int]]:
+    """Where the list of tracks lies: none or one (first byte, end)."""
+    segment = _segment(window, size)
+    if segment is None:
+        return []
+    for identity, body, after in elements(window, *segment):
+        if after is None:
+            return []
+        if identity == TRACKS:
+            return [(body, after)]
+    return []
+
+
+def _inside(window: Window, places: list[tuple[int, int]], *path: int) -> list[tuple[int, int]]:
+    """(first byte of the content, end) of all elements of known size at the end of a path of ids."""
+    for wanted in path:
+        places = [
+            (a, b)
+            for start, end in places
+            for identity, a, b in elements(window, start, end)
+            if identity == wanted and b is not None
+        ]
+    return places
+
+
+def _segment(window: Window, size: int) -> tuple[int, int] | None:
+    """(first byte of the segment's content, its end); the end is the file's where the size is unknown."""
+    for identity, body, after in elements(window, 0, size):
+        if identity == SEGMENT:
+            return body, size if after is None else after
+        if after is None:
+            return None
+    return None
+
+
+def elements(window: Window, start: int, end: int) -> Iterator[tuple[int, int, int | None]]:
+    """(id, first byte of the content, end of the content or None where unknown) of each element of a stretch."""
+    while start < end and window.meets_another():
+        identity, body, after = _element(window, start, end)
+        yield identity, body, after
+        if after is None or identity == 0:
+            return
+        start = after
+
+
+def _element(window: Window, start: int, end: int) -> tuple[int, int, int | None]:
+    """The same of the element that begins at `start`; (0, start, end) where none does."""
+    header = window.at(start, 12)
+    identity, id_width = _number(header, keeps_marker=True)
+    size, size_width = _number(header[id_width:], keeps_marker=False)
+    if id_width == 0 or id_width > 4 or size_width == 0:
+        return 0, start, end
+    body = start + id_width + size_width
+    return identity, body, None if size == (1 << 7 * size_width) - 1 else body + size
+
+
+def _number(octets: bytes, keeps_marker: bool) -> tuple[int, int]:
+    """An EBML number and its width in bytes; (0, 0) where none begins. Ids keep the bit that marks their width."""
+    if not octets or octets[0] == 0:
+        return 0, 0
+    width = 9 - octets[0].bit_length()
+    if len(octets) < width:
+        return 0, 0
+    value = int.from_bytes(octets[:width], 'big')
+    return (value if keeps_marker else value & ~(1 << 7 * width)), width

@@ -1,0 +1,62 @@
+"""What the edit lists of an mp4 leave out: a track may store more than it plays.
+
+Phones trim films so, encoders hide their lead-in so; a damaged clock of the film does the same by accident. What is
+left out is there, and is not read: a person should know.
+
+Source: ISO/IEC 14496-12, sections 8.2.2, 8.4.2 and 8.6.6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from affekt.containers.boxes import Box, inside, versioned_number
+from affekt.containers.losses import ContainerReport
+from affekt.containers.window import Window
+
+LEAST_S = 0.5
+"""Seconds left out below which nothing is said: the lead-in of encoders is shorter."""
+LEAST_SHARE = 0.05
+MOST_EDITS = 10_000
+NOTHING = frozenset((0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF))
+"""Where an edit that plays nothing begins: a pause."""
+
+
+def remark_edits(window: Window, chain: list[Box], report: ContainerReport) -> None:
+    """Remarks on tracks whose edit list plays less than they store."""
+    movies = [(box.body, box.end) for box in chain if box.name == b'moov'][:1]
+    clock = next((versioned_number(window, body, (20, 4), (12, 4)) for body, _ in inside(window, movies, b'mvhd')), 0)
+    if not clock:
+        return
+    for number, track in enumerate(inside(window, movies, b'trak'), 1):
+        stored_s = _stored(window, track)
+        played = [length for place in inside(window, [track], b'edts', b'elst') for length in _played(window, *place)]
+        left_out_s = stored_s - sum(played) / clock
+        if played and left_out_s > max(LEAST_S, LEAST_SHARE * stored_s):
+            report.remarks.append(
+                f'the edit list of track {number} plays {stored_s - left_out_s:.2f} of the {stored_s:.2f} s that the '
+                'track stores; the rest is not read'
+            )
+
+
+def _stored(window: Window, track: tuple[int, int]) -> float:
+    """Seconds of the whole track; 0 where it does not say."""
+    for body, _ in inside(window, [track], b'mdia', b'mdhd'):
+        scale = versioned_number(window, body, (20, 4), (12, 4))
+        length = versioned_number(window, body, (24, 8), (16, 4))
+        if scale and length not in NOTHING:
+            return length / scale
+    return 0.0
+
+
+def _played(window: Window, start: int, end: int) -> Iterator[int]:
+    """Length of each edit that plays something, in ticks of the film's clock; an edit of length 0 plays to the end."""
+    width = 8 if window.at(start, 1) == b'\x01' else 4
+    row = 2 * width + 4
+    count = min(window.number(start + 4, 4), max(0, end - start - 8) // row, MOST_EDITS)
+    for place in range(start + 8, start + 8 + count * row, row):
+        if window.number(place + width, width) in NOTHING:
+            continue
+        if not (length := window.number(place, width)):
+            return
+        yield length

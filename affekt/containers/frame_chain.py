@@ -1,0 +1,158 @@
+"""Sound that is a chain of frames and nothing else: a hole in the chain is the only sign of damage. ADTS here.
+
+Source: ISO/IEC 14496-3, section 1.A.2.2 (ADTS).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from affekt.containers.losses import ContainerReport
+from affekt.containers.source import Source
+from affekt.containers.window import CHAIN, Window
+
+END_TAGS = (b'TAG', b'LYRICS', b'APETAGEX', b'ID3')
+SYNC = b'\xff'
+ADTS_HEADER = 6
+MAX_TAGS = 100
+APE_FOOTER = 32
+LONGEST_LYRICS = 5120
+
+
+def check_adts(source: Source, report: ContainerReport) -> None:
+    """Notes holes in the chain of frames of AAC without a container, and a last frame that is cut."""
+    report.states_length = False
+    with Window(source, CHAIN) as window:
+        check_chain(window, tag_length(source), ADTS_HEADER, _adts_length, report)
+
+
+def check_chain(
+    window: Window, position: int, header: int, length_of: Callable[[bytes], int], report: ContainerReport
+) -> None:
+    """Notes the bytes between frames, and a last frame that the file does not hold whole.
+
+    Args:
+        window: the file.
+        position: where the first frame should begin.
+        header: bytes that tell a frame's length.
+        length_of: from these bytes to the length; 0 where no frame begins.
+        report: takes the sentences.
+    """
+    while position + header <= window.size:
+        length = length_of(window.at(position, header))
+        if length:
+            position += length
+            continue
+        tag = tag_at(window.at(position, 10))
+        if tag and position + tag < window.size:
+            position += tag
+            continue
+        if not unread_behind(window, position):
+            return
+        following = _next_frame(window, position + 1, header, length_of)
+        lost = (window.size if following is None else following) - position
+        sentence = f'damaged: no frame begins at byte {position} of {window.size}; {lost:,} bytes cannot be read'
+        report.add('chain', sentence, lost)
+        if following is None:
+            return
+        position = following
+    report.cut(position, window.size, 'the last frame')
+
+
+def tag_length(source: Source) -> int:
+    """Bytes of the ID3v2 tags at the start, one behind the other; 0 where there is none.
+
+    A tag's own length is four times seven bits after its flags; flag 16 adds a footer of ten bytes.
+    """
+    position = 0
+    with Window(source) as window:
+        for _ in range(MAX_TAGS):
+            length = tag_at(window.at(position, 10))
+            position += length
+            if not length:
+                break
+    return position
+
+
+def tag_at(head: bytes) -> int:
+    """Bytes of the ID3v2 tag that begins with these ten; 0 where none does."""
+    if head[:3] != b'ID3' or len(head) < 10:
+        return 0
+    size = sum((octet & 0x7F) << shift for octet, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+    return 10 + size + (10 if head[5] & 16 else 0)
+
+
+def unread_behind(window: Window, position: int) -> int:
+    """Bytes from a position on that are neither tags nor zeros, without the tags in front of them."""
+    for _ in range(MAX_TAGS):
+        length = tag_at(window.at(position, 10))
+        position += length
+        if not length:
+            break
+    size = max(0, tags_begin(window) - position)
+    is_blank = size <= CHAIN and not window.at(position, size).strip(b'\0')
+    return 0 if is_blank else window.size - position
+
+
+def is_tag(packet: bytes) -> bool:
+    """Whether what FFmpeg takes for the last frame is what players write behind the sound, or nothing but zeros."""
+    return packet.startswith(END_TAGS) or b'APETAGEX' in packet or not packet.strip(b'\0')
+
+
+def tags_begin(window: Window) -> int:
+    """The byte at which the tags at the end begin, which state their lengths in their last bytes."""
+    end = window.size
+    for _ in range(MAX_TAGS):
+        length = _tag_before(window, end)
+        if not 0 < length <= end:
+            break
+        end -= length
+    return end
+
+
+def _tag_before(window: Window, end: int) -> int:
+    """Bytes of the tag (ID3v1, Lyrics3, APE) that ends here; 0 where none does or its beginning contradicts it."""
+    if window.at(end - 128, 3) == b'TAG':
+        return 128
+    if window.at(end - 227, 4) == b'TAG+':
+        return 227
+    lyrics = window.at(end - 15, 15)  # six digits and a name
+    if lyrics.endswith(b'LYRICS200') and lyrics[:6].isdigit():
+        length = int(lyrics[:6]) + len(lyrics)
+        return length if window.at(end - length, 11) == b'LYRICSBEGIN' else 0
+    # name 8, version 4, bytes of the entries and this footer 4, entries 4, flags 4: the highest one says "has a header"
+    footer = window.at(end - APE_FOOTER, APE_FOOTER)
+    if footer.startswith(b'APETAGEX') and len(footer) == APE_FOOTER:
+        has_header = bool(footer[23] & 0x80)
+        length = int.from_bytes(footer[12:16], 'little') + (APE_FOOTER if has_header else 0)
+        opening = window.at(end - length, 8)
+        # a damaged length must not hide sound
+        return length if opening == b'APETAGEX' or not (has_header or opening.startswith(SYNC)) else 0
+    if lyrics.endswith(b'LYRICSEND'):
+        stretch = window.at(max(0, end - LONGEST_LYRICS), min(end, LONGEST_LYRICS))
+        at = stretch.rfind(b'LYRICSBEGIN')
+        return len(stretch) - at if at >= 0 else 0
+    return 0
+
+
+def _next_frame(window: Window, position: int, header: int, length_of: Callable[[bytes], int]) -> int | None:
+    """Where the next frame begins that another one follows; None where none does."""
+    while position + header <= window.size:
+        stretch = window.at(position, CHAIN)
+        at = stretch.find(SYNC)
+        while at >= 0:
+            length = length_of(stretch[at : at + header])
+            after = position + at + length
+            if length and (length_of(window.at(after, header)) or after == window.size):
+                return position + at
+            at = stretch.find(SYNC, at + 1)
+        position += max(1, len(stretch) - header)
+    return None
+
+
+def _adts_length(header: bytes) -> int:
+    """Bytes of the frame that begins with these; 0 where none does: sync 12 bits, layer 0, length 13 bits."""
+    if len(header) < ADTS_HEADER or header[0] != 0xFF or header[1] & 0xF6 != 0xF0 or header[2] >> 2 & 15 > 12:
+        return 0
+    length = (header[3] & 3) << 11 | header[4] << 3 | header[5] >> 5
+    return length if length > ADTS_HEADER else 0

@@ -1,0 +1,163 @@
+"""How many samples the tables of an mp4 list, held against the size of the file before FFmpeg takes memory for them.
+
+FFmpeg keeps about 40 bytes for each sample that a table lists. Twenty bytes of a table can list four thousand million
+of them, and each edit of a track (elst) lists them again; so 98 kB could take gigabytes. A real sample has bytes of its
+own in the file.
+
+Source: ISO/IEC 14496-12, sections 8.6.1.2, 8.6.6, 8.7.3, 8.7.4 and 8.8.8; FFmpeg libavformat/mov.c, mov_build_index.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.containers.boxes import MAX_DEPTH, Box, boxes, inside, versioned_number
+from affekt.containers.limits import Limits
+from affekt.containers.source import Source
+from affekt.containers.window import Window
+from affekt.errors import LimitError
+
+Numbers = npt.NDArray[np.int64]
+
+FEW_SAMPLES = 1_000_000
+"""So many may always be listed: a file that was cut short lists more than it holds."""
+BYTES_A_SAMPLE = 4
+SAMPLES_TOGETHER = 1024
+"""FFmpeg counts so many samples of plain sound as one."""
+MAX_UNPACKED = 1 << 24
+"""Bytes of an index that is stored compressed (cmov)."""
+ENDLESS = 1 << 40
+TABLE_PATH = (b'mdia', b'minf', b'stbl')
+PARENTS = frozenset(
+    {b'moov', b'trak', b'mdia', b'minf', b'stbl', b'mvex', b'moof', b'traf', b'edts', b'udta', b'dinf', b'meta',
+     b'mfra', b'tref', b'sinf', b'schi', b'wave', b'ilst', b'gmhd', b'strk'}
+)  # fmt: skip
+OTHER_FORMATS = (
+    b'RIFF',
+    b'RIFX',
+    b'RF64',
+    b'\x1aE\xdf\xa3',
+    b'OggS',
+    b'fLaC',
+    b'FORM',
+    b'caff',
+    b'FLV',
+    b'ID3',
+    b'GIF8',
+)
+
+
+def check_sample_count(source: Source, limits: Limits) -> None:
+    """Refuse a file whose tables list more samples than it can hold; files of other formats pass.
+
+    Raises:
+        LimitError: more than a million samples, and more than one for four bytes of the file or `limits.max_samples`.
+    """
+    if source.head(4).startswith(OTHER_FORMATS):
+        return
+    with Window(source) as window:
+        listed = _listed(window, 0, source.size)
+    ceiling = max(FEW_SAMPLES, min(source.size // BYTES_A_SAMPLE, limits.max_samples))
+    if listed > ceiling:
+        raise LimitError(
+            expected=f'at most {ceiling:,} samples in the tables of {source.name} ({source.size:,} bytes)',
+            came='a compressed index without end' if listed >= ENDLESS else f'{listed:,}',
+            todo='the file is damaged or made to take memory; copy or export it again',
+        )
+
+
+def _listed(window: Window, start: int, end: int, depth: int = 0, is_sound: bool = False, scale: int = 1) -> int:
+    """Samples that FFmpeg would keep for everything between two positions.
+
+    Args:
+        window: the file.
+        start: first byte.
+        end: byte behind the last.
+        depth: boxes around it.
+        is_sound: whether the track around it is one of sound.
+        scale: ticks per second of the movie around it.
+    """
+    if depth > MAX_DEPTH:
+        return 0
+    children = list(boxes(window, start, end))
+    tables = {box.name: (box.body, box.end) for box in children}
+    if b'hdlr' in tables:
+        # QuickTime has a second one, of another type, beside the tables
+        is_sound = {b'soun': True, b'vide': False}.get(window.at(tables[b'hdlr'][0] + 8, 4), is_sound)
+    if b'mvhd' in tables:
+        scale = max(1, versioned_number(window, tables[b'mvhd'][0], (20, 4), (12, 4)))
+    total = _in_table(window, tables, is_sound) if b'stsz' in tables or b'stz2' in tables else 0
+    for box in children:
+        if box.name == b'trun':
+            total += window.number(box.body + 4, 4)
+        elif box.name == b'cmov':
+            total += _listed_in_compressed(window, box)
+        elif box.name in PARENTS:
+            samples = _listed(window, box.body, box.end, depth + 1, is_sound, scale)
+            total += _repeated(window, box, samples, scale) if box.name == b'trak' else samples
+    return total
+
+
+def _in_table(window: Window, tables: Mapping[bytes, tuple[int, int]], is_sound: bool) -> int:
+    """Samples of one table (stbl). Plain sound, whose samples last one tick each, counts by the stretch."""
+    start, _ = tables.get(b'stsz') or tables[b'stz2']
+    count = window.number(start + 8, 4)
+    times = tables.get(b'stts', (0, 0))[0]
+    is_plain = is_sound and times and window.number(times + 4, 4) == 1 and window.number(times + 12, 4) == 1
+    if not is_plain or b'stsc' not in tables:
+        return count
+    runs = _rows(window, tables[b'stsc'], 3)
+    places = tables.get(b'stco') or tables.get(b'co64')
+    chunks = window.number(places[0] + 4, 4) if places else 0
+    lengths = np.diff(np.append(runs[:, 0], chunks + 1)).clip(0)
+    return int(lengths @ -(-runs[:, 1] // SAMPLES_TOGETHER))
+
+
+def _repeated(window: Window, track: Box, samples: int, scale: int) -> int:
+    """Samples of a track after its edits, each of which lists again what it shows, from the key picture before it."""
+    media = [(track.body, track.end)]
+    edits = inside(window, media, b'edts', b'elst')
+    if not edits:
+        return samples
+    is_wide = window.at(edits[0][0], 1) == b'\x01'
+    # duration and start of 8 bytes each in version 1, of 4 in version 0, then the speed
+    rows = _rows(window, edits[0], 5 if is_wide else 3)
+    if samples * len(rows) <= FEW_SAMPLES:
+        return samples * max(1, len(rows))
+    shown_s = (rows[:, 0] * 2.0**32 + rows[:, 1] if is_wide else rows[:, 0] * 1.0) / scale
+    ticks = [_rows(window, place, 2).prod(axis=1).sum() for place in inside(window, media, *TABLE_PATH, b'stts')]
+    scales = [versioned_number(window, place[0], (20, 4), (12, 4)) for place in inside(window, media, b'mdia', b'mdhd')]
+    length_s = float(sum(ticks)) / max(1, scales[0] if scales else 1)
+    keys = [window.number(place[0] + 4, 4) for place in inside(window, media, *TABLE_PATH, b'stss')]
+    before = samples / max(1, keys[0]) if keys else 0.0
+    return int(np.minimum(samples, samples * shown_s / max(length_s, 1e-9) + before).sum())
+
+
+def _rows(window: Window, place: tuple[int, int], columns: int) -> Numbers:
+    """The entries of a table that begins with version, flags and a count, four bytes a column."""
+    start, end = place
+    count = min(window.number(start + 4, 4), max(0, end - start - 8) // (4 * columns), FEW_SAMPLES)
+    content = window.at(start + 8, 4 * columns * count)
+    whole = len(content) // (4 * columns) * 4 * columns
+    return np.frombuffer(content[:whole], '>u4').reshape(-1, columns).astype(np.int64)
+
+
+def _listed_in_compressed(window: Window, box: Box) -> int:
+    """Samples that an index lists which is stored compressed, as QuickTime once did; ENDLESS if it is long."""
+    content = window.at(box.body, min(box.end - box.body, MAX_UNPACKED))
+    at = content.find(b'cmvd')
+    if at < 0:
+        return 0
+    unpacker = zlib.decompressobj()
+    try:
+        unpacked = unpacker.decompress(content[at + 8 :], MAX_UNPACKED)
+    except zlib.error:
+        return 0
+    if unpacker.unconsumed_tail or int.from_bytes(content[at + 4 : at + 8], 'big') > MAX_UNPACKED:
+        return ENDLESS
+    with Window(Source(unpacked, Limits())) as inner:
+        return _listed(inner, 0, inner.size, depth=1) if inner.size else 0

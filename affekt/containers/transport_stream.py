@@ -1,0 +1,112 @@
+"""MPEG transport streams (ts, mts, m2ts): packets of 188 bytes, counted from 0 to 15 for each stream.
+
+The counters are the only sign that packets are gone. FFmpeg marks some pictures for it and drops others unseen. Where
+the segments of a broadcast were joined, all counters begin anew at the list of programs that opens each segment.
+
+Source: ISO/IEC 13818-1, section 2.4.3.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.containers.losses import ContainerReport
+from affekt.containers.source import Source
+from affekt.containers.window import CHAIN, Window
+from affekt.wording import counted
+
+SYNC, PROGRAMS, NULL_STREAM = 0x47, 0, 0x1FFF
+PACKET = 188
+STRIDES = (188, 192, 204)
+"""Bytes from packet to packet: alone, behind a time of four bytes (m2ts), before sixteen bytes of correction."""
+FEW_PACKETS = 5
+BEFORE_PROGRAMS = 2
+"""Packets of a segment that may lie before its list of programs, such as the names of services."""
+
+Octets = npt.NDArray[np.uint8]
+
+
+def check_packets(source: Source, report: ContainerReport) -> None:
+    """Notes counters that jump, and bytes where no packet begins."""
+    report.states_length = False
+    with Window(source, CHAIN) as window:
+        position, stride = _first_packet(window, 0)
+        if not stride:
+            return
+        counters = Counters()
+        while position + PACKET <= source.size:
+            stretch = window.at(position, CHAIN)
+            count = max(1, (len(stretch) - PACKET) // stride + 1)
+            rows = np.frombuffer(stretch.ljust(count * stride, b'\0')[: count * stride], np.uint8).reshape(-1, stride)
+            wrong = np.flatnonzero(rows[:, 0] != SYNC)
+            whole = int(wrong[0]) if len(wrong) else count
+            counters.check(rows[:whole], position, stride, report)
+            position += whole * stride
+            if len(wrong):
+                following, _ = _first_packet(window, position + 1)
+                end = source.size if following < 0 else following
+                lost = end - position
+                sentence = (
+                    f'damaged: no packet begins at byte {position} of {source.size}; {lost:,} bytes cannot be read'
+                )
+                report.add('chain', sentence, lost)
+                position = end
+
+
+def _first_packet(window: Window, position: int) -> tuple[int, int]:
+    """Where a packet begins that others follow, and the bytes from each to the next; (-1, 0) where none does."""
+    while position + PACKET <= window.size:
+        stretch = window.at(position, CHAIN)
+        at = stretch.find(SYNC)
+        while at >= 0:
+            for stride in STRIDES:
+                following = [window.at(position + at + stride * n, 1) for n in range(1, FEW_PACKETS)]
+                if all(octet in (bytes([SYNC]), b'') for octet in following):
+                    return position + at, stride
+            at = stretch.find(SYNC, at + 1)
+        position += len(stretch)
+    return -1, 0
+
+
+class Counters:
+    """The counters of all streams, packet by packet through a file."""
+
+    def __init__(self) -> None:
+        self._last: dict[int, int] = {}
+        self._seen_at: dict[int, int] = {}
+        self._joined_at = -1
+        self._packets = 0
+
+    def check(self, rows: Octets, position: int, stride: int, report: ContainerReport) -> None:
+        """Hold the counters of whole packets, the first of which is at `position`, against the ones before."""
+        streams = (rows[:, 1].astype(np.int64) & 0x1F) << 8 | rows[:, 2]
+        has_content = rows[:, 3] & 0x10 > 0
+        may_jump = (rows[:, 3] & 0x20 > 0) & (rows[:, 4] > 0) & (rows[:, 5] & 0x80 > 0)
+        begins = rows[:, 1] & 0x40 > 0
+        for place in np.flatnonzero(rows[:, 1] & 0x80):
+            sentence = f'damaged: the packet at byte {position + int(place) * stride} came in with errors'
+            report.add('error', sentence, PACKET)
+        jumps = {}
+        for stream in map(int, np.unique(streams[has_content])):
+            if stream == NULL_STREAM:
+                continue
+            places = np.flatnonzero((streams == stream) & has_content)
+            numbers = rows[places, 3].astype(np.int64) & 15
+            steps = np.diff(numbers, prepend=self._last.get(stream, numbers[0])) & 15
+            is_jump = (steps > 1) & ~may_jump[places]
+            before = np.concatenate([[self._seen_at.get(stream, -1)], places[:-1] + self._packets])
+            jumps[stream] = list(zip(places[is_jump].tolist(), steps[is_jump].tolist(), before[is_jump], strict=True))
+            self._last[stream] = int(numbers[-1])
+            self._seen_at[stream] = self._packets + int(places[-1])
+        joints = np.array([self._joined_at, *(self._packets + place for place, _, _ in jumps.get(PROGRAMS, []))])
+        for stream, of_stream in jumps.items():
+            for place, step, before in of_stream:
+                joint = joints[np.searchsorted(joints, self._packets + place + BEFORE_PROGRAMS, 'right') - 1]
+                if begins[place] and joint > before:
+                    continue
+                at = position + place * stride
+                sentence = f'missing: at least {counted(step - 1, "packet")} of stream {stream} before byte {at}'
+                report.add('counter', sentence, (step - 1) * stride)
+        self._joined_at = int(joints[-1])
+        self._packets += len(rows)

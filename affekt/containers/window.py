@@ -1,0 +1,56 @@
+"""Bytes of a file at any position, read ahead: a walk from part to part does not ask the disk for each of them."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from affekt.containers.source import Source
+
+READ_AHEAD = 1 << 12
+"""Bytes for a walk that jumps; `CHAIN` for one that meets every byte."""
+CHAIN = 1 << 18
+MAX_PARTS = 1_000_000
+
+
+class Window:
+    """A reader that keeps the last stretch it read, and counts the parts that a walk has met."""
+
+    def __init__(self, source: Source, ahead: int = READ_AHEAD) -> None:
+        self.size = source.size
+        self.parts = 0
+        self._file = source.open(60.0)
+        self._ahead = ahead
+        self._start, self._stretch = 0, b''
+
+    def at(self, position: int, count: int) -> bytes:
+        """`count` bytes from `position` on; fewer at the end of the file."""
+        if not 0 <= position < self.size:
+            return b''
+        offset = position - self._start
+        if offset < 0 or offset + count > len(self._stretch):
+            self._file.touch()
+            self._file.seek(position)
+            self._start, self._stretch, offset = position, self._file.read(max(count, self._ahead)), 0
+        return self._stretch[offset : offset + count]
+
+    def number(self, position: int, width: int) -> int:
+        """The big-endian number of `width` bytes at a position."""
+        return int.from_bytes(self.at(position, width), 'big')
+
+    def meets_another(self) -> bool:
+        """Count a part; False, once and for all, where a walk has met more than a million."""
+        self.parts += 1
+        return self.parts <= MAX_PARTS
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether the walk was ended because there are too many parts."""
+        return self.parts > MAX_PARTS
+
+    def __enter__(self) -> Window:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()

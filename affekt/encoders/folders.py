@@ -1,0 +1,250 @@
+"""A folder of weights as `save_pretrained` writes it: found or fetched, told by its hashes, opened without surprises.
+
+No program that lies beside the weights is ever run, and no pickle is opened but by torch's reader of plain tensors.
+Weights must fill the network: where a tensor is missing, transformers draws random numbers and goes on; here it is an
+error.
+
+Needs the extra `affekt[encoders]`; torch and transformers are imported when a folder is opened, not before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import json
+import multiprocessing
+import pickle
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from affekt.encoders.model_files import SETTINGS, WEIGHTS, deciding_files
+from affekt.errors import MissingExtraError, UnknownNameError, ValueRangeError, WeightsError
+from affekt.runs import read_regular_file
+
+NEEDED = ('torch', 'transformers')
+UNUSED = re.compile(
+    r'(^|\.)(pooler\.|masked_spec_embed$|position_ids$|lm_head\.|logit_scale$|text_model\.|text_projection\.)'
+)
+"""Tensors that no feature passes through, so that they may be missing."""
+PREPARES = ('preprocessor_config.json', 'processor_config.json', 'video_preprocessor_config.json')
+"""Files of which one says how a network's input is made of sound or pictures."""
+PRECISIONS = ('float32', 'float16', 'bfloat16')
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """Where a model lies and what it is."""
+
+    path: Path
+    config: Mapping[str, Any] = field(repr=False)
+    """What config.json says."""
+    files: Mapping[str, str] = field(repr=False)
+    """Every file that is read to its sha256."""
+
+    @property
+    def architecture(self) -> str:
+        """`model_type` of config.json."""
+        return str(self.config['model_type'])
+
+
+def model_folder(model: str) -> ModelFolder:
+    """The folder of that path, or the newest snapshot of that name on the hub.
+
+    Args:
+        model: path of a folder, or `owner/name` on huggingface.co, fetched by huggingface_hub into its own cache.
+
+    Raises:
+        MissingExtraError: torch or transformers is not installed.
+        WeightsError: there is no such folder, the hub cannot be reached or refuses, or config or weights are missing.
+    """
+    require_extra()
+    given = Path(model).expanduser()
+    is_path = given.exists() or given.is_absolute() or not re.fullmatch(r'[\w.-]+/[\w.-]+', model) or model[0] == '.'
+    path = given if is_path else _fetched(model)
+    if not path.is_dir():
+        raise WeightsError(
+            expected='a folder with config.json and weights, or a name such as facebook/wav2vec2-base-960h',
+            came=f'{model}, which is {"a file" if path.exists() else "not there"}',
+            todo='check --model',
+        )
+    return _described(path)
+
+
+def _described(path: Path) -> ModelFolder:
+    try:
+        config = json.loads(read_regular_file(path / 'config.json').decode())
+        str(config['model_type'])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WeightsError(
+            expected=f'config.json with a model_type in {path}', came=f'{type(error).__name__}: {error}',
+            todo='give the folder that save_pretrained wrote, or a whole copy of the repository',
+        ) from error  # fmt: skip
+    return ModelFolder(path, config, deciding_files(path))
+
+
+def _fetched(hub: str) -> Path:
+    """A snapshot of a repository: settings, and the first kind of weights that it has."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        for pattern in WEIGHTS:
+            path = Path(snapshot_download(hub, allow_patterns=[*SETTINGS, pattern, f'{pattern}.index.json']))
+            if any(path.glob(pattern)):
+                break
+    except (OSError, ValueError, RuntimeError) as error:  # no network, offline mode, no such name, gated
+        first = (str(error).strip().splitlines() or [''])[0]
+        raise WeightsError(
+            expected=f'{hub} from huggingface.co, or a copy of it in the cache of huggingface_hub',
+            came=f'{type(error).__name__}: {first[:200]}',
+            todo='give a folder with --model, or try again where the hub can be reached',
+        ) from error
+    return path
+
+
+def require_extra() -> tuple[Any, Any]:
+    """The modules torch and transformers.
+
+    Raises:
+        MissingExtraError: one is not installed.
+    """
+    try:
+        torch, transformers = (importlib.import_module(name) for name in NEEDED)
+    except ImportError as error:
+        raise MissingExtraError(
+            expected='torch and transformers', came=str(error), todo="install them with pip install 'affekt[encoders]'"
+        ) from error
+    return torch, transformers
+
+
+def has_extra() -> bool:
+    """Whether torch and transformers are installed; neither is imported."""
+    return all(importlib.util.find_spec(name) is not None for name in NEEDED)
+
+
+@contextlib.contextmanager
+def _quiet(transformers: Any) -> Iterator[None]:
+    """No bars and no remarks of transformers on the way."""
+    logging = transformers.utils.logging
+    verbosity, has_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if has_bars:
+            logging.enable_progress_bar()
+
+
+@contextlib.contextmanager
+def _told(path: Path, what: str) -> Iterator[None]:
+    """What transformers raises while it reads a folder, as one kind of error."""
+    try:
+        yield
+    except (
+        OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, ImportError, pickle.UnpicklingError,
+    ) as error:  # fmt: skip
+        if isinstance(error, WeightsError):
+            raise
+        lines = [line for line in str(error).strip().splitlines() if line.strip()] or ['']
+        raise WeightsError(
+            expected=f'{what} that transformers opens from {path} without running a program from there',
+            came=f'{type(error).__name__}: {lines[0][:200]}',
+            todo='give a whole copy of the published folder, or bring features in by `affekt features import`',
+        ) from error
+
+
+def open_network(path: Path, loader: str, device: str, precision: str) -> tuple[Any, Any]:
+    """torch, and the network ready to be run.
+
+    Args:
+        path: of a folder.
+        loader: the class of transformers that reads it, such as AutoModel.
+        device: of torch.
+        precision: one of `PRECISIONS`.
+
+    Raises:
+        WeightsError: the folder cannot be opened, wants a program of its own, or lacks tensors.
+        ValueRangeError: there is no such device.
+    """
+    torch, transformers = require_extra()
+    where = _device(torch, device)
+    if multiprocessing.parent_process() is not None:
+        torch.set_num_threads(1)  # one of several workers
+    with _told(path, 'a network'), _quiet(transformers):
+        network, told = getattr(transformers, loader).from_pretrained(
+            path, local_files_only=True, trust_remote_code=False, dtype=getattr(torch, precision),
+            use_safetensors=any(path.glob(WEIGHTS[0])), output_loading_info=True,
+        )  # fmt: skip
+    lost = sorted(name for name in told['missing_keys'] if not UNUSED.search(name))
+    odd = sorted(str(name) for name in told.get('mismatched_keys', ()))
+    if lost or odd or told.get('error_msgs'):
+        raise WeightsError(
+            expected=f'every tensor of {type(network).__name__} in {path}',
+            came=f'{len(lost)} missing ({", ".join(lost[:3])})' if lost else f'others ({", ".join(odd[:3])})',
+            todo='give the folder of the published model, not of a part of it',
+        )
+    return torch, network.to(where).eval()
+
+
+def _device(torch: Any, device: str) -> Any:
+    try:
+        found = torch.device(device)
+        torch.zeros(1, device=found).sum().item()  # a device without numbers, or one that is not here, fails
+    except (RuntimeError, AssertionError, NotImplementedError):
+        found = None
+    if found is None or (found.type == 'cuda' and not torch.cuda.is_available()):
+        raise ValueRangeError(
+            expected='a device that this torch has, such as cpu or cuda:0', came=repr(device),
+            todo='leave --device out to run on the CPU',
+        )  # fmt: skip
+    return found
+
+
+def open_reader(path: Path, loader: str, **how: Any) -> Any:
+    """A tokenizer, or what turns sound or pictures into numbers, without a network connection.
+
+    Args:
+        path: of a folder.
+        loader: the class of transformers that reads it, such as AutoTokenizer.
+        how: further choices of that class.
+
+    Raises:
+        WeightsError: the folder holds none.
+    """
+    _, transformers = require_extra()
+    if not loader.endswith('Tokenizer') and not any((path / name).is_file() for name in PREPARES):
+        raise WeightsError(
+            expected=f'{PREPARES[0]} in {path}, which says how sound or pictures become numbers', came='none',
+            todo='copy it beside the weights: save_pretrained() of the feature extractor or image processor',
+        )  # fmt: skip
+    with _told(path, 'what reads its input'), _quiet(transformers):
+        own = {'trust_remote_code': False} if loader.startswith('Auto') else {}
+        return getattr(transformers, loader).from_pretrained(path, local_files_only=True, **own, **how)
+
+
+def size_of(folder: ModelFolder) -> tuple[int, int]:
+    """Columns of the features, and layers, as config.json says.
+
+    Raises:
+        WeightsError: transformers does not know the architecture, or the file lacks a size.
+        UnknownNameError: the weights need a program of their own.
+    """
+    _, transformers = require_extra()
+    if 'auto_map' in folder.config and folder.architecture not in transformers.CONFIG_MAPPING:
+        raise UnknownNameError(
+            expected='an architecture that transformers has',
+            came=f'{folder.architecture}, a program that lies beside the weights in {folder.path}',
+            todo='such programs are never run; make these features with the published script and bring them in by '
+            '`affekt features import`',
+        )
+    with _told(folder.path, 'a config.json'), _quiet(transformers):
+        config = transformers.AutoConfig.from_pretrained(folder.path, local_files_only=True, trust_remote_code=False)
+        if folder.architecture == 'clip':
+            return int(config.projection_dim), int(config.vision_config.num_hidden_layers)
+        width = config.d_model if folder.architecture in ('t5', 'mt5', 'whisper') else config.hidden_size
+        return int(width), int(config.num_hidden_layers)

@@ -1,0 +1,166 @@
+"""A network in an ONNX file: told by its sha256, held against what a recipe feeds it and takes from it, run.
+
+The user exports published weights with the program that they were published with; large weights may lie in files beside
+it, which count as well. Nothing of it is run but the operators that onnxruntime has.
+
+N examples at once, D columns.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.errors import ValueRangeError, WeightsError
+
+Floats = npt.NDArray[np.float32]
+Shape = tuple[int | None, ...]
+"""Of one array; None where any size will do."""
+
+
+class OnnxModel:
+    """An open network with one input.
+
+    Args:
+        path: of the file.
+        wanted: shapes of input that the recipe can give, the first axis being N; the network takes one of them.
+        dimension: D, found on an axis of one of its outputs.
+        name: of the recipe, for messages.
+        device: cpu, cuda or cuda:N.
+
+    Raises:
+        ValueRangeError: this onnxruntime has no such device.
+        WeightsError: the file is none, or its network takes or gives something else.
+    """
+
+    def __init__(self, path: Path, wanted: Sequence[Shape], dimension: int, name: str, device: str) -> None:
+        self.path, self._name, self._dimension = path, name, dimension
+        self._session = _session(path, device)
+        self._input = self._only_input()
+        shape = [size if isinstance(size, int) else None for size in self._input.shape]
+        fitting = [one for one in wanted if _fits(shape, one)]
+        if not fitting or self._input.type != 'tensor(float)':
+            raise self._wrong(
+                f'one input of float32, {" or ".join(map(_told, wanted))}',
+                f'{_told(shape)} of {self._input.type}',
+                'export it again with these sizes',
+            )
+        self.shape = fitting[0]
+        """Of `wanted`, what the network takes."""
+        self._fixed = shape[0]
+        if self._fixed not in (None, 1):
+            raise self._wrong(
+                'any number of examples at once, or one', f'{self._fixed}', 'export it with a free first axis'
+            )
+        self._output = self._fitting_output()
+
+    @property
+    def output_shape(self) -> Shape:
+        """As the file tells it."""
+        return tuple(size if isinstance(size, int) else None for size in self._output.shape)
+
+    def run(self, given: Floats) -> Floats:
+        """The output for N examples.
+
+        Args:
+            given: (N, …) as `shape`.
+
+        Returns:
+            (N, …), an axis being D.
+
+        Raises:
+            WeightsError: the network fails on it, or gives something else.
+        """
+        blocks = given if self._fixed is None else np.split(given, len(given))
+        found = [self._once(np.ascontiguousarray(block)) for block in ([blocks] if self._fixed is None else blocks)]
+        return np.concatenate(found)
+
+    def _once(self, given: Any) -> Floats:
+        try:
+            found = self._session.run([self._output.name], {self._input.name: given.astype(np.float32)})[0]
+        except Exception as error:  # onnxruntime has a class for each of its failures, without a common one
+            lines = str(error).strip().splitlines() or ['']
+            raise self._wrong(
+                f'a network that runs on {given.shape}', lines[0][:200], 'try the file with onnxruntime alone'
+            ) from error
+        if self._dimension not in found.shape[1:]:
+            raise self._wrong(f'{self._dimension} columns', f'{found.shape}', 'export the layer that the recipe names')
+        return np.asarray(found, np.float32)
+
+    def _only_input(self) -> Any:
+        held = self._session.get_inputs()
+        if len(held) != 1:
+            raise self._wrong('one input', ', '.join(one.name for one in held), 'export it with one')
+        return held[0]
+
+    def _fitting_output(self) -> Any:
+        held = self._session.get_outputs()
+        told = [one for one in held if self._dimension in one.shape[1:]]
+        unknown = [one for one in held if not any(isinstance(size, int) for size in one.shape[1:])]
+        if not told and not unknown:
+            raise self._wrong(
+                f'an output of {self._dimension} columns',
+                ', '.join(f'{one.name} {_told(one.shape)}' for one in held),
+                'export the layer that the recipe names, not its classes',
+            )
+        return (told or unknown)[0]
+
+    def _wrong(self, expected: str, came: str, todo: str) -> WeightsError:
+        return WeightsError(expected=f'{expected}, for {self._name}', came=f'{came} in {self.path}', todo=todo)
+
+
+def _session(path: Path, device: str) -> Any:
+    import onnxruntime
+
+    if not path.is_file():
+        came = f'{path}, {"a folder" if path.is_dir() else "which is not there"}'
+        raise WeightsError(expected='an ONNX file', came=came, todo='give the exported network with --model FILE')
+    providers = _providers(device)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    told = os.environ.get('OMP_NUM_THREADS', '')
+    in_worker = multiprocessing.parent_process() is not None
+    options.intra_op_num_threads = int(told) if told.isdigit() else int(in_worker)  # 0 takes all cores
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=providers)
+    except Exception as error:  # as above
+        first = (str(error).strip().splitlines() or [''])[0]
+        raise WeightsError(
+            expected='an ONNX file that onnxruntime opens', came=f'{path}: {first[:200]}', todo='export it again'
+        ) from error
+
+
+def _providers(device: str) -> list[Any]:
+    """What runs the network, by the names of onnxruntime."""
+    import onnxruntime
+
+    found = re.fullmatch(r'cpu|cuda(?::(\d+))?', device)
+    if found is None or (device != 'cpu' and 'CUDAExecutionProvider' not in onnxruntime.get_available_providers()):
+        raise ValueRangeError(
+            expected='a device that this onnxruntime has, such as cpu', came=repr(device),
+            todo='leave --device out, or install onnxruntime-gpu instead of onnxruntime',
+        )  # fmt: skip
+    cuda = [('CUDAExecutionProvider', {'device_id': int(found[1] or 0)})] if device != 'cpu' else []
+    return [*cuda, 'CPUExecutionProvider']
+
+
+def _fits(held: Sequence[int | None], wanted: Shape) -> bool:
+    return len(held) == len(wanted) and all(
+        here is None or there is None or here == there for here, there in zip(held, wanted, strict=True)
+    )
+
+
+def _told(shape: Sequence[Any]) -> str:
+    """A shape in words, free sizes as `?`.
+
+    >>> _told((None, 3, 224, 224))
+    '(?, 3, 224, 224)'
+    """
+    return f'({", ".join(str(size) if isinstance(size, int) else "?" for size in shape)})'

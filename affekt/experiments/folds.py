@@ -1,0 +1,143 @@
+"""How MERBench divides a corpus: what is learnt from, what chooses, what is told at the end.
+
+Published splits where there are; folds over train where there are tests but no validation; published folds where there
+are no splits. Each division comes twice: fair, and as published, where a tested fold may also choose.
+
+N samples.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.corpora import Manifest, published_folds, seeded_folds, shuffled_folds
+from affekt.errors import CorpusError
+from affekt.experiments.settings import MerbenchSettings
+from affekt.wording import counted
+
+Index = npt.NDArray[np.int64]
+NEARLY_VAL = ('dev', 'devel', 'development', 'valid', 'validation', 'eval')
+"""Names of a part that chooses, elsewhere."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One division: what is learnt from, what chooses, what is told at the end."""
+
+    train: Index
+    validation: Index
+    test: Index
+
+
+@dataclass(frozen=True)
+class Divisions:
+    """The samples in use, and how they are divided."""
+
+    manifest: Manifest
+    """Without the samples that stand in no part."""
+    tests: Mapping[str, Index]
+    """Name of a test part to its samples."""
+    fair: tuple[Turn, ...]
+    reference: tuple[Turn, ...]
+    """The same with the published choice."""
+    notes: tuple[str, ...] = ()
+    """Who takes no part."""
+
+
+def divided(manifest: Manifest, settings: MerbenchSettings) -> Divisions:
+    """Divide a corpus.
+
+    Args:
+        manifest: with splits (train, perhaps val, and parts whose names begin with test), or with folds, or with folds
+            to learn from beside such test parts.
+        settings: folds and seed are read.
+
+    Raises:
+        CorpusError: there is nothing to learn from, or no test, or a part that seems to be val has another name.
+    """
+    made = _divided(manifest, settings)
+    gone = set(manifest.names) - set(made.manifest.names)
+    idle = Counter(row.split or 'none' for row in manifest.samples if row.sample in gone)
+    notes = tuple(
+        f'{counted(count, "sample")} of split {name} {"takes" if count == 1 else "take"} no part'
+        for name, count in idle.items()
+    )
+    return dataclasses.replace(made, notes=notes)
+
+
+def _divided(manifest: Manifest, settings: MerbenchSettings) -> Divisions:
+    named = list(dict.fromkeys(row.split for row in manifest.samples if row.split))
+    tests = [name for name in named if name.startswith('test')]
+    has_folds = any(row.fold for row in manifest.samples)
+    if not named:
+        return _by_fold(manifest)
+    if not tests or ('train' not in named and not has_folds):
+        raise CorpusError(
+            expected='splits train and test, with or without val',
+            came=f'{", ".join(named)} in {manifest.facts.corpus}',
+            todo='name the splits so, or give folds instead',
+        )
+    if 'train' not in named:
+        return _folds_beside_tests(manifest, tests)
+    if 'val' not in named and (near := [name for name in named if name.lower() in NEARLY_VAL]):
+        raise CorpusError(
+            expected='splits train, val and test', came=f'{near[0]} in {manifest.facts.corpus}',
+            todo='name it val, so that it chooses; under another name it would take no part',
+        )  # fmt: skip
+    manifest = manifest.where(split=('train', 'val', *tests))
+    parts = _parts(manifest, ('train', 'val', *tests))
+    named_tests = {name: parts[name] for name in tests}
+    every = np.concatenate(list(named_tests.values()))
+    if len(parts['val']):
+        turn = Turn(parts['train'], parts['val'], every)
+        return Divisions(manifest, named_tests, (turn,), (turn,))
+    train = parts['train']
+    rows = manifest.keep(lambda row: row.split == 'train')
+    shuffled = shuffled_folds(len(train), settings.folds, seed=settings.seed)
+    knows_speakers = not any(row.speaker is None for row in rows.samples)
+    fair = seeded_folds(rows, settings.folds, seed=settings.seed) if knows_speakers else shuffled
+    both = [
+        tuple(Turn(train[folds != k], train[folds == k], every) for k in range(1, settings.folds + 1))
+        for folds in (fair, shuffled)
+    ]
+    return Divisions(manifest, named_tests, both[0], both[1])
+
+
+def _by_fold(manifest: Manifest) -> Divisions:
+    """Each published fold is tested in turn; the one before it chooses, or (as published) the tested one itself."""
+    folds = published_folds(manifest)
+    manifest = manifest.keep(lambda row: bool(row.fold))
+    folds = folds[folds > 0]
+    count = int(folds.max())
+    fair, published = [], []
+    for k in range(1, count + 1):
+        before = (k - 2) % count + 1
+        tested = np.flatnonzero(folds == k)
+        learnt = np.flatnonzero((folds != k) & (folds != before))
+        fair.append(Turn(learnt, np.flatnonzero(folds == before), tested))
+        published.append(Turn(np.flatnonzero(folds != k), tested, tested))
+    return Divisions(manifest, {'folds': np.arange(len(manifest))}, tuple(fair), tuple(published))
+
+
+def _folds_beside_tests(manifest: Manifest, tests: list[str]) -> Divisions:
+    """Each published fold chooses in turn for the models that learn from the others; all answer the tests."""
+    manifest = manifest.keep(lambda row: bool(row.fold) or row.split in tests)
+    folds = np.array([0 if row.split else row.fold or 0 for row in manifest.samples])
+    parts = _parts(manifest, tests)
+    every = np.concatenate(list(parts.values()))
+    turns = tuple(
+        Turn(np.flatnonzero((folds > 0) & (folds != k)), np.flatnonzero(folds == k), every)
+        for k in range(1, int(folds.max()) + 1)
+    )
+    return Divisions(manifest, parts, turns, turns)
+
+
+def _parts(manifest: Manifest, names: tuple[str, ...] | list[str]) -> dict[str, Index]:
+    at = np.array([row.split or '' for row in manifest.samples])
+    return {name: np.flatnonzero(at == name) for name in names}

@@ -1,0 +1,74 @@
+"""The outcome of MERBench as one HTML file that loads nothing: every table, intervals drawn beside their figures."""
+
+from __future__ import annotations
+
+import math
+
+from affekt.experiments.scored import Merbench, Row
+from affekt.experiments.tables import Section, lines, sections, title
+from affekt.pages.page import escaped, whole_page
+from affekt.pages.plot import Scale, axis_svg, interval_svg, scale_of
+from affekt.wording import signed
+
+
+def merbench_page(outcome: Merbench) -> str:
+    """The whole page; figures in per cent, intervals in points over the constant answer."""
+    task = outcome.task
+    counts = {'train': len(task.fair[0].train), **{name: len(index) for name, index in task.tests.items()}}
+    groups = {name: len(set(task.manifest.groups()[index])) for name, index in task.tests.items()}
+    counts |= {f'groups in {name}': count for name, count in groups.items()}
+    listed = ''.join(f'<div><dt>{escaped(name)}</dt><dd>{count:,}</dd></div>' for name, count in counts.items())
+    notes = ''.join(f'<li>{escaped(note)}</li>' for note in outcome.notes)
+    head = f'<section class="head"><h1>{escaped(title(outcome))}</h1><dl class="facts">{listed}</dl>'
+    head += f'<ul class="notes" aria-label="What a reader must know">{notes}</ul></section>' if notes else '</section>'
+    told = ''.join(f'<li>{escaped(line)}</li>' for line in lines(outcome) if line not in outcome.notes)
+    end = f'<section class="part"><h2>How to read it</h2><ul class="soft">{told}</ul></section>'
+    body = '\n'.join([head, *(_section(section) for section in sections(outcome)), end])
+    return whole_page(f'MERBench: {title(outcome)}', task.manifest.facts.corpus, body)
+
+
+def _section(section: Section) -> str:
+    drawn = _drawn(section)
+    heads = ''.join(_head(name, at < section.left) for at, name in enumerate(section.heads))
+    if drawn:
+        heads += f'<th scope="col" class="plot">{axis_svg(drawn[0])}</th>'
+    rows = []
+    for number, cells in enumerate(section.cells):
+        line = ''.join(_cell(cell, at < section.left) for at, cell in enumerate(cells))
+        rows.append(f'<tr>{line}{drawn[1][number] if drawn else ""}</tr>')
+    soft = '<p class="soft">Drawn: points over the constant answer, with 95 % intervals.</p>' if drawn else ''
+    return (
+        f'<section class="part"><h2>{escaped(section.title)}</h2>{soft}'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escaped(section.title)}"><table>'
+        f'<thead><tr>{heads}</tr></thead><tbody>{"".join(rows)}</tbody></table></div></section>'
+    )
+
+
+def _drawn(section: Section) -> tuple[Scale, list[str]] | None:
+    """A scale and a cell for each row; None for a table that is not of rows."""
+    constant = next((row for row in section.rows if row.system.name == 'constant'), None)
+    if constant is None:
+        return None
+    least = constant.scores[constant.headline].value
+    ends = [tuple(100 * (value - least) for value in _ends(row)) for row in section.rows]
+    scale = scale_of([value for each in ends for value in each])
+    cells = []
+    for row, (low, value, high) in zip(section.rows, ends, strict=True):
+        label = f'{row.system.name}: {signed(value, 1)} points over the constant answer'
+        cells.append(f'<td class="plot">{interval_svg(scale, low, value, high, label)}</td>')
+    return scale, cells
+
+
+def _ends(row: Row) -> tuple[float, float, float]:
+    held = row.scores[row.headline]
+    if row.system.name == 'constant':
+        return math.nan, held.value, math.nan
+    return held.low, held.value, held.high
+
+
+def _head(name: str, is_word: bool) -> str:
+    return f'<th scope="col"{"" if is_word else " class=number"}>{escaped(name)}</th>'
+
+
+def _cell(text: str, is_word: bool) -> str:
+    return f'<td{"" if is_word else " class=number"}>{escaped(text)}</td>'

@@ -1,0 +1,350 @@
+"""What MERBench trains and tests on: a manifest and stores as arrays, checked wholly before anything is trained.
+
+What is predicted follows from the manifest: its categories, or its sentiment where it has none.
+`merbench_divisions.py` divides it, `merbench_cross.py` lets it be tested on other corpora.
+
+N samples, D features.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.corpora import Manifest
+from affekt.errors import CorpusError, TableError, UnknownNameError, ValueRangeError, listed
+from affekt.experiments.cross_corpus import Part, crossed
+from affekt.experiments.folds import Index, Turn, divided
+from affekt.experiments.notes import store_notes, task_notes
+from affekt.experiments.sequences import FrameInputs
+from affekt.experiments.settings import MODALITIES, MerbenchSettings, slot_of
+from affekt.features import Store, modality_of, require_any_features, require_features
+from affekt.metrics import Measure, categorical_measure, challenge_measure, sentiment_measure
+
+Floats = npt.NDArray[np.float32]
+TARGETS = ('category', 'sentiment', 'category+valence')
+
+
+@dataclass(frozen=True)
+class Task:
+    """A corpus ready to be trained on."""
+
+    manifest: Manifest = field(repr=False)
+    features: Mapping[str, Floats] = field(repr=False)
+    """Modality to (N, D) float32, means over time."""
+    frames: FrameInputs | None = field(repr=False)
+    """Where the model reads sequences."""
+    present: Mapping[str, npt.NDArray[np.bool_]] = field(repr=False)
+    """Modality to (N,), False where the manifest withholds it."""
+    labels: Index | None
+    """(N,) int64 categories; None for a task of values alone."""
+    values: npt.NDArray[np.float64] | None
+    """(N,) sentiment or valence, nan where there is none; None for categories alone."""
+    target: str
+    fair: tuple[Turn, ...]
+    reference: tuple[Turn, ...]
+    """The same with the published choice: a tested fold also chooses."""
+    tests: Mapping[str, Index]
+    """Name of a test part to its samples."""
+    notes: tuple[str, ...]
+
+    @property
+    def feat_type(self) -> str:
+        """What the model reads: `utt`, `frm_align` or `frm_unalign`; our simple models read `utt`."""
+        return 'utt' if self.frames is None else self.frames.feat_type
+
+    @property
+    def classes(self) -> int:
+        """Number of categories, 0 for none."""
+        return len(self.manifest.facts.categories) if self.labels is not None else 0
+
+    @property
+    def score(self) -> str:
+        """What chooses on validation: a key of `affekt.training.SCORES`."""
+        return {
+            'category': 'weighted_f1', 'sentiment': 'sign_weighted_f1',
+            'category+valence': 'weighted_f1_less_quarter_squared_error',
+        }[self.target]  # fmt: skip
+
+    def headline(self, test: str) -> str:
+        """The score that counts on a test part: a name in its measure."""
+        if self.target == 'sentiment':
+            return 'f1_negative_positive'
+        return 'combined' if self._has_valence(self.tests[test]) else 'weighted_f1'
+
+    def _has_valence(self, index: Index) -> bool:
+        return self.values is not None and self.labels is not None and bool(np.isfinite(self.values[index]).all())
+
+    def measure(self, test: str, logits: npt.NDArray[Any], values: npt.NDArray[Any]) -> Measure:
+        """The measure of answers to one test part.
+
+        Args:
+            test: its name.
+            logits: (T, C) of its samples.
+            values: (T, 0 or 1).
+        """
+        index = self.tests[test]
+        if self.labels is None:
+            assert self.values is not None
+            return sentiment_measure(self.values[index], values[:, 0])
+        if self._has_valence(index):
+            assert self.values is not None
+            return challenge_measure(
+                self.labels[index], logits.argmax(axis=1), self.values[index], values[:, 0], self.classes
+            )
+        return categorical_measure(self.labels[index], logits.argmax(axis=1), self.classes)
+
+
+def open_task(
+    manifest: Manifest, stores: Mapping[str, Store], settings: MerbenchSettings, others: Sequence[Part] = ()
+) -> Task:
+    """Arrays of a manifest and its stores, and how they are divided.
+
+    Args:
+        manifest: of the corpus.
+        stores: modality to its store.
+        settings: target, feature type, folds and seed are read.
+        others: corpora to test on besides.
+
+    Raises:
+        CorpusError: a sample lacks features or its label, or a part is empty or of one class only; another corpus has
+            no features of the same recipe, or labels of another kind.
+        ValueRangeError: a feature is not a finite number; names sample and file.
+        UnknownNameError: no such target, or the model does not read the feature type.
+    """
+    # 1. What is predicted, what the model reads, and which samples take part.
+    target = _target(manifest, settings.target)
+    feat_type = feat_type_of(settings)
+    parts = [Part(manifest, stores), *others]
+    merged = crossed(parts, target)
+    divisions = divided(merged.manifest, settings)
+    manifest = divisions.manifest
+    labels = manifest.labels() if target != 'sentiment' else None
+    column = {'category': None, 'sentiment': 'sentiment', 'category+valence': 'valence'}[target]
+    values = manifest.column(column) if column else None
+    # 2. Every sample has a truth and finite features.
+    _require_truth(manifest, labels, values, divisions.tests, target)
+    names = merged.names_by_part(manifest)
+    there = {name: _there(name, parts, names, masks=settings.mask) for name in stores}
+    features = {
+        name: np.concatenate([_matrix(part.stores[name], wanted) for part, wanted in zip(parts, names, strict=True)])
+        for name in stores
+    }
+    frames = None
+    if feat_type != 'utt':
+        sequences = {
+            name: [
+                _sequence(part.stores[name], each) for part, wanted in zip(parts, names, strict=True) for each in wanted
+            ]
+            for name in stores
+        }
+        frames = FrameInputs(sequences, feat_type, [row.split for row in manifest.samples])
+    # 3. Every part has what it takes to train and to score.
+    present = {name: manifest.keep_mask(slot_of(name)) & there[name] for name in stores}
+    task = Task(
+        manifest, features, frames, present, labels, values, target, divisions.fair, divisions.reference,
+        divisions.tests, (),
+    )  # fmt: skip
+    _require_variety(task)
+    _require_presence(task)
+    of_stores = store_notes(parts, there)
+    return dataclasses.replace(task, notes=(*merged.notes, *divisions.notes, *of_stores, *task_notes(task)))
+
+
+def _there(name: str, parts: Sequence[Part], names: Sequence[Sequence[str]], *, masks: bool) -> npt.NDArray[np.bool_]:
+    """(N,) which samples have features of a set.
+
+    Raises:
+        CorpusError: one has none and may not do without, or none of a corpus has any.
+    """
+    for part, wanted in zip(parts, names, strict=True):
+        taken = set(wanted)
+        asked = part.manifest.keep(lambda row, taken=taken: row.sample in taken)  # type: ignore[misc]
+        (require_any_features if masks else require_features)(part.stores[name], asked)
+    pairs = zip(parts, names, strict=True)
+    return np.array([each in part.stores[name] for part, wanted in pairs for each in wanted], dtype=np.bool_)
+
+
+def feat_type_of(settings: MerbenchSettings) -> str:
+    """What the model reads: as asked, else vectors, else sequences.
+
+    Raises:
+        UnknownNameError: the model does not read what was asked for.
+    """
+    from affekt.fusion import FUSION_MODELS
+
+    kind = FUSION_MODELS[settings.model]
+    frames = ('frm_align',) if kind.aligned else ('frm_align', 'frm_unalign')
+    able = tuple(('utt',) if level == 'utterance' else frames for level in kind.levels)
+    known = tuple(name for each in able for name in each)
+    if settings.feat_type and settings.feat_type not in known:
+        raise UnknownNameError(
+            expected=f'a feature type that {settings.model} reads: {", ".join(known)}', came=repr(settings.feat_type),
+            todo='choose one of these, or another model',
+        )  # fmt: skip
+    return settings.feat_type or known[-1 if known[0] != 'utt' else 0]
+
+
+def open_stores(features: Sequence[str], *, several: bool = False) -> dict[str, Store]:
+    """Stores by modality.
+
+    Args:
+        features: `PATH` or `MODALITY=PATH`; without a modality the one that the store remembers counts, or that of its
+            recipe.
+        several: a modality may have several sets, which are then called `text1:recipe`, `text2:other`, in this order.
+
+    Raises:
+        UnknownNameError: a modality is none of audio, text and video, is not known, or comes twice.
+        TableError: a store is missing or damaged.
+    """
+    sets: dict[str, list[Store]] = {name: [] for name in MODALITIES}
+    for each in features:
+        before, has_name, path = each.partition('=')
+        store = Store(Path(path if has_name else each))
+        name = before if has_name else store.modality or modality_of(store.provenance.recipe) or '?'
+        if name not in MODALITIES or (sets[name] and not several):
+            raise UnknownNameError(
+                expected=f'one store each of {", ".join(MODALITIES)}',
+                came=f'{each!r}, '
+                + ('whose modality nobody told' if name == '?' else f'which is a second one of {name}')
+                if name in (*sets, '?')
+                else f'{each!r}, of {name}',
+                todo='write for example text=features/minilm-utt',
+            )
+        if any(store.provenance.hash == other.provenance.hash for other in sets[name]):
+            raise UnknownNameError(
+                expected=f'different features of {name}', came=f'{each!r} twice', todo='name each store once'
+            )
+        sets[name].append(store)
+    if not features:
+        raise UnknownNameError(expected='at least one store of features', came='none', todo='name one')
+    return {
+        name if len(stores) == 1 else f'{name}{number}:{store.provenance.recipe}': store
+        for name, stores in sets.items()
+        for number, store in enumerate(stores, 1)
+    }
+
+
+def open_part(told: str) -> Part:
+    """Another corpus and its features.
+
+    Args:
+        told: `MANIFEST=STORE,STORE`.
+
+    Raises:
+        UnknownNameError: it is not of that form, or as `open_stores`.
+        TableError: the manifest or a store is missing or damaged.
+    """
+    path, _, stores = told.partition('=')
+    if not stores:
+        raise UnknownNameError(
+            expected='MANIFEST=STORE or MANIFEST=STORE,STORE', came=repr(told),
+            todo='write for example iemocap.parquet=features/minilm-utt',
+        )  # fmt: skip
+    return Part(Manifest.load(Path(path)), open_stores(stores.split(','), several=True))
+
+
+def _target(manifest: Manifest, wanted: str) -> str:
+    found = wanted or ('category' if manifest.facts.categories else 'sentiment')
+    if found not in TARGETS:
+        raise UnknownNameError(expected=f'a target among {", ".join(TARGETS)}', came=repr(wanted), todo='choose one')
+    if found != 'sentiment' and not manifest.facts.categories:
+        raise CorpusError(
+            expected='a manifest with categories', came=manifest.facts.corpus, todo='choose the target sentiment'
+        )
+    return found
+
+
+def _require_truth(
+    manifest: Manifest,
+    labels: Index | None,
+    values: npt.NDArray[np.float64] | None,
+    tests: Mapping[str, Index],
+    target: str,
+) -> None:
+    lacking = np.zeros(len(manifest), dtype=bool)
+    if labels is not None:
+        lacking |= labels < 0
+    if values is not None:
+        absent = np.isnan(values)
+        for index in tests.values() if labels is not None else ():
+            if absent[index].all():  # a test part without any valence is scored by its categories
+                absent[index] = False
+        lacking |= absent
+    if lacking.any():
+        rows = [manifest.samples[i] for i in np.flatnonzero(lacking)]
+        names = [f'{row.sample} ({row.split or "no split"})' for row in rows]
+        raise CorpusError(
+            expected=f'{target} of every sample of {manifest.facts.corpus}',
+            came=f'none for {len(names)} ({listed(names, 2)})',
+            todo='leave these samples out of the manifest',
+        )
+
+
+def _matrix(store: Store, names: Sequence[str]) -> Floats:
+    """(N, D) means over time, zeros where a sample has no features."""
+    known = [name for name in names if name in store]
+    means = np.array(store.matrix(known), dtype=np.float32)
+    wrong = ~np.isfinite(means).all(axis=1)
+    if wrong.any():
+        bad = [known[i] for i in np.flatnonzero(wrong).tolist()]
+        raise ValueRangeError(
+            expected=f'finite features in {store.path}',
+            came=f'nan or infinity for {len(bad)} samples ({listed(bad, 2)})',
+            todo='extract them again',
+        )
+    if len(known) == len(names):
+        return means
+    rows = np.zeros((len(names), store.dimension), dtype=np.float32)
+    rows[[name in store for name in names]] = means
+    return rows
+
+
+def _sequence(store: Store, name: str) -> Floats:
+    """(T, D) of a sample, one row of zeros where it has no features."""
+    return store.values(name) if name in store else np.zeros((1, store.dimension), dtype=np.float32)
+
+
+def _require_variety(task: Task) -> None:
+    """No part is empty; what is learnt from has two classes, or two values, at least."""
+    where = task.manifest.facts.corpus
+    for turns in (task.fair, task.reference):
+        for number, turn in enumerate(turns, 1):
+            for name in ('train', 'validation', 'test'):
+                index = getattr(turn, name)
+                part = f'{name} part of {where}' + (f', fold {number}' if len(turns) > 1 else '')
+                if not len(index):
+                    raise TableError(
+                        expected=f'samples in the {name} part',
+                        came=f'an empty {part}',
+                        todo='check the splits or folds of the manifest',
+                    )
+                if task.labels is not None:
+                    kinds = len(np.unique(task.labels[index]))
+                else:
+                    assert task.values is not None
+                    kinds = len(np.unique(np.sign(task.values[index][task.values[index] != 0])))
+                if kinds < 2 and name != 'test':
+                    raise TableError(
+                        expected=f'two classes in the {name} part', came=f'{kinds} in the {part}',
+                        todo='check the labels, or divide the corpus anew',
+                    )  # fmt: skip
+
+
+def _require_presence(task: Task) -> None:
+    """Every modality is there for some samples that are learnt from, and some that choose."""
+    for name, present in task.present.items():
+        for number, turn in enumerate(task.fair, 1):
+            for part in ('train', 'validation'):
+                if not present[getattr(turn, part)].any():
+                    raise CorpusError(
+                        expected=f'{name} of some samples of the {part} part',
+                        came=f'{task.manifest.facts.corpus}, which withholds it from all of fold {number}',
+                        todo='leave this modality out, or withhold less',
+                    )

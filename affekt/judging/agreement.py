@@ -1,0 +1,166 @@
+"""Does a judge agree with people? The published figures, their even-handed forms, and the references beside both.
+
+`as published`: one order, the left text first, answers read by `official_verdict`; 2 classes drop pairs that people
+tied and count a predicted *same* as a1, 3 classes keep all. That favours a1. `both orders`: every showing counts, half
+where there are two; with 2 classes a tie or an abstention is half a vote for each side; with 3 an abstention is wrong.
+
+Axes: N pairs, R resamples, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.errors import ShapeError
+from affekt.judging.answers import FIRST, SECOND, official_verdict
+from affekt.judging.judge import ABSTAIN, LEFT, RIGHT, TIE, Judgements, Verdict, judge_pairs
+from affekt.judging.plain_judges import TO_BEAT, reference_judge
+from affekt.metrics import Interval
+from affekt.metrics.resampling import intervals
+
+Floats = npt.NDArray[np.float64]
+SIDES = (LEFT, RIGHT)
+CLASSES = (LEFT, RIGHT, TIE)
+FIGURES = ('waf2', 'acc2', 'waf3', 'acc3')
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How one judge agrees with people; shares from 0 to 1, nan where no pair says anything."""
+
+    judge: str
+    published: Mapping[str, Interval]
+    """`waf2`, `acc2`, `waf3`, `acc3` as the released scripts count."""
+    both_orders: Mapping[str, Interval]
+    """The same four, even-handed."""
+    kappa: Interval
+    """Cohen's kappa of the combined outcomes, three classes, abstentions left out."""
+
+
+def agreement_with_people(
+    judged: Judgements, preferences: Sequence[str], *, rng: np.random.Generator, resamples: int = 1000
+) -> Agreement:
+    """The figures of one judge, each with its bootstrap interval over samples.
+
+    Args:
+        judged: N pairs.
+        preferences: (N,) left, right or tie: what people said.
+        rng: draws the resamples.
+        resamples: how many.
+
+    Raises:
+        ShapeError: another number of preferences.
+    """
+    if len(preferences) != len(judged.rows):
+        raise ShapeError(
+            expected=f'{len(judged.rows)} preferences', came=f'{len(preferences)}', todo='give one for each pair'
+        )
+    groups = [row.pair.sample for row in judged.rows]
+
+    def scored(columns: Floats, statistic: Callable[[Floats], Mapping[str, Floats]]) -> dict[str, Interval]:
+        return intervals(columns, statistic, rng=rng, resamples=resamples, groups=np.asarray(groups))
+
+    published = [_published(row.left_first) for row in judged.rows]
+    shown = [[verdict.outcome for verdict in row.verdicts] for row in judged.rows]
+    return Agreement(
+        judged.judge,
+        {
+            **scored(_table(preferences, [_one(said, {TIE: LEFT}) for said in published], SIDES), _figures(2)),
+            **scored(_table(preferences, [_one(said, {}) for said in published], CLASSES), _figures(3)),
+        },
+        {
+            **scored(_table(preferences, [_halves(each) for each in shown], SIDES), _figures(2)),
+            **scored(_table(preferences, [_shares(each) for each in shown], CLASSES), _figures(3)),
+        },
+        scored(_table(preferences, [_one(row.outcome, {}) for row in judged.rows], CLASSES), _kappa)['kappa'],
+    )
+
+
+def reference_agreements(
+    judged: Judgements, preferences: Sequence[str], *, rng: np.random.Generator, resamples: int = 1000
+) -> tuple[Agreement, ...]:
+    """The figures of judges that read nothing, on the same pairs."""
+    pairs = [row.pair for row in judged.rows]
+    return tuple(
+        agreement_with_people(judge_pairs(pairs, reference_judge(name)), preferences, rng=rng, resamples=resamples)
+        for name in TO_BEAT
+    )
+
+
+def _published(verdict: Verdict | None) -> str:
+    """What the released scripts would read; an abstention is their *same*."""
+    if verdict is None:
+        return TIE
+    if verdict.raw is None:
+        return TIE if verdict.outcome == ABSTAIN else verdict.outcome
+    return {FIRST: LEFT, SECOND: RIGHT}.get(official_verdict(verdict.raw), TIE)
+
+
+Shares = dict[str, float]
+
+
+def _one(said: str, instead: Mapping[str, str]) -> Shares:
+    return {instead.get(said, said): 1.0}
+
+
+def _shares(said: Sequence[str]) -> Shares:
+    """Each showing's outcome by its share."""
+    found: Shares = {}
+    for outcome in said:
+        found[outcome] = found.get(outcome, 0.0) + 1.0 / len(said)
+    return found
+
+
+def _halves(said: Sequence[str]) -> Shares:
+    """The same with ties and abstentions, half to each side."""
+    shares = _shares(said) or {TIE: 1.0}
+    undecided = shares.pop(TIE, 0.0) + shares.pop(ABSTAIN, 0.0)
+    return {side: shares.get(side, 0.0) + undecided / 2.0 for side in SIDES}
+
+
+def _table(truth: Sequence[str], said: Sequence[Shares], classes: Sequence[str]) -> Floats:
+    """(N, C * (C + 1)) each pair's cell of a confusion table; the last column holds what is none of the classes."""
+    size = len(classes)
+    table = np.zeros((len(truth), size, size + 1))
+    for place, (wanted, shares) in enumerate(zip(truth, said, strict=True)):
+        if wanted in classes:
+            row = table[place, classes.index(wanted)]
+            row[:size] = [shares.get(name, 0.0) for name in classes]
+            row[size] = 1.0 - row[:size].sum()
+    return table.reshape(len(truth), -1)
+
+
+def _figures(size: int) -> Callable[[Floats], dict[str, Floats]]:
+    """Weighted F1 and accuracy from (R, C * (C + 1)) sums."""
+
+    def scores(sums: Floats) -> dict[str, Floats]:
+        table = sums.reshape(-1, size, size + 1)
+        hits, support = np.diagonal(table, axis1=1, axis2=2), table.sum(axis=2)
+        total = support.sum(axis=1)
+        both = support + table[:, :, :size].sum(axis=1)
+        f1 = np.divide(2.0 * hits, both, out=np.zeros_like(hits), where=both > 0)
+        return {
+            f'waf{size}': _ratio((f1 * support).sum(axis=1), total),
+            f'acc{size}': _ratio(hits.sum(axis=1), total),
+        }
+
+    return scores
+
+
+def _kappa(sums: Floats) -> dict[str, Floats]:
+    size = len(CLASSES)
+    table = sums.reshape(-1, size, size + 1)[:, :, :size]
+    total = table.sum(axis=(1, 2))
+    seen = _ratio(np.trace(table, axis1=1, axis2=2), total)
+    chance = _ratio((table.sum(axis=1) * table.sum(axis=2)).sum(axis=1), total**2)
+    return {'kappa': _ratio(seen - chance, 1.0 - chance)}
+
+
+def _ratio(top: Floats, bottom: Floats) -> Floats:
+    found = np.full(len(top), np.nan)
+    np.divide(top, bottom, out=found, where=bottom > 0)
+    return found

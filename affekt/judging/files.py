@@ -1,0 +1,148 @@
+"""A judge's run from files to files: verdicts that `affekt rank` reads, each showing with its raw answer, settings.
+
+`verdicts.csv` has a row a pair: left, right, outcome (left, right, tie, skip), sample, rater, order (empty: both), what
+each order said, whether they agree, and the lengths of both texts. `verdicts.showings.csv` has a row a showing, with
+its order, half a weight where there are two, and the raw answer; ranked instead, it shows what being first is worth.
+`verdicts.csv.settings.json` holds all that they depend on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from affekt.errors import ComparisonError
+from affekt.files import require_writable
+from affekt.judging.described import Described, read_described
+from affekt.judging.judge import ABSTAIN, Judge, Judgement, Judgements, Progress, judge_pairs
+from affekt.judging.prompts import VERSION
+from affekt.judging.report import JudgeReport, Price, report_on
+from affekt.ranking.reading import SKIP
+from affekt.runs import file_sha256, versions, write_atomically
+from affekt.tables import csv_bytes
+
+OUT = Path('verdicts.csv')
+
+
+def judge_descriptions(
+    descriptions: Sequence[Path],
+    rater: Judge,
+    *,
+    out: Path = OUT,
+    media: Path | None = None,
+    pairs: Path | None = None,
+    column: str | None = None,
+    at_once: int = 1,
+    prices: Mapping[str, Price] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+    raw_csv: bool = False,
+) -> JudgeReport:
+    """Judge what describers wrote, write the verdicts, and say what they come to.
+
+    Args:
+        descriptions, media, pairs, column: as for `read_described`.
+        rater: who judges.
+        out: a .csv; replaced whole, at the end, as are the two files beside it.
+        at_once, progress: as for `judge_pairs`.
+        prices: of a million tokens, by model.
+        settings: what else to save beside the verdicts.
+        raw_csv: write texts that a spreadsheet would take for formulas without an apostrophe in front.
+
+    Raises:
+        ComparisonError: the output is no .csv, or the input holds no pairs.
+        AffektError: as `read_described` and `judge_pairs` do; no file has changed then.
+    """
+    if out.suffix.lower() != '.csv':
+        raise ComparisonError(expected='an --out that ends in .csv', came=out.name, todo='name it verdicts.csv')
+    require_writable(out)
+    # 1. What is to be judged.
+    described = read_described(descriptions, column=column, pairs=pairs, media=media)
+    # 2. Both orders of every pair.
+    judged = judge_pairs(described.pairs, rater, at_once=at_once, progress=progress)
+    # 3. What the verdicts come to, beside people's.
+    found = report_on(judged, described.preferences, prices=prices, rng=np.random.default_rng(0))
+    found = replace(found, left_out=described.left_out)
+    # 4. Write; the verdicts themselves last.
+    held = {**(settings or {}), **_settings(descriptions, pairs, column, judged, described)}
+    write_atomically(out.with_name(f'{out.name}.settings.json'), json.dumps(held, indent=2).encode())
+    showings = [row for one in judged.rows for row in _showings(one, judged)]
+    write_atomically(showings_path(out), csv_bytes(SHOWING_COLUMNS, showings, raw=raw_csv))
+    write_atomically(out, csv_bytes(VERDICT_COLUMNS, [_verdict(one, judged) for one in judged.rows], raw=raw_csv))
+    return found
+
+
+def showings_path(out: Path) -> Path:
+    """Where the showings lie: verdicts.showings.csv beside verdicts.csv."""
+    return out.with_name(f'{out.stem}.showings{out.suffix}')
+
+
+VERDICT_COLUMNS = (
+    'left', 'right', 'outcome', 'sample', 'rater', 'order', 'said_left_first', 'said_right_first', 'orders_agree',
+    'left_length', 'right_length',
+)  # fmt: skip
+SHOWING_COLUMNS = ('left', 'right', 'outcome', 'sample', 'rater', 'order', 'weight', 'how', 'left_length',
+                   'right_length', 'raw')  # fmt: skip
+
+
+def _verdict(row: Judgement, judged: Judgements) -> dict[str, object]:
+    said = [None if verdict is None else _outcome(verdict.outcome) for verdict in (row.left_first, row.right_first)]
+    agree = row.is_consistent
+    return {
+        **_who(row, judged),
+        'outcome': _outcome(row.outcome),
+        'order': '',
+        'said_left_first': said[0],
+        'said_right_first': said[1],
+        'orders_agree': '' if agree is None else 'yes' if agree else 'no',
+    }
+
+
+def _showings(row: Judgement, judged: Judgements) -> list[dict[str, object]]:
+    return [
+        {
+            **_who(row, judged),
+            'outcome': _outcome(verdict.outcome),
+            'order': verdict.order,
+            'weight': 1.0 / len(row.verdicts),
+            'how': verdict.how,
+            'raw': verdict.raw,
+        }
+        for verdict in row.verdicts
+    ]
+
+
+def _who(row: Judgement, judged: Judgements) -> dict[str, object]:
+    pair = row.pair
+    return {
+        'left': pair.left,
+        'right': pair.right,
+        'sample': pair.sample,
+        'rater': judged.judge,
+        'left_length': len(pair.left_text.strip()),
+        'right_length': len(pair.right_text.strip()),
+    }
+
+
+def _outcome(said: str) -> str:
+    return SKIP if said == ABSTAIN else said
+
+
+def _settings(
+    descriptions: Sequence[Path], pairs: Path | None, column: str | None, judged: Judgements, described: Described
+) -> dict[str, Any]:
+    inputs = [*descriptions, *([] if pairs is None else [pairs])]
+    return {
+        'judge': judged.judge,
+        'prompts': VERSION,
+        'inputs': {path.name: file_sha256(path) for path in inputs},
+        'column': column,
+        'pairs': len(described.pairs),
+        'left_out': described.left_out,
+        'versions': versions(),
+    }

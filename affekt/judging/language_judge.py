@@ -1,0 +1,79 @@
+"""Language models as a judge: a strategy, the models that it asks, and clips within limits.
+
+chat = RememberingChat(Endpoint('http://localhost:8000/v1', 'qwen'), ReplayCache(Path('answers')))
+judge = LanguageModelJudge(Panel(chat, chat), 's1')
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from pathlib import Path
+
+from affekt.errors import ValueRangeError
+from affekt.judging.answers import FIRST, SAME, SECOND, UNSURE, read_verdict
+from affekt.judging.judge import ABSTAIN, OTHER_SIDE, TIE, DescribedPair, Verdict
+from affekt.judging.strategies import NEED_CLIP, TWO_MODELS, Panel, Shown, strategy
+from affekt.llm.clips import ClipLimits, Part, clip_parts
+
+CLIPS_HELD = 16
+"""Clips that stay in memory as parts of questions: each is asked about several times in a row."""
+
+
+class LanguageModelJudge:
+    """Asks language models; its verdicts keep every raw answer.
+
+    Args:
+        panel: the models.
+        strategy_name: s1, s2, s3 or s4.
+        limits: how much of a clip a question holds.
+
+    Raises:
+        UnknownNameError: no such strategy.
+    """
+
+    def __init__(self, panel: Panel, strategy_name: str = 's1', limits: ClipLimits | None = None) -> None:
+        self._panel, self._strategy_name = panel, strategy_name
+        self._strategy = strategy(strategy_name)
+        self._limits = limits or ClipLimits()
+        self._guard = threading.Lock()
+        self._clips: OrderedDict[Path, tuple[Part, ...]] = OrderedDict()
+
+    @property
+    def name(self) -> str:
+        """The models and the strategy."""
+        models = [self._panel.seeing.model]
+        if self._strategy_name in TWO_MODELS and self._panel.reading.model not in models:
+            models.append(self._panel.reading.model)
+        return f'{"+".join(models)} {self._strategy_name}'
+
+    def verdict(self, pair: DescribedPair, order: str) -> Verdict:
+        """The models' verdict; an answer that cannot be read is an abstention, and `how` says why.
+
+        Raises:
+            ValueRangeError: the strategy needs a clip and the pair has none, or a text is too long.
+            MediaError: the clip cannot be read.
+            LLMError: a model gave no answer.
+        """
+        if pair.media is None and self._strategy_name in NEED_CLIP:
+            raise ValueRangeError(
+                expected=f'a clip for {pair.sample}: {self._strategy_name} begins with a description of it',
+                came='none',
+                todo='name the folder of clips with --media, or use s1',
+            )
+        first, second = pair.shown(order)
+        answers = self._strategy(self._panel, Shown(first, second, self._clip(pair.media)))
+        reading = read_verdict(answers[-1].reply.text)
+        sides = {FIRST: order, SECOND: OTHER_SIDE[order], SAME: TIE, UNSURE: ABSTAIN}
+        return Verdict(sides[reading.verdict], order, reading.how, answers)
+
+    def _clip(self, path: Path | None) -> tuple[Part, ...]:
+        if path is None:
+            return ()
+        with self._guard:  # one thread decodes, the others wait for the same clip or ask about theirs
+            parts = self._clips.get(path)
+            if parts is None:
+                parts = self._clips[path] = clip_parts(path, self._limits)
+                if len(self._clips) > CLIPS_HELD:
+                    self._clips.popitem(last=False)
+        return parts

@@ -1,0 +1,203 @@
+"""What a judge's verdicts come to: wins, ties, abstentions, position bias, consistency, cost, agreement with people."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.judging.agreement import Agreement, agreement_with_people, reference_agreements
+from affekt.judging.answers import official_verdict
+from affekt.judging.judge import ABSTAIN, LEFT, RIGHT, TIE, Answer, Judgement, Judgements
+from affekt.labels.thinking import count_thinking
+from affekt.metrics import Interval
+from affekt.metrics.resampling import intervals
+from affekt.preference.scores import swap_consistency, verdicts
+
+Floats = npt.NDArray[np.float64]
+PROMPT_TOKENS, ANSWER_TOKENS = 'prompt_tokens', 'completion_tokens'
+
+
+@dataclass(frozen=True)
+class ModelUse:
+    """What one model was asked in all, remembered answers included."""
+
+    model: str
+    questions: int
+    prompt_tokens: int
+    answer_tokens: int
+    seconds: float
+    """Of waiting, summed over questions, also those that were on their way at once."""
+    cost: float = math.nan
+    """In the currency of the prices; nan without a price."""
+
+
+@dataclass(frozen=True)
+class Price:
+    """What a million tokens cost."""
+
+    prompt: float
+    answer: float
+
+
+@dataclass(frozen=True)
+class JudgeReport:
+    """All that is said of a judge besides its verdicts."""
+
+    judge: str
+    pairs: int
+    outcomes: Mapping[str, int]
+    """Pairs by combined outcome: left, right, tie, abstain."""
+    disagreeing_orders: int
+    """Ties that are ties because the two orders differ."""
+    read_as: Mapping[str, int]
+    """Answers by how they were read."""
+    wins: Mapping[str, tuple[int, int, int, int]]
+    """Describer to pairs won, lost, tied, and without a verdict."""
+    first_wins: Interval
+    """Share of decided showings that the side shown first won; 1/2 is no position bias."""
+    consistency: Interval
+    """Share of pairs with one outcome in both orders, of those with two verdicts."""
+    official_consistency: float
+    """The same as the released scripts count, answers that cannot be read as *same*."""
+    use: tuple[ModelUse, ...]
+    agreement: tuple[Agreement, ...] = ()
+    """The judge, then the references; empty where the input holds no preferences."""
+    with_thinking: int = 0
+    """Answers, each question counted once, in which a model thought aloud; that part was left out."""
+    descriptions_with_thinking: int = 0
+    """Descriptions, each counted once, in which the describer thought aloud; that part was not judged."""
+    left_out: int = 0
+    """Pairs that were not made, because one of two describers says nothing of a sample."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain values, nan as None: ready for JSON."""
+        held: dict[str, Any] = _plain(asdict(self))
+        return held
+
+
+def report_on(
+    judged: Judgements,
+    preferences: Sequence[str] | None = None,
+    *,
+    prices: Mapping[str, Price] | None = None,
+    rng: np.random.Generator,
+    resamples: int = 1000,
+) -> JudgeReport:
+    """What the verdicts of a judge come to.
+
+    Args:
+        judged: N pairs.
+        preferences: (N,) left, right or tie, where people said it.
+        prices: by the name under which a model answers.
+        rng: draws the resamples of the intervals, over samples.
+        resamples: how many.
+    """
+    rows = judged.rows
+    outcomes = Counter(row.outcome for row in rows)
+    found = intervals(
+        np.asarray([_counted(row) for row in rows]).reshape(len(rows), 4),
+        _shares,
+        rng=rng,
+        resamples=resamples,
+        groups=np.asarray([row.pair.sample for row in rows]),
+    )
+    return JudgeReport(
+        judge=judged.judge,
+        pairs=len(rows),
+        outcomes={name: outcomes[name] for name in (LEFT, RIGHT, TIE, ABSTAIN)},
+        disagreeing_orders=sum(row.is_consistent is False for row in rows),
+        read_as=dict(sorted(Counter(v.how for row in rows for v in row.verdicts if v.how).items())),
+        wins=_wins(rows),
+        first_wins=found['first'],
+        consistency=found['consistent'],
+        official_consistency=_official_consistency(rows),
+        use=_use(rows, prices or {}),
+        with_thinking=count_thinking(answer.reply.text for answer in _asked(rows)),
+        descriptions_with_thinking=_descriptions_with_thinking(rows),
+        agreement=()
+        if preferences is None
+        else (
+            agreement_with_people(judged, preferences, rng=rng, resamples=resamples),
+            *reference_agreements(judged, preferences, rng=rng, resamples=resamples),
+        ),
+    )
+
+
+def _counted(row: Judgement) -> tuple[float, float, float, float]:
+    """Showings that the first side won, decided ones, and whether two verdicts agree and are there."""
+    decided = [verdict for verdict in row.verdicts if verdict.outcome in (LEFT, RIGHT)]
+    first = sum(verdict.outcome == verdict.order for verdict in decided)
+    return first, len(decided), float(row.is_consistent is True), float(row.is_consistent is not None)
+
+
+def _shares(sums: Floats) -> dict[str, Floats]:
+    with np.errstate(invalid='ignore', divide='ignore'):
+        return {'first': sums[:, 0] / sums[:, 1], 'consistent': sums[:, 2] / sums[:, 3]}
+
+
+def _wins(rows: Sequence[Judgement]) -> dict[str, tuple[int, int, int, int]]:
+    tally: dict[str, list[int]] = {}
+    for row in rows:
+        places = {LEFT: (0, 1), RIGHT: (1, 0), TIE: (2, 2), ABSTAIN: (3, 3)}[row.outcome]
+        for name, place in zip((row.pair.left, row.pair.right), places, strict=True):
+            tally.setdefault(name, [0, 0, 0, 0])[place] += 1
+    return {name: (won, lost, tied, none) for name, (won, lost, tied, none) in sorted(tally.items())}
+
+
+def _official_consistency(rows: Sequence[Judgement]) -> float:
+    raws = [(row.left_first.raw, row.right_first.raw) for row in rows if row.left_first and row.right_first]
+    read = [(official_verdict(one), official_verdict(two)) for one, two in raws if one is not None and two is not None]
+    return swap_consistency(verdicts([one for one, _ in read]), verdicts([two for _, two in read]))
+
+
+def _asked(rows: Sequence[Judgement]) -> list[Answer]:
+    """The answers of all models, each question once."""
+    by_key = {answer.key: answer for row in rows for verdict in row.verdicts for answer in verdict.answers}
+    return list(by_key.values())
+
+
+def _descriptions_with_thinking(rows: Sequence[Judgement]) -> int:
+    """How many descriptions held thinking, each of a sample by a describer once."""
+    return len(
+        {
+            (row.pair.sample, name)
+            for row in rows
+            for name, has in zip((row.pair.left, row.pair.right), row.pair.has_thinking, strict=True)
+            if has
+        }
+    )
+
+
+def _use(rows: Sequence[Judgement], prices: Mapping[str, Price]) -> tuple[ModelUse, ...]:
+    """What each model was asked."""
+    models: dict[str, list[Answer]] = {}
+    for answer in _asked(rows):
+        models.setdefault(answer.reply.model, []).append(answer)
+    found = []
+    for model, answers in sorted(models.items()):
+        read, written = (sum(_tokens(answer, kind) for answer in answers) for kind in (PROMPT_TOKENS, ANSWER_TOKENS))
+        price = prices.get(model)
+        cost = math.nan if price is None else (read * price.prompt + written * price.answer) / 1e6
+        seconds = sum(answer.reply.seconds for answer in answers)
+        found.append(ModelUse(model, len(answers), read, written, round(seconds, 3), cost))
+    return tuple(found)
+
+
+def _tokens(answer: Answer, kind: str) -> int:
+    """As the server counts them; 0 where it does not say."""
+    value = answer.reply.usage.get(kind)
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

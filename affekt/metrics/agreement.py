@@ -1,0 +1,252 @@
+"""Do two rankings agree, and do judges?
+
+Rankings are scores of the same items, higher is better: Spearman's rho, Kendall's tau-b, rank-biased overlap. Judges'
+verdicts are categories per unit: Krippendorff's alpha for any number of judges with gaps, Cohen's kappa for two.
+`metrics.bootstrap_interval` turns rho, tau, overlap and kappa into values with intervals over items or units;
+`alpha_interval` does so for alpha, from counts.
+
+Axes: K items, U units (what was judged), J judges, V values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from affekt.errors import ShapeError, UnknownNameError, ValueRangeError
+from affekt.metrics.categorical import confusion
+from affekt.metrics.intervals import Interval, student_interval
+
+Floats = npt.NDArray[np.float64]
+
+
+def spearman(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
+    """Spearman's rank correlation; nan where either is constant or fewer than 2 items are given.
+
+    Args:
+        first, second: (K,) scores of the same items.
+
+    Returns:
+        A float in [-1, 1]; tied scores share the mean of their ranks.
+
+    Raises:
+        ShapeError: the arrays are not both (K,).
+        ValueRangeError: a score is nan.
+    """
+    one, two = _scores(first, second)
+    if _is_constant(one) or _is_constant(two):
+        return float('nan')
+    return float(np.corrcoef(stats.rankdata(one), stats.rankdata(two))[0, 1])
+
+
+def kendall(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
+    """Kendall's tau-b: pairs of items in the same order less those in the other, corrected for ties.
+
+    Args:
+        first, second: (K,) scores of the same items.
+
+    Returns:
+        A float in [-1, 1]; nan where either is constant or fewer than 2 items are given.
+
+    Raises:
+        ShapeError: the arrays are not both (K,).
+        ValueRangeError: a score is nan.
+
+    Source: Kendall 1945, doi:10.2307/2332303.
+
+    >>> round(kendall([1, 2, 3, 4], [1, 2, 4, 3]), 4)  # 5 pairs agree, 1 does not
+    0.6667
+    """
+    one, two = _scores(first, second)
+    if _is_constant(one) or _is_constant(two):
+        return float('nan')
+    return float(stats.kendalltau(one, two).statistic)
+
+
+def rank_biased_overlap(first: npt.ArrayLike, second: npt.ArrayLike, *, persistence: float = 0.9) -> float:
+    """Rank-biased overlap, extrapolated: how far the tops of two rankings share items.
+
+        A_K p**K + (1 - p) / p  sum over d = 1..K of A_d p**d,  A_d = 2 |S_d & T_d| / (|S_d| + |T_d|)
+
+    S_d and T_d hold the items of rank d or better; tied items share the best of their ranks.
+
+    Args:
+        first, second: (K,) scores of the same items.
+        persistence: p in (0, 1): how likely a reader goes on to the next place; 0.9 looks at about ten.
+
+    Returns:
+        A float in [0, 1]; 1 for equal rankings, nan without items.
+
+    Raises:
+        ShapeError: the arrays are not both (K,).
+        ValueRangeError: a score is nan, or persistence is out of range.
+
+    Source: Webber, Moffat & Zobel 2010, doi:10.1145/1852102.1852106.
+    """
+    one, two = _scores(first, second)
+    if not 0.0 < persistence < 1.0:
+        raise ValueRangeError(
+            expected='a persistence between 0 and 1', came=f'{persistence}', todo='give for example 0.9'
+        )
+    if not len(one):
+        return float('nan')
+    ranks = [stats.rankdata(-scores, method='min') for scores in (one, two)]
+    depth = np.arange(1, len(one) + 1)
+    held = [rank[None, :] <= depth[:, None] for rank in ranks]
+    shared = (held[0] & held[1]).sum(axis=1)
+    agreement = 2.0 * shared / (held[0].sum(axis=1) + held[1].sum(axis=1))
+    weight = (1.0 - persistence) * persistence ** (depth - 1.0)
+    return float(agreement[-1] * persistence ** len(one) + (weight * agreement).sum())
+
+
+def cohen_kappa(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
+    """Cohen's kappa: agreement of two judges beyond what their own habits would give by chance.
+
+    Args:
+        first, second: (U,) verdicts of the same units.
+
+    Returns:
+        A float, at most 1; nan where both always give one same verdict, or without units.
+
+    Raises:
+        ShapeError: the arrays are not both (U,).
+
+    Source: Cohen 1960, doi:10.1177/001316446002000104.
+
+    >>> round(cohen_kappa(['l', 'l', 'r', 'r'], ['l', 'l', 'r', 'l']), 3)  # (3/4 - 1/2) / (1 - 1/2)
+    0.5
+    """
+    table = confusion(first, second).astype(np.float64)
+    total = table.sum()
+    if total == 0.0:
+        return float('nan')
+    seen = np.trace(table) / total
+    chance = float(table.sum(axis=0) @ table.sum(axis=1)) / total**2
+    return float((seen - chance) / (1.0 - chance)) if chance < 1.0 else float('nan')
+
+
+def krippendorff_alpha(ratings: npt.ArrayLike, *, level: str = 'nominal') -> float:
+    """Krippendorff's alpha: 1 less the disagreement within units over that expected by chance.
+
+    Args:
+        ratings: (J, U) numbers, nan where a judge did not judge; units with fewer than 2 ratings are of no use.
+        level: nominal, ordinal or interval: what a difference between two values means.
+
+    Returns:
+        A float, at most 1; nan where no unit has 2 ratings or all ratings are equal.
+
+    Raises:
+        ShapeError: ratings are not (J, U).
+        UnknownNameError: no such level.
+
+    Source: Krippendorff 2011, "Computing Krippendorff's alpha-reliability".
+    """
+    values, counts = _value_counts(np.asarray(ratings, np.float64))
+    return float(_alphas(counts, values, np.ones((1, len(counts))), level)[0])
+
+
+def alpha_interval(
+    ratings: npt.ArrayLike,
+    *,
+    rng: np.random.Generator,
+    level: str = 'nominal',
+    resamples: int = 1000,
+    coverage: float = 0.95,
+) -> Interval:
+    """Krippendorff's alpha with its interval over units drawn with replacement.
+
+    Args:
+        ratings: (J, U) numbers, nan where a judge did not judge.
+        rng: draws the resamples.
+        level: nominal, ordinal or interval.
+        resamples: how many, at least 1.
+        coverage: in (0, 1).
+
+    Raises:
+        ShapeError: ratings are not (J, U).
+        UnknownNameError: no such level.
+        ValueRangeError: resamples or coverage is out of range.
+    """
+    if resamples < 1 or not 0.0 < coverage < 1.0:
+        raise ValueRangeError(
+            expected='resamples >= 1 and a coverage between 0 and 1',
+            came=f'resamples {resamples}, coverage {coverage}',
+            todo='use for example 1000 and 0.95',
+        )
+    values, counts = _value_counts(np.asarray(ratings, np.float64))
+    value = float(_alphas(counts, values, np.ones((1, len(counts))), level)[0])
+    if not len(counts):
+        return Interval(value, float('nan'), float('nan'), resamples)
+    times = rng.multinomial(len(counts), np.full(len(counts), 1.0 / len(counts)), size=resamples)
+    drawn = _alphas(counts, values, times.astype(np.float64), level)
+    return student_interval(value, drawn, units=len(counts), level=coverage)
+
+
+def _scores(first: npt.ArrayLike, second: npt.ArrayLike) -> tuple[Floats, Floats]:
+    one, two = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    if one.ndim != 1 or one.shape != two.shape:
+        raise ShapeError(
+            expected='two arrays of shape (K,)',
+            came=f'shapes {one.shape} and {two.shape}',
+            todo='give the scores of the same items in the same order',
+        )
+    if np.isnan(one).any() or np.isnan(two).any():
+        raise ValueRangeError(expected='scores that are numbers', came='nan', todo='leave those items out')
+    return one, two
+
+
+def _is_constant(scores: Floats) -> bool:
+    return len(scores) < 2 or bool((scores == scores[0]).all())
+
+
+def _value_counts(ratings: Floats) -> tuple[Floats, Floats]:
+    """(V,) values that occur, and (U', V) how often in each unit with 2 ratings or more."""
+    if ratings.ndim != 2:
+        raise ShapeError(expected='ratings of shape (J, U)', came=f'shape {ratings.shape}', todo='one row per judge')
+    values = np.unique(ratings[~np.isnan(ratings)])
+    counts = np.stack([(ratings == value).sum(axis=0) for value in values], axis=1) if len(values) else np.zeros((0, 0))
+    return values, counts[counts.sum(axis=1) >= 2].astype(np.float64)
+
+
+def _alphas(counts: Floats, values: Floats, times: Floats, level: str) -> Floats:
+    """(R,) alpha for each row of (R, U) multiplicities of the units."""
+    if level not in LEVELS:
+        raise UnknownNameError(
+            expected=f'a level among {", ".join(LEVELS)}', came=repr(level), todo='choose one of these'
+        )
+    if not len(counts):
+        return np.full(len(times), np.nan)
+    share = counts / (counts.sum(axis=1, keepdims=True) - 1.0)
+    pairs = counts[:, :, None] * share[:, None, :]
+    pairs -= np.eye(len(values)) * share[:, :, None]
+    within = np.einsum('ru,uab->rab', times, pairs)
+    margin = within.sum(axis=2)
+    distance = LEVELS[level](values, margin)
+    total = margin.sum(axis=1)
+    seen = (within * distance).sum(axis=(1, 2))
+    expected = (margin[:, :, None] * margin[:, None, :] * distance).sum(axis=(1, 2)) / (total - 1.0)
+    return np.where(expected > 0.0, 1.0 - seen / np.where(expected > 0.0, expected, 1.0), np.nan)
+
+
+def _nominal(values: Floats, margin: Floats) -> Floats:
+    return np.asarray((values[:, None] != values[None, :])[None].astype(np.float64))
+
+
+def _interval(values: Floats, margin: Floats) -> Floats:
+    return np.asarray(((values[:, None] - values[None, :]) ** 2)[None])
+
+
+def _ordinal(values: Floats, margin: Floats) -> Floats:
+    """Squared number of ratings between two values, their own counted half."""
+    middle = np.cumsum(margin, axis=1) - 0.5 * margin
+    return np.asarray((middle[:, :, None] - middle[:, None, :]) ** 2)
+
+
+LEVELS: dict[str, Callable[[Floats, Floats], Floats]] = {
+    'nominal': _nominal,
+    'ordinal': _ordinal,
+    'interval': _interval,
+}

@@ -1,0 +1,49 @@
+"""Public names that moved to another room: still found under the old one, with a warning that says the new one."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+MOVED: Mapping[str, Mapping[str, str]] = {
+    'affekt.benchmarks': {
+        'affekt.challenges': 'ClosedSet Submission TRACKS Track TrackAnswers TrackScore TrackSettings check_submission '
+        'read_candidates read_groups save_track score_track track_named train_track write_submission'
+    },
+    'affekt.fusion': {'affekt.encoders.backbones': 'Backbone open_backbone'},
+    'affekt.ranking': {
+        'affekt.judging': 'Agreement AlwaysLeft Answer Coin Described DescribedPair FirstShown Judge JudgeReport '
+        'Judgement Judgements LanguageModelJudge LongerText ModelUse PairPredictor Panel PreferenceJudge Price '
+        'RecordedJudge Verdict agreement_with_people judge_descriptions judge_pairs official_verdict read_described '
+        'read_verdict reference_agreements reference_judge report_on',
+        'affekt.llm': 'ClipLimits',
+        'affekt.metrics': 'alpha_interval cohen_kappa kendall krippendorff_alpha rank_biased_overlap spearman',
+        'affekt.preference': 'Answers Pairs PreferenceEvaluation PreferenceModel answers_of evaluate_preferences '
+        'even_accuracy load_preferences official_scores read_pairs swap_consistency train_preferences',
+    },
+    'affekt.serve': {
+        'affekt.annotation': 'Clip Imported Links Prepared RaterFigures Screen Study StudySettings Task Vote annotate '
+        'comparisons_csv export_votes find_clips label_studio_tasks prepare rater_figures read_gold read_label_studio '
+        'read_tasks'
+    },
+}
+"""Old room to new room to the names that moved there."""
+
+
+def moved(room: str) -> Callable[[str], Any]:
+    """A room's `__getattr__` for the names that have left it.
+
+    Args:
+        room: the old one, as `__name__` says it.
+    """
+    homes = {name: home for home, names in MOVED[room].items() for name in names.split()}
+
+    def find(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f'module {room} has no attribute {name!r}')
+        warnings.warn(f'{room}.{name} is now {homes[name]}.{name}', FutureWarning, stacklevel=2)
+        return getattr(import_module(homes[name]), name)
+
+    return find

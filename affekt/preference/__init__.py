@@ -1,0 +1,27 @@
+"""Which of two descriptions of one clip is preferred, and whether a model can tell.
+
+Pairs of descriptions and people's verdicts come in; a model that cannot tell left from right, its score beside rules
+that look at no emotion, and its answers on new pairs go out. Read `model.py` first, then `features.py` and
+`evaluation.py`; `files.py` goes from files to files.
+"""
+
+from affekt.preference.evaluation import PreferenceEvaluation, answers_of, evaluate_preferences
+from affekt.preference.model import PreferenceModel, load_preferences, train_preferences
+from affekt.preference.pairs import Pairs, read_pairs
+from affekt.preference.scores import even_accuracy, official_scores, swap_consistency
+from affekt.preference.shortcuts import Answers
+
+__all__ = [
+    'Answers',
+    'Pairs',
+    'PreferenceEvaluation',
+    'PreferenceModel',
+    'answers_of',
+    'evaluate_preferences',
+    'even_accuracy',
+    'load_preferences',
+    'official_scores',
+    'read_pairs',
+    'swap_consistency',
+    'train_preferences',
+]

@@ -1,0 +1,207 @@
+"""Pairs of a real description and the same one with wrong feelings: of one length and style, with a known answer.
+
+The words of feeling in a description are exchanged for those of another sector of the emotion wheel, and nothing else
+changes. Two samples of different feelings trade sectors: where one says joy the error says anger, and where the other
+says anger its error says joy. So over the pairs no sector is a sign of an error. Replacements are words that the
+descriptions themselves use, of the same grammatical kind and of like length; what is quoted (subtitles) stays. Both
+texts hold as many different words of feeling, of as many sectors: else counting would tell which is the error.
+
+What such pairs can show of a judge without the clip: whether it sees that the words of feeling contradict the smiles,
+tones and words that the same description reports. They cannot show whether it knows what the person felt.
+
+Source: the controlled errors of EAPO (github.com/slash1028/EAPO-EmoPrefer) and their use of one swapped emotion, here
+without a language model.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from affekt.errors import ComparisonError
+from affekt.labels import WordTable, load_table
+from affekt.labels.everyday_words import words_of
+from affekt.labels.prose import Lexicon, labels_in_prose
+from affekt.preference.pairs import Pairs
+
+TRIES = 20
+"""Draws of replacements before a pair is given up."""
+_QUOTED = re.compile(r'"[^"\n]*"|“[^”\n]*”')
+_NOUN_ENDS = re.compile(r'(?:ness|ment|tion|sion|ity|ety|ance|ence|ism|acy|hood|dom|y of)$')
+_NOUN_BEFORE = words_of('of with his her their its no any some feel feels express expressing conveying showing')
+_STATE_BEFORE = words_of(
+    'is are was were be being been feel feels feeling felt seem seems appear appears become becomes very quite '
+    'slightly somewhat rather extremely a an more so bit little'
+)
+_CALLED_AFTER = words_of(
+    'expression expressions tone mood voice state emotion emotions emotional smile look attitude feelings feeling '
+    'atmosphere manner way'
+)
+
+
+@dataclass(frozen=True)
+class _Vocabulary:
+    """The words of feeling that descriptions use: how often, in which sector, of which grammatical kind."""
+
+    sector: Mapping[str, str]
+    kind: Mapping[str, str]
+    count: Counter[str]
+    by_place: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+
+
+def controlled_errors(
+    descriptions: Mapping[str, str],
+    *,
+    rng: np.random.Generator,
+    versions: int = 1,
+    reworded: bool = False,
+    table: WordTable | None = None,
+) -> Pairs:
+    """Pairs of each description and one with other feelings, the sides in random order.
+
+    Args:
+        descriptions: sample to a description in English.
+        rng: draws partners, replacements and sides.
+        versions: errors of each description, each with another partner.
+        reworded: exchange words in the right description too, for others of the same sectors, so that the exchange
+            itself leaves equal traces in both.
+        table: whose wheel decides which words lie apart; the packaged one where None.
+
+    Returns:
+        Pairs with the truth: the real description wins. Samples without a word that can be exchanged are left out.
+
+    Raises:
+        ComparisonError: nothing could be exchanged.
+    """
+    used = table or load_table('affekt')
+    lexicon = Lexicon(used.bases)
+    held = {name: labels_in_prose(text, lexicon) for name, text in descriptions.items()}
+    fold = used.fold(f'{used.wheels[0].short}-L1', 'consistent')
+    words = _vocabulary(descriptions, held, fold)
+    leading = {name: sector for name, found in held.items() if (sector := _leading(found, words))}
+    rows = []
+    for _ in range(versions):
+        for name, other in _partners(leading, rng):
+            text, mine, theirs = descriptions[name], leading[name], leading[other]
+            for _ in range(TRIES):
+                wrong = _exchanged(text, held[name], {mine: theirs, theirs: mine}, words, rng)
+                real = _exchanged(text, held[name], {mine: mine, theirs: theirs}, words, rng) if reworded else text
+                is_new = wrong != text and (real != text or not reworded)
+                if is_new and _looks_alike(labels_in_prose(real, lexicon), labels_in_prose(wrong, lexicon), fold):
+                    rows.append((name, real, wrong, bool(rng.integers(2))))
+                    break
+    if not rows:
+        raise ComparisonError(
+            expected='descriptions that hold words of two feelings or more',
+            came=f'{len(descriptions)} without',
+            todo='give English descriptions',
+        )
+    return Pairs.of(
+        [real if is_left else wrong for _, real, wrong, is_left in rows],
+        [wrong if is_left else real for _, real, wrong, is_left in rows],
+        [1 if is_left else -1 for *_, is_left in rows],
+        names=[name for name, *_ in rows],
+        source='controlled errors',
+    )
+
+
+def _vocabulary(
+    descriptions: Mapping[str, str], held: Mapping[str, Sequence[str]], fold: Mapping[str, str]
+) -> _Vocabulary:
+    count = Counter(label for labels in held.values() for label in labels if label in fold)
+    votes = {label: Counter[str]() for label in count}
+    for name, labels in held.items():
+        text = descriptions[name].lower()
+        for label in labels:
+            for match in re.finditer(rf"([\w']+)?[\s,]+{re.escape(label)}\b[\s,]*([\w']+)?", text):
+                if label in votes:
+                    votes[label][_kind_here(match.group(1) or '', match.group(2) or '')] += 1
+    kind = {label: _kind(label, found) for label, found in votes.items()}
+    words = _Vocabulary({label: fold[label] for label in count}, kind, count)
+    for label in sorted(count):
+        words.by_place.setdefault((fold[label], kind[label]), []).append(label)
+    return words
+
+
+def _kind_here(before: str, after: str) -> str:
+    if before in _STATE_BEFORE or after in _CALLED_AFTER:
+        return 'adjective'
+    return 'noun' if before in _NOUN_BEFORE else ''
+
+
+def _kind(label: str, votes: Counter[str]) -> str:
+    """Adverb, noun, adjective or other, by its ending, else by where it stands in the descriptions."""
+    if label.endswith('ly') and len(label) > 5:
+        return 'adverb'
+    if _NOUN_ENDS.search(label):
+        return 'noun'
+    if not votes['noun'] and not votes['adjective']:
+        return 'other'
+    return 'noun' if votes['noun'] > votes['adjective'] else 'adjective'
+
+
+def _leading(labels: Sequence[str], words: _Vocabulary) -> str:
+    """The sector of most labels but neutral, alphabetically first of equals; '' without any."""
+    votes = Counter(words.sector[label] for label in labels if label in words.sector)
+    votes.pop('neutral', None)
+    return min(votes, key=lambda sector: (-votes[sector], sector)) if votes else ''
+
+
+def _partners(leading: Mapping[str, str], rng: np.random.Generator) -> list[tuple[str, str]]:
+    """Samples two by two of different sectors, in both directions; those of the fullest sector may remain alone."""
+    waiting: dict[str, list[str]] = {}
+    for at in rng.permutation(len(leading)):
+        name = list(leading)[at]
+        waiting.setdefault(leading[name], []).append(name)
+    found: list[tuple[str, str]] = []
+    while sum(map(bool, waiting.values())) > 1:
+        fullest = max(waiting, key=lambda sector: (len(waiting[sector]), sector))
+        others = sorted(sector for sector, names in waiting.items() if names and sector != fullest)
+        sizes = np.array([len(waiting[sector]) for sector in others], np.float64)
+        other = others[rng.choice(len(others), p=sizes / sizes.sum())]
+        one, two = waiting[fullest].pop(), waiting[other].pop()
+        found += [(one, two), (two, one)]
+    return found
+
+
+def _looks_alike(real: Sequence[str], wrong: Sequence[str], fold: Mapping[str, str]) -> bool:
+    """Whether as many words of feeling are found in both, of as many sectors: else counting would tell the error."""
+    sectors = [{fold[label] for label in labels if label in fold} for labels in (real, wrong)]
+    return len(real) == len(wrong) and len(sectors[0]) == len(sectors[1])
+
+
+def _exchanged(
+    text: str, labels: Sequence[str], to: Mapping[str, str], words: _Vocabulary, rng: np.random.Generator
+) -> str:
+    """The text with words of one sector for those of another, outside quotation marks; different ones stay so."""
+    chosen: dict[str, str] = {}
+    for label in labels:
+        target = to.get(words.sector.get(label, ''), '')
+        taken = {*chosen.values(), *labels}
+        places = [word for word in words.by_place.get((target, words.kind.get(label, '')), []) if word not in taken]
+        if places:
+            odds = np.array([words.count[word] * 0.6 ** abs(len(word) - len(label)) for word in places])
+            chosen[label] = places[rng.choice(len(places), p=odds / odds.sum())]
+    if not chosen:
+        return text
+    forms = '|'.join(re.escape(label) for label in sorted(chosen, key=lambda label: (-len(label), label)))
+    pattern = re.compile(rf'\b(?:(an?)(\s+))?({forms})\b', re.IGNORECASE)
+
+    def replacement(match: re.Match[str]) -> str:
+        article, gap, word = match.groups()
+        new = chosen[word.lower()]
+        new = new.capitalize() if word[0].isupper() else new
+        if not article:
+            return new
+        fitting = 'an' if new[0].lower() in 'aeiou' else 'a'
+        return (fitting.capitalize() if article[0].isupper() else fitting) + gap + new
+
+    parts, end = [], 0
+    for quoted in _QUOTED.finditer(text):
+        parts += [pattern.sub(replacement, text[end : quoted.start()]), quoted.group()]
+        end = quoted.end()
+    return ''.join([*parts, pattern.sub(replacement, text[end:])])

@@ -1,0 +1,282 @@
+"""Is a preference model, or a judge, better than its shortcuts? Scores with intervals, beside rules and people.
+
+`evaluate_preferences` takes pairs, the verdicts of one judge, and gives for it and for every shortcut
+
+1. the official scores, and the even ones that treat both sides alike (`preference_scores.py`);
+2. the same on views in which a shortcut is worth nothing (`preference_views.py`);
+3. how often a swapped pair gets the same answer;
+4. the judge's lead over each shortcut with its interval, paired, and what annotators reach among themselves.
+
+Whole samples are drawn for intervals, and balanced views are weighed anew in every draw.
+
+Axes: N pairs, R resamples, G strata.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.errors import ComparisonError, ShapeError
+from affekt.metrics import Interval
+from affekt.metrics.resampling import Statistic, intervals
+from affekt.preference.features import SampleFeatures
+from affekt.preference.model import PreferenceModel
+from affekt.preference.pairs import Pairs
+from affekt.preference.scores import confusion_scores, swap_consistency
+from affekt.preference.shortcuts import Answers, against_annotators, annotator_agreement, shortcuts
+from affekt.preference.views import SHORTCUTS, cell_weights, cells
+from affekt.ranking.comparisons import Ints
+
+Floats = npt.NDArray[np.float64]
+
+ALL = 'all pairs'
+UNCERTAIN_BELOW = 30.0
+"""A view of fewer effective pairs says nothing; its scores are given all the same."""
+_SWAPPED = (2, 1, 0)
+
+
+@dataclass(frozen=True)
+class View:
+    """One choice or weighting of the pairs."""
+
+    name: str
+    pairs: int
+    """Decided pairs that weigh more than nothing."""
+    effective: float
+    """(sum of weights)² / sum of squared weights: as many unweighted pairs would be as certain."""
+
+
+@dataclass(frozen=True)
+class JudgeScores:
+    """One judge or rule."""
+
+    views: Mapping[str, Mapping[str, Interval]]
+    """View to waf2, acc2, even (and on all pairs waf3, acc3, even_waf3, even_acc3), shares in [0, 1]."""
+    lead: Mapping[str, Interval]
+    """View to the evaluated judge's even accuracy less this one's; empty for itself."""
+    swap_consistency: float
+    """nan where swapped pairs were not asked."""
+    ties: float
+    """Share of answers that are *same*."""
+    longer: float
+    """Share of answers for the longer text, among pairs of different lengths and answers for a side."""
+    against_annotators: float
+    """nan without votes."""
+
+
+@dataclass(frozen=True)
+class PreferenceEvaluation:
+    """Everything that belongs to a preference score."""
+
+    pairs: int
+    decided: int
+    samples: int
+    views: tuple[View, ...]
+    judge: JudgeScores
+    shortcuts: Mapping[str, JudgeScores]
+    in_hindsight: bool
+    """Whether shortcuts knew the winners of these very pairs."""
+    annotators: Mapping[str, float]
+    level: float
+
+
+def answers_of(model: PreferenceModel, pairs: Pairs, samples: SampleFeatures | None = None) -> Answers:
+    """A model's verdicts on the pairs and on the swapped pairs; the second are the first ones, negated."""
+    return Answers(
+        model.predict_pairs(pairs, samples).verdicts(), model.predict_pairs(pairs.swapped(), samples).verdicts()
+    )
+
+
+def evaluate_preferences(
+    pairs: Pairs,
+    answers: Answers,
+    *,
+    rng: np.random.Generator,
+    learned_from: Pairs | None = None,
+    resamples: int = 1000,
+    level: float = 0.95,
+) -> PreferenceEvaluation:
+    """Scores of a judge with intervals, beside shortcuts and annotators.
+
+    Args:
+        pairs: judged pairs, some of them decided.
+        answers: the judge's verdicts on them.
+        rng: draws the resamples; all judges see the same ones.
+        learned_from: training pairs, from which shortcuts know who usually wins; in hindsight where None.
+        resamples: of the intervals; 0 for none.
+        level: coverage of the intervals.
+
+    Raises:
+        ComparisonError: nobody judged these pairs, or every pair is a tie.
+        ShapeError: not one verdict for each pair.
+    """
+    if not pairs.truth.any():
+        raise ComparisonError(
+            expected='pairs of which one text was preferred', came=f'{pairs.source} with ties only', todo='give others'
+        )
+    for held in (answers.forward, answers.swapped):
+        if held is not None and (held.shape != (len(pairs),) or not np.isin(held, (1, -1, 0)).all()):
+            raise ShapeError(
+                expected=f'{len(pairs)} verdicts of 1, -1 and 0', came=f'shape {held.shape}', todo='answer every pair'
+            )
+    seed = int(rng.integers(2**63))
+    held_views = _views(pairs)
+    rules = shortcuts(pairs, learned_from)
+
+    def drawn(columns: Floats, statistic: Statistic) -> dict[str, Interval]:
+        fresh = np.random.default_rng(seed)
+        return intervals(columns, statistic, rng=fresh, resamples=resamples, level=level, groups=pairs.groups)
+
+    def scores(one: Answers, other: Answers | None) -> JudgeScores:
+        found: dict[str, Mapping[str, Interval]] = {}
+        lead: dict[str, Interval] = {}
+        for name, view in held_views.items():
+            mine = view.columns(pairs.truth, one)
+            found[name] = drawn(mine, view.statistic)
+            if other is not None:
+                both = np.concatenate([view.columns(pairs.truth, other), mine], axis=1)
+                lead |= {name: drawn(both, view.lead)['lead']}
+        return JudgeScores(
+            views=found,
+            lead=lead,
+            swap_consistency=math.nan if one.swapped is None else swap_consistency(one.forward, one.swapped),
+            ties=float(np.mean(one.forward == 0)),
+            longer=_share_longer(pairs, one.forward),
+            against_annotators=against_annotators(pairs, one.forward),
+        )
+
+    return PreferenceEvaluation(
+        pairs=len(pairs),
+        decided=int(np.sum(pairs.truth != 0)),
+        samples=len(set(pairs.groups.tolist())),
+        views=tuple(view.facts(name, pairs.truth) for name, view in held_views.items()),
+        judge=scores(answers, None),
+        shortcuts={name: scores(rule, answers) for name, rule in rules.items()},
+        in_hindsight=learned_from is None,
+        annotators=annotator_agreement(pairs),
+        level=level,
+    )
+
+
+def _share_longer(pairs: Pairs, forward: Ints) -> float:
+    sizes = np.array([len(a.strip()) - len(b.strip()) for a, b in zip(pairs.left, pairs.right, strict=True)])
+    told = (np.sign(sizes) * forward)[(sizes != 0) & (forward != 0)]
+    return float(np.mean(told > 0)) if len(told) else math.nan
+
+
+def _one_hot(truth: Ints, said: Ints) -> Floats:
+    """(N, 3, 3) one 1 each: truth, then verdict, in the order a1, same, a2."""
+    return np.asarray(np.eye(9)[(1 - truth) * 3 + (1 - said)].reshape(-1, 3, 3))
+
+
+def _even(truth: Ints, answers: Answers) -> Floats:
+    """(N, 3, 3) the mean over both orders of sides and, in each, over the truth's own mirror image."""
+    found = _one_hot(truth, answers.forward)
+    if answers.swapped is not None:
+        found = (found + _one_hot(truth, -answers.swapped)) / 2.0
+    return np.asarray((found + found[:, _SWAPPED][:, :, _SWAPPED]) / 2.0)
+
+
+def _two_class_even(confusions: Floats) -> tuple[Floats, Floats]:
+    """Right answers and decided pairs of (…, 3, 3) confusions, *same* as half right."""
+    right = confusions[..., 0, 0] + confusions[..., 2, 2] + (confusions[..., 0, 1] + confusions[..., 2, 1]) / 2.0
+    return right, confusions[..., 0, :].sum(axis=-1) + confusions[..., 2, :].sum(axis=-1)
+
+
+def _official_two(confusions: Floats) -> Floats:
+    """(…, 2, 2) of (…, 3, 3): tied truths dropped, a predicted *same* counted as a1."""
+    decided = confusions[..., [0, 2], :]
+    return np.stack([decided[..., 0] + decided[..., 1], decided[..., 2]], axis=-1)
+
+
+@dataclass(frozen=True)
+class _AllPairs:
+    """All pairs, each once: 9 columns of the official confusion, 9 of the even one."""
+
+    def columns(self, truth: Ints, answers: Answers) -> Floats:
+        parts = _one_hot(truth, answers.forward), _even(truth, answers)
+        return np.concatenate([part.reshape(len(truth), 9) for part in parts], axis=1)
+
+    def statistic(self, sums: Floats) -> dict[str, Floats]:
+        said, even = (part.reshape(-1, 3, 3) for part in (sums[:, :9], sums[:, 9:18]))
+        waf2, acc2 = confusion_scores(_official_two(said))
+        waf3, acc3 = confusion_scores(said)
+        even_waf3, even_acc3 = confusion_scores(even)
+        right, whole = _two_class_even(even)
+        with np.errstate(invalid='ignore', divide='ignore'):
+            found = {'waf2': waf2, 'acc2': acc2, 'even': right / whole}
+        return {**found, 'waf3': waf3, 'acc3': acc3, 'even_waf3': even_waf3, 'even_acc3': even_acc3}
+
+    def lead(self, sums: Floats) -> dict[str, Floats]:
+        other, mine = (self.statistic(part)['even'] for part in np.split(sums, 2, axis=1))
+        return {'lead': other - mine}
+
+    def facts(self, name: str, truth: Ints) -> View:
+        decided = int(np.sum(truth != 0))
+        return View(name, decided, float(decided))
+
+
+@dataclass(frozen=True)
+class _Balanced:
+    """A balanced view: for each cell its count, the official two-class confusion, and right answers."""
+
+    number: Ints
+    """(N,) of the cell, -1 outside."""
+    strata: int
+    weights: Floats
+
+    def columns(self, truth: Ints, answers: Answers) -> Floats:
+        inside = self.number >= 0
+        each = np.concatenate(
+            [
+                inside[:, None],
+                _official_two(_one_hot(truth, answers.forward)).reshape(-1, 4),
+                _two_class_even(_even(truth, answers))[0][:, None],
+            ],
+            axis=1,
+        )
+        found = np.zeros((len(truth), 3 * self.strata, 6))
+        found[inside, self.number[inside]] = each[inside]
+        return found.reshape(len(truth), -1)
+
+    def statistic(self, sums: Floats) -> dict[str, Floats]:
+        held = sums.reshape(len(sums), self.strata, 3, 6)
+        kept = held * cell_weights(held[..., 0])[..., None]
+        whole = kept.sum(axis=(1, 2))
+        waf2, acc2 = confusion_scores(whole[:, 1:5].reshape(-1, 2, 2))
+        with np.errstate(invalid='ignore', divide='ignore'):
+            return {'waf2': waf2, 'acc2': acc2, 'even': whole[:, 5] / whole[:, 0]}
+
+    def lead(self, sums: Floats) -> dict[str, Floats]:
+        other, mine = (self.statistic(part)['even'] for part in np.split(sums, 2, axis=1))
+        return {'lead': other - mine}
+
+    def facts(self, name: str, truth: Ints) -> View:
+        squares = float((self.weights**2).sum())
+        effective = float(self.weights.sum()) ** 2 / squares if squares else 0.0
+        return View(name, int(np.sum(self.weights > 0.0)), effective)
+
+
+def _views(pairs: Pairs) -> dict[str, _AllPairs | _Balanced]:
+    """All pairs, then a view for each shortcut that the pairs can tell, then one for all of them together."""
+    named = [name for name in SHORTCUTS if name != 'source' or pairs.left_source]
+    held: dict[str, _AllPairs | _Balanced] = {ALL: _AllPairs()}
+    for by in ([name] for name in named):
+        held[f'{by[0]}-balanced'] = _balanced(pairs, by)
+    if len(named) > 1:
+        held['balanced by both'] = _balanced(pairs, named)
+    return held
+
+
+def _balanced(pairs: Pairs, by: list[str]) -> _Balanced:
+    found = cells(pairs, by)
+    used, number = np.unique(found.stratum[found.stratum >= 0], return_inverse=True)
+    stratum = np.full(len(pairs), -1)
+    stratum[found.stratum >= 0] = number
+    cell = np.where(stratum < 0, -1, 3 * stratum + found.favours + 1)
+    return _Balanced(cell, len(used), found.weights())

@@ -1,0 +1,310 @@
+"""What a preference model sees of a pair: numbers that change sign when the two texts are exchanged, exactly.
+
+Each text is described by itself, φ(text); a pair by φ(left) - φ(right), which floating-point arithmetic negates without
+error. What depends on both sides at once is a cross product, a_i b_j - a_j b_i, which it negates too. Blocks:
+
+- `surface`: length, sentences, words, marks, repetition: how a text looks;
+- `emotion`: the words of feeling that it holds, by the word table: how many, of which sectors, their valence, arousal
+  and intensity, and how far apart they lie;
+- `embedding`: the leading directions of the embedding;
+- `crossed`: cross products of the first few directions: which of two texts fits what both of them share;
+- `prompted`: the first few directions times those of what was asked, and how close a text is to it;
+- `sample`: the first few directions times the features of the clip, where these are given.
+
+What says how likely a tie is (`sameness`) keeps its sign: how different the two lengths and the two embeddings are.
+
+Axes: N pairs, P features, D dimensions of the embedding, K kept directions, M crossed directions, F of the clip.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.errors import ShapeError, UnknownNameError
+from affekt.labels import WordTable, load_table, read_labels
+from affekt.labels.everyday_words import words_of
+from affekt.labels.prose import Lexicon
+from affekt.preference.embedding import Embedder, checked_vectors
+from affekt.preference.pairs import Pairs
+
+Floats = npt.NDArray[np.float64]
+SampleFeatures = Mapping[str, npt.NDArray[np.floating]]
+"""Sample to its (F,) features."""
+
+BLOCKS = ('surface', 'emotion', 'embedding', 'crossed', 'prompted', 'sample')
+
+_SCALED_EACH = ('surface', 'emotion', 'near the prompt')
+
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+_HEDGES = words_of(
+    'may might could can perhaps possibly maybe likely probably seems seem appears appear suggests suggest'
+)
+
+SURFACE = (
+    'doublings of characters', 'doublings of words', 'doublings of sentences', 'letters a word', 'words a sentence',
+    'distinct words', 'repeated threes of words', 'lines', 'digits', 'capitals', 'commas', 'quotes', 'hedges',
+    'ends in a full stop', 'is blank',
+)  # fmt: skip
+
+
+def surface(text: str) -> list[float]:
+    """How a text looks, in the order of SURFACE."""
+    text = text.strip()
+    words = [word.lower() for word in _WORD.findall(text)]
+    sentences = max(1, len(re.findall(r'[.!?。！？]+(?=\s|$)', text)))
+    threes = [tuple(words[at : at + 3]) for at in range(len(words) - 2)]
+    size, count = max(len(text), 1), max(len(words), 1)
+    return [
+        math.log2(len(text) + 1),
+        math.log2(len(words) + 1),
+        math.log2(sentences + 1),
+        sum(map(len, words)) / count,
+        math.log2(len(words) / sentences + 1),
+        len(set(words)) / count,
+        1.0 - len(set(threes)) / max(len(threes), 1),
+        math.log2(text.count('\n') + 1),
+        sum(letter.isdigit() for letter in text) / size,
+        sum(letter.isupper() for letter in text) / size,
+        text.count(',') / count,
+        sum(text.count(mark) for mark in '"“”「」') / count,
+        sum(word in _HEDGES for word in words) / count,
+        float(text.endswith(('.', '!', '?', '。', '"', '”'))),
+        float(not text),
+    ]
+
+
+@cache
+def _table() -> tuple[WordTable, Lexicon, Mapping[str, str], tuple[str, ...]]:
+    """The word table, its forms arranged for search, form to sector, and the sectors."""
+    table = load_table('affekt')
+    sectors = table.fold('affekt-L1', 'consistent')
+    return table, Lexicon(table.bases), sectors, tuple(sorted(set(sectors.values())))
+
+
+def emotion_names() -> tuple[str, ...]:
+    """The names of what `emotion` gives."""
+    general = ('words of feeling', 'a hundred words', 'sectors', 'valence', 'arousal', 'intensity', 'spread of valence')
+    return (*general, *_table()[3])
+
+
+def emotion(text: str) -> list[float]:
+    """The words of feeling in a text, in the order of `emotion_names`; valence and the like are 0 without any."""
+    table, lexicon, fold, sectors = _table()
+    labels = read_labels(text, lexicon).labels
+    known = [label for label in labels if label in table.bases]
+    senses = [table.senses[base] for label in known for base in table.bases[label][:1] if base in table.senses]
+    held = Counter(fold[label] for label in known if label in fold)
+    valences = [sense.valence for sense in senses]
+    mean: Callable[[Sequence[float]], float] = lambda values: math.fsum(values) / len(values) if values else 0.0  # noqa: E731
+    centre = mean(valences)
+    return [
+        math.log2(len(known) + 1),
+        100.0 * len(known) / max(len(text.split()), 1),
+        float(len(held)),
+        centre,
+        mean([sense.arousal for sense in senses]),
+        mean([sense.intensity for sense in senses]),
+        math.sqrt(mean([(valence - centre) ** 2 for valence in valences])),
+        *(held[sector] / max(sum(held.values()), 1) for sector in sectors),
+    ]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is known of each pair before anything is fitted."""
+
+    surface: tuple[Floats, Floats]
+    """(N, …) of the left and of the right texts."""
+    emotion: tuple[Floats, Floats]
+    vectors: tuple[Floats, Floats]
+    """(N, D) embeddings."""
+    prompt: Floats | None
+    sample: Floats | None
+    lengths: Floats
+    """(N,) doublings of characters, left over right."""
+
+
+def see(pairs: Pairs, embedder: Embedder, samples: SampleFeatures | None = None) -> Seen:
+    """Read every text once, whichever side it stands on.
+
+    Raises:
+        ShapeError: the embedder gave no (N, D) finite numbers, or features of clips differ in shape.
+        UnknownNameError: a sample without features, where features are given.
+    """
+    texts = sorted({*pairs.left, *pairs.right, *pairs.prompt})
+    place = {text: at for at, text in enumerate(texts)}
+    vectors = checked_vectors(embedder, texts)
+    looks = np.array([surface(text) for text in texts])
+    feels = np.array([emotion(text) for text in texts])
+    left, right = ([place[text] for text in side] for side in (pairs.left, pairs.right))
+    return Seen(
+        (looks[left], looks[right]),
+        (feels[left], feels[right]),
+        (vectors[left], vectors[right]),
+        vectors[[place[text] for text in pairs.prompt]] if pairs.prompt else None,
+        None if samples is None else _sample_rows(pairs, samples),
+        looks[left][:, 0] - looks[right][:, 0],
+    )
+
+
+def _sample_rows(pairs: Pairs, samples: SampleFeatures) -> Floats:
+    if absent := [name for name in pairs.names if name not in samples]:
+        raise UnknownNameError(
+            expected=f'features of every sample of {pairs.source}',
+            came=f'none of {absent[0]!r}',
+            todo='give features of all samples, or of none',
+        )
+    rows = [np.asarray(samples[name], np.float64).ravel() for name in pairs.names]
+    if len({len(row) for row in rows}) != 1 or not all(np.isfinite(row).all() for row in rows):
+        raise ShapeError(
+            expected='as many finite features for every sample',
+            came=f'{sorted({len(row) for row in rows})} numbers',
+            todo='pool each clip to one vector',
+        )
+    return np.stack(rows)
+
+
+@dataclass(frozen=True)
+class Directions:
+    """Centred leading directions of vectors: (v - centre) @ axes, scaled so that the first has unit variance."""
+
+    centre: Floats  # (D,)
+    axes: Floats  # (D, K)
+
+    @classmethod
+    def of(cls, vectors: Floats, count: int) -> Directions:
+        """The first `count` principal directions of (N, D) vectors, fewer where fewer vary."""
+        centre = vectors.mean(axis=0)
+        spread = (vectors - centre).T @ (vectors - centre) / len(vectors)
+        values, axes = np.linalg.eigh(spread)
+        kept = np.flatnonzero(values > 1e-12 * max(values[-1], 1e-300))[::-1][:count]
+        axes = axes[:, kept]
+        axes = axes * np.where(axes[np.argmax(np.abs(axes), axis=0), np.arange(axes.shape[1])] < 0, -1.0, 1.0)
+        return cls(centre, np.ascontiguousarray(axes / math.sqrt(values[-1]) if len(kept) else axes))
+
+    def __call__(self, vectors: Floats) -> Floats:
+        """(N, D) to (N, K), each row by itself, so that it does not depend on the others."""
+        return np.array([(row - self.centre) @ self.axes for row in vectors]).reshape(len(vectors), self.axes.shape[1])
+
+
+@dataclass(frozen=True)
+class FeatureSpace:
+    """From what is seen of pairs to features, with directions and scales of the training pairs."""
+
+    blocks: tuple[str, ...]
+    texts: Directions
+    crossed: int
+    """How many directions are crossed, and multiplied with those of prompts and clips."""
+    prompts: Directions | None
+    samples: Directions | None
+    scale: Floats
+    """(P,) by which features are divided."""
+
+    @classmethod
+    def of(cls, seen: Seen, blocks: Sequence[str], directions: int, crossed: int) -> FeatureSpace:
+        """The space of training pairs.
+
+        Args:
+            seen: the pairs.
+            blocks: among BLOCKS; `prompted` and `sample` are empty where there is nothing of the kind.
+            directions: of the embedding.
+            crossed: of them, those that are crossed.
+
+        Raises:
+            UnknownNameError: no such block.
+        """
+        if unknown := [name for name in blocks if name not in BLOCKS]:
+            raise UnknownNameError(
+                expected=f'blocks among {", ".join(BLOCKS)}', came=repr(unknown[0]), todo='name some of these'
+            )
+        texts = Directions.of(np.concatenate(seen.vectors), max(directions, crossed))
+        prompts = Directions.of(seen.prompt, crossed) if 'prompted' in blocks and seen.prompt is not None else None
+        samples = Directions.of(seen.sample, crossed) if 'sample' in blocks and seen.sample is not None else None
+        kept = tuple(name for name in BLOCKS if name in blocks)
+        raw = cls(kept, texts, crossed, prompts, samples, np.ones(1))
+        found = raw._blocks(seen)
+        scales = [_scale(found[name], name in _SCALED_EACH) for name in found]
+        return cls(kept, texts, crossed, prompts, samples, np.concatenate([*scales, np.zeros(0)]))
+
+    @property
+    def width(self) -> int:
+        """P, how many features there are."""
+        texts, few = self.texts.axes.shape[1], min(self.crossed, self.texts.axes.shape[1])
+        sizes = {
+            'surface': len(SURFACE),
+            'emotion': len(emotion_names()),
+            'embedding': texts,
+            'crossed': few * (few - 1) // 2,
+            'prompted': few * self.prompts.axes.shape[1] + 1 if self.prompts else 0,
+            'sample': few * self.samples.axes.shape[1] if self.samples else 0,
+        }
+        return sum(sizes[name] for name in self.blocks)
+
+    def __call__(self, seen: Seen) -> Floats:
+        """(N, P) features; those of exchanged pairs are their exact negatives.
+
+        Raises:
+            ShapeError: the pairs lack prompts or features of clips that the training pairs had.
+        """
+        found = np.concatenate([*self._blocks(seen).values(), np.zeros((len(seen.lengths), 0))], axis=1)
+        return np.asarray(found / self.scale)
+
+    def _blocks(self, seen: Seen) -> dict[str, Floats]:
+        here, there = (self.texts(side) for side in seen.vectors)
+        first, second = here[:, : self.crossed], there[:, : self.crossed]
+        found: dict[str, Floats] = {}
+        if 'surface' in self.blocks:
+            found['surface'] = seen.surface[0] - seen.surface[1]
+        if 'emotion' in self.blocks:
+            found['emotion'] = seen.emotion[0] - seen.emotion[1]
+        if 'embedding' in self.blocks:
+            found['embedding'] = here - there
+        if 'crossed' in self.blocks:
+            i, j = np.triu_indices(first.shape[1], 1)
+            found['crossed'] = first[:, i] * second[:, j] - first[:, j] * second[:, i]
+        for name, held, directions in (
+            ('prompted', seen.prompt, self.prompts),
+            ('sample', seen.sample, self.samples),
+        ):
+            if directions is not None:
+                if held is None or held.shape[1] != len(directions.centre):
+                    raise ShapeError(
+                        expected=f'{name} vectors of {len(directions.centre)} numbers, as in training',
+                        came='none' if held is None else f'{held.shape[1]}',
+                        todo='give the same kind of pairs and features',
+                    )
+                asked = directions(held)
+                difference = first - second
+                found[name] = (difference[:, :, None] * asked[:, None, :]).reshape(len(asked), -1)
+                if name == 'prompted':
+                    near = _cosine(held, seen.vectors[0]) - _cosine(held, seen.vectors[1])
+                    found['near the prompt'] = near[:, None]
+        return found
+
+
+def sameness(seen: Seen) -> Floats:
+    """(N, 3) what makes a tie likely: 1, how often one length doubles into the other, how far the embeddings are."""
+    apart = 1.0 - _cosine(*seen.vectors)
+    return np.stack([np.ones(len(apart)), np.minimum(np.abs(seen.lengths), 8.0), apart], axis=1)
+
+
+def _cosine(first: Floats, second: Floats) -> Floats:
+    """(N,) cosines, row by row; the same whichever comes first."""
+    sizes = np.sqrt((first * first).sum(axis=1)) * np.sqrt((second * second).sum(axis=1))
+    return np.asarray((first * second).sum(axis=1) / np.maximum(sizes, 1e-300))
+
+
+def _scale(features: Floats, each: bool) -> Floats:
+    """(P,) root mean squares: of each feature, or for all the largest one, so that small directions stay small."""
+    size = np.sqrt((features**2).mean(axis=0))
+    if not each:
+        size = np.full(len(size), size.max(initial=0.0))
+    return np.where(size > 0.0, size, 1.0)

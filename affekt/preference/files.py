@@ -1,0 +1,166 @@
+"""Preference models from file to file: train, evaluate, predict; what the command line does.
+
+Read `preference.py` and `preference_evaluation.py` first.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from affekt.errors import ComparisonError, ShapeError
+from affekt.npz import read_npz
+from affekt.preference.embedding import Embedder
+from affekt.preference.evaluation import PreferenceEvaluation, answers_of, evaluate_preferences
+from affekt.preference.features import SampleFeatures
+from affekt.preference.model import PairReadings, PreferenceModel, load_preferences, train_preferences
+from affekt.preference.pairs import Pairs, read_pairs
+from affekt.preference.scores import verdicts
+from affekt.preference.shortcuts import Answers
+from affekt.ranking.comparisons import Ints
+from affekt.ranking.tables import read_table
+from affekt.runs import Run, file_sha256
+from affekt.tables import ENDINGS
+from affekt.tables.table import seen
+
+MODEL = 'preference.npz'
+VERDICT_FILES = tuple(ending for ending in ENDINGS if ending != '.npz')
+"""Endings of verdicts; an .npz is a model."""
+
+
+def train_file(
+    pairs: Path,
+    out: Path,
+    *,
+    validation: Path | None = None,
+    control: Sequence[str] = (),
+    features: Path | None = None,
+    embedder: Embedder | None = None,
+) -> PreferenceModel:
+    """Train on a file of judged pairs; the folder `out` gets preference.npz and settings.json with input hashes.
+
+    Raises:
+        ComparisonError: the pairs cannot be read or learned from.
+        RunError: the folder is not new or cannot be written.
+        UnknownNameError: an unknown control.
+    """
+    held = read_pairs(pairs, judged=True)
+    other = read_pairs(validation, judged=True) if validation else None
+    samples = read_sample_features(features) if features else None
+    model = train_preferences(held, other, embedder=embedder, samples=samples, control=control)
+    inputs = {path.name: file_sha256(path) for path in (pairs, validation, features) if path}
+    with Run(out, {'inputs': inputs, 'control': list(control), 'chosen': asdict(model.settings)}):
+        model.save(out / MODEL)
+    return model
+
+
+def predict_file(
+    model: Path, pairs: Path, *, features: Path | None = None, embedder: Embedder | None = None
+) -> tuple[Pairs, PairReadings]:
+    """What a stored model says of a file of pairs, judged or not.
+
+    Raises:
+        WeightsError: the model cannot be read.
+        ComparisonError: the pairs cannot be read.
+        ShapeError: features or prompts that the model was trained with are missing.
+    """
+    loaded, held = load_preferences(model, embedder), read_pairs(pairs)
+    return held, loaded.predict_pairs(held, read_sample_features(features) if features else None)
+
+
+def evaluate_file(
+    judge: Path,
+    pairs: Path,
+    *,
+    swapped: Path | None = None,
+    learned_from: Path | None = None,
+    features: Path | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+    embedder: Embedder | None = None,
+) -> PreferenceEvaluation:
+    """Scores of a stored model, or of a table of name and preference, on a file of judged pairs.
+
+    Raises:
+        WeightsError: the model cannot be read.
+        ComparisonError: pairs or verdicts cannot be read, or do not belong together.
+    """
+    held = read_pairs(pairs, judged=True)
+    samples = read_sample_features(features) if features else None
+    if judge.suffix.lower() in VERDICT_FILES and not judge.is_dir():
+        answers = Answers(read_verdicts(judge, held), read_verdicts(swapped, held) if swapped else None)
+    elif swapped:
+        raise ComparisonError(
+            expected='verdicts (a table) beside --swapped', came=str(judge), todo='a model answers swapped pairs itself'
+        )
+    else:
+        answers = answers_of(load_preferences(judge, embedder), held, samples)
+    known = read_pairs(learned_from, judged=True) if learned_from else None
+    return evaluate_preferences(held, answers, rng=np.random.default_rng(seed), learned_from=known, resamples=resamples)
+
+
+def read_verdicts(path: Path, pairs: Pairs) -> Ints:
+    """(N,) the verdicts of a table with name and preference, in the order of the pairs.
+
+    Names match where they are all different; where a sample has several pairs, the rows must stand in their order.
+
+    Raises:
+        ComparisonError: the file cannot be read, a pair has no verdict, or a verdict no pair.
+        UnknownNameError: a verdict is none of a1, a2, same.
+    """
+    table = read_table(path)
+    if not {'name', 'preference'} <= set(table.columns):
+        raise ComparisonError(
+            expected='the columns name and preference',
+            came=f'{path.name} with {seen(table.columns)}',
+            todo='name them so',
+        )
+    names = [str(name).strip() for name in table.columns['name']]
+    said = verdicts([str(word) for word in table.columns['preference']])
+    many, wanted = Counter(names), Counter(pairs.names)
+    if many != wanted:
+        wrong = next(iter((wanted - many) or (many - wanted)))
+        raise ComparisonError(
+            expected=f'one verdict for each of the {len(pairs)} pairs of {pairs.source}',
+            came=f'{len(names)} in {path.name}; {wrong!r} has {many[wrong]} verdicts and {wanted[wrong]} pairs',
+            todo='answer every pair once',
+        )
+    if max(wanted.values()) == 1:
+        place = {name: at for at, name in enumerate(names)}
+        return said[[place[name] for name in pairs.names]]
+    moved = next((row for row, (one, two) in enumerate(zip(names, pairs.names, strict=True), 2) if one != two), None)
+    if moved is not None:
+        raise ComparisonError(
+            expected='verdicts in the order of the pairs, as samples have several',
+            came=f'{names[moved - 2]!r} in row {moved} of {path.name}',
+            todo='write them in that order',
+        )
+    return said
+
+
+def read_sample_features(path: Path) -> SampleFeatures:
+    """Sample to (F,) features, from an .npz with one array a sample; (T, F) arrays are averaged over time.
+
+    Raises:
+        ArchiveError: the file is damaged or holds more than arrays.
+        ShapeError: an array is neither (F,) nor (T, F) of numbers, or empty.
+    """
+    found = {}
+    for name, array in read_npz(path).items():
+        if (
+            not isinstance(array, np.ndarray)
+            or array.dtype.kind not in 'fiu'
+            or array.ndim not in (1, 2)
+            or not array.size
+        ):
+            raise ShapeError(
+                expected='(F,) or (T, F) numbers for every sample',
+                came=f'{name} of shape {np.shape(array)} in {path.name}',
+                todo='store one array under each sample',
+            )
+        found[name] = array.astype(np.float64) if array.ndim == 1 else array.astype(np.float64).mean(axis=0)
+    return found

@@ -1,0 +1,138 @@
+"""How well verdicts on pairs match people's: the published scores, and forms that treat both sides alike.
+
+Verdicts are (N,) of 1 (a1, left), -1 (a2, right), 0 (same).
+
+- *Official*: pairs whose truth is *same* are dropped from the 2-class scores, and a predicted *same* counts as a1, so
+  the file's order of sides matters; the 3-class scores keep all three. WAF is F1 weighted by the truth's frequencies.
+- *Even*: a predicted *same* is half right on a decided pair, and both orders of sides count alike. In two classes the
+  confusion is then symmetric, so WAF equals accuracy, and one number says both.
+
+Source: `func_preference_metric` in github.com/zeroQiaoba/MERTools, MER2026_Track3; arXiv:2507.04278, section 4.
+
+Axes: N pairs, R resamples; confusions are (…, truth, prediction) in the order a1, same, a2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.errors import ShapeError, UnknownNameError
+from affekt.metrics import accuracy, weighted_f1
+from affekt.preference.pairs import VERDICTS
+from affekt.ranking.comparisons import Ints, short
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class OfficialScores:
+    """The published scores of one order of sides."""
+
+    waf2: float
+    """Weighted F1 of two classes, the challenge's primary score; nan without decided pairs."""
+    acc2: float
+    waf3: float
+    acc3: float
+
+
+def verdicts(words: Sequence[object]) -> Ints:
+    """(N,) verdicts of a1, a2, same (or left, right, tie), whatever the case.
+
+    Raises:
+        UnknownNameError: another word; it names the first.
+
+    >>> verdicts(['a1', 'Same', 'a2'])
+    array([ 1,  0, -1])
+    """
+    found = [VERDICTS.get(str(word).strip().lower(), 2) for word in words]
+    if 2 in found:
+        raise UnknownNameError(
+            expected=f'verdicts among {", ".join(VERDICTS)}',
+            came=f'{short(str(words[found.index(2)]))!r} in place {found.index(2) + 1}',
+            todo='write one of these',
+        )
+    return np.asarray(found, np.int64)
+
+
+def official_scores(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> OfficialScores:
+    """The published scores, to the last digit.
+
+    Args:
+        truth, prediction: (N,) verdicts.
+
+    Raises:
+        ShapeError: they are not both (N,) of 1, -1 and 0.
+    """
+    true, said = _pair(truth, prediction)
+    decided = true != 0
+    side = np.where(said[decided] == 0, 1, said[decided])
+    return OfficialScores(
+        waf2=weighted_f1(true[decided], side),
+        acc2=accuracy(true[decided], side),
+        waf3=weighted_f1(true, said),
+        acc3=accuracy(true, said),
+    )
+
+
+def even_accuracy(truth: npt.ArrayLike, prediction: npt.ArrayLike, swapped: npt.ArrayLike | None = None) -> float:
+    """Share of decided pairs that are right, *same* as half; over both orders where verdicts on both are given.
+
+    Args:
+        truth, prediction: (N,) verdicts.
+        swapped: (N,) verdicts on the swapped pairs as they were said: a1 is the text that stood on the right.
+
+    Returns:
+        A float in [0, 1]; nan without decided pairs.
+
+    Raises:
+        ShapeError: they are not all (N,) of 1, -1 and 0.
+    """
+    true, said = _pair(truth, prediction)
+    decided = true != 0
+    if not decided.any():
+        return float('nan')
+    found = [(1.0 + said * true)[decided] / 2.0]
+    if swapped is not None:
+        found.append((1.0 - _pair(truth, swapped)[1] * true)[decided] / 2.0)
+    return float(np.mean(found))
+
+
+def swap_consistency(forward: npt.ArrayLike, swapped: npt.ArrayLike) -> float:
+    """Share of pairs on which both orders give the same verdict, a1 and a2 mapped back.
+
+    Args:
+        forward, swapped: (N,) verdicts on the pairs and on the swapped pairs, as they were said.
+
+    Raises:
+        ShapeError: they are not both (N,) of 1, -1 and 0.
+    """
+    first, second = _pair(forward, swapped)
+    return accuracy(first, -second)
+
+
+def _pair(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> tuple[Ints, Ints]:
+    true, said = np.asarray(truth), np.asarray(prediction)
+    if true.ndim != 1 or true.shape != said.shape or not (np.isin(true, _KNOWN).all() and np.isin(said, _KNOWN).all()):
+        raise ShapeError(
+            expected='verdicts 1, -1 and 0 of one shape (N,)',
+            came=f'{true.shape} and {said.shape}' if true.shape != said.shape else 'other values',
+            todo='read words with `verdicts`',
+        )
+    return true.astype(np.int64), said.astype(np.int64)
+
+
+_KNOWN = (1, -1, 0)
+
+
+def confusion_scores(confusions: Floats) -> tuple[Floats, Floats]:
+    """(R,) weighted F1 and accuracy of (R, C, C) confusions that need not be whole numbers; nan where empty."""
+    right = np.einsum('rcc->rc', confusions)
+    support, said = confusions.sum(axis=2), confusions.sum(axis=1)
+    with np.errstate(invalid='ignore', divide='ignore'):
+        f1 = np.where(support + said > 0.0, 2.0 * right / (support + said), 0.0)
+        whole = support.sum(axis=1)
+        return (f1 * support).sum(axis=1) / whole, right.sum(axis=1) / whole

@@ -1,0 +1,124 @@
+"""What a preference score must beat: rules that look at no feeling, and what people reach among themselves.
+
+A rule gives verdicts on the pairs and on the swapped pairs. Rules that need to know who usually wins learn it from
+training pairs; without any they are told by the judged pairs themselves, in hindsight, which is the most that such a
+rule could reach there.
+
+Axes: N pairs, J annotators.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from affekt.preference.pairs import Pairs, majority
+from affekt.preference.scores import even_accuracy
+from affekt.ranking.comparisons import Ints
+from affekt.ranking.covariates import text_lengths
+
+OPENING_WORDS = 3
+COMMON_OPENING = 0.05
+"""Share of texts that must begin alike for an opening to count."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Verdicts of one judge, rule or model."""
+
+    forward: Ints
+    """(N,) on the pairs as they stand."""
+    swapped: Ints | None = None
+    """(N,) on the swapped pairs, as they were said: 1 for the text that stood on the right; None where not asked."""
+
+
+def shortcuts(pairs: Pairs, learned_from: Pairs | None = None) -> dict[str, Answers]:
+    """The answers of every rule that these pairs allow.
+
+    Args:
+        pairs: to answer.
+        learned_from: judged pairs that say who usually wins; in hindsight from `pairs` where None.
+
+    Returns:
+        Rule to answers: `longer text`, `source that wins` (where sources are known), `opening that wins` (where texts
+        begin alike), `most frequent`, `always a1` and `always a2`.
+    """
+    known = learned_from if learned_from is not None else pairs
+    side = np.sign(text_lengths(pairs.left, pairs.right)).astype(np.int64)
+    found = {'longer text': _both(side)}
+    if pairs.left_source and known.left_source:
+        wins = _net_wins(known.left_source, known.right_source, known.truth)
+        found['source that wins'] = _both(_by(wins, pairs.left_source, pairs.right_source))
+    common = _common_openings(known)
+    if common:
+        wins = _net_wins(_openings(known.left, common), _openings(known.right, common), known.truth)
+        found['opening that wins'] = _both(_by(wins, _openings(pairs.left, common), _openings(pairs.right, common)))
+    counts = {value: int((known.truth == value).sum()) for value in (1, -1, 0)}
+    for name, value in (('most frequent', max(counts, key=lambda v: counts[v])), ('always a1', 1), ('always a2', -1)):
+        answer = np.full(len(pairs), value, np.int64)
+        found[name] = Answers(answer, answer)
+    return found
+
+
+def annotator_agreement(pairs: Pairs) -> dict[str, float]:
+    """How far one annotator predicts the others; empty without votes.
+
+    Returns:
+        `another annotator`: even accuracy of one annotator against each other one, over all ordered two. `the
+        majority`: against the majority of all, which holds their own vote, so it is too high. `majority of the others`:
+        where the others agree on a side.
+    """
+    if pairs.votes is None or pairs.votes.shape[1] < 2:
+        return {}
+    votes = pairs.votes
+    every = range(votes.shape[1])
+    apart = [even_accuracy(votes[:, j], votes[:, k]) for j in every for k in every if j != k]
+    rest = [even_accuracy(majority(np.delete(votes, j, axis=1)), votes[:, j]) for j in every]
+    return {
+        'another annotator': float(np.mean(apart)),
+        'the majority': float(np.mean([even_accuracy(majority(votes), votes[:, j]) for j in every])),
+        'majority of the others': float(np.mean(rest)),
+    }
+
+
+def against_annotators(pairs: Pairs, forward: Ints) -> float:
+    """Even accuracy of verdicts against each annotator, averaged: comparable with `another annotator`."""
+    if pairs.votes is None:
+        return float('nan')
+    return float(np.mean([even_accuracy(votes, forward) for votes in pairs.votes.T]))
+
+
+def _both(side: Ints) -> Answers:
+    return Answers(side, -side)
+
+
+def _by(wins: Mapping[str, float], left: Sequence[str], right: Sequence[str]) -> Ints:
+    """The side whose name usually wins; 0 where neither is better known."""
+    gap = [wins.get(a, 0.0) - wins.get(b, 0.0) for a, b in zip(left, right, strict=True)]
+    return np.sign(gap).astype(np.int64)
+
+
+def _net_wins(left: Sequence[str], right: Sequence[str], truth: Ints) -> dict[str, float]:
+    """Wins less losses over comparisons and 2 more, so that rare names count little."""
+    net: dict[str, list[float]] = {}
+    for here, there, won in zip(left, right, truth, strict=True):
+        if here != there:
+            for name, gain in ((here, won), (there, -won)):
+                held = net.setdefault(name, [0.0, 2.0])
+                held[0] += gain
+                held[1] += 1.0
+    return {name: gain / size for name, (gain, size) in net.items()}
+
+
+def _openings(texts: Sequence[str], common: Collection[str]) -> list[str]:
+    """How each text begins, where it is a common beginning; '' otherwise."""
+    found = [' '.join(text.lower().split()[:OPENING_WORDS]) for text in texts]
+    return [opening if opening in common else '' for opening in found]
+
+
+def _common_openings(pairs: Pairs) -> frozenset[str]:
+    counts = Counter(' '.join(text.lower().split()[:OPENING_WORDS]) for text in (*pairs.left, *pairs.right))
+    return frozenset(opening for opening, times in counts.items() if times >= COMMON_OPENING * 2 * len(pairs))

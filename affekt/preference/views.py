@@ -1,0 +1,109 @@
+"""The same pairs weighted so that a shortcut is worth nothing: as often right as wrong.
+
+Where the longer text wins 80 % of the pairs, taking the longer one scores 80 %. A balanced view weighs the pairs so
+that among those of like difference in length the longer text wins as often as the shorter one; likewise for who wrote
+the texts, pairing of sources by pairing. This is the mean over all balanced subsets, without drawing one: a cell of
+n pairs beside a rarer one of m keeps each pair with weight m / n. Pairs on which the shortcut has nothing to say keep
+their weight. Ties belong to no balanced view.
+
+Axes: N pairs, G strata.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.errors import ComparisonError, UnknownNameError
+from affekt.preference.pairs import Pairs
+from affekt.ranking.comparisons import Ints
+from affekt.ranking.covariates import text_lengths
+
+Floats = npt.NDArray[np.float64]
+
+LENGTH_BINS = 4
+"""Quarters of the pairs by how far their lengths lie apart."""
+SHORTCUTS = ('length', 'source')
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Which decided pairs must weigh as much as which others."""
+
+    stratum: Ints
+    """(N,) within which both sides of a shortcut weigh the same; -1 for pairs outside the view."""
+    favours: Ints
+    """(N,) 1 where the shortcut's side won, -1 where it lost, 0 where it has nothing to say."""
+
+    @property
+    def number(self) -> Ints:
+        """(N,) 3 * stratum + (0 lost, 1 silent, 2 won), or -1."""
+        return np.where(self.stratum < 0, -1, 3 * self.stratum + self.favours + 1)
+
+    def weights(self) -> Floats:
+        """(N,) weights in [0, 1]."""
+        counts = np.bincount(self.number[self.stratum >= 0], minlength=3 * (int(self.stratum.max(initial=-1)) + 1))
+        kept = cell_weights(counts.reshape(-1, 3).astype(np.float64)[None])[0].ravel()
+        return np.where(self.stratum < 0, 0.0, kept[np.maximum(self.number, 0)] if len(kept) else 0.0)
+
+
+def cell_weights(counts: Floats) -> Floats:
+    """(R, G, 3) weights of a pair in each cell, from (R, G, 3) counts."""
+    least = np.minimum(counts[..., 0], counts[..., 2])
+    with np.errstate(invalid='ignore', divide='ignore'):
+        kept = np.where(counts > 0.0, least[..., None] / counts, 0.0)
+    kept[..., 1] = 1.0
+    return kept
+
+
+def cells(pairs: Pairs, by: Iterable[str]) -> Cells:
+    """The cells of a view that is balanced by one shortcut, or by several at once.
+
+    By several, a pair's cell is what all of them say of it, and its mirror image the opposite of all.
+
+    Args:
+        pairs: judged pairs.
+        by: among SHORTCUTS.
+
+    Raises:
+        UnknownNameError: another shortcut.
+        ComparisonError: by source, and the pairs do not say who wrote what.
+    """
+    said = [_said(pairs, name) for name in by]
+    truth = pairs.truth
+    strata = np.stack([stratum for stratum, _ in said], axis=1)
+    sides = np.stack([side * truth for _, side in said], axis=1)
+    # A pattern such as (won, lost) is balanced against (lost, won): the first that speaks says which of the two.
+    lead = np.zeros(len(pairs), np.int64)
+    for column in sides.T:
+        lead = np.where(lead == 0, column, lead)
+    pattern = np.concatenate([strata, sides * lead[:, None]], axis=1)
+    _, stratum = np.unique(pattern, axis=0, return_inverse=True)
+    return Cells(np.where(truth == 0, -1, stratum.reshape(-1)), np.where(truth == 0, 0, lead))
+
+
+def _said(pairs: Pairs, name: str) -> tuple[Ints, Ints]:
+    """(N,) the stratum of each pair, and the side that the shortcut would take."""
+    if name == 'length':
+        apart = text_lengths(pairs.left, pairs.right)
+        decided = np.abs(apart[pairs.truth != 0])
+        edges = np.quantile(decided, np.arange(1, LENGTH_BINS) / LENGTH_BINS) if len(decided) else np.zeros(0)
+        return np.searchsorted(edges, np.abs(apart)), np.sign(apart).astype(np.int64)
+    if name != 'source':
+        raise UnknownNameError(
+            expected=f'a shortcut among {", ".join(SHORTCUTS)}', came=repr(name), todo='name one of these'
+        )
+    if not pairs.left_source:
+        raise ComparisonError(
+            expected='pairs that say who wrote each text',
+            came=f'{pairs.source} without',
+            todo='add the columns model1, model2',
+        )
+    here, there = np.asarray(pairs.left_source), np.asarray(pairs.right_source)
+    first = np.where(here < there, here, there)
+    other = np.where(here < there, there, here)
+    _, stratum = np.unique(np.stack([first, other], axis=1), axis=0, return_inverse=True)
+    return stratum.reshape(-1).astype(np.int64), (here == first).astype(np.int64) - (there == first)

@@ -1,0 +1,141 @@
+"""Model cards as rows of text for the report: what a card says, flattened, with its reliability curve apart."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from affekt.analysis.records import ModelUse
+
+SKIPPED = frozenset([
+    'name', 'sha256', 'labels', 'inputs', 'outputs', 'files', 'confusion', 'reliability', 'bins', 'role', 'licence',
+    'architecture', 'training', 'template', 'combination', 'compared', 'prior_taken_off', 'history', 'bytes', 'recipe',
+    'candidates_cross_validated', 'per_label', 'recall', 'robustness_picture_only', 'variants',
+])  # fmt: skip
+"""Parts of a card that stand elsewhere in the report or serve those who train models."""
+FIRST = ('task', 'data', 'commercial_ok', 'limits', 'selection', 'split', 'test', 'metrics', 'validation')
+"""Parts of a card that come first, in this order."""
+SCORES = ('balanced accuracy', 'uar7', 'uar', 'macro f1', 'accuracy', 'weighted f1', 'concordance', 'pearson')
+"""Scores that sum a model up, the best one first."""
+CALLED = {'uar7': 'balanced accuracy, seven categories', 'uar': 'balanced accuracy'}
+CALIBRATION_ERRORS = ('ece after', 'expected calibration error', 'ece')
+NOT_THE_MODEL = ('baselines', 'published', 'variants')
+"""Parts of a card whose scores are of something else."""
+SAID_KEYS, TRUE_KEYS = ('confidence', 'stated', 'said'), ('accuracy', 'right', 'true')
+"""What a card may call the certainty said, and the share that was right."""
+MAX_FACTS = 48
+MAX_TEXT = 1500
+
+
+def model_entry(model: ModelUse) -> dict[str, Any]:
+    """One model: name, role, licence, sha256, how good it is, facts as rows, reliability as [said, true] points."""
+    order = {name: index for index, name in enumerate(FIRST)}
+    card = dict(sorted(model.card.items(), key=lambda item: order.get(item[0], len(order))))
+    told = list(facts(card))
+    return {
+        'name': model.name, 'role': model.role, 'licence': model.licence, 'sha256': model.sha256, 'score': score(told),
+        'facts': [list(fact) for fact in told[:MAX_FACTS]], 'reliability': reliability(card),
+    }  # fmt: skip
+
+
+def score(told: Sequence[tuple[str, str]]) -> str:
+    """'test: balanced accuracy 0.66 (0.64 to 0.68), calibration error 0.02'; '' where a card states neither.
+
+    Test data go before validation data, the calibration error is the one that stands nearest to the score, and what a
+    card says of baselines and of other people's models is no score of the model.
+    """
+    leaves = [(tuple(name.split(', ')), text) for name, text in told]
+    leaves = [(path, text) for path, text in leaves if not set(path) & set(NOT_THE_MODEL)]
+    best = min(
+        ((('validation' in path, SCORES.index(path[-1])), path, text) for path, text in leaves if path[-1] in SCORES),
+        key=lambda entry: entry[0],
+        default=None,
+    )
+    if best is None:
+        return ''
+    _, home, value = best
+    where = ', '.join(part for part in home[:-1] if part not in ('metrics', 'file', 'headline'))
+    errors = [(_shared(path, home), text) for path, text in leaves if path[-1] in CALIBRATION_ERRORS]
+    nearest = max(errors, key=lambda entry: entry[0], default=(0, ''))
+    return (
+        f'{where}: ' * bool(where)
+        + f'{CALLED.get(home[-1], home[-1])} {value}'
+        + f', calibration error {nearest[1]}' * (nearest[0] > 0)
+    )
+
+
+def _shared(one: Sequence[str], two: Sequence[str]) -> int:
+    """How many parts two paths begin with alike."""
+    return next((k for k, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
+
+
+def facts(card: Mapping[str, object], before: str = '') -> Iterator[tuple[str, str]]:
+    """Each leaf of a card with the path to it: ('metrics, accuracy', '0.672 (0.657 to 0.687)')."""
+    for key, value in card.items():
+        if key in SKIPPED or value is None or value == '':
+            continue
+        name = f'{before}, {_words(key)}' if before else _words(key)
+        if isinstance(value, Mapping):
+            told = _measure(value)
+            if told is not None:
+                yield name, told
+            else:
+                yield from facts(value, name)
+        elif isinstance(value, (list, tuple)):
+            if all(isinstance(part, (str, int, float)) for part in value):
+                are_sentences = all(str(part).endswith('.') for part in value)
+                yield name, (' ' if are_sentences else ', ').join(_text(part) for part in value)[:MAX_TEXT]
+        else:
+            yield name, _text(value)[:MAX_TEXT]
+
+
+def reliability(card: Mapping[str, object]) -> list[list[float]]:
+    """Points [certainty said, share that was right] of the card's calibration, by certainty; empty without any."""
+    found = _find(card, 'reliability') or _find(card, 'bins')
+    points: list[list[float]] = []
+    for entry in found if isinstance(found, (list, tuple)) else ():
+        pair = entry
+        if isinstance(entry, Mapping):
+            pair = [next((entry[key] for key in keys if key in entry), None) for keys in (SAID_KEYS, TRUE_KEYS)]
+        if isinstance(pair, (list, tuple)) and len(pair) >= 2 and all(_is_number(part) for part in pair[:2]):
+            points.append([round(float(pair[0]), 4), round(float(pair[1]), 4)])
+    return sorted(points)
+
+
+def _measure(value: Mapping[str, object]) -> str | None:
+    """'0.672 (0.657 to 0.687)' for a value with its interval; None for any other mapping."""
+    if 'value' not in value or not set(value) <= {'value', 'low', 'high', 'interval', 'interval_95', 'unit'}:
+        return None
+    interval = value.get('interval_95', value.get('interval'))
+    ends = interval if isinstance(interval, (list, tuple)) else (value.get('low'), value.get('high'))
+    low, high = ends if len(ends) == 2 else (None, None)
+    span = f' ({_text(low)} to {_text(high)})' if _is_number(low) and _is_number(high) else ''
+    unit = f' {value["unit"]}' if value.get('unit') else ''
+    return f'{_text(value["value"])}{unit}{span}'
+
+
+def _find(card: Mapping[str, object], key: str) -> object:
+    """The first value under a key, at any depth."""
+    if key in card:
+        return card[key]
+    for value in card.values():
+        if isinstance(value, Mapping) and (found := _find(value, key)) is not None:
+            return found
+    return None
+
+
+def _words(key: object) -> str:
+    return str(key).replace('_', ' ')
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return 'yes' if value else 'no'
+    if isinstance(value, float):
+        return f'{value:.4g}' if math.isfinite(value) else 'not known'
+    return str(value)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

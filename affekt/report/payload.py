@@ -1,0 +1,317 @@
+"""An analysis as the plain JSON that the report's script reads: numbers rounded, pictures as data addresses.
+
+Start at `report_payload`. Everything here is data; text stays text, and the script never parses any of it as markup.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from affekt.analysis.analysis import Analysis
+from affekt.analysis.person_series import column, rows_of
+from affekt.analysis.phrases import UNSEEN, called, when
+from affekt.analysis.records import Evidence, Moment, OpenLabel, Person
+from affekt.analysis.spans import measure, union
+from affekt.labels import EKMAN
+from affekt.report.cards import model_entry
+from affekt.report.series_grid import REASONS, Rows, frame_rows, rows_by_lane, series
+from affekt.runs import versions
+from affekt.wording import listed, opened
+
+CANNOT_KNOW = (
+    'Expression is not feeling: this says how face, voice and words come across, not what a person feels or intends.',
+    'Culture, context, acting, illness, disability and neurodivergence change expression; none of them is known here.',
+    'The models learned from posed faces, acted voices and short comments, of some people and not of others. '
+    'On anyone else they are wrong more often, and their certainty is less to be trusted.',
+    'A gap means that nothing could be measured. It is never counted as neutral.',
+    'Nothing here may be the only ground for a decision about a person.',
+)
+MAX_BOXES = 3000
+"""Most face boxes kept per person."""
+BOX_COLUMNS = ('box_x', 'box_y', 'box_width', 'box_height')
+"""Columns of the table `faces`, pixels."""
+BOX_GAP_S = 0.6
+"""A face unseen for longer than this has no outline in between."""
+LOUDNESS_DB = (-55.0, -10.0)
+"""What is drawn as silence and as full height, dB."""
+LOUDNESS_STEP_S = 0.1
+MAX_MOMENTS = 60
+MAX_STILLS = 24
+
+Json = dict[str, Any]
+
+
+def report_payload(analysis: Analysis, media: Mapping[str, Any], *, made: str | None = None) -> Json:
+    """All that the report shows, of plain JSON types without nan.
+
+    Args:
+        analysis: a whole analysis.
+        media: 'kind' ('video', 'audio', 'image' or 'none'), 'mime', 'sound' and 'note' of the embedded recording.
+        made: when, as text; None takes the clock's UTC minute.
+    """
+    lanes = rows_by_lane(analysis.timeline)
+    duration_s = analysis.source.duration_s if analysis.source.kind != 'image' else 0.0
+    people = [_person(analysis, person, lanes, duration_s) for person in analysis.people]
+    return {
+        'made': made if made is not None else datetime.now(UTC).strftime('%Y-%m-%d %H:%M UTC'),
+        'source': _source(analysis, duration_s),
+        'media': dict(media),
+        'summary': summary(analysis),
+        'cannot': list(CANNOT_KNOW),
+        'empty': _why_empty(analysis),
+        'categories': list(EKMAN),
+        'reasons': list(REASONS),
+        'heard': any(person['turns'] for person in people),
+        'worded': any(person['utterances'] for person in people),
+        'readFrom': [s for s in ('face', 'voice', 'words') if any(source == s for _, source in lanes)],
+        'people': people,
+        'loudness': _loudness(analysis, duration_s),
+        'labels': [_label(label) for label in analysis.labels],
+        'moments': _moments(analysis),
+        'sentences': [
+            {'text': sentence.text, 'evidence': _evidence(sentence.evidence)} for sentence in analysis.description
+        ],
+        'coverage': _coverage(lanes, {person['name']: person['title'] for person in people}, duration_s),
+        'models': [model_entry(model) for model in analysis.models],
+        'settings': {key.replace('_', ' '): _plain(value) for key, value in analysis.settings.to_dict().items()},
+        'versions': versions(),
+    }  # fmt: skip
+
+
+def summary(analysis: Analysis) -> str:
+    """One sentence: how the people come across, or what was not found."""
+    clauses = []
+    for person in analysis.people[:3]:
+        words = [label.word for label in analysis.labels if label.person == person.name and label.scope == 'whole'][:3]
+        verb = 'sounds' if person.name == UNSEEN else 'comes across as'
+        if words:
+            clauses.append(f'{called(person.name)} {verb} {listed(words)}')
+    if clauses:
+        return opened('; '.join(clauses)) + '.'
+    return analysis.description[0].text if analysis.description else 'Nothing was found that could be read.'
+
+
+def _why_empty(analysis: Analysis) -> str:
+    missing = {
+        'image': 'No face was found in this picture',
+        'audio': 'No speech was heard in this recording',
+    }.get(analysis.source.kind, 'No face was found and no speech was heard in this recording')
+    return f'{missing}, so there is nothing to read. That is missing data, not “neutral”.'
+
+
+def _source(analysis: Analysis, duration_s: float) -> Json:
+    source = analysis.source
+    return {
+        'name': source.name, 'kind': source.kind, 'duration': _round(duration_s, 3), 'sha256': source.sha256,
+        'width': source.width, 'height': source.height, 'rate': _round(source.rate_hz, 3), 'notes': list(source.notes),
+        'lost': source.lost.amounts or ('' if source.lost.is_complete else 'see below'),
+        'file': source.file or source.name,
+    }  # fmt: skip
+
+
+def _person(analysis: Analysis, person: Person, lanes: Mapping[tuple[str, str], Rows], duration_s: float) -> Json:
+    pictures = analysis.settings.keep_frames
+    own = {
+        'fused': series(lanes.get((person.name, 'fused')), duration_s),
+        'face': series(_face_rows(analysis, person.name) or lanes.get((person.name, 'face')), duration_s),
+    }
+    return {
+        'name': person.name,
+        'title': title(person.name, analysis.source.kind),
+        'seen': _round(person.seen_s, 2),
+        'heard': _round(person.heard_s, 2),
+        'thumb': picture(person.thumbnail_jpeg) if pictures else None,
+        'categories': {name: _round(share, 4) for name, share in person.categories.items() if _known(share)},
+        'valence': _triple(person.valence),
+        'arousal': _triple(person.arousal),
+        'quality': {name: _round(value, 3) for name, value in person.quality.items() if _known(value)},
+        'series': {source: content for source, content in own.items() if content is not None},
+        'turns': _spans(rows_of(analysis.tables.get('turns', pa.table({})), person.name)),
+        'utterances': _utterances(analysis, person.name),
+        'boxes': _boxes(analysis, person.name),
+    }  # fmt: skip
+
+
+def title(person: str, kind: str) -> str:
+    """A person's name as a heading; speech that nobody visible could be tied to says so."""
+    if person != UNSEEN:
+        return opened(person)
+    return 'The voice' if kind == 'audio' else 'A voice, face unknown'
+
+
+def _spans(rows: pa.Table) -> list[Json]:
+    """Turns or utterances with the categories that their own source gave them, by start."""
+    if not rows.num_rows:
+        return []
+    starts, ends = column(rows, 'start_s'), column(rows, 'end_s')
+    shares = np.stack([column(rows, name) for name in EKMAN], axis=1)
+    dimensions = {name: column(rows, name) for name in ('valence', 'arousal')}
+    spans = []
+    for i in np.argsort(starts, kind='stable'):
+        known = bool(np.isfinite(shares[i]).all())
+        best = int(shares[i].argmax()) if known else None
+        spans.append({
+            'start': _round(starts[i], 2), 'end': _round(ends[i], 2), 'category': best,
+            'certainty': _round(shares[i].max(), 4) if known else 0.0,
+            'p': [_round(share, 4) for share in shares[i]] if known else None,
+            **{name: _round(values[i], 4) for name, values in dimensions.items()},
+        })  # fmt: skip
+    return spans
+
+
+def _utterances(analysis: Analysis, person: str) -> list[Json]:
+    """What one person said, with word times and the categories of the words."""
+    spoken = sorted((one for one in analysis.utterances if one.person == person), key=lambda one: one.start_s)
+    read = {span['start']: span for span in _spans(rows_of(analysis.tables.get('utterances', pa.table({})), person))}
+    unread: Json = {'category': None, 'certainty': 0.0, 'p': None, 'valence': None, 'arousal': None}
+    return [
+        {
+            **read.get(_round(one.start_s, 2), unread),
+            'start': _round(one.start_s, 2),
+            'end': _round(one.end_s, 2),
+            'text': one.text,
+            'words': [
+                {'start': _round(w.start_s, 2), 'end': _round(w.end_s, 2), 'text': w.text.strip()} for w in one.words
+            ],
+        }
+        for one in spoken
+        if _known(one.start_s) and _known(one.end_s)
+    ]
+
+
+def _face_rows(analysis: Analysis, person: str) -> Rows | None:
+    """The categories of one face frame by frame, finer than the timeline's steps; None where there are none."""
+    table = rows_of(analysis.tables.get('faces', pa.table({})), person)
+    shares = np.stack([column(table, name) for name in EKMAN]) if table.num_rows else np.empty((7, 0))
+    if not np.isfinite(shares).all(axis=0).any():
+        return None
+    rate_hz = analysis.source.analyzed_rate_hz
+    return frame_rows(column(table, 'time_s'), shares, 1.0 / rate_hz if rate_hz > 0 else 1.0)
+
+
+def _boxes(analysis: Analysis, person: str) -> Json | None:
+    """Face boxes in thousandths of the frame with times in milliseconds, thinned to MAX_BOXES; None where unseen."""
+    rows = rows_of(analysis.tables.get('faces', pa.table({})), person)
+    width, height = analysis.source.width, analysis.source.height
+    if not rows.num_rows or not width or not height:
+        return None
+    boxes = np.stack([column(rows, name) for name in BOX_COLUMNS], axis=1) * (1000 / np.array([width, height] * 2))
+    times = column(rows, 'time_s')
+    keep = np.flatnonzero(np.isfinite(boxes).all(axis=1) & np.isfinite(times))
+    keep = keep[np.argsort(times[keep], kind='stable')]
+    keep = keep[:: max(1, math.ceil(len(keep) / MAX_BOXES))]
+    if not len(keep):
+        return None
+    usual = float(np.median(np.diff(times[keep]))) if len(keep) > 1 else 0.0
+    return {
+        't': np.round(times[keep] * 1000).astype(int).tolist(),
+        'b': np.round(boxes[keep]).astype(int).ravel().tolist(),
+        'gap': _round(max(BOX_GAP_S, 2.5 * usual), 3),
+    }
+
+
+def _loudness(analysis: Analysis, duration_s: float) -> Json | None:
+    """Loudness of speech in hundredths of LOUDNESS_DB, for recordings without a picture; None for others."""
+    table = analysis.tables.get('voice', pa.table({}))
+    if analysis.source.kind != 'audio' or not table.num_rows:
+        return None
+    times, levels = column(table, 'time_s'), column(table, 'loudness_db')
+    known = np.isfinite(times) & np.isfinite(levels)
+    low, high = LOUDNESS_DB
+    values = np.zeros(math.ceil(duration_s / LOUDNESS_STEP_S) + 1, dtype=int)
+    bins = np.clip(np.floor(times[known] / LOUDNESS_STEP_S + 1e-6).astype(int), 0, len(values) - 1)
+    np.maximum.at(values, bins, np.clip((levels[known] - low) / (high - low) * 100, 0, 100).astype(int))
+    return {'step': LOUDNESS_STEP_S, 'values': values.tolist()}
+
+
+def _label(label: OpenLabel) -> Json:
+    return {
+        'word': label.word, 'person': label.person, 'intensity': _round(label.intensity, 4),
+        'certainty': _round(label.certainty, 4), 'whole': label.scope == 'whole',
+        'start': _round(label.start_s, 2), 'end': _round(label.end_s, 2),
+    }  # fmt: skip
+
+
+def _moments(analysis: Analysis) -> list[Json]:
+    """In order of time; of very many the strongest, and stills for the strongest of those."""
+    strongest = sorted(analysis.moments, key=lambda moment: -moment.strength)[:MAX_MOMENTS]
+    pictured = {id(moment) for moment in strongest[:MAX_STILLS]} if analysis.settings.keep_frames else set()
+
+    def entry(moment: Moment) -> Json:
+        return {
+            'kind': moment.kind, 'time': _round(moment.time_s, 2), 'start': _round(moment.start_s, 2),
+            'end': _round(moment.end_s, 2), 'when': opened(when(moment)),
+            'person': moment.person, 'sentence': moment.sentence,
+            'still': picture(moment.still_jpeg) if id(moment) in pictured else None,
+            'evidence': _evidence(moment.evidence),
+        }  # fmt: skip
+
+    return [entry(moment) for moment in sorted(strongest, key=lambda moment: moment.time_s)]
+
+
+def _evidence(parts: Sequence[Evidence]) -> list[Json]:
+    return [
+        {
+            'source': one.source, 'start': _round(one.start_s, 2), 'end': _round(one.end_s, 2), 'person': one.person,
+            'readings': {name: _round(value, 4) for name, value in one.readings.items() if _known(value)},
+            'quote': one.quote,
+        }
+        for one in parts
+    ]  # fmt: skip
+
+
+def _coverage(lanes: Mapping[tuple[str, str], Rows], titles: Mapping[str, str], duration_s: float) -> list[Json]:
+    """Per person and source: how long it was measured, how much of that abstains, how certain it was."""
+    table = []
+    for person in titles:
+        for source in ('face', 'voice', 'words', 'fused'):
+            rows = lanes.get((person, source))
+            if rows is None:
+                continue
+            told = rows.where(np.isin(rows.name, EKMAN))
+            seconds = _seconds(rows)
+            silent = _seconds(told.where(told.abstained != ''))
+            sure = told.confidence[np.isfinite(told.confidence) & np.isfinite(told.value)]
+            table.append({
+                'person': titles[person], 'source': source, 'seconds': _round(seconds, 2),
+                'share': _round(min(1.0, seconds / duration_s), 4) if duration_s else 1.0,
+                'abstained': _round(silent / seconds, 4) if seconds else 0.0,
+                'certainty': _round(float(sure.mean()), 4) if sure.size else None,
+            })  # fmt: skip
+    return table
+
+
+def _seconds(rows: Rows) -> float:
+    return measure(union(zip(rows.start_s.tolist(), rows.end_s.tolist(), strict=True)))
+
+
+def picture(jpeg: bytes | None) -> str | None:
+    """A JPEG as a data address; None for no picture."""
+    return None if not jpeg else 'data:image/jpeg;base64,' + base64.b64encode(jpeg).decode('ascii')
+
+
+def _known(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def _round(value: float, places: int) -> Any:
+    """A rounded number; None for nan and infinity."""
+    return round(float(value), places) if _known(float(value)) else None
+
+
+def _triple(value: Sequence[float] | None) -> list[float] | None:
+    return None if value is None or not all(_known(part) for part in value) else [_round(part, 4) for part in value]
+
+
+def _plain(value: Any) -> Any:
+    """A setting as the report prints it."""
+    if isinstance(value, bool):
+        return 'yes' if value else 'no'
+    return 'not set' if value is None or value == '' else value

@@ -1,0 +1,109 @@
+"""The report: one self-contained HTML file that shows a whole analysis, with the recording inside where it may be.
+
+It loads nothing from anywhere and runs one script, its own. Read `report_payload.py` for what goes in, `report_page.py`
+for how it is put together, and `report.js` for how it is shown.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from affekt.analysis.analysis import Analysis
+from affekt.errors import AffektError
+from affekt.files import file_atomically
+from affekt.report.page import page
+from affekt.report.payload import report_payload, summary
+
+REPORT_FILE = 'report.html'
+"""The page in a folder of results."""
+MAX_MEDIA_BYTES = 32 * 2**20
+"""Largest recording that is put inside; browsers grow slow with larger files."""
+COPIES = ((120.0, 480, 30.0), (600.0, 360, 15.0), (2700.0, 240, 10.0))
+"""Up to how many seconds a recording is shown at how many pixels of height and pictures per second."""
+IMAGE_SIDE = 1280
+
+NO_FRAMES = 'Pictures were not kept. Outlines show where faces were.'
+NO_FRAMES_NO_FACE = 'Pictures were not kept.'
+NOT_INSIDE = 'The recording itself is not inside this file.'
+SOUND_ONLY = 'Sound only: there are no faces to read.'
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """What of the recording is put into the file."""
+
+    kind: str
+    """'video', 'audio', 'image', or 'none'."""
+    content: bytes | None = None
+    mime: str = ''
+    has_sound: bool = False
+    note: str = ''
+    """A sentence on what is missing, shown where the picture would be."""
+
+
+def render_report(analysis: Analysis, out: Path, media: Path | None = None, why_not: str = '') -> Path:
+    """Writes the report, whole or not at all; returns its path.
+
+    Args:
+        analysis: a whole analysis.
+        out: the .html file to write.
+        media: the recording, of which a small copy is embedded; None, settings without frames, or a recording that
+            cannot be copied small enough show stills instead, or outlines of where faces were.
+        why_not: a sentence on why there is no recording, shown where it would be.
+    """
+    embedded = embed(analysis, media, why_not)
+    payload = report_payload(
+        analysis,
+        {'kind': embedded.kind, 'mime': embedded.mime, 'sound': embedded.has_sound, 'note': embedded.note},
+    )
+    target = Path(out)
+    with file_atomically(target) as file:
+        for piece in page(analysis.source.name, summary(analysis), payload, embedded.content):
+            file.write(piece)
+    return target
+
+
+def embed(analysis: Analysis, media: Path | None, why_not: str = '') -> Embedded:
+    """The part of the recording that the report may show."""
+    kind = analysis.source.kind
+    note = SOUND_ONLY if kind == 'audio' else NOT_INSIDE
+    if not analysis.settings.keep_frames:
+        seen = kind == 'video' and analysis.tables['faces'].num_rows > 0
+        return Embedded('none', note=note if kind == 'audio' else NO_FRAMES if seen else NO_FRAMES_NO_FACE)
+    if media is None:
+        return Embedded('none', note=f'{note} {why_not}'.rstrip())
+    if analysis.source.duration_s > COPIES[-1][0]:
+        return Embedded('none', note=f'{note} It is longer than {COPIES[-1][0] / 60:.0f} minutes.')
+    try:
+        found = _still(Path(media)) if kind == 'image' else _copy(Path(media), kind, analysis.source.duration_s)
+    except (AffektError, OSError) as error:
+        return Embedded('none', note=f'{note} It could not be copied: {error}')
+    if found.content is not None and len(found.content) > MAX_MEDIA_BYTES:
+        return Embedded('none', note=f'{note} Its copy is larger than {MAX_MEDIA_BYTES // 2**20} MB.')
+    return found
+
+
+def _copy(media: Path, kind: str, duration_s: float) -> Embedded:
+    """A small video or sound that browsers play."""
+    from affekt.media.joining import web_copy
+    from affekt.media.recording import Recording
+
+    recording = Recording.open(media)
+    height, rate_hz = next((height, rate_hz) for limit, height, rate_hz in COPIES if duration_s <= limit)
+    with tempfile.TemporaryDirectory() as folder:
+        copy = web_copy(recording, Path(folder) / 'copy.mp4', max_height=height, max_rate_hz=rate_hz)
+        content = Path(copy).read_bytes()
+    mime = 'audio/mp4' if kind == 'audio' else 'video/mp4'
+    return Embedded(kind, content, mime, bool(recording.audio), SOUND_ONLY if kind == 'audio' else '')
+
+
+def _still(media: Path) -> Embedded:
+    """A photograph, at most IMAGE_SIDE pixels on its longer side."""
+    from affekt.media.joining import poster
+    from affekt.media.recording import Recording
+
+    with tempfile.TemporaryDirectory() as folder:
+        content = Path(poster(Recording.open(media), Path(folder) / 'still.jpg', max_side=IMAGE_SIDE)).read_bytes()
+    return Embedded('image', content, 'image/jpeg')

@@ -1,0 +1,408 @@
+"""docs/performance.md, written from the result files; a test checks that the page and the files agree."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+HEAD = """# Performance
+
+Written by `./dev bench` from the files under `measurements/results/`; do not edit. Two shared cores, no GPU: ratios
+within one run travel to other machines, seconds do not.
+"""
+
+
+def write_page(results: Path, out: Path) -> Path:
+    """Write the page and return its path."""
+    out.write_text(page(results))
+    return out
+
+
+def page(results: Path) -> str:
+    """The page for the result files that are there."""
+    parts = [HEAD]
+    for name, section in SECTIONS.items():
+        path = results / f'{name}.json'
+        if path.exists():
+            parts.append(section(json.loads(path.read_text())))
+    return '\n'.join(parts)
+
+
+def table(head: list[str], rows: list[list[object]]) -> str:
+    """A Markdown table; numbers are aligned right."""
+    marks = ['---' if isinstance(value, str) else '---:' for value in rows[0]]
+    lines = [head, marks, *rows]
+    return '\n'.join('| ' + ' | '.join(str(value) for value in line) + ' |' for line in lines) + '\n'
+
+
+def end_to_end(held: dict[str, Any]) -> str:
+    speed = held['every_frame']
+    text = (
+        '## The main job, end to end\n\n'
+        f'`measurements/end_to_end.py`: {held["clip"]}; face, voice and words all on; {held["cores"]} cores; median of '
+        f'{len(held["fps_of_each_run"])} runs. A peer publishes 8.9 to 17.6 frames/s on a CPU for faces alone.\n\n'
+    )
+    text += table(
+        ['what', 'figure'],
+        [
+            ['every frame of the video analyzed, frames/s', round(speed['fps_analyze'], 1)],
+            ['the same with results saved and the report written, frames/s', round(speed['fps_with_report'], 1)],
+            [
+                'of the slowest and the fastest run, frames/s',
+                f'{min(held["fps_of_each_run"])} – {max(held["fps_of_each_run"])}',
+            ],
+        ],
+    )
+    if held['memory']:
+        text += '\nPeak memory at the default 12.5 frames/s, a process each:\n\n'
+        text += table(
+            ['recording', 'peak MB', 'times real time'],
+            [
+                [f'{m["duration_s"] / 60:.0f} min', round(m['peak_mb']), round(m['duration_s'] / m['analyze_s'], 1)]
+                for m in held['memory']
+            ],
+        )
+        text += (
+            f'\nThe longest over the shortest: {held["peak_of_longest_over_shortest"]:.2f}. Recordings of half a '
+            'minute and more give each model back when it is done with; shorter ones leave them for the next file.\n'
+        )
+    return text
+
+
+def startup(held: dict[str, Any]) -> str:
+    rows = [[what, round(value, 3)] for what, value in held['seconds'].items()]
+    return (
+        '## Starting\n\n`measurements/startup.py`: seconds of a whole process, median of 7.\n\n'
+        + table(['what', 's'], rows)
+        + f'\n`import affekt` takes {held["import_affekt_over_import_numpy"]:.2f} of the time of `import numpy`. '
+        f'A core install is {held["core_packages"]} packages, affekt included; torch is not among them.\n'
+    )
+
+
+def media_fuzz(held: dict[str, Any]) -> str:
+    rows = [[name, *counts.values()] for name, counts in held['by_damage'].items()]
+    rows.append(['**all**', *held['counts'].values()])
+    return (
+        f'## Damaged files\n\n`measurements/media_fuzz.py`: {held["files"]:,} damaged files made of '
+        f'{len(held["by_file"])} small ones. *ok*: as long and as many pictures as before; *altered*: so, but pixels '
+        'or samples differ, as a flipped byte in plain sound must; *foretold*: the end is missing, and the report says '
+        'that no length is stated; *reported*: what is missing is said; *refused*: one clear error. The other classes '
+        f'are bugs. Each file is read in a process of its own: the largest takes {held["peak_memory_mb"]:.0f} MB at '
+        f'its peak, the slowest {held["longest_cpu_s"]:.1f} s of processor time.\n\n'
+        + table(['damage', *held['counts']], rows)
+    )
+
+
+def media_speed(held: dict[str, Any]) -> str:
+    return '## Decoding\n\n`measurements/media_speed.py`\n\n' + table(
+        ['what', 'figure'], [[k, v] for k, v in held.items()]
+    )
+
+
+def faces_agreement(held: dict[str, Any]) -> str:
+    keys = {
+        'faces_by_mediapipe': 'faces, mediapipe',
+        'faces_by_affekt': 'faces, affekt',
+        'landmarks_mean_percent_of_eye_distance': 'landmarks, % of eye distance',
+        'blendshapes_r': 'blendshapes r',
+        'blendshapes_largest_difference': 'largest blendshape difference',
+        'pose_turn_mean_deg': 'head turn, degrees',
+    }
+    runs = held['images'] | {f'{name}, tracked': value for name, value in held['video'].items()}
+    speed = [v['cpu_ms_per_frame_affekt'] / v['cpu_ms_per_frame_mediapipe'] for v in held['video'].values()]
+    return (
+        f'## Faces beside {held["package"].replace("==", " ")}\n\n'
+        '`measurements/faces_agreement.py`, the same model file in both.\n\n'
+        + table(['input', *keys.values()], [[name, *(v[k] for k in keys)] for name, v in runs.items()])
+        + "\nCPU time of a tracked frame over mediapipe's in the same run: "
+        + ' and '.join(f'{s:.2f}' for s in speed)
+        + '.\n'
+    )
+
+
+def faces_limits(held: dict[str, Any]) -> str:
+    found = held['share_found_by_face_size_px']
+    sizes = list(next(iter(found.values())))
+    still = [
+        [
+            f'{clip}, {row["still_levels"]:g} grey levels',
+            f'{row["measured"]:.0%}',
+            round(row['cpu_ms_per_frame'], 1),
+            round(row['smile_worst'], 2),
+            round(row['eyes_closed_worst'], 2),
+        ]
+        for clip, rows in held['taking_over_still_faces'].items()
+        for row in rows
+    ]
+    return (
+        '## How small a face is found\n\n`measurements/faces_limits.py`: share found of 12 placements, by side of the '
+        'face in pixels.\n\n'
+        + table(
+            ['picture', *sizes], [[size, *(round(v, 2) for v in shares.values())] for size, shares in found.items()]
+        )
+        + '\n## Skipping faces that do not move\n\nOff by default; what it would save and cost.\n\n'
+        + table(['clip, threshold', 'frames measured', 'CPU ms a frame', 'worst smile error', 'worst eye error'], still)
+    )
+
+
+def faces_turned(held: dict[str, Any]) -> str:
+    rows = [
+        [
+            f'{row["angle"]}°',
+            f'{row["first_misread"]} of {row["first_read"]}',
+            f'{row["misread"]} of {row["read"]}',
+            '' if row['least_margin_of_right'] is None else row['least_margin_of_right'],
+        ]
+        for row in held['turned']
+    ]
+    return (
+        f'## Faces that stand on their heads\n\n`measurements/faces_turned.py`: faces of {held["pictures"]} pictures, '
+        'turned. Where the detector takes a face for one rather the other way up, it is found again there.\n\n'
+        + table(['turned by', 'misread at first', 'misread', 'least margin where right at first'], rows)
+    )
+
+
+def open_vocabulary_speed(held: dict[str, Any]) -> str:
+    keys = ('peer_s', 'ew_l1_s', 'all_twelve_s', 'consistent_s')
+    rows = [
+        [kind, *(round(1000 * times[key]) for key in keys), round(times['peer_over_affekt'])]
+        for kind, times in held['batch'].items()
+    ]
+    one = held['single']
+    return (
+        f'## Scores of open labels\n\n`measurements/open_vocabulary_speed.py`: {held["samples"]:,} samples, '
+        'milliseconds after load, beside a plain rendering of the published loop that gives the same EW-L1. '
+        '*Consistent* is every score of that mode, the matching of near misses included.\n\n'
+        + table(['answers', 'peer EW-L1', 'affekt EW-L1', 'all twelve', 'consistent', 'peer / affekt'], rows)
+        + f'\nOne sample, as a reward: {1e6 * one["official_reward_s"]:.0f} µs official, '
+        f'{1e6 * one["consistent_reward_s"]:.0f} µs consistent. The peer takes '
+        f'{1000 * one["peer_reading_tables_s"]:.0f} ms where it reads its tables in each call, as the published code '
+        f'does ({one["peer_over_affekt"]:,.0f} times as long), and {1e6 * one["peer_tables_held_s"]:.0f} µs where it '
+        'holds them.\n'
+    )
+
+
+def feature_store(held: dict[str, Any]) -> str:
+    load, memory = held['loading'], held['memory']
+    rows = [
+        ['all, in the order of the file: a view', load['npy_s'], load['open_and_view_s'], load['view_times_faster']],
+        ['the same, and a sum over every value', load['npy_and_sum_s'], load['open_view_and_sum_s'],
+         load['view_and_sum_times_faster']],
+        ['all, in a drawn order: a copy', load['npy_shuffled_s'], load['open_and_copy_shuffled_s'],
+         load['copy_times_faster']],
+        ['the same from an open store, samples by number', load['npy_shuffled_s'], load['copy_shuffled_s'],
+         load['copy_of_open_times_faster']],
+    ]  # fmt: skip
+    return (
+        f'## Loading features\n\n`measurements/feature_store.py`: {load["samples"]:,.0f} samples of '
+        f'{load["dimension"]:,.0f} float32, read by the system before; milliseconds, opening included but for '
+        f'the last row, median of {load["runs"]:.0f} runs, beside a plain loop over one .npy a sample.\n\n'
+        + table(
+            ['what', '.npy', 'store', '.npy / store'],
+            [[what, round(1e3 * npy), round(1e3 * store, 1), round(times)] for what, npy, store, times in rows],
+        )
+        + f'\nOne sample at a time, in a drawn order: {1e3 * load["random_npy_ms"]:.0f} µs and '
+        f'{1e3 * load["random_store_ms"]:.1f} µs. The pool of eight processes that the published loader starts takes '
+        f'{load["published_pool_s"]:.1f} s here.\n\n'
+        f'A store of {memory["samples"]:,.0f} samples ({memory["values_mb"]:.0f} MB) adds '
+        f'{memory["opened_mb_above"]:.0f} MB to the resident memory of a process that opens it. Every value read, '
+        f'{memory["read_all_private_mb_above"]:.0f} MB are its own; the rest is the file, which the system shares and '
+        'takes back.\n'
+    )
+
+
+def ranking_speed(held: dict[str, Any]) -> str:
+    large, smaller = held['million'], held['hundred_thousand']
+    runs = [large[f'ours_{which}'] for which in ('fastest', 'median_of_five', 'slowest')]
+    rows = [
+        ['counting and fitting, CPU s', *(round(run['fit_cpu_s'], 3) for run in runs)],
+        ['the same, wall s', *(round(run['fit_wall_s'], 3) for run in runs)],
+        ['1,000 bootstrap resamples, CPU s', *(round(run['bootstrap_cpu_s'], 2) for run in runs)],
+        ['the same, wall s', *(round(run['bootstrap_wall_s'], 2) for run in runs)],
+        ['peak MB', *(round(run['peak_mb']) for run in runs)],
+    ]
+    ties = large['ours_with_tie_models']
+    return (
+        '## Ranking: speed\n\n`measurements/ranking_speed.py`: 1,000,000 comparisons of 100 items, a tenth ties; one '
+        f'thread, five processes; the two cores had a load of {held["load_average"]:.1f}.\n\n'
+        + table(['what', 'fastest', 'median', 'slowest'], rows)
+        + '\nWith tie models 1,000 resamples take '
+        + ' and '.join(f'{run["bootstrap_cpu_s"]:.2f} CPU s ({name})' for name, run in ties.items())
+        + f'. In the same run, in CPU seconds: evalica {held["versions"]["evalica"]} fits in '
+        f'{large["evalica_over_ours"]:.1f} times our time and choix in {large["choix_over_ours"]:.0f} times; but where '
+        f'ours, too, starts from names instead of numbers, evalica takes {large["evalica_over_ours_from_names"]:.2f} '
+        f"times our time. It peaks at {large['evalica']['peak_mb']:.0f} MB. Log-strengths differ from evalica's by "
+        f'{large["difference_to_evalica"]:.0e}. At 100,000 comparisons of {smaller["items"]} items, 1,000 resamples '
+        f"take {smaller['ours_1000_resamples']['bootstrap_cpu_s']:.2f} CPU s, and a resample of evalica's percentile "
+        f'bootstrap {smaller["evalica_over_ours_per_resample"]:.0f} times as long '
+        f'({smaller["evalica_resamples"]} were run).\n'
+    )
+
+
+def ranking_coverage(held: dict[str, Any]) -> str:
+    def share(value: float | None) -> str:
+        return '–' if value is None else f'{100 * value:.1f}'
+
+    rows = [
+        [
+            one['scenario'],
+            share(one['refused'] / one['repeats']),
+            *(share(one['profile'][what]) for what in ('strengths', 'differences', 'effects')),
+            share(one['sandwich']['strengths']),
+            share(one['bootstrap']['strengths'] if 'bootstrap' in one else None),
+            share(one['places_all_right']),
+        ]
+        for one in held['scenarios']
+    ]
+    return (
+        '## Ranking: how often intervals hold the truth\n\n`measurements/ranking_coverage.py`: 95 % intervals, in %; '
+        f'8 items unless said; {held["scenarios"][0]["repeats"]} repeats, so that a figure is off by about 0.3, and by '
+        'about 0.8 for effects. Data without finite strengths is refused and left out; the percentile bootstrap is '
+        'judged by a quarter of the repeats, and only where at most 2.5 % of its resamples have no finite strengths. '
+        '*Places*: no item surely above another that is as strong or stronger, all pairs at once.\n\n'
+        + table(
+            [
+                'scenario',
+                'refused',
+                'profile: strengths',
+                'differences',
+                'effects',
+                'sandwich: strengths',
+                'bootstrap: strengths',
+                'places',
+            ],
+            rows,
+        )
+    )
+
+
+def ranking_recovery(held: dict[str, Any]) -> str:
+    rows = [
+        [
+            f'{size["items"]} items, {strategy}',
+            *(f'{value:.2f}' for value in size[strategy]['tau_after'].values()),
+            round(size[strategy]['median_cost']),
+        ]
+        for size in held['sizes']
+        for strategy in ('random', 'order', 'strengths')
+    ]
+    seen = list(held['sizes'][0]['random']['tau_after'])
+    return (
+        '## Ranking: verdicts that a ranking takes\n\n`measurements/ranking_recovery.py`: mean Kendall tau with the '
+        f'true order after so many verdicts, and the median number from which on it stays at {held["target_tau"]}; '
+        f'{held["sizes"][0]["repeats"]} repeats.\n\n'
+        + table(['pairs', *(f'after {verdicts}' for verdicts in seen), f'to {held["target_tau"]}'], rows)
+    )
+
+
+def annotate_kills(held: dict[str, Any]) -> str:
+    return (
+        '## Votes that survive a kill\n\n'
+        f'`measurements/annotate_kills.py`: {held["kills"]} times `kill -9` at a random moment, '
+        f'{held["kills_while_voting"]} of them while votes were being taken, while three raters vote and take back. '
+        f'{held["acknowledged_votes"]:,} votes acknowledged, {held["undone"]} taken back; {held["lost"]} lost, '
+        f'{held["twice"]} stored twice, {held["exported_differs_by"]} wrong in the exported table. '
+        f'{held["stored_before_a_lost_answer"]} were on disk when the kill took their answer, and were sent again.\n'
+    )
+
+
+def run_kills(held: dict[str, Any]) -> str:
+    verbs = {name: verb for name, verb in held.items() if name != 'versions'}
+    rows = [
+        [f'`{name}`', verb['kills'], verb['rounds'], verb['results_at_kills'], *verb['broken'].values()]
+        for name, verb in verbs.items()
+    ]
+    broken = [name.replace('_', ' ') for name in next(iter(verbs.values()))['broken']]
+    return (
+        '## Runs that survive a kill\n\n'
+        '`measurements/run_kills.py`: `kill -9` at random moments, each followed by the same command '
+        'again, until the run is done; then another run begins. *Results*: finished ones that stood in the '
+        'journal when the kill came. The columns behind count what must not be: results lost, noted twice, written '
+        'again or torn, files left over, runs that failed, and results that differ from those of a run that nobody '
+        'killed.\n\n' + table(['verb', 'kills', 'runs', 'results', *broken], rows)
+    )
+
+
+def fusion_speed(held: dict[str, Any]) -> str:
+    rows = [
+        [*name.split('-'), round(found['five_folds_100_epochs_s'] / 60, 1), round(found['times_fewer'], 1)]
+        for name, found in held['training'].items()
+        if name != 'plain'
+    ]
+    plain, memory = held['training']['plain']['five_folds_100_epochs_s'] / 60, held['memory_fusion']
+    timed = ('alone_s', 'together_s', 'times_fewer')
+    together = [
+        [*(row[key] for key in ('model', 'hidden', 'feature_size')), *(round(row[key], 3) for key in timed)]
+        for row in held['together']
+    ]
+    return (
+        '## Training fusion models\n\n`measurements/fusion_speed.py`: attention on the sizes of MER2023, five folds of '
+        '100 epochs, one thread, tests scored once. A plain rendering of the published loop (batches of 32) takes '
+        f'{plain:.1f} CPU minutes.\n\n'
+        + table(['form', 'batch', 'products', 'CPU minutes', 'times fewer'], rows)
+        + precision_effect(held.get('precision'))
+        + f'\nA step of MFN, 32 samples of 40 steps: {memory["plain_step_s"]:.3f} s plain, '
+        f'{memory["ours_step_s"]:.3f} s ours, {memory["times_faster"]:.2f} times as fast; outputs differ by '
+        f'{memory["largest_output_difference"]:.0e} at most.\n\n'
+        'Ten models (five folds, two rates) as one batched model, CPU seconds an epoch and model:\n\n'
+        + table(['model', 'H', 'feature size', 'alone', 'together', 'alone / together'], together)
+    )
+
+
+def precision_effect(held: dict[str, Any] | None) -> str:
+    """What products in half the bits do to the score."""
+    if held is None:
+        return ''
+    rows = [
+        [part, *(f'{held[part][name]:.4f}' for name in ('float32', 'bfloat16', 'difference', 'low', 'high'))]
+        for part in ('validation', 'test')
+    ]
+    return (
+        f'\nWeighted F1 of attention on the features of CMU-MOSI, {held["seeds"]} seeds, with its difference and '
+        'the 95 % interval of that over seeds; text and video were learned on the training part, which is why '
+        'validation is so high:\n\n' + table(['part', 'float32', 'bfloat16', 'difference', 'from', 'to'], rows)
+    )
+
+
+def fusion_collapse(held: dict[str, Any]) -> str:
+    rows = [
+        [
+            run['model'],
+            run['form'],
+            f'{run["scale"]:g}',
+            f'{run["rate"]:g}',
+            'off' if run['options'] else 'on',
+            run['seed'],
+            run['status'],
+            '-' if run['validation'] is None else run['validation'],
+            run['test'],
+        ]
+        for run in held['runs']
+    ]
+    head = ['model', 'form', 'scale', 'rate', 'losses', 'seed', 'status', 'validation', 'test']
+    return (
+        f'## Fusion models that collapse\n\n`measurements/fusion_collapse.py`: CMU-MOSI from hashed words alone, '
+        f'{held["epochs"]} epochs, weighted F1 of the sign; one constant answer scores 0.2507 on test. Such runs '
+        'cannot be reported: `Trained.healthy()` raises.\n\n' + table(head, rows)
+    )
+
+
+SECTIONS = {
+    'end_to_end': end_to_end,
+    'startup': startup,
+    'faces_agreement': faces_agreement,
+    'faces_limits': faces_limits,
+    'faces_turned': faces_turned,
+    'open_vocabulary_speed': open_vocabulary_speed,
+    'feature_store': feature_store,
+    'media_speed': media_speed,
+    'media_fuzz': media_fuzz,
+    'ranking_speed': ranking_speed,
+    'ranking_coverage': ranking_coverage,
+    'ranking_recovery': ranking_recovery,
+    'annotate_kills': annotate_kills,
+    'run_kills': run_kills,
+    'fusion_speed': fusion_speed,
+    'fusion_collapse': fusion_collapse,
+}

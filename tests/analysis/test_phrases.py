@@ -1,0 +1,73 @@
+"""Times, lengths and numbers as they read in sentences."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from affekt.analysis.phrases import tone, when
+from affekt.analysis.records import Moment
+from affekt.wording import clock, counted, is_single, length, listed, opened, signed, stretch
+
+
+@pytest.mark.parametrize(
+    ('seconds', 'text'),
+    [(0, '0:00'), (12.9, '0:12'), (59.9999999, '1:00'), (754, '12:34'), (3723, '1:02:03'), (-1, '0:00')],
+)
+def test_clock(seconds, text):
+    assert clock(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ('seconds', 'text'),
+    [(0.4, '0.4 seconds'), (1.0, '1 second'), (3.0, '3 seconds'), (12.2, '12 seconds'), (119, '119 seconds'),
+     (180, '3 minutes'), (3600, '1 hour'), (3900, '1 hour and 5 minutes'), (7260, '2 hours and 1 minute')],
+)  # fmt: skip
+def test_length(seconds, text):
+    assert length(seconds) == text
+
+
+def test_signed_has_a_real_minus_and_no_negative_zero():
+    assert [signed(x) for x in (0.314, -0.2, -0.001)] == ['+0.31', '−0.20', '0.00']
+
+
+def test_lists_and_capitals():
+    assert listed([]) == ''
+    assert listed(['a']) == 'a'
+    assert listed(['a', 'b', 'c']) == 'a, b and c'
+    assert opened('élan vital') == 'Élan vital'
+    assert stretch(7.2, 7.9) == 'at 0:07'
+    assert stretch(7.2, 12.9) == 'from 0:07 to 0:12'
+
+
+@pytest.mark.parametrize(
+    ('place', 'words'),
+    [
+        ((0.0, 0.0), 'even'),
+        ((0.5, 0.4), 'positive and lively'),
+        ((-0.2, -0.3), 'slightly negative and calm'),
+        ((0.0, 0.3), 'lively'),
+    ],
+)
+def test_tone(place, words):
+    assert tone(*place) == words
+
+
+def test_no_number_of_any_digits_is_a_negative_zero():
+    assert [signed(x, 1) for x in (-0.04, 0.04, -0.05001)] == ['0.0', '0.0', '−0.1']
+    assert signed(-0.0) == '0.00'
+
+
+def test_nouns_and_verbs_agree_with_their_number():
+    assert [counted(n, 'file') for n in (0, 1, 2, 1234)] == ['0 files', '1 file', '2 files', '1,234 files']
+    assert [is_single(s) for s in (0.4, 0.98, 1.0, 1.4, 2.0, 60.0, 3600.0)] == [
+        False, True, True, False, False, False, True,
+    ]  # fmt: skip
+
+
+def test_a_moment_is_told_by_its_span_and_never_by_its_strongest_instant():
+    smile = Moment('smile', 14.6, 12.9, 18.1, 'person 1', 0.5, 'Person 1 smiles.', ())
+    assert when(smile) == 'from 0:12 to 0:18'
+    assert when(dataclasses.replace(smile, kind='change')) == 'at 0:14'
+    assert when(dataclasses.replace(smile, end_s=12.95)) == 'at 0:12'

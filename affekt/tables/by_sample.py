@@ -1,4 +1,4 @@
-"""Columns of names and of answers in a table, found by their headers."""
+"""A table with a row for each sample: columns of names and of values, recognised by their headers."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from affekt.errors import TableError, listed
-from affekt.tables import Table, read_table
-from affekt.tables.table import seen
+from affekt.tables.reading import read_table
+from affekt.tables.table import Table, seen
 
 Columns = Mapping[str, Sequence[Any]]
 
@@ -56,7 +56,7 @@ def by_name(columns: Columns, path: Path, names: Sequence[str], values: Sequence
     if value is None:
         return None
     _require_whole(columns, path, (key, value))
-    samples = [str(name).strip() for name in columns[key]]
+    samples = ['' if _is_nothing(name) else str(name).strip() for name in columns[key]]
     twice = [name for name, times in Counter(samples).items() if times > 1 or not name]
     if twice:
         raise TableError(
@@ -73,8 +73,8 @@ def answers_by_name(columns: Columns, path: Path, names: Sequence[str], values: 
     Raises:
         TableError: as `by_name`, or a value is something else.
     """
-    held = by_name(columns, path, names, values)
-    return None if held is None else {name: _answer(value, path, name) for name, value in held.items()}
+    cells = by_name(columns, path, names, values)
+    return None if cells is None else {name: _answer(value, path, name) for name, value in cells.items()}
 
 
 def _require_whole(columns: Columns, path: Path, names: Sequence[str]) -> None:
@@ -92,9 +92,14 @@ def _header(columns: Columns, wanted: Sequence[str]) -> str | None:
     return next((plain[name.lower()] for name in wanted if name.lower() in plain), None)
 
 
+def _is_nothing(cell: object) -> bool:
+    """Whether a cell of a table is empty, as parquet, JSON and npz files say it."""
+    return cell is None or (isinstance(cell, float | np.floating) and math.isnan(cell))
+
+
 def _answer(value: Any, path: Path, name: str) -> object:
     plain = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
-    if plain is None or (isinstance(plain, float) and math.isnan(plain)):
+    if _is_nothing(plain):
         return ''
     if isinstance(plain, str) or (isinstance(plain, list) and all(isinstance(part, str) for part in plain)):
         return plain

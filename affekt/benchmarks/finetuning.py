@@ -281,7 +281,8 @@ def _how(inputs: Inputs, trial: Trial) -> TrainingSettings:
 
     settings = inputs.settings
     return TrainingSettings(
-        seed=trial.seed, epochs=settings.epochs, batch=settings.batch, rate=trial.configuration['rate'],
+        seed=trial.seed, epochs=settings.epochs, batch_size=settings.batch,
+        learning_rate=trial.configuration['rate'],
         backbone_share=settings.backbone_share, patience=settings.patience, score=inputs.task.score,
         precision=settings.precision, device=settings.device,
     )  # fmt: skip

@@ -22,6 +22,9 @@ DATA_HEADER = 50
 IS_BROADCAST = 1
 MAX_PROPERTIES = 1_000
 
+LARGEST_PACKET = 1 << 20
+"""Bytes; writers stay below 64 KiB."""
+
 
 def check_objects(source: Source, report: ContainerReport) -> None:
     """Notes where objects pass the end of the file, and a second recording behind the first."""
@@ -89,7 +92,7 @@ def _properties(window: Window, start: int) -> tuple[int, float, bool, int]:
             length, lead_ms = (int.from_bytes(content[at : at + 8], 'little') for at in (40, 56))
             is_live = bool(int.from_bytes(content[64:68], 'little') & IS_BROADCAST)
             smallest, largest = (int.from_bytes(content[at : at + 4], 'little') for at in (68, 72))
-            packet_bytes = largest if smallest == largest else 0
+            packet_bytes = largest if smallest == largest <= LARGEST_PACKET else 0
             length_s = max(0.0, length / 1e7 - lead_ms / 1000)
             return int.from_bytes(content[16:24], 'little'), length_s, is_live, packet_bytes
     return 0, 0.0, False, 0

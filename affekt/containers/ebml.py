@@ -8,6 +8,7 @@ Source: RFC 8794, sections 4 and 5; RFC 9559, section 5.1.
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
 from collections.abc import Iterator
@@ -196,10 +197,10 @@ def _stated_seconds(window: Window, start: int) -> float:
                     if stop is None or stop - at > 8:
                         continue
                     if inner == TIMESTAMP_SCALE:
-                        tick_s = window.number(at, stop - at) / 1e9
+                        tick_s = (window.number(at, stop - at) or 1_000_000) / 1e9
                     if inner == DURATION and stop - at in (4, 8):
                         ticks = struct.unpack('>f' if stop - at == 4 else '>d', window.at(at, stop - at))[0]
-                return tick_s * ticks if ticks > 0 else 0.0
+                return tick_s * ticks if 0 < ticks < math.inf else 0.0
             if name == CLUSTER:
                 break
     return 0.0

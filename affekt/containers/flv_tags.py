@@ -14,6 +14,8 @@ from affekt.containers.window import Window
 
 TAG_TYPES = frozenset({8, 9, 18})
 """Sound, pictures, script data."""
+RESERVED = 0xC0
+"""Bits of the first byte of a tag that are 0: letters, such as those of RIFF, have one of them."""
 TAG_HEADER = 11
 SCRIPT_BYTES = 1 << 14
 END_TOLERANCE_S = 0.25
@@ -47,7 +49,7 @@ def _through(window: Window, position: int) -> tuple[int, float]:
     last_s = 0.0
     while position + TAG_HEADER <= window.size and window.meets_another():
         header = window.at(position, TAG_HEADER)
-        if header[0] & 0x1F not in TAG_TYPES:
+        if header[0] & RESERVED or header[0] & 0x1F not in TAG_TYPES:
             break
         last_s = max(last_s, int.from_bytes(header[7:8] + header[4:7], 'big', signed=True) / 1000)
         position += TAG_HEADER + int.from_bytes(header[1:4], 'big') + 4

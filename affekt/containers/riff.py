@@ -160,8 +160,8 @@ def _stated_end(window: Window, magic: bytes, form: Form) -> int | None:
     if magic == b'caff':
         return None
     if magic in (b'RF64', b'BW64'):
-        is_long = window.at(12, 4) == b'ds64'
-        return int.from_bytes(window.at(20, 8), 'little') + 8 if is_long else None
+        long_size = int.from_bytes(window.at(20, 8), 'little') if window.at(12, 4) == b'ds64' else 0
+        return long_size + 8 if 0 < long_size < ENDLESS else None
     if magic == b'riff':
         return int.from_bytes(window.at(16, 8), 'little') or None
     size = int.from_bytes(window.at(4, 4), form.order)

@@ -52,12 +52,14 @@ def heard(data):
 def test_the_first_of_two_files_is_read_as_it_is_alone_and_the_second_is_named(files, first):
     alone, recording = heard(files[first][0])
     for second in CONTAINERS:
-        if (first, second) in READ_ON or (first == 'flv' and second in ('wav', 'avi', 'w64')):
-            continue  # an R begins a tag of FLV too: the file is called cut short
+        if (first, second) in READ_ON:
+            continue
         sound, joined = heard(files[first][0] + files[second][1])
         np.testing.assert_array_equal(sound, alone)
         assert joined.duration_s == recording.duration_s
-        (sentence,) = set(joined.decoded.sentences) - set(recording.decoded.sentences)
+        new = set(joined.decoded.sentences) - set(recording.decoded.sentences)
+        # FFmpeg takes an R for a tag of FLV and makes a stream of it
+        (sentence,) = (line for line in new if 'neither picture, sound nor subtitles' not in line)
         assert sentence.startswith(f'not read: another recording begins at byte {len(files[first][0])}, ')
         assert joined.decoded.unread_bytes == len(files[second][1])
 

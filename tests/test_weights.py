@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import zipfile
+from http.client import IncompleteRead
 from pathlib import Path
 
 import pytest
@@ -171,3 +172,23 @@ def test_an_official_word_table_that_is_not_here_names_its_folder_in_the_publish
     official_table.cache_clear()
     with pytest.raises(WeightsError, match='copy the folder MER2026/MER2026_Track2/emotion_wheel of'):
         official_table('2026')
+
+
+def test_a_download_that_breaks_off_within_its_length_is_one_clear_error(cache, monkeypatch):
+    # http.client says so by an exception that is no OSError
+    part = Part('one.bin', hashlib.sha256(CONTENT).hexdigest(), len(CONTENT), address='https://models.invalid/one.bin')
+    monkeypatch.setitem(weights.MODELS, 'far', ModelFile('far', 'nothing', 'none', (part,)))
+    monkeypatch.setattr(weights, '_require_reachable', lambda address: None)
+
+    def breaks_off(address, timeout):
+        raise IncompleteRead(CONTENT[:3], len(CONTENT) - 3)
+
+    monkeypatch.setattr(weights.urllib.request, 'urlopen', breaks_off)
+    with pytest.raises(WeightsError, match='IncompleteRead'):
+        model_path('far')
+
+
+def test_a_folder_of_models_below_an_unknown_home_is_one_clear_error(made_up, monkeypatch):
+    monkeypatch.setenv('AFFEKT_MODELS', '~nobody-of-that-name/models')
+    with pytest.raises(WeightsError, match='AFFEKT_MODELS'):
+        model_path('made_up.bin')

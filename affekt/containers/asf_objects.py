@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from affekt.containers.asf_packets import check_objects_in_packets
+from affekt.containers.joints import note_rest
 from affekt.containers.losses import ContainerReport, seconds_of
 from affekt.containers.source import Source
 from affekt.containers.window import Window
@@ -20,6 +21,9 @@ OBJECT_HEADER = 24
 DATA_HEADER = 50
 IS_BROADCAST = 1
 MAX_PROPERTIES = 1_000
+
+LARGEST_PACKET = 1 << 20
+"""Bytes; writers stay below 64 KiB."""
 
 
 def check_objects(source: Source, report: ContainerReport) -> None:
@@ -54,7 +58,8 @@ def check_objects(source: Source, report: ContainerReport) -> None:
             sentence = f'not read: another recording begins at byte {position}, {rest:,} bytes{seconds_of(length_s)}'
             report.add('unread', sentence, rest, length_s)
         elif rest > 0:
-            report.add('unread', f'not read: {rest:,} bytes follow the last object at byte {position}', rest)
+            sentence = f'not read: {rest:,} bytes follow the last object at byte {position}'
+            note_rest(window, position, sentence, report, 'unread')
 
 
 def _streams(window: Window, start: int) -> frozenset[int]:
@@ -87,7 +92,7 @@ def _properties(window: Window, start: int) -> tuple[int, float, bool, int]:
             length, lead_ms = (int.from_bytes(content[at : at + 8], 'little') for at in (40, 56))
             is_live = bool(int.from_bytes(content[64:68], 'little') & IS_BROADCAST)
             smallest, largest = (int.from_bytes(content[at : at + 4], 'little') for at in (68, 72))
-            packet_bytes = largest if smallest == largest else 0
+            packet_bytes = largest if smallest == largest <= LARGEST_PACKET else 0
             length_s = max(0.0, length / 1e7 - lead_ms / 1000)
             return int.from_bytes(content[16:24], 'little'), length_s, is_live, packet_bytes
     return 0, 0.0, False, 0

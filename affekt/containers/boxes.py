@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from affekt.containers.joints import note_rest
 from affekt.containers.losses import ContainerReport
 from affekt.containers.source import Source
 from affekt.containers.window import Window
@@ -83,7 +84,7 @@ def check_boxes(window: Window, report: ContainerReport) -> list[list[Box]]:
         position = box.end
     if position < window.size:
         rest = f'damaged: no box begins at byte {position} of {window.size}'
-        report.add('chain', rest, window.size - position)
+        note_rest(window, position, rest, report)
     recordings = _recordings(window, chain)
     for box in recordings[0]:
         if box.name == b'moov':

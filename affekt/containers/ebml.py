@@ -8,10 +8,12 @@ Source: RFC 8794, sections 4 and 5; RFC 9559, section 5.1.
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
 from collections.abc import Iterator
 
+from affekt.containers.joints import note_rest
 from affekt.containers.losses import ContainerReport, anew_sentence, seconds_of
 from affekt.containers.source import Source
 from affekt.containers.window import CHAIN, Window
@@ -195,10 +197,10 @@ def _stated_seconds(window: Window, start: int) -> float:
                     if stop is None or stop - at > 8:
                         continue
                     if inner == TIMESTAMP_SCALE:
-                        tick_s = window.number(at, stop - at) / 1e9
+                        tick_s = (window.number(at, stop - at) or 1_000_000) / 1e9
                     if inner == DURATION and stop - at in (4, 8):
                         ticks = struct.unpack('>f' if stop - at == 4 else '>d', window.at(at, stop - at))[0]
-                return tick_s * ticks if ticks > 0 else 0.0
+                return tick_s * ticks if 0 < ticks < math.inf else 0.0
             if name == CLUSTER:
                 break
     return 0.0
@@ -220,7 +222,8 @@ def _note_rest(window: Window, start: int, report: ContainerReport) -> None:
         length_s = _stated_seconds(window, start)
         report.add('unread', anew_sentence(start, size, length_s), size, length_s)
     elif _element(window, start, window.size)[0] != VOID and window.at(start, min(size, CHAIN)).strip(b'\0'):
-        report.add('unread', f'not read: {size:,} bytes follow the end of the segment at byte {start}', size)
+        sentence = f'not read: {size:,} bytes follow the end of the segment at byte {start}'
+        note_rest(window, start, sentence, report, 'unread')
 
 
 def track_count(source: Source) -> int:

@@ -32,7 +32,7 @@ def remark_edits(window: Window, chain: list[Box], report: ContainerReport) -> N
         stored_s = _stored(window, track)
         played = [length for place in inside(window, [track], b'edts', b'elst') for length in _played(window, *place)]
         left_out_s = stored_s - sum(played) / clock
-        if played and left_out_s > max(LEAST_S, LEAST_SHARE * stored_s):
+        if played and all(played) and left_out_s > max(LEAST_S, LEAST_SHARE * stored_s):
             report.remarks.append(
                 f'the edit list of track {number} plays {stored_s - left_out_s:.2f} of the {stored_s:.2f} s that the '
                 'track stores; the rest is not read'
@@ -50,13 +50,11 @@ def _stored(window: Window, track: tuple[int, int]) -> float:
 
 
 def _played(window: Window, start: int, end: int) -> Iterator[int]:
-    """Length of each edit that plays something, in ticks of the film's clock; an edit of length 0 plays to the end."""
+    """Length of each edit that plays something, in ticks of the film's clock; 0 for one that plays to the end."""
     width = 8 if window.at(start, 1) == b'\x01' else 4
     row = 2 * width + 4
     count = min(window.number(start + 4, 4), max(0, end - start - 8) // row, MOST_EDITS)
     for place in range(start + 8, start + 8 + count * row, row):
         if window.number(place + width, width) in NOTHING:
             continue
-        if not (length := window.number(place, width)):
-            return
-        yield length
+        yield window.number(place, width)

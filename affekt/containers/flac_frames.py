@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.containers.frame_chain import tag_length, unread_behind
+from affekt.containers.joints import note_rest
 from affekt.containers.losses import ContainerReport, anew_sentence
 from affekt.containers.source import Source
 from affekt.containers.window import CHAIN, Window
@@ -69,7 +70,8 @@ def check_flac(source: Source, report: ContainerReport) -> None:
             report.add('end', f'damaged: the last frame, at byte {last} of {source.size}, is not whole')
         elif all(unread := [unread_behind(window, end) for end in ends]):
             size = unread[0]
-            report.add('unread', f'not read: {size:,} bytes follow the last frame at byte {ends[0]}', size)
+            sentence = f'not read: {size:,} bytes follow the last frame at byte {ends[0]}'
+            note_rest(window, ends[0], sentence, report, 'unread', size)
 
 
 class Stream(NamedTuple):

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import struct
 
+from affekt.containers.joints import note_rest
 from affekt.containers.losses import ContainerReport, seconds_of
 from affekt.containers.source import Source
 from affekt.containers.window import Window
 
 TAG_TYPES = frozenset({8, 9, 18})
 """Sound, pictures, script data."""
+RESERVED = 0xC0
+"""Bits of the first byte of a tag that are 0: letters, such as those of RIFF, have one of them."""
 TAG_HEADER = 11
 SCRIPT_BYTES = 1 << 14
 END_TOLERANCE_S = 0.25
@@ -31,7 +34,8 @@ def check_tags(source: Source, report: ContainerReport) -> None:
             sentence = f'not read: another recording begins at byte {position}, {rest:,} bytes{seconds_of(length_s)}'
             report.add('unread', sentence, rest, length_s)
         elif rest > 0:
-            report.add('chain', f'damaged: no tag begins at byte {position} of {source.size}, {rest:,} bytes', rest)
+            sentence = f'damaged: no tag begins at byte {position} of {source.size}, {rest:,} bytes'
+            note_rest(window, position, sentence, report)
         report.cut(position, source.size, 'the last tag')
         if not report.topics:
             report.cut(stated_bytes, source.size, 'the file')
@@ -45,7 +49,7 @@ def _through(window: Window, position: int) -> tuple[int, float]:
     last_s = 0.0
     while position + TAG_HEADER <= window.size and window.meets_another():
         header = window.at(position, TAG_HEADER)
-        if header[0] & 0x1F not in TAG_TYPES:
+        if header[0] & RESERVED or header[0] & 0x1F not in TAG_TYPES:
             break
         last_s = max(last_s, int.from_bytes(header[7:8] + header[4:7], 'big', signed=True) / 1000)
         position += TAG_HEADER + int.from_bytes(header[1:4], 'big') + 4

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from affekt.containers.joints import begins_a_recording, note_rest
 from affekt.containers.losses import ContainerReport
 from affekt.containers.source import Source
 from affekt.containers.window import CHAIN, Window
@@ -52,6 +53,9 @@ def check_chain(
         following = _next_frame(window, position + 1, header, length_of)
         lost = (window.size if following is None else following) - position
         sentence = f'damaged: no frame begins at byte {position} of {window.size}; {lost:,} bytes cannot be read'
+        if begins_a_recording(window, position):
+            note_rest(window, position, sentence, report)
+            return
         report.add('chain', sentence, lost)
         if following is None:
             return

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from affekt.containers.joints import begins_a_recording, next_recording
 from affekt.containers.losses import ContainerReport, seconds_of
 from affekt.containers.source import Source
 from affekt.containers.window import Window
@@ -27,8 +28,7 @@ HEADER_BYTES = 1 << 16
 PADDING_BYTES = 4096
 """Zeros behind the stated end, up to a sector of a disk, are padding."""
 W64_TAIL = bytes.fromhex('f3acd3118cd100c04f8edb8a')
-W64_FIRST_TAIL = bytes.fromhex('2e91cf11a5d628db04c10000')
-"""The ends of the 16-byte names of Wave64, of its chunks and of the first one; four letters come before."""
+"""The end of the 16-byte names of Wave64's chunks; four letters come before."""
 INFORMATION = frozenset({b'LIST', b'bext', b'cue ', b'fact', b'id3 ', b'ID3 ', b'smpl', b'iXML', b'_PMX', b'afsp'})
 SOUND_NAMES = frozenset({b'data', b'SSND'})
 
@@ -81,7 +81,7 @@ def check_chunks(source: Source, report: ContainerReport) -> None:
         for chunk in _chunks(window, form, magic):
             if not all(32 <= letter < 127 for letter in chunk.name):
                 break
-            if _begins_a_recording(window, chunk.start) or chunk.name in {b'RIFF', b'RIFX', b'RF64'}:
+            if begins_a_recording(window, chunk.start) or chunk.name in {b'RIFF', b'RIFX', b'RF64'}:
                 break  # a file of its own, such as a picture
             is_behind = chunk.start >= (stated_end or 0) and (earlier is not None or stated_end is not None)
             if is_behind and (chunk.end or 0) > source.size + 1:
@@ -97,6 +97,8 @@ def check_chunks(source: Source, report: ContainerReport) -> None:
                 earlier = chunk
             if chunk.end is None:
                 report.states_length = False
+                if (following := next_recording(window, chunk.body)) is not None:
+                    _note_rest(window, following, following, bytes_per_s, report)
                 return
             if chunk.end > source.size + 1 and (chunk.name in SOUND_NAMES or chunk.end > (stated_end or 0) + 1):
                 sentence = f'cut short: the chunk {chunk.name.decode()!r} should end at byte {chunk.end}, the file has '
@@ -106,12 +108,43 @@ def check_chunks(source: Source, report: ContainerReport) -> None:
             elif stated_end is not None and chunk.start < stated_end < chunk.end - 1:  # padding is often left out
                 sentence = f'damaged: a chunk ends at byte {chunk.end}, behind the end of its parent at {stated_end}'
                 report.add('parent', sentence)
-            position = chunk.end if _is_unpadded(window, chunk.end, form) else _aligned(chunk.end, form)
+            position = _behind(window, chunk.end, form)
         if 'cut' not in report.topics:
             report.cut(stated_end or 0, source.size, f'the {magic.decode()} chunk')
         _note_rest(window, min(position, stated_end or position), position, bytes_per_s, report)
         if window.is_exhausted:
             report.add('too many', 'damaged: more than a million chunks; the rest was not looked at')
+
+
+def end_of_first(source: Source) -> int:
+    """The byte at which another recording follows the one that begins the file; the file's size where none does.
+
+    FFmpeg takes it for sound where the first states no length, and its size for length in CAF, Wave64 and AVI. An AVI
+    that follows an AVI is read on.
+    """
+    with Window(source) as window:
+        magic = window.at(0, 4)
+        form = FORMS.get(magic)
+        if form is None:
+            return source.size
+        following: int | None = form.first
+        for chunk in _chunks(window, form, magic):
+            if chunk.start > form.first and begins_a_recording(window, chunk.start):
+                following = chunk.start
+                break
+            following = next_recording(window, chunk.body) if chunk.end is None else _behind(window, chunk.end, form)
+            if following is None or following >= source.size:
+                return source.size
+        if following is None or not begins_a_recording(window, following):
+            return source.size
+        is_read_on = window.at(8, 4) == window.at(following + 8, 4) == b'AVI '
+        return source.size if is_read_on else following
+
+
+def _behind(window: Window, end: int, form: Form) -> int:
+    """The byte at which the next chunk or recording begins, behind padding where there is any."""
+    is_unpadded = _is_unpadded(window, end, form) or begins_a_recording(window, end)
+    return end if is_unpadded else _aligned(end, form)
 
 
 def _note_earlier(chunk: Chunk, following: int, bytes_per_s: float, report: ContainerReport) -> None:
@@ -127,8 +160,8 @@ def _stated_end(window: Window, magic: bytes, form: Form) -> int | None:
     if magic == b'caff':
         return None
     if magic in (b'RF64', b'BW64'):
-        is_long = window.at(12, 4) == b'ds64'
-        return int.from_bytes(window.at(20, 8), 'little') + 8 if is_long else None
+        long_size = int.from_bytes(window.at(20, 8), 'little') if window.at(12, 4) == b'ds64' else 0
+        return long_size + 8 if 0 < long_size < ENDLESS else None
     if magic == b'riff':
         return int.from_bytes(window.at(16, 8), 'little') or None
     size = int.from_bytes(window.at(4, 4), form.order)
@@ -155,7 +188,7 @@ def _chunks(window: Window, form: Form, magic: bytes) -> Iterator[Chunk]:
             continue
         end = position + max(header, size) if form.counts_header else body + size
         yield Chunk(name, position, body, end)
-        position = end if _is_unpadded(window, end, form) else _aligned(end, form)
+        position = _behind(window, end, form)
 
 
 def _is_endless(window: Window, name: bytes, body: int, size: int, form: Form) -> bool:
@@ -179,22 +212,15 @@ def _aligned(position: int, form: Form) -> int:
     return -(-position // form.multiple) * form.multiple
 
 
-def _begins_a_recording(window: Window, position: int) -> bool:
-    magic = window.at(position, 16)
-    if magic[:4] == b'riff':
-        return magic[4:] == W64_FIRST_TAIL
-    return magic[:4] in FORMS and (magic[:4] == b'caff' or magic[8:12] in (b'WAVE', b'AVI ', b'AIFF', b'AIFC'))
-
-
 def _note_rest(window: Window, stated_end: int, position: int, bytes_per_s: float, report: ContainerReport) -> None:
     """Notes the bytes behind the last chunk: another recording, or sound that the header does not count."""
     start = min(position, window.size)
     size = window.size - start
     if size <= 1 or (size <= PADDING_BYTES and not window.at(start, size).strip(b'\0')):
         return
-    if _begins_a_recording(window, start):
+    if begins_a_recording(window, start):
         sentence = f'another recording begins at byte {start}, {size:,} bytes'
-        if window.at(start + 8, 4) == b'AVI ':
+        if window.at(start + 8, 4) == window.at(8, 4) == b'AVI ':
             report.add('unread', f'{sentence}; it is read as if it went on with the first')
             return
         length_s = _sound_seconds(window, start)
@@ -207,7 +233,9 @@ def _note_rest(window: Window, stated_end: int, position: int, bytes_per_s: floa
 
 def _sound_seconds(window: Window, start: int) -> float:
     """Seconds of the sound in a RIFF, FORM or CAF that begins at a byte; 0 where it does not tell."""
-    form = FORMS[window.at(start, 4)]
+    form = FORMS.get(window.at(start, 4))
+    if form is None:
+        return 0.0
     position, bytes_per_s = start + form.first, 0.0
     for _ in range(100):
         name = window.at(position, 4)

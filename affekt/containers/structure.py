@@ -20,6 +20,7 @@ from affekt.containers.gif_codes import check_codes
 from affekt.containers.losses import ContainerReport
 from affekt.containers.mp3_frames import check_frames
 from affekt.containers.ogg_pages import check_pages
+from affekt.containers.program_stream import check_packs
 from affekt.containers.source import Source
 from affekt.containers.still_formats import picture_format
 from affekt.containers.transport_stream import check_packets
@@ -114,6 +115,7 @@ CHECKS: dict[str, Callable[[Source, ContainerReport], None]] = {
     'aac': check_adts,
     'flac': check_flac,
     'mpegts': check_packets,
+    'mpeg': check_packs,
     'flv': check_tags,
     'asf': check_objects,
     'gif': _check_gif,

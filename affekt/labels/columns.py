@@ -56,7 +56,7 @@ def by_name(columns: Columns, path: Path, names: Sequence[str], values: Sequence
     if value is None:
         return None
     _require_whole(columns, path, (key, value))
-    samples = [str(name).strip() for name in columns[key]]
+    samples = ['' if _is_nothing(name) else str(name).strip() for name in columns[key]]
     twice = [name for name, times in Counter(samples).items() if times > 1 or not name]
     if twice:
         raise TableError(
@@ -92,9 +92,14 @@ def _header(columns: Columns, wanted: Sequence[str]) -> str | None:
     return next((plain[name.lower()] for name in wanted if name.lower() in plain), None)
 
 
+def _is_nothing(cell: object) -> bool:
+    """Whether a cell of a table is empty, as parquet, JSON and npz files say it."""
+    return cell is None or (isinstance(cell, float | np.floating) and math.isnan(cell))
+
+
 def _answer(value: Any, path: Path, name: str) -> object:
     plain = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
-    if plain is None or (isinstance(plain, float) and math.isnan(plain)):
+    if _is_nothing(plain):
         return ''
     if isinstance(plain, str) or (isinstance(plain, list) and all(isinstance(part, str) for part in plain)):
         return plain

@@ -135,11 +135,10 @@ def _synonyms(path: Path) -> dict[str, set[str]]:
     """Each base to the wheel words that it was listed for in any run; a wheel word also stands for itself."""
     found: dict[str, set[str]] = {}
     head, *rows = _sheet(path)
-    pairs = [
-        (head.index(f'word_run{run}'), head.index(f'synonym_run{run}'))
-        for run in range(1, 9)
-        if f'word_run{run}' in head
-    ]
+    runs = [(f'word_run{run}', f'synonym_run{run}') for run in range(1, 9) if f'word_run{run}' in head]
+    if absent := [name for names in runs for name in names if name not in head] or (['word_run1'] if not runs else []):
+        raise _damaged(path, 'the columns word_run1, synonym_run1 …', ValueError(f'no {absent[0]}'))
+    pairs = [(head.index(words), head.index(synonyms)) for words, synonyms in runs]
     for row in rows:
         for left, right in pairs:
             if word := row[left].strip().lower():
@@ -154,6 +153,8 @@ def _wheel(path: Path, name: str) -> Wheel:
     """The two maps of a wheel. A word that stands twice keeps its last place; an inner word belongs in the middle ring
     to the alphabetically first group below it."""
     rows = [row[:3] for row in _sheet(path)[1:]]
+    if any(len(row) < 3 for row in rows):
+        raise _damaged(path, 'three columns, one a ring', ValueError(f'{len(rows[0])}'))
     above, filled = ['', '', ''], []
     for row in rows:
         above = [cell.strip().lower() or before for cell, before in zip(row, above, strict=True)]

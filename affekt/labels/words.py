@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -43,7 +43,9 @@ def official_labels(text: object) -> list[str]:
     ['can', 't', 'joy; sorrow].']
     """
     if not isinstance(text, str):
-        return [] if text is None or (isinstance(text, float) and math.isnan(text)) else [str(part) for part in text]  # type: ignore[attr-defined]
+        if text is None or (isinstance(text, float) and math.isnan(text)):
+            return []
+        return [str(part) for part in text] if isinstance(text, Iterable) else [str(text)]
     if text.startswith('['):
         text = text[1:]
     if text.endswith(']'):
@@ -121,7 +123,7 @@ def read_labels(text: object, lexicon: Collection[str] = ()) -> Answer:
     if text is None or (isinstance(text, float) and math.isnan(text)):
         return Answer((), 'empty')
     if not isinstance(text, str):
-        given = [str(part) for part in text] if hasattr(text, '__iter__') else [str(text)]
+        given = [str(part) for part in text] if isinstance(text, Iterable) else [str(text)]
         return Answer(_tidied(given, lexicon), 'given')
     final = without_thinking(text)
     return replace(_read(final.text, lexicon), has_thinking=final.has_thinking)

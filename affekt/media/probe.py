@@ -20,6 +20,8 @@ from affekt.containers.fragments import first_ticks
 from affekt.containers.frame_chain import tag_length, tags_begin
 from affekt.containers.limits import SMALLER, Limits
 from affekt.containers.mp3_frames import states_length
+from affekt.containers.riff import FORMS as CHUNKED
+from affekt.containers.riff import end_of_first
 from affekt.containers.sample_tables import check_sample_count
 from affekt.containers.source import Source, WatchedFile
 from affekt.containers.structure import DEMUXERS, declared_sizes
@@ -42,11 +44,11 @@ LEAST_AUDIO_RATE_HZ = 1000
 PICTURES_HELD = {
     'gif': 2, 'apng': 3, 'mjpeg': 2, 'png': 3, 'rawvideo': 3, 'bmp': 3, 'tiff': 3, 'qtrle': 3, 'ffv1': 3, 'prores': 2,
     'dnxhd': 2, 'cfhd': 2, 'v210': 2, 'jpeg2000': 2, 'huffyuv': 2, 'ffvhuff': 2, 'utvideo': 2, 'magicyuv': 2,
-    'dvvideo': 2, 'mpeg1video': 4, 'mpeg2video': 4, 'mpeg4': 4, 'h263': 3, 'flv': 3, 'vp8': 5,
+    'dvvideo': 2, 'mpeg1video': 4, 'mpeg2video': 4, 'mpeg4': 4, 'h263': 3, 'flv': 3, 'vp8': 5, 'hevc': 9,
 }  # fmt: skip
 """Decoded pictures that a decoder and the reader of its pictures hold at once; packets of raw ones count."""
 USUALLY_HELD = 7
-"""Of decoders that refer to many, such as H.264, HEVC, VP9 and AV1."""
+"""Of decoders that refer to many, such as H.264, VP9 and AV1."""
 RGB_BYTES = 3
 MAX_RATE_HZ = 1000
 """Pictures per second beyond which a stated rate is taken for damage."""
@@ -129,7 +131,7 @@ def open_container(source: Source, limits: Limits) -> tuple[Any, WatchedFile]:
     """
     file = source.open(limits.max_stall_s)
     file.skip(_tags_in_front(source))
-    file.end_at(_end_of_frames(source))
+    file.end_at(_end_of_first_recording(source))
     file.limit_work(MAX_OPENING_WORK_S)
     options = {
         'format_whitelist': ','.join(DEMUXERS),
@@ -168,13 +170,16 @@ def _tags_in_front(source: Source) -> int:
     return size if LARGE_TAGS_BYTES < size < source.size else 0
 
 
-def _end_of_frames(source: Source) -> int:
-    """The byte at which the sound of an MP3 or AAC without a container ends, for FFmpeg takes tags behind it for sound.
+def _end_of_first_recording(source: Source) -> int:
+    """The byte at which the first recording of a file ends, where FFmpeg would take what follows for its sound.
 
-    A cover in such a tag would add seconds to the length. The file's size for everything else.
+    Tags behind an MP3 or AAC without a container, of which a cover would add seconds to the length, and other files
+    behind one of chunks. The file's size for everything else.
     """
-    head = source.head(3)
-    if head != b'ID3' and not (head[:1] == b'\xff' and head[1:2] >= b'\xe0'):
+    head = source.head(4)
+    if head in CHUNKED:
+        return end_of_first(source)
+    if head[:3] != b'ID3' and not (head[:1] == b'\xff' and head[1:2] >= b'\xe0'):
         return source.size
     with Window(source) as window:
         begins = tags_begin(window)

@@ -95,10 +95,13 @@ class AudioPass:
         for piece in self._resampled(rate_hz):
             kept.append(piece)
             held += len(piece)
-            while held >= size:
-                joined = np.concatenate(kept)
-                yield Block(done / rate_hz, _clipped(joined[:size]))
-                kept, held, done = [joined[size:]], held - size, done + size
+            if held < size:
+                continue
+            joined = np.concatenate(kept)  # once a piece: it may hold thousands of small blocks
+            for start in range(0, held - size + 1, size):
+                yield Block(done / rate_hz, _clipped(joined[start : start + size]))
+                done += size
+            kept, held = [joined[held - held % size :]], held % size
         if held:
             yield Block(done / rate_hz, _clipped(np.concatenate(kept)))
         self.is_over = True

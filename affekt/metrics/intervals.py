@@ -9,7 +9,13 @@ they hold the truth in 83 instead of 95 of 100 cases. So `student_interval` take
 bootstrap, corrects it for its number of units, and reaches as far as Student's t says, on a scale that a bounded score
 cannot leave. Groups of unequal sizes tell less than their number says: `group_sizes.py`. Of one unit nothing can be
 said. Where all groups score alike, a bootstrap of groups has no error at all: the error among samples counts then.
-`measurements/interval_coverage.py` measures how often the truth is held.
+
+`measurements/interval_coverage.py` measures how often the truth is held, to within 0.7 points. With 24 and 50 groups of
+like sizes it is 93.8 to 95.5 of 100 cases, with 5 and 10 of them 94 to 97. Three sorts of intervals hold it more often
+than they should, and none was narrowed to fit: those of scores above .97, of which a few errors are all that is known
+(up to 98.5 with 5 groups); correlations with 5 groups (up to 97); and those over 5 or 10 groups of very unequal sizes
+(up to 98, and up to 96.6 with 24 or 50), whose few degrees of freedom are an approximation that errs on this side.
+Taken as if they were of one size, groups of such sizes hold the truth in 91 to 94 of 100 cases from 10 groups on.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 
 import av
 import numpy as np
@@ -125,3 +126,34 @@ def test_sound_of_a_few_samples_per_second_is_no_sound(tmp_path):
     sound.write_bytes(content)
     with pytest.raises(MediaError, match='expected pictures or sound'):
         Recording.open(sound)
+
+
+def test_an_edit_that_plays_to_the_end_leaves_nothing_out(tmp_path):
+    content = bytearray(write_audio(tmp_path / 'a.m4a', tone(2.0), 16_000).read_bytes())
+    at = content.index(b'elst') + 4
+    assert content[at + 7] == 1  # one edit, whose length of 0 means the rest; its start stays
+    content[at + 8 : at + 12] = bytes(4)
+    assert not any('edit list' in line for line in Recording.open(bytes(content)).decoded.sentences)
+
+
+def test_small_blocks_of_sound_are_the_large_ones_cut(tmp_path):
+    path = write_audio(tmp_path / 'a.wav', tone(3.0), 16_000)
+    whole = np.concatenate([block.samples for block in Recording.open(path).samples(block_s=10)])
+    started = time.process_time()
+    small = list(Recording.open(path).samples(block_s=0.001))
+    assert time.process_time() - started < 2
+    assert [block.start_s for block in small[:3]] == [0.0, 0.001, 0.002]
+    assert {len(block.samples) for block in small} == {16}
+    np.testing.assert_array_equal(np.concatenate([block.samples for block in small]), whole)
+    odd = list(Recording.open(path).samples(block_s=0.7))
+    assert [len(block.samples) for block in odd] == [11_200] * 4 + [3_200]
+
+
+def test_an_rf64_that_states_no_size_ends_where_the_file_does(tmp_path):
+    plain = write_audio(tmp_path / 'a.wav', tone(1.0), 16_000).read_bytes()
+    at = plain.find(b'data')
+    sizes = struct.pack('<QQQI', 0, len(plain) - at - 8, 16_000, 0)
+    long = b'RF64\xff\xff\xff\xffWAVEds64' + struct.pack('<I', len(sizes)) + sizes + plain[12 : at + 4]
+    recording = Recording.open(long + b'\xff\xff\xff\xff' + plain[at + 8 :])
+    assert sum(len(block.samples) for block in recording.samples()) == 16_000
+    assert recording.decoded.sentences == ()

@@ -97,3 +97,11 @@ def test_a_missing_file_and_a_foreign_npz_say_so(tmp_path):
     with pytest.raises(ArchiveError):
         (tmp_path / 'y.npz').write_bytes(b'PK')
         read_answers(tmp_path / 'y.npz')
+
+
+@pytest.mark.parametrize('nothing', ['null', 'NaN'])
+def test_a_row_whose_name_is_nothing_is_refused_not_called_none(tmp_path, nothing):
+    path = tmp_path / 'a.jsonl'
+    path.write_text(f'{{"name": "a", "openset": "happy"}}\n{{"name": {nothing}, "openset": "sad"}}\n')
+    with pytest.raises(TableError, match='a row without a name'):
+        read_answers(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -152,3 +153,39 @@ def test_official_files_that_are_nowhere_say_where_to_put_them(tmp_path, monkeyp
     official_tables.official_table.cache_clear()
     with pytest.raises(WeightsError, match='word-table-2026'):
         load_table('2026')
+
+
+@pytest.mark.parametrize(
+    ('rows', 'damaged'),
+    [
+        ([['word_run1', 'other'], ['glad', 'happy']], 'synonym.xlsx: no synonym_run1'),
+        ([['word', 'synonym'], ['glad', 'happy']], 'synonym.xlsx: no word_run1'),
+    ],
+)
+def test_official_sheets_without_a_column_are_one_clear_error(shared_data, monkeypatch, rows, damaged):
+    from affekt.labels import official_tables
+
+    real = official_tables.first_sheet
+    monkeypatch.setattr(
+        official_tables, 'first_sheet', lambda path: rows if path.name == 'synonym.xlsx' else real(path)
+    )
+    with pytest.raises(TableError, match=re.escape(damaged)):
+        read_official(shared_data / 'wheels' / '2025')
+
+
+def test_an_official_wheel_of_two_rings_is_one_clear_error(shared_data, monkeypatch):
+    from affekt.labels import official_tables
+
+    real = official_tables.first_sheet
+    two = [['a', 'b'], ['joy', 'glad']]
+    monkeypatch.setattr(official_tables, 'first_sheet', lambda path: two if path.name == 'wheel1.xlsx' else real(path))
+    with pytest.raises(TableError, match='three columns, one a ring'):
+        read_official(shared_data / 'wheels' / '2025')
+
+
+def test_forms_that_are_a_text_are_not_taken_for_a_list_of_letters(small_table, tmp_path):
+    content = json.loads(small_table.to_json())
+    content['words']['glad']['forms'] = 'gladly'
+    (tmp_path / 'table.json').write_text(json.dumps(content))
+    with pytest.raises(TableError, match='a text where a list of words belongs'):
+        read_table(tmp_path / 'table.json')

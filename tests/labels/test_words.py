@@ -214,3 +214,7 @@ def test_a_list_stays_a_list(text, labels):
     answer = read_labels(text, WORDS)
     assert answer.labels == labels
     assert answer.how != 'prose'
+
+
+def test_an_answer_that_is_a_number_is_its_digits_for_the_published_parser():
+    assert official_labels(3) == ['3']

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -183,3 +186,21 @@ def test_two_systems_that_answer_alike_are_not_certain_to_be_equal_elsewhere():
     sides = [categorical_measure(truth, side, 2) for side in (said, said)]
     gain = compare(*sides, groups=np.arange(20) // 4, rng=np.random.default_rng(0))['accuracy'].difference
     assert (gain.value, np.isnan(gain.low), np.isnan(gain.high)) == (0.0, True, True)
+
+
+def test_what_is_said_of_coverage_is_what_was_measured():
+    path = Path(__file__).resolve().parents[2] / 'measurements' / 'results' / 'interval_coverage.json'
+    result = json.loads(path.read_text())
+    rows = [row for row in (*result['rows'], *result['held_back']) if row['interval'] == 'student']
+    assert result['draws'] == 4000
+    like = [row['coverage'] for row in rows if row['groups'] >= 24 and 'unequal' not in row['scenario']]
+    assert (round(min(like), 3), round(max(like), 3)) == (0.938, 0.955)
+    assert min(row['coverage'] for row in rows) >= 0.938
+    assert max(row['coverage'] for row in rows) <= 0.985
+    by_number = [row for part in ('rows', 'held_back') for row in result[part] if row['interval'] == 'number']
+    most = max(row['coverage'] for row in by_number if row['groups'] >= 10)
+    least = min(row['coverage'] for row in by_number if row['groups'] >= 10)
+    assert (round(least, 2), round(most, 2)) == (0.91, 0.94)
+    above = {(row['scenario'], row['groups']) for row in rows if row['coverage'] > 0.9705}
+    assert {groups for _, groups in above} == {5, 10}
+    assert all('unequal' in scenario or '0.98' in scenario for scenario, _ in above)

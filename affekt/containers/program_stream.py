@@ -1,0 +1,72 @@
+"""MPEG program streams (mpg, vob): packets that state their length, one behind the other, under a clock in packs.
+
+FFmpeg searches on for the next packet without a word where none begins, and reads no other container behind the last.
+
+Source: ISO/IEC 13818-1, section 2.5.3.
+"""
+
+from __future__ import annotations
+
+from affekt.containers.joints import note_rest
+from affekt.containers.losses import ContainerReport
+from affekt.containers.source import Source
+from affekt.containers.window import CHAIN, Window
+
+START, PACK, END = b'\0\0\1', 0xBA, 0xB9
+FIRST_NAME = 0xBB
+"""Names of packets begin here; below are the pictures' own codes."""
+LEAST_BYTES = 64
+"""Bytes between packets that are worth a sentence."""
+
+
+def check_packs(source: Source, report: ContainerReport) -> None:
+    """Notes bytes where no packet begins, and another recording behind the last; a stream never states its length."""
+    report.states_length = False
+    with Window(source, CHAIN) as window:
+        position = 0
+        while position < source.size and window.meets_another():
+            length = _length(window, position)
+            if length:
+                position += length
+                continue
+            following = _next_pack(window, position)
+            stop = source.size if following is None else following
+            if stop - position >= LEAST_BYTES and not _is_blank(window, position, stop):
+                lost = stop - position
+                sentence = f'damaged: no packet begins at byte {position} of {source.size}; {lost:,} bytes are not read'
+                if following is None:
+                    note_rest(window, position, sentence, report)
+                else:
+                    report.add('chain', sentence, lost)
+            position = stop
+
+
+def _length(window: Window, position: int) -> int:
+    """Bytes of the pack header or packet at a position; 0 where none begins."""
+    head = window.at(position, 14)
+    if head[:3] != START or len(head) < 4:
+        return 0
+    if head[3] == END:
+        return 4
+    if head[3] == PACK:
+        is_mpeg_2 = len(head) == 14 and head[4] >> 6 == 1
+        return 14 + (head[13] & 7) if is_mpeg_2 else 12
+    return 6 + int.from_bytes(head[4:6], 'big') if head[3] >= FIRST_NAME else 0
+
+
+def _next_pack(window: Window, position: int) -> int | None:
+    """The next byte at which a pack begins; None where none does."""
+    while position < window.size:
+        stretch = window.at(position, CHAIN)
+        at = stretch.find(START + bytes([PACK]))
+        if at >= 0:
+            return position + at
+        if len(stretch) < 4:
+            return None
+        position += len(stretch) - 3
+    return None
+
+
+def _is_blank(window: Window, start: int, end: int) -> bool:
+    """Whether a stretch holds zeros alone, as recorders write between packs."""
+    return not any(window.at(at, min(CHAIN, end - at)).strip(b'\0') for at in range(start, end, CHAIN))

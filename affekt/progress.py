@@ -1,8 +1,3 @@
 """How far long work is, told to whoever asked: a bar, a line each half minute, a page, or nobody."""
 
 from __future__ import annotations
-
-from affekt.progress import Progress
-
-from collections.abc import Callable
-

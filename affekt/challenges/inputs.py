@@ -19,6 +19,7 @@ from affekt.errors import CorpusError, UnknownNameError, ValueRangeError, listed
 from affekt.experiments import ExperimentSettings, Task, divided, feat_type_of, group_notes, how_made
 from affekt.features import Store
 from affekt.features.sample_names import near_miss
+from affekt.moved_names import with_old_names
 
 if TYPE_CHECKING:
     from affekt.training import SemiSettings
@@ -27,6 +28,7 @@ KINDS = ('none', 'pseudo', 'consistency')
 LEARNT, CHOOSING = 'train', 'val'
 
 
+@with_old_names(batch='batch_size')
 @dataclass(frozen=True)
 class TrackSettings:
     """Settings of a run, saved beside its answers.
@@ -42,7 +44,7 @@ class TrackSettings:
         seeds: runs of what was chosen, whose mean answers.
         epochs: at most.
         patience: epochs without a better validation score before a run stops.
-        batch: labelled samples a step.
+        batch_size: labelled samples a step.
         seed: of all draws.
         allow_missing: clips that lack features of a modality do without it; otherwise they are an error.
     """
@@ -57,7 +59,7 @@ class TrackSettings:
     seeds: int = 1
     epochs: int = 100
     patience: int = 10
-    batch: int = 32
+    batch_size: int = 32
     seed: int = 0
     allow_missing: bool = False
 
@@ -77,7 +79,7 @@ class TrackSettings:
 
     def bench(self, target: str) -> ExperimentSettings:
         """What the parts of an experiment need of them."""
-        names = ('model', 'seeds', 'trials', 'epochs', 'patience', 'batch', 'folds', 'seed')
+        names = ('model', 'seeds', 'trials', 'epochs', 'patience', 'batch_size', 'folds', 'seed')
         return ExperimentSettings(target=target, **{name: getattr(self, name) for name in names})
 
     def tried(self) -> list[SemiSettings]:

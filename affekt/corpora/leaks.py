@@ -106,15 +106,16 @@ def _shared(manifest: Manifest, at: Sequence[str], kind: str) -> Iterable[Leak]:
     counted = (shared.codes >= 0) & (names != '')[sides]
     pairs, counts = np.unique(shared.codes[counted] * len(names) + sides[counted], return_counts=True)
     values, side_of = np.divmod(pairs, max(len(names), 1))
-    for place in np.flatnonzero(np.bincount(values) > 1):
-        which = values == place
+    ends = np.cumsum(np.bincount(values))  # pairs are sorted by value, then by side
+    for place in np.flatnonzero(np.diff(ends, prepend=0) > 1):
+        which = slice(ends[place - 1] if place else 0, ends[place])
         yield Leak(kind, shared.values[place], tuple(names[side_of[which]]), int(counts[which].sum()))
 
 
 def _has_window(manifest: Manifest) -> npt.NDArray[np.bool_]:
     """(N,) True where a sample is a stretch of a recording."""
-    known = [manifest.samples.known(name) for name in ('recording', 'start_s', 'end_s')]
-    return np.all(known, axis=0)
+    recording, start_s, end_s = (manifest.samples.known(name) for name in ('recording', 'start_s', 'end_s'))
+    return recording & start_s & end_s
 
 
 def _windows(manifest: Manifest, at: Sequence[str]) -> Iterable[Leak]:

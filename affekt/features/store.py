@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from affekt.errors import TableError, UnknownNameError, ValueRangeError, listed
 from affekt.features.arrow_files import SUFFIX, FeatureFile, Piece, Provenance, write_features
+from affekt.features.listing import modality_of
 from affekt.features.pooling import padded
 from affekt.features.recipes import Features, Floats
 
@@ -72,9 +73,11 @@ class Store:
 
     @property
     def modality(self) -> str | None:
-        """What the features were made of, as the header says: audio, text or video; None where it does not."""
-        modality = self.provenance.facts.get('modality')
-        return modality if isinstance(modality, str) else None
+        """What the features were made of: audio, text or video; None where nobody knows.
+
+        As the file states it; of older files, which do not, what the recipe of that name reads.
+        """
+        return self.provenance.modality or modality_of(self.provenance.recipe)
 
     @property
     def dimension(self) -> int:

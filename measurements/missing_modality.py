@@ -53,7 +53,9 @@ def answers(task: Task, name: str, way: str, seed: int) -> dict[str, tuple[str, 
     sizes = {modality: rows.shape[1] for modality, rows in task.features.items()}
     model = build_fusion(name, FusionShape(sizes, 2, values=0, hidden=64))
     epochs = 20 if way == 'with gaps' else 20 * COPIES  # as many steps
-    settings = TrainingSettings(seed, epochs, rate=1e-3, decay=1e-3, patience=epochs // 4, score='weighted_f1')
+    settings = TrainingSettings(
+        seed, epochs, learning_rate=1e-3, weight_decay=1e-3, patience=epochs // 4, score='weighted_f1'
+    )
     best = train(model, learnt, choosing, settings).healthy()
     return {
         each.name: (each.kind, each.predicted.logits.argmax(dim=1).numpy())

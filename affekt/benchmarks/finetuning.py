@@ -285,7 +285,7 @@ def _how(inputs: Inputs, draw: Mapping[str, Any], seed: int) -> TrainingSettings
 
     settings = inputs.settings
     return TrainingSettings(
-        seed=seed, epochs=settings.epochs, batch=settings.batch, rate=draw['rate'],
+        seed=seed, epochs=settings.epochs, batch_size=settings.batch, learning_rate=draw['rate'],
         backbone_share=settings.backbone_share, patience=settings.patience, score=inputs.task.score,
         precision=settings.precision, device=settings.device,
     )  # fmt: skip

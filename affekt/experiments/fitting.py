@@ -89,7 +89,8 @@ def fair_run(
         return _samples(task, index[able[index]], modalities, network)
 
     how = TrainingSettings(
-        seed=seed, epochs=settings.epochs, batch=settings.batch, rate=draw['rate'], decay=draw.get('decay', 1e-5),
+        seed=seed, epochs=settings.epochs, batch_size=settings.batch, learning_rate=draw['rate'],
+        weight_decay=draw.get('decay', 1e-5),
         clip_norm=draw['clip_value'] or 1.0, patience=settings.patience, score=task.score,
     )  # fmt: skip
     if semi is None:

@@ -35,7 +35,7 @@ from affekt.training.progress import (
 )
 from affekt.training.samples import Samples, epoch_batches, epoch_seed
 from affekt.training.scoring import Predicted, score_of, task_losses
-from affekt.training.settings import TrainingSettings
+from affekt.training.settings import RENAMED, TrainingSettings
 from affekt.training.unlabelled import Unlabelled
 
 STEPS_AT_ONCE = 16_384
@@ -80,7 +80,7 @@ def train(
     model.to(device)
     # 2. take the scale of the inputs from training data
     standardise(model, training)
-    optimiser = Adam(_groups(model, settings), settings.rate, settings.decay)
+    optimiser = Adam(_groups(model, settings), settings.learning_rate, settings.weight_decay)
     ranks = Ranks()
     ranks.same(model)
     judged = unlabelled.begin(model, torch.device(device)) if unlabelled else model
@@ -192,7 +192,7 @@ def _groups(model: nn.Module, settings: TrainingSettings) -> list[dict[str, Any]
         backbone.requires_grad_(False)
     held = {id(parameter) for parameter in backbone.parameters()}
     rest = [parameter for parameter in model.parameters() if id(parameter) not in held]
-    own = {'params': list(backbone.parameters()), 'lr': settings.rate * settings.backbone_share}
+    own = {'params': list(backbone.parameters()), 'lr': settings.learning_rate * settings.backbone_share}
     return [{'params': rest}, *([own] if settings.backbone_share else [])]
 
 
@@ -217,7 +217,7 @@ def _pass(
         torch.manual_seed(epoch_seed(settings.seed, epoch, 1 + ranks.rank))
         index = torch.arange(len(training))
         lesson = unlabelled.lesson(settings, epoch, ranks) if unlabelled else None
-        for chosen in epoch_batches(index, training.lengths(), settings.batch, order, shuffle=settings.shuffle):
+        for chosen in epoch_batches(index, training.lengths(), settings.batch_size, order, shuffle=settings.shuffle):
             mine, weight = ranks.share(chosen)
             for parameter in parameters:
                 parameter.grad = None
@@ -262,7 +262,7 @@ def _run(folder: Path | None, facts: dict[str, Any], resume: bool, ranks: Ranks)
         ranks.wait()
         yield _Reader(folder)  # type: ignore[misc]
         return
-    with Run(folder, facts, resume=resume) as run:
+    with Run(folder, facts, resume=resume, renamed=RENAMED) as run:
         ranks.wait()
         yield run
 

@@ -21,14 +21,14 @@ from affekt.training.scoring import is_constant
 
 @pytest.mark.parametrize('name', ['attention', 'gated', 'linear'])
 def test_a_model_learns_what_a_linear_function_of_the_features_says(name):
-    settings = replace(cases.SETTINGS, epochs=40, score='weighted_f1', rate=1e-2)
+    settings = replace(cases.SETTINGS, epochs=40, score='weighted_f1', learning_rate=1e-2)
     trained = train(cases.model(name), cases.samples(300), cases.samples(100, 1), settings)
     assert trained.healthy().best_score > 0.85
     assert not trained.model.training
 
 
 def test_frames_of_unequal_length_are_learned_from():
-    settings = replace(cases.SETTINGS, epochs=25, score='weighted_f1', rate=1e-2)
+    settings = replace(cases.SETTINGS, epochs=25, score='weighted_f1', learning_rate=1e-2)
     model = cases.model('mfn', level='frame', dropout=0.0, options={'memory': 8})
     trained = train(model, cases.samples(200, level='frame'), cases.samples(60, 1, level='frame'), settings)
     assert trained.healthy().best_score > 0.7
@@ -95,17 +95,17 @@ def test_a_finished_run_is_read_and_not_repeated(tmp_path):
     assert rows == []
     assert again.history == first.history
     settings = json.loads((tmp_path / 'settings.json').read_text())['settings']
-    assert settings['rate'] == cases.SETTINGS.rate
+    assert settings['learning_rate'] == cases.SETTINGS.learning_rate
 
 
 def test_a_run_is_not_gone_on_with_other_settings(tmp_path):
     train(cases.model(), cases.samples(), cases.samples(40, 1), cases.SETTINGS, folder=tmp_path)
-    with pytest.raises(RunError, match='other values for rate'):
+    with pytest.raises(RunError, match='other values for learning_rate'):
         train(
             cases.model(),
             cases.samples(),
             cases.samples(40, 1),
-            replace(cases.SETTINGS, rate=0.5),
+            replace(cases.SETTINGS, learning_rate=0.5),
             folder=tmp_path,
             resume=True,
         )
@@ -116,7 +116,9 @@ def test_training_stops_when_validation_no_longer_improves_and_returns_the_best_
     noise = cases.samples(60)
     noise = replace(noise, labels=noise.labels[torch.randperm(60, generator=torch.Generator().manual_seed(0))])
     validation = cases.samples(60, 1)
-    trained = train(cases.model(), noise, validation, TrainingSettings(epochs=200, rate=1e-2, batch=16, patience=4))
+    trained = train(
+        cases.model(), noise, validation, TrainingSettings(epochs=200, learning_rate=1e-2, batch_size=16, patience=4)
+    )
     assert len(trained.history) == trained.best_epoch + 4
     assert trained.best_score == max(row['score'] for row in trained.history)
     predicted = predict(trained.model, validation)
@@ -199,7 +201,7 @@ def test_unknown_truths_change_nothing():
 
 @pytest.mark.parametrize('kind', ['norm', 'value'])
 def test_gradients_are_clipped(kind):
-    from affekt.training.loop import _clip
+    from affekt.training.supervised import _clip
 
     model = torch.nn.Linear(2, 1, bias=False)
     model.weight.grad = torch.tensor([[3.0, 4.0]])  # of length 5
@@ -220,10 +222,10 @@ def test_predictions_come_in_the_order_of_the_samples():
 
 
 def test_wrong_settings_are_named():
-    with pytest.raises(ValueRangeError, match="'rate': 0"):
-        TrainingSettings(rate=0)
-    with pytest.raises(ValueRangeError, match='decay'):
-        TrainingSettings(decay=-1)
+    with pytest.raises(ValueRangeError, match="'learning_rate': 0"):
+        TrainingSettings(learning_rate=0)
+    with pytest.raises(ValueRangeError, match='weight_decay'):
+        TrainingSettings(weight_decay=-1)
     with pytest.raises(UnknownNameError, match='precision'):
         TrainingSettings(precision='float8')
     with pytest.raises(UnknownNameError, match='a score among'):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from affekt.errors import UnknownNameError, ValueRangeError
+from affekt.plugins import added_names
 
 MODALITIES = ('audio', 'text', 'video')
 PROTOCOLS = ('fair', 'reference', 'both')
@@ -72,7 +73,7 @@ class MerbenchSettings:
             raise UnknownNameError(
                 expected=f'a protocol among {", ".join(PROTOCOLS)}', came=repr(self.protocol), todo='choose one'
             )
-        if self.model not in SPACES:
+        if self.model not in SPACES and self.model not in added_names('fusion'):
             raise UnknownNameError(
                 expected=f'a model among {", ".join(SPACES)}', came=repr(self.model), todo='choose one'
             )
@@ -96,7 +97,7 @@ def drawn(model: str, trials: int, seed: int) -> list[dict[str, Any]]:
         trials: how many.
         seed: of the draw.
     """
-    space = {'rate': RATES, 'clip_value': (None,), **SPACES[model]}
+    space = {'rate': RATES, 'clip_value': (None,), **_space(model)}
     rng = np.random.default_rng([seed, *model.encode()])
     size = int(np.prod([len(held) for held in space.values()]))
     chosen = rng.permutation(size)[:trials] if size <= 1_000_000 else rng.choice(size, trials, replace=False)
@@ -108,6 +109,16 @@ def drawn(model: str, trials: int, seed: int) -> list[dict[str, Any]]:
             each[name] = held[at]
         found.append(each)
     return found
+
+
+def _space(model: str) -> Mapping[str, Sequence[Any]]:
+    """What a model's settings are drawn from; one of another package says so itself."""
+    if model in SPACES:
+        return SPACES[model]
+    from affekt.fusion import FUSION_MODELS
+
+    space: Mapping[str, Sequence[Any]] = FUSION_MODELS[model].search_space
+    return space
 
 
 RATES = (1e-3, 1e-4)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from affekt.errors import UnknownNameError, ValueRangeError
-from affekt.experiments.settings import MerbenchSettings
+from affekt.experiments import ExperimentSettings
 
 RATES = (1e-3, 1e-4, 1e-5, 1e-6)
 SPACE: Mapping[str, Sequence[Any]] = {'hidden': (128, 256), 'dropout': (0.2, 0.3, 0.4, 0.5)}
@@ -91,9 +91,9 @@ class FinetuningSettings:
         _ = self.simple  # checks what both share
 
     @property
-    def simple(self) -> MerbenchSettings:
+    def simple(self) -> ExperimentSettings:
         """The same for the models on frozen vectors."""
-        return MerbenchSettings(
+        return ExperimentSettings(
             model='linear', seeds=self.seeds, trials=self.frozen_trials, epochs=self.frozen_epochs,
             patience=self.frozen_patience, batch=self.batch, target=self.target, folds=self.folds, seed=self.seed,
             resamples=self.resamples,
@@ -109,10 +109,10 @@ class FinetuningSettings:
         rng = np.random.default_rng([self.seed, *b'end to end'])
         shapes = [{'hidden': hidden, 'dropout': share} for hidden in SPACE['hidden'] for share in SPACE['dropout']]
         orders = {rate: rng.permutation(len(shapes)) for rate in rates}
-        return [{'rate': rate, **shapes[orders[rate][turn]]} for turn in range(len(shapes)) for rate in orders][:trials]
+        return [{'rate': rate, **shapes[orders[rate][at]]} for at in range(len(shapes)) for rate in orders][:trials]
 
 
-def rates_of(told: str) -> tuple[float, ...]:
+def rates_of(text: str) -> tuple[float, ...]:
     """Rates from text, with commas between.
 
     Raises:
@@ -122,8 +122,8 @@ def rates_of(told: str) -> tuple[float, ...]:
     (0.001, 0.0001)
     """
     try:
-        return tuple(float(each) for each in told.split(','))
+        return tuple(float(each) for each in text.split(','))
     except ValueError as error:
         raise ValueRangeError(
-            expected='rates with commas between', came=repr(told), todo='write for example 1e-3,1e-4'
+            expected='rates with commas between', came=repr(text), todo='write for example 1e-3,1e-4'
         ) from error

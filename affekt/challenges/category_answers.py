@@ -22,11 +22,10 @@ import numpy as np
 
 from affekt.benchmarks.sets import NAMES
 from affekt.errors import TableError
-from affekt.labels.columns import by_name, read_columns
 from affekt.metrics.answers import require_names
 from affekt.metrics.challenge import VALENCE_WEIGHT
 from affekt.metrics.resampling import Floats
-from affekt.tables import number
+from affekt.tables import by_name, number, read_columns
 
 HEADERS: Mapping[str, tuple[str, ...]] = {
     'discrete': ('discrete', 'emo', 'emotion', 'category'),

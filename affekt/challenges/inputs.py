@@ -16,11 +16,7 @@ import numpy.typing as npt
 from affekt.challenges.tracks import Track
 from affekt.corpora import Manifest
 from affekt.errors import CorpusError, UnknownNameError, ValueRangeError, listed
-from affekt.experiments.cross_corpus import how_made
-from affekt.experiments.folds import divided
-from affekt.experiments.notes import group_notes
-from affekt.experiments.settings import MerbenchSettings
-from affekt.experiments.task import Task, feat_type_of
+from affekt.experiments import ExperimentSettings, Task, divided, feat_type_of, group_notes, how_made
 from affekt.features import Store
 from affekt.features.sample_names import near_miss
 
@@ -79,10 +75,10 @@ class TrackSettings:
                 expected='a model that reads one vector a modality', came=repr(self.model), todo='choose another model'
             )
 
-    def bench(self, target: str) -> MerbenchSettings:
-        """What MERBench's parts need of them."""
+    def bench(self, target: str) -> ExperimentSettings:
+        """What the parts of an experiment need of them."""
         names = ('model', 'seeds', 'trials', 'epochs', 'patience', 'batch', 'folds', 'seed')
-        return MerbenchSettings(target=target, **{name: getattr(self, name) for name in names})
+        return ExperimentSettings(target=target, **{name: getattr(self, name) for name in names})
 
     def tried(self) -> list[SemiSettings]:
         """What validation chooses from; empty without unlabelled clips."""
@@ -129,10 +125,10 @@ def track_task(
     features, present = {}, {}
     for modality in stores:
         parts = ((stores[modality], labelled), (unlabelled_stores[modality], unlabelled))
-        held = [_rows(store, manifest, settings.allow_missing) for store, manifest in parts]
-        features[modality] = np.concatenate([rows for rows, _ in held])
+        by_part = [_rows(store, manifest, settings.allow_missing) for store, manifest in parts]
+        features[modality] = np.concatenate([rows for rows, _ in by_part])
         kept = np.concatenate([manifest.keep_mask(modality) for _, manifest in parts])
-        present[modality] = np.concatenate([there for _, there in held]) & kept
+        present[modality] = np.concatenate([there for _, there in by_part]) & kept
     values = None if target == 'category' else joined.column('valence')
     return Task(
         divisions.manifest, features, None, present, joined.labels(), values, target, divisions.fair, (),
@@ -184,16 +180,16 @@ def _learnt(manifest: Manifest, *, has_valence: bool) -> Manifest:
 
 def _require_same(stores: Mapping[str, Store], others: Mapping[str, Store]) -> None:
     """Both sides have the same modalities, each by one recipe."""
-    one, two = ({m: _told(s) for m, s in held.items()} for held in (stores, others))
-    if one != two:
-        wrong = sorted(m for m in {*one, *two} if one.get(m) != two.get(m))
+    ours, theirs = ({m: _origin(s) for m, s in side.items()} for side in (stores, others))
+    if ours != theirs:
+        wrong = sorted(m for m in {*ours, *theirs} if ours.get(m) != theirs.get(m))
         raise CorpusError(
             expected='features of one recipe for labelled and unlabelled clips',
             came=f'others for {", ".join(wrong)}', todo='extract both with the same recipe',
         )  # fmt: skip
 
 
-def _told(store: Store) -> object:
+def _origin(store: Store) -> object:
     """The recipe's hash; of features that others made, whose hash is that of their files, what else is known."""
     return how_made(store) if 'origin' in store.provenance.facts else store.provenance.hash
 
@@ -211,7 +207,7 @@ def _rows(
             came=f'none for {len(lost)} ({listed(lost, 2)})' + (f'; {hint}' if hint else ''),
             todo='extract them, or let these clips do without with --allow-missing',
         )
-    found = np.zeros((len(manifest), store.dimension), dtype=np.float32)
+    rows = np.zeros((len(manifest), store.dimension), dtype=np.float32)
     if there.any():
-        found[there] = store.matrix([name for name, held in zip(manifest.names, there, strict=True) if held])
-    return found, there
+        rows[there] = store.matrix([name for name, is_there in zip(manifest.names, there, strict=True) if is_there])
+    return rows, there

@@ -190,12 +190,12 @@ def merbench(
     Each modality alone and all together; several stores of one modality are
     compared, each alone and in each choice of one a modality. Needs torch.
     """
+    from affekt.benchmarks import MerbenchSettings
     from affekt.benchmarks.merbench import run_merbench
     from affekt.corpora import Manifest, import_corpus
+    from affekt.experiments import open_part, open_stores
     from affekt.experiments.saving import merbench_facts, save_merbench
-    from affekt.experiments.settings import MerbenchSettings
     from affekt.experiments.tables import merbench_tables
-    from affekt.experiments.task import open_part, open_stores
 
     chosen |= {'missing': 'ask' in missing_ways, 'mask': 'mask' in missing_ways}
     settings = MerbenchSettings(feat_type=feat_type or '', target=target or '', **chosen)

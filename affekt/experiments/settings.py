@@ -1,4 +1,4 @@
-"""What a MERBench run's numbers depend on besides corpus and features, and the spaces that its draws come from."""
+"""What an experiment's numbers depend on besides corpus and features, and the spaces that its draws come from."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from affekt.errors import UnknownNameError, ValueRangeError
 from affekt.plugins import added_names
 
 MODALITIES = ('audio', 'text', 'video')
-PROTOCOLS = ('fair', 'reference', 'both')
 FEAT_TYPES = ('', 'utt', 'frm_align', 'frm_unalign')
 """What a model reads of a sample: one vector, sequences at the times of the text, sequences at their own times."""
 SIMPLE = ('linear', 'gated')
@@ -29,23 +28,19 @@ def slot_of(name: str) -> str:
 
 
 @dataclass(frozen=True)
-class MerbenchSettings:
-    """Settings of a run, saved beside its results.
+class ExperimentSettings:
+    """What the parts of every trained benchmark depend on, saved beside their results.
 
     Args:
         model: a key of `affekt.fusion.FUSION_MODELS`.
-        protocol: `fair` chooses hyper-parameters and epoch on validation alone; `reference` chooses as published;
-            `both` shows what the difference buys.
-        seeds: runs of each chosen setting.
-        trials: draws from the published space, each model alike.
-        epochs: at most; the published protocol goes through all.
+        seeds: runs of each chosen configuration.
+        trials: draws from the model's space.
+        epochs: at most.
         patience: epochs without a better validation score before a fair run stops.
         batch: samples a step.
         target: `category`, `sentiment` or `category+valence`; '' for what the manifest has.
         feat_type: `utt`, `frm_align` or `frm_unalign`, of the model; '' for vectors, or for sequences where it reads
             no vectors. Our simple models always read the mean over time.
-        pairs: train every pair of modalities too, beside each alone and all together.
-        missing: ask the models of all modalities also with every smaller set of them, and with gaps at random.
         mask: samples that lack features of a modality do without it; otherwise they are an error.
         folds: over train, where there is no validation split.
         seed: of all draws.
@@ -53,7 +48,6 @@ class MerbenchSettings:
     """
 
     model: str = 'attention'
-    protocol: str = 'fair'
     seeds: int = 3
     trials: int = 8
     epochs: int = 100
@@ -61,21 +55,16 @@ class MerbenchSettings:
     batch: int = 32
     target: str = ''
     feat_type: str = ''
-    pairs: bool = False
-    missing: bool = False
     mask: bool = False
     folds: int = 5
     seed: int = 0
     resamples: int = 2000
 
     def __post_init__(self) -> None:
-        if self.protocol not in PROTOCOLS:
+        known = (*SPACES, *added_names('fusion'))
+        if self.model not in known:
             raise UnknownNameError(
-                expected=f'a protocol among {", ".join(PROTOCOLS)}', came=repr(self.protocol), todo='choose one'
-            )
-        if self.model not in SPACES and self.model not in added_names('fusion'):
-            raise UnknownNameError(
-                expected=f'a model among {", ".join(SPACES)}', came=repr(self.model), todo='choose one'
+                expected=f'a model among {", ".join(known)}', came=repr(self.model), todo='choose one'
             )
         if self.feat_type not in FEAT_TYPES:
             raise UnknownNameError(
@@ -99,16 +88,16 @@ def drawn(model: str, trials: int, seed: int) -> list[dict[str, Any]]:
     """
     space = {'rate': RATES, 'clip_value': (None,), **_space(model)}
     rng = np.random.default_rng([seed, *model.encode()])
-    size = int(np.prod([len(held) for held in space.values()]))
+    size = int(np.prod([len(values) for values in space.values()]))
     chosen = rng.permutation(size)[:trials] if size <= 1_000_000 else rng.choice(size, trials, replace=False)
-    found = []
+    draws = []
     for number in chosen.tolist():
-        each = {}
-        for name, held in space.items():
-            number, at = divmod(number, len(held))
-            each[name] = held[at]
-        found.append(each)
-    return found
+        draw = {}
+        for name, values in space.items():
+            number, at = divmod(number, len(values))
+            draw[name] = values[at]
+        draws.append(draw)
+    return draws
 
 
 def _space(model: str) -> Mapping[str, Sequence[Any]]:

@@ -13,12 +13,11 @@ from rich.console import Console
 
 pytest.importorskip('torch', reason='torch is absent (pip install affekt[torch])')
 
+from affekt.benchmarks import MerbenchSettings, run_merbench
 from affekt.benchmarks import merbench as bench
-from affekt.benchmarks import run_merbench
 from affekt.cli import main
 from affekt.corpora import Manifest, made_up_corpus
 from affekt.errors import CorpusError, RunError, TableError, UnknownNameError, ValueRangeError
-from affekt.experiments import MerbenchSettings
 from affekt.experiments.cross_corpus import Part
 from affekt.experiments.page import merbench_page
 from affekt.experiments.saving import merbench_facts

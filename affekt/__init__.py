@@ -27,6 +27,8 @@ ROOMS = (
     'text_encoding',
     'runs',
     'workers',
+    'progress',
+    'arrays',
     'npz',
     'tables',
     'weights',

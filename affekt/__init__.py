@@ -59,6 +59,7 @@ ROOMS = (
     'batch',
     'serve',
     'annotation',
+    'testing',
     'demo',
     'doctor',
     'terminal',

@@ -40,12 +40,12 @@ CORPORA = {
 SHARES = (0.05, 0.1, 1.0)
 SEEDS = (1, 2, 3)
 DRAWS: list[tuple[str, dict[str, Any]]] = [
-    ('linear', {'rate': 3e-3, 'clip_value': None, 'dropout': 0.3, 'decay': 1e-2}),
-    ('gated', {'rate': 1e-3, 'clip_value': None, 'hidden': 64, 'dropout': 0.3, 'decay': 1e-3}),
-    ('gated', {'rate': 1e-3, 'clip_value': None, 'hidden': 64, 'dropout': 0.5, 'decay': 1e-2}),
-    ('linear', {'rate': 3e-3, 'clip_value': None, 'dropout': 0.0, 'decay': 1e-1}),
-    ('linear', {'rate': 3e-3, 'clip_value': None, 'dropout': 0.6, 'decay': 1e-2}),
-    ('gated', {'rate': 3e-3, 'clip_value': None, 'hidden': 128, 'dropout': 0.5, 'decay': 1e-2}),
+    ('linear', {'learning_rate': 3e-3, 'clip_value': None, 'dropout': 0.3, 'weight_decay': 1e-2}),
+    ('gated', {'learning_rate': 1e-3, 'clip_value': None, 'hidden': 64, 'dropout': 0.3, 'weight_decay': 1e-3}),
+    ('gated', {'learning_rate': 1e-3, 'clip_value': None, 'hidden': 64, 'dropout': 0.5, 'weight_decay': 1e-2}),
+    ('linear', {'learning_rate': 3e-3, 'clip_value': None, 'dropout': 0.0, 'weight_decay': 1e-1}),
+    ('linear', {'learning_rate': 3e-3, 'clip_value': None, 'dropout': 0.6, 'weight_decay': 1e-2}),
+    ('gated', {'learning_rate': 3e-3, 'clip_value': None, 'hidden': 128, 'dropout': 0.5, 'weight_decay': 1e-2}),
 ]
 FIRST = range(3)
 """The draws that guesses and consistency choose from; labels alone choose from all."""
@@ -67,7 +67,7 @@ def settings_for(labelled: int, share: float) -> ExperimentSettings:
     batch = 32 if share == 1 else 16
     steps = max(labelled // batch, 1)
     epochs, patience = (15, 4) if share == 1 else (max(800 // steps, 15), max(100 // steps, 4))
-    return ExperimentSettings(epochs=epochs, patience=patience, batch=batch)
+    return ExperimentSettings(epochs=epochs, patience=patience, batch_size=batch)
 
 
 def hidden(task: Task, fold: Fold, share: float, seed: int) -> Fold:

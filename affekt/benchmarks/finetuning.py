@@ -196,8 +196,8 @@ def _plan(inputs: Inputs, folder: Path | None, bar: _Bar) -> dict[str, tuple[lis
     settings = inputs.settings
     return {
         LINEAR: (drawn('linear', settings.frozen_trials, settings.seed), lambda trial, key: fair_run(trial)),
-        FROZEN: (settings.draws(settings.frozen_rates, settings.frozen_trials), partial(_frozen_run, inputs)),
-        TUNED: (settings.draws(settings.rates, settings.trials), partial(_tuned_run, inputs, folder, bar)),
+        FROZEN: (settings.draws(settings.frozen_learning_rates, settings.frozen_trials), partial(_frozen_run, inputs)),
+        TUNED: (settings.draws(settings.learning_rates, settings.trials), partial(_tuned_run, inputs, folder, bar)),
     }
 
 
@@ -281,8 +281,8 @@ def _how(inputs: Inputs, trial: Trial) -> TrainingSettings:
 
     settings = inputs.settings
     return TrainingSettings(
-        seed=trial.seed, epochs=settings.epochs, batch_size=settings.batch,
-        learning_rate=trial.configuration['rate'],
+        seed=trial.seed, epochs=settings.epochs, batch_size=settings.batch_size,
+        learning_rate=trial.configuration['learning_rate'],
         backbone_share=settings.backbone_share, patience=settings.patience, score=inputs.task.score,
         precision=settings.precision, device=settings.device,
     )  # fmt: skip

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 from affekt.errors import UnknownNameError
 from affekt.experiments import ExperimentSettings
+from affekt.moved_names import with_old_names
 
 PROTOCOLS = ('fair', 'reference', 'both')
 
 
+@with_old_names(batch='batch_size')
 @dataclass(frozen=True)
 class MerbenchSettings(ExperimentSettings):
     """Settings of a run, saved beside its results.

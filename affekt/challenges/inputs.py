@@ -19,6 +19,7 @@ from affekt.errors import CorpusError, UnknownNameError, ValueRangeError, listed
 from affekt.experiments import ExperimentSettings, Task, divided, feat_type_of, group_notes, how_made
 from affekt.features import Store
 from affekt.features.sample_names import near_miss
+from affekt.moved_names import with_old_names
 
 if TYPE_CHECKING:
     from affekt.training import SemiSettings
@@ -27,6 +28,7 @@ KINDS = ('none', 'pseudo', 'consistency')
 LEARNT, CHOOSING = 'train', 'val'
 
 
+@with_old_names(batch='batch_size')
 @dataclass(frozen=True)
 class TrackSettings:
     """Settings of a run, saved beside its answers.
@@ -42,7 +44,7 @@ class TrackSettings:
         seeds: runs of what was chosen, whose mean answers.
         epochs: at most.
         patience: epochs without a better validation score before a run stops.
-        batch: labelled samples a step.
+        batch_size: labelled samples a step.
         seed: of all draws.
         allow_missing: clips that lack features of a modality do without it; otherwise they are an error.
     """
@@ -57,7 +59,7 @@ class TrackSettings:
     seeds: int = 1
     epochs: int = 100
     patience: int = 10
-    batch: int = 32
+    batch_size: int = 32
     seed: int = 0
     allow_missing: bool = False
 
@@ -77,7 +79,7 @@ class TrackSettings:
 
     def bench(self, target: str) -> ExperimentSettings:
         """What the parts of an experiment need of them."""
-        names = ('model', 'seeds', 'trials', 'epochs', 'patience', 'batch', 'folds', 'seed')
+        names = ('model', 'seeds', 'trials', 'epochs', 'patience', 'batch_size', 'folds', 'seed')
         return ExperimentSettings(target=target, **{name: getattr(self, name) for name in names})
 
     def tried(self) -> list[SemiSettings]:
@@ -116,10 +118,11 @@ def track_task(
             came=f'{len(both)} on both sides: {listed(both)}' if both else 'none', todo='leave them out',
         )  # fmt: skip
     _require_same(stores, unlabelled_stores)
-    hidden = tuple(
-        dataclasses.replace(row, category=None, valence=None, split='test', fold=None) for row in unlabelled.samples
+    nothing = [None] * len(unlabelled)
+    hidden = unlabelled.samples.replaced(
+        category=nothing, valence=nothing, split=['test'] * len(unlabelled), fold=nothing
     )
-    joined = Manifest(labelled.facts, (*labelled.samples, *hidden))
+    joined = Manifest(labelled.facts, labelled.samples + hidden)
     divisions = divided(joined, settings.bench('category'))
     target = 'category' if track.closed.valence is None else 'category+valence'
     features, present = {}, {}
@@ -155,20 +158,21 @@ def _in_order_of(track: Track, categories: Sequence[str], manifest: Manifest) ->
 
 def _unlabelled_categories(labelled: Manifest) -> list[str]:
     """Categories of the track that no labelled clip has."""
-    known = {row.category for row in labelled.samples}
+    known = set(labelled.coded('category').values)
     absent = [name for name in labelled.facts.categories if name not in known]
     return [f'no labelled clip is {listed(absent)}, so that no answer will be'] if absent else []
 
 
 def _learnt(manifest: Manifest, *, has_valence: bool) -> Manifest:
     """The labelled samples, as train, and val where there is one."""
-    named = {row.split for row in manifest.samples if row.split}
-    if named & {LEARNT, CHOOSING}:
+    if {LEARNT, CHOOSING} & set(manifest.coded('split').values):
         manifest = manifest.where(split=(LEARNT, CHOOSING))
     else:
-        samples = tuple(dataclasses.replace(row, split=LEARNT) for row in manifest.samples)
-        manifest = dataclasses.replace(manifest, samples=samples)
-    lacking = [row.sample for row in manifest.samples if row.category is None or (has_valence and row.valence is None)]
+        manifest = manifest.replaced(split=[LEARNT] * len(manifest))
+    is_lacking = ~manifest.samples.known('category')
+    if has_valence:
+        is_lacking |= ~manifest.samples.known('valence')
+    lacking = [manifest.names[at] for at in np.flatnonzero(is_lacking)]
     if lacking or not len(manifest):
         what = 'category and valence' if has_valence else 'category'
         raise CorpusError(

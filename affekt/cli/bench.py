@@ -235,7 +235,9 @@ def merbench(
     default=3,
     help='Epochs without a better one until training ends (default 3).',
 )
-@click.option('--batch', type=click.IntRange(1, 10_000), default=32, help='Samples per step (default 32).')
+@click.option(
+    '--batch', 'batch_size', type=click.IntRange(1, 10_000), default=32, help='Samples per step (default 32).'
+)
 @click.option(
     '--column',
     type=Named(('text', 'chinese', 'english')),
@@ -276,7 +278,7 @@ def finetune(
     from affekt.benchmarks.finetuning_tables import finetuning_facts, finetuning_tables, save_finetuning
     from affekt.corpora import Manifest, import_corpus
 
-    settings = FinetuningSettings(rates=rates_of(rates), target=target or '', **chosen)
+    settings = FinetuningSettings(learning_rates=rates_of(rates), target=target or '', **chosen)
     with table_notes() as notes, StageBars(name_width=10) as bars:
         manifest = Manifest.load(Path(corpus)) if release is None else import_corpus(corpus, release)
         outcome = run_finetuning(manifest, encoder, settings, folder=out, resume=resume, progress=bars)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from affekt.experiments.settings import RENAMED
 from affekt.experiments.trial import Answers, Floats, Outputs, Trial, given_names
 from affekt.runs import SETTINGS, Run, write_atomically
 from affekt.tables import require_bounded
@@ -30,7 +31,7 @@ class FinishedRuns:
     """
 
     def __init__(self, folder: Path | None, facts: Mapping[str, Any], *, resume: bool) -> None:
-        self._run = None if folder is None else Run(folder, facts, resume=resume)
+        self._run = None if folder is None else Run(folder, facts, resume=resume, renamed=RENAMED)
         self._done, self._total = 0, 1
         self._progress: Progress | None = None
 

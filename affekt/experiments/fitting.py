@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from affekt.training import Predicted, Samples
 
 SHAPE = ('hidden', 'dropout')
-TRAINING = ('rate', 'decay', 'clip_value')
+TRAINING = ('learning_rate', 'weight_decay', 'clip_value')
 
 
 def fair_run(trial: Trial) -> Answers:
@@ -42,8 +42,8 @@ def fair_run(trial: Trial) -> Answers:
         return _samples(task, index[able[index]], trial.modalities, network)
 
     how = TrainingSettings(
-        seed=trial.seed, epochs=settings.epochs, batch_size=settings.batch, learning_rate=draw['rate'],
-        weight_decay=draw.get('decay', 1e-5), clip_norm=draw['clip_value'] or 1.0, patience=settings.patience,
+        seed=trial.seed, epochs=settings.epochs, batch_size=settings.batch_size, learning_rate=draw['learning_rate'],
+        weight_decay=draw.get('weight_decay', 1e-5), clip_norm=draw['clip_value'] or 1.0, patience=settings.patience,
         score=task.score,
     )  # fmt: skip
     if trial.semi is None:
@@ -101,7 +101,7 @@ def reference_run(trial: Trial) -> Answers:
     training, choosing, tested = (
         _published_samples(trial, index, network) for index in (fold.train, fold.validation, fold.test)
     )
-    optimiser = torch.optim.Adam(network.parameters(), draw['rate'], weight_decay=1e-5)
+    optimiser = torch.optim.Adam(network.parameters(), draw['learning_rate'], weight_decay=1e-5)
     order = torch.Generator().manual_seed(trial.seed)
     best: tuple[float, int, Predicted | None] = (-np.inf, 0, None)
     oracle = best
@@ -114,7 +114,7 @@ def reference_run(trial: Trial) -> Answers:
             is_shuffled = len(task.reference) > 1
             learnt = training.parts[0]
             index = torch.randperm(len(learnt), generator=order) if is_shuffled else torch.arange(len(learnt))
-            for chosen in index.split(settings.batch):
+            for chosen in index.split(settings.batch_size):
                 batch = learnt.batch(chosen)
                 optimiser.zero_grad()
                 loss = torch.stack(list(task_losses(network(batch.features), batch).values())).sum()
@@ -211,7 +211,10 @@ def _published_samples(trial: Trial, index: Index, network: FusionModel) -> Publ
     sorter = np.argsort(order)
     back = sorter[np.searchsorted(order[sorter], index)]
     return PublishedSamples(
-        tuple(parts), _with_truth(task, index, {'none': torch.zeros(len(index), 1)}, {}), back, trial.settings.batch
+        tuple(parts),
+        _with_truth(task, index, {'none': torch.zeros(len(index), 1)}, {}),
+        back,
+        trial.settings.batch_size,
     )
 
 

@@ -283,7 +283,7 @@ def _require_truth(
                 absent[index] = False
         lacking |= absent
     if lacking.any():
-        rows = [manifest.samples[i] for i in np.flatnonzero(lacking)]
+        rows = manifest.samples.take(lacking)
         names = [f'{row.sample} ({row.split or "no split"})' for row in rows]
         raise CorpusError(
             expected=f'{target} of every sample of {manifest.facts.corpus}',

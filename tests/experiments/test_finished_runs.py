@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip('torch', reason='torch is absent (pip install affekt[torch])')
 
-from affekt.benchmarks import MerbenchSettings, merbench, run_merbench
+from affekt.benchmarks import FinetuningSettings, MerbenchSettings, merbench, run_merbench
 from affekt.challenges import TrackSettings, train_track, training
 from affekt.corpora import Facts, Manifest, Sample, made_up_corpus
 from affekt.experiments import Answers, ExperimentSettings, FinishedRuns, Outputs, Trial, open_task
@@ -20,8 +20,8 @@ from affekt.experiments.trial import given_names
 from affekt.features import Features, Provenance, Store, write_features
 
 DATA = Path(__file__).parent / 'data'
-"""Folders as an affekt wrote them that kept the answers with modalities missing side by side, without names; beside
-them what it made of them."""
+"""Folders as an affekt wrote them that called the batch size `batch` and kept the answers with modalities missing side
+by side, without names; beside them what it made of them."""
 CODES = {'neutral': (0.0, 0.0), 'happy': (3.0, 0.0), 'sad': (0.0, 3.0)}
 
 
@@ -54,7 +54,7 @@ def test_a_merbench_run_of_an_earlier_version_is_read_and_not_trained_again(corp
     monkeypatch.setattr(merbench, 'fair_run', forbidden)
     monkeypatch.setattr(merbench, 'reference_run', forbidden)
     settings = MerbenchSettings(
-        protocol='both', seeds=1, trials=1, epochs=2, patience=1, batch=16, resamples=20, missing=True,
+        protocol='both', seeds=1, trials=1, epochs=2, patience=1, batch_size=16, resamples=20, missing=True,
         target='category+valence',
     )  # fmt: skip
     outcome = run_merbench(corpus, stores, settings, folder=tmp_path / 'run', resume=True)
@@ -82,7 +82,7 @@ def test_a_track_run_of_an_earlier_version_is_read_and_not_trained_again(tmp_pat
     shutil.copytree(DATA / 'track_run', tmp_path / 'run')
     monkeypatch.setattr(training, 'fair_run', forbidden)
     settings = TrackSettings(
-        'gated', semi='pseudo', trials=1, folds=2, epochs=2, batch=4, thresholds=(0.7,), seed=4
+        'gated', semi='pseudo', trials=1, folds=2, epochs=2, batch_size=4, thresholds=(0.7,), seed=4
     )  # fmt: skip
     track = train_track('mer2023-multi', labelled, unlabelled, stores, settings, folder=tmp_path / 'run', resume=True)
     answers = {name: list(cells) for name, cells in track.answers().items()}
@@ -117,3 +117,20 @@ def test_answers_with_modalities_missing_come_back_under_their_names(corpus, sto
         expected = answers.given[name] if name else answers.test
         np.testing.assert_array_equal(outputs.logits, expected.logits)
         np.testing.assert_array_equal(outputs.values, expected.values)
+
+
+@pytest.mark.parametrize('settings', [MerbenchSettings, ExperimentSettings, TrackSettings, FinetuningSettings])
+def test_settings_still_take_their_old_names(settings):
+    with pytest.warns(FutureWarning, match='batch is now batch_size'):
+        made = settings(batch=7)
+    assert made == settings(batch_size=7)
+    with pytest.warns(FutureWarning, match='batch is now batch_size'):
+        assert dataclasses.replace(made, batch=9).batch_size == 9
+    with pytest.warns(FutureWarning, match='batch is now batch_size'):
+        assert made.batch == 7
+
+
+def test_learning_rates_of_fine_tuning_still_take_their_old_names():
+    with pytest.warns(FutureWarning, match='rates is now'):
+        made = FinetuningSettings(rates=(1e-2,), frozen_rates=(1e-3,))
+    assert (made.learning_rates, made.frozen_learning_rates) == ((1e-2,), (1e-3,))

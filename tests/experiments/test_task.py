@@ -18,7 +18,7 @@ from affekt.experiments.tables import initials, lines
 from affekt.experiments.task import open_stores, open_task
 from affekt.features import Features, Provenance, Store, write_features
 
-QUICK = MerbenchSettings(model='linear', seeds=1, trials=1, epochs=6, patience=3, batch=16, resamples=50)
+QUICK = MerbenchSettings(model='linear', seeds=1, trials=1, epochs=6, patience=3, batch_size=16, resamples=50)
 
 
 def write_store(path, names, values, *, recipe='made', corpus='', modality=None):

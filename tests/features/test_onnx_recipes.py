@@ -7,11 +7,12 @@ import pytest
 from PIL import Image
 
 from affekt.corpora import Facts, Manifest, Sample, made_up_corpus
+from affekt.encoders import EXPORTED
+from affekt.encoders.onnx_pictures import prepared
+from affekt.encoders.onnx_sounds import examples, log_mel, mel_bands
 from affekt.errors import UnknownNameError, ValueRangeError, WeightsError
 from affekt.features import Store, extract, recipe_named
-from affekt.features.onnx_faces import prepared
-from affekt.features.onnx_recipes import EXPORTED, exported_names
-from affekt.features.onnx_voices import examples, log_mel, mel_bands
+from affekt.features.onnx_recipes import exported_names
 
 onnx = pytest.importorskip('onnx', reason='onnx is absent (pip install affekt[torch])')
 

@@ -10,7 +10,7 @@ pytest.importorskip('transformers', reason='transformers is absent (pip install 
 
 import tiny_encoders as tiny
 
-from affekt.encoders.backbones import open_backbone
+from affekt.encoders import open_backbone
 from affekt.errors import ShapeError, UnknownNameError, WeightsError
 from affekt.fusion import BackboneHead, EndToEnd, FusionShape, vectors
 from affekt.nn import read_tensors

@@ -26,6 +26,8 @@ ROOMS = (
     'text_encoding',
     'runs',
     'workers',
+    'progress',
+    'arrays',
     'npz',
     'tables',
     'weights',

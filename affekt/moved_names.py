@@ -1,17 +1,21 @@
-"""Public names that moved to another room: still found under the old one, with a warning that says the new one."""
+"""Public names that moved or were renamed: still there under the old one, with a warning that says the new one."""
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar('T')
 
 MOVED: Mapping[str, Mapping[str, str]] = {
     'affekt.benchmarks': {
         'affekt.challenges': 'ClosedSet Submission TRACKS Track TrackAnswers TrackScore TrackSettings check_submission '
         'read_candidates read_groups save_track score_track track_named train_track write_submission'
     },
+    'affekt.experiments': {'affekt.benchmarks': 'Merbench MerbenchSettings'},
     'affekt.fusion': {'affekt.encoders.backbones': 'Backbone', 'affekt.encoders': 'open_backbone'},
     'affekt.ranking': {
         'affekt.judging': 'Agreement AlwaysLeft Answer Coin Described DescribedPair FirstShown Judge JudgeReport '
@@ -47,3 +51,52 @@ def moved(room: str) -> Callable[[str], Any]:
         return getattr(import_module(homes[name]), name)
 
     return find
+
+
+def with_old_names(**renamed: str) -> Callable[[type[T]], type[T]]:
+    """A dataclass that still takes, and answers to, the old names of its fields.
+
+    Args:
+        renamed: old name to new.
+    """
+
+    def decorated(settings: type[T]) -> type[T]:
+        new_init = settings.__init__
+
+        @functools.wraps(new_init)
+        def init(self: T, *given: Any, **named: Any) -> None:
+            for old in renamed.keys() & named.keys():
+                _warn_of_name(settings, old, renamed[old])
+                named[renamed[old]] = named.pop(old)
+            new_init(self, *given, **named)
+
+        settings.__init__ = init  # type: ignore[method-assign, assignment]
+        for old, new in renamed.items():
+            setattr(settings, old, property(functools.partial(_new_of, settings, old, new)))
+        return settings
+
+    return decorated
+
+
+def _new_of(settings: type, old: str, new: str, instance: Any) -> Any:
+    _warn_of_name(settings, old, new)
+    return getattr(instance, new)
+
+
+def _warn_of_name(settings: type, old: str, new: str) -> None:
+    warnings.warn(f'{settings.__name__}.{old} is now {new}', FutureWarning, stacklevel=4)
+
+
+def with_new_names(saved: Any, renamed: Mapping[str, str]) -> Any:
+    """Saved settings with every old name as the new one, at any depth.
+
+    Args:
+        saved: as JSON gives it.
+        renamed: old name to new.
+
+    >>> with_new_names({'models': [{'rate': 0.1}]}, {'rate': 'learning_rate'})
+    {'models': [{'learning_rate': 0.1}]}
+    """
+    if isinstance(saved, Mapping):
+        return {renamed.get(name, name): with_new_names(value, renamed) for name, value in saved.items()}
+    return [with_new_names(part, renamed) for part in saved] if isinstance(saved, list) else saved

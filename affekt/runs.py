@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import IO, Any
 
 from affekt.errors import AffektError, RunError
@@ -35,6 +35,7 @@ from affekt.files import (
     storage_error,
     write_atomically,
 )
+from affekt.moved_names import with_new_names
 
 __all__ = [
     'Entry', 'Run', 'file_atomically', 'file_sha256', 'folder_atomically', 'locked', 'only_regular', 'place_atomically',
@@ -113,6 +114,7 @@ class Run:
         folder: created where missing.
         settings: what the results depend on; a resumed run must have the same.
         resume: go on in a folder that already holds a run.
+        renamed: old to new names of settings that a run to be resumed may have been saved with.
 
     Raises:
         RunError: the folder holds something else, hidden or not, another run without `resume`, a run with other
@@ -120,8 +122,15 @@ class Run:
         StorageError: it cannot be written.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, Any], *, resume: bool = False) -> None:
-        self.folder = folder
+    def __init__(
+        self,
+        folder: Path,
+        settings: Mapping[str, Any],
+        *,
+        resume: bool = False,
+        renamed: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self.folder, self._renamed = folder, renamed
         self._damaged: set[str] = set()
         self._lock: IO[str] | None = None
         wanted = json.loads(json.dumps(dict(settings)))
@@ -174,10 +183,10 @@ class Run:
                     came=f'a run in {self.folder}',
                     todo='add --resume to go on with it, or choose another --out',
                 )
-            held = _read_json(path).get('settings')
-            if held != wanted:
-                held = held if isinstance(held, dict) else {}
-                differing = sorted(k for k in {*held, *wanted} if held.get(k) != wanted.get(k))
+            saved = with_new_names(_read_json(path).get('settings'), self._renamed)
+            if saved != wanted:
+                saved = saved if isinstance(saved, dict) else {}
+                differing = sorted(k for k in {*saved, *wanted} if saved.get(k) != wanted.get(k))
                 raise RunError(
                     expected='the settings of the run that is resumed',
                     came=f'other values for {", ".join(differing)}',

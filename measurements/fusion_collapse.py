@@ -86,7 +86,7 @@ def main() -> None:
                 seed,
                 options.epochs,
                 shuffle=form == 'corrected',
-                rate=rate,
+                learning_rate=rate,
                 clip_norm=None,
                 patience=None,
                 score='sign_weighted_f1',

@@ -132,7 +132,7 @@ def training_speed(repeats: int) -> dict[str, Any]:
     def ours(form: str, batch: int, precision: str) -> tuple[float, float]:
         """CPU seconds of the fastest of three epochs, and of all that is done once."""
         ends = [time.process_time()]
-        settings = TrainingSettings(epochs=3, batch=batch, patience=None, clip_norm=None, precision=precision)
+        settings = TrainingSettings(epochs=3, batch_size=batch, patience=None, clip_norm=None, precision=precision)
         model = build_fusion('attention', FusionShape(SIZES, CLASSES, form=form))
         train(model, parts[0], parts[1], settings, report=lambda _: ends.append(time.process_time()))
         each = [after - before for before, after in itertools.pairwise(ends)]
@@ -223,7 +223,7 @@ def together_speed() -> list[dict[str, Any]]:
         folds = torch.randperm(1284, generator=torch.Generator().manual_seed(0)).split(257)
         splits = 2 * [Split(torch.cat([f for f in folds if f is not fold]), fold) for fold in folds]
         settings = TrainingSettings(epochs=4, patience=None)
-        drawn = [replace(settings, seed=i, rate=(1e-3, 1e-4)[i // 5]) for i in range(10)]
+        drawn = [replace(settings, seed=i, learning_rate=(1e-3, 1e-4)[i // 5]) for i in range(10)]
         shape = FusionShape(dict.fromkeys(MODALITIES, size), CLASSES, hidden=hidden)
         models = [build_fusion(name, shape) for _ in splits]
         ends: list[float] = []

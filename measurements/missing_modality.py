@@ -22,8 +22,7 @@ import torch
 from merbench import three_modalities
 from semi_supervised import DATA, HERE, RESAMPLES, joined
 
-from affekt.experiments import MerbenchSettings
-from affekt.experiments.task import Task, open_task
+from affekt.experiments import ExperimentSettings, Task, open_task
 from affekt.fusion import FusionShape, build_fusion
 from affekt.metrics import Measure, categorical_measure, holm, measure_intervals
 from affekt.metrics.resampling import paired_test
@@ -45,15 +44,17 @@ def samples_of(task: Task, index: np.ndarray) -> Samples:
 
 def answers(task: Task, name: str, way: str, seed: int) -> dict[str, tuple[str, np.ndarray]]:
     """What is kept to its kind and the (T,) categories of the tested samples."""
-    turn = task.fair[0]
-    learnt, choosing, tested = (samples_of(task, part) for part in (turn.train, turn.validation, turn.test))
+    fold = task.fair[0]
+    learnt, choosing, tested = (samples_of(task, part) for part in (fold.train, fold.validation, fold.test))
     if way == 'with gaps':
         learnt = with_gaps(learnt.subset(torch.arange(len(learnt)).repeat(COPIES)), GAPS, seed=seed)
     torch.manual_seed(seed)
     sizes = {modality: rows.shape[1] for modality, rows in task.features.items()}
     model = build_fusion(name, FusionShape(sizes, 2, values=0, hidden=64))
     epochs = 20 if way == 'with gaps' else 20 * COPIES  # as many steps
-    settings = TrainingSettings(seed, epochs, rate=1e-3, decay=1e-3, patience=epochs // 4, score='weighted_f1')
+    settings = TrainingSettings(
+        seed, epochs, learning_rate=1e-3, weight_decay=1e-3, patience=epochs // 4, score='weighted_f1'
+    )
     best = train(model, learnt, choosing, settings).healthy()
     return {
         each.name: (each.kind, each.predicted.logits.argmax(dim=1).numpy())
@@ -68,7 +69,7 @@ def main() -> None:
     parser.add_argument('--out', type=Path, default=HERE / 'results' / 'missing_modality.json')
     options = parser.parse_args()
     torch.set_num_threads(1)
-    task = open_task(*three_modalities(options.data, options.work), MerbenchSettings())
+    task = open_task(*three_modalities(options.data, options.work), ExperimentSettings())
     assert task.labels is not None
     index = task.fair[0].test
     truth, groups, rng = task.labels[index], task.manifest.groups()[index], np.random.default_rng(0)

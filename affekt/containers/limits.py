@@ -14,7 +14,7 @@ SMALLER = 'scale it down first, or '
 class Limits:
     """Ceilings for one recording; every one is inclusive.
 
-    The defaults let through 4K video of three hours in any depth of colour, photographs of 36 million pixels, and what
+    The defaults let through 4K video of three hours, most photographs of 36 million pixels, and what
     lies between as far as reading it stays below 500 MB.
     """
 

@@ -83,6 +83,12 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         WeightsError: there is none.
     """
+    if not (path / 'config.json').exists():
+        raise WeightsError(
+            expected=f'an encoder of transformers in {path}: config.json, weights, tokenizer or preprocessor',
+            came='a folder without config.json' if path.is_dir() else 'no folder there',
+            todo='give the folder that save_pretrained wrote, or a whole copy of the repository',
+        )
     try:
         config: dict[str, Any] = json.loads(read_regular_file(path / 'config.json').decode())
         str(config['model_type'])

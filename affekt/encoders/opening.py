@@ -72,12 +72,13 @@ def open_backbone(
     """
     settings = EncoderSettings(layers, longest, longest_s, pictures)
     require_extra()
-    family = family_of(str(read_config(folder)['model_type']))
+    architecture = str(read_config(folder)['model_type'])
+    family = family_of(architecture)
     model_files(folder)
-    config = open_config(folder) if family.loader else None
-    if not family.trains or getattr(config, 'is_encoder_decoder', False):
+    has_decoder = not family.trains or (bool(family.loader) and open_config(folder).is_encoder_decoder)
+    if has_decoder:
         raise WeightsError(
-            expected=f'an encoder to be trained in {folder}', came=f'an encoder with a decoder ({config.model_type})',
+            expected=f'an encoder to be trained in {folder}', came=f'an encoder with a decoder ({architecture})',
             todo='use a network that reads alone',
         )  # fmt: skip
     backbone: Backbone = family.runner().open(folder, settings)

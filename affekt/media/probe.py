@@ -44,11 +44,11 @@ LEAST_AUDIO_RATE_HZ = 1000
 PICTURES_HELD = {
     'gif': 2, 'apng': 3, 'mjpeg': 2, 'png': 3, 'rawvideo': 3, 'bmp': 3, 'tiff': 3, 'qtrle': 3, 'ffv1': 3, 'prores': 2,
     'dnxhd': 2, 'cfhd': 2, 'v210': 2, 'jpeg2000': 2, 'huffyuv': 2, 'ffvhuff': 2, 'utvideo': 2, 'magicyuv': 2,
-    'dvvideo': 2, 'mpeg1video': 4, 'mpeg2video': 4, 'mpeg4': 4, 'h263': 3, 'flv': 3, 'vp8': 5,
+    'dvvideo': 2, 'mpeg1video': 4, 'mpeg2video': 4, 'mpeg4': 4, 'h263': 3, 'flv': 3, 'vp8': 5, 'hevc': 9,
 }  # fmt: skip
 """Decoded pictures that a decoder and the reader of its pictures hold at once; packets of raw ones count."""
 USUALLY_HELD = 7
-"""Of decoders that refer to many, such as H.264, HEVC, VP9 and AV1."""
+"""Of decoders that refer to many, such as H.264, VP9 and AV1."""
 RGB_BYTES = 3
 MAX_RATE_HZ = 1000
 """Pictures per second beyond which a stated rate is taken for damage."""

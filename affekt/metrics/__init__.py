@@ -30,7 +30,7 @@ from affekt.metrics.categorical import (
     per_class_recall,
     weighted_f1,
 )
-from affekt.metrics.challenge import best_epoch, emotion_valence_score, mean_of_folds
+from affekt.metrics.challenge import best_epoch, combined_score, emotion_valence_score, mean_of_folds
 from affekt.metrics.dimensional import concordance, mean_absolute_error, mean_squared_error, pearson
 from affekt.metrics.intervals import Interval, bootstrap_interval
 from affekt.metrics.measures import (
@@ -99,6 +99,7 @@ __all__ = [
     'categorical_measure',
     'challenge_measure',
     'cohen_kappa',
+    'combined_score',
     'compare',
     'compare_open_vocabulary',
     'compare_with',

@@ -14,7 +14,8 @@ said. Where all groups score alike, a bootstrap of groups has no error at all: t
 like sizes it is 93.8 to 95.5 of 100 cases, with 5 and 10 of them 94 to 97. Three sorts of intervals hold it more often
 than they should, and none was narrowed to fit: those of scores above .97, of which a few errors are all that is known
 (up to 98.5 with 5 groups); correlations with 5 groups (up to 97); and those over 5 or 10 groups of very unequal sizes
-(up to 98), whose few degrees of freedom are an approximation that errs on this side.
+(up to 98, and up to 96.6 with 24 or 50), whose few degrees of freedom are an approximation that errs on this side.
+Taken as if they were of one size, groups of such sizes hold the truth in 91 to 94 of 100 cases from 10 groups on.
 """
 
 from __future__ import annotations

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from affekt.corruption import rng_of, withheld_cells
 from affekt.errors import ValueRangeError
-from affekt.training.loop import predict
 from affekt.training.samples import Samples
 from affekt.training.scoring import Predicted, score_of
+from affekt.training.supervised import predict
 
 COMPLETE = 'complete'
 RATES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)

@@ -7,11 +7,17 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from affekt.errors import UnknownNameError, ValueRangeError
+from affekt.moved_names import with_old_names
 
 Precision = Literal['float32', 'bfloat16']
 SemiKind = Literal['pseudo', 'consistency']
 
 
+RENAMED = {'rate': 'learning_rate', 'decay': 'weight_decay', 'batch': 'batch_size'}
+"""Names that older runs saved, to those of today."""
+
+
+@with_old_names(**RENAMED)
 @dataclass(frozen=True)
 class TrainingSettings:
     """Settings of one run, saved beside its results.
@@ -19,11 +25,11 @@ class TrainingSettings:
     Args:
         seed: of the order of samples and of dropout.
         epochs: at most.
-        batch: samples a step.
+        batch_size: samples a step.
         shuffle: a new order each epoch; False for the order of the samples, as some published loaders have it.
-        rate: of Adam.
-        backbone_share: the rate of a model's `backbone`, as a share of `rate`; 0 leaves the backbone as it is.
-        decay: weight decay (L2).
+        learning_rate: step size of Adam.
+        backbone_share: learning rate of a model's `backbone` over `learning_rate`; 0 leaves the backbone as it is.
+        weight_decay: L2 penalty of Adam.
         clip_norm: longest gradient of all parameters together; None for any.
         clip_value: largest entry of a gradient, the published way; None for any.
         patience: epochs without a better score on validation before stopping; None to go through all.
@@ -34,11 +40,11 @@ class TrainingSettings:
 
     seed: int = 0
     epochs: int = 100
-    batch: int = 32
+    batch_size: int = 32
     shuffle: bool = True
-    rate: float = 1e-3
+    learning_rate: float = 1e-3
     backbone_share: float = 1.0
-    decay: float = 1e-5
+    weight_decay: float = 1e-5
     clip_norm: float | None = 1.0
     clip_value: float | None = None
     patience: int | None = 15
@@ -47,17 +53,19 @@ class TrainingSettings:
     device: str = 'cpu'
 
     def __post_init__(self) -> None:
-        positive: dict[str, float] = {'epochs': self.epochs, 'batch': self.batch, 'rate': self.rate}
+        positive: dict[str, float] = {name: getattr(self, name) for name in ('epochs', 'batch_size', 'learning_rate')}
         positive |= {
             'clip_norm': self.clip_norm or 1,
             'clip_value': self.clip_value or 1,
             'patience': self.patience or 1,
         }
         wrong = {name: value for name, value in positive.items() if not value > 0}
-        wrong |= {name: getattr(self, name) for name in ('decay', 'backbone_share') if not getattr(self, name) >= 0}
+        wrong |= {
+            name: getattr(self, name) for name in ('weight_decay', 'backbone_share') if not getattr(self, name) >= 0
+        }
         if wrong:
             raise ValueRangeError(
-                expected='positive settings, and decay and backbone_share of 0 or more',
+                expected='positive settings, and weight_decay and backbone_share of 0 or more',
                 came=str(wrong),
                 todo='correct them',
             )

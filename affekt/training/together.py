@@ -25,7 +25,6 @@ from torch.func import functional_call, stack_module_state
 from affekt.errors import ShapeError, TrainingError, ValueRangeError
 from affekt.nn import read_tensors, save_tensors
 from affekt.runs import Run
-from affekt.training.loop import predict, require_clock, standardise
 from affekt.training.optimiser import Adam
 from affekt.training.progress import (
     CHECKPOINT,
@@ -41,7 +40,8 @@ from affekt.training.progress import (
 )
 from affekt.training.samples import UNKNOWN, Batch, Samples, epoch_batches, epoch_seed
 from affekt.training.scoring import score_of, task_losses
-from affekt.training.settings import TrainingSettings
+from affekt.training.settings import RENAMED, TrainingSettings
+from affekt.training.supervised import predict, require_clock, standardise
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def train_together(
     lengths = samples.lengths()
     progress = [Progress(best=state_of(model)) for model in models]
     facts = {'models': [asdict(own) for own in settings]}
-    with contextlib.nullcontext() if folder is None else Run(folder, facts, resume=resume) as run:
+    with contextlib.nullcontext() if folder is None else Run(folder, facts, resume=resume, renamed=RENAMED) as run:
         if run and resume:
             _restore(run.folder / CHECKPOINT, weights, optimiser, progress)
         for epoch in range(max(len(p.rows()) for p in progress) + 1, common.epochs + 1):
@@ -162,7 +162,7 @@ def _epoch(
     plans = []
     for split, own in zip(splits, settings, strict=True):
         order = torch.Generator().manual_seed(epoch_seed(own.seed, epoch, 0))
-        plans.append(epoch_batches(split.training, lengths, own.batch, order, shuffle=own.shuffle))
+        plans.append(epoch_batches(split.training, lengths, own.batch_size, order, shuffle=own.shuffle))
     device_type = torch.device(common.device).type
     devices = [torch.device(common.device)] if device_type == 'cuda' else []
     with torch.random.fork_rng(devices=devices):
@@ -258,14 +258,14 @@ class _RatesAdam(torch.optim.Optimizer):
 
 
 def _optimiser(weights: list[Tensor], settings: Sequence[TrainingSettings]) -> torch.optim.Optimizer:
-    rates, decays = {own.rate for own in settings}, {own.decay for own in settings}
+    rates, decays = {own.learning_rate for own in settings}, {own.weight_decay for own in settings}
     if len(rates) == len(decays) == 1:
         return Adam(weights, rates.pop(), decays.pop())
     device = weights[0].device
     return _RatesAdam(
         weights,
-        torch.tensor([own.rate for own in settings], device=device),
-        torch.tensor([own.decay for own in settings], device=device),
+        torch.tensor([own.learning_rate for own in settings], device=device),
+        torch.tensor([own.weight_decay for own in settings], device=device),
     )
 
 
@@ -303,7 +303,9 @@ def _checked(
             came=f'{len(models)} models, {len(splits)} splits, {len(settings)} settings',
             todo='train models of another shape in another call',
         )
-    bound = {replace(own, seed=0, rate=1.0, decay=0.0, clip_norm=None, clip_value=None) for own in settings}
+    bound = {
+        replace(own, seed=0, learning_rate=1.0, weight_decay=0.0, clip_norm=None, clip_value=None) for own in settings
+    }
     if len(bound) != 1:
         raise ValueRangeError(
             expected='settings that differ in seed, rate, decay and clipping alone',

@@ -133,7 +133,7 @@ class Lesson:
     def __init__(self, unlabelled: Unlabelled, settings: TrainingSettings, epoch: int, ranks: Ranks) -> None:
         self._of, self._ranks = unlabelled, ranks
         order = torch.Generator().manual_seed(epoch_seed(settings.seed, epoch, ORDER))
-        self._batches = _without_end(unlabelled.samples, settings.batch * unlabelled.settings.ratio, order)
+        self._batches = _without_end(unlabelled.samples, settings.batch_size * unlabelled.settings.ratio, order)
         device = torch.device(settings.device)
         self._rng = torch.Generator(device).manual_seed(epoch_seed(settings.seed, epoch, VIEWS + ranks.rank))
         ramp = unlabelled.settings.ramp if unlabelled.settings.kind == 'consistency' else 0

@@ -183,7 +183,7 @@ def test_networks_that_do_not_fit_say_what_is_wanted(tmp_path):
     (tmp_path / 'bad.onnx').write_bytes(b'no network')
     with pytest.raises(WeightsError, match='an ONNX file'):
         recipe_named('manet-utt', model=str(tmp_path / 'bad.onnx'))
-    with pytest.raises(WeightsError, match=r'\(\?, 3, 224, 224\), for manet-utt; got \(\?, 3, 112, 112\)'):
+    with pytest.raises(WeightsError, match=r'\(\?, 3, 224, 224\), for manet; got \(\?, 3, 112, 112\)'):
         recipe_named('manet-utt', model=str(pooled_network(tmp_path / 'small.onnx', 112, 1024)))
     with pytest.raises(WeightsError, match=r'an output of 1024 columns, for manet-utt; got y \(\?, 7\)'):
         recipe_named('manet-utt', model=str(pooled_network(tmp_path / 'classes.onnx', 224, 7)))

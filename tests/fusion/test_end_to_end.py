@@ -118,7 +118,9 @@ def test_a_frozen_encoder_stays_bit_for_bit_and_is_in_no_checkpoint(tmp_path):
     backbone = opened('bert', tmp_path / 'bert')
     before = {name: held.clone() for name, held in backbone.state_dict().items()}
     samples = samples_of(backbone, WORDS)
-    settings = TrainingSettings(epochs=3, batch=2, shuffle=False, rate=1e-2, backbone_share=0.0, patience=None)
+    settings = TrainingSettings(
+        epochs=3, batch_size=2, shuffle=False, learning_rate=1e-2, backbone_share=0.0, patience=None
+    )
     trained = train(whole(backbone, 0.2), samples, samples, settings, folder=tmp_path / 'run')
     for name, held in trained.model.backbone.state_dict().items():
         assert torch.equal(held, before[name]), name
@@ -141,7 +143,9 @@ def test_the_encoder_moves_at_its_share_of_the_rate(tmp_path):
     samples = samples_of(backbone, WORDS)
     model = whole(backbone)
     before = {name: held.detach().clone() for name, held in model.named_parameters()}
-    settings = TrainingSettings(epochs=1, batch=5, rate=1e-3, backbone_share=0.1, decay=0.0, clip_norm=None)
+    settings = TrainingSettings(
+        epochs=1, batch_size=5, learning_rate=1e-3, backbone_share=0.1, weight_decay=0.0, clip_norm=None
+    )
     train(model, samples, samples, settings)
     moved = {name: float((held.detach() - before[name]).abs().max()) for name, held in model.named_parameters()}
     assert moved['head.emotion_head.weight'] == pytest.approx(1e-3, rel=1e-2)
@@ -180,7 +184,9 @@ def test_a_folder_that_is_no_encoder_is_one_clear_error(damage, tmp_path):
         if damage == 'pickle':
             torch.save({}, folder / 'pytorch_model.bin')
         weights.unlink()
-    with pytest.raises(WeightsError, match=r'an encoder of transformers in|model\.safetensors or') as caught:
+    with pytest.raises(
+        WeightsError, match=r'an encoder of transformers in|model\.safetensors or|preprocessor_config'
+    ) as caught:
         open_backbone(folder)
     assert len(str(caught.value)) < 700
 

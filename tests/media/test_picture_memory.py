@@ -101,7 +101,8 @@ def test_a_row_longer_than_any_photograph_is_refused():
     [
         (3840, 2160, 'yuv420p', 'h264', True),
         (4096, 2160, 'yuv420p10le', 'hevc', True),
-        (3840, 2160, 'yuv444p10le', 'hevc', True),
+        (3840, 2160, 'yuv444p10le', 'h264', True),
+        (5024, 5024, 'yuv420p', 'hevc', False),
         (7680, 4320, 'yuv420p10le', 'hevc', False),
         (6000, 6000, 'bgra', 'gif', False),
         (5000, 5000, 'bgra', 'gif', True),

@@ -197,6 +197,10 @@ def test_what_is_said_of_coverage_is_what_was_measured():
     assert (round(min(like), 3), round(max(like), 3)) == (0.938, 0.955)
     assert min(row['coverage'] for row in rows) >= 0.938
     assert max(row['coverage'] for row in rows) <= 0.985
+    by_number = [row for part in ('rows', 'held_back') for row in result[part] if row['interval'] == 'number']
+    most = max(row['coverage'] for row in by_number if row['groups'] >= 10)
+    least = min(row['coverage'] for row in by_number if row['groups'] >= 10)
+    assert (round(least, 2), round(most, 2)) == (0.91, 0.94)
     above = {(row['scenario'], row['groups']) for row in rows if row['coverage'] > 0.9705}
     assert {groups for _, groups in above} == {5, 10}
     assert all('unequal' in scenario or '0.98' in scenario for scenario, _ in above)

@@ -10,12 +10,12 @@ import training_cases as cases
 
 from affekt.fusion import FusionShape, build_fusion
 from affekt.training import predict, train
-from affekt.training.loop import epoch_seed
+from affekt.training.supervised import epoch_seed
 
 
 def _plain(model, training, settings) -> list[float]:
     """Mean loss of each epoch: batches by index, everything scaled and masked at each step, nothing kept at hand."""
-    optimiser = torch.optim.Adam(model.parameters(), settings.rate, weight_decay=settings.decay)
+    optimiser = torch.optim.Adam(model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
     found = []
     model.train()
     for epoch in range(1, settings.epochs + 1):
@@ -23,7 +23,7 @@ def _plain(model, training, settings) -> list[float]:
         total = 0.0
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(epoch_seed(settings.seed, epoch, 1))
-            for index in torch.randperm(len(training), generator=order).split(settings.batch):
+            for index in torch.randperm(len(training), generator=order).split(settings.batch_size):
                 features = {name: value[index] for name, value in training.features.items()}
                 keep = {name: torch.ones(len(index), dtype=torch.bool) for name in features}
                 fused = model(features, keep)

@@ -100,7 +100,7 @@ def test_modalities_at_their_own_pace_are_refused_by_models_that_need_one_clock(
 def test_long_sequences_are_answered_in_small_parts(monkeypatch):
     held, model = _masked(clock=False), _model('attention').eval()
     whole = predict(model, held)
-    monkeypatch.setattr('affekt.training.loop.STEPS_AT_ONCE', 90)
+    monkeypatch.setattr('affekt.training.supervised.STEPS_AT_ONCE', 90)
     sizes = []
     batch = Samples.batch
     monkeypatch.setattr(Samples, 'batch', lambda self, index: sizes.append(len(index)) or batch(self, index))

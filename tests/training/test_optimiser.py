@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 
+import pytest
 import torch
 
-from affekt.training.optimiser import Adam
+from affekt.training.optimiser import Adam, one_call
 
 
 def _model(seed: int = 0) -> torch.nn.Module:
@@ -42,3 +43,21 @@ def test_it_goes_on_from_a_saved_state():
     _steps(half, after, 6, 12)
     for one, other in zip(whole.parameters(), half.parameters(), strict=True):
         assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize('fault', ['missing', 'other parameters'])
+def test_without_torchs_private_function_the_public_one_takes_the_same_steps(fault, monkeypatch):
+    if fault == 'missing':
+        monkeypatch.setattr('affekt.training.optimiser.FUNCTION', '_fused_adam_of_another_torch_')
+    else:
+        monkeypatch.setattr('affekt.training.optimiser.PARAMETERS', ('self', 'grads'))
+    assert one_call() is None
+    ours, theirs = _model(), _model()
+    _steps(ours, Adam(ours.parameters(), 1e-2, 1e-3), 0, 20)
+    _steps(theirs, torch.optim.Adam(theirs.parameters(), 1e-2, weight_decay=1e-3, fused=True), 0, 20)
+    for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_this_torch_takes_a_step_in_one_call():
+    assert one_call() is not None

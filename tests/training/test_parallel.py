@@ -19,7 +19,7 @@ from affekt.training.parallel import Ranks
 
 
 def _compare(folder: Path, batch: int) -> None:
-    settings = replace(cases.SETTINGS, batch=batch, score='weighted_f1')
+    settings = replace(cases.SETTINGS, batch_size=batch, score='weighted_f1')
     alone = train(cases.model(dropout=0.0), cases.samples(), cases.samples(40, 1), settings)
     history, best = json.loads((folder / f'found{batch}.json').read_text())
     assert best == pytest.approx(alone.best_score, abs=1e-9)

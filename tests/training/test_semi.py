@@ -19,7 +19,7 @@ from affekt.training import SemiSettings, TrainingSettings, on_processes, pseudo
 from affekt.training.samples import Samples
 from affekt.training.unlabelled import Unlabelled
 
-SETTINGS = TrainingSettings(epochs=40, batch=8, rate=1e-2, patience=None, score='weighted_f1')
+SETTINGS = TrainingSettings(epochs=40, batch_size=8, learning_rate=1e-2, patience=None, score='weighted_f1')
 PSEUDO = SemiSettings('pseudo', threshold=0.0)
 
 
@@ -108,7 +108,7 @@ def test_a_step_adds_the_mean_loss_of_sure_guesses_over_all_samples_seen():
     semi = SemiSettings(threshold=0.8, weak_noise=0, strong_noise=0, feature_dropout=0, ramp=0)
     held, model = Unlabelled(Samples({'text': features}), replace(semi, weight=2.0, ratio=1)), Fixed()
     assert held.begin(model, torch.device('cpu')) is model
-    lesson = held.lesson(TrainingSettings(batch=4), 1, Ranks())
+    lesson = held.lesson(TrainingSettings(batch_size=4), 1, Ranks())
     # Two of four are sure, each with a loss of -log 0.9: 2 (2/4) 0.10536
     assert lesson.losses(model)['unlabelled_category'].item() == pytest.approx(-math.log(0.9), abs=1e-6)
     assert lesson.facts() == {'sure': 0.5}

@@ -25,7 +25,7 @@ NAMES = [
 ]
 DRAWS = [
     replace(cases.SETTINGS, seed=1),
-    replace(cases.SETTINGS, seed=2, rate=1e-3, decay=1e-3, clip_norm=0.1),
+    replace(cases.SETTINGS, seed=2, learning_rate=1e-3, weight_decay=1e-3, clip_norm=0.1),
     replace(cases.SETTINGS, seed=3, clip_norm=None, clip_value=0.01),
 ]
 
@@ -54,7 +54,7 @@ def test_models_trained_together_end_where_they_end_alone(name, level, options, 
 
 def test_each_model_stops_by_its_own_validation():
     held, splits = cases.samples(90), _splits(90)
-    settings = replace(cases.SETTINGS, epochs=60, rate=2e-2, patience=3)
+    settings = replace(cases.SETTINGS, epochs=60, learning_rate=2e-2, patience=3)
     trained = train_together([cases.model(seed=i) for i in range(3)], held, splits, [settings] * 3)
     assert all(len(run.history) in (run.best_epoch + 3, 60) for run in trained)
 
@@ -78,7 +78,7 @@ def test_models_killed_together_go_on_to_the_same_numbers(tmp_path):
         for name, value in theirs.model.state_dict().items():
             assert torch.equal(ours.model.state_dict()[name], value), name
     again = cases.several()
-    again['settings'] = [replace(own, rate=0.5) for own in again['settings']]
+    again['settings'] = [replace(own, learning_rate=0.5) for own in again['settings']]
     with pytest.raises(RunError, match='other values for models'):
         train_together(others, **again, folder=tmp_path / 'run', resume=True)
 
@@ -88,7 +88,7 @@ def test_what_cannot_be_trained_together_is_refused():
     with pytest.raises(ShapeError, match='all models of one shape'):
         train_together([cases.model(), cases.model(hidden=8)], held, splits[:2], [cases.SETTINGS] * 2)
     with pytest.raises(ValueRangeError, match='settings that differ in seed'):
-        settings = [cases.SETTINGS, replace(cases.SETTINGS, batch=8)]
+        settings = [cases.SETTINGS, replace(cases.SETTINGS, batch_size=8)]
         train_together([cases.model(), cases.model()], held, splits[:2], settings)
     frames = cases.samples(90, level='frame')
     with pytest.raises(TrainingError, match='torch has no batched LSTM'):

@@ -44,7 +44,7 @@ def model(name: str = 'attention', seed: int = 0, **changes):
     return build_fusion(name, FusionShape(**(shape | changes)), **options)
 
 
-SETTINGS = TrainingSettings(epochs=6, batch=16, rate=3e-3, patience=None)
+SETTINGS = TrainingSettings(epochs=6, batch_size=16, learning_rate=3e-3, patience=None)
 
 
 def killed_after(folder: str, epoch: int) -> None:
@@ -64,7 +64,7 @@ def several() -> dict:
     return {
         'samples': samples(90),
         'splits': [Split(order[30:], order[:30]), Split(order[:55], order[55:]), Split(order[:61], order[61:])],
-        'settings': [replace(SETTINGS, seed=i, rate=rate) for i, rate in enumerate((3e-3, 1e-3, 1e-4))],
+        'settings': [replace(SETTINGS, seed=i, learning_rate=rate) for i, rate in enumerate((3e-3, 1e-3, 1e-4))],
     }
 
 
@@ -84,7 +84,7 @@ def on_some_ranks(folder: str, *batches: int) -> None:
     torch.set_num_threads(1)
     rank = torch.distributed.get_rank() if torch.distributed.is_initialized() else int(os.environ['RANK'])
     for batch in batches or (16,):
-        settings = replace(SETTINGS, batch=batch, score='weighted_f1')
+        settings = replace(SETTINGS, batch_size=batch, score='weighted_f1')
         start = model(seed=rank, dropout=0.0)
         trained = train(start, samples(), samples(40, 1), settings, folder=Path(folder) / f'run{batch}')
         if rank == 0:

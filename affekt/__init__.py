@@ -30,6 +30,7 @@ ROOMS = (
     'arrays',
     'npz',
     'tables',
+    'typed_json',
     'weights',
     'labels',
     'containers',

@@ -1,7 +1,7 @@
 """Records as JSON holds them, and back: dataclasses, tuples and nan, which JSON lacks.
 
-`plain` makes any record into what `json.dumps` takes with `allow_nan=False`; `typed` makes it back, and refuses what does
-not fit the type with a sentence. Read by every room that writes JSON.
+`plain` makes any record into what `json.dumps` takes with `allow_nan=False`; `typed` makes it back, and refuses what
+does not fit the type with a sentence.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _NAMED: Mapping[type, str] = {str: 'a text', int: 'a whole number', bool: 'true 
 def plain(value: Any) -> Any:
     """A value of nothing but dicts, lists, texts, numbers, booleans and None.
 
-    Dataclasses become dicts without their fields of bytes, mappings get texts for keys, other iterables and arrays become
-    lists, nan and infinities None, NumPy's scalars Python's, and texts what UTF-8 can hold.
+    Dataclasses become dicts without their fields of bytes, mappings get texts for keys, other iterables and arrays
+    become lists, nan and infinities None, NumPy's scalars Python's, and texts what UTF-8 can hold.
 
     Raises:
         TypeError: the value holds something else, such as bytes.

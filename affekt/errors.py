@@ -6,7 +6,8 @@ The command line turns any of them into one sentence and exit code 2; a tracebac
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 LONGEST_PART = 2000
 """Characters: a name from a stranger's file may have millions."""
@@ -87,8 +88,8 @@ class TranscriptError(AffektError, ValueError):
     """A transcript or subtitle file cannot be read."""
 
 
-class ComparisonError(AffektError, ValueError):
-    """A comparison, or a file of comparisons, cannot be read."""
+class ComparisonError(TableError):
+    """A comparison, or a table of comparisons or of pairs, cannot be read."""
 
 
 class UnrankableError(AffektError, ValueError):
@@ -123,8 +124,33 @@ class MissingExtraError(AffektError, ImportError):
     """An optional part is not installed."""
 
 
+class PluginError(AffektError, RuntimeError):
+    """What another package adds to affekt cannot be used."""
+
+
+class ContractError(AffektError, AssertionError):
+    """A recipe, model, corpus, metric, judge or export does not do what every one of them must."""
+
+
 class UnexpectedError(AffektError, RuntimeError):
     """Something went wrong in one file that nobody foresaw; the others go on."""
+
+
+@contextmanager
+def raised_as(wanted: type[AffektError], *caught: type[AffektError]) -> Iterator[None]:
+    """Errors of the block under the class that a caller was promised, with the same sentence.
+
+    Args:
+        wanted: the class to raise.
+        caught: the classes that are turned into it.
+
+    Raises:
+        AffektError: of the class `wanted`, where one of `caught` was raised.
+    """
+    try:
+        yield
+    except caught as error:
+        raise wanted(expected=error.expected, came=error.came, todo=error.todo) from error
 
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str = 'choose one of them') -> str:

@@ -24,9 +24,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from affekt.benchmarks import run_merbench
+from affekt.benchmarks import MerbenchSettings, run_merbench
 from affekt.corpora import Facts, Manifest, Sample, import_corpus
-from affekt.experiments import MerbenchSettings
 from affekt.experiments.cross_corpus import Part
 from affekt.experiments.saving import merbench_facts, save_merbench
 from affekt.experiments.tables import merbench_markdown

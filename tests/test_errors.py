@@ -34,3 +34,12 @@ def test_a_name_of_millions_of_characters_does_not_flood_the_terminal():
     assert str(error).endswith("x' more than once; keep one row")
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
     assert len(error.args[0]) < 2500
+
+
+def test_an_error_is_raised_as_the_class_that_was_promised_with_the_same_sentence():
+    with pytest.raises(errors.TranscriptError, match='expected a cat; got a dog; look again') as caught:  # noqa: SIM117
+        with errors.raised_as(errors.TranscriptError, errors.TableError):
+            raise errors.TableError(expected='a cat', came='a dog', todo='look again')
+    assert isinstance(caught.value.__cause__, errors.TableError)
+    with pytest.raises(errors.RunError), errors.raised_as(errors.TranscriptError, errors.TableError):
+        raise errors.RunError(expected='a cat', came='a dog', todo='look again')

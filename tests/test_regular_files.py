@@ -14,12 +14,12 @@ from affekt.challenges.submissions import check_submission
 from affekt.encoders.folders import model_folder
 from affekt.encoders.onnx_side_files import weights_beside
 from affekt.errors import AffektError
-from affekt.labels.columns import read_columns
 from affekt.labels.wheels import read_table as read_words
 from affekt.media import Recording
 from affekt.npz import read_npz
-from affekt.ranking.tables import read_table as read_comparisons
+from affekt.ranking.reading import comparison_table as read_comparisons
 from affekt.runs import file_sha256
+from affekt.tables import read_columns
 from affekt.text import read_transcript
 
 READERS = {

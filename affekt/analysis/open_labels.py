@@ -16,7 +16,6 @@ abstain, nobody gets a word. The result depends on nothing but its input.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -29,6 +28,7 @@ import numpy.typing as npt
 from affekt.analysis.records import Evidence, OpenLabel
 from affekt.labels import EKMAN
 from affekt.labels.wheels import Sense, load_table
+from affekt.tables import read_table
 
 WORD_TABLE = Path(__file__).with_name('open_labels.tsv')
 LEAST_CERTAINTY = 0.15
@@ -104,10 +104,8 @@ class Impression:
 @cache
 def word_table() -> tuple[WordEntry, ...]:
     """The words, in the order of the file, at their places in the table `affekt`."""
-    with WORD_TABLE.open(encoding='utf-8', newline='') as file:
-        rows = list(csv.DictReader(file, delimiter='\t'))
     senses = load_table('affekt').senses
-    return tuple(_entry(row, senses[row['word']]) for row in rows)
+    return tuple(_entry(row, senses[row['word']]) for row in read_table(WORD_TABLE).records())
 
 
 def describe_impression(impression: Impression, most: int = 3) -> tuple[OpenLabel, ...]:

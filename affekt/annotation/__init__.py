@@ -5,11 +5,12 @@ that `affekt rank` reads and as Label Studio tasks. Read `annotate.py` first, th
 and `app.py`, which answers the pages. Serving needs FastAPI and uvicorn; nothing else here does.
 """
 
-from affekt.annotation.annotate import Links, Prepared, annotate, prepare
+from affekt.annotation.annotate import Prepared, annotate, prepare
 from affekt.annotation.clips import Clip, find_clips
 from affekt.annotation.exports import comparisons_csv, export_votes
 from affekt.annotation.label_studio import label_studio_tasks
 from affekt.annotation.label_studio_reading import Imported, read_label_studio
+from affekt.annotation.links import Links
 from affekt.annotation.pairs import Task, read_gold, read_tasks
 from affekt.annotation.raters import RaterFigures, rater_figures
 from affekt.annotation.scheduling import StudySettings

@@ -5,60 +5,29 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import secrets
-import signal
-import socket
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
 from affekt.annotation.clips import Clip, clip_key, find_clips
 from affekt.annotation.exports import PLACES, PREDICTIONS, export_votes
 from affekt.annotation.label_studio import local_place
 from affekt.annotation.label_studio_reading import Imported, is_label_studio, read_label_studio
+from affekt.annotation.links import Address, Links
 from affekt.annotation.pairs import read_gold, read_tasks
 from affekt.annotation.playable import playable_clips
 from affekt.annotation.scheduling import StudySettings
 from affekt.annotation.study import JOURNAL, Study
-from affekt.errors import MissingExtraError, RunError, TableError, ValueRangeError
-from affekt.ranking.tables import read_table
+from affekt.errors import RunError, TableError, ValueRangeError
+from affekt.ranking.reading import comparison_table
 from affekt.runs import read_regular_file, write_atomically
-from affekt.serve.guard import Tokens
+from affekt.serve.server import LOOPBACK, hosts_of, listen, require_serving_parts, serve_until_stopped
 from affekt.tables import reading_notes
 
-ADDRESS = '.serve.json'
-LOOPBACK = ('127.0.0.1', 'localhost', '::1')
-ANY_ADDRESS = ('0.0.0.0', '::')
-SHORTEST_TOKEN = 8
 LABEL_STUDIO_COLUMNS = {'annotation_id', 'annotator'}
 """By these a table is known for its CSV export."""
-
-
-@dataclass(frozen=True)
-class Links:
-    """What to open; the tokens stand in the fragments."""
-
-    raters: str
-    board: str
-    out: Path
-    pairs: int
-    gold: int
-    test_items: int
-    without_clip: int
-    is_open: bool
-    """Whether other machines may reach it."""
-    notes: tuple[str, ...] = ()
-    """What the host should know before raters come."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain values."""
-        return {**self.__dict__, 'out': str(self.out)}
 
 
 @dataclass(frozen=True)
@@ -162,24 +131,20 @@ def annotate(
     """
     study = prepared.study
     try:
-        uvicorn, annotation_app, protocol = _server_parts()
-        held = _address(study.folder)
-        tokens = _tokens(token, held)
-        listening = _listen(host, port, held.get('port', 0))
-        number = listening.getsockname()[1]
-        kept = {'port': number, 'rater': tokens.rater, 'host': tokens.host}
-        if kept != held:
-            _write_secret(study.folder / ADDRESS, json.dumps(kept))
-        hosts = None if host in ANY_ADDRESS else frozenset({*LOOPBACK, host.lower()} if host in LOOPBACK else {host})
-        app = annotation_app(study, prepared.clips, tokens, cookie=f'affekt-{number}', hosts=hosts, raw_csv=raw_csv)
-        config = uvicorn.Config(
-            app, http=protocol, ws='none', log_level='error', access_log=False, server_header=False,
-            proxy_headers=False, timeout_graceful_shutdown=3, lifespan='off',
-        )  # fmt: skip
-        server = uvicorn.Server(config)
-        with _stopped_by_sigterm(server), contextlib.suppress(KeyboardInterrupt):
-            started(_links(prepared, host, number, tokens))
-            server.run(sockets=[listening])
+        require_serving_parts()
+        from affekt.annotation.app import annotation_app
+
+        before = Address.kept(study.folder)
+        address = before.completed(token)
+        listening = listen(host, port, before.port)
+        address = replace(address, port=listening.getsockname()[1])
+        if address != before:
+            address.keep(study.folder)
+        cookie = f'affekt-{address.port}'
+        app = annotation_app(
+            study, prepared.clips, address.tokens, cookie=cookie, hosts=hosts_of(host), raw_csv=raw_csv
+        )
+        serve_until_stopped(app, listening, started=lambda: started(_links(prepared, host, address)))
     finally:
         study.close()
     try:
@@ -192,46 +157,16 @@ def annotate(
         ) from error
 
 
-@contextlib.contextmanager
-def _stopped_by_sigterm(server: Any) -> Iterator[None]:
-    """SIGTERM stops the server, not the process: before it runs, and when uvicorn raises it once more at the end."""
-
-    def stop(number: int, frame: object) -> None:
-        server.should_exit = True
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _server_parts() -> tuple[Any, Any, Any]:
-    try:
-        import uvicorn
-
-        from affekt.annotation.app import annotation_app
-        from affekt.serve.connections import PatientProtocol
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            expected='FastAPI and uvicorn', came=f'no {error.name}', todo="install them: pip install 'affekt[serve]'"
-        ) from error
-    return uvicorn, annotation_app, PatientProtocol
-
-
 def _label_studio(pairs: Sequence[Path]) -> Imported | None:
     """What an export of Label Studio holds; None for any other file."""
     path = pairs[0]
     if len(pairs) != 1 or path.suffix.lower() not in ('.json', '.csv', '.tsv'):
         return None
     if path.suffix.lower() != '.json':
-        columns = read_table(path).columns
-        if not set(columns) >= LABEL_STUDIO_COLUMNS:
+        table = comparison_table(path)
+        if not set(table) >= LABEL_STUDIO_COLUMNS:
             return None
-        rows: object = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+        rows: object = list(table.records())
     else:
         try:
             rows = json.loads(read_regular_file(path).decode('utf-8-sig'))
@@ -244,66 +179,12 @@ def _label_studio(pairs: Sequence[Path]) -> Imported | None:
     return read_label_studio(rows, path.name) if is_label_studio(rows) else None
 
 
-def _address(folder: Path) -> dict[str, Any]:
-    """Port and tokens used before, so that links and browsers stay right after a restart."""
-    try:
-        kept = json.loads(read_regular_file(folder / ADDRESS))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    kept = kept if isinstance(kept, dict) else {}
-    tokens = {name: text for name in ('rater', 'host') if isinstance(text := kept.get(name), str) and text.isascii()}
-    number = kept.get('port')
-    return {**tokens, 'port': number if type(number) is int and 0 < number < 2**16 else 0}
-
-
-def _tokens(token: str | None, held: dict[str, Any]) -> Tokens:
-    if token is not None and (len(token) < SHORTEST_TOKEN or not token.isascii() or not token.isprintable()):
-        raise ValueRangeError(
-            expected=f'a token of {SHORTEST_TOKEN} or more plain characters',
-            came=f'{len(token)} characters',
-            todo='leave --token out for one that nobody guesses',
-        )
-    rater = token or str(held.get('rater') or secrets.token_urlsafe(18))
-    host = str(held.get('host') or secrets.token_urlsafe(18))
-    return Tokens(rater, host)
-
-
-def _listen(host: str, port: int, before: int) -> socket.socket:
-    family = socket.AF_INET6 if ':' in host else socket.AF_INET
-    for number in (port,) if port else (before, 0):
-        # Only with the protocol named does asyncio send answers at once; else each waits 40 ms for a receipt.
-        listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listening.bind((host, number))
-            listening.listen(128)
-        except (OSError, OverflowError) as error:
-            listening.close()
-            if number == 0 or port:
-                raise RunError(
-                    expected=f'an address to listen at, {host} port {number}',
-                    came=str(error),
-                    todo='choose another --port or --host',
-                ) from error
-        else:
-            return listening
-    raise AssertionError('port 0 is always tried')  # pragma: no cover
-
-
-def _write_secret(path: Path, text: str) -> None:
-    """Write a file that its owner alone may read; what is there is replaced, so that no link is followed."""
-    path.unlink(missing_ok=True)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, 'w') as file:
-        file.write(text)
-
-
-def _links(prepared: Prepared, host: str, port: int, tokens: Tokens) -> Links:
-    name = socket.gethostname() if host in ANY_ADDRESS else f'[{host}]' if ':' in host else host
+def _links(prepared: Prepared, host: str, address: Address) -> Links:
     study = prepared.study
+    raters, board = address.links(host)
     return Links(
-        raters=f'http://{name}:{port}/#token={tokens.rater}',
-        board=f'http://{name}:{port}/board#token={tokens.host}',
+        raters=raters,
+        board=board,
         out=study.folder,
         pairs=len(study.state.asked),
         gold=len(study.state.gold),

@@ -7,21 +7,21 @@ a rater's; /api/board and /api/comparisons.csv the host's. Clips are served in p
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.resources import files
 from typing import Any
 
-from fastapi import Depends, FastAPI, HTTPException, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, HTTPException
+from fastapi.responses import FileResponse, PlainTextResponse
+from pydantic import Field
 
 from affekt.annotation.board import Board
 from affekt.annotation.clips import Clip, clip_key
 from affekt.annotation.exports import comparisons_csv
+from affekt.annotation.links import HOST, RATER
 from affekt.annotation.raters import flags_of, rater_figures
 from affekt.annotation.study import Screen, Study, counted
-from affekt.errors import AffektError, RunError, VoteError
-from affekt.serve.guard import HOST, RATER, App, Guard, Tokens
+from affekt.errors import VoteError
+from affekt.serve.app import StaticFile, StrictBody, guarded_app, needs, static_files
+from affekt.serve.guard import App, Tokens
 
 PAGES = {'/': 'annotate.html', '/board': 'board.html'}
 ASSETS = {
@@ -29,19 +29,10 @@ ASSETS = {
     'entering.js': 'text/javascript', 'board.js': 'text/javascript', 'annotate.css': 'text/css',
 }  # fmt: skip
 PAGE_ASSETS = {'page.css': 'text/css', 'page.js': 'text/javascript'}
+OTHERWISE = 'open the link that `affekt annotate` printed'
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra='forbid', strict=True)
-
-
-class Entering(_Strict):
-    """The token, from the fragment of the link."""
-
-    token: str = Field(max_length=200)
-
-
-class Person(_Strict):
+class Person(StrictBody):
     """A rater's name."""
 
     rater: str = Field(max_length=200)
@@ -79,37 +70,16 @@ def annotation_app(
         hosts: as for `Guard`.
         raw_csv: as for `comparisons_csv`.
     """
-    app = FastAPI(title='affekt annotate', docs_url=None, redoc_url=None, openapi_url=None)
+    routes = APIRouter()
     board = Board(study)
-    as_rater, as_host = Depends(_needs(RATER, HOST)), Depends(_needs(HOST))
+    as_rater, as_host = (needs(*roles, otherwise=OTHERWISE) for roles in ((RATER, HOST), (HOST,)))
 
-    @app.exception_handler(AffektError)
-    def refused(request: Request, error: AffektError) -> JSONResponse:
-        """A deliberate error in its own words."""
-        status = 409 if isinstance(error, VoteError) else 503 if isinstance(error, RunError) else 422
-        return JSONResponse({'error': str(error)}, status)
-
-    @app.exception_handler(RequestValidationError)
-    def malformed(request: Request, error: RequestValidationError) -> JSONResponse:
-        """What is wrong and where, without repeating what came."""
-        places = {'.'.join(map(str, one['loc'])): one['msg'] for one in error.errors()}
-        return JSONResponse({'error': '; '.join(f'{place}: {said}' for place, said in places.items())[:500]}, 422)
-
-    @app.post('/api/enter')
-    def enter(entering: Entering, response: Response) -> dict[str, str]:
-        """A cookie for the token."""
-        role = tokens.role(entering.token)
-        if role is None:
-            raise HTTPException(403, 'this link is not valid; ask for a new one')
-        response.set_cookie(cookie, tokens.cookie(role), httponly=True, samesite='strict', max_age=30 * 86400)
-        return {'role': role}
-
-    @app.post('/api/join', dependencies=[as_rater])
+    @routes.post('/api/join', dependencies=[as_rater])
     def join(person: Person) -> dict[str, Any]:
         """A rater comes, or comes back."""
         return _plain(study.join(person.rater), clips)
 
-    @app.post('/api/vote', dependencies=[as_rater])
+    @routes.post('/api/vote', dependencies=[as_rater])
     def vote(voting: Voting) -> dict[str, Any]:
         """A vote; the answer is its acknowledgement, and holds the next question."""
         asked = study.state.shown.get(voting.shown)
@@ -122,17 +92,17 @@ def annotation_app(
         )  # fmt: skip
         return {'stored': voting.id, **_plain(screen, clips)}
 
-    @app.post('/api/undo', dependencies=[as_rater])
+    @routes.post('/api/undo', dependencies=[as_rater])
     def undo(undoing: Undoing) -> dict[str, Any]:
         """The last vote is taken back."""
         return {'stored': undoing.id, **_plain(study.undo(undoing.id, undoing.rater), clips)}
 
-    @app.get('/api/board', dependencies=[as_host])
+    @routes.get('/api/board', dependencies=[as_host])
     def show_board(since: int = -1) -> dict[str, Any]:
         """The leaderboard, or nothing new since a change."""
         return board.show(since)
 
-    @app.get('/api/comparisons.csv', dependencies=[as_host])
+    @routes.get('/api/comparisons.csv', dependencies=[as_host])
     def take_home() -> PlainTextResponse:
         """All votes that count."""
         _, votes, statuses = study.snapshot()
@@ -141,17 +111,19 @@ def annotation_app(
         headers = {'content-disposition': 'attachment; filename="comparisons.csv"'}
         return PlainTextResponse(text, headers=headers, media_type='text/csv')
 
-    @app.api_route('/clips/{key}', methods=['GET', 'HEAD'], dependencies=[as_rater])
+    @routes.api_route('/clips/{key}', methods=['GET', 'HEAD'], dependencies=[as_rater])
     def clip(key: str) -> FileResponse:
         """A clip, whole or in part."""
         if key not in clips:
             raise HTTPException(404, 'no such clip')
         if not clips[key].path.is_file():
             raise HTTPException(404, 'the file of this clip is no longer there')
-        return FileResponse(clips[key].path, media_type=clips[key].content_type)
+        headers = {'cache-control': 'private, max-age=3600'}
+        return FileResponse(clips[key].path, media_type=clips[key].content_type, headers=headers)
 
-    _serve_pages(app)
-    return Guard(app, tokens, cookie, hosts)
+    return guarded_app(
+        'affekt annotate', routes, _pages(), tokens, cookie=cookie, hosts=hosts, statuses={VoteError: 409}
+    )
 
 
 def _refuse_unplayed(voting: Voting, clip: Clip | None) -> None:
@@ -172,29 +144,10 @@ def _perceived(voting: Voting, clip: Clip | None) -> tuple[str, str]:
     return voting.seen or ('picture' if clip.kind == 'image' else 'unknown'), voting.heard or 'unknown'
 
 
-def _needs(*roles: str) -> Any:
-    def check(request: Request) -> None:
-        if request.scope.get('affekt_role') not in roles:
-            raise HTTPException(403, 'open the link that `affekt annotate` printed')
-
-    return check
-
-
-def _serve_pages(app: FastAPI) -> None:
-    """Pages, scripts and styles hold no data and need no token."""
-    held = {path: ('affekt.annotation', name, 'text/html') for path, name in PAGES.items()}
-    held |= {f'/{name}': ('affekt.annotation', name, kind) for name, kind in ASSETS.items()}
-    held |= {f'/{name}': ('affekt.pages', name, kind) for name, kind in PAGE_ASSETS.items()}
-    for path, (room, name, kind) in held.items():
-        content = (files(room) / name).read_bytes()
-        app.add_api_route(path, _static(content, kind), methods=['GET'])
-
-
-def _static(content: bytes, kind: str) -> Any:
-    def answer() -> Response:
-        return Response(content, media_type=kind)
-
-    return answer
+def _pages() -> dict[str, StaticFile]:
+    own = static_files('affekt.annotation', {**dict.fromkeys(PAGES.values(), 'text/html'), **ASSETS})
+    pages = {path: own.pop(f'/{name}') for path, name in PAGES.items()}
+    return pages | own | static_files('affekt.pages', PAGE_ASSETS)
 
 
 def _plain(screen: Screen, clips: Mapping[str, Clip]) -> dict[str, Any]:

@@ -21,8 +21,8 @@ from affekt.labels import final_texts
 from affekt.llm.descriptions import DESCRIPTION_COLUMNS, read_descriptions
 from affekt.ranking.comparisons import short
 from affekt.ranking.names import refuse_lookalikes
-from affekt.ranking.reading import SHAPES
-from affekt.ranking.tables import Table, read_table
+from affekt.ranking.reading import SHAPES, comparison_table
+from affekt.tables import Table
 
 LONGEST_TEXT = 20_000
 MOST_TASKS = 200_000
@@ -68,7 +68,7 @@ def read_tasks(paths: Sequence[Path]) -> tuple[Task, ...]:
         TableError: a file of another shape, a text that is missing or too long, a pair twice, or nothing to compare.
         ComparisonError: a file that cannot be read.
     """
-    tasks = _of_table(read_table(paths[0]), gold=False) if len(paths) == 1 else _of_describers(paths)
+    tasks = _of_table(comparison_table(paths[0]), gold=False) if len(paths) == 1 else _of_describers(paths)
     return checked(tasks, ', '.join(path.name for path in paths))
 
 
@@ -79,7 +79,7 @@ def read_gold(path: Path) -> tuple[Task, ...]:
         TableError: as `read_tasks`, or a row without a verdict left, right or tie (a1, a2, same).
         ComparisonError: a file that cannot be read.
     """
-    return checked(_of_table(read_table(path), gold=True), path.name)
+    return checked(_of_table(comparison_table(path), gold=True), path.name)
 
 
 def as_json(tasks: Sequence[Task]) -> str:

@@ -101,7 +101,7 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 def _lines(outcome: Finetuning) -> list[str]:
     settings = outcome.settings
-    rates = ', '.join(f'{rate:g}' for rate in settings.rates)
+    rates = ', '.join(f'{rate:g}' for rate in settings.learning_rates)
     broken = [
         f'{row.system.name}: {count} of {sum(row.system.statuses.values())} runs {status.replace("_", " ")}'
         for row in outcome.rows

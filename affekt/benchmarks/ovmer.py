@@ -30,7 +30,6 @@ from affekt.benchmarks.sets import NAMES
 from affekt.benchmarks.unibench import CONSTANTS
 from affekt.errors import AffektError, TableError
 from affekt.labels.answer_files import read_answers
-from affekt.labels.columns import answers_by_name, read_columns
 from affekt.labels.thinking import count_thinking
 from affekt.labels.wheels import WordTable, load_table
 from affekt.metrics.answers import LabelledAnswers
@@ -38,6 +37,7 @@ from affekt.metrics.dimensional import pearson
 from affekt.metrics.open_vocabulary import OfficialMeasure, official_parse
 from affekt.metrics.open_vocabulary_consistent import ConsistentMeasure, consistent_parse
 from affekt.metrics.resampling import Floats
+from affekt.tables import answers_by_name, read_columns
 
 Progress = Callable[[str, float, float], None]
 MODES = ('nosubtitle-addsub', 'nosubtitle', 'subtitle')

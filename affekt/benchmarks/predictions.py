@@ -15,8 +15,7 @@ from typing import Any
 
 from affekt.benchmarks.sets import NAMES, UniBenchSet, set_named
 from affekt.errors import TableError, UnknownNameError, listed
-from affekt.labels.columns import answers_by_name, by_name, read_columns
-from affekt.tables import ENDINGS
+from affekt.tables import ENDINGS, answers_by_name, by_name, read_columns
 
 OPENSETS = ('openset', 'labels', 'prediction', 'answer', 'fileitems')
 SENTIMENTS = ('sentiment',)

@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from affekt.errors import TableError, UnknownNameError, listed
-from affekt.labels.columns import answers_by_name, by_name, read_columns
 from affekt.npz import read_npz
-from affekt.tables import ENDINGS, number
+from affekt.tables import ENDINGS, answers_by_name, by_name, number, read_columns
 
 Task = Literal['fine-grained', 'basic', 'sentiment']
 METRICS: Mapping[Task, str] = {'fine-grained': 'EW-L1 F', 'basic': 'HIT', 'sentiment': 'WAF'}

@@ -10,8 +10,6 @@ Source: MER2026_Track3/README.md in github.com/zeroQiaoba/MERTools.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,13 +19,12 @@ import numpy as np
 
 from affekt.challenges.submissions import SHOWN_PROBLEMS
 from affekt.errors import TableError, listed
-from affekt.labels.columns import read_columns
 from affekt.metrics import Interval, bootstrap_interval
 from affekt.preference.pairs import OFFICIAL, VERDICTS
 from affekt.preference.scores import even_accuracy, official_scores
 from affekt.ranking.comparisons import Ints, short
 from affekt.runs import read_regular_file, write_atomically
-from affekt.tables import csv_bytes
+from affekt.tables import csv_bytes, read_columns, required_rows
 
 _HEADER = ['name', 'preference']
 _WORDS = tuple(OFFICIAL.values())
@@ -201,13 +198,5 @@ def _checked(path: Path, content: str, names: Sequence[str]) -> PreferSubmission
 
 def _rows(content: str, problems: list[str]) -> list[tuple[int, tuple[str, str]]]:
     """Row number, name and preference; what is no such row becomes a problem."""
-    try:
-        header, *rows = list(csv.reader(io.StringIO(content), strict=True)) or [[]]
-    except csv.Error as error:
-        problems.append(f'not a csv: {error}')
-        return []
-    if header != _HEADER:
-        problems.append(f'columns {", ".join(header) or "(none)"} where name, preference belong')
-        return []
-    problems += [f'row {row}: {len(held)} cells' for row, held in enumerate(rows, 2) if len(held) != 2]
-    return [(row, (held[0], held[1])) for row, held in enumerate(rows, 2) if len(held) == 2]
+    rows = required_rows(content, _HEADER, problems)
+    return [(row, (cells[0], cells[1])) for row, cells in rows if len(cells) == 2]

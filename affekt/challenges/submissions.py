@@ -6,7 +6,6 @@ here, before it is sent. Every problem of a file is in one message, with its row
 
 from __future__ import annotations
 
-import csv
 import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,12 +18,11 @@ import numpy as np
 from affekt.benchmarks.sets import NAMES
 from affekt.challenges.tracks import Track, track_named
 from affekt.errors import ArchiveError, TableError, listed
-from affekt.labels.columns import read_columns
 from affekt.labels.words import read_labels
 from affekt.metrics.open_vocabulary import official_parse
 from affekt.npz import read_npz
 from affekt.runs import read_regular_file, write_atomically
-from affekt.tables import csv_bytes
+from affekt.tables import csv_bytes, read_columns, required_rows
 
 SHOWN_PROBLEMS = 20
 """Problems that one error lists in full; the rest is counted."""
@@ -235,18 +233,11 @@ def _csv_rows(track: Track, path: Path, problems: list[str]) -> list[tuple[str, 
     except UnicodeDecodeError as error:
         problems.append(f'not UTF-8: {error.reason} at byte {error.start}')
         return []
-    try:
-        header, *rows = list(csv.reader(io.StringIO(text), strict=True)) or [[]]
-    except csv.Error as error:
-        problems.append(f'not a csv: {error}')
-        return []
-    wanted = ['name', *track.columns]
-    if header != wanted:
-        problems.append(f'columns {", ".join(header) or "(none)"} where {", ".join(wanted)} belong')
-        return []
-    size = len(wanted)
-    problems += [f'row {row}: {len(cells)} cells' for row, cells in enumerate(rows, 2) if len(cells) != size]
-    return [(cells[0] if cells else '', tuple(cells[1:]) if len(cells) == size else None) for cells in rows]
+    wanted = ('name', *track.columns)
+    return [
+        (cells[0] if cells else '', tuple(cells[1:]) if len(cells) == len(wanted) else None)
+        for _, cells in required_rows(text, wanted, problems)
+    ]
 
 
 def _npz_rows(path: Path, problems: list[str]) -> list[tuple[str, Cells]]:

@@ -28,13 +28,13 @@ from affekt.challenges.category_answers import ClosedSet
 from affekt.corpora import corpus_named
 from affekt.errors import TableError, UnknownNameError
 from affekt.labels.answer_files import read_answers
-from affekt.labels.columns import read_columns
 from affekt.labels.wheels import WordTable, load_table
 from affekt.metrics.answers import LabelledAnswers, require_names
 from affekt.metrics.intervals import Interval
 from affekt.metrics.open_vocabulary import OfficialMeasure, grouped_scores, official_parse
 from affekt.metrics.resampling import Floats, intervals
 from affekt.npz import read_npz
+from affekt.tables import read_columns
 
 
 @dataclass(frozen=True)

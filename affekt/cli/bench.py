@@ -190,12 +190,12 @@ def merbench(
     Each modality alone and all together; several stores of one modality are
     compared, each alone and in each choice of one a modality. Needs torch.
     """
+    from affekt.benchmarks import MerbenchSettings
     from affekt.benchmarks.merbench import run_merbench
     from affekt.corpora import Manifest, import_corpus
+    from affekt.experiments import open_part, open_stores
     from affekt.experiments.saving import merbench_facts, save_merbench
-    from affekt.experiments.settings import MerbenchSettings
     from affekt.experiments.tables import merbench_tables
-    from affekt.experiments.task import open_part, open_stores
 
     chosen |= {'missing': 'ask' in missing_ways, 'mask': 'mask' in missing_ways}
     settings = MerbenchSettings(feat_type=feat_type or '', target=target or '', **chosen)
@@ -235,7 +235,9 @@ def merbench(
     default=3,
     help='Epochs without a better one until training ends (default 3).',
 )
-@click.option('--batch', type=click.IntRange(1, 10_000), default=32, help='Samples per step (default 32).')
+@click.option(
+    '--batch', 'batch_size', type=click.IntRange(1, 10_000), default=32, help='Samples per step (default 32).'
+)
 @click.option(
     '--column',
     type=Named(('text', 'chinese', 'english')),
@@ -276,7 +278,7 @@ def finetune(
     from affekt.benchmarks.finetuning_tables import finetuning_facts, finetuning_tables, save_finetuning
     from affekt.corpora import Manifest, import_corpus
 
-    settings = FinetuningSettings(rates=rates_of(rates), target=target or '', **chosen)
+    settings = FinetuningSettings(learning_rates=rates_of(rates), target=target or '', **chosen)
     with table_notes() as notes, StageBars(name_width=10) as bars:
         manifest = Manifest.load(Path(corpus)) if release is None else import_corpus(corpus, release)
         outcome = run_finetuning(manifest, encoder, settings, folder=out, resume=resume, progress=bars)

@@ -115,7 +115,7 @@ def train(
     from affekt.challenges import TrackSettings, read_candidates, save_track, train_track
     from affekt.challenges.training import track_facts
     from affekt.corpora import Manifest
-    from affekt.experiments.task import open_stores
+    from affekt.experiments import open_stores
 
     settings = TrackSettings(**chosen)
     labelled = Manifest.load(manifest)

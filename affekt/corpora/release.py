@@ -17,9 +17,9 @@ from typing import Any
 
 from affekt.containers.endings import VIDEO
 from affekt.errors import CorpusError, TableError, listed
-from affekt.labels.columns import Columns, read_columns
 from affekt.npz import read_npz
 from affekt.runs import file_sha256
+from affekt.tables import Columns, read_columns
 from affekt.tables import number as to_number
 from affekt.text_encoding import decode_text
 from affekt.wording import counted

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 
-from affekt.experiments.scored import Merbench, Row
+from affekt.experiments.scored import Outcome, Row
 from affekt.experiments.tables import Section, lines, sections, title
 from affekt.pages.page import escaped, whole_page
 from affekt.pages.plot import Scale, axis_svg, interval_svg, scale_of
 from affekt.wording import signed
 
 
-def merbench_page(outcome: Merbench) -> str:
+def merbench_page(outcome: Outcome) -> str:
     """The whole page; figures in per cent, intervals in points over the constant answer."""
     task = outcome.task
     counts = {'train': len(task.fair[0].train), **{name: len(index) for name, index in task.tests.items()}}

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from affekt.experiments.page import merbench_page
-from affekt.experiments.scored import Merbench, Row
+from affekt.experiments.scored import Outcome, Row
 from affekt.experiments.tables import merbench_markdown
 from affekt.experiments.task import Task
 from affekt.pages.figures import as_plain, bounds
 from affekt.runs import versions, write_atomically
 
 
-def merbench_facts(outcome: Merbench) -> dict[str, Any]:
+def merbench_facts(outcome: Outcome) -> dict[str, Any]:
     """All of the outcome as plain values; None where undefined."""
     task = outcome.task
     return as_plain(
@@ -36,7 +36,7 @@ def merbench_facts(outcome: Merbench) -> dict[str, Any]:
     )
 
 
-def save_merbench(folder: Path, outcome: Merbench, facts: dict[str, Any]) -> None:
+def save_merbench(folder: Path, outcome: Outcome, facts: dict[str, Any]) -> None:
     """Write `merbench.json`, `.md` and `.html`, `rows.parquet` and `predictions.parquet` into a run's folder.
 
     Raises:
@@ -81,7 +81,7 @@ def row_facts(row: Row) -> dict[str, Any]:
     return facts
 
 
-def _flat_rows(outcome: Merbench) -> list[dict[str, Any]]:
+def _flat_rows(outcome: Outcome) -> list[dict[str, Any]]:
     """One line a system, test part and score."""
     return [
         {

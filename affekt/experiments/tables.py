@@ -15,7 +15,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from affekt.experiments.scored import ORACLE, Gain, Merbench, Row, System
+from affekt.experiments.scored import ORACLE, Gain, Outcome, Row, System
 from affekt.experiments.settings import SIMPLE, slot_of
 from affekt.pages.figures import percent, spread
 from affekt.wording import signed
@@ -45,7 +45,7 @@ class Section:
     """What the lines show, where each is one row."""
 
 
-def sections(outcome: Merbench) -> list[Section]:
+def sections(outcome: Outcome) -> list[Section]:
     """Scores of every test part, what fusing adds, and what the published protocol adds."""
     several = len(outcome.task.tests) > 1
     found = []
@@ -66,7 +66,7 @@ def sections(outcome: Merbench) -> list[Section]:
     return found
 
 
-def lines(outcome: Merbench) -> list[str]:
+def lines(outcome: Outcome) -> list[str]:
     """What to know of the tables."""
     settings, shown = outcome.settings, {row.system.protocol for row in outcome.rows}
     told = ['on: ' + ', '.join(f'{initials((name,))} {_spelled(name)}' for name in outcome.recipes)]
@@ -83,13 +83,13 @@ def lines(outcome: Merbench) -> list[str]:
     return [*told, *_broken(outcome.rows), *outcome.notes]
 
 
-def title(outcome: Merbench) -> str:
+def title(outcome: Outcome) -> str:
     """Corpus, model and features."""
     recipes = ', '.join(f'{slot_of(name)} {recipe.split()[0]}' for name, recipe in outcome.recipes.items())
     return f'{outcome.task.manifest.facts.corpus}: {outcome.settings.model} on {recipes}'
 
 
-def merbench_tables(outcome: Merbench) -> Group:
+def merbench_tables(outcome: Outcome) -> Group:
     """All of it for a terminal."""
     parts: list[Any] = [Text(title(outcome))]
     for section in sections(outcome):
@@ -97,7 +97,7 @@ def merbench_tables(outcome: Merbench) -> Group:
     return Group(*parts, Text(), *(Text(line, style='dim') for line in lines(outcome)))
 
 
-def merbench_markdown(outcome: Merbench) -> str:
+def merbench_markdown(outcome: Outcome) -> str:
     """The same as Markdown."""
     parts = [f'# {title(outcome)}']
     for section in sections(outcome):
@@ -127,7 +127,7 @@ def _fused(row: Row, gain: Gain) -> tuple[str, ...]:
     return (*_named(row.system), initials(gain.over.modalities), with_ends(gain), chance(gain.p_holm))
 
 
-def _missing(outcome: Merbench, several: bool) -> Iterator[Section]:
+def _missing(outcome: Outcome, several: bool) -> Iterator[Section]:
     """For each test part: what the models of all modalities say when some are missing, a column a model."""
     for test in outcome.task.tests:
         rows = [row for row in outcome.rows if row.test == test]

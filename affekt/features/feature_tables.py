@@ -22,9 +22,8 @@ from affekt.corpora.manifest import COLUMNS as OF_MANIFESTS
 from affekt.errors import ArchiveError, ShapeError, TableError, ValueRangeError, listed
 from affekt.features.numbers import OTHERS
 from affekt.features.sources import Arrays, Times, stacked_rows
-from affekt.labels.columns import read_columns
 from affekt.npz import read_npz
-from affekt.tables import number
+from affekt.tables import number, read_columns
 
 NAMES = ('sample', 'name', 'id', 'file', 'filename', 'path', 'clip', 'clip_id', 'video', 'segment', 'segment_id', 'key')
 """Headers of the column that tells the sample, in any case, the first that is there."""

@@ -17,7 +17,8 @@ from affekt.errors import ComparisonError, MediaError
 from affekt.judging.judge import LEFT, RIGHT, TIE, DescribedPair
 from affekt.llm import read_descriptions
 from affekt.ranking.names import refuse_lookalikes
-from affekt.ranking.tables import Table, read_table
+from affekt.ranking.reading import comparison_table
+from affekt.tables import Table
 
 PAIR_COLUMNS = ('sample', 'left', 'right')
 TEXT_COLUMNS = ('name', 'a1', 'a2')
@@ -183,7 +184,7 @@ def _text(table: Table, name: str, place: int) -> str:
 
 
 def _with_columns(path: Path, needed: Sequence[str]) -> Table:
-    table = read_table(path)
+    table = comparison_table(path)
     if absent := [name for name in needed if name not in table.columns]:
         raise ComparisonError(
             expected=f'columns {", ".join(needed)}, or a table of descriptions for each of two or more describers',

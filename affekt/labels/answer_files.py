@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from affekt.errors import TableError
-from affekt.labels.columns import answers_by_name, read_columns
+from affekt.tables import answers_by_name, read_columns
 
 NAME_COLUMNS = ('name', 'names', 'sample', 'filename', 'filenames', 'file', 'video', 'id')
 ANSWER_COLUMNS = (

@@ -15,15 +15,15 @@ from typing import Any
 
 from affekt.errors import TableError
 from affekt.files import require_writable
-from affekt.labels.columns import answers_by_name, read_columns
 from affekt.llm.extraction import Extraction, LabelExtractor
 from affekt.llm.workers import in_order
 from affekt.runs import file_sha256, versions, write_atomically
-from affekt.tables import csv_bytes, storable
+from affekt.tables import answers_by_name, read_columns, require_written, table_bytes
 
 NAME_COLUMNS = ('name', 'names')
 DESCRIPTION_COLUMNS = ('description', 'reason', 'reasons', 'english', 'text')
-KINDS = ('.csv', '.jsonl', '.parquet')
+COLUMNS = ('name', 'openset', 'labels', 'how', 'raw')
+IN_CSV = ('name', 'openset', 'how')
 Progress = Callable[[str, float, float], None]
 
 
@@ -72,7 +72,7 @@ def extract(
         TableError: a table of another kind, without these columns, or with a name twice.
         LLMError: a language model gave no answer. What a `RememberingChat` was answered is kept; run the same again.
     """
-    _check_kind(out)
+    require_written(out.suffix.lower(), out.name)
     require_writable(out)
     texts = read_descriptions(descriptions, column)
     rows: dict[str, Extraction] = {}
@@ -81,7 +81,12 @@ def extract(
         if progress:
             progress('extract', len(rows), len(texts))
     extracted = Extracted(rows, extractor.name)
-    write_atomically(out, _written(extracted, out.suffix.lower(), raw_csv))
+    full = [
+        {'name': name, 'openset': row.openset, 'labels': list(row.labels), 'how': row.how, 'raw': row.raw}
+        for name, row in rows.items()
+    ]
+    content = table_bytes(out.suffix.lower(), COLUMNS, full, lists=('labels',), in_csv=IN_CSV, raw=raw_csv)
+    write_atomically(out, content)
     settings = {
         'extractor': extractor.name,
         'input': descriptions.name,
@@ -104,45 +109,11 @@ def read_descriptions(path: Path, column: str | None = None) -> dict[str, str]:
         TableError: the table cannot be read, lacks a column, or has a name twice.
     """
     columns = read_columns(path)
-    held = answers_by_name(columns, path, NAME_COLUMNS, (column,) if column else DESCRIPTION_COLUMNS)
-    if held is None or any(isinstance(text, list) for text in held.values()):
+    texts = answers_by_name(columns, path, NAME_COLUMNS, (column,) if column else DESCRIPTION_COLUMNS)
+    if texts is None or any(isinstance(text, list) for text in texts.values()):
         raise TableError(
             expected=f'a column of descriptions ({column or ", ".join(DESCRIPTION_COLUMNS)})',
             came=f'{path} with {columns.seen()}',
             todo='rename the columns, or name the one of descriptions with --column',
         )
-    return held
-
-
-def _check_kind(path: Path) -> None:
-    if path.suffix.lower() not in KINDS:
-        raise TableError(expected=f'a table: {", ".join(KINDS)}', came=path.name, todo='use one of these endings')
-
-
-def _written(extracted: Extracted, kind: str, raw_csv: bool) -> bytes:
-    full = [
-        _storable({'name': name, 'openset': row.openset, 'labels': list(row.labels), 'how': row.how, 'raw': row.raw})
-        for name, row in extracted.rows.items()
-    ]
-    if kind == '.jsonl':
-        return ''.join(json.dumps(row, ensure_ascii=False) + '\n' for row in full).encode()
-    if kind == '.parquet':
-        import pyarrow as pa
-        import pyarrow.parquet
-
-        types = {'labels': pa.list_(pa.string())}
-        fields = ('name', 'openset', 'labels', 'how', 'raw')
-        schema = pa.schema([(field, types.get(field, pa.string())) for field in fields])
-        sink = pa.BufferOutputStream()
-        pyarrow.parquet.write_table(pa.Table.from_pylist(full, schema=schema), sink)
-        return bytes(sink.getvalue())
-    return csv_bytes(('name', 'openset', 'how'), full, raw=raw_csv)
-
-
-def _storable(held: Any) -> Any:
-    """The same without halves of surrogate pairs, which JSON may hold and UTF-8 may not."""
-    if isinstance(held, dict):
-        return {key: _storable(value) for key, value in held.items()}
-    if isinstance(held, list):
-        return [_storable(value) for value in held]
-    return storable(held) if isinstance(held, str) else held
+    return texts

@@ -5,6 +5,26 @@ security policy names the hashes of the one style and the one script. Read `page
 `figures.py`.
 """
 
-from affekt.pages.page import escaped, whole_page
+from affekt.pages.page import (
+    asset,
+    embed_bytes,
+    embed_json,
+    escaped,
+    filled,
+    module_of,
+    self_contained,
+    style_of,
+    whole_page,
+)
 
-__all__ = ['escaped', 'whole_page']
+__all__ = [
+    'asset',
+    'embed_bytes',
+    'embed_json',
+    'escaped',
+    'filled',
+    'module_of',
+    'self_contained',
+    'style_of',
+    'whole_page',
+]

@@ -1,7 +1,7 @@
-"""A page that loads nothing, from its sections: one style, one script, and a policy that allows no other.
+"""One HTML file that loads nothing, from its style, its scripts and its body.
 
-The script only sorts tables and switches the theme. The content security policy names the hashes of both, so markup
-smuggled in through a name could not run.
+The content security policy names the hashes of the one script and the one style, so markup smuggled in through a file
+name, a transcript or a label could not run even if it were parsed, and nothing may be fetched from anywhere.
 """
 
 from __future__ import annotations
@@ -9,46 +9,123 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+import json
 import re
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
+
+from affekt.tables import storable
+
+IMAGES_INSIDE = 'img-src data:'
+"""What most pages may show: pictures that are written into them."""
+CHUNK = 3 * 2**18
+"""Bytes encoded at a time; a multiple of three, so that the pieces join without padding."""
+
+_IMPORT = re.compile(r'^import .*?;\n', re.MULTILINE | re.DOTALL)
+_EXPORT = re.compile(r'^export ', re.MULTILINE)
+_COMMENT = re.compile(r'^\s*//.*\n', re.MULTILINE)
+_INDENT = re.compile(r'^[ ]+', re.MULTILINE)
+_STYLE_COMMENT = re.compile(r'/\*.*?\*/\n?', re.DOTALL)
+
+
+def self_contained(
+    title: str, body: Iterable[str | bytes], *, style: str, script: str, sources: str = IMAGES_INSIDE
+) -> Iterator[bytes]:
+    """The whole file, piece by piece in UTF-8, so that a large body is never held twice.
+
+    Args:
+        title: plain text for the window's title.
+        body: pieces of markup in which every text from outside is escaped.
+        style: CSS.
+        script: one JavaScript module.
+        sources: directives of the policy on what the page may show.
+    """
+    policy = (
+        f"default-src 'none'; base-uri 'none'; form-action 'none'; {sources}; "
+        f"style-src '{_digest(style)}'; script-src '{_digest(script)}'"
+    )
+    parts = {
+        'policy': policy,
+        'title': escaped(' '.join(storable(title).split())),
+        'style': style,
+        'script': script,
+    }
+    before, after = asset('affekt.pages', 'page.html').split('{{body}}')
+    yield filled(before, parts).encode()
+    for piece in body:
+        yield piece.encode() if isinstance(piece, str) else piece
+    yield filled(after, parts).encode()
 
 
 def whole_page(title: str, file: str, body: str) -> str:
-    """A page that loads nothing, from its sections.
+    """A page of tables and plots: its script sorts tables and switches the theme.
 
     Args:
         title: of the window; plain text.
         file: what it was made from; plain text.
         body: markup in which every text from outside is escaped.
     """
-    style = re.sub(r'/\*.*?\*/\n?', '', _asset('page.css'), flags=re.DOTALL)
-    script = re.sub(r'^export |^\s*//.*\n', '', _asset('page.js'), flags=re.MULTILINE) + 'begin(document);\n'
-    policy = (
-        "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; "
-        f"style-src '{_digest(style)}'; script-src '{_digest(script)}'"
-    )
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n<meta name="referrer" content="no-referrer">\n'
-        f'<title>{escaped(title)}</title>\n<link rel="icon" href="data:,">\n<style>{style}</style>\n</head>\n'
-        '<body>\n<main>\n<header class="bar"><span class="wordmark">affekt</span>'
+    opening = (
+        '<main>\n<header class="bar"><span class="wordmark">affekt</span>'
         f'<span class="file">{escaped(file)}</span>'
         '<button class="quiet" id="theme" type="button" hidden>Theme</button></header>\n'
-        f'{body}\n</main>\n<script type="module">{script}</script>\n</body>\n</html>\n'
     )
+    style, script = style_of('affekt.pages', 'page.css'), module_of('affekt.pages', ('page.js',))
+    pieces = self_contained(title, (opening, body, '\n</main>'), style=style, script=f'{script}begin(document);\n')
+    return b''.join(pieces).decode()
 
 
-def _asset(name: str) -> str:
-    return (files('affekt.pages') / name).read_text(encoding='utf-8')
+def asset(room: str, name: str) -> str:
+    """The text of a file that lies in a room of the package, such as 'affekt.report'."""
+    return (files(room) / name).read_text(encoding='utf-8')
 
 
-def _digest(text: str) -> str:
-    """The hash of an inline element as a content security policy names it."""
-    return 'sha256-' + base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode('ascii')
+def filled(template: str, parts: Mapping[str, str]) -> str:
+    """The template with each {{name}} replaced; what looks like one inside a part stays as it is."""
+    return re.sub(r'\{\{(\w+)\}\}', lambda match: parts[match[1]], template)
+
+
+def style_of(room: str, name: str) -> str:
+    """A style without its comments."""
+    return _STYLE_COMMENT.sub('', asset(room, name))
+
+
+def module_of(room: str, names: Iterable[str]) -> str:
+    """Script files as one module without comments: the imports of each name things that stand above it.
+
+    Args:
+        room: where the files lie.
+        names: in the order of their imports; names at their top level are unique across all of them.
+    """
+    text = '\n'.join(asset(room, name) for name in names)
+    for pattern in (_IMPORT, _EXPORT, _COMMENT, _INDENT):
+        text = pattern.sub('', text)
+    return text
 
 
 def escaped(value: object) -> str:
     """Text from outside as markup."""
     return html.escape(str(value))
+
+
+def embed_json(payload: Mapping[str, object]) -> str:
+    """JSON that is safe between script tags: no `<`, `>` or `&`, no line separator that old parsers end a string at.
+
+    Raises:
+        ValueError: the payload holds nan, infinity or a type that JSON lacks.
+    """
+    text = storable(json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(',', ':')))
+    for character in '<>&\u2028\u2029':
+        text = text.replace(character, f'\\u{ord(character):04x}')
+    return text
+
+
+def embed_bytes(content: bytes) -> Iterator[bytes]:
+    """Base64 of any size, in pieces."""
+    for start in range(0, len(content), CHUNK):
+        yield base64.b64encode(content[start : start + CHUNK])
+
+
+def _digest(text: str) -> str:
+    """The hash of an inline element as a content security policy names it."""
+    return 'sha256-' + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')

@@ -22,7 +22,7 @@ from affekt.preference.pairs import Pairs, read_pairs
 from affekt.preference.scores import verdicts
 from affekt.preference.shortcuts import Answers
 from affekt.ranking.comparisons import Ints
-from affekt.ranking.tables import read_table
+from affekt.ranking.reading import comparison_table
 from affekt.runs import Run, file_sha256
 from affekt.tables import ENDINGS
 from affekt.tables.table import seen
@@ -112,7 +112,7 @@ def read_verdicts(path: Path, pairs: Pairs) -> Ints:
         ComparisonError: the file cannot be read, a pair has no verdict, or a verdict no pair.
         UnknownNameError: a verdict is none of a1, a2, same.
     """
-    table = read_table(path)
+    table = comparison_table(path)
     if not {'name', 'preference'} <= set(table.columns):
         raise ComparisonError(
             expected='the columns name and preference',

@@ -20,7 +20,8 @@ from affekt.errors import ComparisonError
 from affekt.labels import final_texts
 from affekt.ranking.comparisons import Ints, Source, refuse_rows, short
 from affekt.ranking.names import refuse_lookalikes
-from affekt.ranking.tables import Table, read_table
+from affekt.ranking.reading import comparison_table
+from affekt.tables import Table
 
 VERDICTS = {'a1': 1, 'a2': -1, 'same': 0, 'left': 1, 'right': -1, 'tie': 0}
 """Words for verdicts, in lower case."""
@@ -219,7 +220,7 @@ def read_pairs(path: str | Path, *, judged: bool = False) -> Pairs:
             names it.
     """
     path = Path(path)
-    table = read_table(path)
+    table = comparison_table(path)
     shape = _recognised(table)
     source, columns = table.source, table.columns
     votes = [_outcomes(columns[name], shape.words, source) for name in shape.votes if name in columns]

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from affekt.errors import ComparisonError
 from affekt.ranking.names import alike, capitals_note, refuse_alike, shown, shown_names
+from affekt.tables import Source as Source
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -25,22 +26,6 @@ Floats = npt.NDArray[np.float64]
 OUTCOMES = {'left': 1, 'right': -1, 'tie': 0}
 LEAST_WEIGHT, MOST_WEIGHT = 1e-9, 1e9
 """Between them the likelihood keeps enough digits."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where comparisons come from, for messages."""
-
-    name: str
-    rows: Ints | None = None
-    """(N,) number of the row of each comparison, as an editor shows it."""
-
-    def __str__(self) -> str:
-        return self.name
-
-    def row(self, position: int) -> str:
-        """The row of a comparison, in words."""
-        return f'row {position + 1 if self.rows is None else self.rows[position]} of {self.name}'
 
 
 @dataclass(frozen=True)

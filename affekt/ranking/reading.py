@@ -16,13 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from affekt.errors import ComparisonError, UnknownNameError
+from affekt.errors import ArchiveError, ComparisonError, TableError, UnknownNameError, raised_as
 from affekt.ranking.comparisons import Comparisons, Floats, Ints, Source, refuse_rows, short
 from affekt.ranking.covariates import LENGTH, differences, text_lengths
 from affekt.ranking.names import shown
 from affekt.ranking.rater_flags import flags_in_table
-from affekt.ranking.tables import Table, read_table
-from affekt.tables import number
+from affekt.tables import Table, number, read_table
 from affekt.tables.table import seen
 
 SKIP = 'skip'
@@ -61,6 +60,16 @@ class Shape:
         return {self.left, self.right, *self.outcome}
 
 
+def comparison_table(path: Path) -> Table:
+    """Any table that `affekt.tables.read_table` reads; what is wrong with it is wrong with the comparisons.
+
+    Raises:
+        ComparisonError: the file cannot be read as a table.
+    """
+    with raised_as(ComparisonError, TableError, ArchiveError):
+        return read_table(path)
+
+
 def read_comparisons(
     path: str | Path, *, shape: str | Shape | None = None, items: Sequence[str] | None = None
 ) -> Comparisons:
@@ -80,7 +89,7 @@ def read_comparisons(
         UnknownNameError: no such shape.
     """
     path = Path(path)
-    table = read_table(path)
+    table = comparison_table(path)
     if not table.columns:
         raise ComparisonError(
             expected='at least one comparison', came=f'{table.source} without any', todo='give rows of who beat whom'

@@ -1,12 +1,12 @@
 // The report: reads the embedded analysis, builds the page, ties clock, stage, lanes and prose together.
 
-import { makeClock } from './report_clock.js';
-import { makeLanes } from './report_lanes.js';
-import { clockTime, fitCanvas, h, ink, lengthOf, part, readInks } from './report_marks.js';
-import { paintStrips } from './report_paint.js';
-import { description, moments, people, section } from './report_prose.js';
-import { makeStage } from './report_stage.js';
-import { sure } from './report_sure.js';
+import { makeClock } from './clock.js';
+import { makeLanes } from './lanes.js';
+import { clockTime, fitCanvas, h, ink, lengthOf, part, readInks } from './marks.js';
+import { paintStrips } from './paint.js';
+import { description, moments, people, section } from './prose.js';
+import { makeStage } from './stage.js';
+import { sure } from './sure.js';
 
 const report = JSON.parse(document.getElementById('analysis').textContent);
 const main = document.getElementById('report');

@@ -1,23 +1,30 @@
 """The report: one self-contained HTML file that shows a whole analysis, with the recording inside where it may be.
 
-It loads nothing from anywhere and runs one script, its own. Read `report_payload.py` for what goes in, `report_page.py`
-for how it is put together, and `report.js` for how it is shown.
+It loads nothing from anywhere and runs one script, its own. Read `payload.py` for what goes in, `report.js` for how it
+is shown.
 """
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from affekt.analysis.analysis import Analysis
 from affekt.errors import AffektError
 from affekt.files import file_atomically
-from affekt.report.page import page
+from affekt.pages import asset, embed_bytes, embed_json, escaped, filled, module_of, self_contained, style_of
 from affekt.report.payload import report_payload, summary
+from affekt.tables import storable
 
 REPORT_FILE = 'report.html'
 """The page in a folder of results."""
+SCRIPTS = (
+    'marks.js', 'series.js', 'clock.js', 'paint.js', 'lanes.js', 'stage.js', 'reading.js', 'prose.js', 'sure.js',
+    'report.js',
+)  # fmt: skip
+"""The script files in the order of their imports."""
 MAX_MEDIA_BYTES = 32 * 2**20
 """Largest recording that is put inside; browsers grow slow with larger files."""
 COPIES = ((120.0, 480, 30.0), (600.0, 360, 15.0), (2700.0, 240, 10.0))
@@ -60,9 +67,40 @@ def render_report(analysis: Analysis, out: Path, media: Path | None = None, why_
     )
     target = Path(out)
     with file_atomically(target) as file:
-        for piece in page(analysis.source.name, summary(analysis), payload, embedded.content):
-            file.write(piece)
+        file.writelines(report_page(analysis.source.name, summary(analysis), payload, embedded.content))
     return target
+
+
+def report_page(
+    title: str, summary_text: str, payload: Mapping[str, object], media: bytes | None = None
+) -> Iterator[bytes]:
+    """The whole file, piece by piece, so that a large recording is never held twice.
+
+    Args:
+        title: plain text for the window's title.
+        summary_text: plain text shown where scripts are switched off.
+        payload: what the script reads, of plain JSON types without nan.
+        media: the bytes of a video, sound or picture to embed, or None.
+
+    Raises:
+        ValueError: the payload holds nan, infinity or a type that JSON lacks.
+    """
+    return self_contained(
+        title,
+        _body(summary_text, payload, media),
+        style=style_of('affekt.report', 'report.css'),
+        script=module_of('affekt.report', SCRIPTS),
+        sources='img-src data: blob:; media-src blob:',
+    )
+
+
+def _body(summary_text: str, payload: Mapping[str, object], media: bytes | None) -> Iterator[str | bytes]:
+    parts = {'summary': escaped(' '.join(storable(summary_text).split())), 'data': embed_json(payload)}
+    yield filled(asset('affekt.report', 'body.html'), parts)
+    if media is not None:
+        yield '<script type="text/plain" id="media">'
+        yield from embed_bytes(media)
+        yield '</script>'
 
 
 def embed(analysis: Analysis, media: Path | None, why_not: str = '') -> Embedded:

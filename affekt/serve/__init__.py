@@ -1,16 +1,41 @@
-"""Who may ask a page of affekt, and how a connection ends: what every server of affekt is guarded by.
+"""Who may ask a page of affekt, how a connection ends, and the app that both stand before.
 
-Requests come in; those from other sites, with unknown hosts or without an end are refused. Read `guard.py` first, then
-`connections.py`.
+Routes and files of a page come in; `guarded_app` makes an app of them that refuses requests from other sites, with
+unknown hosts or without an end, and answers deliberate errors as JSON; `serve_until_stopped` runs it. Read `app.py`
+first, then `guard.py`, `server.py` and `connections.py`. FastAPI and uvicorn are needed by what serves alone.
 """
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from affekt.moved_names import moved
-from affekt.serve.connections import PatientProtocol
 from affekt.serve.guard import Guard, Tokens
+from affekt.serve.server import listen, require_serving_parts, serve_until_stopped
 
-if not TYPE_CHECKING:
-    __getattr__ = moved(__name__)
+if TYPE_CHECKING:
+    from affekt.serve.app import StaticFile, guarded_app, needs, static_files
+    from affekt.serve.connections import PatientProtocol
+else:
+    _NEED_THE_EXTRA = {
+        'PatientProtocol': 'affekt.serve.connections',
+        **dict.fromkeys(('StaticFile', 'guarded_app', 'needs', 'static_files'), 'affekt.serve.app'),
+    }
 
-__all__ = ['Guard', 'PatientProtocol', 'Tokens']
+    def __getattr__(name: str) -> Any:
+        if name in _NEED_THE_EXTRA:
+            return getattr(import_module(_NEED_THE_EXTRA[name]), name)
+        return moved(__name__)(name)
+
+
+__all__ = [
+    'Guard',
+    'PatientProtocol',
+    'StaticFile',
+    'Tokens',
+    'guarded_app',
+    'listen',
+    'needs',
+    'require_serving_parts',
+    'serve_until_stopped',
+    'static_files',
+]

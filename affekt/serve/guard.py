@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import ipaddress
 import json
+import math
 import socket
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
@@ -37,35 +38,31 @@ HEADERS = {
     'permissions-policy': 'camera=(), microphone=(), geolocation=()',
 }
 LARGEST_BODY = 64 * 2**10
-RATER, HOST = 'rater', 'host'
-"""Who a token makes one: raters vote; the host also sees the leaderboard and takes votes home."""
+"""Bytes of a request, unless an app takes more."""
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """The two secrets of a study."""
+    """The secrets of a server, one a role."""
 
-    rater: str
-    host: str
+    secrets: Mapping[str, str]
+    """Role to token, the role that may do most first."""
 
     def role(self, token: str) -> str | None:
         """Whose token this is; compared in constant time."""
         given = token.encode('utf-8', 'surrogatepass')
-        if hmac.compare_digest(given, self.host.encode()):
-            return HOST
-        return RATER if hmac.compare_digest(given, self.rater.encode()) else None
+        same = [role for role, secret in self.secrets.items() if hmac.compare_digest(given, secret.encode())]
+        return same[0] if same else None
 
     def cookie(self, role: str) -> str:
         """What a browser carries for a role; says nothing about the token."""
-        secret = self.host if role == HOST else self.rater
-        return hmac.new(secret.encode(), f'affekt cookie {role}'.encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self.secrets[role].encode(), f'affekt cookie {role}'.encode(), hashlib.sha256).hexdigest()
 
     def role_of_cookie(self, value: str) -> str | None:
         """The role that a cookie carries."""
-        for role in (HOST, RATER):
-            if hmac.compare_digest(value.encode('utf-8', 'surrogatepass'), self.cookie(role).encode()):
-                return role
-        return None
+        given = value.encode('utf-8', 'surrogatepass')
+        same = [role for role in self.secrets if hmac.compare_digest(given, self.cookie(role).encode())]
+        return same[0] if same else None
 
 
 class Guard:
@@ -73,13 +70,17 @@ class Guard:
 
     Args:
         app: answers what is let through; finds the role in `scope['affekt_role']`, None for nobody.
-        tokens: of the study.
+        tokens: of the roles.
         cookie: name of the cookie.
         hosts: names in Host, without port, by which this machine may be asked; None lets any literal address in.
+        largest_body: bytes of a request.
     """
 
-    def __init__(self, app: App, tokens: Tokens, cookie: str, hosts: frozenset[str] | None) -> None:
+    def __init__(
+        self, app: App, tokens: Tokens, cookie: str, hosts: frozenset[str] | None, *, largest_body: int = LARGEST_BODY
+    ) -> None:
         self._app, self._tokens, self._cookie, self._hosts = app, tokens, cookie, hosts
+        self._largest_body = largest_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or answer 403 or 413."""
@@ -97,20 +98,20 @@ class Guard:
             await _refuse(send, 403, 'this server is asked by another name; use the link that it printed')
         elif not _same_origin(headers, origin):
             await _refuse(send, 403, 'another page asked')
-        elif _length(headers) > LARGEST_BODY or 'transfer-encoding' in headers:
-            await _refuse(send, 413, f'more than {LARGEST_BODY} bytes, or of unknown length')
+        elif _length(headers) > self._largest_body or 'transfer-encoding' in headers:
+            await _refuse(send, 413, f'more than {self._largest_body} bytes, or of unknown length')
         else:
             scope['affekt_role'] = self._role(headers.get('cookie', ''))
-            await self._app(scope, receive, _with_headers(send, scope['path']))
+            await self._app(scope, receive, _with_headers(send))
 
     def _is_ours(self, name: str) -> bool:
         if self._hosts is not None:
             return name in self._hosts
         return name in ('localhost', socket.gethostname().lower()) or _is_address(name)
 
-    def _role(self, held: str) -> str | None:
+    def _role(self, cookies: str) -> str | None:
         try:
-            morsel = SimpleCookie(held).get(self._cookie)
+            morsel = SimpleCookie(cookies).get(self._cookie)
         except CookieError:
             return None
         return self._tokens.role_of_cookie(morsel.value) if morsel else None
@@ -151,19 +152,22 @@ def _same_origin(headers: Mapping[str, str], origin: str | None) -> bool:
     return site in ('same-origin', 'none') or headers.get('sec-fetch-mode') == 'navigate'
 
 
-def _length(headers: Mapping[str, str]) -> int:
+def _length(headers: Mapping[str, str]) -> float:
+    """Bytes of the body; infinite where the header is no such number."""
     text = headers.get('content-length', '0')
-    return int(text) if text.isdecimal() and len(text) < 10 else LARGEST_BODY + 1
+    return int(text) if text.isdecimal() and len(text) < 10 else math.inf
 
 
-def _with_headers(send: Send, path: str) -> Send:
+def _with_headers(send: Send) -> Send:
+    """Adds the headers that an answer does not have."""
+
     async def sent(message: MutableMapping[str, Any]) -> None:
         if message['type'] == 'http.response.start':
-            held = {name.lower() for name, _ in message['headers']}
-            more = {**HEADERS, 'cache-control': 'private, max-age=3600' if path.startswith('/clips/') else 'no-store'}
+            present = {name.lower() for name, _ in message['headers']}
+            more = {**HEADERS, 'cache-control': 'no-store'}
             message['headers'] = [
                 *message['headers'],
-                *((name.encode(), value.encode()) for name, value in more.items() if name.encode() not in held),
+                *((name.encode(), value.encode()) for name, value in more.items() if name.encode() not in present),
             ]
         await send(message)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -47,6 +48,29 @@ def table_of_lines(lines: Iterable[str], path: Path) -> Table:
     separator = stated[1] if stated else _separator(first, path)
     every = itertools.chain(first[1:] if stated else first, lines)
     return replace(_rows(every, path, separator, skipped=int(bool(stated))), separator=separator)
+
+
+def required_rows(text: str, columns: Sequence[str], problems: list[str]) -> list[tuple[int, list[str]]]:
+    """The rows of a file that must have exactly one form, as the official scorer of a challenge reads it.
+
+    Args:
+        text: commas between cells; nothing is guessed or mended.
+        columns: the header that it must have.
+        problems: gets a sentence for each thing that is wrong.
+
+    Returns:
+        Number and cells of each row, those of another length too; none where the header is another one.
+    """
+    try:
+        header, *rows = list(csv.reader(io.StringIO(text), strict=True)) or [[]]
+    except csv.Error as error:
+        problems.append(f'not a csv: {error}')
+        return []
+    if header != list(columns):
+        problems.append(f'columns {", ".join(header) or "(none)"} where {", ".join(columns)} belong')
+        return []
+    problems += [f'row {row}: {len(cells)} cells' for row, cells in enumerate(rows, 2) if len(cells) != len(columns)]
+    return list(enumerate(rows, 2))
 
 
 def _first_lines(lines: Iterator[str]) -> list[str]:

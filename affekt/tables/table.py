@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from affekt.errors import TableError, listed
 
@@ -15,6 +19,22 @@ MOST_COLUMNS = 1 << 16
 MOST_CELLS = 1 << 26
 _NUMBER = re.compile(r'[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|infinity)|nan', re.IGNORECASE | re.ASCII)
 _DECIMAL_COMMA = re.compile(r'[+-]?\d*,\d+([eE][+-]?\d+)?', re.ASCII)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where rows come from, for messages."""
+
+    name: str
+    rows: npt.NDArray[np.int64] | None = None
+    """(N,) number of each row, as an editor shows it; 1, 2, 3 where None."""
+
+    def __str__(self) -> str:
+        return self.name
+
+    def row(self, position: int) -> str:
+        """A row, in words."""
+        return f'row {position + 1 if self.rows is None else self.rows[position]} of {self.name}'
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,9 +61,19 @@ class Table(Mapping[str, Sequence[Any]]):
     def __len__(self) -> int:
         return len(self.columns)
 
+    def records(self) -> Iterator[dict[str, Any]]:
+        """Each row as a mapping from column to cell."""
+        for cells in zip(*self.columns.values(), strict=True):
+            yield dict(zip(self.columns, cells, strict=True))
+
+    @cached_property
+    def source(self) -> Source:
+        """The file and its rows, without the cells."""
+        return Source(self.path.name, np.asarray(self.rows, np.int64))
+
     def row(self, position: int) -> str:
         """The row of a cell, in words."""
-        return f'row {self.rows[position]} of {self.path.name}'
+        return self.source.row(position)
 
     def seen(self) -> str:
         """How many columns there are, and which: for messages."""

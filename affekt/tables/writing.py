@@ -1,17 +1,21 @@
 """Tables of text, and what their cells may hold: the rules that every reader and writer of CSV files goes through.
 
-`csv_bytes` writes a table. A text that a spreadsheet would run as a formula gets an apostrophe in front, which
-`as_written` takes off again where the table is read; numbers stay numbers. `storable` makes any text one that UTF-8,
-Parquet and HTML can hold.
+`table_bytes` writes a table as what a file's ending says, `csv_bytes` as CSV. A text that a spreadsheet would run as a
+formula gets an apostrophe in front, which `as_written` takes off again where the table is read; numbers stay numbers.
+`storable` makes any text one that UTF-8, Parquet and HTML can hold.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from affekt.errors import TableError
 
 FORMULA_STARTS = '=+-@\t\r\n\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH HYPHEN-MINUS}'
 FORMULA_STARTS += '\N{FULLWIDTH COMMERCIAL AT}'
@@ -76,6 +80,66 @@ def csv_bytes(
         cells = [row.get(name) for name in columns] if isinstance(row, Mapping) else row
         writer.writerow([_cell(cell, raw) for cell in cells])
     return text.getvalue().encode()
+
+
+WRITTEN = ('.csv', '.jsonl', '.parquet')
+"""Endings of tables that can be written."""
+
+
+def require_written(ending: str, name: str) -> None:
+    """A table can be written under this ending.
+
+    Raises:
+        TableError: it cannot.
+    """
+    if ending not in WRITTEN:
+        raise TableError(expected=f'a table: {", ".join(WRITTEN)}', came=name, todo='use one of these endings')
+
+
+def table_bytes(
+    ending: str,
+    columns: Sequence[str],
+    rows: Iterable[Mapping[str, object]],
+    *,
+    lists: Sequence[str] = (),
+    in_csv: Sequence[str] | None = None,
+    raw: bool = False,
+) -> bytes:
+    """A table of texts and lists of texts, as a file of this ending holds it.
+
+    Args:
+        ending: one of `WRITTEN`.
+        columns: of .jsonl and .parquet; a name that is no column is left out.
+        rows: cells by name; halves of surrogate pairs are replaced.
+        lists: columns whose cells are lists of texts.
+        in_csv: the columns of a .csv, where that holds fewer.
+        raw: write texts that start like a formula as they are; only CSV has others.
+
+    Raises:
+        TableError: another ending.
+    """
+    require_written(ending, ending)
+    if ending == '.csv':
+        return csv_bytes(in_csv or columns, rows, raw=raw)
+    whole = [_storable({name: row.get(name) for name in columns}) for row in rows]
+    if ending == '.jsonl':
+        return ''.join(json.dumps(row, ensure_ascii=False) + '\n' for row in whole).encode()
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    schema = pa.schema([(name, pa.list_(pa.string()) if name in lists else pa.string()) for name in columns])
+    sink = pa.BufferOutputStream()
+    pyarrow.parquet.write_table(pa.Table.from_pylist(whole, schema=schema), sink)
+    return bytes(sink.getvalue())
+
+
+def _storable(content: Any) -> Any:
+    """The same without halves of surrogate pairs, which JSON may hold and UTF-8 may not."""
+    if isinstance(content, dict):
+        return {key: _storable(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_storable(value) for value in content]
+    return storable(content) if isinstance(content, str) else content
 
 
 def _cell(cell: object, raw: bool) -> object:

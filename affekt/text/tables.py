@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from affekt.errors import TableError, TranscriptError
+from affekt.errors import TableError, TranscriptError, raised_as
 from affekt.tables.delimited import table_of_lines
 from affekt.tables.recognition import LINE
 from affekt.text.utterances import Utterance, Word
@@ -41,12 +41,9 @@ def read_table(text: str, duration_s: float | None, notes: list[str]) -> list[Ut
     'Hello'
     """
     lines = (match[0] for match in LINE.finditer(text.lstrip('\ufeff')))
-    try:
+    with raised_as(TranscriptError, TableError):
         table = table_of_lines(lines, Path('the table'))
-    except TableError as error:
-        raise TranscriptError(expected=error.expected, came=error.came, todo=error.todo) from error
-    rows = [dict(zip(table, cells, strict=True)) for cells in zip(*table.values(), strict=True)]
-    return _rows(zip(table.rows, rows, strict=True), 'the table', notes)
+    return _rows(zip(table.rows, table.records(), strict=True), 'the table', notes)
 
 
 def read_json(text: str, duration_s: float | None, notes: list[str]) -> list[Utterance]:

@@ -88,7 +88,7 @@ def train_together(
     facts = {'models': [asdict(own) for own in settings]}
     with contextlib.nullcontext() if folder is None else Run(folder, facts, resume=resume, renamed=RENAMED) as run:
         if run and resume:
-            _restore(run.folder / CHECKPOINT, weights, optimiser, progress)
+            _restore(run.folder / CHECKPOINT, models, weights, optimiser, progress)
         for epoch in range(max(len(p.rows()) for p in progress) + 1, common.epochs + 1):
             if all(ended(p, epoch, common) for p in progress):
                 break
@@ -118,15 +118,23 @@ def _save(path: Path, weights: dict[str, Tensor], optimiser: torch.optim.Optimiz
 
 
 def _restore(
-    path: Path, weights: dict[str, Tensor], optimiser: torch.optim.Optimizer, progress: list[Progress]
+    path: Path,
+    models: Sequence[nn.Module],
+    weights: dict[str, Tensor],
+    optimiser: torch.optim.Optimizer,
+    progress: list[Progress],
 ) -> None:
     """Go on from a checkpoint; from the start where the run was killed before its first."""
     if not path.exists():
         return
     tensors, notes = read_tensors(path)
+    saved = below(tensors, 'model.')
+    for k, model in enumerate(models):  # a model knows the names under which older versions saved it
+        model.load_state_dict(model.state_dict() | {name: value[k] for name, value in saved.items()})
+    states = [model.state_dict() for model in models]
     with torch.no_grad():
-        for name, value in below(tensors, 'model.').items():
-            weights[name].copy_(value)
+        for name, value in weights.items():
+            value.copy_(torch.stack([state[name] for state in states]))
     for k, (own, facts) in enumerate(zip(progress, json.loads(notes['progress']), strict=True)):
         own.restore(facts, below(tensors, f'best{k}.'))
     restore_moments(optimiser, tensors)

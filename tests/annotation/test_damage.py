@@ -13,12 +13,12 @@ import pytest
 from click.testing import CliRunner
 
 from affekt.annotation import export_votes
-from affekt.annotation.annotate import _write_secret
 from affekt.annotation.board import Board
 from affekt.annotation.journal import Journal, read_events
 from affekt.annotation.study import open_votes
 from affekt.cli import main
 from affekt.errors import AffektError, RunError
+from affekt.serve.server import write_private
 
 IDS = itertools.count()
 
@@ -246,7 +246,7 @@ def test_links_in_a_folder_from_a_stranger_are_not_followed(voted, tmp_path, ope
     assert outside.read_bytes() == before
     secret = voted.folder / '.serve.json'
     secret.symlink_to(outside)
-    _write_secret(secret, '{}')
+    write_private(secret, '{}')
     assert (secret.is_symlink(), secret.read_text(), secret.stat().st_mode & 0o777) == (False, '{}', 0o600)
     assert outside.read_bytes() == before
 

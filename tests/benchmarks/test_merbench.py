@@ -13,12 +13,11 @@ from rich.console import Console
 
 pytest.importorskip('torch', reason='torch is absent (pip install affekt[torch])')
 
+from affekt.benchmarks import MerbenchSettings, run_merbench
 from affekt.benchmarks import merbench as bench
-from affekt.benchmarks import run_merbench
 from affekt.cli import main
 from affekt.corpora import Manifest, made_up_corpus
 from affekt.errors import CorpusError, RunError, TableError, UnknownNameError, ValueRangeError
-from affekt.experiments import MerbenchSettings
 from affekt.experiments.cross_corpus import Part
 from affekt.experiments.page import merbench_page
 from affekt.experiments.saving import merbench_facts
@@ -28,7 +27,7 @@ from affekt.experiments.task import open_stores, open_task
 from affekt.features import Features, Provenance, Store, legacy_resampled, write_features
 from affekt.fusion import FUSION_MODELS
 
-QUICK = MerbenchSettings(seeds=2, trials=1, epochs=12, patience=4, batch=16, resamples=100)
+QUICK = MerbenchSettings(seeds=2, trials=1, epochs=12, patience=4, batch_size=16, resamples=100)
 CODES = {'neutral': (0.0, 0.0), 'happy': (3.0, 0.0), 'sad': (0.0, 3.0)}
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from affekt.errors import ArchiveError, TableError
-from affekt.tables import csv_bytes, number, read_table, require_bounded
+from affekt.tables import csv_bytes, number, read_table, require_bounded, required_rows
 from affekt.tables.parquet_footers import footer_of
 
 NAMES = ['clip1', 'clip2', 'Zoë']
@@ -448,3 +448,27 @@ def test_halves_of_characters_are_replaced_with_a_note(tmp_path):
         assert list(table['name']) == ['a\N{REPLACEMENT CHARACTER}']
         assert 'halves of characters' in table.notes[0]
     assert read_table(tmp_path / 'x.jsonl')['labels'] == [['b\N{REPLACEMENT CHARACTER}', '\N{GRINNING FACE}']]
+
+
+def test_a_table_knows_its_rows_as_records_and_by_number(tmp_path):
+    path = tmp_path / 'x.csv'
+    path.write_text('name,value\n\na,1\nb,2\n')
+    table = read_table(path)
+    assert list(table.records()) == [{'name': 'a', 'value': '1'}, {'name': 'b', 'value': '2'}]
+    assert (table.row(1), table.source.row(1)) == ('row 4 of x.csv', 'row 4 of x.csv')
+
+
+@pytest.mark.parametrize(
+    ('text', 'rows', 'problems'),
+    [
+        ('name,x\na,1\n', [(2, ['a', '1'])], []),
+        ('name;x\na;1\n', [], ['columns name;x where name, x belong']),
+        ('', [], ['columns (none) where name, x belong']),
+        ('name,x\na\n', [(2, ['a'])], ['row 2: 1 cells']),
+        ('name,x\n"a,1\n', [], ['not a csv: unexpected end of data']),
+    ],
+)
+def test_a_file_that_must_have_one_form_is_not_mended(text, rows, problems):
+    said: list[str] = []
+    assert required_rows(text, ('name', 'x'), said) == rows
+    assert said == problems

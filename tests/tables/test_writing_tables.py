@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from affekt.tables import as_written, csv_bytes, spreadsheet_safe, storable
+from affekt.errors import TableError
+from affekt.tables import (
+    as_written,
+    csv_bytes,
+    read_table,
+    require_written,
+    spreadsheet_safe,
+    storable,
+    table_bytes,
+)
 
 
 @pytest.mark.parametrize('start', ['=', '+', '-', '@', '\t', '\r', '\n', '＝'])
@@ -49,3 +58,20 @@ def test_bytes_of_names_that_are_no_utf8_stay_apart():
     assert storable(b'caf\xe9.wav'.decode('utf-8', 'surrogateescape')) == r'caf\xe9.wav'
     assert storable('half \ud800 of a pair') == 'half \N{REPLACEMENT CHARACTER} of a pair'
     assert storable('whole 🙂') == 'whole 🙂'
+
+
+@pytest.mark.parametrize('ending', ['.csv', '.jsonl', '.parquet'])
+def test_a_table_is_read_back_from_every_ending_that_is_written(tmp_path, ending):
+    rows = [{'name': 'a', 'labels': ['sad', 'calm'], 'other': 1}, {'name': '\ud800b', 'labels': []}]
+    content = table_bytes(ending, ('name', 'labels'), rows, lists=('labels',), in_csv=('name',))
+    path = tmp_path / f'x{ending}'
+    path.write_bytes(content)
+    table = read_table(path)
+    assert list(table['name']) == ['a', '\ufffdb']
+    if ending != '.csv':
+        assert [list(cell) for cell in table['labels']] == [['sad', 'calm'], []]
+
+
+def test_another_ending_is_refused_by_its_name():
+    with pytest.raises(TableError, match=r'\.csv, \.jsonl, \.parquet; got x\.xlsx'):
+        require_written('.xlsx', 'x.xlsx')

@@ -1,7 +1,7 @@
 // How sure: coverage, calibration, models with their cards, settings, versions, hashes.
 
-import { SOURCES, h, lengthOf, percent, plainNumber, sentenceCase, svg } from './report_marks.js';
-import { section } from './report_prose.js';
+import { SOURCES, h, lengthOf, percent, plainNumber, sentenceCase, svg } from './marks.js';
+import { section } from './prose.js';
 
 export function sure(report) {
   return section(

@@ -1,9 +1,9 @@
 // Lanes: who showed what when. One clock across, one cursor; per person one canvas that holds that person's lanes.
 // The view is the span of time on screen: drag narrows it, double click or escape widens it again.
 
-import { CODES, SOURCES, clockTime, fitCanvas, h, part, percent, signed } from './report_marks.js';
-import { PAINTERS, ROW, paintEvidence, paintRuler } from './report_paint.js';
-import { indexAt, readingAt, spanAt } from './report_series.js';
+import { CODES, SOURCES, clockTime, fitCanvas, h, part, percent, signed } from './marks.js';
+import { PAINTERS, ROW, paintEvidence, paintRuler } from './paint.js';
+import { indexAt, readingAt, spanAt } from './series.js';
 
 const HEIGHTS = { fused: 28, face: 18, valence: 64, arousal: 64, voice: 22, words: 24, weights: 14 };
 const ENDS = { valence: ['pleasant', 'unpleasant'], arousal: ['stirred', 'calm'] };

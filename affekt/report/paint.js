@@ -1,8 +1,8 @@
 // Paint: how each lane looks. A painter draws one person's lane into a frame { xOf, from, to, width, categories };
 // times outside the frame cost nothing. Gaps stay gaps: a dotted line where nothing was measured.
 
-import { CODES, css, ink, inkOn, mix, opacityOf, shade, type, valenceInk } from './report_marks.js';
-import { strongest } from './report_series.js';
+import { CODES, css, ink, inkOn, mix, opacityOf, shade, type, valenceInk } from './marks.js';
+import { strongest } from './series.js';
 
 export const ROW = 9;
 const CODE_FONT = () => type(11, 600);

@@ -1,4 +1,4 @@
-"""Columns of names and of answers in a table, found by their headers."""
+"""A table with a row for each sample: columns of names and of values, recognised by their headers."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from affekt.errors import TableError, listed
-from affekt.tables import Table, read_table
-from affekt.tables.table import seen
+from affekt.tables.reading import read_table
+from affekt.tables.table import Table, seen
 
 Columns = Mapping[str, Sequence[Any]]
 
@@ -73,8 +73,8 @@ def answers_by_name(columns: Columns, path: Path, names: Sequence[str], values: 
     Raises:
         TableError: as `by_name`, or a value is something else.
     """
-    held = by_name(columns, path, names, values)
-    return None if held is None else {name: _answer(value, path, name) for name, value in held.items()}
+    cells = by_name(columns, path, names, values)
+    return None if cells is None else {name: _answer(value, path, name) for name, value in cells.items()}
 
 
 def _require_whole(columns: Columns, path: Path, names: Sequence[str]) -> None:

@@ -13,8 +13,8 @@ import {
   signed,
   type,
   valenceInk,
-} from './report_marks.js';
-import { indexAt, readingAt, spanAt } from './report_series.js';
+} from './marks.js';
+import { indexAt, readingAt, spanAt } from './series.js';
 
 const TRAIL_S = 8;
 

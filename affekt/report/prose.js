@@ -1,6 +1,6 @@
 // Prose: moments, description, people. Each statement leads back to the rows that it rests on.
 
-import { CODES, SOURCES, clockTime, h, lengthOf, part, percent, sentenceCase, signed, told } from './report_marks.js';
+import { CODES, SOURCES, clockTime, h, lengthOf, part, percent, sentenceCase, signed, told } from './marks.js';
 
 export function section(id, title, note, ...children) {
   return h(

@@ -1,8 +1,8 @@
 // Stage: the recording, a thin mark around the followed face, and the reading of this instant beside it.
 
-import { clockTime, css, fitCanvas, h, ink, mix, opacityOf, type } from './report_marks.js';
-import { makeReading } from './report_reading.js';
-import { boxAt } from './report_series.js';
+import { clockTime, css, fitCanvas, h, ink, mix, opacityOf, type } from './marks.js';
+import { makeReading } from './reading.js';
+import { boxAt } from './series.js';
 
 const SPAN_S = 10;
 

@@ -1,0 +1,149 @@
+"""The app that every page of affekt is served by: routes and files in, a guarded ASGI app out.
+
+An `AffektError` becomes JSON with its own sentence, a request that does not fit becomes one that says what and where,
+and a token is turned into a cookie at `/api/enter`. What a page is made of is read once, and a browser that has it
+already is told so by the hash of its content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from typing import Any
+
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from affekt.errors import AffektError, RunError
+from affekt.serve.guard import LARGEST_BODY, App, Guard, Tokens
+
+LONGEST_TOKEN = 200
+STATUSES: Mapping[type[AffektError], int] = {RunError: 503}
+"""Class of an error to the status of its answer; others are 422."""
+
+
+class StrictBody(BaseModel):
+    """The body of a request: nothing unknown, nothing that would have to be converted."""
+
+    model_config = ConfigDict(extra='forbid', strict=True)
+
+
+class Entering(StrictBody):
+    """The token, from the fragment of the link."""
+
+    token: str = Field(max_length=LONGEST_TOKEN)
+
+
+@dataclass(frozen=True)
+class StaticFile:
+    """A page, a script or a style, which hold no data and need no token."""
+
+    content: bytes
+    content_type: str
+
+    @cached_property
+    def etag(self) -> str:
+        """Names the content, so that a browser asks for it again only where it has changed."""
+        return f'"{hashlib.sha256(self.content).hexdigest()[:32]}"'
+
+    def answer(self, known: str) -> Response:
+        """The file, or 304 where the browser has it.
+
+        Args:
+            known: the header If-None-Match; '' without one.
+        """
+        headers = {'etag': self.etag, 'cache-control': 'no-cache'}
+        if self.etag in [tag.strip().removeprefix('W/') for tag in known.split(',')]:
+            return Response(status_code=304, headers=headers)
+        return Response(self.content, media_type=self.content_type, headers=headers)
+
+
+def static_files(room: str, types: Mapping[str, str]) -> dict[str, StaticFile]:
+    """Files of a room, each at `/` and its name.
+
+    Args:
+        room: affekt.pages, for example.
+        types: name of a file to its content type.
+    """
+    return {f'/{name}': StaticFile((files(room) / name).read_bytes(), kind) for name, kind in types.items()}
+
+
+def needs(*roles: str, otherwise: str) -> Any:
+    """A dependency of a route that lets these roles in.
+
+    Args:
+        roles: that may ask.
+        otherwise: what others are told.
+    """
+
+    def check(request: Request) -> None:
+        if request.scope.get('affekt_role') not in roles:
+            raise HTTPException(403, otherwise)
+
+    return Depends(check)
+
+
+def guarded_app(
+    title: str,
+    routes: APIRouter,
+    pages: Mapping[str, StaticFile],
+    tokens: Tokens,
+    *,
+    cookie: str = 'affekt',
+    hosts: frozenset[str] | None,
+    statuses: Mapping[type[AffektError], int] | None = None,
+    largest_body: int = LARGEST_BODY,
+) -> App:
+    """An ASGI app that serves routes and pages to those who may ask.
+
+    Args:
+        title: of the app.
+        routes: what holds data; each asks by `needs` for a role.
+        pages: path to the file that is answered to anybody.
+        tokens: of the roles.
+        cookie: its name; browsers share cookies among the ports of a machine.
+        hosts: as for `Guard`.
+        statuses: class of an error to the status of its answer, besides `STATUSES`.
+        largest_body: bytes of a request.
+    """
+    app = FastAPI(title=title, docs_url=None, redoc_url=None, openapi_url=None)
+    known = {**(statuses or {}), **STATUSES}
+
+    @app.exception_handler(AffektError)
+    def refused(request: Request, error: AffektError) -> JSONResponse:
+        """A deliberate error in its own words."""
+        status = next((status for error_type, status in known.items() if isinstance(error, error_type)), 422)
+        return JSONResponse({'error': str(error)}, status)
+
+    @app.exception_handler(RequestValidationError)
+    def malformed(request: Request, error: RequestValidationError) -> JSONResponse:
+        """What is wrong and where, without repeating what came."""
+        places = {'.'.join(map(str, problem['loc'])): problem['msg'] for problem in error.errors()}
+        sentence = '; '.join(f'{place}: {message}' for place, message in places.items())
+        return JSONResponse({'error': sentence[:500]}, 422)
+
+    @app.post('/api/enter')
+    def enter(entering: Entering, response: Response) -> dict[str, str]:
+        """A cookie for the token."""
+        role = tokens.role(entering.token)
+        if role is None:
+            raise HTTPException(403, 'this link is not valid; ask for a new one')
+        response.set_cookie(cookie, tokens.cookie(role), httponly=True, samesite='strict', max_age=30 * 86400)
+        return {'role': role}
+
+    app.include_router(routes)
+    for path, page in pages.items():
+        app.add_api_route(path, _answering(page), methods=['GET'])
+    return Guard(app, tokens, cookie, hosts, largest_body=largest_body)
+
+
+def _answering(page: StaticFile) -> Callable[[Request], Response]:
+    def answer(request: Request) -> Response:
+        return page.answer(request.headers.get('if-none-match', ''))
+
+    return answer

@@ -1,0 +1,132 @@
+"""Where a page is served and until when: the address, the port, the end.
+
+Nothing here needs FastAPI or uvicorn until something is served.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from affekt.errors import MissingExtraError, RunError
+from affekt.serve.guard import App
+
+LOOPBACK = ('127.0.0.1', 'localhost', '::1')
+ANY_ADDRESS = ('0.0.0.0', '::')
+
+
+def require_serving_parts() -> None:
+    """What serves is installed.
+
+    Raises:
+        MissingExtraError: FastAPI or uvicorn is not.
+    """
+    try:
+        for name in ('uvicorn', 'fastapi'):
+            import_module(name)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            expected='FastAPI and uvicorn', came=f'no {error.name}', todo="install them: pip install 'affekt[serve]'"
+        ) from error
+
+
+def hosts_of(address: str) -> frozenset[str] | None:
+    """The names by which a server at an address may be asked; None for any literal address of this machine."""
+    if address in ANY_ADDRESS:
+        return None
+    return frozenset({*LOOPBACK, address.lower()} if address in LOOPBACK else {address})
+
+
+def name_of(address: str) -> str:
+    """How a link calls an address that is listened at."""
+    return socket.gethostname() if address in ANY_ADDRESS else f'[{address}]' if ':' in address else address
+
+
+def listen(address: str, port: int, before: int = 0) -> socket.socket:
+    """A socket that listens.
+
+    Args:
+        address: of this machine, or one that means all of them.
+        port: 0 for `before` where it is free, else for any.
+        before: the port that was used last time.
+
+    Raises:
+        RunError: the address cannot be listened at.
+    """
+    family = socket.AF_INET6 if ':' in address else socket.AF_INET
+    for number in (port,) if port else (before, 0):
+        # Only with the protocol named does asyncio send answers at once; else each waits 40 ms for a receipt.
+        listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((address, number))
+            listening.listen(128)
+        except (OSError, OverflowError) as error:
+            listening.close()
+            if number == 0 or port:
+                raise RunError(
+                    expected=f'an address to listen at, {address} port {number}',
+                    came=str(error),
+                    todo='choose another --port or --host',
+                ) from error
+        else:
+            return listening
+    raise AssertionError('port 0 is always tried')  # pragma: no cover
+
+
+def serve_until_stopped(app: App, listening: socket.socket, started: Callable[[], None] = lambda: None) -> None:
+    """Serve an app until SIGINT or SIGTERM.
+
+    Args:
+        app: by `guarded_app`.
+        listening: by `listen`.
+        started: called when the port is open.
+
+    Raises:
+        MissingExtraError: FastAPI or uvicorn is not installed.
+    """
+    require_serving_parts()
+    import uvicorn
+
+    from affekt.serve.connections import PatientProtocol
+
+    config = uvicorn.Config(
+        app, http=PatientProtocol, ws='none', log_level='error', access_log=False, server_header=False,
+        proxy_headers=False, timeout_graceful_shutdown=3, lifespan='off',
+    )  # fmt: skip
+    server = uvicorn.Server(config)
+    with _stopped_by_sigterm(server), contextlib.suppress(KeyboardInterrupt):
+        started()
+        server.run(sockets=[listening])
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that its owner alone may read; what is there is replaced, so that no link is followed."""
+    path.unlink(missing_ok=True)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, 'w') as file:
+        file.write(text)
+
+
+@contextlib.contextmanager
+def _stopped_by_sigterm(server: Any) -> Iterator[None]:
+    """SIGTERM stops the server, not the process: before it runs, and when uvicorn raises it once more at the end."""
+
+    def stop(number: int, frame: object) -> None:
+        server.should_exit = True
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

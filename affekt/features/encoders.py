@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from affekt.features.face_readings import FACES, FACES_FRAMES
 from affekt.features.hashed import SIZE, hashed_texts
 from affekt.features.recipes import Encoder, Features, Floats, Recipe, Unable
 from affekt.features.spectra import SPECTRA
+from affekt.plugins import Members, named_as
 from affekt.weights import lookup
 
 RATE_HZ = 16_000
@@ -138,6 +139,15 @@ _MINILM_FACTS = {
     'longest': '256 word pieces',
 }
 
+
+def _other_names() -> list[str]:
+    """Names that recipes of encoders answer to."""
+    from affekt.features.listing import listed_recipes
+
+    names = [name for row in listed_recipes(added=False) if row.kind != 'own' for name in row.names]
+    return [*names, *(name.removesuffix('-utt') for name in names)]
+
+
 HASH512 = Recipe(
     'hash512', 'text', SIZE,
     {'tool': 'affekt hashed words', 'version': 1, 'column': 'text', 'pooling': 'signed sum, length 1'},
@@ -163,7 +173,8 @@ ACOUSTIC_FRAMES = Recipe(
     _open_acoustic_frames, columns=(*_FRAME_COLUMNS, 'voiced'), batch=8,
 )  # fmt: skip
 
-RECIPES: Mapping[str, Recipe] = {
-    recipe.name: recipe
-    for recipe in (HASH512, MINILM, MINILM_LAYERS, ACOUSTICS, ACOUSTIC_FRAMES, *SPECTRA, FACES, FACES_FRAMES)
-}
+OWN = (HASH512, MINILM, MINILM_LAYERS, ACOUSTICS, ACOUSTIC_FRAMES, *SPECTRA, FACES, FACES_FRAMES)
+RECIPES: Members[Recipe] = Members(
+    'recipes', {recipe.name: recipe for recipe in OWN}, named_as(Recipe), taken=_other_names
+)
+"""Name to recipe; other packages add theirs as `affekt.recipes`."""

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from affekt.cli.choices import Named, columns, corpora, leaks
 from affekt.cli.group import AS_JSON, main
+from affekt.cli.installation import say_unusable
 from affekt.cli.table_notes import table_notes
 from affekt.errors import listed
 from affekt.terminal import say, say_json, visible
@@ -53,6 +54,7 @@ def list_corpora(as_json: bool) -> None:
         size = sum(held.published.values())
         shown.add_row(name, held.title, f'{size:,}' if size else '', labels, held.language)
     say(shown)
+    say_unusable(CORPORA.listed())
 
 
 @corpus.command('import')

@@ -68,7 +68,7 @@ def list_recipes(runs: bool, as_json: bool) -> None:
                     )
                     shown.add_row(name, str(row.dimension or '?'), row.runs, row.needs)
             say()
-            say(f'{modality}: {title}', style='bold')
+            say(f'{modality or "cannot be used"}: {title}', style='bold')
             say(shown)
     if not runs:
         say('', _RUNS)
@@ -79,6 +79,7 @@ _KINDS = {
     'opensmile': 'measures of openSMILE',
     'transformers': 'published encoders, NAME-utt and NAME-frm corrected, merbench-NAME-utt and -frm as published',
     'exported': 'published encoders whose network you export, NAME-utt and NAME-frm',
+    'plugin': 'recipes of other packages that are installed',
 }
 _RUNS = (
     'runs: yes; fetch, when weights can be fetched or are given with --model; give, when a file is given with --model; '

@@ -1,15 +1,19 @@
-"""Verbs on what is installed: doctor, notice, weights."""
+"""Verbs on what is installed: doctor, plugins, notice, weights."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from affekt.cli.choices import Named, model_files
 from affekt.cli.group import AS_JSON, main
 from affekt.terminal import StageBars, facts_table, say, say_json
+
+if TYPE_CHECKING:
+    from affekt.plugins import Listed
 
 
 @main.command()
@@ -37,6 +41,36 @@ def notice() -> None:
     from affekt.analysis import NOTICE
 
     say(*NOTICE.splitlines())
+
+
+@main.command()
+@AS_JSON
+def plugins(as_json: bool) -> None:
+    """What other packages add: recipes, models, corpora, metrics, judges, exports.
+
+    Ends with 1 where something of them cannot be used; it says how to remove it.
+    """
+    from affekt.doctor import plugged_in
+
+    rows = plugged_in()
+    if as_json:
+        say_json([row.to_dict() for row in rows])
+    elif rows:
+        names = ('package', 'version', 'group', 'name')
+        told = [row.to_dict() for row in rows]
+        say(facts_table([{**{name: row[name] for name in names}, 'state': 'no' if row['error'] else 'loads'}
+                         for row in told]))  # fmt: skip
+        say_unusable(rows)
+    else:
+        say('No package adds anything. docs/architecture.md says how one does.')
+    sys.exit(1 if any(row.error for row in rows) else 0)
+
+
+def say_unusable(rows: Iterable[Listed]) -> None:
+    """One sentence for each member of another package that cannot be used."""
+    for row in rows:
+        if row.error is not None:
+            say(f'cannot be used: {row.error}', err=True, style='yellow')
 
 
 @main.group()

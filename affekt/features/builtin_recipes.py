@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from affekt.encoders import Encoded
 from affekt.features.face_readings import FACES, FACES_FRAMES
 from affekt.features.hashed import SIZE, hashed_texts
+from affekt.features.model_recipes import encoder_names
+from affekt.features.onnx_recipes import exported_names
 from affekt.features.recipes import Features, Floats, Recipe, SampleEncoder, Unable
 from affekt.features.sample_encoders import RATE_HZ, audio_encoder, text_encoder
+from affekt.features.smile_recipes import smile_names
 from affekt.features.spectra import SPECTRA
+from affekt.plugins import Members, named_as
 from affekt.weights import lookup
 
 _FRAME_COLUMNS = (
@@ -86,6 +90,13 @@ _MINILM_FACTS = {
     'longest': '256 word pieces',
 }
 
+
+def _other_names() -> list[str]:
+    """Names that recipes of encoders answer to."""
+    names = (*encoder_names(), *exported_names(), *smile_names())
+    return [*names, *(name.removesuffix('-utt') for name in names)]
+
+
 HASH512 = Recipe(
     'hash512', 'text', SIZE,
     {'tool': 'affekt hashed words', 'version': 1, 'column': 'text', 'pooling': 'signed sum, length 1'},
@@ -111,7 +122,8 @@ ACOUSTIC_FRAMES = Recipe(
     _open_acoustic_frames, columns=(*_FRAME_COLUMNS, 'voiced'), batch=8,
 )  # fmt: skip
 
-RECIPES: Mapping[str, Recipe] = {
-    recipe.name: recipe
-    for recipe in (HASH512, MINILM, MINILM_LAYERS, ACOUSTICS, ACOUSTIC_FRAMES, *SPECTRA, FACES, FACES_FRAMES)
-}
+OWN = (HASH512, MINILM, MINILM_LAYERS, ACOUSTICS, ACOUSTIC_FRAMES, *SPECTRA, FACES, FACES_FRAMES)
+RECIPES: Members[Recipe] = Members(
+    'recipes', {recipe.name: recipe for recipe in OWN}, named_as(Recipe), taken=_other_names
+)
+"""Name to recipe; other packages add theirs as `affekt.recipes`."""

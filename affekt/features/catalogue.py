@@ -1,7 +1,7 @@
 """Every recipe by name, with its weights; and the list of all: what each reads and needs, and whether that is here now.
 
 Kinds, in this order: recipes that bring all they need; measures of openSMILE; encoders of transformers; encoders whose
-network the user exports.
+network the user exports; recipes of other packages.
 """
 
 from __future__ import annotations
@@ -39,10 +39,11 @@ class ListedRecipe:
     """What can be said of a recipe before it is opened."""
 
     kind: str
-    """One of 'own', 'opensmile', 'transformers', 'exported'."""
+    """One of 'own', 'opensmile', 'transformers', 'exported', 'plugin'."""
     names: tuple[str, ...]
     """Recipes that differ in level or form alone."""
     modality: str
+    """'' for one of a package that cannot be loaded."""
     dimension: int | None
     """Of the first; None where nobody knows."""
     needs: str
@@ -51,9 +52,13 @@ class ListedRecipe:
     """One of `STATES`."""
 
 
-def listed_recipes() -> tuple[ListedRecipe, ...]:
-    """All recipes, each with what it needs."""
-    return (*_own(), *_smile(), *_encoders(), *_exported())
+def listed_recipes(*, added: bool = True) -> tuple[ListedRecipe, ...]:
+    """All recipes, each with what it needs.
+
+    Args:
+        added: those of other packages too, which loads them.
+    """
+    return (*_own(), *_smile(), *_encoders(), *_exported(), *(_added() if added else ()))
 
 
 def modality_of(recipe: str) -> str | None:
@@ -132,11 +137,24 @@ def recipe_named(
 
 def _own() -> list[ListedRecipe]:
     rows = []
-    for name, recipe in RECIPES.items():
+    for name, recipe in RECIPES.own.items():
         files = FILES.get(name, ())
         lost = [file for file in files if state(MODELS[file]) != 'verified']
         needs = f'{", ".join(files)}{" (affekt weights get)" if lost else ""}'
         rows.append(ListedRecipe('own', (name,), recipe.modality, recipe.dimension, needs, 'no' if lost else 'yes'))
+    return rows
+
+
+def _added() -> list[ListedRecipe]:
+    rows = []
+    for each in RECIPES.listed():
+        of, name = each.plugin, each.plugin.name
+        if each.error is None:
+            recipe = RECIPES[name]
+            needs = f'{of.package} {of.version}, which is here'
+            rows.append(ListedRecipe('plugin', (name,), recipe.modality, recipe.dimension, needs, 'yes'))
+        else:
+            rows.append(ListedRecipe('plugin', (name,), '', None, str(each.error), 'no'))
     return rows
 
 

@@ -11,10 +11,10 @@ its mask (B,); a frame-level one (B, T, D), its mask (B, T). A modality without 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -120,6 +120,8 @@ class FusionModel(nn.Module, ABC):
     levels: ClassVar[tuple[Level, ...]] = ('utterance', 'frame')
     aligned: ClassVar[bool] = False
     """Its modalities share one clock, step by step."""
+    search_space: ClassVar[Mapping[str, Sequence[Any]]] = {'hidden': (64, 128), 'dropout': (0.2, 0.3, 0.4, 0.5)}
+    """What benchmarks draw its settings from where they name no space of its own: its options, `hidden`, `dropout`."""
 
     def __init__(self, shape: FusionShape, width: int) -> None:
         super().__init__()

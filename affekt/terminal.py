@@ -15,8 +15,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from math import isfinite
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,7 @@ from rich.table import Table
 from rich.text import Text
 
 from affekt.errors import AffektError
+from affekt.typed_json import plain
 from affekt.wording import length
 
 if TYPE_CHECKING:
@@ -90,15 +90,7 @@ def say(*parts: Shown, err: bool = False, style: str = '', columns: int = 100, l
 
 def say_json(facts: Any) -> None:
     """Print one JSON value on a line of its own; numbers that JSON lacks become null."""
-    print(json.dumps(_finite(facts), allow_nan=False))
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: _finite(part) for key, part in value.items()}
-    return [_finite(part) for part in value] if isinstance(value, Iterable) and not isinstance(value, str) else value
+    print(json.dumps(plain(facts), allow_nan=False))
 
 
 def _console(*, err: bool) -> Console:

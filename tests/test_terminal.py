@@ -102,7 +102,7 @@ def test_a_stage_whose_name_holds_markup_is_named_so(capsys):
 def test_numbers_that_json_lacks_are_null_and_escape_codes_stay_escaped(capsys):
     say_json({'a': float('nan'), 'b': [float('inf'), 0.5], 'c': '\x1b[2J\udce9'})
     printed = capsys.readouterr().out
-    assert json.loads(printed) == {'a': None, 'b': [None, 0.5], 'c': '\x1b[2J\udce9'}
+    assert json.loads(printed) == {'a': None, 'b': [None, 0.5], 'c': '\x1b[2J\\xe9'}
     assert '\x1b' not in printed
 
 

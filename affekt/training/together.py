@@ -1,8 +1,9 @@
-"""Folds and draws of hyper-parameters trained as one batched model: same steps, one pass through the program.
+"""Folds and draws of hyper-parameters trained as one batched model: a measured trick for small models on a CPU.
 
-It pays where a step is very short: eight linear models on 384 features take less than half the CPU time, four of H = 64
-on 384 features a fifth less, ten of H = 64 on three features of 512 the same. It costs where their weights together
-outgrow the cache: at H = 128 on features of 512 and more, one by one is faster on a CPU.
+The steps are those of `train`, in one pass through the program for all models. It pays where a step is very short:
+eight linear models on 384 features take less than half the CPU time, four of H = 64 on 384 features a fifth less, ten
+of H = 64 on three features of 512 the same. It costs where their weights together outgrow the cache: at H = 128 on
+features of 512 and more, one by one is faster on a CPU.
 
 Models of one shape have their weights stacked, (K, …), and every step runs them all on their own batches. Axes: K
 models, B batch.
@@ -25,19 +26,10 @@ from torch.func import functional_call, stack_module_state
 from affekt.errors import ShapeError, TrainingError, ValueRangeError
 from affekt.nn import read_tensors, save_tensors
 from affekt.runs import Run
+from affekt.training.checkpoints import below, moments_of, restore_moments
 from affekt.training.optimiser import Adam
-from affekt.training.progress import (
-    CHECKPOINT,
-    Progress,
-    Row,
-    Trained,
-    below,
-    ended,
-    judge,
-    moments_of,
-    restore_moments,
-    state_of,
-)
+from affekt.training.precision import PRECISIONS, usable_precision
+from affekt.training.progress import CHECKPOINT, Progress, Row, Trained, ended, judge, state_of
 from affekt.training.samples import UNKNOWN, Batch, Samples, epoch_batches, epoch_seed
 from affekt.training.scoring import score_of, task_losses
 from affekt.training.settings import RENAMED, TrainingSettings
@@ -171,13 +163,13 @@ def _epoch(
     for split, own in zip(splits, settings, strict=True):
         order = torch.Generator().manual_seed(epoch_seed(own.seed, epoch, 0))
         plans.append(epoch_batches(split.training, lengths, own.batch_size, order, shuffle=own.shuffle))
-    device_type = torch.device(common.device).type
+    device_type, precision = torch.device(common.device).type, usable_precision(common.device, common.precision)
     devices = [torch.device(common.device)] if device_type == 'cuda' else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(epoch_seed(common.seed, epoch, 1))
         for step in range(max(map(len, plans))):
             part, real = _stacked_batch(samples, plans, step)
-            with torch.autocast(device_type, torch.bfloat16, enabled=common.precision == 'bfloat16'):
+            with torch.autocast(device_type, PRECISIONS['bfloat16'], enabled=precision == 'bfloat16'):
                 truths = {'labels': part.labels, 'values': part.values}
                 truths = {name: truth for name, truth in truths.items() if truth is not None}
                 losses = _batched(every, weights, buffers, part.features, part.keep_mask, truths)

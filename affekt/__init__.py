@@ -31,6 +31,7 @@ ROOMS = (
     'arrays',
     'npz',
     'tables',
+    'typed_json',
     'weights',
     'labels',
     'containers',

@@ -15,7 +15,8 @@ from pathlib import Path
 from affekt.corpora import Manifest, Sample
 from affekt.errors import AffektError, CorpusError, FileError, RunError, TableError, UnknownNameError, ValueRangeError
 from affekt.features.arrow_files import MADE_AGAIN
-from affekt.features.recipes import READS, Encoder, Features, Recipe, Unable, outcomes, recipe_named
+from affekt.features.catalogue import recipe_named
+from affekt.features.recipes import READS, Features, Recipe, SampleEncoder, Unable, outcomes
 from affekt.features.store import SUFFIX, Provenance, Store, write_features
 from affekt.runs import Run, file_sha256, remove_run
 from affekt.workers import as_finished, workers
@@ -212,7 +213,7 @@ def _encoded(
             yield index, part
 
 
-_worker: tuple[Encoder, Manifest] | None = None
+_worker: tuple[SampleEncoder, Manifest] | None = None
 _unopened: AffektError | None = None
 """Why this worker has no encoder."""
 

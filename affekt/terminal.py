@@ -218,9 +218,24 @@ class StageBars:
         return f'{", ".join(lines)}; {time_left}, {length(now - self._begun)} so far'
 
 
+def plain_table(*headings: str, left: int = 1, gap: int = 2, **options: Any) -> Table:
+    """A table without lines: the one form that tables have on a terminal.
+
+    Args:
+        headings: one a column; more columns can be added.
+        left: how many columns, from the first, stand to the left; numbers stand to the right.
+        gap: spaces between columns.
+        options: further options of `rich.table.Table`.
+    """
+    table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), show_edge=False, **options)
+    for at, heading in enumerate(headings):
+        table.add_column(heading, justify='left' if at < left else 'right', no_wrap=True)
+    return table
+
+
 def facts_table(rows: Sequence[Mapping[str, str]]) -> Table:
     """Rows of equal keys as a plain table; only the last column wraps."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+    table = plain_table()
     names = list(rows[0]) if rows else []
     for name in names:
         table.add_column(name, justify='right' if name == 'size' else 'left', no_wrap=name != names[-1])

@@ -144,7 +144,7 @@ def run_finetuning(
         raise MissingExtraError(
             expected='torch, which trains', came='none installed', todo='pip install "affekt[encoders]"'
         )
-    from affekt.encoders.backbones import open_backbone
+    from affekt.encoders import open_backbone
 
     # 1. The encoder, and what it reads of every sample.
     backbone = open_backbone(

@@ -13,8 +13,8 @@ import numpy.typing as npt
 from affekt.corpora import Manifest, Sample
 from affekt.errors import AffektError, CorpusError, listed
 from affekt.features import Features, Unable
-from affekt.features.encoders import audio_encoder
 from affekt.features.face_pictures import face_pictures
+from affekt.features.sample_encoders import audio_encoder
 
 if TYPE_CHECKING:
     from affekt.encoders.backbones import Backbone

@@ -17,7 +17,7 @@ from affekt.cli.group import AS_JSON, main
 from affekt.cli.installation import say_unusable
 from affekt.cli.table_notes import table_notes
 from affekt.errors import listed
-from affekt.terminal import say, say_json, visible
+from affekt.terminal import plain_table, say, say_json, visible
 
 if TYPE_CHECKING:
     from affekt.corpora import Manifest
@@ -304,7 +304,7 @@ def _print_rows(manifest: Manifest, count: int) -> None:
 
 
 def _table(*columns: tuple[str, Any]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+    table = plain_table()
     for index, (name, justify) in enumerate(columns):
         table.add_column(name, justify=justify, no_wrap=index < len(columns) - 1)
     return table

@@ -4,19 +4,19 @@ A `Manifest` goes in, `extract` runs a recipe over it (in batches, processes, sh
 comes out: Arrow files by memory map that know how they were made and which samples they lack. `import_features` takes
 the folders that benchmarks hand round; `pooling.py` brings sequences to one length, as published or with masks.
 `published.py` names the encoders that run through transformers, as published and corrected, `onnx_recipes.py` those
-whose network the user exports; `listing.py` lists all recipes, `on_ray.py` runs them on many machines. Read
+whose network the user exports; `catalogue.py` finds and lists all recipes, `on_ray.py` runs them on many machines. Read
 `recipes.py` first, then `store.py`.
 """
 
+from affekt.encoders.pooling import batch, legacy_batch, legacy_resampled, padded, pooled, resampled
+from affekt.features.builtin_recipes import RECIPES
+from affekt.features.catalogue import ListedRecipe, listed_recipes, modality_of, recipe_named
 from affekt.features.checks import StoreCheck, check_store, require_any_features, require_features
-from affekt.features.encoders import RECIPES
 from affekt.features.extraction import Extraction, extract
 from affekt.features.hashed import hashed_texts
 from affekt.features.importing import Imported, import_features, import_official
-from affekt.features.listing import ListedRecipe, listed_recipes, modality_of
 from affekt.features.model_recipes import ListedEncoder, encoder_names, encoder_recipe, listed_encoders
-from affekt.features.pooling import batch, legacy_batch, legacy_resampled, padded, pooled, resampled
-from affekt.features.recipes import Features, Recipe, Unable, recipe_named
+from affekt.features.recipes import Features, Recipe, Unable
 from affekt.features.store import Provenance, Store, write_features
 
 __all__ = [

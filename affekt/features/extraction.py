@@ -14,8 +14,9 @@ from pathlib import Path
 
 from affekt.corpora import Manifest, Sample
 from affekt.errors import AffektError, CorpusError, FileError, RunError, UnknownNameError, ValueRangeError
+from affekt.features.catalogue import recipe_named
 from affekt.features.parts import Lost, Part, Parts, batch_key, is_damaged, provenance_of
-from affekt.features.recipes import READS, Encoder, Features, Recipe, outcomes, recipe_named
+from affekt.features.recipes import READS, Features, Recipe, SampleEncoder, outcomes
 from affekt.features.store import SUFFIX, Store, write_features
 from affekt.runs import Run, file_sha256
 from affekt.workers import as_finished, workers
@@ -165,7 +166,7 @@ def _encoded(
             yield index, part
 
 
-_worker: tuple[Encoder, Manifest] | None = None
+_worker: tuple[SampleEncoder, Manifest] | None = None
 _unopened: AffektError | None = None
 """Why this worker has no encoder."""
 

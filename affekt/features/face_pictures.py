@@ -10,8 +10,7 @@ T pictures, H high, W wide; RGB.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,64 +19,18 @@ import numpy.typing as npt
 
 from affekt.containers import PICTURES
 from affekt.corpora import Manifest, Sample
+from affekt.encoders import Pictures
 from affekt.errors import AffektError, TableError, listed
-from affekt.features.recipes import Encoder, Features, Floats, Recipe, Unable
+from affekt.features.recipes import Unable
 from affekt.media import Recording
 from affekt.npz import read_array
 from affekt.runs import require_regular_file
 
 SIDE = 112
 """Width and height of a face that is cut out here, pixels."""
-Rows = tuple[Floats, npt.NDArray[np.float64] | None]
-"""(T, D), and (T,) seconds or None."""
 
 
-@dataclass(frozen=True)
-class FacePictures:
-    """Faces of one sample in order of time."""
-
-    images: Sequence[npt.NDArray[np.uint8]] = field(repr=False)
-    """T of (H, W, 3), RGB; an array on disk is read as it is asked for."""
-    times: npt.NDArray[np.float64] | None
-    """(T,) seconds; None where nobody knows."""
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-
-def face_encoder(recipe: Recipe, rows_of: Callable[[FacePictures], Rows]) -> Encoder:
-    """An encoder of faces, stored or cut out of a film.
-
-    Args:
-        recipe: whose level is UTT for the mean over rows, or FRA for all of them.
-        rows_of: what a network makes of the pictures.
-    """
-    landmarkers: list[Any] = []
-    is_row = recipe.facts['level'] == 'UTT'
-
-    def encoder(manifest: Manifest, samples: Sequence[Sample]) -> list[Features | Unable]:
-        found: list[Features | Unable] = []
-        for row in samples:
-            if row.frames is None and not landmarkers:
-                from affekt.faces import FaceLandmarker
-
-                landmarkers.append(FaceLandmarker())
-            held = face_pictures(manifest, row, *landmarkers)
-            if isinstance(held, Unable):
-                found.append(held)
-                continue
-            try:
-                rows, times = rows_of(held)
-            except AffektError as error:  # a picture that cannot be read
-                found.append(Unable(row.sample, error.came))
-                continue
-            found.append(recipe.features(row.sample, rows.mean(axis=0) if is_row else rows, None if is_row else times))
-        return found
-
-    return encoder
-
-
-def face_pictures(manifest: Manifest, row: Sample, landmarker: Any = None) -> FacePictures | Unable:
+def face_pictures(manifest: Manifest, row: Sample, landmarker: Any = None) -> Pictures | Unable:
     """The faces of a sample, or why there are none.
 
     Args:
@@ -89,7 +42,7 @@ def face_pictures(manifest: Manifest, row: Sample, landmarker: Any = None) -> Fa
     try:
         if frames is not None:
             images = _stored(frames)
-            return FacePictures(images, None) if len(images) else Unable(row.sample, 'no face')
+            return Pictures(images, None) if len(images) else Unable(row.sample, 'no face')
         if film is None:
             return Unable(row.sample, 'neither frames nor video')
         return _cut_out(row.sample, film, manifest.window_s(row, 'video'), landmarker)
@@ -153,7 +106,7 @@ def _stored(path: Path) -> Sequence[npt.NDArray[np.uint8]]:
     return _Files(sorted(pictures))
 
 
-def _cut_out(sample: str, film: Path, window: tuple[float, float] | None, landmarker: Any) -> FacePictures | Unable:
+def _cut_out(sample: str, film: Path, window: tuple[float, float] | None, landmarker: Any) -> Pictures | Unable:
     from affekt.faces import FaceLandmarker, FaceTracker, align_face, five_points
 
     tracker = FaceTracker(landmarker or FaceLandmarker(), 5, 0.0)
@@ -168,7 +121,7 @@ def _cut_out(sample: str, film: Path, window: tuple[float, float] | None, landma
     if not seen:
         return Unable(sample, 'no face')
     held = max(seen.values(), key=lambda rows: sum(area for _, area, _ in rows))
-    return FacePictures([image for _, _, image in held], np.array([time for time, _, _ in held]))
+    return Pictures([image for _, _, image in held], np.array([time for time, _, _ in held]))
 
 
 def _frames(film: Path, window: tuple[float, float] | None) -> Iterator[Any]:
@@ -182,24 +135,3 @@ def _frames(film: Path, window: tuple[float, float] | None) -> Iterator[Any]:
         is_small = min(frame.image.shape[:2]) < SMALLEST_SIDE
         if not is_small and (window is None or frame.time_s >= window[0]):
             yield frame
-
-
-def uniform(count: int, wanted: int) -> npt.NDArray[np.int64]:
-    """Which of `count` pictures the published program takes: floor(i T / n), n the smaller of both, the last one again
-    where there are fewer than wanted.
-
-    >>> uniform(5, 3).tolist(), uniform(3, 5).tolist()
-    ([0, 1, 3], [0, 1, 2, 2, 2])
-    """
-    kept = min(count, wanted)
-    taken = np.arange(kept, dtype=np.int64) * count // kept
-    return np.concatenate([taken, np.full(wanted - kept, taken[-1])])
-
-
-def evenly(count: int, wanted: int) -> npt.NDArray[np.int64]:
-    """As `uniform`, but where there are fewer pictures than wanted all of them are repeated alike.
-
-    >>> evenly(5, 3).tolist(), evenly(3, 5).tolist()
-    ([0, 1, 3], [0, 0, 1, 1, 2])
-    """
-    return np.arange(wanted, dtype=np.int64) * count // wanted

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from affekt.corpora import Manifest, Sample
 from affekt.errors import AffektError
 from affekt.features.face_pictures import face_pictures
-from affekt.features.recipes import Encoder, Features, Floats, Recipe, Unable
+from affekt.features.recipes import Features, Floats, Recipe, SampleEncoder, Unable
 from affekt.weights import lookup
 
 RATE_HZ = 12.5
@@ -58,7 +58,7 @@ def _facts(level: str, pooling: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _open(recipe: Recipe) -> Encoder:
+def _open(recipe: Recipe) -> SampleEncoder:
     from affekt.faces import FaceLandmarker, expression_model
 
     landmarker, expression = FaceLandmarker(), expression_model('research')

@@ -26,7 +26,8 @@ from typing import Any
 import numpy as np
 
 from affekt.errors import MissingExtraError, UnknownNameError, WeightsError
-from affekt.features.recipes import Encoder, Features, Floats, Recipe, Unable
+from affekt.features.recipes import Features, Floats, Recipe, SampleEncoder, Unable
+from affekt.features.sample_encoders import audio_encoder
 from affekt.runs import file_sha256
 
 SETS: Mapping[str, tuple[str, int, int]] = {
@@ -143,9 +144,7 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(' '.join(found[file] for file in sorted(found)).encode()).hexdigest()
 
 
-def _open(held: str, stage: str, recipe: Recipe) -> Encoder:
-    from affekt.features.encoders import audio_encoder
-
+def _open(held: str, stage: str, recipe: Recipe) -> SampleEncoder:
     smile = _smile(held, stage)
 
     def encode(sample: str, sound: Floats) -> Features | Unable:

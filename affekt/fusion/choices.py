@@ -41,15 +41,15 @@ def build_fusion(name: str, shape: FusionShape, **options: Any) -> FusionModel:
             came=repr(name),
             todo='choose one',
         )
-    kind = FUSION_MODELS[name]
-    known = set(kind.__init__.__kwdefaults__ or {})
+    model_class = FUSION_MODELS[name]
+    known = set(model_class.__init__.__kwdefaults__ or {})
     if not set(options) <= known:
         raise UnknownNameError(
             expected=f'options of {name} among {listed(sorted(known)) or "none"}',
             came=listed(sorted(set(options) - known)),
             todo='leave them out',
         )
-    model: FusionModel = kind(shape, **options)
+    model: FusionModel = model_class(shape, **options)
     return model
 
 

@@ -1,4 +1,4 @@
-"""One length for sequences of different lengths: as published, and without made-up rows.
+"""From many states to fewer: layers to one, sequences of different lengths to one length.
 
 T rows in time, D features, L the wanted length, B samples.
 
@@ -12,8 +12,11 @@ Source: the loaders of MERBench, arXiv:2401.03429; the corrected forms are ours.
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +28,17 @@ KINDS = ('utt', 'frm_align', 'frm_unalign')
 """One row a sample; rows of all modalities at the times of the text; rows of each modality at its own times."""
 _SCALE = {'utt': 1, 'frm_align': 6, 'frm_unalign': 12}
 """How many rows become one before anything else."""
+States = TypeVar('States')
+"""An array, or a tensor of torch."""
+
+
+def sum_of_layers(layers: Sequence[States]) -> States:
+    """The sum of states (…, T, D) of several layers, added from the first on, so that it is the same everywhere.
+
+    >>> sum_of_layers([np.array([1.0]), np.array([2.0])]).tolist()
+    [3.0]
+    """
+    return functools.reduce(operator.add, layers)
 
 
 def legacy_resampled(values: Array, length: int) -> Array:

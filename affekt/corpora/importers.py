@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from affekt.corpora.registry import Corpus, Layout
 from affekt.corpora.release import Release
 from affekt.corpora.sample_table import SampleTable
 from affekt.errors import CorpusError, UnknownNameError, listed
+from affekt.plugins import Members, named_as
 
 
 def corpus_named(name: str) -> Corpus:
@@ -22,7 +22,7 @@ def corpus_named(name: str) -> Corpus:
         UnknownNameError: no such corpus.
     """
     plain = name.lower().replace('_', '-')
-    found = CORPORA.get(plain) or CORPORA.get(plain.replace('-', ''))
+    found = CORPORA.get(name) or CORPORA.get(plain) or CORPORA.get(plain.replace('-', ''))
     if found is None:
         raise UnknownNameError(
             expected=f'one of {", ".join(CORPORA)}', came=repr(name), todo='see `affekt corpus list`'
@@ -30,7 +30,7 @@ def corpus_named(name: str) -> Corpus:
     return found
 
 
-def import_corpus(name: str, folder: Path) -> Manifest:
+def import_corpus(corpus: Corpus | str, folder: Path) -> Manifest:
     """The manifest of a release.
 
     1. The first layout of which a file is there is taken, in the folder, in one of the usual names below it, or further
@@ -39,7 +39,7 @@ def import_corpus(name: str, folder: Path) -> Manifest:
     3. Files that the layout needs and numbers that differ from the published ones become notes.
 
     Args:
-        name: of the corpus; `folder` for anyone's own.
+        corpus: or its name; `folder` for anyone's own.
         folder: of the release, or the one above it.
 
     Raises:
@@ -47,7 +47,7 @@ def import_corpus(name: str, folder: Path) -> Manifest:
         CorpusError: the folder holds no part of the release.
         TableError, ArchiveError: a label file is damaged or holds what the corpus does not have.
     """
-    corpus = corpus_named(name)
+    corpus = corpus_named(corpus) if isinstance(corpus, str) else corpus
     base, layout = _found(corpus, folder)
     release = Release(base.resolve())
     absent = [need for need in layout.needs if release.first(need) is None]
@@ -112,6 +112,8 @@ def _found(corpus: Corpus, folder: Path) -> tuple[Path, Layout]:
     )
 
 
-CORPORA: Mapping[str, Corpus] = {
-    corpus.name: corpus for file in (challenges, dialogues, sentiment, acted, films, own) for corpus in file.CORPORA
-}
+_FILES = (challenges, dialogues, sentiment, acted, films, own)
+CORPORA: Members[Corpus] = Members(
+    'corpora', {corpus.name: corpus for file in _FILES for corpus in file.CORPORA}, named_as(Corpus)
+)
+"""Name to corpus; other packages add theirs as `affekt.corpora`."""

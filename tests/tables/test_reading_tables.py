@@ -324,7 +324,7 @@ def test_pages_that_say_nothing_certain_bound_nothing(tmp_path):
         {'begin': -1},
         {'begin': chunk.begin + 3},
         {'codec': 3},
-        {'codec': 1},
+        {'codec': 6},
         {'unfolded': 10},
         {'size': 1 << 40},
     ):

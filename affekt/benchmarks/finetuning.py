@@ -29,7 +29,7 @@ import numpy as np
 from affekt.benchmarks.finetuning_inputs import prepared
 from affekt.benchmarks.finetuning_settings import FinetuningSettings
 from affekt.corpora import Manifest
-from affekt.encoders.model_files import deciding_files
+from affekt.encoders import deciding_files
 from affekt.errors import MissingExtraError
 from affekt.experiments import (
     Answers,

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from affekt.errors import RunError, TrainingError, UnknownNameError, ValueRangeError
+from affekt.nn import read_tensors
 from affekt.training import on_processes
 from affekt.training.checkpoints import last_step, save_step, step_files
 from affekt.training.curves import read_log
@@ -186,3 +187,15 @@ def test_wrong_settings_are_named(wrong):
         EngineSettings(**wrong)
     with pytest.raises(UnknownNameError, match='bfloat16'):
         EngineSettings(precision='float8')
+
+
+def test_a_model_spread_over_processes_takes_the_steps_of_a_whole_one_and_is_saved_whole(tmp_path):
+    on_processes(2, cases.on_spread_ranks, str(tmp_path / 'run'))
+    settings = EngineSettings(clip_norm=0.1, log_every=1, average_decay=0.9)
+    alone = cases.engine(0, settings, cases.plain_loss, dropout=0.0)
+    alone.run((cases.ROWS[index] for index in cases.IndexBatches(64, 8, seed=5)), steps=6)
+    ours, _ = read_tensors(tmp_path / 'run' / 'end.safetensors')
+    theirs, _ = alone.state()
+    assert ours.keys() == theirs.keys()
+    for name, value in theirs.items():
+        torch.testing.assert_close(ours[name], value, rtol=1e-4, atol=1e-5)

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from affekt.analysis.records import parts_of
+from affekt.analysis import parts_of
 from affekt.containers import is_media_name
 from affekt.errors import AffektError, FileError, MediaError
 from affekt.runs import JOURNAL, require_regular_file

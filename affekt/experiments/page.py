@@ -6,7 +6,7 @@ import math
 
 from affekt.experiments.scored import Outcome, Row
 from affekt.experiments.tables import Section, lines, sections, title
-from affekt.pages.page import escaped, whole_page
+from affekt.pages import escaped, whole_page
 from affekt.pages.plot import Scale, axis_svg, interval_svg, scale_of
 from affekt.wording import signed
 

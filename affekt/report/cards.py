@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from affekt.analysis.records import ModelUse
+from affekt.analysis import ModelUse
 
 SKIPPED = frozenset([
     'name', 'sha256', 'labels', 'inputs', 'outputs', 'files', 'confusion', 'reliability', 'bins', 'role', 'licence',

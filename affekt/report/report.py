@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from affekt.analysis.analysis import Analysis
+from affekt.analysis import Analysis
 from affekt.errors import AffektError
 from affekt.files import file_atomically
 from affekt.pages import asset, embed_bytes, embed_json, escaped, filled, module_of, self_contained, style_of

@@ -20,6 +20,7 @@ __version__ = '0.1.0'
 ROOMS = (
     'errors',
     'moved_names',
+    'plugins',
     'files',
     'wording',
     'written_languages',
@@ -30,6 +31,7 @@ ROOMS = (
     'arrays',
     'npz',
     'tables',
+    'typed_json',
     'weights',
     'labels',
     'containers',

@@ -37,6 +37,7 @@ from affekt.analysis.timeline import overlap
 from affekt.errors import UnknownNameError
 from affekt.files import place_atomically
 from affekt.labels import EKMAN
+from affekt.plugins import Members, called
 from affekt.tables import spreadsheet_safe
 
 Interval = tuple[float, float, str]
@@ -266,16 +267,16 @@ def _stamp(time_s: float) -> str:
     return f'{ticks // 3_600_000:02d}:{ticks // 60_000 % 60:02d}:{ticks // 1000 % 60:02d}.{ticks % 1000:03d}'
 
 
-EXPORTS: Mapping[str, Callable[[Analysis, Path], None]] = {
+EXPORTS: Members[Callable[[Analysis, Path], None]] = Members('exports', {
     'parquet': write_parquet,
     'csv': write_csv,
     'eaf': write_eaf,
     'textgrid': write_textgrid,
     'vtt': write_vtt,
     'json': write_json,
-}
-"""Format to the function that writes it."""
+}, called)  # fmt: skip
+"""Format to the function that writes it; other packages add theirs as `affekt.exports`."""
 SUFFIXES: Mapping[str, str] = {
     'parquet': '.parquet', 'csv': '.csv', 'eaf': '.eaf', 'textgrid': '.TextGrid', 'vtt': '.vtt', 'json': '.json',
 }  # fmt: skip
-"""Format to the usual end of a file's name."""
+"""Format to the usual end of a file's name; a format of another package is its own."""

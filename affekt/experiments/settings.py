@@ -10,6 +10,7 @@ import numpy as np
 
 from affekt.errors import UnknownNameError, ValueRangeError
 from affekt.moved_names import with_old_names
+from affekt.plugins import added_names
 
 MODALITIES = ('audio', 'text', 'video')
 FEAT_TYPES = ('', 'utt', 'frm_align', 'frm_unalign')
@@ -67,9 +68,10 @@ class ExperimentSettings:
     resamples: int = 2000
 
     def __post_init__(self) -> None:
-        if self.model not in SPACES:
+        known = (*SPACES, *added_names('fusion'))
+        if self.model not in known:
             raise UnknownNameError(
-                expected=f'a model among {", ".join(SPACES)}', came=repr(self.model), todo='choose one'
+                expected=f'a model among {", ".join(known)}', came=repr(self.model), todo='choose one'
             )
         if self.feat_type not in FEAT_TYPES:
             raise UnknownNameError(
@@ -91,7 +93,7 @@ def drawn(model: str, trials: int, seed: int) -> list[dict[str, Any]]:
         trials: how many.
         seed: of the draw.
     """
-    space = {'learning_rate': RATES, 'clip_value': (None,), **SPACES[model]}
+    space = {'learning_rate': RATES, 'clip_value': (None,), **_space(model)}
     rng = np.random.default_rng([seed, *model.encode()])
     size = int(np.prod([len(values) for values in space.values()]))
     chosen = rng.permutation(size)[:trials] if size <= 1_000_000 else rng.choice(size, trials, replace=False)
@@ -103,6 +105,16 @@ def drawn(model: str, trials: int, seed: int) -> list[dict[str, Any]]:
             draw[name] = values[at]
         draws.append(draw)
     return draws
+
+
+def _space(model: str) -> Mapping[str, Sequence[Any]]:
+    """What a model's settings are drawn from; one of another package says so itself."""
+    if model in SPACES:
+        return SPACES[model]
+    from affekt.fusion import FUSION_MODELS
+
+    space: Mapping[str, Sequence[Any]] = FUSION_MODELS[model].search_space
+    return space
 
 
 RATES = (1e-3, 1e-4)

@@ -77,6 +77,17 @@ class Task:
         """(N,) what each sample belongs to, where known: a speaker, dialogue or recording; drawn as a whole."""
         return self.manifest.groups()
 
+    @property
+    def part_sizes(self) -> dict[str, int]:
+        """Samples of train, in the first fold, and of every test part."""
+        return {'train': len(self.fair[0].train), **{name: len(index) for name, index in self.tests.items()}}
+
+    @property
+    def part_groups(self) -> dict[str, int]:
+        """Test part to how many groups it has."""
+        groups = self.groups
+        return {name: len(set(groups[index])) for name, index in self.tests.items()}
+
     def headline(self, test: str) -> str:
         """The score that counts on a test part: a name in its measure."""
         if self.target == 'sentiment':

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from affekt.errors import ComparisonError, UnknownNameError, ValueRangeError
 from affekt.judging.judge import LEFT, OTHER_SIDE, RIGHT, TIE, DescribedPair, Judge, Verdict
+from affekt.plugins import Members, called
 from affekt.ranking.comparisons import Comparisons
 
 
@@ -166,13 +167,13 @@ class PreferenceJudge:
         return Verdict(order if first > second else OTHER_SIDE[order], order)
 
 
-REFERENCES: dict[str, Callable[[], Judge]] = {
+REFERENCES: Members[Callable[[], Judge]] = Members('judges', {
     'always left': AlwaysLeft,
     'first shown': FirstShown,
     'longer text': LongerText,
     'random': Coin,
-}
-"""Judges that need no input but the pair."""
+}, called)  # fmt: skip
+"""Judges that need no input but the pair, by what makes one; other packages add theirs as `affekt.judges`."""
 TO_BEAT = ('first shown', 'longer text', 'random')
 """What stands beside a judge's agreement with people."""
 

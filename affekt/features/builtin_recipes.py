@@ -2,102 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from affekt.corpora import Manifest, Sample
-from affekt.errors import AffektError
+from affekt.encoders import Encoded
 from affekt.features.face_readings import FACES, FACES_FRAMES
 from affekt.features.hashed import SIZE, hashed_texts
-from affekt.features.recipes import Encoder, Features, Floats, Recipe, Unable
+from affekt.features.model_recipes import encoder_names
+from affekt.features.onnx_recipes import exported_names
+from affekt.features.recipes import Features, Floats, Recipe, SampleEncoder, Unable
+from affekt.features.sample_encoders import RATE_HZ, audio_encoder, text_encoder
+from affekt.features.smile_recipes import smile_names
 from affekt.features.spectra import SPECTRA
+from affekt.plugins import Members, named_as
 from affekt.weights import lookup
 
-RATE_HZ = 16_000
-SHORTEST_S = 0.1
-"""A sound below it has no acoustic summary."""
 _FRAME_COLUMNS = (
     'f0_hz', 'hnr_db', 'loudness_db', 'alpha_ratio_db', 'hammarberg_db', 'slope_low_db_khz', 'slope_mid_db_khz', 'flux',
 )  # fmt: skip
 
 
-def _text_encoder(recipe: Recipe, encode: Callable[[Sequence[str]], Floats], *, empty_is_zero: bool) -> Encoder:
-    """An encoder of what was said; an empty text is a row of zeros, or no features."""
-    column = str(recipe.facts['column'])
-
-    def encoder(manifest: Manifest, samples: Sequence[Sample]) -> list[Features | Unable]:
-        said = {row.sample: getattr(row, column) for row in samples}
-        able = {name: text for name, text in said.items() if text or (text == '' and empty_is_zero)}
-        rows = dict(zip(able, encode(list(able.values())), strict=True)) if able else {}
-        return [
-            recipe.features(name, rows[name])
-            if name in rows
-            else Unable(name, 'no transcript' if text is None else 'nothing was said')
-            for name, text in said.items()
-        ]
-
-    return encoder
+def _open_hashed(recipe: Recipe) -> SampleEncoder:
+    return text_encoder(recipe, _one_row_each(hashed_texts))
 
 
-def _open_hashed(recipe: Recipe) -> Encoder:
-    return _text_encoder(recipe, hashed_texts, empty_is_zero=True)
-
-
-def _open_sentences(recipe: Recipe) -> Encoder:
+def _open_sentences(recipe: Recipe) -> SampleEncoder:
     from affekt.text.sentences import SentenceEncoder
 
-    return _text_encoder(recipe, SentenceEncoder().encode, empty_is_zero=False)
+    return text_encoder(recipe, _one_row_each(SentenceEncoder().encode), reads_nothing=False)
 
 
-def _open_sentence_layers(recipe: Recipe) -> Encoder:
+def _open_sentence_layers(recipe: Recipe) -> SampleEncoder:
     from affekt.text.sentences import SentenceEncoder
 
     sentences = SentenceEncoder()
 
     def encode(texts: Sequence[str]) -> Floats:
-        return sentences.layers(texts).reshape(len(texts), -1)
+        return sentences.layers(texts).reshape(len(texts), -1)  # (N, 7, 384) to (N, 7 * 384)
 
-    return _text_encoder(recipe, encode, empty_is_zero=False)
-
-
-def _sound(path: Path) -> Floats:
-    """The whole sound of a file at 16 kHz."""
-    from affekt.media import Recording
-
-    blocks = [block.samples for block in Recording.open(path).samples(RATE_HZ)]
-    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+    return text_encoder(recipe, _one_row_each(encode), reads_nothing=False)
 
 
-def audio_encoder(encode: Callable[[str, Floats], Features | Unable]) -> Encoder:
-    """An encoder of a sample's sound file, or of its film's sound; a file that cannot be read gives its error."""
-
-    def encoder(manifest: Manifest, samples: Sequence[Sample]) -> list[Features | Unable]:
-        found: list[Features | Unable] = []
-        for row in samples:
-            kind = 'audio' if row.audio else 'video'
-            path = manifest.media(row, kind)
-            if path is None:
-                found.append(Unable(row.sample, 'no audio'))
-                continue
-            try:
-                sound = _sound(path)
-            except AffektError as error:
-                found.append(Unable(row.sample, error.came))
-                continue
-            if window := manifest.window_s(row, kind):
-                sound = sound[round(window[0] * RATE_HZ) : round(window[1] * RATE_HZ)]
-            if len(sound) < SHORTEST_S * RATE_HZ:
-                found.append(Unable(row.sample, f'{len(sound) / RATE_HZ:.2f} s of sound'))
-            else:
-                found.append(encode(row.sample, sound))
-        return found
-
-    return encoder
+def _one_row_each(encode: Callable[[Sequence[str]], Floats]) -> Callable[[Sequence[str]], list[Encoded | str]]:
+    """Rows (N, D) of N texts as N answers."""
+    return lambda texts: [Encoded(row[None]) for row in encode(texts)]
 
 
-def _open_acoustics(recipe: Recipe) -> Encoder:
+def _open_acoustics(recipe: Recipe) -> SampleEncoder:
     from affekt.voice import acoustic_summary
 
     def encode(sample: str, sound: Floats) -> Features | Unable:
@@ -110,7 +62,7 @@ def _open_acoustics(recipe: Recipe) -> Encoder:
     return audio_encoder(encode)
 
 
-def _open_acoustic_frames(recipe: Recipe) -> Encoder:
+def _open_acoustic_frames(recipe: Recipe) -> SampleEncoder:
     from affekt.voice import acoustic_frames
 
     def encode(sample: str, sound: Floats) -> Features | Unable:
@@ -138,6 +90,13 @@ _MINILM_FACTS = {
     'longest': '256 word pieces',
 }
 
+
+def _other_names() -> list[str]:
+    """Names that recipes of encoders answer to."""
+    names = (*encoder_names(), *exported_names(), *smile_names())
+    return [*names, *(name.removesuffix('-utt') for name in names)]
+
+
 HASH512 = Recipe(
     'hash512', 'text', SIZE,
     {'tool': 'affekt hashed words', 'version': 1, 'column': 'text', 'pooling': 'signed sum, length 1'},
@@ -163,7 +122,8 @@ ACOUSTIC_FRAMES = Recipe(
     _open_acoustic_frames, columns=(*_FRAME_COLUMNS, 'voiced'), batch=8,
 )  # fmt: skip
 
-RECIPES: Mapping[str, Recipe] = {
-    recipe.name: recipe
-    for recipe in (HASH512, MINILM, MINILM_LAYERS, ACOUSTICS, ACOUSTIC_FRAMES, *SPECTRA, FACES, FACES_FRAMES)
-}
+OWN = (HASH512, MINILM, MINILM_LAYERS, ACOUSTICS, ACOUSTIC_FRAMES, *SPECTRA, FACES, FACES_FRAMES)
+RECIPES: Members[Recipe] = Members(
+    'recipes', {recipe.name: recipe for recipe in OWN}, named_as(Recipe), taken=_other_names
+)
+"""Name to recipe; other packages add theirs as `affekt.recipes`."""

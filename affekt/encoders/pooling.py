@@ -1,4 +1,4 @@
-"""One length for sequences of different lengths: as published, and without made-up rows.
+"""From many states to fewer: layers to one, sequences of different lengths to one length.
 
 T rows in time, D features, L the wanted length, B samples.
 
@@ -12,8 +12,11 @@ Source: the loaders of MERBench, arXiv:2401.03429; the corrected forms are ours.
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +28,17 @@ KINDS = ('utt', 'frm_align', 'frm_unalign')
 """One row a sample; rows of all modalities at the times of the text; rows of each modality at its own times."""
 _SCALE = {'utt': 1, 'frm_align': 6, 'frm_unalign': 12}
 """How many rows become one before anything else."""
+States = TypeVar('States')
+"""An array, or a tensor of torch."""
+
+
+def sum_of_layers(layers: Sequence[States]) -> States:
+    """The sum of states (…, T, D) of several layers, added from the first on, so that it is the same everywhere.
+
+    >>> sum_of_layers([np.array([1.0]), np.array([2.0])]).tolist()
+    [3.0]
+    """
+    return functools.reduce(operator.add, layers)
 
 
 def legacy_resampled(values: Array, length: int) -> Array:
@@ -54,8 +68,8 @@ def legacy_resampled(values: Array, length: int) -> Array:
         return values
     size = math.ceil(rows / length)
     full = np.concatenate([np.zeros((size * length - rows, values.shape[1])), values])
-    found: Array = full.reshape(length, size, -1).mean(axis=1)
-    return found
+    means: Array = full.reshape(length, size, -1).mean(axis=1)  # (length * size, D) to (length, size, D) to (length, D)
+    return means
 
 
 def resampled(values: Array, length: int) -> Array:
@@ -84,8 +98,8 @@ def resampled(values: Array, length: int) -> Array:
     begins = np.arange(length) * rows // length
     ends = np.maximum((np.arange(length) + 1) * rows // length, begins + 1)
     sums = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0, dtype=np.float64)])
-    found: Array = ((sums[ends] - sums[begins]) / (ends - begins)[:, None]).astype(values.dtype)
-    return found
+    means: Array = ((sums[ends] - sums[begins]) / (ends - begins)[:, None]).astype(values.dtype)
+    return means
 
 
 def padded(sequences: Sequence[Array]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
@@ -131,21 +145,21 @@ def legacy_batch(modalities: Mapping[str, Sequence[Array]], kind: str) -> dict[s
     _check(modalities, kind)
     if kind == 'utt':
         return {
-            name: np.stack([rows.mean(axis=0) for rows in held]).astype(np.float32) for name, held in modalities.items()
+            name: np.stack([rows.mean(axis=0) for rows in each]).astype(np.float32) for name, each in modalities.items()
         }
     at = {
-        name: [legacy_resampled(rows, math.ceil(len(rows) / _SCALE[kind])) for rows in held]
-        for name, held in modalities.items()
+        name: [legacy_resampled(rows, math.ceil(len(rows) / _SCALE[kind])) for rows in each]
+        for name, each in modalities.items()
     }
     if kind == 'frm_align':
         lengths = [len(rows) for rows in at['text']]
-        for name, held in at.items():
+        for name, each in at.items():
             if name != 'text':
-                at[name] = [legacy_resampled(rows, length) for rows, length in zip(held, lengths, strict=True)]
-    longest = {name: max(len(rows) for rows in held) for name, held in at.items()}
+                at[name] = [legacy_resampled(rows, length) for rows, length in zip(each, lengths, strict=True)]
+    longest = {name: max(len(rows) for rows in each) for name, each in at.items()}
     return {
-        name: np.stack([legacy_resampled(rows, longest[name]) for rows in held]).astype(np.float32)
-        for name, held in at.items()
+        name: np.stack([legacy_resampled(rows, longest[name]) for rows in each]).astype(np.float32)
+        for name, each in at.items()
     }
 
 
@@ -163,10 +177,13 @@ def batch(
     _check(modalities, kind)
     if kind == 'utt':
         return {
-            name: (np.stack([rows.mean(axis=0) for rows in held]).astype(np.float32), np.ones(len(held), dtype=bool))
-            for name, held in modalities.items()
+            name: (
+                np.stack([rows.mean(axis=0) for rows in each]).astype(np.float32),
+                np.ones(len(each), dtype=bool),
+            )
+            for name, each in modalities.items()
         }
-    return {name: padded(held) for name, held in pooled(modalities, kind).items()}
+    return {name: padded(each) for name, each in pooled(modalities, kind).items()}
 
 
 def pooled(modalities: Mapping[str, Sequence[Array]], kind: str) -> dict[str, list[Array]]:
@@ -185,19 +202,19 @@ def pooled(modalities: Mapping[str, Sequence[Array]], kind: str) -> dict[str, li
     _check(modalities, kind)
     if kind == 'utt':
         raise UnknownNameError(expected=' or '.join(KINDS[1:]), came="'utt'", todo='take the mean of each sequence')
-    lengths = {name: [math.ceil(len(rows) / _SCALE[kind]) for rows in held] for name, held in modalities.items()}
+    lengths = {name: [math.ceil(len(rows) / _SCALE[kind]) for rows in each] for name, each in modalities.items()}
     if kind == 'frm_align':
         lengths = dict.fromkeys(modalities, lengths['text'])
     return {
-        name: [resampled(rows, length) for rows, length in zip(held, lengths[name], strict=True)]
-        for name, held in modalities.items()
+        name: [resampled(rows, length) for rows, length in zip(each, lengths[name], strict=True)]
+        for name, each in modalities.items()
     }
 
 
 def _check(modalities: Mapping[str, Sequence[Array]], kind: str) -> None:
     if kind not in KINDS:
         raise UnknownNameError(expected=f'one of {", ".join(KINDS)}', came=repr(kind), todo='name one of these')
-    sizes = {name: len(held) for name, held in modalities.items()}
+    sizes = {name: len(each) for name, each in modalities.items()}
     if len(set(sizes.values())) != 1 or not all(sizes.values()) or (kind == 'frm_align' and 'text' not in sizes):
         raise ShapeError(
             expected='the same samples of every modality' + (', text among them' if kind == 'frm_align' else ''),

@@ -8,7 +8,9 @@ import sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
+from typing import Any
 
+from affekt.plugins import GROUPS, Listed, Members, installed, strangers
 from affekt.weights import MODELS, cache_folder, state
 
 EXTRAS: Mapping[str, tuple[tuple[str, ...], str]] = {
@@ -96,3 +98,23 @@ def _machine() -> list[dict[str, str]]:
         {'what': 'cores', 'is': str(cores)},
         {'what': 'model cache', 'is': str(cache_folder())},
     ]
+
+
+def plugged_in() -> tuple[Listed, ...]:
+    """Every entry point by which another package adds to affekt, loaded, with its error where it cannot be used."""
+    from affekt.analysis import EXPORTS
+    from affekt.corpora import CORPORA
+    from affekt.features import RECIPES
+    from affekt.judging.plain_judges import REFERENCES
+    from affekt.metrics import METRICS
+
+    tables: list[Members[Any]] = [RECIPES, CORPORA, METRICS, REFERENCES, EXPORTS]
+    if find_spec('torch') is not None:
+        from affekt.fusion import FUSION_MODELS
+
+        tables.append(FUSION_MODELS)
+    rows = [row for table in tables for row in table.listed()]
+    groups = {table.group for table in tables}
+    no_torch = "no torch (pip install 'affekt[torch]')"
+    rows += [Listed(plugin, plugin.error(no_torch)) for plugin in installed() if plugin.group in {*GROUPS} - groups]
+    return tuple(sorted((*rows, *strangers()), key=lambda row: (row.plugin.package, row.plugin.group, row.plugin.name)))

@@ -124,6 +124,14 @@ class MissingExtraError(AffektError, ImportError):
     """An optional part is not installed."""
 
 
+class PluginError(AffektError, RuntimeError):
+    """What another package adds to affekt cannot be used."""
+
+
+class ContractError(AffektError, AssertionError):
+    """A recipe, model, corpus, metric, judge or export does not do what every one of them must."""
+
+
 class UnexpectedError(AffektError, RuntimeError):
     """Something went wrong in one file that nobody foresaw; the others go on."""
 

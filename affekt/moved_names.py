@@ -15,7 +15,8 @@ MOVED: Mapping[str, Mapping[str, str]] = {
         'affekt.challenges': 'ClosedSet Submission TRACKS Track TrackAnswers TrackScore TrackSettings check_submission '
         'read_candidates read_groups save_track score_track track_named train_track write_submission'
     },
-    'affekt.fusion': {'affekt.encoders.backbones': 'Backbone open_backbone'},
+    'affekt.experiments': {'affekt.benchmarks': 'Merbench MerbenchSettings'},
+    'affekt.fusion': {'affekt.encoders': 'Backbone open_backbone'},
     'affekt.ranking': {
         'affekt.judging': 'Agreement AlwaysLeft Answer Coin Described DescribedPair FirstShown Judge JudgeReport '
         'Judgement Judgements LanguageModelJudge LongerText ModelUse PairPredictor Panel PreferenceJudge Price '

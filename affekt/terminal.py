@@ -15,8 +15,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from math import isfinite
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,7 @@ from rich.table import Table
 from rich.text import Text
 
 from affekt.errors import AffektError
+from affekt.typed_json import plain
 from affekt.wording import length
 
 if TYPE_CHECKING:
@@ -90,15 +90,7 @@ def say(*parts: Shown, err: bool = False, style: str = '', columns: int = 100, l
 
 def say_json(facts: Any) -> None:
     """Print one JSON value on a line of its own; numbers that JSON lacks become null."""
-    print(json.dumps(_finite(facts), allow_nan=False))
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: _finite(part) for key, part in value.items()}
-    return [_finite(part) for part in value] if isinstance(value, Iterable) and not isinstance(value, str) else value
+    print(json.dumps(plain(facts), allow_nan=False))
 
 
 def _console(*, err: bool) -> Console:
@@ -226,9 +218,24 @@ class StageBars:
         return f'{", ".join(lines)}; {time_left}, {length(now - self._begun)} so far'
 
 
+def plain_table(*headings: str, left: int = 1, gap: int = 2, **options: Any) -> Table:
+    """A table without lines: the one form that tables have on a terminal.
+
+    Args:
+        headings: one a column; more columns can be added.
+        left: how many columns, from the first, stand to the left; numbers stand to the right.
+        gap: spaces between columns.
+        options: further options of `rich.table.Table`.
+    """
+    table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), show_edge=False, **options)
+    for at, heading in enumerate(headings):
+        table.add_column(heading, justify='left' if at < left else 'right', no_wrap=True)
+    return table
+
+
 def facts_table(rows: Sequence[Mapping[str, str]]) -> Table:
     """Rows of equal keys as a plain table; only the last column wraps."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+    table = plain_table()
     names = list(rows[0]) if rows else []
     for name in names:
         table.add_column(name, justify='right' if name == 'size' else 'left', no_wrap=name != names[-1])

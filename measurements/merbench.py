@@ -24,12 +24,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from affekt.benchmarks import run_merbench
+from affekt.benchmarks import MerbenchSettings, run_merbench
+from affekt.benchmarks.merbench_tables import merbench_facts, merbench_markdown, save_merbench
 from affekt.corpora import Facts, Manifest, Sample, import_corpus
-from affekt.experiments import MerbenchSettings
-from affekt.experiments.cross_corpus import Part
-from affekt.experiments.saving import merbench_facts, save_merbench
-from affekt.experiments.tables import merbench_markdown
+from affekt.experiments import Part
 from affekt.features import Features, Provenance, Store, extract, write_features
 from affekt.runs import write_atomically
 

@@ -31,12 +31,12 @@ from affekt.weights import model_path
 HERE = Path(__file__).resolve().parent
 DATA = HERE.parents[1] / 'shared' / 'data'
 ENCODER = 'minilm-l6-fp32'
-MOSI = FinetuningSettings(rates=(1e-3, 1e-4), seeds=3, trials=2, epochs=8, patience=2)
+MOSI = FinetuningSettings(learning_rates=(1e-3, 1e-4), seeds=3, trials=2, epochs=8, patience=2)
 MELD = FinetuningSettings(
-    rates=(1e-3,), seeds=2, trials=1, epochs=3, patience=1, frozen_trials=4, precision='bfloat16'
+    learning_rates=(1e-3,), seeds=2, trials=1, epochs=3, patience=1, frozen_trials=4, precision='bfloat16'
 )  # fmt: skip
 IEMOCAP = FinetuningSettings(
-    rates=(1e-3,), seeds=1, trials=1, epochs=2, patience=1, frozen_trials=2, precision='bfloat16'
+    learning_rates=(1e-3,), seeds=1, trials=1, epochs=2, patience=1, frozen_trials=2, precision='bfloat16'
 )  # fmt: skip
 ROWS: Mapping[str, tuple[str, FinetuningSettings]] = {
     'mosi': ('mosi', MOSI),

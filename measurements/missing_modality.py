@@ -22,8 +22,7 @@ import torch
 from merbench import three_modalities
 from semi_supervised import DATA, HERE, RESAMPLES, joined
 
-from affekt.experiments import MerbenchSettings
-from affekt.experiments.task import Task, open_task
+from affekt.experiments import ExperimentSettings, Task, open_task
 from affekt.fusion import FusionShape, build_fusion
 from affekt.metrics import Measure, categorical_measure, holm, measure_intervals
 from affekt.metrics.resampling import paired_test
@@ -45,8 +44,8 @@ def samples_of(task: Task, index: np.ndarray) -> Samples:
 
 def answers(task: Task, name: str, way: str, seed: int) -> dict[str, tuple[str, np.ndarray]]:
     """What is kept to its kind and the (T,) categories of the tested samples."""
-    turn = task.fair[0]
-    learnt, choosing, tested = (samples_of(task, part) for part in (turn.train, turn.validation, turn.test))
+    fold = task.fair[0]
+    learnt, choosing, tested = (samples_of(task, part) for part in (fold.train, fold.validation, fold.test))
     if way == 'with gaps':
         learnt = with_gaps(learnt.subset(torch.arange(len(learnt)).repeat(COPIES)), GAPS, seed=seed)
     torch.manual_seed(seed)
@@ -70,7 +69,7 @@ def main() -> None:
     parser.add_argument('--out', type=Path, default=HERE / 'results' / 'missing_modality.json')
     options = parser.parse_args()
     torch.set_num_threads(1)
-    task = open_task(*three_modalities(options.data, options.work), MerbenchSettings())
+    task = open_task(*three_modalities(options.data, options.work), ExperimentSettings())
     assert task.labels is not None
     index = task.fair[0].test
     truth, groups, rng = task.labels[index], task.manifest.groups()[index], np.random.default_rng(0)

@@ -168,6 +168,16 @@ class Extract(Case):
         return sorted(path.name for path in (out / 'acoustics-utt').iterdir())[1:]
 
 
+class ExtractBeside(Extract):
+    """The same by two processes beside the one that is killed."""
+
+    name = 'features extract --processes 2'
+
+    def words(self, out: Path) -> list[str]:
+        """Batches of three, each by either process."""
+        return [*super().words(out), '--processes', '2']
+
+
 class Corrupt(Case):
     """Noise over short sounds."""
 
@@ -247,6 +257,26 @@ class Track(Merbench):
     def results(self, out: Path) -> Any:
         """The answers."""
         return (out / 'predictions.csv').read_text()
+
+
+class Finetune(Merbench):
+    """A small encoder of words, trained end to end."""
+
+    name = 'bench finetune'
+    preload = ('torch', 'transformers', 'affekt.benchmarks.finetuning', 'affekt.fusion', 'pyarrow.parquet')
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'tests' / 'fusion'))
+        from tiny_encoders import bert
+
+        bert(folder / 'encoder', [str(row.text) for row in Manifest.load(self._manifest).samples])
+
+    def words(self, out: Path) -> list[str]:
+        """Two draws, two epochs."""
+        more = ['--trials', '2', '--seeds', '1', '--epochs', '2', '--resamples', '20', '--resume', '--json']
+        encoder = str(self.folder / 'encoder')
+        return ['bench', 'finetune', '--corpus', str(self._manifest), '--encoder', encoder, '--out', str(out), *more]
 
 
 class Asking(Case):
@@ -356,7 +386,9 @@ class Server:
         threading.Thread(target=server.serve_forever, kwargs={'poll_interval': 0.01}, daemon=True).start()
 
 
-CASES = {case.name: case for case in (Analyze, Extract, Labels, Judge, Corrupt, Merbench, Track)}
+CASES = {
+    case.name: case for case in (Analyze, Extract, ExtractBeside, Labels, Judge, Corrupt, Merbench, Track, Finetune)
+}
 
 
 class Starter:

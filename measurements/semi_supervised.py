@@ -24,11 +24,7 @@ import numpy as np
 import torch
 
 from affekt.corpora import import_corpus
-from affekt.experiments import MerbenchSettings
-from affekt.experiments.finished_runs import Units
-from affekt.experiments.fitting import Answers, fair_run
-from affekt.experiments.folds import Turn
-from affekt.experiments.task import Task, open_task
+from affekt.experiments import Answers, ExperimentSettings, FinishedRuns, Fold, Task, Trial, fair_run, open_task
 from affekt.features import Store, extract
 from affekt.metrics import Measure, categorical_measure, holm, measure_intervals
 from affekt.metrics.resampling import paired_test
@@ -44,12 +40,12 @@ CORPORA = {
 SHARES = (0.05, 0.1, 1.0)
 SEEDS = (1, 2, 3)
 DRAWS: list[tuple[str, dict[str, Any]]] = [
-    ('linear', {'rate': 3e-3, 'clip_value': None, 'dropout': 0.3, 'decay': 1e-2}),
-    ('gated', {'rate': 1e-3, 'clip_value': None, 'hidden': 64, 'dropout': 0.3, 'decay': 1e-3}),
-    ('gated', {'rate': 1e-3, 'clip_value': None, 'hidden': 64, 'dropout': 0.5, 'decay': 1e-2}),
-    ('linear', {'rate': 3e-3, 'clip_value': None, 'dropout': 0.0, 'decay': 1e-1}),
-    ('linear', {'rate': 3e-3, 'clip_value': None, 'dropout': 0.6, 'decay': 1e-2}),
-    ('gated', {'rate': 3e-3, 'clip_value': None, 'hidden': 128, 'dropout': 0.5, 'decay': 1e-2}),
+    ('linear', {'learning_rate': 3e-3, 'clip_value': None, 'dropout': 0.3, 'weight_decay': 1e-2}),
+    ('gated', {'learning_rate': 1e-3, 'clip_value': None, 'hidden': 64, 'dropout': 0.3, 'weight_decay': 1e-3}),
+    ('gated', {'learning_rate': 1e-3, 'clip_value': None, 'hidden': 64, 'dropout': 0.5, 'weight_decay': 1e-2}),
+    ('linear', {'learning_rate': 3e-3, 'clip_value': None, 'dropout': 0.0, 'weight_decay': 1e-1}),
+    ('linear', {'learning_rate': 3e-3, 'clip_value': None, 'dropout': 0.6, 'weight_decay': 1e-2}),
+    ('gated', {'learning_rate': 3e-3, 'clip_value': None, 'hidden': 128, 'dropout': 0.5, 'weight_decay': 1e-2}),
 ]
 FIRST = range(3)
 """The draws that guesses and consistency choose from; labels alone choose from all."""
@@ -66,27 +62,27 @@ WAYS = {
 RESAMPLES = 2000
 
 
-def settings_for(labelled: int, share: float) -> MerbenchSettings:
+def settings_for(labelled: int, share: float) -> ExperimentSettings:
     """Batches and patience in steps, so that few labels do not mean little training."""
     batch = 32 if share == 1 else 16
     steps = max(labelled // batch, 1)
     epochs, patience = (15, 4) if share == 1 else (max(800 // steps, 15), max(100 // steps, 4))
-    return MerbenchSettings(epochs=epochs, patience=patience, batch=batch)
+    return ExperimentSettings(epochs=epochs, patience=patience, batch_size=batch)
 
 
-def hidden(task: Task, turn: Turn, share: float, seed: int) -> Turn:
+def hidden(task: Task, fold: Fold, share: float, seed: int) -> Fold:
     """The division in which a share of each category of train, at least one clip, keeps its label."""
     if share == 1:
-        return turn
-    rng = np.random.default_rng([seed, len(turn.train), int(1000 * share)])
+        return fold
+    rng = np.random.default_rng([seed, len(fold.train), int(1000 * share)])
     assert task.labels is not None
     kept = []
-    for label in np.unique(task.labels[turn.train]):
-        own = turn.train[task.labels[turn.train] == label]
+    for label in np.unique(task.labels[fold.train]):
+        own = fold.train[task.labels[fold.train] == label]
         kept.append(rng.permutation(own)[: max(1, round(share * len(own)))])
     chosen = np.sort(np.concatenate(kept))
-    rest = np.setdiff1d(turn.train, chosen)
-    return Turn(chosen, turn.validation, np.concatenate([turn.test, rest]))
+    rest = np.setdiff1d(fold.train, chosen)
+    return Fold(chosen, fold.validation, np.concatenate([fold.test, rest]))
 
 
 def shown(semi: SemiSettings) -> str:
@@ -96,22 +92,19 @@ def shown(semi: SemiSettings) -> str:
 
 
 def run_division(
-    task: Task, turn: Turn, share: float, seed: int, units: Units, key: str
+    task: Task, fold: Fold, share: float, seed: int, runs: FinishedRuns, key: str
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Way to logits (T, C) of the tested clips, and what each chose."""
-    part, modality = hidden(task, turn, share, seed), tuple(task.features)
+    part, modality = hidden(task, fold, share, seed), tuple(task.features)
     how = settings_for(len(part.train), share)
 
     def answers(name: str, at: int, semi: SemiSettings | None) -> Answers:
         model, draw = DRAWS[at]
-        return units.answers(
-            f'{key}/{name}',
-            lambda: fair_run(task, part, modality, model, draw, how, seed=seed, reads_test=True, semi=semi),
-        )
+        return runs.answers(f'{key}/{name}', Trial(task, part, modality, model, draw, how, seed, semi=semi), fair_run)
 
     alone = [answers(f'draw{at}', at, None) for at in range(len(DRAWS))]
     best = max(range(len(DRAWS)), key=lambda at: alone[at].score)
-    tested, found = len(turn.test), {'labels alone': alone[best]}
+    tested, found = len(fold.test), {'labels alone': alone[best]}
     told: dict[str, Any] = {'labelled': len(part.train), 'labels alone': [DRAWS[best][0], alone[best].score]}
     if share < 1:
         first = max(FIRST, key=lambda at: alone[at].score)
@@ -120,7 +113,7 @@ def run_division(
             at = max(range(len(tries)), key=lambda number: held[number].score)
             found[way] = held[at]
             told[way] = [shown(tries[at]), held[at].score]
-    logits = {way: np.asarray(each.logits)[:tested] for way, each in found.items()}
+    logits = {way: each.test.logits[:tested] for way, each in found.items() if each.test is not None}
     return logits, told
 
 
@@ -140,22 +133,22 @@ def run_corpus(name: str, data: Path, work: Path, seeds: tuple[int, ...]) -> dic
     release, recipe, modality = CORPORA[name]
     manifest = import_corpus(name, data / release)
     store = Store(extract(manifest, recipe, work / 'features' / name).path)
-    task = open_task(manifest, {modality: store}, MerbenchSettings())
+    task = open_task(manifest, {modality: store}, ExperimentSettings())
     assert task.labels is not None
-    tested = np.concatenate([turn.test for turn in task.fair])
+    tested = np.concatenate([fold.test for fold in task.fair])
     groups, folder = task.manifest.groups()[tested], work / 'semi' / name
     rng = np.random.default_rng(0)
     told: dict[str, Any] = {'clips': len(manifest), 'tested': len(tested), 'groups': len(set(groups)), 'shares': {}}
     facts = {'draws': DRAWS, 'ways': {way: [asdict(each) for each in held] for way, held in WAYS.items()}}
-    with Units(folder, facts, resume=folder.exists()) as units:
+    with FinishedRuns(folder, facts, resume=folder.exists()) as runs:
         for share in SHARES:
             measures: dict[str, list[Measure]] = {}
             chosen = []
             used = seeds if share < 1 else seeds[:1]
             for seed in used:
                 logits: dict[str, list[np.ndarray]] = {}
-                for t, turn in enumerate(task.fair):
-                    said, how = run_division(task, turn, share, seed, units, f'{share}/{seed}/{t}')
+                for t, fold in enumerate(task.fair):
+                    said, how = run_division(task, fold, share, seed, runs, f'{share}/{seed}/{t}')
                     chosen.append(how)
                     print(name, share, seed, t, {way: held[1] for way, held in how.items() if way != 'labelled'},
                           flush=True)  # fmt: skip

@@ -20,7 +20,7 @@ from affekt.cli import main
 from affekt.cli.people_table import interval
 from affekt.corpora import Facts, Manifest, Sample
 from affekt.errors import MediaError
-from affekt.terminal import StageBars, facts_table, say, say_json, show_error, visible
+from affekt.terminal import StageBars, facts_table, plain_table, say, say_json, show_error, visible
 from affekt.wording import clock, signed
 
 PACKAGE = Path(affekt.__file__).parent
@@ -102,7 +102,7 @@ def test_a_stage_whose_name_holds_markup_is_named_so(capsys):
 def test_numbers_that_json_lacks_are_null_and_escape_codes_stay_escaped(capsys):
     say_json({'a': float('nan'), 'b': [float('inf'), 0.5], 'c': '\x1b[2J\udce9'})
     printed = capsys.readouterr().out
-    assert json.loads(printed) == {'a': None, 'b': [None, 0.5], 'c': '\x1b[2J\udce9'}
+    assert json.loads(printed) == {'a': None, 'b': [None, 0.5], 'c': '\x1b[2J\\xe9'}
     assert '\x1b' not in printed
 
 
@@ -161,3 +161,24 @@ def test_wrong_usage_repeats_what_was_typed_as_it_stands():
         assert result.exit_code == 2
         assert not re.search('[\x1b\u202e]', result.output)
         assert r'\x1b[2J' in result.stderr or r'\u202e[x]' in result.stderr
+
+
+def test_tables_are_drawn_by_the_command_line_alone_and_in_one_form():
+    plain = 'Table(box=None'
+    for path in sorted(PACKAGE.rglob('*.py')):
+        text, place = path.read_text(), path.relative_to(PACKAGE)
+        modules = {
+            node.module.split('.')[0]
+            for node in ast.walk(ast.parse(text))
+            if isinstance(node, ast.ImportFrom) and node.module and not node.level
+        }
+        assert 'rich' not in modules or place.parts[0] in ('cli', 'terminal.py'), place
+        assert text.count(plain) == (place.parts == ('terminal.py',)), place
+
+
+def test_a_plain_table_has_words_to_the_left_and_numbers_to_the_right(capsys):
+    table = plain_table('set', 'metric', 'score', left=2, gap=1)
+    table.add_row('MELD', 'F1', '0.5')
+    table.add_row('SIMS', 'WAF', '12.25')
+    say(table)
+    assert capsys.readouterr().out.splitlines() == ['set  metric score', 'MELD F1       0.5', 'SIMS WAF    12.25']

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -15,22 +15,12 @@ from affekt.analysis.description import Describer, Findings, PlainDescriber
 from affekt.analysis.moments import EVIDENCE_COLUMNS, find_moments, with_stills
 from affekt.analysis.observations import GOEMOTION_COLUMNS, MOUTH_COLUMNS, Observed, with_people
 from affekt.analysis.open_labels import CUE_COLUMNS, Impression, cue_levels, describe_impression, segments
-from affekt.analysis.person_series import Lane, Readings, column, fused_evidence, lane, rows_of
+from affekt.analysis.person_series import DIMENSIONS, WEIGHTED, PersonSeries, Readings, column, fused_evidence, rows_of
 from affekt.analysis.phrases import UNSEEN
 from affekt.analysis.records import OpenLabel, Person
 from affekt.analysis.settings import AnalysisSettings
-from affekt.analysis.spans import measure, union
-from affekt.analysis.steps import (
-    Row,
-    Segment,
-    face_segments,
-    fused_rows,
-    fused_steps,
-    source_rows,
-    span_segments,
-    steps_of,
-)
-from affekt.analysis.timeline import Timeline
+from affekt.analysis.steps import fused_series, opinion_rows, opinions_of, steps_of
+from affekt.analysis.timeline import Timeline, measure, union
 from affekt.labels import EKMAN, GOEMOTIONS
 
 Z95 = 1.959964
@@ -53,7 +43,11 @@ def assemble(observed: Observed, settings: AnalysisSettings, describer: Describe
 
     # 2.
     steps = steps_of(observed.source.duration_s, settings.step_s)
-    timeline = Timeline.from_rows(row for name in names for row in rows_about(observed, name, steps))
+    opinions = {name: opinions_of(observed, name, steps) for name in names}
+    timeline = Timeline.of_series(
+        [fused_series(name, parts, steps) for name, parts in opinions.items()],
+        [opinion_rows(parts, name) for name, parts in opinions.items()],
+    )
 
     # 3.
     people = tuple(summed_up(observed, timeline, name) for name in names)
@@ -130,22 +124,6 @@ def people_of(observed: Observed) -> list[str]:
     return sorted(names, key=lambda name: (name == UNSEEN, name))
 
 
-def rows_about(observed: Observed, person: str, steps: list[tuple[float, float]]) -> Iterator[Row]:
-    """The timeline's rows about one person: of each source, then fused."""
-    parts = segments_of(observed, person, steps)
-    for part in parts:
-        yield from source_rows(part, person)
-    for start, end, fused in fused_steps(parts, steps, observed.trust):
-        yield from fused_rows(start, end, fused, person)
-
-
-def segments_of(observed: Observed, person: str, steps: list[tuple[float, float]]) -> list[Segment]:
-    """What each source says about a person, in order of source and time."""
-    parts = face_segments(observed, person, steps)
-    parts += span_segments(observed.turns, 'voice', person)
-    return parts + span_segments(observed.utterances, 'words', person)
-
-
 def summed_up(observed: Observed, timeline: Timeline, name: str) -> Person:
     """One person over the whole recording."""
     faces = rows_of(observed.faces, name, ('time_s',))
@@ -154,7 +132,7 @@ def summed_up(observed: Observed, timeline: Timeline, name: str) -> Person:
     heard = measure(union([*_spans(rows_of(observed.turns, name))]))
     if not observed.turns.num_rows:
         heard = measure(union(_spans(rows_of(observed.utterances, name))))
-    path = lane(timeline, name)
+    path = timeline.series(name)
     known = path.probabilities[~np.isnan(path.probabilities).any(axis=1)]
     categories = dict(zip(EKMAN, known.mean(axis=0).tolist(), strict=True)) if len(known) else {}
     quality = {}
@@ -165,11 +143,11 @@ def summed_up(observed: Observed, timeline: Timeline, name: str) -> Person:
             quality[reading] = round(float(np.median(values)), 3)
     return Person(
         name, round(seen, 3), round(min(heard, duration), 3), observed.thumbnails.get(name), categories,
-        mean_interval(timeline, path, 'valence'), mean_interval(timeline, path, 'arousal'), quality,
+        mean_interval(path, 'valence'), mean_interval(path, 'arousal'), quality,
     )  # fmt: skip
 
 
-def mean_interval(timeline: Timeline, path: Lane, name: str) -> tuple[float, float, float] | None:
+def mean_interval(path: PersonSeries, name: str) -> tuple[float, float, float] | None:
     """The mean of a fused dimension over time with its 95 % interval; None where nothing was measured.
 
     Each step varies by its own interval and by its distance from the mean. Steps are not independent: their number is
@@ -180,8 +158,8 @@ def mean_interval(timeline: Timeline, path: Lane, name: str) -> tuple[float, flo
     if not values.size:
         return None
     mean, centred = float(values.mean()), values - float(values.mean())
-    rows = timeline.select(person=path.person, source='fused', name=name)
-    halves = (rows.column('high') - rows.column('low')) / 2
+    axis = DIMENSIONS.index(name)
+    halves = ((path.high - path.low) / 2)[path.states_dimensions[:, axis], axis]
     own = float(np.nanmean(np.square(halves / Z95))) if not np.isnan(halves).all() else 0.0
     spread = float(centred @ centred)
     neighbours = float(centred[1:] @ centred[:-1]) / spread if spread > 1e-9 else 1.0
@@ -193,18 +171,17 @@ def mean_interval(timeline: Timeline, path: Lane, name: str) -> tuple[float, flo
 
 def labels_of(readings: Readings, timeline: Timeline, person: str) -> list[OpenLabel]:
     """Words for a person's whole time, then for its spans."""
-    path = lane(timeline, person)
+    path = timeline.series(person)
     winners = [int(row.argmax()) if not np.isnan(row).any() else -1 for row in path.probabilities]
     if all(winner < 0 for winner in winners):
         return []
-    shares = _word_shares(timeline, person)
-    whole = _impression(readings, path, shares, 0, len(path), 'whole')
-    found = list(describe_impression(whole, most=3)) if whole is not None else []
+    whole = _impression(readings, path, 0, len(path), 'whole')
+    labels = list(describe_impression(whole, most=3)) if whole is not None else []
     for first, last in segments(path.start_s.tolist(), path.end_s.tolist(), winners):
-        part = _impression(readings, path, shares, first, last, 'span')
+        part = _impression(readings, path, first, last, 'span')
         if part is not None:
-            found += describe_impression(part, most=2)
-    return found
+            labels += describe_impression(part, most=2)
+    return labels
 
 
 def coverage_of(timeline: Timeline, duration_s: float) -> dict[str, float]:
@@ -232,9 +209,7 @@ def _share(timeline: Timeline, duration_s: float) -> float:
     return round(min(1.0, timeline.slice(0.0, max(duration_s, 1e-9)).coverage() / duration_s), 4)
 
 
-def _impression(
-    readings: Readings, path: Lane, shares: dict[float, float], first: int, last: int, scope: str
-) -> Impression | None:
+def _impression(readings: Readings, path: PersonSeries, first: int, last: int, scope: str) -> Impression | None:
     """The mean of a person's fused steps [first, last); None where all abstain."""
     inside = slice(first, last)
     known = ~np.isnan(path.probabilities[inside]).any(axis=1)
@@ -246,10 +221,11 @@ def _impression(
         part = readings.evidence(source, path.person, start, end, columns)
         if part.readings or part.quote:
             evidence.append(part)
-    valence, arousal = (_nanmean(path.dimension(name)[inside]) for name in ('valence', 'arousal'))
+    valence, arousal = (_nanmean(path.dimension(name)[inside]) for name in DIMENSIONS)
     cues = tuple(name for columns, _, _ in CUE_COLUMNS.values() for name in columns)
     movements = readings.evidence('face', path.person, start, end, cues).readings
-    share = float(np.mean([shares.get(float(t), 0.0) for t in path.start_s[inside]]))
+    shares = np.where(path.states_categories, np.nan_to_num(path.weights[:, WEIGHTED.index('words')]), 0.0)
+    share = float(np.mean(shares[inside]))
     said = readings.evidence('words', path.person, start, end, GOEMOTION_COLUMNS).readings
     return Impression(
         path.person, start, end, path.probabilities[inside][known].mean(axis=0), valence, arousal,
@@ -257,16 +233,6 @@ def _impression(
         {label: share * said.get(f'goemotions.{label}', 0.0) for label in GOEMOTIONS} if share > 0 else {},
         cue_levels(movements), tuple(evidence), scope,
     )  # fmt: skip
-
-
-def _word_shares(timeline: Timeline, person: str) -> dict[float, float]:
-    """Start of each fused step to the share of the words in it."""
-    table = timeline.select(person=person, source='fused', name=EKMAN[0]).to_arrow()
-    found = {}
-    for start, text in zip(table['start_s'].to_pylist(), table['weights'].to_pylist(), strict=True):
-        parts = dict(part.split(' ') for part in text.split(', ') if part)
-        found[float(start)] = float(parts.get('words', 0.0))
-    return found
 
 
 def _nanmean(values: np.ndarray) -> float:

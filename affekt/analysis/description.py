@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from affekt.analysis.person_series import fused_evidence, lane
-from affekt.analysis.phrases import UNSEEN, called, tone, when
+import numpy as np
+
+from affekt.analysis.person_series import WEIGHTED, fused_evidence
+from affekt.analysis.phrases import SOURCE_WORDS, UNSEEN, called, tone, when
 from affekt.analysis.records import Evidence, Moment, OpenLabel, Person, Sentence, Source
 from affekt.analysis.timeline import Timeline
 from affekt.wording import is_single, length, listed, opened, signed
@@ -195,7 +197,7 @@ def _amount(seconds: float, single: str = 'is', plural: str = 'are') -> str:
 
 def _whole(findings: Findings, person: Person) -> Evidence:
     """The fused rows over all of a person's time."""
-    path = lane(findings.timeline, person.name)
+    path = findings.timeline.series(person.name)
     if not len(path):
         return Evidence('fused', 0.0, findings.source.duration_s, person.name)
     return fused_evidence(path, float(path.start_s[0]), float(path.end_s[-1]))
@@ -203,16 +205,14 @@ def _whole(findings: Findings, person: Person) -> Evidence:
 
 def _leading_sources(findings: Findings, person: str) -> list[str]:
     """The sources that carry at least a quarter of the weight, heaviest first."""
-    table = findings.timeline.select(person=person, source='fused', name='valence').to_arrow()
-    totals: dict[str, float] = {}
-    for text in table['weights'].to_pylist():
-        for part in filter(None, text.split(', ')):
-            source, share = part.split(' ')
-            totals[source] = totals.get(source, 0.0) + float(share)
-    names = {'face': 'the face', 'voice': 'the tone of voice', 'words': 'the words'}
+    path = findings.timeline.series(person)
+    weights = path.weights[path.states_dimensions[:, 0]]  # (T, 3)
+    totals = {
+        source: sum(shares[~np.isnan(shares)].tolist()) for source, shares in zip(WEIGHTED, weights.T, strict=True)
+    }
     whole = sum(totals.values())
     order = sorted(totals, key=lambda source: (-totals[source], source))
-    return [names[source] for source in order if whole and totals[source] / whole >= 0.25]
+    return [SOURCE_WORDS[source] for source in order if whole and totals[source] / whole >= 0.25]
 
 
 def _number(count: int) -> str:

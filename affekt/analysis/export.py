@@ -31,12 +31,13 @@ import pyarrow.parquet as pq
 
 from affekt.analysis import storage
 from affekt.analysis.analysis import Analysis
-from affekt.analysis.person_series import lane
 from affekt.analysis.records import Source, parts_of
-from affekt.analysis.spans import overlap
+from affekt.analysis.rows import weights_as_text
+from affekt.analysis.timeline import overlap
 from affekt.errors import UnknownNameError
 from affekt.files import place_atomically
 from affekt.labels import EKMAN
+from affekt.plugins import Members, called
 from affekt.tables import spreadsheet_safe
 
 Interval = tuple[float, float, str]
@@ -142,8 +143,8 @@ def clean(text: str) -> str:
 
 def _categories(analysis: Analysis, person: str, source: str) -> list[Interval]:
     """The likeliest category of each step or turn, with its probability; abstentions with their reason."""
-    path = lane(analysis.timeline, person, source)
-    found = []
+    path = analysis.timeline.series(person, source)
+    intervals = []
     for step in range(len(path)):
         shares = path.probabilities[step]
         if not np.isnan(shares).any():
@@ -152,8 +153,8 @@ def _categories(analysis: Analysis, person: str, source: str) -> list[Interval]:
             text = f'({path.abstained[step]})'
         else:
             continue
-        found.append((float(path.start_s[step]), float(path.end_s[step]), text))
-    return found
+        intervals.append((float(path.start_s[step]), float(path.end_s[step]), text))
+    return intervals
 
 
 def _labels(analysis: Analysis, person: str, start_s: float, end_s: float, *, exactly: bool = False) -> str:
@@ -171,7 +172,8 @@ def _labels(analysis: Analysis, person: str, start_s: float, end_s: float, *, ex
 
 def with_identity(analysis: Analysis, least_parts: int = 0) -> pa.Table:
     """The timeline with what names the recording: file in front; part1, part2, … and sha256 after the times."""
-    return storage.named(analysis.timeline.to_arrow(), analysis.source.identity, least_parts, times=2)
+    table = weights_as_text(analysis.timeline.to_arrow())
+    return storage.named(table, analysis.source.identity, least_parts, times=2)
 
 
 def write_parquet(analysis: Analysis, out: Path, *, least_parts: int = 0) -> None:
@@ -196,7 +198,7 @@ def write_csv(analysis: Analysis, out: Path, *, raw: bool = False, least_parts: 
 
 def write_json(analysis: Analysis, out: Path) -> None:
     """Everything but the pictures; the timeline as a list of rows, nan as null."""
-    rows = storage.encoded(analysis.timeline.to_arrow().to_pylist())
+    rows = storage.encoded(weights_as_text(analysis.timeline.to_arrow()).to_pylist())
     identity = analysis.source.identity
     content = {'file': identity['file'], 'parts': list(parts_of(identity['file'])), 'sha256': identity['sha256']}
     content |= {**analysis.to_dict(), 'timeline': rows}
@@ -266,16 +268,16 @@ def _stamp(time_s: float) -> str:
     return f'{ticks // 3_600_000:02d}:{ticks // 60_000 % 60:02d}:{ticks // 1000 % 60:02d}.{ticks % 1000:03d}'
 
 
-EXPORTS: Mapping[str, Callable[[Analysis, Path], None]] = {
+EXPORTS: Members[Callable[[Analysis, Path], None]] = Members('exports', {
     'parquet': write_parquet,
     'csv': write_csv,
     'eaf': write_eaf,
     'textgrid': write_textgrid,
     'vtt': write_vtt,
     'json': write_json,
-}
-"""Format to the function that writes it."""
+}, called)  # fmt: skip
+"""Format to the function that writes it; other packages add theirs as `affekt.exports`."""
 SUFFIXES: Mapping[str, str] = {
     'parquet': '.parquet', 'csv': '.csv', 'eaf': '.eaf', 'textgrid': '.TextGrid', 'vtt': '.vtt', 'json': '.json',
 }  # fmt: skip
-"""Format to the usual end of a file's name."""
+"""Format to the usual end of a file's name; a format of another package is its own."""

@@ -53,12 +53,14 @@ CONTRADICTION_WEIGHT = 0.15
 """Least weight of a source to take part in a contradiction."""
 
 _FLOOR = 1e-4
+_ROUNDING = 1e-12
+"""Probabilities this near to a sum of 1 stay as they are: what is normal already is not divided again."""
 _Z95 = 1.959964
 
 
 @dataclass(frozen=True)
 class Opinion:
-    """What one source says about one person during one step.
+    """What one source says about one person over one span: a turn, an utterance, a step.
 
     Raises:
         ShapeError: probabilities are not (7,).
@@ -83,6 +85,9 @@ class Opinion:
     prior: Mapping[str, float] | None = None
     """The model's training prior over EKMAN; None for EVERYDAY_PRIOR (nothing to correct)."""
     evidence: str = ''
+    start_s: float = 0.0
+    """The span that it is about; of no weight in the fusion of one step."""
+    end_s: float = 0.0
 
     def __post_init__(self) -> None:
         if self.probabilities is not None:
@@ -93,7 +98,8 @@ class Opinion:
                 raise ValueRangeError(
                     expected='probabilities that sum to 1', came=f'{given.sum()}', todo='leave the source out instead'
                 )
-            object.__setattr__(self, 'probabilities', given / given.sum())
+            is_normal = abs(given.sum() - 1) < _ROUNDING
+            object.__setattr__(self, 'probabilities', given if is_normal else given / given.sum())
         for name in ('reliability', 'quality', 'coverage'):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueRangeError(

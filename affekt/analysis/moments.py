@@ -15,11 +15,10 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from affekt.analysis.person_series import Lane, Readings, column, fused_evidence, lane
+from affekt.analysis.person_series import DIMENSIONS, PersonSeries, Readings, column, fused_evidence
 from affekt.analysis.phrases import CATEGORY_WORDS, UNSEEN, called
 from affekt.analysis.records import Evidence, Moment
-from affekt.analysis.spans import complement, union
-from affekt.analysis.timeline import Timeline
+from affekt.analysis.timeline import Timeline, complement, union
 from affekt.labels import EKMAN
 from affekt.wording import length, opened, signed
 
@@ -60,7 +59,7 @@ EVIDENCE_COLUMNS = {'face': _FACE_EVIDENCE, 'voice': _TURN_EVIDENCE, 'words': _W
 
 @dataclass(frozen=True)
 class Course:
-    """What the finders look at: the lane of each person and source, and the tables."""
+    """What the finders look at: the series of each person and source, and the tables."""
 
     timeline: Timeline
     readings: Readings
@@ -70,16 +69,6 @@ class Course:
     def people(self) -> tuple[str, ...]:
         """Whoever the timeline names."""
         return self.timeline.people
-
-    def lane(self, person: str, source: str = 'fused') -> Lane:
-        """One person's rows of one source."""
-        if (person, source) not in self._lanes:
-            self._lanes[person, source] = lane(self.timeline, person, source)
-        return self._lanes[person, source]
-
-    @cached_property
-    def _lanes(self) -> dict[tuple[str, str], Lane]:
-        return {}
 
 
 def find_moments(timeline: Timeline, readings: Readings, duration_s: float, *, most: int = 9) -> tuple[Moment, ...]:
@@ -110,8 +99,8 @@ def with_stills(moments: Sequence[Moment], still_at: Callable[[float], bytes | N
 def peaks(course: Course) -> Iterator[Moment]:
     """The extreme of each run of steps that lies far from the person's median."""
     for person in course.people:
-        path = course.lane(person)
-        for name in ('valence', 'arousal'):
+        path = course.timeline.series(person)
+        for name in DIMENSIONS:
             values = path.dimension(name)
             known = values[~np.isnan(values)]
             if known.size < 5:
@@ -131,11 +120,11 @@ def peaks(course: Course) -> Iterator[Moment]:
 def changes(course: Course) -> Iterator[Moment]:
     """Boundaries where valence or arousal settles on another level."""
     for person in course.people:
-        path = course.lane(person)
+        path = course.timeline.series(person)
         if len(path) < 4:
             continue
         side = max(2, int(np.ceil(CHANGE_SIDE_S / float(np.median(path.end_s - path.start_s)))))
-        for name in ('valence', 'arousal'):
+        for name in DIMENSIONS:
             step = _step_sizes(path.dimension(name), side)
             for at in _local_maxima(np.abs(step), side):
                 if abs(step[at]) < CHANGE_LEAST:
@@ -157,9 +146,9 @@ def changes(course: Course) -> Iterator[Moment]:
 def disagreements(course: Course) -> Iterator[Moment]:
     """Runs of steps that abstain as contradictions, and steps where sources have opposite valence."""
     for person in course.people:
-        path = course.lane(person)
+        path = course.timeline.series(person)
         torn = np.array([reason == 'contradiction' for reason in path.abstained], dtype=bool)
-        sources = {name: course.lane(person, name) for name in ('face', 'voice', 'words')}
+        sources = {name: course.timeline.series(person, name) for name in ('face', 'voice', 'words')}
         opposite = np.array(
             [_opposes(sources, s, e) for s, e in zip(path.start_s, path.end_s, strict=True)], dtype=bool
         )
@@ -217,7 +206,7 @@ def _with_evidence(course: Course, moment: Moment) -> Moment:
     """The moment with the fused rows and each source's readings as its evidence, where it has none yet."""
     if moment.evidence:
         return moment
-    path, span = course.lane(moment.person), (moment.start_s, moment.end_s)
+    path, span = course.timeline.series(moment.person), (moment.start_s, moment.end_s)
     parts = [fused_evidence(path, *span)] if len(path) else []
     for source, columns in EVIDENCE_COLUMNS.items():
         part = course.readings.evidence(source, moment.person, *span, columns)
@@ -246,7 +235,7 @@ def _peak_sentence(person: str, name: str, value: float, usual: float) -> str:
     return f'{opened(called(person))} comes across as {words}: {numbers}.'
 
 
-def _opposes(sources: Mapping[str, Lane], start_s: float, end_s: float) -> bool:
+def _opposes(sources: Mapping[str, PersonSeries], start_s: float, end_s: float) -> bool:
     """Whether two sources have clear valence of opposite sign over a step."""
     clear = []
     for part in sources.values():
@@ -259,7 +248,7 @@ def _opposes(sources: Mapping[str, Lane], start_s: float, end_s: float) -> bool:
     return bool(clear) and min(clear) < 0 < max(clear)
 
 
-def _says(part: Lane, start_s: float, end_s: float) -> tuple[str, float] | None:
+def _says(part: PersonSeries, start_s: float, end_s: float) -> tuple[str, float] | None:
     """The likeliest category and the valence of a source over a span; None where it says nothing."""
     steps = part.between(start_s, end_s)
     shares = part.probabilities[steps]
@@ -314,7 +303,7 @@ def _local_maxima(values: npt.NDArray[np.float64], side: int) -> list[int]:
     return found
 
 
-def _is_contiguous(path: Lane, low: int, high: int) -> bool:
+def _is_contiguous(path: PersonSeries, low: int, high: int) -> bool:
     return bool(np.allclose(path.start_s[low + 1 : high], path.end_s[low : high - 1], atol=1e-6))
 
 

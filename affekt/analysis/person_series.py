@@ -1,9 +1,9 @@
-"""One person's fused course as arrays, for everything that looks along time."""
+"""One person's course as arrays over steps, for everything that looks along time, and readings by person and column."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from affekt.analysis.records import Evidence
-from affekt.analysis.timeline import Timeline
 from affekt.labels import EKMAN
 
 Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+DIMENSIONS = ('valence', 'arousal')
+WEIGHTED = ('face', 'voice', 'words')
+"""The sources that fused steps weigh, in the order of the columns of `PersonSeries.weights`."""
+WEIGHT_COLUMNS = tuple(f'weight_{source}' for source in WEIGHTED)
+"""Their columns in the timeline."""
 
 QUOTE_LENGTH = 280
 """Characters of what was said that a piece of evidence quotes."""
@@ -24,56 +30,100 @@ TABLE_OF = {'face': 'faces', 'voice': 'turns', 'words': 'utterances'}
 """Which table a source's readings stand in."""
 
 
-@dataclass(frozen=True)
-class Lane:
-    """The fused rows of one person: T steps in order.
+@dataclass(frozen=True, eq=False)
+class PersonSeries:
+    """What one source, or all of them fused, say about one person: T steps in order of time.
 
-    start_s, end_s: (T,). probabilities: (T, 7), nan where the step abstains. valence, arousal, confidence: (T,).
-    abstained: (T,) reasons.
+    start_s, end_s: (T,). probabilities: (T, 7) in EKMAN order, nan where the step abstains. values, low, high: (T, 2)
+    valence and arousal with their 95 % intervals. confidence, coverage: (T,). weights: (T, 3) shares of the sources
+    WEIGHTED in hundredths, nan for those that take no part. abstained, evidence: (T,) texts.
     """
 
     person: str
+    source: str
     start_s: Floats
     end_s: Floats
     probabilities: Floats
-    valence: Floats
-    arousal: Floats
+    values: Floats
+    low: Floats
+    high: Floats
     confidence: Floats
-    abstained: tuple[str, ...]
+    coverage: Floats
+    weights: Floats
+    abstained: npt.NDArray[np.object_]
+    evidence: npt.NDArray[np.object_]
 
     def __len__(self) -> int:
         return len(self.start_s)
 
+    def where(self, keep: Bools) -> PersonSeries:
+        """The steps where `keep` (T,) is True."""
+        arrays = [getattr(self, part.name)[keep] for part in fields(self) if part.name not in ('person', 'source')]
+        return PersonSeries(self.person, self.source, *arrays)
+
+    @property
+    def valence(self) -> Floats:
+        """(T,)."""
+        return self.values[:, 0]
+
+    @property
+    def arousal(self) -> Floats:
+        """(T,)."""
+        return self.values[:, 1]
+
     def dimension(self, name: str) -> Floats:
         """(T,) 'valence' or 'arousal'."""
-        return self.valence if name == 'valence' else self.arousal
+        return self.values[:, DIMENSIONS.index(name)]
 
-    def between(self, start_s: float, end_s: float) -> npt.NDArray[np.bool_]:
+    @property
+    def states_categories(self) -> Bools:
+        """(T,) the steps with categories, or with a reason to abstain from them."""
+        return np.asarray(np.isfinite(self.probabilities).any(axis=1) | (self.abstained != ''))
+
+    @property
+    def states_dimensions(self) -> Bools:
+        """(T, 2) the steps with valence and with arousal, or torn between sources that contradict each other."""
+        return np.asarray(np.isfinite(self.values) | (self.abstained == 'contradiction')[:, None])
+
+    def between(self, start_s: float, end_s: float) -> Bools:
         """(T,) the steps that share time with a span."""
         return np.asarray((self.start_s < end_s) & (self.end_s > start_s))
 
 
-def lane(timeline: Timeline, person: str, source: str = 'fused') -> Lane:
-    """One person's rows of one source, laid out by step; empty where there are none."""
-    wanted = ('valence', 'arousal', *EKMAN)
-    table = timeline.to_arrow()
-    named = pc.is_in(table['name'], value_set=pa.array(wanted))
+def series_of(table: pa.Table, person: str, source: str) -> PersonSeries:
+    """The rows of a timeline about one person from one source, laid out by step; empty where there are none."""
+    names = (*DIMENSIONS, *EKMAN)
     mine = pc.and_(pc.equal(table['person'], person), pc.equal(table['source'], source))
-    table = table.select(['start_s', 'end_s', 'name', 'value', 'confidence', 'abstained']).filter(pc.and_(mine, named))
-    starts, ends, values, confidences = (column(table, key) for key in ('start_s', 'end_s', 'value', 'confidence'))
-    spans, step = np.unique(np.stack([starts, ends], axis=1), axis=0, return_inverse=True)
+    table = table.filter(pc.and_(mine, pc.is_in(table['name'], value_set=pa.array(names))))
+    spans, step = np.unique(
+        np.stack([column(table, 'start_s'), column(table, 'end_s')], axis=1), axis=0, return_inverse=True
+    )
     step = step.reshape(-1)
-    place = np.asarray(pc.index_in(table['name'], value_set=pa.array(wanted)).to_numpy(zero_copy_only=False))
-    grid = np.full((len(spans), len(wanted)), np.nan)
-    grid[step, place] = values
-    sure = np.full(len(spans), np.nan)
-    of_category = place >= 2
-    sure[step[of_category]] = confidences[of_category]
-    abstained = [''] * len(spans)
-    reasons = table['abstained']
-    for row in np.flatnonzero(of_category & np.asarray(pc.not_equal(reasons, ''))).tolist():
-        abstained[int(step[row])] = reasons[row].as_py()
-    return Lane(person, spans[:, 0], spans[:, 1], grid[:, 2:], grid[:, 0], grid[:, 1], sure, tuple(abstained))
+    place = np.asarray(pc.index_in(table['name'], value_set=pa.array(names)).to_numpy(zero_copy_only=False))
+
+    def by_step(columns: Sequence[str], rows: Any = slice(None)) -> Floats:
+        grid = np.full((len(spans), len(columns)), np.nan)
+        grid[step[rows]] = np.stack([column(table, name) for name in columns], axis=1)[rows]
+        return grid
+
+    def by_name(name: str) -> Floats:
+        grid = np.full((len(spans), len(names)), np.nan)
+        grid[step, place] = column(table, name)
+        return grid
+
+    def texts(name: str, rows: Any) -> npt.NDArray[np.object_]:
+        column_ = np.full(len(spans), '', dtype=object)
+        column_[step[rows]] = np.array(table[name].to_pylist(), dtype=object)[rows]
+        return column_
+
+    categories = place >= len(DIMENSIONS)
+    silent = categories & np.asarray(pc.not_equal(table['abstained'], '').to_numpy(zero_copy_only=False), dtype=bool)
+    values, low, high = (by_name(name) for name in ('value', 'low', 'high'))
+    return PersonSeries(
+        person, source, spans[:, 0], spans[:, 1], values[:, 2:], values[:, :2], low[:, :2], high[:, :2],
+        by_step(['confidence'], categories)[:, 0], by_step(['coverage'])[:, 0], by_step(WEIGHT_COLUMNS),
+        texts('abstained', silent), texts('evidence', slice(None)),
+    )  # fmt: skip
 
 
 def column(table: pa.Table, name: str) -> Floats:
@@ -105,16 +155,15 @@ class Readings:
     def column(self, table: str, person: str, name: str) -> Floats:
         """(N,) one column of one person's rows; nan where it was not measured."""
         if (table, person, name) not in self._columns:
-            held = self.tables.get(table, pa.table({}))
-            rows = rows_of(held, person, (name, 'person'))
+            rows = rows_of(self.tables.get(table, pa.table({})), person, (name, 'person'))
             self._columns[table, person, name] = column(rows, name)
         return self._columns[table, person, name]
 
     def evidence(self, source: str, person: str, start_s: float, end_s: float, names: tuple[str, ...]) -> Evidence:
         """What a source says about a person over a span: the mean of each column that was measured, and words."""
         table = TABLE_OF[source]
-        held = self.tables.get(table, pa.table({}))
-        if 'time_s' in held.column_names:
+        measured = self.tables.get(table, pa.table({}))
+        if 'time_s' in measured.column_names:
             times = self.column(table, person, 'time_s')
             low, high = np.searchsorted(times, [start_s - 1e-9, end_s + 1e-9])
             inside: Any = slice(int(low), int(high))
@@ -127,23 +176,23 @@ class Readings:
             if values.size:
                 readings[name] = round(float(values.mean()), 4)
         quote = ''
-        if source == 'words' and 'text' in held.column_names:
-            texts = rows_of(held, person, ('text',))['text']
+        if source == 'words' and 'text' in measured.column_names:
+            texts = rows_of(measured, person, ('text',))['text']
             quote = ' '.join(texts.filter(pa.array(inside, pa.bool_())).to_pylist())[:QUOTE_LENGTH]
         return Evidence(source, float(start_s), float(end_s), person, readings, quote)
 
 
-def fused_evidence(lane_: Lane, start_s: float, end_s: float) -> Evidence:
+def fused_evidence(series: PersonSeries, start_s: float, end_s: float) -> Evidence:
     """What the fused rows say over a span: mean valence, arousal, and the likeliest category."""
-    steps = lane_.between(start_s, end_s)
+    steps = series.between(start_s, end_s)
     readings = {}
     for name in ('valence', 'arousal'):
-        values = lane_.dimension(name)[steps]
+        values = series.dimension(name)[steps]
         if not np.isnan(values).all():
             readings[name] = round(float(np.nanmean(values)), 4)
-    shares = lane_.probabilities[steps]
+    shares = series.probabilities[steps]
     known = shares[~np.isnan(shares).any(axis=1)]
     if len(known):
         mean = known.mean(axis=0)
         readings[EKMAN[int(mean.argmax())]] = round(float(mean.max()), 4)
-    return Evidence('fused', float(start_s), float(end_s), lane_.person, readings)
+    return Evidence('fused', float(start_s), float(end_s), series.person, readings)

@@ -1,22 +1,21 @@
-"""From tables of measurements to opinions per step, and to the timeline's rows of each source."""
+"""From tables of measurements to opinions, and from these to the fused series of a person and the timeline's rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from affekt.analysis.fuse import Fused, Opinion, fuse
+from affekt.analysis.fuse import Dimension, Fused, Opinion, fuse
 from affekt.analysis.observations import Observed, Trust
-from affekt.analysis.person_series import column, rows_of
-from affekt.analysis.spans import overlap
+from affekt.analysis.person_series import DIMENSIONS, WEIGHTED, PersonSeries, column, rows_of
+from affekt.analysis.rows import rows_by_name
+from affekt.analysis.timeline import Span, overlap
 from affekt.labels import CIRCUMPLEX, EKMAN
 
 Floats = npt.NDArray[np.float64]
-Row = dict[str, object]
 
 LEAST_SD = 0.25
 """Least deviation of any valence or arousal: two people who rate one second differ by about as much."""
@@ -28,142 +27,168 @@ _COORDINATES = np.array([CIRCUMPLEX[category] for category in EKMAN])
 _Z95 = 1.959964
 
 
-@dataclass(frozen=True)
-class Segment:
-    """What one source says about a person over one span."""
-
-    source: str
-    start_s: float
-    end_s: float
-    probabilities: Floats | None
-    dimensions: Mapping[str, tuple[float, float]]
-    """'valence' and 'arousal' to value and deviation; nan where unknown."""
-    quality: float
-    coverage: float
-    evidence: str
-
-
-def steps_of(duration_s: float, step_s: float) -> list[tuple[float, float]]:
+def steps_of(duration_s: float, step_s: float) -> list[Span]:
     """The spans that a recording is fused over; the last one ends with it."""
     count = max(1, int(np.ceil(duration_s / step_s - 1e-6))) if duration_s > 0 else 0
     return [(k * step_s, min((k + 1) * step_s, duration_s)) for k in range(count)]
 
 
-def face_segments(observed: Observed, person: str, steps: list[tuple[float, float]]) -> list[Segment]:
+def opinions_of(observed: Observed, person: str, steps: Sequence[Span]) -> list[Opinion]:
+    """What each source says about a person, span by span, in order of source and time."""
+    trust = {source: observed.trust.get(source, Trust(1.0)) for source in WEIGHTED}
+    return [
+        *_face_opinions(observed, person, steps, trust['face']),
+        *_span_opinions(observed.turns, 'turns', 'voice', person, trust['voice']),
+        *_span_opinions(observed.utterances, 'utterances', 'words', person, trust['words']),
+    ]
+
+
+def fused_series(person: str, opinions: Sequence[Opinion], steps: Sequence[Span]) -> PersonSeries:
+    """The pooled opinions of every step that anything was measured in.
+
+    Args:
+        person: whom the opinions are about.
+        opinions: as `opinions_of` gives them.
+        steps: in order, without overlap.
+    """
+    by_source: dict[str, list[Opinion]] = {}
+    for opinion in opinions:
+        by_source.setdefault(opinion.source, []).append(opinion)
+    cursors = dict.fromkeys(by_source, 0)
+    measured: list[tuple[Span, Fused]] = []
+    for start, end in steps:
+        here = []
+        for source, parts in by_source.items():
+            while cursors[source] < len(parts) and parts[cursors[source]].end_s <= start:
+                cursors[source] += 1
+            inside = []
+            for part in parts[cursors[source] :]:
+                if part.start_s >= end:
+                    break
+                inside.append(part)
+            mean = _mean_opinion(inside, start, end)
+            if mean is not None:
+                here.append(mean)
+        fused = fuse(here)
+        if fused is not None:
+            measured.append(((start, end), fused))
+    return _series(person, measured)
+
+
+def opinion_rows(opinions: Sequence[Opinion], person: str) -> pa.Table:
+    """The timeline's rows of one person's opinions: categories, valence, arousal; for voice also 'speech'."""
+    everywhere = np.ones(len(opinions), dtype=bool)
+    shares = np.array([_or_nan(opinion.probabilities) for opinion in opinions]).reshape(-1, len(EKMAN))  # (N, 7)
+    quality = np.array([opinion.quality for opinion in opinions])
+    source = np.array([opinion.source for opinion in opinions], dtype=object)
+    shared = {
+        'start_s': np.array([opinion.start_s for opinion in opinions]),
+        'end_s': np.array([opinion.end_s for opinion in opinions]),
+        'person': person,
+        'source': source,
+        'coverage': np.array([opinion.coverage for opinion in opinions]),
+        'evidence': np.array([opinion.evidence for opinion in opinions], dtype=object),
+        'confidence': quality,
+    }
+    names = {'speech': (source == 'voice', {'value': everywhere.astype(float)})}
+    for category, values in zip(EKMAN, shares.T, strict=True):
+        names[category] = (~np.isnan(shares).any(axis=1), {'value': values, 'confidence': shares.max(axis=1)})
+    for name in DIMENSIONS:
+        values = np.array([getattr(opinion, name) for opinion in opinions])
+        reach = _Z95 * np.array([getattr(opinion, f'{name}_sd') for opinion in opinions])
+        low, high = np.clip([values - reach, values + reach], -1.0, 1.0)
+        names[name] = (np.isfinite(values), {'value': values, 'low': low, 'high': high})
+    return rows_by_name(shared, names)
+
+
+def _series(person: str, measured: Sequence[tuple[Span, Fused]]) -> PersonSeries:
+    """The fused steps of one person as arrays."""
+    fused = [step for _, step in measured]
+    spans = np.array([span for span, _ in measured]).reshape(-1, 2)  # (T, 2)
+    weights = [[round(step.weights.get(source, np.nan), 2) for source in WEIGHTED] for step in fused]
+
+    def dimensions(part: str) -> Floats:
+        pairs: list[tuple[Dimension, Dimension]] = [(step.valence, step.arousal) for step in fused]
+        return np.array([[getattr(each, part) for each in pair] for pair in pairs]).reshape(-1, 2)  # (T, 2)
+
+    return PersonSeries(
+        person, 'fused', spans[:, 0], spans[:, 1],
+        np.array([_or_nan(step.probabilities) for step in fused]).reshape(-1, len(EKMAN)),  # (T, 7)
+        dimensions('value'), dimensions('low'), dimensions('high'),
+        np.array([step.confidence for step in fused]), np.array([step.coverage for step in fused]),
+        np.array(weights).reshape(-1, len(WEIGHTED)),  # (T, 3)
+        np.array([step.abstained for step in fused], dtype=object),
+        np.array(['; '.join(step.evidence) for step in fused], dtype=object),
+    )  # fmt: skip
+
+
+def _face_opinions(observed: Observed, person: str, steps: Sequence[Span], trust: Trust) -> list[Opinion]:
     """The mean face of each step in which the person was seen."""
-    rows = rows_of(observed.faces, person, ('time_s', *EKMAN, 'valence', 'arousal', 'quality'))
+    rows = rows_of(observed.faces, person, ('time_s', *EKMAN, *DIMENSIONS, 'quality'))
     if not rows.num_rows or not steps:
         return []
     times = column(rows, 'time_s')
     step_s = steps[0][1] - steps[0][0]
     index = np.minimum((times / step_s + 1e-9).astype(np.int64), len(steps) - 1)
     shares = np.stack([column(rows, category) for category in EKMAN], axis=1)
-    values = {name: column(rows, name) for name in ('valence', 'arousal', 'quality')}
+    values = {name: column(rows, name) for name in (*DIMENSIONS, 'quality')}
     rate = observed.source.analyzed_rate_hz
     order = np.argsort(index, kind='stable')
     bounds = np.flatnonzero(np.diff(index[order])) + 1
-    found = []
+    opinions = []
     for part in np.split(order, bounds):
         start, end = steps[int(index[part[0]])]
         expected = max(1.0, (end - start) * rate) if rate > 0 else 1.0
-        found.append(
-            _face_segment(start, end, shares[part], {k: v[part] for k, v in values.items()}, len(part) / expected)
-        )
-    return found
+        own = {name: numbers[part] for name, numbers in values.items()}
+        opinions.append(_face_opinion((start, end), shares[part], own, len(part) / expected, trust))
+    return opinions
 
 
-def span_segments(table: pa.Table, source: str, person: str) -> list[Segment]:
-    """One segment per row of `turns` or `utterances` that belongs to the person."""
+def _face_opinion(span: Span, shares: Floats, values: Mapping[str, Floats], seen: float, trust: Trust) -> Opinion:
+    """The mean of a step's frames."""
+    known = ~np.isnan(shares).any(axis=1)
+    probabilities = _normal(shares[known].mean(axis=0)) if known.any() else None
+    dimensions: dict[str, float] = {}
+    for axis, name in enumerate(DIMENSIONS):
+        measured = values[name][~np.isnan(values[name])]
+        deviation = PLAIN_SD
+        if probabilities is not None:
+            centre = float(probabilities @ _COORDINATES[:, axis])
+            spread = float(probabilities @ (_COORDINATES[:, axis] - centre) ** 2)
+            deviation = max(LEAST_SD, float(np.hypot(np.sqrt(spread), MODEL_SD)))
+        dimensions |= {name: float(measured.mean()) if measured.size else float('nan'), f'{name}_sd': deviation}
+    quality = values['quality'][~np.isnan(values['quality'])]
+    return Opinion(
+        'face', probabilities, **dimensions, reliability=trust.reliability, prior=trust.prior,
+        quality=float(np.clip(quality.mean(), 0.0, 1.0)) if quality.size else 1.0, coverage=min(1.0, seen),
+        evidence=_evidence('faces', probabilities, span), start_s=span[0], end_s=span[1],
+    )  # fmt: skip
+
+
+def _span_opinions(table: pa.Table, name: str, source: str, person: str, trust: Trust) -> list[Opinion]:
+    """One opinion per row of `turns` or `utterances` that belongs to the person."""
     rows = rows_of(table, person)
-    names = ('start_s', 'end_s', 'quality', 'valence', 'arousal', 'valence_sd', 'arousal_sd')
-    columns = {name: column(rows, name) for name in names}
-    shares = np.stack([column(rows, category) for category in EKMAN], axis=1) if rows.num_rows else np.empty((0, 7))
-    found = []
+    names = ('start_s', 'end_s', 'quality', *DIMENSIONS, *[f'{name}_sd' for name in DIMENSIONS])
+    columns = {name: column(rows, name).tolist() for name in names}
+    shares = np.stack([column(rows, category) for category in EKMAN], axis=1)
+    opinions = []
     for row in range(rows.num_rows):
-        start, end = float(columns['start_s'][row]), float(columns['end_s'][row])
+        start, end, quality, valence, arousal, valence_sd, arousal_sd = (columns[name][row] for name in names)
         if not (np.isfinite(start) and np.isfinite(end) and end > start):
             continue
         probabilities = _normal(shares[row])
-        dimensions = {
-            name: (float(columns[name][row]), _deviation(float(columns[f'{name}_sd'][row])))
-            for name in ('valence', 'arousal')
-        }
-        quality = columns['quality'][row]
+        deviations = _deviation(valence_sd), _deviation(arousal_sd)
         quality = 1.0 if np.isnan(quality) else float(np.clip(quality, 0.0, 1.0))
-        where = {'voice': 'turns', 'words': 'utterances'}[source]
-        evidence = f'{where}:{_top(probabilities)}@{start:.2f}-{end:.2f}'
-        found.append(Segment(source, start, end, probabilities, dimensions, quality, 1.0, evidence))
-    return found
+        opinion = Opinion(
+            source, probabilities, valence, arousal, *deviations, trust.reliability, quality, prior=trust.prior,
+            evidence=_evidence(name, probabilities, (start, end)), start_s=start, end_s=end,
+        )  # fmt: skip
+        opinions.append(opinion)
+    return opinions
 
 
-def fused_steps(
-    segments: list[Segment], steps: list[tuple[float, float]], trust: Mapping[str, Trust]
-) -> Iterator[tuple[float, float, Fused]]:
-    """The pooled opinions of every step that anything was measured in."""
-    by_source: dict[str, list[Segment]] = {}
-    for segment in segments:
-        by_source.setdefault(segment.source, []).append(segment)
-    cursors = dict.fromkeys(by_source, 0)
-    for start, end in steps:
-        opinions = []
-        for source, parts in by_source.items():
-            while cursors[source] < len(parts) and parts[cursors[source]].end_s <= start:
-                cursors[source] += 1
-            here = []
-            for part in parts[cursors[source] :]:
-                if part.start_s >= end:
-                    break
-                here.append(part)
-            opinion = _opinion(source, here, start, end, trust.get(source, Trust(1.0)))
-            if opinion is not None:
-                opinions.append(opinion)
-        fused = fuse(opinions)
-        if fused is not None:
-            yield start, end, fused
-
-
-def source_rows(segment: Segment, person: str) -> Iterator[Row]:
-    """The timeline rows of one segment: categories, valence, arousal; for voice also 'speech'."""
-    base: Row = {
-        'start_s': segment.start_s, 'end_s': segment.end_s, 'person': person, 'source': segment.source,
-        'coverage': segment.coverage, 'evidence': segment.evidence,
-    }  # fmt: skip
-    if segment.source == 'voice':
-        yield {**base, 'name': 'speech', 'value': 1.0, 'confidence': segment.quality}
-    if segment.probabilities is not None:
-        confidence = float(segment.probabilities.max())
-        for category, share in zip(EKMAN, segment.probabilities.tolist(), strict=True):
-            yield {**base, 'name': category, 'value': share, 'confidence': confidence}
-    for name, (value, deviation) in segment.dimensions.items():
-        if np.isfinite(value):
-            low, high = np.clip([value - _Z95 * deviation, value + _Z95 * deviation], -1.0, 1.0).tolist()
-            yield {**base, 'name': name, 'value': value, 'confidence': segment.quality, 'low': low, 'high': high}
-
-
-def fused_rows(start_s: float, end_s: float, fused: Fused, person: str) -> Iterator[Row]:
-    """The timeline rows of one fused step; those that abstain have the value nan and a reason."""
-    base: Row = {
-        'start_s': start_s, 'end_s': end_s, 'person': person, 'source': 'fused', 'coverage': fused.coverage,
-        'evidence': '; '.join(fused.evidence),
-        'weights': ', '.join(f'{source} {share:.2f}' for source, share in fused.weights.items()),
-    }  # fmt: skip
-    if fused.probabilities is not None or fused.abstained:
-        shares = fused.probabilities.tolist() if fused.probabilities is not None else [float('nan')] * len(EKMAN)
-        for category, share in zip(EKMAN, shares, strict=True):
-            yield {
-                **base, 'name': category, 'value': share, 'confidence': fused.confidence, 'abstained': fused.abstained,
-            }  # fmt: skip
-    for name, dimension in (('valence', fused.valence), ('arousal', fused.arousal)):
-        torn = fused.abstained == 'contradiction'
-        if np.isfinite(dimension.value) or torn:
-            yield {
-                **base, 'name': name, 'value': dimension.value, 'low': dimension.low, 'high': dimension.high,
-                'confidence': fused.confidence, 'abstained': 'contradiction' if torn else '',
-            }  # fmt: skip
-
-
-def _opinion(source: str, parts: list[Segment], start_s: float, end_s: float, trust: Trust) -> Opinion | None:
-    """One source's segments in a step as one opinion: means weighted by shared time."""
+def _mean_opinion(parts: Sequence[Opinion], start_s: float, end_s: float) -> Opinion | None:
+    """One source's opinions in a step as one: means weighted by shared time; None where there are none."""
     seconds = np.array([overlap((start_s, end_s), (part.start_s, part.end_s)) for part in parts])
     if not parts or seconds.sum() <= 0 or end_s <= start_s:
         return None
@@ -172,40 +197,23 @@ def _opinion(source: str, parts: list[Segment], start_s: float, end_s: float, tr
     probabilities = None
     if with_categories:
         weights = shares[with_categories] / shares[with_categories].sum()
-        probabilities = weights @ np.stack([np.asarray(parts[k].probabilities) for k in with_categories])
-    dimensions = {}
-    for name in ('valence', 'arousal'):
-        pairs = np.array([part.dimensions[name] for part in parts])
+        mean = weights @ np.stack([np.asarray(parts[k].probabilities) for k in with_categories])
+        probabilities = mean / mean.sum()
+    dimensions: dict[str, float] = {}
+    for name in DIMENSIONS:
+        pairs = np.array([(getattr(part, name), getattr(part, f'{name}_sd')) for part in parts])  # (P, 2)
         known = np.isfinite(pairs).all(axis=1)
         if known.any():
-            dimensions[name], dimensions[f'{name}_sd'] = (shares[known] / shares[known].sum()) @ pairs[known]
-    longest = parts[int(seconds.argmax())]
+            value, deviation = (shares[known] / shares[known].sum()) @ pairs[known]
+            dimensions |= {name: float(value), f'{name}_sd': float(deviation)}
     measured = seconds @ np.array([part.coverage for part in parts])
+    longest = parts[int(seconds.argmax())]
     return Opinion(
-        source, probabilities, **{key: float(value) for key, value in dimensions.items()},
-        reliability=trust.reliability, prior=trust.prior,
+        longest.source, probabilities, **dimensions, reliability=longest.reliability, prior=longest.prior,
         quality=float(np.clip(shares @ np.array([part.quality for part in parts]), 0.0, 1.0)),
         coverage=float(np.clip(measured / (end_s - start_s), 0.0, 1.0)), evidence=longest.evidence,
+        start_s=start_s, end_s=end_s,
     )  # fmt: skip
-
-
-def _face_segment(start_s: float, end_s: float, shares: Floats, values: Mapping[str, Floats], seen: float) -> Segment:
-    """The mean of a step's frames."""
-    known = ~np.isnan(shares).any(axis=1)
-    probabilities = _normal(shares[known].mean(axis=0)) if known.any() else None
-    dimensions = {}
-    for axis, name in enumerate(('valence', 'arousal')):
-        measured = values[name][~np.isnan(values[name])]
-        deviation = PLAIN_SD
-        if probabilities is not None:
-            centre = float(probabilities @ _COORDINATES[:, axis])
-            spread = float(probabilities @ (_COORDINATES[:, axis] - centre) ** 2)
-            deviation = max(LEAST_SD, float(np.hypot(np.sqrt(spread), MODEL_SD)))
-        dimensions[name] = (float(measured.mean()) if measured.size else float('nan'), deviation)
-    quality = values['quality'][~np.isnan(values['quality'])]
-    good = float(np.clip(quality.mean(), 0.0, 1.0)) if quality.size else 1.0
-    evidence = f'faces:{_top(probabilities)}@{start_s:.2f}-{end_s:.2f}'
-    return Segment('face', start_s, end_s, probabilities, dimensions, good, min(1.0, seen), evidence)
 
 
 def _normal(shares: Floats) -> Floats | None:
@@ -219,6 +227,11 @@ def _deviation(value: float) -> float:
     return max(LEAST_SD, value) if np.isfinite(value) and value > 0 else PLAIN_SD
 
 
-def _top(probabilities: Floats | None) -> str:
-    """The likeliest category's name, for evidence strings; 'readings' where there is none."""
-    return EKMAN[int(probabilities.argmax())] if probabilities is not None else 'readings'
+def _or_nan(probabilities: Floats | None) -> Floats:
+    return np.full(len(EKMAN), np.nan) if probabilities is None else probabilities
+
+
+def _evidence(table: str, probabilities: Floats | None, span: Span) -> str:
+    """Which rows an opinion rests on, with the likeliest category's name, or 'readings' where there is none."""
+    top = EKMAN[int(probabilities.argmax())] if probabilities is not None else 'readings'
+    return f'{table}:{top}@{span[0]:.2f}-{span[1]:.2f}'

@@ -1,8 +1,7 @@
 """The timeline: what every source says about every person, as rows over one clock, and the algebra on such rows.
 
-A row says that over [start_s, end_s) a source ('face', 'voice', 'words' or 'fused') gave one number a value for one
-person: the probability of a category, valence, arousal, or the presence of speech. Rows live in an Arrow table with the
-columns of `SCHEMA`, always sorted by time. Seconds from the start of the recording throughout.
+Rows live in an Arrow table with the columns of `SCHEMA` (`rows.py`), always sorted by time; what looks along time takes
+them as arrays over steps, by `Timeline.series`. Seconds from the start of the recording throughout, spans half open.
 """
 
 from __future__ import annotations
@@ -19,51 +18,22 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from affekt.analysis import storage
+from affekt.analysis.person_series import DIMENSIONS, WEIGHT_COLUMNS, PersonSeries, series_of
 from affekt.analysis.phrases import UNSEEN, UNSEEN_TITLES
-from affekt.analysis.spans import Span, complement, measure, union
-from affekt.errors import RunError, ShapeError, UnknownNameError, ValueRangeError, did_you_mean
+from affekt.analysis.rows import SCHEMA, SOURCES, check, conforming, packed, series_rows
+from affekt.errors import RunError, UnknownNameError, ValueRangeError, did_you_mean
 from affekt.labels import EKMAN
 from affekt.runs import file_atomically, require_regular_file
 from affekt.tables import require_bounded
 
-SOURCES = ('face', 'voice', 'words', 'fused')
-"""Where a row can come from, in the order of the rooms."""
-
-SCHEMA = pa.schema([
-    ('start_s', pa.float64()),
-    ('end_s', pa.float64()),
-    ('person', pa.string()),
-    ('source', pa.string()),
-    ('name', pa.string()),
-    ('value', pa.float64()),
-    ('confidence', pa.float64()),
-    ('low', pa.float64()),
-    ('high', pa.float64()),
-    ('coverage', pa.float64()),
-    ('evidence', pa.string()),
-    ('weights', pa.string()),
-    ('abstained', pa.string()),
-])  # fmt: skip
-"""The columns of a timeline.
-
-start_s, end_s: the span, seconds, end_s >= start_s. person: 'person 1', a transcript's name, or 'voice' for speech that
-no visible person could be tied to. source: one of SOURCES. name: an EKMAN category, 'valence', 'arousal' or 'speech'.
-value: a probability in [0, 1] or a dimension in [-1, 1]; nan where the row abstains. confidence: in [0, 1] or nan. low,
-high: the 95 % interval of value, nan where none is known. coverage: which part of the span was measured, in [0, 1].
-evidence: what the row rests on, such as 'faces:happiness@12.0-13.0'. weights: for fused rows the share of each source,
-such as 'face 0.62, voice 0.38'. abstained: '' or the reason, 'contradiction' or 'unsure'.
-"""
-
-_DEFAULTS: Mapping[str, object] = {
-    'person': '', 'confidence': float('nan'), 'low': float('nan'), 'high': float('nan'), 'coverage': 1.0,
-    'evidence': '', 'weights': '', 'abstained': '',
-}  # fmt: skip
 _PACK = 4096
 """Rows that are held as dictionaries at once."""
 _ORDER = ('start_s', 'end_s', 'person', 'source', 'name')
 _KEYS = tuple(field.name for field in SCHEMA if field.name not in ('start_s', 'end_s'))
 
 Floats = npt.NDArray[np.float64]
+Span = tuple[float, float]
+"""From the first second to the one behind the last."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,10 +51,11 @@ class Timeline:
 
     table: pa.Table
     _names: _Names = field(init=False, repr=False)
+    _series: dict[tuple[str, str], PersonSeries] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        table = _conform(self.table)
-        _check(table)
+        table = conforming(self.table)
+        check(table)
         object.__setattr__(self, 'table', table.sort_by([(key, 'ascending') for key in _ORDER]))
         object.__setattr__(self, '_names', _Names(self.table))
 
@@ -95,10 +66,19 @@ class Timeline:
         Raises:
             ShapeError: a row lacks one of these keys or has one that SCHEMA does not know.
         """
-        waiting, packed = iter(rows), []
+        waiting, tables = iter(rows), []
         while batch := list(islice(waiting, _PACK)):
-            packed.append(_packed(batch))
-        return cls(pa.concat_tables(packed) if packed else SCHEMA.empty_table())
+            tables.append(packed(batch))
+        return cls(pa.concat_tables(tables) if tables else SCHEMA.empty_table())
+
+    @classmethod
+    def of_series(cls, fused: Iterable[PersonSeries], others: Iterable[pa.Table]) -> Timeline:
+        """A timeline with the rows of fused series and of other tables; the series stay beside it as they are."""
+        kept = tuple(fused)
+        tables = [*others, *map(series_rows, kept)]
+        made = cls(pa.concat_tables(tables) if tables else SCHEMA.empty_table())
+        made._series.update({(series.person, series.source): series for series in kept})
+        return made
 
     @classmethod
     def empty(cls) -> Timeline:
@@ -132,6 +112,12 @@ class Timeline:
     def people(self) -> tuple[str, ...]:
         """The names that occur, sorted."""
         return tuple(sorted(pc.unique(self.table['person']).to_pylist()))
+
+    def series(self, person: str, source: str = 'fused') -> PersonSeries:
+        """What one source says about one person, as arrays over steps; empty where there are no rows."""
+        if (person, source) not in self._series:
+            self._series[person, source] = series_of(self.table, person, source)
+        return self._series[person, source]
 
     def column(self, name: str) -> npt.NDArray[np.float64]:
         """One number column as (N,) float64."""
@@ -171,12 +157,14 @@ class Timeline:
         made = object.__new__(Timeline)
         object.__setattr__(made, 'table', table)
         object.__setattr__(made, '_names', self._names)
+        object.__setattr__(made, '_series', {})
         return made
 
     def knowing(self, people: Iterable[str]) -> Timeline:
         """The same timeline, in which these people are known, with rows or without."""
         made = self._kept(self.table)
         object.__setattr__(made, '_names', _Names(self.table, (*self._names['person'], *people)))
+        object.__setattr__(made, '_series', self._series)
         return made
 
     def _known_as(self, key: str, wanted: str | int) -> str:
@@ -343,7 +331,7 @@ class _Names(Mapping[str, tuple[str, ...]]):
         self._usual = {
             'person': tuple(dict.fromkeys(people)),
             'source': SOURCES,
-            'name': (*EKMAN, 'valence', 'arousal', 'speech'),
+            'name': (*EKMAN, *DIMENSIONS, 'speech'),
         }
         self._found: dict[str, tuple[str, ...]] = {}
 
@@ -365,59 +353,6 @@ def concat(timelines: Iterable[Timeline]) -> Timeline:
     """All rows of several timelines, in time order; the empty timeline for none."""
     tables = [timeline.table for timeline in timelines]
     return Timeline(pa.concat_tables(tables)) if tables else Timeline.empty()
-
-
-def _packed(rows: Sequence[Mapping[str, object]]) -> pa.Table:
-    """Dictionaries as a table of SCHEMA."""
-    known, needed = set(SCHEMA.names), {'start_s', 'end_s', 'source', 'name', 'value'}
-    for row in rows:
-        unknown, missing = set(row) - known, needed - set(row)
-        if unknown or missing:
-            raise ShapeError(
-                expected=f'rows with keys among {SCHEMA.names}',
-                came=f'{sorted(unknown) or "no"} unknown and {sorted(missing) or "no"} missing keys',
-                todo='give each row its span, source, name and value',
-            )
-    columns = {name: [row.get(name, _DEFAULTS.get(name)) for row in rows] for name in SCHEMA.names}
-    return pa.table(columns, schema=SCHEMA)
-
-
-def _conform(table: pa.Table) -> pa.Table:
-    """The table with exactly the columns of SCHEMA."""
-    if not isinstance(table, pa.Table):
-        raise ShapeError(expected='an Arrow table', came=type(table).__name__, todo='use Timeline.from_rows')
-    names = set(table.column_names)
-    missing = [f.name for f in SCHEMA if f.name not in names and f.name not in _DEFAULTS]
-    unknown = sorted(names - {f.name for f in SCHEMA})
-    if missing or unknown:
-        raise ShapeError(
-            expected=f'columns among {SCHEMA.names}', came=f'missing {missing}, unknown {unknown}', todo='rename them'
-        )
-    count = table.num_rows
-    columns = [table[f.name] if f.name in names else pa.array([_DEFAULTS[f.name]] * count, f.type) for f in SCHEMA]
-    try:
-        return pa.table(columns, names=SCHEMA.names).cast(SCHEMA)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise ShapeError(expected='columns that fit SCHEMA', came=str(error), todo='convert them first') from error
-
-
-def _check(table: pa.Table) -> None:
-    """Raises where a time, confidence, coverage or source is out of range."""
-    if any(table[name].null_count for name in SCHEMA.names):
-        raise ValueRangeError(expected='no nulls', came='a null', todo="use nan for numbers and '' for text")
-    starts, ends = (np.asarray(table[name].to_numpy(zero_copy_only=False)) for name in ('start_s', 'end_s'))
-    if not (np.isfinite(starts).all() and np.isfinite(ends).all() and (ends >= starts).all()):
-        raise ValueRangeError(
-            expected='finite spans with end_s >= start_s', came='another span', todo='check the rows that made it'
-        )
-    for name, nan_allowed in (('confidence', True), ('coverage', False)):
-        values = np.asarray(table[name].to_numpy(zero_copy_only=False))
-        inside = (values >= 0) & (values <= 1)
-        if not (inside | (np.isnan(values) & nan_allowed)).all():
-            raise ValueRangeError(expected=f'{name} in [0, 1]', came='a value outside', todo='scale it first')
-    strange = sorted(set(pc.unique(table['source']).to_pylist()) - set(SOURCES))
-    if strange:
-        raise UnknownNameError(expected=f'sources among {SOURCES}', came=f'{strange}', todo='use one of these')
 
 
 def _meets(starts: Floats, ends: Floats, start_s: float, end_s: float) -> npt.NDArray[np.bool_]:
@@ -471,5 +406,40 @@ def _mean_row(
         'start_s': step * step_s, 'end_s': (step + 1) * step_s, 'person': person, 'source': source, 'name': name,
         'value': mean('value'), 'confidence': min(max(mean('confidence'), 0.0), 1.0), 'low': mean('low'),
         'high': mean('high'), 'coverage': min(1.0, total / step_s), 'evidence': longest['evidence'],
-        'weights': longest['weights'], 'abstained': '',
+        **{name: longest[name] for name in WEIGHT_COLUMNS}, 'abstained': '',
     }  # fmt: skip
+
+
+def union(spans: Iterable[Span]) -> tuple[Span, ...]:
+    """The same times as disjoint spans in order; touching spans become one, empty ones vanish."""
+    merged: list[Span] = []
+    for start, end in sorted(span for span in spans if span[1] > span[0]):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return tuple(merged)
+
+
+def measure(spans: Iterable[Span]) -> float:
+    """Seconds in disjoint spans."""
+    return float(sum(end - start for start, end in spans))
+
+
+def complement(spans: Iterable[Span], start_s: float, end_s: float) -> tuple[Span, ...]:
+    """What [start_s, end_s) holds outside the spans."""
+    gaps, cursor = [], start_s
+    for start, end in union(spans):
+        if start > cursor:
+            gaps.append((cursor, min(start, end_s)))
+        cursor = max(cursor, end)
+        if cursor >= end_s:
+            break
+    if cursor < end_s:
+        gaps.append((cursor, end_s))
+    return tuple((start, end) for start, end in gaps if end > start)
+
+
+def overlap(left: Span, right: Span) -> float:
+    """Seconds that two spans share, at least 0."""
+    return max(0.0, min(left[1], right[1]) - max(left[0], right[0]))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +43,8 @@ def given_words(
     embedded = recording.open_subtitles(settings.encoding)
     notes = list(embedded.notes) if embedded is not None else []
     if embedded is not None and embedded.lines:
-        found = tuple(Utterance(line.start_s, line.end_s, '', line.text) for line in embedded.lines)
-        return found, ['words are those of the subtitles inside the file', *notes]
+        utterances = tuple(Utterance(line.start_s, line.end_s, '', line.text) for line in embedded.lines)
+        return utterances, ['words are those of the subtitles inside the file', *notes]
     beside = _sidecar(recording.path)
     if beside is not None:
         transcript = open_transcript(beside, duration_s, encoding=settings.encoding)
@@ -61,51 +61,45 @@ def utterance_table(utterances: Sequence[Utterance], reader: Any) -> tuple[pa.Ta
         utterances: in order.
         reader: a TextEmotion, or None where words are only kept.
     """
-    timed = [
-        _storable(u)
-        for u in utterances
-        if np.isfinite([u.start_s, u.end_s]).all() and u.end_s > u.start_s and u.text.strip()
-    ]
-    readings = reader.read([u.text for u in timed]) if reader is not None and timed else [None] * len(timed)
-    rows = [_row(utterance, reading) for utterance, reading in zip(timed, readings, strict=True)]
-    schema = pa.schema(
-        [('start_s', pa.float64()), ('end_s', pa.float64()), ('speaker', pa.string()), ('text', pa.string())]
-    )
-    table = pa.Table.from_pylist(rows) if rows else schema.empty_table()
-    spoken = tuple(
-        Spoken(
-            u.start_s, u.end_s, '', u.speaker, u.text,
-            tuple(SpokenWord(w.start_s, w.end_s, w.text, w.confidence) for w in u.words),
-        )
-        for u in timed
-    )  # fmt: skip
+    spoken = tuple(_spoken(utterance) for utterance in utterances if _is_timed(utterance) and utterance.text.strip())
+    texts = [utterance.text for utterance in spoken]
+    measured = list(map(_measured, reader.read(texts))) if reader is not None and texts else [{} for _ in texts]
+    columns = {
+        'start_s': [utterance.start_s for utterance in spoken],
+        'end_s': [utterance.end_s for utterance in spoken],
+        'speaker': [utterance.speaker for utterance in spoken],
+        'text': texts,
+        'quality': [_heard_surely(utterance) for utterance in spoken],
+    }
+    columns |= {name: [row.get(name) for row in measured] for name in dict.fromkeys(chain.from_iterable(measured))}
+    types = {'speaker': pa.string(), 'text': pa.string()}
+    table = pa.table({name: pa.array(values, types.get(name, pa.float64())) for name, values in columns.items()})
     return conform(table, 'utterances'), spoken
 
 
-def _storable(utterance: Utterance) -> Utterance:
-    """The utterance with texts that a table can hold."""
-    words = tuple(dataclasses.replace(word, text=storable(word.text)) for word in utterance.words)
-    speaker, text = storable(utterance.speaker), storable(utterance.text)
-    return dataclasses.replace(utterance, speaker=speaker, text=text, words=words)
+def _is_timed(utterance: Utterance) -> bool:
+    return utterance.is_timed and utterance.end_s > utterance.start_s
 
 
-def _row(utterance: Utterance, reading: Any) -> dict[str, object]:
-    """One row; categories, valence and arousal are nan where the reading abstains."""
-    row: dict[str, object] = {
-        'start_s': utterance.start_s, 'end_s': utterance.end_s, 'speaker': utterance.speaker, 'text': utterance.text,
-        'quality': _heard_surely(utterance),
-    }  # fmt: skip
+def _spoken(utterance: Utterance) -> Spoken:
+    """The utterance with texts that a table can hold; who said it is found later."""
+    words = tuple(SpokenWord(w.start_s, w.end_s, storable(w.text), w.confidence) for w in utterance.words)
+    return Spoken(utterance.start_s, utterance.end_s, '', storable(utterance.speaker), storable(utterance.text), words)
+
+
+def _measured(reading: Any) -> dict[str, float]:
+    """What a reading of one text states; no categories where it abstains from them."""
     if reading is None or reading.reason in ('no words', 'not English'):
-        return row
-    row |= {'valence': reading.valence, 'arousal': reading.arousal, 'dominance': reading.dominance}
-    row |= {'valence_sd': WORD_SD, 'arousal_sd': WORD_SD}
-    row |= {name: float(reading.labels[label]) for name, label in zip(GOEMOTION_COLUMNS, GOEMOTIONS, strict=True)}
+        return {}
+    stated = {'valence': reading.valence, 'arousal': reading.arousal, 'dominance': reading.dominance}
+    stated |= {'valence_sd': WORD_SD, 'arousal_sd': WORD_SD}
+    stated |= {name: float(reading.labels[label]) for name, label in zip(GOEMOTION_COLUMNS, GOEMOTIONS, strict=True)}
     if not reading.abstains:
-        row |= {category: float(share) for category, share in zip(EKMAN, reading.ekman, strict=True)}
-    return row
+        stated |= {category: float(share) for category, share in zip(EKMAN, reading.ekman, strict=True)}
+    return stated
 
 
-def _heard_surely(utterance: Utterance) -> float:
+def _heard_surely(utterance: Spoken) -> float:
     """The mean confidence of the words as recognized, at least 0.05; 1 for a transcript that states none."""
     known = [word.confidence for word in utterance.words if np.isfinite(word.confidence)]
     return float(np.clip(np.mean(known), 0.05, 1.0)) if known else 1.0

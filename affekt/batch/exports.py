@@ -63,7 +63,7 @@ def export_run(run: Path, to: str, out: Path | None = None, *, raw_csv: bool = F
     if to not in EXPORTS:
         todo = did_you_mean(to, EXPORTS)
         raise UnknownNameError(expected=f'a format among {sorted(EXPORTS)}', came=f'{to!r}', todo=todo)
-    suffix = SUFFIXES[to].removeprefix('.')
+    suffix = SUFFIXES.get(to, to).removeprefix('.')
     if (run / MAIN_FILE).exists():
         target = (out or run) / f'{run.resolve().name if out else "exported"}.{suffix}'
         return Written((export(run, to, target, raw_csv=raw_csv),))

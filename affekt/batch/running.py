@@ -67,6 +67,10 @@ class Outcome:
     sha256: str = ''
     same_as: str = ''
     """The file with the same content, whose results count for both; '' for a file of its own."""
+    source: Source | None = field(default=None, repr=False)
+    """The file as it was just analyzed; None where no analysis was made."""
+    analysis: Analysis | None = field(default=None, repr=False, compare=False)
+    """What was just computed; only while `advanced` is told of it, so that memory does not grow with the files."""
 
     @property
     def report_page(self) -> Path | None:
@@ -76,17 +80,28 @@ class Outcome:
     @property
     def losses(self) -> tuple[str, ...]:
         """Sentences on what of the file was not read, from its results."""
-        if self.folder is None:
-            return ()
-        source: Source = decoded(Source, read_json(self.folder / MAIN_FILE).get('source'))
-        return source.losses
+        return () if self.folder is None else self._analyzed_source.losses
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on damage, missing streams, and what was not analyzed, from its results."""
+        return () if self.folder is None else self._analyzed_source.notes
+
+    @property
+    def _analyzed_source(self) -> Source:
+        if self.source is not None:
+            return self.source
+        source: Source = decoded(Source, read_json((self.folder or Path()) / MAIN_FILE).get('source'))
+        return source
 
     def load(self) -> Analysis:
-        """Read the results back.
+        """The results, read back where they are not at hand.
 
         Raises:
             MediaError: the input failed; the error is the one that it failed with.
         """
+        if self.analysis is not None:
+            return self.analysis
         if self.folder is None:
             raise self.error or MediaError(expected='results', came='none', todo='analyze the file again')
         return dataclasses.replace(Analysis.load(self.folder), recording=self.path)
@@ -175,7 +190,7 @@ def analyze_many(
         if advanced:
             advanced(None, 0, total)
         for outcome in _outcomes(work, gathered):
-            outcomes.append(outcome)
+            outcomes.append(dataclasses.replace(outcome, analysis=None))
             if advanced:
                 advanced(outcome, len(outcomes), total)
         remarks += [*work.remarks, *on_namesakes(noted(out).values())]
@@ -237,14 +252,16 @@ class _Work:
                 self._retire_earlier(clip, digest)
         else:
             folder = self._run.folder / f'{_slug(clip.path.stem)}-{_short(key)}'
-            sentences = self._analyzed(clip, digest, folder)
-            self._done(clip, digest, folder.name, sentences)
-            outcome = Outcome(clip.path, folder, file=storable(clip.file), sha256=digest)
+            analysis = self._analyzed(clip, digest, folder)
+            self._done(clip, digest, folder.name, analysis.source.notes)
+            outcome = Outcome(
+                clip.path, folder, file=storable(clip.file), sha256=digest, source=analysis.source, analysis=analysis
+            )
         self._first[digest] = (clip.file, outcome.folder.name if outcome.folder else '')
         return outcome
 
-    def _analyzed(self, clip: Clip, digest: str, folder: Path) -> Sequence[str]:
-        """Write the results and the report of one file into its folder; returns the sentences about the file."""
+    def _analyzed(self, clip: Clip, digest: str, folder: Path) -> Analysis:
+        """Write the results and the report of one file into its folder; returns the results."""
         with self._run.building(folder.name) as staging:
             before = _stamp_of(clip.path)
             analysis = self._analyzer.analyze(clip.path, progress=self._progress, spill=staging)
@@ -257,10 +274,10 @@ class _Work:
             source = dataclasses.replace(
                 analysis.source, file=storable(clip.file), notes=(*self._notes, *analysis.source.notes)
             )
-            analysis = dataclasses.replace(analysis, source=source)
+            analysis = dataclasses.replace(analysis, source=source, recording=clip.path)
             analysis.save(staging)
             render_report(analysis, staging / REPORT_FILE, clip.path)
-        return source.notes
+        return analysis
 
     def _finished(self, clip: Clip, digest: str) -> ResultNote | None:
         """The note on whole results of this content.

@@ -29,21 +29,32 @@ import numpy as np
 from affekt.benchmarks.finetuning_inputs import prepared
 from affekt.benchmarks.finetuning_settings import FinetuningSettings
 from affekt.corpora import Manifest
-from affekt.encoders.model_files import deciding_files
+from affekt.encoders import deciding_files
 from affekt.errors import MissingExtraError
-from affekt.experiments.finished_runs import Units
-from affekt.experiments.fitting import Answers, fair_run
-from affekt.experiments.folds import Index, Turn
-from affekt.experiments.scored import Progress, Row, System, joined, scored_rows, stacked
-from affekt.experiments.settings import drawn
-from affekt.experiments.task import Task, open_task
+from affekt.experiments import (
+    Answers,
+    FinishedRuns,
+    Index,
+    Progress,
+    Row,
+    System,
+    Task,
+    Trial,
+    drawn,
+    fair_run,
+    open_task,
+    outputs_of,
+    over_seeds,
+    run_facts,
+    scored_rows,
+)
 from affekt.features import Features, Provenance, Store, write_features
 from affekt.runs import remove_run
 
 if TYPE_CHECKING:
-    from affekt.encoders.backbones import Backbone
+    from affekt.encoders import Backbone
     from affekt.fusion import BackboneHead
-    from affekt.training import Samples, Sequences, Trained, TrainingSettings
+    from affekt.training import Predicted, Samples, Sequences, Trained, TrainingSettings
 
 LINEAR, FROZEN, TUNED = 'linear', 'frozen', 'fine-tuned'
 BESIDE = {TUNED: (FROZEN, LINEAR), FROZEN: (LINEAR,), LINEAR: ()}
@@ -82,8 +93,8 @@ class Inputs:
         """The encoder's frozen vectors of these samples, with their truths."""
         import torch
 
-        held = self.task.features[self.backbone.modality]
-        return self._with({self.backbone.modality: torch.from_numpy(held[index])}, index)
+        vectors = self.task.features[self.backbone.modality]
+        return self._with({self.backbone.modality: torch.from_numpy(vectors[index])}, index)
 
     def _rows(self, index: Index) -> Sequences:
         import torch
@@ -121,7 +132,7 @@ def run_finetuning(
         settings: budgets and protocol.
         folder: keeps the frozen vectors, every finished run, and a checkpoint of the one at work; None keeps nothing.
         resume: go on in a folder that a killed run left, from its last epoch.
-        progress: told the stage, what is done and the total.
+        progress: called with the stage, what is done and the total.
 
     Raises:
         MissingExtraError: torch or transformers is not installed.
@@ -133,18 +144,18 @@ def run_finetuning(
         raise MissingExtraError(
             expected='torch, which trains', came='none installed', todo='pip install "affekt[encoders]"'
         )
-    from affekt.encoders.backbones import open_backbone
+    from affekt.encoders import open_backbone
 
     # 1. The encoder, and what it reads of every sample.
     backbone = open_backbone(
         encoder, layers=settings.layers, longest=settings.longest, longest_s=settings.longest_s,
         pictures=settings.pictures,
     )  # fmt: skip
-    told = _told(encoder, backbone)
+    about = _encoder_facts(encoder, backbone)
     rows = prepared(manifest, backbone, settings.column, progress)
-    facts = {'settings': dataclasses.asdict(settings), 'encoder': told, 'samples': _digest_of(manifest, settings)}
+    facts = {'settings': dataclasses.asdict(settings), 'encoder': about, 'samples': _digest_of(manifest, settings)}
     bar, systems = _Bar(progress), []
-    with TemporaryDirectory() as scratch, Units(folder, facts, resume=resume) as units:
+    with TemporaryDirectory() as scratch, FinishedRuns(folder, facts, resume=resume) as runs:
         # 2. Its frozen vectors, and the task with all its checks.
         store = _frozen_vectors(manifest, backbone, rows, facts, folder or Path(scratch), settings, progress)
         task = open_task(manifest, {backbone.modality: store}, settings.simple)
@@ -152,14 +163,15 @@ def run_finetuning(
         # 3. The simple models and the perceptron on the vectors, then the encoder itself.
         plan = _plan(inputs, folder, bar)
         total = sum(len(task.fair) * (len(draws) + settings.seeds - 1) for draws, _ in plan.values())
-        units.expect(total, bar)
+        runs.expect(total, bar)
         for name, (draws, run) in plan.items():
-            systems.append(_trained(inputs, name, draws, run, units))
+            systems.append(_trained(inputs, name, draws, run, runs))
     # 4. Scores, intervals, tests.
-    return Finetuning(task, settings, told, scored_rows(task, systems, settings.simple, progress, _beside))
+    return Finetuning(task, settings, about, scored_rows(task, systems, settings.simple, progress, _beside))
 
 
-Run = Callable[[Turn, Mapping[str, Any], int, str], Answers]
+RunNamed = Callable[[Trial, str], Answers]
+"""Runs a trial that is kept under a key."""
 
 
 class _Bar:
@@ -179,122 +191,106 @@ class _Bar:
             self._progress('train', self._done + share, self._total)
 
 
-def _plan(inputs: Inputs, folder: Path | None, bar: _Bar) -> dict[str, tuple[list[dict[str, Any]], Run]]:
+def _plan(inputs: Inputs, folder: Path | None, bar: _Bar) -> dict[str, tuple[list[dict[str, Any]], RunNamed]]:
     """Model to its draws and what runs one of them."""
     settings = inputs.settings
     return {
-        LINEAR: (drawn('linear', settings.frozen_trials, settings.seed), partial(_linear_run, inputs)),
-        FROZEN: (settings.draws(settings.frozen_rates, settings.frozen_trials), partial(_frozen_run, inputs)),
-        TUNED: (settings.draws(settings.rates, settings.trials), partial(_tuned_run, inputs, folder, bar)),
+        LINEAR: (drawn('linear', settings.frozen_trials, settings.seed), lambda trial, key: fair_run(trial)),
+        FROZEN: (settings.draws(settings.frozen_learning_rates, settings.frozen_trials), partial(_frozen_run, inputs)),
+        TUNED: (settings.draws(settings.learning_rates, settings.trials), partial(_tuned_run, inputs, folder, bar)),
     }
 
 
-def _trained(inputs: Inputs, name: str, draws: Sequence[dict[str, Any]], run: Run, units: Units) -> System:
+def _trained(inputs: Inputs, name: str, draws: Sequence[dict[str, Any]], run: RunNamed, runs: FinishedRuns) -> System:
     """A model after its search, which is the first seed's runs, and the other seeds of what validation chose."""
-    task, settings = inputs.task, inputs.settings
+    task, settings, modalities = inputs.task, inputs.settings, (inputs.backbone.modality,)
     begun = time.monotonic()
     seeds = [settings.seed + 1 + number for number in range(settings.seeds)]
 
     def answers(t: int, d: int, seed: int) -> Answers:
         key = f'{name}/turn{t}/draw{d}/seed{seed}'
-        return units.answers(key, lambda: run(task.fair[t], draws[d], seed, key))
+        trial = Trial(task, task.fair[t], modalities, name, draws[d], settings.simple, seed)
+        return runs.answers(key, trial, lambda trial: run(trial, key))
 
     first = [[answers(t, d, seeds[0]) for d in range(len(draws))] for t in range(len(task.fair))]
-    best = [int(np.argmax([each.score for each in found])) for found in first]
-    held = [[first[t][d] for t, d in enumerate(best)]]
-    held += [[answers(t, d, seed) for t, d in enumerate(best)] for seed in seeds[1:]]
-    flat = [each for turn in held for each in turn]
-    said = [joined(task, task.fair, [(one.logits, one.values) for one in each], 'probabilities') for each in held]
+    best = [int(np.argmax([each.score for each in by_draw])) for by_draw in first]
+    by_seed = [[first[t][d] for t, d in enumerate(best)]]
+    by_seed += [[answers(t, d, seed) for t, d in enumerate(best)] for seed in seeds[1:]]
+    outputs = [[each.test for each in by_fold] for by_fold in by_seed]
     return System(
-        (inputs.backbone.modality,), name, 'fair', *stacked(said),
-        validation=float(np.mean([each.score for each in flat])),
-        chosen=tuple({**draws[d], 'epochs': [each[t].epoch for each in held]} for t, d in enumerate(best)),
-        statuses={status: sum(each.status == status for each in flat) for status in {each.status for each in flat}},
-        parameters=flat[0].parameters, seconds=round(time.monotonic() - begun, 1),
+        modalities, name, 'fair', *over_seeds(task, task.fair, outputs, 'probabilities'), **run_facts(by_seed, begun),
+        chosen=tuple({**draws[d], 'epochs': [each[t].epoch for each in by_seed]} for t, d in enumerate(best)),
     )  # fmt: skip
 
 
-def _linear_run(inputs: Inputs, turn: Turn, draw: Mapping[str, Any], seed: int, key: str) -> Answers:
-    modalities = (inputs.backbone.modality,)
-    return fair_run(inputs.task, turn, modalities, 'linear', draw, inputs.settings.simple, seed=seed, reads_test=True)
-
-
-def _frozen_run(inputs: Inputs, turn: Turn, draw: Mapping[str, Any], seed: int, key: str) -> Answers:
+def _frozen_run(inputs: Inputs, trial: Trial, key: str) -> Answers:
     """The head alone, on frozen vectors."""
     from affekt.training import predict, train
 
-    settings, head = inputs.settings, _head(inputs, draw, seed)
+    settings, fold, head = inputs.settings, trial.fold, _head(inputs, trial)
     how = dataclasses.replace(
-        _how(inputs, draw, seed), epochs=settings.frozen_epochs, patience=settings.frozen_patience,
+        _how(inputs, trial), epochs=settings.frozen_epochs, patience=settings.frozen_patience,
         precision='float32', device='cpu',
     )  # fmt: skip
-    trained = train(head, inputs.vectors(turn.train), inputs.vectors(turn.validation), how)
-    return _answers(trained, predict(trained.model, inputs.vectors(turn.test)))
+    trained = train(head, inputs.vectors(fold.train), inputs.vectors(fold.validation), how)
+    return _answers(trained, predict(trained.model, inputs.vectors(fold.test)))
 
 
-def _tuned_run(
-    inputs: Inputs,
-    folder: Path | None,
-    bar: _Bar,
-    turn: Turn,
-    draw: Mapping[str, Any],
-    seed: int,
-    key: str,
-) -> Answers:
+def _tuned_run(inputs: Inputs, folder: Path | None, bar: _Bar, trial: Trial, key: str) -> Answers:
     """The same head, trained together with the encoder; each epoch is on disk before the next."""
     from affekt.fusion import EndToEnd
     from affekt.training import predict, train
     from affekt.training.progress import CHECKPOINT
 
-    settings = inputs.settings
+    settings, fold = inputs.settings, trial.fold
     # 1. the encoder as it came, and a head that knows the scale of its first vectors
-    head = _head(inputs, draw, seed)
-    head.standardise_on(*inputs.vectors(turn.train).steps())
+    head = _head(inputs, trial)
+    head.standardise_on(*inputs.vectors(fold.train).steps())
     model = EndToEnd(copy.deepcopy(inputs.backbone), head)
     # 2. training, from the last epoch where it was killed
     where = None if folder is None else folder / RUNNING / key.replace('/', '.')
     trained = train(
-        model, inputs.samples(turn.train), inputs.samples(turn.validation), _how(inputs, draw, seed), folder=where,
+        model, inputs.samples(fold.train), inputs.samples(fold.validation), _how(inputs, trial), folder=where,
         resume=where is not None and where.exists(), report=lambda row: bar.epoch(row['epoch'] / (settings.epochs + 1)),
     )  # fmt: skip
     # 3. the test
     best = trained.model.to(settings.device)
-    answers = _answers(trained, predict(best, inputs.samples(turn.test).to(settings.device)))
+    answers = _answers(trained, predict(best, inputs.samples(fold.test).to(settings.device)))
     if where is not None:
         remove_run(where, [CHECKPOINT])
     return answers
 
 
-def _head(inputs: Inputs, draw: Mapping[str, Any], seed: int) -> BackboneHead:
+def _head(inputs: Inputs, trial: Trial) -> BackboneHead:
     import torch
 
     from affekt.fusion import BackboneHead, FusionShape
 
-    task, backbone = inputs.task, inputs.backbone
+    task, backbone, draw = inputs.task, inputs.backbone, trial.configuration
     shape = FusionShape(
         {backbone.modality: backbone.size}, task.classes, values=0 if task.values is None else 1,
         hidden=draw['hidden'], dropout=draw['dropout'],
     )  # fmt: skip
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(trial.seed)
         return BackboneHead(shape)
 
 
-def _how(inputs: Inputs, draw: Mapping[str, Any], seed: int) -> TrainingSettings:
+def _how(inputs: Inputs, trial: Trial) -> TrainingSettings:
     from affekt.training import TrainingSettings
 
     settings = inputs.settings
     return TrainingSettings(
-        seed=seed, epochs=settings.epochs, batch_size=settings.batch, learning_rate=draw['rate'],
+        seed=trial.seed, epochs=settings.epochs, batch_size=settings.batch_size,
+        learning_rate=trial.configuration['learning_rate'],
         backbone_share=settings.backbone_share, patience=settings.patience, score=inputs.task.score,
         precision=settings.precision, device=settings.device,
     )  # fmt: skip
 
 
-def _answers(trained: Trained, answer: Any) -> Answers:
-    size = sum(held.numel() for held in trained.model.parameters())
-    told = (trained.best_score, trained.best_epoch, trained.status, size)
-    return Answers(*told, answer.logits.numpy(), answer.values.numpy())
+def _answers(trained: Trained, predicted: Predicted) -> Answers:
+    size = sum(parameter.numel() for parameter in trained.model.parameters())
+    return Answers(trained.best_score, trained.best_epoch, trained.status, size, outputs_of(predicted))
 
 
 def _frozen_vectors(
@@ -313,9 +309,9 @@ def _frozen_vectors(
     path = folder / VECTORS
     if not path.exists():
         samples = Samples({backbone.modality: rows}, names=manifest.names)
-        held = vectors(copy.deepcopy(backbone).to(settings.device), samples.to(settings.device), progress=progress)
+        rows_read = vectors(copy.deepcopy(backbone).to(settings.device), samples.to(settings.device), progress=progress)
         name, digest = f'{facts["encoder"]["name"]}-{settings.layers}', facts['encoder']['sha256']
-        each = (Features(sample, row[None]) for sample, row in zip(manifest.names, held.numpy(), strict=True))
+        each = (Features(sample, row[None]) for sample, row in zip(manifest.names, rows_read.numpy(), strict=True))
         write_features(path, each, Provenance(name, digest, backbone.size, dict(facts), corpus=manifest.facts.corpus))
     return Store(path)
 
@@ -328,23 +324,23 @@ def _in_order(rows: Sequences, manifest: Manifest, task: Task) -> Sequences:
     return rows[torch.tensor([at[name] for name in task.manifest.names])]
 
 
-def _told(encoder: Path, backbone: Backbone) -> dict[str, Any]:
-    held = hashlib.sha256()
-    for name, digest in sorted(deciding_files(encoder).items()):
-        held.update(f'{name} {digest}\n'.encode())
+def _encoder_facts(encoder: Path, backbone: Backbone) -> dict[str, Any]:
+    digest = hashlib.sha256()
+    for name, of_file in sorted(deciding_files(encoder).items()):
+        digest.update(f'{name} {of_file}\n'.encode())
     return {
         'name': encoder.resolve().name, 'kind': backbone.network.config.model_type, 'modality': backbone.modality,
-        'parameters': sum(parameter.numel() for parameter in backbone.parameters()), 'sha256': held.hexdigest(),
+        'parameters': sum(parameter.numel() for parameter in backbone.parameters()), 'sha256': digest.hexdigest(),
     }  # fmt: skip
 
 
 def _digest_of(manifest: Manifest, settings: FinetuningSettings) -> str:
     """Of the labels, the divisions, and what the encoder is given by name."""
-    held = hashlib.sha256()
+    digest = hashlib.sha256()
     for row in manifest.samples:
         given = (row.split, row.fold, row.category, row.sentiment, row.valence, row.audio, row.video, row.frames)
-        held.update(repr((row.sample, *given, getattr(row, settings.column))).encode())
-    return held.hexdigest()
+        digest.update(repr((row.sample, *given, getattr(row, settings.column))).encode())
+    return digest.hexdigest()
 
 
 def _beside(systems: Sequence[System], system: System) -> list[tuple[str, System]]:

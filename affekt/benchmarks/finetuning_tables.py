@@ -1,22 +1,21 @@
-"""The outcome of fine-tuning as a table for a terminal, as Markdown, as plain facts for JSON, and as Parquet."""
+"""The outcome of fine-tuning as plain tables, Markdown, facts for JSON, and Parquet."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from rich.console import Group
-from rich.text import Text
-
 from affekt.benchmarks.finetuning import FROZEN, LINEAR, TUNED, Finetuning
-from affekt.experiments.saving import as_parquet, predictions_of, row_facts
-from affekt.experiments.scored import Row
-from affekt.experiments.tables import Section, chance, section_markdown, section_table, with_ends
-from affekt.pages.figures import as_plain, spread
-from affekt.runs import versions, write_atomically
+from affekt.experiments import (
+    Row,
+    Section,
+    Sheet,
+    gain_cells,
+    outcome_facts,
+    save_outcome,
+    score_cells,
+    sheet_markdown,
+)
 
 HOW = {
     'constant': 'the most frequent category, or the mean value, of train',
@@ -26,39 +25,20 @@ HOW = {
 }
 
 
-def finetuning_tables(outcome: Finetuning) -> Group:
-    """All of it for a terminal."""
-    parts: list[Any] = [Text(_title(outcome))]
-    for section in _sections(outcome):
-        parts += [Text(), Text(section.title), section_table(section)]
-    return Group(*parts, Text(), *(Text(line, style='dim') for line in _lines(outcome)))
+def finetuning_sheet(outcome: Finetuning) -> Sheet:
+    """Title, a table for each test part, and what to know of them."""
+    return Sheet(_title(outcome), tuple(_sections(outcome)), tuple(_lines(outcome)))
 
 
 def finetuning_markdown(outcome: Finetuning) -> str:
-    """The same as Markdown."""
-    parts = [f'# {_title(outcome)}']
-    for section in _sections(outcome):
-        parts += [f'## {section.title}', section_markdown(section)]
-    return '\n\n'.join([*parts, '\n'.join(f'- {line}' for line in _lines(outcome))]) + '\n'
+    """All of it as Markdown."""
+    return sheet_markdown(finetuning_sheet(outcome))
 
 
 def finetuning_facts(outcome: Finetuning) -> dict[str, Any]:
     """All of the outcome as plain values; None where undefined."""
     task = outcome.task
-    return as_plain(
-        {
-            'benchmark': 'MERBench, fine-tuning',
-            'corpus': task.manifest.facts.corpus,
-            'target': task.target,
-            'samples': {'train': len(task.fair[0].train), **{name: len(index) for name, index in task.tests.items()}},
-            'divisions': len(task.fair),
-            'groups': {name: len(set(task.manifest.groups()[index])) for name, index in task.tests.items()},
-            'features': dict(outcome.encoder),
-            'settings': dataclasses.asdict(outcome.settings),
-            'rows': [row_facts(row) for row in outcome.rows],
-            'notes': list(task.notes),
-        }
-    )
+    return outcome_facts('MERBench, fine-tuning', task, outcome.settings, outcome.encoder, outcome.rows, task.notes)
 
 
 def save_finetuning(folder: Path, outcome: Finetuning, facts: dict[str, Any]) -> None:
@@ -67,10 +47,7 @@ def save_finetuning(folder: Path, outcome: Finetuning, facts: dict[str, Any]) ->
     Raises:
         StorageError: the folder cannot be written.
     """
-    told = {**facts, 'versions': versions()}
-    write_atomically(folder / 'finetuning.json', (json.dumps(told, indent=1, allow_nan=False) + '\n').encode())
-    write_atomically(folder / 'finetuning.md', finetuning_markdown(outcome).encode())
-    write_atomically(folder / 'predictions.parquet', as_parquet(predictions_of(outcome.task, outcome.rows), told))
+    save_outcome(folder, 'finetuning', outcome.task, outcome.rows, facts, {'md': finetuning_markdown(outcome)})
 
 
 def _title(outcome: Finetuning) -> str:
@@ -82,26 +59,22 @@ def _title(outcome: Finetuning) -> str:
 def _sections(outcome: Finetuning) -> list[Section]:
     """One a test part."""
     several, heads = len(outcome.task.tests) > 1, ('model', 'mean [95 %]', 'sd', 'over frozen', 'p', 'over linear', 'p')
-    found = []
+    tables = []
     for test in outcome.task.tests:
         rows = tuple(row for row in outcome.rows if row.test == test)
         title = f'{test}: {rows[0].headline}' if several else rows[0].headline
-        found.append(Section(title, heads, tuple(_cells(row) for row in rows), 1, rows))
-    return found
+        tables.append(Section(title, heads, tuple(_cells(row) for row in rows), 1, rows))
+    return tables
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    interval, told = row.scores[row.headline], []
-    sd = f'{100 * float(np.std(row.by_seed, ddof=1)):.2f}' if len(row.by_seed) > 1 and row.system.modalities else ''
-    for kind in (FROZEN, LINEAR):
-        gain = row.gain(kind)
-        told += [with_ends(gain), chance(gain.p_holm)] if gain else ['', '']
-    return (row.system.name, spread(interval.value, interval), sd, *told)
+    gains = [cell for name in (FROZEN, LINEAR) for cell in gain_cells(row.gain(name))]
+    return (row.system.name, *score_cells(row), *gains)
 
 
 def _lines(outcome: Finetuning) -> list[str]:
     settings = outcome.settings
-    rates = ', '.join(f'{rate:g}' for rate in settings.rates)
+    rates = ', '.join(f'{rate:g}' for rate in settings.learning_rates)
     broken = [
         f'{row.system.name}: {count} of {sum(row.system.statuses.values())} runs {status.replace("_", " ")}'
         for row in outcome.rows

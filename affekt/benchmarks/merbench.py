@@ -3,8 +3,8 @@
 A manifest and a store of features a modality come in; every modality alone and all together, each with a constant
 answer, our own simple models and the model asked for, go out as rows with intervals, paired tests and predictions. The
 `fair` protocol chooses hyper-parameters and epoch on validation alone and reads the test once a seed. The `reference`
-protocol chooses as published and is said to leak. Read `run_merbench` first; `merbench_inputs.py` checks what comes in,
-`merbench_training.py` trains (and needs torch), `merbench_tables.py` shows.
+protocol chooses as published and is said to leak. This file is the plan: what is trained, in which order; the parts are
+those of `affekt.experiments`. Read `run_merbench` first; `merbench_tables.py` shows.
 
 N samples, S seeds, C classes, V values (0 or 1).
 
@@ -14,24 +14,41 @@ Source: MERBench, Lian et al. 2024, arXiv:2401.03429.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import importlib.util
 import time
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations, product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from affekt.benchmarks.merbench_settings import MerbenchSettings
 from affekt.corpora import Manifest
 from affekt.errors import MissingExtraError, UnknownNameError, listed
-from affekt.experiments.cross_corpus import Part
-from affekt.experiments.finished_runs import Units
-from affekt.experiments.fitting import Answers, fair_run, gap_names, reference_run
-from affekt.experiments.scored import ORACLE, Floats, Merbench, Progress, System, joined, scored_rows, stacked
-from affekt.experiments.settings import SIMPLE, MerbenchSettings, drawn, slot_of
-from affekt.experiments.task import Task, open_task
+from affekt.experiments import (
+    ORACLE,
+    SIMPLE,
+    Answers,
+    FinishedRuns,
+    Floats,
+    Outcome,
+    Outputs,
+    Part,
+    Progress,
+    System,
+    Task,
+    Trial,
+    drawn,
+    fair_run,
+    open_task,
+    over_seeds,
+    reference_run,
+    run_facts,
+    scored_rows,
+    slot_of,
+)
 from affekt.features import Store
 
 
@@ -44,7 +61,7 @@ def run_merbench(
     folder: Path | None = None,
     resume: bool = False,
     progress: Progress | None = None,
-) -> Merbench:
+) -> Outcome:
     """Train and score every set of modalities, with baselines beside each.
 
     Args:
@@ -55,7 +72,7 @@ def run_merbench(
         others: corpora that the models are tested on besides.
         folder: keeps every finished run; None keeps nothing.
         resume: go on in a folder that a killed run left.
-        progress: told the stage, what is done and the total.
+        progress: called with the stage, what is done and the total.
 
     Raises:
         MissingExtraError: torch is not installed.
@@ -77,13 +94,13 @@ def run_merbench(
     # 2. Train, each finished run on disk at once.
     facts = {'settings': dataclasses.asdict(settings), 'features': recipes, 'samples': _digest(task)}
     systems = []
-    with Units(folder, facts, resume=resume) as units:
-        units.expect(sum(_runs(task, name, protocol, settings) for _, name, protocol in plan), progress)
+    with FinishedRuns(folder, facts, resume=resume) as runs:
+        runs.expect(sum(_runs(task, name, protocol, settings) for _, name, protocol in plan), progress)
         for modalities, name, protocol in plan:
-            systems += _trained(task, modalities, name, protocol, settings, units)
+            systems += _trained(task, modalities, name, protocol, settings, runs)
     # 3. Score, test, correct.
     rows = scored_rows(task, systems, settings, progress)
-    return Merbench(task, settings, recipes, rows, task.notes)
+    return Outcome(task, settings, recipes, rows, task.notes)
 
 
 def _plan(modalities: tuple[str, ...], settings: MerbenchSettings) -> list[tuple[tuple[str, ...], str, str]]:
@@ -98,26 +115,25 @@ def _plan(modalities: tuple[str, ...], settings: MerbenchSettings) -> list[tuple
         for each in product(*(by_slot[slot] for slot in chosen))
     ]
     protocols = ('fair', 'reference') if settings.protocol == 'both' else (settings.protocol,)
-    found = []
+    plan = []
     for each in sets:
-        found += [(each, name, 'fair') for name in SIMPLE]
+        plan += [(each, name, 'fair') for name in SIMPLE]
         published = protocols if settings.model not in SIMPLE else ()
-        found += [(each, settings.model, protocol) for protocol in published]
-    return found
+        plan += [(each, settings.model, protocol) for protocol in published]
+    return plan
 
 
 def _runs(task: Task, name: str, protocol: str, settings: MerbenchSettings) -> int:
-    turns = task.fair if protocol == 'fair' else task.reference
-    return len(turns) * (len(drawn(name, settings.trials, settings.seed)) + settings.seeds)
+    folds = task.fair if protocol == 'fair' else task.reference
+    return len(folds) * (len(drawn(name, settings.trials, settings.seed)) + settings.seeds)
 
 
 def _digest(task: Task) -> str:
-    import hashlib
-
-    held = hashlib.sha256()
+    digest = hashlib.sha256()
     for row in task.manifest.samples:
-        held.update(f'{row.sample}\t{row.split}\t{row.fold}\t{row.category}\t{row.sentiment}\t{row.valence}\n'.encode())
-    return held.hexdigest()
+        line = f'{row.sample}\t{row.split}\t{row.fold}\t{row.category}\t{row.sentiment}\t{row.valence}\n'
+        digest.update(line.encode())
+    return digest.hexdigest()
 
 
 def _trained(
@@ -126,63 +142,44 @@ def _trained(
     name: str,
     protocol: str,
     settings: MerbenchSettings,
-    units: Units,
+    runs: FinishedRuns,
 ) -> list[System]:
     """A model after its search and its seeds; the published loop gives also what its best test epoch would."""
     begun = time.monotonic()
     where = f'{"+".join(each.partition(":")[0] for each in modalities)}/{name}/{protocol}'
     draws = drawn(name, settings.trials, settings.seed)
-    seeds = [settings.seed + 1 + number for number in range(settings.seeds)]
     is_fair = protocol == 'fair'
-    gaps = settings.missing and is_fair and len(modalities) == len(task.features) > 1
-    turns = task.fair if is_fair else task.reference
-
-    def run(t: int, draw: Mapping[str, Any], seed: int, reads_test: bool) -> Answers:
-        if is_fair:
-            return fair_run(
-                task, turns[t], modalities, name, draw, settings, seed=seed, reads_test=reads_test, gaps=gaps
-            )
-        return reference_run(task, turns[t], modalities, name, draw, settings, seed=seed)
-
-    # 1. Search: (turns, draws) scores on what chooses.
-    found = np.empty((len(turns), len(draws)))
-    for t, d in np.ndindex(found.shape):
-        found[t, d] = units.score(f'{where}/turn{t}/draw{d}', partial(run, t, draws[d], settings.seed, False))
-    # 2. Fair: each division by its own validation, so that no tested fold chooses. Published: one for all.
-    best = found.argmax(axis=1) if is_fair else np.full(len(turns), found.mean(axis=0).argmax())
+    run, folds = (fair_run, task.fair) if is_fair else (reference_run, task.reference)
+    trial = Trial(
+        task, folds[0], modalities, name, draws[0], settings, settings.seed, reads_test=False,
+        withholds=settings.missing and is_fair and len(modalities) == len(task.features) > 1,
+    )  # fmt: skip
+    # 1. Search: (folds, draws) scores on what chooses.
+    scores = np.empty((len(folds), len(draws)))
+    for t, d in np.ndindex(scores.shape):
+        searched = replace(trial, fold=folds[t], configuration=draws[d])
+        scores[t, d] = runs.score(f'{where}/turn{t}/draw{d}', searched, run)
+    # 2. Fair: each fold by its own validation, so that no tested fold chooses. Published: one for all.
+    best = scores.argmax(axis=1) if is_fair else np.full(len(folds), scores.mean(axis=0).argmax())
     # 3. Seeds.
-    answers = [
-        [
-            units.answers(f'{where}/turn{t}/seed{seed}', partial(run, t, draws[best[t]], seed, True))
-            for t in range(len(turns))
-        ]
-        for seed in seeds
-    ]
-    flat = [each for turn in answers for each in turn]
-    told: dict[str, Any] = {
-        'validation': float(np.mean([each.score for each in flat])),
-        'chosen': tuple(draws[number] for number in (best if is_fair else best[:1])),
-        'statuses': {status: sum(each.status == status for each in flat) for status in {each.status for each in flat}},
-        'parameters': flat[0].parameters,
-        'seconds': round(time.monotonic() - begun, 1),
-    }
+    answers = []
+    for seed in range(settings.seed + 1, settings.seed + 1 + settings.seeds):
+        chosen = replace(trial, seed=seed, reads_test=True)
+        answers.append([
+            runs.answers(f'{where}/turn{t}/seed{seed}', replace(chosen, fold=fold, configuration=draws[best[t]]), run)
+            for t, fold in enumerate(folds)
+        ])  # fmt: skip
+    # 4. What was asked of the test, each a system of its own.
+    facts = run_facts(answers, begun)
+    facts['chosen'] = tuple(draws[number] for number in (best if is_fair else best[:1]))
     mean = 'probabilities' if is_fair else 'logits'
-    held = [joined(task, turns, [(one.logits, one.values) for one in each], mean) for each in answers]
-    systems = [System(modalities, name, protocol, *stacked(held), **told)]
+
+    def outputs(part: Callable[[Answers], Outputs | None]) -> tuple[Floats, Floats]:
+        return over_seeds(task, folds, [[part(each) for each in by_fold] for by_fold in answers], mean)
+
+    systems = [System(modalities, name, protocol, *outputs(lambda each: each.test), **facts)]
     if not is_fair:
-        held = [joined(task, turns, [(one.oracle_logits, one.oracle_values) for one in each], mean) for each in answers]
-        systems.append(System(modalities, name, ORACLE, *stacked(held), **told))
-    if gaps:
-        for at, given in enumerate(gap_names(modalities)):
-            held = [joined(task, turns, [_gap(task, one, at) for one in each], mean) for each in answers]
-            systems.append(System(modalities, name, protocol, *stacked(held), given=given))
+        systems.append(System(modalities, name, ORACLE, *outputs(lambda each: each.oracle), **facts))
+    for given in answers[0][0].given:
+        systems.append(System(modalities, name, protocol, *outputs(lambda each: each.given[given]), given=given))  # noqa: B023
     return systems
-
-
-def _gap(task: Task, answers: Answers, at: int) -> tuple[Floats, Floats]:
-    """What a run says with the modalities missing that stand at a place of `gap_names`."""
-    assert answers.gap_logits is not None
-    width = 0 if task.values is None else 1
-    logits = answers.gap_logits[:, at * task.classes : (at + 1) * task.classes]
-    values = answers.gap_values[:, at * width : (at + 1) * width] if answers.gap_values is not None else logits[:, :0]
-    return logits, values

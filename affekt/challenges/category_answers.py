@@ -22,8 +22,8 @@ import numpy as np
 
 from affekt.benchmarks.sets import NAMES
 from affekt.errors import TableError
+from affekt.metrics import combined_score
 from affekt.metrics.answers import require_names
-from affekt.metrics.challenge import VALENCE_WEIGHT
 from affekt.metrics.resampling import Floats
 from affekt.tables import by_name, number, read_columns
 
@@ -144,7 +144,7 @@ class ClosedSet:
         score = found['weighted F1']
         if self.valence is not None:
             found['mean squared error'] = sums[:, -2] / count
-            score = score - VALENCE_WEIGHT * found['mean squared error']
+            score = combined_score(score, found['mean squared error'])
         found |= {f'F1 {name}': each[:, index] for index, name in enumerate(self.categories)}
         return {**found, 'score': score}
 

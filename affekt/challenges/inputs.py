@@ -16,13 +16,10 @@ import numpy.typing as npt
 from affekt.challenges.tracks import Track
 from affekt.corpora import Manifest
 from affekt.errors import CorpusError, UnknownNameError, ValueRangeError, listed
-from affekt.experiments.cross_corpus import how_made
-from affekt.experiments.folds import divided
-from affekt.experiments.notes import group_notes
-from affekt.experiments.settings import MerbenchSettings
-from affekt.experiments.task import Task, feat_type_of
+from affekt.experiments import ExperimentSettings, Task, divided, feat_type_of, group_notes, how_made
 from affekt.features import Store
 from affekt.features.sample_names import near_miss
+from affekt.moved_names import with_old_names
 
 if TYPE_CHECKING:
     from affekt.training import SemiSettings
@@ -31,6 +28,7 @@ KINDS = ('none', 'pseudo', 'consistency')
 LEARNT, CHOOSING = 'train', 'val'
 
 
+@with_old_names(batch='batch_size')
 @dataclass(frozen=True)
 class TrackSettings:
     """Settings of a run, saved beside its answers.
@@ -46,7 +44,7 @@ class TrackSettings:
         seeds: runs of what was chosen, whose mean answers.
         epochs: at most.
         patience: epochs without a better validation score before a run stops.
-        batch: labelled samples a step.
+        batch_size: labelled samples a step.
         seed: of all draws.
         allow_missing: clips that lack features of a modality do without it; otherwise they are an error.
     """
@@ -61,7 +59,7 @@ class TrackSettings:
     seeds: int = 1
     epochs: int = 100
     patience: int = 10
-    batch: int = 32
+    batch_size: int = 32
     seed: int = 0
     allow_missing: bool = False
 
@@ -79,10 +77,10 @@ class TrackSettings:
                 expected='a model that reads one vector a modality', came=repr(self.model), todo='choose another model'
             )
 
-    def bench(self, target: str) -> MerbenchSettings:
-        """What MERBench's parts need of them."""
-        names = ('model', 'seeds', 'trials', 'epochs', 'patience', 'batch', 'folds', 'seed')
-        return MerbenchSettings(target=target, **{name: getattr(self, name) for name in names})
+    def bench(self, target: str) -> ExperimentSettings:
+        """What the parts of an experiment need of them."""
+        names = ('model', 'seeds', 'trials', 'epochs', 'patience', 'batch_size', 'folds', 'seed')
+        return ExperimentSettings(target=target, **{name: getattr(self, name) for name in names})
 
     def tried(self) -> list[SemiSettings]:
         """What validation chooses from; empty without unlabelled clips."""
@@ -120,19 +118,20 @@ def track_task(
             came=f'{len(both)} on both sides: {listed(both)}' if both else 'none', todo='leave them out',
         )  # fmt: skip
     _require_same(stores, unlabelled_stores)
-    hidden = tuple(
-        dataclasses.replace(row, category=None, valence=None, split='test', fold=None) for row in unlabelled.samples
+    nothing = [None] * len(unlabelled)
+    hidden = unlabelled.samples.replaced(
+        category=nothing, valence=nothing, split=['test'] * len(unlabelled), fold=nothing
     )
-    joined = Manifest(labelled.facts, (*labelled.samples, *hidden))
+    joined = Manifest(labelled.facts, labelled.samples + hidden)
     divisions = divided(joined, settings.bench('category'))
     target = 'category' if track.closed.valence is None else 'category+valence'
     features, present = {}, {}
     for modality in stores:
         parts = ((stores[modality], labelled), (unlabelled_stores[modality], unlabelled))
-        held = [_rows(store, manifest, settings.allow_missing) for store, manifest in parts]
-        features[modality] = np.concatenate([rows for rows, _ in held])
+        by_part = [_rows(store, manifest, settings.allow_missing) for store, manifest in parts]
+        features[modality] = np.concatenate([rows for rows, _ in by_part])
         kept = np.concatenate([manifest.keep_mask(modality) for _, manifest in parts])
-        present[modality] = np.concatenate([there for _, there in held]) & kept
+        present[modality] = np.concatenate([there for _, there in by_part]) & kept
     values = None if target == 'category' else joined.column('valence')
     return Task(
         divisions.manifest, features, None, present, joined.labels(), values, target, divisions.fair, (),
@@ -159,20 +158,21 @@ def _in_order_of(track: Track, categories: Sequence[str], manifest: Manifest) ->
 
 def _unlabelled_categories(labelled: Manifest) -> list[str]:
     """Categories of the track that no labelled clip has."""
-    known = {row.category for row in labelled.samples}
+    known = set(labelled.coded('category').values)
     absent = [name for name in labelled.facts.categories if name not in known]
     return [f'no labelled clip is {listed(absent)}, so that no answer will be'] if absent else []
 
 
 def _learnt(manifest: Manifest, *, has_valence: bool) -> Manifest:
     """The labelled samples, as train, and val where there is one."""
-    named = {row.split for row in manifest.samples if row.split}
-    if named & {LEARNT, CHOOSING}:
+    if {LEARNT, CHOOSING} & set(manifest.coded('split').values):
         manifest = manifest.where(split=(LEARNT, CHOOSING))
     else:
-        samples = tuple(dataclasses.replace(row, split=LEARNT) for row in manifest.samples)
-        manifest = dataclasses.replace(manifest, samples=samples)
-    lacking = [row.sample for row in manifest.samples if row.category is None or (has_valence and row.valence is None)]
+        manifest = manifest.replaced(split=[LEARNT] * len(manifest))
+    is_lacking = ~manifest.samples.known('category')
+    if has_valence:
+        is_lacking |= ~manifest.samples.known('valence')
+    lacking = [manifest.names[at] for at in np.flatnonzero(is_lacking)]
     if lacking or not len(manifest):
         what = 'category and valence' if has_valence else 'category'
         raise CorpusError(
@@ -184,16 +184,16 @@ def _learnt(manifest: Manifest, *, has_valence: bool) -> Manifest:
 
 def _require_same(stores: Mapping[str, Store], others: Mapping[str, Store]) -> None:
     """Both sides have the same modalities, each by one recipe."""
-    one, two = ({m: _told(s) for m, s in held.items()} for held in (stores, others))
-    if one != two:
-        wrong = sorted(m for m in {*one, *two} if one.get(m) != two.get(m))
+    ours, theirs = ({m: _origin(s) for m, s in side.items()} for side in (stores, others))
+    if ours != theirs:
+        wrong = sorted(m for m in {*ours, *theirs} if ours.get(m) != theirs.get(m))
         raise CorpusError(
             expected='features of one recipe for labelled and unlabelled clips',
             came=f'others for {", ".join(wrong)}', todo='extract both with the same recipe',
         )  # fmt: skip
 
 
-def _told(store: Store) -> object:
+def _origin(store: Store) -> object:
     """The recipe's hash; of features that others made, whose hash is that of their files, what else is known."""
     return how_made(store) if 'origin' in store.provenance.facts else store.provenance.hash
 
@@ -211,7 +211,7 @@ def _rows(
             came=f'none for {len(lost)} ({listed(lost, 2)})' + (f'; {hint}' if hint else ''),
             todo='extract them, or let these clips do without with --allow-missing',
         )
-    found = np.zeros((len(manifest), store.dimension), dtype=np.float32)
+    rows = np.zeros((len(manifest), store.dimension), dtype=np.float32)
     if there.any():
-        found[there] = store.matrix([name for name, held in zip(manifest.names, there, strict=True) if held])
-    return found, there
+        rows[there] = store.matrix([name for name, is_there in zip(manifest.names, there, strict=True) if is_there])
+    return rows, there

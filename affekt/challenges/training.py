@@ -13,11 +13,11 @@ import dataclasses
 import hashlib
 import importlib.util
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,17 +26,11 @@ from affekt.challenges.inputs import TrackSettings, track_task
 from affekt.challenges.tracks import Track, track_named
 from affekt.corpora import Manifest
 from affekt.errors import CorpusError, MissingExtraError, listed
-from affekt.experiments.finished_runs import Units
-from affekt.experiments.fitting import Answers, fair_run
-from affekt.experiments.settings import drawn
-from affekt.experiments.task import Task
+from affekt.experiments import FinishedRuns, Task, Trial, drawn, fair_run
 from affekt.features import Store
 from affekt.metrics import mean_of_folds
 from affekt.runs import versions, write_atomically
 from affekt.tables import csv_bytes
-
-if TYPE_CHECKING:
-    from affekt.training import SemiSettings
 
 Progress = Callable[[str, float, float], None]
 
@@ -101,7 +95,7 @@ def train_track(
         unlabelled_stores: features of the unlabelled clips, where they are in other stores.
         folder: keeps every finished run; None keeps nothing.
         resume: go on in a folder that a killed run left.
-        progress: told the stage, what is done and the total.
+        progress: called with the stage, what is done and the total.
 
     Raises:
         MissingExtraError: torch is not installed.
@@ -116,54 +110,57 @@ def train_track(
     track = track_named(name)
     # 1. Check everything.
     task = track_task(track, labelled, unlabelled, stores, unlabelled_stores or stores, settings)
-    bench, modalities, turns = settings.bench(task.target), tuple(stores), task.fair
-    draws, tried = drawn(settings.model, settings.trials, settings.seed), settings.tried()
+    folds, draws, tried = task.fair, drawn(settings.model, settings.trials, settings.seed), settings.tried()
     facts = {
         'track': name, 'settings': dataclasses.asdict(settings),
         'features': {m: f'{s.provenance.recipe} {s.provenance.hash[:12]}' for m, s in stores.items()},
         'samples': _digest(task),
     }  # fmt: skip
+    trial = Trial(
+        task, folds[0], tuple(stores), settings.model, draws[0], settings.bench(task.target), settings.seed,
+        reads_test=False,
+    )  # fmt: skip
+    with FinishedRuns(folder, facts, resume=resume) as runs:
+        runs.expect(len(folds) * (len(draws) + len(tried) + settings.seeds), progress)
 
-    def run(t: int, draw: Mapping[str, Any], semi: SemiSettings | None, seed: int, reads: bool) -> Answers:
-        return fair_run(task, turns[t], modalities, settings.model, draw, bench, seed=seed, reads_test=reads, semi=semi)
+        def scores(name: str, trials: Sequence[Trial]) -> npt.NDArray[np.float64]:
+            """(trials, folds)"""
+            return np.array([
+                [runs.score(f'{name}{d}/turn{t}', replace(each, fold=fold), fair_run) for t, fold in enumerate(folds)]
+                for d, each in enumerate(trials)
+            ])  # fmt: skip
 
-    with Units(folder, facts, resume=resume) as units:
-        units.expect(len(turns) * (len(draws) + len(tried) + settings.seeds), progress)
-        # 2. Settings of the model, then of what is learnt from unlabelled clips: by the mean over divisions.
-        alone = np.array([
-            [units.score(f'draw{d}/turn{t}', partial(run, t, draw, None, settings.seed, False))
-             for t in range(len(turns))] for d, draw in enumerate(draws)
-        ])  # fmt: skip
+        # 2. Settings of the model, then of what is learnt from unlabelled clips: by the mean over folds.
+        alone = scores('draw', [replace(trial, configuration=draw) for draw in draws])
         best = int(alone.mean(axis=1).argmax())
-        draw, semi = draws[best], None
+        trial = replace(trial, configuration=draws[best])
         both: list[float] = []
         if tried:
-            scores = np.array([
-                [units.score(f'semi{d}/turn{t}', partial(run, t, draw, each, settings.seed, False))
-                 for t in range(len(turns))] for d, each in enumerate(tried)
-            ])  # fmt: skip
-            best_semi = int(scores.mean(axis=1).argmax())
-            semi, both = tried[best_semi], scores[best_semi].tolist()
+            with_semi = scores('semi', [replace(trial, semi=semi) for semi in tried])
+            best_semi = int(with_semi.mean(axis=1).argmax())
+            trial, both = replace(trial, semi=tried[best_semi]), with_semi[best_semi].tolist()
         # 3. What was chosen, with other seeds, answers.
-        seeds = [settings.seed + 1 + number for number in range(settings.seeds)]
-        said = [
-            units.answers(f'turn{t}/seed{seed}', partial(run, t, draw, semi, seed, True))
-            for seed in seeds for t in range(len(turns))
+        answers = [
+            runs.answers(
+                f'turn{t}/seed{seed}', replace(trial, fold=fold, seed=seed, reads_test=True), fair_run
+            )
+            for seed in range(settings.seed + 1, settings.seed + 1 + settings.seeds)
+            for t, fold in enumerate(folds)
         ]  # fmt: skip
     closed = track.closed
     assert closed is not None
-    probabilities = mean_of_folds(np.stack([np.asarray(each.logits) for each in said]))
+    outputs = [each.test for each in answers if each.test is not None]
+    probabilities = mean_of_folds(np.stack([each.logits for each in outputs]))
     valence = None
     if closed.valence is not None:
-        valence = np.mean([np.asarray(each.values, dtype=np.float64)[:, 0] for each in said], axis=0)
+        valence = np.mean([each.values.astype(np.float64)[:, 0] for each in outputs], axis=0)
         valence = np.clip(valence, *closed.valence)
-    kinds = {each.status for each in said}
     return TrackAnswers(
         track, settings, unlabelled.names, probabilities, valence, tuple(alone[best].tolist()),
-        tuple(both), draw, None if semi is None else dataclasses.asdict(semi),
-        {kind: sum(each.status == kind for each in said) for kind in kinds},
-        {m: int((~held).sum()) for m, held in task.present.items() if not held.all()},
-        int((~np.any([held[turns[0].test] for held in task.present.values()], axis=0)).sum()),
+        tuple(both), draws[best], None if trial.semi is None else dataclasses.asdict(trial.semi),
+        Counter(each.status for each in answers),
+        {m: int((~present).sum()) for m, present in task.present.items() if not present.all()},
+        int((~np.any([present[folds[0].test] for present in task.present.values()], axis=0)).sum()),
         task.notes,
     )  # fmt: skip
 
@@ -213,8 +210,8 @@ def track_facts(found: TrackAnswers) -> dict[str, Any]:
 
 def _digest(task: Task) -> str:
     """Of what is learnt from and what is answered."""
-    held = hashlib.sha256()
+    digest = hashlib.sha256()
     for at, row in enumerate(task.manifest.samples):
         there = ','.join(name for name, present in task.present.items() if present[at])
-        held.update(f'{row.sample}\t{row.split}\t{row.category}\t{row.valence}\t{there}\n'.encode())
-    return held.hexdigest()
+        digest.update(f'{row.sample}\t{row.split}\t{row.category}\t{row.valence}\t{there}\n'.encode())
+    return digest.hexdigest()

@@ -6,7 +6,6 @@ Read `group.py` first; every other file adds the verbs that its name says.
 from affekt.cli import (  # noqa: F401  each adds its verbs
     annotate,
     bench,
-    completion,
     corpus,
     corrupt,
     extraction,

@@ -75,7 +75,8 @@ def unibench(
     import numpy as np
 
     from affekt.benchmarks import run_unibench
-    from affekt.benchmarks.unibench_tables import unibench_facts, unibench_tables
+    from affekt.benchmarks.unibench_facts import unibench_facts
+    from affekt.cli.bench_tables import unibench_tables
 
     rng = np.random.default_rng(seed)
     with table_notes() as notes, StageBars(name_width=10) as bars:
@@ -109,7 +110,8 @@ def ovmer(
     import numpy as np
 
     from affekt.benchmarks import run_ovmer
-    from affekt.benchmarks.ovmer_tables import ovmer_facts, ovmer_tables
+    from affekt.benchmarks.ovmer_facts import ovmer_facts
+    from affekt.cli.bench_tables import ovmer_tables
 
     rng = np.random.default_rng(seed)
     with table_notes() as notes, StageBars(name_width=10) as bars:
@@ -190,12 +192,11 @@ def merbench(
     Each modality alone and all together; several stores of one modality are
     compared, each alone and in each choice of one a modality. Needs torch.
     """
-    from affekt.benchmarks.merbench import run_merbench
+    from affekt.benchmarks import MerbenchSettings, run_merbench
+    from affekt.benchmarks.merbench_tables import merbench_facts, merbench_sheet, save_merbench
+    from affekt.cli.bench_tables import sheet_tables
     from affekt.corpora import Manifest, import_corpus
-    from affekt.experiments.saving import merbench_facts, save_merbench
-    from affekt.experiments.settings import MerbenchSettings
-    from affekt.experiments.tables import merbench_tables
-    from affekt.experiments.task import open_part, open_stores
+    from affekt.experiments import open_part, open_stores
 
     chosen |= {'missing': 'ask' in missing_ways, 'mask': 'mask' in missing_ways}
     settings = MerbenchSettings(feat_type=feat_type or '', target=target or '', **chosen)
@@ -210,7 +211,7 @@ def merbench(
     if as_json:
         say_json(facts)
     else:
-        say(merbench_tables(outcome), columns=1000, least=80)
+        say(sheet_tables(merbench_sheet(outcome)), columns=1000, least=80)
 
 
 @bench.command()
@@ -235,7 +236,9 @@ def merbench(
     default=3,
     help='Epochs without a better one until training ends (default 3).',
 )
-@click.option('--batch', type=click.IntRange(1, 10_000), default=32, help='Samples per step (default 32).')
+@click.option(
+    '--batch', 'batch_size', type=click.IntRange(1, 10_000), default=32, help='Samples per step (default 32).'
+)
 @click.option(
     '--column',
     type=Named(('text', 'chinese', 'english')),
@@ -273,10 +276,11 @@ def finetune(
     """
     from affekt.benchmarks.finetuning import run_finetuning
     from affekt.benchmarks.finetuning_settings import FinetuningSettings, rates_of
-    from affekt.benchmarks.finetuning_tables import finetuning_facts, finetuning_tables, save_finetuning
+    from affekt.benchmarks.finetuning_tables import finetuning_facts, finetuning_sheet, save_finetuning
+    from affekt.cli.bench_tables import sheet_tables
     from affekt.corpora import Manifest, import_corpus
 
-    settings = FinetuningSettings(rates=rates_of(rates), target=target or '', **chosen)
+    settings = FinetuningSettings(learning_rates=rates_of(rates), target=target or '', **chosen)
     with table_notes() as notes, StageBars(name_width=10) as bars:
         manifest = Manifest.load(Path(corpus)) if release is None else import_corpus(corpus, release)
         outcome = run_finetuning(manifest, encoder, settings, folder=out, resume=resume, progress=bars)
@@ -286,7 +290,7 @@ def finetune(
     if as_json:
         say_json(facts)
     else:
-        say(finetuning_tables(outcome), columns=1000, least=80)
+        say(sheet_tables(finetuning_sheet(outcome)), columns=1000, least=80)
 
 
 def _with_notes(facts: Mapping[str, Any], notes: Sequence[str]) -> dict[str, Any]:

@@ -105,11 +105,12 @@ class Named(click.ParamType[str]):
 
 def recipes() -> list[str]:
     """Every recipe of features; encoders without an ending too, which then give one vector per clip."""
-    from affekt.features import listed_recipes
+    from affekt.features import RECIPES, listed_recipes
 
-    full = [name for row in listed_recipes() for name in row.names]
-    encoders = [name for row in listed_recipes() if row.kind != 'own' for name in row.names]
-    return full + [name.removesuffix('-utt') for name in encoders if name.endswith('-utt')]
+    rows = listed_recipes(added=False)
+    full = [name for row in rows for name in row.names]
+    encoders = [name for row in rows if row.kind != 'own' for name in row.names]
+    return [*full, *RECIPES.added(), *(name.removesuffix('-utt') for name in encoders if name.endswith('-utt'))]
 
 
 def recipe_families() -> str:
@@ -219,10 +220,17 @@ def judge_strategies() -> tuple[str, ...]:
 
 
 def reference_judges() -> tuple[str, ...]:
-    """Every judge that reads nothing."""
+    """Every judge by name: the references, and those of other packages."""
     from affekt.judging.plain_judges import REFERENCES
 
     return tuple(REFERENCES)
+
+
+def metrics() -> tuple[str, ...]:
+    """Every metric of categories or values."""
+    from affekt.metrics import METRICS
+
+    return tuple(METRICS)
 
 
 def licenses() -> tuple[str, ...]:

@@ -14,9 +14,10 @@ from rich.text import Text
 
 from affekt.cli.choices import Named, columns, corpora, leaks
 from affekt.cli.group import AS_JSON, main
+from affekt.cli.installation import say_unusable
 from affekt.cli.table_notes import table_notes
 from affekt.errors import listed
-from affekt.terminal import say, say_json, visible
+from affekt.terminal import plain_table, say, say_json, visible
 
 if TYPE_CHECKING:
     from affekt.corpora import Manifest
@@ -53,6 +54,7 @@ def list_corpora(as_json: bool) -> None:
         size = sum(held.published.values())
         shown.add_row(name, held.title, f'{size:,}' if size else '', labels, held.language)
     say(shown)
+    say_unusable(CORPORA.listed())
 
 
 @corpus.command('import')
@@ -302,7 +304,7 @@ def _print_rows(manifest: Manifest, count: int) -> None:
 
 
 def _table(*columns: tuple[str, Any]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+    table = plain_table()
     for index, (name, justify) in enumerate(columns):
         table.add_column(name, justify=justify, no_wrap=index < len(columns) - 1)
     return table

@@ -39,6 +39,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     'prefer check': ('affekt prefer check submission.csv --candidates candidates.csv',),
     'prefer score': ('affekt prefer score submission.csv --truth truth.csv',),
     'doctor': ('affekt doctor --thorough',),
+    'plugins': ('affekt plugins --json',),
     'weights list': ('affekt weights list',),
     'weights get': ('affekt weights get', 'affekt weights get whisper-base'),
     'weights verify': ('affekt weights verify',),

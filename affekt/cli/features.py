@@ -15,7 +15,7 @@ from rich.table import Table
 from affekt.cli.choices import Named, recipe_families, recipes
 from affekt.cli.group import AS_JSON, main
 from affekt.cli.table_notes import table_notes
-from affekt.terminal import StageBars, say, say_json
+from affekt.terminal import StageBars, plain_table, say, say_json
 
 PATH = click.Path(path_type=Path)
 
@@ -68,7 +68,7 @@ def list_recipes(runs: bool, as_json: bool) -> None:
                     )
                     shown.add_row(name, str(row.dimension or '?'), row.runs, row.needs)
             say()
-            say(f'{modality}: {title}', style='bold')
+            say(f'{modality or "cannot be used"}: {title}', style='bold')
             say(shown)
     if not runs:
         say('', _RUNS)
@@ -79,6 +79,7 @@ _KINDS = {
     'opensmile': 'measures of openSMILE',
     'transformers': 'published encoders, NAME-utt and NAME-frm corrected, merbench-NAME-utt and -frm as published',
     'exported': 'published encoders whose network you export, NAME-utt and NAME-frm',
+    'plugin': 'recipes of other packages that are installed',
 }
 _RUNS = (
     'runs: yes; fetch, when weights can be fetched or are given with --model; give, when a file is given with --model; '
@@ -264,7 +265,7 @@ def _print_missing(missing: dict[str, str], most: int = 5) -> None:
 
 
 def _table(*columns: tuple[str, Any]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+    table = plain_table()
     for index, (name, justify) in enumerate(columns):
         table.add_column(name, justify=justify, no_wrap=index < len(columns) - 1)
     return table

@@ -17,6 +17,7 @@ from affekt.cli.help import HAS_RESUME, VerbGroup
 from affekt.cli.stopping import SIGINT_CODE, say_kept, say_stopped, signals_raised, with_streams, without_readers
 from affekt.errors import AffektError, LimitError, StorageError
 from affekt.files import storage_error
+from affekt.plugins import blamed
 from affekt.terminal import SaidWarnings, say, show_error
 
 # Faces and voice have a thread each; a pool inside the matrix products only makes them wait for each other.
@@ -35,7 +36,7 @@ SECTIONS = {
     'Emotion words': ('extract', 'score'),
     'Benchmarks and challenges': ('corpus', 'features', 'corrupt', 'bench', 'track'),
     'Comparing describers': ('rank', 'judge', 'annotate', 'prefer'),
-    'This installation': ('doctor', 'weights', 'notice', 'completion'),
+    'This installation': ('doctor', 'plugins', 'weights', 'notice', 'completion'),
 }
 """The order of `affekt --help`."""
 
@@ -82,6 +83,13 @@ class Affekt(VerbGroup):
                     todo='give fewer or smaller files at once, or fewer --processes',
                 )
             )  # fmt: skip
+            ctx.exit(2)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            if (blame := blamed(error)) is None:
+                raise
+            show_error(blame)
             ctx.exit(2)
 
     @staticmethod

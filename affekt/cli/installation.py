@@ -1,15 +1,25 @@
-"""Verbs on what is installed: doctor, notice, weights."""
+"""Verbs on what is installed: doctor, plugins, notice, weights, completion."""
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+from click.shell_completion import get_completion_class
 
 from affekt.cli.choices import Named, model_files
 from affekt.cli.group import AS_JSON, main
+from affekt.errors import UnknownNameError
 from affekt.terminal import StageBars, facts_table, say, say_json
+
+if TYPE_CHECKING:
+    from affekt.plugins import Listed
+
+SHELLS = ('bash', 'zsh', 'fish')
 
 
 @main.command()
@@ -37,6 +47,36 @@ def notice() -> None:
     from affekt.analysis import NOTICE
 
     say(*NOTICE.splitlines())
+
+
+@main.command()
+@AS_JSON
+def plugins(as_json: bool) -> None:
+    """What other packages add: recipes, models, corpora, metrics, judges, exports.
+
+    Ends with 1 where something of them cannot be used; it says how to remove it.
+    """
+    from affekt.doctor import plugged_in
+
+    rows = plugged_in()
+    if as_json:
+        say_json([row.to_dict() for row in rows])
+    elif rows:
+        names = ('package', 'version', 'group', 'name')
+        told = [row.to_dict() for row in rows]
+        say(facts_table([{**{name: row[name] for name in names}, 'state': 'no' if row['error'] else 'loads'}
+                         for row in told]))  # fmt: skip
+        say_unusable(rows)
+    else:
+        say('No package adds anything. docs/architecture.md says how one does.')
+    sys.exit(1 if any(row.error for row in rows) else 0)
+
+
+def say_unusable(rows: Iterable[Listed]) -> None:
+    """One sentence for each member of another package that cannot be used."""
+    for row in rows:
+        if row.error is not None:
+            say(f'cannot be used: {row.error}', err=True, style='yellow')
 
 
 @main.group()
@@ -107,3 +147,25 @@ def _needed_by_default() -> list[str]:
     from affekt.analysis import AnalysisSettings, models_needed
 
     return list(models_needed(AnalysisSettings()))
+
+
+@main.command()
+@click.argument('shell', required=False, type=Named(SHELLS))
+def completion(shell: str | None) -> None:
+    """Print what makes a shell complete verbs, options and names.
+
+    \b
+    affekt completion >> ~/.bashrc                                  bash, zsh
+    affekt completion fish > ~/.config/fish/completions/affekt.fish
+
+    Without SHELL the one that you are in. A new terminal then knows it.
+    """
+    chosen = shell or Path(os.environ.get('SHELL', '')).name
+    writer = get_completion_class(chosen) if chosen in SHELLS else None
+    if writer is None:
+        raise UnknownNameError(
+            expected=f'one of {", ".join(SHELLS)}', came=repr(chosen or 'no shell'),
+            todo='name one: affekt completion bash',
+        )  # fmt: skip
+    for line in writer(main, {}, 'affekt', '_AFFEKT_COMPLETE').source().splitlines():
+        say(line)

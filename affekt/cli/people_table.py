@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich.console import Group
-from rich.table import Table
 from rich.text import Text
 
+from affekt.terminal import plain_table
 from affekt.wording import opened, signed
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def people_table(analysis: Analysis) -> Group | Text:
     """A row per person: seen, heard, three strongest labels, valence, arousal, and the strongest moment below."""
     if not analysis.people:
         return Text('Nobody was seen or heard.')
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False, width=80)
+    table = plain_table(width=80)
     table.add_column('person', no_wrap=True)
     table.add_column('seen', justify='right', no_wrap=True)
     table.add_column('heard', justify='right', no_wrap=True)

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from affekt.metrics import Interval
-from affekt.pages.figures import plain_table
+from affekt.terminal import plain_table
 from affekt.wording import signed
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from affekt.terminal import facts_table
+from affekt.terminal import facts_table, plain_table
 from affekt.wording import counted, signed
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def leaderboard(ranking: Ranking) -> Group:
 def _board(ranking: Ranking) -> Table:
     ends = [value for one in ranking.standings for value in (one.strength, one.low, one.high) if isfinite(value)]
     low, high = min(*ends, -0.1), max(*ends, 0.1)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+    table = plain_table()
     table.add_column('place', justify='right', no_wrap=True)
     table.add_column('item', no_wrap=True, max_width=22, overflow='ellipsis')
     table.add_column('strength', no_wrap=True)
@@ -63,7 +63,7 @@ def _board(ranking: Ranking) -> Table:
 
 def _flagged_table(ranking: Ranking) -> Table:
     """Place and strength of each item with and without flagged raters, who are named in the notes."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+    table = plain_table()
     table.add_column('flagged raters', no_wrap=True, max_width=22, overflow='ellipsis')
     table.add_column('counted', justify='right', no_wrap=True)
     table.add_column('left out', justify='right', no_wrap=True)
@@ -75,7 +75,7 @@ def _flagged_table(ranking: Ranking) -> Table:
 
 
 def _bias_table(biases: Sequence[Bias]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+    table = plain_table()
     table.add_column('what may sway', no_wrap=True, max_width=22, overflow='ellipsis')
     table.add_column('wins', justify='right', no_wrap=True)
     table.add_column('between equals')
@@ -108,7 +108,7 @@ def judge_tables(report: JudgeReport) -> Group:
 
 
 def _wins_table(report: JudgeReport) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+    table = plain_table()
     table.add_column('describer', no_wrap=True, max_width=30, overflow='ellipsis')
     for name in ('won', 'lost', 'tied', 'no verdict'):
         table.add_column(name, justify='right', no_wrap=True)
@@ -140,7 +140,7 @@ def _judge_facts(report: JudgeReport) -> list[dict[str, str]]:
 
 
 def _agreement_table(agreements: Sequence[Agreement], heading: str, is_published: bool) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False, title=heading, title_justify='left')
+    table = plain_table(title=heading, title_justify='left')
     table.title_style = 'bold'
     table.add_column('judge', no_wrap=True, max_width=16, overflow='ellipsis')
     figures = {'waf2': 'WAF, 2', 'acc2': 'ACC, 2', 'waf3': 'WAF, 3', 'acc3': 'ACC, 3'}

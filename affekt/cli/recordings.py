@@ -19,11 +19,14 @@ from affekt.terminal import StageBars, say, say_json, show_error
 from affekt.wording import counted, subject
 
 if TYPE_CHECKING:
+    from affekt.analysis import Analysis
     from affekt.batch.exports import Written
     from affekt.batch.running import Batch, Outcome
 
 RUNS = Path('affekt_runs')
 """Where runs go without --out."""
+MOST_TABLES = 3
+"""Of so many files the people are shown; of more the paths alone."""
 LINES_OF_LOSS = 2
 """Sentences on what a file lost, where many files are listed."""
 
@@ -132,11 +135,21 @@ def _analyze_to(
     from affekt.batch.folders import gather
     from affekt.batch.running import analyze_many
 
+    at_hand: dict[Path, Any] = {}
+
+    def keep_what_is_shown(outcome: Outcome | None, done: int, total: int) -> None:
+        """Analyses are large: of each the part is kept that is printed at the end."""
+        bars.next_file(outcome, done, total)
+        if outcome is not None and outcome.analysis is not None and (as_json or total <= MOST_TABLES):
+            at_hand[outcome.path] = _shown(outcome.analysis, as_json)
+
     settings = _settings(chosen)
     gather(paths)  # a path that is nowhere is said before models are fetched
     fetch(needed_models(chosen))
     with StageBars() as bars:
-        batch = analyze_many(paths, out, settings, resume=resume, notes=notes, progress=bars, advanced=bars.next_file)
+        batch = analyze_many(
+            paths, out, settings, resume=resume, notes=notes, progress=bars, advanced=keep_what_is_shown
+        )
     for outcome in batch:
         if outcome.error is None:
             continue
@@ -144,31 +157,35 @@ def _analyze_to(
         say(outcome.file or outcome.path.name, style='bold', err=True)
         show_error(outcome.error)
     if as_json:
-        say_json(_as_json(batch, out))
+        say_json(_as_json(batch, out, at_hand))
     else:
-        _print_outcomes(batch, out)
+        _print_outcomes(batch, out, at_hand)
     return batch
 
 
-def _print_outcomes(batch: Batch, out: Path) -> None:
+def _shown(analysis: Analysis, as_json: bool) -> Any:
+    return analysis.summary() if as_json else people_table(analysis)
+
+
+def _print_outcomes(batch: Batch, out: Path, tables: Mapping[Path, Any]) -> None:
     """The table of people and the report's path for each of a few files; of many files one line, and what was lost."""
     incomplete = 0
     for outcome in batch.analyzed:
         losses = outcome.losses
         incomplete += bool(losses)
-        if len(batch) > 3:
+        if len(batch) > MOST_TABLES:
             say(f'{outcome.file}: {outcome.report_page}')
             for sentence in losses[:LINES_OF_LOSS]:
                 say(f'  {sentence}', style='yellow')
             if more := len(losses[LINES_OF_LOSS:]):
                 say(f'  and {more} more, in the report', style='yellow')
             continue
-        analysis = outcome.load()
+        table = tables.get(outcome.path) or people_table(outcome.load())
         say()
         if len(batch) > 1:
             say(outcome.file, style='bold')
-        say(people_table(analysis), columns=80)
-        for note in analysis.source.notes:
+        say(table, columns=80)
+        for note in outcome.notes:
             say(note, style='yellow')
         say()
         say(f'report {outcome.report_page}')
@@ -187,17 +204,17 @@ def _print_outcomes(batch: Batch, out: Path) -> None:
         say(f'{subject(incomplete, "file", "was", "were")} not read whole', style='yellow')
 
 
-def _as_json(batch: Batch, out: Path) -> dict[str, Any]:
+def _as_json(batch: Batch, out: Path, summaries: Mapping[Path, Any]) -> dict[str, Any]:
     return {
         'run': str(out),
-        'files': [_file_as_json(outcome) for outcome in batch],
+        'files': [_file_as_json(outcome, summaries.get(outcome.path)) for outcome in batch],
         'left_out': dict(batch.left_out),
         'remarks': list(batch.remarks),
     }
 
 
-def _file_as_json(outcome: Outcome) -> dict[str, Any]:
-    """What became of one input, and what tells it from others."""
+def _file_as_json(outcome: Outcome, summary: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What became of one input, and what tells it from others; its results are read back without a summary."""
     from affekt.analysis.records import parts_of
     from affekt.tables import storable
 
@@ -209,7 +226,7 @@ def _file_as_json(outcome: Outcome) -> dict[str, Any]:
         return {**identity, 'error': storable(str(outcome.error))}
     if outcome.same_as:
         return {**identity, 'same_as': outcome.same_as}
-    return {**identity, 'report': str(outcome.report_page), **outcome.load().summary()}
+    return {**identity, 'report': str(outcome.report_page), **(summary or outcome.load().summary())}
 
 
 def _settings(chosen: Mapping[str, Any]) -> Any:

@@ -14,7 +14,7 @@ from rich.text import Text
 from affekt.cli.choices import WORD_TABLES, Named
 from affekt.cli.group import AS_JSON, main
 from affekt.cli.table_notes import table_notes
-from affekt.terminal import say, say_json
+from affekt.terminal import plain_table, say, say_json
 from affekt.wording import signed
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def _show_score(scored: OpenVocabularyScore, table: WordTable, everything: bool)
 
 
 def _grid(*columns: str, last_wraps: bool = False) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+    table = plain_table()
     for index, name in enumerate(columns):
         wraps = last_wraps and index == len(columns) - 1
         table.add_column(name, justify='left' if index == 0 or wraps else 'right', no_wrap=not wraps)
@@ -260,7 +260,7 @@ def _difference_table(
 
 
 def _steps_table(label: str, step: Mapping[str, Any], table: WordTable) -> Table:
-    shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False, show_header=False)
+    shown = plain_table(show_header=False)
     shown.add_column(no_wrap=True)
     shown.add_column()
     shown.add_row(Text(label, style='bold'), '')

@@ -10,7 +10,7 @@ import click
 from affekt.cli.choices import WORD_TABLES, Named, fusion_models, tracks
 from affekt.cli.group import AS_JSON, main
 from affekt.cli.table_notes import table_notes
-from affekt.terminal import StageBars, say, say_json
+from affekt.terminal import StageBars, plain_table, say, say_json
 
 if TYPE_CHECKING:
     from affekt.challenges import Submission, TrackAnswers
@@ -115,7 +115,7 @@ def train(
     from affekt.challenges import TrackSettings, read_candidates, save_track, train_track
     from affekt.challenges.training import track_facts
     from affekt.corpora import Manifest
-    from affekt.experiments.task import open_stores
+    from affekt.experiments import open_stores
 
     settings = TrackSettings(**chosen)
     labelled = Manifest.load(manifest)
@@ -245,7 +245,7 @@ def score_command(
     import numpy as np
 
     from affekt.challenges import read_groups, score_track, track_named
-    from affekt.pages.figures import bounds, plain_table, spread
+    from affekt.pages.figures import bounds, spread
 
     track = track_named(name)
     with table_notes() as notes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from affekt.corpora import acted, challenges, dialogues, films, own, sentiment
@@ -11,6 +11,7 @@ from affekt.corpora.manifest import Facts, Manifest, Sample
 from affekt.corpora.registry import Corpus, Layout
 from affekt.corpora.release import Release
 from affekt.errors import CorpusError, UnknownNameError, listed
+from affekt.plugins import Members, named_as
 
 
 def corpus_named(name: str) -> Corpus:
@@ -20,7 +21,7 @@ def corpus_named(name: str) -> Corpus:
         UnknownNameError: no such corpus.
     """
     plain = name.lower().replace('_', '-')
-    found = CORPORA.get(plain) or CORPORA.get(plain.replace('-', ''))
+    found = CORPORA.get(name) or CORPORA.get(plain) or CORPORA.get(plain.replace('-', ''))
     if found is None:
         raise UnknownNameError(
             expected=f'one of {", ".join(CORPORA)}', came=repr(name), todo='see `affekt corpus list`'
@@ -109,6 +110,8 @@ def _found(corpus: Corpus, folder: Path) -> tuple[Path, Layout]:
     )
 
 
-CORPORA: Mapping[str, Corpus] = {
-    corpus.name: corpus for file in (challenges, dialogues, sentiment, acted, films, own) for corpus in file.CORPORA
-}
+_FILES = (challenges, dialogues, sentiment, acted, films, own)
+CORPORA: Members[Corpus] = Members(
+    'corpora', {corpus.name: corpus for file in _FILES for corpus in file.CORPORA}, named_as(Corpus)
+)
+"""Name to corpus; other packages add theirs as `affekt.corpora`."""

@@ -2,7 +2,8 @@
 
 A row says where the sample's media lie, what was said, what it was labelled, and with whom it belongs together
 (speaker, dialogue, session, recording). What differs from corpus to corpus is in `Facts`: nothing that reads a manifest
-looks at a corpus's name.
+looks at a corpus's name. Samples are kept as columns (`sample_table.py`): what needs one column of all samples asks for
+that, `samples` makes rows as they are asked for.
 
 N samples.
 """
@@ -13,69 +14,25 @@ import dataclasses
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from affekt.corpora.sample import COLUMNS, LATER, MEDIA, MODALITIES, NUMBERS, REPEATING, Sample
+from affekt.corpora.sample_table import Coded, SampleTable
 from affekt.errors import TableError, UnknownNameError, listed
-from affekt.runs import write_atomically
+from affekt.runs import file_atomically
 from affekt.tables import require_bounded
+
+__all__ = ['COLUMNS', 'MEDIA', 'MODALITIES', 'NUMBERS', 'Facts', 'Manifest', 'Sample']
 
 FORMAT = 1
 """Of the file; a newer one is refused."""
-MEDIA = ('video', 'audio', 'frames')
-MODALITIES = ('audio', 'video', 'text')
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One row; None where the release says nothing."""
-
-    sample: str
-    """Its name, once in a manifest."""
-    video: str | None = None
-    """A file below the manifest's root, or an absolute path."""
-    audio: str | None = None
-    frames: str | None = None
-    """A folder of pictures, or a file of stacked ones."""
-    text: str | None = None
-    """What was said, in the language of the corpus; '' where nothing was understood."""
-    chinese: str | None = None
-    english: str | None = None
-    category: str | None = None
-    """One of the corpus's categories."""
-    valence: float | None = None
-    arousal: float | None = None
-    dominance: float | None = None
-    sentiment: float | None = None
-    """From negative to positive, within the range of the corpus."""
-    speaker: str | None = None
-    dialogue: str | None = None
-    session: str | None = None
-    recording: str | None = None
-    """What `start_s` and `end_s` count in."""
-    start_s: float | None = None
-    end_s: float | None = None
-    split: str | None = None
-    """As published."""
-    fold: int | None = None
-    """The published fold in which the sample is tested."""
-    missing: str | None = None
-    """What is withheld of it, of `MODALITIES`, by commas; media and text stay named, so that features are made once."""
-    corruption: str | None = None
-    """What was done to its media on purpose, as JSON; None for nothing."""
-
-
-COLUMNS = tuple(part.name for part in dataclasses.fields(Sample))
-LATER = ('missing', 'corruption')
-"""Columns that older files of the same format lack."""
-NUMBERS = tuple(name for name, kind in get_type_hints(Sample).items() if kind == float | None)
-"""Columns that hold a float."""
 
 
 @dataclass(frozen=True)
@@ -100,9 +57,13 @@ class Facts:
     """What the importer found missing or odd."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Manifest:
     """N samples of a corpus, checked.
+
+    Args:
+        facts: of the corpus.
+        samples: its rows.
 
     Raises:
         TableError: a name is empty or stands twice, a category is not the corpus's, a value is not finite or out of
@@ -110,30 +71,49 @@ class Manifest:
     """
 
     facts: Facts
-    samples: tuple[Sample, ...] = field(repr=False)
+    samples: SampleTable = field(repr=False)
+    """Behaves as a tuple of `Sample`; each row is made when it is asked for."""
 
-    def __post_init__(self) -> None:
-        twice = [name for name, times in Counter(row.sample for row in self.samples).items() if times > 1 or not name]
-        if twice:
-            came = 'a row without a name' if '' in twice else f'{listed(twice)} more than once'
-            raise TableError(expected='every sample once, by name', came=came, todo='correct the label file')
-        known, ranges = {None, *self.facts.categories}, dict(self.facts.ranges)
-        for row in self.samples:
-            if row.category not in known:
-                raise self._wrong(row, f'a category among {", ".join(self.facts.categories)}', repr(row.category))
-            for name in NUMBERS:
-                value = getattr(row, name)
-                low, high = ranges.get(name, (-math.inf, math.inf))
-                if value is not None and not (math.isfinite(value) and low <= value <= high):
-                    raise self._wrong(row, f'{name} from {low:g} to {high:g}', f'{value}')
-            if row.start_s is not None and row.end_s is not None and row.end_s < row.start_s:
-                raise self._wrong(row, 'an end that is not before the start', f'{row.start_s} to {row.end_s}')
+    def __init__(self, facts: Facts, samples: Iterable[Sample]) -> None:
+        object.__setattr__(self, 'facts', facts)
+        object.__setattr__(self, 'samples', SampleTable.of(samples))
+        self._require_names()
+        if refused := min(self._refused(), key=lambda each: each[0], default=None):
+            row, expected, came = refused
+            where = ', '.join(facts.sources) or facts.corpus
+            raise TableError(
+                expected=expected, came=f'{came} for sample {self.samples[row].sample!r} of {where}',
+                todo='correct the label file',
+            )  # fmt: skip
 
-    def _wrong(self, row: Sample, expected: str, came: str) -> TableError:
-        where = ', '.join(self.facts.sources) or self.facts.corpus
-        return TableError(
-            expected=expected, came=f'{came} for sample {row.sample!r} of {where}', todo='correct the label file'
-        )
+    def _require_names(self) -> None:
+        names = self.samples.table.column('sample')
+        if self.samples.filled('sample').all() and len(names.unique()) == len(names):
+            return
+        twice = [name for name, times in Counter(name or '' for name in self.names).items() if times > 1 or not name]
+        came = 'a row without a name' if '' in twice else f'{listed(twice)} more than once'
+        raise TableError(expected='every sample once, by name', came=came, todo='correct the label file')
+
+    def _refused(self) -> list[tuple[int, str, str]]:
+        """The first row that each check refuses, with what was expected and what came."""
+        refused = []
+        categories = self.coded('category')
+        if not {*categories.values} <= {*self.facts.categories}:
+            row = int(np.argmin(categories.where((None, *self.facts.categories))))
+            came = repr(categories.values[categories.codes[row]])
+            refused.append((row, f'a category among {", ".join(self.facts.categories)}', came))
+        for name in NUMBERS:
+            low, high = self.facts.ranges.get(name, (-math.inf, math.inf))
+            values, known = self.column(name), self.samples.known(name)
+            wrong = known & ~(np.isfinite(values) & (low <= values) & (values <= high))
+            if wrong.any():
+                row = int(np.argmax(wrong))
+                refused.append((row, f'{name} from {low:g} to {high:g}', f'{values[row]}'))
+        begins, ends = self.column('start_s'), self.column('end_s')
+        if (wrong := ends < begins).any():
+            row = int(np.argmax(wrong))
+            refused.append((row, 'an end that is not before the start', f'{begins[row]} to {ends[row]}'))
+        return refused
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -141,7 +121,7 @@ class Manifest:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """(N,) the samples' names in order."""
-        return tuple(row.sample for row in self.samples)
+        return tuple(self.samples.table.column('sample').to_pylist())
 
     def column(self, name: str) -> npt.NDArray[Any]:
         """One column: floats with nan where there is none, else text or whole numbers with None.
@@ -155,19 +135,21 @@ class Manifest:
         Raises:
             UnknownNameError: no such column.
         """
-        if name not in COLUMNS:
-            raise UnknownNameError(expected=f'one of {", ".join(COLUMNS)}', came=repr(name), todo='name one of these')
-        values = [getattr(row, name) for row in self.samples]
-        if name in NUMBERS:
-            return np.array([math.nan if value is None else value for value in values], dtype=np.float64)
-        found = np.empty(len(values), dtype=object)
-        found[:] = values
-        return found
+        return self.samples.column(name)
+
+    def coded(self, name: str) -> Coded:
+        """One column as its different values, in the order in which they appear, and (N,) the place of each sample's.
+
+        Raises:
+            UnknownNameError: no such column.
+        """
+        return self.samples.coded(name)
 
     def labels(self) -> npt.NDArray[np.int64]:
         """(N,) the position of each category in `facts.categories`; -1 where a sample has none."""
         at = {name: index for index, name in enumerate(self.facts.categories)}
-        return np.array([-1 if row.category is None else at[row.category] for row in self.samples], dtype=np.int64)
+        categories = self.coded('category')
+        return np.array([*(at[name] for name in categories.values), -1], dtype=np.int64)[categories.codes]
 
     def where(self, **wanted: object) -> Manifest:
         """The samples whose columns have these values, in order.
@@ -178,19 +160,38 @@ class Manifest:
         Raises:
             UnknownNameError: no such column.
         """
-        sets = {name: set(value) if isinstance(value, tuple) else {value} for name, value in wanted.items()}
-        for name in sets:
-            self.column(name)
-        return self.keep(lambda row: all(getattr(row, name) in values for name, values in sets.items()))
+        keep_mask = np.ones(len(self), dtype=np.bool_)
+        for name, value in wanted.items():
+            keep_mask &= self.coded(name).where(value if isinstance(value, tuple) else (value,))
+        return self.take(keep_mask)
 
     def keep(self, wanted: Callable[[Sample], bool]) -> Manifest:
-        """The samples for which `wanted` is true, in order."""
-        return dataclasses.replace(self, samples=tuple(row for row in self.samples if wanted(row)))
+        """The samples for which `wanted` is true, in order; makes every row, where `where` and `take` make none."""
+        return self.take(np.array([bool(wanted(row)) for row in self.samples], dtype=np.bool_))
+
+    def take(self, which: npt.NDArray[Any]) -> Manifest:
+        """Some of the samples.
+
+        Args:
+            which: (N,) True where a sample is wanted, or (K,) numbers of samples in any order, none twice.
+        """
+        return dataclasses.replace(self, samples=self.samples.take(which))
+
+    def replaced(self, **columns: Sequence[Any] | npt.NDArray[Any]) -> Manifest:
+        """The same samples with other values in some columns.
+
+        Args:
+            columns: name to (N,) values; None, and nan among floats, for none.
+
+        Raises:
+            UnknownNameError: no such column.
+        """
+        return dataclasses.replace(self, samples=self.samples.replaced(**columns))
 
     def media(self, row: Sample, kind: str) -> Path | None:
         """Where a sample's `video`, `audio` or `frames` lie; None where the manifest names none."""
-        held = getattr(row, kind)
-        return Path(self.facts.root, held) if held else None
+        path = getattr(row, kind)
+        return Path(self.facts.root, path) if path else None
 
     def window_s(self, row: Sample, kind: str) -> tuple[float, float] | None:
         """The stretch of a media file that is the sample, in seconds; None where the file holds nothing else.
@@ -210,8 +211,7 @@ class Manifest:
 
     def present(self) -> dict[str, int]:
         """How many samples have text, audio, video and frames."""
-        kinds = ('text', 'audio', 'video', 'frames')
-        return {kind: sum(bool(getattr(row, kind)) for row in self.samples) for kind in kinds}
+        return {column: int(self.samples.filled(column).sum()) for column in ('text', 'audio', 'video', 'frames')}
 
     def keep_mask(self, modality: str) -> npt.NDArray[np.bool_]:
         """(N,) True where the sample keeps this modality, False where the column `missing` withholds it.
@@ -221,7 +221,9 @@ class Manifest:
         """
         if modality not in MODALITIES:
             raise UnknownNameError(expected=f'one of {", ".join(MODALITIES)}', came=repr(modality), todo='name one')
-        return np.array([modality not in (row.missing or '').split(',') for row in self.samples], dtype=np.bool_)
+        missing = self.coded('missing')
+        keeps = [modality not in without.split(',') for without in missing.values]
+        return np.array([*keeps, True], dtype=np.bool_)[missing.codes]
 
     def groups(self) -> npt.NDArray[Any]:
         """(N,) what is drawn together for intervals: the speaker, else the dialogue, recording or session, else itself.
@@ -229,26 +231,20 @@ class Manifest:
         One kind for all samples: the first of these that every sample has.
         """
         for name in ('speaker', 'dialogue', 'recording', 'session'):
-            held = self.column(name)
-            if len(held) and not any(value is None for value in held):
-                return held.astype(str)
+            if len(self) and self.samples.known(name).all():
+                shared = self.coded(name)
+                return np.array(shared.values)[shared.codes]
         return np.array(self.names)
 
     def save(self, path: Path) -> None:
         """Write the manifest as Parquet, whole or not at all."""
-        import pyarrow
         from pyarrow import parquet
 
-        kinds = get_type_hints(Sample)
-        types = {str | None: pyarrow.string(), str: pyarrow.string(), float | None: pyarrow.float64()}
-        schema = pyarrow.schema(
-            [(name, types.get(kinds[name], pyarrow.int32())) for name in COLUMNS],
-            metadata={'affekt': json.dumps({'format': FORMAT, **dataclasses.asdict(self.facts)}, ensure_ascii=False)},
-        )
-        columns = {name: [getattr(row, name) for row in self.samples] for name in COLUMNS}
-        sink = pyarrow.BufferOutputStream()
-        parquet.write_table(pyarrow.table(columns, schema=schema), sink, compression='zstd')
-        write_atomically(path, sink.getvalue().to_pybytes())
+        facts = json.dumps({'format': FORMAT, **dataclasses.asdict(self.facts)}, ensure_ascii=False)
+        with file_atomically(path) as raw:
+            parquet.write_table(
+                self.samples.plain().replace_schema_metadata({'affekt': facts}), raw, compression='zstd'
+            )
 
     @classmethod
     def load(cls, path: Path, root: Path | None = None) -> Manifest:
@@ -262,28 +258,36 @@ class Manifest:
             TableError: the file is missing, damaged, no manifest, or of a newer format.
         """
         import pyarrow
-        from pyarrow import parquet
 
         try:
             require_bounded(path)
-            table = parquet.read_table(path, partitioning=None)
-            held = json.loads((table.schema.metadata or {})[b'affekt'])
-            if held.pop('format') > FORMAT:
-                raise TableError(expected=f'a manifest of format {FORMAT}', came=f'{path}, newer', todo='update affekt')
-            held['ranges'] = {name: tuple(ends) for name, ends in held['ranges'].items()}
-            held |= {name: tuple(held[name]) for name in ('categories', 'notes')}
-            facts = Facts(**held)
-            nothing = [None] * len(table)
-            columns = (
-                nothing if name in LATER and name not in table.column_names else table.column(name).to_pylist()
-                for name in COLUMNS
-            )  # fmt: skip
-            rows = zip(*columns, strict=True)
+            facts, samples = _read(path)
         except (pyarrow.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
             if isinstance(error, TableError) and 'manifest' in error.expected:
                 raise
             came = f'{path}, which is not there' if not path.exists() else getattr(error, 'came', f'{path}: {error}')
             todo = 'write one with `affekt corpus import`'
             raise TableError(expected='a manifest (.parquet)', came=came, todo=todo) from error
-        facts = dataclasses.replace(facts, root=str(root)) if root else facts
-        return cls(facts, tuple(Sample(*row) for row in rows))
+        return cls(dataclasses.replace(facts, root=str(root)) if root else facts, samples)
+
+
+def _read(path: Path) -> tuple[Facts, SampleTable]:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    with parquet.ParquetFile(path) as file:
+        repeating = [name for name in REPEATING if name in file.schema_arrow.names]
+    with parquet.ParquetFile(path, read_dictionary=repeating, pre_buffer=False) as file:
+        stated = json.loads((file.schema_arrow.metadata or {})[b'affekt'])
+        if stated.pop('format') > FORMAT:
+            raise TableError(expected=f'a manifest of format {FORMAT}', came=f'{path}, newer', todo='update affekt')
+        stated['ranges'] = {name: tuple(ends) for name, ends in stated['ranges'].items()}
+        stated |= {name: tuple(stated[name]) for name in ('categories', 'notes')}
+        facts = Facts(**stated)
+        later = {name for name in LATER if name not in file.schema_arrow.names}
+        columns = {}
+        for name in COLUMNS:  # one by one, so that no more than one column is there twice
+            column = pa.nulls(file.metadata.num_rows) if name in later else file.read([name]).column(name)
+            column.validate(full=True)
+            columns[name] = column
+    return facts, SampleTable.fitted(pa.Table.from_arrays(list(columns.values()), names=list(columns)))

@@ -15,7 +15,6 @@ Source: Zhao et al. 2021 (MMIN), doi:10.18653/v1/2021.acl-long.203; Lian et al. 
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -129,13 +128,13 @@ def withhold(manifest: Manifest, rules: Sequence[Absence], seed: int) -> Manifes
         ValueRangeError: as `absences`.
     """
     drawn = absences(manifest.names, rules, seed)
-    rows = []
-    for row in manifest.samples:
-        without = drawn[row.sample] | {part for part in (row.missing or '').split(',') if part}
+    missing = []
+    for name, before in manifest.samples.cells(('sample', 'missing')):
+        without = drawn[name] | {part for part in (before or '').split(',') if part}
         if len(without) == len(MODALITIES):
             raise ValueRangeError(
-                expected='at least one modality for every sample', came=f'{row.sample!r} without any',
+                expected='at least one modality for every sample', came=f'{name!r} without any',
                 todo='start from a manifest without missing modalities',
             )  # fmt: skip
-        rows.append(dataclasses.replace(row, missing=','.join(m for m in MODALITIES if m in without) or None))
-    return dataclasses.replace(manifest, samples=tuple(rows))
+        missing.append(','.join(m for m in MODALITIES if m in without) or None)
+    return manifest.replaced(missing=missing)

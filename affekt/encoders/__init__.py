@@ -1,12 +1,67 @@
-"""Published encoders: a folder or a file of weights, told by its hashes and opened without surprises.
+"""Pretrained networks with what prepares their input: a folder or a file of weights to an `Encoder`.
 
-A folder as `save_pretrained` writes it, or an ONNX file, comes in; a network with its precision, tokenizer and hashes
-goes out: used frozen by `features`, trained by `fusion`. Read `folders.py` first, then `backbones.py`; `published.py`
-names the encoders of MERBench and the challenges. torch and transformers are imported where they are used.
+A folder as `save_pretrained` writes it, or an ONNX file, comes in; out goes what turns a text, a sound or pictures into
+rows (`prepare`), rows into states (`forward`) and whole samples into features (`encode`): used frozen by `features`,
+trained by `fusion`. Read `encoder.py` first, then `families.py`, the one table of architectures, and `opening.py`.
+`published.py` and `exported.py` name the encoders of MERBench and the challenges. torch is imported when a folder is
+opened.
 """
 
-from affekt.encoders.folders import ModelFolder, model_folder
-from affekt.encoders.onnx_models import OnnxModel
-from affekt.encoders.published import PublishedModel
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ['ModelFolder', 'OnnxModel', 'PublishedModel', 'model_folder']
+from affekt.encoders.encoder import LAYERS, Encoded, Encoder, EncoderSettings, Pictures
+from affekt.encoders.exported import EXPORTED, ExportedModel, exported_facts
+from affekt.encoders.families import FAMILIES, Family, family_of, register_family
+from affekt.encoders.folders import PRECISIONS, ModelFolder, has_extra, model_folder, size_of
+from affekt.encoders.model_files import deciding_files
+from affekt.encoders.onnx_models import OnnxModel
+from affekt.encoders.onnx_side_files import weights_beside
+from affekt.encoders.opening import open_backbone, open_encoder
+from affekt.encoders.pooling import batch, legacy_batch, legacy_resampled, padded, pooled, resampled, sum_of_layers
+from affekt.encoders.published import OWN, PUBLISHED, PublishedModel
+
+if TYPE_CHECKING:
+    from affekt.encoders.backbones import Backbone
+
+__all__ = [
+    'EXPORTED',
+    'FAMILIES',
+    'LAYERS',
+    'OWN',
+    'PRECISIONS',
+    'PUBLISHED',
+    'Backbone',
+    'Encoded',
+    'Encoder',
+    'EncoderSettings',
+    'ExportedModel',
+    'Family',
+    'ModelFolder',
+    'OnnxModel',
+    'Pictures',
+    'PublishedModel',
+    'batch',
+    'deciding_files',
+    'exported_facts',
+    'family_of',
+    'has_extra',
+    'legacy_batch',
+    'legacy_resampled',
+    'model_folder',
+    'open_backbone',
+    'open_encoder',
+    'padded',
+    'pooled',
+    'register_family',
+    'resampled',
+    'size_of',
+    'sum_of_layers',
+    'weights_beside',
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == 'Backbone':  # its file needs torch
+        return import_module('affekt.encoders.backbones').Backbone
+    raise AttributeError(f'module {__name__} has no attribute {name!r}')

@@ -19,17 +19,16 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+from affekt.encoders.families import family_of
+from affekt.encoders.missing import require_whole
 from affekt.encoders.model_files import SETTINGS, WEIGHTS, deciding_files
 from affekt.errors import MissingExtraError, UnknownNameError, ValueRangeError, WeightsError
 from affekt.runs import read_regular_file
 
 NEEDED = ('torch', 'transformers')
-UNUSED = re.compile(
-    r'(^|\.)(pooler\.|masked_spec_embed$|position_ids$|lm_head\.|logit_scale$|text_model\.|text_projection\.)'
-)
-"""Tensors that no feature passes through, so that they may be missing."""
 PREPARES = ('preprocessor_config.json', 'processor_config.json', 'video_preprocessor_config.json')
 """Files of which one says how a network's input is made of sound or pictures."""
 PRECISIONS = ('float32', 'float16', 'bfloat16')
@@ -75,15 +74,31 @@ def model_folder(model: str) -> ModelFolder:
 
 
 def _described(path: Path) -> ModelFolder:
+    return ModelFolder(path, read_config(path), deciding_files(path))
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """What config.json in a folder says, a `model_type` at least.
+
+    Raises:
+        WeightsError: there is none.
+    """
+    if not (path / 'config.json').exists():
+        raise WeightsError(
+            expected=f'an encoder of transformers in {path}: config.json, weights, tokenizer or preprocessor',
+            came='a folder without config.json' if path.is_dir() else 'no folder there',
+            todo='give the folder that save_pretrained wrote, or a whole copy of the repository',
+        )
     try:
-        config = json.loads(read_regular_file(path / 'config.json').decode())
+        config: dict[str, Any] = json.loads(read_regular_file(path / 'config.json').decode())
         str(config['model_type'])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(
-            expected=f'config.json with a model_type in {path}', came=f'{type(error).__name__}: {error}',
+            expected=f'config.json with a model_type, for an encoder of transformers in {path}',
+            came=f'{type(error).__name__}: {error}',
             todo='give the folder that save_pretrained wrote, or a whole copy of the repository',
         ) from error  # fmt: skip
-    return ModelFolder(path, config, deciding_files(path))
+    return config
 
 
 def _fetched(hub: str) -> Path:
@@ -141,7 +156,7 @@ def _quiet(transformers: Any) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _told(path: Path, what: str) -> Iterator[None]:
+def _as_one_error(path: Path, what: str) -> Iterator[None]:
     """What transformers raises while it reads a folder, as one kind of error."""
     try:
         yield
@@ -158,7 +173,7 @@ def _told(path: Path, what: str) -> Iterator[None]:
         ) from error
 
 
-def open_network(path: Path, loader: str, device: str, precision: str) -> tuple[Any, Any]:
+def open_network(path: Path, loader: str, device: str, precision: str, config: Any = None) -> tuple[Any, Any]:
     """torch, and the network ready to be run.
 
     Args:
@@ -166,6 +181,7 @@ def open_network(path: Path, loader: str, device: str, precision: str) -> tuple[
         loader: the class of transformers that reads it, such as AutoModel.
         device: of torch.
         precision: one of `PRECISIONS`.
+        config: of transformers; None for that of the folder.
 
     Raises:
         WeightsError: the folder cannot be opened, wants a program of its own, or lacks tensors.
@@ -175,34 +191,27 @@ def open_network(path: Path, loader: str, device: str, precision: str) -> tuple[
     where = _device(torch, device)
     if multiprocessing.parent_process() is not None:
         torch.set_num_threads(1)  # one of several workers
-    with _told(path, 'a network'), _quiet(transformers):
-        network, told = getattr(transformers, loader).from_pretrained(
-            path, local_files_only=True, trust_remote_code=False, dtype=getattr(torch, precision),
+    with _as_one_error(path, 'a network'), _quiet(transformers):
+        network, loading = getattr(transformers, loader).from_pretrained(
+            path, config=config, local_files_only=True, trust_remote_code=False, dtype=getattr(torch, precision),
             use_safetensors=any(path.glob(WEIGHTS[0])), output_loading_info=True,
         )  # fmt: skip
-    lost = sorted(name for name in told['missing_keys'] if not UNUSED.search(name))
-    odd = sorted(str(name) for name in told.get('mismatched_keys', ()))
-    if lost or odd or told.get('error_msgs'):
-        raise WeightsError(
-            expected=f'every tensor of {type(network).__name__} in {path}',
-            came=f'{len(lost)} missing ({", ".join(lost[:3])})' if lost else f'others ({", ".join(odd[:3])})',
-            todo='give the folder of the published model, not of a part of it',
-        )
+    require_whole(network, loading, path)
     return torch, network.to(where).eval()
 
 
 def _device(torch: Any, device: str) -> Any:
     try:
-        found = torch.device(device)
-        torch.zeros(1, device=found).sum().item()  # a device without numbers, or one that is not here, fails
+        place = torch.device(device)
+        torch.zeros(1, device=place).sum().item()  # a device without numbers, or one that is not here, fails
     except (RuntimeError, AssertionError, NotImplementedError):
-        found = None
-    if found is None or (found.type == 'cuda' and not torch.cuda.is_available()):
+        place = None
+    if place is None or (place.type == 'cuda' and not torch.cuda.is_available()):
         raise ValueRangeError(
             expected='a device that this torch has, such as cpu or cuda:0', came=repr(device),
             todo='leave --device out to run on the CPU',
         )  # fmt: skip
-    return found
+    return place
 
 
 def open_reader(path: Path, loader: str, **how: Any) -> Any:
@@ -222,9 +231,20 @@ def open_reader(path: Path, loader: str, **how: Any) -> Any:
             expected=f'{PREPARES[0]} in {path}, which says how sound or pictures become numbers', came='none',
             todo='copy it beside the weights: save_pretrained() of the feature extractor or image processor',
         )  # fmt: skip
-    with _told(path, 'what reads its input'), _quiet(transformers):
+    with _as_one_error(path, 'what reads its input'), _quiet(transformers):
         own = {'trust_remote_code': False} if loader.startswith('Auto') else {}
         return getattr(transformers, loader).from_pretrained(path, local_files_only=True, **own, **how)
+
+
+def open_config(path: Path) -> Any:
+    """What config.json says, with what it leaves to the architecture.
+
+    Raises:
+        WeightsError: transformers does not know the architecture.
+    """
+    _, transformers = require_extra()
+    with _as_one_error(path, 'a config.json'), _quiet(transformers):
+        return transformers.AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
 
 
 def size_of(folder: ModelFolder) -> tuple[int, int]:
@@ -242,9 +262,8 @@ def size_of(folder: ModelFolder) -> tuple[int, int]:
             todo='such programs are never run; make these features with the published script and bring them in by '
             '`affekt features import`',
         )
-    with _told(folder.path, 'a config.json'), _quiet(transformers):
-        config = transformers.AutoConfig.from_pretrained(folder.path, local_files_only=True, trust_remote_code=False)
-        if folder.architecture == 'clip':
-            return int(config.projection_dim), int(config.vision_config.num_hidden_layers)
-        width = config.d_model if folder.architecture in ('t5', 'mt5', 'whisper') else config.hidden_size
-        return int(width), int(config.num_hidden_layers)
+    family = family_of(folder.architecture)
+    config = open_config(folder.path) if family.loader else SimpleNamespace(**folder.config)
+    with _as_one_error(folder.path, 'a config.json'):
+        tower = getattr(config, 'vision_config', config)  # of CLIP, which reads words as well
+        return int(getattr(config, family.size_key)), int(tower.num_hidden_layers)

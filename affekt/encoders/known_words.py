@@ -39,7 +39,8 @@ def require_words(tokenizer: Any, vectors: int, path: Path) -> None:
     words = {token: number for token, number in words.items() if number not in set(tokenizer.all_special_ids)}
     if not words and type(tokenizer).__name__ not in BY_BYTES:
         raise WeightsError(
-            expected=f'a tokenizer with words in {path} (tokenizer.json, vocab.txt, or a SentencePiece .model)',
+            expected=f'a tokenizer with words, for an encoder of transformers in {path} '
+            '(tokenizer.json, vocab.txt, or a SentencePiece .model)',
             came='none: every word would be read as the same unknown one',
             todo='copy the files of the tokenizer beside the weights: tokenizer.save_pretrained(folder)',
         )

@@ -16,21 +16,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-FAMILIES: Mapping[str, tuple[str, ...]] = {
-    'speech': ('hubert', 'wav2vec2', 'wavlm', 'data2vec-audio'),
-    'whisper': ('whisper',),
-    't5': ('t5', 'mt5'),
-    'clip': ('clip',),
-    'picture': ('data2vec-vision', 'dinov2', 'beit', 'vit'),
-    'videomae': ('videomae',),
-    'text': (),
-}
-"""Way of running a model to the architectures (`model_type` in config.json) that run so; `text` takes all others."""
-MODALITY: Mapping[str, str] = {
-    'speech': 'audio', 'whisper': 'audio', 'text': 'text', 't5': 'text',
-    'clip': 'video', 'picture': 'video', 'videomae': 'video',
-}  # fmt: skip
-"""Way of running a model to what it reads."""
+from affekt.encoders.encoder import Modality
+from affekt.encoders.families import FAMILIES
 
 
 @dataclass(frozen=True)
@@ -58,9 +45,9 @@ class PublishedModel:
     """The published program runs it; False where it stops with an error."""
 
     @property
-    def modality(self) -> str:
+    def modality(self) -> Modality:
         """What a sample must have."""
-        return MODALITY[self.family]
+        return FAMILIES[self.family].modality
 
 
 def _speech() -> tuple[PublishedModel, ...]:

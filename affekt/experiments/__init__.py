@@ -1,14 +1,44 @@
-"""What every benchmark that trains shares: a task, its folds, finished runs, scored rows, tables and a page.
+"""What every benchmark that trains shares: a task, its folds, trials, finished runs, scored rows, tables and a page.
 
-A manifest and features come in as a `Task`, divided into `Fold`s; each trained model is one unit of work that is noted
-once it is whole; systems with intervals and paired tests go out. Read `task.py` first, then `folds.py`, `fitting.py`
-(needs torch) and `scored.py`.
+A manifest and features come in as a `Task`, divided into `Fold`s; each trained model is a `Trial`, whose answers are
+noted once they are whole; an `Outcome` of systems with intervals and paired tests goes out. Read `task.py` first, then
+`folds.py`, `trial.py`, `fitting.py` (needs torch) and `scored.py`.
 """
 
-from affekt.experiments.cross_corpus import Part
-from affekt.experiments.folds import Turn
-from affekt.experiments.scored import Gain, Merbench, Row, System, scored_rows
-from affekt.experiments.settings import MerbenchSettings
-from affekt.experiments.task import Task, open_task
+from typing import TYPE_CHECKING
 
-__all__ = ['Gain', 'Merbench', 'MerbenchSettings', 'Part', 'Row', 'System', 'Task', 'Turn', 'open_task', 'scored_rows']
+from affekt.experiments.cross_corpus import Part, how_made
+from affekt.experiments.finished_runs import FinishedRuns
+from affekt.experiments.fitting import fair_run, outputs_of, reference_run
+from affekt.experiments.folds import Fold, Index, divided
+from affekt.experiments.notes import group_notes
+from affekt.experiments.page import sheet_page
+from affekt.experiments.saving import outcome_facts, save_outcome
+from affekt.experiments.scored import ORACLE, Gain, Outcome, Progress, Row, System, over_seeds, run_facts, scored_rows
+from affekt.experiments.settings import SIMPLE, ExperimentSettings, drawn, slot_of
+from affekt.experiments.tables import (
+    Section,
+    Sheet,
+    broken_runs,
+    gain_cells,
+    initials,
+    named,
+    score_cells,
+    sheet_markdown,
+    signed_percent,
+)
+from affekt.experiments.task import Task, feat_type_of, open_part, open_stores, open_task
+from affekt.experiments.trial import Answers, Floats, Outputs, Trial
+from affekt.moved_names import moved
+
+if not TYPE_CHECKING:
+    __getattr__ = moved(__name__)
+
+__all__ = [
+    'ORACLE', 'SIMPLE', 'Answers', 'ExperimentSettings', 'FinishedRuns', 'Floats', 'Fold', 'Gain', 'Index',
+    'Outcome', 'Outputs', 'Part', 'Progress', 'Row', 'Section', 'Sheet', 'System', 'Task', 'Trial', 'broken_runs',
+    'divided', 'drawn', 'fair_run', 'feat_type_of', 'gain_cells', 'group_notes', 'how_made', 'initials', 'named',
+    'open_part', 'open_stores', 'open_task', 'outcome_facts', 'outputs_of', 'over_seeds', 'reference_run',
+    'run_facts', 'save_outcome', 'score_cells', 'scored_rows', 'sheet_markdown', 'sheet_page', 'signed_percent',
+    'slot_of',
+]  # fmt: skip

@@ -1,8 +1,7 @@
-"""Finished runs on disk, each noted once it is whole, so that a killed benchmark goes on where it stopped."""
+"""Finished runs on disk, each noted once it is whole, so that a killed experiment goes on where it stopped."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -10,15 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from affekt.experiments.fitting import Answers
+from affekt.experiments.settings import RENAMED
+from affekt.experiments.trial import Answers, Floats, Outputs, Trial, given_names
 from affekt.runs import SETTINGS, Run, write_atomically
 from affekt.tables import require_bounded
 
 Progress = Callable[[str, float, float], None]
-ARRAYS = tuple(part.name for part in dataclasses.fields(Answers) if part.default is None)
+RunTrial = Callable[[Trial], Answers]
 
 
-class Units:
+class FinishedRuns:
     """A folder of finished runs; without a folder everything is computed.
 
     Args:
@@ -31,44 +31,44 @@ class Units:
     """
 
     def __init__(self, folder: Path | None, facts: Mapping[str, Any], *, resume: bool) -> None:
-        self._run = None if folder is None else Run(folder, facts, resume=resume)
+        self._run = None if folder is None else Run(folder, facts, resume=resume, renamed=RENAMED)
         self._done, self._total = 0, 1
         self._progress: Progress | None = None
 
     def expect(self, total: int, progress: Progress | None) -> None:
-        """How many runs there are, and who is told of each."""
+        """How many runs there are, and what is called after each."""
         self._total, self._progress = max(total, 1), progress
 
-    def score(self, key: str, compute: Callable[[], Answers]) -> float:
-        """The score on what chooses, of a run that is done now or was done before."""
+    def score(self, key: str, trial: Trial, run: RunTrial) -> float:
+        """The score on what chooses, of a trial that is run now or was run before."""
         entry = self._run.finished(key) if self._run else None
-        value = float(entry.facts['score']) if entry else compute().score
+        value = float(entry.facts['score']) if entry else run(trial).score
         if self._run and not entry:
             self._run.note(key, SETTINGS, score=value)
         self._advance()
         return value
 
-    def answers(self, key: str, compute: Callable[[], Answers]) -> Answers:
-        """The answers of a run that is done now or was done before."""
+    def answers(self, key: str, trial: Trial, run: RunTrial) -> Answers:
+        """The answers of a trial that is run now or was run before."""
         entry = self._run.finished(key) if self._run else None
         if self._run and entry:
-            found = _loaded(self._run.folder / entry.folder, entry.facts)
+            answers = _loaded(self._run.folder / entry.folder, entry.facts, trial)
         else:
-            found = compute()
+            answers = run(trial)
             if self._run:
                 name = f'answers/{key.replace("/", ".")}.parquet'
-                write_atomically(self._run.folder / name, _packed(found))
-                facts = {part: getattr(found, part) for part in ('score', 'epoch', 'status', 'parameters')}
+                write_atomically(self._run.folder / name, _packed(answers))
+                facts = {part: getattr(answers, part) for part in ('score', 'epoch', 'status', 'parameters')}
                 self._run.note(key, name, **facts)
         self._advance()
-        return found
+        return answers
 
     def _advance(self) -> None:
         self._done += 1
         if self._progress:
             self._progress('train', self._done, self._total)
 
-    def __enter__(self) -> Units:
+    def __enter__(self) -> FinishedRuns:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -77,25 +77,45 @@ class Units:
 
 
 def _packed(answers: Answers) -> bytes:
+    """A Parquet file with two columns for each kind of answer: of the test, of the oracle, of what was given."""
     import pyarrow
     from pyarrow import parquet
 
-    held = {name: getattr(answers, name) for name in ARRAYS}
-    columns = {name: list(array) for name, array in held.items() if array is not None}
+    parts = {'': answers.test, 'oracle_': answers.oracle}
+    parts |= {f'given {name} ': outputs for name, outputs in answers.given.items()}
+    columns: dict[str, Floats] = {}
+    for prefix, outputs in parts.items():
+        if outputs is not None:
+            columns |= {f'{prefix}logits': outputs.logits, f'{prefix}values': outputs.values}
     sink = pyarrow.BufferOutputStream()
-    kind = pyarrow.list_(pyarrow.float32())
-    table = pyarrow.table({name: pyarrow.array(rows, type=kind) for name, rows in columns.items()})
+    row_type = pyarrow.list_(pyarrow.float32())
+    table = pyarrow.table({name: pyarrow.array(list(rows), type=row_type) for name, rows in columns.items()})
     parquet.write_table(table, sink, compression='zstd')
     return bytes(sink.getvalue().to_pybytes())
 
 
-def _loaded(path: Path, facts: Mapping[str, Any]) -> Answers:
+def _loaded(path: Path, facts: Mapping[str, Any], trial: Trial) -> Answers:
     from pyarrow import parquet
 
     require_bounded(path)
     table = parquet.read_table(path, partitioning=None)
-    arrays = {
-        name: np.array(table.column(name).to_pylist(), dtype=np.float32).reshape(table.num_rows, -1)
-        for name in table.column_names
-    }
-    return Answers(facts['score'], facts['epoch'], facts['status'], facts['parameters'], **arrays)
+
+    def outputs(prefix: str) -> Outputs | None:
+        if f'{prefix}logits' not in table.column_names:
+            return None
+        columns = [table.column(f'{prefix}{name}').to_pylist() for name in ('logits', 'values')]
+        return Outputs(*(np.array(rows, dtype=np.float32).reshape(table.num_rows, -1) for rows in columns))
+
+    names = given_names(trial.modalities) if trial.withholds else ()
+    given = {name: answered for name in names if (answered := outputs(f'given {name} ')) is not None}
+    if (side_by_side := outputs('gap_')) is not None:
+        given = _separated(side_by_side, names)
+    return Answers(
+        facts['score'], facts['epoch'], facts['status'], facts['parameters'], outputs(''), outputs('oracle_'), given
+    )
+
+
+def _separated(side_by_side: Outputs, names: tuple[str, ...]) -> dict[str, Outputs]:
+    """The answers of an older file, which has them side by side without names: (T, G C) and (T, G V)."""
+    both = zip(*(np.split(columns, len(names), axis=1) for columns in side_by_side), strict=True)
+    return {name: Outputs(*parts) for name, parts in zip(names, both, strict=True)}

@@ -1,4 +1,4 @@
-"""One model trained on one division by one protocol. torch is imported where it is used.
+"""A trial run by one of two protocols. torch is imported where it is used.
 
 `fair_run` chooses its epoch on validation and reads the test once, or not at all. `reference_run` is the published
 loop, faults included: every epoch reads the test, gradients are clipped by value, nothing is standardised or masked,
@@ -9,144 +9,84 @@ T tested samples, C classes, V values (0 or 1).
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import combinations
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from affekt.experiments.folds import Index, Turn
-from affekt.experiments.settings import MODALITIES, SIMPLE, MerbenchSettings, slot_of
+from affekt.experiments.folds import Index
+from affekt.experiments.settings import MODALITIES, SIMPLE, slot_of
 from affekt.experiments.task import Task
+from affekt.experiments.trial import Answers, Outputs, Trial, constant_outputs, given_names
 
 if TYPE_CHECKING:
     from affekt.fusion import FusionModel
-    from affekt.training import Predicted, Samples, SemiSettings
+    from affekt.training import Predicted, Samples
 
-Floats = npt.NDArray[np.float32]
 SHAPE = ('hidden', 'dropout')
-TRAINING = ('rate', 'decay', 'clip_value')
+TRAINING = ('learning_rate', 'weight_decay', 'clip_value')
 
 
-@dataclass(frozen=True)
-class Answers:
-    """What one run says."""
-
-    score: float
-    """On what chose the epoch; higher is better."""
-    epoch: int
-    status: str
-    """`healthy`, `constant` or `not_finite`."""
-    parameters: int
-    logits: Floats | None = field(default=None, repr=False)
-    """(T, C); None where the test was not read."""
-    values: Floats | None = field(default=None, repr=False)
-    """(T, V)"""
-    oracle_logits: Floats | None = field(default=None, repr=False)
-    """(T, C) of the epoch that is best on the test itself; the published loop alone knows it."""
-    oracle_values: Floats | None = field(default=None, repr=False)
-    gap_logits: Floats | None = field(default=None, repr=False)
-    """(T, G C) with modalities missing, in the order of `gap_names`; None where nobody asked."""
-    gap_values: Floats | None = field(default=None, repr=False)
-    """(T, G V)"""
-
-
-def fair_run(
-    task: Task,
-    turn: Turn,
-    modalities: Sequence[str],
-    model: str,
-    draw: Mapping[str, Any],
-    settings: MerbenchSettings,
-    *,
-    seed: int,
-    reads_test: bool,
-    gaps: bool = False,
-    semi: SemiSettings | None = None,
-) -> Answers:
-    """Train with early stopping on validation.
-
-    Args:
-        task: features and truth.
-        turn: the division.
-        modalities: that the model is given; others that it has slots for are masked.
-        model: a key of `FUSION_MODELS`.
-        draw: its hyper-parameters.
-        settings: epochs, patience and batch are read.
-        seed: of weights, order and dropout.
-        reads_test: answer the test at the end.
-        gaps: answer it also with modalities missing.
-        semi: learn from the samples of the test besides, without their truth; for a challenge's unlabelled clips alone.
-    """
+def fair_run(trial: Trial) -> Answers:
+    """Train with early stopping on validation."""
     from affekt.training import TrainingSettings, predict, train, train_semi
 
-    network = _built(task, modalities, model, draw, seed, 'corrected')
-    able = np.any([task.present[name] for name in modalities], axis=0)
+    task, fold, draw, settings = trial.task, trial.fold, trial.configuration, trial.settings
+    network = _built(trial, 'corrected')
+    able = _able(trial)
 
     def part(index: Index) -> Samples:
-        return _samples(task, index[able[index]], modalities, network)
+        return _samples(task, index[able[index]], trial.modalities, network)
 
     how = TrainingSettings(
-        seed=seed, epochs=settings.epochs, batch_size=settings.batch, learning_rate=draw['rate'],
-        weight_decay=draw.get('decay', 1e-5),
-        clip_norm=draw['clip_value'] or 1.0, patience=settings.patience, score=task.score,
+        seed=trial.seed, epochs=settings.epochs, batch_size=settings.batch_size, learning_rate=draw['learning_rate'],
+        weight_decay=draw.get('weight_decay', 1e-5), clip_norm=draw['clip_value'] or 1.0, patience=settings.patience,
+        score=task.score,
     )  # fmt: skip
-    if semi is None:
-        trained = train(network, part(turn.train), part(turn.validation), how)
+    if trial.semi is None:
+        trained = train(network, part(fold.train), part(fold.validation), how)
     else:
-        trained = train_semi(network, part(turn.train), part(turn.test), part(turn.validation), how, semi).best
-    told = (trained.best_score, trained.best_epoch, trained.status, _size(network))
-    if not reads_test:
-        return Answers(*told)
+        trained = train_semi(network, part(fold.train), part(fold.test), part(fold.validation), how, trial.semi).best
+    answers = Answers(trained.best_score, trained.best_epoch, trained.status, _size(network))
+    if not trial.reads_test:
+        return answers
     # A sample of which nothing is known is answered without looking at it.
-    logits, values = constant_answers(task, turn)
-    known = able[turn.test]
+    outputs = constant_outputs(task, fold)
+    known = able[fold.test]
     if known.any():
-        answer = predict(trained.model, part(turn.test))
-        logits[known], values[known] = answer.logits.numpy(), answer.values.numpy()
-    if not gaps:
-        return Answers(*told, logits, values)
-    return Answers(*told, logits, values, None, None, *_with_gaps(task, turn, modalities, trained.model, settings))
+        predicted = predict(trained.model, part(fold.test))
+        outputs.logits[known], outputs.values[known] = predicted.logits.numpy(), predicted.values.numpy()
+    given = _with_missing(trial, trained.model) if trial.withholds else {}
+    return dataclasses.replace(answers, test=outputs, given=given)
 
 
-def gap_names(modalities: Sequence[str]) -> tuple[str, ...]:
-    """G names: every smaller set of modalities, then the rates of gaps at random."""
-    from affekt.training.absent import RATES
-
-    sets = ['+'.join(each) for size in range(1, len(modalities)) for each in combinations(modalities, size)]
-    return (*sets, *(f'any:{rate:g}' for rate in RATES))
+def _able(trial: Trial) -> npt.NDArray[np.bool_]:
+    """(N,) the samples that have any of the modalities."""
+    able: npt.NDArray[np.bool_] = np.any([trial.task.present[name] for name in trial.modalities], axis=0)
+    return able
 
 
-def _with_gaps(
-    task: Task, turn: Turn, modalities: Sequence[str], model: Any, settings: MerbenchSettings
-) -> tuple[Floats, Floats]:
-    """(T, G C) and (T, G V); a sample of which nothing is left is answered without looking at it."""
+def _with_missing(trial: Trial, model: Any) -> dict[str, Outputs]:
+    """What is given to the answers to the test; a sample of which nothing is left is answered without looking at it."""
     from affekt.training import missing_modality_answers
 
-    able = np.any([task.present[name] for name in modalities], axis=0)[turn.test]
-    found = {}
-    tested = _samples(task, turn.test[able], modalities, model)
-    for each in missing_modality_answers(model, tested, seed=settings.seed):
-        logits, values = constant_answers(task, turn)
-        places = np.flatnonzero(able)[each.index.numpy()]
-        logits[places], values[places] = each.predicted.logits.numpy(), each.predicted.values.numpy()
-        found[each.name] = logits, values
-    chosen = [found[name] for name in gap_names(modalities)]
-    return np.concatenate([one for one, _ in chosen], axis=1), np.concatenate([one for _, one in chosen], axis=1)
+    task, fold = trial.task, trial.fold
+    able = _able(trial)[fold.test]
+    tested = _samples(task, fold.test[able], trial.modalities, model)
+    given = {}
+    for answered in missing_modality_answers(model, tested, seed=trial.settings.seed):
+        outputs = constant_outputs(task, fold)
+        places = np.flatnonzero(able)[answered.index.numpy()]
+        outputs.logits[places] = answered.predicted.logits.numpy()
+        outputs.values[places] = answered.predicted.values.numpy()
+        given[answered.name] = outputs
+    return {name: given[name] for name in given_names(trial.modalities)}
 
 
-def reference_run(
-    task: Task,
-    turn: Turn,
-    modalities: Sequence[str],
-    model: str,
-    draw: Mapping[str, Any],
-    settings: MerbenchSettings,
-    *,
-    seed: int,
-) -> Answers:
+def reference_run(trial: Trial) -> Answers:
     """The published loop: all epochs, the test read at each, the best by what chooses.
 
     Source: MERBench, arXiv:2401.03429, its training script; the seed is ours, it had none.
@@ -156,25 +96,25 @@ def reference_run(
     from affekt.training import SCORES, task_losses
     from affekt.training.scoring import is_constant
 
-    network = _built(task, modalities, model, draw, seed, 'reference')
+    task, fold, draw, settings = trial.task, trial.fold, trial.configuration, trial.settings
+    network = _built(trial, 'reference')
     training, choosing, tested = (
-        _published_samples(task, index, modalities, network, settings.batch)
-        for index in (turn.train, turn.validation, turn.test)
+        _published_samples(trial, index, network) for index in (fold.train, fold.validation, fold.test)
     )
-    optimiser = torch.optim.Adam(network.parameters(), draw['rate'], weight_decay=1e-5)
-    order = torch.Generator().manual_seed(seed)
+    optimiser = torch.optim.Adam(network.parameters(), draw['learning_rate'], weight_decay=1e-5)
+    order = torch.Generator().manual_seed(trial.seed)
     best: tuple[float, int, Predicted | None] = (-np.inf, 0, None)
     oracle = best
     score = SCORES[task.score]
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(trial.seed)
         for epoch in range(1, settings.epochs + 1):
             # 1. one pass, shuffled only where the division is by folds
             network.train()
             is_shuffled = len(task.reference) > 1
             learnt = training.parts[0]
             index = torch.randperm(len(learnt), generator=order) if is_shuffled else torch.arange(len(learnt))
-            for chosen in index.split(settings.batch):
+            for chosen in index.split(settings.batch_size):
                 batch = learnt.batch(chosen)
                 optimiser.zero_grad()
                 loss = torch.stack(list(task_losses(network(batch.features), batch).values())).sum()
@@ -190,21 +130,12 @@ def reference_run(
     if kept is None or leaked is None:
         return Answers(float('-inf'), 0, 'not_finite', _size(network))
     status = 'constant' if is_constant(kept, tested.truth) else 'healthy'
-    return Answers(
-        best[0], best[1], status, _size(network), kept.logits.numpy(), kept.values.numpy(),
-        leaked.logits.numpy(), leaked.values.numpy(),
-    )  # fmt: skip
+    return Answers(best[0], best[1], status, _size(network), outputs_of(kept), outputs_of(leaked))
 
 
-def constant_answers(task: Task, turn: Turn) -> tuple[Floats, Floats]:
-    """(T, C) and (T, V): the most frequent category and the mean value of train, for every tested sample."""
-    size = len(turn.test)
-    logits = np.zeros((size, task.classes), dtype=np.float32)
-    if task.labels is not None:
-        logits[:, np.bincount(task.labels[turn.train]).argmax()] = 1.0
-    if task.values is None:
-        return logits, np.zeros((size, 0), dtype=np.float32)
-    return logits, np.full((size, 1), task.values[turn.train].mean(), dtype=np.float32)
+def outputs_of(predicted: Predicted) -> Outputs:
+    """A model's answers as arrays."""
+    return Outputs(predicted.logits.numpy(), predicted.values.numpy())
 
 
 def _better(
@@ -213,13 +144,12 @@ def _better(
     return (score, epoch, answer) if score > best[0] else best
 
 
-def _built(
-    task: Task, modalities: Sequence[str], model: str, draw: Mapping[str, Any], seed: int, form: Any
-) -> FusionModel:
+def _built(trial: Trial, form: Any) -> FusionModel:
     import torch
 
     from affekt.fusion import FUSION_MODELS, FusionShape, build_fusion
 
+    task, model, modalities, draw = trial.task, trial.model, trial.modalities, trial.configuration
     level: Any = 'frame' if task.frames is not None and model not in SIMPLE else 'utterance'
     sizes = {slot_of(name): task.features[name].shape[1] for name in modalities}
     if form == 'reference' or FUSION_MODELS[model].needs_modalities is not None:
@@ -229,9 +159,9 @@ def _built(
         sizes, task.classes, values=0 if task.values is None else 1, form=form, level=level,
         **{name: draw[name] for name in SHAPE if name in draw},
     )  # fmt: skip
-    options = {name: held for name, held in draw.items() if name not in (*SHAPE, *TRAINING)}
+    options = {name: value for name, value in draw.items() if name not in (*SHAPE, *TRAINING)}
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(trial.seed)
         return build_fusion(model, shape, **options)
 
 
@@ -253,35 +183,38 @@ class PublishedSamples:
 
         from affekt.training import Predicted, predict
 
-        held = [predict(network, part, batch=self.batch) for part in self.parts]
-        logits, values = (torch.cat([getattr(one, name) for one in held]) for name in ('logits', 'values'))
+        by_part = [predict(network, part, batch=self.batch) for part in self.parts]
+        logits, values = (torch.cat([getattr(part, name) for part in by_part]) for name in ('logits', 'values'))
         return Predicted(logits[self.back], values[self.back])
 
 
-def _published_samples(
-    task: Task, index: Index, modalities: Sequence[str], network: FusionModel, batch: int
-) -> PublishedSamples:
+def _published_samples(trial: Trial, index: Index, network: FusionModel) -> PublishedSamples:
     """The samples at `index` with every slot filled: one without a modality repeats the first one."""
     import torch
 
+    task, modalities = trial.task, trial.modalities
     names = {slot_of(name): name for name in modalities}
     slots = {slot: names.get(slot, modalities[0]) for slot in network.shape.sizes}
     if network.shape.level == 'utterance':
         each = [(index, {slot: task.features[name][index] for slot, name in slots.items()})]
     else:
         assert task.frames is not None
-        each = task.frames.published(tuple(modalities), index)
+        each = task.frames.published(modalities, index)
     parts = []
     for chosen, features in each:
         # What is withheld is zeros: the published form has no masks.
         kept = {slot: task.present[slots[slot]][chosen] for slot in features}
-        held = {slot: rows * kept[slot].reshape(-1, *[1] * (rows.ndim - 1)) for slot, rows in features.items()}
-        parts.append(_with_truth(task, chosen, {slot: torch.from_numpy(rows) for slot, rows in held.items()}, {}))
+        # (n,) to (n, 1), or (n, 1, 1) for sequences
+        masked = {slot: rows * kept[slot].reshape(-1, *[1] * (rows.ndim - 1)) for slot, rows in features.items()}
+        parts.append(_with_truth(task, chosen, {slot: torch.from_numpy(rows) for slot, rows in masked.items()}, {}))
     order = np.concatenate([chosen for chosen, _ in each])
     sorter = np.argsort(order)
     back = sorter[np.searchsorted(order[sorter], index)]
     return PublishedSamples(
-        tuple(parts), _with_truth(task, index, {'none': torch.zeros(len(index), 1)}, {}), back, batch
+        tuple(parts),
+        _with_truth(task, index, {'none': torch.zeros(len(index), 1)}, {}),
+        back,
+        trial.settings.batch_size,
     )
 
 
@@ -309,10 +242,10 @@ def _samples(task: Task, index: Index, modalities: Sequence[str], network: Fusio
             features[slot] = torch.from_numpy(task.features[names[slot]][index])
             continue
         assert task.frames is not None
-        held = task.frames.whole(tuple(modalities))[slot]
-        lengths = torch.from_numpy(held.lengths)
-        features[slot] = Sequences(torch.from_numpy(held.rows), torch.cumsum(lengths, 0) - lengths, lengths)[chosen]
-    return _with_truth(task, index, features, {slot: held for slot, held in present.items() if not bool(held.all())})
+        frames = task.frames.whole(tuple(modalities))[slot]
+        lengths = torch.from_numpy(frames.lengths)
+        features[slot] = Sequences(torch.from_numpy(frames.rows), torch.cumsum(lengths, 0) - lengths, lengths)[chosen]
+    return _with_truth(task, index, features, {slot: mask for slot, mask in present.items() if not bool(mask.all())})
 
 
 def _with_truth(task: Task, index: Index, features: Mapping[str, Any], present: Mapping[str, Any]) -> Samples:
@@ -331,4 +264,4 @@ def _with_truth(task: Task, index: Index, features: Mapping[str, Any], present: 
 
 
 def _size(network: FusionModel) -> int:
-    return sum(held.numel() for held in network.parameters())
+    return sum(parameter.numel() for parameter in network.parameters())

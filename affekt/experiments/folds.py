@@ -1,4 +1,4 @@
-"""How MERBench divides a corpus: what is learnt from, what chooses, what is told at the end.
+"""How a corpus is divided: what is learnt from, what chooses, what is tested at the end.
 
 Published splits where there are; folds over train where there are tests but no validation; published folds where there
 are no splits. Each division comes twice: fair, and as published, where a tested fold may also choose.
@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from affekt.corpora import Manifest, published_folds, seeded_folds, shuffled_folds
 from affekt.errors import CorpusError
-from affekt.experiments.settings import MerbenchSettings
+from affekt.experiments.settings import ExperimentSettings
 from affekt.wording import counted
 
 Index = npt.NDArray[np.int64]
@@ -27,8 +27,8 @@ NEARLY_VAL = ('dev', 'devel', 'development', 'valid', 'validation', 'eval')
 
 
 @dataclass(frozen=True)
-class Turn:
-    """One division: what is learnt from, what chooses, what is told at the end."""
+class Fold:
+    """One division: what is learnt from, what chooses, what is tested at the end."""
 
     train: Index
     validation: Index
@@ -43,14 +43,14 @@ class Divisions:
     """Without the samples that stand in no part."""
     tests: Mapping[str, Index]
     """Name of a test part to its samples."""
-    fair: tuple[Turn, ...]
-    reference: tuple[Turn, ...]
+    fair: tuple[Fold, ...]
+    reference: tuple[Fold, ...]
     """The same with the published choice."""
     notes: tuple[str, ...] = ()
     """Who takes no part."""
 
 
-def divided(manifest: Manifest, settings: MerbenchSettings) -> Divisions:
+def divided(manifest: Manifest, settings: ExperimentSettings) -> Divisions:
     """Divide a corpus.
 
     Args:
@@ -61,17 +61,17 @@ def divided(manifest: Manifest, settings: MerbenchSettings) -> Divisions:
     Raises:
         CorpusError: there is nothing to learn from, or no test, or a part that seems to be val has another name.
     """
-    made = _divided(manifest, settings)
-    gone = set(manifest.names) - set(made.manifest.names)
-    idle = Counter(row.split or 'none' for row in manifest.samples if row.sample in gone)
+    divisions = _divided(manifest, settings)
+    unused = set(manifest.names) - set(divisions.manifest.names)
+    idle = Counter(row.split or 'none' for row in manifest.samples if row.sample in unused)
     notes = tuple(
         f'{counted(count, "sample")} of split {name} {"takes" if count == 1 else "take"} no part'
         for name, count in idle.items()
     )
-    return dataclasses.replace(made, notes=notes)
+    return dataclasses.replace(divisions, notes=notes)
 
 
-def _divided(manifest: Manifest, settings: MerbenchSettings) -> Divisions:
+def _divided(manifest: Manifest, settings: ExperimentSettings) -> Divisions:
     named = list(dict.fromkeys(row.split for row in manifest.samples if row.split))
     tests = [name for name in named if name.startswith('test')]
     has_folds = any(row.fold for row in manifest.samples)
@@ -95,47 +95,47 @@ def _divided(manifest: Manifest, settings: MerbenchSettings) -> Divisions:
     named_tests = {name: parts[name] for name in tests}
     every = np.concatenate(list(named_tests.values()))
     if len(parts['val']):
-        turn = Turn(parts['train'], parts['val'], every)
-        return Divisions(manifest, named_tests, (turn,), (turn,))
+        fold = Fold(parts['train'], parts['val'], every)
+        return Divisions(manifest, named_tests, (fold,), (fold,))
     train = parts['train']
     rows = manifest.keep(lambda row: row.split == 'train')
     shuffled = shuffled_folds(len(train), settings.folds, seed=settings.seed)
     knows_speakers = not any(row.speaker is None for row in rows.samples)
     fair = seeded_folds(rows, settings.folds, seed=settings.seed) if knows_speakers else shuffled
     both = [
-        tuple(Turn(train[folds != k], train[folds == k], every) for k in range(1, settings.folds + 1))
-        for folds in (fair, shuffled)
+        tuple(Fold(train[numbers != k], train[numbers == k], every) for k in range(1, settings.folds + 1))
+        for numbers in (fair, shuffled)
     ]
     return Divisions(manifest, named_tests, both[0], both[1])
 
 
 def _by_fold(manifest: Manifest) -> Divisions:
     """Each published fold is tested in turn; the one before it chooses, or (as published) the tested one itself."""
-    folds = published_folds(manifest)
+    numbers = published_folds(manifest)
     manifest = manifest.keep(lambda row: bool(row.fold))
-    folds = folds[folds > 0]
-    count = int(folds.max())
+    numbers = numbers[numbers > 0]
+    count = int(numbers.max())
     fair, published = [], []
     for k in range(1, count + 1):
         before = (k - 2) % count + 1
-        tested = np.flatnonzero(folds == k)
-        learnt = np.flatnonzero((folds != k) & (folds != before))
-        fair.append(Turn(learnt, np.flatnonzero(folds == before), tested))
-        published.append(Turn(np.flatnonzero(folds != k), tested, tested))
+        tested = np.flatnonzero(numbers == k)
+        learnt = np.flatnonzero((numbers != k) & (numbers != before))
+        fair.append(Fold(learnt, np.flatnonzero(numbers == before), tested))
+        published.append(Fold(np.flatnonzero(numbers != k), tested, tested))
     return Divisions(manifest, {'folds': np.arange(len(manifest))}, tuple(fair), tuple(published))
 
 
 def _folds_beside_tests(manifest: Manifest, tests: list[str]) -> Divisions:
     """Each published fold chooses in turn for the models that learn from the others; all answer the tests."""
     manifest = manifest.keep(lambda row: bool(row.fold) or row.split in tests)
-    folds = np.array([0 if row.split else row.fold or 0 for row in manifest.samples])
+    numbers = np.array([0 if row.split else row.fold or 0 for row in manifest.samples])
     parts = _parts(manifest, tests)
     every = np.concatenate(list(parts.values()))
-    turns = tuple(
-        Turn(np.flatnonzero((folds > 0) & (folds != k)), np.flatnonzero(folds == k), every)
-        for k in range(1, int(folds.max()) + 1)
+    folds = tuple(
+        Fold(np.flatnonzero((numbers > 0) & (numbers != k)), np.flatnonzero(numbers == k), every)
+        for k in range(1, int(numbers.max()) + 1)
     )
-    return Divisions(manifest, parts, turns, turns)
+    return Divisions(manifest, parts, folds, folds)
 
 
 def _parts(manifest: Manifest, names: tuple[str, ...] | list[str]) -> dict[str, Index]:

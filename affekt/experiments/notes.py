@@ -1,4 +1,4 @@
-"""What a reader of MERBench's tables must know of the data: who stands on both sides, what was never learnt from.
+"""What a reader of an experiment's tables must know of the data: who stands on both sides, what was never learnt from.
 
 None of it stops a run; all of it changes what its numbers mean.
 """
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from affekt.corpora import Manifest, find_leaks
 from affekt.experiments.cross_corpus import Part
-from affekt.experiments.folds import Turn
+from affekt.experiments.folds import Fold
 from affekt.wording import counted, subject
 
 if TYPE_CHECKING:
@@ -45,13 +45,13 @@ def task_notes(task: Task) -> list[str]:
     return [*_sides(task.manifest, task.fair), *_unlearnt(task), *group_notes(task.manifest), *_repeated(task)]
 
 
-def _sides(manifest: Manifest, turns: Sequence[Turn]) -> Iterator[str]:
+def _sides(manifest: Manifest, folds: Sequence[Fold]) -> Iterator[str]:
     """Who stands on both sides of the fair division."""
     counts: dict[str, int] = {}
-    for turn in turns:
+    for fold in folds:
         sides = np.full(len(manifest), '', dtype=object)
         for name in ('train', 'validation', 'test'):
-            sides[getattr(turn, name)] = name
+            sides[getattr(fold, name)] = name
         for leak in find_leaks(manifest, list(sides), ('speaker', 'dialogue', 'window')):
             counts[leak.kind] = counts.get(leak.kind, 0) + 1
     for kind, count in counts.items():
@@ -63,9 +63,9 @@ def _unlearnt(task: Task) -> Iterator[str]:
     if task.labels is None:
         return
     names = task.manifest.facts.categories
-    learnt = [np.bincount(task.labels[turn.train], minlength=len(names)) for turn in task.fair]
+    learnt = [np.bincount(task.labels[fold.train], minlength=len(names)) for fold in task.fair]
     asked = [
-        np.bincount(task.labels[np.union1d(turn.validation, turn.test)], minlength=len(names)) for turn in task.fair
+        np.bincount(task.labels[np.union1d(fold.validation, fold.test)], minlength=len(names)) for fold in task.fair
     ]
     for at, name in enumerate(names):
         never = sum(int(answers[at]) for train, answers in zip(learnt, asked, strict=True) if not train[at])
@@ -91,8 +91,8 @@ def _repeated(task: Task) -> Iterator[str]:
     whole = np.concatenate(list(task.features.values()), axis=1)
     same = [row.tobytes() for row in whole]
     twice = set()
-    for turn in task.fair:
-        learnt = {same[at] for at in turn.train.tolist()}
-        twice |= {at for at in turn.test.tolist() if same[at] in learnt}
+    for fold in task.fair:
+        learnt = {same[at] for at in fold.train.tolist()}
+        twice |= {at for at in fold.test.tolist() if same[at] in learnt}
     if twice:
         yield f'{counted(len(twice), "tested sample")} with the very features of one that is learnt from'

@@ -1,30 +1,36 @@
-"""The outcome of MERBench as one HTML file that loads nothing: every table, intervals drawn beside their figures."""
+"""An experiment's outcome as one HTML file that loads nothing: every table, intervals drawn beside their figures."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-from affekt.experiments.scored import Merbench, Row
-from affekt.experiments.tables import Section, lines, sections, title
+from affekt.experiments.scored import Row
+from affekt.experiments.tables import Section, Sheet
+from affekt.experiments.task import Task
 from affekt.pages.page import escaped, whole_page
 from affekt.pages.plot import Scale, axis_svg, interval_svg, scale_of
 from affekt.wording import signed
 
 
-def merbench_page(outcome: Merbench) -> str:
-    """The whole page; figures in per cent, intervals in points over the constant answer."""
-    task = outcome.task
-    counts = {'train': len(task.fair[0].train), **{name: len(index) for name, index in task.tests.items()}}
-    groups = {name: len(set(task.manifest.groups()[index])) for name, index in task.tests.items()}
-    counts |= {f'groups in {name}': count for name, count in groups.items()}
+def sheet_page(benchmark: str, task: Task, sheet: Sheet, notes: Sequence[str]) -> str:
+    """The whole page; figures in per cent, intervals in points over the constant answer.
+
+    Args:
+        benchmark: its name, before the title.
+        task: sizes of its parts stand on top.
+        sheet: tables and lines.
+        notes: those of the lines that stand on top.
+    """
+    counts = task.part_sizes | {f'groups in {name}': count for name, count in task.part_groups.items()}
     listed = ''.join(f'<div><dt>{escaped(name)}</dt><dd>{count:,}</dd></div>' for name, count in counts.items())
-    notes = ''.join(f'<li>{escaped(note)}</li>' for note in outcome.notes)
-    head = f'<section class="head"><h1>{escaped(title(outcome))}</h1><dl class="facts">{listed}</dl>'
-    head += f'<ul class="notes" aria-label="What a reader must know">{notes}</ul></section>' if notes else '</section>'
-    told = ''.join(f'<li>{escaped(line)}</li>' for line in lines(outcome) if line not in outcome.notes)
-    end = f'<section class="part"><h2>How to read it</h2><ul class="soft">{told}</ul></section>'
-    body = '\n'.join([head, *(_section(section) for section in sections(outcome)), end])
-    return whole_page(f'MERBench: {title(outcome)}', task.manifest.facts.corpus, body)
+    warned = ''.join(f'<li>{escaped(note)}</li>' for note in notes)
+    head = f'<section class="head"><h1>{escaped(sheet.title)}</h1><dl class="facts">{listed}</dl>'
+    head += f'<ul class="notes" aria-label="What a reader must know">{warned}</ul></section>' if notes else '</section>'
+    below = ''.join(f'<li>{escaped(line)}</li>' for line in sheet.lines if line not in notes)
+    end = f'<section class="part"><h2>How to read it</h2><ul class="soft">{below}</ul></section>'
+    body = '\n'.join([head, *(_section(section) for section in sheet.sections), end])
+    return whole_page(f'{benchmark}: {sheet.title}', task.manifest.facts.corpus, body)
 
 
 def _section(section: Section) -> str:
@@ -60,10 +66,10 @@ def _drawn(section: Section) -> tuple[Scale, list[str]] | None:
 
 
 def _ends(row: Row) -> tuple[float, float, float]:
-    held = row.scores[row.headline]
+    score = row.scores[row.headline]
     if row.system.name == 'constant':
-        return math.nan, held.value, math.nan
-    return held.low, held.value, held.high
+        return math.nan, score.value, math.nan
+    return score.low, score.value, score.high
 
 
 def _head(name: str, is_word: bool) -> str:

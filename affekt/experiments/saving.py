@@ -1,53 +1,84 @@
-"""The outcome of MERBench on disk: plain facts for JSON, Markdown, a page, and Parquet with every prediction."""
+"""An experiment's outcome on disk: plain facts for JSON, its pages, and Parquet with every prediction."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from affekt.experiments.page import merbench_page
-from affekt.experiments.scored import Merbench, Row
-from affekt.experiments.tables import merbench_markdown
+from affekt.experiments.scored import Row
 from affekt.experiments.task import Task
 from affekt.pages.figures import as_plain, bounds
 from affekt.runs import versions, write_atomically
 
 
-def merbench_facts(outcome: Merbench) -> dict[str, Any]:
-    """All of the outcome as plain values; None where undefined."""
-    task = outcome.task
+def outcome_facts(
+    benchmark: str,
+    task: Task,
+    settings: Any,
+    features: Mapping[str, Any],
+    rows: Sequence[Row],
+    notes: Sequence[str],
+) -> dict[str, Any]:
+    """All of an outcome as plain values; None where undefined.
+
+    Args:
+        benchmark: its name.
+        task: corpus, target and parts.
+        settings: the run's, a dataclass.
+        features: what the models read.
+        rows: systems on the test parts.
+        notes: what a reader must know.
+    """
     return as_plain(
         {
-            'benchmark': 'MERBench',
+            'benchmark': benchmark,
             'corpus': task.manifest.facts.corpus,
             'target': task.target,
-            'feat_type': task.feat_type,
-            'samples': {'train': len(task.fair[0].train), **{name: len(index) for name, index in task.tests.items()}},
+            'samples': task.part_sizes,
             'divisions': len(task.fair),
-            'groups': {name: len(set(task.manifest.groups()[index])) for name, index in task.tests.items()},
-            'features': dict(outcome.recipes),
-            'settings': dataclasses.asdict(outcome.settings),
-            'rows': [row_facts(row) for row in outcome.rows],
-            'notes': list(outcome.notes),
+            'groups': task.part_groups,
+            'features': dict(features),
+            'settings': dataclasses.asdict(settings),
+            'rows': [row_facts(row) for row in rows],
+            'notes': list(notes),
         }
     )
 
 
-def save_merbench(folder: Path, outcome: Merbench, facts: dict[str, Any]) -> None:
-    """Write `merbench.json`, `.md` and `.html`, `rows.parquet` and `predictions.parquet` into a run's folder.
+def save_outcome(
+    folder: Path,
+    stem: str,
+    task: Task,
+    rows: Sequence[Row],
+    facts: Mapping[str, Any],
+    pages: Mapping[str, str],
+    *,
+    with_rows: bool = False,
+) -> None:
+    """Write an outcome into a run's folder: `<stem>.json`, pages, and `predictions.parquet`.
+
+    Args:
+        folder: of the run.
+        stem: of the files' names.
+        task: what was predicted.
+        rows: systems on the test parts.
+        facts: of the outcome.
+        pages: ending of a file to its text.
+        with_rows: write `rows.parquet` too, a line for each score.
 
     Raises:
         StorageError: the folder cannot be written.
     """
-    told = {**facts, 'versions': versions()}
-    write_atomically(folder / 'merbench.json', (json.dumps(told, indent=1, allow_nan=False) + '\n').encode())
-    write_atomically(folder / 'merbench.md', merbench_markdown(outcome).encode())
-    write_atomically(folder / 'merbench.html', merbench_page(outcome).encode())
-    write_atomically(folder / 'rows.parquet', as_parquet(_flat_rows(outcome), told))
-    write_atomically(folder / 'predictions.parquet', as_parquet(predictions_of(outcome.task, outcome.rows), told))
+    saved = {**facts, 'versions': versions()}
+    write_atomically(folder / f'{stem}.json', (json.dumps(saved, indent=1, allow_nan=False) + '\n').encode())
+    for ending, text in pages.items():
+        write_atomically(folder / f'{stem}.{ending}', text.encode())
+    if with_rows:
+        write_atomically(folder / 'rows.parquet', as_parquet(_flat_rows(rows), saved))
+    write_atomically(folder / 'predictions.parquet', as_parquet(predictions_of(task, rows), saved))
 
 
 def row_facts(row: Row) -> dict[str, Any]:
@@ -63,7 +94,7 @@ def row_facts(row: Row) -> dict[str, Any]:
         'mean': row.scores[row.headline].value,
         'interval': bounds(row.scores[row.headline]),
         'by_seed': list(row.by_seed),
-        'scores': {name: held.value for name, held in row.scores.items()},
+        'scores': {name: score.value for name, score in row.scores.items()},
         'validation': system.validation,
         'chosen': [dict(each) for each in system.chosen],
         'runs': dict(system.statuses),
@@ -81,26 +112,26 @@ def row_facts(row: Row) -> dict[str, Any]:
     return facts
 
 
-def _flat_rows(outcome: Merbench) -> list[dict[str, Any]]:
+def _flat_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """One line a system, test part and score."""
     return [
         {
             'modalities': '+'.join(row.system.modalities), 'model': row.system.name, 'protocol': row.system.protocol,
-            'given': row.system.given, 'test': row.test, 'score': name, 'value': held.value, 'low': held.low,
-            'high': held.high, 'counts': name == row.headline,
+            'given': row.system.given, 'test': row.test, 'score': name, 'value': score.value, 'low': score.low,
+            'high': score.high, 'counts': name == row.headline,
         }
-        for row in outcome.rows
-        for name, held in row.scores.items()
+        for row in rows
+        for name, score in row.scores.items()
     ]  # fmt: skip
 
 
 def predictions_of(task: Task, rows: Sequence[Row]) -> list[dict[str, Any]]:
     """One line a system, seed and tested sample, with its category and value where the task has them."""
-    found, names = [], task.manifest.names
+    predictions, names = [], task.manifest.names
     for row in rows:
         for seed, (logits, values) in enumerate(zip(row.system.logits, row.system.values, strict=True)):
             for at in task.tests[row.test].tolist():
-                found.append(
+                predictions.append(
                     {
                         'modalities': '+'.join(row.system.modalities), 'model': row.system.name,
                         'protocol': row.system.protocol, 'given': row.system.given, 'test': row.test, 'seed': seed,
@@ -109,16 +140,16 @@ def predictions_of(task: Task, rows: Sequence[Row]) -> list[dict[str, Any]]:
                         'outputs': logits[at].tolist(), 'value': float(values[at, 0]) if values.shape[1] else None,
                     }
                 )  # fmt: skip
-    return found
+    return predictions
 
 
-def as_parquet(rows: list[dict[str, Any]], facts: dict[str, Any]) -> bytes:
+def as_parquet(rows: list[dict[str, Any]], facts: Mapping[str, Any]) -> bytes:
     """Rows as a Parquet file whose header says settings, versions, features and corpus."""
     import pyarrow
     from pyarrow import parquet
 
     table = pyarrow.Table.from_pylist(rows)
-    told = {'affekt': json.dumps({name: facts[name] for name in ('settings', 'versions', 'features', 'corpus')})}
+    header = {'affekt': json.dumps({name: facts[name] for name in ('settings', 'versions', 'features', 'corpus')})}
     sink = pyarrow.BufferOutputStream()
-    parquet.write_table(table.replace_schema_metadata(told), sink, compression='zstd')
+    parquet.write_table(table.replace_schema_metadata(header), sink, compression='zstd')
     return bytes(sink.getvalue().to_pybytes())

@@ -6,22 +6,22 @@ N samples, S seeds, C classes, V values (0 or 1).
 from __future__ import annotations
 
 import dataclasses
+import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from affekt.experiments.fitting import constant_answers
-from affekt.experiments.folds import Turn
-from affekt.experiments.settings import SIMPLE, MerbenchSettings
+from affekt.experiments.folds import Fold
+from affekt.experiments.settings import SIMPLE, ExperimentSettings
 from affekt.experiments.task import Task
+from affekt.experiments.trial import Answers, Floats, Outputs, constant_outputs
 from affekt.metrics import Interval, Measure, holm, mean_of_folds, measure_intervals
 from affekt.metrics.resampling import Floats as Doubles
 from affekt.metrics.resampling import paired_test
 
-Floats = npt.NDArray[np.float32]
 Progress = Callable[[str, float, float], None]
 ORACLE = 'best test'
 """Not a protocol: what the published loop would report had the test chosen the epoch, as where no other part did."""
@@ -40,9 +40,9 @@ class System:
     values: Floats = field(repr=False)
     """(S, N, V)"""
     validation: float = float('nan')
-    """Mean score over seeds and divisions on what chose."""
+    """Mean score over seeds and folds on what chose."""
     chosen: tuple[Mapping[str, Any], ...] = ()
-    """Hyper-parameters, one a division (or one for all)."""
+    """Hyper-parameters, one a fold (or one for all)."""
     statuses: Mapping[str, int] = field(default_factory=dict)
     """How many runs were healthy, constant, not finite."""
     parameters: int = 0
@@ -88,51 +88,82 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Merbench:
-    """The benchmark's outcome."""
+class Outcome:
+    """What an experiment came to."""
 
     task: Task = field(repr=False)
-    settings: MerbenchSettings
+    settings: ExperimentSettings
     recipes: Mapping[str, str]
     """Modality to the recipe of its store and its hash."""
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
 
 
-def joined(
-    task: Task, turns: Sequence[Turn], answers: Sequence[tuple[Floats | None, Floats | None]], mean: str
-) -> tuple[Floats, Floats]:
-    """(N, C) and (N, V): a sample that several divisions tested gets the mean of what they say."""
+def joined(task: Task, folds: Sequence[Fold], outputs: Sequence[Outputs | None], mean: str) -> Outputs:
+    """(N, C) and (N, V): a sample that several folds tested gets the mean of what they say.
+
+    Args:
+        task: of N samples.
+        folds: that were tested.
+        outputs: of each fold; None where nothing was answered.
+        mean: of `affekt.metrics.mean_of_folds`, of answers to one test.
+    """
     size, width = len(task.manifest), 0 if task.values is None else 1
     logits = np.full((size, task.classes), np.nan, dtype=np.float32)
     values = np.full((size, width), np.nan, dtype=np.float32)
-    shared = len(turns) > 1 and np.array_equal(turns[0].test, turns[1].test)
-    if shared:
-        held = [np.stack([np.asarray(each[side]) for each in answers]) for side in (0, 1)]
-        if task.classes:
-            logits[turns[0].test] = mean_of_folds(held[0], mean)
-        values[turns[0].test] = held[1].mean(axis=0)
-        return logits, values
-    for turn, (said, rated) in zip(turns, answers, strict=True):
-        if said is not None and rated is not None:
-            logits[turn.test], values[turn.test] = said, rated
-    return logits, values
+    if len(folds) > 1 and np.array_equal(folds[0].test, folds[1].test):
+        answered = [each for each in outputs if each is not None]
+        if answered and task.classes:
+            logits[folds[0].test] = mean_of_folds(np.stack([each.logits for each in answered]), mean)
+        if answered:
+            values[folds[0].test] = np.stack([each.values for each in answered]).mean(axis=0)
+        return Outputs(logits, values)
+    for fold, each in zip(folds, outputs, strict=True):
+        if each is not None:
+            logits[fold.test], values[fold.test] = each
+    return Outputs(logits, values)
 
 
-def stacked(answers: Sequence[tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
-    """(S, N, C) and (S, N, V) of S seeds."""
-    return np.stack([said for said, _ in answers]), np.stack([rated for _, rated in answers])
+def over_seeds(
+    task: Task, folds: Sequence[Fold], outputs: Sequence[Sequence[Outputs | None]], mean: str
+) -> tuple[Floats, Floats]:
+    """(S, N, C) and (S, N, V): for each seed the answers of all folds.
+
+    Args:
+        task: of N samples.
+        folds: that were tested.
+        outputs: seed by seed, those of each fold.
+        mean: as for `joined`.
+    """
+    by_seed = [joined(task, folds, each, mean) for each in outputs]
+    return np.stack([each.logits for each in by_seed]), np.stack([each.values for each in by_seed])
+
+
+def run_facts(answers: Sequence[Sequence[Answers]], begun: float) -> dict[str, Any]:
+    """What a `System` says of its runs: validation, statuses, parameters and seconds.
+
+    Args:
+        answers: seed by seed, those of each fold.
+        begun: when the first began, as `time.monotonic` has it.
+    """
+    flat = [each for by_fold in answers for each in by_fold]
+    return {
+        'validation': float(np.mean([each.score for each in flat])),
+        'statuses': dict(Counter(each.status for each in flat)),
+        'parameters': flat[0].parameters,
+        'seconds': round(time.monotonic() - begun, 1),
+    }
 
 
 def _constant(task: Task, seeds: int) -> System:
-    held = joined(task, task.fair, [constant_answers(task, turn) for turn in task.fair], 'logits')
-    return System((), 'constant', '', *stacked([held] * seeds))
+    outputs = [constant_outputs(task, fold) for fold in task.fair]
+    return System((), 'constant', '', *over_seeds(task, task.fair, [outputs] * seeds, 'logits'))
 
 
 def scored_rows(
     task: Task,
     systems: Sequence[System],
-    settings: MerbenchSettings,
+    settings: ExperimentSettings,
     progress: Progress | None = None,
     beside: Beside | None = None,
 ) -> tuple[Row, ...]:
@@ -142,14 +173,14 @@ def scored_rows(
         task: truth and test parts.
         systems: their answers.
         settings: seed, seeds and resamples are read.
-        progress: told 'score', systems done, systems in all.
+        progress: called with 'score', systems done, systems in all.
         beside: kinds of gain of a system and what each is over; None for the simple model, and one modality alone.
     """
     rng = np.random.default_rng(settings.seed)
     rows: list[Row] = []
     for test in task.tests:
         headline, index = task.headline(test), task.tests[test]
-        groups = task.manifest.groups()[index]
+        groups = task.groups[index]
         measures = {id(system): _measure(task, test, system) for system in systems}
         constant = _constant(task, settings.seeds)
         for done, system in enumerate([constant, *systems]):
@@ -177,14 +208,21 @@ def _beside(systems: Sequence[System], system: System) -> list[tuple[str, System
     """What a system is tested against; nothing for a constant, and for what the test itself chose."""
     if system.protocol not in ('fair', 'reference') or system.given:
         return []
-    systems = [one for one in systems if not one.given]
-    found = []
+    complete = [other for other in systems if not other.given]
+    rivals = []
     if system.name not in SIMPLE:
-        found.append(('simple', [one for one in systems if one.name in SIMPLE and one.modalities == system.modalities]))
+        simple = [other for other in complete if other.name in SIMPLE and other.modalities == system.modalities]
+        rivals.append(('simple', simple))
     if len(system.modalities) > 1:
-        alone = [one for one in systems if len(one.modalities) == 1 and one.modalities[0] in system.modalities]
-        found.append(('alone', [one for one in alone if (one.name, one.protocol) == (system.name, system.protocol)]))
-    return [(kind, max(held, key=lambda one: one.validation)) for kind, held in found]
+        alone = [
+            other
+            for other in complete
+            if len(other.modalities) == 1
+            and other.modalities[0] in system.modalities
+            and (other.name, other.protocol) == (system.name, system.protocol)
+        ]
+        rivals.append(('alone', alone))
+    return [(gain, max(others, key=lambda other: other.validation)) for gain, others in rivals]
 
 
 def _each_seed(task: Task, test: str, system: System) -> list[Measure]:
@@ -203,7 +241,7 @@ def _measure(task: Task, test: str, system: System) -> Measure:
     width = each[0].columns.shape[1]
 
     def statistic(sums: Doubles) -> dict[str, Doubles]:
-        parts = [held.statistic(sums[:, at * width : (at + 1) * width]) for at, held in enumerate(each)]
+        parts = [measure.statistic(sums[:, at * width : (at + 1) * width]) for at, measure in enumerate(each)]
         return {name: np.mean([part[name] for part in parts], axis=0) for name in parts[0]}
 
-    return Measure(np.concatenate([held.columns for held in each], axis=1), statistic)
+    return Measure(np.concatenate([measure.columns for measure in each], axis=1), statistic)

@@ -1,4 +1,4 @@
-"""What a MERBench run's numbers depend on besides corpus and features, and the spaces that its draws come from."""
+"""What an experiment's numbers depend on besides corpus and features, and the spaces that its draws come from."""
 
 from __future__ import annotations
 
@@ -9,11 +9,17 @@ from typing import Any
 import numpy as np
 
 from affekt.errors import UnknownNameError, ValueRangeError
+from affekt.moved_names import with_old_names
+from affekt.plugins import added_names
 
 MODALITIES = ('audio', 'text', 'video')
-PROTOCOLS = ('fair', 'reference', 'both')
 FEAT_TYPES = ('', 'utt', 'frm_align', 'frm_unalign')
 """What a model reads of a sample: one vector, sequences at the times of the text, sequences at their own times."""
+RENAMED: Mapping[str, str] = {
+    'batch': 'batch_size', 'rate': 'learning_rate', 'decay': 'weight_decay', 'rates': 'learning_rates',
+    'frozen_rates': 'frozen_learning_rates',
+}  # fmt: skip
+"""Old names of settings and hyper-parameters, as folders of runs may hold them, to the new ones."""
 SIMPLE = ('linear', 'gated')
 """Our own simple models, one of which a model must beat."""
 
@@ -27,24 +33,21 @@ def slot_of(name: str) -> str:
     return next(modality for modality in MODALITIES if name.startswith(modality))
 
 
+@with_old_names(batch='batch_size')
 @dataclass(frozen=True)
-class MerbenchSettings:
-    """Settings of a run, saved beside its results.
+class ExperimentSettings:
+    """What the parts of every trained benchmark depend on, saved beside their results.
 
     Args:
         model: a key of `affekt.fusion.FUSION_MODELS`.
-        protocol: `fair` chooses hyper-parameters and epoch on validation alone; `reference` chooses as published;
-            `both` shows what the difference buys.
-        seeds: runs of each chosen setting.
-        trials: draws from the published space, each model alike.
-        epochs: at most; the published protocol goes through all.
+        seeds: runs of each chosen configuration.
+        trials: draws from the model's space.
+        epochs: at most.
         patience: epochs without a better validation score before a fair run stops.
-        batch: samples a step.
+        batch_size: samples a step.
         target: `category`, `sentiment` or `category+valence`; '' for what the manifest has.
         feat_type: `utt`, `frm_align` or `frm_unalign`, of the model; '' for vectors, or for sequences where it reads
             no vectors. Our simple models always read the mean over time.
-        pairs: train every pair of modalities too, beside each alone and all together.
-        missing: ask the models of all modalities also with every smaller set of them, and with gaps at random.
         mask: samples that lack features of a modality do without it; otherwise they are an error.
         folds: over train, where there is no validation split.
         seed: of all draws.
@@ -52,29 +55,23 @@ class MerbenchSettings:
     """
 
     model: str = 'attention'
-    protocol: str = 'fair'
     seeds: int = 3
     trials: int = 8
     epochs: int = 100
     patience: int = 10
-    batch: int = 32
+    batch_size: int = 32
     target: str = ''
     feat_type: str = ''
-    pairs: bool = False
-    missing: bool = False
     mask: bool = False
     folds: int = 5
     seed: int = 0
     resamples: int = 2000
 
     def __post_init__(self) -> None:
-        if self.protocol not in PROTOCOLS:
+        known = (*SPACES, *added_names('fusion'))
+        if self.model not in known:
             raise UnknownNameError(
-                expected=f'a protocol among {", ".join(PROTOCOLS)}', came=repr(self.protocol), todo='choose one'
-            )
-        if self.model not in SPACES:
-            raise UnknownNameError(
-                expected=f'a model among {", ".join(SPACES)}', came=repr(self.model), todo='choose one'
+                expected=f'a model among {", ".join(known)}', came=repr(self.model), todo='choose one'
             )
         if self.feat_type not in FEAT_TYPES:
             raise UnknownNameError(
@@ -82,7 +79,7 @@ class MerbenchSettings:
                 came=repr(self.feat_type),
                 todo='choose one',
             )
-        counts = {name: getattr(self, name) for name in ('seeds', 'trials', 'epochs', 'patience', 'batch')}
+        counts = {name: getattr(self, name) for name in ('seeds', 'trials', 'epochs', 'patience', 'batch_size')}
         wrong = {name: count for name, count in counts.items() if count < 1}
         if wrong or self.resamples < 0:
             raise ValueRangeError(expected='counts of at least 1', came=f'{wrong or self.resamples}', todo='correct it')
@@ -96,18 +93,28 @@ def drawn(model: str, trials: int, seed: int) -> list[dict[str, Any]]:
         trials: how many.
         seed: of the draw.
     """
-    space = {'rate': RATES, 'clip_value': (None,), **SPACES[model]}
+    space = {'learning_rate': RATES, 'clip_value': (None,), **_space(model)}
     rng = np.random.default_rng([seed, *model.encode()])
-    size = int(np.prod([len(held) for held in space.values()]))
+    size = int(np.prod([len(values) for values in space.values()]))
     chosen = rng.permutation(size)[:trials] if size <= 1_000_000 else rng.choice(size, trials, replace=False)
-    found = []
+    draws = []
     for number in chosen.tolist():
-        each = {}
-        for name, held in space.items():
-            number, at = divmod(number, len(held))
-            each[name] = held[at]
-        found.append(each)
-    return found
+        draw = {}
+        for name, values in space.items():
+            number, at = divmod(number, len(values))
+            draw[name] = values[at]
+        draws.append(draw)
+    return draws
+
+
+def _space(model: str) -> Mapping[str, Sequence[Any]]:
+    """What a model's settings are drawn from; one of another package says so itself."""
+    if model in SPACES:
+        return SPACES[model]
+    from affekt.fusion import FUSION_MODELS
+
+    space: Mapping[str, Sequence[Any]] = FUSION_MODELS[model].search_space
+    return space
 
 
 RATES = (1e-3, 1e-4)
@@ -138,7 +145,7 @@ SPACES: Mapping[str, Mapping[str, Sequence[Any]]] = {
         **_LOW, 'teacher_forcing': (0.3, 0.5), 'translation': (0.1, 0.3, 0.5, 0.8, 1.0), 'clip_value': _CLIPPED,
     },
     'mult': {**_LOW, 'layers': (2, 4, 6), 'kernel': (1, 3), 'clip_value': _CLIPPED},
-    'linear': {'dropout': (0.0, 0.3, 0.6), 'decay': (1e-4, 1e-2, 1e-1, 1.0)},
-    'gated': {'hidden': (64, 128), 'dropout': (0.3, 0.5), 'decay': (1e-5, 1e-3, 1e-2)},
+    'linear': {'dropout': (0.0, 0.3, 0.6), 'weight_decay': (1e-4, 1e-2, 1e-1, 1.0)},
+    'gated': {'hidden': (64, 128), 'dropout': (0.3, 0.5), 'weight_decay': (1e-5, 1e-3, 1e-2)},
 }  # fmt: skip
 """Model to the values that are drawn from; all but the last two as published in MERBench's `model-tune.yaml`."""

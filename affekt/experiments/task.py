@@ -1,7 +1,7 @@
-"""What MERBench trains and tests on: a manifest and stores as arrays, checked wholly before anything is trained.
+"""What is predicted of which clips: a manifest and stores as arrays, checked wholly before anything is trained.
 
-What is predicted follows from the manifest: its categories, or its sentiment where it has none.
-`merbench_divisions.py` divides it, `merbench_cross.py` lets it be tested on other corpora.
+What is predicted follows from the manifest: its categories, or its sentiment where it has none. `folds.py` divides it,
+`cross_corpus.py` lets it be tested on other corpora.
 
 N samples, D features.
 """
@@ -20,10 +20,10 @@ import numpy.typing as npt
 from affekt.corpora import Manifest
 from affekt.errors import CorpusError, TableError, UnknownNameError, ValueRangeError, listed
 from affekt.experiments.cross_corpus import Part, crossed
-from affekt.experiments.folds import Index, Turn, divided
+from affekt.experiments.folds import Fold, Index, divided
 from affekt.experiments.notes import store_notes, task_notes
 from affekt.experiments.sequences import FrameInputs
-from affekt.experiments.settings import MODALITIES, MerbenchSettings, slot_of
+from affekt.experiments.settings import MODALITIES, ExperimentSettings, slot_of
 from affekt.features import Store, modality_of, require_any_features, require_features
 from affekt.metrics import Measure, categorical_measure, challenge_measure, sentiment_measure
 
@@ -33,7 +33,7 @@ TARGETS = ('category', 'sentiment', 'category+valence')
 
 @dataclass(frozen=True)
 class Task:
-    """A corpus ready to be trained on."""
+    """A corpus ready to be trained on: what is predicted, a clip each, from which features, and in which folds."""
 
     manifest: Manifest = field(repr=False)
     features: Mapping[str, Floats] = field(repr=False)
@@ -47,8 +47,8 @@ class Task:
     values: npt.NDArray[np.float64] | None
     """(N,) sentiment or valence, nan where there is none; None for categories alone."""
     target: str
-    fair: tuple[Turn, ...]
-    reference: tuple[Turn, ...]
+    fair: tuple[Fold, ...]
+    reference: tuple[Fold, ...]
     """The same with the published choice: a tested fold also chooses."""
     tests: Mapping[str, Index]
     """Name of a test part to its samples."""
@@ -71,6 +71,22 @@ class Task:
             'category': 'weighted_f1', 'sentiment': 'sign_weighted_f1',
             'category+valence': 'weighted_f1_less_quarter_squared_error',
         }[self.target]  # fmt: skip
+
+    @property
+    def groups(self) -> npt.NDArray[Any]:
+        """(N,) what each sample belongs to, where known: a speaker, dialogue or recording; drawn as a whole."""
+        return self.manifest.groups()
+
+    @property
+    def part_sizes(self) -> dict[str, int]:
+        """Samples of train, in the first fold, and of every test part."""
+        return {'train': len(self.fair[0].train), **{name: len(index) for name, index in self.tests.items()}}
+
+    @property
+    def part_groups(self) -> dict[str, int]:
+        """Test part to how many groups it has."""
+        groups = self.groups
+        return {name: len(set(groups[index])) for name, index in self.tests.items()}
 
     def headline(self, test: str) -> str:
         """The score that counts on a test part: a name in its measure."""
@@ -102,7 +118,7 @@ class Task:
 
 
 def open_task(
-    manifest: Manifest, stores: Mapping[str, Store], settings: MerbenchSettings, others: Sequence[Part] = ()
+    manifest: Manifest, stores: Mapping[str, Store], settings: ExperimentSettings, others: Sequence[Part] = ()
 ) -> Task:
     """Arrays of a manifest and its stores, and how they are divided.
 
@@ -171,7 +187,7 @@ def _there(name: str, parts: Sequence[Part], names: Sequence[Sequence[str]], *, 
     return np.array([each in part.stores[name] for part, wanted in pairs for each in wanted], dtype=np.bool_)
 
 
-def feat_type_of(settings: MerbenchSettings) -> str:
+def feat_type_of(settings: ExperimentSettings) -> str:
     """What the model reads: as asked, else vectors, else sequences.
 
     Raises:
@@ -278,7 +294,7 @@ def _require_truth(
                 absent[index] = False
         lacking |= absent
     if lacking.any():
-        rows = [manifest.samples[i] for i in np.flatnonzero(lacking)]
+        rows = manifest.samples.take(lacking)
         names = [f'{row.sample} ({row.split or "no split"})' for row in rows]
         raise CorpusError(
             expected=f'{target} of every sample of {manifest.facts.corpus}',
@@ -314,11 +330,11 @@ def _sequence(store: Store, name: str) -> Floats:
 def _require_variety(task: Task) -> None:
     """No part is empty; what is learnt from has two classes, or two values, at least."""
     where = task.manifest.facts.corpus
-    for turns in (task.fair, task.reference):
-        for number, turn in enumerate(turns, 1):
+    for folds in (task.fair, task.reference):
+        for number, fold in enumerate(folds, 1):
             for name in ('train', 'validation', 'test'):
-                index = getattr(turn, name)
-                part = f'{name} part of {where}' + (f', fold {number}' if len(turns) > 1 else '')
+                index = getattr(fold, name)
+                part = f'{name} part of {where}' + (f', fold {number}' if len(folds) > 1 else '')
                 if not len(index):
                     raise TableError(
                         expected=f'samples in the {name} part',
@@ -340,9 +356,9 @@ def _require_variety(task: Task) -> None:
 def _require_presence(task: Task) -> None:
     """Every modality is there for some samples that are learnt from, and some that choose."""
     for name, present in task.present.items():
-        for number, turn in enumerate(task.fair, 1):
+        for number, fold in enumerate(task.fair, 1):
             for part in ('train', 'validation'):
-                if not present[getattr(turn, part)].any():
+                if not present[getattr(fold, part)].any():
                     raise CorpusError(
                         expected=f'{name} of some samples of the {part} part',
                         came=f'{task.manifest.facts.corpus}, which withholds it from all of fold {number}',

@@ -10,8 +10,7 @@ T pictures, H high, W wide; RGB.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,64 +19,18 @@ import numpy.typing as npt
 
 from affekt.containers import PICTURES
 from affekt.corpora import Manifest, Sample
+from affekt.encoders import Pictures
 from affekt.errors import AffektError, TableError, listed
-from affekt.features.recipes import Encoder, Features, Floats, Recipe, Unable
+from affekt.features.recipes import Unable
 from affekt.media import Recording
 from affekt.npz import read_array
 from affekt.runs import require_regular_file
 
 SIDE = 112
 """Width and height of a face that is cut out here, pixels."""
-Rows = tuple[Floats, npt.NDArray[np.float64] | None]
-"""(T, D), and (T,) seconds or None."""
 
 
-@dataclass(frozen=True)
-class FacePictures:
-    """Faces of one sample in order of time."""
-
-    images: Sequence[npt.NDArray[np.uint8]] = field(repr=False)
-    """T of (H, W, 3), RGB; an array on disk is read as it is asked for."""
-    times: npt.NDArray[np.float64] | None
-    """(T,) seconds; None where nobody knows."""
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-
-def face_encoder(recipe: Recipe, rows_of: Callable[[FacePictures], Rows]) -> Encoder:
-    """An encoder of faces, stored or cut out of a film.
-
-    Args:
-        recipe: whose level is UTT for the mean over rows, or FRA for all of them.
-        rows_of: what a network makes of the pictures.
-    """
-    landmarkers: list[Any] = []
-    is_row = recipe.facts['level'] == 'UTT'
-
-    def encoder(manifest: Manifest, samples: Sequence[Sample]) -> list[Features | Unable]:
-        found: list[Features | Unable] = []
-        for row in samples:
-            if row.frames is None and not landmarkers:
-                from affekt.faces import FaceLandmarker
-
-                landmarkers.append(FaceLandmarker())
-            held = face_pictures(manifest, row, *landmarkers)
-            if isinstance(held, Unable):
-                found.append(held)
-                continue
-            try:
-                rows, times = rows_of(held)
-            except AffektError as error:  # a picture that cannot be read
-                found.append(Unable(row.sample, error.came))
-                continue
-            found.append(recipe.features(row.sample, rows.mean(axis=0) if is_row else rows, None if is_row else times))
-        return found
-
-    return encoder
-
-
-def face_pictures(manifest: Manifest, row: Sample, landmarker: Any = None) -> FacePictures | Unable:
+def face_pictures(manifest: Manifest, row: Sample, landmarker: Any = None) -> Pictures | Unable:
     """The faces of a sample, or why there are none.
 
     Args:
@@ -89,7 +42,7 @@ def face_pictures(manifest: Manifest, row: Sample, landmarker: Any = None) -> Fa
     try:
         if frames is not None:
             images = _stored(frames)
-            return FacePictures(images, None) if len(images) else Unable(row.sample, 'no face')
+            return Pictures(images, None) if len(images) else Unable(row.sample, 'no face')
         if film is None:
             return Unable(row.sample, 'neither frames nor video')
         return _cut_out(row.sample, film, manifest.window_s(row, 'video'), landmarker)
@@ -103,23 +56,23 @@ class _Stacked(Sequence[npt.NDArray[np.uint8]]):
     def __init__(self, path: Path) -> None:
         try:
             require_regular_file(path)
-            self._held = read_array(path, mapped=True)
+            self._array = read_array(path, mapped=True)
         except (OSError, ValueError) as error:
             raise TableError(
                 expected='an array of pictures', came=f'{path.name}: {error}', todo='copy it again'
             ) from error
-        shape = self._held.shape
-        if self._held.size and (self._held.dtype != np.uint8 or len(shape) != 4 or shape[3] != 3):
+        shape = self._array.shape
+        if self._array.size and (self._array.dtype != np.uint8 or len(shape) != 4 or shape[3] != 3):
             raise TableError(
-                expected='(T, H, W, 3) of bytes', came=f'{shape} of {self._held.dtype} in {path.name}',
+                expected='(T, H, W, 3) of bytes', came=f'{shape} of {self._array.dtype} in {path.name}',
                 todo='store faces as OpenFace cut them',
             )  # fmt: skip
 
     def __len__(self) -> int:
-        return len(self._held) if self._held.size else 0
+        return len(self._array) if self._array.size else 0
 
     def __getitem__(self, at: Any) -> Any:
-        return np.ascontiguousarray(self._held[at][..., ::-1])
+        return np.ascontiguousarray(self._array[at][..., ::-1])
 
 
 class _Files(Sequence[npt.NDArray[np.uint8]]):
@@ -153,22 +106,22 @@ def _stored(path: Path) -> Sequence[npt.NDArray[np.uint8]]:
     return _Files(sorted(pictures))
 
 
-def _cut_out(sample: str, film: Path, window: tuple[float, float] | None, landmarker: Any) -> FacePictures | Unable:
+def _cut_out(sample: str, film: Path, window: tuple[float, float] | None, landmarker: Any) -> Pictures | Unable:
     from affekt.faces import FaceLandmarker, FaceTracker, align_face, five_points
 
     tracker = FaceTracker(landmarker or FaceLandmarker(), 5, 0.0)
     seen: dict[int, list[tuple[float, float, npt.NDArray[np.uint8]]]] = {}
     """Person to time, area and picture."""
     for frame in _frames(film, window):
-        for one in tracker.update(frame.time_s, frame.image):
-            points = five_points(one.landmarks)
+        for face in tracker.update(frame.time_s, frame.image):
+            points = five_points(face.landmarks)
             colours = [align_face(np.ascontiguousarray(frame.image[..., at]), points, SIDE) for at in range(3)]
-            area = float(one.box[2] * one.box[3])
-            seen.setdefault(one.person, []).append((frame.time_s, area, np.stack(colours, axis=-1)))
+            area = float(face.box[2] * face.box[3])
+            seen.setdefault(face.person, []).append((frame.time_s, area, np.stack(colours, axis=-1)))
     if not seen:
         return Unable(sample, 'no face')
-    held = max(seen.values(), key=lambda rows: sum(area for _, area, _ in rows))
-    return FacePictures([image for _, _, image in held], np.array([time for time, _, _ in held]))
+    largest = max(seen.values(), key=lambda rows: sum(area for _, area, _ in rows))
+    return Pictures([image for _, _, image in largest], np.array([time for time, _, _ in largest]))
 
 
 def _frames(film: Path, window: tuple[float, float] | None) -> Iterator[Any]:
@@ -182,24 +135,3 @@ def _frames(film: Path, window: tuple[float, float] | None) -> Iterator[Any]:
         is_small = min(frame.image.shape[:2]) < SMALLEST_SIDE
         if not is_small and (window is None or frame.time_s >= window[0]):
             yield frame
-
-
-def uniform(count: int, wanted: int) -> npt.NDArray[np.int64]:
-    """Which of `count` pictures the published program takes: floor(i T / n), n the smaller of both, the last one again
-    where there are fewer than wanted.
-
-    >>> uniform(5, 3).tolist(), uniform(3, 5).tolist()
-    ([0, 1, 3], [0, 1, 2, 2, 2])
-    """
-    kept = min(count, wanted)
-    taken = np.arange(kept, dtype=np.int64) * count // kept
-    return np.concatenate([taken, np.full(wanted - kept, taken[-1])])
-
-
-def evenly(count: int, wanted: int) -> npt.NDArray[np.int64]:
-    """As `uniform`, but where there are fewer pictures than wanted all of them are repeated alike.
-
-    >>> evenly(5, 3).tolist(), evenly(3, 5).tolist()
-    ([0, 1, 3], [0, 0, 1, 1, 2])
-    """
-    return np.arange(wanted, dtype=np.int64) * count // wanted

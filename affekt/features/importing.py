@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from affekt.errors import CorpusError, ShapeError, TableError, UnknownNameError, ValueRangeError, listed
+from affekt.features.catalogue import modality_of
 from affekt.features.feature_tables import table_of_one_sample, table_of_samples
 from affekt.features.foreign_files import WAYS, foreign
-from affekt.features.listing import modality_of
 from affekt.features.npy_folders import NpyFolder, level_of
 from affekt.features.recipes import READS, Features
 from affekt.features.sample_names import matched, near_miss, same_but_for_form

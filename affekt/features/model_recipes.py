@@ -6,48 +6,36 @@
 
 A name alone says nothing about numbers: weights differ. `encoder_recipe` therefore opens the folder, holds it against
 the published size, and puts the sha256 of every file that is read into the recipe's facts, so that stores of different
-weights never mix. The encoders are in `speech_encoders.py`, `text_encoders.py` and `face_encoders.py`.
+weights never mix. `affekt.encoders.families` says how each is run.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from affekt.encoders.folders import PRECISIONS, ModelFolder, model_folder, size_of
-from affekt.encoders.published import FAMILIES, MODALITY, OWN, PUBLISHED, PublishedModel
+from affekt.encoders import (
+    FAMILIES,
+    OWN,
+    PRECISIONS,
+    PUBLISHED,
+    EncoderSettings,
+    Family,
+    ModelFolder,
+    PublishedModel,
+    family_of,
+    model_folder,
+    open_encoder,
+    size_of,
+)  # fmt: skip
 from affekt.errors import UnknownNameError, ValueRangeError, WeightsError
-from affekt.features.face_encoders import open_faces
-from affekt.features.recipes import Encoder, Recipe
-from affekt.features.speech_encoders import open_speech, open_whisper
-from affekt.features.text_encoders import open_text
+from affekt.features.recipes import LEVELS, Recipe, SampleEncoder
+from affekt.features.sample_encoders import with_encoder
 
 PREFIX = 'merbench-'
-LEVELS: Mapping[str, str] = {'utt': 'UTT', 'frm': 'FRA'}
-"""Ending of a recipe's name to that of the official folder."""
-OPEN: Mapping[str, Callable[..., Encoder]] = {
-    'speech': open_speech, 'whisper': open_whisper, 'text': open_text, 't5': open_text,
-    'clip': open_faces, 'picture': open_faces, 'videomae': open_faces,
-}  # fmt: skip
-"""Way of running a model to what does it."""
-POOLING: Mapping[tuple[str, bool], str] = {
-    ('speech', True): 'last four layers summed; chunks of 10 s, the last one filled up with zeros',
-    ('speech', False): 'last four layers summed; chunks of 10 s, the last one at its own length',
-    ('whisper', True): 'last layer of the decoder at two start tokens; the first 30 s',
-    ('whisper', False): 'last layer of the encoder where there is sound; stretches of 30 s',
-    ('text', True): 'last four layers summed; tokens between the ends that one Chinese sentence shows',
-    ('text', False): 'last four layers summed; tokens that are not special; long texts in windows',
-    ('t5', False): 'last four layers of the encoder summed; tokens that are not special; long texts in windows',
-    ('clip', True): 'projected picture; every frame',
-    ('clip', False): 'projected picture; every frame',
-    ('picture', True): 'last layer before the final norm, tokens summed',
-    ('picture', False): 'last layer as the network gives it out, mean over patches',
-    ('videomae', True): '16 frames, the last one repeated where there are fewer; mean over patches; 8 rows',
-    ('videomae', False): '16 frames, all repeated alike where there are fewer; mean over patches; 8 rows',
-}
-"""Way of running a model, and whether as published, to what becomes of its states before the mean over rows."""
 CACHED = (
     ('config.json',),
     ('model.safetensors', 'model.safetensors.index.json', 'pytorch_model.bin', 'pytorch_model.bin.index.json'),
@@ -88,7 +76,7 @@ def listed_encoders() -> list[ListedEncoder]:
     names: dict[str, list[str]] = {}
     for name, (model, _, _) in encoder_names().items():
         names.setdefault(model.name, []).append(name)
-    found = []
+    rows = []
     for model in (*PUBLISHED.values(), *OWN.values()):
         if model.own_program:
             weights = 'want their own program, which is not run'
@@ -98,12 +86,12 @@ def listed_encoders() -> list[ListedEncoder]:
             weights = f'{model.hub}, fetched before'
         else:
             weights = model.hub
-        found.append(
+        rows.append(
             ListedEncoder(
                 model.name, tuple(names[model.name]), model.modality, model.dimension, model.layers, model.hub, weights
             )
         )
-    return found
+    return rows
 
 
 def encoder_recipe(name: str, model: str | None = None, *, device: str = 'cpu', precision: str | None = None) -> Recipe:
@@ -140,7 +128,7 @@ def encoder_recipe(name: str, model: str | None = None, *, device: str = 'cpu', 
             came=f'{dimension} columns from {layers} layers in {folder.path}',
             todo=f'give its own folder, or use the recipe own-{published.modality}-{level} for any model',
         )
-    if family in ('speech', 'text', 't5') and layers < 3:
+    if layers < family.least_layers:
         raise WeightsError(
             expected='at least three layers, of which four states are summed', came=f'{layers} in {folder.path}',
             todo='use a larger model',
@@ -148,11 +136,11 @@ def encoder_recipe(name: str, model: str | None = None, *, device: str = 'cpu', 
     used = precision or ('float16' if published.is_large and device.startswith('cuda') else 'float32')
     facts = {
         'model': published.name, 'architecture': folder.architecture, 'layers': layers, 'precision': used,
-        'form': 'published' if is_published else 'corrected', 'level': LEVELS[level], 'family': family,
-        'pooling': f'{POOLING[family, is_published]}; {"mean over rows" if level == "utt" else "all rows"}',
+        'form': 'published' if is_published else 'corrected', 'level': LEVELS[level], 'family': family.name,
+        'pooling': f'{family.pooling(is_published)}; {"mean over rows" if level == "utt" else "all rows"}',
         'files': dict(folder.files), **_reading(published),
     }  # fmt: skip
-    opening = functools.partial(OPEN[family], folder.path, device)
+    opening = functools.partial(_open, folder.path, device)
     return Recipe(name, published.modality, dimension, facts, opening, batch=BATCH[published.modality])
 
 
@@ -181,26 +169,35 @@ def _published_place(name: str, published: PublishedModel) -> str:
     return published.hub
 
 
-def _family(name: str, published: PublishedModel, folder: ModelFolder) -> str:
+def _family(name: str, published: PublishedModel, folder: ModelFolder) -> Family:
     """The way in which the folder's architecture is run.
 
     Raises:
         WeightsError: it reads something else than the recipe, or the published program does not run it.
     """
-    told = folder.architecture
-    found = next((family for family, members in FAMILIES.items() if told in members), 'text')
-    is_own = published.name in OWN
-    if (MODALITY[found] == published.modality) if is_own else (found == published.family):
-        if (found, name.startswith(PREFIX)) not in POOLING:
+    family, is_own = family_of(folder.architecture), published.name in OWN
+    if (family.modality == published.modality) if is_own else (family.name == published.family):
+        if not family.pooling(name.startswith(PREFIX)):
             raise WeightsError(
-                expected=f'a model that the published program runs, for {name}', came=f'{told} in {folder.path}',
-                todo=f'use the recipe {name.removeprefix(PREFIX)}',
+                expected=f'a model that the published program runs, for {name}',
+                came=f'{folder.architecture} in {folder.path}', todo=f'use the recipe {name.removeprefix(PREFIX)}',
             )  # fmt: skip
-        return found
-    wanted = [family for family in FAMILIES if MODALITY[family] == published.modality] if is_own else [published.family]
-    members = [member for family in wanted for member in FAMILIES[family]]
+        return family
+    alike = [each for each in FAMILIES.values() if each.modality == published.modality]
+    wanted = alike if is_own else [FAMILIES[published.family]]
+    names = [name for each in wanted for name in each.architectures]
+    takes_all = FAMILIES['text'] in wanted
     raise WeightsError(
-        expected=f'a network for {name}' + (f' ({", ".join(members)})' if members and 'text' not in wanted else ''),
-        came=f'{told} in {folder.path}',
+        expected=f'a network for {name}' + (f' ({", ".join(names)})' if names and not takes_all else ''),
+        came=f'{folder.architecture} in {folder.path}',
         todo='check --model, or use another recipe',
     )
+
+
+def _open(path: Path, device: str, recipe: Recipe) -> SampleEncoder:
+    """The encoder of a recipe, over whole samples."""
+    settings = EncoderSettings(
+        layers='last_four', longest=None, longest_s=None, pictures=recipe.facts.get('pictures'),
+        tokenizer=recipe.facts.get('tokenizer', 'AutoTokenizer'), device=device, precision=recipe.facts['precision'],
+    )  # fmt: skip
+    return with_encoder(recipe, open_encoder(path, settings))

@@ -24,8 +24,8 @@ from typing import Any
 from affekt import errors
 from affekt.corpora import Manifest, Sample
 from affekt.errors import AffektError, MissingExtraError, RunError
-from affekt.features.extraction import Lost, Parts
-from affekt.features.recipes import Encoder, outcomes
+from affekt.features.parts import Lost, Parts
+from affekt.features.recipes import SampleEncoder, outcomes
 
 TRIES = 3
 """A batch that ended its worker as often ends the run."""
@@ -83,7 +83,7 @@ class _Worker:
 
     def __init__(self, manifest: Manifest, parts: Parts) -> None:
         self._manifest, self._parts = manifest, parts
-        self._encoder: Encoder | None = None
+        self._encoder: SampleEncoder | None = None
 
     def __call__(self, asked: dict[str, Any]) -> dict[str, Any]:
         index, failure, lost = int(asked['index'][0]), '', self._parts.lost(int(asked['index'][0]))

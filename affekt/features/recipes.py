@@ -8,8 +8,6 @@ T rows in time, D columns.
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -66,7 +64,7 @@ class Unable:
     reason: str
 
 
-Encoder = Callable[[Manifest, Sequence[Sample]], Sequence[Features | Unable]]
+SampleEncoder = Callable[[Manifest, Sequence[Sample]], Sequence[Features | Unable]]
 """From a few samples of a manifest to what became of each, in order."""
 
 
@@ -80,7 +78,7 @@ def not_finite(features: Features) -> str:
     return f'{features.values[row, column]} in {name}, row {row}'
 
 
-def outcomes(encoder: Encoder, manifest: Manifest, rows: Sequence[Sample]) -> list[Features | Unable]:
+def outcomes(encoder: SampleEncoder, manifest: Manifest, rows: Sequence[Sample]) -> list[Features | Unable]:
     """What became of each sample, in order; whatever ends the encoder on one of them is the reason of that one alone.
 
     A sample whose features are not finite has none, for that reason: they would spoil every mean that they enter.
@@ -105,6 +103,8 @@ def _finite(outcome: Features | Unable) -> Features | Unable:
     return outcome
 
 
+LEVELS: Mapping[str, str] = {'utt': 'UTT', 'frm': 'FRA'}
+"""Ending of a recipe's name to that of the official folder: one row a sample, or all rows."""
 READS: Mapping[str, tuple[str, ...]] = {'text': ('text',), 'audio': ('audio', 'video'), 'video': ('video', 'frames')}
 """Modality to the columns of a manifest, of which one will do."""
 
@@ -120,7 +120,7 @@ class Recipe:
     """D"""
     facts: Mapping[str, Any]
     """All that the values depend on: tool, model and its hash, rate, layer, pooling."""
-    open: Callable[[Recipe], Encoder] = field(compare=False, repr=False)
+    open: Callable[[Recipe], SampleEncoder] = field(compare=False, repr=False)
     """Loads what this recipe needs, in the process that encodes; a function at the top of a module or a partial of one,
     so that other processes find it."""
     columns: tuple[str, ...] = ()
@@ -136,80 +136,10 @@ class Recipe:
     @property
     def hash(self) -> str:
         """The sha256 of name, dimension, columns and facts."""
-        told = {'name': self.name, 'dimension': self.dimension, 'columns': self.columns, 'facts': dict(self.facts)}
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+        parts = {'name': self.name, 'dimension': self.dimension, 'columns': self.columns, 'facts': dict(self.facts)}
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def features(self, sample: str, values: npt.ArrayLike, times: npt.NDArray[np.float64] | None = None) -> Features:
         """Values of a sample as features of this recipe; (D,) stands for one row."""
         rows = np.atleast_2d(np.asarray(values, dtype=np.float32))
         return Features(sample, rows, self.columns, times, self.hash)
-
-
-def recipe_named(
-    name: str,
-    column: str = 'text',
-    *,
-    model: str | None = None,
-    device: str = 'cpu',
-    precision: str | None = None,
-) -> Recipe:
-    """The recipe of that name, with its weights.
-
-    Args:
-        name: of the recipe; that of an encoder may lack its ending, which is then -utt.
-        column: of the manifest that a recipe of text reads: text, chinese or english. Another one than text makes
-            another recipe, `NAME-COLUMN`.
-        model: where the weights of an encoder are: a folder, an exported ONNX file, or `owner/name` on the hub; None
-            for where they were published.
-        device: of torch, on which an encoder runs.
-        precision: of an encoder's numbers; see `encoder_recipe`.
-
-    Raises:
-        UnknownNameError: no such recipe, or no such column, or the recipe reads no text or takes no model.
-        MissingExtraError: an encoder is wanted, and torch or transformers is not installed.
-        WeightsError: an encoder's weights cannot be found, or are others.
-    """
-    from affekt.features.encoders import RECIPES
-    from affekt.features.model_recipes import encoder_names, encoder_recipe
-    from affekt.features.onnx_recipes import exported_names, exported_recipe
-    from affekt.features.smile_recipes import smile_names, smile_recipe
-
-    encoders = encoder_names()
-    if name in RECIPES:
-        if model is not None or precision is not None or device != 'cpu':
-            raise UnknownNameError(
-                expected='an encoder, for --model, --device and --precision', came=f'{name}, which brings its own',
-                todo='leave these options out',
-            )  # fmt: skip
-        recipe = RECIPES[name]
-    elif (full := name if name in encoders else f'{name}-utt') in encoders:
-        recipe = encoder_recipe(full, model, device=device, precision=precision)
-    elif (exported := name if name in exported_names() else f'{name}-utt') in exported_names():
-        if precision is not None:
-            raise UnknownNameError(
-                expected='an encoder of torch, for --precision', came=f'{name}, whose file decides', todo='leave it out'
-            )
-        recipe = exported_recipe(exported, model, device=device)
-    elif (measured := name if name in smile_names() else f'{name}-utt') in smile_names():
-        if precision is not None or device != 'cpu':
-            raise UnknownNameError(
-                expected='an encoder, for --device and --precision', came=f'{name}, which openSMILE measures',
-                todo='leave these options out',
-            )  # fmt: skip
-        recipe = smile_recipe(measured, model)
-    else:
-        near = difflib.get_close_matches(name, (*RECIPES, *encoders, *exported_names(), *smile_names()), n=3)
-        raise UnknownNameError(
-            expected=f'one of {", ".join(near or RECIPES)}', came=repr(name), todo='see `affekt features list`'
-        )
-    if column == 'text':
-        return recipe
-    if recipe.modality != 'text' or column not in TEXTS:
-        raise UnknownNameError(
-            expected=f'one of {", ".join(TEXTS)}, for a recipe that reads text', came=f'{column!r} for {name}',
-            todo='leave the column out',
-        )  # fmt: skip
-    return dataclasses.replace(recipe, name=f'{recipe.name}-{column}', facts={**recipe.facts, 'column': column})
-
-
-TEXTS = ('text', 'chinese', 'english')

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from affekt.features.recipes import Encoder, Features, Floats, Recipe, Unable
+from affekt.features.recipes import Features, Floats, Recipe, SampleEncoder, Unable
+from affekt.features.sample_encoders import audio_encoder
 
 Doubles = npt.NDArray[np.float64]
 GIVEN_HZ, RATE_HZ = 16_000, 22_050
@@ -74,8 +75,8 @@ def mel_power(sound: Floats) -> Doubles:
     ends = np.pad(sound.astype(np.float64), FFT // 2, mode='reflect')
     frames = np.lib.stride_tricks.sliding_window_view(ends, FFT)[::HOP]
     blocks = [np.abs(np.fft.rfft(frames[at : at + 512] * window)) ** 2 for at in range(0, len(frames), 512)]
-    found: Doubles = np.concatenate(blocks) @ mel_bands()
-    return found
+    power: Doubles = np.concatenate(blocks) @ mel_bands()  # (T, 1025) to (T, 128)
+    return power
 
 
 def cepstra(sound: Floats) -> Doubles:
@@ -97,9 +98,7 @@ def cepstra(sound: Floats) -> Doubles:
     return np.concatenate([first, second, third], axis=1)
 
 
-def _open(recipe: Recipe, measure: Callable[[Floats], Doubles]) -> Encoder:
-    from affekt.features.encoders import audio_encoder
-
+def _open(recipe: Recipe, measure: Callable[[Floats], Doubles]) -> SampleEncoder:
     def encode(sample: str, sound: Floats) -> Features | Unable:
         import soxr
 
@@ -114,11 +113,11 @@ def _open(recipe: Recipe, measure: Callable[[Floats], Doubles]) -> Encoder:
     return audio_encoder(encode)
 
 
-def _open_mel(recipe: Recipe) -> Encoder:
+def _open_mel(recipe: Recipe) -> SampleEncoder:
     return _open(recipe, mel_power)
 
 
-def _open_cepstra(recipe: Recipe) -> Encoder:
+def _open_cepstra(recipe: Recipe) -> SampleEncoder:
     return _open(recipe, cepstra)
 
 
@@ -128,7 +127,7 @@ _FACTS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def _recipe(name: str, dimension: int, opening: Callable[[Recipe], Encoder], level: str, what: str) -> Recipe:
+def _recipe(name: str, dimension: int, opening: Callable[[Recipe], SampleEncoder], level: str, what: str) -> Recipe:
     pooled = 'mean over windows' if level == 'UTT' else 'all windows'
     return Recipe(
         name, 'audio', dimension, {**_FACTS, 'level': level, 'pooling': f'{what}; {pooled}'}, opening, batch=8

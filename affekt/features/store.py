@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from affekt.encoders import padded
 from affekt.errors import TableError, UnknownNameError, ValueRangeError, listed
 from affekt.features.arrow_files import SUFFIX, FeatureFile, Piece, Provenance, write_features
-from affekt.features.pooling import padded
 from affekt.features.recipes import Features, Floats
 
 __all__ = ['SUFFIX', 'Provenance', 'Store', 'write_features']

@@ -1,7 +1,9 @@
 """Attention over modalities: each has one code, and a weight for each is read from all of them.
 
 The published weights are raw outputs of a linear layer: they may be negative and do not add up to 1. The corrected
-form applies a softmax over the modalities that are there. Axes: B batch, M modalities, H hidden.
+form applies a softmax over the modalities that are there.
+
+Axes: B batch, M modalities, H hidden.
 """
 
 from __future__ import annotations
@@ -26,6 +28,10 @@ from affekt.nn.states import NameMap
 class AttentionFusion(FusionModel):
     """A weighted sum of the modalities' codes; any modalities.
 
+        h_m = MLP_m(x_m);  α = W MLP([h_1; …; h_M]);  z = Σ α_m h_m
+
+    `encoders` gives h_m, `weigher` and `weights` give α, a softmax of it in the corrected form.
+
     Source: Lian et al. 2023, arXiv:2304.08981, section 4.
     """
 
@@ -40,13 +46,14 @@ class AttentionFusion(FusionModel):
     def fuse(self, features: dict[str, Tensor], keep: dict[str, Tensor]) -> tuple[Tensor, Losses]:
         """The (B, H) weighted sum; no auxiliary loss."""
         codes = list(self.encoders(features, keep).values())
-        weights = self.weights(self.weigher(torch.cat(codes, dim=1)))
+        weights = self.weights(self.weigher(torch.cat(codes, dim=1)))  # (B, M), from (B, M·H)
         if self.shape.corrected:
             if not (isinstance(keep, Kept) and len(keep.whole) == len(keep)):
-                present = torch.stack(list(presence({name: keep[name] for name in self.shape.sizes}).values()), dim=1)
+                masks = presence({name: keep[name] for name in self.shape.sizes})
+                present = torch.stack(list(masks.values()), dim=1)  # (B, M)
                 weights = weights.masked_fill(~present, torch.finfo(weights.dtype).min)
             weights = torch.softmax(weights, dim=1)
-        return (weights.unsqueeze(2) * torch.stack(codes, dim=1)).sum(dim=1), {}
+        return (weights.unsqueeze(2) * torch.stack(codes, dim=1)).sum(dim=1), {}  # (B, M, 1) times (B, M, H)
 
     def published_names(self) -> NameMap:
         """Published state names to ours."""

@@ -21,6 +21,7 @@ from affekt.fusion.products import LowRankFusion, TensorFusion
 from affekt.fusion.simple import GatedFusion, LinearFusion
 from affekt.fusion.translation import TranslationFusion
 from affekt.nn import Coverage, load_published
+from affekt.plugins import Members
 
 
 def build_fusion(name: str, shape: FusionShape, **options: Any) -> FusionModel:
@@ -40,15 +41,15 @@ def build_fusion(name: str, shape: FusionShape, **options: Any) -> FusionModel:
             came=repr(name),
             todo='choose one',
         )
-    kind = FUSION_MODELS[name]
-    known = set(kind.__init__.__kwdefaults__ or {})
+    model_class = FUSION_MODELS[name]
+    known = set(model_class.__init__.__kwdefaults__ or {})
     if not set(options) <= known:
         raise UnknownNameError(
             expected=f'options of {name} among {listed(sorted(known)) or "none"}',
             came=listed(sorted(set(options) - known)),
             todo='leave them out',
         )
-    model: FusionModel = kind(shape, **options)
+    model: FusionModel = model_class(shape, **options)
     return model
 
 
@@ -64,7 +65,12 @@ def load_published_fusion(model: FusionModel, state: Mapping[str, Tensor]) -> Co
     return load_published(model, state, model.published_names())
 
 
-FUSION_MODELS: dict[str, Any] = {
+def _wrong(name: str, model: object) -> str:
+    """What a package offers instead of a fusion model; '' for nothing."""
+    return '' if isinstance(model, type) and issubclass(model, FusionModel) else 'no subclass of FusionModel'
+
+
+FUSION_MODELS: Members[Any] = Members('fusion', {
     'attention': AttentionFusion,
     'attention_topn': TopAttentionFusion,
     'lf_dnn': LateFusion,
@@ -80,5 +86,5 @@ FUSION_MODELS: dict[str, Any] = {
     'mult': CrossmodalFusion,
     'linear': LinearFusion,
     'gated': GatedFusion,
-}
-"""Name to class."""
+}, _wrong)  # fmt: skip
+"""Name to class; other packages add theirs as `affekt.fusion`."""

@@ -1,6 +1,6 @@
 """Fusion by concatenation: late, of codes, and early, of the features of each step.
 
-Axes: B batch, T time, H hidden.
+Axes: B batch, T time, M modalities, D feature of one, ΣD of all, H hidden.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class LateFusion(FusionModel):
     def fuse(self, features: dict[str, Tensor], keep: dict[str, Tensor]) -> tuple[Tensor, Losses]:
         """The (B, H) code; no auxiliary loss."""
         codes = self.encoders(features, keep)
-        joined = torch.cat([codes[name] for name in _published_order(codes)], dim=1)
+        joined = torch.cat([codes[name] for name in _published_order(codes)], dim=1)  # (B, M·H)
         return torch.relu(self.second(torch.relu(self.first(self.dropout(joined))))), {}
 
     def published_names(self) -> NameMap:
@@ -56,13 +56,13 @@ class EarlyFusion(FusionModel):
 
     def fuse(self, features: dict[str, Tensor], keep: dict[str, Tensor]) -> tuple[Tensor, Losses]:
         """The (B, H) code; no auxiliary loss."""
-        joined = torch.cat([features['text'], features['audio'], features['video']], dim=2)
+        joined = torch.cat([features['text'], features['audio'], features['video']], dim=2)  # (B, T, ΣD)
         if self.shape.corrected:
-            some = torch.stack(list(keep.values())).any(dim=0)
+            some = torch.stack(list(keep.values())).any(dim=0)  # (M, B, T), then (B, T)
             joined, some = kept_first(joined, some)
-            last = last_kept(self.recurrence(joined)[0], some)
+            last = last_kept(self.recurrence(joined)[0], some)  # (B, T, H), then (B, H)
         else:
-            last = self.recurrence(joined)[1][0][-1]
+            last = self.recurrence(joined)[1][0][-1]  # (B, H): the last of (layers, B, H) states
         return self.dropout(torch.relu(self.linear(self.dropout(last)))), {}
 
     def published_names(self) -> NameMap:

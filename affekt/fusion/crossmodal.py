@@ -1,23 +1,44 @@
 """MulT: each modality attends to each other one, at its own pace.
 
-Axes: B batch, T time of the reading modality, S of the one read, H hidden.
+Axes: B batch, T time of the reading modality, S of the one read, D feature, H hidden, W width of a transformer: H, or
+2H where it reads two results.
+
+In the paper α reads and β is read, each one of L, A, V:
+
+    features                X_α
+    inputs                  Conv1D(X_α, k_α), which gives X̂_α
+    steps                   Z_α[0], with positions PE(T, d) in the corrected form alone
+    cross['reader_read']    the crossmodal transformer β→α, its result Z_{β→α}[D]
+    joined                  Z_α = [Z_{β→α}; Z_{γ→α}]
+    within                  the self-attention transformer over Z_α, whose last step predicts
+    hidden, heads, layers   d, the heads of CM^mul, D
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from affekt.errors import ValueRangeError
 from affekt.fusion.memory import LETTERS, ORDER
 from affekt.fusion.model import FusionModel, FusionShape, Losses, presence, published_heads
-from affekt.nn import Dropout, kept_first, mean_kept
-from affekt.nn.states import NameMap
+from affekt.nn import Block, BlockForm, Dropout, NameMap, kept_first, mean_kept, renamed, sinusoids_in_halves
 
 PAIRS = tuple((reader, read) for reader in ORDER for read in ORDER if reader != read)
+BLOCK_NAMES = {
+    'self_attn.in_proj_weight': 'attn.qkv.weight',
+    'self_attn.in_proj_bias': 'attn.qkv.bias',
+    'self_attn.out_proj': 'attn.proj',
+    'fc1': 'mlp.fc1',
+    'fc2': 'mlp.fc2',
+    'layer_norms.0': 'norm1',
+    'layer_norms.1': 'norm2',
+}
+"""Published names inside a block, under which affekt saved its own runs too, to those of `affekt.nn.Block`."""
 
 
 class CrossmodalFusion(FusionModel):
@@ -46,6 +67,7 @@ class CrossmodalFusion(FusionModel):
                 todo='choose others',
             )
         super().__init__(shape, width=hidden // 2)
+        self.depth = layers
         padding = kernel // 2 if shape.corrected else 0
         self.inputs = nn.ModuleDict(
             {name: nn.Conv1d(shape.sizes[name], hidden, kernel, padding=padding, bias=False) for name in ORDER}
@@ -68,10 +90,10 @@ class CrossmodalFusion(FusionModel):
         for reader in ORDER:
             others = [read for read in ORDER if read != reader]
             seen = [self.cross[f'{reader}_{read}'](steps[reader], steps[read], keep[read]) for read in others]
-            joined = torch.cat(seen, dim=2)
-            mixed = self.within[reader](joined, joined, keep[reader])
+            joined = torch.cat(seen, dim=2)  # (B, T, 2H)
+            mixed = self.within[reader](joined, None, keep[reader])
             ends.append(mean_kept(mixed, keep[reader]) if self.shape.corrected else mixed[:, -1])
-        end = torch.cat(ends, dim=1)
+        end = torch.cat(ends, dim=1)  # (B, 6H)
         return self.output(end + self.second(self.dropout(torch.relu(self.first(end))))), {}
 
     def _steps(
@@ -86,107 +108,84 @@ class CrossmodalFusion(FusionModel):
             sequence, mask = kept_first(features[name], keep[name])
             step = self._convolved(name, sequence)
             first = torch.arange(step.shape[1], device=step.device) == 0
-            instead = ~present[name].unsqueeze(1) & first
+            instead = ~present[name].unsqueeze(1) & first  # (B, T): the first step of a missing modality
             step = torch.where(instead.unsqueeze(-1), self.absent[name], step)
-            steps[name], masks[name] = step + positions(step), mask | instead
+            steps[name], masks[name] = step + sinusoids_in_halves(step), mask | instead
         return steps, masks
 
     def _convolved(self, name: str, sequence: Tensor) -> Tensor:
-        convolved: Tensor = self.inputs[name](sequence.transpose(1, 2)).transpose(1, 2)
+        """(B, T, D) to (B, T, H), T shorter by the kernel's overhang in the reference form."""
+        convolved: Tensor = self.inputs[name](sequence.transpose(1, 2)).transpose(1, 2)  # by way of (B, H, T)
         return convolved
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """As `nn.Module`; a run that was saved when the blocks had their published names loads too."""
+        names: dict[str, str | None] = {}
+        for place, part in self.named_modules():
+            if isinstance(part, _Transformer):
+                names |= _block_names(place, place, len(part.layers))
+        current = {renamed(name, names) or name: value for name, value in state_dict.items()}
+        return super().load_state_dict(current, strict=strict, assign=assign)
 
     def published_names(self) -> NameMap:
         """Published state names to ours."""
         names = published_heads() | {f'proj_{LETTERS[name]}': f'inputs.{name}' for name in ORDER}
         for reader, read in PAIRS:
-            names |= _published_transformer(f'trans_{LETTERS[reader]}_with_{LETTERS[read]}', f'cross.{reader}_{read}')
+            names |= _published_transformer(
+                f'trans_{LETTERS[reader]}_with_{LETTERS[read]}', f'cross.{reader}_{read}', self.depth
+            )
         for name in ORDER:
-            names |= _published_transformer(f'trans_{LETTERS[name]}_mem', f'within.{name}')
+            names |= _published_transformer(f'trans_{LETTERS[name]}_mem', f'within.{name}', max(self.depth, 3))
         return names | {'proj1': 'first', 'proj2': 'second', 'out_layer': 'output'}
 
 
-def positions(steps: Tensor) -> Tensor:
-    """(T, H) sines and cosines of the step's number, for (B, T, H) steps.
-
-    Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.5.
-    """
-    count, width = steps.shape[1:]
-    half = (width + 1) // 2
-    rates = torch.exp(torch.arange(half, device=steps.device) * (-math.log(10_000.0) / half))
-    angles = torch.arange(count, device=steps.device).unsqueeze(1) * rates
-    return torch.cat([angles.sin(), angles.cos()], dim=1)[:, :width].to(steps.dtype)
-
-
 class _Transformer(nn.Module):
-    """Blocks in which one sequence, (B, T, W), reads another, (B, S, W)."""
+    """Blocks in which one sequence, (B, T, W), reads another, (B, S, W), or itself."""
 
     def __init__(self, shape: FusionShape, width: int, heads: int, layers: int) -> None:
         super().__init__()
         self.masked = shape.corrected
         self.scale = math.sqrt(width)
-        self.layers = nn.ModuleList([_Block(width, heads, shape.dropout) for _ in range(layers)])
+        # not fused: folds are trained together under torch.vmap
+        form = BlockForm(
+            width, heads, bias='qkv', activation=torch.relu, epsilon=1e-5, dropout=shape.dropout, fused=False
+        )
+        self.layers = nn.ModuleList([Block(form) for _ in range(layers)])
         self.layer_norm = nn.LayerNorm(width)
         self.dropout = Dropout(shape.dropout if shape.corrected else 0.0)
 
-    def forward(self, reader: Tensor, read: Tensor, keep: Tensor) -> Tensor:
-        if self.masked:
-            visible = keep[:, None, None, :]
-        else:
-            ahead = torch.ones((reader.shape[1], read.shape[1]), dtype=torch.bool, device=reader.device)
-            visible = ~torch.triu(ahead, 1 + abs(read.shape[1] - reader.shape[1]))
-        own = reader is read
+    def forward(self, reader: Tensor, read: Tensor | None, keep: Tensor) -> Tensor:
+        """The (B, T, W) reader's tokens after all blocks.
+
+        Args:
+            reader: (B, T, W).
+            read: (B, S, W); None where each block reads the reader as the block before left it.
+            keep: (B, S) of what is read, or of the reader.
+        """
+        steps = reader.shape[1]
+        visible = keep if self.masked else _published_mask(steps, steps if read is None else read.shape[1], reader)
         state = self.dropout(self.scale * reader)
-        source = self.scale * read
+        source = None if read is None else self.scale * read
         for layer in self.layers:
-            state = layer(state, state if own else source, visible)
+            state = layer(state, source, visible)
         normed: Tensor = self.layer_norm(state)
         return normed
 
 
-class _Block(nn.Module):
-    """Attention, then two linear layers; each normalised before and added after."""
-
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
-        super().__init__()
-        self.heads = heads
-        self.self_attn = _Attention(width)
-        self.fc1 = nn.Linear(width, 4 * width)
-        self.fc2 = nn.Linear(4 * width, width)
-        self.layer_norms = nn.ModuleList([nn.LayerNorm(width), nn.LayerNorm(width)])
-        self.dropout = Dropout(dropout)
-
-    def forward(self, reader: Tensor, read: Tensor, visible: Tensor) -> Tensor:
-        query = self.layer_norms[0](reader)
-        source = query if reader is read else self.layer_norms[0](read)
-        state = reader + self.dropout(self.self_attn(query, source, visible, self.heads))
-        inner = self.dropout(torch.relu(self.fc1(self.layer_norms[1](state))))
-        result: Tensor = state + self.dropout(self.fc2(inner))
-        return result
+def _published_mask(readers: int, read: int, like: Tensor) -> Tensor:
+    """(1, 1, T, S): step t reads the steps up to t + |S - T|, by their numbers alone."""
+    ahead = torch.ones((readers, read), dtype=torch.bool, device=like.device)
+    return ~torch.triu(ahead, 1 + abs(read - readers))[None, None]
 
 
-class _Attention(nn.Module):
-    """Scaled dot product attention of several heads; weights as in `nn.MultiheadAttention`."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))
-        self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
-        self.out_proj = nn.Linear(width, width)
-        nn.init.xavier_uniform_(self.in_proj_weight)
-
-    def forward(self, query: Tensor, source: Tensor, visible: Tensor, heads: int) -> Tensor:
-        width = query.shape[2]
-        queries = functional.linear(query, self.in_proj_weight[:width], self.in_proj_bias[:width])
-        keys, values = functional.linear(source, self.in_proj_weight[width:], self.in_proj_bias[width:]).chunk(2, 2)
-        queries, keys, values = (
-            part.reshape(*part.shape[:2], heads, -1).transpose(1, 2) for part in (queries, keys, values)
-        )
-        scores = queries @ keys.transpose(2, 3) / math.sqrt(width / heads)
-        shares = torch.softmax(scores.masked_fill(~visible, torch.finfo(scores.dtype).min), dim=3)
-        attended = shares @ values
-        result: Tensor = self.out_proj(attended.transpose(1, 2).flatten(2))
-        return result
+def _published_transformer(theirs: str, ours: str, layers: int) -> dict[str, str | None]:
+    """One transformer's names: those of its blocks differ, the rest is the same below another prefix."""
+    return {theirs: ours, f'{theirs}.version': None} | _block_names(theirs, ours, layers)
 
 
-def _published_transformer(theirs: str, ours: str) -> dict[str, str | None]:
-    return {theirs: ours, f'{theirs}.version': None}
+def _block_names(theirs: str, ours: str, layers: int) -> dict[str, str | None]:
+    return {
+        f'{theirs}.layers.{i}.{published}': f'{ours}.layers.{i}.{name}'
+        for i in range(layers)
+        for published, name in BLOCK_NAMES.items()
+    }

@@ -1,6 +1,12 @@
 """MFM: one factor that tells the label, one a modality that with it rebuilds that modality.
 
-Axes: B batch, T time, D feature, H hidden.
+Axes: B batch, T time, D feature, H hidden, M memory. In the paper's symbols, m being a modality and y the label:
+
+    codes                   Z_m and Z_y
+    label_factor, factors   G_y and G_m: Z_y to F_y, Z_m to F_m
+    decoders                F_m(F_y, F_m), which gives X̂_m
+    output, then a head     D, which gives ŷ
+    prior                   λ of the distance of the codes from their prior, here MMD(Q(Z), P(Z))
 """
 
 from __future__ import annotations
@@ -10,8 +16,7 @@ from torch import Tensor, nn
 
 from affekt.fusion.memory import LETTERS, ORDER, MemoryLoop, published_loop, two_layers
 from affekt.fusion.model import FusionModel, FusionShape, Losses, published_heads
-from affekt.nn import Dropout, kept_first, last_kept
-from affekt.nn.states import NameMap
+from affekt.nn import Dropout, NameMap, kept_first, last_kept
 
 
 class FactorFusion(FusionModel):
@@ -66,9 +71,9 @@ class FactorFusion(FusionModel):
         label = self.label_factor(codes['label'])
         losses = {}
         for name in ORDER:
-            factor = torch.cat([label, self.factors[name](codes[name])], dim=1)
+            factor = torch.cat([label, self.factors[name](codes[name])], dim=1)  # (B, H), of two halves
             rebuilt = self.decoders[name](factor, features[name].shape[1])
-            error = (rebuilt - features[name]).square().mean(dim=2)
+            error = (rebuilt - features[name]).square().mean(dim=2)  # (B, T)
             losses[name] = self.weights[name] * (error * keep[name]).sum() / keep[name].sum().clamp(min=1)
         if self.weights['prior']:
             power = 1 if corrected else 2
@@ -92,14 +97,16 @@ class FactorFusion(FusionModel):
 def distance_from_normal(code: Tensor, power: int = 1) -> Tensor:
     """Maximum mean discrepancy of (B, H) codes from as many draws of a standard normal.
 
-    The kernel is exp(-|x - y|² / H**power): the method has 1, the published code 2.
+        mean k(x, x') + mean k(n, n') - 2 mean k(x, n),  k(x, y) = exp(-|x - y|² / H**power)
+
+    The method has power 1, the published code 2.
 
     Source: Gretton et al. 2012, JMLR 13, equation 5.
     """
     draws = torch.randn_like(code)
 
     def kernel(first: Tensor, second: Tensor) -> Tensor:
-        apart = (first.unsqueeze(1) - second.unsqueeze(0)).square().sum(dim=2)
+        apart = (first.unsqueeze(1) - second.unsqueeze(0)).square().sum(dim=2)  # (B, B, H), then (B, B)
         return torch.exp(-apart / code.shape[1] ** power).mean()
 
     return kernel(code, code) + kernel(draws, draws) - 2 * kernel(code, draws)
@@ -121,7 +128,7 @@ class _Encoder(nn.Module):
         for step in sequence.unbind(dim=1):
             state = self.lstm(step, state)
             states.append(state[0])
-        last = state[0] if keep is None else last_kept(torch.stack(states, dim=1), keep)
+        last = state[0] if keep is None else last_kept(torch.stack(states, dim=1), keep)  # (B, T, H), then (B, H)
         if keep is not None:
             last = last * keep.any(dim=1, keepdim=True)
         code: Tensor = self.fc1(last)
@@ -143,7 +150,7 @@ class _Decoder(nn.Module):
         for _ in range(steps - 1):
             state = self.lstm(state[0], state)
             states.append(state[0])
-        rebuilt: Tensor = self.fc1(torch.stack(states, dim=1))
+        rebuilt: Tensor = self.fc1(torch.stack(states, dim=1))  # (B, T, H), then (B, T, D)
         return rebuilt
 
 
@@ -155,7 +162,7 @@ def _together_first(
     features: dict[str, Tensor], keep: dict[str, Tensor]
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Steps of which some modality is kept moved to the front, the same for all: their order in time stays common."""
-    some = torch.stack(list(keep.values())).any(dim=0)
-    order = torch.sort((~some).to(torch.int8), dim=1, stable=True).indices
+    some = torch.stack(list(keep.values())).any(dim=0)  # (3, B, T), then (B, T)
+    order = torch.sort((~some).to(torch.int8), dim=1, stable=True).indices  # (B, T)
     moved = {name: torch.take_along_dim(value, order.unsqueeze(-1), dim=1) for name, value in features.items()}
     return moved, {name: torch.take_along_dim(mask, order, dim=1) for name, mask in keep.items()}

@@ -1,6 +1,11 @@
 """The memory network whose reading is a graph of all subsets of modalities, each edge weighted at each step.
 
-Axes: B batch, H hidden.
+Axes: B batch, H hidden, E edges. In the paper's symbols:
+
+    singletons              D_{l}, D_{a}, D_{v}: the vertices of one modality
+    networks                D_J of the subsets J of two and three
+    efficacies              D_α, which gives the α of all edges at once
+    top                     T_t, the output vertex
 """
 
 from __future__ import annotations
@@ -33,7 +38,7 @@ class GraphLoop(MemoryLoop):
         return hidden
 
     def _read(self, before: Tensor, after: Tensor) -> Tensor:
-        nodes = [
+        nodes = [  # each (B, H), from (B, 2H)
             torch.relu(self.singletons[name](torch.cat([before[i], after[i]], dim=1))) for i, name in enumerate(ORDER)
         ]
         result: Tensor = self.graph(nodes)
@@ -49,7 +54,7 @@ class GraphMemoryFusion(MemoryFusion):
     Source: Zadeh et al. 2018, ACL, P18-1208, section 4.
     """
 
-    loop_kind = GraphLoop
+    loop_class = GraphLoop
 
     def __init__(self, shape: FusionShape, *, memory: int = 128) -> None:
         super().__init__(shape, memory=memory)
@@ -90,7 +95,7 @@ class FusionGraph(nn.Module):
 
     def forward(self, singletons: list[Tensor]) -> Tensor:
         """The (B, H) top of the graph."""
-        efficacies = self.efficacies(torch.cat(singletons, dim=1))
+        efficacies = self.efficacies(torch.cat(singletons, dim=1))  # (B, E), from (B, 3H)
         outputs = {str(i): node for i, node in enumerate(singletons)}
         networks = self.networks if self.outside is None else self.outside
         edge = 0
@@ -103,12 +108,11 @@ class FusionGraph(nn.Module):
 
     def load_outside_state(self, tensors: Mapping[str, Tensor]) -> None:
         """Fill the unregistered networks from their published names."""
-        held = self.outside or {}
         places = {
-            f'graph_mfn.networks.{subset}.{theirs}.{kind}': getattr(network[i], kind)
-            for subset, network in held.items()
+            f'graph_mfn.networks.{subset}.{theirs}.{parameter}': getattr(network[i], parameter)
+            for subset, network in (self.outside or {}).items()
             for i, theirs in enumerate(('0', '1.0'))
-            for kind in ('weight', 'bias')
+            for parameter in ('weight', 'bias')
         }
         if set(places) != set(tensors):
             raise WeightsError(
@@ -129,6 +133,7 @@ def _below(subset: str) -> list[str]:
 
 
 def _weighed(outputs: dict[str, Tensor], nodes: list[str], efficacies: Tensor, edge: int) -> Tensor:
+    """(B, nodes·H): the nodes' outputs side by side, each times its own efficacy, the first one's being `edge`."""
     return torch.cat([outputs[node] * efficacies[:, edge + i, None] for i, node in enumerate(nodes)], dim=1)
 
 

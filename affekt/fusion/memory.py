@@ -1,7 +1,17 @@
 """Memory fusion networks: an LSTM a modality, and a memory that reads them all at each step.
 
 All steps of all modalities are projected before the loop, and the three recurrences are one batched product, so a
-step costs few calls. Axes: B batch, T time, H hidden, M memory; modalities always in the order text, audio, video.
+step costs few calls.
+
+Axes: B batch, T time, H hidden, M memory; modalities always in the order text, audio, video, 3 of them where an axis
+has that length. In the paper's symbols, n being a modality and t a step:
+
+    state, carried          h_n^t and c_n^t of all modalities
+    change                  c^[t-1,t], all cells before and after the step
+    attend, seen            D_a, and ĉ^[t-1,t] = softmax(D_a(c^[t-1,t])) ∘ c^[t-1,t]
+    propose, proposed       D_u, and tanh(û^t) with û^t = D_u(ĉ)
+    retain, update          D_γ1 and D_γ2, here of ĉ and the memory, as published code has it
+    memory                  u^t = γ1^t ∘ u^(t-1) + γ2^t ∘ tanh(û^t)
 """
 
 from __future__ import annotations
@@ -13,8 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from affekt.fusion.model import FusionModel, FusionShape, Losses, published_heads
-from affekt.nn import Dropout
-from affekt.nn.states import NameMap
+from affekt.nn import Dropout, NameMap
 
 ORDER = ('text', 'audio', 'video')
 LETTERS = {'text': 'l', 'audio': 'a', 'video': 'v'}
@@ -30,7 +39,7 @@ class ParallelRecurrences(nn.Module):
 
     def project(self, features: dict[str, Tensor]) -> Tensor:
         """What the inputs add to the gates: (T, 3, B, 4H), of all steps at once."""
-        gates = [
+        gates = [  # from (T, B, D), each (T, B, 4H)
             functional.linear(features[name].transpose(0, 1), cell.weight_ih, cell.bias_ih + cell.bias_hh)
             for name, cell in self._cells()
         ]
@@ -45,8 +54,18 @@ class ParallelRecurrences(nn.Module):
 
     @staticmethod
     def step(inputs: Tensor, state: Tensor, carried: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """The next (3, B, H) state and cell, from one step's (3, B, 4H) inputs."""
-        enter, forget, new, out = torch.baddbmm(inputs, state, weights).chunk(4, dim=2)
+        """One step of the three cells.
+
+        Args:
+            inputs: (3, B, 4H), one step of `project`.
+            state: (3, B, H) h.
+            carried: (3, B, H) c.
+            weights: (3, H, 4H), of `recurrent_weights`.
+
+        Returns:
+            The next (3, B, H) h and c.
+        """
+        enter, forget, new, out = torch.baddbmm(inputs, state, weights).chunk(4, dim=2)  # (3, B, 4H), then (3, B, H)
         carried = torch.sigmoid(forget) * carried + torch.sigmoid(enter) * torch.tanh(new)
         return torch.sigmoid(out) * torch.tanh(carried), carried
 
@@ -79,7 +98,7 @@ class MemoryLoop(nn.Module):
 
     def _read(self, before: Tensor, after: Tensor) -> Tensor:
         """What the memory sees of the (3, B, H) cells or states before and after a step."""
-        change = torch.cat([*before, *after], dim=1)
+        change = torch.cat([*before, *after], dim=1)  # (B, 6H)
         return torch.softmax(self.attend(change), dim=1) * change
 
     def forward(self, features: dict[str, Tensor], keep: dict[str, Tensor]) -> Tensor:
@@ -87,7 +106,8 @@ class MemoryLoop(nn.Module):
         inputs, weights = self.recurrences.project(features), self.recurrences.recurrent_weights()
         state = inputs.new_zeros((3, inputs.shape[2], self.shape.hidden))
         carried, memory = state, inputs.new_zeros((inputs.shape[2], self.memory_width))
-        kept = torch.stack([keep[name] for name in ORDER]).permute(2, 0, 1).unsqueeze(-1)  # (T, 3, B, 1)
+        kept = torch.stack([keep[name] for name in ORDER]).permute(2, 0, 1)  # (3, B, T), then (T, 3, B)
+        kept = kept.unsqueeze(-1)  # (T, 3, B, 1)
         for at_step, kept_now in zip(inputs, kept, strict=True):
             new_state, new_carried = self.recurrences.step(at_step, state, carried, weights)
             if self.shape.corrected:
@@ -95,11 +115,11 @@ class MemoryLoop(nn.Module):
                 new_carried = torch.where(kept_now, new_carried, carried)
             seen = self._read(carried, new_carried) if self.reads_cells else self._read(state, new_state)
             proposed = torch.tanh(self.propose(seen))
-            both = torch.cat([seen, memory], dim=1)
+            both = torch.cat([seen, memory], dim=1)  # (B, 6H + M); (B, H + M) where a graph reads
             new_memory = torch.sigmoid(self.retain(both)) * memory + torch.sigmoid(self.update(both)) * proposed
             memory = torch.where(kept_now.any(dim=0), new_memory, memory) if self.shape.corrected else new_memory
             state, carried = new_state, new_carried
-        return torch.cat([*state, memory], dim=1)
+        return torch.cat([*state, memory], dim=1)  # (B, 3H + M)
 
 
 class MemoryFusion(FusionModel):
@@ -116,11 +136,11 @@ class MemoryFusion(FusionModel):
 
     levels = ('frame',)
     aligned = True
-    loop_kind: ClassVar[type[MemoryLoop]] = MemoryLoop
+    loop_class: ClassVar[type[MemoryLoop]] = MemoryLoop
 
     def __init__(self, shape: FusionShape, *, memory: int = 128) -> None:
         super().__init__(shape, width=shape.hidden // 2)
-        self.loop = self.loop_kind(shape, memory)
+        self.loop = self.loop_class(shape, memory)
         self.output = two_layers(3 * shape.hidden + memory, shape.hidden, shape.hidden // 2, shape.dropout)
 
     def fuse(self, features: dict[str, Tensor], keep: dict[str, Tensor]) -> tuple[Tensor, Losses]:

@@ -1,7 +1,15 @@
 """MISA: what a modality says alone and what all modalities share, kept apart by three losses.
 
 Axes: B batch, H hidden. The six vectors are always in the order private text, video, audio, then shared text, video,
-audio.
+audio. In the paper's symbols, m being a modality:
+
+    plain                           u_m
+    private, shared                 h_m^p = E_p(u_m; θ_m^p) and h_m^c = E_c(u_m; θ^c)
+    rebuild                         D(h_m^p + h_m^c), which must equal u_m
+    tokens, mixed                   M and M̄ = Transformer(M)
+    similarity                      α L_sim, with CMD_K for K = 5
+    difference                      β L_diff
+    reconstruction                  γ L_recon
 """
 
 from __future__ import annotations
@@ -10,8 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from affekt.fusion.model import FusionModel, FusionShape, Losses, ModalityEncoders, presence
-from affekt.nn import Dropout
-from affekt.nn.states import NameMap
+from affekt.nn import Dropout, NameMap
 
 ORDER = ('text', 'video', 'audio')
 PAIRS = (('text', 'video'), ('text', 'audio'), ('audio', 'video'))
@@ -59,8 +66,8 @@ class MisaFusion(FusionModel):
         squash = torch.tanh if self.shape.corrected else torch.sigmoid
         private = {name: squash(self.private[name](plain[name])) for name in ORDER}
         shared = {name: squash(self.shared(plain[name])) for name in ORDER}
-        tokens = torch.stack([*(private[name] for name in ORDER), *(shared[name] for name in ORDER)])
-        mixed = self.mixer(tokens).transpose(0, 1).flatten(1)
+        tokens = torch.stack([*(private[name] for name in ORDER), *(shared[name] for name in ORDER)])  # (6, B, H)
+        mixed = self.mixer(tokens).transpose(0, 1).flatten(1)  # (6, B, H), (B, 6, H), then (B, 6H)
         fused = self.second(torch.relu(self.dropout(self.first(mixed))))
         return fused, self._losses(plain, private, shared, presence(keep))
 
@@ -73,7 +80,7 @@ class MisaFusion(FusionModel):
     ) -> Losses:
         corrected = self.shape.corrected
         epsilon = EPSILON if corrected else 0.0
-        rows = {name: present[name].to(plain[name].dtype) for name in ORDER}
+        rows = {name: present[name].to(plain[name].dtype) for name in ORDER}  # (B,)
         similar = [moment_discrepancy(shared[a], shared[b], rows[a], rows[b], epsilon=epsilon) for a, b in PAIRS]
         apart = [correlation(private[name], shared[name], rows[name], detached=not corrected) for name in ORDER]
         apart += [correlation(private[a], private[b], rows[a] * rows[b], detached=not corrected) for a, b in PAIRS]
@@ -111,11 +118,13 @@ def moment_discrepancy(
     moments: int = 5,
     epsilon: float = EPSILON,
 ) -> Tensor:
-    """Central moment discrepancy of two (B, H) sets: distance of the means plus those of moments 2 to `moments`.
+    """Central moment discrepancy of two sets of vectors: 0 where their first moments agree.
+
+        |E x - E y| + Σ_k |E (x - E x)**k - E (y - E y)**k|,  k from 2 to `moments`
 
     Args:
-        first: (B, H).
-        second: (B, H).
+        first: (B, H) x.
+        second: (B, H) y.
         first_rows: (B,) weight of each row, 1 or 0.
         second_rows: (B,).
         moments: highest moment.
@@ -126,7 +135,7 @@ def moment_discrepancy(
     first_mean, second_mean = _mean_rows(first, first_rows), _mean_rows(second, second_rows)
     total = _length(first_mean - second_mean, epsilon)
     for order in range(2, moments + 1):
-        first_moment = _mean_rows((first - first_mean) ** order, first_rows)
+        first_moment = _mean_rows((first - first_mean) ** order, first_rows)  # (H,)
         total = total + _length(first_moment - _mean_rows((second - second_mean) ** order, second_rows), epsilon)
     return total
 
@@ -142,16 +151,16 @@ def correlation(first: Tensor, second: Tensor, rows: Tensor, *, detached: bool =
     """
     lined = []
     for matrix in (first, second):
-        centred = (matrix - _mean_rows(matrix, rows)) * rows.unsqueeze(-1)
+        centred = (matrix - _mean_rows(matrix, rows)) * rows.unsqueeze(-1)  # (B, H), rows as (B, 1)
         squared = centred.square().sum(dim=1, keepdim=True)
         length = squared.sqrt().detach() if detached else (squared + EPSILON).sqrt()
         lined.append(centred / (length + 1e-6))
-    return (lined[0].T @ lined[1]).square().mean()
+    return (lined[0].T @ lined[1]).square().mean()  # (H, H), then one number
 
 
 def _mean_rows(values: Tensor, rows: Tensor) -> Tensor:
     """The mean over the rows of weight 1; 0 without any."""
-    weights = rows.reshape(-1, *[1] * (values.ndim - 1))
+    weights = rows.reshape(-1, *[1] * (values.ndim - 1))  # (B,) or (B, 1)
     return (values * weights).sum(dim=0) / rows.sum().clamp(min=1.0)
 
 

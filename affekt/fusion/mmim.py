@@ -1,6 +1,14 @@
 """MMIM: fusion that keeps as much mutual information with each modality as it can.
 
-Axes: B batch, H hidden.
+Axes: B batch, H hidden. In the paper's symbols, m being a modality:
+
+    codes                   h_m
+    joined, fused           [h_t; h_a; h_v] and Z
+    bounds                  I_BA: log q(h_m | h_t), a Gaussian of mean μ(h_t) and variance exp(log_variance(h_t))
+    predictors              G_φ of each modality, from Z
+    contrastive             its s(h_m, Z) and the loss of noise-contrastive estimation
+    contrast                α L_CPC, the sum over modalities
+    likelihood              β L_BA, the bounds without their entropy
 """
 
 from __future__ import annotations
@@ -10,8 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from affekt.fusion.model import FusionModel, FusionShape, Losses, ModalityEncoders, presence
-from affekt.nn import Dropout
-from affekt.nn.states import NameMap
+from affekt.nn import Dropout, NameMap
 
 ORDER = ('text', 'audio', 'video')
 
@@ -48,7 +55,7 @@ class MmimFusion(FusionModel):
     def fuse(self, features: dict[str, Tensor], keep: dict[str, Tensor]) -> tuple[Tensor, Losses]:
         """The (B, H) representation; losses contrast and likelihood."""
         codes = self.encoders(features, keep)
-        joined = self.dropout(torch.cat([codes[name] for name in ORDER], dim=1))
+        joined = self.dropout(torch.cat([codes[name] for name in ORDER], dim=1))  # (B, 3H)
         fused = torch.tanh(self.second(torch.tanh(self.first(joined))))
         present = presence(keep)
         full = self.shape.corrected
@@ -81,6 +88,8 @@ class MmimFusion(FusionModel):
 class _GaussianBound(nn.Module):
     """Mean log density of one code under a Gaussian read from another.
 
+        -(μ(x) - y)² / 2σ²(x) - log σ²(x) / 2,  the last term in the corrected form alone
+
     The published file also holds a projection for an entropy estimate that nothing reads without labels; the
     reference form keeps it so that states load.
     """
@@ -93,6 +102,7 @@ class _GaussianBound(nn.Module):
             self.entropy = nn.Sequential(nn.Linear(hidden, hidden // 4), nn.Tanh())
 
     def forward(self, source: Tensor, target: Tensor, rows: Tensor, *, full: bool) -> Tensor:
+        """Over the (B,) rows that count, from (B, H) x and y: the mean over units where full, else their sum."""
         log_variance = self.log_variance(source)
         if full:
             log_variance = log_variance.clamp(-6.0, 6.0)
@@ -116,8 +126,8 @@ def contrastive(predicted: Tensor, code: Tensor, rows: Tensor, *, epsilon: float
     """
     predicted = _direction(predicted, epsilon)
     code = _direction(code, epsilon)
-    scores = code @ predicted.T
-    others = torch.logsumexp(scores.masked_fill(~rows.unsqueeze(0), torch.finfo(scores.dtype).min), dim=1)
+    scores = code @ predicted.T  # (B, B), a row for each code
+    others = torch.logsumexp(scores.masked_fill(~rows.unsqueeze(0), torch.finfo(scores.dtype).min), dim=1)  # (B,)
     return -_mean(scores.diagonal() - others, rows)
 
 

@@ -11,17 +11,16 @@ its mask (B,); a frame-level one (B, T, D), its mask (B, T). A modality without 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from affekt.errors import ShapeError, UnknownNameError, ValueRangeError, listed
-from affekt.nn import Dropout, kept_first, last_kept, linear
-from affekt.nn.states import NameMap
+from affekt.nn import Dropout, NameMap, kept_first, last_kept, linear
 
 Level = Literal['utterance', 'frame']
 Form = Literal['reference', 'corrected']
@@ -120,6 +119,8 @@ class FusionModel(nn.Module, ABC):
     levels: ClassVar[tuple[Level, ...]] = ('utterance', 'frame')
     aligned: ClassVar[bool] = False
     """Its modalities share one clock, step by step."""
+    search_space: ClassVar[Mapping[str, Sequence[Any]]] = {'hidden': (64, 128), 'dropout': (0.2, 0.3, 0.4, 0.5)}
+    """What benchmarks draw its settings from where they name no space of its own: its options, `hidden`, `dropout`."""
 
     def __init__(self, shape: FusionShape, width: int) -> None:
         super().__init__()
@@ -136,7 +137,7 @@ class FusionModel(nn.Module, ABC):
             raise UnknownNameError(
                 expected=f'modalities {", ".join(self.needs_modalities)}',
                 came=listed(shape.sizes),
-                todo='give all three; a missing one is told by keep_mask',
+                todo='give all three; a missing one is marked in keep_mask',
             )
         if shape.level not in self.levels:
             raise UnknownNameError(
@@ -165,8 +166,8 @@ class FusionModel(nn.Module, ABC):
             UnknownNameError: the modalities are not those that the model was built for.
             ShapeError: a feature or a mask has another shape.
         """
-        held, keep = self._prepared(features, keep_mask or {})
-        representation, losses = self.fuse(held, keep)
+        prepared, keep = self._prepared(features, keep_mask or {})
+        representation, losses = self.fuse(prepared, keep)
         empty = representation.new_zeros((len(representation), 0))
         return Fused(
             representation,
@@ -182,6 +183,7 @@ class FusionModel(nn.Module, ABC):
         for name, keep in self._masks(features, keep_mask or {}).items():
             scale = self.scales[name]
             assert isinstance(scale, InputScale)
+            # (N, D) kept rows of all samples and steps
             scale.fit(features[name].flatten(0, -2) if keep.all() else features[name][keep])
 
     def standardised(self, features: Features) -> Features:
@@ -201,12 +203,12 @@ class FusionModel(nn.Module, ABC):
 
     def _prepared(self, features: Features, keep_mask: Features) -> tuple[dict[str, Tensor], Kept]:
         keep = self._masks(features, keep_mask)
-        held = {name: features[name] for name in self.shape.sizes}
+        prepared = {name: features[name] for name in self.shape.sizes}
         if self._scales_inputs:
-            held = {name: self.scales[name](value) for name, value in held.items()}
+            prepared = {name: self.scales[name](value) for name, value in prepared.items()}
         for name in keep_mask:
-            held[name] = torch.where(keep[name].unsqueeze(-1), held[name], 0.0)
-        return held, keep
+            prepared[name] = torch.where(keep[name].unsqueeze(-1), prepared[name], 0.0)  # a mask of (B, 1) or (B, T, 1)
+        return prepared, keep
 
     def _masks(self, features: Features, keep_mask: Features) -> Kept:
         """A mask for each modality, once names and shapes are checked."""
@@ -214,7 +216,7 @@ class FusionModel(nn.Module, ABC):
             raise UnknownNameError(
                 expected=f'features of {listed(self.shape.sizes)} and masks of no other',
                 came=f'features of {listed(features)}, masks of {listed(keep_mask) or "none"}',
-                todo='give every modality; a missing one is filled with anything and told by keep_mask',
+                todo='give every modality; a missing one is filled with anything and marked in keep_mask',
             )
         axes = 2 if self.shape.level == 'utterance' else 3
         rows = {len(value) for value in features.values()}
@@ -262,7 +264,7 @@ class InputScale(nn.Module):
         if len(rows) == 0:
             return
         pieces = rows.split(max(2**18 // rows.shape[1], 1))  # in double precision, a piece that fits the cache
-        mean = torch.stack([piece.double().sum(dim=0) for piece in pieces]).sum(dim=0) / len(rows)
+        mean = torch.stack([piece.double().sum(dim=0) for piece in pieces]).sum(dim=0) / len(rows)  # (D,)
         squares = torch.stack([(piece - mean).square_().sum(dim=0) for piece in pieces]).sum(dim=0)
         deviation = (squares / len(rows)).sqrt()
         varies = deviation > 1e-6 * mean.abs().clamp(min=1e-6)
@@ -305,10 +307,10 @@ class RecurrentEncoder(nn.Module):
     def forward(self, sequence: Tensor, keep: Tensor | None = None) -> Tensor:
         """The (B, H) code."""
         if keep is None:
-            last = self.recurrence(sequence)[1][0][-1]
+            last = self.recurrence(sequence)[1][0][-1]  # (B, H): the state of the only layer, (1, B, H)
         else:
             sequence, keep = kept_first(sequence, keep)
-            last = last_kept(self.recurrence(sequence)[0], keep)
+            last = last_kept(self.recurrence(sequence)[0], keep)  # (B, T, H), then (B, H)
         code: Tensor = self.linear(self.dropout(last))
         return code
 
@@ -318,9 +320,9 @@ class ModalityEncoders(nn.Module):
 
     def __init__(self, shape: FusionShape) -> None:
         super().__init__()
-        kind = PerceptronEncoder if shape.level == 'utterance' else RecurrentEncoder
+        encoder_class = PerceptronEncoder if shape.level == 'utterance' else RecurrentEncoder
         self.encoders = nn.ModuleDict(
-            {name: kind(size, shape.hidden, shape.dropout) for name, size in shape.sizes.items()}
+            {name: encoder_class(size, shape.hidden, shape.dropout) for name, size in shape.sizes.items()}
         )
         self.absent = (
             nn.ParameterDict({name: nn.Parameter(torch.zeros(shape.hidden)) for name in shape.sizes})
@@ -338,7 +340,7 @@ class ModalityEncoders(nn.Module):
             if name in whole:
                 codes[name] = encoder(features[name])
                 continue
-            there = presence({name: keep[name]})[name].unsqueeze(-1)
+            there = presence({name: keep[name]})[name].unsqueeze(-1)  # (B, 1)
             codes[name] = torch.where(there, encoder(features[name], keep[name]), self.absent[name])
         return codes
 

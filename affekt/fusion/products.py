@@ -1,6 +1,12 @@
 """Fusion by products: every unit of one modality times every unit of the others, in full or at low rank.
 
-Axes: B batch, H hidden, R rank.
+Axes: B batch, H hidden, R rank, O = H / 2 output of `lmf`. In the papers' symbols, m being a, v or l:
+
+    codes, with a 1 before          [1; z_m], Z_m in the second paper
+    product of TensorFusion         Z = [1; z_a] ⊗ [1; z_v] ⊗ [1; z_l], before it is flattened
+    factors[m][r]                   w_m^(r), the r-th factor of modality m
+    product of LowRankFusion        Λ_m w_m^(r)·Z_m, for each r
+    weights, bias                   of the sum over r, which the paper leaves unweighted
 """
 
 from __future__ import annotations
@@ -10,8 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from affekt.fusion.model import MODALITIES, FusionModel, FusionShape, Losses, ModalityEncoders
-from affekt.nn import Dropout
-from affekt.nn.states import NameMap
+from affekt.nn import Dropout, NameMap
 
 
 class TensorFusion(FusionModel):
@@ -31,8 +36,9 @@ class TensorFusion(FusionModel):
 
     def fuse(self, features: dict[str, Tensor], keep: dict[str, Tensor]) -> tuple[Tensor, Losses]:
         """The (B, H) code; no auxiliary loss."""
-        codes = {name: _with_one(code) for name, code in self.encoders(features, keep).items()}
-        product = torch.einsum('bi,bj,bk->bijk', codes['audio'], codes['video'], codes['text']).flatten(1)
+        codes = {name: _with_one(code) for name, code in self.encoders(features, keep).items()}  # (B, H + 1)
+        product = torch.einsum('bi,bj,bk->bijk', codes['audio'], codes['video'], codes['text'])  # (B, H+1, H+1, H+1)
+        product = product.flatten(1)  # (B, (H+1)³)
         return torch.relu(self.second(torch.relu(self.first(self.dropout(product))))), {}
 
     def published_names(self) -> NameMap:
@@ -44,8 +50,13 @@ class TensorFusion(FusionModel):
 class LowRankFusion(FusionModel):
     """`lmf`: the same product through factors of rank R, so that it costs three matrix products.
 
+        h = Σ_r weights_r (w_a^(r)·Z_a ∘ w_v^(r)·Z_v ∘ w_l^(r)·Z_l) + bias
+
     The corrected form standardises its inputs and normalises each code before the product: the product of three small
     codes is so small that training ends at a constant.
+
+    Args:
+        rank: R, factors a modality.
 
     Source: Liu et al. 2018, arXiv:1806.00064, equation 6.
     """
@@ -70,8 +81,8 @@ class LowRankFusion(FusionModel):
             code = codes[name]
             if self.shape.corrected:
                 code = functional.layer_norm(code, code.shape[-1:])
-            product = product * torch.einsum('bi,rio->rbo', _with_one(code), self.factors[name])
-        return torch.einsum('r,rbo->bo', self.weights[0], product) + self.bias, {}
+            product = product * torch.einsum('bi,rio->rbo', _with_one(code), self.factors[name])  # (R, B, O)
+        return torch.einsum('r,rbo->bo', self.weights[0], product) + self.bias, {}  # (B, O)
 
     def published_names(self) -> NameMap:
         """Published state names to ours."""
@@ -80,4 +91,5 @@ class LowRankFusion(FusionModel):
 
 
 def _with_one(code: Tensor) -> Tensor:
+    """(B, H) to (B, H + 1)."""
     return functional.pad(code, (1, 0), value=1.0)

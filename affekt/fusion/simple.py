@@ -1,6 +1,6 @@
 """Our own simple models, which a fusion model must beat to claim anything: one linear layer, and gated perceptrons.
 
-Axes: B batch, D feature, H hidden.
+Axes: B batch, T time, M modalities, D feature of one, ΣD of all, H hidden.
 """
 
 from __future__ import annotations
@@ -59,6 +59,8 @@ class LinearFusion(SimpleFusion):
 class GatedFusion(SimpleFusion):
     """`gated`: each modality's perceptron times a gate read from all, summed over what is there and normalised.
 
+        h_m = GELU(LN(W_m x_m));  g = σ(V [h_1; …; h_M]);  z = LN(Σ g_m h_m)
+
     Source: after the gated multimodal unit, Arevalo et al. 2017, arXiv:1702.01992.
     """
 
@@ -79,6 +81,6 @@ class GatedFusion(SimpleFusion):
         """The (B, H) representation; no auxiliary loss."""
         vectors, present = self._vectors(features, keep), presence(keep)
         codes = [code(vectors[name]) * present[name].unsqueeze(-1) for name, code in self.codes.items()]
-        gates = torch.sigmoid(self.gates(torch.cat(codes, dim=1))).chunk(len(codes), dim=1)
-        fused = torch.stack([gate * code for gate, code in zip(gates, codes, strict=True)]).sum(dim=0)
+        gates = torch.sigmoid(self.gates(torch.cat(codes, dim=1))).chunk(len(codes), dim=1)  # M of (B, H)
+        fused = torch.stack([gate * code for gate, code in zip(gates, codes, strict=True)]).sum(dim=0)  # (B, H)
         return self.dropout(self.norm(fused)), {}

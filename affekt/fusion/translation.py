@@ -1,7 +1,16 @@
 """MCTN: translate text to video and back, then what was learned to audio; the joint code of that predicts.
 
-The prediction reads text alone, by design; audio and video teach while training. Axes: B batch, T time, D the largest
-feature size, H hidden.
+The prediction reads text alone, by design; audio and video teach while training.
+
+Axes: B batch, T time, D the largest feature size, H hidden, S source feature of a translator; in an attention N rows
+that read L codes. In the paper's symbols, S being the source modality and T1, T2 its targets:
+
+    padded                  X_S (text), X_T1 (video), X_T2 (audio)
+    first, second           the two translators, encoder and decoder: S ⇄ T1, then the joint code to T2
+    joint                   E_S⇄T1 of the first, E_(S⇄T1)→T2 of the second
+    video, text, audio      X̂_T1, X̂_S translated back, X̂_T2
+    translation             λ_t and λ_c in one, of the errors of translation and of the way back
+    reader, then a head     the recurrence over the joint code that predicts ŷ
 """
 
 from __future__ import annotations
@@ -11,8 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from affekt.fusion.model import FusionModel, FusionShape, Losses, RecurrentEncoder, published_heads
-from affekt.nn import Dropout, kept_first
-from affekt.nn.states import NameMap
+from affekt.nn import Dropout, NameMap, kept_first, last_kept
 
 
 class TranslationFusion(FusionModel):
@@ -52,11 +60,14 @@ class TranslationFusion(FusionModel):
         some = torch.stack(list(keep.values())).any(dim=0)
         if self.shape.corrected:
             moved = {
-                name: kept_first(torch.cat([features[name], keep[name].unsqueeze(2)], 2), some)[0] for name in keep
+                # (B, T, features and one mask), so that both are moved alike
+                name: kept_first(torch.cat([features[name], keep[name].unsqueeze(2)], 2), some)[0]
+                for name in keep
             }
             features = {name: value[..., :-1] for name, value in moved.items()}
             keep = {name: value[..., -1] > 0.5 for name, value in moved.items()}
             some = torch.sort(some.to(torch.int8), dim=1, descending=True, stable=True).values > 0
+        # (B, T, D)
         padded = {name: functional.pad(features[name], (0, self.size - features[name].shape[2])) for name in features}
         joint, video = self.first(padded['text'], padded['video'], some)
         _, text = self.first(video, padded['text'], some)
@@ -70,7 +81,7 @@ class TranslationFusion(FusionModel):
         if not self.shape.corrected:
             return functional.mse_loss(rebuilt, truth)
         size = self.shape.sizes[name]
-        error = (rebuilt[..., :size] - truth[..., :size]).square().mean(dim=2)
+        error = (rebuilt[..., :size] - truth[..., :size]).square().mean(dim=2)  # (B, T)
         return (error * keep).sum() / keep.sum().clamp(min=1)
 
     def published_names(self) -> NameMap:
@@ -90,7 +101,10 @@ class TranslationFusion(FusionModel):
 
 
 class _Attention(nn.Module):
-    """Additive attention: (N, H) context of a (N, H) state over (N, S, H) codes."""
+    """Additive attention: (N, H) context of a (N, H) state over (N, L, H) codes.
+
+    softmax over l of v · tanh(W [state; code_l]), times the codes
+    """
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
@@ -98,11 +112,11 @@ class _Attention(nn.Module):
         self.v = nn.Linear(hidden, 1, bias=False)
 
     def forward(self, state: Tensor, codes: Tensor, keep: Tensor | None = None) -> Tensor:
-        both = torch.cat([state.unsqueeze(1).expand_as(codes), codes], dim=2)
-        scores = self.v(torch.tanh(self.attn(both))).squeeze(2)
+        both = torch.cat([state.unsqueeze(1).expand_as(codes), codes], dim=2)  # (N, L, 2H)
+        scores = self.v(torch.tanh(self.attn(both))).squeeze(2)  # (N, L)
         if keep is not None:
             scores = scores.masked_fill(~keep, torch.finfo(scores.dtype).min)
-        return torch.einsum('ns,nsh->nh', torch.softmax(scores, dim=1), codes)
+        return torch.einsum('nl,nlh->nh', torch.softmax(scores, dim=1), codes)  # (N, H)
 
 
 class _PublishedTranslator(nn.Module):
@@ -120,17 +134,17 @@ class _PublishedTranslator(nn.Module):
 
     def forward(self, source: Tensor, target: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, H) joint code and (B, T, D) translation; its first sample is zeros."""
-        both, (last, _) = self.encoder(source)
-        joint = self.dropout(torch.stack(both.chunk(2, dim=2)).sum(dim=0))
-        state = torch.tanh(self.start(last[-1] + last[-2]))
+        both, (last, _) = self.encoder(source)  # (B, T, 2H) of two directions, (2, T, H)
+        joint = self.dropout(torch.stack(both.chunk(2, dim=2)).sum(dim=0))  # (B, T, H), the sum of both directions
+        state = torch.tanh(self.start(last[-1] + last[-2]))  # (T, H): time stands where a batch should
         translated = [torch.zeros_like(target[0])]
         for given in target[:-1]:
-            context = self.attention(state, joint.transpose(0, 1))
-            both, (last, _) = self.decoder(torch.cat([given, context], dim=1).unsqueeze(0))
-            out = torch.stack(both.squeeze(0).chunk(2, dim=1)).sum(dim=0)
+            context = self.attention(state, joint.transpose(0, 1))  # (T, H), over (T, B, H)
+            both, (last, _) = self.decoder(torch.cat([given, context], dim=1).unsqueeze(0))  # from (1, T, D + H)
+            out = torch.stack(both.squeeze(0).chunk(2, dim=1)).sum(dim=0)  # (1, T, 2H), then (T, H)
             state = last[-1] + last[-2]
-            translated.append(self.output(torch.cat([out, context], dim=1)))
-        return joint, torch.stack(translated)
+            translated.append(self.output(torch.cat([out, context], dim=1)))  # (T, D), from (T, 2H)
+        return joint, torch.stack(translated)  # (B, T, D)
 
 
 class _Translator(nn.Module):
@@ -150,12 +164,12 @@ class _Translator(nn.Module):
 
     def forward(self, source: Tensor, target: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
         """Kept steps come first."""
-        order = _reversed_order(keep).unsqueeze(2)
-        ahead = self.onward(source)[0]
-        back = torch.take_along_dim(self.onward_reversed(torch.take_along_dim(source, order, dim=1))[0], order, dim=1)
+        order = _reversed_order(keep).unsqueeze(2)  # (B, T, 1)
+        ahead = self.onward(source)[0]  # (B, T, H)
+        turned = torch.take_along_dim(source, order, dim=1)  # (B, T, S), the last kept step first
+        back = torch.take_along_dim(self.onward_reversed(turned)[0], order, dim=1)  # (B, T, H), in the old order again
         joint = self.dropout(ahead + back) * keep.unsqueeze(2)
-        last = (keep.sum(dim=1) - 1).clamp(min=0)[:, None, None]
-        summary = torch.take_along_dim(ahead, last, dim=1).squeeze(1) + back[:, 0]
+        summary = last_kept(ahead, keep) + back[:, 0]  # (B, H)
         state = torch.tanh(self.start(summary))
         carried = torch.zeros_like(state)
         given = torch.zeros_like(target[:, 0])
@@ -165,13 +179,18 @@ class _Translator(nn.Module):
             state, carried = self.decoder(torch.cat([given, context], dim=1), (state, carried))
             out = self.output(torch.cat([state, context], dim=1))
             translated.append(out)
-            told = torch.rand(len(out), 1, device=out.device) < self.teacher_forcing if self.training else None
-            given = out if told is None else torch.where(told, truth, out)
-        return joint, torch.stack(translated, dim=1)
+            forced = torch.rand(len(out), 1, device=out.device) < self.teacher_forcing if self.training else None
+            given = out if forced is None else torch.where(forced, truth, out)  # (B, D)
+        return joint, torch.stack(translated, dim=1)  # (B, T, D)
 
 
 def _reversed_order(keep: Tensor) -> Tensor:
-    """(B, T) indices that turn the kept steps, which come first, around, and leave the rest."""
+    """(B, T) indices that turn the kept steps, which come first, around, and leave the rest.
+
+    Of five steps of which three are kept:
+
+        a b c - -    becomes    c b a - -    by the indices    2 1 0 3 4
+    """
     step = torch.arange(keep.shape[1], device=keep.device)
     count = keep.sum(dim=1, keepdim=True)
     return torch.where(step < count, count - 1 - step, step)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from affekt.errors import ComparisonError, UnknownNameError, ValueRangeError
 from affekt.judging.judge import OTHER_SIDE, Judge, Verdict
+from affekt.plugins import Members, called
 from affekt.preference.described_pairs import LEFT, RIGHT, TIE, DescribedPair
 from affekt.ranking.comparisons import Comparisons
 
@@ -167,13 +168,13 @@ class PreferenceJudge:
         return Verdict(order if first > second else OTHER_SIDE[order], order)
 
 
-REFERENCES: dict[str, Callable[[], Judge]] = {
+REFERENCES: Members[Callable[[], Judge]] = Members('judges', {
     'always left': AlwaysLeft,
     'first shown': FirstShown,
     'longer text': LongerText,
     'random': Coin,
-}
-"""Judges that need no input but the pair."""
+}, called)  # fmt: skip
+"""Judges that need no input but the pair, by what makes one; other packages add theirs as `affekt.judges`."""
 TO_BEAT = ('first shown', 'longer text', 'random')
 """What stands beside a judge's agreement with people."""
 

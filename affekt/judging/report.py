@@ -19,6 +19,7 @@ from affekt.metrics import Interval
 from affekt.metrics.resampling import intervals
 from affekt.preference.described_pairs import LEFT, RIGHT, TIE
 from affekt.preference.scores import swap_consistency, verdicts
+from affekt.typed_json import plain
 
 Floats = npt.NDArray[np.float64]
 PROMPT_TOKENS, ANSWER_TOKENS = 'prompt_tokens', 'completion_tokens'
@@ -78,7 +79,7 @@ class JudgeReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values, nan as None: ready for JSON."""
-        held: dict[str, Any] = _plain(asdict(self))
+        held: dict[str, Any] = plain(asdict(self))
         return held
 
 
@@ -194,11 +195,3 @@ def _tokens(answer: Answer, kind: str) -> int:
     """As the server counts them; 0 where it does not say."""
     value = answer.reply.usage.get(kind)
     return value if isinstance(value, int) and not isinstance(value, bool) else 0
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

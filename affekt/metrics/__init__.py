@@ -30,7 +30,7 @@ from affekt.metrics.categorical import (
     per_class_recall,
     weighted_f1,
 )
-from affekt.metrics.challenge import best_epoch, emotion_valence_score, mean_of_folds
+from affekt.metrics.challenge import best_epoch, combined_score, emotion_valence_score, mean_of_folds
 from affekt.metrics.dimensional import concordance, mean_absolute_error, mean_squared_error, pearson
 from affekt.metrics.intervals import Interval, bootstrap_interval
 from affekt.metrics.measures import (
@@ -52,6 +52,7 @@ from affekt.metrics.multilabel import (
     per_label_average_precision,
     per_label_f1,
 )
+from affekt.metrics.named import METRICS, Metric, MetricScore, metric_named, score_labels
 from affekt.metrics.open_vocabulary import (
     GroupedScore,
     HitScore,
@@ -79,11 +80,14 @@ from affekt.metrics.sentiment import (
 )
 
 __all__ = [
+    'METRICS',
     'SIMS_EDGES',
     'GroupedScore',
     'HitScore',
     'Interval',
     'Measure',
+    'Metric',
+    'MetricScore',
     'OpenVocabularyScore',
     'PairedTest',
     'SentimentReport',
@@ -99,6 +103,7 @@ __all__ = [
     'categorical_measure',
     'challenge_measure',
     'cohen_kappa',
+    'combined_score',
     'compare',
     'compare_open_vocabulary',
     'compare_with',
@@ -121,6 +126,7 @@ __all__ = [
     'mean_of_folds',
     'mean_squared_error',
     'measure_intervals',
+    'metric_named',
     'multilabel_macro_f1',
     'multilabel_micro_f1',
     'pearson',
@@ -130,6 +136,7 @@ __all__ = [
     'per_label_f1',
     'rank_biased_overlap',
     'rounded_accuracy',
+    'score_labels',
     'score_open_vocabulary',
     'sentiment_measure',
     'sentiment_report',

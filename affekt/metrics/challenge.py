@@ -13,6 +13,7 @@ Source: arXiv:2304.08981, arXiv:2404.17113; github.com/zeroQiaoba/MERTools.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,10 +28,26 @@ VALENCE_WEIGHT = 0.25
 FOLD_MEANS = ('probabilities', 'logits')
 
 
+Score = TypeVar('Score', float, npt.NDArray[np.float64])
+
+
+def combined_score(weighted_f1: Score, squared_error: Score) -> Score:
+    """What MER2023 MULTI and NOISE rank by: weighted F1 - 0.25 mean squared error of valence.
+
+    Args:
+        weighted_f1: of the categories.
+        squared_error: mean squared error of valence, at least 0.
+
+    >>> combined_score(1.0, 1.0)
+    0.75
+    """
+    return weighted_f1 - VALENCE_WEIGHT * squared_error
+
+
 def emotion_valence_score(
     truth: npt.ArrayLike, prediction: npt.ArrayLike, true_valence: npt.ArrayLike, predicted_valence: npt.ArrayLike
 ) -> float:
-    """The score of MER2023 MULTI and NOISE: weighted F1 - 0.25 mean squared error.
+    """`combined_score` of answers: weighted F1 - 0.25 mean squared error.
 
     Args:
         truth: (N,) categories.
@@ -56,7 +73,7 @@ def emotion_valence_score(
             came=f'{np.shape(truth)} and {np.shape(true_valence)}',
             todo='give one of each a sample',
         )
-    return weighted_f1(truth, prediction) - VALENCE_WEIGHT * error
+    return combined_score(weighted_f1(truth, prediction), error)
 
 
 def mean_of_folds(logits: npt.ArrayLike, mean: str = 'probabilities') -> npt.NDArray[np.float64]:

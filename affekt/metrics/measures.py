@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from affekt.errors import ShapeError, UnknownNameError
 from affekt.metrics.categorical import Classes, label_positions
-from affekt.metrics.challenge import VALENCE_WEIGHT
+from affekt.metrics.challenge import combined_score
 from affekt.metrics.dimensional import is_constant, paired
 from affekt.metrics.intervals import CORRELATION, ERROR, SHARE, UNBOUNDED, Bounds, Interval
 from affekt.metrics.resampling import Floats, Statistic, holm, intervals, paired_test
@@ -190,7 +190,7 @@ def challenge_measure(
 
     def statistic(sums: Floats) -> dict[str, Floats]:
         found = dict(categories.statistic(sums[:, :width])) | dict(valence.statistic(sums[:, width:]))
-        return found | {'combined': found['weighted_f1'] - VALENCE_WEIGHT * found['mse']}
+        return found | {'combined': combined_score(found['weighted_f1'], found['mse'])}
 
     bounds = {**categories.bounds, **valence.bounds, 'combined': UNBOUNDED}
     return Measure(np.concatenate([categories.columns, valence.columns], axis=1), statistic, bounds)

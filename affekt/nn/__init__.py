@@ -1,18 +1,34 @@
-"""What two or more of the rooms that train share: masks of kept steps, dropout, and model states by name.
+"""What two or more of the rooms that train share: transformer parts, masks of kept steps, dropout, states by name.
 
-Tensors come in, tensors go out; `load_published` fills a model from a file saved by the code that published it and says
-where each tensor went. Read `masks.py` first. Needs torch.
+Tensors come in, tensors go out. `attention.py` is read first, then `transformer.py` (blocks), `patches.py` (pictures,
+spectrograms and videos as tokens, and back) and `positions.py`; `masks.py` reads sequences of unequal length.
+`load_published` fills a model from a file saved by the code that published it and says where each tensor went.
+Needs torch.
 """
 
+from affekt.nn.attention import Attention, CrossAttention, attend
 from affekt.nn.dropout import Dropout
 from affekt.nn.linear import linear
 from affekt.nn.masks import kept_first, last_kept, mean_kept
-from affekt.nn.states import Coverage, CoverageRow, load_published, read_tensors, renamed, save_tensors
+from affekt.nn.patches import PatchEmbedding, from_patches, standardised_patches, to_patches
+from affekt.nn.positions import sinusoids, sinusoids_in_halves
+from affekt.nn.states import Coverage, CoverageRow, NameMap, load_published, read_tensors, renamed, save_tensors
+from affekt.nn.transformer import Block, BlockForm, CrossSelfBlock, DropPath
 
 __all__ = [
+    'Attention',
+    'Block',
+    'BlockForm',
     'Coverage',
     'CoverageRow',
+    'CrossAttention',
+    'CrossSelfBlock',
+    'DropPath',
     'Dropout',
+    'NameMap',
+    'PatchEmbedding',
+    'attend',
+    'from_patches',
     'kept_first',
     'last_kept',
     'linear',
@@ -21,4 +37,8 @@ __all__ = [
     'read_tensors',
     'renamed',
     'save_tensors',
+    'sinusoids',
+    'sinusoids_in_halves',
+    'standardised_patches',
+    'to_patches',
 ]

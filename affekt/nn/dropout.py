@@ -26,7 +26,7 @@ class Dropout(nn.Module):
             return units
         if units.device.type != 'cpu':
             return nn.functional.dropout(units, self.share)
-        flat = units.reshape(-1)
+        flat = units.reshape(-1)  # one row of all units, four to a draw
         draws = torch.empty_like(flat[: (len(flat) + 3) // 4], dtype=torch.int64).random_(-(2**63), None)
         limit = round(self.share * 65536) - 32768
         # 1 from the limit on, 0 below: in place, and cheaper than a comparison and its conversion

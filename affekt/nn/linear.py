@@ -21,4 +21,4 @@ def linear(rows: Tensor, layer: nn.Module) -> Tensor:
     if not few or plain or not isinstance(layer, nn.Linear) or layer.bias is None:
         answer: Tensor = layer(rows)
         return answer
-    return torch.addmm(layer.bias.unsqueeze(1), layer.weight, rows.t()).t()
+    return torch.addmm(layer.bias.unsqueeze(1), layer.weight, rows.t()).t()  # (O, D) times (D, B), turned

@@ -106,11 +106,11 @@ def load_published(model: nn.Module, state: Mapping[str, Tensor], names: NameMap
 
 
 def _without_wrapper(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    held = dict(state)
+    unwrapped = dict(state)
     for wrapper in ('module.', 'model.'):
-        if held and all(name.startswith(wrapper) for name in held):
-            held = {name.removeprefix(wrapper): value for name, value in held.items()}
-    return held
+        if unwrapped and all(name.startswith(wrapper) for name in unwrapped):
+            unwrapped = {name.removeprefix(wrapper): value for name, value in unwrapped.items()}
+    return unwrapped
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, str] | None = None) -> None:
@@ -121,8 +121,8 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, 
         tensors: name to tensor; moved to the CPU.
         notes: text kept in the file's header.
     """
-    held = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    write_atomically(path, save(held, dict(notes or {})))
+    copies = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    write_atomically(path, save(copies, dict(notes or {})))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -1,12 +1,10 @@
-"""How figures look: shares as per cent, plain tables for eighty columns, and facts that JSON can hold."""
+"""How figures look: shares as per cent, intervals, and facts that JSON can hold."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-from rich.table import Table
 
 from affekt.metrics.intervals import Interval
 
@@ -16,14 +14,6 @@ def percent(share: float) -> str:
     if math.isnan(share):
         return '–'
     return f'{100 * share:.2f}' if share < 0.99995 else f'{100 * share:.1f}'
-
-
-def plain_table(*headings: str, left: int = 1) -> Table:
-    """A table without lines; the first columns to the left, numbers to the right."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
-    for index, heading in enumerate(headings):
-        table.add_column(heading, justify='left' if index < left else 'right', no_wrap=True)
-    return table
 
 
 def spread(value: float, interval: Interval | None) -> str:

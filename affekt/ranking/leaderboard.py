@@ -29,6 +29,7 @@ from affekt.ranking.schedule import Pair, more_needed, next_pairs
 from affekt.ranking.ties import tie_model
 from affekt.ranking.uncertainty import CLUSTERS, METHODS, Bounds, Spread, intervals, spread, strength_contrasts
 from affekt.runs import file_sha256, versions
+from affekt.typed_json import plain
 
 Floats = npt.NDArray[np.float64]
 
@@ -148,7 +149,7 @@ class Ranking:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values, nan and infinity as None: ready for JSON."""
-        plain: dict[str, Any] = _plain(
+        content: dict[str, Any] = plain(
             {
                 'standings': self.rows(),
                 'better': self.better.tolist(),
@@ -164,7 +165,7 @@ class Ranking:
                 'without_flagged': [asdict(standing) for standing in self.without_flagged],
             }
         )
-        return plain
+        return content
 
 
 def rank(comparisons: Comparisons, settings: RankSettings | None = None) -> Ranking:
@@ -395,13 +396,3 @@ def _facts(comparisons: Comparisons) -> dict[str, int]:
         if labels is not None:
             found[name] = len(np.unique(labels))
     return {**found, **comparisons.facts}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

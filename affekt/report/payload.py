@@ -15,13 +15,14 @@ import numpy as np
 import pyarrow as pa
 
 from affekt.analysis.analysis import Analysis
-from affekt.analysis.person_series import column, rows_of
+from affekt.analysis.person_series import WEIGHTED, PersonSeries, column, rows_of
 from affekt.analysis.phrases import UNSEEN, called, when
 from affekt.analysis.records import Evidence, Moment, OpenLabel, Person
-from affekt.analysis.spans import measure, union
+from affekt.analysis.rows import SOURCES
+from affekt.analysis.timeline import Timeline
 from affekt.labels import EKMAN
 from affekt.report.cards import model_entry
-from affekt.report.series_grid import REASONS, Rows, frame_rows, rows_by_lane, series
+from affekt.report.series_grid import REASONS, drawn, frame_series
 from affekt.runs import versions
 from affekt.wording import listed, opened
 
@@ -56,9 +57,8 @@ def report_payload(analysis: Analysis, media: Mapping[str, Any], *, made: str | 
         media: 'kind' ('video', 'audio', 'image' or 'none'), 'mime', 'sound' and 'note' of the embedded recording.
         made: when, as text; None takes the clock's UTC minute.
     """
-    lanes = rows_by_lane(analysis.timeline)
     duration_s = analysis.source.duration_s if analysis.source.kind != 'image' else 0.0
-    people = [_person(analysis, person, lanes, duration_s) for person in analysis.people]
+    people = [_person(analysis, person, duration_s) for person in analysis.people]
     return {
         'made': made if made is not None else datetime.now(UTC).strftime('%Y-%m-%d %H:%M UTC'),
         'source': _source(analysis, duration_s),
@@ -70,7 +70,7 @@ def report_payload(analysis: Analysis, media: Mapping[str, Any], *, made: str | 
         'reasons': list(REASONS),
         'heard': any(person['turns'] for person in people),
         'worded': any(person['utterances'] for person in people),
-        'readFrom': [s for s in ('face', 'voice', 'words') if any(source == s for _, source in lanes)],
+        'readFrom': [source for source in WEIGHTED if len(analysis.timeline.select(source=source))],
         'people': people,
         'loudness': _loudness(analysis, duration_s),
         'labels': [_label(label) for label in analysis.labels],
@@ -78,7 +78,7 @@ def report_payload(analysis: Analysis, media: Mapping[str, Any], *, made: str | 
         'sentences': [
             {'text': sentence.text, 'evidence': _evidence(sentence.evidence)} for sentence in analysis.description
         ],
-        'coverage': _coverage(lanes, {person['name']: person['title'] for person in people}, duration_s),
+        'coverage': _coverage(analysis.timeline, {person['name']: person['title'] for person in people}, duration_s),
         'models': [model_entry(model) for model in analysis.models],
         'settings': {key.replace('_', ' '): _plain(value) for key, value in analysis.settings.to_dict().items()},
         'versions': versions(),
@@ -116,11 +116,11 @@ def _source(analysis: Analysis, duration_s: float) -> Json:
     }  # fmt: skip
 
 
-def _person(analysis: Analysis, person: Person, lanes: Mapping[tuple[str, str], Rows], duration_s: float) -> Json:
+def _person(analysis: Analysis, person: Person, duration_s: float) -> Json:
     pictures = analysis.settings.keep_frames
     own = {
-        'fused': series(lanes.get((person.name, 'fused')), duration_s),
-        'face': series(_face_rows(analysis, person.name) or lanes.get((person.name, 'face')), duration_s),
+        'fused': drawn(analysis.timeline.series(person.name), duration_s),
+        'face': drawn(_frames(analysis, person.name) or analysis.timeline.series(person.name, 'face'), duration_s),
     }
     return {
         'name': person.name,
@@ -168,32 +168,35 @@ def _spans(rows: pa.Table) -> list[Json]:
 
 def _utterances(analysis: Analysis, person: str) -> list[Json]:
     """What one person said, with word times and the categories of the words."""
-    spoken = sorted((one for one in analysis.utterances if one.person == person), key=lambda one: one.start_s)
+    spoken = sorted((x for x in analysis.utterances if x.person == person), key=lambda spoken: spoken.start_s)
     read = {span['start']: span for span in _spans(rows_of(analysis.tables.get('utterances', pa.table({})), person))}
     unread: Json = {'category': None, 'certainty': 0.0, 'p': None, 'valence': None, 'arousal': None}
     return [
         {
-            **read.get(_round(one.start_s, 2), unread),
-            'start': _round(one.start_s, 2),
-            'end': _round(one.end_s, 2),
-            'text': one.text,
+            **read.get(_round(utterance.start_s, 2), unread),
+            'start': _round(utterance.start_s, 2),
+            'end': _round(utterance.end_s, 2),
+            'text': utterance.text,
             'words': [
-                {'start': _round(w.start_s, 2), 'end': _round(w.end_s, 2), 'text': w.text.strip()} for w in one.words
+                {'start': _round(word.start_s, 2), 'end': _round(word.end_s, 2), 'text': word.text.strip()}
+                for word in utterance.words
             ],
         }
-        for one in spoken
-        if _known(one.start_s) and _known(one.end_s)
+        for utterance in spoken
+        if _known(utterance.start_s) and _known(utterance.end_s)
     ]
 
 
-def _face_rows(analysis: Analysis, person: str) -> Rows | None:
+def _frames(analysis: Analysis, person: str) -> PersonSeries | None:
     """The categories of one face frame by frame, finer than the timeline's steps; None where there are none."""
     table = rows_of(analysis.tables.get('faces', pa.table({})), person)
-    shares = np.stack([column(table, name) for name in EKMAN]) if table.num_rows else np.empty((7, 0))
-    if not np.isfinite(shares).all(axis=0).any():
+    if not table.num_rows:
+        return None
+    shares = np.stack([column(table, name) for name in EKMAN], axis=1)  # (N, 7)
+    if not np.isfinite(shares).all(axis=1).any():
         return None
     rate_hz = analysis.source.analyzed_rate_hz
-    return frame_rows(column(table, 'time_s'), shares, 1.0 / rate_hz if rate_hz > 0 else 1.0)
+    return frame_series(person, column(table, 'time_s'), shares, 1.0 / rate_hz if rate_hz > 0 else 1.0)
 
 
 def _boxes(analysis: Analysis, person: str) -> Json | None:
@@ -259,26 +262,31 @@ def _moments(analysis: Analysis) -> list[Json]:
 def _evidence(parts: Sequence[Evidence]) -> list[Json]:
     return [
         {
-            'source': one.source, 'start': _round(one.start_s, 2), 'end': _round(one.end_s, 2), 'person': one.person,
-            'readings': {name: _round(value, 4) for name, value in one.readings.items() if _known(value)},
-            'quote': one.quote,
+            'source': part.source,
+            'start': _round(part.start_s, 2),
+            'end': _round(part.end_s, 2),
+            'person': part.person,
+            'readings': {name: _round(value, 4) for name, value in part.readings.items() if _known(value)},
+            'quote': part.quote,
         }
-        for one in parts
+        for part in parts
     ]  # fmt: skip
 
 
-def _coverage(lanes: Mapping[tuple[str, str], Rows], titles: Mapping[str, str], duration_s: float) -> list[Json]:
+def _coverage(timeline: Timeline, titles: Mapping[str, str], duration_s: float) -> list[Json]:
     """Per person and source: how long it was measured, how much of that abstains, how certain it was."""
     table = []
     for person in titles:
-        for source in ('face', 'voice', 'words', 'fused'):
-            rows = lanes.get((person, source))
-            if rows is None:
+        for source in SOURCES:
+            rows = timeline.select(person=person, source=source)
+            if not len(rows):
                 continue
-            told = rows.where(np.isin(rows.name, EKMAN))
-            seconds = _seconds(rows)
-            silent = _seconds(told.where(told.abstained != ''))
-            sure = told.confidence[np.isfinite(told.confidence) & np.isfinite(told.value)]
+            categories = rows.select(name=EKMAN)
+            abstains = np.asarray(categories.to_arrow()['abstained'].to_pylist(), dtype=object) != ''
+            silent = Timeline(categories.to_arrow().filter(pa.array(abstains))).coverage()
+            confidence = categories.column('confidence')
+            sure = confidence[np.isfinite(confidence) & np.isfinite(categories.column('value'))]
+            seconds = rows.coverage()
             table.append({
                 'person': titles[person], 'source': source, 'seconds': _round(seconds, 2),
                 'share': _round(min(1.0, seconds / duration_s), 4) if duration_s else 1.0,
@@ -286,10 +294,6 @@ def _coverage(lanes: Mapping[tuple[str, str], Rows], titles: Mapping[str, str], 
                 'certainty': _round(float(sure.mean()), 4) if sure.size else None,
             })  # fmt: skip
     return table
-
-
-def _seconds(rows: Rows) -> float:
-    return measure(union(zip(rows.start_s.tolist(), rows.end_s.tolist(), strict=True)))
 
 
 def picture(jpeg: bytes | None) -> str | None:

@@ -1,21 +1,19 @@
-"""Timeline rows on an even grid of whole hundredths: what the report draws, small enough to embed.
+"""A person's series on an even grid of whole hundredths: what the report draws, small enough to embed.
 
-A series is {'start': 0, 'step': seconds, 'c': certainty, 'p': seven rows of probabilities, 'v'/'vl'/'vh': valence with
-its interval, 'a'/'al'/'ah': arousal, 'x': 0 or 1 + the index of the reason to abstain, 'w': weight per source}, all in
-whole hundredths (-100 to 100) with None for gaps. T bins.
+A drawn series is {'start': 0, 'step': seconds, 'c': certainty, 'p': seven rows of probabilities, 'v'/'vl'/'vh': valence
+with its interval, 'a'/'al'/'ah': arousal, 'x': 0 or 1 + the index of the reason to abstain, 'w': weight per source},
+all in whole hundredths (-100 to 100) with None for gaps. N steps, T bins.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from affekt.analysis.timeline import Timeline
+from affekt.analysis.person_series import WEIGHTED, PersonSeries
 from affekt.labels import EKMAN
 
 Floats = npt.NDArray[np.float64]
@@ -24,122 +22,93 @@ REASONS = ('contradiction', 'unsure')
 MAX_BINS = 3600
 """Most bins of a series: two per pixel of a wide screen; longer recordings get longer bins."""
 LEAST_STEP_S = 0.2
-DIMENSIONS = {'valence': 'v', 'arousal': 'a'}
+LETTERS = ('v', 'a')
+"""Valence and arousal in a drawn series."""
 
 
-@dataclass(frozen=True)
-class Rows:
-    """The rows of one person and source, column by column; N rows."""
-
-    start_s: Floats
-    end_s: Floats
-    value: Floats
-    confidence: Floats
-    low: Floats
-    high: Floats
-    name: npt.NDArray[np.str_]
-    abstained: npt.NDArray[np.str_]
-    weights: npt.NDArray[np.str_]
-
-    def __len__(self) -> int:
-        return len(self.start_s)
-
-    def where(self, keep: npt.NDArray[np.bool_]) -> Rows:
-        """The rows where `keep` is True."""
-        return Rows(**{name: getattr(self, name)[keep] for name in self.__dataclass_fields__})
-
-
-def rows_by_lane(timeline: Timeline) -> dict[tuple[str, str], Rows]:
-    """(person, source) to its rows, in order of time; lanes without rows are absent."""
-    table = timeline.to_arrow()
-    numbers = ('start_s', 'end_s', 'value', 'confidence', 'low', 'high')
-    columns: dict[str, Any] = {name: timeline.column(name) for name in numbers}
-    for name in ('name', 'abstained', 'weights', 'person', 'source'):
-        columns[name] = np.array(table[name].to_pylist(), dtype=str)
-    people, sources = columns.pop('person'), columns.pop('source')
-    everything = Rows(**columns)
-    return {
-        (str(person), str(source)): everything.where(keep)
-        for person in np.unique(people)
-        for source in np.unique(sources)
-        if (keep := (people == person) & (sources == source)).any()
-    }
-
-
-def frame_rows(times_s: Floats, shares: Floats, length_s: float) -> Rows:
-    """Rows of readings per frame, each lasting until the next.
+def frame_series(person: str, times_s: Floats, shares: Floats, length_s: float) -> PersonSeries:
+    """Readings per frame as a series, each lasting until the next.
 
     Args:
+        person: whose face it is.
         times_s: (N,) seconds.
-        shares: (7, N) probabilities in EKMAN order, nan where a frame was not evaluated.
+        shares: (N, 7) probabilities in EKMAN order, nan where a frame was not evaluated.
         length_s: how long one frame stands for.
     """
-    count, empty = len(times_s), np.full(7 * len(times_s), np.nan)
-    starts = np.tile(times_s, 7)
-    blank = np.full(7 * count, '')
-    certainty = np.tile(shares.max(axis=0), 7) if count else empty
-    names = np.repeat(np.array(EKMAN), count)
-    return Rows(starts, starts + length_s, shares.ravel(), certainty, empty, empty, names, blank, blank)
+    count = len(times_s)
+    unknown, blank = np.full((count, 2), np.nan), np.full(count, '', dtype=object)
+    certainty = shares.max(axis=1, initial=-np.inf)
+    return PersonSeries(
+        person, 'face', times_s, times_s + length_s, shares, unknown, unknown, unknown, certainty, np.ones(count),
+        np.full((count, len(WEIGHTED)), np.nan), blank, blank,
+    )  # fmt: skip
 
 
-def series(rows: Rows | None, duration_s: float) -> dict[str, Any] | None:
-    """One lane as a series; None where there are no rows, or none of a category or a dimension.
+def drawn(path: PersonSeries, duration_s: float) -> dict[str, Any] | None:
+    """One lane as the report draws it; None where the series has no steps.
 
     Args:
-        rows: of one person and source.
+        path: of one person and source.
         duration_s: length of the recording, seconds; 0 for a still image.
     """
-    told = None if rows is None else rows.where(np.isin(rows.name, (*EKMAN, *DIMENSIONS)) & _is_timed(rows))
-    if told is None or not len(told):
+    path = _timed(path)
+    if not len(path):
         return None
-    step, bins = grid(told, duration_s)
-    categories = told.where(np.isin(told.name, EKMAN))
-    known = categories.where(np.isfinite(categories.value))
-    shares = [raster(known.where(known.name == name), 'value', step, bins) for name in EKMAN]
-    certainty = raster(known, 'confidence', step, bins)
+    step, bins = grid(path, duration_s)
+    starts, ends = path.start_s, path.end_s
+    shares = [raster(starts, ends, values, step, bins) for values in path.probabilities.T]
+    known = np.isfinite(path.probabilities).any(axis=1)
+    certainty = raster(starts, ends, np.where(known, path.confidence, np.nan), step, bins)
     certainty = np.where(np.isnan(certainty), np.nanmax([*shares, np.full(bins, -1.0)], axis=0), certainty)
-    reasons = _reasons(categories, step, bins)
-    measured = np.isfinite(raster(_filled(told), 'value', step, bins))
+    stated = path.states_categories | path.states_dimensions.any(axis=1)
+    measured = np.isfinite(raster(starts, ends, np.where(stated, 0.0, np.nan), step, bins))
     certainty = np.where(measured, np.maximum(certainty, 0.0), np.nan)
     content: dict[str, Any] = {
         'start': 0, 'step': step, 'c': hundredths(certainty), 'p': [hundredths(row) for row in shares], 'w': {},
     }  # fmt: skip
+    reasons = _reasons(path, step, bins)
     if any(reasons):
         content['x'] = reasons
-    for dimension, key in DIMENSIONS.items():
-        own = told.where(told.name == dimension)
-        own = own.where(np.isfinite(own.value))
-        if len(own):
-            content[key] = hundredths(raster(own, 'value', step, bins))
-            if np.isfinite(own.low).any():
-                content[f'{key}l'] = hundredths(raster(own, 'low', step, bins))
-                content[f'{key}h'] = hundredths(raster(own, 'high', step, bins))
-    content['w'] = _weights(told, step, bins)
+    for axis, letter in enumerate(LETTERS):
+        values, low, high = path.values[:, axis], path.low[:, axis], path.high[:, axis]
+        own = np.isfinite(values)
+        if own.any():
+            content[letter] = hundredths(raster(starts, ends, values, step, bins))
+            if np.isfinite(low[own]).any():
+                content[f'{letter}l'] = hundredths(raster(starts[own], ends[own], low[own], step, bins))
+                content[f'{letter}h'] = hundredths(raster(starts[own], ends[own], high[own], step, bins))
+    content['w'] = _weights(path, step, bins)
     return content
 
 
-def grid(rows: Rows, duration_s: float) -> tuple[float, int]:
-    """Seconds per bin and how many: the rows' own usual length, longer where that needs more than MAX_BINS."""
-    end = max(duration_s, float(rows.end_s.max()), 1e-3)
-    lengths = rows.end_s - rows.start_s
+def grid(path: PersonSeries, duration_s: float) -> tuple[float, int]:
+    """Seconds per bin and how many: the steps' own usual length, longer where that needs more than MAX_BINS.
+
+    A step counts as often as it states a category or a dimension.
+    """
+    end = max(duration_s, float(path.end_s.max()), 1e-3)
+    counts = len(EKMAN) * path.states_categories + path.states_dimensions.sum(axis=1)
+    lengths = np.repeat(path.end_s - path.start_s, counts)
     usual = float(np.median(lengths[lengths > 0])) if (lengths > 0).any() else end
     step = min(end, max(LEAST_STEP_S, round(usual, 3)))
     step *= max(1, math.ceil(end / step / MAX_BINS))
     return round(step, 6), max(1, math.ceil(end / step - 1e-6))
 
 
-def _is_timed(rows: Rows) -> npt.NDArray[np.bool_]:
-    return np.asarray(np.isfinite(rows.start_s) & np.isfinite(rows.end_s))
+def raster(starts: Floats, ends: Floats, values: Floats, step: float, bins: int) -> Floats:
+    """(T,) mean of the values over each bin, weighted by the time that each shares with it; nan where none does.
 
+    An instant (a span without length) counts for the bin it falls in.
 
-def raster(rows: Rows, column: str, step: float, bins: int) -> Floats:
-    """(T,) mean of a column over each bin, weighted by the time that each row shares with it; nan where none does.
-
-    An instant (a row without length) counts for the bin it falls in.
+    Args:
+        starts: (N,) seconds.
+        ends: (N,) seconds.
+        values: (N,), nan where unknown.
+        step: seconds per bin.
+        bins: how many.
     """
-    values = np.asarray(getattr(rows, column), dtype=np.float64)
     finite = np.isfinite(values)
-    starts, ends, values = rows.start_s[finite], rows.end_s[finite], values[finite]
+    starts, ends, values = starts[finite], ends[finite], values[finite]
     first = np.clip(np.floor(starts / step + 1e-9).astype(np.int64), 0, bins - 1)
     last = np.clip(np.ceil(ends / step - 1e-9).astype(np.int64) - 1, first, bins - 1)
     counts = last - first + 1
@@ -159,41 +128,27 @@ def hundredths(values: Floats) -> list[int | None]:
     return [number if known else None for number, known in zip(rounded, np.isfinite(values).tolist(), strict=True)]
 
 
-def parse_weights(text: str) -> dict[str, float]:
-    """'face 0.62, voice 0.38' as a mapping; empty for ''."""
-    pairs = (part.rsplit(maxsplit=1) for part in text.split(',') if part.strip())
-    return {name.strip(): float(share) for name, share in pairs}
+def _timed(path: PersonSeries) -> PersonSeries:
+    """The steps whose times are known."""
+    return path.where(np.isfinite(path.start_s) & np.isfinite(path.end_s))
 
 
-def _filled(rows: Rows) -> Rows:
-    """The rows with a number wherever something was measured: abstaining is a measurement too."""
-    measured = np.isfinite(rows.value) | (rows.abstained != '')
-    return Rows(**{**rows.__dict__, 'value': np.where(measured, 0.0, np.nan)})
-
-
-def _reasons(rows: Rows, step: float, bins: int) -> list[int]:
+def _reasons(path: PersonSeries, step: float, bins: int) -> list[int]:
     """(T,) 1 + the index in REASONS where more than half of a bin abstains, else 0."""
-    found = np.zeros(bins, dtype=int)
+    indices = np.zeros(bins, dtype=int)
     for index, reason in enumerate(REASONS, 1):
-        flags = Rows(**{**rows.__dict__, 'value': (rows.abstained == reason).astype(np.float64)})
-        share = raster(flags, 'value', step, bins)
-        found[np.nan_to_num(share) > 0.5] = index
-    return [int(reason) for reason in found]
+        flags = np.where(path.states_categories, (path.abstained == reason).astype(np.float64), np.nan)
+        share = raster(path.start_s, path.end_s, flags, step, bins)
+        indices[np.nan_to_num(share) > 0.5] = index
+    return [int(index) for index in indices]
 
 
-def _weights(rows: Rows, step: float, bins: int) -> dict[str, list[int | None]]:
-    """Source to (T,) shares; empty where no row states weights."""
-    stated = rows.where(rows.weights != '')
-    if not len(stated):
-        return {}
-    parsed = {str(text): parse_weights(str(text)) for text in np.unique(stated.weights)}
-    names: Sequence[str] = [s for s in ('face', 'voice', 'words') if any(s in shares for shares in parsed.values())]
+def _weights(path: PersonSeries, step: float, bins: int) -> dict[str, list[int | None]]:
+    """Source to (T,) shares; empty where no step states weights."""
+    known = np.isfinite(path.weights)  # (N, 3)
+    stated = np.where(known.any(axis=1), 0.0, np.nan)
     return {
-        name: hundredths(
-            raster(
-                Rows(**{**stated.__dict__, 'value': np.array([parsed[str(w)].get(name, 0.0) for w in stated.weights])}),
-                'value', step, bins,
-            )
-        )
-        for name in names
-    }  # fmt: skip
+        source: hundredths(raster(path.start_s, path.end_s, np.where(own, shares, stated), step, bins))
+        for source, own, shares in zip(WEIGHTED, known.T, path.weights.T, strict=True)
+        if own.any()
+    }

@@ -1,14 +1,20 @@
-"""The one training loop, for any model that answers with logits, values and losses.
+"""One engine for whatever is trained, and training on samples with truth, which stands on it.
 
-Samples in memory and settings come in; the model as it was at its best epoch on validation comes out, with its history
-and whether it may be reported. `train_semi` also learns from samples without truth; `train_together` trains folds and
-draws of hyper-parameters as one batched model. Read `supervised.py` first. Needs torch.
+`Engine` takes steps over any batches, with schedules, averages, checkpoints and several processes; pretraining and
+frame-level training stand on it too. `train` takes samples in memory and settings; the model as it was at its best
+epoch on validation comes out, with its history and whether it may be reported. `train_semi` also learns from samples
+without truth; `train_together` trains folds and draws of hyper-parameters as one batched model. Read `supervised.py`
+first, or `engine.py` for what is below it. Needs torch.
 """
 
 from affekt.training.absent import MissingScores, missing_modality_answers, missing_modality_scores, with_gaps
+from affekt.training.averages import WeightAverage
+from affekt.training.engine import Engine, EngineSettings, Step
+from affekt.training.order import IndexBatches, LoadedBatches
 from affekt.training.parallel import Ranks, on_processes
 from affekt.training.progress import Trained
 from affekt.training.samples import UNKNOWN, Batch, Samples, Sequences
+from affekt.training.schedules import Schedule, layered_groups
 from affekt.training.scoring import SCORES, Predicted, task_losses
 from affekt.training.semi import Round, SemiTrained, pseudo_labelled, train_semi
 from affekt.training.settings import SemiSettings, TrainingSettings
@@ -19,17 +25,25 @@ __all__ = [
     'SCORES',
     'UNKNOWN',
     'Batch',
+    'Engine',
+    'EngineSettings',
+    'IndexBatches',
+    'LoadedBatches',
     'MissingScores',
     'Predicted',
     'Ranks',
     'Round',
     'Samples',
+    'Schedule',
     'SemiSettings',
     'SemiTrained',
     'Sequences',
     'Split',
+    'Step',
     'Trained',
     'TrainingSettings',
+    'WeightAverage',
+    'layered_groups',
     'missing_modality_answers',
     'missing_modality_scores',
     'on_processes',

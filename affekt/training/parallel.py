@@ -1,12 +1,14 @@
-"""One run on several devices: every process takes its share of each batch, gradients and losses are averaged.
+"""One run on several devices, by accelerate: every process takes its share of each batch, gradients are averaged.
 
-Under `torchrun` (or `accelerate launch`) `train` joins the other processes by itself, so that any script that calls it
-will do:
+Under `torchrun` or `accelerate launch` a run joins the other processes by itself, so that any script that calls `train`
+or `Engine.run` will do:
 
     torchrun --nproc-per-node 2 my_training.py
+    accelerate launch --use_fsdp --fsdp_version 2 my_training.py
 
-CPUs talk over gloo, CUDA devices (one a process) over NCCL. `on_processes` starts processes on one machine without
-either. In one process nothing changes.
+The first copies the model to each process (DDP), the second spreads it over CUDA devices (FSDP2). CPUs talk over gloo,
+CUDA devices (one a process) over NCCL. `on_processes` starts processes on one machine without either. In one process
+nothing changes, and accelerate is not imported.
 
 Losses over a whole batch (the contrast of `mmim`, the moments of `misa`) are those of each share; an average over known
 truths is one over shares. Both are the batch's own where no truth is unknown and the loss is a mean over samples.
@@ -15,12 +17,12 @@ truths is one over shares. Both are the batch's own where no truth is unknown an
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
-from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -30,102 +32,127 @@ from torch.multiprocessing.spawn import spawn
 from affekt.errors import TrainingError
 from affekt.workers import awaited
 
+T = TypeVar('T')
+
 PATIENCE_S = 600.0
 """How long a process waits for the others before it gives up."""
+PATIENCE = 'AFFEKT_PATIENCE_S'
 STARTED_BY = ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT')
 """What torchrun and its like leave in the environment of each process."""
+TALK = ('gloo', 'NCCL', 'nccl', 'Connection', 'Timeout', 'timed out')
+"""One of these stands in what torch says when another process does not answer."""
 
 
-def join_launched(device: str) -> str:
-    """Join the processes that torchrun started beside this one, if it did; returns this process's device.
-
-    Args:
-        device: `cuda` without a number becomes that of this process.
-    """
-    launched = dist.is_available() and all(name in os.environ for name in STARTED_BY)
-    if not launched or int(os.environ['WORLD_SIZE']) < 2:
-        return device
-    if device == 'cuda':
-        device = f'cuda:{os.environ["LOCAL_RANK"]}'
-    if not dist.is_initialized():
-        kind = torch.device(device).type
-        if kind == 'cuda':
-            torch.cuda.set_device(device)
-        dist.init_process_group('nccl' if kind == 'cuda' else 'gloo', timeout=timedelta(seconds=PATIENCE_S))
-        atexit.register(_leave)
-    return device
-
-
-def _leave() -> None:
-    if dist.is_initialized():
-        dist.destroy_process_group()
+def is_launched() -> bool:
+    """Other processes were started beside this one, or a configuration of accelerate asks for FSDP."""
+    if not dist.is_available() or any(name not in os.environ for name in STARTED_BY):
+        return False
+    return int(os.environ['WORLD_SIZE']) > 1 or os.environ.get('ACCELERATE_USE_FSDP', '').lower() == 'true'
 
 
 class Ranks:
-    """This process's place among those that train together."""
+    """This process's place among those that train together.
 
-    def __init__(self) -> None:
-        together = dist.is_available() and dist.is_initialized()
-        self.rank = dist.get_rank() if together else 0
-        self.count = dist.get_world_size() if together else 1
+    Args:
+        device: of this process; `cuda` without a number becomes its own.
+
+    Raises:
+        TrainingError: another process does not come.
+    """
+
+    def __init__(self, device: str = 'cpu') -> None:
+        self.rank, self.count, self.device = 0, 1, device
+        self._accelerator: Any = None
+        if is_launched():
+            from accelerate import Accelerator
+            from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
+
+            patience = timedelta(seconds=float(os.environ.get(PATIENCE, PATIENCE_S)))
+            handlers = [
+                InitProcessGroupKwargs(timeout=patience),
+                DistributedDataParallelKwargs(find_unused_parameters=True),
+            ]
+            os.environ.setdefault('OMP_NUM_THREADS', '1')
+            with self._together():
+                self._accelerator = Accelerator(cpu=torch.device(device).type == 'cpu', kwargs_handlers=handlers)
+            atexit.register(_leave)
+            self.rank, self.count = self._accelerator.process_index, self._accelerator.num_processes
+            self.device = str(self._accelerator.device)
 
     @property
     def first(self) -> bool:
         """It is the one that writes."""
         return self.rank == 0
 
+    @property
+    def spreads(self) -> bool:
+        """Each process holds a part of the model alone (FSDP)."""
+        return self._accelerator is not None and str(self._accelerator.distributed_type).endswith('FSDP')
+
     def share(self, index: Tensor) -> tuple[Tensor, float]:
         """This rank's samples of a batch, every `count`-th, and what they weigh; one of weight 0 where none is left."""
         own = index[self.rank :: self.count]
         return (own, len(own) / len(index)) if len(own) else (index[:1], 0.0)
 
-    def averaged(self, model: nn.Module, losses: Tensor, weight: float) -> Tensor:
-        """Make all gradients those of the whole batch, from means over each rank's share; returns its losses.
+    def joined(self, module: nn.Module, optimiser: torch.optim.Optimizer) -> tuple[nn.Module, torch.optim.Optimizer]:
+        """The module whose gradients are averaged over all ranks, which begin with the weights of the first.
+
+        Raises:
+            TrainingError: another rank is gone, does not answer, or has a model of another size.
+        """
+        if self._accelerator is None:
+            return module, optimiser
+        size = sum(tensor.numel() for tensor in module.state_dict().values())
+        sizes = self.gathered(size)
+        if len(set(sizes)) > 1:
+            raise TrainingError(
+                expected='one model in all processes',
+                came=f'models of {min(sizes)} to {max(sizes)} numbers',
+                todo='build it with the same sizes in each',
+            )
+        with self._together():
+            if self.spreads:
+                module, prepared = self._accelerator.prepare(module, optimiser)
+                return module, prepared.optimizer
+            trained = any(p.requires_grad for p in module.parameters())
+            return (self._accelerator.prepare_model(module) if trained else module), optimiser
+
+    @contextlib.contextmanager
+    def stepping(self, module: nn.Module, *, is_last: bool) -> Iterator[None]:
+        """Around a pass forward and back: gradients are averaged at the last one of a step."""
+        if self._accelerator is None:
+            yield
+            return
+        with self._together(), contextlib.nullcontext() if is_last else self._accelerator.no_sync(module):
+            yield
+
+    def total(self, numbers: Tensor) -> Tensor:
+        """The sum over all ranks.
 
         Raises:
             TrainingError: another rank is gone, or does not answer.
         """
         if self.count == 1:
-            return losses
-        held = [p for p in model.parameters() if p.grad is not None]
-        flat = torch.cat([*(p.grad.flatten() for p in held if p.grad is not None), losses])
-        flat = flat * weight if weight else torch.zeros_like(flat)
-        self._together(lambda: dist.all_reduce(flat))
-        *gradients, losses = flat.split([*(p.numel() for p in held), len(losses)])
-        for parameter, part in zip(held, gradients, strict=True):
-            parameter.grad = part.view_as(parameter)
-        return losses
+            return numbers
+        with self._together():
+            return self._accelerator.reduce(numbers, 'sum')  # type: ignore[no-any-return]
 
-    def same(self, model: nn.Module) -> None:
-        """Give every rank the weights and buffers of the first.
+    def agreed(self, number: float) -> float:
+        """What the first rank says, so that all stop at the same epoch."""
+        return self.gathered(number)[0]
+
+    def gathered(self, value: T) -> list[T]:
+        """One value of each rank, in their order.
 
         Raises:
-            TrainingError: another rank is gone, does not answer, or has a model of another size.
+            TrainingError: another rank is gone, or does not answer.
         """
         if self.count == 1:
-            return
-        tensors = list(model.state_dict().values())
-        sizes = torch.tensor([sum(tensor.numel() for tensor in tensors)], device=tensors[0].device)
-        largest = sizes.clone()
-        self._together(lambda: dist.all_reduce(largest, dist.ReduceOp.MAX))
-        smallest = sizes.clone()
-        self._together(lambda: dist.all_reduce(smallest, dist.ReduceOp.MIN))
-        if largest != smallest:
-            raise TrainingError(
-                expected='one model in all processes',
-                came=f'models of {int(smallest)} to {int(largest)} numbers',
-                todo='build it with the same sizes in each',
-            )
-        for tensor in tensors:
-            self._together(partial(dist.broadcast, tensor, 0))
-
-    def agreed(self, number: float, device: str) -> float:
-        """What the first rank says, so that all stop at the same epoch."""
-        if self.count == 1:
-            return number
-        told = torch.tensor([number], dtype=torch.float64, device=device)
-        self._together(lambda: dist.broadcast(told, 0))
-        return float(told)
+            return [value]
+        with self._together():
+            every: list[Any] = [None] * self.count
+            dist.all_gather_object(every, value)
+            return every
 
     def wait(self) -> None:
         """Until all ranks are here.
@@ -134,15 +161,20 @@ class Ranks:
             TrainingError: another rank is gone, or does not answer.
         """
         if self.count > 1:
-            self._together(dist.barrier)
+            with self._together():
+                self._accelerator.wait_for_everyone()
 
-    def _together(self, job: Callable[[], Any]) -> None:
+    @contextlib.contextmanager
+    def _together(self) -> Iterator[None]:
         try:
-            job()
+            yield
         except RuntimeError as error:
+            is_of_others = isinstance(error, dist.DistError) or any(word in str(error) for word in TALK)
+            if isinstance(error, TrainingError) or not is_of_others:
+                raise
             raise TrainingError(
-                expected=f'an answer from all {self.count} processes',
-                came=f'rank {self.rank} alone: {str(error).splitlines()[0]}',
+                expected=f'an answer from all {os.environ.get("WORLD_SIZE", "")} processes',
+                came=f'rank {os.environ.get("RANK", "")} alone: {str(error).splitlines()[0]}',
                 todo='see what the others said last, and go on with resume',
             ) from error
 
@@ -169,10 +201,17 @@ def on_processes(count: int, job: Callable[..., None], *given: Any, patience_s: 
 def _joined(
     rank: int, count: int, port: int, patience_s: float, job: Callable[..., None], given: tuple[Any, ...]
 ) -> None:
-    os.environ |= {'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': str(port)}
+    values = (rank, count, rank, '127.0.0.1', port)
+    os.environ |= {name: str(value) for name, value in zip(STARTED_BY, values, strict=True)}
+    os.environ |= {PATIENCE: str(patience_s), 'LOCAL_WORLD_SIZE': str(count), 'OMP_NUM_THREADS': '1'}
     torch.set_num_threads(1)
-    dist.init_process_group('gloo', rank=rank, world_size=count, timeout=timedelta(seconds=patience_s))
+    Ranks()
     try:
         job(*given)
     finally:
+        _leave()
+
+
+def _leave() -> None:
+    if dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()

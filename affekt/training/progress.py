@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 
 from affekt.errors import TrainingError
+from affekt.training.checkpoints import changing
 from affekt.training.samples import Samples
 from affekt.training.scoring import Predicted, is_constant
 from affekt.training.settings import TrainingSettings
@@ -111,30 +110,3 @@ def ended(progress: Progress, epoch: int, settings: TrainingSettings) -> bool:
 def state_of(model: nn.Module) -> dict[str, Tensor]:
     """A copy of what training changes."""
     return {name: value.detach().clone() for name, value in changing(model).items()}
-
-
-def changing(model: nn.Module) -> dict[str, Tensor]:
-    """Its weights and buffers without parameters that are not trained."""
-    every = model.named_parameters(remove_duplicate=False)
-    fixed = {name for name, parameter in every if not parameter.requires_grad}
-    return {name: value for name, value in model.state_dict().items() if name not in fixed}
-
-
-def moments_of(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """What an optimiser remembers, by name."""
-    state = optimiser.state_dict()['state']
-    return {f'optimiser.{i}.{name}': value for i, moments in state.items() for name, value in moments.items()}
-
-
-def restore_moments(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Give an optimiser back what it remembered."""
-    state = copy.deepcopy(optimiser.state_dict())
-    for name, value in below(tensors, 'optimiser.').items():
-        number, moment = name.split('.')
-        state['state'].setdefault(int(number), {})[moment] = value
-    optimiser.load_state_dict(state)
-
-
-def below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors whose names begin so, by the rest of their names."""
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

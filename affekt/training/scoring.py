@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from affekt.errors import UnknownNameError, listed
-from affekt.metrics import weighted_f1
+from affekt.metrics import combined_score, weighted_f1
 from affekt.training.samples import UNKNOWN, Batch, Samples
 
 
@@ -107,7 +107,7 @@ def _sign_weighted_f1(predicted: Predicted, truth: Samples) -> float:
 
 
 def _combined(predicted: Predicted, truth: Samples) -> float:
-    return _weighted_f1(predicted, truth) + 0.25 * _squared_error(predicted, truth)
+    return combined_score(_weighted_f1(predicted, truth), -_squared_error(predicted, truth))
 
 
 def _needed(truth: Tensor | None, name: str) -> Tensor:

@@ -1,13 +1,13 @@
-"""The one training loop: seeded, stopped by validation alone, resumed to the same numbers after a kill.
+"""Training on samples with truth: seeded, stopped by validation alone, resumed to the same numbers after a kill.
 
-Read `train` first. It never sees a test set.
+Read `train` first; its steps are those of `engine.py`. It never sees a test set.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -15,28 +15,17 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from affekt.errors import ShapeError
+from affekt.errors import ShapeError, TrainingError
 from affekt.nn import read_tensors, save_tensors
-from affekt.runs import Run
+from affekt.training.checkpoints import below
+from affekt.training.engine import Engine, EngineSettings, run_folder
 from affekt.training.optimiser import Adam
-from affekt.training.parallel import Ranks, join_launched
-from affekt.training.progress import (
-    CHECKPOINT,
-    Progress,
-    Row,
-    Trained,
-    below,
-    changing,
-    ended,
-    judge,
-    moments_of,
-    restore_moments,
-    state_of,
-)
-from affekt.training.samples import Samples, epoch_batches, epoch_seed
+from affekt.training.parallel import Ranks
+from affekt.training.progress import CHECKPOINT, Progress, Row, Trained, ended, judge, state_of
+from affekt.training.samples import Batch, Samples, epoch_batches, epoch_seed
 from affekt.training.scoring import Predicted, score_of, task_losses
 from affekt.training.settings import RENAMED, TrainingSettings
-from affekt.training.unlabelled import Unlabelled
+from affekt.training.unlabelled import Lesson, Unlabelled
 
 STEPS_AT_ONCE = 16_384
 """Of all samples together when a model answers; the padding is counted."""
@@ -75,34 +64,34 @@ def train(
     # 1. place everything on the device, once
     score = score_of(settings.score)
     require_clock(model, training, validation, *([unlabelled.samples] if unlabelled else []))
-    device = join_launched(settings.device)
-    training, there = training.to(device), validation.to(device)
-    model.to(device)
+    ranks = _ranks(settings.device)
+    training, there = training.to(ranks.device), validation.to(ranks.device)
+    model.to(ranks.device)
     # 2. take the scale of the inputs from training data
     standardise(model, training)
+    lessons = _Lessons(unlabelled)
     optimiser = Adam(_groups(model, settings), settings.learning_rate, settings.weight_decay)
-    ranks = Ranks()
-    ranks.same(model)
-    judged = unlabelled.begin(model, torch.device(device)) if unlabelled else model
+    engine = Engine(model, optimiser, lessons.losses, _engine_settings(settings), weigh=_size_of, ranks=ranks)
+    judged = unlabelled.begin(model, engine.device) if unlabelled else model
     progress = Progress(best=state_of(model))
-    held, there, taking_those = scaled_once(model, training, there, unlabelled)
-    facts = asdict(settings) | (unlabelled.facts() if unlabelled else {})
-    with _run(folder, facts, resume, ranks) as run:
-        if run and resume:
-            _restore(run.folder / CHECKPOINT, model, optimiser, progress, unlabelled)
+    scaled, there, taking_those = scaled_once(model, training, there, unlabelled)
+    saved = asdict(settings) | (unlabelled.facts() if unlabelled else {})
+    with run_folder(folder, saved, resume, ranks, RENAMED) as place:
+        if place and resume:
+            _restore(place / CHECKPOINT, engine, progress, unlabelled)
         for epoch in range(len(progress.rows()) + 1, settings.epochs + 1):
             if ended(progress, epoch, settings):
                 break
             with taking_those():
                 # 3. one pass over the training samples
-                row = _pass(model, optimiser, held, replace(settings, device=device), epoch, ranks, unlabelled)
+                row = _pass(engine, lessons, scaled, settings, epoch)
                 # 4. what validation says
                 predicted = predict(judged, there)
-            row |= {'epoch': float(epoch), 'score': ranks.agreed(score(predicted, validation), device)}
+            row |= {'epoch': float(epoch), 'score': ranks.agreed(score(predicted, validation))}
             judge(progress, judged, row, predicted, validation)
             # 5. on disk before the next epoch
-            if run and ranks.first:
-                _save(run.folder / CHECKPOINT, model, optimiser, progress, unlabelled)
+            if place and ranks.first:
+                _save(place / CHECKPOINT, engine, progress, unlabelled)
             if report and ranks.first:
                 report(row)
     return progress.trained(model)
@@ -183,6 +172,17 @@ def scaled_once(
     return parts[0], parts[1], model.without_scaling
 
 
+def _ranks(device: str) -> Ranks:
+    ranks = Ranks(device)
+    if ranks.spreads:
+        raise TrainingError(
+            expected='one whole model in each process',
+            came='a launch with FSDP',
+            todo='launch without it: such models are small; or train with `Engine`',
+        )
+    return ranks
+
+
 def _groups(model: nn.Module, settings: TrainingSettings) -> list[dict[str, Any]]:
     """What is trained at which rate: a backbone apart from the rest."""
     backbone = getattr(model, 'backbone', None)
@@ -190,115 +190,84 @@ def _groups(model: nn.Module, settings: TrainingSettings) -> list[dict[str, Any]
         return [{'params': list(model.parameters())}]
     if settings.backbone_share == 0.0:
         backbone.requires_grad_(False)
-    held = {id(parameter) for parameter in backbone.parameters()}
-    rest = [parameter for parameter in model.parameters() if id(parameter) not in held]
+    inside = {id(parameter) for parameter in backbone.parameters()}
+    rest = [parameter for parameter in model.parameters() if id(parameter) not in inside]
     own = {'params': list(backbone.parameters()), 'lr': settings.learning_rate * settings.backbone_share}
     return [{'params': rest}, *([own] if settings.backbone_share else [])]
 
 
-def _pass(
-    model: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    training: Samples,
-    settings: TrainingSettings,
-    epoch: int,
-    ranks: Ranks,
-    unlabelled: Unlabelled | None,
-) -> Row:
-    """One epoch; returns the mean of each loss. Order and dropout depend on seed and epoch alone."""
-    model.train()
-    order = torch.Generator().manual_seed(epoch_seed(settings.seed, epoch, 0))
-    names: list[str] = []
-    told, counts = [], []
-    parameters = list(model.parameters())
-    device_type = torch.device(settings.device).type
-    devices = [torch.device(settings.device)] if device_type == 'cuda' else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(epoch_seed(settings.seed, epoch, 1 + ranks.rank))
-        index = torch.arange(len(training))
-        lesson = unlabelled.lesson(settings, epoch, ranks) if unlabelled else None
-        for chosen in epoch_batches(index, training.lengths(), settings.batch_size, order, shuffle=settings.shuffle):
-            mine, weight = ranks.share(chosen)
-            for parameter in parameters:
-                parameter.grad = None
-            with torch.autocast(device_type, torch.bfloat16, enabled=settings.precision == 'bfloat16'):
-                part = training.batch(mine)
-                losses = task_losses(model(part.features, part.keep_mask), part)
-                if lesson:
-                    losses |= lesson.losses(model)
-            names = list(losses)
-            each = torch.stack([value.float() for value in losses.values()])
-            each.sum().backward()
-            each = ranks.averaged(model, each.detach(), weight)
-            _clip(parameters, settings)
-            optimiser.step()
-            if unlabelled:
-                unlabelled.follow(model)
-            told.append(each)
-            counts.append(len(chosen))
-    weights = torch.tensor(counts, dtype=torch.float64) / len(training)
-    means = (torch.stack(told).double().cpu() * weights.unsqueeze(1)).sum(dim=0)
-    row = dict(zip([*names, 'training_loss'], [*means.tolist(), means.sum().item()], strict=True))
-    return row | lesson.facts() if lesson else row
-
-
-def _clip(parameters: Sequence[nn.Parameter], settings: TrainingSettings) -> None:
-    held = [p for p in parameters if p.grad is not None]
-    if settings.clip_norm is not None and held:
-        longest = nn.utils.get_total_norm([p.grad for p in held if p.grad is not None])
-        if longest.device.type != 'cpu' or not longest + 1e-6 <= settings.clip_norm:
-            nn.utils.clip_grads_with_norm_(held, settings.clip_norm, longest)
-    if settings.clip_value is not None:
-        nn.utils.clip_grad_value_(held, settings.clip_value)
-
-
-@contextlib.contextmanager
-def _run(folder: Path | None, facts: dict[str, Any], resume: bool, ranks: Ranks) -> Iterator[Run | None]:
-    """The run's folder, which the first rank alone writes; the others read its checkpoint."""
-    if folder is None:
-        yield None
-        return
-    if not ranks.first:
-        ranks.wait()
-        yield _Reader(folder)  # type: ignore[misc]
-        return
-    with Run(folder, facts, resume=resume, renamed=RENAMED) as run:
-        ranks.wait()
-        yield run
+def _engine_settings(settings: TrainingSettings) -> EngineSettings:
+    return EngineSettings(
+        seed=settings.seed, precision=settings.precision, clip_norm=settings.clip_norm, clip_value=settings.clip_value,
+        device=settings.device,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class _Reader:
-    folder: Path
+class _Part:
+    """This process's share of a batch, and how many of its samples count."""
+
+    batch: Batch
+    size: int
 
 
-def _save(
-    path: Path,
-    model: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    progress: Progress,
-    unlabelled: Unlabelled | None,
-) -> None:
-    tensors = {f'model.{name}': value for name, value in changing(model).items()}
-    tensors |= {f'best.{name}': value for name, value in progress.best.items()} | moments_of(optimiser)
+def _size_of(part: _Part) -> float:
+    return part.size
+
+
+class _Lessons:
+    """The losses of a step: of labelled samples, and of those without truth where there are any."""
+
+    def __init__(self, unlabelled: Unlabelled | None) -> None:
+        self.unlabelled = unlabelled
+        self.lesson: Lesson | None = None
+
+    def losses(self, model: nn.Module, part: _Part) -> dict[str, Tensor]:
+        """By name."""
+        losses = task_losses(model(part.batch.features, part.batch.keep_mask), part.batch)
+        return losses | self.lesson.losses(model) if self.lesson else losses
+
+
+def _pass(engine: Engine, lessons: _Lessons, training: Samples, settings: TrainingSettings, epoch: int) -> Row:
+    """One epoch; returns the mean of each loss. Order and dropout depend on seed and epoch alone."""
+    ranks, unlabelled = engine.ranks, lessons.unlabelled
+    order = torch.Generator().manual_seed(epoch_seed(settings.seed, epoch, 0))
+    steps = []
+    with torch.random.fork_rng(devices=[engine.device] if engine.device.type == 'cuda' else []):
+        torch.manual_seed(epoch_seed(settings.seed, epoch, 1 + ranks.rank))
+        if unlabelled:
+            lessons.lesson = unlabelled.lesson(settings, epoch, ranks)
+        index = torch.arange(len(training))
+        batches = epoch_batches(index, training.lengths(), settings.batch_size, order, shuffle=settings.shuffle)
+        for step in engine.steps(_parts(training, batches, ranks)):
+            if unlabelled:
+                unlabelled.follow(engine.model)
+            steps.append(step)
+    row = engine.mean_losses(steps)
+    row['training_loss'] = row.pop('loss')
+    return row | lessons.lesson.facts() if lessons.lesson else row
+
+
+def _parts(training: Samples, batches: Iterable[Tensor], ranks: Ranks) -> Iterator[_Part]:
+    for chosen in batches:
+        mine, weight = ranks.share(chosen)
+        yield _Part(training.batch(mine), len(mine) if weight else 0)
+
+
+def _save(path: Path, engine: Engine, progress: Progress, unlabelled: Unlabelled | None) -> None:
+    tensors, notes = engine.state()
+    tensors |= {f'best.{name}': value for name, value in progress.best.items()}
     if unlabelled:
         tensors |= {f'unlabelled.{name}': value for name, value in unlabelled.state().items()}
-    save_tensors(path, tensors, {'progress': json.dumps(progress.facts())})
+    save_tensors(path, tensors, {'progress': json.dumps(progress.facts()), 'engine': json.dumps(notes)})
 
 
-def _restore(
-    path: Path,
-    model: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    progress: Progress,
-    unlabelled: Unlabelled | None,
-) -> None:
+def _restore(path: Path, engine: Engine, progress: Progress, unlabelled: Unlabelled | None) -> None:
     """Go on from a checkpoint; from the start where the run was killed before its first."""
     if not path.exists():
         return
     tensors, notes = read_tensors(path)
-    model.load_state_dict(model.state_dict() | below(tensors, 'model.'))
+    engine.restore(tensors, json.loads(notes.get('engine', '{}')))  # which older versions did not write
     progress.restore(json.loads(notes['progress']), below(tensors, 'best.'))
-    restore_moments(optimiser, tensors)
     if unlabelled:
         unlabelled.restore(below(tensors, 'unlabelled.'))

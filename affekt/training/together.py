@@ -1,8 +1,9 @@
-"""Folds and draws of hyper-parameters trained as one batched model: same steps, one pass through the program.
+"""Folds and draws of hyper-parameters trained as one batched model: a measured trick for small models on a CPU.
 
-It pays where a step is very short: eight linear models on 384 features take less than half the CPU time, four of H = 64
-on 384 features a fifth less, ten of H = 64 on three features of 512 the same. It costs where their weights together
-outgrow the cache: at H = 128 on features of 512 and more, one by one is faster on a CPU.
+The steps are those of `train`, in one pass through the program for all models. It pays where a step is very short:
+eight linear models on 384 features take less than half the CPU time, four of H = 64 on 384 features a fifth less, ten
+of H = 64 on three features of 512 the same. It costs where their weights together outgrow the cache: at H = 128 on
+features of 512 and more, one by one is faster on a CPU.
 
 Models of one shape have their weights stacked, (K, …), and every step runs them all on their own batches. Axes: K
 models, B batch.
@@ -25,19 +26,10 @@ from torch.func import functional_call, stack_module_state
 from affekt.errors import ShapeError, TrainingError, ValueRangeError
 from affekt.nn import read_tensors, save_tensors
 from affekt.runs import Run
+from affekt.training.checkpoints import below, moments_of, restore_moments
 from affekt.training.optimiser import Adam
-from affekt.training.progress import (
-    CHECKPOINT,
-    Progress,
-    Row,
-    Trained,
-    below,
-    ended,
-    judge,
-    moments_of,
-    restore_moments,
-    state_of,
-)
+from affekt.training.precision import PRECISIONS, usable_precision
+from affekt.training.progress import CHECKPOINT, Progress, Row, Trained, ended, judge, state_of
 from affekt.training.samples import UNKNOWN, Batch, Samples, epoch_batches, epoch_seed
 from affekt.training.scoring import score_of, task_losses
 from affekt.training.settings import RENAMED, TrainingSettings
@@ -96,7 +88,7 @@ def train_together(
     facts = {'models': [asdict(own) for own in settings]}
     with contextlib.nullcontext() if folder is None else Run(folder, facts, resume=resume, renamed=RENAMED) as run:
         if run and resume:
-            _restore(run.folder / CHECKPOINT, weights, optimiser, progress)
+            _restore(run.folder / CHECKPOINT, models, weights, optimiser, progress)
         for epoch in range(max(len(p.rows()) for p in progress) + 1, common.epochs + 1):
             if all(ended(p, epoch, common) for p in progress):
                 break
@@ -126,15 +118,23 @@ def _save(path: Path, weights: dict[str, Tensor], optimiser: torch.optim.Optimiz
 
 
 def _restore(
-    path: Path, weights: dict[str, Tensor], optimiser: torch.optim.Optimizer, progress: list[Progress]
+    path: Path,
+    models: Sequence[nn.Module],
+    weights: dict[str, Tensor],
+    optimiser: torch.optim.Optimizer,
+    progress: list[Progress],
 ) -> None:
     """Go on from a checkpoint; from the start where the run was killed before its first."""
     if not path.exists():
         return
     tensors, notes = read_tensors(path)
+    saved = below(tensors, 'model.')
+    for k, model in enumerate(models):  # a model knows the names under which older versions saved it
+        model.load_state_dict(model.state_dict() | {name: value[k] for name, value in saved.items()})
+    states = [model.state_dict() for model in models]
     with torch.no_grad():
-        for name, value in below(tensors, 'model.').items():
-            weights[name].copy_(value)
+        for name, value in weights.items():
+            value.copy_(torch.stack([state[name] for state in states]))
     for k, (own, facts) in enumerate(zip(progress, json.loads(notes['progress']), strict=True)):
         own.restore(facts, below(tensors, f'best{k}.'))
     restore_moments(optimiser, tensors)
@@ -163,13 +163,13 @@ def _epoch(
     for split, own in zip(splits, settings, strict=True):
         order = torch.Generator().manual_seed(epoch_seed(own.seed, epoch, 0))
         plans.append(epoch_batches(split.training, lengths, own.batch_size, order, shuffle=own.shuffle))
-    device_type = torch.device(common.device).type
+    device_type, precision = torch.device(common.device).type, usable_precision(common.device, common.precision)
     devices = [torch.device(common.device)] if device_type == 'cuda' else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(epoch_seed(common.seed, epoch, 1))
         for step in range(max(map(len, plans))):
             part, real = _stacked_batch(samples, plans, step)
-            with torch.autocast(device_type, torch.bfloat16, enabled=common.precision == 'bfloat16'):
+            with torch.autocast(device_type, PRECISIONS['bfloat16'], enabled=precision == 'bfloat16'):
                 truths = {'labels': part.labels, 'values': part.values}
                 truths = {name: truth for name, truth in truths.items() if truth is not None}
                 losses = _batched(every, weights, buffers, part.features, part.keep_mask, truths)

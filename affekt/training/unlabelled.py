@@ -19,6 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from affekt.training.averages import WeightAverage, weights_of
+from affekt.training.checkpoints import below
 from affekt.training.parallel import Ranks
 from affekt.training.samples import UNKNOWN, Batch, Samples, Sequences, epoch_batches, epoch_seed
 from affekt.training.scoring import Answer, truth_losses
@@ -39,17 +41,17 @@ class Unlabelled:
     def __init__(self, samples: Samples, settings: SemiSettings) -> None:
         self.samples, self.settings = samples, settings
         self._teacher: nn.Module | None = None
-        self._steps = 0
+        self._average: WeightAverage | None = None
 
     def facts(self) -> dict[str, Any]:
         """What a run depends on: settings, and a digest of the samples."""
-        held = hashlib.sha256()
+        digest = hashlib.sha256()
         for name, value in sorted(self.samples.features.items()):
             rows = value.rows if isinstance(value, Sequences) else value
-            held.update(f'{name} {tuple(rows.shape)} {float(rows.sum(dtype=torch.float64))}'.encode())
+            digest.update(f'{name} {tuple(rows.shape)} {float(rows.sum(dtype=torch.float64))}'.encode())
         for truth in (self.samples.labels, self.samples.values):
-            held.update(b'' if truth is None else truth.cpu().numpy().tobytes())
-        return {'semi': asdict(self.settings), 'unlabelled': {'count': len(self.samples), 'digest': held.hexdigest()}}
+            digest.update(b'' if truth is None else truth.cpu().numpy().tobytes())
+        return {'semi': asdict(self.settings), 'unlabelled': {'count': len(self.samples), 'digest': digest.hexdigest()}}
 
     def begin(self, model: nn.Module, device: torch.device) -> nn.Module:
         """Place everything on the device; returns the model whose answers count, the teacher where there is one."""
@@ -58,35 +60,27 @@ class Unlabelled:
             self._scales = _scales(self.samples)
         if self.settings.teacher_decay is None or self.settings.kind == 'pseudo':
             return model
-        self._steps, self._teacher = 0, copy.deepcopy(model).requires_grad_(False).eval()
+        self._teacher = copy.deepcopy(model).requires_grad_(False).eval()
+        self._average = WeightAverage(model, self.settings.teacher_decay, into=weights_of(self._teacher))
         return self._teacher
 
     def follow(self, model: nn.Module) -> None:
         """Move the teacher after a step: the mean of all weights so far, then a running one."""
-        if self._teacher is None or self.settings.teacher_decay is None:
-            return
-        decay = min(self.settings.teacher_decay, self._steps / (self._steps + 1))
-        self._steps += 1
-        with torch.no_grad():
-            for own, theirs in zip(self._teacher.parameters(), model.parameters(), strict=True):
-                own.lerp_(theirs, 1 - decay)
-            for kept, there in zip(self._teacher.buffers(), model.buffers(), strict=True):
-                kept.copy_(there)
+        if self._average:
+            self._average.follow(model)
 
     def state(self) -> dict[str, Tensor]:
         """What a checkpoint needs."""
-        if self._teacher is None:
+        if self._teacher is None or self._average is None:
             return {}
-        held = {f'teacher.{name}': value for name, value in self._teacher.state_dict().items()}
-        return {**held, 'steps': torch.tensor(self._steps)}
+        teacher = {f'teacher.{name}': value for name, value in self._teacher.state_dict().items()}
+        return {**teacher, 'steps': torch.tensor(self._average.steps)}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Go on from `state`."""
-        if self._teacher is not None:
-            self._steps = int(state['steps'])
-            prefix = 'teacher.'
-            held = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-            self._teacher.load_state_dict(held)
+        if self._teacher is not None and self._average is not None:
+            self._average.steps = int(state['steps'])
+            self._teacher.load_state_dict(below(state, 'teacher.'))
 
     def lesson(self, settings: TrainingSettings, epoch: int, ranks: Ranks) -> Lesson:
         """One epoch's batches; their order and disturbances depend on seed, epoch and rank alone."""

@@ -4,7 +4,8 @@ Samples at 16 kHz in; one `Encoded` out, whose layers hold 50 frames a second: w
 whose last layer is what the decoder of `affekt.text.recognition` takes, so that a turn is encoded once.
 CTranslate2 itself returns the last layer only. Its weight file is read here; the same numbers come out (tested).
 
-Axes: N samples, F mel frames of 10 ms, T encoder frames of 20 ms, D width, H heads, L blocks.
+Axes: N samples, F mel frames of 10 ms, M mel bands, T = F/2 encoder frames of 20 ms, D width, H heads, E = D/H width of
+a head, L blocks; I and O inputs and outputs of one linear map.
 
 Source: Radford et al. 2022, arXiv:2212.04356, section 2.2 (two convolutions, sinusoids, pre-norm blocks).
 """
@@ -148,7 +149,7 @@ class WhisperEncoder:
             mel: (F, M) with F even and at most 3000, M the model's 80 or 128 bands.
 
         Returns:
-            (L+1, F/2, D) float32.
+            (L+1, T, D) float32.
 
         Raises:
             ShapeError: any other shape.
@@ -160,10 +161,10 @@ class WhisperEncoder:
                 todo='use log_mel on 28 s or less',
             )
         weights = self._weights
-        hidden = gelu(_convolve(mel, weights['conv1/weight'], weights['conv1/bias'], stride=1))
-        hidden = gelu(_convolve(hidden, weights['conv2/weight'], weights['conv2/bias'], stride=2))
+        hidden = gelu(_convolve(mel, weights['conv1/weight'], weights['conv1/bias'], stride=1))  # (F, D)
+        hidden = gelu(_convolve(hidden, weights['conv2/weight'], weights['conv2/bias'], stride=2))  # (T, D)
         hidden = hidden + weights['position_encodings/encodings'][: hidden.shape[0]]
-        layers = np.empty((self.depth + 1, *hidden.shape), np.float32)
+        layers = np.empty((self.depth + 1, *hidden.shape), np.float32)  # (L+1, T, D)
         layers[0] = hidden
         for block in range(self.depth):
             hidden = self._block(hidden, f'layer_{block}/')
@@ -175,11 +176,11 @@ class WhisperEncoder:
         """One pre-norm block, (T, D) to (T, D)."""
         weights = self._weights
         normal = _normalise(hidden, weights, prefix + 'self_attention/layer_norm')
-        projected = _linear(normal, weights, prefix + 'self_attention/linear_0')
-        mixed = _attend(projected, self.heads)
+        projected = _linear(normal, weights, prefix + 'self_attention/linear_0')  # (T, 3D)
+        mixed = _attend(projected, self.heads)  # (T, D)
         hidden = hidden + _linear(mixed, weights, prefix + 'self_attention/linear_1')
         normal = _normalise(hidden, weights, prefix + 'ffn/layer_norm')
-        inner = gelu(_linear(normal, weights, prefix + 'ffn/linear_0'))
+        inner = gelu(_linear(normal, weights, prefix + 'ffn/linear_0'))  # (T, 4D)
         return hidden + _linear(inner, weights, prefix + 'ffn/linear_1')
 
 
@@ -237,12 +238,12 @@ def read_ctranslate2(path: Path, prefix: str = '') -> Weights:
             for _ in range(_number(stream, 'I')):
                 name = _string(stream)
                 shape = tuple(_number(stream, 'I') for _ in range(_number(stream, 'B')))
-                kind = _number(stream, 'B')
+                element_type = _number(stream, 'B')
                 size = _number(stream, 'I')
                 if not name.startswith(prefix):
                     stream.seek(size, 1)
                     continue
-                kept[name.removeprefix(prefix)] = _array(_exactly(stream, size), kind, shape)
+                kept[name.removeprefix(prefix)] = _array(_exactly(stream, size), element_type, shape)
             return kept
     except (OSError, struct.error, UnicodeDecodeError, ValueError) as error:
         if isinstance(error, WeightsError):
@@ -294,16 +295,16 @@ def gelu(values: FloatArray) -> FloatArray:
 
 
 def _linear(values: FloatArray, weights: Weights, name: str) -> FloatArray:
-    """(T, in) to (T, out)."""
+    """(T, I) to (T, O)."""
     product: FloatArray = values @ weights[name + '/weight']
     product += weights[name + '/bias']
     return product
 
 
 def _normalise(values: FloatArray, weights: Weights, name: str) -> FloatArray:
-    """Layer normalisation over D."""
+    """Layer normalisation of (T, D) over D."""
     centred: FloatArray = values - values.mean(axis=1, keepdims=True)
-    variance = np.einsum('td,td->t', centred, centred)[:, None] / np.float32(values.shape[1])
+    variance = np.einsum('td,td->t', centred, centred)[:, None] / np.float32(values.shape[1])  # (T, 1)
     centred /= np.sqrt(variance + np.float32(_NORM_EPSILON))
     centred *= weights[name + '/gamma']
     centred += weights[name + '/beta']
@@ -311,23 +312,28 @@ def _normalise(values: FloatArray, weights: Weights, name: str) -> FloatArray:
 
 
 def _attend(projected: FloatArray, heads: int) -> FloatArray:
-    """Scaled dot-product attention, (T, 3D) of queries, keys, values to (T, D)."""
+    """Scaled dot-product attention, (T, 3D) of queries, keys, values to (T, D).
+
+        softmax(Q Kᵀ / √E) V
+
+    The division by the sum of the softmax comes last, over (H, T, E) instead of (H, T, T) numbers.
+    """
     time, triple = projected.shape
     width = triple // 3
-    split = projected.reshape(time, 3, heads, width // heads).transpose(1, 2, 0, 3)  # 3, H, T, D/H
-    queries, keys, values = split
-    scores = (queries * np.float32((width // heads) ** -0.5)) @ keys.transpose(0, 2, 1)
+    # (T, 3D), (T, 3, H, E), then (3, H, T, E)
+    queries, keys, values = projected.reshape(time, 3, heads, width // heads).transpose(1, 2, 0, 3)
+    scores = (queries * np.float32((width // heads) ** -0.5)) @ keys.transpose(0, 2, 1)  # (H, T, T)
     scores -= scores.max(axis=2, keepdims=True)
     np.exp(scores, out=scores)
-    mixed = (scores @ values) / scores.sum(axis=2, keepdims=True)
-    return np.ascontiguousarray(mixed.transpose(1, 0, 2)).reshape(time, width)
+    mixed = (scores @ values) / scores.sum(axis=2, keepdims=True)  # (H, T, E)
+    return np.ascontiguousarray(mixed.transpose(1, 0, 2)).reshape(time, width)  # (T, H, E), then (T, D)
 
 
 def _convolve(values: FloatArray, kernel: FloatArray, bias: FloatArray, stride: int) -> FloatArray:
-    """Convolution over time with three taps and zero padding, (F, in) to (F/stride, out)."""
-    padded = np.pad(values, ((1, 1), (0, 0)))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, 3, axis=0)[::stride]  # F/stride, in, 3
-    result: FloatArray = windows.reshape(windows.shape[0], -1) @ kernel
+    """Convolution over time with three taps and zero padding, (F, I) to (F/stride, O), by a (3I, O) kernel."""
+    padded = np.pad(values, ((1, 1), (0, 0)))  # (F + 2, I)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 3, axis=0)[::stride]  # (F/stride, I, 3)
+    result: FloatArray = windows.reshape(windows.shape[0], -1) @ kernel  # (F/stride, 3I), then (F/stride, O)
     result += bias
     return result
 
@@ -335,7 +341,7 @@ def _convolve(values: FloatArray, kernel: FloatArray, bias: FloatArray, stride: 
 def _ready(name: str, value: FloatArray) -> FloatArray:
     """A weight laid out for `values @ weight`."""
     if name.endswith('/weight'):
-        return np.ascontiguousarray(value.reshape(value.shape[0], -1).T)
+        return np.ascontiguousarray(value.reshape(value.shape[0], -1).T)  # (O, I) or (O, I, 3) to (I, O) or (3I, O)
     return value
 
 
@@ -347,20 +353,21 @@ def _dequantised(weights: Weights) -> Weights:
             continue
         scale = weights.get(name + '_scale')
         if scale is not None:
-            value = (value / scale.reshape(scale.shape + (1,) * (value.ndim - scale.ndim))).astype(np.float32)
+            rows = scale.reshape(scale.shape + (1,) * (value.ndim - scale.ndim))  # (O, 1, …), or ones alone
+            value = (value / rows).astype(np.float32)
         plain[name] = value
     return plain
 
 
-def _array(content: bytes, kind: int, shape: tuple[int, ...]) -> FloatArray:
+def _array(content: bytes, element_type: int, shape: tuple[int, ...]) -> FloatArray:
     """Bytes as a float32 array."""
-    if kind == _BFLOAT16:  # the upper half of a float32
+    if element_type == _BFLOAT16:  # the upper half of a float32
         return (np.frombuffer(content, np.uint16).astype(np.uint32) << 16).view(np.float32).reshape(shape)
-    if kind not in _DTYPES:
+    if element_type not in _DTYPES:
         raise WeightsError(
-            expected='element types 0 to 5', came=f'type {kind}', todo='convert the model to float16 or float32'
+            expected='element types 0 to 5', came=f'type {element_type}', todo='convert the model to float16 or float32'
         )
-    return np.frombuffer(content, _DTYPES[kind]).reshape(shape).astype(np.float32)
+    return np.frombuffer(content, _DTYPES[element_type]).reshape(shape).astype(np.float32)
 
 
 def _number(stream: BinaryIO, code: str) -> int:

@@ -13,6 +13,7 @@ from affekt.analysis.assemble import assemble
 from affekt.analysis.observations import SCHEMAS, Observed, conform
 from affekt.analysis.records import Sentence, Source
 from affekt.analysis.settings import AnalysisSettings
+from affekt.analysis.timeline import Timeline
 from affekt.errors import RunError
 from affekt.labels import EKMAN
 
@@ -51,7 +52,8 @@ def test_a_happy_face_with_angry_words_and_voice_is_left_open(analysis):
     row = fused(analysis, 'person 1', 'happiness', 22.5)
     assert row['abstained'] == 'contradiction'
     assert np.isnan(row['value'])
-    assert row['weights'].startswith('face 0.')
+    assert 0.0 < row['weight_face'] < 1.0
+    assert row['weight_face'] + row['weight_voice'] + row['weight_words'] == pytest.approx(1.0, abs=0.015)
     assert 'utterances:anger@20.00-25.00' in row['evidence']
 
 
@@ -212,3 +214,11 @@ def test_conformed_tables_have_the_least_columns_first(make):
     faces = make.table(make.face_rows('p', 0, 1, 'fear'), 'faces')
     assert faces.column_names[: len(SCHEMAS['faces'])] == SCHEMAS['faces'].names
     assert 'jaw_open' in faces.column_names
+
+
+def test_the_fused_series_kept_beside_the_timeline_is_what_its_rows_say(analysis):
+    for person in analysis.timeline.people:
+        kept, read = analysis.timeline.series(person), Timeline(analysis.timeline.table).series(person)
+        assert len(kept) > 1
+        for part in dataclasses.fields(kept):
+            np.testing.assert_array_equal(getattr(kept, part.name), getattr(read, part.name))

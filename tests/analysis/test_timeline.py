@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from affekt.analysis.timeline import SCHEMA, Timeline, concat
+from affekt.analysis.rows import SCHEMA, weights_as_text
+from affekt.analysis.timeline import Timeline, concat
 from affekt.errors import RunError, ShapeError, UnknownNameError, ValueRangeError
 
 
@@ -184,3 +185,33 @@ def test_the_empty_timeline_answers_everything():
     assert np.isnan(empty.mean())
     assert len(empty.resample(1.0)) == len(empty.joined()) == len(concat([])) == 0
     assert repr(empty) == 'Timeline(0 rows)'
+
+
+@pytest.mark.parametrize('text', ['face 0.62, voice 0.38', 'voice 0.70, words 0.30', 'face 1.00', 'words 0.00', ''])
+def test_weights_are_read_from_text_and_written_as_it_was(text):
+    table = pa.table({'start_s': [0.0], 'end_s': [1.0], 'source': ['fused'], 'name': ['valence'], 'value': [0.1]})
+    made = Timeline(table.append_column('weights', pa.array([text])))
+    assert made == Timeline.from_rows([row(person='', source='fused', value=0.1, weights=text)])
+    back = weights_as_text(made.to_arrow())
+    assert back['weights'].to_pylist() == [text]
+    assert back.column_names.index('weights') == SCHEMA.names.index('weight_face')
+
+
+@pytest.mark.parametrize('text', ['face', 'face much', 'nose 0.5', 'face 0.5 voice 0.5'])
+def test_weights_that_say_something_else_are_refused(text):
+    with pytest.raises(ShapeError, match=r'face 0\.62'):
+        Timeline.from_rows([row(weights=text)])
+
+
+def test_weights_lie_between_0_and_1():
+    with pytest.raises(ValueRangeError, match='weight_face'):
+        Timeline.from_rows([row(weight_face=1.5)])
+
+
+def test_a_selection_has_series_of_its_own_and_people_told_later_share_them():
+    made = Timeline.from_rows([row(), row(1.0, 2.0, value=0.7), row(person='person 2')])
+    whole = made.series('person 1', 'face')
+    assert whole.valence.tolist() == [0.5, 0.7]
+    assert made.knowing(['person 3']).series('person 1', 'face') is whole
+    assert made.slice(1.0, 2.0).series('person 1', 'face').valence.tolist() == [0.7]
+    assert made.select(person='person 2').series('person 1', 'face').valence.tolist() == []

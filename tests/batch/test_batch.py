@@ -260,9 +260,31 @@ def test_the_page_of_one_file_made_again_leaves_its_result_whole(analyzer, clips
     assert all(outcome.resumed for outcome in _run(clips, tmp_path, resume=True))
 
 
+@pytest.mark.parametrize('as_json', [True, False])
+def test_what_was_just_analyzed_is_shown_without_being_read_back(analyzer, clips, tmp_path, monkeypatch, as_json):
+    monkeypatch.setattr('affekt.cli.recordings.fetch', lambda names: None)
+    named = [str(clips / 'a.wav'), str(clips / 'happy'), '--out', str(tmp_path / 'run'), *['--json'] * as_json]
+    with monkeypatch.context() as patched:
+        patched.setattr(Analysis, 'load', lambda folder: pytest.fail(f'{folder} was read back'))
+        patched.setattr(batch, 'read_json', lambda path: pytest.fail(f'{path} was read back'))
+        first = CliRunner().invoke(main, ['analyze', *named])
+    assert first.exit_code == 0, first.output
+    again = CliRunner().invoke(main, ['analyze', *named, '--resume'])
+    assert again.stdout == first.stdout
+
+
+def test_outcomes_hold_an_analysis_only_while_they_are_told(analyzer, clips, tmp_path):
+    seen = []
+    outcomes = _run(clips, tmp_path, advanced=lambda outcome, done, total: seen.append(outcome))
+    assert [outcome.analysis is not None for outcome in seen[1:]] == [True] * 6
+    assert [outcome.analysis for outcome in outcomes] == [None] * 6
+    assert [outcome.load().summary() for outcome in seen[1:]] == [outcome.load().summary() for outcome in outcomes]
+
+
 def test_what_a_file_lost_is_told_by_its_outcome(analyzer, clips, tmp_path):
     (first, *_) = _run(clips, tmp_path)
     assert first.losses == ()
+    (first, *_) = _run(clips, tmp_path, resume=True)  # now what the folder says counts
     content = json.loads((first.folder / 'analysis.json').read_text())
     content['source']['lost'] |= {'bytes': 12, 'seconds': 1.5, 'is_complete': False}
     content['source']['notes'] = ['There is no sound.']

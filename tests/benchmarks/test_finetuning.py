@@ -23,7 +23,7 @@ from affekt.corpora import made_up_corpus
 from affekt.errors import CorpusError, RunError, UnknownNameError, ValueRangeError, WeightsError
 
 QUICK = FinetuningSettings(
-    rates=(1e-2,), backbone_share=1.0, seeds=2, trials=1, epochs=6, patience=3, batch=16, frozen_trials=1,
+    learning_rates=(1e-2,), backbone_share=1.0, seeds=2, trials=1, epochs=6, patience=3, batch_size=16, frozen_trials=1,
     frozen_epochs=10, resamples=100,
 )  # fmt: skip
 
@@ -98,7 +98,7 @@ def test_a_run_killed_within_an_epoch_goes_on_to_the_same_numbers(corpus, bert, 
     resumed = without_times(run_finetuning(corpus, bert, QUICK, folder=tmp_path / 'run', resume=True))
     assert resumed == whole
     assert not running.exists()
-    other = dataclasses.replace(QUICK, batch=8)
+    other = dataclasses.replace(QUICK, batch_size=8)
     with pytest.raises(RunError, match='settings'):
         run_finetuning(corpus, bert, other, folder=tmp_path / 'run', resume=True)
 
@@ -117,7 +117,7 @@ def test_sessions_are_tested_in_turn_and_sentiment_by_its_sign(corpus, bert):
 def test_an_encoder_of_sound_is_trained_on_the_samples_of_files(tmp_path):
     corpus = made_up_corpus(media=tmp_path / 'wav')
     few = corpus.keep(lambda row: row.dialogue.endswith('d1'))
-    settings = dataclasses.replace(QUICK, seeds=1, epochs=1, batch=8)
+    settings = dataclasses.replace(QUICK, seeds=1, epochs=1, batch_size=8)
     outcome = run_finetuning(few, tiny.wav2vec2(tmp_path / 'encoder'), settings)
     assert outcome.encoder['modality'] == 'audio'
     assert np.isfinite(by_name(outcome)['fine-tuned'].scores['weighted_f1'].value)
@@ -134,7 +134,7 @@ def test_an_encoder_of_clips_is_trained_on_pictures_of_faces(tmp_path, rng):
         samples.append(dataclasses.replace(row, frames=f'faces/{row.sample}.npy'))
     facts = dataclasses.replace(corpus.facts, root=str(tmp_path))
     manifest = dataclasses.replace(corpus, facts=facts, samples=tuple(samples))
-    settings = dataclasses.replace(QUICK, seeds=1, epochs=8, rates=(3e-3,))
+    settings = dataclasses.replace(QUICK, seeds=1, epochs=8, learning_rates=(3e-3,))
     outcome = run_finetuning(manifest, tiny.videomae(tmp_path / 'encoder'), settings)
     assert by_name(outcome)['fine-tuned'].scores['weighted_f1'].value > 0.9
 
@@ -151,7 +151,7 @@ def test_a_folder_without_an_encoder_is_one_clear_error(corpus, tmp_path):
 
 def test_settings_that_cannot_be_are_refused():
     with pytest.raises(ValueRangeError, match='rate'):
-        FinetuningSettings(rates=(0.0,))
+        FinetuningSettings(learning_rates=(0.0,))
     with pytest.raises(UnknownNameError, match='column'):
         FinetuningSettings(column='french')  # type: ignore[arg-type]
     with pytest.raises(ValueRangeError):
@@ -162,7 +162,7 @@ def test_settings_that_cannot_be_are_refused():
 
 def test_draws_take_every_rate_in_turn_and_none_twice():
     draws = FinetuningSettings().draws(RATES, 100)
-    assert [draw['rate'] for draw in draws[:5]] == [*RATES, RATES[0]]
+    assert [draw['learning_rate'] for draw in draws[:5]] == [*RATES, RATES[0]]
     # 4 rates, 2 widths, 4 shares of dropout
     assert len({tuple(draw.values()) for draw in draws}) == len(draws) == 32
 

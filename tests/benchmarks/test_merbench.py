@@ -13,22 +13,19 @@ from rich.console import Console
 
 pytest.importorskip('torch', reason='torch is absent (pip install affekt[torch])')
 
+from affekt.benchmarks import MerbenchSettings, run_merbench
 from affekt.benchmarks import merbench as bench
-from affekt.benchmarks import run_merbench
+from affekt.benchmarks.merbench_tables import merbench_facts, merbench_markdown, merbench_page, merbench_sheet
 from affekt.cli import main
+from affekt.cli.bench_tables import sheet_tables
 from affekt.corpora import Manifest, made_up_corpus
 from affekt.errors import CorpusError, RunError, TableError, UnknownNameError, ValueRangeError
-from affekt.experiments import MerbenchSettings
-from affekt.experiments.cross_corpus import Part
-from affekt.experiments.page import merbench_page
-from affekt.experiments.saving import merbench_facts
+from affekt.experiments import Part, open_stores, open_task
 from affekt.experiments.settings import SIMPLE, SPACES, drawn
-from affekt.experiments.tables import merbench_markdown, merbench_tables
-from affekt.experiments.task import open_stores, open_task
 from affekt.features import Features, Provenance, Store, legacy_resampled, write_features
 from affekt.fusion import FUSION_MODELS
 
-QUICK = MerbenchSettings(seeds=2, trials=1, epochs=12, patience=4, batch=16, resamples=100)
+QUICK = MerbenchSettings(seeds=2, trials=1, epochs=12, patience=4, batch_size=16, resamples=100)
 CODES = {'neutral': (0.0, 0.0), 'happy': (3.0, 0.0), 'sad': (0.0, 3.0)}
 
 
@@ -411,7 +408,7 @@ def test_another_corpus_must_have_the_same_features(corpus, told, noise):
 def test_the_table_fits_eighty_columns_and_the_page_loads_nothing(corpus, told, noise):
     outcome = run_merbench(corpus, {'audio': noise, 'text': told}, dataclasses.replace(QUICK, protocol='both', seeds=2))
     console = Console(width=80, highlight=False, file=io.StringIO())
-    console.print(merbench_tables(outcome))
+    console.print(sheet_tables(merbench_sheet(outcome)))
     shown = console.file.getvalue()
     assert '…' not in shown
     assert max(len(line.rstrip()) for line in shown.splitlines()) <= 80

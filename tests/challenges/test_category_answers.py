@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from affekt.challenges import TRACKS, check_submission, score_track, track_named, write_submission
 from affekt.cli import main
 from affekt.errors import TableError
+from affekt.metrics import challenge, challenge_measure
 from affekt.metrics.categorical import weighted_f1
 from affekt.metrics.challenge import emotion_valence_score
 
@@ -83,6 +84,23 @@ def test_the_score_is_that_of_the_metrics_on_any_answers(rng):
         found = score_track('mer2023-multi', truth, said, rng=rng, resamples=0)
         assert found.score.value == pytest.approx(emotion_valence_score(true, guess, values, guesses), abs=1e-12)
         assert found.parts['weighted F1'].value == pytest.approx(weighted_f1(true, guess), abs=1e-12)
+
+
+def test_a_valence_that_weighs_more_weighs_more_in_every_room(monkeypatch, rng):
+    # half of the answers are right, each valence is off by 2: F1 is 2/3 of sad and 0 of angry, error 4
+    monkeypatch.setattr(challenge, 'VALENCE_WEIGHT', 0.5)
+    truth, said = ['sad', 'angry'], ['sad', 'sad']
+    expected = (2 / 3) / 2 - 0.5 * 4
+    assert challenge.emotion_valence_score(truth, said, [0, 0], [2, 2]) == pytest.approx(expected)
+    assert challenge_measure(truth, said, [0, 0], [2, 2]).scores()['combined'] == pytest.approx(expected)
+    tables = ({'a': (words[0], value), 'b': (words[1], value)} for words, value in ((truth, '0'), (said, '2')))
+    assert score_track('mer2023-multi', *tables, rng=rng, resamples=0).score.value == pytest.approx(expected)
+    torch = pytest.importorskip('torch', reason='torch is absent (pip install affekt[torch])')
+    from affekt.training import SCORES, Predicted, Samples
+
+    samples = Samples({'text': torch.zeros(2, 1)}, torch.tensor([0, 1]), torch.zeros(2, 1))
+    predicted = Predicted(torch.tensor([[1.0, 0.0], [1.0, 0.0]]), torch.full((2, 1), 2.0))
+    assert SCORES['weighted_f1_less_quarter_squared_error'](predicted, samples) == pytest.approx(expected)
 
 
 def test_only_samples_of_the_truth_are_scored_and_intervals_hold_the_score(rng):

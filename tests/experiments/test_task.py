@@ -8,17 +8,16 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from affekt.benchmarks import MerbenchSettings
 from affekt.benchmarks.merbench import run_merbench
+from affekt.benchmarks.merbench_tables import lines
 from affekt.cli import main
 from affekt.corpora import Facts, Manifest, Sample, made_up_corpus
 from affekt.errors import CorpusError, UnknownNameError
-from affekt.experiments.cross_corpus import Part
-from affekt.experiments.settings import MerbenchSettings
-from affekt.experiments.tables import initials, lines
-from affekt.experiments.task import open_stores, open_task
+from affekt.experiments import Part, initials, open_stores, open_task
 from affekt.features import Features, Provenance, Store, write_features
 
-QUICK = MerbenchSettings(model='linear', seeds=1, trials=1, epochs=6, patience=3, batch=16, resamples=50)
+QUICK = MerbenchSettings(model='linear', seeds=1, trials=1, epochs=6, patience=3, batch_size=16, resamples=50)
 
 
 def write_store(path, names, values, *, recipe='made', corpus='', modality=None):

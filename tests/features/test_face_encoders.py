@@ -16,9 +16,10 @@ import transformers
 from PIL import Image
 
 from affekt.corpora import Facts, Manifest, Sample
+from affekt.encoders.framing import evenly, uniform
 from affekt.errors import TableError
 from affekt.features import Store, Unable, extract, recipe_named
-from affekt.features.face_pictures import _stored, evenly, face_pictures, uniform
+from affekt.features.face_pictures import _stored, face_pictures
 
 COUNTS = {'many': 40, 'few': 5, 'one': 1}
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from affekt.cli import main
 from affekt.errors import AffektError
 from affekt.features import RECIPES, encoder_names, listed_recipes, recipe_named
-from affekt.features.listing import STATES
+from affekt.features.catalogue import STATES
 from affekt.features.onnx_recipes import exported_names
 from affekt.features.smile_recipes import smile_names
 

@@ -7,11 +7,12 @@ import pytest
 from PIL import Image
 
 from affekt.corpora import Facts, Manifest, Sample, made_up_corpus
+from affekt.encoders import EXPORTED
+from affekt.encoders.onnx_pictures import prepared
+from affekt.encoders.onnx_sounds import examples, log_mel, mel_bands
 from affekt.errors import UnknownNameError, ValueRangeError, WeightsError
 from affekt.features import Store, extract, recipe_named
-from affekt.features.onnx_faces import prepared
-from affekt.features.onnx_recipes import EXPORTED, exported_names
-from affekt.features.onnx_voices import examples, log_mel, mel_bands
+from affekt.features.onnx_recipes import exported_names
 
 onnx = pytest.importorskip('onnx', reason='onnx is absent (pip install affekt[torch])')
 
@@ -182,15 +183,15 @@ def test_networks_that_do_not_fit_say_what_is_wanted(tmp_path):
     (tmp_path / 'bad.onnx').write_bytes(b'no network')
     with pytest.raises(WeightsError, match='an ONNX file'):
         recipe_named('manet-utt', model=str(tmp_path / 'bad.onnx'))
-    with pytest.raises(WeightsError, match=r'\(\?, 3, 224, 224\), for manet-utt; got \(\?, 3, 112, 112\)'):
+    with pytest.raises(WeightsError, match=r'\(\?, 3, 224, 224\), for manet; got \(\?, 3, 112, 112\)'):
         recipe_named('manet-utt', model=str(pooled_network(tmp_path / 'small.onnx', 112, 1024)))
-    with pytest.raises(WeightsError, match=r'an output of 1024 columns, for manet-utt; got y \(\?, 7\)'):
+    with pytest.raises(WeightsError, match=r'an output of 1024 columns, for manet; got y \(\?, 7\)'):
         recipe_named('manet-utt', model=str(pooled_network(tmp_path / 'classes.onnx', 224, 7)))
     with pytest.raises(WeightsError, match='free first axis'):
         recipe_named('manet-utt', model=str(pooled_network(tmp_path / 'eight.onnx', 224, 1024, batch=8)))
     nodes = [('ReduceMean', ['x'], ['y'], {'axes': [2, 3], 'keepdims': 0})]
     two = save_network(tmp_path / 'two.onnx', ['n', 3, 224, 224], nodes, {}, ['n', 3], second=['n', 1])
-    with pytest.raises(WeightsError, match=r'one input, for manet-utt; got x, z'):
+    with pytest.raises(WeightsError, match=r'one input, for manet; got x, z'):
         recipe_named('manet-utt', model=str(two))
     fitting = str(pooled_network(tmp_path / 'fits.onnx', 224, 1024))
     with pytest.raises(ValueRangeError, match='onnxruntime-gpu'):

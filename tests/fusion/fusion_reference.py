@@ -53,7 +53,7 @@ def filled(name: str, shape: tuple[int, ...]) -> torch.Tensor:
 
 
 @cache
-def facts(shared_data: Path) -> dict:
+def published_models(shared_data: Path) -> dict:
     return json.loads((shared_data / 'vectors' / 'fusion_reference.json').read_text())
 
 
@@ -78,11 +78,11 @@ def inputs(name: str, level: str) -> dict[str, torch.Tensor]:
     if name == 'attention_topn':
         return {slot: torch.tensor(uniform(slot, 4, size).astype(np.float32)) for slot, size in TOP_SIZES.items()}
     steps = {'utt': None, 'frm_align': (6, 6, 6), 'frm_unalign': (9, 6, 7)}[level]
-    found = {}
+    features = {}
     for i, (modality, size) in enumerate(SIZES.items()):
         shape = (4, size) if steps is None else (4, steps[i], size)
-        found[modality] = torch.tensor(uniform(f'{modality}s', *shape).astype(np.float32))
-    return found
+        features[modality] = torch.tensor(uniform(f'{modality}s', *shape).astype(np.float32))
+    return features
 
 
 def published_state(shapes: dict[str, list[int]]) -> dict[str, torch.Tensor]:

@@ -36,7 +36,7 @@ def test_the_hashed_words_are_those_of_the_published_check(words):
 
 @pytest.mark.parametrize(('form', 'status'), [('reference', 'constant'), ('corrected', 'healthy')])
 def test_misa_as_published_answers_everybody_alike_and_corrected_does_not(words, form, status):
-    held = {
+    parts = {
         part: Samples({m: torch.from_numpy(x) for m in MODALITIES}, values=torch.from_numpy(y))
         for part, (x, y) in words.items()
     }
@@ -45,7 +45,7 @@ def test_misa_as_published_answers_everybody_alike_and_corrected_does_not(words,
     settings = TrainingSettings(
         epochs=3, shuffle=form == 'corrected', clip_norm=None, patience=None, score='sign_weighted_f1'
     )
-    assert train(model, held['train'], held['val'], settings).status == status
+    assert train(model, parts['train'], parts['val'], settings).status == status
 
 
 def test_the_stored_study_says_what_the_published_study_says():

@@ -13,7 +13,7 @@ from affekt.fusion import FUSION_MODELS, FusionShape, build_fusion, load_publish
 
 SIZES = {'audio': 5, 'text': 7, 'video': 6}
 OPTIONS = {'mfn': {'memory': 8}, 'graph_mfn': {'memory': 8}, 'mfm': {'memory': 8}, 'mult': {'layers': 1, 'heads': 2}}
-CASES = [(name, level) for name, kind in FUSION_MODELS.items() for level in kind.levels]
+CASES = [(name, level) for name, model_class in FUSION_MODELS.items() for level in model_class.levels]
 FRAMES = [name for name, level in CASES if level == 'frame']
 SUBSETS = [keep for keep in product([True, False], repeat=3) if any(keep)]
 
@@ -255,14 +255,14 @@ def test_a_larger_variance_cannot_satisfy_the_corrected_bound():
         for parameter in part.parameters():
             torch.nn.init.zeros_(parameter)
     torch.nn.init.constant_(bound.mean[2].bias, 2.0)
-    found = {}
+    densities = {}
     for variance in (1.0, 4.0, 100.0):
         torch.nn.init.constant_(bound.log_variance[2].bias, torch.log(torch.tensor(variance)).item())
         zeros, rows = torch.zeros(3, 1), torch.ones(3, dtype=torch.bool)
-        found[variance] = tuple(bound(zeros, zeros, rows, full=full).item() for full in (False, True))
-    assert found[4.0] == pytest.approx((-0.5, -0.5 - 0.5 * torch.log(torch.tensor(4.0)).item()), abs=1e-6)
-    assert found[1.0][0] < found[4.0][0] < found[100.0][0]
-    assert found[4.0][1] > max(found[1.0][1], found[100.0][1])
+        densities[variance] = tuple(bound(zeros, zeros, rows, full=full).item() for full in (False, True))
+    assert densities[4.0] == pytest.approx((-0.5, -0.5 - 0.5 * torch.log(torch.tensor(4.0)).item()), abs=1e-6)
+    assert densities[1.0][0] < densities[4.0][0] < densities[100.0][0]
+    assert densities[4.0][1] > max(densities[1.0][1], densities[100.0][1])
 
 
 def test_a_model_takes_any_modalities_where_its_wiring_allows():
@@ -316,7 +316,7 @@ def test_wrong_settings_are_named():
 
 
 def test_a_state_of_the_reference_form_is_refused_by_the_corrected_form(shared_data):
-    state = reference.published_state(reference.facts(shared_data)['lf_dnn-utt']['state'])
+    state = reference.published_state(reference.published_models(shared_data)['lf_dnn-utt']['state'])
     corrected = reference.model_of('lf_dnn', 'utt', form='corrected')
     with pytest.raises(Exception, match='the form that the file was saved with'):
         load_published_fusion(corrected, state)

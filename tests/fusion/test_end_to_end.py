@@ -10,7 +10,7 @@ pytest.importorskip('transformers', reason='transformers is absent (pip install 
 
 import tiny_encoders as tiny
 
-from affekt.encoders.backbones import open_backbone
+from affekt.encoders import open_backbone
 from affekt.errors import ShapeError, UnknownNameError, WeightsError
 from affekt.fusion import BackboneHead, EndToEnd, FusionShape, vectors
 from affekt.nn import read_tensors
@@ -184,7 +184,9 @@ def test_a_folder_that_is_no_encoder_is_one_clear_error(damage, tmp_path):
         if damage == 'pickle':
             torch.save({}, folder / 'pytorch_model.bin')
         weights.unlink()
-    with pytest.raises(WeightsError, match=r'an encoder of transformers in|model\.safetensors or') as caught:
+    with pytest.raises(
+        WeightsError, match=r'an encoder of transformers in|model\.safetensors or|preprocessor_config'
+    ) as caught:
         open_backbone(folder)
     assert len(str(caught.value)) < 700
 

@@ -12,27 +12,27 @@ from affekt.fusion import build_fusion, load_published_fusion
 
 
 def _filled(shared_data, name, level):
-    facts = reference.facts(shared_data)[f'{name}-{level}']
+    published = reference.published_models(shared_data)[f'{name}-{level}']
     model = reference.model_of(name, level)
-    state = reference.published_state(facts['state'])
-    return model, state, facts
+    state = reference.published_state(published['state'])
+    return model, state, published
 
 
 @pytest.mark.parametrize(('name', 'level'), reference.configurations())
 def test_outputs_equal_those_of_the_published_code(shared_data, name, level):
     # golden values: fusion_reference.npz, made with the published code under states filled from their names
-    model, state, facts = _filled(shared_data, name, level)
-    assert sum(parameter.numel() for parameter in model.parameters()) == facts['parameters']
-    if facts['not_in_state']:
+    model, state, published = _filled(shared_data, name, level)
+    assert sum(parameter.numel() for parameter in model.parameters()) == published['parameters']
+    if published['not_in_state']:
         load_published_fusion(model, state)
-        model.load_outside_state({k: reference.filled(k, tuple(v)) for k, v in facts['not_in_state'].items()})
+        model.load_outside_state({k: reference.filled(k, tuple(v)) for k, v in published['not_in_state'].items()})
     coverage = load_published_fusion(model, state)
-    assert {row.published for row in coverage.rows} == set(facts['state'])
+    assert {row.published for row in coverage.rows} == set(published['state'])
     with torch.no_grad():
         fused = model(reference.inputs(name, level))
-    published = np.load(shared_data / 'vectors' / 'fusion_reference.npz')
+    outputs = np.load(shared_data / 'vectors' / 'fusion_reference.npz')
     for ours, theirs in (('features', 'features'), ('logits', 'emos'), ('values', 'vals'), ('auxiliary', 'aux')):
-        expected = published[f'{name}-{level}/{theirs}']
+        expected = outputs[f'{name}-{level}/{theirs}']
         np.testing.assert_allclose(getattr(fused, ours).numpy(), expected, rtol=0, atol=1e-5, err_msg=ours)
 
 
@@ -87,7 +87,7 @@ def test_a_state_of_other_sizes_is_refused_by_name(shared_data):
 
 
 def test_a_state_saved_from_the_wrapper_of_the_published_code_loads_too(shared_data):
-    model, state, facts = _filled(shared_data, 'attention', 'utt')
+    model, state, published = _filled(shared_data, 'attention', 'utt')
     coverage = load_published_fusion(model, {f'model.{key}': value for key, value in state.items()})
-    assert len(coverage.rows) == len(facts['state'])
-    assert str(coverage).endswith(f'{len(facts["state"])} tensors loaded, 0 unused')
+    assert len(coverage.rows) == len(published['state'])
+    assert str(coverage).endswith(f'{len(published["state"])} tensors loaded, 0 unused')

@@ -61,10 +61,10 @@ def clip(folder: Path) -> Path:
     return _saved(transformers.CLIPModel, config, folder, PICTURES)
 
 
-def _saved(kind: type, config: object, folder: Path, preprocessor: dict | None = None) -> Path:
+def _saved(model_class: type, config: object, folder: Path, preprocessor: dict | None = None) -> Path:
     with torch.random.fork_rng():
         torch.manual_seed(7)
-        kind(config).save_pretrained(folder)
+        model_class(config).save_pretrained(folder)
     if preprocessor is not None:
         (folder / 'preprocessor_config.json').write_text(json.dumps(preprocessor))
     return folder

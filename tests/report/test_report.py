@@ -15,13 +15,12 @@ import pytest
 from made_up import made_up
 
 from affekt.analysis.records import ModelUse
-from affekt.labels import EKMAN
 from affekt.pages import asset, embed_json, module_of, style_of
 from affekt.report import report as report_module
 from affekt.report.cards import model_entry
 from affekt.report.payload import report_payload, summary
 from affekt.report.report import SCRIPTS, render_report, report_page
-from affekt.report.series_grid import MAX_BINS, Rows, frame_rows, parse_weights, raster, rows_by_lane, series
+from affekt.report.series_grid import MAX_BINS, drawn, frame_series, raster
 
 NO_MEDIA = {'kind': 'none', 'mime': '', 'sound': False, 'note': ''}
 HOSTILE = '</script><script>alert(1)</script><img src=x onerror="alert(2)">\u2028{{script}}'
@@ -172,12 +171,9 @@ def test_script_and_style_stay_small():
 
 def test_longer_recordings_take_longer_bins():
     starts = np.arange(0.0, 4 * MAX_BINS, 1.0)
-    blank = np.full(len(starts), '')
-    values = np.full(len(starts), 0.5)
-    rows = Rows(starts, starts + 1, values, values, values, values, np.full(len(starts), EKMAN[0]), blank, blank)
-    drawn = series(rows, 4.0 * MAX_BINS)
+    content = drawn(frame_series('person 1', starts, np.full((len(starts), 7), 1 / 7), 1.0), 4.0 * MAX_BINS)
     # 14,400 steps of one second into at most 3,600 bins: four seconds each.
-    assert (drawn['step'], len(drawn['c'])) == (4.0, MAX_BINS)
+    assert (content['step'], len(content['c'])) == (4.0, MAX_BINS)
 
 
 # ---- what is missing
@@ -241,35 +237,23 @@ def test_a_gap_is_none_and_an_abstention_is_named():
 # ---- numbers
 
 
-def test_raster_weights_rows_by_the_time_they_share_with_a_bin():
-    blank = np.array(['', ''])
-    values = np.array([1.0, 0.0])
-    rows = Rows(np.array([0.0, 0.5]), np.array([0.5, 2.0]), values, values, values, values, blank, blank, blank)
+def test_raster_weights_values_by_the_time_they_share_with_a_bin():
+    starts, ends, values = np.array([0.0, 0.5]), np.array([0.5, 2.0]), np.array([1.0, 0.0])
     # First second: half of it at 1, half at 0. Second second: 0. Third: nothing.
-    assert raster(rows, 'value', 1.0, 3) == pytest.approx([0.5, 0.0, np.nan], nan_ok=True)
+    assert raster(starts, ends, values, 1.0, 3) == pytest.approx([0.5, 0.0, np.nan], nan_ok=True)
 
 
 def test_frames_that_were_not_evaluated_leave_gaps():
-    shares = np.full((7, 4), 1 / 7)
-    shares[:, 2] = np.nan
-    drawn = series(frame_rows(np.arange(4.0), shares, 1.0), 4.0)
-    assert drawn['c'] == [14, 14, None, 14]
+    shares = np.full((4, 7), 1 / 7)
+    shares[2] = np.nan
+    content = drawn(frame_series('person 1', np.arange(4.0), shares, 1.0), 4.0)
+    assert content['c'] == [14, 14, None, 14]
 
 
 def test_a_still_image_is_one_bin():
     payload = report_payload(made_up(0.0, 1, 'image'), NO_MEDIA)
     assert payload['source']['duration'] == 0
     assert len(payload['people'][0]['series']['fused']['c']) == 1
-
-
-def test_weights_are_read_back_from_their_text():
-    assert parse_weights('face 0.62, voice 0.38') == {'face': 0.62, 'voice': 0.38}
-    assert parse_weights('') == {}
-
-
-def test_lanes_are_told_apart_by_person_and_source():
-    lanes = rows_by_lane(made_up(12.0, 2).timeline)
-    assert set(lanes) == {(f'person {n}', s) for n in (1, 2) for s in ('face', 'voice', 'words', 'fused')}
 
 
 def test_coverage_counts_seconds_and_abstentions():

@@ -107,9 +107,9 @@ def test_a_weight_file_is_read_as_documented(tmp_path):
     content += name('encoder/a') + struct.pack('<BIIBI', 2, 1, 2, 4, 4) + values.tobytes()
     content += name('decoder/b') + struct.pack('<BBI', 0, 1, 1) + b'\x07'
     (tmp_path / 'model.bin').write_bytes(content)
-    held = read_ctranslate2(tmp_path / 'model.bin', 'encoder/')
-    assert list(held) == ['a']
-    np.testing.assert_array_equal(held['a'], [[1.5, -2.0]])
+    weights = read_ctranslate2(tmp_path / 'model.bin', 'encoder/')
+    assert list(weights) == ['a']
+    np.testing.assert_array_equal(weights['a'], [[1.5, -2.0]])
 
 
 def test_eight_bit_weights_are_divided_by_the_scale_of_their_row():

@@ -1,0 +1,190 @@
+"""The rows of a timeline: their columns, what may stand in them, and how arrays and dictionaries become rows.
+
+A row says that over [start_s, end_s) a source ('face', 'voice', 'words' or 'fused') gave one number a value for one
+person: the probability of a category, valence, arousal, or the presence of speech.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from affekt.analysis.person_series import DIMENSIONS, WEIGHT_COLUMNS, WEIGHTED, Bools, PersonSeries
+from affekt.errors import ShapeError, UnknownNameError, ValueRangeError
+from affekt.labels import EKMAN
+
+SOURCES = ('face', 'voice', 'words', 'fused')
+"""Where a row can come from, in the order of the rooms."""
+
+SCHEMA = pa.schema([
+    ('start_s', pa.float64()),
+    ('end_s', pa.float64()),
+    ('person', pa.string()),
+    ('source', pa.string()),
+    ('name', pa.string()),
+    ('value', pa.float64()),
+    ('confidence', pa.float64()),
+    ('low', pa.float64()),
+    ('high', pa.float64()),
+    ('coverage', pa.float64()),
+    ('evidence', pa.string()),
+    *[(name, pa.float64()) for name in WEIGHT_COLUMNS],
+    ('abstained', pa.string()),
+])  # fmt: skip
+"""The columns of a timeline.
+
+start_s, end_s: the span, seconds, end_s >= start_s. person: 'person 1', a transcript's name, or 'voice' for speech that
+no visible person could be tied to. source: one of SOURCES. name: an EKMAN category, 'valence', 'arousal' or 'speech'.
+value: a probability in [0, 1] or a dimension in [-1, 1]; nan where the row abstains. confidence: in [0, 1] or nan. low,
+high: the 95 % interval of value, nan where none is known. coverage: which part of the span was measured, in [0, 1].
+evidence: what the row rests on, such as 'faces:happiness@12.0-13.0'. weight_face, weight_voice, weight_words: for fused
+rows the share of each source in hundredths, nan where it takes no part. abstained: '' or the reason, 'contradiction' or
+'unsure'.
+"""
+
+_DEFAULTS: Mapping[str, object] = {
+    'person': '', 'confidence': float('nan'), 'low': float('nan'), 'high': float('nan'), 'coverage': 1.0,
+    'evidence': '', **dict.fromkeys(WEIGHT_COLUMNS, float('nan')), 'abstained': '',
+}  # fmt: skip
+WEIGHTS_AS_TEXT = 'weights'
+"""The column, such as 'face 0.62, voice 0.38', that exports have, and the tables of older runs, for WEIGHT_COLUMNS."""
+
+
+def packed(rows: Sequence[Mapping[str, object]]) -> pa.Table:
+    """Dictionaries as a table of SCHEMA."""
+    known, needed = {*SCHEMA.names, WEIGHTS_AS_TEXT}, {'start_s', 'end_s', 'source', 'name', 'value'}
+    for row in rows:
+        unknown, missing = set(row) - known, needed - set(row)
+        if unknown or missing:
+            raise ShapeError(
+                expected=f'rows with keys among {SCHEMA.names}',
+                came=f'{sorted(unknown) or "no"} unknown and {sorted(missing) or "no"} missing keys',
+                todo='give each row its span, source, name and value',
+            )
+    if any(WEIGHTS_AS_TEXT in row for row in rows):
+        texts = [row.get(WEIGHTS_AS_TEXT, '') for row in rows]
+        rows = [{**row, **weights} for row, weights in zip(rows, map(_weights_in, texts), strict=True)]
+    columns = {name: [row.get(name, _DEFAULTS.get(name)) for row in rows] for name in SCHEMA.names}
+    return pa.table(columns, schema=SCHEMA)
+
+
+def series_rows(series: PersonSeries) -> pa.Table:
+    """A fused series as rows: a category or dimension of a step that abstains has the value nan and a reason."""
+    shared = {
+        'start_s': series.start_s, 'end_s': series.end_s, 'person': series.person, 'source': series.source,
+        'confidence': series.confidence, 'coverage': series.coverage, 'evidence': series.evidence,
+        **dict(zip(WEIGHT_COLUMNS, series.weights.T, strict=True)),
+    }  # fmt: skip
+    torn = np.where(series.abstained == 'contradiction', series.abstained, '')
+    names: dict[str, tuple[Bools, Mapping[str, Any]]] = {
+        category: (series.states_categories, {'value': shares, 'abstained': series.abstained})
+        for category, shares in zip(EKMAN, series.probabilities.T, strict=True)
+    }
+    for at, name in enumerate(DIMENSIONS):
+        own = {'value': series.values[:, at], 'low': series.low[:, at], 'high': series.high[:, at], 'abstained': torn}
+        names[name] = (series.states_dimensions[:, at], own)
+    return rows_by_name(shared, names)
+
+
+def rows_by_name(shared: Mapping[str, Any], names: Mapping[str, tuple[Bools, Mapping[str, Any]]]) -> pa.Table:
+    """Rows with the columns of SCHEMA: for each name one per step that its mask keeps.
+
+    Args:
+        shared: column to its (T,) values, or to the one value of all steps.
+        names: what is stated to (T,) which steps state it, and the columns of its own.
+    """
+    steps = {name: np.flatnonzero(keep) for name, (keep, _) in names.items()}
+    columns = {}
+    for column_ in SCHEMA:
+        parts = []
+        for name, (keep, own) in names.items():
+            columns_of = {**_DEFAULTS, **shared, **own, 'name': name}
+            parts.append(np.broadcast_to(np.asarray(columns_of[column_.name]), keep.shape)[steps[name]])
+        columns[column_.name] = pa.array(np.concatenate(parts), column_.type)
+    return pa.table(columns, schema=SCHEMA)
+
+
+def weights_as_text(table: pa.Table) -> pa.Table:
+    """The table of a timeline with its weights in one column of text, such as 'face 0.62, voice 0.38'."""
+    shares = np.stack([np.asarray(table[name]) for name in WEIGHT_COLUMNS], axis=1)
+    distinct, row = np.unique(shares, axis=0, return_inverse=True)
+    texts = [
+        ', '.join(f'{source} {share:.2f}' for source, share in zip(WEIGHTED, one, strict=True) if share == share)
+        for one in distinct.tolist()
+    ]
+    at = table.column_names.index(WEIGHT_COLUMNS[0])
+    column_ = pa.array(texts, pa.string()).take(pa.array(row.reshape(-1)))
+    return table.drop_columns(list(WEIGHT_COLUMNS)).add_column(at, WEIGHTS_AS_TEXT, column_)
+
+
+def _weights_in(text: object) -> dict[str, float]:
+    """'face 0.62, voice 0.38' by column.
+
+    Raises:
+        ShapeError: the text says something else.
+    """
+    pairs = [part.rsplit(maxsplit=1) for part in str(text).split(',') if part.strip()]
+    try:
+        return {
+            dict(zip(WEIGHTED, WEIGHT_COLUMNS, strict=True))[source.strip()]: float(share) for source, share in pairs
+        }
+    except (KeyError, ValueError) as error:
+        raise ShapeError(
+            expected="weights such as 'face 0.62, voice 0.38'", came=f'{str(text)[:60]!r}', todo='correct the row'
+        ) from error
+
+
+def _with_weights(table: pa.Table) -> pa.Table:
+    """The table with its weights as numbers, where it has them as text."""
+    if WEIGHTS_AS_TEXT not in table.column_names or set(WEIGHT_COLUMNS) & set(table.column_names):
+        return table
+    texts = table[WEIGHTS_AS_TEXT].combine_chunks().cast(pa.string()).dictionary_encode()
+    read = [_weights_in(text) for text in texts.dictionary.to_pylist()]
+    table = table.drop_columns([WEIGHTS_AS_TEXT])
+    for name in WEIGHT_COLUMNS:
+        shares = pa.array([weights.get(name, float('nan')) for weights in read], pa.float64())
+        table = table.append_column(name, shares.take(texts.indices))
+    return table
+
+
+def conforming(table: pa.Table) -> pa.Table:
+    """The table with exactly the columns of SCHEMA."""
+    if not isinstance(table, pa.Table):
+        raise ShapeError(expected='an Arrow table', came=type(table).__name__, todo='use Timeline.from_rows')
+    table = _with_weights(table)
+    names = set(table.column_names)
+    missing = [f.name for f in SCHEMA if f.name not in names and f.name not in _DEFAULTS]
+    unknown = sorted(names - {f.name for f in SCHEMA})
+    if missing or unknown:
+        raise ShapeError(
+            expected=f'columns among {SCHEMA.names}', came=f'missing {missing}, unknown {unknown}', todo='rename them'
+        )
+    count = table.num_rows
+    columns = [table[f.name] if f.name in names else pa.array([_DEFAULTS[f.name]] * count, f.type) for f in SCHEMA]
+    try:
+        return pa.table(columns, names=SCHEMA.names).cast(SCHEMA)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise ShapeError(expected='columns that fit SCHEMA', came=str(error), todo='convert them first') from error
+
+
+def check(table: pa.Table) -> None:
+    """Raises where a time, confidence, coverage or source is out of range."""
+    if any(table[name].null_count for name in SCHEMA.names):
+        raise ValueRangeError(expected='no nulls', came='a null', todo="use nan for numbers and '' for text")
+    starts, ends = (np.asarray(table[name].to_numpy(zero_copy_only=False)) for name in ('start_s', 'end_s'))
+    if not (np.isfinite(starts).all() and np.isfinite(ends).all() and (ends >= starts).all()):
+        raise ValueRangeError(
+            expected='finite spans with end_s >= start_s', came='another span', todo='check the rows that made it'
+        )
+    for name, nan_allowed in (('confidence', True), ('coverage', False), *((name, True) for name in WEIGHT_COLUMNS)):
+        values = np.asarray(table[name].to_numpy(zero_copy_only=False))
+        inside = (values >= 0) & (values <= 1)
+        if not (inside | (np.isnan(values) & nan_allowed)).all():
+            raise ValueRangeError(expected=f'{name} in [0, 1]', came='a value outside', todo='scale it first')
+    strange = sorted(set(pc.unique(table['source']).to_pylist()) - set(SOURCES))
+    if strange:
+        raise UnknownNameError(expected=f'sources among {SOURCES}', came=f'{strange}', todo='use one of these')

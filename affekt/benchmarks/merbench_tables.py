@@ -1,0 +1,177 @@
+"""The outcome of MERBench as plain tables, Markdown, a page, facts for JSON, and Parquet with every prediction.
+
+Read `merbench_sheet` first: what is shown, wherever it is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from affekt.experiments import (
+    ORACLE,
+    SIMPLE,
+    Gain,
+    Outcome,
+    Row,
+    Section,
+    Sheet,
+    broken_runs,
+    gain_cells,
+    initials,
+    named,
+    outcome_facts,
+    save_outcome,
+    score_cells,
+    sheet_markdown,
+    sheet_page,
+    signed_percent,
+    slot_of,
+)
+from affekt.pages.figures import percent, spread
+
+HOW = {
+    'fair': 'settings and epoch chosen on validation, the test read once a seed',
+    'reference': 'as published: the test read every epoch, settings shared by all folds, inputs as they come',
+    ORACLE: 'the published loop had the test itself chosen the epoch: no result, it shows what reading it can add',
+}
+FEAT_TYPES = {
+    'utt': 'the mean over time of each modality',
+    'frm_align': 'sequences, a sixth as long, at the times of the text',
+    'frm_unalign': 'sequences, a twelfth as long, each at its own times',
+}
+
+
+def merbench_sheet(outcome: Outcome) -> Sheet:
+    """Title, tables, and what to know of them."""
+    return Sheet(title(outcome), tuple(sections(outcome)), tuple(lines(outcome)))
+
+
+def merbench_markdown(outcome: Outcome) -> str:
+    """All of it as Markdown."""
+    return sheet_markdown(merbench_sheet(outcome))
+
+
+def merbench_page(outcome: Outcome) -> str:
+    """All of it as one HTML page, intervals drawn beside their figures."""
+    return sheet_page('MERBench', outcome.task, merbench_sheet(outcome), outcome.notes)
+
+
+def merbench_facts(outcome: Outcome) -> dict[str, Any]:
+    """All of the outcome as plain values; None where undefined."""
+    facts = outcome_facts('MERBench', outcome.task, outcome.settings, outcome.recipes, outcome.rows, outcome.notes)
+    return {**facts, 'feat_type': outcome.task.feat_type}
+
+
+def save_merbench(folder: Path, outcome: Outcome, facts: dict[str, Any]) -> None:
+    """Write `merbench.json`, `.md` and `.html`, `rows.parquet` and `predictions.parquet` into a run's folder.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    pages = {'md': merbench_markdown(outcome), 'html': merbench_page(outcome)}
+    save_outcome(folder, 'merbench', outcome.task, outcome.rows, facts, pages, with_rows=True)
+
+
+def sections(outcome: Outcome) -> list[Section]:
+    """Scores of every test part, what fusing adds, and what the published protocol adds."""
+    several = len(outcome.task.tests) > 1
+    tables = []
+    for test in outcome.task.tests:
+        rows = tuple(row for row in outcome.rows if row.test == test and not row.system.given)
+        heads = ('on', 'model', 'protocol', 'mean [95 %]', 'sd', 'over simple', 'p')
+        title = f'{test}: {rows[0].headline}' if several else rows[0].headline
+        tables.append(Section(title, heads, tuple(_scores(row) for row in rows), 3, rows))
+    fused = [(row, gain) for row in outcome.rows if (gain := row.gain('alone')) is not None]
+    if fused:
+        heads = (*(('test',) if several else ()), 'on', 'model', 'protocol', 'alone', 'gain [95 %]', 'p')
+        cells = tuple(((row.test,) if several else ()) + _fused(row, gain) for row, gain in fused)
+        tables.append(Section('What more than one modality adds', heads, cells, len(heads) - 2))
+    tables += _missing(outcome, several)
+    if buys := tuple(_buys(outcome.rows, several)):
+        heads = (*(('test',) if several else ()), 'on', 'fair', 'reference', 'difference', ORACLE, 'it would add')
+        tables.append(Section('What the published protocol adds', heads, buys, 2 if several else 1))
+    return tables
+
+
+def lines(outcome: Outcome) -> list[str]:
+    """What to know of the tables."""
+    settings, shown = outcome.settings, {row.system.protocol for row in outcome.rows}
+    known = ['on: ' + ', '.join(f'{initials((name,))} {_spelled(name)}' for name in outcome.recipes)]
+    known += [f'{protocol}: {how}' for protocol, how in HOW.items() if protocol in shown]
+    tests = sum(len(row.gains) for row in outcome.rows)
+    known += [
+        f'figures in per cent; {settings.model} reads {FEAT_TYPES[outcome.task.feat_type]}; budget of each model: '
+        f'{settings.trials} draws at most, {settings.seeds} seeds, {settings.epochs} epochs at most, patience '
+        f'{settings.patience}',
+        'over simple: the gain over the one of our simple models that is better on validation; intervals and tests '
+        'draw whole groups (speakers, dialogues or recordings, where known); '
+        f'{settings.resamples} resamples, p after Holm over {tests} tests',
+    ]
+    return [*known, *broken_runs(outcome.rows), *outcome.notes]
+
+
+def title(outcome: Outcome) -> str:
+    """Corpus, model and features."""
+    recipes = ', '.join(f'{slot_of(name)} {recipe.split()[0]}' for name, recipe in outcome.recipes.items())
+    return f'{outcome.task.manifest.facts.corpus}: {outcome.settings.model} on {recipes}'
+
+
+def _spelled(name: str) -> str:
+    """`text`, or `text minilm-utt` where there are several sets of text."""
+    return f'{slot_of(name)} {name.partition(":")[2]}'.strip()
+
+
+def _scores(row: Row) -> tuple[str, ...]:
+    return (*named(row.system), *score_cells(row), *gain_cells(row.gain('simple')))
+
+
+def _fused(row: Row, gain: Gain) -> tuple[str, ...]:
+    return (*named(row.system), initials(gain.over.modalities), *gain_cells(gain))
+
+
+def _missing(outcome: Outcome, several: bool) -> Iterator[Section]:
+    """For each test part: what the models of all modalities say when some are missing, a column a model."""
+    for test in outcome.task.tests:
+        rows = [row for row in outcome.rows if row.test == test]
+        gone = [row for row in rows if row.system.given]
+        if not gone:
+            continue
+        names = list(dict.fromkeys(row.system.name for row in gone))
+        full = gone[0].system.modalities
+        scores = {(row.system.given, row.system.name): row.scores[row.headline] for row in gone}
+        scores |= {
+            ('all', row.system.name): row.scores[row.headline]
+            for row in rows
+            if row.system.modalities == full and row.system.protocol == 'fair' and not row.system.given
+        }
+        cells = tuple(
+            (_given(given), *(spread(scores[given, name].value, scores[given, name]) for name in names))
+            for given in ('all', *dict.fromkeys(row.system.given for row in gone))
+        )
+        yield Section(f'{test + ": " if several else ""}With modalities missing', ('given', *names), cells, 1)
+
+
+def _given(given: str) -> str:
+    if given.startswith('any:'):
+        return f'{100 * float(given.removeprefix("any:")):g} % missing'
+    return given if given == 'all' else initials(given.split('+'))
+
+
+def _buys(rows: Sequence[Row], several: bool) -> Iterator[tuple[str, ...]]:
+    asked = [row for row in rows if row.system.name not in ('constant', *SIMPLE) and not row.system.given]
+    by_key = {(row.system.modalities, row.test, row.system.protocol): row for row in asked}
+    for modalities, test in dict.fromkeys((key[0], key[1]) for key in by_key):
+        by_protocol = [by_key.get((modalities, test, protocol)) for protocol in HOW]
+        if not all(by_protocol):
+            continue
+        fair, reference, oracle = (row.scores[row.headline].value for row in by_protocol if row)
+        cells = (
+            percent(fair),
+            percent(reference),
+            signed_percent(reference - fair),
+            percent(oracle),
+            signed_percent(oracle - reference),
+        )
+        yield (*((test,) if several else ()), initials(modalities), *cells)

@@ -1,0 +1,232 @@
+"""How the outcomes of benchmarks look on a terminal of eighty columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from affekt.benchmarks.ovmer import PAPER_MODE
+from affekt.benchmarks.predictions import short_name
+from affekt.benchmarks.published import published
+from affekt.benchmarks.sets import UNIBENCH, set_named
+from affekt.benchmarks.unibench import rivals
+from affekt.pages.figures import percent, spread
+from affekt.terminal import plain_table
+
+if TYPE_CHECKING:
+    from affekt.benchmarks import Ovmer, UniBench
+    from affekt.benchmarks.ovmer import Agreement, View
+    from affekt.benchmarks.selection import Row
+    from affekt.experiments import Section, Sheet
+
+SHORT = {
+    'mer2023': 'MER23', 'mer2024': 'MER24', 'meld': 'MELD', 'iemocap': 'IEMO', 'cmumosi': 'MOSI', 'cmumosei': 'MOSEI',
+    'sims': 'SIMS', 'simsv2': 'SIMS2', 'ovmerdplus': 'OV+',
+}  # fmt: skip
+ON_TEST = 'chosen on test data'
+MODE_TITLES = {
+    'nosubtitle-addsub': 'clues first, subtitle merged later (as in the paper)',
+    'subtitle': 'with the subtitle',
+    'nosubtitle': 'without the subtitle',
+    '': 'all systems',
+}
+SHOWN_METRICS = ('M1 f', 'M2 f', 'EW-L1 f', 'EW-L2 f', 'M-avg f')
+
+
+def sheet_tables(sheet: Sheet) -> Group:
+    """All tables of an experiment, and what to know of them."""
+    parts: list[Any] = [Text(sheet.title)]
+    for section in sheet.sections:
+        parts += [Text(), Text(section.title), _section_table(section)]
+    return Group(*parts, Text(), *(Text(line, style='dim') for line in sheet.lines))
+
+
+def _section_table(section: Section) -> Table:
+    table = plain_table(*section.heads, left=section.left, gap=1)
+    for cells in section.cells:
+        table.add_row(*cells)
+    return table
+
+
+def unibench_tables(outcome: UniBench) -> Group:
+    """Protocols by set, floors and answers by set, published rows, and what is absent."""
+    parts: list[Any] = [Text(f'MER-UniBench, word table {outcome.table}'), Text()]
+    parts += [_unibench_protocols(outcome), Text()]
+    parts += [Text(f'{_titled(row)}: {row.how}', style='dim') for row in outcome.rows]
+    parts += [Text(), _unibench_answers(outcome), Text(), _beside_published(outcome)]
+    lines = [f'{set_named(key).name} absent: {why}' for key, why in outcome.absent.items()]
+    lines += [f'{result.set.name}: {note}' for result in outcome.results.values() for note in result.notes]
+    lines += [
+        f'{result.set.name}: sentiment {result.sentiment}'
+        for result in outcome.results.values()
+        if 'der' in result.sentiment
+    ]
+    parts += [Text(), *(Text(line, style='yellow') for line in (*lines, *outcome.notes))]
+    return Group(*parts)
+
+
+def _titled(row: Row) -> str:
+    title = row.protocol
+    if len(set(row.checkpoints.values())) == 1:
+        title += f' {short_name(next(iter(row.checkpoints.values())))}'
+    return f'{title} ({ON_TEST})' if row.chosen_on_test else title
+
+
+def _unibench_protocols(outcome: UniBench) -> Table:
+    heads = {'fixed': 'fixed [95 %]', 'mean': 'mean ± sd', 'best single': 'single*', 'oracle per set': 'oracle*'}
+    names = [
+        heads[row.protocol] if row.chosen_on_test or '*' not in heads[row.protocol] else 'single'
+        for row in outcome.rows
+    ]
+    table = plain_table('set', 'metric', 'n', *names, left=2)
+    for key, result in outcome.results.items():
+        cells = [_cell(row, key, outcome) for row in outcome.rows]
+        n = str(result.samples) if result.whole else f'{result.samples}/{result.set.samples}'
+        table.add_row(result.set.name, result.set.metric, n, *cells)
+    counted = len(outcome.rows[0].counted)
+    table.add_row('mean', f'{counted} of {len(UNIBENCH)}', '', *(_mean_cell(row) for row in outcome.rows), style='bold')
+    return table
+
+
+def _cell(row: Row, key: str, outcome: UniBench) -> str:
+    value = percent(row.scores[key])
+    if row.protocol == 'fixed':
+        return spread(row.scores[key], (row.intervals or {}).get(key))
+    if row.protocol == 'mean':
+        return f'{value} ± {100 * row.sds[key]:.1f}'
+    if row.protocol == 'oracle per set':
+        return f'{value} @{short_name(row.checkpoints[key])}'
+    return value
+
+
+def _mean_cell(row: Row) -> str:
+    if row.protocol == 'fixed':
+        return spread(row.mean, row.mean_interval)
+    return f'{percent(row.mean)} ± {100 * row.mean_sd:.1f}' if row.protocol == 'mean' else percent(row.mean)
+
+
+def _unibench_answers(outcome: UniBench) -> Table:
+    """What the fixed checkpoint's answers look like, and what a constant answer reaches."""
+    table = plain_table('set', 'best constant answer', 'labels', 'empty', 'unknown', 'beside it', left=1)
+    for key, result in outcome.results.items():
+        checkpoint = outcome.rows[0].checkpoints[key]
+        facts, scores = result.facts[checkpoint], result.scores[checkpoint]
+        if result.set.task == 'sentiment':
+            beside = f'accuracy {percent(scores["accuracy"])}'
+        elif result.set.task == 'basic':
+            beside = f'mscore {percent(scores["HIT mscore"])}'
+        else:
+            beside = f'P {percent(scores["EW-L1 precision"])} R {percent(scores["EW-L1 recall"])}'
+        labels, unknown = facts.get('labels_per_answer'), facts.get('unknown_words')
+        table.add_row(
+            result.set.name,
+            percent(result.floor),
+            '' if labels is None else f'{labels:.1f}',
+            f'{facts["empty_answers"]:.0f}' if 'empty_answers' in facts else '',
+            '' if unknown is None else f'{100 * unknown:.0f} %',
+            beside,
+        )
+    return table
+
+
+def _beside_published(outcome: UniBench) -> Group:
+    """The published rows on the same whole sets, ours among them, by mean."""
+    counted = outcome.rows[0].counted
+    ours = [
+        (f'yours, {row.protocol.removesuffix(" per set")}', {key: row.scores[key] for key in counted}, row.mean)
+        for row in outcome.rows
+        if row.protocol in ('fixed', 'oracle per set')
+    ]
+    theirs = [(f'{model} {inputs}', scores, mean) for model, inputs, scores, mean in rivals(outcome, counted)]
+    table = plain_table(f'published, {len(counted)} sets', *(SHORT[key] for key in counted), 'mean', gap=1)
+    for name, scores, mean in sorted([*theirs, *ours], key=lambda row: -row[2]) if counted else ():
+        style = 'bold' if name.startswith('yours') else ''
+        table.add_row(name, *(percent(scores[key]) for key in counted), percent(mean), style=style)
+    paper = published('unibench')
+    return Group(table, Text(f'{paper.source}; {paper.protocol}', style='dim'))
+
+
+def ovmer_tables(outcome: Ovmer) -> Group:
+    """A ranking for each mode, agreement with the published grouping, moves, floors, and what is left out."""
+    parts: list[Any] = [Text(f'OV-MER, {outcome.samples} samples, {len(outcome.systems)} predictions'), Text()]
+    for view in outcome.views:
+        parts.append(Text(f'{view.name}: {view.rule}, ranked by {view.headline}; table {view.table}', style='dim'))
+    for mode in sorted(outcome.views[0].rankings, key=list(MODE_TITLES).index):
+        parts += [Text(), Text(MODE_TITLES[mode], style='bold'), _ranking(outcome, mode)]
+    parts.append(Text('apart: systems that share no letter differ, paired tests with Holm correction', style='dim'))
+    if len(outcome.agreements) > 1:
+        parts += [Text(), _agreement(outcome)]
+    parts += [Text(), *(Text(line) for line in _moves(outcome))]
+    parts += [Text(_floor(view)) for view in outcome.views]
+    parts += [Text(note, style='yellow') for note in outcome.notes]
+    return Group(*parts)
+
+
+def _ranking(outcome: Ovmer, mode: str) -> Table:
+    first, *others = outcome.views
+    theirs = {row.model: row.scores for row in published('ovmer').rows} if mode == PAPER_MODE else {}
+    official = first.rule == 'official'
+    inner = ('EW-L1',) if official else ()
+    heads = [f'{first.name} [95 %]', 'apart', *inner, *(view.name for view in others), 'labels']
+    table = plain_table('', 'model', *heads, *(['paper'] if theirs else []), left=2, gap=1)
+    ranking = first.rankings[mode]
+    for model in ranking.order:
+        scores = first.scores[mode][model]
+        cells = [spread(ranking.scores[model].value, ranking.scores[model]), ranking.letters(model)]
+        cells += [percent(scores[f'{row} f']) for row in inner]
+        cells += [_placed(view, mode, model) for view in others]
+        cells.append(f'{outcome.answers[mode][model]["labels_per_answer"]:.1f}')
+        if theirs:
+            cells.append(percent(theirs[model]['M-avg']) if model in theirs else '–')
+        table.add_row(str(ranking.ranks[model][0]), model, *cells)
+    return table
+
+
+def _placed(view: View, mode: str, model: str) -> str:
+    ranking = view.rankings[mode]
+    return f'{percent(ranking.scores[model].value)} {ranking.ranks[model][0]:>2}'
+
+
+def _agreement(outcome: Ovmer) -> Table:
+    """Pearson and Spearman with GPT, a column for each view."""
+    names = list(outcome.agreements)
+    models = [next(iter(metrics.values())).models for metrics in outcome.agreements.values()]
+    heads = [
+        f'{"paper" if name.startswith("published") else name} ({size})'
+        for name, size in zip(names, models, strict=True)
+    ]
+    table = plain_table('r and rho with GPT', *heads)
+    for metric in SHOWN_METRICS:
+        table.add_row(metric.removesuffix(' f'), *(_pair(metrics, metric) for metrics in outcome.agreements.values()))
+    for view in outcome.views:
+        if view.rule == 'consistent' and view.name in outcome.agreements:
+            table.add_row(view.headline, *(_pair(metrics, view.headline) for metrics in outcome.agreements.values()))
+    return table
+
+
+def _pair(metrics: Mapping[str, Agreement], metric: str) -> str:
+    """Two correlations of a metric, under whichever of its names it stands."""
+    key = next((name for name in (metric, metric.removesuffix(' f'), f'{metric}1') if name in metrics), None)
+    return '' if key is None else ' '.join(_short(value) for value in (metrics[key].pearson, metrics[key].spearman))
+
+
+def _short(value: float) -> str:
+    return f'{value:.3f}'.replace('0.', '.', 1)
+
+
+def _moves(outcome: Ovmer) -> list[str]:
+    lines = []
+    for move in outcome.moves:
+        moved = ', '.join(f'{model} {a} to {b}' for model, (a, b) in move.moved.items()) or 'none'
+        mode = f' ({move.mode})' if move.mode else ''
+        lines.append(f'ranks from {move.before} to {move.after}{mode}: Kendall {move.kendall:.2f}, moved: {moved}')
+    return lines
+
+
+def _floor(view: View) -> str:
+    words, value = view.floor
+    return f'{view.name}: answering "{words}" every time reaches {percent(value)}'

@@ -1,0 +1,324 @@
+"""Samples as Arrow columns: a million of them in some hundred bytes each, rows made when they are asked for.
+
+N samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from operator import attrgetter
+from typing import Any, NamedTuple, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.corpora.sample import COLUMNS, NUMBERS, REPEATING, WHOLE, Sample
+from affekt.errors import ShapeError, TableError, UnknownNameError
+from affekt.tables.arrow_arrays import joined_view, number_array, text_array
+
+ROWS_AT_ONCE = 1 << 14
+"""Rows that are made or taken in together; more make nothing faster."""
+
+
+class Coded(NamedTuple):
+    """A column of few different values."""
+
+    values: tuple[Any, ...]
+    """Each once, in the order in which they first appear."""
+    codes: npt.NDArray[np.int64]
+    """(N,) the place of each sample's value; -1 where it has none."""
+
+    def counts(self) -> dict[Any, int]:
+        """Value to the number of samples that have it; None last, where some have none."""
+        sizes = np.bincount(self.codes + 1, minlength=len(self.values) + 1).tolist()
+        return dict(zip(self.values, sizes[1:], strict=True)) | ({None: sizes[0]} if sizes[0] else {})
+
+    def where(self, wanted: Iterable[Any]) -> npt.NDArray[np.bool_]:
+        """(N,) True where the value, or None, is among these."""
+        among = frozenset(wanted)
+        return np.array([value in among for value in (*self.values, None)], dtype=np.bool_)[self.codes]
+
+    def objects(self) -> npt.NDArray[Any]:
+        """(N,) the values themselves, None where there is none."""
+        every = np.empty(len(self.values) + 1, dtype=object)
+        every[:-1] = self.values
+        return every[self.codes]
+
+
+class SampleTable(Sequence[Sample]):
+    """N samples that behave as a tuple of `Sample` and are kept as columns.
+
+    Args:
+        table: Arrow's, with all of `COLUMNS` and no other, of the types that `fitted` gives.
+    """
+
+    def __init__(self, table: Any) -> None:
+        self.table = table
+
+    @classmethod
+    def of(cls, rows: Iterable[Sample]) -> SampleTable:
+        """The columns of rows, which are taken in one by one.
+
+        Raises:
+            TableError: a value is not of its column's type, or is text that has no bytes in UTF-8; names the sample.
+        """
+        if isinstance(rows, SampleTable):
+            return rows
+        import pyarrow as pa
+
+        left = iter(rows)
+        pieces: list[Any] = []
+        while (block := list(islice(left, ROWS_AT_ONCE))) or not pieces:
+            pieces.append(pa.Table.from_arrays([_array(name, block) for name in COLUMNS], schema=schema()))
+        return cls.fitted(pa.concat_tables(pieces).combine_chunks())
+
+    @classmethod
+    def fitted(cls, table: Any) -> SampleTable:
+        """Arrow columns of nearly these types, brought to them.
+
+        Raises:
+            ArrowInvalid: a value cannot be a value of its column.
+        """
+        import pyarrow as pa
+
+        columns = [_fitted(name, table.column(name)) for name in COLUMNS]
+        return cls(pa.Table.from_arrays(columns, names=list(COLUMNS)))
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (Sample(*cells) for cells in self.cells())
+
+    @overload
+    def __getitem__(self, at: int) -> Sample: ...
+    @overload
+    def __getitem__(self, at: slice) -> SampleTable: ...
+    def __getitem__(self, at: int | slice) -> Sample | SampleTable:
+        if isinstance(at, slice):
+            rows = range(len(self))[at]
+            if rows.step == 1:
+                return SampleTable(self.table.slice(rows.start, len(rows)))
+            return self.take(np.arange(rows.start, rows.stop, rows.step, dtype=np.int64))
+        row = range(len(self))[at]
+        return Sample(*(column[row].as_py() for column in self.table.columns))
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, SampleTable):
+            return bool(self.plain().equals(other.plain()))
+        if isinstance(other, list | tuple):
+            return len(self) == len(other) and all(ours == theirs for ours, theirs in zip(self, other, strict=True))
+        return NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __add__(self, other: Iterable[Sample]) -> SampleTable:
+        import pyarrow as pa
+
+        both = pa.concat_tables([self.table, SampleTable.of(other).table])
+        return SampleTable(both.unify_dictionaries())
+
+    def __radd__(self, other: Iterable[Sample]) -> SampleTable:
+        return SampleTable.of(other) + self
+
+    def __repr__(self) -> str:
+        return f'SampleTable({len(self)} samples)'
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        import pyarrow as pa
+
+        sink = pa.BufferOutputStream()  # a pickled slice of Arrow carries the whole of what it was cut from
+        with pa.ipc.new_stream(sink, schema()) as writer:
+            writer.write_table(self.plain())
+        return _unpacked, (sink.getvalue().to_pybytes(),)
+
+    def plain(self) -> Any:
+        """Arrow's table with every text written out, as files hold it."""
+        return self.table.cast(schema())
+
+    def cells(self, names: Sequence[str] = COLUMNS) -> Iterator[tuple[Any, ...]]:
+        """The values of these columns, row after row, None where there is none."""
+        columns = self.table.select(list(names))
+        for begin in range(0, len(self), ROWS_AT_ONCE):
+            block = columns.slice(begin, ROWS_AT_ONCE).columns
+            yield from zip(*map(_values, block), strict=True)
+
+    def take(self, which: npt.NDArray[Any]) -> SampleTable:
+        """Some of the samples.
+
+        Args:
+            which: (N,) True where a sample is wanted, or (K,) numbers of samples in any order.
+        """
+        rows = np.flatnonzero(which) if which.dtype == np.bool_ else which.astype(np.int64)
+        return SampleTable(self.table.take(number_array(rows)))
+
+    def replaced(self, **columns: Sequence[Any] | npt.NDArray[Any]) -> SampleTable:
+        """The same samples with other values in some columns.
+
+        Args:
+            columns: name to (N,) values; None, and nan among floats, for none.
+
+        Raises:
+            UnknownNameError: no such column.
+            ShapeError: values are not (N,).
+        """
+        table = self.table
+        for name, values in columns.items():
+            self._arrow(name)
+            if len(values) != len(self):
+                raise ShapeError(expected=f'{len(self)} values', came=f'{len(values)}', todo='give one for each sample')
+            array = _array_of(name, [None if value != value else value for value in values])
+            table = table.set_column(COLUMNS.index(name), name, _fitted(name, array))
+        return SampleTable(table)
+
+    def column(self, name: str) -> npt.NDArray[Any]:
+        """(N,) one column: floats with nan where there is none, else text or whole numbers with None.
+
+        Raises:
+            UnknownNameError: no such column.
+        """
+        column = self._arrow(name)
+        if name in NUMBERS:
+            return np.array(joined_view(column, np.float64, np.nan))
+        if name in REPEATING:
+            return self.coded(name).objects()
+        values = np.empty(len(self), dtype=object)
+        values[:] = _values(column)
+        return values
+
+    def coded(self, name: str) -> Coded:
+        """One column as its different values, and which of them each sample has.
+
+        Raises:
+            UnknownNameError: no such column.
+        """
+        import pyarrow as pa
+
+        column = self._arrow(name)
+        if name not in REPEATING:
+            column = column.dictionary_encode()
+        if column.num_chunks > 1:
+            column = column.unify_dictionaries()
+        if not len(self):
+            return Coded((), np.zeros(0, dtype=np.int64))
+        values = column.chunk(0).dictionary.to_pylist()
+        indices = pa.chunked_array([chunk.indices for chunk in column.chunks], type=pa.int32())
+        places = joined_view(indices, np.int32, -1).astype(np.int64)
+        first = np.full(len(values) + 1, len(self))
+        first[places[::-1]] = np.arange(len(self))[::-1]  # of several, the last that is written: the first sample
+        order = np.argsort(first[:-1], kind='stable')[: int((first[:-1] < len(self)).sum())]
+        rank = np.full(len(values) + 1, -1)
+        rank[order] = np.arange(len(order))
+        return Coded(tuple(values[at] for at in order.tolist()), rank[places])
+
+    def known(self, name: str) -> npt.NDArray[np.bool_]:
+        """(N,) True where the column has a value.
+
+        Raises:
+            UnknownNameError: no such column.
+        """
+        column = self._arrow(name)
+        if not column.null_count:
+            return np.ones(len(self), dtype=np.bool_)
+        if column.null_count == len(self):
+            return np.zeros(len(self), dtype=np.bool_)
+        import pyarrow as pa
+
+        return np.array(joined_view(column.is_valid().cast(pa.int8()), np.int8, 0) > 0)
+
+    def filled(self, name: str) -> npt.NDArray[np.bool_]:
+        """(N,) True where a column of text has a text that is not ''.
+
+        Raises:
+            UnknownNameError: no such column.
+        """
+        if name in REPEATING:
+            texts = self.coded(name)
+            return np.array([*map(bool, texts.values), False], dtype=np.bool_)[texts.codes]
+        from pyarrow import compute
+
+        return np.array(joined_view(compute.binary_length(self._arrow(name)), np.int32, 0) > 0)
+
+    def _arrow(self, name: str) -> Any:
+        if name not in COLUMNS:
+            raise UnknownNameError(expected=f'one of {", ".join(COLUMNS)}', came=repr(name), todo='name one of these')
+        return self.table.column(name)
+
+
+def schema() -> Any:
+    """The types of the columns in a file."""
+    import pyarrow as pa
+
+    types = dict.fromkeys(NUMBERS, pa.float64()) | dict.fromkeys(WHOLE, pa.int32())
+    return pa.schema([(name, types.get(name, pa.string())) for name in COLUMNS])
+
+
+def _unpacked(content: bytes) -> SampleTable:
+    import pyarrow as pa
+
+    with pa.ipc.open_stream(content) as reader:
+        return SampleTable.fitted(reader.read_all())
+
+
+def _fitted(name: str, column: Any) -> Any:
+    """A column of the type that its name has."""
+    import pyarrow as pa
+
+    if name in REPEATING:
+        is_coded = pa.types.is_dictionary(column.type) and pa.types.is_string(column.type.value_type)
+        return column if is_coded else column.cast(pa.string()).dictionary_encode()
+    return column.cast(schema().field(name).type)
+
+
+def _array(name: str, rows: Sequence[Sample]) -> Any:
+    """One column of some rows.
+
+    Raises:
+        TableError: a value is not of the column's type; names the sample.
+    """
+    values = list(map(attrgetter(name), rows))
+    try:
+        return _array_of(name, values)
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
+        wrong = next((row for row, value in zip(rows, values, strict=True) if not _fits(name, value)), rows[0])
+        expected = 'a number' if name in NUMBERS else 'a whole number' if name in WHOLE else 'text in UTF-8'
+        raise TableError(
+            expected=f'{expected} in the column {name}', came=f'{getattr(wrong, name)!r} for sample {wrong.sample!r}',
+            todo='correct the label file',
+        ) from error  # fmt: skip
+
+
+def _fits(name: str, value: object) -> bool:
+    try:
+        _array_of(name, [value])
+    except (TypeError, ValueError, AttributeError, OverflowError):
+        return False
+    return True
+
+
+def _array_of(name: str, values: Sequence[Any]) -> Any:
+    """Values as one Arrow array, plain."""
+    if name not in (*NUMBERS, *WHOLE):
+        return text_array(values)
+    valid = np.array([value is not None for value in values], dtype=np.bool_)
+    numbers = np.array([0 if value is None else value for value in values])
+    if len(values) and numbers.dtype.kind not in ('biuf' if name in NUMBERS else 'iu'):
+        raise TypeError(f'{numbers.dtype} in the column {name}')
+    dtype = np.dtype(np.float64 if name in NUMBERS else np.int32)
+    plain = numbers.astype(dtype)
+    if name in WHOLE and not np.array_equal(plain, numbers):
+        raise OverflowError(f'a number in the column {name} that is too large')
+    return number_array(plain, None if valid.all() else valid)
+
+
+def _values(column: Any) -> list[Any]:
+    """A column's values for Python."""
+    import pyarrow as pa
+
+    if column.null_count == len(column):
+        return [None] * len(column)
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    values: list[Any] = column.to_pylist()
+    return values

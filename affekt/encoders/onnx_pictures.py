@@ -1,0 +1,173 @@
+"""Pictures of a face through a network in an ONNX file, prepared as the program that published the features did.
+
+Colours are red, green, blue except where facts say BGR: the program of MER2024 for VideoMAE hands its network the files
+of OpenFace as they are, blue before red. EmoNet's program scales with OpenCV, this one with Pillow: up from the 112
+pixels of stored faces they differ by rounding alone.
+
+Axes: B batch, T pictures, D columns, S pixels a side.
+
+Source: github.com/zeroQiaoba/MERTools, MERBench and MER2024, feature_extraction/visual.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.encoders.encoder import Encoded, EncoderSettings, Floats, Modality, Pictures
+from affekt.encoders.exported import ExportedModel
+from affekt.encoders.framing import PICTURES_AT_ONCE, TUBE, Places, around, stretches
+from affekt.encoders.onnx_models import OnnxModel
+
+Images = Sequence[npt.NDArray[np.uint8]]
+
+
+def prepared(image: npt.NDArray[np.uint8], facts: Mapping[str, Any]) -> Floats:
+    """One picture as a network wants it.
+
+    Args:
+        image: (H, W, 3), RGB.
+        facts: of an `ExportedModel`: `resize` is [S, S], or one number for the shorter side; `crop` the side of the
+            middle that is kept, or None; `interpolation`; `largest` what 255 becomes; `mean` and `std` are taken off
+            and divided by after that; `colours` is RGB or BGR.
+
+    Returns:
+        (3, S, S)
+    """
+    from PIL import Image
+
+    if facts['colours'] == 'BGR':
+        image = np.ascontiguousarray(image[..., ::-1])
+    filters = {'bilinear': Image.Resampling.BILINEAR, 'bicubic': Image.Resampling.BICUBIC}
+    high, wide = image.shape[:2]
+    if isinstance(facts['resize'], int):
+        short = facts['resize']
+        wide, high = (short, int(short * high / wide)) if wide <= high else (int(short * wide / high), short)
+    else:
+        high, wide = facts['resize']
+    resized = np.asarray(Image.fromarray(image).resize((wide, high), filters[facts['interpolation']]), np.float32)
+    if side := facts['crop']:
+        top, left = round((high - side) / 2), round((wide - side) / 2)
+        resized = resized[top : top + side, left : left + side]
+    mean, std = (np.array(facts[name], np.float32) for name in ('mean', 'std'))
+    return np.moveaxis((resized * np.float32(facts['largest'] / 255) - mean) / std, -1, 0)
+
+
+class OnnxPictures:
+    """An `Encoder` of every picture by itself.
+
+    Args:
+        network: takes (N, 3, S, S).
+        model: what it is.
+    """
+
+    modality: Modality = 'video'
+    rate_hz: float | None = None
+
+    def __init__(self, network: OnnxModel, model: ExportedModel) -> None:
+        self._network, self._facts = network, model.facts
+        self.size = model.dimension
+
+    @classmethod
+    def open(cls, path: Path, settings: EncoderSettings, model: ExportedModel) -> OnnxPictures:
+        """The network in a file.
+
+        Raises:
+            WeightsError: the file is none, or its network takes or gives something else.
+        """
+        side = model.facts['crop'] or model.facts['resize'][0]
+        return cls(OnnxModel(path, [(None, 3, side, side)], model.dimension, model.name, settings.device), model)
+
+    def prepare(self, sample: Images) -> Floats:
+        """(T, 3, S, S) of (H, W, 3) RGB pictures."""
+        return np.stack([prepared(image, self._facts) for image in sample])
+
+    def forward(self, rows: Floats, keep_mask: npt.NDArray[np.bool_]) -> tuple[Floats, npt.NDArray[np.bool_]]:
+        """A state for each picture."""
+        states = np.zeros((*keep_mask.shape, self.size), np.float32)  # (B, T, D)
+        states[keep_mask] = _one_vector(self._network.run(rows[keep_mask]))  # of (pictures, 3, S, S)
+        return states, keep_mask
+
+    def encode(self, samples: Sequence[Pictures], *, is_published: bool = False) -> list[Encoded | str]:
+        """(T, D) of the pictures of each sample; there is one form."""
+        return [Encoded(self._rows(pictures), pictures.times) for pictures in samples]
+
+    def _rows(self, pictures: Pictures) -> Floats:
+        rows = []
+        for begin in range(0, len(pictures), PICTURES_AT_ONCE):
+            some = range(begin, min(begin + PICTURES_AT_ONCE, len(pictures)))
+            rows.append(_one_vector(self._network.run(self.prepare([pictures.images[at] for at in some]))))
+        return np.concatenate(rows)
+
+
+class OnnxVideo:
+    """An `Encoder` of stretches of 16 pictures.
+
+    One row: of every fourth picture, the last one repeated up to 16, the first 16 and the last 16; the mean of both.
+    All rows: for each picture the 16 around it (the first 16 for the first ten, and for the last ten the 16 before the
+    last).
+
+    Args:
+        network: takes (N, 3, 16, S, S).
+        model: what it is.
+        is_for_one_row: as in `EncoderSettings`.
+    """
+
+    modality: Modality = 'video'
+    rate_hz: float | None = None
+
+    def __init__(self, network: OnnxModel, model: ExportedModel, is_for_one_row: bool) -> None:
+        self._network, self._facts, self._is_for_one_row = network, model.facts, is_for_one_row
+        self.size = model.dimension
+
+    @classmethod
+    def open(cls, path: Path, settings: EncoderSettings, model: ExportedModel) -> OnnxVideo:
+        """The network in a file.
+
+        Raises:
+            WeightsError: the file is none, or its network takes or gives something else.
+        """
+        side = model.facts['resize'][0]
+        network = OnnxModel(path, [(None, 3, TUBE, side, side)], model.dimension, model.name, settings.device)
+        return cls(network, model, settings.is_for_one_row)
+
+    def prepare(self, sample: Images) -> Floats:
+        """(T, 3, 16, S, S): for each stretch its pictures."""
+        return np.stack([self._stretch(sample, taken) for taken in self._stretches(len(sample))])
+
+    def _stretches(self, count: int) -> list[Places]:
+        return stretches(count) if self._is_for_one_row else [around(count, at) for at in range(count)]
+
+    def _stretch(self, images: Images, taken: Places) -> Floats:
+        """(3, 16, S, S)"""
+        return np.stack([prepared(images[at], self._facts) for at in taken], axis=1)
+
+    def forward(self, rows: Floats, keep_mask: npt.NDArray[np.bool_]) -> tuple[Floats, npt.NDArray[np.bool_]]:
+        """A state for each stretch."""
+        states = np.zeros((*keep_mask.shape, self.size), np.float32)  # (B, T, D)
+        states[keep_mask] = _one_vector(self._network.run(rows[keep_mask]))  # of (stretches, 3, 16, S, S)
+        return states, keep_mask
+
+    def encode(self, samples: Sequence[Pictures], *, is_published: bool = False) -> list[Encoded | str]:
+        """(stretches, D) of each sample, one stretch after the other; there is one form."""
+        return [Encoded(self._rows(pictures.images), self._times(pictures)) for pictures in samples]
+
+    def _rows(self, images: Images) -> Floats:
+        taken = self._stretches(len(images))
+        return np.concatenate([_one_vector(self._network.run(self._stretch(images, each)[None])) for each in taken])
+
+    def _times(self, pictures: Pictures) -> npt.NDArray[np.float64] | None:
+        return None if self._is_for_one_row else pictures.times
+
+
+def _one_vector(states: Floats) -> Floats:
+    """(T, D); what has height and width yet is averaged over them and cut off below 0, as published."""
+    if states.ndim <= 2:
+        return states
+    if states.ndim == 4:  # (T, D, height, width)
+        return np.maximum(states.mean(axis=(2, 3)), 0) if states.shape[2] > 1 else states[:, :, 0, 0]
+    return states.reshape(len(states), -1)

@@ -1,0 +1,187 @@
+"""Sound through a network in an ONNX file: VGGish, wav2vec, emotion2vec.
+
+VGGish reads pictures of sound that are made here: at 16 kHz, magnitudes of windows of 25 ms every 10 ms in 64 bands
+from 125 to 7,500 Hz, log(x + 0.01), 0.96 s at once, every 0.05 s for FRA and every 0.5 s for UTT; a sound below 1 s is
+repeated until it is not. The others read the samples.
+
+Axes: B batch, S samples, T rows, D columns.
+
+Source: Hershey et al. 2017, arXiv:1609.09430; Schneider et al. 2019, arXiv:1904.05862; Ma et al. 2023,
+arXiv:2312.15185; github.com/zeroQiaoba/MERTools, MERBench and MER2024, feature_extraction/audio.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.encoders.audioset import PCA_FILE, eight_bit, hop_of, read_pca
+from affekt.encoders.encoder import Encoded, EncoderSettings, Floats, Modality
+from affekt.encoders.exported import ExportedModel
+from affekt.encoders.framing import RATE_HZ
+from affekt.encoders.onnx_models import OnnxModel
+from affekt.errors import WeightsError
+
+BANDS, LOWEST_HZ, HIGHEST_HZ, OFFSET = 64, 125.0, 7500.0, 0.01
+WINDOW, HOP, FFT = 400, 160, 512
+"""Samples."""
+EXAMPLE = 96
+"""Windows in one picture."""
+AT_ONCE = 256
+
+
+@functools.cache
+def mel_bands() -> npt.NDArray[np.float64]:
+    """(257, 64) weights: triangles at equal distances of 1127 ln(1 + f / 700); none for the lowest bin."""
+
+    def mel(hertz: Any) -> Any:
+        return 1127.0 * np.log1p(np.asarray(hertz) / 700.0)
+
+    edges = np.linspace(mel(LOWEST_HZ), mel(HIGHEST_HZ), BANDS + 2)
+    bins = mel(np.linspace(0.0, RATE_HZ / 2, FFT // 2 + 1))[:, None]
+    rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
+    weights: npt.NDArray[np.float64] = np.maximum(0.0, np.minimum(rising, falling))
+    weights[0] = 0.0
+    return weights
+
+
+def log_mel(sound: Floats) -> npt.NDArray[np.float64]:
+    """(T, 64) logarithms of the magnitude in each band, one row every 10 ms.
+
+    Args:
+        sound: (S,) at 16 kHz, at least 400 samples.
+    """
+    windows = np.lib.stride_tricks.sliding_window_view(sound.astype(np.float64), WINDOW)[::HOP]
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi / WINDOW * np.arange(WINDOW))
+    logarithms: npt.NDArray[np.float64] = np.log(np.abs(np.fft.rfft(windows * hann, FFT)) @ mel_bands() + OFFSET)
+    return logarithms
+
+
+def examples(sound: Floats, hop_s: float) -> tuple[Floats, npt.NDArray[np.float64]]:
+    """(T, 96, 64) pictures of sound and (T,) the middle of each in seconds.
+
+    Args:
+        sound: (S,) at 16 kHz, S above 0.
+        hop_s: from one to the next.
+    """
+    if len(sound) < RATE_HZ:
+        sound = np.tile(sound, -(-RATE_HZ // len(sound)))
+    step = round(hop_s * RATE_HZ / HOP)
+    windows = np.lib.stride_tricks.sliding_window_view(log_mel(sound), EXAMPLE, axis=0)[::step]  # (T, 64, 96)
+    times = np.arange(len(windows)) * step * HOP / RATE_HZ + EXAMPLE * HOP / RATE_HZ / 2
+    return np.ascontiguousarray(np.moveaxis(windows, 2, 1), dtype=np.float32), times
+
+
+class VggishOnnx:
+    """An `Encoder` of pictures of sound.
+
+    Args:
+        network: takes (N, 96, 64), perhaps with an axis of 1.
+        model: what it is.
+        hop_s: from one picture to the next.
+        pca: vectors and means of AudioSet, for its 8-bit form; None for the states as they are.
+    """
+
+    modality: Modality = 'audio'
+
+    def __init__(self, network: OnnxModel, model: ExportedModel, hop_s: float, pca: Any = None) -> None:
+        self._network, self._hop_s, self._pca = network, hop_s, pca
+        self.size = model.dimension
+        self.rate_hz: float | None = 1 / hop_s
+
+    @classmethod
+    def open(cls, path: Path, settings: EncoderSettings, model: ExportedModel) -> VggishOnnx:
+        """The network in a file, with AudioSet's file beside it for `vggish-pca`.
+
+        Raises:
+            WeightsError: a file is none, or the network takes or gives something else.
+        """
+        shapes = [(None, EXAMPLE, BANDS), (None, 1, EXAMPLE, BANDS), (None, EXAMPLE, BANDS, 1)]
+        network = OnnxModel(path, shapes, model.dimension, model.name, settings.device)
+        pca = read_pca(path.parent / PCA_FILE) if model.name == 'vggish-pca' else None
+        return cls(network, model, hop_of(settings.is_for_one_row), pca)
+
+    def prepare(self, sample: Floats) -> Floats:
+        """(T, 96, 64) of a sound at 16 kHz."""
+        return examples(sample, self._hop_s)[0]
+
+    def forward(self, rows: Floats, keep_mask: npt.NDArray[np.bool_]) -> tuple[Floats, npt.NDArray[np.bool_]]:
+        """A state for each picture of sound."""
+        states = np.zeros((*keep_mask.shape, self.size), np.float32)  # (B, T, D)
+        states[keep_mask] = self._run(rows[keep_mask])
+        return states, keep_mask
+
+    def encode(self, samples: Sequence[Floats], *, is_published: bool = False) -> list[Encoded | str]:
+        """(T, D) of each sound; there is one form."""
+        pictures = (examples(sound, self._hop_s) for sound in samples)
+        return [Encoded(self._run(windows), times) for windows, times in pictures]
+
+    def _run(self, windows: Floats) -> Floats:
+        """(T, 96, 64) to (T, D)"""
+        shape = [-1, *(size or 1 for size in self._network.shape[1:])]
+        blocks = [windows[begin : begin + AT_ONCE] for begin in range(0, len(windows), AT_ONCE)]
+        rows = np.concatenate([self._network.run(block.reshape(shape)).reshape(len(block), -1) for block in blocks])
+        return rows if self._pca is None else eight_bit(rows, *self._pca)
+
+
+class OnnxSound:
+    """An `Encoder` of the samples of a whole sound.
+
+    Args:
+        network: takes (N, samples).
+        model: what it is.
+    """
+
+    modality: Modality = 'audio'
+
+    def __init__(self, network: OnnxModel, model: ExportedModel) -> None:
+        self._network, self._facts = network, model.facts
+        self.size = model.dimension
+        self.rate_hz: float | None = RATE_HZ / model.facts['hop_samples']
+
+    @classmethod
+    def open(cls, path: Path, settings: EncoderSettings, model: ExportedModel) -> OnnxSound:
+        """The network in a file.
+
+        Raises:
+            WeightsError: the file is none, or its network takes or gives something else.
+        """
+        return cls(OnnxModel(path, [(None, None)], model.dimension, model.name, settings.device), model)
+
+    def prepare(self, sample: Floats) -> Floats:
+        """(S,) samples at 16 kHz, of mean 0 and deviation 1 where the network was trained so."""
+        if self._facts['normalised']:
+            sample = ((sample - sample.mean()) / np.sqrt(sample.var() + 1e-5)).astype(np.float32)
+        return sample
+
+    def forward(self, rows: Floats, keep_mask: npt.NDArray[np.bool_]) -> tuple[Floats, npt.NDArray[np.bool_]]:
+        """The states of sounds, each run at its own length."""
+        states = [self._run(sound[kept]) for sound, kept in zip(rows, keep_mask, strict=True)]
+        longest = max(map(len, states))
+        filled = [np.pad(each, ((0, longest - len(each)), (0, 0))) for each in states]
+        counted = np.arange(longest)[None, :] < np.array([len(each) for each in states])[:, None]
+        return np.stack(filled), counted  # (B, T, D), (B, T)
+
+    def encode(self, samples: Sequence[Floats], *, is_published: bool = False) -> list[Encoded | str]:
+        """(T, D) of each sound; there is one form."""
+        hop, field = self._facts['hop_samples'], self._facts['field_samples']
+        every = (self._run(self.prepare(sound)) for sound in samples)
+        return [Encoded(rows, (np.arange(len(rows)) * hop + field / 2) / RATE_HZ) for rows in every]
+
+    def _run(self, sound: Floats) -> Floats:
+        """(S,) to (T, D)"""
+        states = self._network.run(sound[None])[0]
+        is_columns_first = self._facts['columns_first'] if states.ndim == 2 else False
+        rows: Floats = states.T if is_columns_first else np.atleast_2d(states)  # (D, T) to (T, D)
+        if rows.shape[1] != self.size:
+            raise WeightsError(
+                expected=f'{self.size} columns {"before" if is_columns_first else "after"} time',
+                came=f'{states.shape} in {self._network.path}', todo='export the network as it was published',
+            )  # fmt: skip
+        return rows

@@ -1,0 +1,203 @@
+"""Networks that see (CLIP, data2vec, DINOv2, VideoMAE): pictures to one state a picture, or to states of a clip.
+
+Published: CLIP gives the projected picture for every frame. Of data2vec and DINOv2 the tokens of the last layer are
+summed, so that sizes follow the number of patches; DINOv2 sees 64 frames, the last one again and again in a short clip,
+which then leads the mean. VideoMAE sees 16 frames; the states of its 8 pairs of frames are averaged over patches.
+
+Corrected: the mean over patches as the network gives them out, which is after the final norm but for BEiT and data2vec
+(theirs is in a pooler that is not run); a short clip is seen once, or all its frames are repeated alike
+where a network wants 16. For CLIP there is nothing to correct: both names give the same numbers.
+
+Trained: pictures are squeezed to squares, and a picture's state is the mean over all its tokens.
+
+Axes: B batch, T pictures, P patches, H W pixels, D size of a state.
+
+Source: arXiv:2401.03429; github.com/zeroQiaoba/MERTools,
+MERBench/feature_extraction/visual/extract_vision_huggingface.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor
+
+from affekt.encoders.backbones import Backbone, as_array
+from affekt.encoders.encoder import Encoded, EncoderSettings, Floats, Layers, Pictures
+from affekt.encoders.folders import open_config, open_network, open_reader
+from affekt.encoders.framing import PICTURES_AT_ONCE, Places, evenly, uniform
+from affekt.errors import ShapeError, WeightsError
+
+Images = Sequence[npt.NDArray[np.uint8]]
+
+
+class PictureBackbone(Backbone):
+    """Pictures one by one, for ViT, DINOv2 and their like: a state for each picture.
+
+    Args:
+        network: of transformers.
+        processor: that belongs to it.
+        layers: as in `Backbone`.
+        pictures: at most, evenly spaced; None for all.
+    """
+
+    modality = 'video'
+    loader = 'AutoModel'
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, network: Any, processor: Any, layers: Layers = 'last', pictures: int | None = 8) -> None:
+        super().__init__(network, layers)
+        self._processor = processor
+        self.side = int(network.config.image_size)
+        self.pictures = pictures
+        self._leading = 2 if hasattr(getattr(network, 'embeddings', None), 'distillation_token') else 1
+        """Tokens in front of those of the patches."""
+        for name, key in (('mean', 'image_mean'), ('deviation', 'image_std')):
+            levels = torch.tensor(getattr(processor, key), dtype=torch.float32) * 255
+            self.register_buffer(name, levels.to(network.device), persistent=False)
+
+    @classmethod
+    def open(cls, path: Path, settings: EncoderSettings) -> PictureBackbone:
+        """The network of a folder, with what prepares its pictures."""
+        _, network = open_network(path, cls.loader, settings.device, settings.precision, cls._config(path))
+        processor = open_reader(path, 'AutoImageProcessor', backend='pil')  # torchvision has no build for this torch
+        return cls(network, processor, settings.layers, settings.pictures).eval()
+
+    @classmethod
+    def _config(cls, path: Path) -> Any:
+        """The network's, where that of the folder will not do."""
+        return None
+
+    def prepare(self, sample: Images) -> npt.NDArray[np.uint8]:
+        """(T, side * side * 3) bytes of (H, W, 3) RGB pictures; only those that are chosen are looked at.
+
+        Raises:
+            ShapeError: there is no picture, or it is not RGB.
+        """
+        chosen = [sample[at] for at in self._places(len(sample))] if len(sample) else []
+        wrong = [f'{each.dtype} {each.shape}' for each in chosen if each.dtype != np.uint8 or each.shape[2:] != (3,)]
+        if wrong or not chosen:
+            raise ShapeError(
+                expected='pictures (height, width, 3) of bytes, at least one', came=wrong[0] if wrong else 'none',
+                todo='give the face of each frame',
+            )  # fmt: skip
+        size = (self.side, self.side)
+        small = [Image.fromarray(each).resize(size, Image.Resampling.BILINEAR) for each in chosen]
+        return np.stack([np.asarray(picture).reshape(-1) for picture in small])  # (side, side, 3) to (side * side * 3,)
+
+    def _places(self, count: int) -> Places:
+        """Which pictures `prepare` takes, none twice."""
+        return uniform(count, min(count, self.pictures or count))
+
+    def forward(self, rows: Tensor, keep_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """A state for each picture."""
+        each = self._state_of_each(self._pixels(rows)[keep_mask])  # (pictures, D)
+        states = each.new_zeros((*keep_mask.shape, each.shape[1]))  # (B, T, D)
+        states[keep_mask] = each
+        return states, keep_mask
+
+    def _state_of_each(self, pixels: Tensor) -> Tensor:
+        """(T, 3, H, W) to (T, D)"""
+        return self.states(pixel_values=pixels).mean(dim=1)
+
+    def _pixels(self, rows: Tensor) -> Tensor:
+        """(B, T, side * side * 3) bytes to (B, T, 3, side, side), standardised."""
+        pictures = rows.unflatten(2, (self.side, self.side, 3)).float()  # (B, T, side, side, 3)
+        standard: Tensor = (pictures - self.mean) / self.deviation
+        return standard.permute(0, 1, 4, 2, 3)  # (B, T, 3, side, side)
+
+    def encode(self, samples: Sequence[Pictures], *, is_published: bool = False) -> list[Encoded | str]:
+        """(T, D) of the pictures of each sample."""
+        return [self._encoded(pictures, is_published) for pictures in samples]
+
+    def _encoded(self, pictures: Pictures, is_published: bool) -> Encoded:
+        count = self.pictures or len(pictures)
+        taken = uniform(len(pictures), count) if is_published else evenly(len(pictures), min(count, len(pictures)))
+        runs = [taken[begin : begin + PICTURES_AT_ONCE] for begin in range(0, len(taken), PICTURES_AT_ONCE)]
+        rows = [self._run([pictures.images[at] for at in some], is_published) for some in runs]
+        return Encoded(np.concatenate(rows), None if pictures.times is None else pictures.times[taken])
+
+    def _run(self, images: Images, is_published: bool) -> Floats:
+        """(rows, D) of pictures that are prepared as published."""
+        pixels = np.asarray(self._processor(list(images), return_tensors='np')['pixel_values'], np.float32)
+        with torch.inference_mode():
+            return as_array(self._seen(self.given(pixels), is_published))
+
+    def _seen(self, pixels: Tensor, is_published: bool) -> Tensor:
+        """(T, 3, H, W) to (T, D): the sum of a layer's tokens, or the mean of patches that the network gives out."""
+        answer = self.network(pixels, output_hidden_states=is_published)
+        if is_published:
+            summed: Tensor = answer.hidden_states[-1].sum(dim=1)
+            return summed
+        mean: Tensor = answer.last_hidden_state[:, self._leading :].mean(dim=1)
+        return mean
+
+
+class ProjectedPictureBackbone(PictureBackbone):
+    """Pictures one by one, for CLIP: each in the space that CLIP shares with words, whatever the layers."""
+
+    loader = 'CLIPVisionModelWithProjection'
+
+    def __init__(self, network: Any, processor: Any, layers: Layers = 'last', pictures: int | None = 8) -> None:
+        super().__init__(network, processor, layers, pictures)
+        self.size = int(network.config.projection_dim)
+
+    @classmethod
+    def _config(cls, path: Path) -> Any:
+        config = open_config(path)
+        tower = getattr(config, 'vision_config', config)
+        tower.projection_dim = config.projection_dim  # the tower's own is that of the smallest CLIP unless stated
+        return tower
+
+    def _state_of_each(self, pixels: Tensor) -> Tensor:
+        embedded: Tensor = self.network(pixel_values=pixels).image_embeds
+        return embedded
+
+    def _seen(self, pixels: Tensor, is_published: bool) -> Tensor:
+        return self._state_of_each(pixels)
+
+
+class VideoMaeBackbone(PictureBackbone):
+    """Sixteen pictures of a clip together, for VideoMAE: a state for each tube of pictures and place."""
+
+    def __init__(self, network: Any, processor: Any, layers: Layers = 'last', pictures: int | None = None) -> None:
+        super().__init__(network, processor, layers, int(network.config.num_frames))
+        config = network.config
+        self._steps = config.num_frames // config.tubelet_size
+        self._patches = (config.image_size // config.patch_size) ** 2
+
+    def _places(self, count: int) -> Places:
+        """Which pictures `prepare` takes, the last one repeated where there are fewer than the network sees."""
+        return uniform(count, self.network.config.num_frames)
+
+    def forward(self, rows: Tensor, keep_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """The states of whole clips; a clip of which nothing is kept has none that count."""
+        states = self.states(pixel_values=self._pixels(rows))  # (B, steps * P, D)
+        return states, keep_mask.any(dim=1, keepdim=True).expand(states.shape[:2])
+
+    def _encoded(self, pictures: Pictures, is_published: bool) -> Encoded:
+        """(steps, D): a row for each pair of frames."""
+        choose = uniform if is_published else evenly
+        taken = choose(len(pictures), self.network.config.num_frames)
+        rows = self._run([pictures.images[at] for at in taken], is_published)
+        if pictures.times is None:
+            return Encoded(rows)
+        return Encoded(rows, pictures.times[taken].reshape(len(rows), -1).mean(axis=1))  # (16,) to (8, 2)
+
+    def _seen(self, pixels: Tensor, is_published: bool) -> Tensor:
+        """(1, 16, 3, H, W) to (8, D): the mean over patches of each pair of frames."""
+        states = self.network(pixels).last_hidden_state
+        if states.shape[1] != self._steps * self._patches:
+            raise WeightsError(
+                expected=f'{self._patches} patches for each of {self._steps} steps', came=f'{states.shape[1]} tokens',
+                todo='check the size of pictures in preprocessor_config.json',
+            )  # fmt: skip
+        mean: Tensor = states.reshape(-1, self._patches, states.shape[-1]).mean(dim=1)  # (steps, P, D) to (steps, D)
+        return mean

@@ -1,0 +1,231 @@
+"""From many states to fewer: layers to one, sequences of different lengths to one length.
+
+T rows in time, D features, L the wanted length, B samples.
+
+The published pooling puts rows of zeros in front of what is short or does not divide, and takes their mean along: the
+first rows are damped or erased, and no model can tell them from silence (`legacy_resampled`, `legacy_batch`).
+`resampled` cuts a sequence into L nearly equal stretches instead, and `padded` fills up behind and says with a mask
+what is real (`batch`).
+
+Source: the loaders of MERBench, arXiv:2401.03429; the corrected forms are ours.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import operator
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.errors import ShapeError, UnknownNameError, ValueRangeError
+
+Array = npt.NDArray[np.floating]
+KINDS = ('utt', 'frm_align', 'frm_unalign')
+"""One row a sample; rows of all modalities at the times of the text; rows of each modality at its own times."""
+_SCALE = {'utt': 1, 'frm_align': 6, 'frm_unalign': 12}
+"""How many rows become one before anything else."""
+States = TypeVar('States')
+"""An array, or a tensor of torch."""
+
+
+def sum_of_layers(layers: Sequence[States]) -> States:
+    """The sum of states (…, T, D) of several layers, added from the first on, so that it is the same everywhere.
+
+    >>> sum_of_layers([np.array([1.0]), np.array([2.0])]).tolist()
+    [3.0]
+    """
+    return functools.reduce(operator.add, layers)
+
+
+def legacy_resampled(values: Array, length: int) -> Array:
+    """A sequence at another length, as published.
+
+    Equal length: unchanged. Longer wanted: zeros in front. Shorter wanted: zeros in front up to a multiple, then the
+    mean of every ceil(T / length) rows, zeros included.
+
+    Args:
+        values: (T, D), T at least 1.
+        length: L, at least 1.
+
+    Returns:
+        (L, D); float64 where anything was done.
+
+    Raises:
+        ShapeError: values are not (T, D) with T at least 1.
+        ValueRangeError: the length is below 1.
+
+    >>> legacy_resampled(np.arange(1.0, 8)[:, None], 3).ravel().round(4).tolist()
+    [0.3333, 3.0, 6.0]
+    >>> legacy_resampled(np.arange(1.0, 5)[:, None], 6).ravel().tolist()
+    [0.0, 0.0, 1.0, 2.0, 3.0, 4.0]
+    """
+    rows = _rows(values, length)
+    if rows == length:
+        return values
+    size = math.ceil(rows / length)
+    full = np.concatenate([np.zeros((size * length - rows, values.shape[1])), values])
+    means: Array = full.reshape(length, size, -1).mean(axis=1)  # (length * size, D) to (length, size, D) to (length, D)
+    return means
+
+
+def resampled(values: Array, length: int) -> Array:
+    """A sequence at another length without made-up rows: L stretches of T rows, each its mean.
+
+    Stretch i holds the rows from floor(i T / L) up to floor((i + 1) T / L), at least one; a sequence that is shorter
+    than wanted repeats rows. Columns keep their mean where L divides T.
+
+    Args:
+        values: (T, D), T at least 1.
+        length: L, at least 1.
+
+    Returns:
+        (L, D), float32 or float64 as it came.
+
+    Raises:
+        ShapeError: values are not (T, D) with T at least 1.
+        ValueRangeError: the length is below 1.
+
+    >>> resampled(np.arange(1.0, 8)[:, None], 3).ravel().tolist()
+    [1.5, 3.5, 6.0]
+    """
+    rows = _rows(values, length)
+    if rows == length:
+        return values
+    begins = np.arange(length) * rows // length
+    ends = np.maximum((np.arange(length) + 1) * rows // length, begins + 1)
+    sums = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0, dtype=np.float64)])
+    means: Array = ((sums[ends] - sums[begins]) / (ends - begins)[:, None]).astype(values.dtype)
+    return means
+
+
+def padded(sequences: Sequence[Array]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """Sequences in one array, filled up with zeros behind, and where they are real.
+
+    Args:
+        sequences: B of (T_b, D).
+
+    Returns:
+        (B, max T, D) float32 and (B, max T) `keep_mask`, True where a row is real.
+
+    Raises:
+        ShapeError: there is none, or they differ in D.
+    """
+    if len({rows.shape[1:] for rows in sequences}) != 1 or sequences[0].ndim != 2:
+        shapes = sorted({str(rows.shape[1:]) for rows in sequences})
+        raise ShapeError(expected='sequences (T, D) of one D', came=f'{shapes or "none"}', todo='use one recipe')
+    lengths = np.array([len(rows) for rows in sequences])
+    keep_mask = np.arange(int(lengths.max()))[None, :] < lengths[:, None]
+    values = np.zeros((*keep_mask.shape, sequences[0].shape[1]), dtype=np.float32)
+    values[keep_mask] = np.concatenate(sequences)
+    return values, keep_mask
+
+
+def legacy_batch(modalities: Mapping[str, Sequence[Array]], kind: str) -> dict[str, npt.NDArray[np.float32]]:
+    """The arrays that the published loaders make of a split.
+
+    1. `utt`: the mean over time. Else every sequence is resampled to ceil(T / 6), or T / 12 for `frm_unalign`.
+    2. `frm_align`: audio and video are resampled to the length of the text.
+    3. Every modality is resampled to its longest of the split: zeros in front.
+
+    Args:
+        modalities: audio, text, video to B sequences (T, D) each; of a whole split, whose maximum decides.
+        kind: one of `KINDS`.
+
+    Returns:
+        Modality to (B, D) or (B, L, D) float32.
+
+    Raises:
+        UnknownNameError: no such kind.
+        ShapeError: numbers of samples differ, a sequence is empty, or `frm_align` lacks the text.
+    """
+    _check(modalities, kind)
+    if kind == 'utt':
+        return {
+            name: np.stack([rows.mean(axis=0) for rows in each]).astype(np.float32) for name, each in modalities.items()
+        }
+    at = {
+        name: [legacy_resampled(rows, math.ceil(len(rows) / _SCALE[kind])) for rows in each]
+        for name, each in modalities.items()
+    }
+    if kind == 'frm_align':
+        lengths = [len(rows) for rows in at['text']]
+        for name, each in at.items():
+            if name != 'text':
+                at[name] = [legacy_resampled(rows, length) for rows, length in zip(each, lengths, strict=True)]
+    longest = {name: max(len(rows) for rows in each) for name, each in at.items()}
+    return {
+        name: np.stack([legacy_resampled(rows, longest[name]) for rows in each]).astype(np.float32)
+        for name, each in at.items()
+    }
+
+
+def batch(
+    modalities: Mapping[str, Sequence[Array]], kind: str
+) -> dict[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]]:
+    """As `legacy_batch` without made-up rows: means of real rows only, filled up behind, with a mask.
+
+    Returns:
+        Modality to values and `keep_mask`: (B, D) and (B,) for `utt`, else (B, L, D) and (B, L).
+
+    Raises:
+        As `legacy_batch`.
+    """
+    _check(modalities, kind)
+    if kind == 'utt':
+        return {
+            name: (
+                np.stack([rows.mean(axis=0) for rows in each]).astype(np.float32),
+                np.ones(len(each), dtype=bool),
+            )
+            for name, each in modalities.items()
+        }
+    return {name: padded(each) for name, each in pooled(modalities, kind).items()}
+
+
+def pooled(modalities: Mapping[str, Sequence[Array]], kind: str) -> dict[str, list[Array]]:
+    """The sequences of `batch` before they are filled up.
+
+    Args:
+        modalities: modality to B sequences (T, D) each.
+        kind: `frm_align` or `frm_unalign`.
+
+    Returns:
+        Modality to B sequences (L, D).
+
+    Raises:
+        As `legacy_batch`.
+    """
+    _check(modalities, kind)
+    if kind == 'utt':
+        raise UnknownNameError(expected=' or '.join(KINDS[1:]), came="'utt'", todo='take the mean of each sequence')
+    lengths = {name: [math.ceil(len(rows) / _SCALE[kind]) for rows in each] for name, each in modalities.items()}
+    if kind == 'frm_align':
+        lengths = dict.fromkeys(modalities, lengths['text'])
+    return {
+        name: [resampled(rows, length) for rows, length in zip(each, lengths[name], strict=True)]
+        for name, each in modalities.items()
+    }
+
+
+def _check(modalities: Mapping[str, Sequence[Array]], kind: str) -> None:
+    if kind not in KINDS:
+        raise UnknownNameError(expected=f'one of {", ".join(KINDS)}', came=repr(kind), todo='name one of these')
+    sizes = {name: len(each) for name, each in modalities.items()}
+    if len(set(sizes.values())) != 1 or not all(sizes.values()) or (kind == 'frm_align' and 'text' not in sizes):
+        raise ShapeError(
+            expected='the same samples of every modality' + (', text among them' if kind == 'frm_align' else ''),
+            came=f'{sizes}',
+            todo='leave out samples that lack a modality, or mask them',
+        )
+
+
+def _rows(values: Array, length: int) -> int:
+    if values.ndim != 2 or not len(values):
+        raise ShapeError(expected='(T, D) with at least one row', came=f'{values.shape}', todo='check the features')
+    if length < 1:
+        raise ValueRangeError(expected='a length of at least 1', came=f'{length}', todo='ask for more rows')
+    return len(values)

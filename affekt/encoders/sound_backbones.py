@@ -1,0 +1,192 @@
+"""Networks that hear a waveform (HuBERT, wav2vec 2.0, WavLM, data2vec) or a spectrogram (Whisper): sound to states.
+
+Published: a sound above 10 s is cut into chunks of 10 s that are run as one batch, and the last chunk is filled up with
+zeros. The rows of that silence stay in, and a mean over a sound of 10.5 s is half silence. Corrected: the last chunk is
+run at its own length (together with the chunk before where it is shorter than a second), so that every row was heard.
+
+Of Whisper, published features are two states of the decoder, before it has written a word, of the first 30 s. Corrected
+are the states of the encoder, as many as there is sound for.
+
+Axes: B batch or chunks, T samples of sound at 16 kHz, S states, D their size.
+
+Source: arXiv:2401.03429; github.com/zeroQiaoba/MERTools,
+MERBench/feature_extraction/audio/extract_audio_huggingface.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from affekt.encoders.backbones import Backbone, as_array
+from affekt.encoders.encoder import Encoded, EncoderSettings, Floats, Layers
+from affekt.encoders.folders import open_network, open_reader
+from affekt.encoders.framing import CHUNK, RATE_HZ, chunks
+from affekt.errors import WeightsError
+
+AT_ONCE = 16
+"""Chunks in one run of a network, so that an hour of sound fits; published are all, which gives the same numbers."""
+
+
+def _open_extractor(path: Path, loader: str) -> Any:
+    """What makes a network's input of 16 kHz sound.
+
+    Raises:
+        WeightsError: it wants another rate, or the folder holds none.
+    """
+    extractor = open_reader(path, loader)
+    if extractor.sampling_rate != RATE_HZ:
+        raise WeightsError(
+            expected=f'a network that hears {RATE_HZ} Hz', came=f'{extractor.sampling_rate} Hz in {path}',
+            todo='use a model for 16 kHz',
+        )  # fmt: skip
+    return extractor
+
+
+class SoundBackbone(Backbone):
+    """Samples of sound at 16 kHz, for wav2vec 2.0, HuBERT, WavLM and their like.
+
+    The masking of stretches while training, which the library draws outside torch's seed, is off. Where the first
+    convolution is normalised over time (the base models), the silence that fills a batch up changes a sound's states.
+
+    Args:
+        network: of transformers.
+        normalise: each sound to mean 0 and deviation 1, as the preprocessor says.
+        layers: as in `Backbone`.
+        longest_s: seconds, beyond which `prepare` cuts a sound; None for all.
+    """
+
+    modality = 'audio'
+
+    def __init__(self, network: Any, normalise: bool, layers: Layers = 'last', longest_s: float | None = 15.0) -> None:
+        super().__init__(network, layers)
+        network.config.apply_spec_augment = False
+        self._normalise, self._longest_s = normalise, longest_s
+        self._steps = list(zip(network.config.conv_kernel, network.config.conv_stride, strict=True))
+        self._field, self._hop = 1, 1
+        """Samples that one state sees before attention, and samples between states: 400 and 320."""
+        for kernel, stride in self._steps:
+            self._field += (kernel - 1) * self._hop
+            self._hop *= stride
+        self.rate_hz = RATE_HZ / self._hop
+
+    @classmethod
+    def open(cls, path: Path, settings: EncoderSettings) -> SoundBackbone:
+        """The network of a folder, with what its preprocessor says."""
+        _, network = open_network(path, 'AutoModel', settings.device, settings.precision)
+        normalise = bool(_open_extractor(path, 'Wav2Vec2FeatureExtractor').do_normalize)
+        return cls(network, normalise, settings.layers, settings.longest_s).eval()
+
+    def prepare(self, sample: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+        """The (T, 1) samples of a mono sound at 16 kHz; one too short for a state is filled up with silence."""
+        longest = None if self._longest_s is None else round(self._longest_s * RATE_HZ)
+        sound = np.asarray(sample, dtype=np.float32)[:longest]
+        if self._normalise and len(sound):
+            sound = (sound - sound.mean()) / np.sqrt(sound.var() + 1e-7)
+        return np.pad(sound, (0, max(self._field - len(sound), 0)))[:, None]
+
+    def forward(self, rows: Tensor, keep_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """A state for each 20 ms or so."""
+        rows, keep_mask = self._long_enough(rows, keep_mask)
+        states = self.states(input_values=rows[..., 0], attention_mask=keep_mask.long())  # (B, S, D)
+        lengths = keep_mask.sum(dim=1)
+        for kernel, stride in self._steps:
+            lengths = torch.div(lengths - kernel, stride, rounding_mode='floor') + 1
+        return states, torch.arange(states.shape[1], device=keep_mask.device) < lengths.unsqueeze(1)
+
+    def _long_enough(self, rows: Tensor, keep_mask: Tensor) -> tuple[Tensor, Tensor]:
+        more = max(self._field - rows.shape[1], 0)
+        return nn.functional.pad(rows, (0, 0, 0, more)), nn.functional.pad(keep_mask, (0, more))
+
+    def encode(self, samples: Sequence[Floats], *, is_published: bool = False) -> list[Encoded | str]:
+        """(S, D) of each sound, and the middle of what each state sees before attention."""
+        return [self._encoded(sound, is_published) for sound in samples]
+
+    def _encoded(self, sound: Floats, is_published: bool) -> Encoded:
+        heard = self.prepare(sound)[:, 0]
+        if is_published:
+            count = -(-len(heard) // CHUNK) if len(heard) > CHUNK else 1
+            filled = np.pad(heard, (0, count * CHUNK - len(heard))) if count > 1 else heard
+            states = list(self._run(filled.reshape(count, -1)))  # (chunks, CHUNK)
+            begins = [at * CHUNK for at in range(count)]
+        else:
+            pieces = chunks(len(heard))
+            whole = [heard[begin:end] for begin, end in pieces if end - begin == CHUNK]
+            states = list(self._run(np.stack(whole))) if whole else []
+            states += [self._run(heard[None, begin:end])[0] for begin, end in pieces if end - begin != CHUNK]
+            begins = [begin for begin, _ in pieces]
+        times = [
+            (begin + np.arange(len(chunk)) * self._hop + self._field / 2) / RATE_HZ
+            for begin, chunk in zip(begins, states, strict=True)
+        ]
+        return Encoded(np.concatenate(states), np.concatenate(times))
+
+    def _run(self, waves: Floats) -> Floats:
+        """(B, S, D) of B chunks of one length."""
+        with torch.inference_mode():
+            parts = [waves[begin : begin + AT_ONCE] for begin in range(0, len(waves), AT_ONCE)]
+            return np.concatenate([as_array(self.states(input_values=self.given(part))) for part in parts])
+
+
+class WhisperBackbone(Backbone):
+    """Spectrograms of 30 s.
+
+    Args:
+        network: of transformers, encoder and decoder.
+        extractor: that makes spectrograms for it.
+    """
+
+    modality = 'audio'
+
+    def __init__(self, network: Any, extractor: Any) -> None:
+        super().__init__(network)
+        self._extractor = extractor
+        self._window: int = extractor.n_samples
+        self._hop: int = 2 * extractor.hop_length
+        """Samples between states: the encoder halves the rate of the spectrogram."""
+        self.rate_hz = RATE_HZ / self._hop
+
+    @classmethod
+    def open(cls, path: Path, settings: EncoderSettings) -> WhisperBackbone:
+        """The network of a folder, with what makes spectrograms."""
+        _, network = open_network(path, 'AutoModel', settings.device, settings.precision)
+        return cls(network, _open_extractor(path, 'WhisperFeatureExtractor')).eval()
+
+    def prepare(self, sample: Floats) -> npt.NDArray[np.float32]:
+        """(T, bands) of the first 30 s, silence behind a shorter sound included."""
+        spectrum = self._extractor(sample, sampling_rate=RATE_HZ, return_tensors='np')['input_features']
+        rows: Floats = np.asarray(spectrum, np.float32)[0].T  # (1, bands, T) to (T, bands)
+        return rows
+
+    def forward(self, rows: Tensor, keep_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """The encoder's state for each 20 ms, which two rows make together."""
+        spectra = rows.transpose(1, 2).to(self.network.dtype)  # (B, T, bands) to (B, bands, T)
+        states: Tensor = self.network.encoder(spectra).last_hidden_state
+        return states, keep_mask[:, ::2]  # (B, T) to (B, S)
+
+    def encode(self, samples: Sequence[Floats], *, is_published: bool = False) -> list[Encoded | str]:
+        """(S, D) of each sound."""
+        with torch.inference_mode():
+            return [self._published(sound) if is_published else self._corrected(sound) for sound in samples]
+
+    def _spectrum(self, sound: Floats) -> Tensor:
+        """(1, bands, T)"""
+        return self.given(self.prepare(sound).T[None])
+
+    def _published(self, sound: Floats) -> Encoded:
+        start = torch.full((1, 2), self.network.config.decoder_start_token_id, device=self.network.device)
+        return Encoded(as_array(self.network(self._spectrum(sound), decoder_input_ids=start).last_hidden_state[0]))
+
+    def _corrected(self, sound: Floats) -> Encoded:
+        pieces = [sound[begin : begin + self._window] for begin in range(0, len(sound), self._window)]
+        states = [self.network.encoder(self._spectrum(piece)).last_hidden_state[0] for piece in pieces]
+        rows = np.concatenate([
+            as_array(each[: -(-len(piece) // self._hop)]) for each, piece in zip(states, pieces, strict=True)
+        ])  # fmt: skip
+        return Encoded(rows, (np.arange(len(rows)) + 0.5) * self._hop / RATE_HZ)

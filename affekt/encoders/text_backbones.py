@@ -1,0 +1,142 @@
+"""Networks that read words (BERT and its kin, T5, language models): a text to a state for each token.
+
+Published: nothing understood is a row of zeros; a text above the positions of the model stops the program, here it is
+named as missing. Corrected: a text without words, or with none that the tokenizer knows, has no features; what is too
+long is read in windows.
+
+Axes: B batch, T tokens, D size of a state.
+
+Source: arXiv:2401.03429; github.com/zeroQiaoba/MERTools, MERBench/feature_extraction/text/extract_text_huggingface.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from affekt.encoders.backbones import Backbone, as_array
+from affekt.encoders.encoder import Encoded, EncoderSettings, Floats, Layers
+from affekt.encoders.folders import open_network
+from affekt.encoders.known_words import all_unknown, require_words
+from affekt.encoders.tokens import Window, ends_of_words, most_tokens, open_tokenizer, rated_tokens, windows
+from affekt.errors import WeightsError
+
+
+class TextBackbone(Backbone):
+    """Word pieces of a text; marks of beginning and end are read but do not count.
+
+    Args:
+        network: of transformers.
+        tokenizer: that belongs to it.
+        layers: as in `Backbone`.
+        longest: word pieces, beyond which `prepare` cuts a text; None for as many as the network takes.
+    """
+
+    modality = 'text'
+    loader = 'AutoModel'
+    special: Tensor
+
+    def __init__(self, network: Any, tokenizer: Any, layers: Layers = 'last', longest: int | None = 128) -> None:
+        super().__init__(network, layers)
+        self._tokenizer = tokenizer
+        self._limit = most_tokens(network)
+        """The most tokens at once; None where the network has no end."""
+        self._longest = min(longest or self._limit or rated_tokens(network.config), tokenizer.model_max_length)
+        marks = sorted(set(tokenizer.all_special_ids) - {tokenizer.unk_token_id})
+        self._filler = tokenizer.pad_token_id or 0
+        self.register_buffer('special', torch.tensor(marks, dtype=torch.int64), persistent=False)
+
+    @classmethod
+    def open(cls, path: Path, settings: EncoderSettings) -> TextBackbone:
+        """The network and the tokenizer of a folder.
+
+        Raises:
+            WeightsError: one cannot be opened, they do not belong together, or the network does more than read.
+        """
+        _, network = open_network(path, cls.loader, settings.device, settings.precision)
+        architecture = network.config.model_type
+        if network.config.is_encoder_decoder and cls.loader == 'AutoModel':
+            raise WeightsError(
+                expected='a network that reads, or T5', came=f'{architecture} in {path}, which reads and writes',
+                todo='use another model',
+            )  # fmt: skip
+        tokenizer = open_tokenizer(path, architecture, settings.tokenizer)
+        require_words(tokenizer, int(network.get_input_embeddings().num_embeddings), path)
+        return cls(network, tokenizer, settings.layers, settings.longest).eval()
+
+    def prepare(self, sample: str) -> npt.NDArray[np.int64]:
+        """The (T, 1) numbers of a text's word pieces; an empty text has its marks, or one filler."""
+        pieces = self._tokenizer(sample, truncation=True, max_length=self._longest)['input_ids']
+        return np.array(pieces or [self._filler], dtype=np.int64)[:, None]
+
+    def forward(self, rows: Tensor, keep_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """A state for each word piece."""
+        pieces = torch.where(keep_mask, rows[..., 0], self._filler)  # (B, T)
+        is_word = keep_mask & ~torch.isin(pieces, self.special)
+        states = self.states(input_ids=pieces, attention_mask=keep_mask.long())
+        return states, torch.where(is_word.any(dim=1, keepdim=True), is_word, keep_mask)
+
+    def encode(self, samples: Sequence[str], *, is_published: bool = False) -> list[Encoded | str]:
+        """(T, D) of each text; corrected, windows of one length are run together, whatever text they are of."""
+        return [self._published(text) for text in samples] if is_published else self._corrected(samples)
+
+    @cached_property
+    def _ends(self) -> tuple[int, int | None]:
+        return ends_of_words(self._tokenizer, self.network.config.name_or_path)
+
+    def _run(self, tokens: Mapping[str, Any]) -> Floats:
+        """(B, T, D) of B sequences of one length."""
+        with torch.inference_mode():
+            inputs = {name: torch.tensor(numbers, device=self.network.device) for name, numbers in tokens.items()}
+            return as_array(self.states(**inputs))
+
+    def _published(self, text: str) -> Encoded | str:
+        begin, end = self._ends
+        tokens = self._tokenizer([text])
+        size = len(tokens['input_ids'][0])
+        if self._limit is not None and size > self._limit:
+            return f'{size} tokens, above the {self._limit} of the model: the published program stops'
+        rows = self._run(tokens)[0, begin:end] if text and size else np.zeros((0, self.size), np.float32)
+        return Encoded(rows if len(rows) else np.zeros((1, self.size), np.float32))
+
+    def _corrected(self, texts: Sequence[str]) -> list[Encoded | str]:
+        longest = self._limit or rated_tokens(self.network.config)
+        sequences = [windows(self._tokenizer, text, longest) for text in texts]
+        rows = self._rows_of_words(sequences)
+        answers: list[Encoded | str] = []
+        for at, pieces in enumerate(sequences):
+            words = [rows[at, number] for number in range(len(pieces))]
+            if all_unknown((np.asarray(tokens['input_ids'])[is_word] for tokens, is_word in pieces), self._tokenizer):
+                answers.append('no word that the tokenizer knows')
+            elif not sum(map(len, words)):
+                answers.append('nothing was said')
+            else:
+                answers.append(Encoded(np.concatenate(words)))
+        return answers
+
+    def _rows_of_words(self, sequences: Sequence[Sequence[Window]]) -> dict[tuple[int, int], Floats]:
+        """Text and window to the (words, D) states of the tokens that are words."""
+        places: dict[int, list[tuple[int, int]]] = {}
+        """Length to the windows that have it."""
+        for at, pieces in enumerate(sequences):
+            for number, (tokens, _) in enumerate(pieces):
+                places.setdefault(len(tokens['input_ids']), []).append((at, number))
+        rows: dict[tuple[int, int], Floats] = {}
+        for alike in places.values():
+            together = [sequences[at][number] for at, number in alike]
+            states = self._run({name: [tokens[name] for tokens, _ in together] for name in together[0][0]})
+            rows |= {place: each[is_word] for place, each, (_, is_word) in zip(alike, states, together, strict=True)}
+        return rows
+
+
+class T5Backbone(TextBackbone):
+    """The reading half of T5."""
+
+    loader = 'T5EncoderModel'

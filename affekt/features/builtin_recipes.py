@@ -1,0 +1,129 @@
+"""The recipes that this installation can run without a hub: hashed words, sentence embeddings, acoustic measures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from affekt.encoders import Encoded
+from affekt.features.face_readings import FACES, FACES_FRAMES
+from affekt.features.hashed import SIZE, hashed_texts
+from affekt.features.model_recipes import encoder_names
+from affekt.features.onnx_recipes import exported_names
+from affekt.features.recipes import Features, Floats, Recipe, SampleEncoder, Unable
+from affekt.features.sample_encoders import RATE_HZ, audio_encoder, text_encoder
+from affekt.features.smile_recipes import smile_names
+from affekt.features.spectra import SPECTRA
+from affekt.plugins import Members, named_as
+from affekt.weights import lookup
+
+_FRAME_COLUMNS = (
+    'f0_hz', 'hnr_db', 'loudness_db', 'alpha_ratio_db', 'hammarberg_db', 'slope_low_db_khz', 'slope_mid_db_khz', 'flux',
+)  # fmt: skip
+
+
+def _open_hashed(recipe: Recipe) -> SampleEncoder:
+    return text_encoder(recipe, _one_row_each(hashed_texts))
+
+
+def _open_sentences(recipe: Recipe) -> SampleEncoder:
+    from affekt.text.sentences import SentenceEncoder
+
+    return text_encoder(recipe, _one_row_each(SentenceEncoder().encode), reads_nothing=False)
+
+
+def _open_sentence_layers(recipe: Recipe) -> SampleEncoder:
+    from affekt.text.sentences import SentenceEncoder
+
+    sentences = SentenceEncoder()
+
+    def encode(texts: Sequence[str]) -> Floats:
+        return sentences.layers(texts).reshape(len(texts), -1)  # (N, 7, 384) to (N, 7 * 384)
+
+    return text_encoder(recipe, _one_row_each(encode), reads_nothing=False)
+
+
+def _one_row_each(encode: Callable[[Sequence[str]], Floats]) -> Callable[[Sequence[str]], list[Encoded | str]]:
+    """Rows (N, D) of N texts as N answers."""
+    return lambda texts: [Encoded(row[None]) for row in encode(texts)]
+
+
+def _open_acoustics(recipe: Recipe) -> SampleEncoder:
+    from affekt.voice import acoustic_summary
+
+    def encode(sample: str, sound: Floats) -> Features | Unable:
+        row = acoustic_summary(sound)[:-1]  # the last column counts words, which are not known here
+        if np.isnan(row).any():
+            lost = [name for name, value in zip(recipe.columns, row, strict=True) if np.isnan(value)]
+            return Unable(sample, f'no voice to measure ({len(lost)} of {len(row)} columns)')
+        return recipe.features(sample, row)
+
+    return audio_encoder(encode)
+
+
+def _open_acoustic_frames(recipe: Recipe) -> SampleEncoder:
+    from affekt.voice import acoustic_frames
+
+    def encode(sample: str, sound: Floats) -> Features | Unable:
+        frames = acoustic_frames(sound)
+        rows = np.stack([getattr(frames, name) for name in _FRAME_COLUMNS], axis=1)
+        # A frame without voice has no pitch: 0 with a column that says so, never nan.
+        voiced = frames.voiced.astype(np.float32)[:, None]
+        values = np.concatenate([np.nan_to_num(rows, nan=0.0), voiced], axis=1)
+        return recipe.features(sample, values, frames.time_s.astype(np.float64))
+
+    return audio_encoder(encode)
+
+
+def _acoustic_columns() -> tuple[str, ...]:
+    from affekt.voice.acoustics import COLUMNS
+
+    return COLUMNS[:-1]
+
+
+_MINILM_FACTS = {
+    'model': 'minilm-l6-int8.onnx',
+    'sha256': lookup('minilm-l6-int8.onnx').sha256,
+    'tokenizer_sha256': lookup('minilm-tokenizer.json').sha256,
+    'column': 'text',
+    'longest': '256 word pieces',
+}
+
+
+def _other_names() -> list[str]:
+    """Names that recipes of encoders answer to."""
+    names = (*encoder_names(), *exported_names(), *smile_names())
+    return [*names, *(name.removesuffix('-utt') for name in names)]
+
+
+HASH512 = Recipe(
+    'hash512', 'text', SIZE,
+    {'tool': 'affekt hashed words', 'version': 1, 'column': 'text', 'pooling': 'signed sum, length 1'},
+    _open_hashed, batch=512,
+)  # fmt: skip
+MINILM = Recipe(
+    'minilm-utt', 'text', 384, {**_MINILM_FACTS, 'layer': 'last', 'pooling': 'mean over word pieces, length 1'},
+    _open_sentences, batch=128,
+)  # fmt: skip
+MINILM_LAYERS = Recipe(
+    'minilm-layers-utt', 'text', 7 * 384,
+    {**_MINILM_FACTS, 'layer': 'word embeddings and all six', 'pooling': 'mean over word pieces of each'},
+    _open_sentence_layers, batch=128,
+)  # fmt: skip
+ACOUSTICS = Recipe(
+    'acoustics-utt', 'audio', len(_acoustic_columns()),
+    {'tool': 'affekt.voice acoustic_summary', 'version': 1, 'rate_hz': RATE_HZ, 'pooling': 'functionals of the whole'},
+    _open_acoustics, columns=_acoustic_columns(), batch=8,
+)  # fmt: skip
+ACOUSTIC_FRAMES = Recipe(
+    'acoustics-frm', 'audio', len(_FRAME_COLUMNS) + 1,
+    {'tool': 'affekt.voice acoustic_frames', 'version': 1, 'rate_hz': RATE_HZ, 'hop_s': 0.01, 'pooling': 'none'},
+    _open_acoustic_frames, columns=(*_FRAME_COLUMNS, 'voiced'), batch=8,
+)  # fmt: skip
+
+OWN = (HASH512, MINILM, MINILM_LAYERS, ACOUSTICS, ACOUSTIC_FRAMES, *SPECTRA, FACES, FACES_FRAMES)
+RECIPES: Members[Recipe] = Members(
+    'recipes', {recipe.name: recipe for recipe in OWN}, named_as(Recipe), taken=_other_names
+)
+"""Name to recipe; other packages add theirs as `affekt.recipes`."""

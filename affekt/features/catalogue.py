@@ -1,0 +1,198 @@
+"""Every recipe by name, with its weights; and the list of all: what each reads and needs, and whether that is here now.
+
+Kinds, in this order: recipes that bring all they need; measures of openSMILE; encoders of transformers; encoders whose
+network the user exports; recipes of other packages.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from affekt.encoders import EXPORTED, has_extra
+from affekt.errors import UnknownNameError
+from affekt.features.builtin_recipes import RECIPES
+from affekt.features.model_recipes import encoder_names, encoder_recipe, listed_encoders
+from affekt.features.onnx_recipes import exported_names, exported_recipe
+from affekt.features.recipes import LEVELS, Recipe
+from affekt.features.smile_recipes import OWN, SETS, has_smile, smile_names, smile_recipe
+from affekt.weights import MODELS, state
+
+FILES: Mapping[str, tuple[str, ...]] = {
+    'minilm-utt': ('minilm-l6-int8.onnx', 'minilm-tokenizer.json'),
+    'minilm-layers-utt': ('minilm-l6-int8.onnx', 'minilm-tokenizer.json'),
+    'faces-utt': ('face_landmarker.task',),
+    'faces-frm': ('face_landmarker.task',),
+}
+"""Recipe to the model files that it opens."""
+TEXTS = ('text', 'chinese', 'english')
+"""Columns of a manifest that a recipe of text may read."""
+STATES = ('yes', 'fetch', 'give', 'no')
+"""Whether a recipe runs: as it is; when its weights are fetched, which it does, or given; when a file is given with
+--model; not before something is installed."""
+
+
+@dataclass(frozen=True)
+class ListedRecipe:
+    """What can be said of a recipe before it is opened."""
+
+    kind: str
+    """One of 'own', 'opensmile', 'transformers', 'exported', 'plugin'."""
+    names: tuple[str, ...]
+    """Recipes that differ in level or form alone."""
+    modality: str
+    """'' for one of a package that cannot be loaded."""
+    dimension: int | None
+    """Of the first; None where nobody knows."""
+    needs: str
+    """In words; '' for nothing."""
+    runs: str
+    """One of `STATES`."""
+
+
+def listed_recipes(*, added: bool = True) -> tuple[ListedRecipe, ...]:
+    """All recipes, each with what it needs.
+
+    Args:
+        added: those of other packages too, which loads them.
+    """
+    return (*_own(), *_smile(), *_encoders(), *_exported(), *(_added() if added else ()))
+
+
+def modality_of(recipe: str) -> str | None:
+    """What a store's recipe reads, by its name: audio, text or video; None for one that is not listed.
+
+    Names of official folders (`chinese-hubert-large-UTT`) count as those of their recipes.
+    """
+    name = recipe.removesuffix('-chinese').removesuffix('-english')
+    for ending, ours in (('-UTT', '-utt'), ('-FRA', '-frm'), ('_UTT', '-utt'), ('_FRA', '-frm')):
+        name = name.removesuffix(ending) + ours if name.endswith(ending) else name
+    every = {each: listed.modality for listed in listed_recipes() for each in listed.names}
+    return every.get(name) or every.get(name.replace('-4-', '-'))
+
+
+def recipe_named(
+    name: str,
+    column: str = 'text',
+    *,
+    model: str | None = None,
+    device: str = 'cpu',
+    precision: str | None = None,
+) -> Recipe:
+    """The recipe of that name, with its weights.
+
+    Args:
+        name: of the recipe; that of an encoder may lack its ending, which is then -utt.
+        column: of the manifest that a recipe of text reads: text, chinese or english. Another one than text makes
+            another recipe, `NAME-COLUMN`.
+        model: where the weights of an encoder are: a folder, an exported ONNX file, or `owner/name` on the hub; None
+            for where they were published.
+        device: of torch, on which an encoder runs.
+        precision: of an encoder's numbers; see `encoder_recipe`.
+
+    Raises:
+        UnknownNameError: no such recipe, or no such column, or the recipe reads no text or takes no model.
+        MissingExtraError: an encoder is wanted, and torch or transformers is not installed.
+        WeightsError: an encoder's weights cannot be found, or are others.
+    """
+    encoders = encoder_names()
+    if name in RECIPES:
+        if model is not None or precision is not None or device != 'cpu':
+            raise UnknownNameError(
+                expected='an encoder, for --model, --device and --precision', came=f'{name}, which brings its own',
+                todo='leave these options out',
+            )  # fmt: skip
+        recipe = RECIPES[name]
+    elif (full := name if name in encoders else f'{name}-utt') in encoders:
+        recipe = encoder_recipe(full, model, device=device, precision=precision)
+    elif (exported := name if name in exported_names() else f'{name}-utt') in exported_names():
+        if precision is not None:
+            raise UnknownNameError(
+                expected='an encoder of torch, for --precision', came=f'{name}, whose file decides', todo='leave it out'
+            )
+        recipe = exported_recipe(exported, model, device=device)
+    elif (measured := name if name in smile_names() else f'{name}-utt') in smile_names():
+        if precision is not None or device != 'cpu':
+            raise UnknownNameError(
+                expected='an encoder, for --device and --precision', came=f'{name}, which openSMILE measures',
+                todo='leave these options out',
+            )  # fmt: skip
+        recipe = smile_recipe(measured, model)
+    else:
+        near = difflib.get_close_matches(name, (*RECIPES, *encoders, *exported_names(), *smile_names()), n=3)
+        raise UnknownNameError(
+            expected=f'one of {", ".join(near or RECIPES)}', came=repr(name), todo='see `affekt features list`'
+        )
+    if column == 'text':
+        return recipe
+    if recipe.modality != 'text' or column not in TEXTS:
+        raise UnknownNameError(
+            expected=f'one of {", ".join(TEXTS)}, for a recipe that reads text', came=f'{column!r} for {name}',
+            todo='leave the column out',
+        )  # fmt: skip
+    return dataclasses.replace(recipe, name=f'{recipe.name}-{column}', facts={**recipe.facts, 'column': column})
+
+
+def _own() -> list[ListedRecipe]:
+    rows = []
+    for name, recipe in RECIPES.own.items():
+        files = FILES.get(name, ())
+        lost = [file for file in files if state(MODELS[file]) != 'verified']
+        needs = f'{", ".join(files)}{" (affekt weights get)" if lost else ""}'
+        rows.append(ListedRecipe('own', (name,), recipe.modality, recipe.dimension, needs, 'no' if lost else 'yes'))
+    return rows
+
+
+def _added() -> list[ListedRecipe]:
+    rows = []
+    for each in RECIPES.listed():
+        of, name = each.plugin, each.plugin.name
+        if each.error is None:
+            recipe = RECIPES[name]
+            needs = f'{of.package} {of.version}, which is here'
+            rows.append(ListedRecipe('plugin', (name,), recipe.modality, recipe.dimension, needs, 'yes'))
+        else:
+            rows.append(ListedRecipe('plugin', (name,), '', None, str(each.error), 'no'))
+    return rows
+
+
+def _smile() -> list[ListedRecipe]:
+    is_here = has_smile()
+    needs = 'openSMILE, free for research' + ('' if is_here else " (pip install 'affekt[opensmile]')")
+    rows = [
+        ListedRecipe('opensmile', (f'{name}-{level}',), 'audio', size, needs, 'yes' if is_here else 'no')
+        for name, (_, functionals, measures) in SETS.items()
+        for level, size in (('utt', functionals), ('frm', measures))
+    ]
+    own = ListedRecipe(
+        'opensmile', _levels(OWN), 'audio', None, f'{needs}; a configuration', 'give' if is_here else 'no'
+    )
+    return [*rows, own]
+
+
+def _encoders() -> list[ListedRecipe]:
+    is_here = has_extra()
+    extra = '' if is_here else "torch and transformers (pip install 'affekt[encoders]'); "
+    return [
+        ListedRecipe(
+            'transformers', row.names, row.modality, row.dimension, f'{extra}{row.weights}',
+            'no' if not is_here else 'yes' if 'fetched before' in row.weights
+            else 'fetch' if row.hub and row.hub in row.weights else 'give',
+        )
+        for row in listed_encoders()
+    ]  # fmt: skip
+
+
+def _exported() -> list[ListedRecipe]:
+    return [
+        ListedRecipe(
+            'exported', _levels(name), model.modality, model.dimension, f'{model.weights}: {model.export}', 'give'
+        )
+        for name, model in EXPORTED.items()
+    ]
+
+
+def _levels(name: str) -> tuple[str, ...]:
+    return tuple(f'{name}-{level}' for level in LEVELS)

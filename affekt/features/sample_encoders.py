@@ -1,0 +1,132 @@
+"""What an encoder is given of a sample (text, sound at 16 kHz, pictures of a face), and features of its answer.
+
+Functions here make a `SampleEncoder`, which recipes open, of whatever turns one text, sound or sequence of pictures
+into rows: an `Encoder`, or plain measures.
+
+S rows, D columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from affekt.corpora import Manifest, Sample
+from affekt.encoders import Encoded, Encoder, Pictures
+from affekt.errors import AffektError
+from affekt.features.face_pictures import face_pictures
+from affekt.features.recipes import Features, Floats, Recipe, SampleEncoder, Unable
+from affekt.media import Recording
+
+RATE_HZ = 16_000
+SHORTEST_S = 0.1
+"""A sound below it has no acoustic summary."""
+
+
+def with_encoder(recipe: Recipe, encoder: Encoder) -> SampleEncoder:
+    """A frozen network over the samples that its modality asks for; a mean of rows where the level is UTT."""
+    is_published = recipe.facts.get('form') == 'published'
+    if encoder.modality == 'text':
+        return text_encoder(recipe, lambda texts: encoder.encode(texts, is_published=is_published))
+
+    def of_sound(sample: str, sound: Floats) -> Features | Unable:
+        return outcome(recipe, sample, encoder.encode([sound], is_published=is_published)[0])
+
+    def of_faces(sample: str, pictures: Pictures) -> Features | Unable:
+        return outcome(recipe, sample, encoder.encode([pictures], is_published=is_published)[0])
+
+    return audio_encoder(of_sound) if encoder.modality == 'audio' else face_encoder(of_faces)
+
+
+def outcome(recipe: Recipe, sample: str, answer: Encoded | str) -> Features | Unable:
+    """Rows as features of a recipe, or the reason why there are none."""
+    if isinstance(answer, str):
+        return Unable(sample, answer)
+    is_row = recipe.facts.get('level') == 'UTT'
+    return recipe.features(
+        sample, answer.rows.mean(axis=0) if is_row else answer.rows, None if is_row else answer.times
+    )
+
+
+def text_encoder(
+    recipe: Recipe, encode: Callable[[Sequence[str]], Sequence[Encoded | str]], *, reads_nothing: bool = True
+) -> SampleEncoder:
+    """What was said, in the manifest's column that the recipe names.
+
+    Args:
+        recipe: of the features.
+        encode: of several texts at once.
+        reads_nothing: whether an empty text is given to it; otherwise it has no features.
+    """
+    column = str(recipe.facts['column'])
+
+    def encoder(manifest: Manifest, samples: Sequence[Sample]) -> list[Features | Unable]:
+        texts = {row.sample: getattr(row, column) for row in samples}
+        read = {name: text for name, text in texts.items() if text or (text == '' and reads_nothing)}
+        answers = dict(zip(read, encode(list(read.values())), strict=True)) if read else {}
+        return [
+            outcome(recipe, name, answers.get(name, 'no transcript' if text is None else 'nothing was said'))
+            for name, text in texts.items()
+        ]
+
+    return encoder
+
+
+def _sound(path: Path) -> Floats:
+    """The whole sound of a file at 16 kHz."""
+    blocks = [block.samples for block in Recording.open(path).samples(RATE_HZ)]
+    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+
+
+def audio_encoder(encode: Callable[[str, Floats], Features | Unable]) -> SampleEncoder:
+    """An encoder of a sample's sound file, or of its film's sound; a file that cannot be read gives its error."""
+
+    def encoder(manifest: Manifest, samples: Sequence[Sample]) -> list[Features | Unable]:
+        outcomes: list[Features | Unable] = []
+        for row in samples:
+            column = 'audio' if row.audio else 'video'
+            path = manifest.media(row, column)
+            if path is None:
+                outcomes.append(Unable(row.sample, 'no audio'))
+                continue
+            try:
+                sound = _sound(path)
+            except AffektError as error:
+                outcomes.append(Unable(row.sample, error.came))
+                continue
+            if window := manifest.window_s(row, column):
+                sound = sound[round(window[0] * RATE_HZ) : round(window[1] * RATE_HZ)]
+            if len(sound) < SHORTEST_S * RATE_HZ:
+                outcomes.append(Unable(row.sample, f'{len(sound) / RATE_HZ:.2f} s of sound'))
+            else:
+                outcomes.append(encode(row.sample, sound))
+        return outcomes
+
+    return encoder
+
+
+def face_encoder(encode: Callable[[str, Pictures], Features | Unable]) -> SampleEncoder:
+    """An encoder of a sample's faces, stored or cut out of its video; what cannot be read gives its error."""
+    landmarkers: list[Any] = []
+
+    def encoder(manifest: Manifest, samples: Sequence[Sample]) -> list[Features | Unable]:
+        outcomes: list[Features | Unable] = []
+        for row in samples:
+            if row.frames is None and not landmarkers:
+                from affekt.faces import FaceLandmarker
+
+                landmarkers.append(FaceLandmarker())
+            pictures = face_pictures(manifest, row, *landmarkers)
+            if isinstance(pictures, Unable):
+                outcomes.append(pictures)
+                continue
+            try:
+                outcomes.append(encode(row.sample, pictures))
+            except AffektError as error:  # a picture that cannot be read
+                outcomes.append(Unable(row.sample, error.came))
+        return outcomes
+
+    return encoder

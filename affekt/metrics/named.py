@@ -1,0 +1,156 @@
+"""Metrics by name: those of this room that take truth and prediction alone, and those of other packages.
+
+N samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.errors import UnknownNameError, ValueRangeError, did_you_mean
+from affekt.metrics.agreement import cohen_kappa, spearman
+from affekt.metrics.categorical import accuracy, balanced_accuracy, macro_f1, weighted_f1
+from affekt.metrics.dimensional import concordance, mean_absolute_error, mean_squared_error, pearson
+from affekt.metrics.intervals import CORRELATION, ERROR, SHARE, UNBOUNDED, Bounds, Interval, bootstrap_interval
+from affekt.plugins import Members
+
+READS = ('categories', 'values')
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A score of predictions against the truth."""
+
+    score: Callable[[npt.NDArray[np.generic], npt.NDArray[np.generic]], float]
+    """Takes truth and prediction, (N,) each; nan where it is undefined, as without samples."""
+    reads: str
+    """`categories`, given as texts, or `values`, given as floats."""
+    bounds: Bounds = UNBOUNDED
+    """The lowest and the highest value."""
+    is_error: bool = False
+    """Whether less is better."""
+
+    def __post_init__(self) -> None:
+        if self.reads not in READS:
+            raise UnknownNameError(
+                expected=f'one of {", ".join(READS)}', came=repr(self.reads), todo='say what it reads'
+            )
+        low, high = self.bounds
+        if not low < high:
+            raise ValueRangeError(
+                expected='bounds of which the first is lower', came=f'{low} and {high}', todo='correct them'
+            )
+
+
+@dataclass(frozen=True)
+class MetricScore:
+    """A metric of some answers, and of the constant answer that does best by it."""
+
+    name: str
+    interval: Interval
+    constant: float
+    """What one answer for all samples gives: the most frequent category, or the mean value; nan where undefined."""
+
+
+def metric_named(name: str) -> Metric:
+    """The metric of that name.
+
+    Raises:
+        UnknownNameError: no such metric.
+        PluginError: it is that of a package, and cannot be loaded.
+    """
+    if name not in METRICS:
+        raise UnknownNameError(
+            expected=f'a metric among {", ".join(METRICS)}', came=repr(name), todo=did_you_mean(name, METRICS)
+        )
+    return METRICS[name]
+
+
+def score_labels(
+    truth: npt.ArrayLike,
+    prediction: npt.ArrayLike,
+    metrics: Sequence[str] = (),
+    *,
+    rng: np.random.Generator,
+    groups: npt.ArrayLike | None = None,
+    resamples: int = 1000,
+) -> tuple[MetricScore, ...]:
+    """Every metric with its interval, beside what a constant answer gives.
+
+    Args:
+        truth: (N,) categories as texts, or values.
+        prediction: (N,) of the same sort.
+        metrics: keys of `METRICS`; none for all built-in ones of that sort.
+        rng: draws the resamples.
+        groups: (N,) group of each sample, such as its speaker; whole groups are drawn then.
+        resamples: how many; 0 for no intervals.
+
+    Raises:
+        UnknownNameError: no such metric, or one that reads something else.
+        ShapeError, ValueRangeError: as the metrics.
+    """
+    true, predicted = np.asarray(truth), np.asarray(prediction)
+    reads = 'values' if true.dtype.kind in 'fiu' and predicted.dtype.kind in 'fiu' else 'categories'
+    chosen = {name: metric_named(name) for name in metrics} or {
+        name: metric for name, metric in METRICS.own.items() if metric.reads == reads
+    }
+    if wrong := [name for name, metric in chosen.items() if metric.reads != reads]:
+        raise UnknownNameError(
+            expected=f'metrics of {reads}, which these are',
+            came=', '.join(wrong),
+            todo='choose others, or other columns',
+        )
+    constant = _constant(true)
+    return tuple(
+        MetricScore(
+            name, _interval(metric, true, predicted, rng, groups, resamples), float(metric.score(true, constant))
+        )
+        for name, metric in chosen.items()
+    )
+
+
+def _constant(truth: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    """(N,) the most frequent category, or the mean."""
+    if not len(truth) or truth.dtype.kind in 'fiu':
+        return np.full(len(truth), truth.mean() if len(truth) else 0.0)
+    names, counts = np.unique(truth, return_counts=True)
+    return np.full(len(truth), names[counts.argmax()])
+
+
+def _interval(
+    metric: Metric,
+    truth: npt.NDArray[np.generic],
+    prediction: npt.NDArray[np.generic],
+    rng: np.random.Generator,
+    groups: npt.ArrayLike | None,
+    resamples: int,
+) -> Interval:
+    if not resamples:
+        return Interval(float(metric.score(truth, prediction)), float('nan'), float('nan'))
+    return bootstrap_interval(
+        metric.score, truth, prediction, groups=groups, rng=rng, resamples=resamples, bounds=metric.bounds
+    )
+
+
+def _wrong(name: str, metric: object) -> str:
+    """What a package offers instead of a metric; '' for nothing."""
+    return '' if isinstance(metric, Metric) else f'an object of type {type(metric).__name__}, not Metric'
+
+
+METRICS: Members[Metric] = Members('metrics', {
+    'weighted_f1': Metric(weighted_f1, 'categories', SHARE),
+    'macro_f1': Metric(macro_f1, 'categories', SHARE),
+    'accuracy': Metric(accuracy, 'categories', SHARE),
+    'balanced_accuracy': Metric(balanced_accuracy, 'categories', SHARE),
+    'cohen_kappa': Metric(cohen_kappa, 'categories', CORRELATION),
+    'concordance': Metric(concordance, 'values', CORRELATION),
+    'pearson': Metric(pearson, 'values', CORRELATION),
+    'spearman': Metric(spearman, 'values', CORRELATION),
+    'mae': Metric(mean_absolute_error, 'values', ERROR, is_error=True),
+    'mse': Metric(mean_squared_error, 'values', ERROR, is_error=True),
+}, _wrong)  # fmt: skip
+"""Name to metric; other packages add theirs as `affekt.metrics`."""

@@ -1,0 +1,193 @@
+"""Scaled dot-product attention of several heads: tokens that read each other, and tokens that read a context.
+
+Weights are named as VideoMAE, HiCMAE and SVFAP publish theirs (`qkv`, `q_bias`, `v_bias`, `proj`), so that their states
+load as they are. `keep_mask` is True where something may be read; a token that may read nothing gets zeros.
+
+Axes: B batch, T tokens that read, S tokens that are read, D width, H heads, E = D / H width of a head.
+
+Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.2.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from affekt.errors import ShapeError, UnknownNameError, ValueRangeError
+
+Bias = Literal['qv', 'qkv', 'none']
+"""Which projections add a vector: a key's would add the same to all scores of a token, which the softmax undoes."""
+_BIASES = ('qv', 'qkv', 'none')
+
+
+def attend(
+    queries: Tensor, keys: Tensor, values: Tensor, keep_mask: Tensor | None = None, *, fused: bool = True
+) -> Tensor:
+    """What each token reads: the values' mean, weighted by how well their keys meet its query.
+
+        softmax(Q Kᵀ / √E) V
+
+    Args:
+        queries: (B, H, T, E).
+        keys: (B, H, S, E).
+        values: (B, H, S, E).
+        keep_mask: bool, (B, S) for all tokens alike, or four axes that broadcast to (B, H, T, S); None keeps all.
+        fused: by torch's one call, which makes no (T, S) scores; the sum written out is for `torch.vmap`, which
+            has no rule for that call on a CPU, and for figures that must repeat to the last bit.
+
+    Returns:
+        (B, H, T, E); zeros where nothing may be read.
+
+    Raises:
+        ShapeError: the mask is no bool of two or four axes.
+    """
+    if keep_mask is not None:
+        if keep_mask.dtype != torch.bool or keep_mask.ndim not in (2, 4):
+            raise ShapeError(
+                expected='a boolean keep_mask of shape (B, S) or (B, H, T, S)',
+                came=f'{keep_mask.dtype} {tuple(keep_mask.shape)}',
+                todo='give True where a token may be read',
+            )
+        if keep_mask.ndim == 2:
+            keep_mask = keep_mask[:, None, None, :]  # (B, 1, 1, S)
+    if fused:
+        return functional.scaled_dot_product_attention(queries, keys, values, attn_mask=keep_mask)
+    scores = queries @ keys.transpose(2, 3) / math.sqrt(queries.shape[3])  # (B, H, T, S)
+    if keep_mask is None:
+        return torch.softmax(scores, dim=3) @ values
+    scores = scores.masked_fill(~keep_mask, torch.finfo(scores.dtype).min)
+    weights = torch.softmax(scores, dim=3).masked_fill(~keep_mask, 0.0)  # a row without any kept would be uniform
+    return weights @ values
+
+
+def split_heads(tokens: Tensor, heads: int) -> Tensor:
+    """(B, T, D) to (B, H, T, E): each head sees E neighbouring units."""
+    return tokens.reshape(*tokens.shape[:2], heads, -1).transpose(1, 2)  # (B, T, H, E), then (B, H, T, E)
+
+
+def join_heads(tokens: Tensor) -> Tensor:
+    """(B, H, T, E) to (B, T, D), the inverse of `split_heads`."""
+    return tokens.transpose(1, 2).flatten(2)  # (B, T, H, E), then (B, T, D)
+
+
+class _Undrawn(nn.Linear):
+    """A linear layer whose owner draws its weights."""
+
+    def reset_parameters(self) -> None:
+        """Nothing: the owner does it."""
+
+
+class Attention(nn.Module):
+    """(B, T, D) tokens read one another, or a (B, S, D) context through the same projection.
+
+    Args:
+        width: D.
+        heads: a divisor of D.
+        bias: of the projection: 'qv' as VideoMAE, 'qkv' as `nn.MultiheadAttention`, or 'none'.
+        fused: see `attend`.
+
+    Raises:
+        ValueRangeError: D is no multiple of the heads.
+    """
+
+    def __init__(self, width: int, heads: int, *, bias: Bias = 'qv', fused: bool = True) -> None:
+        super().__init__()
+        _check(width, heads, bias)
+        self.heads, self.fused = heads, fused
+        self.qkv = _Undrawn(width, 3 * width, bias=bias == 'qkv')
+        self.proj = nn.Linear(width, width)
+        self.q_bias, self.v_bias = _vectors(width, bias)
+        nn.init.xavier_uniform_(self.qkv.weight)
+        if bias == 'qkv':
+            nn.init.zeros_(self.qkv.bias)
+
+    def forward(self, tokens: Tensor, context: Tensor | None = None, keep_mask: Tensor | None = None) -> Tensor:
+        """The (B, T, D) readings; `keep_mask` (see `attend`) is of what is read."""
+        width = tokens.shape[2]
+        query, rest = self.qkv.weight.split([width, 2 * width])  # (D, D), (2D, D)
+        query_bias, rest_bias = self._biases(width)
+        source = tokens if context is None else context
+        queries = functional.linear(tokens, query, query_bias)  # (B, T, D)
+        keys, values = functional.linear(source, rest, rest_bias).chunk(2, dim=2)  # (B, S, D) each
+        return _read(queries, keys, values, keep_mask, self)
+
+    def _biases(self, width: int) -> tuple[Tensor | None, Tensor | None]:
+        """Those of the queries, (D,), and of keys and values, (2D,)."""
+        if self.qkv.bias is not None:
+            query_bias, rest_bias = self.qkv.bias.split([width, 2 * width])
+            return query_bias, rest_bias
+        return self.q_bias, _with_no_key_bias(self.v_bias)
+
+
+class CrossAttention(nn.Module):
+    """(B, T, D) tokens read a (B, S, C) context through projections of their own.
+
+    Args:
+        width: D.
+        heads: a divisor of D.
+        context_width: C; D where None.
+        bias: 'qv' as HiCMAE and SVFAP, or 'none'.
+        fused: see `attend`.
+
+    Raises:
+        ValueRangeError: D is no multiple of the heads.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        context_width: int | None = None,
+        *,
+        bias: Literal['qv', 'none'] = 'qv',
+        fused: bool = True,
+    ) -> None:
+        super().__init__()
+        _check(width, heads, bias)
+        self.heads, self.fused = heads, fused
+        self.q = _Undrawn(width, width, bias=False)
+        self.kv = _Undrawn(width if context_width is None else context_width, 2 * width, bias=False)
+        self.proj = nn.Linear(width, width)
+        self.q_bias, self.v_bias = _vectors(width, bias)
+        nn.init.xavier_uniform_(self.q.weight)
+        nn.init.xavier_uniform_(self.kv.weight)
+
+    def forward(self, tokens: Tensor, context: Tensor, keep_mask: Tensor | None = None) -> Tensor:
+        """The (B, T, D) readings; `keep_mask` (see `attend`) is of the context."""
+        queries = functional.linear(tokens, self.q.weight, self.q_bias)  # (B, T, D)
+        rest = functional.linear(context, self.kv.weight, _with_no_key_bias(self.v_bias))  # (B, S, 2D)
+        keys, values = rest.chunk(2, dim=2)  # (B, S, D) each
+        return _read(queries, keys, values, keep_mask, self)
+
+
+def _read(
+    queries: Tensor, keys: Tensor, values: Tensor, keep_mask: Tensor | None, layer: Attention | CrossAttention
+) -> Tensor:
+    """From projections, (B, T, D) and twice (B, S, D), to the layer's (B, T, D) output."""
+    queries, keys, values = (split_heads(part, layer.heads) for part in (queries, keys, values))  # (B, H, T or S, E)
+    output: Tensor = layer.proj(join_heads(attend(queries, keys, values, keep_mask, fused=layer.fused)))
+    return output
+
+
+def _vectors(width: int, bias: Bias) -> tuple[nn.Parameter | None, nn.Parameter | None]:
+    if bias != 'qv':
+        return None, None
+    return nn.Parameter(torch.zeros(width)), nn.Parameter(torch.zeros(width))
+
+
+def _with_no_key_bias(value_bias: Tensor | None) -> Tensor | None:
+    """(2D,): zeros for the keys, then the values' bias."""
+    return None if value_bias is None else torch.cat([torch.zeros_like(value_bias), value_bias])
+
+
+def _check(width: int, heads: int, bias: str) -> None:
+    if heads < 1 or width % heads:
+        raise ValueRangeError(
+            expected='a width that is a multiple of heads', came=f'width {width}, {heads} heads', todo='choose others'
+        )
+    if bias not in _BIASES:
+        raise UnknownNameError(expected='bias qv, qkv or none', came=repr(bias), todo='choose one')

@@ -1,0 +1,131 @@
+"""Pictures, spectrograms and videos cut into patches: as tokens of a transformer, and as what it must rebuild.
+
+Two sizes cut a plane (a picture, or a spectrogram with time down and mel bands across), three cut a volume into tubes.
+Tokens and cells run as the axes do, the last fastest; the channels of a cell stand together. One channel, 2 x 4, cut
+in 2 x 2:
+
+    a b c d
+    e f g h    is the tokens (a b e f) and (c d g h), and only within a token does the order of cells change
+
+Axes: B batch, C channels, then n pixel axes; N tokens, P cells of a patch, D width.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from affekt.errors import ShapeError, ValueRangeError
+
+DEVIATION_FLOOR = 1e-6
+"""Added to the deviation of a patch: one colour alone has none."""
+
+
+class PatchEmbedding(nn.Module):
+    """(B, C, pixel axes) to (B, N, D): each patch through one linear map.
+
+    The map is a convolution whose stride is its kernel, named `proj`, as VideoMAE, HiCMAE and SVFAP save it.
+
+    Args:
+        channels: C.
+        width: D.
+        size: of a patch: (16, 16) for planes, (2, 16, 16) for volumes.
+
+    Raises:
+        ValueRangeError: neither two nor three sizes.
+    """
+
+    def __init__(self, channels: int, width: int, size: Sequence[int]) -> None:
+        super().__init__()
+        if len(size) not in (2, 3):
+            raise ValueRangeError(expected='a patch of two or three sizes', came=f'{tuple(size)}', todo='give others')
+        self.channels, self.size = channels, tuple(size)
+        convolution: Any = nn.Conv2d if len(size) == 2 else nn.Conv3d
+        self.proj: nn.Module = convolution(channels, width, kernel_size=self.size, stride=self.size)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """The (B, N, D) tokens.
+
+        Raises:
+            ShapeError: other channels, or an axis that is no multiple of the patch.
+        """
+        _grid(pixels, self.size)
+        if pixels.shape[1] != self.channels:
+            raise ShapeError(
+                expected=f'{self.channels} channels', came=f'{tuple(pixels.shape)}', todo='put channels second'
+            )
+        tokens: Tensor = self.proj(pixels).flatten(2).transpose(1, 2)  # (B, D, N), then (B, N, D)
+        return tokens
+
+
+def to_patches(pixels: Tensor, size: Sequence[int]) -> Tensor:
+    """(B, C, pixel axes) cut into (B, N, P, C) patches.
+
+    Args:
+        pixels: (B, C, Y, X) for two sizes, (B, C, T, Y, X) for three.
+        size: of a patch on each pixel axis.
+
+    Raises:
+        ShapeError: an axis is no multiple of the patch.
+    """
+    grid, n = _grid(pixels, size), len(size)
+    pairs = [length for cells in zip(grid, size, strict=True) for length in cells]
+    cut = pixels.reshape(*pixels.shape[:2], *pairs)  # (B, C, t, p, y, q, x, r): patches and cells of T, Y, X
+    tokens, cells = range(2, 2 + 2 * n, 2), range(3, 3 + 2 * n, 2)
+    ordered = cut.permute(0, *tokens, *cells, 1)  # (B, t, y, x, p, q, r, C)
+    return ordered.flatten(1, n).flatten(2, n + 1)  # (B, N, p, q, r, C), then (B, N, P, C)
+
+
+def from_patches(patches: Tensor, size: Sequence[int], grid: Sequence[int]) -> Tensor:
+    """The inverse of `to_patches`: (B, N, P, C) put together as (B, C, pixel axes).
+
+    Args:
+        patches: (B, N, P, C); (B, N, P·C) must be cut by `unflatten(2, (-1, C))` first.
+        size: of a patch on each pixel axis.
+        grid: number of patches on each pixel axis.
+
+    Raises:
+        ShapeError: sizes and grid do not give N and P.
+    """
+    n = len(size)
+    if (
+        patches.ndim != 4
+        or math.prod(grid) != patches.shape[1]
+        or math.prod(size) != patches.shape[2]
+        or len(grid) != n
+    ):
+        raise ShapeError(
+            expected=f'(B, {math.prod(grid)}, {math.prod(size)}, C) for grid {tuple(grid)} and size {tuple(size)}',
+            came=f'{tuple(patches.shape)}',
+            todo='check the grid, and put channels last',
+        )
+    ordered: Tensor = patches.unflatten(2, tuple(size)).unflatten(1, tuple(grid))  # (B, t, y, x, p, q, r, C)
+    pairs = [axis for i in range(n) for axis in (1 + i, 1 + n + i)]
+    cut = ordered.permute(0, 1 + 2 * n, *pairs)  # (B, C, t, p, y, q, x, r)
+    return cut.reshape(*cut.shape[:2], *(cells * length for cells, length in zip(grid, size, strict=True)))
+
+
+def standardised_patches(patches: Tensor) -> Tensor:
+    """(B, N, P, C) patches, each channel of each by its own mean and deviation: what masked pretraining rebuilds.
+
+        (x - mean) / (deviation + 1e-6), the variance divided by P - 1
+
+    Source: He et al. 2022, arXiv:2111.06377, section 4.1; per channel as in VideoMAE, arXiv:2203.12602.
+    """
+    deviation = patches.var(dim=2, keepdim=True).sqrt()  # (B, N, 1, C)
+    return (patches - patches.mean(dim=2, keepdim=True)) / (deviation + DEVIATION_FLOOR)
+
+
+def _grid(pixels: Tensor, size: Sequence[int]) -> tuple[int, ...]:
+    """Patches on each pixel axis."""
+    lengths = pixels.shape[2:]
+    if pixels.ndim != 2 + len(size) or any(length % cells for length, cells in zip(lengths, size, strict=True)):
+        raise ShapeError(
+            expected=f'(B, C, pixel axes), {len(size)} of them, each a multiple of its patch {tuple(size)}',
+            came=f'{tuple(pixels.shape)}',
+            todo='crop or resize first',
+        )
+    return tuple(length // cells for length, cells in zip(lengths, size, strict=True))

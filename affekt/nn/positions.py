@@ -1,0 +1,45 @@
+"""Positions of tokens as sines and cosines of their number.
+
+Axes: N positions, D width.
+
+Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.5.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def sinusoids(count: int, width: int) -> Tensor:
+    """The fixed (N, D) table of VideoMAE, HiCMAE and SVFAP: tokens of a volume are numbered flat, in one line.
+
+        angle(p, j) = p / 10000**(2⌊j/2⌋ / D);  sine in even columns, cosine in odd ones
+
+    Args:
+        count: N.
+        width: D.
+
+    Returns:
+        float32, rounded from double precision.
+    """
+    columns = torch.arange(width, dtype=torch.float64)
+    rates = 10_000.0 ** (2 * torch.div(columns, 2, rounding_mode='floor') / width)  # (D,)
+    angles = torch.arange(count, dtype=torch.float64).unsqueeze(1) / rates  # (N, D)
+    angles[:, 0::2] = angles[:, 0::2].sin()
+    angles[:, 1::2] = angles[:, 1::2].cos()
+    return angles.float()
+
+
+def sinusoids_in_halves(tokens: Tensor) -> Tensor:
+    """The (T, D) table for (B, T, D) tokens with all sines first, then all cosines, as fairseq and MulT have it.
+
+    In the precision and on the device of the tokens; an odd D lacks the last cosine.
+    """
+    count, width = tokens.shape[1:]
+    half = (width + 1) // 2
+    rates = torch.exp(torch.arange(half, device=tokens.device) * (-math.log(10_000.0) / half))
+    angles = torch.arange(count, device=tokens.device).unsqueeze(1) * rates  # (T, half)
+    return torch.cat([angles.sin(), angles.cos()], dim=1)[:, :width].to(tokens.dtype)

@@ -1,0 +1,187 @@
+"""Transformer blocks: attention, then two linear layers, each normalised and added to what came in.
+
+`Block` and `CrossSelfBlock` name their weights as VideoMAE, HiCMAE and SVFAP publish theirs. A `BlockForm` states what
+all blocks of a network share; only the share of dropped paths changes from block to block.
+
+Axes: B batch, T tokens, S tokens of a context, D width, C width of a context.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from affekt.errors import ValueRangeError
+from affekt.nn.attention import Attention, Bias, CrossAttention
+from affekt.nn.dropout import Dropout
+
+
+@dataclass(frozen=True)
+class BlockForm:
+    """What the blocks of one network share; the defaults are those of HiCMAE and SVFAP.
+
+    Args:
+        width: D.
+        heads: of each attention; a divisor of D.
+        bias: of the attention's projections, see `Attention`.
+        expansion: inner width of the two linear layers, in D.
+        activation: between the two linear layers.
+        norm_first: normalise before attention and linear layers (pre-norm), or after the sum (post-norm).
+        epsilon: of the layer normalisations.
+        layer_scale: first value of a learned (D,) factor on each branch; None for no factor.
+        dropout: share of units set to 0, between the two linear layers and at the end of each branch.
+        fused: see `affekt.nn.attend`.
+    """
+
+    width: int
+    heads: int
+    bias: Bias = 'qv'
+    expansion: int = 4
+    activation: Callable[[Tensor], Tensor] = functional.gelu
+    norm_first: bool = True
+    epsilon: float = 1e-6
+    layer_scale: float | None = None
+    dropout: float = 0.0
+    fused: bool = True
+
+    def norm(self, width: int | None = None) -> nn.LayerNorm:
+        """A layer normalisation over D, or over another width."""
+        return nn.LayerNorm(self.width if width is None else width, eps=self.epsilon)
+
+
+class DropPath(nn.Module):
+    """Stochastic depth: a sample's whole branch is 0 with a probability, and grows else so that the mean stays.
+
+    Args:
+        share: the probability, in [0, 1).
+
+    Source: Huang et al. 2016, arXiv:1603.09382, section 3.
+    """
+
+    def __init__(self, share: float = 0.0) -> None:
+        super().__init__()
+        if not 0.0 <= share < 1.0:
+            raise ValueRangeError(expected='a share in [0, 1)', came=f'{share}', todo='choose another')
+        self.share = share
+
+    def forward(self, branch: Tensor) -> Tensor:
+        """The same (B, …) shape; unchanged in evaluation."""
+        if not self.training or self.share == 0.0:
+            return branch
+        stays = torch.empty_like(branch[:, :1, :1]).bernoulli_(1 - self.share)  # (B, 1, 1)
+        return branch * stays / (1 - self.share)
+
+    def extra_repr(self) -> str:
+        """The probability."""
+        return f'share={self.share}'
+
+
+class Perceptron(nn.Module):
+    """(B, T, D) to (B, T, D): linear, activation, dropout, linear."""
+
+    def __init__(self, form: BlockForm) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(form.width, form.expansion * form.width)
+        self.fc2 = nn.Linear(form.expansion * form.width, form.width)
+        self.activation = form.activation
+        self.dropout = Dropout(form.dropout)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Each token by itself."""
+        output: Tensor = self.fc2(self.dropout(self.activation(self.fc1(tokens))))
+        return output
+
+
+class Block(nn.Module):
+    """Tokens read one another, or a context of the same width, then change each by itself.
+
+        x ← x + A(norm1 x, norm1 context);  x ← x + P(norm2 x)             pre-norm
+        x ← norm1(x + A(x, context));       x ← norm2(x + P x)             post-norm
+
+    A context goes through the projection and the norm of the tokens: MulT reads another modality so. For a context
+    with weights of its own see `CrossSelfBlock`.
+
+    Args:
+        form: what all blocks of the network share.
+        drop_path: share of dropped paths of this block.
+    """
+
+    def __init__(self, form: BlockForm, drop_path: float = 0.0) -> None:
+        super().__init__()
+        self.norm_first = form.norm_first
+        self.attn = Attention(form.width, form.heads, bias=form.bias, fused=form.fused)
+        self.mlp = Perceptron(form)
+        self.norm1, self.norm2 = form.norm(), form.norm()
+        self.dropout, self.drop_path = Dropout(form.dropout), DropPath(drop_path)
+        self.gamma_1, self.gamma_2 = _factor(form), _factor(form)
+
+    def forward(self, tokens: Tensor, context: Tensor | None = None, keep_mask: Tensor | None = None) -> Tensor:
+        """The next (B, T, D) tokens.
+
+        Args:
+            tokens: (B, T, D).
+            context: (B, S, D) to read; None to read the tokens themselves.
+            keep_mask: of what is read, see `affekt.nn.attend`.
+        """
+        if not self.norm_first:
+            tokens = self.norm1(tokens + self._branch(self.attn(tokens, context, keep_mask), self.gamma_1))
+            result: Tensor = self.norm2(tokens + self._branch(self.mlp(tokens), self.gamma_2))
+            return result
+        normal = self.norm1(tokens)
+        source = None if context is None else self.norm1(context)
+        tokens = tokens + self._branch(self.attn(normal, source, keep_mask), self.gamma_1)
+        return tokens + self._branch(self.mlp(self.norm2(tokens)), self.gamma_2)
+
+    def _branch(self, branch: Tensor, factor: Tensor | None) -> Tensor:
+        """What is added to the tokens."""
+        branch = self.dropout(branch)
+        scaled: Tensor = self.drop_path(branch if factor is None else factor * branch)
+        return scaled
+
+
+class CrossSelfBlock(Block):
+    """Tokens read a context, then one another, then change each by itself; always pre-norm.
+
+        x ← x + CA(cross_norm1 x, cross_norm2 context), then as `Block`
+
+    Args:
+        form: what all blocks of the network share.
+        context_width: C; D where None.
+        drop_path: share of dropped paths of this block.
+
+    Source: Sun et al. 2024, arXiv:2401.05698 (HiCMAE), section 3.2.
+    """
+
+    def __init__(self, form: BlockForm, context_width: int | None = None, drop_path: float = 0.0) -> None:
+        if not form.norm_first or form.bias == 'qkv':
+            raise ValueRangeError(
+                expected='a pre-norm form with bias qv or none',
+                came=f'norm_first {form.norm_first}, bias {form.bias}',
+                todo='choose another form: no published cross block has this one',
+            )
+        super().__init__(form, drop_path)
+        self.cross_attn = CrossAttention(form.width, form.heads, context_width, bias=form.bias, fused=form.fused)
+        self.cross_norm1, self.cross_norm2 = form.norm(), form.norm(context_width)
+        self.gamma_0 = _factor(form)
+
+    def forward(self, tokens: Tensor, context: Tensor | None = None, keep_mask: Tensor | None = None) -> Tensor:
+        """The next (B, T, D) tokens.
+
+        Args:
+            tokens: (B, T, D).
+            context: (B, S, C).
+            keep_mask: of the context, see `affekt.nn.attend`; the tokens read all of one another.
+        """
+        if context is None:
+            raise ValueRangeError(expected='a context', came='None', todo='give one, or use Block')
+        crossed = self.cross_attn(self.cross_norm1(tokens), self.cross_norm2(context), keep_mask)
+        return super().forward(tokens + self._branch(crossed, self.gamma_0))
+
+
+def _factor(form: BlockForm) -> nn.Parameter | None:
+    """The (D,) factor of one branch."""
+    return None if form.layer_scale is None else nn.Parameter(torch.full((form.width,), form.layer_scale))

@@ -1,0 +1,58 @@
+"""A running mean of a model's weights, which often answers better than the weights themselves.
+
+Source: Tarvainen & Valpola 2017 (mean teacher), arXiv:1703.01780.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor, nn
+
+
+class WeightAverage:
+    """The mean of all weights so far, then a running one; buffers are those of the last step.
+
+        after step s, counted from 0:  mean = d mean + (1 - d) weights,  d = min(decay, s / (s + 1))
+
+    Args:
+        model: whose weights begin the mean.
+        decay: (0, 1), the larger, the slower.
+        into: tensors that hold the mean, by the model's names, such as those of a copy of it; None for new ones.
+    """
+
+    def __init__(self, model: nn.Module, decay: float, into: Mapping[str, Tensor] | None = None) -> None:
+        self._decay = decay
+        self.steps = 0
+        self.tensors = (
+            into if into is not None else {n: value.detach().clone() for n, value in weights_of(model).items()}
+        )
+
+    def follow(self, model: nn.Module) -> None:
+        """Move the mean after a step of the model."""
+        decay = min(self._decay, self.steps / (self.steps + 1))
+        self.steps += 1
+        with torch.no_grad():
+            for name, value in weights_of(model).items():
+                if isinstance(value, nn.Parameter):
+                    self.tensors[name].lerp_(value, 1 - decay)
+                else:
+                    self.tensors[name].copy_(value)
+
+    @contextlib.contextmanager
+    def applied(self, model: nn.Module) -> Iterator[None]:
+        """The model answers with the mean inside, and with its own weights again behind."""
+        own = {name: value.detach().clone() for name, value in model.state_dict().items()}
+        mean = {name: value for name, value in self.tensors.items() if name in own}
+        model.load_state_dict(model.state_dict() | mean)
+        try:
+            yield
+        finally:
+            model.load_state_dict(own)
+
+
+def weights_of(model: nn.Module) -> dict[str, Tensor]:
+    """Parameters, each under one name, and buffers."""
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}

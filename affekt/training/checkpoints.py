@@ -1,0 +1,147 @@
+"""What a run is gone on with from: tensors and JSON of a step in one file, whole or not at all, the last few kept.
+
+Tensors that are spread over processes are saved whole, so that a run can be read by one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import logging
+import random
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from affekt.errors import TrainingError, WeightsError
+from affekt.nn import read_tensors, save_tensors
+
+LOG = logging.getLogger('affekt')
+NAME = 'step-{:09d}.safetensors'
+FORMAT = 1
+"""Of the notes; counted up where older ones can no longer be read."""
+
+
+def save_step(folder: Path, step: int, tensors: Mapping[str, Tensor], notes: Mapping[str, Any], keep: int) -> None:
+    """Write a step's file, then remove all but the last `keep`.
+
+    Raises:
+        StorageError: there is no room; the files before stay.
+    """
+    save_tensors(folder / NAME.format(step), tensors, {'notes': json.dumps({**notes, 'format': FORMAT})})
+    for path in step_files(folder)[:-keep]:
+        path.unlink(missing_ok=True)
+
+
+def step_files(folder: Path) -> list[Path]:
+    """All steps' files, the last one last."""
+    return sorted(folder.glob('step-*.safetensors'))
+
+
+def last_step(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """The tensors and notes of the last step whose file is whole; None where there is none.
+
+    Raises:
+        TrainingError: it was written by another version of affekt.
+    """
+    for path in reversed(step_files(folder)):
+        try:
+            tensors, header = read_tensors(path)
+            notes = json.loads(header['notes'])
+        except (WeightsError, KeyError, ValueError):
+            LOG.warning('%s cannot be read; the step before is gone on with', path)
+            continue
+        if notes.get('format') != FORMAT:
+            raise TrainingError(
+                expected=f'a checkpoint of format {FORMAT}',
+                came=f'format {notes.get("format")} in {path.name}',
+                todo='go on with the version of affekt that wrote it, or start anew in another folder',
+            )
+        return tensors, notes
+    return None
+
+
+def changing(model: nn.Module) -> dict[str, Tensor]:
+    """Its weights and buffers without parameters that are not trained."""
+    every = model.named_parameters(remove_duplicate=False)
+    fixed = {name for name, parameter in every if not parameter.requires_grad}
+    return {name: value for name, value in model.state_dict().items() if name not in fixed}
+
+
+def moments_of(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """What an optimiser remembers, by name."""
+    state = optimiser.state_dict()['state']
+    return {f'optimiser.{i}.{name}': value for i, moments in state.items() for name, value in moments.items()}
+
+
+def restore_moments(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Give an optimiser back what it remembered."""
+    state = copy.deepcopy(optimiser.state_dict())
+    parameters = [parameter for group in optimiser.param_groups for parameter in group['params']]
+    for name, value in below(tensors, 'optimiser.').items():
+        number, moment = name.split('.')
+        spread = spread_like(value, parameters[int(number)])
+        state['state'].setdefault(int(number), {})[moment] = spread
+    optimiser.load_state_dict(state)
+
+
+def below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin so, by the rest of their names."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """A tensor that is spread over processes, put together in each of them."""
+    return tensor.full_tensor() if hasattr(tensor, 'full_tensor') else tensor
+
+
+def spread_like(value: Tensor, like: Tensor) -> Tensor:
+    """A whole tensor spread over processes as another of its shape is."""
+    if not hasattr(like, 'full_tensor') or value.shape != like.shape:
+        return value
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
+    assert isinstance(like, DTensor)
+    return distribute_tensor(value.to(like.device), like.device_mesh, like.placements)
+
+
+def random_states(device: torch.device) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Where all generators stand that code may draw from without naming one: torch's, NumPy's and Python's."""
+    tensors = {'cpu': torch.get_rng_state()}
+    if device.type == 'cuda':
+        tensors['cuda'] = torch.cuda.get_rng_state(device)
+    name, numbers, *rest = np.random.get_state(legacy=True)
+    return tensors, {'numpy': [name, np.asarray(numbers).tolist(), *rest], 'python': random.getstate()}
+
+
+def seed_all(seed: int) -> None:
+    """Let all generators begin by one number."""
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
+
+
+def restore_random_states(device: torch.device, tensors: Mapping[str, Tensor], notes: Mapping[str, Any]) -> None:
+    """Let all generators stand where they stood."""
+    torch.set_rng_state(tensors['cpu'])
+    if device.type == 'cuda' and 'cuda' in tensors:
+        torch.cuda.set_rng_state(tensors['cuda'], device)
+    name, numbers, *rest = notes['numpy']
+    np.random.set_state((name, np.array(numbers, dtype=np.uint32), *rest))
+    version, state, gauss = notes['python']
+    random.setstate((version, tuple(state), gauss))
+
+
+@contextlib.contextmanager
+def random_states_kept(device: torch.device) -> Iterator[None]:
+    """All generators stand behind it where they stood before."""
+    before = random_states(device)
+    try:
+        yield
+    finally:
+        restore_random_states(device, *before)

@@ -1,0 +1,151 @@
+"""The log of a run, one JSON line a row, and its curves as one page that loads nothing.
+
+A kill may cut the last line, which is then left out.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from affekt.files import write_atomically
+from affekt.pages import escaped, whole_page
+
+LOG_FILE = 'log.jsonl'
+Row = dict[str, float]
+
+WIDTH, HEIGHT, LEFT, BELOW, EDGE = 640, 220, 64, 24, 10
+"""Of a curve, in pixels."""
+MOST_POINTS = 1000
+"""Of a curve; of more rows, each point is the mean of equally many."""
+
+
+class ScalarLog:
+    """Rows of named numbers, on disk as soon as they are added.
+
+    Args:
+        path: read where it exists; None keeps rows in memory alone.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self.rows: list[Row] = read_log(path) if path and path.exists() else []
+
+    def add(self, row: Row) -> None:
+        """Put a row behind the others."""
+        self.rows.append(row)
+        if self._path:
+            with self._path.open('ab') as file:
+                file.write(_line(row))
+
+    def cut(self, step: int) -> None:
+        """Leave out the rows behind a step: those that a killed run wrote after its last checkpoint."""
+        self.rows = [row for row in self.rows if row['step'] <= step]
+        if self._path and self._path.exists():
+            write_atomically(self._path, b''.join(map(_line, self.rows)))
+
+
+def read_log(path: Path) -> list[Row]:
+    """The rows of a log; numbers that JSON lacks are nan."""
+    rows = []
+    for line in path.read_bytes().splitlines():
+        try:
+            row = json.loads(line)
+            rows.append({name: math.nan if value is None else float(value) for name, value in row.items()})
+        except (ValueError, AttributeError, TypeError):
+            continue
+    return [row for row in rows if 'step' in row]
+
+
+def _line(row: Mapping[str, float]) -> bytes:
+    finite = {name: value if math.isfinite(value) else None for name, value in row.items()}
+    return json.dumps(finite).encode() + b'\n'
+
+
+def write_curves(rows: Sequence[Row], path: Path, *, title: str) -> None:
+    """Write a page with a curve for every number of a log.
+
+    Args:
+        rows: of a log, with `step`.
+        path: of the page; replaced where it exists.
+        title: plain text.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    names = list(dict.fromkeys(name for row in rows for name in row if name != 'step'))
+    parts = [f'<h1>{escaped(title)}</h1>', f'<dl class="facts">{_facts(rows)}</dl>']
+    for name in names:
+        points = [(row['step'], row[name]) for row in rows if name in row]
+        parts.append(f'<section class="part"><h2>{escaped(name)}</h2>{curve_svg(points, name)}</section>')
+    write_atomically(path, whole_page(f'{title}: training', title, '\n'.join(parts)).encode())
+
+
+def _facts(rows: Sequence[Row]) -> str:
+    if not rows:
+        return '<div><dt>steps</dt><dd>0</dd></div>'
+    last = rows[-1]
+    shown = {'steps': f'{last["step"]:,.0f}'} | {name: f'{last[name]:.6g}' for name in last if name != 'step'}
+    return ''.join(f'<div><dt>{escaped(name)}</dt><dd>{escaped(text)}</dd></div>' for name, text in shown.items())
+
+
+def curve_svg(points: Sequence[tuple[float, float]], label: str) -> str:
+    """A curve over the steps; what is not finite leaves a gap.
+
+    Args:
+        points: step and value of each.
+        label: read aloud instead of the drawing.
+    """
+    drawn = _thinned(points)
+    values = [value for _, value in drawn if math.isfinite(value)]
+    if not values:
+        return '<p class="empty">No finite number.</p>'
+    low, high = min(values), max(values)
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    first, last = drawn[0][0], max(drawn[-1][0], drawn[0][0] + 1)
+
+    def x(step: float) -> float:
+        return round(LEFT + (step - first) / (last - first) * (WIDTH - LEFT - EDGE), 1)
+
+    def y(value: float) -> float:
+        return round(EDGE + (high - value) / (high - low) * (HEIGHT - BELOW - EDGE), 1)
+
+    lines = []
+    for tick in (low, (low + high) / 2, high):
+        lines.append(f'<line x1="{LEFT}" y1="{y(tick)}" x2="{WIDTH - EDGE}" y2="{y(tick)}" class="grid"/>')
+        lines.append(f'<text x="{LEFT - 8}" y="{y(tick) + 4}" text-anchor="end" class="tick">{tick:.4g}</text>')
+    for step, anchor in ((first, 'start'), (last, 'end')):
+        lines.append(f'<text x="{x(step)}" y="{HEIGHT - 6}" text-anchor="{anchor}" class="tick">{step:,.0f}</text>')
+    for piece in _pieces(drawn):
+        places = ' '.join(f'{x(step)},{y(value)}' for step, value in piece)
+        lines.append(f'<polyline points="{places}" fill="none" stroke="var(--low)" stroke-width="2"/>')
+        if len(piece) == 1:
+            lines.append(f'<circle cx="{x(piece[0][0])}" cy="{y(piece[0][1])}" r="3" class="dot"/>')
+    said = f'{label}: {values[0]:.4g} at first, {values[-1]:.4g} at last'
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" role="img" '
+        f'aria-label="{escaped(said)}">{"".join(lines)}</svg>'
+    )
+
+
+def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """At most `MOST_POINTS` of them."""
+    size = -(-len(points) // MOST_POINTS)
+    groups = [points[at : at + size] for at in range(0, len(points), size)] if size > 1 else []
+    if not groups:
+        return list(points)
+    return [(group[-1][0], sum(value for _, value in group) / len(group)) for group in groups]
+
+
+def _pieces(points: Sequence[tuple[float, float]]) -> list[list[tuple[float, float]]]:
+    """Stretches of finite values."""
+    pieces: list[list[tuple[float, float]]] = [[]]
+    for step, value in points:
+        if math.isfinite(value):
+            pieces[-1].append((step, value))
+        elif pieces[-1]:
+            pieces.append([])
+    return [piece for piece in pieces if piece]

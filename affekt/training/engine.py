@@ -1,0 +1,445 @@
+"""Steps over any batches: what every kind of training here stands on, from a head on features to a pretrained encoder.
+
+A model, an optimiser and a function from a batch to named losses come in; `Engine.run` takes steps until there are
+enough of them or no batch is left. It keeps checkpoints, goes on after a kill at any moment to the same numbers, and
+writes a log and a page of curves. `Engine.steps` is the bare loop, for whoever keeps a place of their own.
+
+    engine = Engine(model, AdamW(layered_groups(model, model.blocks, learning_rate=1e-4)), losses, settings)
+    engine.run(LoadedBatches(order, loader), steps=100_000, folder=Path('runs/pretraining'), resume=True)
+
+Under torchrun or `accelerate launch` all processes train one model; see `parallel.py`. L losses, K steps.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from affekt.errors import UnknownNameError, ValueRangeError
+from affekt.runs import Run
+from affekt.training.averages import WeightAverage
+from affekt.training.checkpoints import (
+    below,
+    changing,
+    last_step,
+    moments_of,
+    random_states,
+    random_states_kept,
+    restore_moments,
+    restore_random_states,
+    save_step,
+    seed_all,
+    spread_like,
+    whole,
+)
+from affekt.training.curves import LOG_FILE, ScalarLog, write_curves
+from affekt.training.parallel import Ranks
+from affekt.training.precision import PRECISIONS, Precision, usable_precision
+from affekt.training.samples import epoch_seed
+from affekt.training.schedules import Schedule
+
+Losses = Callable[[nn.Module, Any], Mapping[str, Tensor]]
+Row = dict[str, float]
+CURVES_FILE = 'curves.html'
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """How steps are taken; saved beside a run.
+
+    Args:
+        seed: of what is drawn in the steps, such as dropout and masks, from torch's, NumPy's and Python's generators.
+        accumulation: batches a step, whose gradients are averaged.
+        precision: of products; half of it only where the device has it, else float32 is taken and a warning says so.
+            Weights stay as they are.
+        clip_norm: longest gradient of all parameters together; None for any.
+        clip_value: largest entry of a gradient; None for any.
+        schedule: of the learning rate; None for one that stays.
+        average_decay: of a running mean of the weights, (0, 1); None for none.
+        log_every: steps a row of the log, which holds their mean losses.
+        save_every: steps between checkpoints, a multiple of `log_every`; None for one at the end.
+        keep: checkpoints that stay, the last ones.
+        device: where to train.
+
+    Raises:
+        ValueRangeError: a number is out of range.
+        UnknownNameError: no such precision.
+    """
+
+    seed: int = 0
+    accumulation: int = 1
+    precision: Precision = 'float32'
+    clip_norm: float | None = None
+    clip_value: float | None = None
+    schedule: Schedule | None = None
+    average_decay: float | None = None
+    log_every: int = 10
+    save_every: int | None = 1000
+    keep: int = 2
+    device: str = 'cpu'
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise UnknownNameError(
+                expected=f'a precision among {", ".join(PRECISIONS)}', came=repr(self.precision), todo='choose one'
+            )
+        counts: dict[str, float] = {name: getattr(self, name) for name in ('accumulation', 'log_every', 'keep')}
+        counts |= {'save_every': self.log_every if self.save_every is None else self.save_every}
+        norms = {name: getattr(self, name) for name in ('clip_norm', 'clip_value')}
+        wrong = {name: number for name, number in counts.items() if number < 1}
+        wrong |= {name: number for name, number in norms.items() if number is not None and not number > 0}
+        if self.average_decay is not None and not 0 < self.average_decay < 1:
+            wrong['average_decay'] = self.average_decay
+        if not wrong and counts['save_every'] % self.log_every:
+            wrong['save_every'] = counts['save_every']
+        if wrong:
+            raise ValueRangeError(
+                expected='counts of 1 or more, save_every a multiple of log_every, positive limits of gradients, and '
+                'average_decay in (0, 1)',
+                came=str(wrong),
+                todo='correct them',
+            )
+
+
+@dataclass(frozen=True)
+class Step:
+    """One update that was made.
+
+    Args:
+        number: of the step, counted from 1.
+        names: of the L losses.
+        losses: (L,) their means over this process's batches, times what those count for among all processes.
+        weight: what the step counts for in a mean over steps.
+        norm: length of the gradient before it was clipped; None where it was not measured.
+    """
+
+    number: int
+    names: tuple[str, ...]
+    losses: Tensor
+    weight: float
+    norm: Tensor | None
+
+
+class Engine:
+    """Takes steps of one model.
+
+    Args:
+        model: changed in place; moved to the device.
+        optimiser: of its parameters.
+        losses: from the model and a batch to its losses by name, each a mean over the batch; their sum is minimised.
+        settings: all that the numbers depend on besides.
+        weigh: what a batch counts for among those of a step, such as its number of samples; None for all alike.
+        ranks: this process's place; None to join the others where there are any.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        losses: Losses,
+        settings: EngineSettings,
+        *,
+        weigh: Callable[[Any], float] | None = None,
+        ranks: Ranks | None = None,
+    ) -> None:
+        self.ranks = ranks or Ranks(settings.device)
+        self.settings, self.device = settings, torch.device(self.ranks.device)
+        self.model = model.to(self.device)
+        self.number = 0
+        self._weigh = weigh
+        self._objective = _Objective(model, losses, usable_precision(self.device, settings.precision), self.device)
+        self._joined, self.optimiser = self.ranks.joined(self._objective, optimiser)
+        self._parameters = list(self._joined.parameters())
+        self._rates = [group['lr'] for group in self.optimiser.param_groups]
+        self._scaler = torch.amp.GradScaler(self.device.type, enabled=self._objective.precision == 'float16')
+        self.average = WeightAverage(model, settings.average_decay) if settings.average_decay else None
+
+    @property
+    def precision(self) -> Precision:
+        """What products are computed in; what was asked for only where the device has it."""
+        return self._objective.precision
+
+    def steps(self, batches: Iterable[Any]) -> Iterator[Step]:
+        """One step for every `accumulation` batches, and one for the rest of them.
+
+        The caller's generators are drawn from. In several processes each needs as many batches as the others.
+
+        Args:
+            batches: of this process; tensors, and what holds them, are moved to the device.
+        """
+        self.model.train()
+        iterator = iter(batches)
+        while group := list(islice(iterator, self.settings.accumulation)):
+            yield self._step(group)
+
+    def run(
+        self,
+        batches: Iterable[Any],
+        *,
+        steps: int,
+        folder: Path | None = None,
+        resume: bool = False,
+        facts: Mapping[str, Any] | None = None,
+        report: Callable[[Row], None] | None = None,
+        progress: Callable[[str, float, float], None] | None = None,
+        evaluate: Callable[[nn.Module], Mapping[str, float]] | None = None,
+    ) -> list[Row]:
+        """Take steps until there are `steps` of them or no batch is left.
+
+        Args:
+            batches: with or without an end. A resumed run asks them to begin where it stopped, by `starting_at(number)`
+                (as `IndexBatches` has it) or `load_state_dict` of what `state_dict` gave, or goes through those before.
+            steps: at most.
+            folder: for checkpoints, the log and its page; None keeps nothing.
+            resume: go on in a folder that a killed run left; the numbers are those of a run that was not killed.
+            facts: what else the numbers depend on, saved with the settings.
+            report: called with each row of the log.
+            progress: called with a name, steps done and steps in all, as `StageBars` is.
+            evaluate: gives what is added to each row, from the model with its averaged weights where there are any.
+
+        Returns:
+            The rows of the log: `step`, the mean losses since the row before, `loss` (their sum), `learning_rate` of
+            the first group, and `gradient_norm` where gradients are clipped.
+
+        Raises:
+            RunError: the folder holds another run, or one of another number of processes.
+            StorageError: there is no room; what was written before stays.
+            TrainingError: another process is gone.
+        """
+        saved = asdict(self.settings) | {'steps': steps, 'facts': dict(facts or {}), 'processes': self.ranks.count}
+        with random_states_kept(self.device), run_folder(folder, saved, resume, self.ranks) as place:
+            # 1. where the run stands
+            seed_all(epoch_seed(self.settings.seed, 0, 1 + self.ranks.rank))
+            start = last_step(place) if place and resume else None
+            log = ScalarLog(place / LOG_FILE if place and self.ranks.first else None)
+            taken, iterator = self._begin(batches, start)
+            log.cut(self.number)
+            # 2. steps, and a row of each few
+            latest: list[Step] = []
+            self.model.train()
+            while self.number < steps and (group := list(islice(iterator, self.settings.accumulation))):
+                latest.append(self._step(group))
+                taken += len(group)
+                if self.number % self.settings.log_every == 0 or self.number == steps:
+                    self._row(latest, log, report, evaluate)
+                    latest = []
+                # 3. on disk before the next
+                if place and self.settings.save_every and self.number % self.settings.save_every == 0:
+                    self._save(place, batches, taken, log)
+                if progress:
+                    progress('train', self.number, steps)
+            if latest:
+                self._row(latest, log, report, evaluate)
+            if place:
+                self._save(place, batches, taken, log)
+        return log.rows
+
+    def mean_losses(self, steps: Sequence[Step]) -> Row:
+        """The mean of each loss over steps and processes, and `loss`, their sum."""
+        weights = torch.tensor([step.weight for step in steps], dtype=torch.float64)
+        weights /= sum(step.weight for step in steps)
+        each = self.ranks.total(torch.stack([step.losses for step in steps]))  # (K, L)
+        means = (each.double().cpu() * weights.unsqueeze(1)).sum(dim=0)  # (L,)
+        return dict(zip([*steps[0].names, 'loss'], [*means.tolist(), means.sum().item()], strict=True))
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """What a checkpoint needs of model, optimiser and mean of weights; all processes must ask."""
+        tensors = {f'model.{name}': value for name, value in changing(self.model).items()} | moments_of(self.optimiser)
+        notes: dict[str, Any] = {'step': self.number, 'scaler': self._scaler.state_dict()}
+        if self.average:
+            tensors |= {f'average.{name}': value for name, value in self.average.tensors.items()}
+            notes['average_steps'] = self.average.steps
+        return {name: whole(value) for name, value in tensors.items()}, notes
+
+    def restore(self, tensors: Mapping[str, Tensor], notes: Mapping[str, Any]) -> None:
+        """Stand where `state` was taken; of an older checkpoint, where model and optimiser stood."""
+        own = self.model.state_dict()
+        given = below(tensors, 'model.')
+        # names that only an older version of the model had are the model's own to read
+        given = {name: spread_like(value, own[name]) if name in own else value for name, value in given.items()}
+        self.model.load_state_dict(own | given)
+        restore_moments(self.optimiser, tensors)
+        self.number = notes.get('step', 0)
+        if notes.get('scaler'):
+            self._scaler.load_state_dict(notes['scaler'])
+        if self.average:
+            self.average.steps = notes['average_steps']
+            for name, value in below(tensors, 'average.').items():
+                self.average.tensors[name].copy_(spread_like(value, self.average.tensors[name]))
+
+    def _step(self, group: list[Any]) -> Step:
+        """One update from the batches of a group."""
+        shares, weight = self._shares(group)
+        for parameter in self._parameters:
+            parameter.grad = None
+        if self.settings.schedule:
+            factor = self.settings.schedule.share(self.number + 1)
+            for parameters, rate in zip(self.optimiser.param_groups, self._rates, strict=True):
+                parameters['lr'] = rate * factor
+        total: Tensor | None = None
+        for at, (batch, share) in enumerate(zip(group, shares, strict=True), 1):
+            with self.ranks.stepping(self._joined, is_last=at == len(group)):
+                losses: Tensor = self._joined(on_device(batch, self.device))  # (L,)
+                factor = share * self.ranks.count  # processes average: each multiplies by their number before
+                loss = losses.sum() if factor == 1.0 else losses.sum() * factor
+                (self._scaler.scale(loss) if self._scaler.is_enabled() else loss).backward()
+            part = losses.detach() if share == 1.0 else losses.detach() * share
+            total = part if total is None else total + part
+        assert total is not None
+        norm = self._update()
+        self.number += 1
+        if self.average:
+            self.average.follow(self.model)
+        return Step(self.number, self._objective.names, total, weight, norm)
+
+    def _shares(self, group: list[Any]) -> tuple[list[float], float]:
+        """What each batch counts for among all of the step, in all processes; and the sum of their weights."""
+        if self._weigh is None:
+            return [1 / (len(group) * self.ranks.count)] * len(group), 1.0
+        weights = [float(self._weigh(batch)) for batch in group]
+        total = sum(weights)
+        if self.ranks.count > 1:
+            total = float(self.ranks.total(torch.tensor(total, dtype=torch.float64, device=self.device)))
+        if not total > 0:
+            raise ValueRangeError(expected='batches that count', came=f'a step of weight {total}', todo='leave it out')
+        return [weight / total for weight in weights], total
+
+    def _update(self) -> Tensor | None:
+        if not self._scaler.is_enabled():
+            norm = clip_gradients(self._parameters, self.settings.clip_norm, self.settings.clip_value)
+            self.optimiser.step()
+            return norm
+        self._scaler.unscale_(self.optimiser)
+        norm = clip_gradients(self._parameters, self.settings.clip_norm, self.settings.clip_value)
+        self._scaler.step(self.optimiser)
+        self._scaler.update()
+        return norm
+
+    def _begin(
+        self, batches: Iterable[Any], start: tuple[dict[str, Tensor], dict[str, Any]] | None
+    ) -> tuple[int, Iterator[Any]]:
+        """The batches taken so far, and an iterator over those that follow. Generators are set last: loaders draw."""
+        if start is None:
+            return 0, iter(batches)
+        tensors, notes = start
+        self.restore(tensors, notes)
+        taken, rank = int(notes['batches']), self.ranks.rank
+        if hasattr(batches, 'starting_at'):
+            iterator = iter(batches.starting_at(taken))
+        elif hasattr(batches, 'load_state_dict'):
+            batches.load_state_dict(notes['places'][rank])
+            iterator = iter(batches)
+        else:
+            iterator = iter(batches)
+            next(islice(iterator, taken, taken), None)
+        restore_random_states(self.device, below(tensors, f'random.{rank}.'), notes['random'][rank])
+        return taken, iterator
+
+    def _row(
+        self,
+        steps: Sequence[Step],
+        log: ScalarLog,
+        report: Callable[[Row], None] | None,
+        evaluate: Callable[[nn.Module], Mapping[str, float]] | None,
+    ) -> None:
+        row = {'step': float(self.number), **self.mean_losses(steps)}
+        row['learning_rate'] = float(self.optimiser.param_groups[0]['lr'])
+        norm = steps[-1].norm
+        if norm is not None:
+            row['gradient_norm'] = float(norm)
+        if evaluate:
+            with self.average.applied(self.model) if self.average else contextlib.nullcontext(), torch.no_grad():
+                self.model.eval()
+                row |= evaluate(self.model)
+            self.model.train()
+        log.add(row)
+        if report and self.ranks.first:
+            report(row)
+
+    def _save(self, place: Path, batches: Any, taken: int, log: ScalarLog) -> None:
+        tensors, notes = self.state()
+        states, named = random_states(self.device)
+        places = batches.state_dict() if hasattr(batches, 'state_dict') else None
+        every = self.ranks.gathered((states, named, places))
+        for rank, (own, _, _) in enumerate(every):
+            tensors |= {f'random.{rank}.{name}': value for name, value in own.items()}
+        notes |= {'batches': taken, 'random': [n for _, n, _ in every], 'places': [p for _, _, p in every]}
+        if self.ranks.first:
+            save_step(place, self.number, tensors, notes, self.settings.keep)
+            write_curves(log.rows, place / CURVES_FILE, title=place.name)
+        self.ranks.wait()
+
+
+class _Objective(nn.Module):
+    """From a batch to the losses of a model, as one module: what several processes share has one way in."""
+
+    def __init__(self, model: nn.Module, losses: Losses, precision: Precision, device: torch.device) -> None:
+        super().__init__()
+        self.model, self.precision, self.names = model, precision, tuple[str, ...]()
+        self._losses, self._device_type = losses, device.type
+
+    def forward(self, batch: Any) -> Tensor:
+        """(L,)"""
+        half = self.precision != 'float32'
+        with torch.autocast(self._device_type, PRECISIONS[self.precision]) if half else contextlib.nullcontext():
+            losses = self._losses(self.model, batch)
+        self.names = tuple(losses)
+        return torch.stack([value.float() for value in losses.values()])
+
+
+def clip_gradients(
+    parameters: Sequence[nn.Parameter], clip_norm: float | None, clip_value: float | None
+) -> Tensor | None:
+    """Shorten all gradients together to `clip_norm`, then each entry to `clip_value`; returns the length before.
+
+    Args:
+        parameters: those without a gradient are left out.
+        clip_norm: None for any length, which is then not measured.
+        clip_value: None for any.
+    """
+    trained = [p for p in parameters if p.grad is not None]
+    norm = None
+    if clip_norm is not None and trained:
+        norm = whole(nn.utils.get_total_norm([p.grad for p in trained if p.grad is not None]))
+        if norm.device.type != 'cpu' or not norm + 1e-6 <= clip_norm:
+            nn.utils.clip_grads_with_norm_(trained, clip_norm, norm)
+    if clip_value is not None:
+        nn.utils.clip_grad_value_(trained, clip_value)
+    return norm
+
+
+def on_device(batch: Any, device: torch.device) -> Any:
+    """A batch with all tensors in it on the device: in tuples, lists and mappings, or in what has a `to`."""
+    if isinstance(batch, Mapping):
+        return {name: on_device(part, device) for name, part in batch.items()}
+    if isinstance(batch, list | tuple):
+        parts = [on_device(part, device) for part in batch]
+        return type(batch)(*parts) if hasattr(batch, '_fields') else type(batch)(parts)
+    return batch.to(device) if hasattr(batch, 'to') else batch
+
+
+@contextlib.contextmanager
+def run_folder(
+    folder: Path | None, saved: Mapping[str, Any], resume: bool, ranks: Ranks, renamed: Mapping[str, str] | None = None
+) -> Iterator[Path | None]:
+    """A run's folder, which the first rank alone writes; the others read its checkpoint.
+
+    Args:
+        folder: None for none.
+        saved: settings, which a run that is gone on with must have.
+        resume: go on in it.
+        ranks: the processes, which wait until it is there.
+        renamed: old to new names of settings.
+    """
+    with contextlib.ExitStack() as stack:
+        if folder and ranks.first:
+            stack.enter_context(Run(folder, saved, resume=resume, renamed=renamed or {}))
+        ranks.wait()
+        yield folder

@@ -1,0 +1,110 @@
+"""Which samples a step reads, epoch after epoch, for data that does not fit in memory: any place is reached at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from affekt.errors import ValueRangeError
+from affekt.training.samples import epoch_seed
+
+
+@dataclass(frozen=True)
+class IndexBatches:
+    """Batches of sample numbers in a new order each epoch, which depends on seed and epoch alone.
+
+    The rest of an epoch that fills no batch in every process is left out of that epoch.
+
+    Args:
+        count: samples.
+        batch_size: samples a batch of one process.
+        seed: of the order.
+        epochs: of all samples; None without end.
+        shuffle: False leaves the samples in their order.
+        rank: this process, from 0.
+        ranks: processes, each of which reads its own samples.
+
+    Raises:
+        ValueRangeError: there are not samples enough for one batch in every process.
+    """
+
+    count: int
+    batch_size: int
+    seed: int = 0
+    epochs: int | None = None
+    shuffle: bool = True
+    rank: int = 0
+    ranks: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.batch_size * self.ranks <= self.count or not 0 <= self.rank < self.ranks:
+            raise ValueRangeError(
+                expected='a batch of 1 or more in every process, and samples enough for them',
+                came=f'{self.count:,} samples, {self.ranks} x {self.batch_size:,} a batch, rank {self.rank}',
+                todo='lower batch_size',
+            )
+
+    @property
+    def per_epoch(self) -> int:
+        """Batches of one epoch."""
+        return self.count // (self.batch_size * self.ranks)
+
+    def __len__(self) -> int:
+        if self.epochs is None:
+            raise TypeError('these batches have no end')
+        return self.epochs * self.per_epoch
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return self.starting_at(0)
+
+    def starting_at(self, batches: int) -> Iterator[Tensor]:
+        """The batches behind so many, without going through them."""
+        epoch, begin = divmod(batches, self.per_epoch)
+        while self.epochs is None or epoch < self.epochs:
+            order = torch.arange(self.count)
+            if self.shuffle:
+                rng = torch.Generator().manual_seed(epoch_seed(self.seed, epoch + 1, 0))
+                order = torch.randperm(self.count, generator=rng)
+            for at in range(begin, self.per_epoch):
+                first = (at * self.ranks + self.rank) * self.batch_size
+                yield order[first : first + self.batch_size]
+            epoch, begin = epoch + 1, 0
+
+
+@dataclass(frozen=True)
+class LoadedBatches:
+    """What is read at each batch of an order, also ahead and by other processes.
+
+        LoadedBatches(order, lambda order: DataLoader(clips, batch_sampler=order, num_workers=4))
+
+    For a resumed run to give the same numbers, what is drawn while reading must depend on the sample alone.
+
+    Args:
+        order: sample numbers.
+        opened: from such batches of numbers to batches.
+    """
+
+    order: IndexBatches
+    opened: Callable[[Any], Iterable[Any]]
+
+    def __iter__(self) -> Iterator[Any]:
+        return self.starting_at(0)
+
+    def starting_at(self, batches: int) -> Iterator[Any]:
+        """The batches behind so many; those are not read."""
+        return iter(self.opened(_From(self.order, batches)))
+
+
+@dataclass(frozen=True)
+class _From:
+    """An order from one place on, as loaders want it: to be gone through again."""
+
+    order: IndexBatches
+    batches: int
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return (index.tolist() for index in self.order.starting_at(self.batches))

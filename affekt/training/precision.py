@@ -1,0 +1,49 @@
+"""In how many bits products are computed: half only where the device really has it, asked and never assumed.
+
+On a processor without AVX-512-BF16 or AMX, torch computes bfloat16 too, eight times slower than float32.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Literal
+
+import torch
+
+Precision = Literal['float32', 'bfloat16', 'float16']
+PRECISIONS: dict[str, torch.dtype] = {
+    'float32': torch.float32,
+    'bfloat16': torch.bfloat16,
+    'float16': torch.float16,
+}
+LOG = logging.getLogger('affekt')
+CPU_FEATURES = {'bfloat16': ('avx512_bf16', 'amx_bf16', 'amx_tile', 'bf16'), 'float16': ('avx512_fp16', 'amx_fp16')}
+"""Any of which computes such products; as torch names what a processor has."""
+
+
+def has_precision(device: torch.device | str, precision: Precision) -> bool:
+    """The device computes products of this precision itself, not by way of another."""
+    device = torch.device(device)
+    if precision == 'float32':
+        return True
+    if device.type == 'cuda':
+        if precision == 'bfloat16':
+            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+        return torch.cuda.get_device_capability(device) >= (7, 0)
+    if device.type != 'cpu':
+        return False
+    features = torch.cpu.get_capabilities() if hasattr(torch.cpu, 'get_capabilities') else {}
+    return any(bool(features.get(name)) for name in CPU_FEATURES[precision])
+
+
+def usable_precision(device: torch.device | str, wanted: Precision) -> Precision:
+    """The wanted precision where the device has it, else float32, which is said in a warning.
+
+    Args:
+        device: where it is trained.
+        wanted: a key of `PRECISIONS`.
+    """
+    if has_precision(device, wanted):
+        return wanted
+    LOG.warning('%s computes no %s by itself and would be slower with it: float32 is taken', device, wanted)
+    return 'float32'

@@ -1,0 +1,101 @@
+"""Records as JSON holds them, and back: dataclasses, tuples and nan, which JSON lacks.
+
+`plain` makes any record into what `json.dumps` takes with `allow_nan=False`; `typed` makes it back, and refuses what
+does not fit the type with a sentence.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from pathlib import PurePath
+from typing import Any
+
+from affekt.tables import storable
+
+_NAMED: Mapping[type, str] = {str: 'a text', int: 'a whole number', bool: 'true or false'}
+
+
+def plain(value: Any) -> Any:
+    """A value of nothing but dicts, lists, texts, numbers, booleans and None.
+
+    Dataclasses become dicts without their fields of bytes, mappings get texts for keys, other iterables and arrays
+    become lists, nan and infinities None, NumPy's scalars Python's, and texts what UTF-8 can hold.
+
+    Raises:
+        TypeError: the value holds something else, such as bytes.
+    """
+    if value is None or isinstance(value, (bool, str, PurePath)):
+        return value if value is None or isinstance(value, bool) else storable(str(value))
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return {name: plain(part) for name, part in fields.items() if not isinstance(part, bytes)}
+    if isinstance(value, Mapping):
+        return {storable(str(key)): plain(part) for key, part in value.items()}
+    if hasattr(value, 'tolist'):  # an array, or a scalar of one
+        return plain(value.tolist())
+    if isinstance(value, Iterable) and not isinstance(value, (bytes, bytearray, memoryview)):
+        return [plain(part) for part in value]
+    raise TypeError(f'{type(value).__name__} cannot be written as JSON')
+
+
+def typed(kind: Any, value: Any) -> Any:
+    """What `plain` made of a value of this type, made back; None becomes nan where a float belongs.
+
+    Args:
+        kind: a dataclass, str, int, bool, float, or an optional, tuple or mapping of these.
+        value: of plain JSON types.
+
+    Raises:
+        TypeError, ValueError, LookupError: the value does not fit the type; the text says where another belongs.
+    """
+    origin = typing.get_origin(kind)
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        return _record(kind, value)
+    if origin in (typing.Union, types.UnionType):
+        options = [option for option in typing.get_args(kind) if option is not type(None)]
+        return None if value is None else typed(options[0], value)
+    if origin is tuple:
+        return _tuple(typing.get_args(kind), value)
+    if origin is not None and issubclass(origin, Mapping):
+        if not isinstance(value, Mapping):
+            raise TypeError(f'{_short(value)} where a mapping belongs')
+        return {str(key): typed(typing.get_args(kind)[1], part) for key, part in value.items()}
+    if kind is float:
+        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
+            raise TypeError(f'{_short(value)} where a number belongs')
+        return math.nan if value is None else float(value)
+    if kind in _NAMED and type(value) is not kind:
+        raise TypeError(f'{_short(value)} where {_NAMED[kind]} belongs')
+    return value
+
+
+def _record(kind: type, value: Any) -> Any:
+    """A dataclass; fields of bytes, which JSON does not hold, are None."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f'{kind.__name__} is {_short(value)}')
+    types_of = typing.get_type_hints(kind)
+    names = [field.name for field in dataclasses.fields(kind)]
+    given = {name: typed(types_of[name], value[name]) for name in names if name in value}
+    absent = {name: None for name in names if name not in value and types_of[name] == bytes | None}
+    return kind(**given, **absent)
+
+
+def _tuple(options: tuple[Any, ...], value: Any) -> tuple[Any, ...]:
+    if not isinstance(value, list):
+        raise TypeError(f'{_short(value)} where a list belongs')
+    if len(options) == 2 and options[1] is Ellipsis:
+        return tuple(typed(options[0], part) for part in value)
+    return tuple(typed(option, part) for option, part in zip(options, value, strict=True))
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f'{text[:59]}…'

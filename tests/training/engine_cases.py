@@ -1,0 +1,114 @@
+"""A tiny masked reconstruction, as pretraining does it, and jobs that other processes run."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from affekt.training.engine import Engine, EngineSettings
+from affekt.training.order import IndexBatches, LoadedBatches
+from affekt.training.parallel import Ranks
+from affekt.training.schedules import Schedule, layered_groups
+
+ROWS = torch.randn(64, 6, generator=torch.Generator().manual_seed(3))
+SETTINGS = EngineSettings(
+    accumulation=2, clip_norm=1.0, schedule=Schedule('cosine', 4, 24), average_decay=0.9, log_every=2, save_every=4,
+)  # fmt: skip
+
+
+class Autoencoder(nn.Module):
+    """Two layers with dropout and a buffer."""
+
+    def __init__(self, seed: int = 0, dropout: float = 0.3) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.first, self.second = nn.Linear(6, 8), nn.Linear(8, 6)
+        self.norm = nn.BatchNorm1d(8) if dropout else nn.Identity()
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, rows):
+        return self.second(self.dropout(self.norm(torch.tanh(self.first(rows)))))
+
+
+def masked_loss(model, rows):
+    """Of entries that are hidden at random, by generators of torch, NumPy and Python."""
+    hidden = torch.rand(rows.shape) < 0.5
+    noise = np.random.standard_normal() + random.random()
+    return {'masked': ((model(rows * ~hidden) - rows)[hidden]).square().mean(), 'noise': rows.new_tensor(noise)}
+
+
+def plain_loss(model, rows):
+    return {'square': (model(rows) - rows).square().mean()}
+
+
+class Stateful:
+    """Batches that give their place themselves."""
+
+    def __init__(self) -> None:
+        self.place = 0
+
+    def __iter__(self):
+        while True:
+            self.place += 1
+            yield ROWS[torch.arange(self.place, self.place + 8) % 64]
+
+    def state_dict(self):
+        return {'place': self.place}
+
+    def load_state_dict(self, state):
+        self.place = state['place']
+
+
+def batches(kind: str):
+    """Endless ones whose place is reached at once, those that give it themselves, and a plain iterable."""
+    order = IndexBatches(len(ROWS), 8, seed=5)
+    if kind == 'order':
+        return LoadedBatches(order, lambda order: torch.utils.data.DataLoader(ROWS, batch_sampler=order))
+    return Stateful() if kind == 'stateful' else [ROWS[index] for index in IndexBatches(64, 8, seed=5, epochs=6)]
+
+
+def engine(seed: int = 0, settings: EngineSettings = SETTINGS, losses=masked_loss, dropout: float = 0.3, **named):
+    model = Autoencoder(seed, dropout)
+    groups = layered_groups(model, [model.first], learning_rate=1e-2, weight_decay=0.1, layer_decay=0.5)
+    return Engine(model, torch.optim.AdamW(groups), losses, settings, **named)
+
+
+def killed_at(kind: str, folder: str, step: int) -> None:
+    """Run in a folder and kill this process, as the system does, behind that step."""
+    torch.set_num_threads(1)
+
+    def die(_, done, total):
+        if done == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    engine().run(batches(kind), steps=24, folder=Path(folder), progress=die)
+
+
+def on_ranks(folder: str) -> None:
+    """Train on this rank's samples, from weights of its own, half of the run and then the rest of it."""
+    ranks = Ranks()
+    order = IndexBatches(64, 4, seed=5, rank=ranks.rank, ranks=ranks.count)
+    settings = EngineSettings(clip_norm=1.0, log_every=1, save_every=3)
+
+    class Stopped(Exception):
+        pass
+
+    def stop(_, done, total):
+        if done == 3:
+            raise Stopped
+
+    for seed, resume in ((ranks.rank, False), (7 + ranks.rank, True)):
+        own = engine(seed, settings, plain_loss, dropout=0.0)
+        rows = LoadedBatches(order, lambda order: (ROWS[index] for index in order))
+        try:
+            own.run(rows, steps=6, folder=Path(folder), resume=resume, progress=None if resume else stop)
+        except Stopped:
+            ranks.wait()
+    total = float(sum(value.double().sum() for value in own.model.state_dict().values()))
+    (Path(folder).parent / f'{ranks.rank}.txt').write_text(repr(total))

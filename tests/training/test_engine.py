@@ -1,0 +1,188 @@
+"""Steps over any batches: right gradients, and the same numbers after a kill at any step."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
+import engine_cases as cases
+import pytest
+import torch
+
+from affekt.errors import RunError, TrainingError, UnknownNameError, ValueRangeError
+from affekt.training import on_processes
+from affekt.training.checkpoints import last_step, save_step, step_files
+from affekt.training.curves import read_log
+from affekt.training.engine import Engine, EngineSettings
+
+PLAIN = EngineSettings(log_every=1)
+
+
+def _whole(kind: str):
+    own = cases.engine()
+    return own, own.run(cases.batches(kind), steps=24)
+
+
+@pytest.mark.parametrize(('kind', 'step'), [('order', 3), ('order', 13), ('stateful', 9), ('plain', 16)])
+def test_a_run_killed_at_any_step_goes_on_to_the_same_numbers(kind, step, tmp_path):
+    code = f'import engine_cases; engine_cases.killed_at({kind!r}, {str(tmp_path / "run")!r}, {step})'
+    killed = subprocess.run([sys.executable, '-c', code], cwd=Path(__file__).parent, capture_output=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    resumed = cases.engine(seed=70)  # its weights must come from the checkpoint
+    if step < 4:
+        resumed = cases.engine()  # nothing was saved yet
+    rows = resumed.run(cases.batches(kind), steps=24, folder=tmp_path / 'run', resume=True)
+    whole, expected = _whole(kind)
+    assert rows == expected == read_log(tmp_path / 'run' / 'log.jsonl')
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(resumed.model.state_dict()[name], value), name
+    for name, value in whole.average.tensors.items():
+        assert torch.equal(resumed.average.tensors[name], value), name
+
+
+def test_the_last_checkpoints_are_kept_and_a_damaged_one_gives_way_to_the_one_before(tmp_path, caplog):
+    _, expected = _whole('order')
+    cases.engine().run(cases.batches('order'), steps=24, folder=tmp_path)
+    assert [path.name for path in step_files(tmp_path)] == [
+        'step-000000020.safetensors', 'step-000000024.safetensors'
+    ]  # fmt: skip
+    assert not list(tmp_path.glob('*.p*kl*')) + list(tmp_path.glob('*.pt'))
+    step_files(tmp_path)[-1].write_bytes(b'half a file')
+    again = cases.engine(seed=1).run(cases.batches('order'), steps=24, folder=tmp_path, resume=True)
+    assert again == expected
+    assert 'cannot be read; the step before is gone on with' in caplog.text
+
+
+def test_a_checkpoint_of_another_format_and_a_run_of_other_settings_are_refused(tmp_path):
+    cases.engine().run(cases.batches('order'), steps=4, folder=tmp_path)
+    with pytest.raises(RunError, match='other values for steps'):
+        cases.engine().run(cases.batches('order'), steps=5, folder=tmp_path, resume=True)
+    with pytest.raises(RunError, match='a run in'):
+        cases.engine().run(cases.batches('order'), steps=4, folder=tmp_path)
+    tensors, _ = last_step(tmp_path)
+    save_step(tmp_path, 9, tensors, {}, 5)
+    file = step_files(tmp_path)[-1]
+    file.write_bytes(file.read_bytes().replace(b'\\"format\\": 1', b'\\"format\\": 7'))
+    with pytest.raises(TrainingError, match='format 7 in step-000000009'):
+        last_step(tmp_path)
+
+
+def test_a_run_that_stops_at_the_end_of_its_batches_has_taken_them_all():
+    rows = cases.engine(settings=replace(PLAIN, accumulation=3)).run([cases.ROWS[:8]] * 7, steps=100)
+    assert [row['step'] for row in rows] == [1, 2, 3]
+
+
+def test_endless_batches_are_read_no_further_than_needed():
+    taken = []
+    endless = (taken.append(n) or cases.ROWS[:8] for n in count())
+    cases.engine(settings=replace(PLAIN, accumulation=2)).run(endless, steps=3)
+    assert taken == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize('parts', [(16, 16), (4, 20, 8), (32,)])
+def test_the_gradient_of_several_batches_is_that_of_all_their_samples(parts):
+    whole = cases.Autoencoder(dropout=0.0)
+    cases.plain_loss(whole, cases.ROWS[:32])['square'].backward()
+    model = cases.Autoencoder(dropout=0.0)
+    optimiser = torch.optim.SGD(model.parameters(), 0.0)
+    engine = Engine(model, optimiser, cases.plain_loss, replace(PLAIN, accumulation=len(parts)), weigh=len)
+    (step,) = engine.steps(cases.ROWS[:32].split(parts))
+    for one, other in zip(model.parameters(), whole.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad, rtol=1e-5, atol=1e-7)
+    expected = cases.plain_loss(whole, cases.ROWS[:32])['square'].item()
+    assert engine.mean_losses([step]) == pytest.approx({'square': expected, 'loss': expected}, rel=1e-6)
+
+
+def test_a_step_is_that_of_a_loop_written_out_plainly():
+    ours, plain = cases.engine(settings=PLAIN, losses=cases.plain_loss, dropout=0.0), cases.Autoencoder(dropout=0.0)
+    groups = [
+        {'params': [plain.first.weight], 'lr': 5e-3, 'weight_decay': 0.1},
+        {'params': [plain.first.bias], 'lr': 5e-3, 'weight_decay': 0.0},
+        {'params': [plain.second.weight], 'lr': 1e-2, 'weight_decay': 0.1},
+        {'params': [plain.second.bias], 'lr': 1e-2, 'weight_decay': 0.0},
+    ]
+    optimiser = torch.optim.AdamW(groups)
+    rows = ours.run(cases.ROWS.split(16), steps=4)
+    for row, batch in zip(rows, cases.ROWS.split(16), strict=True):
+        optimiser.zero_grad()
+        loss = cases.plain_loss(plain, batch)['square']
+        loss.backward()
+        optimiser.step()
+        assert row['loss'] == loss.item()
+    for one, other in zip(ours.model.parameters(), plain.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_the_schedule_sets_every_groups_rate_and_the_log_says_the_first():
+    own = cases.engine(settings=replace(cases.SETTINGS, log_every=1, accumulation=1))
+    rows = own.run(cases.batches('order'), steps=5)
+    assert [row['learning_rate'] for row in rows[:4]] == pytest.approx([5e-3 * share for share in (0.25, 0.5, 0.75, 1)])
+    assert own.optimiser.param_groups[-1]['lr'] == pytest.approx(2 * rows[-1]['learning_rate'])
+    assert all(row['gradient_norm'] > 0 for row in rows)
+
+
+def test_evaluation_sees_the_averaged_weights_and_leaves_the_model_as_it_was():
+    seen = []
+
+    def evaluate(model):
+        assert not model.training
+        seen.append(model.first.weight.clone())
+        return {'seen': len(seen)}
+
+    own = cases.engine()
+    rows = own.run(cases.batches('order'), steps=4, evaluate=evaluate)
+    assert [row['seen'] for row in rows] == [1, 2]
+    assert own.model.training
+    assert torch.equal(seen[-1], own.average.tensors['first.weight'])
+    assert not torch.equal(own.model.first.weight, seen[-1])
+
+
+def test_the_callers_generators_stand_where_they_stood():
+    torch.manual_seed(4)
+    expected = torch.rand(1)
+    own, _ = cases.engine(), torch.manual_seed(4)
+    own.run(cases.batches('order'), steps=2)
+    assert torch.rand(1) == expected
+
+
+def test_several_processes_take_the_steps_of_one_and_go_on_with_them(tmp_path):
+    on_processes(2, cases.on_ranks, str(tmp_path / 'run'))
+    order = cases.IndexBatches(64, 8, seed=5)
+    alone = cases.engine(0, EngineSettings(clip_norm=1.0, log_every=1), cases.plain_loss, dropout=0.0)
+    rows = alone.run((cases.ROWS[index] for index in order), steps=6)
+    ours = read_log(tmp_path / 'run' / 'log.jsonl')
+    assert len(ours) == 6
+    for one, other in zip(ours, rows, strict=True):
+        assert one == pytest.approx(other, abs=1e-5)
+    assert (tmp_path / '0.txt').read_text() == (tmp_path / '1.txt').read_text()
+
+
+def test_numbers_that_json_lacks_are_logged_and_drawn_as_gaps(tmp_path):
+    def broken(model, rows):
+        return {'odd': model(rows).sum() * math.nan}
+
+    cases.engine(settings=PLAIN, losses=broken).run([cases.ROWS[:8]] * 2, steps=2, folder=tmp_path)
+    (first, _) = read_log(tmp_path / 'log.jsonl')
+    assert math.isnan(first['odd'])
+    assert json.loads((tmp_path / 'log.jsonl').read_text().splitlines()[0])['odd'] is None
+    assert 'No finite number' in (tmp_path / 'curves.html').read_text()
+
+
+@pytest.mark.parametrize(
+    'wrong',
+    [
+        {'accumulation': 0}, {'log_every': 3, 'save_every': 10}, {'clip_norm': 0.0}, {'average_decay': 1.0},
+        {'keep': 0}, {'clip_value': -1.0}, {'save_every': 0},
+    ],
+)  # fmt: skip
+def test_wrong_settings_are_named(wrong):
+    with pytest.raises(ValueRangeError, match=next(iter(reversed(wrong)))):
+        EngineSettings(**wrong)
+    with pytest.raises(UnknownNameError, match='bfloat16'):
+        EngineSettings(precision='float8')

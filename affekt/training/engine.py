@@ -266,7 +266,9 @@ class Engine:
     def restore(self, tensors: Mapping[str, Tensor], notes: Mapping[str, Any]) -> None:
         """Stand where `state` was taken; of an older checkpoint, where model and optimiser stood."""
         own = self.model.state_dict()
-        given = {name: spread_like(value, own[name]) for name, value in below(tensors, 'model.').items()}
+        given = below(tensors, 'model.')
+        # names that only an older version of the model had are the model's own to read
+        given = {name: spread_like(value, own[name]) if name in own else value for name, value in given.items()}
         self.model.load_state_dict(own | given)
         restore_moments(self.optimiser, tensors)
         self.number = notes.get('step', 0)

@@ -16,7 +16,7 @@ MOVED: Mapping[str, Mapping[str, str]] = {
         'read_candidates read_groups save_track score_track track_named train_track write_submission'
     },
     'affekt.experiments': {'affekt.benchmarks': 'Merbench MerbenchSettings'},
-    'affekt.fusion': {'affekt.encoders.backbones': 'Backbone', 'affekt.encoders': 'open_backbone'},
+    'affekt.fusion': {'affekt.encoders': 'Backbone open_backbone'},
     'affekt.ranking': {
         'affekt.judging': 'Agreement AlwaysLeft Answer Coin Described DescribedPair FirstShown Judge JudgeReport '
         'Judgement Judgements LanguageModelJudge LongerText ModelUse PairPredictor Panel PreferenceJudge Price '

@@ -12,12 +12,10 @@ import numpy.typing as npt
 
 from affekt.corpora import Manifest, Sample
 from affekt.errors import AffektError, CorpusError, listed
-from affekt.features import Features, Unable
-from affekt.features.face_pictures import face_pictures
-from affekt.features.sample_encoders import audio_encoder
+from affekt.features import Features, Unable, audio_encoder, face_pictures
 
 if TYPE_CHECKING:
-    from affekt.encoders.backbones import Backbone
+    from affekt.encoders import Backbone
     from affekt.training import Sequences
 
 Progress = Callable[[str, float, float], None]

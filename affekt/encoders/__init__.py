@@ -7,8 +7,11 @@ trained by `fusion`. Read `encoder.py` first, then `families.py`, the one table 
 opened.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from affekt.encoders.encoder import LAYERS, Encoded, Encoder, EncoderSettings, Pictures
-from affekt.encoders.exported import EXPORTED, ExportedModel
+from affekt.encoders.exported import EXPORTED, ExportedModel, exported_facts
 from affekt.encoders.families import FAMILIES, Family, family_of, register_family
 from affekt.encoders.folders import PRECISIONS, ModelFolder, has_extra, model_folder, size_of
 from affekt.encoders.model_files import deciding_files
@@ -18,9 +21,47 @@ from affekt.encoders.opening import open_backbone, open_encoder
 from affekt.encoders.pooling import batch, legacy_batch, legacy_resampled, padded, pooled, resampled, sum_of_layers
 from affekt.encoders.published import OWN, PUBLISHED, PublishedModel
 
+if TYPE_CHECKING:
+    from affekt.encoders.backbones import Backbone
+
 __all__ = [
-    'EXPORTED', 'FAMILIES', 'LAYERS', 'OWN', 'PRECISIONS', 'PUBLISHED', 'Encoded', 'Encoder', 'EncoderSettings',
-    'ExportedModel', 'Family', 'ModelFolder', 'OnnxModel', 'Pictures', 'PublishedModel', 'batch', 'deciding_files',
-    'family_of', 'has_extra', 'legacy_batch', 'legacy_resampled', 'model_folder', 'open_backbone', 'open_encoder',
-    'padded', 'pooled', 'register_family', 'resampled', 'size_of', 'sum_of_layers', 'weights_beside',
-]  # fmt: skip
+    'EXPORTED',
+    'FAMILIES',
+    'LAYERS',
+    'OWN',
+    'PRECISIONS',
+    'PUBLISHED',
+    'Backbone',
+    'Encoded',
+    'Encoder',
+    'EncoderSettings',
+    'ExportedModel',
+    'Family',
+    'ModelFolder',
+    'OnnxModel',
+    'Pictures',
+    'PublishedModel',
+    'batch',
+    'deciding_files',
+    'exported_facts',
+    'family_of',
+    'has_extra',
+    'legacy_batch',
+    'legacy_resampled',
+    'model_folder',
+    'open_backbone',
+    'open_encoder',
+    'padded',
+    'pooled',
+    'register_family',
+    'resampled',
+    'size_of',
+    'sum_of_layers',
+    'weights_beside',
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == 'Backbone':  # its file needs torch
+        return import_module('affekt.encoders.backbones').Backbone
+    raise AttributeError(f'module {__name__} has no attribute {name!r}')

@@ -89,7 +89,7 @@ class EncoderSettings:
 
     layers: Layers = 'last'
     longest: int | None = 128
-    """Word pieces, beyond which `prepare` cuts a text; None for as many as the tokenizer allows."""
+    """Word pieces, beyond which `prepare` cuts a text; None for as many as the network takes."""
     longest_s: float | None = 15.0
     """Seconds, beyond which `prepare` cuts a sound; None for all."""
     pictures: int | None = 8

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from affekt.encoders.audioset import PCA_FILE, hop_of, read_pca
 from affekt.encoders.encoder import Modality
-
-PCA_FILE = 'vggish_pca_params.npz'
-"""Lies beside the network where the 8-bit form of AudioSet is wanted."""
+from affekt.encoders.onnx_side_files import weights_beside
+from affekt.runs import file_sha256
 
 
 @dataclass(frozen=True)
@@ -127,3 +128,24 @@ EXPORTED: Mapping[str, ExportedModel] = {
     )
 }  # fmt: skip
 """Name without its level to the encoder."""
+
+
+def exported_facts(model: ExportedModel, path: Path, *, is_for_one_row: bool) -> dict[str, Any]:
+    """All that the states of an exported network depend on: how input is made, and the hash of every file.
+
+    Args:
+        model: which network it is.
+        path: of its file; weights and AudioSet's parameters lie beside it.
+        is_for_one_row: as in `EncoderSettings`.
+
+    Raises:
+        WeightsError: the file is none, or one beside it is missing.
+    """
+    facts = {'model': model.name, 'sha256': file_sha256(path), **model.facts}
+    facts |= {f'sha256 of {file}': digest for file, digest in weights_beside(path).items()}
+    if model.family == 'vggish':
+        facts['hop_s'] = hop_of(is_for_one_row)
+    if model.name == 'vggish-pca':
+        read_pca(path.parent / PCA_FILE)
+        facts['pca_sha256'] = file_sha256(path.parent / PCA_FILE)
+    return facts

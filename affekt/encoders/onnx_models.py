@@ -45,11 +45,11 @@ class OnnxModel:
         self._session = _session(path, device)
         self._input = self._only_input()
         shape = [size if isinstance(size, int) else None for size in self._input.shape]
-        fitting = [one for one in wanted if _fits(shape, one)]
+        fitting = [possible for possible in wanted if _fits(shape, possible)]
         if not fitting or self._input.type != 'tensor(float)':
             raise self._wrong(
-                f'one input of float32, {" or ".join(map(_told, wanted))}',
-                f'{_told(shape)} of {self._input.type}',
+                f'one input of float32, {" or ".join(map(_in_words, wanted))}',
+                f'{_in_words(shape)} of {self._input.type}',
                 'export it again with these sizes',
             )
         self.shape = fitting[0]
@@ -79,38 +79,38 @@ class OnnxModel:
             WeightsError: the network fails on it, or gives something else.
         """
         blocks = given if self._fixed is None else np.split(given, len(given))
-        found = [self._once(np.ascontiguousarray(block)) for block in ([blocks] if self._fixed is None else blocks)]
-        return np.concatenate(found)
+        runs = [blocks] if self._fixed is None else blocks
+        return np.concatenate([self._once(np.ascontiguousarray(block)) for block in runs])
 
     def _once(self, given: Any) -> Floats:
         try:
-            found = self._session.run([self._output.name], {self._input.name: given.astype(np.float32)})[0]
+            output = self._session.run([self._output.name], {self._input.name: given.astype(np.float32)})[0]
         except Exception as error:  # onnxruntime has a class for each of its failures, without a common one
             lines = str(error).strip().splitlines() or ['']
             raise self._wrong(
                 f'a network that runs on {given.shape}', lines[0][:200], 'try the file with onnxruntime alone'
             ) from error
-        if self._dimension not in found.shape[1:]:
-            raise self._wrong(f'{self._dimension} columns', f'{found.shape}', 'export the layer that the recipe names')
-        return np.asarray(found, np.float32)
+        if self._dimension not in output.shape[1:]:
+            raise self._wrong(f'{self._dimension} columns', f'{output.shape}', 'export the layer that the recipe names')
+        return np.asarray(output, np.float32)
 
     def _only_input(self) -> Any:
-        held = self._session.get_inputs()
-        if len(held) != 1:
-            raise self._wrong('one input', ', '.join(one.name for one in held), 'export it with one')
-        return held[0]
+        inputs = self._session.get_inputs()
+        if len(inputs) != 1:
+            raise self._wrong('one input', ', '.join(each.name for each in inputs), 'export it with one')
+        return inputs[0]
 
     def _fitting_output(self) -> Any:
-        held = self._session.get_outputs()
-        told = [one for one in held if self._dimension in one.shape[1:]]
-        unknown = [one for one in held if not any(isinstance(size, int) for size in one.shape[1:])]
-        if not told and not unknown:
+        outputs = self._session.get_outputs()
+        fitting = [each for each in outputs if self._dimension in each.shape[1:]]
+        unknown = [each for each in outputs if not any(isinstance(size, int) for size in each.shape[1:])]
+        if not fitting and not unknown:
             raise self._wrong(
                 f'an output of {self._dimension} columns',
-                ', '.join(f'{one.name} {_told(one.shape)}' for one in held),
+                ', '.join(f'{each.name} {_in_words(each.shape)}' for each in outputs),
                 'export the layer that the recipe names, not its classes',
             )
-        return (told or unknown)[0]
+        return (fitting or unknown)[0]
 
     def _wrong(self, expected: str, came: str, todo: str) -> WeightsError:
         return WeightsError(expected=f'{expected}, for {self._name}', came=f'{came} in {self.path}', todo=todo)
@@ -125,9 +125,9 @@ def _session(path: Path, device: str) -> Any:
     providers = _providers(device)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    told = os.environ.get('OMP_NUM_THREADS', '')
+    threads = os.environ.get('OMP_NUM_THREADS', '')
     in_worker = multiprocessing.parent_process() is not None
-    options.intra_op_num_threads = int(told) if told.isdigit() else int(in_worker)  # 0 takes all cores
+    options.intra_op_num_threads = int(threads) if threads.isdigit() else int(in_worker)  # 0 takes all cores
     try:
         return onnxruntime.InferenceSession(path, options, providers=providers)
     except Exception as error:  # as above
@@ -141,26 +141,26 @@ def _providers(device: str) -> list[Any]:
     """What runs the network, by the names of onnxruntime."""
     import onnxruntime
 
-    found = re.fullmatch(r'cpu|cuda(?::(\d+))?', device)
-    if found is None or (device != 'cpu' and 'CUDAExecutionProvider' not in onnxruntime.get_available_providers()):
+    match = re.fullmatch(r'cpu|cuda(?::(\d+))?', device)
+    if match is None or (device != 'cpu' and 'CUDAExecutionProvider' not in onnxruntime.get_available_providers()):
         raise ValueRangeError(
             expected='a device that this onnxruntime has, such as cpu', came=repr(device),
             todo='leave --device out, or install onnxruntime-gpu instead of onnxruntime',
         )  # fmt: skip
-    cuda = [('CUDAExecutionProvider', {'device_id': int(found[1] or 0)})] if device != 'cpu' else []
+    cuda = [('CUDAExecutionProvider', {'device_id': int(match[1] or 0)})] if device != 'cpu' else []
     return [*cuda, 'CPUExecutionProvider']
 
 
-def _fits(held: Sequence[int | None], wanted: Shape) -> bool:
-    return len(held) == len(wanted) and all(
-        here is None or there is None or here == there for here, there in zip(held, wanted, strict=True)
+def _fits(shape: Sequence[int | None], wanted: Shape) -> bool:
+    return len(shape) == len(wanted) and all(
+        here is None or there is None or here == there for here, there in zip(shape, wanted, strict=True)
     )
 
 
-def _told(shape: Sequence[Any]) -> str:
+def _in_words(shape: Sequence[Any]) -> str:
     """A shape in words, free sizes as `?`.
 
-    >>> _told((None, 3, 224, 224))
+    >>> _in_words((None, 3, 224, 224))
     '(?, 3, 224, 224)'
     """
     return f'({", ".join(str(size) if isinstance(size, int) else "?" for size in shape)})'

@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from affekt.encoders.audioset import PCA_FILE, eight_bit, hop_of, read_pca
 from affekt.encoders.encoder import Encoded, EncoderSettings, Floats, Modality
-from affekt.encoders.exported import PCA_FILE, ExportedModel
+from affekt.encoders.exported import ExportedModel
 from affekt.encoders.framing import RATE_HZ
 from affekt.encoders.onnx_models import OnnxModel
-from affekt.errors import ArchiveError, WeightsError
-from affekt.npz import read_npz
+from affekt.errors import WeightsError
 
 BANDS, LOWEST_HZ, HIGHEST_HZ, OFFSET = 64, 125.0, 7500.0, 0.01
 WINDOW, HOP, FFT = 400, 160, 512
@@ -130,37 +130,6 @@ class VggishOnnx:
         return rows if self._pca is None else eight_bit(rows, *self._pca)
 
 
-def hop_of(is_for_one_row: bool) -> float:
-    """Seconds from one picture of sound to the next."""
-    return 0.5 if is_for_one_row else 0.05
-
-
-def read_pca(path: Path) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """(128, 128) vectors and (128, 1) means of the published file.
-
-    Raises:
-        WeightsError: the file is missing, or holds something else.
-    """
-    try:
-        arrays = read_npz(path)
-        vectors, means = np.asarray(arrays['pca_eigen_vectors'], float), np.asarray(arrays['pca_means'], float)
-        means = means.reshape(-1, 1)
-        if vectors.shape != (128, 128) or means.shape != (128, 1):
-            raise ValueError(f'{vectors.shape} and {means.shape}')
-    except (ArchiveError, KeyError, ValueError) as error:
-        raise WeightsError(
-            expected=f'{PCA_FILE} of AudioSet beside the network (pca_eigen_vectors, pca_means)',
-            came=f'{path}: {error}', todo='put it there, or use the recipe without -pca',
-        ) from error  # fmt: skip
-    return vectors, means
-
-
-def eight_bit(rows: Floats, vectors: npt.NDArray[np.float64], means: npt.NDArray[np.float64]) -> Floats:
-    """(T, 128) whole numbers from 0 to 255 as AudioSet publishes them: whitened, cut off at -2 and 2, scaled."""
-    whitened = (vectors @ (rows.T - means)).T
-    return ((np.clip(whitened, -2, 2) + 2) * (255 / 4)).astype(np.uint8).astype(np.float32)
-
-
 class OnnxSound:
     """An `Encoder` of the samples of a whole sound.
 
@@ -188,7 +157,7 @@ class OnnxSound:
     def prepare(self, sample: Floats) -> Floats:
         """(S,) samples at 16 kHz, of mean 0 and deviation 1 where the network was trained so."""
         if self._facts['normalised']:
-            return ((sample - sample.mean()) / np.sqrt(sample.var() + 1e-5)).astype(np.float32)
+            sample = ((sample - sample.mean()) / np.sqrt(sample.var() + 1e-5)).astype(np.float32)
         return sample
 
     def forward(self, rows: Floats, keep_mask: npt.NDArray[np.bool_]) -> tuple[Floats, npt.NDArray[np.bool_]]:

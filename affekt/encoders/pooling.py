@@ -68,8 +68,8 @@ def legacy_resampled(values: Array, length: int) -> Array:
         return values
     size = math.ceil(rows / length)
     full = np.concatenate([np.zeros((size * length - rows, values.shape[1])), values])
-    found: Array = full.reshape(length, size, -1).mean(axis=1)
-    return found
+    means: Array = full.reshape(length, size, -1).mean(axis=1)  # (length * size, D) to (length, size, D) to (length, D)
+    return means
 
 
 def resampled(values: Array, length: int) -> Array:
@@ -98,8 +98,8 @@ def resampled(values: Array, length: int) -> Array:
     begins = np.arange(length) * rows // length
     ends = np.maximum((np.arange(length) + 1) * rows // length, begins + 1)
     sums = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0, dtype=np.float64)])
-    found: Array = ((sums[ends] - sums[begins]) / (ends - begins)[:, None]).astype(values.dtype)
-    return found
+    means: Array = ((sums[ends] - sums[begins]) / (ends - begins)[:, None]).astype(values.dtype)
+    return means
 
 
 def padded(sequences: Sequence[Array]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
@@ -145,21 +145,21 @@ def legacy_batch(modalities: Mapping[str, Sequence[Array]], kind: str) -> dict[s
     _check(modalities, kind)
     if kind == 'utt':
         return {
-            name: np.stack([rows.mean(axis=0) for rows in held]).astype(np.float32) for name, held in modalities.items()
+            name: np.stack([rows.mean(axis=0) for rows in each]).astype(np.float32) for name, each in modalities.items()
         }
     at = {
-        name: [legacy_resampled(rows, math.ceil(len(rows) / _SCALE[kind])) for rows in held]
-        for name, held in modalities.items()
+        name: [legacy_resampled(rows, math.ceil(len(rows) / _SCALE[kind])) for rows in each]
+        for name, each in modalities.items()
     }
     if kind == 'frm_align':
         lengths = [len(rows) for rows in at['text']]
-        for name, held in at.items():
+        for name, each in at.items():
             if name != 'text':
-                at[name] = [legacy_resampled(rows, length) for rows, length in zip(held, lengths, strict=True)]
-    longest = {name: max(len(rows) for rows in held) for name, held in at.items()}
+                at[name] = [legacy_resampled(rows, length) for rows, length in zip(each, lengths, strict=True)]
+    longest = {name: max(len(rows) for rows in each) for name, each in at.items()}
     return {
-        name: np.stack([legacy_resampled(rows, longest[name]) for rows in held]).astype(np.float32)
-        for name, held in at.items()
+        name: np.stack([legacy_resampled(rows, longest[name]) for rows in each]).astype(np.float32)
+        for name, each in at.items()
     }
 
 
@@ -177,10 +177,13 @@ def batch(
     _check(modalities, kind)
     if kind == 'utt':
         return {
-            name: (np.stack([rows.mean(axis=0) for rows in held]).astype(np.float32), np.ones(len(held), dtype=bool))
-            for name, held in modalities.items()
+            name: (
+                np.stack([rows.mean(axis=0) for rows in each]).astype(np.float32),
+                np.ones(len(each), dtype=bool),
+            )
+            for name, each in modalities.items()
         }
-    return {name: padded(held) for name, held in pooled(modalities, kind).items()}
+    return {name: padded(each) for name, each in pooled(modalities, kind).items()}
 
 
 def pooled(modalities: Mapping[str, Sequence[Array]], kind: str) -> dict[str, list[Array]]:
@@ -199,19 +202,19 @@ def pooled(modalities: Mapping[str, Sequence[Array]], kind: str) -> dict[str, li
     _check(modalities, kind)
     if kind == 'utt':
         raise UnknownNameError(expected=' or '.join(KINDS[1:]), came="'utt'", todo='take the mean of each sequence')
-    lengths = {name: [math.ceil(len(rows) / _SCALE[kind]) for rows in held] for name, held in modalities.items()}
+    lengths = {name: [math.ceil(len(rows) / _SCALE[kind]) for rows in each] for name, each in modalities.items()}
     if kind == 'frm_align':
         lengths = dict.fromkeys(modalities, lengths['text'])
     return {
-        name: [resampled(rows, length) for rows, length in zip(held, lengths[name], strict=True)]
-        for name, held in modalities.items()
+        name: [resampled(rows, length) for rows, length in zip(each, lengths[name], strict=True)]
+        for name, each in modalities.items()
     }
 
 
 def _check(modalities: Mapping[str, Sequence[Array]], kind: str) -> None:
     if kind not in KINDS:
         raise UnknownNameError(expected=f'one of {", ".join(KINDS)}', came=repr(kind), todo='name one of these')
-    sizes = {name: len(held) for name, held in modalities.items()}
+    sizes = {name: len(each) for name, each in modalities.items()}
     if len(set(sizes.values())) != 1 or not all(sizes.values()) or (kind == 'frm_align' and 'text' not in sizes):
         raise ShapeError(
             expected='the same samples of every modality' + (', text among them' if kind == 'frm_align' else ''),

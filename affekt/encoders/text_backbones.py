@@ -36,7 +36,7 @@ class TextBackbone(Backbone):
         network: of transformers.
         tokenizer: that belongs to it.
         layers: as in `Backbone`.
-        longest: word pieces, beyond which `prepare` cuts a text; None for as many as the tokenizer allows.
+        longest: word pieces, beyond which `prepare` cuts a text; None for as many as the network takes.
     """
 
     modality = 'text'
@@ -46,7 +46,9 @@ class TextBackbone(Backbone):
     def __init__(self, network: Any, tokenizer: Any, layers: Layers = 'last', longest: int | None = 128) -> None:
         super().__init__(network, layers)
         self._tokenizer = tokenizer
-        self._longest = min(longest or tokenizer.model_max_length, tokenizer.model_max_length)
+        self._limit = most_tokens(network)
+        """The most tokens at once; None where the network has no end."""
+        self._longest = min(longest or self._limit or rated_tokens(network.config), tokenizer.model_max_length)
         marks = sorted(set(tokenizer.all_special_ids) - {tokenizer.unk_token_id})
         self._filler = tokenizer.pad_token_id or 0
         self.register_buffer('special', torch.tensor(marks, dtype=torch.int64), persistent=False)
@@ -84,11 +86,6 @@ class TextBackbone(Backbone):
     def encode(self, samples: Sequence[str], *, is_published: bool = False) -> list[Encoded | str]:
         """(T, D) of each text; corrected, windows of one length are run together, whatever text they are of."""
         return [self._published(text) for text in samples] if is_published else self._corrected(samples)
-
-    @cached_property
-    def _limit(self) -> int | None:
-        """The most tokens at once; None where the network has no end."""
-        return most_tokens(self.network)
 
     @cached_property
     def _ends(self) -> tuple[int, int | None]:

@@ -2,21 +2,22 @@
 
 A `Manifest` goes in, `extract` runs a recipe over it (in batches, processes, shards, and on after a kill), a `Store`
 comes out: Arrow files by memory map that know how they were made and which samples they lack. `import_features` takes
-the folders that benchmarks hand round; `pooling.py` brings sequences to one length, as published or with masks.
-`published.py` names the encoders that run through transformers, as published and corrected, `onnx_recipes.py` those
-whose network the user exports; `catalogue.py` finds and lists all recipes, `on_ray.py` runs them on many machines. Read
-`recipes.py` first, then `store.py`.
+the folders that benchmarks hand round. `model_recipes.py` has the recipes of networks that `affekt.encoders` opens, as
+published and corrected, `onnx_recipes.py` those of networks that the user exports; `catalogue.py` finds and lists all
+recipes, `on_ray.py` runs them on many machines. Read `recipes.py` first, then `store.py`.
 """
 
-from affekt.encoders.pooling import batch, legacy_batch, legacy_resampled, padded, pooled, resampled
+from affekt.encoders import batch, legacy_batch, legacy_resampled, padded, pooled, resampled
 from affekt.features.builtin_recipes import RECIPES
 from affekt.features.catalogue import ListedRecipe, listed_recipes, modality_of, recipe_named
 from affekt.features.checks import StoreCheck, check_store, require_any_features, require_features
 from affekt.features.extraction import Extraction, extract
+from affekt.features.face_pictures import face_pictures
 from affekt.features.hashed import hashed_texts
 from affekt.features.importing import Imported, import_features, import_official
 from affekt.features.model_recipes import ListedEncoder, encoder_names, encoder_recipe, listed_encoders
-from affekt.features.recipes import Features, Recipe, Unable
+from affekt.features.recipes import Features, Recipe, SampleEncoder, Unable
+from affekt.features.sample_encoders import audio_encoder, with_encoder
 from affekt.features.store import Provenance, Store, write_features
 
 __all__ = [
@@ -28,14 +29,17 @@ __all__ = [
     'ListedRecipe',
     'Provenance',
     'Recipe',
+    'SampleEncoder',
     'Store',
     'StoreCheck',
     'Unable',
+    'audio_encoder',
     'batch',
     'check_store',
     'encoder_names',
     'encoder_recipe',
     'extract',
+    'face_pictures',
     'hashed_texts',
     'import_features',
     'import_official',
@@ -50,5 +54,6 @@ __all__ = [
     'require_any_features',
     'require_features',
     'resampled',
+    'with_encoder',
     'write_features',
 ]

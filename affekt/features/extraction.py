@@ -13,18 +13,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from affekt.corpora import Manifest, Sample
-from affekt.errors import AffektError, CorpusError, FileError, RunError, TableError, UnknownNameError, ValueRangeError
-from affekt.features.arrow_files import MADE_AGAIN
+from affekt.errors import AffektError, CorpusError, FileError, RunError, UnknownNameError, ValueRangeError
 from affekt.features.catalogue import recipe_named
-from affekt.features.recipes import READS, Features, Recipe, SampleEncoder, Unable, outcomes
-from affekt.features.store import SUFFIX, Provenance, Store, write_features
-from affekt.runs import Run, file_sha256, remove_run
+from affekt.features.parts import Lost, Part, Parts, batch_key, is_damaged, provenance_of
+from affekt.features.recipes import READS, Features, Recipe, SampleEncoder, outcomes
+from affekt.features.store import SUFFIX, Store, write_features
+from affekt.runs import Run, file_sha256
 from affekt.workers import as_finished, workers
 
 Progress = Callable[[str, float, float], None]
-Part = list[Features | Unable]
-Lost = list[tuple[str, str]]
-"""Samples without features, and why."""
 MEDIA = 'media_sha256'
 """The fact of a file that tells the content of the media that it was made of."""
 SIZES = 'media_sizes'
@@ -105,7 +102,7 @@ def extract(
     work = folder / f'.work-{number}-of-{count}'
     batches = [rows[begin : begin + size] for begin in range(0, len(rows), size)]
     parts = Parts(work, recipe, manifest.facts.corpus, len(batches))
-    if path.exists() and not _is_damaged(path):
+    if path.exists() and not is_damaged(path):
         finished = _finished(path, manifest, recipe, rows, (names, content), size)
         parts.remove()
         return finished
@@ -114,11 +111,11 @@ def extract(
         todo = [index for index in range(len(batches)) if not parts.adopted(run, index)]
         resumed, done = len(batches) - len(todo), len(rows) - sum(len(batches[index]) for index in todo)
         for index, lost in _written(manifest, [(index, batches[index]) for index in todo], parts, processes, on, gpus):
-            run.note(_key(index), parts.path(index).name, missing=lost)
+            run.note(batch_key(index), parts.path(index).name, missing=lost)
             done += len(batches[index])
             if progress is not None:
                 progress('features', done, len(rows))
-        held = [entry for index in range(len(batches)) if (entry := run.finished(_key(index))) is not None]
+        held = [entry for index in range(len(batches)) if (entry := run.finished(batch_key(index))) is not None]
         if len(held) < len(batches):
             raise RunError(
                 expected=f'all {len(batches)} finished batches in {work}', came=f'{len(held)}: files went meanwhile',
@@ -126,55 +123,11 @@ def extract(
             )  # fmt: skip
         missing = [(name, reason) for entry in held for name, reason in entry.facts['missing']]
         files = (work / entry.folder for entry in held)
-        made = _provenance(manifest.facts.corpus, recipe, shard, missing)
+        made = provenance_of(manifest.facts.corpus, recipe, shard, missing)
         made = replace(made, samples=names, facts={**made.facts, MEDIA: content})
         samples = write_features(path, _joined(files), made)
     parts.remove()
     return Extraction(path, samples, tuple(missing), resumed)
-
-
-@dataclass(frozen=True)
-class Parts:
-    """The files of finished batches, whoever writes them."""
-
-    folder: Path
-    recipe: Recipe
-    corpus: str
-    count: int
-    """Batches in all."""
-
-    def path(self, index: int) -> Path:
-        """Where the file of batch `index` lies."""
-        return self.folder / f'{_key(index)}{SUFFIX}'
-
-    def write(self, index: int, part: Part) -> Lost:
-        """Write what became of a batch, whole or not at all, and tell what has no features."""
-        able = [one for one in part if isinstance(one, Features)]
-        lost = [(one.sample, one.reason) for one in part if isinstance(one, Unable)]
-        write_features(self.path(index), able, _provenance(self.corpus, self.recipe, (index + 1, self.count), lost))
-        return lost
-
-    def lost(self, index: int) -> Lost | None:
-        """What the file of batch `index` says has no features; None where there is no file."""
-        path = self.path(index)
-        if not path.exists() or _is_damaged(path):
-            return None
-        return list(Store(path, partial=True).provenance.missing)
-
-    def tries(self, index: int) -> Path:
-        """Counts how often a worker died at a batch."""
-        return self.folder / f'.{self.path(index).name}-tries'
-
-    def remove(self) -> None:
-        """Remove these files and their run; what else somebody put there stays."""
-        every = [path for index in range(self.count) for path in (self.path(index), self.tries(index))]
-        remove_run(self.folder, [path.name for path in every])
-
-    def adopted(self, run: Run, index: int) -> bool:
-        """Whether a batch is finished; a file that a killed run wrote and did not come to note is noted now."""
-        if run.finished(_key(index)) is None and (lost := self.lost(index)) is not None:
-            run.note(_key(index), self.path(index).name, missing=lost)
-        return run.finished(_key(index)) is not None
 
 
 def _written(
@@ -240,11 +193,6 @@ def _joined(paths: Iterator[Path]) -> Iterator[Features]:
             yield store[name]
 
 
-def _provenance(corpus: str, recipe: Recipe, shard: tuple[int, int], missing: Sequence[tuple[str, str]]) -> Provenance:
-    facts = {**recipe.facts, 'modality': recipe.modality}
-    return Provenance(recipe.name, recipe.hash, recipe.dimension, facts, recipe.columns, corpus, shard, tuple(missing))
-
-
 def _require_input(manifest: Manifest, recipe: Recipe, rows: Sequence[Sample]) -> None:
     kinds = (str(recipe.facts.get('column', 'text')),) if recipe.modality == 'text' else READS[recipe.modality]
     if not any(getattr(row, kind) is not None for row in rows for kind in kinds):
@@ -253,21 +201,6 @@ def _require_input(manifest: Manifest, recipe: Recipe, rows: Sequence[Sample]) -
             came=f'{len(rows)} samples of {manifest.facts.corpus} without',
             todo='see `affekt corpus check`',
         )
-
-
-def _is_damaged(path: Path) -> bool:
-    """Whether a file of features that was written here is no longer whole, so that it is made again.
-
-    Raises:
-        TableError: it is of a newer format.
-    """
-    try:
-        Store(path, partial=True)
-    except TableError as error:
-        if error.todo != MADE_AGAIN:
-            raise
-        return True
-    return False
 
 
 def _finished(
@@ -328,7 +261,3 @@ def _digest(rows: Sequence[Sample]) -> str:
         for row in rows
     ]  # fmt: skip
     return hashlib.sha256(repr(read).encode()).hexdigest()
-
-
-def _key(index: int) -> str:
-    return f'batch-{index:06d}'

@@ -56,23 +56,23 @@ class _Stacked(Sequence[npt.NDArray[np.uint8]]):
     def __init__(self, path: Path) -> None:
         try:
             require_regular_file(path)
-            self._held = read_array(path, mapped=True)
+            self._array = read_array(path, mapped=True)
         except (OSError, ValueError) as error:
             raise TableError(
                 expected='an array of pictures', came=f'{path.name}: {error}', todo='copy it again'
             ) from error
-        shape = self._held.shape
-        if self._held.size and (self._held.dtype != np.uint8 or len(shape) != 4 or shape[3] != 3):
+        shape = self._array.shape
+        if self._array.size and (self._array.dtype != np.uint8 or len(shape) != 4 or shape[3] != 3):
             raise TableError(
-                expected='(T, H, W, 3) of bytes', came=f'{shape} of {self._held.dtype} in {path.name}',
+                expected='(T, H, W, 3) of bytes', came=f'{shape} of {self._array.dtype} in {path.name}',
                 todo='store faces as OpenFace cut them',
             )  # fmt: skip
 
     def __len__(self) -> int:
-        return len(self._held) if self._held.size else 0
+        return len(self._array) if self._array.size else 0
 
     def __getitem__(self, at: Any) -> Any:
-        return np.ascontiguousarray(self._held[at][..., ::-1])
+        return np.ascontiguousarray(self._array[at][..., ::-1])
 
 
 class _Files(Sequence[npt.NDArray[np.uint8]]):
@@ -113,15 +113,15 @@ def _cut_out(sample: str, film: Path, window: tuple[float, float] | None, landma
     seen: dict[int, list[tuple[float, float, npt.NDArray[np.uint8]]]] = {}
     """Person to time, area and picture."""
     for frame in _frames(film, window):
-        for one in tracker.update(frame.time_s, frame.image):
-            points = five_points(one.landmarks)
+        for face in tracker.update(frame.time_s, frame.image):
+            points = five_points(face.landmarks)
             colours = [align_face(np.ascontiguousarray(frame.image[..., at]), points, SIDE) for at in range(3)]
-            area = float(one.box[2] * one.box[3])
-            seen.setdefault(one.person, []).append((frame.time_s, area, np.stack(colours, axis=-1)))
+            area = float(face.box[2] * face.box[3])
+            seen.setdefault(face.person, []).append((frame.time_s, area, np.stack(colours, axis=-1)))
     if not seen:
         return Unable(sample, 'no face')
-    held = max(seen.values(), key=lambda rows: sum(area for _, area, _ in rows))
-    return Pictures([image for _, _, image in held], np.array([time for time, _, _ in held]))
+    largest = max(seen.values(), key=lambda rows: sum(area for _, area, _ in rows))
+    return Pictures([image for _, _, image in largest], np.array([time for time, _, _ in largest]))
 
 
 def _frames(film: Path, window: tuple[float, float] | None) -> Iterator[Any]:

@@ -43,7 +43,7 @@ def _columns() -> tuple[str, ...]:
     from affekt.labels import EKMAN
 
     scores = set(BLENDSHAPES)
-    measures = [one.name for one in READINGS if one.name in scores or one.action_unit is None]
+    measures = [reading.name for reading in READINGS if reading.name in scores or reading.action_unit is None]
     return (*measures, *EKMAN)
 
 
@@ -73,13 +73,13 @@ def _open(recipe: Recipe) -> SampleEncoder:
         return recipe.features(row.sample, np.concatenate([rows.mean(axis=0), rows.std(axis=0), [share]]))
 
     def encoder(manifest: Manifest, samples: Sequence[Sample]) -> list[Features | Unable]:
-        found: list[Features | Unable] = []
+        outcomes: list[Features | Unable] = []
         for row in samples:
             try:
-                found.append(encode(manifest, row))
+                outcomes.append(encode(manifest, row))
             except AffektError as error:  # a film that cannot be read
-                found.append(Unable(row.sample, error.came))
-        return found
+                outcomes.append(Unable(row.sample, error.came))
+        return outcomes
 
     return encoder
 
@@ -93,25 +93,25 @@ def _seen(
     frames = _frames(manifest, row)
     if isinstance(frames, Unable):
         return frames
-    held = observe_faces(
+    observed = observe_faces(
         frames, max_people=PEOPLE, landmarker=landmarker, expression=expression, keep_thumbnails=False
     )  # fmt: skip
-    if not held.frames:
+    if not observed.frames:
         return Unable(row.sample, 'no picture')
-    if not held.table.num_rows:
+    if not observed.table.num_rows:
         return Unable(row.sample, 'no face')
-    columns = {name: held.table.column(name).to_pylist() for name in ('person', 'time_s')}
+    columns = {name: observed.table.column(name).to_pylist() for name in ('person', 'time_s')}
     people = np.array(columns['person'])
-    areas = _numbers(held.table, ['box_width', 'box_height']).prod(axis=1)
+    areas = _numbers(observed.table, ['box_width', 'box_height']).prod(axis=1)
     filled = {name: areas[people == name].sum() for name in dict.fromkeys(columns['person'])}
     is_main = people == max(filled, key=lambda name: filled[name])
-    rows = _numbers(held.table, _columns())
+    rows = _numbers(observed.table, _columns())
     kept = is_main & np.isfinite(rows).all(axis=1)
     if not kept.any():
         return Unable(row.sample, 'no face that could be measured')
     times = np.array(columns['time_s'], np.float64)[kept]
     is_film = row.frames is None
-    return rows[kept].astype(np.float32), times if is_film else None, float(kept.sum() / held.frames)
+    return rows[kept].astype(np.float32), times if is_film else None, float(kept.sum() / observed.frames)
 
 
 def _numbers(table: Any, names: Sequence[str]) -> npt.NDArray[np.float64]:

@@ -35,12 +35,12 @@ def hashed_texts(texts: Sequence[str], size: int = SIZE) -> npt.NDArray[np.float
     >>> np.flatnonzero(row).tolist(), round(float(row[9]), 6)
     ([9, 69, 127, 146, 245, 308, 423, 443, 496], 0.333333)
     """
-    found = np.zeros((len(texts), size))
-    for row, text in zip(found, texts, strict=True):
+    rows = np.zeros((len(texts), size))
+    for row, text in zip(rows, texts, strict=True):
         words = _WORD.findall(text.lower())
         for gram in (*words, *(f'{left}_{right}' for left, right in itertools.pairwise(words))):
             code = zlib.crc32(gram.encode())
             row[code % size] += -1.0 if code >> 31 else 1.0
         if norm := np.linalg.norm(row):
             row /= norm
-    return found.astype(np.float32)
+    return rows.astype(np.float32)

@@ -24,7 +24,7 @@ from typing import Any
 from affekt import errors
 from affekt.corpora import Manifest, Sample
 from affekt.errors import AffektError, MissingExtraError, RunError
-from affekt.features.extraction import Lost, Parts
+from affekt.features.parts import Lost, Parts
 from affekt.features.recipes import SampleEncoder, outcomes
 
 TRIES = 3

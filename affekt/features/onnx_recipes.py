@@ -11,13 +11,10 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
-from affekt.encoders import EXPORTED, EncoderSettings, open_encoder, weights_beside
-from affekt.encoders.exported import PCA_FILE
-from affekt.encoders.onnx_sounds import hop_of, read_pca
+from affekt.encoders import EXPORTED, EncoderSettings, exported_facts, open_encoder
 from affekt.errors import UnknownNameError, WeightsError
 from affekt.features.recipes import LEVELS, Recipe, SampleEncoder
 from affekt.features.sample_encoders import with_encoder
-from affekt.runs import file_sha256
 
 
 def exported_names() -> tuple[str, ...]:
@@ -51,15 +48,8 @@ def exported_recipe(name: str, model: str | None, *, device: str = 'cpu') -> Rec
     if path.is_dir() or not path.exists():
         came = f'{model}, {"a folder" if path.is_dir() else "which is not there"}'
         raise WeightsError(expected=f'an ONNX file for {name}: {exported.export}', came=came, todo='check --model')
-    facts = {
-        'tool': 'onnxruntime', 'model': short, 'sha256': file_sha256(path), **exported.facts, 'level': LEVELS[level],
-    }  # fmt: skip
-    facts |= {f'sha256 of {file}': digest for file, digest in weights_beside(path).items()}
-    if exported.family == 'vggish':
-        facts['hop_s'] = hop_of(level == 'utt')
-    if short == 'vggish-pca':
-        read_pca(path.parent / PCA_FILE)
-        facts['pca_sha256'] = file_sha256(path.parent / PCA_FILE)
+    facts = {'tool': 'onnxruntime', **exported_facts(exported, path, is_for_one_row=level == 'utt')}
+    facts['level'] = LEVELS[level]
     facts['pooling'] += '; mean over rows' if level == 'utt' else '; all rows'
     recipe = Recipe(name, exported.modality, exported.dimension, facts, functools.partial(_open, path, device), batch=8)
     recipe.open(recipe)  # a network that does not fit is told before anything runs

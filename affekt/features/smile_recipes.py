@@ -78,13 +78,13 @@ def smile_recipe(name: str, model: str | None = None) -> Recipe:
             came='none' if model is None else f'{model} for {name}',
             todo='give the configuration' if model is None else f'leave --model out, or use {OWN}-{ending}',
         )
-    held = SETS[short][0] if model is None else _configuration(Path(model).expanduser().resolve())
-    smile = _smile(held, stage)
-    facts |= {'tool': 'openSMILE', 'package': _opensmile().__version__, 'set': str(held) if model is None else 'own'}
+    chosen = SETS[short][0] if model is None else _configuration(Path(model).expanduser().resolve())
+    smile = _smile(chosen, stage)
+    facts |= {'tool': 'openSMILE', 'package': _opensmile().__version__, 'set': str(chosen) if model is None else 'own'}
     if model is not None:
-        facts['sha256'] = _digest(Path(held))
+        facts['sha256'] = _digest(Path(chosen))
     facts['pooling'] = 'functionals of the whole' if level == 'UTT' else 'all windows'
-    opening = functools.partial(_open, held, stage)
+    opening = functools.partial(_open, chosen, stage)
     return Recipe(name, 'audio', smile.num_features, facts, opening, columns=tuple(smile.feature_names), batch=8)
 
 
@@ -107,45 +107,45 @@ def _configuration(path: Path) -> str:
     return str(path)
 
 
-def _smile(held: str, stage: str) -> Any:
+def _smile(chosen: str, stage: str) -> Any:
     """openSMILE, ready to measure.
 
     Raises:
         WeightsError: it cannot read the configuration.
     """
     opensmile = _opensmile()
-    is_known = held in {name for name, *_ in SETS.values()}
+    is_known = chosen in {name for name, *_ in SETS.values()}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # eGeMAPS v01a is published, and deprecated
             level = {'func': opensmile.FeatureLevel.Functionals, 'lld': opensmile.FeatureLevel.LowLevelDescriptors}
             return opensmile.Smile(
-                getattr(opensmile.FeatureSet, held) if is_known else held, level[stage] if is_known else stage
+                getattr(opensmile.FeatureSet, chosen) if is_known else chosen, level[stage] if is_known else stage
             )
     except Exception as error:  # the library's own errors have no common class
         came = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise WeightsError(
             expected='a configuration that openSMILE reads, with a source, a sink and the levels func and lld',
-            came=f'{held}: {came}', todo='see the manual of the package opensmile, custom configurations',
+            came=f'{chosen}: {came}', todo='see the manual of the package opensmile, custom configurations',
         ) from error  # fmt: skip
 
 
 def _digest(path: Path) -> str:
     """One hash of a configuration and of the files that it includes, and those that they include."""
-    found: dict[Path, str] = {}
+    digests: dict[Path, str] = {}
     left = [path.resolve()]
     while left:
         file = left.pop()
-        if file in found or not file.is_file():
+        if file in digests or not file.is_file():
             continue
-        found[file] = file_sha256(file)
+        digests[file] = file_sha256(file)
         included = re.findall(r'\\\{([^\\{}\n]+)\}', file.read_text(encoding='utf-8', errors='replace'))
         left += [(folder / name).resolve() for name in included for folder in (file.parent, path.resolve().parent)]
-    return hashlib.sha256(' '.join(found[file] for file in sorted(found)).encode()).hexdigest()
+    return hashlib.sha256(' '.join(digests[file] for file in sorted(digests)).encode()).hexdigest()
 
 
-def _open(held: str, stage: str, recipe: Recipe) -> SampleEncoder:
-    smile = _smile(held, stage)
+def _open(chosen: str, stage: str, recipe: Recipe) -> SampleEncoder:
+    smile = _smile(chosen, stage)
 
     def encode(sample: str, sound: Floats) -> Features | Unable:
         within = np.clip(sound, -1, 32_767 / 32_768)  # openSMILE is given 16 bits; 1.0 would wrap round

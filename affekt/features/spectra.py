@@ -75,8 +75,8 @@ def mel_power(sound: Floats) -> Doubles:
     ends = np.pad(sound.astype(np.float64), FFT // 2, mode='reflect')
     frames = np.lib.stride_tricks.sliding_window_view(ends, FFT)[::HOP]
     blocks = [np.abs(np.fft.rfft(frames[at : at + 512] * window)) ** 2 for at in range(0, len(frames), 512)]
-    found: Doubles = np.concatenate(blocks) @ mel_bands()
-    return found
+    power: Doubles = np.concatenate(blocks) @ mel_bands()  # (T, 1025) to (T, 128)
+    return power
 
 
 def cepstra(sound: Floats) -> Doubles:

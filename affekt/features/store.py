@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from affekt.encoders.pooling import padded
+from affekt.encoders import padded
 from affekt.errors import TableError, UnknownNameError, ValueRangeError, listed
 from affekt.features.arrow_files import SUFFIX, FeatureFile, Piece, Provenance, write_features
 from affekt.features.recipes import Features, Floats

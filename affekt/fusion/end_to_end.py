@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from affekt.encoders.backbones import Backbone
+from affekt.encoders import Backbone
 from affekt.fusion.model import Features, Fused, FusionModel, FusionShape, InputScale, Losses, PerceptronEncoder
 from affekt.fusion.simple import SimpleFusion
 from affekt.nn import mean_kept
@@ -106,12 +106,12 @@ def vectors(
     """
     backbone.eval()
     order = torch.argsort(samples.lengths(), stable=True)
-    found = []
+    parts = []
     with torch.no_grad():
         for index in order.split(batch):
             part = samples.batch(index)
             rows, keep = part.features[backbone.modality], part.keep_mask[backbone.modality]
-            found.append(pooled(backbone, rows, keep).cpu())
+            parts.append(pooled(backbone, rows, keep).cpu())
             if progress:
-                progress('encode', sum(map(len, found)), len(samples))
-    return torch.cat(found)[torch.argsort(order)]
+                progress('encode', sum(map(len, parts)), len(samples))
+    return torch.cat(parts)[torch.argsort(order)]

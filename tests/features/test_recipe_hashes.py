@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
-from affekt.encoders.folders import ModelFolder
+from affekt.encoders import ModelFolder, exported
 from affekt.features import RECIPES, encoder_names, encoder_recipe, model_recipes, onnx_recipes, recipe_named
 from affekt.features import smile_recipes as smile
 
@@ -41,8 +41,8 @@ def test_exported_networks_keep_their_hashes(monkeypatch, tmp_path):
     file = tmp_path / 'network.onnx'
     file.write_bytes(b'made up')
     (tmp_path / 'vggish_pca_params.npz').write_bytes(b'made up too')
-    monkeypatch.setattr(onnx_recipes, 'weights_beside', lambda path: {'network.onnx.data': '1' * 64})
-    monkeypatch.setattr(onnx_recipes, 'read_pca', lambda path: None)
+    monkeypatch.setattr(exported, 'weights_beside', lambda path: {'network.onnx.data': '1' * 64})
+    monkeypatch.setattr(exported, 'read_pca', lambda path: None)
     monkeypatch.setattr(onnx_recipes, 'functools', SimpleNamespace(partial=lambda *parts: lambda recipe: None))
     names = onnx_recipes.exported_names()
     assert {name: onnx_recipes.exported_recipe(name, str(file)).hash[:16] for name in names} == KNOWN['exported']

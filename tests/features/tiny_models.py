@@ -66,6 +66,11 @@ _SPEECH = {
 
 def speech(folder: Path, kind: str) -> Path:
     network, config, more = SPEECH[kind]
+    return waveforms_of(folder, network, config, **more)
+
+
+def waveforms_of(folder: Path, network: str, config: str, **more) -> Path:
+    """Any network that hears samples of sound."""
     save(folder, network, config, **(_SPEECH | more))
     reader = {'feature_extractor_type': 'Wav2Vec2FeatureExtractor', 'do_normalize': True, 'sampling_rate': 16000,
               'feature_size': 1, 'padding_value': 0, 'return_attention_mask': True}  # fmt: skip
@@ -253,6 +258,15 @@ def videomae(folder: Path) -> Path:
         'feature_extractor_type': 'VideoMAEFeatureExtractor', 'do_resize': True, 'size': 32, 'resample': 2,
         'do_center_crop': True, 'crop_size': 32, 'do_normalize': True,
         'image_mean': [0.485, 0.456, 0.406], 'image_std': [0.229, 0.224, 0.225],
+    })  # fmt: skip
+
+
+def pictures_of(folder: Path, network: str, config: str) -> Path:
+    """Any network that sees pictures one by one."""
+    save(folder, network, config, **_SIGHT)
+    return _pictures(folder, {
+        'image_processor_type': 'ViTImageProcessor', 'do_resize': True, 'size': {'height': 32, 'width': 32},
+        'resample': 2, 'do_normalize': True, 'image_mean': [0.5] * 3, 'image_std': [0.5] * 3,
     })  # fmt: skip
 
 

@@ -60,6 +60,7 @@ ROOMS = (
     'batch',
     'serve',
     'annotation',
+    'testing',
     'demo',
     'doctor',
     'terminal',

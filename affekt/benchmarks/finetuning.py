@@ -236,7 +236,7 @@ def _tuned_run(inputs: Inputs, folder: Path | None, bar: _Bar, trial: Trial, key
     """The same head, trained together with the encoder; each epoch is on disk before the next."""
     from affekt.fusion import EndToEnd
     from affekt.training import predict, train
-    from affekt.training.progress import CHECKPOINT
+    from affekt.training.standing import CHECKPOINT
 
     settings, fold = inputs.settings, trial.fold
     # 1. the encoder as it came, and a head that knows the scale of its first vectors

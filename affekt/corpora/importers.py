@@ -29,7 +29,7 @@ def corpus_named(name: str) -> Corpus:
     return found
 
 
-def import_corpus(name: str, folder: Path) -> Manifest:
+def import_corpus(corpus: Corpus | str, folder: Path) -> Manifest:
     """The manifest of a release.
 
     1. The first layout of which a file is there is taken, in the folder, in one of the usual names below it, or further
@@ -38,7 +38,7 @@ def import_corpus(name: str, folder: Path) -> Manifest:
     3. Files that the layout needs and numbers that differ from the published ones become notes.
 
     Args:
-        name: of the corpus; `folder` for anyone's own.
+        corpus: or its name; `folder` for anyone's own.
         folder: of the release, or the one above it.
 
     Raises:
@@ -46,7 +46,7 @@ def import_corpus(name: str, folder: Path) -> Manifest:
         CorpusError: the folder holds no part of the release.
         TableError, ArchiveError: a label file is damaged or holds what the corpus does not have.
     """
-    corpus = corpus_named(name)
+    corpus = corpus_named(corpus) if isinstance(corpus, str) else corpus
     base, layout = _found(corpus, folder)
     release = Release(base.resolve())
     absent = [need for need in layout.needs if release.first(need) is None]

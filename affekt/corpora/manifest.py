@@ -292,7 +292,7 @@ def _read(path: Path) -> tuple[Facts, SampleTable]:
         stated |= {name: tuple(stated[name]) for name in ('categories', 'notes')}
         facts = Facts(**stated)
         later = {name for name in LATER if name not in file.schema_arrow.names}
-        columns = {}
+        columns: dict[str, Any] = {}
         for name in COLUMNS:  # one by one, so that no more than one column is there twice
             column = (
                 pa.nulls(file.metadata.num_rows) if name in later else file.read([name], use_threads=False).column(name)

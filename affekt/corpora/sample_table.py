@@ -188,7 +188,7 @@ class SampleTable(Sequence[Sample]):
         return values
 
     def floats(self, name: str) -> npt.NDArray[np.float64]:
-        """(N,) one of `NUMBERS`, nan where there is none; not copied where there is one everywhere, and not to be written.
+        """(N,) one of `NUMBERS`, nan where there is none; a view where every sample has one, which cannot be written.
 
         Raises:
             UnknownNameError: no such column.

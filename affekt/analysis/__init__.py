@@ -2,15 +2,18 @@
 
 `analyze(path)` watches the faces, hears the voice and reads the words of a recording, puts all on one clock, fuses
 it per person and second, and returns an `Analysis`: timeline, people, labels, moments and a description whose sentences
-each name their evidence. Read `timeline.py` first, then `fuse.py`, then `analyzer.py`.
+each name their evidence. Read `timeline.py` first, then `fuse.py`, `steps.py` and `assemble.py`, then
+`analyzer.py`.
 """
 
 from affekt.analysis.analysis import Analysis
 from affekt.analysis.analyzer import Analyzer, analyze
 from affekt.analysis.description import Describer, Findings, PlainDescriber
-from affekt.analysis.export import EXPORTS, export
+from affekt.analysis.export import EXPORTS, SUFFIXES, export
 from affekt.analysis.model_choice import models_needed
 from affekt.analysis.moments import MOMENT_KINDS
+from affekt.analysis.person_series import WEIGHTED, PersonSeries, column, rows_of
+from affekt.analysis.phrases import UNSEEN, called, when
 from affekt.analysis.purpose import NOTICE, PROHIBITED_PURPOSES, check_purpose
 from affekt.analysis.records import (
     Evidence,
@@ -23,7 +26,9 @@ from affekt.analysis.records import (
     Source,
     Spoken,
     SpokenWord,
+    parts_of,
 )
+from affekt.analysis.rows import SOURCES
 from affekt.analysis.settings import AnalysisSettings
 from affekt.analysis.timeline import Timeline, concat
 
@@ -32,6 +37,10 @@ __all__ = [
     'MOMENT_KINDS',
     'NOTICE',
     'PROHIBITED_PURPOSES',
+    'SOURCES',
+    'SUFFIXES',
+    'UNSEEN',
+    'WEIGHTED',
     'Analysis',
     'AnalysisSettings',
     'Analyzer',
@@ -43,6 +52,7 @@ __all__ = [
     'Moment',
     'OpenLabel',
     'Person',
+    'PersonSeries',
     'PlainDescriber',
     'Sentence',
     'Source',
@@ -50,8 +60,13 @@ __all__ = [
     'SpokenWord',
     'Timeline',
     'analyze',
+    'called',
     'check_purpose',
+    'column',
     'concat',
     'export',
     'models_needed',
+    'parts_of',
+    'rows_of',
+    'when',
 ]

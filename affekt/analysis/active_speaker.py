@@ -76,8 +76,8 @@ def attribute_turns(
     first = [_leader(scores, LEAST_SCORE) for scores in scored]
     usual = _usual_speaker(first, turns)
     second = [_leader(scores, LEAST_SCORE / 2) for scores in scored]
-    found = [sure or (likely if likely == usual else '') for sure, likely in zip(first, second, strict=True)]
-    return [Speaker(person, scores) for person, scores in zip(found, scored, strict=True)]
+    people = [sure or (likely if likely == usual else '') for sure, likely in zip(first, second, strict=True)]
+    return [Speaker(person, scores) for person, scores in zip(people, scored, strict=True)]
 
 
 def score_turn(

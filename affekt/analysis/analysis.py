@@ -60,10 +60,10 @@ class Analysis:
         object.__setattr__(self, 'timeline', self.timeline.knowing(person.name for person in self.people))
 
     def __repr__(self) -> str:
-        said = ', '.join(label.word for label in self.labels if label.scope == 'whole') or 'no labels'
+        words = ', '.join(label.word for label in self.labels if label.scope == 'whole') or 'no labels'
         return (
             f'Analysis({self.source.name!r}, {self.source.kind}, {self.source.duration_s:.1f} s, '
-            f'{counted(len(self.people), "person", "people")}, {counted(len(self.moments), "moment")}, {said})'
+            f'{counted(len(self.people), "person", "people")}, {counted(len(self.moments), "moment")}, {words})'
         )
 
     @property

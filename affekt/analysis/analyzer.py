@@ -112,29 +112,29 @@ class Analyzer:
         recording = Recording.open(path)
         if self.settings.sound_stream is not None:
             recording.sound_stream(self.settings.sound_stream)
-        stop, told = threading.Event(), _told(progress, total_s=recording.duration_s or 0.0)
-        told('probe', 1.0, 1.0)
+        stop, tell = threading.Event(), _teller(progress, total_s=recording.duration_s or 0.0)
+        tell('probe', 1.0, 1.0)
         stills = Stills() if self.settings.keep_frames and recording.video is not None else None
         landmarks = Path(spill) / 'landmarks.parquet' if spill is not None else None
         try:
             # 2.
             with ThreadPoolExecutor(2, thread_name_prefix='affekt') as pool:
-                watching = pool.submit(_or_stop, stop, self._watch, recording, stills, landmarks, told, stop)
-                listening = pool.submit(_or_stop, stop, self._listen, recording, told, stop)
+                watching = pool.submit(_or_stop, stop, self._watch, recording, stills, landmarks, tell, stop)
+                listening = pool.submit(_or_stop, stop, self._listen, recording, tell, stop)
                 seen, heard = _results(watching, listening, stop)
             # 3.
-            told('fuse', 0.0, 1.0)
+            tell('fuse', 0.0, 1.0)
             observed = self._observed(recording, seen, heard, stills)
             analysis = assemble(observed, self.settings, self._describer)
             analysis = dataclasses.replace(analysis, recording=_absolute(recording.path))
-            told('fuse', 1.0, 1.0)
+            tell('fuse', 1.0, 1.0)
             return analysis
         finally:
             if stills is not None:
                 stills.close()
 
     def _watch(
-        self, recording: Recording, stills: Stills | None, landmarks: Path | None, told: Any, stop: threading.Event
+        self, recording: Recording, stills: Stills | None, landmarks: Path | None, tell: Any, stop: threading.Event
     ) -> _Seen:
         """Faces of the recording; empty where it has no pictures."""
         if recording.video is None:
@@ -144,7 +144,7 @@ class Analyzer:
         settings = self.settings
         watched = Watched(recording, settings.max_side, stills)
         try:
-            found = observe_faces(
+            faces = observe_faces(
                 watched,
                 rate_hz=None if recording.kind == 'image' else settings.fps,
                 max_people=settings.max_people,
@@ -152,66 +152,66 @@ class Analyzer:
                 expression=self._models.get('expression'),
                 keep_thumbnails=settings.keep_frames,
                 spill=landmarks if settings.keep_landmarks and settings.keep_frames else None,
-                progress=lambda time_s: _checked(stop, told, 'faces', time_s),
+                progress=lambda time_s: _checked(stop, tell, 'faces', time_s),
             )
         except MediaError as error:
             if isinstance(error, LimitError) or not recording.audio:
                 raise
             return _Seen(notes=[f'pictures: {error}'])
-        told('faces', 1.0, 1.0)
+        tell('faces', 1.0, 1.0)
         self._models.done_with(recording.duration_s, 'landmarker', 'expression')
         span = watched.last_s - (watched.first_s or 0.0)
         step = span / (watched.frames_seen - 1) if watched.frames_seen > 1 else IMAGE_S
         return _Seen(
-            table=_in_original_pixels(found.table, watched.scale),
-            thumbnails={p.name: p.thumbnail_jpeg for p in found.people if p.thumbnail_jpeg},
+            table=_in_original_pixels(faces.table, watched.scale),
+            thumbnails={p.name: p.thumbnail_jpeg for p in faces.people if p.thumbnail_jpeg},
             rate_hz=1.0 / step if step > 0 else 0.0,
             end_s=watched.last_s + step,
-            notes=_face_notes(found),
-            has_frames=found.frames > 0,
+            notes=_face_notes(faces),
+            has_frames=faces.frames > 0,
         )
 
-    def _listen(self, recording: Recording, told: Any, stop: threading.Event) -> _Heard:
+    def _listen(self, recording: Recording, tell: Any, stop: threading.Event) -> _Heard:
         """Voice and words of the recording; only given words where it has no sound."""
         given, notes = given_words(recording, self.settings, recording.duration_s)
         if not recording.audio:
-            return self._read(recording, _Heard(notes=notes), given or (), told)
+            return self._read(recording, _Heard(notes=notes), given or (), tell)
         from affekt.voice.observe import observe_voice
 
         recognizes = given is None and self.settings.asr != 'none'
         emotion = self._models.get('vocal')
         needs_encoder = emotion is not None or recognizes
         try:
-            found = observe_voice(
+            voice = observe_voice(
                 recording,
                 encoder=self._models.get('encoder') if needs_encoder else None,
                 emotion=emotion,
                 recognizer=self._models.get('recognizer') if recognizes else None,
                 detector=self._models.fresh_detector(),
                 stream=self.settings.sound_stream,
-                progress=lambda time_s: _checked(stop, told, 'voice', time_s),
+                progress=lambda time_s: _checked(stop, tell, 'voice', time_s),
             )
         except MediaError as error:
             if isinstance(error, LimitError) or recording.video is None:
                 raise
-            return self._read(recording, _Heard(notes=[*notes, f'sound: {error}']), given or (), told)
-        told('voice', 1.0, 1.0)
+            return self._read(recording, _Heard(notes=[*notes, f'sound: {error}']), given or (), tell)
+        tell('voice', 1.0, 1.0)
         self._models.done_with(recording.duration_s, 'detector', 'encoder', 'vocal', 'recognizer')
         heard = _Heard(
-            turns=conform(found.turns, 'turns'), voice=conform(found.frames, 'voice'), end_s=found.heard_s, notes=notes,
+            turns=conform(voice.turns, 'turns'), voice=conform(voice.frames, 'voice'), end_s=voice.heard_s, notes=notes,
             has_sound=True, was_recognized=recognizes,
         )  # fmt: skip
-        return self._read(recording, heard, found.utterances if given is None else given, told)
+        return self._read(recording, heard, voice.utterances if given is None else given, tell)
 
-    def _read(self, recording: Recording, heard: _Heard, utterances: Any, told: Any) -> _Heard:
+    def _read(self, recording: Recording, heard: _Heard, utterances: Any, tell: Any) -> _Heard:
         """The same with the words read."""
-        told('words', 0.0, 1.0)
+        tell('words', 0.0, 1.0)
         if utterances:
             heard.utterances, heard.spoken = utterance_table(utterances, self._models.get('text'))
             self._models.done_with(recording.duration_s, 'text')
             if heard.utterances.num_rows and np.isnan(heard.utterances['valence'].to_numpy()).all():
                 heard.notes.append('the words could not be read for emotion: too few, or not English')
-        told('words', 1.0, 1.0)
+        tell('words', 1.0, 1.0)
         return heard
 
     def _observed(self, recording: Recording, seen: _Seen, heard: _Heard, stills: Stills | None) -> Observed:
@@ -267,7 +267,7 @@ def _absolute(path: Path | None) -> Path | None:
     return None if path is None else Path(os.path.abspath(path))
 
 
-def _told(progress: Progress | None, total_s: float) -> Callable[[str, float, float], None]:
+def _teller(progress: Progress | None, total_s: float) -> Callable[[str, float, float], None]:
     """`progress`, one call at a time; seconds are told as a share of the whole, and now and then memory is tidied."""
     lock = threading.Lock()
     tidied: dict[str, float] = {}
@@ -283,11 +283,11 @@ def _told(progress: Progress | None, total_s: float) -> Callable[[str, float, fl
     return tell
 
 
-def _checked(stop: threading.Event, told: Any, stage: str, time_s: float) -> None:
+def _checked(stop: threading.Event, tell: Any, stage: str, time_s: float) -> None:
     """Tells how far a stage has come; ends it where the other thread has failed."""
     if stop.is_set():
         raise _Stopped
-    told(stage, time_s, 0.0)
+    tell(stage, time_s, 0.0)
 
 
 def _or_stop(stop: threading.Event, job: Callable[..., Any], *given: Any) -> Any:
@@ -349,8 +349,8 @@ def _kind_notes(recording: Recording, seen: _Seen, heard: _Heard) -> list[str]:
     return notes
 
 
-def _face_notes(found: Any) -> list[str]:
-    small = found.frames_too_small
+def _face_notes(faces: Any) -> list[str]:
+    small = faces.frames_too_small
     return [f'{counted(small, "frame")} {"was" if small == 1 else "were"} too small to hold a face'] if small else []
 
 

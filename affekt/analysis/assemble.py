@@ -20,7 +20,7 @@ from affekt.analysis.phrases import UNSEEN
 from affekt.analysis.records import OpenLabel, Person
 from affekt.analysis.settings import AnalysisSettings
 from affekt.analysis.steps import fused_series, opinion_rows, opinions_of, steps_of
-from affekt.analysis.timeline import Timeline, measure, union
+from affekt.analysis.timeline import Span, Timeline, measure, union
 from affekt.labels import EKMAN, GOEMOTIONS
 
 Z95 = 1.959964
@@ -42,12 +42,7 @@ def assemble(observed: Observed, settings: AnalysisSettings, describer: Describe
     names = people_of(observed)
 
     # 2.
-    steps = steps_of(observed.source.duration_s, settings.step_s)
-    opinions = {name: opinions_of(observed, name, steps) for name in names}
-    timeline = Timeline.of_series(
-        [fused_series(name, parts, steps) for name, parts in opinions.items()],
-        [opinion_rows(parts, name) for name, parts in opinions.items()],
-    )
+    timeline = fused_timeline(observed, names, steps_of(observed.source.duration_s, settings.step_s))
 
     # 3.
     people = tuple(summed_up(observed, timeline, name) for name in names)
@@ -93,19 +88,19 @@ def with_speakers(observed: Observed) -> Observed:
     ]
     sound = (column(observed.voice, 'time_s'), column(observed.voice, 'loudness_db'))
     rate = observed.source.analyzed_rate_hz
-    spans, said = _spans(turns), _spans(utterances)
-    heard = [speaker.person for speaker in attribute_turns(spans, mouths, *sound, rate)]
-    spoke = [speaker.person for speaker in attribute_turns(said, mouths, *sound, rate)]
+    turn_spans, utterance_spans = _spans(turns), _spans(utterances)
+    heard = [speaker.person for speaker in attribute_turns(turn_spans, mouths, *sound, rate)]
+    spoke = [speaker.person for speaker in attribute_turns(utterance_spans, mouths, *sound, rate)]
 
     # A transcript's name wins over a mouth; utterances without either take the person of the turn they lie in.
     given = utterances['speaker'].to_pylist()
-    matched = match_speakers(given, said, spoke)
+    matched = match_speakers(given, utterance_spans, spoke)
     renamed = {person: name for name, person in matched.items()}
     spoke = [name or renamed.get(mouth, mouth) for name, mouth in zip(given, spoke, strict=True)]
     heard = [renamed.get(mouth, mouth) for mouth in heard]
-    spoke = [who or _most_shared(span, spans, heard) for who, span in zip(spoke, said, strict=True)]
+    spoke = [who or _most_shared(span, turn_spans, heard) for who, span in zip(spoke, utterance_spans, strict=True)]
     named = [name and who for name, who in zip(given, spoke, strict=True)]
-    heard = [_most_shared(span, said, named) or who for span, who in zip(spans, heard, strict=True)]
+    heard = [_most_shared(span, utterance_spans, named) or who for span, who in zip(turn_spans, heard, strict=True)]
     spoke, heard = ([who or UNSEEN for who in people] for people in (spoke, heard))
 
     return dataclasses.replace(
@@ -122,6 +117,16 @@ def people_of(observed: Observed) -> list[str]:
     """Everybody who was seen or heard, sorted, the unseen voice last."""
     names = {*_names(observed.faces), *_names(observed.turns), *_names(observed.utterances)} - {''}
     return sorted(names, key=lambda name: (name == UNSEEN, name))
+
+
+def fused_timeline(observed: Observed, people: Sequence[str], steps: Sequence[Span]) -> Timeline:
+    """What each source says about each person, and what all say together."""
+    fused, others = [], []
+    for person in people:
+        opinions = opinions_of(observed, person, steps)
+        fused.append(fused_series(person, opinions, steps))
+        others.append(opinion_rows(opinions, person))
+    return Timeline.of_series(fused, others)
 
 
 def summed_up(observed: Observed, timeline: Timeline, name: str) -> Person:
@@ -226,11 +231,11 @@ def _impression(readings: Readings, path: PersonSeries, first: int, last: int, s
     movements = readings.evidence('face', path.person, start, end, cues).readings
     shares = np.where(path.states_categories, np.nan_to_num(path.weights[:, WEIGHTED.index('words')]), 0.0)
     share = float(np.mean(shares[inside]))
-    said = readings.evidence('words', path.person, start, end, GOEMOTION_COLUMNS).readings
+    emotions = readings.evidence('words', path.person, start, end, GOEMOTION_COLUMNS).readings
     return Impression(
         path.person, start, end, path.probabilities[inside][known].mean(axis=0), valence, arousal,
         _nanmean(path.confidence[inside]),
-        {label: share * said.get(f'goemotions.{label}', 0.0) for label in GOEMOTIONS} if share > 0 else {},
+        {label: share * emotions.get(f'goemotions.{label}', 0.0) for label in GOEMOTIONS} if share > 0 else {},
         cue_levels(movements), tuple(evidence), scope,
     )  # fmt: skip
 

@@ -131,8 +131,8 @@ def _moments(findings: Findings) -> list[Sentence]:
     for moment in sorted(strongest, key=lambda m: m.time_s):
         text = moment.sentence[:1].lower() + moment.sentence[1:]
         sentences.append(Sentence(f'{opened(when(moment))}, {text}', moment.evidence))
-    told = {id(m) for m in strongest}
-    others = [m for m in findings.moments if m.kind == 'disagreement' and id(m) not in told]
+    shown = {id(m) for m in strongest}
+    others = [m for m in findings.moments if m.kind == 'disagreement' and id(m) not in shown]
     if others:
         times = listed([when(m) for m in others[:4]])
         evidence = tuple(e for m in others for e in m.evidence)

@@ -91,19 +91,18 @@ def export(
 
 def tiers(analysis: Analysis) -> dict[str, list[Interval]]:
     """Tier name to intervals (start_s, end_s, text), sorted, without overlap; tiers without intervals are left out."""
-    found: dict[str, list[Interval]] = {}
+    by_tier: dict[str, list[Interval]] = {}
     for person in analysis.people:
         name = person.name
-        said = [(x.start_s, x.end_s, x.text) for x in analysis.utterances if x.person == name]
-        found[f'{name} words'] = said
+        by_tier[f'{name} words'] = [(x.start_s, x.end_s, x.text) for x in analysis.utterances if x.person == name]
         for source in ('face', 'voice', 'fused'):
-            found[f'{name} {source}'] = _categories(analysis, name, source)
+            by_tier[f'{name} {source}'] = _categories(analysis, name, source)
         spans = {(x.start_s, x.end_s) for x in analysis.labels if x.person == name and x.scope == 'span'}
-        found[f'{name} labels'] = [
+        by_tier[f'{name} labels'] = [
             (start, end, _labels(analysis, name, start, end, exactly=True)) for start, end in sorted(spans)
         ]
-    found[MOMENT_TIER] = [(m.start_s, m.end_s, f'{m.kind}: {m.sentence}') for m in analysis.moments]
-    flat = {name: flattened(intervals, analysis.source.duration_s) for name, intervals in found.items()}
+    by_tier[MOMENT_TIER] = [(m.start_s, m.end_s, f'{m.kind}: {m.sentence}') for m in analysis.moments]
+    flat = {name: flattened(intervals, analysis.source.duration_s) for name, intervals in by_tier.items()}
     return {name: intervals for name, intervals in flat.items() if intervals}
 
 

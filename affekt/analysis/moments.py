@@ -81,8 +81,8 @@ def find_moments(timeline: Timeline, readings: Readings, duration_s: float, *, m
         most: at most so many.
     """
     course = Course(timeline, readings, duration_s)
-    found = [m for finder in FINDERS.values() for m in finder(course) if m.strength >= LEAST_STRENGTH]
-    ranked = sorted(found, key=lambda m: (-m.strength, m.time_s, m.kind, m.person))
+    candidates = [m for finder in FINDERS.values() for m in finder(course) if m.strength >= LEAST_STRENGTH]
+    ranked = sorted(candidates, key=lambda m: (-m.strength, m.time_s, m.kind, m.person))
     kept: list[Moment] = []
     for moment in ranked:
         if len(kept) < most and not any(_tells_the_same(moment, other) for other in kept):
@@ -154,8 +154,8 @@ def disagreements(course: Course) -> Iterator[Moment]:
         )
         for first, last in _runs(torn | opposite, np.zeros(len(path))):
             span = (float(path.start_s[first]), float(path.end_s[last - 1]))
-            said = {name: _says(part, *span) for name, part in sources.items()}
-            sentence = _disagreement_sentence(person, {k: v for k, v in said.items() if v is not None})
+            claims = {name: _says(part, *span) for name, part in sources.items()}
+            sentence = _disagreement_sentence(person, {k: v for k, v in claims.items() if v is not None})
             if sentence:
                 strength = min(1.0, 0.55 + 0.1 * (last - first) + (0.15 if torn[first:last].any() else 0.0))
                 yield _moment('disagreement', person, (span[0] + span[1]) / 2, span, strength, sentence)
@@ -260,18 +260,18 @@ def _says(part: PersonSeries, start_s: float, end_s: float) -> tuple[str, float]
     return EKMAN[int(known.mean(axis=0).argmax())], valence
 
 
-def _disagreement_sentence(person: str, said: Mapping[str, tuple[str, float]]) -> str:
+def _disagreement_sentence(person: str, claims: Mapping[str, tuple[str, float]]) -> str:
     """One sentence that sets the two most opposite sources side by side; '' where there are not two."""
-    if len(said) < 2:
+    if len(claims) < 2:
         return ''
-    order = sorted(said, key=lambda source: said[source][1])
+    order = sorted(claims, key=lambda source: claims[source][1])
     first, second = order[-1], order[0]
     verbs = {'face': 'the face looks', 'voice': 'the voice sounds', 'words': 'the words read as'}
 
     def clause(source: str) -> str:
-        category, valence = said[source]
+        category, valence = claims[source]
         word = CATEGORY_WORDS[category]
-        if said[first][0] == said[second][0]:
+        if claims[first][0] == claims[second][0]:
             word = 'positive' if valence > 0 else 'negative'
         return f'{verbs[source]} {word}'
 
@@ -294,13 +294,13 @@ def _step_sizes(values: npt.NDArray[np.float64], side: int) -> npt.NDArray[np.fl
 
 def _local_maxima(values: npt.NDArray[np.float64], side: int) -> list[int]:
     """Places whose value is positive and the largest within `side` on either hand; the first of equals."""
-    found = []
+    places = []
     for t in np.flatnonzero(values > 0).tolist():
         low = max(0, t - side)
         window = values[low : t + side + 1]
         if int(window.argmax()) + low == t:
-            found.append(t)
-    return found
+            places.append(t)
+    return places
 
 
 def _is_contiguous(path: PersonSeries, low: int, high: int) -> bool:

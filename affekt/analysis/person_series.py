@@ -30,7 +30,7 @@ TABLE_OF = {'face': 'faces', 'voice': 'turns', 'words': 'utterances'}
 """Which table a source's readings stand in."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PersonSeries:
     """What one source, or all of them fused, say about one person: T steps in order of time.
 
@@ -55,6 +55,9 @@ class PersonSeries:
 
     def __len__(self) -> int:
         return len(self.start_s)
+
+    def __repr__(self) -> str:
+        return f'PersonSeries({self.person!r}, {self.source!r}, {len(self)} steps)'
 
     def where(self, keep: Bools) -> PersonSeries:
         """The steps where `keep` (T,) is True."""

@@ -111,13 +111,13 @@ def rows_by_name(shared: Mapping[str, Any], names: Mapping[str, tuple[Bools, Map
 def weights_as_text(table: pa.Table) -> pa.Table:
     """The table of a timeline with its weights in one column of text, such as 'face 0.62, voice 0.38'."""
     shares = np.stack([np.asarray(table[name]) for name in WEIGHT_COLUMNS], axis=1)
-    distinct, row = np.unique(shares, axis=0, return_inverse=True)
+    distinct, place = np.unique(shares, axis=0, return_inverse=True)
     texts = [
-        ', '.join(f'{source} {share:.2f}' for source, share in zip(WEIGHTED, one, strict=True) if share == share)
-        for one in distinct.tolist()
+        ', '.join(f'{source} {share:.2f}' for source, share in zip(WEIGHTED, row, strict=True) if share == share)
+        for row in distinct.tolist()
     ]
     at = table.column_names.index(WEIGHT_COLUMNS[0])
-    column_ = pa.array(texts, pa.string()).take(pa.array(row.reshape(-1)))
+    column_ = pa.array(texts, pa.string()).take(pa.array(place.reshape(-1)))
     return table.drop_columns(list(WEIGHT_COLUMNS)).add_column(at, WEIGHTS_AS_TEXT, column_)
 
 

@@ -78,7 +78,7 @@ class Timeline:
         tables = [*others, *map(series_rows, kept)]
         made = cls(pa.concat_tables(tables) if tables else SCHEMA.empty_table())
         made._series.update({(series.person, series.source): series for series in kept})
-        return made
+        return made.knowing(series.person for series in kept)
 
     @classmethod
     def empty(cls) -> Timeline:
@@ -113,11 +113,20 @@ class Timeline:
         """The names that occur, sorted."""
         return tuple(sorted(pc.unique(self.table['person']).to_pylist()))
 
-    def series(self, person: str, source: str = 'fused') -> PersonSeries:
-        """What one source says about one person, as arrays over steps; empty where there are no rows."""
-        if (person, source) not in self._series:
-            self._series[person, source] = series_of(self.table, person, source)
-        return self._series[person, source]
+    def series(self, person: str | int, source: str = 'fused') -> PersonSeries:
+        """What one source says about one person, as arrays over steps; empty where there are no rows.
+
+        Args:
+            person: as for `select`.
+            source: one of SOURCES.
+
+        Raises:
+            UnknownNameError: nobody of this name, or no such source.
+        """
+        key = self._known_as('person', person), self._known_as('source', source)
+        if key not in self._series:
+            self._series[key] = series_of(self.table, *key)
+        return self._series[key]
 
     def column(self, name: str) -> npt.NDArray[np.float64]:
         """One number column as (N,) float64."""

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from affekt.annotation.label_studio import label_studio_tasks
-from affekt.annotation.pairs import Task
 from affekt.annotation.raters import RaterFigures, flags_of, rater_figures
 from affekt.annotation.scheduling import standing
 from affekt.annotation.state import Vote, left_out_sentences
 from affekt.annotation.study import JOURNAL, counted, open_votes
 from affekt.errors import RunError
+from affekt.preference import DescribedPair
 from affekt.ranking.rater_flags import JOINED
 from affekt.runs import read_regular_file, write_atomically
 from affekt.tables import csv_bytes
@@ -34,7 +34,7 @@ COLUMNS = ('left', 'right', 'outcome', 'sample', 'rater', 'order', 'left_length'
 
 def comparisons_csv(
     votes: Sequence[Vote],
-    tasks: Mapping[str, Task],
+    tasks: Mapping[str, DescribedPair],
     flags: Mapping[str, Sequence[str]] | None = None,
     *,
     raw: bool = False,

@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from affekt.annotation.pairs import Task
 from affekt.annotation.state import Vote
+from affekt.preference import DescribedPair
 
 CONFIG = """<View>
   <Header value="Which description fits better how the person comes across?"/>
@@ -31,7 +31,7 @@ PLACE = 'video'
 
 
 def label_studio_tasks(
-    tasks: Sequence[Task],
+    tasks: Sequence[DescribedPair],
     votes: Sequence[Vote],
     predictions: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
     places: Mapping[str, str] | None = None,

@@ -20,18 +20,20 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from affekt.annotation.journal import Event
-from affekt.annotation.pairs import LONGEST_TEXT, MOST_TASKS, Task
+from affekt.annotation.pairs import LONGEST_TEXT, MOST_TASKS
 from affekt.annotation.study import LONGEST_NAME
 from affekt.errors import TableError
 from affekt.labels import without_thinking
+from affekt.preference import DescribedPair
 from affekt.ranking.comparisons import short
 from affekt.ranking.names import shown
+from affekt.ranking.shapes import SHAPES
 from affekt.tables import storable
 
 PLACES = ('video', 'audio', 'image', 'clip', 'media', 'url', 'file')
 """Fields of data that may say where the clip is; else the first one that ends like a file."""
-TEXTS = (('left_text', 'right_text'), ('text1', 'text2'), ('answer1', 'answer2'))
-"""Pairs of fields that may hold the two texts; those of affekt, and of two templates."""
+TEXTS = tuple(dict.fromkeys(shape.texts for shape in SHAPES.values()))
+"""Pairs of fields that may hold the two texts, those of two templates of Label Studio among them."""
 MINIMAL_FIELDS = ('annotation_id', 'annotator')
 """What rows of JSON-MIN and CSV exports hold of the annotation, beside data and answers."""
 TIE_WORDS = frozenset({'tie', 'same', 'none', 'equal', 'draw', 'both', 'neither', 'no difference'})
@@ -49,7 +51,7 @@ MOST_REASONS = 20
 class Imported:
     """What a Label Studio export holds."""
 
-    tasks: tuple[Task, ...]
+    tasks: tuple[DescribedPair, ...]
     votes: tuple[Event, ...]
     """Annotations as events of kind import."""
     predictions: Mapping[str, tuple[Mapping[str, Any], ...]]
@@ -121,7 +123,7 @@ class _Reader:
     """Tasks, votes and predictions, gathered row by row."""
 
     def __init__(self, notes: _Notes, names: Mapping[str, str]) -> None:
-        self.tasks: dict[str, Task] = {}
+        self.tasks: dict[str, DescribedPair] = {}
         self.votes: list[Event] = []
         self.predictions: dict[str, tuple[Mapping[str, Any], ...]] = {}
         self.places: dict[str, str] = {}
@@ -154,7 +156,7 @@ class _Reader:
             for _ in drafts if isinstance(drafts, list) else (drafts,):
                 self._notes.add('drafts left out', number)
 
-    def _task(self, row: Mapping[str, Any], place: str, number: int) -> Task | None:
+    def _task(self, row: Mapping[str, Any], place: str, number: int) -> DescribedPair | None:
         data = row['data']
         pairs = ((_string(data.get(left)), _string(data.get(right))) for left, right in TEXTS)
         shown_texts = next((pair for pair in pairs if all(pair)), ('', ''))
@@ -172,7 +174,8 @@ class _Reader:
             self._notes.add('tasks left out whose two describers are the same', number)
             return None
         sample = _string(data.get('name')) or self._names.get(place, '') or f'task {row.get("id", number)}'
-        return Task(sample, left, right, left_text, right_text)
+        thinking = tuple(final.has_thinking for final in finals)
+        return DescribedPair(sample, left, right, left_text, right_text, has_thinking=thinking)
 
     def _describer(self, name: str, number: int) -> str:
         """The name of a describer, written as it was first."""
@@ -192,7 +195,7 @@ class _Reader:
                 self._notes.add(f'{called} left out that are an id without content', number)
         return [entry for entry in listed if isinstance(entry, dict)]
 
-    def _vote(self, annotation: Mapping[str, Any], task: Task, number: int) -> None:
+    def _vote(self, annotation: Mapping[str, Any], task: DescribedPair, number: int) -> None:
         outcome, reason = 'skip', ''
         others: set[str] = set()
         position = self._annotations[task.key]

@@ -9,11 +9,11 @@ from statistics import median
 
 import numpy as np
 
-from affekt.annotation.pairs import Task
 from affekt.annotation.state import GOLD, TEST, TURNED, WORK, Vote
 from affekt.annotation.study import comparisons_of
 from affekt.errors import AffektError
 from affekt.metrics import krippendorff_alpha
+from affekt.preference import DescribedPair
 from affekt.ranking import ratings_of
 from affekt.ranking.rater_flags import JOINED, RaterRecord, rater_flags
 
@@ -53,7 +53,7 @@ class RaterFigures:
 
 
 def rater_figures(
-    votes: Sequence[Vote], statuses: Mapping[str, str], tasks: Mapping[str, Task], gold_share: float = 0.0
+    votes: Sequence[Vote], statuses: Mapping[str, str], tasks: Mapping[str, DescribedPair], gold_share: float = 0.0
 ) -> tuple[RaterFigures, ...]:
     """Every rater who joined or was imported, most votes first.
 
@@ -78,7 +78,7 @@ def flags_of(figures: Sequence[RaterFigures]) -> dict[str, tuple[str, ...]]:
     return {rater.name: tuple(rater.flags.split(JOINED)) for rater in figures if rater.flags}
 
 
-def shared_agreement(votes: Sequence[Vote], tasks: Mapping[str, Task]) -> float:
+def shared_agreement(votes: Sequence[Vote], tasks: Mapping[str, DescribedPair]) -> float:
     """Krippendorff's alpha over votes in earnest; nan where no task has two."""
     kept = [vote for vote in votes if vote.phase == WORK and vote.outcome != 'skip']
     if len(kept) < 2:
@@ -90,8 +90,8 @@ def shared_agreement(votes: Sequence[Vote], tasks: Mapping[str, Task]) -> float:
 
 
 def _figures(
-    name: str, votes: Sequence[Vote], status: str, tasks: Mapping[str, Task], by_task: Mapping[str, Sequence[Vote]],
-    gold_share: float,
+    name: str, votes: Sequence[Vote], status: str, tasks: Mapping[str, DescribedPair],
+    by_task: Mapping[str, Sequence[Vote]], gold_share: float,
 ) -> RaterFigures:  # fmt: skip
     work = [vote for vote in votes if vote.phase == WORK]
     given = [vote for vote in work if vote.outcome != 'skip']
@@ -100,9 +100,9 @@ def _figures(
     ]
     sides = [_side(vote) for vote in votes if vote.first and vote.outcome in ('left', 'right')]
     tested = [vote for vote in votes if vote.phase == TEST]
-    test = [vote.outcome == tasks[vote.task].gold for vote in tested if not vote.is_unplayed]
+    test = [vote.outcome == tasks[vote.task].outcome for vote in tested if not vote.is_unplayed]
     judged = [vote for vote in votes if vote.outcome != 'skip']
-    gold = [vote.outcome == tasks[vote.task].gold for vote in judged if vote.phase == GOLD]
+    gold = [vote.outcome == tasks[vote.task].outcome for vote in judged if vote.phase == GOLD]
     seconds = [vote.seconds for vote in judged if vote.seconds > 0.0]
     watched = [vote.watched for vote in judged if vote.seen not in UNTIMED and not math.isnan(vote.watched)]
     record = RaterRecord(seconds, sides.count('left'), sides.count('right'), watched, sum(gold), len(gold), gold_share)

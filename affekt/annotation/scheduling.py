@@ -13,9 +13,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from affekt.annotation.pairs import Task
 from affekt.annotation.state import GOLD, TEST, WORK, Rater, State
 from affekt.errors import ValueRangeError
+from affekt.preference import DescribedPair
 
 Pair = tuple[str, str]
 Gains = Callable[[], Mapping[Pair, float]]
@@ -71,7 +71,7 @@ def standing(state: State, rater: Rater, settings: StudySettings) -> Standing:
     votes = [vote for vote in rater.of_phase(TEST) if not vote.is_unplayed]
     unplayed = len(rater.of_phase(TEST)) - len(votes)
     of = min(settings.test_items, len(state.gold) - unplayed)
-    right = sum(vote.outcome == state.tasks[vote.task].gold for vote in votes)
+    right = sum(vote.outcome == state.tasks[vote.task].outcome for vote in votes)
     if len(votes) < of:
         return Standing(TESTED, len(votes), right, of, unplayed)
     passed = right >= settings.test_share * of - 1e-9 and (of > 0 or not unplayed)
@@ -126,14 +126,14 @@ def gold_to_come(state: State, rater: Rater, settings: StudySettings, work: int)
     return min(unseen, 0 if work <= before else 1 + (work - before - 1) // (every - 1))
 
 
-def first_side(state: State, rater: Rater, task: Task, seed: int) -> str:
+def first_side(state: State, rater: Rater, task: DescribedPair, seed: int) -> str:
     """Which describer of a task stands on the left of the screen: 'left' or 'right', as the task names them.
 
     A rater sees each pair of describers equally often either way, one apart at most; where that leaves a choice, a task
     is shown equally often either way to all raters; where that does too, a seeded coin decides.
     """
-    low_first = 'left' if task.left == task.pair[0] else 'right'
-    if seen := rater.orders[task.pair]:
+    low_first = 'left' if task.left == task.describers[0] else 'right'
+    if seen := rater.orders[task.describers]:
         return low_first if seen < 0 else _other(low_first)
     if shown := state.task_orders[task.key]:
         return 'left' if shown < 0 else 'right'
@@ -150,10 +150,10 @@ def _work(
     name: str,
 ) -> str:
     """1. the floor, 2. a clip judged by somebody else, 3. the pair asked least, 4. the pair that teaches most."""
-    waiting = Counter(state.tasks[key].pair for key in held)
+    waiting = Counter(state.tasks[key].describers for key in held)
     by_pair: dict[Pair, list[str]] = {}
     for key in free:
-        by_pair.setdefault(state.tasks[key].pair, []).append(key)
+        by_pair.setdefault(state.tasks[key].describers, []).append(key)
 
     def votes(pair: Pair) -> int:
         return state.pair_votes[pair] + waiting[pair]
@@ -181,7 +181,7 @@ def _work(
     return fewest(by_pair[least])
 
 
-def mixed(tasks: Sequence[Task], seed: int) -> list[Task]:
+def mixed(tasks: Sequence[DescribedPair], seed: int) -> list[DescribedPair]:
     """Tasks in a seeded order, which decides among equals."""
     return sorted(tasks, key=lambda task: _draw(seed, task.key))
 

@@ -18,7 +18,7 @@ from affekt.annotation.journal import SEEN as SEEN
 from affekt.annotation.journal import TEST as TEST
 from affekt.annotation.journal import WORK as WORK
 from affekt.annotation.journal import Event
-from affekt.annotation.pairs import Task
+from affekt.preference import DescribedPair
 
 TURNED = {'left': 'right', 'right': 'left', 'tie': 'tie', 'skip': 'skip'}
 
@@ -105,11 +105,11 @@ class State:
         gold: tasks with known verdicts.
     """
 
-    def __init__(self, tasks: Sequence[Task], gold: Sequence[Task]) -> None:
+    def __init__(self, tasks: Sequence[DescribedPair], gold: Sequence[DescribedPair]) -> None:
         self.tasks = {task.key: task for task in (*tasks, *gold)}
         self.asked = tuple(task.key for task in tasks)
         self.gold = tuple(task.key for task in gold)
-        self.items = tuple(sorted({name for task in tasks for name in task.pair}))
+        self.items = tuple(sorted({name for task in tasks for name in task.describers}))
         """Describers by name, those of gold left out."""
         self.raters: dict[str, Rater] = {}
         self.shown: dict[str, Shown] = {}
@@ -151,8 +151,8 @@ class State:
         rater.open.append(shown)
         rater.shown += 1
         rater.last_seen = shown.time
-        is_first_left = (task.left == task.pair[0]) == (shown.first == 'left')
-        rater.orders[task.pair] += 1 if is_first_left else -1
+        is_first_left = (task.left == task.describers[0]) == (shown.first == 'left')
+        rater.orders[task.describers] += 1 if is_first_left else -1
         self.task_orders[shown.task] += 1 if shown.first == 'left' else -1
 
     def _vote(self, event: Event) -> None:
@@ -248,7 +248,7 @@ class State:
         self.changes += 1
         if vote.phase == WORK and vote.outcome != 'skip':
             self.task_votes[vote.task] += by
-            self.pair_votes[self.tasks[vote.task].pair] += by
+            self.pair_votes[self.tasks[vote.task].describers] += by
 
 
 MOST_NAMED = 5

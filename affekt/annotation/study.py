@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from affekt.annotation.journal import Event, Journal, read_events
-from affekt.annotation.pairs import Task, as_json, from_json
+from affekt.annotation.pairs import as_json, from_json
 from affekt.annotation.scheduling import (
     ADMITTED,
     REFUSED,
@@ -31,6 +31,7 @@ from affekt.annotation.scheduling import (
 )
 from affekt.annotation.state import CHOICES, HEARD, SEEN, TEST, WORK, Rater, Shown, State, Vote, left_out_sentences
 from affekt.errors import RunError, ValueRangeError, VoteError
+from affekt.preference import DescribedPair
 from affekt.ranking import Comparisons, count, fit, pair_gains
 from affekt.ranking.names import alike, shown
 from affekt.runs import SETTINGS, Run, read_regular_file, read_settings, write_atomically
@@ -83,8 +84,8 @@ class Study:
     def __init__(
         self,
         folder: Path,
-        tasks: Sequence[Task],
-        gold: Sequence[Task] = (),
+        tasks: Sequence[DescribedPair],
+        gold: Sequence[DescribedPair] = (),
         settings: StudySettings | None = None,
         *,
         resume: bool = False,
@@ -365,7 +366,7 @@ def open_votes(folder: Path) -> tuple[State, StudySettings]:
     return state, settings
 
 
-def _kept_tasks(path: Path, digest: object) -> tuple[Task, ...]:
+def _kept_tasks(path: Path, digest: object) -> tuple[DescribedPair, ...]:
     """The tasks that a study wrote down when it began.
 
     Raises:
@@ -398,7 +399,7 @@ def counted(votes: Sequence[Vote], statuses: Mapping[str, str]) -> list[Vote]:
 
 def comparisons_of(
     votes: Sequence[Vote],
-    tasks: Mapping[str, Task],
+    tasks: Mapping[str, DescribedPair],
     items: Sequence[str] | None = None,
     flags: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Comparisons:
@@ -461,7 +462,7 @@ def _about_unplayed(test: Standing) -> str:
     return f'{clips} of the test could not be played by this browser; that does not count against you.'
 
 
-def _lengths(asked: Sequence[Task]) -> dict[str, Any]:
+def _lengths(asked: Sequence[DescribedPair]) -> dict[str, Any]:
     from affekt.ranking.covariates import LENGTH, text_lengths
 
     return {LENGTH: text_lengths([task.left_text for task in asked], [task.right_text for task in asked])}
@@ -474,7 +475,7 @@ def _check_id(id: str) -> None:
         )
 
 
-def _refuse_shared(tasks: Sequence[Task], gold: Sequence[Task]) -> None:
+def _refuse_shared(tasks: Sequence[DescribedPair], gold: Sequence[DescribedPair]) -> None:
     keys = {task.key for task in tasks}
     if both := [task.sample for task in gold if task.key in keys]:
         raise ValueRangeError(
@@ -484,5 +485,5 @@ def _refuse_shared(tasks: Sequence[Task], gold: Sequence[Task]) -> None:
         )
 
 
-def _digest(tasks: Sequence[Task]) -> str:
+def _digest(tasks: Sequence[DescribedPair]) -> str:
     return hashlib.sha256(as_json(tasks).encode()).hexdigest()

@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from affekt.analysis.analysis import Analysis
-from affekt.analysis.export import EXPORTS, SUFFIXES, export
-from affekt.analysis.records import parts_of
+from affekt.analysis import EXPORTS, SUFFIXES, Analysis, export, parts_of
 from affekt.analysis.results import ResultNote, Results, note_on, results_that_count
 from affekt.analysis.storage import MAIN_FILE
 from affekt.errors import AffektError, RunError, StorageError, UnknownNameError, did_you_mean
-from affekt.report.report import REPORT_FILE
+from affekt.report import REPORT_FILE
 from affekt.runs import Run, read_settings
 from affekt.tables import storable
 from affekt.wording import listed, subject

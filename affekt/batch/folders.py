@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from affekt.analysis.records import parts_of
+from affekt.analysis import parts_of
 from affekt.containers import is_media_name
 from affekt.errors import AffektError, FileError, MediaError
 from affekt.runs import JOURNAL, require_regular_file
@@ -65,7 +65,7 @@ def gather(paths: Sequence[str | Path]) -> Gathered:
     search = _Search()
     for path in map(Path, paths):
         search.named(path)
-    if not search.found:
+    if not search.files:
         if len(search.problems) == 1:
             raise search.problems[0][1]
         raise MediaError(
@@ -75,7 +75,7 @@ def gather(paths: Sequence[str | Path]) -> Gathered:
         )
     base = _shared_folder([Path(path) for path in paths])
     return Gathered(
-        tuple(Clip(path, _below(path, base)) for path in search.found.values()),
+        tuple(Clip(path, _below(path, base)) for path in search.files.values()),
         tuple((Clip(path, _below(path, base)), error) for path, error in search.problems),
         dict(search.left_out.most_common()),
         tuple(search.remarks),
@@ -86,7 +86,7 @@ class _Search:
     """What has been found so far."""
 
     def __init__(self) -> None:
-        self.found: dict[Path, Path] = {}
+        self.files: dict[Path, Path] = {}
         """Absolute path to the path as it was reached."""
         self.problems: list[tuple[Path, AffektError]] = []
         self.left_out: Counter[str] = Counter()
@@ -100,9 +100,9 @@ class _Search:
         except OSError as error:
             return self._problem(path, _unreadable(path, error))
         if is_folder:
-            before = (len(self.found), len(self.problems), self.left_out.copy())
+            before = (len(self.files), len(self.problems), self.left_out.copy())
             is_new = self._folder(path)
-            if is_new and before[:2] == (len(self.found), len(self.problems)):
+            if is_new and before[:2] == (len(self.files), len(self.problems)):
                 self._problem(path, _no_media(path, self.left_out - before[2]))
         elif _is_there(path):
             self._file(path)
@@ -168,7 +168,7 @@ class _Search:
         except (OSError, ValueError) as error:
             self._problem(path, _unreadable(path, error))
         else:
-            self.found.setdefault(Path(os.path.abspath(path)), path)
+            self.files.setdefault(Path(os.path.abspath(path)), path)
 
     def _problem(self, path: Path, error: AffektError) -> None:
         self.problems.append((path, error))
@@ -187,8 +187,8 @@ class _Search:
     def _sort(self, top: Path) -> None:
         """The files below a folder in the order of their paths, after those that were named before."""
         whole = Path(os.path.abspath(top))
-        inside = sorted(place for place in self.found if place.is_relative_to(whole))
-        self.found.update({place: self.found.pop(place) for place in inside})
+        inside = sorted(place for place in self.files if place.is_relative_to(whole))
+        self.files.update({place: self.files.pop(place) for place in inside})
 
 
 def _is_there(path: Path) -> bool:

@@ -19,9 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, overload
 
-from affekt.analysis.analysis import Analysis
-from affekt.analysis.analyzer import Analyzer
-from affekt.analysis.records import Source
+from affekt.analysis import Analysis, AnalysisSettings, Analyzer, Source
 from affekt.analysis.results import (
     DONE,
     DUPLICATE,
@@ -37,12 +35,11 @@ from affekt.analysis.results import (
     on_namesakes,
     retire_absent,
 )
-from affekt.analysis.settings import AnalysisSettings
 from affekt.analysis.storage import MAIN_FILE, decoded, read_json
 from affekt.batch.folders import Clip, Gathered, gather
 from affekt.errors import AffektError, MediaError, StorageError, UnexpectedError
 from affekt.files import NO_ROOM, storage_error
-from affekt.report.report import REPORT_FILE, render_report
+from affekt.report import REPORT_FILE, render_report
 from affekt.runs import Run, file_sha256
 from affekt.tables import storable
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import importlib.util
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -26,7 +25,7 @@ import numpy as np
 
 from affekt.benchmarks.merbench_settings import MerbenchSettings
 from affekt.corpora import Manifest
-from affekt.errors import MissingExtraError, UnknownNameError, listed
+from affekt.errors import UnknownNameError, listed, require_torch
 from affekt.experiments import (
     ORACLE,
     SIMPLE,
@@ -79,10 +78,7 @@ def run_merbench(
         CorpusError, TableError, ValueRangeError, UnknownNameError: what came cannot be trained on; before any training.
         RunError: the folder holds another run.
     """
-    if importlib.util.find_spec('torch') is None:
-        raise MissingExtraError(
-            expected='torch, which trains', came='none installed', todo='pip install "affekt[torch]"'
-        )
+    require_torch()
     # 1. Check everything.
     if settings.missing and len(set(map(slot_of, stores))) < len(stores):
         raise UnknownNameError(

@@ -50,7 +50,7 @@ def people_table(analysis: Analysis) -> Group | Text:
 
 
 def _when(moment: Moment) -> str:
-    from affekt.analysis.phrases import when
+    from affekt.analysis import when
 
     return opened(when(moment))
 

@@ -20,8 +20,7 @@ from affekt.wording import counted, subject
 
 if TYPE_CHECKING:
     from affekt.analysis import Analysis
-    from affekt.batch.exports import Written
-    from affekt.batch.running import Batch, Outcome
+    from affekt.batch import Batch, Outcome, Written
 
 RUNS = Path('affekt_runs')
 """Where runs go without --out."""
@@ -97,7 +96,7 @@ def demo(out: Path | None, as_json: bool, silent: bool, **chosen: Any) -> None:
 @click.option('--raw-csv', is_flag=True, help='Texts like =1+1 as they are, without an apostrophe for spreadsheets.')
 def export(run: Path, kind: str, out: Path | None, raw_csv: bool) -> None:
     """Write a run's timelines for other programs."""
-    from affekt.batch.exports import export_run
+    from affekt.batch import export_run
 
     _say_written(export_run(run, kind, out, raw_csv=raw_csv))
 
@@ -106,7 +105,7 @@ def export(run: Path, kind: str, out: Path | None, raw_csv: bool) -> None:
 @click.argument('run', type=click.Path(path_type=Path))
 def report(run: Path) -> None:
     """Make the pages of a run again, with the recordings where they still are."""
-    from affekt.batch.exports import report_run
+    from affekt.batch import report_run
 
     _say_written(report_run(run))
 
@@ -132,8 +131,7 @@ def _analyze_to(
     notes: tuple[str, ...] = (),
 ) -> Batch:
     """Analyze, show how it goes, and print what came out."""
-    from affekt.batch.folders import gather
-    from affekt.batch.running import analyze_many
+    from affekt.batch import analyze_many, gather
 
     at_hand: dict[Path, Any] = {}
 
@@ -215,7 +213,7 @@ def _as_json(batch: Batch, out: Path, summaries: Mapping[Path, Any]) -> dict[str
 
 def _file_as_json(outcome: Outcome, summary: Mapping[str, Any] | None) -> dict[str, Any]:
     """What became of one input, and what tells it from others; its results are read back without a summary."""
-    from affekt.analysis.records import parts_of
+    from affekt.analysis import parts_of
     from affekt.tables import storable
 
     identity: dict[str, Any] = {

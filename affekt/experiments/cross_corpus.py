@@ -52,11 +52,11 @@ class Crossed:
 
     def names_by_part(self, manifest: Manifest) -> list[list[str]]:
         """The samples of a manifest by their names in each part."""
-        found: list[list[str]] = [[] for _ in range(1 + max(part for part, _ in self.origin.values()))]
+        names: list[list[str]] = [[] for _ in range(1 + max(part for part, _ in self.origin.values()))]
         for name in manifest.names:
             part, own = self.origin[name]
-            found[part].append(own)
-        return found
+            names[part].append(own)
+        return names
 
 
 def crossed(parts: Sequence[Part], target: str) -> Crossed:

@@ -247,34 +247,34 @@ def open_stores(features: Sequence[str], *, several: bool = False) -> dict[str, 
     }
 
 
-def open_part(told: str) -> Part:
+def open_part(text: str) -> Part:
     """Another corpus and its features.
 
     Args:
-        told: `MANIFEST=STORE,STORE`.
+        text: `MANIFEST=STORE,STORE`.
 
     Raises:
         UnknownNameError: it is not of that form, or as `open_stores`.
         TableError: the manifest or a store is missing or damaged.
     """
-    path, _, stores = told.partition('=')
+    path, _, stores = text.partition('=')
     if not stores:
         raise UnknownNameError(
-            expected='MANIFEST=STORE or MANIFEST=STORE,STORE', came=repr(told),
+            expected='MANIFEST=STORE or MANIFEST=STORE,STORE', came=repr(text),
             todo='write for example iemocap.parquet=features/minilm-utt',
         )  # fmt: skip
     return Part(Manifest.load(Path(path)), open_stores(stores.split(','), several=True))
 
 
 def _target(manifest: Manifest, wanted: str) -> str:
-    found = wanted or ('category' if manifest.facts.categories else 'sentiment')
-    if found not in TARGETS:
+    target = wanted or ('category' if manifest.facts.categories else 'sentiment')
+    if target not in TARGETS:
         raise UnknownNameError(expected=f'a target among {", ".join(TARGETS)}', came=repr(wanted), todo='choose one')
-    if found != 'sentiment' and not manifest.facts.categories:
+    if target != 'sentiment' and not manifest.facts.categories:
         raise CorpusError(
             expected='a manifest with categories', came=manifest.facts.corpus, todo='choose the target sentiment'
         )
-    return found
+    return target
 
 
 def _require_truth(

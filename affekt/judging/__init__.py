@@ -9,7 +9,7 @@ from affekt.judging.agreement import Agreement, agreement_with_people, reference
 from affekt.judging.answers import official_verdict, read_verdict
 from affekt.judging.described import Described, read_described
 from affekt.judging.files import judge_descriptions
-from affekt.judging.judge import Answer, DescribedPair, Judge, Judgement, Judgements, Verdict, judge_pairs
+from affekt.judging.judge import Answer, Judge, Judgement, Judgements, Verdict, judge_pairs
 from affekt.judging.language_judge import LanguageModelJudge
 from affekt.judging.plain_judges import (
     AlwaysLeft,
@@ -23,6 +23,7 @@ from affekt.judging.plain_judges import (
 )
 from affekt.judging.report import JudgeReport, ModelUse, Price, report_on
 from affekt.judging.strategies import Panel
+from affekt.preference.described_pairs import DescribedPair
 
 __all__ = [
     'Agreement',

@@ -17,10 +17,11 @@ import numpy.typing as npt
 
 from affekt.errors import ShapeError
 from affekt.judging.answers import FIRST, SECOND, official_verdict
-from affekt.judging.judge import ABSTAIN, LEFT, RIGHT, TIE, Judgements, Verdict, judge_pairs
+from affekt.judging.judge import ABSTAIN, Judgements, Verdict, judge_pairs
 from affekt.judging.plain_judges import TO_BEAT, reference_judge
 from affekt.metrics import Interval
 from affekt.metrics.resampling import intervals
+from affekt.preference.described_pairs import LEFT, RIGHT, TIE
 
 Floats = npt.NDArray[np.float64]
 SIDES = (LEFT, RIGHT)

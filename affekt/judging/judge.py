@@ -10,48 +10,19 @@ one method.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Protocol
 
 from affekt.errors import ValueRangeError
-from affekt.labels.thinking import without_thinking
 from affekt.llm import Reply
 from affekt.llm.workers import in_order
+from affekt.preference.described_pairs import LEFT, RIGHT, TIE, DescribedPair
 
-LEFT, RIGHT, TIE, ABSTAIN = 'left', 'right', 'tie', 'abstain'
+ABSTAIN = 'abstain'
 OTHER_SIDE = {LEFT: RIGHT, RIGHT: LEFT, TIE: TIE, ABSTAIN: ABSTAIN}
 ORDERS = (LEFT, RIGHT)
 """Which side is shown first; every pair is shown both ways."""
 Progress = Callable[[str, float, float], None]
-
-
-@dataclass(frozen=True)
-class DescribedPair:
-    """Two descriptions of one sample, without what their describers thought aloud."""
-
-    sample: str
-    left: str
-    """Name of the describer; a judge that reads never sees it."""
-    right: str
-    left_text: str
-    right_text: str
-    media: Path | None = None
-    """The clip, where there is one."""
-    has_thinking: tuple[bool, bool] = field(default=(False, False), compare=False, repr=False)
-    """Whether the left and the right describer thought aloud; that is no part of the texts."""
-
-    def __post_init__(self) -> None:
-        left, right = (without_thinking(text) for text in (self.left_text, self.right_text))
-        object.__setattr__(self, 'left_text', left.text)
-        object.__setattr__(self, 'right_text', right.text)
-        before_left, before_right = self.has_thinking  # of a pair that is copied, whose texts have none any more
-        thought = (before_left or left.has_thinking, before_right or right.has_thinking)
-        object.__setattr__(self, 'has_thinking', thought)
-
-    def shown(self, order: str) -> tuple[str, str]:
-        """The two texts in the order in which they are shown."""
-        return (self.left_text, self.right_text) if order == LEFT else (self.right_text, self.left_text)
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.errors import ComparisonError, UnknownNameError, ValueRangeError
-from affekt.judging.judge import LEFT, OTHER_SIDE, RIGHT, TIE, DescribedPair, Judge, Verdict
+from affekt.judging.judge import OTHER_SIDE, Judge, Verdict
 from affekt.plugins import Members, called
+from affekt.preference.described_pairs import LEFT, RIGHT, TIE, DescribedPair
 from affekt.ranking.comparisons import Comparisons
 
 

@@ -94,10 +94,14 @@ def final_texts(texts: Iterable[str], source: object) -> list[str]:
     """
     given = list(texts)
     finals = [without_thinking(text) for text in given]
-    thought = len({text for text, final in zip(given, finals, strict=True) if final.has_thinking})
-    if thought:
-        note((f'{thinking_in(thought, source)}, which is left out',))
+    note_thinking(len({text for text, final in zip(given, finals, strict=True) if final.has_thinking}), source)
     return [final.text for final in finals]
+
+
+def note_thinking(count: int, source: object) -> None:
+    """Note, with the other notes of reading a table, that so many texts of it hold thinking; nothing for 0."""
+    if count:
+        note((f'{thinking_in(count, source)}, which is left out',))
 
 
 def thinking_in(count: int, source: object) -> str:

@@ -5,9 +5,9 @@ export function begin(root) {
   if (theme) {
     theme.hidden = false;
     theme.addEventListener('click', () => {
-      const held = document.documentElement.dataset;
-      const isDark = held.theme ? held.theme === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches;
-      held.theme = isDark ? 'light' : 'dark';
+      const page = document.documentElement.dataset;
+      const isDark = page.theme ? page.theme === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches;
+      page.theme = isDark ? 'light' : 'dark';
     });
   }
   makeSortable(root);

@@ -1,7 +1,8 @@
-"""Two descriptions of one sample, and which was preferred: what a preference model learns from and answers.
+"""Pairs of descriptions as columns, and which was preferred: what a preference model learns from and answers.
 
-Texts stand beside what is known about them: who wrote them (`left_source`), what was asked (`prompt`), how each
-annotator voted. Verdicts are 1 for the left text (a1), -1 for the right one (a2), 0 for neither (same).
+`Pairs` holds many `DescribedPair`s; beside the texts stands what is known about them: who wrote them (`left_source`),
+what was asked (`prompt`), how each annotator voted. Verdicts are 1 for the left text (a1), -1 for the right one (a2), 0
+for neither (same).
 
 Axes: N pairs, J annotators.
 """
@@ -18,48 +19,14 @@ import numpy.typing as npt
 
 from affekt.errors import ComparisonError
 from affekt.labels import final_texts
+from affekt.preference.described_pairs import LEFT, RIGHT, TIE
+from affekt.preference.pair_tables import WORDS, PairTable, read_pair_table
 from affekt.ranking.comparisons import Ints, Source, refuse_rows, short
 from affekt.ranking.names import refuse_lookalikes
-from affekt.ranking.reading import comparison_table
-from affekt.tables import Table
 
-VERDICTS = {'a1': 1, 'a2': -1, 'same': 0, 'left': 1, 'right': -1, 'tie': 0}
+VERDICTS = {word: {LEFT: 1, RIGHT: -1, TIE: 0}[side] for word, side in WORDS.items()}
 """Words for verdicts, in lower case."""
 OFFICIAL = {1: 'a1', -1: 'a2', 0: 'same'}
-
-
-@dataclass(frozen=True)
-class PairShape:
-    """Which columns of a table hold what; of several names the first one present counts."""
-
-    left: str
-    right: str
-    outcome: str
-    name: tuple[str, ...]
-    sources: tuple[str, ...] = ('', '')
-    """Columns of who wrote the left and the right text; one column where `joined` stands between the two names."""
-    joined: str = '_'
-    prompt: tuple[str, ...] = ('prompt',)
-    """All that are present are joined."""
-    votes: tuple[str, ...] = ()
-    words: Mapping[str, int] = field(default_factory=lambda: VERDICTS)
-
-
-SHAPES = {
-    'emoprefer': PairShape('a1', 'a2', 'preference', ('name',), ('model1', 'model2')),
-    'pandalm': PairShape(
-        'response1',
-        'response2',
-        '',
-        ('idx',),
-        ('cmp_key',),
-        prompt=('instruction', 'input'),
-        votes=('annotator1', 'annotator2', 'annotator3'),
-        words={'1': 1, '2': -1, '0': 0},
-    ),
-    'plain': PairShape('left_text', 'right_text', 'outcome', ('sample', 'name'), ('left_source', 'right_source')),
-}
-"""In the order in which they are tried."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +87,7 @@ class Pairs:
         size = len(left)
         columns = {'right': right, 'outcome': outcome, 'names': names, 'votes': votes, 'prompt': prompt}
         columns |= dict(zip(('left_source', 'right_source'), sources or (None, None), strict=True))
-        wrong = {name: len(held) for name, held in columns.items() if held is not None and len(held) != size}  # type: ignore[arg-type]
+        wrong = {name: len(column) for name, column in columns.items() if column is not None and len(column) != size}  # type: ignore[arg-type]
         if wrong or size == 0:
             raise ComparisonError(
                 expected='at least one pair, and as many entries in every column',
@@ -131,18 +98,45 @@ class Pairs:
             wrong_type = np.asarray([not isinstance(text, str) for text in side], np.bool_)
             refuse_rows(wrong_type, source, 'a text on both sides', lambda row, side=side: repr(side[row]))
         texts = final_texts((*left, *right), source)
-        held = None if votes is None else _votes(votes, source)
+        verdicts = None if votes is None else _votes(votes, source)
         refuse_lookalikes((str(name) for side in sources or () for name in side), source, 'writer')
         return cls(
             names=tuple(map(str, names)) if names is not None else tuple(str(at) for at in range(1, size + 1)),
             left=tuple(texts[:size]),
             right=tuple(texts[size:]),
-            outcome=_judged(outcome, held, source),
-            votes=held,
+            outcome=_judged(outcome, verdicts, source),
+            votes=verdicts,
             left_source=tuple(map(str, sources[0])) if sources else (),
             right_source=tuple(map(str, sources[1])) if sources else (),
             prompt=tuple(prompt) if prompt is not None else (),
             source=source,
+        )
+
+    @classmethod
+    def of_table(cls, table: PairTable) -> Pairs:
+        """The pairs of a table as columns.
+
+        Raises:
+            ComparisonError: it holds none.
+        """
+        if not table.pairs:
+            raise ComparisonError(
+                expected='at least one pair', came=f'{table.source} without any', todo='give rows of two descriptions'
+            )
+        table.refuse_lookalikes()
+        described = table.pairs
+        verdicts = [pair.outcome for pair in described] if table.is_judged and not table.votes else None
+        votes = np.array([[VERDICTS[word] for word in row] for row in table.votes], np.int64) if table.votes else None
+        return cls(
+            names=tuple(pair.sample for pair in described),
+            left=tuple(pair.left_text for pair in described),
+            right=tuple(pair.right_text for pair in described),
+            outcome=_judged(verdicts, votes, table.source),
+            votes=votes,
+            left_source=tuple(pair.left for pair in described) if table.names_describers else (),
+            right_source=tuple(pair.right for pair in described) if table.names_describers else (),
+            prompt=table.prompts,
+            source=table.source,
         )
 
     @cached_property
@@ -167,8 +161,8 @@ class Pairs:
         """The pairs at these positions, or where this mask is true."""
         at = np.arange(len(self))[np.asarray(chosen)]
         texts = ('names', 'left', 'right', 'left_source', 'right_source', 'prompt')
-        held = {name: getattr(self, name) for name in texts}
-        kept = {name: tuple(column[i] for i in at) if column else () for name, column in held.items()}
+        columns = {name: getattr(self, name) for name in texts}
+        kept = {name: tuple(column[i] for i in at) if column else () for name, column in columns.items()}
         rows = at + 1 if self.source.rows is None else self.source.rows[at]
         return replace(
             self,
@@ -209,7 +203,7 @@ def read_pairs(path: str | Path, *, judged: bool = False) -> Pairs:
 
         name,a1,a2[,preference][,model1,model2]                             EmoPrefer, MER-Prefer
         idx,instruction,input,response1,response2,annotator1…annotator3     PandaLM
-        left_text,right_text[,outcome][,sample][,left_source,right_source][,prompt]
+        left_text,right_text[,outcome][,sample][,left,right][,prompt]       and the other shapes of `affekt.ranking`
 
     Args:
         path: any table that `affekt.tables.read_table` reads.
@@ -219,64 +213,12 @@ def read_pairs(path: str | Path, *, judged: bool = False) -> Pairs:
         ComparisonError: the file is missing, empty, damaged or of no known shape, or a row is wrong: the message
             names it.
     """
-    path = Path(path)
-    table = comparison_table(path)
-    shape = _recognised(table)
-    source, columns = table.source, table.columns
-    votes = [_outcomes(columns[name], shape.words, source) for name in shape.votes if name in columns]
-    outcome = _outcomes(columns[shape.outcome], shape.words, source) if shape.outcome in columns else None
-    named = next((columns[name] for name in shape.name if name in columns), None)
-    prompts = [_texts(columns[name], name, source) for name in shape.prompt if name in columns]
-    sources = _sources(table, shape)
-    pairs = Pairs.of(
-        _texts(columns[shape.left], shape.left, source),
-        _texts(columns[shape.right], shape.right, source),
-        outcome,
-        names=None if named is None else [str(name) for name in named],
-        votes=np.stack(votes, axis=1) if votes else None,
-        sources=sources,
-        prompt=[' '.join(part for part in parts if part) for parts in zip(*prompts, strict=True)] if prompts else None,
-        source=source,
-    )
+    table = read_pair_table(Path(path))
+    table.note_thinking()
+    pairs = Pairs.of_table(table)
     if judged:
         _ = pairs.truth
     return pairs
-
-
-def _recognised(table: Table) -> PairShape:
-    for shape in SHAPES.values():
-        if {shape.left, shape.right} <= set(table.columns):
-            return shape
-    raise ComparisonError(
-        expected='columns a1, a2 (with name and preference); left_text, right_text; or response1, response2',
-        came=f'{table.source} with columns {short(", ".join(table.columns) or "none", 200)}',
-        todo='rename the columns',
-    )
-
-
-def _sources(table: Table, shape: PairShape) -> tuple[list[str], list[str]] | None:
-    """Who wrote the left and the right texts; None where the table does not say."""
-    held = [table.columns[name] for name in shape.sources if name in table.columns]
-    if not held:
-        return None
-    if len(held) < len(shape.sources):
-        raise ComparisonError(
-            expected=f'both columns {" and ".join(shape.sources)}, or neither',
-            came=f'{table.source} with one',
-            todo='name who wrote each text',
-        )
-    named = list(zip(*held, strict=True)) if len(held) == 2 else [str(both).split(shape.joined) for both in held[0]]
-    wrong = np.asarray(
-        [len(both) != 2 or not all(str(name or '').strip() for name in both) for both in named], np.bool_
-    )
-    refuse_rows(wrong, table.source, 'who wrote each of two texts', lambda row: repr(short(str(named[row]))))
-    return [str(first) for first, _ in named], [str(second) for _, second in named]
-
-
-def _texts(column: Sequence[object], name: str, source: Source) -> list[str]:
-    wrong = np.asarray([not isinstance(text, (str, int, float)) or text != text for text in column], np.bool_)
-    refuse_rows(wrong, source, f'a text in {name}', lambda row: repr(column[row]))
-    return [str(text) for text in column]
 
 
 def _outcomes(column: Sequence[object] | Ints, words: Mapping[str, int], source: Source) -> Ints:

@@ -19,9 +19,10 @@ from affekt.ranking.diagnosis import Diagnosis, diagnose
 from affekt.ranking.leaderboard import Ranking, RankSettings, Standing, rank
 from affekt.ranking.ranks import Places, better, places, simultaneous_intervals
 from affekt.ranking.raters import CrowdFit, crowd_fit, rater_vote_share, ratings_of
-from affekt.ranking.reading import SHAPES, Shape, read_comparisons
+from affekt.ranking.reading import read_comparisons
 from affekt.ranking.references import elo, tallies, win_rates
 from affekt.ranking.schedule import Pair, more_needed, next_pairs, pair_gains
+from affekt.ranking.shapes import SHAPES, Shape
 from affekt.ranking.simulation import Recovery, recover, simulate
 from affekt.ranking.uncertainty import (
     Bounds,

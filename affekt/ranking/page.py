@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from affekt.pages.page import escaped, whole_page
+from affekt.pages import escaped, whole_page
 from affekt.pages.plot import MINUS, Scale, axis_svg, better_svg, interval_svg, scale_of
 from affekt.ranking.biases import Bias
 from affekt.ranking.diagnosis import listed

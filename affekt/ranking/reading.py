@@ -1,7 +1,7 @@
 """A file of verdicts, in any of the shapes that the field uses, to comparisons.
 
-Read first: `SHAPES`, at the bottom. A shape says which columns name the items, the outcome and the rest, and what the
-words for outcomes mean; it is recognised by its columns. A new shape is one more entry, or an argument.
+A shape (`shapes.py`) says which columns name the items, the outcome and the rest, and what the words for outcomes mean;
+it is recognised by its columns. A new shape is one more entry there, or an argument.
 
 Besides its own columns every shape may have `weight`, `order` (which side was shown first: left, right, or empty), and
 pairs of columns left_NAME and right_NAME for anything that may sway a verdict.
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,43 +21,16 @@ from affekt.ranking.comparisons import Comparisons, Floats, Ints, Source, refuse
 from affekt.ranking.covariates import LENGTH, differences, text_lengths
 from affekt.ranking.names import shown
 from affekt.ranking.rater_flags import flags_in_table
+from affekt.ranking.shapes import ORDERS, SHAPES, SKIP, Shape, shape_of_comparisons
 from affekt.tables import Table, number, read_table
 from affekt.tables.table import seen
 
-SKIP = 'skip'
 THOUSANDS = re.compile(r'[+-]?[1-9]\d{0,2}(,\d{3})+')
 """Numbers whose comma may stand between thousands; where commas separate cells too, nobody can tell."""
 LONGEST_NAME = 200
 FEW_WORDS = 4
 """Words of a name on average, from which names that hardly come twice are texts."""
 FEW_ROWS = 10
-ORDERS = {'left': 1, 'right': -1, 'lr': 1, 'rl': -1, '1': 1, '-1': -1, '0': 0, '': 0}
-PLAIN_WORDS = {'left': 'left', 'right': 'right', 'tie': 'tie', '1': 'left', '-1': 'right', '0': 'tie', SKIP: SKIP}
-
-
-@dataclass(frozen=True)
-class Shape:
-    """Which columns hold what."""
-
-    left: str
-    """Column of the left item's name; with `joined`, of both names."""
-    right: str
-    outcome: tuple[str, ...]
-    """Column of the verdict; several where each rater has a column."""
-    words: Mapping[str, str] = field(default_factory=lambda: PLAIN_WORDS)
-    """Verdict as written, in lower case, to left, right, tie, skip, or a kind of tie ('tie: both bad')."""
-    joined: str = ''
-    """What stands between the two names where one column holds both."""
-    sample: tuple[str, ...] = ('sample',)
-    """Columns that may name the sample; the first one present does."""
-    rater: tuple[str, ...] = ('rater',)
-    left_text: str = 'left_text'
-    right_text: str = 'right_text'
-
-    @property
-    def needed(self) -> set[str]:
-        """Columns without which a table is not of this shape."""
-        return {self.left, self.right, *self.outcome}
 
 
 def comparison_table(path: Path) -> Table:
@@ -330,10 +303,9 @@ def _named(shape: str | Shape) -> Shape:
 
 
 def _recognised(table: Table) -> Shape:
-    for shape in SHAPES.values():
-        if shape.needed <= set(table.columns):
-            return shape
-    columns = set(table.columns)
+    if (shape := shape_of_comparisons(table)) is not None:
+        return shape
+    columns = set(table)
     if columns >= {'a1', 'a2'}:
         todo = 'add the column preference: `affekt annotate` asks people, `affekt judge` a model'
     elif columns >= {'name', 'preference'}:
@@ -345,41 +317,3 @@ def _recognised(table: Table) -> Shape:
         came=f'{table.source} with {seen(table.columns)}',
         todo=todo,
     )
-
-
-_ARENA_WORDS = {
-    'model_a': 'left',
-    'model_b': 'right',
-    'tie': 'tie',
-    'tie (bothbad)': 'tie: both bad',
-    'bothbad': 'tie: both bad',
-    'both_bad': 'tie: both bad',
-}
-_EMOPREFER_WORDS = {'a1': 'left', 'a2': 'right', 'same': 'tie', 'tie': 'tie'}
-_EMOPREFER_TEXTS = {'left_text': 'a1', 'right_text': 'a2', 'sample': ('name',)}
-
-SHAPES: dict[str, Shape] = {
-    'plain': Shape('left', 'right', ('outcome',)),
-    'emoprefer': Shape('model1', 'model2', ('preference',), _EMOPREFER_WORDS, **_EMOPREFER_TEXTS),  # type: ignore[arg-type]
-    'emoprefer without models': Shape('a1', 'a2', ('preference',), _EMOPREFER_WORDS, **_EMOPREFER_TEXTS),  # type: ignore[arg-type]
-    'arena': Shape(
-        'model_a',
-        'model_b',
-        ('winner',),
-        _ARENA_WORDS,
-        sample=('sample', 'question_id'),
-        rater=('rater', 'judge', 'judge_hash'),
-    ),
-    'llmfao': Shape('left', 'right', ('winner',), sample=('prompt',), rater=('worker',)),
-    'pandalm': Shape(
-        'cmp_key',
-        'cmp_key',
-        ('annotator1', 'annotator2', 'annotator3'),
-        {'1': 'left', '2': 'right', '0': 'tie'},
-        joined='_',
-        sample=('idx',),
-        left_text='response1',
-        right_text='response2',
-    ),
-}
-"""In the order in which they are tried."""

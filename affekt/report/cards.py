@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from affekt.analysis.records import ModelUse
+from affekt.analysis import ModelUse
 
 SKIPPED = frozenset([
     'name', 'sha256', 'labels', 'inputs', 'outputs', 'files', 'confusion', 'reliability', 'bins', 'role', 'licence',
@@ -32,20 +32,20 @@ def model_entry(model: ModelUse) -> dict[str, Any]:
     """One model: name, role, licence, sha256, how good it is, facts as rows, reliability as [said, true] points."""
     order = {name: index for index, name in enumerate(FIRST)}
     card = dict(sorted(model.card.items(), key=lambda item: order.get(item[0], len(order))))
-    told = list(facts(card))
+    entries = list(leaves_of(card))
     return {
-        'name': model.name, 'role': model.role, 'licence': model.licence, 'sha256': model.sha256, 'score': score(told),
-        'facts': [list(fact) for fact in told[:MAX_FACTS]], 'reliability': reliability(card),
+        'name': model.name, 'role': model.role, 'licence': model.licence, 'sha256': model.sha256,
+        'score': score(entries), 'facts': list(map(list, entries[:MAX_FACTS])), 'reliability': reliability(card),
     }  # fmt: skip
 
 
-def score(told: Sequence[tuple[str, str]]) -> str:
+def score(entries: Sequence[tuple[str, str]]) -> str:
     """'test: balanced accuracy 0.66 (0.64 to 0.68), calibration error 0.02'; '' where a card states neither.
 
     Test data go before validation data, the calibration error is the one that stands nearest to the score, and what a
     card says of baselines and of other people's models is no score of the model.
     """
-    leaves = [(tuple(name.split(', ')), text) for name, text in told]
+    leaves = [(tuple(name.split(', ')), text) for name, text in entries]
     leaves = [(path, text) for path, text in leaves if not set(path) & set(NOT_THE_MODEL)]
     best = min(
         ((('validation' in path, SCORES.index(path[-1])), path, text) for path, text in leaves if path[-1] in SCORES),
@@ -65,23 +65,23 @@ def score(told: Sequence[tuple[str, str]]) -> str:
     )
 
 
-def _shared(one: Sequence[str], two: Sequence[str]) -> int:
+def _shared(left: Sequence[str], right: Sequence[str]) -> int:
     """How many parts two paths begin with alike."""
-    return next((k for k, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
+    return next((k for k, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))
 
 
-def facts(card: Mapping[str, object], before: str = '') -> Iterator[tuple[str, str]]:
+def leaves_of(card: Mapping[str, object], before: str = '') -> Iterator[tuple[str, str]]:
     """Each leaf of a card with the path to it: ('metrics, accuracy', '0.672 (0.657 to 0.687)')."""
     for key, value in card.items():
         if key in SKIPPED or value is None or value == '':
             continue
         name = f'{before}, {_words(key)}' if before else _words(key)
         if isinstance(value, Mapping):
-            told = _measure(value)
-            if told is not None:
-                yield name, told
+            measured = _measure(value)
+            if measured is not None:
+                yield name, measured
             else:
-                yield from facts(value, name)
+                yield from leaves_of(value, name)
         elif isinstance(value, (list, tuple)):
             if all(isinstance(part, (str, int, float)) for part in value):
                 are_sentences = all(str(part).endswith('.') for part in value)
@@ -92,9 +92,9 @@ def facts(card: Mapping[str, object], before: str = '') -> Iterator[tuple[str, s
 
 def reliability(card: Mapping[str, object]) -> list[list[float]]:
     """Points [certainty said, share that was right] of the card's calibration, by certainty; empty without any."""
-    found = _find(card, 'reliability') or _find(card, 'bins')
+    bins = _find(card, 'reliability') or _find(card, 'bins')
     points: list[list[float]] = []
-    for entry in found if isinstance(found, (list, tuple)) else ():
+    for entry in bins if isinstance(bins, (list, tuple)) else ():
         pair = entry
         if isinstance(entry, Mapping):
             pair = [next((entry[key] for key in keys if key in entry), None) for keys in (SAID_KEYS, TRUE_KEYS)]
@@ -120,8 +120,8 @@ def _find(card: Mapping[str, object], key: str) -> object:
     if key in card:
         return card[key]
     for value in card.values():
-        if isinstance(value, Mapping) and (found := _find(value, key)) is not None:
-            return found
+        if isinstance(value, Mapping) and (below := _find(value, key)) is not None:
+            return below
     return None
 
 

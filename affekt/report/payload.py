@@ -14,12 +14,22 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from affekt.analysis.analysis import Analysis
-from affekt.analysis.person_series import WEIGHTED, PersonSeries, column, rows_of
-from affekt.analysis.phrases import UNSEEN, called, when
-from affekt.analysis.records import Evidence, Moment, OpenLabel, Person
-from affekt.analysis.rows import SOURCES
-from affekt.analysis.timeline import Timeline
+from affekt.analysis import (
+    SOURCES,
+    UNSEEN,
+    WEIGHTED,
+    Analysis,
+    Evidence,
+    Moment,
+    OpenLabel,
+    Person,
+    PersonSeries,
+    Timeline,
+    called,
+    column,
+    rows_of,
+    when,
+)
 from affekt.labels import EKMAN
 from affekt.report.cards import model_entry
 from affekt.report.series_grid import REASONS, drawn, frame_series

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from affekt.analysis.analysis import Analysis
+from affekt.analysis import Analysis
 from affekt.errors import AffektError
 from affekt.files import file_atomically
 from affekt.pages import asset, embed_bytes, embed_json, escaped, filled, module_of, self_contained, style_of
@@ -115,12 +115,12 @@ def embed(analysis: Analysis, media: Path | None, why_not: str = '') -> Embedded
     if analysis.source.duration_s > COPIES[-1][0]:
         return Embedded('none', note=f'{note} It is longer than {COPIES[-1][0] / 60:.0f} minutes.')
     try:
-        found = _still(Path(media)) if kind == 'image' else _copy(Path(media), kind, analysis.source.duration_s)
+        inside = _still(Path(media)) if kind == 'image' else _copy(Path(media), kind, analysis.source.duration_s)
     except (AffektError, OSError) as error:
         return Embedded('none', note=f'{note} It could not be copied: {error}')
-    if found.content is not None and len(found.content) > MAX_MEDIA_BYTES:
+    if inside.content is not None and len(inside.content) > MAX_MEDIA_BYTES:
         return Embedded('none', note=f'{note} Its copy is larger than {MAX_MEDIA_BYTES // 2**20} MB.')
-    return found
+    return inside
 
 
 def _copy(media: Path, kind: str, duration_s: float) -> Embedded:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from affekt.analysis.person_series import WEIGHTED, PersonSeries
+from affekt.analysis import WEIGHTED, PersonSeries
 from affekt.labels import EKMAN
 
 Floats = npt.NDArray[np.float64]

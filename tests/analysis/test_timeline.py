@@ -213,5 +213,8 @@ def test_a_selection_has_series_of_its_own_and_people_told_later_share_them():
     whole = made.series('person 1', 'face')
     assert whole.valence.tolist() == [0.5, 0.7]
     assert made.knowing(['person 3']).series('person 1', 'face') is whole
+    assert made.series(1, 'face') is whole
+    with pytest.raises(UnknownNameError, match='person 2'):
+        made.series('person 9')
     assert made.slice(1.0, 2.0).series('person 1', 'face').valence.tolist() == [0.7]
     assert made.select(person='person 2').series('person 1', 'face').valence.tolist() == []

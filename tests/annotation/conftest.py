@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from affekt.annotation import Study, StudySettings
-from affekt.annotation.pairs import Task
+from affekt.preference import DescribedPair
 
 
 class Clock:
@@ -24,21 +24,22 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def tasks() -> tuple[Task, ...]:
+def tasks() -> tuple[DescribedPair, ...]:
     """12 clips, each with the three pairs of ash, birch and cedar."""
     pairs = (('ash', 'birch'), ('birch', 'cedar'), ('cedar', 'ash'))
     return tuple(
-        Task(f'clip{clip}', left, right, f'{left} on {clip}', f'{right} on {clip}')
+        DescribedPair(f'clip{clip}', left, right, f'{left} on {clip}', f'{right} on {clip}')
         for clip in range(12)
         for left, right in pairs
     )
 
 
 @pytest.fixture
-def gold() -> tuple[Task, ...]:
+def gold() -> tuple[DescribedPair, ...]:
     """8 pairs whose right one is a different text in each."""
     return tuple(
-        Task(f'gold{clip}', 'known', 'wrong', f'true {clip}', f'false {clip}', gold='left') for clip in range(8)
+        DescribedPair(f'gold{clip}', 'known', 'wrong', f'true {clip}', f'false {clip}', outcome='left')
+        for clip in range(8)
     )
 
 

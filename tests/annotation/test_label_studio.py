@@ -9,9 +9,9 @@ import pytest
 
 from affekt.annotation import export_votes, label_studio_tasks, prepare, read_label_studio
 from affekt.annotation.exports import comparisons_csv
-from affekt.annotation.pairs import Task
 from affekt.annotation.state import WORK, State, Vote
 from affekt.errors import AffektError, TableError
+from affekt.preference import DescribedPair
 from affekt.ranking import read_comparisons
 
 # As its documentation shows a task and its pairwise template: an id of a user, other field names, a draft of a model.
@@ -61,7 +61,7 @@ def test_what_is_exported_and_imported_again_is_the_same(tasks):
 
 def test_annotations_of_label_studio_itself_are_read():
     found = read_label_studio(FOREIGN)
-    assert found.tasks == (Task('happy.mp4', 'left', 'right', 'calm', 'tense'),)
+    assert found.tasks == (DescribedPair('happy.mp4', 'left', 'right', 'calm', 'tense'),)
     assert [(one['rater'], one['outcome'], one['seconds']) for one in found.votes] == [
         ('user 3', 'right', 4.288),
         ('b@x.org', 'skip', 0.0),

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from affekt.annotation import Study, StudySettings
-from affekt.annotation.pairs import Task
 from affekt.annotation.raters import rater_figures
 from affekt.annotation.scheduling import ADMITTED, REFUSED, first_side
 from affekt.annotation.state import GOLD, TEST, WORK, State
 from affekt.annotation.study import comparisons_of
 from affekt.errors import ValueRangeError
+from affekt.preference import DescribedPair
 from affekt.ranking import count, fit, pair_gains
 
 
@@ -40,7 +40,7 @@ def wrong(screen) -> str:
 @settings(max_examples=60, deadline=None)
 def test_a_rater_sees_each_pair_equally_often_either_way(chosen, seed):
     pairs = [('a', 'b'), ('b', 'a'), ('a', 'c'), ('c', 'a'), ('b', 'c'), ('c', 'b')]
-    tasks = [Task(f'{number}', *pairs[pair], 'x', 'y') for number, pair in enumerate(chosen)]
+    tasks = [DescribedPair(f'{number}', *pairs[pair], 'x', 'y') for number, pair in enumerate(chosen)]
     state = State(tasks, ())
     balance: Counter[tuple[str, str]] = Counter()
     for number, task in enumerate(tasks):
@@ -49,12 +49,12 @@ def test_a_rater_sees_each_pair_equally_often_either_way(chosen, seed):
             {'kind': 'show', 'id': str(number), 'rater': 'r', 'task': task.key, 'first': side, 'phase': WORK, 'time': 0}
         )
         left_of_screen = task.left if side == 'left' else task.right
-        balance[task.pair] += 1 if left_of_screen == task.pair[0] else -1
+        balance[task.describers] += 1 if left_of_screen == task.describers[0] else -1
         assert all(abs(difference) <= 1 for difference in balance.values())
 
 
 def test_two_raters_see_a_task_in_both_orders_where_nothing_else_decides():
-    task = Task('clip', 'a', 'b', 'x', 'y')
+    task = DescribedPair('clip', 'a', 'b', 'x', 'y')
     state = State([task], ())
     sides = []
     for number, name in enumerate(('ann', 'ben')):
@@ -66,7 +66,7 @@ def test_two_raters_see_a_task_in_both_orders_where_nothing_else_decides():
 
 def test_first_sights_are_left_as_often_as_right_over_many_raters():
     # 400 fair coins: outside 160 to 240 once in 15,000 seeds.
-    task = Task('clip', 'a', 'b', 'x', 'y')
+    task = DescribedPair('clip', 'a', 'b', 'x', 'y')
     sides = [first_side(State([task], ()), State([task], ()).rater(f'r{number}'), task, 0) for number in range(400)]
     assert 160 < sides.count('left') < 240
 
@@ -177,9 +177,9 @@ def test_beyond_the_floor_the_pair_that_teaches_most_is_asked(open_study):
         if number >= 6:
             # A second reckoning: fit all votes so far with a prior; the best pair of which a task is left.
             fitted = fit(count(comparisons_of(study.state.votes(), study.state.tasks)), prior=1.0)
-            left = {study.state.tasks[key].pair for key in study.state.asked if key not in seen}
+            left = {study.state.tasks[key].describers for key in study.state.asked if key not in seen}
             gains = {pair: gain for pair, gain in pair_gains(fitted).items() if pair in left}
-            assert study.state.tasks[screen.shown.task].pair == max(gains, key=gains.get)
+            assert study.state.tasks[screen.shown.task].describers == max(gains, key=gains.get)
         seen.append(screen.shown.task)
         gap = strengths[screen.left_text.split()[0]] - strengths[screen.right_text.split()[0]]
         choice = 'left' if rng.random() < 1 / (1 + np.exp(-gap)) else 'right'

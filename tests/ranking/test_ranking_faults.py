@@ -12,10 +12,11 @@ from click.testing import CliRunner
 from pyarrow import parquet
 from scipy import stats
 
-from affekt.annotation.pairs import Task, checked
+from affekt.annotation.pairs import checked
 from affekt.cli import main
 from affekt.errors import ComparisonError, ValueRangeError
 from affekt.judging.described import read_described
+from affekt.preference import DescribedPair
 from affekt.preference.files import evaluate_file, read_verdicts
 from affekt.preference.pairs import read_pairs
 from affekt.ranking import Comparisons, RankSettings, elo, rank, read_comparisons
@@ -199,7 +200,7 @@ def test_describers_that_look_alike_are_refused_where_pairs_are_judged_learned_o
         with pytest.raises(ComparisonError, match=r"'m' and 'm ' in pairs.csv|twice"):
             read(path)
     with pytest.raises(ComparisonError, match='look alike'):
-        checked([Task('c', 'm', 'n', 'x', 'y'), Task('d', 'M', 'n', 'x', 'y')], 'pairs.csv')
+        checked([DescribedPair('c', 'm', 'n', 'x', 'y'), DescribedPair('d', 'M', 'n', 'x', 'y')], 'pairs.csv')
 
 
 def test_what_reading_took_for_granted_stands_below_the_board(tmp_path):

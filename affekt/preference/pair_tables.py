@@ -1,0 +1,182 @@
+"""A table of pairs of descriptions, in any of the shapes that the field uses, to `DescribedPair`s: the one reader.
+
+The shapes are those of `affekt.ranking.shapes`, recognised by the columns of the two texts. Who needs columns to learn
+from takes `affekt.preference.read_pairs`; models and raters judge the pairs themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from affekt.errors import ComparisonError
+from affekt.labels.thinking import note_thinking, without_thinking
+from affekt.preference.described_pairs import LEFT, RIGHT, TIE, DescribedPair
+from affekt.ranking.comparisons import refuse_rows, short
+from affekt.ranking.names import refuse_lookalikes
+from affekt.ranking.reading import comparison_table
+from affekt.ranking.shapes import EMOPREFER_WORDS, ORDERS, PLAIN_WORDS, SHAPES, Shape, shape_of_pairs
+from affekt.tables import Source, Table
+
+VERDICT_COLUMNS = ('outcome', 'preference')
+"""Columns of verdicts that a table may have instead of those of its shape; the first one counts."""
+WORDS = {'a1': LEFT, 'a2': RIGHT, 'same': TIE, LEFT: LEFT, RIGHT: RIGHT, TIE: TIE}
+"""Words for verdicts, in lower case."""
+_EVERY_WORD = {word: side for word, side in {**PLAIN_WORDS, **EMOPREFER_WORDS}.items() if side in (LEFT, RIGHT, TIE)}
+
+
+@dataclass(frozen=True)
+class PairTable:
+    """The pairs of one table."""
+
+    pairs: tuple[DescribedPair, ...]
+    source: Source
+    text_columns: tuple[str, str]
+    """What the table calls the two texts."""
+    votes: tuple[tuple[str, ...], ...] = ()
+    """The verdict of each rater on each pair, where several raters have a column each."""
+    prompts: tuple[str, ...] = ()
+    """What was asked; empty where nothing was."""
+    names_samples: bool = True
+    """Whether the table names the samples; else they are numbered."""
+    names_describers: bool = True
+    """Whether the table says who wrote the texts; else they are called as the columns of the texts are."""
+    is_judged: bool = True
+    """Whether the table holds verdicts."""
+    with_thinking: int = 0
+    """How many different texts of it held what a describer thought aloud."""
+
+    def refuse_lookalikes(self) -> None:
+        """Refuse describers whose names look alike.
+
+        Raises:
+            ComparisonError: there are such.
+        """
+        refuse_lookalikes((name for pair in self.pairs for name in (pair.left, pair.right)), self.source, 'describer')
+
+    def note_thinking(self) -> None:
+        """Note, with the other notes of reading a table, how many texts held what a describer thought aloud."""
+        note_thinking(self.with_thinking, self.source)
+
+
+def read_pair_table(path: Path, *, outcomes: bool = True) -> PairTable:
+    """The pairs that a file holds.
+
+    Args:
+        path: any table that `affekt.tables.read_table` reads.
+        outcomes: read the verdicts as well; where nobody needs them, it does not matter what stands there.
+
+    Raises:
+        ComparisonError: the file is missing, damaged or of no known shape, or a row is wrong: the message names it.
+    """
+    # 1. Which columns hold what.
+    table = comparison_table(path)
+    shape = _recognised(table)
+    source, size = table.source, len(table.rows)
+    # 2. What stands beside the texts.
+    verdicts = _verdicts(table, shape) if outcomes else []
+    sample = next((table[name] for name in (*shape.sample, 'name') if name in table), None)
+    prompts = [_texts(table[name], name, source) for name in shape.prompt if name in table]
+    raters = next((table[name] for name in shape.rater if name in table), None)
+    described_by = _describers(table, shape)
+    left, right = described_by or [[name.removesuffix('_text')] * size for name in shape.texts]
+    firsts = [_side(cell) for cell in table.get('order', [''] * size)]
+    # 3. The texts, without what was thought aloud.
+    texts = [_texts(table[name], name, source) for name in shape.texts]
+    finals = [[without_thinking(text) for text in column] for column in texts]
+    whole = {text: final for column in zip(texts, finals, strict=True) for text, final in zip(*column, strict=True)}
+    pairs = tuple(
+        DescribedPair(
+            sample=str(at + 1 if sample is None else sample[at]),
+            left=left[at],
+            right=right[at],
+            left_text=finals[0][at].text,
+            right_text=finals[1][at].text,
+            outcome=verdicts[0][at] if len(verdicts) == 1 else '',
+            rater='' if raters is None or raters[at] is None else str(raters[at]),
+            first=firsts[at],
+            has_thinking=(finals[0][at].has_thinking, finals[1][at].has_thinking),
+        )
+        for at in range(size)
+    )
+    return PairTable(
+        pairs,
+        source,
+        shape.texts,
+        votes=tuple(zip(*verdicts, strict=True)) if len(verdicts) > 1 else (),
+        prompts=tuple(' '.join(part for part in parts if part) for parts in zip(*prompts, strict=True)),
+        names_samples=sample is not None,
+        names_describers=described_by is not None,
+        is_judged=bool(verdicts),
+        with_thinking=sum(final.has_thinking for final in whole.values()),
+    )
+
+
+def _recognised(table: Table) -> Shape:
+    if (shape := shape_of_pairs(table)) is not None:
+        return shape
+    lacking = next((sorted({*shape.texts} - {*table}) for shape in SHAPES.values() if {*shape.texts} & {*table}), [])
+    columns = f'without {lacking[0]}' if lacking else f'with columns {short(", ".join(table) or "none", 200)}'
+    raise ComparisonError(
+        expected='columns a1, a2 (with name and preference); left_text, right_text; or response1, response2',
+        came=f'{table.source} {columns}',
+        todo='rename the columns',
+    )
+
+
+def _describers(table: Table, shape: Shape) -> list[list[str]] | None:
+    """Who wrote the left and the right texts; None where the table does not say."""
+    columns = next((names for names in shape.describers if not set(names).isdisjoint(table)), None)
+    if columns is None:
+        return None
+    if not set(columns) <= set(table):
+        raise ComparisonError(
+            expected=f'both columns {" and ".join(columns)}, or neither',
+            came=f'{table.source} with one',
+            todo='name who wrote each text',
+        )
+    cells = [table[name] for name in columns]
+    names = list(zip(*cells, strict=True)) if len(cells) == 2 else [str(both).split(shape.joined) for both in cells[0]]
+    wrong = np.asarray(
+        [len(both) != 2 or not all(str(name or '').strip() for name in both) for both in names], np.bool_
+    )
+    refuse_rows(wrong, table.source, 'who wrote each of two texts', lambda row: repr(short(str(names[row]))))
+    return [[str(both[side]) for both in names] for side in (0, 1)]
+
+
+def _verdicts(table: Table, shape: Shape) -> list[list[str]]:
+    """Each column of verdicts, as left, right and tie: those of the shape, else the one with a usual name."""
+    own = [name for name in shape.outcome if name in table]
+    names = own or [name for name in VERDICT_COLUMNS if name in table][:1]
+    words: Mapping[str, str] = {**_EVERY_WORD, **(shape.words if own else {})}
+    expected = f'a preference among {", ".join(WORDS if len(shape.outcome) == 1 else shape.words)}'
+    columns = []
+    for name in names:
+        cells = table[name]
+        column = [words.get(_word(cell), '').split(':')[0] for cell in cells]
+        refuse_rows(
+            np.asarray([verdict not in (LEFT, RIGHT, TIE) for verdict in column], np.bool_),
+            table.source,
+            expected,
+            lambda row, cells=cells: repr(short(str(cells[row]))),
+        )
+        columns.append(column)
+    return columns
+
+
+def _word(cell: object) -> str:
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell).strip().lower()
+
+
+def _side(cell: object) -> str:
+    """Which side an order shows first; '' where it does not say."""
+    return {1: LEFT, -1: RIGHT}.get(ORDERS.get(_word(cell), 0), '')
+
+
+def _texts(column: Sequence[object], name: str, source: Source) -> list[str]:
+    wrong = np.asarray([not isinstance(text, (str, int, float)) or text != text for text in column], np.bool_)
+    refuse_rows(wrong, source, f'a text in {name}', lambda row: repr(column[row]))
+    return [str(text) for text in column]

@@ -1,0 +1,115 @@
+"""The shapes of tables of comparisons and of pairs of descriptions, as the field writes them: which column holds what.
+
+Read first: `SHAPES`, at the bottom. `rank` reads who beat whom by the names of the items; whoever needs the two texts
+(`affekt.preference.read_pairs`) reads the same table by its columns of texts. A new shape is one more entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+SKIP = 'skip'
+ORDERS = {'left': 1, 'right': -1, 'lr': 1, 'rl': -1, '1': 1, '-1': -1, '0': 0, '': 0}
+"""Which side was shown first, as written, in lower case."""
+PLAIN_WORDS = {'left': 'left', 'right': 'right', 'tie': 'tie', '1': 'left', '-1': 'right', '0': 'tie', SKIP: SKIP}
+EMOPREFER_WORDS = {'a1': 'left', 'a2': 'right', 'same': 'tie', 'tie': 'tie'}
+_ARENA_WORDS = {
+    'model_a': 'left',
+    'model_b': 'right',
+    'tie': 'tie',
+    'tie (bothbad)': 'tie: both bad',
+    'bothbad': 'tie: both bad',
+    'both_bad': 'tie: both bad',
+}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Which columns hold what."""
+
+    left: str
+    """Column of the left item's name; with `joined`, of both names."""
+    right: str
+    outcome: tuple[str, ...]
+    """Column of the verdict; several where each rater has a column."""
+    words: Mapping[str, str] = field(default_factory=lambda: PLAIN_WORDS)
+    """Verdict as written, in lower case, to left, right, tie, skip, or a kind of tie ('tie: both bad')."""
+    joined: str = ''
+    """What stands between the two names where one column holds both."""
+    sample: tuple[str, ...] = ('sample',)
+    """Columns that may name the sample; the first one present does."""
+    rater: tuple[str, ...] = ('rater',)
+    left_text: str = 'left_text'
+    right_text: str = 'right_text'
+    writers: tuple[tuple[str, str], ...] = ()
+    """Other columns that may say who wrote the two texts."""
+    prompt: tuple[str, ...] = ('prompt',)
+    """Columns of what was asked; all that are present are joined."""
+
+    @property
+    def needed(self) -> set[str]:
+        """Columns without which a table is not one of comparisons of this shape."""
+        return {self.left, self.right, *self.outcome}
+
+    @property
+    def texts(self) -> tuple[str, str]:
+        """Columns of the two texts."""
+        return self.left_text, self.right_text
+
+    @property
+    def describers(self) -> tuple[tuple[str, ...], ...]:
+        """Columns that may say who wrote the two texts: two of them, or the one that holds both names."""
+        own = (self.left,) if self.joined else (self.left, self.right)
+        return tuple(columns for columns in (*self.writers, own) if set(columns).isdisjoint(self.texts))
+
+
+def shape_of_comparisons(columns: Iterable[str]) -> Shape | None:
+    """The first shape whose names and verdicts are there; None where none is."""
+    present = set(columns)
+    return next((shape for shape in SHAPES.values() if shape.needed <= present), None)
+
+
+def shape_of_pairs(columns: Iterable[str]) -> Shape | None:
+    """The first shape whose two texts are there, one with its names and verdicts before others; None where none is."""
+    present = set(columns)
+    shapes = [shape for shape in SHAPES.values() if present.issuperset(shape.texts)]
+    return next((shape for shape in shapes if shape.needed <= present), shapes[0] if shapes else None)
+
+
+SHAPES: dict[str, Shape] = {
+    'plain': Shape('left', 'right', ('outcome',), writers=(('left_source', 'right_source'),)),
+    'emoprefer': Shape(
+        'model1', 'model2', ('preference',), EMOPREFER_WORDS, sample=('name',), left_text='a1', right_text='a2'
+    ),
+    'emoprefer without models': Shape(
+        'a1', 'a2', ('preference',), EMOPREFER_WORDS, sample=('name',), left_text='a1', right_text='a2',
+        writers=(('model1', 'model2'),),
+    ),
+    'arena': Shape(
+        'model_a',
+        'model_b',
+        ('winner',),
+        _ARENA_WORDS,
+        sample=('sample', 'question_id'),
+        rater=('rater', 'judge', 'judge_hash'),
+    ),
+    'llmfao': Shape('left', 'right', ('winner',), sample=('prompt',), rater=('worker',)),
+    'pandalm': Shape(
+        'cmp_key',
+        'cmp_key',
+        ('annotator1', 'annotator2', 'annotator3'),
+        {'1': 'left', '2': 'right', '0': 'tie'},
+        joined='_',
+        sample=('idx',),
+        left_text='response1',
+        right_text='response2',
+        prompt=('instruction', 'input'),
+    ),
+    'numbered': Shape(
+        'name1', 'name2', ('preference',), {**PLAIN_WORDS, '2': 'right'}, sample=('sample', 'name'),
+        left_text='text1', right_text='text2',
+    ),
+    'answers': Shape('left', 'right', ('preference',), left_text='answer1', right_text='answer2'),
+}  # fmt: skip
+"""In the order in which they are tried."""

@@ -55,7 +55,11 @@ def _prices(context: click.Context, option: click.Parameter, given: tuple[str, .
 @click.option('--judge-endpoint', metavar='URL', help='Server of that model (default: --endpoint).')
 @click.option('--local', metavar='PATH', help='Model in this process: a folder or a .gguf file; s1 without media.')
 @click.option(
-    '--reference', type=Named(reference_judges), metavar='NAME', help='Judge that reads nothing, instead of a model.'
+    '--reference',
+    '--judge',
+    type=Named(reference_judges),
+    metavar='NAME',
+    help='Judge by name, instead of a model: a reference that reads nothing, or one that a package adds.',
 )
 @click.option('--replay', is_flag=True, help='Ask nobody; fail where an answer is missing.')
 @click.option('--cache', type=click.Path(path_type=Path), help='Folder of answers (default: beside --out).')

@@ -18,7 +18,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from affekt.encoders.encoder import Encoded, EncoderSettings, Floats, Layers, Modality
+from affekt.arrays import Floats32
+from affekt.encoders.encoder import Encoded, EncoderSettings, Layers, Modality
 from affekt.encoders.pooling import sum_of_layers
 
 
@@ -80,6 +81,6 @@ class Backbone(nn.Module):
         return torch.from_numpy(np.ascontiguousarray(values)).to(self.network.device, self.network.dtype)
 
 
-def as_array(states: Tensor) -> Floats:
+def as_array(states: Tensor) -> Floats32:
     """The same numbers, single precision, off the device."""
     return np.asarray(states.float().cpu().numpy(), np.float32)

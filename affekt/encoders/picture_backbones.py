@@ -28,10 +28,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from affekt.arrays import Floats32, Ints
 from affekt.encoders.backbones import Backbone, as_array
-from affekt.encoders.encoder import Encoded, EncoderSettings, Floats, Layers, Pictures
+from affekt.encoders.encoder import Encoded, EncoderSettings, Layers, Pictures
 from affekt.encoders.folders import open_config, open_network, open_reader
-from affekt.encoders.framing import PICTURES_AT_ONCE, Places, evenly, uniform
+from affekt.encoders.framing import PICTURES_AT_ONCE, evenly, uniform
 from affekt.errors import ShapeError, WeightsError
 
 Images = Sequence[npt.NDArray[np.uint8]]
@@ -92,7 +93,7 @@ class PictureBackbone(Backbone):
         small = [Image.fromarray(each).resize(size, Image.Resampling.BILINEAR) for each in chosen]
         return np.stack([np.asarray(picture).reshape(-1) for picture in small])  # (side, side, 3) to (side * side * 3,)
 
-    def _places(self, count: int) -> Places:
+    def _places(self, count: int) -> Ints:
         """Which pictures `prepare` takes, none twice."""
         return uniform(count, min(count, self.pictures or count))
 
@@ -124,7 +125,7 @@ class PictureBackbone(Backbone):
         rows = [self._run([pictures.images[at] for at in some], is_published) for some in runs]
         return Encoded(np.concatenate(rows), None if pictures.times is None else pictures.times[taken])
 
-    def _run(self, images: Images, is_published: bool) -> Floats:
+    def _run(self, images: Images, is_published: bool) -> Floats32:
         """(rows, D) of pictures that are prepared as published."""
         pixels = np.asarray(self._processor(list(images), return_tensors='np')['pixel_values'], np.float32)
         with torch.inference_mode():
@@ -173,7 +174,7 @@ class VideoMaeBackbone(PictureBackbone):
         self._steps = config.num_frames // config.tubelet_size
         self._patches = (config.image_size // config.patch_size) ** 2
 
-    def _places(self, count: int) -> Places:
+    def _places(self, count: int) -> Ints:
         """Which pictures `prepare` takes, the last one repeated where there are fewer than the network sees."""
         return uniform(count, self.network.config.num_frames)
 

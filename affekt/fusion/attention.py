@@ -22,7 +22,7 @@ from affekt.fusion.model import (
     published_encoders,
     published_heads,
 )
-from affekt.nn.states import NameMap
+from affekt.nn import NameMap
 
 
 class AttentionFusion(FusionModel):

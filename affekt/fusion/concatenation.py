@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from affekt.fusion.model import FusionModel, FusionShape, Losses, ModalityEncoders, published_heads
-from affekt.nn import Dropout, kept_first, last_kept
-from affekt.nn.states import NameMap
+from affekt.nn import Dropout, NameMap, kept_first, last_kept
 
 
 class LateFusion(FusionModel):

@@ -109,7 +109,7 @@ class CrossmodalFusion(FusionModel):
             step = self._convolved(name, sequence)
             first = torch.arange(step.shape[1], device=step.device) == 0
             instead = ~present[name].unsqueeze(1) & first  # (B, T): the first step of a missing modality
-            step = torch.where(instead.unsqueeze(-1), self.absent[name], step)
+            step = torch.where(instead.unsqueeze(-1), self.absent[name], step)  # (B, T, H), from (B, T, 1) and (H,)
             steps[name], masks[name] = step + sinusoids_in_halves(step), mask | instead
         return steps, masks
 

@@ -125,7 +125,7 @@ class _Encoder(nn.Module):
             sequence, keep = kept_first(sequence, keep)
         zeros = sequence.new_zeros((len(sequence), self.lstm.hidden_size))
         state, states = (zeros, zeros), []
-        for step in sequence.unbind(dim=1):
+        for step in sequence.unbind(dim=1):  # T of (B, D)
             state = self.lstm(step, state)
             states.append(state[0])
         last = state[0] if keep is None else last_kept(torch.stack(states, dim=1), keep)  # (B, T, H), then (B, H)
@@ -164,5 +164,6 @@ def _together_first(
     """Steps of which some modality is kept moved to the front, the same for all: their order in time stays common."""
     some = torch.stack(list(keep.values())).any(dim=0)  # (3, B, T), then (B, T)
     order = torch.sort((~some).to(torch.int8), dim=1, stable=True).indices  # (B, T)
+    # each (B, T, D), the order as (B, T, 1)
     moved = {name: torch.take_along_dim(value, order.unsqueeze(-1), dim=1) for name, value in features.items()}
     return moved, {name: torch.take_along_dim(mask, order, dim=1) for name, mask in keep.items()}

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from affekt.errors import WeightsError, listed
 from affekt.fusion.memory import LETTERS, ORDER, MemoryFusion, MemoryLoop
 from affekt.fusion.model import FusionShape
-from affekt.nn.states import NameMap
+from affekt.nn import NameMap
 
 NODE_WIDTH = 100
 """Inner width of the graph's networks, as published."""

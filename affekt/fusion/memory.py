@@ -43,11 +43,12 @@ class ParallelRecurrences(nn.Module):
             functional.linear(features[name].transpose(0, 1), cell.weight_ih, cell.bias_ih + cell.bias_hh)
             for name, cell in self._cells()
         ]
-        return torch.stack(gates, dim=1)
+        return torch.stack(gates, dim=1)  # (T, 3, B, 4H)
 
     def recurrent_weights(self) -> Tensor:
         """(3, H, 4H), to be made once a pass."""
-        return torch.stack([cell.weight_hh for _, cell in self._cells()]).transpose(1, 2).contiguous()
+        weights = torch.stack([cell.weight_hh for _, cell in self._cells()])  # (3, 4H, H)
+        return weights.transpose(1, 2).contiguous()  # (3, H, 4H)
 
     def _cells(self) -> list[tuple[str, nn.LSTMCell]]:
         return [(name, cell) for name, cell in self.cells.items() if isinstance(cell, nn.LSTMCell)]
@@ -161,5 +162,12 @@ def published_loop(prefix: str = '') -> dict[str, str | None]:
 
 
 def two_layers(size: int, inner: int, out: int, dropout: float) -> nn.Sequential:
-    """Linear, rectified, dropout, linear."""
+    """(…, size) to (…, out): linear, rectified, dropout, linear.
+
+    Args:
+        size: of the input.
+        inner: between the linear layers.
+        out: of the output.
+        dropout: share of the inner units set to 0 while training.
+    """
     return nn.Sequential(nn.Linear(size, inner), nn.ReLU(), Dropout(dropout), nn.Linear(inner, out))

@@ -265,7 +265,7 @@ class InputScale(nn.Module):
             return
         pieces = rows.split(max(2**18 // rows.shape[1], 1))  # in double precision, a piece that fits the cache
         mean = torch.stack([piece.double().sum(dim=0) for piece in pieces]).sum(dim=0) / len(rows)  # (D,)
-        squares = torch.stack([(piece - mean).square_().sum(dim=0) for piece in pieces]).sum(dim=0)
+        squares = torch.stack([(piece - mean).square_().sum(dim=0) for piece in pieces]).sum(dim=0)  # (D,)
         deviation = (squares / len(rows)).sqrt()
         varies = deviation > 1e-6 * mean.abs().clamp(min=1e-6)
         self.mean.copy_(mean)
@@ -277,7 +277,13 @@ class InputScale(nn.Module):
 
 
 class PerceptronEncoder(nn.Module):
-    """(B, D) to (B, H): dropout on the input, then three layers, each linear and rectified."""
+    """(B, D) to (B, H): dropout on the input, then three layers, each linear and rectified.
+
+    Args:
+        size: D.
+        hidden: H.
+        dropout: share of the inputs set to 0 while training.
+    """
 
     def __init__(self, size: int, hidden: int, dropout: float) -> None:
         super().__init__()
@@ -296,6 +302,11 @@ class RecurrentEncoder(nn.Module):
     """(B, T, D) to (B, H): the last state of an LSTM, dropout, one linear layer.
 
     With a mask the last state is that of the last kept step: what is not kept changes nothing.
+
+    Args:
+        size: D.
+        hidden: H.
+        dropout: share of the last state set to 0 while training.
     """
 
     def __init__(self, size: int, hidden: int, dropout: float) -> None:

@@ -53,7 +53,7 @@ class LinearFusion(SimpleFusion):
     def fuse(self, features: dict[str, Tensor], keep: dict[str, Tensor]) -> tuple[Tensor, Losses]:
         """The (B, ΣD) standardised features, a missing modality at its mean; no auxiliary loss."""
         vectors = self._vectors(features, keep)
-        return self.dropout(torch.cat([vectors[name] for name in self.shape.sizes], dim=1)), {}
+        return self.dropout(torch.cat([vectors[name] for name in self.shape.sizes], dim=1)), {}  # (B, ΣD)
 
 
 class GatedFusion(SimpleFusion):
@@ -80,6 +80,7 @@ class GatedFusion(SimpleFusion):
     def fuse(self, features: dict[str, Tensor], keep: dict[str, Tensor]) -> tuple[Tensor, Losses]:
         """The (B, H) representation; no auxiliary loss."""
         vectors, present = self._vectors(features, keep), presence(keep)
+        # each (B, H), presence as (B, 1)
         codes = [code(vectors[name]) * present[name].unsqueeze(-1) for name, code in self.codes.items()]
         gates = torch.sigmoid(self.gates(torch.cat(codes, dim=1))).chunk(len(codes), dim=1)  # M of (B, H)
         fused = torch.stack([gate * code for gate, code in zip(gates, codes, strict=True)]).sum(dim=0)  # (B, H)

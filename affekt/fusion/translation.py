@@ -57,7 +57,7 @@ class TranslationFusion(FusionModel):
 
     def fuse(self, features: dict[str, Tensor], keep: dict[str, Tensor]) -> tuple[Tensor, Losses]:
         """The (B, H) representation; losses video, text and audio."""
-        some = torch.stack(list(keep.values())).any(dim=0)
+        some = torch.stack(list(keep.values())).any(dim=0)  # (3, B, T), then (B, T)
         if self.shape.corrected:
             moved = {
                 # (B, T, features and one mask), so that both are moved alike
@@ -168,16 +168,16 @@ class _Translator(nn.Module):
         ahead = self.onward(source)[0]  # (B, T, H)
         turned = torch.take_along_dim(source, order, dim=1)  # (B, T, S), the last kept step first
         back = torch.take_along_dim(self.onward_reversed(turned)[0], order, dim=1)  # (B, T, H), in the old order again
-        joint = self.dropout(ahead + back) * keep.unsqueeze(2)
+        joint = self.dropout(ahead + back) * keep.unsqueeze(2)  # (B, T, H), the mask as (B, T, 1)
         summary = last_kept(ahead, keep) + back[:, 0]  # (B, H)
         state = torch.tanh(self.start(summary))
         carried = torch.zeros_like(state)
         given = torch.zeros_like(target[:, 0])
         translated = []
-        for truth in target.unbind(dim=1):
-            context = self.attention(state, joint, keep)
-            state, carried = self.decoder(torch.cat([given, context], dim=1), (state, carried))
-            out = self.output(torch.cat([state, context], dim=1))
+        for truth in target.unbind(dim=1):  # T of (B, D)
+            context = self.attention(state, joint, keep)  # (B, H)
+            state, carried = self.decoder(torch.cat([given, context], dim=1), (state, carried))  # from (B, D + H)
+            out = self.output(torch.cat([state, context], dim=1))  # (B, D), from (B, 2H)
             translated.append(out)
             forced = torch.rand(len(out), 1, device=out.device) < self.teacher_forcing if self.training else None
             given = out if forced is None else torch.where(forced, truth, out)  # (B, D)

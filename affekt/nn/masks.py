@@ -25,9 +25,9 @@ def kept_first(sequence: Tensor, keep_mask: Tensor) -> tuple[Tensor, Tensor]:
         The (B, T, D) sequence and its (B, T) mask.
     """
     order = torch.sort((~keep_mask).to(torch.int8), dim=1, stable=True).indices  # (B, T)
-    moved = torch.take_along_dim(sequence, order.unsqueeze(-1), dim=1)
+    moved = torch.take_along_dim(sequence, order.unsqueeze(-1), dim=1)  # (B, T, D), the order as (B, T, 1)
     kept = torch.take_along_dim(keep_mask, order, dim=1)
-    return moved * kept.unsqueeze(-1), kept
+    return moved * kept.unsqueeze(-1), kept  # the mask as (B, T, 1)
 
 
 def last_kept(sequence: Tensor, keep_mask: Tensor) -> Tensor:

@@ -105,7 +105,8 @@ def from_patches(patches: Tensor, size: Sequence[int], grid: Sequence[int]) -> T
     ordered: Tensor = patches.unflatten(2, tuple(size)).unflatten(1, tuple(grid))  # (B, t, y, x, p, q, r, C)
     pairs = [axis for i in range(n) for axis in (1 + i, 1 + n + i)]
     cut = ordered.permute(0, 1 + 2 * n, *pairs)  # (B, C, t, p, y, q, x, r)
-    return cut.reshape(*cut.shape[:2], *(cells * length for cells, length in zip(grid, size, strict=True)))
+    lengths = (count * cells for count, cells in zip(grid, size, strict=True))
+    return cut.reshape(*cut.shape[:2], *lengths)  # (B, C, T, Y, X)
 
 
 def standardised_patches(patches: Tensor) -> Tensor:

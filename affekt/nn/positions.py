@@ -42,4 +42,4 @@ def sinusoids_in_halves(tokens: Tensor) -> Tensor:
     half = (width + 1) // 2
     rates = torch.exp(torch.arange(half, device=tokens.device) * (-math.log(10_000.0) / half))
     angles = torch.arange(count, device=tokens.device).unsqueeze(1) * rates  # (T, half)
-    return torch.cat([angles.sin(), angles.cos()], dim=1)[:, :width].to(tokens.dtype)
+    return torch.cat([angles.sin(), angles.cos()], dim=1)[:, :width].to(tokens.dtype)  # (T, D)

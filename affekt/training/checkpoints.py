@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from affekt.errors import TrainingError, WeightsError
+from affekt.files import part_of
 from affekt.nn import read_tensors, save_tensors
 
 LOG = logging.getLogger('affekt')
@@ -34,8 +35,8 @@ def save_step(folder: Path, step: int, tensors: Mapping[str, Tensor], notes: Map
         StorageError: there is no room; the files before stay.
     """
     save_tensors(folder / NAME.format(step), tensors, {'notes': json.dumps({**notes, 'format': FORMAT})})
-    for path in step_files(folder)[:-keep]:
-        path.unlink(missing_ok=True)
+    for path in [*step_files(folder)[:-keep], *folder.glob(part_of(folder / 'step-*.safetensors').name)]:
+        path.unlink(missing_ok=True)  # those of a killed run that were not whole, too
 
 
 def step_files(folder: Path) -> list[Path]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from affekt.files import write_atomically
 from affekt.pages import escaped, whole_page
+from affekt.typed_json import plain
 
 LOG_FILE = 'log.jsonl'
 Row = dict[str, float]
@@ -60,8 +61,7 @@ def read_log(path: Path) -> list[Row]:
 
 
 def _line(row: Mapping[str, float]) -> bytes:
-    finite = {name: value if math.isfinite(value) else None for name, value in row.items()}
-    return json.dumps(finite).encode() + b'\n'
+    return json.dumps(plain(row), allow_nan=False).encode() + b'\n'
 
 
 def write_curves(rows: Sequence[Row], path: Path, *, title: str) -> None:
@@ -79,7 +79,8 @@ def write_curves(rows: Sequence[Row], path: Path, *, title: str) -> None:
     parts = [f'<h1>{escaped(title)}</h1>', f'<dl class="facts">{_facts(rows)}</dl>']
     for name in names:
         points = [(row['step'], row[name]) for row in rows if name in row]
-        parts.append(f'<section class="part"><h2>{escaped(name)}</h2>{curve_svg(points, name)}</section>')
+        curve = f'<div class="scroll">{curve_svg(points, name)}</div>'
+        parts.append(f'<section class="part"><h2>{escaped(name)}</h2>{curve}</section>')
     write_atomically(path, whole_page(f'{title}: training', title, '\n'.join(parts)).encode())
 
 

@@ -13,6 +13,7 @@ Under torchrun or `accelerate launch` all processes train one model; see `parall
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -22,7 +23,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from affekt.errors import UnknownNameError, ValueRangeError
+from affekt.errors import TrainingError, UnknownNameError, ValueRangeError
+from affekt.progress import Progress
 from affekt.runs import Run
 from affekt.training.averages import WeightAverage
 from affekt.training.checkpoints import (
@@ -64,6 +66,7 @@ class EngineSettings:
         schedule: of the learning rate; None for one that stays.
         average_decay: of a running mean of the weights, (0, 1); None for none.
         log_every: steps a row of the log, which holds their mean losses.
+        evaluate_every: steps between evaluations, a multiple of `log_every`; None for one at every row.
         save_every: steps between checkpoints, a multiple of `log_every`; None for one at the end.
         keep: checkpoints that stay, the last ones.
         device: where to train.
@@ -81,6 +84,7 @@ class EngineSettings:
     schedule: Schedule | None = None
     average_decay: float | None = None
     log_every: int = 10
+    evaluate_every: int | None = None
     save_every: int | None = 1000
     keep: int = 2
     device: str = 'cpu'
@@ -91,18 +95,19 @@ class EngineSettings:
                 expected=f'a precision among {", ".join(PRECISIONS)}', came=repr(self.precision), todo='choose one'
             )
         counts: dict[str, float] = {name: getattr(self, name) for name in ('accumulation', 'log_every', 'keep')}
-        counts |= {'save_every': self.log_every if self.save_every is None else self.save_every}
+        every = {name: getattr(self, name) for name in ('evaluate_every', 'save_every')}
+        counts |= {name: number for name, number in every.items() if number is not None}
         norms = {name: getattr(self, name) for name in ('clip_norm', 'clip_value')}
         wrong = {name: number for name, number in counts.items() if number < 1}
         wrong |= {name: number for name, number in norms.items() if number is not None and not number > 0}
         if self.average_decay is not None and not 0 < self.average_decay < 1:
             wrong['average_decay'] = self.average_decay
-        if not wrong and counts['save_every'] % self.log_every:
-            wrong['save_every'] = counts['save_every']
+        if not wrong:
+            wrong |= {name: number for name, number in every.items() if number and number % self.log_every}
         if wrong:
             raise ValueRangeError(
-                expected='counts of 1 or more, save_every a multiple of log_every, positive limits of gradients, and '
-                'average_decay in (0, 1)',
+                expected='counts of 1 or more, save_every and evaluate_every multiples of log_every, positive limits '
+                'of gradients, and average_decay in (0, 1)',
                 came=str(wrong),
                 todo='correct them',
             )
@@ -188,7 +193,7 @@ class Engine:
         resume: bool = False,
         facts: Mapping[str, Any] | None = None,
         report: Callable[[Row], None] | None = None,
-        progress: Callable[[str, float, float], None] | None = None,
+        progress: Progress | None = None,
         evaluate: Callable[[nn.Module], Mapping[str, float]] | None = None,
     ) -> list[Row]:
         """Take steps until there are `steps` of them or no batch is left.
@@ -201,8 +206,8 @@ class Engine:
             resume: go on in a folder that a killed run left; the numbers are those of a run that was not killed.
             facts: what else the numbers depend on, saved with the settings.
             report: called with each row of the log.
-            progress: called with a name, steps done and steps in all, as `StageBars` is.
-            evaluate: gives what is added to each row, from the model with its averaged weights where there are any.
+            progress: called with `train`, steps done and steps in all; `affekt.terminal.StageBars` says the time left.
+            evaluate: gives what is added to a row, from the model with its averaged weights where there are any.
 
         Returns:
             The rows of the log: `step`, the mean losses since the row before, `loss` (their sum), `learning_rate` of
@@ -211,7 +216,7 @@ class Engine:
         Raises:
             RunError: the folder holds another run, or one of another number of processes.
             StorageError: there is no room; what was written before stays.
-            TrainingError: another process is gone.
+            TrainingError: a loss is not finite, or another process is gone. The checkpoints before stay.
         """
         saved = asdict(self.settings) | {'steps': steps, 'facts': dict(facts or {}), 'processes': self.ranks.count}
         with random_states_kept(self.device), run_folder(folder, saved, resume, self.ranks) as place:
@@ -228,7 +233,7 @@ class Engine:
                 latest.append(self._step(group))
                 taken += len(group)
                 if self.number % self.settings.log_every == 0 or self.number == steps:
-                    self._row(latest, log, report, evaluate)
+                    self._row(latest, log, report, evaluate, steps)
                     latest = []
                 # 3. on disk before the next
                 if place and self.settings.save_every and self.number % self.settings.save_every == 0:
@@ -236,7 +241,7 @@ class Engine:
                 if progress:
                     progress('train', self.number, steps)
             if latest:
-                self._row(latest, log, report, evaluate)
+                self._row(latest, log, report, evaluate, steps)
             if place:
                 self._save(place, batches, taken, log)
         return log.rows
@@ -348,18 +353,25 @@ class Engine:
         log: ScalarLog,
         report: Callable[[Row], None] | None,
         evaluate: Callable[[nn.Module], Mapping[str, float]] | None,
+        steps_in_all: int,
     ) -> None:
         row = {'step': float(self.number), **self.mean_losses(steps)}
         row['learning_rate'] = float(self.optimiser.param_groups[0]['lr'])
         norm = steps[-1].norm
         if norm is not None:
             row['gradient_norm'] = float(norm)
-        if evaluate:
+        if evaluate and (self.number == steps_in_all or self.number % (self.settings.evaluate_every or 1) == 0):
             with self.average.applied(self.model) if self.average else contextlib.nullcontext(), torch.no_grad():
                 self.model.eval()
                 row |= evaluate(self.model)
             self.model.train()
         log.add(row)
+        if not math.isfinite(row['loss']):
+            raise TrainingError(
+                expected='finite losses',
+                came=f'{row["loss"]} up to step {self.number}',
+                todo='lower the learning rate, clip gradients or lengthen the warm-up, in a new folder',
+            )
         if report and self.ranks.first:
             report(row)
 

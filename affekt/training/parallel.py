@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import logging
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -33,6 +34,7 @@ from affekt.errors import TrainingError
 from affekt.workers import awaited
 
 T = TypeVar('T')
+LOG = logging.getLogger('affekt')
 
 PATIENCE_S = 600.0
 """How long a process waits for the others before it gives up."""
@@ -44,10 +46,15 @@ TALK = ('gloo', 'NCCL', 'nccl', 'Connection', 'Timeout', 'timed out')
 
 
 def is_launched() -> bool:
-    """Other processes were started beside this one, or a configuration of accelerate asks for FSDP."""
+    """Other processes were started beside this one, or one with FSDP alone."""
     if not dist.is_available() or any(name not in os.environ for name in STARTED_BY):
         return False
-    return int(os.environ['WORLD_SIZE']) > 1 or os.environ.get('ACCELERATE_USE_FSDP', '').lower() == 'true'
+    return int(os.environ['WORLD_SIZE']) > 1 or is_spread_wanted()
+
+
+def is_spread_wanted() -> bool:
+    """A configuration of accelerate asks for FSDP."""
+    return os.environ.get('ACCELERATE_USE_FSDP', '').lower() == 'true'
 
 
 class Ranks:
@@ -78,6 +85,8 @@ class Ranks:
             atexit.register(_leave)
             self.rank, self.count = self._accelerator.process_index, self._accelerator.num_processes
             self.device = str(self._accelerator.device)
+            if is_spread_wanted() and not self.spreads:
+                LOG.warning('FSDP needs CUDA devices: each process on %s has the whole model', self.device)
 
     @property
     def first(self) -> bool:

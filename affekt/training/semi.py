@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from affekt.errors import UnknownNameError
-from affekt.training.progress import Row, Trained
 from affekt.training.samples import UNKNOWN, Samples
 from affekt.training.settings import SemiSettings, TrainingSettings
+from affekt.training.standing import Row, Trained
 from affekt.training.supervised import predict, train
 from affekt.training.unlabelled import Unlabelled
 

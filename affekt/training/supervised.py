@@ -21,10 +21,10 @@ from affekt.training.checkpoints import below
 from affekt.training.engine import Engine, EngineSettings, run_folder
 from affekt.training.optimiser import Adam
 from affekt.training.parallel import Ranks
-from affekt.training.progress import CHECKPOINT, Progress, Row, Trained, ended, judge, state_of
 from affekt.training.samples import Batch, Samples, epoch_batches, epoch_seed
 from affekt.training.scoring import Predicted, score_of, task_losses
 from affekt.training.settings import RENAMED, TrainingSettings
+from affekt.training.standing import CHECKPOINT, Row, Standing, Trained, ended, judge, state_of
 from affekt.training.unlabelled import Lesson, Unlabelled
 
 STEPS_AT_ONCE = 16_384
@@ -73,14 +73,14 @@ def train(
     optimiser = Adam(_groups(model, settings), settings.learning_rate, settings.weight_decay)
     engine = Engine(model, optimiser, lessons.losses, _engine_settings(settings), weigh=_size_of, ranks=ranks)
     judged = unlabelled.begin(model, engine.device) if unlabelled else model
-    progress = Progress(best=state_of(model))
+    standing = Standing(best=state_of(model))
     scaled, there, taking_those = scaled_once(model, training, there, unlabelled)
     saved = asdict(settings) | (unlabelled.facts() if unlabelled else {})
     with run_folder(folder, saved, resume, ranks, RENAMED) as place:
         if place and resume:
-            _restore(place / CHECKPOINT, engine, progress, unlabelled)
-        for epoch in range(len(progress.rows()) + 1, settings.epochs + 1):
-            if ended(progress, epoch, settings):
+            _restore(place / CHECKPOINT, engine, standing, unlabelled)
+        for epoch in range(len(standing.rows()) + 1, settings.epochs + 1):
+            if ended(standing, epoch, settings):
                 break
             with taking_those():
                 # 3. one pass over the training samples
@@ -88,13 +88,13 @@ def train(
                 # 4. what validation says
                 predicted = predict(judged, there)
             row |= {'epoch': float(epoch), 'score': ranks.agreed(score(predicted, validation))}
-            judge(progress, judged, row, predicted, validation)
+            judge(standing, judged, row, predicted, validation)
             # 5. on disk before the next epoch
             if place and ranks.first:
-                _save(place / CHECKPOINT, engine, progress, unlabelled)
+                _save(place / CHECKPOINT, engine, standing, unlabelled)
             if report and ranks.first:
                 report(row)
-    return progress.trained(model)
+    return standing.trained(model)
 
 
 def predict(model: nn.Module, samples: Samples, *, batch: int | None = None) -> Predicted:
@@ -254,20 +254,20 @@ def _parts(training: Samples, batches: Iterable[Tensor], ranks: Ranks) -> Iterat
         yield _Part(training.batch(mine), len(mine) if weight else 0)
 
 
-def _save(path: Path, engine: Engine, progress: Progress, unlabelled: Unlabelled | None) -> None:
+def _save(path: Path, engine: Engine, standing: Standing, unlabelled: Unlabelled | None) -> None:
     tensors, notes = engine.state()
-    tensors |= {f'best.{name}': value for name, value in progress.best.items()}
+    tensors |= {f'best.{name}': value for name, value in standing.best.items()}
     if unlabelled:
         tensors |= {f'unlabelled.{name}': value for name, value in unlabelled.state().items()}
-    save_tensors(path, tensors, {'progress': json.dumps(progress.facts()), 'engine': json.dumps(notes)})
+    save_tensors(path, tensors, {'progress': json.dumps(standing.facts()), 'engine': json.dumps(notes)})
 
 
-def _restore(path: Path, engine: Engine, progress: Progress, unlabelled: Unlabelled | None) -> None:
+def _restore(path: Path, engine: Engine, standing: Standing, unlabelled: Unlabelled | None) -> None:
     """Go on from a checkpoint; from the start where the run was killed before its first."""
     if not path.exists():
         return
     tensors, notes = read_tensors(path)
     engine.restore(tensors, json.loads(notes.get('engine', '{}')))  # which older versions did not write
-    progress.restore(json.loads(notes['progress']), below(tensors, 'best.'))
+    standing.restore(json.loads(notes['progress']), below(tensors, 'best.'))
     if unlabelled:
         unlabelled.restore(below(tensors, 'unlabelled.'))

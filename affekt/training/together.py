@@ -29,10 +29,10 @@ from affekt.runs import Run
 from affekt.training.checkpoints import below, moments_of, restore_moments
 from affekt.training.optimiser import Adam
 from affekt.training.precision import PRECISIONS, usable_precision
-from affekt.training.progress import CHECKPOINT, Progress, Row, Trained, ended, judge, state_of
 from affekt.training.samples import UNKNOWN, Batch, Samples, epoch_batches, epoch_seed
 from affekt.training.scoring import score_of, task_losses
 from affekt.training.settings import RENAMED, TrainingSettings
+from affekt.training.standing import CHECKPOINT, Row, Standing, Trained, ended, judge, state_of
 from affekt.training.supervised import predict, require_clock, standardise
 
 
@@ -84,37 +84,37 @@ def train_together(
     base = copy.deepcopy(models[0]).to('meta').train()
     optimiser = _optimiser(list(weights.values()), settings)
     lengths = samples.lengths()
-    progress = [Progress(best=state_of(model)) for model in models]
+    standing = [Standing(best=state_of(model)) for model in models]
     facts = {'models': [asdict(own) for own in settings]}
     with contextlib.nullcontext() if folder is None else Run(folder, facts, resume=resume, renamed=RENAMED) as run:
         if run and resume:
-            _restore(run.folder / CHECKPOINT, models, weights, optimiser, progress)
-        for epoch in range(max(len(p.rows()) for p in progress) + 1, common.epochs + 1):
-            if all(ended(p, epoch, common) for p in progress):
+            _restore(run.folder / CHECKPOINT, models, weights, optimiser, standing)
+        for epoch in range(max(len(p.rows()) for p in standing) + 1, common.epochs + 1):
+            if all(ended(p, epoch, common) for p in standing):
                 break
             # 3. one epoch of all models
             rows = _epoch(base, weights, buffers, optimiser, samples, splits, settings, lengths, epoch)
             # 4. each is judged by its own validation
             for k, (model, (_, validation)) in enumerate(zip(models, parts, strict=True)):
-                if ended(progress[k], epoch, common):
+                if ended(standing[k], epoch, common):
                     continue
                 _unstack(model, weights, k)
                 predicted = predict(model, validation)
                 rows[k] |= {'epoch': float(epoch), 'score': score(predicted, validation)}
-                judge(progress[k], model, rows[k], predicted, validation)
+                judge(standing[k], model, rows[k], predicted, validation)
             # 5. on disk before the next epoch
             if run:
-                _save(run.folder / CHECKPOINT, weights, optimiser, progress)
+                _save(run.folder / CHECKPOINT, weights, optimiser, standing)
             if report:
                 report(rows)
-    return [p.trained(model) for p, model in zip(progress, models, strict=True)]
+    return [p.trained(model) for p, model in zip(standing, models, strict=True)]
 
 
-def _save(path: Path, weights: dict[str, Tensor], optimiser: torch.optim.Optimizer, progress: list[Progress]) -> None:
+def _save(path: Path, weights: dict[str, Tensor], optimiser: torch.optim.Optimizer, standing: list[Standing]) -> None:
     tensors = {f'model.{name}': value for name, value in weights.items()} | moments_of(optimiser)
-    for k, own in enumerate(progress):
+    for k, own in enumerate(standing):
         tensors |= {f'best{k}.{name}': value for name, value in own.best.items()}
-    save_tensors(path, tensors, {'progress': json.dumps([own.facts() for own in progress])})
+    save_tensors(path, tensors, {'progress': json.dumps([own.facts() for own in standing])})
 
 
 def _restore(
@@ -122,7 +122,7 @@ def _restore(
     models: Sequence[nn.Module],
     weights: dict[str, Tensor],
     optimiser: torch.optim.Optimizer,
-    progress: list[Progress],
+    standing: list[Standing],
 ) -> None:
     """Go on from a checkpoint; from the start where the run was killed before its first."""
     if not path.exists():
@@ -135,7 +135,7 @@ def _restore(
     with torch.no_grad():
         for name, value in weights.items():
             value.copy_(torch.stack([state[name] for state in states]))
-    for k, (own, facts) in enumerate(zip(progress, json.loads(notes['progress']), strict=True)):
+    for k, (own, facts) in enumerate(zip(standing, json.loads(notes['progress']), strict=True)):
         own.restore(facts, below(tensors, f'best{k}.'))
     restore_moments(optimiser, tensors)
 

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from affekt.nn import save_tensors
+from affekt.training.checkpoints import last_step
 from affekt.training.engine import Engine, EngineSettings
 from affekt.training.order import IndexBatches, LoadedBatches
 from affekt.training.parallel import Ranks
@@ -112,3 +114,42 @@ def on_ranks(folder: str) -> None:
             ranks.wait()
     total = float(sum(value.double().sum() for value in own.model.state_dict().values()))
     (Path(folder).parent / f'{ranks.rank}.txt').write_text(repr(total))
+
+
+class Spread(Ranks):
+    """Ranks that hold a part of the model each, as FSDP2 under accelerate has it on CUDA devices, here on CPUs."""
+
+    @property
+    def spreads(self) -> bool:
+        return True
+
+    def joined(self, module, optimiser):
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.fsdp import fully_shard
+
+        mesh = init_device_mesh('cpu', (self.count,))
+        groups = [[id(p) for p in group['params']] for group in optimiser.param_groups]
+        names = {id(p): name for name, p in module.named_parameters()}
+        for layer in (module.model.first, module.model.second, module):
+            fully_shard(layer, mesh=mesh)
+        parameters = dict(module.named_parameters())
+        for group, old in zip(optimiser.param_groups, groups, strict=True):
+            group['params'] = [parameters[names[number]] for number in old]
+        return module, optimiser
+
+
+def on_spread_ranks(folder: str) -> None:
+    """Train with the model spread over the ranks, half of the run and then the rest of it."""
+    ranks = Spread()
+    order = IndexBatches(64, 4, seed=5, rank=ranks.rank, ranks=ranks.count)
+    settings = EngineSettings(clip_norm=0.1, log_every=1, save_every=3, average_decay=0.9)
+    for seed, steps in ((0, 3), (7, 6)):  # weights of the second must come from the checkpoint
+        own = engine(seed, settings, plain_loss, dropout=0.0, ranks=ranks)
+        rows = LoadedBatches(order, lambda order: (ROWS[index] for index in order))
+        if steps == 6:
+            tensors, notes = last_step(Path(folder))
+            own.restore(tensors, notes)
+        own.run(rows.starting_at(own.number), steps=steps, folder=Path(folder) if steps == 3 else None)
+    state, _ = own.state()
+    if ranks.first:
+        save_tensors(Path(folder) / 'end.safetensors', state)

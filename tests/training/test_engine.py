@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import signal
 import subprocess
 import sys
@@ -16,9 +17,11 @@ import pytest
 import torch
 
 from affekt.errors import RunError, TrainingError, UnknownNameError, ValueRangeError
+from affekt.files import part_of
+from affekt.nn import read_tensors
 from affekt.training import on_processes
 from affekt.training.checkpoints import last_step, save_step, step_files
-from affekt.training.curves import read_log
+from affekt.training.curves import curve_svg, read_log, write_curves
 from affekt.training.engine import Engine, EngineSettings
 
 PLAIN = EngineSettings(log_every=1)
@@ -138,6 +141,9 @@ def test_evaluation_sees_the_averaged_weights_and_leaves_the_model_as_it_was():
     own = cases.engine()
     rows = own.run(cases.batches('order'), steps=4, evaluate=evaluate)
     assert [row['seen'] for row in rows] == [1, 2]
+    seldom = cases.engine(settings=replace(PLAIN, evaluate_every=2))
+    evaluated = seldom.run(cases.batches('order'), steps=5, evaluate=lambda _: {'score': 1.0})
+    assert [row['step'] for row in evaluated if 'score' in row] == [2, 4, 5]
     assert own.model.training
     assert torch.equal(seen[-1], own.average.tensors['first.weight'])
     assert not torch.equal(own.model.first.weight, seen[-1])
@@ -163,22 +169,45 @@ def test_several_processes_take_the_steps_of_one_and_go_on_with_them(tmp_path):
     assert (tmp_path / '0.txt').read_text() == (tmp_path / '1.txt').read_text()
 
 
-def test_numbers_that_json_lacks_are_logged_and_drawn_as_gaps(tmp_path):
+def test_a_loss_that_is_no_number_ends_the_run_and_is_logged_and_drawn_as_a_gap(tmp_path):
     def broken(model, rows):
         return {'odd': model(rows).sum() * math.nan}
 
-    cases.engine(settings=PLAIN, losses=broken).run([cases.ROWS[:8]] * 2, steps=2, folder=tmp_path)
-    (first, _) = read_log(tmp_path / 'log.jsonl')
+    with pytest.raises(TrainingError, match='expected finite losses; got nan up to step 1'):
+        cases.engine(settings=PLAIN, losses=broken).run([cases.ROWS[:8]] * 2, steps=2, folder=tmp_path)
+    (first,) = read_log(tmp_path / 'log.jsonl')
     assert math.isnan(first['odd'])
-    assert json.loads((tmp_path / 'log.jsonl').read_text().splitlines()[0])['odd'] is None
-    assert 'No finite number' in (tmp_path / 'curves.html').read_text()
+    assert json.loads((tmp_path / 'log.jsonl').read_text())['odd'] is None
+    assert step_files(tmp_path) == []
+    assert 'No finite number' in curve_svg([(1.0, math.nan)], 'odd')
+    assert curve_svg([(1.0, 2.0), (2.0, math.nan), (3.0, 2.5), (4.0, 1.0)], 'odd').count('<polyline') == 2
+
+
+def test_a_page_holds_a_curve_for_every_number_and_nothing_from_outside(tmp_path):
+    rows = [{'step': float(step), 'loss': 1 / step, '<b>': 2.0} for step in range(1, 5001)]
+    write_curves(rows, tmp_path / 'page.html', title='a <run>')
+    page = (tmp_path / 'page.html').read_text()
+    assert '<h2>&lt;b&gt;</h2>' in page
+    assert 'a &lt;run&gt;' in page
+    assert page.count('<polyline') == 2
+    assert 'http' not in page.replace('http-equiv', '')
+    assert len(page) < 100_000  # each point of a long run is a mean of several
+
+
+def test_what_a_killed_run_had_not_written_whole_is_removed(tmp_path):
+    cases.engine().run(cases.batches('order'), steps=4, folder=tmp_path)
+    part = part_of(tmp_path / 'step-000000006.safetensors')
+    part.write_bytes(b'half')
+    cases.engine().run(cases.batches('order'), steps=4, folder=tmp_path, resume=True)
+    assert not part.exists()
+    assert [path.name for path in step_files(tmp_path)] == ['step-000000004.safetensors']
 
 
 @pytest.mark.parametrize(
     'wrong',
     [
-        {'accumulation': 0}, {'log_every': 3, 'save_every': 10}, {'clip_norm': 0.0}, {'average_decay': 1.0},
-        {'keep': 0}, {'clip_value': -1.0}, {'save_every': 0},
+        {'accumulation': 0}, {'log_every': 3, 'save_every': 10}, {'evaluate_every': 7}, {'clip_norm': 0.0},
+        {'average_decay': 1.0}, {'keep': 0}, {'clip_value': -1.0}, {'save_every': 0},
     ],
 )  # fmt: skip
 def test_wrong_settings_are_named(wrong):
@@ -186,3 +215,28 @@ def test_wrong_settings_are_named(wrong):
         EngineSettings(**wrong)
     with pytest.raises(UnknownNameError, match='bfloat16'):
         EngineSettings(precision='float8')
+
+
+def test_a_model_spread_over_processes_takes_the_steps_of_a_whole_one_and_is_saved_whole(tmp_path):
+    on_processes(2, cases.on_spread_ranks, str(tmp_path / 'run'))
+    settings = EngineSettings(clip_norm=0.1, log_every=1, average_decay=0.9)
+    alone = cases.engine(0, settings, cases.plain_loss, dropout=0.0)
+    alone.run((cases.ROWS[index] for index in cases.IndexBatches(64, 8, seed=5)), steps=6)
+    ours, _ = read_tensors(tmp_path / 'run' / 'end.safetensors')
+    theirs, _ = alone.state()
+    assert ours.keys() == theirs.keys()
+    for name, value in theirs.items():
+        torch.testing.assert_close(ours[name], value, rtol=1e-4, atol=1e-5)
+
+
+def test_the_example_of_the_page_on_training_runs_and_goes_on(tmp_path, monkeypatch):
+    page = (Path(__file__).parents[2] / 'docs' / 'training.md').read_text()
+    (example,) = re.findall(r'```python\n(.*?)```', page, flags=re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    names: dict = {}
+    exec(example, names)
+    assert names['history'][-1]['masked'] < names['history'][0]['masked']
+    assert {path.name for path in (tmp_path / 'runs' / 'pretraining').iterdir()} >= {
+        'settings.json', 'log.jsonl', 'curves.html', 'step-000000200.safetensors'
+    }  # fmt: skip

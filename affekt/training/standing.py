@@ -57,7 +57,7 @@ class Trained:
 
 
 @dataclass
-class Progress:
+class Standing:
     """Where a run stands after an epoch: its best weights so far, and whether its last epoch broke down."""
 
     best: dict[str, Tensor]
@@ -91,20 +91,20 @@ class Progress:
         return Trained(model, self.best_epoch, self.best_score, tuple(self.rows()), status)
 
 
-def judge(progress: Progress, model: nn.Module, row: Row, predicted: Predicted, validation: Samples) -> None:
+def judge(standing: Standing, model: nn.Module, row: Row, predicted: Predicted, validation: Samples) -> None:
     """Keep the epoch where it is the best so far; a broken one never is."""
-    progress.rows().append(row)
+    standing.rows().append(row)
     finite = math.isfinite(row['score']) and math.isfinite(row['training_loss'])
-    progress.broken = not finite or not all(bool(p.isfinite().all()) for p in model.parameters())
-    if not progress.broken and row['score'] > progress.best_score:
-        progress.best_score, progress.best_epoch, progress.best = row['score'], int(row['epoch']), state_of(model)
-        progress.constant = is_constant(predicted, validation)
+    standing.broken = not finite or not all(bool(p.isfinite().all()) for p in model.parameters())
+    if not standing.broken and row['score'] > standing.best_score:
+        standing.best_score, standing.best_epoch, standing.best = row['score'], int(row['epoch']), state_of(model)
+        standing.constant = is_constant(predicted, validation)
 
 
-def ended(progress: Progress, epoch: int, settings: TrainingSettings) -> bool:
+def ended(standing: Standing, epoch: int, settings: TrainingSettings) -> bool:
     """The run stops before this epoch: it broke down, or waited long enough for a better one."""
-    waited = epoch - 1 - progress.best_epoch
-    return progress.broken or (settings.patience is not None and waited >= settings.patience)
+    waited = epoch - 1 - standing.best_epoch
+    return standing.broken or (settings.patience is not None and waited >= settings.patience)
 
 
 def state_of(model: nn.Module) -> dict[str, Tensor]:

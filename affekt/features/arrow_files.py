@@ -49,6 +49,29 @@ class Provenance:
     versions: Mapping[str, str] | None = None
     samples: str = ''
     """Digest of what the manifest says of the samples: texts, files, windows. '' where nobody knows."""
+    modality: str | None = None
+    """What the features were made of: audio, text or video; None where nobody said. A file keeps it among the facts."""
+
+    def header(self) -> dict[str, Any]:
+        """As a file holds it."""
+        header = {'format': FORMAT, **dataclasses.asdict(self), 'versions': versions()}
+        if modality := header.pop('modality'):
+            header['facts'] = {**header['facts'], 'modality': modality}
+        return header
+
+    @classmethod
+    def of_header(cls, header: dict[str, Any]) -> Provenance:
+        """As a file holds it, without the format.
+
+        Raises:
+            KeyError, TypeError, ValueError: a part is missing, unknown or of another form.
+        """
+        facts = dict(header['facts'])
+        missing = tuple((name, reason) for name, reason in header['missing'])
+        columns, shard = tuple(header['columns']), tuple(header['shard'])
+        modality = facts.pop('modality', None)
+        read = {'facts': facts, 'columns': columns, 'shard': shard, 'missing': missing, 'modality': modality}
+        return cls(**header | read)
 
 
 def write_features(path: Path, features: Iterable[Features], provenance: Provenance) -> int:
@@ -69,8 +92,7 @@ def write_features(path: Path, features: Iterable[Features], provenance: Provena
     """
     import pyarrow as pa
 
-    told = {'format': FORMAT, **dataclasses.asdict(provenance), 'versions': versions()}
-    schema = _schema(provenance.dimension, {'affekt': json.dumps(told, ensure_ascii=False)})
+    schema = _schema(provenance.dimension, {'affekt': json.dumps(provenance.header(), ensure_ascii=False)})
     seen: set[str] = set()
     with file_atomically(path) as raw, pa.ipc.new_file(raw, schema) as writer:
         for piece in _pieces(features):
@@ -168,12 +190,10 @@ class FeatureFile:
             require_regular_file(path)
             require_bounded(path)
             self._reader = pa.ipc.open_file(pa.memory_map(str(path)))
-            told = json.loads(self._reader.schema.metadata[b'affekt'])
-            if told.pop('format') > FORMAT:
+            header = json.loads(self._reader.schema.metadata[b'affekt'])
+            if header.pop('format') > FORMAT:
                 raise TableError(expected=f'features of format {FORMAT}', came=f'{path}, newer', todo='update affekt')
-            told |= {'columns': tuple(told['columns']), 'shard': tuple(told['shard'])}
-            told['missing'] = tuple((name, reason) for name, reason in told['missing'])
-            self.provenance = Provenance(**told)
+            self.provenance = Provenance.of_header(header)
             self._batches = [self._reader.get_batch(index) for index in range(self._reader.num_record_batches)]
             if self._reader.schema.remove_metadata() != _schema(self.provenance.dimension, {}).remove_metadata():
                 raise ValueError(f'columns {self._reader.schema.names} of other types')

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+import zlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from affekt.encoders import Encoded
 from affekt.features.face_readings import FACES, FACES_FRAMES
-from affekt.features.hashed import SIZE, hashed_texts
 from affekt.features.model_recipes import encoder_names
 from affekt.features.onnx_recipes import exported_names
 from affekt.features.recipes import Features, Floats, Recipe, SampleEncoder, Unable
@@ -18,9 +20,43 @@ from affekt.features.spectra import SPECTRA
 from affekt.plugins import Members, named_as
 from affekt.weights import lookup
 
+SIZE = 512
+"""Numbers of a vector of hashed words."""
+_WORD = re.compile(r"[a-z0-9']+|[一-鿿]")
 _FRAME_COLUMNS = (
     'f0_hz', 'hnr_db', 'loudness_db', 'alpha_ratio_db', 'hammarberg_db', 'slope_low_db_khz', 'slope_mid_db_khz', 'flux',
 )  # fmt: skip
+
+
+def hashed_texts(texts: Sequence[str], size: int = SIZE) -> Floats:
+    """Words to vectors without a model: signed counts of hashed words and word pairs, scaled to length 1.
+
+    A baseline for text features: what a learned encoder adds is what it gains on this.
+
+    A text is lower-cased; words are runs of a-z, 0-9 and apostrophes, and single Chinese characters. Of each word, and
+    of each pair of neighbours joined by `_`, the CRC32 of its UTF-8 bytes gives the place (modulo the size) and the
+    sign (negative where the highest bit is set).
+
+    Args:
+        texts: N texts in English or Chinese.
+        size: of a vector.
+
+    Returns:
+        (N, size); zeros for a text without words.
+
+    >>> row = hashed_texts(['ANYHOW IT WAS REALLY GOOD'])[0]
+    >>> np.flatnonzero(row).tolist(), round(float(row[9]), 6)
+    ([9, 69, 127, 146, 245, 308, 423, 443, 496], 0.333333)
+    """
+    rows = np.zeros((len(texts), size))
+    for row, text in zip(rows, texts, strict=True):
+        words = _WORD.findall(text.lower())
+        for gram in (*words, *(f'{left}_{right}' for left, right in itertools.pairwise(words))):
+            code = zlib.crc32(gram.encode())
+            row[code % size] += -1.0 if code >> 31 else 1.0
+        if norm := np.linalg.norm(row):
+            row /= norm
+    return rows.astype(np.float32)
 
 
 def _open_hashed(recipe: Recipe) -> SampleEncoder:

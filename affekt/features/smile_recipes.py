@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from affekt.errors import MissingExtraError, UnknownNameError, WeightsError
+from affekt.errors import UnknownNameError, WeightsError, missing_extra
 from affekt.features.recipes import Features, Floats, Recipe, SampleEncoder, Unable
 from affekt.features.sample_encoders import audio_encoder
 from affekt.runs import file_sha256
@@ -92,10 +92,7 @@ def _opensmile() -> Any:
     try:
         import opensmile
     except ImportError as error:
-        raise MissingExtraError(
-            expected='openSMILE', came='none',
-            todo="run `pip install 'affekt[opensmile]'` (free for research only), or use acoustics-utt",
-        ) from error  # fmt: skip
+        raise missing_extra('openSMILE (free for research only)', 'opensmile', instead='use acoustics-utt') from error
     return opensmile
 
 

@@ -22,6 +22,7 @@ import numpy.typing as npt
 from affekt.encoders import padded
 from affekt.errors import TableError, UnknownNameError, ValueRangeError, listed
 from affekt.features.arrow_files import SUFFIX, FeatureFile, Piece, Provenance, write_features
+from affekt.features.catalogue import modality_of
 from affekt.features.recipes import Features, Floats
 
 __all__ = ['SUFFIX', 'Provenance', 'Store', 'write_features']
@@ -72,9 +73,11 @@ class Store:
 
     @property
     def modality(self) -> str | None:
-        """What the features were made of, as the header says: audio, text or video; None where it does not."""
-        modality = self.provenance.facts.get('modality')
-        return modality if isinstance(modality, str) else None
+        """What the features were made of: audio, text or video; None where nobody knows.
+
+        As the file states it; of older files, which do not, what the recipe of that name reads.
+        """
+        return self.provenance.modality or modality_of(self.provenance.recipe)
 
     @property
     def dimension(self) -> int:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import importlib.util
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +24,7 @@ import numpy.typing as npt
 from affekt.challenges.inputs import TrackSettings, track_task
 from affekt.challenges.tracks import Track, track_named
 from affekt.corpora import Manifest
-from affekt.errors import CorpusError, MissingExtraError, listed
+from affekt.errors import CorpusError, listed, require_torch
 from affekt.experiments import FinishedRuns, Task, Trial, drawn, fair_run
 from affekt.features import Store
 from affekt.metrics import mean_of_folds
@@ -103,10 +102,7 @@ def train_track(
         CorpusError: a clip lacks features or its label, or a clip is on both sides.
         RunError: the folder holds another run.
     """
-    if importlib.util.find_spec('torch') is None:
-        raise MissingExtraError(
-            expected='torch, which trains', came='none installed', todo='pip install "affekt[torch]"'
-        )
+    require_torch()
     track = track_named(name)
     # 1. Check everything.
     task = track_task(track, labelled, unlabelled, stores, unlabelled_stores or stores, settings)
@@ -214,7 +210,7 @@ def track_facts(trained: TrackAnswers) -> dict[str, Any]:
 def _digest(task: Task) -> str:
     """Of what is learnt from and what is answered."""
     digest = hashlib.sha256()
-    for at, row in enumerate(task.manifest.samples):
+    for at, cells in enumerate(task.manifest.samples.cells(('sample', 'split', 'category', 'valence'))):
         there = ','.join(name for name, present in task.present.items() if present[at])
-        digest.update(f'{row.sample}\t{row.split}\t{row.category}\t{row.valence}\t{there}\n'.encode())
+        digest.update('\t'.join((*map(str, cells), f'{there}\n')).encode())
     return digest.hexdigest()

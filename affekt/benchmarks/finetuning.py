@@ -308,7 +308,13 @@ def _frozen_vectors(
         rows_read = vectors(copy.deepcopy(backbone).to(settings.device), samples.to(settings.device), progress=progress)
         name, digest = f'{facts["encoder"]["name"]}-{settings.layers}', facts['encoder']['sha256']
         each = (Features(sample, row[None]) for sample, row in zip(manifest.names, rows_read.numpy(), strict=True))
-        write_features(path, each, Provenance(name, digest, backbone.size, dict(facts), corpus=manifest.facts.corpus))
+        write_features(
+            path,
+            each,
+            Provenance(
+                name, digest, backbone.size, dict(facts), corpus=manifest.facts.corpus, modality=backbone.modality
+            ),
+        )
     return Store(path)
 
 
@@ -333,9 +339,9 @@ def _encoder_facts(encoder: Path, backbone: Backbone) -> dict[str, Any]:
 def _digest_of(manifest: Manifest, settings: FinetuningSettings) -> str:
     """Of the labels, the divisions, and what the encoder is given by name."""
     digest = hashlib.sha256()
-    for row in manifest.samples:
-        given = (row.split, row.fold, row.category, row.sentiment, row.valence, row.audio, row.video, row.frames)
-        digest.update(repr((row.sample, *given, getattr(row, settings.column))).encode())
+    given = ('split', 'fold', 'category', 'sentiment', 'valence', 'audio', 'video', 'frames', settings.column)
+    for cells in manifest.samples.cells(('sample', *given)):
+        digest.update(repr(cells).encode())
     return digest.hexdigest()
 
 

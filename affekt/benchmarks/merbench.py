@@ -126,9 +126,8 @@ def _runs(task: Task, name: str, protocol: str, settings: MerbenchSettings) -> i
 
 def _digest(task: Task) -> str:
     digest = hashlib.sha256()
-    for row in task.manifest.samples:
-        line = f'{row.sample}\t{row.split}\t{row.fold}\t{row.category}\t{row.sentiment}\t{row.valence}\n'
-        digest.update(line.encode())
+    for cells in task.manifest.samples.cells(('sample', 'split', 'fold', 'category', 'sentiment', 'valence')):
+        digest.update(('\t'.join(map(str, cells)) + '\n').encode())
     return digest.hexdigest()
 
 

@@ -210,7 +210,7 @@ def track_facts(trained: TrackAnswers) -> dict[str, Any]:
 def _digest(task: Task) -> str:
     """Of what is learnt from and what is answered."""
     digest = hashlib.sha256()
-    for at, row in enumerate(task.manifest.samples):
+    for at, cells in enumerate(task.manifest.samples.cells(('sample', 'split', 'category', 'valence'))):
         there = ','.join(name for name, present in task.present.items() if present[at])
-        digest.update(f'{row.sample}\t{row.split}\t{row.category}\t{row.valence}\t{there}\n'.encode())
+        digest.update('\t'.join((*map(str, cells), f'{there}\n')).encode())
     return digest.hexdigest()

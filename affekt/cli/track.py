@@ -119,7 +119,7 @@ def train(
     settings = TrackSettings(**chosen)
     labelled = Manifest.load(manifest)
     if unlabelled is None:
-        answered = labelled.keep(lambda row: row.split not in ('train', 'val'))
+        answered = labelled.take(~labelled.coded('split').where(('train', 'val')))
     else:
         answered = Manifest.load(unlabelled)
     with table_notes():

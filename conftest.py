@@ -1,9 +1,15 @@
-"""Without torch the tests of the torch rooms are skipped, visibly, and their doctests are not collected."""
+"""What a run of the tests skips, and what for: said at its end, also where processes share the work.
+
+Without torch the tests of the torch rooms are skipped, and their doctests are not collected.
+"""
 
 from __future__ import annotations
 
 import importlib.util
+import os
+import re
 import signal
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -36,3 +42,36 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
 def pytest_collect_file(file_path: Path):
     found = yield
     return [item for item in found if not _needs_torch(file_path) or isinstance(item, _NeedsTorch)]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if 'shared_data' in getattr(item, 'fixturenames', ()):
+        item.user_properties.append(('needs', 'real data'))  # travels with the report of a process that tests
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Every reason for which tests were skipped, the most frequent first, and how many tests saw real data."""
+    reports = terminalreporter.stats
+    skipped = Counter(_reason(report) for report in reports.get('skipped', ()))
+    whole_files = Counter(_reason(report) for report in reports.get('skipped', ()) if report.when == 'collect')
+    terminalreporter.section('skipped')
+    for reason, count in skipped.most_common():
+        files = whole_files[reason]
+        counts = [_counted(count - files, 'test')] * (count > files) + [_counted(files, 'whole file')] * bool(files)
+        terminalreporter.write_line(f'{" and ".join(counts)}: {reason}')
+    if not skipped:
+        terminalreporter.write_line('no test')
+    ran = [report for outcome in ('passed', 'failed') for report in reports.get(outcome, ()) if report.when == 'call']
+    count = sum(('needs', 'real data') in map(tuple, report.user_properties) for report in ran)
+    folder = os.environ.get('AFFEKT_SHARED_DATA', '../shared/data')
+    terminalreporter.write_line(f'real data: {folder}, {_counted(count, "test")}')
+
+
+def _counted(count: int, noun: str) -> str:
+    return f'{count:,} {noun}{"s" * (count != 1)}'
+
+
+def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return re.sub(r'^Skipped: ', '', ' '.join(text.split())) or 'without a reason'

@@ -6,6 +6,7 @@ The command line turns any of them into one sentence and exit code 2; a tracebac
 from __future__ import annotations
 
 import difflib
+import importlib.util
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -122,6 +123,29 @@ class PurposeError(AffektError, ValueError):
 
 class MissingExtraError(AffektError, ImportError):
     """An optional part is not installed."""
+
+
+def missing_extra(part: str, extra: str, *, came: str = 'none installed', instead: str = '') -> MissingExtraError:
+    """The one sentence on an optional part that is not installed, to be raised.
+
+    Args:
+        part: what is missing, such as 'torch, which trains'.
+        extra: of affekt, which brings it.
+        came: what was there instead, such as the error of the import.
+        instead: what may be done without it.
+    """
+    todo = f"install it: pip install 'affekt[{extra}]'{', or ' * bool(instead)}{instead}"
+    return MissingExtraError(expected=part, came=came, todo=todo)
+
+
+def require_torch() -> None:
+    """Nothing where torch can be imported; it is not, so that asking costs nothing.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    if importlib.util.find_spec('torch') is None:
+        raise missing_extra('torch, which trains', 'torch')
 
 
 class PluginError(AffektError, RuntimeError):

@@ -25,7 +25,7 @@ import sklearn
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from affekt.corpora import Manifest, import_corpus
-from affekt.features.hashed import hashed_texts
+from affekt.features.builtin_recipes import hashed_texts
 from affekt.metrics import (
     Measure,
     categorical_measure,

@@ -142,7 +142,8 @@ def _with_weights(table: pa.Table) -> pa.Table:
     """The table with its weights as numbers, where it has them as text."""
     if WEIGHTS_AS_TEXT not in table.column_names or set(WEIGHT_COLUMNS) & set(table.column_names):
         return table
-    texts = table[WEIGHTS_AS_TEXT].combine_chunks().cast(pa.string()).dictionary_encode()
+    texts = _cast(table.select([WEIGHTS_AS_TEXT]), pa.schema([(WEIGHTS_AS_TEXT, pa.string())]))[WEIGHTS_AS_TEXT]
+    texts = texts.combine_chunks().dictionary_encode()
     read = [_weights_in(text) for text in texts.dictionary.to_pylist()]
     table = table.drop_columns([WEIGHTS_AS_TEXT])
     for name in WEIGHT_COLUMNS:
@@ -165,8 +166,12 @@ def conforming(table: pa.Table) -> pa.Table:
         )
     count = table.num_rows
     columns = [table[f.name] if f.name in names else pa.array([_DEFAULTS[f.name]] * count, f.type) for f in SCHEMA]
+    return _cast(pa.table(columns, names=SCHEMA.names), SCHEMA)
+
+
+def _cast(table: pa.Table, schema: pa.Schema) -> pa.Table:
     try:
-        return pa.table(columns, names=SCHEMA.names).cast(SCHEMA)
+        return table.cast(schema)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise ShapeError(expected='columns that fit SCHEMA', came=str(error), todo='convert them first') from error
 

@@ -153,11 +153,11 @@ def _pages() -> dict[str, StaticFile]:
 def _plain(screen: Screen, clips: Mapping[str, Clip]) -> dict[str, Any]:
     """A screen without anything that tells which describer wrote what, or what is gold."""
     key = clip_key(screen.sample)
-    found = clips.get(key) if screen.shown else None
+    shown_clip = clips.get(key) if screen.shown else None
     return {
         'status': screen.status,
         'shown': screen.shown.id if screen.shown else None,
-        'clip': {'url': f'/clips/{key}', 'kind': found.kind} if found else None,
+        'clip': {'url': f'/clips/{key}', 'kind': shown_clip.kind} if shown_clip else None,
         'left': screen.left_text,
         'right': screen.right_text,
         'answered': screen.answered,

@@ -96,8 +96,8 @@ def _iso_time(seconds: float) -> str:
 def _result(vote: Vote) -> list[dict[str, Any]]:
     if vote.outcome == 'skip':
         return []
-    held = {'id': vote.id[:10], 'origin': 'manual'}
+    origin = {'id': vote.id[:10], 'origin': 'manual'}
     if vote.outcome == 'tie':
-        return [{**held, 'from_name': 'tie', 'to_name': 'left', 'type': 'choices', 'value': {'choices': ['tie']}}]
+        return [{**origin, 'from_name': 'tie', 'to_name': 'left', 'type': 'choices', 'value': {'choices': ['tie']}}]
     value = {'selected': vote.outcome}
-    return [{**held, 'from_name': 'preference', 'to_name': 'left,right', 'type': 'pairwise', 'value': value}]
+    return [{**origin, 'from_name': 'preference', 'to_name': 'left,right', 'type': 'pairwise', 'value': value}]

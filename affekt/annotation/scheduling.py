@@ -88,27 +88,27 @@ def choose(state: State, rater: Rater, settings: StudySettings, gains: Gains, no
         gains: what one more vote teaches, by pair of describers; asked for only where it decides.
         now: seconds, as events have them.
     """
-    found = standing(state, rater, settings)
-    if found.status == REFUSED:
+    test = standing(state, rater, settings)
+    if test.status == REFUSED:
         return None
     taken = {*rater.votes, *(one.task for one in rater.open)}
     gold = [key for key in _mixed(state.gold, settings.seed, rater.name) if key not in taken]
-    if found.status == TESTED:
+    if test.status == TESTED:
         return (gold[0], TEST) if gold else None
     asked = [key for key in state.asked if key not in taken]
-    done = rater.shown - found.of - found.unplayed
+    done = rater.shown - test.of - test.unplayed
     if gold and settings.gold_every and (done % settings.gold_every == settings.gold_every - 1 or not asked):
         return (gold[0], GOLD) if asked else None
     if not asked:
         return None
-    held = Counter(
+    waiting_for = Counter(
         one.task
         for other in state.raters.values()
         if other is not rater and now - other.last_seen <= settings.lease_s
         for one in other.open
     )
-    free = [key for key in asked if key not in held] or asked
-    return _work(state, free, held, settings, done, gains, rater.name), WORK
+    free = [key for key in asked if key not in waiting_for] or asked
+    return _work(state, free, waiting_for, settings, done, gains, rater.name), WORK
 
 
 def gold_to_come(state: State, rater: Rater, settings: StudySettings, work: int) -> int:
@@ -143,14 +143,14 @@ def first_side(state: State, rater: Rater, task: DescribedPair, seed: int) -> st
 def _work(
     state: State,
     free: Sequence[str],
-    held: Mapping[str, int],
+    waiting_for: Mapping[str, int],
     settings: StudySettings,
     done: int,
     gains: Gains,
     name: str,
 ) -> str:
     """1. the floor, 2. a clip judged by somebody else, 3. the pair asked least, 4. the pair that teaches most."""
-    waiting = Counter(state.tasks[key].describers for key in held)
+    waiting = Counter(state.tasks[key].describers for key in waiting_for)
     by_pair: dict[Pair, list[str]] = {}
     for key in free:
         by_pair.setdefault(state.tasks[key].describers, []).append(key)
@@ -192,8 +192,8 @@ def _mixed(keys: Sequence[str], seed: int, name: str) -> list[str]:
 
 def _draw(*parts: object) -> int:
     """A number that looks random and is the same for the same parts."""
-    held = '\0'.join(map(str, parts)).encode('utf-8', 'surrogatepass')
-    return int.from_bytes(hashlib.blake2b(held, digest_size=8).digest(), 'big')
+    material = '\0'.join(map(str, parts)).encode('utf-8', 'surrogatepass')
+    return int.from_bytes(hashlib.blake2b(material, digest_size=8).digest(), 'big')
 
 
 def _other(side: str) -> str:

@@ -94,8 +94,8 @@ class Study:
         self.settings = settings or StudySettings()
         self.folder, self.clock = folder, clock
         _refuse_shared(tasks, gold)
-        held = {**asdict(self.settings), 'tasks': _digest(tasks), 'gold': _digest(gold)}
-        self._run = Run(folder, held, resume=resume)
+        saved_settings = {**asdict(self.settings), 'tasks': _digest(tasks), 'gold': _digest(gold)}
+        self._run = Run(folder, saved_settings, resume=resume)
         try:
             for name, listed in ((TASKS_FILE, tasks), (GOLD_FILE, gold)):
                 content = as_json(listed).encode()
@@ -176,7 +176,7 @@ class Study:
             rater = self._known(name)
             asked = {'kind': 'vote', 'id': id, 'rater': rater.name, 'shown': shown, 'choice': choice}
             if not self._is_repeated(asked):
-                if (held := self.state.shown.get(shown)) is None or held.rater != rater.name:
+                if (showing := self.state.shown.get(shown)) is None or showing.rater != rater.name:
                     raise VoteError(
                         expected='an answer to what was shown to you', came=f'{shown[:40]!r}', todo='reload the page'
                     )
@@ -187,7 +187,7 @@ class Study:
                         todo='undo the first one to change it',
                     )
                 now = self.clock()
-                pace = seconds if seconds > 0.0 else max(0.0, now - held.time)
+                pace = seconds if seconds > 0.0 else max(0.0, now - showing.time)
                 measured = {'seconds': float(pace), 'seen': seen, 'heard': heard}
                 if watched is not None:
                     measured['watched'] = float(watched)
@@ -262,10 +262,10 @@ class Study:
 
     def _is_repeated(self, asked: Event) -> bool:
         """Whether this very vote is stored; an id that belongs to anything else is refused."""
-        held = self.state.known.get(asked['id'])
-        if held is None:
+        stored = self.state.known.get(asked['id'])
+        if stored is None:
             return False
-        if any(held.get(key) != value for key, value in asked.items()):
+        if any(stored.get(key) != value for key, value in asked.items()):
             raise VoteError(
                 expected='an id of its own for each vote',
                 came=f'{asked["id"]!r}, which was used',
@@ -284,10 +284,10 @@ class Study:
     def _screen(self, name: str) -> Screen:
         rater = self.state.raters[name]
         shown = rater.open[-1] if rater.open else self._show_next(rater)
-        found = standing(self.state, rater, self.settings)
-        in_test = found.status not in (ADMITTED, REFUSED)
-        answered, of = (found.answered, found.of) if in_test else self._progress(rater)
-        status, message = found.status, _about_unplayed(found)
+        test = standing(self.state, rater, self.settings)
+        in_test = test.status not in (ADMITTED, REFUSED)
+        answered, of = (test.answered, test.of) if in_test else self._progress(rater)
+        status, message = test.status, _about_unplayed(test)
         if shown is None and status == ADMITTED:
             status = 'finished'
         return Screen(
@@ -296,7 +296,7 @@ class Study:
             **self._texts(shown),
             answered=answered,
             of=of,
-            right=0 if in_test else found.right,
+            right=0 if in_test else test.right,
             can_undo=self._undoable(rater) is not None,
             message=message,
         )
@@ -316,10 +316,10 @@ class Study:
         return {'sample': task.sample, 'left_text': texts[0], 'right_text': texts[1]}
 
     def _show_next(self, rater: Rater) -> Shown | None:
-        found = choose(self.state, rater, self.settings, self._current_gains, self.clock())
-        if found is None:
+        choice = choose(self.state, rater, self.settings, self._current_gains, self.clock())
+        if choice is None:
             return None
-        key, phase = found
+        key, phase = choice
         first = first_side(self.state, rater, self.state.tasks[key], self.settings.seed)
         self._note(
             {

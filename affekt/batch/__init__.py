@@ -1,7 +1,8 @@
 """Many recordings into one run folder: each analyzed once, whatever kills the process in between.
 
 Files and folders come in; a folder of results a recording, a journal, and what of it counts go out. Read `folders.py`
-first (which recordings are meant), then `running.py`, `results.py` and `exports.py` (the whole run in other formats).
+first (which recordings are meant), then `running.py` and `exports.py` (the whole run in other formats); which results
+count is told by `affekt/analysis/results.py`.
 """
 
 from affekt.batch.exports import Written, export_run, report_run

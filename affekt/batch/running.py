@@ -291,8 +291,8 @@ class _Work:
     def _done(self, clip: Clip, digest: str, folder: str, sentences: Sequence[str]) -> None:
         """Put a finished file into the journal."""
         self._retire_earlier(clip, digest)
-        facts = _facts_of(clip, digest)
-        self._note(f'{digest}:{clip.file}', folder, **facts, notes=list(sentences), state=DONE)
+        entry = _entry_of(clip, digest)
+        self._note(f'{digest}:{clip.file}', folder, **entry, notes=list(sentences), state=DONE)
 
     def _copy(self, clip: Clip, digest: str, first: str, folder: str) -> Outcome:
         """A file whose content is that of another, the first."""
@@ -301,7 +301,7 @@ class _Work:
         is_known = known is not None and known.state == DUPLICATE and known.facts.get('same_as') == first
         self._retire_earlier(clip, digest)
         if not is_known:
-            self._note(key, folder, **_facts_of(clip, digest), state=DUPLICATE, same_as=first)
+            self._note(key, folder, **_entry_of(clip, digest), state=DUPLICATE, same_as=first)
         place = self._run.folder / folder
         return Outcome(clip.path, place, None, is_known, storable(clip.file), digest, storable(first))
 
@@ -321,17 +321,17 @@ class _Work:
             if old.state == DONE and state == SUPERSEDED:
                 self.remarks.append(f'{storable(clip.file)} has changed; its earlier results no longer count')
 
-    def _note(self, key: str, folder: str, **facts: Any) -> None:
+    def _note(self, key: str, folder: str, **entry: Any) -> None:
         """Put a line into the journal, and remember it."""
-        self._run.note(key, folder, **facts)
-        self._known[key] = note_of(key, folder, facts)
+        self._run.note(key, folder, **entry)
+        self._known[key] = note_of(key, folder, entry)
         self._keys_of_files.setdefault(self._known[key].file, set()).add(key)
 
     def note_failure(self, clip: Clip, error: AffektError) -> None:
         """Put a failed file into the journal, so that everybody who opens the run hears of it."""
         sentence = storable(str(error))
-        facts = {'input': os.path.abspath(clip.path), 'file': clip.file}
-        self._note(f'failed:{clip.file}', '', **facts, state=FAILED, error=sentence)
+        entry = {'input': os.path.abspath(clip.path), 'file': clip.file}
+        self._note(f'failed:{clip.file}', '', **entry, state=FAILED, error=sentence)
 
     def _as_refusal(self, clip: Clip, error: BaseException) -> AffektError | None:
         """The error as one sentence about the file; None where it concerns the whole run."""
@@ -374,7 +374,7 @@ def _with_paths(notes: Mapping[str, ResultNote], clips: Sequence[Clip]) -> dict[
     }
 
 
-def _facts_of(clip: Clip, digest: str) -> dict[str, Any]:
+def _entry_of(clip: Clip, digest: str) -> dict[str, Any]:
     """What the journal says of every clip."""
     size, changed_ns = _stamp_of(clip.path)
     return {

@@ -10,13 +10,19 @@ from typing import TYPE_CHECKING
 
 from affekt.benchmarks.comparisons import Ranking, rank_systems
 from affekt.benchmarks.finetuning import Finetuning, run_finetuning
-from affekt.benchmarks.finetuning_settings import FinetuningSettings
+from affekt.benchmarks.finetuning_settings import FinetuningSettings, rates_of
+from affekt.benchmarks.finetuning_tables import finetuning_facts, finetuning_sheet, save_finetuning
 from affekt.benchmarks.merbench import run_merbench
 from affekt.benchmarks.merbench_settings import MerbenchSettings
-from affekt.benchmarks.ovmer import Ovmer, run_ovmer
+from affekt.benchmarks.merbench_tables import merbench_facts, merbench_sheet, save_merbench
+from affekt.benchmarks.ovmer import PAPER_MODE, Ovmer, run_ovmer
+from affekt.benchmarks.ovmer_facts import ovmer_facts
+from affekt.benchmarks.predictions import short_name
 from affekt.benchmarks.published import published
-from affekt.benchmarks.sets import UNIBENCH, UniBenchSet
-from affekt.benchmarks.unibench import UniBench, run_unibench
+from affekt.benchmarks.saving import save_outcome
+from affekt.benchmarks.sets import NAMES, UNIBENCH, UniBenchSet, set_named
+from affekt.benchmarks.unibench import UniBench, rivals, run_unibench
+from affekt.benchmarks.unibench_facts import unibench_facts
 from affekt.experiments import Outcome as Merbench
 from affekt.moved_names import moved
 
@@ -24,19 +30,9 @@ if not TYPE_CHECKING:
     __getattr__ = moved(__name__)
 
 __all__ = [
-    'UNIBENCH',
-    'Finetuning',
-    'FinetuningSettings',
-    'Merbench',
-    'MerbenchSettings',
-    'Ovmer',
-    'Ranking',
-    'UniBench',
-    'UniBenchSet',
-    'published',
-    'rank_systems',
-    'run_finetuning',
-    'run_merbench',
-    'run_ovmer',
-    'run_unibench',
-]
+    'NAMES', 'PAPER_MODE', 'UNIBENCH', 'Finetuning', 'FinetuningSettings', 'Merbench', 'MerbenchSettings', 'Ovmer',
+    'Ranking', 'UniBench', 'UniBenchSet', 'finetuning_facts', 'finetuning_sheet', 'merbench_facts',
+    'merbench_sheet', 'ovmer_facts', 'published', 'rank_systems', 'rates_of', 'rivals', 'run_finetuning',
+    'run_merbench', 'run_ovmer', 'run_unibench', 'save_finetuning', 'save_merbench', 'save_outcome', 'set_named',
+    'short_name', 'unibench_facts',
+]  # fmt: skip

@@ -103,7 +103,7 @@ def rank_systems(
         gap_spreads = spread(
             apart, sizes, lambda count: {(one, other): each(count)[one] - each(count)[other] for one, other in pairs}
         )
-        drawn = {name: found.draws for name, found in spreads.items()}
+        drawn = {name: spread_of.draws for name, spread_of in spreads.items()}
     gaps = _gaps(every, at, order, values, gap_spreads, score, rng, resamples, level)
     placed = (
         rankdata(-np.array([drawn[name] for name in order]), axis=0, method='min')
@@ -142,7 +142,7 @@ def _gaps(
     """Every pair's difference with interval and p, in the order of the ranking."""
     coins = _exchanged(every, rng, resamples)
     totals = every.sum(axis=0)
-    found: dict[tuple[str, str], tuple[Interval, float]] = {}
+    differences: dict[tuple[str, str], tuple[Interval, float]] = {}
     for left, right in combinations(order, 2):
         moved = coins[:, at[right]] - coins[:, at[left]]
         swapped = score[left](totals[at[left]] + moved) - score[right](totals[at[right]] - moved)
@@ -150,9 +150,12 @@ def _gaps(
         extreme = int((np.abs(swapped) >= abs(observed) - 1e-12).sum())
         draws, known = apart[left, right]
         difference = student_interval(observed, draws, units=len(every), level=level, bounds=UNBOUNDED, known=known)
-        found[left, right] = (difference, (1 + extreme) / (1 + resamples))
-    corrected = holm([p for _, p in found.values()])
-    return {pair: Gap(*held, adjusted) for (pair, held), adjusted in zip(found.items(), corrected, strict=True)}
+        differences[left, right] = (difference, (1 + extreme) / (1 + resamples))
+    corrected = holm([p for _, p in differences.values()])
+    return {
+        pair: Gap(*difference, adjusted)
+        for (pair, difference), adjusted in zip(differences.items(), corrected, strict=True)
+    }
 
 
 def _exchanged(every: Floats, rng: np.random.Generator, draws: int) -> Floats:
@@ -165,14 +168,14 @@ def _exchanged(every: Floats, rng: np.random.Generator, draws: int) -> Floats:
 
 def _runs(order: Sequence[str], gaps: Mapping[tuple[str, str], Gap], level: float) -> tuple[tuple[str, ...], ...]:
     """The longest runs without a pair that differs; one that lies within another is left out."""
-    found: list[tuple[int, int]] = []
+    runs: list[tuple[int, int]] = []
     for begin in range(len(order)):
         end = begin + 1
         while end < len(order) and all(gaps[order[i], order[end]].p_holm >= level for i in range(begin, end)):
             end += 1
-        if not found or end > found[-1][1]:
-            found.append((begin, end))
-    return tuple(tuple(order[begin:end]) for begin, end in found)
+        if not runs or end > runs[-1][1]:
+            runs.append((begin, end))
+    return tuple(tuple(order[begin:end]) for begin, end in runs)
 
 
 def _rank_bounds(placed: Floats, rank: int, level: float) -> tuple[int, int]:

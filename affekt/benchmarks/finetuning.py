@@ -15,7 +15,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import hashlib
-import importlib.util
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,7 +29,7 @@ from affekt.benchmarks.finetuning_inputs import prepared
 from affekt.benchmarks.finetuning_settings import FinetuningSettings
 from affekt.corpora import Manifest
 from affekt.encoders import deciding_files
-from affekt.errors import MissingExtraError
+from affekt.errors import require_torch
 from affekt.experiments import (
     Answers,
     FinishedRuns,
@@ -47,6 +46,7 @@ from affekt.experiments import (
     over_seeds,
     run_facts,
     scored_rows,
+    task_samples,
 )
 from affekt.features import Features, Provenance, Store, write_features
 from affekt.runs import remove_run
@@ -87,32 +87,16 @@ class Inputs:
 
     def samples(self, index: Index) -> Samples:
         """What the encoder reads of these samples, with their truths."""
-        return self._with({self.backbone.modality: self._rows(index)}, index)
+        import torch
+
+        return task_samples(self.task, index, {self.backbone.modality: self.rows[torch.from_numpy(index)]})
 
     def vectors(self, index: Index) -> Samples:
         """The encoder's frozen vectors of these samples, with their truths."""
         import torch
 
-        vectors = self.task.features[self.backbone.modality]
-        return self._with({self.backbone.modality: torch.from_numpy(vectors[index])}, index)
-
-    def _rows(self, index: Index) -> Sequences:
-        import torch
-
-        return self.rows[torch.from_numpy(index)]
-
-    def _with(self, features: Mapping[str, Any], index: Index) -> Samples:
-        import torch
-
-        from affekt.training import Samples
-
-        task, names = self.task, self.task.manifest.names
-        return Samples(
-            features,
-            None if task.labels is None else torch.from_numpy(task.labels[index]),
-            None if task.values is None else torch.from_numpy(task.values[index]).float().unsqueeze(1),
-            names=tuple(names[i] for i in index),
-        )
+        modality = self.backbone.modality
+        return task_samples(self.task, index, {modality: torch.from_numpy(self.task.features[modality][index])})
 
 
 def run_finetuning(
@@ -140,10 +124,7 @@ def run_finetuning(
         CorpusError, TableError, ValueRangeError, UnknownNameError: the manifest cannot be trained on.
         RunError: the folder holds another run.
     """
-    if importlib.util.find_spec('torch') is None:
-        raise MissingExtraError(
-            expected='torch, which trains', came='none installed', todo='pip install "affekt[encoders]"'
-        )
+    require_torch()
     from affekt.encoders import open_backbone
 
     # 1. The encoder, and what it reads of every sample.
@@ -312,7 +293,13 @@ def _frozen_vectors(
         rows_read = vectors(copy.deepcopy(backbone).to(settings.device), samples.to(settings.device), progress=progress)
         name, digest = f'{facts["encoder"]["name"]}-{settings.layers}', facts['encoder']['sha256']
         each = (Features(sample, row[None]) for sample, row in zip(manifest.names, rows_read.numpy(), strict=True))
-        write_features(path, each, Provenance(name, digest, backbone.size, dict(facts), corpus=manifest.facts.corpus))
+        write_features(
+            path,
+            each,
+            Provenance(
+                name, digest, backbone.size, dict(facts), corpus=manifest.facts.corpus, modality=backbone.modality
+            ),
+        )
     return Store(path)
 
 
@@ -337,9 +324,9 @@ def _encoder_facts(encoder: Path, backbone: Backbone) -> dict[str, Any]:
 def _digest_of(manifest: Manifest, settings: FinetuningSettings) -> str:
     """Of the labels, the divisions, and what the encoder is given by name."""
     digest = hashlib.sha256()
-    for row in manifest.samples:
-        given = (row.split, row.fold, row.category, row.sentiment, row.valence, row.audio, row.video, row.frames)
-        digest.update(repr((row.sample, *given, getattr(row, settings.column))).encode())
+    given = ('split', 'fold', 'category', 'sentiment', 'valence', 'audio', 'video', 'frames', settings.column)
+    for cells in manifest.samples.cells(('sample', *given)):
+        digest.update(repr(cells).encode())
     return digest.hexdigest()
 
 

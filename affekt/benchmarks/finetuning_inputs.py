@@ -36,22 +36,22 @@ def prepared(manifest: Manifest, backbone: Backbone, column: str, progress: Prog
     """
     from affekt.training import Sequences
 
-    found: list[Rows] = []
+    rows: list[Rows] = []
     lacking: list[str] = []
     kept = manifest.keep_mask(backbone.modality)
     for done, row in enumerate(manifest.samples):
         try:
-            held = _rows(manifest, row, backbone, column) if kept[done] else Unable(row.sample, 'withheld')
+            read = _rows(manifest, row, backbone, column) if kept[done] else Unable(row.sample, 'withheld')
         except AffektError as error:
-            held = Unable(row.sample, error.came)
+            read = Unable(row.sample, error.came)
         except MemoryError:
             raise
         except Exception as error:  # what a library does with a file that nobody has seen has no common class
-            held = Unable(row.sample, f'{type(error).__name__}: {error}')
-        if isinstance(held, Unable):
-            lacking.append(f'{held.sample} ({held.reason})')
+            read = Unable(row.sample, f'{type(error).__name__}: {error}')
+        if isinstance(read, Unable):
+            lacking.append(f'{read.sample} ({read.reason})')
         else:
-            found.append(held)
+            rows.append(read)
         if progress:
             progress('read', done + 1, len(manifest))
     if lacking:
@@ -60,17 +60,17 @@ def prepared(manifest: Manifest, backbone: Backbone, column: str, progress: Prog
             came=f'none of {len(lacking)} of {len(manifest)}: {listed(lacking, 2)}',
             todo='leave these samples out of the manifest, or correct its paths',
         )
-    return Sequences.of(found)
+    return Sequences.of(rows)
 
 
 def _rows(manifest: Manifest, row: Sample, backbone: Backbone, column: str) -> Rows | Unable:
     """One sample's, or why there are none."""
     if backbone.modality == 'text':
-        said = getattr(row, column)
-        return Unable(row.sample, f'no {column}') if said is None else backbone.prepare(said)
+        text = getattr(row, column)
+        return Unable(row.sample, f'no {column}') if text is None else backbone.prepare(text)
     if backbone.modality == 'audio':
-        hear = audio_encoder(lambda sample, sound: Features(sample, backbone.prepare(sound)))
-        (heard,) = hear(manifest, [row])
-        return heard if isinstance(heard, Unable) else heard.values
-    seen = face_pictures(manifest, row)
-    return seen if isinstance(seen, Unable) else backbone.prepare(seen.images)
+        read_sound = audio_encoder(lambda sample, sound: Features(sample, backbone.prepare(sound)))
+        (sound_rows,) = read_sound(manifest, [row])
+        return sound_rows if isinstance(sound_rows, Unable) else sound_rows.values
+    pictures = face_pictures(manifest, row)
+    return pictures if isinstance(pictures, Unable) else backbone.prepare(pictures.images)

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from affekt.errors import TableError, listed
-from affekt.labels.thinking import count_thinking, without_thinking
-from affekt.labels.wheels import WordTable
+from affekt.labels import WordTable, count_thinking, without_thinking
 from affekt.metrics.answers import LabelledAnswers, require_names
 from affekt.metrics.label_sets import bits, count
 from affekt.metrics.open_vocabulary import OfficialMeasure, official_parse
@@ -70,14 +69,14 @@ def measure_basic(truth: Mapping[str, Any], openset: Mapping[str, Any], table: W
         parts += [kept, hits, np.divide(hits, able, out=np.zeros(len(able)), where=able > 0)]
 
     def statistic(sums: Floats) -> dict[str, Floats]:
-        found: dict[str, Floats] = {}
+        scores: dict[str, Floats] = {}
         for index, row in enumerate(rows):
             n, hits, share = sums[:, 3 * index : 3 * index + 3].T
-            found[f'{row} n'] = n
-            found[f'{row} hit_rate'], found[f'{row} mscore'] = _over(hits, n), _over(share, n)
+            scores[f'{row} n'] = n
+            scores[f'{row} hit_rate'], scores[f'{row} mscore'] = _over(hits, n), _over(share, n)
         for part in ('n', 'hit_rate', 'mscore'):
-            found[f'HIT {part}'] = np.mean([found[f'{row} {part}'] for row in rows], axis=0)
-        return found
+            scores[f'HIT {part}'] = np.mean([scores[f'{row} {part}'] for row in rows], axis=0)
+        return scores
 
     columns = np.stack(parts, axis=1).astype(np.float64)
     return Measured(columns, statistic, 'HIT hit_rate', answers.names, _answer_facts(answers, openset, table))
@@ -129,13 +128,13 @@ def derived_sentiment(openset: Mapping[str, Any], table: WordTable) -> dict[str,
         known = [table.senses[base].valence for base in bases if base in table.senses]
         if known and form not in SIGNS:
             valence[form] = float(np.mean(known))
-    found = {}
+    words = {}
     for name, answer in openset.items():
         text = without_thinking(answer).text if isinstance(answer, str) else answer
         known = [valence[label] for label in official_parse(text) if label in valence]
         mean = float(np.mean(known)) if known else 0.0
-        found[name] = 'positive' if mean > 0 else 'negative' if mean < 0 else 'neutral'
-    return found
+        words[name] = 'positive' if mean > 0 else 'negative' if mean < 0 else 'neutral'
+    return words
 
 
 def require_answers(truth: Mapping[str, Any], openset: Mapping[str, Any], what: str) -> None:
@@ -154,12 +153,12 @@ def require_answers(truth: Mapping[str, Any], openset: Mapping[str, Any], what: 
 
 def _answer_facts(answers: LabelledAnswers, openset: Mapping[str, Any], table: WordTable) -> dict[str, float]:
     known = np.array([word in table.bases for word in answers.vocabulary.words], dtype=bool)
-    held = known[answers.prediction.ids]
+    known_predicted = known[answers.prediction.ids]
     return {
         'labels_per_answer': float(answers.prediction.sizes.mean()),
         'empty_answers': float((answers.prediction.sizes == 0).sum()),
         'with_thinking': float(count_thinking(openset[name] for name in answers.names)),
-        'unknown_words': float(1 - held.mean()) if len(held) else float('nan'),
+        'unknown_words': float(1 - known_predicted.mean()) if len(known_predicted) else float('nan'),
         'unknown_true_words': float(1 - known[answers.truth.ids].mean()) if len(answers.truth.ids) else float('nan'),
     }
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import importlib.util
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -26,7 +25,7 @@ import numpy as np
 
 from affekt.benchmarks.merbench_settings import MerbenchSettings
 from affekt.corpora import Manifest
-from affekt.errors import MissingExtraError, UnknownNameError, listed
+from affekt.errors import UnknownNameError, listed, require_torch
 from affekt.experiments import (
     ORACLE,
     SIMPLE,
@@ -79,10 +78,7 @@ def run_merbench(
         CorpusError, TableError, ValueRangeError, UnknownNameError: what came cannot be trained on; before any training.
         RunError: the folder holds another run.
     """
-    if importlib.util.find_spec('torch') is None:
-        raise MissingExtraError(
-            expected='torch, which trains', came='none installed', todo='pip install "affekt[torch]"'
-        )
+    require_torch()
     # 1. Check everything.
     if settings.missing and len(set(map(slot_of, stores))) < len(stores):
         raise UnknownNameError(
@@ -130,9 +126,8 @@ def _runs(task: Task, name: str, protocol: str, settings: MerbenchSettings) -> i
 
 def _digest(task: Task) -> str:
     digest = hashlib.sha256()
-    for row in task.manifest.samples:
-        line = f'{row.sample}\t{row.split}\t{row.fold}\t{row.category}\t{row.sentiment}\t{row.valence}\n'
-        digest.update(line.encode())
+    for cells in task.manifest.samples.cells(('sample', 'split', 'fold', 'category', 'sentiment', 'valence')):
+        digest.update(('\t'.join(map(str, cells)) + '\n').encode())
     return digest.hexdigest()
 
 

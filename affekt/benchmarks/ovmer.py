@@ -29,11 +29,9 @@ from affekt.benchmarks.published import published
 from affekt.benchmarks.sets import NAMES
 from affekt.benchmarks.unibench import CONSTANTS
 from affekt.errors import AffektError, TableError
-from affekt.labels.answer_files import read_answers
-from affekt.labels.thinking import count_thinking
-from affekt.labels.wheels import WordTable, load_table
+from affekt.labels import WordTable, count_thinking, load_table, read_answers
+from affekt.metrics import pearson
 from affekt.metrics.answers import LabelledAnswers
-from affekt.metrics.dimensional import pearson
 from affekt.metrics.open_vocabulary import OfficialMeasure, official_parse
 from affekt.metrics.open_vocabulary_consistent import ConsistentMeasure, consistent_parse
 from affekt.metrics.resampling import Floats
@@ -78,7 +76,7 @@ class View:
     @property
     def floor(self) -> tuple[str, float]:
         """The constant answer that reaches most, and what it reaches."""
-        return max(self.floors.items(), key=lambda held: held[1])
+        return max(self.floors.items(), key=lambda floor: floor[1])
 
 
 @dataclass(frozen=True)
@@ -161,9 +159,9 @@ def run_ovmer(
     # 3. How ranks move, and how scores go with the published grouping by a language model.
     moves = [_move(mode, views[0], view) for view in views[1:] for mode in view.rankings]
     facts: dict[str, dict[str, dict[str, float]]] = {}
-    for system, held in answers.items():
-        sizes = [len(official_parse(held[name])) for name in true]
-        thinking = count_thinking(held[name] for name in true)
+    for system, answered in answers.items():
+        sizes = [len(official_parse(answered[name])) for name in true]
+        thinking = count_thinking(answered[name] for name in true)
         about = {
             'labels_per_answer': float(np.mean(sizes)),
             'empty_answers': float(sizes.count(0)),
@@ -191,7 +189,7 @@ def find_systems(predictions: Path) -> tuple[System, ...]:
     folder_content(root, 'predictions')
     if (root / 'results-ovmerd').is_dir():
         root = root / 'results-ovmerd'
-    found: dict[tuple[str, str], System] = {}
+    systems: dict[tuple[str, str], System] = {}
     for child in folder_content(root, 'predictions'):
         files = prediction_files(child) if child.is_dir() else [child] if child in prediction_files(root) else []
         read_out = [path for path in files if path.stem.endswith('-openset')]
@@ -199,20 +197,20 @@ def find_systems(predictions: Path) -> tuple[System, ...]:
             stem = path.stem.removesuffix('-openset')
             model, mode = _split(child.name if child.is_dir() else stem)
             mode = mode or (_split(stem)[1] if child.is_dir() else '')
-            if (model, mode) in found:
+            if (model, mode) in systems:
                 raise TableError(
                     expected=f'one file for {model} in mode {mode or "(none)"}',
-                    came=f'{found[model, mode].path} and {path}',
+                    came=f'{systems[model, mode].path} and {path}',
                     todo=f'keep one, or put {", ".join(MODES)} into their names',
                 )
-            found[model, mode] = System(model, mode, path)
-    if not found:
+            systems[model, mode] = System(model, mode, path)
+    if not systems:
         raise TableError(
             expected='<model>/<mode>.csv, or the released <model>/output-…-openset.npz',
             came=f'{root} without any',
             todo='put them there',
         )
-    return tuple(found.values())
+    return tuple(systems.values())
 
 
 def _split(name: str) -> tuple[str, str]:
@@ -223,15 +221,15 @@ def _split(name: str) -> tuple[str, str]:
 
 def _read(system: System, truth: Mapping[str, Any]) -> Mapping[str, Any]:
     columns = read_columns(system.path)
-    held = answers_by_name(columns, system.path, NAMES, OPENSETS)
-    if held is None:
+    answers = answers_by_name(columns, system.path, NAMES, OPENSETS)
+    if answers is None:
         raise TableError(
             expected=f'a column {" or ".join(OPENSETS[:-1])}',
             came=f'{system.path} with {columns.seen()}',
             todo='read the labels out of the descriptions first (`affekt extract`)',
         )
-    require_no_strangers(truth, held, str(system.path))
-    return held
+    require_no_strangers(truth, answers, str(system.path))
+    return answers
 
 
 def _tables(tables: Sequence[WordTable | str | Path]) -> tuple[list[WordTable], tuple[str, ...]]:
@@ -267,14 +265,14 @@ def _view(
     scores: dict[str, dict[str, dict[str, float]]] = {}
     columns: dict[str, dict[str, Floats]] = {}
     rule = headline = ''
-    for system, held in answers.items():
-        every, samples, rule, headline = measure(table, truth, held)
+    for system, answered in answers.items():
+        every, samples, rule, headline = measure(table, truth, answered)
         scores.setdefault(system.mode, {})[system.model] = every
         columns.setdefault(system.mode, {})[system.model] = samples
     score = _score_of(table, rule, headline)
     rankings = {
-        mode: rank_systems(held, dict.fromkeys(held, score), rng=rng, resamples=resamples, level=1 - LEVEL)
-        for mode, held in columns.items()
+        mode: rank_systems(answered, dict.fromkeys(answered, score), rng=rng, resamples=resamples, level=1 - LEVEL)
+        for mode, answered in columns.items()
     }
     common = [
         label for label, _ in Counter(w for answer in truth.values() for w in official_parse(answer)).most_common(6)
@@ -326,15 +324,17 @@ def _agreements(views: Sequence[View]) -> dict[str, dict[str, Agreement]]:
     rows = {row.model: row.scores for row in published('ovmer').rows}
     ours = [model for model in rows if views and model in views[0].scores.get(PAPER_MODE, {})]
     metrics = [name for name in next(iter(rows.values())) if name != 'GPT']
-    found = {'published': {name: _agreement(rows, {m: rows[m][name] for m in rows}) for name in metrics}}
+    agreements = {'published': {name: _agreement(rows, {m: rows[m][name] for m in rows}) for name in metrics}}
     if len(ours) < 3:
-        return found
-    found['published, same models'] = {name: _agreement(rows, {m: rows[m][name] for m in ours}) for name in metrics}
+        return agreements
+    agreements['published, same models'] = {
+        name: _agreement(rows, {m: rows[m][name] for m in ours}) for name in metrics
+    }
     for view in views:
-        held = view.scores[PAPER_MODE]
-        wanted = [name for name in held[ours[0]] if name.endswith((' f', ' f1'))]
-        found[view.name] = {name: _agreement(rows, {m: held[m][name] for m in ours}) for name in wanted}
-    return found
+        scores = view.scores[PAPER_MODE]
+        wanted = [name for name in scores[ours[0]] if name.endswith((' f', ' f1'))]
+        agreements[view.name] = {name: _agreement(rows, {m: scores[m][name] for m in ours}) for name in wanted}
+    return agreements
 
 
 def _agreement(rows: Mapping[str, Mapping[str, float]], values: Mapping[str, float]) -> Agreement:

@@ -47,8 +47,8 @@ class Prediction:
 
 def short_name(checkpoint: str) -> str:
     """`30` for `checkpoint_000030_loss_0.602`; another name stays."""
-    found = _NUMBER.match(checkpoint)
-    return found.group(1) if found else checkpoint
+    match = _NUMBER.match(checkpoint)
+    return match.group(1) if match else checkpoint
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def find_predictions(root: Path, *, sets: Collection[str] = (), model: str | Non
         UnknownNameError: a folder `results-…` is of no known set.
     """
     children = folder_content(root, 'predictions')
-    found: dict[str, dict[str, CheckpointFiles]] = {}
+    by_set: dict[str, dict[str, CheckpointFiles]] = {}
     strangers = []
     for child in (child for child in children if child.is_dir()):
         try:
@@ -86,18 +86,18 @@ def find_predictions(root: Path, *, sets: Collection[str] = (), model: str | Non
             continue
         if sets and each.key not in sets:
             continue
-        if each.key in found:
+        if each.key in by_set:
             raise TableError(expected=f'one folder for {each.name}', came=f'a second, {child}', todo='keep one of them')
         checkpoints = _checkpoints(_model_folder(child, model))
         if checkpoints:
-            found[each.key] = checkpoints
-    if not found:
+            by_set[each.key] = checkpoints
+    if not by_set:
         raise TableError(
             expected=f'folders of predictions named {", ".join(sets) or "meld, cmumosi, results-meld …"}',
             came=f'{root} with {listed([child.name for child in children])}',
             todo='put <set>/<checkpoint>.csv (name,openset) or the released results-<set>/<model>/*-openset.npz there',
         )
-    return FoundPredictions(found, tuple(strangers))
+    return FoundPredictions(by_set, tuple(strangers))
 
 
 def folder_content(root: Path, what: str) -> list[Path]:
@@ -178,15 +178,15 @@ def read_prediction(each: UniBenchSet, files: CheckpointFiles) -> Prediction:
     sentiment: dict[str, str] | None = None
     if files.openset:
         columns = read_columns(files.openset)
-        held = answers_by_name(columns, files.openset, NAMES, OPENSETS)
+        words_by_name = answers_by_name(columns, files.openset, NAMES, OPENSETS)
         words = by_name(columns, files.openset, NAMES, SENTIMENTS)
-        if held is None and (words is None or each.task != 'sentiment'):
+        if words_by_name is None and (words is None or each.task != 'sentiment'):
             raise TableError(
                 expected=f'a column {" or ".join(OPENSETS[:-1])}',
                 came=f'{files.openset} with {columns.seen()}',
                 todo='read the labels out of the descriptions first, and write them as name,openset',
             )
-        openset = held or {}
+        openset = words_by_name or {}
         sentiment = None if words is None else {name: str(word or '') for name, word in words.items()}
     if files.sentiment:
         columns = read_columns(files.sentiment)
@@ -199,13 +199,13 @@ def read_prediction(each: UniBenchSet, files: CheckpointFiles) -> Prediction:
     return Prediction(openset, sentiment)
 
 
-def require_no_strangers(truth: Mapping[str, Any], held: Mapping[str, Any], what: str) -> None:
+def require_no_strangers(truth: Mapping[str, Any], answers: Mapping[str, Any], what: str) -> None:
     """Every sample that was predicted is one of the truth.
 
     Raises:
         TableError: some are not; names the first of them.
     """
-    extra = [name for name in held if name not in truth]
+    extra = [name for name in answers if name not in truth]
     if extra:
         raise TableError(
             expected=f'only the {len(truth)} samples of the truth in {what}',

@@ -38,16 +38,16 @@ def published(benchmark: str) -> PublishedTable:
 
     Scores are shares, not per cent.
     """
-    held = _held()[benchmark]
+    table = _tables()[benchmark]
     rows = []
-    for cells in held['rows']:
-        row = dict(zip(held['columns'], cells, strict=True))
+    for cells in table['rows']:
+        row = dict(zip(table['columns'], cells, strict=True))
         model, inputs = row.pop('model'), row.pop('inputs', '')
         rows.append(PublishedRow(model, inputs, {column: round(value / 100, 10) for column, value in row.items()}))
-    return PublishedTable(held['source'], held['protocol'], tuple(rows))
+    return PublishedTable(table['source'], table['protocol'], tuple(rows))
 
 
 @cache
-def _held() -> dict[str, Any]:
-    held: dict[str, Any] = json.loads(_FILE.read_text(encoding='utf-8'))
-    return held
+def _tables() -> dict[str, Any]:
+    tables: dict[str, Any] = json.loads(_FILE.read_text(encoding='utf-8'))
+    return tables

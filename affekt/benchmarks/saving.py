@@ -23,5 +23,5 @@ def save_outcome(
         'versions': versions(),
         'inputs': {str(path): file_sha256(path) for path in dict.fromkeys(inputs)},
     }
-    for stem, held in ((name, facts), ('settings', beside)):
-        write_atomically(folder / f'{stem}.json', (json.dumps(held, indent=1, allow_nan=False) + '\n').encode())
+    for stem, saved in ((name, facts), ('settings', beside)):
+        write_atomically(folder / f'{stem}.json', (json.dumps(saved, indent=1, allow_nan=False) + '\n').encode())

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from affekt.metrics.intervals import Interval
+from affekt.metrics import Interval
 
 Scores = Mapping[str, Mapping[str, float]]
 """Set to checkpoint to headline."""
@@ -71,7 +71,7 @@ def select(
     best = max(checkpoints, key=lambda name: np.mean([scores[judge][name] for judge in judges]))
     how = f'the best on {dev}' if dev else 'the best mean over these test sets'
     rows.append(_one('best single', how, dev is None, scores, rest, dict.fromkeys(scores, best)))
-    oracle = {each: max(checkpoints, key=lambda name: held[name]) for each, held in scores.items()}
+    oracle = {each: max(checkpoints, key=lambda name: by_checkpoint[name]) for each, by_checkpoint in scores.items()}
     how = 'the best of each test set by itself, as the published figures were chosen'
     return [*rows, _one('oracle per set', how, True, scores, counted, oracle)]
 
@@ -79,12 +79,12 @@ def select(
 def _one(
     protocol: str, how: str, on_test: bool, scores: Scores, counted: Sequence[str], chosen: Mapping[str, str]
 ) -> Row:
-    held = {each: scores[each][checkpoint] for each, checkpoint in chosen.items()}
-    return Row(protocol, how, on_test, held, _mean([held[each] for each in counted]), tuple(counted), chosen, {})
+    own = {each: scores[each][checkpoint] for each, checkpoint in chosen.items()}
+    return Row(protocol, how, on_test, own, _mean([own[each] for each in counted]), tuple(counted), chosen, {})
 
 
 def _averaged(scores: Scores, counted: Sequence[str], checkpoints: Sequence[str]) -> Row:
-    table = {each: np.array([held[name] for name in checkpoints]) for each, held in scores.items()}
+    table = {each: np.array([by_checkpoint[name] for name in checkpoints]) for each, by_checkpoint in scores.items()}
     means = np.mean([table[each] for each in counted], axis=0) if counted else np.full(len(checkpoints), np.nan)
     return Row(
         'mean',

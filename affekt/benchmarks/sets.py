@@ -66,8 +66,8 @@ class UniBenchSet:
 
     def group(self, name: str) -> str:
         """The dialogue or recording that a sample belongs to; its own name where there is none."""
-        found = re.match(self.together, name) if self.together else None
-        return found.group(0) if found else name
+        match = re.match(self.together, name) if self.together else None
+        return match.group(0) if match else name
 
 
 _MER = ('neutral', 'angry', 'happy', 'sad', 'worried', 'surprise')
@@ -150,14 +150,14 @@ def find_labels(each: UniBenchSet, labels: Path) -> Path | None:
     )
     tried = [labels / folder / file for folder in folders for file in files]
     tried += [labels / f'{each.key}{kind}' for kind in ENDINGS]
-    found = list(dict.fromkeys(path.resolve() for path in tried if path.is_file()))
-    if len(found) > 1:
+    present = list(dict.fromkeys(path.resolve() for path in tried if path.is_file()))
+    if len(present) > 1:
         raise TableError(
             expected=f'one label file for {each.name}',
-            came=listed([str(path.relative_to(labels.resolve())) for path in found]),
+            came=listed([str(path.relative_to(labels.resolve())) for path in present]),
             todo='keep one of them in the folder',
         )
-    return found[0] if found else None
+    return present[0] if present else None
 
 
 def read_labels_of(each: UniBenchSet, path: Path) -> dict[str, Any]:
@@ -174,8 +174,8 @@ def read_labels_of(each: UniBenchSet, path: Path) -> dict[str, Any]:
 
 
 def _from_archive(each: UniBenchSet, path: Path) -> dict[str, Any]:
-    held = read_npz(path)
-    corpus = held.get(each.corpus)
+    archive = read_npz(path)
+    corpus = archive.get(each.corpus)
     if not isinstance(corpus, dict):
         return _from_table(each, path)
     field = 'val' if each.task == 'sentiment' else 'emo'
@@ -190,14 +190,14 @@ def _from_archive(each: UniBenchSet, path: Path) -> dict[str, Any]:
 def _from_table(each: UniBenchSet, path: Path) -> dict[str, Any]:
     columns = read_columns(path)
     reader = answers_by_name if each.task == 'fine-grained' else by_name
-    found = reader(columns, path, NAMES, TRUTHS[each.task])
-    if found is None:
+    labels = reader(columns, path, NAMES, TRUTHS[each.task])
+    if labels is None:
         raise TableError(
             expected=f'a column {" or ".join(TRUTHS[each.task])}',
             came=f'{path} with {columns.seen()}',
             todo='name the columns so',
         )
-    return found
+    return labels
 
 
 def _checked(each: UniBenchSet, name: str, value: Any, path: Path) -> Any:

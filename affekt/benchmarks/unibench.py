@@ -39,7 +39,7 @@ from affekt.benchmarks.predictions import (
 from affekt.benchmarks.selection import Row, select
 from affekt.benchmarks.sets import UNIBENCH, UniBenchSet, find_labels, read_labels_of, set_named
 from affekt.errors import TableError, listed
-from affekt.labels.wheels import WordTable, load_table
+from affekt.labels import WordTable, load_table
 from affekt.metrics.group_sizes import degrees_of
 from affekt.metrics.intervals import student_interval
 from affekt.metrics.open_vocabulary import official_parse
@@ -144,24 +144,24 @@ def run_unibench(
     wanted = [set_named(name).key for name in sets]
     table = table if isinstance(table, WordTable) else load_table(table)
     # 1. What is here.
-    held = find_predictions(predictions, sets=wanted, model=model)
-    found = held.sets
-    truths, absent = _labels(found, labels, wanted)
+    folder = find_predictions(predictions, sets=wanted, model=model)
+    predicted = folder.sets
+    truths, absent = _labels(predicted, labels, wanted)
     # 2. Every set at every checkpoint.
-    pairs = [(set_named(key), name) for key in truths for name in found[key]]
+    pairs = [(set_named(key), name) for key in truths for name in predicted[key]]
     measured: dict[str, dict[str, Measured]] = {key: {} for key in truths}
     source: dict[str, str] = {}
     for done, (each, name) in enumerate(pairs):
         if progress:
             progress('score', done, len(pairs))
-        measured[each.key][name], source[each.key] = _measure(each, truths[each.key], found[each.key][name], table)
+        measured[each.key][name], source[each.key] = _measure(each, truths[each.key], predicted[each.key][name], table)
     if progress:
         progress('score', 1, 1)
     # 3. What constants reach, and what to say of each set.
     results = {key: _result(set_named(key), truths[key], measured[key], table, source[key]) for key in measured}
     # 4. Checkpoints that all sets have, and the protocols over them.
     common, notes = _common(measured)
-    notes += tuple(f'{name}: a folder named as no set, not looked at' for name in held.strangers)
+    notes += tuple(f'{name}: a folder named as no set, not looked at' for name in folder.strangers)
     declared = None if checkpoint is None else choose_checkpoint(checkpoint, common)
     judge = None if dev is None else set_named(dev).key
     if judge is not None and judge not in results:
@@ -173,13 +173,13 @@ def run_unibench(
     first, *others = select(headlines, counted, common, fixed=declared, dev=judge)
     # 5. Intervals of the fixed checkpoint.
     rows = (_with_intervals(first, measured, rng, resamples, progress), *others)
-    inputs = [path for key in truths for files in found[key].values() for path in files.paths]
+    inputs = [path for key in truths for files in predicted[key].values() for path in files.paths]
     inputs += [path for key in truths if (path := find_labels(set_named(key), labels))]
     return UniBench(table.label, common, results, absent, rows, notes, tuple(inputs))
 
 
 def _labels(
-    found: Mapping[str, Any], labels: Path, wanted: Collection[str]
+    predicted: Mapping[str, Any], labels: Path, wanted: Collection[str]
 ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     """The truth of every set that has predictions and labels, and why the others are absent."""
     if not labels.is_dir():
@@ -193,7 +193,7 @@ def _labels(
         if wanted and each.key not in wanted:
             continue
         path = find_labels(each, labels)
-        if each.key not in found:
+        if each.key not in predicted:
             absent[each.key] = 'no predictions'
         elif path is None:
             absent[each.key] = f'no labels; {each.source}'
@@ -201,7 +201,7 @@ def _labels(
             truths[each.key] = read_labels_of(each, path)
     if not truths:
         raise TableError(
-            expected=f'labels of {listed(list(found), 9)}',
+            expected=f'labels of {listed(list(predicted), 9)}',
             came=f'none of them in {labels}',
             todo='put them there as in the release (meld-process/label.npz) or as meld.csv with name,label',
         )
@@ -214,10 +214,10 @@ def _measure(
     """One checkpoint's measure on one set, and where its sentiment words come from."""
     prediction = read_prediction(each, files)
     what = str(files.paths[0])
-    for held in (prediction.openset, prediction.sentiment):
+    for answers in (prediction.openset, prediction.sentiment):
         # Labels that are public in part come with predictions of the whole set.
-        if held and len(truth) >= each.samples:
-            require_no_strangers(truth, held, what)
+        if answers and len(truth) >= each.samples:
+            require_no_strangers(truth, answers, what)
     if each.task == 'sentiment':
         words, source = _sentiment_words(prediction, what)
         return measure_sentiment(truth, words), source
@@ -237,18 +237,18 @@ def _sentiment_words(prediction: Prediction, what: str) -> tuple[Mapping[str, st
 def _result(
     each: UniBenchSet, truth: Mapping[str, Any], measured: Mapping[str, Measured], table: WordTable, source: str
 ) -> SetResult:
-    scores = {name: held.scores() for name, held in measured.items()}
-    headlines = {name: scores[name][held.headline] for name, held in measured.items()}
+    scores = {name: measure.scores() for name, measure in measured.items()}
+    headlines = {name: scores[name][measure.headline] for name, measure in measured.items()}
     counts = scores[next(iter(measured))]
     scored = counts.get('HIT n', counts.get('EW-L1 n', counts.get('n', float('nan'))))
     notes = []
     if len(truth) != each.samples:
         notes.append(f'{len(truth)} of {each.samples} samples: in no mean, and not comparable with published figures')
-    thinking = max(held.facts.get('with_thinking', 0.0) for held in measured.values())
+    thinking = max(measure.facts.get('with_thinking', 0.0) for measure in measured.values())
     if thinking:
         notes.append(f'{thinking:.0f} answers hold what the model thought aloud; the published parser counts its words')
     return SetResult(
-        each, len(truth), scored, scores, headlines, {name: held.facts for name, held in measured.items()},
+        each, len(truth), scored, scores, headlines, {name: measure.facts for name, measure in measured.items()},
         floors(each, truth, table), source, tuple(notes),
     )  # fmt: skip
 
@@ -267,15 +267,15 @@ def floors(each: UniBenchSet, truth: Mapping[str, Any], table: WordTable) -> dic
             for sign in ('positive', 'negative')
         }
     measure = measure_basic if each.task == 'basic' else measure_fine_grained
-    found = {}
+    scores = {}
     frequent = [label for label, _ in Counter(_true_labels(truth)).most_common(max(MOST_FREQUENT))]
     answers = {', '.join(constant): list(constant) for constant in CONSTANTS}
     answers |= {
         f'the {size} most frequent true labels': frequent[:size] for size in MOST_FREQUENT if size <= len(frequent)
     }
     for name, answer in answers.items():
-        found[name] = measure(truth, dict.fromkeys(truth, answer), table).value()
-    return found
+        scores[name] = measure(truth, dict.fromkeys(truth, answer), table).value()
+    return scores
 
 
 def _true_labels(truth: Mapping[str, Any]) -> list[str]:
@@ -288,16 +288,17 @@ def _common(measured: Mapping[str, Mapping[str, Any]]) -> tuple[tuple[str, ...],
     Raises:
         TableError: there is none; scores of different checkpoints are never mixed.
     """
-    shared = set.intersection(*(set(held) for held in measured.values()))
+    shared = set.intersection(*(set(by_checkpoint) for by_checkpoint in measured.values()))
     if not shared:
         raise TableError(
             expected='one checkpoint that every set has',
             came='; '.join(
-                f'{key}: {listed([short_name(name) for name in held], 3)}' for key, held in measured.items()
+                f'{key}: {listed([short_name(name) for name in by_checkpoint], 3)}'
+                for key, by_checkpoint in measured.items()
             ),
             todo='name the files alike, or choose --sets that go together',
         )
-    rest = {key: [name for name in held if name not in shared] for key, held in measured.items()}
+    rest = {key: [name for name in by_checkpoint if name not in shared] for key, by_checkpoint in measured.items()}
     notes = tuple(
         f'{key}: {listed([short_name(name) for name in names])} left out, other sets lack it'
         for key, names in rest.items()
@@ -320,24 +321,24 @@ def _with_intervals(
     for done, (key, name) in enumerate(row.checkpoints.items()):
         if progress:
             progress('intervals', done, len(row.checkpoints))
-        held = measured[key][name]
-        groups = np.array([set_named(key).group(sample) for sample in held.names])
-        by_group = summed_by(held.columns, groups)
+        measure = measured[key][name]
+        groups = np.array([set_named(key).group(sample) for sample in measure.names])
+        by_group = summed_by(measure.columns, groups)
         units[key] = len(by_group)
-        by_group_drawn = _headlines(held, by_group, rng, resamples)
-        drawn[key] = Spread(by_group_drawn[held.headline])
+        by_group_drawn = _headlines(measure, by_group, rng, resamples)
+        drawn[key] = Spread(by_group_drawn[measure.headline])
         if units[key] > 1:
-            of_samples = partial(_headlines, held, held.columns, rng.spawn(1)[0])
-            drawn[key] = spread(by_group_drawn, sizes_of(groups), of_samples)[held.headline]
+            of_samples = partial(_headlines, measure, measure.columns, rng.spawn(1)[0])
+            drawn[key] = spread(by_group_drawn, sizes_of(groups), of_samples)[measure.headline]
     if progress:
         progress('intervals', 1, 1)
     means = np.mean([drawn[key].draws for key in row.counted], axis=0) if row.counted else np.zeros(0)
     intervals = {
         key: student_interval(
-            row.scores[key], found.draws, units=units[key], known=found.known,
+            row.scores[key], resampled.draws, units=units[key], known=resampled.known,
             samples=len(measured[key][row.checkpoints[key]].columns),
         )
-        for key, found in drawn.items()
+        for key, resampled in drawn.items()
     }  # fmt: skip
     fewest = min(row.counted, key=lambda key: degrees_of(drawn[key].known, units[key]), default=None)
     mean = student_interval(
@@ -358,6 +359,6 @@ def rivals(outcome: UniBench, columns: Sequence[str]) -> list[tuple[str, str, di
 
     rows = []
     for row in published('unibench').rows:
-        held = {key: row.scores[key] for key in columns}
-        rows.append((row.model, row.inputs, held, float(np.mean(list(held.values()))) if held else float('nan')))
+        scores = {key: row.scores[key] for key in columns}
+        rows.append((row.model, row.inputs, scores, float(np.mean(list(scores.values()))) if scores else float('nan')))
     return rows

@@ -8,7 +8,7 @@ from affekt.challenges.category_answers import ClosedSet
 from affekt.challenges.inputs import TrackSettings
 from affekt.challenges.submissions import Submission, check_submission, read_candidates, write_submission
 from affekt.challenges.tracks import TRACKS, Track, TrackScore, read_groups, score_track, track_named
-from affekt.challenges.training import TrackAnswers, save_track, train_track
+from affekt.challenges.training import TrackAnswers, save_track, track_facts, train_track
 
 __all__ = [
     'TRACKS',
@@ -23,6 +23,7 @@ __all__ = [
     'read_groups',
     'save_track',
     'score_track',
+    'track_facts',
     'track_named',
     'train_track',
     'write_submission',

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from affekt.benchmarks.sets import NAMES
+from affekt.benchmarks import NAMES
 from affekt.errors import TableError
 from affekt.metrics import combined_score
 from affekt.metrics.answers import require_names
@@ -81,16 +81,16 @@ class ClosedSet:
             TableError: a column is missing, or a sample stands twice.
         """
         table = read_columns(path)
-        found = [by_name(table, path, NAMES, HEADERS[column]) for column in self.columns]
-        for column, held in zip(self.columns, found, strict=True):
-            if held is None:
+        by_column = [by_name(table, path, NAMES, HEADERS[column]) for column in self.columns]
+        for column, answers in zip(self.columns, by_column, strict=True):
+            if answers is None:
                 raise TableError(
                     expected=f'the columns name, {", ".join(self.columns)}',
                     came=f'{path} with {table.seen()}',
                     todo=f'add {column}',
                 )
-        columns = [held for held in found if held is not None]
-        return {name: tuple(_text(held[name]) for held in columns) for name in columns[0]}
+        columns = [answers for answers in by_column if answers is not None]
+        return {name: tuple(_text(answers[name]) for answers in columns) for name in columns[0]}
 
     def sums(self, truth: Mapping[str, Any], prediction: Mapping[str, Any]) -> Floats:
         """What the score is a function of the sums of.
@@ -108,11 +108,11 @@ class ClosedSet:
         if not truth:
             raise TableError(expected='samples to score', came='a truth without any', todo='check --truth')
         require_names(truth, prediction, 'the prediction')
-        sides = [{name: self.cells(held[name]) for name in truth} for held in (truth, prediction)]
+        sides = [{name: self.cells(answers[name]) for name in truth} for answers in (truth, prediction)]
         wrong = [
             f'{side} of {name}: {problem}'
-            for side, held in zip(('truth', 'prediction'), sides, strict=True)
-            for name, cells in held.items()
+            for side, answers in zip(('truth', 'prediction'), sides, strict=True)
+            for name, cells in answers.items()
             if (problem := self.problem(cells))
         ]
         if wrong:
@@ -122,31 +122,31 @@ class ClosedSet:
                 todo='correct the tables',
             )
         at = {category: index for index, category in enumerate(self.categories)}
-        one = np.eye(len(self.categories))
-        actual, said = (one[[at[cells[0]] for cells in held.values()]] for held in sides)
+        rows_of = np.eye(len(self.categories))
+        actual, predicted = (rows_of[[at[cells[0]] for cells in answers.values()]] for answers in sides)
         error = np.zeros(len(truth))
         if self.valence is not None:
-            values, guesses = (np.array([float(cells[1]) for cells in held.values()]) for held in sides)
+            values, guesses = (np.array([float(cells[1]) for cells in answers.values()]) for answers in sides)
             error = np.square(guesses - values)
-        return np.column_stack([actual * said, actual, said, error, np.ones(len(truth))])
+        return np.column_stack([actual * predicted, actual, predicted, error, np.ones(len(truth))])
 
     def statistic(self, sums: Floats) -> dict[str, Floats]:
         """Scores (R,) from sums (R, 3C + 2): score, weighted F1, accuracy, F1 by category, mean squared error.
 
-        The weighted F1 weighs each category's by its share of the truth; a category that is neither meant nor said
+        The weighted F1 weighs each category's by its share of the truth; a category that is neither meant nor predicted
         counts 0, with weight 0.
         """
         size = len(self.categories)
-        hits, actual, said = (sums[:, begin : begin + size] for begin in (0, size, 2 * size))
-        both, count = actual + said, sums[:, -1]
+        hits, actual, predicted = (sums[:, begin : begin + size] for begin in (0, size, 2 * size))
+        both, count = actual + predicted, sums[:, -1]
         each = np.divide(2 * hits, both, out=np.zeros_like(hits), where=both > 0)
-        found = {'weighted F1': (actual * each).sum(axis=1) / count, 'accuracy': hits.sum(axis=1) / count}
-        score = found['weighted F1']
+        scores = {'weighted F1': (actual * each).sum(axis=1) / count, 'accuracy': hits.sum(axis=1) / count}
+        score = scores['weighted F1']
         if self.valence is not None:
-            found['mean squared error'] = sums[:, -2] / count
-            score = combined_score(score, found['mean squared error'])
-        found |= {f'F1 {name}': each[:, index] for index, name in enumerate(self.categories)}
-        return {**found, 'score': score}
+            scores['mean squared error'] = sums[:, -2] / count
+            score = combined_score(score, scores['mean squared error'])
+        scores |= {f'F1 {name}': each[:, index] for index, name in enumerate(self.categories)}
+        return {**scores, 'score': score}
 
 
 def _number(text: str) -> float | None:

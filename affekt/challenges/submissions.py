@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from affekt.benchmarks.sets import NAMES
+from affekt.benchmarks import NAMES
 from affekt.challenges.tracks import Track, track_named
 from affekt.errors import ArchiveError, TableError, listed
-from affekt.labels.words import read_labels
+from affekt.labels import read_labels
 from affekt.metrics.open_vocabulary import official_parse
 from affekt.npz import read_npz
 from affekt.runs import read_regular_file, write_atomically
@@ -154,9 +154,9 @@ def _checked(
     allow_empty: bool,
     problems: Sequence[str],
 ) -> Submission:
-    found = list(problems)
+    faults = list(problems)
     if not path.name.endswith(track.kinds):
-        found.insert(0, f'the name {path.name} does not end in {" or ".join(track.kinds)}')
+        faults.insert(0, f'the name {path.name} does not end in {" or ".join(track.kinds)}')
     first_row = 2 if path.suffix == '.csv' else 1
     wanted = set(candidates)
     seen: dict[str, int] = {}
@@ -164,30 +164,30 @@ def _checked(
     counts: Counter[str] = Counter()
     for row, (sample, cells) in enumerate(rows, first_row):
         if not sample:
-            found.append(f'row {row}: no name')
+            faults.append(f'row {row}: no name')
         elif sample in seen:
-            found.append(f'row {row}: {sample} again, first in row {seen[sample]}')
+            faults.append(f'row {row}: {sample} again, first in row {seen[sample]}')
         elif sample not in wanted:
-            found.append(f'row {row}: {sample} is no candidate')
+            faults.append(f'row {row}: {sample} is no candidate')
         seen.setdefault(sample, row)
         if cells is None:
             continue
         labels, wrong = _judged(track, cells)
         sizes.append(len(labels))
         if wrong and not (allow_empty and not labels):
-            found.append(f'row {row}: {sample}: {wrong}')
+            faults.append(f'row {row}: {sample}: {wrong}')
         counts.update(labels if track.closed and not wrong else ())
     missing = [sample for sample in candidates if sample not in seen]
     if missing and (rows or not problems):
-        found.append(f'{len(missing)} candidates without an answer: {listed(missing)}')
+        faults.append(f'{len(missing)} candidates without an answer: {listed(missing)}')
     if track.rows is not None and rows and len(rows) != track.rows:
-        found.append(f'{len(rows):,} rows where the challenge takes {track.rows:,}')
-    if found:
-        shown = found[:SHOWN_PROBLEMS]
-        rest = [f'and {len(found) - len(shown)} more'] if len(found) > len(shown) else []
+        faults.append(f'{len(rows):,} rows where the challenge takes {track.rows:,}')
+    if faults:
+        shown = faults[:SHOWN_PROBLEMS]
+        rest = [f'and {len(faults) - len(shown)} more'] if len(faults) > len(shown) else []
         raise TableError(
             expected=f'a submission to {track.name} that can be scored',
-            came=f'{path.name} with {len(found)} problem{"s" * (len(found) > 1)}:\n  ' + '\n  '.join([*shown, *rest]),
+            came=f'{path.name} with {len(faults)} problem{"s" * (len(faults) > 1)}:\n  ' + '\n  '.join([*shown, *rest]),
             todo='correct them, or write the file with `affekt track write`',
         )
     follows = [sample for sample, _ in rows] == list(candidates)
@@ -244,13 +244,13 @@ def _npz_rows(path: Path, problems: list[str]) -> list[tuple[str, Cells]]:
     if not path.is_file():
         raise TableError(expected='a submission', came=f'nothing at {path}', todo='check the path')
     try:
-        held = read_npz(path)
+        archive = read_npz(path)
     except ArchiveError as error:
         problems.append(f'{error.came}')
         return []
-    arrays = [held.get(key) for key in ('filenames', 'fileitems')]
+    arrays = [archive.get(key) for key in ('filenames', 'fileitems')]
     if not all(isinstance(array, np.ndarray) and array.ndim == 1 for array in arrays):
-        problems.append(f'arrays {", ".join(held) or "(none)"} where filenames and fileitems belong')
+        problems.append(f'arrays {", ".join(archive) or "(none)"} where filenames and fileitems belong')
         return []
     names, items = (list(map(str, array)) for array in arrays if array is not None)
     if len(names) != len(items):

@@ -27,10 +27,9 @@ import numpy as np
 from affekt.challenges.category_answers import ClosedSet
 from affekt.corpora import corpus_named
 from affekt.errors import TableError, UnknownNameError
-from affekt.labels.answer_files import read_answers
-from affekt.labels.wheels import WordTable, load_table
+from affekt.labels import WordTable, load_table, read_answers
+from affekt.metrics import Interval
 from affekt.metrics.answers import LabelledAnswers, require_names
-from affekt.metrics.intervals import Interval
 from affekt.metrics.open_vocabulary import OfficialMeasure, grouped_scores, official_parse
 from affekt.metrics.resampling import Floats, intervals
 from affekt.npz import read_npz
@@ -70,9 +69,9 @@ class Track:
 
 
 def _closed(name: str, corpus: str, rows: int | None = None, has_valence: bool = False) -> Track:
-    held = corpus_named(corpus)
+    corpus_facts = corpus_named(corpus)
     score = 'weighted F1 - 0.25 squared error' if has_valence else 'weighted F1'
-    answers = ClosedSet(held.categories, held.ranges['valence'] if has_valence else None)
+    answers = ClosedSet(corpus_facts.categories, corpus_facts.ranges['valence'] if has_valence else None)
     return Track(name, score, '', (), ('.csv',), answers, rows)
 
 
@@ -148,8 +147,8 @@ def score_track(
     track = track_named(name)
     if track.closed:
         columns = track.closed.sums(truth, prediction)
-        found = dict(intervals(columns, track.closed.statistic, rng=rng, resamples=resamples))
-        return TrackScore(name, track.score, found.pop('score'), found, len(truth), '', True)
+        parts = dict(intervals(columns, track.closed.statistic, rng=rng, resamples=resamples))
+        return TrackScore(name, track.score, parts.pop('score'), parts, len(truth), '', True)
     if not track.table:
         return _grouped(track, truth, prediction, groups, rng, resamples)
     loaded = table if isinstance(table, WordTable) else load_table(table or track.table)
@@ -161,9 +160,9 @@ def score_track(
         kept = {key: value for key, value in values.items() if key.startswith('EW') and not key.endswith(' n')}
         return {**kept, 'score': np.mean([values[row] for row in rows], axis=0)}
 
-    found = intervals(measure.columns, statistic, rng=rng, resamples=resamples)
-    score = found.pop('score')
-    return TrackScore(name, track.score, score, found, len(truth), loaded.label, loaded.name == track.table)
+    parts = intervals(measure.columns, statistic, rng=rng, resamples=resamples)
+    score = parts.pop('score')
+    return TrackScore(name, track.score, score, parts, len(truth), loaded.label, loaded.name == track.table)
 
 
 def _grouped(
@@ -183,15 +182,15 @@ def _grouped(
     require_names(groups, truth, 'the truth')
     require_names(groups, prediction, 'the prediction')
     each = [grouped_scores(truth, prediction, {name: raw}) for name, raw in groups.items()]
-    columns = np.array([[1.0, one.precision, one.recall] for one in each])
+    columns = np.array([[1.0, sample.precision, sample.recall] for sample in each])
 
     def statistic(sums: Floats) -> dict[str, Floats]:
         precision, recall = sums[:, 1] / sums[:, 0], sums[:, 2] / sums[:, 0]
         return {'precision': precision, 'recall': recall, 'score': (precision + recall) / 2}
 
-    found = intervals(columns, statistic, rng=rng, resamples=resamples)
-    score = found.pop('score')
-    return TrackScore(track.name, track.score, score, found, len(groups), '', True)
+    parts = intervals(columns, statistic, rng=rng, resamples=resamples)
+    score = parts.pop('score')
+    return TrackScore(track.name, track.score, score, parts, len(groups), '', True)
 
 
 def read_groups(path: Path) -> dict[str, str]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import importlib.util
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +24,7 @@ import numpy.typing as npt
 from affekt.challenges.inputs import TrackSettings, track_task
 from affekt.challenges.tracks import Track, track_named
 from affekt.corpora import Manifest
-from affekt.errors import CorpusError, MissingExtraError, listed
+from affekt.errors import CorpusError, listed, require_torch
 from affekt.experiments import FinishedRuns, Task, Trial, drawn, fair_run
 from affekt.features import Store
 from affekt.metrics import mean_of_folds
@@ -65,10 +64,10 @@ class TrackAnswers:
         """Clip to the cells of a submission."""
         closed = self.track.closed
         assert closed is not None
-        said: list[tuple[str, ...]] = [(closed.categories[at],) for at in self.probabilities.argmax(axis=1)]
+        cells_of: list[tuple[str, ...]] = [(closed.categories[at],) for at in self.probabilities.argmax(axis=1)]
         if self.valence is not None:
-            said = [(*cells, f'{value:.4f}') for cells, value in zip(said, self.valence.tolist(), strict=True)]
-        return dict(zip(self.names, said, strict=True))
+            cells_of = [(*cells, f'{value:.4f}') for cells, value in zip(cells_of, self.valence.tolist(), strict=True)]
+        return dict(zip(self.names, cells_of, strict=True))
 
 
 def train_track(
@@ -103,10 +102,7 @@ def train_track(
         CorpusError: a clip lacks features or its label, or a clip is on both sides.
         RunError: the folder holds another run.
     """
-    if importlib.util.find_spec('torch') is None:
-        raise MissingExtraError(
-            expected='torch, which trains', came='none installed', todo='pip install "affekt[torch]"'
-        )
+    require_torch()
     track = track_named(name)
     # 1. Check everything.
     task = track_task(track, labelled, unlabelled, stores, unlabelled_stores or stores, settings)
@@ -165,19 +161,19 @@ def train_track(
     )  # fmt: skip
 
 
-def save_track(folder: Path, found: TrackAnswers, candidates: Sequence[str] | None = None) -> Path:
+def save_track(folder: Path, trained: TrackAnswers, candidates: Sequence[str] | None = None) -> Path:
     """Write `predictions.csv`, which `write_submission` reads, and `training.json` into a run's folder.
 
     Args:
         folder: of the run.
-        found: what to write.
+        trained: what to write.
         candidates: the clips that the challenge asks for, in its order; all of them without it.
 
     Raises:
         CorpusError: a candidate has no answer.
         StorageError: the folder cannot be written.
     """
-    closed, answers = found.track.closed, found.answers()
+    closed, answers = trained.track.closed, trained.answers()
     assert closed is not None
     lacking = [name for name in candidates or () if name not in answers]
     if lacking:
@@ -185,33 +181,36 @@ def save_track(folder: Path, found: TrackAnswers, candidates: Sequence[str] | No
             expected='every candidate among the unlabelled clips', came=f'{len(lacking)} that are not: '
             f'{listed(lacking)}', todo='give a manifest that holds them',
         )  # fmt: skip
-    at = dict(zip(found.names, found.probabilities.tolist(), strict=True))
+    at = dict(zip(trained.names, trained.probabilities.tolist(), strict=True))
     columns = ['name', *closed.columns, *(f'p_{category}' for category in closed.categories)]
-    asked = found.names if candidates is None else candidates
+    asked = trained.names if candidates is None else candidates
     rows = [[name, *answers[name], *(f'{share:.6f}' for share in at[name])] for name in asked]
     write_atomically(folder / 'predictions.csv', csv_bytes(columns, rows))
-    facts = json.dumps(track_facts(found) | {'versions': versions()}, indent=1, allow_nan=False)
+    facts = json.dumps(track_facts(trained) | {'versions': versions()}, indent=1, allow_nan=False)
     write_atomically(folder / 'training.json', (facts + '\n').encode())
     return folder / 'predictions.csv'
 
 
-def track_facts(found: TrackAnswers) -> dict[str, Any]:
+def track_facts(trained: TrackAnswers) -> dict[str, Any]:
     """Everything but the answers, as plain values."""
-    counts = np.bincount(found.probabilities.argmax(axis=1), minlength=found.probabilities.shape[1])
-    assert found.track.closed is not None
+    counts = np.bincount(trained.probabilities.argmax(axis=1), minlength=trained.probabilities.shape[1])
+    assert trained.track.closed is not None
     return {
-        'track': found.track.name, 'score': found.track.score, 'settings': dataclasses.asdict(found.settings),
-        'validation': {'labelled_alone': list(found.labelled_alone), 'with_unlabelled': list(found.with_unlabelled)},
-        'chosen': dict(found.chosen), 'semi': found.semi, 'statuses': dict(found.statuses),
-        'missing': dict(found.missing), 'unread': found.unread, 'notes': list(found.notes), 'answers': len(found.names),
-        'by_category': dict(zip(found.track.closed.categories, counts.tolist(), strict=True)),
+        'track': trained.track.name, 'score': trained.track.score, 'settings': dataclasses.asdict(trained.settings),
+        'validation': {
+            'labelled_alone': list(trained.labelled_alone), 'with_unlabelled': list(trained.with_unlabelled),
+        },
+        'chosen': dict(trained.chosen), 'semi': trained.semi, 'statuses': dict(trained.statuses),
+        'missing': dict(trained.missing), 'unread': trained.unread, 'notes': list(trained.notes),
+        'answers': len(trained.names),
+        'by_category': dict(zip(trained.track.closed.categories, counts.tolist(), strict=True)),
     }  # fmt: skip
 
 
 def _digest(task: Task) -> str:
     """Of what is learnt from and what is answered."""
     digest = hashlib.sha256()
-    for at, row in enumerate(task.manifest.samples):
+    for at, cells in enumerate(task.manifest.samples.cells(('sample', 'split', 'category', 'valence'))):
         there = ','.join(name for name, present in task.present.items() if present[at])
-        digest.update(f'{row.sample}\t{row.split}\t{row.category}\t{row.valence}\t{there}\n'.encode())
+        digest.update('\t'.join((*map(str, cells), f'{there}\n')).encode())
     return digest.hexdigest()

@@ -74,8 +74,7 @@ def unibench(
     """
     import numpy as np
 
-    from affekt.benchmarks import run_unibench
-    from affekt.benchmarks.unibench_facts import unibench_facts
+    from affekt.benchmarks import run_unibench, unibench_facts
     from affekt.cli.bench_tables import unibench_tables
 
     rng = np.random.default_rng(seed)
@@ -109,8 +108,7 @@ def ovmer(
     """
     import numpy as np
 
-    from affekt.benchmarks import run_ovmer
-    from affekt.benchmarks.ovmer_facts import ovmer_facts
+    from affekt.benchmarks import ovmer_facts, run_ovmer
     from affekt.cli.bench_tables import ovmer_tables
 
     rng = np.random.default_rng(seed)
@@ -192,8 +190,7 @@ def merbench(
     Each modality alone and all together; several stores of one modality are
     compared, each alone and in each choice of one a modality. Needs torch.
     """
-    from affekt.benchmarks import MerbenchSettings, run_merbench
-    from affekt.benchmarks.merbench_tables import merbench_facts, merbench_sheet, save_merbench
+    from affekt.benchmarks import MerbenchSettings, merbench_facts, merbench_sheet, run_merbench, save_merbench
     from affekt.cli.bench_tables import sheet_tables
     from affekt.corpora import Manifest, import_corpus
     from affekt.experiments import open_part, open_stores
@@ -274,9 +271,14 @@ def finetune(
 
     What the encoder reads follows from its kind: text, sound, or pictures of the face. Needs torch and transformers.
     """
-    from affekt.benchmarks.finetuning import run_finetuning
-    from affekt.benchmarks.finetuning_settings import FinetuningSettings, rates_of
-    from affekt.benchmarks.finetuning_tables import finetuning_facts, finetuning_sheet, save_finetuning
+    from affekt.benchmarks import (
+        FinetuningSettings,
+        finetuning_facts,
+        finetuning_sheet,
+        rates_of,
+        run_finetuning,
+        save_finetuning,
+    )
     from affekt.cli.bench_tables import sheet_tables
     from affekt.corpora import Manifest, import_corpus
 
@@ -309,7 +311,7 @@ def _deliver(
 ) -> None:
     """Save the outcome where asked, and print it."""
     if out is not None:
-        from affekt.benchmarks.saving import save_outcome
+        from affekt.benchmarks import save_outcome
 
         save_outcome(out, name, facts, settings, inputs)
     if as_json:

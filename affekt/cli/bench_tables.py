@@ -9,11 +9,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from affekt.benchmarks.ovmer import PAPER_MODE
-from affekt.benchmarks.predictions import short_name
-from affekt.benchmarks.published import published
-from affekt.benchmarks.sets import UNIBENCH, set_named
-from affekt.benchmarks.unibench import rivals
+from affekt.benchmarks import PAPER_MODE, UNIBENCH, published, rivals, set_named, short_name
 from affekt.pages.figures import percent, spread
 from affekt.terminal import plain_table
 

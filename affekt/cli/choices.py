@@ -145,14 +145,14 @@ def leaks() -> tuple[str, ...]:
 
 def unibench_sets() -> tuple[str, ...]:
     """Every set of MER-UniBench, as files and folders call it."""
-    from affekt.benchmarks.sets import UNIBENCH
+    from affekt.benchmarks import UNIBENCH
 
     return tuple(each.key for each in UNIBENCH)
 
 
 def unibench_key(name: str) -> str:
     """The set that a published name or a folder of predictions means; the name as it is where there is none."""
-    from affekt.benchmarks.sets import set_named
+    from affekt.benchmarks import set_named
 
     try:
         return set_named(name).key

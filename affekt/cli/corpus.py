@@ -256,7 +256,7 @@ def _print_check(manifest: Manifest, found: CorpusCheck, accepted: Sequence[str]
 def _print_counts(manifest: Manifest, sides: Sequence[str]) -> None:
     """Categories by side; a total below."""
     names = sorted(set(sides), key=_side_order)
-    counts = Counter(zip(sides, (row.category for row in manifest.samples), strict=True))
+    counts = Counter(zip(sides, manifest.column('category').tolist(), strict=True))
     shown = _table(('', 'left'), *((name.replace('fold ', '') or 'none', 'right') for name in names))
     if any(name.startswith('fold ') for name in names):
         say('by fold', style='dim')

@@ -231,7 +231,8 @@ def check(path: Path, manifest: Path | None, partial: bool, as_json: bool) -> No
     found = check_store(store, Manifest.load(manifest) if manifest else None)
     if as_json:
         told = {
-            'recipe': store.provenance.recipe, 'hash': store.provenance.hash, 'samples': found.samples,
+            'recipe': store.provenance.recipe, 'hash': store.provenance.hash, 'modality': store.modality,
+            'samples': found.samples,
             'dimension': found.dimension, 'rows': found.rows, 'longest': found.longest,
             'not_finite': list(found.not_finite), 'zero': list(found.zero),
             'constant_columns': found.constant_columns, 'missing': dict(found.missing),

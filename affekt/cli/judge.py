@@ -25,15 +25,15 @@ def _prices(context: click.Context, option: click.Parameter, given: tuple[str, .
     """MODEL=PROMPT,ANSWER to prices by model."""
     from affekt.judging import Price
 
-    found = {}
+    prices = {}
     for text in given:
         model, _, numbers = text.rpartition('=')
         try:
             prompt, answer = (float(number) for number in numbers.split(','))
         except ValueError:
             raise click.BadParameter(f'{text!r} is not MODEL=PROMPT,ANSWER', context, option) from None
-        found[model] = Price(prompt, answer)
-    return found
+        prices[model] = Price(prompt, answer)
+    return prices
 
 
 @main.command()
@@ -55,7 +55,11 @@ def _prices(context: click.Context, option: click.Parameter, given: tuple[str, .
 @click.option('--judge-endpoint', metavar='URL', help='Server of that model (default: --endpoint).')
 @click.option('--local', metavar='PATH', help='Model in this process: a folder or a .gguf file; s1 without media.')
 @click.option(
-    '--reference', type=Named(reference_judges), metavar='NAME', help='Judge that reads nothing, instead of a model.'
+    '--reference',
+    '--judge',
+    type=Named(reference_judges),
+    metavar='NAME',
+    help='Judge by name, instead of a model: a reference that reads nothing, or one that a package adds.',
 )
 @click.option('--replay', is_flag=True, help='Ask nobody; fail where an answer is missing.')
 @click.option('--cache', type=click.Path(path_type=Path), help='Folder of answers (default: beside --out).')
@@ -83,15 +87,15 @@ def judge(
     from affekt.judging import judge_descriptions
 
     with table_notes() as notes, _judge(out, bool(media), **chosen) as rater, StageBars() as bars:
-        found = judge_descriptions(
+        report = judge_descriptions(
             descriptions, rater, out=out, media=media, pairs=pairs, column=column, at_once=at_once, prices=prices,
             settings={name: value for name, value in chosen.items() if name in SAVED}, progress=bars,
             raw_csv=raw_csv,
         )  # fmt: skip
     if as_json:
-        say_json({'out': str(out), **found.to_dict(), 'notes': notes})
+        say_json({'out': str(out), **report.to_dict(), 'notes': notes})
     else:
-        say(judge_tables(found), '', str(out), columns=80)
+        say(judge_tables(report), '', str(out), columns=80)
 
 
 SAVED = ('strategy', 'model', 'judge_model', 'local', 'reference', 'frames', 'max_side', 'sound', 'no_schema')

@@ -86,7 +86,7 @@ def evaluate(
     from affekt.preference.files import evaluate_file
 
     with table_notes() as notes:
-        found = evaluate_file(
+        evaluation = evaluate_file(
             judge,
             pairs,
             swapped=swapped,
@@ -96,9 +96,9 @@ def evaluate(
             seed=seed,
         )
     if as_json:
-        say_json(asdict(found) | {'notes': notes})
+        say_json(asdict(evaluation) | {'notes': notes})
     else:
-        say(evaluation_tables(found), columns=80)
+        say(evaluation_tables(evaluation), columns=80)
 
 
 @prefer.command()
@@ -113,8 +113,8 @@ def predict(model: Path, pairs: Path, out: Path, ties: bool, features: Path | No
     from affekt.preference.files import predict_file
 
     with table_notes():
-        held, readings = predict_file(model, pairs, features=features)
-    facts = write_prefer_submission(held.names, readings.verdicts(ties=ties), out)
+        asked, readings = predict_file(model, pairs, features=features)
+    facts = write_prefer_submission(asked.names, readings.verdicts(ties=ties), out)
     said = ', '.join(f'{count} {word}' for word, count in facts.answers.items())
     say(f'{facts.path}: {facts.rows} preferences, {said}')
 
@@ -153,8 +153,8 @@ def score_command(file: Path, truth: Path, resamples: int, seed: int, as_json: b
 
     with table_notes() as notes:
         true, answered = read_preferences(truth), read_preferences(file)
-    found = score_prefer(true, answered, rng=np.random.default_rng(seed), resamples=resamples)
+    score = score_prefer(true, answered, rng=np.random.default_rng(seed), resamples=resamples)
     if as_json:
-        say_json(asdict(found) | {'notes': notes})
+        say_json(asdict(score) | {'notes': notes})
     else:
-        say(score_table(found), columns=80)
+        say(score_table(score), columns=80)

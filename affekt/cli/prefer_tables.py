@@ -18,74 +18,80 @@ if TYPE_CHECKING:
     from affekt.preference.evaluation import JudgeScores, PreferenceEvaluation
 
 
-def evaluation_tables(found: PreferenceEvaluation) -> Group:
+def evaluation_tables(evaluation: PreferenceEvaluation) -> Group:
     """Official scores of the judge and of shortcuts, then the balanced views, then what people reach."""
-    ties = found.pairs - found.decided
-    head = f'{found.pairs:,} pairs of {found.samples:,} samples, {ties:,} of them ties'
-    parts: list[Text | Table] = [Text(head, style='bold'), Text(''), _official(found), Text(''), _views(found)]
-    notes = [f'{view.name}: as certain as {view.effective:.0f} unweighted pairs' for view in found.views[1:]]
-    if not math.isnan(found.judge.longer):
-        notes.append(f'this judge takes the longer text in {_percent(found.judge.longer)} % of its answers')
-    if found.in_hindsight:
+    ties = evaluation.pairs - evaluation.decided
+    head = f'{evaluation.pairs:,} pairs of {evaluation.samples:,} samples, {ties:,} of them ties'
+    parts: list[Text | Table] = [
+        Text(head, style='bold'),
+        Text(''),
+        _official(evaluation),
+        Text(''),
+        _views(evaluation),
+    ]
+    notes = [f'{view.name}: as certain as {view.effective:.0f} unweighted pairs' for view in evaluation.views[1:]]
+    if not math.isnan(evaluation.judge.longer):
+        notes.append(f'this judge takes the longer text in {_percent(evaluation.judge.longer)} % of its answers')
+    if evaluation.in_hindsight:
         notes.append('shortcuts know the winners of these very pairs (without --learned-from)')
-    if found.annotators:
-        people = found.annotators['another annotator']
+    if evaluation.annotators:
+        people = evaluation.annotators['another annotator']
         notes.append(
-            f'against each annotator: this judge {_percent(found.judge.against_annotators)}, '
+            f'against each annotator: this judge {_percent(evaluation.judge.against_annotators)}, '
             f'another annotator {_percent(people)}'
         )
     parts += [Text(''), *(Text(note, style='dim') for note in notes)]
-    if (best := _best_shortcut(found)) is not None:
+    if (best := _best_shortcut(evaluation)) is not None:
         name, lead = best
-        told = 'better than' if lead.low > 0.0 else 'worse than' if lead.high < 0.0 else 'not told apart from'
+        verdict = 'better than' if lead.low > 0.0 else 'worse than' if lead.high < 0.0 else 'not told apart from'
         points = [signed(100 * value, 1) for value in (lead.value, lead.low, lead.high)]
-        said = f'on all pairs {told} {name}: {points[0]} [{points[1]} {points[2]}]'
+        said = f'on all pairs {verdict} {name}: {points[0]} [{points[1]} {points[2]}]'
         parts.append(Text(said, style='green' if lead.low > 0.0 else 'yellow'))
     return Group(*parts)
 
 
-def score_table(found: PreferScore) -> Group:
+def score_table(score: PreferScore) -> Group:
     """The track's score, and the form in which sides do not matter."""
     table = plain_table('', 'value [95 %]')
-    table.add_row('weighted F1, two classes', _spread(found.waf), style='bold')
-    table.add_row('accuracy, two classes', _spread(found.accuracy))
-    table.add_row('even accuracy', _spread(found.even))
-    return Group(Text(f'MER-Prefer, {found.decided:,} pairs; {found.ties:,} ties left out'), Text(''), table)
+    table.add_row('weighted F1, two classes', _spread(score.waf), style='bold')
+    table.add_row('accuracy, two classes', _spread(score.accuracy))
+    table.add_row('even accuracy', _spread(score.even))
+    return Group(Text(f'MER-Prefer, {score.decided:,} pairs; {score.ties:,} ties left out'), Text(''), table)
 
 
-def _official(found: PreferenceEvaluation) -> Table:
+def _official(evaluation: PreferenceEvaluation) -> Table:
     table = plain_table('all pairs', 'WAF 2', 'ACC 2', 'WAF 3', 'ACC 3', 'even [95 %]', 'same', 'swap')
-    for name, one in _rows(found):
-        scores = one.views[found.views[0].name]
+    for name, one in _rows(evaluation):
+        scores = one.views[evaluation.views[0].name]
         table.add_row(
             name,
             *(_percent(scores[key].value) for key in ('waf2', 'acc2', 'waf3', 'acc3')),
             _spread(scores['even']),
             f'{100 * one.ties:.0f} %',
             '–' if math.isnan(one.swap_consistency) else f'{100 * one.swap_consistency:.0f} %',
-            style='bold' if one is found.judge else '',
+            style='bold' if one is evaluation.judge else '',
         )
     return table
 
 
-def _views(found: PreferenceEvaluation) -> Table:
-    table = plain_table('even [95 %]', *(view.name for view in found.views[1:]))
-    for name, one in _rows(found):
-        cells = [_spread(one.views[view.name]['even']) for view in found.views[1:]]
-        table.add_row(name, *cells, style='bold' if one is found.judge else '')
+def _views(evaluation: PreferenceEvaluation) -> Table:
+    table = plain_table('even [95 %]', *(view.name for view in evaluation.views[1:]))
+    for name, one in _rows(evaluation):
+        cells = [_spread(one.views[view.name]['even']) for view in evaluation.views[1:]]
+        table.add_row(name, *cells, style='bold' if one is evaluation.judge else '')
     return table
 
 
-def _rows(found: PreferenceEvaluation) -> list[tuple[str, JudgeScores]]:
-    return [('this judge', found.judge), *found.shortcuts.items()]
+def _rows(evaluation: PreferenceEvaluation) -> list[tuple[str, JudgeScores]]:
+    return [('this judge', evaluation.judge), *evaluation.shortcuts.items()]
 
 
-def _best_shortcut(found: PreferenceEvaluation) -> tuple[str, Interval] | None:
-    view = found.views[0].name
-    if not found.shortcuts:
+def _best_shortcut(evaluation: PreferenceEvaluation) -> tuple[str, Interval] | None:
+    view = evaluation.views[0].name
+    if not evaluation.shortcuts:
         return None
-    name = max(found.shortcuts, key=lambda rule: found.shortcuts[rule].views[view]['even'].value)
-    lead = found.shortcuts[name].lead[view]
+    name = max(evaluation.shortcuts, key=lambda rule: evaluation.shortcuts[rule].views[view]['even'].value)
+    lead = evaluation.shortcuts[name].lead[view]
     return None if math.isnan(lead.low) else (name, lead)
 
 
@@ -93,7 +99,7 @@ def _percent(share: float) -> str:
     return '–' if math.isnan(share) else f'{100 * share:.1f}'
 
 
-def _spread(held: Interval) -> str:
-    if math.isnan(held.low):
-        return _percent(held.value)
-    return f'{_percent(held.value)} [{100 * held.low:.1f} {100 * held.high:.1f}]'
+def _spread(interval: Interval) -> str:
+    if math.isnan(interval.low):
+        return _percent(interval.value)
+    return f'{_percent(interval.value)} [{100 * interval.low:.1f} {100 * interval.high:.1f}]'

@@ -147,19 +147,19 @@ def _agreement_table(agreements: Sequence[Agreement], heading: str, is_published
     for name in figures.values():
         table.add_column(name, no_wrap=True)
     for one in agreements:
-        held = one.published if is_published else one.both_orders
-        table.add_row(one.judge, *(_plain_interval(held[name]) for name in figures))
+        figures_of = one.published if is_published else one.both_orders
+        table.add_row(one.judge, *(_plain_interval(figures_of[name]) for name in figures))
     return table
 
 
-def _plain_interval(found: Interval, scale: float = 100.0, digits: int = 1, bounds: int = 0) -> str:
+def _plain_interval(interval: Interval, scale: float = 100.0, digits: int = 1, bounds: int = 0) -> str:
     """A share in per cent with its interval in whole per cent, or a number as it is; a dash where it is undefined."""
-    if found.value != found.value:
+    if interval.value != interval.value:
         return '–'
-    low, high = scale * found.low, scale * found.high
+    low, high = scale * interval.low, scale * interval.high
     if low != low:
-        return f'{scale * found.value:.{digits}f}'
-    return f'{scale * found.value:.{digits}f} [{low:.{bounds}f} {high:.{bounds}f}]'
+        return f'{scale * interval.value:.{digits}f}'
+    return f'{scale * interval.value:.{digits}f} [{low:.{bounds}f} {high:.{bounds}f}]'
 
 
 SCALE_WIDTH = 22

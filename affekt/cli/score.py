@@ -1,4 +1,4 @@
-"""Verbs that score: openvocab, and words, which shows how one answer is read and folded."""
+"""Verbs that score: openvocab, labels, and words, which shows how one answer is read and folded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from affekt.cli.choices import WORD_TABLES, Named
+from affekt.cli.choices import WORD_TABLES, Named, metrics
 from affekt.cli.group import AS_JSON, main
 from affekt.cli.table_notes import table_notes
 from affekt.terminal import plain_table, say, say_json
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from affekt.metrics.intervals import Interval
     from affekt.metrics.open_vocabulary_score import Coverage
 
+PATH = click.Path(path_type=Path)
 TABLES_HELP = 'Word table: affekt (default), 2025, 2026, a file, or the official folder emotion_wheel.'
 MODE_HELP = 'consistent (default) counts every word; official gives the published figures.'
 
@@ -105,6 +106,51 @@ def openvocab(
     if against:
         say()
         say(_difference_table(compared, scored, against.name, everything))
+
+
+@score.command('labels')
+@click.option('--truth', required=True, type=PATH, help='Table of the truth, or a manifest.')
+@click.option('--prediction', required=True, type=PATH, help='Table of the answers to the same samples.')
+@click.option(
+    '--metric', 'names', type=Named(metrics, several=True), metavar='NAME[,NAME]',
+    help='Metrics (default all that are built in for such labels).',
+)  # fmt: skip
+@click.option('--column', metavar='NAME', help='Column of the labels in both (default category, label, valence …).')
+@click.option('--by', metavar='COLUMN', help='Column of the truth, such as speaker, whose groups intervals are over.')
+@click.option(
+    '--resamples', type=click.IntRange(0, 100_000), default=1000, help='Resamples of the intervals (default 1000).'
+)
+@click.option('--seed', type=int, default=0, help='Random seed of the resamples (default 0).')
+@AS_JSON
+def labels(
+    truth: Path, prediction: Path, names: str | None, column: str | None, by: str | None, resamples: int, seed: int,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Score one category or one value a sample, beside what a constant answer gives.
+
+    \b
+    affekt score labels --truth meld.parquet --prediction mine.csv --by speaker
+    affekt score labels --truth T --prediction P --metric concordance,mae
+    """
+    import numpy as np
+
+    from affekt.metrics import read_label_pair, reads_of, score_labels
+
+    chosen = tuple(names.split(',')) if names else ()
+    with table_notes() as notes:
+        pair = read_label_pair(truth, prediction, column=column, by=by, reads=reads_of(chosen))
+    rng = np.random.default_rng(seed)
+    scores = score_labels(pair.truth, pair.prediction, chosen, rng=rng, groups=pair.groups, resamples=resamples)
+    if as_json:
+        say_json(
+            {'samples': len(pair.names), 'metrics': {each.name: each.to_dict() for each in scores}, 'notes': notes}
+        )
+        return
+    shown = _grid('metric', 'score', 'constant answer')
+    for each in scores:
+        shown.add_row(each.name, str(each.interval), f'{each.constant:.3f}')
+    say(f'{len(pair.names):,} samples; 95 % intervals in brackets', style='dim')
+    say(shown)
 
 
 @score.command('words')

@@ -112,21 +112,20 @@ def train(
 
     Needs torch.
     """
-    from affekt.challenges import TrackSettings, read_candidates, save_track, train_track
-    from affekt.challenges.training import track_facts
+    from affekt.challenges import TrackSettings, read_candidates, save_track, track_facts, train_track
     from affekt.corpora import Manifest
     from affekt.experiments import open_stores
 
     settings = TrackSettings(**chosen)
     labelled = Manifest.load(manifest)
     if unlabelled is None:
-        answered = labelled.keep(lambda row: row.split not in ('train', 'val'))
+        answered = labelled.take(~labelled.coded('split').where(('train', 'val')))
     else:
         answered = Manifest.load(unlabelled)
     with table_notes():
         names = read_candidates(candidates) if candidates else None
     with StageBars(name_width=10) as bars:
-        found = train_track(
+        trained = train_track(
             name,
             labelled,
             answered,
@@ -137,38 +136,40 @@ def train(
             resume=resume,
             progress=bars,
         )
-    path = save_track(out, found, names)
+    path = save_track(out, trained, names)
     if as_json:
-        say_json(track_facts(found) | {'predictions': str(path)})
+        say_json(track_facts(trained) | {'predictions': str(path)})
         return
-    _show_training(found, path)
+    _show_training(trained, path)
 
 
-def _show_training(found: TrackAnswers, path: Path) -> None:
+def _show_training(trained: TrackAnswers, path: Path) -> None:
     """Scores on validation, and where the answers are."""
 
-    def told(scores: tuple[float, ...]) -> str:
+    def mean(scores: tuple[float, ...]) -> str:
         each = f' ({" ".join(f"{score:.4f}" for score in scores)})' if len(scores) > 1 else ''
         return f'{sum(scores) / len(scores):.4f}{each}'
 
-    say(f'{found.track.score} on what chose, so somewhat too high:')
-    say(f'  labelled clips alone  {told(found.labelled_alone)}')
-    if found.semi is not None:
-        cut = f'share {found.semi["share"]:g}' if found.semi['share'] else f'threshold {found.semi["threshold"]:g}'
-        say(f'  {found.settings.semi + ", " + cut:<21} {told(found.with_unlabelled)}')
-        if sum(found.with_unlabelled) <= sum(found.labelled_alone):
+    say(f'{trained.track.score} on what chose, so somewhat too high:')
+    say(f'  labelled clips alone  {mean(trained.labelled_alone)}')
+    if trained.semi is not None:
+        cut = (
+            f'share {trained.semi["share"]:g}' if trained.semi['share'] else f'threshold {trained.semi["threshold"]:g}'
+        )
+        say(f'  {trained.settings.semi + ", " + cut:<21} {mean(trained.with_unlabelled)}')
+        if sum(trained.with_unlabelled) <= sum(trained.labelled_alone):
             say('unlabelled clips did not help on validation; compare --semi none', style='yellow')
-    wrong = {kind: count for kind, count in found.statuses.items() if kind != 'healthy'}
+    wrong = {kind: count for kind, count in trained.statuses.items() if kind != 'healthy'}
     if wrong:
         say(', '.join(f'{count} runs {kind}' for kind, count in wrong.items()), style='yellow')
-    for modality, count in found.missing.items():
+    for modality, count in trained.missing.items():
         say(f'{count:,} clips without {modality}')
-    if found.unread:
-        unread = f'{found.unread:,} clips without any features get the most frequent category'
+    if trained.unread:
+        unread = f'{trained.unread:,} clips without any features get the most frequent category'
         say(unread, style='yellow')
-    for note in found.notes:
+    for note in trained.notes:
         say(note, style='yellow')
-    say(f'{path}: {len(found.names):,} answers')
+    say(f'{path}: {len(trained.names):,} answers')
 
 
 @track.command()
@@ -249,7 +250,7 @@ def score_command(
 
     track = track_named(name)
     with table_notes() as notes:
-        found = score_track(
+        scored = score_track(
             name,
             track.read(truth),
             track.read(prediction),
@@ -259,30 +260,32 @@ def score_command(
             resamples=resamples,
         )
     if as_json:
-        parts = {part: {'value': held.value, 'interval': bounds(held)} for part, held in found.parts.items()}
-        facts = {'track': found.track, 'metric': found.metric, 'score': found.score.value}
-        facts |= {'interval': bounds(found.score), 'parts': parts, 'samples': found.samples}
-        facts |= {'table': found.table, 'table_is_official': found.table_is_official}
+        parts = {
+            part: {'value': interval.value, 'interval': bounds(interval)} for part, interval in scored.parts.items()
+        }
+        facts = {'track': scored.track, 'metric': scored.metric, 'score': scored.score.value}
+        facts |= {'interval': bounds(scored.score), 'parts': parts, 'samples': scored.samples}
+        facts |= {'table': scored.table, 'table_is_official': scored.table_is_official}
         say_json(facts | {'notes': notes})
         return
-    say(f'{found.track}, {found.samples} samples')
-    if found.table:
-        say(f'word table {found.table}', style='' if found.table_is_official else 'yellow')
-    if not found.table_is_official:
+    say(f'{scored.track}, {scored.samples} samples')
+    if scored.table:
+        say(f'word table {scored.table}', style='' if scored.table_is_official else 'yellow')
+    if not scored.table_is_official:
         say("not the challenge's table: this is not its score", style='yellow')
     say()
     shown = plain_table('', 'value [95 %]')
-    shown.add_row(found.metric, spread(found.score.value, found.score), style='bold')
-    for part, held in found.parts.items():
-        shown.add_row(part, _value(part, held))
+    shown.add_row(scored.metric, spread(scored.score.value, scored.score), style='bold')
+    for part, interval in scored.parts.items():
+        shown.add_row(part, _value(part, interval))
     say(shown)
 
 
-def _value(part: str, held: Interval) -> str:
+def _value(part: str, interval: Interval) -> str:
     """A share in per cent, or an error in its own unit."""
     from affekt.pages.figures import spread
 
     if 'error' not in part:
-        return spread(held.value, held)
-    between = '' if held.low != held.low else f' [{held.low:.3f} {held.high:.3f}]'
-    return f'{held.value:.4f}{between}'
+        return spread(interval.value, interval)
+    between = '' if interval.low != interval.low else f' [{interval.low:.3f} {interval.high:.3f}]'
+    return f'{interval.value:.4f}{between}'

@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from affekt.containers import boxes, ebml, riff
-from affekt.containers.animations import check_apng, check_gif
-from affekt.containers.asf_objects import check_objects
+from affekt.containers.animations import check_apng, check_codes, check_gif
 from affekt.containers.endings import endings_of
 from affekt.containers.flac_frames import check_flac
 from affekt.containers.flv_tags import check_tags
 from affekt.containers.fragments import check_iso_media
 from affekt.containers.frame_chain import check_adts
-from affekt.containers.gif_codes import check_codes
 from affekt.containers.losses import ContainerReport
 from affekt.containers.mp3_frames import check_frames
 from affekt.containers.ogg_pages import check_pages
@@ -24,6 +22,7 @@ from affekt.containers.program_stream import check_packs
 from affekt.containers.source import Source
 from affekt.containers.still_formats import picture_format
 from affekt.containers.transport_stream import check_packets
+from affekt.containers.windows_media import check_objects
 from affekt.errors import MediaError
 
 DEMUXERS = (

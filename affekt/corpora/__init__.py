@@ -11,6 +11,7 @@ from affekt.corpora.leaks import Leak, find_leaks, require_no_leaks
 from affekt.corpora.made_up import made_up_corpus
 from affekt.corpora.manifest import Facts, Manifest, Sample
 from affekt.corpora.registry import Corpus, Layout
+from affekt.corpora.sample_table import SampleTable
 
 __all__ = [
     'CORPORA',
@@ -20,6 +21,7 @@ __all__ = [
     'Leak',
     'Manifest',
     'Sample',
+    'SampleTable',
     'corpus_named',
     'find_leaks',
     'import_corpus',

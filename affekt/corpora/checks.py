@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+
+import numpy as np
 
 from affekt.corpora.leaks import KINDS, Leak, find_leaks, unchecked
 from affekt.corpora.manifest import MEDIA, Manifest
@@ -17,6 +18,8 @@ from affekt.runs import only_regular, require_regular_file
 TRUSTED = ('speaker', 'dialogue', 'window')
 """Leaks of these kinds make scores look better than they are; shared recordings and sessions are told only."""
 
+LABELS = ('category', 'sentiment', 'valence')
+"""A sample without any of these is not labelled."""
 POINTER = b'version https://git-lfs'
 """How the small text begins that stands for a file which Git LFS did not fetch."""
 LONGEST_POINTER = 1024
@@ -50,8 +53,8 @@ class CorpusCheck:
     @property
     def can_run(self) -> tuple[str, ...]:
         """The modalities that at least one sample has; sound also where it lies in the video."""
-        held = {kind: count - len(self.gone.get(kind, ())) for kind, count in self.present.items()}
-        return tuple(kind for kind, count in held.items() if count > 0 or (kind == 'audio' and self.sound_in_video))
+        usable = {kind: count - len(self.gone.get(kind, ())) for kind, count in self.present.items()}
+        return tuple(kind for kind, count in usable.items() if count > 0 or (kind == 'audio' and self.sound_in_video))
 
 
 def check_corpus(manifest: Manifest, sides: Sequence[str] | None = None) -> CorpusCheck:
@@ -63,17 +66,17 @@ def check_corpus(manifest: Manifest, sides: Sequence[str] | None = None) -> Corp
     """
     gone: dict[str, tuple[str, ...]] = {}
     for kind in MEDIA:
-        paths = ((row.sample, manifest.media(row, kind)) for row in manifest.samples)
-        if lost := tuple(name for name, path in paths if path is not None and not _is_usable(path)):
+        paths = manifest.samples.cells(('sample', kind))
+        if lost := tuple(name for name, path in paths if path and not _is_usable(Path(manifest.facts.root, path))):
             gone[kind] = lost
-    held = Counter(row.split for row in manifest.samples)
-    here = {split: held[split] if split else len(manifest) for split in manifest.facts.published}
+    by_split = manifest.coded('split').counts()
+    here = {split: by_split.get(split, 0) if split else len(manifest) for split in manifest.facts.published}
     small = {split: size - here[split] for split, size in manifest.facts.published.items() if here[split] < size}
     return CorpusCheck(
         samples=len(manifest),
         present=manifest.present(),
         gone=gone,
-        unlabelled=sum((row.category, row.sentiment, row.valence) == (None, None, None) for row in manifest.samples),
+        unlabelled=len(manifest) - int(np.any([manifest.samples.known(name) for name in LABELS], axis=0).sum()),
         small=small,
         leaks=tuple(find_leaks(manifest, sides)),
         unchecked=unchecked(manifest, KINDS),
@@ -84,8 +87,9 @@ def check_corpus(manifest: Manifest, sides: Sequence[str] | None = None) -> Corp
 def _has_sound_in_video(manifest: Manifest, gone: Sequence[str]) -> bool:
     """Whether one of the first videos that are there has a track of sound."""
     lost = set(gone)
-    paths = (manifest.media(row, 'video') for row in manifest.samples if row.video and row.sample not in lost)
-    return any(_holds_sound(path) for path in islice(paths, VIDEOS_OPENED) if path is not None)
+    cells = manifest.samples.cells(('sample', 'video'))
+    paths = (Path(manifest.facts.root, path) for name, path in cells if path and name not in lost)
+    return any(map(_holds_sound, islice(paths, VIDEOS_OPENED)))
 
 
 def _holds_sound(path: Path) -> bool:

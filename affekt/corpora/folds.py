@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
@@ -26,7 +25,8 @@ def published_folds(manifest: Manifest) -> Folds:
     Raises:
         CorpusError: the manifest has no folds.
     """
-    folds = np.array([row.fold or 0 for row in manifest.samples], dtype=np.int64)
+    published = manifest.coded('fold')
+    folds = np.array([*published.values, 0], dtype=np.int64)[published.codes]
     if not folds.any():
         raise CorpusError(
             expected='published folds',
@@ -49,10 +49,8 @@ def with_folds(manifest: Manifest, folds: Folds, note: str) -> Manifest:
     """
     if folds.shape != (len(manifest),):
         raise ShapeError(expected=f'{len(manifest)} folds', came=f'{folds.shape}', todo='give one for each sample')
-    rows = zip(manifest.samples, folds.tolist(), strict=True)
-    samples = tuple(dataclasses.replace(row, fold=fold or None) for row, fold in rows)
     facts = dataclasses.replace(manifest.facts, notes=(*manifest.facts.notes, note))
-    return Manifest(facts, samples)
+    return Manifest(facts, manifest.samples.replaced(fold=[fold or None for fold in folds.tolist()]))
 
 
 def seeded_folds(manifest: Manifest, count: int, *, seed: int, independent_of: Sequence[str] = ('speaker',)) -> Folds:
@@ -125,7 +123,25 @@ def shuffled_folds(size: int, count: int, *, seed: int) -> Folds:
 
 def _groups(manifest: Manifest, columns: Sequence[str]) -> npt.NDArray[np.int64]:
     """(N,) numbers of groups: samples joined by any equal value of any column, over any number of steps."""
-    parent = list(range(len(manifest)))
+    of_each = []
+    for column in columns:
+        shared = manifest.coded(column)
+        if (shared.codes < 0).any():
+            names = [manifest.names[at] for at in np.flatnonzero(shared.codes < 0)]
+            raise CorpusError(
+                expected=f'a {column} for every sample of {manifest.facts.corpus}',
+                came=f'none for {listed(names, 2)}',
+                todo='divide by another column, or by single samples with --by sample',
+            )
+        of_each.append(shared.codes)
+    if len(of_each) == 1:  # numbers of values in the order in which they appear are those of their first samples
+        return of_each[0]
+    return _joined(len(manifest), of_each)
+
+
+def _joined(size: int, of_each: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+    """(N,) numbers of groups of which several numberings each join some."""
+    parent = list(range(size))
 
     def root(at: int) -> int:
         while parent[at] != at:
@@ -133,19 +149,11 @@ def _groups(manifest: Manifest, columns: Sequence[str]) -> npt.NDArray[np.int64]
             at = parent[at]
         return at
 
-    for column in columns:
-        members: dict[object, list[int]] = defaultdict(list)
-        for at, value in enumerate(manifest.column(column)):
-            members[value].append(at)
-        if None in members:
-            names = [manifest.names[at] for at in members[None]]
-            raise CorpusError(
-                expected=f'a {column} for every sample of {manifest.facts.corpus}',
-                came=f'none for {listed(names, 2)}',
-                todo='divide by another column, or by single samples with --by sample',
-            )
-        for same in members.values():
-            for at in same[1:]:
-                parent[root(at)] = root(same[0])
-    _, numbers = np.unique([root(at) for at in range(len(manifest))], return_inverse=True)
+    for codes in of_each:
+        order = np.argsort(codes, kind='stable')
+        for same in np.split(order, np.cumsum(np.bincount(codes))[:-1]) if size else ():
+            first, *others = same.tolist()
+            for at in others:
+                parent[root(at)] = root(first)
+    _, numbers = np.unique([root(at) for at in range(size)], return_inverse=True)
     return np.asarray(numbers, dtype=np.int64)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from affekt.corpora import acted, challenges, dialogues, films, own, sentiment
-from affekt.corpora.manifest import Facts, Manifest, Sample
+from affekt.corpora.manifest import MEDIA, Facts, Manifest
 from affekt.corpora.registry import Corpus, Layout
 from affekt.corpora.release import Release
+from affekt.corpora.sample_table import SampleTable
 from affekt.errors import CorpusError, UnknownNameError, listed
 from affekt.plugins import Members, named_as
 
@@ -50,24 +51,24 @@ def import_corpus(corpus: Corpus | str, folder: Path) -> Manifest:
     base, layout = _found(corpus, folder)
     release = Release(base.resolve())
     absent = [need for need in layout.needs if release.first(need) is None]
-    samples = tuple(layout.read(release))
-    if not samples:
+    samples = SampleTable.of(layout.read(release))
+    if not len(samples):
         raise CorpusError(
             expected=f'samples of {corpus.title}', came=f'{base} without any', todo='check that the release is unpacked'
         )
     notes = dict.fromkeys(
         [*(f'{need} is missing' for need in absent), *release.notes, *_without_media(samples, release)]
     )
-    held = Counter(row.split for row in samples)
+    by_split = samples.coded('split').counts()
     for split, size in corpus.published.items():
-        here = held[split] if split else len(samples)
+        here = by_split.get(split, 0) if split else len(samples)
         if here != size:
             notes[f'{split or "all"}: {here} samples, {size} were published'] = None
     facts = Facts(
         corpus=corpus.title,
         version=layout.version,
         language=corpus.language,
-        categories=corpus.categories or tuple(sorted({row.category for row in samples if row.category})),
+        categories=corpus.categories or tuple(sorted(filter(None, samples.coded('category').values))),
         ranges=corpus.ranges,
         published=corpus.published,
         root=str(release.folder),
@@ -77,9 +78,10 @@ def import_corpus(corpus: Corpus | str, folder: Path) -> Manifest:
     return Manifest(facts, samples)
 
 
-def _without_media(samples: Sequence[Sample], release: Release) -> list[str]:
+def _without_media(samples: SampleTable, release: Release) -> list[str]:
     """Which samples have no clip, and where it was looked for."""
-    lacking = [row.sample for row in samples if not (row.video or row.audio or row.frames)]
+    is_lacking = ~np.any([samples.filled(column) for column in MEDIA], axis=0)
+    lacking = samples.column('sample')[is_lacking].tolist()
     if not lacking or not release.places:
         return []
     places = list(release.places)

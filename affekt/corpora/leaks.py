@@ -9,7 +9,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from affekt.corpora.manifest import Manifest, Sample
+import numpy as np
+import numpy.typing as npt
+
+from affekt.corpora.manifest import Manifest
 from affekt.errors import LeakError, ShapeError, UnknownNameError, listed
 
 KINDS = ('speaker', 'dialogue', 'window', 'recording', 'session')
@@ -32,9 +35,13 @@ class Leak:
 
 def sides_of(manifest: Manifest) -> list[str]:
     """(N,) each sample's split, or its fold where there are no splits; '' where it has neither."""
-    if any(row.split for row in manifest.samples):
-        return [row.split or '' for row in manifest.samples]
-    return ['' if row.fold is None else f'fold {row.fold}' for row in manifest.samples]
+    splits = manifest.coded('split')
+    if any(splits.values):
+        names = [*splits.values, '']
+        return [names[code] for code in splits.codes.tolist()]
+    folds = manifest.coded('fold')
+    names = [*(f'fold {fold}' for fold in folds.values), '']
+    return [names[code] for code in folds.codes.tolist()]
 
 
 def find_leaks(manifest: Manifest, sides: Sequence[str] | None = None, kinds: Iterable[str] = KINDS) -> list[Leak]:
@@ -52,13 +59,13 @@ def find_leaks(manifest: Manifest, sides: Sequence[str] | None = None, kinds: It
     at = sides_of(manifest) if sides is None else [str(side) for side in sides]
     if len(at) != len(manifest):
         raise ShapeError(expected=f'{len(manifest)} sides', came=f'{len(at)}', todo='give one for each sample')
-    found: list[Leak] = []
+    leaks: list[Leak] = []
     for kind in kinds:
         if kind not in KINDS:
             raise UnknownNameError(expected=f'one of {", ".join(KINDS)}', came=repr(kind), todo='name one of these')
-        each = _windows(manifest.samples, at) if kind == 'window' else _shared(manifest.samples, at, kind)
-        found += sorted(each, key=lambda leak: (-leak.samples, leak.what))
-    return found
+        each = _windows(manifest, at) if kind == 'window' else _shared(manifest, at, kind)
+        leaks += sorted(each, key=lambda leak: (-leak.samples, leak.what))
+    return leaks
 
 
 def require_no_leaks(manifest: Manifest, sides: Sequence[str] | None = None, kinds: Iterable[str] = STRICT) -> None:
@@ -87,38 +94,44 @@ def require_no_leaks(manifest: Manifest, sides: Sequence[str] | None = None, kin
 
 def unchecked(manifest: Manifest, kinds: Iterable[str] = KINDS) -> tuple[str, ...]:
     """The kinds that cannot be checked, because no sample says its speaker, dialogue …"""
-    held = {
-        kind: any(_window(row) if kind == 'window' else getattr(row, kind) for row in manifest.samples)
-        for kind in kinds
-    }
-    return tuple(kind for kind, known in held.items() if not known)
+    return tuple(
+        kind for kind in kinds
+        if not (_has_window(manifest).any() if kind == 'window' else any(manifest.coded(kind).values))
+    )  # fmt: skip
 
 
-def _shared(rows: Sequence[Sample], at: Sequence[str], kind: str) -> Iterable[Leak]:
-    sides: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for row, side in zip(rows, at, strict=True):
-        if side and (value := getattr(row, kind)) is not None:
-            sides[value][side] += 1
-    for value, counts in sides.items():
-        if len(counts) > 1:
-            yield Leak(kind, value, tuple(sorted(counts)), sum(counts.values()))
+def _shared(manifest: Manifest, at: Sequence[str], kind: str) -> Iterable[Leak]:
+    names, sides = np.unique(np.array(at, dtype=object), return_inverse=True)
+    shared = manifest.coded(kind)
+    counted = (shared.codes >= 0) & (names != '')[sides]
+    pairs, counts = np.unique(shared.codes[counted] * len(names) + sides[counted], return_counts=True)
+    values, side_of = np.divmod(pairs, max(len(names), 1))
+    ends = np.cumsum(np.bincount(values))  # pairs are sorted by value, then by side
+    for place in np.flatnonzero(np.diff(ends, prepend=0) > 1):
+        which = slice(ends[place - 1] if place else 0, ends[place])
+        yield Leak(kind, shared.values[place], tuple(names[side_of[which]]), int(counts[which].sum()))
 
 
-def _window(row: Sample) -> bool:
-    return row.recording is not None and row.start_s is not None and row.end_s is not None
+def _has_window(manifest: Manifest) -> npt.NDArray[np.bool_]:
+    """(N,) True where a sample is a stretch of a recording."""
+    recording, start_s, end_s = (manifest.samples.known(name) for name in ('recording', 'start_s', 'end_s'))
+    return recording & start_s & end_s
 
 
-def _windows(rows: Sequence[Sample], at: Sequence[str]) -> Iterable[Leak]:
+def _windows(manifest: Manifest, at: Sequence[str]) -> Iterable[Leak]:
     """Pairs of samples of different sides whose windows of one recording overlap."""
-    held: dict[str, list[tuple[float, float, str, str]]] = defaultdict(list)
-    for row, side in zip(rows, at, strict=True):
-        if side and _window(row):
-            held[str(row.recording)].append((row.start_s or 0.0, row.end_s or 0.0, side, row.sample))
-    for windows in held.values():
-        open_ones: list[tuple[float, float, str, str]] = []
+    rows = np.flatnonzero(_has_window(manifest) & (np.array(at, dtype=object) != ''))
+    by_recording: dict[str, list[tuple[float, float, str, str]]] = defaultdict(list)
+    looked_at = manifest.samples.take(rows).cells(('recording', 'start_s', 'end_s', 'sample'))
+    for row, (recording, start_s, end_s, name) in zip(rows.tolist(), looked_at, strict=True):
+        by_recording[recording].append((start_s, end_s, at[row], name))
+    for windows in by_recording.values():
+        if len({side for _, _, side, _ in windows}) < 2:
+            continue
+        open_windows: list[tuple[float, float, str, str]] = []
         for window in sorted(windows):
-            open_ones = [one for one in open_ones if one[1] > window[0]]
-            for one in open_ones:
-                if one[2] != window[2]:
-                    yield Leak('window', f'{one[3]} and {window[3]}', tuple(sorted((one[2], window[2]))), 2)
-            open_ones.append(window)
+            open_windows = [each for each in open_windows if each[1] > window[0]]
+            for each in open_windows:
+                if each[2] != window[2]:
+                    yield Leak('window', f'{each[3]} and {window[3]}', tuple(sorted((each[2], window[2]))), 2)
+            open_windows.append(window)

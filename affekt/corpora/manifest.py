@@ -87,12 +87,13 @@ class Manifest:
             )  # fmt: skip
 
     def _require_names(self) -> None:
-        names = self.samples.table.column('sample')
-        if self.samples.filled('sample').all() and len(names.unique()) == len(names):
-            return
+        hashes = np.sort(np.fromiter((hash(name) for (name,) in self.samples.cells(('sample',))), np.int64, len(self)))
+        if self.samples.filled('sample').all() and not (hashes[1:] == hashes[:-1]).any():
+            return  # Arrow's own count of different texts takes three times as long, and 200 MB for a million
         twice = [name for name, times in Counter(name or '' for name in self.names).items() if times > 1 or not name]
         came = 'a row without a name' if '' in twice else f'{listed(twice)} more than once'
-        raise TableError(expected='every sample once, by name', came=came, todo='correct the label file')
+        if twice:
+            raise TableError(expected='every sample once, by name', came=came, todo='correct the label file')
 
     def _refused(self) -> list[tuple[int, str, str]]:
         """The first row that each check refuses, with what was expected and what came."""

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from affekt.corpora import Manifest, Sample
 from affekt.corruption.absence import withhold
 from affekt.corruption.noises import NAMED, digest_of_folder
@@ -90,18 +92,19 @@ def corrupt(
     if corruption.snr_db and (folder := Path(corruption.noise)).is_dir() and corruption.noise not in NAMED:
         settings['noise_files'] = digest_of_folder(folder)
     with Run(out, settings, resume=resume) as run:
-        written = {row.sample: entry.facts for row in masked.samples if (entry := run.finished(row.sample)) is not None}
+        written = {name: entry.facts for name in masked.names if (entry := run.finished(name)) is not None}
         resumed = len(written)
-        for row, found in _each(job, [row for row in masked.samples if row.sample not in written], processes):
+        left = np.array([name not in written for name in masked.names], dtype=np.bool_)
+        for row, found in _each(job, masked.samples.take(left), processes):
             media = [found[kind] for kind in ('audio', 'video', 'frames') if found.get(kind)]
             run.note(row.sample, media[0] if media else '.', files=media, **found)
             written[row.sample] = found
             if progress is not None:
                 progress('corrupt', len(written), len(masked))
         facts_of = dataclasses.replace(masked.facts, root=str(out.resolve()))
-        made = Manifest(facts_of, tuple(renamed(manifest, row, written[row.sample]) for row in masked.samples))
+        made = Manifest(facts_of, (renamed(manifest, row, written[row.sample]) for row in masked.samples))
         made.save(out / MANIFEST)
-    done = {row.sample: written[row.sample]['done'] for row in masked.samples}
+    done = {name: written[name]['done'] for name in masked.names}
     untouched = tuple(name for name, facts in done.items() if not facts)
     failed = {name: facts['failed'] for name, facts in done.items() if 'failed' in facts}
     levels = {name: facts.get('level', 1.0) for name, facts in done.items()}
@@ -142,7 +145,7 @@ def _require_media(manifest: Manifest, corruption: Corruption) -> None:
         (bool(corruption.snr_db), ('audio', 'video')),
         (corruption.damages_pictures, ('video', 'frames')),
     ):
-        if is_asked and not any(getattr(row, kind) for row in manifest.samples for kind in kinds):
+        if is_asked and not any(manifest.samples.filled(column).any() for column in kinds):
             raise CorpusError(
                 expected=f'{" or ".join(kinds)} in the manifest', came=f'{len(manifest)} samples without',
                 todo='see `affekt corpus check`',
@@ -151,5 +154,8 @@ def _require_media(manifest: Manifest, corruption: Corruption) -> None:
 
 def _digest(manifest: Manifest) -> str:
     """Of the samples and where their media are."""
-    rows = [(manifest.facts.root, *dataclasses.astuple(row)) for row in manifest.samples]
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+    digest = hashlib.sha256(b'[')  # of the JSON of all rows as one list, which need not be there as a whole
+    for number, row in enumerate(manifest.samples.cells()):
+        digest.update((', ' if number else '').encode() + json.dumps((manifest.facts.root, *row)).encode())
+    digest.update(b']')
+    return digest.hexdigest()

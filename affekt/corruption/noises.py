@@ -113,8 +113,11 @@ class _Babble:
 
     def __init__(self, manifest: Manifest, talkers: int) -> None:
         self.manifest, self.talkers = manifest, talkers
-        heard = [row for row in manifest.samples if row.audio or row.video]
-        self.voices = sorted(heard, key=lambda row: row.sample)  # draws do not depend on the order of rows
+        heard = manifest.samples.filled('audio') | manifest.samples.filled('video')
+        names = manifest.samples.column('sample')
+        ordered = np.flatnonzero(heard)[np.argsort(names[heard], kind='stable')]  # draws depend on no order of rows
+        self.voices = manifest.samples.take(ordered)
+        self.names, self.speakers = self.voices.column('sample'), self.voices.column('speaker')
         if len(self.voices) < 2:
             raise CorpusError(
                 expected='at least two samples with sound to make babble from',
@@ -124,15 +127,13 @@ class _Babble:
     def __call__(
         self, sample: Sample, size: int, rate_hz: int, rng: np.random.Generator
     ) -> tuple[Sound, dict[str, Any]]:
-        others = [
-            row for row in self.voices
-            if row.sample != sample.sample and (row.speaker is None or row.speaker != sample.speaker)
-        ]  # fmt: skip
-        if not others:
+        is_same_speaker = self.voices.known('speaker') & (self.speakers == sample.speaker)
+        others = np.flatnonzero((self.names != sample.sample) & ~is_same_speaker)
+        if not len(others):
             raise CorpusError(
                 expected=f'other speakers than {sample.speaker}', came='none', todo='choose another --noise'
             )
-        picked = [others[index] for index in rng.permutation(len(others))[: self.talkers]]
+        picked = self.voices.take(others[rng.permutation(len(others))[: self.talkers]])
         sounds = [read_sound(path, rate_hz) for row in picked if (path := sound_file(self.manifest, row))]
         return babble(sounds, size, rate_hz, rng), {'voices': [row.sample for row in picked]}
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from affekt.encoders.encoder import Floats
+from affekt.arrays import Floats, Floats32
 from affekt.errors import ArchiveError, WeightsError
 from affekt.npz import read_npz
 
@@ -25,7 +24,7 @@ def hop_of(is_for_one_row: bool) -> float:
     return 0.5 if is_for_one_row else 0.05
 
 
-def read_pca(path: Path) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def read_pca(path: Path) -> tuple[Floats, Floats]:
     """(128, 128) vectors and (128, 1) means of the published file.
 
     Raises:
@@ -45,7 +44,7 @@ def read_pca(path: Path) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float6
     return vectors, means
 
 
-def eight_bit(rows: Floats, vectors: npt.NDArray[np.float64], means: npt.NDArray[np.float64]) -> Floats:
+def eight_bit(rows: Floats32, vectors: Floats, means: Floats) -> Floats32:
     """(T, 128) whole numbers from 0 to 255 as AudioSet publishes them: whitened, cut off at -2 and 2, scaled."""
     whitened = (vectors @ (rows.T - means)).T
     return ((np.clip(whitened, -2, 2) + 2) * (255 / 4)).astype(np.uint8).astype(np.float32)

@@ -18,7 +18,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from affekt.encoders.encoder import Encoded, EncoderSettings, Floats, Layers, Modality
+from affekt.arrays import Floats32
+from affekt.encoders.encoder import Encoded, EncoderSettings, Layers, Modality
+from affekt.encoders.families import Family
 from affekt.encoders.pooling import sum_of_layers
 
 
@@ -45,8 +47,13 @@ class Backbone(nn.Module):
 
     @classmethod
     @abstractmethod
-    def open(cls, path: Path, settings: EncoderSettings) -> Backbone:
+    def open(cls, path: Path, settings: EncoderSettings, family: Family) -> Backbone:
         """The encoder in a folder, in evaluation mode.
+
+        Args:
+            path: of the folder.
+            settings: what of a sample is read, and how it is run.
+            family: says which class of transformers reads it.
 
         Raises:
             WeightsError: it cannot be opened, or is of another kind.
@@ -80,6 +87,6 @@ class Backbone(nn.Module):
         return torch.from_numpy(np.ascontiguousarray(values)).to(self.network.device, self.network.dtype)
 
 
-def as_array(states: Tensor) -> Floats:
+def as_array(states: Tensor) -> Floats32:
     """The same numbers, single precision, off the device."""
     return np.asarray(states.float().cpu().numpy(), np.float32)

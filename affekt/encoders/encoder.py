@@ -15,9 +15,9 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from affekt.arrays import Floats, Floats32
 from affekt.errors import UnknownNameError, listed
 
-Floats = npt.NDArray[np.float32]
 Layers = Literal['last', 'last_four']
 LAYERS = ('last', 'last_four')
 """Which layers are read: the last one, or the sum of the last four, as MERBench reads them."""
@@ -30,7 +30,7 @@ class Pictures:
 
     images: Sequence[npt.NDArray[np.uint8]] = field(repr=False)
     """T of (H, W, 3), RGB; an array on disk is read as it is asked for."""
-    times: npt.NDArray[np.float64] | None
+    times: Floats | None
     """(T,) seconds; None where nobody knows."""
 
     def __len__(self) -> int:
@@ -41,9 +41,9 @@ class Pictures:
 class Encoded:
     """What a frozen encoder makes of one sample."""
 
-    rows: Floats
+    rows: Floats32
     """(S, D)"""
-    times: npt.NDArray[np.float64] | None = None
+    times: Floats | None = None
     """(S,) seconds, the middle of each row; None where nobody knows."""
 
 

@@ -25,7 +25,7 @@ from typing import Any
 from affekt.encoders.families import family_of
 from affekt.encoders.missing import require_whole
 from affekt.encoders.model_files import SETTINGS, WEIGHTS, deciding_files
-from affekt.errors import MissingExtraError, UnknownNameError, ValueRangeError, WeightsError
+from affekt.errors import UnknownNameError, ValueRangeError, WeightsError, missing_extra
 from affekt.runs import read_regular_file
 
 NEEDED = ('torch', 'transformers')
@@ -129,9 +129,7 @@ def require_extra() -> tuple[Any, Any]:
     try:
         torch, transformers = (importlib.import_module(name) for name in NEEDED)
     except ImportError as error:
-        raise MissingExtraError(
-            expected='torch and transformers', came=str(error), todo="install them with pip install 'affekt[encoders]'"
-        ) from error
+        raise missing_extra('torch and transformers', 'encoders', came=str(error)) from error
     return torch, transformers
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-import numpy.typing as npt
+
+from affekt.arrays import Ints
 
 RATE_HZ = 16_000
 CHUNK = 10 * RATE_HZ
@@ -19,7 +20,6 @@ PICTURES_AT_ONCE = 32
 """Pictures in one run of a network, as published."""
 TUBE, STRIDE = 16, 4
 """Pictures that an exported VideoMAE sees, and of how many one is taken."""
-Places = npt.NDArray[np.int64]
 
 
 def chunks(length: int) -> list[tuple[int, int]]:
@@ -32,7 +32,7 @@ def chunks(length: int) -> list[tuple[int, int]]:
     return list(itertools.pairwise([*begins, length]))
 
 
-def uniform(count: int, wanted: int) -> Places:
+def uniform(count: int, wanted: int) -> Ints:
     """Which of `count` pictures the published program takes: floor(i T / n), n the smaller of both, the last one again
     where there are fewer than wanted.
 
@@ -44,7 +44,7 @@ def uniform(count: int, wanted: int) -> Places:
     return np.concatenate([taken, np.full(wanted - kept, taken[-1])])
 
 
-def evenly(count: int, wanted: int) -> Places:
+def evenly(count: int, wanted: int) -> Ints:
     """As `uniform`, but where there are fewer pictures than wanted all of them are repeated alike.
 
     >>> evenly(5, 3).tolist(), evenly(3, 5).tolist()
@@ -53,7 +53,7 @@ def evenly(count: int, wanted: int) -> Places:
     return np.arange(wanted, dtype=np.int64) * count // wanted
 
 
-def stretches(count: int) -> list[Places]:
+def stretches(count: int) -> list[Ints]:
     """Which of `count` pictures an exported VideoMAE sees for one row a sample, twice.
 
     >>> [taken[[0, -1]].tolist() for taken in stretches(100)], stretches(9)[0].tolist()[:5]
@@ -64,7 +64,7 @@ def stretches(count: int) -> list[Places]:
     return [taken[:TUBE], taken[-TUBE:]]
 
 
-def around(count: int, at: int) -> Places:
+def around(count: int, at: int) -> Ints:
     """Which of `count` pictures an exported VideoMAE sees for picture `at`.
 
     >>> [around(40, at)[[0, -1]].tolist() for at in (3, 20, 35)], around(5, 4).tolist()[:7]

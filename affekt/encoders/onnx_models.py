@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from affekt.arrays import Floats32
 from affekt.errors import ValueRangeError, WeightsError
 
-Floats = npt.NDArray[np.float32]
 Shape = tuple[int | None, ...]
 """Of one array; None where any size will do."""
 
@@ -66,7 +65,7 @@ class OnnxModel:
         """As the file tells it."""
         return tuple(size if isinstance(size, int) else None for size in self._output.shape)
 
-    def run(self, given: Floats) -> Floats:
+    def run(self, given: Floats32) -> Floats32:
         """The output for N examples.
 
         Args:
@@ -82,7 +81,7 @@ class OnnxModel:
         runs = [blocks] if self._fixed is None else blocks
         return np.concatenate([self._once(np.ascontiguousarray(block)) for block in runs])
 
-    def _once(self, given: Any) -> Floats:
+    def _once(self, given: Any) -> Floats32:
         try:
             output = self._session.run([self._output.name], {self._input.name: given.astype(np.float32)})[0]
         except Exception as error:  # onnxruntime has a class for each of its failures, without a common one

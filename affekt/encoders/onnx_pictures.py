@@ -18,15 +18,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from affekt.encoders.encoder import Encoded, EncoderSettings, Floats, Modality, Pictures
+from affekt.arrays import Bools, Floats, Floats32, Ints
+from affekt.encoders.encoder import Encoded, EncoderSettings, Modality, Pictures
 from affekt.encoders.exported import ExportedModel
-from affekt.encoders.framing import PICTURES_AT_ONCE, TUBE, Places, around, stretches
+from affekt.encoders.framing import PICTURES_AT_ONCE, TUBE, around, stretches
 from affekt.encoders.onnx_models import OnnxModel
 
 Images = Sequence[npt.NDArray[np.uint8]]
 
 
-def prepared(image: npt.NDArray[np.uint8], facts: Mapping[str, Any]) -> Floats:
+def prepared(image: npt.NDArray[np.uint8], facts: Mapping[str, Any]) -> Floats32:
     """One picture as a network wants it.
 
     Args:
@@ -82,11 +83,11 @@ class OnnxPictures:
         side = model.facts['crop'] or model.facts['resize'][0]
         return cls(OnnxModel(path, [(None, 3, side, side)], model.dimension, model.name, settings.device), model)
 
-    def prepare(self, sample: Images) -> Floats:
+    def prepare(self, sample: Images) -> Floats32:
         """(T, 3, S, S) of (H, W, 3) RGB pictures."""
         return np.stack([prepared(image, self._facts) for image in sample])
 
-    def forward(self, rows: Floats, keep_mask: npt.NDArray[np.bool_]) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    def forward(self, rows: Floats32, keep_mask: Bools) -> tuple[Floats32, Bools]:
         """A state for each picture."""
         states = np.zeros((*keep_mask.shape, self.size), np.float32)  # (B, T, D)
         states[keep_mask] = _one_vector(self._network.run(rows[keep_mask]))  # of (pictures, 3, S, S)
@@ -96,7 +97,7 @@ class OnnxPictures:
         """(T, D) of the pictures of each sample; there is one form."""
         return [Encoded(self._rows(pictures), pictures.times) for pictures in samples]
 
-    def _rows(self, pictures: Pictures) -> Floats:
+    def _rows(self, pictures: Pictures) -> Floats32:
         rows = []
         for begin in range(0, len(pictures), PICTURES_AT_ONCE):
             some = range(begin, min(begin + PICTURES_AT_ONCE, len(pictures)))
@@ -135,18 +136,18 @@ class OnnxVideo:
         network = OnnxModel(path, [(None, 3, TUBE, side, side)], model.dimension, model.name, settings.device)
         return cls(network, model, settings.is_for_one_row)
 
-    def prepare(self, sample: Images) -> Floats:
+    def prepare(self, sample: Images) -> Floats32:
         """(T, 3, 16, S, S): for each stretch its pictures."""
         return np.stack([self._stretch(sample, taken) for taken in self._stretches(len(sample))])
 
-    def _stretches(self, count: int) -> list[Places]:
+    def _stretches(self, count: int) -> list[Ints]:
         return stretches(count) if self._is_for_one_row else [around(count, at) for at in range(count)]
 
-    def _stretch(self, images: Images, taken: Places) -> Floats:
+    def _stretch(self, images: Images, taken: Ints) -> Floats32:
         """(3, 16, S, S)"""
         return np.stack([prepared(images[at], self._facts) for at in taken], axis=1)
 
-    def forward(self, rows: Floats, keep_mask: npt.NDArray[np.bool_]) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    def forward(self, rows: Floats32, keep_mask: Bools) -> tuple[Floats32, Bools]:
         """A state for each stretch."""
         states = np.zeros((*keep_mask.shape, self.size), np.float32)  # (B, T, D)
         states[keep_mask] = _one_vector(self._network.run(rows[keep_mask]))  # of (stretches, 3, 16, S, S)
@@ -156,15 +157,15 @@ class OnnxVideo:
         """(stretches, D) of each sample, one stretch after the other; there is one form."""
         return [Encoded(self._rows(pictures.images), self._times(pictures)) for pictures in samples]
 
-    def _rows(self, images: Images) -> Floats:
+    def _rows(self, images: Images) -> Floats32:
         taken = self._stretches(len(images))
         return np.concatenate([_one_vector(self._network.run(self._stretch(images, each)[None])) for each in taken])
 
-    def _times(self, pictures: Pictures) -> npt.NDArray[np.float64] | None:
+    def _times(self, pictures: Pictures) -> Floats | None:
         return None if self._is_for_one_row else pictures.times
 
 
-def _one_vector(states: Floats) -> Floats:
+def _one_vector(states: Floats32) -> Floats32:
     """(T, D); what has height and width yet is averaged over them and cut off below 0, as published."""
     if states.ndim <= 2:
         return states

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from affekt.arrays import Bools, Floats, Floats32
 from affekt.encoders.audioset import PCA_FILE, eight_bit, hop_of, read_pca
-from affekt.encoders.encoder import Encoded, EncoderSettings, Floats, Modality
+from affekt.encoders.encoder import Encoded, EncoderSettings, Modality
 from affekt.encoders.exported import ExportedModel
 from affekt.encoders.framing import RATE_HZ
 from affekt.encoders.onnx_models import OnnxModel
@@ -36,7 +36,7 @@ AT_ONCE = 256
 
 
 @functools.cache
-def mel_bands() -> npt.NDArray[np.float64]:
+def mel_bands() -> Floats:
     """(257, 64) weights: triangles at equal distances of 1127 ln(1 + f / 700); none for the lowest bin."""
 
     def mel(hertz: Any) -> Any:
@@ -46,12 +46,12 @@ def mel_bands() -> npt.NDArray[np.float64]:
     bins = mel(np.linspace(0.0, RATE_HZ / 2, FFT // 2 + 1))[:, None]
     rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
-    weights: npt.NDArray[np.float64] = np.maximum(0.0, np.minimum(rising, falling))
+    weights: Floats = np.maximum(0.0, np.minimum(rising, falling))
     weights[0] = 0.0
     return weights
 
 
-def log_mel(sound: Floats) -> npt.NDArray[np.float64]:
+def log_mel(sound: Floats32) -> Floats:
     """(T, 64) logarithms of the magnitude in each band, one row every 10 ms.
 
     Args:
@@ -59,11 +59,11 @@ def log_mel(sound: Floats) -> npt.NDArray[np.float64]:
     """
     windows = np.lib.stride_tricks.sliding_window_view(sound.astype(np.float64), WINDOW)[::HOP]
     hann = 0.5 - 0.5 * np.cos(2 * np.pi / WINDOW * np.arange(WINDOW))
-    logarithms: npt.NDArray[np.float64] = np.log(np.abs(np.fft.rfft(windows * hann, FFT)) @ mel_bands() + OFFSET)
+    logarithms: Floats = np.log(np.abs(np.fft.rfft(windows * hann, FFT)) @ mel_bands() + OFFSET)
     return logarithms
 
 
-def examples(sound: Floats, hop_s: float) -> tuple[Floats, npt.NDArray[np.float64]]:
+def examples(sound: Floats32, hop_s: float) -> tuple[Floats32, Floats]:
     """(T, 96, 64) pictures of sound and (T,) the middle of each in seconds.
 
     Args:
@@ -107,22 +107,22 @@ class VggishOnnx:
         pca = read_pca(path.parent / PCA_FILE) if model.name == 'vggish-pca' else None
         return cls(network, model, hop_of(settings.is_for_one_row), pca)
 
-    def prepare(self, sample: Floats) -> Floats:
+    def prepare(self, sample: Floats32) -> Floats32:
         """(T, 96, 64) of a sound at 16 kHz."""
         return examples(sample, self._hop_s)[0]
 
-    def forward(self, rows: Floats, keep_mask: npt.NDArray[np.bool_]) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    def forward(self, rows: Floats32, keep_mask: Bools) -> tuple[Floats32, Bools]:
         """A state for each picture of sound."""
         states = np.zeros((*keep_mask.shape, self.size), np.float32)  # (B, T, D)
         states[keep_mask] = self._run(rows[keep_mask])
         return states, keep_mask
 
-    def encode(self, samples: Sequence[Floats], *, is_published: bool = False) -> list[Encoded | str]:
+    def encode(self, samples: Sequence[Floats32], *, is_published: bool = False) -> list[Encoded | str]:
         """(T, D) of each sound; there is one form."""
         pictures = (examples(sound, self._hop_s) for sound in samples)
         return [Encoded(self._run(windows), times) for windows, times in pictures]
 
-    def _run(self, windows: Floats) -> Floats:
+    def _run(self, windows: Floats32) -> Floats32:
         """(T, 96, 64) to (T, D)"""
         shape = [-1, *(size or 1 for size in self._network.shape[1:])]
         blocks = [windows[begin : begin + AT_ONCE] for begin in range(0, len(windows), AT_ONCE)]
@@ -154,13 +154,13 @@ class OnnxSound:
         """
         return cls(OnnxModel(path, [(None, None)], model.dimension, model.name, settings.device), model)
 
-    def prepare(self, sample: Floats) -> Floats:
+    def prepare(self, sample: Floats32) -> Floats32:
         """(S,) samples at 16 kHz, of mean 0 and deviation 1 where the network was trained so."""
         if self._facts['normalised']:
             sample = ((sample - sample.mean()) / np.sqrt(sample.var() + 1e-5)).astype(np.float32)
         return sample
 
-    def forward(self, rows: Floats, keep_mask: npt.NDArray[np.bool_]) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    def forward(self, rows: Floats32, keep_mask: Bools) -> tuple[Floats32, Bools]:
         """The states of sounds, each run at its own length."""
         states = [self._run(sound[kept]) for sound, kept in zip(rows, keep_mask, strict=True)]
         longest = max(map(len, states))
@@ -168,17 +168,17 @@ class OnnxSound:
         counted = np.arange(longest)[None, :] < np.array([len(each) for each in states])[:, None]
         return np.stack(filled), counted  # (B, T, D), (B, T)
 
-    def encode(self, samples: Sequence[Floats], *, is_published: bool = False) -> list[Encoded | str]:
+    def encode(self, samples: Sequence[Floats32], *, is_published: bool = False) -> list[Encoded | str]:
         """(T, D) of each sound; there is one form."""
         hop, field = self._facts['hop_samples'], self._facts['field_samples']
         every = (self._run(self.prepare(sound)) for sound in samples)
         return [Encoded(rows, (np.arange(len(rows)) * hop + field / 2) / RATE_HZ) for rows in every]
 
-    def _run(self, sound: Floats) -> Floats:
+    def _run(self, sound: Floats32) -> Floats32:
         """(S,) to (T, D)"""
         states = self._network.run(sound[None])[0]
         is_columns_first = self._facts['columns_first'] if states.ndim == 2 else False
-        rows: Floats = states.T if is_columns_first else np.atleast_2d(states)  # (D, T) to (T, D)
+        rows: Floats32 = states.T if is_columns_first else np.atleast_2d(states)  # (D, T) to (T, D)
         if rows.shape[1] != self.size:
             raise WeightsError(
                 expected=f'{self.size} columns {"before" if is_columns_first else "after"} time',

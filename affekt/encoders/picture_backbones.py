@@ -28,10 +28,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from affekt.arrays import Floats32, Ints
 from affekt.encoders.backbones import Backbone, as_array
-from affekt.encoders.encoder import Encoded, EncoderSettings, Floats, Layers, Pictures
+from affekt.encoders.encoder import Encoded, EncoderSettings, Layers, Pictures
+from affekt.encoders.families import Family
 from affekt.encoders.folders import open_config, open_network, open_reader
-from affekt.encoders.framing import PICTURES_AT_ONCE, Places, evenly, uniform
+from affekt.encoders.framing import PICTURES_AT_ONCE, evenly, uniform
 from affekt.errors import ShapeError, WeightsError
 
 Images = Sequence[npt.NDArray[np.uint8]]
@@ -48,7 +50,6 @@ class PictureBackbone(Backbone):
     """
 
     modality = 'video'
-    loader = 'AutoModel'
     mean: Tensor
     deviation: Tensor
 
@@ -64,9 +65,9 @@ class PictureBackbone(Backbone):
             self.register_buffer(name, levels.to(network.device), persistent=False)
 
     @classmethod
-    def open(cls, path: Path, settings: EncoderSettings) -> PictureBackbone:
+    def open(cls, path: Path, settings: EncoderSettings, family: Family) -> PictureBackbone:
         """The network of a folder, with what prepares its pictures."""
-        _, network = open_network(path, cls.loader, settings.device, settings.precision, cls._config(path))
+        _, network = open_network(path, family.loader, settings.device, settings.precision, cls._config(path))
         processor = open_reader(path, 'AutoImageProcessor', backend='pil')  # torchvision has no build for this torch
         return cls(network, processor, settings.layers, settings.pictures).eval()
 
@@ -92,7 +93,7 @@ class PictureBackbone(Backbone):
         small = [Image.fromarray(each).resize(size, Image.Resampling.BILINEAR) for each in chosen]
         return np.stack([np.asarray(picture).reshape(-1) for picture in small])  # (side, side, 3) to (side * side * 3,)
 
-    def _places(self, count: int) -> Places:
+    def _places(self, count: int) -> Ints:
         """Which pictures `prepare` takes, none twice."""
         return uniform(count, min(count, self.pictures or count))
 
@@ -111,7 +112,7 @@ class PictureBackbone(Backbone):
         """(B, T, side * side * 3) bytes to (B, T, 3, side, side), standardised."""
         pictures = rows.unflatten(2, (self.side, self.side, 3)).float()  # (B, T, side, side, 3)
         standard: Tensor = (pictures - self.mean) / self.deviation
-        return standard.permute(0, 1, 4, 2, 3)  # (B, T, 3, side, side)
+        return standard.to(self.network.dtype).permute(0, 1, 4, 2, 3)  # (B, T, 3, side, side)
 
     def encode(self, samples: Sequence[Pictures], *, is_published: bool = False) -> list[Encoded | str]:
         """(T, D) of the pictures of each sample."""
@@ -124,7 +125,7 @@ class PictureBackbone(Backbone):
         rows = [self._run([pictures.images[at] for at in some], is_published) for some in runs]
         return Encoded(np.concatenate(rows), None if pictures.times is None else pictures.times[taken])
 
-    def _run(self, images: Images, is_published: bool) -> Floats:
+    def _run(self, images: Images, is_published: bool) -> Floats32:
         """(rows, D) of pictures that are prepared as published."""
         pixels = np.asarray(self._processor(list(images), return_tensors='np')['pixel_values'], np.float32)
         with torch.inference_mode():
@@ -142,8 +143,6 @@ class PictureBackbone(Backbone):
 
 class ProjectedPictureBackbone(PictureBackbone):
     """Pictures one by one, for CLIP: each in the space that CLIP shares with words, whatever the layers."""
-
-    loader = 'CLIPVisionModelWithProjection'
 
     def __init__(self, network: Any, processor: Any, layers: Layers = 'last', pictures: int | None = 8) -> None:
         super().__init__(network, processor, layers, pictures)
@@ -173,7 +172,7 @@ class VideoMaeBackbone(PictureBackbone):
         self._steps = config.num_frames // config.tubelet_size
         self._patches = (config.image_size // config.patch_size) ** 2
 
-    def _places(self, count: int) -> Places:
+    def _places(self, count: int) -> Ints:
         """Which pictures `prepare` takes, the last one repeated where there are fewer than the network sees."""
         return uniform(count, self.network.config.num_frames)
 

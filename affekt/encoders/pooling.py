@@ -21,6 +21,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from affekt.arrays import Bools, Floats32
 from affekt.errors import ShapeError, UnknownNameError, ValueRangeError
 
 Array = npt.NDArray[np.floating]
@@ -102,7 +103,7 @@ def resampled(values: Array, length: int) -> Array:
     return means
 
 
-def padded(sequences: Sequence[Array]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+def padded(sequences: Sequence[Array]) -> tuple[Floats32, Bools]:
     """Sequences in one array, filled up with zeros behind, and where they are real.
 
     Args:
@@ -124,7 +125,7 @@ def padded(sequences: Sequence[Array]) -> tuple[npt.NDArray[np.float32], npt.NDA
     return values, keep_mask
 
 
-def legacy_batch(modalities: Mapping[str, Sequence[Array]], kind: str) -> dict[str, npt.NDArray[np.float32]]:
+def legacy_batch(modalities: Mapping[str, Sequence[Array]], kind: str) -> dict[str, Floats32]:
     """The arrays that the published loaders make of a split.
 
     1. `utt`: the mean over time. Else every sequence is resampled to ceil(T / 6), or T / 12 for `frm_unalign`.
@@ -163,9 +164,7 @@ def legacy_batch(modalities: Mapping[str, Sequence[Array]], kind: str) -> dict[s
     }
 
 
-def batch(
-    modalities: Mapping[str, Sequence[Array]], kind: str
-) -> dict[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]]:
+def batch(modalities: Mapping[str, Sequence[Array]], kind: str) -> dict[str, tuple[Floats32, Bools]]:
     """As `legacy_batch` without made-up rows: means of real rows only, filled up behind, with a mask.
 
     Returns:

@@ -24,8 +24,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from affekt.arrays import Floats32
 from affekt.encoders.backbones import Backbone, as_array
-from affekt.encoders.encoder import Encoded, EncoderSettings, Floats, Layers
+from affekt.encoders.encoder import Encoded, EncoderSettings, Layers
+from affekt.encoders.families import Family
 from affekt.encoders.folders import open_network, open_reader
 from affekt.encoders.framing import CHUNK, RATE_HZ, chunks
 from affekt.errors import WeightsError
@@ -77,13 +79,13 @@ class SoundBackbone(Backbone):
         self.rate_hz = RATE_HZ / self._hop
 
     @classmethod
-    def open(cls, path: Path, settings: EncoderSettings) -> SoundBackbone:
+    def open(cls, path: Path, settings: EncoderSettings, family: Family) -> SoundBackbone:
         """The network of a folder, with what its preprocessor says."""
-        _, network = open_network(path, 'AutoModel', settings.device, settings.precision)
+        _, network = open_network(path, family.loader, settings.device, settings.precision)
         normalise = bool(_open_extractor(path, 'Wav2Vec2FeatureExtractor').do_normalize)
         return cls(network, normalise, settings.layers, settings.longest_s).eval()
 
-    def prepare(self, sample: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    def prepare(self, sample: npt.NDArray[np.floating]) -> Floats32:
         """The (T, 1) samples of a mono sound at 16 kHz; one too short for a state is filled up with silence."""
         longest = None if self._longest_s is None else round(self._longest_s * RATE_HZ)
         sound = np.asarray(sample, dtype=np.float32)[:longest]
@@ -94,7 +96,8 @@ class SoundBackbone(Backbone):
     def forward(self, rows: Tensor, keep_mask: Tensor) -> tuple[Tensor, Tensor]:
         """A state for each 20 ms or so."""
         rows, keep_mask = self._long_enough(rows, keep_mask)
-        states = self.states(input_values=rows[..., 0], attention_mask=keep_mask.long())  # (B, S, D)
+        waves = rows[..., 0].to(self.network.dtype)  # (B, T, 1) to (B, T)
+        states = self.states(input_values=waves, attention_mask=keep_mask.long())  # (B, S, D)
         lengths = keep_mask.sum(dim=1)
         for kernel, stride in self._steps:
             lengths = torch.div(lengths - kernel, stride, rounding_mode='floor') + 1
@@ -104,11 +107,11 @@ class SoundBackbone(Backbone):
         more = max(self._field - rows.shape[1], 0)
         return nn.functional.pad(rows, (0, 0, 0, more)), nn.functional.pad(keep_mask, (0, more))
 
-    def encode(self, samples: Sequence[Floats], *, is_published: bool = False) -> list[Encoded | str]:
+    def encode(self, samples: Sequence[Floats32], *, is_published: bool = False) -> list[Encoded | str]:
         """(S, D) of each sound, and the middle of what each state sees before attention."""
         return [self._encoded(sound, is_published) for sound in samples]
 
-    def _encoded(self, sound: Floats, is_published: bool) -> Encoded:
+    def _encoded(self, sound: Floats32, is_published: bool) -> Encoded:
         heard = self.prepare(sound)[:, 0]
         if is_published:
             count = -(-len(heard) // CHUNK) if len(heard) > CHUNK else 1
@@ -127,7 +130,7 @@ class SoundBackbone(Backbone):
         ]
         return Encoded(np.concatenate(states), np.concatenate(times))
 
-    def _run(self, waves: Floats) -> Floats:
+    def _run(self, waves: Floats32) -> Floats32:
         """(B, S, D) of B chunks of one length."""
         with torch.inference_mode():
             parts = [waves[begin : begin + AT_ONCE] for begin in range(0, len(waves), AT_ONCE)]
@@ -153,15 +156,15 @@ class WhisperBackbone(Backbone):
         self.rate_hz = RATE_HZ / self._hop
 
     @classmethod
-    def open(cls, path: Path, settings: EncoderSettings) -> WhisperBackbone:
+    def open(cls, path: Path, settings: EncoderSettings, family: Family) -> WhisperBackbone:
         """The network of a folder, with what makes spectrograms."""
-        _, network = open_network(path, 'AutoModel', settings.device, settings.precision)
+        _, network = open_network(path, family.loader, settings.device, settings.precision)
         return cls(network, _open_extractor(path, 'WhisperFeatureExtractor')).eval()
 
-    def prepare(self, sample: Floats) -> npt.NDArray[np.float32]:
+    def prepare(self, sample: Floats32) -> Floats32:
         """(T, bands) of the first 30 s, silence behind a shorter sound included."""
         spectrum = self._extractor(sample, sampling_rate=RATE_HZ, return_tensors='np')['input_features']
-        rows: Floats = np.asarray(spectrum, np.float32)[0].T  # (1, bands, T) to (T, bands)
+        rows: Floats32 = np.asarray(spectrum, np.float32)[0].T  # (1, bands, T) to (T, bands)
         return rows
 
     def forward(self, rows: Tensor, keep_mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -170,20 +173,20 @@ class WhisperBackbone(Backbone):
         states: Tensor = self.network.encoder(spectra).last_hidden_state
         return states, keep_mask[:, ::2]  # (B, T) to (B, S)
 
-    def encode(self, samples: Sequence[Floats], *, is_published: bool = False) -> list[Encoded | str]:
+    def encode(self, samples: Sequence[Floats32], *, is_published: bool = False) -> list[Encoded | str]:
         """(S, D) of each sound."""
         with torch.inference_mode():
             return [self._published(sound) if is_published else self._corrected(sound) for sound in samples]
 
-    def _spectrum(self, sound: Floats) -> Tensor:
+    def _spectrum(self, sound: Floats32) -> Tensor:
         """(1, bands, T)"""
         return self.given(self.prepare(sound).T[None])
 
-    def _published(self, sound: Floats) -> Encoded:
+    def _published(self, sound: Floats32) -> Encoded:
         start = torch.full((1, 2), self.network.config.decoder_start_token_id, device=self.network.device)
         return Encoded(as_array(self.network(self._spectrum(sound), decoder_input_ids=start).last_hidden_state[0]))
 
-    def _corrected(self, sound: Floats) -> Encoded:
+    def _corrected(self, sound: Floats32) -> Encoded:
         pieces = [sound[begin : begin + self._window] for begin in range(0, len(sound), self._window)]
         states = [self.network.encoder(self._spectrum(piece)).last_hidden_state[0] for piece in pieces]
         rows = np.concatenate([

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from affekt.arrays import Floats32, Ints
 from affekt.encoders.backbones import Backbone, as_array
-from affekt.encoders.encoder import Encoded, EncoderSettings, Floats, Layers
+from affekt.encoders.encoder import Encoded, EncoderSettings, Layers
+from affekt.encoders.families import Family
 from affekt.encoders.folders import open_network
 from affekt.encoders.known_words import all_unknown, require_words
 from affekt.encoders.tokens import Window, ends_of_words, most_tokens, open_tokenizer, rated_tokens, windows
@@ -40,7 +41,6 @@ class TextBackbone(Backbone):
     """
 
     modality = 'text'
-    loader = 'AutoModel'
     special: Tensor
 
     def __init__(self, network: Any, tokenizer: Any, layers: Layers = 'last', longest: int | None = 128) -> None:
@@ -54,15 +54,15 @@ class TextBackbone(Backbone):
         self.register_buffer('special', torch.tensor(marks, dtype=torch.int64), persistent=False)
 
     @classmethod
-    def open(cls, path: Path, settings: EncoderSettings) -> TextBackbone:
+    def open(cls, path: Path, settings: EncoderSettings, family: Family) -> TextBackbone:
         """The network and the tokenizer of a folder.
 
         Raises:
             WeightsError: one cannot be opened, they do not belong together, or the network does more than read.
         """
-        _, network = open_network(path, cls.loader, settings.device, settings.precision)
+        _, network = open_network(path, family.loader, settings.device, settings.precision)
         architecture = network.config.model_type
-        if network.config.is_encoder_decoder and cls.loader == 'AutoModel':
+        if network.config.is_encoder_decoder and family.loader == 'AutoModel':
             raise WeightsError(
                 expected='a network that reads, or T5', came=f'{architecture} in {path}, which reads and writes',
                 todo='use another model',
@@ -71,7 +71,7 @@ class TextBackbone(Backbone):
         require_words(tokenizer, int(network.get_input_embeddings().num_embeddings), path)
         return cls(network, tokenizer, settings.layers, settings.longest).eval()
 
-    def prepare(self, sample: str) -> npt.NDArray[np.int64]:
+    def prepare(self, sample: str) -> Ints:
         """The (T, 1) numbers of a text's word pieces; an empty text has its marks, or one filler."""
         pieces = self._tokenizer(sample, truncation=True, max_length=self._longest)['input_ids']
         return np.array(pieces or [self._filler], dtype=np.int64)[:, None]
@@ -91,7 +91,7 @@ class TextBackbone(Backbone):
     def _ends(self) -> tuple[int, int | None]:
         return ends_of_words(self._tokenizer, self.network.config.name_or_path)
 
-    def _run(self, tokens: Mapping[str, Any]) -> Floats:
+    def _run(self, tokens: Mapping[str, Any]) -> Floats32:
         """(B, T, D) of B sequences of one length."""
         with torch.inference_mode():
             inputs = {name: torch.tensor(numbers, device=self.network.device) for name, numbers in tokens.items()}
@@ -121,22 +121,16 @@ class TextBackbone(Backbone):
                 answers.append(Encoded(np.concatenate(words)))
         return answers
 
-    def _rows_of_words(self, sequences: Sequence[Sequence[Window]]) -> dict[tuple[int, int], Floats]:
+    def _rows_of_words(self, sequences: Sequence[Sequence[Window]]) -> dict[tuple[int, int], Floats32]:
         """Text and window to the (words, D) states of the tokens that are words."""
         places: dict[int, list[tuple[int, int]]] = {}
         """Length to the windows that have it."""
         for at, pieces in enumerate(sequences):
             for number, (tokens, _) in enumerate(pieces):
                 places.setdefault(len(tokens['input_ids']), []).append((at, number))
-        rows: dict[tuple[int, int], Floats] = {}
+        rows: dict[tuple[int, int], Floats32] = {}
         for alike in places.values():
             together = [sequences[at][number] for at, number in alike]
             states = self._run({name: [tokens[name] for tokens, _ in together] for name in together[0][0]})
             rows |= {place: each[is_word] for place, each, (_, is_word) in zip(alike, states, together, strict=True)}
         return rows
-
-
-class T5Backbone(TextBackbone):
-    """The reading half of T5."""
-
-    loader = 'T5EncoderModel'

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from affekt.arrays import Bools
 from affekt.encoders.folders import open_reader
 from affekt.errors import WeightsError
 
@@ -27,7 +27,7 @@ POSITIONS = re.compile(r'(^|\.)(position_embeddings?|embed_positions|wpe)$')
 """Names of vectors for each position; RoBERTa and its kin begin to count behind the padding token, OPT behind two."""
 WINDOW = 512
 """Tokens of a window where the model says nothing of length."""
-Window = tuple[dict[str, list[int]], npt.NDArray[np.bool_]]
+Window = tuple[dict[str, list[int]], Bools]
 """What the network is given for one sequence, by name, and (T,) True where a token is a word's."""
 
 

@@ -10,12 +10,13 @@ Source: MERBench, arXiv:2401.03429, its cross-corpus loaders.
 
 from __future__ import annotations
 
-import dataclasses
+import functools
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from affekt.corpora import Facts, Manifest, Sample
+from affekt.corpora import Facts, Manifest, SampleTable
 from affekt.errors import CorpusError, UnknownNameError, listed
 from affekt.features import Store
 from affekt.wording import counted
@@ -52,11 +53,11 @@ class Crossed:
 
     def names_by_part(self, manifest: Manifest) -> list[list[str]]:
         """The samples of a manifest by their names in each part."""
-        found: list[list[str]] = [[] for _ in range(1 + max(part for part, _ in self.origin.values()))]
+        names: list[list[str]] = [[] for _ in range(1 + max(part for part, _ in self.origin.values()))]
         for name in manifest.names:
             part, own = self.origin[name]
-            found[part].append(own)
-        return found
+            names[part].append(own)
+        return names
 
 
 def crossed(parts: Sequence[Part], target: str) -> Crossed:
@@ -83,35 +84,36 @@ def crossed(parts: Sequence[Part], target: str) -> Crossed:
             todo='choose one of these as --target',
         )  # fmt: skip
     # 2. Rows under names of their own, with one scale of labels.
-    rows: list[Sample] = []
+    tables: list[SampleTable] = []
     origin: dict[str, tuple[int, str]] = {}
     notes = []
     for number, part in enumerate(parts):
         corpus = part.manifest.facts.corpus
         name = corpus if number == 0 or corpus != first.facts.corpus else f'{corpus} ({number + 1})'
         used = _used(part.manifest, number)
-        kept = used if target == 'sentiment' or same else [row for row in used if _plain(row.category) in shared]
-        if not kept:
+        categories = used.coded('category')
+        compared = [category for category in (*categories.values, None) if _plain(category) in shared]
+        kept = used if target == 'sentiment' or same else used.take(categories.where(compared))
+        if not len(kept):
             raise CorpusError(
                 expected=f'samples {"to learn from" if number == 0 else "to test on"} in {corpus}',
                 came=f'none with a shared category ({listed(shared.values())})' if shared else 'none',
                 todo='see `affekt corpus show`',
             )  # fmt: skip
-        factor = _factor(part.manifest)
-        for row in kept:
-            apart: dict[str, Any] = {
-                kind: f'{corpus}/{held}' for kind in TOGETHER if (held := getattr(row, kind)) is not None
-            }
-            own = f'{name}/{row.sample}'
-            origin[own] = (number, row.sample)
-            rows.append(
-                dataclasses.replace(
-                    row, sample=own, split=_split(row, number, name), fold=row.fold if number == 0 else None,
-                    category=row.category if same or row.category is None else shared.get(_plain(row.category)),
-                    sentiment=None if row.sentiment is None else factor * row.sentiment,
-                    **apart,
-                )
-            )  # fmt: skip
+        own = [f'{name}/{sample}' for sample in kept.column('sample')]
+        origin |= {ours: (number, sample) for ours, sample in zip(own, kept.column('sample'), strict=True)}
+        columns: dict[str, Any] = {
+            column: [None if value is None else f'{corpus}/{value}' for value in kept.column(column)]
+            for column in TOGETHER
+        }
+        if number:
+            columns |= {'split': [f'test {name}'] * len(kept), 'fold': [None] * len(kept)}
+        if not same:
+            columns['category'] = [
+                None if category is None else shared.get(_plain(category)) for category in kept.column('category')
+            ]
+        columns['sentiment'] = _factor(part.manifest) * kept.column('sentiment')
+        tables.append(kept.replaced(sample=own, **columns))
         dropped = len(used) - len(kept)
         if dropped:
             notes.append(f'{counted(dropped, "sample")} of {name} left out: the category is not compared')
@@ -122,7 +124,7 @@ def crossed(parts: Sequence[Part], target: str) -> Crossed:
     )  # fmt: skip
     if shared:
         notes.append(f'compared categories: {", ".join(_order(shared, first))}')
-    return Crossed(Manifest(facts, tuple(rows)), origin, tuple(notes))
+    return Crossed(Manifest(facts, functools.reduce(operator.add, tables)), origin, tuple(notes))
 
 
 def _shared(parts: Sequence[Part]) -> dict[str, str]:
@@ -161,18 +163,10 @@ def _plain(name: str | None) -> str:
     return SHARED.get(plain, plain)
 
 
-def _used(manifest: Manifest, number: int) -> list[Sample]:
+def _used(manifest: Manifest, number: int) -> SampleTable:
     """All of the corpus that is learnt from; of another its first test part, or all of it where it has no splits."""
-    if number == 0:
-        return list(manifest.samples)
-    tests = sorted({row.split for row in manifest.samples if row.split and row.split.startswith('test')})
-    if not tests:
-        return list(manifest.samples)
-    return [row for row in manifest.samples if row.split == tests[0]]
-
-
-def _split(row: Sample, number: int, name: str) -> str | None:
-    return row.split if number == 0 else f'test {name}'
+    tests = sorted(name for name in manifest.coded('split').values if name.startswith('test'))
+    return manifest.samples if number == 0 or not tests else manifest.where(split=tests[0]).samples
 
 
 def _factor(manifest: Manifest) -> float:
@@ -204,10 +198,6 @@ def how_made(store: Store) -> dict[str, Any]:
     facts = {**store.provenance.facts, 'column': '', 'dimension': store.dimension, 'columns': store.provenance.columns}
     if 'origin' in facts:
         del facts['sha256']
-    for name in (
-        'modality',
-        'media_sizes',
-        'media_sha256',
-    ):  # older stores do not say it; no corpus has the files of another
+    for name in ('media_sizes', 'media_sha256'):  # older stores do not say it; no corpus has the files of another
         facts.pop(name, None)
     return facts

@@ -62,8 +62,9 @@ def divided(manifest: Manifest, settings: ExperimentSettings) -> Divisions:
         CorpusError: there is nothing to learn from, or no test, or a part that seems to be val has another name.
     """
     divisions = _divided(manifest, settings)
-    unused = set(manifest.names) - set(divisions.manifest.names)
-    idle = Counter(row.split or 'none' for row in manifest.samples if row.sample in unused)
+    used = set(divisions.manifest.names)
+    cells = manifest.samples.cells(('sample', 'split'))
+    idle = Counter(split or 'none' for name, split in cells if name not in used)
     notes = tuple(
         f'{counted(count, "sample")} of split {name} {"takes" if count == 1 else "take"} no part'
         for name, count in idle.items()
@@ -72,9 +73,9 @@ def divided(manifest: Manifest, settings: ExperimentSettings) -> Divisions:
 
 
 def _divided(manifest: Manifest, settings: ExperimentSettings) -> Divisions:
-    named = list(dict.fromkeys(row.split for row in manifest.samples if row.split))
+    named = [name for name in manifest.coded('split').values if name]
     tests = [name for name in named if name.startswith('test')]
-    has_folds = any(row.fold for row in manifest.samples)
+    has_folds = any(manifest.coded('fold').values)
     if not named:
         return _by_fold(manifest)
     if not tests or ('train' not in named and not has_folds):
@@ -98,9 +99,9 @@ def _divided(manifest: Manifest, settings: ExperimentSettings) -> Divisions:
         fold = Fold(parts['train'], parts['val'], every)
         return Divisions(manifest, named_tests, (fold,), (fold,))
     train = parts['train']
-    rows = manifest.keep(lambda row: row.split == 'train')
+    rows = manifest.where(split='train')
     shuffled = shuffled_folds(len(train), settings.folds, seed=settings.seed)
-    knows_speakers = not any(row.speaker is None for row in rows.samples)
+    knows_speakers = bool(rows.samples.known('speaker').all())
     fair = seeded_folds(rows, settings.folds, seed=settings.seed) if knows_speakers else shuffled
     both = [
         tuple(Fold(train[numbers != k], train[numbers == k], every) for k in range(1, settings.folds + 1))
@@ -112,7 +113,7 @@ def _divided(manifest: Manifest, settings: ExperimentSettings) -> Divisions:
 def _by_fold(manifest: Manifest) -> Divisions:
     """Each published fold is tested in turn; the one before it chooses, or (as published) the tested one itself."""
     numbers = published_folds(manifest)
-    manifest = manifest.keep(lambda row: bool(row.fold))
+    manifest = manifest.take(numbers != 0)
     numbers = numbers[numbers > 0]
     count = int(numbers.max())
     fair, published = [], []
@@ -127,8 +128,8 @@ def _by_fold(manifest: Manifest) -> Divisions:
 
 def _folds_beside_tests(manifest: Manifest, tests: list[str]) -> Divisions:
     """Each published fold chooses in turn for the models that learn from the others; all answer the tests."""
-    manifest = manifest.keep(lambda row: bool(row.fold) or row.split in tests)
-    numbers = np.array([0 if row.split else row.fold or 0 for row in manifest.samples])
+    manifest = manifest.take((published_folds(manifest) != 0) | manifest.coded('split').where(tests))
+    numbers = np.where(manifest.samples.filled('split'), 0, published_folds(manifest))
     parts = _parts(manifest, tests)
     every = np.concatenate(list(parts.values()))
     folds = tuple(
@@ -139,5 +140,5 @@ def _folds_beside_tests(manifest: Manifest, tests: list[str]) -> Divisions:
 
 
 def _parts(manifest: Manifest, names: tuple[str, ...] | list[str]) -> dict[str, Index]:
-    at = np.array([row.split or '' for row in manifest.samples])
-    return {name: np.flatnonzero(at == name) for name in names}
+    splits = manifest.coded('split')
+    return {name: np.flatnonzero(splits.where([name])) for name in names}

@@ -36,32 +36,32 @@ class Frames:
         return cls(np.concatenate(sequences), np.array([len(rows) for rows in sequences]))
 
 
-def whole_frames(held: Mapping[str, Sequence[Floats]], feat_type: str) -> dict[str, Frames]:
-    """Sequences pooled without made-up rows.
+def whole_frames(sequences: Mapping[str, Sequence[Floats]], feat_type: str) -> dict[str, Frames]:
+    """Sequences pooled without by_modality-up rows.
 
     Args:
-        held: modality to N of (T, D).
+        sequences: modality to N of (T, D).
         feat_type: `frm_align` or `frm_unalign`.
     """
-    clock = _clock(held)
-    made = pooled(_by_clock(held, clock), feat_type)
-    return {name: Frames.of(made['text' if name == clock else name]) for name in held}
+    clock = _clock(sequences)
+    by_modality = pooled(_by_clock(sequences, clock), feat_type)
+    return {name: Frames.of(by_modality['text' if name == clock else name]) for name in sequences}
 
 
-def published_frames(held: Mapping[str, Sequence[Floats]], feat_type: str) -> dict[str, Floats]:
+def published_frames(sequences: Mapping[str, Sequence[Floats]], feat_type: str) -> dict[str, Floats]:
     """What the published loaders make of one split, for a model with three slots.
 
     Args:
-        held: modality to the sequences (T, D) of a whole split; a slot without a modality repeats the first one.
+        sequences: modality to the sequences (T, D) of a whole split; a slot without a modality repeats the first one.
         feat_type: `frm_align` or `frm_unalign`.
 
     Returns:
         audio, text and video to (N, L, D), zeros in front.
     """
-    clock = _clock(held)
-    made = legacy_batch(_by_clock(held, clock), feat_type)
-    sources = {slot: slot if slot in held else next(iter(held)) for slot in MODALITIES}
-    return {slot: made['text' if source == clock else source] for slot, source in sources.items()}
+    clock = _clock(sequences)
+    by_modality = legacy_batch(_by_clock(sequences, clock), feat_type)
+    sources = {slot: slot if slot in sequences else next(iter(sequences)) for slot in MODALITIES}
+    return {slot: by_modality['text' if source == clock else source] for slot, source in sources.items()}
 
 
 class FrameInputs:
@@ -84,24 +84,24 @@ class FrameInputs:
 
     def published(self, modalities: tuple[str, ...], index: Index) -> list[tuple[Index, dict[str, Floats]]]:
         """The samples at `index`, split by split: their numbers, and slot to (n, L, D)."""
-        found = []
+        by_split = []
         for split in dict.fromkeys(self._splits[index].tolist()):
             chosen = index[self._splits[index] == split]
             places = np.searchsorted(np.flatnonzero(self._splits == split), chosen)
-            made = self._of_split(modalities, split)
-            found.append((chosen, {slot: held[places] for slot, held in made.items()}))
-        return found
+            slots = self._of_split(modalities, split)
+            by_split.append((chosen, {slot: rows[places] for slot, rows in slots.items()}))
+        return by_split
 
     def _published_split(self, modalities: tuple[str, ...], split: str) -> dict[str, Floats]:
         at = np.flatnonzero(self._splits == split)
-        held = {slot_of(name): [self.sequences[name][i] for i in at.tolist()] for name in modalities}
-        return published_frames(held, self.feat_type)
+        sequences = {slot_of(name): [self.sequences[name][i] for i in at.tolist()] for name in modalities}
+        return published_frames(sequences, self.feat_type)
 
 
-def _clock(held: Mapping[str, Sequence[Floats]]) -> str:
-    return 'text' if 'text' in held else next(iter(held))
+def _clock(sequences: Mapping[str, Sequence[Floats]]) -> str:
+    return 'text' if 'text' in sequences else next(iter(sequences))
 
 
-def _by_clock(held: Mapping[str, Sequence[Floats]], clock: str) -> dict[str, Sequence[Floats]]:
+def _by_clock(sequences: Mapping[str, Sequence[Floats]], clock: str) -> dict[str, Sequence[Floats]]:
     """The same with the modality that gives the times in the place of the text."""
-    return {'text' if name == clock else name: rows for name, rows in held.items()}
+    return {'text' if name == clock else name: rows for name, rows in sequences.items()}

@@ -24,7 +24,7 @@ from affekt.experiments.folds import Fold, Index, divided
 from affekt.experiments.notes import store_notes, task_notes
 from affekt.experiments.sequences import FrameInputs
 from affekt.experiments.settings import MODALITIES, ExperimentSettings, slot_of
-from affekt.features import Store, modality_of, require_any_features, require_features
+from affekt.features import Store, require_any_features, require_features
 from affekt.metrics import Measure, categorical_measure, challenge_measure, sentiment_measure
 
 Floats = npt.NDArray[np.float32]
@@ -160,7 +160,7 @@ def open_task(
             ]
             for name in stores
         }
-        frames = FrameInputs(sequences, feat_type, [row.split for row in manifest.samples])
+        frames = FrameInputs(sequences, feat_type, manifest.column('split').tolist())
     # 3. Every part has what it takes to train and to score.
     present = {name: manifest.keep_mask(slot_of(name)) & there[name] for name in stores}
     task = Task(
@@ -181,7 +181,7 @@ def _there(name: str, parts: Sequence[Part], names: Sequence[Sequence[str]], *, 
     """
     for part, wanted in zip(parts, names, strict=True):
         taken = set(wanted)
-        asked = part.manifest.keep(lambda row, taken=taken: row.sample in taken)  # type: ignore[misc]
+        asked = part.manifest.take(np.array([name in taken for name in part.manifest.names], dtype=np.bool_))
         (require_any_features if masks else require_features)(part.stores[name], asked)
     pairs = zip(parts, names, strict=True)
     return np.array([each in part.stores[name] for part, wanted in pairs for each in wanted], dtype=np.bool_)
@@ -211,8 +211,7 @@ def open_stores(features: Sequence[str], *, several: bool = False) -> dict[str, 
     """Stores by modality.
 
     Args:
-        features: `PATH` or `MODALITY=PATH`; without a modality the one that the store remembers counts, or that of its
-            recipe.
+        features: `PATH` or `MODALITY=PATH`; without a modality the one that the store states counts.
         several: a modality may have several sets, which are then called `text1:recipe`, `text2:other`, in this order.
 
     Raises:
@@ -223,7 +222,7 @@ def open_stores(features: Sequence[str], *, several: bool = False) -> dict[str, 
     for each in features:
         before, has_name, path = each.partition('=')
         store = Store(Path(path if has_name else each))
-        name = before if has_name else store.modality or modality_of(store.provenance.recipe) or '?'
+        name = before if has_name else store.modality or '?'
         if name not in MODALITIES or (sets[name] and not several):
             raise UnknownNameError(
                 expected=f'one store each of {", ".join(MODALITIES)}',
@@ -247,34 +246,34 @@ def open_stores(features: Sequence[str], *, several: bool = False) -> dict[str, 
     }
 
 
-def open_part(told: str) -> Part:
+def open_part(text: str) -> Part:
     """Another corpus and its features.
 
     Args:
-        told: `MANIFEST=STORE,STORE`.
+        text: `MANIFEST=STORE,STORE`.
 
     Raises:
         UnknownNameError: it is not of that form, or as `open_stores`.
         TableError: the manifest or a store is missing or damaged.
     """
-    path, _, stores = told.partition('=')
+    path, _, stores = text.partition('=')
     if not stores:
         raise UnknownNameError(
-            expected='MANIFEST=STORE or MANIFEST=STORE,STORE', came=repr(told),
+            expected='MANIFEST=STORE or MANIFEST=STORE,STORE', came=repr(text),
             todo='write for example iemocap.parquet=features/minilm-utt',
         )  # fmt: skip
     return Part(Manifest.load(Path(path)), open_stores(stores.split(','), several=True))
 
 
 def _target(manifest: Manifest, wanted: str) -> str:
-    found = wanted or ('category' if manifest.facts.categories else 'sentiment')
-    if found not in TARGETS:
+    target = wanted or ('category' if manifest.facts.categories else 'sentiment')
+    if target not in TARGETS:
         raise UnknownNameError(expected=f'a target among {", ".join(TARGETS)}', came=repr(wanted), todo='choose one')
-    if found != 'sentiment' and not manifest.facts.categories:
+    if target != 'sentiment' and not manifest.facts.categories:
         raise CorpusError(
             expected='a manifest with categories', came=manifest.facts.corpus, todo='choose the target sentiment'
         )
-    return found
+    return target
 
 
 def _require_truth(

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from affekt.arrays import Floats32
 from affekt.errors import FileError, ShapeError, TableError, ValueRangeError
-from affekt.features.recipes import Features, Floats, not_finite
+from affekt.features.recipes import Features, not_finite
 from affekt.runs import file_atomically, require_regular_file, versions
 from affekt.tables.arrow_messages import require_bounded
 
@@ -49,6 +50,29 @@ class Provenance:
     versions: Mapping[str, str] | None = None
     samples: str = ''
     """Digest of what the manifest says of the samples: texts, files, windows. '' where nobody knows."""
+    modality: str | None = None
+    """What the features were made of: audio, text or video; None where nobody said. A file keeps it among the facts."""
+
+    def header(self) -> dict[str, Any]:
+        """As a file holds it."""
+        header = {'format': FORMAT, **dataclasses.asdict(self), 'versions': versions()}
+        if modality := header.pop('modality'):
+            header['facts'] = {**header['facts'], 'modality': modality}
+        return header
+
+    @classmethod
+    def of_header(cls, header: dict[str, Any]) -> Provenance:
+        """As a file holds it, without the format.
+
+        Raises:
+            KeyError, TypeError, ValueError: a part is missing, unknown or of another form.
+        """
+        facts = dict(header['facts'])
+        missing = tuple((name, reason) for name, reason in header['missing'])
+        columns, shard = tuple(header['columns']), tuple(header['shard'])
+        modality = facts.pop('modality', None)
+        read = {'facts': facts, 'columns': columns, 'shard': shard, 'missing': missing, 'modality': modality}
+        return cls(**header | read)
 
 
 def write_features(path: Path, features: Iterable[Features], provenance: Provenance) -> int:
@@ -69,8 +93,7 @@ def write_features(path: Path, features: Iterable[Features], provenance: Provena
     """
     import pyarrow as pa
 
-    told = {'format': FORMAT, **dataclasses.asdict(provenance), 'versions': versions()}
-    schema = _schema(provenance.dimension, {'affekt': json.dumps(told, ensure_ascii=False)})
+    schema = _schema(provenance.dimension, {'affekt': json.dumps(provenance.header(), ensure_ascii=False)})
     seen: set[str] = set()
     with file_atomically(path) as raw, pa.ipc.new_file(raw, schema) as writer:
         for piece in _pieces(features):
@@ -168,12 +191,10 @@ class FeatureFile:
             require_regular_file(path)
             require_bounded(path)
             self._reader = pa.ipc.open_file(pa.memory_map(str(path)))
-            told = json.loads(self._reader.schema.metadata[b'affekt'])
-            if told.pop('format') > FORMAT:
+            header = json.loads(self._reader.schema.metadata[b'affekt'])
+            if header.pop('format') > FORMAT:
                 raise TableError(expected=f'features of format {FORMAT}', came=f'{path}, newer', todo='update affekt')
-            told |= {'columns': tuple(told['columns']), 'shard': tuple(told['shard'])}
-            told['missing'] = tuple((name, reason) for name, reason in told['missing'])
-            self.provenance = Provenance(**told)
+            self.provenance = Provenance.of_header(header)
             self._batches = [self._reader.get_batch(index) for index in range(self._reader.num_record_batches)]
             if self._reader.schema.remove_metadata() != _schema(self.provenance.dimension, {}).remove_metadata():
                 raise ValueError(f'columns {self._reader.schema.names} of other types')
@@ -193,7 +214,7 @@ class FeatureFile:
 class Piece:
     """Views of one record batch."""
 
-    flat: Floats
+    flat: Floats32
     """(rows, D)"""
     offsets: npt.NDArray[np.int64]
     times: npt.NDArray[np.float64]
@@ -207,7 +228,7 @@ class Piece:
         offsets, time_offsets = _view(values.offsets, np.int64), _view(times.offsets, np.int64)
         return cls(flat, offsets, _view(times.values, np.float64), time_offsets)
 
-    def values(self, row: int) -> Floats:
+    def values(self, row: int) -> Floats32:
         """(T, D) of a sample."""
         return self.flat[self.offsets[row] : self.offsets[row + 1]]
 
@@ -216,14 +237,14 @@ class Piece:
         found = self.times[self.time_offsets[row] : self.time_offsets[row + 1]]
         return found if len(found) else None
 
-    def means(self, rows: npt.NDArray[np.int64]) -> Floats:
+    def means(self, rows: npt.NDArray[np.int64]) -> Floats32:
         """(B, D) means over the rows of each sample; a view where each has one and they follow each other."""
         begins, ends = self.offsets[rows], self.offsets[rows + 1]
         if not (ends - begins == 1).all():
             return np.stack([self.flat[begin:end].mean(axis=0) for begin, end in zip(begins, ends, strict=True)])
         if (np.diff(begins) == 1).all():
             return self.flat[begins[0] : ends[-1]]
-        found: Floats = np.take(self.flat, begins, axis=0)
+        found: Floats32 = np.take(self.flat, begins, axis=0)
         return found
 
 

@@ -2,25 +2,62 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+import zlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from affekt.arrays import Floats32
 from affekt.encoders import Encoded
 from affekt.features.face_readings import FACES, FACES_FRAMES
-from affekt.features.hashed import SIZE, hashed_texts
 from affekt.features.model_recipes import encoder_names
 from affekt.features.onnx_recipes import exported_names
-from affekt.features.recipes import Features, Floats, Recipe, SampleEncoder, Unable
+from affekt.features.recipes import Features, Recipe, SampleEncoder, Unable
 from affekt.features.sample_encoders import RATE_HZ, audio_encoder, text_encoder
 from affekt.features.smile_recipes import smile_names
 from affekt.features.spectra import SPECTRA
 from affekt.plugins import Members, named_as
 from affekt.weights import lookup
 
+SIZE = 512
+"""Numbers of a vector of hashed words."""
+_WORD = re.compile(r"[a-z0-9']+|[一-鿿]")
 _FRAME_COLUMNS = (
     'f0_hz', 'hnr_db', 'loudness_db', 'alpha_ratio_db', 'hammarberg_db', 'slope_low_db_khz', 'slope_mid_db_khz', 'flux',
 )  # fmt: skip
+
+
+def hashed_texts(texts: Sequence[str], size: int = SIZE) -> Floats32:
+    """Words to vectors without a model: signed counts of hashed words and word pairs, scaled to length 1.
+
+    A baseline for text features: what a learned encoder adds is what it gains on this.
+
+    A text is lower-cased; words are runs of a-z, 0-9 and apostrophes, and single Chinese characters. Of each word, and
+    of each pair of neighbours joined by `_`, the CRC32 of its UTF-8 bytes gives the place (modulo the size) and the
+    sign (negative where the highest bit is set).
+
+    Args:
+        texts: N texts in English or Chinese.
+        size: of a vector.
+
+    Returns:
+        (N, size); zeros for a text without words.
+
+    >>> row = hashed_texts(['ANYHOW IT WAS REALLY GOOD'])[0]
+    >>> np.flatnonzero(row).tolist(), round(float(row[9]), 6)
+    ([9, 69, 127, 146, 245, 308, 423, 443, 496], 0.333333)
+    """
+    rows = np.zeros((len(texts), size))
+    for row, text in zip(rows, texts, strict=True):
+        words = _WORD.findall(text.lower())
+        for gram in (*words, *(f'{left}_{right}' for left, right in itertools.pairwise(words))):
+            code = zlib.crc32(gram.encode())
+            row[code % size] += -1.0 if code >> 31 else 1.0
+        if norm := np.linalg.norm(row):
+            row /= norm
+    return rows.astype(np.float32)
 
 
 def _open_hashed(recipe: Recipe) -> SampleEncoder:
@@ -38,13 +75,13 @@ def _open_sentence_layers(recipe: Recipe) -> SampleEncoder:
 
     sentences = SentenceEncoder()
 
-    def encode(texts: Sequence[str]) -> Floats:
+    def encode(texts: Sequence[str]) -> Floats32:
         return sentences.layers(texts).reshape(len(texts), -1)  # (N, 7, 384) to (N, 7 * 384)
 
     return text_encoder(recipe, _one_row_each(encode), reads_nothing=False)
 
 
-def _one_row_each(encode: Callable[[Sequence[str]], Floats]) -> Callable[[Sequence[str]], list[Encoded | str]]:
+def _one_row_each(encode: Callable[[Sequence[str]], Floats32]) -> Callable[[Sequence[str]], list[Encoded | str]]:
     """Rows (N, D) of N texts as N answers."""
     return lambda texts: [Encoded(row[None]) for row in encode(texts)]
 
@@ -52,7 +89,7 @@ def _one_row_each(encode: Callable[[Sequence[str]], Floats]) -> Callable[[Sequen
 def _open_acoustics(recipe: Recipe) -> SampleEncoder:
     from affekt.voice import acoustic_summary
 
-    def encode(sample: str, sound: Floats) -> Features | Unable:
+    def encode(sample: str, sound: Floats32) -> Features | Unable:
         row = acoustic_summary(sound)[:-1]  # the last column counts words, which are not known here
         if np.isnan(row).any():
             lost = [name for name, value in zip(recipe.columns, row, strict=True) if np.isnan(value)]
@@ -65,7 +102,7 @@ def _open_acoustics(recipe: Recipe) -> SampleEncoder:
 def _open_acoustic_frames(recipe: Recipe) -> SampleEncoder:
     from affekt.voice import acoustic_frames
 
-    def encode(sample: str, sound: Floats) -> Features | Unable:
+    def encode(sample: str, sound: Floats32) -> Features | Unable:
         frames = acoustic_frames(sound)
         rows = np.stack([getattr(frames, name) for name in _FRAME_COLUMNS], axis=1)
         # A frame without voice has no pitch: 0 with a column that says so, never nan.

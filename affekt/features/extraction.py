@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from affekt.corpora import Manifest, Sample
+from affekt.corpora import Manifest, Sample, SampleTable
 from affekt.errors import AffektError, CorpusError, FileError, RunError, UnknownNameError, ValueRangeError
 from affekt.features.catalogue import recipe_named
 from affekt.features.parts import Lost, Part, Parts, batch_key, is_damaged, provenance_of
@@ -26,6 +26,10 @@ MEDIA = 'media_sha256'
 """The fact of a file that tells the content of the media that it was made of."""
 SIZES = 'media_sizes'
 """The same in older files: sizes alone."""
+DIGESTED = (
+    'sample', 'text', 'chinese', 'english', 'audio', 'video', 'frames', 'recording', 'start_s', 'end_s',
+)  # fmt: skip
+"""Columns that decide what features are made of."""
 ENGINES = ('processes', 'ray')
 """What may run the workers."""
 
@@ -100,7 +104,7 @@ def extract(
     path = folder / f'shard-{number}-of-{count}{SUFFIX}'
     names, content = _digest(rows), _media_digest(_media_paths(manifest, recipe, rows), _content)
     work = folder / f'.work-{number}-of-{count}'
-    batches = [rows[begin : begin + size] for begin in range(0, len(rows), size)]
+    batches = Batches(rows, size)
     parts = Parts(work, recipe, manifest.facts.corpus, len(batches))
     if path.exists() and not is_damaged(path):
         finished = _finished(path, manifest, recipe, rows, (names, content), size)
@@ -109,10 +113,10 @@ def extract(
     settings = {'recipe': recipe.hash, 'samples': names, 'media': content, 'batch': size}
     with Run(work, settings, resume=work.exists()) as run:
         todo = [index for index in range(len(batches)) if not parts.adopted(run, index)]
-        resumed, done = len(batches) - len(todo), len(rows) - sum(len(batches[index]) for index in todo)
-        for index, lost in _written(manifest, [(index, batches[index]) for index in todo], parts, processes, on, gpus):
+        resumed, done = len(batches) - len(todo), len(rows) - sum(map(batches.size_of, todo))
+        for index, lost in _written(manifest, batches, todo, parts, processes, on, gpus):
             run.note(batch_key(index), parts.path(index).name, missing=lost)
-            done += len(batches[index])
+            done += batches.size_of(index)
             if progress is not None:
                 progress('features', done, len(rows))
         held = [entry for index in range(len(batches)) if (entry := run.finished(batch_key(index))) is not None]
@@ -130,39 +134,59 @@ def extract(
     return Extraction(path, samples, tuple(missing), resumed)
 
 
+@dataclass(frozen=True)
+class Batches:
+    """Samples some at a time; those of a batch are made when it is asked for."""
+
+    rows: SampleTable
+    size: int
+
+    def __len__(self) -> int:
+        return -(-len(self.rows) // self.size)
+
+    def __getitem__(self, index: int) -> tuple[Sample, ...]:
+        return tuple(self.rows[index * self.size : (index + 1) * self.size])
+
+    def size_of(self, index: int) -> int:
+        """How many samples a batch has."""
+        return min(self.size, len(self.rows) - index * self.size)
+
+
 def _written(
     manifest: Manifest,
-    batches: Sequence[tuple[int, Sequence[Sample]]],
+    batches: Batches,
+    todo: Sequence[int],
     parts: Parts,
     processes: int,
     on: str,
     gpus: float,
 ) -> Iterator[tuple[int, Lost]]:
     """Batches as their files are there."""
-    if on == 'ray' and batches:
+    if on == 'ray' and todo:
         from affekt.features.on_ray import written_on_ray
 
-        yield from written_on_ray(manifest, batches, parts, processes, gpus)
+        yield from written_on_ray(manifest, [(index, batches[index]) for index in todo], parts, processes, gpus)
         return
-    for index, part in _encoded(manifest, parts.recipe, batches, processes):
+    for index, part in _encoded(manifest, parts.recipe, batches, todo, processes):
         yield index, parts.write(index, part)
 
 
 def _encoded(
-    manifest: Manifest, recipe: Recipe, batches: Sequence[tuple[int, Sequence[Sample]]], processes: int
+    manifest: Manifest, recipe: Recipe, batches: Batches, todo: Sequence[int], processes: int
 ) -> Iterator[tuple[int, Part]]:
     """Batches as they are done."""
-    if not batches:
+    if not todo:
         return
     if processes == 1:
         encoder = recipe.open(recipe)
-        for index, rows in batches:
-            yield index, outcomes(encoder, manifest, rows)
+        for index in todo:
+            yield index, outcomes(encoder, manifest, batches[index])
         return
     bare = Manifest(manifest.facts, ())  # workers need the root, not every sample
-    todo = 'run the same command again: finished batches are kept; fewer --processes need less memory'
-    with workers(min(processes, len(batches)), _open_in_worker, (recipe, bare), todo=todo) as pool:
-        for (index, _), part in as_finished(pool, _encode_in_worker, batches, processes):
+    advice = 'run the same command again: finished batches are kept; fewer --processes need less memory'
+    with workers(min(processes, len(todo)), _open_in_worker, (recipe, bare), todo=advice) as pool:
+        left = ((index, batches[index]) for index in todo)
+        for (index, _), part in as_finished(pool, _encode_in_worker, left, processes):
             yield index, part
 
 
@@ -193,9 +217,9 @@ def _joined(paths: Iterator[Path]) -> Iterator[Features]:
             yield store[name]
 
 
-def _require_input(manifest: Manifest, recipe: Recipe, rows: Sequence[Sample]) -> None:
+def _require_input(manifest: Manifest, recipe: Recipe, rows: SampleTable) -> None:
     kinds = (str(recipe.facts.get('column', 'text')),) if recipe.modality == 'text' else READS[recipe.modality]
-    if not any(getattr(row, kind) is not None for row in rows for kind in kinds):
+    if not any(rows.known(column).any() for column in kinds):
         raise CorpusError(
             expected=f'{" or ".join(kinds)} in the manifest, which {recipe.name} reads',
             came=f'{len(rows)} samples of {manifest.facts.corpus} without',
@@ -204,13 +228,13 @@ def _require_input(manifest: Manifest, recipe: Recipe, rows: Sequence[Sample]) -
 
 
 def _finished(
-    path: Path, manifest: Manifest, recipe: Recipe, rows: Sequence[Sample], digests: tuple[str, str], size: int
+    path: Path, manifest: Manifest, recipe: Recipe, rows: SampleTable, digests: tuple[str, str], size: int
 ) -> Extraction:
     """The shard that is there already, if it is the one that was asked for."""
     store = Store(path, partial=True)
     names, content = digests
     held = {*store.names, *store.missing}
-    is_other = store.provenance.samples not in ('', names) or held != {row.sample for row in rows}
+    is_other = store.provenance.samples not in ('', names) or held != set(rows.column('sample'))
     stated = store.provenance.facts
     if MEDIA in stated:
         is_other |= stated[MEDIA] != content
@@ -226,10 +250,10 @@ def _finished(
     return Extraction(path, len(store), store.provenance.missing, resumed=-(-len(rows) // size))
 
 
-def _media_paths(manifest: Manifest, recipe: Recipe, rows: Sequence[Sample]) -> list[Path]:
+def _media_paths(manifest: Manifest, recipe: Recipe, rows: SampleTable) -> list[Path]:
     """The files and folders that a recipe reads, in the order of the samples."""
     kinds = () if recipe.modality == 'text' else READS[recipe.modality]
-    return [path for row in rows for kind in kinds if (path := manifest.media(row, kind)) is not None]
+    return [Path(manifest.facts.root, path) for cells in rows.cells(kinds) for path in cells if path]
 
 
 def _media_digest(paths: Sequence[Path], read: Callable[[Path], object]) -> str:
@@ -252,12 +276,9 @@ def _size(path: Path) -> object:
     return path.stat().st_size if path.is_file() else -1
 
 
-def _digest(rows: Sequence[Sample]) -> str:
-    read = [
-        (
-            row.sample, row.text, row.chinese, row.english, row.audio, row.video, row.frames,
-            row.recording, row.start_s, row.end_s,
-        )
-        for row in rows
-    ]  # fmt: skip
-    return hashlib.sha256(repr(read).encode()).hexdigest()
+def _digest(rows: SampleTable) -> str:
+    digest = hashlib.sha256(b'[')  # of all rows written as one list, which need not be there as a whole
+    for number, cells in enumerate(rows.cells(DIGESTED)):
+        digest.update(f'{", " if number else ""}{cells!r}'.encode())
+    digest.update(b']')
+    return digest.hexdigest()

@@ -91,10 +91,11 @@ def import_features(
         'rate_hz': rate_hz, 'sha256': source.digest(list(pairs.values())),
     }  # fmt: skip
     recipe = hashlib.sha256(repr(sorted(facts.items(), key=str)).encode()).hexdigest()
-    if known := modality or modality_of(name):
-        facts['modality'] = known
     facts['source'] = given.resolve().name
-    provenance = Provenance(name, recipe, dimension, facts, source.columns, corpus, (1, 1), tuple(missing))
+    known = modality or modality_of(name)
+    provenance = Provenance(
+        name, recipe, dimension, facts, source.columns, corpus, missing=tuple(missing), modality=known
+    )
     path = out / name / f'shard-1-of-1{SUFFIX}'
     _require_own_place(path, provenance, list(pairs), given)
     write_features(path, _features(source, pairs, rate_hz, recipe), provenance)
@@ -114,15 +115,15 @@ def _require_own_place(path: Path, provenance: Provenance, names: Sequence[str],
 
     The same source may come in again, corrected or with more samples.
     """
-    new = provenance.facts
     for existing in sorted(path.parent.glob(f'*{SUFFIX}')):
         store = Store(existing, partial=True)
-        old = store.provenance.facts
-        is_same = existing == path and all(old.get(key) == new.get(key) for key in ('source', 'modality'))
+        old = store.provenance
+        is_same_source = old.facts.get('source') == provenance.facts['source'] and old.modality == provenance.modality
+        is_same = existing == path and is_same_source
         if store.provenance.hash != provenance.hash and not (is_same and set(store.names) <= set(names)):
             raise CorpusError(
                 expected=f'no other features in {path.parent}',
-                came=f'{existing.name} there, made of {old.get("source", "something else")} with other content',
+                came=f'{existing.name} there, made of {old.facts.get("source", "something else")} with other content',
                 todo=f'give another --out, rename {given.name}, or remove that folder where it is no longer wanted',
             )
 

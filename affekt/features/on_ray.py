@@ -23,7 +23,7 @@ from typing import Any
 
 from affekt import errors
 from affekt.corpora import Manifest, Sample
-from affekt.errors import AffektError, MissingExtraError, RunError
+from affekt.errors import AffektError, RunError, missing_extra
 from affekt.features.parts import Lost, Parts
 from affekt.features.recipes import SampleEncoder, outcomes
 
@@ -162,9 +162,7 @@ def _ray(workers: int) -> Iterator[Any]:
             import ray
             import ray.data
         except ImportError as error:
-            raise MissingExtraError(
-                expected='Ray Data', came='none', todo="run `pip install 'affekt[ray]'`, or leave out --on ray"
-            ) from error
+            raise missing_extra('Ray Data', 'ray', instead='leave out --on ray') from error
         if ray.is_initialized():
             yield ray.data
             return

@@ -70,8 +70,10 @@ def provenance_of(
     corpus: str, recipe: Recipe, shard: tuple[int, int], missing: Sequence[tuple[str, str]]
 ) -> Provenance:
     """How features of these samples were made."""
-    facts = {**recipe.facts, 'modality': recipe.modality}
-    return Provenance(recipe.name, recipe.hash, recipe.dimension, facts, recipe.columns, corpus, shard, tuple(missing))
+    return Provenance(
+        recipe.name, recipe.hash, recipe.dimension, recipe.facts, recipe.columns, corpus, shard, tuple(missing),
+        modality=recipe.modality,
+    )  # fmt: skip
 
 
 def is_damaged(path: Path) -> bool:

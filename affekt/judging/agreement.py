@@ -110,10 +110,10 @@ def _one(said: str, instead: Mapping[str, str]) -> Shares:
 
 def _shares(said: Sequence[str]) -> Shares:
     """Each showing's outcome by its share."""
-    found: Shares = {}
+    shares: Shares = {}
     for outcome in said:
-        found[outcome] = found.get(outcome, 0.0) + 1.0 / len(said)
-    return found
+        shares[outcome] = shares.get(outcome, 0.0) + 1.0 / len(said)
+    return shares
 
 
 def _halves(said: Sequence[str]) -> Shares:
@@ -162,6 +162,6 @@ def _kappa(sums: Floats) -> dict[str, Floats]:
 
 
 def _ratio(top: Floats, bottom: Floats) -> Floats:
-    found = np.full(len(top), np.nan)
-    np.divide(top, bottom, out=found, where=bottom > 0)
-    return found
+    ratio = np.full(len(top), np.nan)
+    np.divide(top, bottom, out=ratio, where=bottom > 0)
+    return ratio

@@ -68,8 +68,8 @@ def official_verdict(answer: str) -> str:
     for word in WORDS:
         if text.startswith(word):
             return word
-    found = [(text.find(word), word) for word in WORDS if word in text]
-    return min(found)[1] if found else SAME
+    places = [(text.find(word), word) for word in WORDS if word in text]
+    return min(places)[1] if places else SAME
 
 
 def read_verdict(answer: str) -> Reading:
@@ -87,10 +87,10 @@ def read_verdict(answer: str) -> Reading:
     text = without_thinking(answer).text[:LONGEST].strip()
     if not text:
         return Reading(UNSURE, 'empty')
-    found = list(_objects(text))
-    said = [verdict for verdict in map(_of_object, found) if verdict]
+    objects = list(_objects(text))
+    said = [verdict for verdict in map(_of_object, objects) if verdict]
     if said:
-        return _agreed(said, 'json' if len(found) == 1 and _is_json(text) else 'embedded json')
+        return _agreed(said, 'json' if len(objects) == 1 and _is_json(text) else 'embedded json')
     low = text.lower()
     if concluded := _CONCLUDED.findall(low):
         return _agreed([_MEANING[word or other] for word, other in concluded], 'conclusion')
@@ -102,9 +102,9 @@ def _agreed(said: list[str], how: str) -> Reading:
     return Reading(said[0], how) if len(set(said)) == 1 else Reading(UNSURE, 'contradictory')
 
 
-def _of_object(held: Any) -> str | None:
+def _of_object(parsed: Any) -> str | None:
     """The verdict of a JSON object; None where it holds none that is known."""
-    value = held.get(KEY) if isinstance(held, dict) else None
+    value = parsed.get(KEY) if isinstance(parsed, dict) else None
     return _MEANING.get(value.strip().lower()) if isinstance(value, str) else None
 
 
@@ -121,8 +121,8 @@ def _objects(text: str) -> Iterator[Any]:
     decoder, at = json.JSONDecoder(), 0
     while (at := text.find('{', at)) >= 0:
         try:
-            held, at = decoder.raw_decode(text, at)
+            parsed, at = decoder.raw_decode(text, at)
         except (ValueError, RecursionError):
             at += 1
             continue
-        yield held
+        yield parsed

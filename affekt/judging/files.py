@@ -66,15 +66,15 @@ def judge_descriptions(
     # 2. Both orders of every pair.
     judged = judge_pairs(described.pairs, rater, at_once=at_once, progress=progress)
     # 3. What the verdicts come to, beside people's.
-    found = report_on(judged, described.preferences, prices=prices, rng=np.random.default_rng(0))
-    found = replace(found, left_out=described.left_out)
+    report = report_on(judged, described.preferences, prices=prices, rng=np.random.default_rng(0))
+    report = replace(report, left_out=described.left_out)
     # 4. Write; the verdicts themselves last.
-    held = {**(settings or {}), **_settings(descriptions, pairs, column, judged, described)}
-    write_atomically(out.with_name(f'{out.name}.settings.json'), json.dumps(held, indent=2).encode())
+    saved_settings = {**(settings or {}), **_settings(descriptions, pairs, column, judged, described)}
+    write_atomically(out.with_name(f'{out.name}.settings.json'), json.dumps(saved_settings, indent=2).encode())
     showings = [row for one in judged.rows for row in _showings(one, judged)]
     write_atomically(showings_path(out), csv_bytes(SHOWING_COLUMNS, showings, raw=raw_csv))
     write_atomically(out, csv_bytes(VERDICT_COLUMNS, [_verdict(one, judged) for one in judged.rows], raw=raw_csv))
-    return found
+    return report
 
 
 def showings_path(out: Path) -> Path:

@@ -108,9 +108,9 @@ def quoted(material: Mapping[str, str]) -> str:
             raise ValueRangeError(
                 expected=f'at most {LONGEST_TEXT} characters in {name}', came=f'{len(text)}', todo='shorten the text'
             )
-    held = '{' + ', '.join(f'"{name}": {_as_json(text)}' for name, text in material.items()) + '}'
-    tag = hashlib.sha256(f'{VERSION} {held}'.encode()).hexdigest()[:16]
-    return f'{BEGIN} {tag}\n{held}\n{END} {tag}'
+    content = '{' + ', '.join(f'"{name}": {_as_json(text)}' for name, text in material.items()) + '}'
+    tag = hashlib.sha256(f'{VERSION} {content}'.encode()).hexdigest()[:16]
+    return f'{BEGIN} {tag}\n{content}\n{END} {tag}'
 
 
 def _question(instructions: list[str], material: Mapping[str, str], task: str) -> str:

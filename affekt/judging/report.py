@@ -79,8 +79,8 @@ class JudgeReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values, nan as None: ready for JSON."""
-        held: dict[str, Any] = plain(asdict(self))
-        return held
+        values: dict[str, Any] = plain(asdict(self))
+        return values
 
 
 def report_on(
@@ -102,7 +102,7 @@ def report_on(
     """
     rows = judged.rows
     outcomes = Counter(row.outcome for row in rows)
-    found = intervals(
+    shares = intervals(
         np.asarray([_counted(row) for row in rows]).reshape(len(rows), 4),
         _shares,
         rng=rng,
@@ -116,8 +116,8 @@ def report_on(
         disagreeing_orders=sum(row.is_consistent is False for row in rows),
         read_as=dict(sorted(Counter(v.how for row in rows for v in row.verdicts if v.how).items())),
         wins=_wins(rows),
-        first_wins=found['first'],
-        consistency=found['consistent'],
+        first_wins=shares['first'],
+        consistency=shares['consistent'],
         official_consistency=_official_consistency(rows),
         use=_use(rows, prices or {}),
         with_thinking=count_thinking(answer.reply.text for answer in _asked(rows)),
@@ -181,14 +181,14 @@ def _use(rows: Sequence[Judgement], prices: Mapping[str, Price]) -> tuple[ModelU
     models: dict[str, list[Answer]] = {}
     for answer in _asked(rows):
         models.setdefault(answer.reply.model, []).append(answer)
-    found = []
+    uses = []
     for model, answers in sorted(models.items()):
         read, written = (sum(_tokens(answer, kind) for answer in answers) for kind in (PROMPT_TOKENS, ANSWER_TOKENS))
         price = prices.get(model)
         cost = math.nan if price is None else (read * price.prompt + written * price.answer) / 1e6
         seconds = sum(answer.reply.seconds for answer in answers)
-        found.append(ModelUse(model, len(answers), read, written, round(seconds, 3), cost))
-    return tuple(found)
+        uses.append(ModelUse(model, len(answers), read, written, round(seconds, 3), cost))
+    return tuple(uses)
 
 
 def _tokens(answer: Answer, kind: str) -> int:

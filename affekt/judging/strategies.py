@@ -5,7 +5,7 @@
     s3  as s2, but a second model, which reads only text, answers from that description
     s4  as s3, but the second model first argues; then it says which one its argument finds better
 
-Each gives its answers in order; the last one holds the verdict. The prompts are ours (`judge_prompts.py`).
+Each gives its answers in order; the last one holds the verdict. The prompts are ours (`prompts.py`).
 
 Source: strategies 1-4 of EmoPrefer, `normal`, `cot`, `cot2`, `cot3` in zeroQiaoba/AffectGPT.
 """

@@ -34,11 +34,11 @@ def read_answers(path: Path, *, column: str | None = None) -> dict[str, object]:
         ArchiveError: an npz is damaged or asks for more than plain values.
     """
     columns = read_columns(path)
-    held = answers_by_name(columns, path, NAME_COLUMNS, (column,) if column else ANSWER_COLUMNS)
-    if held is None:
+    answers = answers_by_name(columns, path, NAME_COLUMNS, (column,) if column else ANSWER_COLUMNS)
+    if answers is None:
         raise TableError(
             expected=f'a column {column or " or ".join(ANSWER_COLUMNS[:3])}',
             came=f'{path} with {columns.seen()}',
             todo='rename the columns, or name the one with the answers by --column',
         )
-    return held
+    return answers

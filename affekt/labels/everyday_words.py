@@ -27,14 +27,14 @@ def words_of(text: str) -> frozenset[str]:
 
 def _verb_forms(stems: str) -> frozenset[str]:
     """A verb with -s, -ed and -ing, by the common rules of spelling."""
-    found: set[str] = set()
+    forms: set[str] = set()
     for stem in stems.split():
         short = stem.removesuffix('e')
         end = 'es' if stem.endswith(('s', 'sh', 'ch', 'x', 'o')) else 's'
-        found |= {stem, stem + end, short + 'ed', short + 'ing', stem + stem[-1] + 'ed', stem + stem[-1] + 'ing'}
+        forms |= {stem, stem + end, short + 'ed', short + 'ing', stem + stem[-1] + 'ed', stem + stem[-1] + 'ing'}
         if stem.endswith('y'):
-            found |= {stem[:-1] + 'ies', stem[:-1] + 'ied'}
-    return frozenset(found)
+            forms |= {stem[:-1] + 'ies', stem[:-1] + 'ied'}
+    return frozenset(forms)
 
 
 _SAYING_AND_SEEING = _verb_forms("""

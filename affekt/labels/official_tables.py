@@ -67,17 +67,17 @@ def read_official(folder: Path) -> WordTable:
     sheets = [folder / name for name in ('format.csv', 'synonym.xlsx', *(f'{wheel}.xlsx' for wheel in WHEELS))]
     missing = [path.name for path in sheets if not path.is_file()]
     if not missing:
-        found = _from_sheets(folder)
+        official = _from_sheets(folder)
     elif (folder / 'wheel_mapping.npz').is_file():
-        found = _from_npz(folder / 'wheel_mapping.npz')
+        official = _from_npz(folder / 'wheel_mapping.npz')
     else:
         raise TableError(
             expected='format.csv, synonym.xlsx and wheel1.xlsx … wheel5.xlsx, or wheel_mapping.npz',
             came=f'{folder} without {", ".join(missing)}',
             todo='copy the folder emotion_wheel of the official release',
         )
-    named = (replace(found, name=name) for name in OFFICIAL)
-    return next((table for table in named if table.sha256 == KNOWN_HASHES[table.name]), found)
+    named = (replace(official, name=name) for name in OFFICIAL)
+    return next((table for table in named if table.sha256 == KNOWN_HASHES[table.name]), official)
 
 
 def _from_sheets(folder: Path) -> WordTable:
@@ -87,15 +87,17 @@ def _from_sheets(folder: Path) -> WordTable:
 
 
 def _from_npz(path: Path) -> WordTable:
-    held = read_npz(path)
+    arrays = read_npz(path)
     try:
         forms: dict[str, set[str]] = {}
-        for form, bases in held['format_mapping'].items():
+        for form, bases in arrays['format_mapping'].items():
             for base in bases:
                 forms.setdefault(base, set()).add(form)
-        synonyms = {base: set(words) for base, words in held['raw_mapping'].items()}
+        synonyms = {base: set(words) for base, words in arrays['raw_mapping'].items()}
         wheels = [
-            Wheel(name, dict(held['wheel_map_whole'][name]['level1']), dict(held['wheel_map_whole'][name]['level2']))
+            Wheel(
+                name, dict(arrays['wheel_map_whole'][name]['level1']), dict(arrays['wheel_map_whole'][name]['level2'])
+            )
             for name in WHEELS
         ]
     except (KeyError, TypeError, AttributeError) as error:
@@ -133,7 +135,7 @@ def _forms(path: Path) -> Iterator[tuple[str, set[str]]]:
 
 def _synonyms(path: Path) -> dict[str, set[str]]:
     """Each base to the wheel words that it was listed for in any run; a wheel word also stands for itself."""
-    found: dict[str, set[str]] = {}
+    wheel_words: dict[str, set[str]] = {}
     head, *rows = _sheet(path)
     runs = [(f'word_run{run}', f'synonym_run{run}') for run in range(1, 9) if f'word_run{run}' in head]
     if absent := [name for names in runs for name in names if name not in head] or (['word_run1'] if not runs else []):
@@ -142,11 +144,11 @@ def _synonyms(path: Path) -> dict[str, set[str]]:
     for row in rows:
         for left, right in pairs:
             if word := row[left].strip().lower():
-                found.setdefault(word, set()).add(word)
+                wheel_words.setdefault(word, set()).add(word)
                 for synonym in row[right].lower().split(','):
                     if synonym.strip():
-                        found.setdefault(synonym.strip(), set()).add(word)
-    return found
+                        wheel_words.setdefault(synonym.strip(), set()).add(word)
+    return wheel_words
 
 
 def _wheel(path: Path, name: str) -> Wheel:

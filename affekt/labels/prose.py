@@ -42,7 +42,7 @@ class Lexicon(Collection[str]):
         lengths: dict[str, set[int]] = {}
         for words in self._spelled:
             lengths.setdefault(words[0], set()).add(len(words))
-        self._lengths = {first: tuple(sorted(found, reverse=True)) for first, found in lengths.items()}
+        self._lengths = {first: tuple(sorted(sizes, reverse=True)) for first, sizes in lengths.items()}
 
     def at(self, words: list[str], start: int) -> tuple[str, int]:
         """The longest form that begins at a word, and the index behind it; ('', start) where none does."""
@@ -76,7 +76,7 @@ def labels_in_prose(text: str, lexicon: Collection[str]) -> list[str]:
     """
     known = lexicon if isinstance(lexicon, Lexicon) else _arranged(lexicon)
     words = _words(_without_speech(text.lower().replace('’', "'")))
-    found: dict[str, None] = {}
+    labels: dict[str, None] = {}
     denial, start = _Denial(), 0
     while start < len(words):
         form, end = known.at(words, start)
@@ -86,9 +86,9 @@ def labels_in_prose(text: str, lexicon: Collection[str]) -> list[str]:
             and not denial.covers(words, start, end)
             and not _is_of_something_else(words, start, end, known)
         ):
-            found[form] = None
+            labels[form] = None
         start = max(end, start + 1)
-    return list(found)
+    return list(labels)
 
 
 _REMEMBERED: dict[int, tuple[Collection[str], int, Lexicon]] = {}
@@ -96,9 +96,9 @@ _REMEMBERED: dict[int, tuple[Collection[str], int, Lexicon]] = {}
 
 def _arranged(forms: Collection[str]) -> Lexicon:
     """The lexicon of a collection; the collection is held, so that its id stays its own."""
-    held = _REMEMBERED.get(id(forms))
-    if held and held[0] is forms and held[1] == len(forms):
-        return held[2]
+    remembered = _REMEMBERED.get(id(forms))
+    if remembered and remembered[0] is forms and remembered[1] == len(forms):
+        return remembered[2]
     lexicon = Lexicon(forms)
     while len(_REMEMBERED) >= 8:
         _REMEMBERED.pop(next(iter(_REMEMBERED)), None)

@@ -106,11 +106,11 @@ class WordTable:
     @cached_property
     def bases(self) -> Mapping[str, tuple[str, ...]]:
         """Every form to its bases, sorted."""
-        found: dict[str, set[str]] = {}
+        bases_of: dict[str, set[str]] = {}
         for base, word in self.words.items():
             for form in (base, *word.forms):
-                found.setdefault(form, set()).add(base)
-        return {form: tuple(sorted(bases)) for form, bases in sorted(found.items())}
+                bases_of.setdefault(form, set()).add(base)
+        return {form: tuple(sorted(bases)) for form, bases in sorted(bases_of.items())}
 
     @cached_property
     def senses(self) -> Mapping[str, Sense]:
@@ -153,28 +153,30 @@ class WordTable:
 
     def _compile(self, folding: str, rule: Rule) -> Mapping[str, str]:
         consistent = rule == 'consistent'
-        found: dict[str, str] = {NEUTRAL: NEUTRAL, 'neutrality': NEUTRAL} if consistent else {}
+        compiled: dict[str, str] = {NEUTRAL: NEUTRAL, 'neutrality': NEUTRAL} if consistent else {}
         if folding == 'M1':
             for form, bases in self.bases.items():
-                found[form] = form if consistent and form in self.words else bases[0]
+                compiled[form] = form if consistent and form in self.words else bases[0]
         elif folding == 'M2':
-            held = {word for wheel in self.wheels for word in wheel.inner}
+            inner_words = {word for wheel in self.wheels for word in wheel.inner}
             for form, bases in self.bases.items():
                 if consistent:
-                    found[form] = _voted(form, bases, self._candidates(bases, 0), {word: word for word in held})
+                    compiled[form] = _voted(
+                        form, bases, self._candidates(bases, 0), {word: word for word in inner_words}
+                    )
                 else:
-                    found[form] = min(self.words[bases[0]].candidates(0), default='')
+                    compiled[form] = min(self.words[bases[0]].candidates(0), default='')
         else:
             index, ring = self._target(folding)
             groups = self.wheels[index].inner if ring == 1 else self.wheels[index].middle
             for form, bases in self.bases.items():
                 candidates = self._candidates(bases, index)
                 if consistent:
-                    found[form] = _voted(form, bases, candidates, groups)
+                    compiled[form] = _voted(form, bases, candidates, groups)
                 else:
                     first = next((word for word in sorted(candidates) if word in groups), None)
-                    found[form] = groups[first] if first else ''
-        return {form: group for form, group in found.items() if group}
+                    compiled[form] = groups[first] if first else ''
+        return {form: group for form, group in compiled.items() if group}
 
     def _target(self, folding: str) -> tuple[int, int]:
         """A folding such as `W3-L2` as the wheel's index and the ring."""
@@ -260,12 +262,13 @@ def read_table(path: Path) -> WordTable:
         TableError: the file is missing, damaged, or not a word table.
     """
     try:
-        held = json.loads(read_regular_file(path).decode())
+        content = json.loads(read_regular_file(path).decode())
         wheels = tuple(
-            Wheel(w['name'], w['inner'], w['middle'], tuple((a, b) for a, b in w['neighbours'])) for w in held['wheels']
+            Wheel(w['name'], w['inner'], w['middle'], tuple((a, b) for a, b in w['neighbours']))
+            for w in content['wheels']
         )
-        words = {base: _from_row(row) for base, row in held['words'].items()}
-        table = WordTable(held['name'], held['version'], wheels, words, tuple(held['sources']))
+        words = {base: _from_row(row) for base, row in content['words'].items()}
+        table = WordTable(content['name'], content['version'], wheels, words, tuple(content['sources']))
     except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise TableError(
             expected='a word table (.json)',

@@ -141,8 +141,8 @@ def _read(text: str, lexicon: Collection[str]) -> Answer:
         pieces = reader(text, lexicon)
         if pieces is not None:
             return Answer(_tidied(pieces, lexicon), how)
-    found = _in_prose(text, lexicon)
-    return Answer(tuple(found), 'prose') if found else Answer((), 'unread')
+    in_prose = _in_prose(text, lexicon)
+    return Answer(tuple(in_prose), 'prose') if in_prose else Answer((), 'unread')
 
 
 _FENCE = re.compile(r'```[a-zA-Z]{0,12}|[`*]{1,3}')
@@ -187,12 +187,12 @@ def _json(text: str, lexicon: Collection[str]) -> list[str] | None:
 _BETWEEN_VALUES = re.compile(r'[\s,;]{0,20}(?=[\[{])')
 
 
-def _strings(held: Any, depth: int, lexicon: Collection[str]) -> Iterator[str]:
-    if isinstance(held, str):
-        pieces = SEPARATORS.split(held) if depth == 0 else [held]
-        yield from [held] if any(is_clause(piece, lexicon) for piece in pieces) else pieces
-    elif isinstance(held, dict) and depth < 8:
-        named = {str(key).lower().replace(' ', '_'): value for key, value in held.items()}
+def _strings(parsed: Any, depth: int, lexicon: Collection[str]) -> Iterator[str]:
+    if isinstance(parsed, str):
+        pieces = SEPARATORS.split(parsed) if depth == 0 else [parsed]
+        yield from [parsed] if any(is_clause(piece, lexicon) for piece in pieces) else pieces
+    elif isinstance(parsed, dict) and depth < 8:
+        named = {str(key).lower().replace(' ', '_'): value for key, value in parsed.items()}
         telling = next((key for key in _KEYS if key in named), None)
         if telling:
             yield from _strings(named[telling], depth if isinstance(named[telling], str) else depth + 1, lexicon)
@@ -201,8 +201,8 @@ def _strings(held: Any, depth: int, lexicon: Collection[str]) -> Iterator[str]:
         else:
             for value in named.values():
                 yield from _strings(value, depth + 1, lexicon)
-    elif isinstance(held, list) and depth < 8:
-        for part in held:
+    elif isinstance(parsed, list) and depth < 8:
+        for part in parsed:
             yield from _strings(part, depth + 1, lexicon)
 
 
@@ -243,8 +243,8 @@ def _bulleted(text: str, lexicon: Collection[str]) -> list[str] | None:
 
 
 def _template(text: str, lexicon: Collection[str]) -> list[str] | None:
-    found = _TEMPLATE.search(text)
-    return _labels_alone(SEPARATORS.split(found.group(1)), lexicon) if found else None
+    template = _TEMPLATE.search(text)
+    return _labels_alone(SEPARATORS.split(template.group(1)), lexicon) if template else None
 
 
 def _separated(text: str, lexicon: Collection[str]) -> list[str] | None:
@@ -287,18 +287,18 @@ def _tidied(pieces: Sequence[str], lexicon: Collection[str]) -> tuple[str, ...]:
 
     A sentence among them is read as prose, or dropped where there is no lexicon for that.
     """
-    found: dict[str, None] = {}
+    kept: dict[str, None] = {}
     for piece in pieces:
         if is_clause(piece, lexicon):
-            found |= dict.fromkeys(_in_prose(piece, lexicon))
+            kept |= dict.fromkeys(_in_prose(piece, lexicon))
             continue
         label = ' '.join(piece.replace('_', ' ').lower().split()).strip(EDGES)
         if (felt := _FELT.sub('', label)) in lexicon:  # *feeling happy* is what *happy* is
             label = felt
         short = label if label in lexicon else _TAIL.sub('', DEGREE.sub('', label)) or label
         if short and short not in NO_ANSWER:
-            found[short] = None
-    return tuple(found)
+            kept[short] = None
+    return tuple(kept)
 
 
 def _in_prose(text: str, lexicon: Collection[str]) -> list[str]:

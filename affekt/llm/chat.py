@@ -33,20 +33,20 @@ class Request:
 
     def key(self, model: str) -> str:
         """The sha256 by which an answer of that model is remembered; the same on every server."""
-        held = {'model': model, 'prompt_version': self.prompt_version, **self.body()}
-        return hashlib.sha256(json.dumps(held, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
+        content = {'model': model, 'prompt_version': self.prompt_version, **self.body()}
+        return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
 
     def body(self) -> dict[str, Any]:
         """What a server is sent, but for the name of the model."""
-        held: dict[str, Any] = {
+        body: dict[str, Any] = {
             'messages': [dict(message) for message in self.messages],
             'temperature': self.temperature,
             'seed': self.seed,
             'max_tokens': self.max_tokens,
         }
         if self.response_format is not None:
-            held['response_format'] = dict(self.response_format)
-        return held
+            body['response_format'] = dict(self.response_format)
+        return body
 
 
 @dataclass(frozen=True)

@@ -94,9 +94,9 @@ def _spread(recording: Recording, most: int, max_side: int) -> Iterator[Frame]:
 def _picture(image: npt.NDArray[np.uint8], limits: ClipLimits) -> Part:
     from PIL import Image
 
-    held = io.BytesIO()
-    Image.fromarray(image).save(held, 'JPEG', quality=limits.jpeg_quality)
-    return {'type': 'image_url', 'image_url': {'url': f'data:image/jpeg;base64,{_base64(held.getvalue())}'}}
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, 'JPEG', quality=limits.jpeg_quality)
+    return {'type': 'image_url', 'image_url': {'url': f'data:image/jpeg;base64,{_base64(buffer.getvalue())}'}}
 
 
 def _sound(recording: Recording, longest_s: float) -> Part:
@@ -107,11 +107,11 @@ def _sound(recording: Recording, longest_s: float) -> Part:
         if length >= most:
             break
     samples = np.concatenate(blocks)[:most] if blocks else np.zeros(0, np.float32)
-    held = io.BytesIO()
-    with wave.open(held, 'wb') as file:
+    buffer = io.BytesIO()
+    with wave.open(buffer, 'wb') as file:
         file.setparams((1, 2, RATE_HZ, 0, 'NONE', ''))
         file.writeframes(np.round(samples * 32767.0).astype('<i2').tobytes())
-    return {'type': 'input_audio', 'input_audio': {'data': _base64(held.getvalue()), 'format': 'wav'}}
+    return {'type': 'input_audio', 'input_audio': {'data': _base64(buffer.getvalue()), 'format': 'wav'}}
 
 
 def _base64(content: bytes) -> str:

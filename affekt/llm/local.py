@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from affekt.errors import LLMError, MissingExtraError
+from affekt.errors import LLMError, missing_extra
 from affekt.llm.chat import Reply, Request
 
 NEEDED = ('torch', 'transformers')
@@ -68,10 +68,8 @@ class LocalModel:
         try:
             torch, transformers = (importlib.import_module(name) for name in NEEDED)
         except ImportError as error:
-            raise MissingExtraError(
-                expected='torch and transformers',
-                came=str(error),
-                todo="install them with pip install 'affekt[llm]', or ask a server with --endpoint",
+            raise missing_extra(
+                'torch and transformers', 'llm', came=str(error), instead='ask a server with --endpoint'
             ) from error
         if self._threads is not None:
             torch.set_num_threads(self._threads)

@@ -323,14 +323,16 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
         return None
 
 
-def _shortened(held: Any) -> Any:
+def _shortened(content: Any) -> Any:
     """The same with long texts replaced by their length and sha256."""
-    if isinstance(held, str):
-        if len(held) <= LONGEST_KEPT:
-            return held
-        return f'{len(held)} characters, sha256 {hashlib.sha256(held.encode("utf-8", "surrogatepass")).hexdigest()}'
-    if isinstance(held, dict):
-        return {key: _shortened(value) for key, value in held.items()}
-    if isinstance(held, (list, tuple)):
-        return [_shortened(part) for part in held]
-    return held
+    if isinstance(content, str):
+        if len(content) <= LONGEST_KEPT:
+            return content
+        return (
+            f'{len(content)} characters, sha256 {hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()}'
+        )
+    if isinstance(content, dict):
+        return {key: _shortened(value) for key, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [_shortened(part) for part in content]
+    return content

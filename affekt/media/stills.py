@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from affekt.containers.gif_codes import doubt_in_gif
+from affekt.containers.animations import doubt_in_gif
 from affekt.containers.limits import Limits
 from affekt.containers.source import Source
 from affekt.containers.still_formats import states_turn

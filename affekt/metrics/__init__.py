@@ -33,6 +33,7 @@ from affekt.metrics.categorical import (
 from affekt.metrics.challenge import best_epoch, combined_score, emotion_valence_score, mean_of_folds
 from affekt.metrics.dimensional import concordance, mean_absolute_error, mean_squared_error, pearson
 from affekt.metrics.intervals import Interval, bootstrap_interval
+from affekt.metrics.label_files import LabelPair, read_label_pair, reads_of
 from affekt.metrics.measures import (
     Measure,
     PairedTest,
@@ -85,6 +86,7 @@ __all__ = [
     'GroupedScore',
     'HitScore',
     'Interval',
+    'LabelPair',
     'Measure',
     'Metric',
     'MetricScore',
@@ -135,6 +137,8 @@ __all__ = [
     'per_label_average_precision',
     'per_label_f1',
     'rank_biased_overlap',
+    'read_label_pair',
+    'reads_of',
     'rounded_accuracy',
     'score_labels',
     'score_open_vocabulary',

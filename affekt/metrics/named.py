@@ -48,12 +48,17 @@ class Metric:
 
 @dataclass(frozen=True)
 class MetricScore:
-    """A metric of some answers, and of the constant answer that does best by it."""
+    """A metric of some answers, beside a constant one."""
 
     name: str
     interval: Interval
     constant: float
     """What one answer for all samples gives: the most frequent category, or the mean value; nan where undefined."""
+
+    def to_dict(self) -> dict[str, float]:
+        """Value, interval, and what a constant answer gives."""
+        interval = self.interval
+        return {'value': interval.value, 'low': interval.low, 'high': interval.high, 'constant': self.constant}
 
 
 def metric_named(name: str) -> Metric:

@@ -79,17 +79,17 @@ def controlled_errors(
     """
     used = table or load_table('affekt')
     lexicon = Lexicon(used.bases)
-    held = {name: labels_in_prose(text, lexicon) for name, text in descriptions.items()}
+    labels = {name: labels_in_prose(text, lexicon) for name, text in descriptions.items()}
     fold = used.fold(f'{used.wheels[0].short}-L1', 'consistent')
-    words = _vocabulary(descriptions, held, fold)
-    leading = {name: sector for name, found in held.items() if (sector := _leading(found, words))}
+    words = _vocabulary(descriptions, labels, fold)
+    leading = {name: sector for name, own in labels.items() if (sector := _leading(own, words))}
     rows = []
     for _ in range(versions):
         for name, other in _partners(leading, rng):
             text, mine, theirs = descriptions[name], leading[name], leading[other]
             for _ in range(TRIES):
-                wrong = _exchanged(text, held[name], {mine: theirs, theirs: mine}, words, rng)
-                real = _exchanged(text, held[name], {mine: mine, theirs: theirs}, words, rng) if reworded else text
+                wrong = _exchanged(text, labels[name], {mine: theirs, theirs: mine}, words, rng)
+                real = _exchanged(text, labels[name], {mine: mine, theirs: theirs}, words, rng) if reworded else text
                 is_new = wrong != text and (real != text or not reworded)
                 if is_new and _looks_alike(labels_in_prose(real, lexicon), labels_in_prose(wrong, lexicon), fold):
                     rows.append((name, real, wrong, bool(rng.integers(2))))
@@ -110,17 +110,17 @@ def controlled_errors(
 
 
 def _vocabulary(
-    descriptions: Mapping[str, str], held: Mapping[str, Sequence[str]], fold: Mapping[str, str]
+    descriptions: Mapping[str, str], labels_of: Mapping[str, Sequence[str]], fold: Mapping[str, str]
 ) -> _Vocabulary:
-    count = Counter(label for labels in held.values() for label in labels if label in fold)
+    count = Counter(label for labels in labels_of.values() for label in labels if label in fold)
     votes = {label: Counter[str]() for label in count}
-    for name, labels in held.items():
+    for name, labels in labels_of.items():
         text = descriptions[name].lower()
         for label in labels:
             for match in re.finditer(rf"([\w']+)?[\s,]+{re.escape(label)}\b[\s,]*([\w']+)?", text):
                 if label in votes:
                     votes[label][_kind_here(match.group(1) or '', match.group(2) or '')] += 1
-    kind = {label: _kind(label, found) for label, found in votes.items()}
+    kind = {label: _kind(label, counts) for label, counts in votes.items()}
     words = _Vocabulary({label: fold[label] for label in count}, kind, count)
     for label in sorted(count):
         words.by_place.setdefault((fold[label], kind[label]), []).append(label)
@@ -157,15 +157,15 @@ def _partners(leading: Mapping[str, str], rng: np.random.Generator) -> list[tupl
     for at in rng.permutation(len(leading)):
         name = list(leading)[at]
         waiting.setdefault(leading[name], []).append(name)
-    found: list[tuple[str, str]] = []
+    partners: list[tuple[str, str]] = []
     while sum(map(bool, waiting.values())) > 1:
         fullest = max(waiting, key=lambda sector: (len(waiting[sector]), sector))
         others = sorted(sector for sector, names in waiting.items() if names and sector != fullest)
         sizes = np.array([len(waiting[sector]) for sector in others], np.float64)
         other = others[rng.choice(len(others), p=sizes / sizes.sum())]
         one, two = waiting[fullest].pop(), waiting[other].pop()
-        found += [(one, two), (two, one)]
-    return found
+        partners += [(one, two), (two, one)]
+    return partners
 
 
 def _looks_alike(real: Sequence[str], wrong: Sequence[str], fold: Mapping[str, str]) -> bool:

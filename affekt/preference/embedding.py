@@ -99,8 +99,8 @@ class KeptEmbedder:
             if self._path is not None:
                 content = io.BytesIO()
                 order = sorted(self._held)
-                held = np.stack([self._held[key] for key in order])
-                np.savez_compressed(content, name=np.array([self.name]), texts=np.array(order), vectors=held)
+                kept_vectors = np.stack([self._held[key] for key in order])
+                np.savez_compressed(content, name=np.array([self.name]), texts=np.array(order), vectors=kept_vectors)
                 write_atomically(self._path, content.getvalue())
         return np.stack([self._held[key] for key in keys])
 
@@ -139,9 +139,9 @@ def sentences_in_pieces(text: str) -> list[str]:
 
 
 def _kept(path: Path, name: str) -> dict[str, Floats]:
-    held = read_npz(path)
-    if set(held) != {'name', 'texts', 'vectors'} or held['name'].tolist() != [name]:
+    arrays = read_npz(path)
+    if set(arrays) != {'name', 'texts', 'vectors'} or arrays['name'].tolist() != [name]:
         raise ArchiveError(
             expected=f'vectors of {name}', came=f'other content in {path}', todo='choose another file, or remove it'
         )
-    return dict(zip(held['texts'].tolist(), held['vectors'], strict=True))
+    return dict(zip(arrays['texts'].tolist(), arrays['vectors'], strict=True))

@@ -2,8 +2,8 @@
 
 `evaluate_preferences` takes pairs, the verdicts of one judge, and gives for it and for every shortcut
 
-1. the official scores, and the even ones that treat both sides alike (`preference_scores.py`);
-2. the same on views in which a shortcut is worth nothing (`preference_views.py`);
+1. the official scores, and the even ones that treat both sides alike (`scores.py`);
+2. the same on views in which a shortcut is worth nothing (`views.py`);
 3. how often a swapped pair gets the same answer;
 4. the judge's lead over each shortcut with its interval, paired, and what annotators reach among themselves.
 
@@ -119,10 +119,12 @@ def evaluate_preferences(
         raise ComparisonError(
             expected='pairs of which one text was preferred', came=f'{pairs.source} with ties only', todo='give others'
         )
-    for held in (answers.forward, answers.swapped):
-        if held is not None and (held.shape != (len(pairs),) or not np.isin(held, (1, -1, 0)).all()):
+    for verdicts in (answers.forward, answers.swapped):
+        if verdicts is not None and (verdicts.shape != (len(pairs),) or not np.isin(verdicts, (1, -1, 0)).all()):
             raise ShapeError(
-                expected=f'{len(pairs)} verdicts of 1, -1 and 0', came=f'shape {held.shape}', todo='answer every pair'
+                expected=f'{len(pairs)} verdicts of 1, -1 and 0',
+                came=f'shape {verdicts.shape}',
+                todo='answer every pair',
             )
     seed = int(rng.integers(2**63))
     held_views = _views(pairs)
@@ -133,16 +135,16 @@ def evaluate_preferences(
         return intervals(columns, statistic, rng=fresh, resamples=resamples, level=level, groups=pairs.groups)
 
     def scores(one: Answers, other: Answers | None) -> JudgeScores:
-        found: dict[str, Mapping[str, Interval]] = {}
+        by_view: dict[str, Mapping[str, Interval]] = {}
         lead: dict[str, Interval] = {}
         for name, view in held_views.items():
             mine = view.columns(pairs.truth, one)
-            found[name] = drawn(mine, view.statistic)
+            by_view[name] = drawn(mine, view.statistic)
             if other is not None:
                 both = np.concatenate([view.columns(pairs.truth, other), mine], axis=1)
                 lead |= {name: drawn(both, view.lead)['lead']}
         return JudgeScores(
-            views=found,
+            views=by_view,
             lead=lead,
             swap_consistency=math.nan if one.swapped is None else swap_consistency(one.forward, one.swapped),
             ties=float(np.mean(one.forward == 0)),
@@ -165,8 +167,8 @@ def evaluate_preferences(
 
 def _share_longer(pairs: Pairs, forward: Ints) -> float:
     sizes = np.array([len(a.strip()) - len(b.strip()) for a, b in zip(pairs.left, pairs.right, strict=True)])
-    told = (np.sign(sizes) * forward)[(sizes != 0) & (forward != 0)]
-    return float(np.mean(told > 0)) if len(told) else math.nan
+    agrees = (np.sign(sizes) * forward)[(sizes != 0) & (forward != 0)]
+    return float(np.mean(agrees > 0)) if len(agrees) else math.nan
 
 
 def _one_hot(truth: Ints, said: Ints) -> Floats:
@@ -176,10 +178,10 @@ def _one_hot(truth: Ints, said: Ints) -> Floats:
 
 def _even(truth: Ints, answers: Answers) -> Floats:
     """(N, 3, 3) the mean over both orders of sides and, in each, over the truth's own mirror image."""
-    found = _one_hot(truth, answers.forward)
+    table = _one_hot(truth, answers.forward)
     if answers.swapped is not None:
-        found = (found + _one_hot(truth, -answers.swapped)) / 2.0
-    return np.asarray((found + found[:, _SWAPPED][:, :, _SWAPPED]) / 2.0)
+        table = (table + _one_hot(truth, -answers.swapped)) / 2.0
+    return np.asarray((table + table[:, _SWAPPED][:, :, _SWAPPED]) / 2.0)
 
 
 def _two_class_even(confusions: Floats) -> tuple[Floats, Floats]:
@@ -209,8 +211,8 @@ class _AllPairs:
         even_waf3, even_acc3 = confusion_scores(even)
         right, whole = _two_class_even(even)
         with np.errstate(invalid='ignore', divide='ignore'):
-            found = {'waf2': waf2, 'acc2': acc2, 'even': right / whole}
-        return {**found, 'waf3': waf3, 'acc3': acc3, 'even_waf3': even_waf3, 'even_acc3': even_acc3}
+            two_classes = {'waf2': waf2, 'acc2': acc2, 'even': right / whole}
+        return {**two_classes, 'waf3': waf3, 'acc3': acc3, 'even_waf3': even_waf3, 'even_acc3': even_acc3}
 
     def lead(self, sums: Floats) -> dict[str, Floats]:
         other, mine = (self.statistic(part)['even'] for part in np.split(sums, 2, axis=1))
@@ -240,13 +242,13 @@ class _Balanced:
             ],
             axis=1,
         )
-        found = np.zeros((len(truth), 3 * self.strata, 6))
-        found[inside, self.number[inside]] = each[inside]
-        return found.reshape(len(truth), -1)
+        columns = np.zeros((len(truth), 3 * self.strata, 6))
+        columns[inside, self.number[inside]] = each[inside]
+        return columns.reshape(len(truth), -1)
 
     def statistic(self, sums: Floats) -> dict[str, Floats]:
-        held = sums.reshape(len(sums), self.strata, 3, 6)
-        kept = held * cell_weights(held[..., 0])[..., None]
+        per_stratum = sums.reshape(len(sums), self.strata, 3, 6)
+        kept = per_stratum * cell_weights(per_stratum[..., 0])[..., None]
         whole = kept.sum(axis=(1, 2))
         waf2, acc2 = confusion_scores(whole[:, 1:5].reshape(-1, 2, 2))
         with np.errstate(invalid='ignore', divide='ignore'):
@@ -265,18 +267,18 @@ class _Balanced:
 def _views(pairs: Pairs) -> dict[str, _AllPairs | _Balanced]:
     """All pairs, then a view for each shortcut that the pairs can tell, then one for all of them together."""
     named = [name for name in SHORTCUTS if name != 'source' or pairs.left_source]
-    held: dict[str, _AllPairs | _Balanced] = {ALL: _AllPairs()}
+    views: dict[str, _AllPairs | _Balanced] = {ALL: _AllPairs()}
     for by in ([name] for name in named):
-        held[f'{by[0]}-balanced'] = _balanced(pairs, by)
+        views[f'{by[0]}-balanced'] = _balanced(pairs, by)
     if len(named) > 1:
-        held['balanced by both'] = _balanced(pairs, named)
-    return held
+        views['balanced by both'] = _balanced(pairs, named)
+    return views
 
 
 def _balanced(pairs: Pairs, by: list[str]) -> _Balanced:
-    found = cells(pairs, by)
-    used, number = np.unique(found.stratum[found.stratum >= 0], return_inverse=True)
+    strata = cells(pairs, by)
+    used, number = np.unique(strata.stratum[strata.stratum >= 0], return_inverse=True)
     stratum = np.full(len(pairs), -1)
-    stratum[found.stratum >= 0] = number
-    cell = np.where(stratum < 0, -1, 3 * stratum + found.favours + 1)
-    return _Balanced(cell, len(used), found.weights())
+    stratum[strata.stratum >= 0] = number
+    cell = np.where(stratum < 0, -1, 3 * stratum + strata.favours + 1)
+    return _Balanced(cell, len(used), strata.weights())

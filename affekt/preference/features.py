@@ -101,19 +101,19 @@ def emotion(text: str) -> list[float]:
     labels = read_labels(text, lexicon).labels
     known = [label for label in labels if label in table.bases]
     senses = [table.senses[base] for label in known for base in table.bases[label][:1] if base in table.senses]
-    held = Counter(fold[label] for label in known if label in fold)
+    sector_counts = Counter(fold[label] for label in known if label in fold)
     valences = [sense.valence for sense in senses]
     mean: Callable[[Sequence[float]], float] = lambda values: math.fsum(values) / len(values) if values else 0.0  # noqa: E731
     centre = mean(valences)
     return [
         math.log2(len(known) + 1),
         100.0 * len(known) / max(len(text.split()), 1),
-        float(len(held)),
+        float(len(sector_counts)),
         centre,
         mean([sense.arousal for sense in senses]),
         mean([sense.intensity for sense in senses]),
         math.sqrt(mean([(valence - centre) ** 2 for valence in valences])),
-        *(held[sector] / max(sum(held.values()), 1) for sector in sectors),
+        *(sector_counts[sector] / max(sum(sector_counts.values()), 1) for sector in sectors),
     ]
 
 
@@ -230,8 +230,8 @@ class FeatureSpace:
         samples = Directions.of(seen.sample, crossed) if 'sample' in blocks and seen.sample is not None else None
         kept = tuple(name for name in BLOCKS if name in blocks)
         raw = cls(kept, texts, crossed, prompts, samples, np.ones(1))
-        found = raw._blocks(seen)
-        scales = [_scale(found[name], name in _SCALED_EACH) for name in found]
+        raw_blocks = raw._blocks(seen)
+        scales = [_scale(raw_blocks[name], name in _SCALED_EACH) for name in raw_blocks]
         return cls(kept, texts, crossed, prompts, samples, np.concatenate([*scales, np.zeros(0)]))
 
     @property
@@ -254,40 +254,40 @@ class FeatureSpace:
         Raises:
             ShapeError: the pairs lack prompts or features of clips that the training pairs had.
         """
-        found = np.concatenate([*self._blocks(seen).values(), np.zeros((len(seen.lengths), 0))], axis=1)
-        return np.asarray(found / self.scale)
+        columns = np.concatenate([*self._blocks(seen).values(), np.zeros((len(seen.lengths), 0))], axis=1)
+        return np.asarray(columns / self.scale)
 
     def _blocks(self, seen: Seen) -> dict[str, Floats]:
         here, there = (self.texts(side) for side in seen.vectors)
         first, second = here[:, : self.crossed], there[:, : self.crossed]
-        found: dict[str, Floats] = {}
+        blocks: dict[str, Floats] = {}
         if 'surface' in self.blocks:
-            found['surface'] = seen.surface[0] - seen.surface[1]
+            blocks['surface'] = seen.surface[0] - seen.surface[1]
         if 'emotion' in self.blocks:
-            found['emotion'] = seen.emotion[0] - seen.emotion[1]
+            blocks['emotion'] = seen.emotion[0] - seen.emotion[1]
         if 'embedding' in self.blocks:
-            found['embedding'] = here - there
+            blocks['embedding'] = here - there
         if 'crossed' in self.blocks:
             i, j = np.triu_indices(first.shape[1], 1)
-            found['crossed'] = first[:, i] * second[:, j] - first[:, j] * second[:, i]
-        for name, held, directions in (
+            blocks['crossed'] = first[:, i] * second[:, j] - first[:, j] * second[:, i]
+        for name, vectors, directions in (
             ('prompted', seen.prompt, self.prompts),
             ('sample', seen.sample, self.samples),
         ):
             if directions is not None:
-                if held is None or held.shape[1] != len(directions.centre):
+                if vectors is None or vectors.shape[1] != len(directions.centre):
                     raise ShapeError(
                         expected=f'{name} vectors of {len(directions.centre)} numbers, as in training',
-                        came='none' if held is None else f'{held.shape[1]}',
+                        came='none' if vectors is None else f'{vectors.shape[1]}',
                         todo='give the same kind of pairs and features',
                     )
-                asked = directions(held)
+                asked = directions(vectors)
                 difference = first - second
-                found[name] = (difference[:, :, None] * asked[:, None, :]).reshape(len(asked), -1)
+                blocks[name] = (difference[:, :, None] * asked[:, None, :]).reshape(len(asked), -1)
                 if name == 'prompted':
-                    near = _cosine(held, seen.vectors[0]) - _cosine(held, seen.vectors[1])
-                    found['near the prompt'] = near[:, None]
-        return found
+                    near = _cosine(vectors, seen.vectors[0]) - _cosine(vectors, seen.vectors[1])
+                    blocks['near the prompt'] = near[:, None]
+        return blocks
 
 
 def sameness(seen: Seen) -> Floats:

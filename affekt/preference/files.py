@@ -1,6 +1,6 @@
 """Preference models from file to file: train, evaluate, predict; what the command line does.
 
-Read `preference.py` and `preference_evaluation.py` first.
+Read `model.py` and `evaluation.py` first.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ def train_file(
         RunError: the folder is not new or cannot be written.
         UnknownNameError: an unknown control.
     """
-    held = read_pairs(pairs, judged=True)
+    train = read_pairs(pairs, judged=True)
     other = read_pairs(validation, judged=True) if validation else None
     samples = read_sample_features(features) if features else None
-    model = train_preferences(held, other, embedder=embedder, samples=samples, control=control)
+    model = train_preferences(train, other, embedder=embedder, samples=samples, control=control)
     inputs = {path.name: file_sha256(path) for path in (pairs, validation, features) if path}
     with Run(out, {'inputs': inputs, 'control': list(control), 'chosen': asdict(model.settings)}):
         model.save(out / MODEL)
@@ -68,8 +68,8 @@ def predict_file(
         ComparisonError: the pairs cannot be read.
         ShapeError: features or prompts that the model was trained with are missing.
     """
-    loaded, held = load_preferences(model, embedder), read_pairs(pairs)
-    return held, loaded.predict_pairs(held, read_sample_features(features) if features else None)
+    loaded, asked = load_preferences(model, embedder), read_pairs(pairs)
+    return asked, loaded.predict_pairs(asked, read_sample_features(features) if features else None)
 
 
 def evaluate_file(
@@ -89,18 +89,20 @@ def evaluate_file(
         WeightsError: the model cannot be read.
         ComparisonError: pairs or verdicts cannot be read, or do not belong together.
     """
-    held = read_pairs(pairs, judged=True)
+    judged = read_pairs(pairs, judged=True)
     samples = read_sample_features(features) if features else None
     if judge.suffix.lower() in VERDICT_FILES and not judge.is_dir():
-        answers = Answers(read_verdicts(judge, held), read_verdicts(swapped, held) if swapped else None)
+        answers = Answers(read_verdicts(judge, judged), read_verdicts(swapped, judged) if swapped else None)
     elif swapped:
         raise ComparisonError(
             expected='verdicts (a table) beside --swapped', came=str(judge), todo='a model answers swapped pairs itself'
         )
     else:
-        answers = answers_of(load_preferences(judge, embedder), held, samples)
+        answers = answers_of(load_preferences(judge, embedder), judged, samples)
     known = read_pairs(learned_from, judged=True) if learned_from else None
-    return evaluate_preferences(held, answers, rng=np.random.default_rng(seed), learned_from=known, resamples=resamples)
+    return evaluate_preferences(
+        judged, answers, rng=np.random.default_rng(seed), learned_from=known, resamples=resamples
+    )
 
 
 def read_verdicts(path: Path, pairs: Pairs) -> Ints:
@@ -149,7 +151,7 @@ def read_sample_features(path: Path) -> SampleFeatures:
         ArchiveError: the file is damaged or holds more than arrays.
         ShapeError: an array is neither (F,) nor (T, F) of numbers, or empty.
     """
-    found = {}
+    features = {}
     for name, array in read_npz(path).items():
         if (
             not isinstance(array, np.ndarray)
@@ -162,5 +164,5 @@ def read_sample_features(path: Path) -> SampleFeatures:
                 came=f'{name} of shape {np.shape(array)} in {path.name}',
                 todo='store one array under each sample',
             )
-        found[name] = array.astype(np.float64) if array.ndim == 1 else array.astype(np.float64).mean(axis=0)
-    return found
+        features[name] = array.astype(np.float64) if array.ndim == 1 else array.astype(np.float64).mean(axis=0)
+    return features

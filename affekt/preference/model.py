@@ -3,7 +3,7 @@
     s = w · x(left, right),  x(right, left) = -x(left, right)
     P(left) : P(right) : P(same) = exp(s / 2) : exp(-s / 2) : exp(u · t)
 
-This is Davidson's model of ties with strengths that are read from texts (`preference_features.py`), so a swapped pair
+This is Davidson's model of ties with strengths that are read from texts (`features.py`), so a swapped pair
 gets exactly the negative score and the same chance of a tie. The penalised likelihood is convex: one answer, whatever
 the order of pairs and sides.
 
@@ -147,8 +147,8 @@ class PreferenceModel:
             ComparisonError: no pairs, or what is no text.
             ShapeError: features or prompts that the model was trained with are missing.
         """
-        held = pairs if isinstance(pairs, Pairs) else Pairs.of([a for a, _ in pairs], [b for _, b in pairs])
-        seen = see(held, self.embedder, samples)
+        columns = pairs if isinstance(pairs, Pairs) else Pairs.of([a for a, _ in pairs], [b for _, b in pairs])
+        seen = see(columns, self.embedder, samples)
         return self.read(seen)
 
     def read(self, seen: Seen) -> PairReadings:
@@ -170,9 +170,9 @@ class PreferenceModel:
             'texts_centre': space.texts.centre,
             'texts_axes': space.texts.axes,
         }
-        for name, held in (('prompts', space.prompts), ('samples', space.samples)):
-            if held is not None:
-                arrays |= {f'{name}_centre': held.centre, f'{name}_axes': held.axes}
+        for name, directions in (('prompts', space.prompts), ('samples', space.samples)):
+            if directions is not None:
+                arrays |= {f'{name}_centre': directions.centre, f'{name}_axes': directions.axes}
         content = io.BytesIO()
         np.savez_compressed(content, allow_pickle=False, **arrays)
         write_atomically(path, content.getvalue())
@@ -195,27 +195,27 @@ def load_preferences(path: str | Path, embedder: Embedder | None = None) -> Pref
         arrays = read_npz(path)
         if arrays['format'].tolist() != [FORMAT]:
             raise ValueError(f'format {arrays["format"].tolist()}')
-        held = json.loads(str(arrays['settings'][0]))
+        saved = json.loads(str(arrays['settings'][0]))
         settings = PreferenceSettings(
-            tuple(held.pop('blocks')),
-            int(held.pop('directions')),
-            int(held.pop('crossed')),
-            float(held.pop('penalty')),
-            tuple(held.pop('control')),
+            tuple(saved.pop('blocks')),
+            int(saved.pop('directions')),
+            int(saved.pop('crossed')),
+            float(saved.pop('penalty')),
+            tuple(saved.pop('control')),
         )
-        if held:
-            raise ValueError(f'unknown settings {", ".join(held)}')
+        if saved:
+            raise ValueError(f'unknown settings {", ".join(saved)}')
         asked = [name for name in ('prompts', 'samples') if f'{name}_centre' in arrays]
         expected = {*_ARRAYS, *(f'{name}_{part}' for name in asked for part in ('centre', 'axes'))}
         if set(arrays) != expected:
             raise ValueError(f'arrays {", ".join(sorted(set(arrays) ^ expected))} missing or unknown')
-        found = {name: Directions(arrays[f'{name}_centre'], arrays[f'{name}_axes']) for name in ('texts', *asked)}
+        directions = {name: Directions(arrays[f'{name}_centre'], arrays[f'{name}_axes']) for name in ('texts', *asked)}
         space = FeatureSpace(
             tuple(name for name in BLOCKS if name in settings.blocks),
-            found['texts'],
+            directions['texts'],
             settings.crossed,
-            found.get('prompts'),
-            found.get('samples'),
+            directions.get('prompts'),
+            directions.get('samples'),
             arrays['scale'],
         )
         weight, tie_weight = arrays['weight'], arrays['tie_weight']
@@ -269,8 +269,8 @@ def train_preferences(
     grid = [replace(one, control=chosen_control or one.control) for one in grid]
     seen = see(train, used, samples)
     if validation is not None:
-        held = see(validation, used, samples)
-        losses = _losses(train, seen, validation, held, grid)
+        seen_validation = see(validation, used, samples)
+        losses = _losses(train, seen, validation, seen_validation, grid)
     else:
         losses = np.zeros(len(grid))
         for out in folds_of_samples(train):
@@ -313,9 +313,9 @@ def fit_preferences(train: Pairs, seen: Seen, settings: PreferenceSettings, embe
             np.full(ties.shape[1], TIE_PENALTY),
         ]
     )
-    found = _newton(reduced, ties, target, penalties)
-    weight = basis @ found[: basis.shape[1]]
-    return PreferenceModel(settings, space, weight, found[reduced.shape[1] :], embedder)
+    solution = _newton(reduced, ties, target, penalties)
+    weight = basis @ solution[: basis.shape[1]]
+    return PreferenceModel(settings, space, weight, solution[reduced.shape[1] :], embedder)
 
 
 def shares(pairs: Pairs) -> Floats:
@@ -348,8 +348,8 @@ def controls(pairs: Pairs, seen: Seen, names: Iterable[str]) -> Floats:
             levels, counts = np.unique(np.concatenate([here, there]), return_counts=True)
             order = np.argsort(-counts, kind='stable')[1:]
             columns += [(here == level).astype(np.float64) - (there == level) for level in levels[order]]
-    held = [column / size for column in columns if (size := np.sqrt(np.mean(column**2))) > 0.0]
-    return np.stack(held, axis=1) if held else np.zeros((len(pairs), 0))
+    scaled = [column / size for column in columns if (size := np.sqrt(np.mean(column**2))) > 0.0]
+    return np.stack(scaled, axis=1) if scaled else np.zeros((len(pairs), 0))
 
 
 def held_out_samples(pairs: Pairs, share: float) -> npt.NDArray[np.bool_]:
@@ -400,8 +400,8 @@ def _losses(
 
 
 def _rows(seen: Seen, at: npt.NDArray[np.bool_]) -> Seen:
-    def both(held: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
-        return held[0][at], held[1][at]
+    def both(sides: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
+        return sides[0][at], sides[1][at]
 
     return Seen(
         both(seen.surface),

@@ -225,18 +225,18 @@ def _outcomes(column: Sequence[object] | Ints, words: Mapping[str, int], source:
     """Verdicts of words, or of 1, -1 and 0 where those are not among the words."""
     known: Mapping[str, int] = {'1': 1, '-1': -1, '0': 0, **words}
     written = list(column)
-    found = np.array([known.get(str(value).strip().lower(), 2) for value in written], np.int64)
+    codes = np.array([known.get(str(value).strip().lower(), 2) for value in written], np.int64)
     expected = f'a preference among {", ".join(words)}'
-    refuse_rows(found == 2, source, expected, lambda row: repr(short(str(written[row]))))
-    return found
+    refuse_rows(codes == 2, source, expected, lambda row: repr(short(str(written[row]))))
+    return codes
 
 
 def _votes(votes: npt.ArrayLike, source: Source) -> Ints:
-    found = np.asarray(votes, np.int64)
-    if found.ndim != 2 or not found.shape[1] or not np.isin(found, (-1, 0, 1)).all():
+    checked = np.asarray(votes, np.int64)
+    if checked.ndim != 2 or not checked.shape[1] or not np.isin(checked, (-1, 0, 1)).all():
         raise ComparisonError(
             expected='votes of shape (N, J), each 1, -1 or 0',
-            came=f'shape {found.shape} in {source}',
+            came=f'shape {checked.shape} in {source}',
             todo='give one column for each annotator',
         )
-    return found
+    return checked

@@ -48,14 +48,14 @@ def verdicts(words: Sequence[object]) -> Ints:
     >>> verdicts(['a1', 'Same', 'a2'])
     array([ 1,  0, -1])
     """
-    found = [VERDICTS.get(str(word).strip().lower(), 2) for word in words]
-    if 2 in found:
+    codes = [VERDICTS.get(str(word).strip().lower(), 2) for word in words]
+    if 2 in codes:
         raise UnknownNameError(
             expected=f'verdicts among {", ".join(VERDICTS)}',
-            came=f'{short(str(words[found.index(2)]))!r} in place {found.index(2) + 1}',
+            came=f'{short(str(words[codes.index(2)]))!r} in place {codes.index(2) + 1}',
             todo='write one of these',
         )
-    return np.asarray(found, np.int64)
+    return np.asarray(codes, np.int64)
 
 
 def official_scores(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> OfficialScores:
@@ -95,10 +95,10 @@ def even_accuracy(truth: npt.ArrayLike, prediction: npt.ArrayLike, swapped: npt.
     decided = true != 0
     if not decided.any():
         return float('nan')
-    found = [(1.0 + said * true)[decided] / 2.0]
+    halves = [(1.0 + said * true)[decided] / 2.0]
     if swapped is not None:
-        found.append((1.0 - _pair(truth, swapped)[1] * true)[decided] / 2.0)
-    return float(np.mean(found))
+        halves.append((1.0 - _pair(truth, swapped)[1] * true)[decided] / 2.0)
+    return float(np.mean(halves))
 
 
 def swap_consistency(forward: npt.ArrayLike, swapped: npt.ArrayLike) -> float:

@@ -48,19 +48,19 @@ def shortcuts(pairs: Pairs, learned_from: Pairs | None = None) -> dict[str, Answ
     """
     known = learned_from if learned_from is not None else pairs
     side = np.sign(text_lengths(pairs.left, pairs.right)).astype(np.int64)
-    found = {'longer text': _both(side)}
+    answers = {'longer text': _both(side)}
     if pairs.left_source and known.left_source:
         wins = _net_wins(known.left_source, known.right_source, known.truth)
-        found['source that wins'] = _both(_by(wins, pairs.left_source, pairs.right_source))
+        answers['source that wins'] = _both(_by(wins, pairs.left_source, pairs.right_source))
     common = _common_openings(known)
     if common:
         wins = _net_wins(_openings(known.left, common), _openings(known.right, common), known.truth)
-        found['opening that wins'] = _both(_by(wins, _openings(pairs.left, common), _openings(pairs.right, common)))
+        answers['opening that wins'] = _both(_by(wins, _openings(pairs.left, common), _openings(pairs.right, common)))
     counts = {value: int((known.truth == value).sum()) for value in (1, -1, 0)}
     for name, value in (('most frequent', max(counts, key=lambda v: counts[v])), ('always a1', 1), ('always a2', -1)):
         answer = np.full(len(pairs), value, np.int64)
-        found[name] = Answers(answer, answer)
-    return found
+        answers[name] = Answers(answer, answer)
+    return answers
 
 
 def annotator_agreement(pairs: Pairs) -> dict[str, float]:
@@ -107,16 +107,16 @@ def _net_wins(left: Sequence[str], right: Sequence[str], truth: Ints) -> dict[st
     for here, there, won in zip(left, right, truth, strict=True):
         if here != there:
             for name, gain in ((here, won), (there, -won)):
-                held = net.setdefault(name, [0.0, 2.0])
-                held[0] += gain
-                held[1] += 1.0
+                tally = net.setdefault(name, [0.0, 2.0])
+                tally[0] += gain
+                tally[1] += 1.0
     return {name: gain / size for name, (gain, size) in net.items()}
 
 
 def _openings(texts: Sequence[str], common: Collection[str]) -> list[str]:
     """How each text begins, where it is a common beginning; '' otherwise."""
-    found = [' '.join(text.lower().split()[:OPENING_WORDS]) for text in texts]
-    return [opening if opening in common else '' for opening in found]
+    openings = [' '.join(text.lower().split()[:OPENING_WORDS]) for text in texts]
+    return [opening if opening in common else '' for opening in openings]
 
 
 def _common_openings(pairs: Pairs) -> frozenset[str]:

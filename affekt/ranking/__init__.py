@@ -1,10 +1,9 @@
 """Who is better, from who beat whom: comparisons come in, a leaderboard that can be trusted comes out.
 
-Which of two descriptions is preferred, and whether a model can tell, begins in `preference.py`.
-`read_comparisons` reads a file of verdicts, `rank` turns it into strengths with intervals, places, biases and what to
-ask next; data that cannot be ranked is refused with the names of what is missing. Read `leaderboard.py` first, then
-`bradley_terry.py` and `uncertainty.py`. `judge.py` has comparisons made by a model. NumPy and SciPy are all it needs;
-Parquet files need pyarrow, and clips what `media` needs.
+`read_comparisons` reads a file of verdicts, in any of `SHAPES`; `rank` turns it into strengths with intervals, ranks,
+biases and what to ask next; data that cannot be ranked is refused with the names of what is missing. Read
+`leaderboard.py` first, then `bradley_terry.py` and `uncertainty.py`. NumPy and SciPy are all it needs; Parquet files
+need pyarrow. Which of two descriptions is preferred is for `affekt.preference`, models as judges for `affekt.judging`.
 """
 
 from typing import TYPE_CHECKING

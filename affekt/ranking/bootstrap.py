@@ -115,15 +115,15 @@ def _drawn(
     place = _places_by_strength(fit)
     if cluster is None:
         flat = cells.counts.ravel()[place]
-        held = np.flatnonzero(flat > 0.0)
-        chance, votes = flat[held] / flat[held].sum(), max(round(float(flat.sum())), 1)
+        filled = np.flatnonzero(flat > 0.0)
+        chance, votes = flat[filled] / flat[filled].sum(), max(round(float(flat.sum())), 1)
     else:
         _, table = cells.by_cluster(cluster_numbers(comparisons, cluster), comparisons.weight)
     for begin in range(0, resamples, batch):
         size = min(batch, resamples - begin)
         counts = np.zeros((size, 3 * width))
         if cluster is None:
-            counts[:, place[held]] = multinomial(rng, votes, chance, size)
+            counts[:, place[filled]] = multinomial(rng, votes, chance, size)
         else:
             groups = table.shape[0]
             times = rng.multinomial(groups, np.full(groups, 1.0 / groups), size=size).astype(np.float64)
@@ -174,10 +174,10 @@ def _refit(fit: Fit, counts: Floats) -> tuple[Floats, npt.NDArray[np.bool_]]:
     per = max(1, BATCH_ENTRIES // likelihood.size**2)
     for begin in range(0, len(rest), per):
         part = rest[begin : begin + per]
-        found = maximise(
+        maximum = maximise(
             likelihood, counts[:, part], np.repeat(fit.parameters[None], len(part), axis=0), tolerance=1e-8
         )
-        at[part], settled[part] = found.parameters, found.reached
+        at[part], settled[part] = maximum.parameters, maximum.reached
     return at, settled
 
 

@@ -127,10 +127,10 @@ def fit(cells: Cells, *, ties: str = 'half', prior: float | None = None) -> Fit:
     _refuse_aliases(cells)
     model = _model_for(cells, model)
     likelihood = Likelihood(cells, model, prior)
-    found = maximise(likelihood, cells.counts[:, None, :], likelihood.start())
-    fitted = Fit(cells, likelihood, found.parameters[0], float(found.value[0]), ties, prior, diagnosis)
-    if not (found.reached[0] and _is_definite(fitted.information())):
-        raise _runaway(likelihood, found)
+    maximum = maximise(likelihood, cells.counts[:, None, :], likelihood.start())
+    fitted = Fit(cells, likelihood, maximum.parameters[0], float(maximum.value[0]), ties, prior, diagnosis)
+    if not (maximum.reached[0] and _is_definite(fitted.information())):
+        raise _runaway(likelihood, maximum)
     return fitted
 
 
@@ -188,10 +188,10 @@ def _is_definite(information: Floats) -> bool:
     return bool(np.linalg.eigvalsh(information / unit[:, None] / unit[None, :])[0] > FLAT)
 
 
-def _runaway(likelihood: Likelihood, found: Maximum) -> UnrankableError:
+def _runaway(likelihood: Likelihood, maximum: Maximum) -> UnrankableError:
     """The error that names what grows without bound."""
     names = [*likelihood.cells.items, *likelihood.cells.extra_names, 'the share of ties'][: likelihood.size]
-    size = np.abs(found.parameters[0])
+    size = np.abs(maximum.parameters[0])
     largest = size.max() if np.isfinite(size).all() else 0.0
     far = [name for name, value in zip(names, size, strict=True) if not value <= 0.5 * largest] or names
     return UnrankableError(

@@ -247,11 +247,11 @@ def _coded(
 def _outcomes(outcome: Sequence[str] | Sequence[int], source: Source) -> Ints:
     known: dict[object, int] = {1: 1, -1: -1, 0: 0}
     known.update(OUTCOMES.items())
-    found = np.fromiter((known.get(value, 2) for value in outcome), np.int64, len(outcome))
+    codes = np.fromiter((known.get(value, 2) for value in outcome), np.int64, len(outcome))
     refuse_rows(
-        found == 2, source, 'an outcome left, right or tie (or 1, -1, 0)', lambda row: repr(short(outcome[row]))
+        codes == 2, source, 'an outcome left, right or tie (or 1, -1, 0)', lambda row: repr(short(outcome[row]))
     )
-    return found
+    return codes
 
 
 def _numbers(name: str, values: npt.ArrayLike, source: Source) -> Floats:
@@ -278,12 +278,12 @@ def _weights(weight: npt.ArrayLike, left: Sequence[str], right: Sequence[str], s
 
 
 def _firsts(first: npt.ArrayLike, source: Source) -> Ints:
-    found = _numbers('first', first, source)
-    refuse_rows(~np.isin(found, (-1.0, 0.0, 1.0)), source, 'order 1, -1 or 0', lambda row: f'{found[row]}')
-    return found.astype(np.int64)
+    orders = _numbers('first', first, source)
+    refuse_rows(~np.isin(orders, (-1.0, 0.0, 1.0)), source, 'order 1, -1 or 0', lambda row: f'{orders[row]}')
+    return orders.astype(np.int64)
 
 
 def _differences(name: str, values: npt.ArrayLike, source: Source) -> Floats:
-    found = _numbers(name, values, source)
-    refuse_rows(~np.isfinite(found), source, f'a finite number for {name}', lambda row: f'{found[row]}')
-    return found
+    numbers = _numbers(name, values, source)
+    refuse_rows(~np.isfinite(numbers), source, f'a finite number for {name}', lambda row: f'{numbers[row]}')
+    return numbers

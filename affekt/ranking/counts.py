@@ -104,9 +104,9 @@ def win_matrix(cells: Cells) -> sparse.csr_matrix:
     size = len(cells.items)
     won = [cells.counts[LEFT] + 0.5 * cells.counts[TIE], cells.counts[RIGHT] + 0.5 * cells.counts[TIE]]
     rows, columns = np.concatenate([cells.left, cells.right]), np.concatenate([cells.right, cells.left])
-    found = sparse.csr_matrix((np.concatenate(won), (rows, columns)), shape=(size, size))
-    found.eliminate_zeros()
-    return found
+    wins = sparse.csr_matrix((np.concatenate(won), (rows, columns)), shape=(size, size))
+    wins.eliminate_zeros()
+    return wins
 
 
 def _all_one(weight: Floats) -> bool:

@@ -58,9 +58,9 @@ def differences(name: str, left: Sequence[object], right: Sequence[object], sour
     here, there = _as_numbers(left), _as_numbers(right)
     if here is None or there is None:
         return _levels(name, left, right, source)
-    for side, found in (('left', here), ('right', there)):
-        bad = ~np.isfinite(found) | ((found < 0.0) if name == LENGTH else False)
-        refuse_rows(bad, source, f'a finite number in {side}_{name}', lambda row, found=found: f'{found[row]}')
+    for side, values in (('left', here), ('right', there)):
+        bad = ~np.isfinite(values) | ((values < 0.0) if name == LENGTH else False)
+        refuse_rows(bad, source, f'a finite number in {side}_{name}', lambda row, values=values: f'{values[row]}')
     return {name: doublings(here, there) if name == LENGTH else here - there}
 
 
@@ -70,7 +70,7 @@ def controlled(comparisons: Comparisons, names: Sequence[str]) -> tuple[str, ...
     Raises:
         UnknownNameError: a name is not there.
     """
-    found: list[str] = []
+    wanted: list[str] = []
     for name in names:
         levels = [one for one in comparisons.covariates if one == name or one.startswith(name + LEVEL)]
         if not levels:
@@ -80,8 +80,8 @@ def controlled(comparisons: Comparisons, names: Sequence[str]) -> tuple[str, ...
                 came=repr(name),
                 todo='give columns left_NAME and right_NAME (for length, the texts will do)',
             )
-        found += levels
-    return tuple(dict.fromkeys(found))
+        wanted += levels
+    return tuple(dict.fromkeys(wanted))
 
 
 def _as_numbers(values: Sequence[object]) -> Floats | None:

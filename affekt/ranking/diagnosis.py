@@ -47,21 +47,21 @@ class Diagnosis:
     @property
     def sentences(self) -> tuple[str, ...]:
         """Each finding in words."""
-        found = []
+        sentences = []
         for names, verb in (
             (self.never_compared, 'never compared'),
             (self.undefeated, 'undefeated'),
             (self.winless, 'without a win or tie'),
         ):
             if names:
-                found.append(f'{listed(names)} {"is" if len(names) == 1 else "are"} {verb}')
+                sentences.append(f'{listed(names)} {"is" if len(names) == 1 else "are"} {verb}')
         if self.groups:
             groups = ' | '.join(listed(group, 4) for group in self.groups[:4])
             more = f' and {len(self.groups) - 4} more' if len(self.groups) > 4 else ''
-            found.append(f'no comparison joins these groups: {groups}{more}')
-        found += [f'nobody else ever beat or tied with one of {listed(names)}' for names in self.above]
-        found += [f'none of {listed(names)} ever beat or tied with anybody else' for names in self.below]
-        return tuple(found)
+            sentences.append(f'no comparison joins these groups: {groups}{more}')
+        sentences += [f'nobody else ever beat or tied with one of {listed(names)}' for names in self.above]
+        sentences += [f'none of {listed(names)} ever beat or tied with anybody else' for names in self.below]
+        return tuple(sentences)
 
     def to_dict(self) -> dict[str, object]:
         """As plain lists."""
@@ -120,10 +120,10 @@ def diagnose(cells: Cells) -> Diagnosis:
 
 def _groups(cells: Cells, wins: sparse.csr_matrix, met: np.ndarray) -> tuple[Names, ...]:
     _, label = connected_components(wins, directed=False)
-    found = sorted(
+    groups = sorted(
         tuple(cells.items[item] for item in np.flatnonzero((label == part) & met)) for part in set(label[met].tolist())
     )
-    return tuple(found) if len(found) > 1 else ()
+    return tuple(groups) if len(groups) > 1 else ()
 
 
 def refuse_unrankable(diagnosis: Diagnosis) -> None:
@@ -142,6 +142,6 @@ def refuse_unrankable(diagnosis: Diagnosis) -> None:
 
 def listed(names: Iterable[str], most: int = 8) -> str:
     """Names joined by commas, cut after `most`."""
-    found = list(names)
-    rest = f' and {len(found) - most} more' if len(found) > most else ''
-    return ', '.join(str(short(name, 40)) for name in found[:most]) + rest
+    every = list(names)
+    rest = f' and {len(every) - most} more' if len(every) > most else ''
+    return ', '.join(str(short(name, 40)) for name in every[:most]) + rest

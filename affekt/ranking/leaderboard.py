@@ -200,10 +200,10 @@ def rank(comparisons: Comparisons, settings: RankSettings | None = None) -> Rank
         around = spread(fitted, comparisons)
     bounds, more_notes = _bounds(fitted, comparisons, around, chosen, cluster)
     # 3. Places, and who is truly better.
-    found = places(fitted, around, rng=np.random.default_rng(chosen.seed), level=chosen.level)
+    ranks = places(fitted, around, rng=np.random.default_rng(chosen.seed), level=chosen.level)
     rounded = np.round(fitted.strengths, 9).tolist()
     order = sorted(range(len(rounded)), key=lambda item: (-rounded[item], fitted.items[item]))
-    standings = _standings(comparisons, fitted, around, bounds, found, order, chosen.level)
+    standings = _standings(comparisons, fitted, around, bounds, ranks, order, chosen.level)
     # 4. What swayed the verdicts, who did, and what to ask next.
     without, flag_notes = _without_flagged(comparisons, chosen)
     return Ranking(
@@ -285,7 +285,7 @@ def _clusters(comparisons: Comparisons, settings: RankSettings) -> tuple[tuple[s
     """What to cluster by, and why not by the rest."""
     if settings.cluster != AUTO:
         return tuple(settings.cluster), []
-    found, notes = [], []
+    clusters, notes = [], []
     for name in CLUSTERS:
         labels = comparisons.sample if name == 'sample' else comparisons.rater
         if labels is None:
@@ -294,8 +294,8 @@ def _clusters(comparisons: Comparisons, settings: RankSettings) -> tuple[tuple[s
         if number < FEWEST_CLUSTERS:
             notes.append(f'intervals say nothing about other {name}s: there {"is" if number == 1 else "are"} {number}')
         elif number < len(comparisons):
-            found.append(name)
-    return (tuple(found[:1]) if settings.intervals == BOOTSTRAP else tuple(found)), notes
+            clusters.append(name)
+    return (tuple(clusters[:1]) if settings.intervals == BOOTSTRAP else tuple(clusters)), notes
 
 
 def _bounds(
@@ -326,7 +326,7 @@ def _standings(
     fitted: Fit,
     around: Spread,
     bounds: Bounds,
-    found: Places,
+    ranks: Places,
     order: Sequence[int],
     level: float,
 ) -> tuple[Standing, ...]:
@@ -334,12 +334,12 @@ def _standings(
     won, lost, tied = tallies(fitted.cells)
     rates, ratings = win_rates(fitted.cells), elo(comparisons)
     following = dict(pairwise(order))
-    open_between = ~(found.beats | found.beats.T) & ~np.eye(len(items), dtype=bool)
+    open_between = ~(ranks.beats | ranks.beats.T) & ~np.eye(len(items), dtype=bool)
     return tuple(
         Standing(
             place=1 + int((strengths > strengths[item]).sum()),
-            best_place=int(found.best[item]),
-            worst_place=int(found.worst[item]),
+            best_place=int(ranks.best[item]),
+            worst_place=int(ranks.worst[item]),
             item=items[item],
             strength=float(bounds.value[item]),
             low=float(bounds.low[item]),
@@ -387,12 +387,12 @@ def _tie_notes(fitted: Fit) -> list[str]:
 
 
 def _facts(comparisons: Comparisons) -> dict[str, int]:
-    found = {
+    counts = {
         'items': len(comparisons.items),
         'comparisons': len(comparisons),
         'ties': int((comparisons.outcome == 0).sum()),
     }
     for name, labels in (('samples', comparisons.sample), ('raters', comparisons.rater)):
         if labels is not None:
-            found[name] = len(np.unique(labels))
-    return {**found, **comparisons.facts}
+            counts[name] = len(np.unique(labels))
+    return {**counts, **comparisons.facts}

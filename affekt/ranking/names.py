@@ -44,12 +44,12 @@ def shown_names(names: Iterable[str], what: str) -> tuple[dict[str, str], tuple[
 def alike(names: Sequence[str]) -> list[tuple[str, str]]:
     """Pairs of different names that differ in capitals, or in the width of letters, only."""
     first: dict[str, str] = {}
-    found = []
+    pairs = []
     for name in names:
         other = first.setdefault(unicodedata.normalize('NFKC', name).casefold(), name)
         if other != name:
-            found.append((other, name))
-    return found
+            pairs.append((other, name))
+    return pairs
 
 
 def refuse_alike(names: Sequence[str], rows: Mapping[str, str], what: str) -> None:

@@ -77,10 +77,10 @@ class Likelihood:
 
     def information(self, curve: Curve) -> Floats:
         """(R, D, D) the curvature with its sign turned; singular along equal shifts of all strengths."""
-        found = self.data_information(curve)
+        information = self.data_information(curve)
         diagonal = np.arange(self.slopes)
-        found[:, diagonal, diagonal] += self._precision
-        return found
+        information[:, diagonal, diagonal] += self._precision
+        return information
 
     def data_information(self, curve: Curve) -> Floats:
         """(R, D, D) the same without the prior."""
@@ -88,23 +88,23 @@ class Likelihood:
         square = np.asarray((self._outer.T @ curve.eta_eta.T).T).reshape(repetitions, slopes, slopes)
         if not self.model.has_tau:
             return square
-        found = np.empty((repetitions, self.size, self.size))
-        found[:, :slopes, :slopes] = square
-        found[:, slopes, :slopes] = found[:, :slopes, slopes] = (self.design.T @ curve.eta_tau.T).T
-        found[:, slopes, slopes] = curve.tau_tau.sum(axis=1)
-        return found
+        information = np.empty((repetitions, self.size, self.size))
+        information[:, :slopes, :slopes] = square
+        information[:, slopes, :slopes] = information[:, :slopes, slopes] = (self.design.T @ curve.eta_tau.T).T
+        information[:, slopes, slopes] = curve.tau_tau.sum(axis=1)
+        return information
 
     def sparse_information(
         self, eta_eta: sparse.csr_matrix, eta_tau: sparse.csr_matrix, tau_tau: sparse.csr_matrix
     ) -> Floats:
         """(R, D, D) `data_information` from sparse (R, C) curvatures."""
         repetitions, slopes = eta_eta.shape[0], self.slopes
-        found = np.zeros((repetitions, self.size, self.size))
-        found[:, :slopes, :slopes] = (eta_eta @ self._outer).toarray().reshape(repetitions, slopes, slopes)
+        information = np.zeros((repetitions, self.size, self.size))
+        information[:, :slopes, :slopes] = (eta_eta @ self._outer).toarray().reshape(repetitions, slopes, slopes)
         if self.model.has_tau:
-            found[:, slopes, :slopes] = found[:, :slopes, slopes] = (eta_tau @ self.design).toarray()
-            found[:, slopes, slopes] = np.asarray(tau_tau.sum(axis=1)).ravel()
-        return found
+            information[:, slopes, :slopes] = information[:, :slopes, slopes] = (eta_tau @ self.design).toarray()
+            information[:, slopes, slopes] = np.asarray(tau_tau.sum(axis=1)).ravel()
+        return information
 
     def anchored(self, information: Floats) -> Floats:
         """The information made invertible: strengths sum to 0."""
@@ -112,11 +112,11 @@ class Likelihood:
 
     def start(self, repetitions: int = 1) -> Floats:
         """(R, D) equal strengths, no effects, the overall share of ties."""
-        found = np.zeros((repetitions, self.size))
+        parameters = np.zeros((repetitions, self.size))
         if self.model.has_tau:
             share = float(self.cells.counts[2].sum() / self.cells.counts.sum())
-            found[:, self.slopes] = self.model.first_tau(min(max(share, 1e-3), 0.999))
-        return found
+            parameters[:, self.slopes] = self.model.first_tau(min(max(share, 1e-3), 0.999))
+        return parameters
 
 
 @dataclass(frozen=True)
@@ -204,13 +204,13 @@ def solved(matrices: Floats, right: Floats) -> Floats:
     try:
         return np.asarray(np.linalg.solve(matrices, right), np.float64)
     except np.linalg.LinAlgError:
-        found = np.full(np.broadcast_shapes(matrices.shape[:1], right.shape[:1]) + right.shape[1:], np.nan)
+        solution = np.full(np.broadcast_shapes(matrices.shape[:1], right.shape[:1]) + right.shape[1:], np.nan)
         for row, matrix in enumerate(matrices):
             try:
-                found[row] = np.linalg.solve(matrix, right[row])
+                solution[row] = np.linalg.solve(matrix, right[row])
             except np.linalg.LinAlgError:
                 continue
-        return found
+        return solution
 
 
 def _shortened_step(

@@ -273,8 +273,8 @@ def _more(one: Standing) -> str:
 
 
 def _clusters(ranking: Ranking) -> str:
-    held = ' and '.join(f'{number:,} {name}s' for name, number in ranking.clusters.items())
-    return f', clustered by {escaped(held)}' if held else ''
+    counts = ' and '.join(f'{number:,} {name}s' for name, number in ranking.clusters.items())
+    return f', clustered by {escaped(counts)}' if counts else ''
 
 
 def _signed(value: float) -> str:

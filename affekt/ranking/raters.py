@@ -122,7 +122,7 @@ def rater_vote_share(comparisons: Comparisons) -> Floats:
     """
     if comparisons.rater is None:
         raise ComparisonError(expected='a rater for each comparison', came='none', todo='give a column rater')
-    found = np.full(len(comparisons.raters), np.nan)
+    shares = np.full(len(comparisons.raters), np.nan)
     for rater in np.unique(comparisons.rater):
         mine = comparisons.rater == rater
         if mine.all():
@@ -133,8 +133,8 @@ def rater_vote_share(comparisons: Comparisons) -> Floats:
         own = comparisons.take(mine & (comparisons.outcome != 0))
         lead = np.sign(np.round(strengths[own.left] - strengths[own.right], 12)) * own.outcome
         if own.weight.sum() > 0.0:
-            found[rater] = float(((0.5 + 0.5 * lead) * own.weight).sum() / own.weight.sum())
-    return found
+            shares[rater] = float(((0.5 + 0.5 * lead) * own.weight).sum() / own.weight.sum())
+    return shares
 
 
 def _votes(cells: Cells, comparisons: Comparisons, by: Ints) -> tuple[Ints, Ints, Floats]:
@@ -175,6 +175,6 @@ def ratings_of(comparisons: Comparisons) -> Floats:
             came='a rater who judged one twice',
             todo='keep one of the verdicts, or give each showing a sample of its own',
         )
-    found = np.full((len(comparisons.raters), unit.max() + 1), np.nan)
-    found[comparisons.rater, unit] = comparisons.outcome * np.where(comparisons.left == low, 1, -1)
-    return found
+    ratings = np.full((len(comparisons.raters), unit.max() + 1), np.nan)
+    ratings[comparisons.rater, unit] = comparisons.outcome * np.where(comparisons.left == low, 1, -1)
+    return ratings

@@ -67,14 +67,14 @@ def read_comparisons(
         raise ComparisonError(
             expected='at least one comparison', came=f'{table.source} without any', todo='give rows of who beat whom'
         )
-    found = _recognised(table) if shape is None else _named(shape)
-    if absent := sorted(found.needed - set(table.columns)):
+    recognised = _recognised(table) if shape is None else _named(shape)
+    if absent := sorted(recognised.needed - set(table.columns)):
         raise ComparisonError(
-            expected=f'columns {", ".join(sorted(found.needed))}',
+            expected=f'columns {", ".join(sorted(recognised.needed))}',
             came=f'{table.source} without {", ".join(absent)}',
             todo='name the columns so, or choose another shape',
         )
-    comparisons = _interpreted(table, found, items)
+    comparisons = _interpreted(table, recognised, items)
     return replace(comparisons, notes=(*table.notes, *comparisons.notes, *_repeated(comparisons)))
 
 
@@ -191,14 +191,14 @@ def _refuse_texts(table: Table, shape: Shape, left: Sequence[object], right: Seq
 def _verdicts(written: Sequence[object], shape: Shape) -> list[str]:
     """What each verdict means; empty where it means nothing."""
     known: dict[object, str] = {}
-    found = []
+    meanings = []
     for value in written:
         key = value if isinstance(value, (str, int, float)) else str(value)
         meaning = known.get((type(key), key))
         if meaning is None:
             meaning = known[type(key), key] = shape.words.get(_word(key), '')
-        found.append(meaning)
-    return found
+        meanings.append(meaning)
+    return meanings
 
 
 def _named_items(column: Sequence[object]) -> list[object]:
@@ -230,14 +230,14 @@ def _orders(table: Table) -> list[int] | None:
     column = table.columns.get('order')
     if column is None:
         return None
-    found = [ORDERS.get('' if value is None else _word(value), 2) for value in column]
+    orders = [ORDERS.get('' if value is None else _word(value), 2) for value in column]
     refuse_rows(
-        np.asarray(found) == 2,
+        np.asarray(orders) == 2,
         table.source,
         'an order among ' + ', '.join(word for word in ORDERS if word) + ' or nothing',
         lambda row: repr(short(column[row])),
     )
-    return found
+    return orders
 
 
 def _weights(values: Sequence[object], left: Sequence[object], right: Sequence[object], source: Source) -> Floats:
@@ -272,17 +272,17 @@ def _refuse_thousands(table: Table, name: str) -> None:
 
 def _covariates(table: Table, shape: Shape) -> dict[str, Floats]:
     columns = table.columns
-    found: dict[str, Floats] = {}
+    covariates: dict[str, Floats] = {}
     taken = {shape.left, shape.right, shape.left_text, shape.right_text}
     for name in columns:
         other = name.replace('left_', 'right_', 1)
         if name.startswith('left_') and other in columns and name not in taken:
             _refuse_thousands(table, name)
             _refuse_thousands(table, other)
-            found |= differences(name.removeprefix('left_'), columns[name], columns[other], table.source)
-    if LENGTH not in found and {shape.left_text, shape.right_text} <= set(columns):
-        found[LENGTH] = text_lengths(_texts(table, shape.left_text), _texts(table, shape.right_text))
-    return found
+            covariates |= differences(name.removeprefix('left_'), columns[name], columns[other], table.source)
+    if LENGTH not in covariates and {shape.left_text, shape.right_text} <= set(columns):
+        covariates[LENGTH] = text_lengths(_texts(table, shape.left_text), _texts(table, shape.right_text))
+    return covariates
 
 
 def _texts(table: Table, name: str) -> list[str]:

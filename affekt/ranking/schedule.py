@@ -106,15 +106,15 @@ def next_pairs(fit: Fit, *, aim: str = 'order', number: int = 1) -> list[Pair]:
         UnknownNameError: no such aim.
     """
     covariance, first, second, weight = _open_questions(fit, aim)
-    found = []
+    chosen = []
     for _ in range(number):
         gains = AIMS[aim](fit.strengths, covariance, first, second, weight)
         best = int(np.argmax(np.round(gains, 12)))
         i, j = first[best], second[best]
-        found.append(Pair(fit.items[i], fit.items[j], float(gains[best])))
+        chosen.append(Pair(fit.items[i], fit.items[j], float(gains[best])))
         seen = covariance[i] - covariance[j]
         covariance = covariance - weight[best] / (1.0 + weight[best] * (seen[i] - seen[j])) * np.outer(seen, seen)
-    return found
+    return chosen
 
 
 def _open_questions(fit: Fit, aim: str) -> tuple[Floats, Ints, Ints, Floats]:

@@ -158,8 +158,8 @@ def recover(
 
 def _placed(names: Sequence[str], pairs: Sequence[tuple[str, str]]) -> tuple[Ints, Ints]:
     place = {name: position for position, name in enumerate(names)}
-    found = np.asarray([[place[left], place[right]] for left, right in pairs], np.int64)
-    return found[:, 0], found[:, 1]
+    positions = np.asarray([[place[left], place[right]] for left, right in pairs], np.int64)
+    return positions[:, 0], positions[:, 1]
 
 
 def _comparisons(names: tuple[str, ...], left: Ints, right: Ints, outcome: Ints) -> Comparisons:

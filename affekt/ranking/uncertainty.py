@@ -89,17 +89,17 @@ class Bounds:
 def strength_contrasts(fit: Fit) -> Floats:
     """(K, D) each strength, relative to the mean of all."""
     size = len(fit.items)
-    found = np.zeros((size, fit.likelihood.size))
-    found[:, :size] = np.eye(size) - 1.0 / size
-    return found
+    contrasts = np.zeros((size, fit.likelihood.size))
+    contrasts[:, :size] = np.eye(size) - 1.0 / size
+    return contrasts
 
 
 def pair_contrasts(fit: Fit, first: Ints, second: Ints) -> Floats:
     """(M, D) the first item's strength less the second one's."""
-    found = np.zeros((len(first), fit.likelihood.size))
+    contrasts = np.zeros((len(first), fit.likelihood.size))
     rows = np.arange(len(first))
-    found[rows, first], found[rows, second] = 1.0, -1.0
-    return found
+    contrasts[rows, first], contrasts[rows, second] = 1.0, -1.0
+    return contrasts
 
 
 def effect_contrasts(fit: Fit) -> Floats:
@@ -137,12 +137,12 @@ def spread(fit: Fit, comparisons: Comparisons, cluster: Sequence[str] = ()) -> S
         correction = max(votes / freedom, 1.0) ** 0.5
         return Spread(plain * _dispersion(fit, freedom), plain, freedom, correction)
     ids = [cluster_numbers(comparisons, name) for name in cluster]
-    numbers = {name: len(np.unique(found)) for name, found in zip(cluster, ids, strict=True)}
-    found = np.sum([_clustered(fit, comparisons, one, plain) for one in ids], axis=0)
+    numbers = {name: len(np.unique(numbers_of)) for name, numbers_of in zip(cluster, ids, strict=True)}
+    numbers_of = np.sum([_clustered(fit, comparisons, one, plain) for one in ids], axis=0)
     if len(ids) == 2:
         both = np.unique(np.stack(ids), axis=1, return_inverse=True)[1].ravel()
-        found = _positive(found - _clustered(fit, comparisons, both, plain))
-    return Spread(np.asarray(found), plain, float(min(numbers.values()) - 1), clusters=numbers)
+        numbers_of = _positive(numbers_of - _clustered(fit, comparisons, both, plain))
+    return Spread(np.asarray(numbers_of), plain, float(min(numbers.values()) - 1), clusters=numbers)
 
 
 def intervals(fit: Fit, spread: Spread, contrasts: Floats, *, level: float = 0.95, method: str = 'profile') -> Bounds:
@@ -190,8 +190,8 @@ def signed_roots(fit: Fit, spread: Spread, contrasts: Floats) -> Floats:
     for begin in range(0, len(contrasts), per):
         part = slice(begin, begin + per)
         away = (value[part] / plain[part] ** 2)[:, None] * (contrasts[part] @ spread.plain)
-        found = maximise(fit.likelihood, fit.counts, fit.parameters - away, contrast=contrasts[part], tolerance=1e-6)
-        roots[part] = np.sqrt(2.0 * np.maximum(fit.log_likelihood - found.value, 0.0))
+        maximum = maximise(fit.likelihood, fit.counts, fit.parameters - away, contrast=contrasts[part], tolerance=1e-6)
+        roots[part] = np.sqrt(2.0 * np.maximum(fit.log_likelihood - maximum.value, 0.0))
     return np.asarray(np.sign(value) * roots / np.sqrt(spread.inflation(contrasts) * spread.correction))
 
 
@@ -217,9 +217,9 @@ def _meet(fit: Fit, contrasts: Floats, ray: Floats, target: Floats, plain: Float
     reach, open_end = target * plain, np.zeros(len(target), bool)
     for _ in range(40):
         start = fit.parameters + reach[:, None] * ray
-        found = maximise(fit.likelihood, fit.counts, start, contrast=contrasts, tolerance=1e-7)
-        root = np.sqrt(2.0 * np.maximum(fit.log_likelihood - found.value, 0.0))
-        open_end |= ~found.reached & (root < target)
+        maximum = maximise(fit.likelihood, fit.counts, start, contrast=contrasts, tolerance=1e-7)
+        root = np.sqrt(2.0 * np.maximum(fit.log_likelihood - maximum.value, 0.0))
+        open_end |= ~maximum.reached & (root < target)
         near, far = np.where(root < target, reach, near), np.where(root < target, far, reach)
         done = open_end | (np.abs(root - target) < 1e-7 * target)
         if done.all():
@@ -260,16 +260,16 @@ def cluster_numbers(comparisons: Comparisons, name: str) -> Ints:
         raise UnknownNameError(
             expected=f'clusters among {", ".join(CLUSTERS)}', came=repr(name), todo='choose one or both of these'
         )
-    found = comparisons.sample if name == 'sample' else comparisons.rater
-    if found is None:
+    numbers = comparisons.sample if name == 'sample' else comparisons.rater
+    if numbers is None:
         raise ComparisonError(
             expected=f'a {name} for each comparison', came='none', todo=f'give a column {name}, or do not cluster by it'
         )
-    if len(np.unique(found)) < 2:
+    if len(np.unique(numbers)) < 2:
         raise ComparisonError(
             expected=f'two {name}s or more', came='one', todo=f'do not cluster by {name}: it does not vary'
         )
-    return found
+    return numbers
 
 
 def _clustered(fit: Fit, comparisons: Comparisons, cluster: Ints, plain: Floats) -> Floats:

@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from affekt.errors import MissingExtraError, RunError
+from affekt.errors import RunError, missing_extra
 from affekt.serve.guard import App
 
 LOOPBACK = ('127.0.0.1', 'localhost', '::1')
@@ -32,9 +32,7 @@ def require_serving_parts() -> None:
         for name in ('uvicorn', 'fastapi'):
             import_module(name)
     except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            expected='FastAPI and uvicorn', came=f'no {error.name}', todo="install them: pip install 'affekt[serve]'"
-        ) from error
+        raise missing_extra('FastAPI and uvicorn', 'serve', came=f'no {error.name}') from error
 
 
 def hosts_of(address: str) -> frozenset[str] | None:

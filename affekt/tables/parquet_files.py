@@ -11,6 +11,7 @@ from typing import Any
 
 from affekt.errors import TableError
 from affekt.tables.parquet_footers import Chunk, footer_of
+from affekt.tables.parquet_pages import unfolded_at_most
 from affekt.tables.table import Table, refuse_doubled, refuse_too_many
 
 FREE_CELLS, CELLS_PER_BYTE = 2_000_000, 16
@@ -60,10 +61,10 @@ def require_bounded(path: Path) -> None:
         with parquet.ParquetFile(path) as file:
             refuse_doubled(file.schema_arrow.names, path)
         most = _most(path)
-        if sum(chunk.values * chunk.unfolded for chunk in chunks if chunk.is_text) <= most:
+        texts = [chunk for chunk in chunks if chunk.is_text]
+        if sum(chunk.values * chunk.unfolded for chunk in texts) <= most or unfolded_at_most(path, texts) <= most:
             return
-        texts = sorted({chunk.path for chunk in chunks if chunk.is_text})
-        with parquet.ParquetFile(path, read_dictionary=texts) as file:
+        with parquet.ParquetFile(path, read_dictionary=sorted({chunk.path for chunk in texts})) as file:
             unfolded = sum(_unfolded(chunk) for column in file.read().columns for chunk in column.chunks)
     except TableError:
         raise

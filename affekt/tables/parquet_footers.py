@@ -23,7 +23,7 @@ DEEPEST = 24
 LARGEST_FOOTER = 1 << 26
 _ROWS, _GROUPS = 3, 4  # of FileMetaData
 _CHUNKS, _CHUNK = 1, 3  # of RowGroup, of ColumnChunk
-_TYPE, _PATH, _VALUES, _UNFOLDED = 1, 3, 5, 6  # of ColumnMetaData
+_TYPE, _PATH, _CODEC, _VALUES, _UNFOLDED, _SIZE, _FIRST, _DICTIONARY = 1, 3, 4, 5, 6, 7, 9, 11  # of ColumnMetaData
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,11 @@ class Chunk:
     """Cells, those in lists counted one by one."""
     unfolded: int
     """Bytes when decompressed; texts that a dictionary holds are counted once."""
+    codec: int = 0
+    begin: int = 0
+    """Of its first page, in the file."""
+    size: int = 0
+    """Bytes in the file."""
 
 
 def footer_of(path: Path) -> tuple[int, list[Chunk]]:
@@ -52,7 +57,7 @@ def footer_of(path: Path) -> tuple[int, list[Chunk]]:
             if magic != b'PAR1' or not 0 < length <= min(size - 8, LARGEST_FOOTER):
                 raise ValueError('no footer at its end')
             file.seek(size - 8 - length)
-            facts = _Reader(file.read(length)).structure()
+            facts = Compact(file.read(length)).structure()
         chunks = [chunk[_CHUNK] for group in facts.get(_GROUPS, []) for chunk in group[_CHUNKS]]
         return int(facts[_ROWS]), [
             Chunk(
@@ -60,6 +65,9 @@ def footer_of(path: Path) -> tuple[int, list[Chunk]]:
                 chunk[_TYPE] == TEXT,
                 int(chunk[_VALUES]),
                 int(chunk[_UNFOLDED]),
+                int(chunk[_CODEC]),
+                min(int(chunk[_FIRST]), int(chunk.get(_DICTIONARY) or chunk[_FIRST])),
+                int(chunk[_SIZE]),
             )
             for chunk in chunks
         ]
@@ -69,11 +77,11 @@ def footer_of(path: Path) -> tuple[int, list[Chunk]]:
         ) from error
 
 
-class _Reader:
+class Compact:
     """Values of the compact protocol, from front to back."""
 
     def __init__(self, content: bytes) -> None:
-        self._content, self._at = content, 0
+        self._content, self.at = content, 0
 
     def structure(self, depth: int = 0) -> dict[int, Any]:
         """A structure: number of each field to its value."""
@@ -106,14 +114,14 @@ class _Reader:
         raise ValueError(f'a value of type {form}')
 
     def _byte(self) -> int:
-        self._at += 1
-        return self._content[self._at - 1]
+        self.at += 1
+        return self._content[self.at - 1]
 
     def _bytes(self, size: int) -> bytes:
-        if size > len(self._content) - self._at:
+        if size > len(self._content) - self.at:
             raise ValueError('cut short')
-        self._at += size
-        return self._content[self._at - size : self._at]
+        self.at += size
+        return self._content[self.at - size : self.at]
 
     def _unsigned(self) -> int:
         number = shift = 0

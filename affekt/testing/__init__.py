@@ -6,10 +6,19 @@ its own; run them over yours from any test, or from none. Read `contract.py` fir
 """
 
 from affekt.testing.corpora import check_corpus
+from affekt.testing.encoders import check_encoder
 from affekt.testing.exports import check_export
 from affekt.testing.fusion import check_fusion
 from affekt.testing.judges import check_judge
 from affekt.testing.metrics import check_metric
 from affekt.testing.recipes import check_recipe
 
-__all__ = ['check_corpus', 'check_export', 'check_fusion', 'check_judge', 'check_metric', 'check_recipe']
+__all__ = [
+    'check_corpus',
+    'check_encoder',
+    'check_export',
+    'check_fusion',
+    'check_judge',
+    'check_metric',
+    'check_recipe',
+]

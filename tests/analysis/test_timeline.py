@@ -203,6 +203,13 @@ def test_weights_that_say_something_else_are_refused(text):
         Timeline.from_rows([row(weights=text)])
 
 
+@pytest.mark.parametrize('column', [pa.array([['face 1.00']]), pa.array([1.0]), pa.array([None], pa.string())])
+def test_a_column_of_weights_of_another_type_is_refused(column):
+    table = pa.table({'start_s': [0.0], 'end_s': [1.0], 'source': ['fused'], 'name': ['valence'], 'value': [0.1]})
+    with pytest.raises((ShapeError, ValueRangeError)):
+        Timeline(table.append_column('weights', column))
+
+
 def test_weights_lie_between_0_and_1():
     with pytest.raises(ValueRangeError, match='weight_face'):
         Timeline.from_rows([row(weight_face=1.5)])

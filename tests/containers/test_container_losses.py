@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from affekt.containers.gif_codes import _sub_blocks, count_pixels
+from affekt.containers.animations import _sub_blocks, count_pixels
 from affekt.containers.losses import NO_LENGTH, ContainerReport
 from affekt.errors import AffektError
 from affekt.media import Recording

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 
 import numpy as np
@@ -20,6 +21,7 @@ from affekt.corpora import (
     seeded_folds,
     shuffled_folds,
 )
+from affekt.corpora.folds import _groups
 from affekt.corpora.leaks import unchecked
 from affekt.errors import CorpusError, LeakError, ShapeError, UnknownNameError, ValueRangeError
 
@@ -131,3 +133,45 @@ def test_the_challenge_divides_3373_samples_into_four_times_674_and_677():
     assert folds.tolist() != shuffled_folds(3373, 5, seed=0).tolist()
     with pytest.raises(ValueRangeError):
         shuffled_folds(3, 5, seed=0)
+
+
+def _plain_leaks(rows, sides, kind):
+    """Leaks of one kind, row by row and pair by pair."""
+    seen = {}
+    for row, side in zip(rows, sides, strict=True):
+        if side and getattr(row, kind) is not None:
+            seen.setdefault(getattr(row, kind), []).append(side)
+    each = [(name, tuple(sorted(set(on))), len(on)) for name, on in seen.items() if len(set(on)) > 1]
+    return sorted(each, key=lambda leak: (-leak[2], leak[0]))
+
+
+def _plain_groups(rows, columns):
+    """Groups as sets that are merged while any two share a value."""
+    groups = [{at} for at in range(len(rows))]
+    for column in columns:
+        for value in dict.fromkeys(getattr(row, column) for row in rows):
+            touched = [group for group in groups if any(getattr(rows[at], column) == value for at in group)]
+            groups = [group for group in groups if group not in touched] + [set().union(*touched)]
+    return {frozenset(group) for group in groups}
+
+
+_NAMES = st.sampled_from(['', 'a', 'b', 'c', 'd'])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(_NAMES, _NAMES, st.sampled_from(['', 'train', 'val', 'test']), st.booleans()), max_size=25))
+def test_columns_give_the_leaks_and_groups_of_rows(cells):
+    rows = [
+        Sample(f's{at}', speaker=None if is_none else who, dialogue=what)
+        for at, (who, what, _, is_none) in enumerate(cells)
+    ]
+    sides = [side for _, _, side, _ in cells]
+    for kind in ('speaker', 'dialogue'):
+        leaks = find_leaks(_corpus(*rows), sides, [kind])
+        assert [(leak.what, leak.sides, leak.samples) for leak in leaks] == _plain_leaks(rows, sides, kind)
+    whole = [dataclasses.replace(row, speaker=row.speaker or 'a') for row in rows]
+    for columns in (('dialogue',), ('speaker', 'dialogue'), ('dialogue', 'speaker')):
+        numbers = _groups(_corpus(*whole), columns)
+        grouped = {frozenset(np.flatnonzero(numbers == number).tolist()) for number in set(numbers.tolist())}
+        assert grouped == _plain_groups(whole, columns)
+        assert set(numbers.tolist()) == set(range(len(grouped)))

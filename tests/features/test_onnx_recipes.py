@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from affekt.corpora import Facts, Manifest, Sample, made_up_corpus
-from affekt.encoders import EXPORTED
+from affekt.encoders import EXPORTED, Pictures, open_encoder
 from affekt.encoders.onnx_pictures import prepared
 from affekt.encoders.onnx_sounds import examples, log_mel, mel_bands
 from affekt.errors import UnknownNameError, ValueRangeError, WeightsError
@@ -173,6 +173,36 @@ def test_networks_of_samples_give_a_row_every_ten_or_twenty_milliseconds(tmp_pat
     path = save_network(tmp_path / 'e.onnx', ['n', 's'], nodes, weights, ['n', 't', 768])
     extract(manifest, recipe_named('emotion2vec-frm', model=str(path)), tmp_path)
     assert Store(tmp_path / 'emotion2vec-frm').values('pair01_d1_t0').shape == (49, 768)
+
+
+def test_an_exported_network_is_an_encoder_whose_states_in_a_batch_are_those_of_whole_samples(tmp_path, faces):
+    path = pooled_network(tmp_path / 'manet.onnx', 224, 1024)
+    encoder = open_encoder(path, name='manet')
+    pictures = Pictures(list(faces[1]), None)
+    rows = np.zeros((2, 5, 3, 224, 224), np.float32)  # a sample of five pictures, one of three
+    rows[0], rows[1, :3] = encoder.prepare(pictures.images), encoder.prepare(pictures.images[:3])
+    keep_mask = np.array([[True] * 5, [True] * 3 + [False] * 2])
+    states, counted = encoder.forward(rows, keep_mask)
+    (encoded,) = encoder.encode([pictures])
+    np.testing.assert_allclose(states[0], encoded.rows, atol=1e-6)
+    np.testing.assert_allclose(states[1, :3], encoded.rows[:3], atol=1e-6)
+    assert (encoder.size, counted.tolist(), states[1, 3:].any()) == (1024, keep_mask.tolist(), False)
+
+
+def test_exported_sound_of_several_lengths_is_run_at_its_own(tmp_path):
+    kernel = np.ones((512, 1, 465), np.float32)
+    nodes = [('Unsqueeze', ['x', 'one'], ['u'], {}), ('Conv', ['u', 'k'], ['y'], {'strides': [160]})]
+    weights = {'one': np.array([1]), 'k': kernel}
+    path = save_network(tmp_path / 'w.onnx', [1, 's'], nodes, weights, [1, 512, 't'])
+    encoder = open_encoder(path, name='wav2vec-large-z')
+    sounds = [np.random.default_rng(1).normal(size=size).astype(np.float32) for size in (4000, 1600)]
+    rows = np.zeros((2, 4000), np.float32)
+    rows[0], rows[1, :1600] = (encoder.prepare(sound) for sound in sounds)
+    states, counted = encoder.forward(rows, np.arange(4000)[None] < np.array([[4000], [1600]]))
+    assert counted.sum(axis=1).tolist() == [23, 8]  # (4000 - 465) / 160 + 1 and (1600 - 465) / 160 + 1, rounded down
+    for row, mask, encoded in zip(states, counted, encoder.encode(sounds), strict=True):
+        np.testing.assert_allclose(row[mask], encoded.rows, atol=1e-4)
+    assert encoder.rate_hz == 100
 
 
 def test_networks_that_do_not_fit_say_what_is_wanted(tmp_path):

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from affekt.corpora import made_up_corpus
 from affekt.errors import AffektError, CorpusError, FileError, ShapeError, TableError, UnknownNameError, ValueRangeError
 from affekt.features import Features, Provenance, Store, arrow_files, check_store, require_features, write_features
+from affekt.features.store import SUFFIX
 from affekt.tables.arrow_messages import require_bounded
 
 MADE = Provenance('toy', 'ab' * 32, 2, {'tool': 'test'}, ('left', 'right'), 'made up')
@@ -272,3 +275,24 @@ def test_a_pipe_is_refused_and_a_folder_of_recipes_names_them(tmp_path):
     )  # fmt: skip
     with pytest.raises(TableError, match=r"stores of several recipes: 'mine'; name one of them, such as .*mine"):
         Store(tmp_path / 'stores')
+
+
+def test_a_store_states_its_modality_where_every_release_reads_it(tmp_path):
+    path = tmp_path / f'mine{SUFFIX}'
+    one = [Features('a', np.ones((1, 2), np.float32))]
+    write_features(path, one, Provenance('mine', 'x', 2, {'tool': 'test'}, modality='video'))
+    store = Store(path)
+    assert (store.modality, store.provenance.modality) == ('video', 'video')
+    assert store.provenance.facts == {'tool': 'test'}
+    header = json.loads(pa.ipc.open_file(path).schema.metadata[b'affekt'])
+    assert header['facts'] == {'tool': 'test', 'modality': 'video'}
+    assert 'modality' not in header
+
+
+def test_an_older_store_that_does_not_state_its_modality_has_that_of_its_recipe(tmp_path):
+    one = [Features('a', np.ones((1, 2), np.float32))]
+    for recipe, modality in (('hash512', 'text'), ('chinese-hubert-large-UTT', 'audio'), ('mine', None)):
+        path = tmp_path / f'{recipe}{SUFFIX}'
+        write_features(path, one, Provenance(recipe, 'x', 2, {}))
+        assert Store(path).provenance.modality is None
+        assert Store(path).modality == modality

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import zipfile
@@ -17,6 +18,7 @@ from pyarrow import parquet
 from affekt.errors import ArchiveError, TableError
 from affekt.tables import csv_bytes, number, read_table, require_bounded, required_rows
 from affekt.tables.parquet_footers import footer_of
+from affekt.tables.parquet_pages import unfolded_at_most
 
 NAMES = ['clip1', 'clip2', 'Zoë']
 ANSWERS = ["['joyful', 'thrilled']", 'über\nmütig; sehr', '“sad”']
@@ -294,6 +296,39 @@ def test_a_reader_that_wants_arrow_is_kept_from_texts_that_unfold(tmp_path, nest
     few = pa.table({'text': ['x' * 1000] * 500, 'list': [['a', None], []] * 250, 'of': [{'a': 'b'}] * 500})
     parquet.write_table(few, tmp_path / 'y.parquet')
     require_bounded(tmp_path / 'y.parquet')
+
+
+@pytest.mark.parametrize('codec', ['none', 'snappy', 'gzip', 'brotli', 'zstd', 'lz4'])
+@pytest.mark.parametrize('page', ['1.0', '2.0'])
+def test_honest_texts_are_bounded_by_their_pages_without_being_unfolded(tmp_path, codec, page):
+    texts = [f'what was said in number {at}' for at in range(20_000)]
+    few = [f'a speaker of a longer name, number {at % 50}' for at in range(20_000)]
+    table = pa.table({'text': texts, 'few': few, 'none': pa.nulls(20_000, pa.string())})
+    path = tmp_path / 'x.parquet'
+    parquet.write_table(table, path, compression=codec, data_page_version=page, dictionary_pagesize_limit=100_000)
+    chunks = [chunk for chunk in footer_of(path)[1] if chunk.is_text]
+    true = sum(map(len, texts)) + sum(map(len, few))
+    # the longest text of a dictionary stands for every one; plain texts of the first column are counted in their pages
+    assert true < unfolded_at_most(path, chunks) < 4 * true
+
+
+def test_pages_that_say_nothing_certain_bound_nothing(tmp_path):
+    table = pa.table({'text': ['x' * 100 + str(at) for at in range(1000)]})
+    path = tmp_path / 'x.parquet'
+    # in this encoding each text repeats the one before
+    parquet.write_table(table, path, use_dictionary=False, column_encoding={'text': 'DELTA_BYTE_ARRAY'})
+    assert unfolded_at_most(path, footer_of(path)[1]) == np.inf
+    parquet.write_table(table, path)
+    (chunk,) = footer_of(path)[1]
+    for wrong in (
+        {'begin': -1},
+        {'begin': chunk.begin + 3},
+        {'codec': 3},
+        {'codec': 6},
+        {'unfolded': 10},
+        {'size': 1 << 40},
+    ):
+        assert unfolded_at_most(path, [dataclasses.replace(chunk, **wrong)]) == np.inf
 
 
 def test_the_footer_is_read_as_the_library_reads_it(tmp_path):

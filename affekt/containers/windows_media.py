@@ -1,0 +1,219 @@
+"""Windows media (wmv, wma): a chain of objects, each a name, a 64-bit size and its content, and packets among them.
+
+An object of the file is a name of 16 bytes, a size and content; the data object holds packets, and packets hold pieces
+of numbered objects (pictures, sound). A number that is skipped is a loss.
+
+Source: Microsoft, Advanced Systems Format Specification 01.20.05, sections 2, 3 and 5.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from affekt.containers.joints import note_rest
+from affekt.containers.losses import ContainerReport, seconds_of
+from affekt.containers.source import Source
+from affekt.containers.window import Window
+
+WIDTHS = (0, 1, 2, 4)
+"""Bytes of a number, by the two bits that say its type."""
+CORRECTION = b'\x82\0\0'
+"""Error correction of two zeros, which every writer puts in front of a packet."""
+HAS_MANY = 1
+
+
+class Broken(ValueError):
+    """The bytes are no packet."""
+
+
+@dataclass
+class Stream:
+    """The object of a stream that is being put together."""
+
+    number: int | None = None
+    bytes: int = 0
+    due: int = 0
+
+
+class Reader:
+    """Little-endian numbers, one behind the other."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content, self.at = content, 0
+
+    def number(self, width: int) -> int:
+        """The next number of this many bytes, little-endian."""
+        if self.at + width > len(self.content):
+            raise Broken
+        self.at += width
+        return int.from_bytes(self.content[self.at - width : self.at], 'little')
+
+
+def check_objects_in_packets(
+    window: Window, start: int, end: int, packet_bytes: int, known: frozenset[int], report: ContainerReport
+) -> None:
+    """Notes packets that are none, objects that are skipped, and objects of another size than they state.
+
+    Args:
+        window: the file.
+        start: the first packet.
+        end: the byte behind the last.
+        packet_bytes: of each packet.
+        known: numbers of the streams that the header describes.
+        report: takes the sentences.
+    """
+    streams = {number: Stream() for number in known}
+    if window.at(start, 3) != CORRECTION:
+        return
+    for at in range(start, end - packet_bytes + 1, packet_bytes):
+        try:
+            _packet(window.at(at, packet_bytes), at, streams, report)
+        except Broken:
+            sentence = f'damaged: the packet at byte {at} cannot be read ({packet_bytes:,} bytes)'
+            report.add('packets', sentence, packet_bytes)
+    for number, stream in streams.items():
+        _finish(number, stream, end, report)
+
+
+def _packet(content: bytes, place: int, streams: dict[int, Stream], report: ContainerReport) -> None:
+    if content[:3] != CORRECTION:
+        raise Broken
+    reader = Reader(content)
+    reader.at = 3
+    lengths, properties = reader.number(1), reader.number(1)
+    stated = reader.number(WIDTHS[lengths >> 5 & 3])
+    reader.number(WIDTHS[lengths >> 1 & 3])
+    padding = reader.number(WIDTHS[lengths >> 3 & 3])
+    reader.number(6)  # when to send it, and how long that takes
+    end = (stated or len(content)) - padding
+    flags = reader.number(1) if lengths & HAS_MANY else 1
+    for _ in range(flags & 0x3F):
+        width = WIDTHS[flags >> 6 & 3] if lengths & HAS_MANY else 0
+        _payload(reader, properties, width, end, place, streams, report)
+    if reader.at > len(content):
+        raise Broken
+
+
+def _payload(
+    reader: Reader, properties: int, width: int, end: int, place: int, streams: dict[int, Stream],
+    report: ContainerReport,
+) -> None:  # fmt: skip
+    """One piece of an object; `width` bytes hold its length, or it goes on to `end` where that is 0."""
+    number = reader.number(1) & 0x7F
+    object_width = WIDTHS[properties >> 4 & 3]
+    object_number = reader.number(object_width)
+    offset = reader.number(WIDTHS[properties >> 2 & 3])
+    copied = reader.number(WIDTHS[properties & 3])
+    is_compressed = copied == 1
+    size = reader.number(4) if copied >= 8 else 0
+    reader.at += copied - 4 if copied >= 8 else copied
+    length = reader.number(width) if width else end - reader.at
+    if length < 0 or reader.at + length > len(reader.content) or number not in streams:
+        raise Broken
+    reader.at += length
+    stream = streams[number]
+    if is_compressed or not object_width:
+        return
+    if stream.number is not None and object_number != stream.number:
+        _finish(number, stream, place, report)
+        skipped = (object_number - stream.number) % (1 << 8 * object_width) - 1
+        if skipped:
+            report.add('objects', f'missing: pictures or sound of stream {number} before byte {place}')
+        stream.bytes = 0
+    if offset != stream.bytes and (offset == 0 or stream.number is not None):
+        where = f'begins at {offset:,} of its object, of which {stream.bytes:,} bytes are there'
+        report.add('objects', f'damaged: a piece of stream {number} in the packet at byte {place} {where}', length)
+    stream.number, stream.due = object_number, size
+    stream.bytes += length
+
+
+def _finish(number: int, stream: Stream, place: int, report: ContainerReport) -> None:
+    if stream.number is not None and stream.due and stream.bytes != stream.due:
+        sentence = f'damaged: a picture or sound of stream {number} before byte {place} states {stream.due:,} bytes, '
+        report.add('objects', f'{sentence}{stream.bytes:,} are there', stream.due - stream.bytes)
+
+
+HEADER = bytes.fromhex('3026b2758e66cf11a6d900aa0062ce6c')
+DATA = bytes.fromhex('3626b2758e66cf11a6d900aa0062ce6c')
+FILE_PROPERTIES = bytes.fromhex('a1dcab8c47a9cf118ee400c00c205365')
+STREAM_PROPERTIES = bytes.fromhex('9107dcb7b7a9cf118ee600c00c205365')
+OBJECT_HEADER = 24
+DATA_HEADER = 50
+IS_BROADCAST = 1
+MAX_PROPERTIES = 1_000
+
+LARGEST_PACKET = 1 << 20
+"""Bytes; writers stay below 64 KiB."""
+
+
+def check_objects(source: Source, report: ContainerReport) -> None:
+    """Notes where objects pass the end of the file, and a second recording behind the first."""
+    with Window(source) as window:
+        stated_bytes, length_s, is_live, packet_bytes = _properties(window, 0)
+        report.states_length = not is_live
+        position = 0
+        while position + OBJECT_HEADER <= source.size and window.meets_another():
+            name, size = window.at(position, 16), int.from_bytes(window.at(position + 16, 8), 'little')
+            if position and name == HEADER:
+                break
+            if size < OBJECT_HEADER or (name == DATA and is_live):
+                return
+            if 0 < stated_bytes <= position and position + size > source.size:
+                break  # what looks like an object behind the end is none
+            if name == DATA:
+                end = min(position + size, source.size)
+                known = _streams(window, 0)
+                if packet_bytes:
+                    first = position + DATA_HEADER
+                    check_objects_in_packets(window, first, end, packet_bytes, known, report)
+            position += size
+        missing = max(position, 0 if is_live else stated_bytes) - source.size
+        if missing > 0:
+            lost_s = length_s * missing / (source.size + missing)
+            sentence = f'cut short: the file should have {source.size + missing} bytes, it has {source.size}'
+            report.add('cut', f'{sentence} (about {lost_s:.2f} s)', missing, lost_s)
+        rest = source.size - position
+        if rest >= OBJECT_HEADER and window.at(position, 16) == HEADER:
+            _, length_s, _, _ = _properties(window, position)
+            sentence = f'not read: another recording begins at byte {position}, {rest:,} bytes{seconds_of(length_s)}'
+            report.add('unread', sentence, rest, length_s)
+        elif rest > 0:
+            sentence = f'not read: {rest:,} bytes follow the last object at byte {position}'
+            note_rest(window, position, sentence, report, 'unread')
+
+
+def _streams(window: Window, start: int) -> frozenset[int]:
+    """Numbers of the streams that the header at `start` describes."""
+    return frozenset(
+        int.from_bytes(window.at(position + OBJECT_HEADER + 48, 2), 'little') & 0x7F
+        for position in _header_objects(window, start)
+        if window.at(position, 16) == STREAM_PROPERTIES
+    )
+
+
+def _header_objects(window: Window, start: int) -> Iterator[int]:
+    """First bytes of the objects in the header at `start`."""
+    end = min(start + int.from_bytes(window.at(start + 16, 8), 'little'), window.size)
+    position = start + OBJECT_HEADER + 6
+    for _ in range(MAX_PROPERTIES):
+        if position >= end:
+            break
+        yield position
+        position += max(OBJECT_HEADER, int.from_bytes(window.at(position + 16, 8), 'little'))
+
+
+def _properties(window: Window, start: int) -> tuple[int, float, bool, int]:
+    """Bytes and seconds that the header at `start` states, whether the stream was still going on, bytes of a packet."""
+    for position in _header_objects(window, start):
+        if window.at(position, 16) == FILE_PROPERTIES:
+            # file's name 16, bytes 8, date 8, packets 8, length 8 (100 ns), sending 8, lead-in 8 (ms), flags 4,
+            # smallest packet 4, largest packet 4
+            content = window.at(position + OBJECT_HEADER, 76).ljust(76, b'\0')
+            length, lead_ms = (int.from_bytes(content[at : at + 8], 'little') for at in (40, 56))
+            is_live = bool(int.from_bytes(content[64:68], 'little') & IS_BROADCAST)
+            smallest, largest = (int.from_bytes(content[at : at + 4], 'little') for at in (68, 72))
+            packet_bytes = largest if smallest == largest <= LARGEST_PACKET else 0
+            length_s = max(0.0, length / 1e7 - lead_ms / 1000)
+            return int.from_bytes(content[16:24], 'little'), length_s, is_live, packet_bytes
+    return 0, 0.0, False, 0

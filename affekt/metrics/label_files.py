@@ -1,0 +1,124 @@
+"""Categories or values of a truth and of predictions, from two tables, sample by sample.
+
+N samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.errors import TableError, UnknownNameError
+from affekt.metrics.answers import require_same_names
+from affekt.metrics.named import READS, metric_named
+from affekt.tables import by_name, number, read_columns
+
+NAMES = ('sample', 'name', 'names', 'filename', 'file', 'id')
+CATEGORIES = ('category', 'emotion', 'label', 'discrete', 'prediction', 'answer')
+VALUES = ('valence', 'sentiment', 'arousal', 'dominance', 'value', 'rating', 'prediction', 'answer')
+LABELS = {None: (*CATEGORIES, *VALUES), 'categories': CATEGORIES, 'values': VALUES}
+"""What is read to the columns that are taken for it, the first that a file has."""
+
+
+@dataclass(frozen=True)
+class LabelPair:
+    """Truth and prediction of the same samples."""
+
+    names: tuple[str, ...] = field(repr=False)
+    truth: npt.NDArray[Any] = field(repr=False)
+    """(N,) texts, or floats."""
+    prediction: npt.NDArray[Any] = field(repr=False)
+    groups: npt.NDArray[Any] | None = field(default=None, repr=False)
+    """(N,) such as the speaker; None where none was asked for."""
+
+
+def read_label_pair(
+    truth: Path, prediction: Path, *, column: str | None = None, by: str | None = None, reads: str | None = None
+) -> LabelPair:
+    """The labels of two tables, in the order of the truth.
+
+    Args:
+        truth: any file that `affekt.tables.read_table` reads; a manifest too.
+        prediction: of the same samples.
+        column: of the labels; None for the first of `LABELS` in each.
+        by: column of the truth that groups samples.
+        reads: `categories` or `values`; None for values where every cell of both is a number.
+
+    Raises:
+        TableError: a file cannot be read, a column is missing, a sample has no label, is no number where values are
+            wanted, or stands on one side only.
+    """
+    sides = [_labels(path, (column,) if column else LABELS[reads]) for path in (truth, prediction)]
+    require_same_names(*sides)
+    names = tuple(sides[0])
+    columns = [[side[name] for name in names] for side in sides]
+    if reads is None:
+        reads = READS[all(_is_number(cell) for cells in columns for cell in cells)]
+    if reads == 'values':
+        arrays = [_values(cells, names, path) for cells, path in zip(columns, (truth, prediction), strict=True)]
+    else:
+        arrays = [np.array([str(cell).strip() for cell in cells]) for cells in columns]
+    groups = None if by is None else np.array([str(cell) for cell in _column(truth, by).values()])
+    return LabelPair(names, arrays[0], arrays[1], groups)
+
+
+def reads_of(metrics: tuple[str, ...]) -> str | None:
+    """What some metrics read; None for no metrics.
+
+    Raises:
+        UnknownNameError: no such metric, or they do not read the same.
+    """
+    reads = {metric_named(name).reads for name in metrics}
+    if len(reads) > 1:
+        raise UnknownNameError(
+            expected='metrics of categories, or metrics of values', came=', '.join(metrics), todo='ask for them in turn'
+        )
+    return next(iter(reads), None)
+
+
+def _labels(path: Path, wanted: Sequence[str]) -> dict[str, Any]:
+    labels = _column(path, *wanted)
+    lost = [name for name, cell in labels.items() if _is_nothing(cell)]
+    if lost:
+        raise TableError(
+            expected='a label of every sample', came=f'{path} without one for {", ".join(lost[:3])}',
+            todo='leave these samples out on both sides, or name another column by --column',
+        )  # fmt: skip
+    return labels
+
+
+def _column(path: Path, *names: str) -> dict[str, Any]:
+    columns = read_columns(path)
+    cells = by_name(columns, path, NAMES, names)
+    if cells is None:
+        raise TableError(
+            expected=f'a column {" or ".join(names[:3])}', came=f'{path} with {columns.seen()}',
+            todo='rename the columns, or name the one with the labels by --column',
+        )  # fmt: skip
+    return cells
+
+
+def _is_nothing(cell: object) -> bool:
+    return cell is None or (isinstance(cell, str) and not cell.strip()) or cell != cell
+
+
+def _is_number(cell: object) -> bool:
+    try:
+        return bool(np.isfinite(number(cell)))
+    except ValueError:
+        return False
+
+
+def _values(cells: list[Any], names: tuple[str, ...], path: Path) -> npt.NDArray[np.float64]:
+    wrong = [(name, cell) for name, cell in zip(names, cells, strict=True) if not _is_number(cell)]
+    if wrong:
+        raise TableError(
+            expected='a number for every sample', came=f'{path} with {wrong[0][1]!r} for {wrong[0][0]}',
+            todo='name a column of numbers by --column, or ask for metrics of categories',
+        )  # fmt: skip
+    return np.array([number(cell) for cell in cells])

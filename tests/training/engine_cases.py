@@ -13,10 +13,11 @@ from torch import nn
 
 from affekt.nn import save_tensors
 from affekt.training.checkpoints import last_step
-from affekt.training.engine import Engine, EngineSettings
+from affekt.training.engine import Engine
 from affekt.training.order import IndexBatches, LoadedBatches
 from affekt.training.parallel import Ranks
 from affekt.training.schedules import Schedule, layered_groups
+from affekt.training.settings import EngineSettings
 
 ROWS = torch.randn(64, 6, generator=torch.Generator().manual_seed(3))
 SETTINGS = EngineSettings(

@@ -11,6 +11,7 @@ import sys
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from typing import NamedTuple
 
 import engine_cases as cases
 import pytest
@@ -22,7 +23,9 @@ from affekt.nn import read_tensors
 from affekt.training import on_processes
 from affekt.training.checkpoints import last_step, save_step, step_files
 from affekt.training.curves import curve_svg, read_log, write_curves
-from affekt.training.engine import Engine, EngineSettings
+from affekt.training.engine import Engine, on_device
+from affekt.training.schedules import layered_groups
+from affekt.training.settings import EngineSettings
 
 PLAIN = EngineSettings(log_every=1)
 
@@ -240,3 +243,55 @@ def test_the_example_of_the_page_on_training_runs_and_goes_on(tmp_path, monkeypa
     assert {path.name for path in (tmp_path / 'runs' / 'pretraining').iterdir()} >= {
         'settings.json', 'log.jsonl', 'curves.html', 'step-000000200.safetensors'
     }  # fmt: skip
+
+
+def test_losses_in_half_precision_are_scaled_and_go_on_with_their_scale(tmp_path, monkeypatch):
+    monkeypatch.setattr('affekt.training.engine.usable_precision', lambda device, wanted: wanted)
+    settings = replace(cases.SETTINGS, precision='float16', save_every=2)
+
+    def run(folder, seed, **named):
+        own = cases.engine(seed, settings)
+        return own, own.run(cases.batches('order'), steps=8, folder=folder, **named)
+
+    class Stopped(Exception):
+        pass
+
+    def stop(_, done, total):
+        if done == 5:
+            raise Stopped
+
+    whole, expected = run(tmp_path / 'whole', 0)
+    assert whole.precision == 'float16'
+    with pytest.raises(Stopped):
+        run(tmp_path / 'half', 0, progress=stop)
+    resumed, rows = run(tmp_path / 'half', 9, resume=True)
+    assert rows == expected
+    assert last_step(tmp_path / 'half')[1]['scaler'] == last_step(tmp_path / 'whole')[1]['scaler'] != {}
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(resumed.model.state_dict()[name], value), name
+
+
+def test_batches_of_any_shape_are_moved_to_the_device():
+    class Pair(NamedTuple):
+        rows: torch.Tensor
+        name: str
+
+    moved = on_device(
+        {'a': [torch.zeros(2), Pair(torch.zeros(3), 'x')], 'b': (torch.zeros(1), None)}, torch.device('meta')
+    )
+    assert moved['a'][0].is_meta
+    assert moved['a'][1].rows.is_meta
+    assert moved['a'][1].name == 'x'
+    assert moved['b'][0].is_meta
+    assert moved['b'][1] is None
+
+
+def test_weights_that_are_not_trained_are_neither_saved_nor_averaged(tmp_path):
+    model = cases.Autoencoder(dropout=0.0)
+    model.first.requires_grad_(False)
+    settings = replace(PLAIN, average_decay=0.5)
+    optimiser = torch.optim.AdamW(layered_groups(model, [], learning_rate=1e-2))
+    Engine(model, optimiser, cases.plain_loss, settings).run([cases.ROWS[:8]] * 3, steps=3, folder=tmp_path)
+    tensors, _ = last_step(tmp_path)
+    assert not [name for name in tensors if 'first' in name]
+    assert {'model.second.weight', 'average.second.weight', 'optimiser.0.exp_avg'} <= tensors.keys()

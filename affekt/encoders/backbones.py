@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from affekt.arrays import Floats32
 from affekt.encoders.encoder import Encoded, EncoderSettings, Layers, Modality
+from affekt.encoders.families import Family
 from affekt.encoders.pooling import sum_of_layers
 
 
@@ -46,8 +47,13 @@ class Backbone(nn.Module):
 
     @classmethod
     @abstractmethod
-    def open(cls, path: Path, settings: EncoderSettings) -> Backbone:
+    def open(cls, path: Path, settings: EncoderSettings, family: Family) -> Backbone:
         """The encoder in a folder, in evaluation mode.
+
+        Args:
+            path: of the folder.
+            settings: what of a sample is read, and how it is run.
+            family: says which class of transformers reads it.
 
         Raises:
             WeightsError: it cannot be opened, or is of another kind.

@@ -1,8 +1,8 @@
 """The one table of encoders: which architectures are run alike, what runs them, and what becomes of their states.
 
 A family is looked up by `model_type` of a folder's config.json, or by the name of an exported network. To add one,
-write a class with the methods of `Encoder` and a classmethod `open(path, settings)`, and put a `Family` that names it
-into the table (`register_family`): extraction and training then know it.
+write a class with the methods of `Encoder` and a classmethod `open(path, settings, family)`, and put a `Family` that
+names it into the table (`register_family`): extraction and training then know it.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ FAMILIES: dict[str, Family] = {
             size_key='d_model', trains=False,
         ),
         Family(
-            't5', 'text', 'affekt.encoders.text_backbones:T5Backbone', ('t5', 'mt5'),
+            't5', 'text', 'affekt.encoders.text_backbones:TextBackbone', ('t5', 'mt5'),
             corrected='last four layers of the encoder summed; tokens that are not special; long texts in windows',
             loader='T5EncoderModel', size_key='d_model', least_layers=3, trains=False,
         ),

@@ -44,7 +44,8 @@ def open_encoder(source: str | Path, settings: EncoderSettings | None = None, *,
         family = FAMILIES[EXPORTED[name].family]
         encoder = family.runner().open(path, settings, EXPORTED[name])
     else:
-        encoder = family_of(str(read_config(path)['model_type'])).runner().open(path, settings)
+        family = family_of(str(read_config(path)['model_type']))
+        encoder = family.runner().open(path, settings, family)
     return encoder
 
 
@@ -81,5 +82,5 @@ def open_backbone(
             expected=f'an encoder to be trained in {folder}', came=f'an encoder with a decoder ({architecture})',
             todo='use a network that reads alone',
         )  # fmt: skip
-    backbone: Backbone = family.runner().open(folder, settings)
+    backbone: Backbone = family.runner().open(folder, settings, family)
     return backbone

@@ -31,6 +31,7 @@ from torch import Tensor
 from affekt.arrays import Floats32, Ints
 from affekt.encoders.backbones import Backbone, as_array
 from affekt.encoders.encoder import Encoded, EncoderSettings, Layers, Pictures
+from affekt.encoders.families import Family
 from affekt.encoders.folders import open_config, open_network, open_reader
 from affekt.encoders.framing import PICTURES_AT_ONCE, evenly, uniform
 from affekt.errors import ShapeError, WeightsError
@@ -49,7 +50,6 @@ class PictureBackbone(Backbone):
     """
 
     modality = 'video'
-    loader = 'AutoModel'
     mean: Tensor
     deviation: Tensor
 
@@ -65,9 +65,9 @@ class PictureBackbone(Backbone):
             self.register_buffer(name, levels.to(network.device), persistent=False)
 
     @classmethod
-    def open(cls, path: Path, settings: EncoderSettings) -> PictureBackbone:
+    def open(cls, path: Path, settings: EncoderSettings, family: Family) -> PictureBackbone:
         """The network of a folder, with what prepares its pictures."""
-        _, network = open_network(path, cls.loader, settings.device, settings.precision, cls._config(path))
+        _, network = open_network(path, family.loader, settings.device, settings.precision, cls._config(path))
         processor = open_reader(path, 'AutoImageProcessor', backend='pil')  # torchvision has no build for this torch
         return cls(network, processor, settings.layers, settings.pictures).eval()
 
@@ -112,7 +112,7 @@ class PictureBackbone(Backbone):
         """(B, T, side * side * 3) bytes to (B, T, 3, side, side), standardised."""
         pictures = rows.unflatten(2, (self.side, self.side, 3)).float()  # (B, T, side, side, 3)
         standard: Tensor = (pictures - self.mean) / self.deviation
-        return standard.permute(0, 1, 4, 2, 3)  # (B, T, 3, side, side)
+        return standard.to(self.network.dtype).permute(0, 1, 4, 2, 3)  # (B, T, 3, side, side)
 
     def encode(self, samples: Sequence[Pictures], *, is_published: bool = False) -> list[Encoded | str]:
         """(T, D) of the pictures of each sample."""
@@ -143,8 +143,6 @@ class PictureBackbone(Backbone):
 
 class ProjectedPictureBackbone(PictureBackbone):
     """Pictures one by one, for CLIP: each in the space that CLIP shares with words, whatever the layers."""
-
-    loader = 'CLIPVisionModelWithProjection'
 
     def __init__(self, network: Any, processor: Any, layers: Layers = 'last', pictures: int | None = 8) -> None:
         super().__init__(network, processor, layers, pictures)

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from affekt.arrays import Floats32
 from affekt.encoders.backbones import Backbone, as_array
 from affekt.encoders.encoder import Encoded, EncoderSettings, Layers
+from affekt.encoders.families import Family
 from affekt.encoders.folders import open_network, open_reader
 from affekt.encoders.framing import CHUNK, RATE_HZ, chunks
 from affekt.errors import WeightsError
@@ -78,9 +79,9 @@ class SoundBackbone(Backbone):
         self.rate_hz = RATE_HZ / self._hop
 
     @classmethod
-    def open(cls, path: Path, settings: EncoderSettings) -> SoundBackbone:
+    def open(cls, path: Path, settings: EncoderSettings, family: Family) -> SoundBackbone:
         """The network of a folder, with what its preprocessor says."""
-        _, network = open_network(path, 'AutoModel', settings.device, settings.precision)
+        _, network = open_network(path, family.loader, settings.device, settings.precision)
         normalise = bool(_open_extractor(path, 'Wav2Vec2FeatureExtractor').do_normalize)
         return cls(network, normalise, settings.layers, settings.longest_s).eval()
 
@@ -95,7 +96,8 @@ class SoundBackbone(Backbone):
     def forward(self, rows: Tensor, keep_mask: Tensor) -> tuple[Tensor, Tensor]:
         """A state for each 20 ms or so."""
         rows, keep_mask = self._long_enough(rows, keep_mask)
-        states = self.states(input_values=rows[..., 0], attention_mask=keep_mask.long())  # (B, S, D)
+        waves = rows[..., 0].to(self.network.dtype)  # (B, T, 1) to (B, T)
+        states = self.states(input_values=waves, attention_mask=keep_mask.long())  # (B, S, D)
         lengths = keep_mask.sum(dim=1)
         for kernel, stride in self._steps:
             lengths = torch.div(lengths - kernel, stride, rounding_mode='floor') + 1
@@ -154,9 +156,9 @@ class WhisperBackbone(Backbone):
         self.rate_hz = RATE_HZ / self._hop
 
     @classmethod
-    def open(cls, path: Path, settings: EncoderSettings) -> WhisperBackbone:
+    def open(cls, path: Path, settings: EncoderSettings, family: Family) -> WhisperBackbone:
         """The network of a folder, with what makes spectrograms."""
-        _, network = open_network(path, 'AutoModel', settings.device, settings.precision)
+        _, network = open_network(path, family.loader, settings.device, settings.precision)
         return cls(network, _open_extractor(path, 'WhisperFeatureExtractor')).eval()
 
     def prepare(self, sample: Floats32) -> Floats32:

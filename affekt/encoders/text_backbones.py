@@ -23,6 +23,7 @@ from torch import Tensor
 from affekt.arrays import Floats32, Ints
 from affekt.encoders.backbones import Backbone, as_array
 from affekt.encoders.encoder import Encoded, EncoderSettings, Layers
+from affekt.encoders.families import Family
 from affekt.encoders.folders import open_network
 from affekt.encoders.known_words import all_unknown, require_words
 from affekt.encoders.tokens import Window, ends_of_words, most_tokens, open_tokenizer, rated_tokens, windows
@@ -40,7 +41,6 @@ class TextBackbone(Backbone):
     """
 
     modality = 'text'
-    loader = 'AutoModel'
     special: Tensor
 
     def __init__(self, network: Any, tokenizer: Any, layers: Layers = 'last', longest: int | None = 128) -> None:
@@ -54,15 +54,15 @@ class TextBackbone(Backbone):
         self.register_buffer('special', torch.tensor(marks, dtype=torch.int64), persistent=False)
 
     @classmethod
-    def open(cls, path: Path, settings: EncoderSettings) -> TextBackbone:
+    def open(cls, path: Path, settings: EncoderSettings, family: Family) -> TextBackbone:
         """The network and the tokenizer of a folder.
 
         Raises:
             WeightsError: one cannot be opened, they do not belong together, or the network does more than read.
         """
-        _, network = open_network(path, cls.loader, settings.device, settings.precision)
+        _, network = open_network(path, family.loader, settings.device, settings.precision)
         architecture = network.config.model_type
-        if network.config.is_encoder_decoder and cls.loader == 'AutoModel':
+        if network.config.is_encoder_decoder and family.loader == 'AutoModel':
             raise WeightsError(
                 expected='a network that reads, or T5', came=f'{architecture} in {path}, which reads and writes',
                 todo='use another model',
@@ -134,9 +134,3 @@ class TextBackbone(Backbone):
             states = self._run({name: [tokens[name] for tokens, _ in together] for name in together[0][0]})
             rows |= {place: each[is_word] for place, each, (_, is_word) in zip(alike, states, together, strict=True)}
         return rows
-
-
-class T5Backbone(TextBackbone):
-    """The reading half of T5."""
-
-    loader = 'T5EncoderModel'

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from affekt.arrays import Floats32
 from affekt.errors import FileError, ShapeError, TableError, ValueRangeError
-from affekt.features.recipes import Features, Floats, not_finite
+from affekt.features.recipes import Features, not_finite
 from affekt.runs import file_atomically, require_regular_file, versions
 from affekt.tables.arrow_messages import require_bounded
 
@@ -213,7 +214,7 @@ class FeatureFile:
 class Piece:
     """Views of one record batch."""
 
-    flat: Floats
+    flat: Floats32
     """(rows, D)"""
     offsets: npt.NDArray[np.int64]
     times: npt.NDArray[np.float64]
@@ -227,7 +228,7 @@ class Piece:
         offsets, time_offsets = _view(values.offsets, np.int64), _view(times.offsets, np.int64)
         return cls(flat, offsets, _view(times.values, np.float64), time_offsets)
 
-    def values(self, row: int) -> Floats:
+    def values(self, row: int) -> Floats32:
         """(T, D) of a sample."""
         return self.flat[self.offsets[row] : self.offsets[row + 1]]
 
@@ -236,14 +237,14 @@ class Piece:
         found = self.times[self.time_offsets[row] : self.time_offsets[row + 1]]
         return found if len(found) else None
 
-    def means(self, rows: npt.NDArray[np.int64]) -> Floats:
+    def means(self, rows: npt.NDArray[np.int64]) -> Floats32:
         """(B, D) means over the rows of each sample; a view where each has one and they follow each other."""
         begins, ends = self.offsets[rows], self.offsets[rows + 1]
         if not (ends - begins == 1).all():
             return np.stack([self.flat[begin:end].mean(axis=0) for begin, end in zip(begins, ends, strict=True)])
         if (np.diff(begins) == 1).all():
             return self.flat[begins[0] : ends[-1]]
-        found: Floats = np.take(self.flat, begins, axis=0)
+        found: Floats32 = np.take(self.flat, begins, axis=0)
         return found
 
 

@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from affekt.arrays import Floats32
 from affekt.encoders import Encoded
 from affekt.features.face_readings import FACES, FACES_FRAMES
 from affekt.features.model_recipes import encoder_names
 from affekt.features.onnx_recipes import exported_names
-from affekt.features.recipes import Features, Floats, Recipe, SampleEncoder, Unable
+from affekt.features.recipes import Features, Recipe, SampleEncoder, Unable
 from affekt.features.sample_encoders import RATE_HZ, audio_encoder, text_encoder
 from affekt.features.smile_recipes import smile_names
 from affekt.features.spectra import SPECTRA
@@ -28,7 +29,7 @@ _FRAME_COLUMNS = (
 )  # fmt: skip
 
 
-def hashed_texts(texts: Sequence[str], size: int = SIZE) -> Floats:
+def hashed_texts(texts: Sequence[str], size: int = SIZE) -> Floats32:
     """Words to vectors without a model: signed counts of hashed words and word pairs, scaled to length 1.
 
     A baseline for text features: what a learned encoder adds is what it gains on this.
@@ -74,13 +75,13 @@ def _open_sentence_layers(recipe: Recipe) -> SampleEncoder:
 
     sentences = SentenceEncoder()
 
-    def encode(texts: Sequence[str]) -> Floats:
+    def encode(texts: Sequence[str]) -> Floats32:
         return sentences.layers(texts).reshape(len(texts), -1)  # (N, 7, 384) to (N, 7 * 384)
 
     return text_encoder(recipe, _one_row_each(encode), reads_nothing=False)
 
 
-def _one_row_each(encode: Callable[[Sequence[str]], Floats]) -> Callable[[Sequence[str]], list[Encoded | str]]:
+def _one_row_each(encode: Callable[[Sequence[str]], Floats32]) -> Callable[[Sequence[str]], list[Encoded | str]]:
     """Rows (N, D) of N texts as N answers."""
     return lambda texts: [Encoded(row[None]) for row in encode(texts)]
 
@@ -88,7 +89,7 @@ def _one_row_each(encode: Callable[[Sequence[str]], Floats]) -> Callable[[Sequen
 def _open_acoustics(recipe: Recipe) -> SampleEncoder:
     from affekt.voice import acoustic_summary
 
-    def encode(sample: str, sound: Floats) -> Features | Unable:
+    def encode(sample: str, sound: Floats32) -> Features | Unable:
         row = acoustic_summary(sound)[:-1]  # the last column counts words, which are not known here
         if np.isnan(row).any():
             lost = [name for name, value in zip(recipe.columns, row, strict=True) if np.isnan(value)]
@@ -101,7 +102,7 @@ def _open_acoustics(recipe: Recipe) -> SampleEncoder:
 def _open_acoustic_frames(recipe: Recipe) -> SampleEncoder:
     from affekt.voice import acoustic_frames
 
-    def encode(sample: str, sound: Floats) -> Features | Unable:
+    def encode(sample: str, sound: Floats32) -> Features | Unable:
         frames = acoustic_frames(sound)
         rows = np.stack([getattr(frames, name) for name in _FRAME_COLUMNS], axis=1)
         # A frame without voice has no pitch: 0 with a column that says so, never nan.

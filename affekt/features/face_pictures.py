@@ -1,7 +1,7 @@
-"""Pictures of the face that a sample shows: from a file of the release, or cut out of its film.
+"""Pictures of the face that a sample shows: from a file of the release, or cut out of its video.
 
 Official releases hold one array a sample, (T, 112, 112, 3) of bytes, blue before red, as OpenFace 2 cut it; MER2023
-left files of pictures instead. Where a sample names none, faces are found in its film, and those of the person who
+left files of pictures instead. Where a sample names none, faces are found in its video, and those of the person who
 fills most of it are turned, scaled and cut to 112 x 112 with eyes, nose and mouth where FER2013 has them: like
 OpenFace's pictures, not the same.
 
@@ -36,16 +36,16 @@ def face_pictures(manifest: Manifest, row: Sample, landmarker: Any = None) -> Pi
     Args:
         manifest: that the sample is of.
         row: the sample.
-        landmarker: an open `FaceLandmarker`; None opens the published one where a film has to be looked at.
+        landmarker: an open `FaceLandmarker`; None opens the published one where a video has to be looked at.
     """
-    frames, film = manifest.media(row, 'frames'), manifest.media(row, 'video')
+    frames, video = manifest.media(row, 'frames'), manifest.media(row, 'video')
     try:
         if frames is not None:
             images = _stored(frames)
             return Pictures(images, None) if len(images) else Unable(row.sample, 'no face')
-        if film is None:
+        if video is None:
             return Unable(row.sample, 'neither frames nor video')
-        return _cut_out(row.sample, film, manifest.window_s(row, 'video'), landmarker)
+        return _cut_out(row.sample, video, manifest.window_s(row, 'video'), landmarker)
     except AffektError as error:
         return Unable(row.sample, error.came)
 
@@ -106,13 +106,13 @@ def _stored(path: Path) -> Sequence[npt.NDArray[np.uint8]]:
     return _Files(sorted(pictures))
 
 
-def _cut_out(sample: str, film: Path, window: tuple[float, float] | None, landmarker: Any) -> Pictures | Unable:
+def _cut_out(sample: str, video: Path, window: tuple[float, float] | None, landmarker: Any) -> Pictures | Unable:
     from affekt.faces import FaceLandmarker, FaceTracker, align_face, five_points
 
     tracker = FaceTracker(landmarker or FaceLandmarker(), 5, 0.0)
     seen: dict[int, list[tuple[float, float, npt.NDArray[np.uint8]]]] = {}
     """Person to time, area and picture."""
-    for frame in _frames(film, window):
+    for frame in _frames(video, window):
         for face in tracker.update(frame.time_s, frame.image):
             points = five_points(face.landmarks)
             colours = [align_face(np.ascontiguousarray(frame.image[..., at]), points, SIDE) for at in range(3)]
@@ -124,12 +124,12 @@ def _cut_out(sample: str, film: Path, window: tuple[float, float] | None, landma
     return Pictures([image for _, _, image in largest], np.array([time for time, _, _ in largest]))
 
 
-def _frames(film: Path, window: tuple[float, float] | None) -> Iterator[Any]:
-    """Frames of a film that may show a face, within a stretch of seconds."""
+def _frames(video: Path, window: tuple[float, float] | None) -> Iterator[Any]:
+    """Frames of a video that may show a face, within a stretch of seconds."""
     from affekt.faces.landmarker import SMALLEST_SIDE
     from affekt.media import Recording
 
-    for frame in Recording.open(film).frames():
+    for frame in Recording.open(video).frames():
         if window is not None and frame.time_s >= window[1]:
             return
         is_small = min(frame.image.shape[:2]) < SMALLEST_SIDE

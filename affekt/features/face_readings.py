@@ -1,4 +1,4 @@
-"""What faces do, as features: movements, gaze, head and look of the person who fills most of a film.
+"""What faces do, as features: movements, gaze, head and look of the person who fills most of a video.
 
 Columns are those of `affekt.faces.observe_faces` that are no mixture of others: 51 blendshapes (of 52; `_neutral` says
 nothing), measures on landmarks and pixels, head pose, and the probabilities of seven looks. A frame without a face has
@@ -18,14 +18,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from affekt.arrays import Floats32
 from affekt.corpora import Manifest, Sample
 from affekt.errors import AffektError
 from affekt.features.face_pictures import face_pictures
-from affekt.features.recipes import Features, Floats, Recipe, SampleEncoder, Unable
+from affekt.features.recipes import Features, Recipe, SampleEncoder, Unable
 from affekt.weights import lookup
 
 RATE_HZ = 12.5
-"""Frames of a film that are looked at, a second; of stored faces all are."""
+"""Frames of a video that are looked at, a second; of stored faces all are."""
 PEOPLE = 5
 """Faces that are followed at once."""
 _STORED_HZ = 25.0
@@ -77,7 +78,7 @@ def _open(recipe: Recipe) -> SampleEncoder:
         for row in samples:
             try:
                 outcomes.append(encode(manifest, row))
-            except AffektError as error:  # a film that cannot be read
+            except AffektError as error:  # a video that cannot be read
                 outcomes.append(Unable(row.sample, error.came))
         return outcomes
 
@@ -86,7 +87,7 @@ def _open(recipe: Recipe) -> SampleEncoder:
 
 def _seen(
     manifest: Manifest, row: Sample, landmarker: Any, expression: Any
-) -> tuple[Floats, npt.NDArray[np.float64] | None, float] | Unable:
+) -> tuple[Floats32, npt.NDArray[np.float64] | None, float] | Unable:
     """(T, D) readings, (T,) their times, and the share of frames that show the person; or why there are none."""
     from affekt.faces import observe_faces
 
@@ -110,8 +111,8 @@ def _seen(
     if not kept.any():
         return Unable(row.sample, 'no face that could be measured')
     times = np.array(columns['time_s'], np.float64)[kept]
-    is_film = row.frames is None
-    return rows[kept].astype(np.float32), times if is_film else None, float(kept.sum() / observed.frames)
+    is_video = row.frames is None
+    return rows[kept].astype(np.float32), times if is_video else None, float(kept.sum() / observed.frames)
 
 
 def _numbers(table: Any, names: Sequence[str]) -> npt.NDArray[np.float64]:
@@ -119,19 +120,19 @@ def _numbers(table: Any, names: Sequence[str]) -> npt.NDArray[np.float64]:
 
 
 def _frames(manifest: Manifest, row: Sample) -> Iterator[Any] | Unable:
-    """Stored faces, or a film at a steady rate within the sample's stretch of seconds."""
+    """Stored faces, or a video at a steady rate within the sample's stretch of seconds."""
     if row.frames is not None:
         stored = face_pictures(manifest, row)
         if isinstance(stored, Unable):
             return stored
         return (_Frame(at / _STORED_HZ, image) for at, image in enumerate(stored.images))
-    film = manifest.media(row, 'video')
-    if film is None:
+    video = manifest.media(row, 'video')
+    if video is None:
         return Unable(row.sample, 'neither frames nor video')
-    return _film(film, manifest.window_s(row, 'video'))
+    return _video_frames(video, manifest.window_s(row, 'video'))
 
 
-def _film(path: Any, window: tuple[float, float] | None) -> Iterator[Any]:
+def _video_frames(path: Any, window: tuple[float, float] | None) -> Iterator[Any]:
     from affekt.media import Recording
 
     begin_s, end_s = window or (0.0, np.inf)

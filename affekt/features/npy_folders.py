@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from affekt.arrays import Floats32
 from affekt.errors import AffektError, CorpusError, ShapeError, TableError, listed
 from affekt.features.foreign_files import require_known
 from affekt.features.numbers import OTHERS, as_float32, is_rounded, require_numbers
-from affekt.features.recipes import Floats
 from affekt.features.sample_names import plain
 from affekt.features.sources import ROUNDED, Times, two_axes
 from affekt.npz import read_array
@@ -96,7 +96,7 @@ class NpyFolder:
             )  # fmt: skip
         return len(paths), sizes.pop()
 
-    def rows(self, name: str) -> tuple[Floats, Times | None]:
+    def rows(self, name: str) -> tuple[Floats32, Times | None]:
         """(T, D) of a sample; the files know no times.
 
         Raises:

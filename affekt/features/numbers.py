@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from affekt.arrays import Floats32
 from affekt.errors import TableError, ValueRangeError
-from affekt.features.recipes import Floats
 
 EXACT = 1 << 24
 """Whole numbers up to here are themselves in float32; larger ones are rounded."""
@@ -22,7 +22,7 @@ OTHERS = {
 """Kinds of values that are no numbers, and what to do with them where they were made."""
 
 
-def as_float32(values: npt.NDArray[Any], where: str) -> Floats:
+def as_float32(values: npt.NDArray[Any], where: str) -> Floats32:
     """The same numbers in single precision.
 
     Args:

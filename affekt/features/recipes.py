@@ -17,10 +17,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from affekt.arrays import Floats32
 from affekt.corpora import Manifest, Sample
 from affekt.errors import AffektError, ShapeError, UnknownNameError
-
-Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Features:
     """
 
     sample: str
-    values: Floats
+    values: Floats32
     """(T, D)"""
     columns: tuple[str, ...] = ()
     """(D,) names; empty where columns have none."""

@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from affekt.arrays import Floats32
 from affekt.corpora import Manifest, Sample
 from affekt.encoders import Encoded, Encoder, Pictures
 from affekt.errors import AffektError
 from affekt.features.face_pictures import face_pictures
-from affekt.features.recipes import Features, Floats, Recipe, SampleEncoder, Unable
+from affekt.features.recipes import Features, Recipe, SampleEncoder, Unable
 from affekt.media import Recording
 
 RATE_HZ = 16_000
@@ -32,7 +33,7 @@ def with_encoder(recipe: Recipe, encoder: Encoder) -> SampleEncoder:
     if encoder.modality == 'text':
         return text_encoder(recipe, lambda texts: encoder.encode(texts, is_published=is_published))
 
-    def of_sound(sample: str, sound: Floats) -> Features | Unable:
+    def of_sound(sample: str, sound: Floats32) -> Features | Unable:
         return outcome(recipe, sample, encoder.encode([sound], is_published=is_published)[0])
 
     def of_faces(sample: str, pictures: Pictures) -> Features | Unable:
@@ -75,14 +76,14 @@ def text_encoder(
     return encoder
 
 
-def _sound(path: Path) -> Floats:
+def _sound(path: Path) -> Floats32:
     """The whole sound of a file at 16 kHz."""
     blocks = [block.samples for block in Recording.open(path).samples(RATE_HZ)]
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
 
 
-def audio_encoder(encode: Callable[[str, Floats], Features | Unable]) -> SampleEncoder:
-    """An encoder of a sample's sound file, or of its film's sound; a file that cannot be read gives its error."""
+def audio_encoder(encode: Callable[[str, Floats32], Features | Unable]) -> SampleEncoder:
+    """An encoder of a sample's sound file, or of its video's sound; a file that cannot be read gives its error."""
 
     def encoder(manifest: Manifest, samples: Sequence[Sample]) -> list[Features | Unable]:
         outcomes: list[Features | Unable] = []

@@ -25,8 +25,9 @@ from typing import Any
 
 import numpy as np
 
+from affekt.arrays import Floats32
 from affekt.errors import UnknownNameError, WeightsError, missing_extra
-from affekt.features.recipes import Features, Floats, Recipe, SampleEncoder, Unable
+from affekt.features.recipes import Features, Recipe, SampleEncoder, Unable
 from affekt.features.sample_encoders import audio_encoder
 from affekt.runs import file_sha256
 
@@ -144,7 +145,7 @@ def _digest(path: Path) -> str:
 def _open(chosen: str, stage: str, recipe: Recipe) -> SampleEncoder:
     smile = _smile(chosen, stage)
 
-    def encode(sample: str, sound: Floats) -> Features | Unable:
+    def encode(sample: str, sound: Floats32) -> Features | Unable:
         within = np.clip(sound, -1, 32_767 / 32_768)  # openSMILE is given 16 bits; 1.0 would wrap round
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # that a sound is too short is told by nan

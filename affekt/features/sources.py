@@ -14,9 +14,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from affekt.arrays import Floats32
 from affekt.errors import ShapeError, TableError
 from affekt.features.numbers import as_float32, is_rounded
-from affekt.features.recipes import Floats
 from affekt.runs import file_sha256
 
 Times = npt.NDArray[np.float64]
@@ -43,7 +43,7 @@ class Source(Protocol):
     def shape(self, name: str) -> tuple[int, int]:
         """(T, D) of a sample; T is 0 where it has no values."""
 
-    def rows(self, name: str) -> tuple[Floats, Times | None]:
+    def rows(self, name: str) -> tuple[Floats32, Times | None]:
         """(T, D) finite values of a sample, and (T,) seconds where the source tells them."""
 
     def digest(self, names: Sequence[str]) -> str:
@@ -74,7 +74,7 @@ class Arrays:
         """(T, D), T being 0 for no values."""
         return two_axes(self.arrays[name].shape, self.where(name))
 
-    def rows(self, name: str) -> tuple[Floats, Times | None]:
+    def rows(self, name: str) -> tuple[Floats32, Times | None]:
         """Finite values, and times where known."""
         values = self.arrays[name]
         if is_rounded(values) and ROUNDED not in self.notes:

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from affekt.features.recipes import Features, Floats, Recipe, SampleEncoder, Unable
+from affekt.arrays import Floats32
+from affekt.features.recipes import Features, Recipe, SampleEncoder, Unable
 from affekt.features.sample_encoders import audio_encoder
 
 Doubles = npt.NDArray[np.float64]
@@ -61,7 +62,7 @@ def mel_bands() -> Doubles:
     return weights
 
 
-def mel_power(sound: Floats) -> Doubles:
+def mel_power(sound: Floats32) -> Doubles:
     """(T, 128) power in each band.
 
     Args:
@@ -73,13 +74,13 @@ def mel_power(sound: Floats) -> Doubles:
     left = (FFT - WINDOW) // 2
     window[left : left + WINDOW] = get_window('hann', WINDOW)
     ends = np.pad(sound.astype(np.float64), FFT // 2, mode='reflect')
-    frames = np.lib.stride_tricks.sliding_window_view(ends, FFT)[::HOP]
+    frames = np.lib.stride_tricks.sliding_window_view(ends, FFT)[::HOP]  # (S + FFT,) to (T, FFT)
     blocks = [np.abs(np.fft.rfft(frames[at : at + 512] * window)) ** 2 for at in range(0, len(frames), 512)]
     power: Doubles = np.concatenate(blocks) @ mel_bands()  # (T, 1025) to (T, 128)
     return power
 
 
-def cepstra(sound: Floats) -> Doubles:
+def cepstra(sound: Floats32) -> Doubles:
     """(T, 120): 40 coefficients of the power in dB (80 dB below the loudest at least), their slope, and its slope.
 
     A slope is that of a straight line through 9 windows; at both ends the line through the outermost 9.
@@ -95,11 +96,11 @@ def cepstra(sound: Floats) -> Doubles:
     first = dct(decibels, axis=1, norm='ortho')[:, :COEFFICIENTS]
     second = savgol_filter(first, WIDTH, 1, deriv=1, axis=0, mode='interp')
     third = savgol_filter(second, WIDTH, 1, deriv=1, axis=0, mode='interp')
-    return np.concatenate([first, second, third], axis=1)
+    return np.concatenate([first, second, third], axis=1)  # three of (T, 40) to (T, 120)
 
 
-def _open(recipe: Recipe, measure: Callable[[Floats], Doubles]) -> SampleEncoder:
-    def encode(sample: str, sound: Floats) -> Features | Unable:
+def _open(recipe: Recipe, measure: Callable[[Floats32], Doubles]) -> SampleEncoder:
+    def encode(sample: str, sound: Floats32) -> Features | Unable:
         import soxr
 
         raised = soxr.resample(sound, GIVEN_HZ, RATE_HZ)

@@ -19,11 +19,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from affekt.arrays import Floats32
 from affekt.encoders import padded
 from affekt.errors import TableError, UnknownNameError, ValueRangeError, listed
 from affekt.features.arrow_files import SUFFIX, FeatureFile, Piece, Provenance, write_features
 from affekt.features.catalogue import modality_of
-from affekt.features.recipes import Features, Floats
+from affekt.features.recipes import Features
 
 __all__ = ['SUFFIX', 'Provenance', 'Store', 'write_features']
 
@@ -105,7 +106,7 @@ class Store:
         files, missing = len(self._files), len(self.missing)
         return f'Store({self.provenance.recipe}, {len(self)} x {self.dimension}, {files} files, {missing} missing)'
 
-    def values(self, name: str) -> Floats:
+    def values(self, name: str) -> Floats32:
         """(T, D) of one sample, a view of the file.
 
         Raises:
@@ -127,7 +128,7 @@ class Store:
         """(B,) how many rows each sample has."""
         return np.array([len(self.values(name)) for name in names], dtype=np.int64)
 
-    def matrix(self, names: Sequence[str]) -> Floats:
+    def matrix(self, names: Sequence[str]) -> Floats32:
         """(B, D): the one row of each sample, the mean over rows where there are several.
 
         Samples in the order of the file give a view of it, which costs nothing and cannot be written; others a copy.
@@ -148,7 +149,7 @@ class Store:
         except KeyError as error:
             raise self._lacks(error.args[0]) from None
 
-    def rows(self, numbers: npt.NDArray[np.int64]) -> Floats:
+    def rows(self, numbers: npt.NDArray[np.int64]) -> Floats32:
         """As `matrix`, for samples by number.
 
         Args:
@@ -174,7 +175,7 @@ class Store:
             found[at] = self._pieces[piece].means(numbers[at] - self._starts[piece])
         return found
 
-    def batch(self, names: Sequence[str]) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    def batch(self, names: Sequence[str]) -> tuple[Floats32, npt.NDArray[np.bool_]]:
         """(B, max T, D) and (B, max T) `keep_mask`, True where a row is real.
 
         Raises:

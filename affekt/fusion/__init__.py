@@ -3,7 +3,7 @@
 Features by modality and masks of what is there come in; class logits, values (valence) and named auxiliary losses come
 out. Each model has a `reference` form with the published wiring, into which published states load, and a `corrected`
 form, the default. Read `model.py` first, then `attention.py`. `end_to_end.py` is the exception: it trains an encoder of
-transformers (`backbones.py`) together with a head. Needs torch.
+transformers (a `Backbone` of `affekt.encoders`) together with a head. Needs torch.
 """
 
 from typing import TYPE_CHECKING

@@ -144,13 +144,28 @@ def test_an_unknown_layer_and_a_file_without_a_name_are_refused(tmp_path):
         open_encoder(tmp_path / 'net.onnx')
 
 
+@pytest.mark.parametrize(('make', 'sample'), [
+    (lambda folder: tiny_models.text(folder, 'bert'), 'i am so glad'),
+    (lambda folder: tiny_models.speech(folder, 'hubert'), sound(0.5)),
+    (SIGHT['vit'], faces(2).images), (SIGHT['clip'], faces(2).images), (SIGHT['videomae'], faces(2).images),
+    (tiny_models.whisper, sound(0.5)),
+])  # fmt: skip
+def test_half_precision_takes_the_same_rows(make, sample, tmp_path):
+    encoder = open_encoder(make(tmp_path), EncoderSettings(precision='bfloat16'))
+    rows = torch.from_numpy(encoder.prepare(sample))[None]
+    with torch.inference_mode():
+        states, _ = encoder(rows, torch.ones(rows.shape[:2], dtype=torch.bool))
+    assert states.dtype == torch.bfloat16
+    assert states.isfinite().all()
+
+
 class Loudness:
     """An encoder of another program: the mean power of each tenth of a second."""
 
     modality, size, rate_hz = 'audio', 1, 10.0
 
     @classmethod
-    def open(cls, path, settings):
+    def open(cls, path, settings, family):
         return cls()
 
     def prepare(self, sample):

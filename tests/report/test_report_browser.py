@@ -391,7 +391,7 @@ def test_what_was_not_read_stands_in_the_head(browser, tmp_path):
 )
 def test_the_players_clock_cuts_fractions_as_the_terminal_does(browser, seconds, text):
     browser.get('about:blank')
-    script = (files('affekt.report') / 'report_marks.js').read_text().replace('export ', '')
+    script = (files('affekt.report') / 'marks.js').read_text().replace('export ', '')
     body = script[script.index('const MINUS') : script.index('const UNITS')]
     assert browser.execute_script(f'{body}; return clockTime(arguments[0])', seconds) == text
     assert browser.execute_script(f'{body}; return clockTime(arguments[0], false)', seconds) == clock(seconds)

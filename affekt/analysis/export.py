@@ -85,7 +85,7 @@ def export(
     target = Path(out)
     writer = partial(write_csv, raw=raw_csv, least_parts=least_parts) if to == 'csv' else EXPORTS[to]
     writer = partial(write_parquet, least_parts=least_parts) if to == 'parquet' else writer
-    with place_atomically(target) as part, storage.holds_together(whole.source.name):
+    with place_atomically(target) as part, storage.holds_together(whole.source.name), EXPORTS.blaming(to):
         writer(whole, part)
     return target
 

@@ -17,12 +17,17 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from affekt.errors import PluginError, did_you_mean, listed
+from affekt.errors import AffektError, PluginError, did_you_mean, listed
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution, EntryPoint
 
-GROUPS = ('recipes', 'fusion', 'corpora', 'metrics', 'judges', 'exports')
+_CHECKS = {
+    'recipes': 'recipe', 'fusion': 'fusion', 'corpora': 'corpus', 'metrics': 'metric', 'judges': 'judge',
+    'exports': 'export',
+}  # fmt: skip
+"""Group to what its contract in `affekt.testing` is called after."""
+GROUPS = tuple(_CHECKS)
 """What can be added; the entry points of each stand under `affekt.` and its name."""
 NAME = re.compile(r'\w[\w.+-]*( [\w.+-]+)*')
 """A name that can stand on a command line, in a list with commas, and as the name of a folder."""
@@ -90,6 +95,10 @@ Wrong = Callable[[str, Any], str]
 """Takes a name and what a package offers under it; says what that is instead of a member, '' for nothing."""
 
 
+_in_use: dict[Plugin, None] = {}
+"""What this process has asked for by name."""
+
+
 class Members(Mapping[str, T], Generic[T]):
     """The members of a group by name, built-in ones first.
 
@@ -134,7 +143,25 @@ class Members(Mapping[str, T], Generic[T]):
         plugins = self.added()[name]
         if (error := self._error(plugins[0])) is not None:
             raise error
+        _in_use[plugins[0]] = None
         return self._member(plugins[0])
+
+    @contextlib.contextmanager
+    def blaming(self, name: str) -> Iterator[None]:
+        """Within it, what the code of another package's member raises is said to be its own.
+
+        Raises:
+            PluginError: in place of what nobody foresaw.
+        """
+        try:
+            yield
+        except (AffektError, OSError, MemoryError):
+            raise
+        except Exception as error:
+            if name in self.own:
+                raise
+            came = f'{type(error).__name__} in its code: {_first_line(error)}'
+            raise self.added()[name][0].error(came) from error
 
     def __iter__(self) -> Iterator[str]:
         yield from self.own
@@ -208,7 +235,10 @@ def added_names(group: str) -> tuple[str, ...]:
 
 
 def blamed(error: BaseException) -> PluginError | None:
-    """An error that nobody foresaw as that of the package in whose code it arose; None where that is affekt's own.
+    """An error that nobody foresaw as that of the package in whose code it arose, or whose member was in use.
+
+    Returns:
+        The error to show; None where no member of a package was asked for by its name.
 
     Args:
         error: as it was caught, or as a process beside this one sent it.
@@ -222,6 +252,11 @@ def blamed(error: BaseException) -> PluginError | None:
             folders = [f'{folder}{os.sep}' for folder in getattr(module, '__path__', ())]
             if place == getattr(module, '__file__', None) or place.startswith(tuple(folders)):
                 return plugin.error(f'{type(error).__name__} in its code: {_first_line(error)}')
+    for plugin in reversed([each for each in _in_use if each in plugins]):
+        check = f'affekt.testing.check_{_CHECKS[plugin.group]}'
+        return plugin.error(
+            f'{type(error).__name__} while it was in use ({_first_line(error)}), which {check} explains'
+        )
     return None
 
 

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import torch
 from merbench import three_modalities
-from semi_supervised import DATA, HERE, RESAMPLES, joined
+from semi_supervised import DATA, HERE, RESAMPLES
 
-from affekt.experiments import ExperimentSettings, Task, open_task
+from affekt.experiments import ExperimentSettings, Task, mean_over_seeds, open_task, task_samples
 from affekt.fusion import FusionShape, build_fusion
 from affekt.metrics import Measure, categorical_measure, holm, measure_intervals
 from affekt.metrics.resampling import paired_test
@@ -36,10 +36,7 @@ COPIES, GAPS = 4, 0.5
 
 
 def samples_of(task: Task, index: np.ndarray) -> Samples:
-    assert task.labels is not None
-    names = tuple(task.manifest.names[at] for at in index)
-    features = {name: torch.from_numpy(rows[index]) for name, rows in task.features.items()}
-    return Samples(features, torch.from_numpy(task.labels[index]), names=names)
+    return task_samples(task, index, {name: torch.from_numpy(rows[index]) for name, rows in task.features.items()})
 
 
 def answers(task: Task, name: str, way: str, seed: int) -> dict[str, tuple[str, np.ndarray]]:
@@ -85,8 +82,8 @@ def main() -> None:
                     measure = categorical_measure(truth, said, 2)
                     for key in (kept, kind) if kind != kept else (kept,):
                         each.setdefault(key, []).append(measure)
-            kinds[way] = {key: joined(each[key]) for key in ('complete', 'fixed', 'random')}
-            row[way] = {key: round(joined(held).scores()['weighted_f1'], 4) for key, held in each.items()}
+            kinds[way] = {key: mean_over_seeds(each[key]) for key in ('complete', 'fixed', 'random')}
+            row[way] = {key: round(mean_over_seeds(held).scores()['weighted_f1'], 4) for key, held in each.items()}
             for key, held in kinds[way].items():
                 found = measure_intervals(held, rng=rng, groups=groups, resamples=RESAMPLES)['weighted_f1']
                 row[way][f'{key} interval'] = [round(found.low, 4), round(found.high, 4)]

@@ -24,7 +24,17 @@ import numpy as np
 import torch
 
 from affekt.corpora import import_corpus
-from affekt.experiments import Answers, ExperimentSettings, FinishedRuns, Fold, Task, Trial, fair_run, open_task
+from affekt.experiments import (
+    Answers,
+    ExperimentSettings,
+    FinishedRuns,
+    Fold,
+    Task,
+    Trial,
+    fair_run,
+    mean_over_seeds,
+    open_task,
+)
 from affekt.features import Store, extract
 from affekt.metrics import Measure, categorical_measure, holm, measure_intervals
 from affekt.metrics.resampling import paired_test
@@ -117,17 +127,6 @@ def run_division(
     return logits, told
 
 
-def joined(measures: list[Measure]) -> Measure:
-    """The mean over seeds of every score: the seeds' columns side by side."""
-    width = measures[0].columns.shape[1]
-
-    def statistic(sums: np.ndarray) -> dict[str, np.ndarray]:
-        parts = [held.statistic(sums[:, at * width : (at + 1) * width]) for at, held in enumerate(measures)]
-        return {name: np.mean([part[name] for part in parts], axis=0) for name in parts[0]}
-
-    return Measure(np.concatenate([held.columns for held in measures], axis=1), statistic)
-
-
 def run_corpus(name: str, data: Path, work: Path, seeds: tuple[int, ...]) -> dict[str, Any]:
     """Scores of each share and way, with paired differences."""
     release, recipe, modality = CORPORA[name]
@@ -157,7 +156,7 @@ def run_corpus(name: str, data: Path, work: Path, seeds: tuple[int, ...]) -> dic
                 for way, parts in logits.items():
                     answer = np.concatenate(parts).argmax(axis=1)
                     measures.setdefault(way, []).append(categorical_measure(task.labels[tested], answer, task.classes))
-            whole = {way: joined(held) for way, held in measures.items()}
+            whole = {way: mean_over_seeds(held) for way, held in measures.items()}
             row: dict[str, Any] = {
                 'labelled': sorted({how['labelled'] for how in chosen}), 'seeds': len(used), 'chosen': chosen,
                 'scores': {}, 'gains': {},

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from affekt.analysis import EXPORTS
+from affekt.analysis import EXPORTS, Analysis, AnalysisSettings, Source, Timeline, export
 from affekt.cli import main
 from affekt.cli.choices import corpora, exports, metrics, recipes, reference_judges
-from affekt.corpora import CORPORA, corpus_named
+from affekt.corpora import CORPORA, corpus_named, made_up_corpus
 from affekt.doctor import plugged_in
 from affekt.errors import PluginError
 from affekt.features import RECIPES, listed_recipes, recipe_named
@@ -67,6 +67,7 @@ def install(tmp_path, monkeypatch):
         (folder / f'{package}.py').write_text(module)
         monkeypatch.syspath_prepend(str(folder))
         monkeypatch.delitem(sys.modules, package, raising=False)
+        monkeypatch.setattr('affekt.plugins._in_use', {})
         return folder
 
     return put
@@ -197,8 +198,74 @@ def test_an_error_in_the_code_of_a_package_is_said_to_be_its_own(install, tmp_pa
     with pytest.raises(KeyError) as raised:
         EXPORTS['falls'](None, tmp_path)
     assert 'KeyError in its code' in str(blamed(raised.value))
+    analysis = Analysis(Source('x', 'audio', 1.0, ''), Timeline.empty(), (), (), (), (), (), {}, (), AnalysisSettings())
+    with pytest.raises(PluginError, match='KeyError in its code'):
+        export(analysis, 'falls', tmp_path / 'out')
+
+
+def test_an_error_of_affekt_itself_stays_what_it_is(install):
     assert blamed(KeyError('of affekt')) is None
+    install(WHOLE)
+    assert blamed(KeyError('of affekt')) is None  # nothing of the package was asked for
 
 
 def test_a_metric_needs_bounds_that_are_some():
     assert all(low < high for low, high in (metric.bounds for metric in METRICS.values()))
+
+
+MISBEHAVED = """
+from affekt.analysis import Analysis
+from affekt.corpora import Corpus, Layout
+from affekt.features import Recipe
+from affekt.metrics import Metric
+
+def falls(recipe):
+    raise KeyError('no weights')
+
+def encodes_nothing(recipe):
+    return lambda manifest, samples: None
+
+def yields_numbers(release):
+    yield 3
+
+class SaysLeft:
+    name = 'says left'
+    def verdict(self, pair, order):
+        return 'left'
+
+FALLS = Recipe('falls', 'text', 1, {'tool': 'strangers'}, falls)
+NOTHING = Recipe('nothing', 'text', 1, {'tool': 'strangers'}, encodes_nothing)
+NUMBERS = Corpus('numbers', 'Numbers', 'en', (Layout(('x.csv',), yields_numbers, '1'),), 'nowhere', 'nobody')
+WORDLESS = Metric(lambda truth, prediction: None, 'categories', (0, 1))
+"""
+MISUSED = {
+    'a recipe that does not open': ('recipes', 'falls', 'FALLS'),
+    'a recipe that gives nothing': ('recipes', 'nothing', 'NOTHING'),
+    'a corpus of numbers': ('corpora', 'numbers', 'NUMBERS'),
+    'a metric that is none': ('metrics', 'wordless', 'WORDLESS'),
+    'a judge without a verdict': ('judges', 'says left', 'SaysLeft'),
+}
+COMMANDS = {
+    'recipes': 'features extract corpus.parquet --out features --recipe',
+    'corpora': 'corpus import . --out out.parquet',
+    'metrics': 'score labels --truth x.csv --prediction x.csv --metric',
+    'judges': 'judge a.csv b.csv --judge',
+}
+
+
+@pytest.mark.parametrize('sort', MISUSED)
+def test_a_member_that_misbehaves_in_use_is_named_in_one_sentence(install, tmp_path, monkeypatch, sort):
+    group, name, attribute = MISUSED[sort]
+    install(f'[affekt.{group}]\n{name} = strangers:{attribute}', module=MISBEHAVED)
+    monkeypatch.chdir(tmp_path)
+    made_up_corpus().save(tmp_path / 'corpus.parquet')
+    for table in ('x', 'a', 'b'):
+        (tmp_path / f'{table}.csv').write_text(f'name,category,description\nc1,happy,{table}\nc2,sad,{table}\n')
+    words = COMMANDS[group].split()
+    words.insert(2 if group == 'corpora' else len(words), name)
+    shown = CliRunner().invoke(main, words)
+    assert shown.exit_code in (0, 2), shown.exception
+    if group == 'recipes' and shown.exit_code == 0:  # what ends an encoder on a sample is the reason of that sample
+        assert 'TypeError' in shown.output
+    else:
+        assert 'pip uninstall strangers' in ' '.join(shown.stderr.split())

@@ -46,6 +46,7 @@ from affekt.experiments import (
     over_seeds,
     run_facts,
     scored_rows,
+    task_samples,
 )
 from affekt.features import Features, Provenance, Store, write_features
 from affekt.runs import remove_run
@@ -86,32 +87,16 @@ class Inputs:
 
     def samples(self, index: Index) -> Samples:
         """What the encoder reads of these samples, with their truths."""
-        return self._with({self.backbone.modality: self._rows(index)}, index)
+        import torch
+
+        return task_samples(self.task, index, {self.backbone.modality: self.rows[torch.from_numpy(index)]})
 
     def vectors(self, index: Index) -> Samples:
         """The encoder's frozen vectors of these samples, with their truths."""
         import torch
 
-        vectors = self.task.features[self.backbone.modality]
-        return self._with({self.backbone.modality: torch.from_numpy(vectors[index])}, index)
-
-    def _rows(self, index: Index) -> Sequences:
-        import torch
-
-        return self.rows[torch.from_numpy(index)]
-
-    def _with(self, features: Mapping[str, Any], index: Index) -> Samples:
-        import torch
-
-        from affekt.training import Samples
-
-        task, names = self.task, self.task.manifest.names
-        return Samples(
-            features,
-            None if task.labels is None else torch.from_numpy(task.labels[index]),
-            None if task.values is None else torch.from_numpy(task.values[index]).float().unsqueeze(1),
-            names=tuple(names[i] for i in index),
-        )
+        modality = self.backbone.modality
+        return task_samples(self.task, index, {modality: torch.from_numpy(self.task.features[modality][index])})
 
 
 def run_finetuning(

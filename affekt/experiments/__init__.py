@@ -9,12 +9,23 @@ from typing import TYPE_CHECKING
 
 from affekt.experiments.cross_corpus import Part, how_made
 from affekt.experiments.finished_runs import FinishedRuns
-from affekt.experiments.fitting import fair_run, outputs_of, reference_run
+from affekt.experiments.fitting import fair_run, outputs_of, reference_run, task_samples
 from affekt.experiments.folds import Fold, Index, divided
 from affekt.experiments.notes import group_notes
 from affekt.experiments.page import sheet_page
 from affekt.experiments.saving import outcome_facts, save_outcome
-from affekt.experiments.scored import ORACLE, Gain, Outcome, Progress, Row, System, over_seeds, run_facts, scored_rows
+from affekt.experiments.scored import (
+    ORACLE,
+    Gain,
+    Outcome,
+    Progress,
+    Row,
+    System,
+    mean_over_seeds,
+    over_seeds,
+    run_facts,
+    scored_rows,
+)
 from affekt.experiments.settings import SIMPLE, ExperimentSettings, drawn, slot_of
 from affekt.experiments.tables import (
     Section,
@@ -37,8 +48,8 @@ if not TYPE_CHECKING:
 __all__ = [
     'ORACLE', 'SIMPLE', 'Answers', 'ExperimentSettings', 'FinishedRuns', 'Floats', 'Fold', 'Gain', 'Index',
     'Outcome', 'Outputs', 'Part', 'Progress', 'Row', 'Section', 'Sheet', 'System', 'Task', 'Trial', 'broken_runs',
-    'divided', 'drawn', 'fair_run', 'feat_type_of', 'gain_cells', 'group_notes', 'how_made', 'initials', 'named',
-    'open_part', 'open_stores', 'open_task', 'outcome_facts', 'outputs_of', 'over_seeds', 'reference_run',
-    'run_facts', 'save_outcome', 'score_cells', 'scored_rows', 'sheet_markdown', 'sheet_page', 'signed_percent',
-    'slot_of',
+    'divided', 'drawn', 'fair_run', 'feat_type_of', 'gain_cells', 'group_notes', 'how_made', 'initials',
+    'mean_over_seeds', 'named', 'open_part', 'open_stores', 'open_task', 'outcome_facts', 'outputs_of',
+    'over_seeds', 'reference_run', 'run_facts', 'save_outcome', 'score_cells', 'scored_rows', 'sheet_markdown',
+    'sheet_page', 'signed_percent', 'slot_of', 'task_samples',
 ]  # fmt: skip

@@ -206,13 +206,13 @@ def _published_samples(trial: Trial, index: Index, network: FusionModel) -> Publ
         kept = {slot: task.present[slots[slot]][chosen] for slot in features}
         # (n,) to (n, 1), or (n, 1, 1) for sequences
         masked = {slot: rows * kept[slot].reshape(-1, *[1] * (rows.ndim - 1)) for slot, rows in features.items()}
-        parts.append(_with_truth(task, chosen, {slot: torch.from_numpy(rows) for slot, rows in masked.items()}, {}))
+        parts.append(task_samples(task, chosen, {slot: torch.from_numpy(rows) for slot, rows in masked.items()}))
     order = np.concatenate([chosen for chosen, _ in each])
     sorter = np.argsort(order)
     back = sorter[np.searchsorted(order[sorter], index)]
     return PublishedSamples(
         tuple(parts),
-        _with_truth(task, index, {'none': torch.zeros(len(index), 1)}, {}),
+        task_samples(task, index, {'none': torch.zeros(len(index), 1)}),
         back,
         trial.settings.batch_size,
     )
@@ -245,10 +245,20 @@ def _samples(task: Task, index: Index, modalities: Sequence[str], network: Fusio
         frames = task.frames.whole(tuple(modalities))[slot]
         lengths = torch.from_numpy(frames.lengths)
         features[slot] = Sequences(torch.from_numpy(frames.rows), torch.cumsum(lengths, 0) - lengths, lengths)[chosen]
-    return _with_truth(task, index, features, {slot: mask for slot, mask in present.items() if not bool(mask.all())})
+    return task_samples(task, index, features, {slot: mask for slot, mask in present.items() if not bool(mask.all())})
 
 
-def _with_truth(task: Task, index: Index, features: Mapping[str, Any], present: Mapping[str, Any]) -> Samples:
+def task_samples(
+    task: Task, index: Index, features: Mapping[str, Any], present: Mapping[str, Any] | None = None
+) -> Samples:
+    """Samples of a task with their names and truths, as models are trained on them.
+
+    Args:
+        task: holds the truths.
+        index: (n,) which samples.
+        features: modality to what a model reads of them, a row each.
+        present: modality to (n,), False where a sample does without it; None where all have all.
+    """
     import torch
 
     from affekt.training import Samples
@@ -257,8 +267,9 @@ def _with_truth(task: Task, index: Index, features: Mapping[str, Any], present: 
     return Samples(
         features,
         None if task.labels is None else torch.from_numpy(task.labels[index]),
+        # (n,) to (n, 1)
         None if task.values is None else torch.from_numpy(task.values[index]).float().unsqueeze(1),
-        present,
+        present or {},
         tuple(names[i] for i in index),
     )
 

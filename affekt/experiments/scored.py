@@ -236,12 +236,19 @@ def _by_seed(task: Task, test: str, system: System, headline: str) -> tuple[floa
 
 
 def _measure(task: Task, test: str, system: System) -> Measure:
-    """The mean over seeds of every score, as one measure: the seeds' columns side by side."""
-    each = _each_seed(task, test, system)
-    width = each[0].columns.shape[1]
+    return mean_over_seeds(_each_seed(task, test, system))
+
+
+def mean_over_seeds(measures: Sequence[Measure]) -> Measure:
+    """The mean of every score, as one measure: the columns of all side by side.
+
+    Args:
+        measures: one a seed, each (N, K), of the same samples and scores.
+    """
+    width = measures[0].columns.shape[1]
 
     def statistic(sums: Doubles) -> dict[str, Doubles]:
-        parts = [measure.statistic(sums[:, at * width : (at + 1) * width]) for at, measure in enumerate(each)]
+        parts = [measure.statistic(sums[:, at * width : (at + 1) * width]) for at, measure in enumerate(measures)]
         return {name: np.mean([part[name] for part in parts], axis=0) for name in parts[0]}
 
-    return Measure(np.concatenate([measure.columns for measure in each], axis=1), statistic)
+    return Measure(np.concatenate([measure.columns for measure in measures], axis=1), statistic)

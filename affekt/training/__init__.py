@@ -9,14 +9,14 @@ first, or `engine.py` for what is below it. Needs torch.
 
 from affekt.training.absent import MissingScores, missing_modality_answers, missing_modality_scores, with_gaps
 from affekt.training.averages import WeightAverage
-from affekt.training.engine import Engine, EngineSettings, Step
+from affekt.training.engine import Engine, Step
 from affekt.training.order import IndexBatches, LoadedBatches
 from affekt.training.parallel import Ranks, on_processes
 from affekt.training.samples import UNKNOWN, Batch, Samples, Sequences
 from affekt.training.schedules import Schedule, layered_groups
 from affekt.training.scoring import SCORES, Predicted, task_losses
 from affekt.training.semi import Round, SemiTrained, pseudo_labelled, train_semi
-from affekt.training.settings import SemiSettings, TrainingSettings
+from affekt.training.settings import EngineSettings, SemiSettings, TrainingSettings
 from affekt.training.standing import Trained
 from affekt.training.supervised import predict, train
 from affekt.training.together import Split, train_together

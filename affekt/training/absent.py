@@ -81,12 +81,12 @@ def missing_modality_scores(
         ValueRangeError: a rate is out of range.
     """
     measure = score_of(score)
-    found = list(missing_modality_answers(model, samples, rates=rates, seed=seed))
-    scores = {each.name: measure(each.predicted, samples.subset(each.index)) for each in found}
+    parts = list(missing_modality_answers(model, samples, rates=rates, seed=seed))
+    scores = {each.name: measure(each.predicted, samples.subset(each.index)) for each in parts}
     kinds = {
-        kind: {each.name: scores[each.name] for each in found if each.kind == kind} for kind in ('fixed', 'random')
+        kind: {each.name: scores[each.name] for each in parts if each.kind == kind} for kind in ('fixed', 'random')
     }
-    answered = {each.name: len(each.index) for each in found}
+    answered = {each.name: len(each.index) for each in parts}
     return MissingScores(score, scores[COMPLETE], kinds['fixed'], kinds['random'], answered)
 
 
@@ -108,7 +108,7 @@ def missing_modality_answers(
     if wrong:
         raise ValueRangeError(expected='rates above 0 and below 1', came=f'{wrong}', todo='correct them')
     names = tuple(samples.features)
-    present = torch.stack([samples.presence(name) for name in names], dim=1).cpu()
+    present = torch.stack([samples.presence(name) for name in names], dim=1).cpu()  # (N, M)
     every = present.new_ones(present.shape)
     yield _answered(model, samples, COMPLETE, 'complete', names, present & every)
     for size in range(1, len(names)):
@@ -133,7 +133,7 @@ def with_gaps(samples: Samples, rate: float, *, seed: int = 0) -> Samples:
     """
     if not 0 < rate < 1:
         raise ValueRangeError(expected='a rate above 0 and below 1', came=f'{rate}', todo='correct it')
-    present = torch.stack([samples.presence(name) for name in samples.features], dim=1)
+    present = torch.stack([samples.presence(name) for name in samples.features], dim=1)  # (N, M)
     kept = _kept(samples, present.cpu(), rate, seed).to(present.device)
     return replace(samples, present={name: kept[:, at] for at, name in enumerate(samples.features)})
 

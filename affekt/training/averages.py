@@ -20,7 +20,7 @@ class WeightAverage:
     Args:
         model: whose weights begin the mean.
         decay: (0, 1), the larger, the slower.
-        into: tensors that hold the mean, by the model's names, such as those of a copy of it; None for new ones.
+        into: tensors that hold the mean, by the names of the model's, such as those of a copy of it; None for new ones.
     """
 
     def __init__(self, model: nn.Module, decay: float, into: Mapping[str, Tensor] | None = None) -> None:
@@ -44,15 +44,17 @@ class WeightAverage:
     @contextlib.contextmanager
     def applied(self, model: nn.Module) -> Iterator[None]:
         """The model answers with the mean inside, and with its own weights again behind."""
-        own = {name: value.detach().clone() for name, value in model.state_dict().items()}
-        mean = {name: value for name, value in self.tensors.items() if name in own}
-        model.load_state_dict(model.state_dict() | mean)
+        state = model.state_dict()
+        mean = {name: value for name, value in self.tensors.items() if name in state}
+        own = {name: state[name].clone() for name in mean}
+        model.load_state_dict(state | mean)
         try:
             yield
         finally:
-            model.load_state_dict(own)
+            model.load_state_dict(model.state_dict() | own)
 
 
 def weights_of(model: nn.Module) -> dict[str, Tensor]:
-    """Parameters, each under one name, and buffers."""
-    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    """Parameters that are trained, each under one name, and buffers."""
+    trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    return {**trained, **dict(model.named_buffers())}

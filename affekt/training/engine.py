@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from affekt.errors import TrainingError, UnknownNameError, ValueRangeError
+from affekt.errors import TrainingError, ValueRangeError
 from affekt.progress import Progress
 from affekt.runs import Run
 from affekt.training.averages import WeightAverage
@@ -45,72 +45,11 @@ from affekt.training.curves import LOG_FILE, ScalarLog, write_curves
 from affekt.training.parallel import Ranks
 from affekt.training.precision import PRECISIONS, Precision, usable_precision
 from affekt.training.samples import epoch_seed
-from affekt.training.schedules import Schedule
+from affekt.training.settings import EngineSettings
 
 Losses = Callable[[nn.Module, Any], Mapping[str, Tensor]]
 Row = dict[str, float]
 CURVES_FILE = 'curves.html'
-
-
-@dataclass(frozen=True)
-class EngineSettings:
-    """How steps are taken; saved beside a run.
-
-    Args:
-        seed: of what is drawn in the steps, such as dropout and masks, from torch's, NumPy's and Python's generators.
-        accumulation: batches a step, whose gradients are averaged.
-        precision: of products; half of it only where the device has it, else float32 is taken and a warning says so.
-            Weights stay as they are.
-        clip_norm: longest gradient of all parameters together; None for any.
-        clip_value: largest entry of a gradient; None for any.
-        schedule: of the learning rate; None for one that stays.
-        average_decay: of a running mean of the weights, (0, 1); None for none.
-        log_every: steps a row of the log, which holds their mean losses.
-        evaluate_every: steps between evaluations, a multiple of `log_every`; None for one at every row.
-        save_every: steps between checkpoints, a multiple of `log_every`; None for one at the end.
-        keep: checkpoints that stay, the last ones.
-        device: where to train.
-
-    Raises:
-        ValueRangeError: a number is out of range.
-        UnknownNameError: no such precision.
-    """
-
-    seed: int = 0
-    accumulation: int = 1
-    precision: Precision = 'float32'
-    clip_norm: float | None = None
-    clip_value: float | None = None
-    schedule: Schedule | None = None
-    average_decay: float | None = None
-    log_every: int = 10
-    evaluate_every: int | None = None
-    save_every: int | None = 1000
-    keep: int = 2
-    device: str = 'cpu'
-
-    def __post_init__(self) -> None:
-        if self.precision not in PRECISIONS:
-            raise UnknownNameError(
-                expected=f'a precision among {", ".join(PRECISIONS)}', came=repr(self.precision), todo='choose one'
-            )
-        counts: dict[str, float] = {name: getattr(self, name) for name in ('accumulation', 'log_every', 'keep')}
-        every = {name: getattr(self, name) for name in ('evaluate_every', 'save_every')}
-        counts |= {name: number for name, number in every.items() if number is not None}
-        norms = {name: getattr(self, name) for name in ('clip_norm', 'clip_value')}
-        wrong = {name: number for name, number in counts.items() if number < 1}
-        wrong |= {name: number for name, number in norms.items() if number is not None and not number > 0}
-        if self.average_decay is not None and not 0 < self.average_decay < 1:
-            wrong['average_decay'] = self.average_decay
-        if not wrong:
-            wrong |= {name: number for name, number in every.items() if number and number % self.log_every}
-        if wrong:
-            raise ValueRangeError(
-                expected='counts of 1 or more, save_every and evaluate_every multiples of log_every, positive limits '
-                'of gradients, and average_decay in (0, 1)',
-                came=str(wrong),
-                todo='correct them',
-            )
 
 
 @dataclass(frozen=True)

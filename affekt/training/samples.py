@@ -58,11 +58,11 @@ class Sequences:
         """(B, T, D) of the samples at `index`, zeros at the end, and their (B, T) mask; T is at least 1."""
         lengths = self.lengths[index]
         step = torch.arange(max(int(lengths.max()), 1), device=self.rows.device)
-        keep = step < lengths.unsqueeze(1)
+        keep = step < lengths.unsqueeze(1)  # (B, T)
         if not len(self.rows):
             return self.rows.new_zeros((*keep.shape, self.rows.shape[1])), keep
-        places = (self.starts[index].unsqueeze(1) + step).clamp(max=len(self.rows) - 1)
-        return self.rows[places] * keep.unsqueeze(2), keep
+        places = (self.starts[index].unsqueeze(1) + step).clamp(max=len(self.rows) - 1)  # (B, T)
+        return self.rows[places] * keep.unsqueeze(2), keep  # (B, T, D)
 
     def to(self, device: torch.device | str) -> Sequences:
         """The same on another device."""
@@ -230,7 +230,7 @@ class Samples:
             else:
                 features[name], keep[name] = value, _over_steps(here, value)
                 if value.ndim == 3:
-                    features[name], keep[name] = value.flatten(0, 1)[None], keep[name].flatten()[None]
+                    features[name], keep[name] = value.flatten(0, 1)[None], keep[name].flatten()[None]  # (1, N T, D)
         if self.aligned:
             _to_one_length(features, keep)
         return features, keep
@@ -251,7 +251,7 @@ class Samples:
 def _finite(value: Tensor | Sequences) -> Tensor:
     """(N,) bool: all numbers of a sample are finite. A sum is finite only where its terms are, and costs no copy."""
     if not isinstance(value, Sequences):
-        finite = value.flatten(1).sum(dim=1).isfinite()
+        finite = value.flatten(1).sum(dim=1).isfinite()  # (N,)
         doubtful = (~finite).nonzero().flatten()  # or the sum alone is too large
         finite[doubtful] = value[doubtful].flatten(1).isfinite().all(dim=1)
         return finite
@@ -269,7 +269,7 @@ def _lengths(value: Tensor | Sequences) -> Tensor:
 
 def _over_steps(there: Tensor, value: Tensor) -> Tensor:
     """A (N,) mask as that of (N, D) or (N, T, D) features."""
-    return there if value.ndim == 2 else there.unsqueeze(1).expand(-1, value.shape[1])
+    return there if value.ndim == 2 else there.unsqueeze(1).expand(-1, value.shape[1])  # (N,) or (N, T)
 
 
 def _to_one_length(features: dict[str, Tensor], keep: dict[str, Tensor]) -> None:

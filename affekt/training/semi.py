@@ -46,7 +46,8 @@ class SemiTrained:
     @property
     def best(self) -> Trained:
         """The round that is best on validation: a healthy one where there is one, the earlier of equals."""
-        return max((held.trained for held in self.rounds), key=lambda one: (one.status == 'healthy', one.best_score))
+        every = (each.trained for each in self.rounds)
+        return max(every, key=lambda trained: (trained.status == 'healthy', trained.best_score))
 
 
 def train_semi(
@@ -96,10 +97,10 @@ def train_semi(
     _require_categories(model, labelled)
     rounds = [Round(run(0, None))]
     for number in range(1, semi.rounds + 1):
-        found = pseudo_labelled(SemiTrained(tuple(rounds)).best.model, bare, labelled, semi)
-        if found is None:
+        pseudo = pseudo_labelled(SemiTrained(tuple(rounds)).best.model, bare, labelled, semi)
+        if pseudo is None:
             break
-        guessed, least = found
+        guessed, least = pseudo
         assert guessed.labels is not None
         rounds.append(Round(run(number, guessed), tuple(torch.bincount(guessed.labels).tolist()), least))
     return SemiTrained(tuple(rounds))
@@ -133,24 +134,24 @@ def _surest(sure: Tensor, labels: Tensor, semi: SemiSettings) -> Tensor:
     """Index of what reaches the threshold, or of the share of each category that is surest; in rising order."""
     if semi.share is None:
         return (sure >= semi.threshold).nonzero().flatten()
-    found = []
+    parts = []
     for label in labels.unique():
         own = (labels == label).nonzero().flatten()
         order = torch.argsort(sure[own], descending=True, stable=True)
-        found.append(own[order[: max(1, round(semi.share * len(own)))]])
-    return torch.cat(found).sort().values
+        parts.append(own[order[: max(1, round(semi.share * len(own)))]])
+    return torch.cat(parts).sort().values
 
 
 def _capped(chosen: Tensor, sure: Tensor, labels: Tensor, truths: Tensor) -> Tensor:
     """The chosen without the least sure of each category that has more than its share of the labelled samples."""
     known = truths[truths != UNKNOWN]
-    found = []
+    parts = []
     for label in labels[chosen].unique():
         own = chosen[labels[chosen] == label]
         most = max(1, round(len(chosen) * float((known == label).double().mean())))
         order = torch.argsort(sure[own], descending=True, stable=True)
-        found.append(own[order[:most]])
-    return torch.cat(found).sort().values if found else chosen
+        parts.append(own[order[:most]])
+    return torch.cat(parts).sort().values if parts else chosen
 
 
 def _require_categories(model: nn.Module, labelled: Samples) -> None:

@@ -1,4 +1,4 @@
-"""Everything that a training run's numbers depend on besides model and samples."""
+"""Everything that a run's numbers depend on besides model and samples: of the engine, of training, without truth."""
 
 from __future__ import annotations
 
@@ -8,9 +8,71 @@ from typing import Literal
 
 from affekt.errors import UnknownNameError, ValueRangeError
 from affekt.moved_names import with_old_names
+from affekt.training.precision import PRECISIONS, Precision
+from affekt.training.schedules import Schedule
 
-Precision = Literal['float32', 'bfloat16']
 SemiKind = Literal['pseudo', 'consistency']
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """How steps are taken; saved beside a run.
+
+    Args:
+        seed: of what is drawn in the steps, such as dropout and masks, from torch's, NumPy's and Python's generators.
+        accumulation: batches a step, whose gradients are averaged.
+        precision: of products; half of it only where the device has it, else float32 is taken and a warning says so.
+            Weights stay as they are.
+        clip_norm: longest gradient of all parameters together; None for any.
+        clip_value: largest entry of a gradient; None for any.
+        schedule: of the learning rate; None for one that stays.
+        average_decay: of a running mean of the weights, (0, 1); None for none.
+        log_every: steps a row of the log, which holds their mean losses.
+        evaluate_every: steps between evaluations, a multiple of `log_every`; None for one at every row.
+        save_every: steps between checkpoints, a multiple of `log_every`; None for one at the end.
+        keep: checkpoints that stay, the last ones.
+        device: where to train.
+
+    Raises:
+        ValueRangeError: a number is out of range.
+        UnknownNameError: no such precision.
+    """
+
+    seed: int = 0
+    accumulation: int = 1
+    precision: Precision = 'float32'
+    clip_norm: float | None = None
+    clip_value: float | None = None
+    schedule: Schedule | None = None
+    average_decay: float | None = None
+    log_every: int = 10
+    evaluate_every: int | None = None
+    save_every: int | None = 1000
+    keep: int = 2
+    device: str = 'cpu'
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise UnknownNameError(
+                expected=f'a precision among {", ".join(PRECISIONS)}', came=repr(self.precision), todo='choose one'
+            )
+        counts: dict[str, float] = {name: getattr(self, name) for name in ('accumulation', 'log_every', 'keep')}
+        every = {name: getattr(self, name) for name in ('evaluate_every', 'save_every')}
+        counts |= {name: number for name, number in every.items() if number is not None}
+        norms = {name: getattr(self, name) for name in ('clip_norm', 'clip_value')}
+        wrong = {name: number for name, number in counts.items() if number < 1}
+        wrong |= {name: number for name, number in norms.items() if number is not None and not number > 0}
+        if self.average_decay is not None and not 0 < self.average_decay < 1:
+            wrong['average_decay'] = self.average_decay
+        if not wrong:
+            wrong |= {name: number for name, number in every.items() if number and number % self.log_every}
+        if wrong:
+            raise ValueRangeError(
+                expected='counts of 1 or more, save_every and evaluate_every multiples of log_every, positive limits '
+                'of gradients, and average_decay in (0, 1)',
+                came=str(wrong),
+                todo='correct them',
+            )
 
 
 RENAMED = {'rate': 'learning_rate', 'decay': 'weight_decay', 'batch': 'batch_size'}
@@ -34,7 +96,8 @@ class TrainingSettings:
         clip_value: largest entry of a gradient, the published way; None for any.
         patience: epochs without a better score on validation before stopping; None to go through all.
         score: what is best on validation: a key of `SCORES`.
-        precision: bfloat16 computes products in half the bits where the device is faster so; weights stay float32.
+        precision: bfloat16 computes products in half the bits where the device has it, else a warning says so and
+            float32 is taken; weights stay float32.
         device: where to train.
     """
 
@@ -49,7 +112,7 @@ class TrainingSettings:
     clip_value: float | None = None
     patience: int | None = 15
     score: str = 'loss'
-    precision: Precision = 'float32'
+    precision: Literal['float32', 'bfloat16'] = 'float32'
     device: str = 'cpu'
 
     def __post_init__(self) -> None:

@@ -73,14 +73,14 @@ class Standing:
             self.history = []
         return self.history
 
-    def facts(self) -> dict[str, Any]:
+    def notes(self) -> dict[str, Any]:
         """All but the weights, for a checkpoint."""
         return {name: getattr(self, name) for name in ('best_epoch', 'best_score', 'constant', 'broken', 'history')}
 
-    def restore(self, facts: dict[str, Any], best: dict[str, Tensor]) -> None:
+    def restore(self, noted: dict[str, Any], best: dict[str, Tensor]) -> None:
         """Stand where a checkpoint stood."""
         self.best = best
-        for name, value in facts.items():
+        for name, value in noted.items():
             setattr(self, name, value)
 
     def trained(self, model: nn.Module) -> Trained:

@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from affekt.errors import ShapeError, TrainingError
 from affekt.nn import read_tensors, save_tensors
 from affekt.training.checkpoints import below
-from affekt.training.engine import Engine, EngineSettings, run_folder
+from affekt.training.engine import Engine, run_folder
 from affekt.training.optimiser import Adam
 from affekt.training.parallel import Ranks
 from affekt.training.samples import Batch, Samples, epoch_batches, epoch_seed
 from affekt.training.scoring import Predicted, score_of, task_losses
-from affekt.training.settings import RENAMED, TrainingSettings
+from affekt.training.settings import RENAMED, EngineSettings, TrainingSettings
 from affekt.training.standing import CHECKPOINT, Row, Standing, Trained, ended, judge, state_of
 from affekt.training.unlabelled import Lesson, Unlabelled
 
@@ -259,7 +259,7 @@ def _save(path: Path, engine: Engine, standing: Standing, unlabelled: Unlabelled
     tensors |= {f'best.{name}': value for name, value in standing.best.items()}
     if unlabelled:
         tensors |= {f'unlabelled.{name}': value for name, value in unlabelled.state().items()}
-    save_tensors(path, tensors, {'progress': json.dumps(standing.facts()), 'engine': json.dumps(notes)})
+    save_tensors(path, tensors, {'progress': json.dumps(standing.notes()), 'engine': json.dumps(notes)})
 
 
 def _restore(path: Path, engine: Engine, standing: Standing, unlabelled: Unlabelled | None) -> None:

@@ -85,8 +85,8 @@ def train_together(
     optimiser = _optimiser(list(weights.values()), settings)
     lengths = samples.lengths()
     standing = [Standing(best=state_of(model)) for model in models]
-    facts = {'models': [asdict(own) for own in settings]}
-    with contextlib.nullcontext() if folder is None else Run(folder, facts, resume=resume, renamed=RENAMED) as run:
+    saved = {'models': [asdict(own) for own in settings]}
+    with contextlib.nullcontext() if folder is None else Run(folder, saved, resume=resume, renamed=RENAMED) as run:
         if run and resume:
             _restore(run.folder / CHECKPOINT, models, weights, optimiser, standing)
         for epoch in range(max(len(p.rows()) for p in standing) + 1, common.epochs + 1):
@@ -114,7 +114,7 @@ def _save(path: Path, weights: dict[str, Tensor], optimiser: torch.optim.Optimiz
     tensors = {f'model.{name}': value for name, value in weights.items()} | moments_of(optimiser)
     for k, own in enumerate(standing):
         tensors |= {f'best{k}.{name}': value for name, value in own.best.items()}
-    save_tensors(path, tensors, {'progress': json.dumps([own.facts() for own in standing])})
+    save_tensors(path, tensors, {'progress': json.dumps([own.notes() for own in standing])})
 
 
 def _restore(
@@ -135,8 +135,8 @@ def _restore(
     with torch.no_grad():
         for name, value in weights.items():
             value.copy_(torch.stack([state[name] for state in states]))
-    for k, (own, facts) in enumerate(zip(standing, json.loads(notes['progress']), strict=True)):
-        own.restore(facts, below(tensors, f'best{k}.'))
+    for k, (own, noted) in enumerate(zip(standing, json.loads(notes['progress']), strict=True)):
+        own.restore(noted, below(tensors, f'best{k}.'))
     restore_moments(optimiser, tensors)
 
 
@@ -179,7 +179,7 @@ def _epoch(
                     came=f'{real.sum(dim=1).tolist()} samples',
                     todo='choose a batch size that divides all folds, or train one by one',
                 )
-            loss = torch.stack([value.float() for value in losses.values()]).sum(dim=0)
+            loss = torch.stack([value.float() for value in losses.values()]).sum(dim=0)  # (K,)
             optimiser.zero_grad()
             loss.sum().backward()
             _clip(weights, settings)
@@ -210,21 +210,21 @@ def _stacked_batch(samples: Samples, plans: list[list[Tensor]], step: int) -> tu
     """The step's batches as (K, B, …), and which rows are real; the others are kept from and known of nothing."""
     chosen = [plan[step] if step < len(plan) else plan[0][:0] for plan in plans]
     size = max(map(len, chosen))
-    real = torch.stack([torch.arange(size) < len(index) for index in chosen])
+    real = torch.stack([torch.arange(size) < len(index) for index in chosen])  # (K, B)
     index = torch.stack([torch.cat([own, plans[0][0][:1].expand(size - len(own))]) for own in chosen])
-    flat = samples.batch(index.flatten())
+    flat = samples.batch(index.flatten())  # of K B samples
     real = real.to(next(iter(flat.features.values())).device)
     whole = bool(real.all())
 
     def stacked(tensor: Tensor) -> Tensor:
-        return tensor.view(len(plans), size, *tensor.shape[1:])
+        return tensor.view(len(plans), size, *tensor.shape[1:])  # (K, B, …)
 
     features = {name: stacked(value) for name, value in flat.features.items()}
     keep = {name: stacked(value) for name, value in flat.keep_mask.items()}
     if not whole:
         for name, value in features.items():
             mask = keep.get(name, torch.ones(value.shape[:-1], dtype=torch.bool, device=value.device))
-            keep[name] = mask & real.view(*real.shape, *[1] * (mask.ndim - 2))
+            keep[name] = mask & real.view(*real.shape, *[1] * (mask.ndim - 2))  # (K, B) or (K, B, T)
     labels = None if flat.labels is None else torch.where(real, stacked(flat.labels), UNKNOWN)
     values = None if flat.values is None else torch.where(real.unsqueeze(2), stacked(flat.values), torch.nan)
     return Batch(features, keep, labels, values), real
@@ -273,9 +273,9 @@ def _clip(weights: dict[str, Tensor], settings: Sequence[TrainingSettings]) -> N
     """Each model's gradient to its own longest norm, then its own largest entry."""
     gradients = [weight.grad for weight in weights.values() if weight.grad is not None]
     if any(own.clip_norm is not None for own in settings):
-        squares = torch.stack([torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients]).square()
-        longest = torch.tensor([own.clip_norm or torch.inf for own in settings], device=squares.device)
-        scales = (longest / (squares.sum(dim=0).sqrt() + 1e-6)).clamp(max=1.0)
+        norms = torch.stack([torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients])  # (tensors, K)
+        longest = torch.tensor([own.clip_norm or torch.inf for own in settings], device=norms.device)
+        scales = (longest / (norms.square().sum(dim=0).sqrt() + 1e-6)).clamp(max=1.0)
         if not bool((scales == 1).all()):
             for gradient in gradients:
                 gradient.mul_(scales.view(-1, *[1] * (gradient.ndim - 1)))

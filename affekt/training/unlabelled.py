@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from affekt.training.averages import WeightAverage, weights_of
+from affekt.training.averages import WeightAverage
 from affekt.training.checkpoints import below
 from affekt.training.parallel import Ranks
 from affekt.training.samples import UNKNOWN, Batch, Samples, Sequences, epoch_batches, epoch_seed
@@ -61,7 +61,7 @@ class Unlabelled:
         if self.settings.teacher_decay is None or self.settings.kind == 'pseudo':
             return model
         self._teacher = copy.deepcopy(model).requires_grad_(False).eval()
-        self._average = WeightAverage(model, self.settings.teacher_decay, into=weights_of(self._teacher))
+        self._average = WeightAverage(model, self.settings.teacher_decay, into=_tensors_of(self._teacher))
         return self._teacher
 
     def follow(self, model: nn.Module) -> None:
@@ -101,24 +101,24 @@ class Unlabelled:
 
     def disturbed(self, batch: Batch, noise: float, rng: torch.Generator) -> Batch:
         """A copy with Gaussian noise of `noise` deviations of each feature."""
-        found = {}
+        noisy = {}
         for name, value in batch.features.items():
             drawn = torch.randn(value.shape, generator=rng, device=value.device)
-            found[name] = value + noise * self._scales[name][1] * drawn
-        return replace(batch, features=found)
+            noisy[name] = value + noise * self._scales[name][1] * drawn
+        return replace(batch, features=noisy)
 
     def thinned(self, batch: Batch, rng: torch.Generator) -> Batch:
         """A copy in which features stand at their mean and modalities are missing, by the settings' shares."""
-        found, keep = {}, dict(batch.keep_mask)
+        thin, keep = {}, dict(batch.keep_mask)
         for name, value in batch.features.items():
             # One draw a sample: a feature is gone for all its steps.
             drawn = torch.rand(len(value), *[1] * (value.ndim - 2), value.shape[-1], generator=rng, device=value.device)
-            found[name] = torch.where(drawn < self.settings.feature_dropout, self._scales[name][0], value)
-        if len(found) > 1 and self.settings.modality_dropout > 0:
-            for name, stays in _staying(found, keep, self.settings.modality_dropout, rng).items():
-                mask = keep.get(name, torch.ones(found[name].shape[:-1], dtype=torch.bool, device=stays.device))
-                keep[name] = mask & stays.view(-1, *[1] * (mask.ndim - 1))
-        return replace(batch, features=found, keep_mask=keep)
+            thin[name] = torch.where(drawn < self.settings.feature_dropout, self._scales[name][0], value)
+        if len(thin) > 1 and self.settings.modality_dropout > 0:
+            for name, stays in _staying(thin, keep, self.settings.modality_dropout, rng).items():
+                mask = keep.get(name, torch.ones(thin[name].shape[:-1], dtype=torch.bool, device=stays.device))
+                keep[name] = mask & stays.view(-1, *[1] * (mask.ndim - 1))  # (B,) or (B, T)
+        return replace(batch, features=thin, keep_mask=keep)
 
 
 class Lesson:
@@ -158,6 +158,10 @@ class Lesson:
         return {'sure': self._sure.item() / max(self._seen, 1)}
 
 
+def _tensors_of(model: nn.Module) -> dict[str, Tensor]:
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
+
+
 def _without_end(samples: Samples, size: int, rng: torch.Generator) -> Iterator[Tensor]:
     """Batches of all samples in a new order, again and again."""
     index, lengths = torch.arange(len(samples)), samples.lengths()
@@ -168,15 +172,15 @@ def _without_end(samples: Samples, size: int, rng: torch.Generator) -> Iterator[
 def _scales(samples: Samples) -> dict[str, tuple[Tensor, Tensor]]:
     """Modality to mean (D,) and deviation (D,) of its features over all that is there."""
     features, keep = samples.steps()
-    found = {}
+    scales = {}
     for name, value in features.items():
-        rows = value.flatten(0, -2) if keep[name].all() else value[keep[name]]
+        rows = value.flatten(0, -2) if keep[name].all() else value[keep[name]]  # (rows there are, D)
         rows = rows if len(rows) else value.new_zeros((1, value.shape[-1]))
         mean = rows.mean(dim=0, dtype=torch.float64)
         pieces = rows.split(max(2**18 // rows.shape[1], 1))  # in double precision, a piece at a time
         squares = torch.stack([(piece - mean).square().sum(dim=0) for piece in pieces]).sum(dim=0)
-        found[name] = (mean.float(), (squares / len(rows)).sqrt().float())
-    return found
+        scales[name] = (mean.float(), (squares / len(rows)).sqrt().float())
+    return scales
 
 
 def _staying(
@@ -185,7 +189,8 @@ def _staying(
     """Modality to (B,) bool: it stays. Of the modalities that a sample has, one drawn at random always does."""
     first = next(iter(features.values()))
     everyone = torch.ones(len(first), dtype=torch.bool, device=first.device)
-    present = torch.stack([keep[n].view(len(first), -1).any(dim=1) if n in keep else everyone for n in features], dim=1)
+    there = [keep[name].view(len(first), -1).any(dim=1) if name in keep else everyone for name in features]
+    present = torch.stack(there, dim=1)  # (B, M)
     chances = torch.rand(present.shape, generator=rng, device=first.device)
     survivor = torch.where(present, torch.rand(present.shape, generator=rng, device=first.device), -1.0).argmax(dim=1)
     stays = (chances >= rate) | nn.functional.one_hot(survivor, present.shape[1]).bool()

@@ -16,6 +16,7 @@ import training_cases as cases
 
 from affekt.errors import RunError, TrainingError, UnknownNameError, ValueRangeError
 from affekt.training import Predicted, Samples, TrainingSettings, predict, train
+from affekt.training.precision import has_precision
 from affekt.training.scoring import is_constant
 
 
@@ -171,6 +172,7 @@ def test_weights_that_break_down_later_leave_the_best_epoch_before():
     assert any(math.isnan(value) for value in trained.history[-1].values())
 
 
+@pytest.mark.skipif(not has_precision('cpu', 'bfloat16'), reason='this processor computes no bfloat16 by itself')
 def test_half_precision_products_end_near_full_precision():
     scores = [
         train(cases.model(), cases.samples(), cases.samples(40, 1), replace(cases.SETTINGS, precision=p)).best_score
@@ -242,3 +244,14 @@ def test_one_category_for_every_sample_is_a_constant_answer():
     values = torch.zeros(40, 0)
     assert not is_constant(Predicted(logits, values), truth)
     assert is_constant(Predicted(logits + torch.tensor([0.0, 9.0, 0.0]), values), truth)
+
+
+def test_without_half_precision_on_the_device_full_precision_is_taken_and_a_warning_says_so(monkeypatch, caplog):
+    monkeypatch.setattr('affekt.training.precision.has_precision', lambda device, precision: precision == 'float32')
+    settings = replace(cases.SETTINGS, epochs=2)
+    half, full = (
+        train(cases.model(), cases.samples(), cases.samples(40, 1), replace(settings, precision=precision)).history
+        for precision in ('bfloat16', 'float32')
+    )
+    assert half == full
+    assert caplog.text.count('computes no bfloat16 by itself') == 1

@@ -13,7 +13,7 @@ import dataclasses
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,10 +28,9 @@ from affekt.errors import CorpusError, listed, require_torch
 from affekt.experiments import FinishedRuns, Task, Trial, drawn, fair_run
 from affekt.features import Store
 from affekt.metrics import mean_of_folds
+from affekt.progress import Progress
 from affekt.runs import versions, write_atomically
 from affekt.tables import csv_bytes
-
-Progress = Callable[[str, float, float], None]
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from affekt.arrays import Floats32
 from affekt.errors import FileError, ShapeError, TableError, ValueRangeError
 from affekt.features.recipes import Features, not_finite
 from affekt.runs import file_atomically, require_regular_file, versions
-from affekt.tables.arrow_arrays import number_array, text_array, view
-from affekt.tables.arrow_messages import require_bounded
+from affekt.tables import number_array, require_bounded, text_array
+from affekt.tables.arrow_arrays import view
 
 FORMAT = 1
 SUFFIX = '.features.arrow'

@@ -18,8 +18,7 @@ from affekt.errors import AffektError, TableError, listed
 from affekt.features.feature_tables import NAMES, array_of, samples_of_columns
 from affekt.features.sources import Arrays
 from affekt.runs import read_regular_file, require_regular_file
-from affekt.tables.arrow_messages import require_bounded
-from affekt.tables.table import refuse_doubled
+from affekt.tables import refuse_doubled, require_bounded
 
 STATE, SPLITS = 'state.json', 'dataset_dict.json'
 

@@ -8,6 +8,7 @@ first, then `circumplex.py`; for free words `words.py`, then `wheels.py`.
 from affekt.labels.answer_files import read_answers
 from affekt.labels.circumplex import CIRCUMPLEX, coordinates
 from affekt.labels.everyday_words import words_of
+from affekt.labels.official_tables import load_table
 from affekt.labels.prose import Lexicon, labels_in_prose
 from affekt.labels.sets import (
     EKMAN,
@@ -21,7 +22,7 @@ from affekt.labels.sets import (
     fold,
 )
 from affekt.labels.thinking import FinalAnswer, count_thinking, final_texts, note_thinking, without_thinking
-from affekt.labels.wheels import NEUTRAL, Sense, Wheel, Word, WordTable, load_table, read_table
+from affekt.labels.wheels import NEUTRAL, Sense, Wheel, Word, WordTable, read_table
 from affekt.labels.words import Answer, official_clean, official_groups, official_labels, read_labels
 
 __all__ = [

@@ -21,6 +21,7 @@ import numpy.typing as npt
 import torch
 from card import draw_calibration, draw_labels, render_card
 from data import States, Texts, read_emobank, read_goemotions, read_meld_test, states_of
+from evaluate import emobank_metrics, goemotions_metrics, meld_metrics
 from fit import (
     any_of,
     best_thresholds,
@@ -32,7 +33,6 @@ from fit import (
     single,
 )
 from net import LABELS, Settings, train_heads
-from evaluate import emobank_metrics, goemotions_metrics, meld_metrics
 
 from affekt.arrays import Floats
 from affekt.labels import EKMAN, GOEMOTIONS

@@ -107,10 +107,7 @@ def read_entries() -> list[Entry]:
 
 def read_values() -> dict[str, tuple[float, float, str]]:
     """Word to valence, arousal, origin."""
-    return {
-        row['word']: (float(row['valence']), float(row['arousal']), row['origin'])
-        for row in rows_of('values.tsv')
-    }
+    return {row['word']: (float(row['valence']), float(row['arousal']), row['origin']) for row in rows_of('values.tsv')}
 
 
 def read_places() -> dict[str, dict[str, str]]:

@@ -81,7 +81,8 @@ def _public_without_docstring(path: Path) -> list[str]:
             inner = node.body if isinstance(node, ast.ClassDef) and not _is_protocol(node) else []
             for item in [node, *inner]:
                 public = isinstance(item, (ast.FunctionDef, ast.ClassDef)) and not item.name.startswith('_')
-                if public and item.name not in FILE_PROTOCOL and not ast.get_docstring(item):
+                overloads = {ast.unparse(each) for each in getattr(item, 'decorator_list', ())} & {'overload'}
+                if public and not overloads and item.name not in FILE_PROTOCOL and not ast.get_docstring(item):
                     found.append(item.name)
     return found
 

@@ -23,7 +23,39 @@ OF_EXTRAS = {
 """Packages that no core install has."""
 SHARES_ALL = {'media': 'containers', 'batch': 'analysis'}
 """A room to the one whose insides it uses: it decodes the bytes that the other walks; it runs what the other does."""
-INSIDES: dict[str, set[str]] = {}
+INSIDES: dict[str, set[str]] = {
+    'text': {'tables.recognition', 'voice.encoder', 'voice.mel'},
+    'metrics': {'labels.wheels'},
+    'llm': {'labels.words'},
+    'preference': {'metrics.resampling'},
+    'judging': {'metrics.resampling'},
+    'features': {'corpora.manifest', 'faces.expression', 'faces.landmarker', 'tables.arrow_arrays'},
+    'corruption': {'corpora.manifest', 'media.writing'},
+    'experiments': {'pages.figures', 'training.absent'},
+    'benchmarks': {
+        'metrics.group_sizes',
+        'metrics.label_sets',
+        'metrics.resampling',
+        'pages.figures',
+        'training.standing',
+    },
+    'challenges': {'features.sample_names', 'metrics.resampling', 'preference.pairs'},
+    'doctor': {'judging.plain_judges'},
+    'cli': {
+        'benchmarks.ovmer',
+        'benchmarks.selection',
+        'corpora.checks',
+        'corpora.leaks',
+        'corpora.manifest',
+        'corruption.noises',
+        'judging.plain_judges',
+        'judging.strategies',
+        'pages.figures',
+        'ranking.leaderboard',
+        'ranking.ties',
+        'ranking.uncertainty',
+    },
+}
 """A room to the files of others that it uses past their faces: mostly lists of names that a help text shows."""
 LIGHT_ROOMS = tuple(room for room in affekt.ROOMS if room not in affekt.TORCH_ROOMS)
 

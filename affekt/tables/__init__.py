@@ -11,6 +11,7 @@ Read first: `reading.py`.
 """
 
 from affekt.tables.arrow_arrays import joined_view, number_array, text_array
+from affekt.tables.arrow_messages import require_bounded_messages
 from affekt.tables.by_sample import Columns, answers_by_name, by_name, read_columns
 from affekt.tables.delimited import required_rows, table_of_lines
 from affekt.tables.parquet_files import require_bounded
@@ -48,6 +49,7 @@ __all__ = [
     'reading_notes',
     'refuse_doubled',
     'require_bounded',
+    'require_bounded_messages',
     'require_written',
     'required_rows',
     'seen',

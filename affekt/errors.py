@@ -193,3 +193,8 @@ def listed(names: Iterable[str], most: int = 5) -> str:
     every = list(names)
     more = f' and {len(every) - most} more' if len(every) > most else ''
     return ', '.join(map(repr, every[:most])) + more
+
+
+def short(text: object, most: int = 60) -> object:
+    """A text cut to what a message can hold; anything else as it is."""
+    return text[: most - 1] + '…' if isinstance(text, str) and len(text) > most else text

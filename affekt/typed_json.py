@@ -12,13 +12,17 @@ import types
 import typing
 from collections.abc import Iterable, Mapping
 from pathlib import PurePath
-from typing import Any
+from typing import Any, overload
 
 from affekt.tables import storable
 
 _NAMED: Mapping[type, str] = {str: 'a text', int: 'a whole number', bool: 'true or false'}
 
 
+@overload
+def plain(value: Mapping[Any, Any]) -> dict[str, Any]: ...
+@overload
+def plain(value: Any) -> Any: ...
 def plain(value: Any) -> Any:
     """A value of nothing but dicts, lists, texts, numbers, booleans and None.
 
@@ -66,21 +70,21 @@ def typed(kind: Any, value: Any) -> Any:
         return _tuple(typing.get_args(kind), value)
     if origin is not None and issubclass(origin, Mapping):
         if not isinstance(value, Mapping):
-            raise TypeError(f'{_short(value)} where a mapping belongs')
+            raise TypeError(f'{brief(value)} where a mapping belongs')
         return {str(key): typed(typing.get_args(kind)[1], part) for key, part in value.items()}
     if kind is float:
         if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
-            raise TypeError(f'{_short(value)} where a number belongs')
+            raise TypeError(f'{brief(value)} where a number belongs')
         return math.nan if value is None else float(value)
     if kind in _NAMED and type(value) is not kind:
-        raise TypeError(f'{_short(value)} where {_NAMED[kind]} belongs')
+        raise TypeError(f'{brief(value)} where {_NAMED[kind]} belongs')
     return value
 
 
 def _record(kind: type, value: Any) -> Any:
     """A dataclass; fields of bytes, which JSON does not hold, are None."""
     if not isinstance(value, Mapping):
-        raise TypeError(f'{kind.__name__} is {_short(value)}')
+        raise TypeError(f'{kind.__name__} is {brief(value)}')
     types_of = typing.get_type_hints(kind)
     names = [field.name for field in dataclasses.fields(kind)]
     given = {name: typed(types_of[name], value[name]) for name in names if name in value}
@@ -90,12 +94,13 @@ def _record(kind: type, value: Any) -> Any:
 
 def _tuple(options: tuple[Any, ...], value: Any) -> tuple[Any, ...]:
     if not isinstance(value, list):
-        raise TypeError(f'{_short(value)} where a list belongs')
+        raise TypeError(f'{brief(value)} where a list belongs')
     if len(options) == 2 and options[1] is Ellipsis:
         return tuple(typed(options[0], part) for part in value)
     return tuple(typed(option, part) for option, part in zip(options, value, strict=True))
 
 
-def _short(value: Any) -> str:
+def brief(value: Any) -> str:
+    """A value as it is written in Python, cut where it is long."""
     text = repr(value)
     return text if len(text) <= 60 else f'{text[:59]}…'

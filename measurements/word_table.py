@@ -34,7 +34,8 @@ from typing import Any
 
 import numpy as np
 
-from affekt.labels.wheels import Wheel, Word, WordTable, load_table
+from affekt.labels import load_table
+from affekt.labels.wheels import Wheel, Word, WordTable
 
 HERE = Path(__file__).resolve().parent
 DATA = HERE.parents[1] / 'shared' / 'data'

@@ -1,4 +1,4 @@
-"""The order of the rooms and their weight: a room imports only rooms before it, and light rooms load no torch."""
+"""What makes a house of the rooms: their order, their faces, their size, and what they weigh."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import ast
 import importlib.util
 import subprocess
 import sys
+from collections import Counter
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,11 @@ import pytest
 import affekt
 
 PACKAGE = Path(affekt.__file__).parent
+OF_EXTRAS = {
+    'accelerate', 'fastapi', 'gguf', 'huggingface_hub', 'onnx', 'onnxscript', 'opensmile', 'pydantic', 'ray',
+    'safetensors', 'sentencepiece', 'sklearn', 'torch', 'transformers', 'uvicorn',
+}  # fmt: skip
+"""Packages that no core install has."""
 LIGHT_ROOMS = tuple(room for room in affekt.ROOMS if room not in affekt.TORCH_ROOMS)
 
 
@@ -21,16 +29,41 @@ def _files_of(room: str) -> list[Path]:
     return sorted(folder.glob('*.py')) if folder.is_dir() else [PACKAGE / f'{room}.py']
 
 
-def _rooms_imported_by(path: Path) -> set[str]:
-    """The first name below affekt of every import in a file, those for type checkers included."""
-    found = set()
+@cache
+def _imports(path: Path) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Modules of affekt that a file imports anywhere, those for type checkers included, and the names it takes."""
+    taken = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split('.')[0] == 'affekt':
-            parts = node.module.split('.')
-            found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
+            taken.append((node.module, tuple(alias.name for alias in node.names)))
         elif isinstance(node, ast.Import):
-            found |= {alias.name.split('.')[1] for alias in node.names if alias.name.startswith('affekt.')}
-    return found - {'__version__', 'ROOMS'}
+            taken += [(alias.name, ()) for alias in node.names if alias.name.startswith('affekt.')]
+    return tuple(taken)
+
+
+def _rooms_imported_by(path: Path) -> set[str]:
+    """The first name below affekt of every import in a file."""
+    rooms = set()
+    for module, names in _imports(path):
+        parts = module.split('.')
+        rooms |= {parts[1]} if len(parts) > 1 else set(names)
+    return rooms - {'__version__', 'ROOMS'}
+
+
+def _module_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix('').parts
+    return '.'.join(parts[:-1] if parts[-1] == '__init__' else parts)
+
+
+FILES = {_module_of(path): path for path in PACKAGE.rglob('*.py') if path.name != '__main__.py'}
+
+
+def _files_imported_by(module: str) -> set[str]:
+    """The files that a file imports; `from room import name` is the file of that name, or the room's face."""
+    targets = set()
+    for target, names in _imports(FILES[module]):
+        targets |= {f'{target}.{name}' if f'{target}.{name}' in FILES else target for name in names} or {target}
+    return (targets & FILES.keys()) - {module}
 
 
 @pytest.mark.parametrize('room', affekt.ROOMS)
@@ -47,6 +80,38 @@ def test_every_file_and_folder_of_the_package_is_a_room_or_data():
 
 def test_rooms_have_no_folders_inside():
     assert [p for room in affekt.ROOMS for p in (PACKAGE / room).glob('*/') if p.name != '__pycache__'] == []
+
+
+@pytest.mark.parametrize('room', affekt.ROOMS)
+def test_a_room_has_at_most_25_files(room):
+    assert len(_files_of(room)) <= 25
+
+
+@pytest.mark.parametrize('room', affekt.ROOMS)
+def test_at_most_four_files_of_a_room_share_the_beginning_of_their_names(room):
+    """A fifth asks for a room of its own."""
+    beginnings = Counter(path.stem.split('_')[0] for path in _files_of(room) if path.stem != '__init__')
+    assert {name: times for name, times in beginnings.items() if times > 4} == {}
+
+
+def test_no_files_import_each_other_however_long_the_way_round():
+    try:
+        TopologicalSorter({module: _files_imported_by(module) for module in FILES}).prepare()
+    except CycleError as error:
+        pytest.fail(' -> '.join(error.args[1]))
+
+
+def test_light_rooms_need_none_of_the_extras():
+    code = f"""
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split('.')[0] in {sorted(OF_EXTRAS)}:
+            raise ModuleNotFoundError(name, name=name)
+sys.meta_path.insert(0, Absent())
+import {', '.join(f'affekt.{room}' for room in LIGHT_ROOMS)}
+"""
+    assert _run(code) == ''
 
 
 def _run(code: str) -> str:

@@ -19,6 +19,7 @@ from affekt.analysis.results import recording_of
 from affekt.analysis.settings import AnalysisSettings
 from affekt.analysis.timeline import Timeline
 from affekt.runs import file_sha256
+from affekt.typed_json import plain
 from affekt.wording import counted
 
 LONGEST_S = 1e6
@@ -74,14 +75,14 @@ class Analysis:
     def to_dict(self) -> dict[str, Any]:
         """All but tables, timeline and pictures as JSON-ready values."""
         parts = ('source', 'people', 'labels', 'moments', 'description', 'utterances', 'models', 'coverage', 'notice')
-        plain = {name: storage.encoded(getattr(self, name)) for name in parts}
-        return {'format': storage.FORMAT, **plain, 'settings': self.settings.to_dict()}
+        content = {name: plain(getattr(self, name)) for name in parts}
+        return {'format': storage.FORMAT, **content, 'settings': self.settings.to_dict()}
 
     def summary(self) -> dict[str, Any]:
         """What a program that called `affekt analyze --json` needs first: people, labels, moments, description."""
         return {
-            'source': storage.encoded(self.source),
-            'people': [{**storage.encoded(person), 'labels': self._words(person.name)} for person in self.people],
+            'source': plain(self.source),
+            'people': [{**plain(person), 'labels': self._words(person.name)} for person in self.people],
             'moments': [
                 {
                     'kind': m.kind,
@@ -95,7 +96,7 @@ class Analysis:
                 for m in self.moments
             ],
             'description': [sentence.text for sentence in self.description],
-            'coverage': storage.encoded(self.coverage),
+            'coverage': plain(self.coverage),
             'models': [{'name': m.name, 'role': m.role, 'licence': m.licence} for m in self.models],
             'settings': self.settings.to_dict(),
         }

@@ -39,6 +39,7 @@ from affekt.files import place_atomically
 from affekt.labels import EKMAN
 from affekt.plugins import Members, called
 from affekt.tables import spreadsheet_safe
+from affekt.typed_json import plain
 
 Interval = tuple[float, float, str]
 _UNPRINTABLE = re.compile('[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff\ud800-\udfff]')
@@ -197,7 +198,7 @@ def write_csv(analysis: Analysis, out: Path, *, raw: bool = False, least_parts: 
 
 def write_json(analysis: Analysis, out: Path) -> None:
     """Everything but the pictures; the timeline as a list of rows, nan as null."""
-    rows = storage.encoded(weights_as_text(analysis.timeline.to_arrow()).to_pylist())
+    rows = plain(weights_as_text(analysis.timeline.to_arrow()).to_pylist())
     identity = analysis.source.identity
     content = {'file': identity['file'], 'parts': list(parts_of(identity['file'])), 'sha256': identity['sha256']}
     content |= {**analysis.to_dict(), 'timeline': rows}

@@ -26,8 +26,8 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.analysis.records import Evidence, OpenLabel
-from affekt.labels import EKMAN
-from affekt.labels.wheels import Sense, load_table
+from affekt.labels import EKMAN, load_table
+from affekt.labels.wheels import Sense
 from affekt.tables import read_table
 
 WORD_TABLE = Path(__file__).with_name('open_labels.tsv')

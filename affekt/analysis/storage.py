@@ -12,11 +12,8 @@ Files are written one by one, each whole or not at all, `analysis.json` last: a 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
-import math
 import re
-import types
 import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -29,11 +26,11 @@ import pyarrow.parquet as pq
 from affekt.errors import RunError
 from affekt.runs import file_atomically, read_regular_file, require_regular_file, write_atomically
 from affekt.tables import require_bounded, storable
+from affekt.typed_json import brief, typed
 
 FORMAT = 1
 """Version of the folder's layout."""
 ANEW = 'analyze the recording again'
-_PLAIN: Mapping[type, str] = {str: 'a text', int: 'a whole number', bool: 'true or false'}
 MAX_ROWS = 20_000_000
 """Rows of a table, above what the longest recording gives: 60 faces for three hours at 30 frames a second."""
 _IDENTITY = re.compile(r'file|part\d+|sha256')
@@ -44,75 +41,18 @@ MAIN_FILE = 'analysis.json'
 TIMELINE_FILE = 'timeline.parquet'
 
 
-def encoded(value: Any) -> Any:
-    """A dataclass as JSON-ready values: bytes left out, nan as null, tuples as lists, texts as UTF-8 can hold them."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = dataclasses.fields(value)
-        return {
-            f.name: encoded(getattr(value, f.name)) for f in fields if not isinstance(getattr(value, f.name), bytes)
-        }
-    if isinstance(value, Mapping):
-        return {storable(str(key)): encoded(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [encoded(item) for item in value]
-    if isinstance(value, str):
-        return storable(value)
-    if isinstance(value, bool) or value is None:
-        return value
-    if isinstance(value, int):
-        return int(value)
-    number = float(value)
-    return number if math.isfinite(number) else None
-
-
 def decoded(kind: Any, value: Any) -> Any:
-    """What `encoded` made of a value of this type, made back; null becomes nan where a float belongs.
+    """What `typed_json.plain` made of a value of this type, made back.
 
     Raises:
         RunError: the value does not fit the type.
     """
     try:
-        return _decoded(kind, value)
+        return typed(kind, value)
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise RunError(
             expected=f'{_described(kind)} as affekt stores it', came=f'{str(error)[:200]}', todo=ANEW
         ) from error
-
-
-def _decoded(kind: Any, value: Any) -> Any:
-    origin = typing.get_origin(kind)
-    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
-        if not isinstance(value, Mapping):
-            raise TypeError(f'{kind.__name__} is {_short(value)}')
-        hints = typing.get_type_hints(kind)
-        given = {f.name: _decoded(hints[f.name], value[f.name]) for f in dataclasses.fields(kind) if f.name in value}
-        absent = {
-            f.name: None for f in dataclasses.fields(kind) if f.name not in value and hints[f.name] == bytes | None
-        }
-        return kind(**given, **absent)
-    if origin in (typing.Union, types.UnionType):
-        if value is None:
-            return None
-        return _decoded(next(option for option in typing.get_args(kind) if option is not type(None)), value)
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise TypeError(f'{_short(value)} where a list belongs')
-        options = typing.get_args(kind)
-        if len(options) == 2 and options[1] is Ellipsis:
-            return tuple(_decoded(options[0], item) for item in value)
-        return tuple(_decoded(option, item) for option, item in zip(options, value, strict=True))
-    if origin is not None and issubclass(origin, Mapping):
-        if not isinstance(value, Mapping):
-            raise TypeError(f'{_short(value)} where a mapping belongs')
-        of = typing.get_args(kind)[1]
-        return {str(key): _decoded(of, item) for key, item in value.items()}
-    if kind is float:
-        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
-            raise TypeError(f'{_short(value)} where a number belongs')
-        return math.nan if value is None else float(value)
-    if kind in (str, int, bool) and type(value) is not kind:
-        raise TypeError(f'{_short(value)} where {_PLAIN[kind]} belongs')
-    return value
 
 
 def _described(kind: Any) -> str:
@@ -120,11 +60,6 @@ def _described(kind: Any) -> str:
     options = typing.get_args(kind)
     name = getattr(options[0] if options else kind, '__name__', str(kind))
     return f'each {name}' if typing.get_origin(kind) is tuple else f'the {name}'
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f'{text[:59]}…'
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -273,5 +208,5 @@ def holds_together(place: str) -> Iterator[None]:
         ValueError, pa.ArrowException,
     ) as error:  # fmt: skip
         raise RunError(
-            expected='an analysis that holds together', came=f'{place}: {_short(str(error))}', todo=ANEW
+            expected='an analysis that holds together', came=f'{place}: {brief(str(error))}', todo=ANEW
         ) from error

@@ -21,9 +21,9 @@ from affekt.annotation.playable import playable_clips
 from affekt.annotation.scheduling import StudySettings
 from affekt.annotation.study import JOURNAL, Study
 from affekt.errors import RunError, TableError, ValueRangeError
-from affekt.ranking.reading import comparison_table
+from affekt.ranking import comparison_table
 from affekt.runs import read_regular_file, write_atomically
-from affekt.serve.server import LOOPBACK, hosts_of, listen, require_serving_parts, serve_until_stopped
+from affekt.serve import LOOPBACK, hosts_of, listen, require_serving_parts, serve_until_stopped
 from affekt.tables import reading_notes
 
 LABEL_STUDIO_COLUMNS = {'annotation_id', 'annotator'}

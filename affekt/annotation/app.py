@@ -20,8 +20,7 @@ from affekt.annotation.links import HOST, RATER
 from affekt.annotation.raters import flags_of, rater_figures
 from affekt.annotation.study import Screen, Study, counted
 from affekt.errors import VoteError
-from affekt.serve.app import StaticFile, StrictBody, guarded_app, needs, static_files
-from affekt.serve.guard import App, Tokens
+from affekt.serve import App, StaticFile, StrictBody, Tokens, guarded_app, needs, static_files
 
 PAGES = {'/': 'annotate.html', '/board': 'board.html'}
 ASSETS = {

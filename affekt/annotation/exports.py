@@ -18,7 +18,7 @@ from affekt.annotation.state import Vote, left_out_sentences
 from affekt.annotation.study import JOURNAL, counted, open_votes
 from affekt.errors import RunError
 from affekt.preference import DescribedPair
-from affekt.ranking.rater_flags import JOINED
+from affekt.ranking import JOINED
 from affekt.runs import read_regular_file, write_atomically
 from affekt.tables import csv_bytes
 

@@ -22,12 +22,10 @@ from urllib.parse import unquote, urlsplit
 from affekt.annotation.journal import Event
 from affekt.annotation.pairs import LONGEST_TEXT, MOST_TASKS
 from affekt.annotation.study import LONGEST_NAME
-from affekt.errors import TableError
+from affekt.errors import TableError, short
 from affekt.labels import without_thinking
 from affekt.preference import DescribedPair
-from affekt.ranking.comparisons import short
-from affekt.ranking.names import shown
-from affekt.ranking.shapes import SHAPES
+from affekt.ranking import SHAPES, shown
 from affekt.tables import storable
 
 PLACES = ('video', 'audio', 'image', 'clip', 'media', 'url', 'file')

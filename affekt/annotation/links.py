@@ -13,8 +13,7 @@ from typing import Any
 
 from affekt.errors import ValueRangeError
 from affekt.runs import read_regular_file
-from affekt.serve.guard import Tokens
-from affekt.serve.server import name_of, write_private
+from affekt.serve import Tokens, name_of, write_private
 
 RATER, HOST = 'rater', 'host'
 """Who a token makes one: raters vote; the host also sees the leaderboard and takes votes home."""

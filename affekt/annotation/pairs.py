@@ -13,12 +13,10 @@ from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
-from affekt.errors import TableError
-from affekt.llm.descriptions import DESCRIPTION_COLUMNS
-from affekt.preference import DescribedPair, PairTable, read_describers, read_pair_table
-from affekt.preference.described_pairs import paired
-from affekt.ranking.comparisons import short
-from affekt.ranking.names import refuse_lookalikes
+from affekt.errors import TableError, short
+from affekt.llm import DESCRIPTION_COLUMNS
+from affekt.preference import DescribedPair, PairTable, paired, read_describers, read_pair_table
+from affekt.ranking import refuse_lookalikes
 
 LONGEST_TEXT = 20_000
 MOST_TASKS = 200_000

@@ -13,8 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from affekt.annotation.clips import CONVERTED, Clip
-from affekt.errors import AffektError
-from affekt.ranking.comparisons import short
+from affekt.errors import AffektError, short
 
 PICTURE_CODECS = frozenset({'h264', 'vp8', 'vp9', 'av1', 'libdav1d', 'libaom-av1', 'libvpx', 'libvpx-vp9'})
 SOUND_CODECS = frozenset(

@@ -14,8 +14,7 @@ from affekt.annotation.study import comparisons_of
 from affekt.errors import AffektError
 from affekt.metrics import krippendorff_alpha
 from affekt.preference import DescribedPair
-from affekt.ranking import ratings_of
-from affekt.ranking.rater_flags import JOINED, RaterRecord, rater_flags
+from affekt.ranking import JOINED, RaterRecord, rater_flags, ratings_of
 
 UNTIMED = ('', 'no clip', 'picture')
 """What was seen where nothing plays, or nothing is known."""

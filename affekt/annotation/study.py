@@ -32,8 +32,7 @@ from affekt.annotation.scheduling import (
 from affekt.annotation.state import CHOICES, HEARD, SEEN, TEST, WORK, Rater, Shown, State, Vote, left_out_sentences
 from affekt.errors import RunError, ValueRangeError, VoteError
 from affekt.preference import DescribedPair
-from affekt.ranking import Comparisons, count, fit, pair_gains
-from affekt.ranking.names import alike, shown
+from affekt.ranking import Comparisons, alike, count, fit, pair_gains, shown
 from affekt.runs import SETTINGS, Run, read_regular_file, read_settings, write_atomically
 
 JOURNAL = 'votes.jsonl'
@@ -463,7 +462,7 @@ def _about_unplayed(test: Standing) -> str:
 
 
 def _lengths(asked: Sequence[DescribedPair]) -> dict[str, Any]:
-    from affekt.ranking.covariates import LENGTH, text_lengths
+    from affekt.ranking import LENGTH, text_lengths
 
     return {LENGTH: text_lengths([task.left_text for task in asked], [task.right_text for task in asked])}
 

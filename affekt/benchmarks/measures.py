@@ -123,18 +123,25 @@ def derived_sentiment(openset: Mapping[str, Any], table: WordTable) -> dict[str,
         raise TableError(
             expected='a table with valence', came=f'{table.label} without', todo='use the table affekt for sentiment'
         )
-    valence = {'positive': 1.0, 'negative': -1.0}
-    for form, bases in table.bases.items():
-        known = [table.senses[base].valence for base in bases if base in table.senses]
-        if known and form not in SIGNS:
-            valence[form] = float(np.mean(known))
+    valence: dict[str, float | None] = {'positive': 1.0, 'negative': -1.0, 'neutral': None}
     words = {}
     for name, answer in openset.items():
         text = without_thinking(answer).text if isinstance(answer, str) else answer
-        known = [valence[label] for label in official_parse(text) if label in valence]
+        known = []
+        for label in official_parse(text):
+            if label not in valence:
+                valence[label] = _valence(label, table)
+            if (each := valence[label]) is not None:
+                known.append(each)
         mean = float(np.mean(known)) if known else 0.0
         words[name] = 'positive' if mean > 0 else 'negative' if mean < 0 else 'neutral'
     return words
+
+
+def _valence(label: str, table: WordTable) -> float | None:
+    """The mean over the label's bases; None where the table knows none of them."""
+    known = [table.senses[base].valence for base in table.bases.get(label, ()) if base in table.senses]
+    return float(np.mean(known)) if known else None
 
 
 def require_answers(truth: Mapping[str, Any], openset: Mapping[str, Any], what: str) -> None:

@@ -7,13 +7,14 @@ from typing import Any
 from affekt.benchmarks.comparisons import Ranking
 from affekt.benchmarks.ovmer import Ovmer
 from affekt.benchmarks.published import published
-from affekt.pages.figures import as_plain, bounds
+from affekt.pages.figures import bounds
+from affekt.typed_json import plain
 
 
 def ovmer_facts(outcome: Ovmer) -> dict[str, Any]:
     """All of the outcome as plain values; shares, not per cent; None where undefined."""
     paper = published('ovmer')
-    return as_plain(
+    return plain(
         {
             'benchmark': 'OV-MER',
             'samples': outcome.samples,

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -226,10 +226,15 @@ def _measure(
     return measure(truth, prediction.openset, table), ''
 
 
+@lru_cache(maxsize=1)
+def _table_of_valence() -> WordTable:
+    return load_table('affekt')
+
+
 def _sentiment_words(prediction: Prediction, what: str) -> tuple[Mapping[str, str], str]:
     if prediction.sentiment is not None:
         return prediction.sentiment, 'as predicted'
-    valence = load_table('affekt')
+    valence = _table_of_valence()
     require_answers(prediction.openset, prediction.openset, what)
     return derived_sentiment(prediction.openset, valence), f'derived from open labels by valence, table {valence.label}'
 

@@ -8,12 +8,13 @@ from affekt.benchmarks.published import published
 from affekt.benchmarks.selection import Row
 from affekt.benchmarks.sets import UNIBENCH
 from affekt.benchmarks.unibench import UniBench, rivals
-from affekt.pages.figures import as_plain, bounds
+from affekt.pages.figures import bounds
+from affekt.typed_json import plain
 
 
 def unibench_facts(outcome: UniBench) -> dict[str, Any]:
     """All of the outcome as plain values; shares, not per cent; None where undefined."""
-    return as_plain(
+    return plain(
         {
             'benchmark': 'MER-UniBench',
             'table': outcome.table,

@@ -82,19 +82,19 @@ def seeded_folds(manifest: Manifest, count: int, *, seed: int, independent_of: S
         )  # fmt: skip
     labels = manifest.labels()
     labels = labels - labels.min() if len(labels) else labels
-    held = np.zeros((size, int(labels.max()) + 1))
-    np.add.at(held, (groups, labels), 1)
+    counts = np.zeros((size, int(labels.max()) + 1))
+    np.add.at(counts, (groups, labels), 1)
     order = np.random.default_rng(seed).permutation(size)
-    order = order[np.argsort(-held[order].sum(axis=1), kind='stable')]
-    share = np.maximum(held.sum(axis=0) / count, 1e-9)
-    filled, fold_of = np.zeros((count, held.shape[1])), np.zeros(size, dtype=np.int64)
+    order = order[np.argsort(-counts[order].sum(axis=1), kind='stable')]
+    share = np.maximum(counts.sum(axis=0) / count, 1e-9)
+    filled, fold_of = np.zeros((count, counts.shape[1])), np.zeros(size, dtype=np.int64)
     for left, group in zip(range(size, 0, -1), order, strict=True):
-        need = ((1 - filled / share) * held[group]).sum(axis=1)
+        need = ((1 - filled / share) * counts[group]).sum(axis=1)
         is_empty = ~filled.any(axis=1)
         if is_empty.sum() >= left:  # the last groups go where nothing is yet
             need[~is_empty] = -np.inf
         fold = int(np.argmax(need))
-        fold_of[group], filled[fold] = fold + 1, filled[fold] + held[group]
+        fold_of[group], filled[fold] = fold + 1, filled[fold] + counts[group]
     return fold_of[groups]
 
 

@@ -104,10 +104,10 @@ def _found(corpus: Corpus, folder: Path) -> tuple[Path, Layout]:
         if any(whole.every(need) for need in layout.needs):
             return folder, layout
     needs = [', '.join(layout.needs[:3]) + (' …' if len(layout.needs) > 3 else '') for layout in corpus.layouts]
-    held = sorted(path.name for path in folder.iterdir())[:5]
+    entries = sorted(path.name for path in folder.iterdir())[:5]
     raise CorpusError(
         expected=f'{" or ".join(needs)} in {folder}',
-        came=', '.join(held) or 'an empty folder',
+        came=', '.join(entries) or 'an empty folder',
         todo=f'get {corpus.title} from {corpus.source}' if corpus.cite else 'write samples.csv there',
     )
 

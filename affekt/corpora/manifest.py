@@ -31,6 +31,10 @@ from affekt.tables import require_bounded
 
 __all__ = ['COLUMNS', 'MEDIA', 'MODALITIES', 'NUMBERS', 'Facts', 'Manifest', 'Sample']
 
+TEXTS = ('chinese', 'english')
+"""Columns of which one is that of the texts again, where the corpus is of that language: kept once."""
+ROWS_OF_A_GROUP = 1 << 18
+"""What is written at a time; more need more memory."""
 FORMAT = 1
 """Of the file; a newer one is refused."""
 
@@ -87,7 +91,8 @@ class Manifest:
             )  # fmt: skip
 
     def _require_names(self) -> None:
-        hashes = np.sort(np.fromiter((hash(name) for (name,) in self.samples.cells(('sample',))), np.int64, len(self)))
+        hashes = np.fromiter((hash(name) for (name,) in self.samples.cells(('sample',))), np.int64, len(self))
+        hashes.sort()
         if self.samples.filled('sample').all() and not (hashes[1:] == hashes[:-1]).any():
             return  # Arrow's own count of different texts takes three times as long, and 200 MB for a million
         twice = [name for name, times in Counter(name or '' for name in self.names).items() if times > 1 or not name]
@@ -105,12 +110,12 @@ class Manifest:
             refused.append((row, f'a category among {", ".join(self.facts.categories)}', came))
         for name in NUMBERS:
             low, high = self.facts.ranges.get(name, (-math.inf, math.inf))
-            values, known = self.column(name), self.samples.known(name)
+            values, known = self.samples.floats(name), self.samples.known(name)
             wrong = known & ~(np.isfinite(values) & (low <= values) & (values <= high))
             if wrong.any():
                 row = int(np.argmax(wrong))
                 refused.append((row, f'{name} from {low:g} to {high:g}', f'{values[row]}'))
-        begins, ends = self.column('start_s'), self.column('end_s')
+        begins, ends = self.samples.floats('start_s'), self.samples.floats('end_s')
         if (wrong := ends < begins).any():
             row = int(np.argmax(wrong))
             refused.append((row, 'an end that is not before the start', f'{begins[row]} to {ends[row]}'))
@@ -242,10 +247,11 @@ class Manifest:
         from pyarrow import parquet
 
         facts = json.dumps({'format': FORMAT, **dataclasses.asdict(self.facts)}, ensure_ascii=False)
-        with file_atomically(path) as raw:
-            parquet.write_table(
-                self.samples.plain().replace_schema_metadata({'affekt': facts}), raw, compression='zstd'
-            )
+        table = self.samples.table
+        how: dict[str, Any] = {'compression': 'zstd', 'store_schema': False}  # every reader sees coded texts as plain
+        with file_atomically(path) as raw, parquet.ParquetWriter(raw, table.schema, **how) as writer:
+            writer.write_table(table, ROWS_OF_A_GROUP)
+            writer.add_key_value_metadata({'affekt': facts})
 
     @classmethod
     def load(cls, path: Path, root: Path | None = None) -> Manifest:
@@ -286,9 +292,11 @@ def _read(path: Path) -> tuple[Facts, SampleTable]:
         stated |= {name: tuple(stated[name]) for name in ('categories', 'notes')}
         facts = Facts(**stated)
         later = {name for name in LATER if name not in file.schema_arrow.names}
-        columns = {}
+        columns: dict[str, Any] = {}
         for name in COLUMNS:  # one by one, so that no more than one column is there twice
-            column = pa.nulls(file.metadata.num_rows) if name in later else file.read([name]).column(name)
+            column = (
+                pa.nulls(file.metadata.num_rows) if name in later else file.read([name], use_threads=False).column(name)
+            )
             column.validate(full=True)
-            columns[name] = column
+            columns[name] = columns['text'] if name in TEXTS and column.equals(columns['text']) else column
     return facts, SampleTable.fitted(pa.Table.from_arrays(list(columns.values()), names=list(columns)))

@@ -51,15 +51,15 @@ def labelled(
         TableError: an entry is not `{emo, val}`, or its emotion is unknown; names file and sample.
         ArchiveError: the archive is damaged.
     """
-    held = release.archive(*archives)
+    content = release.archive(*archives)
     file = next(reversed(release.sources))
-    if not any(key in held for key in splits):
+    if not any(key in content for key in splits):
         raise release.lacks(*(f'{file} with {key}' for key in splits))
     for key, split in splits.items():
-        if not isinstance(held.get(key), dict):
+        if not isinstance(content.get(key), dict):
             release.notes.append(f'{key} is missing in {file}')
             continue
-        for name, entry in held[key].items():
+        for name, entry in content[key].items():
             try:
                 emotion, value = entry['emo'], entry.get('val', '')
                 category = _category(emotion, categories) if categories else None

@@ -55,7 +55,7 @@ def own_samples(release: Release) -> Iterator[Sample]:
         )
     if unread := [header for header in columns if header not in found.values()]:
         release.notes.append(f'columns that a manifest does not have, left out: {listed(unread)}')
-    held = {
+    media = {
         'video': {
             stem: path
             for endings in (PICTURES, VIDEO)
@@ -70,7 +70,7 @@ def own_samples(release: Release) -> Iterator[Sample]:
         row = {column: value for column, value in zip(found, values, strict=True) if value not in ('', None)}
         name = str(row.pop('sample', ''))
         cells = {column: _cell(column, value, name, file) for column, value in row.items()}
-        yield Sample(name, **_media(name, release, held) | cells)
+        yield Sample(name, **_media(name, release, media) | cells)
 
 
 def _cell(column: str, value: object, name: str, file: str) -> Any:
@@ -80,10 +80,10 @@ def _cell(column: str, value: object, name: str, file: str) -> Any:
     return value if column == 'fold' else str(value)
 
 
-def _media(name: str, release: Release, held: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+def _media(name: str, release: Release, media: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     """The media that a sample's name tells."""
     stem = name.rsplit('.', 1)[0]
-    found = {column: paths[stem] for column, paths in held.items() if stem in paths}
+    found = {column: paths[stem] for column, paths in media.items() if stem in paths}
     for column, kinds in (('audio', AUDIO), ('video', SEEN)):
         if name.lower().endswith(kinds) and (release.folder / name).is_file():
             found[column] = name

@@ -184,8 +184,8 @@ class Release:
         """
         self._note_place(folders)
         exact = (self._files(self.folder / name, kinds) for name in folders if (self.folder / name).is_dir())
-        if held := next((files for files in exact if files), None):
-            return held
+        if files := next((files for files in exact if files), None):
+            return files
         for name in folders:
             deeper: dict[str, str] = {}
             for place in self.every(name) if name != '.' else ():
@@ -226,10 +226,10 @@ class Release:
 
     def lacks(self, *names: str) -> CorpusError:
         """The error that a needed file is missing."""
-        held = sorted(path.name for path in self.folder.iterdir())
+        entries = sorted(path.name for path in self.folder.iterdir())
         return CorpusError(
             expected=' or '.join(names) + f' in {self.folder}',
-            came=listed(held) or 'an empty folder',
+            came=listed(entries) or 'an empty folder',
             todo='name the folder of the release itself',
         )
 

@@ -180,11 +180,20 @@ class SampleTable(Sequence[Sample]):
         """
         column = self._arrow(name)
         if name in NUMBERS:
-            return np.array(joined_view(column, np.float64, np.nan))
+            return self.floats(name).copy()
         if name in REPEATING:
             return self.coded(name).objects()
         values = np.empty(len(self), dtype=object)
         values[:] = _values(column)
+        return values
+
+    def floats(self, name: str) -> npt.NDArray[np.float64]:
+        """(N,) one of `NUMBERS`, nan where there is none; a view where every sample has one, which cannot be written.
+
+        Raises:
+            UnknownNameError: no such column.
+        """
+        values: npt.NDArray[np.float64] = joined_view(self._arrow(name), np.float64, np.nan)
         return values
 
     def coded(self, name: str) -> Coded:

@@ -108,15 +108,15 @@ def withheld_cells(present: npt.NDArray[np.bool_], rate: float, rng: np.random.G
     Returns:
         (N, M) True where withheld.
     """
-    held, withheld = present.sum(axis=1), np.zeros_like(present)
-    wanted = min(round(rate * int(held.sum())), int((held - 1).clip(min=0).sum()))
+    left, withheld = present.sum(axis=1), np.zeros_like(present)
+    wanted = min(round(rate * int(left.sum())), int((left - 1).clip(min=0).sum()))
     for cell in rng.permutation(present.size):
         if not wanted:
             break
         row, column = divmod(int(cell), present.shape[1])
-        if present[row, column] and held[row] > 1:
+        if present[row, column] and left[row] > 1:
             withheld[row, column] = True
-            held[row] -= 1
+            left[row] -= 1
             wanted -= 1
     return withheld
 

@@ -154,17 +154,17 @@ class _Folder:
     ) -> tuple[Sound, dict[str, Any]]:
         pieces: list[Sound] = []
         names: list[str] = []
-        held = 0
-        while held < size:
+        size_so_far = 0
+        while size_so_far < size:
             path = self.files[int(rng.integers(len(self.files)))]
             piece = read_sound(path, rate_hz)
             if not piece.size or not np.any(piece):
                 raise MediaError(expected='noise that can be heard', came=f'{path}, silent', todo='remove the file')
             pieces.append(piece)
             names.append(str(path.relative_to(self.folder)))
-            held += len(piece)
+            size_so_far += len(piece)
         joined = np.concatenate(pieces)
-        start = int(rng.integers(held - size + 1))
+        start = int(rng.integers(size_so_far - size + 1))
         return joined[start : start + size], {'files': names, 'start': start}
 
 
@@ -175,8 +175,8 @@ def sound_files(folder: Path) -> list[Path]:
 
 def digest_of_folder(folder: Path) -> str:
     """The sha256 of the names and sizes of a folder's sound files: a resumed run must find the same ones."""
-    held = [(path.relative_to(folder).as_posix(), path.stat().st_size) for path in sound_files(folder)]
-    return hashlib.sha256(json.dumps(held).encode()).hexdigest()
+    listed_files = [(path.relative_to(folder).as_posix(), path.stat().st_size) for path in sound_files(folder)]
+    return hashlib.sha256(json.dumps(listed_files).encode()).hexdigest()
 
 
 def sound_file(manifest: Manifest, row: Sample) -> Path | None:

@@ -77,8 +77,8 @@ def _halved(image: npt.NDArray[np.uint16], axis: int) -> npt.NDArray[np.uint16]:
     """Every second row or column of what [1 4 6 4 1] gives, times 16."""
     along = np.moveaxis(image, axis, 0)
     size = (len(along) + 1) // 2
-    held = np.pad(along, ((2, 2), *[(0, 0)] * (along.ndim - 1)), mode='reflect')
-    taps = [held[at : at + 2 * size : 2] for at in range(5)]
+    padded = np.pad(along, ((2, 2), *[(0, 0)] * (along.ndim - 1)), mode='reflect')
+    taps = [padded[at : at + 2 * size : 2] for at in range(5)]
     return np.moveaxis(taps[0] + 4 * taps[1] + 6 * taps[2] + 4 * taps[3] + taps[4], 0, axis)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from affekt.experiments.settings import RENAMED
 from affekt.experiments.trial import Answers, Floats, Outputs, Trial, given_names
+from affekt.files import LOG
 from affekt.runs import SETTINGS, Run, write_atomically
 from affekt.tables import require_bounded
 
@@ -51,9 +52,8 @@ class FinishedRuns:
     def answers(self, key: str, trial: Trial, run: RunTrial) -> Answers:
         """The answers of a trial that is run now or was run before."""
         entry = self._run.finished(key) if self._run else None
-        if self._run and entry:
-            answers = _loaded(self._run.folder / entry.folder, entry.facts, trial)
-        else:
+        answers = _loaded(self._run.folder / entry.folder, entry.facts, trial) if self._run and entry else None
+        if answers is None:
             answers = run(trial)
             if self._run:
                 name = f'answers/{key.replace("/", ".")}.parquet'
@@ -94,7 +94,16 @@ def _packed(answers: Answers) -> bytes:
     return bytes(sink.getvalue().to_pybytes())
 
 
-def _loaded(path: Path, facts: Mapping[str, Any], trial: Trial) -> Answers:
+def _loaded(path: Path, facts: Mapping[str, Any], trial: Trial) -> Answers | None:
+    """What a file holds of a trial; None, and a warning, where it is not what a run of it writes."""
+    try:
+        return _read(path, facts, trial)
+    except (KeyError, ValueError, OSError) as error:
+        LOG.warning('%s is done again: it does not hold the answers of this run (%s)', path, error)
+        return None
+
+
+def _read(path: Path, facts: Mapping[str, Any], trial: Trial) -> Answers:
     from pyarrow import parquet
 
     require_bounded(path)
@@ -104,15 +113,20 @@ def _loaded(path: Path, facts: Mapping[str, Any], trial: Trial) -> Answers:
         if f'{prefix}logits' not in table.column_names:
             return None
         columns = [table.column(f'{prefix}{name}').to_pylist() for name in ('logits', 'values')]
-        return Outputs(*(np.array(rows, dtype=np.float32).reshape(table.num_rows, -1) for rows in columns))
+        # (T, C) and (T, V)
+        return Outputs(*(np.array(rows, dtype=np.float32).reshape(len(trial.fold.test), -1) for rows in columns))
 
     names = given_names(trial.modalities) if trial.withholds else ()
     given = {name: answered for name in names if (answered := outputs(f'given {name} ')) is not None}
-    if (side_by_side := outputs('gap_')) is not None:
+    if names and (side_by_side := outputs('gap_')) is not None:
         given = _separated(side_by_side, names)
-    return Answers(
-        facts['score'], facts['epoch'], facts['status'], facts['parameters'], outputs(''), outputs('oracle_'), given
-    )
+    test, oracle = outputs(''), outputs('oracle_')
+    if trial.reads_test and set(given) != set(names):
+        raise ValueError(f'answers to {len(given)} of {len(names)} ways of withholding')
+    for each in (test, oracle, *given.values()):
+        if each is not None and each.logits.shape[1] != trial.task.classes:
+            raise ValueError(f'{each.logits.shape[1]} columns of categories, not {trial.task.classes}')
+    return Answers(facts['score'], facts['epoch'], facts['status'], facts['parameters'], test, oracle, given)
 
 
 def _separated(side_by_side: Outputs, names: tuple[str, ...]) -> dict[str, Outputs]:

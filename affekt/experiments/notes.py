@@ -6,18 +6,14 @@ None of it stops a run; all of it changes what its numbers mean.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from affekt.corpora import Manifest, find_leaks
 from affekt.experiments.cross_corpus import Part
-from affekt.experiments.folds import Fold
+from affekt.experiments.folds import Fold, Index
 from affekt.wording import counted, subject
-
-if TYPE_CHECKING:
-    from affekt.experiments.task import Task
 
 
 def store_notes(parts: Sequence[Part], there: Mapping[str, npt.NDArray[np.bool_]]) -> list[str]:
@@ -40,9 +36,24 @@ def store_notes(parts: Sequence[Part], there: Mapping[str, npt.NDArray[np.bool_]
     return notes
 
 
-def task_notes(task: Task) -> list[str]:
-    """All that the samples and their division tell."""
-    return [*_sides(task.manifest, task.fair), *_unlearnt(task), *group_notes(task.manifest), *_repeated(task)]
+def task_notes(
+    manifest: Manifest,
+    folds: Sequence[Fold],
+    labels: Index | None,
+    features: Mapping[str, npt.NDArray[np.float32]],
+    present: Mapping[str, npt.NDArray[np.bool_]],
+) -> list[str]:
+    """All that the samples and their fair division tell.
+
+    Args:
+        manifest: of N samples.
+        folds: of the fair division.
+        labels: (N,) categories; None for a task of values alone.
+        features: name of a set of features to (N, D).
+        present: name to (N,), False where a sample has none.
+    """
+    unlearnt = [] if labels is None else _unlearnt(manifest.facts.categories, folds, labels)
+    return [*_sides(manifest, folds), *unlearnt, *group_notes(manifest), *_repeated(folds, features, present)]
 
 
 def _sides(manifest: Manifest, folds: Sequence[Fold]) -> Iterator[str]:
@@ -58,15 +69,10 @@ def _sides(manifest: Manifest, folds: Sequence[Fold]) -> Iterator[str]:
         yield f'{counted(count, kind)} on more than one side of the division'
 
 
-def _unlearnt(task: Task) -> Iterator[str]:
+def _unlearnt(names: Sequence[str], folds: Sequence[Fold], labels: Index) -> Iterator[str]:
     """Categories that are tested and never or hardly learnt from."""
-    if task.labels is None:
-        return
-    names = task.manifest.facts.categories
-    learnt = [np.bincount(task.labels[fold.train], minlength=len(names)) for fold in task.fair]
-    asked = [
-        np.bincount(task.labels[np.union1d(fold.validation, fold.test)], minlength=len(names)) for fold in task.fair
-    ]
+    learnt = [np.bincount(labels[fold.train], minlength=len(names)) for fold in folds]
+    asked = [np.bincount(labels[np.union1d(fold.validation, fold.test)], minlength=len(names)) for fold in folds]
     for at, name in enumerate(names):
         never = sum(int(answers[at]) for train, answers in zip(learnt, asked, strict=True) if not train[at])
         if never:
@@ -82,16 +88,18 @@ def group_notes(manifest: Manifest) -> Iterator[str]:
             'folds may share people'  # fmt: skip
 
 
-def _repeated(task: Task) -> Iterator[str]:
+def _repeated(
+    folds: Sequence[Fold], features: Mapping[str, npt.NDArray[np.float32]], present: Mapping[str, npt.NDArray[np.bool_]]
+) -> Iterator[str]:
     """Features that tell nothing, and samples that stand on both sides under two names."""
-    for name, rows in task.features.items():
-        present = rows[task.present[name]]
-        if len(present) > 1 and (present == present[0]).all():
+    for name, rows in features.items():
+        given = rows[present[name]]
+        if len(given) > 1 and (given == given[0]).all():
             yield f'features of {name} are the same for all samples: they tell nothing'
-    whole = np.concatenate(list(task.features.values()), axis=1)
+    whole = np.concatenate(list(features.values()), axis=1)
     same = [row.tobytes() for row in whole]
     twice = set()
-    for fold in task.fair:
+    for fold in folds:
         learnt = {same[at] for at in fold.train.tolist()}
         twice |= {at for at in fold.test.tolist() if same[at] in learnt}
     if twice:

@@ -10,8 +10,9 @@ from typing import Any
 
 from affekt.experiments.scored import Row
 from affekt.experiments.task import Task
-from affekt.pages.figures import as_plain, bounds
+from affekt.pages.figures import bounds
 from affekt.runs import versions, write_atomically
+from affekt.typed_json import plain
 
 
 def outcome_facts(
@@ -32,7 +33,7 @@ def outcome_facts(
         rows: systems on the test parts.
         notes: what a reader must know.
     """
-    return as_plain(
+    return plain(
         {
             'benchmark': benchmark,
             'corpus': task.manifest.facts.corpus,

@@ -170,7 +170,8 @@ def open_task(
     _require_variety(task)
     _require_presence(task)
     of_stores = store_notes(parts, there)
-    return dataclasses.replace(task, notes=(*merged.notes, *divisions.notes, *of_stores, *task_notes(task)))
+    of_task = task_notes(manifest, task.fair, labels, features, present)
+    return dataclasses.replace(task, notes=(*merged.notes, *divisions.notes, *of_stores, *of_task))
 
 
 def _there(name: str, parts: Sequence[Part], names: Sequence[Sequence[str]], *, masks: bool) -> npt.NDArray[np.bool_]:

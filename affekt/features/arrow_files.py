@@ -22,6 +22,7 @@ from affekt.arrays import Floats32
 from affekt.errors import FileError, ShapeError, TableError, ValueRangeError
 from affekt.features.recipes import Features, not_finite
 from affekt.runs import file_atomically, require_regular_file, versions
+from affekt.tables.arrow_arrays import number_array, text_array, view
 from affekt.tables.arrow_messages import require_bounded
 
 FORMAT = 1
@@ -152,29 +153,12 @@ def _as_batch(piece: Sequence[Features], schema: Any) -> Any:
     lengths = np.array([len(one.values) for one in piece], dtype=np.int64)
     timed = np.array([0 if one.times is None else len(one.times) for one in piece], dtype=np.int64)
     flat = np.ascontiguousarray(np.concatenate([one.values for one in piece]), dtype=np.float32).ravel()
-    rows = pa.FixedSizeListArray.from_arrays(_arrow(flat), schema.field('values').type.value_type.list_size)
+    rows = pa.FixedSizeListArray.from_arrays(number_array(flat), schema.field('values').type.value_type.list_size)
     times = [one.times for one in piece if one.times is not None]
-    values = pa.LargeListArray.from_arrays(_arrow(_offsets(lengths)), rows)
-    stamps = _arrow(np.concatenate(times) if times else np.zeros(0))
-    times_of = pa.LargeListArray.from_arrays(_arrow(_offsets(timed)), stamps)
-    return pa.record_batch([_words([one.sample for one in piece]), values, times_of], schema=schema)
-
-
-def _arrow(values: npt.NDArray[Any]) -> Any:
-    """Numbers as an Arrow array, not copied; `pyarrow.array` would load pandas, if that is installed."""
-    import pyarrow as pa
-
-    held = np.ascontiguousarray(values)
-    return pa.Array.from_buffers(pa.from_numpy_dtype(held.dtype), len(held), [None, pa.py_buffer(held)])
-
-
-def _words(names: Sequence[str]) -> Any:
-    """Names as an Arrow array."""
-    import pyarrow as pa
-
-    held = [name.encode() for name in names]
-    ends = _offsets(np.array([len(name) for name in held], dtype=np.int64)).astype(np.int32)
-    return pa.StringArray.from_buffers(len(held), pa.py_buffer(ends), pa.py_buffer(b''.join(held)))
+    values = pa.LargeListArray.from_arrays(number_array(_offsets(lengths)), rows)
+    stamps = number_array(np.concatenate(times) if times else np.zeros(0))
+    times_of = pa.LargeListArray.from_arrays(number_array(_offsets(timed)), stamps)
+    return pa.record_batch([text_array([one.sample for one in piece]), values, times_of], schema=schema)
 
 
 def _offsets(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -198,16 +182,16 @@ class FeatureFile:
             self._batches = [self._reader.get_batch(index) for index in range(self._reader.num_record_batches)]
             if self._reader.schema.remove_metadata() != _schema(self.provenance.dimension, {}).remove_metadata():
                 raise ValueError(f'columns {self._reader.schema.names} of other types')
-            for held in self._batches:
-                held.validate(full=True)  # offsets that point outside would end the process
-            self.pieces = [Piece.of(held, self.provenance.dimension) for held in self._batches]
+            for batch in self._batches:
+                batch.validate(full=True)  # offsets that point outside would end the process
+            self.pieces = [Piece.of(batch, self.provenance.dimension) for batch in self._batches]
         except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
             if isinstance(error, TableError | FileError):
                 raise
             came = f'{path}, which is not there' if not path.exists() else f'{path}: {error}'
             todo = 'allow it to be read' if isinstance(error, PermissionError) else MADE_AGAIN
             raise TableError(expected='a file of features', came=came, todo=todo) from error
-        self.samples = [held.column('sample') for held in self._batches]
+        self.samples = [batch.column('sample') for batch in self._batches]
 
 
 @dataclass(frozen=True)
@@ -221,12 +205,12 @@ class Piece:
     time_offsets: npt.NDArray[np.int64]
 
     @classmethod
-    def of(cls, held: Any, dimension: int) -> Piece:
+    def of(cls, batch: Any, dimension: int) -> Piece:
         """The views, without a copy."""
-        values, times = held.column('values'), held.column('times')
-        flat = _view(values.values.values, np.float32).reshape(-1, dimension)
-        offsets, time_offsets = _view(values.offsets, np.int64), _view(times.offsets, np.int64)
-        return cls(flat, offsets, _view(times.values, np.float64), time_offsets)
+        values, times = batch.column('values'), batch.column('times')
+        flat = view(values.values.values, np.float32).reshape(-1, dimension)
+        offsets, time_offsets = view(values.offsets, np.int64), view(times.offsets, np.int64)
+        return cls(flat, offsets, view(times.values, np.float64), time_offsets)
 
     def values(self, row: int) -> Floats32:
         """(T, D) of a sample."""
@@ -246,17 +230,3 @@ class Piece:
             return self.flat[begins[0] : ends[-1]]
         found: Floats32 = np.take(self.flat, begins, axis=0)
         return found
-
-
-def _view(held: Any, kind: type[np.generic]) -> Any:
-    """The numbers of an Arrow array, not copied; its own `to_numpy` would load pandas, if that is installed.
-
-    Raises:
-        ValueError: some are null.
-    """
-    if held.null_count:
-        raise ValueError(f'{held.null_count} values that are null')
-    content = held.buffers()[1]
-    if content is None or not len(held):
-        return np.zeros(0, kind)
-    return np.frombuffer(content, kind, len(held), held.offset * np.dtype(kind).itemsize)

@@ -88,7 +88,7 @@ class Store:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """The samples that have features, in the order of the files."""
-        return tuple(chain.from_iterable(held.to_pylist() for file in self._files for held in file.samples))
+        return tuple(chain.from_iterable(names.to_pylist() for file in self._files for names in file.samples))
 
     @property
     def missing(self) -> dict[str, str]:
@@ -205,15 +205,17 @@ class Store:
 
     def _require_one_recipe(self) -> None:
         if len({(part.hash, part.dimension, part.columns) for part in self.parts}) != 1:
-            held = sorted({f'{part.recipe} {part.hash[:8]} of {part.dimension} columns' for part in self.parts})
+            recipes = sorted({f'{part.recipe} {part.hash[:8]} of {part.dimension} columns' for part in self.parts})
             raise TableError(
-                expected=f'one recipe in {self.path}', came=', '.join(held), todo='keep each recipe in its own folder'
+                expected=f'one recipe in {self.path}',
+                came=', '.join(recipes),
+                todo='keep each recipe in its own folder',
             )
 
     def _require_all_shards(self) -> None:
         count = self.parts[0].shard[1]
-        held = {part.shard[0] for part in self.parts}
-        absent = [f'{number}/{count}' for number in range(1, count + 1) if number not in held]
+        present = {part.shard[0] for part in self.parts}
+        absent = [f'{number}/{count}' for number in range(1, count + 1) if number not in present]
         if absent or len({part.shard[1] for part in self.parts}) != 1:
             counts = sorted({part.shard[1] for part in self.parts})
             came = (

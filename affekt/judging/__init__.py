@@ -23,7 +23,7 @@ from affekt.judging.plain_judges import (
 )
 from affekt.judging.report import JudgeReport, ModelUse, Price, report_on
 from affekt.judging.strategies import Panel
-from affekt.preference.described_pairs import DescribedPair
+from affekt.preference import DescribedPair
 
 __all__ = [
     'Agreement',

@@ -21,7 +21,7 @@ from affekt.judging.judge import ABSTAIN, Judgements, Verdict, judge_pairs
 from affekt.judging.plain_judges import TO_BEAT, reference_judge
 from affekt.metrics import Interval
 from affekt.metrics.resampling import intervals
-from affekt.preference.described_pairs import LEFT, RIGHT, TIE
+from affekt.preference import LEFT, RIGHT, TIE
 
 Floats = npt.NDArray[np.float64]
 SIDES = (LEFT, RIGHT)

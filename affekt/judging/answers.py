@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from affekt.labels.thinking import without_thinking
+from affekt.labels import without_thinking
 
 FIRST, SECOND, SAME, UNSURE = 'a1', 'a2', 'same', 'unsure'
 WORDS = (FIRST, SECOND, SAME)

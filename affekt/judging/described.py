@@ -13,11 +13,9 @@ from itertools import combinations
 from pathlib import Path
 
 from affekt.errors import ComparisonError, MediaError
-from affekt.labels.thinking import FinalAnswer
-from affekt.preference import DescribedPair, read_describers, read_pair_table
-from affekt.preference.described_pairs import paired
-from affekt.ranking.names import refuse_lookalikes
-from affekt.ranking.reading import comparison_table
+from affekt.labels import FinalAnswer
+from affekt.preference import DescribedPair, paired, read_describers, read_pair_table
+from affekt.ranking import comparison_table, refuse_lookalikes
 
 PAIR_COLUMNS = ('sample', 'left', 'right')
 SHOWN_NAMES = 3

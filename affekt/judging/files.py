@@ -22,7 +22,7 @@ from affekt.judging.described import Described, read_described
 from affekt.judging.judge import ABSTAIN, Judge, Judgement, Judgements, Progress, judge_pairs
 from affekt.judging.prompts import VERSION
 from affekt.judging.report import JudgeReport, Price, report_on
-from affekt.ranking.shapes import SKIP
+from affekt.ranking import SKIP
 from affekt.runs import file_sha256, versions, write_atomically
 from affekt.tables import csv_bytes
 

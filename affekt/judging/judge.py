@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from affekt.errors import ValueRangeError
-from affekt.llm import Reply
-from affekt.llm.workers import in_order
-from affekt.preference.described_pairs import LEFT, RIGHT, TIE, DescribedPair
+from affekt.llm import Reply, in_order
+from affekt.preference import LEFT, RIGHT, TIE, DescribedPair
 
 ABSTAIN = 'abstain'
 OTHER_SIDE = {LEFT: RIGHT, RIGHT: LEFT, TIE: TIE, ABSTAIN: ABSTAIN}

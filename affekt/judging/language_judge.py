@@ -14,8 +14,8 @@ from affekt.errors import ValueRangeError
 from affekt.judging.answers import FIRST, SAME, SECOND, UNSURE, read_verdict
 from affekt.judging.judge import ABSTAIN, OTHER_SIDE, Verdict
 from affekt.judging.strategies import NEED_CLIP, TWO_MODELS, Panel, Shown, strategy
-from affekt.llm.clips import ClipLimits, Part, clip_parts
-from affekt.preference.described_pairs import TIE, DescribedPair
+from affekt.llm import ClipLimits, Part, clip_parts
+from affekt.preference import TIE, DescribedPair
 
 CLIPS_HELD = 16
 """Clips that stay in memory as parts of questions: each is asked about several times in a row."""

@@ -15,8 +15,8 @@ import numpy.typing as npt
 from affekt.errors import ComparisonError, UnknownNameError, ValueRangeError
 from affekt.judging.judge import OTHER_SIDE, Judge, Verdict
 from affekt.plugins import Members, called
-from affekt.preference.described_pairs import LEFT, RIGHT, TIE, DescribedPair
-from affekt.ranking.comparisons import Comparisons
+from affekt.preference import LEFT, RIGHT, TIE, DescribedPair
+from affekt.ranking import Comparisons
 
 
 class AlwaysLeft:

@@ -14,11 +14,10 @@ import numpy.typing as npt
 from affekt.judging.agreement import Agreement, agreement_with_people, reference_agreements
 from affekt.judging.answers import official_verdict
 from affekt.judging.judge import ABSTAIN, Answer, Judgement, Judgements
-from affekt.labels.thinking import count_thinking
+from affekt.labels import count_thinking
 from affekt.metrics import Interval
 from affekt.metrics.resampling import intervals
-from affekt.preference.described_pairs import LEFT, RIGHT, TIE
-from affekt.preference.scores import swap_consistency, verdicts
+from affekt.preference import LEFT, RIGHT, TIE, swap_consistency, verdicts
 from affekt.typed_json import plain
 
 Floats = npt.NDArray[np.float64]

@@ -20,9 +20,8 @@ from affekt.errors import UnknownNameError
 from affekt.judging.answers import SCHEMA
 from affekt.judging.judge import Answer
 from affekt.judging.prompts import DESCRIBE, VERSION, argue_prompt, extract_prompt, judge_prompt
-from affekt.labels.thinking import without_thinking
-from affekt.llm import Chat, Request
-from affekt.llm.clips import Part
+from affekt.labels import without_thinking
+from affekt.llm import Chat, Part, Request
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,9 @@ first, then `circumplex.py`; for free words `words.py`, then `wheels.py`.
 
 from affekt.labels.answer_files import read_answers
 from affekt.labels.circumplex import CIRCUMPLEX, coordinates
+from affekt.labels.everyday_words import words_of
+from affekt.labels.official_tables import load_table
+from affekt.labels.prose import Lexicon, labels_in_prose
 from affekt.labels.sets import (
     EKMAN,
     FER2013_TO_EKMAN,
@@ -18,8 +21,8 @@ from affekt.labels.sets import (
     RAVDESS8_TO_EKMAN,
     fold,
 )
-from affekt.labels.thinking import FinalAnswer, count_thinking, final_texts, without_thinking
-from affekt.labels.wheels import Sense, Wheel, Word, WordTable, load_table, read_table
+from affekt.labels.thinking import FinalAnswer, count_thinking, final_texts, note_thinking, without_thinking
+from affekt.labels.wheels import NEUTRAL, Sense, Wheel, Word, WordTable, read_table
 from affekt.labels.words import Answer, official_clean, official_groups, official_labels, read_labels
 
 __all__ = [
@@ -30,10 +33,12 @@ __all__ = [
     'GOEMOTIONS_TO_EKMAN',
     'LABEL_SETS',
     'MELD_TO_EKMAN',
+    'NEUTRAL',
     'RAVDESS8',
     'RAVDESS8_TO_EKMAN',
     'Answer',
     'FinalAnswer',
+    'Lexicon',
     'Sense',
     'Wheel',
     'Word',
@@ -42,7 +47,9 @@ __all__ = [
     'count_thinking',
     'final_texts',
     'fold',
+    'labels_in_prose',
     'load_table',
+    'note_thinking',
     'official_clean',
     'official_groups',
     'official_labels',
@@ -50,4 +57,5 @@ __all__ = [
     'read_labels',
     'read_table',
     'without_thinking',
+    'words_of',
 ]

@@ -16,8 +16,9 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from affekt.errors import TableError, WeightsError
-from affekt.labels.wheels import Wheel, Word, WordTable
+from affekt.errors import TableError, UnknownNameError, WeightsError
+from affekt.labels.wheels import PACKAGED_TABLE, Wheel, Word, WordTable
+from affekt.labels.wheels import read_table as read_word_table
 from affekt.npz import read_npz
 from affekt.tables import first_sheet, read_table
 from affekt.weights import lookup, model_path
@@ -30,6 +31,34 @@ KNOWN_HASHES: Mapping[str, str] = {
 """The hashes of the two tables: how the files in a folder are recognized."""
 WHEELS = tuple(f'wheel{index}' for index in range(1, 6))
 _SOURCES = ('official files of the MER challenge, arXiv:2410.01495 and arXiv:2501.16566',)
+
+
+def load_table(name: str | Path) -> WordTable:
+    """The table of that name, or of the user's own files.
+
+    Args:
+        name: `affekt`, `2025`, `2026`, a table file (.json), or a folder with the official files
+            (format.csv, synonym.xlsx, wheel1.xlsx … wheel5.xlsx, or wheel_mapping.npz).
+
+    Raises:
+        UnknownNameError: neither a known table nor a path that exists.
+        TableError: the files are damaged or incomplete.
+        WeightsError: the official files of that name are not here and could not be fetched.
+    """
+    if str(name) == 'affekt':
+        return read_word_table(PACKAGED_TABLE)
+    if str(name) in OFFICIAL:
+        return official_table(str(name))
+    path = Path(name)
+    if path.is_dir():
+        return read_official(path)
+    if path.is_file():
+        return read_word_table(path)
+    raise UnknownNameError(
+        expected=f'affekt, {", ".join(OFFICIAL)}, a table file, or a folder with the official files',
+        came=f'{str(name)!r}',
+        todo='name one of these',
+    )
 
 
 @cache

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from affekt.tables.reading_notes import note
+from affekt.tables import note
 from affekt.wording import counted
 
 _NAMES = (

@@ -225,36 +225,6 @@ class WordTable:
         write_atomically(path, self.to_json().encode())
 
 
-def load_table(name: str | Path) -> WordTable:
-    """The table of that name, or of the user's own files.
-
-    Args:
-        name: `affekt`, `2025`, `2026`, a table file (.json), or a folder with the official files
-            (format.csv, synonym.xlsx, wheel1.xlsx … wheel5.xlsx, or wheel_mapping.npz).
-
-    Raises:
-        UnknownNameError: neither a known table nor a path that exists.
-        TableError: the files are damaged or incomplete.
-        WeightsError: the official files of that name are not here and could not be fetched.
-    """
-    if str(name) == 'affekt':
-        return read_table(PACKAGED_TABLE)
-    from affekt.labels.official_tables import OFFICIAL, official_table, read_official
-
-    if str(name) in OFFICIAL:
-        return official_table(str(name))
-    path = Path(name)
-    if path.is_dir():
-        return read_official(path)
-    if path.is_file():
-        return read_table(path)
-    raise UnknownNameError(
-        expected=f'affekt, {", ".join(OFFICIAL)}, a table file, or a folder with the official files',
-        came=f'{str(name)!r}',
-        todo='name one of these',
-    )
-
-
 def read_table(path: Path) -> WordTable:
     """A table from its file.
 

@@ -7,14 +7,16 @@ first, then `endpoint.py` (a server), `local.py` (a model in this process), `rep
 """
 
 from affekt.llm.chat import Chat, Reply, Request
-from affekt.llm.clips import ClipLimits
-from affekt.llm.descriptions import extract, read_descriptions
+from affekt.llm.clips import ClipLimits, Part, clip_parts
+from affekt.llm.descriptions import DESCRIPTION_COLUMNS, extract, read_descriptions
 from affekt.llm.endpoint import Endpoint
 from affekt.llm.extraction import Extraction, LabelExtractor, LanguageModelExtractor, LexiconExtractor
 from affekt.llm.local import LocalModel
 from affekt.llm.replay import NobodyToAsk, RememberingChat, ReplayCache
+from affekt.llm.workers import in_order
 
 __all__ = [
+    'DESCRIPTION_COLUMNS',
     'Chat',
     'ClipLimits',
     'Endpoint',
@@ -24,10 +26,13 @@ __all__ = [
     'LexiconExtractor',
     'LocalModel',
     'NobodyToAsk',
+    'Part',
     'RememberingChat',
     'ReplayCache',
     'Reply',
     'Request',
+    'clip_parts',
     'extract',
+    'in_order',
     'read_descriptions',
 ]

@@ -14,9 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
-from affekt.labels import WordTable, read_labels, without_thinking
-from affekt.labels.prose import Lexicon
-from affekt.labels.wheels import NEUTRAL
+from affekt.labels import NEUTRAL, Lexicon, WordTable, read_labels, without_thinking
 from affekt.labels.words import LONGEST
 from affekt.llm.chat import Chat, Request
 

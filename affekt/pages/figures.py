@@ -1,10 +1,8 @@
-"""How figures look: shares as per cent, intervals, and facts that JSON can hold."""
+"""How figures look: shares as per cent, and their intervals."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 from affekt.metrics.intervals import Interval
 
@@ -26,18 +24,3 @@ def spread(value: float, interval: Interval | None) -> str:
 def bounds(interval: Interval) -> list[float]:
     """Low and high."""
     return [interval.low, interval.high]
-
-
-def as_plain(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The facts with every nan as None, which JSON can hold."""
-    return {key: _plain(held) for key, held in facts.items()}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return as_plain(value)
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(held) for held in value]
-    return value

@@ -5,15 +5,18 @@ that look at no emotion, and its answers on new pairs go out. Read `model.py` fi
 `evaluation.py`; `files.py` goes from files to files.
 """
 
-from affekt.preference.described_pairs import DescribedPair, read_describers
+from affekt.preference.described_pairs import LEFT, RIGHT, TIE, DescribedPair, paired, read_describers
 from affekt.preference.evaluation import PreferenceEvaluation, answers_of, evaluate_preferences
 from affekt.preference.model import PreferenceModel, load_preferences, train_preferences
 from affekt.preference.pair_tables import PairTable, read_pair_table
 from affekt.preference.pairs import Pairs, read_pairs
-from affekt.preference.scores import even_accuracy, official_scores, swap_consistency
+from affekt.preference.scores import even_accuracy, official_scores, swap_consistency, verdicts
 from affekt.preference.shortcuts import Answers
 
 __all__ = [
+    'LEFT',
+    'RIGHT',
+    'TIE',
     'Answers',
     'DescribedPair',
     'PairTable',
@@ -25,9 +28,11 @@ __all__ = [
     'even_accuracy',
     'load_preferences',
     'official_scores',
+    'paired',
     'read_describers',
     'read_pair_table',
     'read_pairs',
     'swap_consistency',
     'train_preferences',
+    'verdicts',
 ]

@@ -23,9 +23,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from affekt.errors import ComparisonError
-from affekt.labels import WordTable, load_table
-from affekt.labels.everyday_words import words_of
-from affekt.labels.prose import Lexicon, labels_in_prose
+from affekt.labels import Lexicon, WordTable, labels_in_prose, load_table, words_of
 from affekt.preference.pairs import Pairs
 
 TRIES = 20

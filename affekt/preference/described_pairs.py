@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 
 from affekt.errors import ComparisonError
-from affekt.labels.thinking import FinalAnswer, note_thinking, without_thinking
+from affekt.labels import FinalAnswer, note_thinking, without_thinking
 from affekt.llm import read_descriptions
 
 LEFT, RIGHT, TIE = 'left', 'right', 'tie'

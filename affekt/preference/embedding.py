@@ -24,7 +24,7 @@ from affekt.npz import read_npz
 from affekt.runs import write_atomically
 
 if TYPE_CHECKING:
-    from affekt.text.sentences import SentenceEncoder
+    from affekt.text import SentenceEncoder
 
 Floats = npt.NDArray[np.float64]
 
@@ -58,7 +58,7 @@ class SentenceEmbedder:
     def embed(self, texts: Sequence[str]) -> npt.NDArray[np.floating]:
         """(N, D) vectors."""
         if self._encoder is None:
-            from affekt.text.sentences import SentenceEncoder
+            from affekt.text import SentenceEncoder
 
             self._encoder = SentenceEncoder()
         pieces = [sentences_in_pieces(text) for text in texts]

@@ -30,7 +30,7 @@ from affekt.preference.pairs import Pairs
 from affekt.preference.scores import confusion_scores, swap_consistency
 from affekt.preference.shortcuts import Answers, against_annotators, annotator_agreement, shortcuts
 from affekt.preference.views import SHORTCUTS, cell_weights, cells
-from affekt.ranking.comparisons import Ints
+from affekt.ranking import Ints
 
 Floats = npt.NDArray[np.float64]
 

@@ -29,9 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.errors import ShapeError, UnknownNameError
-from affekt.labels import WordTable, load_table, read_labels
-from affekt.labels.everyday_words import words_of
-from affekt.labels.prose import Lexicon
+from affekt.labels import Lexicon, WordTable, load_table, read_labels, words_of
 from affekt.preference.embedding import Embedder, checked_vectors
 from affekt.preference.pairs import Pairs
 

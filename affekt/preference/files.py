@@ -21,11 +21,9 @@ from affekt.preference.model import PairReadings, PreferenceModel, load_preferen
 from affekt.preference.pairs import Pairs, read_pairs
 from affekt.preference.scores import verdicts
 from affekt.preference.shortcuts import Answers
-from affekt.ranking.comparisons import Ints
-from affekt.ranking.reading import comparison_table
+from affekt.ranking import Ints, comparison_table
 from affekt.runs import Run, file_sha256
-from affekt.tables import ENDINGS
-from affekt.tables.table import seen
+from affekt.tables import ENDINGS, seen
 
 MODEL = 'preference.npz'
 VERDICT_FILES = tuple(ending for ending in ENDINGS if ending != '.npz')

@@ -41,7 +41,7 @@ from affekt.preference.features import (
     see,
 )
 from affekt.preference.pairs import Pairs
-from affekt.ranking.comparisons import Ints
+from affekt.ranking import Ints
 from affekt.runs import write_atomically
 
 Floats = npt.NDArray[np.float64]

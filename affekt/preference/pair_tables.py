@@ -12,13 +12,20 @@ from pathlib import Path
 
 import numpy as np
 
-from affekt.errors import ComparisonError
-from affekt.labels.thinking import note_thinking, without_thinking
+from affekt.errors import ComparisonError, short
+from affekt.labels import note_thinking, without_thinking
 from affekt.preference.described_pairs import LEFT, RIGHT, TIE, DescribedPair
-from affekt.ranking.comparisons import refuse_rows, short
-from affekt.ranking.names import refuse_lookalikes
-from affekt.ranking.reading import comparison_table
-from affekt.ranking.shapes import EMOPREFER_WORDS, ORDERS, PLAIN_WORDS, SHAPES, Shape, shape_of_pairs
+from affekt.ranking import (
+    EMOPREFER_WORDS,
+    ORDERS,
+    PLAIN_WORDS,
+    SHAPES,
+    Shape,
+    comparison_table,
+    refuse_lookalikes,
+    refuse_rows,
+    shape_of_pairs,
+)
 from affekt.tables import Source, Table
 
 VERDICT_COLUMNS = ('outcome', 'preference')

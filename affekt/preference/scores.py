@@ -20,10 +20,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from affekt.errors import ShapeError, UnknownNameError
+from affekt.errors import ShapeError, UnknownNameError, short
 from affekt.metrics import accuracy, weighted_f1
 from affekt.preference.pairs import VERDICTS
-from affekt.ranking.comparisons import Ints, short
+from affekt.ranking import Ints
 
 Floats = npt.NDArray[np.float64]
 

@@ -17,8 +17,7 @@ import numpy as np
 
 from affekt.preference.pairs import Pairs, majority
 from affekt.preference.scores import even_accuracy
-from affekt.ranking.comparisons import Ints
-from affekt.ranking.covariates import text_lengths
+from affekt.ranking import Ints, text_lengths
 
 OPENING_WORDS = 3
 COMMON_OPENING = 0.05

@@ -19,8 +19,7 @@ import numpy.typing as npt
 
 from affekt.errors import ComparisonError, UnknownNameError
 from affekt.preference.pairs import Pairs
-from affekt.ranking.comparisons import Ints
-from affekt.ranking.covariates import text_lengths
+from affekt.ranking import Ints, text_lengths
 
 Floats = npt.NDArray[np.float64]
 

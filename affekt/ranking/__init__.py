@@ -12,16 +12,19 @@ from affekt.moved_names import moved
 from affekt.ranking.biases import Bias, biases
 from affekt.ranking.bootstrap import Draws, bootstrap, percentile_intervals
 from affekt.ranking.bradley_terry import Fit, fit
-from affekt.ranking.comparisons import Comparisons
+from affekt.ranking.comparisons import Comparisons, Ints, refuse_rows
 from affekt.ranking.counts import Cells, count, win_matrix
+from affekt.ranking.covariates import LENGTH, text_lengths
 from affekt.ranking.diagnosis import Diagnosis, diagnose
 from affekt.ranking.leaderboard import Ranking, RankSettings, Standing, rank
+from affekt.ranking.names import alike, refuse_lookalikes, shown
 from affekt.ranking.ranks import Places, better, places, simultaneous_intervals
+from affekt.ranking.rater_flags import JOINED, RaterRecord, rater_flags
 from affekt.ranking.raters import CrowdFit, crowd_fit, rater_vote_share, ratings_of
-from affekt.ranking.reading import read_comparisons
+from affekt.ranking.reading import comparison_table, read_comparisons
 from affekt.ranking.references import elo, tallies, win_rates
 from affekt.ranking.schedule import Pair, more_needed, next_pairs, pair_gains
-from affekt.ranking.shapes import SHAPES, Shape
+from affekt.ranking.shapes import EMOPREFER_WORDS, ORDERS, PLAIN_WORDS, SHAPES, SKIP, Shape, shape_of_pairs
 from affekt.ranking.simulation import Recovery, recover, simulate
 from affekt.ranking.uncertainty import (
     Bounds,
@@ -37,7 +40,13 @@ if not TYPE_CHECKING:
     __getattr__ = moved(__name__)
 
 __all__ = [
+    'EMOPREFER_WORDS',
+    'JOINED',
+    'LENGTH',
+    'ORDERS',
+    'PLAIN_WORDS',
     'SHAPES',
+    'SKIP',
     'Bias',
     'Bounds',
     'Cells',
@@ -46,17 +55,21 @@ __all__ = [
     'Diagnosis',
     'Draws',
     'Fit',
+    'Ints',
     'Pair',
     'Places',
     'RankSettings',
     'Ranking',
+    'RaterRecord',
     'Recovery',
     'Shape',
     'Spread',
     'Standing',
+    'alike',
     'better',
     'biases',
     'bootstrap',
+    'comparison_table',
     'count',
     'crowd_fit',
     'diagnose',
@@ -71,15 +84,21 @@ __all__ = [
     'percentile_intervals',
     'places',
     'rank',
+    'rater_flags',
     'rater_vote_share',
     'ratings_of',
     'read_comparisons',
     'recover',
+    'refuse_lookalikes',
+    'refuse_rows',
+    'shape_of_pairs',
+    'shown',
     'simulate',
     'simultaneous_intervals',
     'spread',
     'strength_contrasts',
     'tallies',
+    'text_lengths',
     'win_matrix',
     'win_rates',
 ]

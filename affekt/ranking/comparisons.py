@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from affekt.errors import ComparisonError
+from affekt.errors import ComparisonError, short
 from affekt.ranking.names import alike, capitals_note, refuse_alike, shown, shown_names
 from affekt.tables import Source as Source
 
@@ -165,11 +165,6 @@ class Comparisons:
             first=-self.first,
             covariates={name: -values for name, values in self.covariates.items()},
         )
-
-
-def short(text: object, most: int = 60) -> object:
-    """A text cut to what a message can hold; anything else as it is."""
-    return text[: most - 1] + '…' if isinstance(text, str) and len(text) > most else text
 
 
 def _same_length(size: int, columns: Mapping[str, object], source: Source) -> None:

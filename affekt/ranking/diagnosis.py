@@ -16,8 +16,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from affekt.errors import UnrankableError
-from affekt.ranking.comparisons import short
+from affekt.errors import UnrankableError, short
 from affekt.ranking.counts import Cells, win_matrix
 
 Names = tuple[str, ...]

@@ -16,14 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
-from affekt.errors import ArchiveError, ComparisonError, TableError, UnknownNameError, raised_as
-from affekt.ranking.comparisons import Comparisons, Floats, Ints, Source, refuse_rows, short
+from affekt.errors import ArchiveError, ComparisonError, TableError, UnknownNameError, raised_as, short
+from affekt.ranking.comparisons import Comparisons, Floats, Ints, Source, refuse_rows
 from affekt.ranking.covariates import LENGTH, differences, text_lengths
 from affekt.ranking.names import shown
 from affekt.ranking.rater_flags import flags_in_table
 from affekt.ranking.shapes import ORDERS, SHAPES, SKIP, Shape, shape_of_comparisons
-from affekt.tables import Table, number, read_table
-from affekt.tables.table import seen
+from affekt.tables import Table, number, read_table, seen
 
 THOUSANDS = re.compile(r'[+-]?[1-9]\d{0,2}(,\d{3})+')
 """Numbers whose comma may stand between thousands; where commas separate cells too, nobody can tell."""

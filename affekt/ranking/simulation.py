@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.errors import ShapeError, UnknownNameError, ValueRangeError
-from affekt.metrics.agreement import kendall
+from affekt.metrics import kendall
 from affekt.ranking.bradley_terry import fit
 from affekt.ranking.comparisons import Comparisons
 from affekt.ranking.counts import count

@@ -9,16 +9,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from affekt.moved_names import moved
-from affekt.serve.guard import Guard, Tokens
-from affekt.serve.server import listen, require_serving_parts, serve_until_stopped
+from affekt.serve.guard import App, Guard, Tokens
+from affekt.serve.server import (
+    LOOPBACK,
+    hosts_of,
+    listen,
+    name_of,
+    require_serving_parts,
+    serve_until_stopped,
+    write_private,
+)
 
 if TYPE_CHECKING:
-    from affekt.serve.app import StaticFile, guarded_app, needs, static_files
+    from affekt.serve.app import StaticFile, StrictBody, guarded_app, needs, static_files
     from affekt.serve.connections import PatientProtocol
 else:
     _NEED_THE_EXTRA = {
         'PatientProtocol': 'affekt.serve.connections',
-        **dict.fromkeys(('StaticFile', 'guarded_app', 'needs', 'static_files'), 'affekt.serve.app'),
+        **dict.fromkeys(('StaticFile', 'StrictBody', 'guarded_app', 'needs', 'static_files'), 'affekt.serve.app'),
     }
 
     def __getattr__(name: str) -> Any:
@@ -28,14 +36,20 @@ else:
 
 
 __all__ = [
+    'LOOPBACK',
+    'App',
     'Guard',
     'PatientProtocol',
     'StaticFile',
+    'StrictBody',
     'Tokens',
     'guarded_app',
+    'hosts_of',
     'listen',
+    'name_of',
     'needs',
     'require_serving_parts',
     'serve_until_stopped',
     'static_files',
+    'write_private',
 ]

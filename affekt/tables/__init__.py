@@ -14,8 +14,8 @@ from affekt.tables.by_sample import Columns, answers_by_name, by_name, read_colu
 from affekt.tables.delimited import required_rows
 from affekt.tables.parquet_files import require_bounded
 from affekt.tables.reading import ENDINGS, read_table
-from affekt.tables.reading_notes import reading_notes
-from affekt.tables.table import Source, Table, number
+from affekt.tables.reading_notes import note, reading_notes
+from affekt.tables.table import Source, Table, number, seen
 from affekt.tables.workbooks import first_sheet
 from affekt.tables.writing import (
     FORMULA_STARTS,
@@ -38,6 +38,7 @@ __all__ = [
     'by_name',
     'csv_bytes',
     'first_sheet',
+    'note',
     'number',
     'read_columns',
     'read_table',
@@ -45,6 +46,7 @@ __all__ = [
     'require_bounded',
     'require_written',
     'required_rows',
+    'seen',
     'spreadsheet_safe',
     'storable',
     'table_bytes',

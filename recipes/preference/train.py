@@ -27,7 +27,6 @@ from typing import Any
 
 import numpy as np
 
-from affekt.pages.figures import as_plain
 from affekt.preference.controlled_errors import controlled_errors
 from affekt.preference.embedding import KeptEmbedder, SentenceEmbedder
 from affekt.preference.evaluation import PreferenceEvaluation, answers_of, evaluate_preferences
@@ -41,6 +40,7 @@ from affekt.preference.model import (
 )
 from affekt.preference.pairs import Pairs, read_pairs
 from affekt.runs import file_sha256, versions, write_atomically
+from affekt.typed_json import plain
 
 RESULTS = Path(__file__).resolve().parents[1] / 'benchmarks' / 'results' / 'preference.json'
 PANDALM, EMER = 'preferences/pandalm_testset-v1.json', 'mer2024_ov/final-EMER-reason.csv'
@@ -73,7 +73,7 @@ def main() -> None:
         'controlled_errors': emotion_errors(chosen.data / EMER, embedder),
         'controlled_errors_reworded': emotion_errors(chosen.data / EMER, embedder, reworded=True),
     }
-    write_atomically(RESULTS, (json.dumps(as_plain(found), indent=1, allow_nan=False) + '\n').encode())
+    write_atomically(RESULTS, (json.dumps(plain(found), indent=1, allow_nan=False) + '\n').encode())
 
 
 def pandalm(path: Path, embedder: KeptEmbedder) -> dict[str, Any]:

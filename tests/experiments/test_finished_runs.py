@@ -119,6 +119,32 @@ def test_answers_with_modalities_missing_come_back_under_their_names(corpus, sto
         np.testing.assert_array_equal(outputs.values, expected.values)
 
 
+def test_answers_of_something_else_are_done_again_and_said(corpus, stores, tmp_path, caplog):
+    task = open_task(corpus, stores, ExperimentSettings())
+    trial = Trial(task, task.fair[0], ('audio', 'text'), 'linear', {}, ExperimentSettings(), 1)
+    size = len(trial.fold.test)
+
+    def run(rows, columns):
+        outputs = Outputs(np.ones((rows, columns), np.float32), np.ones((rows, 0), np.float32))
+        return lambda _: Answers(0.5, 1, 'healthy', 1, outputs)
+
+    for number, (rows, columns) in enumerate([(size, 2), (size - 1, 3), (size, 3)]):
+        with FinishedRuns(tmp_path / f'run{number}', {}, resume=False) as runs:
+            runs.answers('one', trial, run(rows, columns))
+        calls = []
+        with FinishedRuns(tmp_path / f'run{number}', {}, resume=True) as runs:
+            again = runs.answers('one', trial, lambda _: calls.append(1) or run(size, 3)(_))  # noqa: B023
+        assert again.test.logits.shape == (size, 3)
+        assert len(calls) == (0 if (rows, columns) == (size, 3) else 1)
+    assert caplog.text.count('is done again') == 2
+    # a trial that withholds is not answered by one that did not
+    caplog.clear()
+    asking = dataclasses.replace(trial, withholds=True)
+    with FinishedRuns(tmp_path / 'run2', {}, resume=True) as runs:
+        runs.answers('one', asking, run(size, 3))
+    assert 'answers to 0 of 9 ways of withholding' in caplog.text
+
+
 @pytest.mark.parametrize('settings', [MerbenchSettings, ExperimentSettings, TrackSettings, FinetuningSettings])
 def test_settings_still_take_their_old_names(settings):
     with pytest.warns(FutureWarning, match='batch is now batch_size'):

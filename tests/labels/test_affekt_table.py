@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import affekt
-from affekt.labels import EKMAN, GOEMOTIONS, RAVDESS8
-from affekt.labels.wheels import NEUTRAL, PACKAGED_TABLE, load_table
+from affekt.labels import EKMAN, GOEMOTIONS, RAVDESS8, load_table
+from affekt.labels.wheels import NEUTRAL, PACKAGED_TABLE
 
 RESULTS = Path(affekt.__file__).parents[1] / 'measurements' / 'results'
 TABLE = load_table('affekt')

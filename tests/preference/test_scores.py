@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up_preferences import emoprefer_like
 
@@ -69,6 +69,7 @@ def test_even_accuracy_does_not_change_when_sides_are_exchanged(pairs):
         assert np.isnan(even_accuracy(truth, said))
 
 
+@settings(deadline=None)
 @given(SIDES)
 def test_the_evaluation_gives_the_scores_of_the_plain_functions(pairs):
     truth, said = np.array(pairs).T

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -11,8 +12,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from affekt.nn import save_tensors
-from affekt.training.checkpoints import last_step
 from affekt.training.engine import Engine
 from affekt.training.order import IndexBatches, LoadedBatches
 from affekt.training.parallel import Ranks
@@ -93,30 +92,6 @@ def killed_at(kind: str, folder: str, step: int) -> None:
     engine().run(batches(kind), steps=24, folder=Path(folder), progress=die)
 
 
-def on_ranks(folder: str) -> None:
-    """Train on this rank's samples, from weights of its own, half of the run and then the rest of it."""
-    ranks = Ranks()
-    order = IndexBatches(64, 4, seed=5, rank=ranks.rank, ranks=ranks.count)
-    settings = EngineSettings(clip_norm=1.0, log_every=1, save_every=3)
-
-    class Stopped(Exception):
-        pass
-
-    def stop(_, done, total):
-        if done == 3:
-            raise Stopped
-
-    for seed, resume in ((ranks.rank, False), (7 + ranks.rank, True)):
-        own = engine(seed, settings, plain_loss, dropout=0.0)
-        rows = LoadedBatches(order, lambda order: (ROWS[index] for index in order))
-        try:
-            own.run(rows, steps=6, folder=Path(folder), resume=resume, progress=None if resume else stop)
-        except Stopped:
-            ranks.wait()
-    total = float(sum(value.double().sum() for value in own.model.state_dict().values()))
-    (Path(folder).parent / f'{ranks.rank}.txt').write_text(repr(total))
-
-
 class Spread(Ranks):
     """Ranks that hold a part of the model each, as FSDP2 under accelerate has it on CUDA devices, here on CPUs."""
 
@@ -139,18 +114,25 @@ class Spread(Ranks):
         return module, optimiser
 
 
-def on_spread_ranks(folder: str) -> None:
-    """Train with the model spread over the ranks, half of the run and then the rest of it."""
-    ranks = Spread()
-    order = IndexBatches(64, 4, seed=5, rank=ranks.rank, ranks=ranks.count)
+def on_ranks(folder: str) -> None:
+    """Train on this rank's samples with the whole model, then with a part of it: half a run and the rest of it."""
     settings = EngineSettings(clip_norm=0.1, log_every=1, save_every=3, average_decay=0.9)
-    for seed, steps in ((0, 3), (7, 6)):  # weights of the second must come from the checkpoint
-        own = engine(seed, settings, plain_loss, dropout=0.0, ranks=ranks)
-        rows = LoadedBatches(order, lambda order: (ROWS[index] for index in order))
-        if steps == 6:
-            tensors, notes = last_step(Path(folder))
-            own.restore(tensors, notes)
-        own.run(rows.starting_at(own.number), steps=steps, folder=Path(folder) if steps == 3 else None)
-    state, _ = own.state()
-    if ranks.first:
-        save_tensors(Path(folder) / 'end.safetensors', state)
+
+    class Stopped(Exception):
+        pass
+
+    def stop(_, done, total):
+        if done == 3:
+            raise Stopped
+
+    for name, ranks in (('copied', Ranks()), ('spread', Spread())):
+        order = IndexBatches(64, 4, seed=5, rank=ranks.rank, ranks=ranks.count)
+        for resume in (False, True):
+            # Weights of other ranks must come from the first, those of the second run from the checkpoint.
+            seed = 7 + ranks.rank if resume else ranks.rank if name == 'copied' else 0
+            rows = LoadedBatches(order, lambda order: (ROWS[index] for index in order))
+            own = engine(seed, settings, plain_loss, dropout=0.0, ranks=ranks)
+            with contextlib.suppress(Stopped):
+                progress = None if resume else stop
+                own.run(rows, steps=6, folder=Path(folder) / name, resume=resume, progress=progress)
+            ranks.wait()

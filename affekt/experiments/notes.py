@@ -13,7 +13,7 @@ import numpy.typing as npt
 from affekt.arrays import Bools, Floats32, Ints
 from affekt.corpora import Manifest, find_leaks
 from affekt.experiments.cross_corpus import Part
-from affekt.experiments.folds import Fold
+from affekt.experiments.folds import Fold, Index
 from affekt.wording import counted, subject
 
 
@@ -40,6 +40,7 @@ def store_notes(parts: Sequence[Part], there: Mapping[str, npt.NDArray[np.bool_]
 def task_notes(
     manifest: Manifest,
     folds: Sequence[Fold],
+<<<<<<< HEAD
     labels: Ints | None,
     features: Mapping[str, Floats32],
     present: Mapping[str, Bools],
@@ -54,6 +55,22 @@ def task_notes(
         present: modality to (N,), False where a sample lacks it.
     """
     unlearnt = () if labels is None else _unlearnt(manifest.facts.categories, folds, labels)
+=======
+    labels: Index | None,
+    features: Mapping[str, npt.NDArray[np.float32]],
+    present: Mapping[str, npt.NDArray[np.bool_]],
+) -> list[str]:
+    """All that the samples and their fair division tell.
+
+    Args:
+        manifest: of N samples.
+        folds: of the fair division.
+        labels: (N,) categories; None for a task of values alone.
+        features: name of a set of features to (N, D).
+        present: name to (N,), False where a sample has none.
+    """
+    unlearnt = [] if labels is None else _unlearnt(manifest.facts.categories, folds, labels)
+>>>>>>> main
     return [*_sides(manifest, folds), *unlearnt, *group_notes(manifest), *_repeated(folds, features, present)]
 
 
@@ -70,7 +87,11 @@ def _sides(manifest: Manifest, folds: Sequence[Fold]) -> Iterator[str]:
         yield f'{counted(count, kind)} on more than one side of the division'
 
 
+<<<<<<< HEAD
 def _unlearnt(names: Sequence[str], folds: Sequence[Fold], labels: Ints) -> Iterator[str]:
+=======
+def _unlearnt(names: Sequence[str], folds: Sequence[Fold], labels: Index) -> Iterator[str]:
+>>>>>>> main
     """Categories that are tested and never or hardly learnt from."""
     learnt = [np.bincount(labels[fold.train], minlength=len(names)) for fold in folds]
     asked = [np.bincount(labels[np.union1d(fold.validation, fold.test)], minlength=len(names)) for fold in folds]
@@ -89,11 +110,21 @@ def group_notes(manifest: Manifest) -> Iterator[str]:
             'folds may share people'  # fmt: skip
 
 
+<<<<<<< HEAD
 def _repeated(folds: Sequence[Fold], features: Mapping[str, Floats32], present: Mapping[str, Bools]) -> Iterator[str]:
     """Features that tell nothing, and samples that stand on both sides under two names."""
     for name, rows in features.items():
         known = rows[present[name]]
         if len(known) > 1 and (known == known[0]).all():
+=======
+def _repeated(
+    folds: Sequence[Fold], features: Mapping[str, npt.NDArray[np.float32]], present: Mapping[str, npt.NDArray[np.bool_]]
+) -> Iterator[str]:
+    """Features that tell nothing, and samples that stand on both sides under two names."""
+    for name, rows in features.items():
+        given = rows[present[name]]
+        if len(given) > 1 and (given == given[0]).all():
+>>>>>>> main
             yield f'features of {name} are the same for all samples: they tell nothing'
     whole = np.concatenate(list(features.values()), axis=1)
     same = [row.tobytes() for row in whole]

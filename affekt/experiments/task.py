@@ -170,6 +170,7 @@ def open_task(
     _require_variety(task)
     _require_presence(task)
     of_stores = store_notes(parts, there)
+<<<<<<< HEAD
     return dataclasses.replace(
         task,
         notes=(
@@ -179,6 +180,10 @@ def open_task(
             *task_notes(manifest, task.fair, task.labels, task.features, task.present),
         ),
     )
+=======
+    of_task = task_notes(manifest, task.fair, labels, features, present)
+    return dataclasses.replace(task, notes=(*merged.notes, *divisions.notes, *of_stores, *of_task))
+>>>>>>> main
 
 
 def _there(name: str, parts: Sequence[Part], names: Sequence[Sequence[str]], *, masks: bool) -> npt.NDArray[np.bool_]:

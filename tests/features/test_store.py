@@ -17,7 +17,7 @@ from affekt.corpora import made_up_corpus
 from affekt.errors import AffektError, CorpusError, FileError, ShapeError, TableError, UnknownNameError, ValueRangeError
 from affekt.features import Features, Provenance, Store, arrow_files, check_store, require_features, write_features
 from affekt.features.store import SUFFIX
-from affekt.tables.arrow_messages import require_bounded_messages
+from affekt.tables import require_bounded_messages
 
 MADE = Provenance('toy', 'ab' * 32, 2, {'tool': 'test'}, ('left', 'right'), 'made up')
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from affekt.arrays import Bools, Floats32, Ints
 from affekt.corpora import Manifest, find_leaks
 from affekt.experiments.cross_corpus import Part
 from affekt.experiments.folds import Fold, Index
@@ -40,22 +39,6 @@ def store_notes(parts: Sequence[Part], there: Mapping[str, npt.NDArray[np.bool_]
 def task_notes(
     manifest: Manifest,
     folds: Sequence[Fold],
-<<<<<<< HEAD
-    labels: Ints | None,
-    features: Mapping[str, Floats32],
-    present: Mapping[str, Bools],
-) -> list[str]:
-    """All that the samples and their division tell.
-
-    Args:
-        manifest: of the N samples.
-        folds: of the fair protocol.
-        labels: (N,) categories, or None where there are none.
-        features: modality to (N, D).
-        present: modality to (N,), False where a sample lacks it.
-    """
-    unlearnt = () if labels is None else _unlearnt(manifest.facts.categories, folds, labels)
-=======
     labels: Index | None,
     features: Mapping[str, npt.NDArray[np.float32]],
     present: Mapping[str, npt.NDArray[np.bool_]],
@@ -70,7 +53,6 @@ def task_notes(
         present: name to (N,), False where a sample has none.
     """
     unlearnt = [] if labels is None else _unlearnt(manifest.facts.categories, folds, labels)
->>>>>>> main
     return [*_sides(manifest, folds), *unlearnt, *group_notes(manifest), *_repeated(folds, features, present)]
 
 
@@ -87,11 +69,7 @@ def _sides(manifest: Manifest, folds: Sequence[Fold]) -> Iterator[str]:
         yield f'{counted(count, kind)} on more than one side of the division'
 
 
-<<<<<<< HEAD
-def _unlearnt(names: Sequence[str], folds: Sequence[Fold], labels: Ints) -> Iterator[str]:
-=======
 def _unlearnt(names: Sequence[str], folds: Sequence[Fold], labels: Index) -> Iterator[str]:
->>>>>>> main
     """Categories that are tested and never or hardly learnt from."""
     learnt = [np.bincount(labels[fold.train], minlength=len(names)) for fold in folds]
     asked = [np.bincount(labels[np.union1d(fold.validation, fold.test)], minlength=len(names)) for fold in folds]
@@ -110,13 +88,6 @@ def group_notes(manifest: Manifest) -> Iterator[str]:
             'folds may share people'  # fmt: skip
 
 
-<<<<<<< HEAD
-def _repeated(folds: Sequence[Fold], features: Mapping[str, Floats32], present: Mapping[str, Bools]) -> Iterator[str]:
-    """Features that tell nothing, and samples that stand on both sides under two names."""
-    for name, rows in features.items():
-        known = rows[present[name]]
-        if len(known) > 1 and (known == known[0]).all():
-=======
 def _repeated(
     folds: Sequence[Fold], features: Mapping[str, npt.NDArray[np.float32]], present: Mapping[str, npt.NDArray[np.bool_]]
 ) -> Iterator[str]:
@@ -124,7 +95,6 @@ def _repeated(
     for name, rows in features.items():
         given = rows[present[name]]
         if len(given) > 1 and (given == given[0]).all():
->>>>>>> main
             yield f'features of {name} are the same for all samples: they tell nothing'
     whole = np.concatenate(list(features.values()), axis=1)
     same = [row.tobytes() for row in whole]

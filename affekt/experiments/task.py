@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from affekt.arrays import Floats32, Ints
+from affekt.arrays import Floats32
 from affekt.corpora import Manifest
 from affekt.errors import CorpusError, TableError, UnknownNameError, ValueRangeError, listed
 from affekt.experiments.cross_corpus import Part, crossed
-from affekt.experiments.folds import Fold, divided
+from affekt.experiments.folds import Fold, Index, divided
 from affekt.experiments.notes import store_notes, task_notes
 from affekt.experiments.sequences import FrameInputs
 from affekt.experiments.settings import MODALITIES, ExperimentSettings, slot_of
@@ -42,7 +42,7 @@ class Task:
     """Where the model reads sequences."""
     present: Mapping[str, npt.NDArray[np.bool_]] = field(repr=False)
     """Modality to (N,), False where the manifest withholds it."""
-    labels: Ints | None
+    labels: Index | None
     """(N,) int64 categories; None for a task of values alone."""
     values: npt.NDArray[np.float64] | None
     """(N,) sentiment or valence, nan where there is none; None for categories alone."""
@@ -50,7 +50,7 @@ class Task:
     fair: tuple[Fold, ...]
     reference: tuple[Fold, ...]
     """The same with the published choice: a tested fold also chooses."""
-    tests: Mapping[str, Ints]
+    tests: Mapping[str, Index]
     """Name of a test part to its samples."""
     notes: tuple[str, ...]
 
@@ -94,7 +94,7 @@ class Task:
             return 'f1_negative_positive'
         return 'combined' if self._has_valence(self.tests[test]) else 'weighted_f1'
 
-    def _has_valence(self, index: Ints) -> bool:
+    def _has_valence(self, index: Index) -> bool:
         return self.values is not None and self.labels is not None and bool(np.isfinite(self.values[index]).all())
 
     def measure(self, test: str, logits: npt.NDArray[Any], values: npt.NDArray[Any]) -> Measure:
@@ -170,20 +170,8 @@ def open_task(
     _require_variety(task)
     _require_presence(task)
     of_stores = store_notes(parts, there)
-<<<<<<< HEAD
-    return dataclasses.replace(
-        task,
-        notes=(
-            *merged.notes,
-            *divisions.notes,
-            *of_stores,
-            *task_notes(manifest, task.fair, task.labels, task.features, task.present),
-        ),
-    )
-=======
     of_task = task_notes(manifest, task.fair, labels, features, present)
     return dataclasses.replace(task, notes=(*merged.notes, *divisions.notes, *of_stores, *of_task))
->>>>>>> main
 
 
 def _there(name: str, parts: Sequence[Part], names: Sequence[Sequence[str]], *, masks: bool) -> npt.NDArray[np.bool_]:
@@ -291,9 +279,9 @@ def _target(manifest: Manifest, wanted: str) -> str:
 
 def _require_truth(
     manifest: Manifest,
-    labels: Ints | None,
+    labels: Index | None,
     values: npt.NDArray[np.float64] | None,
-    tests: Mapping[str, Ints],
+    tests: Mapping[str, Index],
     target: str,
 ) -> None:
     lacking = np.zeros(len(manifest), dtype=bool)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from affekt.corpora import Manifest, find_leaks
 from affekt.experiments.cross_corpus import Part
-from affekt.experiments.folds import Fold, Index
+from affekt.experiments.folds import Fold
 from affekt.wording import counted, subject
 
 
@@ -39,7 +39,7 @@ def store_notes(parts: Sequence[Part], there: Mapping[str, npt.NDArray[np.bool_]
 def task_notes(
     manifest: Manifest,
     folds: Sequence[Fold],
-    labels: Index | None,
+    labels: Ints | None,
     features: Mapping[str, npt.NDArray[np.float32]],
     present: Mapping[str, npt.NDArray[np.bool_]],
 ) -> list[str]:
@@ -69,7 +69,7 @@ def _sides(manifest: Manifest, folds: Sequence[Fold]) -> Iterator[str]:
         yield f'{counted(count, kind)} on more than one side of the division'
 
 
-def _unlearnt(names: Sequence[str], folds: Sequence[Fold], labels: Index) -> Iterator[str]:
+def _unlearnt(names: Sequence[str], folds: Sequence[Fold], labels: Ints) -> Iterator[str]:
     """Categories that are tested and never or hardly learnt from."""
     learnt = [np.bincount(labels[fold.train], minlength=len(names)) for fold in folds]
     asked = [np.bincount(labels[np.union1d(fold.validation, fold.test)], minlength=len(names)) for fold in folds]

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from affekt.arrays import Floats32
+from affekt.arrays import Floats32, Ints
 from affekt.corpora import Manifest
 from affekt.errors import CorpusError, TableError, UnknownNameError, ValueRangeError, listed
 from affekt.experiments.cross_corpus import Part, crossed
-from affekt.experiments.folds import Fold, Index, divided
+from affekt.experiments.folds import Fold, divided
 from affekt.experiments.notes import store_notes, task_notes
 from affekt.experiments.sequences import FrameInputs
 from affekt.experiments.settings import MODALITIES, ExperimentSettings, slot_of
@@ -42,7 +42,7 @@ class Task:
     """Where the model reads sequences."""
     present: Mapping[str, npt.NDArray[np.bool_]] = field(repr=False)
     """Modality to (N,), False where the manifest withholds it."""
-    labels: Index | None
+    labels: Ints | None
     """(N,) int64 categories; None for a task of values alone."""
     values: npt.NDArray[np.float64] | None
     """(N,) sentiment or valence, nan where there is none; None for categories alone."""
@@ -50,7 +50,7 @@ class Task:
     fair: tuple[Fold, ...]
     reference: tuple[Fold, ...]
     """The same with the published choice: a tested fold also chooses."""
-    tests: Mapping[str, Index]
+    tests: Mapping[str, Ints]
     """Name of a test part to its samples."""
     notes: tuple[str, ...]
 
@@ -94,7 +94,7 @@ class Task:
             return 'f1_negative_positive'
         return 'combined' if self._has_valence(self.tests[test]) else 'weighted_f1'
 
-    def _has_valence(self, index: Index) -> bool:
+    def _has_valence(self, index: Ints) -> bool:
         return self.values is not None and self.labels is not None and bool(np.isfinite(self.values[index]).all())
 
     def measure(self, test: str, logits: npt.NDArray[Any], values: npt.NDArray[Any]) -> Measure:
@@ -279,9 +279,9 @@ def _target(manifest: Manifest, wanted: str) -> str:
 
 def _require_truth(
     manifest: Manifest,
-    labels: Index | None,
+    labels: Ints | None,
     values: npt.NDArray[np.float64] | None,
-    tests: Mapping[str, Index],
+    tests: Mapping[str, Ints],
     target: str,
 ) -> None:
     lacking = np.zeros(len(manifest), dtype=bool)

@@ -1,27 +1,28 @@
-"""What a run is gone on with from: tensors and JSON of a step in one file, whole or not at all, the last few kept.
+"""Checkpoints: tensors and JSON of a step in one file, whole or not at all, of which the last few are kept.
 
-Tensors that are spread over processes are saved whole, so that a run can be read by one.
+Tensors that are spread over processes are saved whole, so that one process alone can read them.
 """
 
 from __future__ import annotations
 
 import contextlib
-import copy
 import json
 import logging
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from affekt.errors import TrainingError, WeightsError
+from affekt.errors import AffektError, TrainingError, WeightsError
 from affekt.files import part_of
 from affekt.nn import read_tensors, save_tensors
 
+T = TypeVar('T')
 LOG = logging.getLogger('affekt')
 NAME = 'step-{:09d}.safetensors'
 FORMAT = 1
@@ -52,10 +53,9 @@ def last_step(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
     """
     for path in reversed(step_files(folder)):
         try:
-            tensors, header = read_tensors(path)
-            notes = json.loads(header['notes'])
-        except (WeightsError, KeyError, ValueError):
-            LOG.warning('%s cannot be read; the step before is gone on with', path)
+            tensors, notes = _read(path)
+        except (WeightsError, KeyError, ValueError, RecursionError):
+            LOG.warning('%s cannot be read; the run goes on from the checkpoint before', path)
             continue
         if notes.get('format') != FORMAT:
             raise TrainingError(
@@ -67,6 +67,33 @@ def last_step(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
     return None
 
 
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    tensors, header = read_tensors(path)
+    notes = json.loads(header['notes'])
+    if not isinstance(notes, dict):
+        raise ValueError(f'notes are {type(notes).__name__}')
+    return tensors, notes
+
+
+@contextlib.contextmanager
+def fitting(what: str) -> Iterator[None]:
+    """Whatever goes wrong within the block, a checkpoint does not fit what is filled from it.
+
+    Raises:
+        TrainingError: it does not.
+    """
+    try:
+        yield
+    except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, AffektError):
+            raise
+        raise TrainingError(
+            expected=f'a checkpoint of this {what}',
+            came=' '.join(str(error).split()),
+            todo='build it as it was when the run began, or start anew in another folder',
+        ) from error
+
+
 def changing(model: nn.Module) -> dict[str, Tensor]:
     """Its weights and buffers without parameters that are not trained."""
     every = model.named_parameters(remove_duplicate=False)
@@ -75,23 +102,56 @@ def changing(model: nn.Module) -> dict[str, Tensor]:
 
 
 def moments_of(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """What an optimiser remembers, by name."""
+    """The tensors that an optimiser remembers, by name."""
+    return {name: value for name, value in _memory(optimiser).items() if isinstance(value, Tensor)}
+
+
+def counts_of(optimiser: torch.optim.Optimizer) -> dict[str, Any]:
+    """What an optimiser remembers besides tensors, by name: some count their steps in plain numbers."""
+    return {name: value for name, value in _memory(optimiser).items() if not isinstance(value, Tensor)}
+
+
+def _memory(optimiser: torch.optim.Optimizer) -> dict[str, Any]:
     state = optimiser.state_dict()['state']
     return {f'optimiser.{i}.{name}': value for i, moments in state.items() for name, value in moments.items()}
 
 
-def restore_moments(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Give an optimiser back what it remembered."""
-    state = copy.deepcopy(optimiser.state_dict())
+def restore_moments(
+    optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor], counts: Mapping[str, Any] = MappingProxyType({})
+) -> None:
+    """Give an optimiser back what it remembered.
+
+    Args:
+        optimiser: of as many parameters, in the same order.
+        tensors: those of `moments_of` among others.
+        counts: of `counts_of`.
+    """
     parameters = [parameter for group in optimiser.param_groups for parameter in group['params']]
-    for name, value in below(tensors, 'optimiser.').items():
+    state: dict[int, dict[str, Any]] = {}
+    for name, value in (below(tensors, 'optimiser.') | below(counts, 'optimiser.')).items():
         number, moment = name.split('.')
-        spread = spread_like(value, parameters[int(number)])
-        state['state'].setdefault(int(number), {})[moment] = spread
-    optimiser.load_state_dict(state)
+        spread = spread_like(value, parameters[int(number)]) if isinstance(value, Tensor) else value
+        state.setdefault(int(number), {})[moment] = spread
+    optimiser.load_state_dict({'state': state, 'param_groups': optimiser.state_dict()['param_groups']})
 
 
-def below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def described(optimiser: torch.optim.Optimizer, rates: Sequence[float]) -> dict[str, Any]:
+    """An optimiser's name and the settings of its groups, as a run saves them.
+
+    Args:
+        optimiser: any.
+        rates: the learning rate of each group before any schedule.
+    """
+    groups = [
+        {name: value for name, value in group.items() if isinstance(value, bool | int | float | str)}
+        | {name: [float(part) for part in value] for name, value in group.items() if isinstance(value, tuple)}
+        | {'lr': float(rate), 'parameters': len(group['params'])}
+        for group, rate in zip(optimiser.param_groups, rates, strict=True)
+    ]
+    return {'name': type(optimiser).__name__, 'groups': groups}
+
+
+def below(tensors: Mapping[str, T], prefix: str) -> dict[str, T]:
     """The tensors whose names begin so, by the rest of their names."""
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 

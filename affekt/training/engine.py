@@ -30,6 +30,9 @@ from affekt.training.averages import WeightAverage
 from affekt.training.checkpoints import (
     below,
     changing,
+    counts_of,
+    described,
+    fitting,
     last_step,
     moments_of,
     random_states,
@@ -130,7 +133,7 @@ class Engine:
         steps: int,
         folder: Path | None = None,
         resume: bool = False,
-        facts: Mapping[str, Any] | None = None,
+        depends_on: Mapping[str, Any] | None = None,
         report: Callable[[Row], None] | None = None,
         progress: Progress | None = None,
         evaluate: Callable[[nn.Module], Mapping[str, float]] | None = None,
@@ -139,13 +142,16 @@ class Engine:
 
         Args:
             batches: with or without an end. A resumed run asks them to begin where it stopped, by `starting_at(number)`
-                (as `IndexBatches` has it) or `load_state_dict` of what `state_dict` gave, or goes through those before.
+                (as `IndexBatches` has it) or `load_state_dict` of what `state_dict` gave, or goes through those before,
+                whose order must not depend on what is drawn while training.
             steps: at most.
             folder: for checkpoints, the log and its page; None keeps nothing.
             resume: go on in a folder that a killed run left; the numbers are those of a run that was not killed.
-            facts: what else the numbers depend on, saved with the settings.
+            depends_on: what else the numbers depend on, such as the model's sizes and the data; saved with the settings
+                and those of the optimiser.
             report: called with each row of the log.
-            progress: called with `train`, steps done and steps in all; `affekt.terminal.StageBars` says the time left.
+            progress: called in every process with `train`, steps done and steps in all; `affekt.terminal.StageBars`
+                says the time left.
             evaluate: gives what is added to a row, from the model with its averaged weights where there are any.
 
         Returns:
@@ -153,11 +159,14 @@ class Engine:
             the first group, and `gradient_norm` where gradients are clipped.
 
         Raises:
-            RunError: the folder holds another run, or one of another number of processes.
+            RunError: the folder holds another run, or one of other settings or another number of processes.
             StorageError: there is no room; what was written before stays.
             TrainingError: a loss is not finite, or another process is gone. The checkpoints before stay.
         """
-        saved = asdict(self.settings) | {'steps': steps, 'facts': dict(facts or {}), 'processes': self.ranks.count}
+        saved = asdict(self.settings) | {
+            'steps': steps, 'processes': self.ranks.count, 'optimiser': described(self.optimiser, self._rates),
+            'depends_on': dict(depends_on or {}),
+        }  # fmt: skip
         with random_states_kept(self.device), run_folder(folder, saved, resume, self.ranks) as place:
             # 1. where the run stands
             seed_all(epoch_seed(self.settings.seed, 0, 1 + self.ranks.rank))
@@ -197,26 +206,36 @@ class Engine:
         """What a checkpoint needs of model, optimiser and mean of weights; all processes must ask."""
         tensors = {f'model.{name}': value for name, value in changing(self.model).items()} | moments_of(self.optimiser)
         notes: dict[str, Any] = {'step': self.number, 'scaler': self._scaler.state_dict()}
+        notes['optimiser'] = counts_of(self.optimiser)
         if self.average:
             tensors |= {f'average.{name}': value for name, value in self.average.tensors.items()}
             notes['average_steps'] = self.average.steps
         return {name: whole(value) for name, value in tensors.items()}, notes
 
     def restore(self, tensors: Mapping[str, Tensor], notes: Mapping[str, Any]) -> None:
-        """Stand where `state` was taken; of an older checkpoint, where model and optimiser stood."""
-        own = self.model.state_dict()
+        """Stand where `state` was taken; of an older checkpoint, where model and optimiser stood.
+
+        Raises:
+            TrainingError: it was taken of another model or optimiser.
+        """
+        own, trained = self.model.state_dict(), changing(self.model)
+        fixed = {name: value for name, value in own.items() if name not in trained}
         given = below(tensors, 'model.')
         # names that only an older version of the model had are the model's own to read
         given = {name: spread_like(value, own[name]) if name in own else value for name, value in given.items()}
-        self.model.load_state_dict(own | given)
-        restore_moments(self.optimiser, tensors)
-        self.number = notes.get('step', 0)
-        if notes.get('scaler'):
-            self._scaler.load_state_dict(notes['scaler'])
+        with fitting('model'):
+            self.model.load_state_dict(fixed | given)
+        with fitting('optimiser'):
+            restore_moments(self.optimiser, tensors, notes.get('optimiser', {}))
+            self.number = int(notes.get('step', 0))
+            if notes.get('scaler'):
+                self._scaler.load_state_dict(notes['scaler'])
         if self.average:
-            self.average.steps = notes['average_steps']
-            for name, value in below(tensors, 'average.').items():
-                self.average.tensors[name].copy_(spread_like(value, self.average.tensors[name]))
+            with fitting('mean of weights'):
+                self.average.steps = int(notes['average_steps'])
+                averages = below(tensors, 'average.')
+                for name, value in self.average.tensors.items():
+                    value.copy_(spread_like(averages[name], value))
 
     def _step(self, group: list[Any]) -> Step:
         """One update from the batches of a group."""
@@ -274,16 +293,19 @@ class Engine:
             return 0, iter(batches)
         tensors, notes = start
         self.restore(tensors, notes)
-        taken, rank = int(notes['batches']), self.ranks.rank
+        rank = self.ranks.rank
+        with fitting('run'):
+            taken, place, states = int(notes['batches']), notes['places'][rank], notes['random'][rank]
         if hasattr(batches, 'starting_at'):
             iterator = iter(batches.starting_at(taken))
         elif hasattr(batches, 'load_state_dict'):
-            batches.load_state_dict(notes['places'][rank])
+            batches.load_state_dict(place)
             iterator = iter(batches)
         else:
             iterator = iter(batches)
             next(islice(iterator, taken, taken), None)
-        restore_random_states(self.device, below(tensors, f'random.{rank}.'), notes['random'][rank])
+        with fitting('run'):
+            restore_random_states(self.device, below(tensors, f'random.{rank}.'), states)
         return taken, iterator
 
     def _row(

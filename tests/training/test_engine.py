@@ -19,6 +19,7 @@ import torch
 
 from affekt.errors import RunError, TrainingError, UnknownNameError, ValueRangeError
 from affekt.files import part_of
+from affekt.nn import save_tensors
 from affekt.training import on_processes
 from affekt.training.checkpoints import last_step, save_step, step_files
 from affekt.training.curves import curve_svg, read_log, write_curves
@@ -80,7 +81,7 @@ def test_the_last_checkpoints_are_kept_and_a_damaged_one_gives_way_to_the_one_be
     step_files(tmp_path)[-1].write_bytes(b'half a file')
     again = cases.engine(seed=1).run(cases.batches('order'), steps=24, folder=tmp_path, resume=True)
     assert again == expected
-    assert 'cannot be read; the step before is gone on with' in caplog.text
+    assert 'cannot be read; the run goes on from the checkpoint before' in caplog.text
 
 
 def test_a_checkpoint_of_another_format_and_a_run_of_other_settings_are_refused(tmp_path):
@@ -95,6 +96,77 @@ def test_a_checkpoint_of_another_format_and_a_run_of_other_settings_are_refused(
     file.write_bytes(file.read_bytes().replace(b'\\"format\\": 1', b'\\"format\\": 7'))
     with pytest.raises(TrainingError, match='format 7 in step-000000009'):
         last_step(tmp_path)
+
+
+def _linear_run(folder, optimiser=torch.optim.AdamW, size=6, learning_rate=1e-2, **layers):
+    model = torch.nn.Linear(6, size)
+    for name, layer in layers.items():
+        setattr(model, name, layer)
+
+    def losses(model, rows):
+        return {'square': model(rows).square().mean()}
+
+    own = Engine(model, optimiser(model.parameters(), lr=learning_rate), losses, PLAIN)
+    return own.run([cases.ROWS[:8]] * 4, steps=4, folder=folder, resume=True)
+
+
+def test_a_run_goes_on_with_its_own_model_and_optimiser_alone(tmp_path):
+    _linear_run(tmp_path)
+    with pytest.raises(TrainingError, match=r'expected a checkpoint of this model; got .*size mismatch'):
+        _linear_run(tmp_path, size=12)
+    with pytest.raises(RunError, match='other values for optimiser'):  # has a group of more parameters
+        _linear_run(tmp_path, more=torch.nn.Linear(3, 3))
+    with pytest.raises(
+        TrainingError, match=r'expected a checkpoint of this model; got .*Missing key.*norm.running_mean'
+    ):
+        _linear_run(tmp_path, norm=torch.nn.BatchNorm1d(6, affine=False))
+    with pytest.raises(RunError, match='other values for optimiser'):
+        _linear_run(tmp_path, torch.optim.SGD)
+    with pytest.raises(RunError, match='other values for optimiser'):
+        _linear_run(tmp_path, learning_rate=1e-3)
+    assert len(_linear_run(tmp_path)) == 4
+
+
+class CountingAdamW(torch.optim.AdamW):
+    """Counts its steps in a plain number, as optimisers of other libraries do."""
+
+    def step(self, closure=None):
+        super().step(closure)
+        for state in self.state.values():
+            state['count'] = state.get('count', 0) + 1
+
+
+def test_what_an_optimiser_remembers_in_plain_numbers_is_kept(tmp_path):
+    model = torch.nn.Linear(6, 6)
+    for steps in (3, 4):
+        own = Engine(model, CountingAdamW(model.parameters()), cases.plain_loss, PLAIN)
+        if steps == 4:
+            own.restore(*last_step(tmp_path))
+        own.run([cases.ROWS[:8]] * 4, steps=steps, folder=tmp_path if steps == 3 else None)
+    assert {state['count'] for state in own.optimiser.state.values()} == {4}
+
+
+@pytest.mark.parametrize(
+    ('notes', 'tensors'),
+    [
+        ({'random': []}, {}), ({'batches': 'many'}, {}), ({'batches': None}, {}), ({'places': {}}, {}),
+        ({}, {'optimiser.99.exp_avg': torch.ones(3)}), ({}, {'optimiser.odd': torch.ones(3)}),
+        ({}, {'random.0.cpu': torch.ones(3)}), ({}, {'model.odd': torch.ones(3)}),
+    ],
+)  # fmt: skip
+def test_a_checkpoint_that_fits_no_run_is_refused_in_one_sentence(notes, tensors, tmp_path):
+    _linear_run(tmp_path)
+    kept, old = last_step(tmp_path)
+    save_step(tmp_path, 4, kept | tensors, old | notes, 1)
+    with pytest.raises(TrainingError, match=r'expected a checkpoint of this (model|optimiser|run); got .*build it as'):
+        _linear_run(tmp_path)
+
+
+@pytest.mark.parametrize('notes', ['[]', '[' * 100_000, '{', '7'])
+def test_a_checkpoint_with_unreadable_notes_gives_way_to_the_one_before(notes, tmp_path):
+    _linear_run(tmp_path)
+    save_tensors(tmp_path / 'step-000000009.safetensors', {'odd': torch.ones(1)}, {'notes': notes})
+    assert last_step(tmp_path)[1]['step'] == 4
 
 
 def test_a_run_that_stops_at_the_end_of_its_batches_has_taken_them_all():

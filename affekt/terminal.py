@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console, Group
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
@@ -233,12 +233,18 @@ def plain_table(*headings: str, left: int = 1, gap: int = 2, **options: Any) -> 
     return table
 
 
+def columns_table(*columns: tuple[str, Literal['left', 'right']]) -> Table:
+    """A plain table of columns, each a heading and the side that it stands to; only the last one wraps."""
+    table = plain_table()
+    for at, (heading, side) in enumerate(columns, 1):
+        table.add_column(heading, justify=side, no_wrap=at < len(columns))
+    return table
+
+
 def facts_table(rows: Sequence[Mapping[str, str]]) -> Table:
     """Rows of equal keys as a plain table; only the last column wraps."""
-    table = plain_table()
     names = list(rows[0]) if rows else []
-    for name in names:
-        table.add_column(name, justify='right' if name == 'size' else 'left', no_wrap=name != names[-1])
+    table = columns_table(*((name, 'right' if name == 'size' else 'left') for name in names))
     for row in rows:
         table.add_row(*row.values())
     return table

@@ -7,6 +7,7 @@ does not fit the type with a sentence.
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import types
 import typing
@@ -50,46 +51,55 @@ def plain(value: Any) -> Any:
     raise TypeError(f'{type(value).__name__} cannot be written as JSON')
 
 
-def typed(kind: Any, value: Any) -> Any:
+def json_file(value: Any) -> bytes:
+    """A file that holds the value as JSON for people to read, indented, with a newline at its end.
+
+    Args:
+        value: as for `plain`.
+    """
+    return (json.dumps(plain(value), indent=1, allow_nan=False) + '\n').encode()
+
+
+def typed(hint: Any, value: Any) -> Any:
     """What `plain` made of a value of this type, made back; None becomes nan where a float belongs.
 
     Args:
-        kind: a dataclass, str, int, bool, float, or an optional, tuple or mapping of these.
+        hint: a dataclass, str, int, bool, float, or an optional, tuple or mapping of these.
         value: of plain JSON types.
 
     Raises:
         TypeError, ValueError, LookupError: the value does not fit the type; the text says where another belongs.
     """
-    origin = typing.get_origin(kind)
-    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
-        return _record(kind, value)
+    origin = typing.get_origin(hint)
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        return _record(hint, value)
     if origin in (typing.Union, types.UnionType):
-        options = [option for option in typing.get_args(kind) if option is not type(None)]
+        options = [option for option in typing.get_args(hint) if option is not type(None)]
         return None if value is None else typed(options[0], value)
     if origin is tuple:
-        return _tuple(typing.get_args(kind), value)
+        return _tuple(typing.get_args(hint), value)
     if origin is not None and issubclass(origin, Mapping):
         if not isinstance(value, Mapping):
             raise TypeError(f'{brief(value)} where a mapping belongs')
-        return {str(key): typed(typing.get_args(kind)[1], part) for key, part in value.items()}
-    if kind is float:
+        return {str(key): typed(typing.get_args(hint)[1], part) for key, part in value.items()}
+    if hint is float:
         if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
             raise TypeError(f'{brief(value)} where a number belongs')
         return math.nan if value is None else float(value)
-    if kind in _NAMED and type(value) is not kind:
-        raise TypeError(f'{brief(value)} where {_NAMED[kind]} belongs')
+    if hint in _NAMED and type(value) is not hint:
+        raise TypeError(f'{brief(value)} where {_NAMED[hint]} belongs')
     return value
 
 
-def _record(kind: type, value: Any) -> Any:
+def _record(hint: type, value: Any) -> Any:
     """A dataclass; fields of bytes, which JSON does not hold, are None."""
     if not isinstance(value, Mapping):
-        raise TypeError(f'{kind.__name__} is {brief(value)}')
-    types_of = typing.get_type_hints(kind)
-    names = [field.name for field in dataclasses.fields(kind)]
+        raise TypeError(f'{hint.__name__} is {brief(value)}')
+    types_of = typing.get_type_hints(hint)
+    names = [field.name for field in dataclasses.fields(hint)]
     given = {name: typed(types_of[name], value[name]) for name in names if name in value}
     absent = {name: None for name in names if name not in value and types_of[name] == bytes | None}
-    return kind(**given, **absent)
+    return hint(**given, **absent)
 
 
 def _tuple(options: tuple[Any, ...], value: Any) -> tuple[Any, ...]:

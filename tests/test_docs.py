@@ -71,6 +71,10 @@ def _is_protocol(node: ast.ClassDef) -> bool:
     return any(isinstance(base, ast.Name) and base.id == 'Protocol' for base in node.bases)
 
 
+def _is_overload(node: ast.FunctionDef | ast.ClassDef) -> bool:
+    return any(isinstance(each, ast.Name) and each.id == 'overload' for each in node.decorator_list)
+
+
 def _public_without_docstring(path: Path) -> list[str]:
     found = []
     tree = ast.parse(path.read_text())
@@ -81,7 +85,7 @@ def _public_without_docstring(path: Path) -> list[str]:
             inner = node.body if isinstance(node, ast.ClassDef) and not _is_protocol(node) else []
             for item in [node, *inner]:
                 public = isinstance(item, (ast.FunctionDef, ast.ClassDef)) and not item.name.startswith('_')
-                if public and item.name not in FILE_PROTOCOL and not ast.get_docstring(item):
+                if public and not _is_overload(item) and item.name not in FILE_PROTOCOL and not ast.get_docstring(item):
                     found.append(item.name)
     return found
 

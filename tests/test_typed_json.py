@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from affekt.typed_json import plain, typed
+from affekt.typed_json import json_file, plain, typed
 
 
 @dataclass(frozen=True)
@@ -73,3 +73,7 @@ def test_halves_of_surrogate_pairs_are_written_as_utf8_can_hold_them():
 def test_what_does_not_fit_the_type_is_refused_with_a_sentence(kind, value, sentence):
     with pytest.raises(TypeError, match=sentence):
         typed(kind, value)
+
+
+def test_a_file_of_json_is_indented_ends_its_last_line_and_has_null_for_nan():
+    assert json_file({'score': math.nan, 'rows': (1, 2)}) == b'{\n "score": null,\n "rows": [\n  1,\n  2\n ]\n}\n'

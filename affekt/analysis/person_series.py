@@ -66,12 +66,12 @@ class PersonSeries:
 
     @property
     def valence(self) -> Floats:
-        """(T,)."""
+        """(T,) in [-1, 1], nan where the step has none."""
         return self.values[:, 0]
 
     @property
     def arousal(self) -> Floats:
-        """(T,)."""
+        """(T,) in [-1, 1], nan where the step has none."""
         return self.values[:, 1]
 
     def dimension(self, name: str) -> Floats:
@@ -115,9 +115,9 @@ def series_of(table: pa.Table, person: str, source: str) -> PersonSeries:
         return grid
 
     def texts(name: str, rows: Any) -> npt.NDArray[np.object_]:
-        column_ = np.full(len(spans), '', dtype=object)
-        column_[step[rows]] = np.array(table[name].to_pylist(), dtype=object)[rows]
-        return column_
+        texts_of = np.full(len(spans), '', dtype=object)
+        texts_of[step[rows]] = np.array(table[name].to_pylist(), dtype=object)[rows]
+        return texts_of
 
     categories = place >= len(DIMENSIONS)
     silent = categories & np.asarray(pc.not_equal(table['abstained'], '').to_numpy(zero_copy_only=False), dtype=bool)
@@ -189,7 +189,7 @@ def fused_evidence(series: PersonSeries, start_s: float, end_s: float) -> Eviden
     """What the fused rows say over a span: mean valence, arousal, and the likeliest category."""
     steps = series.between(start_s, end_s)
     readings = {}
-    for name in ('valence', 'arousal'):
+    for name in DIMENSIONS:
         values = series.dimension(name)[steps]
         if not np.isnan(values).all():
             readings[name] = round(float(np.nanmean(values)), 4)

@@ -99,26 +99,27 @@ def rows_by_name(shared: Mapping[str, Any], names: Mapping[str, tuple[Bools, Map
     """
     steps = {name: np.flatnonzero(keep) for name, (keep, _) in names.items()}
     columns = {}
-    for column_ in SCHEMA:
+    for field in SCHEMA:
         parts = []
         for name, (keep, own) in names.items():
-            columns_of = {**_DEFAULTS, **shared, **own, 'name': name}
-            parts.append(np.broadcast_to(np.asarray(columns_of[column_.name]), keep.shape)[steps[name]])
-        columns[column_.name] = pa.array(np.concatenate(parts), column_.type)
+            values = {**_DEFAULTS, **shared, **own, 'name': name}[field.name]
+            parts.append(np.broadcast_to(np.asarray(values), keep.shape)[steps[name]])
+        columns[field.name] = pa.array(np.concatenate(parts), field.type)
     return pa.table(columns, schema=SCHEMA)
 
 
 def weights_as_text(table: pa.Table) -> pa.Table:
     """The table of a timeline with its weights in one column of text, such as 'face 0.62, voice 0.38'."""
-    shares = np.stack([np.asarray(table[name]) for name in WEIGHT_COLUMNS], axis=1)
-    distinct, place = np.unique(shares, axis=0, return_inverse=True)
+    shares = np.stack([np.asarray(table[name]) for name in WEIGHT_COLUMNS], axis=1)  # (N, 3)
+    # -1 for nan: no two nan are alike, and most rows have nothing else
+    distinct, place = np.unique(np.nan_to_num(shares, nan=-1.0), axis=0, return_inverse=True)
     texts = [
-        ', '.join(f'{source} {share:.2f}' for source, share in zip(WEIGHTED, row, strict=True) if share == share)
+        ', '.join(f'{source} {share:.2f}' for source, share in zip(WEIGHTED, row, strict=True) if share >= 0)
         for row in distinct.tolist()
     ]
     at = table.column_names.index(WEIGHT_COLUMNS[0])
-    column_ = pa.array(texts, pa.string()).take(pa.array(place.reshape(-1)))
-    return table.drop_columns(list(WEIGHT_COLUMNS)).add_column(at, WEIGHTS_AS_TEXT, column_)
+    of_rows = pa.array(texts, pa.string()).take(pa.array(place.reshape(-1)))
+    return table.drop_columns(list(WEIGHT_COLUMNS)).add_column(at, WEIGHTS_AS_TEXT, of_rows)
 
 
 def _weights_in(text: object) -> dict[str, float]:
@@ -127,11 +128,10 @@ def _weights_in(text: object) -> dict[str, float]:
     Raises:
         ShapeError: the text says something else.
     """
+    columns = dict(zip(WEIGHTED, WEIGHT_COLUMNS, strict=True))
     pairs = [part.rsplit(maxsplit=1) for part in str(text).split(',') if part.strip()]
     try:
-        return {
-            dict(zip(WEIGHTED, WEIGHT_COLUMNS, strict=True))[source.strip()]: float(share) for source, share in pairs
-        }
+        return {columns[source.strip()]: float(share) for source, share in pairs}
     except (KeyError, ValueError) as error:
         raise ShapeError(
             expected="weights such as 'face 0.62, voice 0.38'", came=f'{str(text)[:60]!r}', todo='correct the row'

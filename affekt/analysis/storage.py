@@ -41,25 +41,25 @@ MAIN_FILE = 'analysis.json'
 TIMELINE_FILE = 'timeline.parquet'
 
 
-def decoded(kind: Any, value: Any) -> Any:
+def decoded(hint: Any, value: Any) -> Any:
     """What `typed_json.plain` made of a value of this type, made back.
 
     Raises:
         RunError: the value does not fit the type.
     """
     try:
-        return typed(kind, value)
+        return typed(hint, value)
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise RunError(
-            expected=f'{_described(kind)} as affekt stores it', came=f'{str(error)[:200]}', todo=ANEW
+            expected=f'{_described(hint)} as affekt stores it', came=f'{str(error)[:200]}', todo=ANEW
         ) from error
 
 
-def _described(kind: Any) -> str:
+def _described(hint: Any) -> str:
     """The type in words."""
-    options = typing.get_args(kind)
-    name = getattr(options[0] if options else kind, '__name__', str(kind))
-    return f'each {name}' if typing.get_origin(kind) is tuple else f'the {name}'
+    options = typing.get_args(hint)
+    name = getattr(options[0] if options else hint, '__name__', str(hint))
+    return f'each {name}' if typing.get_origin(hint) is tuple else f'the {name}'
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -33,7 +33,7 @@ _KEYS = tuple(field.name for field in SCHEMA if field.name not in ('start_s', 'e
 
 Floats = npt.NDArray[np.float64]
 Span = tuple[float, float]
-"""From the first second to the one behind the last."""
+"""(start_s, end_s), seconds, half open."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -67,7 +67,7 @@ class Outcome:
     source: Source | None = field(default=None, repr=False)
     """The file as it was just analyzed; None where no analysis was made."""
     analysis: Analysis | None = field(default=None, repr=False, compare=False)
-    """What was just computed; only while `advanced` is told of it, so that memory does not grow with the files."""
+    """What was just computed; only in the call of `advanced`, so that memory does not grow with the files."""
 
     @property
     def report_page(self) -> Path | None:
@@ -77,18 +77,18 @@ class Outcome:
     @property
     def losses(self) -> tuple[str, ...]:
         """Sentences on what of the file was not read, from its results."""
-        return () if self.folder is None else self._analyzed_source.losses
+        return () if (source := self._analyzed_source()) is None else source.losses
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Sentences on damage, missing streams, and what was not analyzed, from its results."""
-        return () if self.folder is None else self._analyzed_source.notes
+        return () if (source := self._analyzed_source()) is None else source.notes
 
-    @property
-    def _analyzed_source(self) -> Source:
-        if self.source is not None:
+    def _analyzed_source(self) -> Source | None:
+        """The file as its results have it; None where there are none."""
+        if self.source is not None or self.folder is None:
             return self.source
-        source: Source = decoded(Source, read_json((self.folder or Path()) / MAIN_FILE).get('source'))
+        source: Source = decoded(Source, read_json(self.folder / MAIN_FILE).get('source'))
         return source
 
     def load(self) -> Analysis:
@@ -163,8 +163,8 @@ def analyze_many(
         settings: for all files.
         resume: go on with the run that `out` holds.
         notes: sentences on where the files come from, put in front of each analysis' own notes.
-        progress: told about the stages of the file at hand.
-        advanced: told after each file: its outcome, how many are done, how many there are; first with None and 0.
+        progress: called with the stage of the file at hand, what of it is done, and the total.
+        advanced: called after each file with its outcome, how many are done, how many there are; first with None and 0.
 
     Returns:
         One outcome per file and per entry that cannot be read.

@@ -290,16 +290,13 @@ def _frozen_vectors(
     path = folder / VECTORS
     if not path.exists():
         samples = Samples({backbone.modality: rows}, names=manifest.names)
-        rows_read = vectors(copy.deepcopy(backbone).to(settings.device), samples.to(settings.device), progress=progress)
+        encoded = vectors(copy.deepcopy(backbone).to(settings.device), samples.to(settings.device), progress=progress)
         name, digest = f'{facts["encoder"]["name"]}-{settings.layers}', facts['encoder']['sha256']
-        each = (Features(sample, row[None]) for sample, row in zip(manifest.names, rows_read.numpy(), strict=True))
-        write_features(
-            path,
-            each,
-            Provenance(
-                name, digest, backbone.size, dict(facts), corpus=manifest.facts.corpus, modality=backbone.modality
-            ),
+        each = (Features(sample, row[None]) for sample, row in zip(manifest.names, encoded.numpy(), strict=True))
+        origin = Provenance(
+            name, digest, backbone.size, dict(facts), corpus=manifest.facts.corpus, modality=backbone.modality
         )
+        write_features(path, each, origin)
     return Store(path)
 
 

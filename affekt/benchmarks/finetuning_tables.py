@@ -10,6 +10,7 @@ from affekt.experiments import (
     Row,
     Section,
     Sheet,
+    broken_runs,
     gain_cells,
     outcome_facts,
     save_outcome,
@@ -75,12 +76,6 @@ def _cells(row: Row) -> tuple[str, ...]:
 def _lines(outcome: Finetuning) -> list[str]:
     settings = outcome.settings
     rates = ', '.join(f'{rate:g}' for rate in settings.learning_rates)
-    broken = [
-        f'{row.system.name}: {count} of {sum(row.system.statuses.values())} runs {status.replace("_", " ")}'
-        for row in outcome.rows
-        for status, count in row.system.statuses.items()
-        if status != 'healthy'
-    ]
     return [
         *(f'{name}: {how}' for name, how in HOW.items()),
         f'in per cent; settings and epoch chosen on validation alone; seeds: {settings.seeds}',
@@ -90,5 +85,5 @@ def _lines(outcome: Finetuning) -> list[str]:
         f'patience {settings.frozen_patience}',
         'intervals and tests draw whole groups (speakers, dialogues or recordings, where known); '
         f'{settings.resamples} resamples; p after Holm over {sum(len(row.gains) for row in outcome.rows)} tests',
-        *broken, *outcome.task.notes,
+        *broken_runs(outcome.rows), *outcome.task.notes,
     ]  # fmt: skip

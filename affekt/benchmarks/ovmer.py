@@ -134,7 +134,7 @@ def run_ovmer(
         rng: draws resamples and exchanges.
         tables: names, files or folders; of 2025, 2026 and affekt those that are here, where empty.
         resamples: for intervals and tests.
-        progress: is told the stage, what is done and the total.
+        progress: called with the stage, what is done and the total.
 
     Raises:
         TableError: a path is missing or empty, a file is damaged, or names do not match.

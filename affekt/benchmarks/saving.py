@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from affekt.runs import file_sha256, versions, write_atomically
+from affekt.typed_json import json_file
 
 
 def save_outcome(
@@ -24,4 +24,4 @@ def save_outcome(
         'inputs': {str(path): file_sha256(path) for path in dict.fromkeys(inputs)},
     }
     for stem, saved in ((name, facts), ('settings', beside)):
-        write_atomically(folder / f'{stem}.json', (json.dumps(saved, indent=1, allow_nan=False) + '\n').encode())
+        write_atomically(folder / f'{stem}.json', json_file(saved))

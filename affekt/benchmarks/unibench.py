@@ -133,7 +133,7 @@ def run_unibench(
         checkpoint: the one declared beforehand, by name or number; the last without it.
         dev: the set that chooses the best single checkpoint.
         resamples: of each interval.
-        progress: is told the stage, what is done and the total.
+        progress: called with the stage, what is done and the total.
 
     Raises:
         TableError: a folder is missing or empty, a file is damaged, or names do not match.

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,6 +29,7 @@ from affekt.features import Store
 from affekt.metrics import mean_of_folds
 from affekt.runs import versions, write_atomically
 from affekt.tables import csv_bytes
+from affekt.typed_json import json_file
 
 Progress = Callable[[str, float, float], None]
 
@@ -186,8 +186,7 @@ def save_track(folder: Path, trained: TrackAnswers, candidates: Sequence[str] | 
     asked = trained.names if candidates is None else candidates
     rows = [[name, *answers[name], *(f'{share:.6f}' for share in at[name])] for name in asked]
     write_atomically(folder / 'predictions.csv', csv_bytes(columns, rows))
-    facts = json.dumps(track_facts(trained) | {'versions': versions()}, indent=1, allow_nan=False)
-    write_atomically(folder / 'training.json', (facts + '\n').encode())
+    write_atomically(folder / 'training.json', json_file(track_facts(trained) | {'versions': versions()}))
     return folder / 'predictions.csv'
 
 

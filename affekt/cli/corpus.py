@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.table import Table
 from rich.text import Text
 
 from affekt.cli.choices import Named, columns, corpora, leaks
@@ -17,7 +16,7 @@ from affekt.cli.group import AS_JSON, main
 from affekt.cli.installation import say_unusable
 from affekt.cli.table_notes import table_notes
 from affekt.errors import listed
-from affekt.terminal import plain_table, say, say_json, visible
+from affekt.terminal import columns_table, say, say_json, visible
 
 if TYPE_CHECKING:
     from affekt.corpora import Manifest
@@ -40,19 +39,21 @@ def list_corpora(as_json: bool) -> None:
     if as_json:
         facts = {
             name: {
-                'title': held.title, 'language': held.language, 'published': held.published,
-                'categories': held.categories, 'layouts': [layout.version for layout in held.layouts],
-                'source': held.source, 'cite': held.cite,
+                'title': entry.title, 'language': entry.language, 'published': entry.published,
+                'categories': entry.categories, 'layouts': [layout.version for layout in entry.layouts],
+                'source': entry.source, 'cite': entry.cite,
             }
-            for name, held in CORPORA.items()
+            for name, entry in CORPORA.items()
         }  # fmt: skip
         say_json(facts)
         return
-    shown = _table(('name', 'left'), ('corpus', 'left'), ('samples', 'right'), ('labels', 'left'), ('language', 'left'))
-    for name, held in CORPORA.items():
-        labels = f'{len(held.categories)} categories' if held.categories else ', '.join(held.ranges) or 'any'
-        size = sum(held.published.values())
-        shown.add_row(name, held.title, f'{size:,}' if size else '', labels, held.language)
+    shown = columns_table(
+        ('name', 'left'), ('corpus', 'left'), ('samples', 'right'), ('labels', 'left'), ('language', 'left')
+    )
+    for name, entry in CORPORA.items():
+        labels = f'{len(entry.categories)} categories' if entry.categories else ', '.join(entry.ranges) or 'any'
+        size = sum(entry.published.values())
+        shown.add_row(name, entry.title, f'{size:,}' if size else '', labels, entry.language)
     say(shown)
     say_unusable(CORPORA.listed())
 
@@ -120,12 +121,12 @@ def check(path: Path, root: Path | None, by: str | None, accept: Sequence[str], 
 
     manifest = Manifest.load(path, root)
     sides = ['' if value is None else str(value) for value in manifest.column(by)] if by else None
-    found = check_corpus(manifest, sides)
-    bad = found.harmful(accept) or found.gone
+    checked = check_corpus(manifest, sides)
+    bad = checked.harmful(accept) or checked.gone
     if as_json:
-        say_json(_facts(manifest, found))
+        say_json(_facts(manifest, checked))
     else:
-        _print_check(manifest, found, accept)
+        _print_check(manifest, checked, accept)
     if bad:
         click.get_current_context().exit(1)
 
@@ -177,49 +178,49 @@ def show(path: Path, samples: int, as_json: bool) -> None:
         say_json({**dataclasses.asdict(manifest.facts), 'samples': len(manifest), 'rows': rows})
         return
     facts = manifest.facts
-    told = [facts.corpus, f'{len(manifest):,} samples', facts.language, facts.version]
-    say(', '.join(part for part in told if part), style='bold')
+    about = [facts.corpus, f'{len(manifest):,} samples', facts.language, facts.version]
+    say(', '.join(part for part in about if part), style='bold')
     sides = sides_of(manifest)
     _print_counts(manifest, sides)
     _print_numbers(manifest)
     _print_rows(manifest, samples)
 
 
-def _facts(manifest: Manifest, found: CorpusCheck) -> dict[str, Any]:
-    kinds = Counter(leak.kind for leak in found.leaks)
+def _facts(manifest: Manifest, checked: CorpusCheck) -> dict[str, Any]:
+    kinds = Counter(leak.kind for leak in checked.leaks)
     return {
         'corpus': manifest.facts.corpus,
-        'samples': found.samples,
-        'present': dict(found.present),
-        'can_run': list(found.can_run),
-        'sound_in_video': found.sound_in_video,
-        'gone': {kind: len(names) for kind, names in found.gone.items()},
-        'gone_first': {kind: list(names[:3]) for kind, names in found.gone.items()},
-        'missing_of_published': dict(found.small),
-        'unlabelled': found.unlabelled,
+        'samples': checked.samples,
+        'present': dict(checked.present),
+        'can_run': list(checked.can_run),
+        'sound_in_video': checked.sound_in_video,
+        'gone': {kind: len(names) for kind, names in checked.gone.items()},
+        'gone_first': {kind: list(names[:3]) for kind, names in checked.gone.items()},
+        'missing_of_published': dict(checked.small),
+        'unlabelled': checked.unlabelled,
         'leaks': dict(kinds),
-        'unchecked': list(found.unchecked),
+        'unchecked': list(checked.unchecked),
         'notes': list(manifest.facts.notes),
     }
 
 
-def _print_presence(found: CorpusCheck) -> None:
-    shown = _table(('', 'left'), ('samples', 'right'), ('', 'left'))
-    for kind, count in found.present.items():
-        lost = len(found.gone.get(kind, ()))
-        in_video = kind == 'audio' and found.sound_in_video
-        said = (
+def _print_presence(checked: CorpusCheck) -> None:
+    shown = columns_table(('', 'left'), ('samples', 'right'), ('', 'left'))
+    for modality, count in checked.present.items():
+        lost = len(checked.gone.get(modality, ()))
+        in_video = modality == 'audio' and checked.sound_in_video
+        remark = (
             'read from the videos'
             if count == lost and in_video
             else 'none: what needs it cannot run'
             if count == lost
-            else f'{lost:,} files are missing, empty or not fetched by Git LFS: {listed(found.gone[kind], 2)}'
+            else f'{lost:,} files are missing, empty or not fetched by Git LFS: {listed(checked.gone[modality], 2)}'
             if lost
             else ''
         )
-        if not lost and 0 < count < found.samples:
-            said = f'{found.samples - count:,} without' + (': read from the videos' if in_video else '')
-        shown.add_row(kind, f'{count - lost:,}', said)
+        if not lost and 0 < count < checked.samples:
+            remark = f'{checked.samples - count:,} without' + (': read from the videos' if in_video else '')
+        shown.add_row(modality, f'{count - lost:,}', remark)
     say(shown)
 
 
@@ -230,20 +231,22 @@ def _print_notes(notes: Sequence[str], most: int = 8) -> None:
         say(f'and {len(notes) - most} notes more (--json has all)', style='yellow')
 
 
-def _print_check(manifest: Manifest, found: CorpusCheck, accepted: Sequence[str]) -> None:
+def _print_check(manifest: Manifest, checked: CorpusCheck, accepted: Sequence[str]) -> None:
     from affekt.corpora.checks import TRUSTED
     from affekt.corpora.leaks import KINDS
 
-    say(f'{manifest.facts.corpus}, {found.samples:,} samples', style='bold')
-    _print_presence(found)
+    say(f'{manifest.facts.corpus}, {checked.samples:,} samples', style='bold')
+    _print_presence(checked)
     _print_notes(manifest.facts.notes)
-    if found.unlabelled:
-        say(f'{found.unlabelled:,} samples have no label')
+    if checked.unlabelled:
+        say(f'{checked.unlabelled:,} samples have no label')
     say()
-    shown = _table(('on both sides', 'left'), ('how many', 'right'), ('samples', 'right'), ('for example', 'left'))
+    shown = columns_table(
+        ('on both sides', 'left'), ('how many', 'right'), ('samples', 'right'), ('for example', 'left')
+    )
     for kind in KINDS:
-        each = [leak for leak in found.leaks if leak.kind == kind]
-        if kind in found.unchecked:
+        each = [leak for leak in checked.leaks if leak.kind == kind]
+        if kind in checked.unchecked:
             shown.add_row(kind, '', '', Text('not checked: the release does not say', style='dim'))
             continue
         style = 'red' if each and kind in TRUSTED and kind not in accepted else ''
@@ -257,7 +260,7 @@ def _print_counts(manifest: Manifest, sides: Sequence[str]) -> None:
     """Categories by side; a total below."""
     names = sorted(set(sides), key=_side_order)
     counts = Counter(zip(sides, manifest.column('category').tolist(), strict=True))
-    shown = _table(('', 'left'), *((name.replace('fold ', '') or 'none', 'right') for name in names))
+    shown = columns_table(('', 'left'), *((name.replace('fold ', '') or 'none', 'right') for name in names))
     if any(name.startswith('fold ') for name in names):
         say('by fold', style='dim')
     categories = [*manifest.facts.categories, None] if manifest.facts.categories else []
@@ -278,15 +281,15 @@ def _side_order(name: str) -> tuple[int, str]:
 def _print_numbers(manifest: Manifest) -> None:
     import numpy as np
 
-    shown = _table(
+    shown = columns_table(
         ('', 'left'), ('rated', 'right'), ('mean', 'right'), ('sd', 'right'), ('from', 'right'), ('to', 'right')
     )
     for name in ('valence', 'arousal', 'dominance', 'sentiment'):
         values = manifest.column(name)
         values = values[~np.isnan(values)]
         if len(values):
-            told = (values.mean(), values.std(), values.min(), values.max())
-            shown.add_row(name, f'{len(values):,}', *(f'{value:.2f}' for value in told))
+            summary = (values.mean(), values.std(), values.min(), values.max())
+            shown.add_row(name, f'{len(values):,}', *(f'{value:.2f}' for value in summary))
     if shown.row_count:
         say()
         say(shown)
@@ -296,15 +299,8 @@ def _print_rows(manifest: Manifest, count: int) -> None:
     for row in manifest.samples[:count]:
         say()
         say(row.sample, style='bold')
-        held = {key: value for key, value in dataclasses.asdict(row).items() if value is not None and key != 'sample'}
-        if held.get('english') == held.get('text') or held.get('chinese') == held.get('text'):
-            held = {key: value for key, value in held.items() if key == 'text' or value != held.get('text')}
-        for key, value in held.items():
+        cells = {key: value for key, value in dataclasses.asdict(row).items() if value is not None and key != 'sample'}
+        if cells.get('english') == cells.get('text') or cells.get('chinese') == cells.get('text'):
+            cells = {key: value for key, value in cells.items() if key == 'text' or value != cells.get('text')}
+        for key, value in cells.items():
             say(Text(visible(f'  {key:<10}{value}', is_line=True), overflow='ellipsis', no_wrap=True))
-
-
-def _table(*columns: tuple[str, Any]) -> Table:
-    table = plain_table()
-    for index, (name, justify) in enumerate(columns):
-        table.add_column(name, justify=justify, no_wrap=index < len(columns) - 1)
-    return table

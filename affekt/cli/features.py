@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.table import Table
 
 from affekt.cli.choices import Named, recipe_families, recipes
 from affekt.cli.group import AS_JSON, main
 from affekt.cli.table_notes import table_notes
-from affekt.terminal import StageBars, plain_table, say, say_json
+from affekt.terminal import StageBars, columns_table, say, say_json
 
 PATH = click.Path(path_type=Path)
 
@@ -29,10 +28,10 @@ class Shard(click.ParamType[tuple[int, int]]):
         """(i, n)"""
         if isinstance(value, tuple):
             return value
-        found = re.fullmatch(r'(\d+)/(\d+)', str(value))
-        if not found or not 1 <= int(found[1]) <= int(found[2]):
+        match = re.fullmatch(r'(\d+)/(\d+)', str(value))
+        if not match or not 1 <= int(match[1]) <= int(match[2]):
             self.fail(f'{value!r} is no shard such as 1/4', param, ctx)
-        return int(found[1]), int(found[2])
+        return int(match[1]), int(match[2])
 
 
 @main.group()
@@ -49,15 +48,15 @@ def list_recipes(runs: bool, as_json: bool) -> None:
 
     rows = [row for row in listed_recipes() if not runs or row.runs == 'yes']
     if as_json:
-        told: dict[str, Any] = {name: vars(row) for row in rows for name in row.names}
+        content: dict[str, Any] = {name: vars(row) for row in rows for name in row.names}
         for name, recipe in RECIPES.items():
-            if name in told:
-                told[name] = told[name] | {'hash': recipe.hash, **recipe.facts}
-        say_json(told)
+            if name in content:
+                content[name] = content[name] | {'hash': recipe.hash, **recipe.facts}
+        say_json(content)
         return
     for kind, title in _KINDS.items():
         for modality in dict.fromkeys(row.modality for row in rows if row.kind == kind):
-            shown = _table(('recipe', 'left'), ('columns', 'right'), ('runs', 'left'), ('needs', 'left'))
+            shown = columns_table(('recipe', 'left'), ('columns', 'right'), ('runs', 'left'), ('needs', 'left'))
             shown.columns[-1].overflow = 'fold'
             for row in rows:
                 if (row.kind, row.modality) == (kind, modality):
@@ -163,8 +162,13 @@ def extract_command(
         )  # fmt: skip
     reasons = Counter(reason for _, reason in made.missing)
     if as_json:
-        told = {'out': str(made.path), 'samples': made.samples, 'missing': dict(made.missing), 'resumed': made.resumed}
-        say_json(told)
+        content = {
+            'out': str(made.path),
+            'samples': made.samples,
+            'missing': dict(made.missing),
+            'resumed': made.resumed,
+        }
+        say_json(content)
         return
     say(f'{made.path}: {made.samples:,} samples')
     for reason, count in reasons.most_common(5):
@@ -228,33 +232,33 @@ def check(path: Path, manifest: Path | None, partial: bool, as_json: bool) -> No
     from affekt.features import Store, check_store
 
     store = Store(path, partial=partial)
-    found = check_store(store, Manifest.load(manifest) if manifest else None)
+    checked = check_store(store, Manifest.load(manifest) if manifest else None)
     if as_json:
-        told = {
+        content = {
             'recipe': store.provenance.recipe, 'hash': store.provenance.hash, 'modality': store.modality,
-            'samples': found.samples,
-            'dimension': found.dimension, 'rows': found.rows, 'longest': found.longest,
-            'not_finite': list(found.not_finite), 'zero': list(found.zero),
-            'constant_columns': found.constant_columns, 'missing': dict(found.missing),
-            'strangers': list(found.strangers), 'hint': found.hint, 'is_sound': found.is_sound,
+            'samples': checked.samples, 'dimension': checked.dimension, 'rows': checked.rows,
+            'longest': checked.longest,
+            'not_finite': list(checked.not_finite), 'zero': list(checked.zero),
+            'constant_columns': checked.constant_columns, 'missing': dict(checked.missing),
+            'strangers': list(checked.strangers), 'hint': checked.hint, 'is_sound': checked.is_sound,
         }  # fmt: skip
-        say_json(told)
+        say_json(content)
     else:
         made = store.provenance
         say(f'{made.recipe} of {made.corpus or "unknown samples"}, recipe {made.hash[:12]}', style='bold')
-        shown = _table(('', 'left'), ('', 'right'))
-        for told_as, number in (
-            ('samples', found.samples), ('columns', found.dimension), ('rows', found.rows),
-            ('rows of the longest sample', found.longest), ('samples with nan or infinity', len(found.not_finite)),
-            ('samples of zeros', len(found.zero)), ('constant columns', found.constant_columns),
-            ('samples without features', len(found.missing)), ('samples of no manifest', len(found.strangers)),
+        shown = columns_table(('', 'left'), ('', 'right'))
+        for what, number in (
+            ('samples', checked.samples), ('columns', checked.dimension), ('rows', checked.rows),
+            ('rows of the longest sample', checked.longest), ('samples with nan or infinity', len(checked.not_finite)),
+            ('samples of zeros', len(checked.zero)), ('constant columns', checked.constant_columns),
+            ('samples without features', len(checked.missing)), ('samples of no manifest', len(checked.strangers)),
         ):  # fmt: skip
-            shown.add_row(told_as, f'{number:,}')
+            shown.add_row(what, f'{number:,}')
         say(shown)
-        _print_missing(dict(found.missing))
-        if found.hint:
-            say(f'{found.hint}; import them again with --manifest, which finds such names', style='yellow')
-    if not found.is_sound:
+        _print_missing(dict(checked.missing))
+        if checked.hint:
+            say(f'{checked.hint}; import them again with --manifest, which finds such names', style='yellow')
+    if not checked.is_sound:
         click.get_current_context().exit(1)
 
 
@@ -263,10 +267,3 @@ def _print_missing(missing: dict[str, str], most: int = 5) -> None:
         say(f'missing: {name} ({reason})', style='yellow')
     if len(missing) > most:
         say(f'and {len(missing) - most:,} more (--json has all)', style='yellow')
-
-
-def _table(*columns: tuple[str, Any]) -> Table:
-    table = plain_table()
-    for index, (name, justify) in enumerate(columns):
-        table.add_column(name, justify=justify, no_wrap=index < len(columns) - 1)
-    return table

@@ -63,9 +63,9 @@ def plugins(as_json: bool) -> None:
         say_json([row.to_dict() for row in rows])
     elif rows:
         names = ('package', 'version', 'group', 'name')
-        told = [row.to_dict() for row in rows]
-        say(facts_table([{**{name: row[name] for name in names}, 'state': 'no' if row['error'] else 'loads'}
-                         for row in told]))  # fmt: skip
+        cells = [{name: row.to_dict()[name] for name in names} for row in rows]
+        states = [{'state': 'no' if row.error else 'loads'} for row in rows]
+        say(facts_table([each | state for each, state in zip(cells, states, strict=True)]))
         say_unusable(rows)
     else:
         say('No package adds anything. docs/architecture.md says how one does.')

@@ -115,8 +115,8 @@ def predict(model: Path, pairs: Path, out: Path, ties: bool, features: Path | No
     with table_notes():
         asked, readings = predict_file(model, pairs, features=features)
     facts = write_prefer_submission(asked.names, readings.verdicts(ties=ties), out)
-    said = ', '.join(f'{count} {word}' for word, count in facts.answers.items())
-    say(f'{facts.path}: {facts.rows} preferences, {said}')
+    counts = ', '.join(f'{count} {word}' for word, count in facts.answers.items())
+    say(f'{facts.path}: {facts.rows} preferences, {counts}')
 
 
 @prefer.command()
@@ -132,8 +132,8 @@ def check(file: Path, candidates: Path) -> None:
 
     with table_notes():
         facts = check_prefer_submission(file, read_pairs(candidates).names)
-    said = ', '.join(f'{count} {word}' for word, count in facts.answers.items())
-    say(f'{facts.path} is in order: {facts.rows} preferences, {said}')
+    counts = ', '.join(f'{count} {word}' for word, count in facts.answers.items())
+    say(f'{facts.path} is in order: {facts.rows} preferences, {counts}')
 
 
 @prefer.command('score')

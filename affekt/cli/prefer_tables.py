@@ -45,8 +45,8 @@ def evaluation_tables(evaluation: PreferenceEvaluation) -> Group:
         name, lead = best
         verdict = 'better than' if lead.low > 0.0 else 'worse than' if lead.high < 0.0 else 'not told apart from'
         points = [signed(100 * value, 1) for value in (lead.value, lead.low, lead.high)]
-        said = f'on all pairs {verdict} {name}: {points[0]} [{points[1]} {points[2]}]'
-        parts.append(Text(said, style='green' if lead.low > 0.0 else 'yellow'))
+        sentence = f'on all pairs {verdict} {name}: {points[0]} [{points[1]} {points[2]}]'
+        parts.append(Text(sentence, style='green' if lead.low > 0.0 else 'yellow'))
     return Group(*parts)
 
 
@@ -61,24 +61,24 @@ def score_table(score: PreferScore) -> Group:
 
 def _official(evaluation: PreferenceEvaluation) -> Table:
     table = plain_table('all pairs', 'WAF 2', 'ACC 2', 'WAF 3', 'ACC 3', 'even [95 %]', 'same', 'swap')
-    for name, one in _rows(evaluation):
-        scores = one.views[evaluation.views[0].name]
+    for name, judged in _rows(evaluation):
+        scores = judged.views[evaluation.views[0].name]
         table.add_row(
             name,
             *(_percent(scores[key].value) for key in ('waf2', 'acc2', 'waf3', 'acc3')),
             _spread(scores['even']),
-            f'{100 * one.ties:.0f} %',
-            '–' if math.isnan(one.swap_consistency) else f'{100 * one.swap_consistency:.0f} %',
-            style='bold' if one is evaluation.judge else '',
+            f'{100 * judged.ties:.0f} %',
+            '–' if math.isnan(judged.swap_consistency) else f'{100 * judged.swap_consistency:.0f} %',
+            style='bold' if judged is evaluation.judge else '',
         )
     return table
 
 
 def _views(evaluation: PreferenceEvaluation) -> Table:
     table = plain_table('even [95 %]', *(view.name for view in evaluation.views[1:]))
-    for name, one in _rows(evaluation):
-        cells = [_spread(one.views[view.name]['even']) for view in evaluation.views[1:]]
-        table.add_row(name, *cells, style='bold' if one is evaluation.judge else '')
+    for name, judged in _rows(evaluation):
+        cells = [_spread(judged.views[view.name]['even']) for view in evaluation.views[1:]]
+        table.add_row(name, *cells, style='bold' if judged is evaluation.judge else '')
     return table
 
 

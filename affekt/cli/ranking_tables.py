@@ -41,7 +41,12 @@ def leaderboard(ranking: Ranking) -> Group:
 
 
 def _board(ranking: Ranking) -> Table:
-    ends = [value for one in ranking.standings for value in (one.strength, one.low, one.high) if isfinite(value)]
+    ends = [
+        value
+        for standing in ranking.standings
+        for value in (standing.strength, standing.low, standing.high)
+        if isfinite(value)
+    ]
     low, high = min(*ends, -0.1), max(*ends, 0.1)
     table = plain_table()
     table.add_column('place', justify='right', no_wrap=True)
@@ -49,14 +54,16 @@ def _board(ranking: Ranking) -> Table:
     table.add_column('strength', no_wrap=True)
     table.add_column(_scale(low, high), no_wrap=True)
     table.add_column('won', justify='right', no_wrap=True)
-    for one in ranking.standings:
-        reach = '' if isnan(one.low) else f' {signed(one.low)} {signed(one.high)}'
+    for standing in ranking.standings:
+        reach = '' if isnan(standing.low) else f' {signed(standing.low)} {signed(standing.high)}'
         table.add_row(
-            f'{one.best_place}' if one.best_place == one.worst_place else f'{one.best_place}–{one.worst_place}',
-            one.item,
-            Text.assemble((signed(one.strength), 'bold'), (reach, 'dim')),
-            _whisker(one.low, one.strength, one.high, low, high),
-            '–' if isnan(one.win_rate) else f'{one.win_rate:.0%}',
+            f'{standing.best_place}'
+            if standing.best_place == standing.worst_place
+            else f'{standing.best_place}–{standing.worst_place}',
+            standing.item,
+            Text.assemble((signed(standing.strength), 'bold'), (reach, 'dim')),
+            _whisker(standing.low, standing.strength, standing.high, low, high),
+            '–' if isnan(standing.win_rate) else f'{standing.win_rate:.0%}',
         )
     return table
 
@@ -80,13 +87,13 @@ def _bias_table(biases: Sequence[Bias]) -> Table:
     table.add_column('wins', justify='right', no_wrap=True)
     table.add_column('between equals')
     table.add_column('', no_wrap=True)
-    for one in biases:
-        effect = f'{one.chance:.0%}, {signed(one.effect)} [{signed(one.low)} {signed(one.high)}]'
+    for bias in biases:
+        effect = f'{bias.chance:.0%}, {signed(bias.effect)} [{signed(bias.low)} {signed(bias.high)}]'
         table.add_row(
-            f'twice the {one.name}' if one.name == 'length' else one.name,
-            '–' if isnan(one.share) else f'{one.share:.0%}',
-            one.note or effect,
-            'taken out' if one.is_controlled else '',
+            f'twice the {bias.name}' if bias.name == 'length' else bias.name,
+            '–' if isnan(bias.share) else f'{bias.share:.0%}',
+            bias.note or effect,
+            'taken out' if bias.is_controlled else '',
         )
     return table
 
@@ -112,7 +119,7 @@ def _wins_table(report: JudgeReport) -> Table:
     table.add_column('describer', no_wrap=True, max_width=30, overflow='ellipsis')
     for name in ('won', 'lost', 'tied', 'no verdict'):
         table.add_column(name, justify='right', no_wrap=True)
-    for name, counts in sorted(report.wins.items(), key=lambda one: (-one[1][0], one[0])):
+    for name, counts in sorted(report.wins.items(), key=lambda item: (-item[1][0], item[0])):
         table.add_row(name, *(f'{number:,}' for number in counts))
     return table
 
@@ -146,9 +153,9 @@ def _agreement_table(agreements: Sequence[Agreement], heading: str, is_published
     figures = {'waf2': 'WAF, 2', 'acc2': 'ACC, 2', 'waf3': 'WAF, 3', 'acc3': 'ACC, 3'}
     for name in figures.values():
         table.add_column(name, no_wrap=True)
-    for one in agreements:
-        figures_of = one.published if is_published else one.both_orders
-        table.add_row(one.judge, *(_plain_interval(figures_of[name]) for name in figures))
+    for agreement in agreements:
+        figures_of = agreement.published if is_published else agreement.both_orders
+        table.add_row(agreement.judge, *(_plain_interval(figures_of[name]) for name in figures))
     return table
 
 

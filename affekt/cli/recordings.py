@@ -91,14 +91,14 @@ def demo(out: Path | None, as_json: bool, silent: bool, **chosen: Any) -> None:
 
 @main.command()
 @click.argument('run', type=click.Path(path_type=Path))
-@click.option('--to', 'kind', required=True, type=Named(exports), help='Format to write.')
+@click.option('--to', required=True, type=Named(exports), help='Format to write.')
 @click.option('--out', type=click.Path(path_type=Path), help='Folder for the files; the run folder without it.')
 @click.option('--raw-csv', is_flag=True, help='Texts like =1+1 as they are, without an apostrophe for spreadsheets.')
-def export(run: Path, kind: str, out: Path | None, raw_csv: bool) -> None:
+def export(run: Path, to: str, out: Path | None, raw_csv: bool) -> None:
     """Write a run's timelines for other programs."""
     from affekt.batch import export_run
 
-    _say_written(export_run(run, kind, out, raw_csv=raw_csv))
+    _say_written(export_run(run, to, out, raw_csv=raw_csv))
 
 
 @main.command()

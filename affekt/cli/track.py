@@ -159,9 +159,9 @@ def _show_training(trained: TrackAnswers, path: Path) -> None:
         say(f'  {trained.settings.semi + ", " + cut:<21} {mean(trained.with_unlabelled)}')
         if sum(trained.with_unlabelled) <= sum(trained.labelled_alone):
             say('unlabelled clips did not help on validation; compare --semi none', style='yellow')
-    wrong = {kind: count for kind, count in trained.statuses.items() if kind != 'healthy'}
+    wrong = {status: count for status, count in trained.statuses.items() if status != 'healthy'}
     if wrong:
-        say(', '.join(f'{count} runs {kind}' for kind, count in wrong.items()), style='yellow')
+        say(', '.join(f'{count} runs {status}' for status, count in wrong.items()), style='yellow')
     for modality, count in trained.missing.items():
         say(f'{count:,} clips without {modality}')
     if trained.unread:
@@ -213,7 +213,7 @@ def check(name: str, file: Path, candidates: Path, allow_empty: bool) -> None:
 def _labels(facts: Submission) -> str:
     """How often each category stands, or how many labels an answer has."""
     if facts.counts:
-        return ', '.join(f'{name} {count}' for name, count in sorted(facts.counts.items(), key=lambda one: -one[1]))
+        return ', '.join(f'{name} {count}' for name, count in sorted(facts.counts.items(), key=lambda item: -item[1]))
     return f'{facts.labels_per_answer:.1f} labels each'
 
 

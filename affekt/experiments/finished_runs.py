@@ -71,9 +71,11 @@ class FinishedRuns:
     def __enter__(self) -> FinishedRuns:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self, error_type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         if self._run:
-            self._run.__exit__(kind, error, at)
+            self._run.__exit__(error_type, error, traceback)
 
 
 def _packed(answers: Answers) -> bytes:

@@ -12,7 +12,7 @@ from affekt.experiments.scored import Row
 from affekt.experiments.task import Task
 from affekt.pages.figures import bounds
 from affekt.runs import versions, write_atomically
-from affekt.typed_json import plain
+from affekt.typed_json import json_file, plain
 
 
 def outcome_facts(
@@ -74,7 +74,7 @@ def save_outcome(
         StorageError: the folder cannot be written.
     """
     saved = {**facts, 'versions': versions()}
-    write_atomically(folder / f'{stem}.json', (json.dumps(saved, indent=1, allow_nan=False) + '\n').encode())
+    write_atomically(folder / f'{stem}.json', json_file(saved))
     for ending, text in pages.items():
         write_atomically(folder / f'{stem}.{ending}', text.encode())
     if with_rows:

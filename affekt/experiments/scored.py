@@ -222,7 +222,7 @@ def _beside(systems: Sequence[System], system: System) -> list[tuple[str, System
             and (other.name, other.protocol) == (system.name, system.protocol)
         ]
         rivals.append(('alone', alone))
-    return [(gain, max(others, key=lambda other: other.validation)) for gain, others in rivals]
+    return [(name, max(others, key=lambda other: other.validation)) for name, others in rivals]
 
 
 def _each_seed(task: Task, test: str, system: System) -> list[Measure]:

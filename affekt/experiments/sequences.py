@@ -37,7 +37,7 @@ class Frames:
 
 
 def whole_frames(sequences: Mapping[str, Sequence[Floats]], feat_type: str) -> dict[str, Frames]:
-    """Sequences pooled without by_modality-up rows.
+    """Sequences pooled to fewer rows in time, without rows that are made up.
 
     Args:
         sequences: modality to N of (T, D).

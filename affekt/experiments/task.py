@@ -196,9 +196,9 @@ def feat_type_of(settings: ExperimentSettings) -> str:
     """
     from affekt.fusion import FUSION_MODELS
 
-    kind = FUSION_MODELS[settings.model]
-    frames = ('frm_align',) if kind.aligned else ('frm_align', 'frm_unalign')
-    able = tuple(('utt',) if level == 'utterance' else frames for level in kind.levels)
+    model = FUSION_MODELS[settings.model]
+    frames = ('frm_align',) if model.aligned else ('frm_align', 'frm_unalign')
+    able = tuple(('utt',) if level == 'utterance' else frames for level in model.levels)
     known = tuple(name for each in able for name in each)
     if settings.feat_type and settings.feat_type not in known:
         raise UnknownNameError(
@@ -225,12 +225,10 @@ def open_stores(features: Sequence[str], *, several: bool = False) -> dict[str, 
         store = Store(Path(path if has_name else each))
         name = before if has_name else store.modality or '?'
         if name not in MODALITIES or (sets[name] and not several):
+            fault = 'whose modality nobody told' if name == '?' else f'of {name}'
             raise UnknownNameError(
                 expected=f'one store each of {", ".join(MODALITIES)}',
-                came=f'{each!r}, '
-                + ('whose modality nobody told' if name == '?' else f'which is a second one of {name}')
-                if name in (*sets, '?')
-                else f'{each!r}, of {name}',
+                came=f'{each!r}, ' + (f'which is a second one of {name}' if name in sets else fault),
                 todo='write for example text=features/minilm-utt',
             )
         if any(store.provenance.hash == other.provenance.hash for other in sets[name]):
@@ -342,13 +340,13 @@ def _require_variety(task: Task) -> None:
                         todo='check the splits or folds of the manifest',
                     )
                 if task.labels is not None:
-                    kinds = len(np.unique(task.labels[index]))
+                    classes = len(np.unique(task.labels[index]))
                 else:
                     assert task.values is not None
-                    kinds = len(np.unique(np.sign(task.values[index][task.values[index] != 0])))
-                if kinds < 2 and name != 'test':
+                    classes = len(np.unique(np.sign(task.values[index][task.values[index] != 0])))
+                if classes < 2 and name != 'test':
                     raise TableError(
-                        expected=f'two classes in the {name} part', came=f'{kinds} in the {part}',
+                        expected=f'two classes in the {name} part', came=f'{classes} in the {part}',
                         todo='check the labels, or divide the corpus anew',
                     )  # fmt: skip
 

@@ -16,6 +16,8 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 WIDTH, ROW, EDGE = 320, 30, 12
+LETTER = 9
+"""Of a tick's text, at its largest, on a narrow screen."""
 CELL, MOST_CELLS = 34, 30
 DARKEST = 0.55
 """Opacity of a sure cell: ink stays readable on it in either theme."""
@@ -38,8 +40,8 @@ class Scale:
 
 def scale_of(values: Sequence[float]) -> Scale:
     """A scale that holds 0 and every finite value."""
-    held = [value for value in values if math.isfinite(value)]
-    low, high = min([*held, -0.1]), max([*held, 0.1])
+    finite = [value for value in values if math.isfinite(value)]
+    low, high = min([*finite, -0.1]), max([*finite, 0.1])
     rough = (high - low) / 5
     step = next(size for size in _steps(rough) if size >= rough)
     first, last = math.floor(low / step), math.ceil(high / step)
@@ -49,10 +51,17 @@ def scale_of(values: Sequence[float]) -> Scale:
 def axis_svg(scale: Scale) -> str:
     """The ticks, for the head of a column of intervals."""
     marks = ''.join(
-        f'<text x="{scale.x(tick)}" y="14" text-anchor="middle" class="tick">{signed(tick)}</text>'
+        f'<text x="{_inside(scale.x(tick), text)}" y="14" text-anchor="middle" class="tick">{text}</text>'
         for tick in scale.ticks
+        for text in [signed(tick)]
     )
     return f'<svg viewBox="0 0 {WIDTH} 18" width="{WIDTH}" height="18" aria-hidden="true">{marks}</svg>'
+
+
+def _inside(x: float, text: str) -> float:
+    """Where the middle of a text stands, at `x` or as near to it as leaves the text whole."""
+    half = LETTER * len(text) / 2
+    return min(max(x, half), WIDTH - half)
 
 
 def interval_svg(scale: Scale, low: float, value: float, high: float, label: str) -> str:

@@ -37,7 +37,7 @@ def frame_series(person: str, times_s: Floats, shares: Floats, length_s: float) 
     """
     count = len(times_s)
     unknown, blank = np.full((count, 2), np.nan), np.full(count, '', dtype=object)
-    certainty = shares.max(axis=1, initial=-np.inf)
+    certainty = shares.max(axis=1)
     return PersonSeries(
         person, 'face', times_s, times_s + length_s, shares, unknown, unknown, unknown, certainty, np.ones(count),
         np.full((count, len(WEIGHTED)), np.nan), blank, blank,

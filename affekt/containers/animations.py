@@ -20,7 +20,12 @@ from affekt.wording import counted
 
 EXTENSION, PICTURE, TRAILER = 0x21, 0x2C, 0x3B
 HAS_TABLE, TABLE_SIZE = 0x80, 0x07
-GRAPHIC_CONTROL = 0xF9
+HEADER = 13
+"""Bytes in front of the first table or block."""
+MOST_BYTES = 1 << 20
+"""Compressed bytes of a file that are followed: a second of work."""
+WIDEST_CODE = 12
+SPARE_BYTES = 4
 PIECE = 1 << 20
 """Bytes of a chunk that are looked at together."""
 
@@ -43,9 +48,9 @@ def walk_gif(source: Source, most_pictures: int | None = None) -> Gif:
     """Count the pictures, up to a number where only that is asked for."""
     gif = Gif()
     with source.open(60.0) as file:
-        head = file.read(13)
-        if len(head) < 13:
-            gif.damage = f'cut short: the header of a GIF has 13 bytes, the file {len(head)}'
+        head = file.read(HEADER)
+        if len(head) < HEADER:
+            gif.damage = f'cut short: the header of a GIF has {HEADER} bytes, the file {len(head)}'
             return gif
         gif.width, gif.height = int.from_bytes(head[6:8], 'little'), int.from_bytes(head[8:10], 'little')
         _skip_table(file, head[10])
@@ -136,8 +141,8 @@ def _skip_block(file: WatchedFile, block: int, gif: Gif) -> bool:
 
 
 def _skip_table(file: WatchedFile, flags: int) -> None:
-    if flags & HAS_TABLE:
-        file.seek(3 << ((flags & TABLE_SIZE) + 1), 1)
+    if size := _table_bytes(flags):
+        file.seek(size, 1)
 
 
 def _skip_sub_blocks(file: WatchedFile) -> bool:
@@ -150,13 +155,6 @@ def _skip_sub_blocks(file: WatchedFile) -> bool:
     return False
 
 
-MOST_BYTES = 1 << 20
-"""Compressed bytes of a file that are followed: a second of work."""
-PICTURE, EXTENSION = 0x2C, 0x21
-WIDEST_CODE = 12
-SPARE_BYTES = 4
-
-
 def doubt_in_gif(source: Source) -> str:
     """What a GIF of one picture holds beside it, in one line; empty where nothing."""
     report = ContainerReport()
@@ -167,11 +165,11 @@ def doubt_in_gif(source: Source) -> str:
 
 def check_codes(source: Source, report: ContainerReport) -> None:
     """Notes pictures whose compressed data go on behind their end, or end before the picture is full."""
-    if source.size > MOST_BYTES:
+    if not HEADER <= source.size <= MOST_BYTES:
         return
     with Window(source, CHAIN) as window:
         content = window.at(0, source.size)
-    position, number = 13 + _table_bytes(content[10:11]), 0
+    position, number = HEADER + _table_bytes(content[10]), 0
     while position < len(content) and content[position] in (PICTURE, EXTENSION):
         if content[position] == EXTENSION:
             _, position = _sub_blocks(content, position + 2)
@@ -180,7 +178,7 @@ def check_codes(source: Source, report: ContainerReport) -> None:
         if len(head) < 11:
             break
         pixels = int.from_bytes(head[5:7], 'little') * int.from_bytes(head[7:9], 'little')
-        first = position + 10 + _table_bytes(head[9:10])
+        first = position + 10 + _table_bytes(head[9])
         width = content[first] if first < len(content) else 0
         data, position = _sub_blocks(content, first + 1)
         number += 1
@@ -231,8 +229,9 @@ def count_pixels(data: bytes, width: int, most: int) -> tuple[int, int]:
         before = code
 
 
-def _table_bytes(flags: bytes) -> int:
-    return 3 << ((flags[0] & 7) + 1) if flags and flags[0] & 0x80 else 0
+def _table_bytes(flags: int) -> int:
+    """Bytes of the table of colours that follows these flags."""
+    return 3 << ((flags & TABLE_SIZE) + 1) if flags & HAS_TABLE else 0
 
 
 def _sub_blocks(content: bytes, position: int) -> tuple[bytes, int]:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from affekt.corpora.manifest import Manifest
 from affekt.errors import CorpusError, ShapeError, ValueRangeError, listed
+from affekt.wording import counted
 
 Folds = npt.NDArray[np.int64]
 
@@ -75,10 +76,10 @@ def seeded_folds(manifest: Manifest, count: int, *, seed: int, independent_of: S
     groups = _groups(manifest, independent_of)
     size = int(groups.max()) + 1 if len(groups) else 0
     if count < 2 or size < count:
-        kind = ' and '.join(independent_of) or 'sample'
+        shared = ' and '.join(independent_of) or 'sample'
         raise ValueRangeError(
-            expected=f'from 2 to {size} folds: {size} groups by {kind}', came=f'{count}',
-            todo='ask for fewer folds, or for independence of less',
+            expected=f'at least 2 folds, and no more than there are groups by {shared}',
+            came=f'{count} folds of {counted(size, "group")}', todo='ask for fewer folds, or for independence of less',
         )  # fmt: skip
     labels = manifest.labels()
     labels = labels - labels.min() if len(labels) else labels

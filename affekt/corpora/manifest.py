@@ -180,6 +180,11 @@ class Manifest:
 
         Args:
             which: (N,) True where a sample is wanted, or (K,) numbers of samples in any order, none twice.
+
+        Raises:
+            ShapeError: a mask is not (N,).
+            ValueRangeError: there is no sample of such a number.
+            TableError: a number stands twice.
         """
         return dataclasses.replace(self, samples=self.samples.take(which))
 
@@ -191,6 +196,8 @@ class Manifest:
 
         Raises:
             UnknownNameError: no such column.
+            ShapeError: values are not (N,).
+            TableError: a value is not of its column's type, or not one that the corpus has; names the sample.
         """
         return dataclasses.replace(self, samples=self.samples.replaced(**columns))
 

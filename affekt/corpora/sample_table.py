@@ -5,7 +5,7 @@ N samples.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from operator import attrgetter
 from typing import Any, NamedTuple, overload
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.corpora.sample import COLUMNS, NUMBERS, REPEATING, WHOLE, Sample
-from affekt.errors import ShapeError, TableError, UnknownNameError
+from affekt.errors import ShapeError, TableError, UnknownNameError, ValueRangeError
 from affekt.tables import joined_view, number_array, text_array
 
 ROWS_AT_ONCE = 1 << 14
@@ -70,7 +70,7 @@ class SampleTable(Sequence[Sample]):
         left = iter(rows)
         pieces: list[Any] = []
         while (block := list(islice(left, ROWS_AT_ONCE))) or not pieces:
-            pieces.append(pa.Table.from_arrays([_array(name, block) for name in COLUMNS], schema=schema()))
+            pieces.append(pa.Table.from_arrays([_array_of_rows(name, block) for name in COLUMNS], schema=schema()))
         return cls.fitted(pa.concat_tables(pieces).combine_chunks())
 
     @classmethod
@@ -149,8 +149,21 @@ class SampleTable(Sequence[Sample]):
 
         Args:
             which: (N,) True where a sample is wanted, or (K,) numbers of samples in any order.
+
+        Raises:
+            ShapeError: a mask is not (N,).
+            ValueRangeError: there is no sample of such a number.
         """
+        if which.dtype == np.bool_ and which.shape != (len(self),):
+            raise ShapeError(
+                expected=f'a mask of {len(self)} samples', came=f'{which.shape}', todo='give one value for each sample'
+            )
         rows = np.flatnonzero(which) if which.dtype == np.bool_ else which.astype(np.int64)
+        if len(rows) and not 0 <= rows.min() <= rows.max() < len(self):
+            wrong = rows[(rows < 0) | (rows >= len(self))][0]
+            raise ValueRangeError(
+                expected=f'numbers of {len(self)} samples, from 0', came=f'{wrong}', todo='count from the first sample'
+            )
         return SampleTable(self.table.take(number_array(rows)))
 
     def replaced(self, **columns: Sequence[Any] | npt.NDArray[Any]) -> SampleTable:
@@ -162,13 +175,14 @@ class SampleTable(Sequence[Sample]):
         Raises:
             UnknownNameError: no such column.
             ShapeError: values are not (N,).
+            TableError: a value is not of its column's type; names the sample.
         """
-        table = self.table
+        table, names = self.table, self.table.column('sample')
         for name, values in columns.items():
             self._arrow(name)
             if len(values) != len(self):
                 raise ShapeError(expected=f'{len(self)} values', came=f'{len(values)}', todo='give one for each sample')
-            array = _array_of(name, [None if value != value else value for value in values])
+            array = _array(name, [None if value != value else value for value in values], lambda at: names[at].as_py())
             table = table.set_column(COLUMNS.index(name), name, _fitted(name, array))
         return SampleTable(table)
 
@@ -271,29 +285,45 @@ def _unpacked(content: bytes) -> SampleTable:
 
 
 def _fitted(name: str, column: Any) -> Any:
-    """A column of the type that its name has."""
+    """A column of the type that its name has, from another width of it.
+
+    Raises:
+        ArrowInvalid: numbers where text should be, or text where numbers should be; or one is too large.
+    """
     import pyarrow as pa
 
+    is_coded = pa.types.is_dictionary(column.type)
+    values, wanted = column.type.value_type if is_coded else column.type, schema().field(name).type
+    is_text = pa.types.is_string(values) or pa.types.is_large_string(values)
+    if is_text != pa.types.is_string(wanted) and not pa.types.is_null(values):
+        raise pa.ArrowInvalid(f'{values} in the column {name} instead of {wanted}')
     if name in REPEATING:
-        is_coded = pa.types.is_dictionary(column.type) and pa.types.is_string(column.type.value_type)
-        return column if is_coded else column.cast(pa.string()).dictionary_encode()
-    return column.cast(schema().field(name).type)
+        return column if is_coded and values == wanted else column.cast(wanted).dictionary_encode()
+    return column.cast(wanted)
 
 
-def _array(name: str, rows: Sequence[Sample]) -> Any:
-    """One column of some rows.
+def _array_of_rows(name: str, rows: Sequence[Sample]) -> Any:
+    return _array(name, list(map(attrgetter(name), rows)), lambda at: rows[at].sample)
+
+
+def _array(name: str, values: Sequence[Any], sample_at: Callable[[int], str]) -> Any:
+    """Values as one Arrow array.
+
+    Args:
+        name: of their column.
+        values: (N,), None for none.
+        sample_at: the name of a sample by its number, for the message.
 
     Raises:
         TableError: a value is not of the column's type; names the sample.
     """
-    values = list(map(attrgetter(name), rows))
     try:
         return _array_of(name, values)
     except (TypeError, ValueError, AttributeError, OverflowError) as error:
-        wrong = next((row for row, value in zip(rows, values, strict=True) if not _fits(name, value)), rows[0])
+        at = next((at for at, value in enumerate(values) if not _fits(name, value)), 0)
         expected = 'a number' if name in NUMBERS else 'a whole number' if name in WHOLE else 'text in UTF-8'
         raise TableError(
-            expected=f'{expected} in the column {name}', came=f'{getattr(wrong, name)!r} for sample {wrong.sample!r}',
+            expected=f'{expected} in the column {name}', came=f'{values[at]!r} for sample {sample_at(at)!r}',
             todo='correct the label file',
         ) from error  # fmt: skip
 

@@ -21,7 +21,7 @@ COEFFICIENT = 2
 LARGEST_HEAD = 1 << 20
 HIGH_DEPTH, NO_COLOUR, HALF_WIDTH = 0x40, 0x10, 0x08
 """Bits of the third byte of an AV1 configuration (av1C)."""
-COMPRESSION, ROWS_PER_STRIP, BITS_PER_SAMPLE, TILE_LENGTH = 259, 278, 258, 323
+COMPRESSION, ROWS_PER_STRIP, BITS_PER_SAMPLE, TILE_WIDTH, TILE_LENGTH = 259, 278, 258, 322, 323
 UNCOMPRESSED = 1
 
 
@@ -103,11 +103,25 @@ def _samples(name: bytes, configuration: bytes) -> tuple[int, bool]:
 
 
 def _in_tiff(image: Any, source: Source, pixels: int) -> int:
-    """libtiff takes in the file and unpacks a strip or a row of tiles at a time, which may be the whole picture."""
+    """libtiff takes in the file and unpacks a strip, at most the picture, or a tile, at any size, at a time.
+
+    A tile may come out as red, green, blue and alpha beside its samples.
+    """
     tags = image.tag_v2
     if tags.get(COMPRESSION, UNCOMPRESSED) == UNCOMPRESSED:
         return 0
+    width, height = (int(side) for side in image.size)
     bits = tags.get(BITS_PER_SAMPLE, (8,))
-    rows = min(int(tags.get(ROWS_PER_STRIP, image.size[1])), int(image.size[1]))
     sample_bytes = -(-int(sum(bits if isinstance(bits, tuple) else (bits,))) // 8)
-    return int(source.size + pixels * DECODED + int(image.size[0]) * rows * sample_bytes)
+    if TILE_WIDTH in tags or TILE_LENGTH in tags:
+        tile = _stated(tags, TILE_WIDTH, width) * _stated(tags, TILE_LENGTH, height)
+        unpacked = tile * (sample_bytes + DECODED)
+    else:
+        unpacked = width * min(_stated(tags, ROWS_PER_STRIP, height), height) * sample_bytes
+    return source.size + pixels * DECODED + unpacked
+
+
+def _stated(tags: Any, tag: int, default: int) -> int:
+    """A number that a TIFF states; the default where it states none that is above 0, or something else."""
+    value = tags.get(tag)
+    return value if isinstance(value, int) and value > 0 else default

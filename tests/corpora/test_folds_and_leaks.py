@@ -121,7 +121,7 @@ def test_no_group_is_ever_divided_and_no_fold_is_empty(groups, count, seed):
 def test_folds_without_speakers_or_of_too_few_are_refused():
     with pytest.raises(CorpusError, match='speaker'):
         seeded_folds(_corpus(Sample('1'), Sample('2')), 2, seed=0)
-    with pytest.raises(ValueRangeError, match='1 groups'):
+    with pytest.raises(ValueRangeError, match='2 folds of 1 group'):
         seeded_folds(_corpus(Sample('1', speaker='x'), Sample('2', speaker='x')), 2, seed=0)
     with pytest.raises(CorpusError, match='affekt corpus folds'):
         published_folds(_corpus(Sample('1')))

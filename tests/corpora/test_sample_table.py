@@ -15,7 +15,7 @@ from pyarrow import parquet
 
 from affekt.corpora import Facts, Manifest, Sample, SampleTable, made_up_corpus
 from affekt.corpora.sample import COLUMNS
-from affekt.errors import ShapeError, TableError, UnknownNameError
+from affekt.errors import ShapeError, TableError, UnknownNameError, ValueRangeError
 
 FACTS = Facts('toy', categories=('sad', 'happy'))
 DATA = Path(__file__).parent / 'data'
@@ -146,6 +146,49 @@ def test_a_pickled_slice_carries_itself_alone(many):
 def test_a_value_of_another_type_is_refused_by_column_and_sample(row, said):
     with pytest.raises(TableError) as raised:
         Manifest(FACTS, (Sample('b'), row))
+    assert said in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ('column', 'values', 'said'),
+    [
+        ('speaker', ['x', 1], 'text in UTF-8 in the column speaker; got 1 for sample'),
+        ('valence', ['high', 0.1], "a number in the column valence; got 'high' for sample"),
+        ('fold', [1.0, 2.0], 'a whole number in the column fold; got 1.0 for sample'),
+    ],
+)
+def test_another_column_takes_values_of_its_type_alone(rows, column, values, said):
+    with pytest.raises(TableError) as raised:
+        rows[:2].replaced(**{column: values})
+    assert said in str(raised.value)
+    assert rows[int(column == 'speaker')].sample in str(raised.value)
+
+
+def test_a_mask_of_another_length_and_numbers_of_no_sample_are_refused(rows):
+    for length in (39, 41):
+        with pytest.raises(ShapeError, match='a mask of 40 samples'):
+            rows.take(np.ones(length, dtype=np.bool_))
+    for number in (-1, 40):
+        with pytest.raises(ValueRangeError, match=f'got {number}'):
+            rows.take(np.array([0, number]))
+    assert rows.take(np.zeros(0, dtype=np.int64)) == ()
+
+
+@pytest.mark.parametrize(
+    ('column', 'values', 'said'),
+    [
+        ('valence', ['0.5'], 'string in the column valence instead of double'),
+        ('fold', ['1'], 'string in the column fold instead of int32'),
+        ('speaker', [7], 'int64 in the column speaker instead of string'),
+        ('sample', [7], 'int64 in the column sample instead of string'),
+    ],
+)
+def test_a_file_with_text_for_numbers_or_numbers_for_text_is_no_manifest(tmp_path, column, values, said):
+    table = SampleTable.of([Sample('a')]).plain()
+    table = table.set_column(COLUMNS.index(column), column, pyarrow.array(values))
+    parquet.write_table(table.replace_schema_metadata(FACTS_IN_FILE), tmp_path / 'm.parquet')
+    with pytest.raises(TableError) as raised:
+        Manifest.load(tmp_path / 'm.parquet')
     assert said in str(raised.value)
 
 

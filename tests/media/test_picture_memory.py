@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import zlib
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image, ImageOps
 
 from affekt.containers import Limits
 from affekt.containers.source import Source
-from affekt.errors import LimitError
+from affekt.errors import LimitError, MediaError
 from affekt.media import Recording
 from affekt.media.probe import check_picture_memory
 from affekt.media.still_memory import bytes_while_reading
@@ -71,6 +72,38 @@ def test_a_compressed_tiff_counts_its_strips_and_its_file():
     assert estimate(plain, 'TIFF') == 7 * PIXELS
     # one strip of all rows: 4 as decoded, 4 as unpacked, and the file
     assert estimate(packed, 'TIFF') == 8 * PIXELS + len(packed)
+
+
+def tiled(side, tile):
+    """A black TIFF of side x side in one tile, which may be larger."""
+    content = zlib.compress(bytes(3 * tile * tile), 9)
+    bits = 8 + 2 + 11 * 12 + 4  # first byte behind the tags
+    tags = (
+        (256, side), (257, side), (258, bits), (259, 8), (262, 2), (277, 3), (284, 1),
+        (322, tile), (323, tile), (324, bits + 6), (325, len(content)),
+    )  # fmt: skip
+    entries = b''.join(struct.pack('<HHII', tag, 3 if tag == 258 else 4, 3 if tag == 258 else 1, n) for tag, n in tags)
+    return b'II*\0' + struct.pack('<IH', 8, len(tags)) + entries + bytes(4) + struct.pack('<3H', 8, 8, 8) + content
+
+
+def test_a_tile_that_is_larger_than_its_picture_counts_whole():
+    data = tiled(16, 256)
+    # 4 as decoded of the picture; of the tile 3 as unpacked and 4 as red, green, blue and alpha; and the file
+    assert estimate(data, 'TIFF') == 4 * 16**2 + 7 * 256**2 + len(data)
+    assert next(Recording.open(data).frames()).image.shape == (16, 16, 3)
+    with pytest.raises(LimitError, match='max_picture_bytes'):
+        Recording.open(data, Limits(max_picture_bytes=7 * 256**2))
+
+
+def test_strips_of_a_tiff_that_states_words_for_their_rows_may_be_the_whole_picture():
+    data = saved('RGB', 'TIFF', compression='tiff_lzw')
+    rows = struct.pack('<HHI', 278, 3, 1)
+    assert data.count(rows) == 1
+    at = data.index(rows)
+    wrong = data[:at] + struct.pack('<HHI4s', 278, 2, 4, b'all\0') + data[at + 12 :]
+    assert estimate(wrong, 'TIFF') == estimate(data, 'TIFF')
+    with pytest.raises(MediaError, match='a whole TIFF picture'):
+        list(Recording.open(wrong).frames())
 
 
 def test_a_heic_counts_its_planes_and_twice_their_colours(tmp_path):

@@ -373,10 +373,10 @@ def read_settings(folder: Path) -> dict[str, Any]:
 def _differing(left: Mapping[str, Any], right: Mapping[str, Any]) -> Iterator[str]:
     """The names whose values differ, `settings.epochs` of one within another, sorted."""
     for name in sorted({*left, *right}):
-        values = left.get(name), right.get(name)
-        if all(isinstance(value, dict) for value in values):
-            yield from (f'{name}.{inner}' for inner in _differing(*values))
-        elif values[0] != values[1]:
+        ours, theirs = left.get(name), right.get(name)
+        if isinstance(ours, dict) and isinstance(theirs, dict):
+            yield from (f'{name}.{inner}' for inner in _differing(ours, theirs))
+        elif ours != theirs:
             yield name
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from affekt.media.joining import mux
+from affekt.media import mux
 from affekt.weights import Progress, model_path
 
 DISCLOSURE = (

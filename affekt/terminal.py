@@ -29,7 +29,7 @@ from affekt.typed_json import plain
 from affekt.wording import length
 
 if TYPE_CHECKING:
-    from affekt.batch.running import Outcome
+    from affekt.batch import Outcome
 
 STAGES = ('probe', 'faces', 'voice', 'words', 'fuse')
 

@@ -30,7 +30,6 @@ from affekt.runs import versions, write_atomically
 GROUPS = (5, 10, 24, 50)
 RESAMPLES = 500
 RESULT = Path(__file__).with_name('results') / 'interval_coverage.json'
-Floats = npt.NDArray[np.float64]
 Draw = Callable[[int, np.random.Generator], tuple[Measure, npt.NDArray[np.int64]]]
 """From a number of groups to one system's answers and the group of each sample."""
 

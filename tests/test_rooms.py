@@ -21,6 +21,42 @@ OF_EXTRAS = {
     'safetensors', 'sentencepiece', 'sklearn', 'torch', 'transformers', 'uvicorn',
 }  # fmt: skip
 """Packages that no core install has."""
+SHARES_ALL = {'media': 'containers', 'batch': 'analysis'}
+"""A room to the one whose insides it uses: it decodes the bytes that the other walks; it runs what the other does."""
+INSIDES: dict[str, set[str]] = {
+    'text': {'tables.recognition', 'voice.encoder', 'voice.mel'},
+    'metrics': {'labels.wheels'},
+    'llm': {'labels.words'},
+    'preference': {'metrics.resampling'},
+    'judging': {'metrics.resampling'},
+    'features': {'corpora.manifest', 'faces.expression', 'faces.landmarker', 'tables.arrow_arrays'},
+    'corruption': {'corpora.manifest', 'media.writing'},
+    'experiments': {'pages.figures', 'training.absent'},
+    'benchmarks': {
+        'metrics.group_sizes',
+        'metrics.label_sets',
+        'metrics.resampling',
+        'pages.figures',
+        'training.standing',
+    },
+    'challenges': {'features.sample_names', 'metrics.resampling', 'preference.pairs'},
+    'doctor': {'judging.plain_judges'},
+    'cli': {
+        'benchmarks.ovmer',
+        'benchmarks.selection',
+        'corpora.checks',
+        'corpora.leaks',
+        'corpora.manifest',
+        'corruption.noises',
+        'judging.plain_judges',
+        'judging.strategies',
+        'pages.figures',
+        'ranking.leaderboard',
+        'ranking.ties',
+        'ranking.uncertainty',
+    },
+}
+"""A room to the files of others that it uses past their faces: mostly lists of names that a help text shows."""
 LIGHT_ROOMS = tuple(room for room in affekt.ROOMS if room not in affekt.TORCH_ROOMS)
 
 
@@ -80,6 +116,18 @@ def test_every_file_and_folder_of_the_package_is_a_room_or_data():
 
 def test_rooms_have_no_folders_inside():
     assert [p for room in affekt.ROOMS for p in (PACKAGE / room).glob('*/') if p.name != '__pycache__'] == []
+
+
+def _insides_used_by(room: str) -> set[str]:
+    """Files of other rooms that a room imports past their faces."""
+    modules = {module for path in _files_of(room) for module, _ in _imports(path) if module.count('.') == 2}
+    return {module.removeprefix('affekt.') for module in modules if module.split('.')[1] != room}
+
+
+@pytest.mark.parametrize('room', affekt.ROOMS)
+def test_other_rooms_are_used_by_their_faces(room):
+    insides = {module for module in _insides_used_by(room) if module.split('.')[0] != SHARES_ALL.get(room)}
+    assert insides == INSIDES.get(room, set())
 
 
 @pytest.mark.parametrize('room', affekt.ROOMS)

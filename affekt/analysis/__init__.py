@@ -29,11 +29,13 @@ from affekt.analysis.records import (
     parts_of,
 )
 from affekt.analysis.rows import SOURCES
-from affekt.analysis.settings import AnalysisSettings
+from affekt.analysis.settings import ASR_NAMES, LICENSES, AnalysisSettings
 from affekt.analysis.timeline import Timeline, concat
 
 __all__ = [
+    'ASR_NAMES',
     'EXPORTS',
+    'LICENSES',
     'MOMENT_KINDS',
     'NOTICE',
     'PROHIBITED_PURPOSES',

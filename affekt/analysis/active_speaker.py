@@ -19,9 +19,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from affekt.arrays import Floats
 
 GRID_HZ = 10.0
 MOTION_FULL = 0.06

@@ -32,12 +32,10 @@ from affekt.analysis.utterances import given_words, utterance_table
 from affekt.containers import DecodeReport
 from affekt.errors import LimitError, MediaError
 from affekt.media import Recording
+from affekt.progress import Progress
 from affekt.tables import storable
 from affekt.wording import counted
 from affekt.workers import awaited
-
-Progress = Callable[[str, float, float], None]
-"""Called with the stage ('probe', 'faces', 'voice', 'words', 'fuse'), how much is done, and of how much."""
 
 IMAGE_S = 1.0
 """The nominal length of a still picture."""
@@ -139,7 +137,7 @@ class Analyzer:
         """Faces of the recording; empty where it has no pictures."""
         if recording.video is None:
             return _Seen()
-        from affekt.faces.observe import observe_faces
+        from affekt.faces import observe_faces
 
         settings = self.settings
         watched = Watched(recording, settings.max_side, stills)
@@ -176,7 +174,7 @@ class Analyzer:
         given, notes = given_words(recording, self.settings, recording.duration_s)
         if not recording.audio:
             return self._read(recording, _Heard(notes=notes), given or (), tell)
-        from affekt.voice.observe import observe_voice
+        from affekt.voice import observe_voice
 
         recognizes = given is None and self.settings.asr != 'none'
         emotion = self._models.get('vocal')

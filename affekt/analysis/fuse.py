@@ -26,10 +26,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from affekt.arrays import Floats
 from affekt.errors import ShapeError, ValueRangeError
 from affekt.labels import EKMAN
-
-Floats = npt.NDArray[np.float64]
 
 EVERYDAY_PRIOR: Mapping[str, float] = {
     'anger': 0.127, 'disgust': 0.085, 'fear': 0.085, 'happiness': 0.159, 'sadness': 0.106, 'surprise': 0.132,

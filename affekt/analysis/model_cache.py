@@ -56,25 +56,25 @@ def return_freed_pages() -> None:
 
 
 def _landmarker(settings: AnalysisSettings) -> Any:
-    from affekt.faces.landmarker import FaceLandmarker
+    from affekt.faces import FaceLandmarker
 
     return FaceLandmarker(threads=1)
 
 
 def _expression(settings: AnalysisSettings) -> Any:
-    from affekt.faces.expression import expression_model
+    from affekt.faces import expression_model
 
     return expression_model(settings.license)
 
 
 def _detector(settings: AnalysisSettings) -> Any:
-    from affekt.voice.speech import SpeechDetector
+    from affekt.voice import SpeechDetector
 
     return SpeechDetector(threads=1)
 
 
 def _encoder(settings: AnalysisSettings) -> Any:
-    from affekt.voice.encoder import WhisperEncoder
+    from affekt.voice import WhisperEncoder
 
     return WhisperEncoder(encoder_of(settings))
 
@@ -82,13 +82,13 @@ def _encoder(settings: AnalysisSettings) -> Any:
 def _vocal(settings: AnalysisSettings) -> Any:
     if not voice_head(settings):
         return None
-    from affekt.voice.emotion import VocalEmotion
+    from affekt.voice import VocalEmotion
 
     return VocalEmotion(encoder_of(settings))
 
 
 def _recognizer(settings: AnalysisSettings) -> Any:
-    from affekt.text.recognition import Recognizer
+    from affekt.text import Recognizer
 
     return Recognizer(settings.asr, threads=1)
 
@@ -96,7 +96,7 @@ def _recognizer(settings: AnalysisSettings) -> Any:
 def _text(settings: AnalysisSettings) -> Any:
     if not packaged(TEXT):
         return None
-    from affekt.text.emotion import TextEmotion
+    from affekt.text import TextEmotion
 
     return TextEmotion()
 

@@ -26,8 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.analysis.records import Evidence, OpenLabel
-from affekt.labels import EKMAN, load_table
-from affekt.labels.wheels import Sense
+from affekt.labels import EKMAN, Sense, load_table
 from affekt.tables import read_table
 
 WORD_TABLE = Path(__file__).with_name('open_labels.tsv')

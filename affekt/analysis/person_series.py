@@ -12,10 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from affekt.analysis.records import Evidence
+from affekt.arrays import Bools, Floats
 from affekt.labels import EKMAN
-
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 DIMENSIONS = ('valence', 'arousal')
 WEIGHTED = ('face', 'voice', 'words')

@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from affekt.analysis.person_series import DIMENSIONS, WEIGHT_COLUMNS, WEIGHTED, Bools, PersonSeries
+from affekt.analysis.person_series import DIMENSIONS, WEIGHT_COLUMNS, WEIGHTED, PersonSeries
+from affekt.arrays import Bools
 from affekt.errors import ShapeError, UnknownNameError, ValueRangeError
 from affekt.labels import EKMAN
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from affekt.analysis.fuse import Dimension, Fused, Opinion, fuse
@@ -13,9 +12,8 @@ from affekt.analysis.observations import Observed, Trust
 from affekt.analysis.person_series import DIMENSIONS, WEIGHTED, PersonSeries, column, rows_of
 from affekt.analysis.rows import rows_by_name
 from affekt.analysis.timeline import Span, overlap
+from affekt.arrays import Floats
 from affekt.labels import CIRCUMPLEX, EKMAN
-
-Floats = npt.NDArray[np.float64]
 
 LEAST_SD = 0.25
 """Least deviation of any valence or arousal: two people who rate one second differ by about as much."""

@@ -21,6 +21,7 @@ from affekt.analysis import storage
 from affekt.analysis.person_series import DIMENSIONS, WEIGHT_COLUMNS, PersonSeries, series_of
 from affekt.analysis.phrases import UNSEEN, UNSEEN_TITLES
 from affekt.analysis.rows import SCHEMA, SOURCES, check, conforming, packed, series_rows
+from affekt.arrays import Floats
 from affekt.errors import RunError, UnknownNameError, ValueRangeError, did_you_mean
 from affekt.labels import EKMAN
 from affekt.runs import file_atomically, require_regular_file
@@ -31,7 +32,6 @@ _PACK = 4096
 _ORDER = ('start_s', 'end_s', 'person', 'source', 'name')
 _KEYS = tuple(field.name for field in SCHEMA if field.name not in ('start_s', 'end_s'))
 
-Floats = npt.NDArray[np.float64]
 Span = tuple[float, float]
 """(start_s, end_s), seconds, half open."""
 

@@ -16,8 +16,7 @@ from affekt.analysis.settings import AnalysisSettings
 from affekt.labels import EKMAN, GOEMOTIONS
 from affekt.media import Recording
 from affekt.tables import storable
-from affekt.text.transcripts import open_transcript
-from affekt.text.utterances import Utterance
+from affekt.text import Utterance, open_transcript
 
 SIDECARS = ('.srt', '.vtt')
 """Ends of subtitle files that may lie beside a recording under its name."""

@@ -7,7 +7,7 @@ and `app.py`, which answers the pages. Serving needs FastAPI and uvicorn; nothin
 
 from affekt.annotation.annotate import Prepared, annotate, prepare
 from affekt.annotation.clips import Clip, find_clips
-from affekt.annotation.exports import comparisons_csv, export_votes
+from affekt.annotation.exports import comparisons_csv, export_notes, export_votes, left_out_notes, votes_table
 from affekt.annotation.label_studio import label_studio_tasks
 from affekt.annotation.label_studio_reading import Imported, read_label_studio
 from affekt.annotation.links import Links
@@ -30,12 +30,15 @@ __all__ = [
     'Vote',
     'annotate',
     'comparisons_csv',
+    'export_notes',
     'export_votes',
     'find_clips',
     'label_studio_tasks',
+    'left_out_notes',
     'prepare',
     'rater_figures',
     'read_gold',
     'read_label_studio',
     'read_tasks',
+    'votes_table',
 ]

@@ -11,9 +11,8 @@ from affekt.annotation.raters import RaterFigures, flags_of, rater_figures, shar
 from affekt.annotation.state import left_out_sentences
 from affekt.annotation.study import Study, comparisons_of, counted
 from affekt.errors import AffektError, UnrankableError
-from affekt.pages.plot import MINUS
-from affekt.ranking import Ranking, RankSettings, rank
-from affekt.ranking.page import page_body
+from affekt.pages import MINUS
+from affekt.ranking import Ranking, RankSettings, page_body, rank
 
 NUMBER = ' class="number"'
 THIN_PRIOR = 1.0

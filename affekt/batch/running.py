@@ -39,6 +39,7 @@ from affekt.analysis.storage import MAIN_FILE, decoded, read_json
 from affekt.batch.folders import Clip, Gathered, gather
 from affekt.errors import AffektError, MediaError, StorageError, UnexpectedError
 from affekt.files import NO_ROOM, storage_error
+from affekt.progress import Progress
 from affekt.report import REPORT_FILE, render_report
 from affekt.runs import Run, file_sha256
 from affekt.tables import storable
@@ -46,7 +47,6 @@ from affekt.tables import storable
 LOG = 'errors.log'
 """Where a run keeps the traceback of what nobody expected."""
 
-Progress = Callable[[str, float, float], None]
 FileProgress = Callable[['Outcome | None', int, int], None]
 
 

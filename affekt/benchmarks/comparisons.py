@@ -17,9 +17,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
+from affekt.arrays import Floats
 from affekt.errors import ShapeError
-from affekt.metrics.intervals import UNBOUNDED, Interval, student_interval
-from affekt.metrics.resampling import Floats, Spread, holm, resampled_sums, sizes_of, spread, summed_by
+from affekt.metrics import UNBOUNDED, Interval, holm, resampled_sums, student_interval, summed_by
+from affekt.metrics.resampling import Spread, sizes_of, spread
 
 Score = Callable[[Floats], Floats]
 """From column sums (R, K) to (R,) values."""

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from affekt.arrays import Ints
 from affekt.benchmarks.finetuning_inputs import prepared
 from affekt.benchmarks.finetuning_settings import FinetuningSettings
 from affekt.corpora import Manifest
@@ -33,8 +34,6 @@ from affekt.errors import require_torch
 from affekt.experiments import (
     Answers,
     FinishedRuns,
-    Index,
-    Progress,
     Row,
     System,
     Task,
@@ -49,6 +48,7 @@ from affekt.experiments import (
     task_samples,
 )
 from affekt.features import Features, Provenance, Store, write_features
+from affekt.progress import Progress
 from affekt.runs import remove_run
 
 if TYPE_CHECKING:
@@ -85,13 +85,13 @@ class Inputs:
     """(N,) what the encoder reads, in the order of the task's samples."""
     settings: FinetuningSettings
 
-    def samples(self, index: Index) -> Samples:
+    def samples(self, index: Ints) -> Samples:
         """What the encoder reads of these samples, with their truths."""
         import torch
 
         return task_samples(self.task, index, {self.backbone.modality: self.rows[torch.from_numpy(index)]})
 
-    def vectors(self, index: Index) -> Samples:
+    def vectors(self, index: Ints) -> Samples:
         """The encoder's frozen vectors of these samples, with their truths."""
         import torch
 

@@ -5,7 +5,6 @@ Every sample must have them; a message names those that have not. torch is impor
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
@@ -13,12 +12,12 @@ import numpy.typing as npt
 from affekt.corpora import Manifest, Sample
 from affekt.errors import AffektError, CorpusError, listed
 from affekt.features import Features, Unable, audio_encoder, face_pictures
+from affekt.progress import Progress
 
 if TYPE_CHECKING:
     from affekt.encoders import Backbone
     from affekt.training import Sequences
 
-Progress = Callable[[str, float, float], None]
 Rows = npt.NDArray[Any]
 
 

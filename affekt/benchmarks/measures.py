@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from affekt.arrays import Floats
 from affekt.errors import TableError, listed
 from affekt.labels import WordTable, count_thinking, without_thinking
-from affekt.metrics.answers import LabelledAnswers, require_names
+from affekt.metrics import LabelledAnswers, OfficialMeasure, Statistic, official_parse, require_names
 from affekt.metrics.label_sets import bits, count
-from affekt.metrics.open_vocabulary import OfficialMeasure, official_parse
-from affekt.metrics.resampling import Floats, Statistic
 
 SIGNS = ('positive', 'negative', 'neutral')
 

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
+from affekt.arrays import Floats32
 from affekt.benchmarks.merbench_settings import MerbenchSettings
 from affekt.corpora import Manifest
 from affekt.errors import UnknownNameError, listed, require_torch
@@ -31,11 +32,9 @@ from affekt.experiments import (
     SIMPLE,
     Answers,
     FinishedRuns,
-    Floats,
     Outcome,
     Outputs,
     Part,
-    Progress,
     System,
     Task,
     Trial,
@@ -49,6 +48,7 @@ from affekt.experiments import (
     slot_of,
 )
 from affekt.features import Store
+from affekt.progress import Progress
 
 
 def run_merbench(
@@ -169,7 +169,7 @@ def _trained(
     facts['chosen'] = tuple(draws[number] for number in (best if is_fair else best[:1]))
     mean = 'probabilities' if is_fair else 'logits'
 
-    def outputs(part: Callable[[Answers], Outputs | None]) -> tuple[Floats, Floats]:
+    def outputs(part: Callable[[Answers], Outputs | None]) -> tuple[Floats32, Floats32]:
         return over_seeds(task, folds, [[part(each) for each in by_fold] for by_fold in answers], mean)
 
     systems = [System(modalities, name, protocol, *outputs(lambda each: each.test), **facts)]

@@ -29,7 +29,8 @@ from affekt.experiments import (
     signed_percent,
     slot_of,
 )
-from affekt.pages.figures import percent, spread
+from affekt.pages import percent
+from affekt.pages.figures import spread
 
 HOW = {
     'fair': 'settings and epoch chosen on validation, the test read once a seed',

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import kendalltau, rankdata
 
+from affekt.arrays import Floats
 from affekt.benchmarks.comparisons import Ranking, rank_systems
 from affekt.benchmarks.predictions import OPENSETS, folder_content, prediction_files, require_no_strangers
 from affekt.benchmarks.published import published
@@ -30,14 +31,17 @@ from affekt.benchmarks.sets import NAMES
 from affekt.benchmarks.unibench import CONSTANTS
 from affekt.errors import AffektError, TableError
 from affekt.labels import WordTable, count_thinking, load_table, read_answers
-from affekt.metrics import pearson
-from affekt.metrics.answers import LabelledAnswers
-from affekt.metrics.open_vocabulary import OfficialMeasure, official_parse
-from affekt.metrics.open_vocabulary_consistent import ConsistentMeasure, consistent_parse
-from affekt.metrics.resampling import Floats
+from affekt.metrics import (
+    ConsistentMeasure,
+    LabelledAnswers,
+    OfficialMeasure,
+    consistent_parse,
+    official_parse,
+    pearson,
+)
+from affekt.progress import Progress
 from affekt.tables import answers_by_name, read_columns
 
-Progress = Callable[[str, float, float], None]
 MODES = ('nosubtitle-addsub', 'nosubtitle', 'subtitle')
 PAPER_MODE = MODES[0]
 LEVEL = 0.05

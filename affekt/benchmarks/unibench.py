@@ -11,7 +11,7 @@ Source: AffectGPT, arXiv:2501.16566.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from affekt.arrays import Floats
 from affekt.benchmarks.measures import (
     Measured,
     derived_sentiment,
@@ -40,12 +41,11 @@ from affekt.benchmarks.selection import Row, select
 from affekt.benchmarks.sets import UNIBENCH, UniBenchSet, find_labels, read_labels_of, set_named
 from affekt.errors import TableError, listed
 from affekt.labels import WordTable, load_table
+from affekt.metrics import official_parse, resampled_sums, student_interval, summed_by
 from affekt.metrics.group_sizes import degrees_of
-from affekt.metrics.intervals import student_interval
-from affekt.metrics.open_vocabulary import official_parse
-from affekt.metrics.resampling import Floats, Spread, resampled_sums, sizes_of, spread, summed_by
+from affekt.metrics.resampling import Spread, sizes_of, spread
+from affekt.progress import Progress
 
-Progress = Callable[[str, float, float], None]
 CONSTANTS: tuple[tuple[str, ...], ...] = (
     ('happy', 'angry', 'sad', 'worried', 'surprised', 'neutral'),
     ('anger', 'joy', 'sadness', 'neutral', 'disgust', 'fear', 'surprise'),

@@ -20,11 +20,10 @@ from typing import Any
 
 import numpy as np
 
+from affekt.arrays import Floats
 from affekt.benchmarks import NAMES
 from affekt.errors import TableError
-from affekt.metrics import combined_score
-from affekt.metrics.answers import require_names
-from affekt.metrics.resampling import Floats
+from affekt.metrics import combined_score, require_names
 from affekt.tables import by_name, number, read_columns
 
 HEADERS: Mapping[str, tuple[str, ...]] = {

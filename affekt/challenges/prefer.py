@@ -17,12 +17,12 @@ from pathlib import Path
 
 import numpy as np
 
+from affekt.arrays import Ints
 from affekt.challenges.submissions import SHOWN_PROBLEMS
 from affekt.errors import TableError, listed, short
 from affekt.metrics import Interval, bootstrap_interval
+from affekt.preference import even_accuracy, official_scores
 from affekt.preference.pairs import OFFICIAL, VERDICTS
-from affekt.preference.scores import even_accuracy, official_scores
-from affekt.ranking.comparisons import Ints
 from affekt.runs import read_regular_file, write_atomically
 from affekt.tables import csv_bytes, read_columns, required_rows
 

@@ -19,7 +19,7 @@ from affekt.benchmarks import NAMES
 from affekt.challenges.tracks import Track, track_named
 from affekt.errors import ArchiveError, TableError, listed
 from affekt.labels import read_labels
-from affekt.metrics.open_vocabulary import official_parse
+from affekt.metrics import official_parse
 from affekt.npz import read_npz
 from affekt.runs import read_regular_file, write_atomically
 from affekt.tables import csv_bytes, read_columns, required_rows

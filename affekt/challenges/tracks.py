@@ -24,14 +24,13 @@ from typing import Any
 
 import numpy as np
 
+from affekt.arrays import Floats
 from affekt.challenges.category_answers import ClosedSet
 from affekt.corpora import corpus_named
 from affekt.errors import TableError, UnknownNameError
 from affekt.labels import WordTable, load_table, read_answers
-from affekt.metrics import Interval
-from affekt.metrics.answers import LabelledAnswers, require_names
-from affekt.metrics.open_vocabulary import OfficialMeasure, grouped_scores, official_parse
-from affekt.metrics.resampling import Floats, intervals
+from affekt.metrics import Interval, LabelledAnswers, OfficialMeasure, grouped_scores, official_parse, require_names
+from affekt.metrics.resampling import intervals
 from affekt.npz import read_npz
 from affekt.tables import read_columns
 

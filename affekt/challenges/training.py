@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,10 @@ from affekt.errors import CorpusError, listed, require_torch
 from affekt.experiments import FinishedRuns, Task, Trial, drawn, fair_run
 from affekt.features import Store
 from affekt.metrics import mean_of_folds
+from affekt.progress import Progress
 from affekt.runs import versions, write_atomically
 from affekt.tables import csv_bytes
 from affekt.typed_json import json_file
-
-Progress = Callable[[str, float, float], None]
 
 
 @dataclass(frozen=True)

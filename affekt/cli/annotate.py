@@ -51,9 +51,8 @@ def annotate(
            several files of descriptions (name,text), one for each describer
            tasks.json, .csv                           from Label Studio
     """
-    from affekt.annotation import StudySettings, export_votes, prepare
+    from affekt.annotation import StudySettings, export_notes, export_votes, prepare
     from affekt.annotation import annotate as serve
-    from affekt.annotation.exports import export_notes
 
     if not pairs and not (export_only and out):
         raise click.UsageError('give PAIRS, or --export-only with --out')

@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from affekt.benchmarks import PAPER_MODE, UNIBENCH, published, rivals, set_named, short_name
-from affekt.pages.figures import percent, spread
+from affekt.pages import percent
+from affekt.pages.figures import spread
 from affekt.terminal import plain_table
 
 if TYPE_CHECKING:

@@ -185,14 +185,14 @@ def fusion_models() -> tuple[str, ...]:
 
 def exports() -> tuple[str, ...]:
     """Every format of timelines."""
-    from affekt.analysis.export import EXPORTS
+    from affekt.analysis import EXPORTS
 
     return tuple(EXPORTS)
 
 
 def recognisers() -> tuple[str, ...]:
     """Every speech recogniser by name."""
-    from affekt.analysis.settings import ASR_NAMES
+    from affekt.analysis import ASR_NAMES
 
     return tuple(ASR_NAMES)
 
@@ -235,7 +235,7 @@ def metrics() -> tuple[str, ...]:
 
 def licenses() -> tuple[str, ...]:
     """Every licence that models can be held to."""
-    from affekt.analysis.settings import LICENSES
+    from affekt.analysis import LICENSES
 
     return tuple(LICENSES)
 
@@ -249,7 +249,7 @@ def noises() -> tuple[str, ...]:
 
 def noise_presets() -> tuple[str, ...]:
     """Every challenge whose noise can be made again."""
-    from affekt.corruption.settings import PRESETS
+    from affekt.corruption import PRESETS
 
     return tuple(PRESETS)
 

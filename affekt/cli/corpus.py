@@ -19,8 +19,7 @@ from affekt.errors import listed
 from affekt.terminal import columns_table, say, say_json, visible
 
 if TYPE_CHECKING:
-    from affekt.corpora import Manifest
-    from affekt.corpora.checks import CorpusCheck
+    from affekt.corpora import CorpusCheck, Manifest
 
 PATH = click.Path(path_type=Path)
 
@@ -86,8 +85,7 @@ def import_command(name: str, folder: Path, out: Path, as_json: bool) -> None:
       split       train, val, test; fold: a whole number
       video, audio, frames    paths, where the name does not tell them
     """
-    from affekt.corpora import import_corpus
-    from affekt.corpora.checks import check_corpus
+    from affekt.corpora import check_corpus, import_corpus
 
     with table_notes() as notes:
         manifest = import_corpus(name, folder)
@@ -116,8 +114,7 @@ def check(path: Path, root: Path | None, by: str | None, accept: Sequence[str], 
     Ends with 1 where a speaker, a dialogue or an overlapping window stands on both sides and was not accepted, or
     where files are missing, empty, or not fetched by Git LFS.
     """
-    from affekt.corpora import Manifest
-    from affekt.corpora.checks import check_corpus
+    from affekt.corpora import Manifest, check_corpus
 
     manifest = Manifest.load(path, root)
     sides = ['' if value is None else str(value) for value in manifest.column(by)] if by else None
@@ -169,8 +166,7 @@ def folds(path: Path, count: int, seed: int, by: Sequence[str], out: Path, as_js
 @AS_JSON
 def show(path: Path, samples: int, as_json: bool) -> None:
     """Show what a MANIFEST holds: counts by split and category, ranges, the first rows."""
-    from affekt.corpora import Manifest
-    from affekt.corpora.leaks import sides_of
+    from affekt.corpora import Manifest, sides_of
 
     manifest = Manifest.load(path)
     if as_json:

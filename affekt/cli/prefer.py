@@ -37,7 +37,7 @@ def prefer() -> None:
 @FEATURES
 def train(pairs: Path, out: Path, validation: Path | None, control: str, features: Path | None) -> None:
     """Train on the judged PAIRS of a file."""
-    from affekt.preference.files import train_file
+    from affekt.preference import train_file
 
     with table_notes():
         model = train_file(
@@ -83,7 +83,7 @@ def evaluate(
     that usually wins, always one side.
     """
     from affekt.cli.prefer_tables import evaluation_tables
-    from affekt.preference.files import evaluate_file
+    from affekt.preference import evaluate_file
 
     with table_notes() as notes:
         evaluation = evaluate_file(
@@ -109,8 +109,8 @@ def evaluate(
 @FEATURES
 def predict(model: Path, pairs: Path, out: Path, ties: bool, features: Path | None) -> None:
     """Write a MODEL's preferences on PAIRS for MER-Prefer."""
-    from affekt.challenges.prefer import write_prefer_submission
-    from affekt.preference.files import predict_file
+    from affekt.challenges import write_prefer_submission
+    from affekt.preference import predict_file
 
     with table_notes():
         asked, readings = predict_file(model, pairs, features=features)
@@ -127,8 +127,8 @@ def check(file: Path, candidates: Path) -> None:
 
     Every problem is said at once, with its row.
     """
-    from affekt.challenges.prefer import check_prefer_submission
-    from affekt.preference.pairs import read_pairs
+    from affekt.challenges import check_prefer_submission
+    from affekt.preference import read_pairs
 
     with table_notes():
         facts = check_prefer_submission(file, read_pairs(candidates).names)
@@ -148,7 +148,7 @@ def score_command(file: Path, truth: Path, resamples: int, seed: int, as_json: b
     """Score a FILE of name,preference as MER-Prefer does."""
     import numpy as np
 
-    from affekt.challenges.prefer import read_preferences, score_prefer
+    from affekt.challenges import read_preferences, score_prefer
     from affekt.cli.prefer_tables import score_table
 
     with table_notes() as notes:

@@ -14,8 +14,8 @@ from affekt.terminal import plain_table
 from affekt.wording import signed
 
 if TYPE_CHECKING:
-    from affekt.challenges.prefer import PreferScore
-    from affekt.preference.evaluation import JudgeScores, PreferenceEvaluation
+    from affekt.challenges import PreferScore
+    from affekt.preference import JudgeScores, PreferenceEvaluation
 
 
 def evaluation_tables(evaluation: PreferenceEvaluation) -> Group:

@@ -51,9 +51,8 @@ def rank(file: Path, as_json: bool, html: Path | None, cluster: str | None, **ch
     model_a,model_b,winner                            arena
     name,a1,a2,preference,model1,model2               EmoPrefer
     """
-    from affekt.annotation.exports import left_out_notes, votes_table
-    from affekt.ranking.leaderboard import ranked_file
-    from affekt.ranking.page import render_ranking
+    from affekt.annotation import left_out_notes, votes_table
+    from affekt.ranking import ranked_file, render_ranking
 
     with votes_table(file) as table:
         for note in left_out_notes(file) if table != file else ():

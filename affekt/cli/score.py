@@ -19,9 +19,7 @@ from affekt.wording import signed
 
 if TYPE_CHECKING:
     from affekt.labels import WordTable
-    from affekt.metrics import OpenVocabularyScore
-    from affekt.metrics.intervals import Interval
-    from affekt.metrics.open_vocabulary_score import Coverage
+    from affekt.metrics import Coverage, Interval, OpenVocabularyScore
 
 PATH = click.Path(path_type=Path)
 TABLES_HELP = 'Word table: affekt (default), 2025, 2026, a file, or the official folder emotion_wheel.'
@@ -83,8 +81,7 @@ def openvocab(
     import numpy as np
 
     from affekt.labels import load_table, read_answers
-    from affekt.metrics import compare_open_vocabulary, score_open_vocabulary
-    from affekt.metrics.answers import require_same_names
+    from affekt.metrics import compare_open_vocabulary, require_same_names, score_open_vocabulary
 
     table = load_table(tables)
     with table_notes() as notes:
@@ -165,7 +162,7 @@ def words(answer: str, tables: str, mode: Any, as_json: bool) -> None:
     affekt score words "The character's emotional state is happy, worried."
     """
     from affekt.labels import load_table, read_labels
-    from affekt.metrics.open_vocabulary import official_parse
+    from affekt.metrics import official_parse
 
     table = load_table(tables)
     read = read_labels(answer, table.bases)

@@ -8,15 +8,27 @@ one reader of each format (`boxes.py` for mp4, `ebml.py` for Matroska, `riff.py`
 
 from affekt.containers.endings import AUDIO, MEDIA, PICTURES, VIDEO, is_media_name
 from affekt.containers.limits import Limits
-from affekt.containers.losses import DecodeReport, StreamReport
+from affekt.containers.losses import ContainerReport, DecodeReport, StreamReport
+from affekt.containers.source import Source, Stalled, WatchedFile
+from affekt.containers.structure import declared_sizes, extension_remark, missing_bytes, still_format
+from affekt.containers.window import Window
 
 __all__ = [
     'AUDIO',
     'MEDIA',
     'PICTURES',
     'VIDEO',
+    'ContainerReport',
     'DecodeReport',
     'Limits',
+    'Source',
+    'Stalled',
     'StreamReport',
+    'WatchedFile',
+    'Window',
+    'declared_sizes',
+    'extension_remark',
     'is_media_name',
+    'missing_bytes',
+    'still_format',
 ]

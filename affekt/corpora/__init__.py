@@ -5,9 +5,10 @@ labels, speaker, dialogue, split and fold, and what was missing. `folds.py` divi
 on both sides. Read `manifest.py` first, then `importers.py`; `made_up.py` is a small corpus with known answers.
 """
 
+from affekt.corpora.checks import CorpusCheck, check_corpus
 from affekt.corpora.folds import published_folds, seeded_folds, shuffled_folds, with_folds
 from affekt.corpora.importers import CORPORA, corpus_named, import_corpus
-from affekt.corpora.leaks import Leak, find_leaks, require_no_leaks
+from affekt.corpora.leaks import Leak, find_leaks, require_no_leaks, sides_of
 from affekt.corpora.made_up import made_up_corpus
 from affekt.corpora.manifest import Facts, Manifest, Sample
 from affekt.corpora.registry import Corpus, Layout
@@ -16,12 +17,14 @@ from affekt.corpora.sample_table import SampleTable
 __all__ = [
     'CORPORA',
     'Corpus',
+    'CorpusCheck',
     'Facts',
     'Layout',
     'Leak',
     'Manifest',
     'Sample',
     'SampleTable',
+    'check_corpus',
     'corpus_named',
     'find_leaks',
     'import_corpus',
@@ -30,5 +33,6 @@ __all__ = [
     'require_no_leaks',
     'seeded_folds',
     'shuffled_folds',
+    'sides_of',
     'with_folds',
 ]

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 from functools import partial
 
-from affekt.containers.endings import AUDIO, VIDEO
+from affekt.containers import AUDIO, VIDEO
 from affekt.corpora.manifest import Sample
 from affekt.corpora.registry import Corpus, Layout
 from affekt.corpora.release import Release
-from affekt.labels.sets import RAVDESS8
+from affekt.labels import RAVDESS8
 
 _STATEMENTS = ('Kids are talking by the door', 'Dogs are sitting by the door')
 _RAVDESS = re.compile(r'(0[123])-(0[12])-(0[1-8])-(0[12])-(0[12])-(0[12])-(\d\d)')

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import TypedDict
 
-from affekt.containers.endings import AUDIO, VIDEO
+from affekt.containers import AUDIO, VIDEO
 from affekt.corpora.manifest import Sample
 from affekt.corpora.merbench import Media, labelled, transcripts
 from affekt.corpora.registry import Corpus, Layout

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from affekt.containers.endings import AUDIO
+from affekt.containers import AUDIO
 from affekt.corpora.manifest import Sample
 from affekt.corpora.registry import Corpus, Layout
 from affekt.corpora.release import Release, need

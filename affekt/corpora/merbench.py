@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
-from affekt.containers.endings import AUDIO, VIDEO
+from affekt.containers import AUDIO, VIDEO
 from affekt.corpora.release import Release, need
 from affekt.errors import TableError, listed
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from affekt.containers.endings import AUDIO, PICTURES, VIDEO
+from affekt.containers import AUDIO, PICTURES, VIDEO
 from affekt.corpora.label_columns import tidied
 from affekt.corpora.manifest import COLUMNS, NUMBERS, Sample
 from affekt.corpora.registry import Corpus, Layout

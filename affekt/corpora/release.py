@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from affekt.containers.endings import VIDEO
+from affekt.containers import VIDEO
 from affekt.errors import CorpusError, TableError, listed
 from affekt.npz import read_npz
 from affekt.runs import file_sha256

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from affekt.corpora.sample import COLUMNS, NUMBERS, REPEATING, WHOLE, Sample
 from affekt.errors import ShapeError, TableError, UnknownNameError, ValueRangeError
-from affekt.tables.arrow_arrays import joined_view, number_array, text_array
+from affekt.tables import joined_view, number_array, text_array
 
 ROWS_AT_ONCE = 1 << 14
 """Rows that are made or taken in together; more make nothing faster."""

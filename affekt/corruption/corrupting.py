@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,12 @@ from affekt.corruption.noises import NAMED, digest_of_folder
 from affekt.corruption.samples import Job, renamed
 from affekt.corruption.settings import Corruption
 from affekt.errors import CorpusError, ValueRangeError
+from affekt.progress import Progress
 from affekt.runs import Run
 from affekt.workers import as_finished, workers
 
 MANIFEST = 'manifest.parquet'
 
-Progress = Callable[[str, float, float], None]
 Written = dict[str, Any]
 
 

@@ -26,9 +26,8 @@ from affekt.corruption.settings import Corruption
 from affekt.corruption.sound import Mixture, Sound, mix_at_snr
 from affekt.errors import AffektError, ArchiveError, MediaError, StorageError
 from affekt.files import storage_error
-from affekt.media import Frame, Recording
-from affekt.media.joining import with_sound
-from affekt.media.writing import PictureStyle, Samples, write_audio, write_video
+from affekt.media import Frame, PictureStyle, Recording, with_sound, write_audio, write_video
+from affekt.media.writing import Samples
 from affekt.npz import read_array
 from affekt.runs import file_atomically, require_regular_file
 

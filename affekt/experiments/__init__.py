@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from affekt.experiments.cross_corpus import Part, how_made
 from affekt.experiments.finished_runs import FinishedRuns
 from affekt.experiments.fitting import fair_run, outputs_of, reference_run, task_samples
-from affekt.experiments.folds import Fold, Index, divided
+from affekt.experiments.folds import Fold, divided
 from affekt.experiments.notes import group_notes
 from affekt.experiments.page import sheet_page
 from affekt.experiments.saving import outcome_facts, save_outcome
@@ -18,7 +18,6 @@ from affekt.experiments.scored import (
     ORACLE,
     Gain,
     Outcome,
-    Progress,
     Row,
     System,
     mean_over_seeds,
@@ -39,7 +38,7 @@ from affekt.experiments.tables import (
     signed_percent,
 )
 from affekt.experiments.task import Task, feat_type_of, open_part, open_stores, open_task
-from affekt.experiments.trial import Answers, Floats, Outputs, Trial
+from affekt.experiments.trial import Answers, Outputs, Trial
 from affekt.moved_names import moved
 
 if not TYPE_CHECKING:

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from affekt.arrays import Floats32
 from affekt.experiments.settings import RENAMED
-from affekt.experiments.trial import Answers, Floats, Outputs, Trial, given_names
+from affekt.experiments.trial import Answers, Outputs, Trial, given_names
 from affekt.files import LOG
+from affekt.progress import Progress
 from affekt.runs import SETTINGS, Run, write_atomically
 from affekt.tables import require_bounded
 
-Progress = Callable[[str, float, float], None]
 RunTrial = Callable[[Trial], Answers]
 
 
@@ -85,7 +86,7 @@ def _packed(answers: Answers) -> bytes:
 
     parts = {'': answers.test, 'oracle_': answers.oracle}
     parts |= {f'given {name} ': outputs for name, outputs in answers.given.items()}
-    columns: dict[str, Floats] = {}
+    columns: dict[str, Floats32] = {}
     for prefix, outputs in parts.items():
         if outputs is not None:
             columns |= {f'{prefix}logits': outputs.logits, f'{prefix}values': outputs.values}

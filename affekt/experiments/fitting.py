@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from affekt.experiments.folds import Index
+from affekt.arrays import Ints
 from affekt.experiments.settings import MODALITIES, SIMPLE, slot_of
 from affekt.experiments.task import Task
 from affekt.experiments.trial import Answers, Outputs, Trial, constant_outputs, given_names
@@ -38,7 +38,7 @@ def fair_run(trial: Trial) -> Answers:
     network = _built(trial, 'corrected')
     able = _able(trial)
 
-    def part(index: Index) -> Samples:
+    def part(index: Ints) -> Samples:
         return _samples(task, index[able[index]], trial.modalities, network)
 
     how = TrainingSettings(
@@ -93,8 +93,7 @@ def reference_run(trial: Trial) -> Answers:
     """
     import torch
 
-    from affekt.training import SCORES, task_losses
-    from affekt.training.scoring import is_constant
+    from affekt.training import SCORES, is_constant, task_losses
 
     task, fold, draw, settings = trial.task, trial.fold, trial.configuration, trial.settings
     network = _built(trial, 'reference')
@@ -172,7 +171,7 @@ class PublishedSamples:
     parts: tuple[Samples, ...]
     truth: Samples
     """All of them, in their order; their features are not read."""
-    back: Index
+    back: Ints
     """From the order of the parts to that of the samples that were asked for."""
     batch: int
     """As in training: one published model's answers depend on who else is in the batch."""
@@ -188,7 +187,7 @@ class PublishedSamples:
         return Predicted(logits[self.back], values[self.back])
 
 
-def _published_samples(trial: Trial, index: Index, network: FusionModel) -> PublishedSamples:
+def _published_samples(trial: Trial, index: Ints, network: FusionModel) -> PublishedSamples:
     """The samples at `index` with every slot filled: one without a modality repeats the first one."""
     import torch
 
@@ -218,7 +217,7 @@ def _published_samples(trial: Trial, index: Index, network: FusionModel) -> Publ
     )
 
 
-def _samples(task: Task, index: Index, modalities: Sequence[str], network: FusionModel) -> Samples:
+def _samples(task: Task, index: Ints, modalities: Sequence[str], network: FusionModel) -> Samples:
     """The samples at `index`; a slot without a modality is masked."""
     import torch
 
@@ -249,7 +248,7 @@ def _samples(task: Task, index: Index, modalities: Sequence[str], network: Fusio
 
 
 def task_samples(
-    task: Task, index: Index, features: Mapping[str, Any], present: Mapping[str, Any] | None = None
+    task: Task, index: Ints, features: Mapping[str, Any], present: Mapping[str, Any] | None = None
 ) -> Samples:
     """Samples of a task with their names and truths, as models are trained on them.
 

@@ -14,14 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from affekt.arrays import Ints
 from affekt.corpora import Manifest, published_folds, seeded_folds, shuffled_folds
 from affekt.errors import CorpusError
 from affekt.experiments.settings import ExperimentSettings
 from affekt.wording import counted
 
-Index = npt.NDArray[np.int64]
 NEARLY_VAL = ('dev', 'devel', 'development', 'valid', 'validation', 'eval')
 """Names of a part that chooses, elsewhere."""
 
@@ -30,9 +29,9 @@ NEARLY_VAL = ('dev', 'devel', 'development', 'valid', 'validation', 'eval')
 class Fold:
     """One division: what is learnt from, what chooses, what is tested at the end."""
 
-    train: Index
-    validation: Index
-    test: Index
+    train: Ints
+    validation: Ints
+    test: Ints
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class Divisions:
 
     manifest: Manifest
     """Without the samples that stand in no part."""
-    tests: Mapping[str, Index]
+    tests: Mapping[str, Ints]
     """Name of a test part to its samples."""
     fair: tuple[Fold, ...]
     reference: tuple[Fold, ...]
@@ -139,6 +138,6 @@ def _folds_beside_tests(manifest: Manifest, tests: list[str]) -> Divisions:
     return Divisions(manifest, parts, folds, folds)
 
 
-def _parts(manifest: Manifest, names: tuple[str, ...] | list[str]) -> dict[str, Index]:
+def _parts(manifest: Manifest, names: tuple[str, ...] | list[str]) -> dict[str, Ints]:
     splits = manifest.coded('split')
     return {name: np.flatnonzero(splits.where([name])) for name in names}

@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from affekt.arrays import Bools, Floats32, Ints
 from affekt.corpora import Manifest, find_leaks
 from affekt.experiments.cross_corpus import Part
-from affekt.experiments.folds import Fold, Index
+from affekt.experiments.folds import Fold
 from affekt.wording import counted, subject
 
 
-def store_notes(parts: Sequence[Part], there: Mapping[str, npt.NDArray[np.bool_]]) -> list[str]:
+def store_notes(parts: Sequence[Part], there: Mapping[str, Bools]) -> list[str]:
     """Features that were made of another corpus, and samples that do without.
 
     Args:
@@ -39,9 +39,9 @@ def store_notes(parts: Sequence[Part], there: Mapping[str, npt.NDArray[np.bool_]
 def task_notes(
     manifest: Manifest,
     folds: Sequence[Fold],
-    labels: Index | None,
-    features: Mapping[str, npt.NDArray[np.float32]],
-    present: Mapping[str, npt.NDArray[np.bool_]],
+    labels: Ints | None,
+    features: Mapping[str, Floats32],
+    present: Mapping[str, Bools],
 ) -> list[str]:
     """All that the samples and their fair division tell.
 
@@ -69,7 +69,7 @@ def _sides(manifest: Manifest, folds: Sequence[Fold]) -> Iterator[str]:
         yield f'{counted(count, kind)} on more than one side of the division'
 
 
-def _unlearnt(names: Sequence[str], folds: Sequence[Fold], labels: Index) -> Iterator[str]:
+def _unlearnt(names: Sequence[str], folds: Sequence[Fold], labels: Ints) -> Iterator[str]:
     """Categories that are tested and never or hardly learnt from."""
     learnt = [np.bincount(labels[fold.train], minlength=len(names)) for fold in folds]
     asked = [np.bincount(labels[np.union1d(fold.validation, fold.test)], minlength=len(names)) for fold in folds]
@@ -88,9 +88,7 @@ def group_notes(manifest: Manifest) -> Iterator[str]:
             'folds may share people'  # fmt: skip
 
 
-def _repeated(
-    folds: Sequence[Fold], features: Mapping[str, npt.NDArray[np.float32]], present: Mapping[str, npt.NDArray[np.bool_]]
-) -> Iterator[str]:
+def _repeated(folds: Sequence[Fold], features: Mapping[str, Floats32], present: Mapping[str, Bools]) -> Iterator[str]:
     """Features that tell nothing, and samples that stand on both sides under two names."""
     for name, rows in features.items():
         given = rows[present[name]]

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from affekt.experiments.scored import Row
 from affekt.experiments.tables import Section, Sheet
 from affekt.experiments.task import Task
-from affekt.pages import escaped, whole_page
-from affekt.pages.plot import Scale, axis_svg, interval_svg, scale_of
+from affekt.pages import Scale, axis_svg, escaped, interval_svg, scale_of, whole_page
 from affekt.wording import signed
 
 

@@ -14,15 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from affekt.arrays import Floats, Floats32
 from affekt.experiments.folds import Fold
 from affekt.experiments.settings import SIMPLE, ExperimentSettings
 from affekt.experiments.task import Task
-from affekt.experiments.trial import Answers, Floats, Outputs, constant_outputs
-from affekt.metrics import Interval, Measure, holm, mean_of_folds, measure_intervals
-from affekt.metrics.resampling import Floats as Doubles
-from affekt.metrics.resampling import paired_test
+from affekt.experiments.trial import Answers, Outputs, constant_outputs
+from affekt.metrics import Interval, Measure, holm, mean_of_folds, measure_intervals, paired_test
+from affekt.progress import Progress
 
-Progress = Callable[[str, float, float], None]
 ORACLE = 'best test'
 """Not a protocol: what the published loop would report had the test chosen the epoch, as where no other part did."""
 
@@ -35,9 +34,9 @@ class System:
     name: str
     protocol: str
     """`fair`, `reference`, `best test`, or '' for a constant answer."""
-    logits: Floats = field(repr=False)
+    logits: Floats32 = field(repr=False)
     """(S, N, C), nan where a sample is in no test."""
-    values: Floats = field(repr=False)
+    values: Floats32 = field(repr=False)
     """(S, N, V)"""
     validation: float = float('nan')
     """Mean score over seeds and folds on what chose."""
@@ -126,7 +125,7 @@ def joined(task: Task, folds: Sequence[Fold], outputs: Sequence[Outputs | None],
 
 def over_seeds(
     task: Task, folds: Sequence[Fold], outputs: Sequence[Sequence[Outputs | None]], mean: str
-) -> tuple[Floats, Floats]:
+) -> tuple[Floats32, Floats32]:
     """(S, N, C) and (S, N, V): for each seed the answers of all folds.
 
     Args:
@@ -247,7 +246,7 @@ def mean_over_seeds(measures: Sequence[Measure]) -> Measure:
     """
     width = measures[0].columns.shape[1]
 
-    def statistic(sums: Doubles) -> dict[str, Doubles]:
+    def statistic(sums: Floats) -> dict[str, Floats]:
         parts = [measure.statistic(sums[:, at * width : (at + 1) * width]) for at, measure in enumerate(measures)]
         return {name: np.mean([part[name] for part in parts], axis=0) for name in parts[0]}
 

@@ -12,31 +12,28 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
+from affekt.arrays import Floats32, Ints
 from affekt.experiments.settings import MODALITIES, slot_of
 from affekt.features import legacy_batch, pooled
-
-Floats = npt.NDArray[np.float32]
-Index = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Frames:
     """N sequences end to end."""
 
-    rows: Floats = field(repr=False)
+    rows: Floats32 = field(repr=False)
     """(ΣT, D)"""
-    lengths: Index = field(repr=False)
+    lengths: Ints = field(repr=False)
     """(N,)"""
 
     @classmethod
-    def of(cls, sequences: Sequence[Floats]) -> Frames:
+    def of(cls, sequences: Sequence[Floats32]) -> Frames:
         """N of (T, D) as one."""
         return cls(np.concatenate(sequences), np.array([len(rows) for rows in sequences]))
 
 
-def whole_frames(sequences: Mapping[str, Sequence[Floats]], feat_type: str) -> dict[str, Frames]:
+def whole_frames(sequences: Mapping[str, Sequence[Floats32]], feat_type: str) -> dict[str, Frames]:
     """Sequences pooled to fewer rows in time, without rows that are made up.
 
     Args:
@@ -48,7 +45,7 @@ def whole_frames(sequences: Mapping[str, Sequence[Floats]], feat_type: str) -> d
     return {name: Frames.of(by_modality['text' if name == clock else name]) for name in sequences}
 
 
-def published_frames(sequences: Mapping[str, Sequence[Floats]], feat_type: str) -> dict[str, Floats]:
+def published_frames(sequences: Mapping[str, Sequence[Floats32]], feat_type: str) -> dict[str, Floats32]:
     """What the published loaders make of one split, for a model with three slots.
 
     Args:
@@ -73,7 +70,9 @@ class FrameInputs:
         splits: (N,) each sample's split: a published loader pads to the longest of its own.
     """
 
-    def __init__(self, sequences: Mapping[str, Sequence[Floats]], feat_type: str, splits: Sequence[str | None]) -> None:
+    def __init__(
+        self, sequences: Mapping[str, Sequence[Floats32]], feat_type: str, splits: Sequence[str | None]
+    ) -> None:
         self.sequences, self.feat_type = sequences, feat_type
         self._splits = np.array([split or '' for split in splits])
         self.whole = lru_cache(maxsize=1)(self._whole)
@@ -82,7 +81,7 @@ class FrameInputs:
     def _whole(self, modalities: tuple[str, ...]) -> dict[str, Frames]:
         return whole_frames({slot_of(name): self.sequences[name] for name in modalities}, self.feat_type)
 
-    def published(self, modalities: tuple[str, ...], index: Index) -> list[tuple[Index, dict[str, Floats]]]:
+    def published(self, modalities: tuple[str, ...], index: Ints) -> list[tuple[Ints, dict[str, Floats32]]]:
         """The samples at `index`, split by split: their numbers, and slot to (n, L, D)."""
         by_split = []
         for split in dict.fromkeys(self._splits[index].tolist()):
@@ -92,16 +91,16 @@ class FrameInputs:
             by_split.append((chosen, {slot: rows[places] for slot, rows in slots.items()}))
         return by_split
 
-    def _published_split(self, modalities: tuple[str, ...], split: str) -> dict[str, Floats]:
+    def _published_split(self, modalities: tuple[str, ...], split: str) -> dict[str, Floats32]:
         at = np.flatnonzero(self._splits == split)
         sequences = {slot_of(name): [self.sequences[name][i] for i in at.tolist()] for name in modalities}
         return published_frames(sequences, self.feat_type)
 
 
-def _clock(sequences: Mapping[str, Sequence[Floats]]) -> str:
+def _clock(sequences: Mapping[str, Sequence[Floats32]]) -> str:
     return 'text' if 'text' in sequences else next(iter(sequences))
 
 
-def _by_clock(sequences: Mapping[str, Sequence[Floats]], clock: str) -> dict[str, Sequence[Floats]]:
+def _by_clock(sequences: Mapping[str, Sequence[Floats32]], clock: str) -> dict[str, Sequence[Floats32]]:
     """The same with the modality that gives the times in the place of the text."""
     return {'text' if name == clock else name: rows for name, rows in sequences.items()}

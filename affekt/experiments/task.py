@@ -17,17 +17,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from affekt.arrays import Floats32, Ints
 from affekt.corpora import Manifest
 from affekt.errors import CorpusError, TableError, UnknownNameError, ValueRangeError, listed
 from affekt.experiments.cross_corpus import Part, crossed
-from affekt.experiments.folds import Fold, Index, divided
+from affekt.experiments.folds import Fold, divided
 from affekt.experiments.notes import store_notes, task_notes
 from affekt.experiments.sequences import FrameInputs
 from affekt.experiments.settings import MODALITIES, ExperimentSettings, slot_of
 from affekt.features import Store, require_any_features, require_features
 from affekt.metrics import Measure, categorical_measure, challenge_measure, sentiment_measure
 
-Floats = npt.NDArray[np.float32]
 TARGETS = ('category', 'sentiment', 'category+valence')
 
 
@@ -36,13 +36,13 @@ class Task:
     """A corpus ready to be trained on: what is predicted, a clip each, from which features, and in which folds."""
 
     manifest: Manifest = field(repr=False)
-    features: Mapping[str, Floats] = field(repr=False)
+    features: Mapping[str, Floats32] = field(repr=False)
     """Modality to (N, D) float32, means over time."""
     frames: FrameInputs | None = field(repr=False)
     """Where the model reads sequences."""
     present: Mapping[str, npt.NDArray[np.bool_]] = field(repr=False)
     """Modality to (N,), False where the manifest withholds it."""
-    labels: Index | None
+    labels: Ints | None
     """(N,) int64 categories; None for a task of values alone."""
     values: npt.NDArray[np.float64] | None
     """(N,) sentiment or valence, nan where there is none; None for categories alone."""
@@ -50,7 +50,7 @@ class Task:
     fair: tuple[Fold, ...]
     reference: tuple[Fold, ...]
     """The same with the published choice: a tested fold also chooses."""
-    tests: Mapping[str, Index]
+    tests: Mapping[str, Ints]
     """Name of a test part to its samples."""
     notes: tuple[str, ...]
 
@@ -94,7 +94,7 @@ class Task:
             return 'f1_negative_positive'
         return 'combined' if self._has_valence(self.tests[test]) else 'weighted_f1'
 
-    def _has_valence(self, index: Index) -> bool:
+    def _has_valence(self, index: Ints) -> bool:
         return self.values is not None and self.labels is not None and bool(np.isfinite(self.values[index]).all())
 
     def measure(self, test: str, logits: npt.NDArray[Any], values: npt.NDArray[Any]) -> Measure:
@@ -277,9 +277,9 @@ def _target(manifest: Manifest, wanted: str) -> str:
 
 def _require_truth(
     manifest: Manifest,
-    labels: Index | None,
+    labels: Ints | None,
     values: npt.NDArray[np.float64] | None,
-    tests: Mapping[str, Index],
+    tests: Mapping[str, Ints],
     target: str,
 ) -> None:
     lacking = np.zeros(len(manifest), dtype=bool)
@@ -301,7 +301,7 @@ def _require_truth(
         )
 
 
-def _matrix(store: Store, names: Sequence[str]) -> Floats:
+def _matrix(store: Store, names: Sequence[str]) -> Floats32:
     """(N, D) means over time, zeros where a sample has no features."""
     known = [name for name in names if name in store]
     means = np.array(store.matrix(known), dtype=np.float32)
@@ -320,7 +320,7 @@ def _matrix(store: Store, names: Sequence[str]) -> Floats:
     return rows
 
 
-def _sequence(store: Store, name: str) -> Floats:
+def _sequence(store: Store, name: str) -> Floats32:
     """(T, D) of a sample, one row of zeros where it has no features."""
     return store.values(name) if name in store else np.zeros((1, store.dimension), dtype=np.float32)
 

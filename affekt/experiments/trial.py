@@ -14,16 +14,14 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from affekt.arrays import Floats32
 from affekt.experiments.folds import Fold
 from affekt.experiments.settings import ExperimentSettings
 from affekt.experiments.task import Task
 
 if TYPE_CHECKING:
     from affekt.training import SemiSettings
-
-Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -59,9 +57,9 @@ class Trial:
 class Outputs(NamedTuple):
     """A model's answers to the tested samples of a fold."""
 
-    logits: Floats
+    logits: Floats32
     """(T, C)"""
-    values: Floats
+    values: Floats32
     """(T, V)"""
 
 

@@ -12,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from affekt.arrays import Floats
 from affekt.errors import ShapeError, ValueRangeError
-
-Doubles = npt.NDArray[np.float64]
 
 FACE_SIDE = 48
 """Width and height of the crops that the expression network reads, pixels."""
@@ -52,7 +51,7 @@ def five_points(landmarks: npt.ArrayLike) -> npt.NDArray[np.float32]:
     return np.stack([*eyes, points[1, :2], points[61, :2], points[291, :2]]).astype(np.float32)
 
 
-def similarity_2d(source: npt.ArrayLike, target: npt.ArrayLike) -> Doubles:
+def similarity_2d(source: npt.ArrayLike, target: npt.ArrayLike) -> Floats:
     """The (2, 3) matrix that turns, scales and moves `source` closest to `target`, without mirroring.
 
         minimises sum_i |s R x_i + t - y_i|^2 over s > 0, det R = 1
@@ -138,7 +137,7 @@ def align_face(
     return np.asarray(crop.reduce(dense) if dense > 1 else crop)
 
 
-def _patch(image: npt.NDArray[np.uint8], lowest: Doubles, highest: Doubles) -> tuple[Image.Image, Doubles]:
+def _patch(image: npt.NDArray[np.uint8], lowest: Floats, highest: Floats) -> tuple[Image.Image, Floats]:
     """The grey rectangle between two corners (x, y), its edge repeated outside the image, and its origin."""
     if (highest - lowest).max() > LARGEST_SPAN or np.abs([lowest, highest]).max() > 1e6:
         raise ValueRangeError(

@@ -14,10 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from affekt.arrays import Floats32
 from affekt.faces.align import align_face, five_points
 from affekt.faces.landmarker import Face, Region, cut
-
-Floats = npt.NDArray[np.float32]
 
 SAME = 3.0
 """Difference below which two looks may be one person: above it on 1 % of 8 persons' pairs of one person."""
@@ -33,9 +32,9 @@ _TEXTURE_SCALE, _COLOUR_SCALE, _SHADE_SCALE = 0.03, 0.03, 0.2  # spread of each 
 class Look:
     """One sight of a face: texture (944,), colour (6, 6, 3) in [0, 1], shade (256,); two of length 1."""
 
-    texture: Floats
-    colour: Floats
-    shade: Floats
+    texture: Floats32
+    colour: Floats32
+    shade: Floats32
 
 
 def look(image: npt.NDArray[np.uint8], face: Face) -> Look:
@@ -97,7 +96,7 @@ _UNIFORM = _uniform_codes()
 _NEIGHBOURS = ((-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1))
 
 
-def _texture(grey: npt.NDArray[np.uint8]) -> Floats:
+def _texture(grey: npt.NDArray[np.uint8]) -> Floats32:
     """Square roots of the shares of uniform binary patterns in each of 4 x 4 cells, of length 1."""
     levels = grey.astype(np.int16)
     center = levels[1:-1, 1:-1] + 2  # a neighbour counts as brighter from two levels on, above the noise

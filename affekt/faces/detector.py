@@ -20,7 +20,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-Floats = npt.NDArray[np.float32]
+from affekt.arrays import Floats32
+
 Pixels = npt.NDArray[np.uint8]
 
 SIDE = 128
@@ -42,11 +43,11 @@ class Detection:
     """
 
     score: float
-    box: Floats
-    keypoints: Floats
+    box: Floats32
+    keypoints: Floats32
 
 
-def anchor_centers() -> Floats:
+def anchor_centers() -> Floats32:
     """(896, 2) centres of the anchors in [0, 1]: 16 x 16 cells with 2 anchors, then 8 x 8 with 6."""
     rows = []
     for cells, anchors in ((16, 2), (8, 6)):
@@ -59,7 +60,7 @@ def anchor_centers() -> Floats:
 _ANCHORS = anchor_centers()
 
 
-def decode(regressors: Floats, logits: Floats, threshold: float) -> tuple[Floats, Floats]:
+def decode(regressors: Floats32, logits: Floats32, threshold: float) -> tuple[Floats32, Floats32]:
     """Boxes and keypoints of the anchors whose score reaches `threshold`, in units of the input side.
 
     Args:
@@ -80,7 +81,7 @@ def decode(regressors: Floats, logits: Floats, threshold: float) -> tuple[Floats
     return found.astype(np.float32), np.asarray(scores[kept], dtype=np.float32)
 
 
-def overlap(box: Floats, others: Floats) -> Floats:
+def overlap(box: Floats32, others: Floats32) -> Floats32:
     """Intersection over union of one box (4,) with (N, 4) others, as corners x0, y0, x1, y1; 0 when apart."""
     low = np.maximum(box[:2], others[:, :2])
     high = np.minimum(box[2:], others[:, 2:])
@@ -90,7 +91,7 @@ def overlap(box: Floats, others: Floats) -> Floats:
     return np.asarray(shared / np.maximum(area + areas - shared, 1e-9), dtype=np.float32)
 
 
-def merge(boxes: Floats, scores: Floats) -> tuple[Floats, Floats]:
+def merge(boxes: Floats32, scores: Floats32) -> tuple[Floats32, Floats32]:
     """Weighted non-maximum suppression: overlapping detections become their mean weighted by score.
 
     Args:
@@ -158,7 +159,7 @@ class FaceDetector:
         self._interpreter.set_tensor(self._input, (window.astype(np.float32) / 127.5 - 1.0)[None])
         self._interpreter.invoke()
 
-    def _run(self, window: Pixels, threshold: float) -> tuple[Floats, Floats]:
+    def _run(self, window: Pixels, threshold: float) -> tuple[Floats32, Floats32]:
         """Detections in one 128 x 128 window, in units of its side."""
         self._invoke(window)
         regressors = self._interpreter.get_tensor(self._regressors)[0]
@@ -166,7 +167,7 @@ class FaceDetector:
         return decode(regressors, logits, threshold)
 
 
-def _detection(row: Floats, score: float) -> Detection:
+def _detection(row: Floats32, score: float) -> Detection:
     corner, size = row[:2], row[2:4] - row[:2]
     return Detection(score, np.concatenate([corner, size]), row[4:].reshape(6, 2))
 

@@ -20,13 +20,12 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from affekt.arrays import Floats
 from affekt.errors import ShapeError, UnknownNameError, ValueRangeError, WeightsError
 from affekt.faces.align import FACE_SIDE
 from affekt.faces.blendshapes import BLENDSHAPES
 from affekt.faces.prototypes import ACTION_UNITS, checked_blendshapes, intensity, prototype_probabilities
 from affekt.labels import CIRCUMPLEX, EKMAN
-
-Doubles = npt.NDArray[np.float64]
 
 MODEL_FILE = Path(__file__).parents[1] / 'models' / 'face_expression.onnx'
 
@@ -43,7 +42,7 @@ class Expression(Protocol):
     name: str
     commercial_ok: bool
 
-    def probabilities(self, crops: npt.ArrayLike, blendshapes: npt.ArrayLike | None = None) -> Doubles: ...
+    def probabilities(self, crops: npt.ArrayLike, blendshapes: npt.ArrayLike | None = None) -> Floats: ...
 
 
 class ExpressionModel:
@@ -69,7 +68,7 @@ class ExpressionModel:
         options.inter_op_num_threads = 1
         self._session: Any = InferenceSession(content, options, providers=['CPUExecutionProvider'])
 
-    def probabilities(self, crops: npt.ArrayLike, blendshapes: npt.ArrayLike | None = None) -> Doubles:
+    def probabilities(self, crops: npt.ArrayLike, blendshapes: npt.ArrayLike | None = None) -> Floats:
         """Calibrated probabilities of the seven categories.
 
         Args:
@@ -107,7 +106,7 @@ class PrototypeExpression:
     name = 'face_prototypes'
     commercial_ok = True
 
-    def probabilities(self, crops: npt.ArrayLike, blendshapes: npt.ArrayLike | None = None) -> Doubles:
+    def probabilities(self, crops: npt.ArrayLike, blendshapes: npt.ArrayLike | None = None) -> Floats:
         """Shares of the seven categories by resemblance to EMFACS prototypes.
 
         Args:
@@ -128,7 +127,7 @@ class PrototypeExpression:
         return prototype_probabilities(blendshapes)
 
 
-def affect(probabilities: npt.ArrayLike, blendshapes: npt.ArrayLike | None = None) -> tuple[Doubles, Doubles]:
+def affect(probabilities: npt.ArrayLike, blendshapes: npt.ArrayLike | None = None) -> tuple[Floats, Floats]:
     """Valence and arousal of the look of a face, derived from its categories: no rating of faces went into
     it.
 

@@ -18,9 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from affekt.arrays import Floats
 from affekt.errors import WeightsError
-
-Doubles = npt.NDArray[np.float64]
 
 FIELD_OF_VIEW_DEG = 63.0
 NEAR_CM = 1.0
@@ -36,10 +35,10 @@ class CanonicalFace:
         0.
     """
 
-    vertices: Doubles
+    vertices: Floats
     triangles: npt.NDArray[np.int64]
     basis: npt.NDArray[np.int64]
-    weights: Doubles
+    weights: Floats
 
     @classmethod
     def parse(cls, packed: bytes) -> CanonicalFace:
@@ -71,7 +70,7 @@ class CanonicalFace:
         )
 
 
-def head_pose(landmarks: npt.ArrayLike, width: int, height: int, canonical: CanonicalFace) -> Doubles:
+def head_pose(landmarks: npt.ArrayLike, width: int, height: int, canonical: CanonicalFace) -> Floats:
     """The (4, 4) transform from the canonical face to the camera, in centimetres.
 
     Args:
@@ -101,7 +100,7 @@ def head_pose(landmarks: npt.ArrayLike, width: int, height: int, canonical: Cano
     return similarity(target, _unproject(near, depth / (first * second)), canonical.weights)
 
 
-def similarity(source: Doubles, target: Doubles, weights: Doubles) -> Doubles:
+def similarity(source: Floats, target: Floats, weights: Floats) -> Floats:
     """The (4, 4) rotation, uniform scale and translation that takes `source` closest to `target`.
 
     Args:
@@ -130,7 +129,7 @@ def similarity(source: Doubles, target: Doubles, weights: Doubles) -> Doubles:
     return transform
 
 
-def euler_angles_deg(pose: npt.ArrayLike) -> Doubles:
+def euler_angles_deg(pose: npt.ArrayLike) -> Floats:
     """Yaw, pitch and roll of a head pose in degrees.
 
     The rotation is R = Ry(yaw) Rx(-pitch) Rz(roll). Yaw > 0 turns the face to the picture's right (the
@@ -152,12 +151,12 @@ def euler_angles_deg(pose: npt.ArrayLike) -> Doubles:
     return np.asarray(np.degrees(np.stack([yaw, -pitch, roll], axis=-1)), dtype=np.float64)
 
 
-def _unproject(near: Doubles, depth: Doubles) -> Doubles:
+def _unproject(near: Floats, depth: Floats) -> Floats:
     """Points at distance `depth` behind `near` on the near plane; z turned to point at the viewer."""
     return np.column_stack([near[:, :2] * depth[:, None] / NEAR_CM, -depth])
 
 
-def _scale(transform: Doubles) -> float:
+def _scale(transform: Floats) -> float:
     return float(np.linalg.norm(transform[:3, 0]))
 
 

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from affekt.arrays import Floats32
 from affekt.errors import ShapeError, WeightsError
 from affekt.faces.align import rectangle
 from affekt.faces.blendshapes import BLENDSHAPE_LANDMARKS
@@ -30,7 +31,6 @@ from affekt.faces.detector import SIDE as DETECTOR_SIDE
 from affekt.faces.detector import Detection, FaceDetector, overlap
 from affekt.faces.headpose import CanonicalFace, head_pose
 
-Floats = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
 
 MODEL_FILE = 'face_landmarker.task'
@@ -76,7 +76,7 @@ class Region:
         )
 
     @classmethod
-    def from_landmarks(cls, landmarks: Floats) -> Region:
+    def from_landmarks(cls, landmarks: Floats32) -> Region:
         """The square around known landmarks (478, 3), level with the outer eye corners."""
         low, high = landmarks[:, :2].min(axis=0), landmarks[:, :2].max(axis=0)
         across = landmarks[263] - landmarks[33]
@@ -97,10 +97,10 @@ class Face:
         presence: the mesh network's confidence that this is a face, in [0, 1].
     """
 
-    box: Floats
-    landmarks: Floats
-    blendshapes: Floats
-    pose: Floats
+    box: Floats32
+    landmarks: Floats32
+    blendshapes: Floats32
+    pose: Floats32
     presence: float
 
     def __post_init__(self) -> None:
@@ -158,7 +158,7 @@ class FaceLandmarker:
         """
         return self.detector.detect(checked_image(image), scales)
 
-    def mesh(self, image: Pixels, region: Region) -> tuple[Floats, float]:
+    def mesh(self, image: Pixels, region: Region) -> tuple[Floats32, float]:
         """Landmarks (478, 3) in pixels of `image` and the presence score, read inside one region."""
         crop = cut(image, region, MESH_SIDE)
         self._mesh.set_tensor(self._mesh_input, (crop.astype(np.float32) * np.float32(1 / 255))[None])
@@ -173,7 +173,7 @@ class FaceLandmarker:
         )
         return placed.astype(np.float32), float(1 / (1 + np.exp(-logit)))
 
-    def blendshapes(self, landmarks: Floats) -> Floats:
+    def blendshapes(self, landmarks: Floats32) -> Floats32:
         """The 52 scores in [0, 1] of landmarks (478, 3) or (478, 2) in pixels."""
         self._blendshapes.set_tensor(self._blendshapes_input, landmarks[BLENDSHAPE_LANDMARKS, :2][None])
         self._blendshapes.invoke()
@@ -255,7 +255,7 @@ def is_duplicate(face: Face, others: list[Face]) -> bool:
     return any(box_overlap(face, other) > DUPLICATE_OVERLAP for other in others)
 
 
-def _corners(face: Face) -> Floats:
+def _corners(face: Face) -> Floats32:
     return np.concatenate([face.box[:2], face.box[:2] + face.box[2:]])
 
 

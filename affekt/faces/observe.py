@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from affekt.arrays import Floats32
 from affekt.errors import RunError, UnknownNameError
 from affekt.faces.align import align_face, five_points
 from affekt.faces.landmarker import SMALLEST_SIDE, FaceLandmarker
@@ -29,7 +30,6 @@ from affekt.faces.track import LandmarkFile, Track
 from affekt.faces.tracking import FaceObservation, FaceTracker
 from affekt.labels import EKMAN
 
-Floats = npt.NDArray[np.float32]
 Progress = Callable[[float], None]
 
 BATCH = 16
@@ -234,7 +234,7 @@ class _People:
         self._spans: dict[int, list[float]] = {}
         self._pictures: dict[int, Thumbnail] = {}
 
-    def meet(self, one: FaceObservation, image: npt.NDArray[np.uint8], values: Floats) -> str:
+    def meet(self, one: FaceObservation, image: npt.NDArray[np.uint8], values: Floats32) -> str:
         """Notes a sight of a person and returns the person's name."""
         span = self._spans.setdefault(one.person, [one.time_s, one.time_s, 0])
         span[1], span[2] = one.time_s, span[2] + 1
@@ -258,16 +258,16 @@ class _Rows:
         self._times: list[float] = []
         self._people: list[str] = []
         self._measured: list[bool] = []
-        self._numbers: list[Floats] = []
+        self._numbers: list[Floats32] = []
         self._crops: list[npt.NDArray[np.uint8]] = []
-        self._blendshapes: list[Floats] = []
+        self._blendshapes: list[Floats32] = []
         self._packed: list[pa.RecordBatch] = []
         self._schema = pa.schema([
             ('time_s', pa.float64()), ('person', pa.string()), ('is_measured', pa.bool_()),
             *[(name, pa.float32()) for name in _NUMBERS],
         ])  # fmt: skip
 
-    def append(self, name: str, one: FaceObservation, values: Floats, crop: npt.NDArray[np.uint8]) -> None:
+    def append(self, name: str, one: FaceObservation, values: Floats32, crop: npt.NDArray[np.uint8]) -> None:
         self._times.append(one.time_s)
         self._people.append(name)
         self._measured.append(one.is_measured)

@@ -16,11 +16,10 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from affekt.arrays import Floats
 from affekt.errors import ShapeError, ValueRangeError
 from affekt.faces.blendshapes import BLENDSHAPES
 from affekt.labels import EKMAN
-
-Doubles = npt.NDArray[np.float64]
 
 ACTION_UNITS: Mapping[int, tuple[str, ...]] = {
     1: ('browInnerUp',),
@@ -57,7 +56,7 @@ SHARPNESS = 8.0
 to nothing."""
 
 
-def checked_blendshapes(blendshapes: npt.ArrayLike, faces: int | None = None) -> tuple[Doubles, npt.NDArray[np.bool_]]:
+def checked_blendshapes(blendshapes: npt.ArrayLike, faces: int | None = None) -> tuple[Floats, npt.NDArray[np.bool_]]:
     """Blendshapes with missing rows set to 0, and which rows are present.
 
     Args:
@@ -98,12 +97,12 @@ def checked_blendshapes(blendshapes: npt.ArrayLike, faces: int | None = None) ->
     return np.clip(values, 0.0, 1.0), present
 
 
-def intensity(values: Doubles, names: tuple[str, ...]) -> Doubles:
+def intensity(values: Floats, names: tuple[str, ...]) -> Floats:
     """(N,) mean of the named blendshapes of (N, 52) values."""
     return np.asarray(values[:, [BLENDSHAPES.index(name) for name in names]].mean(axis=1), dtype=np.float64)
 
 
-def prototype_probabilities(blendshapes: npt.ArrayLike) -> Doubles:
+def prototype_probabilities(blendshapes: npt.ArrayLike) -> Floats:
     """How far each face resembles the published prototype of each category, as shares that sum to 1.
 
         score(k) = mean intensity of the prototype's action units, score(neutral) = 0.2

@@ -21,11 +21,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from affekt.arrays import Floats32
 from affekt.faces.blendshapes import BLENDSHAPES
 from affekt.faces.headpose import euler_angles_deg
 from affekt.faces.landmarker import Face
-
-Floats = npt.NDArray[np.float32]
 
 BLENDSHAPE_MODEL = 'face_landmarker.task: blendshapes'
 MESH_MODEL = 'face_landmarker.task: landmarks'
@@ -154,7 +153,7 @@ READINGS = _columns()
 _INDEX = {name: index for index, name in enumerate(BLENDSHAPES)}
 
 
-def _mixing() -> Floats:
+def _mixing() -> Floats32:
     """(columns from blendshapes, 52) weights: which scores each column averages."""
     rows = [(name,) for name in BLENDSHAPES[1:]]
     both = [(f'{stem}Left', f'{stem}Right') for stem, _, _ in _BOTH.values()]
@@ -173,7 +172,7 @@ _RIGHT_LIDS = (33, 160, 158, 133, 153, 144)
 _LEFT_LIDS = (362, 385, 387, 263, 373, 380)
 
 
-def readings(face: Face, crop: npt.NDArray[np.uint8] | None = None) -> Floats:
+def readings(face: Face, crop: npt.NDArray[np.uint8] | None = None) -> Floats32:
     """The values of all READINGS for one face.
 
     Args:
@@ -221,24 +220,24 @@ def readings(face: Face, crop: npt.NDArray[np.uint8] | None = None) -> Floats:
     return values.astype(np.float32)
 
 
-def _length(points: Floats, one: int, other: int) -> float:
+def _length(points: Floats32, one: int, other: int) -> float:
     return float(np.linalg.norm(points[one, :2] - points[other, :2]))
 
 
-def _eye_aspect(points: Floats, lids: tuple[int, ...]) -> float:
+def _eye_aspect(points: Floats32, lids: tuple[int, ...]) -> float:
     corner, upper, upper2, corner2, lower2, lower = lids
     heights = _length(points, upper, lower) + _length(points, upper2, lower2)
     return min(heights / max(2 * _length(points, corner, corner2), 1e-6), 1.0)
 
 
-def _iris(points: Floats, iris: int, right: int, left: int) -> float:
+def _iris(points: Floats32, iris: int, right: int, left: int) -> float:
     """Place of the iris along the line between two eye corners, from -1 at the first to 1 at the second."""
     axis = points[left, :2] - points[right, :2]
     along = float((points[iris, :2] - points[right, :2]) @ axis) / max(float(axis @ axis), 1e-9)
     return float(np.clip(2 * along - 1, -1.5, 1.5))
 
 
-def _gaze_deg(scores: Floats) -> tuple[float, float]:
+def _gaze_deg(scores: Floats32) -> tuple[float, float]:
     """Eye-in-head yaw and pitch from the gaze blendshapes."""
 
     def look(way: str, side: str) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+from affekt.arrays import Floats32
 
 LONGEST_S = 0.25
 """How long one reading may be taken over, seconds."""
@@ -21,9 +21,9 @@ class Stillness:
 
     def __init__(self, levels: float = 0.0) -> None:
         self._levels = levels
-        self._seen: dict[int, tuple[float, Floats, Floats]] = {}
+        self._seen: dict[int, tuple[float, Floats32, Floats32]] = {}
 
-    def remember(self, person: int, time_s: float, image: npt.NDArray[np.uint8], box: Floats) -> None:
+    def remember(self, person: int, time_s: float, image: npt.NDArray[np.uint8], box: Floats32) -> None:
         """Keeps the pixels inside a person's box (x, y, w, h) as they were read."""
         if self._levels > 0:
             self._seen[person] = (time_s, box, _sample(image, box))
@@ -39,7 +39,7 @@ class Stillness:
         return now.shape == before.shape and float(np.abs(now - before).mean()) < self._levels
 
 
-def _sample(image: npt.NDArray[np.uint8], box: Floats) -> Floats:
+def _sample(image: npt.NDArray[np.uint8], box: Floats32) -> Floats32:
     """About 32 x 32 green pixels inside a box."""
     height, width = image.shape[:2]
     x, y, across, down = (float(value) for value in box)

@@ -14,13 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from affekt.arrays import Floats32
 from affekt.errors import RunError, ShapeError, UnknownNameError, ValueRangeError
 from affekt.faces.tracking import FaceObservation
 from affekt.files import part_of
 from affekt.runs import require_regular_file
 from affekt.tables import require_bounded
-
-Floats = npt.NDArray[np.float32]
 
 _WIDTHS = {'box': 4, 'landmarks': 478 * 3, 'blendshapes': 52, 'pose': 16}
 _ROWS_PER_GROUP = 256
@@ -46,11 +45,11 @@ class Track:
 
     person: str
     times_s: npt.NDArray[np.float64]
-    boxes: Floats
-    landmarks: Floats
-    blendshapes: Floats
-    poses: Floats
-    presence: Floats
+    boxes: Floats32
+    landmarks: Floats32
+    blendshapes: Floats32
+    poses: Floats32
+    presence: Floats32
 
     def __post_init__(self) -> None:
         count = len(self.times_s)
@@ -104,7 +103,7 @@ class Track:
             raise UnknownNameError(expected=f'one of {sorted(people)}', came=repr(person), todo='choose one of these')
         count = table.num_rows
 
-        def array(name: str, *shape: int) -> Floats:
+        def array(name: str, *shape: int) -> Floats32:
             flat = table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False)
             return np.asarray(flat, dtype=np.float32).reshape(count, *shape)
 
@@ -175,7 +174,7 @@ class LandmarkFile:
         self._rows.clear()
 
 
-def _lists(values: Sequence[Floats], width: int) -> Any:
+def _lists(values: Sequence[Floats32], width: int) -> Any:
     """A column of float32 lists of one length."""
     import pyarrow as pa
 

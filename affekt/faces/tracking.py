@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from affekt.arrays import Floats, Floats32
 from affekt.errors import ValueRangeError
 from affekt.faces.appearance import SAME, SURELY_SAME, Gallery, Look, difference, look
 from affekt.faces.landmarker import (
@@ -28,9 +29,6 @@ from affekt.faces.landmarker import (
 )
 from affekt.faces.scenes import SceneCuts
 from affekt.faces.stillness import Stillness
-
-Floats = npt.NDArray[np.float32]
-Doubles = npt.NDArray[np.float64]
 
 SEARCH_EVERY_S = 1.0
 """How often the frame is searched for faces not yet followed; at the finest scale every third time."""
@@ -71,7 +69,7 @@ class _Person:
     face: Face
     seen_s: float
     scene: int
-    velocity: Doubles = field(default_factory=lambda: np.zeros(2))
+    velocity: Floats = field(default_factory=lambda: np.zeros(2))
     gallery: Gallery = field(default_factory=Gallery)
     look_s: float = float('-inf')
     is_followed: bool = True
@@ -82,7 +80,7 @@ class _Person:
         x, y = (float(step) for step in self.expected_center(time_s) - face_center(self.face))
         return Region(region.center_x + x, region.center_y + y, region.side, region.angle_rad)
 
-    def expected_center(self, time_s: float) -> Doubles:
+    def expected_center(self, time_s: float) -> Floats:
         """Where the face should be: moved on by at most its own size, slowing down within a second."""
         step = self.velocity * min(time_s - self.seen_s, 1.0)
         length, size = float(np.linalg.norm(step)), face_size(self.face)
@@ -356,7 +354,7 @@ def _observation(time_s: float, person: int, face: Face, is_measured: bool) -> F
     )
 
 
-def face_center(face: Face) -> Doubles:
+def face_center(face: Face) -> Floats:
     """(2,) middle of the face's box, pixels."""
     return np.asarray(face.box[:2] + face.box[2:] / 2, dtype=np.float64)
 
@@ -366,7 +364,7 @@ def face_size(face: Face) -> float:
     return float(np.sqrt(max(float(face.box[2] * face.box[3]), 1.0)))
 
 
-def _away(point: Doubles, face: Face) -> float:
+def _away(point: Floats, face: Face) -> float:
     """From a face's middle to a point, in face sizes."""
     return float(np.linalg.norm(point - face_center(face))) / face_size(face)
 
@@ -383,13 +381,13 @@ def _is_plausible(face: Face, person: _Person, time_s: float) -> bool:
     return 0.6 < ratio < 1.67 and _distance(face, person, time_s) < 1.0
 
 
-def _lies_in(box: Floats, face: Face) -> bool:
+def _lies_in(box: Floats32, face: Face) -> bool:
     """True where the middle of a detection's box (x, y, w, h) lies inside a face's box."""
     center = box[:2] + box[2:] / 2
     return bool(((center >= face.box[:2]) & (center <= face.box[:2] + face.box[2:])).all())
 
 
-def _assign(cost: Doubles) -> list[tuple[int, int]]:
+def _assign(cost: Floats) -> list[tuple[int, int]]:
     """Row and column pairs of least total cost; pairs of infinite cost are left out."""
     if not np.isfinite(cost).any():
         return []

@@ -22,8 +22,8 @@ from affekt.arrays import Floats32
 from affekt.errors import FileError, ShapeError, TableError, ValueRangeError
 from affekt.features.recipes import Features, not_finite
 from affekt.runs import file_atomically, require_regular_file, versions
-from affekt.tables.arrow_arrays import number_array, text_array, view
-from affekt.tables.arrow_messages import require_bounded
+from affekt.tables import number_array, require_bounded_messages, text_array
+from affekt.tables.arrow_arrays import view
 
 FORMAT = 1
 SUFFIX = '.features.arrow'
@@ -173,7 +173,7 @@ class FeatureFile:
 
         try:
             require_regular_file(path)
-            require_bounded(path)
+            require_bounded_messages(path)
             self._reader = pa.ipc.open_file(pa.memory_map(str(path)))
             header = json.loads(self._reader.schema.metadata[b'affekt'])
             if header.pop('format') > FORMAT:

@@ -65,13 +65,13 @@ def _open_hashed(recipe: Recipe) -> SampleEncoder:
 
 
 def _open_sentences(recipe: Recipe) -> SampleEncoder:
-    from affekt.text.sentences import SentenceEncoder
+    from affekt.text import SentenceEncoder
 
     return text_encoder(recipe, _one_row_each(SentenceEncoder().encode), reads_nothing=False)
 
 
 def _open_sentence_layers(recipe: Recipe) -> SampleEncoder:
-    from affekt.text.sentences import SentenceEncoder
+    from affekt.text import SentenceEncoder
 
     sentences = SentenceEncoder()
 
@@ -114,7 +114,7 @@ def _open_acoustic_frames(recipe: Recipe) -> SampleEncoder:
 
 
 def _acoustic_columns() -> tuple[str, ...]:
-    from affekt.voice.acoustics import COLUMNS
+    from affekt.voice import COLUMNS
 
     return COLUMNS[:-1]
 

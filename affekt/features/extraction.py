@@ -18,10 +18,10 @@ from affekt.features.catalogue import recipe_named
 from affekt.features.parts import Lost, Part, Parts, batch_key, is_damaged, provenance_of
 from affekt.features.recipes import READS, Features, Recipe, SampleEncoder, outcomes
 from affekt.features.store import SUFFIX, Store, write_features
+from affekt.progress import Progress
 from affekt.runs import Run, file_sha256
 from affekt.workers import as_finished, workers
 
-Progress = Callable[[str, float, float], None]
 MEDIA = 'media_sha256'
 """The fact of a file that tells the content of the media that it was made of."""
 SIZES = 'media_sizes'

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
-from affekt.containers.endings import AUDIO, PICTURES, VIDEO
+from affekt.containers import AUDIO, PICTURES, VIDEO
 from affekt.wording import counted
 
 ENDINGS = (*AUDIO, *VIDEO, *PICTURES, '.npy', '.npz', '.csv', '.txt', '.pt', '.pkl')

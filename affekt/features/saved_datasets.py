@@ -18,8 +18,7 @@ from affekt.errors import AffektError, TableError, listed
 from affekt.features.feature_tables import NAMES, array_of, samples_of_columns
 from affekt.features.sources import Arrays
 from affekt.runs import read_regular_file, require_regular_file
-from affekt.tables.arrow_messages import require_bounded
-from affekt.tables.table import refuse_doubled
+from affekt.tables import refuse_doubled, require_bounded_messages
 
 STATE, SPLITS = 'state.json', 'dataset_dict.json'
 
@@ -109,7 +108,7 @@ def _batches(file: Path) -> Iterator[Any]:
 
     try:
         require_regular_file(file)
-        require_bounded(file)
+        require_bounded_messages(file)
         with pa.memory_map(str(file)) as content, pa.ipc.open_stream(content) as reader:
             refuse_doubled(reader.schema.names, file)
             if strange := [field.name for field in reader.schema if not _is_plain(field.type, is_cell=True)]:

@@ -18,11 +18,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from affekt.arrays import Floats32
+from affekt.arrays import Floats, Floats32
 from affekt.features.recipes import Features, Recipe, SampleEncoder, Unable
 from affekt.features.sample_encoders import audio_encoder
 
-Doubles = npt.NDArray[np.float64]
 GIVEN_HZ, RATE_HZ = 16_000, 22_050
 WINDOW, HOP, FFT, BANDS, COEFFICIENTS = 551, 220, 2_048, 128, 40
 """25 ms, 10 ms, and the transform in samples; bands; coefficients that are kept."""
@@ -33,7 +32,7 @@ _LINEAR_HZ, _STEP = 1_000.0, 200 / 3
 _FACTOR = np.log(6.4) / 27
 
 
-def mel_of(hertz: npt.ArrayLike) -> Doubles:
+def mel_of(hertz: npt.ArrayLike) -> Floats:
     """Slaney's mels.
 
     >>> mel_of([0.0, 1000.0, 6400.0]).round(6).tolist()
@@ -44,7 +43,7 @@ def mel_of(hertz: npt.ArrayLike) -> Doubles:
     return np.where(given < _LINEAR_HZ, given / _STEP, above)
 
 
-def hertz_of(mel: npt.ArrayLike) -> Doubles:
+def hertz_of(mel: npt.ArrayLike) -> Floats:
     """The other way round."""
     given = np.asarray(mel, np.float64)
     begun = _LINEAR_HZ / _STEP
@@ -52,17 +51,17 @@ def hertz_of(mel: npt.ArrayLike) -> Doubles:
 
 
 @functools.cache
-def mel_bands() -> Doubles:
+def mel_bands() -> Floats:
     """(1025, 128) weights: triangles between neighbouring centres, of area 1 per hertz."""
     edges = hertz_of(np.linspace(0.0, float(mel_of(RATE_HZ / 2)), BANDS + 2))
     bins = np.linspace(0.0, RATE_HZ / 2, FFT // 2 + 1)[:, None]
     rising = (bins - edges[:-2]) / np.diff(edges)[:-1]
     falling = (edges[2:] - bins) / np.diff(edges)[1:]
-    weights: Doubles = np.maximum(0.0, np.minimum(rising, falling)) * (2.0 / (edges[2:] - edges[:-2]))
+    weights: Floats = np.maximum(0.0, np.minimum(rising, falling)) * (2.0 / (edges[2:] - edges[:-2]))
     return weights
 
 
-def mel_power(sound: Floats32) -> Doubles:
+def mel_power(sound: Floats32) -> Floats:
     """(T, 128) power in each band.
 
     Args:
@@ -76,11 +75,11 @@ def mel_power(sound: Floats32) -> Doubles:
     ends = np.pad(sound.astype(np.float64), FFT // 2, mode='reflect')
     frames = np.lib.stride_tricks.sliding_window_view(ends, FFT)[::HOP]  # (S + FFT,) to (T, FFT)
     blocks = [np.abs(np.fft.rfft(frames[at : at + 512] * window)) ** 2 for at in range(0, len(frames), 512)]
-    power: Doubles = np.concatenate(blocks) @ mel_bands()  # (T, 1025) to (T, 128)
+    power: Floats = np.concatenate(blocks) @ mel_bands()  # (T, 1025) to (T, 128)
     return power
 
 
-def cepstra(sound: Floats32) -> Doubles:
+def cepstra(sound: Floats32) -> Floats:
     """(T, 120): 40 coefficients of the power in dB (80 dB below the loudest at least), their slope, and its slope.
 
     A slope is that of a straight line through 9 windows; at both ends the line through the outermost 9.
@@ -99,7 +98,7 @@ def cepstra(sound: Floats32) -> Doubles:
     return np.concatenate([first, second, third], axis=1)  # three of (T, 40) to (T, 120)
 
 
-def _open(recipe: Recipe, measure: Callable[[Floats32], Doubles]) -> SampleEncoder:
+def _open(recipe: Recipe, measure: Callable[[Floats32], Floats]) -> SampleEncoder:
     def encode(sample: str, sound: Floats32) -> Features | Unable:
         import soxr
 

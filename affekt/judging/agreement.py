@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from affekt.arrays import Floats
 from affekt.errors import ShapeError
 from affekt.judging.answers import FIRST, SECOND, official_verdict
 from affekt.judging.judge import ABSTAIN, Judgements, Verdict, judge_pairs
@@ -23,7 +23,6 @@ from affekt.metrics import Interval
 from affekt.metrics.resampling import intervals
 from affekt.preference import LEFT, RIGHT, TIE
 
-Floats = npt.NDArray[np.float64]
 SIDES = (LEFT, RIGHT)
 CLASSES = (LEFT, RIGHT, TIE)
 FIGURES = ('waf2', 'acc2', 'waf3', 'acc3')

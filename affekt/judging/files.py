@@ -19,9 +19,10 @@ import numpy as np
 from affekt.errors import ComparisonError
 from affekt.files import require_writable
 from affekt.judging.described import Described, read_described
-from affekt.judging.judge import ABSTAIN, Judge, Judgement, Judgements, Progress, judge_pairs
+from affekt.judging.judge import ABSTAIN, Judge, Judgement, Judgements, judge_pairs
 from affekt.judging.prompts import VERSION
 from affekt.judging.report import JudgeReport, Price, report_on
+from affekt.progress import Progress
 from affekt.ranking import SKIP
 from affekt.runs import file_sha256, versions, write_atomically
 from affekt.tables import csv_bytes

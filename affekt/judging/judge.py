@@ -9,19 +9,19 @@ one method.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from affekt.errors import ValueRangeError
 from affekt.llm import Reply, in_order
 from affekt.preference import LEFT, RIGHT, TIE, DescribedPair
+from affekt.progress import Progress
 
 ABSTAIN = 'abstain'
 OTHER_SIDE = {LEFT: RIGHT, RIGHT: LEFT, TIE: TIE, ABSTAIN: ABSTAIN}
 ORDERS = (LEFT, RIGHT)
 """Which side is shown first; every pair is shown both ways."""
-Progress = Callable[[str, float, float], None]
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from affekt.arrays import Floats
 from affekt.judging.agreement import Agreement, agreement_with_people, reference_agreements
 from affekt.judging.answers import official_verdict
 from affekt.judging.judge import ABSTAIN, Answer, Judgement, Judgements
@@ -20,7 +20,6 @@ from affekt.metrics.resampling import intervals
 from affekt.preference import LEFT, RIGHT, TIE, swap_consistency, verdicts
 from affekt.typed_json import plain
 
-Floats = npt.NDArray[np.float64]
 PROMPT_TOKENS, ANSWER_TOKENS = 'prompt_tokens', 'completion_tokens'
 
 

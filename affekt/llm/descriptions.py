@@ -8,7 +8,7 @@ the model's `raw` answer. Beside it lies `<out>.settings.json` with all that the
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from affekt.errors import TableError
 from affekt.files import require_writable
 from affekt.llm.extraction import Extraction, LabelExtractor
 from affekt.llm.workers import in_order
+from affekt.progress import Progress
 from affekt.runs import file_sha256, versions, write_atomically
 from affekt.tables import answers_by_name, read_columns, require_written, table_bytes
 
@@ -24,7 +25,6 @@ NAME_COLUMNS = ('name', 'names')
 DESCRIPTION_COLUMNS = ('description', 'reason', 'reasons', 'english', 'text')
 COLUMNS = ('name', 'openset', 'labels', 'how', 'raw')
 IN_CSV = ('name', 'openset', 'how')
-Progress = Callable[[str, float, float], None]
 
 
 @dataclass(frozen=True)

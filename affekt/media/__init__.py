@@ -5,14 +5,14 @@
 `frames.py` and `samples.py` hold the two clocks, `affekt.containers` finds files that were cut short.
 """
 
-from affekt.containers.endings import AUDIO, MEDIA, PICTURES, VIDEO, is_media_name
-from affekt.containers.limits import Limits
-from affekt.containers.losses import DecodeReport, StreamReport
+from affekt.containers import AUDIO, MEDIA, PICTURES, VIDEO, DecodeReport, Limits, StreamReport, is_media_name
 from affekt.media.frames import Frame
+from affekt.media.joining import mux, poster, web_copy, with_sound
 from affekt.media.probe import AudioStream, VideoStream
 from affekt.media.recording import Recording
 from affekt.media.samples import Block
 from affekt.media.subtitles import Subtitle
+from affekt.media.writing import PictureStyle, write_audio, write_video
 
 __all__ = [
     'AUDIO',
@@ -24,9 +24,16 @@ __all__ = [
     'DecodeReport',
     'Frame',
     'Limits',
+    'PictureStyle',
     'Recording',
     'StreamReport',
     'Subtitle',
     'VideoStream',
     'is_media_name',
+    'mux',
+    'poster',
+    'web_copy',
+    'with_sound',
+    'write_audio',
+    'write_video',
 ]

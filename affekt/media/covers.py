@@ -6,8 +6,7 @@ there that is larger than those of the film, and none in a file of sound. While 
 
 from __future__ import annotations
 
-from affekt.containers.source import Source
-from affekt.containers.structure import declared_sizes
+from affekt.containers import Source, declared_sizes
 
 SOUND_MAGIC: tuple[tuple[int, bytes], ...] = (
     (0, b'fLaC'),

@@ -11,9 +11,8 @@ from typing import Any
 import av.error
 from av.stream import Discard
 
+from affekt.containers import Limits, Source, WatchedFile
 from affekt.containers.frame_chain import is_tag
-from affekt.containers.limits import Limits
-from affekt.containers.source import Source, WatchedFile
 from affekt.errors import AffektError
 from affekt.media.probe import Probe, bits_a_pixel, decoder_pixels, open_container
 

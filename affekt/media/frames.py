@@ -17,9 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from affekt.containers.limits import Limits
-from affekt.containers.losses import StreamReport
-from affekt.containers.source import Source, Stalled
+from affekt.containers import Limits, Source, Stalled, StreamReport
 from affekt.errors import LimitError, MediaError
 from affekt.media.decoding import OpenStream, Tally, declared_seconds, decoded_units, open_stream
 from affekt.media.pictures import Orientations, collect_listed, to_rgb

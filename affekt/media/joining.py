@@ -14,7 +14,7 @@ import av.error
 import numpy as np
 import numpy.typing as npt
 
-from affekt.containers.limits import Limits
+from affekt.containers import Limits
 from affekt.errors import MediaError, UnknownNameError
 from affekt.files import part_of
 from affekt.media.recording import Recording

@@ -14,19 +14,18 @@ from typing import Any
 import av
 import av.error
 
+from affekt.containers import Limits, Source, WatchedFile, Window, declared_sizes
 from affekt.containers.boxes import track_ends
 from affekt.containers.ebml import track_count
 from affekt.containers.fragments import first_ticks
 from affekt.containers.frame_chain import tag_length, tags_begin
-from affekt.containers.limits import SMALLER, Limits
+from affekt.containers.limits import SMALLER
 from affekt.containers.mp3_frames import states_length
 from affekt.containers.riff import FORMS as CHUNKED
 from affekt.containers.riff import end_of_first
 from affekt.containers.sample_tables import check_sample_count
-from affekt.containers.source import Source, WatchedFile
-from affekt.containers.structure import DEMUXERS, declared_sizes
+from affekt.containers.structure import DEMUXERS
 from affekt.containers.tags import check_tag_count
-from affekt.containers.window import Window
 from affekt.errors import MediaError
 from affekt.media.covers import pixels_while_opening
 from affekt.media.pictures import UPRIGHT, Orientation, collect_listed, orientation_of_frame, upright_size

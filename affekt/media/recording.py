@@ -20,10 +20,17 @@ from typing import BinaryIO, Literal
 
 import numpy as np
 
-from affekt.containers.limits import Limits
-from affekt.containers.losses import NO_LENGTH, ContainerReport, DecodeReport, StreamReport
-from affekt.containers.source import Source
-from affekt.containers.structure import extension_remark, missing_bytes, still_format
+from affekt.containers import (
+    ContainerReport,
+    DecodeReport,
+    Limits,
+    Source,
+    StreamReport,
+    extension_remark,
+    missing_bytes,
+    still_format,
+)
+from affekt.containers.losses import NO_LENGTH
 from affekt.errors import MediaError, UnknownNameError, ValueRangeError
 from affekt.media.frames import Frame, VideoPass
 from affekt.media.probe import AudioStream, Probe, VideoStream, probe

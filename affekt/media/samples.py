@@ -20,9 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
-from affekt.containers.limits import Limits
-from affekt.containers.losses import StreamReport
-from affekt.containers.source import Source, Stalled
+from affekt.containers import Limits, Source, Stalled, StreamReport
 from affekt.errors import LimitError, MediaError
 from affekt.media.decoding import OpenStream, Tally, declared_seconds, decoded_units, open_stream
 from affekt.media.downmix import Downmix

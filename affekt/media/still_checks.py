@@ -14,8 +14,8 @@ from collections.abc import Iterator
 import av
 import av.error
 
+from affekt.containers import Source, WatchedFile
 from affekt.containers.animations import walk_gif
-from affekt.containers.source import Source, WatchedFile
 from affekt.errors import LimitError
 
 FREE_PIXELS = 9_000_000

@@ -10,9 +10,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from affekt.containers.limits import SMALLER, Limits
-from affekt.containers.source import Source
-from affekt.containers.window import Window
+from affekt.containers import Limits, Source, Window
+from affekt.containers.limits import SMALLER
 
 DECODED, GIVEN = 4, 3
 IN_WEBP = 16

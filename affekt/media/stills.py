@@ -15,9 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from affekt.containers import Limits, Source
 from affekt.containers.animations import doubt_in_gif
-from affekt.containers.limits import Limits
-from affekt.containers.source import Source
 from affekt.containers.still_formats import states_turn
 from affekt.errors import LimitError, MediaError, MissingExtraError
 from affekt.media.pictures import UPRIGHT, Orientation

@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 import av.error
 from av.stream import Discard
 
-from affekt.containers.limits import Limits
-from affekt.containers.source import Source
+from affekt.containers import Limits, Source
 from affekt.errors import MediaError
 from affekt.media.probe import Probe, open_container
 from affekt.text_encoding import decode_text

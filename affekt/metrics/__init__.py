@@ -15,6 +15,7 @@ from affekt.metrics.agreement import (
     rank_biased_overlap,
     spearman,
 )
+from affekt.metrics.answers import LabelledAnswers, require_names, require_same_names
 from affekt.metrics.calibration import (
     calibrated,
     event_calibration_error,
@@ -32,7 +33,7 @@ from affekt.metrics.categorical import (
 )
 from affekt.metrics.challenge import best_epoch, combined_score, emotion_valence_score, mean_of_folds
 from affekt.metrics.dimensional import concordance, mean_absolute_error, mean_squared_error, pearson
-from affekt.metrics.intervals import Interval, bootstrap_interval
+from affekt.metrics.intervals import UNBOUNDED, Interval, bootstrap_interval, student_interval
 from affekt.metrics.label_files import LabelPair, read_label_pair, reads_of
 from affekt.metrics.measures import (
     Measure,
@@ -57,20 +58,24 @@ from affekt.metrics.named import METRICS, Metric, MetricScore, metric_named, sco
 from affekt.metrics.open_vocabulary import (
     GroupedScore,
     HitScore,
+    OfficialMeasure,
     SentimentScore,
     SetScore,
     grouped_scores,
     hit_rates,
+    official_parse,
     sentiment_scores,
     set_scores,
     shares_any_group,
 )
+from affekt.metrics.open_vocabulary_consistent import ConsistentMeasure, consistent_parse
 from affekt.metrics.open_vocabulary_score import (
+    Coverage,
     OpenVocabularyScore,
     compare_open_vocabulary,
     score_open_vocabulary,
 )
-from affekt.metrics.resampling import holm
+from affekt.metrics.resampling import Statistic, holm, paired_test, resampled_sums, summed_by
 from affekt.metrics.sentiment import (
     SIMS_EDGES,
     SentimentReport,
@@ -83,18 +88,24 @@ from affekt.metrics.sentiment import (
 __all__ = [
     'METRICS',
     'SIMS_EDGES',
+    'UNBOUNDED',
+    'ConsistentMeasure',
+    'Coverage',
     'GroupedScore',
     'HitScore',
     'Interval',
     'LabelPair',
+    'LabelledAnswers',
     'Measure',
     'Metric',
     'MetricScore',
+    'OfficialMeasure',
     'OpenVocabularyScore',
     'PairedTest',
     'SentimentReport',
     'SentimentScore',
     'SetScore',
+    'Statistic',
     'accuracy',
     'alpha_interval',
     'average_precision',
@@ -111,6 +122,7 @@ __all__ = [
     'compare_with',
     'concordance',
     'confusion',
+    'consistent_parse',
     'dimensional_measure',
     'edged_accuracy',
     'emotion_valence_score',
@@ -131,6 +143,8 @@ __all__ = [
     'metric_named',
     'multilabel_macro_f1',
     'multilabel_micro_f1',
+    'official_parse',
+    'paired_test',
     'pearson',
     'per_class_f1',
     'per_class_recall',
@@ -139,6 +153,9 @@ __all__ = [
     'rank_biased_overlap',
     'read_label_pair',
     'reads_of',
+    'require_names',
+    'require_same_names',
+    'resampled_sums',
     'rounded_accuracy',
     'score_labels',
     'score_open_vocabulary',
@@ -149,5 +166,7 @@ __all__ = [
     'shares_any_group',
     'signs',
     'spearman',
+    'student_interval',
+    'summed_by',
     'weighted_f1',
 ]

@@ -16,11 +16,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from affekt.arrays import Floats
 from affekt.errors import ShapeError, UnknownNameError, ValueRangeError
 from affekt.metrics.categorical import confusion
 from affekt.metrics.intervals import Interval, student_interval
-
-Floats = npt.NDArray[np.float64]
 
 
 def spearman(first: npt.ArrayLike, second: npt.ArrayLike) -> float:

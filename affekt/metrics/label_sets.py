@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Ints = npt.NDArray[np.int64]
+from affekt.arrays import Ints
+
 DROPPED = -1
 """The group of a label that a folding does not keep."""
 

@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from affekt.arrays import Floats
 from affekt.errors import ShapeError, UnknownNameError
 from affekt.metrics.categorical import Classes, label_positions
 from affekt.metrics.challenge import combined_score
 from affekt.metrics.dimensional import is_constant, paired
 from affekt.metrics.intervals import CORRELATION, ERROR, SHARE, UNBOUNDED, Bounds, Interval
-from affekt.metrics.resampling import Floats, Statistic, holm, intervals, paired_test
+from affekt.metrics.resampling import Statistic, holm, intervals, paired_test
 from affekt.metrics.sentiment import WAYS
 
 

@@ -13,9 +13,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from affekt.arrays import Bools
 from affekt.errors import ShapeError, ValueRangeError
-
-Bools = npt.NDArray[np.bool_]
 
 
 def per_label_f1(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> npt.NDArray[np.float64]:

@@ -24,11 +24,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from affekt.labels.wheels import WordTable
-from affekt.labels.words import official_groups, official_labels
+from affekt.arrays import Floats
+from affekt.labels import WordTable, official_groups, official_labels
 from affekt.metrics.answers import LabelledAnswers, require_names
 from affekt.metrics.label_sets import bits, count
-from affekt.metrics.resampling import Floats
 
 RINGS = (1, 2)
 

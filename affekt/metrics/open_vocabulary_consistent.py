@@ -29,11 +29,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-from affekt.labels.wheels import WordTable
-from affekt.labels.words import read_labels
+from affekt.arrays import Floats, Ints
+from affekt.labels import WordTable, read_labels
 from affekt.metrics.answers import LabelledAnswers
-from affekt.metrics.label_sets import DROPPED, Ints, LabelSets, count, is_known, members
-from affekt.metrics.resampling import Floats
+from affekt.metrics.label_sets import DROPPED, LabelSets, count, is_known, members
 
 RING_STEP = 0.25
 """Credit lost with each ring that two words are apart."""

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from affekt.errors import ValueRangeError
-from affekt.labels import load_table
+from affekt.labels import load_table, official_labels, read_labels
 from affekt.labels.wheels import RULES
-from affekt.labels.words import official_labels, read_labels
 from affekt.metrics.open_vocabulary_score import Mode
 
 

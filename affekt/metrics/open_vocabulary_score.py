@@ -15,8 +15,8 @@ from typing import Any, Literal
 import numpy as np
 
 from affekt.errors import TableError, UnknownNameError
-from affekt.labels.thinking import count_thinking
-from affekt.labels.wheels import RULES, WordTable
+from affekt.labels import WordTable, count_thinking
+from affekt.labels.wheels import RULES
 from affekt.metrics.answers import LabelledAnswers
 from affekt.metrics.intervals import Interval
 from affekt.metrics.label_sets import LabelSets

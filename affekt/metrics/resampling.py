@@ -16,11 +16,11 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from affekt.arrays import Floats
 from affekt.errors import ShapeError
 from affekt.metrics.group_sizes import Freedom
 from affekt.metrics.intervals import UNBOUNDED, Bounds, Interval, require_groups, spread_of, student_interval
 
-Floats = npt.NDArray[np.float64]
 Statistic = Callable[[Floats], Mapping[str, Floats]]
 """From column sums (R, K) to (R,) values of each named score."""
 _CHUNK_CELLS = 4_000_000

@@ -23,10 +23,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from affekt.arrays import Floats, Ints
 from affekt.metrics.answers import LabelledAnswers
-from affekt.metrics.label_sets import Ints, LabelSets, is_known, members
+from affekt.metrics.label_sets import LabelSets, is_known, members
 from affekt.metrics.open_vocabulary_consistent import Closeness, ConsistentMeasure, base_runs
-from affekt.metrics.resampling import Floats
 
 BASIC_ANSWERS: Mapping[str, tuple[str, ...]] = {
     'six basic words': ('happy', 'angry', 'sad', 'worried', 'surprised', 'neutral'),

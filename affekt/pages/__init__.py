@@ -5,6 +5,7 @@ security policy names the hashes of the one style and the one script. Read `page
 `figures.py`.
 """
 
+from affekt.pages.figures import percent
 from affekt.pages.page import (
     asset,
     embed_bytes,
@@ -16,14 +17,22 @@ from affekt.pages.page import (
     style_of,
     whole_page,
 )
+from affekt.pages.plot import MINUS, Scale, axis_svg, better_svg, interval_svg, scale_of
 
 __all__ = [
+    'MINUS',
+    'Scale',
     'asset',
+    'axis_svg',
+    'better_svg',
     'embed_bytes',
     'embed_json',
     'escaped',
     'filled',
+    'interval_svg',
     'module_of',
+    'percent',
+    'scale_of',
     'self_contained',
     'style_of',
     'whole_page',

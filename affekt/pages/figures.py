@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from affekt.metrics.intervals import Interval
+from affekt.metrics import Interval
 
 
 def percent(share: float) -> str:

@@ -10,10 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
-Floats = npt.NDArray[np.float64]
+from affekt.arrays import Floats
 
 WIDTH, ROW, EDGE = 320, 30, 12
 LETTER = 9

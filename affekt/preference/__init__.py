@@ -6,7 +6,8 @@ that look at no emotion, and its answers on new pairs go out. Read `model.py` fi
 """
 
 from affekt.preference.described_pairs import LEFT, RIGHT, TIE, DescribedPair, paired, read_describers
-from affekt.preference.evaluation import PreferenceEvaluation, answers_of, evaluate_preferences
+from affekt.preference.evaluation import JudgeScores, PreferenceEvaluation, answers_of, evaluate_preferences
+from affekt.preference.files import evaluate_file, predict_file, train_file
 from affekt.preference.model import PreferenceModel, load_preferences, train_preferences
 from affekt.preference.pair_tables import PairTable, read_pair_table
 from affekt.preference.pairs import Pairs, read_pairs
@@ -19,20 +20,24 @@ __all__ = [
     'TIE',
     'Answers',
     'DescribedPair',
+    'JudgeScores',
     'PairTable',
     'Pairs',
     'PreferenceEvaluation',
     'PreferenceModel',
     'answers_of',
+    'evaluate_file',
     'evaluate_preferences',
     'even_accuracy',
     'load_preferences',
     'official_scores',
     'paired',
+    'predict_file',
     'read_describers',
     'read_pair_table',
     'read_pairs',
     'swap_consistency',
+    'train_file',
     'train_preferences',
     'verdicts',
 ]

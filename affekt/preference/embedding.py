@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from affekt.arrays import Floats
 from affekt.errors import ArchiveError, ShapeError
 from affekt.npz import read_npz
 from affekt.runs import write_atomically
@@ -26,7 +27,6 @@ from affekt.runs import write_atomically
 if TYPE_CHECKING:
     from affekt.text import SentenceEncoder
 
-Floats = npt.NDArray[np.float64]
 
 PIECE_WORDS = 80
 """Words after which a new piece begins, at the next sentence."""

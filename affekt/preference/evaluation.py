@@ -19,20 +19,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from affekt.arrays import Floats, Ints
 from affekt.errors import ComparisonError, ShapeError
-from affekt.metrics import Interval
-from affekt.metrics.resampling import Statistic, intervals
+from affekt.metrics import Interval, Statistic
+from affekt.metrics.resampling import intervals
 from affekt.preference.features import SampleFeatures
 from affekt.preference.model import PreferenceModel
 from affekt.preference.pairs import Pairs
 from affekt.preference.scores import confusion_scores, swap_consistency
 from affekt.preference.shortcuts import Answers, against_annotators, annotator_agreement, shortcuts
 from affekt.preference.views import SHORTCUTS, cell_weights, cells
-from affekt.ranking import Ints
-
-Floats = npt.NDArray[np.float64]
 
 ALL = 'all pairs'
 UNCERTAIN_BELOW = 30.0

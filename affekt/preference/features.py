@@ -28,12 +28,12 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
+from affekt.arrays import Floats
 from affekt.errors import ShapeError, UnknownNameError
 from affekt.labels import Lexicon, WordTable, load_table, read_labels, words_of
 from affekt.preference.embedding import Embedder, checked_vectors
 from affekt.preference.pairs import Pairs
 
-Floats = npt.NDArray[np.float64]
 SampleFeatures = Mapping[str, npt.NDArray[np.floating]]
 """Sample to its (F,) features."""
 

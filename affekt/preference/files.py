@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from affekt.arrays import Ints
 from affekt.errors import ComparisonError, ShapeError
 from affekt.npz import read_npz
 from affekt.preference.embedding import Embedder
@@ -21,7 +22,7 @@ from affekt.preference.model import PairReadings, PreferenceModel, load_preferen
 from affekt.preference.pairs import Pairs, read_pairs
 from affekt.preference.scores import verdicts
 from affekt.preference.shortcuts import Answers
-from affekt.ranking import Ints, comparison_table
+from affekt.ranking import comparison_table
 from affekt.runs import Run, file_sha256
 from affekt.tables import ENDINGS, seen
 

@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from affekt.arrays import Floats, Ints
 from affekt.errors import AffektError, ComparisonError, UnknownNameError, ValueRangeError, WeightsError
 from affekt.npz import read_npz
 from affekt.preference.embedding import Embedder, KeptEmbedder, SentenceEmbedder
@@ -41,10 +42,7 @@ from affekt.preference.features import (
     see,
 )
 from affekt.preference.pairs import Pairs
-from affekt.ranking import Ints
 from affekt.runs import write_atomically
-
-Floats = npt.NDArray[np.float64]
 
 CONTROLS = ('length', 'source')
 TIE_PENALTY = 0.1

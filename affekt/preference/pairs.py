@@ -17,11 +17,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from affekt.arrays import Ints
 from affekt.errors import ComparisonError, short
 from affekt.labels import final_texts
 from affekt.preference.described_pairs import LEFT, RIGHT, TIE
 from affekt.preference.pair_tables import WORDS, PairTable, read_pair_table
-from affekt.ranking import Ints, refuse_lookalikes, refuse_rows
+from affekt.ranking import refuse_lookalikes, refuse_rows
 from affekt.tables import Source
 
 VERDICTS = {word: {LEFT: 1, RIGHT: -1, TIE: 0}[side] for word, side in WORDS.items()}

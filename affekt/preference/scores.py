@@ -20,12 +20,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from affekt.arrays import Floats, Ints
 from affekt.errors import ShapeError, UnknownNameError, short
 from affekt.metrics import accuracy, weighted_f1
 from affekt.preference.pairs import VERDICTS
-from affekt.ranking import Ints
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from affekt.arrays import Ints
 from affekt.preference.pairs import Pairs, majority
 from affekt.preference.scores import even_accuracy
-from affekt.ranking import Ints, text_lengths
+from affekt.ranking import text_lengths
 
 OPENING_WORDS = 3
 COMMON_OPENING = 0.05

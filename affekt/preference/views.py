@@ -15,13 +15,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from affekt.arrays import Floats, Ints
 from affekt.errors import ComparisonError, UnknownNameError
 from affekt.preference.pairs import Pairs
-from affekt.ranking import Ints, text_lengths
-
-Floats = npt.NDArray[np.float64]
+from affekt.ranking import text_lengths
 
 LENGTH_BINS = 4
 """Quarters of the pairs by how far their lengths lie apart."""

@@ -12,12 +12,13 @@ from affekt.moved_names import moved
 from affekt.ranking.biases import Bias, biases
 from affekt.ranking.bootstrap import Draws, bootstrap, percentile_intervals
 from affekt.ranking.bradley_terry import Fit, fit
-from affekt.ranking.comparisons import Comparisons, Ints, refuse_rows
+from affekt.ranking.comparisons import Comparisons, refuse_rows
 from affekt.ranking.counts import Cells, count, win_matrix
 from affekt.ranking.covariates import LENGTH, text_lengths
 from affekt.ranking.diagnosis import Diagnosis, diagnose
-from affekt.ranking.leaderboard import Ranking, RankSettings, Standing, rank
+from affekt.ranking.leaderboard import Ranking, RankSettings, Standing, rank, ranked_file
 from affekt.ranking.names import alike, refuse_lookalikes, shown
+from affekt.ranking.page import page_body, render_ranking
 from affekt.ranking.ranks import Places, better, places, simultaneous_intervals
 from affekt.ranking.rater_flags import JOINED, RaterRecord, rater_flags
 from affekt.ranking.raters import CrowdFit, crowd_fit, rater_vote_share, ratings_of
@@ -55,7 +56,6 @@ __all__ = [
     'Diagnosis',
     'Draws',
     'Fit',
-    'Ints',
     'Pair',
     'Places',
     'RankSettings',
@@ -79,11 +79,13 @@ __all__ = [
     'intervals',
     'more_needed',
     'next_pairs',
+    'page_body',
     'pair_contrasts',
     'pair_gains',
     'percentile_intervals',
     'places',
     'rank',
+    'ranked_file',
     'rater_flags',
     'rater_vote_share',
     'ratings_of',
@@ -91,6 +93,7 @@ __all__ = [
     'recover',
     'refuse_lookalikes',
     'refuse_rows',
+    'render_ranking',
     'shape_of_pairs',
     'shown',
     'simulate',

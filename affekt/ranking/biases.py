@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import expit
 
 from affekt.errors import UnrankableError
@@ -20,8 +19,6 @@ from affekt.ranking.comparisons import Comparisons
 from affekt.ranking.counts import ORDER, count
 from affekt.ranking.covariates import controlled
 from affekt.ranking.uncertainty import effect_contrasts, intervals, spread
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -17,14 +17,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve
 
+from affekt.arrays import Floats, Ints
 from affekt.errors import ValueRangeError
 from affekt.ranking.bradley_terry import Fit
 from affekt.ranking.comparisons import Comparisons
 from affekt.ranking.newton import Likelihood, maximise
 from affekt.ranking.uncertainty import Bounds, cluster_numbers
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 BATCH_ENTRIES = 400_000
 """Resamples times cells, or times squared parameters, held at once: a few arrays of 3 MB."""

@@ -12,17 +12,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 from scipy.special import expit
 
+from affekt.arrays import Floats
 from affekt.errors import LimitError, UnrankableError, ValueRangeError
 from affekt.ranking.counts import LEFT, RIGHT, TIE, Cells
 from affekt.ranking.diagnosis import Diagnosis, diagnose, listed, refuse_unrankable
 from affekt.ranking.newton import Likelihood, Maximum, item_design, maximise
 from affekt.ranking.ties import Curve, Half, TieModel, tie_model
-
-Floats = npt.NDArray[np.float64]
 
 MOST_ITEMS = 5000
 """The information matrix is dense: 200 MB at this size."""

@@ -16,12 +16,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
+from affekt.arrays import Floats, Ints
 from affekt.errors import ComparisonError, short
 from affekt.ranking.names import alike, capitals_note, refuse_alike, shown, shown_names
 from affekt.tables import Source as Source
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 OUTCOMES = {'left': 1, 'right': -1, 'tie': 0}
 LEAST_WEIGHT, MOST_WEIGHT = 1e-9, 1e9

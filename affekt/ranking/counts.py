@@ -16,11 +16,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from affekt.arrays import Floats, Ints
 from affekt.ranking.comparisons import Comparisons
 from affekt.ranking.covariates import controlled
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 LEFT, RIGHT, TIE = 0, 1, 2
 ORDER = 'shown first'

@@ -15,11 +15,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from affekt.arrays import Floats
 from affekt.errors import ComparisonError, UnknownNameError, short
 from affekt.ranking.comparisons import Comparisons, Source, refuse_rows
 from affekt.tables import number
-
-Floats = npt.NDArray[np.float64]
 
 LENGTH = 'length'
 LEVEL = '='

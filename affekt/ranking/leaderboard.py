@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from affekt.arrays import Floats
 from affekt.errors import AffektError, UnknownNameError, ValueRangeError
 from affekt.ranking.biases import Bias, biases
 from affekt.ranking.bootstrap import bootstrap, percentile_intervals
@@ -30,8 +30,6 @@ from affekt.ranking.ties import tie_model
 from affekt.ranking.uncertainty import CLUSTERS, METHODS, Bounds, Spread, intervals, spread, strength_contrasts
 from affekt.runs import file_sha256, versions
 from affekt.typed_json import plain
-
-Floats = npt.NDArray[np.float64]
 
 FEWEST_CLUSTERS = 10
 """Fewer samples or raters than this say nothing about how others would vary; 'auto' does not cluster by them."""

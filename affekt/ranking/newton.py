@@ -12,14 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 
+from affekt.arrays import Bools, Floats
 from affekt.ranking.counts import Cells
 from affekt.ranking.ties import Curve, TieModel
-
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 STEP_TOLERANCE = 1e-10
 MOST_STEPS = 60

@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from affekt.pages import escaped, whole_page
-from affekt.pages.plot import MINUS, Scale, axis_svg, better_svg, interval_svg, scale_of
+from affekt.pages import MINUS, Scale, axis_svg, better_svg, escaped, interval_svg, scale_of, whole_page
 from affekt.ranking.biases import Bias
 from affekt.ranking.diagnosis import listed
 from affekt.ranking.leaderboard import Ranking, Standing

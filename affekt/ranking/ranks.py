@@ -16,11 +16,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from affekt.arrays import Floats, Ints
 from affekt.ranking.bradley_terry import Fit
 from affekt.ranking.uncertainty import SILENT, Bounds, Spread, pair_contrasts, signed_roots, strength_contrasts
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 DRAWS = 20_000
 MOST_PROFILED = 60

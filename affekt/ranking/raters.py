@@ -18,19 +18,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 from scipy import stats
 from scipy.special import expit
 
+from affekt.arrays import Floats, Ints
 from affekt.errors import ComparisonError, UnrankableError, ValueRangeError
 from affekt.ranking.comparisons import Comparisons
 from affekt.ranking.counts import LEFT, RIGHT, TIE, Cells, count
 from affekt.ranking.diagnosis import Diagnosis, diagnose
 from affekt.ranking.newton import Likelihood, maximise
 from affekt.ranking.ties import Half
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 SKILL_PRIOR = (10.0, 1.0)
 """Beta parameters: most raters are good. Those of the source."""

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
+from affekt.arrays import Floats, Ints
 from affekt.errors import ArchiveError, ComparisonError, TableError, UnknownNameError, raised_as, short
-from affekt.ranking.comparisons import Comparisons, Floats, Ints, Source, refuse_rows
+from affekt.ranking.comparisons import Comparisons, Source, refuse_rows
 from affekt.ranking.covariates import LENGTH, differences, text_lengths
 from affekt.ranking.names import shown
 from affekt.ranking.rater_flags import flags_in_table

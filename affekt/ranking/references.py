@@ -6,13 +6,12 @@ A win rate depends on who one's opponents were, and Elo on the order of the rows
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from affekt.arrays import Floats
 from affekt.errors import ValueRangeError
 from affekt.ranking.comparisons import Comparisons
 from affekt.ranking.counts import LEFT, RIGHT, TIE, Cells
 
-Floats = npt.NDArray[np.float64]
 FURTHEST_APART = 300.0
 """Powers of ten between the odds of two items, beyond which floating point ends."""
 

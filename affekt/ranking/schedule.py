@@ -9,16 +9,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import stats
 from scipy.special import ndtr
 
+from affekt.arrays import Floats, Ints
 from affekt.errors import UnknownNameError, ValueRangeError
 from affekt.ranking.bradley_terry import Fit
 from affekt.ranking.uncertainty import Spread
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 SHORTLIST, WEIGHED = 200, 500_000
 """Pairs weighed closely: so many, and with many items fewer, so that pairs times pairs stay below the second number."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from affekt.arrays import Floats, Ints
 from affekt.errors import ShapeError, UnknownNameError, ValueRangeError
 from affekt.metrics import kendall
 from affekt.ranking.bradley_terry import fit
@@ -18,9 +19,6 @@ from affekt.ranking.comparisons import Comparisons
 from affekt.ranking.counts import count
 from affekt.ranking.schedule import AIMS, next_pairs
 from affekt.ranking.ties import tie_model
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 RANDOM = 'random'
 STRATEGIES = (RANDOM, *AIMS)

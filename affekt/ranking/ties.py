@@ -19,12 +19,10 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import expit
 
+from affekt.arrays import Floats
 from affekt.errors import UnknownNameError
-
-Floats = npt.NDArray[np.float64]
 
 
 class Curve(NamedTuple):

@@ -23,13 +23,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse, stats
 
+from affekt.arrays import Floats, Ints
 from affekt.errors import ComparisonError, UnknownNameError, ValueRangeError
 from affekt.ranking.bradley_terry import Fit
 from affekt.ranking.comparisons import Comparisons
 from affekt.ranking.newton import maximise
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 PROFILED_ENTRIES = 400_000
 """Profiles, or clusters, times squared parameters held at once."""

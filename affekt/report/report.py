@@ -125,8 +125,7 @@ def embed(analysis: Analysis, media: Path | None, why_not: str = '') -> Embedded
 
 def _copy(media: Path, kind: str, duration_s: float) -> Embedded:
     """A small video or sound that browsers play."""
-    from affekt.media.joining import web_copy
-    from affekt.media.recording import Recording
+    from affekt.media import Recording, web_copy
 
     recording = Recording.open(media)
     height, rate_hz = next((height, rate_hz) for limit, height, rate_hz in COPIES if duration_s <= limit)
@@ -139,8 +138,7 @@ def _copy(media: Path, kind: str, duration_s: float) -> Embedded:
 
 def _still(media: Path) -> Embedded:
     """A photograph, at most IMAGE_SIDE pixels on its longer side."""
-    from affekt.media.joining import poster
-    from affekt.media.recording import Recording
+    from affekt.media import Recording, poster
 
     with tempfile.TemporaryDirectory() as folder:
         content = Path(poster(Recording.open(media), Path(folder) / 'still.jpg', max_side=IMAGE_SIDE)).read_bytes()

@@ -11,12 +11,10 @@ import math
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from affekt.analysis import WEIGHTED, PersonSeries
+from affekt.arrays import Floats
 from affekt.labels import EKMAN
-
-Floats = npt.NDArray[np.float64]
 
 REASONS = ('contradiction', 'unsure')
 MAX_BINS = 3600

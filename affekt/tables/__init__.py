@@ -10,12 +10,14 @@ it where tables are read deep inside. `table_bytes` writes a table as .csv, .jso
 Read first: `reading.py`.
 """
 
+from affekt.tables.arrow_arrays import joined_view, number_array, text_array
+from affekt.tables.arrow_messages import require_bounded_messages
 from affekt.tables.by_sample import Columns, answers_by_name, by_name, read_columns
-from affekt.tables.delimited import required_rows
+from affekt.tables.delimited import required_rows, table_of_lines
 from affekt.tables.parquet_files import require_bounded
 from affekt.tables.reading import ENDINGS, read_table
 from affekt.tables.reading_notes import note, reading_notes
-from affekt.tables.table import Source, Table, number, seen
+from affekt.tables.table import Source, Table, number, refuse_doubled, seen
 from affekt.tables.workbooks import first_sheet
 from affekt.tables.writing import (
     FORMULA_STARTS,
@@ -38,16 +40,22 @@ __all__ = [
     'by_name',
     'csv_bytes',
     'first_sheet',
+    'joined_view',
     'note',
     'number',
+    'number_array',
     'read_columns',
     'read_table',
     'reading_notes',
+    'refuse_doubled',
     'require_bounded',
+    'require_bounded_messages',
     'require_written',
     'required_rows',
     'seen',
     'spreadsheet_safe',
     'storable',
     'table_bytes',
+    'table_of_lines',
+    'text_array',
 ]

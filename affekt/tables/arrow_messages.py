@@ -41,7 +41,7 @@ class Extent:
     """Bytes of all buffers when decompressed."""
 
 
-def require_bounded(path: Path) -> None:
+def require_bounded_messages(path: Path) -> None:
     """Refuse an Arrow file or stream that stands for far more than its size allows, or cannot be followed.
 
     Raises:

@@ -8,11 +8,13 @@ dominance; `observe_text` puts all of it into one table. Read `utterances.py` fi
 
 from affekt.text.emotion import TextEmotion, TextReading
 from affekt.text.observe import observe_text
+from affekt.text.recognition import Recognizer
 from affekt.text.sentences import SentenceEncoder
 from affekt.text.transcripts import Transcript, open_transcript, read_transcript
 from affekt.text.utterances import Utterance, Word
 
 __all__ = [
+    'Recognizer',
     'SentenceEncoder',
     'TextEmotion',
     'TextReading',

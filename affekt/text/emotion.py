@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from affekt.arrays import Floats32
 from affekt.errors import WeightsError
 from affekt.labels import EKMAN, GOEMOTIONS, GOEMOTIONS_TO_EKMAN, fold
 from affekt.text.english import are_english
@@ -36,8 +37,6 @@ from affekt.weights import PACKAGED
 MODEL = 'textual_emotion.npz'
 UNSURE_BELOW = 0.30
 """A strongest category below this probability is called unsure, and the reading abstains."""
-
-Array = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -77,12 +76,12 @@ class AttentiveHead:
     whole · mean(states) + sum over pieces of softmax(query · state) (value · state) + bias
     """
 
-    whole: Array  # (K, L D)
-    query: Array  # (K, L D)
-    value: Array  # (K, L D)
-    bias: Array  # (K,)
+    whole: Floats32  # (K, L D)
+    query: Floats32  # (K, L D)
+    value: Floats32  # (K, L D)
+    bias: Floats32  # (K,)
 
-    def __call__(self, states: Array) -> Array:
+    def __call__(self, states: Floats32) -> Floats32:
         """(B, T, L D) states to (B, K) outputs."""
         scores = states @ self.query.T
         weights = np.exp(scores - scores.max(axis=1, keepdims=True))
@@ -136,7 +135,7 @@ class TextEmotion:
             readings[at] = self._reading(labels[row], categories[row], dimensions[row], english[row])
         return readings
 
-    def outputs(self, texts: Sequence[str]) -> tuple[Array, Array]:
+    def outputs(self, texts: Sequence[str]) -> tuple[Floats32, Floats32]:
         """What the heads say before calibration.
 
         Args:
@@ -152,7 +151,7 @@ class TextEmotion:
             dimensions[rows] = states.mean(axis=1) @ self._dimensions.T + self._dimensions_bias
         return logits, dimensions + logits @ self._dimensions_of_logits.T
 
-    def probabilities(self, logits: Array) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    def probabilities(self, logits: Floats32) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """(N, 28) calibrated probabilities of each label and (N, 7) of the categories, from (N, 28) logits.
 
         A category is proportional to (the sum of its labels' probabilities) ** (1 / temperature).
@@ -166,7 +165,7 @@ class TextEmotion:
         self,
         labels: npt.NDArray[np.float64],
         categories: npt.NDArray[np.float64],
-        dimensions: Array,
+        dimensions: Floats32,
         is_english: bool,
     ) -> TextReading:
         order = np.argsort(-labels, kind='stable')
@@ -190,7 +189,7 @@ def _no_words() -> TextReading:
     return TextReading({}, (), np.full(len(EKMAN), nan), nan, nan, nan, nan, 'no words')
 
 
-def _arrays(path: Path) -> dict[str, Array]:
+def _arrays(path: Path) -> dict[str, Floats32]:
     """The heads' arrays as float32, checked for presence and shape."""
     width, labels = LAYERS * DIMENSIONS, len(GOEMOTIONS)
     shapes = {

@@ -21,15 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from affekt.arrays import Floats32
 from affekt.errors import ShapeError, UnknownNameError, WeightsError
 from affekt.text.utterances import Utterance, Word
-from affekt.voice.encoder import FRAME_S, Encoded, whisper_directory
-from affekt.voice.mel import HOP, RATE_HZ, log_mel
-from affekt.voice.speech import Turn
-
-FloatArray = npt.NDArray[np.float32]
+from affekt.voice import Encoded, Turn, log_mel, whisper_directory
+from affekt.voice.encoder import FRAME_S
+from affekt.voice.mel import HOP, RATE_HZ
 
 FULL_FRAMES = 1500
 UNSPACED = frozenset({'zh', 'ja', 'th', 'lo', 'my', 'yue'})
@@ -90,7 +88,7 @@ class Recognizer:
                 expected='a Whisper model with tokenizer.json', came=f'{error}', todo='fetch the model again'
             ) from error
         self._storage = ctranslate2.StorageView.from_array
-        self._silence: FloatArray | None = None
+        self._silence: Floats32 | None = None
         self.start()
 
     @property
@@ -213,7 +211,7 @@ class Recognizer:
             words.append(Word(start_s, end_s, text, min(1.0, confidence)))
         return tuple(words)
 
-    def _filled(self, encoded: Encoded) -> FloatArray:
+    def _filled(self, encoded: Encoded) -> Floats32:
         """(1500, D): a turn's states, then those of silence."""
         if self._silence is None:
             # a burst first: Whisper's spectrum is relative to the loudest moment

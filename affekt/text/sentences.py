@@ -18,8 +18,8 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 import numpy as np
-import numpy.typing as npt
 
+from affekt.arrays import Floats32
 from affekt.weights import model_path
 
 MODEL, TOKENIZER = 'minilm-l6-int8.onnx', 'minilm-tokenizer.json'
@@ -33,8 +33,6 @@ _OUTPUTS = (
     'layer_norm', 'layer_norm_2', 'layer_norm_4', 'layer_norm_6', 'layer_norm_8', 'layer_norm_10', 'last_hidden_state',
 )  # fmt: skip
 """Where each layer ends in this very file (its sha256 is registered in affekt.weights)."""
-
-Array = npt.NDArray[np.float32]
 
 
 class SentenceEncoder:
@@ -61,7 +59,7 @@ class SentenceEncoder:
         graph = model_path(MODEL).read_bytes() + _with_outputs(_OUTPUTS[:-1])
         self._session = onnxruntime.InferenceSession(graph, options, providers=['CPUExecutionProvider'])
 
-    def encode(self, texts: Sequence[str], *, normalized: bool = True) -> Array:
+    def encode(self, texts: Sequence[str], *, normalized: bool = True) -> Floats32:
         """The sentence embedding of each text.
 
         Args:
@@ -78,7 +76,7 @@ class SentenceEncoder:
             vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
         return vectors
 
-    def layers(self, texts: Sequence[str]) -> Array:
+    def layers(self, texts: Sequence[str]) -> Floats32:
         """The mean over word pieces of the word embeddings and of each layer.
 
         Args:
@@ -96,7 +94,7 @@ class SentenceEncoder:
         """The word-piece numbers of a text with its start and end marks, at most 256."""
         return list(self._tokenizer.encode(text).ids)
 
-    def states(self, texts: Sequence[str]) -> Iterator[tuple[list[int], Array]]:
+    def states(self, texts: Sequence[str]) -> Iterator[tuple[list[int], Floats32]]:
         """The states of each word piece in all layers, for a few texts of one length at a time.
 
         Args:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from affekt.errors import TableError, TranscriptError, raised_as
-from affekt.tables.delimited import table_of_lines
+from affekt.tables import table_of_lines
 from affekt.tables.recognition import LINE
 from affekt.text.utterances import Utterance, Word
 

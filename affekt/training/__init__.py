@@ -14,7 +14,7 @@ from affekt.training.order import IndexBatches, LoadedBatches
 from affekt.training.parallel import Ranks, on_processes
 from affekt.training.samples import UNKNOWN, Batch, Samples, Sequences
 from affekt.training.schedules import Schedule, layered_groups
-from affekt.training.scoring import SCORES, Predicted, task_losses
+from affekt.training.scoring import SCORES, Predicted, is_constant, task_losses
 from affekt.training.semi import Round, SemiTrained, pseudo_labelled, train_semi
 from affekt.training.settings import EngineSettings, SemiSettings, TrainingSettings
 from affekt.training.standing import Trained
@@ -43,6 +43,7 @@ __all__ = [
     'Trained',
     'TrainingSettings',
     'WeightAverage',
+    'is_constant',
     'layered_groups',
     'missing_modality_answers',
     'missing_modality_scores',

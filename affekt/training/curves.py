@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from affekt.files import write_atomically
+from affekt.files import explained_where_full, read_regular_file, write_atomically
 from affekt.pages import escaped, whole_page
 from affekt.typed_json import plain
 
@@ -35,10 +35,14 @@ class ScalarLog:
         self.rows: list[Row] = read_log(path) if path and path.exists() else []
 
     def add(self, row: Row) -> None:
-        """Put a row behind the others."""
+        """Put a row behind the others.
+
+        Raises:
+            StorageError: there is no room.
+        """
         self.rows.append(row)
         if self._path:
-            with self._path.open('ab') as file:
+            with explained_where_full(self._path), self._path.open('ab') as file:
                 file.write(_line(row))
 
     def cut(self, step: int) -> None:
@@ -51,7 +55,7 @@ class ScalarLog:
 def read_log(path: Path) -> list[Row]:
     """The rows of a log; numbers that JSON lacks are nan."""
     rows = []
-    for line in path.read_bytes().splitlines():
+    for line in read_regular_file(path).splitlines():
         try:
             row = json.loads(line)
             rows.append({name: math.nan if value is None else float(value) for name, value in row.items()})

@@ -18,12 +18,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from affekt.errors import TrainingError, ValueRangeError
+from affekt.errors import TrainingError, ValueRangeError, listed
 from affekt.progress import Progress
 from affekt.runs import Run
 from affekt.training.averages import WeightAverage
@@ -53,6 +53,8 @@ from affekt.training.settings import EngineSettings
 Losses = Callable[[nn.Module, Any], Mapping[str, Tensor]]
 Row = dict[str, float]
 CURVES_FILE = 'curves.html'
+STEADIER = 'lower the learning rate, clip gradients or lengthen the warm-up, in a new folder'
+"""What helps where numbers are not finite."""
 
 
 @dataclass(frozen=True)
@@ -74,13 +76,22 @@ class Step:
     norm: Tensor | None
 
 
+class _Group(NamedTuple):
+    """The batches of a step, what each counts for among those of all processes, and what all of them weigh."""
+
+    batches: list[Any]
+    shares: list[float]
+    weight: float
+
+
 class Engine:
     """Takes steps of one model.
 
     Args:
         model: changed in place; moved to the device.
         optimiser: of its parameters.
-        losses: from the model and a batch to its losses by name, each a mean over the batch; their sum is minimised.
+        losses: from the model and a batch to its losses by name, the same at each step, each a mean over the batch;
+            their sum is minimised.
         settings: all that the numbers depend on besides.
         weigh: what a batch counts for among those of a step, such as its number of samples; None for all alike.
         ranks: this process's place; None to join the others where there are any.
@@ -116,14 +127,17 @@ class Engine:
     def steps(self, batches: Iterable[Any]) -> Iterator[Step]:
         """One step for every `accumulation` batches, and one for the rest of them.
 
-        The caller's generators are drawn from. In several processes each needs as many batches as the others.
+        The caller's generators are drawn from.
 
         Args:
             batches: of this process; tensors, and what holds them, are moved to the device.
+
+        Raises:
+            TrainingError: other processes have more or fewer batches, or one is gone.
         """
         self.model.train()
         iterator = iter(batches)
-        while group := list(islice(iterator, self.settings.accumulation)):
+        while (group := self._group(iterator)).batches:
             yield self._step(group)
 
     def run(
@@ -161,7 +175,8 @@ class Engine:
         Raises:
             RunError: the folder holds another run, or one of other settings or another number of processes.
             StorageError: there is no room; what was written before stays.
-            TrainingError: a loss is not finite, or another process is gone. The checkpoints before stay.
+            TrainingError: a loss or a weight is not finite, losses are no numbers of the same names at each step, or
+                another process is gone or has more or fewer batches. The checkpoints before stay.
         """
         saved = asdict(self.settings) | {
             'steps': steps, 'processes': self.ranks.count, 'optimiser': described(self.optimiser, self._rates),
@@ -177,9 +192,9 @@ class Engine:
             # 2. steps, and a row of each few
             latest: list[Step] = []
             self.model.train()
-            while self.number < steps and (group := list(islice(iterator, self.settings.accumulation))):
+            while self.number < steps and (group := self._group(iterator)).batches:
                 latest.append(self._step(group))
-                taken += len(group)
+                taken += len(group.batches)
                 if self.number % self.settings.log_every == 0 or self.number == steps:
                     self._row(latest, log, report, evaluate, steps)
                     latest = []
@@ -237,9 +252,28 @@ class Engine:
                 for name, value in self.average.tensors.items():
                     value.copy_(spread_like(averages[name], value))
 
-    def _step(self, group: list[Any]) -> Step:
+    def _group(self, iterator: Iterator[Any]) -> _Group:
+        """The batches of the next step, as many in every process; none at the end."""
+        batches = list(islice(iterator, self.settings.accumulation))
+        weights = [1.0 if self._weigh is None else float(self._weigh(batch)) for batch in batches]
+        total = sum(weights)
+        if self.ranks.count > 1:
+            numbers = [total, len(batches), len(batches) ** 2]
+            sums = self.ranks.total(torch.tensor(numbers, dtype=torch.float64, device=self.device)).tolist()
+            total, together, squares = sums
+            if self.ranks.count * squares != together**2:  # by Cauchy and Schwarz, and so in every process alike
+                raise TrainingError(
+                    expected='as many batches in every process',
+                    came=f'{len(batches)} for step {self.number + 1} in rank {self.ranks.rank}, '
+                    f'{together:.0f} in all {self.ranks.count}',
+                    todo='leave out the rest, as IndexBatches does, or repeat some',
+                )
+        if batches and not total > 0:
+            raise ValueRangeError(expected='batches that count', came=f'a step of weight {total}', todo='leave it out')
+        return _Group(batches, [weight / total for weight in weights], total)
+
+    def _step(self, group: _Group) -> Step:
         """One update from the batches of a group."""
-        shares, weight = self._shares(group)
         for parameter in self._parameters:
             parameter.grad = None
         if self.settings.schedule:
@@ -247,8 +281,8 @@ class Engine:
             for parameters, rate in zip(self.optimiser.param_groups, self._rates, strict=True):
                 parameters['lr'] = rate * factor
         total: Tensor | None = None
-        for at, (batch, share) in enumerate(zip(group, shares, strict=True), 1):
-            with self.ranks.stepping(self._joined, is_last=at == len(group)):
+        for at, (batch, share) in enumerate(zip(group.batches, group.shares, strict=True), 1):
+            with self.ranks.stepping(self._joined, is_last=at == len(group.batches)):
                 losses: Tensor = self._joined(on_device(batch, self.device))  # (L,)
                 factor = share * self.ranks.count  # processes average: each multiplies by their number before
                 loss = losses.sum() if factor == 1.0 else losses.sum() * factor
@@ -260,19 +294,7 @@ class Engine:
         self.number += 1
         if self.average:
             self.average.follow(self.model)
-        return Step(self.number, self._objective.names, total, weight, norm)
-
-    def _shares(self, group: list[Any]) -> tuple[list[float], float]:
-        """What each batch counts for among all of the step, in all processes; and the sum of their weights."""
-        if self._weigh is None:
-            return [1 / (len(group) * self.ranks.count)] * len(group), 1.0
-        weights = [float(self._weigh(batch)) for batch in group]
-        total = sum(weights)
-        if self.ranks.count > 1:
-            total = float(self.ranks.total(torch.tensor(total, dtype=torch.float64, device=self.device)))
-        if not total > 0:
-            raise ValueRangeError(expected='batches that count', came=f'a step of weight {total}', todo='leave it out')
-        return [weight / total for weight in weights], total
+        return Step(self.number, self._objective.names, total, group.weight, norm)
 
     def _update(self) -> Tensor | None:
         if not self._scaler.is_enabled():
@@ -289,6 +311,13 @@ class Engine:
         self, batches: Iterable[Any], start: tuple[dict[str, Tensor], dict[str, Any]] | None
     ) -> tuple[int, Iterator[Any]]:
         """The batches taken so far, and an iterator over those that follow. Generators are set last: loaders draw."""
+        steps = self.ranks.gathered(None if start is None else start[1].get('step'))
+        if len(set(steps)) > 1:
+            raise TrainingError(
+                expected='one checkpoint for all processes',
+                came=f'those of steps {steps}',
+                todo='put the folder where all processes read the same files',
+            )
         if start is None:
             return 0, iter(batches)
         tensors, notes = start
@@ -331,13 +360,17 @@ class Engine:
             raise TrainingError(
                 expected='finite losses',
                 came=f'{row["loss"]} up to step {self.number}',
-                todo='lower the learning rate, clip gradients or lengthen the warm-up, in a new folder',
+                todo=STEADIER,
             )
         if report and self.ranks.first:
             report(row)
 
     def _save(self, place: Path, batches: Any, taken: int, log: ScalarLog) -> None:
         tensors, notes = self.state()
+        trained = [name for name, parameter in self.model.named_parameters() if parameter.requires_grad]
+        broken = [name for name in trained if not bool(tensors[f'model.{name}'].isfinite().all())]
+        if broken:
+            raise TrainingError(expected='finite weights', came=f'others in {listed(broken)}', todo=STEADIER)
         states, named = random_states(self.device)
         places = batches.state_dict() if hasattr(batches, 'state_dict') else None
         every = self.ranks.gathered((states, named, places))
@@ -363,8 +396,15 @@ class _Objective(nn.Module):
         half = self.precision != 'float32'
         with torch.autocast(self._device_type, PRECISIONS[self.precision]) if half else contextlib.nullcontext():
             losses = self._losses(self.model, batch)
-        self.names = tuple(losses)
-        return torch.stack([value.float() for value in losses.values()])
+        self.names = self.names or tuple(losses)
+        shapes = {name: tuple(value.shape) for name, value in losses.items() if value.ndim}
+        if shapes or not losses or set(losses) != set(self.names):
+            raise TrainingError(
+                expected=f'a number for each of {listed(self.names) or "the losses"}, at every step',
+                came=f'shapes {shapes}' if shapes else listed(losses) or 'no loss',
+                todo='take the mean of each loss over the batch; where there is nothing to learn, give a tensor of 0',
+            )
+        return torch.stack([losses[name].float() for name in self.names])  # (L,)
 
 
 def clip_gradients(
@@ -390,12 +430,14 @@ def clip_gradients(
 
 def on_device(batch: Any, device: torch.device) -> Any:
     """A batch with all tensors in it on the device: in tuples, lists and mappings, or in what has a `to`."""
+    if hasattr(batch, 'to'):
+        return batch.to(device)
     if isinstance(batch, Mapping):
         return {name: on_device(part, device) for name, part in batch.items()}
     if isinstance(batch, list | tuple):
         parts = [on_device(part, device) for part in batch]
         return type(batch)(*parts) if hasattr(batch, '_fields') else type(batch)(parts)
-    return batch.to(device) if hasattr(batch, 'to') else batch
+    return batch
 
 
 @contextlib.contextmanager

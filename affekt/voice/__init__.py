@@ -16,7 +16,8 @@ from affekt.voice.acoustics import (
 )
 from affekt.voice.arousal import acoustic_arousal
 from affekt.voice.emotion import HEADS, EmotionReading, VocalEmotion
-from affekt.voice.encoder import Encoded, WhisperEncoder
+from affekt.voice.encoder import Encoded, WhisperEncoder, whisper_directory
+from affekt.voice.mel import log_mel
 from affekt.voice.observe import FRAMES, TURNS, VoiceObservations, observe_voice
 from affekt.voice.pitch import Pitch, find_pitch
 from affekt.voice.speech import SpeechDetector, Turn, TurnFinder, TurnRules, speech_turns
@@ -44,6 +45,8 @@ __all__ = [
     'acoustic_summary',
     'find_pitch',
     'integrated_loudness',
+    'log_mel',
     'observe_voice',
     'speech_turns',
+    'whisper_directory',
 ]

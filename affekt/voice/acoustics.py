@@ -14,10 +14,9 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from affekt.arrays import Floats32
 from affekt.errors import ShapeError, ValueRangeError
 from affekt.voice.pitch import HOP, RATE_HZ, find_pitch, windows
-
-FloatArray = npt.NDArray[np.float32]
 
 FRAME_S = HOP / RATE_HZ
 SILENCE_DB = -120.0
@@ -93,15 +92,15 @@ class AcousticFrames:
         flux: (T,) spectral change since the frame before; 0 for the first.
     """
 
-    time_s: FloatArray
-    f0_hz: FloatArray
-    hnr_db: FloatArray
-    loudness_db: FloatArray
-    alpha_ratio_db: FloatArray
-    hammarberg_db: FloatArray
-    slope_low_db_khz: FloatArray
-    slope_mid_db_khz: FloatArray
-    flux: FloatArray
+    time_s: Floats32
+    f0_hz: Floats32
+    hnr_db: Floats32
+    loudness_db: Floats32
+    alpha_ratio_db: Floats32
+    hammarberg_db: Floats32
+    slope_low_db_khz: Floats32
+    slope_mid_db_khz: Floats32
+    flux: Floats32
 
     @property
     def voiced(self) -> npt.NDArray[np.bool_]:
@@ -109,7 +108,7 @@ class AcousticFrames:
         return ~np.isnan(self.f0_hz)
 
 
-def acoustic_frames(samples: FloatArray) -> AcousticFrames:
+def acoustic_frames(samples: Floats32) -> AcousticFrames:
     """A turn's sound per 10 ms.
 
     Args:
@@ -136,7 +135,7 @@ def acoustic_frames(samples: FloatArray) -> AcousticFrames:
     audible = level > SILENCE_DB + 10
     decibel = _decibel(power)
 
-    def heard(values: FloatArray) -> FloatArray:
+    def heard(values: Floats32) -> Floats32:
         return np.where(audible, values, np.nan).astype(np.float32)
 
     low, high = _bins(50, 1000), _bins(1000, 5000)
@@ -153,7 +152,7 @@ def acoustic_frames(samples: FloatArray) -> AcousticFrames:
     )
 
 
-def acoustic_summary(samples: FloatArray, frames: AcousticFrames | None = None, words: int | None = None) -> FloatArray:
+def acoustic_summary(samples: Floats32, frames: AcousticFrames | None = None, words: int | None = None) -> Floats32:
     """A turn's sound in one row.
 
     Args:
@@ -197,7 +196,7 @@ def acoustic_summary(samples: FloatArray, frames: AcousticFrames | None = None, 
     return np.clip(np.array(row, np.float64), low, high).astype(np.float32)
 
 
-def integrated_loudness(samples: FloatArray) -> float:
+def integrated_loudness(samples: Floats32) -> float:
     """K-weighted loudness of a whole turn in LUFS, without gates.
 
         -0.691 + 10 log10(mean of the squared, K-weighted samples)
@@ -218,7 +217,7 @@ def integrated_loudness(samples: FloatArray) -> float:
     return -0.691 + float(_decibel(np.asarray([np.mean(weighted**2)]))[0])
 
 
-def syllable_nuclei(samples: FloatArray, voiced: npt.NDArray[np.bool_]) -> int:
+def syllable_nuclei(samples: Floats32, voiced: npt.NDArray[np.bool_]) -> int:
     """How many syllables a turn seems to have: voiced peaks of intensity, each after a dip of 2 dB.
 
     Args:
@@ -242,12 +241,12 @@ def syllable_nuclei(samples: FloatArray, voiced: npt.NDArray[np.bool_]) -> int:
     return int(np.count_nonzero(voiced[peaks]))
 
 
-def stacked(rows: Sequence[FloatArray]) -> FloatArray:
+def stacked(rows: Sequence[Floats32]) -> Floats32:
     """(K, 22) from K summaries; (0, 22) from none."""
     return np.stack(rows) if len(rows) else np.zeros((0, len(READINGS)), np.float32)
 
 
-def _pitch_columns(f0_hz: FloatArray, time_s: FloatArray) -> list[float]:
+def _pitch_columns(f0_hz: Floats32, time_s: Floats32) -> list[float]:
     """The six columns of pitch."""
     voiced = ~np.isnan(f0_hz)
     if not voiced.any():
@@ -271,12 +270,12 @@ def _bins(low_hz: float, high_hz: float) -> slice:
     return slice(round(low_hz / step), round(high_hz / step) + 1)
 
 
-def _decibel(power: npt.NDArray[np.floating]) -> FloatArray:
+def _decibel(power: npt.NDArray[np.floating]) -> Floats32:
     """10 log10, at least -120."""
     return np.asarray(10 * np.log10(np.maximum(power, 10 ** (SILENCE_DB / 10))), dtype=np.float32)
 
 
-def _slope(decibel: FloatArray, band: slice) -> FloatArray:
+def _slope(decibel: Floats32, band: slice) -> Floats32:
     """(T,) dB per kHz of a straight line through a band of each spectrum."""
     part = decibel[:, band]
     khz = np.arange(part.shape[1], dtype=np.float32) * (RATE_HZ / _SPECTRUM_WINDOW / 1000)
@@ -284,7 +283,7 @@ def _slope(decibel: FloatArray, band: slice) -> FloatArray:
     return (part @ khz / (khz @ khz)).astype(np.float32)
 
 
-def _flux(magnitude: FloatArray) -> FloatArray:
+def _flux(magnitude: Floats32) -> Floats32:
     """(T,) squared distance between neighbouring spectra of unit length."""
     length = np.sqrt(np.einsum('tb,tb->t', magnitude, magnitude))[:, None]
     unit = magnitude / np.maximum(length, 1e-9)
@@ -326,7 +325,7 @@ def _percentile(values: npt.NDArray[np.floating], share: float) -> float:
     return float(np.percentile(values, share)) if values.size else float('nan')
 
 
-def _trend(time_s: FloatArray, values: npt.NDArray[np.floating]) -> float:
+def _trend(time_s: Floats32, values: npt.NDArray[np.floating]) -> float:
     """Slope per second of a straight line; nan for fewer than three points."""
     if values.size < 3:
         return float('nan')

@@ -12,12 +12,10 @@ doi:10.1016/S0167-6393(02)00084-5, table 2. Equal weights are this module's choi
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from affekt.arrays import Floats32
 from affekt.errors import ShapeError
 from affekt.voice.acoustics import COLUMNS
-
-FloatArray = npt.NDArray[np.float32]
 
 CORRELATES = ('f0_mean_hz', 'f0_sd_st', 'loudness_lufs', 'alpha_ratio_db', 'syllables_per_s')
 """The columns that speak of arousal; mean pitch counts in semitones."""
@@ -41,7 +39,7 @@ _LEAST_SPREAD = {
 }
 
 
-def acoustic_arousal(summaries: FloatArray) -> FloatArray:
+def acoustic_arousal(summaries: Floats32) -> Floats32:
     """Arousal of each turn of one recording.
 
         tanh(mean over the correlates of clip((x - mean) / sd, -3, 3) / 2)

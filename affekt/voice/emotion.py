@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from affekt.arrays import Floats32
 from affekt.errors import PurposeError, ShapeError, UnknownNameError, ValueRangeError, WeightsError
 from affekt.labels import CIRCUMPLEX, EKMAN, RAVDESS8, RAVDESS8_TO_EKMAN, fold
 from affekt.voice.arousal import acoustic_arousal
 from affekt.voice.encoder import Encoded
-
-FloatArray = npt.NDArray[np.float32]
 
 STATISTICS = ('mean', 'sd', 'change', 'low', 'high')
 """Over the frames of a turn: mean, standard deviation, that of the change between frames, 10th, 90th percentile."""
@@ -51,8 +50,8 @@ class EmotionReading:
         abstains: True where the confidence is too low to name a category.
     """
 
-    categories: FloatArray
-    labels8: FloatArray
+    categories: Floats32
+    labels8: Floats32
     valence: float
     arousal: float
     confidence: float
@@ -108,7 +107,7 @@ class VocalEmotion:
         """P, the number of features."""
         return int(self._centre.shape[0])
 
-    def features(self, encoded: Encoded) -> FloatArray:
+    def features(self, encoded: Encoded) -> Floats32:
         """A turn's features: statistics over its frames of several layers.
 
         Args:
@@ -132,7 +131,7 @@ class VocalEmotion:
             )
         return np.asarray(chosen)
 
-    def probabilities(self, features: FloatArray, speech_s: float = np.inf) -> FloatArray:
+    def probabilities(self, features: Floats32, speech_s: float = np.inf) -> Floats32:
         """Calibrated probabilities of the eight labels.
 
         Args:
@@ -156,7 +155,7 @@ class VocalEmotion:
         powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
         return np.asarray(powers / powers.sum(axis=-1, keepdims=True), dtype=np.float32)
 
-    def centred(self, features: FloatArray, share: float = 0.5) -> FloatArray:
+    def centred(self, features: Floats32, share: float = 0.5) -> Floats32:
         """Features with a share of the recording's own mean taken off, where it has four turns or more.
 
         It lifts recordings in which one person shows many emotions (UAR 0.774 to 0.804 at a share of 0.5) and ruins
@@ -178,7 +177,7 @@ class VocalEmotion:
             return features
         return np.asarray(features - share * (features.mean(axis=0) - self._centre), dtype=np.float32)
 
-    def read(self, features: FloatArray, arousal: float = float('nan'), speech_s: float = np.inf) -> EmotionReading:
+    def read(self, features: Floats32, arousal: float = float('nan'), speech_s: float = np.inf) -> EmotionReading:
         """The reading of one turn.
 
         Args:
@@ -205,7 +204,7 @@ class VocalEmotion:
             abstains=confidence < self._threshold,
         )
 
-    def __call__(self, encoded: Encoded, summary: FloatArray | None = None) -> EmotionReading:
+    def __call__(self, encoded: Encoded, summary: Floats32 | None = None) -> EmotionReading:
         """The reading of one turn by itself.
 
         Args:
@@ -222,7 +221,7 @@ class VocalEmotion:
         return self.read(self.features(encoded), arousal, encoded.speech_frames * encoded.frame_s)
 
 
-def pool(layers: FloatArray) -> FloatArray:
+def pool(layers: Floats32) -> Floats32:
     """Statistics over the frames of each layer.
 
     Args:

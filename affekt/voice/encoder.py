@@ -20,10 +20,10 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from affekt.arrays import Floats32
 from affekt.errors import LimitError, ShapeError, UnknownNameError, WeightsError
 from affekt.voice.mel import HOP, RATE_HZ, log_mel
 
-FloatArray = npt.NDArray[np.float32]
 Weights = dict[str, npt.NDArray[np.float32]]
 
 MAX_TURN_S = 28.0
@@ -50,9 +50,9 @@ class Encoded:
         model: the encoder's name, such as 'tiny.en'.
     """
 
-    layers: FloatArray
+    layers: Floats32
     speech_frames: int
-    mel: FloatArray = field(repr=False)
+    mel: Floats32 = field(repr=False)
     model: str
 
     def __post_init__(self) -> None:
@@ -64,7 +64,7 @@ class Encoded:
             )
 
     @property
-    def output(self) -> FloatArray:
+    def output(self) -> Floats32:
         """(T, D) the encoder's own output, appended silence included."""
         return np.asarray(self.layers[-1])
 
@@ -107,7 +107,7 @@ class WhisperEncoder:
         self.bands = int(weights['conv1/weight'].shape[1])
         self._weights = {key: _ready(key, value) for key, value in _dequantised(weights).items()}
 
-    def __call__(self, samples: FloatArray, *, trailing_silence_s: float = TRAILING_SILENCE_S) -> Encoded:
+    def __call__(self, samples: Floats32, *, trailing_silence_s: float = TRAILING_SILENCE_S) -> Encoded:
         """Encodes one turn at its own length and one level: it is first scaled to -26 dBFS (see `levelled`).
 
         Args:
@@ -139,7 +139,7 @@ class WhisperEncoder:
         speech_frames = min(layers.shape[1], max(1, -(-samples.shape[0] // (2 * HOP))))
         return Encoded(layers, speech_frames, mel, self.name)
 
-    def encode(self, mel: FloatArray) -> FloatArray:
+    def encode(self, mel: Floats32) -> Floats32:
         """All layers of a log-mel spectrogram.
 
         1. Two convolutions over time, the second with stride 2; 2. add the positions; 3. the blocks, each
@@ -172,7 +172,7 @@ class WhisperEncoder:
         layers[-1] = _normalise(hidden, weights, 'layer_norm')
         return layers
 
-    def _block(self, hidden: FloatArray, prefix: str) -> FloatArray:
+    def _block(self, hidden: Floats32, prefix: str) -> Floats32:
         """One pre-norm block, (T, D) to (T, D)."""
         weights = self._weights
         normal = _normalise(hidden, weights, prefix + 'self_attention/layer_norm')
@@ -253,7 +253,7 @@ def read_ctranslate2(path: Path, prefix: str = '') -> Weights:
         ) from error
 
 
-def levelled(samples: FloatArray) -> FloatArray:
+def levelled(samples: Floats32) -> Floats32:
     """The samples at -26 dBFS root mean square: how near the microphone was must not matter.
 
     Args:
@@ -268,7 +268,7 @@ def levelled(samples: FloatArray) -> FloatArray:
     return (samples * np.float32(TURN_LEVEL / np.sqrt(power))).astype(np.float32, copy=False)
 
 
-def gelu(values: FloatArray) -> FloatArray:
+def gelu(values: Floats32) -> Floats32:
     """x times the normal distribution's cumulative probability, exact to 2e-7.
 
     The error function is the rational approximation 7.1.26 of Abramowitz and Stegun 1964, four times faster here
@@ -294,16 +294,16 @@ def gelu(values: FloatArray) -> FloatArray:
     return np.maximum(values, 0) - np.float32(0.5) * np.abs(values) * series
 
 
-def _linear(values: FloatArray, weights: Weights, name: str) -> FloatArray:
+def _linear(values: Floats32, weights: Weights, name: str) -> Floats32:
     """(T, I) to (T, O)."""
-    product: FloatArray = values @ weights[name + '/weight']
+    product: Floats32 = values @ weights[name + '/weight']
     product += weights[name + '/bias']
     return product
 
 
-def _normalise(values: FloatArray, weights: Weights, name: str) -> FloatArray:
+def _normalise(values: Floats32, weights: Weights, name: str) -> Floats32:
     """Layer normalisation of (T, D) over D."""
-    centred: FloatArray = values - values.mean(axis=1, keepdims=True)
+    centred: Floats32 = values - values.mean(axis=1, keepdims=True)
     variance = np.einsum('td,td->t', centred, centred)[:, None] / np.float32(values.shape[1])  # (T, 1)
     centred /= np.sqrt(variance + np.float32(_NORM_EPSILON))
     centred *= weights[name + '/gamma']
@@ -311,7 +311,7 @@ def _normalise(values: FloatArray, weights: Weights, name: str) -> FloatArray:
     return centred
 
 
-def _attend(projected: FloatArray, heads: int) -> FloatArray:
+def _attend(projected: Floats32, heads: int) -> Floats32:
     """Scaled dot-product attention, (T, 3D) of queries, keys, values to (T, D).
 
         softmax(Q Kᵀ / √E) V
@@ -329,16 +329,16 @@ def _attend(projected: FloatArray, heads: int) -> FloatArray:
     return np.ascontiguousarray(mixed.transpose(1, 0, 2)).reshape(time, width)  # (T, H, E), then (T, D)
 
 
-def _convolve(values: FloatArray, kernel: FloatArray, bias: FloatArray, stride: int) -> FloatArray:
+def _convolve(values: Floats32, kernel: Floats32, bias: Floats32, stride: int) -> Floats32:
     """Convolution over time with three taps and zero padding, (F, I) to (F/stride, O), by a (3I, O) kernel."""
     padded = np.pad(values, ((1, 1), (0, 0)))  # (F + 2, I)
     windows = np.lib.stride_tricks.sliding_window_view(padded, 3, axis=0)[::stride]  # (F/stride, I, 3)
-    result: FloatArray = windows.reshape(windows.shape[0], -1) @ kernel  # (F/stride, 3I), then (F/stride, O)
+    result: Floats32 = windows.reshape(windows.shape[0], -1) @ kernel  # (F/stride, 3I), then (F/stride, O)
     result += bias
     return result
 
 
-def _ready(name: str, value: FloatArray) -> FloatArray:
+def _ready(name: str, value: Floats32) -> Floats32:
     """A weight laid out for `values @ weight`."""
     if name.endswith('/weight'):
         return np.ascontiguousarray(value.reshape(value.shape[0], -1).T)  # (O, I) or (O, I, 3) to (I, O) or (3I, O)
@@ -359,7 +359,7 @@ def _dequantised(weights: Weights) -> Weights:
     return plain
 
 
-def _array(content: bytes, element_type: int, shape: tuple[int, ...]) -> FloatArray:
+def _array(content: bytes, element_type: int, shape: tuple[int, ...]) -> Floats32:
     """Bytes as a float32 array."""
     if element_type == _BFLOAT16:  # the upper half of a float32
         return (np.frombuffer(content, np.uint16).astype(np.uint32) << 16).view(np.float32).reshape(shape)

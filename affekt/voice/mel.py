@@ -14,6 +14,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from affekt.arrays import Floats32
 from affekt.errors import ShapeError
 
 RATE_HZ = 16000
@@ -21,7 +22,6 @@ WINDOW = 400
 HOP = 160
 BANDS = 80
 
-FloatArray = npt.NDArray[np.float32]
 
 _LINEAR_STEP_HZ = 200.0 / 3.0
 _BREAK_HZ = 1000.0
@@ -39,7 +39,7 @@ def hz_from_mel(mel: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 @lru_cache(maxsize=2)
-def mel_filters(bands: int = BANDS) -> FloatArray:
+def mel_filters(bands: int = BANDS) -> Floats32:
     """Triangular filters of unit area between 0 Hz and 8 kHz.
 
     Args:
@@ -59,12 +59,12 @@ def mel_filters(bands: int = BANDS) -> FloatArray:
 
 
 @lru_cache(maxsize=1)
-def _window() -> FloatArray:
+def _window() -> Floats32:
     """(400,) periodic Hann."""
     return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)).astype(np.float32)
 
 
-def log_mel(samples: FloatArray, bands: int = BANDS) -> FloatArray:
+def log_mel(samples: Floats32, bands: int = BANDS) -> Floats32:
     """Whisper's log-mel spectrogram of a recording at its own length.
 
     Args:

@@ -14,14 +14,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from affekt.arrays import Floats32
 from affekt.labels import CIRCUMPLEX, EKMAN
 from affekt.voice.acoustics import COLUMNS, AcousticFrames, acoustic_frames, acoustic_summary, stacked
 from affekt.voice.arousal import acoustic_arousal
 from affekt.voice.emotion import EmotionReading, VocalEmotion
 from affekt.voice.encoder import Encoded, WhisperEncoder
 from affekt.voice.speech import SampleBlock, SpeechDetector, Turn, TurnRules, speech_turns
-
-FloatArray = npt.NDArray[np.float32]
 
 STEP_S = 0.1
 RATE_HZ = 16000
@@ -185,12 +184,12 @@ class _Gathered:
 
     def __init__(self) -> None:
         self.spans: list[tuple[float, float, float]] = []
-        self.summaries: list[FloatArray] = []
-        self.features: list[FloatArray] = []
+        self.summaries: list[Floats32] = []
+        self.features: list[Floats32] = []
         self.steps: list[dict[str, npt.NDArray[np.float64]]] = []
         self.utterances: list[Spoken] = []
 
-    def add(self, turn: Turn, frames: AcousticFrames, summary: FloatArray, spoken: Spoken | None) -> None:
+    def add(self, turn: Turn, frames: AcousticFrames, summary: Floats32, spoken: Spoken | None) -> None:
         """One more turn."""
         self.spans.append((turn.start_s, turn.end_s, turn.speech_probability))
         self.summaries.append(summary)

@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float32]
+from affekt.arrays import Floats32
 
 RATE_HZ = 16000
 HOP = 160
@@ -41,8 +41,8 @@ class Pitch:
         strength: (T,) the autocorrelation at the chosen lag in [0, 1]; at the best lag where unvoiced.
     """
 
-    f0_hz: FloatArray
-    strength: FloatArray
+    f0_hz: Floats32
+    strength: Floats32
 
     @property
     def voiced(self) -> npt.NDArray[np.bool_]:
@@ -50,20 +50,20 @@ class Pitch:
         return ~np.isnan(self.f0_hz)
 
     @property
-    def hnr_db(self) -> FloatArray:
+    def hnr_db(self) -> Floats32:
         """(T,) harmonics-to-noise ratio in [-40, 40] dB (equation 4); nan where unvoiced."""
         share = np.clip(self.strength, 1e-4, 1 - 1e-4)
         return np.where(self.voiced, 10 * np.log10(share / (1 - share)), np.nan).astype(np.float32)
 
 
-def windows(samples: FloatArray, width: int) -> FloatArray:
+def windows(samples: Floats32, width: int) -> Floats32:
     """(T, width) views centred on the middle of each 10 ms, zeros beyond the ends; T = N // 160."""
     count = samples.shape[0] // HOP
     padded = np.pad(samples, (width // 2 - HOP // 2, width))
     return np.lib.stride_tricks.sliding_window_view(padded, width)[::HOP][:count]
 
 
-def find_pitch(samples: FloatArray) -> Pitch:
+def find_pitch(samples: Floats32) -> Pitch:
     """The pitch of a turn.
 
     Args:
@@ -93,7 +93,7 @@ def find_pitch(samples: FloatArray) -> Pitch:
 
 
 @lru_cache(maxsize=1)
-def _hann() -> tuple[FloatArray, FloatArray]:
+def _hann() -> tuple[Floats32, Floats32]:
     """The window and its own normalised autocorrelation up to the longest lag (equation 8)."""
     window = np.hanning(WINDOW + 2)[1:-1].astype(np.float32)
     power = np.abs(np.fft.rfft(window, 2 * WINDOW)) ** 2
@@ -106,7 +106,7 @@ def _longest() -> int:
     return int(RATE_HZ // LOWEST_HZ)
 
 
-def _autocorrelation(frames: FloatArray) -> FloatArray:
+def _autocorrelation(frames: Floats32) -> Floats32:
     """(T, lags) normalised autocorrelation, corrected for the window (equation 9)."""
     from scipy.fft import irfft, rfft  # several times faster than NumPy's on many short float32 frames
 
@@ -118,7 +118,7 @@ def _autocorrelation(frames: FloatArray) -> FloatArray:
     return np.where(power > 1e-12, correlation / np.maximum(power, 1e-12), 0.0).astype(np.float32) / expected
 
 
-def _candidates(correlation: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _candidates(correlation: Floats32) -> tuple[Floats32, Floats32]:
     """The lags (T, K) of the strongest peaks, refined by a parabola, and their strengths (T, K); 0 where fewer."""
     first = int(np.ceil(RATE_HZ / HIGHEST_HZ))
     middle = correlation[:, first:-1]
@@ -136,7 +136,7 @@ def _candidates(correlation: FloatArray) -> tuple[FloatArray, FloatArray]:
     return (best + first + shift).astype(np.float32), strength.astype(np.float32)
 
 
-def _best_path(octaves: FloatArray, scores: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
+def _best_path(octaves: Floats32, scores: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
     """(T,) the candidate of each frame, 0 for unvoiced, by dynamic programming (equation 27)."""
     count, choices = scores.shape
     back = np.zeros((count, choices), np.int64)

@@ -14,11 +14,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from affekt.arrays import Floats32
 from affekt.errors import ShapeError, ValueRangeError
-
-FloatArray = npt.NDArray[np.float32]
 
 RATE_HZ = 16000
 FRAME = 512
@@ -34,7 +32,7 @@ class SampleBlock(Protocol):
         """Seconds from the recording's start."""
 
     @property
-    def samples(self) -> FloatArray:
+    def samples(self) -> Floats32:
         """(N,) mono in [-1, 1]."""
 
 
@@ -82,7 +80,7 @@ class Turn:
 
     start_s: float
     end_s: float
-    samples: FloatArray = field(repr=False)
+    samples: Floats32 = field(repr=False)
     speech_probability: float
 
     @property
@@ -121,7 +119,7 @@ class SpeechDetector:
         self._state: Any = np.zeros((2, 1, 128), np.float32)
         self._input = np.zeros((1, CONTEXT + FRAME), np.float32)
 
-    def __call__(self, frame: FloatArray) -> float:
+    def __call__(self, frame: Floats32) -> float:
         """The probability that a frame holds speech.
 
         Args:
@@ -158,14 +156,14 @@ class TurnFinder:
         """
         self.rules = rules or TurnRules()
         self.detector = detector
-        self.heard: FloatArray = np.zeros(0, np.float32)
+        self.heard: Floats32 = np.zeros(0, np.float32)
         self._begin(start_s)
 
     def _begin(self, start_s: float) -> None:
         """Forgets the stream and sets the clock."""
         self.detector.reset()
         self.start_s = start_s
-        self._samples: FloatArray = np.zeros(0, np.float32)  # from sample _offset on
+        self._samples: Floats32 = np.zeros(0, np.float32)  # from sample _offset on
         self._scores: list[float] = []  # of the frames from _offset on
         self._offset = 0  # whole frames dropped, counted in samples
         self._count = 0  # samples pushed
@@ -178,7 +176,7 @@ class TurnFinder:
         """The time just after the last sample pushed."""
         return self.start_s + self._count / RATE_HZ
 
-    def push(self, samples: FloatArray) -> list[Turn]:
+    def push(self, samples: Floats32) -> list[Turn]:
         """The turns that ended within these samples or before them.
 
         1. Append; 2. score each whole frame; 3. open, close or cut turns; 4. drop what no turn can need.
@@ -321,7 +319,7 @@ def speech_turns(
     yield from finder.finish()
 
 
-def _check(samples: FloatArray) -> None:
+def _check(samples: Floats32) -> None:
     """Raises unless (N,) and finite."""
     if samples.ndim != 1:
         raise ShapeError(expected='samples (N,)', came=f'{samples.shape}', todo='mix the channels down to one')

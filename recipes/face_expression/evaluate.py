@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from face_expression_combine import Combination, symmetric
-from face_expression_data import Faces, blur, compress, darken, shrink, to_batch, warp
-from face_expression_export import run_file
-from face_expression_landmarks import Readings
+from combine import Combination, symmetric
+from data import Faces, blur, compress, darken, shrink, to_batch, warp
+from export import run_file
+from landmarks import Readings
 
 from affekt.faces.prototypes import prototype_probabilities
 from affekt.labels import EKMAN

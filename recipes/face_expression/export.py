@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from face_expression_combine import Combination
+from combine import Combination
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 

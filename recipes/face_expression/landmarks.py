@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from face_expression_data import Faces
+from data import Faces
 from PIL import Image
 
 from affekt.faces.align import align_face, five_points

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from face_expression_data import SIDE, Faces, augment, to_batch
+from data import SIDE, Faces, augment, to_batch
 from torch import nn
 from torch.nn import functional
 

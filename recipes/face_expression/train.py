@@ -19,13 +19,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from face_expression_card import render_card, write_figures
-from face_expression_combine import Combination, choose, fit, log_loss, plain
-from face_expression_data import Faces, load_faces
-from face_expression_evaluate import PUBLISHED, blendshape_baseline, calibration, examine, scores
-from face_expression_export import Deployed, export, latency_ms, run_file, sha256
-from face_expression_landmarks import Readings, framed, mean_layout, read_split
-from face_expression_net import ExpressionNet, Training, logits_of, score, train
+from card import render_card, write_figures
+from combine import Combination, choose, fit, log_loss, plain
+from data import Faces, load_faces
+from evaluate import PUBLISHED, blendshape_baseline, calibration, examine, scores
+from export import Deployed, export, latency_ms, run_file, sha256
+from landmarks import Readings, framed, mean_layout, read_split
+from net import ExpressionNet, Training, logits_of, score, train
 
 from affekt.labels import EKMAN
 from affekt.metrics import fit_temperature

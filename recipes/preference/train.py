@@ -42,7 +42,7 @@ from affekt.preference.pairs import Pairs, read_pairs
 from affekt.runs import file_sha256, versions, write_atomically
 from affekt.typed_json import plain
 
-RESULTS = Path(__file__).resolve().parents[1] / 'benchmarks' / 'results' / 'preference.json'
+RESULTS = Path(__file__).resolve().parents[2] / 'measurements' / 'results' / 'preference.json'
 PANDALM, EMER = 'preferences/pandalm_testset-v1.json', 'mer2024_ov/final-EMER-reason.csv'
 SEED = 20240417
 CONTROLS = {'free': (), 'length controlled': ('length',), 'length and source controlled': ('length', 'source')}

@@ -1,6 +1,6 @@
 """The card of textual emotion for people (Markdown), made from the card for machines, and its two figures (SVG).
 
-Read by `textual_emotion.py`.
+Read by `train.py`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Corpora of emotional text, and the encoder's states of every word piece, kept on disk.
 
-Read by `textual_emotion.py`. GoEmotions and EmoBank come with official splits; MELD is read for its test
+Read by `train.py`. GoEmotions and EmoBank come with official splits; MELD is read for its test
 split only and never trained on.
 """
 

@@ -1,4 +1,4 @@
-"""What is fitted after the heads: calibration, thresholds, ridge regression. Read by `textual_emotion.py`."""
+"""What is fitted after the heads: calibration, thresholds, ridge regression. Read by `train.py`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from affekt.arrays import Floats
 from affekt.labels import GOEMOTIONS, GOEMOTIONS_TO_EKMAN, fold
 
 TINY = 1e-12
 PENALTIES = (300.0, 1000.0, 3000.0, 10000.0, 30000.0)
-Floats = npt.NDArray[np.float64]
 
 
 def sigmoid(logits: npt.ArrayLike) -> Floats:

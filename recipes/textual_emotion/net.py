@@ -1,4 +1,4 @@
-"""The attentive heads as a torch module, and their training. Read by `textual_emotion.py`.
+"""The attentive heads as a torch module, and their training. Read by `train.py`.
 
 Axes: B texts, T word pieces, W = layers times dimensions, K = 28 labels and 7 categories.
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from textual_emotion_data import States
+from data import States
 from torch import Tensor, nn
 from torch.nn import functional
 

@@ -19,9 +19,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from textual_emotion_card import draw_calibration, draw_labels, render_card
-from textual_emotion_data import States, Texts, read_emobank, read_goemotions, read_meld_test, states_of
-from textual_emotion_fit import (
+from card import draw_calibration, draw_labels, render_card
+from data import States, Texts, read_emobank, read_goemotions, read_meld_test, states_of
+from evaluate import emobank_metrics, goemotions_metrics, meld_metrics
+from fit import (
     any_of,
     best_thresholds,
     categories_of,
@@ -31,16 +32,16 @@ from textual_emotion_fit import (
     sigmoid,
     single,
 )
-from textual_emotion_net import LABELS, Settings, train_heads
-from textual_emotion_test import emobank_metrics, goemotions_metrics, meld_metrics
+from net import LABELS, Settings, train_heads
 
+from affekt.arrays import Floats
 from affekt.labels import EKMAN, GOEMOTIONS
 from affekt.metrics import calibrated, fit_temperature, mean_average_precision, multilabel_macro_f1, pearson
 from affekt.text.emotion import AttentiveHead
 from affekt.text.sentences import DIMENSIONS, SentenceEncoder
 
-MODELS = Path(__file__).resolve().parents[1] / 'affekt' / 'models'
-FIGURES = Path(__file__).resolve().parents[1] / 'docs' / 'figures'
+MODELS = Path(__file__).resolve().parents[2] / 'affekt' / 'models'
+FIGURES = Path(__file__).resolve().parents[2] / 'docs' / 'figures'
 VARIANTS = {
     'means': Settings(attended=()),
     'two layers': Settings(attended=(4, 6)),
@@ -59,8 +60,6 @@ PUBLISHED = {
     'MELD, weighted F1, trained on MELD with the dialogue: EmotionFlow, RoBERTa-large (ICASSP 2022)': 0.665,
 }
 """As their authors report them; nothing here was measured by us."""
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What happens to a voice between a mouth and a file: the alterations that `vocal_emotion.py` trains and tests with.
+"""What happens to a voice between a mouth and a file: the alterations that `train.py` trains and tests with.
 
 `alter` draws a chain of mild alterations for training. `HELD_OUT` are single, strong ones of other kinds, on which
 nothing is trained or chosen: they measure how a head holds. All take (N,) float32 at 16 kHz and return the same shape.
@@ -12,40 +12,40 @@ from collections.abc import Callable, Sequence
 import av
 import av.filter
 import numpy as np
-import numpy.typing as npt
 import soxr
 from scipy import signal
 
-FloatArray = npt.NDArray[np.float32]
-Alteration = Callable[[FloatArray, np.random.Generator], FloatArray]
+from affekt.arrays import Floats32
+
+Alteration = Callable[[Floats32, np.random.Generator], Floats32]
 
 RATE_HZ = 16000
 
 
-def level(samples: FloatArray) -> float:
+def level(samples: Floats32) -> float:
     """Root mean square, at least 1e-6."""
     return max(1e-6, float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))))
 
 
-def mixed(samples: FloatArray, noise: FloatArray, snr_db: float) -> FloatArray:
+def mixed(samples: Floats32, noise: Floats32, snr_db: float) -> Floats32:
     """Samples plus noise at a signal-to-noise ratio."""
     gain = level(samples) / level(noise) * 10 ** (-snr_db / 20)
     return (samples + gain * noise).astype(np.float32)
 
 
-def coloured(count: int, slope: float, rng: np.random.Generator) -> FloatArray:
+def coloured(count: int, slope: float, rng: np.random.Generator) -> Floats32:
     """Noise whose power falls with frequency to the power `slope`: 0 white, 1 pink, 2 brown."""
     spectrum = np.fft.rfft(rng.standard_normal(count))
     frequency = np.maximum(np.fft.rfftfreq(count, 1 / RATE_HZ), 20.0)
     return np.fft.irfft(spectrum * frequency ** (-slope / 2), count).astype(np.float32)
 
 
-def fitted(samples: FloatArray, count: int) -> FloatArray:
+def fitted(samples: Floats32, count: int) -> Floats32:
     """Cut or padded with zeros to `count` samples."""
     return np.pad(samples, (0, max(0, count - samples.shape[0])))[:count].astype(np.float32)
 
 
-def room(samples: FloatArray, decay_s: float, direct_db: float, rng: np.random.Generator) -> FloatArray:
+def room(samples: Floats32, decay_s: float, direct_db: float, rng: np.random.Generator) -> Floats32:
     """Reverberation: a direct path and an exponentially decaying tail of noise (60 dB in `decay_s`)."""
     time = np.arange(int(decay_s * RATE_HZ)) / RATE_HZ
     tail = rng.standard_normal(time.shape[0]) * np.exp(-6.908 * time / decay_s)
@@ -54,7 +54,7 @@ def room(samples: FloatArray, decay_s: float, direct_db: float, rng: np.random.G
     return signal.fftconvolve(samples, tail)[: samples.shape[0]].astype(np.float32)
 
 
-def echoing_room(samples: FloatArray, decay_s: float, rng: np.random.Generator) -> FloatArray:
+def echoing_room(samples: Floats32, decay_s: float, rng: np.random.Generator) -> Floats32:
     """Reverberation of another build: sparse reflections that thicken with time, as image sources do."""
     length = int(decay_s * RATE_HZ)
     response = np.zeros(length)
@@ -65,7 +65,7 @@ def echoing_room(samples: FloatArray, decay_s: float, rng: np.random.Generator) 
     return signal.fftconvolve(samples, response)[: samples.shape[0]].astype(np.float32)
 
 
-def band(samples: FloatArray, low_hz: float, high_hz: float) -> FloatArray:
+def band(samples: Floats32, low_hz: float, high_hz: float) -> Floats32:
     """Only what lies between two frequencies (Butterworth, order 4)."""
     if low_hz <= 0:
         sections = signal.butter(4, high_hz, 'lowpass', fs=RATE_HZ, output='sos')
@@ -74,7 +74,7 @@ def band(samples: FloatArray, low_hz: float, high_hz: float) -> FloatArray:
     return signal.sosfilt(sections, samples).astype(np.float32)
 
 
-def tilted(samples: FloatArray, rng: np.random.Generator) -> FloatArray:
+def tilted(samples: Floats32, rng: np.random.Generator) -> Floats32:
     """Another microphone: a smooth random response of up to 8 dB either way."""
     spectrum = np.fft.rfft(samples)
     octaves = np.log2(np.maximum(np.fft.rfftfreq(samples.shape[0], 1 / RATE_HZ), 50.0) / 50.0)
@@ -82,7 +82,7 @@ def tilted(samples: FloatArray, rng: np.random.Generator) -> FloatArray:
     return np.fft.irfft(spectrum * 10 ** (gain_db / 20), samples.shape[0]).astype(np.float32)
 
 
-def through_codec(samples: FloatArray, codec: str, container: str, bit_rate: int, rate_hz: int) -> FloatArray:
+def through_codec(samples: Floats32, codec: str, container: str, bit_rate: int, rate_hz: int) -> Floats32:
     """Encoded and decoded again, at the same length."""
     store = io.BytesIO()
     at_rate = soxr.resample(np.clip(samples, -1, 1), RATE_HZ, rate_hz)
@@ -105,7 +105,7 @@ def through_codec(samples: FloatArray, codec: str, container: str, bit_rate: int
     return fitted(np.concatenate(pieces), samples.shape[0])
 
 
-def tempo(samples: FloatArray, factor: float) -> FloatArray:
+def tempo(samples: Floats32, factor: float) -> Floats32:
     """Faster by a factor at the same pitch (FFmpeg's atempo); the length changes."""
     graph = av.filter.Graph()
     source = graph.add_abuffer(sample_rate=RATE_HZ, format='flt', layout='mono', time_base=f'1/{RATE_HZ}')
@@ -127,13 +127,13 @@ def tempo(samples: FloatArray, factor: float) -> FloatArray:
     return np.concatenate(pieces).astype(np.float32)
 
 
-def pitch(samples: FloatArray, semitones: float) -> FloatArray:
+def pitch(samples: Floats32, semitones: float) -> Floats32:
     """Higher by so many semitones at about the same length."""
     factor = 2 ** (semitones / 12)
     return tempo(soxr.resample(samples, RATE_HZ * factor, RATE_HZ).astype(np.float32), 1 / factor)
 
 
-def alter(samples: FloatArray, others: Sequence[FloatArray], rng: np.random.Generator) -> FloatArray:
+def alter(samples: Floats32, others: Sequence[Floats32], rng: np.random.Generator) -> Floats32:
     """One training copy: voice, room, microphone, noise, channel, level, each drawn by chance.
 
     Args:
@@ -172,7 +172,7 @@ def alter(samples: FloatArray, others: Sequence[FloatArray], rng: np.random.Gene
     return (result / max(1.0, float(np.abs(result).max()))).astype(np.float32)
 
 
-def _coded(samples: FloatArray, rng: np.random.Generator) -> FloatArray:
+def _coded(samples: Floats32, rng: np.random.Generator) -> Floats32:
     """Through one of three codecs at a low rate."""
     codec, container, lowest, highest = [
         ('libmp3lame', 'mp3', 16000, 48000),
@@ -184,7 +184,7 @@ def _coded(samples: FloatArray, rng: np.random.Generator) -> FloatArray:
     )
 
 
-def _street(samples: FloatArray, rng: np.random.Generator) -> FloatArray:
+def _street(samples: Floats32, rng: np.random.Generator) -> Floats32:
     """Passing, swelling noise of two bands at 5 dB."""
     count = samples.shape[0]
     swell = 0.55 + 0.45 * np.sin(2 * np.pi * (rng.uniform(0.3, 1.2) * np.arange(count) / RATE_HZ + rng.random()))
@@ -192,13 +192,13 @@ def _street(samples: FloatArray, rng: np.random.Generator) -> FloatArray:
     return mixed(samples, (noise * swell).astype(np.float32), 5)
 
 
-def _hum(samples: FloatArray, rng: np.random.Generator) -> FloatArray:
+def _hum(samples: Floats32, rng: np.random.Generator) -> Floats32:
     """Mains hum of ten harmonics at 5 dB."""
     time = np.arange(samples.shape[0]) / RATE_HZ
     return mixed(samples, sum(np.sin(2 * np.pi * 50 * k * time) / k for k in range(1, 11)).astype(np.float32), 5)
 
 
-def _music(samples: FloatArray, rng: np.random.Generator) -> FloatArray:
+def _music(samples: Floats32, rng: np.random.Generator) -> Floats32:
     """A changing chord of plucked tones at 5 dB."""
     time = np.arange(samples.shape[0]) / RATE_HZ
     tune = np.zeros(samples.shape[0])
@@ -210,13 +210,13 @@ def _music(samples: FloatArray, rng: np.random.Generator) -> FloatArray:
     return mixed(samples, tune.astype(np.float32), 5)
 
 
-def _dropouts(samples: FloatArray, rng: np.random.Generator) -> FloatArray:
+def _dropouts(samples: Floats32, rng: np.random.Generator) -> Floats32:
     """A tenth of all 20 ms packets lost."""
     kept = np.repeat(rng.random(samples.shape[0] // 320 + 1) >= 0.1, 320)[: samples.shape[0]]
     return (samples * kept).astype(np.float32)
 
 
-def _clipped(samples: FloatArray, rng: np.random.Generator) -> FloatArray:
+def _clipped(samples: Floats32, rng: np.random.Generator) -> Floats32:
     """Overdriven by 15 dB."""
     peak = float(np.abs(samples).max()) * 10 ** (-15 / 20)
     return np.clip(samples, -peak, peak)

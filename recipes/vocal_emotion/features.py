@@ -16,15 +16,14 @@ from pathlib import Path
 import av
 import numpy as np
 import numpy.typing as npt
-from vocal_emotion_augment import HELD_OUT, alter
+from augment import HELD_OUT, alter
 
+from affekt.arrays import Floats32
 from affekt.labels import RAVDESS8
 from affekt.voice.acoustics import acoustic_summary
 from affekt.voice.emotion import pool
 from affekt.voice.encoder import WhisperEncoder
 from affekt.voice.speech import RATE_HZ, SpeechDetector, speech_turns
-
-FloatArray = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class Block:
     """What `speech_turns` reads."""
 
     start_s: float
-    samples: FloatArray
+    samples: Floats32
 
 
 def read_clips(data: Path) -> Clips:
@@ -68,7 +67,7 @@ def read_clips(data: Path) -> Clips:
     )
 
 
-def read_sound(path: Path) -> FloatArray:
+def read_sound(path: Path) -> Floats32:
     """(N,) mono at 16 kHz."""
     with av.open(str(path)) as source:
         resampler = av.AudioResampler(format='flt', layout='mono', rate=RATE_HZ)
@@ -86,7 +85,7 @@ class Store:
         self.clips = read_clips(data)
         folder.mkdir(parents=True, exist_ok=True)
 
-    def sound(self, copy: str) -> list[FloatArray]:
+    def sound(self, copy: str) -> list[Floats32]:
         """The turns of one copy, empty where it leaves a clip out. Made when absent."""
         path = self.folder / f'{_plain(copy)}.sound.npz'
         if not path.exists():
@@ -112,14 +111,14 @@ class Store:
             os.replace(temporary, path)
         return np.asarray(np.load(path))
 
-    def acoustics(self, copy: str) -> FloatArray:
+    def acoustics(self, copy: str) -> Floats32:
         """(S, 22) acoustic summaries. Made when absent."""
         path = self.folder / f'{_plain(copy)}.acoustics.npy'
         if not path.exists():
             np.save(path, np.stack([acoustic_summary(samples) for samples in self.sound(copy)]))
         return np.asarray(np.load(path))
 
-    def _alter(self, copy: str) -> list[FloatArray]:
+    def _alter(self, copy: str) -> list[Floats32]:
         """The turns of a copy; empty ones where it leaves a clip out."""
         spans = self.spans()
         is_sampled = copy in HELD_OUT or copy.startswith('cropped')
@@ -151,8 +150,8 @@ class Store:
         return turns
 
     def _joined(
-        self, row: int, clean: list[FloatArray], spans: npt.NDArray[np.int64], rng: np.random.Generator
-    ) -> tuple[FloatArray, tuple[int, int]]:
+        self, row: int, clean: list[Floats32], spans: npt.NDArray[np.int64], rng: np.random.Generator
+    ) -> tuple[Floats32, tuple[int, int]]:
         """A long turn: two to four clips of one actor, emotion and statement, with short pauses between."""
         table = self.clips
         alike = (table.actor == table.actor[row]) & (table.truth == table.truth[row])
@@ -185,7 +184,7 @@ class Store:
         return np.asarray(np.load(path))
 
 
-def _middle(samples: FloatArray, seconds: float) -> FloatArray:
+def _middle(samples: Floats32, seconds: float) -> Floats32:
     """So many seconds from the middle, or all."""
     count = min(samples.shape[0], round(seconds * RATE_HZ))
     first = (samples.shape[0] - count) // 2

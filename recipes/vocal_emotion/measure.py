@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from vocal_emotion_features import Store
+from features import Store
 
 from affekt.labels import CIRCUMPLEX, EKMAN, RAVDESS8, RAVDESS8_TO_EKMAN, fold
 from affekt.metrics import (

@@ -20,16 +20,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from vocal_emotion_augment import HELD_OUT
-from vocal_emotion_card import write_card, write_figure
-from vocal_emotion_features import Store
-from vocal_emotion_measure import measure, seven
+from augment import HELD_OUT
+from card import write_card, write_figure
+from features import Store
+from measure import measure, seven
 
+from affekt.arrays import Floats32
 from affekt.labels import RAVDESS8
 from affekt.metrics import balanced_accuracy, fit_temperature
 from affekt.voice.emotion import HEADS, STATISTICS
 
-FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
 COPIES = ('clean', 'train 0', 'joined 0')
@@ -55,17 +55,17 @@ CHOICES = tuple(
 class Head:
     """A linear head: scores = ((x - centre) / scale) @ weight + bias."""
 
-    centre: FloatArray
-    scale: FloatArray
-    weight: FloatArray
-    bias: FloatArray
+    centre: Floats32
+    scale: Floats32
+    weight: Floats32
+    bias: Floats32
 
-    def scores(self, features: FloatArray) -> FloatArray:
+    def scores(self, features: Floats32) -> Floats32:
         """(N, 8)."""
         return np.asarray(((features - self.centre) / self.scale) @ self.weight + self.bias, dtype=np.float32)
 
 
-def fit_heads(features: FloatArray, truth: IntArray, penalties: Sequence[float]) -> list[Head]:
+def fit_heads(features: Floats32, truth: IntArray, penalties: Sequence[float]) -> list[Head]:
     """One head per penalty, each started from the one before (give them in falling order).
 
     The loss is the mean cross-entropy, each class weighing the same, plus penalty / 2 times the squared weights.
@@ -104,7 +104,7 @@ class Bench:
         self.arrays = {copy: store.features(encoder, copy) for copy in COPIES}
         self.layers = np.arange(1, self.arrays['clean'].shape[1])
 
-    def rows(self, copy: str, statistics: Sequence[str], keep: npt.NDArray[np.bool_]) -> FloatArray:
+    def rows(self, copy: str, statistics: Sequence[str], keep: npt.NDArray[np.bool_]) -> Floats32:
         """(n, P) features of the kept clips."""
         places = [STATISTICS.index(name) for name in statistics]
         array = self.arrays[copy] if copy in self.arrays else self.store.features(self.encoder, copy)
@@ -116,7 +116,7 @@ class Bench:
         features = np.concatenate([self.rows(copy, statistics, keep) for copy in COPIES])
         return fit_heads(features, np.tile(self.clips.truth[keep], len(COPIES)), penalties)
 
-    def without(self, left_out: frozenset[int], cache: Path) -> dict[str, FloatArray]:
+    def without(self, left_out: frozenset[int], cache: Path) -> dict[str, Floats32]:
         """Scores of two copies on the left-out folds by heads that never saw them, per choice: (2, n, 8)."""
         name = '_'.join(map(str, sorted(left_out)))
         path = cache / f'{self.encoder}.without_{name}.npz'
@@ -179,7 +179,7 @@ def choose(bench: Bench, outer: int | None, cache: Path) -> Chosen:
     return Chosen(choice, clean, altered, temperature, threshold_of(both[1] / temperature, target))
 
 
-def threshold_of(logits: FloatArray, truth: IntArray, wanted: float = 0.85) -> float:
+def threshold_of(logits: Floats32, truth: IntArray, wanted: float = 0.85) -> float:
     """The lowest confidence above which at least `wanted` of the clips are right, in seven categories."""
     categories, target = seven(logits), seven(truth)
     confidence, right = categories.max(axis=1), categories.argmax(axis=1) == target
@@ -220,7 +220,7 @@ def outer_scores(bench: Bench, cache: Path) -> dict[str, npt.NDArray[np.generic]
         return {name: held[name] for name in held.files} | settled
 
 
-def short_turns(bench: Bench, cache: Path) -> dict[float, FloatArray]:
+def short_turns(bench: Bench, cache: Path) -> dict[float, Floats32]:
     """Scores of the 288 sampled clips cropped to a few lengths, by heads that their actors had no part in."""
     path = cache / f'{bench.encoder}.short.npz'
     sampled = np.isin(np.arange(bench.clips.truth.shape[0]), bench.store.sampled_rows())
@@ -238,7 +238,7 @@ def short_turns(bench: Bench, cache: Path) -> dict[float, FloatArray]:
         return {seconds: held[f'{seconds}'] for seconds in SHORT_S}
 
 
-def cooling(bench: Bench, scores: dict[float, FloatArray], temperature: float, skip: int | None = None) -> list[float]:
+def cooling(bench: Bench, scores: dict[float, Floats32], temperature: float, skip: int | None = None) -> list[float]:
     """How much warmer than `temperature` the scores of each short length need to be, never less than 1."""
     rows = bench.store.sampled_rows()
     used = bench.clips.fold[rows] != (-1 if skip is None else skip)
@@ -267,7 +267,7 @@ def write_head(bench: Bench, chosen: Chosen, warmth: list[float], out: Path) -> 
     return path
 
 
-def measure_short(bench: Bench, short: dict[float, FloatArray], cache: Path) -> list[dict[str, float | None]]:
+def measure_short(bench: Bench, short: dict[float, Floats32], cache: Path) -> list[dict[str, float | None]]:
     """Coverage and accuracy of short turns; warmth, temperature and threshold come from other actors."""
     rows = bench.store.sampled_rows()
     target, fold_of = seven(bench.clips.truth[rows]), bench.clips.fold[rows]

@@ -4,7 +4,7 @@
     pip install -e . lemminflect==0.2.3 vaderSentiment==3.3.2
     python recipes/word_table/build.py --wordnet package/dict
 
-Run again it writes the same bytes. The lists are ours (`word_table_sources.py` says what is in them); WordNet 3.1
+Run again it writes the same bytes. The lists are ours (`sources.py` says what is in them); WordNet 3.1
 gives derived words, opposites and cautious synonyms (WordNet licence), lemminflect the inflections (MIT), VADER the
 ratings of valence (MIT, doi:10.1609/icwsm.v8i1.14550), Russell & Mehrabian 1977 the norms, and the five published
 wheels (arXiv:2410.01495) their words and sectors. `measurements/results/word_table_build.json` gets what was checked:
@@ -26,9 +26,9 @@ from importlib import resources
 from pathlib import Path
 
 import numpy as np
-from word_table_forms import FormMaker, assign
-from word_table_placing import meetings, opposites, place
-from word_table_sources import (
+from forms import FormMaker, assign
+from placing import meetings, opposites, place
+from sources import (
     NEIGHBOURS,
     SECTORS,
     WHEELS,
@@ -41,13 +41,13 @@ from word_table_sources import (
     read_values,
     read_wheels,
 )
-from word_table_synonyms import synonyms
-from word_table_values import check, read_vader, value_of
-from word_table_wordnet import WordNet
+from synonyms import synonyms
+from values import check, read_vader, value_of
+from wordnet import WordNet
 
 from affekt.labels.wheels import PACKAGED_TABLE, Sense, Wheel, Word, WordTable
 
-CHECK = Path(__file__).resolve().parents[1] / 'benchmarks' / 'results' / 'word_table_build.json'
+CHECK = Path(__file__).resolve().parents[2] / 'measurements' / 'results' / 'word_table_build.json'
 VERSION = '2026.1'
 SOURCES = (
     'recipes/word_table_*.tsv, written for affekt (Apache-2.0)',

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 
 from lemminflect import getAllInflections, getAllLemmas
-from word_table_sources import Entry
-from word_table_wordnet import WordNet
+from sources import Entry
+from wordnet import WordNet
 
 PARTICLES = frozenset(
     ('up', 'out', 'down', 'off', 'on', 'for', 'to', 'in', 'over', 'away', 'back', 'apart', 'about', 'around', 'aside',

@@ -1,7 +1,7 @@
 """Where the base words lie on the wheels, and whether opposites stay apart.
 
 On the affekt wheel a word lies at its group's concept. On a published wheel a base whose forms hold a word of that
-wheel lies at that word; any other lies where `word_table_places.tsv` says, else where its group lies.
+wheel lies at that word; any other lies where `places.tsv` says, else where its group lies.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from word_table_sources import WHEELS, Entry, Group, Wheel
-from word_table_wordnet import WordNet
+from sources import WHEELS, Entry, Group, Wheel
+from wordnet import WordNet
 
 LISTED_OPPOSITES = (
     ('happy', 'sad'), ('love', 'hate'), ('hope', 'despair'), ('calm', 'agitated'), ('proud', 'ashamed'),

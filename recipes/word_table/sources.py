@@ -1,12 +1,12 @@
 """The hand-written files of the word table, read and checked.
 
-`word_table_groups.tsv`: sector, concept (the middle ring), group, its valence and arousal, and the wheel word that is
+`groups.tsv`: sector, concept (the middle ring), group, its valence and arousal, and the wheel word that is
 nearest to it in meaning on each of the five published wheels ('-' where a wheel has nothing for it).
-`word_table_words.tsv`: group, intensity, and words: `base = form, form; base; …`.
-`word_table_values.tsv`: valence and arousal that are not derived (norms, and words placed between norms).
-`word_table_places.tsv`: words that a published wheel places elsewhere than the rest of their group, with a reason.
-`word_table_excluded.tsv`: forms and synonyms that look right and are wrong, with a reason.
-`word_table_wheels.tsv`: the trees of the five published wheels.
+`words.tsv`: group, intensity, and words: `base = form, form; base; …`.
+`values.tsv`: valence and arousal that are not derived (norms, and words placed between norms).
+`places.tsv`: words that a published wheel places elsewhere than the rest of their group, with a reason.
+`excluded.tsv`: forms and synonyms that look right and are wrong, with a reason.
+`wheels.tsv`: the trees of the five published wheels.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def rows_of(name: str) -> list[dict[str, str]]:
 
 def read_groups() -> dict[str, Group]:
     groups = {}
-    for row in rows_of('word_table_groups.tsv'):
+    for row in rows_of('groups.tsv'):
         places = tuple('' if row[wheel] == '-' else row[wheel] for wheel in WHEELS)
         groups[row['group']] = Group(
             row['group'], row['concept'], row['sector'], float(row['valence']), float(row['arousal']), places
@@ -97,7 +97,7 @@ def read_groups() -> dict[str, Group]:
 
 def read_entries() -> list[Entry]:
     entries = []
-    for row in rows_of('word_table_words.tsv'):
+    for row in rows_of('words.tsv'):
         for text in row['words'].split(';'):
             base, _, forms = text.strip().partition(' = ')
             written = tuple(dict.fromkeys(form.strip() for form in forms.split(',') if form.strip()))
@@ -107,22 +107,19 @@ def read_entries() -> list[Entry]:
 
 def read_values() -> dict[str, tuple[float, float, str]]:
     """Word to valence, arousal, origin."""
-    return {
-        row['word']: (float(row['valence']), float(row['arousal']), row['origin'])
-        for row in rows_of('word_table_values.tsv')
-    }
+    return {row['word']: (float(row['valence']), float(row['arousal']), row['origin']) for row in rows_of('values.tsv')}
 
 
 def read_places() -> dict[str, dict[str, str]]:
     """Word to wheel to wheel word, '' for unplaced."""
     places: dict[str, dict[str, str]] = {}
-    for row in rows_of('word_table_places.tsv'):
+    for row in rows_of('places.tsv'):
         places.setdefault(row['word'], {})[row['wheel']] = '' if row['place'] == '-' else row['place']
     return places
 
 
 def read_excluded() -> set[str]:
-    return {row['word'] for row in rows_of('word_table_excluded.tsv')}
+    return {row['word'] for row in rows_of('excluded.tsv')}
 
 
 def read_wheels() -> list[Wheel]:
@@ -136,7 +133,7 @@ def read_wheels() -> list[Wheel]:
         inner: dict[str, str] = {}
         middle: dict[str, str] = {}
         seen: dict[str, list[str]] = {}
-        for row in (row for row in rows_of('word_table_wheels.tsv') if row['wheel'] == name):
+        for row in (row for row in rows_of('wheels.tsv') if row['wheel'] == name):
             outer = [word.strip() for word in row['outer'].split(';')]
             for word in dict.fromkeys([row['middle'], *outer]):
                 seen.setdefault(word, []).append(row['inner'])

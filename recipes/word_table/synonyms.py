@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from word_table_sources import Entry
-from word_table_wordnet import WordNet
+from sources import Entry
+from wordnet import WordNet
 
 FEELING = {12, 37}
 """Lexicographer files noun.feeling and verb.emotion; adjectives are all looked at (0, 44)."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from word_table_sources import Entry, Group
+from sources import Entry, Group
 
 Values = tuple[float, float, str]
 

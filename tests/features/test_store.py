@@ -17,7 +17,7 @@ from affekt.corpora import made_up_corpus
 from affekt.errors import AffektError, CorpusError, FileError, ShapeError, TableError, UnknownNameError, ValueRangeError
 from affekt.features import Features, Provenance, Store, arrow_files, check_store, require_features, write_features
 from affekt.features.store import SUFFIX
-from affekt.tables.arrow_messages import require_bounded
+from affekt.tables import require_bounded_messages
 
 MADE = Provenance('toy', 'ab' * 32, 2, {'tool': 'test'}, ('left', 'right'), 'made up')
 
@@ -130,12 +130,12 @@ def test_a_file_that_unfolds_to_far_more_than_its_size_is_refused_before_it_does
     import pyarrow as pa
 
     usual = pa.record_batch({'x': pa.array(np.random.default_rng(0).normal(size=10_000))})
-    require_bounded(_compressed(tmp_path / 'usual', usual, is_stream=is_stream))
+    require_bounded_messages(_compressed(tmp_path / 'usual', usual, is_stream=is_stream))
     for name, values in (('zeros', pa.array(np.zeros(20_000_000))), ('nulls', pa.nulls(2_000_000_000))):
         path = _compressed(tmp_path / name, pa.record_batch({'x': values}), is_stream=is_stream)
         before = pa.total_allocated_bytes()
         with pytest.raises(ValueError, match=r'bytes that stand for 2,?0*,000,000'):
-            require_bounded(path)
+            require_bounded_messages(path)
         assert pa.total_allocated_bytes() == before
     if not is_stream:
         with pytest.raises(TableError, match='bytes that stand for'):
@@ -151,7 +151,7 @@ def test_damaged_messages_never_end_in_anything_but_an_error(tmp_path):
             content[at : at + 1] = bytes([int(rng.integers(256))])
         (tmp_path / 'damaged').write_bytes(content)
         try:
-            require_bounded(tmp_path / 'damaged')
+            require_bounded_messages(tmp_path / 'damaged')
         except ValueError:
             continue
 
@@ -162,7 +162,7 @@ def test_a_file_that_may_not_be_read_is_not_taken_for_a_damaged_one(tmp_path, mo
     def refuse(path):
         raise PermissionError(13, 'Permission denied', str(path))
 
-    monkeypatch.setattr(arrow_files, 'require_bounded', refuse)
+    monkeypatch.setattr(arrow_files, 'require_bounded_messages', refuse)
     with pytest.raises(TableError, match='allow it to be read'):
         Store(tmp_path)
 

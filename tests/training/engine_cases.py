@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 import signal
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from affekt.errors import TrainingError
 from affekt.training.engine import Engine
 from affekt.training.order import IndexBatches, LoadedBatches
 from affekt.training.parallel import Ranks
@@ -90,6 +92,25 @@ def killed_at(kind: str, folder: str, step: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     engine().run(batches(kind), steps=24, folder=Path(folder), progress=die)
+
+
+def apart(folder: str) -> None:
+    """Errors of each rank: of uneven batches, with and without a weight, and of a checkpoint that one alone has."""
+    ranks, said = Ranks(), []
+    uneven = [ROWS[:8]] * (4 if ranks.first else 3)
+    for weigh, log_every in ((None, 1), (None, 5), (len, 1)):
+        settings = EngineSettings(log_every=log_every, save_every=None)
+        try:
+            engine(0, settings, plain_loss, dropout=0.0, weigh=weigh, ranks=ranks).run(iter(uneven), steps=9)
+        except TrainingError as error:
+            said.append(str(error))
+    own, settings = Path(folder) / str(ranks.rank), EngineSettings(log_every=1)
+    for resume in (False, True):
+        try:
+            engine(0, settings, plain_loss, dropout=0.0).run([ROWS[:8]] * 2, steps=2, folder=own, resume=resume)
+        except TrainingError as error:
+            said.append(str(error))
+    (Path(folder) / f'{ranks.rank}.json').write_text(json.dumps(said))
 
 
 class Spread(Ranks):

@@ -17,12 +17,12 @@ import engine_cases as cases
 import pytest
 import torch
 
-from affekt.errors import RunError, TrainingError, UnknownNameError, ValueRangeError
+from affekt.errors import RunError, StorageError, TrainingError, UnknownNameError, ValueRangeError
 from affekt.files import part_of
 from affekt.nn import save_tensors
 from affekt.training import on_processes
 from affekt.training.checkpoints import last_step, save_step, step_files
-from affekt.training.curves import curve_svg, read_log, write_curves
+from affekt.training.curves import ScalarLog, curve_svg, read_log, write_curves
 from affekt.training.engine import Engine, on_device
 from affekt.training.schedules import layered_groups
 from affekt.training.settings import EngineSettings
@@ -267,6 +267,59 @@ def test_several_processes_take_the_steps_of_one_and_go_on_whether_each_has_the_
             torch.testing.assert_close(ours[key], value, rtol=1e-4, atol=1e-5)
 
 
+def test_processes_that_come_apart_all_say_so(tmp_path):
+    on_processes(2, cases.apart, str(tmp_path))
+    for rank, own in ((0, 1), (1, 0)):
+        said = json.loads((tmp_path / f'{rank}.json').read_text())
+        uneven = f'expected as many batches in every process; got {own} for step 4 in rank {rank}, 1 in all 2'
+        assert [text.split(';')[1] for text in said[:3]] == [uneven.split(';')[1]] * 3
+        assert ['those of steps [2, None]' in text for text in said[3:]] == [True]
+
+
+def _no_number(model, rows):
+    return {'square': (model(rows) - rows).square().mean(dim=1)}
+
+
+def _no_loss(model, rows):
+    return {}
+
+
+class _Changing:
+    """Losses that have another name at each step."""
+
+    def __init__(self):
+        self.step = 0
+
+    def __call__(self, model, rows):
+        self.step += 1
+        return {f'square{self.step}': (model(rows) - rows).square().mean()}
+
+
+@pytest.mark.parametrize(
+    ('losses', 'came'), [(_no_number, r"shapes {'square': \(8,\)}"), (_no_loss, 'no loss'), (_Changing(), "'square2'")]
+)
+def test_losses_that_are_no_numbers_of_the_same_names_at_each_step_are_refused(losses, came):
+    with pytest.raises(TrainingError, match=f'expected a number for each of .*at every step; got {came}'):
+        cases.engine(settings=replace(PLAIN, accumulation=2), losses=losses).run([cases.ROWS[:8]] * 4, steps=2)
+
+
+def test_weights_that_are_not_finite_are_never_saved(tmp_path):
+    def root(model, rows):  # 0, with a gradient that is no number
+        return {'root': (model(rows) * 0).square().sum().sqrt()}
+
+    with pytest.raises(TrainingError, match=r"expected finite weights; got others in 'first\.weight'"):
+        cases.engine(settings=PLAIN, losses=root, dropout=0.0).run([cases.ROWS[:8]], steps=1, folder=tmp_path)
+    assert step_files(tmp_path) == []
+
+
+@pytest.mark.skipif(not Path('/dev/full').exists(), reason='this system has no /dev/full')
+def test_a_log_that_has_no_room_says_so(tmp_path):
+    log = ScalarLog(tmp_path / 'log.jsonl')
+    log._path = Path('/dev/full')
+    with pytest.raises(StorageError, match='room on the disk'):
+        log.add({'step': 1.0})
+
+
 def test_a_loss_that_is_no_number_ends_the_run_and_is_logged_and_drawn_as_a_gap(tmp_path):
     def broken(model, rows):
         return {'odd': model(rows).sum() * math.nan}
@@ -364,6 +417,12 @@ def test_batches_of_any_shape_are_moved_to_the_device():
     assert moved['a'][1].name == 'x'
     assert moved['b'][0].is_meta
     assert moved['b'][1] is None
+
+    class Own(dict):
+        def to(self, device):
+            return 'moved by itself'
+
+    assert on_device([Own()], torch.device('meta')) == ['moved by itself']
 
 
 def test_weights_that_are_not_trained_are_neither_saved_nor_averaged(tmp_path):

@@ -1,4 +1,4 @@
-"""The test figures, each beside its trivial baseline. Read by `textual_emotion.py`."""
+"""The test figures, each beside its trivial baseline. Read by `train.py`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from textual_emotion_data import Texts
-from textual_emotion_fit import Floats, any_of, categories_of, folded_categories, sigmoid, single
+from data import Texts
+from fit import Floats, any_of, categories_of, folded_categories, sigmoid, single
 
 from affekt.labels import EKMAN, GOEMOTIONS
 from affekt.metrics import (
@@ -30,7 +30,7 @@ from affekt.metrics import (
 )
 
 if TYPE_CHECKING:
-    from textual_emotion import Corpus
+    from train import Corpus
 
 SEED = 20240417
 Arrays = dict[str, npt.NDArray[np.float32]]

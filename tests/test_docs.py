@@ -146,3 +146,8 @@ def test_the_example_in_the_readme_runs(tmp_path, monkeypatch, capsys):
     assert (tmp_path / 'interview' / 'analysis.json').exists()
     assert (tmp_path / 'interview' / 'report.html').exists()
     assert 'person 1' in capsys.readouterr().out
+
+
+def test_the_picture_of_the_rooms_shows_every_room_and_no_other():
+    picture = (ROOT / 'docs' / 'figures' / 'architecture.svg').read_text()
+    assert set(re.findall(r'class="n"[^>]*>(\w+)<', picture)) == set(affekt.ROOMS)

@@ -80,6 +80,15 @@ def test_a_text_has_the_same_states_frozen_and_trained(kind, tmp_path):
     assert encoder.rate_hz is None
 
 
+@pytest.mark.parametrize('kind', ['bert', 'roberta', 'gpt2'])
+def test_a_text_is_cut_to_what_the_network_takes_whatever_is_asked_for(kind, tmp_path):
+    backbone = open_backbone(tiny_models.text(tmp_path, kind), longest=600)
+    assert backbone._tokenizer.model_max_length > 600
+    rows = backbone.prepare('i am so glad ' * 200)
+    assert len(rows) == backbone._limit < 600
+    assert states_of(backbone, 'i am so glad ' * 200).shape[1] == backbone.size
+
+
 def test_the_reading_half_of_t5_is_an_encoder_but_not_one_to_train(tmp_path):
     encoder = open_encoder(tiny_models.t5(tmp_path), WHOLE)
     (encoded,) = encoder.encode(['i am so glad'])

@@ -153,7 +153,7 @@ class CrossSelfBlock(Block):
         context_width: C; D where None.
         drop_path: share of dropped paths of this block.
 
-    Source: Sun et al. 2024, arXiv:2401.05698 (HiCMAE), section 3.2.
+    Source: Sun et al. 2024, arXiv:2401.05698 (HiCMAE), the cross-modal fusion encoder.
     """
 
     def __init__(self, form: BlockForm, context_width: int | None = None, drop_path: float = 0.0) -> None:

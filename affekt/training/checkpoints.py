@@ -200,7 +200,7 @@ def restore_random_states(device: torch.device, tensors: Mapping[str, Tensor], n
 
 @contextlib.contextmanager
 def random_states_kept(device: torch.device) -> Iterator[None]:
-    """All generators stand behind it where they stood before."""
+    """After the block all generators stand where they stood before it."""
     before = random_states(device)
     try:
         yield

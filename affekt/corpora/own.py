@@ -42,18 +42,18 @@ def own_samples(release: Release) -> Iterator[Sample]:
     columns = release.table(*TABLES) or {}
     file = next(reversed(release.sources))
     plain = {header.lower(): header for header in columns}
-    found = {
+    headers = {
         column: plain[name]
         for column in COLUMNS
         if (name := next((name for name in NAMES.get(column, (column,)) if name in plain), None))
     }
-    if 'sample' not in found:
+    if 'sample' not in headers:
         raise TableError(
             expected=f'a column {" or ".join(NAMES["sample"])}',
             came=f'{file} with {listed(columns, 8)}',
             todo='give each sample a name',
         )
-    if unread := [header for header in columns if header not in found.values()]:
+    if unread := [header for header in columns if header not in headers.values()]:
         release.notes.append(f'columns that a manifest does not have, left out: {listed(unread)}')
     media = {
         'video': {
@@ -65,9 +65,9 @@ def own_samples(release: Release) -> Iterator[Sample]:
         'audio': {**release.media('.', kinds=AUDIO), **release.media('audio', kinds=AUDIO)},
         'frames': release.folders('frames'),
     }
-    tidy = [tidied(column, columns[header], file, release.notes) for column, header in found.items()]
+    tidy = [tidied(column, columns[header], file, release.notes) for column, header in headers.items()]
     for values in zip(*tidy, strict=True):
-        row = {column: value for column, value in zip(found, values, strict=True) if value not in ('', None)}
+        row = {column: value for column, value in zip(headers, values, strict=True) if value not in ('', None)}
         name = str(row.pop('sample', ''))
         cells = {column: _cell(column, value, name, file) for column, value in row.items()}
         yield Sample(name, **_media(name, release, media) | cells)
@@ -83,11 +83,11 @@ def _cell(column: str, value: object, name: str, file: str) -> Any:
 def _media(name: str, release: Release, media: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     """The media that a sample's name tells."""
     stem = name.rsplit('.', 1)[0]
-    found = {column: paths[stem] for column, paths in media.items() if stem in paths}
+    named = {column: paths[stem] for column, paths in media.items() if stem in paths}
     for column, kinds in (('audio', AUDIO), ('video', SEEN)):
         if name.lower().endswith(kinds) and (release.folder / name).is_file():
-            found[column] = name
-    return found or _further_down(name, release)
+            named[column] = name
+    return named or _further_down(name, release)
 
 
 def _further_down(name: str, release: Release) -> dict[str, Any]:

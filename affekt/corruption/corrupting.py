@@ -95,10 +95,10 @@ def corrupt(
         written = {name: entry.facts for name in masked.names if (entry := run.finished(name)) is not None}
         resumed = len(written)
         left = np.array([name not in written for name in masked.names], dtype=np.bool_)
-        for row, found in _each(job, masked.samples.take(left), processes):
-            media = [found[kind] for kind in ('audio', 'video', 'frames') if found.get(kind)]
-            run.note(row.sample, media[0] if media else '.', files=media, **found)
-            written[row.sample] = found
+        for row, outcome in _each(job, masked.samples.take(left), processes):
+            media = [outcome[kind] for kind in ('audio', 'video', 'frames') if outcome.get(kind)]
+            run.note(row.sample, media[0] if media else '.', files=media, **outcome)
+            written[row.sample] = outcome
             if progress is not None:
                 progress('corrupt', len(written), len(masked))
         facts_of = dataclasses.replace(masked.facts, root=str(out.resolve()))

@@ -89,18 +89,18 @@ class AudioPass:
         """Open, decode, mix, place on the clock, resample, cut into blocks."""
         size = max(1, round(block_s * rate_hz))
         kept: list[Samples] = []
-        held = done = 0
+        waiting = done = 0
         for piece in self._resampled(rate_hz):
             kept.append(piece)
-            held += len(piece)
-            if held < size:
+            waiting += len(piece)
+            if waiting < size:
                 continue
             joined = np.concatenate(kept)  # once a piece: it may hold thousands of small blocks
-            for start in range(0, held - size + 1, size):
+            for start in range(0, waiting - size + 1, size):
                 yield Block(done / rate_hz, _clipped(joined[start : start + size]))
                 done += size
-            kept, held = [joined[held - held % size :]], held % size
-        if held:
+            kept, waiting = [joined[waiting - waiting % size :]], waiting % size
+        if waiting:
             yield Block(done / rate_hz, _clipped(np.concatenate(kept)))
         self.is_over = True
         if not self.tally.frames and self.must_decode:

@@ -98,10 +98,10 @@ def better_svg(names: Sequence[str], better: Floats) -> str:
                 continue
             chance = float(better[row, column])
             opacity = round(abs(chance - 0.5) * 2 * DARKEST, 3)
-            said = f'{name} better than {other}: {chance:.1%}'
+            title = f'{name} better than {other}: {chance:.1%}'
             x = gutter + column * CELL
             parts.append(
-                f'<g><title>{html.escape(said)}</title><rect x="{x + 1}" y="{y + 1}" width="{CELL - 2}" '
+                f'<g><title>{html.escape(title)}</title><rect x="{x + 1}" y="{y + 1}" width="{CELL - 2}" '
                 f'height="{CELL - 2}" rx="4" class="{"up" if chance >= 0.5 else "down"}" fill-opacity="{opacity}"/>'
                 f'<text x="{x + CELL / 2}" y="{y + CELL / 2 + 4}" text-anchor="middle" class="on">'
                 f'{_percent(chance)}</text></g>'

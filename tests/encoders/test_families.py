@@ -117,6 +117,20 @@ def test_pictures_have_times_and_as_many_columns_as_the_encoder_says(kind, tmp_p
     assert states_of(encoder, faces(16).images).shape[1] == encoder.size
 
 
+@pytest.mark.parametrize(('make', 'nothing'), [
+    (lambda folder: tiny_models.speech(folder, 'hubert'), np.zeros(0, np.float32)),
+    (tiny_models.whisper, np.zeros(0, np.float32)),
+    (SIGHT['vit'], Pictures([], None)), (SIGHT['videomae'], Pictures([], None)),
+])  # fmt: skip
+def test_of_no_sound_and_no_pictures_there_are_no_features(make, nothing, tmp_path):
+    encoder = open_encoder(make(tmp_path), WHOLE)
+    whole = sound(0.5) if encoder.modality == 'audio' else faces(2)
+    for is_published in (False, True):
+        first, second = encoder.encode([nothing, whole], is_published=is_published)
+        assert first == 'nothing to read'
+        assert isinstance(second, Encoded)
+
+
 def test_the_token_that_deit_distils_into_is_no_patch(tmp_path):
     folder = SIGHT['deit'](tmp_path)
     encoder = open_encoder(folder, WHOLE)

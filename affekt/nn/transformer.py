@@ -69,7 +69,7 @@ class DropPath(nn.Module):
         self.share = share
 
     def forward(self, branch: Tensor) -> Tensor:
-        """The same (B, …) shape; unchanged in evaluation."""
+        """The same (B, T, D) shape; unchanged in evaluation."""
         if not self.training or self.share == 0.0:
             return branch
         stays = torch.empty_like(branch[:, :1, :1]).bernoulli_(1 - self.share)  # (B, 1, 1)

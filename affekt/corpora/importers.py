@@ -22,12 +22,12 @@ def corpus_named(name: str) -> Corpus:
         UnknownNameError: no such corpus.
     """
     plain = name.lower().replace('_', '-')
-    found = CORPORA.get(name) or CORPORA.get(plain) or CORPORA.get(plain.replace('-', ''))
-    if found is None:
+    corpus = CORPORA.get(name) or CORPORA.get(plain) or CORPORA.get(plain.replace('-', ''))
+    if corpus is None:
         raise UnknownNameError(
             expected=f'one of {", ".join(CORPORA)}', came=repr(name), todo='see `affekt corpus list`'
         )
-    return found
+    return corpus
 
 
 def import_corpus(corpus: Corpus | str, folder: Path) -> Manifest:

@@ -42,18 +42,18 @@ def own_samples(release: Release) -> Iterator[Sample]:
     columns = release.table(*TABLES) or {}
     file = next(reversed(release.sources))
     plain = {header.lower(): header for header in columns}
-    found = {
+    headers = {
         column: plain[name]
         for column in COLUMNS
         if (name := next((name for name in NAMES.get(column, (column,)) if name in plain), None))
     }
-    if 'sample' not in found:
+    if 'sample' not in headers:
         raise TableError(
             expected=f'a column {" or ".join(NAMES["sample"])}',
             came=f'{file} with {listed(columns, 8)}',
             todo='give each sample a name',
         )
-    if unread := [header for header in columns if header not in found.values()]:
+    if unread := [header for header in columns if header not in headers.values()]:
         release.notes.append(f'columns that a manifest does not have, left out: {listed(unread)}')
     media = {
         'video': {
@@ -65,9 +65,9 @@ def own_samples(release: Release) -> Iterator[Sample]:
         'audio': {**release.media('.', kinds=AUDIO), **release.media('audio', kinds=AUDIO)},
         'frames': release.folders('frames'),
     }
-    tidy = [tidied(column, columns[header], file, release.notes) for column, header in found.items()]
+    tidy = [tidied(column, columns[header], file, release.notes) for column, header in headers.items()]
     for values in zip(*tidy, strict=True):
-        row = {column: value for column, value in zip(found, values, strict=True) if value not in ('', None)}
+        row = {column: value for column, value in zip(headers, values, strict=True) if value not in ('', None)}
         name = str(row.pop('sample', ''))
         cells = {column: _cell(column, value, name, file) for column, value in row.items()}
         yield Sample(name, **_media(name, release, media) | cells)
@@ -83,26 +83,26 @@ def _cell(column: str, value: object, name: str, file: str) -> Any:
 def _media(name: str, release: Release, media: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     """The media that a sample's name tells."""
     stem = name.rsplit('.', 1)[0]
-    found = {column: paths[stem] for column, paths in media.items() if stem in paths}
+    files = {column: paths[stem] for column, paths in media.items() if stem in paths}
     for column, kinds in (('audio', AUDIO), ('video', SEEN)):
         if name.lower().endswith(kinds) and (release.folder / name).is_file():
-            found[column] = name
-    return found or _further_down(name, release)
+            files[column] = name
+    return files or _further_down(name, release)
 
 
 def _further_down(name: str, release: Release) -> dict[str, Any]:
     """The media of that name in any folder below; none, and a note, where several folders hold one."""
-    found: dict[str, Any] = {}
+    paths: dict[str, Any] = {}
     if not name or Path(name).is_absolute() or '..' in Path(name).parts:
-        return found
+        return paths
     for column, kinds in (('audio', AUDIO), ('video', SEEN)):
         names = [name] if name.lower().endswith(kinds) else [f'{name}{ending}' for ending in kinds]
         files = [path for each in names for path in release.every(each) if path.is_file()]
         if len(files) == 1:
-            found[column] = files[0].relative_to(release.folder).as_posix()
+            paths[column] = files[0].relative_to(release.folder).as_posix()
         elif files:
             release.notes.append(f'{name} is the name of {len(files)} files in different folders: none was taken')
-    return found
+    return paths
 
 
 CORPORA = (

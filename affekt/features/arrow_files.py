@@ -98,8 +98,8 @@ def write_features(path: Path, features: Iterable[Features], provenance: Provena
     seen: set[str] = set()
     with file_atomically(path) as raw, pa.ipc.new_file(raw, schema) as writer:
         for piece in _pieces(features):
-            for one in piece:
-                _check(one, provenance, seen)
+            for entry in piece:
+                _check(entry, provenance, seen)
             writer.write_batch(_as_batch(piece, schema))
     return len(seen)
 
@@ -120,45 +120,45 @@ def _schema(dimension: int, header: Mapping[str, str]) -> Any:
 def _pieces(features: Iterable[Features]) -> Iterator[list[Features]]:
     piece: list[Features] = []
     rows = 0
-    for one in features:
-        if piece and rows + len(one.values) > ROWS_AT_ONCE:
+    for entry in features:
+        if piece and rows + len(entry.values) > ROWS_AT_ONCE:
             yield piece
             piece, rows = [], 0
-        piece.append(one)
-        rows += len(one.values)
+        piece.append(entry)
+        rows += len(entry.values)
     if piece:
         yield piece
 
 
-def _check(one: Features, provenance: Provenance, seen: set[str]) -> None:
-    if one.values.shape[1] != provenance.dimension:
+def _check(entry: Features, provenance: Provenance, seen: set[str]) -> None:
+    if entry.values.shape[1] != provenance.dimension:
         raise ShapeError(
             expected=f'{provenance.dimension} columns of {provenance.recipe}',
-            came=f'{one.values.shape} for sample {one.sample!r}',
+            came=f'{entry.values.shape} for sample {entry.sample!r}',
             todo='extract it again',
         )
-    if wrong := not_finite(one):
+    if wrong := not_finite(entry):
         raise ValueRangeError(
-            expected='finite features', came=f'{wrong} of sample {one.sample!r}',
+            expected='finite features', came=f'{wrong} of sample {entry.sample!r}',
             todo='leave that sample out, or correct the encoder',
         )  # fmt: skip
-    if one.sample in seen:
-        raise TableError(expected='every sample once', came=f'{one.sample!r} twice', todo='correct the manifest')
-    seen.add(one.sample)
+    if entry.sample in seen:
+        raise TableError(expected='every sample once', came=f'{entry.sample!r} twice', todo='correct the manifest')
+    seen.add(entry.sample)
 
 
 def _as_batch(piece: Sequence[Features], schema: Any) -> Any:
     import pyarrow as pa
 
-    lengths = np.array([len(one.values) for one in piece], dtype=np.int64)
-    timed = np.array([0 if one.times is None else len(one.times) for one in piece], dtype=np.int64)
-    flat = np.ascontiguousarray(np.concatenate([one.values for one in piece]), dtype=np.float32).ravel()
+    lengths = np.array([len(entry.values) for entry in piece], dtype=np.int64)
+    timed = np.array([0 if entry.times is None else len(entry.times) for entry in piece], dtype=np.int64)
+    flat = np.ascontiguousarray(np.concatenate([entry.values for entry in piece]), dtype=np.float32).ravel()
     rows = pa.FixedSizeListArray.from_arrays(number_array(flat), schema.field('values').type.value_type.list_size)
-    times = [one.times for one in piece if one.times is not None]
+    times = [entry.times for entry in piece if entry.times is not None]
     values = pa.LargeListArray.from_arrays(number_array(_offsets(lengths)), rows)
     stamps = number_array(np.concatenate(times) if times else np.zeros(0))
     times_of = pa.LargeListArray.from_arrays(number_array(_offsets(timed)), stamps)
-    return pa.record_batch([text_array([one.sample for one in piece]), values, times_of], schema=schema)
+    return pa.record_batch([text_array([entry.sample for entry in piece]), values, times_of], schema=schema)
 
 
 def _offsets(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -218,8 +218,8 @@ class Piece:
 
     def times_of(self, row: int) -> npt.NDArray[np.float64] | None:
         """(T,) of a sample; None where its rows have no times."""
-        found = self.times[self.time_offsets[row] : self.time_offsets[row + 1]]
-        return found if len(found) else None
+        times = self.times[self.time_offsets[row] : self.time_offsets[row + 1]]
+        return times if len(times) else None
 
     def means(self, rows: npt.NDArray[np.int64]) -> Floats32:
         """(B, D) means over the rows of each sample; a view where each has one and they follow each other."""
@@ -228,5 +228,5 @@ class Piece:
             return np.stack([self.flat[begin:end].mean(axis=0) for begin, end in zip(begins, ends, strict=True)])
         if (np.diff(begins) == 1).all():
             return self.flat[begins[0] : ends[-1]]
-        found: Floats32 = np.take(self.flat, begins, axis=0)
-        return found
+        means: Floats32 = np.take(self.flat, begins, axis=0)
+        return means

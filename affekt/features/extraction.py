@@ -119,14 +119,14 @@ def extract(
             done += batches.size_of(index)
             if progress is not None:
                 progress('features', done, len(rows))
-        held = [entry for index in range(len(batches)) if (entry := run.finished(batch_key(index))) is not None]
-        if len(held) < len(batches):
+        entries = [entry for index in range(len(batches)) if (entry := run.finished(batch_key(index))) is not None]
+        if len(entries) < len(batches):
             raise RunError(
-                expected=f'all {len(batches)} finished batches in {work}', came=f'{len(held)}: files went meanwhile',
+                expected=f'all {len(batches)} finished batches in {work}', came=f'{len(entries)}: files went meanwhile',
                 todo='run the same command again: what is missing is done again',
             )  # fmt: skip
-        missing = [(name, reason) for entry in held for name, reason in entry.facts['missing']]
-        files = (work / entry.folder for entry in held)
+        missing = [(name, reason) for entry in entries for name, reason in entry.facts['missing']]
+        files = (work / entry.folder for entry in entries)
         made = provenance_of(manifest.facts.corpus, recipe, shard, missing)
         made = replace(made, samples=names, facts={**made.facts, MEDIA: content})
         samples = write_features(path, _joined(files), made)
@@ -233,8 +233,8 @@ def _finished(
     """The shard that is there already, if it is the one that was asked for."""
     store = Store(path, partial=True)
     names, content = digests
-    held = {*store.names, *store.missing}
-    is_other = store.provenance.samples not in ('', names) or held != set(rows.column('sample'))
+    names_in_store = {*store.names, *store.missing}
+    is_other = store.provenance.samples not in ('', names) or names_in_store != set(rows.column('sample'))
     stated = store.provenance.facts
     if MEDIA in stated:
         is_other |= stated[MEDIA] != content
@@ -244,7 +244,7 @@ def _finished(
         raise RunError(
             expected=f'features of {recipe.name} for these {len(rows)} samples, or nothing yet',
             came=f'{path} with others, or of other texts, files or windows '
-            f'({store.provenance.recipe} {store.provenance.hash[:8]}, {len(held)} samples)',
+            f'({store.provenance.recipe} {store.provenance.hash[:8]}, {len(names_in_store)} samples)',
             todo='choose another --out, or remove the file',
         )
     return Extraction(path, len(store), store.provenance.missing, resumed=-(-len(rows) // size))

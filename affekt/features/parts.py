@@ -33,8 +33,8 @@ class Parts:
 
     def write(self, index: int, part: Part) -> Lost:
         """Write what became of a batch, whole or not at all, and tell what has no features."""
-        able = [one for one in part if isinstance(one, Features)]
-        lost = [(one.sample, one.reason) for one in part if isinstance(one, Unable)]
+        able = [outcome for outcome in part if isinstance(outcome, Features)]
+        lost = [(outcome.sample, outcome.reason) for outcome in part if isinstance(outcome, Unable)]
         write_features(self.path(index), able, provenance_of(self.corpus, self.recipe, (index + 1, self.count), lost))
         return lost
 

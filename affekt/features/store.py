@@ -93,7 +93,7 @@ class Store:
     @property
     def missing(self) -> dict[str, str]:
         """The samples that have none, and why."""
-        lost = [one for part in self.parts for one in part.missing]
+        lost = [entry for part in self.parts for entry in part.missing]
         return {name: reason for name, reason in lost if name not in self._row}
 
     def __len__(self) -> int:
@@ -169,11 +169,11 @@ class Store:
         used = np.unique(pieces)
         if len(used) == 1:
             return self._pieces[int(used[0])].means(numbers - self._starts[int(used[0])])
-        found = np.empty((len(numbers), self.dimension), dtype=np.float32)
+        rows = np.empty((len(numbers), self.dimension), dtype=np.float32)
         for piece in used:
             at = np.flatnonzero(pieces == piece)
-            found[at] = self._pieces[piece].means(numbers[at] - self._starts[piece])
-        return found
+            rows[at] = self._pieces[piece].means(numbers[at] - self._starts[piece])
+        return rows
 
     def batch(self, names: Sequence[str]) -> tuple[Floats32, npt.NDArray[np.bool_]]:
         """(B, max T, D) and (B, max T) `keep_mask`, True where a row is real.

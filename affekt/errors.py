@@ -112,7 +112,7 @@ class StorageError(RunError):
 
 
 class TrainingError(AffektError, RuntimeError):
-    """A trained model gives every sample one answer, or its numbers are not finite."""
+    """Training cannot go on, or its model is not one to report: its numbers are not finite, or its answers all one."""
 
 
 class LLMError(AffektError, OSError):

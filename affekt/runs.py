@@ -186,10 +186,9 @@ class Run:
             saved = with_new_names(_read_json(path).get('settings'), self._renamed)
             if saved != wanted:
                 saved = saved if isinstance(saved, dict) else {}
-                differing = sorted(k for k in {*saved, *wanted} if saved.get(k) != wanted.get(k))
                 raise RunError(
                     expected='the settings of the run that is resumed',
-                    came=f'other values for {", ".join(differing)}',
+                    came=f'other values for {", ".join(_differing(saved, wanted))}',
                     todo='use the same options, or choose another --out',
                 )
         else:
@@ -373,6 +372,16 @@ def read_settings(folder: Path) -> dict[str, Any]:
             todo='give the folder that analyze printed',
         )
     return _read_json(path)
+
+
+def _differing(left: Mapping[str, Any], right: Mapping[str, Any]) -> Iterator[str]:
+    """The names whose values differ, `settings.epochs` of one within another, sorted."""
+    for name in sorted({*left, *right}):
+        ours, theirs = left.get(name), right.get(name)
+        if isinstance(ours, dict) and isinstance(theirs, dict):
+            yield from (f'{name}.{inner}' for inner in _differing(ours, theirs))
+        elif ours != theirs:
+            yield name
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -77,6 +77,15 @@ def test_other_settings_are_named_when_resuming(tmp_path):
         Run(tmp_path / 'run', {'fps': 6, 'asr': 'base'}, resume=True)
 
 
+def test_a_setting_within_another_is_named_by_its_path(tmp_path):
+    saved = {'seed': 1, 'settings': {'epochs': 5, 'batch_size': 32, 'shape': {'hidden': 8}}, 'features': {'text': 'a'}}
+    with Run(tmp_path / 'run', saved):
+        pass
+    wanted = saved | {'settings': {'epochs': 6, 'shape': {'hidden': 9}, 'batch_size': 32}, 'features': None}
+    with pytest.raises(RunError, match=r'other values for features, settings\.epochs, settings\.shape\.hidden'):
+        Run(tmp_path / 'run', wanted, resume=True)
+
+
 def test_two_writers_do_not_share_a_run(tmp_path):
     with Run(tmp_path / 'run', {}), pytest.raises(RunError, match='in use'):
         Run(tmp_path / 'run', {}, resume=True)

@@ -307,12 +307,12 @@ def _is_contiguous(path: PersonSeries, low: int, high: int) -> bool:
     return bool(np.allclose(path.start_s[low + 1 : high], path.end_s[low : high - 1], atol=1e-6))
 
 
-def _runs(flags: npt.NDArray[np.bool_], kind: npt.NDArray[np.float64]) -> list[tuple[int, int]]:
-    """[first, last) of each run of True within which `kind` stays the same."""
+def _runs(flags: npt.NDArray[np.bool_], sides: npt.NDArray[np.float64]) -> list[tuple[int, int]]:
+    """[first, last) of each run of True within which `sides` stays the same."""
     runs, start = [], -1
     for t in range(len(flags) + 1):
         inside = t < len(flags) and bool(flags[t])
-        if start >= 0 and (not inside or kind[t] != kind[start]):
+        if start >= 0 and (not inside or sides[t] != sides[start]):
             runs.append((start, t))
             start = -1
         if inside and start < 0:

@@ -102,7 +102,7 @@ def rank_systems(
         each = cache(lambda count: _scored(score, at, resampled_sums(by_sample, rng=aside, resamples=count)))
         spreads = spread(drawn, sizes, each)
         gap_spreads = spread(
-            apart, sizes, lambda count: {(one, other): each(count)[one] - each(count)[other] for one, other in pairs}
+            apart, sizes, lambda count: {(left, right): each(count)[left] - each(count)[right] for left, right in pairs}
         )
         drawn = {name: spread_of.draws for name, spread_of in spreads.items()}
     gaps = _gaps(every, at, order, values, gap_spreads, score, rng, resamples, level)

@@ -134,11 +134,11 @@ def run_finetuning(
     )  # fmt: skip
     about = _encoder_facts(encoder, backbone)
     rows = prepared(manifest, backbone, settings.column, progress)
-    facts = {'settings': dataclasses.asdict(settings), 'encoder': about, 'samples': _digest_of(manifest, settings)}
+    depends_on = {'settings': dataclasses.asdict(settings), 'encoder': about, 'samples': _digest_of(manifest, settings)}
     bar, systems = _Bar(progress), []
-    with TemporaryDirectory() as scratch, FinishedRuns(folder, facts, resume=resume) as runs:
+    with TemporaryDirectory() as scratch, FinishedRuns(folder, depends_on, resume=resume) as runs:
         # 2. Its frozen vectors, and the task with all its checks.
-        store = _frozen_vectors(manifest, backbone, rows, facts, folder or Path(scratch), settings, progress)
+        store = _frozen_vectors(manifest, backbone, rows, depends_on, folder or Path(scratch), settings, progress)
         task = open_task(manifest, {backbone.modality: store}, settings.simple)
         inputs = Inputs(task, backbone, _in_order(rows, manifest, task), settings)
         # 3. The simple models and the perceptron on the vectors, then the encoder itself.
@@ -278,7 +278,7 @@ def _frozen_vectors(
     manifest: Manifest,
     backbone: Backbone,
     rows: Sequences,
-    facts: Mapping[str, Any],
+    depends_on: Mapping[str, Any],
     folder: Path,
     settings: FinetuningSettings,
     progress: Progress | None,
@@ -291,10 +291,10 @@ def _frozen_vectors(
     if not path.exists():
         samples = Samples({backbone.modality: rows}, names=manifest.names)
         encoded = vectors(copy.deepcopy(backbone).to(settings.device), samples.to(settings.device), progress=progress)
-        name, digest = f'{facts["encoder"]["name"]}-{settings.layers}', facts['encoder']['sha256']
+        name, digest = f'{depends_on["encoder"]["name"]}-{settings.layers}', depends_on['encoder']['sha256']
         each = (Features(sample, row[None]) for sample, row in zip(manifest.names, encoded.numpy(), strict=True))
         origin = Provenance(
-            name, digest, backbone.size, dict(facts), corpus=manifest.facts.corpus, modality=backbone.modality
+            name, digest, backbone.size, dict(depends_on), corpus=manifest.facts.corpus, modality=backbone.modality
         )
         write_features(path, each, origin)
     return Store(path)

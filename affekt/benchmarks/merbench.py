@@ -88,9 +88,9 @@ def run_merbench(
     recipes = {name: f'{store.provenance.recipe} {store.provenance.hash[:12]}' for name, store in stores.items()}
     plan = _plan(tuple(stores), settings)
     # 2. Train, each finished run on disk at once.
-    facts = {'settings': dataclasses.asdict(settings), 'features': recipes, 'samples': _digest(task)}
+    depends_on = {'settings': dataclasses.asdict(settings), 'features': recipes, 'samples': _digest(task)}
     systems = []
-    with FinishedRuns(folder, facts, resume=resume) as runs:
+    with FinishedRuns(folder, depends_on, resume=resume) as runs:
         runs.expect(sum(_runs(task, name, protocol, settings) for _, name, protocol in plan), progress)
         for modalities, name, protocol in plan:
             systems += _trained(task, modalities, name, protocol, settings, runs)
@@ -165,16 +165,16 @@ def _trained(
             for t, fold in enumerate(folds)
         ])  # fmt: skip
     # 4. What was asked of the test, each a system of its own.
-    facts = run_facts(answers, begun)
-    facts['chosen'] = tuple(draws[number] for number in (best if is_fair else best[:1]))
+    of_runs = run_facts(answers, begun)
+    of_runs['chosen'] = tuple(draws[number] for number in (best if is_fair else best[:1]))
     mean = 'probabilities' if is_fair else 'logits'
 
     def outputs(part: Callable[[Answers], Outputs | None]) -> tuple[Floats32, Floats32]:
         return over_seeds(task, folds, [[part(each) for each in by_fold] for by_fold in answers], mean)
 
-    systems = [System(modalities, name, protocol, *outputs(lambda each: each.test), **facts)]
+    systems = [System(modalities, name, protocol, *outputs(lambda each: each.test), **of_runs)]
     if not is_fair:
-        systems.append(System(modalities, name, ORACLE, *outputs(lambda each: each.oracle), **facts))
+        systems.append(System(modalities, name, ORACLE, *outputs(lambda each: each.oracle), **of_runs))
     for given in answers[0][0].given:
         systems.append(System(modalities, name, protocol, *outputs(lambda each: each.given[given]), given=given))  # noqa: B023
     return systems

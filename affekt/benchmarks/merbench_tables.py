@@ -61,8 +61,8 @@ def merbench_page(outcome: Outcome) -> str:
 
 def merbench_facts(outcome: Outcome) -> dict[str, Any]:
     """All of the outcome as plain values; None where undefined."""
-    facts = outcome_facts('MERBench', outcome.task, outcome.settings, outcome.recipes, outcome.rows, outcome.notes)
-    return {**facts, 'feat_type': outcome.task.feat_type}
+    content = outcome_facts('MERBench', outcome.task, outcome.settings, outcome.recipes, outcome.rows, outcome.notes)
+    return {**content, 'feat_type': outcome.task.feat_type}
 
 
 def save_merbench(folder: Path, outcome: Outcome, facts: dict[str, Any]) -> None:

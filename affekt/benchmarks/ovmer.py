@@ -162,7 +162,7 @@ def run_ovmer(
         progress('rank', 1, 1)
     # 3. How ranks move, and how scores go with the published grouping by a language model.
     moves = [_move(mode, views[0], view) for view in views[1:] for mode in view.rankings]
-    facts: dict[str, dict[str, dict[str, float]]] = {}
+    by_mode: dict[str, dict[str, dict[str, float]]] = {}
     for system, answered in answers.items():
         sizes = [len(official_parse(answered[name])) for name in true]
         thinking = count_thinking(answered[name] for name in true)
@@ -176,9 +176,9 @@ def run_ovmer(
                 f'{system.model} {system.mode}: {thinking} answers hold what the model thought aloud; official scores '
                 'count its words, consistent ones leave them out',
             )
-        facts.setdefault(system.mode, {})[system.model] = about
+        by_mode.setdefault(system.mode, {})[system.model] = about
     inputs = (truth, *(system.path for system in systems))
-    return Ovmer(len(true), systems, facts, tuple(views), tuple(moves), _agreements(views), notes, inputs)
+    return Ovmer(len(true), systems, by_mode, tuple(views), tuple(moves), _agreements(views), notes, inputs)
 
 
 def find_systems(predictions: Path) -> tuple[System, ...]:

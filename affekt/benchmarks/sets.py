@@ -146,10 +146,10 @@ def find_labels(each: UniBenchSet, labels: Path) -> Path | None:
     folders = (each.folder, each.folder.removesuffix('-process'), each.key, each.name)
     files = (
         each.file,
-        *(f'{stem}{kind}' for stem in ('labels', 'label', 'ovlabel', 'check-openset') for kind in ENDINGS),
+        *(f'{stem}{ending}' for stem in ('labels', 'label', 'ovlabel', 'check-openset') for ending in ENDINGS),
     )
     tried = [labels / folder / file for folder in folders for file in files]
-    tried += [labels / f'{each.key}{kind}' for kind in ENDINGS]
+    tried += [labels / f'{each.key}{ending}' for ending in ENDINGS]
     present = list(dict.fromkeys(path.resolve() for path in tried if path.is_file()))
     if len(present) > 1:
         raise TableError(

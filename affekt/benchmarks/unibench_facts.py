@@ -57,7 +57,7 @@ def unibench_facts(outcome: UniBench) -> dict[str, Any]:
 
 
 def _row_facts(row: Row) -> dict[str, Any]:
-    facts = {
+    content = {
         'protocol': row.protocol,
         'how': row.how,
         'chosen_on_test': row.chosen_on_test,
@@ -68,8 +68,8 @@ def _row_facts(row: Row) -> dict[str, Any]:
         'counted': list(row.counted),
     }
     if row.sds:
-        facts |= {'sds': dict(row.sds), 'mean_sd': row.mean_sd}
+        content |= {'sds': dict(row.sds), 'mean_sd': row.mean_sd}
     if row.intervals is not None and row.mean_interval is not None:
-        facts['intervals'] = {key: bounds(interval) for key, interval in row.intervals.items()}
-        facts['mean_interval'] = bounds(row.mean_interval)
-    return facts
+        content['intervals'] = {key: bounds(interval) for key, interval in row.intervals.items()}
+        content['mean_interval'] = bounds(row.mean_interval)
+    return content

@@ -88,9 +88,9 @@ class TrackSettings:
 
         if self.semi == 'none':
             return []
-        kind: Any = self.semi
-        first = [SemiSettings(kind, threshold=each, balanced=self.balanced) for each in self.thresholds]
-        return first + [SemiSettings(kind, share=each, balanced=self.balanced) for each in self.shares]
+        how: Any = self.semi
+        first = [SemiSettings(how, threshold=each, balanced=self.balanced) for each in self.thresholds]
+        return first + [SemiSettings(how, share=each, balanced=self.balanced) for each in self.shares]
 
 
 def track_task(

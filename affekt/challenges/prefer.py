@@ -65,12 +65,12 @@ def write_prefer_submission(names: Sequence[str], prediction: Ints, path: Path) 
     Raises:
         TableError: something is wrong with it; all problems in one message, and nothing is written.
     """
-    said = [OFFICIAL.get(int(side), '') for side in prediction]
+    words = [OFFICIAL.get(int(side), '') for side in prediction]
     # As the challenge reads it: a name is never changed.
-    content = csv_bytes(_HEADER, zip(names[: len(said)], said[: len(names)], strict=True), raw=True).decode()
-    facts = _checked(path, content, names)
+    content = csv_bytes(_HEADER, zip(names[: len(words)], words[: len(names)], strict=True), raw=True).decode()
+    written = _checked(path, content, names)
     write_atomically(path, content.encode())
-    return facts
+    return written
 
 
 def check_prefer_submission(path: Path, names: Sequence[str]) -> PreferSubmission:
@@ -117,18 +117,18 @@ def score_prefer(
             todo='predict all candidates',
         )
     true = np.array(list(truth.values()))
-    said = np.array([prediction[name] for name in truth])
+    answers = np.array([prediction[name] for name in truth])
     if not true.any():
         raise TableError(expected='samples with a preference', came='ties only', todo='check the truth')
 
     def interval(measure: str) -> Interval:
-        def metric(one: Ints, other: Ints) -> float:
+        def metric(sides: Ints, chosen: Ints) -> float:
             if measure == 'even':
-                return even_accuracy(one, other)
-            return float(getattr(official_scores(one, other), measure))
+                return even_accuracy(sides, chosen)
+            return float(getattr(official_scores(sides, chosen), measure))
 
         fresh = np.random.default_rng(seed)
-        return bootstrap_interval(metric, true, said, rng=fresh, resamples=resamples)
+        return bootstrap_interval(metric, true, answers, rng=fresh, resamples=resamples)
 
     seed = int(rng.integers(2**63))
     ties = int(np.sum(true == 0))

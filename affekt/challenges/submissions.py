@@ -96,10 +96,10 @@ def write_submission(
         *(sample for sample in prediction if sample not in set(order)),
     ]
     cells, problems = _cells_of(track, {sample: prediction[sample] for sample in names})
-    facts = _checked(track, path, list(zip(names, cells, strict=True)), order, allow_empty, problems)
+    written = _checked(track, path, list(zip(names, cells, strict=True)), order, allow_empty, problems)
     content = _as_csv(track, names, cells) if path.suffix == '.csv' else _as_npz(names, [cell[0] for cell in cells])
     write_atomically(path, content)
-    return facts
+    return written
 
 
 def _cells_of(track: Track, prediction: Mapping[str, Any]) -> tuple[list[tuple[str, ...]], list[str]]:

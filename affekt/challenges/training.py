@@ -106,7 +106,7 @@ def train_track(
     # 1. Check everything.
     task = track_task(track, labelled, unlabelled, stores, unlabelled_stores or stores, settings)
     folds, draws, tried = task.fair, drawn(settings.model, settings.trials, settings.seed), settings.tried()
-    facts = {
+    depends_on = {
         'track': name, 'settings': dataclasses.asdict(settings),
         'features': {m: f'{s.provenance.recipe} {s.provenance.hash[:12]}' for m, s in stores.items()},
         'samples': _digest(task),
@@ -115,7 +115,7 @@ def train_track(
         task, folds[0], tuple(stores), settings.model, draws[0], settings.bench(task.target), settings.seed,
         reads_test=False,
     )  # fmt: skip
-    with FinishedRuns(folder, facts, resume=resume) as runs:
+    with FinishedRuns(folder, depends_on, resume=resume) as runs:
         runs.expect(len(folds) * (len(draws) + len(tried) + settings.seeds), progress)
 
         def scores(name: str, trials: Sequence[Trial]) -> npt.NDArray[np.float64]:

@@ -54,7 +54,9 @@ def unibench_tables(outcome: UniBench) -> Group:
     parts: list[Any] = [Text(f'MER-UniBench, word table {outcome.table}'), Text()]
     parts += [_unibench_protocols(outcome), Text()]
     parts += [Text(f'{_titled(row)}: {row.how}', style='dim') for row in outcome.rows]
-    parts += [Text(), _unibench_answers(outcome), Text(), _beside_published(outcome)]
+    parts += [Text(), _unibench_answers(outcome)]
+    if outcome.rows[0].counted:
+        parts += [Text(), _beside_published(outcome)]
     lines = [f'{set_named(key).name} absent: {why}' for key, why in outcome.absent.items()]
     lines += [f'{result.set.name}: {note}' for result in outcome.results.values() for note in result.notes]
     lines += [
@@ -103,11 +105,8 @@ def _cell(row: Row, key: str, outcome: UniBench) -> str:
 def _mean_cell(row: Row) -> str:
     if row.protocol == 'fixed':
         return spread(row.mean, row.mean_interval)
-    return (
-        f'{percent_in_five(row.mean)} ± {100 * row.mean_sd:.1f}'
-        if row.protocol == 'mean'
-        else percent_in_five(row.mean)
-    )
+    has_sd = row.protocol == 'mean' and row.counted
+    return f'{percent(row.mean)} ± {100 * row.mean_sd:.1f}' if has_sd else percent(row.mean)
 
 
 def _unibench_answers(outcome: UniBench) -> Table:
@@ -144,7 +143,7 @@ def _beside_published(outcome: UniBench) -> Group:
     ]
     theirs = [(f'{model} {inputs}', scores, mean) for model, inputs, scores, mean in rivals(outcome, counted)]
     table = plain_table(f'published, {len(counted)} sets', *(SHORT[key] for key in counted), 'mean', gap=1)
-    for name, scores, mean in sorted([*theirs, *ours], key=lambda row: -row[2]) if counted else ():
+    for name, scores, mean in sorted([*theirs, *ours], key=lambda row: -row[2]):
         style = 'bold' if name.startswith('yours') else ''
         table.add_row(name, *(percent_in_five(scores[key]) for key in counted), percent_in_five(mean), style=style)
     paper = published('unibench')

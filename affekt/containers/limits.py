@@ -14,8 +14,8 @@ SMALLER = 'scale it down first, or '
 class Limits:
     """Ceilings for one recording; every one is inclusive.
 
-    The defaults let through 4K video of three hours, most photographs of 36 million pixels, and what
-    lies between as far as reading it stays below 500 MB.
+    The defaults let through 4K video of three hours, most photographs of 36 million pixels, and what lies between as
+    far as reading it stays below 500 MB.
     """
 
     max_pixels: int = 36_000_000

@@ -83,11 +83,11 @@ def _cell(column: str, value: object, name: str, file: str) -> Any:
 def _media(name: str, release: Release, media: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     """The media that a sample's name tells."""
     stem = name.rsplit('.', 1)[0]
-    files = {column: paths[stem] for column, paths in media.items() if stem in paths}
+    named = {column: paths[stem] for column, paths in media.items() if stem in paths}
     for column, kinds in (('audio', AUDIO), ('video', SEEN)):
         if name.lower().endswith(kinds) and (release.folder / name).is_file():
-            files[column] = name
-    return files or _further_down(name, release)
+            named[column] = name
+    return named or _further_down(name, release)
 
 
 def _further_down(name: str, release: Release) -> dict[str, Any]:

@@ -8,7 +8,7 @@ Axes: B batch, T rows (word pieces, samples of sound, pictures), R numbers a row
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -81,6 +81,11 @@ class Encoder(Protocol):
             samples: to be read, each to its end.
             is_published: as the published program does it, mistakes included.
         """
+
+
+def encoded_each(samples: Sequence[Any], encode: Callable[[Any], Encoded]) -> list[Encoded | str]:
+    """What a network makes of each sound or sequence of pictures; one that holds nothing has no features."""
+    return [encode(sample) if len(sample) else 'nothing to read' for sample in samples]
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,7 @@ from typing import Any
 
 from affekt.errors import WeightsError, listed
 
-UNREAD = re.compile(
-    r'(^|\.)(pooler\.|masked_spec_embed$|position_ids$|lm_head\.|logit_scale$|text_model\.|text_projection\.)'
-)
+UNREAD = re.compile(r'(^|\.)(pooler\.|masked_spec_embed$|position_ids$|lm_head\.)')
 """Tensors that no state passes through, so that they may be missing."""
 _LAYER = re.compile(r'(?<=\.)\d+(?=\.)')
 

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.arrays import Bools, Floats, Floats32, Ints
-from affekt.encoders.encoder import Encoded, EncoderSettings, Modality, Pictures
+from affekt.encoders.encoder import Encoded, EncoderSettings, Modality, Pictures, encoded_each
 from affekt.encoders.exported import ExportedModel
 from affekt.encoders.framing import PICTURES_AT_ONCE, TUBE, around, stretches
 from affekt.encoders.onnx_models import OnnxModel
@@ -95,7 +95,7 @@ class OnnxPictures:
 
     def encode(self, samples: Sequence[Pictures], *, is_published: bool = False) -> list[Encoded | str]:
         """(T, D) of the pictures of each sample; there is one form."""
-        return [Encoded(self._rows(pictures), pictures.times) for pictures in samples]
+        return encoded_each(samples, lambda pictures: Encoded(self._rows(pictures), pictures.times))
 
     def _rows(self, pictures: Pictures) -> Floats32:
         rows = []
@@ -155,7 +155,7 @@ class OnnxVideo:
 
     def encode(self, samples: Sequence[Pictures], *, is_published: bool = False) -> list[Encoded | str]:
         """(stretches, D) of each sample, one stretch after the other; there is one form."""
-        return [Encoded(self._rows(pictures.images), self._times(pictures)) for pictures in samples]
+        return encoded_each(samples, lambda pictures: Encoded(self._rows(pictures.images), self._times(pictures)))
 
     def _rows(self, images: Images) -> Floats32:
         taken = self._stretches(len(images))

@@ -21,7 +21,7 @@ import numpy as np
 
 from affekt.arrays import Bools, Floats, Floats32
 from affekt.encoders.audioset import PCA_FILE, eight_bit, hop_of, read_pca
-from affekt.encoders.encoder import Encoded, EncoderSettings, Modality
+from affekt.encoders.encoder import Encoded, EncoderSettings, Modality, encoded_each
 from affekt.encoders.exported import ExportedModel
 from affekt.encoders.framing import RATE_HZ
 from affekt.encoders.onnx_models import OnnxModel
@@ -119,8 +119,11 @@ class VggishOnnx:
 
     def encode(self, samples: Sequence[Floats32], *, is_published: bool = False) -> list[Encoded | str]:
         """(T, D) of each sound; there is one form."""
-        pictures = (examples(sound, self._hop_s) for sound in samples)
-        return [Encoded(self._run(windows), times) for windows, times in pictures]
+        return encoded_each(samples, self._encoded)
+
+    def _encoded(self, sound: Floats32) -> Encoded:
+        windows, times = examples(sound, self._hop_s)
+        return Encoded(self._run(windows), times)
 
     def _run(self, windows: Floats32) -> Floats32:
         """(T, 96, 64) to (T, D)"""
@@ -170,9 +173,12 @@ class OnnxSound:
 
     def encode(self, samples: Sequence[Floats32], *, is_published: bool = False) -> list[Encoded | str]:
         """(T, D) of each sound; there is one form."""
+        return encoded_each(samples, self._encoded)
+
+    def _encoded(self, sound: Floats32) -> Encoded:
         hop, field = self._facts['hop_samples'], self._facts['field_samples']
-        every = (self._run(self.prepare(sound)) for sound in samples)
-        return [Encoded(rows, (np.arange(len(rows)) * hop + field / 2) / RATE_HZ) for rows in every]
+        rows = self._run(self.prepare(sound))
+        return Encoded(rows, (np.arange(len(rows)) * hop + field / 2) / RATE_HZ)
 
     def _run(self, sound: Floats32) -> Floats32:
         """(S,) to (T, D)"""

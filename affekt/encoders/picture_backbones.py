@@ -30,7 +30,7 @@ from torch import Tensor
 
 from affekt.arrays import Floats32, Ints
 from affekt.encoders.backbones import Backbone, as_array
-from affekt.encoders.encoder import Encoded, EncoderSettings, Layers, Pictures
+from affekt.encoders.encoder import Encoded, EncoderSettings, Layers, Pictures, encoded_each
 from affekt.encoders.families import Family
 from affekt.encoders.folders import open_config, open_network, open_reader
 from affekt.encoders.framing import PICTURES_AT_ONCE, evenly, uniform
@@ -116,7 +116,7 @@ class PictureBackbone(Backbone):
 
     def encode(self, samples: Sequence[Pictures], *, is_published: bool = False) -> list[Encoded | str]:
         """(T, D) of the pictures of each sample."""
-        return [self._encoded(pictures, is_published) for pictures in samples]
+        return encoded_each(samples, lambda pictures: self._encoded(pictures, is_published))
 
     def _encoded(self, pictures: Pictures, is_published: bool) -> Encoded:
         count = self.pictures or len(pictures)

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from affekt.arrays import Floats32
 from affekt.encoders.backbones import Backbone, as_array
-from affekt.encoders.encoder import Encoded, EncoderSettings, Layers
+from affekt.encoders.encoder import Encoded, EncoderSettings, Layers, encoded_each
 from affekt.encoders.families import Family
 from affekt.encoders.folders import open_network, open_reader
 from affekt.encoders.framing import CHUNK, RATE_HZ, chunks
@@ -109,7 +109,7 @@ class SoundBackbone(Backbone):
 
     def encode(self, samples: Sequence[Floats32], *, is_published: bool = False) -> list[Encoded | str]:
         """(S, D) of each sound, and the middle of what each state sees before attention."""
-        return [self._encoded(sound, is_published) for sound in samples]
+        return encoded_each(samples, lambda sound: self._encoded(sound, is_published))
 
     def _encoded(self, sound: Floats32, is_published: bool) -> Encoded:
         heard = self.prepare(sound)[:, 0]
@@ -176,7 +176,7 @@ class WhisperBackbone(Backbone):
     def encode(self, samples: Sequence[Floats32], *, is_published: bool = False) -> list[Encoded | str]:
         """(S, D) of each sound."""
         with torch.inference_mode():
-            return [self._published(sound) if is_published else self._corrected(sound) for sound in samples]
+            return encoded_each(samples, self._published if is_published else self._corrected)
 
     def _spectrum(self, sound: Floats32) -> Tensor:
         """(1, bands, T)"""

@@ -37,7 +37,8 @@ class TextBackbone(Backbone):
         network: of transformers.
         tokenizer: that belongs to it.
         layers: as in `Backbone`.
-        longest: word pieces, beyond which `prepare` cuts a text; None for as many as the network takes.
+        longest: word pieces, beyond which `prepare` cuts a text, fewer where the network takes fewer; None for as many
+            as it takes.
     """
 
     modality = 'text'
@@ -48,7 +49,8 @@ class TextBackbone(Backbone):
         self._tokenizer = tokenizer
         self._limit = most_tokens(network)
         """The most tokens at once; None where the network has no end."""
-        self._longest = min(longest or self._limit or rated_tokens(network.config), tokenizer.model_max_length)
+        wanted = longest or self._limit or rated_tokens(network.config)
+        self._longest = min(wanted, self._limit or wanted, tokenizer.model_max_length)
         marks = sorted(set(tokenizer.all_special_ids) - {tokenizer.unk_token_id})
         self._filler = tokenizer.pad_token_id or 0
         self.register_buffer('special', torch.tensor(marks, dtype=torch.int64), persistent=False)

@@ -25,15 +25,15 @@ class FinishedRuns:
 
     Args:
         folder: where; None for nowhere.
-        facts: what the runs depend on; a resumed folder must have the same.
+        depends_on: what the numbers of the runs follow from; a resumed folder must have the same.
         resume: go on in a folder that holds a run.
 
     Raises:
         RunError: as `affekt.runs.Run`.
     """
 
-    def __init__(self, folder: Path | None, facts: Mapping[str, Any], *, resume: bool) -> None:
-        self._run = None if folder is None else Run(folder, facts, resume=resume, renamed=RENAMED)
+    def __init__(self, folder: Path | None, depends_on: Mapping[str, Any], *, resume: bool) -> None:
+        self._run = None if folder is None else Run(folder, depends_on, resume=resume, renamed=RENAMED)
         self._done, self._total = 0, 1
         self._progress: Progress | None = None
 
@@ -59,8 +59,8 @@ class FinishedRuns:
             if self._run:
                 name = f'answers/{key.replace("/", ".")}.parquet'
                 write_atomically(self._run.folder / name, _packed(answers))
-                facts = {part: getattr(answers, part) for part in ('score', 'epoch', 'status', 'parameters')}
-                self._run.note(key, name, **facts)
+                noted = {part: getattr(answers, part) for part in ('score', 'epoch', 'status', 'parameters')}
+                self._run.note(key, name, **noted)
         self._advance()
         return answers
 
@@ -97,16 +97,16 @@ def _packed(answers: Answers) -> bytes:
     return bytes(sink.getvalue().to_pybytes())
 
 
-def _loaded(path: Path, facts: Mapping[str, Any], trial: Trial) -> Answers | None:
+def _loaded(path: Path, noted: Mapping[str, Any], trial: Trial) -> Answers | None:
     """What a file holds of a trial; None, and a warning, where it is not what a run of it writes."""
     try:
-        return _read(path, facts, trial)
+        return _read(path, noted, trial)
     except (KeyError, ValueError, OSError) as error:
         LOG.warning('%s is done again: it does not hold the answers of this run (%s)', path, error)
         return None
 
 
-def _read(path: Path, facts: Mapping[str, Any], trial: Trial) -> Answers:
+def _read(path: Path, noted: Mapping[str, Any], trial: Trial) -> Answers:
     from pyarrow import parquet
 
     require_bounded(path)
@@ -129,7 +129,7 @@ def _read(path: Path, facts: Mapping[str, Any], trial: Trial) -> Answers:
     for each in (test, oracle, *given.values()):
         if each is not None and each.logits.shape[1] != trial.task.classes:
             raise ValueError(f'{each.logits.shape[1]} columns of categories, not {trial.task.classes}')
-    return Answers(facts['score'], facts['epoch'], facts['status'], facts['parameters'], test, oracle, given)
+    return Answers(noted['score'], noted['epoch'], noted['status'], noted['parameters'], test, oracle, given)
 
 
 def _separated(side_by_side: Outputs, names: tuple[str, ...]) -> dict[str, Outputs]:

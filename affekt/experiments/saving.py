@@ -85,7 +85,7 @@ def save_outcome(
 def row_facts(row: Row) -> dict[str, Any]:
     """A row as plain values."""
     system = row.system
-    facts: dict[str, Any] = {
+    content: dict[str, Any] = {
         'modalities': list(system.modalities),
         'model': system.name,
         'protocol': system.protocol,
@@ -103,14 +103,14 @@ def row_facts(row: Row) -> dict[str, Any]:
         'seconds': system.seconds,
     }
     for gain in row.gains:
-        facts[f'gain_over_{gain.kind}'] = {
+        content[f'gain_over_{gain.kind}'] = {
             'over': {'modalities': list(gain.over.modalities), 'model': gain.over.name},
             'value': gain.value.value,
             'interval': bounds(gain.value),
             'p': gain.p,
             'p_holm': gain.p_holm,
         }
-    return facts
+    return content
 
 
 def _flat_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -144,13 +144,13 @@ def predictions_of(task: Task, rows: Sequence[Row]) -> list[dict[str, Any]]:
     return predictions
 
 
-def as_parquet(rows: list[dict[str, Any]], facts: Mapping[str, Any]) -> bytes:
+def as_parquet(rows: list[dict[str, Any]], about: Mapping[str, Any]) -> bytes:
     """Rows as a Parquet file whose header says settings, versions, features and corpus."""
     import pyarrow
     from pyarrow import parquet
 
     table = pyarrow.Table.from_pylist(rows)
-    header = {'affekt': json.dumps({name: facts[name] for name in ('settings', 'versions', 'features', 'corpus')})}
+    header = {'affekt': json.dumps({name: about[name] for name in ('settings', 'versions', 'features', 'corpus')})}
     sink = pyarrow.BufferOutputStream()
     parquet.write_table(table.replace_schema_metadata(header), sink, compression='zstd')
     return bytes(sink.getvalue().to_pybytes())

@@ -98,8 +98,8 @@ def write_features(path: Path, features: Iterable[Features], provenance: Provena
     seen: set[str] = set()
     with file_atomically(path) as raw, pa.ipc.new_file(raw, schema) as writer:
         for piece in _pieces(features):
-            for entry in piece:
-                _check(entry, provenance, seen)
+            for each in piece:
+                _check(each, provenance, seen)
             writer.write_batch(_as_batch(piece, schema))
     return len(seen)
 
@@ -120,45 +120,45 @@ def _schema(dimension: int, header: Mapping[str, str]) -> Any:
 def _pieces(features: Iterable[Features]) -> Iterator[list[Features]]:
     piece: list[Features] = []
     rows = 0
-    for entry in features:
-        if piece and rows + len(entry.values) > ROWS_AT_ONCE:
+    for each in features:
+        if piece and rows + len(each.values) > ROWS_AT_ONCE:
             yield piece
             piece, rows = [], 0
-        piece.append(entry)
-        rows += len(entry.values)
+        piece.append(each)
+        rows += len(each.values)
     if piece:
         yield piece
 
 
-def _check(entry: Features, provenance: Provenance, seen: set[str]) -> None:
-    if entry.values.shape[1] != provenance.dimension:
+def _check(features: Features, provenance: Provenance, seen: set[str]) -> None:
+    if features.values.shape[1] != provenance.dimension:
         raise ShapeError(
             expected=f'{provenance.dimension} columns of {provenance.recipe}',
-            came=f'{entry.values.shape} for sample {entry.sample!r}',
+            came=f'{features.values.shape} for sample {features.sample!r}',
             todo='extract it again',
         )
-    if wrong := not_finite(entry):
+    if wrong := not_finite(features):
         raise ValueRangeError(
-            expected='finite features', came=f'{wrong} of sample {entry.sample!r}',
+            expected='finite features', came=f'{wrong} of sample {features.sample!r}',
             todo='leave that sample out, or correct the encoder',
         )  # fmt: skip
-    if entry.sample in seen:
-        raise TableError(expected='every sample once', came=f'{entry.sample!r} twice', todo='correct the manifest')
-    seen.add(entry.sample)
+    if features.sample in seen:
+        raise TableError(expected='every sample once', came=f'{features.sample!r} twice', todo='correct the manifest')
+    seen.add(features.sample)
 
 
 def _as_batch(piece: Sequence[Features], schema: Any) -> Any:
     import pyarrow as pa
 
-    lengths = np.array([len(entry.values) for entry in piece], dtype=np.int64)
-    timed = np.array([0 if entry.times is None else len(entry.times) for entry in piece], dtype=np.int64)
-    flat = np.ascontiguousarray(np.concatenate([entry.values for entry in piece]), dtype=np.float32).ravel()
+    lengths = np.array([len(each.values) for each in piece], dtype=np.int64)
+    timed = np.array([0 if each.times is None else len(each.times) for each in piece], dtype=np.int64)
+    flat = np.ascontiguousarray(np.concatenate([each.values for each in piece]), dtype=np.float32).ravel()
     rows = pa.FixedSizeListArray.from_arrays(number_array(flat), schema.field('values').type.value_type.list_size)
-    times = [entry.times for entry in piece if entry.times is not None]
+    times = [each.times for each in piece if each.times is not None]
     values = pa.LargeListArray.from_arrays(number_array(_offsets(lengths)), rows)
     stamps = number_array(np.concatenate(times) if times else np.zeros(0))
     times_of = pa.LargeListArray.from_arrays(number_array(_offsets(timed)), stamps)
-    return pa.record_batch([text_array([entry.sample for entry in piece]), values, times_of], schema=schema)
+    return pa.record_batch([text_array([each.sample for each in piece]), values, times_of], schema=schema)
 
 
 def _offsets(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

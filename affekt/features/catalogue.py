@@ -70,7 +70,7 @@ def modality_of(recipe: str) -> str | None:
     for ending, ours in (('-UTT', '-utt'), ('-FRA', '-frm'), ('_UTT', '-utt'), ('_FRA', '-frm')):
         name = name.removesuffix(ending) + ours if name.endswith(ending) else name
     every = {each: listed.modality for listed in listed_recipes() for each in listed.names}
-    return every.get(name) or every.get(name.replace('-4-', '-'))
+    return every.get(name) or every.get(name.replace('-4-', '-')) or None
 
 
 def recipe_named(

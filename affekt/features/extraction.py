@@ -218,10 +218,10 @@ def _joined(paths: Iterator[Path]) -> Iterator[Features]:
 
 
 def _require_input(manifest: Manifest, recipe: Recipe, rows: SampleTable) -> None:
-    kinds = (str(recipe.facts.get('column', 'text')),) if recipe.modality == 'text' else READS[recipe.modality]
-    if not any(rows.known(column).any() for column in kinds):
+    columns = (str(recipe.facts.get('column', 'text')),) if recipe.modality == 'text' else READS[recipe.modality]
+    if not any(rows.known(column).any() for column in columns):
         raise CorpusError(
-            expected=f'{" or ".join(kinds)} in the manifest, which {recipe.name} reads',
+            expected=f'{" or ".join(columns)} in the manifest, which {recipe.name} reads',
             came=f'{len(rows)} samples of {manifest.facts.corpus} without',
             todo='see `affekt corpus check`',
         )
@@ -233,8 +233,8 @@ def _finished(
     """The shard that is there already, if it is the one that was asked for."""
     store = Store(path, partial=True)
     names, content = digests
-    names_in_store = {*store.names, *store.missing}
-    is_other = store.provenance.samples not in ('', names) or names_in_store != set(rows.column('sample'))
+    known = {*store.names, *store.missing}
+    is_other = store.provenance.samples not in ('', names) or known != set(rows.column('sample'))
     stated = store.provenance.facts
     if MEDIA in stated:
         is_other |= stated[MEDIA] != content
@@ -244,7 +244,7 @@ def _finished(
         raise RunError(
             expected=f'features of {recipe.name} for these {len(rows)} samples, or nothing yet',
             came=f'{path} with others, or of other texts, files or windows '
-            f'({store.provenance.recipe} {store.provenance.hash[:8]}, {len(names_in_store)} samples)',
+            f'({store.provenance.recipe} {store.provenance.hash[:8]}, {len(known)} samples)',
             todo='choose another --out, or remove the file',
         )
     return Extraction(path, len(store), store.provenance.missing, resumed=-(-len(rows) // size))
@@ -252,8 +252,8 @@ def _finished(
 
 def _media_paths(manifest: Manifest, recipe: Recipe, rows: SampleTable) -> list[Path]:
     """The files and folders that a recipe reads, in the order of the samples."""
-    kinds = () if recipe.modality == 'text' else READS[recipe.modality]
-    return [Path(manifest.facts.root, path) for cells in rows.cells(kinds) for path in cells if path]
+    columns = () if recipe.modality == 'text' else READS[recipe.modality]
+    return [Path(manifest.facts.root, path) for cells in rows.cells(columns) for path in cells if path]
 
 
 def _media_digest(paths: Sequence[Path], read: Callable[[Path], object]) -> str:

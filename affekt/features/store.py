@@ -169,11 +169,11 @@ class Store:
         used = np.unique(pieces)
         if len(used) == 1:
             return self._pieces[int(used[0])].means(numbers - self._starts[int(used[0])])
-        rows = np.empty((len(numbers), self.dimension), dtype=np.float32)
+        means = np.empty((len(numbers), self.dimension), dtype=np.float32)
         for piece in used:
             at = np.flatnonzero(pieces == piece)
-            rows[at] = self._pieces[piece].means(numbers[at] - self._starts[piece])
-        return rows
+            means[at] = self._pieces[piece].means(numbers[at] - self._starts[piece])
+        return means
 
     def batch(self, names: Sequence[str]) -> tuple[Floats32, npt.NDArray[np.bool_]]:
         """(B, max T, D) and (B, max T) `keep_mask`, True where a row is real.

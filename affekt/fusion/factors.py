@@ -2,9 +2,9 @@
 
 Axes: B batch, T time, D feature, H hidden, M memory. In the paper's symbols, m being a modality and y the label:
 
-    codes                   Z_m and Z_y
-    label_factor, factors   G_y and G_m: Z_y to F_y, Z_m to F_m
-    decoders                F_m(F_y, F_m), which gives X̂_m
+    codes                   Z_am and Z_y
+    label_factor, factors   G_y and G_am: Z_y to F_y, Z_am to F_am
+    decoders                F_m(F_am, F_y), which gives X̂_m
     output, then a head     D, which gives ŷ
     prior                   λ of the distance of the codes from their prior, here MMD(Q(Z), P(Z))
 """

@@ -1,11 +1,11 @@
 """The memory network whose reading is a graph of all subsets of modalities, each edge weighted at each step.
 
-Axes: B batch, H hidden, E edges. In the paper's symbols:
+Axes: B batch, H hidden, E edges. In the paper's terms:
 
-    singletons              D_{l}, D_{a}, D_{v}: the vertices of one modality
-    networks                D_J of the subsets J of two and three
-    efficacies              D_α, which gives the α of all edges at once
-    top                     T_t, the output vertex
+    singletons              the vertices of one modality
+    networks                those of the subsets of two and three
+    efficacies              α of all edges at once
+    top                     the output vertex
 """
 
 from __future__ import annotations

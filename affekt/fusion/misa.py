@@ -31,7 +31,7 @@ class MisaFusion(FusionModel):
 
     The published form ends in a constant, then in NaN, at a rate of 1e-3: the roots of its central moment discrepancy
     have no epsilon, and its transformer normalises after the sum. The corrected form has the epsilon, normalises
-    before the sum, and does not squash the vectors, which keeps their scale apart from the losses' pull to one point.
+    before the sum, and squashes the vectors by tanh, whose values lie around 0, instead of a sigmoid.
 
     Args:
         similarity: weight of the central moment discrepancy between the shared vectors.

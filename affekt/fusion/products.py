@@ -2,10 +2,10 @@
 
 Axes: B batch, H hidden, R rank, O = H / 2 output of `lmf`. In the papers' symbols, m being a, v or l:
 
-    codes, with a 1 before          [1; z_m], Z_m in the second paper
-    product of TensorFusion         Z = [1; z_a] ⊗ [1; z_v] ⊗ [1; z_l], before it is flattened
+    codes, with a 1 before          z_m with a 1 appended
+    product of TensorFusion         the tensor Z = z_a ⊗ z_v ⊗ z_l, before it is flattened
     factors[m][r]                   w_m^(r), the r-th factor of modality m
-    product of LowRankFusion        Λ_m w_m^(r)·Z_m, for each r
+    product of LowRankFusion        Λ_m w_m^(r)·z_m, for each r
     weights, bias                   of the sum over r, which the paper leaves unweighted
 """
 
@@ -50,7 +50,7 @@ class TensorFusion(FusionModel):
 class LowRankFusion(FusionModel):
     """`lmf`: the same product through factors of rank R, so that it costs three matrix products.
 
-        h = Σ_r weights_r (w_a^(r)·Z_a ∘ w_v^(r)·Z_v ∘ w_l^(r)·Z_l) + bias
+        h = Σ_r weights_r (w_a^(r)·z_a ∘ w_v^(r)·z_v ∘ w_l^(r)·z_l) + bias
 
     The corrected form standardises its inputs and normalises each code before the product: the product of three small
     codes is so small that training ends at a constant.
@@ -58,7 +58,7 @@ class LowRankFusion(FusionModel):
     Args:
         rank: R, factors a modality.
 
-    Source: Liu et al. 2018, arXiv:1806.00064, equation 6.
+    Source: Liu et al. 2018, arXiv:1806.00064, equation 8.
     """
 
     def __init__(self, shape: FusionShape, *, rank: int = 4) -> None:

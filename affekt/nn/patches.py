@@ -114,7 +114,7 @@ def standardised_patches(patches: Tensor) -> Tensor:
 
         (x - mean) / (deviation + 1e-6), the variance divided by P - 1
 
-    Source: He et al. 2022, arXiv:2111.06377, section 4.1; per channel as in VideoMAE, arXiv:2203.12602.
+    Source: He et al. 2022, arXiv:2111.06377, section 3; per channel as in VideoMAE, arXiv:2203.12602.
     """
     deviation = patches.var(dim=2, keepdim=True).sqrt()  # (B, N, 1, C)
     return (patches - patches.mean(dim=2, keepdim=True)) / (deviation + DEVIATION_FLOOR)

@@ -69,7 +69,7 @@ class DropPath(nn.Module):
         self.share = share
 
     def forward(self, branch: Tensor) -> Tensor:
-        """The same (B, …) shape; unchanged in evaluation."""
+        """The same (B, T, D) shape; unchanged in evaluation."""
         if not self.training or self.share == 0.0:
             return branch
         stays = torch.empty_like(branch[:, :1, :1]).bernoulli_(1 - self.share)  # (B, 1, 1)
@@ -153,7 +153,7 @@ class CrossSelfBlock(Block):
         context_width: C; D where None.
         drop_path: share of dropped paths of this block.
 
-    Source: Sun et al. 2024, arXiv:2401.05698 (HiCMAE), section 3.2.
+    Source: Sun et al. 2024, arXiv:2401.05698 (HiCMAE), the cross-modal fusion encoder.
     """
 
     def __init__(self, form: BlockForm, context_width: int | None = None, drop_path: float = 0.0) -> None:

@@ -43,7 +43,7 @@ class WeightAverage:
 
     @contextlib.contextmanager
     def applied(self, model: nn.Module) -> Iterator[None]:
-        """The model answers with the mean inside, and with its own weights again behind."""
+        """Within the block the model answers with the mean; after it, with its own weights again."""
         state = model.state_dict()
         mean = {name: value for name, value in self.tensors.items() if name in state}
         own = {name: state[name].clone() for name in mean}

@@ -30,13 +30,18 @@ FORMAT = 1
 
 
 def save_step(folder: Path, step: int, tensors: Mapping[str, Tensor], notes: Mapping[str, Any], keep: int) -> None:
-    """Write a step's file, then remove all but the last `keep`.
+    """Write a step's file, then remove all others but the `keep` - 1 before it.
+
+    A file of a later step is one that could not be read, as the run stands before it.
 
     Raises:
         StorageError: there is no room; the files before stay.
     """
-    save_tensors(folder / NAME.format(step), tensors, {'notes': json.dumps({**notes, 'format': FORMAT})})
-    for path in [*step_files(folder)[:-keep], *folder.glob(part_of(folder / 'step-*.safetensors').name)]:
+    current = folder / NAME.format(step)
+    save_tensors(current, tensors, {'notes': json.dumps({**notes, 'format': FORMAT})})
+    kept = [path for path in step_files(folder) if path.name <= current.name][-keep:]
+    others = [path for path in step_files(folder) if path not in kept]
+    for path in [*others, *folder.glob(part_of(folder / 'step-*.safetensors').name)]:
         path.unlink(missing_ok=True)  # those of a killed run that were not whole, too
 
 
@@ -200,7 +205,7 @@ def restore_random_states(device: torch.device, tensors: Mapping[str, Tensor], n
 
 @contextlib.contextmanager
 def random_states_kept(device: torch.device) -> Iterator[None]:
-    """All generators stand behind it where they stood before."""
+    """After the block all generators stand where they stood before it."""
     before = random_states(device)
     try:
         yield

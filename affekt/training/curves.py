@@ -35,7 +35,7 @@ class ScalarLog:
         self.rows: list[Row] = read_log(path) if path and path.exists() else []
 
     def add(self, row: Row) -> None:
-        """Put a row behind the others.
+        """Append a row.
 
         Raises:
             StorageError: there is no room.
@@ -46,7 +46,7 @@ class ScalarLog:
                 file.write(_line(row))
 
     def cut(self, step: int) -> None:
-        """Leave out the rows behind a step: those that a killed run wrote after its last checkpoint."""
+        """Leave out the rows after a step, which a killed run wrote after its last checkpoint."""
         self.rows = [row for row in self.rows if row['step'] <= step]
         if self._path and self._path.exists():
             write_atomically(self._path, b''.join(map(_line, self.rows)))
@@ -80,7 +80,7 @@ def write_curves(rows: Sequence[Row], path: Path, *, title: str) -> None:
         StorageError: it cannot be written.
     """
     names = list(dict.fromkeys(name for row in rows for name in row if name != 'step'))
-    parts = [f'<h1>{escaped(title)}</h1>', f'<dl class="facts">{_facts(rows)}</dl>']
+    parts = [f'<h1>{escaped(title)}</h1>', f'<dl class="facts">{_last_row(rows)}</dl>']
     for name in names:
         points = [(row['step'], row[name]) for row in rows if name in row]
         curve = f'<div class="scroll">{curve_svg(points, name)}</div>'
@@ -88,7 +88,7 @@ def write_curves(rows: Sequence[Row], path: Path, *, title: str) -> None:
     write_atomically(path, whole_page(f'{title}: training', title, '\n'.join(parts)).encode())
 
 
-def _facts(rows: Sequence[Row]) -> str:
+def _last_row(rows: Sequence[Row]) -> str:
     if not rows:
         return '<div><dt>steps</dt><dd>0</dd></div>'
     last = rows[-1]
@@ -129,10 +129,10 @@ def curve_svg(points: Sequence[tuple[float, float]], label: str) -> str:
         lines.append(f'<polyline points="{places}" fill="none" stroke="var(--low)" stroke-width="2"/>')
         if len(piece) == 1:
             lines.append(f'<circle cx="{x(piece[0][0])}" cy="{y(piece[0][1])}" r="3" class="dot"/>')
-    said = f'{label}: {values[0]:.4g} at first, {values[-1]:.4g} at last'
+    summary = f'{label}: {values[0]:.4g} at first, {values[-1]:.4g} at last'
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" role="img" '
-        f'aria-label="{escaped(said)}">{"".join(lines)}</svg>'
+        f'aria-label="{escaped(summary)}">{"".join(lines)}</svg>'
     )
 
 

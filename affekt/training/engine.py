@@ -1,8 +1,8 @@
 """Steps over any batches: what every kind of training here stands on, from a head on features to a pretrained encoder.
 
-A model, an optimiser and a function from a batch to named losses come in; `Engine.run` takes steps until there are
-enough of them or no batch is left. It keeps checkpoints, goes on after a kill at any moment to the same numbers, and
-writes a log and a page of curves. `Engine.steps` is the bare loop, for whoever keeps a place of their own.
+A model, an optimiser and a function from a batch to named losses come in; `Engine.run` takes a number of steps, or as
+many as there are batches for. It keeps checkpoints, resumes after a kill at any moment to the same numbers, and writes
+a log and a page of curves. `Engine.steps` is the bare loop, for callers that keep their own checkpoints.
 
     engine = Engine(model, AdamW(layered_groups(model, model.blocks, learning_rate=1e-4)), losses, settings)
     engine.run(LoadedBatches(order, loader), steps=100_000, folder=Path('runs/pretraining'), resume=True)
@@ -92,8 +92,9 @@ class Engine:
         optimiser: of its parameters.
         losses: from the model and a batch to its losses by name, the same at each step, each a mean over the batch;
             their sum is minimised.
-        settings: all that the numbers depend on besides.
-        weigh: what a batch counts for among those of a step, such as its number of samples; None for all alike.
+        settings: everything else that the numbers depend on.
+        weigh: what a batch counts for among those of a step, such as its number of samples or of tokens that a loss is
+            a mean over; None for all alike.
         ranks: this process's place; None to join the others where there are any.
     """
 
@@ -158,9 +159,10 @@ class Engine:
             batches: with or without an end. A resumed run asks them to begin where it stopped, by `starting_at(number)`
                 (as `IndexBatches` has it) or `load_state_dict` of what `state_dict` gave, or goes through those before,
                 whose order must not depend on what is drawn while training.
-            steps: at most.
+            steps: how many at most, those before a kill included.
             folder: for checkpoints, the log and its page; None keeps nothing.
-            resume: go on in a folder that a killed run left; the numbers are those of a run that was not killed.
+            resume: go on in a folder that a killed run left, or begin where there is none; the numbers are those of a
+                run that was not killed.
             depends_on: what else the numbers depend on, such as the model's sizes and the data; saved with the settings
                 and those of the optimiser.
             report: called with each row of the log.

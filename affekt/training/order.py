@@ -29,7 +29,7 @@ class IndexBatches:
         ranks: processes, each of which reads its own samples.
 
     Raises:
-        ValueRangeError: there are not samples enough for one batch in every process.
+        ValueRangeError: there are too few samples for a batch in every process.
     """
 
     count: int
@@ -43,7 +43,7 @@ class IndexBatches:
     def __post_init__(self) -> None:
         if not 1 <= self.batch_size * self.ranks <= self.count or not 0 <= self.rank < self.ranks:
             raise ValueRangeError(
-                expected='a batch of 1 or more in every process, and samples enough for them',
+                expected='a batch of 1 or more samples in every process, and enough samples for all',
                 came=f'{self.count:,} samples, {self.ranks} x {self.batch_size:,} a batch, rank {self.rank}',
                 todo='lower batch_size',
             )
@@ -62,7 +62,7 @@ class IndexBatches:
         return self.starting_at(0)
 
     def starting_at(self, batches: int) -> Iterator[Tensor]:
-        """The batches behind so many, without going through them."""
+        """The batches after so many, without going through those."""
         epoch, begin = divmod(batches, self.per_epoch)
         while self.epochs is None or epoch < self.epochs:
             order = torch.arange(self.count)
@@ -95,7 +95,7 @@ class LoadedBatches:
         return self.starting_at(0)
 
     def starting_at(self, batches: int) -> Iterator[Any]:
-        """The batches behind so many; those are not read."""
+        """The batches after so many, which are not read."""
         return iter(self.opened(_From(self.order, batches)))
 
 

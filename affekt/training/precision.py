@@ -17,7 +17,7 @@ PRECISIONS: dict[str, torch.dtype] = {
     'float16': torch.float16,
 }
 LOG = logging.getLogger('affekt')
-CPU_FEATURES = {'bfloat16': ('avx512_bf16', 'amx_bf16', 'amx_tile', 'bf16'), 'float16': ('avx512_fp16', 'amx_fp16')}
+CPU_FEATURES = {'bfloat16': ('avx512_bf16', 'amx_bf16', 'bf16'), 'float16': ('avx512_fp16', 'amx_fp16')}
 """Any of which computes such products; as torch names what a processor has."""
 
 

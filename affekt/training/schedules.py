@@ -18,7 +18,7 @@ Shape = Literal['constant', 'cosine', 'linear']
 class Schedule:
     """The learning rate at each step, as a share of the one that is set.
 
-    In the warm-up, at step s of W counted from 1, it is s / W. Behind it, where p runs from 0 to 1 at the last step and
+    In the warm-up, at step s of W counted from 1, it is s / W. After it, where p runs from 0 to 1 at the last step and
     m is `least`:
 
         constant    1
@@ -28,7 +28,7 @@ class Schedule:
     Args:
         shape: how it falls after the warm-up.
         warm_up: steps W, 0 or more.
-        steps: in all, more than `warm_up`; the share stays at the last one's behind them. Any for `constant`.
+        steps: in all, more than `warm_up`; after them the share stays that of the last one. Any number for `constant`.
         least: share at the last step, [0, 1].
 
     Raises:
@@ -73,7 +73,7 @@ def layered_groups(
     weight_decay: float = 0.0,
     layer_decay: float = 1.0,
 ) -> list[dict[str, Any]]:
-    """Groups of parameters for an optimiser: each layer slower than the one behind it, vectors without weight decay.
+    """Groups of parameters for an optimiser: each layer slower than the next, vectors without weight decay.
 
         learning rate of layer l of L = learning_rate * layer_decay ** (L - l), l from 0
 

@@ -19,18 +19,19 @@ class EngineSettings:
     """How steps are taken; saved beside a run.
 
     Args:
-        seed: of what is drawn in the steps, such as dropout and masks, from torch's, NumPy's and Python's generators.
-        accumulation: batches a step, whose gradients are averaged.
-        precision: of products; half of it only where the device has it, else float32 is taken and a warning says so.
-            Weights stay as they are.
-        clip_norm: longest gradient of all parameters together; None for any.
-        clip_value: largest entry of a gradient; None for any.
-        schedule: of the learning rate; None for one that stays.
-        average_decay: of a running mean of the weights, (0, 1); None for none.
-        log_every: steps a row of the log, which holds their mean losses.
-        evaluate_every: steps between evaluations, a multiple of `log_every`; None for one at every row.
-        save_every: steps between checkpoints, a multiple of `log_every`; None for one at the end.
-        keep: checkpoints that stay, the last ones.
+        seed: random seed of what is drawn in the steps, such as dropout and masks, from the generators of torch, NumPy
+            and Python.
+        accumulation: batches per step, whose gradients are averaged.
+        precision: of matrix products; half precision only where the device computes it itself, else float32 is taken
+            and a warning says so. Weights stay as they are.
+        clip_norm: longest gradient of all parameters together; None for no limit.
+        clip_value: largest entry of a gradient; None for no limit.
+        schedule: of the learning rate; None for a constant one.
+        average_decay: decay of a running mean of the weights, in (0, 1); None for no such mean.
+        log_every: steps per row of the log, which holds their mean losses.
+        evaluate_every: steps between evaluations, a multiple of `log_every`; None to evaluate at every row.
+        save_every: steps between checkpoints, a multiple of `log_every`; None to save at the end alone.
+        keep: how many of the last checkpoints stay.
         device: where to train.
 
     Raises:
@@ -92,8 +93,8 @@ class TrainingSettings:
         learning_rate: step size of Adam.
         backbone_share: learning rate of a model's `backbone` over `learning_rate`; 0 leaves the backbone as it is.
         weight_decay: L2 penalty of Adam.
-        clip_norm: longest gradient of all parameters together; None for any.
-        clip_value: largest entry of a gradient, the published way; None for any.
+        clip_norm: longest gradient of all parameters together; None for no limit.
+        clip_value: largest entry of a gradient, the published way; None for no limit.
         patience: epochs without a better score on validation before stopping; None to go through all.
         score: what is best on validation: a key of `SCORES`.
         precision: bfloat16 computes products in half the bits where the device has it, else a warning says so and
@@ -181,7 +182,7 @@ class SemiSettings:
         shares = (self.threshold, self.feature_dropout, self.modality_dropout)
         decay = 0.5 if self.teacher_decay is None else self.teacher_decay
         share = 1.0 if self.share is None else self.share
-        is_fine = all(0 <= one < 1 for one in shares) and 0 < decay < 1 and 0 < share <= 1
+        is_fine = all(0 <= value < 1 for value in shares) and 0 < decay < 1 and 0 < share <= 1
         if not is_fine or min(self.rounds, self.ratio) < 1 or min(self.weak_noise, self.strong_noise, self.ramp) < 0:
             raise ValueRangeError(
                 expected='threshold and dropouts in [0, 1), share in (0, 1], teacher_decay in (0, 1), noise, ramp '

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from affekt.errors import ShapeError, TrainingError
 from affekt.nn import read_tensors, save_tensors
-from affekt.training.checkpoints import below
+from affekt.training.checkpoints import below, fitting
 from affekt.training.engine import Engine, run_folder
 from affekt.training.optimiser import Adam
 from affekt.training.parallel import Ranks
@@ -59,7 +59,8 @@ def train(
         RunError: the folder holds another run.
         UnknownNameError: no such score.
         ShapeError: the model needs modalities on one clock, and their lengths differ.
-        TrainingError: another process that trains along (see `parallel.py`) is gone, or does not answer.
+        TrainingError: the checkpoint in the folder is of another model; or another process that trains along (see
+            `parallel.py`) is gone, or does not answer.
     """
     # 1. place everything on the device, once
     score = score_of(settings.score)
@@ -267,7 +268,8 @@ def _restore(path: Path, engine: Engine, standing: Standing, unlabelled: Unlabel
     if not path.exists():
         return
     tensors, notes = read_tensors(path)
-    engine.restore(tensors, json.loads(notes.get('engine', '{}')))  # which older versions did not write
-    standing.restore(json.loads(notes['progress']), below(tensors, 'best.'))
-    if unlabelled:
-        unlabelled.restore(below(tensors, 'unlabelled.'))
+    with fitting('run'):
+        engine.restore(tensors, json.loads(notes.get('engine', '{}')))  # which older versions did not write
+        standing.restore(json.loads(notes['progress']), below(tensors, 'best.'))
+        if unlabelled:
+            unlabelled.restore(below(tensors, 'unlabelled.'))

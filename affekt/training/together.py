@@ -26,7 +26,7 @@ from torch.func import functional_call, stack_module_state
 from affekt.errors import ShapeError, TrainingError, ValueRangeError
 from affekt.nn import read_tensors, save_tensors
 from affekt.runs import Run
-from affekt.training.checkpoints import below, moments_of, restore_moments
+from affekt.training.checkpoints import below, fitting, moments_of, restore_moments
 from affekt.training.optimiser import Adam
 from affekt.training.precision import PRECISIONS, usable_precision
 from affekt.training.samples import UNKNOWN, Batch, Samples, epoch_batches, epoch_seed
@@ -69,7 +69,8 @@ def train_together(
         RunError: the folder holds another run.
         ShapeError: not as many of each, the models differ in shape, or need a clock that the samples lack.
         ValueRangeError: settings differ in what must be one for all.
-        TrainingError: the model has a layer that torch cannot batch over models: an LSTM.
+        TrainingError: the checkpoint in the folder is of other models; or the model has a layer that torch cannot batch
+            over models: an LSTM.
     """
     common = _checked(models, splits, settings)
     score = score_of(common.score)
@@ -129,15 +130,18 @@ def _restore(
         return
     tensors, notes = read_tensors(path)
     saved = below(tensors, 'model.')
-    for k, model in enumerate(models):  # a model knows the names under which older versions saved it
-        model.load_state_dict(model.state_dict() | {name: value[k] for name, value in saved.items()})
-    states = [model.state_dict() for model in models]
-    with torch.no_grad():
-        for name, value in weights.items():
-            value.copy_(torch.stack([state[name] for state in states]))
-    for k, (own, noted) in enumerate(zip(standing, json.loads(notes['progress']), strict=True)):
-        own.restore(noted, below(tensors, f'best{k}.'))
-    restore_moments(optimiser, tensors)
+    with fitting('run'):
+        if len(saved) != len(weights):
+            raise ValueError(f'{len(saved)} stacked tensors for a model of {len(weights)}')
+        for k, model in enumerate(models):  # a model knows the names under which older versions saved it
+            model.load_state_dict(model.state_dict() | {name: value[k] for name, value in saved.items()})
+        states = [model.state_dict() for model in models]
+        with torch.no_grad():
+            for name, value in weights.items():
+                value.copy_(torch.stack([state[name] for state in states]))
+        for k, (own, noted) in enumerate(zip(standing, json.loads(notes['progress']), strict=True)):
+            own.restore(noted, below(tensors, f'best{k}.'))
+        restore_moments(optimiser, tensors)
 
 
 def _epoch(

@@ -303,6 +303,20 @@ def test_the_command_prints_tables_of_eighty_columns(nine, shared_data):
     assert 'chosen on test data' in result.stdout
 
 
+def test_without_a_whole_set_there_is_no_mean_and_nothing_published_beside_it(tmp_path):
+    for checkpoint in ('1', '2'):
+        path = tmp_path / 'predictions' / 'meld' / f'{checkpoint}.csv'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text('name,openset\ndia0_utt0,"[\'happy\']"\ndia0_utt1,"[\'sad\']"\n')
+    (tmp_path / 'meld.csv').write_text('name,label\ndia0_utt0,joy\ndia0_utt1,sadness\n')
+    words = ['bench', 'unibench', '--predictions', str(tmp_path / 'predictions'), '--labels', str(tmp_path)]
+    result = CliRunner().invoke(main, [*words, '--tables', 'affekt', '--resamples', '20'], env={'COLUMNS': '80'})
+    assert result.exit_code == 0, result.output
+    assert 'mean  0 of 9' in result.stdout
+    assert 'nan' not in result.stdout
+    assert 'published, 0 sets' not in result.stdout
+
+
 def test_the_command_prints_one_json_object_and_saves_it(three, shared_data, tmp_path):
     words = ['bench', 'unibench', '--predictions', str(three[0]), '--labels', str(three[1]), '--set', 'sims', '--json']
     words += ['--tables', str(shared_data / 'wheels' / '2025'), '--resamples', '20', '--out', str(tmp_path / 'out')]

@@ -80,6 +80,15 @@ def test_a_text_has_the_same_states_frozen_and_trained(kind, tmp_path):
     assert encoder.rate_hz is None
 
 
+@pytest.mark.parametrize('kind', ['bert', 'roberta', 'gpt2'])
+def test_a_text_is_cut_to_what_the_network_takes_whatever_is_asked_for(kind, tmp_path):
+    backbone = open_backbone(tiny_models.text(tmp_path, kind), longest=600)
+    assert backbone._tokenizer.model_max_length > 600
+    rows = backbone.prepare('i am so glad ' * 200)
+    assert len(rows) == backbone._limit < 600
+    assert states_of(backbone, 'i am so glad ' * 200).shape[1] == backbone.size
+
+
 def test_the_reading_half_of_t5_is_an_encoder_but_not_one_to_train(tmp_path):
     encoder = open_encoder(tiny_models.t5(tmp_path), WHOLE)
     (encoded,) = encoder.encode(['i am so glad'])
@@ -106,6 +115,20 @@ def test_pictures_have_times_and_as_many_columns_as_the_encoder_says(kind, tmp_p
     assert encoded.rows.shape == (8 if kind == 'videomae' else 16, encoder.size)
     assert encoded.times[0] == pytest.approx(0.02 if kind == 'videomae' else 0.0)
     assert states_of(encoder, faces(16).images).shape[1] == encoder.size
+
+
+@pytest.mark.parametrize(('make', 'nothing'), [
+    (lambda folder: tiny_models.speech(folder, 'hubert'), np.zeros(0, np.float32)),
+    (tiny_models.whisper, np.zeros(0, np.float32)),
+    (SIGHT['vit'], Pictures([], None)), (SIGHT['videomae'], Pictures([], None)),
+])  # fmt: skip
+def test_of_no_sound_and_no_pictures_there_are_no_features(make, nothing, tmp_path):
+    encoder = open_encoder(make(tmp_path), WHOLE)
+    whole = sound(0.5) if encoder.modality == 'audio' else faces(2)
+    for is_published in (False, True):
+        first, second = encoder.encode([nothing, whole], is_published=is_published)
+        assert first == 'nothing to read'
+        assert isinstance(second, Encoded)
 
 
 def test_the_token_that_deit_distils_into_is_no_patch(tmp_path):

@@ -112,6 +112,16 @@ def test_a_run_is_not_gone_on_with_other_settings(tmp_path):
         )
 
 
+def test_a_run_is_not_gone_on_with_another_model(tmp_path):
+    once = replace(cases.SETTINGS, epochs=1)
+    train(cases.model(), cases.samples(), cases.samples(40, 1), once, folder=tmp_path)
+    for other in (cases.model(hidden=24), cases.model('lf_dnn')):
+        with pytest.raises(
+            TrainingError, match=r'expected a checkpoint of this model; got .*(size mismatch|Missing key)'
+        ):
+            train(other, cases.samples(), cases.samples(40, 1), once, folder=tmp_path, resume=True)
+
+
 def test_training_stops_when_validation_no_longer_improves_and_returns_the_best_epoch():
     # truths of the training part are noise to validation: more epochs make validation worse
     noise = cases.samples(60)

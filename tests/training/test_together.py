@@ -79,6 +79,9 @@ def test_models_killed_together_go_on_to_the_same_numbers(tmp_path):
             assert torch.equal(ours.model.state_dict()[name], value), name
     again = cases.several()
     again['settings'] = [replace(own, learning_rate=0.5) for own in again['settings']]
+    wider = [cases.model(seed=i, hidden=24) for i in range(3)]
+    with pytest.raises(TrainingError, match=r'expected a checkpoint of this run; got .*size mismatch'):
+        train_together(wider, **cases.several(), folder=tmp_path / 'run', resume=True)
     with pytest.raises(RunError, match='other values for models'):
         train_together(others, **again, folder=tmp_path / 'run', resume=True)
 

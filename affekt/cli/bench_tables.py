@@ -105,8 +105,8 @@ def _cell(row: Row, key: str, outcome: UniBench) -> str:
 def _mean_cell(row: Row) -> str:
     if row.protocol == 'fixed':
         return spread(row.mean, row.mean_interval)
-    has_sd = row.protocol == 'mean' and row.counted
-    return f'{percent(row.mean)} ± {100 * row.mean_sd:.1f}' if has_sd else percent(row.mean)
+    value = percent_in_five(row.mean)
+    return f'{value} ± {100 * row.mean_sd:.1f}' if row.protocol == 'mean' and row.counted else value
 
 
 def _unibench_answers(outcome: UniBench) -> Table:

@@ -65,6 +65,7 @@ def annotate(
     """
     from affekt.annotation import StudySettings, export_notes, export_votes, prepare
     from affekt.annotation import annotate as serve
+    from affekt.serve import require_serving_parts
 
     if not pairs and not (export_only and out):
         raise click.UsageError('give PAIRS, or --export-only with --out')
@@ -77,6 +78,8 @@ def annotate(
             say(f'{folder} holds a study, so PAIRS are not read; --resume reads them', err=True, style='yellow')
         written = export_votes(folder, raw=raw_csv)
     else:
+        if not export_only:
+            require_serving_parts()
         prepared = prepare(pairs, folder, settings=settings, **chosen)
         if export_only:
             prepared.study.close()

@@ -114,7 +114,8 @@ class Manifest:
             wrong = known & ~(np.isfinite(values) & (low <= values) & (values <= high))
             if wrong.any():
                 row = int(np.argmax(wrong))
-                refused.append((row, f'{name} from {low:g} to {high:g}', f'{values[row]}'))
+                scale = f'{name} from {low:g} to {high:g}' if name in self.facts.ranges else f'a finite {name}'
+                refused.append((row, scale, f'{values[row]}'))
         begins, ends = self.samples.floats('start_s'), self.samples.floats('end_s')
         if (wrong := ends < begins).any():
             row = int(np.argmax(wrong))

@@ -321,7 +321,7 @@ def _array(name: str, values: Sequence[Any], sample_at: Callable[[int], str]) ->
         return _array_of(name, values)
     except (TypeError, ValueError, AttributeError, OverflowError) as error:
         at = next((at for at, value in enumerate(values) if not _fits(name, value)), 0)
-        expected = 'a number' if name in NUMBERS else 'a whole number' if name in WHOLE else 'text in UTF-8'
+        expected = 'a number' if name in NUMBERS else 'a whole number of 32 bits' if name in WHOLE else 'text in UTF-8'
         raise TableError(
             expected=f'{expected} in the column {name}', came=f'{values[at]!r} for sample {sample_at(at)!r}',
             todo='correct the label file',

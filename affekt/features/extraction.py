@@ -165,7 +165,7 @@ def _written(
     if on == 'ray' and todo:
         from affekt.features.on_ray import written_on_ray
 
-        yield from written_on_ray(manifest, [(index, batches[index]) for index in todo], parts, processes, gpus)
+        yield from written_on_ray(manifest, ((index, batches[index]) for index in todo), parts, processes, gpus)
         return
     for index, part in _encoded(manifest, parts.recipe, batches, todo, processes):
         yield index, parts.write(index, part)

@@ -16,7 +16,7 @@ import json
 import logging
 import os
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ _STORE_BYTES = 128 << 20
 
 
 def written_on_ray(
-    manifest: Manifest, batches: Sequence[tuple[int, Sequence[Sample]]], parts: Parts, workers: int, gpus: float = 0.0
+    manifest: Manifest, batches: Iterable[tuple[int, Sequence[Sample]]], parts: Parts, workers: int, gpus: float = 0.0
 ) -> Iterator[tuple[int, Lost]]:
     """Batches as workers have written their files.
 

@@ -124,7 +124,7 @@ def evaluate_preferences(
                 todo='answer every pair',
             )
     seed = int(rng.integers(2**63))
-    held_views = _views(pairs)
+    views = _views(pairs)
     rules = shortcuts(pairs, learned_from)
 
     def drawn(columns: Floats, statistic: Statistic) -> dict[str, Interval]:
@@ -134,7 +134,7 @@ def evaluate_preferences(
     def scores(one: Answers, other: Answers | None) -> JudgeScores:
         by_view: dict[str, Mapping[str, Interval]] = {}
         lead: dict[str, Interval] = {}
-        for name, view in held_views.items():
+        for name, view in views.items():
             mine = view.columns(pairs.truth, one)
             by_view[name] = drawn(mine, view.statistic)
             if other is not None:
@@ -153,7 +153,7 @@ def evaluate_preferences(
         pairs=len(pairs),
         decided=int(np.sum(pairs.truth != 0)),
         samples=len(set(pairs.groups.tolist())),
-        views=tuple(view.facts(name, pairs.truth) for name, view in held_views.items()),
+        views=tuple(view.facts(name, pairs.truth) for name, view in views.items()),
         judge=scores(answers, None),
         shortcuts={name: scores(rule, answers) for name, rule in rules.items()},
         in_hindsight=learned_from is None,

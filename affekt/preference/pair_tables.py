@@ -14,6 +14,7 @@ import numpy as np
 
 from affekt.errors import ComparisonError, short
 from affekt.labels import note_thinking, without_thinking
+from affekt.llm import DESCRIPTION_COLUMNS
 from affekt.preference.described_pairs import LEFT, RIGHT, TIE, DescribedPair
 from affekt.ranking import (
     EMOPREFER_WORDS,
@@ -21,6 +22,7 @@ from affekt.ranking import (
     PLAIN_WORDS,
     SHAPES,
     Shape,
+    as_word,
     comparison_table,
     refuse_lookalikes,
     refuse_rows,
@@ -28,6 +30,9 @@ from affekt.ranking import (
 )
 from affekt.tables import Source, Table
 
+BESIDE_ANOTHER = (
+    'rename the columns; a table of one describer goes to `affekt judge` or `affekt annotate` beside another one'
+)
 VERDICT_COLUMNS = ('outcome', 'preference')
 """Columns of verdicts that a table may have instead of those of its shape; the first one counts."""
 WORDS = {'a1': LEFT, 'a2': RIGHT, 'same': TIE, LEFT: LEFT, RIGHT: RIGHT, TIE: TIE}
@@ -85,7 +90,7 @@ def read_pair_table(path: Path, *, outcomes: bool = True) -> PairTable:
     source, size = table.source, len(table.rows)
     # 2. What stands beside the texts.
     verdicts = _verdicts(table, shape) if outcomes else []
-    sample = next((table[name] for name in (*shape.sample, 'name') if name in table), None)
+    sample = next((_texts(table[name], name, source) for name in (*shape.sample, 'name') if name in table), None)
     prompts = [_texts(table[name], name, source) for name in shape.prompt if name in table]
     raters = next((table[name] for name in shape.rater if name in table), None)
     described_by = _describers(table, shape)
@@ -97,7 +102,7 @@ def read_pair_table(path: Path, *, outcomes: bool = True) -> PairTable:
     whole = {text: final for column in zip(texts, finals, strict=True) for text, final in zip(*column, strict=True)}
     pairs = tuple(
         DescribedPair(
-            sample=str(at + 1 if sample is None else sample[at]),
+            sample=str(at + 1) if sample is None else sample[at],
             left=left[at],
             right=right[at],
             left_text=finals[0][at].text,
@@ -130,7 +135,7 @@ def _recognised(table: Table) -> Shape:
     raise ComparisonError(
         expected='columns a1, a2 (with name and preference); left_text, right_text; or response1, response2',
         came=f'{table.source} {columns}',
-        todo='rename the columns',
+        todo='rename the columns' if set(DESCRIPTION_COLUMNS).isdisjoint(table) else BESIDE_ANOTHER,
     )
 
 
@@ -163,7 +168,7 @@ def _verdicts(table: Table, shape: Shape) -> list[list[str]]:
     columns = []
     for name in names:
         cells = table[name]
-        column = [words.get(_word(cell), '').split(':')[0] for cell in cells]
+        column = [words.get(as_word(cell), '').split(':')[0] for cell in cells]
         refuse_rows(
             np.asarray([verdict not in (LEFT, RIGHT, TIE) for verdict in column], np.bool_),
             table.source,
@@ -174,13 +179,9 @@ def _verdicts(table: Table, shape: Shape) -> list[list[str]]:
     return columns
 
 
-def _word(cell: object) -> str:
-    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell).strip().lower()
-
-
 def _side(cell: object) -> str:
     """Which side an order shows first; '' where it does not say."""
-    return {1: LEFT, -1: RIGHT}.get(ORDERS.get(_word(cell), 0), '')
+    return {1: LEFT, -1: RIGHT}.get(ORDERS.get(as_word(cell), 0), '')
 
 
 def _texts(column: Sequence[object], name: str, source: Source) -> list[str]:

@@ -25,7 +25,7 @@ from affekt.ranking.raters import CrowdFit, crowd_fit, rater_vote_share, ratings
 from affekt.ranking.reading import comparison_table, read_comparisons
 from affekt.ranking.references import elo, tallies, win_rates
 from affekt.ranking.schedule import Pair, more_needed, next_pairs, pair_gains
-from affekt.ranking.shapes import EMOPREFER_WORDS, ORDERS, PLAIN_WORDS, SHAPES, SKIP, Shape, shape_of_pairs
+from affekt.ranking.shapes import EMOPREFER_WORDS, ORDERS, PLAIN_WORDS, SHAPES, SKIP, Shape, as_word, shape_of_pairs
 from affekt.ranking.simulation import Recovery, recover, simulate
 from affekt.ranking.uncertainty import (
     Bounds,
@@ -66,6 +66,7 @@ __all__ = [
     'Spread',
     'Standing',
     'alike',
+    'as_word',
     'better',
     'biases',
     'bootstrap',

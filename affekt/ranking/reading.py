@@ -22,7 +22,7 @@ from affekt.ranking.comparisons import Comparisons, Source, refuse_rows
 from affekt.ranking.covariates import LENGTH, differences, text_lengths
 from affekt.ranking.names import shown
 from affekt.ranking.rater_flags import flags_in_table
-from affekt.ranking.shapes import ORDERS, SHAPES, SKIP, Shape, shape_of_comparisons
+from affekt.ranking.shapes import ORDERS, SHAPES, SKIP, Shape, as_word, shape_of_comparisons
 from affekt.tables import Table, number, read_table, seen
 
 THOUSANDS = re.compile(r'[+-]?[1-9]\d{0,2}(,\d{3})+')
@@ -196,7 +196,7 @@ def _verdicts(written: Sequence[object], shape: Shape) -> list[str]:
         key = value if isinstance(value, (str, int, float)) else str(value)
         meaning = known.get((type(key), key))
         if meaning is None:
-            meaning = known[type(key), key] = shape.words.get(_word(key), '')
+            meaning = known[type(key), key] = shape.words.get(as_word(key), '')
         meanings.append(meaning)
     return meanings
 
@@ -204,10 +204,6 @@ def _verdicts(written: Sequence[object], shape: Shape) -> list[str]:
 def _named_items(column: Sequence[object]) -> list[object]:
     """Names as text; what is neither text nor a whole number is refused later."""
     return [str(value) if type(value) is int else value for value in column]
-
-
-def _word(value: object) -> str:
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip().lower()
 
 
 def _facts(verdicts: Sequence[str]) -> dict[str, int]:
@@ -230,7 +226,7 @@ def _orders(table: Table) -> list[int] | None:
     column = table.columns.get('order')
     if column is None:
         return None
-    orders = [ORDERS.get('' if value is None else _word(value), 2) for value in column]
+    orders = [ORDERS.get('' if value is None else as_word(value), 2) for value in column]
     refuse_rows(
         np.asarray(orders) == 2,
         table.source,

@@ -64,6 +64,11 @@ class Shape:
         return tuple(columns for columns in (*self.writers, own) if set(columns).isdisjoint(self.texts))
 
 
+def as_word(cell: object) -> str:
+    """A cell as the words of shapes are written: a whole number without its point, a text in lower case."""
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell).strip().lower()
+
+
 def shape_of_comparisons(columns: Iterable[str]) -> Shape | None:
     """The first shape whose names and verdicts are there; None where none is."""
     present = set(columns)

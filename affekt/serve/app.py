@@ -108,16 +108,16 @@ def guarded_app(
         tokens: of the roles.
         cookie: its name; browsers share cookies among the ports of a machine.
         hosts: as for `Guard`.
-        statuses: class of an error to the status of its answer, besides `STATUSES`.
+        statuses: class of an error to the status of its answer, besides `STATUSES`; the nearest class counts.
         largest_body: bytes of a request.
     """
     app = FastAPI(title=title, docs_url=None, redoc_url=None, openapi_url=None)
-    known = {**(statuses or {}), **STATUSES}
+    known = {**STATUSES, **(statuses or {})}
 
     @app.exception_handler(AffektError)
     def refused(request: Request, error: AffektError) -> JSONResponse:
         """A deliberate error in its own words."""
-        status = next((status for error_type, status in known.items() if isinstance(error, error_type)), 422)
+        status = next((known[error_type] for error_type in type(error).__mro__ if error_type in known), 422)
         return JSONResponse({'error': str(error)}, status)
 
     @app.exception_handler(RequestValidationError)

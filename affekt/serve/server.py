@@ -39,7 +39,7 @@ def hosts_of(address: str) -> frozenset[str] | None:
     """The names by which a server at an address may be asked; None for any literal address of this machine."""
     if address in ANY_ADDRESS:
         return None
-    return frozenset({*LOOPBACK, address.lower()} if address in LOOPBACK else {address})
+    return frozenset({*LOOPBACK} if address in LOOPBACK else {address.lower()})
 
 
 def name_of(address: str) -> str:
@@ -66,7 +66,7 @@ def listen(address: str, port: int, before: int = 0) -> socket.socket:
         try:
             listening.bind((address, number))
             listening.listen(128)
-        except (OSError, OverflowError) as error:
+        except (OSError, OverflowError, TypeError, ValueError) as error:  # the last two: no name of a machine at all
             listening.close()
             if number == 0 or port:
                 raise RunError(

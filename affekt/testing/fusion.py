@@ -110,7 +110,7 @@ class _Case:
     def _answer(self, network: FusionModel, batch: Batch, keep: Batch | None = None) -> Fused:
         import torch
 
-        with torch.no_grad():
+        with promised(f'{self.label} to answer, whatever is kept'), torch.no_grad():
             return cast('Fused', network(batch, keep))
 
     def _check_shapes(self, network: FusionModel, batch: Batch) -> None:
@@ -172,12 +172,12 @@ class _Case:
         keep = self.kept(batch)
         for place, name in enumerate(batch if len(batch) > 1 else ()):
             keep[name][9 + place % 3] = False
-        with torch.random.fork_rng(devices=[]):
+        with promised(f'a loss of {self.label} in training, and its gradients'), torch.random.fork_rng(devices=[]):
             torch.manual_seed(3)
             fused = network(batch, keep)
-        loss = torch.nn.functional.cross_entropy(fused.logits, torch.arange(12) % CLASSES)
-        loss = loss + fused.values.squeeze(1).sub(torch.linspace(-1, 1, 12)).square().mean() + fused.auxiliary
-        loss.backward()
+            loss = torch.nn.functional.cross_entropy(fused.logits, torch.arange(12) % CLASSES)
+            loss = loss + fused.values.squeeze(1).sub(torch.linspace(-1, 1, 12)).square().mean() + fused.auxiliary
+            loss.backward()
         optional = 'absent' if len(batch) == 1 else '\0'  # one modality alone is never missing
         gradients = {name: p.grad for name, p in network.named_parameters() if p.requires_grad and optional not in name}
         broken = [name for name, grad in gradients.items() if grad is not None and not bool(torch.isfinite(grad).all())]

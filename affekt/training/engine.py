@@ -45,6 +45,7 @@ from affekt.training.checkpoints import (
     whole,
 )
 from affekt.training.curves import LOG_FILE, ScalarLog, write_curves
+from affekt.training.order import IndexBatches, LoadedBatches
 from affekt.training.parallel import Ranks
 from affekt.training.precision import PRECISIONS, Precision, usable_precision
 from affekt.training.samples import epoch_seed
@@ -137,8 +138,8 @@ class Engine:
             TrainingError: other processes have more or fewer batches, or one is gone.
         """
         self.model.train()
-        iterator = iter(batches)
-        while (group := self._group(iterator)).batches:
+        iterator, is_even = iter(batches), _is_even(batches)
+        while (group := self._group(iterator, is_even)).batches:
             yield self._step(group)
 
     def run(
@@ -194,7 +195,8 @@ class Engine:
             # 2. steps, and a row of each few
             latest: list[Step] = []
             self.model.train()
-            while self.number < steps and (group := self._group(iterator)).batches:
+            is_even = _is_even(batches)
+            while self.number < steps and (group := self._group(iterator, is_even)).batches:
                 latest.append(self._step(group))
                 taken += len(group.batches)
                 if self.number % self.settings.log_every == 0 or self.number == steps:
@@ -254,12 +256,17 @@ class Engine:
                 for name, value in self.average.tensors.items():
                     value.copy_(spread_like(averages[name], value))
 
-    def _group(self, iterator: Iterator[Any]) -> _Group:
-        """The batches of the next step, as many in every process; none at the end."""
+    def _group(self, iterator: Iterator[Any], is_even: bool) -> _Group:
+        """The batches of the next step, as many in every process; none at the end.
+
+        Where they are known to be as many and count alike, no process need wait for the others here.
+        """
         batches = list(islice(iterator, self.settings.accumulation))
         weights = [1.0 if self._weigh is None else float(self._weigh(batch)) for batch in batches]
         total = sum(weights)
-        if self.ranks.count > 1:
+        if is_even and self._weigh is None:
+            total *= self.ranks.count
+        elif self.ranks.count > 1:
             numbers = [total, len(batches), len(batches) ** 2]
             sums = self.ranks.total(torch.tensor(numbers, dtype=torch.float64, device=self.device)).tolist()
             total, together, squares = sums
@@ -383,6 +390,11 @@ class Engine:
             save_step(place, self.number, tensors, notes, self.settings.keep)
             write_curves(log.rows, place / CURVES_FILE, title=place.name)
         self.ranks.wait()
+
+
+def _is_even(batches: Iterable[Any]) -> bool:
+    """They are as many in every process by the way they are made."""
+    return isinstance(batches, IndexBatches | LoadedBatches)
 
 
 class _Objective(nn.Module):

@@ -75,6 +75,7 @@ def test_without_the_extra_the_command_says_what_to_install(pairs, tmp_path, mon
     result = _run(pairs, '--without-media', '--out', tmp_path / 'out')
     assert result.exit_code == 2
     assert "pip install 'affekt[serve]'" in result.output
+    assert not (tmp_path / 'out').exists()  # nothing that --resume would be needed for
 
 
 def test_a_restart_keeps_links_and_the_secret_file_is_nobody_elses(tmp_path):

@@ -138,8 +138,9 @@ def test_a_pickled_slice_carries_itself_alone(many):
     [
         (Sample('a', text=3), 'text in UTF-8 in the column text'),
         (Sample('a', valence='high'), "a number in the column valence; got 'high' for sample 'a'"),
-        (Sample('a', fold=1.5), 'a whole number in the column fold'),
-        (Sample('a', fold=1 << 40), 'a whole number in the column fold'),
+        (Sample('a', fold=1.5), 'a whole number of 32 bits in the column fold'),
+        (Sample('a', fold=1 << 40), 'a whole number of 32 bits in the column fold'),
+        (Sample('a', valence=float('inf')), "a finite valence; got inf for sample 'a'"),
         (Sample('a\udcff'), 'text in UTF-8 in the column sample'),
     ],
 )
@@ -154,7 +155,7 @@ def test_a_value_of_another_type_is_refused_by_column_and_sample(row, said):
     [
         ('speaker', ['x', 1], 'text in UTF-8 in the column speaker; got 1 for sample'),
         ('valence', ['high', 0.1], "a number in the column valence; got 'high' for sample"),
-        ('fold', [1.0, 2.0], 'a whole number in the column fold; got 1.0 for sample'),
+        ('fold', [1.0, 2.0], 'a whole number of 32 bits in the column fold; got 1.0 for sample'),
     ],
 )
 def test_another_column_takes_values_of_its_type_alone(rows, column, values, said):

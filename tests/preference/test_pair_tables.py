@@ -112,3 +112,21 @@ def test_a_study_that_showed_what_was_thought_aloud_keeps_its_pairs_and_their_vo
 
 def test_every_shape_has_columns_of_its_own_for_names_or_for_texts():
     assert len({(shape.left, shape.right, *shape.outcome, *shape.texts) for shape in SHAPES.values()}) == len(SHAPES)
+
+
+@pytest.mark.parametrize('name', [None, ['c'], float('nan')], ids=['nothing', 'a list', 'nan'])
+def test_a_sample_without_a_name_is_refused_by_its_row(tmp_path, name):
+    path = tmp_path / 'pairs.json'
+    rows = [{'name': each, 'a1': 'She smiles.', 'a2': 'He frowns.', 'preference': 'a1'} for each in ('b', name)]
+    path.write_text(json.dumps(rows))
+    for read in (lambda: read_pairs(path), lambda: read_described([path]), lambda: read_tasks([path])):
+        with pytest.raises((ComparisonError, TableError), match=r'a text in name.*row 2'):
+            read()
+
+
+def test_one_table_of_descriptions_is_said_to_need_another_beside_it(tmp_path):
+    path = tmp_path / 'ash.csv'
+    path.write_text('name,text\nc,She smiles.\n')
+    for read in (lambda: read_pairs(path), lambda: read_described([path]), lambda: read_tasks([path])):
+        with pytest.raises(ComparisonError, match='beside another one'):
+            read()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from affekt import ranking
 
-ROOMS = {'errors', 'metrics', 'moved_names', 'pages', 'ranking', 'runs', 'tables', 'typed_json', 'wording'}
+ROOMS = {'arrays', 'errors', 'metrics', 'moved_names', 'pages', 'ranking', 'runs', 'tables', 'typed_json', 'wording'}
 PACKAGES = {'numpy', 'scipy'}
 
 

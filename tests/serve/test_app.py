@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from affekt.errors import RunError, TableError, VoteError
+from affekt.errors import AffektError, RunError, TableError, VoteError
 from affekt.serve import Guard, Tokens
 from affekt.serve.guard import LARGEST_BODY
 
@@ -144,6 +144,15 @@ def test_requests_of_another_protocol_are_dropped():
 def test_a_deliberate_error_is_json_with_its_own_sentence(client_of, name, status):
     answer = client_of(role='guest').get(f'/api/wrong/{name}')
     assert (answer.status_code, answer.json()) == (status, {'error': 'expected a cat; got a dog; look again'})
+
+
+def test_the_app_says_the_status_of_an_error_and_of_those_that_refine_it():
+    app = guarded_app('a page', _routes(), {}, TOKENS, hosts=HERE, statuses={RunError: 409, AffektError: 400})
+    client = testclient.TestClient(app)
+    client.post('/api/enter', json={'token': TOKENS.secrets['guest']})
+    assert {name: client.get(f'/api/wrong/{name}').status_code for name in ERRORS} == {
+        'vote': 400, 'run': 409, 'table': 400,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize('body', [{'count': '1'}, {'count': 1, 'more': 1}, {}])

@@ -22,12 +22,19 @@ def test_the_port_of_last_time_is_taken_again_and_another_one_where_it_is_in_use
         assert again.getsockname()[1] == port
 
 
+@pytest.mark.parametrize('address', ['a' * 100, 'x\0y', 'ü..', '-'])
+def test_what_is_no_address_is_refused_in_words(address):
+    with pytest.raises(RunError, match='an address to listen at'):
+        listen(address, 0)
+
+
 @pytest.mark.parametrize(
     ('address', 'hosts', 'name'),
     [
         ('127.0.0.1', {'127.0.0.1', 'localhost', '::1'}, '127.0.0.1'),
         ('::1', {'127.0.0.1', 'localhost', '::1'}, '[::1]'),
         ('10.0.0.7', {'10.0.0.7'}, '10.0.0.7'),
+        ('Here.local', {'here.local'}, 'Here.local'),  # browsers and the guard write names small
     ],
 )
 def test_a_server_is_asked_by_the_names_of_its_address(address, hosts, name):

@@ -90,6 +90,19 @@ class FallsOver(Sum):
         return features['smell'], {}
 
 
+class FallsOverWithoutText(Sum):
+    def fuse(self, features, keep):
+        if not keep['text'].all():
+            raise KeyError('text')
+        return super().fuse(features, keep)
+
+
+class NoGradient(Sum):
+    def forward(self, features, keep_mask=None):
+        with torch.no_grad():
+            return super().forward(features, keep_mask)
+
+
 class NoLevel(Sum):
     levels = ()
 
@@ -102,7 +115,9 @@ BROKEN = {
     'the same answers of Forgets at utterance level from the same state': Forgets,
     'finite answers': Infinite,
     'features (B, F), logits (B, C)': OneVector,
-    'to be built, and to answer': FallsOver,
+    'to answer, whatever is kept': FallsOver,
+    'FallsOverWithoutText at utterance level to answer, whatever is kept': FallsOverWithoutText,
+    'a loss of NoGradient at utterance level in training': NoGradient,
     'to change no answer of Peeks': Peeks,
     'finite gradients': SquareRoot,
     'levels of NoLevel': NoLevel,

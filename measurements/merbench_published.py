@@ -110,17 +110,17 @@ def new_model(name: str, corpus: Corpus, classes: int, states: Mapping[str, Any]
     before = torch.get_rng_state()
     model = build_fusion(name, shape)
     torch.set_rng_state(before)
-    held, names, state = model.state_dict(), model.published_names(), {}
+    tensors, names, state = model.state_dict(), model.published_names(), {}
     for key in states[f'{name}-utt']['state']:
         ours = renamed(key, names)
-        if key.endswith('.weight') and ours in held:  # a head that the task lacks is not drawn
-            drawn = nn.Linear(*reversed(held[ours].shape))
+        if key.endswith('.weight') and ours in tensors:  # a head that the task lacks is not drawn
+            drawn = nn.Linear(*reversed(tensors[ours].shape))
             state |= {key: drawn.weight.detach(), f'{key.removesuffix("weight")}bias': drawn.bias.detach()}
     load_published_fusion(model, state)
     for module in list(model.modules()):
-        for child, held in list(module.named_children()):
-            if isinstance(held, Dropout):
-                setattr(module, child, nn.Dropout(held.share))
+        for child, submodule in list(module.named_children()):
+            if isinstance(submodule, Dropout):
+                setattr(module, child, nn.Dropout(submodule.share))
     return model
 
 
@@ -217,12 +217,12 @@ def run(name: str, model_name: str, data: Path, states: Mapping[str, Any], jolt:
         best: tuple[float, float, dict[str, Answered]] = (-np.inf, 0.0, {})
         for _ in range(EPOCHS):
             one_pass(model, turn.train, corpus, optimiser)
-            found, chooses = scored(one_pass(model, turn.choosing, corpus), corpus)
+            score, chooses = scored(one_pass(model, turn.choosing, corpus), corpus)
             tested = {test: one_pass(model, loader, corpus) for test, loader in turn.tests.items()}
             if chooses > best[0]:
-                best = (chooses, found, tested)
+                best = (chooses, score, tested)
         chosen.append(best[1])
-        logits.append({test: told[:2] for test, told in best[2].items()})
+        logits.append({test: answered[:2] for test, answered in best[2].items()})
         last = best[2]
     part = 'folds' if corpus.folds else 'val'
     figures = {part: float(np.mean(chosen))}

@@ -109,14 +109,14 @@ def _derived(data: Path) -> dict[str, Any]:
     table = load_table('affekt')
     result: dict[str, Any] = {'table': table.label}
     for key in (key for key, column in SETS.items() if column == 'sentiment'):
-        held = _read(data / 'vectors' / 'ov' / f'unibench_{key}.json')
+        released = _read(data / 'vectors' / 'ov' / f'unibench_{key}.json')
         rows = {}
-        for number, answers in held['checkpoints'].items():
+        for number, answers in released['checkpoints'].items():
             words = derived_sentiment(answers['openset'], table)
-            same = [words[name] == answers['sentiment'][name].strip().lower() for name in held['gt']]
+            same = [words[name] == answers['sentiment'][name].strip().lower() for name in released['gt']]
             rows[number] = {
-                'language_model': measure_sentiment(held['gt'], answers['sentiment']).value(),
-                'derived': measure_sentiment(held['gt'], words).value(),
+                'language_model': measure_sentiment(released['gt'], answers['sentiment']).value(),
+                'derived': measure_sentiment(released['gt'], words).value(),
                 'same_word': sum(same) / len(same),
             }
         result[key] = rows
@@ -130,8 +130,8 @@ def _unibench_gaps(vectors: Path, outcome: Any, year: str) -> list[float]:
     gaps = []
     for key in (*SETS, 'ovmerdplus'):
         name = 'ovmerdplus_public332' if key == 'ovmerdplus' else f'unibench_{key}'
-        for number, held in _read(vectors / f'{name}.json')['checkpoints'].items():
-            scores, expected = outcome.results[key].scores[f'checkpoint_{number}'], held['expected']
+        for number, released in _read(vectors / f'{name}.json')['checkpoints'].items():
+            scores, expected = outcome.results[key].scores[f'checkpoint_{number}'], released['expected']
             if 'waf' in expected:
                 gaps += [abs(scores['WAF'] - expected['waf']), abs(scores['accuracy'] - expected['acc'])]
             elif 'hitrate' in expected[year]:
@@ -144,10 +144,10 @@ def _unibench_gaps(vectors: Path, outcome: Any, year: str) -> list[float]:
 
 def _folding_gaps(scores: Mapping[str, float], expected: Mapping[str, Any]) -> list[float]:
     gaps = []
-    for name, held in expected.items():
+    for name, parts in expected.items():
         ours = name.replace('case3_wheel', 'W').replace('_level', '-L').replace('case1', 'M1').replace('case2', 'M2')
         ours = ours.replace('M_avg12', 'M-avg')
-        values = held if isinstance(held, dict) else {'f': held}
+        values = parts if isinstance(parts, dict) else {'f': parts}
         gaps += [abs(scores[f'{ours} {part}'] - value) for part, value in values.items()]
     return gaps
 
@@ -171,8 +171,8 @@ def _ovmer(data: Path, folder: Path) -> dict[str, Any]:
     gaps = [
         gap
         for view in outcome.views[:2]
-        for name, held in stored.items()
-        for gap in _folding_gaps(view.scores[name.split('/')[1]][name.split('/')[0]], held['expected'][view.name])
+        for name, released in stored.items()
+        for gap in _folding_gaps(view.scores[name.split('/')[1]][name.split('/')[0]], released['expected'][view.name])
     ]
     print(f'OV-MER, {len(stored)} runs, tables 2025 and 2026: largest gap {max(gaps):.1e}, {seconds:.1f} s')
     if max(gaps) > CLOSE:

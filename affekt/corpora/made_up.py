@@ -44,13 +44,13 @@ def made_up_corpus(seed: int = 0, media: Path | None = None) -> Manifest:
     if media is not None:
         media.mkdir(parents=True, exist_ok=True)
         samples = tuple(_with_sound(row, media) for row in samples)
-    facts = Facts(
+    described = Facts(
         corpus='made up', version='1', language='en', categories=CATEGORIES,
         ranges={'valence': (-3.0, 3.0), 'sentiment': (-1.0, 1.0)},
         published={split: pairs * DIALOGUES * TURNS for split, pairs in _SPLITS.items()},
         root=str(media or ''), sources={}, notes=(),
     )  # fmt: skip
-    return Manifest(facts, samples)
+    return Manifest(described, samples)
 
 
 def _samples(rng: np.random.Generator) -> Iterator[Sample]:

@@ -96,7 +96,7 @@ def corrupt(
         resumed = len(written)
         left = np.array([name not in written for name in masked.names], dtype=np.bool_)
         for row, outcome in _each(job, masked.samples.take(left), processes):
-            media = [outcome[kind] for kind in ('audio', 'video', 'frames') if outcome.get(kind)]
+            media = [outcome[column] for column in ('audio', 'video', 'frames') if outcome.get(column)]
             run.note(row.sample, media[0] if media else '.', files=media, **outcome)
             written[row.sample] = outcome
             if progress is not None:

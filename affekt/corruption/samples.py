@@ -136,13 +136,13 @@ def _mixed(path: Path, row: Sample, corruption: Corruption, noise: Noise) -> tup
     snr_db = float(rng.choice(np.array(corruption.snr_db)))
     added, source = noise(row, len(clean), rate_hz, rng)
     mixture = mix_at_snr(clean, added, snr_db, rate_hz, corruption.power)
-    facts = {
+    damage = {
         'snr_db': snr_db, 'power': corruption.power, 'noise': corruption.noise, **source,
         'sound_seed': str(seed_of(corruption.seed, row.sample, 'sound')), 'noise_gain': mixture.noise_gain,
         'level': mixture.level, 'peak': mixture.peak, 'clipped': mixture.clipped,
         'channels_mixed': streams[0].channels,
     }  # fmt: skip
-    return mixture, rate_hz, facts
+    return mixture, rate_hz, damage
 
 
 def _sound_file(target: Path, samples: Sound, rate_hz: int, out: Path) -> str:

@@ -73,7 +73,7 @@ def _head(ranking: Ranking) -> str:
 
 def _headline(ranking: Ranking) -> str:
     """Who is first, or that it cannot be told."""
-    first = [one.item for one in ranking.standings if one.best_place == 1]
+    first = [standing.item for standing in ranking.standings if standing.best_place == 1]
     top = ranking.standings[0]
     if len(first) == 1:
         return f'{top.item} is first.'

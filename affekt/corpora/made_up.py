@@ -61,10 +61,10 @@ def _samples(rng: np.random.Generator) -> Iterator[Sample]:
             for dialogue in range(1, DIALOGUES + 1):
                 for turn in range(TURNS):
                     category = CATEGORIES[(turn + dialogue) % 3]
-                    said = str(rng.choice(_SAID[category]))
+                    sentence = str(rng.choice(_SAID[category]))
                     name = f'pair{pair:02d}_d{dialogue}'
                     yield Sample(
-                        f'{name}_t{turn}', text=said, english=said, category=category,
+                        f'{name}_t{turn}', text=sentence, english=sentence, category=category,
                         valence=round(_VALENCE[category] + float(rng.normal(0, 0.25)), 3),
                         sentiment=float(np.sign(_VALENCE[category])),
                         speaker=f'pair{pair:02d}{"AB"[turn % 2]}', dialogue=name, session=f'pair{pair:02d}',

@@ -14,6 +14,8 @@ from typing import Any
 
 from page import table
 
+from affekt.wording import percent
+
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / 'results'
 DOCS = HERE.parent / 'docs'
@@ -44,11 +46,6 @@ def _wrapped(block: str) -> str:
     if block.lstrip().startswith(('|', '#', '!', '```')):
         return block.strip('\n')
     return textwrap.fill(' '.join(block.split()), 118, break_long_words=False, break_on_hyphens=False)
-
-
-def percent(value: float, digits: int = 2) -> str:
-    """A share in percent."""
-    return f'{100 * value:.{digits}f}'
 
 
 def _head() -> str:

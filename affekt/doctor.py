@@ -79,10 +79,10 @@ def examine(*, thorough: bool = False) -> dict[str, list[dict[str, str]]]:
     }
 
 
-def is_healthy(facts: Mapping[str, list[dict[str, str]]]) -> bool:
+def is_healthy(report: Mapping[str, list[dict[str, str]]]) -> bool:
     """True where every needed package is present and no model file is damaged; missing models are fetched at need."""
-    packages = all(row['state'] == 'present' for row in facts['packages'])
-    return packages and all(row['state'] != 'damaged' for row in facts['models'])
+    packages = all(row['state'] == 'present' for row in report['packages'])
+    return packages and all(row['state'] != 'damaged' for row in report['models'])
 
 
 def _machine() -> list[dict[str, str]]:

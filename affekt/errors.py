@@ -37,8 +37,10 @@ def _shortened(part: str) -> str:
     return f'{part[: LONGEST_PART // 2]} … ({len(part):,} characters) … {part[-LONGEST_PART // 4 :]}'
 
 
-def _rebuild(kind: type[AffektError], expected: str, came: str, todo: str, steps: tuple[str, ...]) -> AffektError:
-    return kind(expected=expected, came=came, todo=todo, steps=steps)
+def _rebuild(
+    error_class: type[AffektError], expected: str, came: str, todo: str, steps: tuple[str, ...]
+) -> AffektError:
+    return error_class(expected=expected, came=came, todo=todo, steps=steps)
 
 
 class ShapeError(AffektError, ValueError):

@@ -198,10 +198,10 @@ def _retire(old: Path, new: Path) -> None:
 
 def files_below(folder: Path) -> list[str]:
     """The files in a folder and its folders, as paths from it, without parts of ours."""
-    found = []
+    paths = []
     for top, _, names in os.walk(folder):
-        found += [os.path.relpath(os.path.join(top, name), folder) for name in names if PART not in name]
-    return sorted(found)
+        paths += [os.path.relpath(os.path.join(top, name), folder) for name in names if PART not in name]
+    return sorted(paths)
 
 
 def require_regular_file(path: str | os.PathLike[str]) -> os.stat_result:
@@ -307,11 +307,11 @@ def storage_error(error: OSError, path: Path | None = None) -> AffektError:
         return error
     named = path if path is not None else error.filename
     where = f'{os.fsdecode(named)}: ' if isinstance(named, (str, bytes, os.PathLike)) else ''
-    said = error.strerror or str(error) or type(error).__name__
+    reason = error.strerror or str(error) or type(error).__name__
     expected, todo = _ADVICE.get(error.errno or 0, ('a place that can be used', 'check the path, or choose another'))
     if error.errno == errno.ENAMETOOLONG:
         where = f'{where[:60]}…: '
-    return StorageError(expected=expected, came=f'{where}{said}', todo=todo)
+    return StorageError(expected=expected, came=f'{where}{reason}', todo=todo)
 
 
 _GO_ON = 'then give the same command again; where it has --resume, with it'

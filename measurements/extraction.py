@@ -61,11 +61,11 @@ def is_even(name: str) -> bool:
 
 def released(data: Path) -> tuple[dict[str, str], dict[str, str]]:
     """Name to description, and name to the true answer."""
-    found = []
+    columns = []
     for file, column in (('final-EMER-reason.csv', 'english'), ('check-openset.csv', 'openset')):
         with (data / 'mer2024_ov' / file).open(encoding='utf-8', newline='') as rows:
-            found.append({row['name']: row[column] for row in csv.DictReader(rows)})
-    return found[0], found[1]
+            columns.append({row['name']: row[column] for row in csv.DictReader(rows)})
+    return columns[0], columns[1]
 
 
 def agreement_with_truth(
@@ -82,13 +82,13 @@ def agreement_with_truth(
         common = [label for label, _ in frequent.most_common(count)]
         ways[f'always {", ".join(common)} (most frequent)'] = dict.fromkeys(descriptions, common)
     ways |= {name: dict.fromkeys(descriptions, labels) for name, labels in CONSTANTS.items()}
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     for half in ('odd', 'even'):
         names = [name for name in descriptions if is_even(name) == (half == 'even')]
         true = {name: truth[name] for name in names}
-        found[half] = {'descriptions': len(names)}
+        result[half] = {'descriptions': len(names)}
         for by in ('affekt', '2026'):
-            found[half][f'scored by {by}'] = {
+            result[half][f'scored by {by}'] = {
                 way: scores(true, {name: labels[name] for name in names}, tables[by]) for way, labels in ways.items()
             }
     odd = {name: truth[name] for name in truth if not is_even(name)}
@@ -100,13 +100,13 @@ def agreement_with_truth(
         'official',
         rng=np.random.default_rng(7),
     )['EW-L1 f']
-    found['odd']['EW-L1 f by 2026, lexicon affekt minus lexicon 2026'] = {
+    result['odd']['EW-L1 f by 2026, lexicon affekt minus lexicon 2026'] = {
         'value': round(difference[0].value, 4),
         'low': round(difference[0].low, 4),
         'high': round(difference[0].high, 4),
         'p': round(difference[1], 4),
     }
-    return found
+    return result
 
 
 def bare_words(text: str, table: WordTable) -> list[str]:
@@ -119,13 +119,13 @@ def scores(truth: Mapping[str, str], prediction: Labels, table: WordTable) -> di
     score = score_open_vocabulary(
         truth, prediction, table, 'official', rng=np.random.default_rng(20240417), trivial=False
     )
-    found: dict[str, Any] = {'labels_per_answer': round(score.prediction.labels_per_answer, 2)}
+    result: dict[str, Any] = {'labels_per_answer': round(score.prediction.labels_per_answer, 2)}
     for row in ROWS:
         if row in score.metrics:
-            found[row] = [round(100 * score.value(row, part).value, 2) for part in PARTS]
+            result[row] = [round(100 * score.value(row, part).value, 2) for part in PARTS]
             interval = score.value(row, 'f')
-            found[f'{row} f interval'] = [round(100 * interval.low, 2), round(100 * interval.high, 2)]
-    return found
+            result[f'{row} f interval'] = [round(100 * interval.low, 2), round(100 * interval.high, 2)]
+    return result
 
 
 def worth_of_rules(descriptions: Mapping[str, str], truth: Mapping[str, str], table: WordTable) -> dict[str, Any]:
@@ -138,13 +138,13 @@ def worth_of_rules(descriptions: Mapping[str, str], truth: Mapping[str, str], ta
         'without everyday words left out': mock.patch.object(prose, '_names_a_feeling', return_value=True),
     }
     odd = {name: truth[name] for name in truth if not is_even(name)}
-    found = {}
+    result = {}
     for name, patch in patches.items():
         with patch:
             extractor = LexiconExtractor(table)
             labels = {key: list(extractor.extract(descriptions[key]).labels) for key in odd}
-        found[name] = {key: value for key, value in scores(odd, labels, table).items() if 'interval' not in key}
-    return found
+        result[name] = {key: value for key, value in scores(odd, labels, table).items() if 'interval' not in key}
+    return result
 
 
 def agreement_of_parsers(data: Path, table: WordTable) -> dict[str, Any]:
@@ -152,14 +152,14 @@ def agreement_of_parsers(data: Path, table: WordTable) -> dict[str, Any]:
     fold = table.fold('W1-L1')
     lists: dict[str, list[str]] = {}
     for file in ('ovmerdplus_public332', 'unibench_mer2023', 'unibench_meld', 'unibench_cmumosi', 'unibench_sims'):
-        held = json.loads((data / 'vectors' / 'ov' / f'{file}.json').read_text(encoding='utf-8'))
+        stored = json.loads((data / 'vectors' / 'ov' / f'{file}.json').read_text(encoding='utf-8'))
         lists[f'AffectGPT, {file}'] = [
-            answer for run in held['checkpoints'].values() for answer in run['openset'].values()
+            answer for run in stored['checkpoints'].values() for answer in run['openset'].values()
         ]
-    held = json.loads((data / 'vectors' / 'ov' / 'ovmer_baselines.json').read_text(encoding='utf-8'))
-    lists['ten baselines, three modes'] = [answer for run in held['runs'].values() for answer in run['pred'].values()]
+    stored = json.loads((data / 'vectors' / 'ov' / 'ovmer_baselines.json').read_text(encoding='utf-8'))
+    lists['ten baselines, three modes'] = [answer for run in stored['runs'].values() for answer in run['pred'].values()]
     lists['truth of MER2024-OV'] = list(released(data)[1].values())
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     differing: Counter[tuple[str, tuple[str, ...]]] = Counter()
     for name, answers in {**lists, 'all': [answer for part in lists.values() for answer in part]}.items():
         same_labels = same_groups = 0
@@ -170,15 +170,15 @@ def agreement_of_parsers(data: Path, table: WordTable) -> dict[str, Any]:
             same_groups += {fold[w] for w in published if w in fold} == {fold[w] for w in ours if w in fold}
             if name == 'all' and published != ours:
                 differing[str(answer)[:160], tuple(sorted(ours))] += 1
-        found[name] = {
+        result[name] = {
             'lists': len(answers),
             'same_labels': round(same_labels / len(answers), 5),
             'same_W1_L1_groups': round(same_groups / len(answers), 5),
         }
-    found['most frequent differences'] = [
+    result['most frequent differences'] = [
         {'answer': answer, 'ours': list(ours), 'times': times} for (answer, ours), times in differing.most_common(12)
     ]
-    return found
+    return result
 
 
 def agreement_with_itself(descriptions: Mapping[str, str], table: WordTable) -> dict[str, Any]:
@@ -202,10 +202,10 @@ def agreement_with_itself(descriptions: Mapping[str, str], table: WordTable) -> 
         'double spaces': lambda text: text.replace(' ', '  '),
         'sentences shuffled': shuffled,
     }
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     for name, change in changes.items():
         again = {key: extractor.extract(change(text)).labels for key, text in descriptions.items()}
-        found[name] = {
+        result[name] = {
             'same_bases': round(float(np.mean([bases(again[key]) == bases(first[key]) for key in first])), 4),
             'same_labels_in_order': round(float(np.mean([again[key] == first[key] for key in first])), 4),
             'same_W1_L1_groups': round(
@@ -219,13 +219,13 @@ def agreement_with_itself(descriptions: Mapping[str, str], table: WordTable) -> 
     text = ' '.join(descriptions.values())[:100_000]
     units = ('', 'a ', '"', '“', 'not happy ', 'no anger, fear or ', 'happy and ', "is the other person's ")
     texts = [(unit * 100_000)[:100_000] or text for unit in units]
-    found['speed'] = {
+    result['speed'] = {
         'seconds_per_100k_characters': round(_seconds(text, lexicon), 4),
         'seconds_per_100k_characters_of_the_slowest_made_up_text': round(max(_seconds(t, lexicon) for t in texts), 4),
         'time_of_100k_over_time_of_25k': round(_seconds(text, lexicon) / _seconds(text[:25_000], lexicon), 2),
         'descriptions_per_second': round(len(descriptions) / _seconds('. '.join(descriptions.values()), lexicon)),
     }
-    return found
+    return result
 
 
 def _seconds(text: str, lexicon: prose.Lexicon) -> float:
@@ -258,18 +258,18 @@ def noise(descriptions: Mapping[str, str], chat: Chat, count: int, table: WordTa
                 system = {'role': 'system', 'content': 'List the emotion words of the text as a JSON list.'}
                 request = Request([system, *shots, _user(last)], 'noise-1', temperature, seed, max_tokens=40)
                 taken[temperature, seed].append(set(read_labels(chat.ask(request).text).labels))
-    found: dict[str, Any] = {'model': chat.model, 'descriptions': len(names)}
+    result: dict[str, Any] = {'model': chat.model, 'descriptions': len(names)}
     for temperature in (0.0, 0.7):
         pairs = list(zip(taken[temperature, 0], taken[temperature, 1], strict=True))
         groups = [({fold[w] for w in a if w in fold}, {fold[w] for w in b if w in fold}) for a, b in pairs]
         shared = [len(a & b) / len(a | b) if a | b else 1.0 for a, b in pairs]
-        found[f'temperature {temperature:g}'] = {
+        result[f'temperature {temperature:g}'] = {
             'same_labels': round(float(np.mean([a == b for a, b in pairs])), 4),
             'same_W1_L1_groups': round(float(np.mean([a == b for a, b in groups])), 4),
             'mean_shared_over_all_labels': round(float(np.mean(shared)), 4),
         }
-    found['minutes'] = round((time.monotonic() - begun) / 60, 1)
-    return found
+    result['minutes'] = round((time.monotonic() - begun) / 60, 1)
+    return result
 
 
 def _user(text: str) -> dict[str, str]:
@@ -291,7 +291,7 @@ def main() -> None:
     tables = {'affekt': load_table('affekt')}
     tables |= {name: load_table(given.data / 'wheels' / name) for name in ('2025', '2026')}
     descriptions, truth = released(given.data)
-    held = json.loads(given.out.read_text()) if given.out.exists() else {}
+    earlier = json.loads(given.out.read_text()) if given.out.exists() else {}
     result: dict[str, Any] = {
         'tables': {name: table.label for name, table in tables.items()},
         'truth': agreement_with_truth(descriptions, truth, tables),
@@ -302,8 +302,8 @@ def main() -> None:
     if given.endpoint:
         chat = Endpoint(given.endpoint, given.model)
         result['noise'] = noise(descriptions, chat, given.descriptions, tables['2026'])
-    elif 'noise' in held:
-        result['noise'] = held['noise']
+    elif 'noise' in earlier:
+        result['noise'] = earlier['noise']
     given.out.parent.mkdir(parents=True, exist_ok=True)
     given.out.write_text(json.dumps(result, indent=1, ensure_ascii=False) + '\n')
     print(json.dumps(result, indent=1, ensure_ascii=False))

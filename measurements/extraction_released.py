@@ -89,24 +89,24 @@ def _sectors(labels: set[str], fold: Mapping[str, str]) -> set[str]:
 
 
 def _hits(folder: Path, data: Path, stored: str, table: WordTable) -> dict[str, Any]:
-    held = json.loads((data / 'vectors' / 'ov' / f'unibench_{stored}.json').read_text(encoding='utf-8'))
-    found = {}
+    released = json.loads((data / 'vectors' / 'ov' / f'unibench_{stored}.json').read_text(encoding='utf-8'))
+    result = {}
     for answers_path, lists_path in _pairs(folder):
         answers = {name: list(read_labels(answer).labels) for name, answer in read_answers(answers_path).items()}
         lists = read_answers(lists_path)
         number = answers_path.name.split('_')[1]
-        found[str(int(number))] = {
-            'language_model': hit_rates(held['gt'], lists, table)['HIT'].hit_rate,
-            'template': hit_rates(held['gt'], answers, table)['HIT'].hit_rate,
+        result[str(int(number))] = {
+            'language_model': hit_rates(released['gt'], lists, table)['HIT'].hit_rate,
+            'template': hit_rates(released['gt'], answers, table)['HIT'].hit_rate,
         }
-    return found
+    return result
 
 
 def _prose(folder: Path, data: Path, official: WordTable, own: WordTable) -> dict[str, Any]:
-    held = json.loads((data / 'vectors' / 'ov' / 'ovmer_baselines.json').read_text(encoding='utf-8'))
-    truth = {name: answer for name, answer in held['gt'].items() if not is_even(name)}
+    released = json.loads((data / 'vectors' / 'ov' / 'ovmer_baselines.json').read_text(encoding='utf-8'))
+    truth = {name: answer for name, answer in released['gt'].items() if not is_even(name)}
     rows: dict[str, Any] = {'samples': len(truth), 'runs': {}}
-    for run in sorted(held['runs']):
+    for run in sorted(released['runs']):
         model, mode = run.split('/')
         answers = read_answers(folder / model / f'output-reason-7b-{mode}-eng.npz')
         lists = read_answers(folder / model / f'output-reason-7b-{mode}-eng-openset.npz')

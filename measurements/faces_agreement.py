@@ -50,11 +50,11 @@ def theirs(python: Path, model: Path, images: Sequence[np.ndarray], times_s: Seq
         return dict(np.load(target))
 
 
-def compared(ours: Sequence[Sequence[Face]], found: Any) -> dict[str, float]:
+def compared(ours: Sequence[Sequence[Face]], mediapipe: Any) -> dict[str, float]:
     """Differences over all faces that both found, matched by nearest centre."""
     points, shares, scores, truth, turns, moves = [], [], [], [], [], []
     for frame, landmarks, blendshapes, pose in zip(
-        found['frame'], found['landmarks'], found['blendshapes'], found['pose'], strict=True
+        mediapipe['frame'], mediapipe['landmarks'], mediapipe['blendshapes'], mediapipe['pose'], strict=True
     ):
         center = landmarks[:, :2].mean(axis=0)
         eyes = float(np.linalg.norm(landmarks[33, :2] - landmarks[263, :2]))
@@ -68,12 +68,12 @@ def compared(ours: Sequence[Sequence[Face]], found: Any) -> dict[str, float]:
         shares.append(100 * away.mean() / eyes)
         scores.append(near.blendshapes)
         truth.append(blendshapes)
-        one, other = (matrix[:3, :3] / np.cbrt(np.linalg.det(matrix[:3, :3])) for matrix in (near.pose, pose))
-        turns.append(np.degrees(np.arccos(np.clip((np.trace(one.T @ other) - 1) / 2, -1, 1))))
+        near_turn, turn = (matrix[:3, :3] / np.cbrt(np.linalg.det(matrix[:3, :3])) for matrix in (near.pose, pose))
+        turns.append(np.degrees(np.arccos(np.clip((np.trace(near_turn.T @ turn) - 1) / 2, -1, 1))))
         moves.append(np.linalg.norm(near.pose[:3, 3] - pose[:3, 3]))
     gap = np.abs(np.array(scores) - np.array(truth))
     return {
-        'faces_by_mediapipe': len(found['frame']),
+        'faces_by_mediapipe': len(mediapipe['frame']),
         'faces_by_affekt': sum(len(faces) for faces in ours),
         'faces_by_both': len(points),
         'landmarks_mean_px': round(float(np.mean(points)), 4),
@@ -104,16 +104,16 @@ def main() -> None:
     for name in CLIPS:
         frames = list(Recording.open(chosen.data / 'test_media' / name).frames())
         few = frames[::10]
-        found = theirs(python, model, [f.image for f in few], [f.time_s for f in few], 'image')
-        result['images'][f'{name}, every 10th frame'] = compared([landmarker.faces(f.image) for f in few], found)
+        mediapipe = theirs(python, model, [f.image for f in few], [f.time_s for f in few], 'image')
+        result['images'][f'{name}, every 10th frame'] = compared([landmarker.faces(f.image) for f in few], mediapipe)
         begun = time.process_time()
         tracker = FaceTracker(landmarker, max_people=1)
         ours = [tracker.update(frame.time_s, frame.image) for frame in frames]
         spent = time.process_time() - begun
-        found = theirs(python, model, [f.image for f in frames], [f.time_s for f in frames], 'video')
-        row = compared(ours, found)
+        mediapipe = theirs(python, model, [f.image for f in frames], [f.time_s for f in frames], 'video')
+        row = compared(ours, mediapipe)
         row['cpu_ms_per_frame_affekt'] = round(1000 * spent / len(frames), 2)
-        row['cpu_ms_per_frame_mediapipe'] = round(1000 * float(found['cpu_s']) / len(frames), 2)
+        row['cpu_ms_per_frame_mediapipe'] = round(1000 * float(mediapipe['cpu_s']) / len(frames), 2)
         result['video'][name] = row
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
     chosen.out.write_text(json.dumps(result, indent=1) + '\n', encoding='utf-8')

@@ -84,7 +84,7 @@ def main() -> None:
     chosen = parser.parse_args()
     landmarker = FaceLandmarker(chosen.data / 'media' / 'face_landmarker.task')
     portraits = portraits_of(landmarker, chosen.data)
-    found = {
+    shares = {
         f'{frame[0]}x{frame[1]}': {
             size: found_share(landmarker, portraits, size, frame) for size in SIZES if size * 1.5 < frame[1]
         }
@@ -94,7 +94,7 @@ def main() -> None:
         name: stillness(landmarker, chosen.data / 'test_media' / name)
         for name in ('single_face.mp4', 'WolfgangLanger_Pexels.mp4')
     }
-    result = {'share_found_by_face_size_px': found, 'taking_over_still_faces': clips}
+    result = {'share_found_by_face_size_px': shares, 'taking_over_still_faces': clips}
     chosen.out.write_text(json.dumps(result, indent=1) + '\n', encoding='utf-8')
     print(json.dumps(result, indent=1))
 

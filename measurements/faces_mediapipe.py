@@ -31,12 +31,12 @@ def main() -> None:
         begun = time.process_time()
         for index, (image, time_ms) in enumerate(zip(given['images'], given['times_ms'], strict=True)):
             picture = mp.Image(image_format=mp.ImageFormat.SRGB, data=np.ascontiguousarray(image))
-            found = (
+            detected = (
                 landmarker.detect_for_video(picture, int(time_ms)) if mode == 'video' else landmarker.detect(picture)
             )
             height, width = image.shape[:2]
             for points, scores, pose in zip(
-                found.face_landmarks, found.face_blendshapes, found.facial_transformation_matrixes, strict=True
+                detected.face_landmarks, detected.face_blendshapes, detected.facial_transformation_matrixes, strict=True
             ):
                 landmarks = np.array([(p.x * width, p.y * height, p.z * width) for p in points])
                 rows.append((index, landmarks, np.array([score.score for score in scores]), np.asarray(pose)))

@@ -50,8 +50,8 @@ def write_store(folder: Path, count: int) -> Path:
 
 def write_npy(folder: Path, count: int) -> Path:
     folder.mkdir()
-    for one in made_up(count):
-        np.save(folder / f'{one.sample}.npy', one.values[0])
+    for entry in made_up(count):
+        np.save(folder / f'{entry.sample}.npy', entry.values[0])
     return folder
 
 
@@ -78,7 +78,7 @@ def ordered(folder: Path, names: list[str]) -> float:
 
 def loading(folder: Path) -> dict[str, float]:
     store_folder, npy = write_store(folder / 'store', SAMPLES), write_npy(folder / 'npy', SAMPLES)
-    names = [one.sample for one in made_up(SAMPLES)]
+    names = [entry.sample for entry in made_up(SAMPLES)]
     shuffled = np.random.default_rng(1).permutation(names).tolist()
     if not np.array_equal(Store(store_folder).matrix(shuffled), plain(npy, shuffled)):
         raise RuntimeError('the two hold different values')
@@ -97,7 +97,7 @@ def loading(folder: Path) -> dict[str, float]:
     for _ in range(RUNS):
         for key, run in work.items():
             times[key].append(seconds(run))
-    median = {key: statistics.median(held) for key, held in times.items()}
+    median = {key: statistics.median(runs) for key, runs in times.items()}
     pool_s = seconds(lambda: published(npy, names))
     one_npy = seconds(lambda: [np.load(npy / f'{name}.npy') for name in shuffled]) / SAMPLES
     one_store = seconds(lambda: [store.values(name) for name in shuffled]) / SAMPLES
@@ -120,8 +120,8 @@ def loading(folder: Path) -> dict[str, float]:
 
 def resident_mb() -> dict[str, float]:
     """Of this process: all that is resident, and what is its own."""
-    held = dict(line.split(':', 1) for line in Path('/proc/self/status').read_text().splitlines())
-    return {key: int(held[key].split()[0]) / 1000 for key in ('VmRSS', 'RssAnon')}
+    status = dict(line.split(':', 1) for line in Path('/proc/self/status').read_text().splitlines())
+    return {key: int(status[key].split()[0]) / 1000 for key in ('VmRSS', 'RssAnon')}
 
 
 def measure_memory(folder: Path | None) -> dict[str, float]:
@@ -149,12 +149,14 @@ def measure_memory(folder: Path | None) -> dict[str, float]:
 def memory(folder: Path) -> dict[str, float]:
     write_store(folder / 'large', LARGE)
     command = [sys.executable, __file__, '--measure']
-    told = [
+    measured = [
         json.loads(subprocess.run([*command, *words], check=True, capture_output=True, text=True).stdout)
         for words in ([], [str(folder / 'large')])
     ]
-    base, held = told
-    above = {key: held[key] - base['RssAnon' if key.endswith('private') else 'VmRSS'] for key in held if key != 'sum'}
+    base, loaded = measured
+    above = {
+        key: loaded[key] - base['RssAnon' if key.endswith('private') else 'VmRSS'] for key in loaded if key != 'sum'
+    }
     return {
         'samples': LARGE, 'dimension': DIMENSION, 'values_mb': LARGE * DIMENSION * 4 / 1e6,
         'baseline_mb': base['VmRSS'],
@@ -172,10 +174,10 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        told = {'loading': loading(folder), 'memory': memory(folder)}
-    told = {part: {key: float(f'{value:.4g}') for key, value in held.items()} for part, held in told.items()}
-    options.out.write_text(json.dumps(told, indent=1) + '\n')
-    print(json.dumps(told, indent=1))
+        result = {'loading': loading(folder), 'memory': memory(folder)}
+    result = {part: {key: float(f'{value:.4g}') for key, value in figures.items()} for part, figures in result.items()}
+    options.out.write_text(json.dumps(result, indent=1) + '\n')
+    print(json.dumps(result, indent=1))
 
 
 if __name__ == '__main__':

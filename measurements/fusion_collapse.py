@@ -56,12 +56,12 @@ def read(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     with (folder / 'transcription-engchi-polish.csv').open(encoding='utf-8') as file:
         words = {row['name']: row['english'] for row in csv.DictReader(file)}
     labels = read_npz(folder / 'label.npz')
-    found = {}
+    parts = {}
     for part in ('train', 'val', 'test'):
         corpus = labels[f'{part}_corpus']
         values = np.array([[float(row['val'])] for row in corpus.values()], dtype=np.float32)
-        found[part] = (np.stack([hashed(words[name]) for name in corpus]), values)
-    return found
+        parts[part] = (np.stack([hashed(words[name]) for name in corpus]), values)
+    return parts
 
 
 def main() -> None:
@@ -75,7 +75,7 @@ def main() -> None:
     parts = read(options.data / 'merbench' / 'cmumosi-process')
     score, rows = score_of('sign_weighted_f1'), []
     for name, form, scale, rate, own in RUNS:
-        held = {
+        samples = {
             part: Samples({m: torch.from_numpy(x * np.float32(scale)) for m in MODALITIES}, values=torch.from_numpy(y))
             for part, (x, y) in parts.items()
         }
@@ -91,7 +91,7 @@ def main() -> None:
                 patience=None,
                 score='sign_weighted_f1',
             )
-            trained = train(model, held['train'], held['val'], settings)
+            trained = train(model, samples['train'], samples['val'], settings)
             row = {
                 'model': name,
                 'form': form,
@@ -102,12 +102,12 @@ def main() -> None:
                 'status': trained.status,
                 'epochs': len(trained.history),
                 'validation': round(trained.best_score, 4) if trained.best_epoch else None,
-                'test': round(score(predict(trained.model, held['test']), held['test']), 4),
+                'test': round(score(predict(trained.model, samples['test']), samples['test']), 4),
             }
             rows.append(row)
             print(row, flush=True)
-    facts = {'epochs': options.epochs, 'runs': rows, 'versions': versions() | {'torch': torch.__version__}}
-    write_atomically(options.out, json.dumps(facts, indent=1).encode())
+    result = {'epochs': options.epochs, 'runs': rows, 'versions': versions() | {'torch': torch.__version__}}
+    write_atomically(options.out, json.dumps(result, indent=1).encode())
 
 
 if __name__ == '__main__':

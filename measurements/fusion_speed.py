@@ -46,13 +46,13 @@ RESULT = Path(__file__).resolve().parent / 'results' / 'fusion_speed.json'
 
 def fastest(jobs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
     """CPU seconds of each job, the fastest of several rounds in which they take turns."""
-    found: dict[str, list[float]] = {name: [] for name in jobs}
+    seconds: dict[str, list[float]] = {name: [] for name in jobs}
     for _ in range(repeats):
         for name, job in jobs.items():
             begun = time.process_time()
             job()
-            found[name].append(time.process_time() - begun)
-    return {name: min(times) for name, times in found.items()}
+            seconds[name].append(time.process_time() - begun)
+    return {name: min(times) for name, times in seconds.items()}
 
 
 class PlainAttention(nn.Module):
@@ -85,13 +85,13 @@ def arrays(count: int, rng: np.random.Generator) -> list[dict[str, Any]]:
     ]
 
 
-def plain_pass(model: nn.Module, held: list[dict[str, Any]], optimiser: torch.optim.Optimizer | None) -> list[Any]:
+def plain_pass(model: nn.Module, samples: list[dict[str, Any]], optimiser: torch.optim.Optimizer | None) -> list[Any]:
     """One pass in batches of 32, collated from single arrays; trains where there is an optimiser, keeps all outputs."""
     model.train(optimiser is not None)
     kept = []
-    order = np.random.default_rng(0).permutation(len(held))
+    order = np.random.default_rng(0).permutation(len(samples))
     for start in range(0, len(order), 32):
-        rows = [held[i] for i in order[start : start + 32]]
+        rows = [samples[i] for i in order[start : start + 32]]
         batch = {name: torch.FloatTensor(np.array([row[name] for row in rows])) for name in SIZES}
         emotion = torch.LongTensor([row['emotion'] for row in rows])
         valence = torch.FloatTensor([row['valence'] for row in rows])
@@ -117,13 +117,13 @@ def random_samples(count: int, sizes: dict[str, int], seed: int) -> Samples:
 def training_speed(repeats: int) -> dict[str, Any]:
     """CPU seconds of an epoch of one fold, and of five folds of 100 epochs."""
     rng = np.random.default_rng(0)
-    held, validation = arrays(TRAINING, rng), arrays(VALIDATION, rng)
+    training, validation = arrays(TRAINING, rng), arrays(VALIDATION, rng)
     tests = [arrays(count, rng) for count in TESTS]
     model = PlainAttention()
     optimiser = torch.optim.Adam(model.parameters(), 1e-3, weight_decay=1e-5)
 
     def plain() -> None:
-        plain_pass(model, held, optimiser)
+        plain_pass(model, training, optimiser)
         for part in (validation, *tests):
             plain_pass(model, part, None)
 
@@ -146,10 +146,10 @@ def training_speed(repeats: int) -> dict[str, Any]:
     seconds, once = {'plain': float('inf')}, dict[str, float]()
     for _ in range(repeats):
         seconds['plain'] = min(seconds['plain'], fastest({'plain': plain}, 1)['plain'])
-        for kind in kinds:
-            name = '-'.join(map(str, kind))
-            for found, value in zip((seconds, once), ours(*kind), strict=True):
-                found[name] = min(found.get(name, float('inf')), value)
+        for combination in kinds:
+            name = '-'.join(map(str, combination))
+            for least, value in zip((seconds, once), ours(*combination), strict=True):
+                least[name] = min(least.get(name, float('inf')), value)
     whole = FOLDS * EPOCHS * seconds['plain']
     rows = {}
     for name, spent in once.items():
@@ -212,14 +212,14 @@ def memory_speed(repeats: int) -> dict[str, Any]:
 
 def together_speed() -> list[dict[str, Any]]:
     """CPU seconds of an epoch of one of ten models (five folds, two draws of the rate), alone and together."""
-    found = []
+    rows = []
     for name, hidden, size in (
         ('attention', 64, 512),
         ('lmf', 64, 512),
         ('attention', 128, 512),
         ('attention', 128, 1024),
     ):
-        held = random_samples(1284, dict.fromkeys(MODALITIES, size), 0)
+        samples = random_samples(1284, dict.fromkeys(MODALITIES, size), 0)
         folds = torch.randperm(1284, generator=torch.Generator().manual_seed(0)).split(257)
         splits = 2 * [Split(torch.cat([f for f in folds if f is not fold]), fold) for fold in folds]
         settings = TrainingSettings(epochs=4, patience=None)
@@ -227,36 +227,36 @@ def together_speed() -> list[dict[str, Any]]:
         shape = FusionShape(dict.fromkeys(MODALITIES, size), CLASSES, hidden=hidden)
         models = [build_fusion(name, shape) for _ in splits]
         ends: list[float] = []
-        train_together(models, held, splits, drawn, report=lambda _, ends=ends: ends.append(time.process_time()))
+        train_together(models, samples, splits, drawn, report=lambda _, ends=ends: ends.append(time.process_time()))
         together = min(b - a for a, b in itertools.pairwise(ends)) / len(splits)
         ends = []
-        parts = held.subset(splits[0].training), held.subset(splits[0].validation)
+        parts = samples.subset(splits[0].training), samples.subset(splits[0].validation)
         train(models[0], *parts, settings, report=lambda _, ends=ends: ends.append(time.process_time()))
         alone = min(b - a for a, b in itertools.pairwise(ends))
         row = {'model': name, 'hidden': hidden, 'feature_size': size, 'models': len(splits)}
-        found.append(row | {'alone_s': alone, 'together_s': together, 'times_fewer': alone / together})
-    return found
+        rows.append(row | {'alone_s': alone, 'together_s': together, 'times_fewer': alone / together})
+    return rows
 
 
 def mosi_samples(folder: Path) -> dict[str, Samples]:
     """CMU-MOSI's features of utterances, and whether each is positive, by part."""
     with (folder / 'transcripts.csv').open(encoding='utf-8', newline='') as file:
         videos = [row[0].rsplit('_', 1)[0] for row in csv.reader(file)]
-    found = {}
+    parts = {}
     for part in ('train', 'test'):
-        held = {
+        tables = {
             name: np.loadtxt(folder / name / f'{name}_{part}0.csv', delimiter=',', dtype=np.float32, quotechar='"')
             for name in MODALITIES
         }
-        labels = torch.from_numpy(held['text'][:, -1]).long()
-        found[part] = Samples({name: torch.from_numpy(rows[:, :-1].copy()) for name, rows in held.items()}, labels)
+        labels = torch.from_numpy(tables['text'][:, -1]).long()
+        parts[part] = Samples({name: torch.from_numpy(rows[:, :-1].copy()) for name, rows in tables.items()}, labels)
     numbers = np.loadtxt(folder / 'text_train.csv', delimiter=',', usecols=0, dtype=str, quotechar='"').astype(int)
     every = sorted({videos[number] for number in numbers})
     is_held_out = torch.tensor([videos[number] in every[::5] for number in numbers])
-    whole = found.pop('train')
-    found['training'] = whole.subset((~is_held_out).nonzero().flatten())
-    found['validation'] = whole.subset(is_held_out.nonzero().flatten())
-    return found
+    whole = parts.pop('train')
+    parts['training'] = whole.subset((~is_held_out).nonzero().flatten())
+    parts['validation'] = whole.subset(is_held_out.nonzero().flatten())
+    return parts
 
 
 def precision_effect(folder: Path, seeds: int = 10) -> dict[str, Any]:
@@ -273,14 +273,14 @@ def precision_effect(folder: Path, seeds: int = 10) -> dict[str, Any]:
             trained = train(model, parts['training'], parts['validation'], settings)
             test = SCORES['weighted_f1'](predict(trained.model, parts['test']), parts['test'])
             scores[precision].append((trained.best_score, test))
-    facts: dict[str, Any] = {'seeds': seeds}
+    result: dict[str, Any] = {'seeds': seeds}
     for column, part in enumerate(('validation', 'test')):
         each = {precision: np.array(pairs)[:, column] for precision, pairs in scores.items()}
         change = each['bfloat16'] - each['float32']
         half = float(stats.t.ppf(0.975, seeds - 1) * change.std(ddof=1) / np.sqrt(seeds))
-        facts[part] = {precision: float(found.mean()) for precision, found in each.items()}
-        facts[part] |= {'difference': float(change.mean()), 'low': change.mean() - half, 'high': change.mean() + half}
-    return facts
+        result[part] = {precision: float(values.mean()) for precision, values in each.items()}
+        result[part] |= {'difference': float(change.mean()), 'low': change.mean() - half, 'high': change.mean() + half}
+    return result
 
 
 def main() -> None:
@@ -290,16 +290,16 @@ def main() -> None:
     parser.add_argument('--out', type=Path, default=RESULT)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    facts: dict[str, Any] = {
+    result: dict[str, Any] = {
         'training': training_speed(options.repeats),
         'memory_fusion': memory_speed(options.repeats),
         'together': together_speed(),
         'versions': versions() | {'torch': torch.__version__},
     }
     if options.data is not None:
-        facts['precision'] = precision_effect(options.data / 'cmu_mosi_feats')
-    write_atomically(options.out, json.dumps(facts, indent=1).encode())
-    print(json.dumps(facts, indent=1))
+        result['precision'] = precision_effect(options.data / 'cmu_mosi_feats')
+    write_atomically(options.out, json.dumps(result, indent=1).encode())
+    print(json.dumps(result, indent=1))
 
 
 if __name__ == '__main__':

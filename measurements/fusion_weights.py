@@ -31,11 +31,11 @@ def measure(data: Path) -> dict[str, object]:
     used = [(r, row) for r, row in zip(readings, rows, strict=True) if r.reason in ('', 'unsure')]
     truth = np.array([EKMAN.index(MELD_TO_EKMAN[row['Emotion']]) for _, row in used])
     prior = softened(TRAINED_ON[TEXT])
-    found = []
+    by_exponent = []
     for exponent in np.round(np.arange(0.05, 1.01, 0.05), 2).tolist():
         pooled = np.stack([pool([Opinion('words', r.ekman, quality=exponent, prior=prior)]) for r, _ in used])
         picked = pooled[np.arange(len(truth)), truth]
-        found.append({
+        by_exponent.append({
             'exponent': exponent,
             'log_loss': round(float(-np.log(picked).mean()), 4),
             'accuracy': round(float((pooled.argmax(axis=1) == truth).mean()), 4),
@@ -45,10 +45,10 @@ def measure(data: Path) -> dict[str, object]:
     everyday /= everyday.sum()
     return {
         'utterances': len(used),
-        'best_exponent': min(found, key=lambda row: row['log_loss'])['exponent'],
+        'best_exponent': min(by_exponent, key=lambda row: row['log_loss'])['exponent'],
         'prior_alone_log_loss': round(float(-np.log(everyday[truth]).mean()), 4),
         'always_neutral_accuracy': round(float((truth == EKMAN.index('neutral')).mean()), 4),
-        'by_exponent': found,
+        'by_exponent': by_exponent,
     }
 
 

@@ -26,25 +26,25 @@ SETS = {'mer2023': 'label', 'meld': 'label', 'cmumosi': 'sentiment', 'sims': 'se
 def import_vectors(vectors: Path, out: Path) -> None:
     """Write everything below `out`."""
     for key, column in SETS.items():
-        held = _read(vectors / f'unibench_{key}.json')
-        _write_table(out / 'labels' / f'{key}.csv', column, held['gt'])
-        _write_checkpoints(out / 'predictions' / f'results-{key}' / 'AffectGPT', held['checkpoints'])
+        released = _read(vectors / f'unibench_{key}.json')
+        _write_table(out / 'labels' / f'{key}.csv', column, released['gt'])
+        _write_checkpoints(out / 'predictions' / f'results-{key}' / 'AffectGPT', released['checkpoints'])
     public = _read(vectors / 'ovmerdplus_public332.json')
     _write_table(out / 'labels' / 'ovmerdplus.csv', 'openset', public['gt'])
     _write_checkpoints(out / 'predictions' / 'results-ovmerdplus' / 'AffectGPT', public['checkpoints'])
     systems = _read(vectors / 'ovmer_baselines.json')
     _write_table(out / 'ovmer' / 'truth.csv', 'openset', systems['gt'])
-    for name, held in systems['runs'].items():
+    for name, run in systems['runs'].items():
         model, mode = name.split('/')
         folder = out / 'ovmer' / 'results-ovmerd' / model
-        _write_archive(folder / f'output-reason-7b-{mode}-eng-openset.npz', held['pred'])
+        _write_archive(folder / f'output-reason-7b-{mode}-eng-openset.npz', run['pred'])
 
 
 def _write_checkpoints(folder: Path, checkpoints: Mapping[str, Any]) -> None:
-    for number, held in checkpoints.items():
-        _write_archive(folder / f'checkpoint_{number}-openset.npz', held['openset'])
-        if 'sentiment' in held:
-            _write_archive(folder / f'checkpoint_{number}-openset-sentiment.npz', held['sentiment'])
+    for number, answers in checkpoints.items():
+        _write_archive(folder / f'checkpoint_{number}-openset.npz', answers['openset'])
+        if 'sentiment' in answers:
+            _write_archive(folder / f'checkpoint_{number}-openset-sentiment.npz', answers['sentiment'])
 
 
 def _write_archive(path: Path, answers: Mapping[str, str]) -> None:

@@ -141,7 +141,7 @@ def coverage(
             ),
         )
         for name, of_score in spreads.items():
-            found = student_interval(
+            student = student_interval(
                 values[name],
                 of_score.draws,
                 units=groups,
@@ -154,7 +154,8 @@ def coverage(
             )
             percentiles = np.quantile(drawn[name], [0.025, 0.975])
             ends = {
-                'student': (found.low, found.high), 'number': (by_number.low, by_number.high), 'percentile': percentiles
+                'student': (student.low, student.high), 'number': (by_number.low, by_number.high),
+                'percentile': percentiles,
             }  # fmt: skip
             for way in scenario.ways:
                 low, high = ends[way]
@@ -189,9 +190,9 @@ def _rows(scenarios: Sequence[Scenario], draws: int, seed: int) -> list[dict[str
     for scenario in scenarios:
         truth = population(scenario)
         for groups in GROUPS:
-            found = coverage(scenario, groups, draws, truth, seed)
-            rows += found
-            for row in found:
+            covered = coverage(scenario, groups, draws, truth, seed)
+            rows += covered
+            for row in covered:
                 print(
                     f'{row["scenario"]:40} {row["score"]:18} {groups:3} {row["interval"]:10} {row["coverage"]:.3f}',
                     flush=True,

@@ -44,14 +44,14 @@ FEELINGS = ('happy', 'angry', 'surprised', 'tense', 'sad', 'amused')
 def descriptions(pairs: int, rng: np.random.Generator) -> list[tuple[str, str]]:
     """Pairs of descriptions of different feelings."""
 
-    def one(at: int) -> str:
+    def state(at: int) -> str:
         return f'The person {FACES[at]}; the voice is {VOICES[at]}. The person comes across as {FEELINGS[at]}.'
 
-    found = []
+    described = []
     for _ in range(pairs):
         left, right = (int(at) for at in rng.choice(len(FACES), 2, replace=False))
-        found.append((one(left), one(right)))
-    return found
+        described.append((state(left), state(right)))
+    return described
 
 
 def pasted(first: str, second: str) -> str:
@@ -89,7 +89,7 @@ class Chooser:
         talk = [{'role': 'user', 'content': prompt}]
         text = self.tokenizer.apply_chat_template(talk, add_generation_prompt=True, tokenize=False) + '{"verdict": "'
         begin = self.tokenizer.encode(text, add_special_tokens=False)
-        found = {}
+        logs = {}
         with self.torch.inference_mode():
             start = self.network(self.torch.tensor([begin]), use_cache=True)
             for word, tokens in self.answers.items():
@@ -98,8 +98,8 @@ class Chooser:
                 )
                 logits = self.torch.cat([start.logits[0, -1:], rest.logits[0, :-1]])
                 each = self.torch.log_softmax(logits.float(), -1)[range(len(tokens)), tokens]
-                found[word] = float(each.sum())
-        return found
+                logs[word] = float(each.sum())
+        return logs
 
 
 def measure(pairs: int, chooser: Chooser) -> list[dict[str, Any]]:
@@ -142,7 +142,7 @@ def counted(rows: list[dict[str, Any]], before: list[str], after: list[str]) -> 
 
 def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """By quoting and attack: verdicts turned as the model gives them, calibrated, and the mean shift."""
-    found = []
+    lines = []
     for quoting in ('quoted', 'pasted'):
         asked = [row for row in rows if row['quoting'] == quoting]
         middle = float(np.median([row['a1_against_a2'][0] for row in asked]))
@@ -152,7 +152,7 @@ def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             calibrated = [
                 ['a1' if row['a1_against_a2'][which] > middle else 'a2' for row in chosen] for which in (0, 1)
             ]
-            found.append(
+            lines.append(
                 {
                     'quoting': quoting,
                     'attack': name,
@@ -163,7 +163,7 @@ def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
                     'standard_error': round(float(shift.std(ddof=1) / np.sqrt(len(shift))), 4),
                 }
             )
-    return found
+    return lines
 
 
 def main() -> None:
@@ -174,7 +174,7 @@ def main() -> None:
     chosen = options.parse_args()
     begun = time.monotonic()
     rows = measure(chosen.pairs, Chooser())
-    held = {
+    result = {
         'model': MODEL,
         'model_sha256': MODELS[MODEL].sha256,
         'prompts': VERSION,
@@ -191,8 +191,8 @@ def main() -> None:
         'seconds': round(time.monotonic() - begun, 1),
         'versions': versions(),
     }
-    write_atomically(chosen.out, (json.dumps(held, indent=1) + '\n').encode())
-    print(json.dumps(held['summary'], indent=1))
+    write_atomically(chosen.out, (json.dumps(result, indent=1) + '\n').encode())
+    print(json.dumps(result['summary'], indent=1))
 
 
 if __name__ == '__main__':

@@ -42,67 +42,67 @@ class Damage:
     """Something is lost or untrue in the file, and the file itself shows it: silence is wrong."""
 
 
-def damage_bytes(origin: Path, kind: str, seeds: list[Path], rng: np.random.Generator) -> Damage:
+def damage_bytes(origin: Path, damage_name: str, seeds: list[Path], rng: np.random.Generator) -> Damage:
     """`origin` damaged in one of BYTE_DAMAGES."""
     content = bytearray(origin.read_bytes())
     suffix, contained, size = origin.suffix, '', len(content)
     other = seeds[int(rng.integers(len(seeds)))]
-    if kind in {'flip bytes', 'flip in the head', 'flip in the tail', 'flip one bit'}:
+    if damage_name in {'flip bytes', 'flip in the head', 'flip in the tail', 'flip one bit'}:
         low, high = {'flip in the head': (0, min(600, size)), 'flip in the tail': (max(0, size - 2000), size)}.get(
-            kind, (0, size)
+            damage_name, (0, size)
         )
-        count = 1 if kind == 'flip one bit' else int(rng.integers(1, 33))
+        count = 1 if damage_name == 'flip one bit' else int(rng.integers(1, 33))
         for at in rng.integers(low, high, count):
-            content[at] ^= 1 << int(rng.integers(8)) if kind == 'flip one bit' else int(rng.integers(1, 256))
-    elif kind == 'cut the end':
+            content[at] ^= 1 << int(rng.integers(8)) if damage_name == 'flip one bit' else int(rng.integers(1, 256))
+    elif damage_name == 'cut the end':
         del content[int(rng.integers(1, size)) :]
-    elif kind == 'cut the start':
+    elif damage_name == 'cut the start':
         del content[: int(rng.integers(1, size))]
-    elif kind == 'head of another':
+    elif damage_name == 'head of another':
         length = int(rng.integers(4, 2048))
         content[:length] = other.read_bytes()[:length]
         contained = other.name
-    elif kind == 'huge size field':
+    elif damage_name == 'huge size field':
         _put_huge_size(content, rng)
-    elif kind == 'declare 20000x20000':
+    elif damage_name == 'declare 20000x20000':
         _declare_huge(content, 20_000)
-    elif kind == 'nan samples':
+    elif damage_name == 'nan samples':
         _put_bad_floats(content, rng)
-    elif kind == 'no bytes':
+    elif damage_name == 'no bytes':
         content.clear()
-    elif kind == 'wrong extension':
+    elif damage_name == 'wrong extension':
         suffix = other.suffix
-    elif kind == 'one pixel':
+    elif damage_name == 'one pixel':
         content = bytearray(_one_pixel(origin))
-    elif kind == 'noise':
+    elif damage_name == 'noise':
         content[:] = rng.bytes(size)
-    elif kind == 'magic only':
+    elif damage_name == 'magic only':
         del content[int(rng.integers(4, 64)) :]
         content += rng.bytes(int(rng.integers(0, 5000)))
     else:
-        _move_stretch(content, kind, rng)
+        _move_stretch(content, damage_name, rng)
     return Damage(bytes(content), suffix, contained)
 
 
-def _move_stretch(content: bytearray, kind: str, rng: np.random.Generator) -> None:
+def _move_stretch(content: bytearray, damage_name: str, rng: np.random.Generator) -> None:
     size = len(content)
     start = int(rng.integers(0, size))
     end = min(size, start + int(rng.integers(1, max(2, size // 4))))
-    if kind == 'zero a stretch':
+    if damage_name == 'zero a stretch':
         content[start:end] = bytes(end - start)
-    elif kind == 'duplicate a stretch':
+    elif damage_name == 'duplicate a stretch':
         content[end:end] = content[start:end]
-    elif kind == 'remove a stretch':
+    elif damage_name == 'remove a stretch':
         del content[start:end]
-    elif kind == 'insert noise':
+    elif damage_name == 'insert noise':
         content[start:start] = rng.bytes(end - start)
-    elif kind == 'shuffle blocks':
+    elif damage_name == 'shuffle blocks':
         block = max(16, size // 32)
         order = rng.permutation(np.arange(1, size // block))
         body = b''.join(bytes(content[i * block : (i + 1) * block]) for i in order)
         content[block : block + len(body)] = body
     else:
-        raise ValueError(kind)
+        raise ValueError(damage_name)
 
 
 def _put_huge_size(content: bytearray, rng: np.random.Generator) -> None:

@@ -273,19 +273,19 @@ def _one_file(
     """Damage, read and classify one file: its row for the log, its bytes and its ending."""
     rng = np.random.default_rng([seed, number])
     order = np.random.default_rng([seed, number // len(pairs)]).permutation(len(pairs))
-    origin, kind = pairs[order[number % len(pairs)]]
-    is_bytes = kind in BYTE_DAMAGES
-    damage = damage_bytes(origin, kind, seeds, rng) if is_bytes else inject(origin, kind, seeds, rng)
+    origin, damage_name = pairs[order[number % len(pairs)]]
+    is_bytes = damage_name in BYTE_DAMAGES
+    damage = damage_bytes(origin, damage_name, seeds, rng) if is_bytes else inject(origin, damage_name, seeds, rng)
     path = folder / f'damaged{number}{damage.suffix}'
     path.write_bytes(damage.content)
     answer = worker.ask(path)
     path.unlink()
-    expected = _truths(truths, origin, damage, kind)
+    expected = _truths(truths, origin, damage, damage_name)
     outcome = min((classify(truth, answer, damage.must_say) for truth in expected), key=CLASSES.index)
     if outcome == 'silent loss' and origin.suffix == '.gif' and _is_whole_gif(damage.content, answer['pictures']):
         outcome = 'altered'
     row = {
-        'number': number, 'origin': origin.name, 'damage': kind, 'class': outcome,
+        'number': number, 'origin': origin.name, 'damage': damage_name, 'class': outcome,
         'memory_mb': round(answer.get('memory_mb', 0.0), 1), 'cpu_s': round(answer.get('cpu_s', 0.0), 2),
     }  # fmt: skip
     if outcome in BUGS:
@@ -297,10 +297,10 @@ def _one_file(
     return row, damage.content, damage.suffix
 
 
-def _truths(truths: dict[str, Any], origin: Path, damage: Damage, kind: str) -> list[dict[str, Any]]:
+def _truths(truths: dict[str, Any], origin: Path, damage: Damage, damage_name: str) -> list[dict[str, Any]]:
     """What the file may rightly hold: the original, the file whose head it got, both joined, or the single pixels."""
     own = truths[origin.name]
-    if kind == 'one pixel':
+    if damage_name == 'one pixel':
         pictures = {'audio': 0, 'image': 1, 'video': 3}[own['kind']]
         known = {'kind': '', 'pictures': pictures, 'numbers': [-1] * pictures, 'loudness': [], 'sentences': []}
         return [{**known, 'video_s': 0.05 * (pictures if pictures > 1 else 0), 'sound_s': 0.0}]

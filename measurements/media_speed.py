@@ -73,14 +73,14 @@ def main() -> None:
         medium = make(Path(folder) / 'medium.mp4', 40, 640, 360)
         short, long = make(Path(folder) / 'short.mp4', 60, 160, 120), make(Path(folder) / 'long.mp4', 600, 160, 120)
         every, picked = apart(medium), apart(medium, '--rate', '5')
-        one, ten = apart(short), apart(long)
+        one_minute, ten_minutes = apart(short), apart(long)
     result = {
         '640x360 decoded and converted, pictures per s': round(every['decoded_per_s']),
         '640x360 decoded, 5 a second converted, pictures per s': round(picked['decoded_per_s']),
         'sound, times real time': round(every['sound_speed']),
-        'peak MiB, 1 minute': round(one['peak_mib'], 1),
-        'peak MiB, 10 minutes': round(ten['peak_mib'], 1),
-        'memory ratio, 10 minutes to 1': round(ten['peak_mib'] / one['peak_mib'], 3),
+        'peak MiB, 1 minute': round(one_minute['peak_mib'], 1),
+        'peak MiB, 10 minutes': round(ten_minutes['peak_mib'], 1),
+        'memory ratio, 10 minutes to 1': round(ten_minutes['peak_mib'] / one_minute['peak_mib'], 3),
     }
     text = json.dumps(result, indent=1)
     if options.out:

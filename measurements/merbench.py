@@ -92,10 +92,10 @@ def three_modalities(data: Path, work: Path) -> Opened:
     folder = data / 'cmu_mosi_feats'
     names = [row[0] for row in _table(folder / 'transcripts.csv')]
     samples: list[Sample] = []
-    held: dict[str, list[Features]] = {'audio': [], 'text': [], 'video': []}
+    features: dict[str, list[Features]] = {'audio': [], 'text': [], 'video': []}
     for split in ('train', 'test'):
         order = [int(row[0]) for row in _table(folder / f'text_{split}.csv')]
-        tables = {name: np.array(_table(folder / name / f'{name}_{split}0.csv'), dtype=float) for name in held}
+        tables = {name: np.array(_table(folder / name / f'{name}_{split}0.csv'), dtype=float) for name in features}
         for at, number in enumerate(order):
             label = int(tables['text'][at, -1])
             name = names[number]
@@ -103,11 +103,11 @@ def three_modalities(data: Path, work: Path) -> Opened:
             category = ('negative', 'positive')[label]
             samples.append(Sample(name, category=category, speaker=recording, recording=recording, split=split))
             for modality, table in tables.items():
-                held[modality].append(Features(name, table[at : at + 1, :-1].astype(np.float32)))
-    facts = Facts('CMU-MOSI, released features, binary', language='en', categories=('negative', 'positive'))
-    manifest = Manifest(facts, tuple(samples))
+                features[modality].append(Features(name, table[at : at + 1, :-1].astype(np.float32)))
+    described = Facts('CMU-MOSI, released features, binary', language='en', categories=('negative', 'positive'))
+    manifest = Manifest(described, tuple(samples))
     stores = {}
-    for modality, rows in held.items():
+    for modality, rows in features.items():
         path = work / 'features' / 'three' / f'{modality}.features.arrow'
         size = rows[0].values.shape[1]
         write_features(path, rows, Provenance(f'released-{modality}', f'released-{modality}-{size}', size, {}))
@@ -155,16 +155,16 @@ def run_row(name: str, data: Path, work: Path) -> dict[str, Any]:
         manifest, stores, plan.settings, others, folder=folder, resume=folder.exists(),
         progress=lambda stage, done, total: print(f'{name}: {stage} {done} of {total}', flush=True),
     )  # fmt: skip
-    facts = merbench_facts(outcome)
-    save_merbench(folder, outcome, facts)
-    for row in facts['rows']:
+    answer = merbench_facts(outcome)
+    save_merbench(folder, outcome, answer)
+    for row in answer['rows']:
         row.pop('seconds')  # of the last start only
     page = merbench_markdown(outcome)
     if plan.cited:
-        facts['cited'] = [dataclasses.asdict(each) for each in plan.cited]
-        told = [f'- {100 * each.weighted_f1:.2f}: {each.what} ({each.source})' for each in plan.cited]
-        page += '\n'.join(['\n## Cited, by other protocols\n', *told]) + '\n'
-    return facts | {'markdown': page}
+        answer['cited'] = [dataclasses.asdict(each) for each in plan.cited]
+        cited = [f'- {100 * each.weighted_f1:.2f}: {each.what} ({each.source})' for each in plan.cited]
+        page += '\n'.join(['\n## Cited, by other protocols\n', *cited]) + '\n'
+    return answer | {'markdown': page}
 
 
 def main() -> None:
@@ -175,14 +175,19 @@ def main() -> None:
     parser.add_argument('--out', type=Path, default=HERE / 'results' / 'merbench.json')
     options = parser.parse_args()
     torch.set_num_threads(1)
-    held = json.loads(options.out.read_text()) if options.out.exists() else {'rows': {}}
+    results = json.loads(options.out.read_text()) if options.out.exists() else {'rows': {}}
     for name in options.only.split(','):
-        held['rows'][name] = run_row(name, options.data, options.work)
-    held['torch'], held['rows'] = torch.__version__, {name: held['rows'][name] for name in ROWS if name in held['rows']}
-    pages = [facts['markdown'].replace('\n## ', '\n### ').replace('# ', '## ', 1) for facts in held['rows'].values()]
-    told = 'Made by `python measurements/merbench.py`; figures and settings in `merbench.json`.'
-    write_atomically(options.out, (json.dumps(held, indent=1) + '\n').encode())
-    page = '\n'.join([f'# MERBench, fair and as published\n\n{told}\n', *pages])
+        results['rows'][name] = run_row(name, options.data, options.work)
+    results['torch'], results['rows'] = (
+        torch.__version__,
+        {name: results['rows'][name] for name in ROWS if name in results['rows']},
+    )
+    pages = [
+        answer['markdown'].replace('\n## ', '\n### ').replace('# ', '## ', 1) for answer in results['rows'].values()
+    ]
+    origin = 'Made by `python measurements/merbench.py`; figures and settings in `merbench.json`.'
+    write_atomically(options.out, (json.dumps(results, indent=1) + '\n').encode())
+    page = '\n'.join([f'# MERBench, fair and as published\n\n{origin}\n', *pages])
     write_atomically(options.out.with_suffix('.md'), page.encode())
 
 

@@ -59,11 +59,11 @@ def run_row(name: str, data: Path, work: Path) -> dict[str, Any]:
     outcome = run_finetuning(
         manifest, model_path(ENCODER), settings, folder=folder, resume=folder.exists(), progress=tell
     )
-    facts = finetuning_facts(outcome)
-    save_finetuning(folder, outcome, facts)
-    for row in facts['rows']:
+    answer = finetuning_facts(outcome)
+    save_finetuning(folder, outcome, answer)
+    for row in answer['rows']:
         row.pop('seconds')  # of the last start only
-    return facts | {'markdown': finetuning_markdown(outcome)}
+    return answer | {'markdown': finetuning_markdown(outcome)}
 
 
 def main() -> None:
@@ -75,17 +75,19 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     for name in options.only.split(','):
-        facts = run_row(name, options.data, options.work)
-        held = json.loads(options.out.read_text()) if options.out.exists() else {'rows': {}}
-        held['rows'][name] = facts
-        held |= {'torch': torch.__version__, 'transformers': version('transformers')}
-        held['rows'] = {each: held['rows'][each] for each in ROWS if each in held['rows']}
-        write_atomically(options.out, (json.dumps(held, indent=1) + '\n').encode())
-        pages = [each['markdown'].replace('\n## ', '\n### ').replace('# ', '## ', 1) for each in held['rows'].values()]
-        told = (
+        answer = run_row(name, options.data, options.work)
+        results = json.loads(options.out.read_text()) if options.out.exists() else {'rows': {}}
+        results['rows'][name] = answer
+        results |= {'torch': torch.__version__, 'transformers': version('transformers')}
+        results['rows'] = {each: results['rows'][each] for each in ROWS if each in results['rows']}
+        write_atomically(options.out, (json.dumps(results, indent=1) + '\n').encode())
+        pages = [
+            each['markdown'].replace('\n## ', '\n### ').replace('# ', '## ', 1) for each in results['rows'].values()
+        ]
+        origin = (
             'Made by `python measurements/merbench_finetuning.py`; figures and settings in `merbench_finetuning.json`.'
         )
-        page = '\n'.join([f'# An encoder fine-tuned, and its frozen vectors\n\n{told}\n', *pages])
+        page = '\n'.join([f'# An encoder fine-tuned, and its frozen vectors\n\n{origin}\n', *pages])
         write_atomically(options.out.with_suffix('.md'), page.encode())
 
 

@@ -113,8 +113,8 @@ def sentiment_rows(manifest: Manifest, name: str) -> list[Row]:
         values, prediction = part.column('sentiment'), model.predict(hashed(part))
         constant = sentiment_measure(values, np.full(len(part), truth.mean()))
         measure = sentiment_measure(values, prediction)
-        facts = {'train': len(train), 'n': len(part), 'constant': float(truth.mean())}
-        rows.append(Row(f'{name} {split}', 'Ridge(1.0)', measure, constant, part.groups(), WAF, facts))
+        counts = {'train': len(train), 'n': len(part), 'constant': float(truth.mean())}
+        rows.append(Row(f'{name} {split}', 'Ridge(1.0)', measure, constant, part.groups(), WAF, counts))
     return rows
 
 
@@ -127,8 +127,8 @@ def meld_rows(manifest: Manifest) -> list[Row]:
         part = manifest.where(split=split)
         measure = categorical_measure(part.labels(), model.predict(hashed(part)), classes)
         constant = categorical_measure(part.labels(), most_frequent(labels, len(part)), classes)
-        facts = {'train': len(train), 'n': len(part)}
-        rows.append(Row(f'meld {split}', 'LogisticRegression', measure, constant, part.groups(), 'weighted_f1', facts))
+        counts = {'train': len(train), 'n': len(part)}
+        rows.append(Row(f'meld {split}', 'LogisticRegression', measure, constant, part.groups(), 'weighted_f1', counts))
     return rows
 
 
@@ -162,8 +162,8 @@ def mer2023_rows(manifest: Manifest) -> tuple[list[Row], dict[str, dict[str, flo
     rows, extra = [], {}
     for split in ('test1', 'test2', 'test3'):
         part = manifest.where(split=split)
-        held = hashed(part)
-        answers, rated = emotions.predict(held), values.predict(held)
+        text_vectors = hashed(part)
+        answers, rated = emotions.predict(text_vectors), values.predict(hashed_texts)
         constant, middle = most_frequent(labels, len(part)), np.full(len(part), valence.mean())
         if split == 'test3':
             measure = categorical_measure(part.labels(), answers, classes)
@@ -175,18 +175,18 @@ def mer2023_rows(manifest: Manifest) -> tuple[list[Row], dict[str, dict[str, flo
         else:
             measure = challenge_measure(part.labels(), answers, part.column('valence'), rated, classes)
             beside = challenge_measure(part.labels(), constant, part.column('valence'), middle, classes)
-        facts = {'train': len(train), 'n': len(part)}
+        counts = {'train': len(train), 'n': len(part)}
         headline = 'weighted_f1' if split == 'test3' else 'combined'
         model = 'LogisticRegression and Ridge(1.0)'
-        rows.append(Row(f'mer2023 {split}', model, measure, beside, part.groups(), headline, facts))
+        rows.append(Row(f'mer2023 {split}', model, measure, beside, part.groups(), headline, counts))
     return rows, extra
 
 
 def digits(stated: float, scores: Mapping[str, float], key: str) -> dict[str, float | bool]:
     """Whether a score equals a stated one to its digits."""
     places = 4 if round(stated, 4) == stated else 6
-    found = scores[key]
-    return {'stated': stated, 'found': round(found, 8), 'met': abs(round(found, places) - stated) < 0.5 * 10**-places}
+    value = scores[key]
+    return {'stated': stated, 'found': round(value, 8), 'met': abs(round(value, places) - stated) < 0.5 * 10**-places}
 
 
 def spread(interval: Any) -> list[float]:
@@ -215,7 +215,7 @@ def main() -> None:
     challenge, extra = mer2023_rows(corpora['mer2023'])
     rows, plain = rows + challenge, plain | extra
 
-    found: dict[str, Any] = {}
+    rows_by_name: dict[str, Any] = {}
     tests = {row.name: compare(row.measure, row.constant, rng=rng, groups=row.groups, resamples=RESAMPLES)[row.headline]
              for row in rows}  # fmt: skip
     corrected = dict(zip(tests, holm([test.p for test in tests.values()]), strict=True))
@@ -225,12 +225,12 @@ def main() -> None:
         plain[row.name] = row.measure.scores()
         if 'constant' in row.facts:
             plain[f'{row.name}, constant'] = row.constant.scores() | {'constant': row.facts['constant']}
-        found[row.name] = {
+        rows_by_name[row.name] = {
             'model': row.model,
             **row.facts,
             'groups': len(set(row.groups)),
             'headline': row.headline,
-            'scores': {key: spread(held) for key, held in intervals.items()},
+            'scores': {key: spread(interval) for key, interval in intervals.items()},
             'constant': {row.headline: spread(beside[row.headline])},
             'gain': {
                 'difference': spread(tests[row.name].difference),
@@ -242,9 +242,9 @@ def main() -> None:
         name: {key: digits(stated, plain[name], key) for key, stated in scores.items()}
         for name, scores in STATED.items()
     }
-    missed = [f'{name} {key}' for name, scores in parity.items() for key, held in scores.items() if not held['met']]
+    missed = [f'{name} {key}' for name, scores in parity.items() for key, figure in scores.items() if not figure['met']]
     count = sum(len(scores) for scores in parity.values())
-    told = {
+    result = {
         'features': 'hash512 of the text in the language of the corpus',
         'scikit_learn': sklearn.__version__,
         'resamples': RESAMPLES,
@@ -252,17 +252,17 @@ def main() -> None:
         'stated': count,
         'met': count - len(missed),
         'missed': missed,
-        'sources': {name: dict(held.facts.sources) for name, held in corpora.items()},
-        'rows': found,
+        'sources': {name: dict(manifest.facts.sources) for name, manifest in corpora.items()},
+        'rows': rows_by_name,
         'parity': parity,
     }
-    options.out.write_text(json.dumps(told, indent=1) + '\n')
+    options.out.write_text(json.dumps(result, indent=1) + '\n')
     print(f'{count - len(missed)} of {count} stated figures met', missed)
-    for name, held in found.items():
-        value, low, high = held['scores'][held['headline']]
-        beside = held['constant'][held['headline']][0]
-        print(f'{name:14} {held["headline"]:22} {value:8.4f} [{low:.4f} {high:.4f}] constant {beside:8.4f} '
-              f'p {held["gain"]["p_holm"]:.4f}')  # fmt: skip
+    for name, row_figures in rows_by_name.items():
+        value, low, high = row_figures['scores'][row_figures['headline']]
+        beside = row_figures['constant'][row_figures['headline']][0]
+        print(f'{name:14} {row_figures["headline"]:22} {value:8.4f} [{low:.4f} {high:.4f}] constant {beside:8.4f} '
+              f'p {row_figures["gain"]["p_holm"]:.4f}')  # fmt: skip
 
 
 if __name__ == '__main__':

@@ -80,8 +80,8 @@ def opened(name: str, data: Path) -> Corpus:
     column = COLUMNS[name] if any(getattr(row, COLUMNS[name]) for row in manifest.samples) else 'text'
     features = torch.from_numpy(hashed_texts([text or '' for text in manifest.column(column)]))
     has_labels = bool(manifest.facts.categories)
-    kind = {'mosi': 'sentiment', 'sims': 'sentiment', 'mer2023': 'valence'}.get(name)
-    values = None if kind is None else torch.from_numpy(np.nan_to_num(manifest.column(kind), nan=-10.0)).float()
+    target = {'mosi': 'sentiment', 'sims': 'sentiment', 'mer2023': 'valence'}.get(name)
+    values = None if target is None else torch.from_numpy(np.nan_to_num(manifest.column(target), nan=-10.0)).float()
     labels = torch.from_numpy(manifest.labels()) if has_labels else None
     return Corpus(features, labels, values, *_divided(name, manifest))
 
@@ -110,17 +110,17 @@ def new_model(name: str, corpus: Corpus, classes: int, states: Mapping[str, Any]
     before = torch.get_rng_state()
     model = build_fusion(name, shape)
     torch.set_rng_state(before)
-    held, names, state = model.state_dict(), model.published_names(), {}
+    tensors, names, state = model.state_dict(), model.published_names(), {}
     for key in states[f'{name}-utt']['state']:
         ours = renamed(key, names)
-        if key.endswith('.weight') and ours in held:  # a head that the task lacks is not drawn
-            drawn = nn.Linear(*reversed(held[ours].shape))
+        if key.endswith('.weight') and ours in tensors:  # a head that the task lacks is not drawn
+            drawn = nn.Linear(*reversed(tensors[ours].shape))
             state |= {key: drawn.weight.detach(), f'{key.removesuffix("weight")}bias': drawn.bias.detach()}
     load_published_fusion(model, state)
     for module in list(model.modules()):
-        for child, held in list(module.named_children()):
-            if isinstance(held, Dropout):
-                setattr(module, child, nn.Dropout(held.share))
+        for child, submodule in list(module.named_children()):
+            if isinstance(submodule, Dropout):
+                setattr(module, child, nn.Dropout(submodule.share))
     return model
 
 
@@ -144,7 +144,7 @@ def turns(corpus: Corpus) -> Iterator[Turn]:
     if not corpus.folds:
         yield Turn(loader(corpus.parts['train']), loader(corpus.parts['val']), tests)
     for number, fold in enumerate(corpus.folds):
-        others = torch.cat([held for other, held in enumerate(corpus.folds) if other != number])
+        others = torch.cat([indices for other, indices in enumerate(corpus.folds) if other != number])
         if not corpus.parts:  # sessions, in the order of the file
             others = others.sort().values
         both = [
@@ -153,14 +153,14 @@ def turns(corpus: Corpus) -> Iterator[Turn]:
         yield Turn(*both, tests)
 
 
-Told = tuple[Tensor, Tensor, Tensor, Tensor]
+Answered = tuple[Tensor, Tensor, Tensor, Tensor]
 """Logits, values, and their truths."""
 
 
-def one_pass(model: FusionModel, loader: DataLoader[Any], corpus: Corpus, optimiser: Any = None) -> Told:
+def one_pass(model: FusionModel, loader: DataLoader[Any], corpus: Corpus, optimiser: Any = None) -> Answered:
     """One pass over a loader; trains where there is an optimiser."""
     model.train(optimiser is not None)
-    held = []
+    batches = []
     with torch.set_grad_enabled(optimiser is not None):
         for features, labels, values in loader:
             answer = model(dict.fromkeys(('audio', 'text', 'video'), features))
@@ -173,22 +173,22 @@ def one_pass(model: FusionModel, loader: DataLoader[Any], corpus: Corpus, optimi
                 optimiser.zero_grad()
                 loss.backward()
                 optimiser.step()
-            held.append((answer.logits.detach(), answer.values.detach(), labels, values))
-    logits, values, labels, truths = (torch.cat([each[at] for each in held]) for at in range(4))
+            batches.append((answer.logits.detach(), answer.values.detach(), labels, values))
+    logits, values, labels, truths = (torch.cat([each[at] for each in batches]) for at in range(4))
     return logits, values, labels, truths
 
 
-def scored(told: Told, corpus: Corpus) -> tuple[float, float]:
+def scored(answered: Answered, corpus: Corpus) -> tuple[float, float]:
     """Weighted F1, and what chooses the epoch."""
-    logits, values, labels, truths = told
+    logits, values, labels, truths = answered
     if corpus.labels is None:
         kept = truths != 0
-        found = weighted_f1((truths[kept] > 0).long().numpy(), (values[kept, 0] > 0).long().numpy(), 2)
-        return found, found
-    found = weighted_f1(labels.numpy(), logits.argmax(dim=1).numpy(), logits.shape[1])
+        score = weighted_f1((truths[kept] > 0).long().numpy(), (values[kept, 0] > 0).long().numpy(), 2)
+        return score, score
+    score = weighted_f1(labels.numpy(), logits.argmax(dim=1).numpy(), logits.shape[1])
     if corpus.values is None:
-        return found, found
-    return found, found - 0.25 * float((values[:, 0] - truths).square().mean())
+        return score, score
+    return score, score - 0.25 * float((values[:, 0] - truths).square().mean())
 
 
 def run(name: str, model_name: str, data: Path, states: Mapping[str, Any], jolt: int = 0) -> dict[str, float]:
@@ -214,15 +214,15 @@ def run(name: str, model_name: str, data: Path, states: Mapping[str, Any], jolt:
                 for weights in model.parameters():
                     weights.mul_(1 + 1e-7 * torch.randn(weights.shape, generator=draws))
         optimiser = torch.optim.Adam(model.parameters(), 1e-3, weight_decay=1e-5)
-        best: tuple[float, float, dict[str, Told]] = (-np.inf, 0.0, {})
+        best: tuple[float, float, dict[str, Answered]] = (-np.inf, 0.0, {})
         for _ in range(EPOCHS):
             one_pass(model, turn.train, corpus, optimiser)
-            found, chooses = scored(one_pass(model, turn.choosing, corpus), corpus)
+            score, chooses = scored(one_pass(model, turn.choosing, corpus), corpus)
             tested = {test: one_pass(model, loader, corpus) for test, loader in turn.tests.items()}
             if chooses > best[0]:
-                best = (chooses, found, tested)
+                best = (chooses, score, tested)
         chosen.append(best[1])
-        logits.append({test: told[:2] for test, told in best[2].items()})
+        logits.append({test: answered[:2] for test, answered in best[2].items()})
         last = best[2]
     part = 'folds' if corpus.folds else 'val'
     figures = {part: float(np.mean(chosen))}
@@ -236,15 +236,16 @@ def row(name: str, model: str, data: Path, states: Mapping[str, Any], repeats: i
     """Figures beside the published classes', and how far rounding moves them."""
     figures = run(name, model, data, states)
     jolted = [run(name, model, data, states, jolt) for jolt in range(1, repeats + 1)]
-    found = {}
+    parts = {}
     for part, target in TARGETS[name, model].items():
-        each = [figures[part], *(one[part] for one in jolted)]
-        found[part] = {
-            'published_classes': target, 'ours': round(figures[part], 6), 'jolted': [round(one, 6) for one in each[1:]],
+        each = [figures[part], *(again[part] for again in jolted)]
+        parts[part] = {
+            'published_classes': target, 'ours': round(figures[part], 6),
+            'jolted': [round(again, 6) for again in each[1:]],
             'equal_to_four_digits': abs(figures[part] - target) < 0.00005 + 1e-9,
             'within_rounding': min(each) - 0.00005 <= target <= max(each) + 0.00005,
         }  # fmt: skip
-    return found
+    return parts
 
 
 def main() -> None:
@@ -256,13 +257,13 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     states = json.loads((options.data / 'vectors' / 'fusion_reference.json').read_text())
-    held = json.loads(options.out.read_text()) if options.out.exists() else {'rows': {}}
+    results = json.loads(options.out.read_text()) if options.out.exists() else {'rows': {}}
     for name, model in TARGETS:
         if name in options.only.split(','):
-            held['rows'][f'{name} {model}'] = row(name, model, options.data, states, options.repeats)
-            print(name, model, json.dumps(held['rows'][f'{name} {model}']), flush=True)
-            held['versions'] = versions()
-            write_atomically(options.out, (json.dumps(held, indent=1) + '\n').encode())
+            results['rows'][f'{name} {model}'] = row(name, model, options.data, states, options.repeats)
+            print(name, model, json.dumps(results['rows'][f'{name} {model}']), flush=True)
+            results['versions'] = versions()
+            write_atomically(options.out, (json.dumps(results, indent=1) + '\n').encode())
 
 
 if __name__ == '__main__':

@@ -70,7 +70,7 @@ def main() -> None:
     assert task.labels is not None
     index = task.fair[0].test
     truth, groups, rng = task.labels[index], task.manifest.groups()[index], np.random.default_rng(0)
-    told: dict[str, Any] = {'tested': len(index), 'groups': len(set(groups)), 'models': {}}
+    result: dict[str, Any] = {'tested': len(index), 'groups': len(set(groups)), 'models': {}}
     tests = []
     for name in MODELS:
         kinds: dict[str, dict[str, Measure]] = {}
@@ -78,28 +78,30 @@ def main() -> None:
         for way in WAYS:
             each: dict[str, list[Measure]] = {}
             for seed in SEEDS:
-                for kept, (kind, said) in answers(task, name, way, seed).items():
-                    measure = categorical_measure(truth, said, 2)
-                    for key in (kept, kind) if kind != kept else (kept,):
+                for kept, (pattern, predicted) in answers(task, name, way, seed).items():
+                    measure = categorical_measure(truth, predicted, 2)
+                    for key in (kept, pattern) if pattern != kept else (kept,):
                         each.setdefault(key, []).append(measure)
             kinds[way] = {key: mean_over_seeds(each[key]) for key in ('complete', 'fixed', 'random')}
-            row[way] = {key: round(mean_over_seeds(held).scores()['weighted_f1'], 4) for key, held in each.items()}
-            for key, held in kinds[way].items():
-                found = measure_intervals(held, rng=rng, groups=groups, resamples=RESAMPLES)['weighted_f1']
-                row[way][f'{key} interval'] = [round(found.low, 4), round(found.high, 4)]
+            row[way] = {
+                key: round(mean_over_seeds(measures).scores()['weighted_f1'], 4) for key, measures in each.items()
+            }
+            for key, seeds_mean in kinds[way].items():
+                interval = measure_intervals(seeds_mean, rng=rng, groups=groups, resamples=RESAMPLES)['weighted_f1']
+                row[way][f'{key} interval'] = [round(interval.low, 4), round(interval.high, 4)]
             print(name, way, row[way], flush=True)
         row['gain of gaps'] = {}
         for key in ('complete', 'fixed', 'random'):
-            one, two = kinds['with gaps'][key], kinds['complete'][key]
+            gapped, complete = kinds['with gaps'][key], kinds['complete'][key]
             gain, p = paired_test(
-                one.columns, two.columns, one.statistic, rng=rng, groups=groups, resamples=RESAMPLES
+                gapped.columns, complete.columns, gapped.statistic, rng=rng, groups=groups, resamples=RESAMPLES
             )['weighted_f1']  # fmt: skip
             row['gain of gaps'][key] = {'value': [round(v, 4) for v in (gain.value, gain.low, gain.high)], 'p': p}
             tests.append(row['gain of gaps'][key])
-        told['models'][name] = row
+        result['models'][name] = row
     for test, adjusted in zip(tests, holm([test['p'] for test in tests]), strict=True):
         test['p_holm'] = adjusted
-    write_atomically(options.out, (json.dumps(told, indent=1) + '\n').encode())
+    write_atomically(options.out, (json.dumps(result, indent=1) + '\n').encode())
 
 
 if __name__ == '__main__':

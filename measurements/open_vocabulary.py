@@ -66,8 +66,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         stored = Path(folder)
         import_vectors(data / 'vectors' / 'ov', stored)
-        facts = _unibench(stored / 'predictions', stored / 'labels', data, checked=True)
-        _save('unibench', facts | {'derived_sentiment': _derived(data)})
+        result = _unibench(stored / 'predictions', stored / 'labels', data, checked=True)
+        _save('unibench', result | {'derived_sentiment': _derived(data)})
         _save('ovmer', _ovmer(data, stored / 'ovmer'))
     if options.released:
         _save('unibench_released', _unibench(options.released / 'AffectGPT' / 'output', options.labels, data))
@@ -75,7 +75,7 @@ def main() -> None:
 
 def _unibench(predictions: Path, labels: Path, data: Path, *, checked: bool = False) -> dict[str, Any]:
     """The benchmark under both official tables, and the published row beside ours."""
-    facts: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     for year in ('2025', '2026'):
         begun = time.perf_counter()
         outcome = run_unibench(predictions, labels, table=data / 'wheels' / year, rng=np.random.default_rng(0))
@@ -86,10 +86,10 @@ def _unibench(predictions: Path, labels: Path, data: Path, *, checked: bool = Fa
             print(f'  largest gap to a stored value {worst:.1e}')
             if worst > CLOSE:
                 raise SystemExit(f'a score is {worst} from its stored value')
-        facts[year] = _trimmed_unibench(unibench_facts(outcome)) | {'seconds': round(seconds, 2)}
+        result[year] = _trimmed_unibench(unibench_facts(outcome)) | {'seconds': round(seconds, 2)}
     row = next(row for row in published('unibench').rows if (row.model, row.inputs) == ('AffectGPT', 'AVT'))
-    oracle = facts['2025']['rows'][-1]
-    facts['published_row'] = {
+    oracle = result['2025']['rows'][-1]
+    result['published_row'] = {
         key: {
             'published': row.scores[key],
             'ours': oracle['scores'][key],
@@ -98,31 +98,31 @@ def _unibench(predictions: Path, labels: Path, data: Path, *, checked: bool = Fa
         }
         for key in oracle['counted']
     }
-    for key, held in facts['published_row'].items():
-        ours, theirs = 100 * held['ours'], 100 * held['published']
-        print(f'  {key}: {ours:.3f} at checkpoint {held["checkpoint"]}, published {theirs:.2f}')
-    return facts
+    for key, figures in result['published_row'].items():
+        ours, theirs = 100 * figures['ours'], 100 * figures['published']
+        print(f'  {key}: {ours:.3f} at checkpoint {figures["checkpoint"]}, published {theirs:.2f}')
+    return result
 
 
 def _derived(data: Path) -> dict[str, Any]:
     """Sentiment from the valence of open labels beside that of the released language model, by checkpoint."""
     table = load_table('affekt')
-    found: dict[str, Any] = {'table': table.label}
+    result: dict[str, Any] = {'table': table.label}
     for key in (key for key, column in SETS.items() if column == 'sentiment'):
-        held = _read(data / 'vectors' / 'ov' / f'unibench_{key}.json')
+        released = _read(data / 'vectors' / 'ov' / f'unibench_{key}.json')
         rows = {}
-        for number, answers in held['checkpoints'].items():
+        for number, answers in released['checkpoints'].items():
             words = derived_sentiment(answers['openset'], table)
-            same = [words[name] == answers['sentiment'][name].strip().lower() for name in held['gt']]
+            same = [words[name] == answers['sentiment'][name].strip().lower() for name in released['gt']]
             rows[number] = {
-                'language_model': measure_sentiment(held['gt'], answers['sentiment']).value(),
-                'derived': measure_sentiment(held['gt'], words).value(),
+                'language_model': measure_sentiment(released['gt'], answers['sentiment']).value(),
+                'derived': measure_sentiment(released['gt'], words).value(),
                 'same_word': sum(same) / len(same),
             }
-        found[key] = rows
+        result[key] = rows
         means = {part: sum(row[part] for row in rows.values()) / len(rows) for part in next(iter(rows.values()))}
         print(f'sentiment of {key}: ' + ', '.join(f'{part} {100 * value:.2f}' for part, value in means.items()))
-    return found
+    return result
 
 
 def _unibench_gaps(vectors: Path, outcome: Any, year: str) -> list[float]:
@@ -130,8 +130,8 @@ def _unibench_gaps(vectors: Path, outcome: Any, year: str) -> list[float]:
     gaps = []
     for key in (*SETS, 'ovmerdplus'):
         name = 'ovmerdplus_public332' if key == 'ovmerdplus' else f'unibench_{key}'
-        for number, held in _read(vectors / f'{name}.json')['checkpoints'].items():
-            scores, expected = outcome.results[key].scores[f'checkpoint_{number}'], held['expected']
+        for number, released in _read(vectors / f'{name}.json')['checkpoints'].items():
+            scores, expected = outcome.results[key].scores[f'checkpoint_{number}'], released['expected']
             if 'waf' in expected:
                 gaps += [abs(scores['WAF'] - expected['waf']), abs(scores['accuracy'] - expected['acc'])]
             elif 'hitrate' in expected[year]:
@@ -144,20 +144,20 @@ def _unibench_gaps(vectors: Path, outcome: Any, year: str) -> list[float]:
 
 def _folding_gaps(scores: Mapping[str, float], expected: Mapping[str, Any]) -> list[float]:
     gaps = []
-    for name, held in expected.items():
+    for name, parts in expected.items():
         ours = name.replace('case3_wheel', 'W').replace('_level', '-L').replace('case1', 'M1').replace('case2', 'M2')
         ours = ours.replace('M_avg12', 'M-avg')
-        values = held if isinstance(held, dict) else {'f': held}
+        values = parts if isinstance(parts, dict) else {'f': parts}
         gaps += [abs(scores[f'{ours} {part}'] - value) for part, value in values.items()]
     return gaps
 
 
-def _trimmed_unibench(facts: dict[str, Any]) -> dict[str, Any]:
-    for held in facts['sets'].values():
-        for checkpoint in held['checkpoints'].values():
+def _trimmed_unibench(answer: dict[str, Any]) -> dict[str, Any]:
+    for answers_of_set in answer['sets'].values():
+        for checkpoint in answers_of_set['checkpoints'].values():
             checkpoint['scores'] = {name: checkpoint['scores'][name] for name in KEPT if name in checkpoint['scores']}
-    del facts['published']
-    return facts
+    del answer['published']
+    return answer
 
 
 def _ovmer(data: Path, folder: Path) -> dict[str, Any]:
@@ -171,14 +171,14 @@ def _ovmer(data: Path, folder: Path) -> dict[str, Any]:
     gaps = [
         gap
         for view in outcome.views[:2]
-        for name, held in stored.items()
-        for gap in _folding_gaps(view.scores[name.split('/')[1]][name.split('/')[0]], held['expected'][view.name])
+        for name, released in stored.items()
+        for gap in _folding_gaps(view.scores[name.split('/')[1]][name.split('/')[0]], released['expected'][view.name])
     ]
     print(f'OV-MER, {len(stored)} runs, tables 2025 and 2026: largest gap {max(gaps):.1e}, {seconds:.1f} s')
     if max(gaps) > CLOSE:
         raise SystemExit(f'a score is {max(gaps)} from its stored value')
-    facts = ovmer_facts(outcome)
-    for view in facts['views']:
+    answer = ovmer_facts(outcome)
+    for view in answer['views']:
         official = view['rule'] == 'official'
         for mode in view['scores'].values():
             for model, scores in mode.items():
@@ -186,13 +186,13 @@ def _ovmer(data: Path, folder: Path) -> dict[str, Any]:
                 mode[model] = {name: scores[name] for name in wanted}
         for ranking in view['rankings'].values():
             del ranking['pairs']
-    del facts['published']
-    return facts | {'seconds': round(seconds, 2)}
+    del answer['published']
+    return answer | {'seconds': round(seconds, 2)}
 
 
-def _save(name: str, facts: Mapping[str, Any]) -> None:
-    held = {**facts, 'versions': versions()}
-    text = json.dumps(held, indent=1, allow_nan=False) + '\n'
+def _save(name: str, result: Mapping[str, Any]) -> None:
+    content = {**result, 'versions': versions()}
+    text = json.dumps(content, indent=1, allow_nan=False) + '\n'
     write_atomically(HERE / 'results' / f'{name}.json', text.encode())
 
 

@@ -36,18 +36,21 @@ def measure(data: Path) -> dict[str, Any]:
     vectors = data / 'vectors' / 'ov'
     official = load_table(data / 'wheels' / '2025')
     own = load_table('affekt')
-    held = json.loads((vectors / 'ovmer_baselines.json').read_text(encoding='utf-8'))
-    truth = held['gt']
-    released = {'Chat-UniVi': held['runs']['Chat-UniVi/nosubtitle-addsub']['pred']}
-    found: dict[str, Any] = {
+    released_answers = json.loads((vectors / 'ovmer_baselines.json').read_text(encoding='utf-8'))
+    truth = released_answers['gt']
+    released = {'Chat-UniVi': released_answers['runs']['Chat-UniVi/nosubtitle-addsub']['pred']}
+    result: dict[str, Any] = {
         'tables': {'official': official.label, 'consistent': own.label},
         'ovmerd': {'samples': len(truth), 'rows': _open_rows(truth, released, official, own)},
     }
     for name, checkpoint in PUBLISHED_CHECKPOINT.items():
-        held = json.loads((vectors / f'unibench_{name}.json').read_text(encoding='utf-8'))
-        released = {f'AffectGPT, checkpoint {int(checkpoint)}': held['checkpoints'][checkpoint]['openset']}
-        found[name] = {'samples': len(held['gt']), 'rows': _hit_rows(held['gt'], released, official, own)}
-    return found
+        released_answers = json.loads((vectors / f'unibench_{name}.json').read_text(encoding='utf-8'))
+        released = {f'AffectGPT, checkpoint {int(checkpoint)}': released_answers['checkpoints'][checkpoint]['openset']}
+        result[name] = {
+            'samples': len(released_answers['gt']),
+            'rows': _hit_rows(released_answers['gt'], released, official, own),
+        }
+    return result
 
 
 def _answers(truth: dict[str, str], released: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
@@ -92,12 +95,12 @@ def _consistent(truth: dict[str, str], prediction: dict[str, str], own: WordTabl
     scored = score_open_vocabulary(truth, prediction, own, rng=np.random.default_rng(0), resamples=1000)
     row = scored.headline[0]
     assert scored.ceiling is not None
-    found = {'labels_per_answer': scored.prediction.labels_per_answer}
+    scores = {'labels_per_answer': scored.prediction.labels_per_answer}
     for name, key in ((row, 'near'), ('affekt-L1', 'sector')):
         interval = scored.value(name, 'f1')
-        found[key] = {'value': interval.value, 'low': interval.low, 'high': interval.high}
-        found[f'{key}_ceiling'] = scored.ceiling.values[f'{name} f1']
-    return found
+        scores[key] = {'value': interval.value, 'low': interval.low, 'high': interval.high}
+        scores[f'{key}_ceiling'] = scored.ceiling.values[f'{name} f1']
+    return scores
 
 
 def main() -> None:

@@ -14,6 +14,8 @@ from typing import Any
 
 from page import table
 
+from affekt.wording import percent
+
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / 'results'
 DOCS = HERE.parent / 'docs'
@@ -24,16 +26,16 @@ MODE = 'nosubtitle-addsub'
 QWEN = 'Qwen-Audio'
 
 
-def page(held: Mapping[str, Any]) -> str:
+def page(results: Mapping[str, Any]) -> str:
     """The page, from the result files by name."""
     parts = [
         _head(),
-        _switch(held),
-        _dropped(held),
-        _gaming(held),
-        _selection(held),
-        _extraction(held),
-        _apart(held),
+        _switch(results),
+        _dropped(results),
+        _gaming(results),
+        _selection(results),
+        _extraction(results),
+        _apart(results),
         _ours(),
     ]
     return '\n\n'.join(_wrapped(block) for block in '\n'.join(parts).split('\n\n')).rstrip() + '\n'
@@ -44,11 +46,6 @@ def _wrapped(block: str) -> str:
     if block.lstrip().startswith(('|', '#', '!', '```')):
         return block.strip('\n')
     return textwrap.fill(' '.join(block.split()), 118, break_long_words=False, break_on_hyphens=False)
-
-
-def percent(value: float, digits: int = 2) -> str:
-    """A share in percent."""
-    return f'{100 * value:.{digits}f}'
 
 
 def _head() -> str:
@@ -63,15 +60,15 @@ emotion wheel. That is where six things go wrong.
 """
 
 
-def _switch(held: Mapping[str, Any]) -> str:
-    views = {view['name']: view for view in held['ovmer']['views']}
+def _switch(results: Mapping[str, Any]) -> str:
+    views = {view['name']: view for view in results['ovmer']['views']}
     rows = []
     for rank, name in enumerate(views['2025']['rankings'][MODE]['order'], 1):
         scores = [views[view]['rankings'][MODE]['systems'][name] for view in ('2025', '2026', 'affekt')]
         rows.append([name, rank, *(f'{percent(s["score"])} ({s["rank"]})' for s in scores)])
     qwen = [views[view]['rankings'][MODE]['systems'][QWEN]['score'] for view in ('2025', '2026')]
     meld = [
-        held['unibench_released'][year]['sets']['meld']['checkpoints']['checkpoint_000030_loss_0.602']['headline']
+        results['unibench_released'][year]['sets']['meld']['checkpoints']['checkpoint_000030_loss_0.602']['headline']
         for year in ('2025', '2026')
     ]
     return f"""## 1. Two incompatible word tables, unnamed
@@ -84,7 +81,7 @@ every score prints the table's name, version and hash.
 
 M-avg of ten systems by both official tables, and F1 with near misses by ours (ranks in brackets;
 `measurements/open_vocabulary.py`,
-{held['ovmer']['samples']} samples of OV-MERD):
+{results['ovmer']['samples']} samples of OV-MERD):
 
 {table(['system', 'rank', '2025', '2026', 'affekt, consistent'], rows)}
 
@@ -92,8 +89,8 @@ M-avg of ten systems by both official tables, and F1 with near misses by ours (r
 """
 
 
-def _dropped(held: Mapping[str, Any]) -> str:
-    words = held['word_table']
+def _dropped(results: Mapping[str, Any]) -> str:
+    words = results['word_table']
     rows = []
     for side in ('build', 'test'):
         for name, sets in words['coverage'][side].items():
@@ -131,8 +128,8 @@ what it was measured on. How the table is made, and its limits, are on [its card
 """
 
 
-def _gaming(held: Mapping[str, Any]) -> str:
-    gaming = held['open_vocabulary_gaming']
+def _gaming(results: Mapping[str, Any]) -> str:
+    gaming = results['open_vocabulary_gaming']
     first = [
         [name, percent(row['EW-L1 f']), percent(row['near']['value']), f'≤ {percent(row["near_ceiling"])}']
         for name, row in gaming['ovmerd']['rows'].items()
@@ -173,8 +170,8 @@ show that, because it never looks at a neutral clip.
 """
 
 
-def _selection(held: Mapping[str, Any]) -> str:
-    run = held['unibench_released']['2025']
+def _selection(results: Mapping[str, Any]) -> str:
+    run = results['unibench_released']['2025']
     names = {
         'fixed': 'the last checkpoint', 'mean': 'mean over seven',
         'best single': 'best single one, chosen on test data',
@@ -186,7 +183,7 @@ def _selection(held: Mapping[str, Any]) -> str:
         if 'mean_interval' in row:
             spread = f' [{percent(row["mean_interval"][0], 1)}, {percent(row["mean_interval"][1], 1)}]'
         rows.append([names[row['protocol']], f'{percent(row["mean"])}{spread}'])
-    matched = held['unibench_released']['published_row']
+    matched = results['unibench_released']['published_row']
     gap = run['rows'][3]['mean'] - run['rows'][0]['mean']
     return f"""## 4. Checkpoints are chosen on the test data
 
@@ -202,8 +199,8 @@ Choosing on the test data is worth {percent(gap)} points, about as much as the i
 """
 
 
-def _extraction(held: Mapping[str, Any]) -> str:
-    released = held['extraction_released']
+def _extraction(results: Mapping[str, Any]) -> str:
+    released = results['extraction_released']
     counts = released['templates']
     share = {
         key: percent(counts[key] / counts['answers'], 1) for key in counts if key not in ('sets', 'files', 'answers')
@@ -214,9 +211,9 @@ def _extraction(held: Mapping[str, Any]) -> str:
         for number, value in released['hit'][key].items()
     ]
     prose = released['prose']
-    described = held['extraction']['truth']['odd']['scored by 2026']
+    described = results['extraction']['truth']['odd']['scored by 2026']
     lexicon, constant = described['lexicon affekt'], described['always angry, sad, worried, happy']
-    itself = held['extraction']['itself']
+    itself = results['extraction']['itself']
     text = f"""## 5. Labels are drawn by an unseeded language model
 
 {share['by_template']} % of AffectGPT's {counts['answers']:,} released answers follow one template ("The character's
@@ -247,7 +244,7 @@ with the same reservation). It gives the same labels every time; with the senten
 {percent(itself['sentences shuffled']['same_bases'], 1)} %
 keep the same set of words and {percent(itself['sentences shuffled']['same_W1_L1_groups'], 0)} % the same sectors.
 """
-    if noise := held['extraction'].get('noise'):
+    if noise := results['extraction'].get('noise'):
         text += '\n' + _noise(noise)
     return text
 
@@ -264,16 +261,16 @@ size of that figure says little about it; that there is such a figure does.
 """
 
 
-def _apart(held: Mapping[str, Any]) -> str:
-    views = {view['name']: view for view in held['ovmer']['views']}
+def _apart(results: Mapping[str, Any]) -> str:
+    views = {view['name']: view for view in results['ovmer']['views']}
     systems = views['2025']['rankings'][MODE]['systems']
     order = views['2025']['rankings'][MODE]['order']
     first = systems[order[0]]['letters']
     same = [name for name in order if set(systems[name]['letters']) & set(first)]
-    agreement = held['ovmer']['agreement_with_gpt']
+    agreement = results['ovmer']['agreement_with_gpt']
     return f"""## 6. Ranks without intervals
 
-With {held['ovmer']['samples']} clips, the first {len(same)} of ten systems cannot be told apart ({', '.join(same)};
+With {results['ovmer']['samples']} clips, the first {len(same)} of ten systems cannot be told apart ({', '.join(same)};
 paired tests of
 all 45 pairs, Holm correction). Their published order is one of many. `affekt bench ovmer` prints intervals and which
 systems share a letter. The yardstick that the wheels were justified by, agreement with a closed language model's
@@ -322,9 +319,9 @@ from their release. Without a network, `--tables` takes the folder itself, from 
 """
 
 
-def figure(held: Mapping[str, Any]) -> str:
+def figure(results: Mapping[str, Any]) -> str:
     """Ten systems with intervals on one axis, and the line that a constant answer reaches."""
-    view = next(view for view in held['ovmer']['views'] if view['name'] == '2025')
+    view = next(view for view in results['ovmer']['views'] if view['name'] == '2025')
     ranking = view['rankings'][MODE]
     floor_words, floor = max(view['floors'].items(), key=lambda item: item[1])
     left, top, step, width = 140, 50, 26, 460
@@ -368,9 +365,9 @@ def load(results: Path = RESULTS) -> dict[str, Any]:
 
 
 def main() -> None:
-    held = load()
-    (DOCS / 'open_vocabulary.md').write_text(page(held), encoding='utf-8')
-    (DOCS / 'figures' / 'open_vocabulary.svg').write_text(figure(held), encoding='utf-8')
+    results = load()
+    (DOCS / 'open_vocabulary.md').write_text(page(results), encoding='utf-8')
+    (DOCS / 'figures' / 'open_vocabulary.svg').write_text(figure(results), encoding='utf-8')
     print(DOCS / 'open_vocabulary.md')
 
 

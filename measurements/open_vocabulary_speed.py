@@ -82,13 +82,13 @@ def seconds(call: Callable[[], Any], runs: int = RUNS) -> float:
 def measure(data: Path) -> dict[str, Any]:
     """All timings."""
     folder = data / 'wheels' / '2025'
-    held = json.loads((data / 'vectors' / 'ov' / 'ovmer_baselines.json').read_text(encoding='utf-8'))
-    pairs = [(held['gt'][name], run['pred'][name]) for run in held['runs'].values() for name in held['gt']]
+    released = json.loads((data / 'vectors' / 'ov' / 'ovmer_baselines.json').read_text(encoding='utf-8'))
+    pairs = [(released['gt'][name], run['pred'][name]) for run in released['runs'].values() for name in released['gt']]
     pairs = (pairs * (SAMPLES // len(pairs) + 1))[:SAMPLES]
     official, own = load_table(folder), load_table('affekt')
-    found: dict[str, Any] = {'samples': SAMPLES, 'batch': {}}
-    for kind in ('released answers, repeated', 'a word of its own in every answer'):
-        mark = '' if kind.startswith('released') else ', x'
+    result: dict[str, Any] = {'samples': SAMPLES, 'batch': {}}
+    for text in ('released answers, repeated', 'a word of its own in every answer'):
+        mark = '' if text.startswith('released') else ', x'
         truth = {str(index): true for index, (true, _) in enumerate(pairs)}
         prediction = {
             str(index): predicted.removesuffix(']') + (f'{mark}{index}]' if mark else ']')
@@ -104,15 +104,15 @@ def measure(data: Path) -> dict[str, Any]:
         ours = seconds(lambda t=truth, p=prediction, w=wheels: set_scores(t, p, official, w))
         every = seconds(lambda t=truth, p=prediction: set_scores(t, p, official))
         consistent = seconds(lambda t=truth, p=prediction: _consistent(t, p, own), 3)
-        found['batch'][kind] = {
+        result['batch'][text] = {
             'peer_s': peer,
             'ew_l1_s': ours,
             'all_twelve_s': every,
             'consistent_s': consistent,
             'peer_over_affekt': peer / ours,
         }
-    found['single'] = _single(folder)
-    return found
+    result['single'] = _single(folder)
+    return result
 
 
 def _consistent(truth: dict[str, str], prediction: dict[str, str], table: WordTable) -> None:
@@ -138,9 +138,9 @@ def main() -> None:
     parser.add_argument('--data', type=Path, default=DATA)
     parser.add_argument('--out', type=Path, default=HERE / 'results' / 'open_vocabulary_speed.json')
     options = parser.parse_args()
-    found = measure(options.data)
-    options.out.write_text(json.dumps(found, indent=2) + '\n')
-    print(json.dumps(found, indent=2))
+    result = measure(options.data)
+    options.out.write_text(json.dumps(result, indent=2) + '\n')
+    print(json.dumps(result, indent=2))
 
 
 if __name__ == '__main__':

@@ -36,12 +36,13 @@ def table(head: list[str], rows: list[list[object]]) -> str:
     return '\n'.join('| ' + ' | '.join(str(value) for value in line) + ' |' for line in lines) + '\n'
 
 
-def end_to_end(held: dict[str, Any]) -> str:
-    speed = held['every_frame']
+def end_to_end(result: dict[str, Any]) -> str:
+    speed = result['every_frame']
     text = (
         '## The main job, end to end\n\n'
-        f'`measurements/end_to_end.py`: {held["clip"]}; face, voice and words all on; {held["cores"]} cores; median of '
-        f'{len(held["fps_of_each_run"])} runs. A peer publishes 8.9 to 17.6 frames/s on a CPU for faces alone.\n\n'
+        f'`measurements/end_to_end.py`: {result["clip"]}; face, voice and words all on; {result["cores"]} cores; '
+        f'median of {len(result["fps_of_each_run"])} runs. A peer publishes 8.9 to 17.6 frames/s on a CPU for '
+        'faces alone.\n\n'
     )
     text += table(
         ['what', 'figure'],
@@ -50,57 +51,57 @@ def end_to_end(held: dict[str, Any]) -> str:
             ['the same with results saved and the report written, frames/s', round(speed['fps_with_report'], 1)],
             [
                 'of the slowest and the fastest run, frames/s',
-                f'{min(held["fps_of_each_run"])} – {max(held["fps_of_each_run"])}',
+                f'{min(result["fps_of_each_run"])} – {max(result["fps_of_each_run"])}',
             ],
         ],
     )
-    if held['memory']:
+    if result['memory']:
         text += '\nPeak memory at the default 12.5 frames/s, a process each:\n\n'
         text += table(
             ['recording', 'peak MB', 'times real time'],
             [
                 [f'{m["duration_s"] / 60:.0f} min', round(m['peak_mb']), round(m['duration_s'] / m['analyze_s'], 1)]
-                for m in held['memory']
+                for m in result['memory']
             ],
         )
         text += (
-            f'\nThe longest over the shortest: {held["peak_of_longest_over_shortest"]:.2f}. Recordings of half a '
+            f'\nThe longest over the shortest: {result["peak_of_longest_over_shortest"]:.2f}. Recordings of half a '
             'minute and more give each model back when it is done with; shorter ones leave them for the next file.\n'
         )
     return text
 
 
-def startup(held: dict[str, Any]) -> str:
-    rows = [[what, round(value, 3)] for what, value in held['seconds'].items()]
+def startup(result: dict[str, Any]) -> str:
+    rows = [[what, round(value, 3)] for what, value in result['seconds'].items()]
     return (
         '## Starting\n\n`measurements/startup.py`: seconds of a whole process, median of 7.\n\n'
         + table(['what', 's'], rows)
-        + f'\n`import affekt` takes {held["import_affekt_over_import_numpy"]:.2f} of the time of `import numpy`. '
-        f'A core install is {held["core_packages"]} packages, affekt included; torch is not among them.\n'
+        + f'\n`import affekt` takes {result["import_affekt_over_import_numpy"]:.2f} of the time of `import numpy`. '
+        f'A core install is {result["core_packages"]} packages, affekt included; torch is not among them.\n'
     )
 
 
-def media_fuzz(held: dict[str, Any]) -> str:
-    rows = [[name, *counts.values()] for name, counts in held['by_damage'].items()]
-    rows.append(['**all**', *held['counts'].values()])
+def media_fuzz(result: dict[str, Any]) -> str:
+    rows = [[name, *counts.values()] for name, counts in result['by_damage'].items()]
+    rows.append(['**all**', *result['counts'].values()])
     return (
-        f'## Damaged files\n\n`measurements/media_fuzz.py`: {held["files"]:,} damaged files made of '
-        f'{len(held["by_file"])} small ones. *ok*: as long and as many pictures as before; *altered*: so, but pixels '
+        f'## Damaged files\n\n`measurements/media_fuzz.py`: {result["files"]:,} damaged files made of '
+        f'{len(result["by_file"])} small ones. *ok*: as long and as many pictures as before; *altered*: so, but pixels '
         'or samples differ, as a flipped byte in plain sound must; *foretold*: the end is missing, and the report says '
         'that no length is stated; *reported*: what is missing is said; *refused*: one clear error. The other classes '
-        f'are bugs. Each file is read in a process of its own: the largest takes {held["peak_memory_mb"]:.0f} MB at '
-        f'its peak, the slowest {held["longest_cpu_s"]:.1f} s of processor time.\n\n'
-        + table(['damage', *held['counts']], rows)
+        f'are bugs. Each file is read in a process of its own: the largest takes {result["peak_memory_mb"]:.0f} MB at '
+        f'its peak, the slowest {result["longest_cpu_s"]:.1f} s of processor time.\n\n'
+        + table(['damage', *result['counts']], rows)
     )
 
 
-def media_speed(held: dict[str, Any]) -> str:
+def media_speed(result: dict[str, Any]) -> str:
     return '## Decoding\n\n`measurements/media_speed.py`\n\n' + table(
-        ['what', 'figure'], [[k, v] for k, v in held.items()]
+        ['what', 'figure'], [[k, v] for k, v in result.items()]
     )
 
 
-def faces_agreement(held: dict[str, Any]) -> str:
+def faces_agreement(result: dict[str, Any]) -> str:
     keys = {
         'faces_by_mediapipe': 'faces, mediapipe',
         'faces_by_affekt': 'faces, affekt',
@@ -109,10 +110,10 @@ def faces_agreement(held: dict[str, Any]) -> str:
         'blendshapes_largest_difference': 'largest blendshape difference',
         'pose_turn_mean_deg': 'head turn, degrees',
     }
-    runs = held['images'] | {f'{name}, tracked': value for name, value in held['video'].items()}
-    speed = [v['cpu_ms_per_frame_affekt'] / v['cpu_ms_per_frame_mediapipe'] for v in held['video'].values()]
+    runs = result['images'] | {f'{name}, tracked': value for name, value in result['video'].items()}
+    speed = [v['cpu_ms_per_frame_affekt'] / v['cpu_ms_per_frame_mediapipe'] for v in result['video'].values()]
     return (
-        f'## Faces beside {held["package"].replace("==", " ")}\n\n'
+        f'## Faces beside {result["package"].replace("==", " ")}\n\n'
         '`measurements/faces_agreement.py`, the same model file in both.\n\n'
         + table(['input', *keys.values()], [[name, *(v[k] for k in keys)] for name, v in runs.items()])
         + "\nCPU time of a tracked frame over mediapipe's in the same run: "
@@ -121,9 +122,9 @@ def faces_agreement(held: dict[str, Any]) -> str:
     )
 
 
-def faces_limits(held: dict[str, Any]) -> str:
-    found = held['share_found_by_face_size_px']
-    sizes = list(next(iter(found.values())))
+def faces_limits(result: dict[str, Any]) -> str:
+    shares_by_picture = result['share_found_by_face_size_px']
+    sizes = list(next(iter(shares_by_picture.values())))
     still = [
         [
             f'{clip}, {row["still_levels"]:g} grey levels',
@@ -132,21 +133,22 @@ def faces_limits(held: dict[str, Any]) -> str:
             round(row['smile_worst'], 2),
             round(row['eyes_closed_worst'], 2),
         ]
-        for clip, rows in held['taking_over_still_faces'].items()
+        for clip, rows in result['taking_over_still_faces'].items()
         for row in rows
     ]
     return (
         '## How small a face is found\n\n`measurements/faces_limits.py`: share found of 12 placements, by side of the '
         'face in pixels.\n\n'
         + table(
-            ['picture', *sizes], [[size, *(round(v, 2) for v in shares.values())] for size, shares in found.items()]
+            ['picture', *sizes],
+            [[size, *(round(v, 2) for v in shares.values())] for size, shares in shares_by_picture.items()],
         )
         + '\n## Skipping faces that do not move\n\nOff by default; what it would save and cost.\n\n'
         + table(['clip, threshold', 'frames measured', 'CPU ms a frame', 'worst smile error', 'worst eye error'], still)
     )
 
 
-def faces_turned(held: dict[str, Any]) -> str:
+def faces_turned(result: dict[str, Any]) -> str:
     rows = [
         [
             f'{row["angle"]}°',
@@ -154,37 +156,38 @@ def faces_turned(held: dict[str, Any]) -> str:
             f'{row["misread"]} of {row["read"]}',
             '' if row['least_margin_of_right'] is None else row['least_margin_of_right'],
         ]
-        for row in held['turned']
+        for row in result['turned']
     ]
     return (
-        f'## Faces that stand on their heads\n\n`measurements/faces_turned.py`: faces of {held["pictures"]} pictures, '
-        'turned. Where the detector takes a face for one rather the other way up, it is found again there.\n\n'
-        + table(['turned by', 'misread at first', 'misread', 'least margin where right at first'], rows)
+        f'## Faces that stand on their heads\n\n`measurements/faces_turned.py`: faces of {result["pictures"]} '
+        'pictures, turned. Where the detector takes a face for one rather the other way up, it is found again '
+        'there.\n\n' + table(['turned by', 'misread at first', 'misread', 'least margin where right at first'], rows)
     )
 
 
-def open_vocabulary_speed(held: dict[str, Any]) -> str:
+def open_vocabulary_speed(result: dict[str, Any]) -> str:
     keys = ('peer_s', 'ew_l1_s', 'all_twelve_s', 'consistent_s')
     rows = [
-        [kind, *(round(1000 * times[key]) for key in keys), round(times['peer_over_affekt'])]
-        for kind, times in held['batch'].items()
+        [text, *(round(1000 * times[key]) for key in keys), round(times['peer_over_affekt'])]
+        for text, times in result['batch'].items()
     ]
-    one = held['single']
+    single = result['single']
     return (
-        f'## Scores of open labels\n\n`measurements/open_vocabulary_speed.py`: {held["samples"]:,} samples, '
+        f'## Scores of open labels\n\n`measurements/open_vocabulary_speed.py`: {result["samples"]:,} samples, '
         'milliseconds after load, beside a plain rendering of the published loop that gives the same EW-L1. '
         '*Consistent* is every score of that mode, the matching of near misses included.\n\n'
         + table(['answers', 'peer EW-L1', 'affekt EW-L1', 'all twelve', 'consistent', 'peer / affekt'], rows)
-        + f'\nOne sample, as a reward: {1e6 * one["official_reward_s"]:.0f} µs official, '
-        f'{1e6 * one["consistent_reward_s"]:.0f} µs consistent. The peer takes '
-        f'{1000 * one["peer_reading_tables_s"]:.0f} ms where it reads its tables in each call, as the published code '
-        f'does ({one["peer_over_affekt"]:,.0f} times as long), and {1e6 * one["peer_tables_held_s"]:.0f} µs where it '
-        'holds them.\n'
+        + f'\nOne sample, as a reward: {1e6 * single["official_reward_s"]:.0f} µs official, '
+        f'{1e6 * single["consistent_reward_s"]:.0f} µs consistent. The peer takes '
+        f'{1000 * single["peer_reading_tables_s"]:.0f} ms where it reads its tables in each call, as the '
+        f'published code does ({single["peer_over_affekt"]:,.0f} times as long), and '
+        f'{1e6 * single["peer_tables_held_s"]:.0f} µs '
+        'where it holds them.\n'
     )
 
 
-def feature_store(held: dict[str, Any]) -> str:
-    load, memory = held['loading'], held['memory']
+def feature_store(result: dict[str, Any]) -> str:
+    load, memory = result['loading'], result['memory']
     rows = [
         ['all, in the order of the file: a view', load['npy_s'], load['open_and_view_s'], load['view_times_faster']],
         ['the same, and a sum over every value', load['npy_and_sum_s'], load['open_view_and_sum_s'],
@@ -235,8 +238,8 @@ def manifest_scale(figures: dict[str, Any]) -> str:
     )
 
 
-def ranking_speed(held: dict[str, Any]) -> str:
-    large, smaller = held['million'], held['hundred_thousand']
+def ranking_speed(result: dict[str, Any]) -> str:
+    large, smaller = result['million'], result['hundred_thousand']
     runs = [large[f'ours_{which}'] for which in ('fastest', 'median_of_five', 'slowest')]
     rows = [
         ['counting and fitting, CPU s', *(round(run['fit_cpu_s'], 3) for run in runs)],
@@ -248,11 +251,11 @@ def ranking_speed(held: dict[str, Any]) -> str:
     ties = large['ours_with_tie_models']
     return (
         '## Ranking: speed\n\n`measurements/ranking_speed.py`: 1,000,000 comparisons of 100 items, a tenth ties; one '
-        f'thread, five processes; the two cores had a load of {held["load_average"]:.1f}.\n\n'
+        f'thread, five processes; the two cores had a load of {result["load_average"]:.1f}.\n\n'
         + table(['what', 'fastest', 'median', 'slowest'], rows)
         + '\nWith tie models 1,000 resamples take '
         + ' and '.join(f'{run["bootstrap_cpu_s"]:.2f} CPU s ({name})' for name, run in ties.items())
-        + f'. In the same run, in CPU seconds: evalica {held["versions"]["evalica"]} fits in '
+        + f'. In the same run, in CPU seconds: evalica {result["versions"]["evalica"]} fits in '
         f'{large["evalica_over_ours"]:.1f} times our time and choix in {large["choix_over_ours"]:.0f} times; but where '
         f'ours, too, starts from names instead of numbers, evalica takes {large["evalica_over_ours_from_names"]:.2f} '
         f"times our time. It peaks at {large['evalica']['peak_mb']:.0f} MB. Log-strengths differ from evalica's by "
@@ -263,25 +266,25 @@ def ranking_speed(held: dict[str, Any]) -> str:
     )
 
 
-def ranking_coverage(held: dict[str, Any]) -> str:
+def ranking_coverage(result: dict[str, Any]) -> str:
     def share(value: float | None) -> str:
         return '–' if value is None else f'{100 * value:.1f}'
 
     rows = [
         [
-            one['scenario'],
-            share(one['refused'] / one['repeats']),
-            *(share(one['profile'][what]) for what in ('strengths', 'differences', 'effects')),
-            share(one['sandwich']['strengths']),
-            share(one['bootstrap']['strengths'] if 'bootstrap' in one else None),
-            share(one['places_all_right']),
+            scenario['scenario'],
+            share(scenario['refused'] / scenario['repeats']),
+            *(share(scenario['profile'][what]) for what in ('strengths', 'differences', 'effects')),
+            share(scenario['sandwich']['strengths']),
+            share(scenario['bootstrap']['strengths'] if 'bootstrap' in scenario else None),
+            share(scenario['places_all_right']),
         ]
-        for one in held['scenarios']
+        for scenario in result['scenarios']
     ]
     return (
         '## Ranking: how often intervals hold the truth\n\n`measurements/ranking_coverage.py`: 95 % intervals, in %; '
-        f'8 items unless said; {held["scenarios"][0]["repeats"]} repeats, so that a figure is off by about 0.3, and by '
-        'about 0.8 for effects. Data without finite strengths is refused and left out; the percentile bootstrap is '
+        f'8 items unless said; {result["scenarios"][0]["repeats"]} repeats, so that a figure is off by about 0.3, and '
+        'by about 0.8 for effects. Data without finite strengths is refused and left out; the percentile bootstrap is '
         'judged by a quarter of the repeats, and only where at most 2.5 % of its resamples have no finite strengths. '
         '*Places*: no item surely above another that is as strong or stronger, all pairs at once.\n\n'
         + table(
@@ -300,38 +303,38 @@ def ranking_coverage(held: dict[str, Any]) -> str:
     )
 
 
-def ranking_recovery(held: dict[str, Any]) -> str:
+def ranking_recovery(result: dict[str, Any]) -> str:
     rows = [
         [
             f'{size["items"]} items, {strategy}',
             *(f'{value:.2f}' for value in size[strategy]['tau_after'].values()),
             round(size[strategy]['median_cost']),
         ]
-        for size in held['sizes']
+        for size in result['sizes']
         for strategy in ('random', 'order', 'strengths')
     ]
-    seen = list(held['sizes'][0]['random']['tau_after'])
+    seen = list(result['sizes'][0]['random']['tau_after'])
     return (
         '## Ranking: verdicts that a ranking takes\n\n`measurements/ranking_recovery.py`: mean Kendall tau with the '
-        f'true order after so many verdicts, and the median number from which on it stays at {held["target_tau"]}; '
-        f'{held["sizes"][0]["repeats"]} repeats.\n\n'
-        + table(['pairs', *(f'after {verdicts}' for verdicts in seen), f'to {held["target_tau"]}'], rows)
+        f'true order after so many verdicts, and the median number from which on it stays at {result["target_tau"]}; '
+        f'{result["sizes"][0]["repeats"]} repeats.\n\n'
+        + table(['pairs', *(f'after {verdicts}' for verdicts in seen), f'to {result["target_tau"]}'], rows)
     )
 
 
-def annotate_kills(held: dict[str, Any]) -> str:
+def annotate_kills(result: dict[str, Any]) -> str:
     return (
         '## Votes that survive a kill\n\n'
-        f'`measurements/annotate_kills.py`: {held["kills"]} times `kill -9` at a random moment, '
-        f'{held["kills_while_voting"]} of them while votes were being taken, while three raters vote and take back. '
-        f'{held["acknowledged_votes"]:,} votes acknowledged, {held["undone"]} taken back; {held["lost"]} lost, '
-        f'{held["twice"]} stored twice, {held["exported_differs_by"]} wrong in the exported table. '
-        f'{held["stored_before_a_lost_answer"]} were on disk when the kill took their answer, and were sent again.\n'
+        f'`measurements/annotate_kills.py`: {result["kills"]} times `kill -9` at a random moment, '
+        f'{result["kills_while_voting"]} of them while votes were being taken, while three raters vote and take back. '
+        f'{result["acknowledged_votes"]:,} votes acknowledged, {result["undone"]} taken back; {result["lost"]} lost, '
+        f'{result["twice"]} stored twice, {result["exported_differs_by"]} wrong in the exported table. '
+        f'{result["stored_before_a_lost_answer"]} were on disk when the kill took their answer, and were sent again.\n'
     )
 
 
-def run_kills(held: dict[str, Any]) -> str:
-    verbs = {name: verb for name, verb in held.items() if name != 'versions'}
+def run_kills(result: dict[str, Any]) -> str:
+    verbs = {name: verb for name, verb in result.items() if name != 'versions'}
     rows = [
         [f'`{name}`', verb['kills'], verb['rounds'], verb['results_at_kills'], *verb['broken'].values()]
         for name, verb in verbs.items()
@@ -347,24 +350,24 @@ def run_kills(held: dict[str, Any]) -> str:
     )
 
 
-def fusion_speed(held: dict[str, Any]) -> str:
+def fusion_speed(result: dict[str, Any]) -> str:
     rows = [
-        [*name.split('-'), round(found['five_folds_100_epochs_s'] / 60, 1), round(found['times_fewer'], 1)]
-        for name, found in held['training'].items()
+        [*name.split('-'), round(times['five_folds_100_epochs_s'] / 60, 1), round(times['times_fewer'], 1)]
+        for name, times in result['training'].items()
         if name != 'plain'
     ]
-    plain, memory = held['training']['plain']['five_folds_100_epochs_s'] / 60, held['memory_fusion']
+    plain, memory = result['training']['plain']['five_folds_100_epochs_s'] / 60, result['memory_fusion']
     timed = ('alone_s', 'together_s', 'times_fewer')
     together = [
         [*(row[key] for key in ('model', 'hidden', 'feature_size')), *(round(row[key], 3) for key in timed)]
-        for row in held['together']
+        for row in result['together']
     ]
     return (
         '## Training fusion models\n\n`measurements/fusion_speed.py`: attention on the sizes of MER2023, five folds of '
         '100 epochs, one thread, tests scored once. A plain rendering of the published loop (batches of 32) takes '
         f'{plain:.1f} CPU minutes.\n\n'
         + table(['form', 'batch', 'products', 'CPU minutes', 'times fewer'], rows)
-        + precision_effect(held.get('precision'))
+        + precision_effect(result.get('precision'))
         + f'\nA step of MFN, 32 samples of 40 steps: {memory["plain_step_s"]:.3f} s plain, '
         f'{memory["ours_step_s"]:.3f} s ours, {memory["times_faster"]:.2f} times as fast; outputs differ by '
         f'{memory["largest_output_difference"]:.0e} at most.\n\n'
@@ -373,22 +376,22 @@ def fusion_speed(held: dict[str, Any]) -> str:
     )
 
 
-def precision_effect(held: dict[str, Any] | None) -> str:
+def precision_effect(result: dict[str, Any] | None) -> str:
     """What products in half the bits do to the score."""
-    if held is None:
+    if result is None:
         return ''
     rows = [
-        [part, *(f'{held[part][name]:.4f}' for name in ('float32', 'bfloat16', 'difference', 'low', 'high'))]
+        [part, *(f'{result[part][name]:.4f}' for name in ('float32', 'bfloat16', 'difference', 'low', 'high'))]
         for part in ('validation', 'test')
     ]
     return (
-        f'\nWeighted F1 of attention on the features of CMU-MOSI, {held["seeds"]} seeds, with its difference and '
+        f'\nWeighted F1 of attention on the features of CMU-MOSI, {result["seeds"]} seeds, with its difference and '
         'the 95 % interval of that over seeds; text and video were learned on the training part, which is why '
         'validation is so high:\n\n' + table(['part', 'float32', 'bfloat16', 'difference', 'from', 'to'], rows)
     )
 
 
-def fusion_collapse(held: dict[str, Any]) -> str:
+def fusion_collapse(result: dict[str, Any]) -> str:
     rows = [
         [
             run['model'],
@@ -401,12 +404,12 @@ def fusion_collapse(held: dict[str, Any]) -> str:
             '-' if run['validation'] is None else run['validation'],
             run['test'],
         ]
-        for run in held['runs']
+        for run in result['runs']
     ]
     head = ['model', 'form', 'scale', 'rate', 'losses', 'seed', 'status', 'validation', 'test']
     return (
         f'## Fusion models that collapse\n\n`measurements/fusion_collapse.py`: CMU-MOSI from hashed words alone, '
-        f'{held["epochs"]} epochs, weighted F1 of the sign; one constant answer scores 0.2507 on test. Such runs '
+        f'{result["epochs"]} epochs, weighted F1 of the sign; one constant answer scores 0.2507 on test. Such runs '
         'cannot be reported: `Trained.healthy()` raises.\n\n' + table(head, rows)
     )
 

@@ -88,8 +88,8 @@ class Scenario:
         if exact:
             return np.concatenate([self.strengths(), [self.first] * self.order])
         many = self.draw(np.random.default_rng(0), LARGE, LARGE * bool(self.samples), LARGE * bool(self.raters))
-        found = fit(count(many, order=self.order), ties=self.ties)
-        return found.parameters[: found.likelihood.slopes]
+        fitted = fit(count(many, order=self.order), ties=self.ties)
+        return fitted.parameters[: fitted.likelihood.slopes]
 
 
 SCENARIOS = [
@@ -122,7 +122,7 @@ def run(scenario: Scenario, repeats: int, resamples: int) -> dict[str, object]:
     rng, truth = np.random.default_rng(20240417), scenario.truth()
     strength = truth[: scenario.items]
     first, second = np.triu_indices(scenario.items, 1)
-    held: dict[str, list[tuple[float, ...]]] = {'profile': [], 'sandwich': [], 'bootstrap': []}
+    inside: dict[str, list[tuple[float, ...]]] = {'profile': [], 'sandwich': [], 'bootstrap': []}
     all_places, apart, refused, finite = [], [], 0, []
     for repeat in range(repeats):
         if scenario.prior is not None:
@@ -140,25 +140,25 @@ def run(scenario: Scenario, repeats: int, resamples: int) -> dict[str, object]:
         true = [part[:, : len(truth)] @ truth for part in parts]
         for method in ('profile', 'sandwich'):
             bounds = [intervals(fitted, around, part, method=method) for part in parts]
-            held[method].append(_shares(bounds, true))
+            inside[method].append(_shares(bounds, true))
         if resamples and repeat % 4 == 0 and len(scenario.cluster) < 2:
             draws = bootstrap(
                 fitted, drawn, rng=rng, resamples=resamples, cluster=scenario.cluster[0] if scenario.cluster else None
             )
             bounds = [percentile_intervals(fitted, draws, part) for part in parts]
             if np.isfinite(bounds[0].low).all():
-                held['bootstrap'].append(_shares(bounds, true))
+                inside['bootstrap'].append(_shares(bounds, true))
             finite.append(float(np.isfinite(bounds[0].low).all()))
-        found = places(fitted, around, rng=rng)
+        ranks = places(fitted, around, rng=rng)
         # Items of equal true strength must not be told apart, others not the wrong way round.
-        wrong = found.beats & (strength[:, None] <= strength[None, :] + 1e-9)
+        wrong = ranks.beats & (strength[:, None] <= strength[None, :] + 1e-9)
         all_places.append(float(not wrong.any()))
-        apart.append(float(found.beats[first, second].mean() + found.beats[second, first].mean()))
+        apart.append(float(ranks.beats[first, second].mean() + ranks.beats[second, first].mean()))
     return {
         'scenario': scenario.name,
         'repeats': repeats,
         'refused': refused,
-        **{f'{method}': _summary(np.asarray(rows)) for method, rows in held.items() if rows},
+        **{f'{method}': _summary(np.asarray(rows)) for method, rows in inside.items() if rows},
         'bootstraps_with_finite_bounds': float(np.mean(finite)) if finite else None,
         'places_all_right': float(np.mean(all_places)),
         'pairs_told_apart': float(np.mean(apart)),
@@ -166,7 +166,7 @@ def run(scenario: Scenario, repeats: int, resamples: int) -> dict[str, object]:
 
 
 def _shares(bounds: list, true: list) -> tuple[float, ...]:
-    inside = [(one.low <= value) & (value <= one.high) for one, value in zip(bounds, true, strict=True)]
+    inside = [(bound.low <= value) & (value <= bound.high) for bound, value in zip(bounds, true, strict=True)]
     return (
         float(inside[0].mean()),
         float(inside[1].mean()),

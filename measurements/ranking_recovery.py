@@ -26,22 +26,22 @@ SEEN_AT = (50, 100, 200)
 
 def run(items: int, budget: int, repeats: int) -> dict[str, object]:
     """Mean tau along the way, and the median cost, of each strategy."""
-    found: dict[str, object] = {'items': items, 'repeats': repeats}
+    result: dict[str, object] = {'items': items, 'repeats': repeats}
     for strategy in STRATEGIES:
         runs = []
         for seed in range(repeats):
             rng = np.random.default_rng(seed)
             strengths = rng.normal(size=items)
             runs.append(recover(strengths, rng, strategy=strategy, budget=budget))
-        found[strategy] = {
+        result[strategy] = {
             'tau_after': {
-                str(verdicts): round(float(np.mean([one.tau[one.comparisons >= verdicts][0] for one in runs])), 3)
+                str(verdicts): round(float(np.mean([each.tau[each.comparisons >= verdicts][0] for each in runs])), 3)
                 for verdicts in SEEN_AT
             },
-            'median_cost': float(np.median([min(one.cost(0.8), budget) for one in runs])),
-            'reached': round(float(np.mean([np.isfinite(one.cost(0.8)) for one in runs])), 3),
+            'median_cost': float(np.median([min(each.cost(0.8), budget) for each in runs])),
+            'reached': round(float(np.mean([np.isfinite(each.cost(0.8)) for each in runs])), 3),
         }
-    return found
+    return result
 
 
 def main() -> None:

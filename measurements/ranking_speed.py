@@ -98,9 +98,9 @@ def evalica_fit(items: int, comparisons: int, resamples: int) -> dict[str, float
 
     columns = _evalica_columns(items, comparisons)
     clock = Clock()
-    found = evalica.bradley_terry(*columns, tolerance=1e-9, limit=10_000)
+    result = evalica.bradley_terry(*columns, tolerance=1e-9, limit=10_000)
     taken = clock.read('fit')
-    logs = np.log(found.scores.sort_index().to_numpy())
+    logs = np.log(result.scores.sort_index().to_numpy())
     return {**taken, 'strength_of_first': float((logs - logs.mean())[0])}
 
 
@@ -152,25 +152,25 @@ def main() -> None:
     if options.job:
         warnings.simplefilter('ignore')
         name, *numbers = options.job
-        found = JOBS[name](*(int(number) if number.isdigit() else number for number in numbers))
+        result = JOBS[name](*(int(number) if number.isdigit() else number for number in numbers))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(json.dumps({**found, 'peak_mb': peak}))
+        print(json.dumps({**result, 'peak_mb': peak}))
         return
     large = [measured('ours', 100, 1_000_000, 1000) for _ in range(5)]
-    middle = sorted(large, key=lambda one: one['fit_cpu_s'] + one['bootstrap_cpu_s'])[2]
+    middle = sorted(large, key=lambda each: each['fit_cpu_s'] + each['bootstrap_cpu_s'])[2]
     ties = {name: measured('ours', 100, 1_000_000, 1000, name) for name in ('davidson', 'rao-kupper')}
     from_names = measured('ours_from_names', 100, 1_000_000, 0)
     peer_fit, other_fit = measured('evalica_fit', 100, 1_000_000, 0), measured('choix_fit', 100, 1_000_000, 0)
     smaller = measured('ours', 20, 100_000, 1000)
     peer = measured('evalica_bootstrap', 20, 100_000, PEER_RESAMPLES)
     per_resample = peer['bootstrap_cpu_s'] / PEER_RESAMPLES
-    held = {
+    report = {
         'versions': {'numpy': np.__version__, 'evalica': version('evalica'), 'choix': version('choix')},
         'load_average': os.getloadavg()[0],
         'million': {
             'ours_median_of_five': middle,
-            'ours_slowest': {key: max(one[key] for one in large) for key in middle if key != 'strength_of_first'},
-            'ours_fastest': {key: min(one[key] for one in large) for key in middle if key != 'strength_of_first'},
+            'ours_slowest': {key: max(each[key] for each in large) for key in middle if key != 'strength_of_first'},
+            'ours_fastest': {key: min(each[key] for each in large) for key in middle if key != 'strength_of_first'},
             'ours_with_tie_models': ties,
             'ours_from_names': from_names,
             'evalica': peer_fit,
@@ -188,8 +188,8 @@ def main() -> None:
             'evalica_over_ours_per_resample': per_resample / (smaller['bootstrap_cpu_s'] / 1000),
         },
     }
-    options.out.write_text(json.dumps(held, indent=1) + '\n')
-    print(json.dumps(held, indent=1))
+    options.out.write_text(json.dumps(report, indent=1) + '\n')
+    print(json.dumps(report, indent=1))
 
 
 if __name__ == '__main__':

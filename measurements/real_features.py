@@ -64,13 +64,13 @@ def split_predictions(manifest: Manifest, vectors: np.ndarray, values: np.ndarra
 def fold_predictions(manifest: Manifest, vectors: np.ndarray, labels: np.ndarray, fit: Fit, score: Any) -> np.ndarray:
     """Predictions for every sample, by a model that never saw its fold; the fold before it chooses the strength."""
     folds = np.array([row.fold for row in manifest.samples])
-    count, found = folds.max(), np.zeros_like(labels)
+    count, answers = folds.max(), np.zeros_like(labels)
     for fold in range(1, count + 1):
         before = fold - 1 or count
         train, held_out, test = (folds != fold) & (folds != before), folds == before, folds == fold
         model = chosen(fit, (vectors[train], labels[train]), (vectors[held_out], labels[held_out]), score)
-        found[test] = model.predict(vectors[test])
-    return found
+        answers[test] = model.predict(vectors[test])
+    return answers
 
 
 def constant_answers(manifest: Manifest, tested: Manifest, labels: np.ndarray) -> np.ndarray:
@@ -98,22 +98,22 @@ def measures(manifest: Manifest, stores: dict[str, np.ndarray]) -> tuple[dict[st
     """Recipe, and 'constant', to what it scores on the tested samples; and these samples."""
     by_fold = any(row.fold for row in manifest.samples)
     tested = manifest if by_fold else manifest.where(split='test')
-    found: dict[str, Measure] = {}
+    scored: dict[str, Measure] = {}
     if manifest.facts.categories:
         labels, classes = manifest.labels(), len(manifest.facts.categories)
         predict = fold_predictions if by_fold else split_predictions
         score = recall if 'acoustics-utt' in stores else weighted
         for name, vectors in stores.items():
             answers = predict(manifest, vectors, labels, classifier, score)
-            found[name] = categorical_measure(tested.labels(), answers, classes)
-        found['constant'] = categorical_measure(tested.labels(), constant_answers(manifest, tested, labels), classes)
+            scored[name] = categorical_measure(tested.labels(), answers, classes)
+        scored['constant'] = categorical_measure(tested.labels(), constant_answers(manifest, tested, labels), classes)
     else:
         values, truth = manifest.column('sentiment'), tested.column('sentiment')
         for name, vectors in stores.items():
-            found[name] = sentiment_measure(truth, split_predictions(manifest, vectors, values, regressor, nearness))
+            scored[name] = sentiment_measure(truth, split_predictions(manifest, vectors, values, regressor, nearness))
         middle = manifest.where(split='train').column('sentiment').mean()
-        found['constant'] = sentiment_measure(truth, np.full(len(tested), middle))
-    return found, tested
+        scored['constant'] = sentiment_measure(truth, np.full(len(tested), middle))
+    return scored, tested
 
 
 CASES = (
@@ -132,7 +132,7 @@ def main() -> None:
     parser.add_argument('--out', type=Path, default=HERE / 'results' / 'real_features.json')
     options = parser.parse_args()
     rng = np.random.default_rng(20240104)
-    told: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     tests = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, release, recipes, headline in CASES:
@@ -143,33 +143,35 @@ def main() -> None:
                 made = extract(manifest, recipe, Path(folder, name))
                 rates[recipe] = round(made.samples / (time.perf_counter() - begun), 1)
                 stores[recipe] = Store(made.path.parent).matrix(manifest.names)
-            found, tested = measures(manifest, stores)
+            scored, tested = measures(manifest, stores)
             groups = tested.groups()
             floor = 'constant' if len(recipes) == 1 else recipes[0]
-            against = {key: held for key, held in found.items() if key in recipes and key != floor}
+            against = {key: measure for key, measure in scored.items() if key in recipes and key != floor}
             tests |= {
                 (name, key): test
                 for key, test in compare_with(
-                    found[floor], against, headline, rng=rng, groups=groups, resamples=RESAMPLES
+                    scored[floor], against, headline, rng=rng, groups=groups, resamples=RESAMPLES
                 ).items()
             }
-            told[name] = {
+            result[name] = {
                 'tested': len(tested), 'groups': len(set(groups)), 'headline': headline, 'samples_per_s': rates,
                 'scores': {
                     key: {
                         score: spread(interval)
-                        for score, interval in measure_intervals(held, rng=rng, groups=groups).items()
+                        for score, interval in measure_intervals(measure, rng=rng, groups=groups).items()
                     }
-                    for key, held in found.items()
+                    for key, measure in scored.items()
                 },
             }  # fmt: skip
-            print(name, {key: held[headline] for key, held in told[name]['scores'].items()}, rates, flush=True)
+            print(
+                name, {key: intervals[headline] for key, intervals in result[name]['scores'].items()}, rates, flush=True
+            )
     corrected = holm([test.p for test in tests.values()])
     for ((name, key), test), adjusted in zip(tests.items(), corrected, strict=True):
         gain = {'difference': spread(test.difference), 'p': test.p, 'p_holm': adjusted}
-        told[name].setdefault('gain', {})[key] = gain
+        result[name].setdefault('gain', {})[key] = gain
         print(name, key, gain)
-    options.out.write_text(json.dumps(told, indent=1) + '\n')
+    options.out.write_text(json.dumps(result, indent=1) + '\n')
 
 
 if __name__ == '__main__':

@@ -23,7 +23,7 @@ DATA = HERE.parents[1] / 'shared' / 'data'
 
 def commands(data: Path | None) -> dict[str, list[str]]:
     """Benchmark name to its command line, without the interpreter."""
-    found = {
+    scripts = {
         'startup': ['startup.py'],
         'media_speed': ['media_speed.py', '--out', str(HERE / 'results' / 'media_speed.json')],
         'media_fuzz': ['media_fuzz.py', '--files', '10000', '--out', str(HERE / 'results' / 'media_fuzz.json')],
@@ -36,20 +36,20 @@ def commands(data: Path | None) -> dict[str, list[str]]:
         'annotate_kills': ['annotate_kills.py'],
     }
     if importlib.util.find_spec('torch'):
-        found['fusion_speed'] = ['fusion_speed.py', *([] if data is None else ['--data', str(data)])]
+        scripts['fusion_speed'] = ['fusion_speed.py', *([] if data is None else ['--data', str(data)])]
         if data is not None:
-            found['fusion_collapse'] = ['fusion_collapse.py', '--data', str(data)]
+            scripts['fusion_collapse'] = ['fusion_collapse.py', '--data', str(data)]
     if data is not None:
-        found['faces_limits'] = ['faces_limits.py', '--data', str(data)]
-        found['faces_turned'] = ['faces_turned.py', '--data', str(data)]
-        found['merbench_parity'] = ['merbench_parity.py', '--data', str(data)]
-        found['fusion_weights'] = ['fusion_weights.py', '--data', str(data)]
-        found['open_vocabulary_speed'] = ['open_vocabulary_speed.py', '--data', str(data)]
+        scripts['faces_limits'] = ['faces_limits.py', '--data', str(data)]
+        scripts['faces_turned'] = ['faces_turned.py', '--data', str(data)]
+        scripts['merbench_parity'] = ['merbench_parity.py', '--data', str(data)]
+        scripts['fusion_weights'] = ['fusion_weights.py', '--data', str(data)]
+        scripts['open_vocabulary_speed'] = ['open_vocabulary_speed.py', '--data', str(data)]
         for name in ('word_table', 'extraction', 'open_vocabulary', 'open_vocabulary_gaming'):
-            found[name] = [f'{name}.py', '--data', str(data)]
+            scripts[name] = [f'{name}.py', '--data', str(data)]
         venv = str(HERE / '.venv-mediapipe')
-        found['faces_agreement'] = ['faces_agreement.py', '--data', str(data), '--venv', venv]
-    return found
+        scripts['faces_agreement'] = ['faces_agreement.py', '--data', str(data), '--venv', venv]
+    return scripts
 
 
 def main() -> None:

@@ -506,15 +506,15 @@ def main() -> None:
         starter(chosen.starter)
         return
     np.seterr(all='raise')
-    held = json.loads(chosen.out.read_text()) if chosen.out.exists() else {}
+    results = json.loads(chosen.out.read_text()) if chosen.out.exists() else {}
     for name in chosen.verbs.split(','):
         with tempfile.TemporaryDirectory() as folder:
             figures = kill_and_resume(CASES[name](Path(folder) / 'case'), chosen.kills, chosen.seed)
         print(name, json.dumps(figures), flush=True)
-        held[name] = {'seed': chosen.seed, **figures}
-        held['versions'] = versions()
-        write_atomically(chosen.out, (json.dumps(held, indent=1) + '\n').encode())
-    sys.exit(any(any(each['broken'].values()) for name, each in held.items() if name != 'versions'))
+        results[name] = {'seed': chosen.seed, **figures}
+        results['versions'] = versions()
+        write_atomically(chosen.out, (json.dumps(results, indent=1) + '\n').encode())
+    sys.exit(any(any(each['broken'].values()) for name, each in results.items() if name != 'versions'))
 
 
 if __name__ == '__main__':

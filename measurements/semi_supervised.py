@@ -114,17 +114,17 @@ def run_division(
 
     alone = [answers(f'draw{at}', at, None) for at in range(len(DRAWS))]
     best = max(range(len(DRAWS)), key=lambda at: alone[at].score)
-    tested, found = len(fold.test), {'labels alone': alone[best]}
-    told: dict[str, Any] = {'labelled': len(part.train), 'labels alone': [DRAWS[best][0], alone[best].score]}
+    tested, chosen = len(fold.test), {'labels alone': alone[best]}
+    row: dict[str, Any] = {'labelled': len(part.train), 'labels alone': [DRAWS[best][0], alone[best].score]}
     if share < 1:
         first = max(FIRST, key=lambda at: alone[at].score)
         for way, tries in WAYS.items():
-            held = [answers(f'{way}{number}', first, semi) for number, semi in enumerate(tries)]
-            at = max(range(len(tries)), key=lambda number: held[number].score)
-            found[way] = held[at]
-            told[way] = [shown(tries[at]), held[at].score]
-    logits = {way: each.test.logits[:tested] for way, each in found.items() if each.test is not None}
-    return logits, told
+            candidates = [answers(f'{way}{number}', first, semi) for number, semi in enumerate(tries)]
+            at = max(range(len(tries)), key=lambda number: candidates[number].score)
+            chosen[way] = candidates[at]
+            row[way] = [shown(tries[at]), candidates[at].score]
+    logits = {way: each.test.logits[:tested] for way, each in chosen.items() if each.test is not None}
+    return logits, row
 
 
 def run_corpus(name: str, data: Path, work: Path, seeds: tuple[int, ...]) -> dict[str, Any]:
@@ -137,9 +137,9 @@ def run_corpus(name: str, data: Path, work: Path, seeds: tuple[int, ...]) -> dic
     tested = np.concatenate([fold.test for fold in task.fair])
     groups, folder = task.manifest.groups()[tested], work / 'semi' / name
     rng = np.random.default_rng(0)
-    told: dict[str, Any] = {'clips': len(manifest), 'tested': len(tested), 'groups': len(set(groups)), 'shares': {}}
-    facts = {'draws': DRAWS, 'ways': {way: [asdict(each) for each in held] for way, held in WAYS.items()}}
-    with FinishedRuns(folder, facts, resume=folder.exists()) as runs:
+    result: dict[str, Any] = {'clips': len(manifest), 'tested': len(tested), 'groups': len(set(groups)), 'shares': {}}
+    settings = {'draws': DRAWS, 'ways': {way: [asdict(each) for each in tries] for way, tries in WAYS.items()}}
+    with FinishedRuns(folder, settings, resume=folder.exists()) as runs:
         for share in SHARES:
             measures: dict[str, list[Measure]] = {}
             chosen = []
@@ -147,22 +147,22 @@ def run_corpus(name: str, data: Path, work: Path, seeds: tuple[int, ...]) -> dic
             for seed in used:
                 logits: dict[str, list[np.ndarray]] = {}
                 for t, fold in enumerate(task.fair):
-                    said, how = run_division(task, fold, share, seed, runs, f'{share}/{seed}/{t}')
+                    fold_logits, how = run_division(task, fold, share, seed, runs, f'{share}/{seed}/{t}')
                     chosen.append(how)
-                    print(name, share, seed, t, {way: held[1] for way, held in how.items() if way != 'labelled'},
+                    print(name, share, seed, t, {way: entry[1] for way, entry in how.items() if way != 'labelled'},
                           flush=True)  # fmt: skip
-                    for way, each in said.items():
+                    for way, each in fold_logits.items():
                         logits.setdefault(way, []).append(each)
                 for way, parts in logits.items():
                     answer = np.concatenate(parts).argmax(axis=1)
                     measures.setdefault(way, []).append(categorical_measure(task.labels[tested], answer, task.classes))
-            whole = {way: mean_over_seeds(held) for way, held in measures.items()}
+            whole = {way: mean_over_seeds(seed_measures) for way, seed_measures in measures.items()}
             row: dict[str, Any] = {
                 'labelled': sorted({how['labelled'] for how in chosen}), 'seeds': len(used), 'chosen': chosen,
                 'scores': {}, 'gains': {},
             }  # fmt: skip
-            for way, held in whole.items():
-                scores = measure_intervals(held, rng=rng, groups=groups, resamples=RESAMPLES)
+            for way, mean_measure in whole.items():
+                scores = measure_intervals(mean_measure, rng=rng, groups=groups, resamples=RESAMPLES)
                 row['scores'][way] = {
                     score: [round(value, 4) for value in (each.value, each.low, each.high)]
                     for score, each in scores.items() if score in ('weighted_f1', 'balanced_accuracy')
@@ -170,12 +170,12 @@ def run_corpus(name: str, data: Path, work: Path, seeds: tuple[int, ...]) -> dic
                 if way == 'labels alone':
                     continue
                 gain, p = paired_test(
-                    held.columns, whole['labels alone'].columns, held.statistic, rng=rng, groups=groups,
+                    mean_measure.columns, whole['labels alone'].columns, mean_measure.statistic, rng=rng, groups=groups,
                     resamples=RESAMPLES,
                 )['weighted_f1']  # fmt: skip
                 row['gains'][way] = {'weighted_f1': [round(v, 4) for v in (gain.value, gain.low, gain.high)], 'p': p}
-            told['shares'][str(share)] = row
-    return told
+            result['shares'][str(share)] = row
+    return result
 
 
 def main() -> None:
@@ -187,14 +187,14 @@ def main() -> None:
     parser.add_argument('--out', type=Path, default=HERE / 'results' / 'semi_supervised.json')
     options = parser.parse_args()
     torch.set_num_threads(1)
-    held = json.loads(options.out.read_text()) if options.out.exists() else {}
+    results = json.loads(options.out.read_text()) if options.out.exists() else {}
     for name in options.only.split(','):
-        held[name] = run_corpus(name, options.data, options.work, SEEDS[: options.seeds])
-        tests = [gain for each in held.values() for row in each['shares'].values() for gain in row['gains'].values()]
+        results[name] = run_corpus(name, options.data, options.work, SEEDS[: options.seeds])
+        tests = [gain for each in results.values() for row in each['shares'].values() for gain in row['gains'].values()]
         for gain, adjusted in zip(tests, holm([gain['p'] for gain in tests]), strict=True):
             gain['p_holm'] = adjusted
-        write_atomically(options.out, (json.dumps(held, indent=1) + '\n').encode())
-        for share, row in held[name]['shares'].items():
+        write_atomically(options.out, (json.dumps(results, indent=1) + '\n').encode())
+        for share, row in results[name]['shares'].items():
             print(name, share, row['scores'], row['gains'])
 
 

@@ -36,24 +36,24 @@ def seconds(code: str) -> float:
 
 def core_packages(name: str = 'affekt') -> set[str]:
     """Every package that installing `name` without extras brings, itself included."""
-    found: set[str] = set()
+    packages: set[str] = set()
     waiting = [(name, frozenset[str]())]
     while waiting:
         package, extras = waiting.pop()
         key = re.sub(r'[-_.]+', '-', package).lower()
-        if key in found:
+        if key in packages:
             continue
         try:
             needed = requires(package) or []
         except PackageNotFoundError:
             continue
-        found.add(key)
+        packages.add(key)
         for text in needed:
             requirement = Requirement(text)
             environments = [{'extra': extra} for extra in (extras or {''})]
             if requirement.marker is None or any(requirement.marker.evaluate(e) for e in environments):
                 waiting.append((requirement.name, frozenset(requirement.extras)))
-    return found
+    return packages
 
 
 def main() -> None:
@@ -65,14 +65,14 @@ def main() -> None:
     rounds = [{name: seconds(code) for name, code in COMMANDS.items()} for _ in range(RUNS)]
     medians = {name: statistics.median(each[name] for each in rounds) for name in COMMANDS}
     packages = sorted(core_packages())
-    held = {
+    result = {
         'seconds': medians,
         'import_affekt_over_import_numpy': medians['import affekt'] / medians['import numpy'],
         'core_packages': len(packages),
         'packages': packages,
     }
-    options.out.write_text(json.dumps(held, indent=2) + '\n')
-    print(json.dumps(held, indent=2))
+    options.out.write_text(json.dumps(result, indent=2) + '\n')
+    print(json.dumps(result, indent=2))
 
 
 if __name__ == '__main__':

@@ -83,14 +83,14 @@ def main() -> None:
 
 def official(folder: Path, year: str) -> WordTable:
     """The published table of that year, from its stored mappings."""
-    held = json.loads((folder / f'mapping_{year}.json').read_text(encoding='utf-8'))
+    mapping = json.loads((folder / f'mapping_{year}.json').read_text(encoding='utf-8'))
     forms: dict[str, list[str]] = {}
-    for form, bases in held['format_to_base'].items():
+    for form, bases in mapping['format_to_base'].items():
         for base in bases:
             forms.setdefault(base, []).append(form)
-    placed = held['base_to_wheelwords']
+    placed = mapping['base_to_wheelwords']
     words = {base: Word(tuple(given), (tuple(placed.get(base, ())),)) for base, given in forms.items()}
-    wheels = tuple(Wheel(name, held['wheels'][name]['level1'], held['wheels'][name]['level2']) for name in WHEELS)
+    wheels = tuple(Wheel(name, mapping['wheels'][name]['level1'], mapping['wheels'][name]['level2']) for name in WHEELS)
     return WordTable(year, year, wheels, words)
 
 
@@ -136,17 +136,17 @@ def checkpoints(path: Path) -> Lists:
 
 def pooled(answers: Sequence[Mapping[str, Any]]) -> Lists:
     """Several answers per sample as one list per sample."""
-    found: Lists = {}
+    lists: Lists = {}
     for run in answers:
         for name, answer in run.items():
-            found.setdefault(name, []).extend(labels(answer))
-    return found
+            lists.setdefault(name, []).extend(labels(answer))
+    return lists
 
 
 def coverage(tokens: Lists, tables: Mapping[str, WordTable]) -> dict[str, Any]:
     """Share of tokens and of distinct words that a table knows, and that it places on each wheel."""
     words = Counter(word for given in tokens.values() for word in given)
-    found: dict[str, Any] = {'samples': len(tokens), 'tokens': words.total(), 'types': len(words)}
+    result: dict[str, Any] = {'samples': len(tokens), 'tokens': words.total(), 'types': len(words)}
     for name, table in tables.items():
         rule = 'consistent' if name == 'affekt' else 'official'
         row: dict[str, Any] = {
@@ -157,24 +157,24 @@ def coverage(tokens: Lists, tables: Mapping[str, WordTable]) -> dict[str, Any]:
         for wheel in (*own, 'W1', 'W2', 'W3', 'W4', 'W5'):
             placed = table.fold(f'{wheel}-L1', rule)
             row[f'tokens_on_{wheel}'] = round(sum(n for word, n in words.items() if word in placed) / words.total(), 4)
-        found[name] = row
+        result[name] = row
     lacking = Counter({word: n for word, n in words.items() if word not in tables['affekt'].bases})
-    found['not_in_affekt'] = {'tokens': lacking.total(), 'types': len(lacking), 'words': dict(_ranked(lacking)[:200])}
-    return found
+    result['not_in_affekt'] = {'tokens': lacking.total(), 'types': len(lacking), 'words': dict(_ranked(lacking)[:200])}
+    return result
 
 
 def unseen(tokens: Lists, seen: set[str], tables: Mapping[str, WordTable]) -> dict[str, Any]:
     """Coverage of the words that are new on the test side, and how often hinted ones occur."""
     words = Counter(word for given in tokens.values() for word in given if word not in seen)
-    found: dict[str, Any] = {'tokens': words.total(), 'types': len(words)}
+    result: dict[str, Any] = {'tokens': words.total(), 'types': len(words)}
     for name, table in tables.items():
         known = {word: n for word, n in words.items() if word in table.bases}
-        found[name] = {
+        result[name] = {
             'tokens': round(sum(known.values()) / words.total(), 4),
             'types': round(len(known) / len(words), 4),
         }
-    found['tokens_hinted'] = sum(word in HINTED for given in tokens.values() for word in given)
-    return found
+    result['tokens_hinted'] = sum(word in HINTED for given in tokens.values() for word in given)
+    return result
 
 
 def share(tokens: Lists, holds: Callable[[str], bool]) -> dict[str, Any]:
@@ -190,21 +190,21 @@ def share(tokens: Lists, holds: Callable[[str], bool]) -> dict[str, Any]:
 def agreement(tokens: Lists, tables: Mapping[str, WordTable]) -> dict[str, Any]:
     """Tokens that both tables place: how many in the same sector (L1) and group (L2), and kappa."""
     words = [word for given in tokens.values() for word in given]
-    found: dict[str, Any] = {'tokens': len(words)}
+    result: dict[str, Any] = {'tokens': len(words)}
     for ring in ('L1', 'L2'):
         for number in range(1, 6):
             theirs, ours = folds(tables, f'W{number}-{ring}')
             pairs = [(theirs[word], ours[word]) for word in words if word in theirs and word in ours]
-            found[f'W{number}-{ring}'] = {
+            result[f'W{number}-{ring}'] = {
                 'placed_by_both': len(pairs),
                 'only_ours': sum(word in ours and word not in theirs for word in words),
                 'only_official': sum(word in theirs and word not in ours for word in words),
                 'same': round(sum(a == b for a, b in pairs) / len(pairs), 4),
                 'kappa': round(kappa(pairs), 4),
             }
-        rows = [found[f'W{number}-{ring}'] for number in range(1, 6)]
-        found[f'mean_{ring}'] = {k: round(float(np.mean([row[k] for row in rows])), 4) for k in ('same', 'kappa')}
-    return found
+        rows = [result[f'W{number}-{ring}'] for number in range(1, 6)]
+        result[f'mean_{ring}'] = {k: round(float(np.mean([row[k] for row in rows])), 4) for k in ('same', 'kappa')}
+    return result
 
 
 def folds(tables: Mapping[str, WordTable], folding: str) -> tuple[Mapping[str, str], Mapping[str, str]]:

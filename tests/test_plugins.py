@@ -203,6 +203,13 @@ def test_an_error_in_the_code_of_a_package_is_said_to_be_its_own(install, tmp_pa
         export(analysis, 'falls', tmp_path / 'out')
 
 
+def test_the_member_in_use_is_named_where_its_module_holds_others(install, tmp_path):
+    install('[affekt.corpora]\nplays = strangers:PLAYS\n[affekt.exports]\nfalls = strangers:falls_over')
+    with pytest.raises(KeyError) as raised:
+        EXPORTS['falls'](None, tmp_path)
+    assert 'affekt.exports, strangers:falls_over' in str(blamed(raised.value))
+
+
 def test_an_error_of_affekt_itself_stays_what_it_is(install):
     assert blamed(KeyError('of affekt')) is None
     install(WHOLE)

@@ -11,8 +11,8 @@ from affekt.annotation.raters import RaterFigures, flags_of, rater_figures, shar
 from affekt.annotation.state import left_out_sentences
 from affekt.annotation.study import Study, comparisons_of, counted
 from affekt.errors import AffektError, UnrankableError
-from affekt.pages import MINUS
 from affekt.ranking import Ranking, RankSettings, page_body, rank
+from affekt.wording import MINUS, percent
 
 NUMBER = ' class="number"'
 THIN_PRIOR = 1.0
@@ -75,16 +75,18 @@ def raters_html(figures: Sequence[RaterFigures], alpha: float) -> str:
     """A table of raters."""
     rows = ''.join(
         '<tr>'
-        f'<th scope="row">{html.escape(one.name)}</th><td>{html.escape(one.status)}</td>'
-        f'<td>{html.escape(one.flags or "–")}</td>'
-        f'<td class="number">{one.votes}</td><td class="number">{one.ties}</td><td class="number">{one.skips}</td>'
-        f'<td class="number">{_of(one.test_right, one.test_of)}{_unplayed(one.test_unplayed)}</td>'
-        f'<td class="number">{_of(one.gold_right, one.gold_of)}</td>'
-        f'<td class="number">{_share(one.agreement)}{f" <small>of {one.compared}</small>" if one.compared else ""}</td>'
-        f'<td class="number">{_share(one.left_share)}</td>'
-        f'<td class="number">{"–" if one.seconds != one.seconds else f"{one.seconds:.1f} s"}</td>'
-        f'<td class="number">{_share(one.watched)}</td></tr>'
-        for one in figures
+        f'<th scope="row">{html.escape(rater.name)}</th><td>{html.escape(rater.status)}</td>'
+        f'<td>{html.escape(rater.flags or "–")}</td>'
+        f'<td class="number">{rater.votes}</td><td class="number">{rater.ties}</td>'
+        f'<td class="number">{rater.skips}</td>'
+        f'<td class="number">{_of(rater.test_right, rater.test_of)}{_unplayed(rater.test_unplayed)}</td>'
+        f'<td class="number">{_of(rater.gold_right, rater.gold_of)}</td>'
+        f'<td class="number">{percent(rater.agreement, 0, "%")}'
+        f'{f" <small>of {rater.compared}</small>" if rater.compared else ""}</td>'
+        f'<td class="number">{percent(rater.left_share, 0, "%")}</td>'
+        f'<td class="number">{"–" if rater.seconds != rater.seconds else f"{rater.seconds:.1f} s"}</td>'
+        f'<td class="number">{percent(rater.watched, 0, "%")}</td></tr>'
+        for rater in figures
     )
     heads = ('rater', 'status', 'flags', 'votes', 'ties', 'skips', 'test', 'gold', 'agrees with others', 'chose left',
              'median time', 'watched')  # fmt: skip
@@ -115,7 +117,3 @@ def _of(right: int, of: int) -> str:
 
 def _unplayed(count: int) -> str:
     return f' <small>{count} not played</small>' if count else ''
-
-
-def _share(value: float) -> str:
-    return '–' if value != value else f'{value:.0%}'

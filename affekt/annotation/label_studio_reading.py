@@ -117,6 +117,20 @@ def read_label_studio(rows: object, source: str = 'the export') -> Imported:
     )
 
 
+def _describers(data: Mapping[str, Any], texts: tuple[str, str]) -> tuple[str, str]:
+    """Who wrote the texts of these fields; 'left' and 'right' where the task does not say."""
+    left, right = _string(data.get('left')), _string(data.get('right'))
+    if left or right:
+        return left or 'left', right or 'right'
+    for shape in SHAPES.values():
+        for fields in shape.describers if shape.texts == texts else ():
+            cells = [_string(data.get(name)) for name in fields]
+            names = cells if len(cells) == 2 else cells[0].split(shape.joined)
+            if len(names) == 2 and all(names):
+                return names[0], names[1]
+    return 'left', 'right'
+
+
 class _Reader:
     """Tasks, votes and predictions, gathered row by row."""
 
@@ -156,8 +170,8 @@ class _Reader:
 
     def _task(self, row: Mapping[str, Any], place: str, number: int) -> DescribedPair | None:
         data = row['data']
-        pairs = ((_string(data.get(left)), _string(data.get(right))) for left, right in TEXTS)
-        shown_texts = next((pair for pair in pairs if all(pair)), ('', ''))
+        pairs = {names: (_string(data.get(names[0])), _string(data.get(names[1]))) for names in TEXTS}
+        columns, shown_texts = next(((names, pair) for names, pair in pairs.items() if all(pair)), (TEXTS[0], ('', '')))
         finals = [without_thinking(text) for text in shown_texts]
         left_text, right_text = (final.text.strip() for final in finals)
         if any(final.has_thinking for final in finals):
@@ -166,8 +180,7 @@ class _Reader:
             reason = f'of more than {LONGEST_TEXT:,} characters' if left_text and right_text else 'without both texts'
             self._notes.add(f'tasks left out {reason}', number)
             return None
-        left = self._describer(_string(data.get('left')) or 'left', number)
-        right = self._describer(_string(data.get('right')) or 'right', number)
+        left, right = (self._describer(name, number) for name in _describers(data, columns))
         if left == right:
             self._notes.add('tasks left out whose two describers are the same', number)
             return None

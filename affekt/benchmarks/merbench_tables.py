@@ -29,8 +29,8 @@ from affekt.experiments import (
     signed_percent,
     slot_of,
 )
-from affekt.pages import percent
 from affekt.pages.figures import spread
+from affekt.wording import percent_in_five
 
 HOW = {
     'fair': 'settings and epoch chosen on validation, the test read once a seed',
@@ -169,10 +169,10 @@ def _buys(rows: Sequence[Row], several: bool) -> Iterator[tuple[str, ...]]:
             continue
         fair, reference, oracle = (row.scores[row.headline].value for row in by_protocol if row)
         cells = (
-            percent(fair),
-            percent(reference),
+            percent_in_five(fair),
+            percent_in_five(reference),
             signed_percent(reference - fair),
-            percent(oracle),
+            percent_in_five(oracle),
             signed_percent(oracle - reference),
         )
         yield (*((test,) if several else ()), initials(modalities), *cells)

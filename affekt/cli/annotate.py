@@ -20,22 +20,34 @@ from affekt.wording import counted, subject
 @click.option('--without-media', is_flag=True, help='Show texts alone where a clip is missing.')
 @click.option('--gold', type=click.Path(path_type=Path), metavar='FILE', help='Pairs with known verdicts.')
 @click.option('--out', type=click.Path(path_type=Path), metavar='DIR', help='Folder of votes (default PAIRS-votes).')
-@click.option('--resume', is_flag=True, help='Go on in that folder: same votes, same links.')
+@click.option('--resume', is_flag=True, help='Continue in that folder, with the same votes and links.')
 @click.option('--export-only', is_flag=True, help='Write the votes of --out as files and stop.')
-@click.option('--test-items', type=int, default=12, metavar='N', help='Gold items that admit a rater (default 12).')
 @click.option(
-    '--test-share', type=float, default=0.75, metavar='SHARE', help='Share of gold items to get right (default 0.75).'
+    '--test-items', type=int, default=12, metavar='N', help='Gold items that a rater starts with (default 12).'
 )
 @click.option(
-    '--gold-every', type=int, default=10, metavar='N', help='Gold once in so many votes later; 0: never (default 10).'
+    '--test-share',
+    type=float,
+    default=0.75,
+    metavar='SHARE',
+    help='Share of gold items to answer correctly (default 0.75).',
 )
-@click.option('--floor', type=int, default=2, metavar='N', help='Votes that every pair of describers gets (default 2).')
+@click.option(
+    '--gold-every',
+    type=int,
+    default=10,
+    metavar='N',
+    help='Votes from one later gold item to the next; 0 for none (default 10).',
+)
+@click.option(
+    '--floor', type=int, default=2, metavar='N', help='Minimum number of votes per pair of describers (default 2).'
+)
 @click.option('--seed', type=int, default=0, metavar='N', help='Random seed of orders and sides (default 0).')
 @click.option(
     '--host', default='127.0.0.1', metavar='ADDRESS', help='Address to listen on (default 127.0.0.1: this machine).'
 )
-@click.option('--port', type=int, default=0, metavar='N', help='Port to listen on; 0: any that is free (default 0).')
-@click.option('--token', metavar='TEXT', help='Word that raters need; a random one without it.')
+@click.option('--port', type=int, default=0, metavar='N', help='Port to listen on; 0 takes any free one (default 0).')
+@click.option('--token', metavar='TEXT', help='Token that raters need (default: a random one).')
 @click.option('--json', 'as_json', is_flag=True, help='Print the links as one JSON object.')
 @click.option('--raw-csv', is_flag=True, help='Texts like =1+1 as they are, without an apostrophe for spreadsheets.')
 def annotate(

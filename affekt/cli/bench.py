@@ -80,9 +80,9 @@ def unibench(
     rng = np.random.default_rng(seed)
     with table_notes() as notes, StageBars(name_width=10) as bars:
         outcome = run_unibench(predictions, labels, rng=rng, table=tables, resamples=resamples, progress=bars, **chosen)
-    facts = _with_notes(unibench_facts(outcome), notes)
+    answer = _with_notes(unibench_facts(outcome), notes)
     settings = {'tables': tables, 'resamples': resamples, 'seed': seed, **chosen}
-    _deliver(facts, unibench_tables(outcome), outcome.inputs, 'unibench', settings, out, as_json)
+    _deliver(answer, unibench_tables(outcome), outcome.inputs, 'unibench', settings, out, as_json)
 
 
 @bench.command()
@@ -138,14 +138,16 @@ def ovmer(
     default='fair',
     help='Protocol: fair chooses on validation alone (default); reference as published; both shows the difference.',
 )
-@click.option('--seeds', type=click.IntRange(1, 100), default=3, help='Runs of what was chosen (default 3).')
-@click.option('--trials', type=click.IntRange(1, 10_000), default=8, help='Draws of settings (default 8).')
-@click.option('--epochs', type=click.IntRange(1, 10_000), default=100, help='Epochs at most (default 100).')
+@click.option(
+    '--seeds', type=click.IntRange(1, 100), default=3, help='Number of seeds for the chosen settings (default 3).'
+)
+@click.option('--trials', type=click.IntRange(1, 10_000), default=8, help='Settings drawn and tried (default 8).')
+@click.option('--epochs', type=click.IntRange(1, 10_000), default=100, help='Maximum number of epochs (default 100).')
 @click.option(
     '--patience',
     type=click.IntRange(1, 10_000),
     default=10,
-    help='Epochs without a better one until training ends, fair protocol (default 10).',
+    help='Epochs without improvement before training stops, fair protocol (default 10).',
 )
 @TARGET
 @click.option(
@@ -157,8 +159,8 @@ def ovmer(
 @click.option('--pairs', is_flag=True, help='Train every pair of modalities too.')
 @click.option(
     '--missing', 'missing_ways', multiple=True, is_flag=False, flag_value='ask', type=Named(('ask', 'mask')),
-    help='mask: samples without features of a modality do without it. ask (or nothing): models of all modalities are '
-    'also asked with some missing. Repeatable.',
+    help='Missing modalities. mask: samples without features of a modality go without it; ask (or nothing): models of '
+    'all modalities are also tested with some missing. Repeatable.',
 )  # fmt: skip
 @click.option(
     '--cross',
@@ -166,7 +168,7 @@ def ovmer(
     metavar='MANIFEST=STORE[,STORE]',
     help='Another corpus to test on; may be repeated.',
 )
-@click.option('--resume', is_flag=True, help='Go on with the run in --out that was interrupted.')
+@click.option('--resume', is_flag=True, help='Continue the interrupted run in --out.')
 @_draw_options
 def merbench(
     corpus: str,
@@ -187,8 +189,8 @@ def merbench(
     affekt bench merbench --corpus meld.parquet \\
         --features features/minilm-utt --protocol both --out run
 
-    Each modality alone and all together; several stores of one modality are
-    compared, each alone and in each choice of one a modality. Needs torch.
+    Trains on each modality alone and on all together. Several stores of one modality are compared, each alone and in
+    every combination of one per modality. Needs torch.
     """
     from affekt.benchmarks import MerbenchSettings, merbench_facts, merbench_sheet, run_merbench, save_merbench
     from affekt.cli.bench_tables import sheet_tables
@@ -202,11 +204,11 @@ def merbench(
         stores = open_stores(features.split(','), several=True)
         others = [open_part(each) for each in cross]
         outcome = run_merbench(manifest, stores, settings, others, folder=out, resume=resume, progress=bars)
-    facts = _with_notes(merbench_facts(outcome), notes)
+    answer = _with_notes(merbench_facts(outcome), notes)
     if out is not None:
-        save_merbench(out, outcome, facts)
+        save_merbench(out, outcome, answer)
     if as_json:
-        say_json(facts)
+        say_json(answer)
     else:
         say(sheet_tables(merbench_sheet(outcome)), columns=1000, least=80)
 
@@ -224,14 +226,16 @@ def merbench(
 @click.option(
     '--backbone-share', type=float, default=0.1, help="Learning rate of the encoder over the head's (default 0.1)."
 )
-@click.option('--seeds', type=click.IntRange(1, 100), default=3, help='Runs of what was chosen (default 3).')
-@click.option('--trials', type=click.IntRange(1, 10_000), default=4, help='Draws of settings (default 4).')
-@click.option('--epochs', type=click.IntRange(1, 10_000), default=10, help='Epochs at most (default 10).')
+@click.option(
+    '--seeds', type=click.IntRange(1, 100), default=3, help='Number of seeds for the chosen settings (default 3).'
+)
+@click.option('--trials', type=click.IntRange(1, 10_000), default=4, help='Settings drawn and tried (default 4).')
+@click.option('--epochs', type=click.IntRange(1, 10_000), default=10, help='Maximum number of epochs (default 10).')
 @click.option(
     '--patience',
     type=click.IntRange(1, 10_000),
     default=3,
-    help='Epochs without a better one until training ends (default 3).',
+    help='Epochs without improvement before training stops (default 3).',
 )
 @click.option(
     '--batch', 'batch_size', type=click.IntRange(1, 10_000), default=32, help='Samples per step (default 32).'
@@ -250,7 +254,7 @@ def merbench(
     help='Precision of matrix products (default float32).',
 )
 @click.option('--device', default='cpu', metavar='NAME', help='Device to train on: cpu (default), cuda, cuda:1, …')
-@click.option('--resume', is_flag=True, help='Go on with the run in --out that was interrupted.')
+@click.option('--resume', is_flag=True, help='Continue the interrupted run in --out.')
 @_draw_options
 def finetune(
     corpus: str,
@@ -269,7 +273,7 @@ def finetune(
     affekt bench finetune --corpus meld.parquet --encoder bert-base-chinese \\
         --column chinese --out run
 
-    What the encoder reads follows from its kind: text, sound, or pictures of the face. Needs torch and transformers.
+    The encoder decides what is read: text, sound, or pictures of the face. Needs torch and transformers.
     """
     from affekt.benchmarks import (
         FinetuningSettings,
@@ -286,22 +290,22 @@ def finetune(
     with table_notes() as notes, StageBars(name_width=10) as bars:
         manifest = Manifest.load(Path(corpus)) if release is None else import_corpus(corpus, release)
         outcome = run_finetuning(manifest, encoder, settings, folder=out, resume=resume, progress=bars)
-    facts = _with_notes(finetuning_facts(outcome), notes)
+    answer = _with_notes(finetuning_facts(outcome), notes)
     if out is not None:
-        save_finetuning(out, outcome, facts)
+        save_finetuning(out, outcome, answer)
     if as_json:
-        say_json(facts)
+        say_json(answer)
     else:
         say(sheet_tables(finetuning_sheet(outcome)), columns=1000, least=80)
 
 
-def _with_notes(facts: Mapping[str, Any], notes: Sequence[str]) -> dict[str, Any]:
+def _with_notes(answer: Mapping[str, Any], notes: Sequence[str]) -> dict[str, Any]:
     """The facts with the notes of table reading that they do not have yet."""
-    return {**facts, 'notes': list(dict.fromkeys([*facts['notes'], *notes]))}
+    return {**answer, 'notes': list(dict.fromkeys([*answer['notes'], *notes]))}
 
 
 def _deliver(
-    facts: Mapping[str, Any],
+    answer: Mapping[str, Any],
     shown: Any,
     inputs: Sequence[Path],
     name: str,
@@ -313,8 +317,8 @@ def _deliver(
     if out is not None:
         from affekt.benchmarks import save_outcome
 
-        save_outcome(out, name, facts, settings, inputs)
+        save_outcome(out, name, answer, settings, inputs)
     if as_json:
-        say_json(facts)
+        say_json(answer)
     else:
         say(shown)

@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from affekt.benchmarks import PAPER_MODE, UNIBENCH, published, rivals, set_named, short_name
-from affekt.pages import percent
 from affekt.pages.figures import spread
 from affekt.terminal import plain_table
+from affekt.wording import percent_in_five
 
 if TYPE_CHECKING:
     from affekt.benchmarks import Ovmer, UniBench
@@ -92,7 +92,7 @@ def _unibench_protocols(outcome: UniBench) -> Table:
 
 
 def _cell(row: Row, key: str, outcome: UniBench) -> str:
-    value = percent(row.scores[key])
+    value = percent_in_five(row.scores[key])
     if row.protocol == 'fixed':
         return spread(row.scores[key], (row.intervals or {}).get(key))
     if row.protocol == 'mean':
@@ -105,8 +105,8 @@ def _cell(row: Row, key: str, outcome: UniBench) -> str:
 def _mean_cell(row: Row) -> str:
     if row.protocol == 'fixed':
         return spread(row.mean, row.mean_interval)
-    has_sd = row.protocol == 'mean' and row.counted
-    return f'{percent(row.mean)} ± {100 * row.mean_sd:.1f}' if has_sd else percent(row.mean)
+    value = percent_in_five(row.mean)
+    return f'{value} ± {100 * row.mean_sd:.1f}' if row.protocol == 'mean' and row.counted else value
 
 
 def _unibench_answers(outcome: UniBench) -> Table:
@@ -114,19 +114,19 @@ def _unibench_answers(outcome: UniBench) -> Table:
     table = plain_table('set', 'best constant answer', 'labels', 'empty', 'unknown', 'beside it', left=1)
     for key, result in outcome.results.items():
         checkpoint = outcome.rows[0].checkpoints[key]
-        facts, scores = result.facts[checkpoint], result.scores[checkpoint]
+        counts, scores = result.facts[checkpoint], result.scores[checkpoint]
         if result.set.task == 'sentiment':
-            beside = f'accuracy {percent(scores["accuracy"])}'
+            beside = f'accuracy {percent_in_five(scores["accuracy"])}'
         elif result.set.task == 'basic':
-            beside = f'mscore {percent(scores["HIT mscore"])}'
+            beside = f'mscore {percent_in_five(scores["HIT mscore"])}'
         else:
-            beside = f'P {percent(scores["EW-L1 precision"])} R {percent(scores["EW-L1 recall"])}'
-        labels, unknown = facts.get('labels_per_answer'), facts.get('unknown_words')
+            beside = f'P {percent_in_five(scores["EW-L1 precision"])} R {percent_in_five(scores["EW-L1 recall"])}'
+        labels, unknown = counts.get('labels_per_answer'), counts.get('unknown_words')
         table.add_row(
             result.set.name,
-            percent(result.floor),
+            percent_in_five(result.floor),
             '' if labels is None else f'{labels:.1f}',
-            f'{facts["empty_answers"]:.0f}' if 'empty_answers' in facts else '',
+            f'{counts["empty_answers"]:.0f}' if 'empty_answers' in counts else '',
             '' if unknown is None else f'{100 * unknown:.0f} %',
             beside,
         )
@@ -145,7 +145,7 @@ def _beside_published(outcome: UniBench) -> Group:
     table = plain_table(f'published, {len(counted)} sets', *(SHORT[key] for key in counted), 'mean', gap=1)
     for name, scores, mean in sorted([*theirs, *ours], key=lambda row: -row[2]):
         style = 'bold' if name.startswith('yours') else ''
-        table.add_row(name, *(percent(scores[key]) for key in counted), percent(mean), style=style)
+        table.add_row(name, *(percent_in_five(scores[key]) for key in counted), percent_in_five(mean), style=style)
     paper = published('unibench')
     return Group(table, Text(f'{paper.source}; {paper.protocol}', style='dim'))
 
@@ -177,18 +177,18 @@ def _ranking(outcome: Ovmer, mode: str) -> Table:
     for model in ranking.order:
         scores = first.scores[mode][model]
         cells = [spread(ranking.scores[model].value, ranking.scores[model]), ranking.letters(model)]
-        cells += [percent(scores[f'{row} f']) for row in inner]
+        cells += [percent_in_five(scores[f'{row} f']) for row in inner]
         cells += [_placed(view, mode, model) for view in others]
         cells.append(f'{outcome.answers[mode][model]["labels_per_answer"]:.1f}')
         if theirs:
-            cells.append(percent(theirs[model]['M-avg']) if model in theirs else '–')
+            cells.append(percent_in_five(theirs[model]['M-avg']) if model in theirs else '–')
         table.add_row(str(ranking.ranks[model][0]), model, *cells)
     return table
 
 
 def _placed(view: View, mode: str, model: str) -> str:
     ranking = view.rankings[mode]
-    return f'{percent(ranking.scores[model].value)} {ranking.ranks[model][0]:>2}'
+    return f'{percent_in_five(ranking.scores[model].value)} {ranking.ranks[model][0]:>2}'
 
 
 def _agreement(outcome: Ovmer) -> Table:
@@ -229,4 +229,4 @@ def _moves(outcome: Ovmer) -> list[str]:
 
 def _floor(view: View) -> str:
     words, value = view.floor
-    return f'{view.name}: answering "{words}" every time reaches {percent(value)}'
+    return f'{view.name}: answering "{words}" every time reaches {percent_in_five(value)}'

@@ -26,7 +26,7 @@ PATH = click.Path(path_type=Path)
 
 @main.group()
 def corpus() -> None:
-    """Bring a corpus into one manifest, check it, look at it."""
+    """Import a corpus as one manifest, check it, look at it."""
 
 
 @corpus.command('list')
@@ -36,7 +36,7 @@ def list_corpora(as_json: bool) -> None:
     from affekt.corpora import CORPORA
 
     if as_json:
-        facts = {
+        rows = {
             name: {
                 'title': entry.title, 'language': entry.language, 'published': entry.published,
                 'categories': entry.categories, 'layouts': [layout.version for layout in entry.layouts],
@@ -44,7 +44,7 @@ def list_corpora(as_json: bool) -> None:
             }
             for name, entry in CORPORA.items()
         }  # fmt: skip
-        say_json(facts)
+        say_json(rows)
         return
     shown = columns_table(
         ('name', 'left'), ('corpus', 'left'), ('samples', 'right'), ('labels', 'left'), ('language', 'left')
@@ -63,14 +63,14 @@ def list_corpora(as_json: bool) -> None:
 @click.option('--out', required=True, type=PATH, help='Manifest to write (.parquet).')
 @AS_JSON
 def import_command(name: str, folder: Path, out: Path, as_json: bool) -> None:
-    """Write the manifest of corpus NAME, whose release lies in FOLDER.
+    """Write the manifest of corpus NAME, whose release is in FOLDER.
 
     \b
     affekt corpus import meld MELD.Raw --out meld.parquet
     affekt corpus import folder my_clips --out mine.parquet
 
-    FOLDER may be the one above the release, and each archive may lie in a folder of its own. What is missing is said;
-    what is there can still be used.
+    FOLDER may be the parent of the release, and each archive may be in a folder of its own. Missing parts are reported;
+    the rest can still be used.
 
     
     NAME `folder` reads your own FOLDER/samples.csv (or labels.csv,
@@ -92,8 +92,8 @@ def import_command(name: str, folder: Path, out: Path, as_json: bool) -> None:
     manifest.save(out)
     check = check_corpus(manifest)
     if as_json:
-        facts = _facts(manifest, check)
-        say_json({'out': str(out), **facts, 'notes': [*facts['notes'], *notes]})
+        answer = _facts(manifest, check)
+        say_json({'out': str(out), **answer, 'notes': [*answer['notes'], *notes]})
         return
     say(f'{out}: {manifest.facts.corpus}, {len(manifest):,} samples ({manifest.facts.version})')
     _print_presence(check)
@@ -102,17 +102,17 @@ def import_command(name: str, folder: Path, out: Path, as_json: bool) -> None:
 
 @corpus.command()
 @click.argument('path', metavar='MANIFEST', type=PATH)
-@click.option('--root', type=PATH, help='Folder where the media lie now, if they moved.')
-@click.option('--by', type=Named(('split', 'fold')), help='Sides to compare (default: splits, folds where none).')
+@click.option('--root', type=PATH, help='Folder that the media are in now, if they moved.')
 @click.option(
-    '--accept', multiple=True, type=Named(leaks), help='Leak that is known, and no reason to end with 1. Repeatable.'
+    '--by', type=Named(('split', 'fold')), help='Sides to compare (default: splits, or folds where there are none).'
 )
+@click.option('--accept', multiple=True, type=Named(leaks), help='Known leak that does not fail the check. Repeatable.')
 @AS_JSON
 def check(path: Path, root: Path | None, by: str | None, accept: Sequence[str], as_json: bool) -> None:
     """Check files, counts and leaks of a MANIFEST.
 
-    Ends with 1 where a speaker, a dialogue or an overlapping window stands on both sides and was not accepted, or
-    where files are missing, empty, or not fetched by Git LFS.
+    Exits with 1 where a speaker, a dialogue or an overlapping window is on both sides and was not accepted, or where
+    files are missing, empty or not fetched by Git LFS.
     """
     from affekt.corpora import Manifest, check_corpus
 
@@ -130,7 +130,7 @@ def check(path: Path, root: Path | None, by: str | None, accept: Sequence[str], 
 
 @corpus.command()
 @click.argument('path', metavar='MANIFEST', type=PATH)
-@click.option('--count', type=click.IntRange(2), default=5, help='Folds (default 5).')
+@click.option('--count', type=click.IntRange(2), default=5, help='Number of folds (default 5).')
 @click.option('--seed', type=int, default=0, help='Random seed of the order of equal groups (default 0).')
 @click.option(
     '--by',
@@ -165,7 +165,7 @@ def folds(path: Path, count: int, seed: int, by: Sequence[str], out: Path, as_js
 @click.option('--samples', type=click.IntRange(0, 1000), default=3, help='Rows to print (default 3).')
 @AS_JSON
 def show(path: Path, samples: int, as_json: bool) -> None:
-    """Show what a MANIFEST holds: counts by split and category, ranges, the first rows."""
+    """Show what is in a MANIFEST: counts by split and category, ranges, the first rows."""
     from affekt.corpora import Manifest, sides_of
 
     manifest = Manifest.load(path)

@@ -48,7 +48,9 @@ class Rates(click.ParamType[tuple[int, ...]]):
 @main.command('corrupt')
 @click.argument('path', metavar='MANIFEST', type=PATH)
 @click.option('--out', required=True, type=PATH, help='New folder for media and manifest.parquet.')
-@click.option('--snr', 'snr_db', type=Decibels(), default=(), help='Speech over noise in dB; each sample draws one.')
+@click.option(
+    '--snr', 'snr_db', type=Decibels(), default=(), help='Signal-to-noise ratios in dB; one is drawn per sample.'
+)
 @click.option('--as', 'preset', type=Named(noise_presets), help="Settings of a challenge's noisy clips.")
 @click.option('--noise', type=Named(noises, others='FOLDER'), help='Noise, or a folder of recordings (default white).')
 @click.option(
@@ -63,9 +65,11 @@ class Rates(click.ParamType[tuple[int, ...]]):
     '--blur-rates',
     type=Rates(),
     default=(),
-    help='Factors that frames are shrunk by and grown again; a clip draws one.',
+    help='Factors by which frames are shrunk and enlarged again; one is drawn per clip.',
 )
-@click.option('--occlude', 'occlude_share', type=float, metavar='SHARE', help='Black rectangle, share of the picture.')
+@click.option(
+    '--occlude', 'occlude_share', type=float, metavar='SHARE', help='Black rectangle, as a share of the picture.'
+)
 @click.option('--drop', 'drop_rate', type=float, metavar='RATE', help='Share of frames that freeze on the one before.')
 @click.option('--brightness', type=float, metavar='FACTOR', help='Brightness: below 1 darker, above 1 brighter.')
 @click.option(
@@ -80,10 +84,10 @@ class Rates(click.ParamType[tuple[int, ...]]):
     '--processes',
     type=click.IntRange(1, 256),
     default=1,
-    help='Processes that write at once; files are the same (default 1).',
+    help='Writing processes, on which files do not depend (default 1).',
 )
-@click.option('--root', type=PATH, help='Folder where the clean media lie now, if they moved.')
-@click.option('--resume', is_flag=True, help='Go on with a run that was killed.')
+@click.option('--root', type=PATH, help='Folder that the clean media are in now, if they moved.')
+@click.option('--resume', is_flag=True, help='Continue an interrupted run.')
 @AS_JSON
 def corrupt_command(
     path: Path,
@@ -97,7 +101,7 @@ def corrupt_command(
     as_json: bool,
     **asked: Any,
 ) -> None:
-    """Write worse copies of the clips of MANIFEST, by stated amounts.
+    """Write degraded copies of the clips of MANIFEST, by stated amounts.
 
     \b
     affekt corrupt mer2023.parquet --out noisy --snr 5,10 --noise musan/speech
@@ -106,24 +110,24 @@ def corrupt_command(
     affekt corrupt mer2023.parquet --out test2 --as mer2023-noise \\
         --noise musan/speech
 
-    The new manifest says of each sample what was done. Where speech and noise together exceed full scale the whole is
-    made quieter, which is noted.
+    The new manifest states what was done to each sample. Where speech and noise together exceed full scale, the mixture
+    is made quieter, and this is noted.
     """
     from affekt.corpora import Manifest
     from affekt.corruption import Corruption, as_published, corrupt
 
-    given = {name: held for name, held in asked.items() if held not in (None, ())}
+    given = {name: value for name, value in asked.items() if value not in (None, ())}
     given['sound'] = '.flac' if flac else '.wav'
     corruption = as_published(preset, noise, **given) if preset else Corruption(noise=noise or 'white', **given)
     with StageBars(name_width=9) as bars:
         made = corrupt(Manifest.load(path, root), corruption, out, processes=processes, resume=resume, progress=bars)
     if as_json:
-        told = {
+        answer = {
             'out': str(made.path), 'samples': made.samples, 'changed': made.changed, 'untouched': list(made.untouched),
             'failed': dict(made.failed), 'quieter_db': dict(made.quieter), 'missing': dict(made.missing),
             'resumed': made.resumed,
         }  # fmt: skip
-        say_json(told)
+        say_json(answer)
         return
     say(f'{made.path}: {made.samples:,} samples, media of {made.changed:,} written')
     for modality, count in made.missing.items():

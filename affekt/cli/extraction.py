@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 )
 @click.option('--column', metavar='NAME', help='Column of descriptions (default description, reason, english …).')
 @click.option('--endpoint', metavar='URL', help='Server of a language model, such as http://localhost:8000/v1.')
-@click.option('--model', metavar='NAME', help='Name that the endpoint knows the model by.')
+@click.option('--model', metavar='NAME', help='Name of the model at the endpoint.')
 @click.option('--cache', type=click.Path(path_type=Path), help='Folder of answers (default: beside --out).')
-@click.option('--at-once', type=click.IntRange(1, 256), default=4, help='Questions asked at once (default 4).')
+@click.option('--at-once', type=click.IntRange(1, 256), default=4, help='Concurrent requests (default 4).')
 @click.option('--timeout', 'timeout_s', type=float, default=120.0, help='Seconds to wait for an answer (default 120).')
 @AS_JSON
 @click.option('--raw-csv', is_flag=True, help='Texts like =1+1 as they are, without an apostrophe for spreadsheets.')
@@ -40,8 +40,8 @@ def extract_labels(
 ) -> None:
     """List the emotion words in descriptions (any table: csv, xlsx, jsonl …).
 
-    By a list of words, or, with --endpoint and --model, by a language model at temperature 0. Each answer is kept at
-    once: run the same command again after any interruption and only what is missing is asked. A key for the endpoint
+    Uses a list of words or, with --endpoint and --model, a language model at temperature 0. Every answer is saved at
+    once: after an interruption, run the same command again, and only what is missing is asked. A key for the endpoint
     is read from AFFEKT_LLM_KEY.
     """
     from affekt.llm import extract

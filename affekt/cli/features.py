@@ -36,11 +36,11 @@ class Shard(click.ParamType[tuple[int, int]]):
 
 @main.group()
 def features() -> None:
-    """Extract features of a corpus, bring in others' features, check them."""
+    """Extract features of a corpus, import features made elsewhere, check them."""
 
 
 @features.command('list')
-@click.option('--runs', is_flag=True, help='Only those that run here as they are.')
+@click.option('--runs', is_flag=True, help='Only recipes that run here now.')
 @AS_JSON
 def list_recipes(runs: bool, as_json: bool) -> None:
     """List all recipes: what each reads and needs, and whether it runs here now."""
@@ -101,15 +101,15 @@ _RUNS = (
     '--column',
     type=Named(('text', 'chinese', 'english')),
     default='text',
-    help='Column that a recipe of text reads (default text).',
+    help='Column that a text recipe reads (default text).',
 )
-@click.option('--model', metavar='FOLDER|FILE|OWNER/NAME', help='Weights of an encoder (default: where published).')
-@click.option('--device', default='cpu', help='Device that an encoder runs on: cpu (default), cuda, cuda:1, …')
+@click.option('--model', metavar='FOLDER|FILE|OWNER/NAME', help='Weights of the encoder (default: the published ones).')
+@click.option('--device', default='cpu', help='Device that the encoder runs on: cpu (default), cuda, cuda:1, …')
 @click.option(
     '--precision', type=Named(('float32', 'float16', 'bfloat16')),
-    help='Precision of an encoder (default float32; large language models on a GPU float16).',
+    help='Precision of the encoder (default float32; large language models on a GPU float16).',
 )  # fmt: skip
-@click.option('--processes', type=click.IntRange(1, 256), default=1, help='Processes that encode at once (default 1).')
+@click.option('--processes', type=click.IntRange(1, 256), default=1, help='Encoding processes (default 1).')
 @click.option(
     '--on', type=Named(('processes', 'ray')), default='processes',
     help='Engine: processes of this machine (default), or Ray (the cluster that RAY_ADDRESS names, else this machine).',
@@ -118,11 +118,11 @@ _RUNS = (
     '--gpus',
     type=click.FloatRange(0),
     default=0,
-    help='GPUs that each worker of Ray takes, 0.5 for a half (default 0).',
+    help='GPUs per Ray worker, such as 0.5 (default 0).',
 )
-@click.option('--shard', type=Shard(), default=(1, 1), help='Part to extract: the i-th of n (default 1/1).')
-@click.option('--batch', type=click.IntRange(1), help='Samples at once (default: what suits the recipe).')
-@click.option('--root', type=PATH, help='Folder where the media lie now, if they moved.')
+@click.option('--shard', type=Shard(), default=(1, 1), help='Shard to extract: the i-th of n (default 1/1).')
+@click.option('--batch', type=click.IntRange(1), help='Samples per batch (default: what suits the recipe).')
+@click.option('--root', type=PATH, help='Folder that the media are in now, if they moved.')
 @AS_JSON
 def extract_command(
     path: Path,
@@ -147,7 +147,7 @@ def extract_command(
     affekt features extract m.parquet --recipe wavlm-base-utt --out features
     affekt features extract m.parquet --recipe manet --model manet.onnx --out out
 
-    Run the same command again after any interruption: finished batches are kept. Samples without features are named,
+    After an interruption, run the same command again: finished batches are kept. Samples without features are listed,
     with the reason.
     """
     from affekt.corpora import Manifest
@@ -178,23 +178,22 @@ def extract_command(
 @features.command('import')
 @click.argument('given', metavar='FOLDER|FILE', type=PATH)
 @click.option('--out', required=True, type=PATH, help='Folder of stores.')
-@click.option('--manifest', type=PATH, help='Manifest whose samples are wanted; all without it.')
-@click.option('--modality', type=Named(('audio', 'text', 'video')), help='Modality that they were made of; remembered.')
-@click.option('--rate-hz', type=float, help='Rows per second, for their times.')
+@click.option('--manifest', type=PATH, help='Manifest of the samples to import (default: all samples).')
+@click.option('--modality', type=Named(('audio', 'text', 'video')), help='Modality of the features; stored with them.')
+@click.option('--rate-hz', type=float, help='Rows per second, which give the times of rows.')
 @AS_JSON
 def import_command(
     given: Path, out: Path, manifest: Path | None, modality: str | None, rate_hz: float | None, as_json: bool
 ) -> None:
-    """Bring features that others made into a store.
+    """Import features made elsewhere into a store.
 
     \b
     affekt features import chinese-hubert-large-UTT --out features
     affekt features import egemaps.csv --modality audio --out features
 
-    A folder of .npy files, one a sample: (D,) or (T, D), or a folder of frames
-    each. A .csv, .tsv, .jsonl, .parquet or .xlsx with a column of names and
-    columns of numbers, or an .npz with one array a sample; a folder of such
-    files, one a sample. A dataset that save_to_disk of Hugging Face wrote.
+    Takes a folder of .npy files, one per sample, (D,) or (T, D), or a folder of frames per sample; a .csv, .tsv,
+    .jsonl, .parquet or .xlsx with a column of names and columns of numbers; an .npz with one array per sample; a folder
+    of such files, one per sample; or a dataset saved by save_to_disk of Hugging Face.
     """
     from affekt.corpora import Manifest
     from affekt.features import Store, import_features
@@ -207,8 +206,8 @@ def import_command(
         )  # fmt: skip
     store = Store(made.path)
     if as_json:
-        facts = {'out': str(made.path), 'samples': len(store), 'dimension': store.dimension, 'modality': made.modality}
-        say_json(facts | {'missing': dict(made.missing), 'notes': [*made.notes, *notes]})
+        answer = {'out': str(made.path), 'samples': len(store), 'dimension': store.dimension, 'modality': made.modality}
+        say_json(answer | {'missing': dict(made.missing), 'notes': [*made.notes, *notes]})
         return
     say(f'{made.path}: {len(store):,} samples of {store.dimension} columns')
     for note in made.notes:
@@ -221,12 +220,12 @@ def import_command(
 @features.command()
 @click.argument('path', metavar='STORE', type=PATH)
 @click.option('--manifest', type=PATH, help='Manifest whose samples should be there.')
-@click.option('--partial', is_flag=True, help='Check what is there though shards are missing.')
+@click.option('--partial', is_flag=True, help='Check what is there even if shards are missing.')
 @AS_JSON
 def check(path: Path, manifest: Path | None, partial: bool, as_json: bool) -> None:
     """Check a STORE (a folder of one recipe): nan, zeros, shapes, missing samples.
 
-    Ends with 1 where values are not finite, or samples are not those of the manifest.
+    Exits with 1 where values are not finite, or the samples are not those of the manifest.
     """
     from affekt.corpora import Manifest
     from affekt.features import Store, check_store

@@ -26,9 +26,7 @@ for _pool in ('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS'):
 
 Command = Callable[..., Any]
 
-AS_JSON = click.option(
-    '--json', 'as_json', is_flag=True, help='One JSON object on standard output, nothing else there.'
-)
+AS_JSON = click.option('--json', 'as_json', is_flag=True, help='One JSON object on standard output and nothing else.')
 """Progress, warnings and errors go to standard error as ever, so that `--json > FILE` shows how far the work is."""
 
 SECTIONS = {
@@ -110,8 +108,8 @@ class Affekt(VerbGroup):
         if not standalone_mode:
             return run()
         with_streams()
-        warnings, said = logging.getLogger('affekt'), SaidWarnings()
-        warnings.addHandler(said)
+        warnings, handler = logging.getLogger('affekt'), SaidWarnings()
+        warnings.addHandler(handler)
         try:
             code: Any = run()
         except click.ClickException as error:
@@ -123,7 +121,7 @@ class Affekt(VerbGroup):
             say('stopped before anything was begun', err=True)
             sys.exit(SIGINT_CODE if isinstance(error.__cause__, KeyboardInterrupt) else 1)
         finally:
-            warnings.removeHandler(said)
+            warnings.removeHandler(handler)
         sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -26,24 +26,24 @@ SHELLS = ('bash', 'zsh', 'fish')
 @click.option('--thorough', is_flag=True, help='Hash every byte of the model files again.')
 @AS_JSON
 def doctor(thorough: bool, as_json: bool) -> None:
-    """What is installed, which model files are verified, what extras would add."""
+    """Show what is installed, which model files are verified, what extras would add."""
     from affekt.doctor import examine, is_healthy
 
-    facts = examine(thorough=thorough)
+    examined = examine(thorough=thorough)
     if as_json:
-        say_json({**facts, 'healthy': is_healthy(facts)})
+        say_json({**examined, 'healthy': is_healthy(examined)})
     else:
-        for rows in facts.values():
+        for rows in examined.values():
             say(facts_table(rows))
             say()
-        healthy = 'Everything needed is here.' if is_healthy(facts) else 'Something needed is missing or damaged.'
+        healthy = 'Everything needed is here.' if is_healthy(examined) else 'Something needed is missing or damaged.'
         say(f'{healthy} Model files that are missing are fetched when they are first used.')
-    sys.exit(0 if is_healthy(facts) else 2)
+    sys.exit(0 if is_healthy(examined) else 2)
 
 
 @main.command()
 def notice() -> None:
-    """A text for the people who are to be analyzed."""
+    """Print a text for the people who will be analyzed."""
     from affekt.analysis import NOTICE
 
     say(*NOTICE.splitlines())
@@ -52,9 +52,9 @@ def notice() -> None:
 @main.command()
 @AS_JSON
 def plugins(as_json: bool) -> None:
-    """What other packages add: recipes, models, corpora, metrics, judges, exports.
+    """Show what other packages add: recipes, models, corpora, metrics, judges, exports.
 
-    Ends with 1 where something of them cannot be used; it says how to remove it.
+    Exits with 1 where one of them cannot be used, and says how to remove it.
     """
     from affekt.doctor import plugged_in
 
@@ -81,13 +81,13 @@ def say_unusable(rows: Iterable[Listed]) -> None:
 
 @main.group()
 def weights() -> None:
-    """The model files: list, get, verify."""
+    """List, get and verify the model files."""
 
 
 @weights.command('list')
 @AS_JSON
 def list_weights(as_json: bool) -> None:
-    """Every model file with its licence, size and state."""
+    """List every model file with its licence, size and state."""
     from affekt.weights import MODELS, state
 
     rows = [
@@ -113,7 +113,7 @@ def list_weights(as_json: bool) -> None:
 @click.argument('names', nargs=-1, type=Named(model_files), metavar='[NAME]...')
 @click.option('--all', 'everything', is_flag=True, help='Every model file but those fetched by name only.')
 def get_weights(names: Sequence[str], everything: bool) -> None:
-    """Fetch model files by name; those that an analysis needs, without a name."""
+    """Fetch model files by name, or without a name those that an analysis needs."""
     from affekt.weights import MODELS
 
     every = [name for name, model in MODELS.items() if not model.by_name_only]
@@ -158,7 +158,7 @@ def completion(shell: str | None) -> None:
     affekt completion >> ~/.bashrc                                  bash, zsh
     affekt completion fish > ~/.config/fish/completions/affekt.fish
 
-    Without SHELL the one that you are in. A new terminal then knows it.
+    SHELL is the current one by default. It takes effect in a new terminal.
     """
     chosen = shell or Path(os.environ.get('SHELL', '')).name
     writer = get_completion_class(chosen) if chosen in SHELLS else None

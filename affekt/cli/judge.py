@@ -50,7 +50,7 @@ def _prices(context: click.Context, option: click.Parameter, given: tuple[str, .
     '--strategy', default='s1', type=Named(judge_strategies), help='Strategy; all but s1 need --media (default s1).'
 )
 @click.option('--endpoint', metavar='URL', help='Server of the models, such as http://localhost:8000/v1.')
-@click.option('--model', metavar='NAME', help='Name that the endpoint knows the model by.')
+@click.option('--model', metavar='NAME', help='Name of the model at the endpoint.')
 @click.option('--judge-model', metavar='NAME', help='Model that reads, in s3 and s4 (default: --model).')
 @click.option('--judge-endpoint', metavar='URL', help='Server of that model (default: --endpoint).')
 @click.option('--local', metavar='PATH', help='Model in this process: a folder or a .gguf file; s1 without media.')
@@ -61,15 +61,17 @@ def _prices(context: click.Context, option: click.Parameter, given: tuple[str, .
     metavar='NAME',
     help='Judge by name, instead of a model: a reference that reads nothing, or one that a package adds.',
 )
-@click.option('--replay', is_flag=True, help='Ask nobody; fail where an answer is missing.')
+@click.option('--replay', is_flag=True, help='Use saved answers only; fail where one is missing.')
 @click.option('--cache', type=click.Path(path_type=Path), help='Folder of answers (default: beside --out).')
-@click.option('--frames', type=int, default=8, metavar='N', help='Frames of a clip at most; 0 sends none (default 8).')
+@click.option(
+    '--frames', type=int, default=8, metavar='N', help='Maximum number of frames per clip; 0 sends none (default 8).'
+)
 @click.option('--max-side', type=int, default=512, metavar='PX', help='Longest side of a frame (default 512).')
 @click.option('--sound', is_flag=True, help='Send sound too, as WAV of at most 30 s; many servers refuse it.')
 @click.option('--no-schema', is_flag=True, help='Do not ask for a JSON schema; for servers that refuse one.')
 @click.option('--price', 'prices', multiple=True, metavar='M=P,A', callback=_prices,
               help='Price of a million prompt and answer tokens of model M.')  # fmt: skip
-@click.option('--at-once', type=click.IntRange(1, 256), default=4, help='Pairs in work at once (default 4).')
+@click.option('--at-once', type=click.IntRange(1, 256), default=4, help='Pairs judged at once (default 4).')
 @click.option('--timeout', 'timeout_s', type=float, default=120.0, help='Seconds to wait for an answer (default 120).')
 @AS_JSON
 @click.option('--raw-csv', is_flag=True, help='Texts like =1+1 as they are, without an apostrophe for spreadsheets.')
@@ -79,10 +81,10 @@ def judge(
 ) -> None:  # fmt: skip
     """Have a model say which of two descriptions of emotion is better.
 
-    DESCRIPTIONS are two or more tables (csv, xlsx, jsonl …: name, description), one a describer; or one table of
-    pairs: name,a1,a2[,preference,model1,model2]. Every pair is shown in both orders; where they disagree it is a tie.
-    `affekt rank` reads the verdicts. Each answer is kept at once: run the same command again after any interruption
-    and only what is missing is asked. A key for the endpoint is read from AFFEKT_LLM_KEY.
+    DESCRIPTIONS are two or more tables (csv, xlsx, jsonl …: name, description), one per describer; or one table of
+    pairs: name,a1,a2[,preference,model1,model2]. Every pair is shown in both orders; where the two verdicts disagree,
+    the pair is a tie. `affekt rank` reads the verdicts. Every answer is saved at once: after an interruption, run the
+    same command again, and only what is missing is asked. A key for the endpoint is read from AFFEKT_LLM_KEY.
     """
     from affekt.judging import judge_descriptions
 

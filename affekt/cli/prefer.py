@@ -30,7 +30,7 @@ def prefer() -> None:
 @prefer.command()
 @click.argument('pairs', type=PATH)
 @click.option('--out', required=True, type=PATH, help='New folder for the model.')
-@click.option('--validation', type=PATH, help='Pairs to choose settings on; folds of the samples without it.')
+@click.option('--validation', type=PATH, help='Pairs to choose settings on (default: folds over the samples).')
 @click.option(
     '--control', default='', metavar='NAMES', help='Cues that may not be used: length, source or length,source.'
 )
@@ -57,7 +57,7 @@ def train(pairs: Path, out: Path, validation: Path | None, control: str, feature
 @prefer.command()
 @click.argument('judge', metavar='MODEL|VERDICTS', type=PATH)
 @click.argument('pairs', type=PATH)
-@click.option('--swapped', type=PATH, help='Verdicts on the swapped pairs, as they were said.')
+@click.option('--swapped', type=PATH, help='Verdicts on the swapped pairs, as given.')
 @click.option('--learned-from', type=PATH, help='Training pairs, from which shortcuts learn who usually wins.')
 @FEATURES
 @click.option(
@@ -79,8 +79,7 @@ def evaluate(
 
     Verdicts are a table of name,preference.
 
-    Beside it stand rules that look at no feeling: the longer text, the source
-    that usually wins, always one side.
+    Rules that ignore emotion are shown beside it: the longer text, the source that usually wins, always the same side.
     """
     from affekt.cli.prefer_tables import evaluation_tables
     from affekt.preference import evaluate_file
@@ -105,7 +104,7 @@ def evaluate(
 @click.argument('model', type=PATH)
 @click.argument('pairs', type=PATH)
 @click.option('--out', required=True, type=PATH, help='Table of name,preference to write, in the order of the pairs.')
-@click.option('--ties', is_flag=True, help='Say same where that is likeliest; it counts as a1 in the challenge.')
+@click.option('--ties', is_flag=True, help='Answer same where that is likeliest; it counts as a1 in the challenge.')
 @FEATURES
 def predict(model: Path, pairs: Path, out: Path, ties: bool, features: Path | None) -> None:
     """Write a MODEL's preferences on PAIRS for MER-Prefer."""
@@ -114,9 +113,9 @@ def predict(model: Path, pairs: Path, out: Path, ties: bool, features: Path | No
 
     with table_notes():
         asked, readings = predict_file(model, pairs, features=features)
-    facts = write_prefer_submission(asked.names, readings.verdicts(ties=ties), out)
-    counts = ', '.join(f'{count} {word}' for word, count in facts.answers.items())
-    say(f'{facts.path}: {facts.rows} preferences, {counts}')
+    written = write_prefer_submission(asked.names, readings.verdicts(ties=ties), out)
+    counts = ', '.join(f'{count} {word}' for word, count in written.answers.items())
+    say(f'{written.path}: {written.rows} preferences, {counts}')
 
 
 @prefer.command()
@@ -125,20 +124,20 @@ def predict(model: Path, pairs: Path, out: Path, ties: bool, features: Path | No
 def check(file: Path, candidates: Path) -> None:
     """Check a submission FILE to MER-Prefer.
 
-    Every problem is said at once, with its row.
+    Every problem is reported at once, with its row.
     """
     from affekt.challenges import check_prefer_submission
     from affekt.preference import read_pairs
 
     with table_notes():
-        facts = check_prefer_submission(file, read_pairs(candidates).names)
-    counts = ', '.join(f'{count} {word}' for word, count in facts.answers.items())
-    say(f'{facts.path} is in order: {facts.rows} preferences, {counts}')
+        checked = check_prefer_submission(file, read_pairs(candidates).names)
+    counts = ', '.join(f'{count} {word}' for word, count in checked.answers.items())
+    say(f'{checked.path} is in order: {checked.rows} preferences, {counts}')
 
 
 @prefer.command('score')
 @click.argument('file', type=PATH)
-@click.option('--truth', required=True, type=PATH, help='Table of name and preference; its samples alone are scored.')
+@click.option('--truth', required=True, type=PATH, help='Table of name and preference; only its samples are scored.')
 @click.option(
     '--resamples', type=click.IntRange(1, 100_000), default=1000, help='Resamples of the intervals (default 1000).'
 )

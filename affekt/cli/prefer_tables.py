@@ -11,7 +11,7 @@ from rich.text import Text
 
 from affekt.metrics import Interval
 from affekt.terminal import plain_table
-from affekt.wording import signed
+from affekt.wording import percent, signed, within
 
 if TYPE_CHECKING:
     from affekt.challenges import PreferScore
@@ -31,14 +31,14 @@ def evaluation_tables(evaluation: PreferenceEvaluation) -> Group:
     ]
     notes = [f'{view.name}: as certain as {view.effective:.0f} unweighted pairs' for view in evaluation.views[1:]]
     if not math.isnan(evaluation.judge.longer):
-        notes.append(f'this judge takes the longer text in {_percent(evaluation.judge.longer)} % of its answers')
+        notes.append(f'this judge takes the longer text in {percent(evaluation.judge.longer, 1)} % of its answers')
     if evaluation.in_hindsight:
         notes.append('shortcuts know the winners of these very pairs (without --learned-from)')
     if evaluation.annotators:
         people = evaluation.annotators['another annotator']
         notes.append(
-            f'against each annotator: this judge {_percent(evaluation.judge.against_annotators)}, '
-            f'another annotator {_percent(people)}'
+            f'against each annotator: this judge {percent(evaluation.judge.against_annotators, 1)}, '
+            f'another annotator {percent(people, 1)}'
         )
     parts += [Text(''), *(Text(note, style='dim') for note in notes)]
     if (best := _best_shortcut(evaluation)) is not None:
@@ -65,10 +65,10 @@ def _official(evaluation: PreferenceEvaluation) -> Table:
         scores = judged.views[evaluation.views[0].name]
         table.add_row(
             name,
-            *(_percent(scores[key].value) for key in ('waf2', 'acc2', 'waf3', 'acc3')),
+            *(percent(scores[key].value, 1) for key in ('waf2', 'acc2', 'waf3', 'acc3')),
             _spread(scores['even']),
-            f'{100 * judged.ties:.0f} %',
-            '–' if math.isnan(judged.swap_consistency) else f'{100 * judged.swap_consistency:.0f} %',
+            percent(judged.ties, 0, ' %'),
+            percent(judged.swap_consistency, 0, ' %'),
             style='bold' if judged is evaluation.judge else '',
         )
     return table
@@ -95,11 +95,5 @@ def _best_shortcut(evaluation: PreferenceEvaluation) -> tuple[str, Interval] | N
     return None if math.isnan(lead.low) else (name, lead)
 
 
-def _percent(share: float) -> str:
-    return '–' if math.isnan(share) else f'{100 * share:.1f}'
-
-
 def _spread(interval: Interval) -> str:
-    if math.isnan(interval.low):
-        return _percent(interval.value)
-    return f'{_percent(interval.value)} [{100 * interval.low:.1f} {100 * interval.high:.1f}]'
+    return within(percent(interval.value, 1), interval.low, interval.high)

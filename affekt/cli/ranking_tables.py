@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from affekt.terminal import facts_table, plain_table
-from affekt.wording import counted, signed
+from affekt.wording import counted, percent, signed
 
 if TYPE_CHECKING:
     from affekt.judging import Agreement, JudgeReport
@@ -63,7 +63,7 @@ def _board(ranking: Ranking) -> Table:
             standing.item,
             Text.assemble((signed(standing.strength), 'bold'), (reach, 'dim')),
             _whisker(standing.low, standing.strength, standing.high, low, high),
-            '–' if isnan(standing.win_rate) else f'{standing.win_rate:.0%}',
+            percent(standing.win_rate, 0, '%'),
         )
     return table
 
@@ -91,7 +91,7 @@ def _bias_table(biases: Sequence[Bias]) -> Table:
         effect = f'{bias.chance:.0%}, {signed(bias.effect)} [{signed(bias.low)} {signed(bias.high)}]'
         table.add_row(
             f'twice the {bias.name}' if bias.name == 'length' else bias.name,
-            '–' if isnan(bias.share) else f'{bias.share:.0%}',
+            percent(bias.share, 0, '%'),
             bias.note or effect,
             'taken out' if bias.is_controlled else '',
         )
@@ -125,25 +125,25 @@ def _wins_table(report: JudgeReport) -> Table:
 
 
 def _judge_facts(report: JudgeReport) -> list[dict[str, str]]:
-    facts = {
+    rows = {
         'first shown wins': f'{_plain_interval(report.first_wins)}  of decided showings; 50 % is no bias',
         'orders agree': f'{_plain_interval(report.consistency)}  of pairs with two verdicts',
     }
     if report.official_consistency == report.official_consistency:
-        facts['as published'] = f'{100 * report.official_consistency:.1f} %, unreadable answers taken as same'
+        rows['as published'] = f'{100 * report.official_consistency:.1f} %, unreadable answers taken as same'
     if report.read_as:
-        facts['read as'] = ', '.join(f'{how} {number}' for how, number in report.read_as.items())
+        rows['read as'] = ', '.join(f'{how} {number}' for how, number in report.read_as.items())
     if report.descriptions_with_thinking:
         thought = counted(report.descriptions_with_thinking, 'description')
-        facts['thought aloud'] = f'{thought}; what was thought aloud was not judged'
+        rows['thought aloud'] = f'{thought}; what was thought aloud was not judged'
     if report.with_thinking:
         answers = counted(report.with_thinking, 'answer')
-        facts['with thinking'] = f'{answers}; what was thought aloud was left out'
+        rows['with thinking'] = f'{answers}; what was thought aloud was left out'
     for use in report.use:
         cost = '' if use.cost != use.cost else f', cost {use.cost:.4g}'
         tokens = f'{use.prompt_tokens:,} + {use.answer_tokens:,} tokens'
-        facts[f'asked {use.model}'] = f'{use.questions:,} questions, {tokens}, {use.seconds:.1f} s{cost}'
-    return [{'what': _cut(what, 24), 'value': value} for what, value in facts.items()]
+        rows[f'asked {use.model}'] = f'{use.questions:,} questions, {tokens}, {use.seconds:.1f} s{cost}'
+    return [{'what': _cut(what, 24), 'value': value} for what, value in rows.items()]
 
 
 def _agreement_table(agreements: Sequence[Agreement], heading: str, is_published: bool) -> Table:

@@ -34,10 +34,10 @@ def _analysis_options(command: Command) -> Command:
     """The options that `analyze` and `demo` share."""
     options = [
         click.option(
-            '--out', type=click.Path(path_type=Path), help='Run folder; a new one under affekt_runs without it.'
+            '--out', type=click.Path(path_type=Path), help='Run folder (default: a new one under affekt_runs).'
         ),
-        click.option('--fps', type=float, help='Frames looked at per second of video (default 12.5).'),
-        click.option('--max-people', type=int, help='Faces followed at once (default 5).'),
+        click.option('--fps', type=float, help='Frames analyzed per second of video (default 12.5).'),
+        click.option('--max-people', type=int, help='Faces tracked at once (default 5).'),
         click.option(
             '--asr',
             type=Named(recognisers, others='PATH'),
@@ -67,8 +67,10 @@ def _analysis_options(command: Command) -> Command:
     help='Encoding of transcript or subtitles, such as gb18030 or cp1251 (default: recognised).',
 )
 @click.option('--subtitles', is_flag=True, help='Use the subtitles inside or beside the recording.')
-@click.option('--sound-stream', type=int, metavar='N', help='Sound stream to hear, from 0; the default one without it.')
-@click.option('--resume', is_flag=True, help='Go on with a run that was interrupted.')
+@click.option(
+    '--sound-stream', type=int, metavar='N', help="Audio stream, counted from 0 (default: the file's own default)."
+)
+@click.option('--resume', is_flag=True, help='Continue an interrupted run.')
 def analyze(paths: Sequence[Path], out: Path | None, as_json: bool, resume: bool, **chosen: Any) -> None:
     """Analyze recordings: video, sound or pictures; files or whole folders."""
     title = paths[0].absolute().resolve().stem if len(paths) == 1 else f'{len(paths)}-files'
@@ -78,7 +80,7 @@ def analyze(paths: Sequence[Path], out: Path | None, as_json: bool, resume: bool
 
 @main.command()
 @_analysis_options
-@click.option('--silent', is_flag=True, help='Face alone, without the joined speech.')
+@click.option('--silent', is_flag=True, help='Face alone, without the added speech.')
 def demo(out: Path | None, as_json: bool, silent: bool, **chosen: Any) -> None:
     """Analyze a real talking face; everything that is needed is fetched."""
     from affekt.demo import DISCLOSURE, demo_clip
@@ -92,7 +94,7 @@ def demo(out: Path | None, as_json: bool, silent: bool, **chosen: Any) -> None:
 @main.command()
 @click.argument('run', type=click.Path(path_type=Path))
 @click.option('--to', required=True, type=Named(exports), help='Format to write.')
-@click.option('--out', type=click.Path(path_type=Path), help='Folder for the files; the run folder without it.')
+@click.option('--out', type=click.Path(path_type=Path), help='Folder for the files (default: the run folder).')
 @click.option('--raw-csv', is_flag=True, help='Texts like =1+1 as they are, without an apostrophe for spreadsheets.')
 def export(run: Path, to: str, out: Path | None, raw_csv: bool) -> None:
     """Write a run's timelines for other programs."""
@@ -104,7 +106,7 @@ def export(run: Path, to: str, out: Path | None, raw_csv: bool) -> None:
 @main.command()
 @click.argument('run', type=click.Path(path_type=Path))
 def report(run: Path) -> None:
-    """Make the pages of a run again, with the recordings where they still are."""
+    """Rebuild the pages of a run, with the recordings that are still in place."""
     from affekt.batch import report_run
 
     _say_written(report_run(run))

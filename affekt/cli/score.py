@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from affekt.cli.choices import WORD_TABLES, Named, metrics
 from affekt.cli.group import AS_JSON, main
 from affekt.cli.table_notes import table_notes
 from affekt.terminal import plain_table, say, say_json
-from affekt.wording import signed
+from affekt.wording import percent, signed, within
 
 if TYPE_CHECKING:
     from affekt.labels import WordTable
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 PATH = click.Path(path_type=Path)
 TABLES_HELP = 'Word table: affekt (default), 2025, 2026, a file, or the official folder emotion_wheel.'
-MODE_HELP = 'consistent (default) counts every word; official gives the published figures.'
+MODE_HELP = 'Mode: consistent (default) counts every word; official gives the published figures.'
 
 
 @main.group()
@@ -113,7 +112,7 @@ def openvocab(
     help='Metrics (default all that are built in for such labels).',
 )  # fmt: skip
 @click.option('--column', metavar='NAME', help='Column of the labels in both (default category, label, valence …).')
-@click.option('--by', metavar='COLUMN', help='Column of the truth, such as speaker, whose groups intervals are over.')
+@click.option('--by', metavar='COLUMN', help='Column of the truth that clusters the intervals, such as speaker.')
 @click.option(
     '--resamples', type=click.IntRange(0, 100_000), default=1000, help='Resamples of the intervals (default 1000).'
 )
@@ -123,7 +122,7 @@ def labels(
     truth: Path, prediction: Path, names: str | None, column: str | None, by: str | None, resamples: int, seed: int,
     as_json: bool,
 ) -> None:  # fmt: skip
-    """Score one category or one value a sample, beside what a constant answer gives.
+    """Score one category or one value per sample, beside a constant answer.
 
     \b
     affekt score labels --truth meld.parquet --prediction mine.csv --by speaker
@@ -202,23 +201,17 @@ def _grid(*columns: str, last_wraps: bool = False) -> Table:
     return table
 
 
-def _percent(value: float) -> str:
-    return '–' if math.isnan(value) else f'{100 * value:.2f}'
-
-
 def _with_interval(value: Interval) -> str:
-    if math.isnan(value.low):
-        return _percent(value.value)
-    return f'{_percent(value.value)} [{100 * value.low:.1f} {100 * value.high:.1f}]'
+    return within(percent(value.value), value.low, value.high)
 
 
 def _official_table(scored: OpenVocabularyScore) -> Table:
     table = _grid('%', 'n', 'P', 'R', 'F')
     for row, parts in scored.metrics.items():
         if 'f' in parts:
-            cells = [_percent(parts['precision'].value), _percent(parts['recall'].value), _with_interval(parts['f'])]
+            cells = [percent(parts['precision'].value), percent(parts['recall'].value), _with_interval(parts['f'])]
         else:
-            cells = [_percent(parts['mscore'].value), '', _with_interval(parts['hit rate'])]
+            cells = [percent(parts['mscore'].value), '', _with_interval(parts['hit rate'])]
         style = 'bold' if row == scored.headline[0] else ''
         table.add_row(Text(_official_name(row), style=style), f'{parts["n"].value:g}', *cells, style=style)
     return table
@@ -249,11 +242,11 @@ def _consistent_table(scored: OpenVocabularyScore, table: WordTable, everything:
         style = 'bold' if row == scored.headline[0] else ''
         shown.add_row(
             Text(names.get(row, row), style=style),
-            _percent(parts['precision'].value),
-            _percent(parts['recall'].value),
+            percent(parts['precision'].value),
+            percent(parts['recall'].value),
             _with_interval(parts['f1']),
-            _percent(parts['macro f1'].value) if 'macro f1' in parts else '',
-            f'≤ {_percent(scored.ceiling.values[f"{row} f1"])}' if scored.ceiling else '',
+            percent(parts['macro f1'].value) if 'macro f1' in parts else '',
+            f'≤ {percent(scored.ceiling.values[f"{row} f1"])}' if scored.ceiling else '',
             style=style,
         )
     return shown
@@ -267,7 +260,7 @@ def _coverage_table(sides: Mapping[str, Coverage]) -> Table:
             str(side.tokens),
             f'{side.labels_per_answer:.2f}',
             str(side.empty_answers),
-            _percent(side.share),
+            percent(side.share),
             _some(side.unknown),
         )
     return shown
@@ -283,9 +276,9 @@ def _trivial_table(scored: OpenVocabularyScore) -> Table:
     headline = ' '.join(scored.headline)
     shown = _grid('the same answer every time', f'{headline} %', 'words', last_wraps=True)
     for name, values in scored.trivial.items():
-        shown.add_row(name, _percent(values[headline]), ', '.join(scored.trivial_words[name]))
+        shown.add_row(name, percent(values[headline]), ', '.join(scored.trivial_words[name]))
     if scored.ceiling:
-        shown.add_row('no constant can exceed', _percent(scored.ceiling.values[headline]), '', style='bold')
+        shown.add_row('no constant can exceed', percent(scored.ceiling.values[headline]), '', style='bold')
     return shown
 
 

@@ -48,10 +48,14 @@ class Numbers(click.ParamType[tuple[float, ...]]):
 @click.option(
     '--manifest', required=True, type=PATH, help='Manifest of the labelled clips: train, and val where there is one.'
 )
-@click.option('--unlabelled', type=PATH, help='Manifest of the clips to answer; without it the others of --manifest.')
+@click.option(
+    '--unlabelled', type=PATH, help='Manifest of the clips to predict (default: the other clips of --manifest).'
+)
 @click.option('--features', required=True, metavar='STORE[,STORE]', help='Stores, with commas between.')
-@click.option('--unlabelled-features', metavar='STORE[,STORE]', help='Stores of the unlabelled clips, where in others.')
-@click.option('--candidates', type=PATH, help='List of names of the challenge; answers for these alone are written.')
+@click.option(
+    '--unlabelled-features', metavar='STORE[,STORE]', help='Stores of the unlabelled clips, if in separate ones.'
+)
+@click.option('--candidates', type=PATH, help="List of the challenge's names; only their predictions are written.")
 @click.option('--out', required=True, type=PATH, help='Folder for predictions.csv and every finished run.')
 @click.option(
     '--model', default='attention', type=Named(fusion_models), metavar='NAME', help='Fusion model (default attention).'
@@ -67,29 +71,33 @@ class Numbers(click.ParamType[tuple[float, ...]]):
     'thresholds',
     type=Numbers(),
     default='0.5,0.7,0.9',
-    help='Certainties above which an own answer counts (default 0.5,0.7,0.9); validation chooses one.',
+    help='Confidences above which pseudo-labels count (default 0.5,0.7,0.9); validation chooses one.',
 )
 @click.option(
-    '--share', 'shares', type=Numbers(), default='', help='Shares of the surest of each category, also tried (pseudo).'
+    '--share',
+    'shares',
+    type=Numbers(),
+    default='',
+    help='Shares of the most confident clips per category, also tried (pseudo).',
 )
-@click.option(
-    '--balanced', is_flag=True, help='Keep every category at most at its share of the labelled clips (pseudo).'
-)
-@click.option('--trials', type=click.IntRange(1, 10_000), default=4, help='Draws of settings (default 4).')
+@click.option('--balanced', is_flag=True, help='Limit every category to its share of the labelled clips (pseudo).')
+@click.option('--trials', type=click.IntRange(1, 10_000), default=4, help='Settings drawn and tried (default 4).')
 @click.option(
     '--folds', type=click.IntRange(2, 100), default=5, help='Folds over the labelled clips, without val (default 5).'
 )
-@click.option('--seeds', type=click.IntRange(1, 100), default=1, help='Runs of what was chosen (default 1).')
-@click.option('--epochs', type=click.IntRange(1, 10_000), default=100, help='Epochs at most (default 100).')
+@click.option(
+    '--seeds', type=click.IntRange(1, 100), default=1, help='Number of seeds for the chosen settings (default 1).'
+)
+@click.option('--epochs', type=click.IntRange(1, 10_000), default=100, help='Maximum number of epochs (default 100).')
 @click.option(
     '--patience',
     type=click.IntRange(1, 10_000),
     default=10,
-    help='Epochs without a better one until training ends (default 10).',
+    help='Epochs without improvement before training stops (default 10).',
 )
 @click.option('--seed', type=int, default=0, help='Random seed (default 0).')
 @click.option('--allow-missing', is_flag=True, help='Accept clips without features of a modality.')
-@click.option('--resume', is_flag=True, help='Go on with the run in --out that was interrupted.')
+@click.option('--resume', is_flag=True, help='Continue the interrupted run in --out.')
 @AS_JSON
 def train(
     name: str,
@@ -103,7 +111,7 @@ def train(
     as_json: bool,
     **chosen: Any,
 ) -> None:
-    """Train on labelled clips, with unlabelled ones or without, and answer all unlabelled ones.
+    """Train on labelled clips, with or without unlabelled ones, and predict all unlabelled ones.
 
     \b
     affekt track train mer2024-semi --manifest mer2024.parquet \\
@@ -178,7 +186,7 @@ def _show_training(trained: TrackAnswers, path: Path) -> None:
 @click.option(
     '--out', required=True, type=PATH, help='Submission: .csv; mer2025-track2: …-openset.npz; mer2026-track2: either.'
 )
-@click.option('--candidates', type=PATH, help='List of names of the challenge; those of the prediction without it.')
+@click.option('--candidates', type=PATH, help="List of the challenge's names (default: those of the prediction).")
 @click.option('--allow-empty', is_flag=True, help='Accept answers without a label, which score 0.')
 def write(name: str, prediction: Path, out: Path, candidates: Path | None, allow_empty: bool) -> None:
     """Write PREDICTION as a submission, and check it.
@@ -190,37 +198,39 @@ def write(name: str, prediction: Path, out: Path, candidates: Path | None, allow
     with table_notes():
         names = read_candidates(candidates) if candidates else None
         answers = track_named(name).read(prediction)
-    facts = write_submission(name, answers, out, names, allow_empty=allow_empty)
-    say(f'{facts.path}: {facts.rows} answers, {_labels(facts)}')
+    written = write_submission(name, answers, out, names, allow_empty=allow_empty)
+    say(f'{written.path}: {written.rows} answers, {_labels(written)}')
 
 
 @track.command()
 @click.argument('name', metavar='TRACK', type=Named(tracks))
 @click.argument('file', type=PATH)
-@click.option('--candidates', required=True, type=PATH, help='List of names of the challenge.')
+@click.option('--candidates', required=True, type=PATH, help="List of the challenge's names.")
 @click.option('--allow-empty', is_flag=True, help='Accept answers without a label, which score 0.')
 def check(name: str, file: Path, candidates: Path, allow_empty: bool) -> None:
     """Check a submission FILE: every problem at once, with its row."""
     from affekt.challenges import check_submission, read_candidates
 
     with table_notes():
-        facts = check_submission(name, file, read_candidates(candidates), allow_empty=allow_empty)
-    order = 'in the order of the candidates' if facts.follows_candidates else 'in another order than the candidates'
-    empty = f', {facts.empty_answers} empty' if facts.empty_answers else ''
-    say(f'{facts.path} is in order: {facts.rows} answers {order}, {_labels(facts)}{empty}')
+        checked = check_submission(name, file, read_candidates(candidates), allow_empty=allow_empty)
+    order = 'in the order of the candidates' if checked.follows_candidates else 'in another order than the candidates'
+    empty = f', {checked.empty_answers} empty' if checked.empty_answers else ''
+    say(f'{checked.path} is in order: {checked.rows} answers {order}, {_labels(checked)}{empty}')
 
 
-def _labels(facts: Submission) -> str:
+def _labels(submission: Submission) -> str:
     """How often each category stands, or how many labels an answer has."""
-    if facts.counts:
-        return ', '.join(f'{name} {count}' for name, count in sorted(facts.counts.items(), key=lambda item: -item[1]))
-    return f'{facts.labels_per_answer:.1f} labels each'
+    if submission.counts:
+        return ', '.join(
+            f'{name} {count}' for name, count in sorted(submission.counts.items(), key=lambda item: -item[1])
+        )
+    return f'{submission.labels_per_answer:.1f} labels each'
 
 
 @track.command('score')
 @click.argument('name', metavar='TRACK', type=Named(tracks))
 @click.argument('prediction', type=PATH)
-@click.option('--truth', required=True, type=PATH, help="Table with the track's columns; its samples alone are scored.")
+@click.option('--truth', required=True, type=PATH, help="Table with the track's columns; only its samples are scored.")
 @click.option('--groups', type=PATH, help='Stored synonym groups for mer2024-ov: openset-synonym.zip or name,groups.')
 @click.option(
     '--tables',
@@ -263,10 +273,10 @@ def score_command(
         parts = {
             part: {'value': interval.value, 'interval': bounds(interval)} for part, interval in scored.parts.items()
         }
-        facts = {'track': scored.track, 'metric': scored.metric, 'score': scored.score.value}
-        facts |= {'interval': bounds(scored.score), 'parts': parts, 'samples': scored.samples}
-        facts |= {'table': scored.table, 'table_is_official': scored.table_is_official}
-        say_json(facts | {'notes': notes})
+        answer = {'track': scored.track, 'metric': scored.metric, 'score': scored.score.value}
+        answer |= {'interval': bounds(scored.score), 'parts': parts, 'samples': scored.samples}
+        answer |= {'table': scored.table, 'table_is_official': scored.table_is_official}
+        say_json(answer | {'notes': notes})
         return
     say(f'{scored.track}, {scored.samples} samples')
     if scored.table:

@@ -40,19 +40,19 @@ _EMODB_SPEAKERS = ('03', '08', '09', '10', '11', '12', '13', '14', '15', '16')
 
 def _ravdess(release: Release, channel: str) -> Iterator[Sample]:
     """Actor_NN/03-01-….wav is sound, 01-… film with sound, 02-… film without; clips of one utterance are one sample."""
-    found: dict[str, dict[str, str]] = {}
+    recordings: dict[str, dict[str, str]] = {}
     for actor in _ACTORS:
-        for kind, suffixes in (('audio', AUDIO), ('video', VIDEO)):
+        for column, suffixes in (('audio', AUDIO), ('video', VIDEO)):
             for stem, path in release.media(actor, kinds=suffixes).items():
                 if (parts := _RAVDESS.fullmatch(stem)) and parts[2] == channel:
-                    at = found.setdefault(stem[3:], {})
-                    if kind == 'audio' or parts[1] == '01' or 'video' not in at:
-                        at[kind] = path
-    for name, paths in found.items():
+                    at = recordings.setdefault(stem[3:], {})
+                    if column == 'audio' or parts[1] == '01' or 'video' not in at:
+                        at[column] = path
+    for name, paths in recordings.items():
         _, emotion, _, statement, _, actor = name.split('-')
-        said = _STATEMENTS[int(statement) - 1]
+        sentence = _STATEMENTS[int(statement) - 1]
         yield Sample(
-            name, video=paths.get('video'), audio=paths.get('audio'), text=said, english=said,
+            name, video=paths.get('video'), audio=paths.get('audio'), text=sentence, english=sentence,
             category=RAVDESS8[int(emotion) - 1], speaker=actor, fold=(int(actor) - 1) // 4 + 1,
         )  # fmt: skip
 
@@ -64,9 +64,9 @@ def _cremad(release: Release) -> Iterator[Sample]:
         if parts and parts[3] in _CREMAD_CODES:
             actor, sentence, code, _ = parts.groups()
             fold = next((index for index, last in enumerate(_CREMAD_LAST, 1) if int(actor) <= last), None)
-            said = _CREMAD_SAID.get(sentence)
+            wording = _CREMAD_SAID.get(sentence)
             yield Sample(
-                name, video=video.get(name), audio=audio.get(name), text=said, english=said,
+                name, video=video.get(name), audio=audio.get(name), text=wording, english=wording,
                 category=_CREMAD_CODES[code], speaker=actor, fold=None if name in _CREMAD_LEFT_OUT else fold,
             )  # fmt: skip
         else:

@@ -22,9 +22,9 @@ def _merbench(
     release: Release, archives: tuple[str, ...], splits: Mapping[str, str], hidden: tuple[str, ...]
 ) -> Iterator[Sample]:
     rows = list(labelled(release, archives, splits, MER6))
-    said, media = transcripts(release, [row.name for row in rows]), Media.of(release)
+    texts, media = transcripts(release, [row.name for row in rows]), Media.of(release)
     for row in rows:
-        chinese, english = said.get(row.name, (None, None))
+        chinese, english = texts.get(row.name, (None, None))
         yield Sample(
             row.name, text=chinese, chinese=chinese, english=english,
             category=None if row.split in hidden else row.category, valence=row.value, split=row.split,
@@ -62,9 +62,9 @@ def _official(
         columns = None if is_folder else release.table(file)
         names = list(video) if columns is None else need(columns, ('name',), file)[0]
         rows += [(name, split, None, None, video.get(name)) for name in names if name not in known]
-    said, media = transcripts(release, [row[0] for row in rows]), Media.of(release)
+    texts, media = transcripts(release, [row[0] for row in rows]), Media.of(release)
     for name, split, category, value, clip in rows:
-        chinese, english = said.get(name, (None, None))
+        chinese, english = texts.get(name, (None, None))
         paths = media.paths(name)
         yield Sample(
             name, text=chinese, chinese=chinese, english=english, category=category, valence=value, split=split,

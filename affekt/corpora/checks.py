@@ -53,8 +53,10 @@ class CorpusCheck:
     @property
     def can_run(self) -> tuple[str, ...]:
         """The modalities that at least one sample has; sound also where it lies in the video."""
-        usable = {kind: count - len(self.gone.get(kind, ())) for kind, count in self.present.items()}
-        return tuple(kind for kind, count in usable.items() if count > 0 or (kind == 'audio' and self.sound_in_video))
+        usable = {medium: count - len(self.gone.get(medium, ())) for medium, count in self.present.items()}
+        return tuple(
+            medium for medium, count in usable.items() if count > 0 or (medium == 'audio' and self.sound_in_video)
+        )
 
 
 def check_corpus(manifest: Manifest, sides: Sequence[str] | None = None) -> CorpusCheck:
@@ -65,10 +67,10 @@ def check_corpus(manifest: Manifest, sides: Sequence[str] | None = None) -> Corp
         sides: (N,) as `find_leaks`.
     """
     gone: dict[str, tuple[str, ...]] = {}
-    for kind in MEDIA:
-        paths = manifest.samples.cells(('sample', kind))
+    for medium in MEDIA:
+        paths = manifest.samples.cells(('sample', medium))
         if lost := tuple(name for name, path in paths if path and not _is_usable(Path(manifest.facts.root, path))):
-            gone[kind] = lost
+            gone[medium] = lost
     by_split = manifest.coded('split').counts()
     here = {split: by_split.get(split, 0) if split else len(manifest) for split in manifest.facts.published}
     small = {split: size - here[split] for split, size in manifest.facts.published.items() if here[split] < size}

@@ -72,9 +72,9 @@ def iemocap_place(name: str) -> Place:
 
 def _iemocap_merbench(release: Release, archive: str, categories: tuple[str, ...]) -> Iterator[Sample]:
     rows = list(labelled(release, (archive,), {'whole_corpus': ''}, categories))
-    said, media = transcripts(release, [row.name for row in rows]), Media.of(release)
+    texts, media = transcripts(release, [row.name for row in rows]), Media.of(release)
     for row in rows:
-        chinese, english = said.get(row.name, (None, None))
+        chinese, english = texts.get(row.name, (None, None))
         place = iemocap_place(row.name)
         yield Sample(
             row.name, text=english, chinese=chinese, english=english, category=row.category,
@@ -117,13 +117,13 @@ def _meld_official(release: Release) -> Iterator[Sample]:
         if columns is None:
             continue
         video = release.media(*_MELD_VIDEO[split])
-        for said, who, emotion, sentiment, dialogue, utterance, season, episode, start, end in zip(
+        for utterance_text, who, emotion, sentiment, dialogue, utterance, season, episode, start, end in zip(
             *need(columns, _MELD_COLUMNS, file), strict=True
         ):
             clip = f'dia{dialogue}_utt{utterance}'
             begun, done = _seconds(start, file), _seconds(end, file)
             yield Sample(
-                f'{split}_{clip}', video=video.get(clip), text=said, english=said, category=emotion,
+                f'{split}_{clip}', video=video.get(clip), text=utterance_text, english=utterance_text, category=emotion,
                 sentiment=_sentiment(sentiment, split, clip, file), speaker=who, dialogue=f'{split}_dia{dialogue}',
                 recording=f's{season}e{episode}', start_s=begun, end_s=done, split=split,
             )  # fmt: skip
@@ -140,19 +140,19 @@ def _sentiment(word: str, split: str, clip: str, file: str) -> float:
 
 def _seconds(text: str, file: str) -> float:
     """Seconds of a time such as 00:16:16,059."""
-    found = re.fullmatch(r'(\d+):(\d+):(\d+)[,.](\d+)', text.strip())
-    if not found:
+    match = re.fullmatch(r'(\d+):(\d+):(\d+)[,.](\d+)', text.strip())
+    if not match:
         raise TableError(expected='a time such as 00:16:16,059', came=f'{text!r} in {file}', todo='correct the file')
-    hours, minutes, seconds, thousandths = found.groups()
+    hours, minutes, seconds, thousandths = match.groups()
     return 3600 * int(hours) + 60 * int(minutes) + int(seconds) + int(thousandths) / 1000
 
 
 def _meld_merbench(release: Release) -> Iterator[Sample]:
     splits = {'train_corpus': 'train', 'val_corpus': 'val', 'test_corpus': 'test'}
     rows = list(labelled(release, ('label.npz',), splits, MELD7))
-    said, media = transcripts(release, [row.name for row in rows]), Media.of(release)
+    texts, media = transcripts(release, [row.name for row in rows]), Media.of(release)
     for row in rows:
-        chinese, english = said.get(row.name, (None, None))
+        chinese, english = texts.get(row.name, (None, None))
         yield Sample(
             row.name, text=english, chinese=chinese, english=english, category=row.category, split=row.split,
             dialogue=row.name.rsplit('_', 1)[0], **media.paths(row.name),

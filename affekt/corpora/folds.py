@@ -50,8 +50,8 @@ def with_folds(manifest: Manifest, folds: Folds, note: str) -> Manifest:
     """
     if folds.shape != (len(manifest),):
         raise ShapeError(expected=f'{len(manifest)} folds', came=f'{folds.shape}', todo='give one for each sample')
-    facts = dataclasses.replace(manifest.facts, notes=(*manifest.facts.notes, note))
-    return Manifest(facts, manifest.samples.replaced(fold=[fold or None for fold in folds.tolist()]))
+    noted = dataclasses.replace(manifest.facts, notes=(*manifest.facts.notes, note))
+    return Manifest(noted, manifest.samples.replaced(fold=[fold or None for fold in folds.tolist()]))
 
 
 def seeded_folds(manifest: Manifest, count: int, *, seed: int, independent_of: Sequence[str] = ('speaker',)) -> Folds:

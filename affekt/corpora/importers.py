@@ -64,7 +64,7 @@ def import_corpus(corpus: Corpus | str, folder: Path) -> Manifest:
         here = by_split.get(split, 0) if split else len(samples)
         if here != size:
             notes[f'{split or "all"}: {here} samples, {size} were published'] = None
-    facts = Facts(
+    described = Facts(
         corpus=corpus.title,
         version=layout.version,
         language=corpus.language,
@@ -75,7 +75,7 @@ def import_corpus(corpus: Corpus | str, folder: Path) -> Manifest:
         sources=release.sources,
         notes=tuple(notes),
     )
-    return Manifest(facts, samples)
+    return Manifest(described, samples)
 
 
 def _without_media(samples: SampleTable, release: Release) -> list[str]:

@@ -44,13 +44,13 @@ def made_up_corpus(seed: int = 0, media: Path | None = None) -> Manifest:
     if media is not None:
         media.mkdir(parents=True, exist_ok=True)
         samples = tuple(_with_sound(row, media) for row in samples)
-    facts = Facts(
+    described = Facts(
         corpus='made up', version='1', language='en', categories=CATEGORIES,
         ranges={'valence': (-3.0, 3.0), 'sentiment': (-1.0, 1.0)},
         published={split: pairs * DIALOGUES * TURNS for split, pairs in _SPLITS.items()},
         root=str(media or ''), sources={}, notes=(),
     )  # fmt: skip
-    return Manifest(facts, samples)
+    return Manifest(described, samples)
 
 
 def _samples(rng: np.random.Generator) -> Iterator[Sample]:
@@ -61,10 +61,10 @@ def _samples(rng: np.random.Generator) -> Iterator[Sample]:
             for dialogue in range(1, DIALOGUES + 1):
                 for turn in range(TURNS):
                     category = CATEGORIES[(turn + dialogue) % 3]
-                    said = str(rng.choice(_SAID[category]))
+                    sentence = str(rng.choice(_SAID[category]))
                     name = f'pair{pair:02d}_d{dialogue}'
                     yield Sample(
-                        f'{name}_t{turn}', text=said, english=said, category=category,
+                        f'{name}_t{turn}', text=sentence, english=sentence, category=category,
                         valence=round(_VALENCE[category] + float(rng.normal(0, 0.25)), 3),
                         sentiment=float(np.sign(_VALENCE[category])),
                         speaker=f'pair{pair:02d}{"AB"[turn % 2]}', dialogue=name, session=f'pair{pair:02d}',

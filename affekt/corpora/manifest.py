@@ -254,12 +254,12 @@ class Manifest:
         """Write the manifest as Parquet, whole or not at all."""
         from pyarrow import parquet
 
-        facts = json.dumps({'format': FORMAT, **dataclasses.asdict(self.facts)}, ensure_ascii=False)
+        header = json.dumps({'format': FORMAT, **dataclasses.asdict(self.facts)}, ensure_ascii=False)
         table = self.samples.table
         how: dict[str, Any] = {'compression': 'zstd', 'store_schema': False}  # every reader sees coded texts as plain
         with file_atomically(path) as raw, parquet.ParquetWriter(raw, table.schema, **how) as writer:
             writer.write_table(table, ROWS_OF_A_GROUP)
-            writer.add_key_value_metadata({'affekt': facts})
+            writer.add_key_value_metadata({'affekt': header})
 
     @classmethod
     def load(cls, path: Path, root: Path | None = None) -> Manifest:

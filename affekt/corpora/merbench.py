@@ -100,10 +100,10 @@ def transcripts(release: Release, wanted: Sequence[str]) -> dict[str, tuple[str,
         raise TableError(
             expected='one transcript a sample', came=f'{file} with {listed(twice)} twice', todo='keep one row of each'
         )
-    found = {name: (zh, en) for name, zh, en in zip(names, chinese, english, strict=True) if name in asked}
-    if absent := [name for name in wanted if name not in found]:
+    pairs = {name: (zh, en) for name, zh, en in zip(names, chinese, english, strict=True) if name in asked}
+    if absent := [name for name in wanted if name not in pairs]:
         release.notes.append(f'{len(absent)} samples without a transcript ({listed(absent, 2)})')
-    return found
+    return pairs
 
 
 class Paths(TypedDict):

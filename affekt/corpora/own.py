@@ -92,17 +92,17 @@ def _media(name: str, release: Release, media: Mapping[str, Mapping[str, str]]) 
 
 def _further_down(name: str, release: Release) -> dict[str, Any]:
     """The media of that name in any folder below; none, and a note, where several folders hold one."""
-    found: dict[str, Any] = {}
+    paths: dict[str, Any] = {}
     if not name or Path(name).is_absolute() or '..' in Path(name).parts:
-        return found
+        return paths
     for column, kinds in (('audio', AUDIO), ('video', SEEN)):
         names = [name] if name.lower().endswith(kinds) else [f'{name}{ending}' for ending in kinds]
         files = [path for each in names for path in release.every(each) if path.is_file()]
         if len(files) == 1:
-            found[column] = files[0].relative_to(release.folder).as_posix()
+            paths[column] = files[0].relative_to(release.folder).as_posix()
         elif files:
             release.notes.append(f'{name} is the name of {len(files)} files in different folders: none was taken')
-    return found
+    return paths
 
 
 CORPORA = (

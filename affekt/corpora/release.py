@@ -35,7 +35,7 @@ def tree_below(folder: Path) -> dict[str, list[str]]:
 
     Links are not followed; folders that cannot be read are left out.
     """
-    found: dict[str, list[str]] = {}
+    tree: dict[str, list[str]] = {}
     level, count = [''], 0
     for _ in range(DEEPEST):
         deeper: list[str] = []
@@ -45,11 +45,11 @@ def tree_below(folder: Path) -> dict[str, list[str]]:
                 for entry in sorted(entries, key=lambda each: each.name):
                     if _is_own(entry.name):
                         path = f'{at}/{entry.name}' if at else entry.name
-                        found.setdefault(entry.name.lower(), []).append(path)
+                        tree.setdefault(entry.name.lower(), []).append(path)
                         if entry.is_dir(follow_symlinks=False):
                             deeper.append(path)
         level = deeper
-    return found
+    return tree
 
 
 def _is_own(name: str) -> bool:
@@ -136,18 +136,18 @@ class Release:
         if path is None or not path.is_file():
             self.notes.append(f'{name} is missing')
             return []
-        found = []
+        pairs = []
         for number, line in enumerate(self.text(path).splitlines(), 1):
             cells = line.split()
             if len(cells) == 2:
-                found.append((cells[0], cells[1]))
+                pairs.append((cells[0], cells[1]))
             elif cells:
                 raise TableError(
                     expected='a clip and its label in every line',
                     came=f'{path}, line {number}: {line[:60]!r}',
                     todo='take the file of the release as it is',
                 )
-        return found
+        return pairs
 
     def text(self, path: Path) -> str:
         """A label file as text.

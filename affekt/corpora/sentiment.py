@@ -22,9 +22,9 @@ _TABLES = ('label.csv', 'meta(s).csv', 'meta.csv')
 
 def _merbench(release: Release, language: str, speaker_is_video: bool) -> Iterator[Sample]:
     rows = list(labelled(release, ('label.npz',), _SPLITS, ()))
-    said, media = transcripts(release, [row.name for row in rows]), Media.of(release)
+    texts, media = transcripts(release, [row.name for row in rows]), Media.of(release)
     for row in rows:
-        chinese, english = said.get(row.name, (None, None))
+        chinese, english = texts.get(row.name, (None, None))
         video = row.name.rsplit('_', 1)[0]
         yield Sample(
             row.name, text=english if language == 'en' else chinese, chinese=chinese, english=english,
@@ -39,7 +39,7 @@ def _mmsa(release: Release, language: str, speaker_is_video: bool) -> Iterator[S
     file = next(reversed(release.sources))
     rows = zip(*need(columns or {}, ('video_id', 'clip_id', 'text', 'label', 'mode'), file), strict=True)
     media: dict[str, dict[str, str]] = {}
-    for video, number_in_video, said, label, mode in rows:
+    for video, number_in_video, sentence, label, mode in rows:
         if mode not in _MODES:
             raise TableError(
                 expected=f'a mode among {", ".join(_MODES)}', came=f'{mode!r} for {video} in {file}',
@@ -50,10 +50,10 @@ def _mmsa(release: Release, language: str, speaker_is_video: bool) -> Iterator[S
         clip = str(number_in_video)
         name = f'{video}_{clip}'
         yield Sample(
-            name, video=media[video].get(clip) or media[video].get(clip.zfill(4)), text=said,
+            name, video=media[video].get(clip) or media[video].get(clip.zfill(4)), text=sentence,
             sentiment=number(label, name, file), split=_MODES[mode], recording=video,
-            speaker=video if speaker_is_video else None, chinese=said if language == 'zh' else None,
-            english=said if language == 'en' else None,
+            speaker=video if speaker_is_video else None, chinese=sentence if language == 'zh' else None,
+            english=sentence if language == 'en' else None,
         )  # fmt: skip
 
 

@@ -77,24 +77,24 @@ def absences(names: Sequence[str], rules: Sequence[Absence], seed: int) -> Mappi
     Raises:
         ValueRangeError: a sample would be left without any modality.
     """
-    found: dict[str, set[str]] = {name: set() for name in names}
+    withheld: dict[str, set[str]] = {name: set() for name in names}
     for number, rule in enumerate(rules):
         rng = rng_of(seed, f'{number} {rule}', 'missing')
         ordered = sorted(names)
         if not rule.is_any:
             for index in rng.permutation(len(ordered))[: round(rule.rate * len(ordered))]:
-                found[ordered[index]] |= set(rule.modalities)
+                withheld[ordered[index]] |= set(rule.modalities)
             continue
         gaps = withheld_cells(np.ones((len(ordered), len(MODALITIES)), dtype=bool), rule.rate, rng)
         for name, row in zip(ordered, gaps, strict=True):
-            found[name] |= {modality for modality, is_withheld in zip(MODALITIES, row, strict=True) if is_withheld}
-    bare = [name for name, without in found.items() if len(without) == len(MODALITIES)]
+            withheld[name] |= {modality for modality, is_withheld in zip(MODALITIES, row, strict=True) if is_withheld}
+    bare = [name for name, without in withheld.items() if len(without) == len(MODALITIES)]
     if bare:
         raise ValueRangeError(
             expected='at least one modality for every sample', came=f'{len(bare)} without any, such as {bare[0]!r}',
             todo='use one rule any:RATE, or lower rates',
         )  # fmt: skip
-    return {name: frozenset(without) for name, without in found.items()}
+    return {name: frozenset(without) for name, without in withheld.items()}
 
 
 def withheld_cells(present: npt.NDArray[np.bool_], rate: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:

@@ -96,21 +96,21 @@ def corrupt(
         resumed = len(written)
         left = np.array([name not in written for name in masked.names], dtype=np.bool_)
         for row, outcome in _each(job, masked.samples.take(left), processes):
-            media = [outcome[kind] for kind in ('audio', 'video', 'frames') if outcome.get(kind)]
+            media = [outcome[column] for column in ('audio', 'video', 'frames') if outcome.get(column)]
             run.note(row.sample, media[0] if media else '.', files=media, **outcome)
             written[row.sample] = outcome
             if progress is not None:
                 progress('corrupt', len(written), len(masked))
-        facts_of = dataclasses.replace(masked.facts, root=str(out.resolve()))
-        made = Manifest(facts_of, (renamed(manifest, row, written[row.sample]) for row in masked.samples))
+        relocated = dataclasses.replace(masked.facts, root=str(out.resolve()))
+        made = Manifest(relocated, (renamed(manifest, row, written[row.sample]) for row in masked.samples))
         made.save(out / MANIFEST)
     done = {name: written[name]['done'] for name in masked.names}
-    untouched = tuple(name for name, facts in done.items() if not facts)
-    failed = {name: facts['failed'] for name, facts in done.items() if 'failed' in facts}
-    levels = {name: facts.get('level', 1.0) for name, facts in done.items()}
+    untouched = tuple(name for name, damage in done.items() if not damage)
+    failed = {name: damage['failed'] for name, damage in done.items() if 'failed' in damage}
+    levels = {name: damage.get('level', 1.0) for name, damage in done.items()}
     quieter = {name: -20.0 * math.log10(level) for name, level in levels.items() if level < 1.0}
     absent = {m: int((~made.keep_mask(m)).sum()) for m in ('audio', 'video', 'text')}
-    changed = sum(any(written[name].get(kind) for kind in ('audio', 'video', 'frames')) for name in done)
+    changed = sum(any(written[name].get(column) for column in ('audio', 'video', 'frames')) for name in done)
     return Corrupted(out / MANIFEST, len(made), changed, untouched, failed, quieter, absent, resumed)
 
 

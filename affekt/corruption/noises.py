@@ -57,8 +57,8 @@ def coloured_noise(colour: str, size: int, rng: np.random.Generator) -> Sound:
         spectrum[0] = 0.0
         spectrum[1:] *= np.arange(1, len(spectrum)) ** (-exponent / 2)
         noise = np.fft.irfft(spectrum, size)
-    found: Sound = noise / np.sqrt(np.mean(np.square(noise)))
-    return found
+    scaled: Sound = noise / np.sqrt(np.mean(np.square(noise)))
+    return scaled
 
 
 def babble(voices: Sequence[Sound], size: int, rate_hz: int, rng: np.random.Generator) -> Sound:
@@ -192,11 +192,11 @@ def read_sound(path: Path, rate_hz: int) -> Sound:
         MediaError: the file is missing or damaged.
     """
     blocks = [block.samples for block in Recording.open(path).samples(rate_hz)]
-    found = np.concatenate(blocks).astype(np.float64) if blocks else np.zeros(0)
-    found.flags.writeable = False
-    return found
+    sound = np.concatenate(blocks).astype(np.float64) if blocks else np.zeros(0)
+    sound.flags.writeable = False
+    return sound
 
 
 def _looped(sound: Sound, size: int, rng: np.random.Generator) -> Sound:
-    found: Sound = np.resize(np.roll(sound, -int(rng.integers(len(sound)))), size)
-    return found
+    looped: Sound = np.resize(np.roll(sound, -int(rng.integers(len(sound)))), size)
+    return looped

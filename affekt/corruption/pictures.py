@@ -109,9 +109,9 @@ def occlusion_box(height: int, width: int, share: float, rng: np.random.Generato
 def covered(image: Image, box: Box) -> Image:
     """The picture with a black rectangle."""
     top, left, tall, wide = box
-    found = image.copy()
-    found[top : top + tall, left : left + wide] = COVER
-    return found
+    changed = image.copy()
+    changed[top : top + tall, left : left + wide] = COVER
+    return changed
 
 
 def brightened(image: Image, factor: float) -> tuple[Image, int]:
@@ -177,18 +177,18 @@ class PictureDamage:
 
     def facts(self) -> dict[str, Any]:
         """What was asked and what was done."""
-        found: dict[str, Any] = {'pictures': self.pictures}
+        entries: dict[str, Any] = {'pictures': self.pictures}
         if self.blur_rate is not None:
-            found['blur_rate'] = self.blur_rate
+            entries['blur_rate'] = self.blur_rate
         if self.blur_sigma is not None:
-            found['blur_sigma'] = self.blur_sigma
+            entries['blur_sigma'] = self.blur_sigma
         if self.box is not None:
-            found['occluded'] = list(self.box)
+            entries['occluded'] = list(self.box)
         if self.drop_rate is not None:
-            found |= {'drop_rate': self.drop_rate, 'dropped': self.dropped}
+            entries |= {'drop_rate': self.drop_rate, 'dropped': self.dropped}
         if self.brightness is not None:
-            found |= {'brightness': self.brightness, 'saturated': self.saturated}
-        return found
+            entries |= {'brightness': self.brightness, 'saturated': self.saturated}
+        return entries
 
 
 def _require(name: str, value: float, above: float, most: float) -> None:

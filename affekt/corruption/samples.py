@@ -64,24 +64,24 @@ class Job:
 
     def write(self, row: Sample) -> dict[str, Any]:
         """Write a sample's new media: their paths below `out`, and what was `done`."""
-        found: dict[str, Any] = {**dict.fromkeys(KINDS), 'done': {}}
+        outcome: dict[str, Any] = {**dict.fromkeys(KINDS), 'done': {}}
         stem = self.out / 'media' / _file_name(row.sample)
         try:
-            mixed = self._sound(row, stem, found)
-            self._pictures(row, stem, found, mixed)
+            mixed = self._sound(row, stem, outcome)
+            self._pictures(row, stem, outcome, mixed)
         except StorageError:
             raise  # the next sample would meet the same
         except AffektError as error:
-            found = {**dict.fromkeys(KINDS), 'done': {'failed': error.came}}
+            outcome = {**dict.fromkeys(KINDS), 'done': {'failed': error.came}}
         except OSError as error:
             raise storage_error(error) from error
         except MemoryError:
             raise
         except Exception as error:  # what a library does with a file that nobody has seen has no common class
-            found = {**dict.fromkeys(KINDS), 'done': {'failed': f'{type(error).__name__}: {error}'}}
-        return found
+            outcome = {**dict.fromkeys(KINDS), 'done': {'failed': f'{type(error).__name__}: {error}'}}
+        return outcome
 
-    def _sound(self, row: Sample, stem: Path, found: dict[str, Any]) -> tuple[Mixture, int] | None:
+    def _sound(self, row: Sample, stem: Path, outcome: dict[str, Any]) -> tuple[Mixture, int] | None:
         """Mix a sample's sound and write it; None where there is nothing to mix."""
         heard, seen = self.manifest.media(row, 'audio'), self.manifest.media(row, 'video')
         path = heard or seen
@@ -90,37 +90,37 @@ class Job:
         mixed = _mixed(path, row, self.corruption, self.noise)
         if mixed is None:
             return None
-        mixture, rate_hz, facts = mixed
-        found['done'] |= facts
+        mixture, rate_hz, damage = mixed
+        outcome['done'] |= damage
         # A window counts in a film's own time, so a film with one keeps its sound to itself.
         if heard is not None or self.manifest.window_s(row, 'video') is None:
             target = _target(self.manifest, row, 'audio', stem, self.corruption.sound)
-            found['audio'] = _sound_file(target, mixture.samples, rate_hz, self.out)
+            outcome['audio'] = _sound_file(target, mixture.samples, rate_hz, self.out)
         return mixture, rate_hz
 
-    def _pictures(self, row: Sample, stem: Path, found: dict[str, Any], mixed: tuple[Mixture, int] | None) -> None:
+    def _pictures(self, row: Sample, stem: Path, outcome: dict[str, Any], mixed: tuple[Mixture, int] | None) -> None:
         """Write a sample's film and stack, where they change."""
         seen, stack = self.manifest.media(row, 'video'), self.manifest.media(row, 'frames')
         changes = self.corruption.damage(row.sample).changes
         if self.corruption.blur_rates and (seen or stack) and not changes:
-            found['done']['blur_rate'] = 1  # pictures stay as they are
+            outcome['done']['blur_rate'] = 1  # pictures stay as they are
         if seen is not None and (mixed is not None or changes):
             target = _target(self.manifest, row, 'video', stem, '.mp4')
-            found['done'] |= _film(seen, target, row, self.corruption, mixed)
-            found['video'] = target.relative_to(self.out).as_posix()
+            outcome['done'] |= _film(seen, target, row, self.corruption, mixed)
+            outcome['video'] = target.relative_to(self.out).as_posix()
             if self.noise is not None and mixed is None:
-                found['done']['noise'] = None  # there is no sound to add it to
+                outcome['done']['noise'] = None  # there is no sound to add it to
         if stack is not None and changes:
             target = stem.with_name(f'{stem.name}.frames.npy')
-            found['done']['frames'] = _stack(stack, target, row, self.corruption)
-            if found['done']['frames'] is not None:
-                found['frames'] = target.relative_to(self.out).as_posix()
+            outcome['done']['frames'] = _stack(stack, target, row, self.corruption)
+            if outcome['done']['frames'] is not None:
+                outcome['frames'] = target.relative_to(self.out).as_posix()
 
 
-def _target(manifest: Manifest, row: Sample, kind: str, stem: Path, ending: str) -> Path:
+def _target(manifest: Manifest, row: Sample, column: str, stem: Path, ending: str) -> Path:
     """Where a sample's new file goes; a whole recording keeps its name, by which its windows are known."""
-    path = manifest.media(row, kind)
-    if path is not None and manifest.window_s(row, kind):
+    path = manifest.media(row, column)
+    if path is not None and manifest.window_s(row, column):
         return stem / f'{path.stem}{ending}'
     return stem.with_name(stem.name + ending)
 
@@ -136,13 +136,13 @@ def _mixed(path: Path, row: Sample, corruption: Corruption, noise: Noise) -> tup
     snr_db = float(rng.choice(np.array(corruption.snr_db)))
     added, source = noise(row, len(clean), rate_hz, rng)
     mixture = mix_at_snr(clean, added, snr_db, rate_hz, corruption.power)
-    facts = {
+    damage = {
         'snr_db': snr_db, 'power': corruption.power, 'noise': corruption.noise, **source,
         'sound_seed': str(seed_of(corruption.seed, row.sample, 'sound')), 'noise_gain': mixture.noise_gain,
         'level': mixture.level, 'peak': mixture.peak, 'clipped': mixture.clipped,
         'channels_mixed': streams[0].channels,
     }  # fmt: skip
-    return mixture, rate_hz, facts
+    return mixture, rate_hz, damage
 
 
 def _sound_file(target: Path, samples: Sound, rate_hz: int, out: Path) -> str:
@@ -202,10 +202,10 @@ def _even(image: Image) -> Image:
 
 def _stack(path: Path, target: Path, row: Sample, corruption: Corruption) -> dict[str, Any] | None:
     """Write a damaged stack and say what was done; None for a folder of single pictures, which is not read."""
-    found = sorted(path.glob('*.npy')) if path.is_dir() else [path]
-    if len(found) != 1 or found[0].suffix != '.npy':
+    files = sorted(path.glob('*.npy')) if path.is_dir() else [path]
+    if len(files) != 1 or files[0].suffix != '.npy':
         return None
-    pictures = _read_stack(found[0])
+    pictures = _read_stack(files[0])
     damage = corruption.damage(row.sample)
     frames = (Frame(float(at), image) for at, image in enumerate(pictures))
     made = [frame.image for frame in damage(frames, rng_of(corruption.seed, row.sample, 'frames'))]
@@ -218,14 +218,14 @@ def _read_stack(path: Path) -> Image:
     """(T, H, W, 3) uint8, in whichever order of colours."""
     try:
         require_regular_file(path)
-        found = read_array(path)
+        stack = read_array(path)
     except ArchiveError as error:
         raise MediaError(expected='a stack of pictures (.npy)', came=f'{path}: {error}', todo='make it anew') from error
-    if found.dtype != np.uint8 or found.ndim != 4 or found.shape[-1] != 3 or 0 in found.shape:
+    if stack.dtype != np.uint8 or stack.ndim != 4 or stack.shape[-1] != 3 or 0 in stack.shape:
         raise MediaError(
-            expected='pictures (T, H, W, 3) of 8 bits', came=f'{path}, {found.dtype} {found.shape}', todo='make it anew'
+            expected='pictures (T, H, W, 3) of 8 bits', came=f'{path}, {stack.dtype} {stack.shape}', todo='make it anew'
         )
-    return np.asarray(found, dtype=np.uint8)
+    return np.asarray(stack, dtype=np.uint8)
 
 
 def renamed(manifest: Manifest, row: Sample, written: Mapping[str, Any]) -> Sample:
@@ -236,14 +236,14 @@ def renamed(manifest: Manifest, row: Sample, written: Mapping[str, Any]) -> Samp
         row: of the new manifest.
         written: what `Job.write` returned.
     """
-    facts = written['done']
-    lost = {kind for kind in KINDS if 'failed' in facts or (kind in facts and facts[kind] is None)}
+    damage = written['done']
+    lost = {column for column in KINDS if 'failed' in damage or (column in damage and damage[column] is None)}
 
-    def place(kind: str) -> str | None:
-        path = manifest.media(row, kind)
-        return written.get(kind) or (None if kind in lost or path is None else str(path.resolve()))
+    def place(column: str) -> str | None:
+        path = manifest.media(row, column)
+        return written.get(column) or (None if column in lost or path is None else str(path.resolve()))
 
-    note = json.dumps(facts, sort_keys=True) if facts else row.corruption
+    note = json.dumps(damage, sort_keys=True) if damage else row.corruption
     return dataclasses.replace(row, audio=place('audio'), video=place('video'), frames=place('frames'), corruption=note)
 
 

@@ -123,8 +123,8 @@ def active_power(sound: npt.ArrayLike, rate_hz: int) -> float:
 def _power(sound: Sound, rate_hz: int, power: str, what: str) -> float:
     if power not in POWERS:
         raise UnknownNameError(expected=f'one of {", ".join(POWERS)}', came=repr(power), todo='name one of these')
-    found = active_power(sound, rate_hz) if power == 'active' else float(np.mean(np.square(sound)))
-    if not (np.isfinite(found) and found > 0.0):
-        came = f'{what} that is silent' if found == 0.0 else f'{what} with nan or infinity'
+    measured = active_power(sound, rate_hz) if power == 'active' else float(np.mean(np.square(sound)))
+    if not (np.isfinite(measured) and measured > 0.0):
+        came = f'{what} that is silent' if measured == 0.0 else f'{what} with nan or infinity'
         raise ValueRangeError(expected=f'{what} that can be heard', came=came, todo='leave the sample out')
-    return found
+    return measured

@@ -48,16 +48,16 @@ def look(image: npt.NDArray[np.uint8], face: Face) -> Look:
     return Look(_texture(grey), (small / 255).astype(np.float32), np.asarray(shade / length, dtype=np.float32))
 
 
-def difference(one: Look, other: Look) -> float:
+def difference(first: Look, second: Look) -> float:
     """How unlike two looks are, >= 0: the mean of three distances, each over its usual spread.
 
     Texture by Hellinger affinity, colour by mean absolute difference, shading by correlation. Over 35
     pictures of 8 persons the nearest other sight of the same person lay at 0.3 to 2.7, of another person at
     2.9 to 8.
     """
-    texture = 1 - float(one.texture @ other.texture)
-    colour = float(np.abs(one.colour - other.colour).mean())
-    shade = 1 - float(one.shade @ other.shade)
+    texture = 1 - float(first.texture @ second.texture)
+    colour = float(np.abs(first.colour - second.colour).mean())
+    shade = 1 - float(first.shade @ second.shade)
     return (texture / _TEXTURE_SCALE + colour / _COLOUR_SCALE + shade / _SHADE_SCALE) / 3
 
 

@@ -77,8 +77,8 @@ def decode(regressors: Floats32, logits: Floats32, threshold: float) -> tuple[Fl
     center = offsets[:, :2] + _ANCHORS[kept]
     half = offsets[:, 2:4] / 2
     points = (offsets[:, 4:].reshape(-1, 6, 2) + _ANCHORS[kept][:, None]).reshape(-1, 12)
-    found = np.concatenate([center - half, center + half, points], axis=1)
-    return found.astype(np.float32), np.asarray(scores[kept], dtype=np.float32)
+    rows = np.concatenate([center - half, center + half, points], axis=1)
+    return rows.astype(np.float32), np.asarray(scores[kept], dtype=np.float32)
 
 
 def overlap(box: Floats32, others: Floats32) -> Floats32:
@@ -140,12 +140,12 @@ class FaceDetector:
         boxes, scores = [], []
         threshold = self._threshold
         for window, left, top, factor in _windows(image, scales):
-            found, confidence = self._run(window, threshold)
+            rows, confidence = self._run(window, threshold)
             threshold = max(self._threshold, FINE_THRESHOLD)
-            found = found * np.float32(SIDE)
-            found[:, 0::2] = (found[:, 0::2] + left) * factor
-            found[:, 1::2] = (found[:, 1::2] + top) * factor
-            boxes.append(found)
+            rows = rows * np.float32(SIDE)
+            rows[:, 0::2] = (rows[:, 0::2] + left) * factor
+            rows[:, 1::2] = (rows[:, 1::2] + top) * factor
+            boxes.append(rows)
             scores.append(confidence)
         merged, best = merge(np.concatenate(boxes), np.concatenate(scores))
         return [_detection(row, float(score)) for row, score in zip(merged, best, strict=True)]

@@ -216,10 +216,10 @@ def _verified(path: Path) -> bytes:
         raise WeightsError(
             expected=f'the model file {path.name} and its card', came=str(error), todo='install affekt again'
         ) from error
-    found = hashlib.sha256(content).hexdigest()
-    if found != card.get('sha256'):
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != card.get('sha256'):
         raise WeightsError(
-            expected=f'{path.name} with sha256 {card.get("sha256")}', came=found, todo='install affekt again'
+            expected=f'{path.name} with sha256 {card.get("sha256")}', came=digest, todo='install affekt again'
         )
     return content
 

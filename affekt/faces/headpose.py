@@ -167,12 +167,12 @@ def _fields(packed: bytes | int) -> Iterator[tuple[int, bytes | int]]:
     at = 0
     while at < len(packed):
         tag, at = _varint(packed, at)
-        kind = tag & 7
-        if kind == 0:
+        wire_type = tag & 7
+        if wire_type == 0:
             value, at = _varint(packed, at)
             yield tag >> 3, value
             continue
-        length, at = (4, at) if kind == 5 else _varint(packed, at)
+        length, at = (4, at) if wire_type == 5 else _varint(packed, at)
         yield tag >> 3, packed[at : at + length]
         at += length
 

@@ -235,14 +235,14 @@ class FaceLandmarker:
         Raises:
             ShapeError: the image is not uint8 (H, W, 3) with H, W >= 16.
         """
-        found: list[Face] = []
+        faces: list[Face] = []
         for detection in self.detect(image, scales):
             face = self.read_found(image, Region.from_detection(detection))
-            if face is not None and not is_duplicate(face, found):
-                found.append(face)
-            if len(found) == max_faces:
+            if face is not None and not is_duplicate(face, faces):
+                faces.append(face)
+            if len(faces) == max_faces:
                 break
-        return sorted(found, key=lambda face: -float(face.box[2] * face.box[3]))
+        return sorted(faces, key=lambda face: -float(face.box[2] * face.box[3]))
 
 
 def box_overlap(face: Face, other: Face) -> float:

@@ -113,7 +113,7 @@ class FaceObservations:
             RunError: landmarks were not kept.
             UnknownNameError: nobody has this name.
         """
-        names = [one.name for one in self.people]
+        names = [known.name for known in self.people]
         if person not in names:
             raise UnknownNameError(expected=f'one of {names}', came=repr(person), todo='choose one of these')
         if self.landmarks_path is None:
@@ -165,13 +165,13 @@ def observe_faces(
     try:
         for frame in frames:
             seen = _faces_of(frame, tracker, clock)
-            for one in seen:
-                crop = align_face(frame.image, five_points(one.landmarks))
-                values = readings(one, crop)
-                name = people.meet(one, frame.image, values)
-                rows.append(name, one, values, crop)
+            for face in seen:
+                crop = align_face(frame.image, five_points(face.landmarks))
+                values = readings(face, crop)
+                name = people.meet(face, frame.image, values)
+                rows.append(name, face, values, crop)
                 if landmarks is not None:
-                    landmarks.append(name, one)
+                    landmarks.append(name, face)
             if progress is not None:
                 progress(float(frame.time_s))
     except BaseException:
@@ -234,13 +234,13 @@ class _People:
         self._spans: dict[int, list[float]] = {}
         self._pictures: dict[int, Thumbnail] = {}
 
-    def meet(self, one: FaceObservation, image: npt.NDArray[np.uint8], values: Floats32) -> str:
+    def meet(self, face: FaceObservation, image: npt.NDArray[np.uint8], values: Floats32) -> str:
         """Notes a sight of a person and returns the person's name."""
-        span = self._spans.setdefault(one.person, [one.time_s, one.time_s, 0])
-        span[1], span[2] = one.time_s, span[2] + 1
-        if self._keep and one.is_measured:
-            self._pictures.setdefault(one.person, Thumbnail()).consider(one.time_s, image, one, values)
-        return person_name(one.person)
+        span = self._spans.setdefault(face.person, [face.time_s, face.time_s, 0])
+        span[1], span[2] = face.time_s, span[2] + 1
+        if self._keep and face.is_measured:
+            self._pictures.setdefault(face.person, Thumbnail()).consider(face.time_s, image, face, values)
+        return person_name(face.person)
 
     def all(self) -> tuple[SeenPerson, ...]:
         people = []
@@ -267,14 +267,14 @@ class _Rows:
             *[(name, pa.float32()) for name in _NUMBERS],
         ])  # fmt: skip
 
-    def append(self, name: str, one: FaceObservation, values: Floats32, crop: npt.NDArray[np.uint8]) -> None:
-        self._times.append(one.time_s)
+    def append(self, name: str, face: FaceObservation, values: Floats32, crop: npt.NDArray[np.uint8]) -> None:
+        self._times.append(face.time_s)
         self._people.append(name)
-        self._measured.append(one.is_measured)
+        self._measured.append(face.is_measured)
         judged = np.full(len(EKMAN) + 2, np.nan, dtype=np.float32)
-        self._numbers.append(np.concatenate([one.box, values, judged]))
+        self._numbers.append(np.concatenate([face.box, values, judged]))
         self._crops.append(crop)
-        self._blendshapes.append(one.blendshapes)
+        self._blendshapes.append(face.blendshapes)
         if len(self._crops) == BATCH:
             self._judge()
         if len(self._times) >= _PACK and not self._crops:

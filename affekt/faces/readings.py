@@ -157,9 +157,9 @@ def _mixing() -> Floats32:
     """(columns from blendshapes, 52) weights: which scores each column averages."""
     rows = [(name,) for name in BLENDSHAPES[1:]]
     both = [(f'{stem}Left', f'{stem}Right') for stem, _, _ in _BOTH.values()]
-    one = [(shape,) for shape, _, _ in _ONE.values()]
+    single = [(shape,) for shape, _, _ in _ONE.values()]
     units = [shapes for _, shapes in ACTION_UNITS.values()]
-    parts = [*rows, *both, *one, *units]
+    parts = [*rows, *both, *single, *units]
     weights = np.zeros((len(parts), len(BLENDSHAPES)), dtype=np.float32)
     for row, shapes in enumerate(parts):
         weights[row, [_INDEX[shape] for shape in shapes]] = 1 / len(shapes)
@@ -220,8 +220,8 @@ def readings(face: Face, crop: npt.NDArray[np.uint8] | None = None) -> Floats32:
     return values.astype(np.float32)
 
 
-def _length(points: Floats32, one: int, other: int) -> float:
-    return float(np.linalg.norm(points[one, :2] - points[other, :2]))
+def _length(points: Floats32, start: int, end: int) -> float:
+    return float(np.linalg.norm(points[start, :2] - points[end, :2]))
 
 
 def _eye_aspect(points: Floats32, lids: tuple[int, ...]) -> float:

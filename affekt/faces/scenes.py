@@ -39,6 +39,6 @@ def colour_histogram(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     return np.asarray(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), dtype=np.float64)
 
 
-def histogram_distance(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> float:
+def histogram_distance(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> float:
     """Half the summed absolute difference, averaged over quarters: 0 same, 1 no colour in common."""
-    return float(np.abs(one - other).sum(axis=1).mean() / 2)
+    return float(np.abs(first - second).sum(axis=1).mean() / 2)

@@ -62,9 +62,9 @@ class Track:
             'presence': (count,),
         }
         for name, shape in shapes.items():
-            found = getattr(self, name).shape
-            if found != shape:
-                raise ShapeError(expected=f'{name} of shape {shape}', came=f'{found}', todo='give one row per time')
+            actual = getattr(self, name).shape
+            if actual != shape:
+                raise ShapeError(expected=f'{name} of shape {shape}', came=f'{actual}', todo='give one row per time')
         if not (np.diff(self.times_s) > 0).all():
             raise ValueRangeError(
                 expected='ascending times', came='times that repeat or go back', todo='sort the rows by time'
@@ -165,10 +165,10 @@ class LandmarkFile:
             return
         seen = [observation for _, observation in self._rows]
         columns = [
-            pa.array([one.time_s for one in seen], pa.float64()),
+            pa.array([face.time_s for face in seen], pa.float64()),
             pa.array([person for person, _ in self._rows], pa.string()),
-            pa.array([one.presence for one in seen], pa.float32()),
-            *[_lists([getattr(one, name) for one in seen], width) for name, width in _WIDTHS.items()],
+            pa.array([face.presence for face in seen], pa.float32()),
+            *[_lists([getattr(face, name) for face in seen], width) for name, width in _WIDTHS.items()],
         ]
         self._writer.write_table(pa.Table.from_arrays(columns, schema=self._schema))
         self._rows.clear()

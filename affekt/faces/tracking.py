@@ -151,8 +151,8 @@ class FaceTracker:
                 person.is_followed = False
         # 2. Read known faces where they should be; settle who is who where they meet.
         self._sights.clear()
-        held, faces = self._follow(time_s, image)
-        seen = held | self._settle(time_s, image, set(held), faces)
+        followed, faces = self._follow(time_s, image)
+        seen = followed | self._settle(time_s, image, set(followed), faces)
         for person in self._persons:
             person.is_followed = person.number in seen
         # 3. Search for faces that nobody has.
@@ -162,21 +162,21 @@ class FaceTracker:
         for person in self._persons:
             person.is_followed = person.number in seen
         for person in self._persons:
-            if person.is_followed and person.number not in held:
+            if person.is_followed and person.number not in followed:
                 self._remember(person, time_s, image, seen[person.number])
         self._time_s = time_s
-        return [_observation(time_s, number, seen[number], number not in held) for number in sorted(seen)]
+        return [_observation(time_s, number, seen[number], number not in followed) for number in sorted(seen)]
 
     def _follow(self, time_s: float, image: npt.NDArray[np.uint8]) -> tuple[dict[int, Face], list[Face]]:
         """Faces that have not moved, by person, and the faces read at the expected places of the others."""
-        held: dict[int, Face] = {}
+        followed: dict[int, Face] = {}
         faces: list[Face] = []
         for person in self._persons:
             if not person.is_followed:
                 continue
             is_crowded = self._is_crowded(person, time_s, NEAR)
             if not is_crowded and self._stillness.is_still(person.number, time_s, image):
-                held[person.number] = person.face
+                followed[person.number] = person.face
                 continue
             face = self._landmarker.read(image, person.expected_region(time_s))
             if face is None or not _is_plausible(face, person, time_s) or is_duplicate(face, faces):
@@ -185,17 +185,17 @@ class FaceTracker:
                 self._search_s = self._deep_s = float('-inf')
                 continue
             faces.append(face)
-        return held, faces
+        return followed, faces
 
     def _settle(
-        self, time_s: float, image: npt.NDArray[np.uint8], held: set[int], faces: list[Face]
+        self, time_s: float, image: npt.NDArray[np.uint8], followed: set[int], faces: list[Face]
     ) -> dict[int, Face]:
         """Which of the faces read belongs to which person: the assignment of least total cost.
 
         Where persons are near each other, looks count beside places, and those who just vanished there may
         return.
         """
-        persons = [p for p in self._persons if p.number not in held and (p.is_followed or self._is_lost(p, time_s))]
+        persons = [p for p in self._persons if p.number not in followed and (p.is_followed or self._is_lost(p, time_s))]
         cost = np.full((len(persons), len(faces)), np.inf)
         for row, person in enumerate(persons):
             is_crowded = self._is_crowded(person, time_s, NEAR)
@@ -245,19 +245,19 @@ class FaceTracker:
     def _search(self, time_s: float, image: npt.NDArray[np.uint8], seen: dict[int, Face]) -> dict[int, Face]:
         """Faces that no followed person has, given to persons lost before or to new ones."""
         # 1. Candidates: detections away from followed faces, confirmed by a second reading.
-        found = self._candidates(image, list(seen.values()), self._depth(time_s, bool(seen)))
+        candidates = self._candidates(image, list(seen.values()), self._depth(time_s, bool(seen)))
         # 2. Persons who were here a moment ago, by place and look; others only by a sure look.
         absent = [person for person in self._persons if person.number not in seen]
-        cost = np.full((len(absent), len(found)), np.inf)
+        cost = np.full((len(absent), len(candidates)), np.inf)
         for row, person in enumerate(absent):
-            for column, face in enumerate(found):
+            for column, face in enumerate(candidates):
                 cost[row, column] = self._return_cost(person, face, self._sight(image, face), time_s)
         pairs = _assign(cost)
-        adopted = {absent[row].number: found[column] for row, column in pairs}
+        adopted = {absent[row].number: candidates[column] for row, column in pairs}
         # 3. New persons, largest first, while there is room.
         taken = {column for _, column in pairs}
         known = [*seen.values(), *adopted.values()]
-        fresh = [face for column, face in enumerate(found) if column not in taken]
+        fresh = [face for column, face in enumerate(candidates) if column not in taken]
         fresh = [face for face in fresh if not self._may_be_half_hidden(face, known, time_s)]
         room = max(0, self._max_people - len(seen) - len(adopted))
         for face in sorted(fresh, key=lambda face: -face_size(face))[:room]:
@@ -288,16 +288,16 @@ class FaceTracker:
 
     def _candidates(self, image: npt.NDArray[np.uint8], known: list[Face], scales: int) -> list[Face]:
         """Faces found by the detector that are none of the known ones, each confirmed by a second reading."""
-        found: list[Face] = []
+        candidates: list[Face] = []
         for detection in self._landmarker.detect(image, scales):
             if any(_lies_in(detection.box, face) for face in known):
                 continue
             face = self._confirmed(image, Region.from_detection(detection))
-            if face is not None and not is_duplicate(face, [*known, *found]):
-                found.append(face)
-            if len(found) >= 2 * self._max_people:
+            if face is not None and not is_duplicate(face, [*known, *candidates]):
+                candidates.append(face)
+            if len(candidates) >= 2 * self._max_people:
                 break
-        return found
+        return candidates
 
     def _confirmed(self, image: npt.NDArray[np.uint8], region: Region) -> Face | None:
         """The face read again around its own landmarks; None where the two readings disagree."""

@@ -60,7 +60,7 @@ def written_on_ray(
             as many GPUs as one worker takes.
         AffektError: as opening the recipe, the encoder or the writing of its features raised it.
     """
-    facts = dataclasses.replace(manifest.facts, root=str(Path(manifest.facts.root).resolve()))
+    rooted = dataclasses.replace(manifest.facts, root=str(Path(manifest.facts.root).resolve()))
     parts = dataclasses.replace(parts, folder=parts.folder.resolve())
     items = [{'index': index, 'samples': _packed(rows)} for index, rows in batches]
     workers = min(workers, len(items))
@@ -68,7 +68,7 @@ def written_on_ray(
         _require_gpus(gpus)
         done = data.from_items(items, override_num_blocks=min(len(items), MOST_BLOCKS)).map_batches(
             _Worker,
-            fn_constructor_args=(Manifest(facts, ()), parts),
+            fn_constructor_args=(Manifest(rooted, ()), parts),
             batch_size=1,
             compute=data.ActorPoolStrategy(size=workers),
             num_gpus=gpus or None,

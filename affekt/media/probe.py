@@ -260,30 +260,30 @@ def _is_readable_sound(stream: Any) -> bool:
 def _unreadable_streams(streams: list[Any], readable: set[int], declared: int) -> tuple[str, ...]:
     """Sentences about picture or sound streams without a decoder, and about tracks that did not become a stream."""
     names = {'video': 'picture', 'audio': 'sound'}
-    said = [
+    remarks = [
         f'damaged or unknown: {names[stream.type]} stream {stream.index} cannot be read'
         for stream in streams
         if stream.type in names and stream.index not in readable and not _is_cover(stream)
     ]
-    found = sum(stream.type != 'attachment' and not _is_cover(stream) for stream in streams)
-    if found < declared:
-        said.append(f'damaged or unknown: {declared - found} of {declared} tracks cannot be read')
-    return tuple(said)
+    usable = sum(stream.type != 'attachment' and not _is_cover(stream) for stream in streams)
+    if usable < declared:
+        remarks.append(f'damaged or unknown: {declared - usable} of {declared} tracks cannot be read')
+    return tuple(remarks)
 
 
 def _remarks(streams: list[Any], origin_s: float, demuxer: str) -> tuple[str, ...]:
     """Sentences about streams of other kinds, and about a clock that does not begin near 0 where it usually does."""
-    said = []
+    remarks = []
     others = [s for s in streams if s.type not in {'video', 'audio', 'subtitle', 'attachment'}]
     if others:
         verb = 'is' if len(others) == 1 else 'are'
-        said.append(f'{subject(len(others), "stream")} neither picture, sound nor subtitles and {verb} not read')
+        remarks.append(f'{subject(len(others), "stream")} neither picture, sound nor subtitles and {verb} not read')
     if abs(origin_s) > MAX_SOUND_LEAD_S and demuxer not in LATE_STARTERS:
-        said.append(f'the first timestamp is {origin_s:.2f} s: the clock starts there')
+        remarks.append(f'the first timestamp is {origin_s:.2f} s: the clock starts there')
     rates = [s.average_rate for s in streams if s.type == 'video' and s.frames > 2 and s.average_rate]
     if impossible := [rate for rate in rates if rate > MAX_RATE_HZ]:
-        said.append(f'the file states {float(impossible[0]):,.0f} pictures per second: their times mean nothing')
-    return tuple(said)
+        remarks.append(f'the file states {float(impossible[0]):,.0f} pictures per second: their times mean nothing')
+    return tuple(remarks)
 
 
 def _describe_video(container: Any, stream: Any, source: Source, limits: Limits) -> VideoStream:

@@ -74,10 +74,10 @@ class Recording:
         """
         limits = limits or Limits()
         source = Source(path, limits)
-        kind = still_format(source)
-        if kind is not None:
-            still, remarks = describe_still(source, kind, limits)
-            return cls(source, limits, still, (*extension_remark(source, kind), *remarks))
+        image_format = still_format(source)
+        if image_format is not None:
+            still, remarks = describe_still(source, image_format, limits)
+            return cls(source, limits, still, (*extension_remark(source, image_format), *remarks))
         described = probe(source, limits)
         return cls(source, limits, described, (*extension_remark(source, described.demuxer), *described.remarks))
 
@@ -161,8 +161,8 @@ class Recording:
         return self._video_pass.frames(rate_hz, max_side)
 
     def _still_frame(self, max_side: int | None) -> Iterator[Frame]:
-        kind = 'JPEG' if self._still is None else self._still.codec.upper()
-        image, notes = read_still(self._source, kind, self._limits, max_side)
+        image_format = 'JPEG' if self._still is None else self._still.codec.upper()
+        image, notes = read_still(self._source, image_format, self._limits, max_side)
         self._still_report = StreamReport(
             declared_s=0.0,
             decoded_s=0.0,
@@ -244,8 +244,8 @@ class Recording:
 
     def subtitles(self) -> list[Subtitle] | None:
         """The first embedded text subtitles as (start_s, end_s, text), or None where there are none."""
-        found = self.open_subtitles()
-        return None if found is None else found.lines
+        track = self.open_subtitles()
+        return None if track is None else track.lines
 
     def open_subtitles(self, encoding: str | None = None) -> EmbeddedSubtitles | None:
         """The same with notes: what encoding was recognised in lines that are not UTF-8, how many were left out.
@@ -282,15 +282,15 @@ class Recording:
 
     def _choice_of_sound(self, one_pass: AudioPass) -> list[str]:
         """Sentences on which of several streams is read, and which of several channels."""
-        said = []
+        notes = []
         if len(self.audio) > 1:
             default = next((stream for stream in self.audio if stream.is_default), self.audio[0])
             was_silent = one_pass.stream == self._audible != default.index
             why = f', for the first choice, number {default}, is silent' if was_silent else ''
-            said.append(f'{len(self.audio)} sound streams; number {self.audio[one_pass.stream]} is read{why}')
+            notes.append(f'{len(self.audio)} sound streams; number {self.audio[one_pass.stream]} is read{why}')
         if one_pass.rescue:
-            said.append(f'sound: {one_pass.rescue}')
-        return said
+            notes.append(f'sound: {one_pass.rescue}')
+        return notes
 
     def __repr__(self) -> str:
         length = 'unknown length' if self.duration_s is None else f'{self.duration_s:.2f} s'

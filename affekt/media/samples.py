@@ -166,7 +166,7 @@ class AudioPass:
     def _mono(self, unit: Any, source_hz: int) -> tuple[Samples, Samples, tuple[str, ...]]:
         """The channels (C, N) without low-frequency effects, their mean (N,), and their names; damage set to 0."""
         channels = max(1, len(unit.layout.channels))
-        kind = unit.format.name.removesuffix('p')
+        sample_format = unit.format.name.removesuffix('p')
         declared = self.probe.audio[self.stream].channels
         if channels > max(MAX_NEW_CHANNELS, declared):
             self.bad_s += unit.samples / source_hz
@@ -174,17 +174,17 @@ class AudioPass:
             silent = np.zeros((1, unit.samples), np.float32)
             return silent, silent[0], ('',)
         if unit.format.is_planar and channels > MAX_PLANES:
-            kind = 'flt'
-            unit = av.AudioResampler(format=kind).resample(unit)[0]
+            sample_format = 'flt'
+            unit = av.AudioResampler(format=sample_format).resample(unit)[0]
         raw = unit.to_ndarray()
         if not unit.format.is_planar:
             raw = raw.reshape(-1, channels).T
         sound = raw.astype(np.float32)
-        if kind == 'u8':
+        if sample_format == 'u8':
             sound -= 128.0
-        if SCALES.get(kind, 1.0) != 1.0:
-            sound /= np.float32(SCALES[kind])
-        elif kind in {'flt', 'dbl'}:
+        if SCALES.get(sample_format, 1.0) != 1.0:
+            sound /= np.float32(SCALES[sample_format])
+        elif sample_format in {'flt', 'dbl'}:
             sound = self._without_damage(sound, source_hz)
         if channels == 1:
             return sound, np.ascontiguousarray(sound[0]), ('',)

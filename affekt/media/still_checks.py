@@ -172,8 +172,8 @@ def behind_jpeg(source: Source) -> int:
                 continue
             at += 2 + int.from_bytes(data[at + 2 : at + 4], 'big')
             if marker == 0xDA:
-                found = MARKER.search(data, at)
-                at = len(data) if found is None else found.start()
+                next_marker = MARKER.search(data, at)
+                at = len(data) if next_marker is None else next_marker.start()
     return 0
 
 

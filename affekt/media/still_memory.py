@@ -25,28 +25,28 @@ COMPRESSION, ROWS_PER_STRIP, BITS_PER_SAMPLE, TILE_WIDTH, TILE_LENGTH = 259, 278
 UNCOMPRESSED = 1
 
 
-def check_memory(image: Any, source: Source, kind: str, limits: Limits) -> None:
+def check_memory(image: Any, source: Source, image_format: str, limits: Limits) -> None:
     """Hold what reading the picture takes against `limits.max_picture_bytes`; `image` is opened and not yet decoded.
 
     Raises:
         LimitError: it takes more.
     """
     width, height = image.size
-    what = f'the bytes of memory that {source.name} takes, a {kind} picture of {width}x{height}'
-    limits.check('max_picture_bytes', bytes_while_reading(image, source, kind), what, SMALLER)
+    what = f'the bytes of memory that {source.name} takes, a {image_format} picture of {width}x{height}'
+    limits.check('max_picture_bytes', bytes_while_reading(image, source, image_format), what, SMALLER)
 
 
-def bytes_while_reading(image: Any, source: Source, kind: str) -> int:
+def bytes_while_reading(image: Any, source: Source, image_format: str) -> int:
     """The most bytes that are taken at once, beside those of the program itself."""
     pixels = int(image.size[0] * image.size[1])
     least = pixels * (DECODED + GIVEN)
-    if kind == 'TIFF':
+    if image_format == 'TIFF':
         return max(least, _in_tiff(image, source, pixels))
-    if kind == 'BMP':
+    if image_format == 'BMP':
         return least
-    if kind == 'PNG':
+    if image_format == 'PNG':
         return least + _beside_pixels(source)
-    inside = {'WEBP': _in_webp, 'AVIF': _in_avif, 'HEIF': _in_heif, 'JPEG': _in_jpeg}.get(kind)
+    inside = {'WEBP': _in_webp, 'AVIF': _in_avif, 'HEIF': _in_heif, 'JPEG': _in_jpeg}.get(image_format)
     return source.size + max(least, 0 if inside is None else inside(image, source, pixels))
 
 

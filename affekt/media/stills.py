@@ -66,7 +66,7 @@ DOUBTS: dict[str, Callable[[Source], str]] = {
 """What looks like damage and is no proof."""
 
 
-def describe_still(source: Source, kind: str, limits: Limits) -> tuple[VideoStream, tuple[str, ...]]:
+def describe_still(source: Source, image_format: str, limits: Limits) -> tuple[VideoStream, tuple[str, ...]]:
     """The picture's declared size and remarks, without decoding it.
 
     Raises:
@@ -76,32 +76,32 @@ def describe_still(source: Source, kind: str, limits: Limits) -> tuple[VideoStre
     """
     with source.open(limits.max_stall_s) as file, warnings.catch_warnings(action='ignore'):
         # Pillow warns of what is refused or said here: its own ceiling of pixels, damaged tables
-        image = _opened(file, source, kind, limits)
+        image = _opened(file, source, image_format, limits)
         width, height = image.size
-        pictures = _pictures(image, source, kind)
-        turn = ORIENTATIONS.get(_orientation(image, source, kind), UPRIGHT).rotation_deg
+        pictures = _pictures(image, source, image_format)
+        turn = ORIENTATIONS.get(_orientation(image, source, image_format), UPRIGHT).rotation_deg
         mode = str(image.mode)
     upright = (height, width) if turn in (90, 270) else (width, height)
     remarks = []
-    if pictures > 1 and kind == 'WEBP':
+    if pictures > 1 and image_format == 'WEBP':
         remarks.append(
             f'an animation of {pictures} pictures, of which only the first is read; convert it to mp4 or GIF'
         )
     elif pictures > 1:
         remarks.append(f'it holds {pictures} pictures, and only the first is read')
-    elif kind in BEHIND and (extra := BEHIND[kind](source)):
+    elif image_format in BEHIND and (extra := BEHIND[image_format](source)):
         remarks.append(f'not read: {extra:,} bytes follow the end of the picture, perhaps a film or another picture')
-    if kind == 'HEIF' and turn:
+    if image_format == 'HEIF' and turn:
         remarks.append(EXIF_TURN)
     stream = VideoStream(
-        width=upright[0], height=upright[1], rate_hz=None, rotation_deg=turn, codec=kind.lower(),
+        width=upright[0], height=upright[1], rate_hz=None, rotation_deg=turn, codec=image_format.lower(),
         coded_width=width, coded_height=height, pixel_format=mode,
     )  # fmt: skip
     return stream, tuple(remarks)
 
 
 def read_still(
-    source: Source, kind: str, limits: Limits, max_side: int | None = None
+    source: Source, image_format: str, limits: Limits, max_side: int | None = None
 ) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
     """(H, W, 3) RGB, upright, transparent parts on white; and sentences on what looks damaged in it.
 
@@ -109,30 +109,30 @@ def read_still(
         MediaError: damaged or cut short: nothing is filled in.
         LimitError: more pixels than allowed.
     """
-    if lost := CHECKS.get(kind, _nothing)(source):
-        raise _damaged(source, kind, lost)
+    if lost := CHECKS.get(image_format, _nothing)(source):
+        raise _damaged(source, image_format, lost)
     with source.open(limits.max_stall_s) as file, warnings.catch_warnings(action='ignore'):
-        image = _opened(file, source, kind, limits)
+        image = _opened(file, source, image_format, limits)
         try:
-            if max_side is not None and kind != 'HEIF':
+            if max_side is not None and image_format != 'HEIF':
                 image.draft('RGB', (max_side, max_side))
-            orientation = ORIENTATIONS.get(_orientation(image, source, kind), UPRIGHT)
-            picture = _upright(image, orientation, kind, max_side)
+            orientation = ORIENTATIONS.get(_orientation(image, source, image_format), UPRIGHT)
+            picture = _upright(image, orientation, image_format, max_side)
         except Exception as error:
             if file.failure is not None:
                 raise file.failure from error
-            raise _damaged(source, kind, str(error)) from error
-    doubt = DOUBTS.get(kind, _nothing)(source)
+            raise _damaged(source, image_format, str(error)) from error
+    doubt = DOUBTS.get(image_format, _nothing)(source)
     return picture, (doubt,) if doubt else ()
 
 
-def _upright(image: Any, orientation: Orientation, kind: str, max_side: int | None) -> npt.NDArray[np.uint8]:
+def _upright(image: Any, orientation: Orientation, image_format: str, max_side: int | None) -> npt.NDArray[np.uint8]:
     """(H, W, 3) RGB, made strip by strip, so that no second copy of the whole picture is held on the way.
 
     One that is to be smaller is shrunk to a whole fraction in the strips already, and to its size in the end, as
     Pillow's `thumbnail` does.
     """
-    if kind != 'HEIF':
+    if image_format != 'HEIF':
         image.load()
     if hasattr(image, '_decoder'):
         image._decoder = None  # those of WebP and AVIF keep one or two pictures of their own
@@ -146,7 +146,7 @@ def _upright(image: Any, orientation: Orientation, kind: str, max_side: int | No
         upright = np.empty((shape[1], shape[0], 3) if orientation.swaps_axes else shape, np.uint8)
         target = orientation.as_coded(upright)
     row = 0
-    for strip in _strips(image, kind, max(1, STRIP_PIXELS // width // down) * down):
+    for strip in _strips(image, image_format, max(1, STRIP_PIXELS // width // down) * down):
         part = np.asarray(strip.reduce((across, down)) if across * down > 1 else strip)
         target[row : row + len(part)] = part
         row += len(part)
@@ -157,9 +157,9 @@ def _upright(image: Any, orientation: Orientation, kind: str, max_side: int | No
     return orientation.apply(np.array(smaller, np.uint8))
 
 
-def _strips(image: Any, kind: str, rows: int) -> Iterator[Any]:
+def _strips(image: Any, image_format: str, rows: int) -> Iterator[Any]:
     """Stretches of so many rows as RGB, from top to bottom."""
-    coded = np.asarray(image) if kind == 'HEIF' else None
+    coded = np.asarray(image) if image_format == 'HEIF' else None
     width, height = image.size
     brightest = image.getextrema()[1] if image.mode == 'F' else 65535.0
     for top in range(0, height, rows):
@@ -180,15 +180,15 @@ def _nothing(source: Source) -> str:
     return ''
 
 
-def _opened(file: Any, source: Source, kind: str, limits: Limits) -> Any:
+def _opened(file: Any, source: Source, image_format: str, limits: Limits) -> Any:
     """Pillow's or libheif's picture, its size within the limits, not yet decoded."""
-    if kind in ('HEIF', 'AVIF') and source.size > LARGEST_HEIF:
+    if image_format in ('HEIF', 'AVIF') and source.size > LARGEST_HEIF:
         raise LimitError(
-            expected=f'a {kind} picture of at most {LARGEST_HEIF >> 20} MiB', came=f'{source.size >> 20} MiB',
+            expected=f'a {image_format} picture of at most {LARGEST_HEIF >> 20} MiB', came=f'{source.size >> 20} MiB',
             todo='export it as JPEG or PNG first',
         )  # fmt: skip
     try:
-        image = _opened_heif(file, source) if kind == 'HEIF' else _opened_by_pillow(file, kind)
+        image = _opened_heif(file, source) if image_format == 'HEIF' else _opened_by_pillow(file, image_format)
     except Image.DecompressionBombError as error:
         raise LimitError(
             expected='a picture of a sane size', came=f'{source.name}: {error}', todo='scale it down first'
@@ -198,13 +198,13 @@ def _opened(file: Any, source: Source, kind: str, limits: Limits) -> Any:
     except Exception as error:
         if file.failure is not None:
             raise file.failure from error
-        raise _damaged(source, kind, str(error)) from error
+        raise _damaged(source, image_format, str(error)) from error
     width, height = image.size
     limits.check('max_pixels', width * height, f'a {width}x{height} picture in {source.name}')
     limits.check('max_side', max(width, height), f'the longer side of {source.name}')
     refuse_bomb(source, width * height)
-    check_memory(image, source, kind, limits)
-    if kind == 'TIFF' and (image.tag_v2.get(SUBFILE_TYPE) == 1 or DNG_VERSION in image.tag_v2):
+    check_memory(image, source, image_format, limits)
+    if image_format == 'TIFF' and (image.tag_v2.get(SUBFILE_TYPE) == 1 or DNG_VERSION in image.tag_v2):
         raise MediaError(
             expected='a photograph',
             came=f"{source.name}, a camera's raw file: all but its preview is not read",
@@ -213,8 +213,8 @@ def _opened(file: Any, source: Source, kind: str, limits: Limits) -> Any:
     return image
 
 
-def _opened_by_pillow(file: Any, kind: str) -> Any:
-    return Image.open(file, formats=['JPEG', 'MPO'] if kind == 'JPEG' else [kind])
+def _opened_by_pillow(file: Any, image_format: str) -> Any:
+    return Image.open(file, formats=['JPEG', 'MPO'] if image_format == 'JPEG' else [image_format])
 
 
 def _opened_heif(file: Any, source: Source) -> Any:
@@ -231,11 +231,11 @@ def _opened_heif(file: Any, source: Source) -> Any:
     return image
 
 
-def _pictures(image: Any, source: Source, kind: str) -> int:
+def _pictures(image: Any, source: Source, image_format: str) -> int:
     try:
         return int(getattr(image, 'n_frames', 1))
     except Exception as error:
-        raise _damaged(source, kind, f'the chain of its pictures is broken ({error})') from error
+        raise _damaged(source, image_format, f'the chain of its pictures is broken ({error})') from error
 
 
 def _on_white(image: Any, brightest: float) -> Any:
@@ -251,12 +251,12 @@ def _on_white(image: Any, brightest: float) -> Any:
     return image if image.mode == 'RGB' else image.convert('RGB')
 
 
-def _orientation(image: Any, source: Source, kind: str) -> int:
+def _orientation(image: Any, source: Source, image_format: str) -> int:
     """The Exif orientation that is left to follow, 1 to 8: readers turn a TIFF, and a HEIC that states its own turn."""
-    if kind == 'TIFF' or (kind == 'HEIF' and states_turn(source)):
+    if image_format == 'TIFF' or (image_format == 'HEIF' and states_turn(source)):
         return 1
     try:
-        if kind == 'HEIF':
+        if image_format == 'HEIF':
             exif = Image.Exif()
             exif.load(image.info.get('exif') or b'')
         else:
@@ -266,9 +266,11 @@ def _orientation(image: Any, source: Source, kind: str) -> int:
         return 1  # damaged Exif data says nothing about the picture
 
 
-def _damaged(source: Source, kind: str, reason: str) -> MediaError:
+def _damaged(source: Source, image_format: str, reason: str) -> MediaError:
     return MediaError(
-        expected=f'a whole {kind} picture', came=f'{source.name}: {_plain(reason)}', todo='copy or export it again'
+        expected=f'a whole {image_format} picture',
+        came=f'{source.name}: {_plain(reason)}',
+        todo='copy or export it again',
     )
 
 

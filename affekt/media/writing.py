@@ -129,8 +129,8 @@ class MediaWriter:
     def __enter__(self) -> MediaWriter:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
+    def __exit__(self, error_class: type[BaseException] | None, *_: object) -> None:
+        if error_class is None:
             self.close()
         else:
             with suppress(Exception):
@@ -155,8 +155,8 @@ class MediaWriter:
             pts = 0
         if pts <= self._last_pts:
             raise ValueRangeError(expected='times that increase', came=f'{time_s} s', todo='sort the pictures')
-        kind = 'gray' if image.ndim == 2 else 'rgb24'
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format=kind)
+        pixel_format = 'gray' if image.ndim == 2 else 'rgb24'
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format=pixel_format)
         frame = _converted(frame, self._style.pixel_format)
         frame.pts, frame.time_base = pts, base
         self._last_pts = pts
@@ -175,10 +175,10 @@ class MediaWriter:
             raise ShapeError(
                 expected=f'({style.channels}, N) samples', came=f'{sound.shape}', todo='give one row per channel'
             )
-        kind = stream.codec_context.format.name
+        sample_format = stream.codec_context.format.name
         for start in range(0, sound.shape[1], SOUND_CHUNK):
             chunk = sound[:, start : start + SOUND_CHUNK]
-            frame = _sound_frame(chunk, kind, style)
+            frame = _sound_frame(chunk, sample_format, style)
             frame.pts, frame.time_base = self._written[track], Fraction(1, style.rate_hz)
             self._written[track] += chunk.shape[1]
             self._mux(stream.encode(frame))
@@ -332,11 +332,11 @@ def _converted(frame: Any, pixel_format: str) -> Any:
     )
 
 
-def _sound_frame(chunk: Samples, kind: str, style: SoundStyle) -> Any:
+def _sound_frame(chunk: Samples, sample_format: str, style: SoundStyle) -> Any:
     layout = {1: 'mono', 2: 'stereo'}.get(style.channels, f'{style.channels}c')
-    plain = kind.removesuffix('p')
+    plain = sample_format.removesuffix('p')
     if style.channels > MAX_PLANES:
-        kind = plain  # packed; the encoder's own resampler makes planes of it
+        sample_format = plain  # packed; the encoder's own resampler makes planes of it
     if plain == 's16':
         raw: npt.NDArray[Any] = np.clip(np.round(chunk * 32767), -32768, 32767).astype(np.int16)
     elif plain == 's32':
@@ -347,8 +347,8 @@ def _sound_frame(chunk: Samples, kind: str, style: SoundStyle) -> Any:
         raw = chunk.astype(np.float64)
     else:
         raw = chunk
-    if not kind.endswith('p'):
+    if not sample_format.endswith('p'):
         raw = raw.T.reshape(1, -1)
-    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(raw), format=kind, layout=layout)
+    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(raw), format=sample_format, layout=layout)
     frame.sample_rate = style.rate_hz
     return frame

@@ -35,10 +35,10 @@ def spearman(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
         ShapeError: the arrays are not both (K,).
         ValueRangeError: a score is nan.
     """
-    one, two = _scores(first, second)
-    if _is_constant(one) or _is_constant(two):
+    left, right = _scores(first, second)
+    if _is_constant(left) or _is_constant(right):
         return float('nan')
-    return float(np.corrcoef(stats.rankdata(one), stats.rankdata(two))[0, 1])
+    return float(np.corrcoef(stats.rankdata(left), stats.rankdata(right))[0, 1])
 
 
 def kendall(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
@@ -59,10 +59,10 @@ def kendall(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
     >>> round(kendall([1, 2, 3, 4], [1, 2, 4, 3]), 4)  # 5 pairs agree, 1 does not
     0.6667
     """
-    one, two = _scores(first, second)
-    if _is_constant(one) or _is_constant(two):
+    left, right = _scores(first, second)
+    if _is_constant(left) or _is_constant(right):
         return float('nan')
-    return float(stats.kendalltau(one, two).statistic)
+    return float(stats.kendalltau(left, right).statistic)
 
 
 def rank_biased_overlap(first: npt.ArrayLike, second: npt.ArrayLike, *, persistence: float = 0.9) -> float:
@@ -85,20 +85,20 @@ def rank_biased_overlap(first: npt.ArrayLike, second: npt.ArrayLike, *, persiste
 
     Source: Webber, Moffat & Zobel 2010, doi:10.1145/1852102.1852106.
     """
-    one, two = _scores(first, second)
+    left, right = _scores(first, second)
     if not 0.0 < persistence < 1.0:
         raise ValueRangeError(
             expected='a persistence between 0 and 1', came=f'{persistence}', todo='give for example 0.9'
         )
-    if not len(one):
+    if not len(left):
         return float('nan')
-    ranks = [stats.rankdata(-scores, method='min') for scores in (one, two)]
-    depth = np.arange(1, len(one) + 1)
-    held = [rank[None, :] <= depth[:, None] for rank in ranks]
-    shared = (held[0] & held[1]).sum(axis=1)
-    agreement = 2.0 * shared / (held[0].sum(axis=1) + held[1].sum(axis=1))
+    ranks = [stats.rankdata(-scores, method='min') for scores in (left, right)]
+    depth = np.arange(1, len(left) + 1)
+    within = [rank[None, :] <= depth[:, None] for rank in ranks]
+    shared = (within[0] & within[1]).sum(axis=1)
+    agreement = 2.0 * shared / (within[0].sum(axis=1) + within[1].sum(axis=1))
     weight = (1.0 - persistence) * persistence ** (depth - 1.0)
-    return float(agreement[-1] * persistence ** len(one) + (weight * agreement).sum())
+    return float(agreement[-1] * persistence ** len(left) + (weight * agreement).sum())
 
 
 def cohen_kappa(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
@@ -185,16 +185,16 @@ def alpha_interval(
 
 
 def _scores(first: npt.ArrayLike, second: npt.ArrayLike) -> tuple[Floats, Floats]:
-    one, two = np.asarray(first, np.float64), np.asarray(second, np.float64)
-    if one.ndim != 1 or one.shape != two.shape:
+    left, right = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    if left.ndim != 1 or left.shape != right.shape:
         raise ShapeError(
             expected='two arrays of shape (K,)',
-            came=f'shapes {one.shape} and {two.shape}',
+            came=f'shapes {left.shape} and {right.shape}',
             todo='give the scores of the same items in the same order',
         )
-    if np.isnan(one).any() or np.isnan(two).any():
+    if np.isnan(left).any() or np.isnan(right).any():
         raise ValueRangeError(expected='scores that are numbers', came='nan', todo='leave those items out')
-    return one, two
+    return left, right
 
 
 def _is_constant(scores: Floats) -> bool:

@@ -48,13 +48,13 @@ class LabelledAnswers:
         return LabelledAnswers(names, self.truth.where(keep_mask), self.prediction.where(keep_mask), self.vocabulary)
 
 
-def require_names(wanted: Mapping[str, object], held: Mapping[str, object], side: str) -> None:
+def require_names(wanted: Mapping[str, object], given: Mapping[str, object], side: str) -> None:
     """Every wanted sample is held.
 
     Raises:
         TableError: some are not; names the first of them.
     """
-    missing = [name for name in wanted if name not in held]
+    missing = [name for name in wanted if name not in given]
     if missing:
         raise TableError(
             expected=f'{side} for all {len(wanted)} samples',

@@ -266,14 +266,14 @@ def _positions(labels: npt.NDArray[np.generic], order: npt.NDArray[np.generic], 
     if not len(labels):
         return np.zeros(0, dtype=np.int64)
     ranks = np.argsort(order, kind='stable')
-    found = np.searchsorted(order[ranks], labels) if len(order) else np.zeros(len(labels), dtype=np.int64)
-    inside = found < len(order)
+    places = np.searchsorted(order[ranks], labels) if len(order) else np.zeros(len(labels), dtype=np.int64)
+    inside = places < len(order)
     known = np.zeros(len(labels), dtype=bool)
-    known[inside] = order[ranks[found[inside]]] == labels[inside]
+    known[inside] = order[ranks[places[inside]]] == labels[inside]
     if not known.all():
         raise UnknownNameError(
             expected=f'labels among {[str(name) for name in order]}',
             came=f'{sorted({str(name) for name in labels[~known]})[:5]} in the {side}',
             todo='add them to classes, or map them first',
         )
-    return ranks[found].astype(np.int64)
+    return ranks[places].astype(np.int64)

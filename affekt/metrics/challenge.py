@@ -105,8 +105,8 @@ def mean_of_folds(logits: npt.ArrayLike, mean: str = 'probabilities') -> npt.NDA
         )
     if mean not in FOLD_MEANS:
         raise UnknownNameError(expected=f'one of {", ".join(FOLD_MEANS)}', came=repr(mean), todo='name one of these')
-    found: npt.NDArray[np.float64] = (values if mean == 'logits' else calibrated(values, 1.0)).mean(axis=0)
-    return found
+    mean_values: npt.NDArray[np.float64] = (values if mean == 'logits' else calibrated(values, 1.0)).mean(axis=0)
+    return mean_values
 
 
 def best_epoch(scores: Sequence[float]) -> int:

@@ -60,11 +60,11 @@ class Vocabulary:
 
     def number(self, label: str) -> int:
         """The number of a label, a new one where it has none."""
-        found = self._numbers.get(label)
-        if found is None:
-            found = self._numbers[label] = len(self.words)
+        number = self._numbers.get(label)
+        if number is None:
+            number = self._numbers[label] = len(self.words)
             self.words.append(label)
-        return found
+        return number
 
     def sets(self, answers: Iterable[object], parse: Callable[[object], Iterable[str]]) -> LabelSets:
         """The answers' labels; equal texts are parsed once."""
@@ -153,18 +153,18 @@ def bits(sets: LabelSets, groups: Ints) -> npt.NDArray[np.uint64]:
     table = np.zeros((len(groups) + 1, width), dtype=np.uint64)
     kept = np.flatnonzero(groups >= 0)
     table[kept, groups[kept] // 64] = np.uint64(1) << (groups[kept] % 64).astype(np.uint64)
-    found = np.zeros((len(sets), width), dtype=np.uint64)
+    words = np.zeros((len(sets), width), dtype=np.uint64)
     filled = sets.sizes > 0
     if filled.any():
-        found[filled] = np.bitwise_or.reduceat(table[sets.ids], sets.starts[:-1][filled], axis=0)
-    return found
+        words[filled] = np.bitwise_or.reduceat(table[sets.ids], sets.starts[:-1][filled], axis=0)
+    return words
 
 
 def members(sets: LabelSets, groups: Ints, size: int) -> npt.NDArray[np.bool_]:
     """(N, G) whether a sample holds a group."""
     table = np.zeros((len(sets), size), dtype=bool)
-    held = groups[sets.ids]
-    table[sets.owners[held >= 0], held[held >= 0]] = True
+    columns = groups[sets.ids]
+    table[sets.owners[columns >= 0], columns[columns >= 0]] = True
     return table
 
 

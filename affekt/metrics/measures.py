@@ -151,17 +151,17 @@ def sentiment_measure(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> Measur
     columns = np.concatenate([*cells, np.stack(rounded, axis=1), numbers.columns], axis=1).astype(np.float64)
 
     def statistic(sums: Floats) -> dict[str, Floats]:
-        found: dict[str, Floats] = {}
+        values: dict[str, Floats] = {}
         for index, way in enumerate(WAYS):
             hit, false_alarm, miss, rest = sums[:, 4 * index : 4 * index + 4].T
             n = hit + false_alarm + miss + rest
             positive, negative = hit + miss, rest + false_alarm
             f1 = np.nan_to_num(_over(2 * hit, 2 * hit + false_alarm + miss)) * positive
             f1 = f1 + np.nan_to_num(_over(2 * rest, 2 * rest + false_alarm + miss)) * negative
-            found[f'accuracy_{way}'] = _over(hit + rest, n)
-            found[f'f1_{way}'] = _over(f1, n)
-        found['accuracy_5'], found['accuracy_7'] = _over(sums[:, 8], sums[:, 10]), _over(sums[:, 9], sums[:, 10])
-        return found | dict(numbers.statistic(sums[:, 10:]))
+            values[f'accuracy_{way}'] = _over(hit + rest, n)
+            values[f'f1_{way}'] = _over(f1, n)
+        values['accuracy_5'], values['accuracy_7'] = _over(sums[:, 8], sums[:, 10]), _over(sums[:, 9], sums[:, 10])
+        return values | dict(numbers.statistic(sums[:, 10:]))
 
     shares = [f'{score}_{way}' for score in ('accuracy', 'f1') for way in WAYS] + ['accuracy_5', 'accuracy_7']
     return Measure(columns, statistic, dict.fromkeys(shares, SHARE) | dict(numbers.bounds))
@@ -190,8 +190,8 @@ def challenge_measure(
     width = categories.columns.shape[1]
 
     def statistic(sums: Floats) -> dict[str, Floats]:
-        found = dict(categories.statistic(sums[:, :width])) | dict(valence.statistic(sums[:, width:]))
-        return found | {'combined': combined_score(found['weighted_f1'], found['mse'])}
+        values = dict(categories.statistic(sums[:, :width])) | dict(valence.statistic(sums[:, width:]))
+        return values | {'combined': combined_score(values['weighted_f1'], values['mse'])}
 
     bounds = {**categories.bounds, **valence.bounds, 'combined': UNBOUNDED}
     return Measure(np.concatenate([categories.columns, valence.columns], axis=1), statistic, bounds)
@@ -245,11 +245,11 @@ def compare(
     Raises:
         ShapeError: the systems were not measured on the same samples and classes, or groups are not (N,).
     """
-    found = paired_test(
+    tests = paired_test(
         left.columns, right.columns, left.statistic, rng=rng, resamples=resamples, level=level, groups=groups
     )
-    corrected = holm([p for _, p in found.values()])
-    return {name: PairedTest(*held, adjusted) for (name, held), adjusted in zip(found.items(), corrected, strict=True)}
+    corrected = holm([p for _, p in tests.values()])
+    return {name: PairedTest(*test, adjusted) for (name, test), adjusted in zip(tests.items(), corrected, strict=True)}
 
 
 def compare_with(
@@ -278,14 +278,14 @@ def compare_with(
         UnknownNameError: no such score.
     """
     only = baseline.only(score)
-    found = {}
+    tests = {}
     for name, system in systems.items():
-        found[name] = paired_test(
+        tests[name] = paired_test(
             system.columns, baseline.columns, lambda sums: {score: only(sums)},
             rng=rng, resamples=resamples, level=level, groups=groups,
         )[score]  # fmt: skip
-    corrected = holm([p for _, p in found.values()])
-    return {name: PairedTest(*held, adjusted) for (name, held), adjusted in zip(found.items(), corrected, strict=True)}
+    corrected = holm([p for _, p in tests.values()])
+    return {name: PairedTest(*test, adjusted) for (name, test), adjusted in zip(tests.items(), corrected, strict=True)}
 
 
 def _over(top: Floats, bottom: Floats) -> Floats:

@@ -112,18 +112,18 @@ class OfficialMeasure:
 
     def statistic(self, sums: Floats) -> dict[str, Floats]:
         """From (R, columns) sums to the scores, named 'W1-L1 f', 'EW-L1 precision', 'M1 n' …"""
-        found: dict[str, Floats] = {}
+        values: dict[str, Floats] = {}
         for index, folding in enumerate(self.foldings):
             n, precision, recall = sums[:, 3 * index : 3 * index + 3].T
             with np.errstate(invalid='ignore', divide='ignore'):
-                found[f'{folding} n'] = n
-                found[f'{folding} precision'] = precision / n
-                found[f'{folding} recall'] = recall / n
-            found[f'{folding} f'] = harmonic(found[f'{folding} precision'], found[f'{folding} recall'])
+                values[f'{folding} n'] = n
+                values[f'{folding} precision'] = precision / n
+                values[f'{folding} recall'] = recall / n
+            values[f'{folding} f'] = harmonic(values[f'{folding} precision'], values[f'{folding} recall'])
         for name, rows in self.means.items():
             for part in ('n', 'precision', 'recall', 'f'):
-                found[f'{name} {part}'] = np.mean([found[f'{row} {part}'] for row in rows], axis=0)
-        return found
+                values[f'{name} {part}'] = np.mean([values[f'{row} {part}'] for row in rows], axis=0)
+        return values
 
 
 def harmonic(precision: Floats, recall: Floats) -> Floats:
@@ -158,7 +158,7 @@ def hit_rates(truth: Mapping[str, str], prediction: Mapping[str, object], table:
         TableError: a sample of the truth has no prediction.
     """
     answers = LabelledAnswers.of(truth, prediction, official_parse)
-    found = {}
+    scores = {}
     for index in table.published:
         name = f'{table.wheels[index].short}-L1'
         groups, _ = answers.vocabulary.groups(table.fold(name), strangers_stand_alone=False)
@@ -169,12 +169,12 @@ def hit_rates(truth: Mapping[str, str], prediction: Mapping[str, object], table:
         able = np.bitwise_count(predicted & candidates).sum(axis=1)[kept]
         share = np.divide(hits.shared, able, out=np.zeros(len(able)), where=able > 0)
         n = int(kept.sum())
-        found[name] = HitScore(n, _mean(hits.shared), _mean(share))
-    rows = list(found.values())
-    found['HIT'] = HitScore(
+        scores[name] = HitScore(n, _mean(hits.shared), _mean(share))
+    rows = list(scores.values())
+    scores['HIT'] = HitScore(
         *(float(np.mean([getattr(row, part) for row in rows])) for part in ('n', 'hit_rate', 'mscore'))
     )
-    return found
+    return scores
 
 
 @dataclass(frozen=True)

@@ -153,8 +153,8 @@ class ConsistentMeasure:
             counts = count(truth, prediction, groups)
             sets = [counts.precision(), counts.recall(), counts.f1(), counts.shared, counts.truth + counts.prediction]
             known = np.array([is_known(name) for name in names], dtype=bool)
-            held = np.where(known[groups], groups, DROPPED) if len(groups) else groups
-            true, predicted = members(truth, held, len(names)), members(prediction, held, len(names))
+            kept_groups = np.where(known[groups], groups, DROPPED) if len(groups) else groups
+            true, predicted = members(truth, kept_groups, len(names)), members(prediction, kept_groups, len(names))
             scored = np.flatnonzero(true.any(axis=0))
             self._macro_sizes[folding] = len(scored)
             true, predicted = true[:, scored], predicted[:, scored]
@@ -165,7 +165,7 @@ class ConsistentMeasure:
         """(N, 3 × kinds): precision, recall and F1 of the best matching of each sample."""
         answers = self.answers
         closeness = Closeness(self.table, answers.vocabulary.words)
-        found = np.zeros((len(answers.names), len(self.near), 3))
+        near_sums = np.zeros((len(answers.names), len(self.near), 3))
         sides = [base_runs(side, closeness.bases) for side in (answers.truth, answers.prediction)]
         known: dict[tuple[bytes, bytes], Floats] = {}
         for sample, (true, predicted) in enumerate(zip(*sides, strict=True)):
@@ -174,39 +174,39 @@ class ConsistentMeasure:
             key = (true.tobytes(), predicted.tobytes())
             if key not in known:
                 known[key] = self._matched(closeness, true, predicted)
-            found[sample] = known[key]
-        return found.reshape(len(answers.names), -1)
+            near_sums[sample] = known[key]
+        return near_sums.reshape(len(answers.names), -1)
 
     def _matched(self, closeness: Closeness, true: Ints, predicted: Ints) -> Floats:
         credit = closeness.between(predicted, true)
         kinds = [credit, credit * closeness.alike(predicted, true)][: len(self.near)]
-        most = np.array([best_matching(kind) for kind in kinds])
+        most = np.array([best_matching(matrix) for matrix in kinds])
         return np.stack([most / len(predicted), most / len(true), 2 * most / (len(true) + len(predicted))], axis=1)
 
     def statistic(self, sums: Floats) -> dict[str, Floats]:
         """From (R, K) sums to the scores, named 'affekt-L1 f1', 'near precision', 'M1 micro f1' …"""
-        found: dict[str, Floats] = {}
+        values: dict[str, Floats] = {}
         at = 1
         n = sums[:, 0]
         for row in self.near:
             for part in NEAR_PARTS:
-                found[f'{row} {part}'] = _over(sums[:, at], n)
+                values[f'{row} {part}'] = _over(sums[:, at], n)
                 at += 1
         for folding in self.foldings:
             for part in ('precision', 'recall', 'f1'):
-                found[f'{folding} {part}'] = _over(sums[:, at], n)
+                values[f'{folding} {part}'] = _over(sums[:, at], n)
                 at += 1
-            found[f'{folding} micro f1'] = _over(2 * sums[:, at], sums[:, at + 1])
+            values[f'{folding} micro f1'] = _over(2 * sums[:, at], sums[:, at + 1])
             at += 2
             size = self._macro_sizes[folding]
-            hits, held = sums[:, at : at + size], sums[:, at + size : at + 2 * size]
+            hits, sizes = sums[:, at : at + size], sums[:, at + size : at + 2 * size]
             at += 2 * size
-            per_group = np.divide(2 * hits, held, out=np.full(hits.shape, np.nan), where=held > 0)
-            found[f'{folding} macro f1'] = _row_means(per_group)
+            per_group = np.divide(2 * hits, sizes, out=np.full(hits.shape, np.nan), where=sizes > 0)
+            values[f'{folding} macro f1'] = _row_means(per_group)
         for name, rows in self.means.items():
             for part in AVERAGES:
-                found[f'{name} {part}'] = np.mean([found[f'{row} {part}'] for row in rows], axis=0)
-        return found
+                values[f'{name} {part}'] = np.mean([values[f'{row} {part}'] for row in rows], axis=0)
+        return values
 
 
 def _row_means(table: Floats) -> Floats:
@@ -225,5 +225,5 @@ def _over(top: Floats, bottom: Floats) -> Floats:
 
 def base_runs(sets: LabelSets, bases: Ints) -> list[Ints]:
     """Each sample's base words, sorted, each once."""
-    held = bases[sets.ids]
-    return [np.unique(held[begin:end]) for begin, end in zip(sets.starts[:-1], sets.starts[1:], strict=True)]
+    base_ids = bases[sets.ids]
+    return [np.unique(base_ids[begin:end]) for begin, end in zip(sets.starts[:-1], sets.starts[1:], strict=True)]

@@ -90,8 +90,8 @@ def _f1(fold: dict[str, str], written: Iterable[str], true: Iterable[str], stran
 @cache
 def _compiled(table: str, mode: Mode) -> tuple[tuple[dict[str, str], ...], dict[str, None]]:
     """The inner ring of each wheel (the table's own where it has one) as plain dicts, and the known forms."""
-    held = load_table(table)
-    own = [index for index in range(len(held.wheels)) if index not in held.published]
-    chosen = own if own and mode == 'consistent' else list(held.published)
-    folds = tuple(dict(held.fold(f'{held.wheels[index].short}-L1', mode)) for index in chosen)
-    return folds, dict.fromkeys(held.bases)
+    loaded = load_table(table)
+    own = [index for index in range(len(loaded.wheels)) if index not in loaded.published]
+    chosen = own if own and mode == 'consistent' else list(loaded.published)
+    folds = tuple(dict(loaded.fold(f'{loaded.wheels[index].short}-L1', mode)) for index in chosen)
+    return folds, dict.fromkeys(loaded.bases)

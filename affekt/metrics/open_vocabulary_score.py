@@ -146,8 +146,8 @@ def score_open_vocabulary(
         )
     # 2. Score, with intervals.
     measure = _measure(answers, table, mode)
-    found = intervals(measure.columns, measure.statistic, rng=rng, resamples=resamples)
-    metrics = _by_row(measure.rows, found)
+    estimates = intervals(measure.columns, measure.statistic, rng=rng, resamples=resamples)
+    metrics = _by_row(measure.rows, estimates)
     one_label = mode == 'official' and bool((answers.truth.sizes[filled] == 1).all())
     labels = {name: str(label) for name, label in _single_labels(answers).items()} if one_label else {}
     if one_label:
@@ -205,8 +205,8 @@ def compare_open_vocabulary(
         UnknownNameError: no such mode.
     """
     measures = [_measure(_parsed(truth, side, table, mode), table, mode) for side in (left, right)]
-    found = paired_test(measures[0].columns, measures[1].columns, measures[0].statistic, rng=rng, resamples=resamples)
-    return {name: result for name, result in found.items() if not name.endswith(' n')}
+    tests = paired_test(measures[0].columns, measures[1].columns, measures[0].statistic, rng=rng, resamples=resamples)
+    return {name: result for name, result in tests.items() if not name.endswith(' n')}
 
 
 def _parsed(
@@ -226,9 +226,9 @@ def _measure(answers: LabelledAnswers, table: WordTable, mode: Mode) -> Official
     return ConsistentMeasure(table, answers.where(answers.truth.sizes > 0))
 
 
-def _by_row(rows: tuple[str, ...], found: Mapping[str, Interval]) -> dict[str, dict[str, Interval]]:
+def _by_row(rows: tuple[str, ...], estimates: Mapping[str, Interval]) -> dict[str, dict[str, Interval]]:
     table: dict[str, dict[str, Interval]] = {row: {} for row in rows}
-    for name, interval in found.items():
+    for name, interval in estimates.items():
         row, part = name.split(' ', 1)
         table[row][part] = interval
     return table
@@ -257,15 +257,15 @@ def _hits(
     metrics: Mapping[str, Mapping[str, Interval]],
 ) -> dict[str, dict[str, Interval]]:
     """HIT by wheel; of one-label truth the hit rate is the recall, so its interval is here already."""
-    found = {}
+    rates = {}
     for name, hit in hit_rates(labels, prediction, table).items():
         row, source = ('HIT', 'EW-L1') if name == 'HIT' else (f'{name.removesuffix("-L1")}-HIT', name)
-        found[row] = {
+        rates[row] = {
             'n': metrics[source]['n'],
             'hit rate': metrics[source]['recall'],
             'mscore': Interval(hit.mscore, float('nan'), float('nan')),
         }
-    return found
+    return rates
 
 
 def _trivial(
@@ -275,10 +275,10 @@ def _trivial(
     constant = dict.fromkeys(truth, words)
     measure = _measure(_parsed(truth, constant, table, mode), table, mode)
     values = measure.statistic(measure.columns.sum(axis=0, keepdims=True))
-    found = {name: float(value[0]) for name, value in values.items() if not name.endswith(' n')}
+    scores = {name: float(value[0]) for name, value in values.items() if not name.endswith(' n')}
     if labels:
-        found['HIT hit rate'] = hit_rates(labels, constant, table)['HIT'].hit_rate
-    return found
+        scores['HIT hit rate'] = hit_rates(labels, constant, table)['HIT'].hit_rate
+    return scores
 
 
 def _coverage(side: LabelSets, words: list[str], known: Mapping[str, str], with_thinking: int) -> Coverage:

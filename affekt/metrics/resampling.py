@@ -163,16 +163,16 @@ def paired_test(
     if groups is not None:
         left, right = (summed_by(side, np.asarray(groups)) for side in (left, right))
     exchanged = _differences(statistic, _exchanged_sums(left, right, rng, resamples), width)
-    found = {}
+    tests = {}
     for name, value in observed.items():
         extreme = np.abs(exchanged[name]) >= abs(value[0]) - 1e-12
-        found[name] = (
+        tests[name] = (
             student_interval(
                 float(value[0]), drawn[name].draws, units=units, level=level, bounds=UNBOUNDED, known=drawn[name].known
             ),
             float((1 + extreme.sum()) / (1 + resamples)),
         )
-    return found
+    return tests
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -185,12 +185,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]
     """
-    found = [0.0] * len(p_values)
+    adjusted = [0.0] * len(p_values)
     running = 0.0
     for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
         running = max(running, min(1.0, (len(p_values) - rank) * p_values[index]))
-        found[index] = running
-    return found
+        adjusted[index] = running
+    return adjusted
 
 
 def _differences(statistic: Statistic, sums: Floats, width: int) -> dict[str, Floats]:

@@ -65,8 +65,8 @@ def constant_ceiling(measure: ConsistentMeasure) -> Ceiling:
     for folding in measure.foldings:
         fold = measure.table.fold(folding, 'consistent')
         groups, names = answers.vocabulary.groups(fold, strangers_stand_alone=True)
-        held = members(answers.truth, groups, len(names))
-        chosen = _sets(folding, held, names, values)
+        membership = members(answers.truth, groups, len(names))
+        chosen = _sets(folding, membership, names, values)
         words[f'{folding} f1'] = tuple(names[group].removeprefix('?') for group in chosen)
     for name, rows in measure.means.items():
         for part in ('precision', 'recall', 'f1', 'micro f1', 'macro f1'):
@@ -74,14 +74,14 @@ def constant_ceiling(measure: ConsistentMeasure) -> Ceiling:
     return Ceiling(values, words)
 
 
-def _sets(folding: str, held: npt.NDArray[np.bool_], names: Sequence[str], values: dict[str, float]) -> list[int]:
+def _sets(folding: str, membership: npt.NDArray[np.bool_], names: Sequence[str], values: dict[str, float]) -> list[int]:
     """Ceilings of one folding from (N, G) membership; returns the groups of the best constant."""
-    frequency = held.sum(axis=0)
-    size, sizes = len(held), held.sum(axis=1)
+    frequency = membership.sum(axis=0)
+    size, sizes = len(membership), membership.sum(axis=1)
     ranked = np.sort(frequency)[::-1].cumsum()
     known = np.array([is_known(name) for name in names], dtype=bool) & (frequency > 0)
     most = np.arange(1, len(frequency) + 1)
-    best, chosen = _best_of_size(held.T.astype(np.float64), np.ones(size), sizes)
+    best, chosen = _best_of_size(membership.T.astype(np.float64), np.ones(size), sizes)
     values |= {
         f'{folding} precision': float(frequency.max() / size),
         f'{folding} recall': 1.0,
@@ -130,9 +130,9 @@ def _near(
         np.array(list(sets.values()), dtype=np.float64) / sum(sets.values()),
     )
     candidates = np.arange(len(closeness.names))
-    for kind, row in enumerate(measure.near):
+    for number, row in enumerate(measure.near):
         credit = closeness.between(candidates, distinct)
-        if kind:
+        if number:
             credit *= closeness.alike(candidates, distinct)
         best, chosen = _matched_ceiling(credit, truth)
         values |= {
@@ -179,8 +179,8 @@ def _matched_ceiling(credit: Floats, truth: _TruthSets) -> tuple[float, list[int
         The bound, and the constant that it is reached with (not always attained).
     """
     rows, copies = np.unique(credit, axis=0, return_inverse=True)
-    kinds = [np.flatnonzero(copies.ravel() == kind) for kind in range(len(rows))] if len(rows) else []
-    multiplicity = np.array([len(kind) for kind in kinds], dtype=np.int64)
+    kinds = [np.flatnonzero(copies.ravel() == number) for number in range(len(rows))] if len(rows) else []
+    multiplicity = np.array([len(equal_rows) for equal_rows in kinds], dtype=np.int64)
     prices = np.zeros(credit.shape[1])
     best, chosen = 0.0, np.zeros(0, dtype=np.int64)
     for k in range(1, len(credit) + 1):
@@ -194,9 +194,9 @@ def _matched_ceiling(credit: Floats, truth: _TruthSets) -> tuple[float, list[int
             best, chosen = bound, members_k
     taken: Counter[int] = Counter()
     names = []
-    for kind in chosen.tolist():
-        names.append(int(kinds[kind][taken[kind]]))
-        taken[kind] += 1
+    for number in chosen.tolist():
+        names.append(int(kinds[number][taken[number]]))
+        taken[number] += 1
     return best, names
 
 

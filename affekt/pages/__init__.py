@@ -5,7 +5,6 @@ security policy names the hashes of the one style and the one script. Read `page
 `figures.py`.
 """
 
-from affekt.pages.figures import percent
 from affekt.pages.page import (
     asset,
     embed_bytes,
@@ -17,7 +16,9 @@ from affekt.pages.page import (
     style_of,
     whole_page,
 )
-from affekt.pages.plot import MINUS, Scale, axis_svg, better_svg, interval_svg, scale_of
+from affekt.pages.plot import Scale, axis_svg, better_svg, interval_svg, scale_of
+from affekt.wording import MINUS
+from affekt.wording import percent_in_five as percent
 
 __all__ = [
     'MINUS',

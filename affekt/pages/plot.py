@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from affekt.arrays import Floats
+from affekt.wording import percent_never_sure, signed_briefly
 
 WIDTH, ROW, EDGE = 320, 30, 12
 LETTER = 9
@@ -18,7 +19,6 @@ LETTER = 9
 CELL, MOST_CELLS = 34, 30
 DARKEST = 0.55
 """Opacity of a sure cell: ink stays readable on it in either theme."""
-MINUS = '\N{MINUS SIGN}'
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def axis_svg(scale: Scale) -> str:
     marks = ''.join(
         f'<text x="{_inside(scale.x(tick), text)}" y="14" text-anchor="middle" class="tick">{text}</text>'
         for tick in scale.ticks
-        for text in [signed(tick)]
+        for text in [signed_briefly(tick)]
     )
     return f'<svg viewBox="0 0 {WIDTH} 18" width="{WIDTH}" height="18" aria-hidden="true">{marks}</svg>'
 
@@ -104,7 +104,7 @@ def better_svg(names: Sequence[str], better: Floats) -> str:
                 f'<g><title>{html.escape(title)}</title><rect x="{x + 1}" y="{y + 1}" width="{CELL - 2}" '
                 f'height="{CELL - 2}" rx="4" class="{"up" if chance >= 0.5 else "down"}" fill-opacity="{opacity}"/>'
                 f'<text x="{x + CELL / 2}" y="{y + CELL / 2 + 4}" text-anchor="middle" class="on">'
-                f'{_percent(chance)}</text></g>'
+                f'{percent_never_sure(chance)}</text></g>'
             )
     return (
         f'<svg class="better" viewBox="0 0 {side} {28 + size * CELL}" width="{side}" height="{28 + size * CELL}" '
@@ -112,19 +112,9 @@ def better_svg(names: Sequence[str], better: Floats) -> str:
     )
 
 
-def signed(value: float) -> str:
-    """A number with its sign and as few decimals as a tick needs."""
-    text = f'{abs(value):.2f}'.rstrip('0').rstrip('.') or '0'
-    return text if value == 0 else ('+' if value > 0 else MINUS) + text
-
-
 def shortened(name: str, most: int = 22) -> str:
     """A name that fits beside a drawing."""
     return name if len(name) <= most else name[: most - 1] + '…'
-
-
-def _percent(chance: float) -> str:
-    return '99+' if chance > 0.995 else '<1' if chance < 0.005 else f'{100 * chance:.0f}'
 
 
 def _steps(rough: float) -> Sequence[float]:

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from affekt.pages import MINUS, Scale, axis_svg, better_svg, escaped, interval_svg, scale_of, whole_page
+from affekt.pages import Scale, axis_svg, better_svg, escaped, interval_svg, scale_of, whole_page
 from affekt.ranking.biases import Bias
 from affekt.ranking.diagnosis import listed
 from affekt.ranking.leaderboard import Ranking, Standing
 from affekt.runs import write_atomically
+from affekt.wording import percent, signed
 
 MOST_NAMES = 24
 COUNTS = ('comparisons', 'ties', 'items', 'samples', 'raters')
@@ -72,7 +73,7 @@ def _head(ranking: Ranking) -> str:
 
 def _headline(ranking: Ranking) -> str:
     """Who is first, or that it cannot be told."""
-    first = [one.item for one in ranking.standings if one.best_place == 1]
+    first = [standing.item for standing in ranking.standings if standing.best_place == 1]
     top = ranking.standings[0]
     if len(first) == 1:
         return f'{top.item} is first.'
@@ -84,9 +85,9 @@ def _headline(ranking: Ranking) -> str:
 
 
 def _board(ranking: Ranking) -> str:
-    ends = [value for one in ranking.standings for value in (one.strength, one.low, one.high)]
+    ends = [value for standing in ranking.standings for value in (standing.strength, standing.low, standing.high)]
     scale = scale_of(ends)
-    rows = ''.join(_row(one, scale) for one in ranking.standings)
+    rows = ''.join(_row(standing, scale) for standing in ranking.standings)
     level = f'{ranking.settings.level:.0%}'
     heads = _heads(
         ('place', 'Places that it may truly have, right for all items at once'),
@@ -114,15 +115,15 @@ def _flagged(ranking: Ranking) -> str:
     """With and without flagged raters, side by side."""
     if not ranking.without_flagged:
         return ''
-    without = {one.item: one for one in ranking.without_flagged}
+    without = {standing.item: standing for standing in ranking.without_flagged}
     rows = ''.join(
-        f'<tr><th scope="row">{escaped(one.item)}</th>'
+        f'<tr><th scope="row">{escaped(standing.item)}</th>'
         + ''.join(
             _number(str(side.place), side.place) + _number(_signed(side.strength), side.strength)
-            for side in (one, without[one.item])
+            for side in (standing, without[standing.item])
         )
         + '</tr>'
-        for one in ranking.standings
+        for standing in ranking.standings
     )
     heads = ''.join(
         f'<th scope="col" class="number">{name}</th>'
@@ -137,28 +138,32 @@ def _flagged(ranking: Ranking) -> str:
     )
 
 
-def _row(one: Standing, scale: Scale) -> str:
-    place = f'{one.best_place}' if one.best_place == one.worst_place else f'{one.best_place}–{one.worst_place}'
-    between = '' if math.isnan(one.low) else f'{_signed(one.low)} to {_signed(one.high)}'
-    label = ', '.join(part for part in (f'{one.item}: {_signed(one.strength)}', between) if part)
-    rate = '–' if math.isnan(one.win_rate) else f'{one.win_rate:.0%}'
-    counts = ''.join(_number(f'{value:,.10g}', value) for value in (one.wins, one.losses, one.ties))
+def _row(standing: Standing, scale: Scale) -> str:
+    place = (
+        f'{standing.best_place}'
+        if standing.best_place == standing.worst_place
+        else f'{standing.best_place}–{standing.worst_place}'
+    )
+    between = '' if math.isnan(standing.low) else f'{_signed(standing.low)} to {_signed(standing.high)}'
+    label = ', '.join(part for part in (f'{standing.item}: {_signed(standing.strength)}', between) if part)
+    rate = percent(standing.win_rate, 0, '%')
+    counts = ''.join(_number(f'{value:,.10g}', value) for value in (standing.wins, standing.losses, standing.ties))
     return (
-        f'<tr>{_number(place, one.place)}<th scope="row">{escaped(one.item)}</th>'
-        f'<td class="strength" data-value="{one.strength!r}">'
-        f'<b>{_signed(one.strength)}</b> <small>{between}</small></td>'
-        f'<td class="plot">{interval_svg(scale, one.low, one.strength, one.high, label)}</td>'
-        f'{_number(rate, one.win_rate)}{counts}{_number(f"{one.elo:.0f}", one.elo)}</tr>'
+        f'<tr>{_number(place, standing.place)}<th scope="row">{escaped(standing.item)}</th>'
+        f'<td class="strength" data-value="{standing.strength!r}">'
+        f'<b>{_signed(standing.strength)}</b> <small>{between}</small></td>'
+        f'<td class="plot">{interval_svg(scale, standing.low, standing.strength, standing.high, label)}</td>'
+        f'{_number(rate, standing.win_rate)}{counts}{_number(f"{standing.elo:.0f}", standing.elo)}</tr>'
     )
 
 
 def _apart(ranking: Ranking) -> str:
     rows = ''.join(
-        f'<tr><th scope="row">{escaped(one.item)}</th>'
-        f'<td>{escaped(listed(one.not_told_apart, MOST_NAMES)) or "nobody: its place is sure"}</td></tr>'
-        for one in ranking.standings
+        f'<tr><th scope="row">{escaped(standing.item)}</th>'
+        f'<td>{escaped(listed(standing.not_told_apart, MOST_NAMES)) or "nobody: its place is sure"}</td></tr>'
+        for standing in ranking.standings
     )
-    drawn = better_svg([one.item for one in ranking.standings], ranking.better)
+    drawn = better_svg([standing.item for standing in ranking.standings], ranking.better)
     figure = (
         '<figure class="scroll" tabindex="0" role="region" aria-label="Who is better than whom">'
         f'{drawn}<figcaption class="soft">Percent sure that the item of the row is truly better than the one of the '
@@ -180,8 +185,8 @@ def _biases(ranking: Ranking) -> str:
             '<section class="part"><h2>What may have swayed the verdicts</h2><p class="soft">The comparisons do not '
             'say which side was shown first, nor how long the texts were, so nothing can be said.</p></section>'
         )
-    scale = scale_of([value for one in ranking.biases for value in (one.effect, one.low, one.high)])
-    rows = ''.join(_bias_row(one, scale) for one in ranking.biases)
+    scale = scale_of([value for bias in ranking.biases for value in (bias.effect, bias.low, bias.high)])
+    rows = ''.join(_bias_row(bias, scale) for bias in ranking.biases)
     heads = _heads(('what', ''), ('its side won', 'Of comparisons with a winner in which one side had more of it'))
     more = _heads(('between equals', 'Chance that the favoured of two equally strong items wins, one unit apart'))
     return (
@@ -194,15 +199,15 @@ def _biases(ranking: Ranking) -> str:
     )
 
 
-def _bias_row(one: Bias, scale: Scale) -> str:
-    share = '–' if math.isnan(one.share) else f'{one.share:.0%} <small>of {one.decided:,.10g}</small>'
-    said = f'{_signed(one.effect)} [{_signed(one.low)} to {_signed(one.high)}]'
-    drawn = '' if one.note else interval_svg(scale, one.low, one.effect, one.high, f'{one.name}: {said}')
-    effect = escaped(one.note) if one.note else f'<b>{one.chance:.0%}</b> <small>{said}</small>'
+def _bias_row(bias: Bias, scale: Scale) -> str:
+    share = percent(bias.share, 0, '%') + ('' if math.isnan(bias.share) else f' <small>of {bias.decided:,.10g}</small>')
+    interval = f'{_signed(bias.effect)} [{_signed(bias.low)} to {_signed(bias.high)}]'
+    drawn = '' if bias.note else interval_svg(scale, bias.low, bias.effect, bias.high, f'{bias.name}: {interval}')
+    effect = escaped(bias.note) if bias.note else f'<b>{bias.chance:.0%}</b> <small>{interval}</small>'
     return (
-        f'<tr><th scope="row">{escaped(one.name)}</th><td class="number" data-value="{one.share!r}">{share}</td>'
-        f'<td class="plot">{drawn}</td><td class="strength" data-value="{one.effect!r}">{effect}</td>'
-        f'<td>{"taken out" if one.is_controlled else ""}</td></tr>'
+        f'<tr><th scope="row">{escaped(bias.name)}</th><td class="number" data-value="{bias.share!r}">{share}</td>'
+        f'<td class="plot">{drawn}</td><td class="strength" data-value="{bias.effect!r}">{effect}</td>'
+        f'<td>{"taken out" if bias.is_controlled else ""}</td></tr>'
     )
 
 
@@ -211,10 +216,10 @@ def _next(ranking: Ranking) -> str:
         f'<li><b>{escaped(pair.left)}</b> against <b>{escaped(pair.right)}</b></li>' for pair in ranking.next_pairs
     )
     needed = ''.join(
-        f'<tr><th scope="row">{escaped(one.item)} and {escaped(other.item)}</th>'
-        f'{_number(_more(one), one.more_to_next)}</tr>'
-        for one, other in zip(ranking.standings, ranking.standings[1:], strict=False)
-        if one.more_to_next > 0
+        f'<tr><th scope="row">{escaped(standing.item)} and {escaped(follower.item)}</th>'
+        f'{_number(_more(standing), standing.more_to_next)}</tr>'
+        for standing, follower in zip(ranking.standings, ranking.standings[1:], strict=False)
+        if standing.more_to_next > 0
     )
     table = (
         '<div class="scroll" tabindex="0" role="region" aria-label="How many more"><table><thead><tr>'
@@ -267,8 +272,8 @@ def _number(shown: str, value: float) -> str:
     return f'<td class="number" data-value="{float(value)!r}">{shown}</td>'
 
 
-def _more(one: Standing) -> str:
-    return 'no number would' if math.isinf(one.more_to_next) else f'{one.more_to_next:,.0f}'
+def _more(standing: Standing) -> str:
+    return 'no number would' if math.isinf(standing.more_to_next) else f'{standing.more_to_next:,.0f}'
 
 
 def _clusters(ranking: Ranking) -> str:
@@ -277,7 +282,7 @@ def _clusters(ranking: Ranking) -> str:
 
 
 def _signed(value: float) -> str:
-    return '–' if math.isnan(value) else f'{"+" if value >= 0 else MINUS}{abs(value):.2f}'
+    return signed(value, zero_too=True)
 
 
 def _sentence(text: str) -> str:

@@ -135,12 +135,12 @@ def spread(fit: Fit, comparisons: Comparisons, cluster: Sequence[str] = ()) -> S
         correction = max(votes / freedom, 1.0) ** 0.5
         return Spread(plain * _dispersion(fit, freedom), plain, freedom, correction)
     ids = [cluster_numbers(comparisons, name) for name in cluster]
-    numbers = {name: len(np.unique(numbers_of)) for name, numbers_of in zip(cluster, ids, strict=True)}
-    numbers_of = np.sum([_clustered(fit, comparisons, one, plain) for one in ids], axis=0)
+    clusters = {name: len(np.unique(each)) for name, each in zip(cluster, ids, strict=True)}
+    covariance = np.sum([_clustered(fit, comparisons, one, plain) for one in ids], axis=0)
     if len(ids) == 2:
         both = np.unique(np.stack(ids), axis=1, return_inverse=True)[1].ravel()
-        numbers_of = _positive(numbers_of - _clustered(fit, comparisons, both, plain))
-    return Spread(np.asarray(numbers_of), plain, float(min(numbers.values()) - 1), clusters=numbers)
+        covariance = _positive(covariance - _clustered(fit, comparisons, both, plain))
+    return Spread(np.asarray(covariance), plain, float(min(clusters.values()) - 1), clusters=clusters)
 
 
 def intervals(fit: Fit, spread: Spread, contrasts: Floats, *, level: float = 0.95, method: str = 'profile') -> Bounds:

@@ -52,10 +52,10 @@ def read_textgrid(text: str, duration_s: float | None, notes: list[str]) -> list
         cursor.skip()
     tiers, points = [], 0
     for _ in range(int(cursor.number())):
-        kind, name = cursor.words(), cursor.words()
+        tier_class, name = cursor.words(), cursor.words()
         cursor.number(), cursor.number()
         count = int(cursor.number())
-        if kind == 'IntervalTier':
+        if tier_class == 'IntervalTier':
             rows = [(cursor.number(), cursor.number(), cursor.words()) for _ in range(count)]
             tiers.append(_Tier(name, name, [row for row in rows if row[2].strip()]))
         else:

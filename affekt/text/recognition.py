@@ -140,8 +140,8 @@ class Recognizer:
     def _languages(self, states: Any) -> dict[str, float]:
         if not self.is_multilingual:
             return {'en': 1.0}
-        found = self._model.detect_language(states)[0]
-        return {token.strip('<|>'): float(probability) for token, probability in found}
+        likeliest = self._model.detect_language(states)[0]
+        return {token.strip('<|>'): float(probability) for token, probability in likeliest}
 
     def _language(self, states: Any, seconds: float, language: str | None) -> str:
         """The language asked for, or the likeliest by all seconds heard."""

@@ -82,25 +82,27 @@ _ASS_FIELDS = ('layer', 'start', 'end', 'style', 'name', 'marginl', 'marginr', '
 _ASS_CLOCK = re.compile(r'(\d{1,3}):(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3}))?')
 
 
-def _cues(lines: list[str], kind: str) -> list[Utterance]:
-    marks = [(at, _span(line, at, kind)) for at, line in enumerate(lines) if '-->' in line or _COMMA.fullmatch(line)]
+def _cues(lines: list[str], file_format: str) -> list[Utterance]:
+    marks = [
+        (at, _span(line, at, file_format)) for at, line in enumerate(lines) if '-->' in line or _COMMA.fullmatch(line)
+    ]
     if not marks:
         raise TranscriptError(
-            expected=f'{kind} cues with times like 00:00:01,000 --> 00:00:02,000',
+            expected=f'{file_format} cues with times like 00:00:01,000 --> 00:00:02,000',
             came='none',
             todo='check the file, or rename it to .txt if it is plain text',
         )
     rows: list[Utterance] = []
     for number, (at, (start_s, end_s)) in enumerate(marks):
         if number + 1 < len(marks):
-            words = _words(lines[at + 1 : marks[number + 1][0]], kind)
+            words = _words(lines[at + 1 : marks[number + 1][0]], file_format)
         else:
             words = [line for line in lines[at + 1 :] if line.strip()]
         rows += split_cue(start_s, end_s, words)
     return rows
 
 
-def _words(block: list[str], kind: str) -> list[str]:
+def _words(block: list[str], file_format: str) -> list[str]:
     """The lines of a cue, without the number or name that introduces the next one.
 
     That line stands after a blank one; a bare number is also taken where the file has no blank lines.
@@ -112,16 +114,16 @@ def _words(block: list[str], kind: str) -> list[str]:
     after_blank = last == 0 or not block[last - 1].strip()
     numbered = block[last].strip().isdigit()
     no_blanks = len(filled) == len(block) > 1
-    if (after_blank and last > 0 and (numbered or kind == 'WebVTT')) or (numbered and no_blanks):
+    if (after_blank and last > 0 and (numbered or file_format == 'WebVTT')) or (numbered and no_blanks):
         filled.pop()
     return [block[at] for at in filled]
 
 
-def _span(line: str, at: int, kind: str) -> tuple[float, float]:
+def _span(line: str, at: int, file_format: str) -> tuple[float, float]:
     match = _ARROW.fullmatch(line) or _COMMA.fullmatch(line)
     if not match:
         raise TranscriptError(
-            expected=f'{kind} times like 00:00:01,000 --> 00:00:02,000',
+            expected=f'{file_format} times like 00:00:01,000 --> 00:00:02,000',
             came=f'"{line.strip()[:60]}" in line {at + 1}',
             todo='correct that line',
         )

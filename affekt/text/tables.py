@@ -111,10 +111,10 @@ def _rows(rows: Iterable[tuple[int, Row]], source: str, notes: list[str]) -> lis
     return utterances
 
 
-def _cell(row: Row, names: tuple[str, ...], kind: type) -> str | None:
+def _cell(row: Row, names: tuple[str, ...], cell_type: type) -> str | None:
     for name in names:
-        if isinstance(value := row.get(name), kind) and value is not None:
-            return str(value).strip() if kind is object else str(value)
+        if isinstance(value := row.get(name), cell_type) and value is not None:
+            return str(value).strip() if cell_type is object else str(value)
     return None
 
 

@@ -96,8 +96,8 @@ def open_transcript(path: str | Path, duration_s: float | None = None, *, encodi
     notes += decoded.notes
     text = decoded.text.replace('\r\n', '\n').replace('\r', '\n')
     # 2. Text to rows
-    kind = _kind(path, text)
-    rows = READERS[kind](text, duration_s, notes)
+    file_format = _kind(path, text)
+    rows = READERS[file_format](text, duration_s, notes)
     # 3. Markup and speaker marks
     rows = name_speakers([dataclasses.replace(row, text=without_markup(row.text)) for row in rows])
     spoken = [row for row in rows if row.text]
@@ -106,11 +106,11 @@ def open_transcript(path: str | Path, duration_s: float | None = None, *, encodi
         notes.append(f'{counted(lacking, "entry", "entries")} without words {verb} left out')
     if not spoken:
         raise TranscriptError(
-            expected='at least one utterance', came=f'none in {path.name} ({kind})', todo='check the file'
+            expected='at least one utterance', came=f'none in {path.name} ({file_format})', todo='check the file'
         )
     # 4. Times
     settled = _settled(spoken, duration_s, notes, path.name)
-    return Transcript(kind, decoded.encoding, tuple(settled), tuple(notes))
+    return Transcript(file_format, decoded.encoding, tuple(settled), tuple(notes))
 
 
 def _decoded(path: Path, encoding: str | None) -> DecodedText:

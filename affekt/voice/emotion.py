@@ -95,12 +95,12 @@ class VocalEmotion:
                 came=f'{self.card["licence"]}',
                 todo='run without the vocal head: acoustics and arousal remain',
             )
-        held = _arrays(path)
-        self._layers, self._statistics = held['layers'], [STATISTICS.index(name) for name in held['statistics']]
-        self._centre, self._scale = held['centre'], held['scale']
-        self._weight, self._bias = held['weight'], held['bias']
-        self._temperature, self._threshold = float(held['temperature']), float(held['abstains_below'])
-        self._short_s, self._short_warmth = held['short_s'], held['short_warmth']
+        arrays = _arrays(path)
+        self._layers, self._statistics = arrays['layers'], [STATISTICS.index(name) for name in arrays['statistics']]
+        self._centre, self._scale = arrays['centre'], arrays['scale']
+        self._weight, self._bias = arrays['weight'], arrays['bias']
+        self._temperature, self._threshold = float(arrays['temperature']), float(arrays['abstains_below'])
+        self._short_s, self._short_warmth = arrays['short_s'], arrays['short_warmth']
 
     @property
     def size(self) -> int:
@@ -267,7 +267,7 @@ def _card(path: Path) -> dict[str, Any]:
 def _arrays(path: Path) -> dict[str, Any]:
     """The head's arrays, never pickled ones."""
     try:
-        with np.load(path, allow_pickle=False) as held:
-            return {name: held[name] for name in _ARRAYS}
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in _ARRAYS}
     except (OSError, ValueError, KeyError) as error:
         raise WeightsError(expected=f'{path.name}', came=f'{error}', todo='install affekt again') from error

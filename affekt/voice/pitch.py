@@ -128,10 +128,10 @@ def _candidates(correlation: Floats32) -> tuple[Floats32, Floats32]:
     ranked = np.where(is_peak, middle - _OCTAVE_COST * np.log2(np.arange(first, first + middle.shape[1])), -np.inf)
     best = np.argpartition(ranked, -_CANDIDATES, axis=1)[:, -_CANDIDATES:]
     left, centre, right = (np.take_along_axis(part, best, axis=1) for part in (before, middle, after))
-    found = np.take_along_axis(is_peak, best, axis=1)
-    curvature = np.where(found, left - 2 * centre + right, -1.0)
-    shift = np.where(found, 0.5 * (left - right) / np.minimum(curvature, -1e-9), 0.0)
-    strength = np.where(found, centre - 0.25 * (left - right) * shift, 0.0)
+    is_candidate = np.take_along_axis(is_peak, best, axis=1)
+    curvature = np.where(is_candidate, left - 2 * centre + right, -1.0)
+    shift = np.where(is_candidate, 0.5 * (left - right) / np.minimum(curvature, -1e-9), 0.0)
+    strength = np.where(is_candidate, centre - 0.25 * (left - right) * shift, 0.0)
     strength = np.where(strength > 1, 1 / np.maximum(strength, 1), strength)
     return (best + first + shift).astype(np.float32), strength.astype(np.float32)
 

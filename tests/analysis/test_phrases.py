@@ -8,7 +8,20 @@ import pytest
 
 from affekt.analysis.phrases import tone, when
 from affekt.analysis.records import Moment
-from affekt.wording import clock, counted, is_single, length, listed, opened, signed, stretch
+from affekt.wording import (
+    clock,
+    counted,
+    is_single,
+    length,
+    listed,
+    opened,
+    percent,
+    percent_in_five,
+    percent_never_sure,
+    signed,
+    stretch,
+    within,
+)
 
 
 @pytest.mark.parametrize(
@@ -71,3 +84,23 @@ def test_a_moment_is_told_by_its_span_and_never_by_its_strongest_instant():
     assert when(smile) == 'from 0:12 to 0:18'
     assert when(dataclasses.replace(smile, kind='change')) == 'at 0:14'
     assert when(dataclasses.replace(smile, end_s=12.95)) == 'at 0:12'
+
+
+def test_shares_read_as_per_cent_with_a_dash_where_there_is_none():
+    nan = float('nan')
+    assert [percent(share) for share in (0.5, 1.0, nan)] == ['50.00', '100.00', '–']
+    assert [percent(0.725, 1), percent(0.725, 0, '%'), percent(1.0, 0, ' %'), percent(nan, 0, ' %')] == [
+        '72.5', '72%', '100 %', '–',
+    ]  # fmt: skip
+    assert [percent_in_five(share) for share in (0.7346, 0.99994, 0.99995, 1.0, nan)] == [
+        '73.46', '99.99', '100.0', '100.0', '–',
+    ]  # fmt: skip
+    assert [percent_never_sure(chance) for chance in (0.001, 0.005, 0.73, 0.995, 0.999)] == [
+        '<1', '0', '73', '100', '99+',
+    ]  # fmt: skip
+    assert [within('50.00', 0.4, 0.612), within('–', nan, nan)] == ['50.00 [40.0 61.2]', '–']
+
+
+def test_a_number_has_a_sign_only_where_it_differs_from_zero_unless_asked():
+    assert [signed(0.0), signed(-0.001), signed(float('nan'))] == ['0.00', '0.00', '–']
+    assert [signed(value, zero_too=True) for value in (0.0, -0.001, 1.0)] == ['+0.00', '−0.00', '+1.00']

@@ -350,3 +350,20 @@ def test_what_a_describer_thought_aloud_is_left_out_of_imported_texts_and_noted(
     imported = read_label_studio(rows)
     assert [(task.left_text, task.right_text) for task in imported.tasks] == [('Happy.', 'Calm.')] * 2
     assert 'tasks with what the model thought aloud, which is left out of the texts: 1 (task 1)' in imported.notes
+
+
+@pytest.mark.parametrize(
+    ('data', 'describers'),
+    [
+        ({'a1': 'x', 'a2': 'y', 'model1': 'ash', 'model2': 'birch'}, ('ash', 'birch')),
+        ({'response1': 'x', 'response2': 'y', 'cmp_key': 'ash_birch'}, ('ash', 'birch')),
+        ({'text1': 'x', 'text2': 'y', 'name1': 'ash', 'name2': 'birch'}, ('ash', 'birch')),
+        ({'a1': 'x', 'a2': 'y', 'model1': 'ash', 'left': 'elm', 'right': 'fir'}, ('elm', 'fir')),
+        ({'answer1': 'x', 'answer2': 'y'}, ('left', 'right')),
+        ({'response1': 'x', 'response2': 'y', 'cmp_key': 'ash'}, ('left', 'right')),
+    ],
+)
+def test_who_wrote_the_texts_is_read_in_every_shape(data, describers):
+    rows = [{'id': 1, 'data': {'name': 'c', **data}, 'annotations': []}]
+    (task,) = read_label_studio(rows, 'export.json').tasks
+    assert (task.left, task.right) == describers

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from affekt.errors import RunError
-from affekt.pages.plot import MOST_CELLS, better_svg, scale_of, signed
+from affekt.pages.plot import MOST_CELLS, better_svg, scale_of
 from affekt.ranking import Comparisons, RankSettings, rank
 from affekt.ranking.page import ranking_page, render_ranking
+from affekt.wording import signed_briefly
 
 HOSTILE = '"><script>document.title=1</script><img src=x onerror=alert(1)>'
 
@@ -136,7 +137,7 @@ def test_ticks_are_round_and_hold_everything(values, ticks):
 
 
 def test_ticks_are_written_short():
-    assert [signed(value) for value in (0.0, 0.5, -2.0, 0.25)] == ['0', '+0.5', '\N{MINUS SIGN}2', '+0.25']
+    assert [signed_briefly(value) for value in (0.0, 0.5, -2.0, 0.25)] == ['0', '+0.5', '\N{MINUS SIGN}2', '+0.25']
 
 
 def test_many_items_have_no_square_for_every_two():

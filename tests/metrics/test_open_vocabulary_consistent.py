@@ -150,13 +150,13 @@ def _every_constant(words):
     return [list(chosen) for size in range(len(words) + 1) for chosen in combinations(words, size)]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.lists(_true, min_size=1, max_size=5))
 def test_no_constant_answer_beats_the_stated_ceiling(truths):
     truth = {str(index): true for index, true in enumerate(truths)}
     ceiling = _scores(truth, truth, trivial=True).ceiling
     best: dict[str, float] = {}
-    for constant in _every_constant(['fury', 'annoyed', 'glad', 'fearless', 'scared', 'neutral', 'odd', 'strange']):
+    for constant in _every_constant(['fury', 'annoyed', 'glad', 'fearless', 'scared', 'neutral', 'odd']):
         for name, value in _values(truth, dict.fromkeys(truth, constant)).items():
             if not math.isnan(value):
                 best[name] = max(best.get(name, 0.0), value)

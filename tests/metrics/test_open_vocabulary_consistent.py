@@ -156,7 +156,7 @@ def test_no_constant_answer_beats_the_stated_ceiling(truths):
     truth = {str(index): true for index, true in enumerate(truths)}
     ceiling = _scores(truth, truth, trivial=True).ceiling
     best: dict[str, float] = {}
-    for constant in _every_constant(['fury', 'annoyed', 'glad', 'fearless', 'scared', 'neutral', 'odd']):
+    for constant in _every_constant(['fury', 'annoyed', 'glad', 'fearless', 'scared', 'neutral', 'odd', 'strange']):
         for name, value in _values(truth, dict.fromkeys(truth, constant)).items():
             if not math.isnan(value):
                 best[name] = max(best.get(name, 0.0), value)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 import threading
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from queue import Empty, SimpleQueue
 
 import pytest
@@ -90,3 +95,39 @@ def test_an_error_of_the_work_is_raised():
 def test_no_items_give_no_results():
     with ThreadPoolExecutor(1) as pool:
         assert list(as_finished(pool, str, [], at_once=1)) == []
+
+
+KILLED = """
+import os, signal, sys
+from affekt.workers import workers
+
+if __name__ == '__main__':
+    with workers(2, os.getpid, (), todo='') as pool:
+        pool.submit(os.getpid).result()
+        with open(sys.argv[1], 'w') as file:
+            print(*pool._processes, file=file)
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(not Path('/proc/self/stat').exists(), reason='processes are looked up under /proc')
+def test_workers_end_with_a_process_that_is_killed(tmp_path):
+    (tmp_path / 'killed.py').write_text(KILLED)
+    here = {'PYTHONPATH': str(Path(__file__).resolve().parents[1])}
+    listed = tmp_path / 'children'
+    killed = subprocess.run([sys.executable, tmp_path / 'killed.py', listed], env=os.environ | here)
+    children = [int(number) for number in listed.read_text().split()]
+    assert killed.returncode == -signal.SIGKILL
+    assert children
+    end = time.monotonic() + 30
+    while left := [child for child in children if _lives(child)]:
+        assert time.monotonic() < end, left
+        time.sleep(0.05)
+
+
+def _lives(process: int) -> bool:
+    """Whether a process still runs; one that ended and was asked by nobody does not."""
+    try:
+        return Path(f'/proc/{process}/stat').read_text().rpartition(')')[2].split()[0] != 'Z'
+    except OSError:
+        return False

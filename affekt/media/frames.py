@@ -33,6 +33,8 @@ ONE_PICTURE_A_PACKET = frozenset(
     {'mjpeg', 'mpeg4', 'msmpeg4v1', 'msmpeg4v2', 'msmpeg4', 'wmv1', 'wmv2', 'h263', 'flv', 'png', 'ffv1', 'rawvideo'}
 )
 """Decoders that give a picture for every packet; others have hidden pictures, or two fields to a picture."""
+WHOLE_SAMPLES = frozenset({'mov,mp4,m4a,3gp,3g2,mj2', 'matroska,webm', 'flv'})
+"""Containers whose packet of H.264 or HEVC is a picture, or one of its two fields: then half of them are silent."""
 AVI_DELAY = 4
 """AVI has no times of its own for reordered pictures: writers leave an empty slot among the first ones."""
 MAX_JUMP_S = 600.0
@@ -269,7 +271,8 @@ class VideoPass:
             notes.append(f'the first picture that decodes is at {first_s:.2f} s')
         codec = '' if self.probe.video is None else self.probe.video.codec
         silent = self.tally.sizeable_packets - self.tally.damaged_packets - self.tally.discarded - self.tally.frames
-        if codec in ONE_PICTURE_A_PACKET and silent > 0 and self.tally.frames:
+        few = codec in ('h264', 'hevc') and self.probe.demuxer in WHOLE_SAMPLES and silent * 4 < self.tally.packets
+        if (codec in ONE_PICTURE_A_PACKET or few) and silent > 0 and self.tally.frames:
             lost_s = max(lost_s, silent * self.step_s)
             notes.append(f'{silent} of {self.tally.packets} packets gave no picture')
         short = (self.declared_frames or 0) - self.tally.frames - self.tally.discarded

@@ -51,6 +51,20 @@ def film(tmp_path_factory):
     return write_video(path, numbered_images(40, 96, 72), 20, tone(2.0), picture=picture).read_bytes()
 
 
+def test_a_picture_that_a_damaged_decoder_setting_swallows_is_said(film, tmp_path, monkeypatch):
+    """A changed byte in H.264's sequence parameters makes its decoder keep one of forty pictures to itself."""
+    monkeypatch.syspath_prepend(str(ROOT))
+    seeds = importlib.import_module('measurements.media_seeds')
+    (tmp_path / 'film.mp4').write_bytes(film)
+    seeds.remux(tmp_path / 'film.mp4', tmp_path / 'film.flv', 'flv')
+    flash = bytearray((tmp_path / 'film.flv').read_bytes())
+    assert read(bytes(flash)).decoded.sentences == ()
+    flash[flash.find(b'\x67\x64') + 18] = 0xBD
+    recording = read(bytes(flash))
+    assert recording.decoded.video.frames == 39
+    assert 'picture: 1 of 40 packets gave no picture' in recording.decoded.sentences
+
+
 def test_a_film_without_its_index_is_refused(film):
     at = film.find(b'moov')
     with pytest.raises(MediaError):

@@ -40,8 +40,10 @@ TURNS = pa.schema(
         *[(name, pa.float64()) for name in COLUMNS],
     ]
 )
-"""The table of turns, each from the start of its speech to the end, without padding. The seven categories are nan where
-the head abstains or there is none; `p_...` holds what it computed all the same. `quality` is the detector's mean probability of speech. Acoustic columns: see READINGS."""
+"""The table of turns, each from the start of its speech to the end, without padding.
+
+The seven categories are nan where the head abstains or there is none; `p_...` holds what it computed all the same.
+`quality` is the detector's mean probability of speech. Acoustic columns: see READINGS."""
 
 FRAMES = pa.schema(
     [

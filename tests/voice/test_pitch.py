@@ -39,8 +39,8 @@ def test_a_voice_like_sound_is_found_at_its_fundamental(frequency_hz, harmonics)
 @settings(deadline=None, max_examples=25)
 @given(st.floats(120, 1000))
 def test_a_source_as_bright_as_can_be_keeps_its_octave_and_its_harmonicity(frequency_hz):
-    # every harmonic below 7.8 kHz, all as strong: peaks of the autocorrelation are one sample wide. The window holds six
-    # pulses of 120 Hz, and one more or less changes its energy; a voice of 250 Hz and more is free of that
+    # every harmonic below 7.8 kHz, all as strong: peaks of the autocorrelation are one sample wide. The window holds
+    # six pulses of 120 Hz, and one more or less changes its energy; from 250 Hz on that is negligible
     harmonics = int(7800 // frequency_hz)
     pitch = find_pitch(pulses(frequency_hz, harmonics))
     assert pitch.voiced.all()

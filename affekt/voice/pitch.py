@@ -172,7 +172,8 @@ def _candidates(correlation: Floats32) -> tuple[Floats32, Floats32]:
     left, centre, right = (correlation[frame, lag + step] for step in (-1, 0, 1))
     # long lags pay a little at this stage too, or octaves below fill all places
     order = np.lexsort((_OCTAVE_COST * np.log2(lag) - centre, frame))
-    frame, lag, left, centre, right = (values[order] for values in (frame, lag, left, centre, right))
+    frame, lag = frame[order], lag[order]
+    left, centre, right = left[order], centre[order], right[order]
     rank = np.arange(frame.size) - np.searchsorted(frame, frame)
     shift = 0.5 * (left - right) / np.minimum(left - 2 * centre + right, -1e-9)
     strength = centre - 0.25 * (left - right) * shift

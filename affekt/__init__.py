@@ -32,6 +32,7 @@ ROOMS = (
     'npz',
     'tables',
     'typed_json',
+    'purpose',
     'weights',
     'labels',
     'containers',

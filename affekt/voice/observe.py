@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from affekt.arrays import Floats32
-from affekt.labels import CIRCUMPLEX, EKMAN
+from affekt.labels import EKMAN
 from affekt.voice.acoustics import COLUMNS, AcousticFrames, acoustic_frames, acoustic_summary, stacked
 from affekt.voice.arousal import acoustic_arousal
 from affekt.voice.emotion import EmotionReading, VocalEmotion
@@ -285,10 +285,7 @@ def _fill(columns: dict[str, Any], row: int, reading: EmotionReading) -> None:
             columns[name][row] = probability
     if not reading.abstains:
         columns['valence'][row] = reading.valence
-    spread = np.array([CIRCUMPLEX[name] for name in EKMAN])
-    weights = reading.categories.astype(np.float64)
-    variance = weights @ spread**2 - (weights @ spread) ** 2
-    columns['valence_sd'][row], columns['arousal_sd'][row] = np.sqrt(np.maximum(variance, 0.0))
+    columns['valence_sd'][row], columns['arousal_sd'][row] = reading.valence_sd, reading.arousal_sd
 
 
 def _frames_table(steps: list[dict[str, npt.NDArray[np.float64]]]) -> pa.Table:

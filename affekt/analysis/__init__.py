@@ -12,7 +12,7 @@ from affekt.analysis.description import Describer, Findings, PlainDescriber
 from affekt.analysis.export import EXPORTS, SUFFIXES, export
 from affekt.analysis.model_choice import models_needed
 from affekt.analysis.moments import MOMENT_KINDS
-from affekt.analysis.person_series import WEIGHTED, PersonSeries, column, rows_of
+from affekt.analysis.person_series import WEIGHTED, PersonSeries, column, rows_of, time_mean
 from affekt.analysis.phrases import UNSEEN, called, when
 from affekt.analysis.records import (
     Evidence,
@@ -70,5 +70,6 @@ __all__ = [
     'models_needed',
     'parts_of',
     'rows_of',
+    'time_mean',
     'when',
 ]

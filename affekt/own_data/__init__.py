@@ -6,8 +6,9 @@ all together say is scored beside what needs no analysis, with intervals by spea
 `scores.py`.
 """
 
-from affekt.own_data.benchmark import AnalysisBenchmark, bench_analysis, benchmark_facts, save_analysis_benchmark
+from affekt.own_data.benchmark import bench_analysis, benchmark_facts, save_analysis_benchmark
 from affekt.own_data.labelled import LabelledClip, LabelledClips, labelled_clips, parsed_scales
+from affekt.own_data.outcome import AnalysisBenchmark
 from affekt.own_data.readings import ClipReading, SourceReading, readings_of
 from affekt.own_data.running import ReadClips, read_clips
 from affekt.own_data.scores import CategoryScore, DimensionScore, Scores, scored

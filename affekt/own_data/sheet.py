@@ -12,7 +12,7 @@ from affekt.metrics import Interval
 from affekt.wording import DASH, counted, listed, percent, signed, subject, within
 
 if TYPE_CHECKING:
-    from affekt.own_data.benchmark import AnalysisBenchmark
+    from affekt.own_data.outcome import AnalysisBenchmark
     from affekt.own_data.scores import CategoryScore, DimensionScore, Scores
 
 ALONE = {'face': 'the face alone', 'voice': 'the voice alone', 'words': 'the words alone'}

@@ -6,7 +6,7 @@ first, then `circumplex.py`; for free words `words.py`, then `wheels.py`.
 """
 
 from affekt.labels.answer_files import read_answers
-from affekt.labels.circumplex import CIRCUMPLEX, coordinates
+from affekt.labels.circumplex import CIRCUMPLEX, affect_sd, certainty, coordinates, expected_affect
 from affekt.labels.everyday_words import words_of
 from affekt.labels.official_tables import load_table
 from affekt.labels.prose import Lexicon, labels_in_prose
@@ -43,8 +43,11 @@ __all__ = [
     'Wheel',
     'Word',
     'WordTable',
+    'affect_sd',
+    'certainty',
     'coordinates',
     'count_thinking',
+    'expected_affect',
     'final_texts',
     'fold',
     'labels_in_prose',

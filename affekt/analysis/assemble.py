@@ -149,6 +149,7 @@ def summed_up(observed: Observed, timeline: Timeline, name: str) -> Person:
     path = timeline.series(name)
     shares = time_mean(path.probabilities, path.seconds)
     categories = {} if np.isnan(shares).any() else dict(zip(EKMAN, shares.tolist(), strict=True))
+    valence, arousal = (mean_interval(path, axis, bias_of(path, axis, observed.trust)) for axis in DIMENSIONS)
     quality = {}
     for reading, where in QUALITY_COLUMNS.items():
         values = column(rows_of(observed.tables[where], name, (reading,)), reading)
@@ -157,7 +158,7 @@ def summed_up(observed: Observed, timeline: Timeline, name: str) -> Person:
             quality[reading] = round(float(np.median(values)), 3)
     return Person(
         name, round(seen, 3), round(min(heard, duration), 3), observed.thumbnails.get(name), categories,
-        *(mean_interval(path, axis, bias_of(path, axis, observed.trust)) for axis in DIMENSIONS), quality,
+        valence, arousal, quality,
     )  # fmt: skip
 
 

@@ -146,7 +146,7 @@ class Opinion:
         sureness = getattr(self, f'{quantity}_certainty')
         if sureness is None:
             sureness = self._certainty
-        return reliability * self.quality * float(np.sqrt(self.coverage)) * max(sureness, _LEAST_CERTAINTY)
+        return float(reliability * self.quality * np.sqrt(self.coverage) * max(sureness, _LEAST_CERTAINTY))
 
     @cached_property
     def _certainty(self) -> float:

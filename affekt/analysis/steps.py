@@ -148,7 +148,7 @@ def _face_opinion(span: Span, shares: Floats, values: Mapping[str, Floats], seen
     """The mean of a step's frames."""
     known = ~np.isnan(shares).any(axis=1)
     probabilities = _normal(shares[known].mean(axis=0)) if known.any() else None
-    dimensions: dict[str, float] = {}
+    dimensions: dict[str, Any] = {}
     stated = [float(sd) for sd in affect_sd(probabilities)] if probabilities is not None else [PLAIN_SD, PLAIN_SD]
     for name, deviation in zip(DIMENSIONS, stated, strict=True):
         measured = values[name][~np.isnan(values[name])]
@@ -201,34 +201,40 @@ def _span_opinions(table: pa.Table, name: str, source: str, person: str, trust: 
 
 
 def _mean_opinion(parts: Sequence[Opinion], start_s: float, end_s: float) -> Opinion | None:
-    """One source's opinions in a step as one: means weighted by shared time; None where there are none."""
+    """One source's opinions in a step as one: means weighted by shared time; None where there are none.
+
+    What only some of them state counts by the root of their share of the time, as a part of the step would.
+    """
     seconds = np.array([overlap((start_s, end_s), (part.start_s, part.end_s)) for part in parts])
     if not parts or seconds.sum() <= 0 or end_s <= start_s:
         return None
     shares = seconds / seconds.sum()
     with_categories = [k for k, part in enumerate(parts) if part.probabilities is not None]
-    probabilities = None
+    probabilities, named_share = None, 1.0
     if with_categories:
-        weights = shares[with_categories] / shares[with_categories].sum()
+        named_share = float(shares[with_categories].sum())
+        weights = shares[with_categories] / named_share
         mean = weights @ np.stack([np.asarray(parts[k].probabilities) for k in with_categories])
         probabilities = mean / mean.sum()
-    dimensions: dict[str, float] = {}
+    longest = parts[int(seconds.argmax())]
+    dimensions: dict[str, Any] = dict.fromkeys((*DIMENSIONS, *[f'{name}_sd' for name in DIMENSIONS]), float('nan'))
     for name in DIMENSIONS:
         pairs = np.array([(getattr(part, name), getattr(part, f'{name}_sd')) for part in parts])  # (P, 2)
         known = np.isfinite(pairs).all(axis=1)
         if known.any():
-            value, deviation = (shares[known] / shares[known].sum()) @ pairs[known]
+            known_share = float(shares[known].sum())
+            value, deviation = (shares[known] / known_share) @ pairs[known]
             dimensions |= {name: float(value), f'{name}_sd': float(deviation)}
+            stated = getattr(longest, f'{name}_reliability')
+            stated = longest.reliability if stated is None else stated
+            dimensions[f'{name}_reliability'] = stated * min(1.0, known_share) ** 0.5
     measured = seconds @ np.array([part.coverage for part in parts])
-    longest = parts[int(seconds.argmax())]
     return dataclasses.replace(
-        longest, probabilities=probabilities, **(_NO_DIMENSIONS | dimensions),
+        longest, probabilities=probabilities, **dimensions,
+        reliability=longest.reliability * min(1.0, named_share) ** 0.5,
         quality=float(np.clip(shares @ np.array([part.quality for part in parts]), 0.0, 1.0)),
         coverage=float(np.clip(measured / (end_s - start_s), 0.0, 1.0)), start_s=start_s, end_s=end_s,
     )  # fmt: skip
-
-
-_NO_DIMENSIONS = dict.fromkeys((*DIMENSIONS, *[f'{name}_sd' for name in DIMENSIONS]), float('nan'))
 
 
 def _normal(shares: Floats) -> Floats | None:

@@ -156,6 +156,8 @@ def observe_voice(
             if recognizer:
                 spoken = recognizer.recognize(turn, encoded, language)
         words = (len(spoken.words) if spoken else 0) if recognizer else None
+        if getattr(spoken, 'reason', ''):  # invented words say nothing about the pace
+            words = None
         gathered.add(turn, frames, acoustic_summary(turn.samples, frames, words), spoken)
     return VoiceObservations(
         turns=_turns_table(gathered, emotion, centre_share, (rules or TurnRules()).padding_s),

@@ -12,9 +12,8 @@ from affekt.analysis.description import Describer, Findings, PlainDescriber
 from affekt.analysis.export import EXPORTS, SUFFIXES, export
 from affekt.analysis.model_choice import models_needed
 from affekt.analysis.moments import MOMENT_KINDS
-from affekt.analysis.person_series import WEIGHTED, PersonSeries, column, rows_of
+from affekt.analysis.person_series import WEIGHTED, PersonSeries, column, rows_of, time_mean
 from affekt.analysis.phrases import UNSEEN, called, when
-from affekt.analysis.purpose import NOTICE, PROHIBITED_PURPOSES, check_purpose
 from affekt.analysis.records import (
     Evidence,
     Lost,
@@ -31,6 +30,7 @@ from affekt.analysis.records import (
 from affekt.analysis.rows import SOURCES
 from affekt.analysis.settings import ASR_NAMES, LICENSES, AnalysisSettings
 from affekt.analysis.timeline import Timeline, concat
+from affekt.purpose import NOTICE, PROHIBITED_PURPOSES, check_purpose
 
 __all__ = [
     'ASR_NAMES',
@@ -70,5 +70,6 @@ __all__ = [
     'models_needed',
     'parts_of',
     'rows_of',
+    'time_mean',
     'when',
 ]

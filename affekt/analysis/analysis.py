@@ -13,11 +13,11 @@ import pyarrow as pa
 from affekt.analysis import storage
 from affekt.analysis.observations import conform
 from affekt.analysis.phrases import when
-from affekt.analysis.purpose import NOTICE
 from affekt.analysis.records import ModelUse, Moment, OpenLabel, Person, Sentence, Source, Spoken
 from affekt.analysis.results import recording_of
 from affekt.analysis.settings import AnalysisSettings
 from affekt.analysis.timeline import Timeline
+from affekt.purpose import NOTICE
 from affekt.runs import file_sha256
 from affekt.typed_json import plain
 from affekt.wording import counted

@@ -15,7 +15,16 @@ from affekt.analysis.description import Describer, Findings, PlainDescriber
 from affekt.analysis.moments import EVIDENCE_COLUMNS, find_moments, with_stills
 from affekt.analysis.observations import GOEMOTION_COLUMNS, MOUTH_COLUMNS, Observed, with_people
 from affekt.analysis.open_labels import CUE_COLUMNS, Impression, cue_levels, describe_impression, segments
-from affekt.analysis.person_series import DIMENSIONS, WEIGHTED, PersonSeries, Readings, column, fused_evidence, rows_of
+from affekt.analysis.person_series import (
+    DIMENSIONS,
+    WEIGHTED,
+    PersonSeries,
+    Readings,
+    column,
+    fused_evidence,
+    rows_of,
+    time_mean,
+)
 from affekt.analysis.phrases import UNSEEN
 from affekt.analysis.records import OpenLabel, Person
 from affekt.analysis.settings import AnalysisSettings
@@ -138,8 +147,8 @@ def summed_up(observed: Observed, timeline: Timeline, name: str) -> Person:
     if not observed.turns.num_rows:
         heard = measure(union(_spans(rows_of(observed.utterances, name))))
     path = timeline.series(name)
-    known = path.probabilities[~np.isnan(path.probabilities).any(axis=1)]
-    categories = dict(zip(EKMAN, known.mean(axis=0).tolist(), strict=True)) if len(known) else {}
+    shares = time_mean(path.probabilities, path.seconds)
+    categories = {} if np.isnan(shares).any() else dict(zip(EKMAN, shares.tolist(), strict=True))
     quality = {}
     for reading, where in QUALITY_COLUMNS.items():
         values = column(rows_of(observed.tables[where], name, (reading,)), reading)
@@ -155,22 +164,28 @@ def summed_up(observed: Observed, timeline: Timeline, name: str) -> Person:
 def mean_interval(path: PersonSeries, name: str) -> tuple[float, float, float] | None:
     """The mean of a fused dimension over time with its 95 % interval; None where nothing was measured.
 
-    Each step varies by its own interval and by its distance from the mean. Steps are not independent: their number is
-    divided by (1 + r) / (1 - r), r the correlation of neighbours, held in [0.3, 0.8].
+    Each step varies by its own interval and by its distance from the mean. Steps are not independent: what counts is
+
+        measured seconds / length of a step * (1 - r) / (1 + r),    at least 1
+
+    of them, r the correlation of neighbours, at most 0.8 and at least what 0.3 from second to second makes of it.
     """
     values = path.dimension(name)
-    values = values[~np.isnan(values)]
-    if not values.size:
+    known = ~np.isnan(values)
+    if not known.any():
         return None
-    mean, centred = float(values.mean()), values - float(values.mean())
-    axis = DIMENSIONS.index(name)
-    halves = ((path.high - path.low) / 2)[path.states_dimensions[:, axis], axis]
-    own = float(np.nanmean(np.square(halves / Z95))) if not np.isnan(halves).all() else 0.0
+    values, seconds = values[known], path.seconds[known]
+    mean = float(time_mean(values, seconds))
+    centred = values - mean
+    halves = ((path.high - path.low) / 2)[known, DIMENSIONS.index(name)]
+    own = float(np.nan_to_num(time_mean(np.square(halves / Z95), seconds)))
+    variance = float(time_mean(np.square(centred), seconds))
+    length_s = float(np.median((path.end_s - path.start_s)[known]))
     spread = float(centred @ centred)
     neighbours = float(centred[1:] @ centred[:-1]) / spread if spread > 1e-9 else 1.0
-    correlation = min(max(neighbours, 0.3), 0.8)
-    effective = max(1.0, len(values) * (1 - correlation) / (1 + correlation))
-    reach = Z95 * float(np.sqrt((spread / max(1, len(values) - 1) + own) / effective))
+    correlation = min(max(neighbours, 0.3 ** max(length_s, 0.05)), 0.8)
+    effective = max(1.0, float(seconds.sum()) / max(length_s, 1e-9) * (1 - correlation) / (1 + correlation))
+    reach = Z95 * float(np.sqrt((variance + own) / effective))
     return mean, max(-1.0, mean - reach), min(1.0, mean + reach)
 
 
@@ -226,23 +241,19 @@ def _impression(readings: Readings, path: PersonSeries, first: int, last: int, s
         part = readings.evidence(source, path.person, start, end, columns)
         if part.readings or part.quote:
             evidence.append(part)
-    valence, arousal = (_nanmean(path.dimension(name)[inside]) for name in DIMENSIONS)
+    seconds = path.seconds[inside]
+    valence, arousal = (float(time_mean(path.dimension(name)[inside], seconds)) for name in DIMENSIONS)
     cues = tuple(name for columns, _, _ in CUE_COLUMNS.values() for name in columns)
     movements = readings.evidence('face', path.person, start, end, cues).readings
     shares = np.where(path.states_categories, np.nan_to_num(path.weights[:, WEIGHTED.index('words')]), 0.0)
-    share = float(np.mean(shares[inside]))
+    share = float(time_mean(shares[inside], seconds))
     emotions = readings.evidence('words', path.person, start, end, GOEMOTION_COLUMNS).readings
     return Impression(
-        path.person, start, end, path.probabilities[inside][known].mean(axis=0), valence, arousal,
-        _nanmean(path.confidence[inside]),
+        path.person, start, end, time_mean(path.probabilities[inside], seconds), valence, arousal,
+        float(time_mean(path.confidence[inside], seconds)),
         {label: share * emotions.get(f'goemotions.{label}', 0.0) for label in GOEMOTIONS} if share > 0 else {},
         cue_levels(movements), tuple(evidence), scope,
     )  # fmt: skip
-
-
-def _nanmean(values: np.ndarray) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if known.size else float('nan')
 
 
 def _names(table: pa.Table) -> list[str]:

@@ -87,6 +87,11 @@ class PersonSeries:
         """(T, 2) the steps with valence and with arousal, or torn between sources that contradict each other."""
         return np.asarray(np.isfinite(self.values) | (self.abstained == 'contradiction')[:, None])
 
+    @property
+    def seconds(self) -> Floats:
+        """(T,) measured seconds of each step: its length times its coverage. What every mean over steps weighs by."""
+        return np.asarray((self.end_s - self.start_s) * self.coverage)
+
     def between(self, start_s: float, end_s: float) -> Bools:
         """(T,) the steps that share time with a span."""
         return np.asarray((self.start_s < end_s) & (self.end_s > start_s))
@@ -128,6 +133,26 @@ def series_of(table: pa.Table, person: str, source: str) -> PersonSeries:
     )  # fmt: skip
 
 
+def time_mean(values: npt.ArrayLike, seconds: npt.ArrayLike) -> Floats:
+    """The mean of readings over time: a step of 0.04 s weighs as 0.04 s, not as much as a whole one.
+
+        sum of seconds_t values_t / sum of seconds_t    over the steps t that hold no nan
+
+    Args:
+        values: (T,) or (T, K).
+        seconds: (T,) measured seconds of each, at least 0.
+
+    Returns:
+        A number (0-dimensional), or (K,); nan where no step is known. Steps that all last 0 s weigh the same.
+    """
+    values, seconds = np.asarray(values, dtype=np.float64), np.asarray(seconds, dtype=np.float64)
+    known = ~np.isnan(values).any(axis=tuple(range(1, values.ndim)))
+    if not known.any():
+        return np.full(values.shape[1:], np.nan)
+    weights = seconds[known] if seconds[known].sum() > 0 else np.ones(int(known.sum()))
+    return np.asarray(weights @ values[known] / weights.sum())
+
+
 def column(table: pa.Table, name: str) -> Floats:
     """One number column as (N,) float64; nan for nulls; all nan where the table lacks it."""
     if name not in table.column_names:
@@ -162,21 +187,23 @@ class Readings:
         return self._columns[table, person, name]
 
     def evidence(self, source: str, person: str, start_s: float, end_s: float, names: tuple[str, ...]) -> Evidence:
-        """What a source says about a person over a span: the mean of each column that was measured, and words."""
+        """What a source says about a person over a span: the mean over time of each column measured, and words."""
         table = TABLE_OF[source]
         measured = self.tables.get(table, pa.table({}))
         if 'time_s' in measured.column_names:
             times = self.column(table, person, 'time_s')
             low, high = np.searchsorted(times, [start_s - 1e-9, end_s + 1e-9])
             inside: Any = slice(int(low), int(high))
+            seconds = np.ones(int(high) - int(low))
         else:
-            inside = (self.column(table, person, 'start_s') < end_s) & (self.column(table, person, 'end_s') > start_s)
+            starts, ends = (self.column(table, person, name) for name in ('start_s', 'end_s'))
+            inside = (starts < end_s) & (ends > start_s)
+            seconds = np.minimum(ends[inside], end_s) - np.maximum(starts[inside], start_s)
         readings = {}
         for name in names:
-            values = self.column(table, person, name)[inside]
-            values = values[~np.isnan(values)]
-            if values.size:
-                readings[name] = round(float(values.mean()), 4)
+            mean = float(time_mean(self.column(table, person, name)[inside], seconds))
+            if not np.isnan(mean):
+                readings[name] = round(mean, 4)
         quote = ''
         if source == 'words' and 'text' in measured.column_names:
             rows = rows_of(measured, person, ('text', 'reason'))
@@ -187,16 +214,15 @@ class Readings:
 
 
 def fused_evidence(series: PersonSeries, start_s: float, end_s: float) -> Evidence:
-    """What the fused rows say over a span: mean valence, arousal, and the likeliest category."""
+    """What the fused rows say over a span: mean valence and arousal over time, and the likeliest category."""
     steps = series.between(start_s, end_s)
+    seconds = series.seconds[steps]
     readings = {}
     for name in DIMENSIONS:
-        values = series.dimension(name)[steps]
-        if not np.isnan(values).all():
-            readings[name] = round(float(np.nanmean(values)), 4)
-    shares = series.probabilities[steps]
-    known = shares[~np.isnan(shares).any(axis=1)]
-    if len(known):
-        mean = known.mean(axis=0)
-        readings[EKMAN[int(mean.argmax())]] = round(float(mean.max()), 4)
+        mean = float(time_mean(series.dimension(name)[steps], seconds))
+        if not np.isnan(mean):
+            readings[name] = round(mean, 4)
+    shares = time_mean(series.probabilities[steps], seconds)
+    if not np.isnan(shares).any():
+        readings[EKMAN[int(shares.argmax())]] = round(float(shares.max()), 4)
     return Evidence('fused', float(start_s), float(end_s), series.person, readings)

@@ -11,8 +11,8 @@ from typing import Any, get_args, get_type_hints
 
 import numpy as np
 
-from affekt.analysis.purpose import check_purpose
 from affekt.errors import UnknownNameError, ValueRangeError, did_you_mean
+from affekt.purpose import check_purpose
 from affekt.runs import file_sha256
 from affekt.text_encoding import require_encoding
 

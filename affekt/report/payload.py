@@ -28,6 +28,7 @@ from affekt.analysis import (
     called,
     column,
     rows_of,
+    time_mean,
     when,
 )
 from affekt.labels import EKMAN
@@ -296,14 +297,14 @@ def _coverage(timeline: Timeline, titles: Mapping[str, str], duration_s: float) 
             categories = rows.select(name=EKMAN)
             abstains = np.asarray(categories.to_arrow()['abstained'].to_pylist(), dtype=object) != ''
             silent = Timeline(categories.to_arrow().filter(pa.array(abstains))).coverage()
-            confidence = categories.column('confidence')
-            sure = confidence[np.isfinite(confidence) & np.isfinite(categories.column('value'))]
+            confidence = np.where(np.isnan(categories.column('value')), np.nan, categories.column('confidence'))
+            lengths = (categories.column('end_s') - categories.column('start_s')) * categories.column('coverage')
             seconds = rows.coverage()
             table.append({
                 'person': titles[person], 'source': source, 'seconds': _round(seconds, 2),
                 'share': _round(min(1.0, seconds / duration_s), 4) if duration_s else 1.0,
                 'abstained': _round(silent / seconds, 4) if seconds else 0.0,
-                'certainty': _round(float(sure.mean()), 4) if sure.size else None,
+                'certainty': _round(float(time_mean(confidence, lengths)), 4),
             })  # fmt: skip
     return table
 

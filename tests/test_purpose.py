@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from affekt.analysis.purpose import NOTICE, PROHIBITED_PURPOSES, check_purpose, stated_grounds
 from affekt.analysis.settings import AnalysisSettings
 from affekt.errors import PurposeError, UnknownNameError, ValueRangeError
+from affekt.purpose import NOTICE, PROHIBITED_PURPOSES, check_purpose, stated_grounds
 
 
 @pytest.mark.parametrize('word', [word for words in PROHIBITED_PURPOSES.values() for word in words])

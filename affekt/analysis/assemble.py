@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from affekt.analysis.active_speaker import Mouth, attribute_turns, match_speakers
 from affekt.analysis.analysis import Analysis
+from affekt.analysis.course import course_of, steps_within
 from affekt.analysis.description import Describer, Findings, PlainDescriber
 from affekt.analysis.moments import EVIDENCE_COLUMNS, find_moments, with_stills
 from affekt.analysis.observations import GOEMOTION_COLUMNS, MOUTH_COLUMNS, Observed, with_people
@@ -26,7 +27,7 @@ from affekt.analysis.person_series import (
     time_mean,
 )
 from affekt.analysis.phrases import UNSEEN
-from affekt.analysis.records import OpenLabel, Person
+from affekt.analysis.records import OpenLabel, Person, Stretch
 from affekt.analysis.settings import AnalysisSettings
 from affekt.analysis.steps import fused_series, opinion_rows, opinions_of, steps_of
 from affekt.analysis.timeline import Span, Timeline, measure, union
@@ -69,7 +70,7 @@ def assemble(observed: Observed, settings: AnalysisSettings, describer: Describe
     # 5.
     covered = coverage_of(timeline, observed.source.duration_s)
     has_words = bool(observed.spoken)
-    findings = Findings(observed.source, timeline, people, labels, moments, covered, has_words)
+    findings = Findings(observed.source, timeline, people, labels, moments, covered, has_words, observed.tables)
     return Analysis(
         source=observed.source,
         timeline=timeline,
@@ -157,8 +158,18 @@ def summed_up(observed: Observed, timeline: Timeline, name: str) -> Person:
             quality[reading] = round(float(np.median(values)), 3)
     return Person(
         name, round(seen, 3), round(min(heard, duration), 3), observed.thumbnails.get(name), categories,
-        mean_interval(path, 'valence'), mean_interval(path, 'arousal'), quality,
+        mean_interval(path, 'valence'), mean_interval(path, 'arousal'), quality, _course(path),
     )  # fmt: skip
+
+
+def _course(path: PersonSeries) -> tuple[Stretch, ...]:
+    """The stretches of a person's time, each with its valence and arousal."""
+    stretches = []
+    for stretch in course_of(path):
+        part = path.where(steps_within(path, stretch))
+        dimensions = {name: mean_interval(part, name) for name in DIMENSIONS}
+        stretches.append(dataclasses.replace(stretch, **dimensions))
+    return tuple(stretches)
 
 
 def mean_interval(path: PersonSeries, name: str) -> tuple[float, float, float] | None:

@@ -80,12 +80,19 @@ class Analyzer:
     Args:
         settings: the defaults when None.
         describer: writes the description; `PlainDescriber` when None.
+        vocal_head: folder of the voice's model, as a recipe writes it; the packaged one when None.
     """
 
-    def __init__(self, settings: AnalysisSettings | None = None, describer: Describer | None = None) -> None:
+    def __init__(
+        self,
+        settings: AnalysisSettings | None = None,
+        describer: Describer | None = None,
+        *,
+        vocal_head: Path | None = None,
+    ) -> None:
         self.settings = settings or AnalysisSettings()
         self._describer = describer
-        self._models = LoadedModels(self.settings)
+        self._models = LoadedModels(self.settings, vocal_head)
 
     def analyze(
         self, path: str | Path, *, progress: Progress | None = None, spill: str | Path | None = None

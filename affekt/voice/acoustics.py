@@ -8,8 +8,7 @@ Axes: N samples, T frames of 10 ms.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +19,12 @@ from affekt.voice.pitch import HOP, RATE_HZ, find_pitch, windows
 
 FRAME_S = HOP / RATE_HZ
 SILENCE_DB = -120.0
+
+_K_FILTERS = (
+    ((1.53512485958697, -2.69169618940638, 1.19839281085285), (1.0, -1.69065929318241, 0.73248077421585)),
+    ((1.0, -2.0, 1.0), (1.0, -1.99004745483398, 0.99007225036621)),
+)
+"""The shelf and the high-pass of BS.1770 at 48 kHz: coefficients of 1, 1/z and 1/z**2, above and below."""
 
 _SPECTRUM_WINDOW = 512
 _INTENSITY_WINDOW = 1024
@@ -51,12 +56,12 @@ _NUCLEI = 'de Jong & Wempe 2009, doi:10.3758/BRM.41.2.385'
 _BS1770 = 'ITU-R BS.1770-4'
 
 READINGS: tuple[Reading, ...] = (
-    Reading('f0_mean_hz', 'Hz', 60, 500, 'geometric mean of the pitch of voiced frames', _BOERSMA),
-    Reading('f0_sd_st', 'semitones', 0, 37, 'standard deviation of the pitch of voiced frames', _EGEMAPS),
-    Reading('f0_low_st', 'semitones', -37, 0, 'tenth percentile of the pitch, against its mean', _EGEMAPS),
-    Reading('f0_high_st', 'semitones', 0, 37, 'ninetieth percentile of the pitch, against its mean', _EGEMAPS),
+    Reading('f0_mean_hz', 'Hz', 60, 1050, 'geometric mean of the pitch of voiced frames', _BOERSMA),
+    Reading('f0_sd_st', 'semitones', 0, 50, 'standard deviation of the pitch of voiced frames', _EGEMAPS),
+    Reading('f0_low_st', 'semitones', -50, 0, 'tenth percentile of the pitch, against its mean', _EGEMAPS),
+    Reading('f0_high_st', 'semitones', 0, 50, 'ninetieth percentile of the pitch, against its mean', _EGEMAPS),
     Reading('f0_slope_st_s', 'semitones/s', -400, 400, 'straight line fitted to the pitch over the turn', _EGEMAPS),
-    Reading('f0_change_st', 'semitones', 0, 37, 'mean change of pitch between voiced neighbours', _EGEMAPS),
+    Reading('f0_change_st', 'semitones', 0, 50, 'mean change of pitch between voiced neighbours', _EGEMAPS),
     Reading('loudness_lufs', 'LUFS', -130, 10, 'K-weighted level of the whole turn, ungated', _BS1770),
     Reading('loudness_sd_db', 'dB', 0, 60, 'standard deviation of the level of speech frames', _EGEMAPS),
     Reading('loudness_range_db', 'dB', 0, 120, 'level of speech frames, 95th minus 5th percentile', _EGEMAPS),
@@ -69,10 +74,12 @@ READINGS: tuple[Reading, ...] = (
     Reading('flux', '1', 0, 2, 'mean squared change of the normalised magnitude spectrum', _EGEMAPS),
     Reading('hnr_db', 'dB', -40, 40, 'harmonics-to-noise ratio, mean over voiced frames', _BOERSMA),
     Reading('hnr_sd_db', 'dB', 0, 40, 'its standard deviation', _BOERSMA),
-    Reading('voiced_share', '1', 0, 1, 'voiced frames among all frames of the turn', _EGEMAPS),
+    Reading(
+        'voiced_share', '1', 0, 1, 'voiced frames among all frames from the first to the last that sounds', _EGEMAPS
+    ),
     Reading('voiced_stretch_s', 's', 0, 28, 'mean length of uninterrupted voicing', _EGEMAPS),
-    Reading('syllables_per_s', '1/s', 0, 20, 'voiced intensity peaks with dips of 2 dB, per second', _NUCLEI),
-    Reading('words_per_s', '1/s', 0, 20, 'recognised words per second of the turn; nan without words', 'counted'),
+    Reading('syllables_per_s', '1/s', 0, 20, 'voiced intensity peaks with dips of 2 dB, per second of speech', _NUCLEI),
+    Reading('words_per_s', '1/s', 0, 20, 'recognised words per second of speech; nan without words', 'counted'),
 )
 """The columns of `acoustic_summary`, in order. All are nan where a turn has no voiced frame to measure."""
 
@@ -85,7 +92,7 @@ class AcousticFrames:
 
     Attributes:
         time_s: (T,) the middle of each frame.
-        f0_hz: (T,) in [60, 500]; nan where unvoiced.
+        f0_hz: (T,) in [60, 1050]; nan where unvoiced.
         hnr_db: (T,) in [-40, 40]; nan where unvoiced.
         loudness_db: (T,) RMS level in dB of full scale over 32 ms, -120 or more.
         alpha_ratio_db, hammarberg_db, slope_low_db_khz, slope_mid_db_khz: (T,) see READINGS; nan in silence.
@@ -106,6 +113,11 @@ class AcousticFrames:
     def voiced(self) -> npt.NDArray[np.bool_]:
         """(T,) True where a pitch was found."""
         return ~np.isnan(self.f0_hz)
+
+    def between(self, first: int, last: int) -> AcousticFrames:
+        """Frames `first` to `last`, without the last, on a clock that begins with them."""
+        parts = {column.name: getattr(self, column.name)[first:last] for column in fields(self)}
+        return replace(self, **parts | {'time_s': parts['time_s'] - np.float32(first * FRAME_S)})
 
 
 def acoustic_frames(samples: Floats32) -> AcousticFrames:
@@ -155,8 +167,11 @@ def acoustic_frames(samples: Floats32) -> AcousticFrames:
 def acoustic_summary(samples: Floats32, frames: AcousticFrames | None = None, words: int | None = None) -> Floats32:
     """A turn's sound in one row.
 
+    Rates and shares count from the first to the last frame within 30 dB of the loud ones: silence on either side is
+    nobody's pause.
+
     Args:
-        samples: (N,) mono at 16 kHz.
+        samples: (N,) mono at 16 kHz: the speech, without padding where that is known (`Turn.speech`).
         frames: of these samples; computed when None.
         words: how many words were recognised in it; None where unknown.
 
@@ -167,10 +182,11 @@ def acoustic_summary(samples: Floats32, frames: AcousticFrames | None = None, wo
         ShapeError, ValueRangeError: as `acoustic_frames`.
     """
     frames = frames or acoustic_frames(samples)
-    seconds = samples.shape[0] / RATE_HZ
     voiced = frames.voiced
     speech = frames.loudness_db > max(SILENCE_DB, _percentile(frames.loudness_db, 95) - 30)
     level = frames.loudness_db[speech]
+    sounding = _first_to_last(speech)
+    seconds = (sounding.stop - sounding.start) * FRAME_S
     stretches = np.diff(np.flatnonzero(np.diff(np.concatenate([[0], voiced.astype(np.int8), [0]]))))[::2]
     row = [
         *_pitch_columns(frames.f0_hz, frames.time_s),
@@ -186,7 +202,7 @@ def acoustic_summary(samples: Floats32, frames: AcousticFrames | None = None, wo
         _of(np.mean, frames.flux[speech]),
         _of(np.mean, frames.hnr_db[voiced]),
         _of(np.std, frames.hnr_db[voiced]),
-        _of(np.mean, voiced.astype(np.float32)),
+        _of(np.mean, voiced[sounding].astype(np.float32)),
         _of(np.mean, stretches * FRAME_S),
         syllable_nuclei(samples, voiced) / seconds if seconds > 0 else np.nan,
         words / seconds if words is not None and seconds > 0 else np.nan,
@@ -201,20 +217,28 @@ def integrated_loudness(samples: Floats32) -> float:
 
         -0.691 + 10 log10(mean of the squared, K-weighted samples)
 
+    The mean square is taken over the spectrum (Parseval), weighted by the response that the standard's own filters
+    have at 48 kHz: the same filters redesigned for 16 kHz differ by 0.05 to 0.15 dB.
+
     Args:
         samples: (N,) mono at 16 kHz.
 
     Returns:
         LUFS; -120.691 for silence and for no samples. A gain of g dB adds g.
 
-    Source: ITU-R BS.1770-4, annex 1; the two filters from their analogue prototypes, at 16 kHz.
+    Source: ITU-R BS.1770-4, annex 1, tables 1 and 2.
     """
-    from scipy.signal import sosfilt
+    from scipy.fft import next_fast_len, rfft
 
-    if samples.shape[0] == 0:
+    count = samples.shape[0]
+    if count == 0:
         return SILENCE_DB - 0.691
-    weighted = sosfilt(_k_weighting(), samples.astype(np.float64))
-    return -0.691 + float(_decibel(np.asarray([np.mean(weighted**2)]))[0])
+    # a quarter of a second of zeros, in which the filters ring out
+    length = next_fast_len(count + RATE_HZ // 4, real=True)
+    spectrum = rfft(samples.astype(np.float64), length)
+    power = (spectrum.real**2 + spectrum.imag**2) * _k_weighting(length)
+    sides = 2 * power.sum() - power[0] - (power[-1] if length % 2 == 0 else 0)
+    return -0.691 + float(_decibel(np.asarray([sides / length / count]))[0])
 
 
 def syllable_nuclei(samples: Floats32, voiced: npt.NDArray[np.bool_]) -> int:
@@ -292,26 +316,20 @@ def _flux(magnitude: Floats32) -> Floats32:
     return change
 
 
-@lru_cache(maxsize=1)
-def _k_weighting() -> npt.NDArray[np.float64]:
-    """The two second-order sections of BS.1770 for 16 kHz, by the bilinear transform of their prototypes."""
-    sections = []
-    prototypes = (
-        (1681.974450955533, 0.7071752369554196, 3.999843853973347),
-        (38.13547087602444, 0.5003270373238773, None),
-    )
-    for centre_hz, quality, gain_db in prototypes:
-        k = np.tan(np.pi * centre_hz / RATE_HZ)
-        norm = 1 + k / quality + k * k
-        tail = [1.0, 2 * (k * k - 1) / norm, (1 - k / quality + k * k) / norm]
-        if gain_db is None:
-            sections.append([1.0, -2.0, 1.0, *tail])
-            continue
-        high = 10 ** (gain_db / 20)
-        mid = high**0.4996667741545416
-        front = [high + mid * k / quality + k * k, 2 * (k * k - high), high - mid * k / quality + k * k]
-        sections.append([value / norm for value in front] + tail)
-    return np.array(sections)
+def _k_weighting(length: int) -> npt.NDArray[np.float64]:
+    """(length // 2 + 1,) squared magnitude of the two filters of BS.1770 at the bins of a spectrum at 16 kHz."""
+    z = np.exp(-2j * np.pi * np.arange(length // 2 + 1) / length * (RATE_HZ / 48000))
+    gain = np.ones(z.shape)
+    for front, back in _K_FILTERS:
+        ratio = np.polynomial.polynomial.polyval(z, front) / np.polynomial.polynomial.polyval(z, back)
+        gain *= ratio.real**2 + ratio.imag**2
+    return gain
+
+
+def _first_to_last(speech: npt.NDArray[np.bool_]) -> slice:
+    """From the first to the last True and a soft edge of 20 ms on either side; empty where there is none."""
+    places = np.flatnonzero(speech)
+    return slice(max(0, int(places[0]) - 2), min(speech.size, int(places[-1]) + 3)) if places.size else slice(0, 0)
 
 
 def _of(statistic: Callable[[npt.NDArray[np.floating]], np.floating], values: npt.NDArray[np.floating]) -> float:

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from affekt.arrays import Floats32
 from affekt.errors import PurposeError, ShapeError, UnknownNameError, ValueRangeError, WeightsError
-from affekt.labels import CIRCUMPLEX, EKMAN, RAVDESS8, RAVDESS8_TO_EKMAN, fold
+from affekt.labels import EKMAN, RAVDESS8, RAVDESS8_TO_EKMAN, affect_sd, expected_affect, fold
 from affekt.voice.arousal import acoustic_arousal
 from affekt.voice.encoder import Encoded
 
@@ -44,8 +43,11 @@ class EmotionReading:
     Attributes:
         categories: (7,) probabilities in EKMAN order, sum 1; calm counts as neutral.
         labels8: (8,) probabilities in RAVDESS8 order, sum 1.
-        valence: in [-1, 1], expected over the categories on the circumplex: derived, not measured.
+        valence: in [-1, 1], expected over the categories on the circumplex: derived, not measured; 0 where the
+            categories say nothing (see `affekt.labels.expected_affect`).
         arousal: in [-1, 1], the mean of that expectation and of the acoustic arousal where there is one.
+        valence_sd: how uncertain the valence is by the categories: 0.2 for a certain one, 0.58 for a flat reading.
+        arousal_sd: likewise, of the arousal that the categories give: 0.3 to 0.45.
         confidence: the largest of `categories`.
         abstains: True where the confidence is too low to name a category.
     """
@@ -54,6 +56,8 @@ class EmotionReading:
     labels8: Floats32
     valence: float
     arousal: float
+    valence_sd: float
+    arousal_sd: float
     confidence: float
     abstains: bool
 
@@ -193,13 +197,16 @@ class VocalEmotion:
         """
         labels8 = self.probabilities(features, speech_s)
         categories = fold(labels8, RAVDESS8, RAVDESS8_TO_EKMAN).astype(np.float32)
-        valence, expected = expected_affect(categories)
+        valence, expected = (float(value) for value in expected_affect(categories))
+        valence_sd, arousal_sd = (float(value) for value in affect_sd(categories))
         confidence = float(categories.max())
         return EmotionReading(
             categories=categories,
             labels8=labels8,
             valence=valence,
             arousal=expected if np.isnan(arousal) else (expected + arousal) / 2,
+            valence_sd=valence_sd,
+            arousal_sd=arousal_sd,
             confidence=confidence,
             abstains=confidence < self._threshold,
         )
@@ -239,20 +246,6 @@ def pool(layers: Floats32) -> Floats32:
     low, high = np.percentile(layers, [10, 90], axis=1)
     pooled = np.stack([layers.mean(axis=1), layers.std(axis=1), change, low, high], axis=1)
     return pooled.astype(np.float32)
-
-
-def expected_affect(categories: npt.NDArray[np.floating]) -> tuple[float, float]:
-    """Valence and arousal expected over categories on the circumplex.
-
-    Args:
-        categories: (7,) probabilities in EKMAN order.
-
-    Returns:
-        (valence, arousal), each in [-1, 1].
-    """
-    plane = np.array([CIRCUMPLEX[name] for name in EKMAN])
-    valence, arousal = np.asarray(categories, np.float64) @ plane
-    return float(valence), float(arousal)
 
 
 def _card(path: Path) -> dict[str, Any]:

@@ -15,11 +15,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from affekt.arrays import Floats32
-from affekt.labels import CIRCUMPLEX, EKMAN
+from affekt.labels import EKMAN
 from affekt.voice.acoustics import COLUMNS, AcousticFrames, acoustic_frames, acoustic_summary, stacked
 from affekt.voice.arousal import acoustic_arousal
 from affekt.voice.emotion import EmotionReading, VocalEmotion
 from affekt.voice.encoder import Encoded, WhisperEncoder
+from affekt.voice.pitch import HOP
 from affekt.voice.speech import SampleBlock, SpeechDetector, Turn, TurnRules, speech_turns
 
 STEP_S = 0.1
@@ -39,8 +40,10 @@ TURNS = pa.schema(
         *[(name, pa.float64()) for name in COLUMNS],
     ]
 )
-"""The table of turns. The seven categories are nan where the head abstains or there is none; `p_...` holds what it
-computed all the same. `quality` is the detector's mean probability of speech. Acoustic columns: see READINGS."""
+"""The table of turns, each from the start of its speech to the end, without padding.
+
+The seven categories are nan where the head abstains or there is none; `p_...` holds what it computed all the same.
+`quality` is the detector's mean probability of speech. Acoustic columns: see READINGS."""
 
 FRAMES = pa.schema(
     [
@@ -147,7 +150,6 @@ def observe_voice(
     clock = _Clock(_blocks(recording, stream), progress)
     gathered = _Gathered()
     for turn in speech_turns(clock, detector, rules):
-        frames = acoustic_frames(turn.samples)
         spoken = None
         if encoder and (emotion or recognizer):
             encoded = encoder(turn.samples)
@@ -156,9 +158,10 @@ def observe_voice(
             if recognizer:
                 spoken = recognizer.recognize(turn, encoded, language)
         words = (len(spoken.words) if spoken else 0) if recognizer else None
-        gathered.add(turn, frames, acoustic_summary(turn.samples, frames, words), spoken)
+        speech, frames, start_s = speech_only(turn, acoustic_frames(turn.samples))
+        gathered.add(turn, tenths(frames, start_s), acoustic_summary(speech, frames, words), spoken)
     return VoiceObservations(
-        turns=_turns_table(gathered, emotion, centre_share, (rules or TurnRules()).padding_s),
+        turns=_turns_table(gathered, emotion, centre_share),
         frames=_frames_table(gathered.steps),
         utterances=tuple(gathered.utterances),
         heard_s=clock.heard_s,
@@ -189,13 +192,30 @@ class _Gathered:
         self.steps: list[dict[str, npt.NDArray[np.float64]]] = []
         self.utterances: list[Spoken] = []
 
-    def add(self, turn: Turn, frames: AcousticFrames, summary: Floats32, spoken: Spoken | None) -> None:
+    def add(
+        self, turn: Turn, steps: dict[str, npt.NDArray[np.float64]], summary: Floats32, spoken: Spoken | None
+    ) -> None:
         """One more turn."""
-        self.spans.append((turn.start_s, turn.end_s, turn.speech_probability))
+        self.spans.append((turn.speech_start_s, turn.speech_end_s, turn.speech_probability))
         self.summaries.append(summary)
-        self.steps.append(tenths(frames, turn.start_s))
+        self.steps.append(steps)
         if spoken is not None:
             self.utterances.append(spoken)
+
+
+def speech_only(turn: Turn, frames: AcousticFrames) -> tuple[Floats32, AcousticFrames, float]:
+    """A turn without its padding, to whole frames.
+
+    Args:
+        turn: with padding.
+        frames: of all its samples.
+
+    Returns:
+        The samples (M,), their M // 160 frames, and when they start in the recording; one frame at least.
+    """
+    first = round(turn.before_s * RATE_HZ) // HOP
+    last = max(first + 1, round((turn.duration_s - turn.after_s) * RATE_HZ) // HOP)
+    return turn.samples[first * HOP : last * HOP], frames.between(first, last), turn.start_s + first * HOP / RATE_HZ
 
 
 def tenths(frames: AcousticFrames, start_s: float) -> dict[str, npt.NDArray[np.float64]]:
@@ -233,7 +253,7 @@ def _blocks(recording: Sounding | Iterable[SampleBlock], stream: int | None) -> 
     return recording
 
 
-def _turns_table(gathered: _Gathered, emotion: VocalEmotion | None, centre_share: float, padding_s: float) -> pa.Table:
+def _turns_table(gathered: _Gathered, emotion: VocalEmotion | None, centre_share: float) -> pa.Table:
     """One row per turn."""
     count = len(gathered.spans)
     if count == 0:
@@ -249,7 +269,7 @@ def _turns_table(gathered: _Gathered, emotion: VocalEmotion | None, centre_share
     if emotion:
         together = np.stack(gathered.features)
         for row, features in enumerate(emotion.centred(together, centre_share) if centre_share else together):
-            speech_s = spans[row, 1] - spans[row, 0] - 2 * padding_s
+            speech_s = spans[row, 1] - spans[row, 0]
             _fill(columns, row, emotion.read(features, float(arousal[row]), speech_s))
     return pa.table({name: pa.array(columns[name]) for name in TURNS.names}, schema=TURNS)
 
@@ -265,10 +285,7 @@ def _fill(columns: dict[str, Any], row: int, reading: EmotionReading) -> None:
             columns[name][row] = probability
     if not reading.abstains:
         columns['valence'][row] = reading.valence
-    spread = np.array([CIRCUMPLEX[name] for name in EKMAN])
-    weights = reading.categories.astype(np.float64)
-    variance = weights @ spread**2 - (weights @ spread) ** 2
-    columns['valence_sd'][row], columns['arousal_sd'][row] = np.sqrt(np.maximum(variance, 0.0))
+    columns['valence_sd'][row], columns['arousal_sd'][row] = reading.valence_sd, reading.arousal_sd
 
 
 def _frames_table(steps: list[dict[str, npt.NDArray[np.float64]]]) -> pa.Table:

@@ -2,9 +2,17 @@
 
 Samples at 16 kHz in, one value each 10 ms out. Each frame offers a few lags at which it resembles itself; a path
 through all frames then avoids octave errors and single-frame changes. The constants are Boersma's.
+
+A shouting woman or a child reaches 1000 Hz, where a ceiling that suits a calm man would read half of it; a high ceiling
+lets single frames of a low voice jump up an octave. So the path is taken twice through the same candidates: up to
+1050 Hz, then up to one and a half times the upper quartile of what was found, and never below 500 Hz.
+
+The autocorrelation is interpolated exactly, by an inverse transform of eight times the length: the peak of a bright
+voice is narrower than a sample, and a parabola through samples would see the one an octave below higher.
 Axes: N samples, T frames, K candidates.
 
-Source: Boersma 1993, Proceedings of the Institute of Phonetic Sciences 17, 97-110 (equation numbers below).
+Source: Boersma 1993, Proceedings of the Institute of Phonetic Sciences 17, 97-110 (equation numbers below); the two
+passes follow De Looze & Hirst 2008, Speech Prosody, 135-138.
 """
 
 from __future__ import annotations
@@ -20,11 +28,16 @@ from affekt.arrays import Floats32
 RATE_HZ = 16000
 HOP = 160
 LOWEST_HZ = 60.0
-HIGHEST_HZ = 500.0
+HIGHEST_HZ = 1050.0
+USUAL_HIGHEST_HZ = 500.0
+"""The second pass reaches at least this high, whatever the first one found."""
+ABOVE_UPPER_QUARTILE = 1.5
 
 WINDOW = 800  # three periods of the lowest pitch
 _FFT = 1080  # at least WINDOW plus the longest lag
-_CANDIDATES = 5
+_FINER = 8  # lags per sample
+_CHUNK = 128  # frames whose finer autocorrelation is in memory at a time
+_CANDIDATES = 12
 _VOICING = 0.45
 _SILENCE = 0.03
 _OCTAVE_COST = 0.01
@@ -37,7 +50,7 @@ class Pitch:
     """Pitch per 10 ms.
 
     Attributes:
-        f0_hz: (T,) in [60, 500]; nan where unvoiced.
+        f0_hz: (T,) in [60, 1050]; nan where unvoiced.
         strength: (T,) the autocorrelation at the chosen lag in [0, 1]; at the best lag where unvoiced.
     """
 
@@ -66,6 +79,8 @@ def windows(samples: Floats32, width: int) -> Floats32:
 def find_pitch(samples: Floats32) -> Pitch:
     """The pitch of a turn.
 
+    1. Candidates of every frame; 2. the best path up to 1050 Hz; 3. the best path up to the ceiling that follows.
+
     Args:
         samples: (N,) mono at 16 kHz, any level.
 
@@ -76,16 +91,41 @@ def find_pitch(samples: Floats32) -> Pitch:
     if frames.shape[0] == 0:
         return Pitch(np.zeros(0, np.float32), np.zeros(0, np.float32))
     peaks = np.abs(frames).max(axis=1)
-    lags, strengths = _candidates(_autocorrelation(frames))
     loudest = float(peaks.max())
     relative = peaks / loudest if loudest > 1e-7 else np.zeros_like(peaks)
+    chunks = [_candidates(_autocorrelation(frames[i : i + _CHUNK])) for i in range(0, frames.shape[0], _CHUNK)]
+    lags, strengths = (np.concatenate(part) for part in zip(*chunks, strict=True))
+    first = _pitch_up_to(HIGHEST_HZ, lags, strengths, relative)
+    ceiling_hz = second_ceiling(first.f0_hz)
+    return first if ceiling_hz == HIGHEST_HZ else _pitch_up_to(ceiling_hz, lags, strengths, relative)
+
+
+def second_ceiling(f0_hz: Floats32) -> float:
+    """The highest pitch that the second pass may find.
+
+        min(max(1.5 * upper quartile, 500), 1050)
+
+    Args:
+        f0_hz: (T,) of the first pass; nan where unvoiced.
+
+    Returns:
+        Hz; 500 where no frame is voiced.
+    """
+    voiced = f0_hz[~np.isnan(f0_hz)]
+    wanted = ABOVE_UPPER_QUARTILE * float(np.percentile(voiced, 75)) if voiced.size else 0.0
+    return min(max(wanted, USUAL_HIGHEST_HZ), HIGHEST_HZ)
+
+
+def _pitch_up_to(ceiling_hz: float, lags: Floats32, strengths: Floats32, relative: Floats32) -> Pitch:
+    """The best path through the candidates that are not above a ceiling; relative: (T,) peaks over the loudest."""
     unvoiced = _VOICING + np.maximum(0.0, 2.0 - relative * (1 + _VOICING) / _SILENCE)  # equation 23
     frequencies = RATE_HZ / lags
+    strengths = np.where(frequencies <= ceiling_hz, strengths, 0.0)
     scores = strengths - _OCTAVE_COST * np.log2(LOWEST_HZ / frequencies)  # equation 24
     scores = np.where(strengths > 0, scores, -1e3)
     path = _best_path(np.log2(frequencies), np.concatenate([unvoiced[:, None], scores], axis=1))
     chosen = np.maximum(path - 1, 0)
-    rows = np.arange(frames.shape[0])
+    rows = np.arange(lags.shape[0])
     voiced = (path > 0) & (relative > 0)
     strength = np.where(voiced, strengths[rows, chosen], strengths.max(axis=1))
     f0_hz = np.where(voiced, frequencies[rows, chosen], np.nan)
@@ -94,46 +134,56 @@ def find_pitch(samples: Floats32) -> Pitch:
 
 @lru_cache(maxsize=1)
 def _hann() -> tuple[Floats32, Floats32]:
-    """The window and its own normalised autocorrelation up to the longest lag (equation 8)."""
+    """The window and its own normalised autocorrelation up to the longest lag, by the finer lags (equation 8)."""
     window = np.hanning(WINDOW + 2)[1:-1].astype(np.float32)
     power = np.abs(np.fft.rfft(window, 2 * WINDOW)) ** 2
-    correlation = np.fft.irfft(power)[: _longest() + 2]
+    correlation = np.fft.irfft(power, 2 * WINDOW * _FINER)[: _longest() + 2]
     return window, (correlation / correlation[0]).astype(np.float32)
 
 
 def _longest() -> int:
-    """Lag of the lowest pitch, in samples."""
-    return int(RATE_HZ // LOWEST_HZ)
+    """Lag of the lowest pitch, in finer lags."""
+    return int(RATE_HZ * _FINER // LOWEST_HZ)
 
 
 def _autocorrelation(frames: Floats32) -> Floats32:
-    """(T, lags) normalised autocorrelation, corrected for the window (equation 9)."""
+    """(T, finer lags) normalised autocorrelation, corrected for the window (equation 9)."""
     from scipy.fft import irfft, rfft  # several times faster than NumPy's on many short float32 frames
 
     window, expected = _hann()
     tapered = (frames - frames.mean(axis=1, keepdims=True)) * window
     spectrum = rfft(tapered, _FFT, axis=1)
-    correlation = irfft(spectrum.real**2 + spectrum.imag**2, _FFT, axis=1)[:, : _longest() + 2]
-    power = correlation[:, :1]
-    return np.where(power > 1e-12, correlation / np.maximum(power, 1e-12), 0.0).astype(np.float32) / expected
+    power = spectrum.real**2 + spectrum.imag**2
+    power[:, -1] /= 2  # the Nyquist bin stands for two in the longer spectrum
+    correlation = irfft(power, _FFT * _FINER, axis=1)[:, : _longest() + 2]
+    energy = correlation[:, :1]
+    # silence: the least power at which a frame counts, as in a transform of the plain length
+    least = 1e-12 / _FINER
+    return np.where(energy > least, correlation / np.maximum(energy, least), 0.0).astype(np.float32) / expected
 
 
 def _candidates(correlation: Floats32) -> tuple[Floats32, Floats32]:
-    """The lags (T, K) of the strongest peaks, refined by a parabola, and their strengths (T, K); 0 where fewer."""
-    first = int(np.ceil(RATE_HZ / HIGHEST_HZ))
+    """The lags (T, K) in samples of the strongest peaks and their strengths (T, K); 0 where there are fewer."""
+    first = int(np.ceil(RATE_HZ * _FINER / HIGHEST_HZ))
     middle = correlation[:, first:-1]
-    before, after = correlation[:, first - 1 : -2], correlation[:, first + 1 :]
-    is_peak = (middle > before) & (middle >= after) & (middle > 0)
+    is_peak = (middle > correlation[:, first - 1 : -2]) & (middle >= correlation[:, first + 1 :]) & (middle > 0)
+    frame, place = np.nonzero(is_peak)  # some twenty of two thousand lags
+    lag = place + first
+    left, centre, right = (correlation[frame, lag + step] for step in (-1, 0, 1))
     # long lags pay a little at this stage too, or octaves below fill all places
-    ranked = np.where(is_peak, middle - _OCTAVE_COST * np.log2(np.arange(first, first + middle.shape[1])), -np.inf)
-    best = np.argpartition(ranked, -_CANDIDATES, axis=1)[:, -_CANDIDATES:]
-    left, centre, right = (np.take_along_axis(part, best, axis=1) for part in (before, middle, after))
-    is_candidate = np.take_along_axis(is_peak, best, axis=1)
-    curvature = np.where(is_candidate, left - 2 * centre + right, -1.0)
-    shift = np.where(is_candidate, 0.5 * (left - right) / np.minimum(curvature, -1e-9), 0.0)
-    strength = np.where(is_candidate, centre - 0.25 * (left - right) * shift, 0.0)
+    order = np.lexsort((_OCTAVE_COST * np.log2(lag) - centre, frame))
+    frame, lag = frame[order], lag[order]
+    left, centre, right = left[order], centre[order], right[order]
+    rank = np.arange(frame.size) - np.searchsorted(frame, frame)
+    shift = 0.5 * (left - right) / np.minimum(left - 2 * centre + right, -1e-9)
+    strength = centre - 0.25 * (left - right) * shift
     strength = np.where(strength > 1, 1 / np.maximum(strength, 1), strength)
-    return (best + first + shift).astype(np.float32), strength.astype(np.float32)
+    lags = np.full((correlation.shape[0], _CANDIDATES), RATE_HZ / LOWEST_HZ, np.float32)
+    strengths = np.zeros_like(lags)
+    kept = rank < _CANDIDATES
+    lags[frame[kept], rank[kept]] = (lag + shift)[kept] / _FINER
+    strengths[frame[kept], rank[kept]] = strength[kept]
+    return lags, strengths
 
 
 def _best_path(octaves: Floats32, scores: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:

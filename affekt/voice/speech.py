@@ -69,24 +69,38 @@ class TurnRules:
 
 @dataclass(frozen=True)
 class Turn:
-    """A stretch of speech.
+    """A stretch of speech, with a little of what is around it.
 
     Attributes:
         start_s: from the start of the recording, padding included.
         end_s: after `start_s` by exactly the samples' length.
         samples: (N,) float32 mono at 16 kHz.
-        speech_probability: the detector's mean over the turn, in [0, 1].
+        speech_probability: the detector's mean over the speech, in [0, 1].
+        before_s: padding before the speech, part of the turn.
+        after_s: padding after it.
     """
 
     start_s: float
     end_s: float
     samples: Floats32 = field(repr=False)
     speech_probability: float
+    before_s: float = 0.0
+    after_s: float = 0.0
 
     @property
     def duration_s(self) -> float:
-        """Seconds from start to end."""
+        """Seconds from start to end, padding included."""
         return self.end_s - self.start_s
+
+    @property
+    def speech_start_s(self) -> float:
+        """Where the speech starts, in seconds from the start of the recording."""
+        return self.start_s + self.before_s
+
+    @property
+    def speech_end_s(self) -> float:
+        """Where the speech ends."""
+        return self.end_s - self.after_s
 
 
 class SpeechDetector:
@@ -273,14 +287,16 @@ class TurnFinder:
         """The padded turn between two samples, within what was pushed and after the turn before."""
         padding = round(self.rules.padding_s * RATE_HZ)
         scores = self._scores[(begin - self._offset) // FRAME : max(1, -(-(end - self._offset) // FRAME))]
+        first, last = max(begin, self._taken, self._offset), min(end, self._count)
         begin = max(begin - padding, self._taken, self._offset)
         end = min(end + padding if pad_end else end, self._count)
-        if end <= begin:
+        if last <= first:
             return []
         self._taken = end
         samples = self._samples[begin - self._offset : end - self._offset].copy()
-        start_s = self.start_s + begin / RATE_HZ
-        return [Turn(start_s, self.start_s + end / RATE_HZ, samples, float(np.mean(scores)))]
+        start_s, end_s = self.start_s + begin / RATE_HZ, self.start_s + end / RATE_HZ
+        before_s, after_s = (first - begin) / RATE_HZ, (end - last) / RATE_HZ
+        return [Turn(start_s, end_s, samples, float(np.mean(scores)), before_s, after_s)]
 
     def _forget(self) -> None:
         """Drops whole frames that no turn can reach any more."""

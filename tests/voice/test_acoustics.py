@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.signal import lfilter
 
 from affekt.errors import ShapeError, ValueRangeError
 from affekt.voice import COLUMNS, READINGS, acoustic_arousal, acoustic_frames, acoustic_summary, integrated_loudness
@@ -29,8 +30,34 @@ def babble(rng: np.random.Generator, seconds: float = 1.0) -> np.ndarray:
 
 
 def test_a_full_scale_sine_of_997_hz_is_minus_3_lufs():
-    # BS.1770: 0 dBFS at 997 Hz in one channel reads -3.01; the filters at 16 kHz are within 0.1 dB there
-    assert integrated_loudness(sine(997, 5, 1.0)) == pytest.approx(-3.01, abs=0.1)
+    # BS.1770: 0 dBFS at 997 Hz in one channel reads -3.01
+    assert integrated_loudness(sine(997, 5, 1.0)) == pytest.approx(-3.01, abs=0.005)
+
+
+@pytest.mark.parametrize('frequency_hz', [60, 150, 440, 1500, 3000, 5000, 7500])
+def test_loudness_is_that_of_the_standards_own_filters_at_48_khz(frequency_hz):
+    time = np.arange(2 * 48000) / 48000
+    weighted = 0.5 * np.sin(2 * np.pi * frequency_hz * time)
+    for front, back in (
+        ([1.53512485958697, -2.69169618940638, 1.19839281085285], [1, -1.69065929318241, 0.73248077421585]),
+        ([1, -2, 1], [1, -1.99004745483398, 0.99007225036621]),
+    ):
+        weighted = lfilter(front, back, weighted)
+    expected = -0.691 + 10 * np.log10(np.mean(weighted**2))
+    assert integrated_loudness(sine(frequency_hz, 2.0)) == pytest.approx(expected, abs=0.01)
+
+
+def test_a_turn_of_ten_samples_has_a_loudness():
+    assert -40 < integrated_loudness(np.full(10, 0.5, np.float32)) < 0
+
+
+@pytest.mark.parametrize('silence_s', [0.0, 0.2, 1.5])
+def test_silence_around_the_speech_slows_nobody_down(rng, silence_s):
+    silence = np.zeros(round(silence_s * 16000), np.float32)
+    row = acoustic_summary(np.concatenate([silence, babble(rng, 3.0), silence]), words=6)
+    assert column(row, 'syllables_per_s') == pytest.approx(4.0, rel=0.02)
+    assert column(row, 'words_per_s') == pytest.approx(2.0, rel=0.02)
+    assert column(row, 'voiced_share') > 0.9
 
 
 @given(st.floats(-40, 0))

@@ -32,6 +32,7 @@ def test_a_turn_spans_its_speech_and_the_padding():
     # 1 s has 31.25 frames: speech in frames 31..62 starts at 0.992 s and ends at 2.016 s; 0.2 s on either side
     turns = list(speech_turns(blocks(sound((0, 31), (0.9, 32), (0, 40))), Scripted()))
     assert [(t.start_s, t.end_s) for t in turns] == [(pytest.approx(0.792), pytest.approx(2.216))]
+    assert (turns[0].speech_start_s, turns[0].speech_end_s) == (pytest.approx(0.992), pytest.approx(2.016))
     assert turns[0].samples.shape == (round(1.424 * RATE_HZ),)
     assert turns[0].speech_probability == pytest.approx(0.9)
 

@@ -167,8 +167,8 @@ def _course(path: PersonSeries) -> tuple[Stretch, ...]:
     stretches = []
     for stretch in course_of(path):
         part = path.where(steps_within(path, stretch))
-        dimensions = {name: mean_interval(part, name) for name in DIMENSIONS}
-        stretches.append(dataclasses.replace(stretch, **dimensions))
+        valence, arousal = (mean_interval(part, name) for name in DIMENSIONS)
+        stretches.append(dataclasses.replace(stretch, valence=valence, arousal=arousal))
     return tuple(stretches)
 
 

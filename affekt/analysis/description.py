@@ -154,9 +154,8 @@ def _tone(person: Person, *, is_first: bool) -> str:
     scale = ' on scales from −1 to +1' if is_first else ''
     ends = [(part.valence, part.arousal) for part in (*person.course[:1], *person.course[-1:])]
     if len(person.course) > 1 and tone_turns(*ends):
-        words = [tone(*end) for end in ends]
-        numbers = [_numbers(*end) for end in ends]
-        return f'the tone goes from {words[0]} ({numbers[0]}{scale}) to {words[1]} ({numbers[1]})'
+        first, last = ((tone(*end), _numbers(*end)) for end in ends)
+        return f'the tone goes from {first[0]} ({first[1]}{scale}) to {last[0]} ({last[1]})'
     numbers = _numbers(person.valence, person.arousal)
     if not numbers:
         return ''
@@ -192,7 +191,9 @@ def _faces(findings: Findings, person: Person) -> list[Sentence]:
     for name, words in {**FACE_CONDITIONS, 'eyes_closed': 'are closed'}.items():
         values = np.nan_to_num(readings.column('faces', person.name, name))
         runs = runs_in_time(times, values >= (EYES_CLOSED if name == 'eyes_closed' else 0.5), least_s)
-        within = np.any([(times >= start) & (times <= end) for start, end in runs] or [np.zeros(len(times))], axis=0)
+        within = np.zeros(len(times), dtype=bool)
+        for start, end in runs:
+            within |= (times >= start) & (times <= end)
         share = float(within.mean())
         if share >= LEAST_CONDITION_SHARE:
             part = 'eyes' if name == 'eyes_closed' else 'face'

@@ -28,12 +28,13 @@ from affekt.analysis.observations import FACES, TURNS, UTTERANCES, VOICE, Observ
 from affekt.analysis.records import Lost, Source, Spoken
 from affekt.analysis.settings import AnalysisSettings
 from affekt.analysis.stills import Stills, Watched
-from affekt.analysis.utterances import given_words, utterance_table
+from affekt.analysis.utterances import given_words, utterance_table, word_notes
 from affekt.containers import DecodeReport
 from affekt.errors import LimitError, MediaError
 from affekt.media import Recording
 from affekt.progress import Progress
 from affekt.tables import storable
+from affekt.text import judged_together
 from affekt.wording import counted
 from affekt.workers import awaited
 
@@ -212,10 +213,10 @@ class Analyzer:
         """The same with the words read."""
         tell('words', 0.0, 1.0)
         if utterances:
-            heard.utterances, heard.spoken = utterance_table(utterances, self._models.get('text'))
+            judged = judged_together(utterances)
+            heard.utterances, heard.spoken = utterance_table(judged, self._models.get('text'))
+            heard.notes += word_notes(judged, heard.utterances)
             self._models.done_with(recording.duration_s, 'text')
-            if heard.utterances.num_rows and np.isnan(heard.utterances['valence'].to_numpy()).all():
-                heard.notes.append('the words could not be read for emotion: too few, or not English')
         tell('words', 1.0, 1.0)
         return heard
 

@@ -172,7 +172,7 @@ class Analyzer:
             table=_in_original_pixels(faces.table, watched.scale),
             thumbnails={p.name: p.thumbnail_jpeg for p in faces.people if p.thumbnail_jpeg},
             rate_hz=1.0 / step if step > 0 else 0.0,
-            end_s=watched.last_s + step,
+            end_s=IMAGE_S if recording.is_still else recording.pictures_end_s,
             notes=_face_notes(faces),
             has_frames=faces.frames > 0,
         )

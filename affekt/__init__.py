@@ -33,6 +33,7 @@ ROOMS = (
     'tables',
     'typed_json',
     'purpose',
+    'npm',
     'weights',
     'labels',
     'containers',

@@ -13,8 +13,9 @@ from affekt.analysis.active_speaker import Mouth, attribute_turns, match_speaker
 from affekt.analysis.analysis import Analysis
 from affekt.analysis.description import Describer, Findings, PlainDescriber
 from affekt.analysis.moments import EVIDENCE_COLUMNS, find_moments, with_stills
-from affekt.analysis.observations import GOEMOTION_COLUMNS, MOUTH_COLUMNS, Observed, with_people
+from affekt.analysis.observations import GOEMOTION_COLUMNS, MOUTH_COLUMNS, Observed, Returned, with_people
 from affekt.analysis.open_labels import CUE_COLUMNS, Impression, cue_levels, describe_impression, segments
+from affekt.analysis.people import with_return_notes
 from affekt.analysis.person_series import (
     DIMENSIONS,
     WEIGHTED,
@@ -47,7 +48,7 @@ def assemble(observed: Observed, settings: AnalysisSettings, describer: Describe
     moments. 5. Describe.
     """
     # 1.
-    observed = with_speakers(observed)
+    observed = with_return_notes(with_speakers(observed))
     names = people_of(observed)
 
     # 2.
@@ -119,6 +120,7 @@ def with_speakers(observed: Observed) -> Observed:
         utterances=with_people(utterances, spoke),
         spoken=tuple(dataclasses.replace(x, person=who) for x, who in zip(observed.spoken, spoke, strict=True)),
         thumbnails={renamed.get(name, name): jpeg for name, jpeg in observed.thumbnails.items()},
+        returned={renamed.get(name, name): back for name, back in observed.returned.items()},
     )
 
 
@@ -155,9 +157,11 @@ def summed_up(observed: Observed, timeline: Timeline, name: str) -> Person:
         values = np.abs(values[~np.isnan(values)]) if reading.endswith('_deg') else values[~np.isnan(values)]
         if values.size:
             quality[reading] = round(float(np.median(values)), 3)
+    back = observed.returned.get(name, Returned(1, None))
     return Person(
         name, round(seen, 3), round(min(heard, duration), 3), observed.thumbnails.get(name), categories,
         mean_interval(path, 'valence'), mean_interval(path, 'arousal'), quality,
+        back.stretches, back.certainty,
     )  # fmt: skip
 
 

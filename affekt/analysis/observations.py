@@ -53,6 +53,18 @@ class Trust:
 
 
 @dataclass(frozen=True)
+class Returned:
+    """A person whose face was followed in several stretches.
+
+    stretches: their number. certainty: how sure the face is that they are one person, in [0, 1]; None where it joined
+    none.
+    """
+
+    stretches: int
+    certainty: float | None
+
+
+@dataclass(frozen=True)
 class Observed:
     """Everything that was measured.
 
@@ -68,6 +80,8 @@ class Observed:
     """The utterances with their words, in the order of the table."""
     thumbnails: Mapping[str, bytes] = field(default_factory=dict)
     """Person to JPEG."""
+    returned: Mapping[str, Returned] = field(default_factory=dict)
+    """Person to what was put together, for those who left the picture and came back."""
     trust: Mapping[str, Trust] = field(default_factory=dict)
     """Source ('face', 'voice', 'words') to how far it is believed; an absent one counts in full."""
     models: tuple[ModelUse, ...] = ()

@@ -124,6 +124,11 @@ class FaceTracker:
         """How many persons have been seen so far."""
         return self._people
 
+    @property
+    def scene(self) -> int:
+        """How many cuts there may have been so far: more than those across which nobody is followed."""
+        return self._cuts.suspected
+
     def update(self, time_s: float, image: npt.NDArray[np.uint8]) -> list[FaceObservation]:
         """The faces of the next frame, by person number.
 

@@ -60,6 +60,7 @@ ROOMS = (
     'analysis',
     'report',
     'batch',
+    'own_data',
     'serve',
     'annotation',
     'testing',

@@ -29,12 +29,13 @@ from affekt.analysis.observations import FACES, TURNS, UTTERANCES, VOICE, Observ
 from affekt.analysis.records import Lost, Source, Spoken
 from affekt.analysis.settings import AnalysisSettings
 from affekt.analysis.stills import Stills, Watched
-from affekt.analysis.utterances import given_words, utterance_table
+from affekt.analysis.utterances import given_words, utterance_table, word_notes
 from affekt.containers import DecodeReport
 from affekt.errors import LimitError, MediaError
 from affekt.media import Recording
 from affekt.progress import Progress
 from affekt.tables import storable
+from affekt.text import judged_together
 from affekt.wording import counted
 from affekt.workers import awaited
 
@@ -84,12 +85,19 @@ class Analyzer:
     Args:
         settings: the defaults when None.
         describer: writes the description; `PlainDescriber` when None.
+        vocal_head: folder of the voice's model, as a recipe writes it; the packaged one when None.
     """
 
-    def __init__(self, settings: AnalysisSettings | None = None, describer: Describer | None = None) -> None:
+    def __init__(
+        self,
+        settings: AnalysisSettings | None = None,
+        describer: Describer | None = None,
+        *,
+        vocal_head: Path | None = None,
+    ) -> None:
         self.settings = settings or AnalysisSettings()
         self._describer = describer
-        self._models = LoadedModels(self.settings)
+        self._models = LoadedModels(self.settings, vocal_head)
 
     def analyze(
         self, path: str | Path, *, progress: Progress | None = None, spill: str | Path | None = None
@@ -144,6 +152,7 @@ class Analyzer:
         from affekt.faces import observe_faces
 
         settings = self.settings
+        identity = self._models.get('identity')
         watched = Watched(recording, settings.max_side, stills)
         try:
             faces = observe_faces(
@@ -152,7 +161,7 @@ class Analyzer:
                 max_people=settings.max_people,
                 landmarker=self._models.get('landmarker'),
                 expression=self._models.get('expression'),
-                identity=self._models.get('identity'),
+                identity=identity,
                 keep_thumbnails=settings.keep_frames,
                 spill=landmarks if settings.keep_landmarks and settings.keep_frames else None,
                 progress=lambda time_s: _checked(stop, tell, 'faces', time_s),
@@ -169,10 +178,10 @@ class Analyzer:
             table=_in_original_pixels(faces.table, watched.scale),
             thumbnails={p.name: p.thumbnail_jpeg for p in faces.people if p.thumbnail_jpeg},
             returned=_returned(faces),
-            has_compared=sum(person.stretches for person in faces.people) > 1,
+            has_compared=identity is not None and sum(person.stretches for person in faces.people) > 1,
             rate_hz=1.0 / step if step > 0 else 0.0,
             end_s=watched.last_s + step,
-            notes=_face_notes(faces, can_compare=self._models.get('identity') is not None),
+            notes=_face_notes(faces, can_compare=identity is not None),
             has_frames=faces.frames > 0,
         )
 
@@ -212,10 +221,10 @@ class Analyzer:
         """The same with the words read."""
         tell('words', 0.0, 1.0)
         if utterances:
-            heard.utterances, heard.spoken = utterance_table(utterances, self._models.get('text'))
+            judged = judged_together(utterances)
+            heard.utterances, heard.spoken = utterance_table(judged, self._models.get('text'))
+            heard.notes += word_notes(judged, heard.utterances)
             self._models.done_with(recording.duration_s, 'text')
-            if heard.utterances.num_rows and np.isnan(heard.utterances['valence'].to_numpy()).all():
-                heard.notes.append('the words could not be read for emotion: too few, or not English')
         tell('words', 1.0, 1.0)
         return heard
 

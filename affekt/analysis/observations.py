@@ -32,8 +32,12 @@ GOEMOTION_COLUMNS = tuple(f'goemotions.{label}' for label in GOEMOTIONS)
 UTTERANCES = pa.schema([
     ('start_s', pa.float64()), ('end_s', pa.float64()), ('person', pa.string()), ('speaker', pa.string()),
     ('text', pa.string()), *_MEASURES, *_DEVIATIONS, *[(name, pa.float64()) for name in GOEMOTION_COLUMNS],
+    ('is_understood', pa.bool_()), ('language', pa.string()), ('reason', pa.string()),
 ])  # fmt: skip
-"""Least columns of `utterances`: one row per utterance; `goemotions.…` are independent probabilities."""
+"""Least columns of `utterances`: one row per utterance; `goemotions.…` are independent probabilities.
+
+is_understood: what is not, is shown and takes no part in anything. language: BCP-47 or ''. reason: '' or why the
+utterance is not read."""
 
 SCHEMAS: Mapping[str, pa.Schema] = {'faces': FACES, 'turns': TURNS, 'voice': VOICE, 'utterances': UTTERANCES}
 MOUTH_COLUMNS = ('jaw_open', 'mouth_opening')
@@ -95,7 +99,8 @@ class Observed:
 
 
 def conform(table: pa.Table, name: str) -> pa.Table:
-    """The table with the least columns of SCHEMAS[name] first, absent ones filled with nan or '', others behind.
+    """The table with the least columns of SCHEMAS[name] first, absent ones filled with nan, '' or False (True for
+    `is_understood`), others behind.
 
     Number columns are made float32 where they were narrower, else float64; the least columns are float64.
     """
@@ -104,11 +109,17 @@ def conform(table: pa.Table, name: str) -> pa.Table:
         if part.name in table.column_names:
             columns[part.name] = table[part.name].cast(part.type)
         else:
-            filler = '' if part.type == pa.string() else float('nan')
-            columns[part.name] = pa.array([filler] * table.num_rows, part.type)
+            columns[part.name] = pa.array([_filler(part)] * table.num_rows, part.type)
     for part in table.schema:
         columns.setdefault(part.name, table[part.name])
     return pa.table(columns)
+
+
+def _filler(part: pa.Field) -> object:
+    """What an absent column is filled with: nan, '', or that nothing is out of the ordinary."""
+    if part.type == pa.bool_():
+        return part.name == 'is_understood'
+    return '' if part.type == pa.string() else float('nan')
 
 
 def with_people(table: pa.Table, people: list[str]) -> pa.Table:

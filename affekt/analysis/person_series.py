@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from affekt.analysis.records import Evidence
 from affekt.arrays import Bools, Floats
 from affekt.labels import EKMAN
+from affekt.text import NOT_READ
 
 DIMENSIONS = ('valence', 'arousal')
 WEIGHTED = ('face', 'voice', 'words')
@@ -205,8 +206,10 @@ class Readings:
                 readings[name] = round(mean, 4)
         quote = ''
         if source == 'words' and 'text' in measured.column_names:
-            texts = rows_of(measured, person, ('text',))['text']
-            quote = ' '.join(texts.filter(pa.array(inside, pa.bool_())).to_pylist())[:QUOTE_LENGTH]
+            rows = rows_of(measured, person, ('text', 'reason'))
+            reasons = rows['reason'].to_pylist() if 'reason' in rows.column_names else [''] * rows.num_rows
+            read = np.array([reason not in NOT_READ for reason in reasons], dtype=bool)
+            quote = ' '.join(rows['text'].filter(pa.array(inside & read, pa.bool_())).to_pylist())[:QUOTE_LENGTH]
         return Evidence(source, float(start_s), float(end_s), person, readings, quote)
 
 

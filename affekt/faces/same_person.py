@@ -114,9 +114,9 @@ class Sightings:
         self._together: set[tuple[int, int]] = set()
         self._waiting = 0
 
-    def stretches_of(self, faces: Sequence[FaceObservation], scene: int) -> list[int]:
+    def stretches_of(self, faces: Sequence[FaceObservation]) -> list[int]:
         """The number of the stretch that each face of a frame belongs to."""
-        numbers = [self._stretch_of(face, scene if self._identity is not None else 0) for face in faces]
+        numbers = [self._stretch_of(face) for face in faces]
         if self._identity is not None:
             self._together |= {(number, other) for number in numbers for other in numbers if number < other}
         return numbers
@@ -145,8 +145,9 @@ class Sightings:
 
     def people(self) -> list[Joined]:
         """The persons, by first appearance, each with its stretches."""
-        if self._identity is None or len(self._stretches) < 2:
-            return [Joined((number,), float('nan')) for number in range(len(self._stretches))]
+        count = len(self._stretches)
+        if self._identity is None or 2 * len(self._together) == count * (count - 1):  # nobody, one, or all at once
+            return [Joined((number,), float('nan')) for number in range(count)]
         self._read_all()
         vectors = [[p.vector for p in stretch.pictures if p.vector is not None] for stretch in self._stretches]
         order = np.argsort([-stretch.frames for stretch in self._stretches], kind='stable')
@@ -161,13 +162,13 @@ class Sightings:
             after.person != before.person or after.first_s - before.last_s > GAP_S for before, after in pairwise(own)
         )
 
-    def _stretch_of(self, face: FaceObservation, scene: int) -> int:
+    def _stretch_of(self, face: FaceObservation) -> int:
         number = self._current.get(face.person)
         before = None if number is None else self._stretches[number]
-        is_away = before is not None and (before.scene != scene or face.time_s - before.last_s > GAP_S)
+        is_away = before is not None and (before.scene != face.scene or face.time_s - before.last_s > GAP_S)
         if number is None or (is_away and self._identity is not None):
             number = self._current[face.person] = len(self._stretches)
-            self._stretches.append(_Stretch(face.person, scene, face.time_s, face.time_s))
+            self._stretches.append(_Stretch(face.person, face.scene, face.time_s, face.time_s))
         stretch = self._stretches[number]
         stretch.last_s = face.time_s
         stretch.frames += 1

@@ -59,6 +59,7 @@ ROOMS = (
     'analysis',
     'report',
     'batch',
+    'own_data',
     'serve',
     'annotation',
     'testing',

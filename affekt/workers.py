@@ -1,13 +1,14 @@
-"""Processes that work beside this one: they leave Ctrl-C to it, and end when it ends; and how to wait for them."""
+"""Processes and threads beside this one: they leave Ctrl-C to it, and end when it ends; and how to wait for them."""
 
 from __future__ import annotations
 
 import contextlib
 import multiprocessing
 import os
+import queue
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
@@ -52,6 +53,60 @@ def as_finished(
             yield running.pop(future), future.result()
             for item in islice(left, 1):
                 running[pool.submit(work, item)] = item
+
+
+def made_ahead(items: Iterable[Item], depth: int) -> Generator[Item]:
+    """The items in their order, made by a thread of their own while those before them are used.
+
+    Stages put one into another, `made_ahead(second(made_ahead(first(), 2)), 2)`, work side by side wherever their time
+    goes to native code. What making an item raises is raised in its place. Where the use ends early, as when this
+    iterator is closed, the thread ends after the item that it is at, and the iterable is closed too.
+
+    Args:
+        items: used in the new thread alone.
+        depth: how many are ready at most, >= 1; one more may be in the making.
+    """
+    room, ready = threading.Semaphore(depth), queue.SimpleQueue[tuple[str, Any]]()
+    is_over = threading.Event()
+
+    def make() -> None:
+        try:
+            with contextlib.closing(_closable(items)) as made:
+                for item in made:
+                    room.acquire()
+                    if is_over.is_set():
+                        return
+                    ready.put(('item', item))
+            ready.put(('end', None))
+        except BaseException as error:  # whatever it is, it belongs to the thread that waits for the item
+            ready.put(('error', error))
+
+    thread = threading.Thread(target=make, name='affekt-ahead', daemon=True)
+    thread.start()
+    try:
+        while True:
+            what, item = awaited(lambda timeout_s: ready.get(timeout=timeout_s), queue.Empty)
+            if what == 'end':
+                return
+            if what == 'error':
+                raise item
+            room.release()
+            yield item
+    finally:
+        is_over.set()
+        room.release()
+        thread.join()
+
+
+def _closable(items: Iterable[Item]) -> Generator[Item]:
+    """The items by a generator, whose end closes theirs."""
+    iterator = iter(items)
+    try:
+        yield from iterator
+    finally:
+        close = getattr(iterator, 'close', None)
+        if close is not None:
+            close()
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from affekt.analysis.fuse import EVERYDAY_PRIOR, Opinion, pool
+from affekt.analysis.fuse import REFERENCE_PRIOR, Opinion, pool
 from affekt.analysis.model_choice import TEXT, TRAINED_ON, softened
 from affekt.labels import EKMAN, MELD_TO_EKMAN
 from affekt.text.emotion import TextEmotion
@@ -41,7 +41,7 @@ def measure(data: Path) -> dict[str, object]:
             'accuracy': round(float((pooled.argmax(axis=1) == truth).mean()), 4),
             'confidence': round(float(pooled.max(axis=1).mean()), 4),
         })  # fmt: skip
-    everyday = np.array([EVERYDAY_PRIOR[category] for category in EKMAN])
+    everyday = np.array([REFERENCE_PRIOR[category] for category in EKMAN])
     everyday /= everyday.sum()
     return {
         'utterances': len(used),

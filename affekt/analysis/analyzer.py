@@ -28,12 +28,13 @@ from affekt.analysis.observations import FACES, TURNS, UTTERANCES, VOICE, Observ
 from affekt.analysis.records import Lost, Source, Spoken
 from affekt.analysis.settings import AnalysisSettings
 from affekt.analysis.stills import Stills, Watched
-from affekt.analysis.utterances import given_words, utterance_table
+from affekt.analysis.utterances import given_words, utterance_table, word_notes
 from affekt.containers import DecodeReport
 from affekt.errors import LimitError, MediaError
 from affekt.media import Recording
 from affekt.progress import Progress
 from affekt.tables import storable
+from affekt.text import judged_together
 from affekt.wording import counted
 from affekt.workers import awaited
 
@@ -80,12 +81,19 @@ class Analyzer:
     Args:
         settings: the defaults when None.
         describer: writes the description; `PlainDescriber` when None.
+        vocal_head: folder of the voice's model, as a recipe writes it; the packaged one when None.
     """
 
-    def __init__(self, settings: AnalysisSettings | None = None, describer: Describer | None = None) -> None:
+    def __init__(
+        self,
+        settings: AnalysisSettings | None = None,
+        describer: Describer | None = None,
+        *,
+        vocal_head: Path | None = None,
+    ) -> None:
         self.settings = settings or AnalysisSettings()
         self._describer = describer
-        self._models = LoadedModels(self.settings)
+        self._models = LoadedModels(self.settings, vocal_head)
 
     def analyze(
         self, path: str | Path, *, progress: Progress | None = None, spill: str | Path | None = None
@@ -205,10 +213,10 @@ class Analyzer:
         """The same with the words read."""
         tell('words', 0.0, 1.0)
         if utterances:
-            heard.utterances, heard.spoken = utterance_table(utterances, self._models.get('text'))
+            judged = judged_together(utterances)
+            heard.utterances, heard.spoken = utterance_table(judged, self._models.get('text'))
+            heard.notes += word_notes(judged, heard.utterances)
             self._models.done_with(recording.duration_s, 'text')
-            if heard.utterances.num_rows and np.isnan(heard.utterances['valence'].to_numpy()).all():
-                heard.notes.append('the words could not be read for emotion: too few, or not English')
         tell('words', 1.0, 1.0)
         return heard
 

@@ -13,7 +13,7 @@ from affekt.analysis.active_speaker import Mouth, attribute_turns, match_speaker
 from affekt.analysis.analysis import Analysis
 from affekt.analysis.description import Describer, Findings, PlainDescriber
 from affekt.analysis.moments import EVIDENCE_COLUMNS, find_moments, with_stills
-from affekt.analysis.observations import GOEMOTION_COLUMNS, MOUTH_COLUMNS, Observed, with_people
+from affekt.analysis.observations import GOEMOTION_COLUMNS, MOUTH_COLUMNS, Observed, Trust, with_people
 from affekt.analysis.open_labels import CUE_COLUMNS, Impression, cue_levels, describe_impression, segments
 from affekt.analysis.person_series import (
     DIMENSIONS,
@@ -149,6 +149,7 @@ def summed_up(observed: Observed, timeline: Timeline, name: str) -> Person:
     path = timeline.series(name)
     shares = time_mean(path.probabilities, path.seconds)
     categories = {} if np.isnan(shares).any() else dict(zip(EKMAN, shares.tolist(), strict=True))
+    valence, arousal = (mean_interval(path, axis, bias_of(path, axis, observed.trust)) for axis in DIMENSIONS)
     quality = {}
     for reading, where in QUALITY_COLUMNS.items():
         values = column(rows_of(observed.tables[where], name, (reading,)), reading)
@@ -157,18 +158,27 @@ def summed_up(observed: Observed, timeline: Timeline, name: str) -> Person:
             quality[reading] = round(float(np.median(values)), 3)
     return Person(
         name, round(seen, 3), round(min(heard, duration), 3), observed.thumbnails.get(name), categories,
-        mean_interval(path, 'valence'), mean_interval(path, 'arousal'), quality,
+        valence, arousal, quality,
     )  # fmt: skip
 
 
-def mean_interval(path: PersonSeries, name: str) -> tuple[float, float, float] | None:
+def mean_interval(path: PersonSeries, name: str, bias_sd: float = 0.0) -> tuple[float, float, float] | None:
     """The mean of a fused dimension over time with its 95 % interval; None where nothing was measured.
 
-    Each step varies by its own interval and by its distance from the mean. Steps are not independent: what counts is
+        mean -/+ 1.96 sqrt(bias_sd**2 + (variance of the steps + their own) / effective number)
+
+    A step varies by its distance from the mean and by its own interval. Steps are not independent: what counts is
 
         measured seconds / length of a step * (1 - r) / (1 + r),    at least 1
 
-    of them, r the correlation of neighbours, at most 0.8 and at least what 0.3 from second to second makes of it.
+    of them, r the correlation of neighbours, at most 0.8 and at least what 0.3 from second to second makes of it. What
+    a model gets wrong about a person stays wrong however long it looks: no length of recording brings the interval
+    below that of the bias.
+
+    Args:
+        path: the fused series of a person.
+        name: 'valence' or 'arousal'.
+        bias_sd: see `bias_of`.
     """
     values = path.dimension(name)
     known = ~np.isnan(values)
@@ -185,8 +195,21 @@ def mean_interval(path: PersonSeries, name: str) -> tuple[float, float, float] |
     neighbours = float(centred[1:] @ centred[:-1]) / spread if spread > 1e-9 else 1.0
     correlation = min(max(neighbours, 0.3 ** max(length_s, 0.05)), 0.8)
     effective = max(1.0, float(seconds.sum()) / max(length_s, 1e-9) * (1 - correlation) / (1 + correlation))
-    reach = Z95 * float(np.sqrt((variance + own) / effective))
+    reach = Z95 * float(np.sqrt(bias_sd**2 + (variance + own) / effective))
     return mean, max(-1.0, mean - reach), min(1.0, mean + reach)
+
+
+def bias_of(path: PersonSeries, name: str, trust: Mapping[str, Trust]) -> float:
+    """The deviation of a person's mean by what the sources get wrong throughout: theirs, by their shares in it.
+
+    Errors of face, voice and words are taken as independent: the root of the sum of squares.
+    """
+    known = np.isfinite(path.dimension(name))
+    if not known.any():
+        return 0.0
+    shares = time_mean(np.nan_to_num(path.weights_for(name)[known]), path.seconds[known])
+    biases = [getattr(trust[source], f'{name}_bias_sd') if source in trust else 0.0 for source in WEIGHTED]
+    return float(np.sqrt(np.sum((shares * np.array(biases)) ** 2)))
 
 
 def labels_of(readings: Readings, timeline: Timeline, person: str) -> list[OpenLabel]:

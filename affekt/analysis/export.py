@@ -95,7 +95,7 @@ def tiers(analysis: Analysis) -> dict[str, list[Interval]]:
     by_tier: dict[str, list[Interval]] = {}
     for person in analysis.people:
         name = person.name
-        by_tier[f'{name} words'] = [(x.start_s, x.end_s, x.text) for x in analysis.utterances if x.person == name]
+        by_tier[f'{name} words'] = [(x.start_s, x.end_s, x.shown) for x in analysis.utterances if x.person == name]
         for source in ('face', 'voice', 'fused'):
             by_tier[f'{name} {source}'] = _categories(analysis, name, source)
         spans = {(x.start_s, x.end_s) for x in analysis.labels if x.person == name and x.scope == 'span'}
@@ -249,7 +249,7 @@ def write_vtt(analysis: Analysis, out: Path) -> None:
 
     captions = WebVTT()
     for spoken in analysis.utterances:
-        text = clean(spoken.text)
+        text = clean(spoken.shown)
         if not text or not np.isfinite([spoken.start_s, spoken.end_s]).all():
             continue
         labels = re.sub(r' \d\.\d+', '', _labels(analysis, spoken.person, spoken.start_s, spoken.end_s))

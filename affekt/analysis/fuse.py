@@ -1,52 +1,63 @@
 """What face, voice and words say together about one person during one step of time.
 
 Each source gives an `Opinion`: calibrated probabilities of the seven categories, valence and arousal with a standard
-deviation, and how much it should count. `fuse` pools the categories by a log-linear opinion pool against a shared prior
+deviation, and how much it should count in each. `fuse` pools the categories by a log-linear opinion pool that starts
+from knowing nothing, every category as likely as the next,
 
-    p(k) ~ prior(k) * product over sources of (p_s(k) / prior_s(k)) ** w_s
+    p(k) ~ product over sources of (p_s(k) / prior_s(k)) ** w_s
     w_s  = reliability * quality * sqrt(coverage)
 
 (naive Bayes with discounted exponents: a source counts in full only if its model is perfect, its input clean and the
-step wholly covered; of half a second, less than half is lost), and the dimensions by a precision-weighted mean with a
-between-source variance (random effects). A source that is absent equals one of weight 0; the order never matters; a
-source whose likelihood ratio peaks at the pool's own winner never lowers its probability. A linear pool would break the
-last of these: a hesitant ally would cost confidence.
+step wholly covered; of half a second, less than half is lost). Valence and arousal are pooled likewise, as normal
+distributions: what a source adds to the precision is
+
+    w_s * c_s / (sd_s**2 + between)        c_s: certainty of what the number was derived from, 0 for a flat posterior
+
+each with its own reliability in w_s. A source that is absent equals one of weight 0, and so does one that says what it
+would say of anybody; the order never matters; a source whose likelihood ratio peaks at the pool's own winner never
+lowers its probability. A linear pool would break the last of these: a hesitant ally would cost confidence.
 
 Where two sources are each sure of an emotion and not of the same, the step abstains. K categories (7), S sources.
 
 Source: Genest & Zidek 1986, doi:10.1214/ss/1177013825 (pools); Lin 1991, doi:10.1109/18.61115 (Jensen-Shannon);
-DerSimonian & Laird 1986, doi:10.1016/0197-2456(86)90046-2 (variance between sources).
+DerSimonian & Kacker 2007, doi:10.1016/j.cct.2006.04.004, equation 6 (variance between sources, any weights).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from affekt.arrays import Floats
 from affekt.errors import ShapeError, ValueRangeError
-from affekt.labels import EKMAN
+from affekt.labels import CIRCUMPLEX, EKMAN, certainty
 
-EVERYDAY_PRIOR: Mapping[str, float] = {
-    'anger': 0.127, 'disgust': 0.085, 'fear': 0.085, 'happiness': 0.159, 'sadness': 0.106, 'surprise': 0.132,
-    'neutral': 0.307,
-}  # fmt: skip
-"""How often each category is met before anything is seen: half uniform, half the shares of MELD's 9,989 training
-utterances (anger .111, disgust .027, fear .027, joy .174, sadness .068, surprise .121, neutral .472)."""
+REFERENCE_PRIOR: Mapping[str, float] = dict.fromkeys(EKMAN, 1 / len(EKMAN))
+"""What is believed of a step before anything is measured: nothing. How common a category is among the utterances of one
+television series says little about the person in another recording, and a prior towards neutral turned sure readings
+into neutral ones (`measurements/fusion_weights.py` has the figures)."""
+
+QUANTITIES = ('category', 'valence', 'arousal')
+"""What a source is weighed for."""
+
+AGAINST_AT_MOST: Mapping[str, float] = {'words': 1.5}
+"""By what factor a source that does not name an emotion can speak against it, and for neutral. Plain words are said in
+every tone: see `measurements/fusion_weights.py` for how often they accompany each category."""
 
 UNSURE_BELOW = 0.35
-"""A step whose likeliest category stays below this probability abstains; always guessing neutral would reach 0.31."""
+"""A step whose likeliest category stays below this probability abstains; a guess among seven reaches 0.14."""
 
 CONTRADICTION_ABOVE = 0.45
 """Jensen-Shannon divergence, in bits, between two sources' emotions above which they contradict; 1 where they share
 nothing. Two sources with 0.7 on different emotions and the rest spread evenly reach 0.46; with 0.65, 0.39."""
 
 CONTRADICTION_EMOTION = 0.5
-"""Least probability of any emotion (not neutral) for a source to take part in a contradiction: a calm face under angry
-words is restraint, not contradiction."""
+"""Least probability of one emotion (not neutral), by a source alone, for it to take part in a contradiction: a calm
+face under angry words is restraint, not contradiction."""
 
 CONTRADICTION_WEIGHT = 0.15
 """Least weight of a source to take part in a contradiction."""
@@ -55,6 +66,11 @@ _FLOOR = 1e-4
 _ROUNDING = 1e-12
 """Probabilities this near to a sum of 1 stay as they are: what is normal already is not divided again."""
 _Z95 = 1.959964
+_SPREAD = {
+    'valence': float(np.sqrt(np.mean([CIRCUMPLEX[category][0] ** 2 for category in EKMAN]))),
+    'arousal': float(np.sqrt(np.mean([CIRCUMPLEX[category][1] ** 2 for category in EKMAN]))),
+}
+"""How far from 0 a dimension lies, root mean square over the categories: its deviation where nothing is known."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +98,18 @@ class Opinion:
     coverage: float = 1.0
     """Which part of the step the source measured, in [0, 1]."""
     prior: Mapping[str, float] | None = None
-    """The model's training prior over EKMAN; None for EVERYDAY_PRIOR (nothing to correct)."""
+    """The model's training prior over EKMAN; None for REFERENCE_PRIOR (nothing to correct)."""
     evidence: str = ''
     start_s: float = 0.0
     """The span that it is about; of no weight in the fusion of one step."""
     end_s: float = 0.0
+    valence_reliability: float | None = None
+    """As reliability, which speaks of categories; None for the same."""
+    arousal_reliability: float | None = None
+    valence_certainty: float | None = None
+    """How much the posterior that the valence was derived from knows, in [0, 1]; None takes that of the
+    probabilities, or 1 where there are none."""
+    arousal_certainty: float | None = None
 
     def __post_init__(self) -> None:
         if self.probabilities is not None:
@@ -99,21 +122,49 @@ class Opinion:
                 )
             is_normal = abs(given.sum() - 1) < _ROUNDING
             object.__setattr__(self, 'probabilities', given if is_normal else given / given.sum())
-        for name in ('reliability', 'quality', 'coverage'):
-            if not 0.0 <= getattr(self, name) <= 1.0:
+        for name in _SHARES:
+            value = getattr(self, name)
+            if value is not None and not 0.0 <= value <= 1.0:
                 raise ValueRangeError(
-                    expected=f'{name} in [0, 1]', came=f'{getattr(self, name)}', todo='clip or leave the source out'
+                    expected=f'{name} in [0, 1]', came=f'{value}', todo='clip or leave the source out'
                 )
 
     @property
     def weight(self) -> float:
-        """reliability times quality times the root of coverage."""
+        """reliability times quality times the root of coverage: the weight for categories."""
         return self.reliability * self.quality * float(np.sqrt(self.coverage))
+
+    def weight_for(self, quantity: str) -> float:
+        """How much it counts for one of QUANTITIES; 0 where it says nothing about it."""
+        if quantity == 'category':
+            return self.weight if self.probabilities is not None else 0.0
+        value, deviation = getattr(self, quantity), getattr(self, f'{quantity}_sd')
+        if not (np.isfinite(value) and np.isfinite(deviation) and deviation > 0):
+            return 0.0
+        reliability = getattr(self, f'{quantity}_reliability')
+        reliability = self.reliability if reliability is None else reliability
+        sureness = getattr(self, f'{quantity}_certainty')
+        if sureness is None:
+            sureness = self._certainty
+        return float(reliability * self.quality * np.sqrt(self.coverage) * max(sureness, _LEAST_CERTAINTY))
+
+    @cached_property
+    def _certainty(self) -> float:
+        """That of the probabilities; 1 without."""
+        return 1.0 if self.probabilities is None else float(certainty(alone(self)))
 
     @property
     def confidence(self) -> float:
         """The probability of the likeliest category; nan without categories."""
         return float(self.probabilities.max()) if self.probabilities is not None else float('nan')
+
+
+_SHARES = (
+    'reliability', 'quality', 'coverage', 'valence_reliability', 'arousal_reliability', 'valence_certainty',
+    'arousal_certainty',
+)  # fmt: skip
+_LEAST_CERTAINTY = 1e-6
+"""What is derived from a flat posterior is known to be nothing, which is less than any other reading and not absent."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +181,8 @@ class Fused:
     """What all sources say together.
 
     probabilities: (7,) or None where no source had categories or the step abstains. abstained: '', 'contradiction'
-    (between `conflict`) or 'unsure' (dimensions may still be known). weights: share of each source, summing to 1.
+    (between `conflict`; the valence is withheld too) or 'unsure' (dimensions may still be known). weights: what each
+    source contributed to the odds of the likeliest category, as shares that sum to 1.
     """
 
     probabilities: Floats | None
@@ -144,6 +196,9 @@ class Fused:
     coverage: float = 0.0
     """The widest coverage among the sources."""
     evidence: tuple[str, ...] = field(default=())
+    valence_weights: Mapping[str, float] = field(default_factory=dict)
+    """Share of each source that has a valence; empty where none has."""
+    arousal_weights: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def confidence(self) -> float:
@@ -160,23 +215,29 @@ def fuse(opinions: Sequence[Opinion]) -> Fused | None:
     Args:
         opinions: at most one per source; the order does not matter.
     """
-    heard = sorted((o for o in opinions if o.weight > 0 and _says_something(o)), key=lambda o: o.source)
+    heard = sorted((o for o in opinions if any(o.weight_for(q) > 0 for q in QUANTITIES)), key=lambda o: o.source)
     if not heard:
         return None
-    total = sum(opinion.weight for opinion in heard)
-    weights = {opinion.source: opinion.weight / total for opinion in heard}
+    named = [opinion for opinion in heard if opinion.weight_for('category') > 0]
     coverage = max(opinion.coverage for opinion in heard)
     evidence = tuple(opinion.evidence for opinion in heard if opinion.evidence)
-    divergence, conflict = contradiction(heard)
+    probabilities = pool(named)
+    valence, valence_weights = _dimension(heard, 'valence')
+    arousal, arousal_weights = _dimension(heard, 'arousal')
+    divergence, conflict = contradiction(named)
+    abstained = ''
     if divergence > CONTRADICTION_ABOVE:
-        return Fused(None, Dimension(), Dimension(), weights, 'contradiction', divergence, conflict, coverage, evidence)
-    probabilities = pool(heard)
-    valence = pool_dimension([(o.valence, o.valence_sd, o.weight) for o in heard])
-    arousal = pool_dimension([(o.arousal, o.arousal_sd, o.weight) for o in heard])
-    unsure = probabilities is not None and probabilities.max() < UNSURE_BELOW
+        abstained, valence = 'contradiction', Dimension()
+    elif probabilities is not None and probabilities.max() < UNSURE_BELOW:
+        abstained, conflict = 'unsure', ()
+    else:
+        conflict = ()
+    # Where sources contradict each other no category was decided on, and each has the weight that it would have had.
+    added = {opinion.source: opinion.weight for opinion in named} if conflict else contributions(named)
+    weights = _shares(added) or valence_weights or arousal_weights
     return Fused(
-        None if unsure else probabilities, valence, arousal, weights, 'unsure' if unsure else '', divergence, (),
-        coverage, evidence,
+        None if abstained else probabilities, valence, arousal, weights, abstained, divergence, conflict, coverage,
+        evidence, valence_weights, arousal_weights,
     )  # fmt: skip
 
 
@@ -185,51 +246,107 @@ def pool(opinions: Sequence[Opinion]) -> Floats | None:
     voices = [opinion for opinion in opinions if opinion.probabilities is not None]
     if not voices:
         return None
-    scores = np.log(_prior(EVERYDAY_PRIOR))
+    scores = np.log(_prior(REFERENCE_PRIOR))
     for opinion in sorted(voices, key=lambda o: o.source):
         scores = scores + opinion.weight * np.log(likelihood_ratio(opinion))
     odds = np.exp(scores - scores.max())
     return np.asarray(odds / odds.sum())
 
 
+def alone(opinion: Opinion) -> Floats:
+    """(7,) what the pool would be if one opinion that has categories were all there is, taken at its full weight."""
+    odds = likelihood_ratio(opinion) * _prior(REFERENCE_PRIOR)
+    return np.asarray(odds / odds.sum())
+
+
 def likelihood_ratio(opinion: Opinion) -> Floats:
-    """(7,) an opinion's probabilities over its model's training prior; how much more likely each became."""
+    """(7,) an opinion's probabilities over its model's training prior; how much more likely each became.
+
+    Where AGAINST_AT_MOST has a limit L for the source, no emotion falls below 1 / L, and neutral exceeds neither L nor
+    the likeliest emotion, whichever is higher.
+    """
     shares = np.maximum(np.asarray(opinion.probabilities), _FLOOR)
-    return np.asarray(shares / _prior(opinion.prior or EVERYDAY_PRIOR))
+    ratio = np.asarray(shares / _prior(opinion.prior or REFERENCE_PRIOR))
+    limit = AGAINST_AT_MOST.get(opinion.source)
+    if limit is not None:
+        emotions = np.maximum(ratio[:-1], 1 / limit)
+        ratio = np.append(emotions, min(ratio[-1], max(limit, emotions.max())))
+    return ratio
 
 
-def pool_dimension(parts: Sequence[tuple[float, float, float]]) -> Dimension:
+def contributions(opinions: Sequence[Opinion]) -> dict[str, float]:
+    """Source to what it added to the log odds of the pool's likeliest category, against the others as the pool has
+    them; at least 0. Where none adds anything, every source has its weight."""
+    pooled = pool(opinions)
+    if pooled is None:
+        return {}
+    winner = int(pooled.argmax())
+    others = np.where(np.arange(len(pooled)) == winner, 0.0, np.maximum(pooled, _FLOOR))
+    others /= others.sum()
+    added = {}
+    for opinion in opinions:
+        ratio = np.log(likelihood_ratio(opinion))
+        added[opinion.source] = max(0.0, opinion.weight * float(ratio[winner] - others @ ratio))
+    return added if sum(added.values()) > _ROUNDING else {opinion.source: opinion.weight for opinion in opinions}
+
+
+def pool_dimension(parts: Sequence[tuple[float, float, float]], spread: float = _SPREAD['valence']) -> Dimension:
     """The precision-weighted mean of valence or arousal, with its 95 % interval.
 
     Precision is weight / (sd**2 + between), where `between` is what the sources differ by beyond their own deviations.
-    The interval is that of the weighted mean, for sources whose errors are independent.
+    The interval rests on the sum of the precisions and on that of knowing nothing, 1 / spread**2: the less the sources
+    are believed, the wider it is, up to what the dimension spreads by itself.
 
     Args:
         parts: (value in [-1, 1], standard deviation > 0, weight in [0, 1]) per source; nan values do not count.
+        spread: deviation of the dimension where nothing is known.
 
     Returns:
         Value and interval inside [-1, 1]; nan for no parts.
     """
+    values, precision = _precisions(parts)
+    if not values.size:
+        return Dimension()
+    centre = float(precision @ values / precision.sum())
+    reach = _Z95 / float(np.sqrt(precision.sum() + 1 / spread**2))
+    return Dimension(*(float(np.clip(value, -1.0, 1.0)) for value in (centre, centre - reach, centre + reach)))
+
+
+def _precisions(parts: Sequence[tuple[float, float, float]]) -> tuple[Floats, Floats]:
+    """(S,) values and precisions of the parts that are known, the variance between them included."""
     known = sorted((v, sd, w) for v, sd, w in parts if np.isfinite(v) and np.isfinite(sd) and sd > 0 and w > 0)
     if not known:
-        return Dimension()
+        return np.zeros(0), np.zeros(0)
     values, deviations, weights = (np.array(column, dtype=np.float64) for column in zip(*known, strict=True))
     precision = weights / deviations**2
     centre = float(precision @ values / precision.sum())
     spread = float(precision @ (values - centre) ** 2)
     scale = precision.sum() - (precision**2).sum() / precision.sum()
-    between = max(0.0, (spread - (len(values) - 1)) / scale) if len(values) > 1 and scale > 0 else 0.0
-    precision = weights / (deviations**2 + between)
-    shares = precision / precision.sum()
-    centre = float(shares @ values)
-    reach = _Z95 * float(np.sqrt(shares**2 @ (deviations**2 + between)))
-    return Dimension(*(float(np.clip(value, -1.0, 1.0)) for value in (centre, centre - reach, centre + reach)))
+    expected = float(weights @ (1 - precision / precision.sum()))
+    between = max(0.0, (spread - expected) / scale) if len(values) > 1 and scale > _ROUNDING else 0.0
+    # Two sources of which one hardly counts are hardly two: their distance tells nothing.
+    between *= min(1.0, precision.sum() ** 2 / (precision**2).sum() - 1)
+    return values, weights / (deviations**2 + between)
+
+
+def _dimension(opinions: Sequence[Opinion], name: str) -> tuple[Dimension, dict[str, float]]:
+    """The pooled dimension, and each source's share in it."""
+    stating = [opinion for opinion in opinions if opinion.weight_for(name) > 0]
+    parts = [(getattr(o, name), getattr(o, f'{name}_sd'), o.weight_for(name)) for o in stating]
+    shares = {o.source: weight / deviation**2 for o, (_, deviation, weight) in zip(stating, parts, strict=True)}
+    return pool_dimension(parts, _SPREAD[name]), _shares(shares)
+
+
+def _shares(amounts: Mapping[str, float]) -> dict[str, float]:
+    """The amounts over their sum."""
+    total = sum(amounts.values())
+    return {source: amount / total for source, amount in amounts.items()} if total > 0 else {}
 
 
 def contradiction(opinions: Sequence[Opinion]) -> tuple[float, tuple[str, ...]]:
     """The largest divergence between two sources that are both sure of an emotion, and which two.
 
-    Only sources with at least CONTRADICTION_WEIGHT and at least CONTRADICTION_EMOTION on emotions other than neutral
+    Only sources with at least CONTRADICTION_WEIGHT and at least CONTRADICTION_EMOTION on one emotion other than neutral
     count, and only pairs whose likeliest emotions differ; emotions are compared as they are among themselves.
 
     Returns:
@@ -239,8 +356,8 @@ def contradiction(opinions: Sequence[Opinion]) -> tuple[float, tuple[str, ...]]:
     for opinion in sorted(opinions, key=lambda o: o.source):
         if opinion.probabilities is None or opinion.weight < CONTRADICTION_WEIGHT:
             continue
-        emotions = np.asarray(opinion.probabilities)[:-1]
-        if emotions.sum() >= CONTRADICTION_EMOTION:
+        emotions = alone(opinion)[:-1]
+        if emotions.max() >= CONTRADICTION_EMOTION:
             sure.append((opinion.source, emotions / emotions.sum()))
     largest = 0.0
     pair: tuple[str, ...] = ()
@@ -275,11 +392,6 @@ def jensen_shannon(left: npt.ArrayLike, right: npt.ArrayLike) -> float:
 def _entropy(shares: Floats) -> float:
     positive = shares[shares > 0]
     return float(-(positive * np.log2(positive)).sum())
-
-
-def _says_something(opinion: Opinion) -> bool:
-    dimensions = ((opinion.valence, opinion.valence_sd), (opinion.arousal, opinion.arousal_sd))
-    return opinion.probabilities is not None or any(np.isfinite(v) and np.isfinite(sd) for v, sd in dimensions)
 
 
 def _prior(shares: Mapping[str, float]) -> Floats:

@@ -7,6 +7,7 @@ import ctypes
 import gc
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from affekt.analysis.model_choice import TEXT, encoder_of, packaged, voice_head
@@ -20,8 +21,9 @@ length; loading them anew takes about a second. Shorter ones leave them for the 
 class LoadedModels:
     """Models by the part that they play; safe to ask from two threads."""
 
-    def __init__(self, settings: AnalysisSettings) -> None:
+    def __init__(self, settings: AnalysisSettings, vocal_head: Path | None = None) -> None:
         self._settings = settings
+        self._vocal_head = vocal_head
         self._models: dict[str, Any] = {}
         self._loading = threading.Lock()
 
@@ -29,7 +31,9 @@ class LoadedModels:
         """A model of `LOADERS`; None where the settings or the package leave it out."""
         with self._loading:
             if name not in self._models:
-                self._models[name] = LOADERS[name](self._settings)
+                is_own_head = name == 'vocal' and self._vocal_head is not None
+                loaded = _vocal(self._settings, self._vocal_head) if is_own_head else LOADERS[name](self._settings)
+                self._models[name] = loaded
             return self._models[name]
 
     def fresh_detector(self) -> Any:
@@ -79,12 +83,12 @@ def _encoder(settings: AnalysisSettings) -> Any:
     return WhisperEncoder(encoder_of(settings))
 
 
-def _vocal(settings: AnalysisSettings) -> Any:
-    if not voice_head(settings):
+def _vocal(settings: AnalysisSettings, folder: Path | None = None) -> Any:
+    if folder is None and not voice_head(settings):
         return None
     from affekt.voice import VocalEmotion
 
-    return VocalEmotion(encoder_of(settings))
+    return VocalEmotion(encoder_of(settings), directory=folder)
 
 
 def _recognizer(settings: AnalysisSettings) -> Any:

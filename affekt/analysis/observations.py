@@ -21,8 +21,14 @@ readings."""
 
 TURNS = pa.schema([
     ('start_s', pa.float64()), ('end_s', pa.float64()), ('person', pa.string()), *_MEASURES, *_DEVIATIONS,
+    ('unfamiliarity', pa.float64()), ('abstains_because', pa.string()), ('is_loud_voice', pa.bool_()),
+    ('liveliness', pa.float64()),
 ])  # fmt: skip
-"""Least columns of `turns`: one row per stretch of speech; categories nan where vocal emotion abstains."""
+"""Least columns of `turns`: one row per stretch of speech; categories nan where vocal emotion abstains.
+
+unfamiliarity: in [0, 1], how unlike the speech that the head learned from. abstains_because: '', 'unsure' or
+'unfamiliar'; such a turn counts for arousal alone. is_loud_voice: found by loud periodic voicing, not by the speech
+detector. arousal: absolute; liveliness: against this person's own usual, in [-1, 1], told and not fused."""
 
 VOICE = pa.schema([('time_s', pa.float64()), ('loudness_db', pa.float64()), ('f0_hz', pa.float64())])
 """Least columns of `voice`: ten rows per second of speech."""
@@ -32,8 +38,12 @@ GOEMOTION_COLUMNS = tuple(f'goemotions.{label}' for label in GOEMOTIONS)
 UTTERANCES = pa.schema([
     ('start_s', pa.float64()), ('end_s', pa.float64()), ('person', pa.string()), ('speaker', pa.string()),
     ('text', pa.string()), *_MEASURES, *_DEVIATIONS, *[(name, pa.float64()) for name in GOEMOTION_COLUMNS],
+    ('is_understood', pa.bool_()), ('language', pa.string()), ('reason', pa.string()),
 ])  # fmt: skip
-"""Least columns of `utterances`: one row per utterance; `goemotions.…` are independent probabilities."""
+"""Least columns of `utterances`: one row per utterance; `goemotions.…` are independent probabilities.
+
+is_understood: what is not, is shown and takes no part in anything. language: BCP-47 or ''. reason: '' or why the
+utterance is not read."""
 
 SCHEMAS: Mapping[str, pa.Schema] = {'faces': FACES, 'turns': TURNS, 'voice': VOICE, 'utterances': UTTERANCES}
 MOUTH_COLUMNS = ('jaw_open', 'mouth_opening')
@@ -42,14 +52,20 @@ MOUTH_COLUMNS = ('jaw_open', 'mouth_opening')
 
 @dataclass(frozen=True)
 class Trust:
-    """How far a source's model is to be believed.
+    """How far a source's model is to be believed, in each of the quantities that it states.
 
-    reliability: how much of its advantage over chance survives outside its training data, in [0, 1]. prior: shares of
-    the categories that it was trained for; None for those of everyday speech.
+    reliability: how much of its advantage over chance survives outside its training data, in [0, 1], for categories.
+    prior: shares of the categories that it was trained for; None where each counted the same. valence, arousal: as
+    reliability, for these; None for the same. valence_bias_sd, arousal_bias_sd: by how much the model is off for one
+    person over a whole recording, as a standard deviation: that part of its error does not average out.
     """
 
     reliability: float
     prior: Mapping[str, float] | None = None
+    valence: float | None = None
+    arousal: float | None = None
+    valence_bias_sd: float = 0.0
+    arousal_bias_sd: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -81,7 +97,8 @@ class Observed:
 
 
 def conform(table: pa.Table, name: str) -> pa.Table:
-    """The table with the least columns of SCHEMAS[name] first, absent ones filled with nan or '', others behind.
+    """The table with the least columns of SCHEMAS[name] first, absent ones filled with nan, '' or False (True for
+    `is_understood`), others behind.
 
     Number columns are made float32 where they were narrower, else float64; the least columns are float64.
     """
@@ -90,11 +107,17 @@ def conform(table: pa.Table, name: str) -> pa.Table:
         if part.name in table.column_names:
             columns[part.name] = table[part.name].cast(part.type)
         else:
-            filler = '' if part.type == pa.string() else float('nan')
-            columns[part.name] = pa.array([filler] * table.num_rows, part.type)
+            columns[part.name] = pa.array([_filler(part)] * table.num_rows, part.type)
     for part in table.schema:
         columns.setdefault(part.name, table[part.name])
     return pa.table(columns)
+
+
+def _filler(part: pa.Field) -> object:
+    """What an absent column is filled with: nan, '', or that nothing is out of the ordinary."""
+    if part.type == pa.bool_():
+        return part.name == 'is_understood'
+    return '' if part.type == pa.string() else float('nan')
 
 
 def with_people(table: pa.Table, people: list[str]) -> pa.Table:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from affekt.analysis.records import Evidence
 from affekt.arrays import Bools, Floats
 from affekt.labels import EKMAN
+from affekt.text import NOT_READ
 
 DIMENSIONS = ('valence', 'arousal')
 WEIGHTED = ('face', 'voice', 'words')
@@ -33,8 +34,9 @@ class PersonSeries:
     """What one source, or all of them fused, say about one person: T steps in order of time.
 
     start_s, end_s: (T,). probabilities: (T, 7) in EKMAN order, nan where the step abstains. values, low, high: (T, 2)
-    valence and arousal with their 95 % intervals. confidence, coverage: (T,). weights: (T, 3) shares of the sources
-    WEIGHTED in hundredths, nan for those that take no part. abstained, evidence: (T,) texts.
+    valence and arousal with their 95 % intervals. confidence, coverage: (T,). weights: (T, 3) what each of the sources
+    WEIGHTED contributed to the odds of the likeliest category, as shares in hundredths, nan for those that take no
+    part. abstained, evidence: (T,) texts. dimension_weights: (T, 2, 3) shares in valence and in arousal.
     """
 
     person: str
@@ -50,6 +52,12 @@ class PersonSeries:
     weights: Floats
     abstained: npt.NDArray[np.object_]
     evidence: npt.NDArray[np.object_]
+    dimension_weights: Floats | None = None
+
+    def __post_init__(self) -> None:
+        if self.dimension_weights is None:
+            both = np.repeat(self.weights[:, None], len(DIMENSIONS), axis=1)
+            object.__setattr__(self, 'dimension_weights', both)
 
     def __len__(self) -> int:
         return len(self.start_s)
@@ -86,6 +94,12 @@ class PersonSeries:
         """(T, 2) the steps with valence and with arousal, or torn between sources that contradict each other."""
         return np.asarray(np.isfinite(self.values) | (self.abstained == 'contradiction')[:, None])
 
+    def weights_for(self, quantity: str) -> Floats:
+        """(T, 3) shares of the sources WEIGHTED in 'category', 'valence' or 'arousal'."""
+        if quantity == 'category':
+            return self.weights
+        return np.asarray(np.asarray(self.dimension_weights)[:, DIMENSIONS.index(quantity)])
+
     @property
     def seconds(self) -> Floats:
         """(T,) measured seconds of each step: its length times its coverage. What every mean over steps weighs by."""
@@ -112,6 +126,9 @@ def series_of(table: pa.Table, person: str, source: str) -> PersonSeries:
         grid[step[rows]] = np.stack([column(table, name) for name in columns], axis=1)[rows]
         return grid
 
+    def weights_of(rows: Any) -> Floats:
+        return by_step(WEIGHT_COLUMNS, rows)  # (T, 3)
+
     def by_name(name: str) -> Floats:
         grid = np.full((len(spans), len(names)), np.nan)
         grid[step, place] = column(table, name)
@@ -125,11 +142,54 @@ def series_of(table: pa.Table, person: str, source: str) -> PersonSeries:
     categories = place >= len(DIMENSIONS)
     silent = categories & np.asarray(pc.not_equal(table['abstained'], '').to_numpy(zero_copy_only=False), dtype=bool)
     values, low, high = (by_name(name) for name in ('value', 'low', 'high'))
+    of_dimensions = [weights_of(place == at) for at in range(len(DIMENSIONS))]
     return PersonSeries(
         person, source, spans[:, 0], spans[:, 1], values[:, 2:], values[:, :2], low[:, :2], high[:, :2],
-        by_step(['confidence'], categories)[:, 0], by_step(['coverage'])[:, 0], by_step(WEIGHT_COLUMNS),
-        texts('abstained', silent), texts('evidence', slice(None)),
+        by_step(['confidence'], categories)[:, 0], by_step(['coverage'])[:, 0],
+        _first_known(weights_of(categories), *of_dimensions), texts('abstained', silent),
+        texts('evidence', slice(None)), np.stack(of_dimensions, axis=1),
     )  # fmt: skip
+
+
+def _first_known(*alternatives: Floats) -> Floats:
+    """(T, K) each row of the first alternative in which it is not all nan."""
+    rows = alternatives[0]
+    for other in alternatives[1:]:
+        rows = np.where(np.isnan(rows).all(axis=1, keepdims=True), other, rows)
+    return rows
+
+
+LEADING_SHARE = 0.25
+"""Least share of a source that is named as one that something was judged by."""
+
+
+def leading_sources(series: PersonSeries, quantity: str = 'category') -> tuple[str, ...]:
+    """The sources that decided a person's headline, heaviest first, each with at least LEADING_SHARE of it.
+
+    Args:
+        series: a person's fused series.
+        quantity: 'category' (what the likeliest category owes to each, over the steps that name it), 'valence' or
+            'arousal'.
+
+    Returns:
+        Names among WEIGHTED; none where nothing was measured.
+    """
+    stated = ~np.isnan(series.weights_for(quantity)).all(axis=1)
+    if quantity == 'category':
+        shares = time_mean(series.probabilities, series.seconds)
+        if np.isnan(shares).any():
+            return ()
+        likeliest = np.nan_to_num(series.probabilities, nan=-1.0).argmax(axis=1)
+        known = np.isfinite(series.probabilities).all(axis=1)
+        agreeing = known & (likeliest == shares.argmax())
+        stated &= agreeing if (agreeing & stated).any() else known
+    else:
+        stated &= np.isfinite(series.dimension(quantity))
+    weights = np.nan_to_num(series.weights_for(quantity)[stated])
+    totals = np.nan_to_num(time_mean(weights, series.seconds[stated])) if stated.any() else np.zeros(len(WEIGHTED))
+    whole = totals.sum()
+    order = sorted(range(len(WEIGHTED)), key=lambda at: (-totals[at], WEIGHTED[at]))
+    return tuple(WEIGHTED[at] for at in order if whole > 0 and totals[at] / whole >= LEADING_SHARE)
 
 
 def time_mean(values: npt.ArrayLike, seconds: npt.ArrayLike) -> Floats:
@@ -205,8 +265,10 @@ class Readings:
                 readings[name] = round(mean, 4)
         quote = ''
         if source == 'words' and 'text' in measured.column_names:
-            texts = rows_of(measured, person, ('text',))['text']
-            quote = ' '.join(texts.filter(pa.array(inside, pa.bool_())).to_pylist())[:QUOTE_LENGTH]
+            rows = rows_of(measured, person, ('text', 'reason'))
+            reasons = rows['reason'].to_pylist() if 'reason' in rows.column_names else [''] * rows.num_rows
+            read = np.array([reason not in NOT_READ for reason in reasons], dtype=bool)
+            quote = ' '.join(rows['text'].filter(pa.array(inside & read, pa.bool_())).to_pylist())[:QUOTE_LENGTH]
         return Evidence(source, float(start_s), float(end_s), person, readings, quote)
 
 

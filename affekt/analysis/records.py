@@ -185,6 +185,15 @@ class Spoken:
     """The name that the transcript gives; '' where it gives none."""
     text: str
     words: tuple[SpokenWord, ...] = ()
+    language: str = ''
+    """A code such as 'en'; '' where it is not known."""
+    reason: str = ''
+    """Why the words are not read: 'not understood', 'language', or ''."""
+
+    @property
+    def shown(self) -> str:
+        """The text, marked where it was not understood."""
+        return f'[not understood] {self.text}' if self.reason == 'not understood' else self.text
 
     def __repr__(self) -> str:
         return f'Spoken({self.start_s:.1f}-{self.end_s:.1f} s, {self.person!r}, {self.text!r})'

@@ -43,8 +43,8 @@ no visible person could be tied to. source: one of SOURCES. name: an EKMAN categ
 value: a probability in [0, 1] or a dimension in [-1, 1]; nan where the row abstains. confidence: in [0, 1] or nan. low,
 high: the 95 % interval of value, nan where none is known. coverage: which part of the span was measured, in [0, 1].
 evidence: what the row rests on, such as 'faces:happiness@12.0-13.0'. weight_face, weight_voice, weight_words: for fused
-rows the share of each source in hundredths, nan where it takes no part. abstained: '' or the reason, 'contradiction' or
-'unsure'.
+rows the share of each source in this quantity in hundredths (of categories: in the odds of the likeliest one), nan
+where it takes no part. abstained: '' or the reason, 'contradiction' or 'unsure'.
 """
 
 _DEFAULTS: Mapping[str, object] = {
@@ -78,15 +78,20 @@ def series_rows(series: PersonSeries) -> pa.Table:
     shared = {
         'start_s': series.start_s, 'end_s': series.end_s, 'person': series.person, 'source': series.source,
         'confidence': series.confidence, 'coverage': series.coverage, 'evidence': series.evidence,
-        **dict(zip(WEIGHT_COLUMNS, series.weights.T, strict=True)),
     }  # fmt: skip
     torn = np.where(series.abstained == 'contradiction', series.abstained, '')
+    weights = dict(zip(WEIGHT_COLUMNS, series.weights.T, strict=True))
     names: dict[str, tuple[Bools, Mapping[str, Any]]] = {
-        category: (series.states_categories, {'value': shares, 'abstained': series.abstained})
+        category: (series.states_categories, {'value': shares, 'abstained': series.abstained, **weights})
         for category, shares in zip(EKMAN, series.probabilities.T, strict=True)
     }
     for at, name in enumerate(DIMENSIONS):
-        own = {'value': series.values[:, at], 'low': series.low[:, at], 'high': series.high[:, at], 'abstained': torn}
+        values = series.values[:, at]
+        own = {
+            'value': values, 'low': series.low[:, at], 'high': series.high[:, at],
+            'abstained': np.where(np.isnan(values), torn, ''),
+            **dict(zip(WEIGHT_COLUMNS, series.weights_for(name).T, strict=True)),
+        }  # fmt: skip
         names[name] = (series.states_dimensions[:, at], own)
     return rows_by_name(shared, names)
 

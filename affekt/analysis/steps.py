@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,15 +15,12 @@ from affekt.analysis.person_series import DIMENSIONS, WEIGHTED, PersonSeries, co
 from affekt.analysis.rows import rows_by_name
 from affekt.analysis.timeline import Span, overlap
 from affekt.arrays import Floats
-from affekt.labels import CIRCUMPLEX, EKMAN
+from affekt.labels import EKMAN, affect_sd
 
 LEAST_SD = 0.25
 """Least deviation of any valence or arousal: two people who rate one second differ by about as much."""
-MODEL_SD = 0.12
-"""Deviation added to that of derived valence and arousal for what their coordinates leave out."""
 PLAIN_SD = 0.3
 """Deviation of a valence or arousal whose model states none: about the residual of r = 0.6 on ratings of sd 0.38."""
-_COORDINATES = np.array([CIRCUMPLEX[category] for category in EKMAN])
 _Z95 = 1.959964
 
 
@@ -103,7 +102,10 @@ def _series(person: str, measured: Sequence[tuple[Span, Fused]]) -> PersonSeries
     """The fused steps of one person as arrays."""
     fused = [step for _, step in measured]
     spans = np.array([span for span, _ in measured]).reshape(-1, 2)  # (T, 2)
-    weights = [[round(step.weights.get(source, np.nan), 2) for source in WEIGHTED] for step in fused]
+
+    def weights(of: str) -> Floats:
+        shares = [[round(getattr(step, of).get(source, np.nan), 2) for source in WEIGHTED] for step in fused]
+        return np.array(shares).reshape(-1, len(WEIGHTED))  # (T, 3)
 
     def dimensions(part: str) -> Floats:
         pairs: list[tuple[Dimension, Dimension]] = [(step.valence, step.arousal) for step in fused]
@@ -114,9 +116,9 @@ def _series(person: str, measured: Sequence[tuple[Span, Fused]]) -> PersonSeries
         np.array([_or_nan(step.probabilities) for step in fused]).reshape(-1, len(EKMAN)),  # (T, 7)
         dimensions('value'), dimensions('low'), dimensions('high'),
         np.array([step.confidence for step in fused]), np.array([step.coverage for step in fused]),
-        np.array(weights).reshape(-1, len(WEIGHTED)),  # (T, 3)
-        np.array([step.abstained for step in fused], dtype=object),
+        weights('weights'), np.array([step.abstained for step in fused], dtype=object),
         np.array(['; '.join(step.evidence) for step in fused], dtype=object),
+        np.stack([weights('valence_weights'), weights('arousal_weights')], axis=1),  # (T, 2, 3)
     )  # fmt: skip
 
 
@@ -146,39 +148,52 @@ def _face_opinion(span: Span, shares: Floats, values: Mapping[str, Floats], seen
     """The mean of a step's frames."""
     known = ~np.isnan(shares).any(axis=1)
     probabilities = _normal(shares[known].mean(axis=0)) if known.any() else None
-    dimensions: dict[str, float] = {}
-    for axis, name in enumerate(DIMENSIONS):
+    dimensions: dict[str, Any] = {}
+    stated = [float(sd) for sd in affect_sd(probabilities)] if probabilities is not None else [PLAIN_SD, PLAIN_SD]
+    for name, deviation in zip(DIMENSIONS, stated, strict=True):
         measured = values[name][~np.isnan(values[name])]
-        deviation = PLAIN_SD
-        if probabilities is not None:
-            centre = float(probabilities @ _COORDINATES[:, axis])
-            spread = float(probabilities @ (_COORDINATES[:, axis] - centre) ** 2)
-            deviation = max(LEAST_SD, float(np.hypot(np.sqrt(spread), MODEL_SD)))
-        dimensions |= {name: float(measured.mean()) if measured.size else float('nan'), f'{name}_sd': deviation}
+        mean = float(measured.mean()) if measured.size else float('nan')
+        dimensions |= {name: mean, f'{name}_sd': max(LEAST_SD, deviation)}
     quality = values['quality'][~np.isnan(values['quality'])]
     return Opinion(
-        'face', probabilities, **dimensions, reliability=trust.reliability, prior=trust.prior,
+        'face', probabilities, **dimensions, **_trusted(trust),
         quality=float(np.clip(quality.mean(), 0.0, 1.0)) if quality.size else 1.0, coverage=min(1.0, seen),
         evidence=_evidence('faces', probabilities, span), start_s=span[0], end_s=span[1],
     )  # fmt: skip
 
 
+def _trusted(trust: Trust) -> dict[str, Any]:
+    """The parts of an opinion that come from how far its model is believed."""
+    return {
+        'reliability': trust.reliability, 'prior': trust.prior, 'valence_reliability': trust.valence,
+        'arousal_reliability': trust.arousal,
+    }  # fmt: skip
+
+
 def _span_opinions(table: pa.Table, name: str, source: str, person: str, trust: Trust) -> list[Opinion]:
-    """One opinion per row of `turns` or `utterances` that belongs to the person."""
+    """One opinion per row of `turns` or `utterances` that belongs to the person; none of words not understood.
+
+    A turn of a kind that the head does not know, or is not sure of, has neither categories nor the valence derived from
+    them. Its arousal stands: loud and high is lively in any language.
+    """
     rows = rows_of(table, person)
     names = ('start_s', 'end_s', 'quality', *DIMENSIONS, *[f'{name}_sd' for name in DIMENSIONS])
     columns = {name: column(rows, name).tolist() for name in names}
     shares = np.stack([column(rows, category) for category in EKMAN], axis=1)
+    understood = rows['is_understood'].to_pylist() if 'is_understood' in rows.column_names else [True] * rows.num_rows
+    silent = rows['abstains_because'].to_pylist() if 'abstains_because' in rows.column_names else [''] * rows.num_rows
     opinions = []
     for row in range(rows.num_rows):
         start, end, quality, valence, arousal, valence_sd, arousal_sd = (columns[name][row] for name in names)
-        if not (np.isfinite(start) and np.isfinite(end) and end > start):
+        if not (np.isfinite(start) and np.isfinite(end) and end > start and understood[row]):
             continue
-        probabilities = _normal(shares[row])
+        probabilities = None if silent[row] else _normal(shares[row])
+        valence = float('nan') if silent[row] else valence
         deviations = _deviation(valence_sd), _deviation(arousal_sd)
         quality = 1.0 if np.isnan(quality) else float(np.clip(quality, 0.0, 1.0))
         opinion = Opinion(
-            source, probabilities, valence, arousal, *deviations, trust.reliability, quality, prior=trust.prior,
+            source, probabilities, valence, arousal, *deviations, quality=quality, **_trusted(trust),
+            arousal_certainty=1.0 if source == 'voice' else None,  # heard in the sound, not derived from categories
             evidence=_evidence(name, probabilities, (start, end)), start_s=start, end_s=end,
         )  # fmt: skip
         opinions.append(opinion)
@@ -186,31 +201,39 @@ def _span_opinions(table: pa.Table, name: str, source: str, person: str, trust: 
 
 
 def _mean_opinion(parts: Sequence[Opinion], start_s: float, end_s: float) -> Opinion | None:
-    """One source's opinions in a step as one: means weighted by shared time; None where there are none."""
+    """One source's opinions in a step as one: means weighted by shared time; None where there are none.
+
+    What only some of them state counts by the root of their share of the time, as a part of the step would.
+    """
     seconds = np.array([overlap((start_s, end_s), (part.start_s, part.end_s)) for part in parts])
     if not parts or seconds.sum() <= 0 or end_s <= start_s:
         return None
     shares = seconds / seconds.sum()
     with_categories = [k for k, part in enumerate(parts) if part.probabilities is not None]
-    probabilities = None
+    probabilities, named_share = None, 1.0
     if with_categories:
-        weights = shares[with_categories] / shares[with_categories].sum()
+        named_share = float(shares[with_categories].sum())
+        weights = shares[with_categories] / named_share
         mean = weights @ np.stack([np.asarray(parts[k].probabilities) for k in with_categories])
         probabilities = mean / mean.sum()
-    dimensions: dict[str, float] = {}
+    longest = parts[int(seconds.argmax())]
+    dimensions: dict[str, Any] = dict.fromkeys((*DIMENSIONS, *[f'{name}_sd' for name in DIMENSIONS]), float('nan'))
     for name in DIMENSIONS:
         pairs = np.array([(getattr(part, name), getattr(part, f'{name}_sd')) for part in parts])  # (P, 2)
         known = np.isfinite(pairs).all(axis=1)
         if known.any():
-            value, deviation = (shares[known] / shares[known].sum()) @ pairs[known]
+            known_share = float(shares[known].sum())
+            value, deviation = (shares[known] / known_share) @ pairs[known]
             dimensions |= {name: float(value), f'{name}_sd': float(deviation)}
+            stated = getattr(longest, f'{name}_reliability')
+            stated = longest.reliability if stated is None else stated
+            dimensions[f'{name}_reliability'] = stated * min(1.0, known_share) ** 0.5
     measured = seconds @ np.array([part.coverage for part in parts])
-    longest = parts[int(seconds.argmax())]
-    return Opinion(
-        longest.source, probabilities, **dimensions, reliability=longest.reliability, prior=longest.prior,
+    return dataclasses.replace(
+        longest, probabilities=probabilities, **dimensions,
+        reliability=longest.reliability * min(1.0, named_share) ** 0.5,
         quality=float(np.clip(shares @ np.array([part.quality for part in parts]), 0.0, 1.0)),
-        coverage=float(np.clip(measured / (end_s - start_s), 0.0, 1.0)), evidence=longest.evidence,
-        start_s=start_s, end_s=end_s,
+        coverage=float(np.clip(measured / (end_s - start_s), 0.0, 1.0)), start_s=start_s, end_s=end_s,
     )  # fmt: skip
 
 

@@ -16,7 +16,8 @@ from affekt.analysis.settings import AnalysisSettings
 from affekt.labels import EKMAN, GOEMOTIONS
 from affekt.media import Recording
 from affekt.tables import storable
-from affekt.text import Utterance, open_transcript
+from affekt.text import NOT_READ, Utterance, language_name, open_transcript
+from affekt.wording import counted
 
 SIDECARS = ('.srt', '.vtt')
 """Ends of subtitle files that may lie beside a recording under its name."""
@@ -54,36 +55,120 @@ def given_words(
 
 
 def utterance_table(utterances: Sequence[Utterance], reader: Any) -> tuple[pa.Table, tuple[Spoken, ...]]:
-    """The table `utterances` and the utterances with their words; those without times or words are left out.
+    """The table `utterances` and the utterances with their words.
+
+    Left out are those without times or words, and a recognizer's inventions. Words that were not understood or are of
+    a language that the reader does not know stay, with their reason and nothing read from them.
 
     Args:
-        utterances: in order.
+        utterances: in order, as `judged_together` returns them.
         reader: a TextEmotion, or None where words are only kept.
     """
-    spoken = tuple(_spoken(utterance) for utterance in utterances if _is_timed(utterance) and utterance.text.strip())
-    texts = [utterance.text for utterance in spoken]
-    measured = list(map(_measured, reader.read(texts))) if reader is not None and texts else [{} for _ in texts]
-    columns = {
-        'start_s': [utterance.start_s for utterance in spoken],
-        'end_s': [utterance.end_s for utterance in spoken],
-        'speaker': [utterance.speaker for utterance in spoken],
-        'text': texts,
-        'quality': [_heard_surely(utterance) for utterance in spoken],
+    kept = [each for each in utterances if _is_timed(each) and each.text.strip() and each.reason != 'phantom']
+    readings: list[Any] = [None] * len(kept)
+    to_read = [at for at, each in enumerate(kept) if not each.reason and _is_known(each, reader)]
+    if reader is not None and to_read:
+        for at, reading in zip(to_read, reader.read([kept[at] for at in to_read]), strict=True):
+            readings[at] = reading
+    reasons = [_reason(*pair, reader) for pair in zip(kept, readings, strict=True)]
+    spoken = tuple(_spoken(*pair) for pair in zip(kept, reasons, strict=True))
+    measured = list(map(_measured, readings))
+    columns: dict[str, Any] = {
+        'start_s': [each.start_s for each in spoken],
+        'end_s': [each.end_s for each in spoken],
+        'speaker': [each.speaker for each in spoken],
+        'text': [each.text for each in spoken],
+        'quality': [_heard_surely(each) for each in spoken],
+        'is_understood': [each.reason != 'not understood' for each in spoken],
+        'language': [each.language for each in spoken],
+        'reason': reasons,
     }
     columns |= {name: [row.get(name) for row in measured] for name in dict.fromkeys(chain.from_iterable(measured))}
-    types = {'speaker': pa.string(), 'text': pa.string()}
+    types = {name: pa.string() for name in ('speaker', 'text', 'language', 'reason')} | {'is_understood': pa.bool_()}
     table = pa.table({name: pa.array(values, types.get(name, pa.float64())) for name, values in columns.items()})
     return conform(table, 'utterances'), spoken
+
+
+def word_notes(utterances: Sequence[Utterance], table: pa.Table) -> list[str]:
+    """Sentences on the words that were dropped, not understood, or not read.
+
+    Args:
+        utterances: as given to `utterance_table`.
+        table: what that returned.
+    """
+    notes = []
+    invented = sum(utterance.reason == 'phantom' for utterance in utterances)
+    if invented:
+        notes.append(
+            f'{counted(invented, "utterance")} that the recognition invented {"was" if invented == 1 else "were"} '
+            'dropped: text over noise or music, loops, closing lines of videos'
+        )
+    reasons, languages = table['reason'].to_pylist(), table['language'].to_pylist()
+    if unclear := reasons.count('not understood'):
+        recognitions = [each.recognition for each in utterances if each.recognition is not None]
+        notes.append(_not_understood(unclear, len(reasons), any(each.is_english_only for each in recognitions)))
+    foreign = [language for language, reason in zip(languages, reasons, strict=True) if reason == 'language']
+    for language in sorted(set(foreign)):
+        notes.append(_foreign(language, foreign.count(language), len(reasons), utterances))
+    if reasons and not set(reasons) & NOT_READ.keys() and np.isnan(table['valence'].to_numpy()).all():
+        notes.append('the words could not be read for emotion: there are too few')
+    return notes
+
+
+def _not_understood(unclear: int, total: int, knows_english_only: bool) -> str:
+    words = f'{unclear} of {counted(total, "utterance")} {"was" if unclear == 1 else "were"} not understood'
+    shown = 'the words are shown as they were recognized, and nothing is read from them'
+    if not knows_english_only:
+        return f'{words}: the sound is too poor, or the language too little known to the recognition; {shown}'
+    return (
+        f'{words} by the recognition, which knows English only: another language is spoken, or the sound is too poor; '
+        f'{shown}; --asr base recognizes 99 languages'
+    )
+
+
+def _foreign(language: str, count: int, total: int, utterances: Sequence[Utterance]) -> str:
+    """One sentence on utterances of a language that is not read."""
+    shares = [
+        each.recognition.language_probability
+        for each in utterances
+        if each.language == language and each.recognition is not None
+    ]
+    known = [share for share in shares if np.isfinite(share)]
+    sure = f' (probability {known[-1]:.2f})' if known else ''
+    name = f'in {language_name(language)}{sure}' if language else 'not in English'
+    return (
+        f'{count} of {counted(total, "utterance")} {"is" if count == 1 else "are"} {name}: no model here reads emotion '
+        'from words of that language, so they are shown and not read'
+    )
+
+
+def _is_known(utterance: Utterance, reader: Any) -> bool:
+    """Whether the reader may know the language: it decides itself where none is stated."""
+    return utterance.language in ('', *getattr(reader, 'languages', ('en',)))
+
+
+def _reason(utterance: Utterance, reading: Any, reader: Any) -> str:
+    """Why there are no categories; '' where there are."""
+    if utterance.reason:
+        return utterance.reason
+    if not _is_known(utterance, reader):
+        return 'language'
+    stated = getattr(reading, 'reason', '')
+    return 'language' if stated == 'not English' else stated
 
 
 def _is_timed(utterance: Utterance) -> bool:
     return utterance.is_timed and utterance.end_s > utterance.start_s
 
 
-def _spoken(utterance: Utterance) -> Spoken:
+def _spoken(utterance: Utterance, reason: str) -> Spoken:
     """The utterance with texts that a table can hold; who said it is found later."""
     words = tuple(SpokenWord(w.start_s, w.end_s, storable(w.text), w.confidence) for w in utterance.words)
-    return Spoken(utterance.start_s, utterance.end_s, '', storable(utterance.speaker), storable(utterance.text), words)
+    language = '' if reason == 'not understood' else utterance.language
+    return Spoken(
+        utterance.start_s, utterance.end_s, '', storable(utterance.speaker), storable(utterance.text), words,
+        storable(language), reason if reason in NOT_READ else '',
+    )  # fmt: skip
 
 
 def _measured(reading: Any) -> dict[str, float]:

@@ -1,17 +1,27 @@
-"""Verbs that run published benchmarks: bench unibench and ovmer on predictions; merbench and finetune train."""
+"""Verbs that run benchmarks: unibench and ovmer on predictions; merbench and finetune train; analyze on own clips."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from affekt.cli.choices import WORD_TABLES, Named, fusion_models, unibench_key, unibench_sets
+from affekt.cli.choices import (
+    WORD_TABLES,
+    Named,
+    fusion_models,
+    licenses,
+    recognisers,
+    unibench_key,
+    unibench_sets,
+)
 from affekt.cli.group import AS_JSON, Command, main
 from affekt.cli.table_notes import table_notes
-from affekt.terminal import StageBars, say, say_json
+from affekt.errors import ValueRangeError
+from affekt.terminal import StageBars, say, say_json, show_error
 
 TABLES = Named(WORD_TABLES, others='PATH')
 TABLES_HELP = 'Word table: a name, a table file, or a folder with the official files.'
@@ -25,7 +35,7 @@ PATH = click.Path(path_type=Path)
 
 @main.group()
 def bench() -> None:
-    """Run a published benchmark on your predictions, beside the published figures."""
+    """Run a benchmark: affekt on your clips, or your predictions beside published figures."""
 
 
 def _draw_options(command: Command) -> Command:
@@ -297,6 +307,114 @@ def finetune(
         say_json(answer)
     else:
         say(sheet_tables(finetuning_sheet(outcome)), columns=1000, least=80)
+
+
+@bench.command()
+@click.option(
+    '--manifest', required=True, type=PATH, help='Manifest (.parquet), or a table with file, emotion, speaker …'
+)
+@click.option('--media', type=PATH, help='Folder that paths are below (default: where the manifest says).')
+@click.option(
+    '--scale', 'scales', multiple=True, metavar='LOW..HIGH',
+    help='Ends of the scale of ratings: 1..5 for both, arousal=1..9 for one. Repeatable.',
+)  # fmt: skip
+@click.option(
+    '--label', 'names', multiple=True, metavar='LABEL=CATEGORY',
+    help="Label's category, where its name does not say; LABEL= for none. Repeatable.",
+)  # fmt: skip
+@click.option('--split', default='', metavar='NAME', help='Split to take (default: all clips).')
+@click.option('--limit', type=click.IntRange(min=1), metavar='N', help='Maximum number of clips, drawn at random.')
+@click.option('--fps', type=float, help='Frames analyzed per second of video (default 12.5).')
+@click.option(
+    '--asr', type=Named(recognisers, others='PATH'),
+    help='Speech recognition: tiny.en (default, English), base (99 languages), none, or a path.',
+)  # fmt: skip
+@click.option('--license', type=Named(licenses), help='Licence of the models: research (default), or commercial-ok.')
+@click.option(
+    '--vocal-head', type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder of the voice's model, as its recipe writes it (default: the packaged one).",
+)  # fmt: skip
+@click.option('--processes', type=click.IntRange(1, 256), default=1, help='Processes that analyze at once (default 1).')
+@click.option('--resume', is_flag=True, help='Continue the interrupted run in --out.')
+@_draw_options
+def analyze(
+    manifest: Path,
+    media: Path | None,
+    scales: Sequence[str],
+    names: Sequence[str],
+    split: str,
+    limit: int | None,
+    vocal_head: Path | None,
+    processes: int,
+    resume: bool,
+    resamples: int,
+    seed: int,
+    out: Path | None,
+    as_json: bool,
+    **chosen: Any,
+) -> None:
+    """affekt itself on labelled clips: what to run before trusting it on your data.
+
+    \b
+    affekt bench analyze --manifest clips.csv --scale 1..5 --out run
+
+    Analyzes every clip as `affekt analyze` does, and scores category, valence, arousal, abstention and certainty, for
+    each source and all together, beside constant answers, with intervals by speaker.
+    """
+    import numpy as np
+    from rich.text import Text
+
+    from affekt.cli.bench_tables import sheet_tables
+    from affekt.cli.installation import fetch
+    from affekt.cli.recordings import needed_models, run_folder, settings_of
+    from affekt.own_data import (
+        analysis_sheet,
+        bench_analysis,
+        benchmark_facts,
+        conclusions,
+        labelled_clips,
+        parsed_scales,
+        save_analysis_benchmark,
+    )
+
+    with table_notes() as notes:
+        labelled = labelled_clips(
+            manifest, media=media, scales=parsed_scales(scales), names=_pairs(names), split=split
+        ).drawn(limit, np.random.default_rng(seed))
+    fetch(needed_models(chosen))
+    folder = out or run_folder(f'bench-{manifest.stem}', resume)
+    with StageBars(name_width=10) as bars:
+        outcome = bench_analysis(
+            labelled, folder, settings_of(chosen), vocal_head=vocal_head, processes=processes, resume=resume,
+            resamples=resamples, seed=seed, progress=bars,
+        )  # fmt: skip
+    save_analysis_benchmark(outcome, folder)
+    for name, error in outcome.clips.failed.items():
+        say(name, style='bold', err=True)
+        show_error(error)
+    if as_json:
+        say_json({**_with_notes(benchmark_facts(outcome), notes), 'run': str(folder)})
+    else:
+        say(sheet_tables(analysis_sheet(outcome)), columns=80)
+        for sentence in conclusions(outcome):
+            say(Text(), Text(sentence), columns=80)
+        say()
+        say(f'page {folder / "results.html"}')
+    sys.exit(0 if outcome.is_whole else 2)
+
+
+def _pairs(texts: Sequence[str]) -> dict[str, str]:
+    """LABEL=CATEGORY as a mapping.
+
+    Raises:
+        ValueRangeError: there is no '='.
+    """
+    for text in texts:
+        if '=' not in text:
+            raise ValueRangeError(
+                expected='a label and its category, such as Freude=happiness', came=repr(text), todo='put = between'
+            )
+    return {label: category for label, _, category in (text.rpartition('=') for text in texts)}
 
 
 def _with_notes(answer: Mapping[str, Any], notes: Sequence[str]) -> dict[str, Any]:

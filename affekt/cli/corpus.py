@@ -76,11 +76,13 @@ def import_command(name: str, folder: Path, out: Path, as_json: bool) -> None:
     NAME `folder` reads your own FOLDER/samples.csv (or labels.csv,
     metadata.csv; .tsv, .jsonl, .json, .parquet, .xlsx). The columns are these,
     and only the first is needed:
-      sample      the clip's name or path (or: name, id, file, filename, path)
+      sample      the clip's name or path (or: name, id, file, filename, path,
+                  file_id, clip)
       category    one label (or: emotion, label, discrete)
       text        what is said (or: transcript, utterance); chinese, english
       valence, arousal, dominance, sentiment    numbers
-      speaker     (or: actor, subject); dialogue, session, recording
+      speaker     (or: actor, subject, speaker_id, actor_id, subject_id,
+                  participant); dialogue, session, recording
       start_s, end_s    the stretch of a longer file (or: start, end)
       split       train, val, test; fold: a whole number
       video, audio, frames    paths, where the name does not tell them

@@ -74,7 +74,7 @@ def _analysis_options(command: Command) -> Command:
 def analyze(paths: Sequence[Path], out: Path | None, as_json: bool, resume: bool, **chosen: Any) -> None:
     """Analyze recordings: video, sound or pictures; files or whole folders."""
     title = paths[0].absolute().resolve().stem if len(paths) == 1 else f'{len(paths)}-files'
-    batch = _analyze_to(paths, out or _run_folder(title, resume), as_json, resume, chosen)
+    batch = _analyze_to(paths, out or run_folder(title, resume), as_json, resume, chosen)
     sys.exit(2 if batch.failed else 0)
 
 
@@ -85,7 +85,7 @@ def demo(out: Path | None, as_json: bool, silent: bool, **chosen: Any) -> None:
     """Analyze a real talking face; everything that is needed is fetched."""
     from affekt.demo import DISCLOSURE, demo_clip
 
-    folder = out or _run_folder('demo', False)
+    folder = out or run_folder('demo', False)
     fetch(needed_models(chosen))
     clip = demo_clip(folder.parent / 'demo_clip', silent=silent)
     _analyze_to([clip], folder, as_json, False, chosen, () if silent else (DISCLOSURE,))
@@ -143,7 +143,7 @@ def _analyze_to(
         if outcome is not None and outcome.analysis is not None and (as_json or total <= MOST_TABLES):
             at_hand[outcome.path] = _shown(outcome.analysis, as_json)
 
-    settings = _settings(chosen)
+    settings = settings_of(chosen)
     gather(paths)  # a path that is nowhere is said before models are fetched
     fetch(needed_models(chosen))
     with StageBars() as bars:
@@ -229,7 +229,8 @@ def _file_as_json(outcome: Outcome, summary: Mapping[str, Any] | None) -> dict[s
     return {**identity, 'report': str(outcome.report_page), **(summary or outcome.load().summary())}
 
 
-def _settings(chosen: Mapping[str, Any]) -> Any:
+def settings_of(chosen: Mapping[str, Any]) -> Any:
+    """The settings of an analysis that options name; those that are None keep their defaults."""
     from affekt.analysis import AnalysisSettings
 
     given = {key: value for key, value in chosen.items() if value is not None and key != 'no_frames'}
@@ -242,10 +243,10 @@ def needed_models(chosen: Mapping[str, Any]) -> list[str]:
     """The model files that an analysis with these options needs."""
     from affekt.analysis import models_needed
 
-    return list(models_needed(_settings(chosen)))
+    return list(models_needed(settings_of(chosen)))
 
 
-def _run_folder(title: str, resume: bool) -> Path:
+def run_folder(title: str, resume: bool) -> Path:
     """A new folder named by title and time; to resume, the newest one of that title."""
     earlier = sorted(RUNS.glob(f'{glob.escape(title)}-*/settings.json'))
     if resume and earlier:

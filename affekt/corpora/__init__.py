@@ -11,6 +11,7 @@ from affekt.corpora.importers import CORPORA, corpus_named, import_corpus
 from affekt.corpora.leaks import Leak, find_leaks, require_no_leaks, sides_of
 from affekt.corpora.made_up import made_up_corpus
 from affekt.corpora.manifest import Facts, Manifest, Sample
+from affekt.corpora.own import own_manifest
 from affekt.corpora.registry import Corpus, Layout
 from affekt.corpora.sample_table import SampleTable
 
@@ -29,6 +30,7 @@ __all__ = [
     'find_leaks',
     'import_corpus',
     'made_up_corpus',
+    'own_manifest',
     'published_folds',
     'require_no_leaks',
     'seeded_folds',

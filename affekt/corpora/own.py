@@ -2,44 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from affekt.containers import AUDIO, PICTURES, VIDEO
 from affekt.corpora.label_columns import tidied
-from affekt.corpora.manifest import COLUMNS, NUMBERS, Sample
+from affekt.corpora.manifest import COLUMNS, NUMBERS, Facts, Manifest, Sample
 from affekt.corpora.registry import Corpus, Layout
 from affekt.corpora.release import Release, number
+from affekt.corpora.sample_table import SampleTable
 from affekt.errors import TableError, listed
+from affekt.tables import read_columns
 
 TABLES = (
     'samples.csv', 'labels.csv', 'label.csv', 'metadata.csv', 'samples.tsv', 'samples.jsonl', 'samples.json',
     'samples.parquet', 'samples.xlsx',
 )  # fmt: skip
 NAMES = {
-    'sample': ('sample', 'name', 'id', 'file', 'filename', 'path'),
+    'sample': ('sample', 'name', 'id', 'file', 'filename', 'path', 'file_id', 'clip'),
     'category': ('category', 'emotion', 'label', 'discrete'),
     'text': ('text', 'transcript', 'utterance'),
-    'speaker': ('speaker', 'actor', 'subject'),
+    'speaker': ('speaker', 'actor', 'subject', 'speaker_id', 'actor_id', 'subject_id', 'participant'),
     'start_s': ('start_s', 'start'),
     'end_s': ('end_s', 'end'),
 }
 """Other headers under which a column is found."""
+PATHS = ('file', 'filename', 'path')
+"""Headers of a column that names each sample's file, where another column names the sample."""
 SEEN = (*PICTURES, *VIDEO)
 """A photograph is a clip of one picture; where film and photograph share a name, the film counts."""
 
 
-def own_samples(release: Release) -> Iterator[Sample]:
+def own_samples(release: Release, tables: Sequence[str] = TABLES) -> Iterator[Sample]:
     """One row a sample; columns are called as in a manifest, or as `NAMES` says, others are left out.
 
     A name that is the path of a file below the folder gives the media; else they are looked for by name in `video/`,
     `audio/`, `frames/`, beside the table, and in any other folder below, where one file alone has that name.
 
+    Args:
+        release: the folder.
+        tables: names of tables; the first that is there is read.
+
     Raises:
         TableError: no column of names, a number that is none, or categories that are none; see `tidied`.
     """
-    columns = release.table(*TABLES) or {}
+    columns = release.table(*tables) or {}
     file = next(reversed(release.sources))
     plain = {header.lower(): header for header in columns}
     headers = {
@@ -53,7 +62,8 @@ def own_samples(release: Release) -> Iterator[Sample]:
             came=f'{file} with {listed(columns, 8)}',
             todo='give each sample a name',
         )
-    if unread := [header for header in columns if header not in headers.values()]:
+    place = next((plain[name] for name in PATHS if name in plain and plain[name] not in headers.values()), None)
+    if unread := [header for header in columns if header not in (*headers.values(), place)]:
         release.notes.append(f'columns that a manifest does not have, left out: {listed(unread)}')
     media = {
         'video': {
@@ -66,11 +76,36 @@ def own_samples(release: Release) -> Iterator[Sample]:
         'frames': release.folders('frames'),
     }
     tidy = [tidied(column, columns[header], file, release.notes) for column, header in headers.items()]
-    for values in zip(*tidy, strict=True):
+    places = columns[place] if place else [None] * len(tidy[0])
+    for values, named in zip(zip(*tidy, strict=True), places, strict=True):
         row = {column: value for column, value in zip(headers, values, strict=True) if value not in ('', None)}
         name = str(row.pop('sample', ''))
         cells = {column: _cell(column, value, name, file) for column, value in row.items()}
-        yield Sample(name, **_media(name, release, media) | cells)
+        yield Sample(name, **_media(str(named or name).strip(), release, media) | cells)
+
+
+def own_manifest(table: Path, media: Path | None = None) -> Manifest:
+    """The manifest of anyone's own table, wherever it lies.
+
+    Args:
+        table: with a column of names, as for `own_samples`.
+        media: the folder below which the media lie; the table's own where None.
+
+    Raises:
+        TableError: as `own_samples`, or there is no sample.
+    """
+    read_columns(table)  # says itself what is wrong with a path or a file
+    release = Release((media or table.parent).resolve())
+    samples = SampleTable.of(own_samples(release, (os.path.relpath(table.resolve(), release.folder),)))
+    if not len(samples):
+        raise TableError(expected='samples', came=f'{table} without any', todo='write one row a clip')
+    categories = tuple(sorted(filter(None, samples.coded('category').values)))
+    corpus = f'{table.resolve().parent.name}/{table.name}'
+    facts = Facts(
+        corpus=corpus, version='own', categories=categories, root=str(release.folder), sources=release.sources,
+        notes=tuple(dict.fromkeys(release.notes)),
+    )  # fmt: skip
+    return Manifest(facts, samples)
 
 
 def _cell(column: str, value: object, name: str, file: str) -> Any:
@@ -83,6 +118,9 @@ def _cell(column: str, value: object, name: str, file: str) -> Any:
 def _media(name: str, release: Release, media: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     """The media that a sample's name tells."""
     stem = name.rsplit('.', 1)[0]
+    for column, kinds in (('audio', AUDIO), ('video', SEEN)):
+        if '/' in name and name.lower().endswith(kinds) and (release.folder / name).is_file():
+            return {column: name}
     named = {column: paths[stem] for column, paths in media.items() if stem in paths}
     for column, kinds in (('audio', AUDIO), ('video', SEEN)):
         if name.lower().endswith(kinds) and (release.folder / name).is_file():

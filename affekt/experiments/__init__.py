@@ -12,7 +12,7 @@ from affekt.experiments.finished_runs import FinishedRuns
 from affekt.experiments.fitting import fair_run, outputs_of, reference_run, task_samples
 from affekt.experiments.folds import Fold, divided
 from affekt.experiments.notes import group_notes
-from affekt.experiments.page import sheet_page
+from affekt.experiments.page import plain_sheet_page, sheet_page
 from affekt.experiments.saving import outcome_facts, save_outcome
 from affekt.experiments.scored import (
     ORACLE,
@@ -49,6 +49,6 @@ __all__ = [
     'Outcome', 'Outputs', 'Part', 'Progress', 'Row', 'Section', 'Sheet', 'System', 'Task', 'Trial', 'broken_runs',
     'divided', 'drawn', 'fair_run', 'feat_type_of', 'gain_cells', 'group_notes', 'how_made', 'initials',
     'mean_over_seeds', 'named', 'open_part', 'open_stores', 'open_task', 'outcome_facts', 'outputs_of',
-    'over_seeds', 'reference_run', 'run_facts', 'save_outcome', 'score_cells', 'scored_rows', 'sheet_markdown',
-    'sheet_page', 'signed_percent', 'slot_of', 'task_samples',
+    'over_seeds', 'plain_sheet_page', 'reference_run', 'run_facts', 'save_outcome', 'score_cells', 'scored_rows',
+    'sheet_markdown', 'sheet_page', 'signed_percent', 'slot_of', 'task_samples',
 ]  # fmt: skip

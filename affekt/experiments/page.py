@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from affekt.experiments.scored import Row
 from affekt.experiments.tables import Section, Sheet
@@ -22,6 +22,19 @@ def sheet_page(benchmark: str, task: Task, sheet: Sheet, notes: Sequence[str]) -
         notes: those of the lines that stand on top.
     """
     counts = task.part_sizes | {f'groups in {name}': count for name, count in task.part_groups.items()}
+    return plain_sheet_page(benchmark, task.manifest.facts.corpus, sheet, notes, counts)
+
+
+def plain_sheet_page(benchmark: str, corpus: str, sheet: Sheet, notes: Sequence[str], counts: Mapping[str, int]) -> str:
+    """The page of any sheet of tables.
+
+    Args:
+        benchmark: its name, before the title.
+        corpus: what was measured on.
+        sheet: tables and lines.
+        notes: those of the lines that stand on top.
+        counts: of samples and the like, by name; they stand on top.
+    """
     listed = ''.join(f'<div><dt>{escaped(name)}</dt><dd>{count:,}</dd></div>' for name, count in counts.items())
     warned = ''.join(f'<li>{escaped(note)}</li>' for note in notes)
     head = f'<section class="head"><h1>{escaped(sheet.title)}</h1><dl class="facts">{listed}</dl>'
@@ -29,7 +42,7 @@ def sheet_page(benchmark: str, task: Task, sheet: Sheet, notes: Sequence[str]) -
     below = ''.join(f'<li>{escaped(line)}</li>' for line in sheet.lines if line not in notes)
     end = f'<section class="part"><h2>How to read it</h2><ul class="soft">{below}</ul></section>'
     body = '\n'.join([head, *(_section(section) for section in sheet.sections), end])
-    return whole_page(f'{benchmark}: {sheet.title}', task.manifest.facts.corpus, body)
+    return whole_page(f'{benchmark}: {sheet.title}', corpus, body)
 
 
 def _section(section: Section) -> str:

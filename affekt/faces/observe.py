@@ -5,13 +5,15 @@
     observed.people           # who was seen when, with a thumbnail
     observed.frames_without   # frames without any face
 
-Frames are taken one at a time and rows are packed as they come, so memory stays flat. A frame without a face has no
-row; a category that was not evaluated is nan.
+Three threads share the work, each a few frames ahead of the next: one decodes, one follows the faces, one reads columns
+and expression. Frames keep their order and rows are packed as they come, so memory stays flat and the result does not
+depend on the threads. A frame without a face has no row; a category that was not evaluated is nan.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,11 +31,14 @@ from affekt.faces.thumbnails import Thumbnail
 from affekt.faces.track import LandmarkFile, Track
 from affekt.faces.tracking import FaceObservation, FaceTracker
 from affekt.labels import EKMAN
+from affekt.workers import made_ahead
 
 Progress = Callable[[float], None]
 
 BATCH = 16
 """Faces whose expression is evaluated together."""
+AHEAD = 3
+"""Frames that wait, at most, between two threads."""
 _PACK = 1024
 _BOX = ('box_x', 'box_y', 'box_width', 'box_height')
 _NUMBERS = (*_BOX, *(reading.name for reading in READINGS), *EKMAN, 'valence', 'arousal')
@@ -135,8 +140,8 @@ def observe_faces(
 ) -> FaceObservations:
     """All faces of a recording, each frame's with the person that it belongs to.
 
-    1. Follow the faces from frame to frame. 2. Read columns and cut the aligned face. 3. Evaluate expression.
-    4. Pack rows; landmarks go to disk.
+    1. Decode, in a thread of its own. 2. Follow the faces from frame to frame, in another. 3. Here, read columns, cut
+    the aligned face and evaluate expression. 4. Pack rows; landmarks go to disk.
 
     Args:
         recording: a Recording, or frames with `time_s` and `image` in order of time.
@@ -158,13 +163,13 @@ def observe_faces(
     """
     frames: Iterable[Any] = recording.frames(rate_hz) if hasattr(recording, 'frames') else recording
     tracker = FaceTracker(landmarker or FaceLandmarker(), max_people, still_levels)
+    clock = _Clock()
+    followed = made_ahead(_followed(made_ahead(frames, AHEAD), tracker, clock), AHEAD)
     rows = _Rows(expression)
     people = _People(keep_thumbnails)
-    clock = _Clock()
     landmarks = LandmarkFile(spill) if spill is not None else None
     try:
-        for frame in frames:
-            seen = _faces_of(frame, tracker, clock)
+        for frame, seen in followed:
             for face in seen:
                 crop = align_face(frame.image, five_points(face.landmarks))
                 values = readings(face, crop)
@@ -178,6 +183,8 @@ def observe_faces(
         if landmarks is not None:
             landmarks.discard()
         raise
+    finally:
+        followed.close()
     if landmarks is not None:
         landmarks.close()
     return FaceObservations(
@@ -194,6 +201,15 @@ def observe_faces(
 def person_name(number: int) -> str:
     """The name of the tracker's person `number`, which counts from 0: 'person 1' for 0."""
     return f'person {number + 1}'
+
+
+def _followed(
+    frames: Generator[Any], tracker: FaceTracker, clock: _Clock
+) -> Generator[tuple[Any, list[FaceObservation]]]:
+    """Each frame with its faces."""
+    with closing(frames):
+        for frame in frames:
+            yield frame, _faces_of(frame, tracker, clock)
 
 
 def _faces_of(frame: FrameLike, tracker: FaceTracker, clock: _Clock) -> list[FaceObservation]:

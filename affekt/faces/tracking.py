@@ -391,6 +391,9 @@ def _assign(cost: Floats) -> list[tuple[int, int]]:
     """Row and column pairs of least total cost; pairs of infinite cost are left out."""
     if not np.isfinite(cost).any():
         return []
+    if min(cost.shape) == 1:  # nobody to share with, and SciPy takes half a second to load
+        row, column = np.unravel_index(int(cost.argmin()), cost.shape)
+        return [(int(row), int(column))]
     from scipy.optimize import linear_sum_assignment
 
     rows, columns = linear_sum_assignment(np.where(np.isfinite(cost), cost, 1e6))

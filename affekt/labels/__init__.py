@@ -7,6 +7,7 @@ first, then `circumplex.py`; for free words `words.py`, then `wheels.py`.
 
 from affekt.labels.answer_files import read_answers
 from affekt.labels.circumplex import CIRCUMPLEX, affect_sd, certainty, coordinates, expected_affect
+from affekt.labels.ekman_names import EKMAN_NAMES, ekman_of
 from affekt.labels.everyday_words import words_of
 from affekt.labels.official_tables import load_table
 from affekt.labels.prose import Lexicon, labels_in_prose
@@ -28,6 +29,7 @@ from affekt.labels.words import Answer, official_clean, official_groups, officia
 __all__ = [
     'CIRCUMPLEX',
     'EKMAN',
+    'EKMAN_NAMES',
     'FER2013_TO_EKMAN',
     'GOEMOTIONS',
     'GOEMOTIONS_TO_EKMAN',
@@ -47,6 +49,7 @@ __all__ = [
     'certainty',
     'coordinates',
     'count_thinking',
+    'ekman_of',
     'expected_affect',
     'final_texts',
     'fold',

@@ -187,7 +187,9 @@ def _utterances(analysis: Analysis, person: str) -> list[Json]:
             **read.get(_round(utterance.start_s, 2), unread),
             'start': _round(utterance.start_s, 2),
             'end': _round(utterance.end_s, 2),
-            'text': utterance.text,
+            'text': utterance.shown,
+            'reason': utterance.reason,
+            'language': utterance.language,
             'words': [
                 {'start': _round(word.start_s, 2), 'end': _round(word.end_s, 2), 'text': word.text.strip()}
                 for word in utterance.words

@@ -2,25 +2,35 @@
 
 A transcript file (or the recognizer, from speech) gives `Utterance`s; `SentenceEncoder` turns sentences into vectors;
 `TextEmotion` reads probabilities of GoEmotions' 28 labels, the seven shared categories, and valence, arousal and
-dominance; `observe_text` puts all of it into one table. Read `utterances.py` first, then `transcripts.py`, then
+dominance; `observe_text` puts all of it into one table. What a recognizer did not understand or invented is told by
+`understanding.py`. Read `utterances.py` first, then `transcripts.py`, then
 `emotion.py`.
 """
 
 from affekt.text.emotion import TextEmotion, TextReading
+from affekt.text.languages import LANGUAGES, language_name
 from affekt.text.observe import observe_text
 from affekt.text.recognition import Recognizer
 from affekt.text.sentences import SentenceEncoder
 from affekt.text.transcripts import Transcript, open_transcript, read_transcript
-from affekt.text.utterances import Utterance, Word
+from affekt.text.understanding import NOT_READ, Trust, judged, judged_together
+from affekt.text.utterances import Recognition, Utterance, Word
 
 __all__ = [
+    'LANGUAGES',
+    'NOT_READ',
+    'Recognition',
     'Recognizer',
     'SentenceEncoder',
     'TextEmotion',
     'TextReading',
     'Transcript',
+    'Trust',
     'Utterance',
     'Word',
+    'judged',
+    'judged_together',
+    'language_name',
     'observe_text',
     'open_transcript',
     'read_transcript',

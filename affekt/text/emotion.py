@@ -129,6 +129,8 @@ class TextEmotion:
             return readings
         kept = [words[at] for at in spoken]
         english = are_english(kept, lambda text: len(self._encoder.pieces(text)) - 2)
+        stated = [getattr(texts[at], 'language', '') for at in spoken]
+        english = [language == 'en' if language else verdict for language, verdict in zip(stated, english, strict=True)]
         logits, dimensions = self.outputs(kept)
         labels, categories = self.probabilities(logits)
         for row, at in enumerate(spoken):

@@ -1,22 +1,20 @@
 """Speech to words with times, by Whisper's decoder over what the voice room has already encoded.
 
-A turn and its `Encoded` in, an `Utterance` out, or None where nothing was said that can be trusted. The
-encoder is not run again. Whisper was trained on 30 s of sound and without the silence after a short turn it
-repeats itself; so the states of encoded silence, computed once, are appended to those of the turn. On 20
-RAVDESS sentences that reads 20 right where the turn alone reads 6, at a tenth of the cost of padding the
-sound.
+A turn and its `Encoded` in, an `Utterance` out, with the reason not to read it where the words cannot be trusted
+(`understanding.py`); None where there are none. The encoder is not run again. Whisper was trained on 30 s of sound and
+without the silence after a short turn it repeats itself; so the states of encoded silence, computed once, are appended
+to those of the turn. On 20 RAVDESS sentences that reads 20 right where the turn alone reads 6, at a tenth of the cost
+of padding the sound.
 
 Read `Recognizer.recognize` first. Axes: T encoder frames of 20 ms, D width, K text tokens.
 
-Source: Radford et al. 2022, arXiv:2212.04356, section 4.5 (the thresholds on compression and
-log-probability).
+Source: Radford et al. 2022, arXiv:2212.04356, section 4.5.
 """
 
 from __future__ import annotations
 
-import zlib
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +22,8 @@ import numpy as np
 
 from affekt.arrays import Floats32
 from affekt.errors import ShapeError, UnknownNameError, WeightsError
-from affekt.text.utterances import Utterance, Word
+from affekt.text.understanding import LOOP_COMPRESSION, Trust, compression, judged
+from affekt.text.utterances import Recognition, Utterance, Word
 from affekt.voice import Encoded, Turn, log_mel, whisper_directory
 from affekt.voice.encoder import FRAME_S
 from affekt.voice.mel import HOP, RATE_HZ
@@ -35,25 +34,6 @@ _BURST_S = 1.0
 _TOKENS_AT_LEAST = 12
 _TOKENS_PER_S = 8.0
 _SHORTEST_WORD_S = 0.06
-
-
-@dataclass(frozen=True)
-class Trust:
-    """When a reading is thrown away.
-
-    Attributes:
-        lowest_log_probability: mean per token; below it nothing is believed.
-        doubtful_log_probability: below it nothing is believed where no speech is likelier than `no_speech`.
-        no_speech: a probability in [0, 1].
-        highest_compression: text that zlib shrinks more than this repeats itself.
-        fastest_words_per_s: nobody speaks faster.
-    """
-
-    lowest_log_probability: float = -1.5
-    doubtful_log_probability: float = -1.0
-    no_speech: float = 0.6
-    highest_compression: float = 2.4
-    fastest_words_per_s: float = 9.0
 
 
 class Recognizer:
@@ -69,7 +49,7 @@ class Recognizer:
             name: 'tiny.en' (English), 'base' (99 languages), or a directory in CTranslate2's format.
             threads: of the runtime, at least 1.
             beam: width of the search, at least 1.
-            trust: the defaults when None.
+            trust: when words are believed; the defaults when None.
 
         Raises:
             UnknownNameError: neither a known name nor a directory that holds a model.
@@ -103,8 +83,8 @@ class Recognizer:
     def recognize(self, turn: Turn, encoded: Encoded, language: str | None = None) -> Utterance | None:
         """What was said in a turn.
 
-        1. Append silent states; 2. settle the language; 3. decode; 4. throw away what cannot be trusted,
-        after a second attempt without repetition; 5. align the tokens with the frames.
+        1. Append silent states; 2. settle the language; 3. decode, a second time without repetition
+        where the text repeats itself; 4. align the tokens with the frames; 5. judge whether it was understood.
 
         Args:
             turn: whose times the words get.
@@ -113,25 +93,29 @@ class Recognizer:
 
         Returns:
             The utterance, with words in order within the turn, each with a confidence in [0, 1]; the speaker
-            is ''. None where the turn holds nothing that can be trusted as speech.
+            is '', `reason` tells why it should not be read. None where no word was recognized.
 
         Raises:
             ShapeError: the states are not of this model's width.
             UnknownNameError: the model does not know the language.
         """
         states = self._storage(self._filled(encoded)[None])
-        code = self._language(states, turn.duration_s, language)
+        code, probability = self._language(states, turn.duration_s, language)
         prompt = self._prompt(code)
         limit = int(min(224, _TOKENS_AT_LEAST + _TOKENS_PER_S * turn.duration_s))
         for penalty in ({}, {'no_repeat_ngram_size': 3, 'repetition_penalty': 1.1}):
             tokens, score, no_speech = self._decode(states, prompt, limit, penalty)
             text = self._tokenizer.decode(tokens).strip()
-            if compression(text) <= self.trust.highest_compression:
+            if compression(text) <= LOOP_COMPRESSION:
                 break
-        if not self._is_trusted(text, score, no_speech, turn.duration_s):
+        if not any(character.isalnum() for character in text):
             return None
         words = self._words(states, prompt, tokens, encoded, turn, code)
-        return Utterance(turn.start_s, turn.end_s, '', text, words) if words else None
+        if not words:
+            return None
+        recognition = Recognition(score, no_speech, not self.is_multilingual, probability)
+        said = Utterance(turn.start_s, turn.end_s, '', text, words, code, recognition)
+        return judged(said, self.trust)
 
     def languages(self, encoded: Encoded) -> dict[str, float]:
         """The probability of each language that the model knows, likeliest first; {'en': 1.0} for English models."""
@@ -143,17 +127,20 @@ class Recognizer:
         likeliest = self._model.detect_language(states)[0]
         return {token.strip('<|>'): float(probability) for token, probability in likeliest}
 
-    def _language(self, states: Any, seconds: float, language: str | None) -> str:
-        """The language asked for, or the likeliest by all seconds heard."""
+    def _language(self, states: Any, seconds: float, language: str | None) -> tuple[str, float]:
+        """The language asked for, or the likeliest by all seconds heard with its share of them; nan where none is."""
         if language is not None:
             if self._tokenizer.token_to_id(f'<|{language}|>') is None or not (self.is_multilingual or language == 'en'):
                 raise UnknownNameError(
                     expected='a language that the model knows', came=language, todo="give a code such as 'en', or None"
                 )
-            return language
+            return language, math.nan
+        if not self.is_multilingual:
+            return 'en', math.nan
         for code, probability in self._languages(states).items():
             self._heard[code] = self._heard.get(code, 0.0) + seconds * probability
-        return max(self._heard, key=self._heard.__getitem__)
+        likeliest = max(self._heard, key=self._heard.__getitem__)
+        return likeliest, self._heard[likeliest] / sum(self._heard.values())
 
     def _prompt(self, code: str) -> list[int]:
         """The tokens that ask for a transcript without timestamps."""
@@ -178,17 +165,6 @@ class Recognizer:
         end = self._tokenizer.token_to_id('<|endoftext|>')
         tokens = [token for token in result.sequences_ids[0] if token < end]
         return tokens, float(result.scores[0]), float(result.no_speech_prob)
-
-    def _is_trusted(self, text: str, score: float, no_speech: float, seconds: float) -> bool:
-        """True for text that a person may have said in that time."""
-        trust = self.trust
-        if not any(character.isalnum() for character in text):
-            return False
-        if score < trust.lowest_log_probability or compression(text) > trust.highest_compression:
-            return False
-        if score < trust.doubtful_log_probability and no_speech > trust.no_speech:
-            return False
-        return len(text.split()) <= max(2.0, trust.fastest_words_per_s * seconds)
 
     def _words(
         self, states: Any, prompt: list[int], tokens: list[int], encoded: Encoded, turn: Turn, code: str
@@ -227,12 +203,6 @@ class Recognizer:
                 todo='encode with the encoder of the same model',
             )
         return np.concatenate([output, self._silence[output.shape[0] :]])[:FULL_FRAMES]
-
-
-def compression(text: str) -> float:
-    """How many times zlib shrinks a text; 1.0 for the empty one. Above 2.4 it repeats itself."""
-    content = text.encode()
-    return len(content) / len(zlib.compress(content)) if content else 1.0
 
 
 def spelled(tokenizer: Any, tokens: list[int], is_unspaced: bool) -> list[tuple[str, int]]:

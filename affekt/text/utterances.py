@@ -18,6 +18,20 @@ class Word:
 
 
 @dataclass(frozen=True)
+class Recognition:
+    """How surely a recognizer heard an utterance."""
+
+    log_probability: float
+    """Mean natural logarithm of the probability of its tokens, at most 0."""
+    no_speech: float
+    """Probability in [0, 1] that nobody speaks."""
+    is_english_only: bool = False
+    """Whether the recognizer knows nothing but English, and writes English words for any language."""
+    language_probability: float = math.nan
+    """Of `Utterance.language`, in [0, 1], over all that was heard so far; nan where none was detected."""
+
+
+@dataclass(frozen=True)
 class Utterance:
     """What one speaker said in one go."""
 
@@ -29,6 +43,12 @@ class Utterance:
     text: str
     words: tuple[Word, ...] = ()
     """Empty where only the whole is timed."""
+    language: str = ''
+    """A code such as 'en' or 'zh'; '' where it is not known."""
+    recognition: Recognition | None = None
+    """None for text that was given, not recognized."""
+    reason: str = ''
+    """Why the words should not be read: one of `affekt.text.NOT_READ`, or ''."""
 
     @property
     def is_timed(self) -> bool:

@@ -158,6 +158,8 @@ def observe_voice(
             if recognizer:
                 spoken = recognizer.recognize(turn, encoded, language)
         words = (len(spoken.words) if spoken else 0) if recognizer else None
+        if getattr(spoken, 'reason', ''):  # invented words say nothing about the pace
+            words = None
         speech, frames, start_s = speech_only(turn, acoustic_frames(turn.samples))
         gathered.add(turn, tenths(frames, start_s), acoustic_summary(speech, frames, words), spoken)
     return VoiceObservations(

@@ -67,7 +67,7 @@ def test_each_second_names_its_likeliest_category(analysis):
 
 def test_moments_name_the_smile_or_its_peak_the_turn_and_the_contradiction(analysis):
     kinds = {m.kind: m for m in analysis.moments}
-    assert 12 <= kinds['peak'].time_s <= 18
+    assert any(12 <= m.time_s <= 18 for m in analysis.moments if m.kind in ('peak', 'smile'))
     assert 20 <= kinds['disagreement'].time_s <= 25
     assert 'looks happy while the words read as angry' in kinds['disagreement'].sentence
     assert all(m.evidence and m.still_jpeg for m in analysis.moments)

@@ -10,11 +10,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from affekt.analysis.fuse import (
+    AGAINST_AT_MOST,
     CONTRADICTION_ABOVE,
-    EVERYDAY_PRIOR,
     UNSURE_BELOW,
     Opinion,
+    alone,
     contradiction,
+    contributions,
     fuse,
     jensen_shannon,
     likelihood_ratio,
@@ -85,8 +87,7 @@ def test_an_ally_never_lowers_the_winners_probability(group, ally, weight):
     ratio = np.array(ally)
     best, winner = ratio.argmax(), before.argmax()
     ratio[best], ratio[winner] = ratio[winner], ratio[best]
-    shares = ratio * np.array([EVERYDAY_PRIOR[k] for k in EKMAN])
-    friend = Opinion('ally', shares / shares.sum(), reliability=weight)
+    friend = Opinion('ally', ratio, reliability=weight)
     assert likelihood_ratio(friend)[winner] == pytest.approx(likelihood_ratio(friend).max())
     assert pool([*group, friend]).max() >= before.max() - 1e-9
 
@@ -95,7 +96,9 @@ def test_an_ally_never_lowers_the_winners_probability(group, ally, weight):
 @given(group=groups())
 def test_weights_and_probabilities_sum_to_one_and_intervals_hold_their_value(group):
     fused = fuse(group)
-    assert sum(fused.weights.values()) == pytest.approx(1.0)
+    for shares in (fused.weights, fused.valence_weights, fused.arousal_weights):
+        assert sum(shares.values()) == pytest.approx(1.0)
+        assert min(shares.values()) >= 0
     if fused.probabilities is not None:
         assert fused.probabilities.sum() == pytest.approx(1.0)
         assert fused.confidence >= UNSURE_BELOW
@@ -110,30 +113,134 @@ def test_nothing_measured_is_missing_not_neutral():
     assert fuse([Opinion('face', sure('neutral'), quality=0.0)]) is None
 
 
+@settings(max_examples=50, deadline=None)
+@given(group=groups(), weight=unit)
+def test_a_flat_opinion_changes_nothing(group, weight):
+    assume(len(group) < 3 and all(o.weight_for('valence') > 0.01 for o in group))
+    name = next(n for n in ('face', 'voice', 'words') if n not in {o.source for o in group})
+    flat = Opinion(name, np.full(7, 1 / 7), 0.0, 0.0, 0.58, 0.45, reliability=weight)
+    before, after = fuse(group), fuse([*group, flat])
+    assert after.abstained == before.abstained
+    if before.probabilities is not None:
+        assert after.probabilities == pytest.approx(before.probabilities, abs=1e-9)
+    for name in ('valence', 'arousal'):
+        ours, theirs = ((d.value, d.low, d.high) for d in (getattr(before, name), getattr(after, name)))
+        assert ours == pytest.approx(theirs, abs=1e-3, nan_ok=True)
+
+
+def test_a_flat_opinion_alone_is_the_middle_of_the_plane_and_as_wide_as_the_plane():
+    fused = fuse([Opinion('face', np.full(7, 1 / 7), 0.0, 0.0, 0.58, 0.45)])
+    assert fused.abstained == 'unsure'
+    for dimension in (fused.valence, fused.arousal):
+        assert dimension.value == 0.0
+        assert dimension.high - dimension.low > 1.8
+
+
+@pytest.mark.parametrize('plain', [0.4, 0.6, 0.8, 0.95, 1.0])
+@pytest.mark.parametrize('emotion', EKMAN[:-1])
+def test_plain_words_leave_a_sure_voice_as_it_is(emotion, plain):
+    # odds of the voice 0.95 / 0.05, neutral raised and the emotion lowered by 1.5 at most:
+    # 0.95 / 1.5 / (0.95 / 1.5 + 0.0083 * 1.5 + 0.0417 ... ) > 0.92
+    fused = fuse([Opinion('voice', sure(emotion, 0.95)), Opinion('words', sure('neutral', plain))])
+    assert fused.probabilities.argmax() == EKMAN.index(emotion)
+    assert fused.confidence >= 0.9
+
+
+@settings(max_examples=50, deadline=None)
+@given(shares=simplex)
+def test_words_speak_against_an_emotion_by_no_more_than_their_limit_and_keep_their_order(shares):
+    limit = AGAINST_AT_MOST['words']
+    ratio = likelihood_ratio(Opinion('words', shares))
+    assert ratio[:-1].min() >= 1 / limit - 1e-12
+    assert ratio[-1] <= max(limit, ratio[:-1].max()) + 1e-12
+    assert ratio[shares.argmax()] == pytest.approx(ratio.max())
+
+
+def test_words_that_name_an_emotion_count_in_full():
+    words = sure('anger', 0.9)
+    assert fuse([Opinion('words', words)]).probabilities.argmax() == EKMAN.index('anger')
+    assert likelihood_ratio(Opinion('words', words))[0] == pytest.approx(0.9 * 7)
+
+
 def test_a_perfect_source_without_prior_of_its_own_is_taken_at_its_word():
-    # weight 1 and prior_s = prior: prior * (p / prior) = p
+    # weight 1 and nothing known before: uniform * (p / uniform) = p
     shares = sure('happiness')
     assert fuse([Opinion('face', shares)]).probabilities == pytest.approx(shares)
 
 
 def test_a_source_of_weight_one_half_counts_as_its_square_root():
-    prior = np.array([EVERYDAY_PRIOR[k] for k in EKMAN]) / sum(EVERYDAY_PRIOR.values())
-    shares = sure('happiness')
-    expected = prior * np.sqrt(shares / prior)
-    assert fuse([Opinion('face', shares, quality=0.5)]).probabilities == pytest.approx(expected / expected.sum())
+    expected = np.sqrt(sure('happiness'))
+    assert fuse([Opinion('face', sure('happiness'), quality=0.5)]).probabilities == pytest.approx(
+        expected / expected.sum()
+    )
 
 
 def test_a_models_training_prior_is_divided_out():
-    # A model trained where 90 % was neutral and that says 90 % neutral has said nothing: the everyday prior remains.
+    # A model trained where 90 % was neutral and that says 90 % neutral has said nothing: all are as likely as before.
     trained = {k: 0.9 if k == 'neutral' else 0.1 / 6 for k in EKMAN}
     said = np.array([trained[k] for k in EKMAN])
-    prior = np.array([EVERYDAY_PRIOR[k] for k in EKMAN]) / sum(EVERYDAY_PRIOR.values())
-    assert pool([Opinion('words', said, prior=trained)]) == pytest.approx(prior)
+    assert pool([Opinion('face', said, prior=trained)]) == pytest.approx(np.full(7, 1 / 7))
+
+
+def test_each_quantity_has_a_weight_of_its_own():
+    # the voice is believed for arousal alone, the face for valence alone; both count for the category
+    face = Opinion('face', sure('happiness'), 0.6, 0.6, 0.3, 0.3, valence_reliability=0.8, arousal_reliability=0.0)
+    voice = Opinion('voice', sure('happiness'), -0.6, -0.6, 0.3, 0.3, valence_reliability=0.0, arousal_reliability=0.8)
+    fused = fuse([face, voice])
+    assert (fused.valence_weights, fused.arousal_weights) == ({'face': 1.0}, {'voice': 1.0})
+    assert fused.weights == pytest.approx({'face': 0.5, 'voice': 0.5})
+    assert fused.valence.value == pytest.approx(0.6)
+    assert fused.arousal.value == pytest.approx(-0.6)
+
+
+def test_weights_name_what_decided_the_category_not_what_counts_most():
+    # the face weighs more and is torn; the voice names the emotion
+    torn = np.full(7, 0.02) + np.array([0.43, 0, 0, 0, 0.43, 0, 0])
+    opinions = [Opinion('face', torn), Opinion('voice', sure('anger', 0.9), reliability=0.6)]
+    assert fuse(opinions).probabilities.argmax() == EKMAN.index('anger')
+    added = contributions(opinions)
+    # against its rival, sadness, the face adds log(0.45 / 0.45) = 0, the voice 0.6 log(0.9 / 0.0167) = 2.4
+    assert added['voice'] > 2 * added['face']
+    assert fuse(opinions).weights['voice'] > 0.6
+
+
+def test_a_source_against_the_winner_contributed_nothing_to_it():
+    opinions = [Opinion('face', sure('anger', 0.4), reliability=0.3), Opinion('voice', sure('fear', 0.7))]
+    assert contributions(opinions)['face'] == 0.0
+    assert fuse(opinions).weights == pytest.approx({'face': 0.0, 'voice': 1.0})
+
+
+def test_the_less_a_source_is_believed_the_wider_its_interval():
+    widths = []
+    for quality in (1.0, 0.5, 0.1):
+        valence = fuse([Opinion('face', sure('happiness', 0.9), 0.4, 0.3, 0.3, 0.3, quality=quality)]).valence
+        assert valence.value == pytest.approx(0.4)
+        widths.append(valence.high - valence.low)
+    assert widths == sorted(widths)
+    assert widths[2] > 1.3 * widths[0]
+
+
+def test_a_contradiction_withholds_category_and_valence_and_keeps_the_arousal():
+    face = Opinion('face', sure('happiness', 0.9), 0.7, 0.4, 0.3, 0.3)
+    fused = fuse([face, Opinion('voice', sure('anger', 0.9), -0.5, 0.6, 0.3, 0.3)])
+    assert fused.abstained == 'contradiction'
+    assert np.isnan(fused.valence.value)
+    assert 0.4 <= fused.arousal.value <= 0.6
+
+
+def test_knowledge_of_a_reading_is_that_of_what_it_was_derived_from():
+    assert alone(Opinion('face', sure('anger'))) == pytest.approx(sure('anger'))
+    certain = Opinion('face', sure('anger', 1.0), -0.5, 0.6, 0.3, 0.3)
+    assert certain.weight_for('valence') == pytest.approx(1.0, abs=1e-3)
+    assert Opinion('face', np.full(7, 1 / 7), 0.0, 0.0, 0.5, 0.5).weight_for('valence') == pytest.approx(0.0, abs=1e-5)
+    stated = Opinion('voice', np.full(7, 1 / 7), 0.0, 0.5, 0.5, 0.5, arousal_certainty=1.0)
+    assert stated.weight_for('arousal') == 1.0
+    assert Opinion('voice', None, arousal=0.5, arousal_sd=0.3).weight_for('category') == 0.0
 
 
 def test_sure_sources_with_different_emotions_contradict():
-    fused = fuse([Opinion('face', sure('happiness')), Opinion('words', sure('anger'))])
-    assert (fused.abstained, fused.conflict) == ('contradiction', ('face', 'words'))
+    fused = fuse([Opinion('face', sure('happiness')), Opinion('voice', sure('anger'))])
+    assert (fused.abstained, fused.conflict) == ('contradiction', ('face', 'voice'))
     assert fused.probabilities is None
     assert np.isnan(fused.valence.value)
     # by hand: among six emotions p = (.8, .2/6 x5) / (.8 + 5 * .2/6) = (.8276, .0345 x5), q likewise elsewhere
@@ -154,13 +261,11 @@ def test_a_faint_source_cannot_contradict():
 
 def test_no_likely_category_abstains_but_keeps_the_dimensions():
     flat = np.array([0.15, 0.15, 0.14, 0.14, 0.14, 0.14, 0.14])
-    uniform = dict.fromkeys(EKMAN, 1 / 7)
-    level = {'reliability': 1.0, 'prior': uniform}
-    unsure = fuse([Opinion('face', flat, 0.2, 0.1, 0.3, 0.3, prior=EVERYDAY_PRIOR)])
+    unsure = fuse([Opinion('face', flat, 0.2, 0.1, 0.3, 0.3)])
     assert unsure.abstained == 'unsure'
     assert unsure.probabilities is None
     assert unsure.valence.value == pytest.approx(0.2)
-    assert fuse([Opinion('face', sure('sadness', 0.9), **level)]).abstained == ''
+    assert fuse([Opinion('face', sure('sadness', 0.9))]).abstained == ''
 
 
 def test_jensen_shannon_is_zero_for_equals_and_one_for_strangers():
@@ -172,10 +277,10 @@ def test_jensen_shannon_is_zero_for_equals_and_one_for_strangers():
 
 def test_dimensions_weigh_by_precision():
     # precisions 1/0.1**2 = 100 and 1/0.2**2 = 25, values close enough that nothing is left between sources:
-    # Q = 100 * .02**2 + 25 * .08**2 = 0.2 < 1
-    pooled = pool_dimension([(0.5, 0.1, 1.0), (0.6, 0.2, 1.0)])
+    # Q = 100 * .02**2 + 25 * .08**2 = 0.2 < 1; knowing nothing adds 1 / 0.5**2 = 4
+    pooled = pool_dimension([(0.5, 0.1, 1.0), (0.6, 0.2, 1.0)], spread=0.5)
     assert pooled.value == pytest.approx(0.52)
-    assert pooled.high - pooled.value == pytest.approx(1.959964 / np.sqrt(125))
+    assert pooled.high - pooled.value == pytest.approx(1.959964 / np.sqrt(129))
 
 
 def test_sources_that_disagree_widen_the_interval():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +9,16 @@ import pytest
 from PIL import Image
 
 from affekt.errors import RunError, ShapeError, UnknownNameError, ValueRangeError
-from affekt.faces import READINGS, FaceLandmarker, Track, observe_faces
+from affekt.faces import (
+    READINGS,
+    FaceLandmarker,
+    FaceTracker,
+    Track,
+    align_face,
+    five_points,
+    observe_faces,
+    readings,
+)  # fmt: skip
 from affekt.labels import EKMAN
 
 
@@ -128,6 +138,34 @@ def test_an_interrupted_run_leaves_no_file(shots, landmarker, tmp_path):
     with pytest.raises(RuntimeError, match='decoder gone'):
         observe_faces(broken(), landmarker=landmarker, spill=tmp_path / 'landmarks.parquet')
     assert list(tmp_path.iterdir()) == []
+
+
+def test_rows_are_those_of_the_frames_read_one_after_the_other(shots, landmarker, observed):
+    tracker = FaceTracker(landmarker)
+    table = observed.table.to_pylist()
+    for shot in shots:
+        for face in tracker.update(shot.time_s, shot.image):
+            row = table.pop(0)
+            values = readings(face, align_face(shot.image, five_points(face.landmarks)))
+            assert row['time_s'] == shot.time_s
+            np.testing.assert_array_equal([row[reading.name] for reading in READINGS], values)
+    assert not table
+
+
+def test_what_goes_wrong_in_any_thread_reaches_the_caller_and_ends_all(shots, landmarker):
+    class Broken:
+        def probabilities(self, crops, blendshapes=None):
+            raise RuntimeError('no expression')
+
+    def unreadable():
+        yield from shots[:3]
+        raise OSError('no more frames')
+
+    with pytest.raises(OSError, match='no more frames'):
+        observe_faces(unreadable(), landmarker=landmarker)
+    with pytest.raises(RuntimeError, match='no expression'):
+        observe_faces(shots, landmarker=landmarker, expression=Broken())
+    assert not [thread for thread in threading.enumerate() if thread.name == 'affekt-ahead']
 
 
 def test_frames_below_16_pixels_count_as_without_a_face(landmarker):

@@ -61,6 +61,8 @@ def test_a_read_text_is_heard_with_words_in_order_within_their_turns(tiny, share
         assert turn.start_s <= edges[0] <= edges[-1] <= turn.end_s
         assert all(0 < word.confidence <= 1 for word in utterance.words)
         assert ' '.join(word.text for word in utterance.words) == utterance.text
+        assert (utterance.language, utterance.reason) == ('en', '')
+        assert utterance.recognition.is_english_only
     # the speaker pauses between the two halves of the first sentence: 'times,' to 'it' at about 3.1 s
     assert heard[0].words[6].start_s == pytest.approx(3.1, abs=0.3)
 
@@ -73,12 +75,22 @@ def test_six_short_turns_are_not_repeated(tiny, shared_data):
     ]  # fmt: skip
 
 
+def test_polish_is_not_understood_by_a_recognizer_of_english(tiny, shared_data):
+    encoder, recognizer = tiny
+    paths = sorted((shared_data / 'nemo').glob('*/*_neutral_1*.opus'))[:6]
+    if not paths:
+        pytest.skip('nemo is absent')
+    said = [recognizer.recognize(turn, encoder(turn.samples)) for path in paths for turn in turns_of(path)]
+    assert all(utterance is None or utterance.reason for utterance in said)
+
+
 def test_noise_and_a_whistle_are_not_words(tiny, rng):
     encoder, recognizer = tiny
     noise = (0.05 * rng.standard_normal(48000)).astype(np.float32)
     whistle = (0.3 * np.sin(np.arange(48000) * 0.4)).astype(np.float32)
     for samples in (noise, whistle):
-        assert recognizer.recognize(Turn(0.0, 3.0, samples, 0.5), encoder(samples)) is None
+        said = recognizer.recognize(Turn(0.0, 3.0, samples, 0.5), encoder(samples))
+        assert said is None or said.reason == 'phantom'
 
 
 def test_states_of_another_model_and_unknown_languages_are_refused(tiny):

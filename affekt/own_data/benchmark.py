@@ -1,0 +1,120 @@
+"""`affekt bench analyze`: labelled clips analyzed, scored and written down."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from affekt.analysis import AnalysisSettings
+from affekt.experiments import plain_sheet_page, sheet_markdown
+from affekt.own_data.labelled import LabelledClips
+from affekt.own_data.outcome import AnalysisBenchmark
+from affekt.own_data.running import read_clips
+from affekt.own_data.scores import scored
+from affekt.own_data.sheet import analysis_sheet, conclusions
+from affekt.progress import Progress
+from affekt.runs import versions, write_atomically
+from affekt.tables import csv_bytes
+from affekt.typed_json import json_file, plain
+
+
+def bench_analysis(
+    labelled: LabelledClips,
+    out: Path,
+    settings: AnalysisSettings | None = None,
+    *,
+    vocal_head: Path | None = None,
+    processes: int = 1,
+    resume: bool = False,
+    resamples: int = 2000,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> AnalysisBenchmark:
+    """Analyze labelled clips and score what is said of them; nothing is chosen or fitted on them.
+
+    Args:
+        labelled: as `labelled_clips` gives them.
+        out: the run folder; finished clips lie there and are not analyzed again.
+        settings: of the analysis; pictures are never kept.
+        vocal_head: folder of the voice's model in place of the packaged one.
+        processes: how many analyze at once.
+        resume: go on with the run that `out` holds.
+        resamples: of intervals.
+        seed: of intervals.
+        progress: told how many files are done.
+
+    Raises:
+        RunError, StorageError: as `read_clips`.
+    """
+    used = (settings or AnalysisSettings()).changed({'keep_frames': False})
+    clips = read_clips(
+        labelled.clips, out, used, vocal_head=vocal_head, processes=processes, resume=resume, progress=progress
+    )
+    pairs = [(c, r) for c, r in zip(labelled.clips, clips.readings, strict=True) if r is not None]
+    scores = scored(
+        [clip for clip, _ in pairs], [reading for _, reading in pairs],
+        rng=np.random.default_rng(seed), resamples=resamples,
+    )  # fmt: skip
+    stated = {'analysis': used.recorded(), 'resamples': resamples, 'seed': seed}
+    return AnalysisBenchmark(labelled, clips, scores, stated)
+
+
+def benchmark_facts(outcome: AnalysisBenchmark) -> dict[str, Any]:
+    """All of an outcome as plain values; None where undefined."""
+    facts: dict[str, Any] = plain({
+        'benchmark': 'analyze',
+        'corpus': outcome.labelled.corpus,
+        'clips': len(outcome.read),
+        'grouped_by': outcome.labelled.grouped_by,
+        'groups': outcome.groups,
+        'scales': {name: list(ends) for name, ends in outcome.labelled.scales.items()},
+        'conclusions': conclusions(outcome),
+        'scores': outcome.scores,
+        'missing': list(outcome.clips.missing),
+        'failed': {name: str(error) for name, error in outcome.clips.failed.items()},
+        'unlabelled': outcome.labelled.unlabelled,
+        'notes': outcome.notes,
+        'settings': dict(outcome.settings),
+    })  # fmt: skip
+    return facts
+
+
+def save_analysis_benchmark(outcome: AnalysisBenchmark, folder: Path) -> None:
+    """Write `results.json`, `results.html`, `results.md` and `clips.csv`, a row a clip, into the run folder.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    sheet = analysis_sheet(outcome)
+    counts = {'clips': len(outcome.read), outcome.labelled.grouped_by or 'groups': outcome.groups}
+    page = plain_sheet_page('affekt bench analyze', outcome.labelled.corpus, sheet, conclusions(outcome), counts)
+    saved = {**benchmark_facts(outcome), 'versions': versions()}
+    write_atomically(folder / 'results.json', json_file(saved))
+    write_atomically(folder / 'results.html', page.encode())
+    said = '\n'.join(f'- {sentence}' for sentence in conclusions(outcome))
+    title, tables = sheet_markdown(sheet).split('\n', 1)
+    write_atomically(folder / 'results.md', f'{title}\n\n{said}\n{tables}'.encode())
+    heads, rows = _clip_rows(outcome)
+    write_atomically(folder / 'clips.csv', csv_bytes(heads, rows))
+
+
+def _clip_rows(outcome: AnalysisBenchmark) -> tuple[list[str], list[list[object]]]:
+    """One row a clip: its label, and what each source calls it."""
+    sources = ('fused', 'face', 'voice', 'words')
+    measured = ('category', 'certainty', 'valence', 'arousal', 'silent_because')
+    heads = ['clip', 'label', 'category', 'valence', 'arousal', 'group']
+    heads += [f'{source}_{name}' for source in sources for name in measured]
+    rows: list[list[object]] = []
+    for clip, reading in outcome.read:
+        own: list[object] = [clip.name, clip.label, clip.category, clip.valence, clip.arousal, clip.group]
+        own += [getattr(reading.sources[source], name) for source in sources for name in measured]
+        rows.append([_cell(value) for value in own])
+    return heads, rows
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, float):
+        return '' if value != value else round(value, 4)
+    return value

@@ -1,0 +1,229 @@
+"""Clips and what people called them, out of a manifest or any table: categories as EKMAN's, ratings in [-1, 1].
+
+A label that means none of the seven categories keeps its name: such clips are analyzed, to see whether affekt knows
+that it does not know, and are not scored. A scale is the manifest's, or is stated; numbers alone do not tell it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from affekt.corpora import Manifest, Sample, own_manifest
+from affekt.errors import TableError, UnknownNameError, ValueRangeError, did_you_mean
+from affekt.labels import EKMAN, ekman_of
+from affekt.wording import counted, listed
+
+DIMENSIONS = ('valence', 'arousal')
+Scale = tuple[float, float]
+"""The least and the largest value that raters could give; the middle is neither the one nor the other."""
+
+
+@dataclass(frozen=True)
+class LabelledClip:
+    """One row of the manifest."""
+
+    name: str
+    path: Path | None
+    """Its file; None where the manifest names none that is there."""
+    window_s: tuple[float, float] | None = None
+    """The stretch of the file that is the clip; None where it is the whole."""
+    label: str = ''
+    """As the manifest has it; '' without a category."""
+    category: str = ''
+    """Of EKMAN; '' where the label means none of them."""
+    valence: float = float('nan')
+    """In [-1, 1]; nan without a rating."""
+    arousal: float = float('nan')
+    group: str = ''
+    """What is drawn together for intervals."""
+
+
+@dataclass(frozen=True)
+class LabelledClips:
+    """All clips that have a label, and what to know of them."""
+
+    corpus: str
+    clips: tuple[LabelledClip, ...]
+    grouped_by: str
+    """'speaker', 'dialogue', 'recording' or 'session'; '' where each clip stands for itself."""
+    unlabelled: int = 0
+    """Rows without a category and without a rating; left out."""
+    scales: Mapping[str, Scale] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def drawn(self, limit: int | None, rng: np.random.Generator) -> LabelledClips:
+        """At most so many of the clips, drawn without replacement, in their order."""
+        if limit is None or limit >= len(self.clips):
+            return self
+        places = np.sort(rng.permutation(len(self.clips))[:limit])
+        note = f'{limit:,} of {len(self.clips):,} clips were drawn at random'
+        return dataclasses.replace(self, clips=tuple(self.clips[at] for at in places), notes=(note, *self.notes))
+
+
+def labelled_clips(
+    manifest: Path | Manifest,
+    *,
+    media: Path | None = None,
+    scales: Mapping[str, Scale] | None = None,
+    names: Mapping[str, str] | None = None,
+    split: str = '',
+) -> LabelledClips:
+    """The labelled clips of a manifest or a table.
+
+    Args:
+        manifest: as `affekt corpus import` wrote it (.parquet), or a table with a row a clip: file, emotion, and where
+            there are any valence, arousal, speaker, split, start and end.
+        media: the folder that paths are below; the manifest's own where None.
+        scales: 'valence' or 'arousal' to the ends of its scale, where the manifest does not state them.
+        names: label to EKMAN category, or to '' for none of them; before the names that are known.
+        split: only its clips.
+
+    Raises:
+        TableError: the table cannot be read, no clip has a label, or a scale is not known.
+        UnknownNameError: no such split, label or category.
+        ValueRangeError: a rating lies outside its scale.
+    """
+    whole = manifest if isinstance(manifest, Manifest) else _manifest(manifest, media)
+    rows = _of_split(whole, split)
+    known = _scales(rows, scales or {})
+    categories, notes = _categories(rows, names or {})
+    grouped_by = next((name for name in ('speaker', 'dialogue', 'recording', 'session') if _is_whole(rows, name)), '')
+    groups = rows.groups()
+    clips, unlabelled = [], 0
+    for row, group in zip(rows.samples, groups.tolist(), strict=True):
+        ratings = {name: _rating(row, name, known) for name in DIMENSIONS}
+        if not row.category and all(np.isnan(value) for value in ratings.values()):
+            unlabelled += 1
+            continue
+        path, kind = _file_of(rows, row)
+        window = rows.window_s(row, kind) if kind else None
+        label = row.category or ''
+        clips.append(LabelledClip(row.sample, path, window, label, categories.get(label, ''), **ratings, group=group))
+    if not clips:
+        raise TableError(
+            expected='a clip with a category, valence or arousal',
+            came=f'{counted(len(rows), "row")} of {whole.facts.corpus} without any',
+            todo='name the columns emotion, valence and arousal',
+        )
+    if not grouped_by:
+        notes.append('no speaker is known of every clip: intervals take clips as independent, and are too narrow')
+    return LabelledClips(whole.facts.corpus, tuple(clips), grouped_by, unlabelled, known, (*whole.facts.notes, *notes))
+
+
+def _manifest(path: Path, media: Path | None) -> Manifest:
+    if path.suffix.lower() == '.parquet':
+        return Manifest.load(path, media)
+    return own_manifest(path, media)
+
+
+def _of_split(manifest: Manifest, split: str) -> Manifest:
+    if not split:
+        return manifest
+    known = [name for name in manifest.coded('split').values if name]
+    if split not in known:
+        raise UnknownNameError(
+            expected=f'a split among {listed(known) or "none: there is no such column"}', came=repr(split),
+            todo=did_you_mean(split, known),
+        )  # fmt: skip
+    return manifest.where(split=split)
+
+
+def _is_whole(manifest: Manifest, name: str) -> bool:
+    return bool(manifest.samples.known(name).all())
+
+
+def _file_of(manifest: Manifest, row: Sample) -> tuple[Path | None, str]:
+    """A clip's file and which of the row's media it is; the one that bears the row's name, else the video."""
+    paths = {kind: path for kind in ('video', 'audio') if (path := manifest.media(row, kind)) is not None}
+    named = [kind for kind, path in paths.items() if path.name == Path(row.sample).name]
+    kind = next(iter((*named, *paths)), '')
+    return (paths[kind], kind) if kind and paths[kind].is_file() else (None, '')
+
+
+def _categories(manifest: Manifest, names: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Label to category or '', and sentences on what was taken for what."""
+    labels = Counter({name: count for name, count in manifest.coded('category').counts().items() if name})
+    for label, category in names.items():
+        if label not in labels:
+            raise UnknownNameError(
+                expected=f'a label among {listed(sorted(labels))}', came=repr(label), todo=did_you_mean(label, labels)
+            )
+        if category and category not in EKMAN:
+            raise UnknownNameError(
+                expected=f'a category among {", ".join(EKMAN)}', came=f'{category!r} for {label!r}',
+                todo=did_you_mean(category, EKMAN),
+            )  # fmt: skip
+    categories = {label: names.get(label, ekman_of(label) or '') for label in labels}
+    renamed = [
+        f'{label} as {category}' for label, category in sorted(categories.items()) if category not in ('', label)
+    ]
+    unknown = sorted(label for label, category in categories.items() if not category)
+    notes = [f'labels counted as categories: {listed(renamed)}'] if renamed else []
+    if unknown:
+        clips = counted(sum(labels[label] for label in unknown), 'clip')
+        notes.append(f'no category of affekt: {listed(unknown)} ({clips}); not scored, see whether affekt abstains')
+    return categories, notes
+
+
+def _scales(manifest: Manifest, stated: Mapping[str, Scale]) -> dict[str, Scale]:
+    """The scale of each dimension that has ratings."""
+    scales: dict[str, Scale] = {}
+    for name in DIMENSIONS:
+        values = manifest.samples.floats(name)[manifest.samples.known(name)]
+        if not len(values):
+            continue
+        scale = stated.get(name) or manifest.facts.ranges.get(name)
+        if scale is None:
+            raise TableError(
+                expected=f'the scale of {name}',
+                came=f'values from {values.min():g} to {values.max():g}, which do not tell its ends',
+                todo=f'add the least and the largest value that raters could give, such as --scale {name}=1..5',
+            )
+        low, high = scale
+        if values.min() < low or values.max() > high:
+            outside = values[(values < low) | (values > high)][0]
+            raise ValueRangeError(
+                expected=f'{name} from {low:g} to {high:g}', came=f'{outside:g}', todo='correct the scale or the table'
+            )
+        scales[name] = (low, high)
+    return scales
+
+
+def _rating(row: Sample, name: str, scales: Mapping[str, Scale]) -> float:
+    """A rating in [-1, 1], the middle of its scale at 0; nan where there is none."""
+    value = getattr(row, name)
+    if value is None or name not in scales:
+        return float('nan')
+    low, high = scales[name]
+    return 2 * (float(value) - low) / (high - low) - 1
+
+
+def parsed_scales(texts: Sequence[str]) -> dict[str, Scale]:
+    """Scales as a command line has them: '1..5' for both dimensions, 'arousal=1..9' for one.
+
+    Raises:
+        ValueRangeError: a text is neither, or its ends are not in order.
+
+    >>> parsed_scales(['1..5', 'arousal=-1..1'])
+    {'valence': (1.0, 5.0), 'arousal': (-1.0, 1.0)}
+    """
+    scales: dict[str, Scale] = {}
+    for text in texts:
+        name, _, ends = text.rpartition('=')
+        low, dots, high = ends.partition('..')
+        try:
+            scale = float(low), float(high)
+        except ValueError:
+            dots = ''
+        if not dots or name not in ('', *DIMENSIONS) or not scale[0] < scale[1] or not np.isfinite(scale).all():
+            raise ValueRangeError(
+                expected='a scale such as 1..5 or arousal=-1..1', came=repr(text), todo='give its lower end first'
+            )
+        scales |= dict.fromkeys([name] if name else DIMENSIONS, scale)
+    return scales

@@ -1,0 +1,61 @@
+"""What comes of labelled clips that were analyzed and scored, and what to know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from affekt.own_data.labelled import LabelledClip, LabelledClips
+from affekt.own_data.readings import ClipReading
+from affekt.own_data.running import ReadClips
+from affekt.own_data.scores import Scores
+from affekt.wording import counted, listed, subject
+
+MOST_NAMED = 5
+
+
+@dataclass(frozen=True)
+class AnalysisBenchmark:
+    """How affekt does on labelled clips."""
+
+    labelled: LabelledClips
+    clips: ReadClips = field(repr=False)
+    scores: Scores = field(repr=False)
+    settings: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def read(self) -> list[tuple[LabelledClip, ClipReading]]:
+        """The clips that were analyzed, with what was read."""
+        pairs = zip(self.labelled.clips, self.clips.readings, strict=True)
+        return [(clip, reading) for clip, reading in pairs if reading is not None]
+
+    @property
+    def groups(self) -> int:
+        """How many speakers, or other groups, the clips that were analyzed are of."""
+        return len({clip.group for clip, _ in self.read})
+
+    @property
+    def is_whole(self) -> bool:
+        """Every labelled clip was there and could be analyzed."""
+        return not self.clips.missing and not self.clips.failed
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader must know, beside the figures."""
+        notes = []
+        if missing := self.clips.missing:
+            notes.append(f'{subject(len(missing), "clip")} without a file: {_some(missing)}')
+        if failed := self.clips.failed:
+            notes.append(f'{counted(len(failed), "clip")} could not be analyzed: {_some(list(failed))}')
+        if self.labelled.unlabelled:
+            notes.append(f'{counted(self.labelled.unlabelled, "row")} without category and rating left out')
+        if 0 < self.groups < 5 and self.labelled.grouped_by:
+            groups = counted(self.groups, self.labelled.grouped_by)
+            notes.append(f'{groups}: intervals over so few are wide, and other people may differ more than they say')
+        return [*notes, *self.labelled.notes]
+
+
+def _some(names: Sequence[str]) -> str:
+    more = [f'{len(names) - MOST_NAMED:,} more'] if len(names) > MOST_NAMED else []
+    return listed([*names[:MOST_NAMED], *more])

@@ -1,0 +1,96 @@
+"""What an analysis says of one clip: a category or none, valence and arousal, of each source and of all together.
+
+A label of a clip is taken for that of the person who is seen and heard longest, whom the report names first. Means are
+over time. A source that never speaks of that person is read for whoever it says most about.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from affekt.analysis import SOURCES, Analysis, PersonSeries
+from affekt.arrays import Floats
+from affekt.labels import EKMAN
+
+NOTHING = 'nothing measured'
+"""Why a source is silent of which there is no reading at all."""
+
+
+@dataclass(frozen=True)
+class SourceReading:
+    """What one source, or all together ('fused'), say of a clip."""
+
+    probabilities: tuple[float, ...] = ()
+    """(7,) in EKMAN order, the mean over the time in which a category is named; () where none is."""
+    valence: float = float('nan')
+    arousal: float = float('nan')
+    silent_because: str = ''
+    """Why no category is named: 'nothing measured', or the reason that most of the time has."""
+
+    @property
+    def category(self) -> str:
+        """The likeliest category; '' where none is named."""
+        return EKMAN[int(np.argmax(self.probabilities))] if self.probabilities else ''
+
+    @property
+    def certainty(self) -> float:
+        """The probability of the likeliest category; nan where none is named."""
+        return max(self.probabilities) if self.probabilities else float('nan')
+
+
+@dataclass(frozen=True)
+class ClipReading:
+    """What an analysis says of one clip."""
+
+    sources: Mapping[str, SourceReading] = field(default_factory=dict)
+    """One for each of 'fused', 'face', 'voice', 'words'."""
+
+
+def readings_of(analysis: Analysis, window_s: tuple[float, float] | None = None) -> ClipReading:
+    """What the analysis says of the whole recording, or of a stretch of it.
+
+    Args:
+        analysis: of the recording.
+        window_s: the stretch, in seconds; fused steps that it cuts count with what of them lies inside.
+    """
+    timeline = analysis.timeline if window_s is None else analysis.timeline.slice(*window_s)
+    names = [person.name for person in analysis.people]
+    every = {source: [timeline.series(name, source) for name in names] for source in SOURCES}
+    if window_s is not None:  # whoever is seen and heard longest in the stretch comes first
+        length = {name: sum(_seconds(series[at]) for series in every.values()) for at, name in enumerate(names)}
+        order = sorted(range(len(names)), key=lambda at: -length[names[at]])
+        every = {source: [series[at] for at in order] for source, series in every.items()}
+    sources = {}
+    for source, series in every.items():
+        spoken = [path for path in series if len(path)]
+        first = series[:1] if series and len(series[0]) else sorted(spoken, key=_seconds, reverse=True)[:1]
+        sources[source] = _reading(first[0]) if first else SourceReading(silent_because=NOTHING)
+    return ClipReading(sources)
+
+
+def _reading(path: PersonSeries) -> SourceReading:
+    """One person's course as one reading."""
+    seconds = np.maximum(path.end_s - path.start_s, 0.0)
+    named = np.isfinite(path.probabilities).all(axis=1) & (seconds > 0)
+    valence, arousal = (_mean(path.dimension(name), seconds) for name in ('valence', 'arousal'))
+    if not named.any():
+        reasons: Counter[str] = Counter()
+        for reason, length in zip(path.abstained.tolist(), seconds.tolist(), strict=True):
+            reasons[reason or 'unsure'] += length
+        return SourceReading((), valence, arousal, reasons.most_common(1)[0][0] if reasons else NOTHING)
+    mean = seconds[named] @ path.probabilities[named] / seconds[named].sum()
+    return SourceReading(tuple((mean / mean.sum()).tolist()), valence, arousal)
+
+
+def _mean(values: Floats, seconds: Floats) -> float:
+    """Over time; nan where nothing is known."""
+    known = np.isfinite(values) & (seconds > 0)
+    return float(seconds[known] @ values[known] / seconds[known].sum()) if known.any() else float('nan')
+
+
+def _seconds(path: PersonSeries) -> float:
+    return float((path.end_s - path.start_s).sum())

@@ -1,0 +1,392 @@
+"""How well readings of clips match their labels: categories, abstention, certainty, valence and arousal, by source.
+
+N clips, K categories that occur among the labels, R draws. A source that names no category for a clip is silent there.
+*Where it speaks*, silent clips are left out; *of all*, silence is no answer and counts as wrong, so that a source gains
+nothing by hiding. A category that no label has, but that is named, is wrong.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import rankdata
+
+from affekt.analysis import SOURCES
+from affekt.arrays import Bools, Floats, Ints
+from affekt.labels import CIRCUMPLEX, EKMAN
+from affekt.metrics import (
+    UNBOUNDED,
+    Interval,
+    Measure,
+    bootstrap_interval,
+    dimensional_measure,
+    event_calibration_error,
+    measure_intervals,
+)
+from affekt.own_data.labelled import DIMENSIONS, LabelledClip
+from affekt.own_data.readings import NOTHING, ClipReading, SourceReading
+
+SILENT = len(EKMAN)
+"""Stands where a category's number would."""
+ORDER = (SOURCES[-1], *SOURCES[:-1])
+"""All together first, then each source alone."""
+CALIBRATION_BINS = 10
+HIGH, LOW = 0.5, 0.0
+"""Arousal of a category's place on the circumplex from which it counts as high, and up to which as low."""
+_FLOOR = 1e-4
+
+
+@dataclass(frozen=True)
+class CategoryScore:
+    """How a source, or an answer that needs no analysis, does on categories."""
+
+    clips: int
+    spoken: int
+    """Clips for which a category is named."""
+    scores: Mapping[str, Interval]
+    """'speaks', 'right', 'says' (mean certainty), 'excess' (says less right), 'uar' and 'macro_f1' where it speaks;
+    'right_of_all' and 'uar_of_all' with silence as wrong."""
+    calibration_error: float = float('nan')
+    """Over 10 bins, where it speaks."""
+    log_loss: float = float('nan')
+    """Where it speaks; that of the label shares and of seven equal shares on the same clips beside it."""
+    log_loss_of_shares: float = float('nan')
+    log_loss_of_uniform: float = float('nan')
+    recall: Mapping[str, float] = field(default_factory=dict)
+    """Category to the share of all its clips that are named so."""
+    confusion: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Category to what its clips are called; '' for none."""
+    silent_because: Mapping[str, int] = field(default_factory=dict)
+    """Reason to number of clips."""
+
+
+@dataclass(frozen=True)
+class DimensionScore:
+    """How a source does on valence or arousal."""
+
+    clips: int
+    """Clips with a rating and a reading."""
+    rated: int
+    scores: Mapping[str, Interval]
+    """'concordance', 'pearson', 'mae' against ratings; 'auc' of high against low, 'sign' the mean share of high and of
+    low clips on the right side of 0."""
+    from_categories: bool = False
+    """Without ratings 'high' and 'low' are told by the category's place on the circumplex; only 'auc' and 'sign'."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """All scores on one set of clips."""
+
+    classes: tuple[str, ...]
+    """Categories that occur among the labels, in EKMAN order."""
+    shares: Mapping[str, float]
+    categories: Mapping[str, CategoryScore]
+    """Source to score; then 'majority' and 'chance'."""
+    gains: Mapping[str, Mapping[str, Interval]]
+    """Source to what all together are better by than it alone: 'of_all', 'both_speak'."""
+    dimensions: Mapping[str, Mapping[str, DimensionScore]]
+    """'valence' and 'arousal' to source to score."""
+    strangers: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
+    """Label that is no category, to source, to what its clips are called; '' for none."""
+    neutral: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Source to mean valence of the clips labelled neutral and the share of them below zero."""
+
+
+def scored(
+    clips: Sequence[LabelledClip],
+    readings: Sequence[ClipReading],
+    *,
+    rng: np.random.Generator,
+    resamples: int = 2000,
+) -> Scores:
+    """Every score, with 95 % intervals over the clips' groups.
+
+    Args:
+        clips: N, as labelled.
+        readings: of the same clips.
+        rng: draws the resamples.
+        resamples: how many.
+    """
+    groups = np.array([clip.group for clip in clips])
+    truth = np.array([EKMAN.index(clip.category) if clip.category else SILENT for clip in clips], dtype=np.int64)
+    known = truth != SILENT
+    by_source = {source: [reading.sources.get(source, _ABSENT) for reading in readings] for source in ORDER}
+    answers = {source: _answers(each) for source, each in by_source.items()}
+    named = {source: answer[known] for source, answer in answers.items()}
+    classes = tuple(EKMAN[at] for at in np.unique(truth[known]))
+    draw = {'rng': rng, 'resamples': resamples}
+    categories: dict[str, CategoryScore] = {}
+    if known.any():
+        for source, each in by_source.items():
+            mine = [reading for reading, is_known in zip(each, known, strict=True) if is_known]
+            categories[source] = _category_score(truth[known], mine, groups[known], **draw)
+        categories |= _trivial(truth[known], groups[known], **draw)
+    spoken = [source for source in by_source if (answers[source] != SILENT).any() and source != 'fused']
+    gains = {
+        source: _gain(truth[known], named['fused'], named[source], groups[known], **draw) for source in spoken
+    } if known.any() else {}  # fmt: skip
+    dimensions = {
+        name: {source: _dimension_score(clips, each, name, groups, **draw) for source, each in by_source.items()}
+        for name in DIMENSIONS
+    }
+    shares = np.bincount(truth[known], minlength=len(EKMAN)) / max(1, int(known.sum()))
+    return Scores(
+        classes, {name: float(shares[EKMAN.index(name)]) for name in classes}, categories, gains,
+        {name: {source: score for source, score in each.items() if score.clips} for name, each in dimensions.items()},
+        _strangers(clips, answers), _neutral(clips, by_source),
+    )  # fmt: skip
+
+
+_ABSENT = SourceReading(silent_because=NOTHING)
+
+
+def _answers(readings: Sequence[SourceReading]) -> Ints:
+    """(N,) the number of the named category, SILENT for none."""
+    return np.array([EKMAN.index(reading.category) if reading.category else SILENT for reading in readings])
+
+
+def _category_score(
+    truth: Ints, readings: Sequence[SourceReading], groups: npt.NDArray[np.str_], **draw: object
+) -> CategoryScore:
+    answers = _answers(readings)
+    certainty = np.array([reading.certainty for reading in readings])
+    speaks = answers != SILENT
+    intervals = measure_intervals(clip_measure(truth, answers, certainty), groups=groups, **draw)  # type: ignore[arg-type]
+    reasons = Counter(reading.silent_because for reading in readings if not reading.category)
+    loss: dict[str, float] = {}
+    if speaks.any():
+        stated = np.array([reading.probabilities for reading in readings if reading.category])
+        shares = np.bincount(truth, minlength=len(EKMAN)) / len(truth)
+        at = truth[speaks]
+        loss = {
+            'log_loss': -float(np.log(np.maximum(stated[np.arange(len(at)), at], _FLOOR)).mean()),
+            'log_loss_of_shares': -float(np.log(shares[at]).mean()),
+            'log_loss_of_uniform': float(np.log(len(EKMAN))),
+            'calibration_error': event_calibration_error(
+                np.clip(certainty[speaks], 0.0, 1.0), answers[speaks] == at, CALIBRATION_BINS
+            ),
+        }
+    return CategoryScore(
+        len(truth), int(speaks.sum()), intervals, **loss, recall=_recall(truth, answers),
+        confusion=_confusion(truth, answers), silent_because=dict(reasons.most_common()),
+    )  # fmt: skip
+
+
+def clip_measure(truth: Ints, answers: Ints, certainty: Floats) -> Measure:
+    """All scores of categories as functions of sums over clips.
+
+    Args:
+        truth: (N,) numbers in EKMAN.
+        answers: (N,) numbers in EKMAN, SILENT where none is named.
+        certainty: (N,) of the named category; not read where none is.
+
+    >>> truth, answers = np.array([0, 0, 3, 3]), np.array([0, 3, 3, SILENT])
+    >>> scores = clip_measure(truth, answers, np.array([0.5, 0.7, 0.9, np.nan])).scores()
+    >>> [round(scores[name], 3) for name in ('speaks', 'right', 'says', 'uar', 'right_of_all', 'uar_of_all')]
+    [0.75, 0.667, 0.7, 0.75, 0.5, 0.5]
+    """
+    size, width = len(truth), len(EKMAN)
+    at, speaks = np.arange(size), answers != SILENT
+    right = speaks & (answers == truth)
+    columns = np.zeros((size, 3 + 4 * (width + 1)))
+    columns[:, 0], columns[:, 1] = 1.0, speaks
+    columns[:, 2] = np.where(speaks, np.nan_to_num(certainty), 0.0)
+    cells = columns[:, 3:].reshape(size, 4, width + 1)  # a view: all clips, spoken, right, named so
+    cells[at, 0, truth] = 1.0
+    cells[at, 1, truth] = speaks
+    cells[at, 2, truth] = right
+    cells[at, 3, answers] = 1.0
+    occurs = np.bincount(truth, minlength=width + 1)[:-1] > 0
+
+    def statistic(sums: Floats) -> dict[str, Floats]:
+        every, spoken, certain = sums[:, :3].T
+        of_class, spoken_of, right_of, named = np.moveaxis(sums[:, 3:].reshape(-1, 4, width + 1)[:, :, :-1], 1, 0)
+        hits = right_of.sum(axis=1)
+        share, says = _over(hits, spoken), _over(certain, spoken)
+        return {
+            'speaks': _over(spoken, every),
+            'right': share,
+            'says': says,
+            'excess': says - share,
+            'uar': _mean_over(_over(right_of, spoken_of), occurs),
+            'macro_f1': _mean_over(_over(2 * right_of, spoken_of + named), occurs),
+            'right_of_all': _over(hits, every),
+            'uar_of_all': _mean_over(_over(right_of, of_class), occurs),
+        }
+
+    names = ('speaks', 'right', 'says', 'uar', 'macro_f1', 'right_of_all', 'uar_of_all')
+    return Measure(columns, statistic, dict.fromkeys(names, (0.0, 1.0)) | {'excess': UNBOUNDED})
+
+
+def _trivial(truth: Ints, groups: npt.NDArray[np.str_], **draw: object) -> dict[str, CategoryScore]:
+    """The most frequent category for every clip, and what drawing one of the occurring ones reaches on average."""
+    counts = np.bincount(truth, minlength=len(EKMAN))
+    most = np.full(len(truth), int(counts.argmax()))
+    shares = counts / counts.sum()
+    measure = clip_measure(truth, most, np.full(len(truth), float(shares.max())))
+    intervals = measure_intervals(measure, groups=groups, **draw)  # type: ignore[arg-type]
+    size = int((counts > 0).sum())
+    exact = dict.fromkeys(('right', 'says', 'uar', 'right_of_all', 'uar_of_all'), _exactly(1 / size))
+    return {
+        'majority': CategoryScore(
+            len(truth), len(truth), intervals,
+            recall=_recall(truth, most), confusion=_confusion(truth, most),
+        ),
+        'chance': CategoryScore(len(truth), len(truth), exact | {'speaks': _exactly(1.0)}),
+    }  # fmt: skip
+
+
+def _exactly(value: float) -> Interval:
+    return Interval(value, float('nan'), float('nan'))
+
+
+def _gain(truth: Ints, fused: Ints, alone: Ints, groups: npt.NDArray[np.str_], **draw: object) -> dict[str, Interval]:
+    """What all sources together are right more often by than one alone."""
+    ours, theirs = fused == truth, alone == truth
+    both = (fused != SILENT) & (alone != SILENT)
+    columns = np.stack([np.ones(len(truth)), ours * 1.0 - theirs, both * 1.0, both * (ours * 1.0 - theirs)], axis=1)
+
+    def statistic(sums: Floats) -> dict[str, Floats]:
+        every, gain, shared, gain_shared = sums.T
+        return {'of_all': _over(gain, every), 'both_speak': _over(gain_shared, shared)}
+
+    measure = Measure(columns, statistic, dict.fromkeys(('of_all', 'both_speak'), (-1.0, 1.0)))
+    return measure_intervals(measure, groups=groups, **draw)  # type: ignore[arg-type]
+
+
+def _dimension_score(
+    clips: Sequence[LabelledClip], readings: Sequence[SourceReading], name: str, groups: npt.NDArray[np.str_],
+    **draw: object,
+) -> DimensionScore:  # fmt: skip
+    ratings = np.array([getattr(clip, name) for clip in clips])
+    values = np.array([getattr(reading, name) for reading in readings])
+    is_rated = bool(np.isfinite(ratings).any())
+    if not is_rated:
+        ratings = _told_by_category(clips, name)
+    known = np.isfinite(ratings) & np.isfinite(values)
+    rated = int(np.isfinite(ratings).sum())
+    if not known.any():
+        return DimensionScore(0, rated, {}, not is_rated)
+    truth, value, group = ratings[known], values[known], groups[known]
+    scores = {}
+    if is_rated:
+        measure = dimensional_measure(truth, value)
+        scores = measure_intervals(measure, groups=group, **draw)  # type: ignore[arg-type]
+        scores.pop('mse', None)
+    sides = truth != 0
+    if sides.any():
+        drawn = {**draw, 'groups': group[sides]}
+        for score, function in (('auc', area_under_curve), ('sign', _sign_agreement)):
+            scores[score] = bootstrap_interval(
+                function, truth[sides] > 0, value[sides], bounds=(0.0, 1.0), **drawn,
+            )  # fmt: skip
+    return DimensionScore(int(known.sum()), rated, scores, not is_rated)
+
+
+def _told_by_category(clips: Sequence[LabelledClip], name: str) -> Floats:
+    """(N,) 1 where a clip's category lies high on the dimension, -1 where low, nan where it lies between."""
+    ratings = np.full(len(clips), np.nan)
+    for at, clip in enumerate(clips):
+        if clip.category:
+            valence, arousal = CIRCUMPLEX[clip.category]
+            if name == 'valence' and clip.category not in ('neutral', 'surprise'):
+                ratings[at] = 1.0 if valence > 0 else -1.0
+            if name == 'arousal' and not LOW < arousal < HIGH:
+                ratings[at] = 1.0 if arousal >= HIGH else -1.0
+    return ratings
+
+
+def area_under_curve(is_high: Bools, values: Floats) -> float:
+    """How often a high clip has the larger value of a high and a low one; ties count half.
+
+        (sum of the high ones' ranks - H (H + 1) / 2) / (H L)
+
+    Args:
+        is_high: (N,)
+        values: (N,)
+
+    Returns:
+        A float in [0, 1]; nan where there are no high or no low ones.
+
+    Source: Hanley & McNeil 1982, doi:10.1148/radiology.143.1.7063747.
+
+    >>> area_under_curve(np.array([True, True, False]), np.array([0.9, 0.2, 0.5]))
+    0.5
+    """
+    high = int(is_high.sum())
+    low = len(is_high) - high
+    if not high or not low:
+        return float('nan')
+    ranks = rankdata(values)
+    return float((ranks[is_high].sum() - high * (high + 1) / 2) / (high * low))
+
+
+def _sign_agreement(is_high: Bools, values: Floats) -> float:
+    """The mean of the shares of high clips above 0 and of low clips below; nan where there are none of one."""
+    if is_high.all() or not is_high.any():
+        return float('nan')
+    return float(((values[is_high] > 0).mean() + (values[~is_high] < 0).mean()) / 2)
+
+
+def _strangers(clips: Sequence[LabelledClip], answers: Mapping[str, Ints]) -> dict[str, dict[str, dict[str, int]]]:
+    """What clips are called whose label is no category."""
+    labels = sorted({clip.label for clip in clips if clip.label and not clip.category})
+    called = (*EKMAN, '')
+    table: dict[str, dict[str, dict[str, int]]] = {}
+    for label in labels:
+        places = [at for at, clip in enumerate(clips) if clip.label == label]
+        table[label] = {
+            source: dict(Counter(called[answer] for answer in each[places].tolist()).most_common())
+            for source, each in answers.items()
+        }
+    return table
+
+
+def _neutral(
+    clips: Sequence[LabelledClip], by_source: Mapping[str, Sequence[SourceReading]]
+) -> dict[str, dict[str, float]]:
+    """Valence of clips that people called neutral: 0 is right for them."""
+    summary = {}
+    places = [at for at, clip in enumerate(clips) if clip.category == 'neutral']
+    for source, readings in by_source.items():
+        values = np.array([readings[at].valence for at in places])
+        values = values[np.isfinite(values)]
+        if len(values):
+            summary[source] = {
+                'clips': float(len(values)),
+                'mean': float(values.mean()),
+                'below_zero': float((values < 0).mean()),
+            }
+    return summary
+
+
+def _recall(truth: Ints, answers: Ints) -> dict[str, float]:
+    return {EKMAN[at]: float((answers[truth == at] == at).mean()) for at in np.unique(truth).tolist()}
+
+
+def _confusion(truth: Ints, answers: Ints) -> dict[str, dict[str, int]]:
+    called = (*EKMAN, '')
+    return {
+        EKMAN[at]: {
+            called[answer]: count
+            for answer, count in enumerate(np.bincount(answers[truth == at], minlength=SILENT + 1).tolist())
+        }
+        for at in np.unique(truth).tolist()
+    }
+
+
+def _over(top: Floats, bottom: Floats) -> Floats:
+    quotient: Floats = np.divide(top, bottom, out=np.full(np.shape(top), np.nan), where=np.asarray(bottom) > 0)
+    return quotient
+
+
+def _mean_over(values: Floats, columns: Bools) -> Floats:
+    """(R,) mean over some columns of (R, C), what is undefined left out; nan where all is."""
+    kept = values[:, columns]
+    defined = ~np.isnan(kept)
+    return _over(np.where(defined, kept, 0.0).sum(axis=1), defined.sum(axis=1).astype(np.float64))

@@ -1,0 +1,244 @@
+"""The scores as sentences and tables: what a person reads before trusting affekt on own data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from affekt.experiments import Section, Sheet
+from affekt.labels import EKMAN
+from affekt.metrics import Interval
+from affekt.wording import DASH, counted, listed, percent, signed, subject, within
+
+if TYPE_CHECKING:
+    from affekt.own_data.outcome import AnalysisBenchmark
+    from affekt.own_data.scores import CategoryScore, DimensionScore, Scores
+
+ALONE = {'face': 'the face alone', 'voice': 'the voice alone', 'words': 'the words alone'}
+SHORT = {
+    'anger': 'anger', 'disgust': 'disgu.', 'fear': 'fear', 'happiness': 'happi.', 'sadness': 'sadn.',
+    'surprise': 'surpr.', 'neutral': 'neutr.', '': 'silent',
+}  # fmt: skip
+"""Categories as the heads of narrow columns."""
+MOST_NAMED = 5
+
+
+def conclusions(outcome: AnalysisBenchmark) -> list[str]:
+    """What the scores say, as sentences; each stands on figures of the tables."""
+    scores = outcome.scores
+    return [
+        *_on_category(scores, counted(len(outcome.read), 'clip'), outcome),
+        *_on_certainty(scores),
+        *_on_gain(scores),
+        *(sentence for name in scores.dimensions if (sentence := _on_dimension(scores, name))),
+        *_on_strangers(scores),
+    ]
+
+
+def analysis_sheet(outcome: AnalysisBenchmark) -> Sheet:
+    """All tables of an outcome, and what to know of them."""
+    scores = outcome.scores
+    sections = [*_category_sections(scores), *_dimension_sections(scores), *_stranger_sections(scores)]
+    title = f'affekt on {outcome.labelled.corpus}: {counted(len(outcome.read), "clip")}'
+    if outcome.labelled.grouped_by:
+        title += f', {counted(outcome.groups, outcome.labelled.grouped_by)}'
+    return Sheet(title, tuple(sections), tuple(outcome.notes))
+
+
+def _on_category(scores: Scores, clips: str, outcome: AnalysisBenchmark) -> Iterator[str]:
+    fused = scores.categories.get('fused')
+    if fused is None:
+        return
+    people = f' of {counted(outcome.groups, outcome.labelled.grouped_by)}' if outcome.labelled.grouped_by else ''
+    if not fused.spoken:
+        yield f'On these {clips}{people} affekt names no category at all.'
+        return
+    right, says, speaks = (fused.scores[name] for name in ('right', 'says', 'speaks'))
+    most = max(scores.shares, key=lambda name: scores.shares[name])
+    others = [
+        f'{ALONE[name]} {_whole(score.scores["right"].value)} (speaks on {_whole(score.scores["speaks"].value)})'
+        for name, score in scores.categories.items()
+        if name in ALONE and score.spoken
+    ]
+    yield (
+        f"On these {clips}{people} affekt's fused category is right {_whole_within(right)} of the time where it speaks "
+        f'(on {_whole(speaks.value)} of them), and says {_whole(says.value)}; always {most!r} is right '
+        f'{_whole(scores.categories["majority"].scores["right"].value)}' + (f', {listed(others)}.' if others else '.')
+    )
+
+
+def _on_certainty(scores: Scores) -> Iterator[str]:
+    fused = scores.categories.get('fused')
+    if fused is None or not fused.spoken:
+        return
+    excess = fused.scores['excess']
+    amount = f'{signed(100 * excess.value, 1)} points{_points(excess)}'
+    if math.isnan(excess.low):
+        yield f'Certainty less share right: {amount}; with so few speakers or clips nobody can tell whether it holds.'
+    elif excess.low > 0:
+        yield f'It says more than it keeps here: certainty less share right is {amount}.'
+    elif excess.high < 0:
+        yield f'It is right more often than it says here: certainty less share right is {amount}.'
+    else:
+        yield f'Its certainty holds here as far as these clips can tell: certainty less share right is {amount}.'
+
+
+def _on_gain(scores: Scores) -> Iterator[str]:
+    singles = {name: score for name, score in scores.categories.items() if name in ALONE and score.spoken}
+    if len(singles) < 2:
+        return
+    best = max(singles, key=lambda name: singles[name].scores['right_of_all'].value)
+    gain = scores.gains[best]['of_all']
+    amount = f'{signed(100 * gain.value, 1)} points{_points(gain)}'
+    verdict = 'is better than' if gain.low > 0 else 'is worse than' if gain.high < 0 else 'cannot be told apart from'
+    yield f'Of all clips, silence counted as wrong, fusion {verdict} its best source, {ALONE[best]}: {amount}.'
+
+
+def _on_dimension(scores: Scores, name: str) -> str:
+    fused = scores.dimensions[name].get('fused')
+    if fused is None or not fused.scores:
+        return ''
+    basis = 'clips whose category lies high from those whose lies low' if fused.from_categories else 'high from low'
+    parts = []
+    if 'concordance' in fused.scores:
+        parts.append(f'agrees with the ratings by a concordance of {_plain(fused.scores["concordance"])}')
+    if 'auc' in fused.scores and not math.isnan(fused.scores['auc'].value):
+        parts.append(f'tells {basis} with an AUC of {_plain(fused.scores["auc"])} (0.5 knows nothing)')
+    return f'Fused {name} {listed(parts)}.' if parts else ''
+
+
+def _on_strangers(scores: Scores) -> Iterator[str]:
+    for label, by_source in list(scores.strangers.items())[:MOST_NAMED]:
+        called = by_source['fused']
+        total = sum(called.values())
+        most = next((name for name in called if name), '')
+        rest = f'; most of the others are called {most}' if most else ''
+        silent = subject(called.get('', 0), 'clip')
+        yield (
+            f'Of {counted(total, "clip")} labelled {label!r}, which is none of its categories, {silent} left without '
+            f'a category, as all should be{rest}.'
+        )
+
+
+def _category_sections(scores: Scores) -> Iterator[Section]:
+    if not scores.categories:
+        return
+    heads = ('category', 'speaks', 'right where it speaks', 'says', 'UAR', 'F1', 'ECE', 'right of all')
+    cells = tuple((_named(name, scores), *_category_cells(score)) for name, score in scores.categories.items())
+    yield Section('Category', heads, cells, 1)
+    columns = (*scores.classes,)
+    yield Section(
+        'Recall of each category, silence counted as wrong',
+        ('', *(SHORT[name] for name in columns)),
+        tuple(
+            (name, *(percent(score.recall.get(column, math.nan), 0) for column in columns))
+            for name, score in scores.categories.items()
+            if score.recall and name != 'majority' and score.spoken
+        ),
+        1,
+    )
+    called = (*EKMAN, '')
+    yield Section(
+        'Fused: what clips of each category are called',
+        ('', *(SHORT[name] for name in called)),
+        tuple(
+            (name, *(str(row.get(column, 0)) for column in called))
+            for name, row in scores.categories['fused'].confusion.items()
+        ),
+        1,
+    )
+
+
+def _category_cells(score: CategoryScore) -> tuple[str, ...]:
+    whole = score.scores
+    if 'right' not in whole or math.isnan(whole['right'].value):
+        return ('0', *[DASH] * 6)
+    calibration = percent(score.calibration_error, 1)
+    uar, f1 = (percent(whole[name].value, 1) if name in whole else DASH for name in ('uar', 'macro_f1'))
+    return (
+        percent(whole['speaks'].value, 0), _with_ends(whole['right']), percent(whole['says'].value, 1), uar, f1,
+        calibration, percent(whole['right_of_all'].value, 1),
+    )  # fmt: skip
+
+
+def _named(name: str, scores: Scores) -> str:
+    if name == 'majority':
+        return f'always {max(scores.shares, key=lambda each: scores.shares[each])}'
+    return f'drawn, 1 of {len(scores.classes)}' if name == 'chance' else name
+
+
+def _dimension_sections(scores: Scores) -> Iterator[Section]:
+    for name, by_source in scores.dimensions.items():
+        if not by_source:
+            continue
+        is_told = any(score.from_categories for score in by_source.values())
+        names = ('auc', 'sign') if is_told else ('concordance', 'pearson', 'mae', 'auc', 'sign')
+        short = {'concordance': 'CCC', 'pearson': 'r', 'mae': 'error', 'auc': 'AUC', 'sign': 'side'}
+        title = f'{name.capitalize()}' + (', high against low told by category' if is_told else '')
+        cells = tuple((source, *_dimension_cells(score, names)) for source, score in by_source.items())
+        yield Section(title, ('', 'clips', *(short[each] for each in names)), cells, 1)
+
+
+def _dimension_cells(score: DimensionScore, names: tuple[str, ...]) -> Iterator[str]:
+    yield f'{score.clips:,}'
+    for name in names:
+        interval = score.scores.get(name)
+        if interval is None:
+            yield DASH
+        elif name in ('concordance', 'auc'):
+            yield _plain(interval)
+        else:
+            yield DASH if math.isnan(interval.value) else f'{interval.value:.2f}'
+
+
+def _stranger_sections(scores: Scores) -> Iterator[Section]:
+    if scores.strangers:
+        called = ('', *EKMAN)
+        yield Section(
+            'Labels that are none of the categories: what their clips are called (fused)',
+            ('', *(SHORT[name] for name in called)),
+            tuple(
+                (label[:16], *(str(by_source['fused'].get(name, 0)) for name in called))
+                for label, by_source in scores.strangers.items()
+            ),
+            1,
+        )
+    if scores.neutral:
+        yield Section(
+            'Valence of clips that people called neutral',
+            ('', 'clips', 'mean', 'below 0, %'),
+            tuple(
+                (source, f'{row["clips"]:,.0f}', signed(row['mean']), percent(row['below_zero'], 0))
+                for source, row in scores.neutral.items()
+            ),
+            1,
+        )
+
+
+def _with_ends(interval: Interval) -> str:
+    return within(percent(interval.value, 1), interval.low, interval.high)
+
+
+def _whole(share: float) -> str:
+    return percent(share, 0, ' %')
+
+
+def _whole_within(interval: Interval) -> str:
+    if math.isnan(interval.low):
+        return _whole(interval.value)
+    return f'{_whole(interval.value)} [{percent(interval.low, 0)}, {percent(interval.high, 0)}]'
+
+
+def _points(interval: Interval) -> str:
+    if math.isnan(interval.low):
+        return ''
+    return f' [{signed(100 * interval.low, 1)}, {signed(100 * interval.high, 1)}]'
+
+
+def _plain(interval: Interval) -> str:
+    """A correlation with its interval, in two digits."""
+    if math.isnan(interval.value):
+        return DASH
+    ends = '' if math.isnan(interval.low) else f' [{interval.low:.2f} {interval.high:.2f}]'
+    return f'{interval.value:.2f}{ends}'.replace('-', '\N{MINUS SIGN}')

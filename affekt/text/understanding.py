@@ -1,0 +1,181 @@
+"""Whether recognized words are what somebody said: understood, not understood, or a recognizer's own invention.
+
+Whisper writes something for any sound. Three things are told apart here, from what it states about itself:
+
+1. *Phantoms*: text for sound in which nobody speaks, loops, and the closing lines of the videos that it learned from
+   ("Thanks for watching"). They are dropped. A short sentence that people do say ("Thank you.") is a phantom only
+   where the recognizer is unsure of it.
+2. *Not understood*: speech of another language under an English-only recognizer, or too noisy. The words are kept and
+   shown, and nothing is read from them. A turn counts as not understood where the mean confidence of its words lies
+   below `Trust.lowest_confidence`; where most of a recording's recognized time is of this sort, its other turns do too,
+   unless they are sure (`Trust.sure_confidence`).
+3. *Understood*: the rest.
+
+`measurements/words_understood.py` chooses the thresholds and measures both errors on clean, noisy and spontaneous
+English and on other languages.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from affekt.text.utterances import Utterance
+
+NOT_READ: Mapping[str, str] = {
+    'not understood': 'the recognizer did not understand the speech; its words are not read',
+    'phantom': 'the recognizer invented the words; they are dropped',
+    'language': 'no model here reads this language; its words are shown and not read',
+}
+"""Why the words of an utterance are not read."""
+
+LOOP_COMPRESSION = 2.4
+"""Text that zlib shrinks more than this repeats itself (Radford et al. 2022, section 4.5)."""
+
+
+@dataclass(frozen=True)
+class Trust:
+    """When recognized words are believed.
+
+    Attributes:
+        lowest_confidence: mean confidence of the words of a turn, below which an English-only recognizer did not
+            understand it.
+        lowest_confidence_of_many: the same for a recognizer of many languages, which only noise misleads.
+        sure_confidence: from it on a turn is believed even in a recording that was mostly not understood.
+        few_understood: share of the recognized seconds below which a recording was mostly not understood.
+        lowest_log_probability: mean per token; below it nothing is understood.
+        doubtful_log_probability: below it the words are a phantom where no speech is likelier than `no_speech`.
+        no_speech: a probability in [0, 1].
+        phantom_confidence: below it a sentence that people say and Whisper also invents is a phantom.
+        fastest_words_per_s: nobody speaks faster.
+    """
+
+    lowest_confidence: float = 0.55
+    lowest_confidence_of_many: float = 0.4
+    sure_confidence: float = 0.8
+    few_understood: float = 0.5
+    lowest_log_probability: float = -1.5
+    doubtful_log_probability: float = -1.0
+    no_speech: float = 0.6
+    phantom_confidence: float = 0.7
+    fastest_words_per_s: float = 9.0
+
+
+def judged(utterance: Utterance, trust: Trust | None = None) -> Utterance:
+    """The utterance with its reason not to be read, from itself alone; as it is where it was not recognized."""
+    if utterance.recognition is None:
+        return utterance
+    return dataclasses.replace(utterance, reason=_reason(utterance, trust or Trust()))
+
+
+def judged_together(utterances: Sequence[Utterance], trust: Trust | None = None) -> tuple[Utterance, ...]:
+    """The utterances of one recording, judged by what most of it was like.
+
+    Where less than `few_understood` of the recognized seconds was understood, the rest is not believed either: of a
+    language that the recognizer does not know, now and then a turn comes out smooth. One sure turn may stay.
+
+    Args:
+        utterances: as `judged` returns them, in any order; given text takes no part.
+    """
+    trust = trust or Trust()
+    seconds: dict[bool, float] = {True: 0.0, False: 0.0}
+    for utterance in utterances:
+        if utterance.recognition is not None and utterance.reason in ('', 'not understood'):
+            seconds[not utterance.reason] += max(0.0, utterance.end_s - utterance.start_s)
+    if not seconds[False] or seconds[True] >= trust.few_understood * sum(seconds.values()):
+        return tuple(utterances)
+    return tuple(
+        dataclasses.replace(utterance, reason='not understood')
+        if utterance.recognition is not None and not utterance.reason and _is_doubtful(utterance, trust)
+        else utterance
+        for utterance in utterances
+    )
+
+
+def confidence(utterance: Utterance) -> float:
+    """The mean confidence of the words; nan where none is stated."""
+    stated = [word.confidence for word in utterance.words if math.isfinite(word.confidence)]
+    return float(np.mean(stated)) if stated else math.nan
+
+
+def compression(text: str) -> float:
+    """How many times zlib shrinks a text; 1.0 for the empty one. Above 2.4 it repeats itself."""
+    content = text.encode()
+    return len(content) / len(zlib.compress(content)) if content else 1.0
+
+
+_CLOSING_LINES = re.compile(
+    r'thank(s| you)( so much| very much)? for (watching|listening|viewing|tuning in)|'
+    r"(please |don't forget to )?(like,? (and |comment,? and )?)?subscribe( to (my|our|the) channel)?|"
+    r"(i'?ll |we'?ll )?see you (all |guys )?(in the |on the )?next (video|time|one|episode)|"
+    r'(subtitles|captions|captioned|transcri(bed|ption|pts?)|translat(ed|ion)|sub(bed|titled)?) (by|provided by).*|'
+    r'(subtitles|captions|transcript|copyright) .{0,20}(amara|community|institute|©).*|.*amara\.org.*|'
+    r'untertitel.*|sous-titr.*|subt[ií]tulos .*|napisy .*|字幕.*|.*请不吝点赞.*|ご視聴ありがとうございました|'
+    r'www\.\S+|https?:\S+'
+)
+"""What no dialogue holds and Whisper's training videos end with; matched against the whole text in small letters."""
+_SAID_AND_INVENTED = frozenset((
+    'you', 'thank you', 'thanks', 'thank you very much', 'thank you so much', 'bye', 'bye bye', 'goodbye', 'okay', 'ok',
+    'oh', 'uh', 'um', 'hmm', 'mm', 'mmhmm', 'so', 'yeah', 'yes', 'no', 'the', 'a', 'and', 'i', 'music', 'applause',
+    'laughter', 'silence', 'blank audio', 'foreign', 'inaudible',
+))  # fmt: skip
+"""What people say and Whisper also writes over noise, breath and music."""
+_NOTES_OF_MUSIC = re.compile(r'[♪♫♬♩🎵🎶]')
+_BRACKETED = re.compile(r'[\[(*].*[\])*]')
+_LEAST_REPEATS = 4
+
+
+def _reason(utterance: Utterance, trust: Trust) -> str:
+    """'phantom', 'not understood', or ''."""
+    recognition = utterance.recognition
+    if recognition is None:
+        return ''
+    sure = confidence(utterance)
+    if _is_phantom(utterance.text, sure, recognition.no_speech, recognition.log_probability, trust):
+        return 'phantom'
+    lowest = trust.lowest_confidence if recognition.is_english_only else trust.lowest_confidence_of_many
+    seconds = utterance.end_s - utterance.start_s
+    is_too_fast = len(utterance.text.split()) > max(2.0, trust.fastest_words_per_s * seconds)
+    is_unsure = recognition.log_probability < trust.lowest_log_probability or sure < lowest
+    return 'not understood' if is_too_fast or is_unsure else ''
+
+
+def _is_phantom(text: str, sure: float, no_speech: float, log_probability: float, trust: Trust) -> bool:
+    """Whether the text is the recognizer's own, and nobody's."""
+    plain = re.sub(r"[^\w\s'.:/©-]", '', text.casefold()).strip(' .-')
+    if _CLOSING_LINES.fullmatch(plain) or compression(text) > LOOP_COMPRESSION or is_loop(text):
+        return True
+    if _NOTES_OF_MUSIC.search(text) or _BRACKETED.fullmatch(text.strip()):
+        return True
+    if log_probability < trust.doubtful_log_probability and no_speech > trust.no_speech:
+        return True
+    words = re.sub(r'[^\w\s]', '', plain)
+    return words in _SAID_AND_INVENTED and (sure < trust.phantom_confidence or no_speech > trust.no_speech)
+
+
+def is_loop(text: str) -> bool:
+    """Whether one phrase of up to four words makes up the text, said at least four times in a row.
+
+    >>> is_loop('I know, I know, I know, I know.'), is_loop('No, no, no.')
+    (True, False)
+    """
+    words = re.findall(r"[\w']+", text.casefold())
+    for length in range(1, 5):
+        repeats = len(words) // length
+        if (
+            repeats >= _LEAST_REPEATS * (2 if length == 1 else 1)
+            and words == (words[:length] * (repeats + 1))[: len(words)]
+        ):
+            return True
+    return False
+
+
+def _is_doubtful(utterance: Utterance, trust: Trust) -> bool:
+    sure = confidence(utterance)
+    return not sure >= trust.sure_confidence

@@ -1,0 +1,121 @@
+"""From tables to opinions: what takes part in which quantity, and who is named as having decided it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from affekt.analysis.assemble import bias_of, mean_interval, summed_up
+from affekt.analysis.observations import Observed, Trust, conform
+from affekt.analysis.person_series import leading_sources, series_of
+from affekt.analysis.records import Source
+from affekt.analysis.steps import fused_series, opinions_of, steps_of
+from affekt.analysis.timeline import Timeline
+from affekt.labels import EKMAN
+
+PERSON = 'person 1'
+SOURCE = Source('a.mp4', 'video', 10.0, 'ab' * 32, 64, 64, 10.0, 10.0)
+
+
+def owned(rows, name):
+    return conform(pa.Table.from_pylist([row | {'person': PERSON} for row in rows]), name)
+
+
+def fused(observed):
+    steps = steps_of(SOURCE.duration_s, 1.0)
+    return fused_series(PERSON, opinions_of(observed, PERSON, steps), steps)
+
+
+def test_an_unfamiliar_turn_counts_for_arousal_alone(make):
+    row = make.turn_row(0, 10, 'anger', 0.95)
+    known = fused(Observed(SOURCE, turns=owned([row], 'turns')))
+    assert known.probabilities[0].argmax() == EKMAN.index('anger')
+    for reason in ('unfamiliar', 'unsure'):
+        path = fused(Observed(SOURCE, turns=owned([row | {'abstains_because': reason}], 'turns')))
+        assert np.isnan(path.probabilities).all()
+        assert np.isnan(path.valence).all()
+        assert path.arousal[0] == pytest.approx(row['arousal'])
+
+
+def test_a_loud_voice_has_its_arousal(make):
+    row = make.turn_row(0, 10, 'anger') | dict.fromkeys(EKMAN, np.nan) | {'valence': np.nan, 'is_loud_voice': True}
+    assert fused(Observed(SOURCE, turns=owned([row], 'turns'))).arousal[0] == pytest.approx(row['arousal'])
+
+
+def test_words_that_were_not_understood_take_no_part(make):
+    row = make.utterance_row(0, 10, 'Sie sagte etwas.', 'anger', 0.9)
+    assert len(fused(Observed(SOURCE, utterances=owned([row], 'utterances'))))
+    assert not len(fused(Observed(SOURCE, utterances=owned([row | {'is_understood': False}], 'utterances'))))
+
+
+def test_plain_words_leave_a_voice_its_name_and_nearly_its_certainty(make):
+    turn, words = make.turn_row(0, 10, 'anger', 0.95), make.utterance_row(0, 10, 'I go there.', 'neutral', 0.9)
+    alone = fused(Observed(SOURCE, turns=owned([turn], 'turns')))
+    both = fused(Observed(SOURCE, turns=owned([turn], 'turns'), utterances=owned([words], 'utterances')))
+    assert both.probabilities[0].argmax() == EKMAN.index('anger')
+    assert both.confidence[0] > alone.confidence[0] - 0.05
+    assert leading_sources(both) == ('voice',)
+
+
+def test_what_part_of_a_step_names_counts_as_a_part(make):
+    # 0.9 s that abstain and 0.1 s that name anger: less sure than a second of anger
+    named = make.turn_row(0.9, 1.0, 'anger', 0.95)
+    mute = make.turn_row(0.0, 0.9, 'anger') | dict.fromkeys(EKMAN, np.nan)
+    part = fused(Observed(SOURCE, turns=owned([mute, named], 'turns')))
+    whole = fused(Observed(SOURCE, turns=owned([named | {'start_s': 0.0}], 'turns')))
+    assert part.probabilities[0].max() < whole.probabilities[0].max() - 0.2
+
+
+def test_weights_of_each_quantity_survive_the_rows(make):
+    faces = owned(make.face_rows(PERSON, 0, 10, 'neutral', 0.5), 'faces')
+    turns = owned([make.turn_row(0, 10, 'anger', 0.9)], 'turns')
+    trust = {'face': Trust(0.8, valence=0.9, arousal=0.1), 'voice': Trust(0.9, valence=0.2, arousal=0.9)}
+    path = fused(Observed(SOURCE, faces, turns, trust=trust))
+    assert leading_sources(path, 'category') == ('voice',)
+    assert leading_sources(path, 'arousal') == ('voice',)
+    assert leading_sources(path, 'valence')[0] == 'face'
+    back = series_of(Timeline.of_series([path], []).to_arrow(), PERSON, 'fused')
+    for quantity in ('category', 'valence', 'arousal'):
+        assert np.array_equal(back.weights_for(quantity), path.weights_for(quantity), equal_nan=True)
+        assert np.nansum(path.weights_for(quantity), axis=1) == pytest.approx(np.ones(10), abs=0.015)
+
+
+def looped(make, seconds, trust):
+    """A person whose clip of four seconds is shown again and again."""
+    source = dataclasses.replace(SOURCE, duration_s=float(seconds))
+    rows = [
+        row
+        for start in range(0, seconds, 4)
+        for first, category in ((start, 'happiness'), (start + 2, 'neutral'))
+        for row in make.face_rows(PERSON, first, min(first + 2, seconds), category, 0.8)
+    ]
+    observed = Observed(source, owned(rows, 'faces'), trust=trust)
+    steps = steps_of(source.duration_s, 1.0)
+    path = fused_series(PERSON, opinions_of(observed, PERSON, steps), steps)
+    return path, summed_up(observed, Timeline.of_series([path], []), PERSON)
+
+
+def test_the_interval_of_a_looped_clip_stays_as_wide_as_the_bias(make):
+    trust = {'face': Trust(0.8, valence_bias_sd=0.15, arousal_bias_sd=0.1)}
+    widths = {}
+    for seconds in (4, 40, 400):
+        path, person = looped(make, seconds, trust)
+        widths[seconds] = person.valence[2] - person.valence[1]
+        assert bias_of(path, 'valence', trust) == pytest.approx(0.15)
+    assert widths[4] > widths[40] > widths[400] >= 2 * 1.96 * 0.15
+    # without a bias nothing would be left of it
+    path, _ = looped(make, 400, trust)
+    bare = mean_interval(path, 'valence')
+    assert bare[2] - bare[1] < 0.3
+
+
+def test_biases_of_sources_add_as_independent_errors(make):
+    faces = owned(make.face_rows(PERSON, 0, 10, 'anger', 0.8), 'faces')
+    turns = owned([make.turn_row(0, 10, 'anger', 0.8)], 'turns')
+    trust = {'face': Trust(0.8, valence_bias_sd=0.2), 'voice': Trust(0.8, valence_bias_sd=0.3)}
+    path = fused(Observed(SOURCE, faces, turns, trust=trust))
+    face, voice = path.weights_for('valence')[0, :2]
+    assert bias_of(path, 'valence', trust) == pytest.approx(np.hypot(0.2 * face, 0.3 * voice), abs=1e-6)

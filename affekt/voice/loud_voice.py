@@ -12,6 +12,7 @@ frames of 32 ms, T frames of 10 ms.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -24,6 +25,7 @@ FRAME = 512
 _FRAME_S = FRAME / RATE_HZ
 _PACES = ((7, 4), (2, 1))
 _PACE_OF_THE_HIGHEST = (3, 1)
+_PEAK = 0.8  # of what is listened to again
 
 
 class Apart(Protocol):
@@ -43,7 +45,7 @@ class LoudVoiceRules:
         least_voiced_s: of periodic voicing in a stretch.
         bridged_s: a pause in the voicing up to this long does not end a stretch.
         hnr_db: median harmonicity of the voicing lies between these: below is noise, above an instrument or a siren.
-        level_sd_db: the level of a voice varies by at least this standard deviation; that of a siren or a tone does not.
+        level_sd_db: least standard deviation of the level, which a siren or a tone does not have.
         below_loudest_db: voicing is at most so far below the loudest frame around.
         least_db: level in dB of full scale below which nothing is loud.
         slow_probability: what the detector says of speech at a slower pace, at least ...
@@ -72,8 +74,8 @@ class LoudVoice:
     def raised(self, samples: Floats32, scores: Floats32, enter: float) -> Floats32:
         """The detector's scores, raised to `enter` at least where a loud voice is heard.
 
-        1. Find the frames that are loud and unheard; 2. find periodic voicing; 3. join it to
-        stretches whose level varies; 4. listen to the whole at a slower pace; 5. raise the stretches in which that sounds like speech.
+        1. Find the frames that are loud and unheard; 2. find periodic voicing; 3. join it to stretches whose level
+        varies; 4. listen to the whole at a slower pace; 5. raise the stretches in which that sounds like speech.
 
         Args:
             samples: (N,) at 16 kHz, N = 512 K.
@@ -119,7 +121,10 @@ class LoudVoice:
         stretches = []
         for inside in np.split(places, ends + 1):
             harmonicity = float(np.median(pitch.hnr_db[inside]))
-            if inside.size * HOP / RATE_HZ < rules.least_voiced_s or not rules.hnr_db[0] <= harmonicity <= rules.hnr_db[1]:
+            if (
+                inside.size * HOP / RATE_HZ < rules.least_voiced_s
+                or not rules.hnr_db[0] <= harmonicity <= rules.hnr_db[1]
+            ):
                 continue
             begin, end = inside[0] * HOP // FRAME, -(-(inside[-1] + 1) * HOP // FRAME)
             stretches.append((int(begin), min(int(end), loud.shape[0]), float(np.median(pitch.f0_hz[inside]))))
@@ -129,10 +134,11 @@ class LoudVoice:
         """(K,) the detector's largest score within each frame when the sound takes `longer / than` of its time."""
         from scipy.signal import resample_poly
 
-        stretched = resample_poly(samples, longer, than).astype(np.float32)
-        heard = self.detector.apart(stretched)
+        stretched = resample_poly(samples, longer, than)
+        # what the detector says depends on the level, a loud voice does not
+        stretched *= _PEAK / max(float(np.abs(stretched).max()), 1e-9)
+        heard = self.detector.apart(stretched.astype(np.float32))
         edges = np.arange(count + 1) * longer // than
         return np.array(
-            [heard[begin : max(end, begin + 1)].max(initial=0.0) for begin, end in zip(edges, edges[1:], strict=False)],
-            np.float32,
+            [heard[begin : max(end, begin + 1)].max(initial=0.0) for begin, end in pairwise(edges)], np.float32
         )

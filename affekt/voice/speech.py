@@ -378,7 +378,7 @@ def speech_turns(
             of the clock by more than 50 ms ends the turn.
         detector: loaded when None.
         rules: the defaults when None.
-        hears_shouts: with True, loud voicing that Silero does not take for speech is a second witness (`loud_voice.py`).
+        hears_shouts: False for Silero alone, without the witness of `loud_voice.py`.
 
     Yields:
         Turns in order, not overlapping, within the recording; none where nobody speaks.

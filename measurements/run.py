@@ -40,6 +40,7 @@ def commands(data: Path | None) -> dict[str, list[str]]:
         if data is not None:
             scripts['fusion_collapse'] = ['fusion_collapse.py', '--data', str(data)]
     if data is not None:
+        scripts['carried_over'] = ['carried_over.py', '--data', str(data)]
         scripts['faces_limits'] = ['faces_limits.py', '--data', str(data)]
         scripts['faces_turned'] = ['faces_turned.py', '--data', str(data)]
         scripts['merbench_parity'] = ['merbench_parity.py', '--data', str(data)]

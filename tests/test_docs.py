@@ -100,6 +100,8 @@ def test_the_page_on_performance_says_what_the_result_files_say():
     page = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(page)
     assert (ROOT / 'docs' / 'performance.md').read_text() == page.page(ROOT / 'measurements' / 'results')
+    own_data = (ROOT / 'docs' / 'own_data.md').read_text()
+    assert own_data == page.with_example(own_data, ROOT / 'measurements' / 'results')
 
 
 def test_the_page_on_open_labels_says_what_the_result_files_say(monkeypatch):

@@ -13,7 +13,7 @@ from affekt.analysis.export import EXPORTS, SUFFIXES, export
 from affekt.analysis.model_choice import models_needed
 from affekt.analysis.moments import MOMENT_KINDS
 from affekt.analysis.person_series import WEIGHTED, PersonSeries, column, rows_of, time_mean
-from affekt.analysis.phrases import UNSEEN, called, when
+from affekt.analysis.phrases import UNSEEN, ToldStretch, called, headline, told_course, told_words, when
 from affekt.analysis.records import (
     Evidence,
     Lost,
@@ -25,6 +25,7 @@ from affekt.analysis.records import (
     Source,
     Spoken,
     SpokenWord,
+    Stretch,
     parts_of,
 )
 from affekt.analysis.rows import SOURCES
@@ -60,16 +61,21 @@ __all__ = [
     'Source',
     'Spoken',
     'SpokenWord',
+    'Stretch',
     'Timeline',
+    'ToldStretch',
     'analyze',
     'called',
     'check_purpose',
     'column',
     'concat',
     'export',
+    'headline',
     'models_needed',
     'parts_of',
     'rows_of',
     'time_mean',
+    'told_course',
+    'told_words',
     'when',
 ]

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from affekt.analysis.active_speaker import Mouth, attribute_turns, match_speakers
 from affekt.analysis.analysis import Analysis
+from affekt.analysis.course import course_of, steps_within
 from affekt.analysis.description import Describer, Findings, PlainDescriber
 from affekt.analysis.moments import EVIDENCE_COLUMNS, find_moments, with_stills
 from affekt.analysis.observations import GOEMOTION_COLUMNS, MOUTH_COLUMNS, Observed, Trust, with_people
@@ -26,7 +27,7 @@ from affekt.analysis.person_series import (
     time_mean,
 )
 from affekt.analysis.phrases import UNSEEN
-from affekt.analysis.records import OpenLabel, Person
+from affekt.analysis.records import OpenLabel, Person, Stretch
 from affekt.analysis.settings import AnalysisSettings
 from affekt.analysis.steps import fused_series, opinion_rows, opinions_of, steps_of
 from affekt.analysis.timeline import Span, Timeline, measure, union
@@ -69,7 +70,7 @@ def assemble(observed: Observed, settings: AnalysisSettings, describer: Describe
     # 5.
     covered = coverage_of(timeline, observed.source.duration_s)
     has_words = bool(observed.spoken)
-    findings = Findings(observed.source, timeline, people, labels, moments, covered, has_words)
+    findings = Findings(observed.source, timeline, people, labels, moments, covered, has_words, observed.tables)
     return Analysis(
         source=observed.source,
         timeline=timeline,
@@ -158,8 +159,18 @@ def summed_up(observed: Observed, timeline: Timeline, name: str) -> Person:
             quality[reading] = round(float(np.median(values)), 3)
     return Person(
         name, round(seen, 3), round(min(heard, duration), 3), observed.thumbnails.get(name), categories,
-        valence, arousal, quality,
+        valence, arousal, quality, _course(path, observed.trust),
     )  # fmt: skip
+
+
+def _course(path: PersonSeries, trust: Mapping[str, Trust]) -> tuple[Stretch, ...]:
+    """The stretches of a person's time, each with its valence and arousal."""
+    stretches = []
+    for stretch in course_of(path):
+        part = path.where(steps_within(path, stretch))
+        valence, arousal = (mean_interval(part, axis, bias_of(part, axis, trust)) for axis in DIMENSIONS)
+        stretches.append(dataclasses.replace(stretch, valence=valence, arousal=arousal))
+    return tuple(stretches)
 
 
 def mean_interval(path: PersonSeries, name: str, bias_sd: float = 0.0) -> tuple[float, float, float] | None:

@@ -134,13 +134,23 @@ def _further_down(name: str, release: Release) -> dict[str, Any]:
     if not name or Path(name).is_absolute() or '..' in Path(name).parts:
         return paths
     for column, kinds in (('audio', AUDIO), ('video', SEEN)):
-        names = [name] if name.lower().endswith(kinds) else [f'{name}{ending}' for ending in kinds]
-        files = [path for each in names for path in release.every(each) if path.is_file()]
+        exact = [name] if name.lower().endswith(kinds) else []
+        recoded = [f'{_stem(name)}{ending}' for ending in kinds]
+        files = _files_called(exact, release) or _files_called(recoded, release)
         if len(files) == 1:
             paths[column] = files[0].relative_to(release.folder).as_posix()
         elif files:
             release.notes.append(f'{name} is the name of {len(files)} files in different folders: none was taken')
     return paths
+
+
+def _stem(name: str) -> str:
+    """The name without the ending of a media file: a corpus may lie there in another coding than its table names."""
+    return name.rsplit('.', 1)[0] if name.lower().endswith((*AUDIO, *SEEN)) else name
+
+
+def _files_called(names: Sequence[str], release: Release) -> list[Path]:
+    return [path for name in names for path in release.every(name) if path.is_file()]
 
 
 CORPORA = (

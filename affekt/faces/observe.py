@@ -1,7 +1,7 @@
 """The main path of the room: a recording in; one row per person and frame, and each person's best picture, out.
 
     observed = observe_faces(Recording.open('clip.mp4'), rate_hz=12.5)
-    observed.table            # time_s, person, box, READINGS, seven categories, valence, arousal
+    observed.table            # time_s, person, box, READINGS, seven categories, valence, arousal and their deviations
     observed.people           # who was seen when, with a thumbnail
     observed.frames_without   # frames without any face
 
@@ -41,7 +41,9 @@ AHEAD = 3
 """Frames that wait, at most, between two threads."""
 _PACK = 1024
 _BOX = ('box_x', 'box_y', 'box_width', 'box_height')
-_NUMBERS = (*_BOX, *(reading.name for reading in READINGS), *EKMAN, 'valence', 'arousal')
+_AFFECT = ('valence', 'arousal', 'valence_sd', 'arousal_sd')
+_NUMBERS = (*_BOX, *(reading.name for reading in READINGS), *EKMAN, *_AFFECT)
+_QUALITY = _NUMBERS.index('quality')
 
 
 class FrameLike(Protocol):
@@ -94,7 +96,7 @@ class FaceObservations:
         table: one row per person and frame, by time: time_s (s), person, is_measured (False where the face stood still
             and the reading before was taken over), box_x, box_y, box_width, box_height (pixels), all READINGS, the
             seven EKMAN probabilities (nan without an expression model or where it was not evaluated), valence and
-            arousal in [-1, 1], derived.
+            arousal in [-1, 1] and their standard deviations, derived.
         people: by order of appearance.
         frames: how many frames were looked at.
         frames_without: how many of them show no face.
@@ -287,7 +289,7 @@ class _Rows:
         self._times.append(face.time_s)
         self._people.append(name)
         self._measured.append(face.is_measured)
-        judged = np.full(len(EKMAN) + 2, np.nan, dtype=np.float32)
+        judged = np.full(len(EKMAN) + len(_AFFECT), np.nan, dtype=np.float32)
         self._numbers.append(np.concatenate([face.box, values, judged]))
         self._crops.append(crop)
         self._blendshapes.append(face.blendshapes)
@@ -304,13 +306,15 @@ class _Rows:
     def _judge(self) -> None:
         """Fills in the expression of the faces that wait for it."""
         if self._expression is not None and self._crops:
-            from affekt.faces.expression import affect
+            from affekt.faces.expression import NEUTRAL_LEAN, affect_seen
 
             blendshapes = np.stack(self._blendshapes)
             shares = np.asarray(self._expression.probabilities(np.stack(self._crops), blendshapes))
-            valence, arousal = affect(shares, blendshapes)
-            judged = np.column_stack([shares, valence, arousal]).astype(np.float32)
-            for row, values in zip(self._numbers[-len(judged) :], judged, strict=True):
+            waiting = self._numbers[-len(shares) :]
+            quality = np.array([row[_QUALITY] for row in waiting])
+            lean = getattr(self._expression, 'neutral_lean', NEUTRAL_LEAN)
+            judged = np.column_stack([shares, *affect_seen(shares, quality, neutral_lean=lean)]).astype(np.float32)
+            for row, values in zip(waiting, judged, strict=True):
                 row[-judged.shape[1] :] = values
         self._crops.clear()
         self._blendshapes.clear()

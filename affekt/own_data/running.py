@@ -11,7 +11,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from affekt.analysis import AnalysisSettings, Analyzer
 from affekt.errors import AffektError, StorageError, UnexpectedError
@@ -22,6 +21,7 @@ from affekt.progress import Progress
 from affekt.runs import Run, file_sha256, read_regular_file, write_atomically
 from affekt.tables import storable
 from affekt.typed_json import json_file, typed
+from affekt.weights import PACKAGED
 from affekt.workers import as_finished, workers
 
 READINGS = 'readings'
@@ -86,7 +86,8 @@ def read_clips(
     """
     # 1.
     jobs = _jobs(clips)
-    recorded = settings.recorded() | ({'vocal_head': _content_of(vocal_head)} if vocal_head else {})
+    recorded = settings.recorded() | {'models': _models_in(PACKAGED)}
+    recorded |= {'vocal_head': _models_in(vocal_head)} if vocal_head else {}
     results: dict[Path, list[ClipReading] | AffektError] = {}
     with Run(out, recorded, resume=resume) as run:
         # 2.
@@ -225,6 +226,6 @@ def _read_in_worker(job: _Job) -> list[ClipReading] | AffektError:
     return _worker.read(job)
 
 
-def _content_of(folder: Path) -> dict[str, Any]:
-    """What a model folder holds: a resumed run must have the same."""
-    return {path.name: file_sha256(path) for path in sorted(folder.iterdir()) if path.is_file()}
+def _models_in(folder: Path) -> dict[str, str]:
+    """The models of a folder and what they hold: a resumed run must have the same."""
+    return {path.name: file_sha256(path) for path in sorted(folder.iterdir()) if path.suffix in ('.npz', '.onnx')}

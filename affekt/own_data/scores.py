@@ -19,7 +19,6 @@ from affekt.analysis import SOURCES
 from affekt.arrays import Bools, Floats, Ints
 from affekt.labels import CIRCUMPLEX, EKMAN
 from affekt.metrics import (
-    UNBOUNDED,
     Interval,
     Measure,
     bootstrap_interval,
@@ -37,6 +36,8 @@ ORDER = (SOURCES[-1], *SOURCES[:-1])
 CALIBRATION_BINS = 10
 HIGH, LOW = 0.5, 0.0
 """Arousal of a category's place on the circumplex from which it counts as high, and up to which as low."""
+CLEARLY = 0.05
+"""A valence so far below 0 is negative; the report shows less as 0.0."""
 _FLOOR = 1e-4
 
 
@@ -94,7 +95,13 @@ class Scores:
     strangers: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
     """Label that is no category, to source, to what its clips are called; '' for none."""
     neutral: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """Source to mean valence of the clips labelled neutral and the share of them below zero."""
+    """Source to mean valence of the clips labelled neutral and the share of them below -0.05."""
+
+    @property
+    def lead(self) -> str:
+        """The source that sentences are about: 'fused', or the only one where only one was read."""
+        known = [source for source in ORDER if source in self.categories or source in self.dimensions['valence']]
+        return known[0] if known else ORDER[0]
 
 
 def scored(
@@ -115,7 +122,8 @@ def scored(
     groups = np.array([clip.group for clip in clips])
     truth = np.array([EKMAN.index(clip.category) if clip.category else SILENT for clip in clips], dtype=np.int64)
     known = truth != SILENT
-    by_source = {source: [reading.sources.get(source, _ABSENT) for reading in readings] for source in ORDER}
+    sources = [source for source in ORDER if any(source in reading.sources for reading in readings)]
+    by_source = {source: [reading.sources.get(source, _ABSENT) for reading in readings] for source in sources}
     answers = {source: _answers(each) for source, each in by_source.items()}
     named = {source: answer[known] for source, answer in answers.items()}
     classes = tuple(EKMAN[at] for at in np.unique(truth[known]))
@@ -126,7 +134,8 @@ def scored(
             mine = [reading for reading, is_known in zip(each, known, strict=True) if is_known]
             categories[source] = _category_score(truth[known], mine, groups[known], **draw)
         categories |= _trivial(truth[known], groups[known], **draw)
-    spoken = [source for source in by_source if (answers[source] != SILENT).any() and source != 'fused']
+    singles = ORDER[1:] if 'fused' in by_source else ()
+    spoken = [source for source in singles if source in by_source and (answers[source] != SILENT).any()]
     gains = {
         source: _gain(truth[known], named['fused'], named[source], groups[known], **draw) for source in spoken
     } if known.any() else {}  # fmt: skip
@@ -220,7 +229,7 @@ def clip_measure(truth: Ints, answers: Ints, certainty: Floats) -> Measure:
         }
 
     names = ('speaks', 'right', 'says', 'uar', 'macro_f1', 'right_of_all', 'uar_of_all')
-    return Measure(columns, statistic, dict.fromkeys(names, (0.0, 1.0)) | {'excess': UNBOUNDED})
+    return Measure(columns, statistic, dict.fromkeys(names, (0.0, 1.0)) | {'excess': (-1.0, 1.0)})
 
 
 def _trivial(truth: Ints, groups: npt.NDArray[np.str_], **draw: object) -> dict[str, CategoryScore]:
@@ -360,7 +369,7 @@ def _neutral(
             summary[source] = {
                 'clips': float(len(values)),
                 'mean': float(values.mean()),
-                'below_zero': float((values < 0).mean()),
+                'below': float((values < -CLEARLY).mean()),
             }
     return summary
 

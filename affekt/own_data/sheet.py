@@ -47,9 +47,10 @@ def analysis_sheet(outcome: AnalysisBenchmark) -> Sheet:
 
 
 def _on_category(scores: Scores, clips: str, outcome: AnalysisBenchmark) -> Iterator[str]:
-    fused = scores.categories.get('fused')
+    fused = scores.categories.get(scores.lead)
     if fused is None:
         return
+    what = 'fused category' if scores.lead == 'fused' else f'category by {ALONE[scores.lead]}'
     people = f' of {counted(outcome.groups, outcome.labelled.grouped_by)}' if outcome.labelled.grouped_by else ''
     if not fused.spoken:
         yield f'On these {clips}{people} affekt names no category at all.'
@@ -59,17 +60,17 @@ def _on_category(scores: Scores, clips: str, outcome: AnalysisBenchmark) -> Iter
     others = [
         f'{ALONE[name]} {_whole(score.scores["right"].value)} (speaks on {_whole(score.scores["speaks"].value)})'
         for name, score in scores.categories.items()
-        if name in ALONE and score.spoken
+        if name in ALONE and name != scores.lead and score.spoken
     ]
     yield (
-        f"On these {clips}{people} affekt's fused category is right {_whole_within(right)} of the time where it speaks "
+        f"On these {clips}{people} affekt's {what} is right {_whole_within(right)} of the time where it speaks "
         f'(on {_whole(speaks.value)} of them), and says {_whole(says.value)}; always {most!r} is right '
         f'{_whole(scores.categories["majority"].scores["right"].value)}' + (f', {listed(others)}.' if others else '.')
     )
 
 
 def _on_certainty(scores: Scores) -> Iterator[str]:
-    fused = scores.categories.get('fused')
+    fused = scores.categories.get(scores.lead)
     if fused is None or not fused.spoken:
         return
     excess = fused.scores['excess']
@@ -86,7 +87,7 @@ def _on_certainty(scores: Scores) -> Iterator[str]:
 
 def _on_gain(scores: Scores) -> Iterator[str]:
     singles = {name: score for name, score in scores.categories.items() if name in ALONE and score.spoken}
-    if len(singles) < 2:
+    if len(singles) < 2 or not scores.gains:
         return
     best = max(singles, key=lambda name: singles[name].scores['right_of_all'].value)
     gain = scores.gains[best]['of_all']
@@ -96,7 +97,7 @@ def _on_gain(scores: Scores) -> Iterator[str]:
 
 
 def _on_dimension(scores: Scores, name: str) -> str:
-    fused = scores.dimensions[name].get('fused')
+    fused = scores.dimensions[name].get(scores.lead)
     if fused is None or not fused.scores:
         return ''
     basis = 'clips whose category lies high from those whose lies low' if fused.from_categories else 'high from low'
@@ -105,12 +106,13 @@ def _on_dimension(scores: Scores, name: str) -> str:
         parts.append(f'agrees with the ratings by a concordance of {_plain(fused.scores["concordance"])}')
     if 'auc' in fused.scores and not math.isnan(fused.scores['auc'].value):
         parts.append(f'tells {basis} with an AUC of {_plain(fused.scores["auc"])} (0.5 knows nothing)')
-    return f'Fused {name} {listed(parts)}.' if parts else ''
+    start = f'Fused {name}' if scores.lead == 'fused' else f'{name.capitalize()} by {ALONE[scores.lead]}'
+    return f'{start} {listed(parts)}.' if parts else ''
 
 
 def _on_strangers(scores: Scores) -> Iterator[str]:
     for label, by_source in list(scores.strangers.items())[:MOST_NAMED]:
-        called = by_source['fused']
+        called = by_source[scores.lead]
         total = sum(called.values())
         most = next((name for name in called if name), '')
         rest = f'; most of the others are called {most}' if most else ''
@@ -140,11 +142,11 @@ def _category_sections(scores: Scores) -> Iterator[Section]:
     )
     called = (*EKMAN, '')
     yield Section(
-        'Fused: what clips of each category are called',
+        f'{scores.lead.capitalize()}: what clips of each category are called',
         ('', *(SHORT[name] for name in called)),
         tuple(
             (name, *(str(row.get(column, 0)) for column in called))
-            for name, row in scores.categories['fused'].confusion.items()
+            for name, row in scores.categories[scores.lead].confusion.items()
         ),
         1,
     )
@@ -196,10 +198,10 @@ def _stranger_sections(scores: Scores) -> Iterator[Section]:
     if scores.strangers:
         called = ('', *EKMAN)
         yield Section(
-            'Labels that are none of the categories: what their clips are called (fused)',
+            f'Labels that are none of the categories: what their clips are called ({scores.lead})',
             ('', *(SHORT[name] for name in called)),
             tuple(
-                (label[:16], *(str(by_source['fused'].get(name, 0)) for name in called))
+                (label[:16], *(str(by_source[scores.lead].get(name, 0)) for name in called))
                 for label, by_source in scores.strangers.items()
             ),
             1,
@@ -207,9 +209,9 @@ def _stranger_sections(scores: Scores) -> Iterator[Section]:
     if scores.neutral:
         yield Section(
             'Valence of clips that people called neutral',
-            ('', 'clips', 'mean', 'below 0, %'),
+            ('', 'clips', 'mean', 'below \N{MINUS SIGN}0.05, %'),
             tuple(
-                (source, f'{row["clips"]:,.0f}', signed(row['mean']), percent(row['below_zero'], 0))
+                (source, f'{row["clips"]:,.0f}', signed(row['mean']), percent(row['below'], 0))
                 for source, row in scores.neutral.items()
             ),
             1,

@@ -153,3 +153,10 @@ def test_drawn_clips_are_some_of_all_in_their_order_and_the_same_for_one_seed(tm
     assert len(few.clips) == 10
     assert few.clips == labelled.drawn(10, np.random.default_rng(3)).clips
     assert labelled.drawn(None, np.random.default_rng(3)) is labelled
+
+
+def test_a_corpus_that_lies_in_another_coding_than_its_table_names_is_read(table, tmp_path):
+    (tmp_path / 'deep' / 'recoded.opus').write_bytes(b'x')
+    labelled = labelled_clips(table('file_id\temotion\tspeaker_id\nrecoded.wav\tangry\ts1\n', 'metadata.tsv'))
+    assert labelled.clips[0].path.name == 'recoded.opus'
+    assert labelled.clips[0].group == 's1'

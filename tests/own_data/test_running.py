@@ -133,3 +133,11 @@ def test_a_label_option_without_a_category_is_refused(verb, table, tmp_path):
     shown = verb('--manifest', table, '--label', 'boredom', '--out', tmp_path / 'run')
     assert shown.exit_code == 2
     assert 'such as Freude=happiness' in shown.stderr
+
+
+def test_a_resumed_run_with_another_voice_is_refused(table, tmp_path, analyzer):
+    (tmp_path / 'head').mkdir()
+    (tmp_path / 'head' / 'vocal_emotion_tiny_en.npz').write_bytes(b'weights')
+    _read(table, tmp_path / 'run')
+    with pytest.raises(RunError, match='vocal_head'):
+        _read(table, tmp_path / 'run', resume=True, vocal_head=tmp_path / 'head')

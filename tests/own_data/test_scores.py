@@ -139,9 +139,9 @@ def test_a_label_that_is_no_category_is_not_scored_and_says_what_its_clips_are_c
 
 def test_valence_of_neutral_clips_is_told():
     clips = [_clip(at, 'neutral') for at in range(4)]
-    readings = [ClipReading({'fused': _says('neutral', valence=value)}) for value in (-0.2, -0.1, 0.1, np.nan)]
+    readings = [ClipReading({'fused': _says('neutral', valence=value)}) for value in (-0.2, -0.01, 0.1, np.nan)]
     told = scored(clips, readings, rng=np.random.default_rng(0), resamples=10).neutral['fused']
-    assert told == {'clips': 3.0, 'mean': pytest.approx(-0.2 / 3), 'below_zero': pytest.approx(2 / 3)}
+    assert told == {'clips': 3.0, 'mean': pytest.approx(-0.11 / 3), 'below': pytest.approx(1 / 3)}
 
 
 def test_the_area_under_the_curve_counts_pairs(rng):

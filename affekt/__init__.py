@@ -41,6 +41,7 @@ ROOMS = (
     'faces',
     'voice',
     'text',
+    'people',
     'corpora',
     'metrics',
     'pages',

@@ -25,7 +25,7 @@ from affekt.analysis.assemble import assemble
 from affekt.analysis.description import Describer
 from affekt.analysis.model_cache import LoadedModels, return_freed_pages
 from affekt.analysis.model_choice import models_used, trust_of
-from affekt.analysis.observations import FACES, TURNS, UTTERANCES, VOICE, Observed, Returned, conform
+from affekt.analysis.observations import FACES, TURNS, UTTERANCES, VOICE, Observed, conform
 from affekt.analysis.records import Lost, Source, Spoken
 from affekt.analysis.settings import AnalysisSettings
 from affekt.analysis.stills import Stills, Watched
@@ -33,6 +33,7 @@ from affekt.analysis.utterances import given_words, utterance_table, word_notes
 from affekt.containers import DecodeReport
 from affekt.errors import LimitError, MediaError
 from affekt.media import Recording
+from affekt.people import Returned
 from affekt.progress import Progress
 from affekt.tables import storable
 from affekt.text import judged_together

@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from affekt.analysis.active_speaker import Mouth, attribute_turns, match_speakers
 from affekt.analysis.analysis import Analysis
 from affekt.analysis.course import course_of, steps_within
 from affekt.analysis.description import Describer, Findings, PlainDescriber
@@ -18,12 +17,10 @@ from affekt.analysis.observations import (
     GOEMOTION_COLUMNS,
     MOUTH_COLUMNS,
     Observed,
-    Returned,
     Trust,
     with_people,
 )
 from affekt.analysis.open_labels import CUE_COLUMNS, Impression, cue_levels, describe_impression, segments
-from affekt.analysis.people import with_return_notes
 from affekt.analysis.person_series import (
     DIMENSIONS,
     WEIGHTED,
@@ -40,6 +37,7 @@ from affekt.analysis.settings import AnalysisSettings
 from affekt.analysis.steps import fused_series, opinion_rows, opinions_of, steps_of
 from affekt.analysis.timeline import Span, Timeline, measure, union
 from affekt.labels import EKMAN, GOEMOTIONS
+from affekt.people import Mouth, Returned, attribute_turns, match_speakers, return_sentences
 
 Z95 = 1.959964
 QUALITY_COLUMNS = {
@@ -56,7 +54,9 @@ def assemble(observed: Observed, settings: AnalysisSettings, describer: Describe
     moments. 5. Describe.
     """
     # 1.
-    observed = with_return_notes(with_speakers(observed))
+    observed = with_speakers(observed)
+    notes = (*observed.source.notes, *return_sentences(observed.returned))
+    observed = dataclasses.replace(observed, source=dataclasses.replace(observed.source, notes=notes))
     names = people_of(observed)
 
     # 2.

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from affekt.analysis.records import ModelUse, Source, Spoken
 from affekt.labels import EKMAN, GOEMOTIONS
+from affekt.people import Returned
 
 _MEASURES = [(category, pa.float64()) for category in EKMAN]
 _MEASURES += [(name, pa.float64()) for name in ('valence', 'arousal', 'quality')]
@@ -66,18 +67,6 @@ class Trust:
     arousal: float | None = None
     valence_bias_sd: float = 0.0
     arousal_bias_sd: float = 0.0
-
-
-@dataclass(frozen=True)
-class Returned:
-    """A person whose face was followed in several stretches.
-
-    stretches: their number. certainty: how sure the face is that they are one person, in [0, 1]; None where it joined
-    none.
-    """
-
-    stretches: int
-    certainty: float | None
 
 
 @dataclass(frozen=True)

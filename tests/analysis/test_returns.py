@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from affekt.analysis.assemble import assemble
-from affekt.analysis.observations import Returned
 from affekt.analysis.settings import AnalysisSettings
+from affekt.people import Returned
 
 
 def test_who_came_back_says_so_with_the_certainty_of_the_face_in_notes_and_json(observed):

@@ -1,7 +1,7 @@
 """Who is who in one recording: which face speaks, and who left the picture and came back.
 
-Turns of speech, mouths and spans come in as plain numbers; the person of each comes out, or nobody's name where it is not
-sure. Nobody is compared with anyone outside the recording. Read `active_speaker.py` first.
+Turns of speech, mouths and spans come in as plain numbers; the person of each comes out, or nobody's name where it is
+not sure. Nobody is compared with anyone outside the recording. Read `active_speaker.py` first.
 """
 
 from affekt.people.active_speaker import Mouth, Speaker, attribute_turns, match_speakers, score_turn

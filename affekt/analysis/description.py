@@ -1,5 +1,7 @@
 """Plain sentences about a recording, each with the rows that it rests on.
 
+The sentence on a person tells the course, not the mean: who is sad, then happy, is not called content on the whole.
+
 `PlainDescriber` writes them from numbers alone, always the same for the same analysis. Anything that satisfies
 `Describer` can take its place, such as a language model that rewrites `Findings`; it must give evidence for each
 sentence too. The wording says how people come across; what they feel is not known.
@@ -7,21 +9,41 @@ sentence too. The wording says how people come across; what they feel is not kno
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 
-from affekt.analysis.person_series import WEIGHTED, fused_evidence
-from affekt.analysis.phrases import SOURCE_WORDS, UNSEEN, called, tone, when
-from affekt.analysis.records import Evidence, Moment, OpenLabel, Person, Sentence, Source
-from affekt.analysis.timeline import Timeline
-from affekt.wording import is_single, length, listed, opened, signed
+from affekt.analysis.course import runs_in_time
+from affekt.analysis.person_series import WEIGHTED, Readings, column, fused_evidence, rows_of
+from affekt.analysis.phrases import FACE_CONDITIONS, SOURCE_WORDS, UNSEEN, Interval, headline, tone, tone_turns, when
+from affekt.analysis.records import UNCLEAR, Evidence, Moment, OpenLabel, Person, Sentence, Source
+from affekt.analysis.timeline import Timeline, measure, union
+from affekt.arrays import Bools, Floats
+from affekt.wording import is_single, length, listed, opened, signed, stretch
 
 MOST_PEOPLE = 3
 """People with sentences of their own; further ones are counted."""
 MOST_MOMENTS = 3
+MOST_EVIDENCE = 8
+"""Longest stretches of a course that its sentence names as evidence."""
+EYES_CLOSED = 0.5
+"""Least value of the reading `eyes_closed` of a face with closed eyes."""
+LEAST_CONDITION_S = 1.0
+"""A condition of face or voice that is shorter is not told: a blink is no closed eye."""
+LEAST_CONDITION_SHARE = 0.1
+"""Nor is one of a smaller share of the time that the face was seen."""
+VOICE_EVIDENCE = ('loudness_lufs', 'f0_mean_hz', 'arousal', 'unfamiliarity')
+UNREAD_WORDS = {
+    'not understood': 'the words were not understood, so no emotion is read from them',
+    'language': 'the words are of a language that no model here reads for emotion, so they are shown and not read',
+}
+"""Why words were not read, by the reason in `utterances`."""
+OTHER_RECOGNISER = '`--asr base` recognizes languages other than English'
 LIMIT_SENTENCES = {
     'image': 'A single picture shows one instant, so nothing can be said about what came before or after.',
     'any': 'This describes expression; what a person feels cannot be seen or heard from outside.',
@@ -40,6 +62,13 @@ class Findings:
     coverage: Mapping[str, float]
     has_words: bool
     """Whether anything that was said is known as text."""
+    tables: Mapping[str, pa.Table] = field(default_factory=dict)
+    """What was measured, as in an `Analysis`."""
+
+    @cached_property
+    def readings(self) -> Readings:
+        """The tables by person and column."""
+        return Readings(self.tables)
 
 
 class Describer(Protocol):
@@ -49,10 +78,10 @@ class Describer(Protocol):
 
 
 class PlainDescriber:
-    """Three to ten sentences from numbers alone.
+    """A few sentences from numbers alone.
 
-    1. Who was seen and heard. 2. How each comes across. 3. The strongest moments. 4. Contradictions. 5. What could not
-    be told.
+    1. Who was seen and heard. 2. How each comes across, and what stood in the way of reading it. 3. The strongest
+    moments. 4. Contradictions. 5. What could not be told.
     """
 
     def __call__(self, findings: Findings) -> tuple[Sentence, ...]:
@@ -60,6 +89,8 @@ class PlainDescriber:
         shown = findings.people[:MOST_PEOPLE]
         for index, person in enumerate(shown):
             sentences += _impression(findings, person, is_first=index == 0)
+            sentences += _faces(findings, person) + _voices(findings, person)
+        sentences += _words(findings)
         sentences += _moments(findings)
         sentences += _unknown(findings)
         return tuple(sentences)
@@ -83,7 +114,8 @@ def _presence(findings: Findings) -> Sentence:
         heard = sum(person.heard_s for person in people)
         if heard <= 0:
             return Sentence(f'{opening}, nobody is seen or heard.', ())
-        return Sentence(f'{opening}, speech is heard for {length(heard)}.', evidence)
+        voice = 'a loud voice' if _is_only_loud(findings) else 'speech'
+        return Sentence(f'{opening}, {voice} is heard for {length(heard)}.', evidence)
     clauses = [_seen_and_heard(person, source.duration_s) for person in visible[:MOST_PEOPLE]]
     rest = len(visible) - len(clauses)
     if rest > 0:
@@ -94,6 +126,12 @@ def _presence(findings: Findings) -> Sentence:
     return Sentence(f'{opening}, {listed(clauses)}.', evidence)
 
 
+def _is_only_loud(findings: Findings) -> bool:
+    """Whether all that is heard was found by being loud and voiced, and never by the detector of speech."""
+    turns = findings.tables.get('turns', pa.table({}))
+    return turns.num_rows > 0 and bool((column(turns, 'is_loud_voice') == 1).all())
+
+
 def _seen_and_heard(person: Person, duration_s: float) -> str:
     whole = person.seen_s >= 0.97 * duration_s
     seen = 'is seen throughout' if whole else f'is seen for {length(person.seen_s)}'
@@ -101,27 +139,150 @@ def _seen_and_heard(person: Person, duration_s: float) -> str:
 
 
 def _impression(findings: Findings, person: Person, *, is_first: bool) -> list[Sentence]:
-    """How one person comes across: words, tone, and the sources that say so; none where nothing was measured."""
-    words = [x for x in findings.labels if x.person == person.name and x.scope == 'whole']
-    if not words and person.valence is None:
+    """How one person comes across: the course, the tone, and the sources that say so; none where nothing was
+    measured."""
+    clauses = [clause for clause in (headline(person, findings.labels), _tone(person, is_first=is_first)) if clause]
+    if not clauses:
         return []
-    subject = called(person.name)
-    if words:
-        qualifier = 'mostly ' if words[0].certainty >= 0.5 else ('perhaps ' if words[0].certainty < 0.3 else '')
-        sureness = f'{round(100 * words[0].certainty)} % sure' + (' of the first' if len(words) > 1 else '')
-        text = f'{subject} comes across as {qualifier}{listed([x.word for x in words])} ({sureness})'
-    else:
-        text = f'no word fits {subject} surely enough'
-    if is_first and findings.source.kind != 'image':
-        text = f'overall, {text}'
-    if person.valence is not None and person.arousal is not None:
-        scale = ' on scales from −1 to +1' if is_first else ''
-        numbers = f'valence {signed(person.valence[0])}, arousal {signed(person.arousal[0])}{scale}'
-        text += f'; the tone is {tone(person.valence[0], person.arousal[0])} ({numbers})'
-        sources = _leading_sources(findings, person.name)
-        text += f', judged mainly by {listed(sources)}' if sources else ''
-    evidence = tuple(x for word in words[:1] for x in word.evidence) or (_whole(findings, person),)
+    sources = _leading_sources(findings, person.name)
+    text = '; '.join(clauses) + (f', judged mainly by {listed(sources)}' if sources else '')
+    return [Sentence(f'{opened(text)}.', _course_evidence(findings, person))]
+
+
+def _tone(person: Person, *, is_first: bool) -> str:
+    """The tone in words with its numbers, as it is throughout or as it goes from the first stretch to the last."""
+    scale = ' on scales from −1 to +1' if is_first else ''
+    ends = [(part.valence, part.arousal) for part in (*person.course[:1], *person.course[-1:])]
+    if len(person.course) > 1 and tone_turns(*ends):
+        first, last = ((tone(*end), _numbers(*end)) for end in ends)
+        return f'the tone goes from {first[0]} ({first[1]}{scale}) to {last[0]} ({last[1]})'
+    numbers = _numbers(person.valence, person.arousal)
+    if not numbers:
+        return ''
+    word = tone(person.valence, person.arousal)
+    return f'the tone is {word or UNCLEAR} ({numbers}{scale})'
+
+
+def _numbers(valence: Interval | None, arousal: Interval | None) -> str:
+    """'valence +0.21, arousal −0.10', as far as known."""
+    known = {'valence': valence, 'arousal': arousal}
+    return ', '.join(f'{name} {signed(interval[0])}' for name, interval in known.items() if interval is not None)
+
+
+def _course_evidence(findings: Findings, person: Person) -> tuple[Evidence, ...]:
+    """The fused rows of each stretch that a person's sentence tells of; those of all the time where there is one."""
+    path = findings.timeline.series(person.name)
+    if len(person.course) < 2:
+        words = [x for x in findings.labels if x.person == person.name and x.scope == 'whole']
+        return words[0].evidence if words else (_whole(findings, person),)
+    parts = sorted(person.course, key=lambda part: part.start_s - part.end_s)[:MOST_EVIDENCE]
+    return tuple(fused_evidence(path, part.start_s, part.end_s) for part in sorted(parts, key=lambda x: x.start_s))
+
+
+def _faces(findings: Findings, person: Person) -> list[Sentence]:
+    """Why a face can be read less well: covered, upside down, drawn, blurred, eyes closed."""
+    readings = findings.readings
+    times = readings.column('faces', person.name, 'time_s')
+    if not times.size:
+        return []
+    least_s = 0.0 if findings.source.kind == 'image' else LEAST_CONDITION_S
+    conditions: dict[str, list[str]] = {'face': [], 'eyes': []}
+    spans = []
+    for name, words in {**FACE_CONDITIONS, 'eyes_closed': 'are closed'}.items():
+        values = np.nan_to_num(readings.column('faces', person.name, name))
+        runs = runs_in_time(times, values >= (EYES_CLOSED if name == 'eyes_closed' else 0.5), least_s)
+        within = np.zeros(len(times), dtype=bool)
+        for start, end in runs:
+            within |= (times >= start) & (times <= end)
+        share = float(within.mean())
+        if share >= LEAST_CONDITION_SHARE:
+            part = 'eyes' if name == 'eyes_closed' else 'face'
+            conditions[part].append(f'{words}{_how_long(findings, person, share)}')
+            spans += sorted(runs, key=lambda span: span[0] - span[1])[: MOST_EVIDENCE // 2]
+    clauses = [f'the {part} of {person.name} {listed(words)}' for part, words in conditions.items() if words]
+    if not clauses:
+        return []
+    columns = (*FACE_CONDITIONS, 'eyes_closed', 'quality')
+    evidence = tuple(readings.evidence('face', person.name, *span, columns) for span in sorted(set(spans)))
+    text = f'{listed(clauses)}, so the expression is read with less certainty'
     return [Sentence(f'{opened(text)}.', evidence)]
+
+
+def _how_long(findings: Findings, person: Person, share: float) -> str:
+    """' for 4 seconds', ' throughout', or nothing in a picture."""
+    if findings.source.kind == 'image':
+        return ''
+    return ' throughout' if share >= 0.95 else f' for {length(share * person.seen_s)}'
+
+
+def _voices(findings: Findings, person: Person) -> list[Sentence]:
+    """What kept an emotion from being read from a voice: it is unclear, unfamiliar, or no more than loud."""
+    turns = rows_of(findings.tables.get('turns', pa.table({})), person.name)
+    if not turns.num_rows:
+        return []
+    starts, ends = column(turns, 'start_s'), column(turns, 'end_s')
+    spoken_s = measure(union(zip(starts.tolist(), ends.tolist(), strict=True)))
+    loud = column(turns, 'is_loud_voice') == 1
+    because = _texts(turns, 'abstains_because', np.where(column(turns, 'abstained') == 1, 'unsure', ''))
+    voice = 'the voice' if person.name == UNSEEN else f'the voice of {person.name}'
+    sentences = []
+
+    def told(rows: Bools, text: Callable[[str], str]) -> None:
+        spans = union(zip(starts[rows].tolist(), ends[rows].tolist(), strict=True))
+        evidence = [findings.readings.evidence('voice', person.name, *span, VOICE_EVIDENCE) for span in spans[:8]]
+        sentences.append(Sentence(f'{opened(text(_over(spans)))}.', tuple(evidence)))
+
+    if loud.any():
+        told(loud, lambda where: f'{where}, {voice} is loud, as in a shout or a cry')
+    unfamiliar = because == 'unfamiliar'
+    if _seconds(starts, ends, unfamiliar) >= LEAST_CONDITION_S:
+        told(unfamiliar, lambda where: f'{where}, {voice} is unlike the speech that the model knows, so no emotion is '
+                                       'read from it')  # fmt: skip
+    unsure = (because == 'unsure') & ~unfamiliar
+    says_so_already = person.seen_s <= 0 and headline(person, ()).endswith('too unclear to name an emotion')
+    if _seconds(starts, ends, unsure) >= max(LEAST_CONDITION_S, spoken_s / 2) and not says_so_already:
+        told(unsure, lambda where: f'{where}, {voice} is too unclear to name an emotion')
+    return sentences
+
+
+def _words(findings: Findings) -> list[Sentence]:
+    """What was said and not read, because it was not understood or is of a language that no model here reads."""
+    table = findings.tables.get('utterances', pa.table({}))
+    reasons = _texts(table, 'reason', np.full(table.num_rows, '', dtype=object))
+    starts, ends = column(table, 'start_s'), column(table, 'end_s')
+    sentences = []
+    for reason, text in UNREAD_WORDS.items():
+        rows = reasons == reason
+        if not rows.any():
+            continue
+        spans = union(zip(starts[rows].tolist(), ends[rows].tolist(), strict=True))
+        text = text if rows.all() else f'{_over(spans)}, {text}'
+        if reason == 'not understood' and _may_help(findings.source.notes):
+            text += f'; {OTHER_RECOGNISER}'
+        sentences.append(Sentence(f'{opened(text)}.', tuple(Evidence('words', *span, '') for span in spans[:8])))
+    return sentences
+
+
+def _may_help(notes: Sequence[str]) -> bool:
+    """Whether a recogniser of more languages may understand more: not where the notes on words do not say so."""
+    on_words = [note for note in notes if 'understood' in note]
+    return not on_words or any('--asr base' in note for note in on_words)
+
+
+def _over(spans: Sequence[tuple[float, float]]) -> str:
+    """'from 0:03 to 0:08', or 'for 12 seconds' of several spans."""
+    return stretch(*spans[0]) if len(spans) == 1 else f'for {length(measure(spans))}'
+
+
+def _texts(table: pa.Table, name: str, otherwise: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """(N,) a column of texts; `otherwise` where the table lacks it."""
+    if name not in table.column_names:
+        return otherwise
+    return np.array([text or '' for text in table[name].to_pylist()], dtype=object)
+
+
+def _seconds(starts: Floats, ends: Floats, rows: Bools) -> float:
+    return measure(union(zip(starts[rows].tolist(), ends[rows].tolist(), strict=True)))
 
 
 def _moments(findings: Findings) -> list[Sentence]:
@@ -149,7 +310,7 @@ def _unknown(findings: Findings) -> list[Sentence]:
         missing.append('no face was found')
     if source.kind != 'image':
         if coverage.get('voice', 0.0) <= 0:
-            missing.append('no speech was heard')
+            missing.append('no voice was heard' if findings.has_words else 'no speech was heard')
         elif not findings.has_words:
             missing.append('the words are not known')
     gaps = _gaps(findings)
@@ -165,7 +326,12 @@ def _unknown(findings: Findings) -> list[Sentence]:
 
 
 def _lacking(missing: Sequence[str]) -> str:
-    lacks = {'no face was found': 'faces', 'no speech was heard': 'voice or words', 'the words are not known': 'words'}
+    lacks = {
+        'no face was found': 'faces',
+        'no speech was heard': 'voice or words',
+        'no voice was heard': 'the tone of voice',
+        'the words are not known': 'words',
+    }
     return listed([lacks[reason] for reason in missing], 'or')
 
 

@@ -2,7 +2,8 @@
 
 All thresholds are relative to the person's own course where that makes sense: a lively person's usual is no peak. Every
 finder returns candidates with a strength in [0, 1]; `find_moments` keeps the strongest that do not tell the same thing
-twice.
+twice. A sentence is written from its evidence, never from anything else: each finder first gathers what the sources say
+over the span, and tells nothing that this does not say.
 """
 
 from __future__ import annotations
@@ -11,14 +12,17 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 
 import numpy as np
-import numpy.typing as npt
+import pyarrow as pa
 
-from affekt.analysis.person_series import DIMENSIONS, PersonSeries, Readings, column, fused_evidence
-from affekt.analysis.phrases import CATEGORY_WORDS, UNSEEN, called
+from affekt.analysis.course import breaks_of, breaks_of_frames, runs_of
+from affekt.analysis.person_series import DIMENSIONS, PersonSeries, Readings, column, fused_evidence, time_mean
+from affekt.analysis.phrases import CATEGORY_WORDS, LEAST_TOLD, UNSEEN, called
 from affekt.analysis.records import Evidence, Moment
 from affekt.analysis.timeline import Timeline, complement, union
+from affekt.arrays import Bools, Floats
 from affekt.labels import EKMAN
 from affekt.wording import length, opened, signed
 
@@ -26,8 +30,9 @@ MOMENT_KINDS: Mapping[str, str] = {
     'peak': 'valence or arousal far from what is usual for the person',
     'change': 'the level before and after differs for at least two seconds on each side',
     'disagreement': 'two sources are sure of different emotions, or of opposite valence',
-    'smile': 'the mouth corners are raised for at least half a second',
+    'smile': 'the mouth corners are raised for at least half a second in a face that looks happy',
     'silence': 'a pause between turns that is long for the recording',
+    'liveliness': 'a turn that is livelier or calmer than is usual for the person who speaks',
 }
 """What each kind of moment means."""
 
@@ -41,20 +46,29 @@ CHANGE_SIDE_S = 2.0
 """Seconds on each side that a change is measured over, at least."""
 OPPOSITE_LEAST = 0.25
 """Least valence, on both sides of 0, for sources to be called opposite."""
-SMILE_LEVEL = 0.35
-"""Least value of the reading `smile`."""
+SMILE_LEVEL, SMILE_GOES_ON = 0.35, 0.25
+"""Least value of the reading `smile` that begins a smile, and that keeps it going."""
 SMILE_LEAST_S = 0.5
+SMILE_SQUINT = 0.3
+"""Least value of `squint` for raised mouth corners to be a smile where no expression was read: the eyes take part."""
+UNREAD_S = 1.0
+"""A frame without an expression is like the nearest one with it, up to so many seconds away."""
 SILENCE_LEAST_S = 4.0
+LIVELY_LEAST = 0.4
+"""Least liveliness, either way, of a turn that is told."""
 LEAST_STRENGTH = 0.15
 """Weaker candidates are left out."""
 SAME_S = 2.0
 """Moments of one person closer than this tell the same thing; the stronger stays."""
 
 _FACE_EVIDENCE = (*EKMAN, 'valence', 'arousal', 'smile', 'brow_lower', 'brow_raise_inner', 'eyes_wide', 'jaw_open')
-_TURN_EVIDENCE = (*EKMAN, 'valence', 'arousal', 'loudness_lufs', 'f0_mean_hz', 'f0_sd_st', 'syllables_per_s')
+_TURN_EVIDENCE = (
+    *EKMAN, 'valence', 'arousal', 'liveliness', 'loudness_lufs', 'f0_mean_hz', 'f0_sd_st', 'syllables_per_s',
+)  # fmt: skip
 _WORDS_EVIDENCE = (*EKMAN, 'valence', 'arousal')
 EVIDENCE_COLUMNS = {'face': _FACE_EVIDENCE, 'voice': _TURN_EVIDENCE, 'words': _WORDS_EVIDENCE}
 """Which columns of a source's table are shown as evidence."""
+_VERBS = {'face': 'the face looks', 'voice': 'the voice sounds', 'words': 'the words read as'}
 
 
 @dataclass(frozen=True)
@@ -70,6 +84,16 @@ class Course:
         """Whoever the timeline names."""
         return self.timeline.people
 
+    def evidence(self, person: str, *spans: tuple[float, float]) -> tuple[Evidence, ...]:
+        """The fused rows over each span, then what each source says over all of them, where anything was measured."""
+        path = self.timeline.series(person)
+        parts = [fused_evidence(path, *span) for span in spans if len(path)]
+        for source, columns in EVIDENCE_COLUMNS.items():
+            part = self.readings.evidence(source, person, spans[0][0], spans[-1][1], columns)
+            if part.readings or part.quote:
+                parts.append(part)
+        return tuple(parts)
+
 
 def find_moments(timeline: Timeline, readings: Readings, duration_s: float, *, most: int = 9) -> tuple[Moment, ...]:
     """The strongest moments of a recording, in order of time, without pictures.
@@ -77,7 +101,7 @@ def find_moments(timeline: Timeline, readings: Readings, duration_s: float, *, m
     Args:
         timeline: with fused rows.
         readings: the tables of an analysis.
-        duration_s: length of the recording.
+        duration_s: length of the recording; no moment reaches past it.
         most: at most so many.
     """
     course = Course(timeline, readings, duration_s)
@@ -88,7 +112,7 @@ def find_moments(timeline: Timeline, readings: Readings, duration_s: float, *, m
         if len(kept) < most and not any(_tells_the_same(moment, other) for other in kept):
             kept.append(moment)
     kept.sort(key=lambda m: (m.time_s, m.kind))
-    return tuple(_with_evidence(course, moment) for moment in kept)
+    return tuple(kept)
 
 
 def with_stills(moments: Sequence[Moment], still_at: Callable[[float], bytes | None]) -> tuple[Moment, ...]:
@@ -109,12 +133,16 @@ def peaks(course: Course) -> Iterator[Moment]:
             spread = max(1.4826 * float(np.median(np.abs(known - usual))), 0.04)
             away = np.nan_to_num(values - usual)
             far = (np.abs(away) >= PEAK_DEVIATIONS * spread) & (np.abs(away) >= PEAK_LEAST)
-            for first, last in _runs(far, np.sign(away)):
+            runs = runs_of(far, np.sign(away), breaks_of(path.end_s[:-1], path.start_s[1:], 1e-6))
+            spans = [(float(path.start_s[first]), float(path.end_s[last - 1])) for first, last in runs]
+            proofs = [course.evidence(person, span) for span in spans]
+            levels = [proof[0].readings[name] for proof in proofs]
+            for (first, last), span, proof, level in zip(runs, spans, proofs, levels, strict=True):
                 top = first + int(np.argmax(np.abs(away[first:last])))
-                span = (float(path.start_s[first]), float(path.end_s[last - 1]))
+                sentence = _peak_sentence(person, name, level, usual, is_extreme=_is_extreme(level, levels, usual))
+                time_s = float(path.start_s[top] + path.end_s[top]) / 2
                 strength = _strength(abs(away[top]) / 0.8, path.confidence[top])
-                sentence = _peak_sentence(person, name, float(values[top]), usual)
-                yield _moment('peak', person, float(path.start_s[top] + path.end_s[top]) / 2, span, strength, sentence)
+                yield Moment('peak', time_s, *span, person, strength, sentence, proof)
 
 
 def changes(course: Course) -> Iterator[Moment]:
@@ -123,24 +151,25 @@ def changes(course: Course) -> Iterator[Moment]:
         path = course.timeline.series(person)
         if len(path) < 4:
             continue
+        breaks = breaks_of(path.end_s[:-1], path.start_s[1:], 1e-6)
         side = max(2, int(np.ceil(CHANGE_SIDE_S / float(np.median(path.end_s - path.start_s)))))
         for name in DIMENSIONS:
             step = _step_sizes(path.dimension(name), side)
             for at in _local_maxima(np.abs(step), side):
-                if abs(step[at]) < CHANGE_LEAST:
-                    continue
                 low, high = max(0, at - side), min(len(path), at + side)
-                if not _is_contiguous(path, low, high):
+                if abs(step[at]) < CHANGE_LEAST or breaks[low + 1 : high].any():
                     continue
-                span = (float(path.start_s[low]), float(path.end_s[high - 1]))
-                way = {'valence': ('more positive', 'less positive'), 'arousal': ('livelier', 'calmer')}[name]
-                before = float(np.nanmean(path.dimension(name)[low:at]))
+                start, time_s, end = float(path.start_s[low]), float(path.start_s[at]), float(path.end_s[high - 1])
+                proof = course.evidence(person, (start, time_s), (time_s, end))
+                before, after = (part.readings[name] for part in proof[:2])
+                if abs(after - before) < CHANGE_LEAST or (after > before) != (step[at] > 0):
+                    continue
                 sentence = (
-                    f'{opened(called(person))} turns {way[0 if step[at] > 0 else 1]}: {name} goes from '
-                    f'{signed(before)} to {signed(before + float(step[at]))}.'
+                    f'{opened(called(person))} turns {_way(name, before, after)}: {name} goes from {signed(before)} to '
+                    f'{signed(after)}.'
                 )
                 strength = _strength(abs(step[at]) / 0.8, path.confidence[at]) * 0.95
-                yield _moment('change', person, float(path.start_s[at]), span, strength, sentence)
+                yield Moment('change', time_s, start, end, person, strength, sentence, proof)
 
 
 def disagreements(course: Course) -> Iterator[Moment]:
@@ -148,40 +177,46 @@ def disagreements(course: Course) -> Iterator[Moment]:
     for person in course.people:
         path = course.timeline.series(person)
         torn = np.array([reason == 'contradiction' for reason in path.abstained], dtype=bool)
-        sources = {name: course.timeline.series(person, name) for name in ('face', 'voice', 'words')}
+        sources = {name: course.timeline.series(person, name) for name in _VERBS}
         opposite = np.array(
             [_opposes(sources, s, e) for s, e in zip(path.start_s, path.end_s, strict=True)], dtype=bool
         )
-        for first, last in _runs(torn | opposite, np.zeros(len(path))):
+        breaks = breaks_of(path.end_s[:-1], path.start_s[1:], 1e-6)
+        for first, last in runs_of(torn | opposite, np.zeros(len(path)), breaks):
             span = (float(path.start_s[first]), float(path.end_s[last - 1]))
-            claims = {name: _says(part, *span) for name, part in sources.items()}
-            sentence = _disagreement_sentence(person, {k: v for k, v in claims.items() if v is not None})
+            proof = course.evidence(person, span)
+            sentence = _disagreement_sentence(person, [part for part in proof if part.source in _VERBS])
             if sentence:
                 strength = min(1.0, 0.55 + 0.1 * (last - first) + (0.15 if torn[first:last].any() else 0.0))
-                yield _moment('disagreement', person, (span[0] + span[1]) / 2, span, strength, sentence)
+                yield Moment('disagreement', (span[0] + span[1]) / 2, *span, person, strength, sentence, proof)
 
 
 def smiles(course: Course) -> Iterator[Moment]:
-    """Stretches of a face table where the mouth corners stay up."""
+    """Stretches of a face table where the mouth corners stay up and the face looks happy, not just drawn."""
     for person in course.people:
         times, level = (course.readings.column('faces', person, name) for name in ('time_s', 'smile'))
-        for first, last in _runs(np.nan_to_num(level) >= SMILE_LEVEL, np.zeros(len(level))):
+        raised = (np.nan_to_num(level) >= SMILE_GOES_ON) & _looks_happy(course.readings, person)
+        for first, last in runs_of(raised, np.zeros(len(level)), breaks_of_frames(times)):
             span = (float(times[first]), float(times[last - 1]))
-            if span[1] - span[0] < SMILE_LEAST_S:
-                continue
             top = first + int(np.nanargmax(level[first:last]))
+            if span[1] - span[0] < SMILE_LEAST_S or level[top] < SMILE_LEVEL:
+                continue
+            proof = course.evidence(person, span)
+            if any(_speaks_against_smile(part) for part in proof if part.source in ('fused', 'face')):
+                continue
             sentence = f'{opened(called(person))} smiles for {length(span[1] - span[0])}.'
             strength = _strength(0.4 + 0.4 * float(level[top]), 1.0) * 0.8
-            yield _moment('smile', person, float(times[top]), span, strength, sentence)
+            yield Moment('smile', float(times[top]), *span, person, strength, sentence, proof)
 
 
 def silences(course: Course) -> Iterator[Moment]:
-    """Pauses between turns that are long, and longer than most in this recording."""
+    """Pauses between turns that are long, and longer than most in this recording; words in between end them too."""
     table = course.readings.tables.get('turns')
     if table is None or table.num_rows < 2:
         return
-    spoken = union(zip(column(table, 'start_s').tolist(), column(table, 'end_s').tolist(), strict=True))
-    pauses = complement(spoken, spoken[0][0], spoken[-1][1])
+    words = course.readings.tables.get('utterances', table.slice(0, 0))
+    spoken = union(span for part in (table, words) for span in _spans_of(part))
+    pauses = complement(spoken, spoken[0][0], spoken[-1][1]) if spoken else ()
     usual = float(np.median([end - start for start, end in pauses])) if pauses else 0.0
     for start, end in pauses:
         if end - start >= max(SILENCE_LEAST_S, 3 * usual if len(pauses) > 2 else 0.0):
@@ -192,47 +227,95 @@ def silences(course: Course) -> Iterator[Moment]:
             yield Moment('silence', (start + end) / 2, start, end, '', strength, sentence, (evidence,))
 
 
+def lively_turns(course: Course) -> Iterator[Moment]:
+    """Turns that are clearly livelier or calmer than the speaker's usual, which is another thing than arousal."""
+    for person in course.people:
+        liveliness = course.readings.column('turns', person, 'liveliness')
+        starts, ends = (course.readings.column('turns', person, name) for name in ('start_s', 'end_s'))
+        for row in np.flatnonzero(np.abs(np.nan_to_num(liveliness)) >= LIVELY_LEAST).tolist():
+            span = (float(starts[row]), float(min(ends[row], course.duration_s)))
+            proof = course.evidence(person, span) if span[1] > span[0] else ()
+            level = next((part.readings.get('liveliness', 0.0) for part in proof if part.source == 'voice'), 0.0)
+            if abs(level) < LIVELY_LEAST:
+                continue
+            way = 'livelier' if level > 0 else 'calmer'
+            usual = 'usual' if person == UNSEEN else 'is usual for this person'
+            sentence = f'{opened(called(person))} sounds {way} than {usual}: liveliness {signed(level)}.'
+            yield Moment(
+                'liveliness', (span[0] + span[1]) / 2, *span, person, _strength(abs(level), 0.5), sentence, proof
+            )
+
+
 FINDERS: Mapping[str, Callable[[Course], Iterator[Moment]]] = {
     'peak': peaks,
     'change': changes,
     'disagreement': disagreements,
     'smile': smiles,
     'silence': silences,
+    'liveliness': lively_turns,
 }
 """Kind to the function that finds moments of it."""
 
 
-def _with_evidence(course: Course, moment: Moment) -> Moment:
-    """The moment with the fused rows and each source's readings as its evidence, where it has none yet."""
-    if moment.evidence:
-        return moment
-    path, span = course.timeline.series(moment.person), (moment.start_s, moment.end_s)
-    parts = [fused_evidence(path, *span)] if len(path) else []
-    for source, columns in EVIDENCE_COLUMNS.items():
-        part = course.readings.evidence(source, moment.person, *span, columns)
-        if part.readings or part.quote:
-            parts.append(part)
-    return dataclasses.replace(moment, evidence=tuple(parts))
+def _looks_happy(readings: Readings, person: str) -> Bools:
+    """(N,) the frames that bear out a smile: no emotion is likelier than happiness and valence is above 0, or, where no
+    expression was read nearby, the eyes take part."""
+    shares = np.stack([readings.column('faces', person, name) for name in EKMAN], axis=1)  # (N, 7)
+    valence, squint, times = (readings.column('faces', person, name) for name in ('valence', 'squint', 'time_s'))
+    stated = np.isfinite(shares).all(axis=1)
+    happy = shares[:, EKMAN.index('happiness')]
+    looks_happy = (happy >= np.nan_to_num(shares[:, :-1]).max(axis=1, initial=0.0)) & (np.nan_to_num(valence) > 0)
+    by_eyes = np.asarray(np.nan_to_num(squint) >= SMILE_SQUINT)
+    if not stated.any():
+        return by_eyes
+    places = np.flatnonzero(stated)
+    later = np.clip(np.searchsorted(times[places], times), 0, len(places) - 1)
+    earlier = np.maximum(later - 1, 0)
+    is_earlier = np.abs(times - times[places[earlier]]) <= np.abs(times[places[later]] - times)
+    nearest = places[np.where(is_earlier, earlier, later)]
+    nearest = np.where(stated, np.arange(len(times)), nearest)
+    return np.where(np.abs(times - times[nearest]) <= UNREAD_S, looks_happy[nearest], by_eyes)
 
 
-def _moment(kind: str, person: str, time_s: float, span: tuple[float, float], strength: float, sentence: str) -> Moment:
-    """A candidate, its evidence to follow."""
-    return Moment(kind, time_s, span[0], span[1], person, float(strength), sentence, ())
+def _speaks_against_smile(part: Evidence) -> bool:
+    """Whether an emotion is likelier than happiness, or valence below 0, in a piece of evidence."""
+    others = [share for name, share in part.readings.items() if name in EKMAN[:-1] and name != 'happiness']
+    return max(others, default=0.0) > part.readings.get('happiness', 0.0) or part.readings.get('valence', 0.0) < 0
 
 
-def _peak_sentence(person: str, name: str, value: float, usual: float) -> str:
-    """Superlatives where the value itself is clear and on its side of 0, comparatives elsewhere."""
+def _spans_of(table: pa.Table) -> list[tuple[float, float]]:
+    return list(zip(column(table, 'start_s').tolist(), column(table, 'end_s').tolist(), strict=True))
+
+
+def _is_extreme(level: float, levels: Sequence[float], usual: float) -> bool:
+    """Whether a level lies farther out than all others on its side, by more than is printed."""
+    distances = sorted((abs(other - usual) for other in levels if (other > usual) == (level > usual)), reverse=True)
+    return abs(level - usual) == distances[0] and (len(distances) == 1 or distances[0] - distances[1] >= 0.01)
+
+
+def _peak_sentence(person: str, name: str, value: float, usual: float, *, is_extreme: bool) -> str:
+    """A superlative where the value is the extreme of the course and clearly on its side of 0, else a comparative."""
     above = value > usual
+    has_its_side = (value > 0) == above and abs(value) >= (OPPOSITE_LEAST if name == 'valence' else 0.0)
     if name == 'arousal':
-        words = 'liveliest' if above else 'calmest'
-    elif abs(value) >= OPPOSITE_LEAST and (value > 0) == above:
+        words = ('liveliest' if above else 'calmest') if is_extreme and has_its_side else ''
+        words = words or ('livelier than usual' if above else 'calmer than usual')
+    elif is_extreme and has_its_side:
         words = 'most positive' if above else 'most negative'
-    elif (usual > 0) == above:
-        words = 'more positive than usual' if above else 'more negative than usual'
     else:
-        words = 'less negative than usual' if above else 'less positive than usual'
+        words = f'{_way(name, usual, value)} than usual'
     numbers = f'{name} {signed(value)}, usually {signed(usual)}'
     return f'{opened(called(person))} comes across as {words}: {numbers}.'
+
+
+def _way(name: str, before: float, after: float) -> str:
+    """The comparative for a level that differs from another: 'more positive', 'less negative', 'calmer'."""
+    rises = after > before
+    if name == 'arousal':
+        return 'livelier' if rises else 'calmer'
+    if rises:
+        return 'more positive' if after > 0 else 'less negative'
+    return 'less positive' if before > 0 else 'more negative'
 
 
 def _opposes(sources: Mapping[str, PersonSeries], start_s: float, end_s: float) -> bool:
@@ -240,47 +323,44 @@ def _opposes(sources: Mapping[str, PersonSeries], start_s: float, end_s: float) 
     clear = []
     for part in sources.values():
         steps = part.between(start_s, end_s)
-        values = part.valence[steps]
-        if values.size and not np.isnan(values).all():
-            mean = float(np.nanmean(values))
-            if abs(mean) >= OPPOSITE_LEAST:
-                clear.append(mean)
+        mean = float(time_mean(part.valence[steps], part.seconds[steps]))
+        if abs(mean) >= OPPOSITE_LEAST:
+            clear.append(mean)
     return bool(clear) and min(clear) < 0 < max(clear)
 
 
-def _says(part: PersonSeries, start_s: float, end_s: float) -> tuple[str, float] | None:
-    """The likeliest category and the valence of a source over a span; None where it says nothing."""
-    steps = part.between(start_s, end_s)
-    shares = part.probabilities[steps]
-    known = shares[~np.isnan(shares).any(axis=1)]
-    if not len(known):
-        return None
-    valences = part.valence[steps]
-    valence = float(np.nanmean(valences)) if not np.isnan(valences).all() else 0.0
-    return EKMAN[int(known.mean(axis=0).argmax())], valence
-
-
-def _disagreement_sentence(person: str, claims: Mapping[str, tuple[str, float]]) -> str:
-    """One sentence that sets the two most opposite sources side by side; '' where there are not two."""
-    if len(claims) < 2:
+def _disagreement_sentence(person: str, proof: Sequence[Evidence]) -> str:
+    """One sentence that sets the two most opposite sources side by side; '' where no two disagree over the span."""
+    pairs = []
+    for pair in combinations(proof, 2):
+        first, second = sorted(pair, key=lambda part: -part.readings.get('valence', 0.0))
+        words = _opposed_words(first, second)
+        if words is not None:
+            apart = first.readings.get('valence', 0.0) - second.readings.get('valence', 0.0)
+            pairs.append((apart, f'{_VERBS[first.source]} {words[0]} while {_VERBS[second.source]} {words[1]}'))
+    if not pairs:
         return ''
-    order = sorted(claims, key=lambda source: claims[source][1])
-    first, second = order[-1], order[0]
-    verbs = {'face': 'the face looks', 'voice': 'the voice sounds', 'words': 'the words read as'}
-
-    def clause(source: str) -> str:
-        category, valence = claims[source]
-        word = CATEGORY_WORDS[category]
-        if claims[first][0] == claims[second][0]:
-            word = 'positive' if valence > 0 else 'negative'
-        return f'{verbs[source]} {word}'
-
+    text = max(pairs)[1]
     who = '' if person == UNSEEN else f' of {person}'
-    text = f'{clause(first)} while {clause(second)}'
-    return f'{opened(text.replace("the face", f"the face{who}", 1) if who else text)}.'
+    return f'{opened(text.replace("the face", f"the face{who}", 1))}.'
 
 
-def _step_sizes(values: npt.NDArray[np.float64], side: int) -> npt.NDArray[np.float64]:
+def _opposed_words(first: Evidence, second: Evidence) -> tuple[str, str] | None:
+    """What two sources show, in words that differ; None where they do not disagree."""
+    emotions = [_emotion_of(part) for part in (first, second)]
+    if all(emotions) and emotions[0] != emotions[1]:
+        return CATEGORY_WORDS[emotions[0]], CATEGORY_WORDS[emotions[1]]
+    high, low = (part.readings.get('valence', 0.0) for part in (first, second))
+    return ('positive', 'negative') if high >= OPPOSITE_LEAST and low <= -OPPOSITE_LEAST else None
+
+
+def _emotion_of(part: Evidence) -> str:
+    """The likeliest category that a source shows, where it is an emotion and likely enough to be told; else ''."""
+    best = max(EKMAN, key=lambda name: part.readings.get(name, 0.0))
+    return best if best != 'neutral' and part.readings.get(best, 0.0) >= LEAST_TOLD else ''
+
+
+def _step_sizes(values: Floats, side: int) -> Floats:
     """(T,) mean of the `side` values from t on minus mean of those before t; 0 where either side lacks values."""
     sizes = np.zeros(len(values))
     for t in range(side, len(values) - side + 1):
@@ -292,7 +372,7 @@ def _step_sizes(values: npt.NDArray[np.float64], side: int) -> npt.NDArray[np.fl
     return sizes
 
 
-def _local_maxima(values: npt.NDArray[np.float64], side: int) -> list[int]:
+def _local_maxima(values: Floats, side: int) -> list[int]:
     """Places whose value is positive and the largest within `side` on either hand; the first of equals."""
     places = []
     for t in np.flatnonzero(values > 0).tolist():
@@ -301,23 +381,6 @@ def _local_maxima(values: npt.NDArray[np.float64], side: int) -> list[int]:
         if int(window.argmax()) + low == t:
             places.append(t)
     return places
-
-
-def _is_contiguous(path: PersonSeries, low: int, high: int) -> bool:
-    return bool(np.allclose(path.start_s[low + 1 : high], path.end_s[low : high - 1], atol=1e-6))
-
-
-def _runs(flags: npt.NDArray[np.bool_], sides: npt.NDArray[np.float64]) -> list[tuple[int, int]]:
-    """[first, last) of each run of True within which `sides` stays the same."""
-    runs, start = [], -1
-    for t in range(len(flags) + 1):
-        inside = t < len(flags) and bool(flags[t])
-        if start >= 0 and (not inside or sides[t] != sides[start]):
-            runs.append((start, t))
-            start = -1
-        if inside and start < 0:
-            start = t
-    return runs
 
 
 def _strength(size: float, confidence: float) -> float:

@@ -1,10 +1,20 @@
-"""How people, categories and moments are called in sentences."""
+"""How people, categories, courses, tones and moments are called in sentences.
+
+A word is only told with its certainty, and certainty has one scale in all sentences: below LEAST_TOLD nothing is
+named, below CLEAR it is *perhaps*. A tone is only told where its interval says so.
+"""
 
 from __future__ import annotations
 
-from affekt.analysis.records import Moment
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from affekt.analysis.records import UNCLEAR, Moment, OpenLabel, Person, Stretch
 from affekt.labels import EKMAN
-from affekt.wording import clock, stretch
+from affekt.wording import clock, listed, stretch
+
+Interval = tuple[float, float, float]
+"""Mean, low, high."""
 
 UNSEEN = 'voice'
 """The lane of speech that could be tied to nobody visible."""
@@ -20,6 +30,33 @@ CATEGORY_WORDS = dict(
     )
 )
 SOURCE_WORDS = {'face': 'the face', 'voice': 'the tone of voice', 'words': 'the words'}
+REASON_WORDS = {'unsure': UNCLEAR, 'contradiction': 'contradictory', 'mixed': 'mixed'}
+"""Why a stretch has no label, as an adjective."""
+FACE_CONDITIONS: Mapping[str, str] = {
+    'is_upside_down': 'is upside down',
+    'is_covered': 'is partly covered',
+    'is_drawn': 'looks drawn or painted',
+    'is_blurred': 'is blurred',
+}
+"""Columns of the table `faces` that say why a face can be read less well, and how that is told."""
+
+LEAST_TOLD = 0.35
+"""Words less certain than this are not told: the share below which the fused categories abstain."""
+CLEAR = 0.5
+"""Words less certain than this are told with 'perhaps': something else is as likely."""
+MOST_STRETCHES = 4
+"""A course of more stretches is summed up: mostly this, with stretches of that."""
+MOST_OTHERS = 2
+"""Labels beside the usual one that such a sum names."""
+
+TONE_LEAST = {'valence': 0.12, 'arousal': 0.15}
+"""Means nearer to 0 are no tone."""
+SLIGHT = 0.25
+"""Valence nearer to 0 is slight."""
+TURN_LEAST = 0.2
+"""Least difference of valence or arousal between start and end that turns a tone."""
+WIDE = 0.4
+"""Half of an interval that is too wide to say that a tone is even."""
 
 
 def when(moment: Moment) -> str:
@@ -36,10 +73,197 @@ def called(person: str) -> str:
     return 'the voice' if person == UNSEEN else person
 
 
-def tone(valence: float, arousal: float) -> str:
-    """Words for a place on the plane: 'positive and calm', 'negative', 'lively', 'even'."""
-    pleasant = '' if abs(valence) < 0.12 else ('positive' if valence > 0 else 'negative')
-    degree = 'slightly ' if pleasant and abs(valence) < 0.25 else ''
-    stirred = '' if abs(arousal) < 0.15 else ('lively' if arousal > 0 else 'calm')
-    parts = [f'{degree}{pleasant}' if pleasant else '', stirred]
-    return ' and '.join(part for part in parts if part) or 'even'
+def named(word: str, certainty: float) -> str:
+    """A word with what its certainty allows: 'happy', 'perhaps happy', or 'unclear'.
+
+    >>> named('happy', 0.8), named('happy', 0.4), named('happy', 0.2)
+    ('happy', 'perhaps happy', 'unclear')
+    """
+    if not certainty >= LEAST_TOLD:
+        return UNCLEAR
+    return word if certainty >= CLEAR else f'perhaps {word}'
+
+
+def sure(certainty: float) -> str:
+    """'72 % sure'."""
+    return f'{round(100 * certainty)} % sure'
+
+
+@dataclass(frozen=True)
+class ToldStretch:
+    """One part of a told course: 'perhaps sad', 'until 0:06', 0.42; the certainty is None where it is unclear."""
+
+    word: str
+    times: str
+    certainty: float | None
+
+    def __str__(self) -> str:
+        text = f'{self.word} {self.times}'.rstrip()
+        return text if self.certainty is None else f'{text} ({sure(self.certainty)})'
+
+
+def told_course(course: Sequence[Stretch]) -> tuple[ToldStretch, ...]:
+    """The parts of a course in words and order: at most MOST_STRETCHES, or what it mostly is, and what else.
+
+    Args:
+        course: of one person, in order of time.
+    """
+    joined = _joined(course)
+    if len(joined) > MOST_STRETCHES:
+        return _summed_up(joined)
+    return tuple(
+        ToldStretch(_word_of(part), _times_of(joined, place), part.certainty) for place, part in enumerate(joined)
+    )
+
+
+def headline(person: Person, labels: Sequence[OpenLabel]) -> str:
+    """How a person comes across, as a clause that tells the course: 'person 1 comes across as sad until 0:06 (54 %
+    sure), unclear, happy from 0:10 (79 % sure)'; '' where nothing was measured.
+
+    One that stays the same is told by the open words for it.
+
+    Args:
+        person: with a course.
+        labels: of the analysis.
+    """
+    subject, verb = called(person.name), 'sounds' if person.name == UNSEEN else 'comes across as'
+    parts = told_course(person.course)
+    if len(parts) == 1 and person.course[0].label == UNCLEAR:
+        return _unclear_throughout(person)
+    if words := told_words(person, labels):
+        rest = ' of the first' if len(words) > 1 else ''
+        text = listed([named(words[0].word, words[0].certainty), *[label.word for label in words[1:]]])
+        return f'{subject} {verb} {text} ({sure(words[0].certainty)}{rest})'
+    if not parts:
+        return ''
+    first, *later = parts
+    if first.word in REASON_WORDS.values() and first.times and later:
+        clause = ', '.join(map(str, later))
+        return f'{subject} is {first}, then {clause if later[0].word in REASON_WORDS.values() else f"{verb} {clause}"}'
+    return f'{subject} {verb} {", ".join(map(str, parts))}'
+
+
+def told_words(person: Person, labels: Sequence[OpenLabel]) -> list[OpenLabel]:
+    """The words over a person's whole time that are sure enough to be told; none where the person's course changes."""
+    if len({stretch.label for stretch in person.course}) > 1:
+        return []
+    own = [label for label in labels if label.person == person.name and label.scope == 'whole']
+    return [label for label in own if label.certainty >= LEAST_TOLD]
+
+
+def tone(valence: Interval | None, arousal: Interval | None) -> str:
+    """Words for a place on the plane: 'positive and calm', 'negative', 'lively', 'even'; '' where none can be told.
+
+    Args:
+        valence: mean, low and high; None where it is not known. A word is told only where the interval has one sign.
+        arousal: the same.
+    """
+    pleasant = _side(valence, 'valence', ('negative', 'positive'))
+    stirred = _side(arousal, 'arousal', ('calm', 'lively'))
+    if pleasant == 'middle' and stirred == 'middle':
+        return 'even'
+    if pleasant == 'middle':
+        return f'neutral and {stirred}' if stirred else 'neutral'
+    return ' and '.join(part for part in (pleasant, stirred) if part not in ('', 'middle'))
+
+
+def tone_turns(start: tuple[Interval | None, Interval | None], end: tuple[Interval | None, Interval | None]) -> bool:
+    """Whether the tone of a course's end differs clearly from that of its start: valence and arousal of each."""
+    words = {'valence': ('negative', 'positive'), 'arousal': ('calm', 'lively')}
+    for axis, before, after in zip(words, start, end, strict=True):
+        sides = [_side(interval, axis, words[axis]) for interval in (before, after)]
+        if before and after and all(sides) and sides[0] != sides[1] and abs(after[0] - before[0]) >= TURN_LEAST:
+            return True
+    return False
+
+
+def _side(interval: Interval | None, axis: str, words: tuple[str, str]) -> str:
+    """The word for one axis, 'middle' where it is surely near 0, or '' where it is not known."""
+    if interval is None:
+        return ''
+    mean, low, high = interval
+    low, high = (mean if end != end else end for end in (low, high))
+    if abs(mean) >= TONE_LEAST[axis] and low * high > 0:
+        degree = 'slightly ' if axis == 'valence' and abs(mean) < SLIGHT else ''
+        return degree + words[mean > 0]
+    return 'middle' if (high - low) / 2 <= WIDE else ''
+
+
+def _joined(course: Sequence[Stretch]) -> list[Stretch]:
+    """The course with neighbours of one label, which only a gap divides, as one."""
+    joined: list[Stretch] = []
+    for part in course:
+        if joined and (joined[-1].label, joined[-1].reason) == (part.label, part.reason):
+            before = joined.pop()
+            certainty = _mean_certainty((before, part))
+            part = Stretch(before.start_s, part.end_s, part.label, certainty, reason=part.reason)
+        joined.append(part)
+    return joined
+
+
+def _word_of(part: Stretch) -> str:
+    if part.label == UNCLEAR:
+        return REASON_WORDS.get(part.reason, UNCLEAR)
+    return named(CATEGORY_WORDS[part.label], part.certainty or 0.0)
+
+
+def _mean_certainty(parts: Sequence[Stretch]) -> float | None:
+    """The certainty of stretches of one label, over their time; None where they are unclear."""
+    seconds = sum(part.end_s - part.start_s for part in parts)
+    if any(part.certainty is None for part in parts):
+        return None
+    return sum((part.certainty or 0.0) * (part.end_s - part.start_s) for part in parts) / max(seconds, 1e-9)
+
+
+def _times_of(course: Sequence[Stretch], place: int) -> str:
+    """'until 0:06' for the first, 'from 0:10' for the last, nothing in between where the neighbours say it."""
+    if len(course) == 1:
+        return ''
+    part = course[place]
+    touches_before = place == 0 or _touch(course[place - 1], part)
+    touches_after = place == len(course) - 1 or _touch(part, course[place + 1])
+    if not (touches_before and touches_after):
+        return stretch(part.start_s, part.end_s)
+    if place == len(course) - 1:
+        return f'from {clock(part.start_s)}'
+    is_told_by_neighbours = place == len(course) - 2 and place > 0
+    return '' if is_told_by_neighbours else f'until {clock(part.end_s)}'
+
+
+def _touch(part: Stretch, later: Stretch) -> bool:
+    return clock(part.end_s) == clock(later.start_s) or later.start_s - part.end_s < 1.0
+
+
+def _summed_up(course: Sequence[Stretch]) -> tuple[ToldStretch, ...]:
+    """'mostly neutral (60 % sure)', 'with a happy stretch from 1:02 to 1:20 (71 % sure)', and one more."""
+    by_word: dict[str, list[Stretch]] = {}
+    for part in course:
+        by_word.setdefault(_plain_word(part), []).append(part)
+    seconds = {word: sum(part.end_s - part.start_s for part in parts) for word, parts in by_word.items()}
+    usual, *others = sorted(seconds, key=lambda word: (-seconds[word], word))
+    often = 'mostly' if seconds[usual] >= sum(seconds.values()) / 2 else 'most often'
+    told = [ToldStretch(f'{often} {usual}', '', _mean_certainty(by_word[usual]))]
+    for word in [word for word in others if word not in REASON_WORDS.values()][:MOST_OTHERS]:
+        longest = max(by_word[word], key=lambda part: part.end_s - part.start_s)
+        article = 'an' if word[0] in 'aeiou' else 'a'
+        noun = f'{article} {word} stretch' if len(by_word[word]) == 1 else f'{word} stretches, the longest'
+        told.append(ToldStretch(f'with {noun}', stretch(longest.start_s, longest.end_s), longest.certainty))
+    return tuple(told)
+
+
+def _plain_word(part: Stretch) -> str:
+    return REASON_WORDS.get(part.reason, UNCLEAR) if part.label == UNCLEAR else CATEGORY_WORDS[part.label]
+
+
+def _unclear_throughout(person: Person) -> str:
+    """What is said of somebody for whom no category can be named."""
+    if person.course[0].reason == 'contradiction':
+        if person.name == UNSEEN:
+            return 'the voice and its words contradict each other'
+        return f'face, voice and words of {person.name} contradict each other'
+    if person.course[0].reason == 'mixed':
+        return f'{called(person.name)} keeps changing, so that no one emotion prevails'
+    if person.name == UNSEEN or person.seen_s <= 0:
+        who = 'the voice' if person.name == UNSEEN else f'the voice of {person.name}'
+        return f'{who} is too unclear to name an emotion'
+    return f'the expression of {called(person.name)} is too unclear to name an emotion'

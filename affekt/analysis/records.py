@@ -14,6 +14,8 @@ from affekt.wording import counted, signed
 
 LOSS_STARTS = ('Not read: ', 'Missing: ', 'Damaged: ')
 """How the notes of `affekt.media` begin that speak of what the container lost."""
+UNCLEAR = 'unclear'
+"""The label of a stretch in which no category is likely enough."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,28 @@ class Source:
 
 
 @dataclass(frozen=True, repr=False)
+class Stretch:
+    """A part of a person's time with one label: the course of a person is a row of them, in order of time."""
+
+    start_s: float
+    end_s: float
+    label: str
+    """One of the EKMAN categories, or UNCLEAR."""
+    certainty: float | None
+    """Mean fused probability of the label over the time that states categories; None where it is unclear."""
+    valence: tuple[float, float, float] | None = None
+    """Mean, low, high, as of a `Person`, over the stretch."""
+    arousal: tuple[float, float, float] | None = None
+    reason: str = ''
+    """Why it is unclear: 'unsure'; 'contradiction' between face, voice and words; 'mixed', where categories are named
+    step by step and none prevails; '' where a label is named."""
+
+    def __repr__(self) -> str:
+        sure = '' if self.certainty is None else f', certainty {self.certainty:.2f}'
+        return f'Stretch({self.label!r}, {self.start_s:.1f}-{self.end_s:.1f} s{sure})'
+
+
+@dataclass(frozen=True, repr=False)
 class Person:
     """One person: seen, heard, or both."""
 
@@ -108,6 +132,13 @@ class Person:
     arousal: tuple[float, float, float] | None
     quality: Mapping[str, float] = field(default_factory=dict)
     """Face size px, blur, head turn degrees, loudness dB, noise dB, as far as measured."""
+    course: tuple[Stretch, ...] = ()
+    """How the label changes over the person's time; empty where nothing was measured, and in older runs."""
+    stretches: int = 1
+    """How many stretches of being followed are this person: more than 1 for who left the picture and came back."""
+    identity_certainty: float | None = None
+    """How sure the face is that they are one person, of the least sure pair, in [0, 1]; None where the face joined
+    none."""
 
     def __repr__(self) -> str:
         likeliest = max(self.categories, key=self.categories.__getitem__, default='nothing measured')

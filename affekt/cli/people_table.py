@@ -11,7 +11,7 @@ from affekt.terminal import plain_table
 from affekt.wording import opened, signed
 
 if TYPE_CHECKING:
-    from affekt.analysis import Analysis, Moment
+    from affekt.analysis import Analysis, Moment, Person
 
 
 def interval(bounds: tuple[float, float, float] | None) -> str:
@@ -23,7 +23,7 @@ def interval(bounds: tuple[float, float, float] | None) -> str:
 
 
 def people_table(analysis: Analysis) -> Group | Text:
-    """A row per person: seen, heard, three strongest labels, valence, arousal, and the strongest moment below."""
+    """A row per person: seen, heard, the course or three words, valence, arousal, and the strongest moment below."""
     if not analysis.people:
         return Text('Nobody was seen or heard.')
     table = plain_table(width=80)
@@ -33,20 +33,29 @@ def people_table(analysis: Analysis) -> Group | Text:
     table.add_column('comes across as', ratio=1)
     table.add_column('valence, arousal', no_wrap=True)
     for person in analysis.people:
-        words = [
-            f'{label.word} {label.certainty:.0%}'
-            for label in sorted(analysis.labels, key=lambda label: -label.certainty)
-            if label.person == person.name and label.scope == 'whole'
-        ]
         table.add_row(
             person.name.removeprefix('person '),
             'picture' if analysis.source.kind == 'image' else f'{person.seen_s:.1f} s',
             '–' if analysis.source.kind == 'image' else f'{person.heard_s:.1f} s',
-            '\n'.join(words[:3]) or 'too unsure to say',
+            '\n'.join(_comes_across(analysis, person)),
             f'V {interval(person.valence)}\nA {interval(person.arousal)}',
         )
     lines = [Text.assemble((f'{_when(m)}  ', 'bold'), m.sentence) for m in _strongest_moments(analysis)]
     return Group(table, Text(''), *lines) if lines else Group(table)
+
+
+def _comes_across(analysis: Analysis, person: Person) -> list[str]:
+    """A line for each part of the course, or for each word where the person stays the same."""
+    from affekt.analysis import told_course, told_words
+
+    words = [f'{label.word} {label.certainty:.0%}' for label in told_words(person, analysis.labels)]
+    parts = told_course(person.course)
+    lines = [f'{part.word} {part.times}'.rstrip() + _share(part.certainty) for part in parts]
+    return words or lines or ['too unsure to say']
+
+
+def _share(certainty: float | None) -> str:
+    return '' if certainty is None else f' {certainty:.0%}'
 
 
 def _when(moment: Moment) -> str:

@@ -127,13 +127,16 @@ export function plainNumber(value) {
 
 const UNITS = { px: 'px', deg: '°', db: 'dB', lufs: 'LUFS', hz: 'Hz', st: 'semitones', s: 's', per_s: 'per s' };
 
+// Columns whose own name would say more than they measure: raised mouth corners are no smile yet.
+const CALLED = { smile: 'mouth corners raised' };
+
 // A column of a table as a name and a number with its unit, which stands at the end of the column's name.
 export function told(name, value) {
-  if (name === 'valence' || name === 'arousal') return [name, signed(value)];
+  if (['valence', 'arousal', 'liveliness'].includes(name)) return [name, signed(value)];
   const found = name.match(/^(.+?)_(px|deg|db|lufs|hz|st|per_s|s)$/);
   const unit = found ? UNITS[found[2]] : '';
   return [
-    (found ? found[1] : name).replaceAll('_', ' '),
+    CALLED[name] || (found ? found[1] : name).replaceAll('_', ' '),
     plainNumber(value) + (unit === '°' || !unit ? unit : `\u2009${unit}`),
   ];
 }

@@ -25,17 +25,18 @@ from affekt.analysis import (
     Person,
     PersonSeries,
     Timeline,
-    called,
     column,
+    headline,
     rows_of,
     time_mean,
+    told_course,
     when,
 )
 from affekt.labels import EKMAN
 from affekt.report.cards import model_entry
 from affekt.report.series_grid import REASONS, drawn, frame_series
 from affekt.runs import versions
-from affekt.wording import listed, opened
+from affekt.wording import opened
 
 CANNOT_KNOW = (
     'Expression is not feeling: this says how face, voice and words come across, not what a person feels or intends.',
@@ -97,13 +98,8 @@ def report_payload(analysis: Analysis, media: Mapping[str, Any], *, made: str | 
 
 
 def summary(analysis: Analysis) -> str:
-    """One sentence: how the people come across, or what was not found."""
-    clauses = []
-    for person in analysis.people[:3]:
-        words = [label.word for label in analysis.labels if label.person == person.name and label.scope == 'whole'][:3]
-        verb = 'sounds' if person.name == UNSEEN else 'comes across as'
-        if words:
-            clauses.append(f'{called(person.name)} {verb} {listed(words)}')
+    """One sentence: how the people come across in the course of the recording, or what was not found."""
+    clauses = [clause for person in analysis.people[:3] if (clause := headline(person, analysis.labels))]
     if clauses:
         return opened('; '.join(clauses)) + '.'
     return analysis.description[0].text if analysis.description else 'Nothing was found that could be read.'
@@ -142,6 +138,7 @@ def _person(analysis: Analysis, person: Person, duration_s: float) -> Json:
         'categories': {name: _round(share, 4) for name, share in person.categories.items() if _known(share)},
         'valence': _triple(person.valence),
         'arousal': _triple(person.arousal),
+        'course': [str(part) for part in told_course(person.course)] if len(person.course) > 1 else [],
         'quality': {name: _round(value, 3) for name, value in person.quality.items() if _known(value)},
         'series': {source: content for source, content in own.items() if content is not None},
         'turns': _spans(rows_of(analysis.tables.get('turns', pa.table({})), person.name)),

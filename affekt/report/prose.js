@@ -26,16 +26,18 @@ function sourceOf(one) {
   return [SOURCES[one.source].title, one.person].filter(Boolean).join(', ');
 }
 
-function readingsTable(evidence) {
+function readingsTable(evidence, timed) {
+  const spans = new Set(evidence.map(spanOf));
   const groups = evidence
     .map((one) => {
+      const titleOf = (part) => (timed && spans.size > 1 ? `${sourceOf(part)}, ${spanOf(part)}` : sourceOf(part));
       const rows = Object.entries(one.readings).map(([name, value]) => told(name, value));
       const cells = rows.map(([name, value]) =>
         h('tr', {}, h('td', { text: name }), h('td', { class: 'number', text: value })),
       );
       const quote = one.quote ? h('tr', {}, h('td', { colspan: '2', text: `“${one.quote}”` })) : null;
       return cells.length || quote
-        ? h('tbody', {}, h('tr', {}, h('th', { colspan: '2', scope: 'rowgroup', text: sourceOf(one) })), quote, cells)
+        ? h('tbody', {}, h('tr', {}, h('th', { colspan: '2', scope: 'rowgroup', text: titleOf(one) })), quote, cells)
         : null;
     })
     .filter(Boolean);
@@ -52,7 +54,7 @@ export function moments(report, act) {
     );
   }
   const cards = report.moments.map((moment, i) => {
-    const behind = readingsTable(moment.evidence);
+    const behind = readingsTable(moment.evidence, isLong(report));
     const go = h(
       'button',
       {
@@ -222,7 +224,10 @@ function card(report, person) {
         : h('span', { class: 'person-mark', 'aria-hidden': 'true', text: (person.name.match(/\d+$/) || ['V'])[0] }),
       h('h3', { text: person.title }),
     ),
-    words.length
+    person.course.length
+      ? h('p', { class: 'person-course', text: sentenceCase(person.course.join(', ')) })
+      : null,
+    words.length && !person.course.length
       ? h(
           'ul',
           { class: 'person-words', 'aria-label': 'Words for how this person comes across' },

@@ -6,8 +6,9 @@ import dataclasses
 
 import pytest
 
-from affekt.analysis.phrases import tone, when
-from affekt.analysis.records import Moment
+from affekt.analysis.fuse import UNSURE_BELOW
+from affekt.analysis.phrases import LEAST_TOLD, headline, named, told_course, tone, when
+from affekt.analysis.records import Moment, OpenLabel, Person, Stretch
 from affekt.wording import (
     clock,
     counted,
@@ -54,17 +55,116 @@ def test_lists_and_capitals():
     assert stretch(7.2, 12.9) == 'from 0:07 to 0:12'
 
 
+def around(mean, half=0.1):
+    return (mean, mean - half, mean + half)
+
+
 @pytest.mark.parametrize(
-    ('place', 'words'),
+    ('valence', 'arousal', 'words'),
     [
-        ((0.0, 0.0), 'even'),
-        ((0.5, 0.4), 'positive and lively'),
-        ((-0.2, -0.3), 'slightly negative and calm'),
-        ((0.0, 0.3), 'lively'),
+        (around(0.0), around(0.0), 'even'),
+        (around(0.5), around(0.4), 'positive and lively'),
+        (around(-0.2), around(-0.3), 'slightly negative and calm'),
+        (around(0.0), around(0.3), 'neutral and lively'),
+        (None, around(0.4), 'lively'),
+        (around(0.5), None, 'positive'),
+        (None, None, ''),
+        # whom raters call neutral comes out at -0.17: the interval reaches over 0
+        (around(-0.17, 0.3), around(0.0), 'even'),
+        (around(-0.17, 0.3), around(0.4), 'neutral and lively'),
+        (around(0.3, 0.31), None, 'neutral'),
+        # so wide that neither a tone nor the absence of one is known
+        (around(0.3, 0.6), around(0.2, 0.7), ''),
+        (around(0.3, 0.6), around(-0.4), 'calm'),
     ],
 )
-def test_tone(place, words):
-    assert tone(*place) == words
+def test_a_tone_is_told_only_where_its_interval_has_one_sign(valence, arousal, words):
+    assert tone(valence, arousal) == words
+
+
+def test_one_scale_of_certainty_in_all_sentences():
+    assert [named('happy', share) for share in (0.23, 0.349, 0.35, 0.49, 0.5, 0.9, float('nan'))] == [
+        'unclear', 'unclear', 'perhaps happy', 'perhaps happy', 'happy', 'happy', 'unclear',
+    ]  # fmt: skip
+    assert LEAST_TOLD == UNSURE_BELOW
+
+
+def stretches(*parts):
+    """Touching stretches from (seconds, label, certainty)."""
+    made, start = [], 0.0
+    for seconds, label, certainty in parts:
+        made.append(Stretch(start, start + seconds, label, certainty, reason='' if certainty else 'unsure'))
+        start += seconds
+    return tuple(made)
+
+
+SAD, UNSURE, HAPPY = (6, 'sadness', 0.54), (4, 'unclear', None), (10, 'happiness', 0.79)
+
+
+@pytest.mark.parametrize(
+    ('parts', 'text'),
+    [
+        ([HAPPY], 'happy (79 % sure)'),
+        ([SAD, HAPPY], 'sad until 0:06 (54 % sure), happy from 0:06 (79 % sure)'),
+        ([SAD, UNSURE, HAPPY], 'sad until 0:06 (54 % sure), unclear, happy from 0:10 (79 % sure)'),
+        (
+            [SAD, UNSURE, HAPPY, (5, 'anger', 0.4)],
+            'sad until 0:06 (54 % sure), unclear until 0:10, happy (79 % sure), perhaps angry from 0:20 (40 % sure)',
+        ),
+        (
+            [SAD, HAPPY, SAD, UNSURE, SAD, (30, 'anger', 0.6), SAD],
+            'most often angry (60 % sure), with sad stretches, the longest from 0:00 to 0:06 (54 % sure), '
+            'with a happy stretch from 0:06 to 0:16 (79 % sure)',
+        ),
+        ([(60, 'neutral', 0.7), *[HAPPY, (3, 'neutral', 0.5)] * 3],
+         'mostly neutral (67 % sure), with happy stretches, the longest from 1:00 to 1:10 (79 % sure)'),
+    ],
+)  # fmt: skip
+def test_a_course_reads_in_at_most_four_parts(parts, text):
+    assert ', '.join(map(str, told_course(stretches(*parts)))) == text
+
+
+def test_stretches_that_do_not_touch_are_told_from_start_to_end():
+    course = (Stretch(0.0, 5.0, 'sadness', 0.6), Stretch(20.0, 31.0, 'happiness', 0.8))
+    assert ', '.join(map(str, told_course(course))) == (
+        'sad from 0:00 to 0:05 (60 % sure), happy from 0:20 to 0:31 (80 % sure)'
+    )
+
+
+def person(name, *parts, seen_s=20.0):
+    return Person(name, seen_s, 5.0, None, {}, None, None, course=stretches(*parts))
+
+
+def word(text, name, certainty):
+    return OpenLabel(text, name, 0.5, certainty, 0.0, 0.0, (), scope='whole')
+
+
+def test_a_headline_tells_the_course_or_the_words_for_who_stays_the_same():
+    words = [word('amused', 'person 1', 0.62), word('at ease', 'person 1', 0.48)]
+    assert headline(person('person 1', HAPPY), words) == (
+        'person 1 comes across as amused and at ease (62 % sure of the first)'
+    )
+    assert headline(person('person 1', SAD, HAPPY), words) == (
+        'person 1 comes across as sad until 0:06 (54 % sure), happy from 0:06 (79 % sure)'
+    )
+    assert headline(person('voice', HAPPY, seen_s=0.0), words) == 'the voice sounds happy (79 % sure)'
+    # a word that is not sure enough is not told: the category is
+    assert headline(person('person 1', (9, 'surprise', 0.45)), [word('amused', 'person 1', 0.23)]) == (
+        'person 1 comes across as perhaps surprised (45 % sure)'
+    )
+
+
+def test_a_headline_says_what_is_unclear():
+    assert headline(person('voice', UNSURE, seen_s=0.0), ()) == 'the voice is too unclear to name an emotion'
+    assert headline(person('person 2', UNSURE), ()) == ('the expression of person 2 is too unclear to name an emotion')
+    assert headline(person('person 2', UNSURE, HAPPY), ()) == (
+        'person 2 is unclear until 0:04, then comes across as happy from 0:04 (79 % sure)'
+    )
+    torn = dataclasses.replace(stretches(UNSURE)[0], reason='contradiction')
+    assert headline(dataclasses.replace(person('person 2'), course=(torn,)), ()) == (
+        'face, voice and words of person 2 contradict each other'
+    )
+    assert headline(person('person 2'), ()) == ''
 
 
 def test_no_number_of_any_digits_is_a_negative_zero():

@@ -265,7 +265,7 @@ def test_coverage_counts_seconds_and_abstentions():
 
 
 def test_the_summary_names_people_and_their_words():
-    assert summary(made_up(people=1)) == 'Person 1 comes across as amused and at ease.'
+    assert summary(made_up(people=1)) == 'Person 1 comes across as amused and at ease (62 % sure of the first).'
     assert summary(made_up(people=0)) == 'In this recording nobody is seen or heard.'
 
 

@@ -1,0 +1,185 @@
+"""A person's course as stretches with one label each: 'sad until 0:06, unclear, happy from 0:10'.
+
+The labels are the likeliest path through the fused steps (Viterbi), where each second is worth the logarithm of its
+probability and each change of label costs as much as a few clear seconds:
+
+    sum over steps t of seconds_t * log p_t(label_t)  -  CHANGE_COST * changes
+
+`unclear` is a label like the others: it is worth log(UNSURE_BELOW) where a step states categories, and goes before all
+of them where a step abstains. So a blip is no stretch, a flicker between two labels is one stretch, and a step counts
+by its length. What is shorter than `least_stretch_s` then joins its neighbour, and every stretch takes the label that
+its own mean says. T steps, K labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from affekt.analysis.fuse import UNSURE_BELOW
+from affekt.analysis.person_series import PersonSeries, time_mean
+from affekt.analysis.records import UNCLEAR, Stretch
+from affekt.arrays import Bools, Floats, Ints
+from affekt.labels import EKMAN
+
+CHANGE_COST = 2.0
+"""Nats that a change of label must gain: two seconds of 0.7 against 0.26, or one of 0.8 against 0.1."""
+ABSTAINING = 1.0
+"""Nats a second by which an abstaining step speaks for `unclear`."""
+LEAST_STRETCH_S = 2.0
+LEAST_SHARE, MOST_LEAST_S = 0.05, 10.0
+"""Of a long course, stretches below this share of it join others too, up to so many seconds."""
+BRIDGED_S = 5.0
+"""Gaps up to this length lie inside a stretch, as pauses between turns do; longer ones end it."""
+FACE_GAP_S = 0.6
+"""A face unseen for longer than this is not known to have done the same in between."""
+_LEAST = 1e-4
+
+
+def course_of(path: PersonSeries) -> tuple[Stretch, ...]:
+    """The stretches of a person's fused steps, in order of time, without valence and arousal; () for no steps.
+
+    1. Cut where nothing was measured for long. 2. Find the likeliest labels of each piece. 3. Join what is short.
+    4. Label each stretch by its mean, and join equal neighbours.
+    """
+    if not len(path):
+        return ()
+    least_s = least_stretch_s(float(path.end_s[-1] - path.start_s[0]))
+    stretches: list[Stretch] = []
+    for first, last in _pieces(path):
+        inside = np.zeros(len(path), dtype=bool)
+        inside[first:last] = True
+        stretches += _stretches(path.where(inside), least_s)
+    return tuple(stretches)
+
+
+def least_stretch_s(whole_s: float) -> float:
+    """The shortest stretch that is told of a course of so many seconds."""
+    return float(np.clip(LEAST_SHARE * whole_s, LEAST_STRETCH_S, MOST_LEAST_S))
+
+
+def steps_within(path: PersonSeries, stretch: Stretch) -> Bools:
+    """(T,) the steps of a path that a stretch was made of."""
+    return np.asarray((path.start_s >= stretch.start_s - 1e-9) & (path.end_s <= stretch.end_s + 1e-9))
+
+
+def _pieces(path: PersonSeries) -> list[tuple[int, int]]:
+    """Steps [first, last) between gaps longer than BRIDGED_S."""
+    cuts = (np.flatnonzero(path.start_s[1:] - path.end_s[:-1] > BRIDGED_S) + 1).tolist()
+    return list(zip([0, *cuts], [*cuts, len(path)], strict=True))
+
+
+def _stretches(path: PersonSeries, least_s: float) -> list[Stretch]:
+    """The stretches of a path without long gaps."""
+    labels = _likeliest_labels(_worth(path))
+    edges = [0, *(np.flatnonzero(np.diff(labels)) + 1).tolist(), len(path)]
+    edges = _without_short(path, edges, least_s)
+    stretches = [_stretch(path, first, last) for first, last in pairwise(edges)]
+    while len(differ := _first_of_equals(stretches)) < len(stretches):
+        edges = [edges[k] for k in differ] + [len(path)]
+        stretches = [_stretch(path, first, last) for first, last in pairwise(edges)]
+    return stretches
+
+
+def _first_of_equals(stretches: Sequence[Stretch]) -> list[int]:
+    """Places of the stretches that say something else than the one before."""
+    return [k for k in range(len(stretches)) if k == 0 or not _says_as(stretches[k - 1], stretches[k])]
+
+
+def _says_as(stretch: Stretch, other: Stretch) -> bool:
+    return (stretch.label, stretch.reason) == (other.label, other.reason)
+
+
+def _worth(path: PersonSeries) -> Floats:
+    """(T, K + 1) what each label is worth in each step, nats; `unclear` last."""
+    stated = np.isfinite(path.probabilities).all(axis=1)
+    worth = np.zeros((len(path), len(EKMAN) + 1))
+    worth[stated, :-1] = np.log(np.maximum(path.probabilities[stated], _LEAST))
+    worth[stated, -1] = np.log(UNSURE_BELOW)
+    worth[~stated, -1] = ABSTAINING
+    return np.asarray(worth * (path.end_s - path.start_s)[:, None])
+
+
+def _likeliest_labels(worth: Floats) -> Ints:
+    """(T,) the labels of most worth along time, less the cost of changes; the first of equals."""
+    total = worth[0]
+    came_from = np.zeros(worth.shape, dtype=np.int64)
+    for t in range(1, len(worth)):
+        best = int(total.argmax())
+        changed = total[best] - CHANGE_COST
+        came_from[t] = np.where(total >= changed, np.arange(worth.shape[1]), best)
+        total = np.maximum(total, changed) + worth[t]
+    labels = np.zeros(len(worth), dtype=np.int64)
+    labels[-1] = int(total.argmax())
+    for t in range(len(worth) - 1, 0, -1):
+        labels[t - 1] = came_from[t, labels[t]]
+    return labels
+
+
+def _without_short(path: PersonSeries, edges: list[int], least_s: float) -> list[int]:
+    """Edges between stretches of at least so many seconds: the shortest joins the longer of its neighbours first."""
+    edges = list(edges)
+    while len(edges) > 2:
+        lengths = [float(path.end_s[b - 1] - path.start_s[a]) for a, b in pairwise(edges)]
+        short = int(np.argmin(lengths))
+        if lengths[short] >= least_s - 1e-9:
+            break
+        joins_later = short == 0 or (short + 1 < len(lengths) and lengths[short + 1] > lengths[short - 1])
+        del edges[short + 1 if joins_later else short]
+    return edges
+
+
+def _stretch(path: PersonSeries, first: int, last: int) -> Stretch:
+    """Steps [first, last) under the label that their mean says."""
+    inside = slice(first, last)
+    seconds = path.seconds[inside]
+    shares = time_mean(path.probabilities[inside], seconds)
+    stated = np.isfinite(path.probabilities[inside]).all(axis=1)
+    lengths = (path.end_s - path.start_s)[inside]
+    start, end = float(path.start_s[first]), float(path.end_s[last - 1])
+    is_stated = lengths[stated].sum() >= lengths.sum() / 2
+    if is_stated and float(shares.max()) >= UNSURE_BELOW:
+        best = int(shares.argmax())
+        return Stretch(start, end, EKMAN[best], round(float(shares[best]), 4))
+    torn = float(lengths[path.abstained[inside] == 'contradiction'].sum())
+    reason = 'contradiction' if torn > lengths.sum() / 2 else 'mixed' if is_stated else 'unsure'
+    return Stretch(start, end, UNCLEAR, None, reason=reason)
+
+
+def breaks_of(ends: Floats, starts: Floats, most_s: float) -> Bools:
+    """(T,) the steps before which more than `most_s` was not measured; never the first."""
+    return np.concatenate([[False], starts - ends > most_s])
+
+
+def breaks_of_frames(times: Floats) -> Bools:
+    """(N,) the frames before which a face was unseen for longer than FACE_GAP_S, or than two and a half usual steps."""
+    steps = np.diff(times)
+    return breaks_of(times[:-1], times[1:], max(FACE_GAP_S, 2.5 * float(np.median(steps)) if steps.size else 0.0))
+
+
+def runs_of(flags: Bools, sides: Floats, breaks: Bools) -> list[tuple[int, int]]:
+    """[first, last) of each run of True within which `sides` stays the same and no step breaks off."""
+    runs, start = [], -1
+    for t in range(len(flags) + 1):
+        inside = t < len(flags) and bool(flags[t])
+        if start >= 0 and (not inside or sides[t] != sides[start] or breaks[t]):
+            runs.append((start, t))
+            start = -1
+        if inside and start < 0:
+            start = t
+    return runs
+
+
+def runs_in_time(times: Floats, flags: Bools, least_s: float) -> list[tuple[float, float]]:
+    """First and last time of each run of True of at least so many seconds; a gap ends a run.
+
+    Args:
+        times: (N,) of frames, ascending, seconds.
+        flags: (N,).
+        least_s: 0 takes single frames too.
+    """
+    runs = runs_of(flags, np.zeros(len(flags)), breaks_of_frames(times))
+    spans = [(float(times[first]), float(times[last - 1])) for first, last in runs]
+    return [(start, end) for start, end in spans if end - start >= least_s]

@@ -50,6 +50,19 @@ def test_a_clip_of_a_face_gives_a_person_with_seconds_and_a_picture(analyzer, sh
     assert len(analysis.description) >= 3
 
 
+@pytest.mark.parametrize('reason', ['licence', 'absent'])
+def test_without_the_model_that_compares_faces_several_people_may_be_one_and_that_is_said(
+    analyzer, shared_data, monkeypatch, reason
+):
+    if reason == 'absent':
+        monkeypatch.setattr('affekt.weights._not_had', {'face-identity'})
+    settings = AnalysisSettings(asr='none', license='commercial-ok' if reason == 'licence' else 'research')
+    analysis = Analyzer(settings).analyze(shared_data / 'test_media' / 'multi_face.jpg')
+    assert len(analysis.people) == 5
+    assert any('may count twice' in note for note in analysis.source.notes)
+    assert 'face-identity' not in [model.name for model in analysis.models]
+
+
 def test_speech_without_pictures_gives_turns_words_and_no_face(analyzer, shared_data):
     analysis = analyzer.analyze(shared_data / 'test_media' / 'beckett.wav')
     assert analysis.source.kind == 'audio'

@@ -21,6 +21,7 @@ from affekt.faces.expression import (
     ExpressionModel,
     PrototypeExpression,
     affect,
+    affect_seen,
     expression_model,
 )
 from affekt.labels import CIRCUMPLEX, EKMAN, FER2013_TO_EKMAN
@@ -179,11 +180,50 @@ def test_derived_affect_of_a_certain_category_is_its_place_on_the_circumplex():
         assert (valence[0], arousal[0]) == pytest.approx(CIRCUMPLEX[category])
 
 
-def test_derived_affect_mixes_a_quarter_of_blendshape_evidence():
-    # Neutral sits at (0, 0). Smile 0.8, frown 0.2: 0.25 (0.8 - 0.2) = 0.15; jaw 0.6: 0.25 * 0.6 = 0.15.
-    rows = blendshapes(mouthSmileLeft=0.8, mouthSmileRight=0.8, mouthFrownLeft=0.2, mouthFrownRight=0.2, jawOpen=0.6)
-    valence, arousal = affect(one_hot('neutral'), rows)
-    assert (valence[0], arousal[0]) == pytest.approx((0.15, 0.15), abs=1e-6)
+def test_knowing_nothing_is_the_middle_of_the_plane():
+    valence, arousal = affect(np.full((1, 7), 1 / 7))
+    assert (valence[0], arousal[0]) == pytest.approx((0, 0), abs=1e-12)
+
+
+def test_the_doubts_of_an_almost_neutral_face_are_not_taken_for_sadness():
+    # 0.7 neutral, 0.05 each else: a mixture of neutral with 0.35 of knowing nothing, so 0 but for the lean,
+    # 0.56 (0.7 - 1/7) 0.3 = 0.0936
+    shares = np.full((1, 7), 0.05)
+    shares[0, EKMAN.index('neutral')] = 0.7
+    assert affect(shares)[0][0] == pytest.approx(0.0936)
+    assert affect(shares, neutral_lean=0.0)[0][0] == pytest.approx(0, abs=1e-12)
+    assert affect(shares)[1][0] == pytest.approx(0, abs=1e-12)
+
+
+def test_blendshapes_are_not_weighed_beside_the_categories():
+    rows = blendshapes(mouthSmileLeft=0.8, mouthSmileRight=0.8, jawOpen=0.6)
+    assert affect(one_hot('fear'), rows) == affect(one_hot('fear'))
+
+
+def test_what_is_hardly_seen_says_little_with_wide_intervals():
+    happy = np.repeat(one_hot('happiness'), 4, axis=0)
+    valence, arousal, valence_sd, arousal_sd = affect_seen(happy, np.array([1.0, 0.2, 0.05, 0.0]))
+    # exp(-10) of knowing nothing is left at full quality, exp(-2) at 0.2: 0.81 (1 - 0.135) = 0.70
+    assert valence == pytest.approx([0.81, 0.70, 0.81 * (1 - np.exp(-0.5)), 0.0], abs=1e-3)
+    assert (valence_sd[1:] > 2 * valence_sd[0]).all()
+    assert (arousal_sd[1:] > arousal_sd[0]).all()
+    assert (valence_sd[-1], arousal_sd[-1]) == pytest.approx((0.58, 0.45), abs=0.01)
+    assert arousal[-1] == pytest.approx(0, abs=1e-12)
+
+
+def test_affect_of_a_quality_that_was_not_measured_is_not_shrunk():
+    seen = affect_seen(one_hot('sadness'), np.array([np.nan]))
+    assert (seen[0][0], seen[1][0]) == pytest.approx(CIRCUMPLEX['sadness'], abs=1e-3)
+    with pytest.raises(ShapeError, match='one per face'):
+        affect_seen(one_hot('sadness'), np.ones(2))
+
+
+def test_neutral_faces_are_as_often_positive_as_negative(model, shared_data):
+    faces = [image for image, label in validation_faces(shared_data, 2000) if label == 'neutral']
+    valence, _ = affect(model.probabilities(np.stack(faces)))
+    # half of about 340 faces, within four standard errors, and what no alignment costs
+    assert np.mean(valence < 0) == pytest.approx(0.5, abs=0.11)
+    assert abs(np.median(valence)) < 0.05
 
 
 def test_derived_affect_without_a_reading_falls_back_to_the_categories_alone():
@@ -214,15 +254,21 @@ def test_the_fallback_leaves_faces_without_blendshapes_missing(crops):
     assert found[[0, 1, 2, 4]].sum(axis=1) == pytest.approx(np.ones(4))
 
 
-def test_on_validation_faces_the_network_does_what_its_card_says(model, card, shared_data):
-    """300 seeded validation faces, not aligned and without blendshapes: within 4.5 standard errors of the card."""
+def validation_faces(shared_data, count):
+    """(48, 48) grey faces of FER2013's validation split with their labels, seeded."""
     folder = shared_data / 'fer2013'
     with open(folder / 'labels.csv', newline='') as handle:
         rows = [row for row in csv.DictReader(handle) if row['split'] == 'validation']
-    picked = np.random.default_rng(3).choice(len(rows), 300, replace=False)
+    picked = [rows[place] for place in np.random.default_rng(3).choice(len(rows), count, replace=False)]
     with zipfile.ZipFile(folder / 'fer2013_jpg.zip') as archive:
-        faces = [np.asarray(Image.open(io.BytesIO(archive.read(rows[i]['file']))).convert('L')) for i in picked]
-    truth = [EKMAN.index(FER2013_TO_EKMAN[rows[i]['emotion']]) for i in picked]
+        faces = [np.asarray(Image.open(io.BytesIO(archive.read(row['file']))).convert('L')) for row in picked]
+    return [(face, FER2013_TO_EKMAN[row['emotion']]) for face, row in zip(faces, picked, strict=True)]
+
+
+def test_on_validation_faces_the_network_does_what_its_card_says(model, card, shared_data):
+    """300 seeded validation faces, not aligned and without blendshapes: within 4.5 standard errors of the card."""
+    faces, names = zip(*validation_faces(shared_data, 300), strict=True)
+    truth = [EKMAN.index(name) for name in names]
     share = float(np.mean(model.probabilities(np.stack(faces)).argmax(axis=1) == truth))
     stated = card['validation']['compared']['averaged weights, mirrored, not aligned']['accuracy']
     assert abs(share - stated) < 4.5 * np.sqrt(stated * (1 - stated) / 300)

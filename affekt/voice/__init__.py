@@ -1,8 +1,9 @@
 """What can be heard of a person: when they speak, how the voice sounds, and which emotion it carries.
 
 Blocks of 16 kHz samples come in (`Recording.samples`); `observe_voice` walks over them once and gives a table of turns
-and one of acoustic frames. Read `observe.py` first, then `speech.py` (turns), `acoustics.py` (measures, no model),
-`encoder.py` (Whisper's layers, shared with `affekt.text.recognition`) and `emotion.py` (the head trained here).
+and one of acoustic frames. Read `observe.py` first, then `speech.py` (turns; `loud_voice.py` adds shouts),
+`acoustics.py` (measures, no model), `encoder.py` (Whisper's layers, shared with `affekt.text.recognition`) and
+`emotion.py` (the head trained here).
 """
 
 from affekt.voice.acoustics import (
@@ -17,6 +18,7 @@ from affekt.voice.acoustics import (
 from affekt.voice.arousal import acoustic_arousal
 from affekt.voice.emotion import HEADS, EmotionReading, VocalEmotion
 from affekt.voice.encoder import Encoded, WhisperEncoder, whisper_directory
+from affekt.voice.loud_voice import LoudVoice, LoudVoiceRules
 from affekt.voice.mel import log_mel
 from affekt.voice.observe import FRAMES, TURNS, VoiceObservations, observe_voice
 from affekt.voice.pitch import Pitch, find_pitch
@@ -31,6 +33,8 @@ __all__ = [
     'AcousticFrames',
     'EmotionReading',
     'Encoded',
+    'LoudVoice',
+    'LoudVoiceRules',
     'Pitch',
     'Reading',
     'SpeechDetector',

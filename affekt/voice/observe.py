@@ -36,6 +36,7 @@ TURNS = pa.schema(
         *[(name, pa.float64()) for name in EKMAN],
         *[(name, pa.float64()) for name in _AFFECT],
         ('abstained', pa.bool_()),
+        ('is_loud_voice', pa.bool_()),
         *[(f'p_{name}', pa.float64()) for name in EKMAN],
         *[(name, pa.float64()) for name in COLUMNS],
     ]
@@ -43,7 +44,8 @@ TURNS = pa.schema(
 """The table of turns, each from the start of its speech to the end, without padding.
 
 The seven categories are nan where the head abstains or there is none; `p_...` holds what it computed all the same.
-`quality` is the detector's mean probability of speech. Acoustic columns: see READINGS."""
+`quality` is the detector's mean probability of speech. `is_loud_voice`: found by loud, periodic voicing that the
+detector alone does not take for speech (see `loud_voice.py`). Acoustic columns: see READINGS."""
 
 FRAMES = pa.schema(
     [
@@ -189,6 +191,7 @@ class _Gathered:
 
     def __init__(self) -> None:
         self.spans: list[tuple[float, float, float]] = []
+        self.loud: list[bool] = []
         self.summaries: list[Floats32] = []
         self.features: list[Floats32] = []
         self.steps: list[dict[str, npt.NDArray[np.float64]]] = []
@@ -199,6 +202,7 @@ class _Gathered:
     ) -> None:
         """One more turn."""
         self.spans.append((turn.speech_start_s, turn.speech_end_s, turn.speech_probability))
+        self.loud.append(turn.is_loud_voice)
         self.summaries.append(summary)
         self.steps.append(steps)
         if spoken is not None:
@@ -267,7 +271,7 @@ def _turns_table(gathered: _Gathered, emotion: VocalEmotion | None, centre_share
     columns |= {'start_s': spans[:, 0], 'end_s': spans[:, 1], 'speech_probability': spans[:, 2], 'quality': spans[:, 2]}
     columns |= {name: summaries[:, place].astype(np.float64) for place, name in enumerate(COLUMNS)}
     columns['arousal'] = arousal.astype(np.float64)
-    columns['abstained'] = np.ones(count, bool)
+    columns['abstained'], columns['is_loud_voice'] = np.ones(count, bool), np.array(gathered.loud)
     if emotion:
         together = np.stack(gathered.features)
         for row, features in enumerate(emotion.centred(together, centre_share) if centre_share else together):

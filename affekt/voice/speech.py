@@ -1,5 +1,7 @@
 """Where somebody speaks: Silero's detector over a stream of samples, and the turns that follow from it.
 
+A second witness (`loud_voice.py`) hears the shouts that the detector does not know.
+
 Blocks of 16 kHz samples in, `Turn`s out, in order, never overlapping, each at most 28 s: what Whisper's encoder takes.
 Memory holds one turn at a time. Read `TurnFinder.push` first. Axes: N samples, K detector frames of 32 ms.
 
@@ -17,11 +19,15 @@ import numpy as np
 
 from affekt.arrays import Floats32
 from affekt.errors import ShapeError, ValueRangeError
+from affekt.voice.loud_voice import LoudVoice
 
 RATE_HZ = 16000
 FRAME = 512
 CONTEXT = 64
 FRAME_S = FRAME / RATE_HZ
+
+_WINDOW = 64  # frames that the witness of loud voices judges at once
+_BEHIND, _AHEAD = 32, 16  # frames around them that it hears too
 
 
 class SampleBlock(Protocol):
@@ -78,6 +84,7 @@ class Turn:
         speech_probability: the detector's mean over the speech, in [0, 1].
         before_s: padding before the speech, part of the turn.
         after_s: padding after it.
+        is_loud_voice: True where most of it is loud voicing that the detector alone does not take for speech.
     """
 
     start_s: float
@@ -86,6 +93,7 @@ class Turn:
     speech_probability: float
     before_s: float = 0.0
     after_s: float = 0.0
+    is_loud_voice: bool = False
 
     @property
     def duration_s(self) -> float:
@@ -153,23 +161,47 @@ class SpeechDetector:
         probability, self._state = self._session.run(None, feeds)
         return float(probability[0, 0])
 
+    def apart(self, samples: Floats32) -> Floats32:
+        """The probabilities of a sound by itself; what was heard before is remembered as if nothing had been between.
+
+        Args:
+            samples: (N,) at 16 kHz.
+
+        Returns:
+            (K,) with K = N // 512.
+        """
+        before = self._state, self._input.copy()
+        self.reset()
+        whole = samples[: samples.shape[0] // FRAME * FRAME].reshape(-1, FRAME)
+        heard = np.array([self(frame) for frame in whole], np.float32)
+        self._state, self._input = before
+        return heard
+
 
 class TurnFinder:
     """Turns from a stream: push blocks, then finish.
 
-    `heard` holds the detector's (K,) probabilities of the last push or finish, for whoever draws them.
+    `heard` holds the detector's (K,) probabilities of the last push or finish, for whoever draws them. With a witness
+    of loud voices, frames wait until two seconds of them can be judged together, so turns come out that much later.
     """
 
-    def __init__(self, detector: SpeechDetector, rules: TurnRules | None = None, start_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        detector: SpeechDetector,
+        rules: TurnRules | None = None,
+        start_s: float = 0.0,
+        witness: LoudVoice | None = None,
+    ) -> None:
         """Starts at a time of the recording.
 
         Args:
             detector: reset here.
             rules: the defaults when None.
             start_s: the time of the first sample that will be pushed.
+            witness: of loud voices that the detector misses; none when None.
         """
         self.rules = rules or TurnRules()
-        self.detector = detector
+        self.detector, self.witness = detector, witness
         self.heard: Floats32 = np.zeros(0, np.float32)
         self._begin(start_s)
 
@@ -178,7 +210,8 @@ class TurnFinder:
         self.detector.reset()
         self.start_s = start_s
         self._samples: Floats32 = np.zeros(0, np.float32)  # from sample _offset on
-        self._scores: list[float] = []  # of the frames from _offset on
+        self._scores: list[float] = []  # of the frames from _offset on that turns have been made of
+        self._alone: list[float] = []  # the detector's own, of all frames heard from _offset on
         self._offset = 0  # whole frames dropped, counted in samples
         self._count = 0  # samples pushed
         self._first = -1  # frame where the open turn starts, or -1
@@ -209,29 +242,48 @@ class TurnFinder:
         self._samples = np.concatenate([self._samples, samples.astype(np.float32, copy=False)])
         self._count += samples.shape[0]
         heard = []
-        turns: list[Turn] = []
-        while (len(self._scores) + 1) * FRAME <= self._samples.shape[0]:
-            begin = len(self._scores) * FRAME
+        while (len(self._alone) + 1) * FRAME <= self._samples.shape[0]:
+            begin = len(self._alone) * FRAME
             heard.append(self.detector(self._samples[begin : begin + FRAME]))
-            turns.extend(self._step(heard[-1]))
+            self._alone.append(heard[-1])
         self.heard = np.asarray(heard, np.float32)
+        turns: list[Turn] = []
+        while len(self._alone) - len(self._scores) >= (_WINDOW + _AHEAD if self.witness else 1):
+            turns.extend(self._judge(_WINDOW if self.witness else 1))
         self._forget()
         return turns
 
     def finish(self) -> list[Turn]:
-        """The turn that the end of the recording closes, if any; the finder can then start anew."""
-        turns: list[Turn] = []
+        """The turns that the end of the recording closes; the finder can then start anew."""
         heard = []
-        rest = self._samples[len(self._scores) * FRAME :]
+        rest = self._samples[len(self._alone) * FRAME :]
         if rest.size:
             heard.append(self.detector(np.pad(rest, (0, FRAME - rest.shape[0]))))
-            turns.extend(self._step(heard[-1]))
+            self._alone.append(heard[-1])
+        turns: list[Turn] = []
+        while len(self._alone) > len(self._scores):
+            turns.extend(self._judge(_WINDOW))
+            self._forget()
         if self._first >= 0:
             last = self._quiet if self._quiet >= 0 else self._frame
             turns.extend(self._close(last * FRAME))
         self.heard = np.asarray(heard, np.float32)
         self._begin(self.clock_s)
         return turns
+
+    def _judge(self, most: int) -> list[Turn]:
+        """Makes turns of the next frames, at most so many, which the witness hears with what is around them."""
+        done = len(self._scores)
+        count = min(most, len(self._alone) - done)
+        scores = np.asarray(self._alone[done : done + count])
+        if self.witness:
+            begin, end = max(0, done - _BEHIND), min(done + count + _AHEAD, len(self._alone))
+            around = self._samples[begin * FRAME : end * FRAME]
+            around = np.pad(around, (0, (end - begin) * FRAME - around.shape[0]))
+            alone = np.asarray(self._alone[begin:end], np.float32)
+            raised = self.witness.raised(around, alone, self.rules.enter)
+            scores = raised[done - begin : done - begin + count]
+        return [turn for score in scores for turn in self._step(float(score))]
 
     def restart(self, start_s: float) -> list[Turn]:
         """Closes the stream and sets the clock to a later time: a gap in the recording."""
@@ -286,7 +338,8 @@ class TurnFinder:
     def _turn(self, begin: int, end: int, *, pad_end: bool) -> list[Turn]:
         """The padded turn between two samples, within what was pushed and after the turn before."""
         padding = round(self.rules.padding_s * RATE_HZ)
-        scores = self._scores[(begin - self._offset) // FRAME : max(1, -(-(end - self._offset) // FRAME))]
+        frames = slice((begin - self._offset) // FRAME, max(1, -(-(end - self._offset) // FRAME)))
+        scores, alone = np.asarray(self._scores[frames]), np.asarray(self._alone[frames])
         first, last = max(begin, self._taken, self._offset), min(end, self._count)
         begin = max(begin - padding, self._taken, self._offset)
         end = min(end + padding if pad_end else end, self._count)
@@ -296,21 +349,27 @@ class TurnFinder:
         samples = self._samples[begin - self._offset : end - self._offset].copy()
         start_s, end_s = self.start_s + begin / RATE_HZ, self.start_s + end / RATE_HZ
         before_s, after_s = (first - begin) / RATE_HZ, (end - last) / RATE_HZ
-        return [Turn(start_s, end_s, samples, float(np.mean(scores)), before_s, after_s)]
+        is_loud_voice = bool(np.mean(scores > alone[: scores.shape[0]]) > 0.5)
+        return [Turn(start_s, end_s, samples, float(np.mean(scores)), before_s, after_s, is_loud_voice)]
 
     def _forget(self) -> None:
         """Drops whole frames that no turn can reach any more."""
         reach = -(-round(self.rules.padding_s * RATE_HZ) // FRAME) + 1
+        reach = max(reach, _BEHIND) if self.witness else reach
         keep_from = (self._first if self._first >= 0 else self._frame) - reach
         drop = min(max(0, keep_from - self._offset // FRAME), len(self._scores))
         if drop:
             self._samples = self._samples[drop * FRAME :]
-            del self._scores[:drop]
+            del self._scores[:drop], self._alone[:drop]
             self._offset += drop * FRAME
 
 
 def speech_turns(
-    blocks: Iterable[SampleBlock], detector: SpeechDetector | None = None, rules: TurnRules | None = None
+    blocks: Iterable[SampleBlock],
+    detector: SpeechDetector | None = None,
+    rules: TurnRules | None = None,
+    *,
+    hears_shouts: bool = True,
 ) -> Iterator[Turn]:
     """The turns of a recording, one at a time.
 
@@ -319,6 +378,7 @@ def speech_turns(
             of the clock by more than 50 ms ends the turn.
         detector: loaded when None.
         rules: the defaults when None.
+        hears_shouts: False for Silero alone, without the witness of `loud_voice.py`.
 
     Yields:
         Turns in order, not overlapping, within the recording; none where nobody speaks.
@@ -327,7 +387,9 @@ def speech_turns(
         ShapeError, ValueRangeError: as `TurnFinder.push`.
         WeightsError: the detector's file cannot be had.
     """
-    finder = TurnFinder(detector or SpeechDetector(), rules)
+    detector = detector or SpeechDetector()
+    witness = LoudVoice(detector) if hears_shouts and isinstance(detector, SpeechDetector) else None
+    finder = TurnFinder(detector, rules, witness=witness)
     for begun, block in enumerate(blocks):
         if begun == 0 or block.start_s - finder.clock_s > 0.05:
             yield from finder.restart(block.start_s)

@@ -15,6 +15,7 @@ from affekt.analysis.settings import AnalysisSettings
 from affekt.labels import EKMAN
 from affekt.weights import MODELS, PACKAGED
 
+IDENTITY = 'face-identity'
 FACE, VOICE_TINY, VOICE_BASE, TEXT = 'face_expression', 'vocal_emotion_tiny_en', 'vocal_emotion_base', 'textual_emotion'
 WHISPER = {'tiny.en': 'whisper-tiny.en', 'base': 'whisper-base'}
 
@@ -61,6 +62,13 @@ def models_needed(settings: AnalysisSettings) -> tuple[str, ...]:
     return tuple(name for name in names if name in MODELS)
 
 
+def models_wanted(settings: AnalysisSettings) -> tuple[str, ...]:
+    """Names of the files that make an analysis with these settings better, and that it does without where no source has
+    them."""
+    allowed = (MODELS[name] for name in (IDENTITY,) if name in MODELS)
+    return tuple(model.name for model in allowed if settings.license == 'research' or model.commercial_ok)
+
+
 def encoder_of(settings: AnalysisSettings) -> str:
     """The Whisper whose encoder hears the voice: that of the recognition, or 'tiny.en' without one."""
     return settings.asr if settings.asr != 'none' else 'tiny.en'
@@ -84,7 +92,7 @@ def trust_of(settings: AnalysisSettings) -> dict[str, Trust]:
 
 
 def models_used(
-    settings: AnalysisSettings, *, saw: bool, heard: bool, read: bool, recognized: bool
+    settings: AnalysisSettings, *, saw: bool, heard: bool, read: bool, recognized: bool, joined: bool = False
 ) -> tuple[ModelUse, ...]:
     """The models that took part in an analysis.
 
@@ -94,12 +102,15 @@ def models_used(
         heard: whether sound was analyzed.
         read: whether there were words.
         recognized: whether the words were recognized from speech.
+        joined: whether faces were compared with each other.
     """
     used = []
     if saw:
         used.append(_third_party('face_landmarker.task'))
         if settings.license == 'research':
             used.append(_trained(FACE, 'expression of the face'))
+        if joined:
+            used.append(_third_party(IDENTITY))
     if heard:
         used.append(_third_party('silero_vad.onnx'))
         head, encoder = voice_head(settings), WHISPER.get(encoder_of(settings), '')

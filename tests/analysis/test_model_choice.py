@@ -10,6 +10,7 @@ from affekt.analysis.model_choice import (
     card_of,
     models_needed,
     models_used,
+    models_wanted,
     softened,
     trust_of,
 )
@@ -28,6 +29,13 @@ def test_the_needed_files_follow_the_settings(given, whisper):
     assert needed <= set(MODELS)
     assert {'face_landmarker.task', 'silero_vad.onnx'} <= needed
     assert {name for name in needed if name.startswith('whisper')} == whisper
+
+
+def test_faces_are_compared_for_research_only():
+    assert 'face-identity' in models_wanted(AnalysisSettings())
+    assert 'face-identity' not in models_wanted(AnalysisSettings(license='commercial-ok'))
+    allowed = [MODELS[name] for name in models_wanted(AnalysisSettings(license='commercial-ok'))]
+    assert all(model.commercial_ok for model in allowed)
 
 
 def test_every_trained_model_has_training_shares_over_all_categories():

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from affekt.analysis import storage
 from affekt.analysis.observations import conform
-from affekt.analysis.phrases import when
+from affekt.analysis.phrases import headline, when
 from affekt.analysis.records import ModelUse, Moment, OpenLabel, Person, Sentence, Source, Spoken
 from affekt.analysis.results import recording_of
 from affekt.analysis.settings import AnalysisSettings
@@ -82,7 +82,10 @@ class Analysis:
         """What a program that called `affekt analyze --json` needs first: people, labels, moments, description."""
         return {
             'source': plain(self.source),
-            'people': [{**plain(person), 'labels': self._words(person.name)} for person in self.people],
+            'people': [
+                {**plain(person), 'headline': headline(person, self.labels), 'labels': self._words(person.name)}
+                for person in self.people
+            ],
             'moments': [
                 {
                     'kind': m.kind,

@@ -143,7 +143,8 @@ def _impression(findings: Findings, person: Person, *, is_first: bool) -> list[S
     if how:
         clauses.append(how + _judged_by(category_sources))
     if tone_text:
-        clauses.append(tone_text + _judged_by(tone_sources if tone_sources != category_sources else ()))
+        is_new = tone_sources != category_sources and f'tone is {UNCLEAR}' not in tone_text
+        clauses.append(tone_text + _judged_by(tone_sources if is_new else ()))
     if not clauses:
         return []
     return [Sentence(f'{opened("; ".join(clauses))}.', _course_evidence(findings, person))]
@@ -266,12 +267,16 @@ def _gaps(findings: Findings) -> Sentence | None:
 
 
 def _abstained_s(findings: Findings, reason: str) -> float:
-    """Seconds in which somebody's categories are withheld; a step counts that was measured for the most part."""
+    """Seconds in which somebody's categories are withheld: steps that were measured for the most part, and stretches
+    of a course that are told as unclear."""
     spans: list[Span] = []
     for person in findings.people:
         path = findings.timeline.series(person.name)
         steps = path.where((path.abstained == reason) & (path.coverage >= MOST_OF_STEP))
         spans += zip(steps.start_s.tolist(), steps.end_s.tolist(), strict=True)
+        unclear = [part for part in person.course if part.reason == reason and len(person.course) > 1]
+        for inside in (path.where(steps_within(path, part) & (path.coverage >= MOST_OF_STEP)) for part in unclear):
+            spans += zip(inside.start_s.tolist(), inside.end_s.tolist(), strict=True)
     return measure(union(spans))
 
 

@@ -40,6 +40,8 @@ PEAK_DEVIATIONS = 2.5
 """Robust deviations (1.4826 times the median absolute deviation) from the person's median that make a peak."""
 PEAK_LEAST = 0.15
 """Least distance from the median, in units of valence or arousal."""
+LEAST_MEASURED_S = 0.5
+"""Measured seconds that a peak or a disagreement takes at least: a single frame shows none."""
 CHANGE_LEAST = 0.2
 """Least difference of the means before and after a change."""
 CHANGE_SIDE_S = 2.0
@@ -135,7 +137,7 @@ def peaks(course: Course) -> Iterator[Moment]:
             spread = max(1.4826 * float(np.median(np.abs(known - usual))), 0.04)
             away = np.nan_to_num(values - usual)
             far = (np.abs(away) >= PEAK_DEVIATIONS * spread) & (np.abs(away) >= PEAK_LEAST)
-            runs = runs_of(far, np.sign(away), breaks_of(path.end_s[:-1], path.start_s[1:], 1e-6))
+            runs = _measured_runs(path, far, np.sign(away))
             spans = [(float(path.start_s[first]), float(path.end_s[last - 1])) for first, last in runs]
             proofs = [course.evidence(person, span) for span in spans]
             levels = [proof[0].readings[name] for proof in proofs]
@@ -183,8 +185,7 @@ def disagreements(course: Course) -> Iterator[Moment]:
         opposite = np.array(
             [_opposes(sources, s, e) for s, e in zip(path.start_s, path.end_s, strict=True)], dtype=bool
         )
-        breaks = breaks_of(path.end_s[:-1], path.start_s[1:], 1e-6)
-        for first, last in runs_of(torn | opposite, np.zeros(len(path)), breaks):
+        for first, last in _measured_runs(path, torn | opposite, np.zeros(len(path))):
             span = (float(path.start_s[first]), float(path.end_s[last - 1]))
             proof = course.evidence(person, span)
             sentence = _disagreement_sentence(person, [part for part in proof if part.source in _VERBS])
@@ -257,6 +258,12 @@ FINDERS: Mapping[str, Callable[[Course], Iterator[Moment]]] = {
     'liveliness': lively_turns,
 }
 """Kind to the function that finds moments of it."""
+
+
+def _measured_runs(path: PersonSeries, flags: Bools, sides: Floats) -> list[tuple[int, int]]:
+    """Runs of flagged steps without a gap, as `runs_of`, that were measured for LEAST_MEASURED_S."""
+    runs = runs_of(flags, sides, breaks_of(path.end_s[:-1], path.start_s[1:], 1e-6))
+    return [(first, last) for first, last in runs if path.seconds[first:last].sum() >= LEAST_MEASURED_S]
 
 
 def _looks_happy(readings: Readings, person: str) -> Bools:

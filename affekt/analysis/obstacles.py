@@ -48,7 +48,7 @@ UNREAD_WORDS = {
     'language': 'the words are of a language that no model here reads for emotion, so they are shown and not read',
 }
 """Why words were not read, by the reason in `utterances`."""
-OTHER_RECOGNISER = '`--asr base` recognizes languages other than English'
+OTHER_RECOGNISER = '--asr base recognizes other languages than English'
 
 
 def about_face(readings: Readings, person: Person, *, is_picture: bool) -> list[Sentence]:

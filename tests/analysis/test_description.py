@@ -54,7 +54,18 @@ def test_the_sentence_on_a_course_has_the_rows_of_each_stretch_as_evidence(make)
     assert [(part['label'], part['start_s'], part['end_s']) for part in person['course']] == [
         ('sadness', 0.0, 8.0), ('happiness', 8.0, 20.0),
     ]  # fmt: skip
+    assert person['headline'].startswith('person 1 comes across as sad until 0:08 (')
     assert all(0.5 < part['certainty'] <= 1.0 for part in person['course'])
+
+
+def test_what_is_told_as_unclear_counts_as_unclear(make):
+    faces = [
+        *make.face_rows('person 1', 0, 8, 'sadness', 0.9), *make.face_rows('person 1', 8, 13, 'fear', 0.45),
+        *make.face_rows('person 1', 13, 25, 'happiness', 0.9),
+    ]  # fmt: skip
+    sentences = described(make, duration_s=25.0, faces=faces)
+    assert ', unclear, happy from 0:13' in starting(sentences, 'Person 1')
+    assert 'Of the whole, 5 seconds are too unclear for a category.' in sentences
 
 
 # ---- the face
@@ -147,7 +158,7 @@ def said(make, *reasons):
 def test_words_that_were_not_understood_are_said_with_what_may_help(make):
     turns = [make.turn_row(0, 2, 'neutral'), make.turn_row(3, 5, 'neutral')]
     assert (
-        'The words were not understood, so no emotion is read from them; `--asr base` recognizes languages other than '
+        'The words were not understood, so no emotion is read from them; --asr base recognizes other languages than '
         'English.'
     ) in described(make, 'audio', turns=turns, said=said(make, 'not understood', 'not understood'))
     assert 'From 0:03 to 0:05, the words were not understood, so no emotion is read from them' in ' '.join(

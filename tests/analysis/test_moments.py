@@ -131,6 +131,12 @@ def test_a_peak_is_told_by_the_mean_of_its_span_as_its_evidence_says():
     assert peak.evidence[0].readings['valence'] == pytest.approx(2 / 3, abs=1e-4)
 
 
+def test_a_last_frame_is_no_peak():
+    rows = course([0.0] * 20 + [0.9]).table.to_pylist()
+    rows = [row | {'end_s': 20.04} if row['start_s'] == 20.0 else row for row in rows]
+    assert moments(Timeline.from_rows(rows), duration_s=20.04) == ()
+
+
 def test_a_peak_does_not_reach_over_a_gap():
     values = [0.0] * 12 + [0.7, 0.7] + [None] * 10 + [0.7] + [0.0] * 12
     spans = [(m.start_s, m.end_s) for m in moments(course(values)) if m.kind == 'peak']

@@ -17,7 +17,7 @@ from itertools import combinations
 import numpy as np
 import pyarrow as pa
 
-from affekt.analysis.course import breaks_of, breaks_of_frames, runs_of
+from affekt.analysis.course import breaks_of, breaks_of_frames, local_maxima, runs_of, step_sizes
 from affekt.analysis.person_series import DIMENSIONS, PersonSeries, Readings, column, fused_evidence, time_mean
 from affekt.analysis.phrases import CATEGORY_WORDS, LEAST_TOLD, UNSEEN, called
 from affekt.analysis.records import Evidence, Moment
@@ -143,7 +143,9 @@ def peaks(course: Course) -> Iterator[Moment]:
             levels = [proof[0].readings[name] for proof in proofs]
             for (first, last), span, proof, level in zip(runs, spans, proofs, levels, strict=True):
                 top = first + int(np.argmax(np.abs(away[first:last])))
-                sentence = _peak_sentence(person, name, level, usual, is_extreme=_is_extreme(level, levels, usual))
+                side = np.sign(level - usual)
+                is_extreme = side * values[top] >= np.nanmax(side * values) and _is_farthest(level, levels, usual)
+                sentence = _peak_sentence(person, name, level, usual, is_extreme=is_extreme)
                 time_s = float(path.start_s[top] + path.end_s[top]) / 2
                 strength = _strength(abs(away[top]) / 0.8, path.confidence[top])
                 yield Moment('peak', time_s, *span, person, strength, sentence, proof)
@@ -158,8 +160,8 @@ def changes(course: Course) -> Iterator[Moment]:
         breaks = breaks_of(path.end_s[:-1], path.start_s[1:], 1e-6)
         side = max(2, int(np.ceil(CHANGE_SIDE_S / float(np.median(path.end_s - path.start_s)))))
         for name in DIMENSIONS:
-            step = _step_sizes(path.dimension(name), side)
-            for at in _local_maxima(np.abs(step), side):
+            step = step_sizes(path.dimension(name), side)
+            for at in local_maxima(np.abs(step), side):
                 low, high = max(0, at - side), min(len(path), at + side)
                 if abs(step[at]) < CHANGE_LEAST or breaks[low + 1 : high].any():
                     continue
@@ -296,7 +298,7 @@ def _spans_of(table: pa.Table) -> list[tuple[float, float]]:
     return list(zip(column(table, 'start_s').tolist(), column(table, 'end_s').tolist(), strict=True))
 
 
-def _is_extreme(level: float, levels: Sequence[float], usual: float) -> bool:
+def _is_farthest(level: float, levels: Sequence[float], usual: float) -> bool:
     """Whether a level lies farther out than all others on its side, by more than is printed."""
     distances = sorted((abs(other - usual) for other in levels if (other > usual) == (level > usual)), reverse=True)
     return abs(level - usual) == distances[0] and (len(distances) == 1 or distances[0] - distances[1] >= 0.01)
@@ -367,29 +369,6 @@ def _emotion_of(part: Evidence) -> str:
     """The likeliest category that a source shows, where it is an emotion and likely enough to be told; else ''."""
     best = max(EKMAN, key=lambda name: part.readings.get(name, 0.0))
     return best if best != 'neutral' and part.readings.get(best, 0.0) >= LEAST_TOLD else ''
-
-
-def _step_sizes(values: Floats, side: int) -> Floats:
-    """(T,) mean of the `side` values from t on minus mean of those before t; 0 where either side lacks values."""
-    sizes = np.zeros(len(values))
-    for t in range(side, len(values) - side + 1):
-        before, after = values[t - side : t], values[t : t + side]
-        if not (np.isnan(before).any() or np.isnan(after).any()):
-            noise = np.sqrt((before.var() + after.var()) / 2) + 0.02
-            size = float(after.mean() - before.mean())
-            sizes[t] = size if abs(size) >= 1.5 * noise else 0.0
-    return sizes
-
-
-def _local_maxima(values: Floats, side: int) -> list[int]:
-    """Places whose value is positive and the largest within `side` on either hand; the first of equals."""
-    places = []
-    for t in np.flatnonzero(values > 0).tolist():
-        low = max(0, t - side)
-        window = values[low : t + side + 1]
-        if int(window.argmax()) + low == t:
-            places.append(t)
-    return places
 
 
 def _strength(size: float, confidence: float) -> float:

@@ -186,9 +186,10 @@ def _course(path: PersonSeries, trust: Mapping[str, Trust]) -> tuple[Stretch, ..
 def mean_interval(path: PersonSeries, name: str, bias_sd: float = 0.0) -> tuple[float, float, float] | None:
     """The mean of a fused dimension over time with its 95 % interval; None where nothing was measured.
 
-        mean -/+ 1.96 sqrt(bias_sd**2 + (variance of the steps + their own) / effective number)
+        mean -/+ 1.96 sqrt(bias_sd**2 + (variance of the steps + (own_sd**2 - bias_sd**2)) / effective number)
 
-    A step varies by its distance from the mean and by its own interval. Steps are not independent: what counts is
+    A step varies by its distance from the mean and by its own interval, of which the bias is a part. Steps are not
+    independent: what counts is
 
         measured seconds / length of a step * (1 - r) / (1 + r),    at least 1
 
@@ -216,7 +217,7 @@ def mean_interval(path: PersonSeries, name: str, bias_sd: float = 0.0) -> tuple[
     neighbours = float(centred[1:] @ centred[:-1]) / spread if spread > 1e-9 else 1.0
     correlation = min(max(neighbours, 0.3 ** max(length_s, 0.05)), 0.8)
     effective = max(1.0, float(seconds.sum()) / max(length_s, 1e-9) * (1 - correlation) / (1 + correlation))
-    reach = Z95 * float(np.sqrt(bias_sd**2 + (variance + own) / effective))
+    reach = Z95 * float(np.sqrt(bias_sd**2 + (variance + max(0.0, own - bias_sd**2)) / effective))
     return mean, max(-1.0, mean - reach), min(1.0, mean + reach)
 
 

@@ -143,10 +143,17 @@ def _trust(source: str, name: str) -> Trust:
 
 
 def _prior(name: str, card: Mapping[str, Any]) -> dict[str, float]:
-    """The softened shares of the categories in a model's training data."""
+    """The shares of the categories that a model's probabilities stand under: those that its card reports them under, or
+    the softened ones of its training data."""
+    reported = card.get('reported_prior')
+    if _is_complete(reported):
+        return {category: float(reported[category]) for category in EKMAN}
     stated: Any = card.get('prior')
-    complete = isinstance(stated, Mapping) and all(category in stated for category in EKMAN)
-    return softened(stated if complete else TRAINED_ON[name])
+    return softened(stated if _is_complete(stated) else TRAINED_ON[name])
+
+
+def _is_complete(shares: Any) -> bool:
+    return isinstance(shares, Mapping) and all(category in shares for category in EKMAN)
 
 
 def softened(shares: Mapping[str, float]) -> dict[str, float]:

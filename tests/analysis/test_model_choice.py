@@ -59,6 +59,12 @@ def test_sources_are_believed_as_far_as_their_evidence_carries():
     assert trust_of(AnalysisSettings(license='commercial-ok'))['face'].prior is None
 
 
+def test_the_words_are_corrected_for_the_very_prior_that_they_are_stated_under():
+    reported = card_of('textual_emotion')['reported_prior']
+    assert trust_of(AnalysisSettings())['words'].prior == reported
+    assert sum(reported.values()) == pytest.approx(1.0, abs=1e-3)
+
+
 def test_models_name_their_licence_and_hash():
     used = models_used(AnalysisSettings(), saw=True, heard=True, read=True, recognized=True)
     names = [use.name for use in used]

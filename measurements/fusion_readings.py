@@ -9,14 +9,18 @@ import csv
 import itertools
 import sys
 from dataclasses import dataclass
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 from scipy.special import logsumexp
 
-from affekt.labels import EKMAN, GOEMOTIONS, GOEMOTIONS_TO_EKMAN, MELD_TO_EKMAN, RAVDESS8, RAVDESS8_TO_EKMAN
+from affekt.labels import EKMAN, GOEMOTIONS, GOEMOTIONS_TO_EKMAN, RAVDESS8, RAVDESS8_TO_EKMAN, fold
 from affekt.metrics import fit_temperature
 
+RECIPES = Path(__file__).resolve().parents[1] / 'recipes'
+MOST_TEXTS = 4000
 SENTENCES = ('Kids are talking by the door.', 'Dogs are sitting by the door.')
 """What RAVDESS's actors say."""
 SENTIMENT = {'positive': 1.0, 'neutral': 0.0, 'negative': -1.0}
@@ -31,61 +35,71 @@ class Readings:
     group: np.ndarray
     arousal: np.ndarray | None = None
     """(N,) where the source states one that is not derived from the categories."""
+    valence: np.ndarray | None = None
 
 
 def read_faces(data: Path, cache: Path) -> Readings:
     """The private test faces of FER2013, as they came, without blendshapes."""
     path = cache / 'faces.npz'
     if not path.exists():
-        sys.path.insert(0, str(Path(__file__).parents[1] / 'recipes' / 'face_expression'))
-        from data import load_faces
-
         from affekt.faces.expression import ExpressionModel
 
-        faces = load_faces(data / 'fer2013', 'test')
+        faces = _recipe('face_expression', 'data').load_faces(data / 'fer2013', 'test')
         np.savez(path, probabilities=ExpressionModel().probabilities(faces.images), truth=faces.labels)
     with np.load(path) as stored:
         return Readings(stored['probabilities'], stored['truth'], np.arange(len(stored['truth'])))
 
 
 def read_words(data: Path, cache: Path) -> dict[str, Readings]:
-    """4,000 utterances of MELD's training dialogues by chance, and GoEmotions' test comments of one category."""
-    texts: dict[str, tuple[list[str], list[int], list[float]]] = {}
-    with (data / 'meld_text' / 'train_sent_emo.csv').open(encoding='utf-8', newline='') as file:
-        rows = list(csv.DictReader(file))
-    rows = [rows[at] for at in np.sort(np.random.default_rng(12).choice(len(rows), 4000, replace=False))]
-    texts['meld'] = (
-        [row['Utterance'] for row in rows],
-        [EKMAN.index(MELD_TO_EKMAN[row['Emotion']]) for row in rows],
-        [SENTIMENT[row['Sentiment']] for row in rows],
-    )
-    comments: list[str] = []
-    labels: list[int] = []
-    for line in (data / 'goemotions' / 'original' / 'test.tsv').read_text('utf-8').split('\n'):
-        if line:
-            text, named, _ = line.split('\t')
-            categories = {GOEMOTIONS_TO_EKMAN[GOEMOTIONS[int(label)]] for label in named.split(',')}
-            if len(categories) == 1:
-                comments.append(text)
-                labels.append(EKMAN.index(categories.pop()))
-    texts['goemotions'] = (comments, labels, [float('nan')] * len(labels))
-    texts['ravdess sentences'] = (list(SENTENCES), [EKMAN.index('neutral')] * 2, [0.0, 0.0])
+    """Lines of IEMOCAP and comments of GoEmotions' test part, of both of which the map for spoken lines learned
+    nothing; MELD's development part; and RAVDESS's two sentences. nan where the model abstains."""
+    corpora = _recipe('textual_emotion', 'data')
+    lines = corpora.read_iemocap(data / 'merbench' / 'iemocap-process')
+    dialogue = corpora.read_meld(data / 'meld_text', 'dev')
+    comments = corpora.read_goemotions(data / 'goemotions' / 'original', 'test')
+    categories = fold(comments.truth, GOEMOTIONS, GOEMOTIONS_TO_EKMAN) > 0
+    of_one = np.flatnonzero(categories.sum(axis=1) == 1)
+    texts = {
+        'iemocap': (lines.texts, lines.truth.argmax(axis=1)),
+        'goemotions': ([comments.texts[at] for at in of_one], categories[of_one].argmax(axis=1)),
+        'meld': (dialogue.texts, dialogue.truth.argmax(axis=1)),
+        'ravdess sentences': (SENTENCES, np.full(2, EKMAN.index('neutral'))),
+    }
     read = {}
-    for name, (spoken, truth, sentiment) in texts.items():
+    for name, (spoken, truth) in texts.items():
         path = cache / f'words {name}.npz'
         if not path.exists():
-            from affekt.text.emotion import TextEmotion
+            from affekt.text import TextEmotion
 
-            readings = TextEmotion().read(spoken)
+            rows = np.random.default_rng(12).permutation(len(spoken))[:MOST_TEXTS]
+            readings = TextEmotion().read([spoken[at] for at in rows])
+            named = np.array([not reading.abstains for reading in readings])
             np.savez(
-                path, probabilities=np.stack([reading.ekman for reading in readings]), truth=np.array(truth),
-                valence=np.array([reading.valence for reading in readings]), sentiment=np.array(sentiment),
-                named=np.array([not reading.abstains for reading in readings]),
+                path, probabilities=np.stack([reading.ekman for reading in readings]), named=named, rows=rows,
+                truth=np.asarray(truth)[rows], valence=np.array([reading.valence for reading in readings]),
             )  # fmt: skip
         with np.load(path) as stored:
             probabilities = np.where(stored['named'][:, None], stored['probabilities'], np.nan)
-            read[name] = Readings(probabilities, stored['truth'], np.arange(len(stored['truth'])))
+            read[name] = Readings(probabilities, stored['truth'], stored['rows'], valence=stored['valence'])
     return read
+
+
+def sentiment_of_meld(data: Path) -> np.ndarray:
+    """(N,) 1, 0 or -1 for each line of MELD's development part."""
+    with (data / 'meld_text' / 'dev_sent_emo.csv').open(encoding='utf-8', newline='') as file:
+        return np.array([SENTIMENT[row['Sentiment']] for row in csv.DictReader(file)])
+
+
+def _recipe(name: str, file: str) -> ModuleType:
+    """A file of a recipe as a module."""
+    path = RECIPES / name / f'{file}.py'
+    spec = spec_from_file_location(f'{name}_{file}', path)
+    if spec is None or spec.loader is None:
+        raise ImportError(str(path))
+    module = module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
 
 
 def read_voices(features: Path, data: Path, cache: Path, encoder: str = 'tiny.en') -> dict[str, Readings]:
@@ -119,7 +133,7 @@ def read_voices(features: Path, data: Path, cache: Path, encoder: str = 'tiny.en
 
 def _voice_table(name: str, data: Path, features: Path, encoder: str) -> dict[str, np.ndarray]:
     """A corpus's clips that have features."""
-    sys.path.insert(0, str(Path(__file__).parents[1] / 'recipes' / 'vocal_emotion'))
+    sys.path.insert(0, str(RECIPES / 'vocal_emotion'))
     from features import CORPORA
 
     from affekt.voice.arousal import acoustic_arousal

@@ -6,9 +6,9 @@ VOCAL_FEATURES holds the arrays of `recipes/vocal_emotion` ('clean' copies of RA
 is shipped today: rerun it when a model changes.
 
 What is real here: each source alone on data that it was not fitted to. A voice is read by a head of the shipped kind
-fitted on the other corpus; faces are FER2013's private test; words are MELD's training dialogues (the text model
-learned from written comments) and GoEmotions' test part. RAVDESS's voices with the two sentences that they speak are
-real too: the words carry nothing there, so voice and words must be as good as the voice.
+fitted on the other corpus; faces are FER2013's private test; words are IEMOCAP's lines and GoEmotions' test comments,
+of which the map for spoken lines learned nothing. RAVDESS's voices with the two sentences that they speak are real
+too: the words carry nothing there, so voice and words must be as good as the voice.
 
 What is synthetic: pairs and triples. A voice, a face and an utterance with the same label are put together by chance;
 given the label they are independent, as those of one person are not, so gains of fusion are overstated. Only the
@@ -24,7 +24,7 @@ import json
 from pathlib import Path
 
 import numpy as np
-from fusion_readings import Readings, read_faces, read_voices, read_words
+from fusion_readings import Readings, read_faces, read_voices, read_words, sentiment_of_meld
 from scipy.optimize import minimize
 
 from affekt.analysis import fuse as pooling
@@ -33,6 +33,7 @@ from affekt.analysis.model_choice import trust_of
 from affekt.analysis.settings import AnalysisSettings
 from affekt.analysis.steps import LEAST_SD
 from affekt.analysis.utterances import WORD_SD
+from affekt.faces.expression import affect
 from affekt.labels import (
     CIRCUMPLEX,
     EKMAN,
@@ -108,7 +109,7 @@ def scored(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, float]:
 
 def left_out(faces: Readings, voices: dict[str, Readings], words: dict[str, Readings]) -> dict[str, object]:
     """Every pair of corpora judged with exponents fitted on the other two, and the exponents of all together."""
-    pairs = list(itertools.product(voices, ('meld', 'goemotions')))
+    pairs = list(itertools.product(voices, ('iemocap', 'goemotions')))
     sets = {
         pair: synthetic({'face': faces, 'voice': voices[pair[0]], 'words': words[pair[1]]}, seed)
         for seed, pair in enumerate(pairs)
@@ -182,20 +183,19 @@ def spoken_sentences(voice: Readings, sentences: Readings, which: np.ndarray) ->
 
 
 def plain_wording(words: Readings) -> dict[str, object]:
-    """What is felt where MELD's words are plain: how much likelier each category becomes, and so the limit of words."""
-    prior = trust_of(AnalysisSettings())['words'].prior
-    named = np.isfinite(words.probabilities).all(axis=1)
-    plain = np.zeros(len(named), bool)
-    for at in np.flatnonzero(named):
-        row = words.probabilities[at]
-        plain[at] = row.argmax() == EKMAN.index('neutral') and row.max() >= 0.6
-    rows = {}
+    """What is felt where MELD's words say nothing or name neutral: how much likelier each category becomes by that."""
+    abstaining = ~np.isfinite(words.probabilities).all(axis=1)
+    rows = np.stack([np.exp(row) for row in ratios(words, 'words')])
+    plain = abstaining | (rows.argmax(axis=1) == EKMAN.index('neutral'))
+    table = {}
     for k, category in enumerate(EKMAN):
         share, usual = float((words.truth[plain] == k).mean()), float((words.truth == k).mean())
-        rows[category] = {'usual': round(usual, 4), 'with_plain_words': round(share, 4),
+        table[category] = {'usual': round(usual, 4), 'with_plain_words': round(share, 4),
                           'ratio': round(share / usual, 3)}  # fmt: skip
-    return {'plain': int(plain.sum()), 'of': len(named), 'limit_used': pooling.AGAINST_AT_MOST['words'],
-            'by_category': rows, 'prior': prior}  # fmt: skip
+    return {
+        'lines': len(plain), 'plain': int(plain.sum()), 'of_which_the_model_abstains': int(abstaining.sum()),
+        'limit_used': pooling.AGAINST_AT_MOST['words'], 'by_category': table,
+    }  # fmt: skip
 
 
 def contradictions(faces: Readings, voices: dict[str, Readings]) -> dict[str, object]:
@@ -225,7 +225,7 @@ def contradictions(faces: Readings, voices: dict[str, Readings]) -> dict[str, ob
     return results
 
 
-def dimensions(faces: Readings, voices: dict[str, Readings], cache: Path) -> dict[str, object]:
+def dimensions(faces: Readings, voices: dict[str, Readings], words: Readings, data: Path) -> dict[str, object]:
     """What each source's valence and arousal explain of the places of the true categories, and what they get wrong.
 
     `bias_sd`: what stays wrong of a person who shows one category throughout, however long: the root mean square, over
@@ -242,7 +242,8 @@ def dimensions(faces: Readings, voices: dict[str, Readings], cache: Path) -> dic
         source = name.split()[0]
         prior = trust_of(AnalysisSettings())[source].prior
         posterior = np.stack([alone(Opinion(source, row / row.sum(), prior=prior)) for row in readings.probabilities])
-        stated = np.stack(expected_affect(posterior), axis=1)
+        derived = affect(readings.probabilities) if source == 'face' else expected_affect(readings.probabilities)
+        stated = np.stack(derived, axis=1)
         if readings.arousal is not None:
             stated[:, 1] = np.where(np.isfinite(readings.arousal), readings.arousal, stated[:, 1])
         deviations = np.maximum(np.stack(affect_sd(posterior), axis=1), LEAST_SD)
@@ -255,13 +256,13 @@ def dimensions(faces: Readings, voices: dict[str, Readings], cache: Path) -> dic
                              float((knowing[:, at] / deviations[:, at] ** 2).mean()))
             for at, axis in enumerate(('valence', 'arousal'))
         }  # fmt: skip
-    with np.load(cache / 'words meld.npz') as stored:
-        value, sentiment = stored['valence'], stored['sentiment']
-        known = np.isfinite(value)
-        scale = float(np.sqrt((plane[:, 0] ** 2).mean()) / np.sqrt((sentiment[known] ** 2).mean()))
-        results['words meld'] = {
-            'valence': _explained(value[known], scale * sentiment[known], stored['truth'][known], None, WORD_SD**-2)
-        }
+    value, truth = np.asarray(words.valence), words.truth
+    known = np.isfinite(value) & np.isfinite(words.probabilities).all(axis=1)
+    sentiment = sentiment_of_meld(data)[words.group]
+    scale = float(np.sqrt((plane[:, 0] ** 2).mean()) / np.sqrt((sentiment**2).mean()))
+    results['words meld'] = {
+        'valence': _explained(value[known], scale * sentiment[known], truth[known], None, WORD_SD[0] ** -2)
+    }
     return results
 
 
@@ -317,7 +318,7 @@ def main() -> None:
         'ravdess_with_its_own_sentences': spoken_sentences(voices['ravdess'], words['ravdess sentences'], which),
         'plain_wording_in_meld': plain_wording(words['meld']),
         'contradictions_of_face_and_voice': contradictions(faces, voices),
-        'dimensions': dimensions(faces, voices, given.cache),
+        'dimensions': dimensions(faces, voices, words['meld'], given.data),
     }
     given.out.parent.mkdir(parents=True, exist_ok=True)
     given.out.write_text(json.dumps(result, indent=1) + '\n')

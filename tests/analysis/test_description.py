@@ -6,7 +6,7 @@ import pytest
 
 from affekt.analysis.assemble import assemble
 from affekt.analysis.observations import Observed
-from affekt.analysis.phrases import FACE_CONDITIONS
+from affekt.analysis.obstacles import FACE_CONDITIONS
 from affekt.analysis.records import Source, Spoken
 from affekt.analysis.settings import AnalysisSettings
 from affekt.labels import EKMAN

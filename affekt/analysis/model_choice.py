@@ -22,7 +22,7 @@ WHISPER = {'tiny.en': 'whisper-tiny.en', 'base': 'whisper-base'}
 CARRIED_OVER: Mapping[str, Trust] = {
     'face': Trust(0.95, valence=0.95, arousal=0.5, valence_bias_sd=0.14, arousal_bias_sd=0.15),
     'voice': Trust(1.0, valence=0.8, arousal=0.8, valence_bias_sd=0.21, arousal_bias_sd=0.29),
-    'words': Trust(0.65, valence=0.1, arousal=0.1, valence_bias_sd=0.28, arousal_bias_sd=0.28),
+    'words': Trust(0.65, valence=0.2, arousal=0.1, valence_bias_sd=0.22, arousal_bias_sd=0.28),
 }
 """How far a source's readings hold outside its training data, where its card does not say under 'carries_over'.
 

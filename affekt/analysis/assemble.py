@@ -9,12 +9,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from affekt.analysis.active_speaker import Mouth, attribute_turns, match_speakers
 from affekt.analysis.analysis import Analysis
 from affekt.analysis.course import course_of, steps_within
 from affekt.analysis.description import Describer, Findings, PlainDescriber
 from affekt.analysis.moments import EVIDENCE_COLUMNS, find_moments, with_stills
-from affekt.analysis.observations import GOEMOTION_COLUMNS, MOUTH_COLUMNS, Observed, Trust, with_people
+from affekt.analysis.observations import (
+    GOEMOTION_COLUMNS,
+    MOUTH_COLUMNS,
+    Observed,
+    Trust,
+    with_people,
+)
 from affekt.analysis.open_labels import CUE_COLUMNS, Impression, cue_levels, describe_impression, segments
 from affekt.analysis.person_series import (
     DIMENSIONS,
@@ -32,6 +37,7 @@ from affekt.analysis.settings import AnalysisSettings
 from affekt.analysis.steps import fused_series, opinion_rows, opinions_of, steps_of
 from affekt.analysis.timeline import Span, Timeline, measure, union
 from affekt.labels import EKMAN, GOEMOTIONS
+from affekt.people import Mouth, Returned, attribute_turns, match_speakers, return_sentences
 
 Z95 = 1.959964
 QUALITY_COLUMNS = {
@@ -49,6 +55,8 @@ def assemble(observed: Observed, settings: AnalysisSettings, describer: Describe
     """
     # 1.
     observed = with_speakers(observed)
+    notes = (*observed.source.notes, *return_sentences(observed.returned))
+    observed = dataclasses.replace(observed, source=dataclasses.replace(observed.source, notes=notes))
     names = people_of(observed)
 
     # 2.
@@ -120,6 +128,7 @@ def with_speakers(observed: Observed) -> Observed:
         utterances=with_people(utterances, spoke),
         spoken=tuple(dataclasses.replace(x, person=who) for x, who in zip(observed.spoken, spoke, strict=True)),
         thumbnails={renamed.get(name, name): jpeg for name, jpeg in observed.thumbnails.items()},
+        returned={renamed.get(name, name): back for name, back in observed.returned.items()},
     )
 
 
@@ -157,9 +166,10 @@ def summed_up(observed: Observed, timeline: Timeline, name: str) -> Person:
         values = np.abs(values[~np.isnan(values)]) if reading.endswith('_deg') else values[~np.isnan(values)]
         if values.size:
             quality[reading] = round(float(np.median(values)), 3)
+    back = observed.returned.get(name, Returned(1, None))
     return Person(
         name, round(seen, 3), round(min(heard, duration), 3), observed.thumbnails.get(name), categories,
-        valence, arousal, quality, _course(path, observed.trust),
+        valence, arousal, quality, _course(path, observed.trust), back.stretches, back.certainty,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from affekt.analysis.model_choice import TEXT, encoder_of, packaged, voice_head
+from affekt.analysis.model_choice import IDENTITY, TEXT, encoder_of, models_wanted, packaged, voice_head
 from affekt.analysis.settings import AnalysisSettings
 
 LONG_S = 30.0
@@ -71,6 +71,14 @@ def _expression(settings: AnalysisSettings) -> Any:
     return expression_model(settings.license)
 
 
+def _identity(settings: AnalysisSettings) -> Any:
+    from affekt.faces import FaceIdentity
+    from affekt.weights import wanted_path
+
+    folder = wanted_path(IDENTITY) if IDENTITY in models_wanted(settings) else None
+    return None if folder is None else FaceIdentity(folder)
+
+
 def _detector(settings: AnalysisSettings) -> Any:
     from affekt.voice import SpeechDetector
 
@@ -108,6 +116,7 @@ def _text(settings: AnalysisSettings) -> Any:
 LOADERS: dict[str, Callable[[AnalysisSettings], Any]] = {
     'landmarker': _landmarker,
     'expression': _expression,
+    'identity': _identity,
     'detector': _detector,
     'encoder': _encoder,
     'vocal': _vocal,

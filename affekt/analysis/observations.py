@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from affekt.analysis.records import ModelUse, Source, Spoken
 from affekt.labels import EKMAN, GOEMOTIONS
+from affekt.people import Returned
 
 _MEASURES = [(category, pa.float64()) for category in EKMAN]
 _MEASURES += [(name, pa.float64()) for name in ('valence', 'arousal', 'quality')]
@@ -84,6 +85,8 @@ class Observed:
     """The utterances with their words, in the order of the table."""
     thumbnails: Mapping[str, bytes] = field(default_factory=dict)
     """Person to JPEG."""
+    returned: Mapping[str, Returned] = field(default_factory=dict)
+    """Person to what was put together, for those who left the picture and came back."""
     trust: Mapping[str, Trust] = field(default_factory=dict)
     """Source ('face', 'voice', 'words') to how far it is believed; an absent one counts in full."""
     models: tuple[ModelUse, ...] = ()

@@ -134,6 +134,11 @@ class Person:
     """Face size px, blur, head turn degrees, loudness dB, noise dB, as far as measured."""
     course: tuple[Stretch, ...] = ()
     """How the label changes over the person's time; empty where nothing was measured, and in older runs."""
+    stretches: int = 1
+    """How many stretches of being followed are this person: more than 1 for who left the picture and came back."""
+    identity_certainty: float | None = None
+    """How sure the face is that they are one person, of the least sure pair, in [0, 1]; None where the face joined
+    none."""
 
     def __repr__(self) -> str:
         likeliest = max(self.categories, key=self.categories.__getitem__, default='nothing measured')

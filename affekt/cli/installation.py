@@ -131,22 +131,22 @@ def verify_weights() -> None:
     sys.exit(2 if any(row['state'] == 'damaged' for row in rows) else 0)
 
 
-def fetch(names: Sequence[str]) -> None:
-    """Fetch what is missing, under a bar."""
-    from affekt.weights import lookup, model_path, state
+def fetch(names: Sequence[str], *, required: bool = True) -> None:
+    """Fetch what is missing, under a bar; what is not required may stay missing."""
+    from affekt.weights import lookup, model_path, state, wanted_path
 
     missing = [name for name in names if state(lookup(name)) != 'verified']
     if missing:
         with StageBars(name_width=24, bar_width=28) as bars:
             for name in missing:
-                model_path(name, bars)
-                bars(name, 1, 1)
+                if (model_path if required else wanted_path)(name, bars):
+                    bars(name, 1, 1)
 
 
 def _needed_by_default() -> list[str]:
-    from affekt.analysis import AnalysisSettings, models_needed
+    from affekt.analysis import AnalysisSettings, models_needed, models_wanted
 
-    return list(models_needed(AnalysisSettings()))
+    return [*models_needed(AnalysisSettings()), *models_wanted(AnalysisSettings())]
 
 
 @main.command()

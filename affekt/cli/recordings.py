@@ -86,7 +86,7 @@ def demo(out: Path | None, as_json: bool, silent: bool, **chosen: Any) -> None:
     from affekt.demo import DISCLOSURE, demo_clip
 
     folder = out or run_folder('demo', False)
-    fetch(needed_models(chosen))
+    fetch_models(chosen)
     clip = demo_clip(folder.parent / 'demo_clip', silent=silent)
     _analyze_to([clip], folder, as_json, False, chosen, () if silent else (DISCLOSURE,))
 
@@ -145,7 +145,7 @@ def _analyze_to(
 
     settings = settings_of(chosen)
     gather(paths)  # a path that is nowhere is said before models are fetched
-    fetch(needed_models(chosen))
+    fetch_models(chosen)
     with StageBars() as bars:
         batch = analyze_many(
             paths, out, settings, resume=resume, notes=notes, progress=bars, advanced=keep_what_is_shown
@@ -237,6 +237,15 @@ def settings_of(chosen: Mapping[str, Any]) -> Any:
     if transcript := given.get('transcript'):
         given['transcript'] = str(transcript)
     return AnalysisSettings(keep_frames=not chosen.get('no_frames', False), **given)
+
+
+def fetch_models(chosen: Mapping[str, Any]) -> None:
+    """Fetch the model files that an analysis with these options needs, and those that it is better with if they can be
+    had."""
+    from affekt.analysis import models_wanted
+
+    fetch(needed_models(chosen))
+    fetch(models_wanted(settings_of(chosen)), required=False)
 
 
 def needed_models(chosen: Mapping[str, Any]) -> list[str]:

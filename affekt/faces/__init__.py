@@ -19,11 +19,13 @@ from affekt.faces.tracking import FaceObservation, FaceTracker
 
 if TYPE_CHECKING:
     from affekt.faces.expression import ExpressionModel, affect, expression_model
+    from affekt.faces.identity import FaceIdentity
     from affekt.faces.observe import FaceObservations, SeenPerson, observe_faces
     from affekt.faces.track import Track
 
 _LATER = {
     'ExpressionModel': 'expression',
+    'FaceIdentity': 'identity',
     'FaceObservations': 'observe',
     'SeenPerson': 'observe',
     'Track': 'track',
@@ -38,6 +40,7 @@ __all__ = [
     'READINGS',
     'ExpressionModel',
     'Face',
+    'FaceIdentity',
     'FaceLandmarker',
     'FaceObservation',
     'FaceObservations',

@@ -12,7 +12,7 @@ depend on the threads. A frame without a face has no row; a category that was no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,8 +27,9 @@ from affekt.errors import RunError, UnknownNameError
 from affekt.faces.align import align_face, five_points
 from affekt.faces.landmarker import SMALLEST_SIDE, FaceLandmarker
 from affekt.faces.readings import READINGS, readings
+from affekt.faces.same_person import IdentityLike, Joined, Sightings
 from affekt.faces.thumbnails import Thumbnail
-from affekt.faces.track import LandmarkFile, Track
+from affekt.faces.track import LandmarkFile, Track, renamed
 from affekt.faces.tracking import FaceObservation, FaceTracker
 from affekt.labels import EKMAN
 from affekt.workers import made_ahead
@@ -78,6 +79,9 @@ class SeenPerson:
         frames: how many frames show the face.
         thumbnail_jpeg: 160 x 160 pixels; None where pictures are not kept.
         thumbnail_s: its time; nan without one.
+        stretches: how many times the person was followed, 1 for one who was there without a long absence.
+        identity_certainty: how sure the face is that this is one person throughout, in [0, 1]; nan where there was
+            nothing to compare.
     """
 
     name: str
@@ -86,6 +90,8 @@ class SeenPerson:
     frames: int
     thumbnail_jpeg: bytes | None = field(repr=False)
     thumbnail_s: float
+    stretches: int = 1
+    identity_certainty: float = float('nan')
 
 
 @dataclass(frozen=True)
@@ -135,6 +141,7 @@ def observe_faces(
     max_people: int = 5,
     landmarker: FaceLandmarker | None = None,
     expression: ExpressionLike | None = None,
+    identity: IdentityLike | None = None,
     still_levels: float = 0.0,
     keep_thumbnails: bool = True,
     spill: Path | None = None,
@@ -143,7 +150,8 @@ def observe_faces(
     """All faces of a recording, each frame's with the person that it belongs to.
 
     1. Decode, in a thread of its own. 2. Follow the faces from frame to frame, in another. 3. Here, read columns, cut
-    the aligned face and evaluate expression. 4. Pack rows; landmarks go to disk.
+    the aligned face and evaluate expression. 4. Pack rows; landmarks go to disk. 5. Put together who left and came
+    back.
 
     Args:
         recording: a Recording, or frames with `time_s` and `image` in order of time.
@@ -151,6 +159,7 @@ def observe_faces(
         max_people: faces followed at once, >= 1.
         landmarker: by default one with the published model.
         expression: an expression model; None leaves categories, valence and arousal nan.
+        identity: a `FaceIdentity`, which tells who is back; None leaves persons as the tracker follows them.
         still_levels: see `FaceTracker`; 0 reads every face in every frame.
         keep_thumbnails: False keeps no picture.
         spill: file to which landmarks, blendshapes and poses go; None drops them.
@@ -168,30 +177,34 @@ def observe_faces(
     clock = _Clock()
     followed = made_ahead(_followed(made_ahead(frames, AHEAD), tracker, clock), AHEAD)
     rows = _Rows(expression)
+    sightings = Sightings(identity)
     people = _People(keep_thumbnails)
     landmarks = LandmarkFile(spill) if spill is not None else None
     try:
         for frame, seen in followed:
-            for face in seen:
+            for face, stretch in zip(seen, sightings.stretches_of(seen), strict=True):
                 crop = align_face(frame.image, five_points(face.landmarks))
                 values = readings(face, crop)
-                name = people.meet(face, frame.image, values)
-                rows.append(name, face, values, crop)
+                people.meet(stretch, face, frame.image, values)
+                sightings.consider(stretch, face, frame.image, values)
+                rows.append(str(stretch), face, values, crop)
                 if landmarks is not None:
-                    landmarks.append(name, face)
+                    landmarks.append(str(stretch), face)
             if progress is not None:
                 progress(float(frame.time_s))
+        joined = sightings.people()
+        names = {str(stretch): person_name(number) for number, own in enumerate(joined) for stretch in own.stretches}
+        if landmarks is not None:
+            landmarks.close(names)
     except BaseException:
         if landmarks is not None:
             landmarks.discard()
         raise
     finally:
         followed.close()
-    if landmarks is not None:
-        landmarks.close()
     return FaceObservations(
-        table=rows.table(),
-        people=people.all(),
+        table=rows.table(names),
+        people=people.all(joined),
         frames=clock.frames,
         frames_without=clock.frames - clock.with_face,
         frames_too_small=clock.too_small,
@@ -252,19 +265,34 @@ class _People:
         self._spans: dict[int, list[float]] = {}
         self._pictures: dict[int, Thumbnail] = {}
 
-    def meet(self, face: FaceObservation, image: npt.NDArray[np.uint8], values: Floats32) -> str:
-        """Notes a sight of a person and returns the person's name."""
-        span = self._spans.setdefault(face.person, [face.time_s, face.time_s, 0])
+    def meet(self, stretch: int, face: FaceObservation, image: npt.NDArray[np.uint8], values: Floats32) -> None:
+        """Notes a sight in a stretch of being followed."""
+        span = self._spans.setdefault(stretch, [face.time_s, face.time_s, 0])
         span[1], span[2] = face.time_s, span[2] + 1
         if self._keep and face.is_measured:
-            self._pictures.setdefault(face.person, Thumbnail()).consider(face.time_s, image, face, values)
-        return person_name(face.person)
+            self._pictures.setdefault(stretch, Thumbnail()).consider(face.time_s, image, face, values)
 
-    def all(self) -> tuple[SeenPerson, ...]:
+    def all(self, joined: Sequence[Joined]) -> tuple[SeenPerson, ...]:
+        """The persons that the stretches were put together to, each with the best of their pictures."""
         people = []
-        for number, (first, last, frames) in sorted(self._spans.items()):
-            best = self._pictures.get(number, Thumbnail())
-            people.append(SeenPerson(person_name(number), first, last, int(frames), best.jpeg, best.time_s))
+        for number, person in enumerate(joined):
+            spans = [self._spans[stretch] for stretch in person.stretches]
+            pictures = [self._pictures.get(stretch, Thumbnail()) for stretch in person.stretches]
+            best = max(pictures, key=lambda picture: picture.score)
+            first, last = min(span[0] for span in spans), max(span[1] for span in spans)
+            frames = int(sum(span[2] for span in spans))
+            people.append(
+                SeenPerson(
+                    person_name(number),
+                    first,
+                    last,
+                    frames,
+                    best.jpeg,
+                    best.time_s,
+                    person.absences + 1,
+                    person.certainty,
+                )
+            )
         return tuple(people)
 
 
@@ -298,10 +326,12 @@ class _Rows:
         if len(self._times) >= _PACK and not self._crops:
             self._pack()
 
-    def table(self) -> pa.Table:
+    def table(self, names: Mapping[str, str]) -> pa.Table:
+        """All rows, each with the name that its stretch's person has."""
         self._judge()
         self._pack()
-        return pa.Table.from_batches(self._packed, self._schema)
+        table = pa.Table.from_batches(self._packed, self._schema)
+        return table.set_column(1, 'person', renamed(table['person'], names))
 
     def _judge(self) -> None:
         """Fills in the expression of the faces that wait for it."""

@@ -7,6 +7,10 @@ import numpy.typing as npt
 
 CUT_DISTANCE = 0.35
 """Change of the colour histogram, in [0, 1], from which two frames belong to different scenes."""
+SUSPICIOUS = 0.1
+"""Change from which a cut is possible: films of one speaker each before one studio wall differ by 0.11 to 0.5."""
+UNUSUAL = 3.0
+"""How many times larger than of late such a change must be: a hand-held camera changes much at every frame."""
 _LEVELS = 4
 
 
@@ -16,12 +20,21 @@ class SceneCuts:
     def __init__(self, distance: float = CUT_DISTANCE) -> None:
         self._distance = distance
         self._before: npt.NDArray[np.float64] | None = None
+        self._usual = 0.0
+        self.suspected = 0
+        """How many times there may have been a cut, the sure ones included."""
 
     def is_cut(self, image: npt.NDArray[np.uint8]) -> bool:
         """True where a new scene begins with this (H, W, 3) frame; False at the first."""
         now = colour_histogram(image)
         before, self._before = self._before, now
-        return before is not None and histogram_distance(before, now) > self._distance
+        if before is None:
+            return False
+        change = histogram_distance(before, now)
+        is_sure = change > self._distance
+        self.suspected += is_sure or change > max(SUSPICIOUS, UNUSUAL * self._usual)
+        self._usual = 0.8 * self._usual + 0.2 * min(change, SUSPICIOUS)
+        return is_sure
 
 
 def colour_histogram(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:

@@ -6,7 +6,7 @@ Axis letters: T observations in order of time. "No face" is no row.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -145,13 +145,32 @@ class LandmarkFile:
         if len(self._rows) == _ROWS_PER_GROUP:
             self._flush()
 
-    def close(self) -> None:
-        """Writes what is left and gives the file its name."""
+    def close(self, names: Mapping[str, str] | None = None) -> None:
+        """Writes what is left and gives the file its name; where `names` are given, people are renamed first."""
         self._flush()
         self._writer.close()
+        if names is not None and any(old != new for old, new in names.items()):
+            self._rename(names)
         with open(self._part, 'rb+') as written:
             os.fsync(written.fileno())
         os.replace(self._part, self.path)
+
+    def _rename(self, names: Mapping[str, str]) -> None:
+        """Writes the file again with other names, a group of rows at a time."""
+        import pyarrow.parquet as pq
+
+        again = self._part.with_name(f'{self._part.name}.renamed')
+        try:
+            with (
+                pq.ParquetFile(self._part) as file,
+                pq.ParquetWriter(again, self._schema, compression='zstd') as writer,
+            ):
+                for group in range(file.num_row_groups):
+                    rows = file.read_row_group(group)
+                    writer.write_table(rows.set_column(1, 'person', renamed(rows['person'], names)))
+            os.replace(again, self._part)
+        finally:
+            again.unlink(missing_ok=True)
 
     def discard(self) -> None:
         """Closes and removes the unfinished file."""
@@ -172,6 +191,15 @@ class LandmarkFile:
         ]
         self._writer.write_table(pa.Table.from_arrays(columns, schema=self._schema))
         self._rows.clear()
+
+
+def renamed(people: Any, names: Mapping[str, str]) -> Any:
+    """A column of people's names with other names for some."""
+    import pyarrow as pa
+
+    coded = people.combine_chunks().dictionary_encode()
+    own = pa.array([names.get(name, name) for name in coded.dictionary.to_pylist()], pa.string())
+    return own.take(coded.indices)
 
 
 def _lists(values: Sequence[Floats32], width: int) -> Any:

@@ -54,11 +54,13 @@ class FaceObservation(Face):
         time_s: time of the frame, seconds from the recording's start.
         person: number of the person, from 0 in order of appearance.
         is_measured: False where the face did not move and its last reading was taken over.
+        scene: how many cuts there may have been so far: more than those across which nobody is followed.
     """
 
     time_s: float
     person: int
     is_measured: bool = True
+    scene: int = 0
 
 
 @dataclass
@@ -165,7 +167,8 @@ class FaceTracker:
             if person.is_followed and person.number not in followed:
                 self._remember(person, time_s, image, seen[person.number])
         self._time_s = time_s
-        return [_observation(time_s, number, seen[number], number not in followed) for number in sorted(seen)]
+        scene = self._cuts.suspected
+        return [_observation(time_s, number, seen[number], number not in followed, scene) for number in sorted(seen)]
 
     def _follow(self, time_s: float, image: npt.NDArray[np.uint8]) -> tuple[dict[int, Face], list[Face]]:
         """Faces that have not moved, by person, and the faces read at the expected places of the others."""
@@ -341,7 +344,7 @@ class FaceTracker:
             person.look_s = time_s
 
 
-def _observation(time_s: float, person: int, face: Face, is_measured: bool) -> FaceObservation:
+def _observation(time_s: float, person: int, face: Face, is_measured: bool, scene: int) -> FaceObservation:
     return FaceObservation(
         box=face.box,
         landmarks=face.landmarks,
@@ -351,6 +354,7 @@ def _observation(time_s: float, person: int, face: Face, is_measured: bool) -> F
         time_s=time_s,
         person=person,
         is_measured=is_measured,
+        scene=scene,
     )
 
 

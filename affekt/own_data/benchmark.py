@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from affekt.analysis import AnalysisSettings
+from affekt.errors import TableError
 from affekt.experiments import plain_sheet_page, sheet_markdown
 from affekt.own_data.labelled import LabelledClips
 from affekt.own_data.outcome import AnalysisBenchmark
@@ -18,6 +19,7 @@ from affekt.progress import Progress
 from affekt.runs import versions, write_atomically
 from affekt.tables import csv_bytes
 from affekt.typed_json import json_file, plain
+from affekt.wording import counted
 
 
 def bench_analysis(
@@ -46,8 +48,15 @@ def bench_analysis(
         progress: told how many files are done.
 
     Raises:
+        TableError: no clip's file is there.
         RunError, StorageError: as `read_clips`.
     """
+    if all(clip.path is None for clip in labelled.clips):
+        raise TableError(
+            expected='clips whose files are there',
+            came=f'none of {counted(len(labelled.clips), "clip")}, such as {labelled.clips[0].name!r}',
+            todo='name the folder that their paths are below with --media',
+        )
     used = (settings or AnalysisSettings()).changed({'keep_frames': False})
     clips = read_clips(
         labelled.clips, out, used, vocal_head=vocal_head, processes=processes, resume=resume, progress=progress

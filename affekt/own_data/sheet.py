@@ -22,6 +22,8 @@ SHORT = {
 }  # fmt: skip
 """Categories as the heads of narrow columns."""
 MOST_NAMED = 5
+TOO_WIDE = 0.4
+"""An interval from which nothing is concluded of certainty, as a share."""
 
 
 def conclusions(outcome: AnalysisBenchmark) -> list[str]:
@@ -75,8 +77,8 @@ def _on_certainty(scores: Scores) -> Iterator[str]:
         return
     excess = fused.scores['excess']
     amount = f'{signed(100 * excess.value, 1)} points{_points(excess)}'
-    if math.isnan(excess.low):
-        yield f'Certainty less share right: {amount}; with so few speakers or clips nobody can tell whether it holds.'
+    if math.isnan(excess.low) or excess.high - excess.low > TOO_WIDE:
+        yield f'Too few clips or speakers to tell whether its certainty holds: certainty less share right is {amount}.'
     elif excess.low > 0:
         yield f'It says more than it keeps here: certainty less share right is {amount}.'
     elif excess.high < 0:

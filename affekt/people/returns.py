@@ -1,0 +1,34 @@
+"""Who left the picture and came back, and how surely the face says that it is the same person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from affekt.wording import percent_never_sure
+
+
+@dataclass(frozen=True)
+class Returned:
+    """A person whose face was followed in several stretches.
+
+    stretches: their number. certainty: how sure the face is that they are one person, in [0, 1]; None where it could
+    not be compared.
+    """
+
+    stretches: int
+    certainty: float | None
+
+
+def return_sentences(returned: Mapping[str, Returned]) -> tuple[str, ...]:
+    """A sentence on each person whose stretches the face compared, by name.
+
+    >>> return_sentences({'person 1': Returned(3, 0.991)})
+    ('Person 1 was followed in 3 stretches; by the face they are one person, certainty 99 %.',)
+    """
+    return tuple(
+        f'{name[:1].upper()}{name[1:]} was followed in {back.stretches} stretches; by the face they are one person, '
+        f'certainty {percent_never_sure(back.certainty)} %.'
+        for name, back in sorted(returned.items())
+        if back.certainty is not None
+    )

@@ -1,10 +1,11 @@
 """Arousal from how a voice sounds, by published correlates and no model; and how lively a turn is for this person.
 
-Activation raises mean pitch, its spread, loudness, the share of high frequencies and the rate of speech.
+Activation raises mean pitch, makes it move faster, and raises loudness, the share of high frequencies and the rate of
+speech.
 
-`acoustic_arousal` is absolute: each correlate stands against calm and neutral speech of many people, so that a turn reads
-the same alone and among others. Loudness takes no part: how far away the microphone was and how it was set, nobody knows.
-`liveliness` is relative: each correlate, loudness included, stands against the same person's other turns.
+`acoustic_arousal` is absolute: each correlate stands against calm and neutral speech of many people, so that a turn
+reads the same alone and among others. Loudness takes no part: how far away the microphone was and how it was set,
+nobody knows. `liveliness` is relative: each correlate, loudness included, stands against the same person's other turns.
 
 Source: Juslin & Laukka 2003, doi:10.1037/0033-2909.129.5.770, table 7; Scherer 2003,
 doi:10.1016/S0167-6393(02)00084-5, table 2. Equal weights are this module's choice.
@@ -21,27 +22,31 @@ from affekt.arrays import Floats32
 from affekt.errors import ShapeError
 from affekt.voice.acoustics import COLUMNS
 
-CORRELATES = ('f0_mean_hz', 'f0_sd_st', 'loudness_lufs', 'alpha_ratio_db', 'syllables_per_s')
+CORRELATES = ('f0_mean_hz', 'f0_change_st', 'loudness_lufs', 'alpha_ratio_db', 'syllables_per_s')
 """The columns that speak of arousal; mean pitch counts in semitones."""
 
 CALM_SPEECH: dict[str, tuple[float, float]] = {
-    'f0_mean_hz': (87.1, 5.48),
-    'f0_sd_st': (2.90, 1.19),
-    'alpha_ratio_db': (-15.1, 2.63),
-    'syllables_per_s': (3.37, 0.51),
+    'f0_mean_hz': (86.34, 5.18),
+    'f0_change_st': (0.306, 0.091),
+    'alpha_ratio_db': (-15.34, 2.69),
+    'syllables_per_s': (4.35, 0.75),
 }
 """Mean and standard deviation of calm and neutral speech over people of either sex, pitch in semitones above 1 Hz: of
-RAVDESS (24 speakers of English) and of nEMO (nine of Polish), either corpus with the same weight; the standard deviation
-holds what differs between corpora. Measured by `measurements/arousal.py`."""
+RAVDESS (24 speakers of English) and of nEMO (nine of Polish), either corpus with the same weight; the standard
+deviation holds what differs between corpora. Measured by `measurements/arousal.py`."""
 
 WITHIN_A_PERSON: dict[str, float] = {
-    'f0_mean_hz': 1.0,
-    'f0_sd_st': 0.5,
-    'loudness_lufs': 2.0,
-    'alpha_ratio_db': 1.5,
-    'syllables_per_s': 0.5,
+    'f0_mean_hz': 1.17,
+    'f0_change_st': 0.065,
+    'loudness_lufs': 2.17,
+    'alpha_ratio_db': 1.64,
+    'syllables_per_s': 0.62,
 }
 """Standard deviation from turn to turn of one person's calm speech, by the same measurement."""
+
+PERSON_SD, SECOND_SD, NOISE_SD, HALVED_BY_DB = 0.30, 0.18, 0.30, 12.0
+"""Error of the acoustic arousal, by the same measurement: of a person and corpus never met, of one second of speech,
+of noise as loud as the voice, and the decibels that halve the last."""
 
 PRIOR_TURNS = 3.0
 """How many other turns of a person weigh as much as what is usual for everybody."""
@@ -64,6 +69,23 @@ def acoustic_arousal(summaries: Floats32) -> Floats32:
     """
     _check(summaries)
     return np.tanh(_mean_of_scores(summaries, CALM_SPEECH) / 2).astype(np.float32)
+
+
+def arousal_sd(speech_s: npt.ArrayLike, snr_db: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """By how much `acoustic_arousal` is off, as a standard deviation.
+
+        sqrt(0.30**2 + 0.18**2 / speech_s + (0.30 * 2**(-snr_db / 12))**2)
+
+    Args:
+        speech_s: (K,) seconds of speech in each turn, above 0.
+        snr_db: (K,) loud frames over quiet ones, in dB; unknown, nan, counts as 0.
+
+    Returns:
+        (K,) at least 0.30.
+    """
+    seconds, ratio = np.maximum(np.asarray(speech_s, np.float64), 0.01), np.nan_to_num(np.asarray(snr_db, np.float64))
+    noise = NOISE_SD * 2 ** (-ratio / HALVED_BY_DB)
+    return np.asarray(np.sqrt(PERSON_SD**2 + SECOND_SD**2 / seconds + noise**2))
 
 
 def liveliness(summaries: Floats32, people: Sequence[str]) -> Floats32:
@@ -93,7 +115,7 @@ def liveliness(summaries: Floats32, people: Sequence[str]) -> Floats32:
     columns = _correlates(summaries)
     voiced = np.isfinite(columns['f0_mean_hz'])
     result = np.full(summaries.shape[0], np.nan)
-    names = np.array(people, dtype=object)
+    names = np.array([*people], dtype=object)
     for name in {*people} - {''}:
         own = np.flatnonzero((names == name) & voiced)
         others = own.size - 1

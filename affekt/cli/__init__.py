@@ -12,6 +12,7 @@ from affekt.cli import (  # noqa: F401  each adds its verbs
     features,
     installation,
     judge,
+    people,
     prefer,
     rank,
     recordings,

@@ -75,7 +75,7 @@ def heard(recognizer_name: str, chosen: argparse.Namespace) -> list[dict[str, ob
     clips = clips_of(chosen)
     voices = [sound_of(clip.path) for clip in clips if clip.corpus == 'ravdess'][::12]
     with kept.open('a', encoding='utf-8') as file:
-        for clip, condition, spoil in jobs_of(clips, voices):
+        for clip, condition, spoil in jobs_of(clips if recognizer_name == 'tiny.en' else fewer(clips), voices):
             if (clip.corpus, clip.name, condition) in done:
                 continue
             listener = listener or Listener(recognizer_name)
@@ -141,6 +141,12 @@ def clips_of(chosen: argparse.Namespace) -> list[Clip]:
     if chosen.others:
         clips += [Clip('others', p.stem, p.stem, p.stem[:2], p) for p in sorted(chosen.others.glob('*.wav'))]
     return clips
+
+
+def fewer(clips: list[Clip]) -> list[Clip]:
+    """A sixth of the acted clips, and all others: the larger recognizer takes three times as long."""
+    acted = {corpus: [clip for clip in clips if clip.corpus == corpus] for corpus in ('ravdess', 'nemo')}
+    return [*acted['ravdess'][::6], *(clip for clip in clips if clip.corpus not in acted), *acted['nemo'][::6]]
 
 
 def jobs_of(

@@ -14,7 +14,7 @@ from affekt.analysis.export import EXPORTS, SUFFIXES, export
 from affekt.analysis.model_choice import models_needed, models_wanted
 from affekt.analysis.moments import MOMENT_KINDS
 from affekt.analysis.person_series import WEIGHTED, PersonSeries, column, rows_of, time_mean
-from affekt.analysis.phrases import UNSEEN, ToldStretch, called, headline, told_course, told_words, when
+from affekt.analysis.phrases import UNSEEN, ToldStretch, called, headline, told_course, told_people, told_words, when
 from affekt.analysis.records import (
     Evidence,
     Lost,
@@ -80,6 +80,7 @@ __all__ = [
     'seconds_together',
     'time_mean',
     'told_course',
+    'told_people',
     'told_words',
     'when',
     'with_changes',

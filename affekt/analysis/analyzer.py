@@ -181,7 +181,7 @@ class Analyzer:
             returned=_returned(faces),
             has_compared=identity is not None and sum(person.stretches for person in faces.people) > 1,
             rate_hz=1.0 / step if step > 0 else 0.0,
-            end_s=watched.last_s + step,
+            end_s=IMAGE_S if recording.is_still else recording.pictures_end_s,
             notes=_face_notes(faces, can_compare=identity is not None),
             has_frames=faces.frames > 0,
         )

@@ -46,6 +46,8 @@ CHANGE_SIDE_S = 2.0
 """Seconds on each side that a change is measured over, at least."""
 OPPOSITE_LEAST = 0.25
 """Least valence, on both sides of 0, for sources to be called opposite."""
+SUPERLATIVE_LEAST = {'valence': OPPOSITE_LEAST, 'arousal': 0.15}
+"""Least distance from 0 of an extreme that is called most positive, calmest and the like."""
 SMILE_LEVEL, SMILE_GOES_ON = 0.35, 0.25
 """Least value of the reading `smile` that begins a smile, and that keeps it going."""
 SMILE_LEAST_S = 0.5
@@ -296,7 +298,7 @@ def _is_extreme(level: float, levels: Sequence[float], usual: float) -> bool:
 def _peak_sentence(person: str, name: str, value: float, usual: float, *, is_extreme: bool) -> str:
     """A superlative where the value is the extreme of the course and clearly on its side of 0, else a comparative."""
     above = value > usual
-    has_its_side = (value > 0) == above and abs(value) >= (OPPOSITE_LEAST if name == 'valence' else 0.0)
+    has_its_side = (value > 0) == above and abs(value) >= SUPERLATIVE_LEAST[name]
     if name == 'arousal':
         words = ('liveliest' if above else 'calmest') if is_extreme and has_its_side else ''
         words = words or ('livelier than usual' if above else 'calmer than usual')

@@ -124,14 +124,15 @@ def _series(person: str, measured: Sequence[tuple[Span, Fused]]) -> PersonSeries
 
 def _face_opinions(observed: Observed, person: str, steps: Sequence[Span], trust: Trust) -> list[Opinion]:
     """The mean face of each step in which the person was seen."""
-    rows = rows_of(observed.faces, person, ('time_s', *EKMAN, *DIMENSIONS, 'quality'))
+    stated = (*DIMENSIONS, *[f'{name}_sd' for name in DIMENSIONS], 'quality')
+    rows = rows_of(observed.faces, person, ('time_s', *EKMAN, *stated))
     if not rows.num_rows or not steps:
         return []
     times = column(rows, 'time_s')
     step_s = steps[0][1] - steps[0][0]
     index = np.minimum((times / step_s + 1e-9).astype(np.int64), len(steps) - 1)
     shares = np.stack([column(rows, category) for category in EKMAN], axis=1)
-    values = {name: column(rows, name) for name in (*DIMENSIONS, 'quality')}
+    values = {name: column(rows, name) for name in stated}
     rate = observed.source.analyzed_rate_hz
     order = np.argsort(index, kind='stable')
     bounds = np.flatnonzero(np.diff(index[order])) + 1
@@ -149,17 +150,22 @@ def _face_opinion(span: Span, shares: Floats, values: Mapping[str, Floats], seen
     known = ~np.isnan(shares).any(axis=1)
     probabilities = _normal(shares[known].mean(axis=0)) if known.any() else None
     dimensions: dict[str, Any] = {}
-    stated = [float(sd) for sd in affect_sd(probabilities)] if probabilities is not None else [PLAIN_SD, PLAIN_SD]
-    for name, deviation in zip(DIMENSIONS, stated, strict=True):
-        measured = values[name][~np.isnan(values[name])]
-        mean = float(measured.mean()) if measured.size else float('nan')
-        dimensions |= {name: mean, f'{name}_sd': max(LEAST_SD, deviation)}
-    quality = values['quality'][~np.isnan(values['quality'])]
+    derived = [float(sd) for sd in affect_sd(probabilities)] if probabilities is not None else [PLAIN_SD, PLAIN_SD]
+    for name, deviation in zip(DIMENSIONS, derived, strict=True):
+        mean, stated = _mean_known(values[name]), _mean_known(values[f'{name}_sd'])
+        dimensions |= {name: mean, f'{name}_sd': max(LEAST_SD, deviation if np.isnan(stated) else stated)}
+    quality = _mean_known(values['quality'])
     return Opinion(
         'face', probabilities, **dimensions, **_trusted(trust),
-        quality=float(np.clip(quality.mean(), 0.0, 1.0)) if quality.size else 1.0, coverage=min(1.0, seen),
+        quality=1.0 if np.isnan(quality) else float(np.clip(quality, 0.0, 1.0)), coverage=min(1.0, seen),
         evidence=_evidence('faces', probabilities, span), start_s=span[0], end_s=span[1],
     )  # fmt: skip
+
+
+def _mean_known(values: Floats) -> float:
+    """The mean of the frames of one step, which all last the same; nan where nothing was measured."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else float('nan')
 
 
 def _trusted(trust: Trust) -> dict[str, Any]:

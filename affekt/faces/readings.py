@@ -32,6 +32,11 @@ POSE_MODEL = 'face_landmarker.task: canonical face'
 PIXELS = 'pixels'
 GAZE_REACH_DEG = 30.0
 """Eye-in-head angle taken for a full gaze blendshape; a convention, calibrated on nobody."""
+GAZE_BIAS_DEG = 3.6
+"""What the network adds to the yaw of eyes that look ahead: half the sum of the readings of a picture and of its mirror
+image, which is 0 for a network that treats both sides alike (measurements/faces_gaze.py)."""
+CLOSED = 0.5
+"""Score of a closed lid from which its eye is not seen, and looks nowhere."""
 _ARKIT = 'Apple, ARFaceAnchor.BlendShapeLocation'
 _FACS = 'FACS 2002; correspondence by anatomy, compare Ozel, ARKit to FACS'
 
@@ -94,7 +99,8 @@ so AU06 stays near 0 where AU07 shows what is seen. AU23 and AU45 have no blends
 shows as AU24, a blink as a short AU43."""
 
 
-_GAZE = 'eye in head, mean of the gaze blendshapes times 30, not calibrated'
+_GAZE = 'eye in head, mean of the gaze blendshapes of the open eyes times 30, not calibrated; nan where both are closed'
+_LEVEL = 'the bias of the network to one side taken off'
 _EAR = 'lid distance over eye width, mean of two lid pairs; open about 0.3, closed below 0.15'
 _EAR_SOURCE = 'Soukupová & Čech 2016, Real-time eye blink detection using facial landmarks, equation 1'
 _IRIS = "iris centre between the eye corners: -1 at the corner on the person's right, 1 at the one on the left"
@@ -112,7 +118,7 @@ _MEASURES = (
     Reading('iris_left', 'ratio', -1.5, 1.5, MESH_MODEL, _IRIS, _HERE),
     Reading('iris_right', 'ratio', -1.5, 1.5, MESH_MODEL, _IRIS, _HERE),
     Reading(
-        'gaze_yaw_deg', 'degree', -30, 30, BLENDSHAPE_MODEL, f"eye in head, > 0 to the person's left; {_GAZE}", _ARKIT
+        'gaze_yaw_deg', 'degree', -30, 30, BLENDSHAPE_MODEL, f"> 0 to the person's left; {_GAZE}; {_LEVEL}", _ARKIT
     ),
     Reading('gaze_pitch_deg', 'degree', -30, 30, BLENDSHAPE_MODEL, f'> 0 upward; {_GAZE}', _ARKIT),
     Reading('mouth_opening', 'ratio', 0, 3, MESH_MODEL, 'inner lip distance over inner mouth width', _HERE),
@@ -238,14 +244,26 @@ def _iris(points: Floats32, iris: int, right: int, left: int) -> float:
 
 
 def _gaze_deg(scores: Floats32) -> tuple[float, float]:
-    """Eye-in-head yaw and pitch from the gaze blendshapes."""
+    """Eye-in-head yaw and pitch from the gaze blendshapes of the open eyes; nan where none is open."""
+    sides = [side for side in ('Left', 'Right') if scores[_INDEX[f'eyeBlink{side}']] < CLOSED]
+    if not sides:
+        return float('nan'), float('nan')
 
     def look(way: str, side: str) -> float:
         return float(scores[_INDEX[f'eyeLook{way}{side}']])
 
-    yaw = look('Out', 'Left') - look('In', 'Left') + look('In', 'Right') - look('Out', 'Right')
-    pitch = look('Up', 'Left') - look('Down', 'Left') + look('Up', 'Right') - look('Down', 'Right')
-    return GAZE_REACH_DEG * yaw / 2, GAZE_REACH_DEG * pitch / 2
+    toward = {
+        'Left': 1,
+        'Right': -1,
+    }  # the left eye that looks out looks to the person's left, the right one to the right
+    yaw = sum(toward[side] * (look('Out', side) - look('In', side)) for side in sides) / len(sides)
+    pitch = sum(look('Up', side) - look('Down', side) for side in sides) / len(sides)
+    return level_yaw_deg(GAZE_REACH_DEG * yaw), GAZE_REACH_DEG * pitch
+
+
+def level_yaw_deg(yaw_deg: float, bias_deg: float = GAZE_BIAS_DEG) -> float:
+    """A yaw of the eyes without the network's bias, which fades towards the ends of the range."""
+    return yaw_deg - bias_deg * (1 - abs(yaw_deg) / GAZE_REACH_DEG)
 
 
 def _pixels(crop: npt.NDArray[np.uint8]) -> tuple[float, float, float]:

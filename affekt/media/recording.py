@@ -160,6 +160,14 @@ class Recording:
         self._video_pass = VideoPass(self._source, self._probe, self._limits, must_decode=not has_sound)
         return self._video_pass.frames(rate_hz, max_side)
 
+    @property
+    def pictures_end_s(self) -> float:
+        """When the last picture that the latest pass decoded leaves the screen, whether it was picked or not.
+
+        0 before the first pass and for a photograph, which lasts no time.
+        """
+        return 0.0 if self._video_pass is None else self._video_pass.end_s
+
     def _still_frame(self, max_side: int | None) -> Iterator[Frame]:
         image_format = 'JPEG' if self._still is None else self._still.codec.upper()
         image, notes = read_still(self._source, image_format, self._limits, max_side)

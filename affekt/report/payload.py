@@ -30,6 +30,7 @@ from affekt.analysis import (
     rows_of,
     time_mean,
     told_course,
+    told_people,
     when,
 )
 from affekt.labels import EKMAN
@@ -99,7 +100,7 @@ def report_payload(analysis: Analysis, media: Mapping[str, Any], *, made: str | 
 
 def summary(analysis: Analysis) -> str:
     """One sentence: how the people come across in the course of the recording, or what was not found."""
-    clauses = [clause for person in analysis.people[:3] if (clause := headline(person, analysis.labels))]
+    clauses = [clause for person in told_people(analysis.people) if (clause := headline(person, analysis.labels))]
     if clauses:
         return opened('; '.join(clauses)) + '.'
     return analysis.description[0].text if analysis.description else 'Nothing was found that could be read.'

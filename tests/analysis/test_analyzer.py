@@ -11,6 +11,8 @@ from affekt.analysis import AnalysisSettings, Analyzer, models_needed
 from affekt.analysis.utterances import given_words
 from affekt.errors import MediaError, TranscriptError, UnknownNameError
 from affekt.labels import EKMAN
+from affekt.media.synthetic import numbered_images
+from affekt.media.writing import write_video
 from affekt.weights import MODELS, state
 
 
@@ -83,6 +85,14 @@ def test_a_picture_gives_its_faces_over_a_nominal_second(analyzer, shared_data):
     assert len(fused) == 7
     assert any('nominal' in note for note in analysis.source.notes)
     assert analysis.moments == ()
+
+
+@pytest.mark.parametrize(('pictures', 'fps'), [(10, 12.5), (11, 12.5), (11, 5), (3, 0.5), (1, 12.5), (11, None)])
+def test_a_run_ends_where_its_file_ends_whichever_pictures_were_looked_at(analyzer, tmp_path, pictures, fps):
+    clip = write_video(tmp_path / 'short.mp4', numbered_images(pictures, 96, 72), 25)
+    analysis = Analyzer(analyzer.settings.changed({'fps': fps, 'asr': 'none'})).analyze(clip)
+    assert analysis.source.duration_s == pytest.approx(pictures / 25, abs=1e-3)
+    assert not analysis.timeline.end_s > pictures / 25 + 1e-3
 
 
 def test_a_clip_without_faces_says_so_and_never_neutral(analyzer, shared_data):

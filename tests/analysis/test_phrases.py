@@ -72,13 +72,17 @@ def around(mean, half=0.1):
         # whom raters call neutral comes out at -0.17: the interval reaches over 0
         (around(-0.17, 0.3), around(0.0), 'even'),
         (around(-0.17, 0.3), around(0.4), 'neutral and lively'),
-        (around(0.3, 0.31), None, 'neutral'),
+        (around(0.24, 0.3), None, 'neutral'),
+        (around(-0.3, 0.5), around(0.4), 'lively'),  # neither surely negative nor near 0
+        (around(-0.4, 0.5), around(0.53, 0.66), 'probably negative and probably lively'),
+        (around(-0.03, 0.9), around(0.06, 0.77), ''),  # a face of which nothing is known
+        (around(-0.12, 0.68), around(0.04, 0.66), 'even'),  # one picture of a neutral face
         # so wide that neither a tone nor the absence of one is known
         (around(0.3, 0.6), around(0.2, 0.7), ''),
         (around(0.3, 0.6), around(-0.4), 'calm'),
     ],
 )
-def test_a_tone_is_told_only_where_its_interval_has_one_sign(valence, arousal, words):
+def test_a_tone_is_told_only_where_its_interval_says_so(valence, arousal, words):
     assert tone(valence, arousal) == words
 
 

@@ -8,7 +8,6 @@ each name their evidence. Read `timeline.py` first, then `fuse.py`, `steps.py` a
 
 from affekt.analysis.analysis import Analysis
 from affekt.analysis.analyzer import Analyzer, analyze
-from affekt.analysis.changed import RESERVED_NAMES, seconds_together, with_changes
 from affekt.analysis.description import Describer, Findings, PlainDescriber
 from affekt.analysis.export import EXPORTS, SUFFIXES, export
 from affekt.analysis.model_choice import models_needed, models_wanted
@@ -41,7 +40,6 @@ __all__ = [
     'MOMENT_KINDS',
     'NOTICE',
     'PROHIBITED_PURPOSES',
-    'RESERVED_NAMES',
     'SOURCES',
     'SUFFIXES',
     'UNSEEN',
@@ -77,11 +75,9 @@ __all__ = [
     'models_wanted',
     'parts_of',
     'rows_of',
-    'seconds_together',
     'time_mean',
     'told_course',
     'told_people',
     'told_words',
     'when',
-    'with_changes',
 ]

@@ -209,14 +209,14 @@ class Analysis:
 
 
 def _with_changes(analysis: Analysis, changes: Sequence[Change], path: Path) -> Analysis:
-    """The analysis with people merged and renamed.
+    """The analysis with people merged and renamed: a later room does it, and is asked through its face.
 
     Raises:
         RunError: the changes do not fit its people.
     """
     with storage.holds_together(str(path.parent)):
         try:
-            changed: Analysis = import_module('affekt.analysis').with_changes(analysis, changes)
+            changed: Analysis = import_module('affekt.batch').with_changes(analysis, changes)
         except (UnknownNameError, ValueRangeError) as error:
             raise RunError(
                 expected='changes that fit the people of the analysis', came=f'{path}: {error}',

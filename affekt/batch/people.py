@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from affekt.analysis import RESERVED_NAMES, UNSEEN, Analysis, seconds_together, with_changes
+from affekt.analysis import UNSEEN, Analysis
 from affekt.analysis.results import results_that_count
 from affekt.analysis.storage import MAIN_FILE
+from affekt.batch.changed import RESERVED_NAMES, seconds_together, with_changes
 from affekt.batch.exports import report_run
 from affekt.errors import RunError, UnknownNameError, did_you_mean, listed
 from affekt.people import Change, Merge, exact, names_after, read_changes, write_changes

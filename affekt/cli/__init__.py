@@ -12,7 +12,6 @@ from affekt.cli import (  # noqa: F401  each adds its verbs
     features,
     installation,
     judge,
-    people,
     prefer,
     rank,
     recordings,

@@ -7,9 +7,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from affekt.analysis import Analysis, AnalysisSettings, seconds_together, with_changes
+from affekt.analysis import Analysis, AnalysisSettings
 from affekt.analysis.assemble import assemble
 from affekt.analysis.model_choice import trust_of
+from affekt.batch import seconds_together, with_changes
 from affekt.errors import RunError, ValueRangeError
 from affekt.labels import EKMAN
 from affekt.people import CHANGES_FILE, Merge, Rename, write_changes

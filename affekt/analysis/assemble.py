@@ -48,15 +48,20 @@ QUALITY_COLUMNS = {
 
 
 def assemble(observed: Observed, settings: AnalysisSettings, describer: Describer | None = None) -> Analysis:
-    """The analysis of one recording.
-
-    1. Find who speaks. 2. Say per step what each source and all together say. 3. Sum up each person. 4. Find words and
-    moments. 5. Describe.
-    """
-    # 1.
+    """The analysis of one recording: who speaks, and what follows from it."""
     observed = with_speakers(observed)
     notes = (*observed.source.notes, *return_sentences(observed.returned))
     observed = dataclasses.replace(observed, source=dataclasses.replace(observed.source, notes=notes))
+    return concluded(observed, settings, describer)
+
+
+def concluded(observed: Observed, settings: AnalysisSettings, describer: Describer | None = None) -> Analysis:
+    """The analysis of observations whose turns and utterances have a person each.
+
+    1. List the people. 2. Say per step what each source and all together say. 3. Sum up each person. 4. Find words and
+    moments. 5. Describe.
+    """
+    # 1.
     names = people_of(observed)
 
     # 2.

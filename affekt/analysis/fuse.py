@@ -46,7 +46,8 @@ QUANTITIES = ('category', 'valence', 'arousal')
 
 AGAINST_AT_MOST: Mapping[str, float] = {'words': 1.5}
 """By what factor a source that does not name an emotion can speak against it, and for neutral. Plain words are said in
-every tone: see `measurements/fusion_weights.py` for how often they accompany each category."""
+every tone: in MELD they make surprise 0.69 times as likely as usual, neutral 1.15 times, and the other emotions 0.8 to
+1.03 times (`measurements/fusion_weights.py`)."""
 
 UNSURE_BELOW = 0.35
 """A step whose likeliest category stays below this probability abstains; a guess among seven reaches 0.14."""

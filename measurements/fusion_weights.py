@@ -46,6 +46,8 @@ from affekt.metrics import balanced_accuracy, expected_calibration_error
 SOURCES = ('face', 'voice', 'words')
 SUBSETS = tuple(s for size in (1, 2, 3) for s in itertools.combinations(SOURCES, size))
 PER_CLASS = 150
+HEARD_SD = 0.35
+"""About what `affekt.voice.arousal.arousal_sd` says of a clip of two seconds without noise."""
 
 
 def ratios(readings: Readings, source: str) -> np.ndarray:
@@ -245,11 +247,12 @@ def dimensions(faces: Readings, voices: dict[str, Readings], words: Readings, da
         derived = affect(readings.probabilities) if source == 'face' else expected_affect(readings.probabilities)
         stated = np.stack(derived, axis=1)
         if readings.arousal is not None:
-            stated[:, 1] = np.where(np.isfinite(readings.arousal), readings.arousal, stated[:, 1])
+            heard = np.isfinite(readings.arousal)
+            stated[heard, 1] = (stated[heard, 1] + readings.arousal[heard]) / 2  # as a turn has it
         deviations = np.maximum(np.stack(affect_sd(posterior), axis=1), LEAST_SD)
         knowing = np.repeat(certainty(posterior)[:, None], 2, axis=1)
         if readings.arousal is not None:
-            knowing[:, 1] = 1.0
+            knowing[:, 1], deviations[:, 1] = 1.0, (deviations[:, 1] + HEARD_SD) / 2
         group = readings.group if source == 'voice' else None
         results[name] = {
             axis: _explained(stated[:, at], plane[readings.truth, at], readings.truth, group,

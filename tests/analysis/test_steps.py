@@ -14,7 +14,7 @@ from affekt.analysis.observations import SCHEMAS, Observed, Trust, conform
 from affekt.analysis.person_series import leading_sources, series_of
 from affekt.analysis.records import Source
 from affekt.analysis.settings import AnalysisSettings
-from affekt.analysis.steps import fused_series, opinions_of, steps_of
+from affekt.analysis.steps import fused_series, opinion_rows, opinions_of, steps_of
 from affekt.analysis.timeline import Timeline
 from affekt.faces.expression import affect
 from affekt.labels import EKMAN, expected_affect
@@ -46,6 +46,15 @@ def test_an_unfamiliar_turn_counts_for_arousal_alone(make):
 def test_a_loud_voice_has_its_arousal(make):
     row = make.turn_row(0, 10, 'anger') | dict.fromkeys(EKMAN, np.nan) | {'valence': np.nan, 'is_loud_voice': True}
     assert fused(Observed(SOURCE, turns=owned([row], 'turns'))).arousal[0] == pytest.approx(row['arousal'])
+
+
+def test_liveliness_is_told_in_the_rows_and_not_fused(make):
+    turns = [make.turn_row(0, 4, 'anger') | {'liveliness': 0.4}, make.turn_row(5, 9, 'anger') | {'liveliness': np.nan}]
+    rows = opinion_rows(opinions_of(Observed(SOURCE, turns=owned(turns, 'turns')), PERSON, []), PERSON)
+    assert Timeline(rows).select(name='liveliness', source='voice').column('value').tolist() == [0.4]
+    bare = fused(Observed(SOURCE, turns=owned([row | {'liveliness': np.nan} for row in turns], 'turns')))
+    told = fused(Observed(SOURCE, turns=owned(turns, 'turns')))
+    assert np.array_equal(told.values, bare.values, equal_nan=True)
 
 
 def test_words_that_were_not_understood_take_no_part(make):

@@ -27,7 +27,7 @@ HERE = Path(__file__).resolve().parent
 DATA = HERE.parents[1] / 'shared' / 'data'
 SEED, USUAL, OTHERS = 12, 6, 3
 GRID = (0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
-FALSE_SHARE = 0.02
+FALSE_SHARE = 0.05
 
 
 def main() -> None:

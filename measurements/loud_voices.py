@@ -100,7 +100,7 @@ def read_sound(path: Path) -> Sound:
 
 def clock(seconds: float) -> Sound:
     """Times of samples."""
-    return np.arange(round(seconds * RATE_HZ)) / RATE_HZ
+    return np.asarray(np.arange(round(seconds * RATE_HZ)) / RATE_HZ)
 
 
 def source(f0_hz: Sound, weights: Iterable[float]) -> Sound:

@@ -6,9 +6,9 @@ VOCAL_FEATURES holds the arrays of `recipes/vocal_emotion` ('clean' copies of RA
 is shipped today: rerun it when a model changes.
 
 What is real here: each source alone on data that it was not fitted to. A voice is read by a head of the shipped kind
-fitted on the other corpus; faces are FER2013's private test; words are MELD's training dialogues (the text model
-learned from written comments) and GoEmotions' test part. RAVDESS's voices with the two sentences that they speak are
-real too: the words carry nothing there, so voice and words must be as good as the voice.
+fitted on the other corpus; faces are FER2013's private test; words are IEMOCAP's lines and GoEmotions' test comments,
+of which the map for spoken lines learned nothing. RAVDESS's voices with the two sentences that they speak are real
+too: the words carry nothing there, so voice and words must be as good as the voice.
 
 What is synthetic: pairs and triples. A voice, a face and an utterance with the same label are put together by chance;
 given the label they are independent, as those of one person are not, so gains of fusion are overstated. Only the
@@ -19,185 +19,37 @@ other text corpus. All figures weigh the categories alike; intervals are left ou
 from __future__ import annotations
 
 import argparse
-import csv
 import itertools
 import json
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from fusion_readings import Readings, read_faces, read_voices, read_words, sentiment_of_meld
 from scipy.optimize import minimize
-from scipy.special import logsumexp
 
 from affekt.analysis import fuse as pooling
-from affekt.analysis.fuse import Opinion, alone, contradiction, likelihood_ratio, pool
+from affekt.analysis.fuse import AGAINST_AT_MOST, Opinion, alone, contradiction, likelihood_ratio, pool
 from affekt.analysis.model_choice import trust_of
 from affekt.analysis.settings import AnalysisSettings
 from affekt.analysis.steps import LEAST_SD
 from affekt.analysis.utterances import WORD_SD
+from affekt.faces.expression import affect
 from affekt.labels import (
     CIRCUMPLEX,
     EKMAN,
-    GOEMOTIONS,
-    GOEMOTIONS_TO_EKMAN,
-    MELD_TO_EKMAN,
-    RAVDESS8,
-    RAVDESS8_TO_EKMAN,
     affect_sd,
     certainty,
     expected_affect,
 )
-from affekt.metrics import balanced_accuracy, expected_calibration_error, fit_temperature
+from affekt.metrics import balanced_accuracy, expected_calibration_error
 
 SOURCES = ('face', 'voice', 'words')
 SUBSETS = tuple(s for size in (1, 2, 3) for s in itertools.combinations(SOURCES, size))
 PER_CLASS = 150
-SENTENCES = ('Kids are talking by the door.', 'Dogs are sitting by the door.')
-"""What RAVDESS's actors say."""
-SENTIMENT = {'positive': 1.0, 'neutral': 0.0, 'negative': -1.0}
-
-
-@dataclass(frozen=True)
-class Readings:
-    """What one model says of N samples of one corpus: probabilities (N, 7), truth (N,) in EKMAN, group (N,)."""
-
-    probabilities: np.ndarray
-    truth: np.ndarray
-    group: np.ndarray
-    arousal: np.ndarray | None = None
-    """(N,) where the source states one that is not derived from the categories."""
-
-
-def read_faces(data: Path, cache: Path) -> Readings:
-    """The private test faces of FER2013, as they came, without blendshapes."""
-    path = cache / 'faces.npz'
-    if not path.exists():
-        sys.path.insert(0, str(Path(__file__).parents[1] / 'recipes' / 'face_expression'))
-        from data import load_faces
-
-        from affekt.faces.expression import ExpressionModel
-
-        faces = load_faces(data / 'fer2013', 'test')
-        np.savez(path, probabilities=ExpressionModel().probabilities(faces.images), truth=faces.labels)
-    with np.load(path) as stored:
-        return Readings(stored['probabilities'], stored['truth'], np.arange(len(stored['truth'])))
-
-
-def read_words(data: Path, cache: Path) -> dict[str, Readings]:
-    """4,000 utterances of MELD's training dialogues by chance, and GoEmotions' test comments of one category."""
-    texts: dict[str, tuple[list[str], list[int], list[float]]] = {}
-    with (data / 'meld_text' / 'train_sent_emo.csv').open(encoding='utf-8', newline='') as file:
-        rows = list(csv.DictReader(file))
-    rows = [rows[at] for at in np.sort(np.random.default_rng(12).choice(len(rows), 4000, replace=False))]
-    texts['meld'] = (
-        [row['Utterance'] for row in rows],
-        [EKMAN.index(MELD_TO_EKMAN[row['Emotion']]) for row in rows],
-        [SENTIMENT[row['Sentiment']] for row in rows],
-    )
-    comments: list[str] = []
-    labels: list[int] = []
-    for line in (data / 'goemotions' / 'original' / 'test.tsv').read_text('utf-8').split('\n'):
-        if line:
-            text, named, _ = line.split('\t')
-            categories = {GOEMOTIONS_TO_EKMAN[GOEMOTIONS[int(label)]] for label in named.split(',')}
-            if len(categories) == 1:
-                comments.append(text)
-                labels.append(EKMAN.index(categories.pop()))
-    texts['goemotions'] = (comments, labels, [float('nan')] * len(labels))
-    texts['ravdess sentences'] = (list(SENTENCES), [EKMAN.index('neutral')] * 2, [0.0, 0.0])
-    read = {}
-    for name, (spoken, truth, sentiment) in texts.items():
-        path = cache / f'words {name}.npz'
-        if not path.exists():
-            from affekt.text.emotion import TextEmotion
-
-            readings = TextEmotion().read(spoken)
-            np.savez(
-                path, probabilities=np.stack([reading.ekman for reading in readings]), truth=np.array(truth),
-                valence=np.array([reading.valence for reading in readings]), sentiment=np.array(sentiment),
-                named=np.array([not reading.abstains for reading in readings]),
-            )  # fmt: skip
-        with np.load(path) as stored:
-            probabilities = np.where(stored['named'][:, None], stored['probabilities'], np.nan)
-            read[name] = Readings(probabilities, stored['truth'], np.arange(len(stored['truth'])))
-    return read
-
-
-def read_voices(features: Path, data: Path, cache: Path, encoder: str = 'tiny.en') -> dict[str, Readings]:
-    """Each corpus by a head fitted on the other, with the temperature that the other needed; categories of both."""
-    path = cache / 'voices.npz'
-    corpora = ('ravdess', 'nemo')
-    if not path.exists():
-        tables = {name: _voice_table(name, data, features, encoder) for name in corpora}
-        shared = np.intersect1d(*(table['truth'] for table in tables.values()))
-        scores, rows = {}, {}
-        for name, other in itertools.permutations(corpora):
-            scores[name] = _scores(tables[other], tables[name])
-            rows[name] = np.isin(tables[name]['truth'], shared)
-        kept = {}
-        for name, other in itertools.permutations(corpora):
-            temperature = fit_temperature(scores[other][rows[other]], tables[other]['truth'][rows[other]])
-            powers = np.exp(scores[name][rows[name]] / temperature)
-            kept[f'{name}.probabilities'] = powers / powers.sum(1, keepdims=True)
-            for key in ('truth', 'speaker', 'sentence', 'arousal'):
-                kept[f'{name}.{key}'] = tables[name][key][rows[name]]
-        np.savez(path, **kept)
-    with np.load(path) as stored:
-        return {
-            name: Readings(
-                stored[f'{name}.probabilities'], stored[f'{name}.truth'], stored[f'{name}.speaker'],
-                stored[f'{name}.arousal'],
-            )
-            for name in corpora
-        }  # fmt: skip
-
-
-def _voice_table(name: str, data: Path, features: Path, encoder: str) -> dict[str, np.ndarray]:
-    """A corpus's clips that have features."""
-    sys.path.insert(0, str(Path(__file__).parents[1] / 'recipes' / 'vocal_emotion'))
-    from features import CORPORA
-
-    from affekt.voice.arousal import acoustic_arousal
-
-    folder = {'ravdess': 'ravdess_speech'}.get(name, name)
-    clips = CORPORA[name](data / folder)
-    pooled = np.load(features / name / f'clean.{encoder}.npy')
-    kept = np.flatnonzero(np.isfinite(pooled[:, 1, 0, 0].astype(np.float32)))
-    inputs = pooled[kept][:, 1:, :2].reshape(len(kept), -1).astype(np.float32)
-    acoustics = np.load(features / name / 'clean.acoustics.npy')[kept]
-    # One turn at a time: each clip is a recording of its own.
-    arousal = np.array([float(acoustic_arousal(row[None])[0]) for row in acoustics])
-    truth = np.array([EKMAN.index(RAVDESS8_TO_EKMAN[RAVDESS8[label]]) for label in clips.truth[kept]])
-    return {
-        'inputs': inputs, 'truth': truth, 'speaker': clips.speaker[kept],
-        'sentence': clips.sentence[kept], 'arousal': arousal,
-    }  # fmt: skip
-
-
-def _scores(fitted_on: dict[str, np.ndarray], read: dict[str, np.ndarray], penalty: float = 0.5) -> np.ndarray:
-    """(N, 7) log probabilities by multinomial logistic regression, the categories of the fitted corpus alike."""
-    import torch
-
-    centre, scale = fitted_on['inputs'].mean(0), fitted_on['inputs'].std(0) + 1e-6
-    inputs, target = torch.from_numpy((fitted_on['inputs'] - centre) / scale), torch.from_numpy(fitted_on['truth'])
-    shares = torch.bincount(target, minlength=len(EKMAN)).float()
-    balance = torch.where(shares > 0, shares.sum() / shares.clamp(min=1), torch.zeros_like(shares))
-    weight = torch.zeros(inputs.shape[1], len(EKMAN), requires_grad=True)
-    bias = torch.zeros(len(EKMAN), requires_grad=True)
-    optimizer = torch.optim.LBFGS([weight, bias], max_iter=40, line_search_fn='strong_wolfe')
-
-    def loss() -> torch.Tensor:
-        optimizer.zero_grad()
-        value = torch.nn.functional.cross_entropy(inputs @ weight + bias, target, weight=balance)
-        value = value + penalty / 2 * weight.square().sum()
-        value.backward()
-        return value
-
-    optimizer.step(loss)
-    scores = ((read['inputs'] - centre) / scale) @ weight.detach().numpy() + bias.detach().numpy()
-    scores[:, shares.numpy() == 0] = scores.min() - 20.0  # a category that the other corpus lacks is never named
-    return np.asarray(scores - logsumexp(scores, axis=1, keepdims=True), dtype=np.float64)
+HALF_OF_MELD = (0.127, 0.085, 0.085, 0.159, 0.106, 0.132, 0.307)
+"""Half uniform, half the shares of MELD's training utterances: a prior towards neutral, to compare with none."""
+HEARD_SD = 0.35
+"""About what `affekt.voice.arousal.arousal_sd` says of a clip of two seconds without noise."""
 
 
 def ratios(readings: Readings, source: str) -> np.ndarray:
@@ -222,9 +74,11 @@ def synthetic(parts: dict[str, Readings], seed: int) -> tuple[dict[str, np.ndarr
     return drawn, np.repeat(shared, PER_CLASS)
 
 
-def pooled(logs: dict[str, np.ndarray], exponents: dict[str, float], sources: tuple[str, ...]) -> np.ndarray:
-    """(M, 7) the pool of some sources."""
-    total = sum(exponents[source] * logs[source] for source in sources)
+def pooled(
+    logs: dict[str, np.ndarray], exponents: dict[str, float], sources: tuple[str, ...], prior: tuple[float, ...] = ()
+) -> np.ndarray:
+    """(M, 7) the pool of some sources, from equal shares or from a prior."""
+    total = sum(exponents[source] * logs[source] for source in sources) + (np.log(prior) if prior else 0.0)
     powers = np.exp(total - total.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
 
@@ -261,7 +115,7 @@ def scored(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, float]:
 
 def left_out(faces: Readings, voices: dict[str, Readings], words: dict[str, Readings]) -> dict[str, object]:
     """Every pair of corpora judged with exponents fitted on the other two, and the exponents of all together."""
-    pairs = list(itertools.product(voices, ('meld', 'goemotions')))
+    pairs = list(itertools.product(voices, ('iemocap', 'goemotions')))
     sets = {
         pair: synthetic({'face': faces, 'voice': voices[pair[0]], 'words': words[pair[1]]}, seed)
         for seed, pair in enumerate(pairs)
@@ -284,6 +138,12 @@ def left_out(faces: Readings, voices: dict[str, Readings], words: dict[str, Read
         'with_shipped': {
             '+'.join(subset): round(
                 float(np.mean([scored(pooled(*_of(sets[pair], shipped), subset), sets[pair][1])['uar']
+                               for pair in pairs])), 4)
+            for subset in SUBSETS
+        },
+        'with_shipped_and_a_prior_towards_neutral': {
+            '+'.join(subset): round(
+                float(np.mean([scored(pooled(*_of(sets[pair], shipped), subset, HALF_OF_MELD), sets[pair][1])['uar']
                                for pair in pairs])), 4)
             for subset in SUBSETS
         },
@@ -335,20 +195,19 @@ def spoken_sentences(voice: Readings, sentences: Readings, which: np.ndarray) ->
 
 
 def plain_wording(words: Readings) -> dict[str, object]:
-    """What is felt where MELD's words are plain: how much likelier each category becomes, and so the limit of words."""
-    prior = trust_of(AnalysisSettings())['words'].prior
-    named = np.isfinite(words.probabilities).all(axis=1)
-    plain = np.zeros(len(named), bool)
-    for at in np.flatnonzero(named):
-        row = words.probabilities[at]
-        plain[at] = row.argmax() == EKMAN.index('neutral') and row.max() >= 0.6
-    rows = {}
+    """What is felt where MELD's words say nothing or name neutral: how much likelier each category becomes by that."""
+    abstaining = ~np.isfinite(words.probabilities).all(axis=1)
+    rows = np.stack([np.exp(row) for row in ratios(words, 'words')])
+    plain = abstaining | (rows.argmax(axis=1) == EKMAN.index('neutral'))
+    table = {}
     for k, category in enumerate(EKMAN):
         share, usual = float((words.truth[plain] == k).mean()), float((words.truth == k).mean())
-        rows[category] = {'usual': round(usual, 4), 'with_plain_words': round(share, 4),
+        table[category] = {'usual': round(usual, 4), 'with_plain_words': round(share, 4),
                           'ratio': round(share / usual, 3)}  # fmt: skip
-    return {'plain': int(plain.sum()), 'of': len(named), 'limit_used': pooling.AGAINST_AT_MOST['words'],
-            'by_category': rows, 'prior': prior}  # fmt: skip
+    return {
+        'lines': len(plain), 'plain': int(plain.sum()), 'of_which_the_model_abstains': int(abstaining.sum()),
+        'limit_used': AGAINST_AT_MOST['words'], 'by_category': table,
+    }  # fmt: skip
 
 
 def contradictions(faces: Readings, voices: dict[str, Readings]) -> dict[str, object]:
@@ -378,11 +237,14 @@ def contradictions(faces: Readings, voices: dict[str, Readings]) -> dict[str, ob
     return results
 
 
-def dimensions(faces: Readings, voices: dict[str, Readings], cache: Path) -> dict[str, object]:
+def dimensions(faces: Readings, voices: dict[str, Readings], words: Readings, data: Path) -> dict[str, object]:
     """What each source's valence and arousal explain of the places of the true categories, and what they get wrong.
 
-    `bias_sd`: root mean square over categories (and speakers, where there are any) of the mean error: what stays wrong
-    of a person who shows one category throughout, however long. `explained`: 1 - squared error / variance, categories
+    `bias_sd`: what stays wrong of a person who shows one category throughout, however long: the root mean square, over
+    categories (and speakers, where there are any), of the distance between true place and mean reading, in the
+    reading's own units (places divided by the slope of places on readings: how far apart the words for emotions lie is
+    not how strongly somebody shows them). `person_sd`: the part of it by which speakers differ within a category.
+    `explained`: 1 - squared error / variance, categories
     weighing alike. `reliability`: the precision that the correlation r is worth, r**2 / (1 - r**2) / variance, over
     the one that fusion would take the readings to have. Words: MELD's sentiment, scaled to deviate as the places do.
     """
@@ -392,26 +254,28 @@ def dimensions(faces: Readings, voices: dict[str, Readings], cache: Path) -> dic
         source = name.split()[0]
         prior = trust_of(AnalysisSettings())[source].prior
         posterior = np.stack([alone(Opinion(source, row / row.sum(), prior=prior)) for row in readings.probabilities])
-        stated = np.stack(expected_affect(posterior), axis=1)
+        derived = affect(readings.probabilities) if source == 'face' else expected_affect(readings.probabilities)
+        stated = np.stack(derived, axis=1)
         if readings.arousal is not None:
-            stated[:, 1] = np.where(np.isfinite(readings.arousal), readings.arousal, stated[:, 1])
+            heard = np.isfinite(readings.arousal)
+            stated[heard, 1] = (stated[heard, 1] + readings.arousal[heard]) / 2  # as a turn has it
         deviations = np.maximum(np.stack(affect_sd(posterior), axis=1), LEAST_SD)
         knowing = np.repeat(certainty(posterior)[:, None], 2, axis=1)
         if readings.arousal is not None:
-            knowing[:, 1] = 1.0
+            knowing[:, 1], deviations[:, 1] = 1.0, (deviations[:, 1] + HEARD_SD) / 2
         group = readings.group if source == 'voice' else None
         results[name] = {
             axis: _explained(stated[:, at], plane[readings.truth, at], readings.truth, group,
                              float((knowing[:, at] / deviations[:, at] ** 2).mean()))
             for at, axis in enumerate(('valence', 'arousal'))
         }  # fmt: skip
-    with np.load(cache / 'words meld.npz') as stored:
-        value, sentiment = stored['valence'], stored['sentiment']
-        known = np.isfinite(value)
-        scale = float(np.sqrt((plane[:, 0] ** 2).mean()) / np.sqrt((sentiment[known] ** 2).mean()))
-        results['words meld'] = {
-            'valence': _explained(value[known], scale * sentiment[known], stored['truth'][known], None, WORD_SD**-2)
-        }
+    value, truth = np.asarray(words.valence), words.truth
+    known = np.isfinite(value) & np.isfinite(words.probabilities).all(axis=1)
+    sentiment = sentiment_of_meld(data)[words.group]
+    scale = float(np.sqrt((plane[:, 0] ** 2).mean()) / np.sqrt((sentiment**2).mean()))
+    results['words meld'] = {
+        'valence': _explained(value[known], scale * sentiment[known], truth[known], None, WORD_SD[0] ** -2)
+    }
     return results
 
 
@@ -421,10 +285,12 @@ def _explained(
     weights = 1 / np.bincount(category, minlength=len(EKMAN))[category]
     weights = weights / weights.sum()
     error = stated - truth
-    cells = [category] if group is None else [category, group]
-    _, cell = np.unique(np.stack(cells, axis=1), axis=0, return_inverse=True)
+    cells = np.stack([category, np.zeros_like(category) if group is None else group], axis=1)
+    cells, cell = np.unique(cells, axis=0, return_inverse=True)
     cell = cell.reshape(-1)
-    means = np.bincount(cell, error) / np.bincount(cell)
+    means, places = (np.bincount(cell, values) / np.bincount(cell) for values in (stated, truth))
+    slope = float(means @ places / (means @ means))
+    usual = np.array([means[cells[:, 0] == k].mean() for k in cells[:, 0]])
     centre, middle = float(weights @ truth), float(weights @ stated)
     variance = float(weights @ (truth - centre) ** 2)
     covariance = float(weights @ ((truth - centre) * (stated - middle)))
@@ -438,7 +304,9 @@ def _explained(
         'precision_measured': round(worth, 3),
         'precision_stated': round(precision, 3),
         'reliability': round(float(min(1.0, worth / precision)), 3),
-        'bias_sd': round(float(np.sqrt((means**2).mean())), 4),
+        'slope': round(slope, 3),
+        'bias_sd': round(float(np.sqrt(np.square(places / slope - means).mean())), 4),
+        'person_sd': round(float(np.sqrt(np.square(means - usual).mean())), 4),
         'mean_of_neutral': round(float(stated[category == EKMAN.index('neutral')].mean()), 4),
         'neutral_below_minus_0.05': round(float((stated[category == EKMAN.index('neutral')] < -0.05).mean()), 4),
     }
@@ -463,7 +331,7 @@ def main() -> None:
         'ravdess_with_its_own_sentences': spoken_sentences(voices['ravdess'], words['ravdess sentences'], which),
         'plain_wording_in_meld': plain_wording(words['meld']),
         'contradictions_of_face_and_voice': contradictions(faces, voices),
-        'dimensions': dimensions(faces, voices, given.cache),
+        'dimensions': dimensions(faces, voices, words['meld'], given.data),
     }
     given.out.parent.mkdir(parents=True, exist_ok=True)
     given.out.write_text(json.dumps(result, indent=1) + '\n')

@@ -206,3 +206,26 @@ def runs_in_time(times: Floats, flags: Bools, least_s: float) -> list[tuple[floa
     runs = runs_of(flags, np.zeros(len(flags)), breaks_of_frames(times))
     spans = [(float(times[first]), float(times[last - 1])) for first, last in runs]
     return [(start, end) for start, end in spans if end - start >= least_s]
+
+
+def step_sizes(values: Floats, side: int) -> Floats:
+    """(T,) mean of the `side` values from t on minus mean of those before t; 0 where either side lacks values."""
+    sizes = np.zeros(len(values))
+    for t in range(side, len(values) - side + 1):
+        before, after = values[t - side : t], values[t : t + side]
+        if not (np.isnan(before).any() or np.isnan(after).any()):
+            noise = np.sqrt((before.var() + after.var()) / 2) + 0.02
+            size = float(after.mean() - before.mean())
+            sizes[t] = size if abs(size) >= 1.5 * noise else 0.0
+    return sizes
+
+
+def local_maxima(values: Floats, side: int) -> list[int]:
+    """Places whose value is positive and the largest within `side` on either hand; the first of equals."""
+    places = []
+    for t in np.flatnonzero(values > 0).tolist():
+        low = max(0, t - side)
+        window = values[low : t + side + 1]
+        if int(window.argmax()) + low == t:
+            places.append(t)
+    return places

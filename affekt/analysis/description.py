@@ -9,19 +9,17 @@ sentence too. The wording says how people come across; what they feel is not kno
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from affekt.analysis.course import runs_in_time, steps_within
-from affekt.analysis.person_series import PersonSeries, Readings, column, fused_evidence, leading_sources, rows_of
+from affekt.analysis.course import steps_within
+from affekt.analysis.obstacles import about_face, about_voice, about_words
+from affekt.analysis.person_series import PersonSeries, Readings, column, fused_evidence, leading_sources
 from affekt.analysis.phrases import (
-    FACE_CONDITIONS,
     MOST_PEOPLE,
     SOURCE_WORDS,
     UNSEEN,
@@ -34,27 +32,13 @@ from affekt.analysis.phrases import (
 )
 from affekt.analysis.records import UNCLEAR, Evidence, Moment, OpenLabel, Person, Sentence, Source
 from affekt.analysis.timeline import Span, Timeline, measure, union
-from affekt.arrays import Bools
-from affekt.wording import amount, length, listed, number_word, opened, signed, stretch
+from affekt.wording import amount, length, listed, number_word, opened, signed
 
 MOST_MOMENTS = 3
 MOST_EVIDENCE = 8
 """Longest stretches of a course that its sentence names as evidence."""
-EYES_CLOSED = 0.5
-"""Least value of the reading `eyes_closed` of a face with closed eyes."""
-LEAST_CONDITION_S = 1.0
-"""A condition of face or voice that is shorter is not told: a blink is no closed eye."""
-LEAST_CONDITION_SHARE = 0.1
-"""Nor is one of a smaller share of the time that the face was seen."""
 MOST_OF_STEP = 0.5
 """Least coverage of a step that counts as time that was left open."""
-VOICE_EVIDENCE = ('loudness_lufs', 'f0_mean_hz', 'arousal', 'unfamiliarity')
-UNREAD_WORDS = {
-    'not understood': 'the words were not understood, so no emotion is read from them',
-    'language': 'the words are of a language that no model here reads for emotion, so they are shown and not read',
-}
-"""Why words were not read, by the reason in `utterances`."""
-OTHER_RECOGNISER = '`--asr base` recognizes languages other than English'
 LIMIT_SENTENCES = {
     'image': 'A single picture shows one instant, so nothing can be said about what came before or after.',
     'any': 'This describes expression; what a person feels cannot be seen or heard from outside.',
@@ -99,8 +83,9 @@ class PlainDescriber:
         sentences = [_presence(findings)]
         for index, person in enumerate(told_people(findings.people)):
             sentences += _impression(findings, person, is_first=index == 0)
-            sentences += _faces(findings, person) + _voices(findings, person)
-        sentences += _words(findings)
+            sentences += about_face(findings.readings, person, is_picture=findings.source.kind == 'image')
+            sentences += about_voice(findings.readings, person)
+        sentences += about_words(findings.readings, findings.source.notes)
         sentences += _moments(findings)
         sentences += _unknown(findings)
         return tuple(sentences)
@@ -158,7 +143,8 @@ def _impression(findings: Findings, person: Person, *, is_first: bool) -> list[S
     if how:
         clauses.append(how + _judged_by(category_sources))
     if tone_text:
-        clauses.append(tone_text + _judged_by(tone_sources if tone_sources != category_sources else ()))
+        is_new = tone_sources != category_sources and f'tone is {UNCLEAR}' not in tone_text
+        clauses.append(tone_text + _judged_by(tone_sources if is_new else ()))
     if not clauses:
         return []
     return [Sentence(f'{opened("; ".join(clauses))}.', _course_evidence(findings, person))]
@@ -207,111 +193,6 @@ def _course_evidence(findings: Findings, person: Person) -> tuple[Evidence, ...]
         return words[0].evidence if words else (_whole(findings, person),)
     parts = sorted(person.course, key=lambda part: part.start_s - part.end_s)[:MOST_EVIDENCE]
     return tuple(fused_evidence(path, part.start_s, part.end_s) for part in sorted(parts, key=lambda x: x.start_s))
-
-
-def _faces(findings: Findings, person: Person) -> list[Sentence]:
-    """Why a face can be read less well: covered, upside down, drawn, blurred, eyes closed."""
-    readings = findings.readings
-    times = readings.column('faces', person.name, 'time_s')
-    if not times.size:
-        return []
-    least_s = 0.0 if findings.source.kind == 'image' else LEAST_CONDITION_S
-    conditions: dict[str, list[str]] = {'face': [], 'eyes': []}
-    spans = []
-    for name, words in {**FACE_CONDITIONS, 'eyes_closed': 'are closed'}.items():
-        values = np.nan_to_num(readings.column('faces', person.name, name))
-        runs = runs_in_time(times, values >= (EYES_CLOSED if name == 'eyes_closed' else 0.5), least_s)
-        within = np.zeros(len(times), dtype=bool)
-        for start, end in runs:
-            within |= (times >= start) & (times <= end)
-        share = float(within.mean())
-        if share >= LEAST_CONDITION_SHARE:
-            part = 'eyes' if name == 'eyes_closed' else 'face'
-            conditions[part].append(f'{words}{_how_long(findings, person, share)}')
-            spans += sorted(runs, key=lambda span: span[0] - span[1])[: MOST_EVIDENCE // 2]
-    clauses = [f'the {part} of {person.name} {listed(words)}' for part, words in conditions.items() if words]
-    if not clauses:
-        return []
-    columns = (*FACE_CONDITIONS, 'eyes_closed', 'quality')
-    evidence = tuple(readings.evidence('face', person.name, *span, columns) for span in sorted(set(spans)))
-    text = f'{listed(clauses)}, so the expression is read with less certainty'
-    return [Sentence(f'{opened(text)}.', evidence)]
-
-
-def _how_long(findings: Findings, person: Person, share: float) -> str:
-    """' for 4 seconds', ' throughout', or nothing in a picture."""
-    if findings.source.kind == 'image':
-        return ''
-    return ' throughout' if share >= 0.95 else f' for {length(share * person.seen_s)}'
-
-
-def _voices(findings: Findings, person: Person) -> list[Sentence]:
-    """What kept an emotion from being read from a voice: it is unclear, unfamiliar, or no more than loud."""
-    turns = rows_of(findings.tables.get('turns', pa.table({})), person.name)
-    if not turns.num_rows:
-        return []
-    spans = _spans_in(turns)
-    because = _texts(turns, 'abstains_because', np.where(column(turns, 'abstained') == 1, 'unsure', ''))
-    voice = 'the voice' if person.name == UNSEEN else f'the voice of {person.name}'
-    is_said_already = person.seen_s <= 0 and headline(person, ()).endswith('too unclear to name an emotion')
-    unsure_least_s = (
-        np.inf if is_said_already else max(LEAST_CONDITION_S, measure(spans(np.ones(len(because), dtype=bool))) / 2)
-    )
-    sentences = []
-    for rows, least_s, text in (
-        (column(turns, 'is_loud_voice') == 1, 0.0, f'{voice} is loud, as in a shout or a cry'),
-        (
-            because == 'unfamiliar', LEAST_CONDITION_S,
-            f'{voice} is unlike the speech that the model knows, so no emotion is read from it',
-        ),
-        (because == 'unsure', unsure_least_s, f'{voice} is too unclear to name an emotion'),
-    ):  # fmt: skip
-        where = spans(rows)
-        if where and measure(where) >= least_s:
-            evidence = [findings.readings.evidence('voice', person.name, *span, VOICE_EVIDENCE) for span in where[:8]]
-            sentences.append(Sentence(f'{opened(_over(where))}, {text}.', tuple(evidence)))
-    return sentences
-
-
-def _words(findings: Findings) -> list[Sentence]:
-    """What was said and not read, because it was not understood or is of a language that no model here reads."""
-    table = findings.tables.get('utterances', pa.table({}))
-    reasons = _texts(table, 'reason', np.full(table.num_rows, '', dtype=object))
-    sentences = []
-    for reason, text in UNREAD_WORDS.items():
-        rows = reasons == reason
-        if not rows.any():
-            continue
-        spans = _spans_in(table)(rows)
-        text = text if rows.all() else f'{_over(spans)}, {text}'
-        if reason == 'not understood' and _may_help(findings.source.notes):
-            text += f'; {OTHER_RECOGNISER}'
-        sentences.append(Sentence(f'{opened(text)}.', tuple(Evidence('words', *span, '') for span in spans[:8])))
-    return sentences
-
-
-def _may_help(notes: Sequence[str]) -> bool:
-    """Whether a recogniser of more languages may understand more: not where the notes on words do not say so."""
-    on_words = [note for note in notes if 'understood' in note]
-    return not on_words or any('--asr base' in note for note in on_words)
-
-
-def _over(spans: Sequence[tuple[float, float]]) -> str:
-    """'from 0:03 to 0:08', or 'for 12 seconds' of several spans."""
-    return stretch(*spans[0]) if len(spans) == 1 else f'for {length(measure(spans))}'
-
-
-def _texts(table: pa.Table, name: str, otherwise: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """(N,) a column of texts; `otherwise` where the table lacks it."""
-    if name not in table.column_names:
-        return otherwise
-    return np.array([text or '' for text in table[name].to_pylist()], dtype=object)
-
-
-def _spans_in(table: pa.Table) -> Callable[[Bools], tuple[Span, ...]]:
-    """What tells the times of some rows of turns or utterances, as disjoint spans."""
-    starts, ends = column(table, 'start_s'), column(table, 'end_s')
-    return lambda rows: union(zip(starts[rows].tolist(), ends[rows].tolist(), strict=True))
 
 
 def _moments(findings: Findings) -> list[Sentence]:
@@ -386,12 +267,16 @@ def _gaps(findings: Findings) -> Sentence | None:
 
 
 def _abstained_s(findings: Findings, reason: str) -> float:
-    """Seconds in which somebody's categories are withheld; a step counts that was measured for the most part."""
+    """Seconds in which somebody's categories are withheld: steps that were measured for the most part, and stretches
+    of a course that are told as unclear."""
     spans: list[Span] = []
     for person in findings.people:
         path = findings.timeline.series(person.name)
         steps = path.where((path.abstained == reason) & (path.coverage >= MOST_OF_STEP))
         spans += zip(steps.start_s.tolist(), steps.end_s.tolist(), strict=True)
+        unclear = [part for part in person.course if part.reason == reason and len(person.course) > 1]
+        for inside in (path.where(steps_within(path, part) & (path.coverage >= MOST_OF_STEP)) for part in unclear):
+            spans += zip(inside.start_s.tolist(), inside.end_s.tolist(), strict=True)
     return measure(union(spans))
 
 

@@ -6,7 +6,7 @@ named, below CLEAR it is *perhaps*. A tone is only told where its interval says 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from affekt.analysis.records import UNCLEAR, Moment, OpenLabel, Person, Stretch
@@ -32,13 +32,6 @@ CATEGORY_WORDS = dict(
 SOURCE_WORDS = {'face': 'the face', 'voice': 'the tone of voice', 'words': 'the words'}
 REASON_WORDS = {'unsure': UNCLEAR, 'contradiction': 'contradictory', 'mixed': 'mixed'}
 """Why a stretch has no label, as an adjective."""
-FACE_CONDITIONS: Mapping[str, str] = {
-    'is_upside_down': 'is upside down',
-    'is_covered': 'is partly covered',
-    'is_drawn': 'looks drawn or painted',
-    'is_blurred': 'is blurred',
-}
-"""Columns of the table `faces` that say why a face can be read less well, and how that is told."""
 
 LEAST_TOLD = 0.35
 """Words less certain than this are not told: the share below which the fused categories abstain."""

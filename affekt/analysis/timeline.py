@@ -145,7 +145,7 @@ class Timeline:
         Args:
             person: one or several, by name, by number, or as the report calls them; None takes all.
             source: one or several of SOURCES.
-            name: one or several: EKMAN categories, 'valence', 'arousal', 'speech'.
+            name: one or several: EKMAN categories, 'valence', 'arousal', 'liveliness', 'speech'.
             between: (start, end) in seconds; rows that share more than a point with it, whole and not clipped.
 
         Raises:
@@ -340,7 +340,7 @@ class _Names(Mapping[str, tuple[str, ...]]):
         self._usual = {
             'person': tuple(dict.fromkeys(people)),
             'source': SOURCES,
-            'name': (*EKMAN, *DIMENSIONS, 'speech'),
+            'name': (*EKMAN, *DIMENSIONS, 'liveliness', 'speech'),
         }
         self._found: dict[str, tuple[str, ...]] = {}
 

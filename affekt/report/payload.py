@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from affekt.analysis import (
+    LEAST_TOLD,
     SOURCES,
     UNSEEN,
     WEIGHTED,
@@ -86,7 +87,7 @@ def report_payload(analysis: Analysis, media: Mapping[str, Any], *, made: str | 
         'readFrom': [source for source in WEIGHTED if len(analysis.timeline.select(source=source))],
         'people': people,
         'loudness': _loudness(analysis, duration_s),
-        'labels': [_label(label) for label in analysis.labels],
+        'labels': [_label(label) for label in analysis.labels if label.certainty >= LEAST_TOLD],
         'moments': _moments(analysis),
         'sentences': [
             {'text': sentence.text, 'evidence': _evidence(sentence.evidence)} for sentence in analysis.description

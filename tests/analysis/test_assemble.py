@@ -6,16 +6,18 @@ import dataclasses
 import re
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from affekt.analysis.analysis import TABLES, Analysis
-from affekt.analysis.assemble import assemble
+from affekt.analysis.assemble import assemble, with_liveliness
 from affekt.analysis.observations import SCHEMAS, Observed, conform
 from affekt.analysis.records import Sentence, Source
 from affekt.analysis.settings import AnalysisSettings
 from affekt.analysis.timeline import Timeline
 from affekt.errors import RunError
 from affekt.labels import EKMAN
+from affekt.voice import COLUMNS
 
 
 @pytest.fixture
@@ -222,3 +224,17 @@ def test_the_fused_series_kept_beside_the_timeline_is_what_its_rows_say(analysis
         assert len(kept) > 1
         for part in dataclasses.fields(kept):
             np.testing.assert_array_equal(getattr(kept, part.name), getattr(read, part.name))
+
+
+def test_a_turn_is_lively_against_the_same_persons_other_turns_only():
+    calm, lively = dict.fromkeys(COLUMNS, 3.0), dict.fromkeys(COLUMNS, 3.0) | {'loudness_lufs': 12.0}
+    rows = [calm, calm, lively, calm]
+    people = ['A', 'A', 'A', 'B']
+    turns = pa.table(
+        {name: [row[name] for row in rows] for name in COLUMNS} | {'liveliness': [np.nan] * 4, 'person': people}
+    )
+    read = with_liveliness(turns)['liveliness'].to_numpy()
+    assert read[2] > 0.1 > read[0]
+    assert np.isnan(read[3])
+    without = turns.select(['liveliness', 'person'])
+    assert with_liveliness(without) is without

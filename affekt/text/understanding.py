@@ -56,7 +56,7 @@ class Trust:
         fastest_words_per_s: nobody speaks faster.
     """
 
-    lowest_confidence: float = 0.5
+    lowest_confidence: float = 0.51
     lowest_confidence_of_many: float = 0.4
     sure_confidence: float = 0.8
     few_understood: float = 0.5

@@ -5,7 +5,8 @@
 DIR holds `emobank/corpus`, `meld_text` and `merbench`. The encoder puts a sentence near its translation, so nothing
 here is learned from any language but English: the categories of spoken lines from MELD, with penalty, prior and
 abstention chosen as in `dialogue.py`, and valence, arousal and dominance from EmoBank. Chinese is only judged: MER2023
-is spoken Chinese of films and series, of which nothing was learned; the Chinese of IEMOCAP is a translation. A language is read only where a corpus of it was judged here.
+is spoken Chinese of films and series, of which nothing was learned; the Chinese of
+IEMOCAP is a translation. A language is read only where a corpus of it was judged here.
 """
 
 from __future__ import annotations
@@ -222,7 +223,8 @@ def page(card: dict[str, object]) -> str:
         '', 'lines', 'macro-F1', 'accuracy', 'of the commonest', 'log loss', 'of the prior', 'of its own shares',
         'calibration error', 'names a category', 'right where it does',
     ]  # fmt: skip
-    text = f'# Textual emotion in Chinese\n\n{card["task"]}.\n\n- **Data**: {card["data"]}\n- **Licence**: {card["licence"]}\n'
+    text = f'# Textual emotion in Chinese\n\n{card["task"]}.\n\n- **Data**: {card["data"]}\n'
+    text += f'- **Licence**: {card["licence"]}\n'
     text += f'- **File**: `{NAME}.npz`, sha256 `{card["sha256"]}`\n- **Made by**: `{card["recipe"]}`\n\n'
     text += '## Left-out corpora\n\nOver the categories that each has; each line is read alone.\n\n' + table(
         heads, rows

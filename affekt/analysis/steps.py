@@ -202,10 +202,12 @@ def _span_opinions(table: pa.Table, name: str, source: str, person: str, trust: 
         probabilities = None if silent[row] else _normal(shares[row])
         valence = float('nan') if silent[row] else valence
         deviations = _deviation(valence_sd), _deviation(arousal_sd)
+        # Plain words know nothing of valence either; the arousal of a voice is heard, not derived from categories.
+        mute = 0.0 if source == 'words' and probabilities is None else None
         quality = 1.0 if np.isnan(quality) else float(np.clip(quality, 0.0, 1.0))
         opinion = Opinion(
             source, probabilities, valence, arousal, *deviations, quality=quality, **_trusted(trust),
-            arousal_certainty=1.0 if source == 'voice' else None,  # heard in the sound, not derived from categories
+            valence_certainty=mute, arousal_certainty=1.0 if source == 'voice' else mute,
             evidence=_evidence(name, probabilities, (start, end)), start_s=start, end_s=end,
             liveliness=liveliness[row],
         )  # fmt: skip

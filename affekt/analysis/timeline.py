@@ -26,6 +26,7 @@ from affekt.errors import RunError, UnknownNameError, ValueRangeError, did_you_m
 from affekt.labels import EKMAN
 from affekt.runs import file_atomically, require_regular_file
 from affekt.tables import require_bounded
+from affekt.wording import counted
 
 _PACK = 4096
 """Rows that are held as dictionaries at once."""
@@ -91,7 +92,8 @@ class Timeline:
     def __repr__(self) -> str:
         if not len(self):
             return 'Timeline(0 rows)'
-        return f'Timeline({len(self)} rows, {self.start_s:.2f}-{self.end_s:.2f} s, {len(self.people)} people)'
+        people = counted(len({*self.people} - {UNSEEN}), 'person', 'people')
+        return f'Timeline({len(self)} rows, {self.start_s:.2f}-{self.end_s:.2f} s, {people})'
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Timeline) and _same(self.table, other.table)

@@ -72,6 +72,21 @@ def test_plain_words_leave_a_voice_its_name_and_nearly_its_certainty(make):
     assert leading_sources(both) == ('voice',)
 
 
+def test_words_that_are_too_plain_leave_the_tone_of_a_voice_as_it_is(make):
+    plain = make.utterance_row(0, 10, 'Kids are talking.', 'neutral') | dict.fromkeys(EKMAN, np.nan)
+    plain |= {'valence': 0.0, 'arousal': 0.0, 'valence_sd': 0.58, 'arousal_sd': 0.45, 'reason': 'unsure'}
+    turns = owned([make.turn_row(0, 10, 'anger', 0.8)], 'turns')
+    trust = trust_of(AnalysisSettings())
+    alone = fused(Observed(SOURCE, turns=turns, trust=trust))
+    both = fused(Observed(SOURCE, turns=turns, utterances=owned([plain], 'utterances'), trust=trust))
+    assert both.values == pytest.approx(alone.values, abs=1e-4)
+    assert leading_sources(both, 'valence') == leading_sources(both, 'arousal') == ('voice',)
+    # with nothing beside them they are all there is: about 0, and as wide as the plane
+    words = fused(Observed(SOURCE, utterances=owned([plain], 'utterances'), trust=trust))
+    assert words.valence[0] == 0.0
+    assert (words.high - words.low)[0, 0] > 1.8
+
+
 def test_what_part_of_a_step_names_counts_as_a_part(make):
     # 0.9 s that abstain and 0.1 s that name anger: less sure than a second of anger
     named = make.turn_row(0.9, 1.0, 'anger', 0.95)

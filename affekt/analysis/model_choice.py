@@ -16,6 +16,7 @@ from affekt.labels import EKMAN
 from affekt.weights import MODELS, PACKAGED
 
 IDENTITY = 'face-identity'
+FOREIGN_TEXT, SENTENCES = 'textual_emotion_multilingual', 'use-multilingual-3'
 FACE, VOICE_TINY, VOICE_BASE, TEXT = 'face_expression', 'vocal_emotion_tiny_en', 'vocal_emotion_base', 'textual_emotion'
 WHISPER = {'tiny.en': 'whisper-tiny.en', 'base': 'whisper-base'}
 
@@ -66,8 +67,16 @@ def models_needed(settings: AnalysisSettings) -> tuple[str, ...]:
 def models_wanted(settings: AnalysisSettings) -> tuple[str, ...]:
     """Names of the files that make an analysis with these settings better, and that it does without where no source has
     them."""
-    allowed = (MODELS[name] for name in (IDENTITY,) if name in MODELS)
+    names = [IDENTITY]
+    if reads_foreign(settings) and (settings.asr == 'base' or settings.transcript is not None):
+        names.append(SENTENCES)
+    allowed = (MODELS[name] for name in names if name in MODELS)
     return tuple(model.name for model in allowed if settings.license == 'research' or model.commercial_ok)
+
+
+def reads_foreign(settings: AnalysisSettings) -> bool:
+    """Whether the licence setting lets words of other languages than English be read."""
+    return packaged(FOREIGN_TEXT) and _allowed(FOREIGN_TEXT, settings)
 
 
 def encoder_of(settings: AnalysisSettings) -> str:
@@ -93,7 +102,14 @@ def trust_of(settings: AnalysisSettings) -> dict[str, Trust]:
 
 
 def models_used(
-    settings: AnalysisSettings, *, saw: bool, heard: bool, read: bool, recognized: bool, joined: bool = False
+    settings: AnalysisSettings,
+    *,
+    saw: bool,
+    heard: bool,
+    read: bool,
+    recognized: bool,
+    foreign: bool = False,
+    joined: bool = False,
 ) -> tuple[ModelUse, ...]:
     """The models that took part in an analysis.
 
@@ -103,6 +119,7 @@ def models_used(
         heard: whether sound was analyzed.
         read: whether there were words.
         recognized: whether the words were recognized from speech.
+        foreign: whether words of other languages than English were read.
         joined: whether faces were compared with each other.
     """
     used = []
@@ -121,6 +138,8 @@ def models_used(
             used.append(_trained(head, 'emotion of the voice'))
     if read:
         used += [_third_party('minilm-l6-int8.onnx'), _trained(TEXT, 'emotion of the words')]
+    if foreign:
+        used += [_third_party(SENTENCES), _trained(FOREIGN_TEXT, 'emotion of words in other languages')]
     return tuple(use for use in used if use is not None)
 
 

@@ -47,6 +47,25 @@ def is_single(seconds: float) -> bool:
     return length(seconds) in ('1 second', '1 hour')
 
 
+def amount(seconds: float, single: str = 'is', plural: str = 'are') -> str:
+    """A length and the verb that goes with it.
+
+    >>> amount(1.0), amount(3.0, 'holds', 'hold')
+    ('1 second is', '3 seconds hold')
+    """
+    return f'{length(seconds)} {single if is_single(seconds) else plural}'
+
+
+def number_word(count: int) -> str:
+    """A count in words up to ten, as in sentences.
+
+    >>> number_word(0), number_word(3), number_word(12)
+    ('no', 'three', '12')
+    """
+    words = ('no', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine', 'ten')
+    return words[count] if count < len(words) else str(count)
+
+
 def signed(value: float, digits: int = 2, *, zero_too: bool = False) -> str:
     """A number with its sign: '+0.31', '−0.20'; a dash for nan.
 

@@ -13,7 +13,17 @@ from affekt.analysis.export import EXPORTS, SUFFIXES, export
 from affekt.analysis.model_choice import models_needed, models_wanted
 from affekt.analysis.moments import MOMENT_KINDS
 from affekt.analysis.person_series import WEIGHTED, PersonSeries, column, rows_of, time_mean
-from affekt.analysis.phrases import UNSEEN, ToldStretch, called, headline, told_course, told_words, when
+from affekt.analysis.phrases import (
+    LEAST_TOLD,
+    UNSEEN,
+    ToldStretch,
+    called,
+    headline,
+    told_course,
+    told_people,
+    told_words,
+    when,
+)
 from affekt.analysis.records import (
     Evidence,
     Lost,
@@ -36,6 +46,7 @@ from affekt.purpose import NOTICE, PROHIBITED_PURPOSES, check_purpose
 __all__ = [
     'ASR_NAMES',
     'EXPORTS',
+    'LEAST_TOLD',
     'LICENSES',
     'MOMENT_KINDS',
     'NOTICE',
@@ -77,6 +88,7 @@ __all__ = [
     'rows_of',
     'time_mean',
     'told_course',
+    'told_people',
     'told_words',
     'when',
 ]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ import pyarrow as pa
 
 from affekt.analysis import storage
 from affekt.analysis.observations import conform
-from affekt.analysis.phrases import when
+from affekt.analysis.phrases import UNSEEN, headline, when
 from affekt.analysis.records import ModelUse, Moment, OpenLabel, Person, Sentence, Source, Spoken
 from affekt.analysis.results import recording_of
 from affekt.analysis.settings import AnalysisSettings
 from affekt.analysis.timeline import Timeline
+from affekt.errors import RunError, UnknownNameError, ValueRangeError
+from affekt.people import CHANGES_FILE, Change, read_changes, write_changes
 from affekt.purpose import NOTICE
 from affekt.runs import file_sha256
 from affekt.typed_json import plain
@@ -56,9 +59,14 @@ class Analysis:
     notice: str = NOTICE
     recording: Path | None = None
     """Where the recording lay when it was analyzed; not stored with the analysis."""
+    voices: tuple[Person, ...] = ()
+    """Speech of nobody who is known, summed up as people are: a voice without a face is no person."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, 'timeline', self.timeline.knowing(person.name for person in self.people))
+        voices = (*(person for person in self.people if person.name == UNSEEN), *self.voices)
+        object.__setattr__(self, 'people', tuple(person for person in self.people if person.name != UNSEEN))
+        object.__setattr__(self, 'voices', voices)
+        object.__setattr__(self, 'timeline', self.timeline.knowing(lane.name for lane in self.lanes))
 
     def __repr__(self) -> str:
         words = ', '.join(label.word for label in self.labels if label.scope == 'whole') or 'no labels'
@@ -68,13 +76,29 @@ class Analysis:
         )
 
     @property
+    def lanes(self) -> tuple[Person, ...]:
+        """Everything that has a lane of its own in the timeline: people, then voices."""
+        return (*self.people, *self.voices)
+
+    @property
     def text(self) -> str:
         """The description as one paragraph."""
         return ' '.join(sentence.text for sentence in self.description)
 
     def to_dict(self) -> dict[str, Any]:
         """All but tables, timeline and pictures as JSON-ready values."""
-        parts = ('source', 'people', 'labels', 'moments', 'description', 'utterances', 'models', 'coverage', 'notice')
+        parts = (
+            'source',
+            'people',
+            'voices',
+            'labels',
+            'moments',
+            'description',
+            'utterances',
+            'models',
+            'coverage',
+            'notice',
+        )
         content = {name: plain(getattr(self, name)) for name in parts}
         return {'format': storage.FORMAT, **content, 'settings': self.settings.to_dict()}
 
@@ -82,7 +106,8 @@ class Analysis:
         """What a program that called `affekt analyze --json` needs first: people, labels, moments, description."""
         return {
             'source': plain(self.source),
-            'people': [{**plain(person), 'labels': self._words(person.name)} for person in self.people],
+            'people': [self._summed_up(person) for person in self.people],
+            'voices': [self._summed_up(voice) for voice in self.voices],
             'moments': [
                 {
                     'kind': m.kind,
@@ -101,6 +126,9 @@ class Analysis:
             'settings': self.settings.to_dict(),
         }
 
+    def _summed_up(self, person: Person) -> dict[str, Any]:
+        return {**plain(person), 'headline': headline(person, self.labels), 'labels': self._words(person.name)}
+
     def _words(self, person: str) -> list[dict[str, Any]]:
         """The labels over all of one person's time."""
         return [
@@ -116,6 +144,7 @@ class Analysis:
         """
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
+        write_changes(target, ())  # what was said of people of an earlier analysis in this folder
         people, moments = storage.counted(target)
         identity = self.source.identity
         timeline = storage.named(self.timeline.to_arrow(), identity, times=2)
@@ -130,16 +159,22 @@ class Analysis:
         return target
 
     @classmethod
-    def load(cls, folder: str | Path) -> Analysis:
-        """The analysis that `save` wrote.
+    def load(cls, folder: str | Path, *, as_analyzed: bool = False) -> Analysis:
+        """The analysis that `save` wrote, with the people merged and renamed as `affekt people` was told.
+
+        Args:
+            folder: of the analysis.
+            as_analyzed: leave what was said of people aside.
 
         Raises:
-            RunError: the folder holds none, or a damaged one.
+            RunError: the folder holds none, or a damaged one, or a list of changes that does not fit it.
         """
         place = Path(folder)
         content = storage.read_json(place / storage.MAIN_FILE)
         with storage.holds_together(str(place)):
-            return cls._made_of(content, place)
+            analysis = cls._made_of(content, place)
+        changes = () if as_analyzed else read_changes(place)
+        return _with_changes(analysis, changes, place / CHANGES_FILE) if changes else analysis
 
     @classmethod
     def _made_of(cls, content: Mapping[str, Any], place: Path) -> Analysis:
@@ -154,6 +189,7 @@ class Analysis:
                 dataclasses.replace(p, thumbnail_jpeg=storage.read_picture(place / 'people', i))
                 for i, p in enumerate(people, 1)
             ),
+            voices=storage.decoded(tuple[Person, ...], content.get('voices', [])),
             labels=storage.decoded(tuple[OpenLabel, ...], content.get('labels')),
             moments=tuple(
                 dataclasses.replace(m, still_jpeg=storage.read_picture(place / 'moments', i))
@@ -196,6 +232,23 @@ class Analysis:
         except OSError:
             return None, 'It is no longer where it was analyzed.'
         return (self.recording, '') if same else (None, 'It has changed since it was analyzed.')
+
+
+def _with_changes(analysis: Analysis, changes: Sequence[Change], path: Path) -> Analysis:
+    """The analysis with people merged and renamed: a later room does it, and is asked through its face.
+
+    Raises:
+        RunError: the changes do not fit its people.
+    """
+    with storage.holds_together(str(path.parent)):
+        try:
+            changed: Analysis = import_module('affekt.batch').with_changes(analysis, changes)
+        except (UnknownNameError, ValueRangeError) as error:
+            raise RunError(
+                expected='changes that fit the people of the analysis', came=f'{path}: {error}',
+                todo='remove the file for people as they were analyzed',
+            ) from error  # fmt: skip
+        return changed
 
 
 def _plausible(source: Source) -> Source:

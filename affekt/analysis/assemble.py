@@ -48,15 +48,20 @@ QUALITY_COLUMNS = {
 
 
 def assemble(observed: Observed, settings: AnalysisSettings, describer: Describer | None = None) -> Analysis:
-    """The analysis of one recording.
-
-    1. Find who speaks. 2. Say per step what each source and all together say. 3. Sum up each person. 4. Find words and
-    moments. 5. Describe.
-    """
-    # 1.
+    """The analysis of one recording: who speaks, and what follows from it."""
     observed = with_speakers(observed)
     notes = (*observed.source.notes, *return_sentences(observed.returned))
     observed = dataclasses.replace(observed, source=dataclasses.replace(observed.source, notes=notes))
+    return concluded(observed, settings, describer)
+
+
+def concluded(observed: Observed, settings: AnalysisSettings, describer: Describer | None = None) -> Analysis:
+    """The analysis of observations whose turns and utterances have a person each.
+
+    1. List the people. 2. Say per step what each source and all together say. 3. Sum up each person. 4. Find words and
+    moments. 5. Describe.
+    """
+    # 1.
     names = people_of(observed)
 
     # 2.
@@ -124,12 +129,23 @@ def with_speakers(observed: Observed) -> Observed:
     return dataclasses.replace(
         observed,
         faces=_renamed(faces, renamed),
-        turns=with_people(turns, heard),
+        turns=with_liveliness(with_people(turns, heard)),
         utterances=with_people(utterances, spoke),
         spoken=tuple(dataclasses.replace(x, person=who) for x, who in zip(observed.spoken, spoke, strict=True)),
         thumbnails={renamed.get(name, name): jpeg for name, jpeg in observed.thumbnails.items()},
         returned={renamed.get(name, name): back for name, back in observed.returned.items()},
     )
+
+
+def with_liveliness(turns: pa.Table) -> pa.Table:
+    """The turns with how lively each is for its person; as they were where acoustic columns are missing."""
+    from affekt.voice import COLUMNS, liveliness
+
+    if not turns.num_rows or not {*COLUMNS} <= {*turns.column_names}:
+        return turns
+    summaries = np.stack([column(turns, name) for name in COLUMNS], axis=1).astype(np.float32)
+    lively = liveliness(summaries, turns['person'].to_pylist()).astype(np.float64)
+    return turns.set_column(turns.column_names.index('liveliness'), 'liveliness', pa.array(lively))
 
 
 def people_of(observed: Observed) -> list[str]:
@@ -186,9 +202,10 @@ def _course(path: PersonSeries, trust: Mapping[str, Trust]) -> tuple[Stretch, ..
 def mean_interval(path: PersonSeries, name: str, bias_sd: float = 0.0) -> tuple[float, float, float] | None:
     """The mean of a fused dimension over time with its 95 % interval; None where nothing was measured.
 
-        mean -/+ 1.96 sqrt(bias_sd**2 + (variance of the steps + their own) / effective number)
+        mean -/+ 1.96 sqrt(bias_sd**2 + (variance of the steps + (own_sd**2 - bias_sd**2)) / effective number)
 
-    A step varies by its distance from the mean and by its own interval. Steps are not independent: what counts is
+    A step varies by its distance from the mean and by its own interval, of which the bias is a part. Steps are not
+    independent: what counts is
 
         measured seconds / length of a step * (1 - r) / (1 + r),    at least 1
 
@@ -216,7 +233,7 @@ def mean_interval(path: PersonSeries, name: str, bias_sd: float = 0.0) -> tuple[
     neighbours = float(centred[1:] @ centred[:-1]) / spread if spread > 1e-9 else 1.0
     correlation = min(max(neighbours, 0.3 ** max(length_s, 0.05)), 0.8)
     effective = max(1.0, float(seconds.sum()) / max(length_s, 1e-9) * (1 - correlation) / (1 + correlation))
-    reach = Z95 * float(np.sqrt(bias_sd**2 + (variance + own) / effective))
+    reach = Z95 * float(np.sqrt(bias_sd**2 + (variance + max(0.0, own - bias_sd**2)) / effective))
     return mean, max(-1.0, mean - reach), min(1.0, mean + reach)
 
 

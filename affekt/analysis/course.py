@@ -8,7 +8,8 @@ probability and each change of label costs as much as a few clear seconds:
 `unclear` is a label like the others: it is worth log(UNSURE_BELOW) where a step states categories, and goes before all
 of them where a step abstains. So a blip is no stretch, a flicker between two labels is one stretch, and a step counts
 by its length. What is shorter than `least_stretch_s` then joins its neighbour, and every stretch takes the label that
-its own mean says. T steps, K labels.
+its own mean says. A part of a course is named only where that is likelier than all else together; a course that is one
+stretch, from UNSURE_BELOW on. T steps, K labels.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ CHANGE_COST = 2.0
 """Nats that a change of label must gain: two seconds of 0.7 against 0.26, or one of 0.8 against 0.1."""
 ABSTAINING = 1.0
 """Nats a second by which an abstaining step speaks for `unclear`."""
+LEAST_OF_PART = 0.5
+"""Least mean probability of the label of one stretch among several."""
 LEAST_STRETCH_S = 2.0
 LEAST_SHARE, MOST_LEAST_S = 0.05, 10.0
 """Of a long course, stretches below this share of it join others too, up to so many seconds."""
@@ -42,16 +45,20 @@ def course_of(path: PersonSeries) -> tuple[Stretch, ...]:
     """The stretches of a person's fused steps, in order of time, without valence and arousal; () for no steps.
 
     1. Cut where nothing was measured for long. 2. Find the likeliest labels of each piece. 3. Join what is short.
-    4. Label each stretch by its mean, and join equal neighbours.
+    4. Label each stretch by its mean, and join equal neighbours. 5. Where several are left, take back what is a guess.
     """
     if not len(path):
         return ()
     least_s = least_stretch_s(float(path.end_s[-1] - path.start_s[0]))
-    stretches: list[Stretch] = []
-    for first, last in _pieces(path):
-        inside = np.zeros(len(path), dtype=bool)
-        inside[first:last] = True
-        stretches += _stretches(path.where(inside), least_s)
+    pieces = [path.where(_within(len(path), first, last)) for first, last in _pieces(path)]
+    edges = [_edges(piece, least_s) for piece in pieces]
+    for least in (UNSURE_BELOW, LEAST_OF_PART):
+        edges = [_between_equals_no_edge(*piece, least) for piece in zip(pieces, edges, strict=True)]
+        stretches = [part for piece in zip(pieces, edges, strict=True) for part in _stretches(*piece, least)]
+        if len({part.label for part in stretches}) == 1:
+            # One label throughout is named from UNSURE_BELOW on, also where guesses that were taken back left one.
+            stretches = [part for piece in zip(pieces, edges, strict=True) for part in _stretches(*piece, UNSURE_BELOW)]
+            break
     return tuple(stretches)
 
 
@@ -71,16 +78,26 @@ def _pieces(path: PersonSeries) -> list[tuple[int, int]]:
     return list(zip([0, *cuts], [*cuts, len(path)], strict=True))
 
 
-def _stretches(path: PersonSeries, least_s: float) -> list[Stretch]:
-    """The stretches of a path without long gaps."""
+def _within(count: int, first: int, last: int) -> Bools:
+    return np.asarray((np.arange(count) >= first) & (np.arange(count) < last))
+
+
+def _edges(path: PersonSeries, least_s: float) -> list[int]:
+    """The steps at which the stretches of a path without long gaps begin, and its end."""
     labels = _likeliest_labels(_worth(path))
     edges = [0, *(np.flatnonzero(np.diff(labels)) + 1).tolist(), len(path)]
-    edges = _without_short(path, edges, least_s)
-    stretches = [_stretch(path, first, last) for first, last in pairwise(edges)]
-    while len(differ := _first_of_equals(stretches)) < len(stretches):
+    return _without_short(path, edges, least_s)
+
+
+def _stretches(path: PersonSeries, edges: Sequence[int], least: float) -> list[Stretch]:
+    return [_stretch(path, first, last, least) for first, last in pairwise(edges)]
+
+
+def _between_equals_no_edge(path: PersonSeries, edges: list[int], least: float) -> list[int]:
+    """The edges between stretches that say different things."""
+    while len(differ := _first_of_equals(_stretches(path, edges, least))) < len(edges) - 1:
         edges = [edges[k] for k in differ] + [len(path)]
-        stretches = [_stretch(path, first, last) for first, last in pairwise(edges)]
-    return stretches
+    return edges
 
 
 def _first_of_equals(stretches: Sequence[Stretch]) -> list[int]:
@@ -131,8 +148,8 @@ def _without_short(path: PersonSeries, edges: list[int], least_s: float) -> list
     return edges
 
 
-def _stretch(path: PersonSeries, first: int, last: int) -> Stretch:
-    """Steps [first, last) under the label that their mean says."""
+def _stretch(path: PersonSeries, first: int, last: int, least: float) -> Stretch:
+    """Steps [first, last) under the label that their mean says, if that is at least so likely."""
     inside = slice(first, last)
     seconds = path.seconds[inside]
     shares = time_mean(path.probabilities[inside], seconds)
@@ -140,11 +157,13 @@ def _stretch(path: PersonSeries, first: int, last: int) -> Stretch:
     lengths = (path.end_s - path.start_s)[inside]
     start, end = float(path.start_s[first]), float(path.end_s[last - 1])
     is_stated = lengths[stated].sum() >= lengths.sum() / 2
-    if is_stated and float(shares.max()) >= UNSURE_BELOW:
+    if is_stated and float(shares.max()) >= least:
         best = int(shares.argmax())
         return Stretch(start, end, EKMAN[best], round(float(shares[best]), 4))
+    clear = np.nan_to_num(path.probabilities[inside]).max(axis=1) >= LEAST_OF_PART
+    is_mixed = lengths[clear].sum() > lengths.sum() / 2 and float(shares.max()) < UNSURE_BELOW
     torn = float(lengths[path.abstained[inside] == 'contradiction'].sum())
-    reason = 'contradiction' if torn > lengths.sum() / 2 else 'mixed' if is_stated else 'unsure'
+    reason = 'contradiction' if torn > lengths.sum() / 2 else 'mixed' if is_mixed else 'unsure'
     return Stretch(start, end, UNCLEAR, None, reason=reason)
 
 
@@ -183,3 +202,26 @@ def runs_in_time(times: Floats, flags: Bools, least_s: float) -> list[tuple[floa
     runs = runs_of(flags, np.zeros(len(flags)), breaks_of_frames(times))
     spans = [(float(times[first]), float(times[last - 1])) for first, last in runs]
     return [(start, end) for start, end in spans if end - start >= least_s]
+
+
+def step_sizes(values: Floats, side: int) -> Floats:
+    """(T,) mean of the `side` values from t on minus mean of those before t; 0 where either side lacks values."""
+    sizes = np.zeros(len(values))
+    for t in range(side, len(values) - side + 1):
+        before, after = values[t - side : t], values[t : t + side]
+        if not (np.isnan(before).any() or np.isnan(after).any()):
+            noise = np.sqrt((before.var() + after.var()) / 2) + 0.02
+            size = float(after.mean() - before.mean())
+            sizes[t] = size if abs(size) >= 1.5 * noise else 0.0
+    return sizes
+
+
+def local_maxima(values: Floats, side: int) -> list[int]:
+    """Places whose value is positive and the largest within `side` on either hand; the first of equals."""
+    places = []
+    for t in np.flatnonzero(values > 0).tolist():
+        low = max(0, t - side)
+        window = values[low : t + side + 1]
+        if int(window.argmax()) + low == t:
+            places.append(t)
+    return places

@@ -9,41 +9,36 @@ sentence too. The wording says how people come across; what they feel is not kno
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from affekt.analysis.course import runs_in_time
-from affekt.analysis.person_series import WEIGHTED, Readings, column, fused_evidence, rows_of
-from affekt.analysis.phrases import FACE_CONDITIONS, SOURCE_WORDS, UNSEEN, Interval, headline, tone, tone_turns, when
+from affekt.analysis.course import steps_within
+from affekt.analysis.obstacles import about_face, about_voice, about_words
+from affekt.analysis.person_series import PersonSeries, Readings, column, fused_evidence, leading_sources
+from affekt.analysis.phrases import (
+    MOST_PEOPLE,
+    SOURCE_WORDS,
+    UNSEEN,
+    Interval,
+    headline,
+    told_people,
+    tone,
+    tone_turns,
+    when,
+)
 from affekt.analysis.records import UNCLEAR, Evidence, Moment, OpenLabel, Person, Sentence, Source
-from affekt.analysis.timeline import Timeline, measure, union
-from affekt.arrays import Bools, Floats
-from affekt.wording import is_single, length, listed, opened, signed, stretch
+from affekt.analysis.timeline import Span, Timeline, measure, union
+from affekt.wording import amount, length, listed, number_word, opened, signed
 
-MOST_PEOPLE = 3
-"""People with sentences of their own; further ones are counted."""
 MOST_MOMENTS = 3
 MOST_EVIDENCE = 8
 """Longest stretches of a course that its sentence names as evidence."""
-EYES_CLOSED = 0.5
-"""Least value of the reading `eyes_closed` of a face with closed eyes."""
-LEAST_CONDITION_S = 1.0
-"""A condition of face or voice that is shorter is not told: a blink is no closed eye."""
-LEAST_CONDITION_SHARE = 0.1
-"""Nor is one of a smaller share of the time that the face was seen."""
-VOICE_EVIDENCE = ('loudness_lufs', 'f0_mean_hz', 'arousal', 'unfamiliarity')
-UNREAD_WORDS = {
-    'not understood': 'the words were not understood, so no emotion is read from them',
-    'language': 'the words are of a language that no model here reads for emotion, so they are shown and not read',
-}
-"""Why words were not read, by the reason in `utterances`."""
-OTHER_RECOGNISER = '`--asr base` recognizes languages other than English'
+MOST_OF_STEP = 0.5
+"""Least coverage of a step that counts as time that was left open."""
 LIMIT_SENTENCES = {
     'image': 'A single picture shows one instant, so nothing can be said about what came before or after.',
     'any': 'This describes expression; what a person feels cannot be seen or heard from outside.',
@@ -86,11 +81,11 @@ class PlainDescriber:
 
     def __call__(self, findings: Findings) -> tuple[Sentence, ...]:
         sentences = [_presence(findings)]
-        shown = findings.people[:MOST_PEOPLE]
-        for index, person in enumerate(shown):
+        for index, person in enumerate(told_people(findings.people)):
             sentences += _impression(findings, person, is_first=index == 0)
-            sentences += _faces(findings, person) + _voices(findings, person)
-        sentences += _words(findings)
+            sentences += about_face(findings.readings, person, is_picture=findings.source.kind == 'image')
+            sentences += about_voice(findings.readings, person)
+        sentences += about_words(findings.readings, findings.source.notes)
         sentences += _moments(findings)
         sentences += _unknown(findings)
         return tuple(sentences)
@@ -104,7 +99,7 @@ def _presence(findings: Findings) -> Sentence:
     evidence = tuple(_whole(findings, person) for person in people[:MOST_PEOPLE])
     if source.kind == 'image':
         count = len(visible)
-        faces = 'no face' if not count else ('one face' if count == 1 else f'{_number(count)} faces')
+        faces = 'no face' if not count else ('one face' if count == 1 else f'{number_word(count)} faces')
         return Sentence(f'The picture shows {faces}.', evidence)
     opening = f'In this {what} of {length(source.duration_s)}'
     if not people:
@@ -119,7 +114,7 @@ def _presence(findings: Findings) -> Sentence:
     clauses = [_seen_and_heard(person, source.duration_s) for person in visible[:MOST_PEOPLE]]
     rest = len(visible) - len(clauses)
     if rest > 0:
-        clauses.append(f'{_number(rest)} more {"person is" if rest == 1 else "people are"} seen')
+        clauses.append(f'{number_word(rest)} more {"person is" if rest == 1 else "people are"} seen')
     unseen = next((person for person in people if person.name == UNSEEN and person.heard_s > 0), None)
     if unseen is not None:
         clauses.append(f'{length(unseen.heard_s)} of speech could not be tied to a visible face')
@@ -141,12 +136,33 @@ def _seen_and_heard(person: Person, duration_s: float) -> str:
 def _impression(findings: Findings, person: Person, *, is_first: bool) -> list[Sentence]:
     """How one person comes across: the course, the tone, and the sources that say so; none where nothing was
     measured."""
-    clauses = [clause for clause in (headline(person, findings.labels), _tone(person, is_first=is_first)) if clause]
+    path = findings.timeline.series(person.name)
+    how, category_sources = headline(person, findings.labels), _category_sources(path, person)
+    tone_text, tone_sources = _tone(person, is_first=is_first), _tone_sources(path, person)
+    clauses = []
+    if how:
+        clauses.append(how + _judged_by(category_sources))
+    if tone_text:
+        is_new = tone_sources != category_sources and f'tone is {UNCLEAR}' not in tone_text
+        clauses.append(tone_text + _judged_by(tone_sources if is_new else ()))
     if not clauses:
         return []
-    sources = _leading_sources(findings, person.name)
-    text = '; '.join(clauses) + (f', judged mainly by {listed(sources)}' if sources else '')
-    return [Sentence(f'{opened(text)}.', _course_evidence(findings, person))]
+    return [Sentence(f'{opened("; ".join(clauses))}.', _course_evidence(findings, person))]
+
+
+def _judged_by(sources: Sequence[str]) -> str:
+    return f', judged mainly by {listed([SOURCE_WORDS[source] for source in sources])}' if sources else ''
+
+
+def _category_sources(path: PersonSeries, person: Person) -> tuple[str, ...]:
+    """What decided the categories of a course, in the order of its stretches; none where no category is named."""
+    named = [path.where(steps_within(path, part)) for part in person.course if part.label != UNCLEAR]
+    return tuple(dict.fromkeys(source for part in named for source in leading_sources(part, 'category')))
+
+
+def _tone_sources(path: PersonSeries, person: Person) -> tuple[str, ...]:
+    """What decided the valence, or the arousal where there is no valence."""
+    return leading_sources(path, 'valence' if person.valence is not None else 'arousal')
 
 
 def _tone(person: Person, *, is_first: bool) -> str:
@@ -155,7 +171,7 @@ def _tone(person: Person, *, is_first: bool) -> str:
     ends = [(part.valence, part.arousal) for part in (*person.course[:1], *person.course[-1:])]
     if len(person.course) > 1 and tone_turns(*ends):
         first, last = ((tone(*end), _numbers(*end)) for end in ends)
-        return f'the tone goes from {first[0]} ({first[1]}{scale}) to {last[0]} ({last[1]})'
+        return f'the tone goes from {first[0] or UNCLEAR} ({first[1]}{scale}) to {last[0] or UNCLEAR} ({last[1]})'
     numbers = _numbers(person.valence, person.arousal)
     if not numbers:
         return ''
@@ -177,112 +193,6 @@ def _course_evidence(findings: Findings, person: Person) -> tuple[Evidence, ...]
         return words[0].evidence if words else (_whole(findings, person),)
     parts = sorted(person.course, key=lambda part: part.start_s - part.end_s)[:MOST_EVIDENCE]
     return tuple(fused_evidence(path, part.start_s, part.end_s) for part in sorted(parts, key=lambda x: x.start_s))
-
-
-def _faces(findings: Findings, person: Person) -> list[Sentence]:
-    """Why a face can be read less well: covered, upside down, drawn, blurred, eyes closed."""
-    readings = findings.readings
-    times = readings.column('faces', person.name, 'time_s')
-    if not times.size:
-        return []
-    least_s = 0.0 if findings.source.kind == 'image' else LEAST_CONDITION_S
-    conditions: dict[str, list[str]] = {'face': [], 'eyes': []}
-    spans = []
-    for name, words in {**FACE_CONDITIONS, 'eyes_closed': 'are closed'}.items():
-        values = np.nan_to_num(readings.column('faces', person.name, name))
-        runs = runs_in_time(times, values >= (EYES_CLOSED if name == 'eyes_closed' else 0.5), least_s)
-        within = np.zeros(len(times), dtype=bool)
-        for start, end in runs:
-            within |= (times >= start) & (times <= end)
-        share = float(within.mean())
-        if share >= LEAST_CONDITION_SHARE:
-            part = 'eyes' if name == 'eyes_closed' else 'face'
-            conditions[part].append(f'{words}{_how_long(findings, person, share)}')
-            spans += sorted(runs, key=lambda span: span[0] - span[1])[: MOST_EVIDENCE // 2]
-    clauses = [f'the {part} of {person.name} {listed(words)}' for part, words in conditions.items() if words]
-    if not clauses:
-        return []
-    columns = (*FACE_CONDITIONS, 'eyes_closed', 'quality')
-    evidence = tuple(readings.evidence('face', person.name, *span, columns) for span in sorted(set(spans)))
-    text = f'{listed(clauses)}, so the expression is read with less certainty'
-    return [Sentence(f'{opened(text)}.', evidence)]
-
-
-def _how_long(findings: Findings, person: Person, share: float) -> str:
-    """' for 4 seconds', ' throughout', or nothing in a picture."""
-    if findings.source.kind == 'image':
-        return ''
-    return ' throughout' if share >= 0.95 else f' for {length(share * person.seen_s)}'
-
-
-def _voices(findings: Findings, person: Person) -> list[Sentence]:
-    """What kept an emotion from being read from a voice: it is unclear, unfamiliar, or no more than loud."""
-    turns = rows_of(findings.tables.get('turns', pa.table({})), person.name)
-    if not turns.num_rows:
-        return []
-    starts, ends = column(turns, 'start_s'), column(turns, 'end_s')
-    spoken_s = measure(union(zip(starts.tolist(), ends.tolist(), strict=True)))
-    loud = column(turns, 'is_loud_voice') == 1
-    because = _texts(turns, 'abstains_because', np.where(column(turns, 'abstained') == 1, 'unsure', ''))
-    voice = 'the voice' if person.name == UNSEEN else f'the voice of {person.name}'
-    sentences = []
-
-    def told(rows: Bools, text: Callable[[str], str]) -> None:
-        spans = union(zip(starts[rows].tolist(), ends[rows].tolist(), strict=True))
-        evidence = [findings.readings.evidence('voice', person.name, *span, VOICE_EVIDENCE) for span in spans[:8]]
-        sentences.append(Sentence(f'{opened(text(_over(spans)))}.', tuple(evidence)))
-
-    if loud.any():
-        told(loud, lambda where: f'{where}, {voice} is loud, as in a shout or a cry')
-    unfamiliar = because == 'unfamiliar'
-    if _seconds(starts, ends, unfamiliar) >= LEAST_CONDITION_S:
-        told(unfamiliar, lambda where: f'{where}, {voice} is unlike the speech that the model knows, so no emotion is '
-                                       'read from it')  # fmt: skip
-    unsure = (because == 'unsure') & ~unfamiliar
-    says_so_already = person.seen_s <= 0 and headline(person, ()).endswith('too unclear to name an emotion')
-    if _seconds(starts, ends, unsure) >= max(LEAST_CONDITION_S, spoken_s / 2) and not says_so_already:
-        told(unsure, lambda where: f'{where}, {voice} is too unclear to name an emotion')
-    return sentences
-
-
-def _words(findings: Findings) -> list[Sentence]:
-    """What was said and not read, because it was not understood or is of a language that no model here reads."""
-    table = findings.tables.get('utterances', pa.table({}))
-    reasons = _texts(table, 'reason', np.full(table.num_rows, '', dtype=object))
-    starts, ends = column(table, 'start_s'), column(table, 'end_s')
-    sentences = []
-    for reason, text in UNREAD_WORDS.items():
-        rows = reasons == reason
-        if not rows.any():
-            continue
-        spans = union(zip(starts[rows].tolist(), ends[rows].tolist(), strict=True))
-        text = text if rows.all() else f'{_over(spans)}, {text}'
-        if reason == 'not understood' and _may_help(findings.source.notes):
-            text += f'; {OTHER_RECOGNISER}'
-        sentences.append(Sentence(f'{opened(text)}.', tuple(Evidence('words', *span, '') for span in spans[:8])))
-    return sentences
-
-
-def _may_help(notes: Sequence[str]) -> bool:
-    """Whether a recogniser of more languages may understand more: not where the notes on words do not say so."""
-    on_words = [note for note in notes if 'understood' in note]
-    return not on_words or any('--asr base' in note for note in on_words)
-
-
-def _over(spans: Sequence[tuple[float, float]]) -> str:
-    """'from 0:03 to 0:08', or 'for 12 seconds' of several spans."""
-    return stretch(*spans[0]) if len(spans) == 1 else f'for {length(measure(spans))}'
-
-
-def _texts(table: pa.Table, name: str, otherwise: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """(N,) a column of texts; `otherwise` where the table lacks it."""
-    if name not in table.column_names:
-        return otherwise
-    return np.array([text or '' for text in table[name].to_pylist()], dtype=object)
-
-
-def _seconds(starts: Floats, ends: Floats, rows: Bools) -> float:
-    return measure(union(zip(starts[rows].tolist(), ends[rows].tolist(), strict=True)))
 
 
 def _moments(findings: Findings) -> list[Sentence]:
@@ -337,18 +247,18 @@ def _lacking(missing: Sequence[str]) -> str:
 
 def _gaps(findings: Findings) -> Sentence | None:
     """How much time had no reading, contradicted itself, or stayed unsure; None where little did."""
-    coverage, total = findings.coverage, findings.source.duration_s
+    total = findings.source.duration_s
     if findings.source.kind == 'image' or not findings.people or total <= 0:
         return None
-    empty = max(0.0, 1.0 - coverage.get('fused', 0.0))
+    empty = max(0.0, 1.0 - findings.coverage.get('fused', 0.0))
     parts = []
     if empty * total >= max(1.0, 0.05 * total):
-        parts.append(f'{_amount(empty * total, "holds", "hold")} nothing that could be read')
-    torn, unsure = coverage.get('contradiction', 0.0) * total, coverage.get('unsure', 0.0) * total
+        parts.append(f'{amount(empty * total, "holds", "hold")} nothing that could be read')
+    torn, unsure = (_abstained_s(findings, reason) for reason in ('contradiction', 'unsure'))
     if torn >= 1:
-        parts.append(f'{_amount(torn)} left open because the sources contradict each other')
+        parts.append(f'{amount(torn)} left open because the sources contradict each other')
     if unsure >= 1:
-        parts.append(f'{_amount(unsure)} too unclear for a category')
+        parts.append(f'{amount(unsure)} too unclear for a category')
     if not parts:
         return None
     gaps = findings.timeline.select(source='fused').gaps(0.0, total)
@@ -356,9 +266,18 @@ def _gaps(findings: Findings) -> Sentence | None:
     return Sentence(f'Of the whole, {listed(parts)}.', evidence)
 
 
-def _amount(seconds: float, single: str = 'is', plural: str = 'are') -> str:
-    """A length and the verb that goes with it: '1 second is', '3 seconds are'."""
-    return f'{length(seconds)} {single if is_single(seconds) else plural}'
+def _abstained_s(findings: Findings, reason: str) -> float:
+    """Seconds in which somebody's categories are withheld: steps that were measured for the most part, and stretches
+    of a course that are told as unclear."""
+    spans: list[Span] = []
+    for person in findings.people:
+        path = findings.timeline.series(person.name)
+        steps = path.where((path.abstained == reason) & (path.coverage >= MOST_OF_STEP))
+        spans += zip(steps.start_s.tolist(), steps.end_s.tolist(), strict=True)
+        unclear = [part for part in person.course if part.reason == reason and len(person.course) > 1]
+        for inside in (path.where(steps_within(path, part) & (path.coverage >= MOST_OF_STEP)) for part in unclear):
+            spans += zip(inside.start_s.tolist(), inside.end_s.tolist(), strict=True)
+    return measure(union(spans))
 
 
 def _whole(findings: Findings, person: Person) -> Evidence:
@@ -367,20 +286,3 @@ def _whole(findings: Findings, person: Person) -> Evidence:
     if not len(path):
         return Evidence('fused', 0.0, findings.source.duration_s, person.name)
     return fused_evidence(path, float(path.start_s[0]), float(path.end_s[-1]))
-
-
-def _leading_sources(findings: Findings, person: str) -> list[str]:
-    """The sources that carry at least a quarter of the weight, heaviest first."""
-    path = findings.timeline.series(person)
-    weights = path.weights[path.states_dimensions[:, 0]]  # (T, 3)
-    totals = {
-        source: sum(shares[~np.isnan(shares)].tolist()) for source, shares in zip(WEIGHTED, weights.T, strict=True)
-    }
-    whole = sum(totals.values())
-    order = sorted(totals, key=lambda source: (-totals[source], source))
-    return [SOURCE_WORDS[source] for source in order if whole and totals[source] / whole >= 0.25]
-
-
-def _number(count: int) -> str:
-    words = ('no', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine', 'ten')
-    return words[count] if count < len(words) else str(count)

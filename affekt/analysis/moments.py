@@ -17,7 +17,7 @@ from itertools import combinations
 import numpy as np
 import pyarrow as pa
 
-from affekt.analysis.course import breaks_of, breaks_of_frames, runs_of
+from affekt.analysis.course import breaks_of, breaks_of_frames, local_maxima, runs_of, step_sizes
 from affekt.analysis.person_series import DIMENSIONS, PersonSeries, Readings, column, fused_evidence, time_mean
 from affekt.analysis.phrases import CATEGORY_WORDS, LEAST_TOLD, UNSEEN, called
 from affekt.analysis.records import Evidence, Moment
@@ -40,22 +40,29 @@ PEAK_DEVIATIONS = 2.5
 """Robust deviations (1.4826 times the median absolute deviation) from the person's median that make a peak."""
 PEAK_LEAST = 0.15
 """Least distance from the median, in units of valence or arousal."""
+LEAST_MEASURED_S = 0.5
+"""Measured seconds that a peak or a disagreement takes at least: a single frame shows none."""
 CHANGE_LEAST = 0.2
 """Least difference of the means before and after a change."""
 CHANGE_SIDE_S = 2.0
 """Seconds on each side that a change is measured over, at least."""
 OPPOSITE_LEAST = 0.25
 """Least valence, on both sides of 0, for sources to be called opposite."""
+SUPERLATIVE_LEAST = {'valence': OPPOSITE_LEAST, 'arousal': 0.15}
+"""Least distance from 0 of an extreme that is called most positive, calmest and the like."""
 SMILE_LEVEL, SMILE_GOES_ON = 0.35, 0.25
 """Least value of the reading `smile` that begins a smile, and that keeps it going."""
 SMILE_LEAST_S = 0.5
+SMILE_HAPPY = 1 / 7
+"""Least probability of happiness in a smile: what it is where nothing is known."""
 SMILE_SQUINT = 0.3
 """Least value of `squint` for raised mouth corners to be a smile where no expression was read: the eyes take part."""
 UNREAD_S = 1.0
 """A frame without an expression is like the nearest one with it, up to so many seconds away."""
 SILENCE_LEAST_S = 4.0
 LIVELY_LEAST = 0.4
-"""Least liveliness, either way, of a turn that is told."""
+"""Least liveliness, either way, of a turn that is told; of usual turns one in 24 reaches it
+(`measurements/liveliness.py`)."""
 LEAST_STRENGTH = 0.15
 """Weaker candidates are left out."""
 SAME_S = 2.0
@@ -84,11 +91,14 @@ class Course:
         """Whoever the timeline names."""
         return self.timeline.people
 
-    def evidence(self, person: str, *spans: tuple[float, float]) -> tuple[Evidence, ...]:
+    def evidence(
+        self, person: str, *spans: tuple[float, float], sources: Sequence[str] = tuple(EVIDENCE_COLUMNS)
+    ) -> tuple[Evidence, ...]:
         """The fused rows over each span, then what each source says over all of them, where anything was measured."""
         path = self.timeline.series(person)
         parts = [fused_evidence(path, *span) for span in spans if len(path)]
-        for source, columns in EVIDENCE_COLUMNS.items():
+        for source in sources:
+            columns = EVIDENCE_COLUMNS[source]
             part = self.readings.evidence(source, person, spans[0][0], spans[-1][1], columns)
             if part.readings or part.quote:
                 parts.append(part)
@@ -133,13 +143,15 @@ def peaks(course: Course) -> Iterator[Moment]:
             spread = max(1.4826 * float(np.median(np.abs(known - usual))), 0.04)
             away = np.nan_to_num(values - usual)
             far = (np.abs(away) >= PEAK_DEVIATIONS * spread) & (np.abs(away) >= PEAK_LEAST)
-            runs = runs_of(far, np.sign(away), breaks_of(path.end_s[:-1], path.start_s[1:], 1e-6))
+            runs = _measured_runs(path, far, np.sign(away))
             spans = [(float(path.start_s[first]), float(path.end_s[last - 1])) for first, last in runs]
             proofs = [course.evidence(person, span) for span in spans]
             levels = [proof[0].readings[name] for proof in proofs]
             for (first, last), span, proof, level in zip(runs, spans, proofs, levels, strict=True):
                 top = first + int(np.argmax(np.abs(away[first:last])))
-                sentence = _peak_sentence(person, name, level, usual, is_extreme=_is_extreme(level, levels, usual))
+                side = np.sign(level - usual)
+                is_extreme = side * values[top] >= np.nanmax(side * values) and _is_farthest(level, levels, usual)
+                sentence = _peak_sentence(person, name, level, usual, is_extreme=is_extreme)
                 time_s = float(path.start_s[top] + path.end_s[top]) / 2
                 strength = _strength(abs(away[top]) / 0.8, path.confidence[top])
                 yield Moment('peak', time_s, *span, person, strength, sentence, proof)
@@ -154,8 +166,8 @@ def changes(course: Course) -> Iterator[Moment]:
         breaks = breaks_of(path.end_s[:-1], path.start_s[1:], 1e-6)
         side = max(2, int(np.ceil(CHANGE_SIDE_S / float(np.median(path.end_s - path.start_s)))))
         for name in DIMENSIONS:
-            step = _step_sizes(path.dimension(name), side)
-            for at in _local_maxima(np.abs(step), side):
+            step = step_sizes(path.dimension(name), side)
+            for at in local_maxima(np.abs(step), side):
                 low, high = max(0, at - side), min(len(path), at + side)
                 if abs(step[at]) < CHANGE_LEAST or breaks[low + 1 : high].any():
                     continue
@@ -181,8 +193,7 @@ def disagreements(course: Course) -> Iterator[Moment]:
         opposite = np.array(
             [_opposes(sources, s, e) for s, e in zip(path.start_s, path.end_s, strict=True)], dtype=bool
         )
-        breaks = breaks_of(path.end_s[:-1], path.start_s[1:], 1e-6)
-        for first, last in runs_of(torn | opposite, np.zeros(len(path)), breaks):
+        for first, last in _measured_runs(path, torn | opposite, np.zeros(len(path))):
             span = (float(path.start_s[first]), float(path.end_s[last - 1]))
             proof = course.evidence(person, span)
             sentence = _disagreement_sentence(person, [part for part in proof if part.source in _VERBS])
@@ -201,8 +212,8 @@ def smiles(course: Course) -> Iterator[Moment]:
             top = first + int(np.nanargmax(level[first:last]))
             if span[1] - span[0] < SMILE_LEAST_S or level[top] < SMILE_LEVEL:
                 continue
-            proof = course.evidence(person, span)
-            if any(_speaks_against_smile(part) for part in proof if part.source in ('fused', 'face')):
+            proof = course.evidence(person, span, sources=('face',))
+            if any(map(_speaks_against_smile, proof)):
                 continue
             sentence = f'{opened(called(person))} smiles for {length(span[1] - span[0])}.'
             strength = _strength(0.4 + 0.4 * float(level[top]), 1.0) * 0.8
@@ -257,14 +268,21 @@ FINDERS: Mapping[str, Callable[[Course], Iterator[Moment]]] = {
 """Kind to the function that finds moments of it."""
 
 
+def _measured_runs(path: PersonSeries, flags: Bools, sides: Floats) -> list[tuple[int, int]]:
+    """Runs of flagged steps without a gap, as `runs_of`, that were measured for LEAST_MEASURED_S."""
+    runs = runs_of(flags, sides, breaks_of(path.end_s[:-1], path.start_s[1:], 1e-6))
+    return [(first, last) for first, last in runs if path.seconds[first:last].sum() >= LEAST_MEASURED_S]
+
+
 def _looks_happy(readings: Readings, person: str) -> Bools:
-    """(N,) the frames that bear out a smile: no emotion is likelier than happiness and valence is above 0, or, where no
-    expression was read nearby, the eyes take part."""
+    """(N,) the frames that bear out a smile: no emotion is likelier than happiness, which is not below chance, and
+    valence is above 0; or, where no expression was read nearby, the eyes take part."""
     shares = np.stack([readings.column('faces', person, name) for name in EKMAN], axis=1)  # (N, 7)
     valence, squint, times = (readings.column('faces', person, name) for name in ('valence', 'squint', 'time_s'))
     stated = np.isfinite(shares).all(axis=1)
     happy = shares[:, EKMAN.index('happiness')]
-    looks_happy = (happy >= np.nan_to_num(shares[:, :-1]).max(axis=1, initial=0.0)) & (np.nan_to_num(valence) > 0)
+    others = np.nan_to_num(shares[:, :-1]).max(axis=1, initial=0.0)
+    looks_happy = (happy >= np.maximum(others, SMILE_HAPPY)) & (np.nan_to_num(valence) > 0)
     by_eyes = np.asarray(np.nan_to_num(squint) >= SMILE_SQUINT)
     if not stated.any():
         return by_eyes
@@ -287,7 +305,7 @@ def _spans_of(table: pa.Table) -> list[tuple[float, float]]:
     return list(zip(column(table, 'start_s').tolist(), column(table, 'end_s').tolist(), strict=True))
 
 
-def _is_extreme(level: float, levels: Sequence[float], usual: float) -> bool:
+def _is_farthest(level: float, levels: Sequence[float], usual: float) -> bool:
     """Whether a level lies farther out than all others on its side, by more than is printed."""
     distances = sorted((abs(other - usual) for other in levels if (other > usual) == (level > usual)), reverse=True)
     return abs(level - usual) == distances[0] and (len(distances) == 1 or distances[0] - distances[1] >= 0.01)
@@ -296,7 +314,7 @@ def _is_extreme(level: float, levels: Sequence[float], usual: float) -> bool:
 def _peak_sentence(person: str, name: str, value: float, usual: float, *, is_extreme: bool) -> str:
     """A superlative where the value is the extreme of the course and clearly on its side of 0, else a comparative."""
     above = value > usual
-    has_its_side = (value > 0) == above and abs(value) >= (OPPOSITE_LEAST if name == 'valence' else 0.0)
+    has_its_side = (value > 0) == above and abs(value) >= SUPERLATIVE_LEAST[name]
     if name == 'arousal':
         words = ('liveliest' if above else 'calmest') if is_extreme and has_its_side else ''
         words = words or ('livelier than usual' if above else 'calmer than usual')
@@ -358,29 +376,6 @@ def _emotion_of(part: Evidence) -> str:
     """The likeliest category that a source shows, where it is an emotion and likely enough to be told; else ''."""
     best = max(EKMAN, key=lambda name: part.readings.get(name, 0.0))
     return best if best != 'neutral' and part.readings.get(best, 0.0) >= LEAST_TOLD else ''
-
-
-def _step_sizes(values: Floats, side: int) -> Floats:
-    """(T,) mean of the `side` values from t on minus mean of those before t; 0 where either side lacks values."""
-    sizes = np.zeros(len(values))
-    for t in range(side, len(values) - side + 1):
-        before, after = values[t - side : t], values[t : t + side]
-        if not (np.isnan(before).any() or np.isnan(after).any()):
-            noise = np.sqrt((before.var() + after.var()) / 2) + 0.02
-            size = float(after.mean() - before.mean())
-            sizes[t] = size if abs(size) >= 1.5 * noise else 0.0
-    return sizes
-
-
-def _local_maxima(values: Floats, side: int) -> list[int]:
-    """Places whose value is positive and the largest within `side` on either hand; the first of equals."""
-    places = []
-    for t in np.flatnonzero(values > 0).tolist():
-        low = max(0, t - side)
-        window = values[low : t + side + 1]
-        if int(window.argmax()) + low == t:
-            places.append(t)
-    return places
 
 
 def _strength(size: float, confidence: float) -> float:

@@ -6,7 +6,7 @@ named, below CLEAR it is *perhaps*. A tone is only told where its interval says 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from affekt.analysis.records import UNCLEAR, Moment, OpenLabel, Person, Stretch
@@ -32,13 +32,6 @@ CATEGORY_WORDS = dict(
 SOURCE_WORDS = {'face': 'the face', 'voice': 'the tone of voice', 'words': 'the words'}
 REASON_WORDS = {'unsure': UNCLEAR, 'contradiction': 'contradictory', 'mixed': 'mixed'}
 """Why a stretch has no label, as an adjective."""
-FACE_CONDITIONS: Mapping[str, str] = {
-    'is_upside_down': 'is upside down',
-    'is_covered': 'is partly covered',
-    'is_drawn': 'looks drawn or painted',
-    'is_blurred': 'is blurred',
-}
-"""Columns of the table `faces` that say why a face can be read less well, and how that is told."""
 
 LEAST_TOLD = 0.35
 """Words less certain than this are not told: the share below which the fused categories abstain."""
@@ -55,8 +48,14 @@ SLIGHT = 0.25
 """Valence nearer to 0 is slight."""
 TURN_LEAST = 0.2
 """Least difference of valence or arousal between start and end that turns a tone."""
-WIDE = 0.4
-"""Half of an interval that is too wide to say that a tone is even."""
+PROBABLE = 1.2816 / 1.9600
+"""Share of the reach of a 95 % interval beyond which a mean has its sign with 90 %: 'probably lively'."""
+WIDE = 0.8
+"""Half of an interval that is too wide to say that a tone is even: it covers most of the scale."""
+MOST_PEOPLE = 3
+"""People with sentences of their own."""
+LEAST_PERSON_S = 1.0
+"""Who was seen and heard for less has none, unless there is nobody else."""
 
 
 def when(moment: Moment) -> str:
@@ -71,6 +70,16 @@ def when(moment: Moment) -> str:
 def called(person: str) -> str:
     """A person's name inside a sentence."""
     return 'the voice' if person == UNSEEN else person
+
+
+def told_people(people: Sequence[Person]) -> list[Person]:
+    """Those who have sentences of their own, in the same order.
+
+    Args:
+        people: in order of time seen and heard.
+    """
+    long_enough = [person for person in people if person.seen_s + person.heard_s >= LEAST_PERSON_S]
+    return (long_enough or list(people))[:MOST_PEOPLE]
 
 
 def named(word: str, certainty: float) -> str:
@@ -144,8 +153,9 @@ def headline(person: Person, labels: Sequence[OpenLabel]) -> str:
 
 
 def told_words(person: Person, labels: Sequence[OpenLabel]) -> list[OpenLabel]:
-    """The words over a person's whole time that are sure enough to be told; none where the person's course changes."""
-    if len({stretch.label for stretch in person.course}) > 1:
+    """The words over a person's whole time that are sure enough; none where the course changes or is unclear."""
+    course_labels = {part.label for part in person.course}
+    if len(course_labels) > 1 or UNCLEAR in course_labels:
         return []
     own = [label for label in labels if label.person == person.name and label.scope == 'whole']
     return [label for label in own if label.certainty >= LEAST_TOLD]
@@ -155,7 +165,8 @@ def tone(valence: Interval | None, arousal: Interval | None) -> str:
     """Words for a place on the plane: 'positive and calm', 'negative', 'lively', 'even'; '' where none can be told.
 
     Args:
-        valence: mean, low and high; None where it is not known. A word is told only where the interval has one sign.
+        valence: mean, low and high; None where it is not known. A word is told where the interval has one sign, and
+            with 'probably' where that of 80 % has.
         arousal: the same.
     """
     pleasant = _side(valence, 'valence', ('negative', 'positive'))
@@ -169,12 +180,8 @@ def tone(valence: Interval | None, arousal: Interval | None) -> str:
 
 def tone_turns(start: tuple[Interval | None, Interval | None], end: tuple[Interval | None, Interval | None]) -> bool:
     """Whether the tone of a course's end differs clearly from that of its start: valence and arousal of each."""
-    words = {'valence': ('negative', 'positive'), 'arousal': ('calm', 'lively')}
-    for axis, before, after in zip(words, start, end, strict=True):
-        sides = [_side(interval, axis, words[axis]) for interval in (before, after)]
-        if before and after and all(sides) and sides[0] != sides[1] and abs(after[0] - before[0]) >= TURN_LEAST:
-            return True
-    return False
+    both = [(before, after) for before, after in zip(start, end, strict=True) if before and after]
+    return tone(*end) != tone(*start) and any(abs(after[0] - before[0]) >= TURN_LEAST for before, after in both)
 
 
 def _side(interval: Interval | None, axis: str, words: tuple[str, str]) -> str:
@@ -183,10 +190,13 @@ def _side(interval: Interval | None, axis: str, words: tuple[str, str]) -> str:
         return ''
     mean, low, high = interval
     low, high = (mean if end != end else end for end in (low, high))
-    if abs(mean) >= TONE_LEAST[axis] and low * high > 0:
+    reach = mean - low if mean > 0 else high - mean
+    is_sure = abs(mean) >= TONE_LEAST[axis] and abs(mean) > reach
+    if is_sure or (abs(mean) >= SLIGHT and abs(mean) > PROBABLE * reach):
+        likely = '' if is_sure else 'probably '
         degree = 'slightly ' if axis == 'valence' and abs(mean) < SLIGHT else ''
-        return degree + words[mean > 0]
-    return 'middle' if (high - low) / 2 <= WIDE else ''
+        return likely + degree + words[mean > 0]
+    return 'middle' if (high - low) / 2 <= WIDE and abs(mean) < SLIGHT else ''
 
 
 def _joined(course: Sequence[Stretch]) -> list[Stretch]:

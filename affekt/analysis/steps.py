@@ -73,7 +73,8 @@ def fused_series(person: str, opinions: Sequence[Opinion], steps: Sequence[Span]
 
 
 def opinion_rows(opinions: Sequence[Opinion], person: str) -> pa.Table:
-    """The timeline's rows of one person's opinions: categories, valence, arousal; for voice also 'speech'."""
+    """The timeline's rows of one person's opinions: categories, valence, arousal; for voice also 'speech' and, where a
+    person has several turns, 'liveliness'."""
     everywhere = np.ones(len(opinions), dtype=bool)
     shares = np.array([_or_nan(opinion.probabilities) for opinion in opinions]).reshape(-1, len(EKMAN))  # (N, 7)
     quality = np.array([opinion.quality for opinion in opinions])
@@ -87,7 +88,11 @@ def opinion_rows(opinions: Sequence[Opinion], person: str) -> pa.Table:
         'evidence': np.array([opinion.evidence for opinion in opinions], dtype=object),
         'confidence': quality,
     }
-    names = {'speech': (source == 'voice', {'value': everywhere.astype(float)})}
+    liveliness = np.array([opinion.liveliness for opinion in opinions])
+    names = {
+        'speech': (source == 'voice', {'value': everywhere.astype(float)}),
+        'liveliness': (np.isfinite(liveliness), {'value': liveliness}),
+    }
     for category, values in zip(EKMAN, shares.T, strict=True):
         names[category] = (~np.isnan(shares).any(axis=1), {'value': values, 'confidence': shares.max(axis=1)})
     for name in DIMENSIONS:
@@ -124,14 +129,15 @@ def _series(person: str, measured: Sequence[tuple[Span, Fused]]) -> PersonSeries
 
 def _face_opinions(observed: Observed, person: str, steps: Sequence[Span], trust: Trust) -> list[Opinion]:
     """The mean face of each step in which the person was seen."""
-    rows = rows_of(observed.faces, person, ('time_s', *EKMAN, *DIMENSIONS, 'quality'))
+    stated = (*DIMENSIONS, *[f'{name}_sd' for name in DIMENSIONS], 'quality')
+    rows = rows_of(observed.faces, person, ('time_s', *EKMAN, *stated))
     if not rows.num_rows or not steps:
         return []
     times = column(rows, 'time_s')
     step_s = steps[0][1] - steps[0][0]
     index = np.minimum((times / step_s + 1e-9).astype(np.int64), len(steps) - 1)
     shares = np.stack([column(rows, category) for category in EKMAN], axis=1)
-    values = {name: column(rows, name) for name in (*DIMENSIONS, 'quality')}
+    values = {name: column(rows, name) for name in stated}
     rate = observed.source.analyzed_rate_hz
     order = np.argsort(index, kind='stable')
     bounds = np.flatnonzero(np.diff(index[order])) + 1
@@ -149,17 +155,22 @@ def _face_opinion(span: Span, shares: Floats, values: Mapping[str, Floats], seen
     known = ~np.isnan(shares).any(axis=1)
     probabilities = _normal(shares[known].mean(axis=0)) if known.any() else None
     dimensions: dict[str, Any] = {}
-    stated = [float(sd) for sd in affect_sd(probabilities)] if probabilities is not None else [PLAIN_SD, PLAIN_SD]
-    for name, deviation in zip(DIMENSIONS, stated, strict=True):
-        measured = values[name][~np.isnan(values[name])]
-        mean = float(measured.mean()) if measured.size else float('nan')
-        dimensions |= {name: mean, f'{name}_sd': max(LEAST_SD, deviation)}
-    quality = values['quality'][~np.isnan(values['quality'])]
+    derived = [float(sd) for sd in affect_sd(probabilities)] if probabilities is not None else [PLAIN_SD, PLAIN_SD]
+    for name, deviation in zip(DIMENSIONS, derived, strict=True):
+        mean, stated = _mean_known(values[name]), _mean_known(values[f'{name}_sd'])
+        dimensions |= {name: mean, f'{name}_sd': max(LEAST_SD, deviation if np.isnan(stated) else stated)}
+    quality = _mean_known(values['quality'])
     return Opinion(
         'face', probabilities, **dimensions, **_trusted(trust),
-        quality=float(np.clip(quality.mean(), 0.0, 1.0)) if quality.size else 1.0, coverage=min(1.0, seen),
+        quality=1.0 if np.isnan(quality) else float(np.clip(quality, 0.0, 1.0)), coverage=min(1.0, seen),
         evidence=_evidence('faces', probabilities, span), start_s=span[0], end_s=span[1],
     )  # fmt: skip
+
+
+def _mean_known(values: Floats) -> float:
+    """The mean of the frames of one step, which all last the same; nan where nothing was measured."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else float('nan')
 
 
 def _trusted(trust: Trust) -> dict[str, Any]:
@@ -179,6 +190,7 @@ def _span_opinions(table: pa.Table, name: str, source: str, person: str, trust: 
     rows = rows_of(table, person)
     names = ('start_s', 'end_s', 'quality', *DIMENSIONS, *[f'{name}_sd' for name in DIMENSIONS])
     columns = {name: column(rows, name).tolist() for name in names}
+    liveliness = column(rows, 'liveliness').tolist()
     shares = np.stack([column(rows, category) for category in EKMAN], axis=1)
     understood = rows['is_understood'].to_pylist() if 'is_understood' in rows.column_names else [True] * rows.num_rows
     silent = rows['abstains_because'].to_pylist() if 'abstains_because' in rows.column_names else [''] * rows.num_rows
@@ -190,11 +202,14 @@ def _span_opinions(table: pa.Table, name: str, source: str, person: str, trust: 
         probabilities = None if silent[row] else _normal(shares[row])
         valence = float('nan') if silent[row] else valence
         deviations = _deviation(valence_sd), _deviation(arousal_sd)
+        # Plain words know nothing of valence either; the arousal of a voice is heard, not derived from categories.
+        mute = 0.0 if source == 'words' and probabilities is None else None
         quality = 1.0 if np.isnan(quality) else float(np.clip(quality, 0.0, 1.0))
         opinion = Opinion(
             source, probabilities, valence, arousal, *deviations, quality=quality, **_trusted(trust),
-            arousal_certainty=1.0 if source == 'voice' else None,  # heard in the sound, not derived from categories
+            valence_certainty=mute, arousal_certainty=1.0 if source == 'voice' else mute,
             evidence=_evidence(name, probabilities, (start, end)), start_s=start, end_s=end,
+            liveliness=liveliness[row],
         )  # fmt: skip
         opinions.append(opinion)
     return opinions

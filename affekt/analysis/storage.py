@@ -5,6 +5,7 @@
     <table>.parquet      faces, turns, voice, utterances: what was measured; each row says of which recording
     people/<n>.jpg       a thumbnail of each person
     moments/<n>.jpg      a still of each moment
+    people.json          what was said of people by hand afterwards, where something was
 
 Files are written one by one, each whole or not at all, `analysis.json` last: a folder without it is no analysis.
 """

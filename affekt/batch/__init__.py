@@ -5,8 +5,13 @@ first (which recordings are meant), then `running.py` and `exports.py` (the whol
 count is told by `affekt/analysis/results.py`.
 """
 
+from affekt.batch.changed import seconds_together, with_changes
 from affekt.batch.exports import Written, export_run, report_run
 from affekt.batch.folders import Clip, Gathered, gather
+from affekt.batch.people import ChangedPeople, change_people
 from affekt.batch.running import Batch, Outcome, analyze_many
 
-__all__ = ['Batch', 'Clip', 'Gathered', 'Outcome', 'Written', 'analyze_many', 'export_run', 'gather', 'report_run']
+__all__ = [
+    'Batch', 'ChangedPeople', 'Clip', 'Gathered', 'Outcome', 'Written', 'analyze_many', 'change_people', 'export_run',
+    'gather', 'report_run', 'seconds_together', 'with_changes',
+]  # fmt: skip

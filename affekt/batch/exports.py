@@ -13,6 +13,7 @@ from affekt.analysis import EXPORTS, SUFFIXES, Analysis, export, parts_of
 from affekt.analysis.results import ResultNote, Results, note_on, results_that_count
 from affekt.analysis.storage import MAIN_FILE
 from affekt.errors import AffektError, RunError, StorageError, UnknownNameError, did_you_mean
+from affekt.people import CHANGES_FILE
 from affekt.report import REPORT_FILE
 from affekt.runs import Run, read_settings
 from affekt.tables import storable
@@ -112,7 +113,9 @@ def report_run(run: Path) -> Written:
             was_whole = journal.finished(note.key, MAIN_FILE) is not None
             page = analysis.report(run / note.folder / REPORT_FILE)
             if was_whole:  # its files are noted, and the page is a new one
-                journal.note(note.key, note.folder, **note.facts)
+                own = [f'{note.folder}/{path.name}' for path in (run / note.folder).iterdir()]
+                files = sorted(path for path in own if not path.endswith(f'/{CHANGES_FILE}'))  # it may go again
+                journal.note(note.key, note.folder, files=files, **note.facts)
             remarks.extend(_unshown(analysis))
             return page
 

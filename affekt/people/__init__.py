@@ -1,10 +1,38 @@
-"""Who is who in one recording: which face speaks, and who left the picture and came back.
+"""Who is who in one recording: which face speaks, who left the picture and came back, what a user says of them.
 
 Turns of speech, mouths and spans come in as plain numbers; the person of each comes out, or nobody's name where it is
 not sure. Nobody is compared with anyone outside the recording. Read `active_speaker.py` first.
 """
 
 from affekt.people.active_speaker import Mouth, Speaker, attribute_turns, match_speakers, score_turn
+from affekt.people.changes import (
+    CHANGES_FILE,
+    Change,
+    Merge,
+    Rename,
+    exact,
+    names_after,
+    read_changes,
+    told_changes,
+    write_changes,
+)
 from affekt.people.returns import Returned, return_sentences
 
-__all__ = ['Mouth', 'Returned', 'Speaker', 'attribute_turns', 'match_speakers', 'return_sentences', 'score_turn']
+__all__ = [
+    'CHANGES_FILE',
+    'Change',
+    'Merge',
+    'Mouth',
+    'Rename',
+    'Returned',
+    'Speaker',
+    'attribute_turns',
+    'exact',
+    'match_speakers',
+    'names_after',
+    'read_changes',
+    'return_sentences',
+    'score_turn',
+    'told_changes',
+    'write_changes',
+]

@@ -141,6 +141,9 @@ export function told(name, value) {
   ];
 }
 
+// Text that breaks between words only: never inside a compound, nor between a number and its per cent.
+export const unbroken = (text) => text.replace(/(\w)-(?=\w)/g, '$1\u2011').replace(/(\d) %/g, '$1\u00a0%');
+
 export const sentenceCase = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 // A canvas sized in CSS pixels and drawn at the screen's own resolution; returns its context, scaled and cleared.

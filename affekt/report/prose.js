@@ -1,6 +1,6 @@
 // Prose: moments, description, people. Each statement leads back to the rows that it rests on.
 
-import { CODES, SOURCES, clockTime, h, lengthOf, part, percent, sentenceCase, signed, told } from './marks.js';
+import { CODES, SOURCES, clockTime, h, lengthOf, part, percent, sentenceCase, signed, told, unbroken } from './marks.js';
 
 export function section(id, title, note, ...children) {
   return h(
@@ -138,7 +138,7 @@ export function description(report, act) {
       class: 'sentence',
       role: 'button',
       tabindex: '0',
-      text: sentence.text,
+      text: unbroken(sentence.text),
       onclick: () => sentence.evidence.length && act.go(sentence.evidence[0].start, sentence.evidence),
     });
     lights(span, span, sentence.evidence, act);
@@ -225,7 +225,7 @@ function card(report, person) {
       h('h3', { text: person.title }),
     ),
     person.course.length
-      ? h('p', { class: 'person-course', text: sentenceCase(person.course.join(', ')) })
+      ? h('p', { class: 'person-course', text: unbroken(sentenceCase(person.course.join(', '))) })
       : null,
     words.length && !person.course.length
       ? h(

@@ -122,10 +122,15 @@ export function makeReading(report, clock, person, follow) {
   }
 
   function headlineOf(fused) {
-    return h('span', {
-      class: 'label none',
-      text: !fused ? 'No reading' : fused.abstains ? 'Abstains' : 'No word stands out',
-    });
+    if (!fused || fused.abstains || !fused.categories)
+      return h('span', { class: 'label none', text: fused ? 'Abstains' : 'No reading' });
+    const likeliest = fused.categories.indexOf(Math.max(...fused.categories));
+    return h(
+      'span',
+      { class: 'label' },
+      categories[likeliest],
+      h('small', { text: ` ${percent(fused.categories[likeliest])}` }),
+    );
   }
 
   function stateOf(one, fused, time) {

@@ -2,7 +2,7 @@
 
 import { makeClock } from './clock.js';
 import { makeLanes } from './lanes.js';
-import { clockTime, fitCanvas, h, ink, lengthOf, part, readInks } from './marks.js';
+import { clockTime, fitCanvas, h, ink, lengthOf, part, readInks, unbroken } from './marks.js';
 import { paintStrips } from './paint.js';
 import { description, moments, people, section } from './prose.js';
 import { makeStage } from './stage.js';
@@ -117,7 +117,7 @@ function head() {
       }),
       h('button', { class: 'quiet', type: 'button', id: 'theme', text: 'Dark' }),
     ),
-    h('h1', { text: report.summary.replace(/(\w)-(?=\w)/g, '$1\u2011') }),
+    h('h1', { text: unbroken(report.summary) }),
     h(
       'p',
       { class: 'cannot' },

@@ -15,7 +15,7 @@ from affekt.voice.acoustics import (
     acoustic_summary,
     integrated_loudness,
 )
-from affekt.voice.arousal import acoustic_arousal
+from affekt.voice.arousal import acoustic_arousal, arousal_sd, liveliness
 from affekt.voice.emotion import HEADS, EmotionReading, VocalEmotion
 from affekt.voice.encoder import Encoded, WhisperEncoder, whisper_directory
 from affekt.voice.loud_voice import LoudVoice, LoudVoiceRules
@@ -47,8 +47,10 @@ __all__ = [
     'acoustic_arousal',
     'acoustic_frames',
     'acoustic_summary',
+    'arousal_sd',
     'find_pitch',
     'integrated_loudness',
+    'liveliness',
     'log_mel',
     'observe_voice',
     'speech_turns',

@@ -17,7 +17,7 @@ import pyarrow as pa
 from affekt.arrays import Floats32
 from affekt.labels import EKMAN
 from affekt.voice.acoustics import COLUMNS, AcousticFrames, acoustic_frames, acoustic_summary, stacked
-from affekt.voice.arousal import acoustic_arousal
+from affekt.voice.arousal import acoustic_arousal, arousal_sd
 from affekt.voice.emotion import EmotionReading, VocalEmotion
 from affekt.voice.encoder import Encoded, WhisperEncoder
 from affekt.voice.pitch import HOP
@@ -27,7 +27,7 @@ STEP_S = 0.1
 RATE_HZ = 16000
 BLOCK_S = 10.0
 
-_AFFECT = ('valence', 'arousal', 'valence_sd', 'arousal_sd', 'quality', 'confidence', 'speech_probability')
+_AFFECT = ('valence', 'arousal', 'valence_sd', 'arousal_sd', 'quality', 'confidence', 'speech_probability', 'snr_db')
 
 TURNS = pa.schema(
     [
@@ -45,7 +45,8 @@ TURNS = pa.schema(
 
 The seven categories are nan where the head abstains or there is none; `p_...` holds what it computed all the same.
 `quality` is the detector's mean probability of speech. `is_loud_voice`: found by loud, periodic voicing that the
-detector alone does not take for speech (see `loud_voice.py`). Acoustic columns: see READINGS."""
+detector alone does not take for speech (see `loud_voice.py`). `snr_db`: see `level_ratio_db`. Acoustic
+columns: see READINGS."""
 
 FRAMES = pa.schema(
     [
@@ -162,7 +163,9 @@ def observe_voice(
         words = (len(spoken.words) if spoken else 0) if recognizer else None
         if getattr(spoken, 'reason', ''):  # invented words say nothing about the pace
             words = None
-        speech, frames, start_s = speech_only(turn, acoustic_frames(turn.samples))
+        frames = acoustic_frames(turn.samples)
+        gathered.ratios_db.append(level_ratio_db(frames))
+        speech, frames, start_s = speech_only(turn, frames)
         gathered.add(turn, tenths(frames, start_s), acoustic_summary(speech, frames, words), spoken)
     return VoiceObservations(
         turns=_turns_table(gathered, emotion, centre_share),
@@ -192,6 +195,7 @@ class _Gathered:
     def __init__(self) -> None:
         self.spans: list[tuple[float, float, float]] = []
         self.loud: list[bool] = []
+        self.ratios_db: list[float] = []
         self.summaries: list[Floats32] = []
         self.features: list[Floats32] = []
         self.steps: list[dict[str, npt.NDArray[np.float64]]] = []
@@ -222,6 +226,21 @@ def speech_only(turn: Turn, frames: AcousticFrames) -> tuple[Floats32, AcousticF
     first = round(turn.before_s * RATE_HZ) // HOP
     last = max(first + 1, round((turn.duration_s - turn.after_s) * RATE_HZ) // HOP)
     return turn.samples[first * HOP : last * HOP], frames.between(first, last), turn.start_s + first * HOP / RATE_HZ
+
+
+def level_ratio_db(frames: AcousticFrames) -> float:
+    """How far the loud frames of a turn stand above the quiet ones, padding included: 95th less 5th percentile.
+
+    Args:
+        frames: of all samples of a turn.
+
+    Returns:
+        dB in [0, 60]; nan without frames. Of speech without noise 35 or more, at a signal-to-noise ratio of 10 dB 16.
+    """
+    if not frames.loudness_db.size:
+        return float('nan')
+    quiet, loud = np.percentile(frames.loudness_db, [5, 95])
+    return float(min(loud - quiet, 60.0))
 
 
 def tenths(frames: AcousticFrames, start_s: float) -> dict[str, npt.NDArray[np.float64]]:
@@ -270,7 +289,10 @@ def _turns_table(gathered: _Gathered, emotion: VocalEmotion | None, centre_share
     columns: dict[str, Any] = {name: np.full(count, np.nan) for name in TURNS.names}
     columns |= {'start_s': spans[:, 0], 'end_s': spans[:, 1], 'speech_probability': spans[:, 2], 'quality': spans[:, 2]}
     columns |= {name: summaries[:, place].astype(np.float64) for place, name in enumerate(COLUMNS)}
-    columns['arousal'] = arousal.astype(np.float64)
+    columns['arousal'], columns['snr_db'] = arousal.astype(np.float64), np.array(gathered.ratios_db)
+    columns['arousal_sd'] = np.where(
+        np.isfinite(arousal), arousal_sd(spans[:, 1] - spans[:, 0], columns['snr_db']), np.nan
+    )
     columns['abstained'], columns['is_loud_voice'] = np.ones(count, bool), np.array(gathered.loud)
     if emotion:
         together = np.stack(gathered.features)
@@ -291,7 +313,10 @@ def _fill(columns: dict[str, Any], row: int, reading: EmotionReading) -> None:
             columns[name][row] = probability
     if not reading.abstains:
         columns['valence'][row] = reading.valence
-    columns['valence_sd'][row], columns['arousal_sd'][row] = reading.valence_sd, reading.arousal_sd
+    columns['valence_sd'][row] = reading.valence_sd
+    # the arousal is the mean of the head's and the acoustic one, whose errors may well go together
+    heard = [value for value in (reading.arousal_sd, columns['arousal_sd'][row]) if np.isfinite(value)]
+    columns['arousal_sd'][row] = np.mean(heard) if heard else np.nan
 
 
 def _frames_table(steps: list[dict[str, npt.NDArray[np.float64]]]) -> pa.Table:

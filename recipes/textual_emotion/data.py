@@ -1,7 +1,7 @@
 """Corpora of emotional text, and the encoder's states of every word piece, kept on disk.
 
-Read by `train.py`. GoEmotions and EmoBank come with official splits; MELD is read for its test
-split only and never trained on.
+Read by `train.py` and `dialogue.py`. GoEmotions, EmoBank and MELD come with official splits; of MELD only the map to
+categories of dialogue is fitted, and IEMOCAP is read for judging alone.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.labels import EKMAN, GOEMOTIONS, MELD_TO_EKMAN
+from affekt.npz import read_npz
 from affekt.text.sentences import DIMENSIONS, LAYERS, SentenceEncoder
 
 WIDTH = LAYERS * DIMENSIONS
@@ -57,15 +58,33 @@ def read_emobank(folder: Path, split: str) -> Texts:
     return Texts(f'emobank-{split}', tuple(row['text'] for row in rows), truth, groups.astype(np.int64))
 
 
-def read_meld_test(folder: Path) -> Texts:
-    """The test split of MELD's transcripts, one of EKMAN each."""
-    with (folder / 'test_sent_emo.csv').open(encoding='utf-8', newline='') as file:
+def read_meld(folder: Path, split: str) -> Texts:
+    """One official split ('train', 'dev', 'test') of MELD's transcripts, one of EKMAN each."""
+    with (folder / f'{split}_sent_emo.csv').open(encoding='utf-8', newline='') as file:
         rows = list(csv.DictReader(file))
     truth = np.zeros((len(rows), len(EKMAN)), np.float32)
     for at, row in enumerate(rows):
         truth[at, EKMAN.index(MELD_TO_EKMAN[row['Emotion']])] = 1.0
     groups = np.array([int(row['Dialogue_ID']) for row in rows])
-    return Texts('meld-test', tuple(row['Utterance'] for row in rows), truth, groups)
+    return Texts(f'meld-{split}', tuple(row['Utterance'] for row in rows), truth, groups)
+
+
+IEMOCAP = ('happiness', 'sadness', 'neutral', 'anger', 'happiness')
+"""The category of each of MERBench's classes of IEMOCAP: happy, sad, neutral, angry, excited. Frustrated, the sixth,
+has no category of its own here and is left out, as in the usual four classes."""
+
+
+def read_iemocap(folder: Path) -> Texts:
+    """IEMOCAP's lines of four categories, grouped by dialogue, from MERBench's transcripts and labels."""
+    with (folder / 'transcription-engchi-polish.csv').open(encoding='utf-8', newline='') as file:
+        lines = {row['name']: row['english'] for row in csv.DictReader(file)}
+    labels = read_npz(folder / 'label_6way.npz')['whole_corpus']
+    names = [name for name, row in labels.items() if int(row['emo']) < len(IEMOCAP) and lines.get(name, '').strip()]
+    truth = np.zeros((len(names), len(EKMAN)), np.float32)
+    for at, name in enumerate(names):
+        truth[at, EKMAN.index(IEMOCAP[int(labels[name]['emo'])])] = 1.0
+    _, groups = np.unique([name.rsplit('_', 1)[0] for name in names], return_inverse=True)
+    return Texts('iemocap', tuple(lines[name] for name in names), truth, groups.astype(np.int64))
 
 
 @dataclass(frozen=True)

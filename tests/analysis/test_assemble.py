@@ -6,16 +6,18 @@ import dataclasses
 import re
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from affekt.analysis.analysis import TABLES, Analysis
-from affekt.analysis.assemble import assemble
+from affekt.analysis.assemble import assemble, with_liveliness
 from affekt.analysis.observations import SCHEMAS, Observed, conform
 from affekt.analysis.records import Sentence, Source
 from affekt.analysis.settings import AnalysisSettings
 from affekt.analysis.timeline import Timeline
 from affekt.errors import RunError
 from affekt.labels import EKMAN
+from affekt.voice import COLUMNS
 
 
 @pytest.fixture
@@ -33,12 +35,13 @@ def test_turns_go_to_the_mouth_that_moves_and_the_rest_to_the_voice(analysis):
     assert [u.person for u in analysis.utterances] == ['person 1', 'person 1', 'voice']
 
 
-def test_people_are_ordered_by_time_with_the_unseen_voice_last(analysis):
+def test_people_are_ordered_by_time_and_the_unseen_voice_is_none_of_them(analysis):
     assert [(p.name, p.seen_s, p.heard_s) for p in analysis.people] == [
         ('person 1', 40.0, 9.0),
         ('person 2', 25.0, 0.0),
-        ('voice', 0.0, 4.0),
     ]
+    assert [(p.name, p.seen_s, p.heard_s) for p in analysis.voices] == [('voice', 0.0, 4.0)]
+    assert [lane.name for lane in analysis.lanes] == ['person 1', 'person 2', 'voice']
     assert analysis.people[0].quality['yaw_deg'] == 12.0  # turned away by 12 degrees, to whichever side
 
 
@@ -202,10 +205,11 @@ def test_another_describer_can_take_over(observed):
 
 def test_the_summary_is_plain_and_short(analysis):
     summary = analysis.summary()
-    assert [p['name'] for p in summary['people']] == ['person 1', 'person 2', 'voice']
+    assert [p['name'] for p in summary['people']] == ['person 1', 'person 2']
+    assert [v['name'] for v in summary['voices']] == ['voice']
     assert summary['description'] == [s.text for s in analysis.description]
     assert 'thumbnail_jpeg' not in summary['people'][0]
-    assert repr(analysis).startswith("Analysis('made-up.mp4', video, 40.0 s, 3 people")
+    assert repr(analysis).startswith("Analysis('made-up.mp4', video, 40.0 s, 2 people")
 
 
 def test_conformed_tables_have_the_least_columns_first(make):
@@ -222,3 +226,17 @@ def test_the_fused_series_kept_beside_the_timeline_is_what_its_rows_say(analysis
         assert len(kept) > 1
         for part in dataclasses.fields(kept):
             np.testing.assert_array_equal(getattr(kept, part.name), getattr(read, part.name))
+
+
+def test_a_turn_is_lively_against_the_same_persons_other_turns_only():
+    calm, lively = dict.fromkeys(COLUMNS, 3.0), dict.fromkeys(COLUMNS, 3.0) | {'loudness_lufs': 12.0}
+    rows = [calm, calm, lively, calm]
+    people = ['A', 'A', 'A', 'B']
+    turns = pa.table(
+        {name: [row[name] for row in rows] for name in COLUMNS} | {'liveliness': [np.nan] * 4, 'person': people}
+    )
+    read = with_liveliness(turns)['liveliness'].to_numpy()
+    assert read[2] > 0.1 > read[0]
+    assert np.isnan(read[3])
+    without = turns.select(['liveliness', 'person'])
+    assert with_liveliness(without) is without

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from affekt.analysis.course import course_of, least_stretch_s, runs_in_time, steps_within
+from affekt.analysis.course import LEAST_OF_PART, course_of, least_stretch_s, runs_in_time, steps_within
 from affekt.analysis.fuse import UNSURE_BELOW
 from affekt.analysis.person_series import PersonSeries, time_mean
 from affekt.labels import EKMAN
@@ -52,7 +52,18 @@ def test_a_blip_is_no_stretch_and_a_flicker_is_one():
     flicker = path(*[(1, 'sadness', 0.7), (1, 'neutral', 0.4)] * 8)
     assert told(flicker) == [('sadness', 0, 16)]
     # 0.5 and 0.4 by turns are 0.3 and 0.25 over time: below what is ever named
+    assert [part.reason for part in course_of(path(*[(1, 'sadness', 0.5), (1, 'neutral', 0.4)] * 8))] == ['unsure']
+    # clear step by step, and neither prevails
+    assert [part.reason for part in course_of(path(*[(1, 'sadness', 0.6), (1, 'neutral', 0.6)] * 8))] == ['mixed']
     assert told(path(*[(1, 'sadness', 0.5), (1, 'neutral', 0.4)] * 8)) == [('unclear', 0, 16)]
+
+
+def test_a_guess_is_no_part_of_a_course_and_may_be_all_of_it():
+    course = path((6, 'sadness', 0.54), (4, 'fear', 0.42), (10, 'happiness', 0.76))
+    assert told(course) == [('sadness', 0, 6), ('unclear', 6, 10), ('happiness', 10, 20)]
+    assert told(path((10, 'fear', 0.42))) == [('fear', 0, 10)]
+    # two guesses are no course; over all the time none prevails
+    assert told(path((10, 'fear', 0.45), (10, 'anger', 0.45))) == [('unclear', 0, 20)]
 
 
 def test_a_short_clip_has_one_stretch():
@@ -97,11 +108,11 @@ def test_stretches_cover_the_steps_in_order_and_say_what_their_mean_says(seed):
         if part.label == 'unclear':
             assert part.certainty is None
             stated = np.isfinite(series.probabilities[inside]).all(axis=1)
-            assert stated.mean() < 0.5 or shares.max() < UNSURE_BELOW
+            assert stated.mean() < 0.5 or shares.max() < (LEAST_OF_PART if len(course) > 1 else UNSURE_BELOW)
         else:
             assert part.label == EKMAN[int(shares.argmax())]
             assert part.certainty == pytest.approx(shares.max(), abs=1e-4)
-            assert part.certainty >= UNSURE_BELOW
+            assert part.certainty >= (LEAST_OF_PART if len({x.label for x in course}) > 1 else UNSURE_BELOW)
     assert (taken == 1).all()
     assert all(a.end_s <= b.start_s + 1e-9 for a, b in pairwise(course))
     whole_s = float(series.end_s[-1] - series.start_s[0]) if len(series) else 0.0

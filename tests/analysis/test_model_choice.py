@@ -52,11 +52,17 @@ def test_softened_shares_lie_half_way_to_uniform():
 def test_sources_are_believed_as_far_as_their_evidence_carries():
     trust = trust_of(AnalysisSettings())
     assert set(trust) == {'face', 'voice', 'words'}
-    for source, held in trust.items():
-        assert 0 < held.reliability <= 1
+    for source, model in trust.items():
+        assert 0 < model.reliability <= 1
         if 'carries_over' not in card_of({'face': 'face_expression', 'words': 'textual_emotion'}.get(source, '')):
-            assert held.reliability <= CARRIED_OVER[source]
+            assert model.reliability <= CARRIED_OVER[source].reliability
     assert trust_of(AnalysisSettings(license='commercial-ok'))['face'].prior is None
+
+
+def test_the_words_are_corrected_for_the_very_prior_that_they_are_stated_under():
+    reported = card_of('textual_emotion')['reported_prior']
+    assert trust_of(AnalysisSettings())['words'].prior == reported
+    assert sum(reported.values()) == pytest.approx(1.0, abs=1e-3)
 
 
 def test_models_name_their_licence_and_hash():

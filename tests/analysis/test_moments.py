@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from affekt.analysis.moments import FINDERS, MOMENT_KINDS, find_moments
+import affekt
+from affekt.analysis.moments import FINDERS, LIVELY_LEAST, MOMENT_KINDS, find_moments
 from affekt.analysis.person_series import Readings
 from affekt.analysis.timeline import Timeline
 from affekt.labels import EKMAN
@@ -131,6 +135,12 @@ def test_a_peak_is_told_by_the_mean_of_its_span_as_its_evidence_says():
     assert peak.evidence[0].readings['valence'] == pytest.approx(2 / 3, abs=1e-4)
 
 
+def test_a_last_frame_is_no_peak():
+    rows = course([0.0] * 20 + [0.9]).table.to_pylist()
+    rows = [row | {'end_s': 20.04} if row['start_s'] == 20.0 else row for row in rows]
+    assert moments(Timeline.from_rows(rows), duration_s=20.04) == ()
+
+
 def test_a_peak_does_not_reach_over_a_gap():
     values = [0.0] * 12 + [0.7, 0.7] + [None] * 10 + [0.7] + [0.0] * 12
     spans = [(m.start_s, m.end_s) for m in moments(course(values)) if m.kind == 'peak']
@@ -220,3 +230,8 @@ def test_the_strongest_moments_stay_and_none_twice():
     assert max(found, key=lambda m: m.strength).time_s == 8 * 11 + 4.5
     assert 4.5 not in times  # the three weakest went
     assert all(0 <= m.strength <= 1 for m in found)
+
+
+def test_the_liveliness_that_is_told_is_the_measured_threshold():
+    measured = json.loads((Path(affekt.__file__).parents[1] / 'measurements/results/liveliness.json').read_text())
+    assert measured['threshold'] == LIVELY_LEAST

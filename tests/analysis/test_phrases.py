@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from affekt.analysis.fuse import UNSURE_BELOW
-from affekt.analysis.phrases import LEAST_TOLD, headline, named, told_course, tone, when
+from affekt.analysis.phrases import LEAST_TOLD, headline, named, told_course, told_words, tone, when
 from affekt.analysis.records import Moment, OpenLabel, Person, Stretch
 from affekt.wording import (
     clock,
@@ -72,13 +72,17 @@ def around(mean, half=0.1):
         # whom raters call neutral comes out at -0.17: the interval reaches over 0
         (around(-0.17, 0.3), around(0.0), 'even'),
         (around(-0.17, 0.3), around(0.4), 'neutral and lively'),
-        (around(0.3, 0.31), None, 'neutral'),
+        (around(0.24, 0.3), None, 'neutral'),
+        (around(-0.3, 0.5), around(0.4), 'lively'),  # neither surely negative nor near 0
+        (around(-0.4, 0.5), around(0.53, 0.66), 'probably negative and probably lively'),
+        (around(-0.03, 0.9), around(0.06, 0.77), ''),  # a face of which nothing is known
+        (around(-0.12, 0.68), around(0.04, 0.66), 'even'),  # one picture of a neutral face
         # so wide that neither a tone nor the absence of one is known
         (around(0.3, 0.6), around(0.2, 0.7), ''),
         (around(0.3, 0.6), around(-0.4), 'calm'),
     ],
 )
-def test_a_tone_is_told_only_where_its_interval_has_one_sign(valence, arousal, words):
+def test_a_tone_is_told_only_where_its_interval_says_so(valence, arousal, words):
     assert tone(valence, arousal) == words
 
 
@@ -152,6 +156,13 @@ def test_a_headline_tells_the_course_or_the_words_for_who_stays_the_same():
     assert headline(person('person 1', (9, 'surprise', 0.45)), [word('amused', 'person 1', 0.23)]) == (
         'person 1 comes across as perhaps surprised (45 % sure)'
     )
+
+
+def test_nobody_who_is_unclear_gets_words():
+    words = [word('matter-of-fact', 'voice', 0.5)]
+    assert told_words(person('voice', UNSURE), words) == []
+    assert told_words(person('voice', HAPPY), words) == words
+    assert headline(person('voice', UNSURE, seen_s=0.0), words) == 'the voice is too unclear to name an emotion'
 
 
 def test_a_headline_says_what_is_unclear():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.signal import lfilter
 
 from affekt.errors import ShapeError, ValueRangeError
-from affekt.voice import COLUMNS, READINGS, acoustic_arousal, acoustic_frames, acoustic_summary, integrated_loudness
+from affekt.voice import COLUMNS, READINGS, acoustic_frames, acoustic_summary, integrated_loudness
 from affekt.voice.acoustics import syllable_nuclei
 
 
@@ -123,26 +123,3 @@ def test_what_is_not_mono_or_not_finite_is_refused():
         acoustic_frames(np.zeros((2, 16000), np.float32))
     with pytest.raises(ValueRangeError):
         acoustic_frames(np.full(16000, np.inf, np.float32))
-
-
-def test_louder_higher_and_brighter_turns_are_more_aroused():
-    calm = acoustic_summary(babble(np.random.default_rng(1), 2.0))
-    excited = calm.copy()
-    for name, step in (('f0_mean_hz', 60), ('f0_sd_st', 2), ('loudness_lufs', 12), ('alpha_ratio_db', 6)):
-        excited[COLUMNS.index(name)] += step
-    together = acoustic_arousal(np.stack([calm, calm, excited]))
-    assert together[2] > together[0] == together[1]
-    assert acoustic_arousal(excited[None])[0] > acoustic_arousal(calm[None])[0]
-    assert np.abs(together).max() <= 1
-
-
-def test_arousal_among_own_turns_ignores_the_microphone():
-    rows = np.stack([acoustic_summary(babble(np.random.default_rng(seed), 1.0 + seed / 4)) for seed in range(4)])
-    nearer = rows.copy()
-    nearer[:, COLUMNS.index('loudness_lufs')] += 20
-    np.testing.assert_allclose(acoustic_arousal(nearer), acoustic_arousal(rows), atol=1e-6)
-
-
-def test_an_unvoiced_turn_has_no_arousal():
-    assert np.isnan(acoustic_arousal(acoustic_summary(np.zeros(16000, np.float32))[None])).all()
-    assert acoustic_arousal(np.zeros((0, len(COLUMNS)), np.float32)).shape == (0,)

@@ -1,0 +1,162 @@
+"""What stands in the way of reading a person, as sentences with the rows that say so.
+
+A face may be covered, upside down, drawn, blurred, its eyes closed; a voice unclear, unfamiliar or no more than loud;
+words not understood, or of a language that no model here reads. Nothing is said of columns that were not measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from affekt.analysis.course import runs_in_time
+from affekt.analysis.person_series import Readings, column, rows_of
+from affekt.analysis.phrases import UNSEEN, headline
+from affekt.analysis.records import Evidence, Person, Sentence
+from affekt.analysis.timeline import Span, measure, union
+from affekt.arrays import Bools
+from affekt.wording import length, listed, opened, stretch
+
+FACE_CONDITIONS: Mapping[str, str] = {
+    'is_upside_down': 'is upside down',
+    'is_covered': 'is partly covered',
+    'is_drawn': 'looks drawn or painted',
+    'is_blurred': 'is blurred',
+}
+"""Columns of the table `faces` that say why a face can be read less well, and how that is told."""
+MOST_SPANS = 8
+"""Spans that a sentence names as evidence."""
+LIDS_APART = 0.1
+"""Least mean of `eye_aspect_left` and `eye_aspect_right` of eyes that are not closed: a look downward reaches 0.1 to
+0.15, where the score `eyes_closed` is as high as of closed ones."""
+LEAST_CONDITION_S = 1.0
+"""A condition of face or voice that is shorter is not told: a blink is no closed eye."""
+LEAST_CONDITION_SHARE = 0.1
+"""Nor is one of a smaller share of the time that the face was seen."""
+VOICE_EVIDENCE = ('loudness_lufs', 'f0_mean_hz', 'arousal', 'unfamiliarity')
+VOICE_CONDITIONS: Mapping[str, str] = {
+    'loud': 'is loud, as in a shout or a cry',
+    'unfamiliar': 'is unlike the speech that the model knows, so no emotion is read from it',
+    'unsure': 'is too unclear to name an emotion',
+}
+"""Why no emotion is read from a voice, and how that is told."""
+UNREAD_WORDS = {
+    'not understood': 'the words were not understood, so no emotion is read from them',
+    'language': 'the words are of a language that no model here reads for emotion, so they are shown and not read',
+}
+"""Why words were not read, by the reason in `utterances`."""
+OTHER_RECOGNISER = '--asr base recognizes other languages than English'
+
+
+def about_face(readings: Readings, person: Person, *, is_picture: bool) -> list[Sentence]:
+    """Why a face can be read less well: covered, upside down, drawn, blurred, eyes closed."""
+    times = readings.column('faces', person.name, 'time_s')
+    if not times.size:
+        return []
+    least_s = 0.0 if is_picture else LEAST_CONDITION_S
+    conditions: dict[str, list[str]] = {'face': [], 'eyes': []}
+    spans = []
+    for name, words in {**FACE_CONDITIONS, 'eyes_closed': 'are closed'}.items():
+        shows = np.nan_to_num(readings.column('faces', person.name, name)) >= 0.5
+        if name == 'eyes_closed':
+            shows &= ~_lids_apart(readings, person.name)
+        runs = runs_in_time(times, shows, least_s)
+        within = np.zeros(len(times), dtype=bool)
+        for start, end in runs:
+            within |= (times >= start) & (times <= end)
+        share = float(within.mean())
+        if share >= LEAST_CONDITION_SHARE:
+            lasts = '' if is_picture else _how_long(person, share)
+            part = 'eyes' if name == 'eyes_closed' else 'face'
+            conditions[part].append(f'{words}{lasts}')
+            spans += sorted(runs, key=lambda span: span[0] - span[1])[:MOST_SPANS]
+    clauses = [f'the {part} of {person.name} {listed(words)}' for part, words in conditions.items() if words]
+    if not clauses:
+        return []
+    columns = (*FACE_CONDITIONS, 'eyes_closed', 'quality')
+    evidence = tuple(readings.evidence('face', person.name, *span, columns) for span in sorted(set(spans)))
+    text = f'{listed(clauses)}, so the expression is read with less certainty'
+    return [Sentence(f'{opened(text)}.', evidence)]
+
+
+def _lids_apart(readings: Readings, person: str) -> Bools:
+    """(N,) the frames whose lids are seen apart."""
+    left, right = (readings.column('faces', person, f'eye_aspect_{side}') for side in ('left', 'right'))
+    return np.asarray(np.nan_to_num((left + right) / 2) >= LIDS_APART)
+
+
+def _how_long(person: Person, share: float) -> str:
+    return ' throughout' if share >= 0.95 else f' for {length(share * person.seen_s)}'
+
+
+def about_voice(readings: Readings, person: Person) -> list[Sentence]:
+    """What kept an emotion from being read from a voice: it is unclear, unfamiliar, or no more than loud."""
+    turns = rows_of(readings.tables.get('turns', pa.table({})), person.name)
+    if not turns.num_rows:
+        return []
+    spans = _spans_in(turns)
+    because = _texts(turns, 'abstains_because', np.where(column(turns, 'abstained') == 1, 'unsure', ''))
+    voice = 'the voice' if person.name == UNSEEN else f'the voice of {person.name}'
+    is_said_already = person.seen_s <= 0 and headline(person, ()).endswith('too unclear to name an emotion')
+    unsure_least_s = (
+        np.inf if is_said_already else max(LEAST_CONDITION_S, measure(spans(np.ones(len(because), dtype=bool))) / 2)
+    )
+    sentences = []
+    for reason, rows, least_s in (
+        ('loud', column(turns, 'is_loud_voice') == 1, 0.0),
+        ('unfamiliar', because == 'unfamiliar', LEAST_CONDITION_S),
+        ('unsure', because == 'unsure', unsure_least_s),
+    ):
+        where = spans(rows)
+        if where and measure(where) >= least_s:
+            evidence = [readings.evidence('voice', person.name, *span, VOICE_EVIDENCE) for span in where[:MOST_SPANS]]
+            text = f'{opened(_over(where))}, {voice} {VOICE_CONDITIONS[reason]}.'
+            sentences.append(Sentence(text, tuple(evidence)))
+    return sentences
+
+
+def about_words(readings: Readings, notes: Sequence[str]) -> list[Sentence]:
+    """What was said and not read, because it was not understood or is of a language that no model here reads."""
+    table = readings.tables.get('utterances', pa.table({}))
+    reasons = _texts(table, 'reason', np.full(table.num_rows, '', dtype=object))
+    sentences = []
+    for reason, text in UNREAD_WORDS.items():
+        rows = reasons == reason
+        if not rows.any():
+            continue
+        spans = _spans_in(table)(rows)
+        text = text if rows.all() else f'{_over(spans)}, {text}'
+        if reason == 'not understood' and _may_help(notes):
+            text += f'; {OTHER_RECOGNISER}'
+        sentences.append(
+            Sentence(f'{opened(text)}.', tuple(Evidence('words', *span, '') for span in spans[:MOST_SPANS]))
+        )
+    return sentences
+
+
+def _may_help(notes: Sequence[str]) -> bool:
+    """Whether a recogniser of more languages may understand more: not where the notes on words do not say so."""
+    on_words = [note for note in notes if 'understood' in note]
+    return not on_words or any('--asr base' in note for note in on_words)
+
+
+def _over(spans: Sequence[tuple[float, float]]) -> str:
+    """'from 0:03 to 0:08', or 'for 12 seconds' of several spans."""
+    return stretch(*spans[0]) if len(spans) == 1 else f'for {length(measure(spans))}'
+
+
+def _texts(table: pa.Table, name: str, otherwise: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """(N,) a column of texts; `otherwise` where the table lacks it."""
+    if name not in table.column_names:
+        return otherwise
+    return np.array([text or '' for text in table[name].to_pylist()], dtype=object)
+
+
+def _spans_in(table: pa.Table) -> Callable[[Bools], tuple[Span, ...]]:
+    """What tells the times of some rows of turns or utterances, as disjoint spans."""
+    starts, ends = column(table, 'start_s'), column(table, 'end_s')
+    return lambda rows: union(zip(starts[rows].tolist(), ends[rows].tolist(), strict=True))

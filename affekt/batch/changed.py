@@ -1,0 +1,103 @@
+"""An analysis after a user said that two people are one, or what they are called.
+
+What was measured stays; the person of each row is another, and all that follows from it (the timeline, people, labels,
+moments and sentences) is made again as `assemble` makes it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from affekt.analysis.analysis import Analysis
+from affekt.analysis.assemble import concluded
+from affekt.analysis.model_choice import trust_of
+from affekt.analysis.observations import Observed, with_people
+from affekt.analysis.phrases import UNSEEN, UNSEEN_TITLES
+from affekt.analysis.records import Moment
+from affekt.people import Change, Returned, exact, names_after, told_changes
+
+STILL_REACH_S = 0.5
+"""How far from a kept still another moment may be that shows it."""
+RESERVED_NAMES = (UNSEEN, *UNSEEN_TITLES)
+"""Names that nobody may be given."""
+
+
+def with_changes(analysis: Analysis, changes: Sequence[Change]) -> Analysis:
+    """The analysis with people merged and renamed; a sentence on each change is among the source's notes.
+
+    Raises:
+        UnknownNameError, ValueRangeError: see `names_after`.
+    """
+    everybody = [person.name for person in analysis.lanes]
+    names = names_after(everybody, changes, RESERVED_NAMES)
+    notes = (*analysis.source.notes, *told_changes(exact(changes, everybody)))
+    observed = Observed(
+        source=dataclasses.replace(analysis.source, notes=notes),
+        faces=_renamed(analysis.tables['faces'], names),
+        turns=_renamed(analysis.tables['turns'], names),
+        voice=analysis.tables['voice'],
+        utterances=_renamed(analysis.tables['utterances'], names),
+        spoken=tuple(dataclasses.replace(x, person=names.get(x.person, x.person)) for x in analysis.utterances),
+        thumbnails=_thumbnails(analysis, names),
+        returned=_returned(analysis, names),
+        trust=trust_of(analysis.settings),
+        models=analysis.models,
+        still_at=_still_of(analysis.moments),
+    )
+    again = concluded(observed, analysis.settings)
+    return dataclasses.replace(again, notice=analysis.notice, recording=analysis.recording)
+
+
+def seconds_together(analysis: Analysis, first: str, second: str) -> tuple[float, float]:
+    """For how many seconds two people are on screen in the same frames, and when first; nan where never."""
+    faces = analysis.tables['faces']
+    times, people = faces['time_s'].to_numpy().round(3), np.asarray(faces['person'].to_pylist(), dtype=object)
+    shared = np.intersect1d(times[people == first], times[people == second])
+    rate = analysis.source.analyzed_rate_hz
+    seconds = len(shared) / rate if rate > 0 else float(len(shared) > 0) * analysis.source.duration_s
+    return seconds, float(shared[0]) if len(shared) else float('nan')
+
+
+def _renamed(table: pa.Table, names: Mapping[str, str]) -> pa.Table:
+    return with_people(table, [names.get(name, name) for name in table['person'].to_pylist()])
+
+
+def _thumbnails(analysis: Analysis, names: Mapping[str, str]) -> dict[str, bytes]:
+    """The picture of each person: of those who are one, that of whom was seen longest."""
+    pictures: dict[str, bytes] = {}
+    for person in sorted(analysis.people, key=lambda person: -person.seen_s):
+        if person.thumbnail_jpeg:
+            pictures.setdefault(names.get(person.name, person.name), person.thumbnail_jpeg)
+    return pictures
+
+
+def _returned(analysis: Analysis, names: Mapping[str, str]) -> dict[str, Returned]:
+    """Stretches of each person; of those who were merged by hand no certainty of the face is told."""
+    returned: dict[str, Returned] = {}
+    for person in analysis.people:
+        name = names.get(person.name, person.name)
+        stretches = person.stretches if person.seen_s > 0 else 0
+        before = returned.get(name)
+        returned[name] = (
+            Returned(stretches, person.identity_certainty)
+            if before is None
+            else Returned(before.stretches + stretches, None)
+        )
+    return {name: back for name, back in returned.items() if back.stretches > 1}
+
+
+def _still_of(moments: Iterable[Moment]) -> Callable[[float], bytes | None]:
+    """The still that was kept nearest to a time; None where none is near."""
+    kept = sorted((moment.time_s, moment.still_jpeg) for moment in moments if moment.still_jpeg is not None)
+
+    def still_at(time_s: float) -> bytes | None:
+        if not kept:
+            return None
+        when, still = min(kept, key=lambda each: abs(each[0] - time_s))
+        return still if abs(when - time_s) <= STILL_REACH_S else None
+
+    return still_at

@@ -1,0 +1,122 @@
+"""The people of one file of a run, merged and renamed in all that is made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from affekt.analysis import UNSEEN, Analysis
+from affekt.analysis.results import results_that_count
+from affekt.analysis.storage import MAIN_FILE
+from affekt.batch.changed import RESERVED_NAMES, seconds_together, with_changes
+from affekt.batch.exports import report_run
+from affekt.errors import RunError, UnknownNameError, did_you_mean, listed
+from affekt.people import Change, Merge, exact, names_after, read_changes, write_changes
+from affekt.tables import storable
+from affekt.wording import clock
+
+
+@dataclass(frozen=True)
+class ChangedPeople:
+    """The people of a file after some changes."""
+
+    folder: Path
+    """Of the results."""
+    analysis: Analysis
+    """With all changes."""
+    changes: tuple[Change, ...]
+    """All that are kept, earlier ones first."""
+    pages: tuple[Path, ...] = ()
+    """Pages that were made again."""
+    remarks: tuple[str, ...] = ()
+    """Sentences on what the user should know."""
+
+
+def change_people(
+    run: Path, changes: Sequence[Change] = (), *, file: str | None = None, reset: bool = False
+) -> ChangedPeople:
+    """Merge and rename people; the page is made again, and exports follow from now on.
+
+    1. Find the file's results. 2. Work out what everybody is called. 3. Keep the list. 4. Make the page again.
+
+    Args:
+        run: a run folder, or the folder of one of its files.
+        changes: what to do, in order, beside earlier changes; without any, nothing is written.
+        file: which file of a run with several: its path as the run lists it, or its name alone.
+        reset: forget earlier changes first.
+
+    Raises:
+        UnknownNameError: no such file or person.
+        ValueRangeError: a person is merged with itself, or a name is taken or not allowed.
+        RunError: no finished results, or damaged ones.
+    """
+    # 1.
+    folder = _results_of(run, file)
+    analyzed = Analysis.load(folder, as_analyzed=True)
+    earlier = () if reset else read_changes(folder)
+    # 2.
+    everybody = [person.name for person in analyzed.lanes]
+    kept, remarks = list(earlier), list[str]()
+    for change in changes:
+        before = tuple(kept)
+        kept = list(exact([*kept, change], everybody))
+        if isinstance(kept[-1], Merge):
+            kept[-1] = _without_voice_in_front(kept[-1])
+            remarks += _on_both(with_changes(analyzed, before) if before else analyzed, kept[-1])
+        names_after(everybody, kept, RESERVED_NAMES)
+    analysis = with_changes(analyzed, kept) if kept else analyzed
+    if not (changes or reset):
+        return ChangedPeople(folder, analysis, tuple(kept))
+    # 3.
+    write_changes(folder, kept)
+    # 4.
+    written = report_run(folder)
+    return ChangedPeople(folder, analysis, tuple(kept), tuple(written), (*remarks, *written.remarks))
+
+
+def _results_of(run: Path, file: str | None) -> Path:
+    """The folder of results of one file.
+
+    Raises:
+        UnknownNameError: the run has several files and none, or no single one, is called so.
+        RunError: it has no finished file.
+    """
+    if (run / MAIN_FILE).exists():
+        return run
+    notes = results_that_count(run).notes
+    names = [storable(note.file) for note in notes]
+    if not notes:
+        raise RunError(
+            expected='a run with a finished file', came=f'none in {run}', todo='analyze a recording into it first'
+        )
+    if file is None:
+        if len(notes) == 1:
+            return run / notes[0].folder
+        raise UnknownNameError(
+            expected=f'one of the files {listed(names)}', came='none named', todo='name one by --file'
+        )
+    matching = [note for note in notes if file in (storable(note.file), note.folder)]
+    matching = matching or [note for note in notes if storable(note.file).rsplit('/', 1)[-1] == file]
+    if len(matching) != 1:
+        came = repr(file) if not matching else f'{file!r}, which several are called'
+        todo = did_you_mean(file, names) if not matching else 'give its path as listed'
+        raise UnknownNameError(expected=f'one of the files {listed(names)}', came=came, todo=todo)
+    return run / matching[0].folder
+
+
+def _without_voice_in_front(merge: Merge) -> Merge:
+    """The merge with a person taking in a voice, never the other way round."""
+    return Merge(merge.person, merge.into) if merge.into == UNSEEN else merge
+
+
+def _on_both(analysis: Analysis, merge: Merge) -> list[str]:
+    """A sentence where two who are merged are on screen together."""
+    seconds, first_s = seconds_together(analysis, merge.into, merge.person)
+    if not seconds > 0:
+        return []
+    where = '' if analysis.source.kind == 'image' else f' for {seconds:.1f} s, first at {clock(first_s)}'
+    return [
+        f'{merge.into} and {merge.person} are on screen together{where}, so they look like two people; merged all the '
+        'same, and --reset takes it back'
+    ]

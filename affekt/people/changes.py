@@ -1,0 +1,208 @@
+"""What a user says of people after an analysis: two are one, and what they are called; a list beside the results.
+
+    {"format": 1, "changes": [{"merge": ["person 1", "person 3"]}, {"name": ["person 1", "A."]}]}
+
+Each change speaks of people as they are called when it is made. The results stay as they were analyzed; the list is
+applied whenever they are read, and without it they are as before.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from affekt.errors import RunError, UnknownNameError, ValueRangeError, did_you_mean
+from affekt.runs import read_regular_file, write_atomically
+from affekt.wording import opened
+
+CHANGES_FILE = 'people.json'
+FORMAT = 1
+LONGEST_NAME = 80
+MOST_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Merge:
+    """Somebody is a person who was counted already, whose name they take."""
+
+    into: str
+    person: str
+
+
+@dataclass(frozen=True)
+class Rename:
+    """A person is called otherwise."""
+
+    person: str
+    name: str
+
+
+Change = Merge | Rename
+
+
+def names_after(people: Iterable[str], changes: Sequence[Change], reserved: Iterable[str] = ()) -> dict[str, str]:
+    """What everybody of an analysis is called after some changes.
+
+    Args:
+        people: their names as analyzed.
+        changes: in the order in which they were made; people may be named by number, 'person 1' as 1.
+        reserved: names that nobody may be given, in any case.
+
+    Returns:
+        Name as analyzed to name after all changes; several share one where they were merged.
+
+    Raises:
+        UnknownNameError: nobody is called as a change says.
+        ValueRangeError: a person is merged with itself, or a name is empty, too long, taken or reserved.
+
+    >>> names_after(['person 1', 'person 2', 'person 3'], [Merge('1', '3'), Rename('1', 'A.')])
+    {'person 1': 'A.', 'person 2': 'person 2', 'person 3': 'A.'}
+    """
+    names = {person: person for person in people}
+    for change in changes:
+        if isinstance(change, Merge):
+            into, person = (meant(who, names) for who in (change.into, change.person))
+            if into == person:
+                raise ValueRangeError(
+                    expected='two people to merge', came=f'{change.into!r} and {change.person!r}, who are one',
+                    todo='name another',
+                )  # fmt: skip
+            names = {analyzed: into if name == person else name for analyzed, name in names.items()}
+        else:
+            person, wanted = meant(change.person, names), checked_name(change.name, reserved)
+            others = {name.casefold() for name in names.values() if name != person}
+            if wanted.casefold() in others:
+                raise ValueRangeError(
+                    expected='a name of their own for each person', came=f'{wanted!r}, which somebody else has',
+                    todo='choose another; to make the two one person, merge them',
+                )  # fmt: skip
+            names = {analyzed: wanted if name == person else name for analyzed, name in names.items()}
+    return names
+
+
+def exact(changes: Iterable[Change], people: Iterable[str]) -> tuple[Change, ...]:
+    """The changes with everybody by the name that they have when each is made.
+
+    Raises:
+        UnknownNameError, ValueRangeError: see `names_after`.
+    """
+    people, made = list(people), list[Change]()
+    for change in changes:
+        names = names_after(people, made)
+        if isinstance(change, Merge):
+            made.append(Merge(meant(change.into, names), meant(change.person, names)))
+        else:
+            made.append(Rename(meant(change.person, names), ' '.join(change.name.split())))
+    return tuple(made)
+
+
+def checked_name(name: str, reserved: Iterable[str] = ()) -> str:
+    """A person's name without spaces around it.
+
+    Raises:
+        ValueRangeError: it is empty, longer than LONGEST_NAME, holds control characters, or is reserved.
+    """
+    tidy = ' '.join(name.split())
+    wrong = (
+        'an empty one' if not tidy
+        else f'{len(tidy)} characters' if len(tidy) > LONGEST_NAME
+        else f'{tidy!r}' if any(unicodedata.category(letter) in ('Cc', 'Cs', 'Zl', 'Zp') for letter in tidy)
+        else f'{tidy!r}, a name that affekt gives itself' if tidy.casefold() in {word.casefold() for word in reserved}
+        else ''
+    )  # fmt: skip
+    if wrong:
+        raise ValueRangeError(
+            expected=f'a name of 1 to {LONGEST_NAME} characters', came=wrong, todo='choose another name'
+        )
+    return tidy
+
+
+def told_changes(changes: Iterable[Change]) -> tuple[str, ...]:
+    """A sentence on each change.
+
+    >>> told_changes([Merge('person 1', 'person 3'), Rename('person 1', 'A.')])
+    ('Person 3 is counted as person 1, as was said by hand.', "Person 1 is called 'A.', as was said by hand.")
+    """
+    return tuple(
+        f'{opened(change.person)} is counted as {change.into}, as was said by hand.'
+        if isinstance(change, Merge)
+        else f'{opened(change.person)} is called {change.name!r}, as was said by hand.'
+        for change in changes
+    )
+
+
+def read_changes(folder: Path) -> tuple[Change, ...]:
+    """The changes beside the results in a folder; none where there is no list.
+
+    Raises:
+        RunError: the list is damaged.
+    """
+    path = folder / CHANGES_FILE
+    if not path.exists() and not path.is_symlink():
+        return ()
+    try:
+        if path.is_symlink() or path.stat().st_size > MOST_BYTES:
+            raise ValueError('a link or far too large, which affekt never writes')
+        content = json.loads(read_regular_file(path))
+        if content.get('format') != FORMAT or isinstance(content['format'], bool):
+            raise ValueError('of another format')
+        return tuple(_change_of(each) for each in content['changes'])
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise RunError(
+            expected=f'a list of changes in {CHANGES_FILE}', came=f'{path}: {str(error)[:200]}',
+            todo='remove the file for people as they were analyzed',
+        ) from error  # fmt: skip
+
+
+def write_changes(folder: Path, changes: Sequence[Change]) -> None:
+    """Puts the list beside the results; none are no file.
+
+    Raises:
+        StorageError: there is no room, or the place cannot be written.
+    """
+    path = folder / CHANGES_FILE
+    if not changes:
+        path.unlink(missing_ok=True)
+        return
+    rows = [
+        {'merge': [change.into, change.person]} if isinstance(change, Merge) else {'name': [change.person, change.name]}
+        for change in changes
+    ]
+    text = json.dumps({'format': FORMAT, 'changes': rows}, ensure_ascii=False, indent=1)
+    write_atomically(path, text.encode('utf-8'))
+
+
+def _change_of(row: Mapping[str, Sequence[str]]) -> Change:
+    ((verb, given),) = row.items()
+    first, second = given
+    if not (isinstance(first, str) and isinstance(second, str)) or verb not in ('merge', 'name'):
+        raise ValueError(f'no change: {str(row)[:60]}')
+    return Merge(first, second) if verb == 'merge' else Rename(first, second)
+
+
+def meant(who: str, names: Mapping[str, str]) -> str:
+    """The present name of somebody: by present name, or by number or name as analyzed, in any case.
+
+    Args:
+        who: how somebody is spoken of.
+        names: name as analyzed to present name.
+
+    Raises:
+        UnknownNameError: nobody is called so.
+    """
+    present = list(dict.fromkeys(names.values()))
+    asked = ' '.join(who.split()).casefold()
+    for spelling in (asked, f'person {asked}'):
+        for name in present:
+            if name.casefold() == spelling:
+                return name
+        for analyzed, name in names.items():
+            if analyzed.casefold() == spelling:
+                return name
+    raise UnknownNameError(
+        expected=f'a person among {", ".join(map(repr, present)) or "nobody: no one was seen or heard"}',
+        came=repr(who), todo=did_you_mean(who, present),
+    )  # fmt: skip

@@ -1,0 +1,5 @@
+"""The made-up observations of the tests of the analysis."""
+
+from tests.analysis.conftest import observed
+
+__all__ = ['observed']

@@ -38,11 +38,32 @@ def table(head: list[str], rows: list[list[object]]) -> str:
     return '\n'.join('| ' + ' | '.join(str(value) for value in line) + ' |' for line in lines) + '\n'
 
 
+def _pace(result: dict[str, Any]) -> str:
+    """The main job beside an earlier state of the repository and beside mediapipe, where they were measured."""
+    text = ''
+    if 'against' in result:
+        both = result['against']
+        text += (
+            f'\nAt the default 12.5 frames/s, in turn with commit {both["ref"]} on {both["cores"]} cores in the same '
+            f'run: {both["fps_now"]} frames/s against {both["fps_before"]}, {both["wall_ratio"]} of its wall time and '
+            f'{both["cpu_ratio"]} of its processor time (medians of {len(both["wall_ratio_of_each_round"])} rounds). '
+            f'Seconds by cores: {", ".join(f"{n}: {s}" for n, s in both["analyze_s_by_cores"].items())}.\n'
+        )
+    if 'mediapipe' in result:
+        peer = result['mediapipe']
+        text += (
+            f'\n{peer["package"]} in video mode, landmarks alone, on the same frames in the same run: '
+            f'{peer["frames_per_cpu_second"]} frames per processor second.\n'
+        )
+    return text
+
+
 def end_to_end(result: dict[str, Any]) -> str:
     speed = result['every_frame']
     text = (
         '## The main job, end to end\n\n'
-        f'`measurements/end_to_end.py`: {result["clip"]}; face, voice and words all on; {result["cores"]} cores; '
+        f'`measurements/end_to_end.py`: {result["clip"]}; face, voice and words all on; {result["cores"]} cores'
+        f'{" of " + result["processor"] if "processor" in result else ""}; '
         f'median of {len(result["fps_of_each_run"])} runs. A peer publishes 8.9 to 17.6 frames/s on a CPU for '
         'faces alone.\n\n'
     )
@@ -57,6 +78,7 @@ def end_to_end(result: dict[str, Any]) -> str:
             ],
         ],
     )
+    text += _pace(result)
     if result['memory']:
         text += '\nPeak memory at the default 12.5 frames/s, a process each:\n\n'
         text += table(

@@ -276,7 +276,8 @@ class Analyzer:
             trust=trust_of(self.settings),
             models=models_used(
                 self.settings, saw=seen.has_frames, heard=heard.has_sound, read=bool(heard.spoken),
-                recognized=heard.was_recognized, joined=seen.has_compared, told_apart=bool(heard.speakers),
+                recognized=heard.was_recognized, foreign=heard.was_foreign, joined=seen.has_compared,
+                told_apart=bool(heard.speakers),
             ),
             still_at=stills.at if stills is not None else lambda time_s: None,
         )  # fmt: skip

@@ -107,7 +107,7 @@ def read_voices(features: Path, data: Path, cache: Path, encoder: str = 'tiny.en
     path = cache / 'voices.npz'
     corpora = ('ravdess', 'nemo')
     if not path.exists():
-        tables = {name: _voice_table(name, data, features, encoder) for name in corpora}
+        tables = {name: _voice_table(name, data, features, encoder, cache) for name in corpora}
         shared = np.intersect1d(*(table['truth'] for table in tables.values()))
         scores, rows = {}, {}
         for name, other in itertools.permutations(corpora):
@@ -131,26 +131,35 @@ def read_voices(features: Path, data: Path, cache: Path, encoder: str = 'tiny.en
         }  # fmt: skip
 
 
-def _voice_table(name: str, data: Path, features: Path, encoder: str) -> dict[str, np.ndarray]:
+def _voice_table(name: str, data: Path, features: Path, encoder: str, cache: Path) -> dict[str, np.ndarray]:
     """A corpus's clips that have features."""
     sys.path.insert(0, str(RECIPES / 'vocal_emotion'))
     from features import CORPORA
-
-    from affekt.voice.arousal import acoustic_arousal
 
     folder = {'ravdess': 'ravdess_speech'}.get(name, name)
     clips = CORPORA[name](data / folder)
     pooled = np.load(features / name / f'clean.{encoder}.npy')
     kept = np.flatnonzero(np.isfinite(pooled[:, 1, 0, 0].astype(np.float32)))
     inputs = pooled[kept][:, 1:, :2].reshape(len(kept), -1).astype(np.float32)
-    acoustics = np.load(features / name / 'clean.acoustics.npy')[kept]
-    # One turn at a time: each clip is a recording of its own.
-    arousal = np.array([float(acoustic_arousal(row[None])[0]) for row in acoustics])
+    arousal = _arousal(features / name / 'clean.sound.npz', cache / f'arousal {name}.npy')[kept]
     truth = np.array([EKMAN.index(RAVDESS8_TO_EKMAN[RAVDESS8[label]]) for label in clips.truth[kept]])
     return {
         'inputs': inputs, 'truth': truth, 'speaker': clips.speaker[kept],
         'sentence': clips.sentence[kept], 'arousal': arousal,
     }  # fmt: skip
+
+
+def _arousal(sound: Path, path: Path) -> np.ndarray:
+    """(S,) the arousal that is heard in each clip by itself; nan where nothing is voiced."""
+    if not path.exists():
+        from affekt.voice.acoustics import acoustic_summary
+        from affekt.voice.arousal import acoustic_arousal
+
+        with np.load(sound) as stored:
+            turns = np.split(stored['pcm'], np.cumsum(stored['lengths'])[:-1])
+        summaries = np.stack([acoustic_summary(turn.astype(np.float32) / 32767) for turn in turns])
+        np.save(path, acoustic_arousal(summaries))
+    return np.asarray(np.load(path))
 
 
 def _scores(fitted_on: dict[str, np.ndarray], read: dict[str, np.ndarray], penalty: float = 0.5) -> np.ndarray:

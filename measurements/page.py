@@ -538,6 +538,80 @@ def _learnt(relation: str) -> str:
     return 'the voice has learnt from' if relation == 'learnt from' else 'no model has learnt from'
 
 
+def readings(result: dict[str, Any]) -> str:
+    known, peers = result['known'], result['peers']
+    passes = ('two passes', 'one pass')
+    share, least = 'frames within 2 %, mean over pitches', 'median harmonicity, lowest over pitches, dB'
+    sounds = [
+        [row['source'], *(f'{row[name][share]:.0%}' for name in passes), row[passes[0]][least]]
+        for row in known['pitch']
+    ]
+    speech = [
+        [
+            who,
+            *(f'{row[name]["within 3 %"]:.1%}' for name in passes),
+            *(f'{row[name]["an octave low"]:.1%}' for name in passes),
+            row['harmonicity']['r'],
+            row['harmonicity']['mean difference, dB'],
+        ]
+        for who, row in peers['pitch and harmonicity beside Praat'].items()
+    ]
+    versions = ', '.join(f'{name} {number}' for name, number in peers['versions'].items())
+    loudness = max(abs(row['error_db']) for row in known['loudness'])
+    noise = max(abs(row['error_db']) for row in known['harmonicity'])
+    demand = peers['loudness less that of pyloudnorm, dB']
+    smile = ', '.join(f'{name} {row["r"]:.2f}' for name, row in peers['beside eGeMAPSv02'].items())
+    return (
+        '## What is read in a voice, beside known sounds and beside peers\n\n'
+        'Sounds of 100 to 1000 Hz; *one pass* stops at 500 Hz.\n\n'
+        + table(['source', 'right, two passes', 'one pass', 'least harmonicity, dB'], sounds)
+        + f'\nHarmonicity of vowels in noise of known power is off by {noise:.2f} dB at most, loudness of sines by '
+        f'{loudness:.3f} dB. `measurements/readings.py`, {peers["clips"]} clips of RAVDESS beside {versions}; pitch '
+        'and harmonicity of the frames that both call voiced:\n\n'
+        + table(
+            ['who', 'pitch within 3 %', 'one pass', 'octave low', 'one pass', 'harmonicity r', 'mean difference, dB'],
+            speech,
+        )
+        + f'\nLoudness less that of pyloudnorm: {demand["DeMan"]["mean"]:.3f} dB with the filters of BS.1770 '
+        f'({demand["K-weighting"]["mean"]:.3f} dB with its default ones, which are not quite those). Correlation with '
+        f'eGeMAPSv02 over clips: {smile}.\n'
+    )
+
+
+def loud_voices(result: dict[str, Any]) -> str:
+    rows = [[name, *counts.values()] for group in result.values() for name, counts in group.items()]
+    head = ['strong anger and fear; then sounds without a voice', 'recordings', 'turn, detector alone', 'turn']
+    return '## Shouts\n\n`measurements/loud_voices.py`: recordings that have a turn.\n\n' + table(
+        [*head, 'loud voice', 'minutes'], rows
+    )
+
+
+def arousal(result: dict[str, Any]) -> str:
+    scores = result['high against low (AUC), norms of the other corpus']
+    earlier = result['high against low (AUC), earlier formula']
+    error = result['error against the circumplex, norms of the other corpus']
+    rows = [
+        [
+            name,
+            *(round(scores[name][part], 3) for part in ('arousal', 'women', 'men', 'loudness_lufs alone')),
+            round(earlier[name]['arousal'], 3),
+            round(scores[name]['liveliness, against all turns of the speaker'], 3),
+            round(error[name]['root mean square'], 2),
+            round(error[name]['of always 0'], 2),
+        ]
+        for name in scores
+    ]
+    return (
+        '## Arousal of a voice\n\n`measurements/arousal.py`: played high (anger, fear, happiness, surprise) against '
+        'low (sadness, neutral, calm), area under the curve, with the norms of the other corpus; error against the '
+        'circumplex.\n\n'
+        + table(
+            ['corpus', 'arousal', 'women', 'men', 'loudness alone', 'before', 'liveliness', 'error', 'of always 0'],
+            rows,
+        )
+    )
+
+
 SECTIONS = {
     'carried_over': carried_over,
     'end_to_end': end_to_end,
@@ -547,6 +621,9 @@ SECTIONS = {
     'faces_turned': faces_turned,
     'faces_conditions': faces_conditions,
     'faces_identity': faces_identity,
+    'readings': readings,
+    'loud_voices': loud_voices,
+    'arousal': arousal,
     'open_vocabulary_speed': open_vocabulary_speed,
     'feature_store': feature_store,
     'manifest_scale': manifest_scale,

@@ -3,9 +3,10 @@
     python measurements/readings.py --data ../shared/data
 
 Known: tones, sawtooths, pulses and vowels of 100 to 1000 Hz; noise in known amounts; sines of known loudness; swellings
-in known number. Peers (`pip install affekt[peers]`): eight actors of RAVDESS, four women and four men, strong anger,
-strong fear and calm. Praat takes the same two passes (60 to 800 Hz, then up to one and a half times the upper quartile,
-at least 500 Hz); `one pass` is affekt up to 500 Hz. Writes measurements/results/readings.json.
+in known number. Peers (`pip install -c constraints.txt praat-parselmouth pyloudnorm opensmile`; Praat is under the GPL,
+so it is measured against and never a part): eight actors of RAVDESS, four women and four men, strong anger, strong fear
+and calm. Praat takes the same two passes (60 to 800 Hz, then up to one and a half times the upper quartile, at least
+500 Hz); `one pass` is affekt up to 500 Hz. Writes measurements/results/readings.json.
 """
 
 from __future__ import annotations

@@ -48,6 +48,10 @@ def commands(data: Path | None) -> dict[str, list[str]]:
         scripts['open_vocabulary_speed'] = ['open_vocabulary_speed.py', '--data', str(data)]
         for name in ('word_table', 'extraction', 'open_vocabulary', 'open_vocabulary_gaming'):
             scripts[name] = [f'{name}.py', '--data', str(data)]
+        scripts['loud_voices'] = ['loud_voices.py', '--data', str(data)]
+        scripts['arousal'] = ['arousal.py', '--data', str(data), '--cache', str(HERE.parent / 'build' / 'arousal')]
+        if all(importlib.util.find_spec(peer) for peer in ('parselmouth', 'opensmile', 'pyloudnorm')):
+            scripts['readings'] = ['readings.py', '--data', str(data)]
         vocal = HERE.parent / 'build' / 'vocal_emotion' / 'features'
         if vocal.is_dir():  # made by recipes/vocal_emotion, which takes hours
             kept = ['--features', str(vocal), '--cache', str(HERE.parent / 'build' / 'fusion_weights')]

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from affekt.analysis import storage
 from affekt.analysis.observations import conform
-from affekt.analysis.phrases import headline, when
+from affekt.analysis.phrases import UNSEEN, headline, when
 from affekt.analysis.records import ModelUse, Moment, OpenLabel, Person, Sentence, Source, Spoken
 from affekt.analysis.results import recording_of
 from affekt.analysis.settings import AnalysisSettings
@@ -59,9 +59,14 @@ class Analysis:
     notice: str = NOTICE
     recording: Path | None = None
     """Where the recording lay when it was analyzed; not stored with the analysis."""
+    voices: tuple[Person, ...] = ()
+    """Speech of nobody who is known, summed up as people are: a voice without a face is no person."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, 'timeline', self.timeline.knowing(person.name for person in self.people))
+        voices = (*(person for person in self.people if person.name == UNSEEN), *self.voices)
+        object.__setattr__(self, 'people', tuple(person for person in self.people if person.name != UNSEEN))
+        object.__setattr__(self, 'voices', voices)
+        object.__setattr__(self, 'timeline', self.timeline.knowing(lane.name for lane in self.lanes))
 
     def __repr__(self) -> str:
         words = ', '.join(label.word for label in self.labels if label.scope == 'whole') or 'no labels'
@@ -71,13 +76,29 @@ class Analysis:
         )
 
     @property
+    def lanes(self) -> tuple[Person, ...]:
+        """Everything that has a lane of its own in the timeline: people, then voices."""
+        return (*self.people, *self.voices)
+
+    @property
     def text(self) -> str:
         """The description as one paragraph."""
         return ' '.join(sentence.text for sentence in self.description)
 
     def to_dict(self) -> dict[str, Any]:
         """All but tables, timeline and pictures as JSON-ready values."""
-        parts = ('source', 'people', 'labels', 'moments', 'description', 'utterances', 'models', 'coverage', 'notice')
+        parts = (
+            'source',
+            'people',
+            'voices',
+            'labels',
+            'moments',
+            'description',
+            'utterances',
+            'models',
+            'coverage',
+            'notice',
+        )
         content = {name: plain(getattr(self, name)) for name in parts}
         return {'format': storage.FORMAT, **content, 'settings': self.settings.to_dict()}
 
@@ -85,10 +106,8 @@ class Analysis:
         """What a program that called `affekt analyze --json` needs first: people, labels, moments, description."""
         return {
             'source': plain(self.source),
-            'people': [
-                {**plain(person), 'headline': headline(person, self.labels), 'labels': self._words(person.name)}
-                for person in self.people
-            ],
+            'people': [self._summed_up(person) for person in self.people],
+            'voices': [self._summed_up(voice) for voice in self.voices],
             'moments': [
                 {
                     'kind': m.kind,
@@ -106,6 +125,9 @@ class Analysis:
             'models': [{'name': m.name, 'role': m.role, 'licence': m.licence} for m in self.models],
             'settings': self.settings.to_dict(),
         }
+
+    def _summed_up(self, person: Person) -> dict[str, Any]:
+        return {**plain(person), 'headline': headline(person, self.labels), 'labels': self._words(person.name)}
 
     def _words(self, person: str) -> list[dict[str, Any]]:
         """The labels over all of one person's time."""
@@ -167,6 +189,7 @@ class Analysis:
                 dataclasses.replace(p, thumbnail_jpeg=storage.read_picture(place / 'people', i))
                 for i, p in enumerate(people, 1)
             ),
+            voices=storage.decoded(tuple[Person, ...], content.get('voices', [])),
             labels=storage.decoded(tuple[OpenLabel, ...], content.get('labels')),
             moments=tuple(
                 dataclasses.replace(m, still_jpeg=storage.read_picture(place / 'moments', i))

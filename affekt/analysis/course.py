@@ -160,14 +160,10 @@ def _stretch(path: PersonSeries, first: int, last: int, least: float) -> Stretch
     if is_stated and float(shares.max()) >= least:
         best = int(shares.argmax())
         return Stretch(start, end, EKMAN[best], round(float(shares[best]), 4))
+    clear = np.nan_to_num(path.probabilities[inside]).max(axis=1) >= LEAST_OF_PART
+    is_mixed = lengths[clear].sum() > lengths.sum() / 2 and float(shares.max()) < UNSURE_BELOW
     torn = float(lengths[path.abstained[inside] == 'contradiction'].sum())
-    reason = (
-        'contradiction'
-        if torn > lengths.sum() / 2
-        else 'mixed'
-        if is_stated and float(shares.max()) < UNSURE_BELOW
-        else 'unsure'
-    )
+    reason = 'contradiction' if torn > lengths.sum() / 2 else 'mixed' if is_mixed else 'unsure'
     return Stretch(start, end, UNCLEAR, None, reason=reason)
 
 

@@ -93,7 +93,7 @@ def export(
 def tiers(analysis: Analysis) -> dict[str, list[Interval]]:
     """Tier name to intervals (start_s, end_s, text), sorted, without overlap; tiers without intervals are left out."""
     by_tier: dict[str, list[Interval]] = {}
-    for person in analysis.people:
+    for person in analysis.lanes:
         name = person.name
         by_tier[f'{name} words'] = [(x.start_s, x.end_s, x.shown) for x in analysis.utterances if x.person == name]
         for source in ('face', 'voice', 'fused'):

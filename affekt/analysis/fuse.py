@@ -37,9 +37,8 @@ from affekt.errors import ShapeError, ValueRangeError
 from affekt.labels import CIRCUMPLEX, EKMAN, certainty
 
 REFERENCE_PRIOR: Mapping[str, float] = dict.fromkeys(EKMAN, 1 / len(EKMAN))
-"""What is believed of a step before anything is measured: nothing. How common a category is among the utterances of one
-television series says little about the person in another recording, and a prior towards neutral turned sure readings
-into neutral ones (`measurements/fusion_weights.py` has the figures)."""
+"""What is believed before anything is measured: nothing. The shares of one television series say little about another
+recording, and a prior towards neutral turns readings into neutral ones (`measurements/fusion_weights.py`)."""
 
 QUANTITIES = ('category', 'valence', 'arousal')
 """What a source is weighed for."""
@@ -57,9 +56,8 @@ CONTRADICTION_ABOVE = 0.45
 nothing. Two sources with 0.7 on different emotions and the rest spread evenly reach 0.46; with 0.65, 0.39."""
 
 CONTRADICTION_EMOTION = 0.6
-"""Least probability of one emotion (not neutral), by a source alone, for it to take part in a contradiction: a calm
-face under angry words is restraint, not contradiction. At 0.6, faces and voices of different emotions are called
-contradictory four times as often as those of the same; at 0.5, two and a half times."""
+"""Least probability of one emotion (not neutral), by a source alone, to take part in a contradiction: a calm face under
+angry words is restraint. Faces and voices of different emotions are so called three times as often as of the same."""
 
 CONTRADICTION_WEIGHT = 0.15
 """Least weight of a source to take part in a contradiction."""
@@ -94,7 +92,7 @@ class Opinion:
     arousal_sd: float = float('nan')
     """Standard deviations of the dimensions; a dimension counts only where both it and its deviation are known."""
     reliability: float = 1.0
-    """How much of the model's advantage over chance survives outside its training data, in [0, 1]."""
+    """How much of the model's advantage over chance survives outside its training data, in [0, 1], for categories."""
     quality: float = 1.0
     """How clean the input was (size, blur, head turn; loudness over noise; words heard surely), in [0, 1]."""
     coverage: float = 1.0
@@ -106,12 +104,13 @@ class Opinion:
     """The span that it is about; of no weight in the fusion of one step."""
     end_s: float = 0.0
     valence_reliability: float | None = None
-    """As reliability, which speaks of categories; None for the same."""
+    """None for the same as of categories."""
     arousal_reliability: float | None = None
     valence_certainty: float | None = None
-    """How much the posterior that the valence was derived from knows, in [0, 1]; None takes that of the
-    probabilities, or 1 where there are none."""
+    """How much is known by what the valence was derived from, in [0, 1]; None: by the probabilities, or 1 without."""
     arousal_certainty: float | None = None
+    liveliness: float = float('nan')
+    """Of a voice against this person's own usual, in [-1, 1]: told as it is, never fused."""
 
     def __post_init__(self) -> None:
         if self.probabilities is not None:
@@ -167,6 +166,27 @@ _SHARES = (
 )  # fmt: skip
 _LEAST_CERTAINTY = 1e-6
 """What is derived from a flat posterior is known to be nothing, which is less than any other reading and not absent."""
+
+
+def alone(opinion: Opinion) -> Floats:
+    """(7,) what the pool would be if one opinion that has categories were all there is, taken at its full weight."""
+    odds = likelihood_ratio(opinion) * _prior(REFERENCE_PRIOR)
+    return np.asarray(odds / odds.sum())
+
+
+def likelihood_ratio(opinion: Opinion) -> Floats:
+    """(7,) an opinion's probabilities over its model's training prior; how much more likely each became.
+
+    Where AGAINST_AT_MOST has a limit L for the source, no emotion falls below 1 / L, and neutral exceeds neither L nor
+    the likeliest emotion, whichever is higher.
+    """
+    shares = np.maximum(np.asarray(opinion.probabilities), _FLOOR)
+    ratio = np.asarray(shares / _prior(opinion.prior or REFERENCE_PRIOR))
+    limit = AGAINST_AT_MOST.get(opinion.source)
+    if limit is not None:
+        emotions = np.maximum(ratio[:-1], 1 / limit)
+        ratio = np.append(emotions, min(ratio[-1], max(limit, emotions.max())))
+    return ratio
 
 
 @dataclass(frozen=True)
@@ -255,27 +275,6 @@ def pool(opinions: Sequence[Opinion]) -> Floats | None:
     return np.asarray(odds / odds.sum())
 
 
-def alone(opinion: Opinion) -> Floats:
-    """(7,) what the pool would be if one opinion that has categories were all there is, taken at its full weight."""
-    odds = likelihood_ratio(opinion) * _prior(REFERENCE_PRIOR)
-    return np.asarray(odds / odds.sum())
-
-
-def likelihood_ratio(opinion: Opinion) -> Floats:
-    """(7,) an opinion's probabilities over its model's training prior; how much more likely each became.
-
-    Where AGAINST_AT_MOST has a limit L for the source, no emotion falls below 1 / L, and neutral exceeds neither L nor
-    the likeliest emotion, whichever is higher.
-    """
-    shares = np.maximum(np.asarray(opinion.probabilities), _FLOOR)
-    ratio = np.asarray(shares / _prior(opinion.prior or REFERENCE_PRIOR))
-    limit = AGAINST_AT_MOST.get(opinion.source)
-    if limit is not None:
-        emotions = np.maximum(ratio[:-1], 1 / limit)
-        ratio = np.append(emotions, min(ratio[-1], max(limit, emotions.max())))
-    return ratio
-
-
 def contributions(opinions: Sequence[Opinion]) -> dict[str, float]:
     """Source to what it added to the log odds of the pool's likeliest category, against the others as the pool has
     them; at least 0. Where none adds anything, every source has its weight."""
@@ -326,7 +325,7 @@ def _precisions(parts: Sequence[tuple[float, float, float]]) -> tuple[Floats, Fl
     scale = precision.sum() - (precision**2).sum() / precision.sum()
     expected = float(weights @ (1 - precision / precision.sum()))
     between = max(0.0, (spread - expected) / scale) if len(values) > 1 and scale > _ROUNDING else 0.0
-    # Two sources of which one hardly counts are hardly two: their distance tells nothing.
+    # Of two sources of which one hardly counts, the distance tells nothing.
     between *= min(1.0, precision.sum() ** 2 / (precision**2).sum() - 1)
     return values, weights / (deviations**2 + between)
 

@@ -146,7 +146,7 @@ def _trust(source: str, name: str) -> Trust:
 def _prior(name: str, card: Mapping[str, Any]) -> dict[str, float]:
     """The shares of the categories that a model's probabilities stand under: those that its card reports them under, or
     the softened ones of its training data."""
-    reported = card.get('reported_prior')
+    reported: Any = card.get('reported_prior')
     if _is_complete(reported):
         return {category: float(reported[category]) for category in EKMAN}
     stated: Any = card.get('prior')

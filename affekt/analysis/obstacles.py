@@ -30,8 +30,9 @@ FACE_CONDITIONS: Mapping[str, str] = {
 """Columns of the table `faces` that say why a face can be read less well, and how that is told."""
 MOST_SPANS = 8
 """Spans that a sentence names as evidence."""
-EYES_CLOSED = 0.5
-"""Least value of the reading `eyes_closed` of a face with closed eyes."""
+LIDS_APART = 0.1
+"""Least mean of `eye_aspect_left` and `eye_aspect_right` of eyes that are not closed: a look downward reaches 0.1 to
+0.15, where the score `eyes_closed` is as high as of closed ones."""
 LEAST_CONDITION_S = 1.0
 """A condition of face or voice that is shorter is not told: a blink is no closed eye."""
 LEAST_CONDITION_SHARE = 0.1
@@ -60,8 +61,10 @@ def about_face(readings: Readings, person: Person, *, is_picture: bool) -> list[
     conditions: dict[str, list[str]] = {'face': [], 'eyes': []}
     spans = []
     for name, words in {**FACE_CONDITIONS, 'eyes_closed': 'are closed'}.items():
-        values = np.nan_to_num(readings.column('faces', person.name, name))
-        runs = runs_in_time(times, values >= (EYES_CLOSED if name == 'eyes_closed' else 0.5), least_s)
+        shows = np.nan_to_num(readings.column('faces', person.name, name)) >= 0.5
+        if name == 'eyes_closed':
+            shows &= ~_lids_apart(readings, person.name)
+        runs = runs_in_time(times, shows, least_s)
         within = np.zeros(len(times), dtype=bool)
         for start, end in runs:
             within |= (times >= start) & (times <= end)
@@ -78,6 +81,12 @@ def about_face(readings: Readings, person: Person, *, is_picture: bool) -> list[
     evidence = tuple(readings.evidence('face', person.name, *span, columns) for span in sorted(set(spans)))
     text = f'{listed(clauses)}, so the expression is read with less certainty'
     return [Sentence(f'{opened(text)}.', evidence)]
+
+
+def _lids_apart(readings: Readings, person: str) -> Bools:
+    """(N,) the frames whose lids are seen apart."""
+    left, right = (readings.column('faces', person, f'eye_aspect_{side}') for side in ('left', 'right'))
+    return np.asarray(np.nan_to_num((left + right) / 2) >= LIDS_APART)
 
 
 def _how_long(person: Person, share: float) -> str:

@@ -153,8 +153,9 @@ def headline(person: Person, labels: Sequence[OpenLabel]) -> str:
 
 
 def told_words(person: Person, labels: Sequence[OpenLabel]) -> list[OpenLabel]:
-    """The words over a person's whole time that are sure enough to be told; none where the person's course changes."""
-    if len({stretch.label for stretch in person.course}) > 1:
+    """The words over a person's whole time that are sure enough; none where the course changes or is unclear."""
+    course_labels = {part.label for part in person.course}
+    if len(course_labels) > 1 or UNCLEAR in course_labels:
         return []
     own = [label for label in labels if label.person == person.name and label.scope == 'whole']
     return [label for label in own if label.certainty >= LEAST_TOLD]

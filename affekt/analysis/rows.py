@@ -1,7 +1,7 @@
 """The rows of a timeline: their columns, what may stand in them, and how arrays and dictionaries become rows.
 
 A row says that over [start_s, end_s) a source ('face', 'voice', 'words' or 'fused') gave one number a value for one
-person: the probability of a category, valence, arousal, or the presence of speech.
+person: the probability of a category, valence, arousal, liveliness, or the presence of speech.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ SCHEMA = pa.schema([
 """The columns of a timeline.
 
 start_s, end_s: the span, seconds, end_s >= start_s. person: 'person 1', a transcript's name, or 'voice' for speech that
-no visible person could be tied to. source: one of SOURCES. name: an EKMAN category, 'valence', 'arousal' or 'speech'.
+no visible person could be tied to. source: one of SOURCES. name: an EKMAN category, 'valence', 'arousal', 'liveliness'
+or 'speech'.
 value: a probability in [0, 1] or a dimension in [-1, 1]; nan where the row abstains. confidence: in [0, 1] or nan. low,
 high: the 95 % interval of value, nan where none is known. coverage: which part of the span was measured, in [0, 1].
 evidence: what the row rests on, such as 'faces:happiness@12.0-13.0'. weight_face, weight_voice, weight_words: for fused

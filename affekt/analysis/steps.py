@@ -73,7 +73,8 @@ def fused_series(person: str, opinions: Sequence[Opinion], steps: Sequence[Span]
 
 
 def opinion_rows(opinions: Sequence[Opinion], person: str) -> pa.Table:
-    """The timeline's rows of one person's opinions: categories, valence, arousal; for voice also 'speech'."""
+    """The timeline's rows of one person's opinions: categories, valence, arousal; for voice also 'speech' and, where a
+    person has several turns, 'liveliness'."""
     everywhere = np.ones(len(opinions), dtype=bool)
     shares = np.array([_or_nan(opinion.probabilities) for opinion in opinions]).reshape(-1, len(EKMAN))  # (N, 7)
     quality = np.array([opinion.quality for opinion in opinions])
@@ -87,7 +88,11 @@ def opinion_rows(opinions: Sequence[Opinion], person: str) -> pa.Table:
         'evidence': np.array([opinion.evidence for opinion in opinions], dtype=object),
         'confidence': quality,
     }
-    names = {'speech': (source == 'voice', {'value': everywhere.astype(float)})}
+    liveliness = np.array([opinion.liveliness for opinion in opinions])
+    names = {
+        'speech': (source == 'voice', {'value': everywhere.astype(float)}),
+        'liveliness': (np.isfinite(liveliness), {'value': liveliness}),
+    }
     for category, values in zip(EKMAN, shares.T, strict=True):
         names[category] = (~np.isnan(shares).any(axis=1), {'value': values, 'confidence': shares.max(axis=1)})
     for name in DIMENSIONS:
@@ -185,6 +190,7 @@ def _span_opinions(table: pa.Table, name: str, source: str, person: str, trust: 
     rows = rows_of(table, person)
     names = ('start_s', 'end_s', 'quality', *DIMENSIONS, *[f'{name}_sd' for name in DIMENSIONS])
     columns = {name: column(rows, name).tolist() for name in names}
+    liveliness = column(rows, 'liveliness').tolist()
     shares = np.stack([column(rows, category) for category in EKMAN], axis=1)
     understood = rows['is_understood'].to_pylist() if 'is_understood' in rows.column_names else [True] * rows.num_rows
     silent = rows['abstains_because'].to_pylist() if 'abstains_because' in rows.column_names else [''] * rows.num_rows
@@ -196,11 +202,14 @@ def _span_opinions(table: pa.Table, name: str, source: str, person: str, trust: 
         probabilities = None if silent[row] else _normal(shares[row])
         valence = float('nan') if silent[row] else valence
         deviations = _deviation(valence_sd), _deviation(arousal_sd)
+        # Plain words know nothing of valence either; the arousal of a voice is heard, not derived from categories.
+        mute = 0.0 if source == 'words' and probabilities is None else None
         quality = 1.0 if np.isnan(quality) else float(np.clip(quality, 0.0, 1.0))
         opinion = Opinion(
             source, probabilities, valence, arousal, *deviations, quality=quality, **_trusted(trust),
-            arousal_certainty=1.0 if source == 'voice' else None,  # heard in the sound, not derived from categories
+            valence_certainty=mute, arousal_certainty=1.0 if source == 'voice' else mute,
             evidence=_evidence(name, probabilities, (start, end)), start_s=start, end_s=end,
+            liveliness=liveliness[row],
         )  # fmt: skip
         opinions.append(opinion)
     return opinions

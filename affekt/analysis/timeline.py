@@ -26,6 +26,7 @@ from affekt.errors import RunError, UnknownNameError, ValueRangeError, did_you_m
 from affekt.labels import EKMAN
 from affekt.runs import file_atomically, require_regular_file
 from affekt.tables import require_bounded
+from affekt.wording import counted
 
 _PACK = 4096
 """Rows that are held as dictionaries at once."""
@@ -91,7 +92,8 @@ class Timeline:
     def __repr__(self) -> str:
         if not len(self):
             return 'Timeline(0 rows)'
-        return f'Timeline({len(self)} rows, {self.start_s:.2f}-{self.end_s:.2f} s, {len(self.people)} people)'
+        people = counted(len({*self.people} - {UNSEEN}), 'person', 'people')
+        return f'Timeline({len(self)} rows, {self.start_s:.2f}-{self.end_s:.2f} s, {people})'
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Timeline) and _same(self.table, other.table)
@@ -145,7 +147,7 @@ class Timeline:
         Args:
             person: one or several, by name, by number, or as the report calls them; None takes all.
             source: one or several of SOURCES.
-            name: one or several: EKMAN categories, 'valence', 'arousal', 'speech'.
+            name: one or several: EKMAN categories, 'valence', 'arousal', 'liveliness', 'speech'.
             between: (start, end) in seconds; rows that share more than a point with it, whole and not clipped.
 
         Raises:
@@ -340,7 +342,7 @@ class _Names(Mapping[str, tuple[str, ...]]):
         self._usual = {
             'person': tuple(dict.fromkeys(people)),
             'source': SOURCES,
-            'name': (*EKMAN, *DIMENSIONS, 'speech'),
+            'name': (*EKMAN, *DIMENSIONS, 'liveliness', 'speech'),
         }
         self._found: dict[str, tuple[str, ...]] = {}
 

@@ -32,7 +32,7 @@ def with_changes(analysis: Analysis, changes: Sequence[Change]) -> Analysis:
     Raises:
         UnknownNameError, ValueRangeError: see `names_after`.
     """
-    everybody = [person.name for person in analysis.people]
+    everybody = [person.name for person in analysis.lanes]
     names = names_after(everybody, changes, RESERVED_NAMES)
     notes = (*analysis.source.notes, *told_changes(exact(changes, everybody)))
     observed = Observed(

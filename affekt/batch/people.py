@@ -56,7 +56,7 @@ def change_people(
     analyzed = Analysis.load(folder, as_analyzed=True)
     earlier = () if reset else read_changes(folder)
     # 2.
-    everybody = [person.name for person in analyzed.people]
+    everybody = [person.name for person in analyzed.lanes]
     kept, remarks = list(earlier), list[str]()
     for change in changes:
         before = tuple(kept)

@@ -24,7 +24,7 @@ def interval(bounds: tuple[float, float, float] | None) -> str:
 
 def people_table(analysis: Analysis) -> Group | Text:
     """A row per person: seen, heard, the course or three words, valence, arousal, and the strongest moment below."""
-    if not analysis.people:
+    if not analysis.lanes:
         return Text('Nobody was seen or heard.')
     table = plain_table(width=80)
     table.add_column('person', no_wrap=True)
@@ -32,7 +32,7 @@ def people_table(analysis: Analysis) -> Group | Text:
     table.add_column('heard', justify='right', no_wrap=True)
     table.add_column('comes across as', ratio=1)
     table.add_column('valence, arousal', no_wrap=True)
-    for person in analysis.people:
+    for person in analysis.lanes:
         table.add_row(
             person.name.removeprefix('person '),
             'picture' if analysis.source.kind == 'image' else f'{person.seen_s:.1f} s',
@@ -68,4 +68,4 @@ def _strongest_moments(analysis: Analysis) -> list[Moment]:
     strongest: dict[str, Moment] = {}
     for moment in sorted(analysis.moments, key=lambda moment: -moment.strength):
         strongest.setdefault(moment.person, moment)
-    return [strongest[person.name] for person in analysis.people if person.name in strongest]
+    return [strongest[person.name] for person in analysis.lanes if person.name in strongest]

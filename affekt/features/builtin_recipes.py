@@ -150,12 +150,12 @@ MINILM_LAYERS = Recipe(
 )  # fmt: skip
 ACOUSTICS = Recipe(
     'acoustics-utt', 'audio', len(_acoustic_columns()),
-    {'tool': 'affekt.voice acoustic_summary', 'version': 1, 'rate_hz': RATE_HZ, 'pooling': 'functionals of the whole'},
+    {'tool': 'affekt.voice acoustic_summary', 'version': 2, 'rate_hz': RATE_HZ, 'pooling': 'functionals of the whole'},
     _open_acoustics, columns=_acoustic_columns(), batch=8,
 )  # fmt: skip
 ACOUSTIC_FRAMES = Recipe(
     'acoustics-frm', 'audio', len(_FRAME_COLUMNS) + 1,
-    {'tool': 'affekt.voice acoustic_frames', 'version': 1, 'rate_hz': RATE_HZ, 'hop_s': 0.01, 'pooling': 'none'},
+    {'tool': 'affekt.voice acoustic_frames', 'version': 2, 'rate_hz': RATE_HZ, 'hop_s': 0.01, 'pooling': 'none'},
     _open_acoustic_frames, columns=(*_FRAME_COLUMNS, 'voiced'), batch=8,
 )  # fmt: skip
 

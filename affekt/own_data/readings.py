@@ -58,7 +58,7 @@ def readings_of(analysis: Analysis, window_s: tuple[float, float] | None = None)
         window_s: the stretch, in seconds; fused steps that it cuts count with what of them lies inside.
     """
     timeline = analysis.timeline if window_s is None else analysis.timeline.slice(*window_s)
-    names = [person.name for person in analysis.people]
+    names = [person.name for person in analysis.lanes]
     every = {source: [timeline.series(name, source) for name in names] for source in SOURCES}
     if window_s is not None:  # whoever is seen and heard longest in the stretch comes first
         length = {name: sum(_seconds(series[at]) for series in every.values()) for at, name in enumerate(names)}

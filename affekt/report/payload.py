@@ -72,7 +72,7 @@ def report_payload(analysis: Analysis, media: Mapping[str, Any], *, made: str | 
         made: when, as text; None takes the clock's UTC minute.
     """
     duration_s = analysis.source.duration_s if analysis.source.kind != 'image' else 0.0
-    people = [_person(analysis, person, duration_s) for person in analysis.people]
+    people = [_person(analysis, person, duration_s) for person in analysis.lanes]
     return {
         'made': made if made is not None else datetime.now(UTC).strftime('%Y-%m-%d %H:%M UTC'),
         'source': _source(analysis, duration_s),
@@ -101,7 +101,7 @@ def report_payload(analysis: Analysis, media: Mapping[str, Any], *, made: str | 
 
 def summary(analysis: Analysis) -> str:
     """One sentence: how the people come across in the course of the recording, or what was not found."""
-    clauses = [clause for person in told_people(analysis.people) if (clause := headline(person, analysis.labels))]
+    clauses = [clause for person in told_people(analysis.lanes) if (clause := headline(person, analysis.labels))]
     if clauses:
         return opened('; '.join(clauses)) + '.'
     return analysis.description[0].text if analysis.description else 'Nothing was found that could be read.'

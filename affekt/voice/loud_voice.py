@@ -56,7 +56,7 @@ class LoudVoiceRules:
     high_hz: float = 600.0
     least_voiced_s: float = 0.3
     bridged_s: float = 0.2
-    hnr_db: tuple[float, float] = (1.0, 20.0)
+    hnr_db: tuple[float, float] = (1.0, 17.0)
     level_sd_db: float = 2.5
     below_loudest_db: float = 20.0
     least_db: float = -50.0

@@ -35,12 +35,13 @@ def test_turns_go_to_the_mouth_that_moves_and_the_rest_to_the_voice(analysis):
     assert [u.person for u in analysis.utterances] == ['person 1', 'person 1', 'voice']
 
 
-def test_people_are_ordered_by_time_with_the_unseen_voice_last(analysis):
+def test_people_are_ordered_by_time_and_the_unseen_voice_is_none_of_them(analysis):
     assert [(p.name, p.seen_s, p.heard_s) for p in analysis.people] == [
         ('person 1', 40.0, 9.0),
         ('person 2', 25.0, 0.0),
-        ('voice', 0.0, 4.0),
     ]
+    assert [(p.name, p.seen_s, p.heard_s) for p in analysis.voices] == [('voice', 0.0, 4.0)]
+    assert [lane.name for lane in analysis.lanes] == ['person 1', 'person 2', 'voice']
     assert analysis.people[0].quality['yaw_deg'] == 12.0  # turned away by 12 degrees, to whichever side
 
 
@@ -204,10 +205,11 @@ def test_another_describer_can_take_over(observed):
 
 def test_the_summary_is_plain_and_short(analysis):
     summary = analysis.summary()
-    assert [p['name'] for p in summary['people']] == ['person 1', 'person 2', 'voice']
+    assert [p['name'] for p in summary['people']] == ['person 1', 'person 2']
+    assert [v['name'] for v in summary['voices']] == ['voice']
     assert summary['description'] == [s.text for s in analysis.description]
     assert 'thumbnail_jpeg' not in summary['people'][0]
-    assert repr(analysis).startswith("Analysis('made-up.mp4', video, 40.0 s, 3 people")
+    assert repr(analysis).startswith("Analysis('made-up.mp4', video, 40.0 s, 2 people")
 
 
 def test_conformed_tables_have_the_least_columns_first(make):

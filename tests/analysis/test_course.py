@@ -52,7 +52,9 @@ def test_a_blip_is_no_stretch_and_a_flicker_is_one():
     flicker = path(*[(1, 'sadness', 0.7), (1, 'neutral', 0.4)] * 8)
     assert told(flicker) == [('sadness', 0, 16)]
     # 0.5 and 0.4 by turns are 0.3 and 0.25 over time: below what is ever named
-    assert [part.reason for part in course_of(path(*[(1, 'sadness', 0.5), (1, 'neutral', 0.4)] * 8))] == ['mixed']
+    assert [part.reason for part in course_of(path(*[(1, 'sadness', 0.5), (1, 'neutral', 0.4)] * 8))] == ['unsure']
+    # clear step by step, and neither prevails
+    assert [part.reason for part in course_of(path(*[(1, 'sadness', 0.6), (1, 'neutral', 0.6)] * 8))] == ['mixed']
     assert told(path(*[(1, 'sadness', 0.5), (1, 'neutral', 0.4)] * 8)) == [('unclear', 0, 16)]
 
 

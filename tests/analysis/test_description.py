@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from affekt.analysis.assemble import assemble
 from affekt.analysis.observations import Observed
 from affekt.analysis.obstacles import FACE_CONDITIONS
-from affekt.analysis.records import Source, Spoken
+from affekt.analysis.phrases import headline
+from affekt.analysis.records import OpenLabel, Person, Source, Spoken
 from affekt.analysis.settings import AnalysisSettings
+from affekt.cli.people_table import people_table
 from affekt.labels import EKMAN
+from affekt.terminal import say
 
 NAN = float('nan')
 UNREAD = dict.fromkeys([*EKMAN, 'valence'], NAN)
@@ -68,6 +73,24 @@ def test_what_is_told_as_unclear_counts_as_unclear(make):
     assert 'Of the whole, 5 seconds are too unclear for a category.' in sentences
 
 
+def test_the_terminal_tells_the_course_within_eighty_columns(make, capsys):
+    faces = [*make.face_rows('person 1', 0, 8, 'sadness', 0.8), *make.face_rows('person 1', 8, 20, 'happiness', 0.9)]
+    source = Source('x', 'video', 20.0, '00', analyzed_rate_hz=make.rate)
+    analysis = assemble(Observed(source, faces=make.table(faces, 'faces')), AnalysisSettings())
+    say(people_table(analysis))
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert any(re.search(r'  sad until 0:08 \d\d%  ', line) for line in lines)
+    assert any(re.search(r'  happy from 0:08 \d\d%  ', line) for line in lines)
+
+
+def test_a_description_of_an_old_run_without_a_course_is_told_by_its_words():
+    older = Person('person 1', 10.0, 0.0, None, {}, None, None)
+    assert headline(older, ()) == ''
+    word = OpenLabel('amused', 'person 1', 0.5, 0.62, 0.3, 0.2, (), scope='whole')
+    assert headline(older, [word]) == 'person 1 comes across as amused (62 % sure)'
+
+
 # ---- the face
 
 
@@ -96,6 +119,14 @@ def test_a_picture_says_so_without_time(make):
     assert 'The face of person 1 looks drawn or painted, so the expression is read with less certainty.' in described(
         make, kind='image', duration_s=1.0, faces=faces
     )
+
+
+def test_eyes_that_look_down_are_not_closed(make):
+    lowered = {'eyes_closed': 0.6, 'eye_aspect_left': 0.12, 'eye_aspect_right': 0.14}
+    faces = [row | lowered for row in make.face_rows('person 1', 0, 10, 'neutral')]
+    assert 'closed' not in ' '.join(described(make, faces=faces))
+    closed = [row | {'eye_aspect_left': 0.02, 'eye_aspect_right': 0.03} for row in faces]
+    assert 'The eyes of person 1 are closed throughout' in ' '.join(described(make, faces=closed))
 
 
 def test_blinks_and_absent_columns_are_not_told(make):

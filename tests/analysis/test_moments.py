@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from affekt.analysis.moments import FINDERS, MOMENT_KINDS, find_moments
+import affekt
+from affekt.analysis.moments import FINDERS, LIVELY_LEAST, MOMENT_KINDS, find_moments
 from affekt.analysis.person_series import Readings
 from affekt.analysis.timeline import Timeline
 from affekt.labels import EKMAN
@@ -226,3 +230,8 @@ def test_the_strongest_moments_stay_and_none_twice():
     assert max(found, key=lambda m: m.strength).time_s == 8 * 11 + 4.5
     assert 4.5 not in times  # the three weakest went
     assert all(0 <= m.strength <= 1 for m in found)
+
+
+def test_the_liveliness_that_is_told_is_the_measured_threshold():
+    measured = json.loads((Path(affekt.__file__).parents[1] / 'measurements/results/liveliness.json').read_text())
+    assert measured['threshold'] == LIVELY_LEAST

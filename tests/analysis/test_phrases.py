@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from affekt.analysis.fuse import UNSURE_BELOW
-from affekt.analysis.phrases import LEAST_TOLD, headline, named, told_course, tone, when
+from affekt.analysis.phrases import LEAST_TOLD, headline, named, told_course, told_words, tone, when
 from affekt.analysis.records import Moment, OpenLabel, Person, Stretch
 from affekt.wording import (
     clock,
@@ -156,6 +156,13 @@ def test_a_headline_tells_the_course_or_the_words_for_who_stays_the_same():
     assert headline(person('person 1', (9, 'surprise', 0.45)), [word('amused', 'person 1', 0.23)]) == (
         'person 1 comes across as perhaps surprised (45 % sure)'
     )
+
+
+def test_nobody_who_is_unclear_gets_words():
+    words = [word('matter-of-fact', 'voice', 0.5)]
+    assert told_words(person('voice', UNSURE), words) == []
+    assert told_words(person('voice', HAPPY), words) == words
+    assert headline(person('voice', UNSURE, seen_s=0.0), words) == 'the voice is too unclear to name an emotion'
 
 
 def test_a_headline_says_what_is_unclear():

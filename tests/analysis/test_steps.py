@@ -9,12 +9,15 @@ import pyarrow as pa
 import pytest
 
 from affekt.analysis.assemble import bias_of, mean_interval, summed_up
-from affekt.analysis.observations import Observed, Trust, conform
+from affekt.analysis.model_choice import trust_of
+from affekt.analysis.observations import SCHEMAS, Observed, Trust, conform
 from affekt.analysis.person_series import leading_sources, series_of
 from affekt.analysis.records import Source
-from affekt.analysis.steps import fused_series, opinions_of, steps_of
+from affekt.analysis.settings import AnalysisSettings
+from affekt.analysis.steps import fused_series, opinion_rows, opinions_of, steps_of
 from affekt.analysis.timeline import Timeline
-from affekt.labels import EKMAN
+from affekt.faces.expression import affect
+from affekt.labels import EKMAN, expected_affect
 
 PERSON = 'person 1'
 SOURCE = Source('a.mp4', 'video', 10.0, 'ab' * 32, 64, 64, 10.0, 10.0)
@@ -45,6 +48,15 @@ def test_a_loud_voice_has_its_arousal(make):
     assert fused(Observed(SOURCE, turns=owned([row], 'turns'))).arousal[0] == pytest.approx(row['arousal'])
 
 
+def test_liveliness_is_told_in_the_rows_and_not_fused(make):
+    turns = [make.turn_row(0, 4, 'anger') | {'liveliness': 0.4}, make.turn_row(5, 9, 'anger') | {'liveliness': np.nan}]
+    rows = opinion_rows(opinions_of(Observed(SOURCE, turns=owned(turns, 'turns')), PERSON, []), PERSON)
+    assert Timeline(rows).select(name='liveliness', source='voice').column('value').tolist() == [0.4]
+    bare = fused(Observed(SOURCE, turns=owned([row | {'liveliness': np.nan} for row in turns], 'turns')))
+    told = fused(Observed(SOURCE, turns=owned(turns, 'turns')))
+    assert np.array_equal(told.values, bare.values, equal_nan=True)
+
+
 def test_words_that_were_not_understood_take_no_part(make):
     row = make.utterance_row(0, 10, 'Sie sagte etwas.', 'anger', 0.9)
     assert len(fused(Observed(SOURCE, utterances=owned([row], 'utterances'))))
@@ -58,6 +70,21 @@ def test_plain_words_leave_a_voice_its_name_and_nearly_its_certainty(make):
     assert both.probabilities[0].argmax() == EKMAN.index('anger')
     assert both.confidence[0] > alone.confidence[0] - 0.05
     assert leading_sources(both) == ('voice',)
+
+
+def test_words_that_are_too_plain_leave_the_tone_of_a_voice_as_it_is(make):
+    plain = make.utterance_row(0, 10, 'Kids are talking.', 'neutral') | dict.fromkeys(EKMAN, np.nan)
+    plain |= {'valence': 0.0, 'arousal': 0.0, 'valence_sd': 0.58, 'arousal_sd': 0.45, 'reason': 'unsure'}
+    turns = owned([make.turn_row(0, 10, 'anger', 0.8)], 'turns')
+    trust = trust_of(AnalysisSettings())
+    alone = fused(Observed(SOURCE, turns=turns, trust=trust))
+    both = fused(Observed(SOURCE, turns=turns, utterances=owned([plain], 'utterances'), trust=trust))
+    assert both.values == pytest.approx(alone.values, abs=1e-4)
+    assert leading_sources(both, 'valence') == leading_sources(both, 'arousal') == ('voice',)
+    # with nothing beside them they are all there is: about 0, and as wide as the plane
+    words = fused(Observed(SOURCE, utterances=owned([plain], 'utterances'), trust=trust))
+    assert words.valence[0] == 0.0
+    assert (words.high - words.low)[0, 0] > 1.8
 
 
 def test_what_part_of_a_step_names_counts_as_a_part(make):
@@ -81,6 +108,51 @@ def test_weights_of_each_quantity_survive_the_rows(make):
     for quantity in ('category', 'valence', 'arousal'):
         assert np.array_equal(back.weights_for(quantity), path.weights_for(quantity), equal_nan=True)
         assert np.nansum(path.weights_for(quantity), axis=1) == pytest.approx(np.ones(10), abs=0.015)
+
+
+@pytest.mark.parametrize('reading', ['face', 'voice'])
+def test_knowing_nothing_is_the_middle_of_the_plane_and_names_nothing(make, reading):
+    flat = dict.fromkeys(EKMAN, 1 / 7)
+    valence, arousal = (float(value) for value in expected_affect(np.full(7, 1 / 7)))
+    stated = flat | {'valence': valence, 'arousal': arousal}
+    faces = [row | stated for row in make.face_rows(PERSON, 0, 10, 'neutral')] if reading == 'face' else []
+    turns = [make.turn_row(0, 10, 'neutral') | stated] if reading == 'voice' else []
+    observed = Observed(
+        SOURCE, *(owned(rows, name) if rows else SCHEMAS[name].empty_table() for rows, name in
+                  ((faces, 'faces'), (turns, 'turns'))),
+        trust=trust_of(AnalysisSettings()),
+    )  # fmt: skip
+    observed = dataclasses.replace(
+        observed, trust={k: dataclasses.replace(v, prior=None) for k, v in observed.trust.items()}
+    )
+    path = fused(observed)
+    assert (path.abstained == 'unsure').all()
+    person = summed_up(observed, Timeline.of_series([path], []), PERSON)
+    assert person.categories == {}
+    assert person.valence[0] == pytest.approx(0.0, abs=1e-9)
+    assert person.arousal[0] == pytest.approx(0.0, abs=1e-9)
+    assert person.valence[2] - person.valence[1] > 0.5
+
+
+def test_a_neutral_face_is_the_middle_of_the_plane(make):
+    shares = np.array([[make.shares('neutral', 0.9)[category] for category in EKMAN]])
+    valence, arousal = (float(value[0]) for value in affect(shares))
+    rows = [row | {'valence': valence, 'arousal': arousal} for row in make.face_rows(PERSON, 0, 10, 'neutral', 0.9)]
+    path = fused(Observed(SOURCE, owned(rows, 'faces'), trust=trust_of(AnalysisSettings())))
+    assert path.probabilities[0].argmax() == EKMAN.index('neutral')
+    assert np.abs(path.values).max() < 0.08
+
+
+def test_an_angry_voice_over_a_calm_face_and_plain_words_is_not_made_neutral(make):
+    faces = owned(make.face_rows(PERSON, 0, 10, 'neutral', 0.5), 'faces')
+    turns = owned([make.turn_row(0, 10, 'anger', 0.95) | {'quality': 0.95}], 'turns')
+    words = owned([make.utterance_row(0, 10, 'I go there.', 'neutral', 0.9)], 'utterances')
+    trust = trust_of(AnalysisSettings())
+    path = fused(Observed(SOURCE, turns=turns, utterances=words, trust=trust))
+    assert path.probabilities[0, EKMAN.index('anger')] > 0.88
+    with_face = fused(Observed(SOURCE, faces, turns, utterances=words, trust=trust))
+    assert with_face.probabilities[0].argmax() == EKMAN.index('anger')
+    assert leading_sources(with_face)[0] == 'voice'
 
 
 def looped(make, seconds, trust):

@@ -31,15 +31,18 @@ def test_unknown_steps_take_no_part_and_none_known_is_nan():
     assert float(time_mean([0.2, 0.4], [0.0, 0.0])) == pytest.approx(0.3)
 
 
-def course_of(shares, duration_s):
-    """What is concluded from one face per frame, `shares` (N, 7)."""
+def course_of(shares, duration_s, turns=()):
+    """What is concluded from one face per frame, `shares` (N, 7), and from what is heard meanwhile."""
     rows = [
         {'time_s': k / RATE, 'person': PERSON, **dict(zip(EKMAN, row, strict=True)), 'quality': 0.9,
          'valence': float(row[3] - row[0]), 'arousal': float(row[0])}
         for k, row in enumerate(shares)
     ]  # fmt: skip
     source = Source('a.mp4', 'video', duration_s, 'ab' * 32, 64, 64, RATE, RATE)
-    observed = Observed(source, faces=conform(pa.Table.from_pylist(rows), 'faces'))
+    heard = [turn | {'end_s': min(turn['end_s'], duration_s)} for turn in turns]
+    observed = Observed(
+        source, conform(pa.Table.from_pylist(rows), 'faces'), conform(pa.Table.from_pylist(heard), 'turns')
+    )
     timeline = fused_timeline(observed, [PERSON], steps_of(duration_s, 1.0))
     return observed, timeline, summed_up(observed, timeline, PERSON)
 
@@ -59,6 +62,24 @@ def test_cutting_one_frame_off_moves_no_headline_by_more_than_that_frame(frames,
     share = 1 / frames
     assert abs(whole.valence[0] - cut.valence[0]) <= 2 * share + 1e-9
     assert abs(whole.arousal[0] - cut.arousal[0]) <= 2 * share + 1e-9
+
+
+@settings(max_examples=30, deadline=None)
+@given(frames=st.integers(30, 90), seed=st.integers(0, 2**32 - 1), sharpness=st.sampled_from([0.05, 0.5, 5.0]))
+def test_nor_does_it_beside_a_voice(frames, seed, sharpness):
+    rng = np.random.default_rng(seed)
+    shares = rng.dirichlet(np.full(7, sharpness), frames) * 0.98 + 0.02 / 7
+    bounds = np.sort(rng.uniform(0, frames / RATE, 4))
+    turns = [
+        {'start_s': start, 'end_s': end, 'person': PERSON, **dict(zip(EKMAN, own, strict=True)), 'quality': 0.9,
+         'valence': float(own[3] - own[0]), 'arousal': float(rng.uniform(-1, 1))}
+        for (start, end), own in zip(bounds.reshape(2, 2), rng.dirichlet(np.full(7, sharpness), 2), strict=True)
+    ]  # fmt: skip
+    whole = course_of(shares, frames / RATE, turns)[2]
+    end_s = (frames - 1) / RATE
+    cut = course_of(shares[:-1], end_s, [turn for turn in turns if turn['start_s'] < end_s])[2]
+    assert abs(whole.valence[0] - cut.valence[0]) <= 2 / frames + 1e-9
+    assert abs(whole.arousal[0] - cut.arousal[0]) <= 2 / frames + 1e-9
 
 
 def test_the_last_frame_alone_in_its_step_weighs_as_a_frame():

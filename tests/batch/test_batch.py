@@ -262,7 +262,7 @@ def test_the_page_of_one_file_made_again_leaves_its_result_whole(analyzer, clips
 
 @pytest.mark.parametrize('as_json', [True, False])
 def test_what_was_just_analyzed_is_shown_without_being_read_back(analyzer, clips, tmp_path, monkeypatch, as_json):
-    monkeypatch.setattr('affekt.cli.recordings.fetch', lambda names: None)
+    monkeypatch.setattr('affekt.cli.recordings.fetch', lambda names, required=True: None)
     named = [str(clips / 'a.wav'), str(clips / 'happy'), '--out', str(tmp_path / 'run'), *['--json'] * as_json]
     with monkeypatch.context() as patched:
         patched.setattr(Analysis, 'load', lambda folder: pytest.fail(f'{folder} was read back'))
@@ -311,7 +311,7 @@ def test_what_each_of_many_files_lost_is_printed_below_it_and_counted(analyzer, 
         return dataclasses.replace(analysis, source=source)
 
     monkeypatch.setattr(analyzer, 'analyze', lossy)
-    monkeypatch.setattr('affekt.cli.recordings.fetch', lambda names: None)
+    monkeypatch.setattr('affekt.cli.recordings.fetch', lambda names, required=True: None)
     words = ['analyze', str(clips), '--out', str(tmp_path / 'run'), '--asr', 'none']
     lines = CliRunner().invoke(main, words).stdout.splitlines()
     at = next(number for number, line in enumerate(lines) if line.startswith('a.wav: '))

@@ -44,7 +44,7 @@ def test_without_any_change_all_that_follows_is_the_same(analysis):
 
 def test_a_new_name_stands_wherever_the_old_one_stood(analysis):
     changed = with_changes(analysis, [Rename('1', 'Zoë')])
-    assert {person.name for person in changed.people} == {'Zoë', 'person 2', 'voice'}
+    assert {lane.name for lane in changed.lanes} == {'Zoë', 'person 2', 'voice'}
     assert 'Zoë' in changed.text
     assert not any('person 1' in text.lower() for text in words_in(changed))
     assert set(changed.tables['faces']['person'].to_pylist()) == {'Zoë', 'person 2'}
@@ -97,8 +97,8 @@ def test_seconds_together_count_shared_frames(analysis):
 def test_what_was_said_is_applied_when_results_are_read_and_can_be_left_aside(analysis, tmp_path):
     analysis.save(tmp_path)
     write_changes(tmp_path, [Merge('person 1', 'person 2'), Rename('person 1', 'A.')])
-    assert {person.name for person in Analysis.load(tmp_path).people} == {'A.', 'voice'}
-    assert {p.name for p in Analysis.load(tmp_path, as_analyzed=True).people} == {'person 1', 'person 2', 'voice'}
+    assert {person.name for person in Analysis.load(tmp_path).people} == {'A.'}
+    assert {p.name for p in Analysis.load(tmp_path, as_analyzed=True).people} == {'person 1', 'person 2'}
 
 
 def test_what_was_said_does_not_outlive_the_analysis(analysis, tmp_path):

@@ -1,0 +1,214 @@
+"""Whether two stretches of speech are one person's: 256 numbers per stretch, alike for one speaker.
+
+The network is Resemblyzer's (three layers of LSTM over 40 mel bands, trained to tell thousands of speakers apart by
+generalised end-to-end verification). It runs here in NumPy. Nobody is looked up: voices of one recording are compared
+with each other.
+
+Axis letters: N samples at 16 kHz, B windows of 1.6 s, T frames of 10 ms, M mel bands, H 256 units.
+
+Source: Wan et al. 2018, arXiv:1710.10467; Resemblyzer 0.1.4, voice_encoder.py and audio.py (windows, loudness, bands).
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.arrays import Floats32
+from affekt.errors import WeightsError
+from affekt.runs import read_regular_file
+from affekt.voice.mel import HOP, WINDOW, mel_filters
+
+MODEL = 'speaker-identity.pt'
+BANDS = 40
+FRAMES = 160
+"""Frames of a window, 1.6 s."""
+STEP = 80
+"""Frames from one window to the next."""
+LEAST_COVERED = 0.75
+"""Share of a last window that must be speech for it to count."""
+LOUDNESS_DB = -30.0
+"""Root mean square to which quiet speech is raised, dB of full scale."""
+LAYERS, UNITS = 3, 256
+_MAGIC = 0x1950A86A20F9469CFC6C
+_MOST_STORAGES = 4096
+
+
+class SpeakerIdentity:
+    """The network, loaded once.
+
+    Args:
+        path: its file; by default the verified one, fetched where it is missing.
+
+    Raises:
+        WeightsError: the file cannot be had, or holds other arrays than the network has.
+    """
+
+    def __init__(self, path: str | Path | None = None) -> None:
+        place = Path(path) if path is not None else _default_path()
+        try:
+            arrays = read_arrays(read_regular_file(place))
+            self._layers = [_layer(arrays, number) for number in range(LAYERS)]
+            self._last = (arrays['linear.weight'], arrays['linear.bias'])
+            if self._layers[0][0].shape != (BANDS, 4 * UNITS) or self._last[0].shape != (UNITS, UNITS):
+                raise ValueError('arrays of other shapes')
+        except (
+            OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, RecursionError,
+            pickle.UnpicklingError,
+        ) as error:  # fmt: skip
+            raise WeightsError(
+                expected='the network that tells speakers apart', came=f'{place}: {str(error)[:200]}',
+                todo=f'run `affekt weights get {MODEL}`',
+            ) from error  # fmt: skip
+
+    def vector(self, samples: Floats32) -> Floats32:
+        """(256,) numbers of a stretch of speech, of length 1 and none below 0: their products are high for one speaker.
+
+        Args:
+            samples: (N,) mono in [-1, 1] at 16 kHz, speech of one person without long pauses.
+
+        Returns:
+            The mean over windows of 1.6 s that overlap by half, a shorter stretch with silence behind it; zeros where
+            there is no sound.
+        """
+        vectors = self._windows(samples)
+        mean = vectors.mean(axis=0)
+        length = float(np.linalg.norm(mean))
+        return np.asarray(mean / length if length > 0 else mean, dtype=np.float32)
+
+    def _windows(self, samples: Floats32) -> Floats32:
+        """(B, 256) one row per window."""
+        level = float(np.sqrt(np.mean(np.square(samples)))) if samples.size else 0.0
+        if not level > 1e-6:
+            return np.zeros((1, UNITS), np.float32)
+        loud = samples * np.float32(max(1.0, 10 ** (LOUDNESS_DB / 20) / level))
+        frames = mel_power(loud)
+        starts = list(range(0, max(1, len(frames) - FRAMES + STEP + 1), STEP))
+        if len(starts) > 1 and len(frames) - starts[-1] < LEAST_COVERED * FRAMES:
+            starts.pop()
+        padded = np.pad(frames, ((0, max(0, starts[-1] + FRAMES - len(frames))), (0, 0)))
+        return self._read(np.stack([padded[start : start + FRAMES] for start in starts]))
+
+    def _read(self, windows: Floats32) -> Floats32:
+        """(B, T, M) mel power to (B, 256)."""
+        layer = windows
+        for inner, outer, bias in self._layers:
+            driven = layer @ inner + bias  # (B, T, 4H)
+            state = cell = np.zeros((len(windows), UNITS), np.float32)
+            states = np.empty((*layer.shape[:2], UNITS), np.float32)
+            for step in range(layer.shape[1]):
+                # Of the four gates three are sigmoids, 0.5 + 0.5 tanh(x / 2): halved weights make one tanh of all.
+                gates = np.tanh(driven[:, step] + state @ outer)
+                enter, keep, fresh, show = (gates[:, UNITS * n : UNITS * (n + 1)] for n in range(4))  # torch's order
+                cell = (0.5 * keep + 0.5) * cell + (0.5 * enter + 0.5) * fresh
+                state = (0.5 * show + 0.5) * np.tanh(cell)
+                states[:, step] = state
+            layer = states
+        weights, bias = self._last
+        raw = np.maximum(layer[:, -1] @ weights.T + bias, 0)
+        return np.asarray(raw / np.maximum(np.linalg.norm(raw, axis=1, keepdims=True), 1e-9), dtype=np.float32)
+
+
+def mel_power(samples: Floats32) -> Floats32:
+    """(T, 40) power in mel bands, a frame every 10 ms, silence around the samples."""
+    from scipy.fft import rfft
+
+    padded = np.pad(samples.astype(np.float32, copy=False), WINDOW // 2)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP]
+    window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)).astype(np.float32)
+    spectrum = rfft(frames * window, axis=1)
+    power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
+    return np.asarray(power @ mel_filters(BANDS).T, dtype=np.float32)
+
+
+def _layer(arrays: dict[str, Floats32], number: int) -> tuple[Floats32, Floats32, Floats32]:
+    """Weights (M, 4H), (H, 4H) and bias (4H,) of a layer, halved for the gates that are sigmoids: all but the third."""
+    inner, outer, bias_in, bias_out = (
+        arrays[f'lstm.{name}_l{number}'] for name in ('weight_ih', 'weight_hh', 'bias_ih', 'bias_hh')
+    )
+    half = np.repeat(np.array([0.5, 0.5, 1.0, 0.5], np.float32), UNITS)
+    return (
+        np.ascontiguousarray(inner.T * half),
+        np.ascontiguousarray(outer.T * half),
+        np.asarray((bias_in + bias_out) * half, dtype=np.float32),
+    )
+
+
+def _default_path() -> Path:
+    from affekt.weights import model_path
+
+    return model_path(MODEL)
+
+
+# The file: what torch wrote before 2020. Pickles of a magic number, a version, the machine's facts, the objects and the
+# keys of their storages, then the storages themselves: eight bytes of length, then float32 numbers.
+
+
+def read_arrays(content: bytes) -> dict[str, Floats32]:
+    """The arrays under 'model_state' of a file that torch wrote in its old form; nothing that it asks for is run.
+
+    Raises:
+        ValueError, pickle.UnpicklingError, EOFError, LookupError: it is no such file, or asks for more than arrays.
+    """
+    file = io.BytesIO(content)
+    if _Arrays(file).load() != _MAGIC:
+        raise ValueError('no file that torch wrote')
+    _Arrays(file).load(), _Arrays(file).load()
+    objects = _Arrays(file)
+    state = objects.load()['model_state']
+    keys = _Arrays(file).load()
+    if len(keys) > _MOST_STORAGES:
+        raise ValueError(f'{len(keys)} arrays')
+    storages: dict[str, npt.NDArray[np.float32]] = {}
+    for key in keys:
+        (count,) = np.frombuffer(file.read(8), '<i8')
+        dtype = objects.dtypes[str(key)]
+        if not 0 <= count * dtype.itemsize <= len(content):
+            raise ValueError(f'an array of {count} numbers')
+        storages[str(key)] = np.frombuffer(file.read(int(count) * dtype.itemsize), dtype)
+    return {name: placed.filled(storages) for name, placed in state.items() if isinstance(placed, _Placed)}
+
+
+class _Placed:
+    """An array that is known by its place in a storage."""
+
+    def __init__(self, storage: str, offset: int, shape: tuple[int, ...], *rest: Any) -> None:
+        self.storage, self.offset, self.shape = storage, offset, tuple(int(side) for side in shape)
+
+    def filled(self, storages: dict[str, npt.NDArray[np.float32]]) -> Floats32:
+        flat = storages[self.storage]
+        count = int(np.prod(self.shape, dtype=np.int64))
+        if not 0 <= self.offset <= self.offset + count <= len(flat):
+            raise ValueError('an array past the end of its storage')
+        return np.array(flat[self.offset : self.offset + count].reshape(self.shape), dtype=np.float32)
+
+
+class _Arrays(pickle.Unpickler):
+    """Knows dictionaries, numbers, texts and the places of arrays; refuses all else."""
+
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file)
+        self.dtypes: dict[str, np.dtype[Any]] = {}
+
+    def find_class(self, module: str, name: str) -> Any:
+        known = {
+            ('collections', 'OrderedDict'): OrderedDict,
+            ('torch._utils', '_rebuild_tensor_v2'): _Placed,
+            ('torch', 'FloatStorage'): '<f4',
+            ('torch.cuda', 'FloatStorage'): '<f4',
+            ('torch', 'LongStorage'): '<i8',
+        }
+        if (module, name) not in known:
+            raise pickle.UnpicklingError(f'it asks for {module}.{name}')
+        return known[module, name]
+
+    def persistent_load(self, told: Any) -> str:
+        _, storage, key, *_ = told
+        self.dtypes[str(key)] = np.dtype(storage)
+        return str(key)

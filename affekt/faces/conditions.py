@@ -55,9 +55,9 @@ _BOXES: Mapping[str, tuple[int, int, int, int]] = {
 """Part of a face to left, right, top and bottom of its box."""
 
 COVER: Mapping[str, float] = {
-    '': -4.8752, 'eyes': -2.5966, 'eyes_gap': 1.0868, 'brows_gap': 0.7308, 'lip': -0.5233, 'mouth': -1.6509,
-    'chin': -0.8274, 'edge_across': 3.6185, 'flat_above': 6.1946, 'flat_below': 0.6038, 'flat_gap': -0.3144,
-    'halves_gap': 2.1458,
+    '': -4.1605, 'eyes': -2.7834, 'eyes_gap': 0.118, 'brows_gap': 1.0604, 'lip': -0.0979, 'mouth': -2.7083,
+    'chin': -0.2541, 'edge_across': 4.1123, 'flat_above': 2.8212, 'flat_below': -4.0429, 'flat_gap': 4.5991,
+    'halves_gap': 3.2584,
 }  # fmt: skip
 """Measure to its weight in the score of a covered face; '' is the constant."""
 

@@ -7,26 +7,32 @@ English, meetings (English, spontaneous, many accents; AMI, CC BY 4.0, the one-m
 pyannote-audio), and nEMO (Polish). `--others` holds recordings of further languages, named by their code (`de.wav`);
 they judge only. What the recognizer states of every turn is kept in the cache.
 
-A turn of English counts as heard right where at least half of its words are right, by the sentence that was said
-(RAVDESS) or else by the larger recognizer. Rejected English that was heard right is one error, accepted words of
-another language are the other. Thresholds are chosen leaving one corpus of English out, and judged on that one.
+A turn counts as heard right where at least half of its words are right, by the sentence that was said (RAVDESS, nEMO)
+or else by the larger recognizer, where it heard the same clip. Rejected English that was heard right is one error,
+accepted words of another language are the other. Thresholds are chosen on nEMO and all but one corpus of English, and
+judged on that one and on the further languages.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import av
 import numpy as np
 import numpy.typing as npt
 
 from affekt.corruption import babble, coloured_noise, mix_at_snr
-from affekt.text.recognition import Recognizer
+from affekt.text import Recognition, Recognizer, Utterance, Word, judged, judged_together
+from affekt.text.understanding import compression
 from affekt.voice import SpeechDetector, WhisperEncoder, acoustic_frames, speech_turns
 from affekt.voice.acoustics import syllable_nuclei
 
@@ -34,7 +40,6 @@ RATE_HZ = 16_000
 SEED = 12
 Sound = npt.NDArray[np.float64]
 SENTENCES = {'01': 'kids are talking by the door', '02': 'dogs are sitting by the door'}
-NEVER = -9.0
 
 
 @dataclass(frozen=True)
@@ -57,15 +62,19 @@ def main() -> None:
     parser.add_argument('--cache', type=Path, required=True)
     parser.add_argument('--out', type=Path, default=Path(__file__).parent / 'results' / 'words_understood.json')
     chosen = parser.parse_args()
-    turns = {name: heard(name, chosen) for name in ('tiny.en', 'base')}
-    result = {name: summary(name, turns) for name in turns}
+    rows = {name: heard(name, chosen) for name in ('tiny.en', 'base')}
+    with (chosen.data / 'nemo' / 'metadata.tsv').open(encoding='utf-8', newline='') as file:
+        polish = {row['file_id'].removesuffix('.wav'): row['raw_text'] for row in csv.DictReader(file, delimiter='\t')}
+    for row in (*rows['tiny.en'], *rows['base']):
+        row['sentence'] = row['sentence'] or polish.get(row['name'], '')
+    result = {name: summary(name, rows) for name in rows}
     chosen.out.write_text(json.dumps(result, indent=1) + '\n')
 
 
 # What the recognizers state
 
 
-def heard(recognizer_name: str, chosen: argparse.Namespace) -> list[dict[str, object]]:
+def heard(recognizer_name: str, chosen: argparse.Namespace) -> list[dict[str, Any]]:
     """One row per turn of every clip and condition, from the cache where it is there."""
     kept = chosen.cache / f'{recognizer_name}.jsonl'
     chosen.cache.mkdir(parents=True, exist_ok=True)
@@ -96,14 +105,14 @@ class Listener:
         self.detector, self.encoder, self.recognizer = SpeechDetector(), WhisperEncoder(name), Recognizer(name)
         self.counts_syllables = name == 'tiny.en'
 
-    def __call__(self, samples: Sound) -> list[dict[str, object]]:
+    def __call__(self, samples: Sound) -> list[dict[str, Any]]:
         """What is stated of each turn; the thresholds in force take no part."""
         block = SimpleNamespace(start_s=0.0, samples=samples.astype(np.float32))
         self.recognizer.start()
         rows = []
         for turn in speech_turns([block], self.detector):
             said = self.recognizer.recognize(turn, self.encoder(turn.samples))
-            row: dict[str, object] = {'start_s': round(turn.start_s, 3), 'end_s': round(turn.end_s, 3), 'text': None}
+            row: dict[str, Any] = {'start_s': round(turn.start_s, 3), 'end_s': round(turn.end_s, 3), 'text': None}
             if said is not None and said.recognition is not None:
                 row |= {
                     'text': said.text,
@@ -254,8 +263,162 @@ def sound_of(path: Path) -> Sound:
     return np.concatenate(pieces).astype(np.float64)
 
 
-def summary(name: str, turns: dict[str, list[dict[str, object]]]) -> dict[str, object]:
-    return {'turns': len(turns[name])}
+# What follows from it
+
+
+@dataclass(frozen=True)
+class Turns:
+    """T recognized turns of one recognizer as arrays."""
+
+    corpus: npt.NDArray[np.str_]
+    condition: npt.NDArray[np.str_]
+    recording: npt.NDArray[np.str_]
+    is_english: npt.NDArray[np.bool_]
+    heard_right: npt.NDArray[np.float64]
+    """1 where at least half of the words of English are right, 0 where not; nan where nobody can say."""
+    signals: dict[str, npt.NDArray[np.float64]]
+    utterances: tuple[Utterance, ...]
+
+
+def turns_of(name: str, rows: list[dict[str, Any]], larger: dict[tuple[str, str, str], str]) -> Turns:
+    """The turns with words; what the larger recognizer heard tells which are right, where no sentence is known."""
+    spoken = [row for row in rows if row['text'] and row['confidences']]
+    right = []
+    for row in spoken:
+        known = row['sentence'] or larger.get((row['corpus'], row['name'], row['condition']), '')
+        right.append(np.nan if not known else float(is_mostly_in(row['text'], known)))
+    language = np.array([row['language'] for row in spoken])
+    mean = np.array([np.mean(row['confidences']) for row in spoken])
+    seconds = np.array([row['end_s'] - row['start_s'] for row in spoken])
+    words = np.array([len(row['text'].split()) for row in spoken])
+    signals = {
+        'mean confidence of the words': mean,
+        'median confidence': np.array([np.median(row['confidences']) for row in spoken]),
+        'lower quarter of the confidences': np.array([np.quantile(row['confidences'], 0.25) for row in spoken]),
+        'log probability': np.array([row['log_probability'] for row in spoken]),
+        'speech rather than none': -np.array([row['no_speech'] for row in spoken]),
+        'little repetition': -np.array([compression(row['text']) for row in spoken]),
+        'words per second': words / seconds,
+    }
+    if name == 'tiny.en':
+        signals['words per syllable heard'] = words / np.maximum([row['syllables'] for row in spoken], 1)
+    return Turns(
+        np.array([row['corpus'] for row in spoken]), np.array([row['condition'] for row in spoken]),
+        np.array([f'{row["speaker"]} {row["condition"]}' for row in spoken]),
+        language == 'en', np.array(right), signals,
+        tuple(utterance_of(row, name) for row in spoken),
+    )  # fmt: skip
+
+
+def utterance_of(row: dict[str, Any], name: str) -> Utterance:
+    words = tuple(Word(row['start_s'], row['end_s'], '', sure) for sure in row['confidences'])
+    recognition = Recognition(row['log_probability'], row['no_speech'], name == 'tiny.en')
+    said = Utterance(row['start_s'], row['end_s'], '', row['text'], words, row['heard_language'], recognition)
+    return judged(said)
+
+
+def is_mostly_in(text: str, whole: str) -> bool:
+    """Whether at least half of the words of a text stand in another one in the same order."""
+    left, right = (re.findall(r"[^\W\d_]+(?:'\w+)?", each.casefold()) for each in (text, whole))
+    return sum(block.size for block in SequenceMatcher(None, left, right, False).get_matching_blocks()) >= len(left) / 2
+
+
+def summary(name: str, rows: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """Signals, thresholds with one corpus left out, and the errors of the rule that is in force."""
+    larger: dict[tuple[str, str, str], str] = {}
+    if name == 'tiny.en':
+        for row in rows['base']:
+            key = (row['corpus'], row['name'], row['condition'])
+            larger[key] = f'{larger.get(key, "")} {row["text"] or ""}'
+    turns = turns_of(name, rows[name], larger)
+    if name == 'base':
+        return {
+            'turns': len(turns.utterances),
+            'right_against_wrong': {
+                signal: round(roc(values[turns.heard_right == 1], values[turns.heard_right == 0]), 4)
+                for signal, values in turns.signals.items()
+            },
+            'errors_in_force': errors_by_condition(turns),
+            'whole_recordings': recordings(turns),
+        }
+    english, chosen_on = turns.is_english & (turns.heard_right != 0), np.isin(turns.corpus, ('nemo',))
+    clean = turns.condition == 'clean'
+    return {
+        'turns': len(turns.utterances),
+        'area_under_the_curve': {
+            signal: {
+                'clean': round(roc(values[english & clean], values[~turns.is_english & clean]), 4),
+                'all conditions': round(roc(values[english], values[~turns.is_english]), 4),
+            }
+            for signal, values in turns.signals.items()
+        },
+        'thresholds': thresholds(turns, english, chosen_on),
+        'errors_in_force': errors_by_condition(turns),
+        'whole_recordings': recordings(turns),
+    }
+
+
+def thresholds(turns: Turns, english: npt.NDArray[np.bool_], chosen_on: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    """The mean confidence with the least sum of both errors, corpora of English weighed alike, one of them left out."""
+    values = turns.signals['mean confidence of the words']
+    grid = np.round(np.arange(0.30, 0.76, 0.01), 2)
+    corpora = sorted(set(turns.corpus[english]))
+    found: dict[str, Any] = {}
+    for left_out in (*corpora, 'none'):
+        used = [corpus for corpus in corpora if corpus != left_out]
+        sums = [
+            np.mean([(values[english & (turns.corpus == corpus)] < level).mean() for corpus in used])
+            + (values[chosen_on] >= level).mean()
+            for level in grid
+        ]
+        level = float(grid[int(np.argmin(sums))])
+        judging = english & (turns.corpus == left_out) if left_out != 'none' else english
+        others = turns.corpus == 'others'
+        found[left_out] = {
+            'threshold': level,
+            'rejected_though_right': share(values[judging] < level),
+            'accepted_of_other_languages': share(values[others] >= level) if others.any() else None,
+        }
+    return found
+
+
+def errors_by_condition(turns: Turns) -> dict[str, dict[str, Any]]:
+    """For every corpus and condition: the share that the rule in force believes, of English also by right and wrong."""
+    believed = np.array([not utterance.reason for utterance in turns.utterances])
+    table = {}
+    for corpus in sorted(set(turns.corpus)):
+        for condition in sorted(set(turns.condition[turns.corpus == corpus])):
+            rows = (turns.corpus == corpus) & (turns.condition == condition)
+            right, wrong = rows & (turns.heard_right == 1), rows & (turns.heard_right == 0)
+            table[f'{corpus}, {condition}'] = {
+                'turns': int(rows.sum()),
+                'believed': share(believed[rows]),
+                **({'right': int(right.sum()), 'right_but_rejected': share(~believed[right])} if right.any() else {}),
+                **({'wrong': int(wrong.sum()), 'wrong_but_believed': share(believed[wrong])} if wrong.any() else {}),
+            }
+    return table
+
+
+def recordings(turns: Turns) -> dict[str, dict[str, float | int]]:
+    """The same after the rule for whole recordings; all clips of a speaker and condition make up one recording."""
+    believed: dict[str, list[bool]] = {}
+    for recording in sorted(set(turns.recording)):
+        rows = np.flatnonzero(turns.recording == recording)
+        together = judged_together([turns.utterances[row] for row in rows])
+        for row, utterance in zip(rows, together, strict=True):
+            noise = 'clean' if turns.condition[row] == 'clean' else 'spoilt'
+            believed.setdefault(f'{turns.corpus[row]}, {noise}', []).append(not utterance.reason)
+    return {name: {'turns': len(flags), 'believed': share(np.array(flags))} for name, flags in sorted(believed.items())}
+
+
+def roc(positive: npt.NDArray[np.float64], negative: npt.NDArray[np.float64]) -> float:
+    """The share of pairs in which the positive one is larger, ties counting half."""
+    larger = (positive[:, None] > negative[None, :]).mean() + 0.5 * (positive[:, None] == negative[None, :]).mean()
+    return float(larger)
+
+
+def share(flags: npt.NDArray[np.bool_]) -> float:
+    return round(float(flags.mean()), 4) if flags.size else float('nan')
 
 
 if __name__ == '__main__':

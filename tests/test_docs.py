@@ -130,8 +130,10 @@ def test_the_figures_in_the_readme_are_those_of_the_cards():
         voice['headline']['uar'],
         voice['headline']['other_statement_uar'],
         words['goemotions']['labels']['macro_f1'],
-        words['meld']['weighted_f1'],
-        words['meld']['accuracy'],
+        {
+            key: words['dialogue']['IEMOCAP']['rows']['this model'][f'macro_f1{end}']
+            for key, end in (('value', ''), ('low', '_low'), ('high', '_high'))
+        },
     ]
     assert [score for score in map(_percent, scores) if score not in readme] == []
     valence = '{value:.3f} [{low:.3f}, {high:.3f}]'.format(**words['emobank']['valence']['pearson'])

@@ -29,14 +29,14 @@ from affekt.analysis.observations import FACES, TURNS, UTTERANCES, VOICE, Observ
 from affekt.analysis.records import Lost, Source, Spoken
 from affekt.analysis.settings import AnalysisSettings
 from affekt.analysis.stills import Stills, Watched
-from affekt.analysis.utterances import given_words, utterance_table, word_notes
+from affekt.analysis.utterances import given_words, utterance_table, with_languages, word_notes
 from affekt.containers import DecodeReport
 from affekt.errors import LimitError, MediaError
 from affekt.media import Recording
 from affekt.people import Returned
 from affekt.progress import Progress
 from affekt.tables import storable
-from affekt.text import judged_together
+from affekt.text import LANGUAGES_READ, judged_together
 from affekt.wording import counted
 from affekt.workers import awaited
 
@@ -74,6 +74,7 @@ class _Heard:
     notes: list[str] = field(default_factory=list)
     has_sound: bool = False
     was_recognized: bool = False
+    was_foreign: bool = False
 
 
 class _Stopped(Exception):
@@ -222,10 +223,14 @@ class Analyzer:
         """The same with the words read."""
         tell('words', 0.0, 1.0)
         if utterances:
-            judged = judged_together(utterances)
-            heard.utterances, heard.spoken = utterance_table(judged, self._models.get('text'))
+            judged = judged_together(with_languages(utterances))
+            is_foreign = any(each.language in LANGUAGES_READ for each in judged if not each.reason)
+            foreign = self._models.get('foreign_text') if is_foreign else None
+            reader = self._models.get('text') if any(not each.reason for each in judged) else None
+            heard.utterances, heard.spoken = utterance_table(judged, reader, foreign)
             heard.notes += word_notes(judged, heard.utterances)
-            self._models.done_with(recording.duration_s, 'text')
+            heard.was_foreign = foreign is not None
+            self._models.done_with(recording.duration_s, 'text', 'foreign_text')
         tell('words', 1.0, 1.0)
         return heard
 
@@ -255,7 +260,7 @@ class Analyzer:
             trust=trust_of(self.settings),
             models=models_used(
                 self.settings, saw=seen.has_frames, heard=heard.has_sound, read=bool(heard.spoken),
-                recognized=heard.was_recognized, joined=seen.has_compared,
+                recognized=heard.was_recognized, foreign=heard.was_foreign, joined=seen.has_compared,
             ),
             still_at=stills.at if stills is not None else lambda time_s: None,
         )  # fmt: skip

@@ -10,7 +10,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from affekt.analysis.model_choice import IDENTITY, TEXT, encoder_of, models_wanted, packaged, voice_head
+from affekt.analysis.model_choice import (
+    IDENTITY,
+    SENTENCES,
+    TEXT,
+    encoder_of,
+    models_wanted,
+    packaged,
+    reads_foreign,
+    voice_head,
+)
 from affekt.analysis.settings import AnalysisSettings
 
 LONG_S = 30.0
@@ -113,6 +122,16 @@ def _text(settings: AnalysisSettings) -> Any:
     return TextEmotion()
 
 
+def _foreign_text(settings: AnalysisSettings) -> Any:
+    from affekt.text import ForeignEmotion
+    from affekt.weights import MODELS, state, wanted_path
+
+    is_had = SENTENCES in models_wanted(settings) or state(MODELS[SENTENCES]) == 'verified'
+    if not reads_foreign(settings) or not is_had or wanted_path(SENTENCES) is None:
+        return None
+    return ForeignEmotion()
+
+
 LOADERS: dict[str, Callable[[AnalysisSettings], Any]] = {
     'landmarker': _landmarker,
     'expression': _expression,
@@ -122,4 +141,5 @@ LOADERS: dict[str, Callable[[AnalysisSettings], Any]] = {
     'vocal': _vocal,
     'recognizer': _recognizer,
     'text': _text,
+    'foreign_text': _foreign_text,
 }

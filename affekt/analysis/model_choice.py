@@ -16,12 +16,13 @@ from affekt.labels import EKMAN
 from affekt.weights import MODELS, PACKAGED
 
 IDENTITY = 'face-identity'
+FOREIGN_TEXT, SENTENCES = 'textual_emotion_multilingual', 'use-multilingual-3'
 FACE, VOICE_TINY, VOICE_BASE, TEXT = 'face_expression', 'vocal_emotion_tiny_en', 'vocal_emotion_base', 'textual_emotion'
 WHISPER = {'tiny.en': 'whisper-tiny.en', 'base': 'whisper-base'}
 
 CARRIED_OVER: Mapping[str, Trust] = {
     'face': Trust(0.95, valence=0.95, arousal=0.5, valence_bias_sd=0.14, arousal_bias_sd=0.15),
-    'voice': Trust(1.0, valence=0.8, arousal=0.8, valence_bias_sd=0.21, arousal_bias_sd=0.29),
+    'voice': Trust(1.0, valence=0.8, arousal=0.65, valence_bias_sd=0.21, arousal_bias_sd=0.17),
     'words': Trust(0.65, valence=0.2, arousal=0.1, valence_bias_sd=0.22, arousal_bias_sd=0.28),
 }
 """How far a source's readings hold outside its training data, where its card does not say under 'carries_over'.
@@ -30,9 +31,9 @@ From `measurements/fusion_weights.py`, which leaves one corpus out. Categories: 
 left-out corpora; what discount a model needs there belongs into its temperature. Valence and arousal: the precision
 that the correlation with the places of the true categories is worth, over the one that the readings state; the biases
 are root mean squares, over categories and speakers, of the mean error. Faces come from a corpus that does not say who
-is who: that persons differ is taken from the voices. Arousal was weighed against places of categories alone, which know
-no difference between calm and heated anger: a voice, whose arousal is heard and not derived from its category, is given
-more than that comparison says."""
+is who: that persons differ is taken from the voices. Arousal is weighed against the places of categories, which know no
+difference between calm and heated anger; that favours faces, whose arousal is derived from categories, so they get half
+of what it says."""
 PROTOTYPE_TRUST = Trust(0.4, valence_bias_sd=0.3, arousal_bias_sd=0.3)
 """For blendshape prototypes, which were fitted to nothing and calibrated on nothing."""
 
@@ -66,8 +67,16 @@ def models_needed(settings: AnalysisSettings) -> tuple[str, ...]:
 def models_wanted(settings: AnalysisSettings) -> tuple[str, ...]:
     """Names of the files that make an analysis with these settings better, and that it does without where no source has
     them."""
-    allowed = (MODELS[name] for name in (IDENTITY,) if name in MODELS)
+    names = [IDENTITY]
+    if reads_foreign(settings) and (settings.asr == 'base' or settings.transcript is not None):
+        names.append(SENTENCES)
+    allowed = (MODELS[name] for name in names if name in MODELS)
     return tuple(model.name for model in allowed if settings.license == 'research' or model.commercial_ok)
+
+
+def reads_foreign(settings: AnalysisSettings) -> bool:
+    """Whether the licence setting lets words of other languages than English be read."""
+    return packaged(FOREIGN_TEXT) and _allowed(FOREIGN_TEXT, settings)
 
 
 def encoder_of(settings: AnalysisSettings) -> str:
@@ -93,7 +102,14 @@ def trust_of(settings: AnalysisSettings) -> dict[str, Trust]:
 
 
 def models_used(
-    settings: AnalysisSettings, *, saw: bool, heard: bool, read: bool, recognized: bool, joined: bool = False
+    settings: AnalysisSettings,
+    *,
+    saw: bool,
+    heard: bool,
+    read: bool,
+    recognized: bool,
+    foreign: bool = False,
+    joined: bool = False,
 ) -> tuple[ModelUse, ...]:
     """The models that took part in an analysis.
 
@@ -103,6 +119,7 @@ def models_used(
         heard: whether sound was analyzed.
         read: whether there were words.
         recognized: whether the words were recognized from speech.
+        foreign: whether words of other languages than English were read.
         joined: whether faces were compared with each other.
     """
     used = []
@@ -121,6 +138,8 @@ def models_used(
             used.append(_trained(head, 'emotion of the voice'))
     if read:
         used += [_third_party('minilm-l6-int8.onnx'), _trained(TEXT, 'emotion of the words')]
+    if foreign:
+        used += [_third_party(SENTENCES), _trained(FOREIGN_TEXT, 'emotion of words in other languages')]
     return tuple(use for use in used if use is not None)
 
 

@@ -53,6 +53,8 @@ SUPERLATIVE_LEAST = {'valence': OPPOSITE_LEAST, 'arousal': 0.15}
 SMILE_LEVEL, SMILE_GOES_ON = 0.35, 0.25
 """Least value of the reading `smile` that begins a smile, and that keeps it going."""
 SMILE_LEAST_S = 0.5
+SMILE_HAPPY = 1 / 7
+"""Least probability of happiness in a smile: what it is where nothing is known."""
 SMILE_SQUINT = 0.3
 """Least value of `squint` for raised mouth corners to be a smile where no expression was read: the eyes take part."""
 UNREAD_S = 1.0
@@ -89,11 +91,14 @@ class Course:
         """Whoever the timeline names."""
         return self.timeline.people
 
-    def evidence(self, person: str, *spans: tuple[float, float]) -> tuple[Evidence, ...]:
+    def evidence(
+        self, person: str, *spans: tuple[float, float], sources: Sequence[str] = tuple(EVIDENCE_COLUMNS)
+    ) -> tuple[Evidence, ...]:
         """The fused rows over each span, then what each source says over all of them, where anything was measured."""
         path = self.timeline.series(person)
         parts = [fused_evidence(path, *span) for span in spans if len(path)]
-        for source, columns in EVIDENCE_COLUMNS.items():
+        for source in sources:
+            columns = EVIDENCE_COLUMNS[source]
             part = self.readings.evidence(source, person, spans[0][0], spans[-1][1], columns)
             if part.readings or part.quote:
                 parts.append(part)
@@ -207,8 +212,8 @@ def smiles(course: Course) -> Iterator[Moment]:
             top = first + int(np.nanargmax(level[first:last]))
             if span[1] - span[0] < SMILE_LEAST_S or level[top] < SMILE_LEVEL:
                 continue
-            proof = course.evidence(person, span)
-            if any(_speaks_against_smile(part) for part in proof if part.source in ('fused', 'face')):
+            proof = course.evidence(person, span, sources=('face',))
+            if any(map(_speaks_against_smile, proof)):
                 continue
             sentence = f'{opened(called(person))} smiles for {length(span[1] - span[0])}.'
             strength = _strength(0.4 + 0.4 * float(level[top]), 1.0) * 0.8
@@ -270,13 +275,14 @@ def _measured_runs(path: PersonSeries, flags: Bools, sides: Floats) -> list[tupl
 
 
 def _looks_happy(readings: Readings, person: str) -> Bools:
-    """(N,) the frames that bear out a smile: no emotion is likelier than happiness and valence is above 0, or, where no
-    expression was read nearby, the eyes take part."""
+    """(N,) the frames that bear out a smile: no emotion is likelier than happiness, which is not below chance, and
+    valence is above 0; or, where no expression was read nearby, the eyes take part."""
     shares = np.stack([readings.column('faces', person, name) for name in EKMAN], axis=1)  # (N, 7)
     valence, squint, times = (readings.column('faces', person, name) for name in ('valence', 'squint', 'time_s'))
     stated = np.isfinite(shares).all(axis=1)
     happy = shares[:, EKMAN.index('happiness')]
-    looks_happy = (happy >= np.nan_to_num(shares[:, :-1]).max(axis=1, initial=0.0)) & (np.nan_to_num(valence) > 0)
+    others = np.nan_to_num(shares[:, :-1]).max(axis=1, initial=0.0)
+    looks_happy = (happy >= np.maximum(others, SMILE_HAPPY)) & (np.nan_to_num(valence) > 0)
     by_eyes = np.asarray(np.nan_to_num(squint) >= SMILE_SQUINT)
     if not stated.any():
         return by_eyes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
@@ -16,8 +17,8 @@ from affekt.analysis.settings import AnalysisSettings
 from affekt.labels import EKMAN, GOEMOTIONS, affect_sd
 from affekt.media import Recording
 from affekt.tables import storable
-from affekt.text import NOT_READ, Utterance, language_name, open_transcript
-from affekt.wording import counted
+from affekt.text import NOT_READ, Utterance, language_name, language_of_letters, open_transcript
+from affekt.wording import counted, listed
 
 SIDECARS = ('.srt', '.vtt')
 """Ends of subtitle files that may lie beside a recording under its name."""
@@ -27,6 +28,10 @@ categories on MELD's development part once the read valence is known (card of `t
 lines are all of four far-apart categories). Arousal, which words hardly carry, lies a little below knowing nothing."""
 PLAIN_WORD_SD = tuple(float(sd) for sd in affect_sd(np.full(len(EKMAN), 1 / len(EKMAN))))
 """Those where the words are worded too plainly to tell: as of no knowledge at all."""
+
+
+LANGUAGES = ('en',)
+"""What the first reader knows; it decides itself where no language is stated."""
 
 
 def given_words(
@@ -56,7 +61,9 @@ def given_words(
     return None, ['no subtitles were found; words come from recognition']
 
 
-def utterance_table(utterances: Sequence[Utterance], reader: Any) -> tuple[pa.Table, tuple[Spoken, ...]]:
+def utterance_table(
+    utterances: Sequence[Utterance], reader: Any, foreign: Any = None
+) -> tuple[pa.Table, tuple[Spoken, ...]]:
     """The table `utterances` and the utterances with their words.
 
     Left out are those without times or words, and a recognizer's inventions. Words that were not understood or are of
@@ -65,14 +72,16 @@ def utterance_table(utterances: Sequence[Utterance], reader: Any) -> tuple[pa.Ta
     Args:
         utterances: in order, as `judged_together` returns them.
         reader: a TextEmotion, or None where words are only kept.
+        foreign: a ForeignEmotion, or None where other languages than the reader's are only shown.
     """
     kept = [each for each in utterances if _is_timed(each) and each.text.strip() and each.reason != 'phantom']
     readings: list[Any] = [None] * len(kept)
-    to_read = [at for at, each in enumerate(kept) if not each.reason and _is_known(each, reader)]
-    if reader is not None and to_read:
-        for at, reading in zip(to_read, reader.read([kept[at] for at in to_read]), strict=True):
-            readings[at] = reading
-    reasons = [_reason(*pair, reader) for pair in zip(kept, readings, strict=True)]
+    for model, languages in ((reader, ('', *LANGUAGES)), (foreign, getattr(foreign, 'languages', ()))):
+        to_read = [at for at, each in enumerate(kept) if not each.reason and each.language in languages]
+        if model is not None and to_read:
+            for at, reading in zip(to_read, model.read([kept[at] for at in to_read]), strict=True):
+                readings[at] = reading
+    reasons = [_reason(*pair) for pair in zip(kept, readings, strict=True)]
     spoken = tuple(_spoken(*pair) for pair in zip(kept, reasons, strict=True))
     measured = list(map(_measured, readings))
     columns: dict[str, Any] = {
@@ -89,6 +98,14 @@ def utterance_table(utterances: Sequence[Utterance], reader: Any) -> tuple[pa.Ta
     types = {name: pa.string() for name in ('speaker', 'text', 'language', 'reason')} | {'is_understood': pa.bool_()}
     table = pa.table({name: pa.array(values, types.get(name, pa.float64())) for name, values in columns.items()})
     return conform(table, 'utterances'), spoken
+
+
+def with_languages(utterances: Sequence[Utterance]) -> list[Utterance]:
+    """The utterances with their language where none is stated and their letters tell it."""
+    return [
+        each if each.language else dataclasses.replace(each, language=language_of_letters(each.text))
+        for each in utterances
+    ]
 
 
 def word_notes(utterances: Sequence[Utterance], table: pa.Table) -> list[str]:
@@ -112,6 +129,12 @@ def word_notes(utterances: Sequence[Utterance], table: pa.Table) -> list[str]:
     foreign = [language for language, reason in zip(languages, reasons, strict=True) if reason == 'language']
     for language in sorted(set(foreign)):
         notes.append(_foreign(language, foreign.count(language), len(reasons), utterances))
+    translated = sorted(
+        {language for language, reason in zip(languages, reasons, strict=True) if not reason} - {'', 'en'}
+    )
+    if translated:
+        names = listed([language_name(language) for language in translated])
+        notes.append(f'words in {names} are read by a model that learned from English and was judged on {names}')
     if reasons and not set(reasons) & NOT_READ.keys() and np.isnan(table['valence'].to_numpy()).all():
         notes.append('the words could not be read for emotion: there are too few')
     return notes
@@ -144,19 +167,13 @@ def _foreign(language: str, count: int, total: int, utterances: Sequence[Utteran
     )
 
 
-def _is_known(utterance: Utterance, reader: Any) -> bool:
-    """Whether the reader may know the language: it decides itself where none is stated."""
-    return utterance.language in ('', *getattr(reader, 'languages', ('en',)))
-
-
-def _reason(utterance: Utterance, reading: Any, reader: Any) -> str:
+def _reason(utterance: Utterance, reading: Any) -> str:
     """Why there are no categories; '' where there are."""
     if utterance.reason:
         return utterance.reason
-    if not _is_known(utterance, reader):
-        return 'language'
     stated = getattr(reading, 'reason', '')
-    return 'language' if stated == 'not English' else stated
+    is_foreign = reading is None and utterance.language not in ('', *LANGUAGES)
+    return 'language' if is_foreign or stated == 'not English' else stated
 
 
 def _is_timed(utterance: Utterance) -> bool:
@@ -180,7 +197,10 @@ def _measured(reading: Any) -> dict[str, float]:
     stated = {'valence': reading.valence, 'arousal': reading.arousal, 'dominance': reading.dominance}
     deviations = PLAIN_WORD_SD if reading.abstains else WORD_SD
     stated |= dict(zip(('valence_sd', 'arousal_sd'), deviations, strict=True))
-    stated |= {name: float(reading.labels[label]) for name, label in zip(GOEMOTION_COLUMNS, GOEMOTIONS, strict=True)}
+    if reading.labels:
+        stated |= {
+            name: float(reading.labels[label]) for name, label in zip(GOEMOTION_COLUMNS, GOEMOTIONS, strict=True)
+        }
     if not reading.abstains:
         stated |= {category: float(share) for category, share in zip(EKMAN, reading.ekman, strict=True)}
     return stated

@@ -31,6 +31,9 @@ LONGEST_STEP = 88
 OVERLAP_LIMIT = 0.3
 """Intersection over union above which two detections are one face (MediaPipe's default)."""
 LOGIT_CLIP = 80.0
+TIGHT_MARGIN = 1.6
+"""Side of the black frame in which a picture without a face is looked at again, over the picture's longer side: a face
+that fills the picture, or is cut by its edge, is one that the network knows when there is room around it."""
 FINE_THRESHOLD = 0.65
 """Least score in windows of a finer scale, where hands and patterns reach 0.5 to 0.6."""
 
@@ -139,15 +142,22 @@ class FaceDetector:
         """
         boxes, scores = [], []
         threshold = self._threshold
-        for window, left, top, factor in _windows(image, scales):
-            rows, confidence = self._run(window, threshold)
+        for window in _windows(image, scales):
+            rows, confidence = self._placed(*window, threshold)
             threshold = max(self._threshold, FINE_THRESHOLD)
-            rows = rows * np.float32(SIDE)
-            rows[:, 0::2] = (rows[:, 0::2] + left) * factor
-            rows[:, 1::2] = (rows[:, 1::2] + top) * factor
             boxes.append(rows)
             scores.append(confidence)
         merged, best = merge(np.concatenate(boxes), np.concatenate(scores))
+        if not len(best):
+            return self.detect_tight(image)
+        return [_detection(row, float(score)) for row, score in zip(merged, best, strict=True)]
+
+    def detect_tight(self, image: Pixels) -> list[Detection]:
+        """Faces in an image with room around it, best first; see TIGHT_MARGIN."""
+        height, width = image.shape[:2]
+        factor = TIGHT_MARGIN * max(height, width) / SIDE
+        window = _letterbox(Image.fromarray(image), factor)
+        merged, best = merge(*self._placed(window, *_margins(width, height, factor), factor, self._threshold))
         return [_detection(row, float(score)) for row, score in zip(merged, best, strict=True)]
 
     def best_logit(self, window: Pixels) -> float:
@@ -158,6 +168,16 @@ class FaceDetector:
     def _invoke(self, window: Pixels) -> None:
         self._interpreter.set_tensor(self._input, (window.astype(np.float32) / 127.5 - 1.0)[None])
         self._interpreter.invoke()
+
+    def _placed(
+        self, window: Pixels, left: float, top: float, factor: float, threshold: float
+    ) -> tuple[Floats32, Floats32]:
+        """Boxes and keypoints found in one window, in pixels of the image that it is cut from, and their scores."""
+        rows, confidence = self._run(window, threshold)
+        rows = rows * np.float32(SIDE)
+        rows[:, 0::2] = (rows[:, 0::2] + left) * factor
+        rows[:, 1::2] = (rows[:, 1::2] + top) * factor
+        return rows, confidence
 
     def _run(self, window: Pixels, threshold: float) -> tuple[Floats32, Floats32]:
         """Detections in one 128 x 128 window, in units of its side."""

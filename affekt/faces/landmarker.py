@@ -28,7 +28,7 @@ from affekt.errors import ShapeError, WeightsError
 from affekt.faces.align import rectangle
 from affekt.faces.blendshapes import BLENDSHAPE_LANDMARKS
 from affekt.faces.detector import SIDE as DETECTOR_SIDE
-from affekt.faces.detector import Detection, FaceDetector, overlap
+from affekt.faces.detector import TIGHT_MARGIN, Detection, FaceDetector, overlap
 from affekt.faces.headpose import CanonicalFace, head_pose
 
 Pixels = npt.NDArray[np.uint8]
@@ -45,6 +45,10 @@ TURNED_BY = 0.5
 stand on their heads look so by 0.7 at least, faces that wear a mask by up to 0.3."""
 TURNED_REACH = 1.5
 """Side of the picture in which a turned face is found again, over the side of the region in which it was misread."""
+SMALL_SIDE = 256
+"""Longest side, in pixels, of an image that may be nothing but one face."""
+FILLING_SHARES = (1.2, 1.0, 0.9)
+"""Sides of the regions in which such a face is read, over the image's longer side."""
 DUPLICATE_OVERLAP = 0.5
 """Intersection over union of landmark boxes above which two meshes lie on one face."""
 
@@ -198,6 +202,16 @@ class FaceLandmarker:
             presence=presence,
         )
 
+    def _moved(self, face: Face, by: float, width: int, height: int) -> Face:
+        """A face read in a wider picture as one of the picture (width, height) inside it, moved `by` pixels each way."""
+        landmarks = face.landmarks + np.array([by, by, 0], dtype=np.float32)
+        return replace(
+            face,
+            box=face.box + np.array([by, by, 0, 0], dtype=np.float32),
+            landmarks=landmarks,
+            pose=head_pose(landmarks, width, height, self.canonical).astype(np.float32),
+        )
+
     def read_found(self, image: Pixels, region: Region) -> Face | None:
         """`read`, of a region that comes from the detector: a face that stands on its head is turned first.
 
@@ -220,6 +234,30 @@ class FaceLandmarker:
             return None
         face = self.read(image, Region.from_detection(again[0]).placed_in(wide, DETECTOR_SIDE))
         return None if face is None else self.read(image, Region.from_landmarks(face.landmarks))
+
+    def read_filling(self, image: Pixels) -> Face | None:
+        """The face that fills an image in which none was read where the detector points; None where there is none.
+
+        The detector looks with room around the image. A small image is one face's portrait more often than not, so the
+        mesh is laid over the whole of it too, and kept where a second reading around its own landmarks agrees.
+        """
+        height, width = image.shape[:2]
+        # the mesh, too, reads a face that its picture cuts off better against black than against a repeated edge
+        edge = round((TIGHT_MARGIN - 1) / 2 * max(height, width))
+        framed = np.pad(image, ((edge, edge), (edge, edge), (0, 0)))
+        for detection in self.detector.detect_tight(image):
+            region = Region.from_detection(detection)
+            shifted = replace(region, center_x=region.center_x + edge, center_y=region.center_y + edge)
+            if (face := self.read_found(framed, shifted)) is not None:
+                return self._moved(face, -edge, width, height)
+        if max(height, width) > SMALL_SIDE:
+            return None
+        for share in FILLING_SHARES:
+            first = self.read_found(image, Region(width / 2, height / 2, share * max(height, width), 0.0))
+            second = None if first is None else self.read(image, Region.from_landmarks(first.landmarks))
+            if first is not None and second is not None and box_overlap(first, second) >= DUPLICATE_OVERLAP:
+                return second
+        return None
 
     def looks_upright(self, image: Pixels, region: Region) -> float:
         """The detector's raw score that a region, turned level, shows an upright face."""
@@ -246,6 +284,8 @@ class FaceLandmarker:
                 faces.append(face)
             if len(faces) == max_faces:
                 break
+        if not faces and (filling := self.read_filling(image)) is not None:
+            faces.append(filling)
         return sorted(faces, key=lambda face: -float(face.box[2] * face.box[3]))
 
 

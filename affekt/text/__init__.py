@@ -8,7 +8,10 @@ dominance; `observe_text` puts all of it into one table. What a recognizer did n
 """
 
 from affekt.text.emotion import TextEmotion, TextReading
+from affekt.text.english import language_of_letters
+from affekt.text.foreign import LANGUAGES_READ, ForeignEmotion
 from affekt.text.languages import LANGUAGES, language_name
+from affekt.text.multilingual import MultilingualEncoder
 from affekt.text.observe import observe_text
 from affekt.text.recognition import Recognizer
 from affekt.text.sentences import SentenceEncoder
@@ -18,7 +21,10 @@ from affekt.text.utterances import Recognition, Utterance, Word
 
 __all__ = [
     'LANGUAGES',
+    'LANGUAGES_READ',
     'NOT_READ',
+    'ForeignEmotion',
+    'MultilingualEncoder',
     'Recognition',
     'Recognizer',
     'SentenceEncoder',
@@ -31,6 +37,7 @@ __all__ = [
     'judged',
     'judged_together',
     'language_name',
+    'language_of_letters',
     'observe_text',
     'open_transcript',
     'read_transcript',

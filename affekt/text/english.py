@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 FOREIGN_LETTERS = 0.3
@@ -51,6 +52,28 @@ def foreign_letters(text: str) -> float:
     """
     letters = [letter for letter in text if letter.isalpha()]
     return sum('LATIN' not in unicodedata.name(letter, '') for letter in letters) / max(1, len(letters))
+
+
+def language_of_letters(text: str) -> str:
+    """The code of the one language that writes with these letters; '' where several do.
+
+    >>> language_of_letters('我很高兴'), language_of_letters('うれしい'), language_of_letters('Ich bin froh')
+    ('zh', 'ja', '')
+    """
+    scripts = [unicodedata.name(letter, '').split(' ')[0] for letter in text if letter.isalpha()]
+    if not scripts:
+        return ''
+    if any(script in ('HIRAGANA', 'KATAKANA') for script in scripts):
+        return 'ja'
+    script, count = Counter(scripts).most_common(1)[0]
+    return _SCRIPTS.get(script, '') if count >= (1 - FOREIGN_LETTERS) * len(scripts) else ''
+
+
+_SCRIPTS = {
+    'CJK': 'zh', 'HANGUL': 'ko', 'THAI': 'th', 'GREEK': 'el', 'HEBREW': 'he', 'GEORGIAN': 'ka', 'ARMENIAN': 'hy',
+    'TAMIL': 'ta', 'TELUGU': 'te', 'KHMER': 'km', 'LAO': 'lo',
+}  # fmt: skip
+"""Writing systems of one language of today, by the first word of their letters' names."""
 
 
 def are_english(texts: Sequence[str], count_pieces: Callable[[str], int]) -> list[bool]:

@@ -56,7 +56,7 @@ class Trust:
         fastest_words_per_s: nobody speaks faster.
     """
 
-    lowest_confidence: float = 0.55
+    lowest_confidence: float = 0.51
     lowest_confidence_of_many: float = 0.4
     sure_confidence: float = 0.8
     few_understood: float = 0.5
@@ -121,9 +121,8 @@ _CLOSING_LINES = re.compile(
 )
 """What no dialogue holds and Whisper's training videos end with; matched against the whole text in small letters."""
 _SAID_AND_INVENTED = frozenset((
-    'you', 'thank you', 'thanks', 'thank you very much', 'thank you so much', 'bye', 'bye bye', 'goodbye', 'okay', 'ok',
-    'oh', 'uh', 'um', 'hmm', 'mm', 'mmhmm', 'so', 'yeah', 'yes', 'no', 'the', 'a', 'and', 'i', 'music', 'applause',
-    'laughter', 'silence', 'blank audio', 'foreign', 'inaudible',
+    'you', 'thank you', 'thanks', 'thank you very much', 'thank you so much', 'bye', 'bye bye', 'goodbye', 'so', 'the',
+    'a', 'and', 'i', 'music', 'applause', 'laughter', 'silence', 'blank audio', 'foreign', 'inaudible',
 ))  # fmt: skip
 """What people say and Whisper also writes over noise, breath and music."""
 _NOTES_OF_MUSIC = re.compile(r'[♪♫♬♩🎵🎶]')

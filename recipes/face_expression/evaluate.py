@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from combine import Combination, symmetric
+from combine import symmetric
 from data import Faces, blur, compress, darken, shrink, to_batch, warp
 from export import run_file
 from landmarks import Readings
@@ -155,10 +155,17 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = 10) -
     return rows
 
 
+def without_correction(probabilities: np.ndarray, temperature: float, bias: np.ndarray) -> np.ndarray:
+    """What the bare network says, from the file's answers to pictures alone: softmax(T (log p - bias))."""
+    logits = temperature * (np.log(np.maximum(probabilities, 1e-12)) - bias)
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return odds / odds.sum(axis=1, keepdims=True)
+
+
 def examine(
     path: Path,
-    bare_path: Path,
-    combination: Combination,
+    temperature: float,
+    bias: np.ndarray,
     test: Faces,
     readings: Readings,
     baseline: Callable[[np.ndarray], np.ndarray],
@@ -167,17 +174,14 @@ def examine(
     """All figures on the test split.
 
     Args:
-        path: the exported file. bare_path: the net alone. combination: what the file adds to it.
+        path: the file that ships. temperature, bias: what it adds to the network.
         test: the split, framed as at run time. readings: blendshapes of its faces.
         baseline: blendshapes to classes. rival: mini-XCEPTION's file.
     """
     truth, nothing, seen = test.labels, np.full((len(test), 52), np.nan), readings.found
-    full = run_file(path, test.framed, readings.blendshapes)
+    full, alone = run_file(path, test.framed, readings.blendshapes), run_file(path, test.framed, nothing)
+    unframed, unframed_alone = (run_file(path, test.images, given) for given in (readings.blendshapes, nothing))
     chosen = full.argmax(axis=1)
-    bare, bare_unframed = (run_file(bare_path, images, nothing) for images in (test.framed, test.images))
-    alone = combination.logits(np.log(bare), nothing).argmax(axis=1)
-    unframed = combination.logits(np.log(bare_unframed), readings.blendshapes).argmax(axis=1)
-    unframed_alone = combination.logits(np.log(bare_unframed), nothing).argmax(axis=1)
     recall = per_class_recall(truth, chosen, classes=range(7))
     prototypes = prototype_probabilities(readings.blendshapes[seen]).argmax(axis=1)
     baselines = {
@@ -192,12 +196,12 @@ def examine(
         'recall': {name: round(float(value), 4) for name, value in zip(EKMAN, recall, strict=True)},
         'confusion': confusion(truth, chosen, classes=range(7)).tolist(),
         'variants': {
-            'picture only': scores(truth, alone),
-            'not aligned': scores(truth, unframed),
-            'not aligned, picture only': scores(truth, unframed_alone),
+            'picture only': scores(truth, alone.argmax(axis=1)),
+            'not aligned': scores(truth, unframed.argmax(axis=1)),
+            'not aligned, picture only': scores(truth, unframed_alone.argmax(axis=1)),
             'where a face was read': scores(truth[seen], chosen[seen]),
         },
-        'calibration': calibration(bare, full, truth),
+        'calibration': calibration(without_correction(alone, temperature, bias), full, truth),
         'reliability': reliability(full, truth),
         'robustness_picture_only': robustness(path, test),
         'baselines': baselines,

@@ -32,9 +32,10 @@ class Deployed(nn.Module):
         self.register_buffer('bias', torch.from_numpy(combination.bias).float())
 
     def forward(self, faces: torch.Tensor, blendshapes: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
-        logits = self.net(faces)
-        if self.mirrored:
-            logits = 0.5 * (logits + self.net(faces.flip(3)))
+        if self.mirrored:  # both views through one branch, so that in eight bits, too, a mirrored face has one answer
+            logits = self.net(torch.cat([faces, faces.flip(3)])).reshape(2, -1, self.bias.shape[0]).mean(0)
+        else:
+            logits = self.net(faces)
         evidence = found * (blendshapes @ self.weights + self.found_bias)
         return torch.softmax(logits * self.scale + evidence + self.bias, dim=1)
 

@@ -1,8 +1,8 @@
 """What the face landmarker reads from FER2013's small pictures: blendshapes, five points, and how often it
 finds a face.
 
-Pictures are enlarged from 48 to 192 pixels. Where the detector sees nothing the mesh is tried on the whole
-picture, since each holds one face. N images.
+Pictures are enlarged from 48 to 192 pixels. Where no face is read where the detector points, one that fills the picture
+is tried. N images.
 """
 
 from __future__ import annotations
@@ -44,25 +44,31 @@ def read_one(landmarker: FaceLandmarker, image: np.ndarray) -> tuple[np.ndarray,
     face = landmarker.read(picture, Region.from_detection(seen[0])) if seen else None
     detected = face is not None
     if face is None:
-        face = landmarker.read(picture, Region(ENLARGED / 2, ENLARGED / 2, ENLARGED * 1.2, 0.0))
+        face = landmarker.read_filling(picture)
     if face is None:
         return None
     return face.blendshapes, five_points(face.landmarks) * (len(image) / ENLARGED), detected
 
 
+def read_faces(images: np.ndarray) -> Readings:
+    """Readings of (N, 48, 48) uint8 images."""
+    blendshapes = np.full((len(images), 52), np.nan, np.float32)
+    points = np.full((len(images), 5, 2), np.nan, np.float32)
+    detected = np.zeros(len(images), bool)
+    landmarker = FaceLandmarker()
+    for place, image in enumerate(images):
+        reading = read_one(landmarker, image)
+        if reading is not None:
+            blendshapes[place], points[place], detected[place] = reading
+    return Readings(blendshapes, points, detected)
+
+
 def read_split(images: np.ndarray, cache: Path) -> Readings:
     """Readings of every image of a split, kept in `cache` (.npz)."""
     if not cache.exists():
-        blendshapes = np.full((len(images), 52), np.nan, np.float32)
-        points = np.full((len(images), 5, 2), np.nan, np.float32)
-        detected = np.zeros(len(images), bool)
-        landmarker = FaceLandmarker()
-        for place, image in enumerate(images):
-            reading = read_one(landmarker, image)
-            if reading is not None:
-                blendshapes[place], points[place], detected[place] = reading
+        readings = read_faces(images)
         temporary = cache.with_suffix('.part.npz')
-        np.savez(temporary, blendshapes=blendshapes, points=points, detected=detected)
+        np.savez(temporary, **vars(readings))
         os.replace(temporary, cache)
     with np.load(cache) as stored:
         return Readings(*(stored[name] for name in ('blendshapes', 'points', 'detected')))

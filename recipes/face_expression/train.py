@@ -23,9 +23,11 @@ from card import render_card, write_figures
 from combine import Combination, choose, fit, log_loss, plain
 from data import Faces, load_faces
 from evaluate import PUBLISHED, blendshape_baseline, calibration, examine, scores
-from export import Deployed, export, latency_ms, run_file, sha256
+from export import Deployed, export, run_file, sha256
 from landmarks import Readings, framed, mean_layout, read_split
+from measure import beside_float, latencies
 from net import ExpressionNet, Training, logits_of, score, train
+from quantize import CALIBRATION_FACES, quantize
 
 from affekt.labels import EKMAN
 from affekt.metrics import fit_temperature
@@ -148,17 +150,16 @@ def write_card(card: dict[str, Any], folder: Path) -> None:
 
 def export_checked(
     average: torch.nn.Module, combination: Combination, validation: Faces, seen: Readings, folder: Path
-) -> tuple[Path, dict[str, Path], float]:
-    """The file, the bare network and the one-view network beside it, and the file's loss through float16."""
+) -> tuple[Path, Path, float]:
+    """The file, the bare network beside it, and the file's loss through float16."""
     path = folder / 'face_expression.onnx'
-    others = {'bare': folder / 'bare.onnx', 'one view': folder / 'one_view.onnx'}
+    bare = folder / 'bare.onnx'
     export(Deployed(average, combination), path)
-    export(Deployed(average, plain()), others['bare'])
-    export(Deployed(average, plain(), mirrored=False), others['one view'])
+    export(Deployed(average, plain()), bare)
     gap = half_precision_gap(path, average, combination, validation, seen)
     if gap > 2e-3 or path.stat().st_size > 5_000_000:
         raise ValueError(f'the file is {path.stat().st_size} bytes and {gap:.4f} off; both must be small')
-    return path, others, gap
+    return path, bare, gap
 
 
 def main() -> None:
@@ -187,10 +188,13 @@ def main() -> None:
     combination, prior_table = weigh_prior(combination, logits, seen.blendshapes, validation.labels)
     combined = combination.logits(logits, seen.blendshapes)
 
-    # 5. The file.
-    path, others, gap = export_checked(average, combination, validation, seen, chosen.out)
+    # 5. The file, then in eight bits.
+    path, bare_path, gap = export_checked(average, combination, validation, seen, chosen.out)
+    whole = path.rename(chosen.out / 'float.onnx')
+    picked = np.random.default_rng(0).choice(len(train_faces), CALIBRATION_FACES, replace=False)
+    quantize(whole, train_faces.framed[picked], path)
     exported = run_file(path, validation.framed, seen.blendshapes)
-    bare = run_file(others['bare'], validation.framed, seen.blendshapes)
+    bare = run_file(bare_path, validation.framed, seen.blendshapes)
 
     # 6. The card; the test split is seen here and only here.
     card = describe(training, average, path, gap)
@@ -211,18 +215,17 @@ def main() -> None:
         'log_loss': round(log_loss(combined, validation.labels), 4),
         'calibration': calibration(bare, exported, validation.labels),
     }
-    card['latency_ms_per_face_one_thread'] = {
-        'with mirror image': round(latency_ms(path), 2),
-        'one view': round(latency_ms(others['one view']), 2),
-        'with mirror image, 8 faces a call': round(latency_ms(path, 8), 2),
-    }
+    card['eight_bits'] = beside_float(path, whole, validation, seen)
+    card['latency_ms_per_face_one_thread'] = latencies(path, whole)
     if not chosen.validation_only:
         test = load_faces(chosen.data, 'test')
         readings = read_split(test.images, chosen.out / 'landmarks_test.npz')
         test = framed(test, readings, template)
         baseline = blendshape_baseline(train_faces, landmarked)
         card['split']['test'] = len(test)
-        card['metrics'] = examine(path, others['bare'], combination, test, readings, baseline, chosen.rival)
+        card['metrics'] = examine(
+            path, combination.temperature, combination.bias, test, readings, baseline, chosen.rival
+        )
         error = card['metrics']['calibration']
         card['calibration'] = {'temperature': round(combination.temperature, 4), **error}
         write_figures(card, chosen.out)

@@ -223,6 +223,11 @@ def spread(found: Mapping[str, float]) -> str:
     return f'{found["value"]:.3f} [{found["low"]:.3f}, {found["high"]:.3f}]'
 
 
+def spread_of(found: Mapping[str, float]) -> str:
+    """Macro-F1 with its interval."""
+    return f'{found["macro_f1"]:.3f} [{found["macro_f1_low"]:.3f}, {found["macro_f1_high"]:.3f}]'
+
+
 def table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
     """A Markdown table; all but the first column stand to the right."""
     lines = [f'| {" | ".join(str(cell) for cell in row)} |' for row in [head, *rows]]

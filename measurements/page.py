@@ -199,6 +199,23 @@ def faces_identity(result: dict[str, Any]) -> str:
     )
 
 
+def faces_conditions(result: dict[str, Any]) -> str:
+    names = ('covered', 'drawn', 'blurred', 'upside_down')
+    rows = [
+        [part, shown, row['pictures'], row['found'], *(f'{100 * row[name]:.1f}' for name in names)]
+        for part, by_shown in result['shares'].items()
+        if part not in result['fitted_on']
+        for shown, row in by_shown.items()
+    ]
+    return (
+        '## Faces that are covered, drawn, blurred or upside down\n\n`measurements/faces_conditions.py`: of the faces '
+        'that are found, the share in % that is taken for covered, drawn, blurred and upside down, on faces that '
+        'nothing was fitted on. Covers are pasted and drawings are filtered photographs: real ones may be harder. Bare '
+        'faces of FER2013 include real hands and glasses.\n\n'
+        + table(['faces', 'shown', 'pictures', 'found', *(name.replace('_', ' ') for name in names)], rows)
+    )
+
+
 def open_vocabulary_speed(result: dict[str, Any]) -> str:
     keys = ('peer_s', 'ew_l1_s', 'all_twelve_s', 'consistent_s')
     rows = [
@@ -602,6 +619,7 @@ SECTIONS = {
     'faces_agreement': faces_agreement,
     'faces_limits': faces_limits,
     'faces_turned': faces_turned,
+    'faces_conditions': faces_conditions,
     'faces_identity': faces_identity,
     'readings': readings,
     'loud_voices': loud_voices,

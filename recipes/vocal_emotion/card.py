@@ -30,11 +30,11 @@ FINDING = (
     'Why the head before this one read a left-out corpus worse than a plain fit of the same features: its copies and '
     'its penalty were chosen on unseen actors of the same studio. Altered copies that weigh as much as clean ones, and '
     'a stronger penalty, help there and cost here (rows below). Neutral also counted twice, as calm and neutral, '
-    'before anything was heard; and the temperature of 0.72, fitted in the studio, made it sure of what it could not know. '
-    'Training and use cut turns with the same detector and padding, so that is not the cause. Most of what is lost '
+    'before anything was heard; and the temperature of 0.72, fitted in the studio, made it sure of what it could not '
+    'know. Training and use cut turns with the same detector and padding, so that is not the cause. Most of what is lost '
     "lies between speakers: with each speaker's own mean taken off, over all emotions, a left-out corpus is read about "
     'ten points better, but one turn alone does not tell that mean, and a recording of one emotion would be flattened '
-    'by it'
+    'by it.'
 )
 
 

@@ -51,7 +51,8 @@ TRAINED_ON: Mapping[str, Mapping[str, float]] = {
     },
 }  # fmt: skip
 """Shares of the categories in the training data, for a card that states none under 'prior': FER2013's 28,709 training
-faces; equal ones for voices, whose categories weigh alike in the loss; GoEmotions' 39,555 training comments with one Ekman category."""
+faces; equal ones for voices, whose labels weigh alike in the loss; GoEmotions' 39,555 training comments with one Ekman
+category."""
 
 
 def models_needed(settings: AnalysisSettings) -> tuple[str, ...]:

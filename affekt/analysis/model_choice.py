@@ -15,7 +15,7 @@ from affekt.analysis.settings import AnalysisSettings
 from affekt.labels import EKMAN
 from affekt.weights import MODELS, PACKAGED
 
-IDENTITY = 'face-identity'
+IDENTITY, SPEAKERS = 'face-identity', 'speaker-identity.pt'
 FOREIGN_TEXT, SENTENCES = 'textual_emotion_multilingual', 'use-multilingual-3'
 FACE, VOICE_TINY, VOICE_BASE, TEXT = 'face_expression', 'vocal_emotion_tiny_en', 'vocal_emotion_base', 'textual_emotion'
 WHISPER = {'tiny.en': 'whisper-tiny.en', 'base': 'whisper-base'}
@@ -67,7 +67,7 @@ def models_needed(settings: AnalysisSettings) -> tuple[str, ...]:
 def models_wanted(settings: AnalysisSettings) -> tuple[str, ...]:
     """Names of the files that make an analysis with these settings better, and that it does without where no source has
     them."""
-    names = [IDENTITY]
+    names = [IDENTITY, SPEAKERS]
     if reads_foreign(settings) and (settings.asr == 'base' or settings.transcript is not None):
         names.append(SENTENCES)
     allowed = (MODELS[name] for name in names if name in MODELS)
@@ -110,6 +110,7 @@ def models_used(
     recognized: bool,
     foreign: bool = False,
     joined: bool = False,
+    told_apart: bool = False,
 ) -> tuple[ModelUse, ...]:
     """The models that took part in an analysis.
 
@@ -121,6 +122,7 @@ def models_used(
         recognized: whether the words were recognized from speech.
         foreign: whether words of other languages than English were read.
         joined: whether faces were compared with each other.
+        told_apart: whether voices were.
     """
     used = []
     if saw:
@@ -129,6 +131,8 @@ def models_used(
             used.append(_trained(FACE, 'expression of the face'))
         if joined:
             used.append(_third_party(IDENTITY))
+    if told_apart:
+        used.append(_third_party(SPEAKERS))
     if heard:
         used.append(_third_party('silero_vad.onnx'))
         head, encoder = voice_head(settings), WHISPER.get(encoder_of(settings), '')

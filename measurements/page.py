@@ -512,7 +512,35 @@ def carried_over(result: dict[str, Any]) -> str:
     text += table([*heads, 'ECE', 'AUC, valence', 'AUC, arousal'], rows)
     for name, facts in result['sets'].items():
         text += f'\n**{name}.** ' + ' '.join(facts['conclusions']) + '\n'
-    return text
+    return text + _voices_left_out(result['voices_on_left_out_corpora'])
+
+
+def _voices_left_out(cards: dict[str, Any]) -> str:
+    """What the voices' cards say of corpora that were left out, over all of their clips."""
+    shares = ('share_named', 'accuracy_where_named', 'confidence_where_named', 'ece')
+    rows: list[list[object]] = []
+    for name, card in cards.items():
+        for corpus, row in card.get('left_out_corpus', {}).items():
+            value, low, high = (100 * row['uar'][key] for key in ('value', 'low', 'high'))
+            uar = f'{value:.1f} [{low:.1f}, {high:.1f}]'
+            cells = [f'{100 * row[key]:.1f}' for key in shares]
+            rows.append([name, corpus, row['learned_from'], row['clips'], uar, *cells])
+    if not rows:
+        return ''
+    heads = [
+        'voice',
+        'read on',
+        'learned from',
+        'clips',
+        'UAR, never silent',
+        'speaks',
+        'right where it speaks',
+        'says',
+    ]
+    return (
+        '\nThe voices on a corpus that was left out, as their cards have it (`recipes/vocal_emotion/train.py`), all '
+        'clips, in %:\n\n' + table([*heads, 'ECE'], rows)
+    )
 
 
 def _shares(scores: dict[str, Any], source: str) -> list[str]:

@@ -5,7 +5,7 @@
     csv       the same with start and end for start_s and end_s, as audformat's segmented tables have them; what was not
               measured is an empty cell
     json      everything but the pictures
-    eaf       ELAN: per person a tier of words, face, voice, fused categories and labels; one of moments
+    eaf       ELAN: per person a tier of the course, words, face, voice, fused categories, labels; one of moments
     textgrid  Praat: the same tiers
     vtt       WebVTT: utterances as cues, with who spoke and how it came across
 
@@ -31,7 +31,8 @@ import pyarrow.parquet as pq
 
 from affekt.analysis import storage
 from affekt.analysis.analysis import Analysis
-from affekt.analysis.records import Source, parts_of
+from affekt.analysis.phrases import LEAST_TOLD
+from affekt.analysis.records import Source, Stretch, parts_of
 from affekt.analysis.rows import weights_as_text
 from affekt.analysis.timeline import overlap
 from affekt.errors import UnknownNameError
@@ -95,6 +96,7 @@ def tiers(analysis: Analysis) -> dict[str, list[Interval]]:
     by_tier: dict[str, list[Interval]] = {}
     for person in analysis.lanes:
         name = person.name
+        by_tier[f'{name} course'] = [(x.start_s, x.end_s, _course_text(x)) for x in person.course]
         by_tier[f'{name} words'] = [(x.start_s, x.end_s, x.shown) for x in analysis.utterances if x.person == name]
         for source in ('face', 'voice', 'fused'):
             by_tier[f'{name} {source}'] = _categories(analysis, name, source)
@@ -105,6 +107,11 @@ def tiers(analysis: Analysis) -> dict[str, list[Interval]]:
     by_tier[MOMENT_TIER] = [(m.start_s, m.end_s, f'{m.kind}: {m.sentence}') for m in analysis.moments]
     flat = {name: flattened(intervals, analysis.source.duration_s) for name, intervals in by_tier.items()}
     return {name: intervals for name, intervals in flat.items() if intervals}
+
+
+def _course_text(part: Stretch) -> str:
+    """'sadness 0.54', or 'unclear'."""
+    return part.label if part.certainty is None else f'{part.label} {part.certainty:.2f}'
 
 
 def flattened(intervals: Iterable[Interval], duration_s: float) -> list[Interval]:
@@ -157,11 +164,13 @@ def _categories(analysis: Analysis, person: str, source: str) -> list[Interval]:
     return intervals
 
 
-def _labels(analysis: Analysis, person: str, start_s: float, end_s: float, *, exactly: bool = False) -> str:
+def _labels(
+    analysis: Analysis, person: str, start_s: float, end_s: float, *, exactly: bool = False, least: float = 0.0
+) -> str:
     """The words of a person's span, or of the spans that share most of the time: 'amused 0.62, tense 0.30'."""
     words: dict[str, float] = {}
     for label in analysis.labels:
-        if label.person != person or label.scope != 'span':
+        if label.person != person or label.scope != 'span' or label.certainty < least:
             continue
         same = (label.start_s, label.end_s) == (start_s, end_s)
         shared = overlap((label.start_s, label.end_s), (start_s, end_s))
@@ -252,7 +261,9 @@ def write_vtt(analysis: Analysis, out: Path) -> None:
         text = clean(spoken.shown)
         if not text or not np.isfinite([spoken.start_s, spoken.end_s]).all():
             continue
-        labels = re.sub(r' \d\.\d+', '', _labels(analysis, spoken.person, spoken.start_s, spoken.end_s))
+        # A caption has no room for certainties: it holds no word that a sentence would not tell.
+        words = _labels(analysis, spoken.person, spoken.start_s, spoken.end_s, least=LEAST_TOLD)
+        labels = re.sub(r' \d\.\d+', '', words)
         tail = f' [{labels}]' if labels else ''
         name = clean(spoken.person).replace('>', '').replace('&', '&amp;').replace('<', '&lt;')
         end = max(spoken.end_s, spoken.start_s + 0.001)

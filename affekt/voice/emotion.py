@@ -1,8 +1,9 @@
 """Which emotion a voice carries: a light head over the layers of Whisper's encoder.
 
-An `Encoded` turn in, an `EmotionReading` out: calibrated probabilities, valence and arousal, and whether the head
-abstains. The head was trained on acted speech (see its card); what it reads is how a voice sounds, not what is felt.
-Axes: L+1 layers, T frames, D width, P features, K turns.
+An `Encoded` turn in, an `EmotionReading` out: calibrated probabilities, valence and arousal, how unlike the speech
+that the head learned from the turn is, and whether and why the head abstains. The head was trained on acted speech of
+two corpora (see its card); what it reads is how a voice sounds, not what is felt.
+Axes: L+1 layers, T frames, D width, P features, M components of speech, K turns.
 """
 
 from __future__ import annotations
@@ -33,6 +34,14 @@ _ARRAYS = (
     'short_warmth',
 )  # fmt: skip
 
+_SPEECH_ARRAYS = ('speech_axes', 'speech_middle', 'speech_spread', 'distances', 'far', 'far_warmth')
+
+UNFAMILIAR_FROM = 0.98
+"""Turns with at least this unfamiliarity are not named: what 2 % of the clips of a corpus that was left out reach."""
+
+UNFAMILIAR_SHARE = 0.1
+"""What is left of an unfamiliar turn's probabilities; the rest is spread evenly, as where nothing is known."""
+
 _MODELS = Path(__file__).parent.parent / 'models'
 
 
@@ -41,7 +50,8 @@ class EmotionReading:
     """What one turn's voice says.
 
     Attributes:
-        categories: (7,) probabilities in EKMAN order, sum 1; calm counts as neutral.
+        categories: (7,) probabilities in EKMAN order, sum 1, each with the same share where nothing is known; calm
+            counts as neutral (see `seven_categories`). Nearly even where the turn is unfamiliar.
         labels8: (8,) probabilities in RAVDESS8 order, sum 1.
         valence: in [-1, 1], expected over the categories on the circumplex: derived, not measured; 0 where the
             categories say nothing (see `affekt.labels.expected_affect`).
@@ -49,7 +59,10 @@ class EmotionReading:
         valence_sd: how uncertain the valence is by the categories: 0.2 for a certain one, 0.58 for a flat reading.
         arousal_sd: likewise, of the arousal that the categories give: 0.3 to 0.45.
         confidence: the largest of `categories`.
-        abstains: True where the confidence is too low to name a category.
+        abstains_because: '' where the category is named; 'unfamiliar' where the sound is unlike the speech that the
+            head learned from (music, a crowd, singing), 'unsure' where the confidence is too low.
+        unfamiliarity: in [0, 1], the share of clips of corpora that were left out which are nearer to the speech of
+            the training; nan where the head does not know.
     """
 
     categories: Floats32
@@ -59,7 +72,13 @@ class EmotionReading:
     valence_sd: float
     arousal_sd: float
     confidence: float
-    abstains: bool
+    abstains_because: str
+    unfamiliarity: float
+
+    @property
+    def abstains(self) -> bool:
+        """Whether no category is named."""
+        return self.abstains_because != ''
 
     @property
     def category(self) -> str | None:
@@ -100,6 +119,7 @@ class VocalEmotion:
                 todo='run without the vocal head: acoustics and arousal remain',
             )
         arrays = _arrays(path)
+        self._speech = tuple(arrays[name].astype(np.float32) for name in _SPEECH_ARRAYS if name in arrays)
         self._layers, self._statistics = arrays['layers'], [STATISTICS.index(name) for name in arrays['statistics']]
         self._centre, self._scale = arrays['centre'], arrays['scale']
         self._weight, self._bias = arrays['weight'], arrays['bias']
@@ -138,6 +158,11 @@ class VocalEmotion:
     def probabilities(self, features: Floats32, speech_s: float = np.inf) -> Floats32:
         """Calibrated probabilities of the eight labels.
 
+            softmax(scores / (temperature * warmth(speech_s) * warmth(distance from speech)))
+
+        The temperature is that of unseen speakers of the training's corpora; what sounds as corpora do that were left
+        out is divided by the temperature that these needed.
+
         Args:
             features: (K, P), or (P,) of one turn.
             speech_s: how long somebody spoke; what is shorter than 1.5 s is believed less (see the card).
@@ -155,9 +180,39 @@ class VocalEmotion:
             raise ValueRangeError(expected='finite features', came='nan or infinity', todo='leave the turn out')
         scores = ((features - self._centre) / self._scale) @ self._weight + self._bias
         warmth = float(np.interp(speech_s, [*self._short_s, 2 * self._short_s[-1]], [*self._short_warmth, 1.0]))
-        scores = scores.astype(np.float64) / (self._temperature * warmth)
+        distance = self._distance(features)
+        strange = 1.0 if distance is None else np.interp(distance, self._speech[4], self._speech[5])[..., None]
+        scores = scores.astype(np.float64) / (self._temperature * warmth * strange)
         powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
         return np.asarray(powers / powers.sum(axis=-1, keepdims=True), dtype=np.float32)
+
+    def unfamiliarity(self, features: Floats32) -> float:
+        """How unlike the speech of the training a turn is.
+
+        Args:
+            features: (P,) of one turn.
+
+        Returns:
+            In [0, 1]: the share of left-out corpora's clips that are nearer (`distance_from_speech`); nan for a head
+            without a description of speech.
+
+        Raises:
+            ShapeError: the features are not (P,).
+        """
+        if features.shape != (self.size,):
+            raise ShapeError(expected=f'({self.size},)', came=f'{features.shape}', todo='use features() of this head')
+        distance = self._distance(features)
+        if distance is None:
+            return float('nan')
+        distances = self._speech[3]
+        return float(np.interp(distance, distances, np.linspace(0, 1, distances.shape[0])))
+
+    def _distance(self, features: Floats32) -> Floats32 | None:
+        """(K,) or () from the training's speech; None for a head without a description of it."""
+        if len(self._speech) < len(_SPEECH_ARRAYS):
+            return None
+        standard = np.atleast_2d((features - self._centre) / self._scale)
+        return distance_from_speech(standard, *self._speech[:3]).reshape(features.shape[:-1])
 
     def centred(self, features: Floats32, share: float = 0.5) -> Floats32:
         """Features with a share of the recording's own mean taken off, where it has four turns or more.
@@ -190,16 +245,20 @@ class VocalEmotion:
             speech_s: as `probabilities`.
 
         Returns:
-            Categories, valence, arousal, confidence, abstention.
+            Categories, valence, arousal, confidence, unfamiliarity, abstention.
 
         Raises:
             ShapeError, ValueRangeError: as `probabilities`.
         """
         labels8 = self.probabilities(features, speech_s)
-        categories = fold(labels8, RAVDESS8, RAVDESS8_TO_EKMAN).astype(np.float32)
+        unfamiliarity = self.unfamiliarity(features)
+        if unfamiliarity >= UNFAMILIAR_FROM:
+            labels8 = UNFAMILIAR_SHARE * labels8 + np.float32((1 - UNFAMILIAR_SHARE) / len(RAVDESS8))
+        categories = seven_categories(labels8)
         valence, expected = (float(value) for value in expected_affect(categories))
         valence_sd, arousal_sd = (float(value) for value in affect_sd(categories))
         confidence = float(categories.max())
+        unsure = 'unsure' if confidence < self._threshold else ''
         return EmotionReading(
             categories=categories,
             labels8=labels8,
@@ -208,7 +267,8 @@ class VocalEmotion:
             valence_sd=valence_sd,
             arousal_sd=arousal_sd,
             confidence=confidence,
-            abstains=confidence < self._threshold,
+            abstains_because='unfamiliar' if unfamiliarity >= UNFAMILIAR_FROM else unsure,
+            unfamiliarity=unfamiliarity,
         )
 
     def __call__(self, encoded: Encoded, summary: Floats32 | None = None) -> EmotionReading:
@@ -248,6 +308,41 @@ def pool(layers: Floats32) -> Floats32:
     return pooled.astype(np.float32)
 
 
+def seven_categories(labels8: Floats32) -> Floats32:
+    """The eight labels' probabilities as seven categories that start from the same share.
+
+        p(k) ~ sum over labels of k / number of labels of k
+
+    The heads are trained with equal weight for each label. Calm and neutral are one category, which would otherwise
+    be twice as likely as any other before anything is heard.
+
+    Args:
+        labels8: (..., 8) in RAVDESS8 order, each row of sum 1.
+
+    Returns:
+        (..., 7) in EKMAN order, each row of sum 1; uniform for a uniform row.
+    """
+    folded = fold(labels8, RAVDESS8, RAVDESS8_TO_EKMAN) / fold(np.ones(8), RAVDESS8, RAVDESS8_TO_EKMAN)
+    return np.asarray(folded / folded.sum(axis=-1, keepdims=True), dtype=np.float32)
+
+
+def distance_from_speech(standard: Floats32, axes: Floats32, middle: Floats32, spread: Floats32) -> Floats32:
+    """The Mahalanobis distance to the training's speech on its first principal components.
+
+        sqrt(mean over components of ((x . axis - middle) / spread)**2)
+
+    Args:
+        standard: (K, P) standardised features.
+        axes: (P, M), orthonormal; the components are uncorrelated over the training.
+        middle, spread: (M,) mean and standard deviation of each component there.
+
+    Returns:
+        (K,) about 1 for the training itself, more for anything else.
+    """
+    places = (standard @ axes - middle) / spread  # (K, M)
+    return np.asarray(np.sqrt(np.mean(np.square(places), axis=1)), dtype=np.float32)
+
+
 def _card(path: Path) -> dict[str, Any]:
     """The machine-readable card."""
     try:
@@ -261,6 +356,6 @@ def _arrays(path: Path) -> dict[str, Any]:
     """The head's arrays, never pickled ones."""
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in _ARRAYS}
+            return {name: archive[name] for name in (*_ARRAYS, *(n for n in _SPEECH_ARRAYS if n in archive.files))}
     except (OSError, ValueError, KeyError) as error:
         raise WeightsError(expected=f'{path.name}', came=f'{error}', todo='install affekt again') from error

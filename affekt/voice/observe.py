@@ -36,6 +36,8 @@ TURNS = pa.schema(
         *[(name, pa.float64()) for name in EKMAN],
         *[(name, pa.float64()) for name in _AFFECT],
         ('abstained', pa.bool_()),
+        ('abstains_because', pa.string()),
+        ('unfamiliarity', pa.float64()),
         ('is_loud_voice', pa.bool_()),
         *[(f'p_{name}', pa.float64()) for name in EKMAN],
         *[(name, pa.float64()) for name in COLUMNS],
@@ -44,6 +46,7 @@ TURNS = pa.schema(
 """The table of turns, each from the start of its speech to the end, without padding.
 
 The seven categories are nan where the head abstains or there is none; `p_...` holds what it computed all the same.
+`abstains_because`: '', 'unsure' or 'unfamiliar'; `unfamiliarity`: see `EmotionReading`; '' and nan without a head.
 `quality` is the detector's mean probability of speech. `is_loud_voice`: found by loud, periodic voicing that the
 detector alone does not take for speech (see `loud_voice.py`). `snr_db`: see `level_ratio_db`. Acoustic
 columns: see READINGS."""
@@ -293,6 +296,7 @@ def _turns_table(gathered: _Gathered, emotion: VocalEmotion | None, centre_share
     columns['arousal_sd'] = np.where(
         np.isfinite(arousal), arousal_sd(spans[:, 1] - spans[:, 0], columns['snr_db']), np.nan
     )
+    columns['abstains_because'] = np.full(count, '', object)
     columns['abstained'], columns['is_loud_voice'] = np.ones(count, bool), np.array(gathered.loud)
     if emotion:
         together = np.stack(gathered.features)
@@ -306,6 +310,7 @@ def _fill(columns: dict[str, Any], row: int, reading: EmotionReading) -> None:
     """Writes one turn's reading into the columns."""
     columns['confidence'][row] = reading.confidence
     columns['abstained'][row] = reading.abstains
+    columns['abstains_because'][row], columns['unfamiliarity'][row] = reading.abstains_because, reading.unfamiliarity
     columns['arousal'][row] = reading.arousal
     for name, probability in zip(EKMAN, reading.categories, strict=True):
         columns[f'p_{name}'][row] = probability

@@ -1,6 +1,6 @@
 """Where somebody speaks: Silero's detector over a stream of samples, and the turns that follow from it.
 
-A second witness (`loud_voice.py`) hears the shouts that the detector does not know.
+A second witness (`loud_voice.py`) hears the shouts that the detector does not know, and no speech in a siren.
 
 Blocks of 16 kHz samples in, `Turn`s out, in order, never overlapping, each at most 28 s: what Whisper's encoder takes.
 Memory holds one turn at a time. Read `TurnFinder.push` first. Axes: N samples, K detector frames of 32 ms.
@@ -281,8 +281,8 @@ class TurnFinder:
             around = self._samples[begin * FRAME : end * FRAME]
             around = np.pad(around, (0, (end - begin) * FRAME - around.shape[0]))
             alone = np.asarray(self._alone[begin:end], np.float32)
-            raised = self.witness.raised(around, alone, self.rules.enter)
-            scores = raised[done - begin : done - begin + count]
+            judged = self.witness.judged(around, alone, self.rules.enter)
+            scores = judged[done - begin : done - begin + count]
         return [turn for score in scores for turn in self._step(float(score))]
 
     def restart(self, start_s: float) -> list[Turn]:

@@ -172,6 +172,11 @@ def alter(samples: Floats32, others: Sequence[Floats32], rng: np.random.Generato
     return (result / max(1.0, float(np.abs(result).max()))).astype(np.float32)
 
 
+def coded_as_opus(samples: Floats32) -> Floats32:
+    """Through Opus at 48 kb/s: the coding in which one of the corpora comes must not tell the corpora apart."""
+    return through_codec(samples, 'libopus', 'ogg', 48000, RATE_HZ)
+
+
 def _coded(samples: Floats32, rng: np.random.Generator) -> Floats32:
     """Through one of three codecs at a low rate."""
     codec, container, lowest, highest = [

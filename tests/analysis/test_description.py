@@ -91,6 +91,13 @@ def test_a_description_of_an_old_run_without_a_course_is_told_by_its_words():
     assert headline(older, [word]) == 'person 1 comes across as amused (62 % sure)'
 
 
+def test_who_is_unclear_throughout_is_not_told_in_seconds_as_well(make):
+    faces = make.face_rows('person 1', 0, 10, 'fear', 0.25)
+    text = ' '.join(described(make, faces=list(faces)))
+    assert 'The expression of person 1 is too unclear to name an emotion' in text
+    assert 'Of the whole' not in text
+
+
 # ---- the face
 
 

@@ -201,3 +201,19 @@ def test_a_table_has_as_many_parts_as_the_deepest_recording_of_a_run(analysis, t
     row = pa_csv.read_csv(path).to_pylist()[0]
     assert [row[name] for name in ('file', 'part1', 'part2')] == ['sad/one/a.mp4', 'sad', 'one']
     assert not row['part3']
+
+
+def test_a_tier_tells_the_course_of_each_person(analysis):
+    assert ('sadness', 'person 2') in {
+        (text.split()[0], name.removesuffix(' course'))
+        for name, intervals in tiers(analysis).items()
+        if name.endswith(' course')
+        for _, _, text in intervals
+    }
+
+
+def test_a_caption_holds_no_word_that_a_sentence_would_not_tell(analysis, tmp_path):
+    guesses = tuple(dataclasses.replace(label, certainty=0.3) for label in analysis.labels)
+    guessed = export(dataclasses.replace(analysis, labels=guesses), 'vtt', tmp_path / 'a.vtt')
+    assert '[' not in guessed.read_text()
+    assert '[' in export(analysis, 'vtt', tmp_path / 'a.vtt').read_text()

@@ -37,11 +37,11 @@ def melody(seed: int, *, vibrato: float = 0.0, decay: float = 2.0, base_hz: floa
     return np.concatenate(notes)
 
 
-def sweep(low_hz: float, high_hz: float, per_second: float, *, is_sudden: bool) -> np.ndarray:
+def sweep(low_hz: float, high_hz: float, per_second: float, *, is_sudden: bool, harmonics: int = 6) -> np.ndarray:
     """A siren."""
     time = clock(5)
     course = (per_second * time) % 1 if is_sudden else 0.5 - 0.5 * np.cos(2 * np.pi * per_second * time)
-    return buzz(low_hz + (high_hz - low_hz) * course, 6)
+    return buzz(low_hz + (high_hz - low_hz) * course, harmonics)
 
 
 def applause() -> np.ndarray:
@@ -112,6 +112,43 @@ def test_nobody_is_heard_in(name, detector):
     sound = NOBODY[name]()
     padded = np.concatenate([np.zeros(8000), sound / np.abs(sound).max() * 0.8, np.zeros(8000)]).astype(np.float32)
     assert not any(turn.is_loud_voice for turn in speech_turns(blocks(padded), detector))
+
+
+def test_nobody_speaks_in_the_music_behind_a_video(detector, shared_data):
+    music = read_sound(shared_data / 'clips' / 'driving_d14.mp4')
+    assert list(speech_turns(blocks(music), detector)) == []
+
+
+@pytest.mark.parametrize('spoilt', ['noise', 'reverberation', 'clipping'])
+def test_a_shout_is_heard_in_a_bad_recording(spoilt, detector, shouts):
+    rng = np.random.default_rng(0)
+    sound = shouts[2].astype(np.float64)
+    if spoilt == 'noise':  # 10 dB below the shout
+        sound = sound + rng.standard_normal(sound.shape) * np.sqrt(np.mean(sound[16000:-8000] ** 2) / 10)
+    elif spoilt == 'reverberation':
+        room = rng.standard_normal(8000) * np.exp(-np.arange(8000) / 1800)
+        sound = np.convolve(sound, np.concatenate([[8.0], room]))[: sound.size] / 20
+    else:
+        sound = np.clip(6 * sound, -1, 1)
+    turns = list(speech_turns(blocks(sound.astype(np.float32)), detector))
+    assert sum(turn.duration_s for turn in turns) > 1
+
+
+def test_a_siren_that_the_detector_takes_for_speech_is_no_turn(detector):
+    siren = (0.4 * sweep(200, 700, 2, is_sudden=False, harmonics=10)).astype(np.float32)
+    assert list(speech_turns(blocks(siren), detector, hears_shouts=False)) != []
+    assert list(speech_turns(blocks(siren), detector)) == []
+
+
+def test_a_voice_whose_level_moves_is_never_taken_for_a_machine():
+    time = clock(2.048)
+    heard = np.ones(64, np.float32)
+    witness = LoudVoice(Deaf())
+    tone = (0.2 * steady(300, 2.048)).astype(np.float32)
+    # two decibels up and down, as a held vowel has: its standard deviation is 1.4 dB
+    vowel = (tone * 10 ** (2 * np.sin(2 * np.pi * 3 * time) / 20)).astype(np.float32)
+    noise = (0.2 * np.random.default_rng(1).standard_normal(time.shape)).astype(np.float32)
+    assert [float(witness.judged(sound, heard, 0.5).mean()) for sound in (tone, vowel, noise)] == [0.0, 1.0, 1.0]
 
 
 def test_calm_speech_needs_no_second_witness(detector, sentence):

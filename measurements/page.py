@@ -520,7 +520,8 @@ def fusion_weights(result: dict[str, Any]) -> str:
         'number of categories for a guess) of sources alone and fused. **Pairs and triples are synthetic**: a voice, a '
         'face and a text with the same label, put together by chance. Given the label they are independent, as those '
         'of one person are not, so gains are overstated. Each source is read on a corpus that its model did not learn '
-        'from (of FER2013 and GoEmotions: on the test part, which it did not see), and in each row the exponents were fitted on the other voice and '
+        'from (of FER2013 and GoEmotions: on the test part, which it did not see), and in each row the exponents were '
+        'fitted on the other voice and '
         'the other text corpus.\n\n'
         + table(['voice, face, words', 'guess', *subsets], rows)
         + f'\nExponents as shipped: {exponents}. How often the likeliest category is right with them, over all rows '

@@ -38,11 +38,32 @@ def table(head: list[str], rows: list[list[object]]) -> str:
     return '\n'.join('| ' + ' | '.join(str(value) for value in line) + ' |' for line in lines) + '\n'
 
 
+def _pace(result: dict[str, Any]) -> str:
+    """The main job beside an earlier state of the repository and beside mediapipe, where they were measured."""
+    text = ''
+    if 'against' in result:
+        both = result['against']
+        text += (
+            f'\nAt the default 12.5 frames/s, in turn with commit {both["ref"]} on {both["cores"]} cores in the same '
+            f'run: {both["fps_now"]} frames/s against {both["fps_before"]}, {both["wall_ratio"]} of its wall time and '
+            f'{both["cpu_ratio"]} of its processor time (medians of {len(both["wall_ratio_of_each_round"])} rounds). '
+            f'Seconds by cores: {", ".join(f"{n}: {s}" for n, s in both["analyze_s_by_cores"].items())}.\n'
+        )
+    if 'mediapipe' in result:
+        peer = result['mediapipe']
+        text += (
+            f'\n{peer["package"]} in video mode, landmarks alone, on the same frames in the same run: '
+            f'{peer["frames_per_cpu_second"]} frames per processor second.\n'
+        )
+    return text
+
+
 def end_to_end(result: dict[str, Any]) -> str:
     speed = result['every_frame']
     text = (
         '## The main job, end to end\n\n'
-        f'`measurements/end_to_end.py`: {result["clip"]}; face, voice and words all on; {result["cores"]} cores; '
+        f'`measurements/end_to_end.py`: {result["clip"]}; face, voice and words all on; {result["cores"]} cores'
+        f'{" of " + result["processor"] if "processor" in result else ""}; '
         f'median of {len(result["fps_of_each_run"])} runs. A peer publishes 8.9 to 17.6 frames/s on a CPU for '
         'faces alone.\n\n'
     )
@@ -57,6 +78,7 @@ def end_to_end(result: dict[str, Any]) -> str:
             ],
         ],
     )
+    text += _pace(result)
     if result['memory']:
         text += '\nPeak memory at the default 12.5 frames/s, a process each:\n\n'
         text += table(
@@ -196,6 +218,24 @@ def faces_identity(result: dict[str, Any]) -> str:
         + '\nDistances of two people (the lowest half per cent, and the median) in small and blurred pictures, which '
         'is why such faces are not compared:\n\n'
         + table(['collection', 'side, pixels', 'blur, pixels', 'low', 'median'], worse)
+    )
+
+
+def speakers(result: dict[str, Any]) -> str:
+    judged = {
+        'affekt': result['in_use']['judged'],
+        'all turns one speaker': result['all_one'],
+        'each turn its own': result['each_turn_own'],
+    }
+    keys = ('purity', 'covered', 'told_apart', 'right_number_where_told', 'split')
+    rows = [[way, name, *(row[key] for key in keys)] for way, sets in judged.items() for name, row in sets.items()]
+    return (
+        '## Speakers told apart by voice\n\n`measurements/speakers.py`: dialogues of one to four speakers made of '
+        f'clips (median turn {result["median_turn_s"]} s). Thresholds were chosen on nEMO; RAVDESS judges them. '
+        'Purity: share of the time with a named speaker that is of the one who has most of that name. Covered: share '
+        'of the time with a named speaker in dialogues of two and more. Told apart: share of these dialogues in which '
+        'anybody is named. Split: share of single speakers taken for several.\n\n'
+        + table(['way', 'dialogues', 'purity', 'covered', 'told apart', 'number right where told', 'split'], rows)
     )
 
 
@@ -494,7 +534,35 @@ def carried_over(result: dict[str, Any]) -> str:
     text += table([*heads, 'ECE', 'AUC, valence', 'AUC, arousal'], rows)
     for name, facts in result['sets'].items():
         text += f'\n**{name}.** ' + ' '.join(facts['conclusions']) + '\n'
-    return text
+    return text + _voices_left_out(result['voices_on_left_out_corpora'])
+
+
+def _voices_left_out(cards: dict[str, Any]) -> str:
+    """What the voices' cards say of corpora that were left out, over all of their clips."""
+    shares = ('share_named', 'accuracy_where_named', 'confidence_where_named', 'ece')
+    rows: list[list[object]] = []
+    for name, card in cards.items():
+        for corpus, row in card.get('left_out_corpus', {}).items():
+            value, low, high = (100 * row['uar'][key] for key in ('value', 'low', 'high'))
+            uar = f'{value:.1f} [{low:.1f}, {high:.1f}]'
+            cells = [f'{100 * row[key]:.1f}' for key in shares]
+            rows.append([name, corpus, row['learned_from'], row['clips'], uar, *cells])
+    if not rows:
+        return ''
+    heads = [
+        'voice',
+        'read on',
+        'learned from',
+        'clips',
+        'UAR, never silent',
+        'speaks',
+        'right where it speaks',
+        'says',
+    ]
+    return (
+        '\nThe voices on a corpus that was left out, as their cards have it (`recipes/vocal_emotion/train.py`), all '
+        'clips, in %:\n\n' + table([*heads, 'ECE'], rows)
+    )
 
 
 def _shares(scores: dict[str, Any], source: str) -> list[str]:
@@ -621,6 +689,7 @@ SECTIONS = {
     'faces_turned': faces_turned,
     'faces_conditions': faces_conditions,
     'faces_identity': faces_identity,
+    'speakers': speakers,
     'readings': readings,
     'loud_voices': loud_voices,
     'arousal': arousal,

@@ -109,6 +109,9 @@ def _presence(findings: Findings) -> Sentence:
         heard = sum(person.heard_s for person in people)
         if heard <= 0:
             return Sentence(f'{opening}, nobody is seen or heard.', ())
+        named = [person for person in people if person.name != UNSEEN]
+        if len(named) > 1:
+            return Sentence(f'{opening}, {number_word(len(named))} speakers are heard for {length(heard)}.', evidence)
         voice = 'a loud voice' if _is_only_loud(findings) else 'speech'
         return Sentence(f'{opening}, {voice} is heard for {length(heard)}.', evidence)
     clauses = [_seen_and_heard(person, source.duration_s) for person in visible[:MOST_PEOPLE]]

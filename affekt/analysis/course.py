@@ -103,7 +103,7 @@ def _between_equals_no_edge(path: PersonSeries, edges: list[int], least: float) 
 
 def _abstaining_ends_left(path: PersonSeries, edges: list[int], least_s: float) -> list[int]:
     """The edges with the abstaining steps at either end of a named stretch left to an unclear neighbour."""
-    stated = np.isfinite(path.probabilities).all(axis=1)
+    stated = np.asarray(np.isfinite(path.probabilities).all(axis=1))
     parts = _stretches(path, edges, LEAST_OF_PART)
     edges = list(edges)
     for k, (before, after) in enumerate(pairwise(parts), 1):

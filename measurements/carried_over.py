@@ -8,8 +8,8 @@ Each set says what it is to the models:
 - *unseen*: no model has learnt from this corpus. MELD's test dialogues (words) are, and what `--manifest` names.
 - *unseen part*: models have learnt from other people or pictures of the same corpus: FER2013's test faces.
 - *learnt from*: the packaged voice has learnt from these very speakers: RAVDESS and nEMO. Such a row shows what fusion
-  makes of a voice that is right, and nothing else. With `--head-without ravdess=FOLDER` (a head of
-  `recipes/vocal_emotion` that was trained without the corpus) the set is unseen.
+  makes of a voice that is right, and nothing else. With `--head-without ravdess=FOLDER` (a head that
+  `recipes/vocal_emotion/left_out_heads.py` fitted without the corpus) the set is unseen.
 
 What the recipe measured on corpora that were left out is copied from the voices' cards. Clips are drawn by one seed. An
 interrupted run goes on where it stopped; a finished one leaves the result file alone. Default: below 8 minutes of

@@ -5,7 +5,8 @@
 Shouts: all 96 clips of strong anger and strong fear by the twelve women of RAVDESS, and the same of the twelve men.
 Sounds: made here (tones, chords, melodies of four instruments, sirens, horns, chirps, engines, hum, noise, applause, a
 crowd), and a folder of sound effects and music where one is given. The rules of `affekt/voice/loud_voice.py` were set
-on the clips of women 6, 14, 18 and 20 and on these sounds; the other women, the men and the music judge them. Writes
+on the clips of women 6, 14, 18 and 20, on these sounds and on the music behind five videos; the other women, the men and
+the folder judge them. Writes
 measurements/results/loud_voices.json.
 """
 

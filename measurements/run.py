@@ -42,7 +42,9 @@ def commands(data: Path | None) -> dict[str, list[str]]:
     if data is not None:
         scripts['carried_over'] = ['carried_over.py', '--data', str(data)]
         scripts['faces_limits'] = ['faces_limits.py', '--data', str(data)]
+        scripts['speakers'] = ['speakers.py', '--data', str(data)]
         scripts['faces_turned'] = ['faces_turned.py', '--data', str(data)]
+        scripts['faces_conditions'] = ['faces_conditions.py', '--data', str(data)]
         scripts['merbench_parity'] = ['merbench_parity.py', '--data', str(data)]
         scripts['open_vocabulary_speed'] = ['open_vocabulary_speed.py', '--data', str(data)]
         for name in ('word_table', 'extraction', 'open_vocabulary', 'open_vocabulary_gaming'):

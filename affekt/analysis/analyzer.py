@@ -33,7 +33,7 @@ from affekt.analysis.utterances import given_words, utterance_table, with_langua
 from affekt.containers import DecodeReport
 from affekt.errors import LimitError, MediaError
 from affekt.media import Recording
-from affekt.people import Returned
+from affekt.people import LEAST_TOLD_APART, Returned, speakers_heard, speakers_sentence
 from affekt.progress import Progress
 from affekt.tables import storable
 from affekt.text import LANGUAGES_READ, judged_together
@@ -74,6 +74,7 @@ class _Heard:
     notes: list[str] = field(default_factory=list)
     has_sound: bool = False
     was_recognized: bool = False
+    speakers: tuple[str, ...] = ()
     was_foreign: bool = False
 
 
@@ -136,6 +137,8 @@ class Analyzer:
                 seen, heard = _results(watching, listening, stop)
             # 3.
             tell('fuse', 0.0, 1.0)
+            if not seen.table.num_rows and heard.turns.num_rows >= LEAST_TOLD_APART:
+                self._tell_speakers_apart(recording, heard)
             observed = self._observed(recording, seen, heard, stills)
             analysis = assemble(observed, self.settings, self._describer)
             analysis = dataclasses.replace(analysis, recording=_absolute(recording.path))
@@ -219,6 +222,18 @@ class Analyzer:
         )  # fmt: skip
         return self._read(recording, heard, voice.utterances if given is None else given, tell)
 
+    def _tell_speakers_apart(self, recording: Recording, heard: _Heard) -> None:
+        """Notes who speaks in each turn as the voice tells, in a second walk over the sound."""
+        network = self._models.get('speakers')
+        if network is None:
+            heard.notes.append('voices were not compared with each other, as the model for it is not here')
+            return
+        blocks = recording.samples(rate_hz=16000, block_s=10.0, stream=self.settings.sound_stream)
+        spans = zip(heard.turns['start_s'].to_pylist(), heard.turns['end_s'].to_pylist(), strict=True)
+        heard.speakers = tuple(speakers_heard(network, blocks, list(spans)))
+        heard.notes += filter(None, [speakers_sentence(heard.speakers)])
+        self._models.done_with(recording.duration_s, 'speakers')
+
     def _read(self, recording: Recording, heard: _Heard, utterances: Any, tell: Any) -> _Heard:
         """The same with the words read."""
         tell('words', 0.0, 1.0)
@@ -257,10 +272,12 @@ class Analyzer:
             spoken=heard.spoken,
             thumbnails=seen.thumbnails,
             returned=seen.returned,
+            speakers=heard.speakers,
             trust=trust_of(self.settings),
             models=models_used(
                 self.settings, saw=seen.has_frames, heard=heard.has_sound, read=bool(heard.spoken),
                 recognized=heard.was_recognized, foreign=heard.was_foreign, joined=seen.has_compared,
+                told_apart=bool(heard.speakers),
             ),
             still_at=stills.at if stills is not None else lambda time_s: None,
         )  # fmt: skip

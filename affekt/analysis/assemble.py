@@ -113,6 +113,8 @@ def with_speakers(observed: Observed) -> Observed:
     rate = observed.source.analyzed_rate_hz
     turn_spans, utterance_spans = _spans(turns), _spans(utterances)
     heard = [speaker.person for speaker in attribute_turns(turn_spans, mouths, *sound, rate)]
+    if not mouths and observed.speakers:
+        heard = list(observed.speakers)
     spoke = [speaker.person for speaker in attribute_turns(utterance_spans, mouths, *sound, rate)]
 
     # A transcript's name wins over a mouth; utterances without either take the person of the turn they lie in.

@@ -109,6 +109,9 @@ def _presence(findings: Findings) -> Sentence:
         heard = sum(person.heard_s for person in people)
         if heard <= 0:
             return Sentence(f'{opening}, nobody is seen or heard.', ())
+        named = [person for person in people if person.name != UNSEEN]
+        if len(named) > 1:
+            return Sentence(f'{opening}, {number_word(len(named))} speakers are heard for {length(heard)}.', evidence)
         voice = 'a loud voice' if _is_only_loud(findings) else 'speech'
         return Sentence(f'{opening}, {voice} is heard for {length(heard)}.', evidence)
     clauses = [_seen_and_heard(person, source.duration_s) for person in visible[:MOST_PEOPLE]]
@@ -268,15 +271,17 @@ def _gaps(findings: Findings) -> Sentence | None:
 
 def _abstained_s(findings: Findings, reason: str) -> float:
     """Seconds in which somebody's categories are withheld: steps that were measured for the most part, and stretches
-    of a course that are told as unclear."""
+    of a course that are told as unclear; of nobody who is said to be so throughout."""
     spans: list[Span] = []
     for person in findings.people:
         path = findings.timeline.series(person.name)
-        steps = path.where((path.abstained == reason) & (path.coverage >= MOST_OF_STEP))
+        if {part.label for part in person.course} == {UNCLEAR}:
+            continue
+        withheld = path.abstained == reason
+        for part in person.course:
+            withheld |= steps_within(path, part) & (part.reason == reason)
+        steps = path.where(withheld & (path.coverage >= MOST_OF_STEP))
         spans += zip(steps.start_s.tolist(), steps.end_s.tolist(), strict=True)
-        unclear = [part for part in person.course if part.reason == reason and len(person.course) > 1]
-        for inside in (path.where(steps_within(path, part) & (path.coverage >= MOST_OF_STEP)) for part in unclear):
-            spans += zip(inside.start_s.tolist(), inside.end_s.tolist(), strict=True)
     return measure(union(spans))
 
 

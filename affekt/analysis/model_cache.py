@@ -13,6 +13,7 @@ from typing import Any
 from affekt.analysis.model_choice import (
     IDENTITY,
     SENTENCES,
+    SPEAKERS,
     TEXT,
     encoder_of,
     models_wanted,
@@ -88,6 +89,14 @@ def _identity(settings: AnalysisSettings) -> Any:
     return None if folder is None else FaceIdentity(folder)
 
 
+def _speakers(settings: AnalysisSettings) -> Any:
+    from affekt.voice import SpeakerIdentity
+    from affekt.weights import wanted_path
+
+    path = wanted_path(SPEAKERS) if SPEAKERS in models_wanted(settings) else None
+    return None if path is None else SpeakerIdentity(path)
+
+
 def _detector(settings: AnalysisSettings) -> Any:
     from affekt.voice import SpeechDetector
 
@@ -136,6 +145,7 @@ LOADERS: dict[str, Callable[[AnalysisSettings], Any]] = {
     'landmarker': _landmarker,
     'expression': _expression,
     'identity': _identity,
+    'speakers': _speakers,
     'detector': _detector,
     'encoder': _encoder,
     'vocal': _vocal,

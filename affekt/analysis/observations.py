@@ -87,6 +87,8 @@ class Observed:
     """Person to JPEG."""
     returned: Mapping[str, Returned] = field(default_factory=dict)
     """Person to what was put together, for those who left the picture and came back."""
+    speakers: tuple[str, ...] = ()
+    """Who speaks in each turn by voice alone, where nobody is seen: '' where it is not sure, none where not asked."""
     trust: Mapping[str, Trust] = field(default_factory=dict)
     """Source ('face', 'voice', 'words') to how far it is believed; an absent one counts in full."""
     models: tuple[ModelUse, ...] = ()

@@ -19,7 +19,7 @@ Interval = tuple[float, float, float]
 UNSEEN = 'voice'
 """The lane of speech that could be tied to nobody visible."""
 
-UNSEEN_TITLES = ('the voice', 'a voice', 'a voice, face unknown')
+UNSEEN_TITLES = ('the voice', 'a voice', 'a voice, face unknown', 'unknown speaker')
 """What the report and sentences call it."""
 
 CATEGORY_WORDS = dict(

@@ -190,7 +190,11 @@ class Timeline:
             return wanted
         plain = {name.casefold(): name for name in known}
         asked = str(wanted).strip().casefold()
-        spellings = [asked, f'person {asked}', *[UNSEEN] * (asked in UNSEEN_TITLES)] if key == 'person' else [asked]
+        spellings = (
+            [asked, f'person {asked}', f'speaker {asked}', *[UNSEEN] * (asked in UNSEEN_TITLES)]
+            if key == 'person'
+            else [asked]
+        )
         for spelling in spellings:
             if spelling in plain and not isinstance(wanted, bool):
                 return plain[spelling]

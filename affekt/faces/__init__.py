@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from affekt.faces.align import FER_TEMPLATE, align_face, five_points
 from affekt.faces.blendshapes import BLENDSHAPES
+from affekt.faces.conditions import CONDITIONS, Conditions, conditions
 from affekt.faces.headpose import euler_angles_deg
 from affekt.faces.landmarker import Face, FaceLandmarker, Region
 from affekt.faces.readings import READINGS, Reading, readings
@@ -36,8 +37,10 @@ _LATER = {
 
 __all__ = [
     'BLENDSHAPES',
+    'CONDITIONS',
     'FER_TEMPLATE',
     'READINGS',
+    'Conditions',
     'ExpressionModel',
     'Face',
     'FaceIdentity',
@@ -51,6 +54,7 @@ __all__ = [
     'Track',
     'affect',
     'align_face',
+    'conditions',
     'euler_angles_deg',
     'expression_model',
     'five_points',

@@ -40,6 +40,9 @@ MARGIN = 1.5
 """Side of the crop over the longer side of the face's box."""
 SMALLEST_SIDE = 16
 """Least height and width of an image, pixels."""
+TURNED_BY = 0.5
+"""By how much more, in the detector's raw score, a face must look like one the other way up to be turned. Faces that
+stand on their heads look so by 0.7 at least, faces that wear a mask by up to 0.3."""
 TURNED_REACH = 1.5
 """Side of the picture in which a turned face is found again, over the side of the region in which it was misread."""
 SMALL_SIDE = 256
@@ -200,7 +203,7 @@ class FaceLandmarker:
         )
 
     def _moved(self, face: Face, by: float, width: int, height: int) -> Face:
-        """A face read in a wider picture as one of the picture (width, height) inside it, moved `by` pixels each way."""
+        """A face read in a wider picture as one of the picture inside it, which begins `by` pixels further on."""
         landmarks = face.landmarks + np.array([by, by, 0], dtype=np.float32)
         return replace(
             face,
@@ -214,15 +217,16 @@ class FaceLandmarker:
 
         The detector also finds faces upside down, with eyes where the mouth is, and the mesh network lays an upright
         face over them without a doubt: a smile becomes sadness. So the detector is asked which way up the face found
-        looks more like one, and where that is the other way, finds it again there. For faces tilted by up to 90 degrees
-        the answer is never the other way (measurements/faces_turned.py), so they are read as without the question.
+        looks more like one, and where that is clearly the other way, finds it again there. For faces tilted by up to
+        90 degrees the answer is never the other way (measurements/faces_turned.py), so they are read as without the
+        question.
         """
         face = self.read(image, region)
         if face is None:
             return None
         around = Region.from_landmarks(face.landmarks)
         turned = replace(around, angle_rad=around.angle_rad + np.pi)
-        if self.looks_upright(image, around) >= self.looks_upright(image, turned):
+        if self.looks_upright(image, around) >= self.looks_upright(image, turned) - TURNED_BY:
             return face
         wide = replace(turned, side=TURNED_REACH * turned.side)
         again = self.detector.detect(cut(image, wide, DETECTOR_SIDE), 1)

@@ -25,6 +25,7 @@ import pyarrow as pa
 from affekt.arrays import Floats32
 from affekt.errors import RunError, UnknownNameError
 from affekt.faces.align import align_face, five_points
+from affekt.faces.conditions import CONDITIONS, Conditions, conditions
 from affekt.faces.landmarker import SMALLEST_SIDE, FaceLandmarker
 from affekt.faces.readings import READINGS, readings
 from affekt.faces.same_person import IdentityLike, Joined, Sightings
@@ -45,6 +46,7 @@ _BOX = ('box_x', 'box_y', 'box_width', 'box_height')
 _AFFECT = ('valence', 'arousal', 'valence_sd', 'arousal_sd')
 _NUMBERS = (*_BOX, *(reading.name for reading in READINGS), *EKMAN, *_AFFECT)
 _QUALITY = _NUMBERS.index('quality')
+_QUALITY_READING = _QUALITY - len(_BOX)
 
 
 class FrameLike(Protocol):
@@ -100,9 +102,10 @@ class FaceObservations:
 
     Attributes:
         table: one row per person and frame, by time: time_s (s), person, is_measured (False where the face stood still
-            and the reading before was taken over), box_x, box_y, box_width, box_height (pixels), all READINGS, the
-            seven EKMAN probabilities (nan without an expression model or where it was not evaluated), valence and
-            arousal in [-1, 1] and their standard deviations, derived.
+            and the reading before was taken over), the CONDITIONS is_upside_down, is_covered, is_drawn and is_blurred,
+            box_x, box_y, box_width, box_height (pixels), all READINGS, the seven EKMAN probabilities (nan without an
+            expression model or where it was not evaluated), valence and arousal in [-1, 1] and their standard
+            deviations, derived.
         people: by order of appearance.
         frames: how many frames were looked at.
         frames_without: how many of them show no face.
@@ -185,9 +188,11 @@ def observe_faces(
             for face, stretch in zip(seen, sightings.stretches_of(seen), strict=True):
                 crop = align_face(frame.image, five_points(face.landmarks))
                 values = readings(face, crop)
+                keeps_from = conditions(crop, values)
+                values[_QUALITY_READING] *= keeps_from.quality
                 people.meet(stretch, face, frame.image, values)
                 sightings.consider(stretch, face, frame.image, values)
-                rows.append(str(stretch), face, values, crop)
+                rows.append(str(stretch), face, values, crop, keeps_from)
                 if landmarks is not None:
                     landmarks.append(str(stretch), face)
             if progress is not None:
@@ -304,19 +309,24 @@ class _Rows:
         self._times: list[float] = []
         self._people: list[str] = []
         self._measured: list[bool] = []
+        self._conditions: list[tuple[bool, ...]] = []
         self._numbers: list[Floats32] = []
         self._crops: list[npt.NDArray[np.uint8]] = []
         self._blendshapes: list[Floats32] = []
         self._packed: list[pa.RecordBatch] = []
         self._schema = pa.schema([
             ('time_s', pa.float64()), ('person', pa.string()), ('is_measured', pa.bool_()),
+            *[(name, pa.bool_()) for name in CONDITIONS],
             *[(name, pa.float32()) for name in _NUMBERS],
         ])  # fmt: skip
 
-    def append(self, name: str, face: FaceObservation, values: Floats32, crop: npt.NDArray[np.uint8]) -> None:
+    def append(
+        self, name: str, face: FaceObservation, values: Floats32, crop: npt.NDArray[np.uint8], keeps_from: Conditions
+    ) -> None:
         self._times.append(face.time_s)
         self._people.append(name)
         self._measured.append(face.is_measured)
+        self._conditions.append(keeps_from.columns)
         judged = np.full(len(EKMAN) + len(_AFFECT), np.nan, dtype=np.float32)
         self._numbers.append(np.concatenate([face.box, values, judged]))
         self._crops.append(crop)
@@ -355,7 +365,8 @@ class _Rows:
         numbers = np.stack(self._numbers)
         columns = [pa.array(self._times, pa.float64()), pa.array(self._people, pa.string())]
         columns.append(pa.array(self._measured, pa.bool_()))
+        columns += [pa.array(flags, pa.bool_()) for flags in zip(*self._conditions, strict=True)]
         columns += [pa.array(np.ascontiguousarray(numbers[:, index])) for index in range(numbers.shape[1])]
         self._packed.append(pa.RecordBatch.from_arrays(columns, schema=self._schema))
-        for waiting in (self._times, self._people, self._measured, self._numbers):
+        for waiting in (self._times, self._people, self._measured, self._conditions, self._numbers):
             waiting.clear()

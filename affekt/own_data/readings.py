@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from affekt.labels import EKMAN
 
 NOTHING = 'nothing measured'
 """Why a source is silent of which there is no reading at all."""
+REASONS: Mapping[str, tuple[str, str]] = {'voice': ('turns', 'abstains_because'), 'words': ('utterances', 'reason')}
+"""Source to the table and column that say why it names no category."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,23 @@ def readings_of(analysis: Analysis, window_s: tuple[float, float] | None = None)
     for source, series in every.items():
         spoken = [path for path in series if len(path)]
         first = series[:1] if series and len(series[0]) else sorted(spoken, key=_seconds, reverse=True)[:1]
-        sources[source] = _reading(first[0]) if first else SourceReading(silent_because=NOTHING)
+        reading = _reading(first[0]) if first else SourceReading(silent_because=NOTHING)
+        if not reading.category and (reason := _stated_reason(analysis, source, window_s)):
+            reading = replace(reading, silent_because=reason)
+        sources[source] = reading
     return ClipReading(sources)
+
+
+def _stated_reason(analysis: Analysis, source: str, window_s: tuple[float, float] | None) -> str:
+    """Why the rows of a source's table name no category, as most of them say; '' where they say nothing."""
+    name, reason = REASONS.get(source, ('', ''))
+    table = analysis.tables.get(name)
+    if table is None or not {reason, 'start_s', 'end_s'} <= set(table.column_names):
+        return ''
+    start_s, end_s = window_s or (-np.inf, np.inf)
+    rows = zip(*(table[each].to_pylist() for each in (reason, 'start_s', 'end_s')), strict=True)
+    reasons = Counter(text for text, start, end in rows if text and start < end_s and end > start_s)
+    return reasons.most_common(1)[0][0] if reasons else ''
 
 
 def _reading(path: PersonSeries) -> SourceReading:

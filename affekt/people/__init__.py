@@ -1,4 +1,5 @@
-"""Who is who in one recording: which face speaks, who left the picture and came back, what a user says of them.
+"""Who is who in one recording: which face speaks, who left the picture and came back, whose
+voice is whose, what a user says of them.
 
 Turns of speech, mouths and spans come in as plain numbers; the person of each comes out, or nobody's name where it is
 not sure. Nobody is compared with anyone outside the recording. Read `active_speaker.py` first.
@@ -17,9 +18,11 @@ from affekt.people.changes import (
     write_changes,
 )
 from affekt.people.returns import Returned, return_sentences
+from affekt.people.speakers import LEAST_TOLD_APART, speakers_by_voice, speakers_heard, speakers_sentence
 
 __all__ = [
     'CHANGES_FILE',
+    'LEAST_TOLD_APART',
     'Change',
     'Merge',
     'Mouth',
@@ -33,6 +36,9 @@ __all__ = [
     'read_changes',
     'return_sentences',
     'score_turn',
+    'speakers_by_voice',
+    'speakers_heard',
+    'speakers_sentence',
     'told_changes',
     'write_changes',
 ]

@@ -195,7 +195,7 @@ def meant(who: str, names: Mapping[str, str]) -> str:
     """
     present = list(dict.fromkeys(names.values()))
     asked = ' '.join(who.split()).casefold()
-    for spelling in (asked, f'person {asked}'):
+    for spelling in (asked, f'person {asked}', f'speaker {asked}'):
         for name in present:
             if name.casefold() == spelling:
                 return name

@@ -22,6 +22,7 @@ from affekt.voice.loud_voice import LoudVoice, LoudVoiceRules
 from affekt.voice.mel import log_mel
 from affekt.voice.observe import FRAMES, TURNS, VoiceObservations, observe_voice
 from affekt.voice.pitch import Pitch, find_pitch
+from affekt.voice.speaker_identity import SpeakerIdentity, speaker_vectors
 from affekt.voice.speech import SpeechDetector, Turn, TurnFinder, TurnRules, speech_turns
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     'LoudVoiceRules',
     'Pitch',
     'Reading',
+    'SpeakerIdentity',
     'SpeechDetector',
     'Turn',
     'TurnFinder',
@@ -53,6 +55,7 @@ __all__ = [
     'liveliness',
     'log_mel',
     'observe_voice',
+    'speaker_vectors',
     'speech_turns',
     'whisper_directory',
 ]

@@ -45,8 +45,8 @@ class LoudVoiceRules:
         high_hz: voices with a median above are also heard at a third of their pace.
         least_voiced_s: of periodic voicing in a stretch.
         bridged_s: a pause in the voicing up to this long does not end a stretch.
-        hnr_db: median harmonicity of the voicing lies between these: below is noise, above an instrument or a siren.
-        level_sd_db: least standard deviation of the level, which a siren or a tone does not have.
+        hnr_db: median harmonicity of the voicing lies between these: below is noise or music, above an instrument.
+        level_sd_db: least standard deviation of the level: a siren or a tone has less, and so has most music.
         below_loudest_db: voicing is at most so far below the loudest frame around.
         least_db: level in dB of full scale below which nothing is loud.
         slow_probability: what the detector says of speech at a slower pace, at least ...
@@ -59,8 +59,8 @@ class LoudVoiceRules:
     high_hz: float = 600.0
     least_voiced_s: float = 0.3
     bridged_s: float = 0.2
-    hnr_db: tuple[float, float] = (1.0, 17.0)
-    level_sd_db: float = 2.5
+    hnr_db: tuple[float, float] = (4.0, 17.0)
+    level_sd_db: float = 4.5
     below_loudest_db: float = 20.0
     least_db: float = -50.0
     slow_probability: float = 0.25

@@ -14,6 +14,7 @@ from __future__ import annotations
 import io
 import pickle
 from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ import numpy.typing as npt
 from affekt.arrays import Floats32
 from affekt.errors import WeightsError
 from affekt.runs import read_regular_file
-from affekt.voice.mel import HOP, WINDOW, mel_filters
+from affekt.voice.mel import HOP, RATE_HZ, WINDOW, mel_filters
+from affekt.voice.speech import SampleBlock
 
 MODEL = 'speaker-identity.pt'
 BANDS = 40
@@ -35,6 +37,11 @@ LEAST_COVERED = 0.75
 """Share of a last window that must be speech for it to count."""
 LOUDNESS_DB = -30.0
 """Root mean square to which quiet speech is raised, dB of full scale."""
+MOST_WINDOWS = 16
+"""Windows of one stretch that are read: 13 s tell as much as more."""
+MOST_S = 14.0
+BATCH = 48
+"""Windows that are read together."""
 LAYERS, UNITS = 3, 256
 _MAGIC = 0x1950A86A20F9469CFC6C
 _MOST_STORAGES = 4096
@@ -67,40 +74,41 @@ class SpeakerIdentity:
                 todo=f'run `affekt weights get {MODEL}`',
             ) from error  # fmt: skip
 
-    def vector(self, samples: Floats32) -> Floats32:
-        """(256,) numbers of a stretch of speech, of length 1 and none below 0: their products are high for one speaker.
+    def vectors(self, stretches: Iterable[Floats32]) -> Floats32:
+        """(N, 256) one row per stretch of speech, of length 1 and without negatives: products are high for one speaker.
 
         Args:
-            samples: (N,) mono in [-1, 1] at 16 kHz, speech of one person without long pauses.
+            stretches: each (samples,) mono in [-1, 1] at 16 kHz, speech of one person without long pauses.
 
         Returns:
-            The mean over windows of 1.6 s that overlap by half, a shorter stretch with silence behind it; zeros where
-            there is no sound.
+            Means over windows of 1.6 s that overlap by half, at most MOST_WINDOWS of a stretch, a shorter stretch with
+            silence behind it; zeros where there is no sound.
         """
-        vectors = self._windows(samples)
-        mean = vectors.mean(axis=0)
-        length = float(np.linalg.norm(mean))
-        return np.asarray(mean / length if length > 0 else mean, dtype=np.float32)
+        sums: list[Floats32] = []
+        waiting: list[tuple[int, Floats32]] = []
 
-    def _windows(self, samples: Floats32) -> Floats32:
-        """(B, 256) one row per window."""
-        level = float(np.sqrt(np.mean(np.square(samples)))) if samples.size else 0.0
-        if not level > 1e-6:
-            return np.zeros((1, UNITS), np.float32)
-        loud = samples * np.float32(max(1.0, 10 ** (LOUDNESS_DB / 20) / level))
-        frames = mel_power(loud)
-        starts = list(range(0, max(1, len(frames) - FRAMES + STEP + 1), STEP))
-        if len(starts) > 1 and len(frames) - starts[-1] < LEAST_COVERED * FRAMES:
-            starts.pop()
-        padded = np.pad(frames, ((0, max(0, starts[-1] + FRAMES - len(frames))), (0, 0)))
-        return self._read(np.stack([padded[start : start + FRAMES] for start in starts]))
+        def read() -> None:
+            if waiting:
+                for (place, _), row in zip(waiting, self._read(np.stack([each for _, each in waiting])), strict=True):
+                    sums[place] = sums[place] + row
+                waiting.clear()
+
+        for place, samples in enumerate(stretches):
+            sums.append(np.zeros(UNITS, np.float32))
+            waiting += [(place, window) for window in _windows(samples)]
+            if len(waiting) >= BATCH:
+                read()
+        read()
+        rows = np.stack(sums) if sums else np.zeros((0, UNITS), np.float32)
+        return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9), dtype=np.float32)
 
     def _read(self, windows: Floats32) -> Floats32:
         """(B, T, M) mel power to (B, 256)."""
         layer = windows
         for inner, outer, bias in self._layers:
             driven = layer @ inner + bias  # (B, T, 4H)
-            state = cell = np.zeros((len(windows), UNITS), np.float32)
+            state: npt.NDArray[Any] = np.zeros((len(windows), UNITS), np.float32)
+            cell: npt.NDArray[Any] = state
             states = np.empty((*layer.shape[:2], UNITS), np.float32)
             for step in range(layer.shape[1]):
                 # Of the four gates three are sigmoids, 0.5 + 0.5 tanh(x / 2): halved weights make one tanh of all.
@@ -113,6 +121,53 @@ class SpeakerIdentity:
         weights, bias = self._last
         raw = np.maximum(layer[:, -1] @ weights.T + bias, 0)
         return np.asarray(raw / np.maximum(np.linalg.norm(raw, axis=1, keepdims=True), 1e-9), dtype=np.float32)
+
+
+def speaker_vectors(
+    network: SpeakerIdentity, blocks: Iterable[SampleBlock], spans: Sequence[tuple[float, float]]
+) -> Floats32:
+    """(N, 256) the vector of each span of a recording; zeros for one that has no sound.
+
+    Args:
+        network: reads them.
+        blocks: the recording's sound at 16 kHz, in order.
+        spans: (start_s, end_s) of each, by start.
+    """
+    return network.vectors(_cut(blocks, spans))
+
+
+def _cut(blocks: Iterable[SampleBlock], spans: Sequence[tuple[float, float]]) -> Iterator[Floats32]:
+    """The samples of each span, one after the other; no more than MOST_S of each is kept."""
+    walk = iter(blocks)
+    kept: list[SampleBlock] = []
+    for start_s, end_s in spans:
+        end_s = min(end_s, start_s + MOST_S)
+        while (not kept or _end_s(kept[-1]) < end_s) and (block := next(walk, None)) is not None:
+            kept.append(block)
+        kept = [block for block in kept if _end_s(block) > start_s]
+        parts = []
+        for block in kept:
+            first = max(0, round((start_s - block.start_s) * RATE_HZ))
+            last = max(first, round((end_s - block.start_s) * RATE_HZ))
+            parts.append(block.samples[first:last])
+        yield np.concatenate(parts) if parts else np.zeros(0, np.float32)
+
+
+def _end_s(block: SampleBlock) -> float:
+    return float(block.start_s + block.samples.shape[0] / RATE_HZ)
+
+
+def _windows(samples: Floats32) -> list[Floats32]:
+    """Windows (T, M) of a stretch, made loud enough; none where there is no sound."""
+    level = float(np.sqrt(np.mean(np.square(samples)))) if samples.size else 0.0
+    if not level > 1e-6:
+        return []
+    frames = mel_power(samples * np.float32(max(1.0, 10 ** (LOUDNESS_DB / 20) / level)))
+    starts = list(range(0, max(1, len(frames) - FRAMES + STEP + 1), STEP))
+    if len(starts) > 1 and len(frames) - starts[-1] < LEAST_COVERED * FRAMES:
+        starts.pop()
+    padded = np.pad(frames, ((0, max(0, starts[-1] + FRAMES - len(frames))), (0, 0)))
+    return [padded[start : start + FRAMES] for start in starts[:MOST_WINDOWS]]
 
 
 def mel_power(samples: Floats32) -> Floats32:

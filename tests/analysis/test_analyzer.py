@@ -11,6 +11,7 @@ from affekt.analysis import AnalysisSettings, Analyzer, models_needed
 from affekt.analysis.utterances import given_words
 from affekt.errors import MediaError, TranscriptError, UnknownNameError
 from affekt.labels import EKMAN
+from affekt.media import Recording
 from affekt.media.synthetic import numbered_images
 from affekt.media.writing import write_video
 from affekt.weights import MODELS, state
@@ -75,6 +76,49 @@ def test_speech_without_pictures_gives_turns_words_and_no_face(analyzer, shared_
     assert 'fail' in said
     assert len(analysis.timeline.select(source='face')) == 0
     assert any('no pictures' in note for note in analysis.source.notes)
+
+
+def joined(shared_data, tmp_path, *clips):
+    """Clips of nEMO one after the other, with pauses, as one recording."""
+    samples = []
+    for clip in clips:
+        blocks = Recording.open(shared_data / 'nemo' / clip[:3] / f'{clip}.opus').samples(rate_hz=16000, block_s=10.0)
+        samples += [np.concatenate([block.samples for block in blocks]), np.zeros(16000, np.float32)]
+    path = tmp_path / 'joined.wav'
+    with wave.open(str(path), 'wb') as file:
+        file.setparams((1, 2, 16000, 0, 'NONE', ''))
+        file.writeframes((np.concatenate(samples) * 32000).clip(-32768, 32767).astype('<i2').tobytes())
+    return path
+
+
+@pytest.fixture(scope='module')
+def listener():
+    if state(MODELS['speaker-identity.pt']) != 'verified':
+        pytest.skip('model files are absent: affekt weights get speaker-identity.pt')
+    return Analyzer(AnalysisSettings(asr='none', license='commercial-ok'))
+
+
+def test_two_speakers_whom_nobody_sees_are_told_apart_by_voice(listener, shared_data, tmp_path):
+    clips = [f'{who}_neutral_{number}' for number in range(10, 16) for who in ('WR0', 'EB0')]
+    clips = [clip for clip in clips if (shared_data / 'nemo' / clip[:3] / f'{clip}.opus').exists()]
+    analysis = listener.analyze(joined(shared_data, tmp_path, *clips))
+    assert sorted(person.name for person in analysis.people) == ['speaker 1', 'speaker 2']
+    assert any(note.startswith('Two speakers were told apart by voice') for note in analysis.source.notes)
+    turns = analysis.tables['turns']['person'].to_pylist()
+    told = [(who, clip[:3]) for who, clip in zip(turns, clips, strict=True) if who != 'voice']
+    assert len(told) > len(clips) / 2
+    assert set(told) == {('speaker 1', 'WR0'), ('speaker 2', 'EB0')}
+    assert 'two speakers' in analysis.description[0].text
+    assert 'speaker-identity.pt' in [model.name for model in analysis.models]
+
+
+def test_one_speaker_in_several_emotions_is_not_taken_for_two(listener, shared_data, tmp_path):
+    emotions = ('neutral', 'anger', 'sadness', 'happiness', 'fear', 'surprised')
+    clips = [f'EB0_{emotion}_{number}' for number in (10, 11) for emotion in emotions]
+    clips = [clip for clip in clips if (shared_data / 'nemo' / 'EB0' / f'{clip}.opus').exists()]
+    analysis = listener.analyze(joined(shared_data, tmp_path, *clips))
+    assert analysis.people == ()
+    assert [voice.name for voice in analysis.voices] == ['voice']
 
 
 def test_a_picture_gives_its_faces_over_a_nominal_second(analyzer, shared_data):

@@ -91,6 +91,13 @@ def test_a_description_of_an_old_run_without_a_course_is_told_by_its_words():
     assert headline(older, [word]) == 'person 1 comes across as amused (62 % sure)'
 
 
+def test_who_is_unclear_throughout_is_not_told_in_seconds_as_well(make):
+    faces = make.face_rows('person 1', 0, 10, 'fear', 0.25)
+    text = ' '.join(described(make, faces=list(faces)))
+    assert 'The expression of person 1 is too unclear to name an emotion' in text
+    assert 'Of the whole' not in text
+
+
 # ---- the face
 
 
@@ -122,7 +129,7 @@ def test_a_picture_says_so_without_time(make):
 
 
 def test_eyes_that_look_down_are_not_closed(make):
-    lowered = {'eyes_closed': 0.6, 'eye_aspect_left': 0.12, 'eye_aspect_right': 0.14}
+    lowered = {'eyes_closed': 0.6, 'eye_aspect_left': 0.16, 'eye_aspect_right': 0.18}
     faces = [row | lowered for row in make.face_rows('person 1', 0, 10, 'neutral')]
     assert 'closed' not in ' '.join(described(make, faces=faces))
     closed = [row | {'eye_aspect_left': 0.02, 'eye_aspect_right': 0.03} for row in faces]

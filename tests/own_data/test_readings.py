@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from affekt.own_data import readings_of
@@ -74,3 +77,17 @@ def test_a_stretch_of_a_recording_is_read_alone():
 
 def test_nobody_is_no_reading():
     assert {reading.category for reading in readings_of(analysis_of([], [])).sources.values()} == {''}
+
+
+def test_a_silent_source_says_why_as_its_table_does():
+    steps = [*rows('voice', 'fused', 0.0, 4.0, shares_of('fear')), *rows('voice', 'voice', 0.0, 4.0, None, 0.0)]
+    turns = pa.table({
+        'start_s': [0.0, 1.0, 2.0], 'end_s': [1.0, 2.0, 3.0],
+        'abstains_because': ['unfamiliar', 'unfamiliar', 'unsure'],
+    })  # fmt: skip
+    utterances = pa.table({'start_s': [0.0], 'end_s': [2.0], 'reason': ['not understood']})
+    analysis = dataclasses.replace(analysis_of(steps, ['voice']), tables={'turns': turns, 'utterances': utterances})
+    sources = readings_of(analysis).sources
+    assert sources['voice'].silent_because == 'unfamiliar'
+    assert sources['words'].silent_because == 'not understood'
+    assert readings_of(analysis, (2.0, 3.0)).sources['voice'].silent_because == 'unsure'

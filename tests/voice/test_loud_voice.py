@@ -114,6 +114,26 @@ def test_nobody_is_heard_in(name, detector):
     assert not any(turn.is_loud_voice for turn in speech_turns(blocks(padded), detector))
 
 
+def test_nobody_speaks_in_the_music_behind_a_video(detector, shared_data):
+    music = read_sound(shared_data / 'clips' / 'driving_d14.mp4')
+    assert list(speech_turns(blocks(music), detector)) == []
+
+
+@pytest.mark.parametrize('spoilt', ['noise', 'reverberation', 'clipping'])
+def test_a_shout_is_heard_in_a_bad_recording(spoilt, detector, shouts):
+    rng = np.random.default_rng(0)
+    sound = shouts[2].astype(np.float64)
+    if spoilt == 'noise':  # 10 dB below the shout
+        sound = sound + rng.standard_normal(sound.shape) * np.sqrt(np.mean(sound[16000:-8000] ** 2) / 10)
+    elif spoilt == 'reverberation':
+        room = rng.standard_normal(8000) * np.exp(-np.arange(8000) / 1800)
+        sound = np.convolve(sound, np.concatenate([[8.0], room]))[: sound.size] / 20
+    else:
+        sound = np.clip(6 * sound, -1, 1)
+    turns = list(speech_turns(blocks(sound.astype(np.float32)), detector))
+    assert sum(turn.duration_s for turn in turns) > 1
+
+
 def test_a_siren_that_the_detector_takes_for_speech_is_no_turn(detector):
     siren = (0.4 * sweep(200, 700, 2, is_sudden=False, harmonics=10)).astype(np.float32)
     assert list(speech_turns(blocks(siren), detector, hears_shouts=False)) != []

@@ -1,0 +1,164 @@
+"""What keeps a face from being read well: it is upside down, partly covered, drawn, or blurred.
+
+All of it comes from what is measured anyway: the head's roll, and the aligned grey face of 48 x 48 pixels that the
+expression network reads. A covered face lacks texture where eyes, brows, lips and chin have it, on one side more than
+on the other, or has a straight edge across the cheeks. `COVER` weighs eleven such measures; they and the threshold were
+fitted on pictures with pasted covers (`measurements/faces_conditions.py`, which judges them on others). Real masks and
+hands were not at hand; a beard, plain glasses or hair are no covers. A drawn face has few shades in each of its
+quarters: flat areas, or lines on plain ground. A painting with the shades of a photograph is not told from one: what
+was fitted on filtered photographs of one sort did not know the next sort, so nothing is fitted here.
+
+Axes: 48 x 48 pixels of a crop whose eyes, nose and mouth lie as `FER_TEMPLATE` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.arrays import Floats32
+from affekt.faces.readings import READINGS
+
+CONDITIONS = ('is_upside_down', 'is_covered', 'is_drawn', 'is_blurred')
+"""Columns of the table of faces, in order."""
+UPSIDE_DOWN_DEG = 120.0
+"""Roll from which a head stands on its top."""
+BLURRED_BELOW = 0.08
+"""Sharpness of a blurred face: passes 99.4 % of clear faces of FER2013's training part and none that was blurred by a
+twelfth to a twenty-fifth of its width."""
+DRAWN_ABOVE = 0.35
+"""Share of a quarter of the face that its three commonest shades make up, in the quarter where it is least, of a drawn
+face; one in two hundred faces of FER2013's training part has more."""
+SHADE, LEAST_CONTRAST = 0.06, 12.0
+"""A shade's width in standard deviations of grey, and the least deviation that is divided by, of 255."""
+LEAST_SIZE_PX = 32.0
+"""Of smaller faces neither cover nor blur nor drawing is told: what they lack is size, which quality knows."""
+CLOSED_SCORE, CLOSED_ASPECT = 0.5, 0.22
+"""Eyes are closed where the blendshapes say so and the lids are no further apart than this share of the eye's width."""
+LESS_QUALITY: Mapping[str, float] = {
+    'is_upside_down': 0.7, 'is_covered': 0.4, 'is_drawn': 0.5, 'are_eyes_closed': 0.8,
+}  # fmt: skip
+"""What quality is multiplied by; that of blurred faces is low by their sharpness. A convention, fitted to nothing."""
+_NAMES = [reading.name for reading in READINGS]
+_COLUMNS = [
+    _NAMES.index(name)
+    for name in ('roll_deg', 'sharpness', 'face_size_px', 'eyes_closed', 'eye_aspect_left', 'eye_aspect_right')
+]
+
+_BOXES: Mapping[str, tuple[int, int, int, int]] = {
+    'eye_left': (10, 21, 15, 22), 'eye_right': (27, 38, 15, 22), 'brow_left': (10, 21, 11, 15),
+    'brow_right': (27, 38, 11, 15), 'lip': (19, 29, 30, 34), 'mouth': (16, 32, 34, 40), 'chin': (17, 31, 41, 47),
+}  # fmt: skip
+"""Part of a face to left, right, top and bottom of its box."""
+
+COVER: Mapping[str, float] = {
+    '': -4.1605, 'eyes': -2.7834, 'eyes_gap': 0.118, 'brows_gap': 1.0604, 'lip': -0.0979, 'mouth': -2.7083,
+    'chin': -0.2541, 'edge_across': 4.1123, 'flat_above': 2.8212, 'flat_below': -4.0429, 'flat_gap': 4.5991,
+    'halves_gap': 3.2584,
+}  # fmt: skip
+"""Measure to its weight in the score of a covered face; '' is the constant."""
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What keeps one face from being read well."""
+
+    is_upside_down: bool = False
+    is_covered: bool = False
+    is_drawn: bool = False
+    is_blurred: bool = False
+    are_eyes_closed: bool = False
+    """No column of its own: the table has the score `eyes_closed`."""
+
+    @property
+    def quality(self) -> float:
+        """What the quality of the face is multiplied by, in (0, 1]."""
+        return float(np.prod([factor for name, factor in LESS_QUALITY.items() if getattr(self, name)]))
+
+    @property
+    def columns(self) -> tuple[bool, ...]:
+        """The values of CONDITIONS."""
+        return self.is_upside_down, self.is_covered, self.is_drawn, self.is_blurred
+
+
+def conditions(crop: npt.NDArray[np.uint8], values: Floats32) -> Conditions:
+    """What keeps a face from being read well.
+
+    Args:
+        crop: (48, 48) grey, as `align_face` gives it.
+        values: (len(READINGS),) the face's readings.
+    """
+    roll, sharpness, size, closed, left, right = values[_COLUMNS].tolist()
+    is_large = size >= LEAST_SIZE_PX
+    is_blurred = bool(is_large and sharpness < BLURRED_BELOW)
+    is_clear = is_large and not is_blurred
+    is_drawn = bool(is_clear and few_shades(crop) > DRAWN_ABOVE)
+    is_covered = bool(is_clear and not is_drawn and cover_score(crop) > 0.0)
+    are_eyes_closed = bool(closed >= CLOSED_SCORE and (left + right) / 2 < CLOSED_ASPECT)
+    return Conditions(bool(abs(roll) > UPSIDE_DOWN_DEG), is_covered, is_drawn, is_blurred, are_eyes_closed)
+
+
+def few_shades(crop: npt.NDArray[np.uint8]) -> float:
+    """Share of a quarter of the face that its three commonest shades make up, in the quarter where it is least.
+
+    Args:
+        crop: (48, 48) grey, as `align_face` gives it.
+    """
+    grey = crop.astype(np.float32)
+    shades = np.floor((grey - grey.mean()) / max(float(grey.std()), LEAST_CONTRAST) / SHADE).astype(np.int64)
+    quarters = [shades[top : top + 20, left : left + 20] for top in (6, 26) for left in (4, 24)]
+    counts = [np.sort(np.unique(quarter, return_counts=True)[1]) for quarter in quarters]
+    return float(min(count[-3:].sum() / count.sum() for count in counts))
+
+
+def cover_score(crop: npt.NDArray[np.uint8]) -> float:
+    """How much a face looks covered; above 0 where it does.
+
+    Args:
+        crop: (48, 48) grey, as `align_face` gives it.
+    """
+    values = cover_measures(crop)
+    return COVER[''] + sum(COVER[name] * value for name, value in values.items())
+
+
+def cover_measures(crop: npt.NDArray[np.uint8]) -> dict[str, float]:
+    """What tells a covered face from a bare one, each measure by name.
+
+    Texture is the mean slope of grey in a part, over that of the whole picture, as a logarithm; grey is in standard
+    deviations of the picture. A gap is the distance between the left part and the right.
+    """
+    grey = crop.astype(np.float32)
+    grey = (grey - grey.mean()) / max(float(grey.std()), 4.0)
+    across = np.abs(np.diff(grey, axis=1, append=grey[:, -1:]))
+    down = np.abs(np.diff(grey, axis=0, append=grey[-1:]))
+    slope = across + down
+    whole = float(slope.mean()) + _LITTLE
+    texture = {name: float(np.log((_part(slope, box).mean() + _LITTLE) / whole)) for name, box in _BOXES.items()}
+    flat = slope < 0.03
+    edges = down[:, 12:36].mean(axis=1)[22:33]
+    left, right = float(slope[:, 4:22].mean()) + _LITTLE, float(slope[:, 26:44].mean()) + _LITTLE
+    return {
+        'eyes': (texture['eye_left'] + texture['eye_right']) / 2,
+        'eyes_gap': abs(texture['eye_left'] - texture['eye_right']),
+        'brows_gap': abs(texture['brow_left'] - texture['brow_right']),
+        'lip': texture['lip'],
+        'mouth': texture['mouth'],
+        'chin': float(np.log(_part(grey, _BOXES['chin']).std() + 0.05)),
+        'edge_across': float(np.log((edges.max() + 1e-3) / (edges.mean() + _LITTLE))),
+        'flat_above': float(flat[4:24].mean()),
+        'flat_below': float(flat[26:46].mean()),
+        'flat_gap': abs(float(flat[:, 4:22].mean()) - float(flat[:, 26:44].mean())),
+        'halves_gap': abs(float(np.log(left / right))),
+    }
+
+
+_LITTLE = 0.02
+"""Slope that is added where a part may have none."""
+
+
+def _part(values: Floats32, box: tuple[int, int, int, int]) -> Floats32:
+    left, right, top, bottom = box
+    return values[top:bottom, left:right]

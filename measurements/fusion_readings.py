@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import json
 import sys
 from dataclasses import dataclass
 from importlib.util import module_from_spec, spec_from_file_location
@@ -14,12 +15,12 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
-from scipy.special import logsumexp
 
-from affekt.labels import EKMAN, GOEMOTIONS, GOEMOTIONS_TO_EKMAN, RAVDESS8, RAVDESS8_TO_EKMAN, fold
-from affekt.metrics import fit_temperature
+from affekt.labels import EKMAN, GOEMOTIONS, GOEMOTIONS_TO_EKMAN, fold
+from affekt.voice.emotion import HEADS
 
 RECIPES = Path(__file__).resolve().parents[1] / 'recipes'
+MODELS = RECIPES.parent / 'affekt' / 'models'
 MOST_TEXTS = 4000
 SENTENCES = ('Kids are talking by the door.', 'Dogs are sitting by the door.')
 """What RAVDESS's actors say."""
@@ -103,23 +104,32 @@ def _recipe(name: str, file: str) -> ModuleType:
 
 
 def read_voices(features: Path, data: Path, cache: Path, encoder: str = 'tiny.en') -> dict[str, Readings]:
-    """Each corpus by a head fitted on the other, with the temperature that the other needed; categories of both."""
+    """Each corpus by a head fitted on the other as the shipped one was on both, with the temperature of the other
+    direction; clips of categories that both have."""
     path = cache / 'voices.npz'
-    corpora = ('ravdess', 'nemo')
+    corpora = {'ravdess': data / 'ravdess_speech', 'nemo': data / 'nemo'}
     if not path.exists():
-        tables = {name: _voice_table(name, data, features, encoder, cache) for name in corpora}
-        shared = np.intersect1d(*(table['truth'] for table in tables.values()))
-        scores, rows = {}, {}
+        sys.path.insert(0, str(RECIPES / 'vocal_emotion'))
+        from features import CORPORA, Store
+        from heads import fit_heads, rows_of, seven
+        from train import COPIES_TRIED, read_left_out
+
+        chosen = json.loads((MODELS / f'{HEADS[encoder]}.json').read_text('utf-8'))['selection']
+        statistics, shares = chosen['statistics'], COPIES_TRIED[chosen['copies']]
+        stores = {name: Store(CORPORA[name](folder), features, {encoder: encoder}) for name, folder in corpora.items()}
+        read = {}
         for name, other in itertools.permutations(corpora):
-            scores[name] = _scores(tables[other], tables[name])
-            rows[name] = np.isin(tables[name]['truth'], shared)
+            (head,) = fit_heads(rows_of(stores[other], encoder, statistics, shares), [chosen['penalty']])
+            read[name] = read_left_out(stores[name], encoder, head, statistics)
+        shared = np.intersect1d(*(each.truth for each in read.values()))
         kept = {}
         for name, other in itertools.permutations(corpora):
-            temperature = fit_temperature(scores[other][rows[other]], tables[other]['truth'][rows[other]])
-            powers = np.exp(scores[name][rows[name]] / temperature)
-            kept[f'{name}.probabilities'] = powers / powers.sum(1, keepdims=True)
-            for key in ('truth', 'speaker', 'sentence', 'arousal'):
-                kept[f'{name}.{key}'] = tables[name][key][rows[name]]
+            known = np.isin(read[name].truth, shared)
+            clips, rows = stores[name].clips, read[name].rows[known]
+            heard = _arousal(features / name / 'clean.sound.npz', cache / f'arousal {name}.npy')
+            kept[f'{name}.probabilities'] = seven(read[name].clean[known] / read[other].temperature).astype(np.float64)
+            kept[f'{name}.truth'], kept[f'{name}.arousal'] = read[name].truth[known], heard[rows]
+            kept[f'{name}.speaker'], kept[f'{name}.sentence'] = clips.speaker[rows], clips.sentence[rows]
         np.savez(path, **kept)
     with np.load(path) as stored:
         return {
@@ -129,24 +139,6 @@ def read_voices(features: Path, data: Path, cache: Path, encoder: str = 'tiny.en
             )
             for name in corpora
         }  # fmt: skip
-
-
-def _voice_table(name: str, data: Path, features: Path, encoder: str, cache: Path) -> dict[str, np.ndarray]:
-    """A corpus's clips that have features."""
-    sys.path.insert(0, str(RECIPES / 'vocal_emotion'))
-    from features import CORPORA
-
-    folder = {'ravdess': 'ravdess_speech'}.get(name, name)
-    clips = CORPORA[name](data / folder)
-    pooled = np.load(features / name / f'clean.{encoder}.npy')
-    kept = np.flatnonzero(np.isfinite(pooled[:, 1, 0, 0].astype(np.float32)))
-    inputs = pooled[kept][:, 1:, :2].reshape(len(kept), -1).astype(np.float32)
-    arousal = _arousal(features / name / 'clean.sound.npz', cache / f'arousal {name}.npy')[kept]
-    truth = np.array([EKMAN.index(RAVDESS8_TO_EKMAN[RAVDESS8[label]]) for label in clips.truth[kept]])
-    return {
-        'inputs': inputs, 'truth': truth, 'speaker': clips.speaker[kept],
-        'sentence': clips.sentence[kept], 'arousal': arousal,
-    }  # fmt: skip
 
 
 def _arousal(sound: Path, path: Path) -> np.ndarray:
@@ -160,28 +152,3 @@ def _arousal(sound: Path, path: Path) -> np.ndarray:
         summaries = np.stack([acoustic_summary(turn.astype(np.float32) / 32767) for turn in turns])
         np.save(path, acoustic_arousal(summaries))
     return np.asarray(np.load(path))
-
-
-def _scores(fitted_on: dict[str, np.ndarray], read: dict[str, np.ndarray], penalty: float = 0.5) -> np.ndarray:
-    """(N, 7) log probabilities by multinomial logistic regression, the categories of the fitted corpus alike."""
-    import torch
-
-    centre, scale = fitted_on['inputs'].mean(0), fitted_on['inputs'].std(0) + 1e-6
-    inputs, target = torch.from_numpy((fitted_on['inputs'] - centre) / scale), torch.from_numpy(fitted_on['truth'])
-    shares = torch.bincount(target, minlength=len(EKMAN)).float()
-    balance = torch.where(shares > 0, shares.sum() / shares.clamp(min=1), torch.zeros_like(shares))
-    weight = torch.zeros(inputs.shape[1], len(EKMAN), requires_grad=True)
-    bias = torch.zeros(len(EKMAN), requires_grad=True)
-    optimizer = torch.optim.LBFGS([weight, bias], max_iter=40, line_search_fn='strong_wolfe')
-
-    def loss() -> torch.Tensor:
-        optimizer.zero_grad()
-        value = torch.nn.functional.cross_entropy(inputs @ weight + bias, target, weight=balance)
-        value = value + penalty / 2 * weight.square().sum()
-        value.backward()
-        return value
-
-    optimizer.step(loss)
-    scores = ((read['inputs'] - centre) / scale) @ weight.detach().numpy() + bias.detach().numpy()
-    scores[:, shares.numpy() == 0] = scores.min() - 20.0  # a category that the other corpus lacks is never named
-    return np.asarray(scores - logsumexp(scores, axis=1, keepdims=True), dtype=np.float64)

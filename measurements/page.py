@@ -38,11 +38,32 @@ def table(head: list[str], rows: list[list[object]]) -> str:
     return '\n'.join('| ' + ' | '.join(str(value) for value in line) + ' |' for line in lines) + '\n'
 
 
+def _pace(result: dict[str, Any]) -> str:
+    """The main job beside an earlier state of the repository and beside mediapipe, where they were measured."""
+    text = ''
+    if 'against' in result:
+        both = result['against']
+        text += (
+            f'\nAt the default 12.5 frames/s, in turn with commit {both["ref"]} on {both["cores"]} cores in the same '
+            f'run: {both["fps_now"]} frames/s against {both["fps_before"]}, {both["wall_ratio"]} of its wall time and '
+            f'{both["cpu_ratio"]} of its processor time (medians of {len(both["wall_ratio_of_each_round"])} rounds). '
+            f'Seconds by cores: {", ".join(f"{n}: {s}" for n, s in both["analyze_s_by_cores"].items())}.\n'
+        )
+    if 'mediapipe' in result:
+        peer = result['mediapipe']
+        text += (
+            f'\n{peer["package"]} in video mode, landmarks alone, on the same frames in the same run: '
+            f'{peer["frames_per_cpu_second"]} frames per processor second.\n'
+        )
+    return text
+
+
 def end_to_end(result: dict[str, Any]) -> str:
     speed = result['every_frame']
     text = (
         '## The main job, end to end\n\n'
-        f'`measurements/end_to_end.py`: {result["clip"]}; face, voice and words all on; {result["cores"]} cores; '
+        f'`measurements/end_to_end.py`: {result["clip"]}; face, voice and words all on; {result["cores"]} cores'
+        f'{" of " + result["processor"] if "processor" in result else ""}; '
         f'median of {len(result["fps_of_each_run"])} runs. A peer publishes 8.9 to 17.6 frames/s on a CPU for '
         'faces alone.\n\n'
     )
@@ -57,6 +78,7 @@ def end_to_end(result: dict[str, Any]) -> str:
             ],
         ],
     )
+    text += _pace(result)
     if result['memory']:
         text += '\nPeak memory at the default 12.5 frames/s, a process each:\n\n'
         text += table(
@@ -483,6 +505,33 @@ def fusion_collapse(result: dict[str, Any]) -> str:
     )
 
 
+def fusion_weights(result: dict[str, Any]) -> str:
+    subsets = ('face', 'voice', 'words', 'face+voice', 'face+words', 'voice+words', 'face+voice+words')
+    rows = [
+        [name.replace(' x ', ', '), f'{part["majority_uar"]:.2f}', *(f'{part[each]["uar"]:.2f}' for each in subsets)]
+        for name, part in result['left_out'].items()
+    ]
+    rows.append(['mean, exponents as shipped', '', *(f'{result["with_shipped"][each]:.2f}' for each in subsets)])
+    spoken, shipped = result['ravdess_with_its_own_sentences'], result['shipped']
+    sure = [[f'{row["sure"]:.2f}', f'{row["right"]:.2f}', row['n']] for row in result['reliability_with_shipped']]
+    exponents = ', '.join(f'{source} {shipped[source]:g}' for source in ('face', 'voice', 'words'))
+    return (
+        '## Face, voice and words together\n\n`measurements/fusion_weights.py`: balanced accuracy (1 divided by the '
+        'number of categories for a guess) of sources alone and fused. **Pairs and triples are synthetic**: a voice, a '
+        'face and a text with the same label, put together by chance. Given the label they are independent, as those '
+        'of one person are not, so gains are overstated. Each source is read on a corpus that its model did not learn '
+        'from (of FER2013 and GoEmotions: on the test part, which it did not see), and in each row the exponents were fitted on the other voice and '
+        'the other text corpus.\n\n'
+        + table(['voice, face, words', 'guess', *subsets], rows)
+        + f'\nExponents as shipped: {exponents}. How often the likeliest category is right with them, over all rows '
+        'and columns:\n\n'
+        + table(['stated', 'right', 'readings'], sure)
+        + '\nReal and without synthetic pairs: RAVDESS with the two plain sentences that its actors speak. '
+        f'The voice alone reaches {spoken["voice"]["uar"]:.3f}, with the words {spoken["voice+words"]["uar"]:.3f}; '
+        f'{100 * spoken["share_whose_name_changed"]:.0f} % of {spoken["clips"]:,} clips change their category.\n'
+    )
+
+
 RELATIONS = {
     'unseen': 'no model has learnt from it',
     'unseen part': 'models learnt from other parts of it',
@@ -661,6 +710,7 @@ def arousal(result: dict[str, Any]) -> str:
 
 SECTIONS = {
     'carried_over': carried_over,
+    'fusion_weights': fusion_weights,
     'end_to_end': end_to_end,
     'startup': startup,
     'faces_agreement': faces_agreement,

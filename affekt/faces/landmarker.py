@@ -203,7 +203,7 @@ class FaceLandmarker:
         )
 
     def _moved(self, face: Face, by: float, width: int, height: int) -> Face:
-        """A face of a wider picture as one of the picture (width, height) inside it, moved `by` pixels each way."""
+        """A face read in a wider picture as one of the picture inside it, which begins `by` pixels further on."""
         landmarks = face.landmarks + np.array([by, by, 0], dtype=np.float32)
         return replace(
             face,

@@ -623,15 +623,16 @@ def with_example(text: str, results: Path) -> str:
     facts = json.loads(path.read_text())['sets']['ravdess']
     before, _, rest = text.partition(MARKS[0])
     body = facts['markdown'].replace('## ', '#### ').replace('# affekt on', '### affekt on', 1)
+    head = ' --vocal-head without_ravdess' if facts['relation'] == 'unseen' else ''
     said = (
         '`affekt bench analyze --manifest ravdess_speech/metadata.csv --limit '
-        f'{facts["clips"]} --seed 12` on acted English speech that {_learnt(facts["relation"])}:'
+        f'{facts["clips"]} --seed 12{head}` on acted English speech that {_learnt(facts["relation"])}:'
     )
     return f'{before}{MARKS[0]}\n{said}\n\n{body.strip()}\n{MARKS[1]}{rest.partition(MARKS[1])[2]}'
 
 
 def _learnt(relation: str) -> str:
-    return 'the voice has learnt from' if relation == 'learnt from' else 'no model has learnt from'
+    return 'the voice has learnt from' if relation == 'learnt from' else 'no model here has learnt from'
 
 
 def readings(result: dict[str, Any]) -> str:

@@ -5,11 +5,11 @@ probability and each change of label costs as much as a few clear seconds:
 
     sum over steps t of seconds_t * log p_t(label_t)  -  CHANGE_COST * changes
 
-`unclear` is a label like the others: it is worth log(UNSURE_BELOW) where a step states categories, and goes before all
-of them where a step abstains. So a blip is no stretch, a flicker between two labels is one stretch, and a step counts
-by its length. What is shorter than `least_stretch_s` then joins its neighbour, and every stretch takes the label that
-its own mean says. A part of a course is named only where that is likelier than all else together; a course that is one
-stretch, from UNSURE_BELOW on. T steps, K labels.
+`unclear` is a label like the others: it is worth what chance is, log(1/7), where a step states categories, and goes
+before all of them where a step abstains. So a blip is no stretch, a flicker between two labels is one stretch, and a
+step counts by its length. What is shorter than `least_stretch_s` then joins its neighbour, and every stretch takes the
+label that its own mean says. A part of a course is named only where that is likelier than all else together; a course
+that is one stretch, from UNSURE_BELOW on. T steps, K labels.
 """
 
 from __future__ import annotations
@@ -58,8 +58,9 @@ def course_of(path: PersonSeries) -> tuple[Stretch, ...]:
         if len({part.label for part in stretches}) == 1:
             # One label throughout is named from UNSURE_BELOW on, also where guesses that were taken back left one.
             stretches = [part for piece in zip(pieces, edges, strict=True) for part in _stretches(*piece, UNSURE_BELOW)]
-            break
-    return tuple(stretches)
+            return tuple(stretches)
+    edges = [_abstaining_ends_left(*piece, least_s) for piece in zip(pieces, edges, strict=True)]
+    return tuple(part for piece in zip(pieces, edges, strict=True) for part in _stretches(*piece, LEAST_OF_PART))
 
 
 def least_stretch_s(whole_s: float) -> float:
@@ -100,6 +101,28 @@ def _between_equals_no_edge(path: PersonSeries, edges: list[int], least: float) 
     return edges
 
 
+def _abstaining_ends_left(path: PersonSeries, edges: list[int], least_s: float) -> list[int]:
+    """The edges with the abstaining steps at either end of a named stretch left to an unclear neighbour."""
+    stated = np.asarray(np.isfinite(path.probabilities).all(axis=1))
+    parts = _stretches(path, edges, LEAST_OF_PART)
+    edges = list(edges)
+    for k, (before, after) in enumerate(pairwise(parts), 1):
+        if (before.label == UNCLEAR) == (after.label == UNCLEAR):
+            continue
+        way, step = (1, 0) if before.label == UNCLEAR else (-1, -1)
+        first, last = (k, k + 1) if way > 0 else (k - 1, k)
+        while (
+            not stated[edges[k] + step] and _lasts(path, edges[first] + (way > 0), edges[last] - (way < 0)) >= least_s
+        ):
+            edges[k] += way
+    return edges
+
+
+def _lasts(path: PersonSeries, first: int, last: int) -> float:
+    """Seconds from the first of some steps to the end of the last, 0 for none."""
+    return float(path.end_s[last - 1] - path.start_s[first]) if last > first else 0.0
+
+
 def _first_of_equals(stretches: Sequence[Stretch]) -> list[int]:
     """Places of the stretches that say something else than the one before."""
     return [k for k in range(len(stretches)) if k == 0 or not _says_as(stretches[k - 1], stretches[k])]
@@ -114,7 +137,7 @@ def _worth(path: PersonSeries) -> Floats:
     stated = np.isfinite(path.probabilities).all(axis=1)
     worth = np.zeros((len(path), len(EKMAN) + 1))
     worth[stated, :-1] = np.log(np.maximum(path.probabilities[stated], _LEAST))
-    worth[stated, -1] = np.log(UNSURE_BELOW)
+    worth[stated, -1] = -np.log(len(EKMAN))
     worth[~stated, -1] = ABSTAINING
     return np.asarray(worth * (path.end_s - path.start_s)[:, None])
 

@@ -30,9 +30,9 @@ FACE_CONDITIONS: Mapping[str, str] = {
 """Columns of the table `faces` that say why a face can be read less well, and how that is told."""
 MOST_SPANS = 8
 """Spans that a sentence names as evidence."""
-LIDS_APART = 0.1
-"""Least mean of `eye_aspect_left` and `eye_aspect_right` of eyes that are not closed: a look downward reaches 0.1 to
-0.15, where the score `eyes_closed` is as high as of closed ones."""
+LIDS_APART = 0.15
+"""Least mean of `eye_aspect_left` and `eye_aspect_right` of eyes that are not closed, as these readings define it; a
+look downward reaches it, where the score `eyes_closed` is as high as of closed ones."""
 LEAST_CONDITION_S = 1.0
 """A condition of face or voice that is shorter is not told: a blink is no closed eye."""
 LEAST_CONDITION_SHARE = 0.1

@@ -19,7 +19,7 @@ Interval = tuple[float, float, float]
 UNSEEN = 'voice'
 """The lane of speech that could be tied to nobody visible."""
 
-UNSEEN_TITLES = ('the voice', 'a voice', 'a voice, face unknown')
+UNSEEN_TITLES = ('the voice', 'a voice', 'a voice, face unknown', 'unknown speaker')
 """What the report and sentences call it."""
 
 CATEGORY_WORDS = dict(
@@ -135,7 +135,7 @@ def headline(person: Person, labels: Sequence[OpenLabel]) -> str:
         person: with a course.
         labels: of the analysis.
     """
-    subject, verb = called(person.name), 'sounds' if person.name == UNSEEN else 'comes across as'
+    subject, verb = called(person.name), 'comes across as' if person.seen_s > 0 else 'sounds'
     parts = told_course(person.course)
     if len(parts) == 1 and person.course[0].label == UNCLEAR:
         return _unclear_throughout(person)

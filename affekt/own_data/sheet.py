@@ -89,13 +89,14 @@ def _on_certainty(scores: Scores) -> Iterator[str]:
 
 def _on_gain(scores: Scores) -> Iterator[str]:
     singles = {name: score for name, score in scores.categories.items() if name in ALONE and score.spoken}
-    if len(singles) < 2 or not scores.gains:
+    if not singles or not scores.gains:
         return
     best = max(singles, key=lambda name: singles[name].scores['right_of_all'].value)
     gain = scores.gains[best]['of_all']
     amount = f'{signed(100 * gain.value, 1)} points{_points(gain)}'
     verdict = 'is better than' if gain.low > 0 else 'is worse than' if gain.high < 0 else 'cannot be told apart from'
-    yield f'Of all clips, silence counted as wrong, fusion {verdict} its best source, {ALONE[best]}: {amount}.'
+    its_best = 'its best source, ' if len(singles) > 1 else ''
+    yield f'Of all clips, silence counted as wrong, fusion {verdict} {its_best}{ALONE[best]}: {amount}.'
 
 
 def _on_dimension(scores: Scores, name: str) -> str:

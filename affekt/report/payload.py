@@ -133,7 +133,8 @@ def _person(analysis: Analysis, person: Person, duration_s: float) -> Json:
     }
     return {
         'name': person.name,
-        'title': title(person.name, analysis.source.kind),
+        'title': title(person.name, analysis),
+        'is_person': person.name != UNSEEN,
         'seen': _round(person.seen_s, 2),
         'heard': _round(person.heard_s, 2),
         'thumb': picture(person.thumbnail_jpeg) if pictures else None,
@@ -149,11 +150,13 @@ def _person(analysis: Analysis, person: Person, duration_s: float) -> Json:
     }  # fmt: skip
 
 
-def title(person: str, kind: str) -> str:
-    """A person's name as a heading; speech that nobody visible could be tied to says so."""
+def title(person: str, analysis: Analysis) -> str:
+    """A person's name as a heading; speech of nobody who is seen or told apart says so."""
     if person != UNSEEN:
         return opened(person)
-    return 'The voice' if kind == 'audio' else 'A voice, face unknown'
+    if analysis.people and not any(each.seen_s > 0 for each in analysis.people):
+        return 'Unknown speaker'
+    return 'The voice' if analysis.source.kind == 'audio' else 'A voice, face unknown'
 
 
 def _spans(rows: pa.Table) -> list[Json]:

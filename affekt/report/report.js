@@ -86,10 +86,17 @@ function blobOf(box) {
   return new Blob([bytes], { type: report.media.mime });
 }
 
+/** How many people there are; a voice without a face is none. */
+function countOfPeople() {
+  const count = report.people.filter((one) => one.is_person).length;
+  if (count === report.people.length) return String(count);
+  return count ? `${count}, and a voice` : 'a voice alone';
+}
+
 function head() {
   const facts = [
     ['Length', still ? 'a picture' : lengthOf(report.source.duration)],
-    ['People', String(report.people.length)],
+    ['People', countOfPeople()],
     [
       'Picture',
       report.source.width

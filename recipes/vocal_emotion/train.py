@@ -26,6 +26,7 @@ from heads import Head, fit_heads, known_rows, pooled, rows_of, seven, together
 from measure import (
     DIRECTIONS,
     LeftOut,
+    as_shipped,
     in_corpus,
     left_out_figures,
     settled,
@@ -156,6 +157,7 @@ def train(stores: dict[str, Store], encoder: str, out: Path) -> dict[str, Any]:
         name: np.round(np.asarray(arrays[name], float), 4).tolist()
         for name in ('temperature', 'far', 'far_warmth', 'abstains_below')
     }
+    results['as_shipped'] = as_shipped(directions, arrays)
     write_head(path, head, choice.statistics, arrays, layers)
     write_card(path, encoder, results, choice, table)
     write_figure(path.with_suffix('.svg'), encoder, results)

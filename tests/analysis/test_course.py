@@ -66,6 +66,19 @@ def test_a_guess_is_no_part_of_a_course_and_may_be_all_of_it():
     assert told(path((10, 'fear', 0.45), (10, 'anger', 0.45))) == [('unclear', 0, 20)]
 
 
+def test_short_clear_stretches_are_not_lost_among_unclear_ones():
+    course = path((2, 'surprise', 0.65), (1, 'happiness', 0.4), (2, 'surprise', 0.75), (4, 'happiness', 0.6),
+                  (1, ''), (1, 'happiness', 0.42), (4, 'surprise', 0.42))  # fmt: skip
+    assert [label for label, _, _ in told(course)] == ['surprise', 'happiness', 'unclear']
+
+
+def test_a_named_stretch_leaves_abstaining_steps_at_its_ends_to_what_is_unclear():
+    course = path((6, 'sadness', 0.6), (3, 'fear', 0.42), (1, ''), (10, 'happiness', 0.85))
+    assert told(course) == [('sadness', 0, 6), ('unclear', 6, 10), ('happiness', 10, 20)]
+    course = path((6, 'sadness', 0.6), (1, ''), (3, 'fear', 0.42), (10, 'happiness', 0.85))
+    assert told(course) == [('sadness', 0, 6), ('unclear', 6, 10), ('happiness', 10, 20)]
+
+
 def test_a_short_clip_has_one_stretch():
     assert len(course_of(path((1, 'sadness', 0.9), (2, 'happiness', 0.9)))) == 1
 

@@ -129,7 +129,7 @@ def test_a_picture_says_so_without_time(make):
 
 
 def test_eyes_that_look_down_are_not_closed(make):
-    lowered = {'eyes_closed': 0.6, 'eye_aspect_left': 0.12, 'eye_aspect_right': 0.14}
+    lowered = {'eyes_closed': 0.6, 'eye_aspect_left': 0.16, 'eye_aspect_right': 0.18}
     faces = [row | lowered for row in make.face_rows('person 1', 0, 10, 'neutral')]
     assert 'closed' not in ' '.join(described(make, faces=faces))
     closed = [row | {'eye_aspect_left': 0.02, 'eye_aspect_right': 0.03} for row in faces]

@@ -152,6 +152,7 @@ def test_a_headline_tells_the_course_or_the_words_for_who_stays_the_same():
         'person 1 comes across as sad until 0:06 (54 % sure), happy from 0:06 (79 % sure)'
     )
     assert headline(person('voice', HAPPY, seen_s=0.0), words) == 'the voice sounds happy (79 % sure)'
+    assert headline(person('speaker 1', HAPPY, seen_s=0.0), words) == 'speaker 1 sounds happy (79 % sure)'
     # a word that is not sure enough is not told: the category is
     assert headline(person('person 1', (9, 'surprise', 0.45)), [word('amused', 'person 1', 0.23)]) == (
         'person 1 comes across as perhaps surprised (45 % sure)'

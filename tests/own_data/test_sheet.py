@@ -85,3 +85,10 @@ def test_tables_of_all_categories_fit_80_columns():
     for section in analysis_sheet(outcome).sections:
         rows = [section.heads, *section.cells]
         assert sum(max(len(cells[at]) for cells in rows) + 1 for at in range(len(section.heads))) <= 80, section.title
+
+
+def test_fusion_that_is_silent_where_its_only_source_is_right_is_said_to_be_worse():
+    truth = ['anger', 'fear'] * 30
+    answers = [('' if at % 3 else label, label) for at, label in enumerate(truth)]
+    sentences = conclusions(_outcome(truth, answers, sources=('fused', 'face'), speakers=20))
+    assert any('fusion is worse than the face alone: −66.7 points' in each for each in sentences)

@@ -352,3 +352,17 @@ def test_loudness_is_kept_for_sound_and_left_out_for_video():
         loudness = report_payload(analysis, NO_MEDIA)['loudness']
         # -10 dB is full height, -55 dB none, -32.5 dB half; one value per tenth of a second.
         assert (loudness and loudness['values']) == expected
+
+
+def test_a_voice_without_a_face_is_no_person_of_the_page():
+    analysis = made_up(people=2)
+    voice = dataclasses.replace(analysis.people[1], name='voice', seen_s=0.0, thumbnail_jpeg=None)
+    seen = dataclasses.replace(analysis, people=(analysis.people[0], voice))
+    told = report_payload(seen, NO_MEDIA)['people']
+    assert [(one['title'], one['is_person']) for one in told] == [
+        (told[0]['title'], True),
+        ('A voice, face unknown', False),
+    ]
+    speakers = tuple(dataclasses.replace(person, seen_s=0.0) for person in seen.people)
+    heard = dataclasses.replace(seen, people=speakers)
+    assert report_payload(heard, NO_MEDIA)['people'][-1]['title'] == 'Unknown speaker'

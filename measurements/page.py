@@ -194,8 +194,9 @@ def faces_gaze(result: dict[str, Any]) -> str:
         f'## Gaze\n\n`measurements/faces_gaze.py`: half the sum of what a picture and its mirror image read, over '
         f'{result["people"]} people, 0 where no side is preferred: {result["half_sum_without_correction_deg"]}° as the '
         f'network reads, {result["half_sum_as_shipped_deg"]}° as shipped (deviation over people '
-        f'{result["standard_deviation_over_people_deg"]}°). Closed eyes, {result["pictures_with_closed_eyes"]} pictures, would '
-        f'read {result["their_pitch_if_it_were_read_deg"]}° in pitch; they look nowhere.\n'
+        f'{result["standard_deviation_over_people_deg"]}°). '
+        f'Closed eyes, {result["pictures_with_closed_eyes"]} pictures, would read '
+        f'{result["their_pitch_if_it_were_read_deg"]}° in pitch; they look nowhere.\n'
     )
 
 

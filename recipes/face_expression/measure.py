@@ -24,7 +24,6 @@ from landmarks import Readings, framed, read_split
 from affekt.faces.align import FER_TEMPLATE
 from affekt.faces.expression import MODEL_FILE
 
-
 SELECTION = (
     'everything on PublicTest (validation); PrivateTest (test) was read at the end, and again by measure.py when '
     'the landmarker and the numbers of the file had changed; nothing was chosen on it'

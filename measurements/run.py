@@ -43,6 +43,8 @@ def commands(data: Path | None) -> dict[str, list[str]]:
         scripts['carried_over'] = ['carried_over.py', '--data', str(data)]
         scripts['faces_limits'] = ['faces_limits.py', '--data', str(data)]
         scripts['speakers'] = ['speakers.py', '--data', str(data)]
+        scripts['faces_gaze'] = ['faces_gaze.py', '--data', str(data)]
+        scripts['faces_affect'] = ['faces_affect.py', '--data', str(data / 'fer2013'), '--cache', str(HERE / '.faces')]
         scripts['faces_turned'] = ['faces_turned.py', '--data', str(data)]
         scripts['faces_conditions'] = ['faces_conditions.py', '--data', str(data)]
         scripts['merbench_parity'] = ['merbench_parity.py', '--data', str(data)]

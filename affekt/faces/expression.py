@@ -29,7 +29,7 @@ from affekt.labels import EKMAN, affect_sd, expected_affect
 
 MODEL_FILE = Path(__file__).parents[1] / 'models' / 'face_expression.onnx'
 
-NEUTRAL_LEAN = 0.56
+NEUTRAL_LEAN = 0.54
 """Takes the median valence of the validation faces labelled neutral to 0; without it 78 % of them come out negative
 (measurements/faces_affect.py)."""
 QUALITY_SCALE = 0.1

@@ -44,6 +44,8 @@ BETTER = 1.15
 """How much better a new picture must be to take the place of one."""
 MOST_WAITING = 64
 """Pictures kept in memory before they are read."""
+MOST_KEPT = 3200
+"""Pictures of all stretches: flicker that looks like cuts costs no more than a minute."""
 MOST_STRETCHES = 800
 """The longest so many are compared; the others of a long recording stay as the tracker left them."""
 LEAST_SIZE_PX, LEAST_SHARPNESS, MOST_YAW_DEG = 32.0, 0.03, 50.0
@@ -112,7 +114,7 @@ class Sightings:
         self._stretches: list[_Stretch] = []
         self._current: dict[int, int] = {}
         self._together: set[tuple[int, int]] = set()
-        self._waiting = 0
+        self._waiting = self._kept = 0
 
     def stretches_of(self, faces: Sequence[FaceObservation]) -> list[int]:
         """The number of the stretch that each face of a frame belongs to."""
@@ -131,6 +133,9 @@ class Sightings:
             return
         near = [known for known in pictures if face.time_s - known.time_s < SPACED_S]
         if not near and len(pictures) < MOST_PICTURES:
+            if self._kept == MOST_KEPT:
+                return
+            self._kept += 1
             pictures.append(_Picture(face.time_s, score, face_crop(image, face.landmarks)))
             self._waiting += 1
         else:

@@ -142,3 +142,19 @@ def test_without_the_network_persons_are_as_the_tracker_follows_them(shared_data
     seen = observe_faces(shown(shared_data, 'lrwp9a', 'lbax4n'))
     assert [person.frames for person in seen.people] == [20]  # the cut before one wall is not noticed
     assert all(person.stretches == 1 and math.isnan(person.identity_certainty) for person in seen.people)
+
+
+def test_who_comes_back_smaller_and_in_other_light_is_one_person(network, shared_data):
+    frames = [f.image for f in Recording.open(shared_data / 'clips' / 'driving_d20.mp4').frames(rate_hz=4.0)]
+    blank = np.full_like(frames[0], 60)
+    later = []
+    for image in frames[len(frames) // 2 :]:
+        half = (image[::2, ::2] * np.array([0.7, 0.6, 0.45])).astype(np.uint8)
+        later.append(blank.copy())
+        later[-1][40 : 40 + half.shape[0], 20 : 20 + half.shape[1]] = half
+    shots = [*frames[: len(frames) // 2], *[blank] * 20, *later]
+    film = [Frame(0.25 * number, image) for number, image in enumerate(shots)]
+    assert len(observe_faces(film).people) == 2
+    (person,) = observe_faces(film, identity=network).people
+    assert person.stretches == 2
+    assert person.identity_certainty > 0.98

@@ -34,7 +34,7 @@ ONE_THREAD = {'OPENBLAS_NUM_THREADS': '1', 'OMP_NUM_THREADS': '1'}
 """As the command line sets it: a pool inside matrix products only makes the two threads wait for each other."""
 DEFAULT_FPS = 12.5
 CORES_COMPARED = 2
-LEVELLED = ('gaze_yaw_deg', 'gaze_pitch_deg')
+REDEFINED = ('gaze_yaw_deg', 'gaze_pitch_deg', 'quality')
 """Readings that are defined otherwise since."""
 
 
@@ -133,7 +133,7 @@ def differences(before: Path, now: Path) -> dict[str, Any]:
     from affekt.labels import EKMAN
 
     earlier, later = pq.read_table(before), pq.read_table(now)
-    names = [r.name for r in READINGS if r.name not in LEVELLED and r.name in earlier.column_names]
+    names = [r.name for r in READINGS if r.name not in REDEFINED and r.name in earlier.column_names]
 
     def gaps(columns: Sequence[str]) -> np.ndarray:
         return np.abs(np.stack([later[name].to_numpy() - earlier[name].to_numpy() for name in columns]))

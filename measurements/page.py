@@ -189,6 +189,52 @@ def faces_turned(result: dict[str, Any]) -> str:
     )
 
 
+def faces_gaze(result: dict[str, Any]) -> str:
+    return (
+        f'## Gaze\n\n`measurements/faces_gaze.py`: half the sum of what a picture and its mirror image read, over '
+        f'{result["people"]} people, 0 where no side is preferred: {result["half_sum_without_correction_deg"]}° as the '
+        f'network reads, {result["half_sum_as_shipped_deg"]}° as shipped (deviation over people '
+        f'{result["standard_deviation_over_people_deg"]}°). '
+        f'Closed eyes, {result["pictures_with_closed_eyes"]} pictures, would read '
+        f'{result["their_pitch_if_it_were_read_deg"]}° in pitch; they look nowhere.\n'
+    )
+
+
+def faces_affect(result: dict[str, Any]) -> str:
+    rows = [
+        [
+            way,
+            *(found for split in ('validation', 'test') for found in (
+                result[split][way]['valence']['concordance'],
+                result[split][way]['valence']['neutral_median'],
+                f'{result[split][way]["valence"]["neutral_share_negative"]:.0%}',
+            )),
+        ]
+        for way in result['test'] if way != 'faces'
+    ]  # fmt: skip
+    head = [f'{split}: {what}' for split in ('fitted on', 'test') for what in ('concordance', 'neutral', 'negative')]
+    return (
+        '## Valence of faces\n\n`measurements/faces_affect.py`: FER2013, agreement with the places of its labels on '
+        'the circumplex (categories count alike), median valence of faces labelled neutral, and the share of them that '
+        'comes out negative.\n\n' + table(['way', *head], rows)
+    )
+
+
+def faces_quality(result: dict[str, Any]) -> str:
+    rows = [
+        [rule, figures['log_loss'], *(f'{figures[of]:.0%}' for of in ('speaks', 'right_where_it_speaks', 'says'))]
+        for rule, figures in result['rules'].items()
+    ]
+    best = ', '.join(
+        f'{part["best_exponent"]} at {part["quality"][0]} to {part["quality"][1]}' for part in result['by_quality']
+    )
+    return (
+        f"## What quality is worth\n\n`measurements/faces_quality.py`: {result['faces']} pictures of FER2013's "
+        f'validation part. The exponent that suits the probabilities best, by quality: {best}.\n\n'
+        + table(['weight of a face', 'log loss', 'speaks', 'right where it speaks', 'says'], rows)
+    )
+
+
 def faces_identity(result: dict[str, Any]) -> str:
     fits = result['fitted_on']
     rows = [
@@ -520,7 +566,8 @@ def fusion_weights(result: dict[str, Any]) -> str:
         'number of categories for a guess) of sources alone and fused. **Pairs and triples are synthetic**: a voice, a '
         'face and a text with the same label, put together by chance. Given the label they are independent, as those '
         'of one person are not, so gains are overstated. Each source is read on a corpus that its model did not learn '
-        'from (of FER2013 and GoEmotions: on the test part, which it did not see), and in each row the exponents were fitted on the other voice and '
+        'from (of FER2013 and GoEmotions: on the test part, which it did not see), and in each row the exponents were '
+        'fitted on the other voice and '
         'the other text corpus.\n\n'
         + table(['voice, face, words', 'guess', *subsets], rows)
         + f'\nExponents as shipped: {exponents}. How often the likeliest category is right with them, over all rows '
@@ -684,13 +731,13 @@ def loud_voices(result: dict[str, Any]) -> str:
 
 def arousal(result: dict[str, Any]) -> str:
     scores = result['high against low (AUC), norms of the other corpus']
-    earlier = result['high against low (AUC), earlier formula']
+    earlier = result.get('high against low (AUC), earlier formula', {})  # needs a file that an earlier affekt wrote
     error = result['error against the circumplex, norms of the other corpus']
     rows = [
         [
             name,
             *(round(scores[name][part], 3) for part in ('arousal', 'women', 'men', 'loudness_lufs alone')),
-            round(earlier[name]['arousal'], 3),
+            round(earlier[name]['arousal'], 3) if name in earlier else '–',
             round(scores[name]['liveliness, against all turns of the speaker'], 3),
             round(error[name]['root mean square'], 2),
             round(error[name]['of always 0'], 2),
@@ -716,6 +763,9 @@ SECTIONS = {
     'faces_agreement': faces_agreement,
     'faces_limits': faces_limits,
     'faces_turned': faces_turned,
+    'faces_gaze': faces_gaze,
+    'faces_affect': faces_affect,
+    'faces_quality': faces_quality,
     'faces_conditions': faces_conditions,
     'faces_identity': faces_identity,
     'speakers': speakers,

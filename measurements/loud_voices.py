@@ -5,9 +5,9 @@
 Shouts: all 96 clips of strong anger and strong fear by the twelve women of RAVDESS, and the same of the twelve men.
 Sounds: made here (tones, chords, melodies of four instruments, sirens, horns, chirps, engines, hum, noise, applause, a
 crowd), and a folder of sound effects and music where one is given. The rules of `affekt/voice/loud_voice.py` were set
-on the clips of women 6, 14, 18 and 20, on these sounds and on the music behind five videos; the other women, the men and
-the folder judge them. Writes
-measurements/results/loud_voices.json.
+on the clips of women 6, 14, 18 and 20, on the sounds made here and on the music behind five videos. The other women and
+the men judge them. The folder does so only in part: its sounds were looked at while the rules were set.
+Writes measurements/results/loud_voices.json.
 """
 
 from __future__ import annotations

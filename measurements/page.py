@@ -716,13 +716,13 @@ def loud_voices(result: dict[str, Any]) -> str:
 
 def arousal(result: dict[str, Any]) -> str:
     scores = result['high against low (AUC), norms of the other corpus']
-    earlier = result['high against low (AUC), earlier formula']
+    earlier = result.get('high against low (AUC), earlier formula', {})  # needs a file that an earlier affekt wrote
     error = result['error against the circumplex, norms of the other corpus']
     rows = [
         [
             name,
             *(round(scores[name][part], 3) for part in ('arousal', 'women', 'men', 'loudness_lufs alone')),
-            round(earlier[name]['arousal'], 3),
+            round(earlier[name]['arousal'], 3) if name in earlier else '–',
             round(scores[name]['liveliness, against all turns of the speaker'], 3),
             round(error[name]['root mean square'], 2),
             round(error[name]['of always 0'], 2),

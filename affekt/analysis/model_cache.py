@@ -133,10 +133,9 @@ def _text(settings: AnalysisSettings) -> Any:
 
 def _foreign_text(settings: AnalysisSettings) -> Any:
     from affekt.text import ForeignEmotion
-    from affekt.weights import MODELS, state, wanted_path
+    from affekt.weights import wanted_path
 
-    is_had = SENTENCES in models_wanted(settings) or state(MODELS[SENTENCES]) == 'verified'
-    if not reads_foreign(settings) or not is_had or wanted_path(SENTENCES) is None:
+    if not reads_foreign(settings) or wanted_path(SENTENCES) is None:
         return None
     return ForeignEmotion()
 

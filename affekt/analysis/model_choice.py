@@ -67,11 +67,8 @@ def models_needed(settings: AnalysisSettings) -> tuple[str, ...]:
 
 def models_wanted(settings: AnalysisSettings) -> tuple[str, ...]:
     """Names of the files that make an analysis with these settings better, and that it does without where no source has
-    them."""
-    names = [IDENTITY, SPEAKERS]
-    if reads_foreign(settings) and (settings.asr == 'base' or settings.transcript is not None):
-        names.append(SENTENCES)
-    allowed = (MODELS[name] for name in names if name in MODELS)
+    them; that for words of other languages is fetched once such words turn up."""
+    allowed = (MODELS[name] for name in (IDENTITY, SPEAKERS) if name in MODELS)
     return tuple(model.name for model in allowed if settings.license == 'research' or model.commercial_ok)
 
 

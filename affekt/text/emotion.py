@@ -20,9 +20,7 @@ Axes: N texts, T word pieces, L layers, D dimensions of a layer, K outputs.
 from __future__ import annotations
 
 import dataclasses
-import io
 import math
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,8 +30,9 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.arrays import Floats32
-from affekt.errors import UnknownNameError, WeightsError
+from affekt.errors import ArchiveError, UnknownNameError, WeightsError
 from affekt.labels import EKMAN, GOEMOTIONS, GOEMOTIONS_TO_EKMAN, fold
+from affekt.npz import read_npz
 from affekt.text.english import are_english
 from affekt.text.sentences import DIMENSIONS, LAYERS, SentenceEncoder
 from affekt.text.utterances import Utterance
@@ -118,7 +117,7 @@ class TextEmotion:
     def __init__(self, encoder: SentenceEncoder | None = None, weights: str | Path | None = None) -> None:
         self.languages = ('en',)
         path = Path(weights) if weights else PACKAGED / MODEL
-        arrays = _arrays(path)
+        arrays = read_heads(path, _shapes())
         self._encoder = encoder or SentenceEncoder()
         parts = ('whole', 'query', 'value', 'bias')
         self._labels = AttentiveHead(*(arrays[part] for part in parts))
@@ -151,7 +150,7 @@ class TextEmotion:
             )
         words = [text.text if isinstance(text, Utterance) else text for text in texts]
         spoken = [at for at, text in enumerate(words) if any(letter.isalnum() for letter in text)]
-        readings = [_no_words() for _ in words]
+        readings = [without_words() for _ in words]
         if not spoken:
             return readings
         kept = [words[at] for at in spoken]
@@ -238,29 +237,44 @@ def evidence_bits(posterior: npt.NDArray[np.float64], prior: npt.NDArray[np.floa
     return np.asarray((posterior * ratio).sum(axis=1).round(12))
 
 
-def _no_words() -> TextReading:
+def without_words() -> TextReading:
+    """The reading of a text without letters or digits."""
     nan = math.nan
     return TextReading({}, (), np.full(len(EKMAN), nan), nan, nan, nan, nan, 'no words')
 
 
-def _arrays(path: Path) -> dict[str, Floats32]:
-    """The heads' arrays as float32, checked for presence and shape."""
-    width, labels = LAYERS * DIMENSIONS, len(GOEMOTIONS)
-    shapes = {
-        'whole': (labels, width), 'query': (labels, width), 'value': (labels, width), 'bias': (labels,),
-        'slope': (labels,), 'offset': (labels,), 'thresholds': (labels,), 'temperature': (1,),
-        'dimensions': (3, width), 'dimensions_of_logits': (3, labels), 'dimensions_bias': (3,),
-        'dialogue': (len(EKMAN), labels), 'dialogue_bias': (len(EKMAN),), 'dialogue_prior': (len(EKMAN),),
-        'least_evidence': (1,),
-    }  # fmt: skip
+def read_heads(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Floats32]:
+    """The arrays of a file of heads as float32.
+
+    Raises:
+        WeightsError: the file cannot be read, or an array is missing, of another shape, or not finite.
+    """
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            arrays = {name: file[name].astype(np.float32) for name in shapes}
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        archive = read_npz(path)
+        arrays = {name: np.asarray(archive[name], np.float32) for name in shapes}
+    except (ArchiveError, OSError, KeyError, ValueError, TypeError) as error:
         raise WeightsError(
             expected=f'the heads of textual emotion in {path.name}', came=f'{error}', todo='install affekt again'
         ) from error
     wrong = {name: arrays[name].shape for name, shape in shapes.items() if arrays[name].shape != shape}
     if wrong:
-        raise WeightsError(expected=f'arrays of {shapes}', came=f'{wrong} in {path.name}', todo='install affekt again')
+        raise WeightsError(
+            expected=f'arrays of {dict(shapes)}', came=f'{wrong} in {path.name}', todo='install affekt again'
+        )
+    if any(not np.isfinite(array).all() for array in arrays.values()):
+        raise WeightsError(
+            expected=f'finite arrays in {path.name}', came='nan or infinity', todo='install affekt again'
+        )
     return arrays
+
+
+def _shapes() -> dict[str, tuple[int, ...]]:
+    """What `MODEL` holds."""
+    width, labels, categories = LAYERS * DIMENSIONS, len(GOEMOTIONS), len(EKMAN)
+    return {
+        'whole': (labels, width), 'query': (labels, width), 'value': (labels, width), 'bias': (labels,),
+        'slope': (labels,), 'offset': (labels,), 'thresholds': (labels,), 'temperature': (1,),
+        'dimensions': (3, width), 'dimensions_of_logits': (3, labels), 'dimensions_bias': (3,),
+        'dialogue': (categories, labels), 'dialogue_bias': (categories,), 'dialogue_prior': (categories,),
+        'least_evidence': (1,),
+    }  # fmt: skip

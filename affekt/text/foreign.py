@@ -10,18 +10,13 @@ Axes: N texts, D = 512 dimensions.
 
 from __future__ import annotations
 
-import io
-import math
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from affekt.arrays import Floats32
-from affekt.errors import WeightsError
 from affekt.labels import EKMAN
-from affekt.text.emotion import TextReading, evidence_bits
+from affekt.text.emotion import TextReading, evidence_bits, read_heads, without_words
 from affekt.text.multilingual import DIMENSIONS, MultilingualEncoder
 from affekt.text.utterances import Utterance
 from affekt.weights import PACKAGED
@@ -30,6 +25,11 @@ FOREIGN_HEADS = 'textual_emotion_multilingual.npz'
 LANGUAGES_READ = ('zh',)
 """Codes of the languages of which a corpus was judged."""
 SCALE = 10.0
+"""Vectors of length 1 are multiplied by this, as when the heads were fitted."""
+_SHAPES = {
+    'dialogue': (len(EKMAN), DIMENSIONS), 'dialogue_bias': (len(EKMAN),), 'dialogue_prior': (len(EKMAN),),
+    'least_evidence': (1,), 'dimensions': (3, DIMENSIONS), 'dimensions_bias': (3,),
+}  # fmt: skip
 
 
 class ForeignEmotion:
@@ -46,7 +46,7 @@ class ForeignEmotion:
     languages = LANGUAGES_READ
 
     def __init__(self, encoder: MultilingualEncoder | None = None, weights: str | Path | None = None) -> None:
-        arrays = _arrays(Path(weights) if weights else PACKAGED / FOREIGN_HEADS)
+        arrays = read_heads(Path(weights) if weights else PACKAGED / FOREIGN_HEADS, _SHAPES)
         self._arrays = arrays
         self._encoder = encoder or MultilingualEncoder()
         self.prior = arrays['dialogue_prior'].astype(np.float64)
@@ -56,7 +56,7 @@ class ForeignEmotion:
     def read(self, texts: Sequence[str | Utterance]) -> list[TextReading]:
         """A reading of each text; one that abstains with 'no words' for a text without letters or digits."""
         words = [text.text if isinstance(text, Utterance) else text for text in texts]
-        readings = [_no_words() for _ in words]
+        readings = [without_words() for _ in words]
         spoken = [at for at, text in enumerate(words) if any(letter.isalnum() for letter in text)]
         if not spoken:
             return readings
@@ -80,29 +80,3 @@ class ForeignEmotion:
                 evidence=float(bits[row]),
             )
         return readings
-
-
-def _no_words() -> TextReading:
-    nan = math.nan
-    return TextReading({}, (), np.full(len(EKMAN), nan), nan, nan, nan, nan, 'no words')
-
-
-def _arrays(path: Path) -> dict[str, Floats32]:
-    """The heads' arrays, checked for presence and shape."""
-    categories = len(EKMAN)
-    shapes = {
-        'dialogue': (categories, DIMENSIONS), 'dialogue_bias': (categories,), 'dialogue_prior': (categories,),
-        'least_evidence': (1,),
-        'dimensions': (3, DIMENSIONS), 'dimensions_bias': (3,),
-    }  # fmt: skip
-    try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            arrays = {name: file[name].astype(np.float32) for name in shapes}
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise WeightsError(
-            expected=f'the heads of textual emotion in {path.name}', came=f'{error}', todo='install affekt again'
-        ) from error
-    wrong = {name: arrays[name].shape for name, shape in shapes.items() if arrays[name].shape != shape}
-    if wrong:
-        raise WeightsError(expected=f'arrays of {shapes}', came=f'{wrong} in {path.name}', todo='install affekt again')
-    return arrays

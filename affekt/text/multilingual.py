@@ -22,7 +22,9 @@ from typing import Any
 import numpy as np
 
 from affekt.arrays import Floats32
-from affekt.errors import WeightsError
+from affekt.errors import ArchiveError, WeightsError
+from affekt.npz import read_npz
+from affekt.runs import read_regular_file
 from affekt.weights import wanted_path
 
 MODEL = 'use-multilingual-3'
@@ -36,6 +38,7 @@ ORDERS = ((2, 0), (3, 1), (5, 2))
 """Pieces that each stack of convolutions sees, and how many of them before the one in the middle."""
 _BEGIN, _END, _UNKNOWN = 1, 2, 0
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_LONGEST_VARINT = 63  # bits
 
 
 class MultilingualEncoder:
@@ -49,17 +52,19 @@ class MultilingualEncoder:
     """
 
     def __init__(self, folder: str | Path | None = None) -> None:
-        found = Path(folder) if folder is not None else wanted_path(MODEL)
-        if found is None:
+        place = Path(folder) if folder is not None else wanted_path(MODEL)
+        if place is None:
             raise WeightsError(
                 expected=f'the files of {MODEL}', came='none', todo=f'run `affekt weights get {MODEL}` with a network'
             )
         try:
-            self._tokenizer = tokenizer_of((found / PIECES).read_bytes())
-            with np.load(found / WEIGHTS, allow_pickle=False) as file:
-                self._table = np.stack([file[f'q{part + 1}'] for part in range(CHUNKS)])  # (17, V / 17, D)
-                self._weights = {name: file[name] for name in file.files if not name.startswith('q')}
-        except (OSError, KeyError, ValueError, IndexError, struct.error) as error:
+            self._tokenizer = tokenizer_of(read_regular_file(place / PIECES))
+            arrays = read_npz(place / WEIGHTS)
+            self._table = np.empty((CHUNKS, *arrays['q1'].shape), arrays['q1'].dtype)  # (17, V / 17, D)
+            for part in range(CHUNKS):
+                self._table[part] = arrays.pop(f'q{part + 1}')  # let go at once: the table is 66 MB
+            self._weights = arrays
+        except (ArchiveError, OSError, KeyError, ValueError, IndexError, struct.error) as error:
             raise WeightsError(
                 expected=f'weights and word pieces of {MODEL}', came=f'{error}', todo='fetch the model again'
             ) from error
@@ -108,8 +113,8 @@ class MultilingualEncoder:
         """(T, 256) what a layer finds in each window of `order` rows; outside the text there is zero."""
         padded = np.pad(rows, ((before, order - 1 - before), (0, 0)))
         windows = np.concatenate([padded[k : k + len(rows)] for k in range(order)], axis=1)  # (T, order 256)
-        found = windows @ self._weights[f'w{layer}_{order}'] + self._weights[f'b{layer}_{order}']
-        return np.asarray(np.maximum(found, 0), np.float32)
+        sums = windows @ self._weights[f'w{layer}_{order}'] + self._weights[f'b{layer}_{order}']
+        return np.asarray(np.maximum(sums, 0), np.float32)
 
 
 def tokenizer_of(model: bytes) -> Any:
@@ -142,17 +147,17 @@ def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
     at = 0
     while at < len(message):
         tag, at = _varint(message, at)
-        number, kind = tag >> 3, tag & 7
-        if kind == _VARINT:
+        number, wire_type = tag >> 3, tag & 7
+        if wire_type == _VARINT:
             _, at = _varint(message, at)
-        elif kind == _FIXED64:
+        elif wire_type == _FIXED64:
             at += 8
-        elif kind in (_BYTES, _FIXED32):
-            size, at = _varint(message, at) if kind == _BYTES else (4, at)
+        elif wire_type in (_BYTES, _FIXED32):
+            size, at = _varint(message, at) if wire_type == _BYTES else (4, at)
             yield number, message[at : at + size]
             at += size
         else:
-            raise ValueError(f'a field of type {kind}')
+            raise ValueError(f'a field of type {wire_type}')
 
 
 def _varint(message: bytes, at: int) -> tuple[int, int]:
@@ -164,3 +169,5 @@ def _varint(message: bytes, at: int) -> tuple[int, int]:
         shift, at = shift + 7, at + 1
         if byte < 128:
             return value, at
+        if shift > _LONGEST_VARINT:
+            raise ValueError('a number of more than ten bytes')

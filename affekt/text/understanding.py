@@ -111,22 +111,34 @@ def compression(text: str) -> float:
 
 
 _CLOSING_LINES = re.compile(
-    r'thank(s| you)( so much| very much)? for (watching|listening|viewing|tuning in)|'
-    r"(please |don't forget to )?(like,? (and |comment,? and )?)?subscribe( to (my|our|the) channel)?|"
-    r"(i'?ll |we'?ll )?see you (all |guys )?(in the |on the )?next (video|time|one|episode)|"
+    r'thank(s| you)( all| guys)?( so much| very much)?( all| guys)? for (watching|viewing|tuning in)( this video)?|'
+    r"((and )?(please |don't forget to ))?(like,? (and |comment,? and )?)?subscribe( to (my|our|the|this) channel)?|"
+    r"(and )?(i'?ll |we'?ll )?see you (all |guys )?(in |on )(the |my |our )?next (video|episode|one)|"
     r'(subtitles|captions|captioned|transcri(bed|ption|pts?)|translat(ed|ion)|sub(bed|titled)?) (by|provided by).*|'
     r'(subtitles|captions|transcript|copyright) .{0,20}(amara|community|institute|©).*|.*amara\.org.*|'
-    r'untertitel.*|sous-titr.*|subt[ií]tulos .*|napisy .*|字幕.*|.*请不吝点赞.*|ご視聴ありがとうございました|'
+    r'untertitel(ung)?:?( (der|des|von|im auftrag|aufgrund|bei) .*)?|vielen dank f(ü|ue)rs (zuschauen|zusehen)|'
+    r"sous-titr(es|age|ages)( (réalisés?|par|fait|st|société).*)?|merci d'avoir regardé( cette vidéo)?|"
+    r'subt[ií]tulos? (realizados?|por|hechos|de) .*|gracias por ver( el| este)?( v[ií]deo)?|'
+    r'legendas? (pela|por|de) .*|obrigad[oa] por assistir|sottotitoli (creati|a cura|di) .*|grazie per la visione|'
+    r'ondertitel(d|ing) .*|teksting av .*|undertexter (av|från) .*|'
+    r'napisy (stworzone|wykonane|przygotowane|by) .*|(dziękuję|dziękujemy|dzięki) za (oglądanie|uwagę i oglądanie)|'
+    r'(субтитры|редактор субтитров) .*|продолжение следует[. ]*|спасибо за просмотр|altyazı .*|'
+    r'.{0,4}字幕 ?(由|by|志愿者|志願者|组|組|製作|制作|提供|:).*|.*请不吝点赞.*|'
+    r'(谢谢|感谢|謝謝|感謝)(大家|您|你们)?(的)?(观看|收看|觀看)|'
+    r'(最後まで)?ご視聴(いただき)?ありがとうございま(した|す)|시청해 ?주셔서 감사합니다|'
     r'www\.\S+|https?:\S+'
 )
-"""What no dialogue holds and Whisper's training videos end with; matched against the whole text in small letters."""
+"""What no dialogue holds and Whisper's training videos end with; matched against whole sentences in small letters."""
 _SAID_AND_INVENTED = frozenset((
     'you', 'thank you', 'thanks', 'thank you very much', 'thank you so much', 'bye', 'bye bye', 'goodbye', 'so', 'the',
     'a', 'and', 'i', 'music', 'applause', 'laughter', 'silence', 'blank audio', 'foreign', 'inaudible',
+    'thanks for listening', 'thank you for listening', 'thank you so much for listening', 'see you next time',
+    'ill see you next time', 'see you',
 ))  # fmt: skip
 """What people say and Whisper also writes over noise, breath and music."""
 _NOTES_OF_MUSIC = re.compile(r'[♪♫♬♩🎵🎶]')
-_BRACKETED = re.compile(r'[\[(*].*[\])*]')
+_BRACKETED = re.compile(r'([\[(*][^\])*]*[\])*][\s.,!?-]*)+')
+_ENDS_OF_CLAUSES = re.compile(r'(?<=[.!?,。！？，])\s*(?:and\s+)?|\s+and\s+')
 _LEAST_REPEATS = 4
 
 
@@ -147,15 +159,33 @@ def _reason(utterance: Utterance, trust: Trust) -> str:
 
 def _is_phantom(text: str, sure: float, no_speech: float, log_probability: float, trust: Trust) -> bool:
     """Whether the text is the recognizer's own, and nobody's."""
-    plain = re.sub(r"[^\w\s'.:/©-]", '', text.casefold()).strip(' .-')
-    if _CLOSING_LINES.fullmatch(plain) or compression(text) > LOOP_COMPRESSION or is_loop(text):
+    if _is_closing(text) or compression(text) > LOOP_COMPRESSION or is_loop(text):
         return True
     if _NOTES_OF_MUSIC.search(text) or _BRACKETED.fullmatch(text.strip()):
         return True
     if log_probability < trust.doubtful_log_probability and no_speech > trust.no_speech:
         return True
-    words = re.sub(r'[^\w\s]', '', plain)
-    return words in _SAID_AND_INVENTED and (sure < trust.phantom_confidence or no_speech > trust.no_speech)
+    is_doubtful = sure < trust.phantom_confidence or no_speech > trust.no_speech
+    return is_doubtful and _bare(text) in _SAID_AND_INVENTED
+
+
+def _is_closing(text: str) -> bool:
+    """Whether the text is closing lines of a video and nothing but other stock phrases beside them."""
+    if _CLOSING_LINES.fullmatch(_plain(text)):
+        return True
+    clauses = [clause for clause in _ENDS_OF_CLAUSES.split(text) if _bare(clause)]
+    closing = [clause for clause in clauses if _CLOSING_LINES.fullmatch(_plain(clause))]
+    return bool(closing) and all(clause in closing or _bare(clause) in _SAID_AND_INVENTED for clause in clauses)
+
+
+def _plain(text: str) -> str:
+    """In small letters, without the marks that closing lines come with."""
+    return re.sub(r"[^\w\s'.:/©-]", '', text.casefold()).strip(' .-')
+
+
+def _bare(text: str) -> str:
+    """In small letters, words alone."""
+    return re.sub(r'[^\w\s]', '', text.casefold()).strip()
 
 
 def is_loop(text: str) -> bool:

@@ -171,7 +171,7 @@ def acoustic_summary(samples: Floats32, frames: AcousticFrames | None = None, wo
     nobody's pause.
 
     Args:
-        samples: (N,) mono at 16 kHz: the speech, without padding where that is known (`Turn.speech`).
+        samples: (N,) mono at 16 kHz: the speech, without padding where that is known (`speech_only`).
         frames: of these samples; computed when None.
         words: how many words were recognised in it; None where unknown.
 

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from affekt.arrays import Floats32
-from affekt.errors import PurposeError, ShapeError, UnknownNameError, ValueRangeError, WeightsError
+from affekt.errors import ArchiveError, PurposeError, ShapeError, UnknownNameError, ValueRangeError, WeightsError
 from affekt.labels import EKMAN, RAVDESS8, RAVDESS8_TO_EKMAN, affect_sd, expected_affect, fold
+from affekt.npz import read_npz
 from affekt.voice.arousal import acoustic_arousal
 from affekt.voice.encoder import Encoded
 
@@ -218,8 +219,8 @@ class VocalEmotion:
         """Features with a share of the recording's own mean taken off, where it has four turns or more.
 
         It lifts recordings in which one person shows many emotions (a left-out corpus is read about ten points better
-        with each speaker's whole mean taken off: see the card) and ruins those with one emotion throughout (0.774 to
-        0.573 for the first head). So nobody does it unasked.
+        with each speaker's whole mean taken off: see the card) and flattens those with one emotion throughout. So it is
+        done only where it is asked for.
 
         Args:
             features: (K, P), one row per turn of one recording.
@@ -347,16 +348,45 @@ def distance_from_speech(standard: Floats32, axes: Floats32, middle: Floats32, s
 def _card(path: Path) -> dict[str, Any]:
     """The machine-readable card."""
     try:
-        card: dict[str, Any] = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        card = json.loads(path.read_text())
+        return {'commercial_ok': bool(card['commercial_ok']), 'licence': str(card['licence'])} | card
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(expected=f'{path.name}', came=f'{error}', todo='install affekt again') from error
-    return card
 
 
 def _arrays(path: Path) -> dict[str, Any]:
-    """The head's arrays, never pickled ones."""
+    """The head's arrays, checked against each other."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in (*_ARRAYS, *(n for n in _SPEECH_ARRAYS if n in archive.files))}
-    except (OSError, ValueError, KeyError) as error:
+        archive = read_npz(path)
+        arrays = {name: archive[name] for name in (*_ARRAYS, *(n for n in _SPEECH_ARRAYS if n in archive))}
+        wrong = _misfits(arrays)
+    except (ArchiveError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise WeightsError(expected=f'{path.name}', came=f'{error}', todo='install affekt again') from error
+    if wrong:
+        raise WeightsError(
+            expected=f'a head of vocal emotion in {path.name}',
+            came=f'{", ".join(wrong)} of another shape or range',
+            todo='install affekt again',
+        )
+    return arrays
+
+
+def _misfits(arrays: dict[str, Any]) -> list[str]:
+    """Names of arrays that no head can have beside the others."""
+    features, labels, shorts = arrays['centre'].shape[0], len(RAVDESS8), arrays['short_s'].shape[0]
+    shapes: dict[str, tuple[int, ...]] = {
+        'centre': (features,), 'scale': (features,), 'weight': (features, labels), 'bias': (labels,),
+        'temperature': (), 'abstains_below': (), 'short_s': (shorts,), 'short_warmth': (shorts,),
+    }  # fmt: skip
+    if 'speech_middle' in arrays:
+        components = arrays['speech_middle'].shape[0]
+        shapes |= {'speech_axes': (features, components), 'speech_spread': (components,)}
+        shapes |= {'far': (2,), 'far_warmth': (2,)}
+    wrong = [name for name, shape in shapes.items() if name in arrays and arrays[name].shape != shape]
+    numbers = {name: array for name, array in arrays.items() if name != 'statistics'}
+    wrong += [name for name, array in numbers.items() if array.dtype.kind not in 'fiu' or not np.isfinite(array).all()]
+    if wrong:
+        return wrong
+    wrong += [] if set(arrays['statistics'].tolist()) <= set(STATISTICS) else ['statistics']
+    positive = [arrays[name] for name in ('scale', 'temperature', 'short_warmth', 'far_warmth') if name in arrays]
+    return wrong + ([] if all((array > 0).all() for array in positive) else ['scale or temperature'])

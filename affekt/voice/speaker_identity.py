@@ -263,7 +263,7 @@ class _Arrays(pickle.Unpickler):
             raise pickle.UnpicklingError(f'it asks for {module}.{name}')
         return known[module, name]
 
-    def persistent_load(self, told: Any) -> str:
-        _, storage, key, *_ = told
+    def persistent_load(self, reference: Any) -> str:
+        _, storage, key, *_ = reference
         self.dtypes[str(key)] = np.dtype(storage)
         return str(key)

@@ -32,10 +32,9 @@ FINDING = (
     'clean ones cost one to four points on a left-out corpus (over base they do not), and a strong penalty costs '
     'up to ten (rows below). Neutral also counted twice, as calm and neutral, before anything was heard; and its '
     'temperature, fitted in the studio, made it sure of what it could not know. Training and use cut turns with '
-    'the same detector and padding: the probabilities of 80 clips differ by 0.02 or less in the median, so that '
-    "is not the cause. Most of what is lost lies between speakers: with each speaker's own mean taken off, over "
-    'all emotions, a left-out corpus is read 6 to 14 points better, but one turn alone does not tell that mean, '
-    'and a recording of one emotion would be flattened by it.'
+    'the same detector and padding, so that is not the cause. Most of what is lost lies between speakers: with each '
+    "speaker's own mean taken off, over all emotions, a left-out corpus is read 6 to 14 points better, but one turn "
+    'alone does not tell that mean, and a recording of one emotion would be flattened by it.'
 )
 
 

@@ -32,6 +32,7 @@ def test_the_needed_files_follow_the_settings(given, whisper):
 
 
 def test_faces_are_compared_for_research_only():
+    assert 'use-multilingual-3' not in models_wanted(AnalysisSettings(asr='base', transcript='words.srt'))
     assert 'face-identity' in models_wanted(AnalysisSettings())
     assert 'face-identity' not in models_wanted(AnalysisSettings(license='commercial-ok'))
     allowed = [MODELS[name] for name in models_wanted(AnalysisSettings(license='commercial-ok'))]

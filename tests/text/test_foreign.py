@@ -75,9 +75,17 @@ def test_damaged_files_are_named(tmp_path):
     (tmp_path / 'sp.model').write_bytes(b'\x0a\x05abcde')
     with pytest.raises(WeightsError, match='word pieces'):
         MultilingualEncoder(tmp_path)
-    (tmp_path / 'heads.npz').write_bytes(b'no archive')
-    with pytest.raises(WeightsError, match='heads'):
+    for content in (b'', b'no archive', (PACKAGED / 'textual_emotion_multilingual.npz').read_bytes()[:-50]):
+        (tmp_path / 'heads.npz').write_bytes(content)
+        with pytest.raises(WeightsError, match='heads'):
+            ForeignEmotion(None, tmp_path / 'heads.npz')
+    with np.load(PACKAGED / 'textual_emotion_multilingual.npz') as file:
+        arrays = dict(file)
+    np.savez(tmp_path / 'heads.npz', **arrays | {'dialogue_bias': np.full(7, np.nan)})
+    with pytest.raises(WeightsError, match='finite'):
         ForeignEmotion(None, tmp_path / 'heads.npz')
+    with pytest.raises(ValueError, match='ten bytes'):
+        tokenizer_of(b'\xff' * 1000)
 
 
 def test_pieces_of_a_written_out_model_are_the_likeliest():

@@ -54,7 +54,9 @@ def test_text_that_was_given_is_not_judged():
     'Thanks for watching!', 'Thank you so much for watching.', 'Subtitles by the Amara.org community',
     'Please subscribe to my channel.', 'See you in the next video!', '♪ ♪', '[Music]', '(applause)',
     'Transcribed by https://otter.ai', "Don't forget to like and subscribe!", '字幕by索兰娅', 'www.zeoranger.co.uk',
-    'Captioned by the National Captioning Institute',
+    'Captioned by the National Captioning Institute', 'Thanks for watching, and see you in the next video. Bye!',
+    'Thank you for watching and please subscribe.', 'Untertitel im Auftrag des ZDF für funk, 2017', '谢谢观看',
+    'Dziękuję za oglądanie.', 'Субтитры сделал DimaTorzok', '(laughs) [music]',
 ])  # fmt: skip
 def test_closing_lines_of_videos_and_marks_of_music_are_phantoms_however_sure(text):
     assert heard(text, 0.95).reason == 'phantom'
@@ -63,12 +65,16 @@ def test_closing_lines_of_videos_and_marks_of_music_are_phantoms_however_sure(te
 @pytest.mark.parametrize('text', [
     'Thank you for coming.', 'Thanks for the watch.', 'I subscribe to that.', 'See you in the morning.',
     'The transcript by Anna was better.', 'We watched music videos.', 'Thank you. I mean it.',
+    '(sighs) I am so sad today. (laughs)', 'Thank you for listening to me.', 'See you next time.',
+    'Thanks for watching the children.', 'Untertitel sind mir zu klein.', '字幕太小了。',
 ])  # fmt: skip
 def test_sentences_that_resemble_them_are_no_phantoms(text):
     assert heard(text, 0.9).reason == ''
 
 
-@pytest.mark.parametrize('text', ['Thank you.', 'you', 'Bye.', 'Thanks!'])
+@pytest.mark.parametrize(
+    'text', ['Thank you.', 'you', 'Bye.', 'Thanks!', 'See you next time.', 'Thank you for listening.']
+)
 def test_a_short_sentence_is_a_phantom_only_where_it_is_doubtful(text):
     assert heard(text, 0.95).reason == ''
     assert heard(text, TRUST.phantom_confidence - 0.01).reason == 'phantom'

@@ -139,6 +139,35 @@ def test_wishes_that_cannot_be_met_are_refused(folder):
         VocalEmotion('tiny.en', directory=folder)
 
 
+@pytest.mark.parametrize('changed', [
+    {'weight': np.eye(7, dtype=np.float32)}, {'bias': np.full(8, np.nan, np.float32)}, {'scale': np.zeros(8)},
+    {'temperature': np.float32(0)}, {'temperature': np.ones(3)}, {'statistics': np.array(['mode'])},
+    {'bias': np.array(['a'] * 8)}, {'far': np.ones(3)},
+])  # fmt: skip
+def test_arrays_that_make_no_head_are_refused(folder_that_knows_speech, changed):
+    path = folder_that_knows_speech / 'vocal_emotion_tiny_en.npz'
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    np.savez(path, **arrays | changed)
+    with pytest.raises(WeightsError, match='vocal_emotion_tiny_en'):
+        VocalEmotion(directory=folder_that_knows_speech)
+
+
+@pytest.mark.parametrize('keep', [0, 100, -30])
+def test_a_head_that_is_cut_short_is_named(folder, keep):
+    path = folder / 'vocal_emotion_tiny_en.npz'
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(WeightsError, match='vocal_emotion_tiny_en'):
+        VocalEmotion(directory=folder)
+
+
+@pytest.mark.parametrize('card', ['[]', '{}', '{"commercial_ok"'])
+def test_a_card_that_states_no_licence_is_refused(folder, card):
+    (folder / 'vocal_emotion_tiny_en.json').write_text(card)
+    with pytest.raises(WeightsError, match='json'):
+        VocalEmotion(directory=folder)
+
+
 def test_features_of_another_model_or_not_finite_are_refused(folder):
     head = VocalEmotion('tiny.en', directory=folder)
     with pytest.raises(ShapeError):

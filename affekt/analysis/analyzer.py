@@ -375,7 +375,7 @@ def _kind_notes(recording: Recording, seen: _Seen, heard: _Heard) -> list[str]:
     """What the recording does not hold."""
     notes = []
     if recording.kind == 'image':
-        notes.append('a picture has no length: in the tables it counts as one second')
+        notes.append('a picture has no length: the one second that it takes up in the tables is nominal')
     elif recording.video is None:
         notes.append('there are no pictures, so nothing is said about faces')
     elif seen.has_frames and not seen.table.num_rows:

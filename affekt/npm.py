@@ -46,7 +46,7 @@ def registry() -> str:
     chosen = settings.get('npm_config_registry', '').strip() or _registry_of_npm()
     try:
         parts = urlsplit(chosen)
-        is_address = parts.scheme in ('http', 'https') and bool(parts.hostname)
+        is_address = parts.scheme in ('http', 'https') and bool(parts.hostname) and parts.port != 0
     except ValueError:
         is_address = False
     return (chosen if is_address else PUBLIC_REGISTRY).rstrip('/')

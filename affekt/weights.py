@@ -12,6 +12,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import multiprocessing
 import os
 import shutil
 import socket
@@ -26,7 +27,8 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from http.client import HTTPException
+from http.client import HTTPException, InvalidURL
+from lzma import LZMAError
 from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
@@ -143,14 +145,19 @@ def model_path(name: str, progress: Progress | None = None) -> Path:
 
 
 def wanted_path(name: str, progress: Progress | None = None) -> Path | None:
-    """The path to a model that is better had than not; None where no source has it, which is then not asked again."""
+    """The path to a model that is better had than not; None where no source has it, which is then not asked again.
+
+    In a process that works for another nothing is fetched: where sources cannot be reached, each would wait for them.
+    """
     if name in _not_had:
         return None
     try:
-        return model_path(name, progress)
-    except WeightsError:
-        _not_had.add(name)
-        return None
+        if multiprocessing.parent_process() is None or state(lookup(name)) == 'verified':
+            return model_path(name, progress)
+    except (WeightsError, StorageError):
+        pass
+    _not_had.add(name)
+    return None
 
 
 _not_had: set[str] = set()
@@ -306,8 +313,8 @@ def _fetch(model: ModelFile, part: Part, target: Path, progress: Progress | None
             source(arrived)
             digest = file_sha256(arrived)
         except (
-            OSError, EOFError, subprocess.SubprocessError, zipfile.BadZipFile, tarfile.TarError, zlib.error, KeyError,
-            HTTPException,
+            OSError, EOFError, subprocess.SubprocessError, zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError,
+            KeyError, ValueError, RuntimeError, HTTPException,  # a made-up archive or address may raise any of them
         ) as error:  # fmt: skip
             if isinstance(error, OSError) and error.errno in NO_ROOM:
                 raise _no_cache(error, target) from error
@@ -470,6 +477,8 @@ def _download(name: str, address: str, size: int, out: Path, progress: Progress 
                     progress(name, done, size)
     except urllib.error.URLError as error:
         raise OSError(str(error.reason)) from error
+    except (InvalidURL, UnicodeError) as error:  # whose words may hold a password of the address
+        raise OSError('its address is not one that can be asked') from error
 
 
 REACHED_S = 2.0
@@ -493,7 +502,10 @@ def _require_reachable(address: str) -> None:
     reached = threading.Event()
 
     def reach() -> None:
-        with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=REACHED_S):
+        with (
+            contextlib.suppress(OSError, UnicodeError),
+            socket.create_connection((host, port), timeout=REACHED_S),
+        ):
             reached.set()
         ended.set()
 

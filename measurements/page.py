@@ -220,6 +220,21 @@ def faces_affect(result: dict[str, Any]) -> str:
     )
 
 
+def faces_quality(result: dict[str, Any]) -> str:
+    rows = [
+        [rule, figures['log_loss'], *(f'{figures[of]:.0%}' for of in ('speaks', 'right_where_it_speaks', 'says'))]
+        for rule, figures in result['rules'].items()
+    ]
+    best = ', '.join(
+        f'{part["best_exponent"]} at {part["quality"][0]} to {part["quality"][1]}' for part in result['by_quality']
+    )
+    return (
+        f"## What quality is worth\n\n`measurements/faces_quality.py`: {result['faces']} pictures of FER2013's "
+        f'validation part. The exponent that suits the probabilities best, by quality: {best}.\n\n'
+        + table(['weight of a face', 'log loss', 'speaks', 'right where it speaks', 'says'], rows)
+    )
+
+
 def faces_identity(result: dict[str, Any]) -> str:
     fits = result['fitted_on']
     rows = [
@@ -750,6 +765,7 @@ SECTIONS = {
     'faces_turned': faces_turned,
     'faces_gaze': faces_gaze,
     'faces_affect': faces_affect,
+    'faces_quality': faces_quality,
     'faces_conditions': faces_conditions,
     'faces_identity': faces_identity,
     'speakers': speakers,

@@ -45,6 +45,7 @@ def commands(data: Path | None) -> dict[str, list[str]]:
         scripts['speakers'] = ['speakers.py', '--data', str(data)]
         scripts['faces_gaze'] = ['faces_gaze.py', '--data', str(data)]
         scripts['faces_affect'] = ['faces_affect.py', '--data', str(data / 'fer2013'), '--cache', str(HERE / '.faces')]
+        scripts['faces_quality'] = ['faces_quality.py', '--data', str(data / 'fer2013')]
         scripts['faces_turned'] = ['faces_turned.py', '--data', str(data)]
         scripts['faces_conditions'] = ['faces_conditions.py', '--data', str(data)]
         scripts['merbench_parity'] = ['merbench_parity.py', '--data', str(data)]

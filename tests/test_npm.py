@@ -43,7 +43,9 @@ def test_the_registry_of_the_environment_goes_first(no_npm, monkeypatch, name):
     assert tarball_address('b', '1.2.3') == 'https://mirror.example/npm/b/-/b-1.2.3.tgz'
 
 
-@pytest.mark.parametrize('nonsense', ['undefined', 'file:///etc', 'https://', 'https://[', ' '])
+@pytest.mark.parametrize(
+    'nonsense', ['undefined', 'file:///etc', 'https://', 'https://[', 'https://a:x', 'https://a:99999', ' ']
+)
 def test_a_registry_that_is_no_web_address_is_not_asked(no_npm, monkeypatch, nonsense):
     monkeypatch.setenv('npm_config_registry', nonsense)
     assert registry() == PUBLIC_REGISTRY

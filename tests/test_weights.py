@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from affekt import weights
+from affekt.cli.installation import fetch
 from affekt.errors import StorageError, UnknownNameError, WeightsError
 from affekt.weights import ModelFile, Part, Tarball, Wheel, cache_folder, model_path, state, wanted_path
 
@@ -140,6 +141,57 @@ def test_a_model_that_is_only_wanted_is_asked_for_once_and_then_done_without(cac
     assert wanted_path('far') is None
     assert wanted_path('far') is None
     assert len(asked) == 1
+
+
+def test_a_command_says_once_what_it_goes_on_without(cache, monkeypatch, capsys):
+    monkeypatch.setattr(weights, '_not_had', set())
+    monkeypatch.setattr(weights, '_require_reachable', lambda address: (_ for _ in ()).throw(OSError('unreachable')))
+    for name, role in (('far', 'who it is'), ('farther', 'what is heard')):
+        part = Part(name, hashlib.sha256(CONTENT).hexdigest(), len(CONTENT), address='https://models.invalid/a')
+        monkeypatch.setitem(weights.MODELS, name, ModelFile(name, role, 'none', (part,)))
+    fetch(['far', 'farther'], required=False)
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if 'not be fetched' in line]
+    assert 'far (who it is) and farther (what is heard); the analysis goes on without' in line
+
+
+def test_a_wanted_model_is_done_without_where_the_cache_cannot_be_written(tmp_path, monkeypatch):
+    (tmp_path / 'file').write_bytes(b'')
+    monkeypatch.setenv('AFFEKT_CACHE', str(tmp_path / 'file'))
+    monkeypatch.setattr(weights, '_not_had', set())
+    assert wanted_path('face-identity') is None
+
+
+def test_a_process_that_works_for_another_fetches_nothing(cache, monkeypatch):
+    monkeypatch.setattr(weights.multiprocessing, 'parent_process', lambda: object())
+    monkeypatch.setattr(weights, '_not_had', set())
+    monkeypatch.setattr(weights, '_fetch', lambda *given: pytest.fail('it fetched'))
+    assert wanted_path('face-identity') is None
+
+
+@pytest.mark.parametrize(
+    ('headers', 'content'),
+    [({'GNU.sparse.major': '1', 'GNU.sparse.minor': '0'}, b'x\n' * 256), ({'size': 'x'}, CONTENT), ({}, CONTENT[::-1])],
+)
+def test_a_made_up_npm_package_is_one_clear_error(in_a_tarball, monkeypatch, headers, content):
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode='w:gz', format=tarfile.PAX_FORMAT) as archive:
+        entry = tarfile.TarInfo('package/a.bin')
+        entry.size, entry.pax_headers = len(content), headers
+        archive.addfile(entry, io.BytesIO(content))
+    monkeypatch.setattr(weights.urllib.request, 'urlopen', lambda address, timeout: io.BytesIO(packed.getvalue()))
+    with pytest.raises(WeightsError, match=r'made_up\.bin'):
+        model_path('made_up.bin')
+
+
+@pytest.mark.parametrize('registry', ['https://me:secret@models.invalid', f'https://{"a" * 70}.invalid'])
+def test_an_address_that_cannot_be_asked_is_one_clear_error_without_its_password(cache, monkeypatch, registry):
+    part = Part('a', hashlib.sha256(CONTENT).hexdigest(), len(CONTENT), ((Tarball('made-up', '1.0', 9), 'a'),))
+    monkeypatch.setitem(weights.MODELS, 'made_up.bin', ModelFile('made_up.bin', '', '', (part,)))
+    monkeypatch.setenv('npm_config_registry', registry)
+    monkeypatch.setattr(weights, '_require_reachable', lambda address: None)
+    with pytest.raises(WeightsError, match='made-up') as raised:
+        model_path('made_up.bin')
+    assert 'secret' not in str(raised.value)
 
 
 def test_a_wheel_without_the_member_is_one_clear_error(cache, monkeypatch):

@@ -15,6 +15,7 @@ from affekt.analysis.person_series import DIMENSIONS, WEIGHTED, PersonSeries, co
 from affekt.analysis.rows import rows_by_name
 from affekt.analysis.timeline import Span, overlap
 from affekt.arrays import Floats
+from affekt.faces import readable_share
 from affekt.labels import EKMAN, affect_sd
 
 LEAST_SD = 0.25
@@ -162,7 +163,7 @@ def _face_opinion(span: Span, shares: Floats, values: Mapping[str, Floats], seen
     quality = _mean_known(values['quality'])
     return Opinion(
         'face', probabilities, **dimensions, **_trusted(trust),
-        quality=1.0 if np.isnan(quality) else float(np.clip(quality, 0.0, 1.0)), coverage=min(1.0, seen),
+        quality=float(readable_share(quality)), coverage=min(1.0, seen),
         evidence=_evidence('faces', probabilities, span), start_s=span[0], end_s=span[1],
     )  # fmt: skip
 

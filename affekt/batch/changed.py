@@ -18,7 +18,7 @@ from affekt.analysis.model_choice import trust_of
 from affekt.analysis.observations import Observed, with_people
 from affekt.analysis.phrases import UNSEEN, UNSEEN_TITLES
 from affekt.analysis.records import Moment
-from affekt.people import Change, Returned, exact, names_after, told_changes
+from affekt.people import Change, Returned, exact_changes, names_after, told_changes
 
 STILL_REACH_S = 0.5
 """How far from a kept still another moment may be that shows it."""
@@ -34,7 +34,7 @@ def with_changes(analysis: Analysis, changes: Sequence[Change]) -> Analysis:
     """
     everybody = [person.name for person in analysis.lanes]
     names = names_after(everybody, changes, RESERVED_NAMES)
-    notes = (*analysis.source.notes, *told_changes(exact(changes, everybody)))
+    notes = (*analysis.source.notes, *told_changes(exact_changes(everybody, changes, RESERVED_NAMES)))
     observed = Observed(
         source=dataclasses.replace(analysis.source, notes=notes),
         faces=_renamed(analysis.tables['faces'], names),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -96,31 +97,56 @@ def report_run(run: Path) -> Written:
         RunError: no run in the folder, nothing in it is finished, it leads outside, or it is in use.
     """
     if (run / MAIN_FILE).exists():
-        run = run.resolve()
-        own = note_on(run)
-        if own is None:
-            analysis = Analysis.load(run)
-            return Written((analysis.report(run / REPORT_FILE),), _unshown(analysis))
-        run, results = run.parent, Results((own,))
-    else:
-        results = _results(run)
+        with noted_results(run) as (journal, own):
+            page, unshown = page_of(run, journal, own)
+        return Written((page,), unshown)
+    results = _results(run)
     remarks: list[str] = []
-    settings = read_settings(run).get('settings')
-    with Run(run, settings if isinstance(settings, dict) else {}, resume=True) as journal:
+    with _opened(run) as journal:
 
         def write(note: ResultNote) -> Path:
-            analysis = _named(run, note)
-            was_whole = journal.finished(note.key, MAIN_FILE) is not None
-            page = analysis.report(run / note.folder / REPORT_FILE)
-            if was_whole:  # its files are noted, and the page is a new one
-                own = [f'{note.folder}/{path.name}' for path in (run / note.folder).iterdir()]
-                files = sorted(path for path in own if not path.endswith(f'/{CHANGES_FILE}'))  # it may go again
-                journal.note(note.key, note.folder, files=files, **note.facts)
-            remarks.extend(_unshown(analysis))
+            page, unshown = page_of(run / note.folder, journal, note)
+            remarks.extend(unshown)
             return page
 
         written = _each(results, [partial(write, note) for note in results.notes])
     return dataclasses.replace(written, remarks=(*written.remarks, *remarks))
+
+
+@contextlib.contextmanager
+def noted_results(folder: Path) -> Iterator[tuple[Run | None, ResultNote | None]]:
+    """The run that a folder of results lies in, open for this process alone, and its note on them; None without a run.
+
+    Raises:
+        RunError: another process writes the run.
+    """
+    note = note_on(folder.resolve())
+    with _opened(folder.resolve().parent) if note else contextlib.nullcontext() as journal:
+        yield journal, note
+
+
+def _opened(run: Path) -> Run:
+    settings = read_settings(run).get('settings')
+    return Run(run, settings if isinstance(settings, dict) else {}, resume=True)
+
+
+def page_of(folder: Path, journal: Run | None, note: ResultNote | None) -> tuple[Path, tuple[str, ...]]:
+    """The page of a folder of results, made again, and a sentence where it is without its recording.
+
+    Results that were whole as noted are so with the new page; what else lies beside them (exports, a list of changes)
+    is not theirs, and may change and go.
+    """
+    if journal is None or note is None:
+        analysis = Analysis.load(folder)
+        return analysis.report(folder / REPORT_FILE), _unshown(analysis)
+    analysis = _named(journal.folder, note)
+    before = journal.finished(note.key, MAIN_FILE)
+    page = analysis.report(journal.folder / note.folder / REPORT_FILE)
+    if before is not None:
+        own = before.files or [f'{note.folder}/{path.name}' for path in folder.iterdir() if path.name != CHANGES_FILE]
+        files = sorted({*own, f'{note.folder}/{REPORT_FILE}'})
+        journal.note(note.key, note.folder, files=files, **note.facts)
+    return page, _unshown(analysis)
 
 
 def _on_stale(paths: Sequence[str]) -> tuple[str, ...]:

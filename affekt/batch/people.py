@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +11,11 @@ from affekt.analysis import UNSEEN, Analysis
 from affekt.analysis.results import results_that_count
 from affekt.analysis.storage import MAIN_FILE
 from affekt.batch.changed import RESERVED_NAMES, seconds_together, with_changes
-from affekt.batch.exports import report_run
+from affekt.batch.exports import noted_results, page_of
 from affekt.errors import RunError, UnknownNameError, did_you_mean, listed
-from affekt.people import Change, Merge, exact, names_after, read_changes, write_changes
+from affekt.people import Change, Merge, exact, exact_changes, names_after, read_changes, write_changes
 from affekt.tables import storable
-from affekt.wording import clock
+from affekt.wording import clock, opened
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ def change_people(
 ) -> ChangedPeople:
     """Merge and rename people; the page is made again, and exports follow from now on.
 
-    1. Find the file's results. 2. Work out what everybody is called. 3. Keep the list. 4. Make the page again.
+    1. Find the file's results, for one process at a time. 2. Work out what everybody is called. 3. Keep the list.
+    4. Make the page again.
 
     Args:
         run: a run folder, or the folder of one of its files.
@@ -49,30 +51,37 @@ def change_people(
     Raises:
         UnknownNameError: no such file or person.
         ValueRangeError: a person is merged with itself, or a name is taken or not allowed.
-        RunError: no finished results, or damaged ones.
+        RunError: no finished results, damaged ones, or a run that another process writes.
     """
     # 1.
     folder = _results_of(run, file)
-    analyzed = Analysis.load(folder, as_analyzed=True)
-    earlier = () if reset else read_changes(folder)
-    # 2.
-    everybody = [person.name for person in analyzed.lanes]
-    kept, remarks = list(earlier), list[str]()
-    for change in changes:
-        before = tuple(kept)
-        kept = list(exact([*kept, change], everybody))
-        if isinstance(kept[-1], Merge):
-            kept[-1] = _without_voice_in_front(kept[-1])
-            remarks += _on_both(with_changes(analyzed, before) if before else analyzed, kept[-1])
-        names_after(everybody, kept, RESERVED_NAMES)
-    analysis = with_changes(analyzed, kept) if kept else analyzed
     if not (changes or reset):
-        return ChangedPeople(folder, analysis, tuple(kept))
-    # 3.
-    write_changes(folder, kept)
-    # 4.
-    written = report_run(folder)
-    return ChangedPeople(folder, analysis, tuple(kept), tuple(written), (*remarks, *written.remarks))
+        return ChangedPeople(folder, Analysis.load(folder), read_changes(folder))
+    with noted_results(folder) as (journal, note):
+        # 2.
+        analyzed = Analysis.load(folder, as_analyzed=True)
+        kept, remarks = _after(analyzed, () if reset else read_changes(folder), changes)
+        analysis = with_changes(analyzed, kept) if kept else analyzed
+        # 3.
+        write_changes(folder, kept)
+        # 4.
+        page, more = page_of(folder, journal, note)
+    return ChangedPeople(folder, analysis, kept, (page,), (*remarks, *more))
+
+
+def _after(
+    analyzed: Analysis, earlier: Sequence[Change], changes: Sequence[Change]
+) -> tuple[tuple[Change, ...], list[str]]:
+    """All changes with everybody by the name that they have then, and sentences on people who are seen together."""
+    everybody = [person.name for person in analyzed.lanes]
+    kept, remarks = exact_changes(everybody, earlier, RESERVED_NAMES), list[str]()
+    for change in changes:
+        made = exact(change, names_after(everybody, kept), RESERVED_NAMES)
+        if isinstance(made, Merge):
+            made = _without_voice_in_front(made)
+            remarks += _on_both(with_changes(analyzed, kept) if kept else analyzed, made)
+        kept = exact_changes(everybody, [*kept, made], RESERVED_NAMES)
+    return kept, remarks
 
 
 def _results_of(run: Path, file: str | None) -> Path:
@@ -94,8 +103,9 @@ def _results_of(run: Path, file: str | None) -> Path:
         if len(notes) == 1:
             return run / notes[0].folder
         raise UnknownNameError(
-            expected=f'one of the files {listed(names)}', came='none named', todo='name one by --file'
-        )
+            expected=f'one of the files {listed(names)}', came='none named',
+            todo=f'name one, such as --file {shlex.quote(names[0])}',
+        )  # fmt: skip
     matching = [note for note in notes if file in (storable(note.file), note.folder)]
     matching = matching or [note for note in notes if storable(note.file).rsplit('/', 1)[-1] == file]
     if len(matching) != 1:
@@ -117,6 +127,6 @@ def _on_both(analysis: Analysis, merge: Merge) -> list[str]:
         return []
     where = '' if analysis.source.kind == 'image' else f' for {seconds:.1f} s, first at {clock(first_s)}'
     return [
-        f'{merge.into} and {merge.person} are on screen together{where}, so they look like two people; merged all the '
-        'same, and --reset takes it back'
+        f'{opened(merge.into)} and {merge.person} are on screen together{where}, so they look like two people; merged '
+        'all the same, and --reset takes it back'
     ]

@@ -365,8 +365,7 @@ def analyze(
     from rich.text import Text
 
     from affekt.cli.bench_tables import sheet_tables
-    from affekt.cli.installation import fetch
-    from affekt.cli.recordings import needed_models, run_folder, settings_of
+    from affekt.cli.recordings import fetch_models, run_folder, settings_of
     from affekt.own_data import (
         analysis_sheet,
         bench_analysis,
@@ -381,7 +380,7 @@ def analyze(
         labelled = labelled_clips(
             manifest, media=media, scales=parsed_scales(scales), names=_pairs(names), split=split
         ).drawn(limit, np.random.default_rng(seed))
-    fetch(needed_models(chosen))
+    fetch_models(chosen)
     folder = out or run_folder(f'bench-{manifest.stem}', resume)
     with StageBars(name_width=10) as bars:
         outcome = bench_analysis(

@@ -15,6 +15,7 @@ from affekt.cli.choices import Named, model_files
 from affekt.cli.group import AS_JSON, main
 from affekt.errors import UnknownNameError
 from affekt.terminal import StageBars, facts_table, say, say_json
+from affekt.wording import listed
 
 if TYPE_CHECKING:
     from affekt.plugins import Listed
@@ -132,15 +133,21 @@ def verify_weights() -> None:
 
 
 def fetch(names: Sequence[str], *, required: bool = True) -> None:
-    """Fetch what is missing, under a bar; what is not required may stay missing."""
+    """Fetch what is missing, under a bar; what is not required may stay missing, which is said."""
     from affekt.weights import lookup, model_path, state, wanted_path
 
     missing = [name for name in names if state(lookup(name)) != 'verified']
+    absent = []
     if missing:
         with StageBars(name_width=24, bar_width=28) as bars:
             for name in missing:
                 if (model_path if required else wanted_path)(name, bars):
                     bars(name, 1, 1)
+                else:
+                    absent.append(f'{name} ({lookup(name).role})')
+    if absent:
+        without = f'could not be fetched: {listed(absent)}; the analysis goes on without'
+        say(f'{without}, and `affekt weights get` tries again', err=True, style='yellow')
 
 
 def _needed_by_default() -> list[str]:

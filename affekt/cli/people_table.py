@@ -27,7 +27,7 @@ def people_table(analysis: Analysis) -> Group | Text:
     if not analysis.lanes:
         return Text('Nobody was seen or heard.')
     table = plain_table(width=80)
-    table.add_column('person', no_wrap=True)
+    table.add_column('person', overflow='fold', max_width=24)
     table.add_column('seen', justify='right', no_wrap=True)
     table.add_column('heard', justify='right', no_wrap=True)
     table.add_column('comes across as', ratio=1)

@@ -15,7 +15,7 @@ from affekt.faces.blendshapes import BLENDSHAPES
 from affekt.faces.conditions import CONDITIONS, Conditions, conditions, eyes_are_closed
 from affekt.faces.headpose import euler_angles_deg
 from affekt.faces.landmarker import Face, FaceLandmarker, Region
-from affekt.faces.readings import READINGS, Reading, readings
+from affekt.faces.readings import READINGS, Reading, readable_share, readings
 from affekt.faces.tracking import FaceObservation, FaceTracker
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ __all__ = [
     'eyes_are_closed',
     'five_points',
     'observe_faces',
+    'readable_share',
     'readings',
 ]
 

@@ -25,6 +25,7 @@ from affekt.errors import ShapeError, UnknownNameError, ValueRangeError, Weights
 from affekt.faces.align import FACE_SIDE
 from affekt.faces.blendshapes import BLENDSHAPES
 from affekt.faces.prototypes import checked_blendshapes, prototype_probabilities
+from affekt.faces.readings import readable_share
 from affekt.labels import EKMAN, affect_sd, expected_affect
 
 MODEL_FILE = Path(__file__).parents[1] / 'models' / 'face_expression.onnx'
@@ -32,10 +33,6 @@ MODEL_FILE = Path(__file__).parents[1] / 'models' / 'face_expression.onnx'
 NEUTRAL_LEAN = 0.54
 """Takes the median valence of the validation faces labelled neutral to 0; without it 78 % of them come out negative
 (measurements/faces_affect.py)."""
-QUALITY_SCALE = 0.1
-"""Quality at which 63 % of what a face shows can be read: faces of 24 and 16 pixels, quality 0.3 and 0.2, keep 0.95 and
-0.84 of the accuracy above chance that large ones have (the card's table of faults)."""
-
 _BATCH = 64
 
 
@@ -171,7 +168,7 @@ def affect_seen(
 ) -> tuple[Floats, Floats, Floats, Floats]:
     """Valence, arousal and their standard deviations as a picture of some quality lets them be known.
 
-        p' = a p + (1 - a) / 7,    a = 1 - exp(-quality / 0.1)
+        p' = a p + (1 - a) / 7,    a = readable_share(quality)
 
     and then `affect` and `affect_sd` of p': what is hardly seen says little, and says it with wide intervals.
 
@@ -188,10 +185,10 @@ def affect_seen(
         ValueRangeError: a row of probabilities does not sum to 1.
     """
     shares = _checked_shares(probabilities)
-    seen = np.nan_to_num(np.asarray(quality, dtype=np.float64), nan=1.0)
+    seen = np.asarray(quality, dtype=np.float64)
     if seen.shape != (len(shares),):
         raise ShapeError(expected=f'quality of shape ({len(shares)},)', came=f'{seen.shape}', todo='give one per face')
-    known = -np.expm1(-np.clip(seen, 0.0, 1.0) / QUALITY_SCALE)[:, None]
+    known = readable_share(seen)[:, None]
     mixed = known * shares + (1 - known) / len(EKMAN)
     return (*affect(mixed, neutral_lean=neutral_lean), *affect_sd(mixed))
 

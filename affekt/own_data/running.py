@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from affekt.analysis import AnalysisSettings, Analyzer
+from affekt.analysis import AnalysisSettings, Analyzer, models_wanted
 from affekt.errors import AffektError, StorageError, UnexpectedError
 from affekt.files import NO_ROOM, storage_error
 from affekt.own_data.labelled import LabelledClip
@@ -21,7 +21,7 @@ from affekt.progress import Progress
 from affekt.runs import Run, file_sha256, read_regular_file, write_atomically
 from affekt.tables import storable
 from affekt.typed_json import json_file, typed
-from affekt.weights import PACKAGED
+from affekt.weights import PACKAGED, wanted_path
 from affekt.workers import as_finished, workers
 
 READINGS = 'readings'
@@ -208,6 +208,8 @@ def _each(
             yield job, reader.read(job)
         return
     todo = 'go on with --resume: finished clips are kept; fewer --processes need less memory'
+    for name in models_wanted(settings):
+        wanted_path(name)  # processes that work for another fetch nothing
     with workers(min(processes, len(jobs)), _open_in_worker, (settings, vocal_head), todo=todo) as pool:
         yield from as_finished(pool, _read_in_worker, jobs, processes)
 

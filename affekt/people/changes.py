@@ -22,6 +22,8 @@ CHANGES_FILE = 'people.json'
 FORMAT = 1
 LONGEST_NAME = 80
 MOST_BYTES = 1 << 20
+JOINERS = '\u200c\u200d'
+"""Unseen characters that the spelling of Persian, Hindi and other languages needs."""
 
 
 @dataclass(frozen=True)
@@ -63,53 +65,70 @@ def names_after(people: Iterable[str], changes: Sequence[Change], reserved: Iter
     """
     names = {person: person for person in people}
     for change in changes:
-        if isinstance(change, Merge):
-            into, person = (meant(who, names) for who in (change.into, change.person))
-            if into == person:
-                raise ValueRangeError(
-                    expected='two people to merge', came=f'{change.into!r} and {change.person!r}, who are one',
-                    todo='name another',
-                )  # fmt: skip
-            names = {analyzed: into if name == person else name for analyzed, name in names.items()}
-        else:
-            person, wanted = meant(change.person, names), checked_name(change.name, reserved)
-            others = {name.casefold() for name in names.values() if name != person}
-            if wanted.casefold() in others:
-                raise ValueRangeError(
-                    expected='a name of their own for each person', came=f'{wanted!r}, which somebody else has',
-                    todo='choose another; to make the two one person, merge them',
-                )  # fmt: skip
-            names = {analyzed: wanted if name == person else name for analyzed, name in names.items()}
+        names = _changed(names, exact(change, names, reserved))
     return names
 
 
-def exact(changes: Iterable[Change], people: Iterable[str]) -> tuple[Change, ...]:
-    """The changes with everybody by the name that they have when each is made.
+def exact_changes(people: Iterable[str], changes: Iterable[Change], reserved: Iterable[str] = ()) -> tuple[Change, ...]:
+    """The changes with everybody by the name that they have when each is made; names that stay are no change.
 
     Raises:
         UnknownNameError, ValueRangeError: see `names_after`.
     """
-    people, made = list(people), list[Change]()
+    names, made = {person: person for person in people}, list[Change]()
     for change in changes:
-        names = names_after(people, made)
-        if isinstance(change, Merge):
-            made.append(Merge(meant(change.into, names), meant(change.person, names)))
-        else:
-            made.append(Rename(meant(change.person, names), ' '.join(change.name.split())))
+        clear = exact(change, names, reserved)
+        names = _changed(names, clear)
+        if isinstance(clear, Merge) or clear.person != clear.name:
+            made.append(clear)
     return tuple(made)
+
+
+def exact(change: Change, names: Mapping[str, str], reserved: Iterable[str] = ()) -> Change:
+    """The change with everybody by their present name.
+
+    Args:
+        change: as a user makes it.
+        names: name as analyzed to present name.
+        reserved: names that nobody may be given.
+
+    Raises:
+        UnknownNameError, ValueRangeError: see `names_after`.
+    """
+    if isinstance(change, Merge):
+        into, person = meant(change.into, names), meant(change.person, names)
+        if into == person:
+            raise ValueRangeError(
+                expected='two people to merge', came=f'{change.into!r} and {change.person!r}, who are one person',
+                todo='name another',
+            )  # fmt: skip
+        return Merge(into, person)
+    person, wanted = meant(change.person, names), checked_name(change.name, reserved)
+    if wanted.casefold() in {name.casefold() for name in names.values() if name != person}:
+        raise ValueRangeError(
+            expected='a name of their own for each person', came=f'{wanted!r}, which somebody else has',
+            todo='choose another; to make the two one person, merge them',
+        )  # fmt: skip
+    return Rename(person, wanted)
+
+
+def _changed(names: Mapping[str, str], change: Change) -> dict[str, str]:
+    """The names after a change that is exact."""
+    name = change.into if isinstance(change, Merge) else change.name
+    return {analyzed: name if present == change.person else present for analyzed, present in names.items()}
 
 
 def checked_name(name: str, reserved: Iterable[str] = ()) -> str:
     """A person's name without spaces around it.
 
     Raises:
-        ValueRangeError: it is empty, longer than LONGEST_NAME, holds control characters, or is reserved.
+        ValueRangeError: it is empty, longer than LONGEST_NAME, holds characters that are not seen, or is reserved.
     """
     tidy = ' '.join(name.split())
     wrong = (
-        'an empty one' if not tidy
-        else f'{len(tidy)} characters' if len(tidy) > LONGEST_NAME
-        else f'{tidy!r}' if any(unicodedata.category(letter) in ('Cc', 'Cs', 'Zl', 'Zp') for letter in tidy)
+        'an empty one' if not tidy.strip(JOINERS)
+        else f'one of {len(tidy)} characters' if len(tidy) > LONGEST_NAME
+        else f'{tidy!r} with a control character' if any(map(_is_control, tidy))
         else f'{tidy!r}, a name that affekt gives itself' if tidy.casefold() in {word.casefold() for word in reserved}
         else ''
     )  # fmt: skip
@@ -118,6 +137,11 @@ def checked_name(name: str, reserved: Iterable[str] = ()) -> str:
             expected=f'a name of 1 to {LONGEST_NAME} characters', came=wrong, todo='choose another name'
         )
     return tidy
+
+
+def _is_control(letter: str) -> bool:
+    """Whether a character steers what is shown, or is half of one."""
+    return unicodedata.category(letter) in ('Cc', 'Cf', 'Cs') and letter not in JOINERS
 
 
 def told_changes(changes: Iterable[Change]) -> tuple[str, ...]:

@@ -191,3 +191,12 @@ def test_biases_of_sources_add_as_independent_errors(make):
     path = fused(Observed(SOURCE, faces, turns, trust=trust))
     face, voice = path.weights_for('valence')[0, :2]
     assert bias_of(path, 'valence', trust) == pytest.approx(np.hypot(0.2 * face, 0.3 * voice), abs=1e-6)
+
+
+def test_a_small_clear_face_keeps_its_certainty_when_it_is_fused(make):
+    def seen(quality):
+        rows = [row | {'quality': quality} for row in make.face_rows(PERSON, 0.0, 10.0, 'anger')]
+        return fused(Observed(SOURCE, faces=owned(rows, 'faces')))
+
+    assert seen(0.5).confidence[0] == pytest.approx(seen(1.0).confidence[0], abs=0.01)
+    assert np.isnan(seen(0.02).probabilities).all()

@@ -15,9 +15,9 @@ from affekt.batch import change_people, export_run, report_run
 from affekt.batch import running as batch
 from affekt.batch.running import analyze_many
 from affekt.cli import main
-from affekt.errors import UnknownNameError
+from affekt.errors import RunError, UnknownNameError
 from affekt.people import CHANGES_FILE, Merge, Rename
-from affekt.runs import file_sha256
+from affekt.runs import Run, file_sha256, read_settings
 from tests.analysis.conftest import RATE, face_rows, table, turn_row, utterance_row, voice_rows
 
 SETTINGS = AnalysisSettings(asr='none')
@@ -92,6 +92,30 @@ def test_changes_survive_report_export_and_resume_and_reset_takes_them_back(run,
     assert names_in_csv(run, '/a-') == {'person 1', 'person 2'}
 
 
+def test_an_export_between_two_changes_is_no_damage_to_the_results(run, tmp_path):
+    change_people(run, [Rename('1', 'A.')], file='a.mp4')
+    export_run(run, 'csv')
+    report_run(run)
+    change_people(run, [Rename('1', 'a longer name')], file='a.mp4')
+    export_run(run, 'csv')
+    again = analyze_many([tmp_path / 'clips'], run, SETTINGS, resume=True)
+    assert all(outcome.analysis is None for outcome in again)
+    assert names_in_csv(run, '/a-') == {'a longer name', 'person 2'}
+
+
+def test_a_name_that_somebody_has_already_is_no_change(run):
+    change_people(run, [Rename('1', 'A.')], file='a.mp4')
+    assert change_people(run, [Rename('1', ' A. ')], file='a.mp4').changes == (Rename('person 1', 'A.'),)
+
+
+def test_a_run_that_is_being_written_is_not_changed(run):
+    with Run(run, read_settings(run)['settings'], resume=True):
+        assert change_people(run, file='a.mp4').changes == ()
+        with pytest.raises(RunError, match='in use'):
+            change_people(run, [Rename('1', 'A.')], file='a.mp4')
+    assert not list(run.rglob(CHANGES_FILE))
+
+
 def test_results_stay_as_they_were_analyzed(run):
     folder = change_people(run, file='b.mp4').folder
     before = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in ('.json', '.parquet')}
@@ -100,7 +124,7 @@ def test_results_stay_as_they_were_analyzed(run):
 
 
 def test_a_run_of_several_files_asks_which(run):
-    with pytest.raises(UnknownNameError, match=r"'a\.mp4', 'b\.mp4'.*--file"):
+    with pytest.raises(UnknownNameError, match=r"'a\.mp4', 'b\.mp4'.*such as --file a\.mp4"):
         change_people(run, [Rename('1', 'A.')])
     with pytest.raises(UnknownNameError, match=r'did you mean'):
         change_people(run, [Rename('1', 'A.')], file='a.mp3')
@@ -110,7 +134,8 @@ def test_a_run_of_several_files_asks_which(run):
 @pytest.mark.parametrize(
     ('words', 'told'),
     [(('--merge', '1', '9'), "'9'"), (('--name', '1', 'person 2'), 'somebody else has'),
-     (('--merge', '1', '1'), 'are one'), (('--name', '7', 'A.'), "'7'"), (('--name', '1', 'voice'), 'gives itself')],
+     (('--merge', '1', 'Person 1'), "'1' and 'Person 1', who are one"),
+     (('--name', '7', 'A.'), "'7'"), (('--name', '1', 'voice'), 'gives itself')],
 )  # fmt: skip
 def test_what_cannot_be_is_two_lines_and_changes_nothing(run, words, told):
     done = people(run, '--file', 'a.mp4', *words)

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from affekt.errors import ShapeError
-from affekt.faces import BLENDSHAPES, READINGS, Face, FaceLandmarker, readings
+from affekt.faces import BLENDSHAPES, READINGS, Face, FaceLandmarker, readable_share, readings
 from affekt.faces.readings import ACTION_UNITS
 
 NAMES = [reading.name for reading in READINGS]
@@ -142,3 +142,11 @@ def test_every_action_unit_rests_on_known_blendshapes_and_names_its_number():
 def test_a_face_of_wrong_shape_is_refused():
     with pytest.raises(ShapeError, match='blendshapes'):
         face(blendshapes=np.zeros(51))
+
+
+def test_a_face_of_middling_quality_is_read_nearly_in_full_and_one_of_none_not_at_all() -> None:
+    shares = readable_share([0.0, 0.1, 0.5, 1.0, float('nan')])
+    assert shares[0] == 0
+    assert shares[1] == pytest.approx(1 - np.exp(-1))
+    assert shares[2] > 0.99
+    assert shares[4] == shares[3] > 0.9999

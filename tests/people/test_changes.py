@@ -7,7 +7,16 @@ import json
 import pytest
 
 from affekt.errors import RunError, UnknownNameError, ValueRangeError
-from affekt.people import CHANGES_FILE, Merge, Rename, names_after, read_changes, told_changes, write_changes
+from affekt.people import (
+    CHANGES_FILE,
+    Merge,
+    Rename,
+    exact_changes,
+    names_after,
+    read_changes,
+    told_changes,
+    write_changes,
+)
 
 PEOPLE = ['person 1', 'person 2', 'person 3', 'voice']
 
@@ -43,6 +52,15 @@ def test_a_person_may_keep_a_name_in_other_capitals():
     assert names_after(PEOPLE, [Rename('1', 'a'), Rename('1', 'A')])['person 1'] == 'A'
 
 
+def test_a_name_may_hold_the_joiners_of_its_script():
+    assert names_after(PEOPLE, [Rename('1', 'علی\u200cرضا')])['person 1'] == 'علی\u200cرضا'
+
+
+def test_changes_are_kept_by_the_names_of_their_time_and_none_for_a_name_that_stays():
+    changes = [Merge('1', '3'), Rename('3', 'A.'), Rename('1', 'A.')]
+    assert exact_changes(PEOPLE, changes) == (Merge('person 1', 'person 3'), Rename('person 1', 'A.'))
+
+
 @pytest.mark.parametrize(
     'changes', [[Rename('9', 'A')], [Merge('1', 'nobody')], [Merge('person', '1')], [Rename('', 'A')]]
 )
@@ -55,7 +73,8 @@ def test_nobody_of_that_name_is_one_clear_error(changes):
     'changes',
     [[Merge('1', 'person 1')], [Merge('1', '2'), Merge('2', '1')], [Rename('1', 'B'), Rename('2', ' b ')],
      [Rename('1', 'person 2')], [Rename('1', '')], [Rename('1', ' \t')], [Rename('1', 'x' * 81)],
-     [Rename('1', 'a\x1b[2J')], [Rename('1', '\ud800')], [Rename('1', 'Voice')]],
+     [Rename('1', 'a\x1b[2J')], [Rename('1', '\ud800')], [Rename('1', 'Voice')],
+     [Rename('1', '\u202eA')], [Rename('1', '\u200d')], [Rename('1', 'a\u2066b')]],
 )  # fmt: skip
 def test_what_cannot_be_is_refused(changes):
     with pytest.raises(ValueRangeError):

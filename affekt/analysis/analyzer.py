@@ -24,7 +24,7 @@ from affekt.analysis.analysis import Analysis
 from affekt.analysis.assemble import assemble
 from affekt.analysis.description import Describer
 from affekt.analysis.model_cache import LoadedModels, return_freed_pages
-from affekt.analysis.model_choice import models_used, trust_of
+from affekt.analysis.model_choice import licence_notes, models_used, trust_of
 from affekt.analysis.observations import FACES, TURNS, UTTERANCES, VOICE, Observed, conform
 from affekt.analysis.records import Lost, Source, Spoken
 from affekt.analysis.settings import AnalysisSettings
@@ -258,6 +258,7 @@ class Analyzer:
         ends = max(seen.end_s, heard.end_s)
         duration = IMAGE_S if is_image else ends if ends > 0 else float(recording.duration_s or 0.0)
         notes = [*_kind_notes(recording, seen, heard), *recording.decoded.sentences, *seen.notes, *heard.notes]
+        notes += licence_notes(self.settings, saw=seen.table.num_rows > 0, heard=heard.turns.num_rows > 0)
         source = Source(
             storable(recording.name), recording.kind, round(duration, 6), recording.sha256(),
             video.width if video else 0,

@@ -192,6 +192,7 @@ def test_without_frames_and_with_a_commercial_licence_nothing_else_is_kept_or_lo
     assert list(tmp_path.iterdir()) == []
     assert 'face_expression' not in [m.name for m in analysis.models]
     assert not [m for m in analysis.models if m.card.get('commercial_ok') is False]
+    assert any('prototypes' in note for note in analysis.source.notes)
 
 
 def test_what_is_no_medium_raises(analyzer, tmp_path):

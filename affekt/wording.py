@@ -151,6 +151,17 @@ def listed(words: Sequence[str], last: str = 'and') -> str:
     return f'{", ".join(words[:-1])} {last} {words[-1]}'
 
 
+def listed_clauses(clauses: Sequence[str]) -> str:
+    """Clauses as a sentence joins them: as `listed`, with a comma before the 'and' where a clause has one of its own.
+
+    >>> listed_clauses(['a is seen and heard', 'b is seen'])
+    'a is seen and heard, and b is seen'
+    """
+    if len(clauses) < 2 or not any(' and ' in clause for clause in clauses):
+        return listed(clauses)
+    return f'{", ".join(clauses[:-1])}, and {clauses[-1]}'
+
+
 def opened(text: str) -> str:
     """The text with its first letter in capitals."""
     return text[:1].upper() + text[1:]

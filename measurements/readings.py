@@ -241,11 +241,11 @@ def pitch_agreement(sounds: Iterable[Sound]) -> dict[str, Any]:
     pooled = np.concatenate(harmonicity, axis=1)
     result: dict[str, Any] = {}
     for name, parts in rows.items():
-        truth, found = np.concatenate(parts, axis=1)
-        both = np.isfinite(truth) & np.isfinite(found)
-        ratio = found[both] / truth[both]
+        truth, measured = np.concatenate(parts, axis=1)
+        both = np.isfinite(truth) & np.isfinite(measured)
+        ratio = measured[both] / truth[both]
         result[name] = {
-            'voiced alike': round(float(np.mean(np.isfinite(truth) == np.isfinite(found))), 4),
+            'voiced alike': round(float(np.mean(np.isfinite(truth) == np.isfinite(measured))), 4),
             'within 3 %': round(float(np.mean(np.abs(ratio - 1) < 0.03)), 4),
             'an octave low': round(float(np.mean(np.abs(ratio - 0.5) < 0.03)), 4),
             'an octave high': round(float(np.mean(np.abs(ratio - 2) < 0.12)), 4),

@@ -111,15 +111,15 @@ class Listener:
         self.recognizer.start()
         rows = []
         for turn in speech_turns([block], self.detector):
-            said = self.recognizer.recognize(turn, self.encoder(turn.samples))
+            utterance = self.recognizer.recognize(turn, self.encoder(turn.samples))
             row: dict[str, Any] = {'start_s': round(turn.start_s, 3), 'end_s': round(turn.end_s, 3), 'text': None}
-            if said is not None and said.recognition is not None:
+            if utterance is not None and utterance.recognition is not None:
                 row |= {
-                    'text': said.text,
-                    'confidences': [round(word.confidence, 4) for word in said.words],
-                    'log_probability': round(said.recognition.log_probability, 4),
-                    'no_speech': round(said.recognition.no_speech, 4),
-                    'heard_language': said.language,
+                    'text': utterance.text,
+                    'confidences': [round(word.confidence, 4) for word in utterance.words],
+                    'log_probability': round(utterance.recognition.log_probability, 4),
+                    'no_speech': round(utterance.recognition.no_speech, 4),
+                    'heard_language': utterance.language,
                 }
             if self.counts_syllables:
                 row['syllables'] = int(syllable_nuclei(turn.samples, acoustic_frames(turn.samples).voiced))
@@ -313,8 +313,8 @@ def turns_of(name: str, rows: list[dict[str, Any]], larger: dict[tuple[str, str,
 def utterance_of(row: dict[str, Any], name: str) -> Utterance:
     words = tuple(Word(row['start_s'], row['end_s'], '', sure) for sure in row['confidences'])
     recognition = Recognition(row['log_probability'], row['no_speech'], name == 'tiny.en')
-    said = Utterance(row['start_s'], row['end_s'], '', row['text'], words, row['heard_language'], recognition)
-    return judged(said)
+    utterance = Utterance(row['start_s'], row['end_s'], '', row['text'], words, row['heard_language'], recognition)
+    return judged(utterance)
 
 
 def is_mostly_in(text: str, whole: str) -> bool:
@@ -363,7 +363,7 @@ def thresholds(turns: Turns, english: npt.NDArray[np.bool_], chosen_on: npt.NDAr
     values = turns.signals['mean confidence of the words']
     grid = np.round(np.arange(0.30, 0.76, 0.01), 2)
     corpora = sorted(set(turns.corpus[english]))
-    found: dict[str, Any] = {}
+    levels: dict[str, Any] = {}
     for left_out in (*corpora, 'none'):
         used = [corpus for corpus in corpora if corpus != left_out]
         sums = [
@@ -374,12 +374,12 @@ def thresholds(turns: Turns, english: npt.NDArray[np.bool_], chosen_on: npt.NDAr
         level = float(grid[int(np.argmin(sums))])
         judging = english & (turns.corpus == left_out) if left_out != 'none' else english
         others = turns.corpus == 'others'
-        found[left_out] = {
+        levels[left_out] = {
             'threshold': level,
             'rejected_though_right': share(values[judging] < level),
             'accepted_of_other_languages': share(values[others] >= level) if others.any() else None,
         }
-    return found
+    return levels
 
 
 def errors_by_condition(turns: Turns) -> dict[str, dict[str, Any]]:

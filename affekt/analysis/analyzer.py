@@ -24,12 +24,12 @@ from affekt.analysis.analysis import Analysis
 from affekt.analysis.assemble import assemble
 from affekt.analysis.description import Describer
 from affekt.analysis.model_cache import LoadedModels, return_freed_pages
-from affekt.analysis.model_choice import models_used, trust_of
+from affekt.analysis.model_choice import licence_notes, models_used, trust_of
 from affekt.analysis.observations import FACES, TURNS, UTTERANCES, VOICE, Observed, conform
 from affekt.analysis.records import Lost, Source, Spoken
 from affekt.analysis.settings import AnalysisSettings
 from affekt.analysis.stills import Stills, Watched
-from affekt.analysis.utterances import given_words, utterance_table, with_languages, word_notes
+from affekt.analysis.utterances import LANGUAGES, given_words, utterance_table, with_languages, word_notes
 from affekt.containers import DecodeReport
 from affekt.errors import LimitError, MediaError
 from affekt.media import Recording
@@ -75,6 +75,7 @@ class _Heard:
     has_sound: bool = False
     was_recognized: bool = False
     speakers: tuple[str, ...] = ()
+    was_read: bool = False
     was_foreign: bool = False
 
 
@@ -241,10 +242,11 @@ class Analyzer:
             judged = judged_together(with_languages(utterances))
             is_foreign = any(each.language in LANGUAGES_READ for each in judged if not each.reason)
             foreign = self._models.get('foreign_text') if is_foreign else None
-            reader = self._models.get('text') if any(not each.reason for each in judged) else None
+            is_for_reader = any(each.language in ('', *LANGUAGES) for each in judged if not each.reason)
+            reader = self._models.get('text') if is_for_reader else None
             heard.utterances, heard.spoken = utterance_table(judged, reader, foreign)
             heard.notes += word_notes(judged, heard.utterances)
-            heard.was_foreign = foreign is not None
+            heard.was_read, heard.was_foreign = reader is not None, foreign is not None
             self._models.done_with(recording.duration_s, 'text', 'foreign_text')
         tell('words', 1.0, 1.0)
         return heard
@@ -256,6 +258,7 @@ class Analyzer:
         ends = max(seen.end_s, heard.end_s)
         duration = IMAGE_S if is_image else ends if ends > 0 else float(recording.duration_s or 0.0)
         notes = [*_kind_notes(recording, seen, heard), *recording.decoded.sentences, *seen.notes, *heard.notes]
+        notes += licence_notes(self.settings, saw=seen.table.num_rows > 0, heard=heard.turns.num_rows > 0)
         source = Source(
             storable(recording.name), recording.kind, round(duration, 6), recording.sha256(),
             video.width if video else 0,
@@ -275,7 +278,7 @@ class Analyzer:
             speakers=heard.speakers,
             trust=trust_of(self.settings),
             models=models_used(
-                self.settings, saw=seen.has_frames, heard=heard.has_sound, read=bool(heard.spoken),
+                self.settings, saw=seen.has_frames, heard=heard.has_sound, read=heard.was_read,
                 recognized=heard.was_recognized, foreign=heard.was_foreign, joined=seen.has_compared,
                 told_apart=bool(heard.speakers),
             ),
@@ -375,7 +378,7 @@ def _kind_notes(recording: Recording, seen: _Seen, heard: _Heard) -> list[str]:
     """What the recording does not hold."""
     notes = []
     if recording.kind == 'image':
-        notes.append('a picture: its span of one second is nominal')
+        notes.append('a picture has no length: the one second that it takes up in the tables is nominal')
     elif recording.video is None:
         notes.append('there are no pictures, so nothing is said about faces')
     elif seen.has_frames and not seen.table.num_rows:

@@ -32,7 +32,7 @@ from affekt.analysis.phrases import (
 )
 from affekt.analysis.records import UNCLEAR, Evidence, Moment, OpenLabel, Person, Sentence, Source
 from affekt.analysis.timeline import Span, Timeline, measure, union
-from affekt.wording import amount, length, listed, number_word, opened, signed
+from affekt.wording import amount, length, listed, listed_clauses, number_word, opened, signed
 
 MOST_MOMENTS = 3
 MOST_EVIDENCE = 8
@@ -85,6 +85,7 @@ class PlainDescriber:
             sentences += _impression(findings, person, is_first=index == 0)
             sentences += about_face(findings.readings, person, is_picture=findings.source.kind == 'image')
             sentences += about_voice(findings.readings, person)
+        sentences += _not_described(findings.people)
         sentences += about_words(findings.readings, findings.source.notes)
         sentences += _moments(findings)
         sentences += _unknown(findings)
@@ -121,7 +122,7 @@ def _presence(findings: Findings) -> Sentence:
     unseen = next((person for person in people if person.name == UNSEEN and person.heard_s > 0), None)
     if unseen is not None:
         clauses.append(f'{length(unseen.heard_s)} of speech could not be tied to a visible face')
-    return Sentence(f'{opening}, {listed(clauses)}.', evidence)
+    return Sentence(f'{opening}, {listed_clauses(clauses)}.', evidence)
 
 
 def _is_only_loud(findings: Findings) -> bool:
@@ -151,6 +152,17 @@ def _impression(findings: Findings, person: Person, *, is_first: bool) -> list[S
     if not clauses:
         return []
     return [Sentence(f'{opened("; ".join(clauses))}.', _course_evidence(findings, person))]
+
+
+def _not_described(people: Sequence[Person]) -> list[Sentence]:
+    """How many people have no sentences of their own; none where all of them have."""
+    rest = len([person for person in people if person.name != UNSEEN]) - len(
+        [person for person in told_people(people) if person.name != UNSEEN]
+    )
+    if rest <= 0:
+        return []
+    verb = 'person is' if rest == 1 else 'people are'
+    return [Sentence(f'{opened(number_word(rest))} more {verb} not described here.', ())]
 
 
 def _judged_by(sources: Sequence[str]) -> str:

@@ -125,11 +125,9 @@ class Opinion:
             is_normal = abs(given.sum() - 1) < _ROUNDING
             object.__setattr__(self, 'probabilities', given if is_normal else given / given.sum())
         for name in _SHARES:
-            value = getattr(self, name)
-            if value is not None and not 0.0 <= value <= 1.0:
-                raise ValueRangeError(
-                    expected=f'{name} in [0, 1]', came=f'{value}', todo='clip or leave the source out'
-                )
+            share = getattr(self, name)
+            if share is not None and not 0.0 <= share <= 1.0:
+                raise ValueRangeError(expected=f'{name} in [0, 1]', came=f'{share}', todo='clip or leave it out')
 
     @property
     def weight(self) -> float:

@@ -77,6 +77,24 @@ def reads_foreign(settings: AnalysisSettings) -> bool:
     return packaged(FOREIGN_TEXT) and _allowed(FOREIGN_TEXT, settings)
 
 
+def licence_notes(settings: AnalysisSettings, *, saw: bool, heard: bool) -> list[str]:
+    """What the licence setting costs an analysis: a sentence on faces where there are any, on voices likewise.
+
+    Empty where every model may take part.
+    """
+    notes = []
+    if saw and not _allowed(FACE, settings):
+        notes.append(
+            'the trained model of expressions was left out by the licence setting; prototypes over the movements of '
+            'the face, which are less often right, stand in for it'
+        )
+    if heard and settings.license != 'research' and not voice_head(settings):
+        notes.append(
+            'the model of vocal emotion was left out by the licence setting: of voices only sound and arousal are read'
+        )
+    return notes
+
+
 def encoder_of(settings: AnalysisSettings) -> str:
     """The Whisper whose encoder hears the voice: that of the recognition, or 'tiny.en' without one."""
     return settings.asr if settings.asr != 'none' else 'tiny.en'

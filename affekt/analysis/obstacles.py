@@ -19,7 +19,8 @@ from affekt.analysis.phrases import UNSEEN, headline
 from affekt.analysis.records import Evidence, Person, Sentence
 from affekt.analysis.timeline import Span, measure, union
 from affekt.arrays import Bools
-from affekt.wording import length, listed, opened, stretch
+from affekt.faces import eyes_are_closed
+from affekt.wording import length, listed, listed_clauses, opened, stretch
 
 FACE_CONDITIONS: Mapping[str, str] = {
     'is_upside_down': 'is upside down',
@@ -30,9 +31,6 @@ FACE_CONDITIONS: Mapping[str, str] = {
 """Columns of the table `faces` that say why a face can be read less well, and how that is told."""
 MOST_SPANS = 8
 """Spans that a sentence names as evidence."""
-LIDS_APART = 0.15
-"""Least mean of `eye_aspect_left` and `eye_aspect_right` of eyes that are not closed, as these readings define it; a
-look downward reaches it, where the score `eyes_closed` is as high as of closed ones."""
 LEAST_CONDITION_S = 1.0
 """A condition of face or voice that is shorter is not told: a blink is no closed eye."""
 LEAST_CONDITION_SHARE = 0.1
@@ -61,9 +59,8 @@ def about_face(readings: Readings, person: Person, *, is_picture: bool) -> list[
     conditions: dict[str, list[str]] = {'face': [], 'eyes': []}
     spans = []
     for name, words in {**FACE_CONDITIONS, 'eyes_closed': 'are closed'}.items():
-        shows = np.nan_to_num(readings.column('faces', person.name, name)) >= 0.5
-        if name == 'eyes_closed':
-            shows &= ~_lids_apart(readings, person.name)
+        values = readings.column('faces', person.name, name)
+        shows = _closed_eyes(readings, person.name) if name == 'eyes_closed' else np.nan_to_num(values) >= 0.5
         runs = runs_in_time(times, shows, least_s)
         within = np.zeros(len(times), dtype=bool)
         for start, end in runs:
@@ -79,14 +76,16 @@ def about_face(readings: Readings, person: Person, *, is_picture: bool) -> list[
         return []
     columns = (*FACE_CONDITIONS, 'eyes_closed', 'quality')
     evidence = tuple(readings.evidence('face', person.name, *span, columns) for span in sorted(set(spans)))
-    text = f'{listed(clauses)}, so the expression is read with less certainty'
+    text = f'{listed_clauses(clauses)}, so the expression is read with less certainty'
     return [Sentence(f'{opened(text)}.', evidence)]
 
 
-def _lids_apart(readings: Readings, person: str) -> Bools:
-    """(N,) the frames whose lids are seen apart."""
-    left, right = (readings.column('faces', person, f'eye_aspect_{side}') for side in ('left', 'right'))
-    return np.asarray(np.nan_to_num((left + right) / 2) >= LIDS_APART)
+def _closed_eyes(readings: Readings, person: str) -> Bools:
+    """(N,) the frames with closed eyes; where only the score was stored, it decides alone."""
+    score, left, right = (
+        readings.column('faces', person, name) for name in ('eyes_closed', 'eye_aspect_left', 'eye_aspect_right')
+    )
+    return eyes_are_closed(np.nan_to_num(score), np.nan_to_num((left + right) / 2))
 
 
 def _how_long(person: Person, share: float) -> str:

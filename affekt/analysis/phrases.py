@@ -50,8 +50,8 @@ TURN_LEAST = 0.2
 """Least difference of valence or arousal between start and end that turns a tone."""
 PROBABLE = 1.2816 / 1.9600
 """Share of the reach of a 95 % interval beyond which a mean has its sign with 90 %: 'probably lively'."""
-WIDE = 0.8
-"""Half of an interval that is too wide to say that a tone is even: it covers most of the scale."""
+MIDDLE = 0.5
+"""An interval that reaches no farther from 0 is of a neutral or even tone; of a wider one the tone is not known."""
 MOST_PEOPLE = 3
 """People with sentences of their own."""
 LEAST_PERSON_S = 1.0
@@ -140,9 +140,7 @@ def headline(person: Person, labels: Sequence[OpenLabel]) -> str:
     if len(parts) == 1 and person.course[0].label == UNCLEAR:
         return _unclear_throughout(person)
     if words := told_words(person, labels):
-        rest = ' of the first' if len(words) > 1 else ''
-        text = listed([named(words[0].word, words[0].certainty), *[label.word for label in words[1:]]])
-        return f'{subject} {verb} {text} ({sure(words[0].certainty)}{rest})'
+        return f'{subject} {verb} {_sure_words(words)}'
     if not parts:
         return ''
     first, *later = parts
@@ -150,6 +148,16 @@ def headline(person: Person, labels: Sequence[OpenLabel]) -> str:
         clause = ', '.join(map(str, later))
         return f'{subject} is {first}, then {clause if later[0].word in REASON_WORDS.values() else f"{verb} {clause}"}'
     return f'{subject} {verb} {", ".join(map(str, parts))}'
+
+
+def _sure_words(words: Sequence[OpenLabel]) -> str:
+    """'angry (91 % sure), furious and perhaps tense': one 'perhaps' holds for all words after it."""
+    first, *others = words
+    texts = [f'{named(first.word, first.certainty)} ({sure(first.certainty)})', *[label.word for label in others]]
+    doubtful = next((at for at, label in enumerate(words) if label.certainty < CLEAR), 0)
+    if doubtful:
+        texts[doubtful] = named(words[doubtful].word, words[doubtful].certainty)
+    return listed(texts)
 
 
 def told_words(person: Person, labels: Sequence[OpenLabel]) -> list[OpenLabel]:
@@ -196,7 +204,7 @@ def _side(interval: Interval | None, axis: str, words: tuple[str, str]) -> str:
         likely = '' if is_sure else 'probably '
         degree = 'slightly ' if axis == 'valence' and abs(mean) < SLIGHT else ''
         return likely + degree + words[mean > 0]
-    return 'middle' if (high - low) / 2 <= WIDE and abs(mean) < SLIGHT else ''
+    return 'middle' if max(-low, high) <= MIDDLE and abs(mean) < SLIGHT else ''
 
 
 def _joined(course: Sequence[Stretch]) -> list[Stretch]:

@@ -141,7 +141,9 @@ def word_notes(utterances: Sequence[Utterance], table: pa.Table) -> list[str]:
 
 
 def _not_understood(unclear: int, total: int, knows_english_only: bool) -> str:
-    words = f'{unclear} of {counted(total, "utterance")} {"was" if unclear == 1 else "were"} not understood'
+    words = f'{_of_all(unclear, total)} {"was" if unclear == 1 else "were"} not understood'
+    if unclear == total > 1:
+        words = f'none of {counted(total, "utterance")} was understood'
     shown = 'the words are shown as they were recognized, and nothing is read from them'
     if not knows_english_only:
         return f'{words}: the sound is too poor, or the language too little known to the recognition; {shown}'
@@ -162,9 +164,16 @@ def _foreign(language: str, count: int, total: int, utterances: Sequence[Utteran
     sure = f' (probability {known[-1]:.2f})' if known else ''
     name = f'in {language_name(language)}{sure}' if language else 'not in English'
     return (
-        f'{count} of {counted(total, "utterance")} {"is" if count == 1 else "are"} {name}: no model here reads emotion '
+        f'{_of_all(count, total)} {"is" if count == 1 else "are"} {name}: no model here reads emotion '
         'from words of that language, so they are shown and not read'
     )
+
+
+def _of_all(count: int, total: int) -> str:
+    """'the one utterance', 'both utterances', 'all 3 utterances', or '2 of 3 utterances'."""
+    if count < total:
+        return f'{count} of {counted(total, "utterance")}'
+    return {1: 'the one utterance', 2: 'both utterances'}.get(total, f'all {total} utterances')
 
 
 def _reason(utterance: Utterance, reading: Any) -> str:

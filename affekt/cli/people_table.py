@@ -8,7 +8,7 @@ from rich.console import Group
 from rich.text import Text
 
 from affekt.terminal import plain_table
-from affekt.wording import opened, signed
+from affekt.wording import opened, percent, signed
 
 if TYPE_CHECKING:
     from affekt.analysis import Analysis, Moment, Person
@@ -46,16 +46,17 @@ def people_table(analysis: Analysis) -> Group | Text:
 
 def _comes_across(analysis: Analysis, person: Person) -> list[str]:
     """A line for each part of the course, or for each word where the person stays the same."""
-    from affekt.analysis import told_course, told_words
+    from affekt.analysis import named, told_course, told_words
 
-    words = [f'{label.word} {label.certainty:.0%}' for label in told_words(person, analysis.labels)]
+    labels = told_words(person, analysis.labels)
+    words = [named(label.word, label.certainty) + _share(label.certainty) for label in labels]
     parts = told_course(person.course)
     lines = [f'{part.word} {part.times}'.rstrip() + _share(part.certainty) for part in parts]
     return words or lines or ['too unsure to say']
 
 
 def _share(certainty: float | None) -> str:
-    return '' if certainty is None else f' {certainty:.0%}'
+    return '' if certainty is None else f' ({percent(certainty, 0, " %")})'
 
 
 def _when(moment: Moment) -> str:

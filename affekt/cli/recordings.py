@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.text import Text
 
 from affekt.cli.choices import Named, exports, licenses, recognisers
 from affekt.cli.group import AS_JSON, Command, main
@@ -231,7 +232,7 @@ def _print_outcomes(batch: Batch, out: Path, tables: Mapping[Path, Any]) -> None
             say(outcome.file, style='bold')
         say(table, columns=80)
         for note in outcome.notes:
-            say(note, style='yellow')
+            say(Text(note, style='yellow'), columns=80)
         say()
         say(f'report {outcome.report_page}')
     for outcome in batch.copies:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from affekt.faces.align import FER_TEMPLATE, align_face, five_points
 from affekt.faces.blendshapes import BLENDSHAPES
-from affekt.faces.conditions import CONDITIONS, Conditions, conditions
+from affekt.faces.conditions import CONDITIONS, Conditions, conditions, eyes_are_closed
 from affekt.faces.headpose import euler_angles_deg
 from affekt.faces.landmarker import Face, FaceLandmarker, Region
 from affekt.faces.readings import READINGS, Reading, readable_share, readings
@@ -57,6 +57,7 @@ __all__ = [
     'conditions',
     'euler_angles_deg',
     'expression_model',
+    'eyes_are_closed',
     'five_points',
     'observe_faces',
     'readable_share',

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from affekt.arrays import Floats32
+from affekt.arrays import Bools, Floats32
 from affekt.faces.readings import READINGS
 
 CONDITIONS = ('is_upside_down', 'is_covered', 'is_drawn', 'is_blurred')
@@ -36,8 +36,9 @@ SHADE, LEAST_CONTRAST = 0.06, 12.0
 """A shade's width in standard deviations of grey, and the least deviation that is divided by, of 255."""
 LEAST_SIZE_PX = 32.0
 """Of smaller faces neither cover nor blur nor drawing is told: what they lack is size, which quality knows."""
-CLOSED_SCORE, CLOSED_ASPECT = 0.5, 0.22
-"""Eyes are closed where the blendshapes say so and the lids are no further apart than this share of the eye's width."""
+CLOSED_SCORE, CLOSED_ASPECT = 0.5, 0.15
+"""Eyes are closed where the blendshapes say so and the lids are nearer than this share of the eye's width. Of eyes that
+look down, or that a smile narrows, the score is as high, and the lids are further apart."""
 LESS_QUALITY: Mapping[str, float] = {
     'is_upside_down': 0.7, 'is_covered': 0.4, 'is_drawn': 0.5, 'are_eyes_closed': 0.8,
 }  # fmt: skip
@@ -97,8 +98,18 @@ def conditions(crop: npt.NDArray[np.uint8], values: Floats32) -> Conditions:
     is_clear = is_large and not is_blurred
     is_drawn = bool(is_clear and few_shades(crop) > DRAWN_ABOVE)
     is_covered = bool(is_clear and not is_drawn and cover_score(crop) > 0.0)
-    are_eyes_closed = bool(closed >= CLOSED_SCORE and (left + right) / 2 < CLOSED_ASPECT)
+    are_eyes_closed = bool(eyes_are_closed(closed, (left + right) / 2))
     return Conditions(bool(abs(roll) > UPSIDE_DOWN_DEG), is_covered, is_drawn, is_blurred, are_eyes_closed)
+
+
+def eyes_are_closed(score: npt.ArrayLike, aspect: npt.ArrayLike) -> Bools:
+    """Whether eyes are closed, of one face or many.
+
+    Args:
+        score: (...) the reading `eyes_closed`.
+        aspect: (...) mean of the readings `eye_aspect_left` and `eye_aspect_right`.
+    """
+    return np.asarray((np.asarray(score) >= CLOSED_SCORE) & (np.asarray(aspect) < CLOSED_ASPECT))
 
 
 def few_shades(crop: npt.NDArray[np.uint8]) -> float:

@@ -32,6 +32,7 @@ from affekt.analysis import (
     time_mean,
     told_course,
     told_people,
+    told_words,
     when,
 )
 from affekt.labels import EKMAN
@@ -87,7 +88,7 @@ def report_payload(analysis: Analysis, media: Mapping[str, Any], *, made: str | 
         'readFrom': [source for source in WEIGHTED if len(analysis.timeline.select(source=source))],
         'people': people,
         'loudness': _loudness(analysis, duration_s),
-        'labels': [_label(label) for label in analysis.labels if label.certainty >= LEAST_TOLD],
+        'labels': [_label(label) for label in _labels_told(analysis)],
         'moments': _moments(analysis),
         'sentences': [
             {'text': sentence.text, 'evidence': _evidence(sentence.evidence)} for sentence in analysis.description
@@ -105,6 +106,19 @@ def summary(analysis: Analysis) -> str:
     if clauses:
         return opened('; '.join(clauses)) + '.'
     return analysis.description[0].text if analysis.description else 'Nothing was found that could be read.'
+
+
+def _labels_told(analysis: Analysis) -> list[OpenLabel]:
+    """The words that are sure enough; those over a person's whole time only where the headline tells them."""
+    headlined = [label for lane in analysis.lanes for label in told_words(lane, analysis.labels)]
+    spans = [label for label in analysis.labels if label.scope != 'whole' and label.certainty >= LEAST_TOLD]
+    return headlined + spans
+
+
+def _course(person: Person) -> list[str]:
+    """The parts of a course; none where one label holds throughout, which the words tell."""
+    holds_throughout = len(person.course) == 1 and person.course[0].certainty is not None
+    return [] if holds_throughout else [str(part) for part in told_course(person.course)]
 
 
 def _why_empty(analysis: Analysis) -> str:
@@ -141,7 +155,7 @@ def _person(analysis: Analysis, person: Person, duration_s: float) -> Json:
         'categories': {name: _round(share, 4) for name, share in person.categories.items() if _known(share)},
         'valence': _triple(person.valence),
         'arousal': _triple(person.arousal),
-        'course': [str(part) for part in told_course(person.course)] if len(person.course) > 1 else [],
+        'course': _course(person),
         'quality': {name: _round(value, 3) for name, value in person.quality.items() if _known(value)},
         'series': {source: content for source, content in own.items() if content is not None},
         'turns': _spans(rows_of(analysis.tables.get('turns', pa.table({})), person.name)),

@@ -246,7 +246,13 @@ function card(report, person) {
             h('span', { style: { 'flex-grow': String(Math.max(0.0001, share)), background: `var(--c-${name})` } }),
           ),
         )
-      : h('p', { class: 'empty', text: 'Nothing was measured for this person.' }),
+      : h('p', {
+          class: 'empty',
+          text:
+            person.valence || person.arousal
+              ? 'No emotion is sure enough to be named.'
+              : `Nothing was measured for this ${person.is_person ? 'person' : 'voice'}.`,
+        }),
     known
       ? h(
           'ul',

@@ -162,7 +162,7 @@ export function makeReading(report, clock, person, follow) {
 
   function showNumber(cell, value, low, high) {
     const known = value !== null && value !== undefined;
-    const half = known && low !== null && low !== undefined ? (high - low) / 2 : null;
+    const half = known && low !== null && low !== undefined ? Math.max(high - value, value - low) : null;
     cell.replaceChildren(
       known ? signed(value) : '–',
       h('small', { text: half === null ? '' : ` ±${half.toFixed(2)}` }),
@@ -179,11 +179,15 @@ export function makeReading(report, clock, person, follow) {
         : [];
       saying.replaceChildren(
         ...(shown.spans.length
-          ? shown.spans.flatMap((word) => [word.element, ' '])
+          ? [unheard(utterance), ...shown.spans.flatMap((word) => [word.element, ' '])]
           : [utterance ? utterance.text : h('span', { class: 'faint', text: 'No words at this instant' })]),
       );
     }
     for (const word of shown.spans) word.element.classList.toggle('now', time >= word.start && time < word.end);
+  }
+
+  function unheard(utterance) {
+    return utterance.reason === 'not understood' ? h('span', { class: 'faint', text: '[not understood] ' }) : '';
   }
 
   function drawPlane(one, time) {

@@ -114,8 +114,8 @@ class Recognizer:
         if not words:
             return None
         recognition = Recognition(score, no_speech, not self.is_multilingual, probability)
-        said = Utterance(turn.start_s, turn.end_s, '', text, words, code, recognition)
-        return judged(said, self.trust)
+        utterance = Utterance(turn.start_s, turn.end_s, '', text, words, code, recognition)
+        return judged(utterance, self.trust)
 
     def languages(self, encoded: Encoded) -> dict[str, float]:
         """The probability of each language that the model knows, likeliest first; {'en': 1.0} for English models."""

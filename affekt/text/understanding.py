@@ -133,7 +133,7 @@ _SAID_AND_INVENTED = frozenset((
     'you', 'thank you', 'thanks', 'thank you very much', 'thank you so much', 'bye', 'bye bye', 'goodbye', 'so', 'the',
     'a', 'and', 'i', 'music', 'applause', 'laughter', 'silence', 'blank audio', 'foreign', 'inaudible',
     'thanks for listening', 'thank you for listening', 'thank you so much for listening', 'see you next time',
-    'ill see you next time', 'see you',
+    'ill see you next time',
 ))  # fmt: skip
 """What people say and Whisper also writes over noise, breath and music."""
 _NOTES_OF_MUSIC = re.compile(r'[♪♫♬♩🎵🎶]')

@@ -348,8 +348,8 @@ def distance_from_speech(standard: Floats32, axes: Floats32, middle: Floats32, s
 def _card(path: Path) -> dict[str, Any]:
     """The machine-readable card."""
     try:
-        card = json.loads(path.read_text())
-        return {'commercial_ok': bool(card['commercial_ok']), 'licence': str(card['licence'])} | card
+        card: dict[str, Any] = json.loads(path.read_text())
+        return {**card, 'commercial_ok': bool(card['commercial_ok']), 'licence': str(card['licence'])}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(expected=f'{path.name}', came=f'{error}', todo='install affekt again') from error
 

@@ -66,17 +66,17 @@ def dialogue_part(card: Card) -> str:
     )
     text += 'and the labels rest on picture and sound too, which words cannot know.\n\n'
     keys = ('accuracy', 'macro_f1', 'log_loss', 'calibration_error')
-    for name, found in card['metrics']['dialogue'].items():
+    for name, figures in card['metrics']['dialogue'].items():
         rows = []
-        for shown, values in found['rows'].items():
+        for shown, values in figures['rows'].items():
             row = ['' if key not in values else f'{values[key]:.3f}' for key in keys]
             if 'macro_f1_low' in values:
                 row[1] += f' [{values["macro_f1_low"]:.3f}, {values["macro_f1_high"]:.3f}]'
             rows.append([f'**{shown}**' if shown.startswith('this model') else shown, *row])
         left_out = 'a left-out corpus' if name == 'IEMOCAP' else 'the same series'
-        text += f'### {name} ({left_out}): {found["n"]:,} lines, {", ".join(found["categories"])}\n\n'
+        text += f'### {name} ({left_out}): {figures["n"]:,} lines, {", ".join(figures["categories"])}\n\n'
         text += table(['', 'accuracy', 'macro-F1', 'log loss', 'calibration error'], rows)
-        text += f'It names a category for {found["coverage"]:.0%} of the lines and abstains from the rest, '
+        text += f'It names a category for {figures["coverage"]:.0%} of the lines and abstains from the rest, '
         text += 'which are worded too plainly.\n\n'
     other = card['metrics']['dialogue_other_direction']
     text += (
@@ -115,9 +115,9 @@ def dialogue_choices(card: Card) -> str:
     return text + table(['power', *heads], rows)
 
 
-def valence_part(found: Card) -> str:
+def valence_part(figures: Card) -> str:
     """How far the valence of words follows the place of what was felt."""
-    rows = [[name, *(f'{value:.3f}' for value in scores.values())] for name, scores in found.items()]
+    rows = [[name, *(f'{value:.3f}' for value in scores.values())] for name, scores in figures.items()]
     text = '## Valence of spoken lines, against the place of the true category on the plane\n\n'
     return text + table(['', 'Pearson', 'residual deviation', 'deviation of the places', 'mean over neutral'], rows)
 
@@ -223,9 +223,9 @@ def spread(found: Mapping[str, float]) -> str:
     return f'{found["value"]:.3f} [{found["low"]:.3f}, {found["high"]:.3f}]'
 
 
-def spread_of(found: Mapping[str, float]) -> str:
+def spread_of(figures: Mapping[str, float]) -> str:
     """Macro-F1 with its interval."""
-    return f'{found["macro_f1"]:.3f} [{found["macro_f1_low"]:.3f}, {found["macro_f1_high"]:.3f}]'
+    return f'{figures["macro_f1"]:.3f} [{figures["macro_f1_low"]:.3f}, {figures["macro_f1_high"]:.3f}]'
 
 
 def table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> str:

@@ -291,11 +291,11 @@ def other_direction(logits: dict[str, Floats], truth: dict[str, npt.NDArray[np.i
     posterior = softmax(logits['test'][rows] @ weights.T + bias + np.log(prior / own))
     classes = np.searchsorted(present, truth['test'][rows])
     everyone = np.arange(len(classes))
-    found = scores(posterior, classes, np.arange(len(present)), everyone)
+    row = scores(posterior, classes, np.arange(len(present)), everyone)
     return {
         'n': int(rows.sum()),
         'categories': [EKMAN[k] for k in present],
-        **found,
+        **row,
         'prior_log_loss': constant(prior, classes),
     }
 

@@ -209,15 +209,15 @@ def page(card: dict[str, object]) -> str:
     """The card for people."""
     metrics: dict[str, dict[str, object]] = card['metrics']  # type: ignore[assignment]
     rows = []
-    for name, found in metrics.items():
-        everything, speaking = found['all'], found['where_it_speaks']
+    for name, figures in metrics.items():
+        everything, speaking = figures['all'], figures['where_it_speaks']
         rows.append([
-            name, f'{found["n"]:,}', spread_of(everything), f'{everything["accuracy"]:.3f}',  # type: ignore[index]
-            f'{found["commonest_accuracy"]:.3f}', f'{everything["log_loss"]:.3f}',  # type: ignore[index]
-            f'{found["prior_log_loss"]:.3f}', f'{found["own_shares_log_loss"]:.3f}',
-            f'{everything["calibration_error"]:.3f}', f'{found["coverage"]:.0%}',  # type: ignore[index]
+            name, f'{figures["n"]:,}', spread_of(everything), f'{everything["accuracy"]:.3f}',  # type: ignore[index]
+            f'{figures["commonest_accuracy"]:.3f}', f'{everything["log_loss"]:.3f}',  # type: ignore[index]
+            f'{figures["prior_log_loss"]:.3f}', f'{figures["own_shares_log_loss"]:.3f}',
+            f'{everything["calibration_error"]:.3f}', f'{figures["coverage"]:.0%}',  # type: ignore[index]
             f'{speaking["accuracy"]:.3f} ({speaking["stated"]:.3f} stated, '  # type: ignore[index]
-            f'{found["commonest_accuracy_where_it_speaks"]:.3f} the commonest)',
+            f'{figures["commonest_accuracy_where_it_speaks"]:.3f} the commonest)',
         ])  # fmt: skip
     heads = [
         '', 'lines', 'macro-F1', 'accuracy', 'of the commonest', 'log loss', 'of the prior', 'of its own shares',
@@ -232,8 +232,8 @@ def page(card: dict[str, object]) -> str:
     text += (
         '## Tried\n\n'
         + ''.join(
-            f'- {what}: ' + ', '.join(f'{name} {value:.3f}' for name, value in found.items()) + '\n'
-            for what, found in card['tried'].items()  # type: ignore[attr-defined]
+            f'- {what}: ' + ', '.join(f'{name} {value:.3f}' for name, value in figures.items()) + '\n'
+            for what, figures in card['tried'].items()  # type: ignore[attr-defined]
         )
         + '\n'
     )

@@ -53,12 +53,12 @@ def levelled_voice(samples: npt.NDArray[np.float64]) -> Floats32:
 def _singing(rng: np.random.Generator, _: Sequence[Floats32]) -> Floats32:
     """A melody of held vowels with vibrato."""
     notes = rng.choice([0, 2, 4, 5, 7, 9, 12], 6)
-    base, held = rng.uniform(140, 420), np.minimum((TIME / 0.55).astype(int), 5)
-    semitones = notes[held] + 0.35 * np.sin(2 * np.pi * 5.5 * TIME)
+    base, note = rng.uniform(140, 420), np.minimum((TIME / 0.55).astype(int), 5)
+    semitones = notes[note] + 0.35 * np.sin(2 * np.pi * 5.5 * TIME)
     chosen = rng.choice(list(VOWELS), 6)
     f0, gain = base * 2 ** (semitones / 12), np.ones(COUNT)
     voices = {name: vowel(f0, gain, VOWELS[name]) for name in set(chosen)}
-    return np.choose(held, [voices[name] for name in chosen]).astype(np.float32)
+    return np.choose(note, [voices[name] for name in chosen]).astype(np.float32)
 
 
 def _laughter(rng: np.random.Generator, _: Sequence[Floats32]) -> Floats32:

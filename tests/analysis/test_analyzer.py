@@ -192,6 +192,7 @@ def test_without_frames_and_with_a_commercial_licence_nothing_else_is_kept_or_lo
     assert list(tmp_path.iterdir()) == []
     assert 'face_expression' not in [m.name for m in analysis.models]
     assert not [m for m in analysis.models if m.card.get('commercial_ok') is False]
+    assert any('prototypes' in note for note in analysis.source.notes)
 
 
 def test_what_is_no_medium_raises(analyzer, tmp_path):
@@ -226,7 +227,9 @@ def test_chinese_subtitles_are_read_by_the_model_of_many_languages(shared_data, 
     row = analysis.tables['utterances'].to_pylist()[0]
     assert (row['language'], row['reason']) == ('zh', '')
     assert row['happiness'] > 0.5
-    assert {'use-multilingual-3', 'textual_emotion_multilingual'} <= {model.name for model in analysis.models}
+    names = {model.name for model in analysis.models}
+    assert {'use-multilingual-3', 'textual_emotion_multilingual'} <= names
+    assert 'textual_emotion' not in names  # no English word, so the model of English words is not loaded
     commercial = Analyzer(AnalysisSettings(transcript=str(script), license='commercial-ok')).analyze(sound)
     assert [u.reason for u in commercial.utterances] == ['language']
     assert any('in Chinese' in note for note in commercial.source.notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import pytest
@@ -80,8 +81,31 @@ def test_the_terminal_tells_the_course_within_eighty_columns(make, capsys):
     say(people_table(analysis))
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
-    assert any(re.search(r'  sad until 0:08 \d\d%  ', line) for line in lines)
-    assert any(re.search(r'  happy from 0:08 \d\d%  ', line) for line in lines)
+    assert any(re.search(r'  sad until 0:08 \(\d\d %\)  ', line) for line in lines)
+    assert any(re.search(r'  happy from 0:08 \(\d\d %\)  ', line) for line in lines)
+
+
+def test_clauses_that_hold_an_and_are_set_apart(make):
+    faces = list(make.face_rows('person 1', 0, 5, 'neutral', 0.8))
+    turns = [make.turn_row(1, 3, 'neutral'), make.turn_row(7, 9, 'neutral')]
+    first = described(make, faces=faces, turns=turns)[0]
+    assert re.search(r'is seen for 5 seconds( and heard for .*, and| and) \d.* could not be tied', first)
+
+
+def test_who_has_no_sentences_is_counted(make):
+    faces = [row for at in range(1, 6) for row in make.face_rows(f'person {at}', 0, 4, 'happiness', 0.9)]
+    assert 'Two more people are not described here.' in described(make, duration_s=4.0, faces=faces)
+    of_three = [row for row in faces if row['person'] in ('person 1', 'person 2', 'person 3')]
+    assert 'not described' not in ' '.join(described(make, duration_s=4.0, faces=of_three))
+
+
+def test_a_word_in_the_table_that_is_not_sure_is_told_with_perhaps(make, capsys):
+    faces = make.face_rows('person 1', 0, 10, 'neutral', 0.55)
+    source = Source('x', 'video', 10.0, '00', analyzed_rate_hz=make.rate)
+    analysis = assemble(Observed(source, faces=make.table(list(faces), 'faces')), AnalysisSettings())
+    label = OpenLabel('tense', 'person 1', 0.5, 0.41, 0.3, 0.2, (), scope='whole')
+    say(people_table(dataclasses.replace(analysis, labels=(label,))))
+    assert '  perhaps tense (41 %)  ' in capsys.readouterr().out
 
 
 def test_a_description_of_an_old_run_without_a_course_is_told_by_its_words():
@@ -116,7 +140,7 @@ def test_conditions_of_one_face_are_one_sentence(make):
         for row in make.face_rows('person 1', 0, 10, 'neutral')
     ]
     assert (
-        'The face of person 1 is partly covered throughout and is blurred for 3 seconds and the eyes of person 1 are '
+        'The face of person 1 is partly covered throughout and is blurred for 3 seconds, and the eyes of person 1 are '
         'closed for 2.9 seconds, so the expression is read with less certainty.'
     ) in described(make, faces=faces)
 

@@ -8,6 +8,7 @@ from affekt.analysis.model_choice import (
     CARRIED_OVER,
     TRAINED_ON,
     card_of,
+    licence_notes,
     models_needed,
     models_used,
     models_wanted,
@@ -77,3 +78,13 @@ def test_models_name_their_licence_and_hash():
 def test_a_commercial_licence_leaves_out_models_that_forbid_it():
     used = models_used(AnalysisSettings(license='commercial-ok'), saw=True, heard=True, read=True, recognized=True)
     assert all(use.card.get('commercial_ok', True) for use in used)
+
+
+def test_what_a_commercial_licence_costs_is_told_where_it_matters():
+    commercial = AnalysisSettings(license='commercial-ok')
+    assert licence_notes(AnalysisSettings(), saw=True, heard=True) == []
+    assert licence_notes(commercial, saw=False, heard=False) == []
+    faces, voices = licence_notes(commercial, saw=True, heard=True)
+    assert 'prototypes' in faces
+    assert 'vocal emotion' in voices
+    assert licence_notes(commercial, saw=False, heard=True) == [voices]

@@ -72,11 +72,12 @@ def around(mean, half=0.1):
         # whom raters call neutral comes out at -0.17: the interval reaches over 0
         (around(-0.17, 0.3), around(0.0), 'even'),
         (around(-0.17, 0.3), around(0.4), 'neutral and lively'),
-        (around(0.24, 0.3), None, 'neutral'),
+        (around(0.2, 0.3), None, 'neutral'),
         (around(-0.3, 0.5), around(0.4), 'lively'),  # neither surely negative nor near 0
         (around(-0.4, 0.5), around(0.53, 0.66), 'probably negative and probably lively'),
         (around(-0.03, 0.9), around(0.06, 0.77), ''),  # a face of which nothing is known
-        (around(-0.12, 0.68), around(0.04, 0.66), 'even'),  # one picture of a neutral face
+        (around(-0.12, 0.68), around(0.04, 0.66), ''),  # one picture of a neutral face
+        ((-0.18, -0.9, 0.5), around(0.4, 0.3), 'lively'),  # an angry voice: not neutral, for all that is known
         # so wide that neither a tone nor the absence of one is known
         (around(0.3, 0.6), around(0.2, 0.7), ''),
         (around(0.3, 0.6), around(-0.4), 'calm'),
@@ -84,6 +85,21 @@ def around(mean, half=0.1):
 )
 def test_a_tone_is_told_only_where_its_interval_says_so(valence, arousal, words):
     assert tone(valence, arousal) == words
+
+
+@pytest.mark.parametrize(
+    ('certainties', 'text'),
+    [
+        ((0.91, 0.9, 0.41), 'a (91 % sure), b and perhaps c'),
+        ((0.53, 0.42, 0.4), 'a (53 % sure), perhaps b and c'),
+        ((0.42, 0.4, 0.36), 'perhaps a (42 % sure), b and c'),
+        ((0.7, 0.6, 0.5), 'a (70 % sure), b and c'),
+        ((0.7, 0.3), 'a (70 % sure)'),
+    ],
+)
+def test_words_that_are_not_sure_are_told_with_perhaps_once(certainties, text):
+    words = [word(letter, 'person 1', share) for letter, share in zip('abc', certainties, strict=False)]
+    assert headline(person('person 1', HAPPY), words) == f'person 1 comes across as {text}'
 
 
 def test_one_scale_of_certainty_in_all_sentences():
@@ -146,7 +162,7 @@ def word(text, name, certainty):
 def test_a_headline_tells_the_course_or_the_words_for_who_stays_the_same():
     words = [word('amused', 'person 1', 0.62), word('at ease', 'person 1', 0.48)]
     assert headline(person('person 1', HAPPY), words) == (
-        'person 1 comes across as amused and at ease (62 % sure of the first)'
+        'person 1 comes across as amused (62 % sure) and perhaps at ease'
     )
     assert headline(person('person 1', SAD, HAPPY), words) == (
         'person 1 comes across as sad until 0:06 (54 % sure), happy from 0:06 (79 % sure)'

@@ -71,7 +71,7 @@ def test_notes_count_what_was_dropped_and_name_the_other_recognizer():
     several = [said('Zu viel.', 'not understood', 'de', english_only=False)] * 2
     (note,) = word_notes(several, utterance_table(several, Reader())[0])
     assert '--asr' not in note
-    assert '2 of 2 utterances were not understood' in note
+    assert 'none of 2 utterances was understood' in note
 
 
 def test_a_language_that_nobody_reads_is_shown_with_its_name_and_probability():

@@ -128,6 +128,9 @@ def test_closed_eyes_lower_the_quality_and_a_squint_does_not():
     assert conditions(crop, values).quality == pytest.approx(0.8)
     values[NAMES.index('eye_aspect_left')] = 0.4
     assert conditions(crop, values).quality == 1.0
+    # a look downward: the score is that of closed eyes, the lids are apart
+    values[NAMES.index('eye_aspect_left')], values[NAMES.index('eye_aspect_right')] = 0.16, 0.18
+    assert conditions(crop, values).quality == 1.0
 
 
 def test_of_a_tiny_face_neither_cover_nor_blur_is_told():

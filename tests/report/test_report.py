@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 from made_up import made_up
 
-from affekt.analysis.records import ModelUse
+from affekt.analysis.records import ModelUse, Stretch
 from affekt.pages import asset, embed_json, module_of, style_of
 from affekt.report import report as report_module
 from affekt.report.cards import model_entry
@@ -264,8 +264,17 @@ def test_coverage_counts_seconds_and_abstentions():
     assert fused['abstained'] == pytest.approx(1 / 18, abs=1e-4)
 
 
+def test_who_is_unclear_throughout_has_no_words_in_the_report():
+    whole = made_up(people=1)
+    assert [label['word'] for label in report_payload(whole, NO_MEDIA)['labels'] if label['whole']]
+    unclear = dataclasses.replace(whole.people[0], course=(Stretch(0.0, 6.0, 'unclear', None, reason='unsure'),))
+    payload = report_payload(dataclasses.replace(whole, people=(unclear,)), NO_MEDIA)
+    assert not [label for label in payload['labels'] if label['whole']]
+    assert payload['people'][0]['course'] == ['unclear']
+
+
 def test_the_summary_names_people_and_their_words():
-    assert summary(made_up(people=1)) == 'Person 1 comes across as amused and at ease (62 % sure of the first).'
+    assert summary(made_up(people=1)) == 'Person 1 comes across as amused (62 % sure) and perhaps at ease.'
     assert summary(made_up(people=0)) == 'In this recording nobody is seen or heard.'
 
 

@@ -138,7 +138,7 @@ _SAID_AND_INVENTED = frozenset((
 """What people say and Whisper also writes over noise, breath and music."""
 _NOTES_OF_MUSIC = re.compile(r'[♪♫♬♩🎵🎶]')
 _BRACKETED = re.compile(r'([\[(*][^\])*]*[\])*][\s.,!?-]*)+')
-_ENDS_OF_CLAUSES = re.compile(r'(?<=[.!?,。！？，])\s*(?:and\s+)?|\s+and\s+')
+_ENDS_OF_CLAUSES = re.compile(r'(?<=[.!?,。！？，])\s*(?:and\s)?|\sand\s')
 _LEAST_REPEATS = 4
 
 

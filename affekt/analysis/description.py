@@ -252,12 +252,12 @@ def _unknown(findings: Findings) -> list[Sentence]:
 
 def _lacking(missing: Sequence[str]) -> str:
     lacks = {
-        'no face was found': 'faces',
-        'no speech was heard': 'voice or words',
-        'no voice was heard': 'the tone of voice',
-        'the words are not known': 'words',
+        'no face was found': ['faces'],
+        'no speech was heard': ['voice', 'words'],
+        'no voice was heard': ['the tone of voice'],
+        'the words are not known': ['words'],
     }
-    return listed([lacks[reason] for reason in missing], 'or')
+    return listed([lack for reason in missing for lack in lacks[reason]], 'or')
 
 
 def _gaps(findings: Findings) -> Sentence | None:

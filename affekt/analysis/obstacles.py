@@ -104,7 +104,7 @@ def about_voice(readings: Readings, person: Person) -> list[Sentence]:
     unsure_least_s = (
         np.inf if is_said_already else max(LEAST_CONDITION_S, measure(spans(np.ones(len(because), dtype=bool))) / 2)
     )
-    sentences = []
+    by_spans: dict[tuple[Span, ...], list[str]] = {}
     for reason, rows, least_s in (
         ('loud', column(turns, 'is_loud_voice') == 1, 0.0),
         ('unfamiliar', because == 'unfamiliar', LEAST_CONDITION_S),
@@ -112,9 +112,12 @@ def about_voice(readings: Readings, person: Person) -> list[Sentence]:
     ):
         where = spans(rows)
         if where and measure(where) >= least_s:
-            evidence = [readings.evidence('voice', person.name, *span, VOICE_EVIDENCE) for span in where[:MOST_SPANS]]
-            text = f'{opened(_over(where))}, {voice} {VOICE_CONDITIONS[reason]}.'
-            sentences.append(Sentence(text, tuple(evidence)))
+            by_spans.setdefault(where, []).append(VOICE_CONDITIONS[reason])
+    sentences = []
+    for where, conditions in by_spans.items():
+        evidence = [readings.evidence('voice', person.name, *span, VOICE_EVIDENCE) for span in where[:MOST_SPANS]]
+        text = f'{opened(_over(where))}, {voice} {", and ".join(conditions)}.'
+        sentences.append(Sentence(text, tuple(evidence)))
     return sentences
 
 

@@ -127,8 +127,13 @@ export function plainNumber(value) {
 
 const UNITS = { px: 'px', deg: '°', db: 'dB', lufs: 'LUFS', hz: 'Hz', st: 'semitones', s: 's', per_s: 'per s' };
 
-// Columns whose own name would say more than they measure: raised mouth corners are no smile yet.
-const CALLED = { smile: 'mouth corners raised' };
+// Columns whose own name would say more than they measure (raised mouth corners are no smile yet), or nothing to a reader.
+const CALLED = {
+  smile: 'mouth corners raised',
+  snr_db: 'signal over noise',
+  f0_mean_hz: 'mean pitch',
+  f0_sd_st: 'spread of pitch',
+};
 
 // A column of a table as a name and a number with its unit, which stands at the end of the column's name.
 export function told(name, value) {

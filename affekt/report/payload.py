@@ -303,7 +303,7 @@ def _evidence(parts: Sequence[Evidence]) -> list[Json]:
 
 
 def _coverage(timeline: Timeline, titles: Mapping[str, str], duration_s: float) -> list[Json]:
-    """Per person and source: how long it was measured, how much of that abstains, how certain it was."""
+    """Per person and source: how long it was measured, how much of that names no category, how certain it was."""
     table = []
     for person in titles:
         for source in SOURCES:
@@ -311,15 +311,15 @@ def _coverage(timeline: Timeline, titles: Mapping[str, str], duration_s: float) 
             if not len(rows):
                 continue
             categories = rows.select(name=EKMAN)
-            abstains = np.asarray(categories.to_arrow()['abstained'].to_pylist(), dtype=object) != ''
-            silent = Timeline(categories.to_arrow().filter(pa.array(abstains))).coverage()
+            names = np.isfinite(categories.column('value'))
+            named_s = Timeline(categories.to_arrow().filter(pa.array(names))).coverage()
             confidence = np.where(np.isnan(categories.column('value')), np.nan, categories.column('confidence'))
             lengths = (categories.column('end_s') - categories.column('start_s')) * categories.column('coverage')
             seconds = rows.coverage()
             table.append({
                 'person': titles[person], 'source': source, 'seconds': _round(seconds, 2),
                 'share': _round(min(1.0, seconds / duration_s), 4) if duration_s else 1.0,
-                'abstained': _round(silent / seconds, 4) if seconds else 0.0,
+                'abstained': _round(max(0.0, 1.0 - named_s / seconds), 4) if seconds else 0.0,
                 'certainty': _round(float(time_mean(confidence, lengths)), 4),
             })  # fmt: skip
     return table

@@ -211,7 +211,7 @@ function card(report, person) {
     ['Heard', report.source.kind === 'image' ? 'a picture has no sound' : lengthOf(person.heard)],
     ['Valence', interval(person.valence)],
     ['Arousal', interval(person.arousal)],
-    ...Object.entries(person.quality).map(([name, value]) => told(sentenceCase(name), value)),
+    ...Object.entries(person.quality).map(([name, value]) => told(name, value).map(sentenceCase)),
   ];
   return h(
     'article',

@@ -137,9 +137,11 @@ export function makeReading(report, clock, person, follow) {
     if (!fused) return 'Neither seen nor heard at this instant. That is missing data, not “neutral”.';
     if (fused.abstains) return 'The sources contradict each other or are too unsure to name one category.';
     const shares = Object.entries(fused.weights);
-    return shares.length
-      ? `From ${shares.map(([source, share]) => `${source} ${percent(share)}`).join(', ')}; certainty ${percent(fused.certainty)}`
-      : `Certainty ${percent(fused.certainty)}`;
+    const from = shares.map(([source, share]) => `${source} ${percent(share)}`).join(', ');
+    const certainty = fused.categories
+      ? `certainty ${percent(fused.certainty)}`
+      : 'no emotion is sure enough to be named';
+    return sentenceCase([from && `from ${from}`, certainty].filter(Boolean).join('; '));
   }
 
   function showBars(one, fused, time) {

@@ -9,7 +9,8 @@ import pytest
 
 from affekt.analysis.assemble import assemble
 from affekt.analysis.observations import Observed
-from affekt.analysis.obstacles import FACE_CONDITIONS
+from affekt.analysis.obstacles import FACE_CONDITIONS, about_voice
+from affekt.analysis.person_series import Readings
 from affekt.analysis.phrases import headline
 from affekt.analysis.records import OpenLabel, Person, Source, Spoken
 from affekt.analysis.settings import AnalysisSettings
@@ -233,6 +234,21 @@ def test_nothing_else_is_recommended_where_the_notes_on_words_do_not(make):
     text = ' '.join(described(make, 'audio', turns=turns, said=said(make, 'not understood'), notes=notes))
     assert 'The words were not understood, so no emotion is read from them.' in text
     assert '--asr' not in text
+
+
+def test_a_voice_that_is_loud_and_unclear_all_the_time_has_one_sentence(make):
+    row = make.turn_row(1, 4, 'anger') | UNREAD | {'is_loud_voice': True, 'abstains_because': 'unsure'}
+    readings = Readings({'turns': make.table([row | {'person': 'person 1'}], 'turns')})
+    (sentence,) = about_voice(readings, Person('person 1', 10.0, 3.0, None, {}, None, None))
+    assert sentence.text == (
+        'From 0:01 to 0:04, the voice of person 1 is loud, as in a shout or a cry, and is too unclear to name an '
+        'emotion.'
+    )
+    assert [(part.start_s, part.end_s) for part in sentence.evidence] == [(1.0, 4.0)]
+
+
+def test_what_nothing_rests_on_is_one_list(make):
+    assert 'No face was found and no speech was heard, so nothing rests on faces, voice or words.' in described(make)
 
 
 def test_words_of_an_unread_language_are_shown_and_not_read(make):

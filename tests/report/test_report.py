@@ -14,7 +14,10 @@ import pyarrow as pa
 import pytest
 from made_up import made_up
 
-from affekt.analysis.records import ModelUse, Stretch
+from affekt.analysis.assemble import assemble
+from affekt.analysis.observations import Observed, conform
+from affekt.analysis.records import ModelUse, Source, Stretch
+from affekt.analysis.settings import AnalysisSettings
 from affekt.pages import asset, embed_json, module_of, style_of
 from affekt.report import report as report_module
 from affekt.report.cards import model_entry
@@ -271,6 +274,16 @@ def test_who_is_unclear_throughout_has_no_words_in_the_report():
     payload = report_payload(dataclasses.replace(whole, people=(unclear,)), NO_MEDIA)
     assert not [label for label in payload['labels'] if label['whole']]
     assert payload['people'][0]['course'] == ['unclear']
+
+
+def test_a_voice_that_names_no_emotion_abstains_in_the_table_of_coverage():
+    turn = {'start_s': [0.0], 'end_s': [3.0], 'arousal': [0.3], 'arousal_sd': [0.3], 'abstains_because': ['unsure']}
+    observed = Observed(Source('x', 'audio', 4.0, '00'), turns=conform(pa.table(turn), 'turns'))
+    rows = report_payload(assemble(observed, AnalysisSettings()), NO_MEDIA)['coverage']
+    assert {row['source']: (row['seconds'], row['abstained']) for row in rows} == {
+        'voice': (3.0, 1.0),
+        'fused': (3.0, 1.0),
+    }
 
 
 def test_the_summary_names_people_and_their_words():

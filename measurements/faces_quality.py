@@ -16,6 +16,7 @@ import io
 import json
 import tempfile
 import zipfile
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def log_loss(shares: np.ndarray, labels: np.ndarray) -> float:
 def measure(shares: np.ndarray, quality: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
     """Best exponents by quality, and what each rule would do on all faces."""
     by_quality = []
-    for low, high in zip(EDGES, EDGES[1:], strict=False):
+    for low, high in pairwise(EDGES):
         own = (quality >= low) & (quality < high)
         losses = [log_loss(weighed(shares[own], exponent), labels[own]) for exponent in EXPONENTS]
         by_quality.append({

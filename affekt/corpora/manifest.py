@@ -98,7 +98,8 @@ class Manifest:
         twice = [name for name, times in Counter(name or '' for name in self.names).items() if times > 1 or not name]
         came = 'a row without a name' if '' in twice else f'{listed(twice)} more than once'
         if twice:
-            raise TableError(expected='every sample once, by name', came=came, todo='correct the label file')
+            todo = 'give each a name of its own, as in a column `id`'
+            raise TableError(expected='every sample once, by name', came=came, todo=todo)
 
     def _refused(self) -> list[tuple[int, str, str]]:
         """The first row that each check refuses, with what was expected and what came."""

@@ -269,10 +269,7 @@ def _gaze_deg(scores: Floats32) -> tuple[float, float]:
     def look(way: str, side: str) -> float:
         return float(scores[_INDEX[f'eyeLook{way}{side}']])
 
-    toward = {
-        'Left': 1,
-        'Right': -1,
-    }  # the left eye that looks out looks to the person's left, the right one to the right
+    toward = {'Left': 1, 'Right': -1}  # an eye that looks out looks to its own side
     yaw = sum(toward[side] * (look('Out', side) - look('In', side)) for side in sides) / len(sides)
     pitch = sum(look('Up', side) - look('Down', side) for side in sides) / len(sides)
     return level_yaw_deg(GAZE_REACH_DEG * yaw), GAZE_REACH_DEG * pitch

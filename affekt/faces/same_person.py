@@ -206,12 +206,16 @@ def joined(
         Persons by their first stretch.
     """
     # 1.
-    groups, sure = _as_tracked(vectors, tracked)
-    known = [[vector for number in group for vector in vectors[number]] for group in groups]
+    tracks, sureness = _as_tracked(vectors, tracked)
+    known = [[vector for number in group for vector in vectors[number]] for group in tracks]
+    unseen = [Joined(tuple(group), float('nan')) for group, own in zip(tracks, known, strict=True) if not own]
+    groups = [group for group, own in zip(tracks, known, strict=True) if own]
+    sure = [least for least, own in zip(sureness, known, strict=True) if own]
+    known = [own for own in known if own]
     count = np.array([len(own) for own in known], dtype=np.float64)
     sums = _summed_distances(known)
     apart = _apart(groups, together)
-    blocked = np.eye(len(groups), dtype=bool) | apart | (count[:, None] * count[None] == 0)
+    blocked = np.eye(len(groups), dtype=bool) | apart
     # 2.
     while True:
         with np.errstate(invalid='ignore', divide='ignore'):
@@ -244,7 +248,7 @@ def joined(
         for group, own in zip(groups, sure, strict=True)
         if group
     ]
-    return sorted(people, key=lambda person: person.stretches[0])
+    return sorted([*people, *unseen], key=lambda person: person.stretches[0])
 
 
 def _as_tracked(vectors: Sequence[Sequence[Floats32]], tracked: Sequence[int]) -> tuple[list[list[int]], list[float]]:
@@ -299,8 +303,9 @@ def _apart(groups: Sequence[Sequence[int]], together: Iterable[tuple[int, int]])
     """(G, G) True where two groups were on screen in one frame."""
     owner: Mapping[int, int] = {number: group for group, numbers in enumerate(groups) for number in numbers}
     apart = np.zeros((len(groups), len(groups)), dtype=bool)
-    for one, other in together:
-        apart[owner[one], owner[other]] = apart[owner[other], owner[one]] = True
+    for earlier, later in together:
+        if earlier in owner and later in owner:
+            apart[owner[earlier], owner[later]] = apart[owner[later], owner[earlier]] = True
     return apart
 
 

@@ -30,7 +30,7 @@ def conclusions(outcome: AnalysisBenchmark) -> list[str]:
     """What the scores say, as sentences; each stands on figures of the tables."""
     scores = outcome.scores
     return [
-        *_on_category(scores, counted(len(outcome.read), 'clip'), outcome),
+        *_on_category(scores, outcome),
         *_on_certainty(scores),
         *_on_gain(scores),
         *(sentence for name in scores.dimensions if (sentence := _on_dimension(scores, name))),
@@ -48,14 +48,15 @@ def analysis_sheet(outcome: AnalysisBenchmark) -> Sheet:
     return Sheet(title, tuple(sections), tuple(outcome.notes))
 
 
-def _on_category(scores: Scores, clips: str, outcome: AnalysisBenchmark) -> Iterator[str]:
+def _on_category(scores: Scores, outcome: AnalysisBenchmark) -> Iterator[str]:
     fused = scores.categories.get(scores.lead)
     if fused is None:
         return
     what = 'fused category' if scores.lead == 'fused' else f'category by {ALONE[scores.lead]}'
+    these = 'this clip' if len(outcome.read) == 1 else f'these {counted(len(outcome.read), "clip")}'
     people = f' of {counted(outcome.groups, outcome.labelled.grouped_by)}' if outcome.labelled.grouped_by else ''
     if not fused.spoken:
-        yield f'On these {clips}{people} affekt names no category at all.'
+        yield f'On {these}{people} affekt names no category at all.'
         return
     right, says, speaks = (fused.scores[name] for name in ('right', 'says', 'speaks'))
     most = max(scores.shares, key=lambda name: scores.shares[name])
@@ -65,7 +66,7 @@ def _on_category(scores: Scores, clips: str, outcome: AnalysisBenchmark) -> Iter
         if name in ALONE and name != scores.lead and score.spoken
     ]
     yield (
-        f"On these {clips}{people} affekt's {what} is right {_whole_within(right)} of the time where it speaks "
+        f"On {these}{people} affekt's {what} is right {_whole_within(right)} of the time where it speaks "
         f'(on {_whole(speaks.value)} of them), and says {_whole(says.value)}; always {most!r} is right '
         f'{_whole(scores.categories["majority"].scores["right"].value)}' + (f', {listed(others)}.' if others else '.')
     )
@@ -129,7 +130,7 @@ def _on_strangers(scores: Scores) -> Iterator[str]:
 def _category_sections(scores: Scores) -> Iterator[Section]:
     if not scores.categories:
         return
-    heads = ('category', 'speaks', 'right where it speaks', 'says', 'UAR', 'F1', 'ECE', 'right of all')
+    heads = ('category', 'speaks', 'right where it speaks', 'says', 'UAR', 'F1', 'ECE', 'of all')
     cells = tuple((_named(name, scores), *_category_cells(score)) for name, score in scores.categories.items())
     yield Section('Category', heads, cells, 1)
     columns = (*scores.classes,)

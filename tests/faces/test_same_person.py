@@ -54,6 +54,15 @@ def test_who_is_back_is_one_person_with_the_certainty_of_the_distance():
     assert math.isnan(second.certainty)
 
 
+def test_people_without_a_picture_stay_as_they_were_followed_however_many():
+    # a table of the distances of all 30,000 would take 7 GB
+    vectors = [at(0), *[[]] * 30_000, at(0.3)]
+    people = joined(vectors, list(range(len(vectors))), [(0, 1), (1, 2)])
+    assert [person.stretches for person in people[:3]] == [(0, 30_001), (1,), (2,)]
+    assert len(people) == 30_001
+    assert math.isnan(people[1].certainty)
+
+
 def test_a_distance_that_is_not_sure_joins_nobody():
     unsure = MIDDLE - SPREAD * math.log(SURE / (1 - SURE)) + 0.005
     assert stretches_of([at(0), at(unsure)]) == [(0,), (1,)]

@@ -48,6 +48,18 @@ def test_the_first_sentence_says_how_often_it_is_right_where_it_speaks_and_what_
     assert "always 'anger' is right 75 %" in first
 
 
+def test_one_clip_is_called_this_clip():
+    assert conclusions(_outcome(['anger'], ['anger'], speakers=1))[0].startswith("On this clip affekt's fused")
+
+
+def test_the_table_of_the_longest_category_fits_eighty_columns():
+    outcome = _outcome(['happiness'] * 30 + ['anger'] * 10, ['happiness', 'anger'] * 20)
+    section = analysis_sheet(outcome).sections[0]
+    rows = [section.heads, *section.cells]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(section.heads))]
+    assert sum(widths) + len(widths) - 1 <= 80
+
+
 @pytest.mark.parametrize(
     ('certainty', 'begins'), [(0.95, 'It says more than it keeps'), (0.3, 'It is right more often than it says')]
 )

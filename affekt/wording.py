@@ -152,14 +152,12 @@ def listed(words: Sequence[str], last: str = 'and') -> str:
 
 
 def listed_clauses(clauses: Sequence[str]) -> str:
-    """Clauses as a sentence joins them: as `listed`, with a comma before the 'and' where a clause has one of its own.
+    """Clauses as a sentence joins them: as `listed`, with a comma before the 'and'.
 
-    >>> listed_clauses(['a is seen and heard', 'b is seen'])
-    'a is seen and heard, and b is seen'
+    >>> listed_clauses(['a is seen for 2 seconds', '3 seconds are silent'])
+    'a is seen for 2 seconds, and 3 seconds are silent'
     """
-    if len(clauses) < 2 or not any(' and ' in clause for clause in clauses):
-        return listed(clauses)
-    return f'{", ".join(clauses[:-1])}, and {clauses[-1]}'
+    return ''.join(clauses) if len(clauses) < 2 else f'{", ".join(clauses[:-1])}, and {clauses[-1]}'
 
 
 def opened(text: str) -> str:

@@ -147,7 +147,7 @@ def _impression(findings: Findings, person: Person, *, is_first: bool) -> list[S
     if how:
         clauses.append(how + _judged_by(category_sources))
     if tone_text:
-        is_new = tone_sources != category_sources and f'tone is {UNCLEAR}' not in tone_text
+        is_new = {*tone_sources} != {*category_sources} and f'tone is {UNCLEAR}' not in tone_text
         clauses.append(tone_text + _judged_by(tone_sources if is_new else ()))
     if not clauses:
         return []

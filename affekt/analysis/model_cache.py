@@ -23,16 +23,23 @@ from affekt.analysis.model_choice import (
 )
 from affekt.analysis.settings import AnalysisSettings
 
-LONG_S = 30.0
+LONG_S = 10.0
 """A recording at least this long gives each model back when it is done with, so that memory does not depend on its
 length; loading them anew takes about a second. Shorter ones leave them for the next file."""
 
 
 class LoadedModels:
-    """Models by the part that they play; safe to ask from two threads."""
+    """Models by the part that they play; safe to ask from two threads.
 
-    def __init__(self, settings: AnalysisSettings, vocal_head: Path | None = None) -> None:
+    Args:
+        settings: which models are wanted.
+        vocal_head: folder of the voice's model; the packaged one when None.
+        long_s: recordings of at least so many seconds give their models back.
+    """
+
+    def __init__(self, settings: AnalysisSettings, vocal_head: Path | None = None, *, long_s: float = LONG_S) -> None:
         self._settings = settings
+        self._long_s = long_s
         self._vocal_head = vocal_head
         self._models: dict[str, Any] = {}
         self._loading = threading.Lock()
@@ -41,9 +48,11 @@ class LoadedModels:
         """A model of `LOADERS`; None where the settings or the package leave it out."""
         with self._loading:
             if name not in self._models:
+                return_freed_pages()
                 is_own_head = name == 'vocal' and self._vocal_head is not None
                 loaded = _vocal(self._settings, self._vocal_head) if is_own_head else LOADERS[name](self._settings)
                 self._models[name] = loaded
+                return_freed_pages()  # loading takes more than a model keeps
             return self._models[name]
 
     def fresh_detector(self) -> Any:
@@ -53,8 +62,8 @@ class LoadedModels:
         return detector
 
     def done_with(self, duration_s: float | None, *names: str) -> None:
-        """Gives models back to the system after a recording of LONG_S or more."""
-        if (duration_s or 0.0) < LONG_S:
+        """Gives models back to the system after a recording that is long enough."""
+        if (duration_s or 0.0) < self._long_s:
             return
         with self._loading:
             for name in names:
@@ -126,9 +135,9 @@ def _recognizer(settings: AnalysisSettings) -> Any:
 def _text(settings: AnalysisSettings) -> Any:
     if not packaged(TEXT):
         return None
-    from affekt.text import TextEmotion
+    from affekt.text import SentenceEncoder, TextEmotion
 
-    return TextEmotion()
+    return TextEmotion(SentenceEncoder(is_frugal=True))
 
 
 def _foreign_text(settings: AnalysisSettings) -> Any:

@@ -147,7 +147,8 @@ def headline(person: Person, labels: Sequence[OpenLabel]) -> str:
     if first.word in REASON_WORDS.values() and first.times and later:
         clause = ', '.join(map(str, later))
         return f'{subject} is {first}, then {clause if later[0].word in REASON_WORDS.values() else f"{verb} {clause}"}'
-    return f'{subject} {verb} {", ".join(map(str, parts))}'
+    is_unclear = first.word.removeprefix('mostly ').removeprefix('most often ') in REASON_WORDS.values()
+    return f'{subject} {"is" if is_unclear else verb} {", ".join(map(str, parts))}'
 
 
 def _sure_words(words: Sequence[OpenLabel]) -> str:
@@ -253,7 +254,7 @@ def _touch(part: Stretch, later: Stretch) -> bool:
 
 
 def _summed_up(course: Sequence[Stretch]) -> tuple[ToldStretch, ...]:
-    """'mostly neutral (60 % sure)', 'with a happy stretch from 1:02 to 1:20 (71 % sure)', and one more."""
+    """'mostly neutral (60 % sure)', 'with a happy stretch from 1:02 to 1:20 (71 % sure)', 'and a sad stretch …'."""
     by_word: dict[str, list[Stretch]] = {}
     for part in course:
         by_word.setdefault(_plain_word(part), []).append(part)
@@ -265,7 +266,13 @@ def _summed_up(course: Sequence[Stretch]) -> tuple[ToldStretch, ...]:
         longest = max(by_word[word], key=lambda part: part.end_s - part.start_s)
         article = 'an' if word[0] in 'aeiou' else 'a'
         noun = f'{article} {word} stretch' if len(by_word[word]) == 1 else f'{word} stretches, the longest'
-        told.append(ToldStretch(f'with {noun}', stretch(longest.start_s, longest.end_s), longest.certainty))
+        told.append(
+            ToldStretch(
+                f'{"with" if len(told) == 1 else "and"} {noun}',
+                stretch(longest.start_s, longest.end_s),
+                longest.certainty,
+            )
+        )
     return tuple(told)
 
 

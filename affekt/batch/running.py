@@ -183,7 +183,7 @@ def analyze_many(
         present = {clip.file for clip in (*gathered.clips, *(clip for clip, _ in gathered.problems))}
         remarks = retire_absent(run, noted(out), present, [Path(path) for path in paths])
         # 3.
-        work = _Work(Analyzer(settings), run, gathered.clips, notes, progress)
+        work = _Work(Analyzer(settings, keep_models=len(gathered.clips) > 1), run, gathered.clips, notes, progress)
         if advanced:
             advanced(None, 0, total)
         for outcome in _outcomes(work, gathered):

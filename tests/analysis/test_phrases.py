@@ -102,6 +102,14 @@ def test_words_that_are_not_sure_are_told_with_perhaps_once(certainties, text):
     assert headline(person('person 1', HAPPY), words) == f'person 1 comes across as {text}'
 
 
+def test_who_is_mostly_unclear_is_so_and_does_not_come_across_as_it():
+    parts = [(20, 'unclear', None), HAPPY, (20, 'unclear', None), SAD, (20, 'unclear', None)]
+    assert headline(person('person 1', *parts), ()) == (
+        'person 1 is mostly unclear, with a happy stretch from 0:20 to 0:30 (79 % sure), '
+        'and a sad stretch from 0:50 to 0:56 (54 % sure)'
+    )
+
+
 def test_one_scale_of_certainty_in_all_sentences():
     assert [named('happy', share) for share in (0.23, 0.349, 0.35, 0.49, 0.5, 0.9, float('nan'))] == [
         'unclear', 'unclear', 'perhaps happy', 'perhaps happy', 'happy', 'happy', 'unclear',
@@ -134,7 +142,7 @@ SAD, UNSURE, HAPPY = (6, 'sadness', 0.54), (4, 'unclear', None), (10, 'happiness
         (
             [SAD, HAPPY, SAD, UNSURE, SAD, (30, 'anger', 0.6), SAD],
             'most often angry (60 % sure), with sad stretches, the longest from 0:00 to 0:06 (54 % sure), '
-            'with a happy stretch from 0:06 to 0:16 (79 % sure)',
+            'and a happy stretch from 0:06 to 0:16 (79 % sure)',
         ),
         ([(60, 'neutral', 0.7), *[HAPPY, (3, 'neutral', 0.5)] * 3],
          'mostly neutral (67 % sure), with happy stretches, the longest from 1:00 to 1:10 (79 % sure)'),

@@ -91,7 +91,7 @@ def test_settings_are_taken_by_name_and_typos_refused(monkeypatch):
     seen = []
 
     class Remembering:
-        def __init__(self, settings):
+        def __init__(self, settings, *, keep_models):
             seen.append(settings)
 
         def analyze(self, path, *, progress=None):

@@ -31,7 +31,7 @@ class _Analyzer:
 
     does: ClassVar[dict] = {}
 
-    def __init__(self, settings):
+    def __init__(self, settings, *, keep_models=True):
         self.settings = settings
 
     def analyze(self, path, *, progress=None, spill=None):

@@ -30,7 +30,7 @@ def run(tmp_path, monkeypatch):
     from affekt.analysis.records import Source
 
     class Analyzer:
-        def __init__(self, settings):
+        def __init__(self, settings, *, keep_models=True):
             pass
 
         def analyze(self, path, *, progress=None, spill=None):

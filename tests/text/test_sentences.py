@@ -51,6 +51,11 @@ def test_a_text_has_one_vector_whatever_stands_beside_it(encoder):
     np.testing.assert_allclose(encoder.encode(TEXTS[::-1])[::-1], encoder.encode(TEXTS), atol=1e-6)
 
 
+def test_frugal_vectors_are_the_same(encoder):
+    texts = ['I do not know what you want from me.', 'Yeah.', 'Thank you so much!']
+    assert np.abs(sentences.SentenceEncoder(is_frugal=True).encode(texts) - encoder.encode(texts)).max() < 1e-6
+
+
 def test_texts_are_cut_at_256_pieces(encoder):
     long = 'word ' * 300
     assert len(encoder.pieces(long)) == MAX_PIECES

@@ -17,7 +17,7 @@ import numpy as np
 
 from affekt.arrays import Floats32
 from affekt.errors import ArchiveError, PurposeError, ShapeError, UnknownNameError, ValueRangeError, WeightsError
-from affekt.labels import EKMAN, RAVDESS8, RAVDESS8_TO_EKMAN, affect_sd, expected_affect, fold
+from affekt.labels import EKMAN, RAVDESS8, RAVDESS8_TO_EKMAN, affect_sd, certainty, expected_affect, fold
 from affekt.npz import read_npz
 from affekt.voice.arousal import acoustic_arousal
 from affekt.voice.encoder import Encoded
@@ -56,9 +56,11 @@ class EmotionReading:
         labels8: (8,) probabilities in RAVDESS8 order, sum 1.
         valence: in [-1, 1], expected over the categories on the circumplex: derived, not measured; 0 where the
             categories say nothing (see `affekt.labels.expected_affect`).
-        arousal: in [-1, 1], the mean of that expectation and of the acoustic arousal where there is one.
+        arousal: in [-1, 1], the mean of the acoustic arousal and of what the categories give, which counts as far as
+            they are certain: (expectation + acoustic) / (1 + certainty). Without a sound to measure, the expectation.
         valence_sd: how uncertain the valence is by the categories: 0.2 for a certain one, 0.58 for a flat reading.
         arousal_sd: likewise, of the arousal that the categories give: 0.3 to 0.45.
+        certainty: how far the categories are from knowing nothing, in [0, 1] (see `affekt.labels.certainty`).
         confidence: the largest of `categories`.
         abstains_because: '' where the category is named; 'unfamiliar' where the sound is unlike the speech that the
             head learned from (music, a crowd, singing), 'unsure' where the confidence is too low.
@@ -72,6 +74,7 @@ class EmotionReading:
     arousal: float
     valence_sd: float
     arousal_sd: float
+    certainty: float
     confidence: float
     abstains_because: str
     unfamiliarity: float
@@ -259,15 +262,17 @@ class VocalEmotion:
         categories = seven_categories(labels8)
         valence, expected = (float(value) for value in expected_affect(categories))
         valence_sd, arousal_sd = (float(value) for value in affect_sd(categories))
+        sureness = float(certainty(categories))
         confidence = float(categories.max())
         unsure = 'unsure' if confidence < self._threshold else ''
         return EmotionReading(
             categories=categories,
             labels8=labels8,
             valence=valence,
-            arousal=expected if np.isnan(arousal) else (expected + arousal) / 2,
+            arousal=expected if np.isnan(arousal) else (expected + arousal) / (1 + sureness),
             valence_sd=valence_sd,
             arousal_sd=arousal_sd,
+            certainty=sureness,
             confidence=confidence,
             abstains_because='unfamiliar' if unfamiliarity >= UNFAMILIAR_FROM else unsure,
             unfamiliarity=unfamiliarity,

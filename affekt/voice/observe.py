@@ -319,9 +319,12 @@ def _fill(columns: dict[str, Any], row: int, reading: EmotionReading) -> None:
     if not reading.abstains:
         columns['valence'][row] = reading.valence
     columns['valence_sd'][row] = reading.valence_sd
-    # the arousal is the mean of the head's and the acoustic one, whose errors may well go together
-    heard = [value for value in (reading.arousal_sd, columns['arousal_sd'][row]) if np.isfinite(value)]
-    columns['arousal_sd'][row] = np.mean(heard) if heard else np.nan
+    # weighed as the two arousals are; their errors may well go together
+    acoustic_sd = columns['arousal_sd'][row]
+    columns['arousal_sd'][row] = (
+        (reading.certainty * reading.arousal_sd + acoustic_sd) / (reading.certainty + 1)
+        if np.isfinite(acoustic_sd) else reading.arousal_sd
+    )  # fmt: skip
 
 
 def _frames_table(steps: list[dict[str, npt.NDArray[np.float64]]]) -> pa.Table:

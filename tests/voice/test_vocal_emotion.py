@@ -86,12 +86,15 @@ def test_an_unsure_head_abstains_and_keeps_its_numbers(folder):
     np.testing.assert_allclose(reading.labels8, 1 / 8, rtol=1e-6)
 
 
-def test_arousal_is_the_mean_of_category_and_sound(folder):
+def test_arousal_weighs_the_categories_as_far_as_they_are_certain(folder):
     head = VocalEmotion('tiny.en', directory=folder)
-    features = np.ones(8, np.float32)
-    alone, joined = head.read(features), head.read(features, 0.8)
-    assert joined.arousal == pytest.approx((alone.arousal + 0.8) / 2)
-    assert joined.valence == alone.valence
+    flat, angry = np.ones(8, np.float32), np.ones(8, np.float32)
+    angry[4] = 1000.0
+    assert head.read(flat, 0.8).arousal == pytest.approx(0.8)
+    sure = head.read(angry)
+    assert sure.certainty == pytest.approx(1.0, abs=1e-6)
+    assert head.read(angry, 0.8).arousal == pytest.approx((sure.arousal + 0.8) / 2)
+    assert head.read(angry, 0.8).valence == sure.valence
 
 
 def test_expected_affect_of_a_certain_category_is_its_place():

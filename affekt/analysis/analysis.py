@@ -18,8 +18,7 @@ from affekt.analysis.records import ModelUse, Moment, OpenLabel, Person, Sentenc
 from affekt.analysis.results import recording_of
 from affekt.analysis.settings import AnalysisSettings
 from affekt.analysis.timeline import Timeline
-from affekt.errors import RunError, UnknownNameError, ValueRangeError
-from affekt.people import CHANGES_FILE, Change, read_changes, write_changes
+from affekt.people import Change, fitting, read_changes, write_changes
 from affekt.purpose import NOTICE
 from affekt.runs import file_sha256
 from affekt.typed_json import plain
@@ -174,7 +173,7 @@ class Analysis:
         with storage.holds_together(str(place)):
             analysis = cls._made_of(content, place)
         changes = () if as_analyzed else read_changes(place)
-        return _with_changes(analysis, changes, place / CHANGES_FILE) if changes else analysis
+        return _with_changes(analysis, changes, place) if changes else analysis
 
     @classmethod
     def _made_of(cls, content: Mapping[str, Any], place: Path) -> Analysis:
@@ -234,20 +233,14 @@ class Analysis:
         return (self.recording, '') if same else (None, 'It has changed since it was analyzed.')
 
 
-def _with_changes(analysis: Analysis, changes: Sequence[Change], path: Path) -> Analysis:
+def _with_changes(analysis: Analysis, changes: Sequence[Change], folder: Path) -> Analysis:
     """The analysis with people merged and renamed: a later room does it, and is asked through its face.
 
     Raises:
         RunError: the changes do not fit its people.
     """
-    with storage.holds_together(str(path.parent)):
-        try:
-            changed: Analysis = import_module('affekt.batch').with_changes(analysis, changes)
-        except (UnknownNameError, ValueRangeError) as error:
-            raise RunError(
-                expected='changes that fit the people of the analysis', came=f'{path}: {error}',
-                todo='remove the file for people as they were analyzed',
-            ) from error  # fmt: skip
+    with storage.holds_together(str(folder)), fitting(folder):
+        changed: Analysis = import_module('affekt.batch').with_changes(analysis, changes)
         return changed
 
 

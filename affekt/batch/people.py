@@ -13,7 +13,7 @@ from affekt.analysis.storage import MAIN_FILE
 from affekt.batch.changed import RESERVED_NAMES, seconds_together, with_changes
 from affekt.batch.exports import noted_results, page_of
 from affekt.errors import RunError, UnknownNameError, did_you_mean, listed
-from affekt.people import Change, Merge, exact, exact_changes, names_after, read_changes, write_changes
+from affekt.people import Change, Merge, exact, exact_changes, fitting, names_after, read_changes, write_changes
 from affekt.tables import storable
 from affekt.wording import clock, opened
 
@@ -60,7 +60,10 @@ def change_people(
     with noted_results(folder) as (journal, note):
         # 2.
         analyzed = Analysis.load(folder, as_analyzed=True)
-        kept, remarks = _after(analyzed, () if reset else read_changes(folder), changes)
+        everybody = [person.name for person in analyzed.lanes]
+        with fitting(folder):
+            earlier = () if reset else exact_changes(everybody, read_changes(folder), RESERVED_NAMES)
+        kept, remarks = _after(analyzed, earlier, changes)
         analysis = with_changes(analyzed, kept) if kept else analyzed
         # 3.
         write_changes(folder, kept)
@@ -74,7 +77,7 @@ def _after(
 ) -> tuple[tuple[Change, ...], list[str]]:
     """All changes with everybody by the name that they have then, and sentences on people who are seen together."""
     everybody = [person.name for person in analyzed.lanes]
-    kept, remarks = exact_changes(everybody, earlier, RESERVED_NAMES), list[str]()
+    kept, remarks = tuple(earlier), list[str]()
     for change in changes:
         made = exact(change, names_after(everybody, kept), RESERVED_NAMES)
         if isinstance(made, Merge):

@@ -8,9 +8,10 @@ applied whenever they are read, and without it they are as before.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ CHANGES_FILE = 'people.json'
 FORMAT = 1
 LONGEST_NAME = 80
 MOST_BYTES = 1 << 20
+FORGET = 'forget the changes with `affekt people RUN --reset`, or remove the file'
 JOINERS = '\u200c\u200d'
 """Unseen characters that the spelling of Persian, Hindi and other languages needs."""
 
@@ -177,8 +179,25 @@ def read_changes(folder: Path) -> tuple[Change, ...]:
     except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise RunError(
             expected=f'a list of changes in {CHANGES_FILE}', came=f'{path}: {str(error)[:200]}',
-            todo='remove the file for people as they were analyzed',
+            todo=FORGET,
         ) from error  # fmt: skip
+
+
+@contextlib.contextmanager
+def fitting(folder: Path) -> Iterator[None]:
+    """Within the block the changes beside some results are made: where they do not fit, the list is to blame.
+
+    Raises:
+        RunError: they do not.
+    """
+    try:
+        yield
+    except (UnknownNameError, ValueRangeError) as error:
+        raise RunError(
+            expected='changes that fit the people of the analysis',
+            came=f'{folder / CHANGES_FILE}: {error}',
+            todo=FORGET,
+        ) from error
 
 
 def write_changes(folder: Path, changes: Sequence[Change]) -> None:

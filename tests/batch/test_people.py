@@ -116,6 +116,15 @@ def test_a_run_that_is_being_written_is_not_changed(run):
     assert not list(run.rglob(CHANGES_FILE))
 
 
+def test_a_list_that_does_not_fit_is_to_blame_and_reset_forgets_it(run):
+    folder = change_people(run, [Rename('1', 'A.')], file='a.mp4').folder
+    (folder / CHANGES_FILE).write_text('{"format": 1, "changes": [{"name": ["person 9", "B"]}]}')
+    for changes in ([], [Rename('2', 'C')]):
+        with pytest.raises(RunError, match=r'people\.json.*person 9.*--reset'):
+            change_people(run, changes, file='a.mp4')
+    assert change_people(run, [Rename('2', 'C')], file='a.mp4', reset=True).changes == (Rename('person 2', 'C'),)
+
+
 def test_results_stay_as_they_were_analyzed(run):
     folder = change_people(run, file='b.mp4').folder
     before = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in ('.json', '.parquet')}

@@ -9,6 +9,7 @@ sentence too. The wording says how people come across; what they feel is not kno
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,6 +23,7 @@ from affekt.analysis.person_series import PersonSeries, Readings, column, fused_
 from affekt.analysis.phrases import (
     MOST_PEOPLE,
     SOURCE_WORDS,
+    TONE_WORDS,
     UNSEEN,
     Interval,
     headline,
@@ -142,12 +144,13 @@ def _impression(findings: Findings, person: Person, *, is_first: bool) -> list[S
     measured."""
     path = findings.timeline.series(person.name)
     how, category_sources = headline(person, findings.labels), _category_sources(path, person)
-    tone_text, tone_sources = _tone(person, is_first=is_first), _tone_sources(path, person)
+    tone_text = _tone(person, is_first=is_first)
+    tone_sources = _tone_sources(path, tone_text)
     clauses = []
     if how:
         clauses.append(how + _judged_by(category_sources))
     if tone_text:
-        is_new = {*tone_sources} != {*category_sources} and f'tone is {UNCLEAR}' not in tone_text
+        is_new = {*tone_sources} != {*category_sources}
         clauses.append(tone_text + _judged_by(tone_sources if is_new else ()))
     if not clauses:
         return []
@@ -175,9 +178,10 @@ def _category_sources(path: PersonSeries, person: Person) -> tuple[str, ...]:
     return tuple(dict.fromkeys(source for part in named for source in leading_sources(part, 'category')))
 
 
-def _tone_sources(path: PersonSeries, person: Person) -> tuple[str, ...]:
-    """What decided the valence, or the arousal where there is no valence."""
-    return leading_sources(path, 'valence' if person.valence is not None else 'arousal')
+def _tone_sources(path: PersonSeries, tone_text: str) -> tuple[str, ...]:
+    """What decided the dimensions that a text on the tone has words for; none where it has none."""
+    axes = [axis for axis, words in TONE_WORDS.items() if set(words) & set(re.findall(r'\w+', tone_text))]
+    return tuple(dict.fromkeys(source for axis in axes for source in leading_sources(path, axis)))
 
 
 def _tone(person: Person, *, is_first: bool) -> str:

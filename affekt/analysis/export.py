@@ -110,8 +110,10 @@ def tiers(analysis: Analysis) -> dict[str, list[Interval]]:
 
 
 def _course_text(part: Stretch) -> str:
-    """'sadness 0.54', or 'unclear'."""
-    return part.label if part.certainty is None else f'{part.label} {part.certainty:.2f}'
+    """'sadness 0.54', or 'unclear (contradiction)'."""
+    if part.certainty is None:
+        return f'{part.label} ({part.reason})' if part.reason else part.label
+    return f'{part.label} {part.certainty:.2f}'
 
 
 def flattened(intervals: Iterable[Interval], duration_s: float) -> list[Interval]:

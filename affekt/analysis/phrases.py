@@ -42,6 +42,8 @@ MOST_STRETCHES = 4
 MOST_OTHERS = 2
 """Labels beside the usual one that such a sum names."""
 
+TONE_WORDS = {'valence': ('negative', 'positive', 'neutral', 'even'), 'arousal': ('calm', 'lively', 'even')}
+"""The words of a tone that each dimension decides."""
 TONE_LEAST = {'valence': 0.12, 'arousal': 0.15}
 """Means nearer to 0 are no tone."""
 SLIGHT = 0.25

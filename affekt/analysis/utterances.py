@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from affekt.analysis.observations import GOEMOTION_COLUMNS, conform
+from affekt.analysis.phrases import CLEAR
 from affekt.analysis.records import Spoken, SpokenWord
 from affekt.analysis.settings import AnalysisSettings
 from affekt.labels import EKMAN, GOEMOTIONS, affect_sd
@@ -162,7 +163,8 @@ def _foreign(language: str, count: int, total: int, utterances: Sequence[Utteran
     ]
     known = [share for share in shares if np.isfinite(share)]
     sure = f' (probability {known[-1]:.2f})' if known else ''
-    name = f'in {language_name(language)}{sure}' if language else 'not in English'
+    perhaps = 'perhaps ' if known and known[-1] < CLEAR else ''
+    name = f'{perhaps}in {language_name(language)}{sure}' if language else 'not in English'
     return (
         f'{_of_all(count, total)} {"is" if count == 1 else "are"} {name}: no model here reads emotion '
         'from words of that language, so they are shown and not read'

@@ -164,7 +164,7 @@ export function makeReading(report, clock, person, follow) {
 
   function showNumber(cell, value, low, high) {
     const known = value !== null && value !== undefined;
-    const half = known && low !== null && low !== undefined ? Math.max(high - value, value - low) : null;
+    const half = known && low !== null && low !== undefined ? Math.min(1, Math.max(high - value, value - low)) : null;
     cell.replaceChildren(
       known ? signed(value) : '–',
       h('small', { text: half === null ? '' : ` ±${half.toFixed(2)}` }),

@@ -249,6 +249,13 @@ def test_a_voice_that_is_loud_and_unclear_all_the_time_has_one_sentence(make):
     assert [(part.start_s, part.end_s) for part in sentence.evidence] == [(1.0, 4.0)]
 
 
+def test_a_tone_that_is_lively_alone_is_judged_by_what_tells_arousal(make):
+    turns = [make.turn_row(0, 8, 'anger') | UNREAD | {'arousal': 0.8, 'arousal_sd': 0.25, 'abstains_because': 'unsure'}]
+    plain = dict.fromkeys(EKMAN, NAN) | {'valence': 0.0, 'valence_sd': 0.3, 'arousal': NAN}
+    text = ' '.join(described(make, 'audio', turns=turns, said=[make.utterance_row(0, 8, 'a b', 'anger') | plain]))
+    assert re.search(r'the tone is lively \([^()]*\), judged mainly by the tone of voice\.', text)
+
+
 def test_what_nothing_rests_on_is_one_list(make):
     assert 'No face was found and no speech was heard, so nothing rests on faces, voice or words.' in described(make)
 

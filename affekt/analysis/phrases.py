@@ -30,7 +30,7 @@ CATEGORY_WORDS = dict(
     )
 )
 SOURCE_WORDS = {'face': 'the face', 'voice': 'the tone of voice', 'words': 'the words'}
-REASON_WORDS = {'unsure': UNCLEAR, 'contradiction': 'contradictory', 'mixed': 'mixed'}
+REASON_WORDS = {'unsure': UNCLEAR, 'unread': 'not read', 'contradiction': 'contradictory', 'mixed': 'mixed'}
 """Why a stretch has no label, as an adjective."""
 
 LEAST_TOLD = 0.35
@@ -292,5 +292,7 @@ def _unclear_throughout(person: Person) -> str:
         return f'{called(person.name)} keeps changing, so that no one emotion prevails'
     if person.name == UNSEEN or person.seen_s <= 0:
         who = 'the voice' if person.name == UNSEEN else f'the voice of {person.name}'
+        if person.course[0].reason == 'unread':
+            return f'{who} is heard, and no model is loaded that reads emotion from it'
         return f'{who} is too unclear to name an emotion'
     return f'the expression of {called(person.name)} is too unclear to name an emotion'

@@ -109,8 +109,8 @@ class Stretch:
     """Mean, low, high, as of a `Person`, over the stretch."""
     arousal: tuple[float, float, float] | None = None
     reason: str = ''
-    """Why it is unclear: 'unsure'; 'contradiction' between face, voice and words; 'mixed', where most steps are clear
-    and no category prevails; '' where a label is named."""
+    """Why it is unclear: 'unsure'; 'unread', where no model that is loaded reads the voice; 'contradiction' between
+    face, voice and words; 'mixed', where most steps are clear and no category prevails; '' where a label is named."""
 
     def __repr__(self) -> str:
         sure = '' if self.certainty is None else f', certainty {self.certainty:.2f}'

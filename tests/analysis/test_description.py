@@ -238,6 +238,13 @@ def test_nothing_else_is_recommended_where_the_notes_on_words_do_not(make):
     assert '--asr' not in text
 
 
+def test_a_voice_that_no_model_reads_is_not_called_unclear(make):
+    row = make.turn_row(1, 9, 'anger') | UNREAD | {'arousal': 0.2}
+    text = ' '.join(described(make, kind='audio', turns=[row]))
+    assert 'The voice is heard, and no model is loaded that reads emotion from it' in text
+    assert 'too unclear' not in text
+
+
 def test_a_voice_that_is_loud_and_unclear_all_the_time_has_one_sentence(make):
     row = make.turn_row(1, 4, 'anger') | UNREAD | {'is_loud_voice': True, 'abstains_because': 'unsure'}
     readings = Readings({'turns': make.table([row | {'person': 'person 1'}], 'turns')})

@@ -260,7 +260,9 @@ class Analyzer:
         ends = max(seen.end_s, heard.end_s)
         duration = IMAGE_S if is_image else ends if ends > 0 else float(recording.duration_s or 0.0)
         notes = [*_kind_notes(recording, seen, heard), *recording.decoded.sentences, *seen.notes, *heard.notes]
-        notes += licence_notes(self.settings, saw=seen.table.num_rows > 0, heard=heard.turns.num_rows > 0)
+        notes += licence_notes(
+            self.settings, saw=seen.table.num_rows > 0, heard=heard.turns.num_rows > 0, read=bool(heard.spoken)
+        )
         source = Source(
             storable(recording.name), recording.kind, round(duration, 6), recording.sha256(),
             video.width if video else 0,

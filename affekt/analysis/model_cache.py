@@ -19,6 +19,7 @@ from affekt.analysis.model_choice import (
     models_wanted,
     packaged,
     reads_foreign,
+    register_of,
     voice_head,
 )
 from affekt.analysis.settings import AnalysisSettings
@@ -137,7 +138,7 @@ def _text(settings: AnalysisSettings) -> Any:
         return None
     from affekt.text import SentenceEncoder, TextEmotion
 
-    return TextEmotion(SentenceEncoder(is_frugal=True))
+    return TextEmotion(SentenceEncoder(is_frugal=True), register=register_of(settings))
 
 
 def _foreign_text(settings: AnalysisSettings) -> Any:

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from affekt.analysis.observations import Trust
 from affekt.analysis.records import ModelUse
@@ -34,6 +34,8 @@ are root mean squares, over categories and speakers, of the mean error. Faces co
 is who: that persons differ is taken from the voices. Arousal is weighed against the places of categories, which know no
 difference between calm and heated anger; that favours faces, whose arousal is derived from categories, so they get half
 of what it says."""
+WRITTEN_RELIABILITY = 0.35
+"""Of words that are read as written comments: the exponent of least log loss on MELD's development part."""
 PROTOTYPE_TRUST = Trust(0.4, valence_bias_sd=0.3, arousal_bias_sd=0.3)
 """For blendshape prototypes, which were fitted to nothing and calibrated on nothing."""
 
@@ -77,8 +79,14 @@ def reads_foreign(settings: AnalysisSettings) -> bool:
     return packaged(FOREIGN_TEXT) and _allowed(FOREIGN_TEXT, settings)
 
 
-def licence_notes(settings: AnalysisSettings, *, saw: bool, heard: bool) -> list[str]:
-    """What the licence setting costs an analysis: a sentence on faces where there are any, on voices likewise.
+def register_of(settings: AnalysisSettings) -> Literal['dialogue', 'written']:
+    """How words are read: as spoken ones, or without what was learned from MELD, whose lines are those of a television
+    series."""
+    return 'dialogue' if settings.license == 'research' else 'written'
+
+
+def licence_notes(settings: AnalysisSettings, *, saw: bool, heard: bool, read: bool = False) -> list[str]:
+    """What the licence setting costs an analysis: a sentence each on faces, voices and words, where there are any.
 
     Empty where every model may take part.
     """
@@ -91,6 +99,11 @@ def licence_notes(settings: AnalysisSettings, *, saw: bool, heard: bool) -> list
     if heard and settings.license != 'research' and not voice_head(settings):
         notes.append(
             'the model of vocal emotion was left out by the licence setting: of voices only sound and arousal are read'
+        )
+    if read and register_of(settings) == 'written':
+        notes.append(
+            'what was learned from spoken lines was left out by the licence setting: words are read as written '
+            'comments are, which names more and is right less often'
         )
     return notes
 
@@ -111,6 +124,10 @@ def voice_head(settings: AnalysisSettings) -> str:
 def trust_of(settings: AnalysisSettings) -> dict[str, Trust]:
     """How far each source's model is believed."""
     trust = {'words': _trust('words', TEXT)}
+    if register_of(settings) == 'written':
+        trust['words'] = dataclasses.replace(
+            trust['words'], reliability=WRITTEN_RELIABILITY, prior=softened(TRAINED_ON[TEXT])
+        )
     trust['face'] = _trust('face', FACE) if settings.license == 'research' else PROTOTYPE_TRUST
     head = voice_head(settings)
     trust['voice'] = _trust('voice', head) if head else CARRIED_OVER['voice']  # its arousal is heard without a head

@@ -109,12 +109,21 @@ class TextEmotion:
     Args:
         encoder: a SentenceEncoder to share; one is made where none is given.
         weights: the heads; the packaged ones where none are given.
+        register: how texts are read where `read` is not told: 'dialogue' for what was said, 'written' for comments and
+            posts, without what was learned from MELD.
 
     Raises:
         WeightsError: the encoder cannot be had, or the heads are missing or damaged.
     """
 
-    def __init__(self, encoder: SentenceEncoder | None = None, weights: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        encoder: SentenceEncoder | None = None,
+        weights: str | Path | None = None,
+        *,
+        register: Register = 'dialogue',
+    ) -> None:
+        self.register = register
         self.languages = ('en',)
         path = Path(weights) if weights else PACKAGED / MODEL
         arrays = read_heads(path, _shapes())
@@ -130,13 +139,13 @@ class TextEmotion:
         self.prior /= self.prior.sum()
         self.least_evidence = float(arrays['least_evidence'][0])
 
-    def read(self, texts: Sequence[str | Utterance], register: Register = 'dialogue') -> list[TextReading]:
+    def read(self, texts: Sequence[str | Utterance], register: Register | None = None) -> list[TextReading]:
         """A reading of each text.
 
         Args:
             texts: N texts or utterances, best of one transcript: short ones are taken for English where the
                 whole is.
-            register: 'dialogue' for what was said, 'written' for comments and posts.
+            register: 'dialogue' for what was said, 'written' for comments and posts; that of the model when None.
 
         Returns:
             N readings; one that abstains with 'no words' for a text without letters or digits.
@@ -144,6 +153,7 @@ class TextEmotion:
         Raises:
             UnknownNameError: no such register.
         """
+        register = register or self.register
         if register not in REGISTERS:
             raise UnknownNameError(
                 expected=f'a register among {", ".join(REGISTERS)}', came=repr(register), todo='name one of them'

@@ -7,11 +7,13 @@ import pytest
 from affekt.analysis.model_choice import (
     CARRIED_OVER,
     TRAINED_ON,
+    WRITTEN_RELIABILITY,
     card_of,
     licence_notes,
     models_needed,
     models_used,
     models_wanted,
+    register_of,
     softened,
     trust_of,
 )
@@ -88,3 +90,15 @@ def test_what_a_commercial_licence_costs_is_told_where_it_matters():
     assert 'prototypes' in faces
     assert 'vocal emotion' in voices
     assert licence_notes(commercial, saw=False, heard=True) == [voices]
+    assert 'written comments' in licence_notes(commercial, saw=False, heard=False, read=True)[0]
+
+
+def test_what_was_learned_from_meld_is_left_out_where_the_licence_setting_says_so():
+    commercial = AnalysisSettings(license='commercial-ok')
+    assert (register_of(AnalysisSettings()), register_of(commercial)) == ('dialogue', 'written')
+    assert (
+        trust_of(commercial)['words'].reliability
+        == WRITTEN_RELIABILITY
+        < trust_of(AnalysisSettings())['words'].reliability
+    )
+    assert trust_of(commercial)['words'].prior != trust_of(AnalysisSettings())['words'].prior

@@ -1,7 +1,8 @@
 """Runs as affekt 0.1.0 first wrote them, with the weights of the sources as text: they open, report and export as then.
 
 `data/run_with_text_weights` is the made-up recording of `conftest.py`, analyzed before weights were columns of numbers.
-`expected_of_text_weights.json` is what that program exported (as sha256) and drew.
+`expected_of_text_weights.json` is what that program exported (as sha256) and drew. Only the captions differ: they leave
+out 'calm', which was 0.3 sure; the other exports keep it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from affekt.analysis import Analysis, Timeline, export
+from affekt.analysis import LEAST_TOLD, Analysis, Timeline, export
 from affekt.cli import main
 from affekt.report.payload import report_payload
 
@@ -51,6 +52,14 @@ def test_weights_of_an_older_run_are_numbers_when_it_is_opened(run):
 def test_an_older_run_is_exported_to_the_byte_as_then(run, tmp_path, to):
     out = export(run / NAME, to, tmp_path / 'out')
     assert hashlib.sha256(out.read_bytes()).hexdigest() == EXPECTED['exports'][to]
+
+
+def test_words_that_captions_leave_out_stay_in_the_other_exports(run, tmp_path):
+    (label,) = [x for x in Analysis.load(run / NAME).labels if x.word == 'calm' and x.scope == 'span' and x.start_s < 1]
+    assert label.certainty < LEAST_TOLD
+    captions, tiers = (export(run / NAME, to, tmp_path / to).read_text() for to in ('vtt', 'textgrid'))
+    assert 'calm' not in captions
+    assert f'calm {label.certainty:.2f}' in tiers
 
 
 def test_an_older_run_is_drawn_as_then(run):

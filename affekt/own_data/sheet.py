@@ -139,8 +139,8 @@ def _category_sections(scores: Scores) -> Iterator[Section]:
         if score.recall and name != 'majority' and score.spoken
     )
     if recalls:
-        heads = ('', *(SHORT[name] for name in scores.classes))
-        yield Section('Recall of each category, silence counted as wrong', heads, recalls, 1)
+        columns = ('', *(SHORT[name] for name in scores.classes))
+        yield Section('Recall of each category, silence counted as wrong', columns, recalls, 1)
     called = (*EKMAN, '')
     yield Section(
         f'{scores.lead.capitalize()}: what clips of each category are called',

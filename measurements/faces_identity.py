@@ -152,7 +152,7 @@ def main() -> None:
         for name, people in few.items():
             worse = {p: np.stack([network.vector(degraded(c, side, blur)) for c in own]) for p, own in people.items()}
             others = np.array([
-                mean_distance([a], [b]) for first, other in combinations(worse.values(), 2) for a in first for b in other
+                mean_distance([a], [b]) for own, other in combinations(worse.values(), 2) for a in own for b in other
             ])  # fmt: skip
             low, middle_one = (round(float(q), 3) for q in np.quantile(others, [0.005, 0.5]))
             rows.append(

@@ -108,8 +108,8 @@ def _words(path: Path, limit: int) -> dict[str, Any]:
         )
         for row in rows
     )  # fmt: skip
-    said = [Utterance(float(at), at + 0.9, '', row['Utterance']) for at, row in enumerate(rows)]
-    table, _ = utterance_table(said, TextEmotion())
+    utterances = [Utterance(float(at), at + 0.9, '', row['Utterance']) for at, row in enumerate(rows)]
+    table, _ = utterance_table(utterances, TextEmotion())
     readings = [ClipReading({'words': SourceReading(silent_because='nothing measured')})] * len(clips)
     shares = np.stack([column(table, category) for category in EKMAN], axis=1)
     values = {name: column(table, name) for name in ('start_s', 'valence', 'arousal')}
@@ -130,7 +130,10 @@ def _facts(outcome: AnalysisBenchmark, relation: str) -> dict[str, Any]:
     whole = benchmark_facts(outcome)
     facts = {'relation': relation, **{name: whole[name] for name in KEPT}}
     title, *tables = sheet_markdown(analysis_sheet(outcome)).split('\n')
-    return {**facts, 'markdown': '\n'.join([title, '', *(f'- {said}' for said in conclusions(outcome)), *tables])}
+    return {
+        **facts,
+        'markdown': '\n'.join([title, '', *(f'- {sentence}' for sentence in conclusions(outcome)), *tables]),
+    }
 
 
 def _left_out(name: str) -> Mapping[str, Any]:

@@ -80,8 +80,8 @@ def pairs(vectors: dict[str, np.ndarray], rng: np.random.Generator) -> tuple[np.
                 if count:
                     distances.append(mean_distance(list(own[order[:count]]), list(own[order[count : 2 * count]])))
                     same.append(True)
-        for one, other in combinations(vectors.values(), 2):
-            ours, theirs = rng.permutation(one)[:size], rng.permutation(other)[:size]
+        for first, other in combinations(vectors.values(), 2):
+            ours, theirs = rng.permutation(first)[:size], rng.permutation(other)[:size]
             distances.append(mean_distance(list(ours), list(theirs)))
             same.append(False)
     return np.array(distances), np.array(same)
@@ -95,8 +95,8 @@ def fitted(distances: np.ndarray, same: np.ndarray) -> tuple[float, float]:
         own = np.logaddexp(0, np.where(same, -logits, logits))
         return float(own[same].mean() + own[~same].mean())
 
-    found = minimize(loss, np.array([0.5, np.log(0.04)]), method='Nelder-Mead').x
-    return float(found[0]), float(np.exp(found[1]))
+    middle, log_spread = minimize(loss, np.array([0.5, np.log(0.04)]), method='Nelder-Mead').x
+    return float(middle), float(np.exp(log_spread))
 
 
 def judged(distances: np.ndarray, same: np.ndarray, middle: float, spread: float) -> dict[str, float]:
@@ -152,7 +152,7 @@ def main() -> None:
         for name, people in few.items():
             worse = {p: np.stack([network.vector(degraded(c, side, blur)) for c in own]) for p, own in people.items()}
             others = np.array([
-                mean_distance([a], [b]) for one, other in combinations(worse.values(), 2) for a in one for b in other
+                mean_distance([a], [b]) for own, other in combinations(worse.values(), 2) for a in own for b in other
             ])  # fmt: skip
             low, middle_one = (round(float(q), 3) for q in np.quantile(others, [0.005, 0.5]))
             rows.append(

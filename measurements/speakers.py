@@ -94,13 +94,13 @@ def judged(made: list[Turns], answers: list[list[int]]) -> dict[str, float]:
         for number in set(numbers[numbers >= 0].tolist()):
             right += max(seconds[(numbers == number) & (speakers == who)].sum() for who in set(speakers.tolist()))
             named += seconds[numbers == number].sum()
-        told = len(set(numbers[numbers >= 0].tolist()))
+        named_apart = len(set(numbers[numbers >= 0].tolist()))
         if len(set(speakers.tolist())) == 1:
-            split.append(told > 1)
+            split.append(named_apart > 1)
             continue
         several += 1
         whole += seconds.sum()
-        counts += [told == len(set(speakers.tolist()))] if told else []
+        counts += [named_apart == len(set(speakers.tolist()))] if named_apart else []
     covered = sum(
         seconds[np.array(answer) >= 0].sum()
         for (speakers, _, seconds), answer in zip(made, answers, strict=True)

@@ -48,6 +48,9 @@ class AnalysisBenchmark:
             notes.append(f'{subject(len(missing), "clip")} without a file: {_some(missing)}')
         if failed := self.clips.failed:
             notes.append(f'{counted(len(failed), "clip")} could not be analyzed: {_some(list(failed))}')
+        if outside := [clip.name for clip, reading in self.read if reading.is_outside]:
+            begin = 'begins' if len(outside) == 1 else 'begin'
+            notes.append(f'{counted(len(outside), "clip")} {begin} after the end of the file: {_some(outside)}')
         if self.labelled.unlabelled:
             notes.append(f'{counted(self.labelled.unlabelled, "row")} without category and rating left out')
         if 0 < self.groups < 5 and self.labelled.grouped_by:

@@ -18,6 +18,8 @@ from affekt.labels import EKMAN
 
 NOTHING = 'nothing measured'
 """Why a source is silent of which there is no reading at all."""
+OUTSIDE = 'outside the recording'
+"""Why every source is silent of a stretch that begins where the recording has ended."""
 REASONS: Mapping[str, tuple[str, str]] = {'voice': ('turns', 'abstains_because'), 'words': ('utterances', 'reason')}
 """Source to the table and column that say why it names no category."""
 
@@ -51,6 +53,11 @@ class ClipReading:
     sources: Mapping[str, SourceReading] = field(default_factory=dict)
     """One for each of 'fused', 'face', 'voice', 'words'."""
 
+    @property
+    def is_outside(self) -> bool:
+        """The clip is a stretch that the recording does not have."""
+        return any(reading.silent_because == OUTSIDE for reading in self.sources.values())
+
 
 def readings_of(analysis: Analysis, window_s: tuple[float, float] | None = None) -> ClipReading:
     """What the analysis says of the whole recording, or of a stretch of it.
@@ -59,6 +66,8 @@ def readings_of(analysis: Analysis, window_s: tuple[float, float] | None = None)
         analysis: of the recording.
         window_s: the stretch, in seconds; fused steps that it cuts count with what of them lies inside.
     """
+    if window_s is not None and window_s[0] >= analysis.source.duration_s:
+        return ClipReading(dict.fromkeys(SOURCES, SourceReading(silent_because=OUTSIDE)))
     timeline = analysis.timeline if window_s is None else analysis.timeline.slice(*window_s)
     names = [person.name for person in analysis.lanes]
     every = {source: [timeline.series(name, source) for name in names] for source in SOURCES}

@@ -133,17 +133,14 @@ def _category_sections(scores: Scores) -> Iterator[Section]:
     heads = ('category', 'speaks', 'right where it speaks', 'says', 'UAR', 'F1', 'ECE', 'of all')
     cells = tuple((_named(name, scores), *_category_cells(score)) for name, score in scores.categories.items())
     yield Section('Category', heads, cells, 1)
-    columns = (*scores.classes,)
-    yield Section(
-        'Recall of each category, silence counted as wrong',
-        ('', *(SHORT[name] for name in columns)),
-        tuple(
-            (name, *(percent(score.recall.get(column, math.nan), 0) for column in columns))
-            for name, score in scores.categories.items()
-            if score.recall and name != 'majority' and score.spoken
-        ),
-        1,
+    recalls = tuple(
+        (name, *(percent(score.recall.get(column, math.nan), 0) for column in scores.classes))
+        for name, score in scores.categories.items()
+        if score.recall and name != 'majority' and score.spoken
     )
+    if recalls:
+        columns = ('', *(SHORT[name] for name in scores.classes))
+        yield Section('Recall of each category, silence counted as wrong', columns, recalls, 1)
     called = (*EKMAN, '')
     yield Section(
         f'{scores.lead.capitalize()}: what clips of each category are called',

@@ -72,7 +72,10 @@ def test_a_stretch_of_a_recording_is_read_alone():
     )
     assert readings_of(analysis, (0.0, 2.0)).sources['fused'].category == 'anger'
     assert readings_of(analysis, (2.0, 4.0)).sources['fused'].category == 'fear'
-    assert readings_of(analysis, (8.0, 9.0)).sources['fused'].silent_because == 'nothing measured'
+    outside = readings_of(analysis, (analysis.source.duration_s, analysis.source.duration_s + 1))
+    assert outside.is_outside
+    assert {reading.silent_because for reading in outside.sources.values()} == {'outside the recording'}
+    assert not readings_of(analysis, (2.0, 99.0)).is_outside
 
 
 def test_nobody_is_no_reading():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,17 @@ def test_the_first_sentence_says_how_often_it_is_right_where_it_speaks_and_what_
     assert first.startswith("On these 40 clips of 10 speakers affekt's fused category is right 67 % [")
     assert '(on 75 % of them), and says 70 %' in first
     assert "always 'anger' is right 75 %" in first
+
+
+def test_a_stretch_after_the_end_of_its_file_is_named():
+    outcome = _outcome(['anger', 'fear'], ['anger', 'fear'])
+    beyond = ClipReading({'fused': SourceReading(silent_because='outside the recording')})
+    cut = dataclasses.replace(outcome, clips=ReadClips((outcome.clips.readings[0], beyond)))
+    assert '1 clip begins after the end of the file: 1.wav' in cut.notes
+
+
+def test_without_any_category_there_is_no_table_of_recalls():
+    assert not [section for section in analysis_sheet(_outcome(['anger'], [''])).sections if 'Recall' in section.title]
 
 
 def test_one_clip_is_called_this_clip():

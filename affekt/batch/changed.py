@@ -17,13 +17,20 @@ from affekt.analysis.assemble import concluded
 from affekt.analysis.model_choice import trust_of
 from affekt.analysis.observations import Observed, with_people
 from affekt.analysis.phrases import UNSEEN, UNSEEN_TITLES
-from affekt.analysis.records import Moment
+from affekt.analysis.records import Moment, Person
+from affekt.labels import EKMAN
 from affekt.people import Change, Returned, exact_changes, names_after, told_changes
 
 STILL_REACH_S = 0.5
 """How far from a kept still another moment may be that shows it."""
 RESERVED_NAMES = (UNSEEN, *UNSEEN_TITLES)
 """Names that nobody may be given."""
+SAME_WITHIN = 1e-4
+"""Figures closer than this are the same: results are stored rounded."""
+OTHER_VERSION = (
+    'Face, voice and words were put together again by this version of affekt, whose figures of everybody differ from '
+    'those of the version that analyzed the recording.'
+)
 
 
 def with_changes(analysis: Analysis, changes: Sequence[Change]) -> Analysis:
@@ -34,9 +41,17 @@ def with_changes(analysis: Analysis, changes: Sequence[Change]) -> Analysis:
     """
     everybody = [person.name for person in analysis.lanes]
     names = names_after(everybody, changes, RESERVED_NAMES)
-    notes = (*analysis.source.notes, *told_changes(exact_changes(everybody, changes, RESERVED_NAMES)))
-    observed = Observed(
-        source=dataclasses.replace(analysis.source, notes=notes),
+    notes = [*analysis.source.notes, *told_changes(exact_changes(everybody, changes, RESERVED_NAMES))]
+    if not _says_the_same(analysis, concluded(_observed(analysis, {}, analysis.source.notes), analysis.settings)):
+        notes.append(OTHER_VERSION)
+    again = concluded(_observed(analysis, names, notes), analysis.settings)
+    return dataclasses.replace(again, notice=analysis.notice, recording=analysis.recording)
+
+
+def _observed(analysis: Analysis, names: Mapping[str, str], notes: Sequence[str]) -> Observed:
+    """What was measured, with the person of each row renamed."""
+    return Observed(
+        source=dataclasses.replace(analysis.source, notes=tuple(notes)),
         faces=_renamed(analysis.tables['faces'], names),
         turns=_renamed(analysis.tables['turns'], names),
         voice=analysis.tables['voice'],
@@ -48,8 +63,20 @@ def with_changes(analysis: Analysis, changes: Sequence[Change]) -> Analysis:
         models=analysis.models,
         still_at=_still_of(analysis.moments),
     )
-    again = concluded(observed, analysis.settings)
-    return dataclasses.replace(again, notice=analysis.notice, recording=analysis.recording)
+
+
+def _says_the_same(first: Analysis, second: Analysis) -> bool:
+    """Whether two analyses agree on everybody's categories, valence and arousal."""
+    pairs = zip(first.lanes, second.lanes, strict=False)
+    return len(first.lanes) == len(second.lanes) and all(
+        np.allclose(_figures(ours), _figures(theirs), atol=SAME_WITHIN, equal_nan=True) for ours, theirs in pairs
+    )
+
+
+def _figures(person: Person) -> list[float]:
+    unknown = (float('nan'),) * 3
+    categories = [person.categories.get(category, float('nan')) for category in EKMAN]
+    return [*categories, *(person.valence or unknown), *(person.arousal or unknown)]
 
 
 def seconds_together(analysis: Analysis, first: str, second: str) -> tuple[float, float]:

@@ -120,8 +120,9 @@ def few_shades(crop: npt.NDArray[np.uint8]) -> float:
     """
     grey = crop.astype(np.float32)
     shades = np.floor((grey - grey.mean()) / max(float(grey.std()), LEAST_CONTRAST) / SHADE).astype(np.int64)
+    shades -= shades.min()
     quarters = [shades[top : top + 20, left : left + 20] for top in (6, 26) for left in (4, 24)]
-    counts = [np.sort(np.unique(quarter, return_counts=True)[1]) for quarter in quarters]
+    counts = [np.sort(np.bincount(quarter.ravel())) for quarter in quarters]
     return float(min(count[-3:].sum() / count.sum() for count in counts))
 
 

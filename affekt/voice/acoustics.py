@@ -253,16 +253,42 @@ def syllable_nuclei(samples: Floats32, voiced: npt.NDArray[np.bool_]) -> int:
 
     Source: de Jong & Wempe 2009, doi:10.3758/BRM.41.2.385; their threshold is the 99th percentile less 25 dB.
     """
-    from scipy.signal import find_peaks
-
     frames = windows(samples, _INTENSITY_WINDOW)
     if frames.shape[0] < 3:
         return 0
     taper = np.hanning(_INTENSITY_WINDOW).astype(np.float32)
     intensity = _decibel(np.square(frames) @ (taper / taper.sum()))
     threshold = max(SILENCE_DB + 10, float(np.percentile(intensity, 99)) - 25)
-    peaks, _ = find_peaks(intensity, height=threshold, prominence=2.0)
-    return int(np.count_nonzero(voiced[peaks]))
+    return int(np.count_nonzero(voiced[prominent_peaks(intensity, threshold, 2.0)]))
+
+
+def prominent_peaks(values: npt.NDArray[np.floating], height: float, prominence: float) -> npt.NDArray[np.int64]:
+    """Where values peak, as `scipy.signal.find_peaks` finds it, whose import alone costs half a second.
+
+    Args:
+        values: (T,) finite.
+        height: of a peak, at least.
+        prominence: how far one must come down from a peak, at least, before one can climb higher.
+
+    Returns:
+        (P,) places in order; the middle one where a peak is flat.
+    """
+    if len(values) < 3:
+        return np.zeros(0, dtype=np.int64)
+    changes = np.flatnonzero(np.diff(values)) + 1
+    starts, ends = np.append(0, changes), np.append(changes, len(values))  # of runs of equal values
+    level = values[starts]
+    is_peak = (level[1:-1] > level[:-2]) & (level[1:-1] > level[2:]) & (level[1:-1] >= height)
+    peaks = ((starts + ends - 1) // 2)[1:-1][is_peak]
+
+    def stands_out(peak: int) -> bool:
+        higher = np.flatnonzero(values > values[peak])
+        after = int(np.searchsorted(higher, peak))
+        left = values[higher[after - 1] + 1 if after else 0 : peak + 1].min()
+        right = values[peak : higher[after] if after < len(higher) else len(values)].min()
+        return bool(values[peak] - max(left, right) >= prominence)
+
+    return np.array([peak for peak in peaks.tolist() if stands_out(peak)], dtype=np.int64)
 
 
 def stacked(rows: Sequence[Floats32]) -> Floats32:

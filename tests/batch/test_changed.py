@@ -11,6 +11,7 @@ from affekt.analysis import Analysis, AnalysisSettings
 from affekt.analysis.assemble import assemble
 from affekt.analysis.model_choice import trust_of
 from affekt.batch import seconds_together, with_changes
+from affekt.batch.changed import OTHER_VERSION
 from affekt.errors import RunError, ValueRangeError
 from affekt.labels import EKMAN
 from affekt.people import CHANGES_FILE, Merge, Rename, write_changes
@@ -53,6 +54,13 @@ def test_a_new_name_stands_wherever_the_old_one_stood(analysis):
     before, after = (a.timeline.select(source='fused', name=EKMAN).column('value') for a in (analysis, changed))
     assert np.sort(after) == pytest.approx(np.sort(before), nan_ok=True)  # nan goes last
     assert "Person 1 is called 'Zoë', as was said by hand." in changed.source.notes
+
+
+def test_figures_of_another_version_are_not_replaced_in_silence(analysis):
+    first, *others = analysis.people
+    earlier = dataclasses.replace(analysis, people=(dataclasses.replace(first, valence=(-0.9, -1.0, -0.8)), *others))
+    assert OTHER_VERSION in with_changes(earlier, [Rename('1', 'Zoë')]).source.notes
+    assert OTHER_VERSION not in with_changes(analysis, [Rename('1', 'Zoë')]).source.notes
 
 
 def test_who_is_merged_is_fused_from_the_rows_of_both(observed):

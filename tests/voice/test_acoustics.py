@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.signal import lfilter
+from scipy.signal import find_peaks, lfilter
 
 from affekt.errors import ShapeError, ValueRangeError
 from affekt.voice import COLUMNS, READINGS, acoustic_frames, acoustic_summary, integrated_loudness
-from affekt.voice.acoustics import syllable_nuclei
+from affekt.voice.acoustics import prominent_peaks, syllable_nuclei
 
 
 def column(row: np.ndarray, name: str) -> float:
@@ -123,3 +123,14 @@ def test_what_is_not_mono_or_not_finite_is_refused():
         acoustic_frames(np.zeros((2, 16000), np.float32))
     with pytest.raises(ValueRangeError):
         acoustic_frames(np.full(16000, np.inf, np.float32))
+
+
+@pytest.mark.parametrize('steps', [0, 3])
+def test_peaks_are_those_of_scipy(steps):
+    rng = np.random.default_rng(3)
+    for length in (0, 1, 2, 3, 50, 400):
+        values = np.cumsum(rng.normal(size=length))
+        values = np.round(values * steps) / steps if steps else values  # flat peaks
+        for height, prominence in ((-100.0, 0.0), (0.0, 1.0), (1.0, 2.0)):
+            expected, _ = find_peaks(values, height=height, prominence=prominence)
+            np.testing.assert_array_equal(prominent_peaks(values, height, prominence), expected)

@@ -90,8 +90,8 @@ def end_to_end(result: dict[str, Any]) -> str:
         )
         text += (
             f'\nThe longest over the shortest: {result["peak_of_longest_over_shortest"]:.2f}. A single '
-            'recording gives each model back when it is done with, and so does one of ten seconds and more in a folder; '
-            'shorter ones leave them for the next file.\n'
+            'recording gives each model back when it is done with, and so does one of ten seconds and more in a '
+            'folder; shorter ones leave them for the next file.\n'
         )
     return text
 

@@ -17,8 +17,8 @@ HEAD = """# Textual emotion
 
 - **File**: `textual_emotion.npz`, {bytes:,} bytes, sha256 `{sha256}`
 - **Data**: {data}
-- **Licence**: {licence}; commercial use is allowed, but for the map that reads spoken words, which learned from MELD: `--license
-  commercial-ok` leaves it out and reads words as written comments
+- **Licence**: {licence}; commercial use is allowed, but for the map that reads spoken words, which learned from MELD:
+  `--license commercial-ok` leaves it out and reads words as written comments
 - **Split**: official: {split}
 - **Selection**: {selection}
 - **Made by**: `{recipe}`

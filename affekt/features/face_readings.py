@@ -53,7 +53,7 @@ def _facts(level: str, pooling: str) -> dict[str, Any]:
 
     card = json.loads(MODEL_FILE.with_suffix('.json').read_text('utf-8'))
     return {
-        'tool': 'affekt.faces observe_faces', 'version': 1, 'rate_hz': RATE_HZ, 'people': PEOPLE,
+        'tool': 'affekt.faces observe_faces', 'version': 2, 'rate_hz': RATE_HZ, 'people': PEOPLE,
         'person': 'who fills most', 'landmarks_sha256': lookup('face_landmarker.task').sha256,
         'expression_sha256': card['sha256'], 'level': level, 'pooling': pooling,
     }  # fmt: skip

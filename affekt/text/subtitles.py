@@ -52,8 +52,9 @@ def read_ass(text: str, duration_s: float | None, notes: list[str]) -> list[Utte
     Raises:
         TranscriptError: no dialogue, or a line without the fields or the times that the format line promises.
 
-    >>> read_ass('[Events]\\nFormat: Start, End, Name, Text\\nDialogue: 0:00:01.50,0:00:02.00,Ann,Hi, you.', None, [])
-    [Utterance(start_s=1.5, end_s=2.0, speaker='Ann', text='Hi, you.', words=())]
+    >>> line = 'Dialogue: 0:00:01.50,0:00:02.00,Ann,Hi, you.'
+    >>> read_ass(f'[Events]\\nFormat: Start, End, Name, Text\\n{line}', None, [])[0].text
+    'Hi, you.'
     """
     fields: tuple[str, ...] = _ASS_FIELDS
     rows: list[Utterance] = []

@@ -263,19 +263,19 @@ def _summed_up(course: Sequence[Stretch]) -> tuple[ToldStretch, ...]:
     seconds = {word: sum(part.end_s - part.start_s for part in parts) for word, parts in by_word.items()}
     usual, *others = sorted(seconds, key=lambda word: (-seconds[word], word))
     often = 'mostly' if seconds[usual] >= sum(seconds.values()) / 2 else 'most often'
-    told = [ToldStretch(f'{often} {usual}', '', _mean_certainty(by_word[usual]))]
+    parts = [ToldStretch(f'{often} {usual}', '', _mean_certainty(by_word[usual]))]
     for word in [word for word in others if word not in REASON_WORDS.values()][:MOST_OTHERS]:
         longest = max(by_word[word], key=lambda part: part.end_s - part.start_s)
         article = 'an' if word[0] in 'aeiou' else 'a'
         noun = f'{article} {word} stretch' if len(by_word[word]) == 1 else f'{word} stretches, the longest'
-        told.append(
+        parts.append(
             ToldStretch(
-                f'{"with" if len(told) == 1 else "and"} {noun}',
+                f'{"with" if len(parts) == 1 else "and"} {noun}',
                 stretch(longest.start_s, longest.end_s),
                 longest.certainty,
             )
         )
-    return tuple(told)
+    return tuple(parts)
 
 
 def _plain_word(part: Stretch) -> str:

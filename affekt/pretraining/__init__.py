@@ -11,14 +11,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from affekt.pretraining.clips import Clip
+    from affekt.pretraining.clips import Clip, ClipSettings, decoded
 
 _LATER = {
     'Clip': 'clips',
+    'ClipSettings': 'clips',
+    'decoded': 'clips',
 }
 """Public name to the file that has it."""
 
-__all__ = ['Clip']
+__all__ = ['Clip', 'ClipSettings', 'decoded']
 
 
 def __dir__() -> list[str]:

@@ -11,14 +11,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from affekt.pretraining.batches import ClipBatch, collate
     from affekt.pretraining.clips import Clip
 
 _LATER = {
     'Clip': 'clips',
+    'ClipBatch': 'batches',
+    'collate': 'batches',
 }
 """Public name to the file that has it."""
 
-__all__ = ['Clip']
+__all__ = ['Clip', 'ClipBatch', 'collate']
 
 
 def __dir__() -> list[str]:

@@ -11,16 +11,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from affekt.pretraining.batches import ClipBatch, collate
     from affekt.pretraining.clips import Clip, ClipSettings, decoded
 
 _LATER = {
     'Clip': 'clips',
+    'ClipBatch': 'batches',
     'ClipSettings': 'clips',
+    'collate': 'batches',
     'decoded': 'clips',
 }
 """Public name to the file that has it."""
 
-__all__ = ['Clip', 'ClipSettings', 'decoded']
+__all__ = [
+    'Clip',
+    'ClipBatch',
+    'ClipSettings',
+    'collate',
+    'decoded',
+]
 
 
 def __dir__() -> list[str]:

@@ -12,16 +12,24 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from affekt.pretraining.batches import ClipBatch, collate
-    from affekt.pretraining.clips import Clip
+    from affekt.pretraining.clips import Clip, ClipSettings, decoded
 
 _LATER = {
     'Clip': 'clips',
     'ClipBatch': 'batches',
+    'ClipSettings': 'clips',
     'collate': 'batches',
+    'decoded': 'clips',
 }
 """Public name to the file that has it."""
 
-__all__ = ['Clip', 'ClipBatch', 'collate']
+__all__ = [
+    'Clip',
+    'ClipBatch',
+    'ClipSettings',
+    'collate',
+    'decoded',
+]
 
 
 def __dir__() -> list[str]:

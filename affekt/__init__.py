@@ -56,6 +56,7 @@ ROOMS = (
     'corruption',
     'training',
     'fusion',
+    'pretraining',
     'experiments',
     'benchmarks',
     'challenges',
@@ -71,7 +72,7 @@ ROOMS = (
     'terminal',
     'cli',
 )
-TORCH_ROOMS = ('nn', 'training', 'fusion')
+TORCH_ROOMS = ('nn', 'training', 'fusion', 'pretraining')
 """Those that need torch; other rooms import them inside functions only."""
 
 _HOMES = {

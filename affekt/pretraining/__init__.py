@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from affekt.pretraining.clips import Clip, ClipSettings, decoded
     from affekt.pretraining.forms import FORMS, HicmaeForm, SvfapForm, form_named
     from affekt.pretraining.hicmae import HicmaeClassifier, HicmaePretraining
+    from affekt.pretraining.objectives import LabelledClip
+    from affekt.pretraining.predict import predict_proba
     from affekt.pretraining.svfap import SvfapClassifier, SvfapPretraining
+    from affekt.pretraining.tuning import Tuned, tune
+    from affekt.pretraining.tuning_settings import TuningSettings
 
 _LATER = {
     'FORMS': 'forms',
@@ -26,6 +30,11 @@ _LATER = {
     'SvfapForm': 'forms',
     'SvfapPretraining': 'svfap',
     'form_named': 'forms',
+    'LabelledClip': 'objectives',
+    'Tuned': 'tuning',
+    'TuningSettings': 'tuning_settings',
+    'predict_proba': 'predict',
+    'tune': 'tuning',
     'Clip': 'clips',
     'ClipBatch': 'batches',
     'ClipSettings': 'clips',
@@ -42,12 +51,17 @@ __all__ = [
     'HicmaeClassifier',
     'HicmaeForm',
     'HicmaePretraining',
+    'LabelledClip',
     'SvfapClassifier',
     'SvfapForm',
     'SvfapPretraining',
+    'Tuned',
+    'TuningSettings',
     'collate',
     'decoded',
     'form_named',
+    'predict_proba',
+    'tune',
 ]
 
 

@@ -13,8 +13,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from affekt.pretraining.batches import ClipBatch, collate
     from affekt.pretraining.clips import Clip, ClipSettings, decoded
+    from affekt.pretraining.forms import FORMS, HicmaeForm, SvfapForm, form_named
+    from affekt.pretraining.hicmae import HicmaeClassifier, HicmaePretraining
+    from affekt.pretraining.svfap import SvfapClassifier, SvfapPretraining
 
 _LATER = {
+    'FORMS': 'forms',
+    'HicmaeClassifier': 'hicmae',
+    'HicmaeForm': 'forms',
+    'HicmaePretraining': 'hicmae',
+    'SvfapClassifier': 'svfap',
+    'SvfapForm': 'forms',
+    'SvfapPretraining': 'svfap',
+    'form_named': 'forms',
     'Clip': 'clips',
     'ClipBatch': 'batches',
     'ClipSettings': 'clips',
@@ -24,11 +35,19 @@ _LATER = {
 """Public name to the file that has it."""
 
 __all__ = [
+    'FORMS',
     'Clip',
     'ClipBatch',
     'ClipSettings',
+    'HicmaeClassifier',
+    'HicmaeForm',
+    'HicmaePretraining',
+    'SvfapClassifier',
+    'SvfapForm',
+    'SvfapPretraining',
     'collate',
     'decoded',
+    'form_named',
 ]
 
 

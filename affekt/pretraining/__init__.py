@@ -11,43 +11,87 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from affekt.pretraining.augmentation import (
+        Augmentation,
+        evaluation_augmentation,
+        pretraining_augmentation,
+        tuning_augmentation,
+    )
     from affekt.pretraining.batches import ClipBatch, collate
     from affekt.pretraining.clips import Clip, ClipSettings, decoded
     from affekt.pretraining.forms import FORMS, HicmaeForm, SvfapForm, form_named
     from affekt.pretraining.hicmae import HicmaeClassifier, HicmaePretraining
+    from affekt.pretraining.masking import cell_mask, tube_mask
+    from affekt.pretraining.mixing import Mixing, mixed, soft_targets
+    from affekt.pretraining.spectrograms import filterbank, filterbanks
     from affekt.pretraining.svfap import SvfapClassifier, SvfapPretraining
+    from affekt.pretraining.windows import Sampling, Window, cut, evaluation_windows, pretraining_window, tuning_window
 
 _LATER = {
+    'Augmentation': 'augmentation',
+    'Clip': 'clips',
+    'ClipBatch': 'batches',
+    'ClipSettings': 'clips',
     'FORMS': 'forms',
     'HicmaeClassifier': 'hicmae',
     'HicmaeForm': 'forms',
     'HicmaePretraining': 'hicmae',
+    'Mixing': 'mixing',
+    'Sampling': 'windows',
     'SvfapClassifier': 'svfap',
     'SvfapForm': 'forms',
     'SvfapPretraining': 'svfap',
-    'form_named': 'forms',
-    'Clip': 'clips',
-    'ClipBatch': 'batches',
-    'ClipSettings': 'clips',
+    'Window': 'windows',
+    'cell_mask': 'masking',
     'collate': 'batches',
+    'cut': 'windows',
     'decoded': 'clips',
+    'evaluation_augmentation': 'augmentation',
+    'evaluation_windows': 'windows',
+    'filterbank': 'spectrograms',
+    'filterbanks': 'spectrograms',
+    'form_named': 'forms',
+    'mixed': 'mixing',
+    'pretraining_augmentation': 'augmentation',
+    'pretraining_window': 'windows',
+    'soft_targets': 'mixing',
+    'tube_mask': 'masking',
+    'tuning_augmentation': 'augmentation',
+    'tuning_window': 'windows',
 }
 """Public name to the file that has it."""
 
 __all__ = [
     'FORMS',
+    'Augmentation',
     'Clip',
     'ClipBatch',
     'ClipSettings',
     'HicmaeClassifier',
     'HicmaeForm',
     'HicmaePretraining',
+    'Mixing',
+    'Sampling',
     'SvfapClassifier',
     'SvfapForm',
     'SvfapPretraining',
+    'Window',
+    'cell_mask',
     'collate',
+    'cut',
     'decoded',
+    'evaluation_augmentation',
+    'evaluation_windows',
+    'filterbank',
+    'filterbanks',
     'form_named',
+    'mixed',
+    'pretraining_augmentation',
+    'pretraining_window',
+    'soft_targets',
+    'tube_mask',
+    'tuning_augmentation',
+    'tuning_window',
 ]
 
 

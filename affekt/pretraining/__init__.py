@@ -12,23 +12,40 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from affekt.pretraining.batches import ClipBatch, collate
+    from affekt.pretraining.cache_size import CacheEstimate
     from affekt.pretraining.clips import Clip, ClipSettings, decoded
+    from affekt.pretraining.frame_folders import folder_clip
+    from affekt.pretraining.packed import PackedClips
+    from affekt.pretraining.sources import sample_clip
+    from affekt.pretraining.split_lists import read_split, split_manifest
 
 _LATER = {
+    'CacheEstimate': 'cache_size',
     'Clip': 'clips',
     'ClipBatch': 'batches',
     'ClipSettings': 'clips',
+    'PackedClips': 'packed',
     'collate': 'batches',
     'decoded': 'clips',
+    'folder_clip': 'frame_folders',
+    'read_split': 'split_lists',
+    'sample_clip': 'sources',
+    'split_manifest': 'split_lists',
 }
 """Public name to the file that has it."""
 
 __all__ = [
+    'CacheEstimate',
     'Clip',
     'ClipBatch',
     'ClipSettings',
+    'PackedClips',
     'collate',
     'decoded',
+    'folder_clip',
+    'read_split',
+    'sample_clip',
+    'split_manifest',
 ]
 
 

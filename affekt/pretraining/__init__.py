@@ -14,20 +14,31 @@ if TYPE_CHECKING:
     from affekt.pretraining.batches import ClipBatch, collate
     from affekt.pretraining.cache_size import CacheEstimate
     from affekt.pretraining.clips import Clip, ClipSettings, decoded
+    from affekt.pretraining.forms import FORMS, HicmaeForm, SvfapForm, form_named
     from affekt.pretraining.frame_folders import folder_clip
+    from affekt.pretraining.hicmae import HicmaeClassifier, HicmaePretraining
     from affekt.pretraining.packed import PackedClips
     from affekt.pretraining.sources import sample_clip
     from affekt.pretraining.split_lists import read_split, split_manifest
+    from affekt.pretraining.svfap import SvfapClassifier, SvfapPretraining
 
 _LATER = {
+    'FORMS': 'forms',
     'CacheEstimate': 'cache_size',
     'Clip': 'clips',
     'ClipBatch': 'batches',
     'ClipSettings': 'clips',
+    'HicmaeClassifier': 'hicmae',
+    'HicmaeForm': 'forms',
+    'HicmaePretraining': 'hicmae',
     'PackedClips': 'packed',
+    'SvfapClassifier': 'svfap',
+    'SvfapForm': 'forms',
+    'SvfapPretraining': 'svfap',
     'collate': 'batches',
     'decoded': 'clips',
     'folder_clip': 'frame_folders',
+    'form_named': 'forms',
     'read_split': 'split_lists',
     'sample_clip': 'sources',
     'split_manifest': 'split_lists',
@@ -35,14 +46,22 @@ _LATER = {
 """Public name to the file that has it."""
 
 __all__ = [
+    'FORMS',
     'CacheEstimate',
     'Clip',
     'ClipBatch',
     'ClipSettings',
+    'HicmaeClassifier',
+    'HicmaeForm',
+    'HicmaePretraining',
     'PackedClips',
+    'SvfapClassifier',
+    'SvfapForm',
+    'SvfapPretraining',
     'collate',
     'decoded',
     'folder_clip',
+    'form_named',
     'read_split',
     'sample_clip',
     'split_manifest',

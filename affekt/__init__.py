@@ -56,6 +56,7 @@ ROOMS = (
     'corruption',
     'training',
     'fusion',
+    'checkpoints',
     'pretraining',
     'experiments',
     'benchmarks',

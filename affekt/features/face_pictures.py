@@ -41,7 +41,7 @@ def face_pictures(manifest: Manifest, row: Sample, landmarker: Any = None) -> Pi
     frames, video = manifest.media(row, 'frames'), manifest.media(row, 'video')
     try:
         if frames is not None:
-            images = _stored(frames)
+            images = stored_pictures(frames)
             return Pictures(images, None) if len(images) else Unable(row.sample, 'no face')
         if video is None:
             return Unable(row.sample, 'neither frames nor video')
@@ -79,17 +79,29 @@ class _Files(Sequence[npt.NDArray[np.uint8]]):
     """Pictures of one folder, in order of their names."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
-        self._paths = paths
+        self.paths = paths
 
     def __len__(self) -> int:
-        return len(self._paths)
+        return len(self.paths)
 
     def __getitem__(self, at: Any) -> Any:
-        return next(Recording.open(self._paths[at]).frames()).image
+        return next(Recording.open(self.paths[at]).frames()).image
 
 
-def _stored(path: Path) -> Sequence[npt.NDArray[np.uint8]]:
-    """Pictures of a file, or of a folder that holds one file or many pictures."""
+def stored_pictures(path: Path) -> Sequence[npt.NDArray[np.uint8]]:
+    """Face pictures of a file, or of a folder that holds one file or many pictures, each read as it is asked for.
+
+    Args:
+        path: a `.npy` of (T, H, W, 3) bytes, blue before red; a folder with one; or a folder of pictures, taken in
+            lexical order of their names.
+
+    Returns:
+        T pictures (H, W, 3) RGB; those of a folder have the attribute `paths`.
+
+    Raises:
+        TableError: nothing is there, or a stored array is none of pictures. A picture that does not decode raises
+            MediaError when it is asked for.
+    """
     if path.is_file():
         return _Stacked(path)
     if not path.is_dir():

@@ -11,43 +11,104 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from affekt.pretraining.augmentation import (
+        Augmentation,
+        evaluation_augmentation,
+        pretraining_augmentation,
+        tuning_augmentation,
+    )
     from affekt.pretraining.batches import ClipBatch, collate
+    from affekt.pretraining.cache_size import CacheEstimate
     from affekt.pretraining.clips import Clip, ClipSettings, decoded
     from affekt.pretraining.forms import FORMS, HicmaeForm, SvfapForm, form_named
+    from affekt.pretraining.frame_folders import folder_clip
     from affekt.pretraining.hicmae import HicmaeClassifier, HicmaePretraining
+    from affekt.pretraining.masking import cell_mask, tube_mask
+    from affekt.pretraining.mixing import Mixing, mixed, soft_targets
+    from affekt.pretraining.packed import PackedClips
+    from affekt.pretraining.sources import sample_clip
+    from affekt.pretraining.spectrograms import filterbank, filterbanks
+    from affekt.pretraining.split_lists import read_split, split_manifest
     from affekt.pretraining.svfap import SvfapClassifier, SvfapPretraining
+    from affekt.pretraining.windows import Sampling, Window, cut, evaluation_windows, pretraining_window, tuning_window
 
 _LATER = {
+    'Augmentation': 'augmentation',
+    'CacheEstimate': 'cache_size',
+    'Clip': 'clips',
+    'ClipBatch': 'batches',
+    'ClipSettings': 'clips',
     'FORMS': 'forms',
     'HicmaeClassifier': 'hicmae',
     'HicmaeForm': 'forms',
     'HicmaePretraining': 'hicmae',
+    'Mixing': 'mixing',
+    'PackedClips': 'packed',
+    'Sampling': 'windows',
     'SvfapClassifier': 'svfap',
     'SvfapForm': 'forms',
     'SvfapPretraining': 'svfap',
-    'form_named': 'forms',
-    'Clip': 'clips',
-    'ClipBatch': 'batches',
-    'ClipSettings': 'clips',
+    'Window': 'windows',
+    'cell_mask': 'masking',
     'collate': 'batches',
+    'cut': 'windows',
     'decoded': 'clips',
+    'evaluation_augmentation': 'augmentation',
+    'evaluation_windows': 'windows',
+    'filterbank': 'spectrograms',
+    'filterbanks': 'spectrograms',
+    'folder_clip': 'frame_folders',
+    'form_named': 'forms',
+    'mixed': 'mixing',
+    'pretraining_augmentation': 'augmentation',
+    'pretraining_window': 'windows',
+    'read_split': 'split_lists',
+    'sample_clip': 'sources',
+    'soft_targets': 'mixing',
+    'split_manifest': 'split_lists',
+    'tube_mask': 'masking',
+    'tuning_augmentation': 'augmentation',
+    'tuning_window': 'windows',
 }
 """Public name to the file that has it."""
 
 __all__ = [
     'FORMS',
+    'Augmentation',
+    'CacheEstimate',
     'Clip',
     'ClipBatch',
     'ClipSettings',
     'HicmaeClassifier',
     'HicmaeForm',
     'HicmaePretraining',
+    'Mixing',
+    'PackedClips',
+    'Sampling',
     'SvfapClassifier',
     'SvfapForm',
     'SvfapPretraining',
+    'Window',
+    'cell_mask',
     'collate',
+    'cut',
     'decoded',
+    'evaluation_augmentation',
+    'evaluation_windows',
+    'filterbank',
+    'filterbanks',
+    'folder_clip',
     'form_named',
+    'mixed',
+    'pretraining_augmentation',
+    'pretraining_window',
+    'read_split',
+    'sample_clip',
+    'soft_targets',
+    'split_manifest',
+    'tube_mask',
+    'tuning_augmentation',
+    'tuning_window',
 ]
 
 

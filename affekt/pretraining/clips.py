@@ -184,11 +184,12 @@ def clip_of(name: str, seen: Seen, heard: Heard) -> Clip:
     Raises:
         MediaError: nothing was.
     """
-    missing = {name: part.reason for name, part in (('video', seen), ('audio', heard)) if part.reason}
+    missing = {modality: part.reason for modality, part in (('video', seen), ('audio', heard)) if part.reason}
     if seen.frames is None and heard.sound is None:
+        both = '; '.join(f'{modality}: {reason}' for modality, reason in missing.items()) or 'neither'
         raise MediaError(
             expected=f'frames or sound that can be used in {name}',
-            came='; '.join(f'{modality}: {reason}' for modality, reason in missing.items()) or 'neither',
+            came=missing['video'] if len({*missing.values()}) == 1 < len(missing) else both,
             todo='choose another file, or another crop where faces are not needed',
         )
     return Clip(name, seen.frames, seen.times_s, heard.sound, missing, (*seen.notes, *heard.notes))

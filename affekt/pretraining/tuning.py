@@ -29,7 +29,8 @@ from torch import Tensor, nn
 from affekt.errors import TrainingError
 from affekt.nn import read_tensors, save_tensors
 from affekt.pretraining.adapters import adapt, merged
-from affekt.pretraining.batches import Augmentation, ClipBatch
+from affekt.pretraining.augmentation import Augmentation, tuning_augmentation
+from affekt.pretraining.batches import ClipBatch
 from affekt.pretraining.clips import Clip
 from affekt.pretraining.mixing import Mixing, mixed
 from affekt.pretraining.objectives import Goal, LabelledClip, targets_of
@@ -334,12 +335,7 @@ def _engine(model: nn.Module, goal: Goal, batches: TuningBatches, settings: Tuni
 
 
 def _augmentation(settings: TuningSettings) -> Augmentation | None:
-    if not settings.augments:
-        return None
-    from affekt.pretraining.augmentation import tuning_augmentation
-
-    augmentation: Augmentation = tuning_augmentation(reference=settings.reference)
-    return augmentation
+    return tuning_augmentation(reference=settings.reference) if settings.augments else None
 
 
 def _epochs_only(report: Callable[[Row], None] | None) -> Callable[[Row], None] | None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from affekt.pretraining.clips import Clip, ClipSettings, decoded
     from affekt.pretraining.forms import FORMS, HicmaeForm, SvfapForm, form_named
     from affekt.pretraining.hicmae import HicmaeClassifier, HicmaePretraining
+    from affekt.pretraining.masked_settings import PretrainingSettings
+    from affekt.pretraining.masked_training import Pretrained, pretrain, pretrained_model
     from affekt.pretraining.svfap import SvfapClassifier, SvfapPretraining
 
 _LATER = {
@@ -22,6 +24,8 @@ _LATER = {
     'HicmaeClassifier': 'hicmae',
     'HicmaeForm': 'forms',
     'HicmaePretraining': 'hicmae',
+    'Pretrained': 'masked_training',
+    'PretrainingSettings': 'masked_settings',
     'SvfapClassifier': 'svfap',
     'SvfapForm': 'forms',
     'SvfapPretraining': 'svfap',
@@ -31,6 +35,8 @@ _LATER = {
     'ClipSettings': 'clips',
     'collate': 'batches',
     'decoded': 'clips',
+    'pretrain': 'masked_training',
+    'pretrained_model': 'masked_training',
 }
 """Public name to the file that has it."""
 
@@ -42,12 +48,16 @@ __all__ = [
     'HicmaeClassifier',
     'HicmaeForm',
     'HicmaePretraining',
+    'Pretrained',
+    'PretrainingSettings',
     'SvfapClassifier',
     'SvfapForm',
     'SvfapPretraining',
     'collate',
     'decoded',
     'form_named',
+    'pretrain',
+    'pretrained_model',
 ]
 
 

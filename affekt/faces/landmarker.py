@@ -75,7 +75,8 @@ class FaceLandmarker:
     ) -> None:
         members = _members(_default_path() if path is None else Path(path))
         self.presence_threshold = presence_threshold
-        self.detector = FaceDetector(_interpreter(members['face_detector.tflite'], threads), detection_threshold)
+        self._detection = members['face_detector.tflite'], threads, detection_threshold
+        self.detector = self.another_detector()
         self._mesh = _interpreter(members['face_landmarks_detector.tflite'], threads)
         self._blendshapes = _interpreter(members['face_blendshapes.tflite'], threads)
         self.canonical = CanonicalFace.parse(members['geometry_pipeline_metadata_landmarks.binarypb'])
@@ -85,6 +86,11 @@ class FaceLandmarker:
         self._presence_output = next(o['index'] for o in outputs if len(o['shape']) == 4 and o['shape'][-1] == 1)
         self._blendshapes_input = self._blendshapes.get_input_details()[0]['index']
         self._blendshapes_output = self._blendshapes.get_output_details()[0]['index']
+
+    def another_detector(self) -> FaceDetector:
+        """A detector like `detector`, for another thread."""
+        model, threads, threshold = self._detection
+        return FaceDetector(_interpreter(model, threads), threshold)
 
     def detect(self, image: Pixels, scales: int = 4) -> list[Detection]:
         """Detections in an (H, W, 3) image, best first; see `FaceDetector.detect`.

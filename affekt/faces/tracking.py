@@ -10,6 +10,7 @@ prediction and assignment).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,13 +20,13 @@ from affekt.arrays import Floats, Floats32
 from affekt.errors import ValueRangeError
 from affekt.faces.appearance import SAME, SURELY_SAME, Gallery, Look, difference, look
 from affekt.faces.completion import Completion, FaceObservation, Followed
+from affekt.faces.detector import Detection
 from affekt.faces.landmarker import FaceLandmarker, checked_image
+from affekt.faces.lookout import SEARCH_EVERY_S, Glance, Searches
 from affekt.faces.mesh import DUPLICATE_OVERLAP, Mesh, Region, box_overlap, is_duplicate
-from affekt.faces.scenes import SceneCuts
+from affekt.faces.scenes import SceneCuts, colour_histogram
 from affekt.faces.stillness import Stillness
 
-SEARCH_EVERY_S = 1.0
-"""How often the frame is searched for faces not yet followed; at the finest scale every third time."""
 RECOVER_EVERY_S = 0.25
 """How often it is searched at all scales while a face was lost a moment ago; at the coarsest at every frame."""
 GAP_S = 3.0
@@ -98,6 +99,7 @@ class FaceTracker:
         self._sights: dict[int, tuple[Mesh, Look]] = {}
         self._people = self._scene = 0
         self._time_s = self._search_s = self._deep_s = float('-inf')
+        self._searches = Searches(self._search_s, self._deep_s, waits=False)
 
     @property
     def people(self) -> int:
@@ -120,15 +122,26 @@ class FaceTracker:
         """
         return self._completion.observations(self.follow(time_s, image), image)
 
-    def follow(self, time_s: float, image: npt.NDArray[np.uint8]) -> list[Followed]:
-        """`update` without blendshapes and poses, which following does not need; see `Completion`."""
+    @property
+    def searches(self) -> Searches:
+        """When the frame was searched for faces, for a `Lookout`; another thread may ask."""
+        return self._searches
+
+    def follow(self, time_s: float, image: npt.NDArray[np.uint8], glance: Glance | None = None) -> list[Followed]:
+        """`update` without blendshapes and poses, which following does not need; see `Completion`.
+
+        Args:
+            time_s, image: as for `update`.
+            glance: what a `Lookout` saw in this frame; saves time, and changes nothing.
+        """
         checked_image(image)
         if not time_s > self._time_s:
             raise ValueRangeError(
                 expected=f'a time after {self._time_s} s', came=f'{time_s} s', todo='feed frames in order'
             )
         # 1. A new scene: nobody is where they were.
-        if self._cuts.is_cut(image):
+        glance = glance or Glance(colour_histogram(image))
+        if self._cuts.is_cut_to(glance.colours):
             self._scene += 1
             self._search_s = self._deep_s = float('-inf')
             for person in self._persons:
@@ -141,7 +154,7 @@ class FaceTracker:
             person.is_followed = person.number in seen
         # 3. Search for faces that nobody has.
         if self._is_search_due(time_s, seen):
-            seen |= self._search(time_s, image, seen)
+            seen |= self._search(time_s, image, seen, glance)
         # 4. Remember.
         for person in self._persons:
             person.is_followed = person.number in seen
@@ -149,6 +162,8 @@ class FaceTracker:
             if person.is_followed and person.number not in followed:
                 self._remember(person, time_s, image, seen[person.number])
         self._time_s = time_s
+        waits = 0 < len(seen) < self._max_people and not self._misses_someone(time_s)
+        self._searches = Searches(self._search_s, self._deep_s, waits)
         scene = self._cuts.suspected
         return [Followed(seen[number], time_s, number, number not in followed, scene) for number in sorted(seen)]
 
@@ -227,10 +242,15 @@ class FaceTracker:
     def _misses_someone(self, time_s: float) -> bool:
         return any(self._is_lost(person, time_s) for person in self._persons)
 
-    def _search(self, time_s: float, image: npt.NDArray[np.uint8], seen: dict[int, Mesh]) -> dict[int, Mesh]:
+    def _search(
+        self, time_s: float, image: npt.NDArray[np.uint8], seen: dict[int, Mesh], glance: Glance
+    ) -> dict[int, Mesh]:
         """Faces that no followed person has, given to persons lost before or to new ones."""
         # 1. Candidates: detections away from followed faces, confirmed by a second reading.
-        candidates = self._candidates(image, list(seen.values()), self._depth(time_s, bool(seen)))
+        scales = self._depth(time_s, bool(seen))
+        is_foreseen = glance.scales == scales
+        detections = glance.detections if is_foreseen else self._landmarker.detect(image, scales)
+        candidates = self._candidates(image, list(seen.values()), detections)
         # 2. Persons who were here a moment ago, by place and look; others only by a sure look.
         absent = [person for person in self._persons if person.number not in seen]
         cost = np.full((len(absent), len(candidates)), np.inf)
@@ -271,10 +291,12 @@ class FaceTracker:
             self._is_lost(person, time_s) and _distance(face, person, time_s) < 2 * NEAR for person in self._persons
         )
 
-    def _candidates(self, image: npt.NDArray[np.uint8], known: list[Mesh], scales: int) -> list[Mesh]:
+    def _candidates(
+        self, image: npt.NDArray[np.uint8], known: list[Mesh], detections: Sequence[Detection]
+    ) -> list[Mesh]:
         """Faces found by the detector that are none of the known ones, each confirmed by a second reading."""
         candidates: list[Mesh] = []
-        for detection in self._landmarker.detect(image, scales):
+        for detection in detections:
             if any(_lies_in(detection.box, face) for face in known):
                 continue
             face = self._confirmed(image, Region.from_detection(detection))

@@ -23,15 +23,15 @@ import torch
 from torch import Tensor
 
 from affekt.errors import CorpusError
-from affekt.pretraining.batches import Augmentation, collate
+from affekt.pretraining.augmentation import pretraining_augmentation
+from affekt.pretraining.batches import collate
 from affekt.pretraining.clips import Clip
 from affekt.pretraining.forms import MODALITIES, Form, HicmaeForm
 from affekt.pretraining.masked_settings import PretrainingSettings
 from affekt.pretraining.masking import cell_mask, tube_mask
 from affekt.pretraining.spectrograms import WINDOW
 from affekt.pretraining.windows import SHORTEST_SOUND, Sampling, cut, pretraining_window
-from affekt.training import IndexBatches
-from affekt.training.samples import epoch_seed
+from affekt.training import IndexBatches, epoch_seed
 
 AHEAD = 2
 """Batches that are made up while one is learnt from."""
@@ -61,7 +61,7 @@ class Part(NamedTuple):
     audio_mask: Tensor | None
 
     @property
-    def count(self) -> int:
+    def size(self) -> int:
         """B."""
         return len(self.video if self.video is not None else self.audio)  # type: ignore[arg-type]
 
@@ -175,19 +175,12 @@ class MaskedClips:
         clips: all of them.
         readable: (C,) numbers of those that are drawn from.
         settings: of the run.
-        augmentation: None leaves clips as they are.
     """
 
-    def __init__(
-        self,
-        form: Form,
-        clips: Clips,
-        readable: Tensor,
-        settings: PretrainingSettings,
-        augmentation: Augmentation | None = None,
-    ) -> None:
+    def __init__(self, form: Form, clips: Clips, readable: Tensor, settings: PretrainingSettings) -> None:
         self.form, self.clips, self.readable, self.settings = form, clips, readable, settings
-        self._augmentation = augmentation
+        reference = not settings.shifts_sound
+        self._augmentation = pretraining_augmentation(reference=reference) if settings.augments else None
         self._sampling = Sampling(form.frames, settings.stride)
         self._rows = form.steps if isinstance(form, HicmaeForm) else 0
 

@@ -42,6 +42,8 @@ class PretrainingSettings:
         is_difference: rebuild the second frame of each pair as its difference from the first (HiCMAE).
         video_mask: share of video tokens hidden.
         audio_mask: share of audio tokens hidden.
+        augments: frames are cut to a box drawn at random, sound is shifted and made louder or softer.
+        shifts_sound: False leaves out the shift of sound, which the published program has but for a slip never does.
         stride: frames from one that is read to the next.
         clip_norm: longest gradient; None for no limit, as published.
         precision: of matrix products; `auto` takes bfloat16 where the device computes it itself, else float32.
@@ -74,6 +76,8 @@ class PretrainingSettings:
     is_difference: bool = True
     video_mask: float = 0.9
     audio_mask: float = 0.8
+    augments: bool = True
+    shifts_sound: bool = True
     stride: int = 4
     clip_norm: float | None = None
     precision: Precision = 'float32'
@@ -153,7 +157,8 @@ class PretrainingSettings:
 
 def decay_groups(model: nn.Module, settings: PretrainingSettings) -> list[dict[str, Any]]:
     """Two groups for an optimiser: what is decayed, and what is not: vectors and mask tokens."""
-    decayed, spared = [], []
+    decayed: list[nn.Parameter] = []
+    spared: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         is_token = name.startswith('mask_token') and not (
             settings.decays_audio_mask_token and name == 'mask_token_audio'

@@ -32,10 +32,16 @@ from affekt.pretraining.rebuilding import contrast
 from affekt.pretraining.spectrograms import BANDS
 from affekt.pretraining.svfap import SvfapPretraining
 from affekt.progress import Progress
-from affekt.training import Engine, EngineSettings, LoadedBatches, Ranks
-from affekt.training.checkpoints import below, last_step, whole
-from affekt.training.precision import has_precision
-from affekt.training.samples import epoch_seed
+from affekt.training import (
+    Engine,
+    EngineSettings,
+    LoadedBatches,
+    Ranks,
+    epoch_seed,
+    has_precision,
+    last_weights,
+    whole,
+)
 
 Row = dict[str, float]
 Network = HicmaePretraining | SvfapPretraining
@@ -147,8 +153,8 @@ def masked_losses(model: Network, batch: MaskedBatch) -> dict[str, Tensor]:
     clips = dict.fromkeys(sums, 0)
     for part in batch.parts:
         for name, loss in model.losses(*part).items():
-            sums[name].append(loss * part.count)
-            clips[name] += part.count
+            sums[name].append(loss * part.size)
+            clips[name] += part.size
     is_gathered = isinstance(model, HicmaePretraining) and model.every is not None
     if is_gathered and 'contrast' in sums and not clips['contrast']:  # other processes wait for this one's none
         sums['contrast'].append(_contrast_of_none(model))
@@ -165,7 +171,8 @@ def _loss_names(model: Network) -> list[str]:
 
 def _contrast_of_none(model: Network) -> Tensor:
     """The contrast of other processes' clips alone, as those compute it; 0 where they have none either."""
-    assert isinstance(model, HicmaePretraining) and model.every is not None
+    assert isinstance(model, HicmaePretraining)
+    assert model.every is not None
     none = next(model.parameters()).new_zeros(0, model.form.width, requires_grad=True)
     pairs = [(model.every(none), model.every(none)) for _ in model.form.kept_layers]
     terms = [contrast(seen, heard) if len(seen) else seen.sum() for seen, heard in pairs]
@@ -209,13 +216,10 @@ class _Snapshots:
 
     def make_up(self) -> None:
         """Write the copy that a kill between a checkpoint and its copy has cost."""
-        start = last_step(self._folder) if self._ranks.first and self._folder.is_dir() else None
-        if start is None:
-            return
-        step = int(start[1]['step'])
-        epoch = self._epoch_of(step)
-        if epoch and not (path := self._folder / SNAPSHOT.format(epoch)).exists():
-            save_tensors(path, below(start[0], 'model.'), self._header(step))
+        last = last_weights(self._folder) if self._ranks.first and self._every else None
+        epoch = self._epoch_of(last[1]) if last else 0
+        if last and epoch and not (path := self._folder / SNAPSHOT.format(epoch)).exists():
+            save_tensors(path, last[0], self._header(last[1]))
 
     def write(self, name: str, step: int) -> None:
         """Write the weights as they are; all processes must ask."""
@@ -255,7 +259,9 @@ def pretrained_model(path: Path) -> tuple[Network, dict[str, Any]]:
     tensors, header = read_tensors(path)
     try:
         notes = json.loads(header['notes'])
-        fields = {name: tuple(value) if isinstance(value, list) else value for name, value in notes['form'].items()}
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in notes['form'].items()
+        }
         form: Form = SvfapForm(**fields) if notes['family'] == 'svfap' else HicmaeForm(**fields)
         with torch.device('meta'):
             model = SvfapPretraining(form) if isinstance(form, SvfapForm) else HicmaePretraining(form)

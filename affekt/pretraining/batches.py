@@ -17,12 +17,10 @@ from torch import Tensor
 
 from affekt.errors import ShapeError, ValueRangeError
 from affekt.pretraining.clips import Clip
+from affekt.pretraining.rebuilding import IMAGENET_DEVIATION, IMAGENET_MEAN
 from affekt.pretraining.spectrograms import BANDS, ROWS, WINDOW, filterbanks
 
-FRAMES = 16
 SIZE = 160
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 
 
 class ClipBatch(NamedTuple):
@@ -47,8 +45,8 @@ class ClipBatch(NamedTuple):
         return self._each(lambda part: part.to(device, non_blocking=non_blocking))
 
     def pin(self) -> ClipBatch:
-        """The same in memory from which an accelerator copies while it computes."""
-        return self._each(Tensor.pin_memory)
+        """The same in memory from which an accelerator copies while it computes; itself where there is none."""
+        return self._each(Tensor.pin_memory) if torch.accelerator.is_available() else self
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> ClipBatch:
         video, audio = (part if part is None else change(part) for part in (self.video, self.audio))

@@ -74,7 +74,7 @@ def test_frames_of_another_size_are_resized_as_pillow_does(rng):
 
 
 def test_a_batch_moves_and_keeps_what_is_absent(rng):
-    batch = collate([_clip(rng, frames=0)]).to('meta')
+    batch = collate([_clip(rng, frames=0)]).pin().to('meta')
     assert isinstance(batch, ClipBatch)
     assert (batch.video, batch.audio.device.type, batch.has_audio.device.type) == (None, 'meta', 'meta')
 

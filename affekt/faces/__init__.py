@@ -15,6 +15,7 @@ from affekt.faces.blendshapes import BLENDSHAPES
 from affekt.faces.conditions import CONDITIONS, Conditions, conditions, eyes_are_closed
 from affekt.faces.headpose import euler_angles_deg
 from affekt.faces.landmarker import Face, FaceLandmarker, Region
+from affekt.faces.prototypes import ACTION_UNITS, PROTOTYPES
 from affekt.faces.readings import READINGS, Reading, readable_share, readings
 from affekt.faces.tracking import FaceObservation, FaceTracker
 
@@ -36,9 +37,11 @@ _LATER = {
 }
 
 __all__ = [
+    'ACTION_UNITS',
     'BLENDSHAPES',
     'CONDITIONS',
     'FER_TEMPLATE',
+    'PROTOTYPES',
     'READINGS',
     'Conditions',
     'ExpressionModel',

@@ -43,6 +43,7 @@ ROOMS = (
     'voice',
     'text',
     'people',
+    'face3d',
     'corpora',
     'metrics',
     'pages',
@@ -56,6 +57,7 @@ ROOMS = (
     'corruption',
     'training',
     'fusion',
+    'pretraining',
     'experiments',
     'benchmarks',
     'challenges',
@@ -71,7 +73,7 @@ ROOMS = (
     'terminal',
     'cli',
 )
-TORCH_ROOMS = ('nn', 'training', 'fusion')
+TORCH_ROOMS = ('nn', 'training', 'fusion', 'pretraining')
 """Those that need torch; other rooms import them inside functions only."""
 
 _HOMES = {

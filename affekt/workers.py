@@ -71,7 +71,7 @@ def made_ahead(items: Iterable[Item], depth: int) -> Generator[Item]:
 
     def make() -> None:
         try:
-            with contextlib.closing(_closable(items)) as made:
+            with contextlib.closing(closable(items)) as made:
                 for item in made:
                     room.acquire()
                     if is_over.is_set():
@@ -98,7 +98,7 @@ def made_ahead(items: Iterable[Item], depth: int) -> Generator[Item]:
         thread.join()
 
 
-def _closable(items: Iterable[Item]) -> Generator[Item]:
+def closable(items: Iterable[Item]) -> Generator[Item]:
     """The items by a generator, whose end closes theirs."""
     iterator = iter(items)
     try:

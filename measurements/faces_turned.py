@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from affekt.faces import FaceLandmarker
-from affekt.faces.landmarker import Face, Region, is_duplicate
+from affekt.faces.mesh import Face, Region, is_duplicate
 from affekt.media import Recording
 
 ANGLES = (0, 25, -25, 60, -60, 90, -90, 120, -120, 150, -150, 180)

@@ -18,7 +18,7 @@ from affekt.benchmarks.merbench_tables import merbench_facts, merbench_sheet, sa
 from affekt.benchmarks.ovmer import PAPER_MODE, Ovmer, run_ovmer
 from affekt.benchmarks.ovmer_facts import ovmer_facts
 from affekt.benchmarks.predictions import short_name
-from affekt.benchmarks.published import published
+from affekt.benchmarks.published import published, published_dfer
 from affekt.benchmarks.saving import save_outcome
 from affekt.benchmarks.sets import NAMES, UNIBENCH, UniBenchSet, set_named
 from affekt.benchmarks.unibench import UniBench, rivals, run_unibench
@@ -32,7 +32,7 @@ if not TYPE_CHECKING:
 __all__ = [
     'NAMES', 'PAPER_MODE', 'UNIBENCH', 'Finetuning', 'FinetuningSettings', 'Merbench', 'MerbenchSettings', 'Ovmer',
     'Ranking', 'UniBench', 'UniBenchSet', 'finetuning_facts', 'finetuning_sheet', 'merbench_facts',
-    'merbench_sheet', 'ovmer_facts', 'published', 'rank_systems', 'rates_of', 'rivals', 'run_finetuning',
-    'run_merbench', 'run_ovmer', 'run_unibench', 'save_finetuning', 'save_merbench', 'save_outcome', 'set_named',
-    'short_name', 'unibench_facts',
+    'merbench_sheet', 'ovmer_facts', 'published', 'published_dfer', 'rank_systems', 'rates_of', 'rivals',
+    'run_finetuning', 'run_merbench', 'run_ovmer', 'run_unibench', 'save_finetuning', 'save_merbench', 'save_outcome',
+    'set_named', 'short_name', 'unibench_facts',
 ]  # fmt: skip

@@ -1,15 +1,20 @@
-"""Figures as the papers print them, to stand beside ours: `published.json`, per cent there, shares here."""
+"""Figures as the papers print them, to stand beside ours: two JSON files beside this one, per cent there, shares here.
+
+`published.json` has the tables of MER-UniBench and OV-MER, `published_dfer.json` those of faces and voices in clips, a
+table a corpus; of each of its rows it says where the figure was read, and whether that was second hand.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 _FILE = Path(__file__).with_name('published.json')
+_DFER_FILE = Path(__file__).with_name('published_dfer.json')
 
 
 @dataclass(frozen=True)
@@ -21,6 +26,10 @@ class PublishedRow:
     """Modalities, `AVT` for audio, video and text; '' where the table does not say."""
     scores: Mapping[str, float]
     """Column to score in [0, 1]."""
+    source: str = ''
+    """Where the figure was read, where rows of a table differ in that."""
+    is_second_hand: bool = False
+    """Another publication quotes it; the original was not read."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +39,8 @@ class PublishedTable:
     source: str
     protocol: str
     rows: tuple[PublishedRow, ...]
+    folds: Mapping[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)
+    """Model to the UAR and WAR of each fold by itself; empty where nobody printed them."""
 
 
 @cache
@@ -45,6 +56,42 @@ def published(benchmark: str) -> PublishedTable:
         model, inputs = row.pop('model'), row.pop('inputs', '')
         rows.append(PublishedRow(model, inputs, {column: round(value / 100, 10) for column, value in row.items()}))
     return PublishedTable(table['source'], table['protocol'], tuple(rows))
+
+
+def published_dfer(corpus: str, classes: int) -> PublishedTable | None:
+    """The published rows of a corpus of faces and voices; None where there are none.
+
+    Args:
+        corpus: its title, as manifests have it, or a key of `published_dfer.json`.
+        classes: how many categories are predicted; 0 for dimensions.
+    """
+    tables = _dfer()
+    for key, table in tables['tables'].items():
+        if corpus in (key, table['corpus']) and classes == table['classes']:
+            return _dfer_table(table, tables)
+    return None
+
+
+def _dfer_table(table: Mapping[str, Any], tables: Mapping[str, Any]) -> PublishedTable:
+    rows = []
+    for cells in table['rows']:
+        row = dict(zip(table['columns'], cells, strict=True))
+        model, inputs, source = row.pop('model'), row.pop('inputs'), row.pop('source')
+        scores = {column: round(value / 100, 10) for column, value in row.items() if value is not None}
+        where, how = tables['sources'][source]
+        rows.append(PublishedRow(model, inputs, scores, where, how == 'second hand'))
+    folds = {
+        model: tuple((uar / 100, war / 100) for uar, war in by_fold)
+        for model, by_fold in table.get('folds', {}).items()
+    }
+    sources = '; '.join(dict.fromkeys(row.source for row in rows))
+    return PublishedTable(sources, tables['protocol'], tuple(rows), folds)
+
+
+@cache
+def _dfer() -> dict[str, Any]:
+    tables: dict[str, Any] = json.loads(_DFER_FILE.read_text(encoding='utf-8'))
+    return tables
 
 
 @cache

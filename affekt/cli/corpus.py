@@ -50,7 +50,8 @@ def list_corpora(as_json: bool) -> None:
         ('name', 'left'), ('corpus', 'left'), ('samples', 'right'), ('labels', 'left'), ('language', 'left')
     )
     for name, entry in CORPORA.items():
-        labels = f'{len(entry.categories)} categories' if entry.categories else ', '.join(entry.ranges) or 'any'
+        numbers = f'{len(entry.ranges)} dimensions' if len(entry.ranges) > 1 else ', '.join(entry.ranges)
+        labels = f'{len(entry.categories)} categories' if entry.categories else numbers or 'any'
         size = sum(entry.published.values())
         shown.add_row(name, entry.title, f'{size:,}' if size else '', labels, entry.language)
     say(shown)

@@ -1,15 +1,21 @@
-"""Importers of acted corpora, whose file names hold the labels: RAVDESS, CREMA-D, EmoDB."""
+"""Importers of acted corpora, whose file names hold the labels: RAVDESS, CREMA-D, EmoDB.
+
+The folds of RAVDESS and CREMA-D follow from their actors (`ravdess_fold`, `cremad_fold`) and equal the published ones.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 from affekt.containers import AUDIO, VIDEO
 from affekt.corpora.manifest import Sample
 from affekt.corpora.registry import Corpus, Layout
 from affekt.corpora.release import Release
+from affekt.corpora.split_lists import ListForm, fold_lists
+from affekt.errors import TableError
 from affekt.labels import RAVDESS8
 
 _STATEMENTS = ('Kids are talking by the door', 'Dogs are sitting by the door')
@@ -38,39 +44,93 @@ _EMODB = re.compile(r'(\d\d)([ab]\d\d)([WLEAFTN])[a-z]')
 _EMODB_SPEAKERS = ('03', '08', '09', '10', '11', '12', '13', '14', '15', '16')
 
 
+def ravdess_fold(actor: int) -> int:
+    """The published fold that tests an actor: four actors each, from 1.
+
+    >>> [ravdess_fold(actor) for actor in (1, 4, 5, 24)]
+    [1, 1, 2, 6]
+    """
+    return (actor - 1) // 4 + 1
+
+
+def cremad_fold(clip: str) -> int | None:
+    """The published fold that tests a clip, from 1, by its actor; None for the four clips that are in none.
+
+    >>> cremad_fold('1018_DFA_ANG_XX'), cremad_fold('1019_DFA_ANG_XX'), cremad_fold('1076_MTI_NEU_XX')
+    (1, 2, None)
+    """
+    if clip in _CREMAD_LEFT_OUT:
+        return None
+    return next((fold for fold, last in enumerate(_CREMAD_LAST, 1) if int(clip[:4]) <= last), None)
+
+
 def _ravdess(release: Release, channel: str) -> Iterator[Sample]:
-    """Actor_NN/03-01-….wav is sound, 01-… film with sound, 02-… film without; clips of one utterance are one sample."""
+    """Actor_NN/03-01-….wav is sound, 01-… film with sound, 02-… film without; clips of one utterance are one sample.
+
+    A folder of face pictures, one a film, may lie in face_aligned/Actor_NN.
+    """
     recordings: dict[str, dict[str, str]] = {}
     for actor in _ACTORS:
-        for column, suffixes in (('audio', AUDIO), ('video', VIDEO)):
-            for stem, path in release.media(actor, kinds=suffixes).items():
+        media = {
+            'audio': release.media(actor, kinds=AUDIO),
+            'video': release.media(actor, kinds=VIDEO),
+            'frames': release.folders(f'face_aligned/{actor}'),
+        }
+        for column, paths in media.items():
+            for stem, path in paths.items():
                 if (parts := _RAVDESS.fullmatch(stem)) and parts[2] == channel:
                     at = recordings.setdefault(stem[3:], {})
-                    if column == 'audio' or parts[1] == '01' or 'video' not in at:
+                    if column == 'audio' or parts[1] == '01' or column not in at:
                         at[column] = path
     for name, paths in recordings.items():
-        _, emotion, _, statement, _, actor = name.split('-')
-        sentence = _STATEMENTS[int(statement) - 1]
-        yield Sample(
-            name, video=paths.get('video'), audio=paths.get('audio'), text=sentence, english=sentence,
-            category=RAVDESS8[int(emotion) - 1], speaker=actor, fold=(int(actor) - 1) // 4 + 1,
+        columns = _ravdess_columns(name) | paths
+        yield Sample(name, category=RAVDESS8[int(name.split('-')[1]) - 1], **columns)
+
+
+def _ravdess_columns(name: str) -> dict[str, Any]:
+    """What the name of an utterance tells besides its emotion, with its fold.
+
+    Raises:
+        TableError: it is no name of RAVDESS.
+    """
+    if not _RAVDESS.fullmatch(f'03-{name}'):
+        raise TableError(
+            expected='a clip of RAVDESS such as 03-01-05-02-01-01-12', came=repr(name),
+            todo='take the lists of the release as they are',
         )  # fmt: skip
+    _, _, _, statement, _, actor = name.split('-')
+    sentence = _STATEMENTS[int(statement) - 1]
+    return {'text': sentence, 'english': sentence, 'speaker': actor, 'fold': ravdess_fold(int(actor))}
 
 
 def _cremad(release: Release) -> Iterator[Sample]:
     audio, video = release.media('AudioWAV', kinds=AUDIO), release.media('VideoFlash', 'VideoMP4')
-    for name in sorted({*audio, *video}):
+    frames = release.folders('face_aligned')
+    for name in sorted({*audio, *video, *frames}):
         parts = _CREMAD.fullmatch(name)
         if parts and parts[3] in _CREMAD_CODES:
-            actor, sentence, code, _ = parts.groups()
-            fold = next((index for index, last in enumerate(_CREMAD_LAST, 1) if int(actor) <= last), None)
-            wording = _CREMAD_SAID.get(sentence)
             yield Sample(
-                name, video=video.get(name), audio=audio.get(name), text=wording, english=wording,
-                category=_CREMAD_CODES[code], speaker=actor, fold=None if name in _CREMAD_LEFT_OUT else fold,
+                name, video=video.get(name), audio=audio.get(name), frames=frames.get(name),
+                category=_CREMAD_CODES[parts[3]], **_cremad_columns(name), fold=cremad_fold(name),
             )  # fmt: skip
         else:
             release.notes.append(f'{name} is no name of CREMA-D; left out')
+
+
+def _cremad_columns(name: str) -> dict[str, Any]:
+    """Who says what, from a clip's name.
+
+    Raises:
+        TableError: it is no name of CREMA-D.
+    """
+    parts = _CREMAD.fullmatch(name)
+    if not parts:
+        raise TableError(
+            expected='a clip of CREMA-D such as 1001_DFA_ANG_XX', came=repr(name),
+            todo='take the lists of the release as they are',
+        )  # fmt: skip
+    wording = _CREMAD_SAID.get(parts[2])
+    return {'text': wording, 'english': wording, 'speaker': parts[1]}
 
 
 def _emodb(release: Release) -> Iterator[Sample]:
@@ -84,13 +144,18 @@ def _emodb(release: Release) -> Iterator[Sample]:
 
 
 _ACTORS = tuple(f'Actor_{actor:02d}' for actor in range(1, 25))
+_RAVDESS_LISTS = ListForm(
+    lambda parts: parts[-1][3:], RAVDESS8,
+    beside=lambda name: {column: cell for column, cell in _ravdess_columns(name).items() if column != 'fold'},
+)  # fmt: skip
+_CREMAD_LISTS = ListForm(lambda parts: parts[-1], CREMAD6, beside=_cremad_columns)
 _AT_ZENODO = 'zenodo.org/records/1188976 (CC BY-NC-SA 4.0)'
 
 CORPORA = (
     Corpus(
         'ravdess', 'RAVDESS, speech', 'en', categories=RAVDESS8, published={'': 1440},
-        layouts=(Layout(_ACTORS, partial(_ravdess, channel='01'), 'official'),),
-        source=_AT_ZENODO, cite='doi:10.1371/journal.pone.0196391',
+        layouts=(Layout(_ACTORS, partial(_ravdess, channel='01'), 'official'), fold_lists(_RAVDESS_LISTS)),
+        folders=('saved/data/ravdess/audio_visual',), source=_AT_ZENODO, cite='doi:10.1371/journal.pone.0196391',
     ),
     Corpus(
         'ravdess-song', 'RAVDESS, song', 'en', categories=RAVDESS8, published={'': 1012},
@@ -100,7 +165,8 @@ CORPORA = (
     ),
     Corpus(
         'cremad', 'CREMA-D', 'en', categories=CREMAD6, published={'': 7442},
-        layouts=(Layout(('AudioWAV', 'VideoFlash'), _cremad, 'official'),),
+        layouts=(Layout(('AudioWAV', 'VideoFlash'), _cremad, 'official'), fold_lists(_CREMAD_LISTS)),
+        folders=('saved/data/crema-d/audio_visual',),
         source='github.com/CheyneyComputerScience/CREMA-D (ODbL)', cite='doi:10.1109/TAFFC.2014.2336244',
     ),
     Corpus(

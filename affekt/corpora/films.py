@@ -1,4 +1,7 @@
-"""Importers of faces in film clips, with their published folds: MAFW, DFEW, FERV39k."""
+"""Importers of faces in film clips, with their published folds: MAFW, DFEW, FERV39k.
+
+Each comes as its release, or with the lists that HiCMAE and SVFAP made of it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ from affekt.containers import AUDIO
 from affekt.corpora.manifest import Sample
 from affekt.corpora.registry import Corpus, Layout
 from affekt.corpora.release import Release, need
-from affekt.errors import TableError, listed
+from affekt.corpora.split_lists import Labels, ListForm, fold_lists, folds_of, part_lists
+from affekt.errors import TableError
 
 MAFW11 = (
     'anger', 'disgust', 'fear', 'happiness', 'neutral', 'sadness', 'surprise', 'contempt', 'anxiety', 'helplessness',
@@ -22,44 +26,6 @@ _DFEW_SETS = 'EmoLabel_DataSplit'
 _FERV39K_SETS = '4_setups/All_scenes'
 FOLDS = range(1, 6)
 
-Labels = Mapping[str, str]
-
-
-def folds_of(
-    release: Release, tests: Mapping[int, Labels], trains: Mapping[int, Labels]
-) -> Iterator[tuple[str, str, int]]:
-    """Name, label and the fold in which each sample is tested, once a sample.
-
-    Args:
-        release: gets a note where a train list is not the rest of its test list.
-        tests: fold to the labels of its test part.
-        trains: fold to the labels of its train part; may lack folds.
-
-    Raises:
-        TableError: a sample is tested twice, or labelled in two ways.
-    """
-    seen: dict[str, tuple[str, int]] = {}
-    for fold, labels in tests.items():
-        for name, label in labels.items():
-            if name in seen:
-                raise TableError(
-                    expected='every sample tested once', came=f'{name} in folds {seen[name][1]} and {fold}',
-                    todo='take the lists of the release as they are',
-                )  # fmt: skip
-            seen[name] = (label, fold)
-    for fold, labels in trains.items():
-        odd = [name for name, label in labels.items() if name in seen and seen[name][0] != label]
-        if odd:
-            raise TableError(
-                expected='one label a sample', came=f'another in the train list of fold {fold} for {listed(odd)}',
-                todo='take the lists of the release as they are',
-            )  # fmt: skip
-        both = [name for name in labels if seen.get(name, ('', 0))[1] == fold]
-        rest = {name for name, (_, at) in seen.items() if at != fold} - set(labels)
-        if both or (rest and len(tests) == len(FOLDS)):
-            release.notes.append(f'fold {fold}: {len(both)} samples in train and test, {len(rest)} in neither')
-    yield from ((name, label, fold) for name, (label, fold) in seen.items())
-
 
 def _mafw(release: Release) -> Iterator[Sample]:
     """`set_N/train.txt` and `test.txt`: 00001.mp4 and its emotion on a line."""
@@ -71,7 +37,7 @@ def _mafw(release: Release) -> Iterator[Sample]:
         return {clip.rsplit('.', 1)[0]: label for clip, label in release.pairs(f'{_MAFW_SETS}/set_{fold}/{side}.txt')}
 
     tests = {fold: labels for fold in FOLDS if (labels := part(fold, 'test'))}
-    for name, label, fold in folds_of(release, tests, {fold: part(fold, 'train') for fold in tests}):
+    for name, label, fold in folds_of(release, tests, {fold: part(fold, 'train') for fold in tests}, len(FOLDS)):
         yield Sample(
             name, video=clips.get(name), audio=audio.get(name), frames=frames.get(name), category=label, fold=fold
         )
@@ -91,7 +57,7 @@ def _dfew(release: Release) -> Iterator[Sample]:
         return {str(name).zfill(5): _numbered(label, DFEW7, file) for name, label in zip(names, labels, strict=True)}
 
     tests = {fold: labels for fold in FOLDS if (labels := part(fold, 'test'))}
-    for name, label, fold in folds_of(release, tests, {fold: part(fold, 'train') for fold in tests}):
+    for name, label, fold in folds_of(release, tests, {fold: part(fold, 'train') for fold in tests}, len(FOLDS)):
         plain = str(int(name)) if name.isdigit() else name
         yield Sample(
             name, video=clips.get(name) or clips.get(plain), frames=frames.get(name), category=label, fold=fold
@@ -120,20 +86,29 @@ def _ferv39k(release: Release) -> Iterator[Sample]:
             )
 
 
+_MAFW_LISTS = ListForm(lambda parts: parts[-1], MAFW11)
+_DFEW_LISTS = ListForm(lambda parts: parts[-1].zfill(5), DFEW7)
+_FERV39K_LISTS = ListForm(
+    lambda parts: '/'.join(parts[-3:]), FERV39K7, beside=lambda name: {'session': name.split('/')[0]}
+)  # fmt: skip
+
 CORPORA = (
     Corpus(
         'mafw', 'MAFW, single label', '', categories=MAFW11, published={'': 9172},
-        layouts=(Layout((_MAFW_SETS,), _mafw, 'official'),),
+        layouts=(Layout((_MAFW_SETS,), _mafw, 'official'), fold_lists(_MAFW_LISTS)),
+        folders=('saved/data/mafw/audio_visual/single', 'saved/data/mafw/single'),
         source='mafw-database.github.io (agreement)', cite='arXiv:2208.00847',
     ),
     Corpus(
-        'dfew', 'DFEW, single label', '', categories=DFEW7, published={'': 11697}, folders=('DFEW-part2',),
-        layouts=(Layout((_DFEW_SETS,), _dfew, 'official'),),
+        'dfew', 'DFEW, single label', '', categories=DFEW7, published={'': 11697},
+        layouts=(Layout((_DFEW_SETS,), _dfew, 'official'), fold_lists(_DFEW_LISTS)),
+        folders=('DFEW-part2', 'saved/data/dfew/org'),
         source='dfew-dataset.github.io (agreement)', cite='arXiv:2008.05924',
     ),
     Corpus(
-        'ferv39k', 'FERV39k', '', categories=FERV39K7, published={'train': 31088, 'test': 7847}, folders=('FERV39k',),
-        layouts=(Layout((_FERV39K_SETS,), _ferv39k, 'official'),),
+        'ferv39k', 'FERV39k', '', categories=FERV39K7, published={'train': 31088, 'test': 7847},
+        layouts=(Layout((_FERV39K_SETS,), _ferv39k, 'official'), part_lists(_FERV39K_LISTS, 'all_scenes')),
+        folders=('FERV39k', 'saved/data/ferv39k'),
         source='wangyanckxx.github.io/Proj_CVPR2022_FERV39k.html (agreement)', cite='arXiv:2203.09463',
     ),
 )  # fmt: skip

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from affekt.corpora import acted, challenges, dialogues, films, own, sentiment
+from affekt.corpora import acted, challenges, dialogues, encounters, films, own, sentiment
 from affekt.corpora.manifest import MEDIA, Facts, Manifest
 from affekt.corpora.registry import Corpus, Layout
 from affekt.corpora.release import Release
@@ -112,7 +112,7 @@ def _found(corpus: Corpus, folder: Path) -> tuple[Path, Layout]:
     )
 
 
-_FILES = (challenges, dialogues, sentiment, acted, films, own)
+_FILES = (challenges, dialogues, sentiment, acted, films, encounters, own)
 CORPORA: Members[Corpus] = Members(
     'corpora', {corpus.name: corpus for file in _FILES for corpus in file.CORPORA}, named_as(Corpus)
 )

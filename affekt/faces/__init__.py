@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from affekt.faces.align import FER_TEMPLATE, align_face, five_points
 from affekt.faces.blendshapes import BLENDSHAPES
+from affekt.faces.completion import FaceObservation
 from affekt.faces.conditions import CONDITIONS, Conditions, conditions, eyes_are_closed
 from affekt.faces.headpose import euler_angles_deg
-from affekt.faces.landmarker import Face, FaceLandmarker, Region
+from affekt.faces.landmarker import FaceLandmarker
+from affekt.faces.mesh import Face, Region
 from affekt.faces.prototypes import ACTION_UNITS, PROTOTYPES
 from affekt.faces.readings import READINGS, Reading, readable_share, readings
-from affekt.faces.tracking import FaceObservation, FaceTracker
+from affekt.faces.tracking import FaceTracker
 
 if TYPE_CHECKING:
     from affekt.faces.expression import ExpressionModel, affect, expression_model

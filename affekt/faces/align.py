@@ -1,7 +1,7 @@
 """A face turned, scaled and cut out so that eyes, nose and mouth lie where a network expects them.
 
-In: an image and five points of a face. Out: a small grey picture. Coordinates are pixels, continuous: pixel
-(0, 0) covers [0, 1) x [0, 1).
+In: an image and five points of a face. Out: a small picture, grey or in colour. Coordinates are pixels, continuous:
+pixel (0, 0) covers [0, 1) x [0, 1).
 
 Source: Umeyama 1991, doi:10.1109/34.88573 (the closed form); ITU-R BT.601 (grey from RGB).
 """
@@ -92,17 +92,20 @@ def align_face(
     points: npt.ArrayLike,
     size: int = FACE_SIDE,
     template: npt.ArrayLike = FER_TEMPLATE,
+    *,
+    in_colour: bool = False,
 ) -> npt.NDArray[np.uint8]:
-    """The grey face whose five points lie closest to the template, averaged over area where it shrinks.
+    """The face whose five points lie closest to the template, averaged over area where it shrinks.
 
     Args:
         image: (H, W, 3) RGB or (H, W) grey, uint8.
         points: (5, 2) in pixels of `image`, ordered as `five_points` gives them.
         size: side of the crop, pixels, >= 1.
         template: (5, 2) in pixels of a 48 x 48 crop; scaled to `size`.
+        in_colour: of an RGB image; grey otherwise.
 
     Returns:
-        (size, size) uint8; what lies outside the image repeats its edge.
+        (size, size) uint8, or (size, size, 3) in colour; what lies outside the image repeats its edge.
 
     Raises:
         ShapeError: the image is neither (H, W, 3) nor (H, W) uint8, or points and template are not (5, 2).
@@ -120,9 +123,9 @@ def align_face(
     back = np.linalg.inv(forward[:, :2])
     offset = -back @ forward[:, 2]
 
-    # 2. The part of the image that the crop sees, in grey.
+    # 2. The part of the image that the crop sees.
     corners = np.array([[0, 0], [size, 0], [0, size], [size, size]], dtype=np.float64) @ back.T + offset
-    patch, low = _patch(image, corners.min(axis=0) - 2, corners.max(axis=0) + 3)
+    patch, low = _patch(image, corners.min(axis=0) - 2, corners.max(axis=0) + 3, 'RGB' if in_colour else 'L')
 
     # 3. Shrink by whole numbers first, then sample twice as dense as asked for and average 2 x 2.
     spacing = float(np.hypot(back[0, 0], back[1, 0]))
@@ -137,8 +140,8 @@ def align_face(
     return np.asarray(crop.reduce(dense) if dense > 1 else crop)
 
 
-def _patch(image: npt.NDArray[np.uint8], lowest: Floats, highest: Floats) -> tuple[Image.Image, Floats]:
-    """The grey rectangle between two corners (x, y), its edge repeated outside the image, and its origin."""
+def _patch(image: npt.NDArray[np.uint8], lowest: Floats, highest: Floats, mode: str) -> tuple[Image.Image, Floats]:
+    """The rectangle between two corners (x, y), its edge repeated outside the image, and its origin."""
     if (highest - lowest).max() > LARGEST_SPAN or np.abs([lowest, highest]).max() > 1e6:
         raise ValueRangeError(
             expected=f'a face within reach of the image and below {LARGEST_SPAN} pixels',
@@ -148,7 +151,7 @@ def _patch(image: npt.NDArray[np.uint8], lowest: Floats, highest: Floats) -> tup
     left, top = (int(value) for value in np.floor(lowest))
     right, bottom = (int(value) for value in np.ceil(highest))
     part = rectangle(image, left, top, right, bottom)
-    return Image.fromarray(part).convert('L'), np.array([left, top], dtype=np.float64)
+    return Image.fromarray(part).convert(mode), np.array([left, top], dtype=np.float64)
 
 
 def rectangle(image: npt.NDArray[np.uint8], left: int, top: int, right: int, bottom: int) -> npt.NDArray[np.uint8]:

@@ -16,7 +16,8 @@ from PIL import Image
 
 from affekt.arrays import Floats32
 from affekt.faces.align import align_face, five_points
-from affekt.faces.landmarker import Face, Region, cut
+from affekt.faces.landmarker import cut
+from affekt.faces.mesh import Mesh, Region
 
 SAME = 3.0
 """Difference below which two looks may be one person: above it on 1 % of 8 persons' pairs of one person."""
@@ -37,7 +38,7 @@ class Look:
     shade: Floats32
 
 
-def look(image: npt.NDArray[np.uint8], face: Face) -> Look:
+def look(image: npt.NDArray[np.uint8], face: Mesh) -> Look:
     """The look of a face in an (H, W, 3) image."""
     grey = align_face(image, five_points(face.landmarks), _SIDE)
     colour = cut(image, Region.from_landmarks(face.landmarks), 32)[4:30, 5:27]

@@ -23,7 +23,8 @@ import numpy.typing as npt
 
 from affekt.arrays import Floats32
 from affekt.errors import ShapeError, WeightsError
-from affekt.faces.landmarker import Region, cut
+from affekt.faces.landmarker import cut
+from affekt.faces.mesh import Region
 from affekt.runs import read_regular_file
 
 MODEL = 'face-identity'

@@ -15,7 +15,7 @@ import os
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,16 +28,15 @@ from affekt.errors import ShapeError, WeightsError
 from affekt.faces.align import rectangle
 from affekt.faces.blendshapes import BLENDSHAPE_LANDMARKS
 from affekt.faces.detector import SIDE as DETECTOR_SIDE
-from affekt.faces.detector import TIGHT_MARGIN, Detection, FaceDetector, overlap
+from affekt.faces.detector import TIGHT_MARGIN, Detection, FaceDetector
 from affekt.faces.headpose import CanonicalFace, head_pose
+from affekt.faces.mesh import DUPLICATE_OVERLAP, Face, Mesh, Region, box_overlap, is_duplicate
 
 Pixels = npt.NDArray[np.uint8]
 
 MODEL_FILE = 'face_landmarker.task'
 MESH_SIDE = 256
 """Side of the mesh network's input, pixels."""
-MARGIN = 1.5
-"""Side of the crop over the longer side of the face's box."""
 SMALLEST_SIDE = 16
 """Least height and width of an image, pixels."""
 TURNED_BY = 0.5
@@ -49,82 +48,12 @@ SMALL_SIDE = 256
 """Longest side, in pixels, of an image that may be nothing but one face."""
 FILLING_SHARES = (1.2, 1.0, 0.9)
 """Sides of the regions in which such a face is read, over the image's longer side."""
-DUPLICATE_OVERLAP = 0.5
-"""Intersection over union of landmark boxes above which two meshes lie on one face."""
-
-
-@dataclass(frozen=True)
-class Region:
-    """A rotated square of an image: centre and side in pixels, `angle_rad` from the x towards the y axis."""
-
-    center_x: float
-    center_y: float
-    side: float
-    angle_rad: float
-
-    @classmethod
-    def from_detection(cls, detection: Detection) -> Region:
-        """The square around a detected face, level with its eyes."""
-        x, y, width, height = (float(value) for value in detection.box)
-        across = detection.keypoints[1] - detection.keypoints[0]
-        angle = float(np.arctan2(across[1], across[0]))
-        return cls(x + width / 2, y + height / 2, MARGIN * max(width, height), angle)
-
-    def placed_in(self, outer: Region, pixels: int) -> Region:
-        """This square of the picture that `cut` makes of `outer`, `pixels` wide, as a square of the whole image."""
-        scale = outer.side / pixels
-        cos, sin = float(np.cos(outer.angle_rad)) * scale, float(np.sin(outer.angle_rad)) * scale
-        x, y = self.center_x - pixels / 2, self.center_y - pixels / 2
-        return Region(
-            x * cos - y * sin + outer.center_x,
-            x * sin + y * cos + outer.center_y,
-            self.side * scale,
-            self.angle_rad + outer.angle_rad,
-        )
-
-    @classmethod
-    def from_landmarks(cls, landmarks: Floats32) -> Region:
-        """The square around known landmarks (478, 3), level with the outer eye corners."""
-        low, high = landmarks[:, :2].min(axis=0), landmarks[:, :2].max(axis=0)
-        across = landmarks[263] - landmarks[33]
-        angle = float(np.arctan2(across[1], across[0]))
-        x, y = (low + high) / 2
-        return cls(float(x), float(y), MARGIN * float((high - low).max()), angle)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Face:
-    """One face in one image.
-
-    Attributes:
-        box: (4,) x, y, width, height around the landmarks, pixels; may reach past the image.
-        landmarks: (478, 3) x, y, z in pixels.
-        blendshapes: (52,) scores in [0, 1], named by BLENDSHAPES.
-        pose: (4, 4) canonical face to camera, centimetres (see `headpose`).
-        presence: the mesh network's confidence that this is a face, in [0, 1].
-    """
-
-    box: Floats32
-    landmarks: Floats32
-    blendshapes: Floats32
-    pose: Floats32
-    presence: float
-
-    def __post_init__(self) -> None:
-        for name, shape in (('box', (4,)), ('landmarks', (478, 3)), ('blendshapes', (52,)), ('pose', (4, 4))):
-            value = getattr(self, name)
-            if value.shape != shape:
-                raise ShapeError(
-                    expected=f'{name} of shape {shape}', came=f'{value.shape}', todo='pass one face at a time'
-                )
-
-    def __repr__(self) -> str:
-        x, y, width, height = (round(float(value)) for value in self.box)
-        return f'{type(self).__name__}(box=({x}, {y}, {width}, {height}), presence={self.presence:.2f})'
 
 
 class FaceLandmarker:
     """The networks of `face_landmarker.task`, loaded once; use one per thread.
+
+    Only `blendshapes` and `completed`, which use a network of their own, may run in a second thread meanwhile.
 
     Args:
         path: the .task file; by default the one that `affekt.weights` knows.
@@ -146,7 +75,8 @@ class FaceLandmarker:
     ) -> None:
         members = _members(_default_path() if path is None else Path(path))
         self.presence_threshold = presence_threshold
-        self.detector = FaceDetector(_interpreter(members['face_detector.tflite'], threads), detection_threshold)
+        self._detection = members['face_detector.tflite'], threads, detection_threshold
+        self.detector = self.another_detector()
         self._mesh = _interpreter(members['face_landmarks_detector.tflite'], threads)
         self._blendshapes = _interpreter(members['face_blendshapes.tflite'], threads)
         self.canonical = CanonicalFace.parse(members['geometry_pipeline_metadata_landmarks.binarypb'])
@@ -156,6 +86,11 @@ class FaceLandmarker:
         self._presence_output = next(o['index'] for o in outputs if len(o['shape']) == 4 and o['shape'][-1] == 1)
         self._blendshapes_input = self._blendshapes.get_input_details()[0]['index']
         self._blendshapes_output = self._blendshapes.get_output_details()[0]['index']
+
+    def another_detector(self) -> FaceDetector:
+        """A detector like `detector`, for another thread."""
+        model, threads, threshold = self._detection
+        return FaceDetector(_interpreter(model, threads), threshold)
 
     def detect(self, image: Pixels, scales: int = 4) -> list[Detection]:
         """Detections in an (H, W, 3) image, best first; see `FaceDetector.detect`.
@@ -187,20 +122,30 @@ class FaceLandmarker:
         scores = self._blendshapes.get_tensor(self._blendshapes_output)
         return np.asarray(np.clip(scores.reshape(52), 0, 1), dtype=np.float32)
 
-    def read(self, image: Pixels, region: Region) -> Face | None:
-        """The face inside one region of an (H, W, 3) image; None where the presence score is too low."""
+    def locate(self, image: Pixels, region: Region) -> Mesh | None:
+        """Where the face inside one region of an (H, W, 3) image lies; None where the presence score is too low."""
         landmarks, presence = self.mesh(image, region)
         if not presence >= self.presence_threshold or not np.isfinite(landmarks).all():
             return None
-        height, width = image.shape[:2]
         low, high = landmarks[:, :2].min(axis=0), landmarks[:, :2].max(axis=0)
+        return Mesh(box=np.concatenate([low, high - low]), landmarks=landmarks, presence=presence)
+
+    def completed(self, mesh: Mesh, width: int, height: int) -> Face:
+        """The face with blendshapes and head pose, which follow from its landmarks and the image's size in pixels."""
         return Face(
-            box=np.concatenate([low, high - low]),
-            landmarks=landmarks,
-            blendshapes=self.blendshapes(landmarks),
-            pose=head_pose(landmarks, width, height, self.canonical).astype(np.float32),
-            presence=presence,
+            box=mesh.box,
+            landmarks=mesh.landmarks,
+            blendshapes=self.blendshapes(mesh.landmarks),
+            pose=head_pose(mesh.landmarks, width, height, self.canonical).astype(np.float32),
+            presence=mesh.presence,
         )
+
+    def read(self, image: Pixels, region: Region) -> Face | None:
+        """The face inside one region of an (H, W, 3) image; None where the presence score is too low."""
+        return self._completed_in(image, self.locate(image, region))
+
+    def _completed_in(self, image: Pixels, mesh: Mesh | None) -> Face | None:
+        return None if mesh is None else self.completed(mesh, image.shape[1], image.shape[0])
 
     def _moved(self, face: Face, by: float, width: int, height: int) -> Face:
         """A face read in a wider picture as one of the picture inside it, which begins `by` pixels further on."""
@@ -213,7 +158,11 @@ class FaceLandmarker:
         )
 
     def read_found(self, image: Pixels, region: Region) -> Face | None:
-        """`read`, of a region that comes from the detector: a face that stands on its head is turned first.
+        """`read`, of a region that comes from the detector: see `locate_found`."""
+        return self._completed_in(image, self.locate_found(image, region))
+
+    def locate_found(self, image: Pixels, region: Region) -> Mesh | None:
+        """`locate`, of a region that comes from the detector: a face that stands on its head is turned first.
 
         The detector also finds faces upside down, with eyes where the mouth is, and the mesh network lays an upright
         face over them without a doubt: a smile becomes sadness. So the detector is asked which way up the face found
@@ -221,19 +170,19 @@ class FaceLandmarker:
         90 degrees the answer is never the other way (measurements/faces_turned.py), so they are read as without the
         question.
         """
-        face = self.read(image, region)
-        if face is None:
+        mesh = self.locate(image, region)
+        if mesh is None:
             return None
-        around = Region.from_landmarks(face.landmarks)
+        around = Region.from_landmarks(mesh.landmarks)
         turned = replace(around, angle_rad=around.angle_rad + np.pi)
         if self.looks_upright(image, around) >= self.looks_upright(image, turned) - TURNED_BY:
-            return face
+            return mesh
         wide = replace(turned, side=TURNED_REACH * turned.side)
         again = self.detector.detect(cut(image, wide, DETECTOR_SIDE), 1)
         if not again:
             return None
-        face = self.read(image, Region.from_detection(again[0]).placed_in(wide, DETECTOR_SIDE))
-        return None if face is None else self.read(image, Region.from_landmarks(face.landmarks))
+        mesh = self.locate(image, Region.from_detection(again[0]).placed_in(wide, DETECTOR_SIDE))
+        return None if mesh is None else self.locate(image, Region.from_landmarks(mesh.landmarks))
 
     def read_filling(self, image: Pixels) -> Face | None:
         """The face that fills an image in which none was read where the detector points; None where there is none.
@@ -287,20 +236,6 @@ class FaceLandmarker:
         if not faces and (filling := self.read_filling(image)) is not None:
             faces.append(filling)
         return sorted(faces, key=lambda face: -float(face.box[2] * face.box[3]))
-
-
-def box_overlap(face: Face, other: Face) -> float:
-    """Intersection over union of two faces' boxes, in [0, 1]."""
-    return float(overlap(_corners(face), _corners(other)[None])[0])
-
-
-def is_duplicate(face: Face, others: list[Face]) -> bool:
-    """True where the face's box covers one of the others' by more than DUPLICATE_OVERLAP."""
-    return any(box_overlap(face, other) > DUPLICATE_OVERLAP for other in others)
-
-
-def _corners(face: Face) -> Floats32:
-    return np.concatenate([face.box[:2], face.box[:2] + face.box[2:]])
 
 
 def checked_image(image: Pixels) -> Pixels:

@@ -5,9 +5,10 @@
     observed.people           # who was seen when, with a thumbnail
     observed.frames_without   # frames without any face
 
-Three threads share the work, each a few frames ahead of the next: one decodes, one follows the faces, one reads columns
-and expression. Frames keep their order and rows are packed as they come, so memory stays flat and the result does not
-depend on the threads. A frame without a face has no row; a category that was not evaluated is nan.
+Three threads share the work, each a few frames ahead of the next: one decodes and looks for new faces when it is time,
+one follows the faces by their landmarks, one reads blendshapes, poses, columns and expression. Frames keep their order
+and rows are packed as they come, so memory stays flat and the result does not depend on the threads. A frame without a
+face has no row; a category that was not evaluated is nan.
 """
 
 from __future__ import annotations
@@ -25,15 +26,17 @@ import pyarrow as pa
 from affekt.arrays import Floats32
 from affekt.errors import RunError, UnknownNameError
 from affekt.faces.align import align_face, five_points
+from affekt.faces.completion import Completion, FaceObservation, Followed
 from affekt.faces.conditions import CONDITIONS, Conditions, conditions
 from affekt.faces.landmarker import SMALLEST_SIDE, FaceLandmarker
+from affekt.faces.lookout import Glance, Lookout
 from affekt.faces.readings import READINGS, readings
 from affekt.faces.same_person import IdentityLike, Joined, Sightings
 from affekt.faces.thumbnails import Thumbnail
 from affekt.faces.track import LandmarkFile, Track, renamed
-from affekt.faces.tracking import FaceObservation, FaceTracker
+from affekt.faces.tracking import FaceTracker
 from affekt.labels import EKMAN
-from affekt.workers import made_ahead
+from affekt.workers import closable, made_ahead
 
 Progress = Callable[[float], None]
 
@@ -152,9 +155,9 @@ def observe_faces(
 ) -> FaceObservations:
     """All faces of a recording, each frame's with the person that it belongs to.
 
-    1. Decode, in a thread of its own. 2. Follow the faces from frame to frame, in another. 3. Here, read columns, cut
-    the aligned face and evaluate expression. 4. Pack rows; landmarks go to disk. 5. Put together who left and came
-    back.
+    1. Decode and search, in a thread of its own. 2. Follow the faces from frame to frame, in another. 3. Here, complete
+    them, read columns, cut the aligned face and evaluate expression. 4. Pack rows; landmarks go to disk. 5. Put
+    together who left and came back.
 
     Args:
         recording: a Recording, or frames with `time_s` and `image` in order of time.
@@ -176,15 +179,18 @@ def observe_faces(
         WeightsError: the model file is missing.
     """
     frames: Iterable[Any] = recording.frames(rate_hz) if hasattr(recording, 'frames') else recording
-    tracker = FaceTracker(landmarker or FaceLandmarker(), max_people, still_levels)
+    networks = landmarker or FaceLandmarker()
+    tracker, completion = FaceTracker(networks, max_people, still_levels), Completion(networks)
     clock = _Clock()
-    followed = made_ahead(_followed(made_ahead(frames, AHEAD), tracker, clock), AHEAD)
+    glanced = made_ahead(_glanced(frames, Lookout(networks), tracker), AHEAD)
+    followed = made_ahead(_followed(glanced, tracker, clock), AHEAD)
     rows = _Rows(expression)
     sightings = Sightings(identity)
     people = _People(keep_thumbnails)
     landmarks = LandmarkFile(spill) if spill is not None else None
     try:
-        for frame, seen in followed:
+        for frame, located in followed:
+            seen = completion.observations(located, frame.image)
             for face, stretch in zip(seen, sightings.stretches_of(seen), strict=True):
                 crop = align_face(frame.image, five_points(face.landmarks))
                 values = readings(face, crop)
@@ -223,19 +229,27 @@ def person_name(number: int) -> str:
     return f'person {number + 1}'
 
 
+def _glanced(frames: Iterable[Any], lookout: Lookout, tracker: FaceTracker) -> Generator[tuple[Any, Glance | None]]:
+    """Each frame with what can be seen in it ahead; nothing in a frame too small to hold a face."""
+    with closing(closable(frames)) as made:
+        for frame in made:
+            is_small = min(frame.image.shape[:2]) < SMALLEST_SIDE
+            yield frame, None if is_small else lookout.glance(float(frame.time_s), frame.image, tracker.searches)
+
+
 def _followed(
-    frames: Generator[Any], tracker: FaceTracker, clock: _Clock
-) -> Generator[tuple[Any, list[FaceObservation]]]:
+    glanced: Generator[tuple[Any, Glance | None]], tracker: FaceTracker, clock: _Clock
+) -> Generator[tuple[Any, list[Followed]]]:
     """Each frame with its faces."""
-    with closing(frames):
-        for frame in frames:
-            yield frame, _faces_of(frame, tracker, clock)
+    with closing(glanced):
+        for frame, glance in glanced:
+            yield frame, _faces_of(frame, glance, tracker, clock)
 
 
-def _faces_of(frame: FrameLike, tracker: FaceTracker, clock: _Clock) -> list[FaceObservation]:
+def _faces_of(frame: FrameLike, glance: Glance | None, tracker: FaceTracker, clock: _Clock) -> list[Followed]:
     """The faces of one frame, counted; none in a frame too small to hold one."""
-    is_small = min(frame.image.shape[:2]) < SMALLEST_SIDE
-    seen = [] if is_small else tracker.update(float(frame.time_s), frame.image)
+    is_small = glance is None
+    seen = [] if is_small else tracker.follow(float(frame.time_s), frame.image, glance)
     clock.tick(float(frame.time_s), bool(seen), is_small)
     return seen
 

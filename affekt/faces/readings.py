@@ -24,7 +24,7 @@ import numpy.typing as npt
 from affekt.arrays import Floats32
 from affekt.faces.blendshapes import BLENDSHAPES
 from affekt.faces.headpose import euler_angles_deg
-from affekt.faces.landmarker import Face
+from affekt.faces.mesh import Face
 
 BLENDSHAPE_MODEL = 'face_landmarker.task: blendshapes'
 MESH_MODEL = 'face_landmarker.task: landmarks'

@@ -23,9 +23,10 @@ import numpy as np
 import numpy.typing as npt
 
 from affekt.arrays import Floats, Floats32
+from affekt.faces.completion import FaceObservation
 from affekt.faces.identity import face_crop
 from affekt.faces.readings import READINGS
-from affekt.faces.tracking import GAP_S, FaceObservation
+from affekt.faces.tracking import GAP_S
 
 MIDDLE, SPREAD = 0.519, 0.023
 """Distance at which one person is as likely as two, and how fast that changes; of pairs that are one person half the

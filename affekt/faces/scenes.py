@@ -26,7 +26,10 @@ class SceneCuts:
 
     def is_cut(self, image: npt.NDArray[np.uint8]) -> bool:
         """True where a new scene begins with this (H, W, 3) frame; False at the first."""
-        now = colour_histogram(image)
+        return self.is_cut_to(colour_histogram(image))
+
+    def is_cut_to(self, now: npt.NDArray[np.float64]) -> bool:
+        """`is_cut` by the frame's `colour_histogram`."""
         before, self._before = self._before, now
         if before is None:
             return False

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from affekt.faces.landmarker import Face
+from affekt.faces.mesh import Face
 from affekt.faces.readings import READINGS
 
 SIDE = 160

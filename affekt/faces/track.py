@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from affekt.arrays import Floats32
 from affekt.errors import RunError, ShapeError, UnknownNameError, ValueRangeError
-from affekt.faces.tracking import FaceObservation
+from affekt.faces.completion import FaceObservation
 from affekt.files import part_of
 from affekt.runs import require_regular_file
 from affekt.tables import require_bounded

@@ -10,6 +10,7 @@ prediction and assignment).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,20 +19,14 @@ import numpy.typing as npt
 from affekt.arrays import Floats, Floats32
 from affekt.errors import ValueRangeError
 from affekt.faces.appearance import SAME, SURELY_SAME, Gallery, Look, difference, look
-from affekt.faces.landmarker import (
-    DUPLICATE_OVERLAP,
-    Face,
-    FaceLandmarker,
-    Region,
-    box_overlap,
-    checked_image,
-    is_duplicate,
-)
-from affekt.faces.scenes import SceneCuts
+from affekt.faces.completion import Completion, FaceObservation, Followed
+from affekt.faces.detector import Detection
+from affekt.faces.landmarker import FaceLandmarker, checked_image
+from affekt.faces.lookout import SEARCH_EVERY_S, Glance, Searches
+from affekt.faces.mesh import DUPLICATE_OVERLAP, Mesh, Region, box_overlap, is_duplicate
+from affekt.faces.scenes import SceneCuts, colour_histogram
 from affekt.faces.stillness import Stillness
 
-SEARCH_EVERY_S = 1.0
-"""How often the frame is searched for faces not yet followed; at the finest scale every third time."""
 RECOVER_EVERY_S = 0.25
 """How often it is searched at all scales while a face was lost a moment ago; at the coarsest at every frame."""
 GAP_S = 3.0
@@ -46,29 +41,12 @@ JUMP = 4.2
 MOST_REMEMBERED = 60
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
-class FaceObservation(Face):
-    """A face of one person at one time.
-
-    Attributes:
-        time_s: time of the frame, seconds from the recording's start.
-        person: number of the person, from 0 in order of appearance.
-        is_measured: False where the face did not move and its last reading was taken over.
-        scene: how many cuts there may have been so far: more than those across which nobody is followed.
-    """
-
-    time_s: float
-    person: int
-    is_measured: bool = True
-    scene: int = 0
-
-
 @dataclass
 class _Person:
     """What the tracker knows of one person."""
 
     number: int
-    face: Face
+    face: Mesh
     seen_s: float
     scene: int
     velocity: Floats = field(default_factory=lambda: np.zeros(2))
@@ -114,12 +92,14 @@ class FaceTracker:
                 todo='choose others',
             )
         self._landmarker, self._max_people, self._scales = landmarker, max_people, scales
+        self._completion = Completion(landmarker)
         self._stillness = Stillness(still_levels)
         self._cuts = SceneCuts()
         self._persons: list[_Person] = []
-        self._sights: dict[int, tuple[Face, Look]] = {}
+        self._sights: dict[int, tuple[Mesh, Look]] = {}
         self._people = self._scene = 0
         self._time_s = self._search_s = self._deep_s = float('-inf')
+        self._searches = Searches(self._search_s, self._deep_s, waits=False)
 
     @property
     def people(self) -> int:
@@ -140,13 +120,28 @@ class FaceTracker:
             ShapeError: the image is not uint8 RGB of at least 16 x 16.
             ValueRangeError: time does not move on.
         """
+        return self._completion.observations(self.follow(time_s, image), image)
+
+    @property
+    def searches(self) -> Searches:
+        """When the frame was searched for faces, for a `Lookout`; another thread may ask."""
+        return self._searches
+
+    def follow(self, time_s: float, image: npt.NDArray[np.uint8], glance: Glance | None = None) -> list[Followed]:
+        """`update` without blendshapes and poses, which following does not need; see `Completion`.
+
+        Args:
+            time_s, image: as for `update`.
+            glance: what a `Lookout` saw in this frame; saves time, and changes nothing.
+        """
         checked_image(image)
         if not time_s > self._time_s:
             raise ValueRangeError(
                 expected=f'a time after {self._time_s} s', came=f'{time_s} s', todo='feed frames in order'
             )
         # 1. A new scene: nobody is where they were.
-        if self._cuts.is_cut(image):
+        glance = glance or Glance(colour_histogram(image))
+        if self._cuts.is_cut_to(glance.colours):
             self._scene += 1
             self._search_s = self._deep_s = float('-inf')
             for person in self._persons:
@@ -159,7 +154,7 @@ class FaceTracker:
             person.is_followed = person.number in seen
         # 3. Search for faces that nobody has.
         if self._is_search_due(time_s, seen):
-            seen |= self._search(time_s, image, seen)
+            seen |= self._search(time_s, image, seen, glance)
         # 4. Remember.
         for person in self._persons:
             person.is_followed = person.number in seen
@@ -167,13 +162,15 @@ class FaceTracker:
             if person.is_followed and person.number not in followed:
                 self._remember(person, time_s, image, seen[person.number])
         self._time_s = time_s
+        waits = 0 < len(seen) < self._max_people and not self._misses_someone(time_s)
+        self._searches = Searches(self._search_s, self._deep_s, waits)
         scene = self._cuts.suspected
-        return [_observation(time_s, number, seen[number], number not in followed, scene) for number in sorted(seen)]
+        return [Followed(seen[number], time_s, number, number not in followed, scene) for number in sorted(seen)]
 
-    def _follow(self, time_s: float, image: npt.NDArray[np.uint8]) -> tuple[dict[int, Face], list[Face]]:
+    def _follow(self, time_s: float, image: npt.NDArray[np.uint8]) -> tuple[dict[int, Mesh], list[Mesh]]:
         """Faces that have not moved, by person, and the faces read at the expected places of the others."""
-        followed: dict[int, Face] = {}
-        faces: list[Face] = []
+        followed: dict[int, Mesh] = {}
+        faces: list[Mesh] = []
         for person in self._persons:
             if not person.is_followed:
                 continue
@@ -181,7 +178,7 @@ class FaceTracker:
             if not is_crowded and self._stillness.is_still(person.number, time_s, image):
                 followed[person.number] = person.face
                 continue
-            face = self._landmarker.read(image, person.expected_region(time_s))
+            face = self._landmarker.locate(image, person.expected_region(time_s))
             if face is None or not _is_plausible(face, person, time_s) or is_duplicate(face, faces):
                 continue
             if not is_crowded and self._is_someone_else(person, time_s, image, face):
@@ -191,8 +188,8 @@ class FaceTracker:
         return followed, faces
 
     def _settle(
-        self, time_s: float, image: npt.NDArray[np.uint8], followed: set[int], faces: list[Face]
-    ) -> dict[int, Face]:
+        self, time_s: float, image: npt.NDArray[np.uint8], followed: set[int], faces: list[Mesh]
+    ) -> dict[int, Mesh]:
         """Which of the faces read belongs to which person: the assignment of least total cost.
 
         Where persons are near each other, looks count beside places, and those who just vanished there may
@@ -209,7 +206,7 @@ class FaceTracker:
                     cost[row, column] = _distance(face, person, time_s)
         return {persons[row].number: faces[column] for row, column in _assign(cost)}
 
-    def _cost(self, person: _Person, face: Face, sight: Look, time_s: float) -> float:
+    def _cost(self, person: _Person, face: Mesh, sight: Look, time_s: float) -> float:
         """Cost of taking a face for a person who was in this scene a moment ago; infinite where it is too far."""
         unlike = person.gallery.difference(sight) if person.gallery.looks else SAME
         away = _distance(face, person, time_s)
@@ -228,7 +225,7 @@ class FaceTracker:
             if other is not person and (other.is_followed or self._is_lost(other, time_s))
         )
 
-    def _is_someone_else(self, person: _Person, time_s: float, image: npt.NDArray[np.uint8], face: Face) -> bool:
+    def _is_someone_else(self, person: _Person, time_s: float, image: npt.NDArray[np.uint8], face: Mesh) -> bool:
         """True where a face looks like neither the person's latest sight nor any other: an unnoticed cut."""
         latest = person.gallery.latest
         if time_s - person.look_s < LOOK_EVERY_S or latest is None:
@@ -236,7 +233,7 @@ class FaceTracker:
         sight = self._sight(image, face)
         return min(difference(latest, sight), person.gallery.difference(sight)) > JUMP
 
-    def _is_search_due(self, time_s: float, seen: dict[int, Face]) -> bool:
+    def _is_search_due(self, time_s: float, seen: dict[int, Mesh]) -> bool:
         """True where nobody is seen, somebody has just been lost, or the last search is a while ago."""
         if len(seen) >= self._max_people:
             return False
@@ -245,10 +242,15 @@ class FaceTracker:
     def _misses_someone(self, time_s: float) -> bool:
         return any(self._is_lost(person, time_s) for person in self._persons)
 
-    def _search(self, time_s: float, image: npt.NDArray[np.uint8], seen: dict[int, Face]) -> dict[int, Face]:
+    def _search(
+        self, time_s: float, image: npt.NDArray[np.uint8], seen: dict[int, Mesh], glance: Glance
+    ) -> dict[int, Mesh]:
         """Faces that no followed person has, given to persons lost before or to new ones."""
         # 1. Candidates: detections away from followed faces, confirmed by a second reading.
-        candidates = self._candidates(image, list(seen.values()), self._depth(time_s, bool(seen)))
+        scales = self._depth(time_s, bool(seen))
+        is_foreseen = glance.scales == scales
+        detections = glance.detections if is_foreseen else self._landmarker.detect(image, scales)
+        candidates = self._candidates(image, list(seen.values()), detections)
         # 2. Persons who were here a moment ago, by place and look; others only by a sure look.
         absent = [person for person in self._persons if person.number not in seen]
         cost = np.full((len(absent), len(candidates)), np.inf)
@@ -282,17 +284,19 @@ class FaceTracker:
             return min(2, self._scales)
         return 1
 
-    def _may_be_half_hidden(self, face: Face, known: list[Face], time_s: float) -> bool:
+    def _may_be_half_hidden(self, face: Mesh, known: list[Mesh], time_s: float) -> bool:
         """True where a face touches a followed one and somebody lost may be coming out from behind it."""
         touched = any(_away(face_center(face), other) < NEAR for other in known)
         return touched and any(
             self._is_lost(person, time_s) and _distance(face, person, time_s) < 2 * NEAR for person in self._persons
         )
 
-    def _candidates(self, image: npt.NDArray[np.uint8], known: list[Face], scales: int) -> list[Face]:
+    def _candidates(
+        self, image: npt.NDArray[np.uint8], known: list[Mesh], detections: Sequence[Detection]
+    ) -> list[Mesh]:
         """Faces found by the detector that are none of the known ones, each confirmed by a second reading."""
-        candidates: list[Face] = []
-        for detection in self._landmarker.detect(image, scales):
+        candidates: list[Mesh] = []
+        for detection in detections:
             if any(_lies_in(detection.box, face) for face in known):
                 continue
             face = self._confirmed(image, Region.from_detection(detection))
@@ -302,17 +306,17 @@ class FaceTracker:
                 break
         return candidates
 
-    def _confirmed(self, image: npt.NDArray[np.uint8], region: Region) -> Face | None:
+    def _confirmed(self, image: npt.NDArray[np.uint8], region: Region) -> Mesh | None:
         """The face read again around its own landmarks; None where the two readings disagree."""
-        first = self._landmarker.read_found(image, region)
+        first = self._landmarker.locate_found(image, region)
         if first is None:
             return None
-        second = self._landmarker.read(image, Region.from_landmarks(first.landmarks))
+        second = self._landmarker.locate(image, Region.from_landmarks(first.landmarks))
         if second is None or box_overlap(first, second) < DUPLICATE_OVERLAP:
             return None
         return second
 
-    def _return_cost(self, person: _Person, face: Face, sight: Look, time_s: float) -> float:
+    def _return_cost(self, person: _Person, face: Mesh, sight: Look, time_s: float) -> float:
         """Cost of taking a found face for a person not seen just now; infinite where that will not do."""
         unlike = person.gallery.difference(sight)
         if person.scene == self._scene and time_s - person.seen_s <= GAP_S:
@@ -321,13 +325,13 @@ class FaceTracker:
         rival = min((other.gallery.difference(sight) for other in others), default=float('inf'))
         return 10 + unlike if unlike < SURELY_SAME and rival > unlike + 0.5 else float('inf')
 
-    def _sight(self, image: npt.NDArray[np.uint8], face: Face) -> Look:
+    def _sight(self, image: npt.NDArray[np.uint8], face: Mesh) -> Look:
         """The look of a face in this frame, worked out once."""
         if id(face) not in self._sights:
             self._sights[id(face)] = (face, look(image, face))
         return self._sights[id(face)][1]
 
-    def _remember(self, person: _Person, time_s: float, image: npt.NDArray[np.uint8], face: Face) -> None:
+    def _remember(self, person: _Person, time_s: float, image: npt.NDArray[np.uint8], face: Mesh) -> None:
         """Moves a person on to the face just seen."""
         elapsed = time_s - person.seen_s
         if 0 < elapsed < 0.5:
@@ -344,48 +348,34 @@ class FaceTracker:
             person.look_s = time_s
 
 
-def _observation(time_s: float, person: int, face: Face, is_measured: bool, scene: int) -> FaceObservation:
-    return FaceObservation(
-        box=face.box,
-        landmarks=face.landmarks,
-        blendshapes=face.blendshapes,
-        pose=face.pose,
-        presence=face.presence,
-        time_s=time_s,
-        person=person,
-        is_measured=is_measured,
-        scene=scene,
-    )
-
-
-def face_center(face: Face) -> Floats:
+def face_center(face: Mesh) -> Floats:
     """(2,) middle of the face's box, pixels."""
     return np.asarray(face.box[:2] + face.box[2:] / 2, dtype=np.float64)
 
 
-def face_size(face: Face) -> float:
+def face_size(face: Mesh) -> float:
     """Geometric mean of the box's sides, pixels."""
     return float(np.sqrt(max(float(face.box[2] * face.box[3]), 1.0)))
 
 
-def _away(point: Floats, face: Face) -> float:
+def _away(point: Floats, face: Mesh) -> float:
     """From a face's middle to a point, in face sizes."""
     return float(np.linalg.norm(point - face_center(face))) / face_size(face)
 
 
-def _distance(face: Face, person: _Person, time_s: float) -> float:
+def _distance(face: Mesh, person: _Person, time_s: float) -> float:
     """From where a person should be to a face, in face sizes."""
     away = np.linalg.norm(face_center(face) - person.expected_center(time_s))
     return float(away) / face_size(person.face)
 
 
-def _is_plausible(face: Face, person: _Person, time_s: float) -> bool:
+def _is_plausible(face: Mesh, person: _Person, time_s: float) -> bool:
     """True where a face has about the size and place that the person's should have."""
     ratio = face_size(face) / face_size(person.face)
     return 0.6 < ratio < 1.67 and _distance(face, person, time_s) < 1.0
 
 
-def _lies_in(box: Floats32, face: Face) -> bool:
+def _lies_in(box: Floats32, face: Mesh) -> bool:
     """True where the middle of a detection's box (x, y, w, h) lies inside a face's box."""
     center = box[:2] + box[2:] / 2
     return bool(((center >= face.box[:2]) & (center <= face.box[:2] + face.box[2:])).all())

@@ -114,10 +114,9 @@ def _cut_out(sample: str, video: Path, window: tuple[float, float] | None, landm
     """Person to time, area and picture."""
     for frame in _frames(video, window):
         for face in tracker.update(frame.time_s, frame.image):
-            points = five_points(face.landmarks)
-            colours = [align_face(np.ascontiguousarray(frame.image[..., at]), points, SIDE) for at in range(3)]
+            image = align_face(frame.image, five_points(face.landmarks), SIDE, in_colour=True)
             area = float(face.box[2] * face.box[3])
-            seen.setdefault(face.person, []).append((frame.time_s, area, np.stack(colours, axis=-1)))
+            seen.setdefault(face.person, []).append((frame.time_s, area, image))
     if not seen:
         return Unable(sample, 'no face')
     largest = max(seen.values(), key=lambda rows: sum(area for _, area, _ in rows))

@@ -9,12 +9,13 @@ from affekt.containers import AUDIO, MEDIA, PICTURES, VIDEO, DecodeReport, Limit
 from affekt.media.frames import Frame
 from affekt.media.joining import mux, poster, web_copy, with_sound
 from affekt.media.probe import AudioStream, VideoStream
-from affekt.media.recording import Recording
+from affekt.media.recording import AUDIBLE_RMS, Recording
 from affekt.media.samples import Block
 from affekt.media.subtitles import Subtitle
 from affekt.media.writing import PictureStyle, write_audio, write_video
 
 __all__ = [
+    'AUDIBLE_RMS',
     'AUDIO',
     'MEDIA',
     'PICTURES',

@@ -40,6 +40,7 @@ from affekt.media.subtitles import EmbeddedSubtitles, Subtitle, embedded_subtitl
 
 Kind = Literal['video', 'audio', 'image']
 AUDIBLE_RMS = 1e-3
+"""-60 dB: what is nowhere louder counts as silence."""
 
 
 class Recording:

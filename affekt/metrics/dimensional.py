@@ -13,7 +13,7 @@ import numpy.typing as npt
 from affekt.errors import ShapeError, ValueRangeError
 
 
-def concordance(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
+def concordance(truth: npt.ArrayLike, prediction: npt.ArrayLike, *, ddof: int = 0) -> float:
     """Lin's concordance correlation: 1 where every prediction equals its truth.
 
         2 cov(t, p) / (var(t) + var(p) + (mean(t) - mean(p))**2)
@@ -23,6 +23,7 @@ def concordance(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
     Args:
         truth: (N,) ratings, any unit.
         prediction: (N,) in the same unit.
+        ddof: what variances and covariance divide by is N - ddof; 1 for unbiased ones, as HiCMAE and SVFAP report.
 
     Returns:
         A float in [-1, 1]; nan where N < 2 or both arrays are one same constant, but for rounding.
@@ -35,13 +36,17 @@ def concordance(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
 
     >>> round(concordance([0, 1, 2, 3], [1, 2, 3, 4]), 6)
     0.714286
+    >>> round(concordance([0, 1, 2, 3], [1, 2, 3, 4], ddof=1), 6)  # 2 (5/3) / (5/3 + 5/3 + 1)
+    0.769231
     """
     true, predicted = paired(truth, prediction)
     if len(true) < 2 or is_constant(np.append(true, predicted), truth, prediction):
         return float('nan')
     true_offsets, predicted_offsets = true - true.mean(), predicted - predicted.mean()
-    spread = np.mean(true_offsets**2) + np.mean(predicted_offsets**2) + (true.mean() - predicted.mean()) ** 2
-    return float(2.0 * np.mean(true_offsets * predicted_offsets) / spread)
+    size = len(true) - ddof
+    variances = (np.sum(true_offsets**2) + np.sum(predicted_offsets**2)) / size
+    spread = variances + (true.mean() - predicted.mean()) ** 2
+    return float(2.0 * np.sum(true_offsets * predicted_offsets) / size / spread)
 
 
 def pearson(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> float:

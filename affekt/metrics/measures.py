@@ -95,12 +95,13 @@ def categorical_measure(truth: npt.ArrayLike, prediction: npt.ArrayLike, classes
     return Measure(hits.reshape(len(rows), 3 * size), statistic, dict.fromkeys(scores, SHARE))
 
 
-def dimensional_measure(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> Measure:
+def dimensional_measure(truth: npt.ArrayLike, prediction: npt.ArrayLike, *, ddof: int = 0) -> Measure:
     """Mean absolute and squared error, Pearson's and the concordance correlation.
 
     Args:
         truth: (N,) ratings.
         prediction: (N,) in the same unit.
+        ddof: of the concordance correlation, as there.
 
     Raises:
         ShapeError, ValueRangeError: as `concordance`.
@@ -126,7 +127,8 @@ def dimensional_measure(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> Meas
             'mae': _over(absolute, n),
             'mse': _over(squared, n),
             'pearson': np.clip(_over(cov, np.sqrt(var_t * var_p)), -1.0, 1.0),
-            'concordance': _over(2 * cov, var_t + var_p + apart**2),
+            # the moments above divide by N; (N - ddof) / N makes those of the means' distance agree with them
+            'concordance': _over(2 * cov, var_t + var_p + apart**2 * _over(n - ddof, n)),
         }
 
     bounds = {'mae': ERROR, 'mse': ERROR, 'pearson': CORRELATION, 'concordance': CORRELATION}

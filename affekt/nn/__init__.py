@@ -11,9 +11,9 @@ from affekt.nn.dropout import Dropout
 from affekt.nn.linear import linear
 from affekt.nn.masks import kept_first, last_kept, mean_kept
 from affekt.nn.patches import PatchEmbedding, from_patches, standardised_patches, to_patches
-from affekt.nn.positions import sinusoids, sinusoids_in_halves
-from affekt.nn.states import Coverage, CoverageRow, NameMap, load_published, read_tensors, renamed, save_tensors
-from affekt.nn.transformer import Block, BlockForm, CrossSelfBlock, DropPath
+from affekt.nn.positions import position_table, sinusoids, sinusoids_in_halves
+from affekt.nn.states import Coverage, CoverageRow, NameMap, built, load_published, read_tensors, renamed, save_tensors
+from affekt.nn.transformer import Block, BlockForm, CrossSelfBlock, DropPath, rising
 
 __all__ = [
     'Attention',
@@ -28,14 +28,17 @@ __all__ = [
     'NameMap',
     'PatchEmbedding',
     'attend',
+    'built',
     'from_patches',
     'kept_first',
     'last_kept',
     'linear',
     'load_published',
     'mean_kept',
+    'position_table',
     'read_tensors',
     'renamed',
+    'rising',
     'save_tensors',
     'sinusoids',
     'sinusoids_in_halves',

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from affekt.errors import ShapeError, ValueRangeError
 
@@ -44,7 +45,7 @@ class PatchEmbedding(nn.Module):
             raise ValueRangeError(expected='a patch of two or three sizes', came=f'{tuple(size)}', todo='give others')
         self.channels, self.size = channels, tuple(size)
         convolution: Any = nn.Conv2d if len(size) == 2 else nn.Conv3d
-        self.proj: nn.Module = convolution(channels, width, kernel_size=self.size, stride=self.size)
+        self.proj: Any = convolution(channels, width, kernel_size=self.size, stride=self.size)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """The (B, N, D) tokens.
@@ -59,6 +60,11 @@ class PatchEmbedding(nn.Module):
             )
         tokens: Tensor = self.proj(pixels).flatten(2).transpose(1, 2)  # (B, D, N), then (B, N, D)
         return tokens
+
+    def of_patches(self, patches: Tensor) -> Tensor:
+        """The (B, N, D) tokens of (B, N, P, C) patches, as `to_patches` cuts them; any of them, in any order."""
+        weight = self.proj.weight.movedim(1, -1).flatten(1)  # (D, C, pixel axes), then (D, P * C)
+        return functional.linear(patches.flatten(2), weight, self.proj.bias)
 
 
 def to_patches(pixels: Tensor, size: Sequence[int]) -> Tensor:

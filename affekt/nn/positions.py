@@ -8,6 +8,7 @@ Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.5.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -31,6 +32,16 @@ def sinusoids(count: int, width: int) -> Tensor:
     angles[:, 0::2] = angles[:, 0::2].sin()
     angles[:, 1::2] = angles[:, 1::2].cos()
     return angles.float()
+
+
+def position_table(count: int, width: int, like: Tensor) -> Tensor:
+    """The (N, D) table of `sinusoids` on the device and in the precision of a tensor, made once for each."""
+    return _table(count, width, like.device, like.dtype)
+
+
+@lru_cache(maxsize=16)
+def _table(count: int, width: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    return sinusoids(count, width).to(device, dtype)
 
 
 def sinusoids_in_halves(tokens: Tensor) -> Tensor:

@@ -6,9 +6,10 @@ deliberately unused, and a name without a rule stays as it is. Files are safeten
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -19,6 +20,7 @@ from affekt.errors import WeightsError, listed
 from affekt.runs import require_regular_file, write_atomically
 
 NameMap = Mapping[str, str | None]
+M = TypeVar('M', bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,30 @@ def load_published(model: nn.Module, state: Mapping[str, Tensor], names: NameMap
                 todo='check the file: the published model saves one tensor under several names',
             )
         filled[row.ours] = value
-    model.load_state_dict(filled, strict=True)
+    is_empty = any(value.is_meta for value in wanted.values())
+    model.load_state_dict(filled, strict=True, assign=is_empty)
     return Coverage(rows)
+
+
+def built(make: Callable[[], M], state: Mapping[str, Tensor], names: NameMap) -> tuple[M, Coverage]:
+    """A model made without weights of its own and filled once from a state saved under published names.
+
+    Args:
+        make: makes the model; nothing is drawn or allocated for it, so whatever is not in its state must be made anew
+            when it is used.
+        state: see `load_published`; the model takes these tensors as they are, without a copy.
+        names: the map of this model.
+
+    Returns:
+        The model, in training mode, and where each tensor went.
+
+    Raises:
+        WeightsError: see `load_published`.
+    """
+    with torch.device('meta'):
+        model = make()
+    coverage = load_published(model, state, names)
+    return model, coverage
 
 
 def _without_wrapper(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

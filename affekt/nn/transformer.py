@@ -80,6 +80,11 @@ class DropPath(nn.Module):
         return f'share={self.share}'
 
 
+def rising(last: float, count: int) -> list[float]:
+    """Shares of dropped paths of `count` blocks, from 0 evenly to the last one."""
+    return [last * at / max(1, count - 1) for at in range(count)]
+
+
 class Perceptron(nn.Module):
     """(B, T, D) to (B, T, D): linear, activation, dropout, linear."""
 
@@ -148,6 +153,8 @@ class CrossSelfBlock(Block):
 
         x ← x + CA(cross_norm1 x, cross_norm2 context), then as `Block`
 
+    Tokens without a context, or with one of which nothing may be read, take the second step alone.
+
     Args:
         form: what all blocks of the network share.
         context_width: C; D where None.
@@ -173,12 +180,14 @@ class CrossSelfBlock(Block):
 
         Args:
             tokens: (B, T, D).
-            context: (B, S, C).
+            context: (B, S, C); None where no sample has any.
             keep_mask: of the context, see `affekt.nn.attend`; the tokens read all of one another.
         """
         if context is None:
-            raise ValueRangeError(expected='a context', came='None', todo='give one, or use Block')
+            return super().forward(tokens)
         crossed = self.cross_attn(self.cross_norm1(tokens), self.cross_norm2(context), keep_mask)
+        if keep_mask is not None and keep_mask.ndim == 2:
+            crossed = crossed.masked_fill(~keep_mask.any(dim=1)[:, None, None], 0.0)  # else the projection's bias
         return super().forward(tokens + self._branch(crossed, self.gamma_0))
 
 

@@ -21,6 +21,7 @@ import contextlib
 import logging
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -219,6 +220,11 @@ def _joined(
         job(*given)
     finally:
         _leave()
+    # Threads of torch that ask for the interpreter while it ends bring the whole process down (SIGABRT, now and then on
+    # a busy machine), after all that was asked is done; and this process has nothing more to do.
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(0)
 
 
 def _leave() -> None:

@@ -16,7 +16,8 @@ from data import Faces
 from PIL import Image
 
 from affekt.faces.align import align_face, five_points
-from affekt.faces.landmarker import FaceLandmarker, Region
+from affekt.faces.landmarker import FaceLandmarker
+from affekt.faces.mesh import Region
 
 ENLARGED = 192
 

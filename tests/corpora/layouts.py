@@ -137,6 +137,43 @@ def ferv39k(folder: Path) -> None:
     (folder / '2_ClipsforFaceCrop' / 'Action' / 'Angry' / '0001').mkdir(parents=True)
 
 
+def msp_improv(folder: Path) -> None:
+    """Two sessions; a turn without consensus, one rated by nobody for dominance, and the raters' own lines."""
+    turns = [
+        'UTD-IMPROV-S01A-F01-P-FM01.avi; N; A:2.571429; V:3.000000; D:2.857143 ; N:3.000000;',
+        '\tWORKER00000059; Neutral; A:3.000000; V:3.000000; D:3.000000; N:3.000000;',
+        '',
+        'UTD-IMPROV-S20H-M06-T-MM01.avi; H; A:3.000000; V:4.500000; D:nan ; N:4.000000;',
+        '',
+        'UTD-IMPROV-S20H-M06-R-MM01.avi; X; A:3.000000; V:3.000000; D:3.000000 ; N:4.000000;',
+    ]
+    write(folder / 'Evalution.txt', '\n'.join(turns) + '\n')
+    write(folder / 'Audio' / 'session1' / 'S01A' / 'P' / 'MSP-IMPROV-S01A-F01-P-FM01.wav')
+    write(folder / 'Video' / 'session6' / 'S20H' / 'T' / 'UTD-IMPROV-S20H-M06-T-MM01.avi')
+
+
+def folds_listed(folder: Path, folds: list[list[str]]) -> None:
+    """The split lists of HiCMAE: each fold's lines are tested once and learnt from in the other folds."""
+    for at, tested in enumerate(folds, 1):
+        write(folder / f'split{at:02d}' / 'test.csv', '\n'.join(tested) + '\n')
+        learnt = [line for other, lines in enumerate(folds, 1) if other != at for line in lines]
+        write(folder / f'split{at:02d}' / 'train.csv', '\n'.join(learnt) + '\n')
+
+
+def werewolf_xl(folder: Path) -> None:
+    """Two folds of one clip, with the first one's pictures and sound."""
+    at = '/share/home/someone/Werewolf-XL'
+    folds_listed(
+        folder,
+        [
+            [f'{at}/openface/01_02_366/01_02_366_aligned {at}/audio_16k/01_02_366.wav 0.5 0.75 0.0'],
+            [f'{at}/openface/07_03_78/07_03_78_aligned {at}/audio_16k/07_03_78.wav 0.5 1.0 -0.5'],
+        ],
+    )
+    (folder / 'openface' / '01_02_366' / '01_02_366_aligned').mkdir(parents=True)
+    write(folder / 'audio_16k' / '01_02_366.wav')
+
+
 def own(folder: Path) -> None:
     write(folder / 'samples.csv', 'file,emotion,valence,actor,note\na.wav,glad,0.5,ann,x\nb,cross,,ben,\n')
     write(folder / 'a.wav')

@@ -123,7 +123,8 @@ def test_ravdess_is_joined_over_the_archives_of_sound_and_of_video(tmp_path):
     [
         ('mer2023', 'mer2023'), ('mer2024', 'mer2024'), ('mer2025', 'mer2025'), ('mer2026', 'mer2026'),
         ('sims', 'mmsa'), ('cremad', 'cremad'), ('emodb', 'emodb'), ('mafw', 'mafw'), ('dfew', 'dfew'),
-        ('ferv39k', 'ferv39k'), ('iemocap6', 'iemocap'), ('ravdess', 'ravdess'),
+        ('ferv39k', 'ferv39k'), ('iemocap6', 'iemocap'), ('ravdess', 'ravdess'), ('msp-improv', 'msp_improv'),
+        ('werewolf-xl', 'werewolf_xl'),
     ],
 )  # fmt: skip
 def test_every_release_is_found_below_the_folder_that_is_named(tmp_path, name, layout):

@@ -90,3 +90,11 @@ def test_the_five_points_are_ordered_as_the_picture_shows_them(shared_data):
 def test_landmarks_of_another_count_are_refused():
     with pytest.raises(ShapeError, match='478'):
         five_points(np.zeros((68, 3)))
+
+
+def test_colours_are_cut_as_grey_is(rng):
+    image = rng.integers(0, 256, (200, 300, 3), dtype=np.uint8)
+    points = np.array([[100, 80], [150, 82], [126, 110], [105, 130], [148, 131]], dtype=np.float64)
+    colours = align_face(image, points, 60, in_colour=True)
+    for at in range(3):
+        assert np.array_equal(colours[..., at], align_face(np.ascontiguousarray(image[..., at]), points, 60))

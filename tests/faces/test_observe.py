@@ -201,3 +201,13 @@ def test_a_track_with_arrays_of_different_length_is_refused():
         Track('a', np.array([0.0, 0.1, 0.2]), **arrays)
     with pytest.raises(ValueRangeError, match='ascending'):
         Track('a', np.array([0.1, 0.1]), **arrays)
+
+
+def test_a_face_that_stands_still_is_completed_once(shots, landmarker, monkeypatch):
+    completed, count = landmarker.completed, []
+    monkeypatch.setattr(landmarker, 'completed', lambda *given: count.append(1) or completed(*given))
+    still = [Shot(k / 20, shots[0].image) for k in range(4)]
+    table = observe_faces(still, landmarker=landmarker, still_levels=1.0).table
+    measured = table['is_measured'].to_pylist()
+    assert not all(measured)
+    assert len(count) == sum(measured)

@@ -7,6 +7,7 @@ from PIL import Image
 
 from affekt.errors import ValueRangeError
 from affekt.faces import FaceLandmarker, FaceTracker
+from affekt.faces.lookout import Lookout, Searches
 from affekt.faces.scenes import SceneCuts
 
 RATE_HZ = 10.0
@@ -178,3 +179,35 @@ def test_a_change_of_all_colours_is_a_cut_and_a_small_change_is_none():
     nudged = dark.copy()
     nudged[:20, :20] = 220
     assert [cuts.is_cut(image) for image in (dark, dark, nudged, light, light)] == [False, False, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ('time_s', 'scales'), [(10.5, 0), (10.9, 0), (11.0, 2), (12.9, 2), (13.0, 4)], ids=lambda value: str(value)
+)
+def test_a_search_is_foreseen_every_second_and_a_deep_one_every_third(time_s, scales):
+    assert Searches(10.0, 10.0, waits=True).scales_at(time_s, 4) == scales
+    assert Searches(10.0, 10.0, waits=False).scales_at(time_s, 4) == 0
+
+
+def test_what_a_lookout_saw_ahead_saves_searches_and_changes_nothing(landmarker, cutouts, monkeypatch):
+    # a second face comes after 2 s, the first leaves after 3.6 s
+    frames = [
+        scene([(cutouts[0], 150, 180)] * (step < 36) + [(cutouts[2], 490 - step, 175)] * (step > 20))
+        for step in range(45)
+    ]
+    detect, searched = landmarker.detect, []
+    monkeypatch.setattr(landmarker, 'detect', lambda *given: searched.append(1) or detect(*given))
+
+    def followed(is_ahead):
+        tracker, lookout = FaceTracker(landmarker), Lookout(landmarker)
+        glances = []
+        for step, image in enumerate(frames):
+            for near in range(len(glances), min(step + 4, len(frames)) if is_ahead else 0):
+                glances.append(lookout.glance(near / RATE_HZ, frames[near], tracker.searches))
+            for each in tracker.follow(step / RATE_HZ, image, glances[step] if is_ahead else None):
+                yield each.time_s, each.person, each.scene, each.mesh.landmarks.tobytes()
+
+    alone, alone_searched = list(followed(is_ahead=False)), len(searched)
+    assert list(followed(is_ahead=True)) == alone
+    assert len({person for _, person, *_ in alone}) == 2
+    assert len(searched) - alone_searched < alone_searched

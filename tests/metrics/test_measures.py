@@ -146,6 +146,9 @@ def test_reference_values_of_valence_regression(shared_data):
         apart, spread = (t.mean() - p.mean()) ** 2, t.var() + p.var()
         theirs = scores['concordance'] * (spread + apart) / (spread + apart * 99 / 100)
         assert theirs == pytest.approx(expected['ccc'][1][column], abs=1e-12)
+        unbiased = dimensional_measure(t, p, ddof=1).scores()['concordance']
+        assert unbiased == pytest.approx(expected['ccc'][1][column], abs=1e-12)
+        assert concordance(t, p, ddof=1) == pytest.approx(expected['ccc'][1][column], abs=1e-12)
 
 
 def _reference_pair():

@@ -64,6 +64,17 @@ def test_a_cross_self_block_is_its_three_steps_written_out():
     torch.testing.assert_close(block(tokens, context, keep), x, rtol=0, atol=1e-6)
 
 
+def test_without_a_context_a_cross_self_block_is_a_block():
+    block, plain = _fill(CrossSelfBlock(BlockForm(8, 2))), Block(BlockForm(8, 2))
+    plain.load_state_dict({name: value for name, value in block.state_dict().items() if 'cross' not in name})
+    tokens, context = _drawn(2, 5, 8), _drawn(2, 3, 8, seed=2)
+    torch.testing.assert_close(block(tokens), plain(tokens), rtol=0, atol=0)
+    keep = torch.tensor([[True, False, True], [False, False, False]])  # the second sample has no context
+    crossed = block(tokens, context, keep)
+    torch.testing.assert_close(crossed[1], plain(tokens)[1], rtol=0, atol=1e-6)
+    assert not torch.allclose(crossed[0], plain(tokens)[0], atol=1e-3)
+
+
 @pytest.mark.parametrize(
     ('layer', 'published'),
     [
@@ -120,7 +131,5 @@ def test_a_block_in_evaluation_draws_nothing():
 def test_forms_that_cannot_be_are_named():
     with pytest.raises(ValueRangeError, match='pre-norm form'):
         CrossSelfBlock(BlockForm(8, 2, norm_first=False))
-    with pytest.raises(ValueRangeError, match='a context'):
-        CrossSelfBlock(BlockForm(8, 2))(_drawn(2, 5, 8))
     with pytest.raises(ValueRangeError, match=r'a share in \[0, 1\)'):
         DropPath(1.0)

@@ -1,0 +1,217 @@
+"""Folds by their lists: who is tested when, and the lists of HiCMAE and SVFAP, a clip a line.
+
+`split01/test.csv` … have no header and one space between columns: FRAMES WAV LABEL, or FRAMES LABEL where there is no
+sound; a label is the number of a category, from 0, or one number for each dimension. Their paths are those of the
+machine that wrote them: media are looked for below the release by the ends of these paths. A `val.csv` beside them is
+the test list again and divides nothing.
+
+Source: https://github.com/sunlicai/HiCMAE (cdd28d4) and https://github.com/sunlicai/SVFAP (8e386b9).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from affekt.corpora.registry import Layout
+from affekt.corpora.release import Release, number
+from affekt.corpora.sample import Sample
+from affekt.errors import TableError, listed
+
+MOST_FOLDS = 20
+TODO = 'take the lists of the release as they are'
+
+Labels = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class ListedClip:
+    """One line of a list."""
+
+    frames: str
+    """The folder of frames, as written."""
+    audio: str | None
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ListForm:
+    """What the lists of a corpus say, and how its samples are called.
+
+    Args:
+        named: the parts of a folder of frames to the name of its sample.
+        categories: in the order of their numbers, from 0; empty where labels are dimensions.
+        dimensions: columns of a manifest, in the order of the numbers of a line.
+        beside: a sample's name to other columns that it tells.
+    """
+
+    named: Callable[[Sequence[str]], str]
+    categories: tuple[str, ...] = ()
+    dimensions: tuple[str, ...] = ()
+    beside: Callable[[str], Mapping[str, Any]] = field(default=lambda name: {})
+
+
+def fold_lists(form: ListForm) -> Layout:
+    """The layout of a corpus whose folds are listed: `split01/test.csv`, `split01/train.csv`, `split02/` …"""
+    return Layout(('split01/test.csv',), partial(_by_fold, form=form), 'split lists')
+
+
+def part_lists(form: ListForm, folder: str) -> Layout:
+    """The layout of a corpus that is divided once: `train.csv` and `test.csv` in a folder."""
+    return Layout((f'{folder}/test.csv',), partial(_by_part, form=form, folder=folder), 'split lists')
+
+
+def listed_clips(text: str, where: str, labels: int = 1) -> list[ListedClip]:
+    """The lines of a list.
+
+    Args:
+        text: of the file.
+        where: its name, for messages.
+        labels: how many numbers stand at the end of a line.
+
+    Raises:
+        TableError: a line has no path, more than two, or too few numbers. Absolute paths may hold spaces.
+
+    >>> listed_clips('/d/face/a /d/wav/a.wav 3', 'test.csv')
+    [ListedClip(frames='/d/face/a', audio='/d/wav/a.wav', labels=('3',))]
+    """
+    clips = []
+    for at, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        before, *numbers = line.strip().rsplit(' ', labels)
+        paths = re.split(r' (?=/)', before) if before.startswith('/') else before.split(' ')
+        if len(numbers) != labels or not 1 <= len(paths) <= 2 or not all(paths):
+            raise TableError(
+                expected=f'a folder of frames, perhaps a sound file, and {"a label" if labels == 1 else labels} in '
+                'every line', came=f'{where}, line {at}: {line[:80]!r}', todo=TODO,
+            )  # fmt: skip
+        clips.append(ListedClip(paths[0], paths[1] if len(paths) == 2 else None, tuple(numbers)))
+    return clips
+
+
+def folds_of(
+    release: Release, tests: Mapping[int, Labels], trains: Mapping[int, Labels], count: int
+) -> Iterator[tuple[str, str, int]]:
+    """Name, label and the fold in which each sample is tested, once a sample.
+
+    Args:
+        release: gets a note where a train list is not the rest of its test list.
+        tests: fold to the labels of its test part.
+        trains: fold to the labels of its train part; may lack folds.
+        count: of all folds that there should be.
+
+    Raises:
+        TableError: a sample is tested twice, or labelled in two ways.
+    """
+    seen: dict[str, tuple[str, int]] = {}
+    for fold, labels in tests.items():
+        for name, label in labels.items():
+            if name in seen:
+                came = f'{name} in folds {seen[name][1]} and {fold}'
+                raise TableError(expected='every sample tested once', came=came, todo=TODO)
+            seen[name] = (label, fold)
+    for fold, labels in trains.items():
+        odd = [name for name, label in labels.items() if name in seen and seen[name][0] != label]
+        if odd:
+            came = f'another in the train list of fold {fold} for {listed(odd)}'
+            raise TableError(expected='one label a sample', came=came, todo=TODO)
+        both = [name for name in labels if seen.get(name, ('', 0))[1] == fold]
+        rest = {name for name, (_, at) in seen.items() if at != fold} - set(labels)
+        if both or (rest and len(tests) == count):
+            release.notes.append(f'fold {fold}: {len(both)} samples in train and test, {len(rest)} in neither')
+    yield from ((name, label, fold) for name, (label, fold) in seen.items())
+
+
+def _by_fold(release: Release, form: ListForm) -> Iterator[Sample]:
+    """Every clip of the test lists once, with the fold that tests it."""
+    clips: dict[str, ListedClip] = {}
+    tests: dict[int, Labels] = {}
+    trains: dict[int, Labels] = {}
+    for fold in range(1, MOST_FOLDS + 1):
+        for side, labels in (('test', tests), ('train', trains)):
+            of_list = _list(release, f'split{fold:02d}/{side}.csv', form, is_needed=fold in tests)
+            if of_list:
+                labels[fold] = {name: ' '.join(clip.labels) for name, clip in of_list.items()}
+                clips = of_list | clips if side == 'test' else clips
+    places = _Places(release)
+    for name, _, fold in folds_of(release, tests, trains, len(tests)):
+        yield _sample(name, clips[name], form, places, fold=fold)
+
+
+def _by_part(release: Release, form: ListForm, folder: str) -> Iterator[Sample]:
+    places = _Places(release)
+    for split in ('train', 'test'):
+        for name, clip in _list(release, f'{folder}/{split}.csv', form, is_needed=True).items():
+            yield _sample(name, clip, form, places, split=split)
+
+
+def _list(release: Release, file: str, form: ListForm, *, is_needed: bool) -> dict[str, ListedClip]:
+    """Sample to its line; none where the file is missing, with a note where it is needed.
+
+    Raises:
+        TableError: several files are called so, or a sample stands twice.
+    """
+    paths = [path for path in release.every(file) if path.is_file()]
+    if not paths:
+        if is_needed:
+            release.notes.append(f'{file} is missing')
+        return {}
+    if len(paths) > 1 and paths[0] != release.folder / file:
+        came = listed(str(path.relative_to(release.folder)) for path in paths)
+        raise TableError(expected=f'lists of one corpus, one {file}', came=came, todo='name the folder of one of them')
+    clips: dict[str, ListedClip] = {}
+    for clip in listed_clips(release.text(paths[0]), file, max(1, len(form.dimensions))):
+        parts = [part for part in re.split(r'[/\\]', clip.frames) if part]
+        name = form.named(parts) if parts else ''
+        if name in clips:
+            raise TableError(expected='every clip once in a list', came=f'{name} twice in {file}', todo=TODO)
+        clips[name] = clip
+    return clips
+
+
+def _sample(name: str, clip: ListedClip, form: ListForm, places: _Places, **cells: Any) -> Sample:
+    if form.dimensions:
+        values = zip(form.dimensions, clip.labels, strict=True)
+        cells |= {column: number(value, name, 'the split lists') for column, value in values}
+    else:
+        (label,) = clip.labels
+        if not label.isdigit() or int(label) >= len(form.categories):
+            raise TableError(
+                expected=f'a label from 0 to {len(form.categories) - 1}', came=f'{label!r} for {name} in a split list',
+                todo='take the lists of this corpus as they are',
+            )  # fmt: skip
+        cells['category'] = form.categories[int(label)]
+    return Sample(name, frames=places.of(clip.frames), audio=places.of(clip.audio), **form.beside(name), **cells)
+
+
+class _Places:
+    """Where the media of listed paths lie below a release: the longest end of a path that is there."""
+
+    def __init__(self, release: Release) -> None:
+        self._release = release
+        self._known: dict[str, tuple[str, int]] = {}
+        """Ending of a path, '' for folders, to what stands for its first parts and how many of them that are."""
+
+    def of(self, path: str | None) -> str | None:
+        """The path below the release; None where nothing is there."""
+        parts = [part for part in re.split(r'[/\\]', path or '') if part not in ('', '.')]
+        if not parts or '..' in parts:
+            return None
+        ending = parts[-1].rpartition('.')[2] if '.' in parts[-1] else ''
+        known = self._known.get(ending)
+        for before, cut in [known] if known else [('', cut) for cut in range(len(parts))]:
+            end = '/'.join([*filter(None, [before]), *parts[cut:]])
+            if (self._release.folder / end).exists():
+                self._known[ending] = (before, cut)
+                return end
+        if known is None and (deeper := self._release.every('/'.join(parts[-2:]))):
+            end = deeper[0].relative_to(self._release.folder).as_posix()
+            self._known[ending] = ('/'.join(end.split('/')[:-2]), len(parts) - 2)
+            return end
+        if not self._release.places:
+            self._release.places['/'.join(parts[-3:-1]) or parts[-1]] = None
+        return None

@@ -1,0 +1,124 @@
+"""A face in an image: the square that it is read in, where it lies, and all that is read of it.
+
+Coordinates are pixels, continuous: pixel (0, 0) covers [0, 1) x [0, 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from affekt.arrays import Floats32
+from affekt.errors import ShapeError
+from affekt.faces.detector import Detection, overlap
+
+MARGIN = 1.5
+"""Side of the crop over the longer side of the face's box."""
+DUPLICATE_OVERLAP = 0.5
+"""Intersection over union of landmark boxes above which two meshes lie on one face."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """A rotated square of an image: centre and side in pixels, `angle_rad` from the x towards the y axis."""
+
+    center_x: float
+    center_y: float
+    side: float
+    angle_rad: float
+
+    @classmethod
+    def from_detection(cls, detection: Detection) -> Region:
+        """The square around a detected face, level with its eyes."""
+        x, y, width, height = (float(value) for value in detection.box)
+        across = detection.keypoints[1] - detection.keypoints[0]
+        angle = float(np.arctan2(across[1], across[0]))
+        return cls(x + width / 2, y + height / 2, MARGIN * max(width, height), angle)
+
+    def placed_in(self, outer: Region, pixels: int) -> Region:
+        """This square of the picture that `cut` makes of `outer`, `pixels` wide, as a square of the whole image."""
+        scale = outer.side / pixels
+        cos, sin = float(np.cos(outer.angle_rad)) * scale, float(np.sin(outer.angle_rad)) * scale
+        x, y = self.center_x - pixels / 2, self.center_y - pixels / 2
+        return Region(
+            x * cos - y * sin + outer.center_x,
+            x * sin + y * cos + outer.center_y,
+            self.side * scale,
+            self.angle_rad + outer.angle_rad,
+        )
+
+    @classmethod
+    def from_landmarks(cls, landmarks: Floats32) -> Region:
+        """The square around known landmarks (478, 3), level with the outer eye corners."""
+        low, high = landmarks[:, :2].min(axis=0), landmarks[:, :2].max(axis=0)
+        across = landmarks[263] - landmarks[33]
+        angle = float(np.arctan2(across[1], across[0]))
+        x, y = (low + high) / 2
+        return cls(float(x), float(y), MARGIN * float((high - low).max()), angle)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mesh:
+    """Where one face lies in one image: all that following it needs.
+
+    Attributes:
+        box: (4,) x, y, width, height around the landmarks, pixels; may reach past the image.
+        landmarks: (478, 3) x, y, z in pixels.
+        presence: the mesh network's confidence that this is a face, in [0, 1].
+    """
+
+    box: Floats32
+    landmarks: Floats32
+    presence: float
+
+    def __post_init__(self) -> None:
+        for name, shape in self._shapes().items():
+            value = getattr(self, name)
+            if value.shape != shape:
+                raise ShapeError(
+                    expected=f'{name} of shape {shape}', came=f'{value.shape}', todo='pass one face at a time'
+                )
+
+    def __repr__(self) -> str:
+        x, y, width, height = (round(float(value)) for value in self.box)
+        return f'{type(self).__name__}(box=({x}, {y}, {width}, {height}), presence={self.presence:.2f})'
+
+    @staticmethod
+    def _shapes() -> dict[str, tuple[int, ...]]:
+        return {'box': (4,), 'landmarks': (478, 3)}
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Face(Mesh):
+    """One face in one image.
+
+    Attributes:
+        box: (4,) x, y, width, height around the landmarks, pixels; may reach past the image.
+        landmarks: (478, 3) x, y, z in pixels.
+        blendshapes: (52,) scores in [0, 1], named by BLENDSHAPES.
+        pose: (4, 4) canonical face to camera, centimetres (see `headpose`).
+        presence: the mesh network's confidence that this is a face, in [0, 1].
+    """
+
+    blendshapes: Floats32
+    pose: Floats32
+
+    @staticmethod
+    def _shapes() -> dict[str, tuple[int, ...]]:
+        return {'box': (4,), 'landmarks': (478, 3), 'blendshapes': (52,), 'pose': (4, 4)}
+
+
+def box_overlap(face: Mesh, other: Mesh) -> float:
+    """Intersection over union of two faces' boxes, in [0, 1]."""
+    return float(overlap(_corners(face), _corners(other)[None])[0])
+
+
+def is_duplicate(face: Mesh, others: Sequence[Mesh]) -> bool:
+    """True where the face's box covers one of the others' by more than DUPLICATE_OVERLAP."""
+    return any(box_overlap(face, other) > DUPLICATE_OVERLAP for other in others)
+
+
+def _corners(face: Mesh) -> Floats32:
+    return np.concatenate([face.box[:2], face.box[:2] + face.box[2:]])

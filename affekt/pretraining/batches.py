@@ -1,0 +1,185 @@
+"""Clips as the tensors of one step: pictures normalised, sound as spectrograms, and what is there of each.
+
+A modality that a clip lacks is a masked sample: its place in the tensor is filled, and `has_video` or `has_audio` tells
+a model to leave it out. Where no clip of a batch has a modality its tensor is None.
+
+Axes: B batch, T frames (16), H, W pixels, S samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from affekt.errors import ShapeError, ValueRangeError
+from affekt.pretraining.clips import Clip
+from affekt.pretraining.spectrograms import BANDS, ROWS, WINDOW, filterbanks
+
+FRAMES = 16
+SIZE = 160
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
+
+
+class ClipBatch(NamedTuple):
+    """B clips: what a model of pictures and sound reads at one step."""
+
+    video: Tensor | None
+    """(B, 3, T, H, W) float32 by ImageNet's mean and deviation."""
+    audio: Tensor | None
+    """(B, 1, 256, 128) float32."""
+    has_video: Tensor
+    """(B,) bool."""
+    has_audio: Tensor
+    """(B,) bool."""
+
+    @property
+    def size(self) -> int:
+        """B."""
+        return len(self.has_video)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> ClipBatch:
+        """The same on another device; without waiting where the memory is pinned and `non_blocking`."""
+        return self._each(lambda part: part.to(device, non_blocking=non_blocking))
+
+    def pin(self) -> ClipBatch:
+        """The same in memory from which an accelerator copies while it computes."""
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> ClipBatch:
+        video, audio = (part if part is None else change(part) for part in (self.video, self.audio))
+        return ClipBatch(video, audio, change(self.has_video), change(self.has_audio))
+
+
+class Augmentation(Protocol):
+    """What changes clips at random before a batch is made of them; `augmentation.py` has the published ones."""
+
+    def video(self, frames: Tensor, rng: torch.Generator) -> Tensor:
+        """(T, H, W, 3) uint8 to (3, T, size, size) float32, normalised."""
+
+    def sound(self, sound: Tensor, rng: torch.Generator) -> Tensor:
+        """(S,) to (S,)."""
+
+    def spectrogram(self, spectrogram: Tensor, rng: torch.Generator) -> Tensor:
+        """(256, 128) to (256, 128), normalised."""
+
+
+def collate(
+    clips: Sequence[Clip],
+    augmentation: Augmentation | None = None,
+    rng: torch.Generator | None = None,
+    *,
+    size: int = SIZE,
+    rows: int = ROWS,
+) -> ClipBatch:
+    """One batch of clips that are already cut to their windows (`windows.py`).
+
+    Args:
+        clips: B of them, each with T frames or none and its stretch of sound or none. Sound of fewer than 400 samples,
+            or of one single value, counts as none.
+        augmentation: None leaves everything as it is.
+        rng: required with an augmentation.
+        size: H and W; frames of another size are resized.
+        rows: of a spectrogram.
+
+    Raises:
+        ValueRangeError: no clip, a clip with neither pictures nor sound, sound that is not finite, or an augmentation
+            without a generator.
+        ShapeError: clips of unequal numbers of frames.
+    """
+    if not clips or (augmentation is not None and rng is None):
+        raise ValueRangeError(
+            expected='one clip at least, and a generator where clips are augmented',
+            came=f'{len(clips)} clips', todo='give both',
+        )  # fmt: skip
+    videos = [_video(clip, augmentation, rng, size) for clip in clips]
+    sounds = [_sound(clip, augmentation, rng) for clip in clips]
+    for clip, video, sound in zip(clips, videos, sounds, strict=True):
+        if video is None and sound is None:
+            raise ValueRangeError(
+                expected='pictures or sound', came=f'neither in {clip.name}', todo='leave the clip out'
+            )
+    has_video = torch.tensor([video is not None for video in videos])
+    has_audio = torch.tensor([sound is not None for sound in sounds])
+    return ClipBatch(
+        _stacked_videos(clips, videos), _stacked_sounds(sounds, augmentation, rng, rows), has_video, has_audio
+    )
+
+
+def normalised_frames(frames: Tensor) -> Tensor:
+    """(T, H, W, 3) uint8 as (3, T, H, W) float32 by ImageNet's mean and deviation."""
+    scale = 1.0 / (255.0 * frames.new_tensor(IMAGENET_DEVIATION, dtype=torch.float32))
+    shift = frames.new_tensor(IMAGENET_MEAN, dtype=torch.float32) / frames.new_tensor(
+        IMAGENET_DEVIATION, dtype=torch.float32
+    )
+    planes = frames.permute(3, 0, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)  # (3, T, H, W)
+    return planes.mul_(scale[:, None, None, None]).sub_(shift[:, None, None, None])
+
+
+def resized(frames: Tensor, size: int) -> Tensor:
+    """(T, H, W, 3) uint8 frames at another size, bilinear as Pillow does it; the same tensor where they have it."""
+    if frames.shape[1:3] == (size, size):
+        return frames
+    planes = frames.permute(0, 3, 1, 2)  # (T, 3, H, W), channels last in memory
+    small = torch.nn.functional.interpolate(planes, (size, size), mode='bilinear', antialias=True)
+    return small.permute(0, 2, 3, 1)  # (T, size, size, 3)
+
+
+def _video(clip: Clip, augmentation: Augmentation | None, rng: torch.Generator | None, size: int) -> Tensor | None:
+    """(3, T, size, size) of one clip."""
+    if clip.frames is None or not len(clip.frames):
+        return None
+    frames = resized(torch.from_numpy(np.ascontiguousarray(clip.frames)), size)
+    if augmentation is None or rng is None:
+        return normalised_frames(frames)
+    return augmentation.video(frames, rng)
+
+
+def _sound(clip: Clip, augmentation: Augmentation | None, rng: torch.Generator | None) -> Tensor | None:
+    """(S,) of one clip, None where there is nothing to hear."""
+    if clip.sound is None or len(clip.sound) < WINDOW:
+        return None
+    sound = torch.from_numpy(np.ascontiguousarray(clip.sound, dtype=np.float32))
+    low, high = torch.aminmax(sound)
+    if not bool(torch.isfinite(high - low)):
+        raise ValueRangeError(expected='finite samples', came=f'others in {clip.name}', todo='decode the sound anew')
+    if low == high:
+        return None
+    return sound if augmentation is None or rng is None else augmentation.sound(sound, rng)
+
+
+def _stacked_videos(clips: Sequence[Clip], videos: Sequence[Tensor | None]) -> Tensor | None:
+    """(B, 3, T, H, W); places of clips without pictures are zero."""
+    shapes = {tuple(video.shape): clip.name for clip, video in zip(clips, videos, strict=True) if video is not None}
+    if not shapes:
+        return None
+    if len(shapes) > 1:
+        raise ShapeError(
+            expected='clips of one shape',
+            came=', '.join(f'{shape} in {name}' for shape, name in shapes.items()),
+            todo='cut each to a window first',
+        )
+    stacked = torch.zeros(len(videos), *next(iter(shapes)))
+    for place, video in zip(stacked, videos, strict=True):
+        if video is not None:
+            place.copy_(video)
+    return stacked
+
+
+def _stacked_sounds(
+    sounds: Sequence[Tensor | None], augmentation: Augmentation | None, rng: torch.Generator | None, rows: int
+) -> Tensor | None:
+    """(B, 1, rows, 128); places of clips without sound are zero."""
+    heard = [i for i, sound in enumerate(sounds) if sound is not None]
+    if not heard:
+        return None
+    spectrograms = filterbanks([sound for sound in sounds if sound is not None], rows)
+    if augmentation is not None and rng is not None:
+        spectrograms = torch.stack([augmentation.spectrogram(spectrogram, rng) for spectrogram in spectrograms])
+    stacked = torch.zeros(len(sounds), 1, rows, BANDS)
+    stacked[heard] = spectrograms.unsqueeze(1)  # (B', 1, rows, 128)
+    return stacked

@@ -1,0 +1,24 @@
+"""First weights of the networks here: linear maps drawn as the published programs draw them, biases 0."""
+
+from __future__ import annotations
+
+from torch import nn
+
+
+def draw_normal(module: nn.Module) -> None:
+    """Weights of a linear map: normal of deviation 0.02, cut at two deviations; of fine-tuned encoders."""
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        _without_bias(module)
+
+
+def draw_xavier(module: nn.Module) -> None:
+    """Weights of a linear map: uniform by its fan-in and fan-out; of pre-training and of the fusion encoder."""
+    if isinstance(module, nn.Linear):
+        nn.init.xavier_uniform_(module.weight)
+        _without_bias(module)
+
+
+def _without_bias(module: nn.Linear) -> None:
+    if module.bias is not None:
+        nn.init.zeros_(module.bias)

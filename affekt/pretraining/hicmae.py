@@ -1,0 +1,425 @@
+"""HiCMAE: two encoders, of faces and of voices, and a fusion encoder; pre-trained by rebuilding what is hidden.
+
+Names and shapes are those of the published states, which load strictly. `HicmaePretraining` gives the three losses,
+`HicmaeClassifier` the outputs of a task, from both modalities or from whichever a clip has: what is absent is masked,
+never read as zeros.
+
+| here | paper |
+|---|---|
+| `Branch` | E_v, E_a, the two modality-specific encoders |
+| `Fusion` | E_f, the cross-modal fusion encoder |
+| `Decoder` | D_v, D_a, with hierarchical skip connections |
+| `contrast` at `kept_layers` | hierarchical cross-modal contrastive learning |
+| `video_layer_weights` | hierarchical feature fusion |
+
+Axes: B clips, N tokens (V visible, M masked), L layers, C width, D width of a decoder, K outputs.
+
+Source: Sun et al. 2024, arXiv:2401.05698.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from affekt.errors import ShapeError
+from affekt.nn import Block, CrossSelfBlock, PatchEmbedding, position_table, rising
+from affekt.pretraining.first_weights import draw_normal, draw_xavier
+from affekt.pretraining.forms import TILE, TUBE, HicmaeForm
+from affekt.pretraining.rebuilding import audio_targets, contrast, split_tokens, taken, tiles, tubes, video_targets
+
+CONTRAST_WEIGHT = 0.0025
+"""Of the contrast among the losses; the published default of 0.1 lets the encoders collapse."""
+CHANNELS = {'video': 3, 'audio': 1}
+PATCHES = {'video': TUBE, 'audio': TILE}
+
+
+class Branch(nn.Module):
+    """The encoder of one modality: patches, positions, blocks, and one norm that every layer's output goes through."""
+
+    def __init__(self, form: HicmaeForm, modality: str, drop_path: float = 0.0) -> None:
+        super().__init__()
+        shares = rising(drop_path, form.depth)
+        self.patch_embed = PatchEmbedding(CHANNELS[modality], form.width, PATCHES[modality])
+        self.blocks = nn.ModuleList([Block(form.blocks(), share) for share in shares])
+        self.norm = form.blocks().norm()
+
+    def layers(self, pixels: Tensor) -> Iterator[Tensor]:
+        """The normalised (B, N, C) output of each block, one after another, from frames or spectrograms."""
+        tokens = self.patch_embed(pixels)
+        yield from self._through(tokens + position_table(tokens.shape[1], tokens.shape[2], tokens))
+
+    def visible_layers(self, patches: Tensor, visible: Tensor) -> Iterator[Tensor]:
+        """The same of the (B, V) visible tokens alone, (B, V, C) each, from (B, N, P, channels) patches."""
+        count = patches.shape[1]
+        tokens = self.patch_embed.of_patches(taken(patches, visible))  # (B, V, C)
+        yield from self._through(tokens + position_table(count, tokens.shape[2], tokens)[visible])
+
+    def _through(self, tokens: Tensor) -> Iterator[Tensor]:
+        for block in self.blocks:
+            tokens = block(tokens)
+            yield self.norm(tokens)
+
+
+class Fusion(nn.Module):
+    """Two streams that read each other as they were one layer before."""
+
+    def __init__(self, form: HicmaeForm, drop_path: float = 0.0) -> None:
+        super().__init__()
+        shares = rising(drop_path, form.fusion_depth)
+        self.blocks = nn.ModuleList([CrossSelfBlock(form.blocks(), drop_path=share) for share in shares])
+        self.blocks_audio = nn.ModuleList([CrossSelfBlock(form.blocks(), drop_path=share) for share in shares])
+        self.norm, self.norm_audio = form.blocks().norm(), form.blocks().norm()
+
+    def forward(
+        self, video: Tensor | None, audio: Tensor | None, has_video: Tensor | None, has_audio: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Both streams' (B, N, C) tokens; a clip without the other modality reads its own alone."""
+        for block, block_audio in zip(self.blocks, self.blocks_audio, strict=True):
+            was_video, was_audio = video, audio
+            if was_video is not None:
+                video = block(was_video, was_audio, _kept(was_audio, has_audio))
+            if was_audio is not None:
+                audio = block_audio(was_audio, was_video, _kept(was_video, has_video))
+        return (
+            None if video is None else self.norm(video),
+            None if audio is None else self.norm_audio(audio),
+        )
+
+
+class Decoder(nn.Module):
+    """From visible tokens to the hidden patches: the first block plain, each other one reads a layer of the encoder."""
+
+    def __init__(self, form: HicmaeForm, outputs: int) -> None:
+        super().__init__()
+        blocks = form.decoder_blocks()
+        crossing = [CrossSelfBlock(blocks) for _ in range(form.decoder_depth - 1)]
+        self.blocks = nn.ModuleList([Block(blocks), *crossing])
+        self.norm = blocks.norm()
+        self.head = nn.Linear(form.decoder_width, outputs)
+
+    def forward(self, tokens: Tensor, skips: list[Tensor], masked: int) -> Tensor:
+        """The (B, M, outputs) patches.
+
+        Args:
+            tokens: (B, N, D), the visible ones first.
+            skips: (B, V, D) layers of the encoder, the last one last.
+            masked: M.
+        """
+        first, *crossing = self.blocks
+        tokens = first(tokens)
+        for block, skip in zip(crossing, reversed(skips), strict=True):
+            tokens = block(tokens, skip)
+        patches: Tensor = self.head(self.norm(tokens[:, -masked:]))
+        return patches
+
+
+class Rebuilt(NamedTuple):
+    """What pre-training gives of a batch; None of a modality that the form or the batch lacks."""
+
+    video: Tensor | None
+    """(B, M, 1536) hidden patches as rebuilt."""
+    audio: Tensor | None
+    """(B, M, 256)"""
+    video_layers: list[Tensor]
+    """(B, C) mean of the visible tokens at each kept layer."""
+    audio_layers: list[Tensor]
+
+
+class HicmaePretraining(nn.Module):
+    """Rebuilds hidden patches of both modalities, and matches the two at three depths.
+
+    Args:
+        form: the size.
+        is_difference: rebuild the second frame of each patch as what it has more than the first, as published.
+        contrast_weight: of the contrast among the losses.
+        every: see `contrast`.
+    """
+
+    def __init__(
+        self,
+        form: HicmaeForm,
+        *,
+        is_difference: bool = True,
+        contrast_weight: float = CONTRAST_WEIGHT,
+        every: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        super().__init__()
+        self.form, self.is_difference = form, is_difference
+        self.contrast_weight, self.every = contrast_weight, every
+        if 'video' in form.modalities:
+            self.mask_token = nn.Parameter(torch.zeros(1, 1, form.decoder_width))
+            self.encoder = Branch(form, 'video')
+            self.encoder_to_decoder = nn.Linear(form.width, form.decoder_width, bias=False)
+            self.decoder = Decoder(form, CHANNELS['video'] * TUBE[0] * TUBE[1] * TUBE[2])
+        if 'audio' in form.modalities:
+            self.mask_token_audio = nn.Parameter(torch.zeros(1, 1, form.decoder_width))
+            self.encoder_audio = Branch(form, 'audio')
+            self.encoder_to_decoder_audio = nn.Linear(form.width, form.decoder_width, bias=False)
+            self.decoder_audio = Decoder(form, TILE[0] * TILE[1])
+        if len(form.modalities) == 2:
+            self.encoder_fusion = Fusion(form)
+        self.apply(draw_xavier)
+        for name, parameter in self.named_parameters():
+            if name.startswith('mask_token'):
+                nn.init.trunc_normal_(parameter, std=0.02)
+
+    def forward(
+        self,
+        video: Tensor | None = None,
+        audio: Tensor | None = None,
+        video_mask: Tensor | None = None,
+        audio_mask: Tensor | None = None,
+    ) -> Rebuilt:
+        """The hidden patches as rebuilt.
+
+        Args:
+            video: (B, 3, T, Y, X) frames, normalised by the statistics of ImageNet.
+            audio: (B, 1, steps, bands) normalised spectrograms.
+            video_mask: (B, N) bool, True where hidden, as many in each clip.
+            audio_mask: the same of audio tokens.
+        """
+        return self._rebuilt(*self._input(video, tubes, video_mask), *self._input(audio, tiles, audio_mask))
+
+    def losses(
+        self,
+        video: Tensor | None = None,
+        audio: Tensor | None = None,
+        video_mask: Tensor | None = None,
+        audio_mask: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """The scalar losses of a batch by name, each with its weight: their sum is what is minimised.
+
+        Args:
+            video, audio, video_mask, audio_mask: as `forward`.
+
+        Returns:
+            `video` and `audio` (mean squared errors) and `contrast`, of what the batch has.
+        """
+        frames, frames_split = self._input(video, tubes, video_mask)
+        sounds, sounds_split = self._input(audio, tiles, audio_mask)
+        rebuilt = self._rebuilt(frames, frames_split, sounds, sounds_split)
+        losses: dict[str, Tensor] = {}
+        if frames is not None and frames_split and rebuilt.video is not None:
+            with torch.no_grad():
+                truth = video_targets(taken(frames, frames_split[1]), is_difference=self.is_difference)
+            losses['video'] = functional.mse_loss(rebuilt.video, truth)
+        if sounds is not None and sounds_split and rebuilt.audio is not None:
+            with torch.no_grad():
+                truth = audio_targets(taken(sounds, sounds_split[1]))
+            losses['audio'] = functional.mse_loss(rebuilt.audio, truth)
+        pairs = zip(rebuilt.video_layers, rebuilt.audio_layers, strict=False)
+        terms = [contrast(seen, heard, every=self.every) for seen, heard in pairs]
+        if terms and self.contrast_weight:
+            losses['contrast'] = self.contrast_weight * torch.stack(terms).sum()
+        return losses
+
+    def _input(
+        self, pixels: Tensor | None, cut: Callable[[Tensor], Tensor], mask: Tensor | None
+    ) -> tuple[Tensor | None, tuple[Tensor, Tensor] | None]:
+        """Patches of a modality, and which are visible and which hidden."""
+        if pixels is None:
+            return None, None
+        patches = cut(pixels)
+        if mask is None or mask.shape != patches.shape[:2]:
+            raise ShapeError(
+                expected=f'a mask of {tuple(patches.shape[:2])} tokens',
+                came='none' if mask is None else f'{tuple(mask.shape)}',
+                todo='draw one for the grid of the form',
+            )
+        return patches, split_tokens(mask)
+
+    def _rebuilt(
+        self,
+        frames: Tensor | None,
+        frames_split: tuple[Tensor, Tensor] | None,
+        sounds: Tensor | None,
+        sounds_split: tuple[Tensor, Tensor] | None,
+    ) -> Rebuilt:
+        # 1. each modality by itself, visible tokens alone
+        seen = self._layers(self.encoder, frames, frames_split) if frames is not None else []
+        heard = self._layers(self.encoder_audio, sounds, sounds_split) if sounds is not None else []
+        # 2. the two together
+        video, audio = (layers[-1] if layers else None for layers in (seen, heard))
+        if len(self.form.modalities) == 2:
+            video, audio = self.encoder_fusion(video, audio, None, None)
+        # 3. hidden tokens from visible ones
+        video_patches = audio_patches = None
+        if video is not None and frames_split:
+            video_patches = _decoded(self.decoder, self.encoder_to_decoder, self.mask_token, video, seen, frames_split)
+        if audio is not None and sounds_split:
+            audio_patches = _decoded(
+                self.decoder_audio, self.encoder_to_decoder_audio, self.mask_token_audio, audio, heard, sounds_split
+            )
+        return Rebuilt(
+            video_patches, audio_patches, [layer.mean(dim=1) for layer in seen], [layer.mean(dim=1) for layer in heard]
+        )
+
+    def _layers(self, branch: Branch, patches: Tensor, split: tuple[Tensor, Tensor] | None) -> list[Tensor]:
+        """The kept layers of an encoder."""
+        assert split is not None
+        kept = self.form.kept_layers
+        return [layer for at, layer in enumerate(branch.visible_layers(patches, split[0])) if at in kept]
+
+
+class HicmaeClassifier(nn.Module):
+    """From clips to the outputs of a task: classes, or numbers of a regression.
+
+    Args:
+        form: the size.
+        outputs: K.
+        drop_path: share of dropped paths of the last block; it rises evenly from 0.
+    """
+
+    def __init__(self, form: HicmaeForm, outputs: int, drop_path: float = 0.1) -> None:
+        super().__init__()
+        self.form = form
+        if 'video' in form.modalities:
+            self.encoder = Branch(form, 'video', drop_path)
+            self.video_layer_weights = nn.Parameter(torch.full((form.depth,), 1 / form.depth))
+        if 'audio' in form.modalities:
+            self.encoder_audio = Branch(form, 'audio', drop_path)
+            self.audio_layer_weights = nn.Parameter(torch.full((form.depth,), 1 / form.depth))
+        self.apply(draw_normal)
+        if len(form.modalities) == 2:
+            self.encoder_fusion = Fusion(form, drop_path)
+            self.encoder_fusion.apply(draw_xavier)
+        self.fc_norm = form.blocks().norm(form.feature_size)
+        self.head = nn.Linear(form.feature_size, outputs)
+
+    def forward(
+        self,
+        video: Tensor | None = None,
+        audio: Tensor | None = None,
+        has_video: Tensor | None = None,
+        has_audio: Tensor | None = None,
+    ) -> Tensor:
+        """The (B, K) outputs.
+
+        Args:
+            video: (B, 3, T, Y, X) frames, normalised by the statistics of ImageNet; None where no clip has any.
+            audio: (B, 1, steps, bands) normalised spectrograms; None where no clip has any.
+            has_video: (B,) bool, False for clips whose frames are to be ignored; None where all count.
+            has_audio: the same of audio.
+
+        Raises:
+            ShapeError: the batch has nothing that the form reads.
+        """
+        outputs: Tensor = self.head(self.normalised(*self.features(video, audio, has_video, has_audio)))
+        return outputs
+
+    def features(
+        self,
+        video: Tensor | None = None,
+        audio: Tensor | None = None,
+        has_video: Tensor | None = None,
+        has_audio: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """What describes each clip, before the last norm.
+
+        Returns:
+            (B, 4C): the video encoder's layers, weighed, the audio encoder's, and both streams of the fusion, each a
+            mean over tokens; (B, C) of a form of one modality. Then a (B, 4C) bool, True where a number comes from
+            something that the clip has, or None where all do.
+        """
+        is_bimodal = len(self.form.modalities) == 2
+        video = video if 'video' in self.form.modalities else None
+        audio = audio if 'audio' in self.form.modalities else None
+        if video is None and audio is None:
+            raise ShapeError(
+                expected=f'clips with {" or ".join(self.form.modalities)}', came='neither', todo='check the batch'
+            )
+        seen = heard = seen_tokens = heard_tokens = None
+        if video is not None:
+            seen, seen_tokens = self._weighed(self.encoder.layers(video), self.video_layer_weights)
+        if audio is not None:
+            heard, heard_tokens = self._weighed(self.encoder_audio.layers(audio), self.audio_layer_weights)
+        if not is_bimodal:
+            feature = seen if heard is None else heard
+            assert feature is not None
+            return feature, None
+        fused = self.encoder_fusion(seen_tokens, heard_tokens, has_video, has_audio)
+        parts = [seen, heard, *(None if tokens is None else tokens.mean(dim=1) for tokens in fused)]
+        present = [has_video, has_audio, has_video, has_audio]
+        return _joined(parts, present)
+
+    def normalised(self, features: Tensor, keep_mask: Tensor | None = None) -> Tensor:
+        """The (B, F) features through the last norm, over those that count; the others are 0."""
+        if keep_mask is None:
+            normal: Tensor = self.fc_norm(features)
+            return normal
+        count = keep_mask.sum(dim=1, keepdim=True)
+        mean = features.masked_fill(~keep_mask, 0.0).sum(dim=1, keepdim=True) / count  # (B, 1)
+        centred = (features - mean).masked_fill(~keep_mask, 0.0)
+        standard = centred * torch.rsqrt(centred.square().sum(dim=1, keepdim=True) / count + self.fc_norm.eps)
+        return (standard * self.fc_norm.weight + self.fc_norm.bias).masked_fill(~keep_mask, 0.0)
+
+    def layers_by_depth(self) -> list[nn.Module]:
+        """Embeddings, blocks of the encoders and of the fusion, from input to output: see `layered_groups`."""
+        branches = [
+            branch for branch in (getattr(self, 'encoder', None), getattr(self, 'encoder_audio', None)) if branch
+        ]
+        layers: list[nn.Module] = [nn.ModuleList([branch.patch_embed for branch in branches])]
+        layers += [nn.ModuleList([branch.blocks[at] for branch in branches]) for at in range(self.form.depth)]
+        if len(self.form.modalities) == 2:
+            fusion = self.encoder_fusion
+            pairs = zip(fusion.blocks, fusion.blocks_audio, strict=True)
+            layers += [nn.ModuleList(pair) for pair in pairs]
+        return layers
+
+    @staticmethod
+    def _weighed(layers: Iterator[Tensor], weights: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean over tokens of all layers, weighed: (B, C); and the last layer's (B, N, C) tokens."""
+        means, last = [], None
+        for tokens in layers:
+            means.append(tokens.mean(dim=1))
+            last = tokens
+        assert last is not None
+        return torch.einsum('l,lbc->bc', weights.softmax(dim=0), torch.stack(means)), last  # (L, B, C) to (B, C)
+
+
+def _decoded(
+    decoder: Decoder,
+    projection: nn.Linear,
+    mask_token: Tensor,
+    tokens: Tensor,
+    layers: list[Tensor],
+    split: tuple[Tensor, Tensor],
+) -> Tensor:
+    """The (B, M, outputs) hidden patches from (B, V, C) visible tokens and the encoder's kept layers."""
+    visible, masked = split
+    narrow = projection(tokens)  # (B, V, D)
+    table = position_table(visible.shape[1] + masked.shape[1], narrow.shape[2], narrow)
+    at_visible, at_masked = table[visible], table[masked]  # (B, V, D), (B, M, D)
+    sequence = torch.cat([narrow + at_visible, mask_token.to(narrow.dtype) + at_masked], dim=1)  # (B, N, D)
+    skips = [projection(layer) + at_visible for layer in layers]
+    patches: Tensor = decoder(sequence, skips, masked.shape[1])
+    return patches
+
+
+def _joined(parts: list[Tensor | None], present: list[Tensor | None]) -> tuple[Tensor, Tensor | None]:
+    """(B, C) parts side by side, and which numbers count; None where all of them do."""
+    like = next(part for part in parts if part is not None)
+    if all(part is not None for part in parts) and all(has is None for has in present):
+        return torch.cat([part for part in parts if part is not None], dim=1), None
+    features, kept = [], []
+    for part, has in zip(parts, present, strict=True):
+        features.append(torch.zeros_like(like) if part is None else part)
+        if part is None:
+            has = torch.zeros(len(like), dtype=torch.bool, device=like.device)
+        elif has is None:
+            has = torch.ones(len(like), dtype=torch.bool, device=like.device)
+        kept.append(has.unsqueeze(1).expand_as(like))
+    keep_mask = torch.cat(kept, dim=1)  # (B, 4C)
+    if not keep_mask.any(dim=1).all():
+        raise ShapeError(expected='clips with video or audio', came='one with neither', todo='leave it out')
+    return torch.cat(features, dim=1), keep_mask
+
+
+def _kept(tokens: Tensor | None, has: Tensor | None) -> Tensor | None:
+    """(B, N) bool of a context, False for clips that lack it."""
+    return None if tokens is None or has is None else has.unsqueeze(1).expand(tokens.shape[:2])

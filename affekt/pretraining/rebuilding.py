@@ -1,0 +1,118 @@
+"""What masked pre-training asks of a network: hidden patches to rebuild, and two modalities of one clip to match.
+
+Axes: B clips, N tokens of a clip (V visible, M masked), P cells of a patch, C channels, D width.
+
+Source: Sun et al. 2024, arXiv:2401.05698, sections 3.2 to 3.4; Sun et al. 2024, arXiv:2401.00416, section 3.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from affekt.errors import ShapeError, listed
+from affekt.nn import standardised_patches, to_patches
+from affekt.pretraining.forms import TILE, TUBE
+
+TEMPERATURE = 0.07
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
+"""Of red, green and blue in [0, 1]."""
+
+
+def split_tokens(mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Which tokens are visible and which are masked, each in ascending order.
+
+    Args:
+        mask: (B, N) bool, True where masked, as many in each clip.
+
+    Returns:
+        (B, V) and (B, M) indices.
+
+    Raises:
+        ShapeError: the mask has another form, hides nothing or everything, or not as many tokens in each clip.
+    """
+    counts = mask.sum(dim=1) if mask.ndim == 2 else torch.zeros(0)
+    if (
+        mask.dtype != torch.bool
+        or mask.ndim != 2
+        or len(set(counts.tolist())) != 1
+        or not 0 < counts[0] < mask.shape[1]
+    ):
+        raise ShapeError(
+            expected='a boolean (B, N) mask that hides as many tokens in each clip, not none and not all',
+            came=f'{mask.dtype} {tuple(mask.shape)}, of which {listed(str(int(c)) for c in counts[:4])} are hidden',
+            todo='draw masks of fixed counts',
+        )
+    order = mask.to(torch.uint8).argsort(dim=1, stable=True)  # visible tokens first
+    visible, masked = order.tensor_split([mask.shape[1] - int(counts[0])], dim=1)  # (B, V), (B, M)
+    return visible, masked
+
+
+def taken(tokens: Tensor, index: Tensor) -> Tensor:
+    """The (B, K, …) tokens at (B, K) indices of (B, N, …)."""
+    rows = torch.arange(len(index), device=index.device).unsqueeze(1)  # (B, 1)
+    return tokens[rows, index]
+
+
+def tubes(video: Tensor) -> Tensor:
+    """(B, 3, T, Y, X) frames as (B, N, P, 3) patches of two frames each."""
+    return to_patches(video, TUBE)
+
+
+def tiles(audio: Tensor) -> Tensor:
+    """(B, 1, steps, bands) spectrograms as (B, N, P, 1) patches."""
+    return to_patches(audio, TILE)
+
+
+def video_targets(patches: Tensor, *, is_difference: bool) -> Tensor:
+    """What a video decoder rebuilds: each colour of each patch in [0, 1], standardised.
+
+    Args:
+        patches: (B, M, P, 3) of frames normalised by the statistics of ImageNet.
+        is_difference: of the two frames of a patch, the second is replaced by what it has more than the first, so that
+            motion is rebuilt (HiCMAE); else both are rebuilt as they are (SVFAP).
+
+    Returns:
+        (B, M, P * 3), the colours of a cell together.
+    """
+    deviation = patches.new_tensor(IMAGENET_DEVIATION)
+    mean = patches.new_tensor(IMAGENET_MEAN)
+    standard = standardised_patches(patches * deviation + mean)  # (B, M, P, 3)
+    if is_difference:
+        first, second = standard.chunk(2, dim=2)  # the cells of a frame stand together
+        standard = torch.cat([first, second - first], dim=2)
+    return standard.flatten(2)  # (B, M, P * 3)
+
+
+def audio_targets(patches: Tensor) -> Tensor:
+    """What an audio decoder rebuilds: (B, M, P, 1) patches of a spectrogram, each standardised, as (B, M, P)."""
+    return standardised_patches(patches).flatten(2)  # (B, M, P)
+
+
+def contrast(
+    video: Tensor, audio: Tensor, *, every: Callable[[Tensor], Tensor] | None = None, temperature: float = TEMPERATURE
+) -> Tensor:
+    """How badly clips are told apart by their other modality: 0 where each finds its own.
+
+        cross-entropy of (v · aᵀ / temperature) against the diagonal, the mean of both directions
+
+    Args:
+        video: (B, D) clips as the video encoder sees them; scaled to length 1 here.
+        audio: (B, D) the same clips as heard.
+        every: gives all processes' clips, in the order of the processes, from this one's, with gradients; None
+            compares within this batch, as published.
+        temperature: by which similarities are divided.
+
+    Returns:
+        A scalar; log B where nothing is told apart.
+    """
+    video, audio = functional.normalize(video, dim=1), functional.normalize(audio, dim=1)
+    if every is not None:
+        video, audio = every(video), every(audio)
+    logits = video @ audio.t() / temperature  # (B, B), a row a video
+    own = torch.arange(len(logits), device=logits.device)
+    return (functional.cross_entropy(logits, own) + functional.cross_entropy(logits.t(), own)) / 2

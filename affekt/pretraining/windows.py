@@ -1,0 +1,216 @@
+"""Which frames and which stretch of sound of a clip a model reads: the published rules, drawn from a generator.
+
+A window names T frames (16, about every fourth) and the samples that sound with them. Of a clip of 70 frames, with the
+fine-tuning rule and an end drawn as 66:
+
+    16 points from 2 to 66:  2.0, 6.27, 10.5, …, 61.7, 66.0    as frames  2, 6, 10, …, 61, 65
+    their sound: from frame 2 to 66; of 69,000 samples, from 2,000 to 66,000 where no times are known
+
+Where frames have times, sound is cut by them; the published fine-tuning code knows none and spreads the frames evenly
+over the whole sound, the last at its end, which `reference=True` repeats. A stretch of at most 1,024 samples counts as
+a wrong one: the whole sound is taken where it is shorter than 2.56 s; elsewhere published code stops, and here the
+sound is missing, a masked sample. A clip without pictures is cut to stretches of 2.56 s, which is as long as 64 frames.
+
+Axes: n frames of a clip, T of a window, S samples.
+
+Source: github.com/sunlicai/HiCMAE, kinetics_av.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from affekt.arrays import Ints
+from affekt.errors import ValueRangeError
+from affekt.pretraining.clips import SOUND_RATE_HZ, Clip
+from affekt.pretraining.draws import whole
+
+SHORTEST_SOUND = 1024
+"""Samples; what is not longer counts as cut wrongly."""
+SOUND_SAMPLES = 40_960
+"""2.56 s: 256 rows of a spectrogram."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How many frames make a window, and how far apart they are.
+
+    Raises:
+        ValueRangeError: fewer than one of either.
+    """
+
+    frames: int = 16
+    stride: int = 4
+    """4 everywhere but for Werewolf-XL (3) and FERV39k (1)."""
+
+    def __post_init__(self) -> None:
+        if self.frames < 1 or self.stride < 1:
+            raise ValueRangeError(
+                expected='one frame and a stride of one at least', came=f'{self.frames} and {self.stride}',
+                todo='give larger numbers',
+            )  # fmt: skip
+
+    @property
+    def span(self) -> int:
+        """Frames of the clip from the first of a window to the first after it."""
+        return self.frames * self.stride
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """What is read of one clip; a modality that is None is not read, and a model masks it."""
+
+    frames: Ints | None
+    """(T,) indices into the clip's frames; short clips repeat their last."""
+    sound: slice | None
+    """Of the clip's samples."""
+
+
+def pretraining_window(clip: Clip, rng: torch.Generator, sampling: Sampling | None = None) -> Window:
+    """T frames at the stride from a start drawn uniformly, and the sound from the first to the end of one stride more.
+
+    Args:
+        clip: any; of one shorter than the span, frames are taken from its start and the last is repeated.
+        rng: draws the start.
+        sampling: 16 frames, every fourth, where None.
+    """
+    sampling = sampling or Sampling()
+    if clip.frames is None:
+        return _sound_window(clip, rng)
+    last = len(clip.frames) - 1
+    start = whole(max(len(clip.frames) - sampling.span, 0) + 1, rng)
+    frames = np.minimum(start + sampling.stride * np.arange(sampling.frames), last)
+    return Window(frames, _stretch(clip, start, min(int(frames[-1]) + sampling.stride, last), through=True))
+
+
+def tuning_window(
+    clip: Clip, rng: torch.Generator, sampling: Sampling | None = None, *, reference: bool = False
+) -> Window:
+    """T evenly spaced frames of a window drawn uniformly, and its sound: how published fine-tuning reads a clip.
+
+    Where n <= span, n // stride points lie evenly on [0, n], and the last frame fills the rest; longer clips have T
+    points on [end - span, end], the end drawn from span to n - 1. Points are cut to whole frames.
+
+    Args:
+        clip: any.
+        rng: draws the end.
+        sampling: 16 frames, every fourth, where None.
+        reference: cut sound as if frames lay evenly over it, whatever their times.
+    """
+    sampling = sampling or Sampling()
+    if clip.frames is None:
+        return _sound_window(clip, rng)
+    n, span = len(clip.frames), sampling.span
+    if n <= span:
+        points = np.linspace(0, n, n // sampling.stride)
+        filled = np.append(points, np.full(sampling.frames - len(points), n))
+        frames = np.clip(filled, 0, n - 1).astype(np.int64)
+    else:
+        end = span + whole(n - span, rng)
+        frames = np.clip(np.linspace(end - span, end, sampling.frames), end - span, end - 1).astype(np.int64)
+    first = int(frames[0])
+    return Window(frames, _stretch(clip, first, min(first + span, n - 1), is_even=reference))
+
+
+def evaluation_windows(
+    clip: Clip, sampling: Sampling | None = None, *, segments: int = 2, reference: bool = False
+) -> list[Window]:
+    """The windows whose predictions are averaged: every fourth frame, T from the first on and T up to the last.
+
+    Args:
+        clip: any; of one of at most T such frames there is one window, its last frame repeated.
+        sampling: 16 frames, every fourth, where None.
+        segments: windows at most, evenly spread.
+        reference: every segment, though several may be the same, and each twice, since published code cuts two crops
+            that are the same for square frames; sound as if frames lay evenly over it. The average of predictions does
+            not change with repetition.
+
+    Raises:
+        ValueRangeError: no segment.
+    """
+    if segments < 1:
+        raise ValueRangeError(expected='one segment at least', came=f'{segments}', todo='give more')
+    sampling = sampling or Sampling()
+    if clip.frames is None:
+        starts = _starts(_samples(clip) - SOUND_SAMPLES, segments, reference)
+        return [Window(None, _longer(clip, slice(start, start + SOUND_SAMPLES))) for start in starts]
+    every = np.arange(0, len(clip.frames), sampling.stride)
+    filled = np.append(every, np.full(max(sampling.frames - len(every), 0), every[-1]))
+    windows = []
+    for start in _starts(len(filled) - sampling.frames, segments, reference):
+        frames = filled[start : start + sampling.frames]
+        last = min(int(frames[-1]) + sampling.stride, len(clip.frames) - 1)
+        windows.append(Window(frames, _stretch(clip, int(frames[0]), last, is_even=reference)))
+    return windows
+
+
+def cut(clip: Clip, window: Window) -> Clip:
+    """The clip of a window's frames and sound, which `collate` takes; of a memory-mapped clip only these are read."""
+    return Clip(
+        clip.name,
+        None if clip.frames is None or window.frames is None else np.asarray(clip.frames[window.frames]),
+        None if clip.times_s is None or window.frames is None else clip.times_s[window.frames],
+        None if clip.sound is None or window.sound is None else clip.sound[window.sound],
+    )
+
+
+def _starts(room: int, segments: int, reference: bool) -> list[int]:
+    """Where segments begin, from 0 to `room`, evenly and rounded down; for reference with those that are the same."""
+    step = max(room, 0) / max(segments - 1, 1)
+    starts = [int(i * step) for i in range(segments)]
+    return [start for start in starts for _ in range(2)] if reference else list(dict.fromkeys(starts))
+
+
+def _last(clip: Clip) -> int:
+    return 0 if clip.frames is None else len(clip.frames) - 1
+
+
+def _samples(clip: Clip) -> int:
+    return 0 if clip.sound is None else len(clip.sound)
+
+
+def _sound_window(clip: Clip, rng: torch.Generator) -> Window:
+    """2.56 s from anywhere in a clip without pictures."""
+    start = whole(max(_samples(clip) - SOUND_SAMPLES, 0) + 1, rng)
+    return Window(None, _longer(clip, slice(start, start + SOUND_SAMPLES)))
+
+
+def _stretch(clip: Clip, first: int, last: int, *, through: bool = False, is_even: bool = False) -> slice | None:
+    """The samples from the start of one frame to the start of another, to its end where it is the clip's last.
+
+    Args:
+        clip: with frames.
+        first: frame.
+        last: frame.
+        through: to the end of the last frame wherever it is.
+        is_even: frames lie evenly over the sound, the last at its end.
+    """
+    samples = _samples(clip)
+    if clip.times_s is None or is_even:
+        final = max(_last(clip), 1)
+        return _longer(clip, slice(int(first / final * samples), int(last / final * samples)))
+    start_s, stop_s = float(clip.times_s[first]), float(clip.times_s[last])
+    if through or last == _last(clip):
+        stop_s = _end_s(clip.times_s, last)
+    return _longer(clip, slice(max(round(start_s * SOUND_RATE_HZ), 0), max(round(stop_s * SOUND_RATE_HZ), 0)))
+
+
+def _end_s(times_s: np.ndarray, frame: int) -> float:
+    """When a frame gives way to the next; the last one lasts as long as half of all frames do."""
+    if frame + 1 < len(times_s):
+        return float(times_s[frame + 1])
+    return float(times_s[frame] + (np.median(np.diff(times_s)) if len(times_s) > 1 else 0.0))
+
+
+def _longer(clip: Clip, place: slice) -> slice | None:
+    """The place within the sound; all of a short sound where the place is too short, None where nothing can be read."""
+    samples = _samples(clip)
+    start, stop = min(place.start, samples), min(place.stop, samples)
+    if samples <= SHORTEST_SOUND:
+        return None
+    if stop - start > SHORTEST_SOUND:
+        return slice(start, stop)
+    return slice(0, samples) if samples < SOUND_SAMPLES else None

@@ -1,0 +1,172 @@
+"""The lists of folds that HiCMAE and SVFAP publish, against the rules that they follow."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import layouts
+import pytest
+from layouts import folds_listed, write
+
+from affekt.corpora import import_corpus
+from affekt.corpora.acted import CREMAD6, cremad_fold, ravdess_fold
+from affekt.corpora.split_lists import ListedClip, listed_clips
+from affekt.errors import TableError
+from affekt.labels import RAVDESS8
+
+CREMAD_SIZES = {1: 1463, 2: 1470, 3: 1475, 4: 1474, 5: 1555}
+DROPPED = ('1076_MTI_NEU_XX', '1076_MTI_SAD_XX', '1064_TIE_SAD_XX', '1064_IEO_DIS_MD')
+
+
+@pytest.fixture(scope='module')
+def lists(shared_data):
+    """Corpus and fold to the lines of the published test list."""
+
+    def lines(corpus, fold):
+        path = shared_data / 'splits' / f'{corpus}_split{fold:02d}_test.csv'
+        return listed_clips(path.read_text(), path.name)
+
+    return lines
+
+
+def test_the_folds_of_ravdess_are_the_published_ones(lists, shared_data):
+    manifest = import_corpus('ravdess', shared_data / 'ravdess_speech')
+    ours = {row.sample: (row.fold, row.category) for row in manifest.samples}
+    published = {}
+    for fold in range(1, 7):
+        for clip in lists('ravdess', fold):
+            name = clip.frames.rsplit('/', 1)[1].removeprefix('02-')
+            assert clip.audio.endswith(f'/03-{name}.wav')
+            published[name] = (fold, RAVDESS8[int(clip.labels[0])])
+    assert ours == published
+    assert {ravdess_fold(actor) for actor in range(1, 25)} == set(range(1, 7))
+
+
+def test_the_folds_of_crema_d_are_the_published_ones(lists, tmp_path):
+    published = {}
+    for fold, size in CREMAD_SIZES.items():
+        clips = lists('cremad', fold)
+        assert len(clips) == size
+        published |= {clip.frames.rsplit('/', 1)[1]: (fold, CREMAD6[int(clip.labels[0])]) for clip in clips}
+    assert not published.keys() & set(DROPPED)
+    (tmp_path / 'AudioWAV').mkdir()
+    for name in (*published, *DROPPED):
+        (tmp_path / 'AudioWAV' / f'{name}.wav').touch()
+    ours = {row.sample: (row.fold, row.category) for row in import_corpus('cremad', tmp_path).samples}
+    assert {name: ours.pop(name)[0] for name in DROPPED} == dict.fromkeys(DROPPED)
+    assert ours == published
+    assert Counter(map(cremad_fold, published)) == CREMAD_SIZES
+
+
+def test_lists_and_release_give_the_same_samples(tmp_path):
+    at = '/data/someone/RAVDESS'
+    names = ('05-02-01-01-01', '01-01-02-02-05')
+    lines = [
+        [f'{at}/face_aligned/Actor_{name[-2:]}/02-01-{name} {at}/audio_16k/Actor_{name[-2:]}/03-01-{name}.wav {label}']
+        for name, label in zip(names, (4, 0), strict=True)
+    ]
+    folds_listed(tmp_path / 'lists', lines)
+    for name in names:
+        write(tmp_path / 'lists' / 'audio_16k' / f'Actor_{name[-2:]}' / f'03-01-{name}.wav')
+        write(tmp_path / 'release' / f'Actor_{name[-2:]}' / f'03-01-{name}.wav')
+    listed, released = (import_corpus('ravdess', tmp_path / place) for place in ('lists', 'release'))
+    for left, right in zip(listed.samples, released.samples, strict=True):
+        assert (left.sample, left.category, left.fold, left.speaker, left.text) == (
+            right.sample, right.category, right.fold, right.speaker, right.text,
+        )  # fmt: skip
+        assert left.audio == f'audio_16k/{right.audio}'
+    assert listed.facts.version == 'split lists'
+
+
+def test_dimensions_are_read_with_sound_and_pictures_where_they_are(tmp_path):
+    layouts.werewolf_xl(tmp_path)
+    first, second = import_corpus('werewolf-xl', tmp_path).samples
+    assert (first.arousal, first.valence, first.dominance, first.fold) == (0.5, 0.75, 0.0, 1)
+    assert (first.speaker, first.session) == ('01_02', '01')
+    assert (first.frames, first.audio) == ('openface/01_02_366/01_02_366_aligned', 'audio_16k/01_02_366.wav')
+    assert (second.sample, second.frames, second.audio) == ('07_03_78', None, None)
+
+
+def test_media_further_down_are_found_once_and_for_all(tmp_path):
+    layouts.werewolf_xl(tmp_path / 'lists')
+    (tmp_path / 'lists' / 'openface').rename(tmp_path / 'lists' / 'media')
+    (tmp_path / 'lists' / 'media').rename(tmp_path / 'lists' / 'kept')
+    first = import_corpus('werewolf-xl', tmp_path / 'lists').samples[0]
+    assert first.frames == 'kept/01_02_366/01_02_366_aligned'
+
+
+def test_msp_improv_gives_consensus_means_and_sessions(tmp_path):
+    layouts.msp_improv(tmp_path)
+    first, second = import_corpus('msp-improv', tmp_path).samples  # the turn without consensus is left out
+    assert (first.sample, first.category, first.fold) == ('MSP-IMPROV-S01A-F01-P-FM01', 'neutral', 1)
+    assert (first.arousal, first.valence, first.dominance) == (2.571429, 3.0, 2.857143)
+    assert (first.session, first.speaker) == ('session1', None)
+    assert first.audio == 'Audio/session1/S01A/P/MSP-IMPROV-S01A-F01-P-FM01.wav'
+    assert (second.category, second.dominance, second.fold) == ('happiness', None, 6)
+    assert second.video == 'Video/session6/S20H/T/UTD-IMPROV-S20H-M06-T-MM01.avi'
+
+
+def test_ferv39k_is_listed_by_part(tmp_path):
+    at = '/data/someone/FERV39k/2_ClipsforFaceCrop'
+    write(tmp_path / 'all_scenes' / 'train.csv', f'{at}/Interview/Happy/0118 0\n{at}/Action/Fear/0001 6\n')
+    write(tmp_path / 'all_scenes' / 'test.csv', f'{at}/Action/Sad/0002 1\n')
+    rows = import_corpus('ferv39k', tmp_path).samples
+    assert [(row.sample, row.category, row.split, row.session) for row in rows] == [
+        ('Interview/Happy/0118', 'Happy', 'train', 'Interview'), ('Action/Fear/0001', 'Fear', 'train', 'Action'),
+        ('Action/Sad/0002', 'Sad', 'test', 'Action'),
+    ]  # fmt: skip
+
+
+def test_absolute_paths_may_hold_spaces_and_frames_may_stand_alone():
+    assert listed_clips('/my disk/face/a /my disk/wav/a.wav 2\n\n/d/b 0', 'test.csv') == [
+        ListedClip('/my disk/face/a', '/my disk/wav/a.wav', ('2',)), ListedClip('/d/b', None, ('0',)),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ('lines', 'said'),
+    [
+        (['/d/1001_DFA_ANG_XX'], 'a label in every line'),
+        (['/d/1001_DFA_ANG_XX /d/a.wav /d/b.wav 0'], 'perhaps a sound file'),
+        (['/d/1001_DFA_ANG_XX 6'], 'a label from 0 to 5'),
+        (['/d/1001_DFA_ANG_XX happy'], 'a label from 0 to 5'),
+        (['/d/somebody 0'], 'a clip of CREMA-D'),
+        (['/d/1001_DFA_ANG_XX 0', '/e/1001_DFA_ANG_XX 1'], 'every clip once'),
+    ],
+)
+def test_a_list_that_cannot_be_is_refused_in_one_sentence(tmp_path, lines, said):
+    folds_listed(tmp_path, [lines])
+    with pytest.raises(TableError, match=said):
+        import_corpus('cremad', tmp_path)
+
+
+def test_a_clip_that_two_lists_test_is_refused(tmp_path):
+    folds_listed(tmp_path, [['/d/1001_DFA_ANG_XX 0'], ['/d/1001_DFA_ANG_XX 0']])
+    with pytest.raises(TableError, match='tested once'):
+        import_corpus('cremad', tmp_path)
+
+
+def test_lists_of_several_corpora_ask_for_one(tmp_path):
+    folds_listed(tmp_path / 'somewhere' / 'a', [['/d/1001_DFA_ANG_XX 0']])
+    folds_listed(tmp_path / 'somewhere' / 'b', [['/d/1001_DFA_DIS_XX 0']])
+    with pytest.raises(TableError, match='lists of one corpus'):
+        import_corpus('cremad', tmp_path)
+
+
+def test_a_path_that_leaves_the_release_names_no_media(tmp_path):
+    folds_listed(tmp_path / 'lists', [['/d/../../1001_DFA_ANG_XX 0']])
+    (tmp_path / '1001_DFA_ANG_XX').mkdir()
+    (row,) = import_corpus('cremad', tmp_path / 'lists').samples
+    assert row.frames is None
+
+
+def test_faces_beside_a_release_are_its_frames(tmp_path):
+    layouts.cremad(tmp_path / 'cremad')
+    layouts.ravdess(tmp_path / 'ravdess')
+    (tmp_path / 'cremad' / 'face_aligned' / '1001_DFA_ANG_XX').mkdir(parents=True)
+    (tmp_path / 'ravdess' / 'face_aligned' / 'Actor_01' / '02-01-05-02-01-01-01').mkdir(parents=True)
+    rows = {row.sample: row.frames for row in import_corpus('cremad', tmp_path / 'cremad').samples}
+    assert rows['1001_DFA_ANG_XX'] == 'face_aligned/1001_DFA_ANG_XX'
+    (clip,) = [row for row in import_corpus('ravdess', tmp_path / 'ravdess').samples if row.speaker == '01']
+    assert clip.frames == 'face_aligned/Actor_01/02-01-05-02-01-01-01'
+    assert clip.video == 'Actor_01/01-01-05-02-01-01-01.mp4'

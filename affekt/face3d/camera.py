@@ -56,7 +56,10 @@ class Camera:
 
 
 def pose_matrix(
-    yaw_deg: float = 0.0, pitch_deg: float = 0.0, roll_deg: float = 0.0, shift_cm: tuple[float, float, float] = (0, 0, -50)
+    yaw_deg: float = 0.0,
+    pitch_deg: float = 0.0,
+    roll_deg: float = 0.0,
+    shift_cm: tuple[float, float, float] = (0, 0, -50),
 ) -> Floats:
     """The (4, 4) pose whose angles `affekt.faces.euler_angles_deg` reads back, R = Ry(yaw) Rx(-pitch) Rz(roll).
 

@@ -1,7 +1,7 @@
 """Clips of made-up people with known curves: identities x expressions x pose x light, seeded, of any length.
 
-`made_up_faces(seed)` gives one clip whole, `FaceClip.planned(seed)` one whose frames are drawn as they are asked for. The
-same seed gives the same person, curves and pictures.
+`made_up_faces(seed)` gives one clip whole, `FaceClip.planned(seed)` one whose frames are drawn as they are asked for.
+The same seed gives the same person, curves and pictures.
 """
 
 from __future__ import annotations

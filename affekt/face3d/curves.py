@@ -3,9 +3,9 @@
 An emotion comes and goes as its published prototype of action units; blinks, gaze, speech and small movements go on
 meanwhile. T frames, 51 expressions in the order of `face_model().directions`.
 
-Sources: prototypes as in `affekt.faces.prototypes` (EMFACS); onset and offset times in the range of Schmidt et al. 2006,
-doi:10.1007/s10919-005-0003-x; a blink of about a quarter of a second, closing faster than it opens, Caffier et al.
-2003, doi:10.1007/s00421-003-0807-5.
+Sources: prototypes as in `affekt.faces.prototypes` (EMFACS); onset and offset times in the range of Schmidt et al.
+2006, doi:10.1007/s10919-005-0003-x; a blink of about a quarter of a second, closing faster than it opens, Caffier et
+al. 2003, doi:10.1007/s00421-003-0807-5.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ ACCOMPANY = {
     'disgust': {'mouthUpperUpLeft': 0.6, 'mouthUpperUpRight': 0.6, 'browDownLeft': 0.4, 'browDownRight': 0.4},
     'sadness': {'mouthShrugLower': 0.4, 'eyeLookDownLeft': 0.25, 'eyeLookDownRight': 0.25},
 }  # fmt: skip
-"""What often comes with a prototype, and how strongly beside it: AU 10, 14, 17 and 29 of the FACS Investigator's Guide."""
+"""What often comes with a prototype, and how strongly: action units 10, 14, 17 and 29 of the FACS Investigator's
+Guide."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +102,12 @@ def _episodes(rng: np.random.Generator, times_s: Floats, end_s: float) -> Floats
 
 
 def _show(
-    expression: Floats, column: dict[str, int], rng: np.random.Generator, times_s: Floats, emotion: str, intensity: Floats
+    expression: Floats,
+    column: dict[str, int],
+    rng: np.random.Generator,
+    times_s: Floats,
+    emotion: str,
+    intensity: Floats,
 ) -> None:
     """Add an emotion, each of its parts a little earlier or later, stronger or weaker, and not quite even."""
     units: dict[str, float] = {}
@@ -118,7 +124,9 @@ def _show(
         expression[:, column[name]] += side * strength * late
 
 
-def _speak(expression: Floats, column: dict[str, int], rng: np.random.Generator, times_s: Floats, end_s: float) -> Floats:
+def _speak(
+    expression: Floats, column: dict[str, int], rng: np.random.Generator, times_s: Floats, end_s: float
+) -> Floats:
     """Add speech in phrases, four to five syllables a second; (T,) where it is."""
     speaking = np.zeros(len(times_s))
     at = -float(rng.uniform(0, 1.5))
@@ -160,10 +168,12 @@ def _look(expression: Floats, column: dict[str, int], rng: np.random.Generator, 
         places.append(rng.normal(0, 0.15 if rng.random() < 0.7 else 0.45, 2))
     jump_s = 0.04
     knots = np.array([time for start in starts for time in (start, start + jump_s)])
-    ways = np.array([place for before, place in zip([places[0], *places], places, strict=False) for place in (before, place)])
+    before = [places[0], *places[:-1]]
+    ways = np.array([place for both in zip(before, places, strict=True) for place in both])
     across, up = (np.clip(np.interp(times_s, knots, ways[:, axis]), -0.8, 0.8) for axis in range(2))
     for name, amount in (
-        ('eyeLookOutLeft', across), ('eyeLookInRight', across), ('eyeLookInLeft', -across), ('eyeLookOutRight', -across),
+        ('eyeLookOutLeft', across), ('eyeLookInRight', across),
+        ('eyeLookInLeft', -across), ('eyeLookOutRight', -across),
         ('eyeLookUpLeft', up), ('eyeLookUpRight', up), ('eyeLookDownLeft', -up), ('eyeLookDownRight', -up),
     ):  # fmt: skip
         expression[:, column[name]] += np.maximum(amount, 0)
@@ -190,7 +200,7 @@ def _move_head(rng: np.random.Generator, times_s: Floats, speaking: Floats, dist
     range_deg = rng.uniform(1, 6) * np.array([1.2, 0.8, 0.5])
     slow = np.stack([wander(rng, times_s, 0.25) for _ in range(3)], axis=1) * range_deg
     nods = np.stack([wander(rng, times_s, 1.3) for _ in range(3)], axis=1) * [0.8, 1.4, 0.5] * speaking[:, None]
-    place = rng.normal(0, [0.9, 0.9, 0]) + [0, -0.8, -distance_cm]
+    place = [*rng.normal(0, [0.9, 0.9, 0]), 0, -0.8, -distance_cm]
     shift = place + np.stack([wander(rng, times_s, 0.3) for _ in range(3)], axis=1) * [0.35, 0.25, 0.6]
     angles = base + slow + nods
     return np.array(

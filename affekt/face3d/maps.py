@@ -59,7 +59,7 @@ def shaded_map(
 ) -> Image:
     """(H, W) grey of a dull surface in the light from a direction; 0 where there is no face.
 
-        255 (0.3 + 0.7 max(0, normal . light))
+    255 (0.3 + 0.7 max(0, normal . light))
     """
     direction = np.asarray(light) / np.linalg.norm(light)
     facing = normals_at_pixels(raster, triangles, points) @ direction.astype(np.float32)

@@ -102,7 +102,7 @@ class FaceModel:
     def landmarks(self, points: npt.ArrayLike) -> Floats:
         """(468, 3) the landmarks of points that `vertices` gave."""
         corners = np.asarray(points, dtype=np.float64)[self.landmark_triangles]  # (468, 3, 3)
-        return np.einsum('lk,lkd->ld', self.landmark_weights, corners)
+        return np.asarray(np.einsum('lk,lkd->ld', self.landmark_weights, corners))
 
     def _sum(self, table: scipy.sparse.csr_matrix, names: Sequence[str], amounts: Amounts, what: str) -> Floats:
         return np.asarray(table @ amounts_of(amounts, names, what)).reshape(-1, 3)
@@ -192,7 +192,9 @@ def _dense(movements: Floats32) -> scipy.sparse.csr_matrix:
     return scipy.sparse.csr_matrix(movements.astype(np.float64).reshape(len(movements), -1).T)
 
 
-def _sparse(arrays: Mapping[str, npt.NDArray[np.generic]], title: str, count: int, quantum: float) -> scipy.sparse.csr_matrix:
+def _sparse(
+    arrays: Mapping[str, npt.NDArray[np.generic]], title: str, count: int, quantum: float
+) -> scipy.sparse.csr_matrix:
     """(3 V, N) of movements that are kept where they are not zero."""
     ends = arrays[f'{title}_ends'].astype(np.int64)
     column = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))

@@ -127,7 +127,8 @@ def _hair_color(people: Floats, old: float, rng: np.random.Generator) -> Floats:
 
 def _drawn(model: FaceModel) -> Ints:
     """Triangles of the head that are drawn: lashes are plates that only a picture of hairs would make lashes."""
-    return model.triangles[model.parts != model.part_names.index('lashes')]
+    is_lash = model.parts == model.part_names.index('lashes')
+    return np.asarray(model.triangles[~is_lash])
 
 
 def _hair(model: FaceModel, bare: Floats, style: str, rng: np.random.Generator) -> tuple[Ints, Floats, Ints]:

@@ -18,7 +18,7 @@ from affekt.arrays import Floats, Floats32
 from affekt.face3d.camera import Camera
 from affekt.face3d.models import FaceModel, head_model, posed
 from affekt.face3d.normals import point_normals
-from affekt.face3d.persons import Person, linear, points_of
+from affekt.face3d.persons import Person, points_of
 from affekt.face3d.rasteriser import Raster, interpolate, rasterize
 
 Image = npt.NDArray[np.uint8]
@@ -39,6 +39,12 @@ class Light:
     key: Floats
     above: Floats
     below: Floats
+
+    @property
+    def halfway(self) -> Floats:
+        """(3,) the direction in which a mirror shows the key light to a viewer in front."""
+        half = self.direction + np.array([0.0, 0.0, 1.0])
+        return np.asarray(half / np.linalg.norm(half))
 
 
 def made_up_light(rng: np.random.Generator) -> Light:
@@ -130,7 +136,7 @@ class Studio:
         if rng is None or not self.noise:
             return small
         noisy = small + rng.standard_normal(small.shape, dtype=np.float32) * np.float32(self.noise)
-        return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(np.rint(noisy), 0, 255).astype(np.uint8))
 
     def _shaded(self, normals: Floats) -> Floats:
         """(V, 3) sRGB of every point."""
@@ -139,8 +145,7 @@ class Studio:
         key = np.maximum((facing[:, None] + WRAP) / (1 + WRAP), 0) ** 1.2 * (0.35 + 0.65 * self._open[:, None])
         upward = (0.5 + 0.5 * normals[:, 1:2]) * self._open[:, None]
         around = upward * light.above + (self._open[:, None] - upward) * light.below
-        half = light.direction + [0, 0, 1]
-        highlight = np.maximum(normals @ (half / np.linalg.norm(half)), 0) ** SHARPNESS * person.shine * self._open
+        highlight = np.maximum(normals @ light.halfway, 0) ** SHARPNESS * person.shine * self._open
         reflected = person.albedo * (light.key * key + around) + highlight[:, None] * light.key
         return np.asarray(255 * np.minimum(reflected, 1.0) ** (1 / 2.2))
 
@@ -164,8 +169,7 @@ class Studio:
         seen = (1 - inside[:, None]) * white + inside[:, None] * ((1 - pupil[:, None]) * iris + pupil[:, None] * 0.004)
         # in linear light albedos multiply, so their roots multiply the picture's values
         picture[rows, columns] *= (seen / np.maximum(white, 1e-6)) ** (1 / 2.2)
-        half = self.light.direction + [0, 0, 1]
-        spark = np.clip((normal @ (half / np.linalg.norm(half)) - 0.985) / 0.012, 0, 1)[:, None]
+        spark = np.clip((normal @ self.light.halfway - 0.985) / 0.012, 0, 1)[:, None]
         picture[rows, columns] += spark * (235 - picture[rows, columns]) * 0.7
 
 

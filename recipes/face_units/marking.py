@@ -126,9 +126,7 @@ def _colors(source: Source) -> np.ndarray:
     return colors
 
 
-def _seen(
-    source: Source, landmarker: FaceLandmarker, points: np.ndarray, yaw: float
-) -> tuple[np.ndarray, np.ndarray]:
+def _seen(source: Source, landmarker: FaceLandmarker, points: np.ndarray, yaw: float) -> tuple[np.ndarray, np.ndarray]:
     """(478, 3) the landmarks of one view, at rest, nan where none was picked; (478,) how squarely each is seen."""
     triangles, parts = _rendered(source)
     picture, raster, normals = render(source, points, yaw)
@@ -172,7 +170,11 @@ def _snapped(source: Source, marks: np.ndarray) -> Marks:
     points = (weights[:, :, None] * source.points[corners]).sum(axis=1)
     moves = (weights * np.linalg.norm(source.unit('jawOpen'), axis=1)[corners]).sum(axis=1)
     at_mouth = (np.abs(points[:, 1] - 6.62) < 0.35) & (np.abs(points[:, 0]) < 0.45)
-    choices = {'lower': ~at_mouth | (moves > 0.12), 'upper': ~at_mouth | (moves < 0.09), 'any': np.full(len(points), True)}
+    choices = {
+        'lower': ~at_mouth | (moves > 0.12),
+        'upper': ~at_mouth | (moves < 0.09),
+        'any': np.full(len(points), True),
+    }
     chosen, far = np.zeros(468, int), np.zeros(468)
     lip = {**dict.fromkeys(LOWER_LIP, 'lower'), **dict.fromkeys(UPPER_LIP, 'upper')}
     places = {name: np.flatnonzero(which) for name, which in choices.items()}

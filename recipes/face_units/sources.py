@@ -118,4 +118,3 @@ class Source:
             if len(cells) == 4 and not line.startswith('#'):
                 moved[int(cells[0])] = [float(cell) for cell in cells[1:]]
         return moved
-

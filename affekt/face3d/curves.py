@@ -200,7 +200,7 @@ def _move_head(rng: np.random.Generator, times_s: Floats, speaking: Floats, dist
     range_deg = rng.uniform(1, 6) * np.array([1.2, 0.8, 0.5])
     slow = np.stack([wander(rng, times_s, 0.25) for _ in range(3)], axis=1) * range_deg
     nods = np.stack([wander(rng, times_s, 1.3) for _ in range(3)], axis=1) * [0.8, 1.4, 0.5] * speaking[:, None]
-    place = [*rng.normal(0, [0.9, 0.9, 0]), 0, -0.8, -distance_cm]
+    place = rng.normal(0, [0.9, 0.9, 0]) + np.array([0, -0.8, -distance_cm])
     shift = place + np.stack([wander(rng, times_s, 0.3) for _ in range(3)], axis=1) * [0.35, 0.25, 0.6]
     angles = base + slow + nods
     return np.array(

@@ -13,6 +13,7 @@ from affekt.cli import (  # noqa: F401  each adds its verbs
     installation,
     judge,
     prefer,
+    pretraining,
     rank,
     recordings,
     score,

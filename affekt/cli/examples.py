@@ -27,6 +27,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     'track write': ('affekt track write mer2024-semi predictions.csv --out submission.csv',),
     'track check': ('affekt track check mer2024-semi submission.csv --candidates names.csv',),
     'track score': ('affekt track score mer2024-semi submission.csv --truth truth.csv',),
+    'checkpoint inspect': ('affekt checkpoint inspect checkpoint-99.pth', 'affekt checkpoint inspect model.pt --all'),
+    'checkpoint convert': (
+        'affekt checkpoint convert checkpoint-99.pth --out hicmae.safetensors --licence MIT',
+        'affekt checkpoint convert model.bin --out model.safetensors --dtype float16',
+    ),
     'rank': ('affekt rank votes.csv --control length --html ranking.html',),
     'judge': (
         'affekt judge a.csv b.csv --endpoint http://localhost:8000/v1 --model NAME',

@@ -12,7 +12,7 @@ import click
 
 from affekt.cli.choices import Named, judge_strategies, reference_judges
 from affekt.cli.group import AS_JSON, main
-from affekt.cli.ranking_tables import judge_tables
+from affekt.cli.rank import judge_tables
 from affekt.cli.table_notes import table_notes
 from affekt.terminal import StageBars, say, say_json
 

@@ -11,43 +11,109 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from affekt.pretraining.augmentation import (
+        Augmentation,
+        evaluation_augmentation,
+        pretraining_augmentation,
+        tuning_augmentation,
+    )
     from affekt.pretraining.batches import ClipBatch, collate
-    from affekt.pretraining.clips import Clip, ClipSettings, decoded
+    from affekt.pretraining.clips import (
+        CacheEstimate,
+        Clip,
+        ClipSettings,
+        PackedClips,
+        decoded,
+        folder_clip,
+        read_split,
+        sample_clip,
+        split_manifest,
+    )
     from affekt.pretraining.forms import FORMS, HicmaeForm, SvfapForm, form_named
     from affekt.pretraining.hicmae import HicmaeClassifier, HicmaePretraining
+    from affekt.pretraining.masking import cell_mask, tube_mask
+    from affekt.pretraining.mixing import Mixing, mixed, soft_targets
+    from affekt.pretraining.spectrograms import filterbank, filterbanks
     from affekt.pretraining.svfap import SvfapClassifier, SvfapPretraining
+    from affekt.pretraining.windows import Sampling, Window, cut, evaluation_windows, pretraining_window, tuning_window
 
 _LATER = {
     'FORMS': 'forms',
-    'HicmaeClassifier': 'hicmae',
-    'HicmaeForm': 'forms',
-    'HicmaePretraining': 'hicmae',
-    'SvfapClassifier': 'svfap',
-    'SvfapForm': 'forms',
-    'SvfapPretraining': 'svfap',
-    'form_named': 'forms',
+    'Augmentation': 'augmentation',
+    'CacheEstimate': 'clips',
     'Clip': 'clips',
     'ClipBatch': 'batches',
     'ClipSettings': 'clips',
+    'HicmaeClassifier': 'hicmae',
+    'HicmaeForm': 'forms',
+    'HicmaePretraining': 'hicmae',
+    'Mixing': 'mixing',
+    'PackedClips': 'clips',
+    'Sampling': 'windows',
+    'SvfapClassifier': 'svfap',
+    'SvfapForm': 'forms',
+    'SvfapPretraining': 'svfap',
+    'Window': 'windows',
+    'cell_mask': 'masking',
     'collate': 'batches',
+    'cut': 'windows',
     'decoded': 'clips',
+    'evaluation_augmentation': 'augmentation',
+    'evaluation_windows': 'windows',
+    'filterbank': 'spectrograms',
+    'filterbanks': 'spectrograms',
+    'folder_clip': 'clips',
+    'form_named': 'forms',
+    'mixed': 'mixing',
+    'pretraining_augmentation': 'augmentation',
+    'pretraining_window': 'windows',
+    'read_split': 'clips',
+    'sample_clip': 'clips',
+    'soft_targets': 'mixing',
+    'split_manifest': 'clips',
+    'tube_mask': 'masking',
+    'tuning_augmentation': 'augmentation',
+    'tuning_window': 'windows',
 }
 """Public name to the file that has it."""
 
 __all__ = [
     'FORMS',
+    'Augmentation',
+    'CacheEstimate',
     'Clip',
     'ClipBatch',
     'ClipSettings',
     'HicmaeClassifier',
     'HicmaeForm',
     'HicmaePretraining',
+    'Mixing',
+    'PackedClips',
+    'Sampling',
     'SvfapClassifier',
     'SvfapForm',
     'SvfapPretraining',
+    'Window',
+    'cell_mask',
     'collate',
+    'cut',
     'decoded',
+    'evaluation_augmentation',
+    'evaluation_windows',
+    'filterbank',
+    'filterbanks',
+    'folder_clip',
     'form_named',
+    'mixed',
+    'pretraining_augmentation',
+    'pretraining_window',
+    'read_split',
+    'sample_clip',
+    'soft_targets',
+    'split_manifest',
+    'tube_mask',
+    'tuning_augmentation',
+    'tuning_window',
 ]
 
 

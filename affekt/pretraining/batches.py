@@ -17,12 +17,10 @@ from torch import Tensor
 
 from affekt.errors import ShapeError, ValueRangeError
 from affekt.pretraining.clips import Clip
+from affekt.pretraining.rebuilding import IMAGENET_DEVIATION, IMAGENET_MEAN
 from affekt.pretraining.spectrograms import BANDS, ROWS, WINDOW, filterbanks
 
-FRAMES = 16
 SIZE = 160
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 
 
 class ClipBatch(NamedTuple):
@@ -47,19 +45,19 @@ class ClipBatch(NamedTuple):
         return self._each(lambda part: part.to(device, non_blocking=non_blocking))
 
     def pin(self) -> ClipBatch:
-        """The same in memory from which an accelerator copies while it computes."""
-        return self._each(Tensor.pin_memory)
+        """The same in memory from which an accelerator copies while it computes; itself where there is none."""
+        return self._each(Tensor.pin_memory) if torch.accelerator.is_available() else self
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> ClipBatch:
         video, audio = (part if part is None else change(part) for part in (self.video, self.audio))
         return ClipBatch(video, audio, change(self.has_video), change(self.has_audio))
 
 
-class Augmentation(Protocol):
+class Changes(Protocol):
     """What changes clips at random before a batch is made of them; `augmentation.py` has the published ones."""
 
-    def video(self, frames: Tensor, rng: torch.Generator) -> Tensor:
-        """(T, H, W, 3) uint8 to (3, T, size, size) float32, normalised."""
+    def video(self, frames: Tensor, size: int, rng: torch.Generator) -> Tensor:
+        """(T, 3, H, W) uint8 to (3, T, size, size) float32, normalised."""
 
     def sound(self, sound: Tensor, rng: torch.Generator) -> Tensor:
         """(S,) to (S,)."""
@@ -70,7 +68,7 @@ class Augmentation(Protocol):
 
 def collate(
     clips: Sequence[Clip],
-    augmentation: Augmentation | None = None,
+    augmentation: Changes | None = None,
     rng: torch.Generator | None = None,
     *,
     size: int = SIZE,
@@ -111,35 +109,30 @@ def collate(
 
 
 def normalised_frames(frames: Tensor) -> Tensor:
-    """(T, H, W, 3) uint8 as (3, T, H, W) float32 by ImageNet's mean and deviation."""
-    scale = 1.0 / (255.0 * frames.new_tensor(IMAGENET_DEVIATION, dtype=torch.float32))
-    shift = frames.new_tensor(IMAGENET_MEAN, dtype=torch.float32) / frames.new_tensor(
-        IMAGENET_DEVIATION, dtype=torch.float32
-    )
-    planes = frames.permute(3, 0, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)  # (3, T, H, W)
-    return planes.mul_(scale[:, None, None, None]).sub_(shift[:, None, None, None])
+    """(T, 3, H, W) frames of 0 to 255 as (3, T, H, W) float32 by ImageNet's mean and deviation."""
+    mean, deviation = (torch.tensor(numbers).view(3, 1, 1, 1) for numbers in (IMAGENET_MEAN, IMAGENET_DEVIATION))
+    planes = frames.transpose(0, 1).to(torch.float32, memory_format=torch.contiguous_format)  # (3, T, H, W)
+    return planes.mul(1 / (255 * deviation)).sub_(mean / deviation)
 
 
 def resized(frames: Tensor, size: int) -> Tensor:
-    """(T, H, W, 3) uint8 frames at another size, bilinear as Pillow does it; the same tensor where they have it."""
-    if frames.shape[1:3] == (size, size):
+    """(T, 3, H, W) uint8 frames at another size, bilinear as Pillow does it; the same tensor where they have it."""
+    if tuple(frames.shape[2:]) == (size, size):
         return frames
-    planes = frames.permute(0, 3, 1, 2)  # (T, 3, H, W), channels last in memory
-    small = torch.nn.functional.interpolate(planes, (size, size), mode='bilinear', antialias=True)
-    return small.permute(0, 2, 3, 1)  # (T, size, size, 3)
+    return torch.nn.functional.interpolate(frames, (size, size), mode='bilinear', antialias=True)
 
 
-def _video(clip: Clip, augmentation: Augmentation | None, rng: torch.Generator | None, size: int) -> Tensor | None:
+def _video(clip: Clip, augmentation: Changes | None, rng: torch.Generator | None, size: int) -> Tensor | None:
     """(3, T, size, size) of one clip."""
-    if clip.frames is None or not len(clip.frames):
+    if clip.frames is None:
         return None
-    frames = resized(torch.from_numpy(np.ascontiguousarray(clip.frames)), size)
+    frames = torch.from_numpy(np.ascontiguousarray(clip.frames.transpose(0, 3, 1, 2)))  # (T, 3, H, W)
     if augmentation is None or rng is None:
-        return normalised_frames(frames)
-    return augmentation.video(frames, rng)
+        return normalised_frames(resized(frames, size))
+    return augmentation.video(frames, size, rng)
 
 
-def _sound(clip: Clip, augmentation: Augmentation | None, rng: torch.Generator | None) -> Tensor | None:
+def _sound(clip: Clip, augmentation: Changes | None, rng: torch.Generator | None) -> Tensor | None:
     """(S,) of one clip, None where there is nothing to hear."""
     if clip.sound is None or len(clip.sound) < WINDOW:
         return None
@@ -171,7 +164,7 @@ def _stacked_videos(clips: Sequence[Clip], videos: Sequence[Tensor | None]) -> T
 
 
 def _stacked_sounds(
-    sounds: Sequence[Tensor | None], augmentation: Augmentation | None, rng: torch.Generator | None, rows: int
+    sounds: Sequence[Tensor | None], augmentation: Changes | None, rng: torch.Generator | None, rows: int
 ) -> Tensor | None:
     """(B, 1, rows, 128); places of clips without sound are zero."""
     heard = [i for i, sound in enumerate(sounds) if sound is not None]

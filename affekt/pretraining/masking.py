@@ -1,12 +1,12 @@
 """Which tokens are hidden in pre-training: always the same number, so that every batch has the same shapes.
 
-Masks are (B, N) bool, True where a token is hidden and must be rebuilt; `token_places` turns them into the places of
-both sorts, by which models gather. Of a video the same cells are hidden in all time slices (a tube), so that nothing
-can be copied from the slice before. Two slices of 2 x 2 cells, three of four hidden:
+Masks are (B, N) bool, True where a token is hidden and must be rebuilt; `split_tokens` in `rebuilding.py` turns them
+into the places of both sorts, by which networks gather. Of a video the same cells are hidden in all time slices (a
+tube), so that nothing can be copied from the slice before. Two slices of 2 x 2 cells, three of four hidden:
 
     noise .8 .1 .5 .9   hides   1 0 1 1 | 1 0 1 1   since the smallest stays visible
 
-Axes: B batch, N tokens (slices, then rows, then columns), V visible and M masked tokens.
+Axes: B batch, N tokens (slices, then rows, then columns).
 
 Source: Tong et al. 2022 (VideoMAE), arXiv:2203.12602, section 3.3.
 """
@@ -15,30 +15,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from affekt.errors import ShapeError, ValueRangeError
+from affekt.errors import ValueRangeError
 
 VIDEO_GRID, VIDEO_RATIO = (8, 10, 10), 0.9
 """Slices, rows, columns of tokens of 16 frames at 160 pixels; 90 of 100 cells are hidden, 80 tokens stay."""
 AUDIO_GRID, AUDIO_RATIO = (16, 8), 0.8
 """Steps and bands of tokens of 256 x 128; 102 of 128 are hidden, 26 stay."""
-
-
-class TokenPlaces(NamedTuple):
-    """Where visible and masked tokens stand in the sequence, each in rising order."""
-
-    visible: Tensor
-    """(B, V) int64."""
-    masked: Tensor
-    """(B, M) int64."""
-
-    def to(self, device: torch.device | str) -> TokenPlaces:
-        """The same on another device."""
-        return TokenPlaces(self.visible.to(device), self.masked.to(device))
 
 
 def masked_count(cells: int, ratio: float) -> int:
@@ -106,25 +92,3 @@ def tube_mask(
 def in_all_slices(mask: Tensor, slices: int) -> Tensor:
     """A (B, cells) mask of one time slice as the (B, slices · cells) mask of all."""
     return mask.repeat(1, slices)
-
-
-def token_places(mask: Tensor) -> TokenPlaces:
-    """The places of visible and of masked tokens.
-
-    Args:
-        mask: (B, N) bool with the same number of True in every row.
-
-    Raises:
-        ShapeError: it is no such mask.
-    """
-    if mask.ndim != 2 or mask.dtype != torch.bool:
-        raise ShapeError(expected='a (B, N) bool mask', came=f'{tuple(mask.shape)} {mask.dtype}', todo='give one')
-    counts = mask.sum(dim=1)
-    if len(counts) == 0 or bool((counts != counts[0]).any()):
-        raise ShapeError(
-            expected='the same number of masked tokens in every row',
-            came=f'{counts.unique().tolist()}', todo='draw the mask with tube_mask or cell_mask',
-        )  # fmt: skip
-    order = torch.argsort(mask.to(torch.uint8), dim=1, stable=True)  # (B, N): visible first, each in rising order
-    visible = mask.shape[1] - int(counts[0])
-    return TokenPlaces(order[:, :visible], order[:, visible:])

@@ -15,11 +15,12 @@ import torch
 import transformers
 from PIL import Image
 
+from affekt.clips import stored_pictures
 from affekt.corpora import Facts, Manifest, Sample
 from affekt.encoders.framing import evenly, uniform
 from affekt.errors import TableError
 from affekt.features import Store, Unable, extract, recipe_named
-from affekt.features.face_pictures import _stored, face_pictures
+from affekt.features.face_pictures import face_pictures
 
 COUNTS = {'many': 40, 'few': 5, 'one': 1}
 
@@ -184,9 +185,9 @@ def test_of_several_arrays_of_faces_the_one_with_the_name_of_the_folder_is_read_
     for name, colour in (('a', 1), ('b', 2)):
         np.save(folder / f'{name}.npy', np.full((2, 4, 4, 3), colour, np.uint8))
     with pytest.raises(TableError, match=r"'a\.npy', 'b\.npy'"):
-        _stored(folder)
+        stored_pictures(folder)
     np.save(folder / 'clip.npy', np.full((3, 4, 4, 3), 3, np.uint8))
-    assert (len(_stored(folder)), int(_stored(folder)[0].max())) == (3, 3)
+    assert (len(stored_pictures(folder)), int(stored_pictures(folder)[0].max())) == (3, 3)
 
 
 def test_hidden_files_beside_faces_are_left_alone(tmp_path):
@@ -196,4 +197,4 @@ def test_hidden_files_beside_faces_are_left_alone(tmp_path):
     (tmp_path / 'arrays' / '._a.npy').write_bytes(b'what a file manager leaves')
     Image.new('RGB', (4, 4)).save(tmp_path / 'pictures' / '1.png')
     (tmp_path / 'pictures' / '._1.png').write_bytes(b'what a file manager leaves')
-    assert [len(_stored(tmp_path / folder)) for folder in ('arrays', 'pictures')] == [2, 1]
+    assert [len(stored_pictures(tmp_path / folder)) for folder in ('arrays', 'pictures')] == [2, 1]

@@ -13,6 +13,10 @@ from affekt.pretraining.batches import ClipBatch, collate, normalised_frames, re
 from affekt.pretraining.spectrograms import filterbank
 
 
+def _planes(frames: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(frames.transpose(0, 3, 1, 2)))
+
+
 def _clip(rng, name='a', frames=4, size=8, samples=4000) -> Clip:
     video = rng.integers(0, 256, (frames, size, size, 3), np.uint8) if frames else None
     sound = rng.uniform(-0.5, 0.5, samples).astype(np.float32) if samples else None
@@ -21,12 +25,12 @@ def _clip(rng, name='a', frames=4, size=8, samples=4000) -> Clip:
 
 def test_pixels_are_normalised_by_imagenets_statistics(rng):
     # (255 / 255 - .485) / .229 = 2.24891; (0 - .456) / .224 = -2.03571; (51 / 255 - .406) / .225 = -.91556
-    frames = torch.tensor([255, 0, 51], dtype=torch.uint8).expand(2, 1, 1, 3)
+    frames = torch.tensor([255, 0, 51], dtype=torch.uint8).view(1, 3, 1, 1).expand(2, 3, 1, 1)
     assert normalised_frames(frames)[:, 0, 0, 0].tolist() == pytest.approx([2.24891, -2.03571, -0.91556], abs=1e-5)
-    frames = torch.from_numpy(rng.integers(0, 256, (2, 3, 4, 3), np.uint8))
-    assert normalised_frames(frames).shape == (3, 2, 3, 4)
+    frames = torch.from_numpy(rng.integers(0, 256, (2, 3, 4, 5), np.uint8))
     mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
-    torch.testing.assert_close(normalised_frames(frames).permute(1, 2, 3, 0), (frames / 255 - mean) / deviation)
+    expected = (frames.permute(0, 2, 3, 1) / 255 - mean) / deviation  # (2, 4, 5, 3)
+    torch.testing.assert_close(normalised_frames(frames), expected.permute(3, 0, 1, 2))
 
 
 def test_clips_become_one_batch(rng):
@@ -35,7 +39,7 @@ def test_clips_become_one_batch(rng):
     assert (batch.video.shape, batch.audio.shape, batch.size) == ((2, 3, 4, 8, 8), (2, 1, 256, 128), 2)
     assert batch.has_video.tolist() == batch.has_audio.tolist() == [True, True]
     for i, clip in enumerate(clips):
-        torch.testing.assert_close(batch.video[i], normalised_frames(torch.from_numpy(clip.frames)))
+        torch.testing.assert_close(batch.video[i], normalised_frames(_planes(clip.frames)))
         torch.testing.assert_close(batch.audio[i, 0], filterbank(clip.sound), atol=1e-5, rtol=0)
 
 
@@ -65,18 +69,18 @@ def test_frames_of_another_size_are_resized_as_pillow_does(rng):
     frames = rng.integers(0, 256, (2, 30, 20, 3), np.uint8)
     batch = collate([Clip('large', frames, None, None)], size=12)
     expected = np.stack([np.asarray(Image.fromarray(f).resize((12, 12), Image.Resampling.BILINEAR)) for f in frames])
-    assert np.abs(resized(torch.from_numpy(frames), 12).numpy().astype(int) - expected).max() <= 1
+    assert np.abs(resized(_planes(frames), 12).permute(0, 2, 3, 1).numpy().astype(int) - expected).max() <= 1
     assert batch.video.shape == (1, 3, 2, 12, 12)
 
 
 def test_a_batch_moves_and_keeps_what_is_absent(rng):
-    batch = collate([_clip(rng, frames=0)]).to('meta')
+    batch = collate([_clip(rng, frames=0)]).pin().to('meta')
     assert isinstance(batch, ClipBatch)
     assert (batch.video, batch.audio.device.type, batch.has_audio.device.type) == (None, 'meta', 'meta')
 
 
 class _Louder:
-    def video(self, frames, rng):
+    def video(self, frames, size, rng):
         return normalised_frames(255 - frames)
 
     def sound(self, sound, rng):
@@ -91,7 +95,7 @@ def test_an_augmentation_changes_frames_sound_and_spectrogram(rng):
     batch = collate([clip], _Louder(), torch.Generator().manual_seed(1), size=8)
     shift = torch.rand((), generator=torch.Generator().manual_seed(1))
     torch.testing.assert_close(batch.audio[0, 0], filterbank(2 * clip.sound) + shift, atol=1e-5, rtol=0)
-    torch.testing.assert_close(batch.video[0], normalised_frames(torch.from_numpy(255 - clip.frames)))
+    torch.testing.assert_close(batch.video[0], normalised_frames(_planes(255 - clip.frames)))
 
 
 def test_batches_that_cannot_be_are_refused(rng):

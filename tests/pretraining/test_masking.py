@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from affekt.errors import ShapeError, ValueRangeError
+from affekt.errors import ValueRangeError
 from affekt.pretraining.masking import (
     cell_mask,
     in_all_slices,
     mask_of_noise,
     masked_count,
-    token_places,
     tube_mask,
 )
+from affekt.pretraining.rebuilding import split_tokens
 
 
 def _seeded(seed: int = 3) -> torch.Generator:
@@ -67,24 +67,14 @@ def test_a_seed_decides_the_masks():
     assert not torch.equal(tube_mask(2, rng=_seeded()), tube_mask(2, rng=_seeded(4)))
 
 
-def test_places_of_visible_and_masked_tokens_rise():
-    places = token_places(torch.tensor([[True, False, True, True], [True, True, False, True]]))
-    assert places.visible.tolist() == [[1], [2]]
-    assert places.masked.tolist() == [[0, 2, 3], [0, 1, 3]]
-
-
-def test_places_gather_what_the_mask_selects():
+def test_networks_gather_what_the_mask_selects():
     mask, tokens = tube_mask(2, rng=_seeded()), torch.arange(1600).reshape(2, 800)
-    places = token_places(mask)
-    assert torch.equal(torch.take_along_dim(tokens, places.visible, 1), tokens[~mask].reshape(2, 80))
-    assert torch.equal(torch.take_along_dim(tokens, places.masked, 1), tokens[mask].reshape(2, 720))
+    visible, masked = split_tokens(mask)
+    assert torch.equal(torch.take_along_dim(tokens, visible, 1), tokens[~mask].reshape(2, 80))
+    assert torch.equal(torch.take_along_dim(tokens, masked, 1), tokens[mask].reshape(2, 720))
 
 
-def test_shares_and_masks_that_cannot_be_are_refused():
+def test_shares_that_cannot_be_are_refused():
     for ratio in (0.0, 1.0, -0.5, float('nan'), 0.001):
         with pytest.raises(ValueRangeError, match='hides one at least'):
             tube_mask(1, ratio=ratio, rng=_seeded())
-    with pytest.raises(ShapeError, match='same number'):
-        token_places(torch.tensor([[True, False], [False, False]]))
-    with pytest.raises(ShapeError, match='bool mask'):
-        token_places(torch.zeros(2, 4))

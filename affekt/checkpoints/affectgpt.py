@@ -1,0 +1,148 @@
+"""States of AffectGPT: the adapters (LoRA) of a language model, and the projections of what it sees and hears.
+
+Parameters without gradient (the language model, the encoders) are in no published file, buffers may be. Which fusion
+each input has, the names tell: attention has a scoring layer, a Q-Former its query tokens, a mean nothing.
+Source: github.com/zeroQiaoba/AffectGPT; arXiv:2501.16566.
+"""
+
+from __future__ import annotations
+
+import re
+
+from affekt.checkpoints.families import Family, Recognised, State, depth
+from affekt.checkpoints.listings import Shapes, below, linear, norm
+
+LAYERS = 'llama_model.base_model.model.model.layers'
+PROJECTIONS = {
+    'image_llama_proj': 'image',
+    'affectgpt_proj': 'face and frame',
+    'audio_llama_proj': 'audio',
+    'multi_llama_proj': 'multi',
+}
+"""Names of the projections to the input that they bring into the language model."""
+FUSED = {'video': 'affectgpt_proj', 'audio': 'audio_llama_proj', 'multi': 'multi_llama_proj'}
+LANGUAGE_MODELS = {
+    (3584, 28): 'Qwen2.5 7B',
+    (2048, 36): 'Qwen2.5 3B',
+    (896, 24): 'Qwen2.5 0.5B',
+    (4096, 32): 'Llama or Vicuna 7B or 8B',
+    (5120, 40): 'Llama or Vicuna 13B',
+}
+"""Width and layers to what is usually built so."""
+POSITIONS = {'video': 'video_frame_position_embedding', 'audio': 'audio_position_embedding'}
+MEANING = {
+    'llama_model.': 'adapters of the language model (LoRA)',
+    'image_llama_proj.': 'image to the language model',
+    'affectgpt_proj.': 'face and frame to the language model',
+    'audio_llama_proj.': 'audio to the language model',
+    'multi_llama_proj.': 'face and audio together to it',
+    'video_': 'fusion of face or frames over time',
+    'audio_': 'fusion of audio over time',
+    'multi_': 'fusion of face and audio',
+    'attention_mlp.': 'fusion of face and audio',
+    'fc_att.': 'fusion of face and audio',
+}
+_ADAPTER = re.compile(re.escape(LAYERS) + r'\.(\d{1,4})\.(\w+\.\w+)\.lora_([AB])\.default\.weight')
+
+
+def fusion_of(state: State, source: str) -> str:
+    """How an input is fused over time (video, audio), or face with audio (multi): attention, qformer, mean or none."""
+    if any(name.startswith(f'{source}_Qformer.') for name in state):
+        return 'qformer'
+    if ('fc_att.weight' if source == 'multi' else f'{source}_attention_mlp.weight') in state:
+        return 'attention'
+    return 'mean' if f'{FUSED[source]}.weight' in state else 'none'
+
+
+def adapters(state: State) -> Shapes:
+    """The adapters of every layer, as those that one of the layers has."""
+    matches = [match for name in state if (match := _ADAPTER.match(name))]
+    shapes = {(match[2], match[3]): state[match[0]] for match in reversed(matches)}
+    layers = depth(state, LAYERS)
+    return {
+        f'{LAYERS}.{layer}.{module}.lora_{side}.default.weight': shape
+        for layer in range(layers)
+        for (module, side), shape in shapes.items()
+    }
+
+
+def query_former(width: int, context: int, between: int, layers: int) -> Shapes:
+    """A BERT of queries that attends to its context in every layer, without words and without their feed-forward."""
+    shapes: Shapes = below('embeddings.LayerNorm.', norm(width))
+    for layer in range(layers):
+        part: Shapes = {}
+        for attention, inputs in (('attention', width), ('crossattention', context)):
+            part |= below(f'{attention}.self.query.', linear(width, width))
+            part |= below(f'{attention}.self.key.', linear(inputs, width))
+            part |= below(f'{attention}.self.value.', linear(inputs, width))
+            part |= below(f'{attention}.output.dense.', linear(width, width))
+            part |= below(f'{attention}.output.LayerNorm.', norm(width))
+        part |= below('intermediate_query.dense.', linear(width, between))
+        part |= below('output_query.dense.', linear(between, width))
+        part |= below('output_query.LayerNorm.', norm(width))
+        shapes |= below(f'encoder.layer.{layer}.', part)
+    return shapes
+
+
+def _fused(state: State, source: str, language: int) -> Shapes:
+    """What the fusion of an input and its projection have."""
+    projection = FUSED[source]
+    width = _side(state, f'{projection}.weight', 1)
+    shapes = below(f'{projection}.', linear(width, language))
+    fusion = fusion_of(state, source)
+    if source == 'multi':
+        embedded = _side(state, 'multi_audio_embs.weight', 0)
+        shapes |= below('multi_audio_embs.', linear(_side(state, 'multi_audio_embs.weight', 1), embedded))
+        shapes |= below('multi_video_embs.', linear(_side(state, 'multi_video_embs.weight', 1), embedded))
+    if fusion == 'attention' and source == 'multi':
+        shapes |= below('attention_mlp.', linear(2 * embedded, embedded)) | below('fc_att.', linear(embedded, 2))
+    elif fusion == 'attention':
+        shapes |= below(f'{source}_attention_mlp.', linear(width, 1))
+    elif fusion == 'qformer':
+        top = f'{source}_Qformer.bert.'
+        context = _side(state, f'{top}encoder.layer.0.crossattention.self.key.weight', 1)
+        between = _side(state, f'{top}encoder.layer.0.intermediate_query.dense.weight', 0)
+        shapes |= below(top, query_former(width, context, between, depth(state, f'{top}encoder.layer')))
+        shapes[f'{source}_query_tokens'] = (1, _side(state, f'{source}_query_tokens', 1), width)
+        positions = POSITIONS.get(source, 'multi_position_embedding')
+        shapes[f'{positions}.weight'] = (_side(state, f'{positions}.weight', 0), context)
+    return shapes
+
+
+def _side(state: State, name: str, axis: int) -> int:
+    shape = state.get(name, ())
+    return shape[axis] if axis < len(shape) else 1
+
+
+def recognise(state: State) -> Recognised | None:
+    """A state of AffectGPT: whatever has its projections, with or without adapters."""
+    inputs = [source for name, source in PROJECTIONS.items() if f'{name}.weight' in state]
+    has_adapters = any(_ADAPTER.match(name) for name in state)
+    if not inputs or not (has_adapters or 'affectgpt_proj.weight' in state):
+        return None
+    lora = adapters(state)
+    layers = depth(state, LAYERS)
+    first = next((shape for name, shape in lora.items() if name.endswith('lora_A.default.weight')), (0, 0))
+    language = _side(state, next(f'{name}.weight' for name in PROJECTIONS if f'{name}.weight' in state), 0)
+    fusions = {source: fusion_of(state, source) for source in FUSED}
+    queries = {s: _side(state, f'{s}_query_tokens', 1) for s, fusion in fusions.items() if fusion == 'qformer'}
+    modules = sorted({match[2].split('.')[1] for name in lora if (match := _ADAPTER.match(name))})
+    expected = dict(lora)
+    for source, projection in FUSED.items():
+        if f'{projection}.weight' in state:
+            expected |= _fused(state, source, language)
+    if 'image' in inputs:
+        expected |= below('image_llama_proj.', linear(_side(state, 'image_llama_proj.weight', 1), language))
+    sizes = {
+        'language model': f'{LANGUAGE_MODELS.get((language, layers), "unknown")} (width {language}, {layers} layers)',
+        'adapters': f'rank {first[0]} on {", ".join(modules)}' if lora else 'none',
+        'inputs': ', '.join(inputs),
+        'fusion': ', '.join(f'{source} {fusion}' for source, fusion in fusions.items()),
+    }  # fmt: skip
+    if queries:
+        sizes['query tokens'] = ', '.join(f'{source} {count}' for source, count in queries.items())
+    size = LANGUAGE_MODELS.get((language, layers), 'custom')
+    return Recognised('affectgpt', 'AffectGPT', 'adapters and projections', size, expected, sizes, meaning=MEANING)
+
+
+AFFECTGPT = Family('AffectGPT', 'github.com/zeroQiaoba/AffectGPT', recognise)

@@ -1,0 +1,229 @@
+"""What a checkpoint is, and where each of its tensors goes: a coverage table, with what is missing or foreign."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from affekt.checkpoints.choices import recognised
+from affekt.checkpoints.families import POSITIONS, TOLERATED, Recognised
+from affekt.checkpoints.opening import Checkpoint, opened
+from affekt.errors import WeightsError, listed
+
+Fate = Literal['loads', 'other shape', 'unknown', 'ignored', 'positions']
+
+
+@dataclass(frozen=True)
+class CoverageRow:
+    """One tensor of a file.
+
+    Args:
+        name: without the prefix of a wrapper.
+        shape: of the file's.
+        dtype: of its numbers.
+        fate: loads; other shape than a whole state of this size has; unknown to the family; ignored, a buffer that
+            nothing reads; positions, a learned table of positions, which the published models do not have.
+        ours: its name in affekt's model; None where it has no place there.
+        wanted: the shape that belongs there; None where unknown.
+        tuned: its name in the fine-tuning form; None where fine-tuning leaves it out, or where it is no pre-training.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    fate: Fate
+    ours: str | None = None
+    wanted: tuple[int, ...] | None = None
+    tuned: str | None = None
+
+
+@dataclass(frozen=True)
+class CoverageGroup:
+    """Rows that belong together, such as all blocks of an encoder: `encoder.blocks.0-9`."""
+
+    name: str
+    rows: tuple[CoverageRow, ...]
+    ours: str
+    tuned: str
+    meaning: str
+
+    @property
+    def numbers(self) -> int:
+        """How many its tensors have together."""
+        return sum(_count(row.shape) for row in self.rows)
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """A checkpoint, what it is, and where its tensors go.
+
+    Args:
+        checkpoint: opened.
+        recognition: None where no family knows it.
+        rows: one a tensor, in the file's order.
+        missing: names that a whole state of this size has and the file lacks.
+    """
+
+    checkpoint: Checkpoint
+    recognition: Recognised | None
+    rows: tuple[CoverageRow, ...]
+    missing: tuple[str, ...]
+
+    @property
+    def faults(self) -> list[str]:
+        """What keeps the file from being a whole state of its family, a sentence each; empty for a whole one."""
+        if self.recognition is None:
+            return []
+        faults = []
+        if self.missing:
+            faults.append(f'{len(self.missing):,} tensors missing ({listed(self.missing, 3)})')
+        for fate, words in (('other shape', 'of another shape'), ('unknown', 'unknown'), ('positions', 'of positions')):
+            names = [row.name for row in self.rows if row.fate == fate]
+            if names:
+                faults.append(f'{len(names):,} {words} ({listed(names, 3)})')
+        return faults
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The settings that the file was trained with, as it notes them: `args` or `config`."""
+        notes = self.checkpoint.notes
+        return next((notes[name] for name in ('args', 'config', 'arguments') if isinstance(notes.get(name), dict)), {})
+
+    def groups(self) -> list[CoverageGroup]:
+        """The rows by what they belong to, in the file's order."""
+        by_name: dict[str, list[CoverageRow]] = {}
+        for row in self.rows:
+            by_name.setdefault(_group_of(row.name), []).append(row)
+        return [_grouped(rows, self.recognition) for rows in by_name.values()]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON has it."""
+        checkpoint, known = self.checkpoint, self.recognition
+        return {
+            'file': checkpoint.path.name, 'written_as': checkpoint.form, 'model_key': checkpoint.key or None,
+            'prefix': checkpoint.prefix, 'family': known and known.family, 'form': known and known.form,
+            'size': (known and known.size) or None, 'sizes': dict(known.sizes) if known else {},
+            'model': (known and known.model) or None, 'tensors': len(self.rows), 'numbers': checkpoint.numbers,
+            'epoch': checkpoint.notes.get('epoch'), 'notes': dict(checkpoint.notes),
+            'beside': {name: {'tensors': n, 'bytes': size} for name, (n, size) in checkpoint.others.items()},
+            'missing': list(self.missing), 'faults': self.faults,
+            'new_when_tuned': list(known.new) if known else [],
+            'coverage': [
+                {'name': row.name, 'shape': list(row.shape), 'dtype': row.dtype, 'fate': row.fate, 'ours': row.ours,
+                 'wanted': list(row.wanted) if row.wanted is not None else None, 'tuned': row.tuned}
+                for row in self.rows
+            ],
+        }  # fmt: skip
+
+
+def inspected(path: str | os.PathLike[str] | Checkpoint, *, values: bool = True) -> Inspection:
+    """What a checkpoint is and where its tensors go; nothing in it is run.
+
+    Args:
+        path: a file, or what `opened` gave.
+        values: read every number once, for nan, infinity and damage.
+
+    Raises:
+        WeightsError: it is no checkpoint, or is damaged, or holds weights that are no numbers.
+    """
+    checkpoint = path if isinstance(path, Checkpoint) else opened(path)
+    if values:
+        checkpoint.check_values()
+    known = recognised(checkpoint.shapes)
+    rows = tuple(_row(name, stored.shape, stored.dtype, known) for name, stored in checkpoint.tensors.items())
+    missing = tuple(name for name in known.expected if name not in checkpoint.tensors) if known else ()
+    return Inspection(checkpoint, known, rows, missing)
+
+
+def require_whole(inspection: Inspection) -> None:
+    """Nothing where the file is a whole state of its family.
+
+    Raises:
+        WeightsError: tensors are missing, unknown or of another shape; it names them.
+    """
+    if inspection.faults:
+        raise WeightsError(
+            expected=f'a whole state of {inspection.recognition}',
+            came=f'{inspection.checkpoint.path.name} with {"; ".join(inspection.faults)}',
+            todo='get the file again, or say that parts may be missing (--allow-missing)',
+        )
+
+
+def _row(name: str, shape: tuple[int, ...], dtype: str, known: Recognised | None) -> CoverageRow:
+    if known is None:
+        return CoverageRow(name, shape, dtype, 'unknown')
+    wanted = known.expected.get(name)
+    if wanted is None:
+        fate: Fate = 'ignored' if TOLERATED.search(name) else 'positions' if POSITIONS.search(name) else 'unknown'
+        fate = fate if known.expected else 'loads'
+        return CoverageRow(name, shape, dtype, fate)
+    return CoverageRow(
+        name, shape, dtype, 'loads' if wanted == shape else 'other shape', known.ours(name) if known.model else None,
+        wanted, known.kept.get(name),
+    )  # fmt: skip
+
+
+def _group_of(name: str) -> str:
+    """The name of a group with a star for its number: `encoder.blocks.*`.
+
+    >>> _group_of('encoder.blocks.3.attn.qkv.weight'), _group_of('fc_norm.bias'), _group_of('mask_token')
+    ('encoder.blocks.*', 'fc_norm', 'mask_token')
+    """
+    parts = name.split('.')
+    number = next((at for at, part in enumerate(parts) if part.isdecimal()), None)
+    if number:
+        return '.'.join([*parts[:number], '*'])
+    return '.'.join(parts[:2] if len(parts) > 2 else parts[:1])
+
+
+def _grouped(rows: list[CoverageRow], known: Recognised | None) -> CoverageGroup:
+    own = [row.name for row in rows]
+    ours = sorted({name for row in rows if (name := row.ours) is not None})
+    tuned = sorted({name for row in rows if (name := row.tuned) is not None})
+    meaning = next((what for prefix, what in known.meaning.items() if own[0].startswith(prefix)), '') if known else ''
+    wrong = sum(row.fate == 'other shape' for row in rows)
+    unknown = sum(row.fate in ('unknown', 'positions') for row in rows)
+    ignored = sum(row.fate == 'ignored' for row in rows)
+    faults = [
+        f'{n} {what}' for n, what in ((wrong, 'of another shape'), (unknown, 'unknown'), (ignored, 'ignored')) if n
+    ]
+    place = _moved(own, ours)
+    kept = '' if not known or not known.kept else _moved(own, tuned) if tuned else 'left out'
+    return CoverageGroup(
+        _spanned(own), tuple(rows), ', '.join([place] * bool(place) + faults) if known else '', kept, meaning
+    )
+
+
+def _moved(own: list[str], names: list[str]) -> str:
+    """Where names went: `same`, `without 'encoder.'`, or the group that they are in now."""
+    if names and set(names) <= set(own):
+        return 'same'
+    prefix = next((name.removesuffix(names[0]) for name in own if names and name.endswith(names[0])), '')
+    if prefix and {f'{prefix}{name}' for name in names} <= set(own):
+        return f'without {prefix!r}'
+    return _spanned(names)
+
+
+def _spanned(names: Iterable[str]) -> str:
+    """The common name of a group, with its first and last number: `encoder.blocks.0-9`."""
+    groups: dict[str, set[int]] = {}
+    for name in names:
+        group = _group_of(name)
+        numbers = groups.setdefault(group, set())
+        if group.endswith('*'):
+            numbers.add(int(re.split(r'[.]', name)[group.count('.')]))
+    shown = []
+    for group, numbers in groups.items():
+        span = f'{min(numbers)}-{max(numbers)}' if len(numbers) > 1 else str(*numbers)
+        shown.append(group.removesuffix('*') + span if numbers else group)
+    return ', '.join(shown[:2]) + (f' and {len(shown) - 2} more' if len(shown) > 2 else '')
+
+
+def _count(shape: tuple[int, ...]) -> int:
+    product = 1
+    for side in shape:
+        product *= side
+    return product

@@ -1,0 +1,72 @@
+"""The names and shapes of published states, written out from a few sizes: what a whole file of HiCMAE or SVFAP holds.
+
+C width, D width of a decoder. Source: github.com/sunlicai/HiCMAE and /SVFAP, both MIT; the names are interfaces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+Shapes = dict[str, tuple[int, ...]]
+TUBE, TILE = (2, 16, 16), (16, 16)
+"""Frames, rows and columns of a video token; steps and mel bands of an audio token."""
+
+
+def below(prefix: str, shapes: Mapping[str, tuple[int, ...]]) -> Shapes:
+    """The same under a prefix."""
+    return {f'{prefix}{name}': shape for name, shape in shapes.items()}
+
+
+def norm(width: int) -> Shapes:
+    """A LayerNorm."""
+    return {'weight': (width,), 'bias': (width,)}
+
+
+def linear(inputs: int, outputs: int) -> Shapes:
+    """A linear layer."""
+    return {'weight': (outputs, inputs), 'bias': (outputs,)}
+
+
+def block(width: int) -> Shapes:
+    """A transformer block with biases of queries and values apart."""
+    return {
+        **below('norm1.', norm(width)),
+        'attn.q_bias': (width,),
+        'attn.v_bias': (width,),
+        'attn.qkv.weight': (3 * width, width),
+        **below('attn.proj.', linear(width, width)),
+        **below('norm2.', norm(width)),
+        **below('mlp.fc1.', linear(width, 4 * width)),
+        **below('mlp.fc2.', linear(4 * width, width)),
+    }
+
+
+def cross_block(width: int) -> Shapes:
+    """A block that first attends to a context of the same width."""
+    return {
+        'cross_attn.q_bias': (width,),
+        'cross_attn.v_bias': (width,),
+        'cross_attn.q.weight': (width, width),
+        'cross_attn.kv.weight': (2 * width, width),
+        **below('cross_attn.proj.', linear(width, width)),
+        **below('cross_norm1.', norm(width)),
+        **below('cross_norm2.', norm(width)),
+        **block(width),
+    }
+
+
+def blocks(plain: int, cross: int, width: int) -> Shapes:
+    """A list of blocks, the plain ones first."""
+    shapes: Shapes = {}
+    for at in range(plain + cross):
+        shapes |= below(f'blocks.{at}.', block(width) if at < plain else cross_block(width))
+    return shapes
+
+
+def decoder(depth: int, cross: int, width: int, outputs: int) -> Shapes:
+    """A decoder: its blocks, its norm and what it rebuilds."""
+    return {
+        **blocks(depth - cross, cross, width),
+        **below('norm.', norm(width)),
+        **below('head.', linear(width, outputs)),
+    }

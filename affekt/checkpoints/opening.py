@@ -1,0 +1,363 @@
+"""A checkpoint from a stranger, opened without running anything: its tensors by name, left in the file until asked for.
+
+What torch wrote is indexed by a process of its own (`pickles`), under limits of memory and time; a safetensors file has
+an index that is JSON. Neither is believed: every offset is checked against the file, and what the tensors come to
+against its size. Only then are numbers read, one tensor at a time, straight from the file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+import affekt
+from affekt.checkpoints.sizes import SIZES, TIME_S
+from affekt.errors import AffektError, WeightsError, listed, require_torch
+from affekt.files import only_regular
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FREE_BYTES, BYTES_PER_BYTE = 2 << 30, 2
+"""The tensors of a file of N bytes may come to 2 GiB + 2 N bytes: some are saved as one number that stands for all."""
+LARGEST_HEADER = 25 << 20
+MODEL_KEYS = ('model', 'module', 'state_dict', 'model_state_dict', 'model_state', 'net', 'weights')
+"""Where published files keep the tensors of the model, the first that is there."""
+WRAPPERS = ('module.', '_orig_mod.', 'model.')
+"""What wrappers (several devices, compiled, a trainer) put before every name."""
+SAFE_DTYPES = {
+    'F64': 'float64', 'F32': 'float32', 'F16': 'float16', 'BF16': 'bfloat16', 'I64': 'int64', 'I32': 'int32',
+    'I16': 'int16', 'I8': 'int8', 'U8': 'uint8', 'BOOL': 'bool', 'F8_E4M3': 'float8_e4m3fn', 'F8_E5M2': 'float8_e5m2',
+    'U16': 'uint16', 'U32': 'uint32', 'U64': 'uint64', 'C64': 'complex64',
+}  # fmt: skip
+_FOREIGN = (
+    (0, b'GGUF', 'a GGUF file'),
+    (0, b'\x93NUMPY', 'a NumPy array'),
+    (0, b'\x89HDF', 'an HDF5 file'),
+    (0, b'\x1f\x8b', 'a gzip archive'),
+    (0, b'7z\xbc\xaf', 'a 7z archive'),
+    (0, b'Rar!', 'a RAR archive'),
+    (0, b'version https://git-lfs', 'a pointer of Git LFS, not the file it stands for'),
+    (0, b'<', 'a page, not the file it was to be'),
+    (257, b'ustar', 'a tar archive, as torch wrote before 2017'),
+)
+"""Offset, bytes and name of files that are often taken for a checkpoint."""
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """A tensor that lies in a file: its dtype, shape and strides, and where its bytes begin."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+    begin: int
+
+    @property
+    def numbers(self) -> int:
+        """How many it has."""
+        return prod(self.shape)
+
+    @property
+    def extent(self) -> int:
+        """Bytes from its first number to its last one."""
+        if not self.numbers:
+            return 0
+        return (1 + sum((n - 1) * s for n, s in zip(self.shape, self.stride, strict=True))) * SIZES[self.dtype]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A file of tensors, opened.
+
+    Args:
+        path: of the file.
+        form: how it is written: zip, stream of pickles, safetensors.
+        tensors: those of the model, by name without the prefix of a wrapper.
+        notes: what else it holds, as plain data: epoch, args, config; of a safetensors file its metadata.
+        key: of the file's dictionary under which the model lies; '' where the file is the model.
+        prefix: of a wrapper, taken off every name.
+        others: tensors and bytes beside the model's, by the first key: optimiser and the like.
+        checksums: begin of a storage to its size and CRC-32.
+    """
+
+    path: Path
+    form: str
+    tensors: Mapping[str, StoredTensor]
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    key: str = ''
+    prefix: str = ''
+    others: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    checksums: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f'Checkpoint({self.path.name}: {len(self.tensors):,} tensors, {self.numbers:,} numbers)'
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name to shape."""
+        return {name: stored.shape for name, stored in self.tensors.items()}
+
+    @property
+    def numbers(self) -> int:
+        """How many all tensors of the model have together."""
+        return sum(stored.numbers for stored in self.tensors.values())
+
+    def tensor(self, name: str) -> Tensor:
+        """One tensor of the model, read from the file.
+
+        Raises:
+            WeightsError: the file has become shorter.
+        """
+        require_torch()
+        import torch
+
+        stored = self.tensors[name]
+        dtype: torch.dtype = getattr(torch, stored.dtype)
+        if not stored.numbers:
+            return torch.empty(stored.shape, dtype=dtype)
+        flat = torch.from_numpy(self._read(stored)).view(dtype)
+        placed = flat.as_strided(stored.shape, stored.stride)
+        if stored.stride == contiguous(stored.shape):
+            return placed
+        # `contiguous()` would leave a stride of 0 where an axis has length 1
+        return torch.empty_like(placed, memory_format=torch.contiguous_format).copy_(placed)
+
+    def state(self) -> dict[str, Tensor]:
+        """All tensors of the model by name."""
+        return {name: self.tensor(name) for name in self.tensors}
+
+    def _read(self, stored: StoredTensor) -> npt.NDArray[np.uint8]:
+        """The bytes of a tensor, first number to last."""
+        try:
+            with open(self.path, 'rb', opener=only_regular) as file:
+                file.seek(stored.begin)
+                content = np.fromfile(file, np.uint8, stored.extent)
+        except OSError as error:
+            raise _unreadable(self.path, error) from error
+        if len(content) < stored.extent:
+            raise refusal(self.path, 'a file that became shorter while it was read')
+        return content
+
+    def check_values(self) -> None:
+        """Read every number of the model once.
+
+        Raises:
+            WeightsError: some are not finite, or bytes changed since the file was written.
+        """
+        wrong = [name for name, stored in self.tensors.items() if not self._is_finite(stored)]
+        if wrong:
+            raise WeightsError(
+                expected='weights that are numbers',
+                came=f'nan or infinity in {len(wrong):,} of {len(self.tensors):,} tensors of {self.path.name} '
+                f'({listed(wrong, 3)})',
+                todo='take a checkpoint of an earlier step: training had diverged',
+            )
+        for begin, (size, checksum) in self.checksums.items():
+            if _checksum(self.path, begin, size) != checksum:
+                raise refusal(self.path, 'bytes that changed since they were written (their checksum differs)')
+
+    def _is_finite(self, stored: StoredTensor) -> bool:
+        if stored.dtype not in _EXPONENTS or not stored.numbers:
+            return True
+        step = SIZES[stored.dtype]
+        words = np.frombuffer(self._read(stored), f'<u{step}')
+        mask = words.dtype.type(_EXPONENTS[stored.dtype])
+        return not any(((part & mask) == mask).any() for part in np.array_split(words, 1 + len(words) // (1 << 22)))
+
+
+_EXPONENTS = {'float64': 0x7FF0 << 48, 'float32': 0x7F80 << 16, 'float16': 0x7C00, 'bfloat16': 0x7F80}
+"""The bits that are all set in nan and infinity, and in no number."""
+
+
+def opened(path: str | os.PathLike[str]) -> Checkpoint:
+    """Open a checkpoint that anybody may have made; nothing in it is run.
+
+    Args:
+        path: .pth, .pt, .bin or .ckpt as torch writes them, or .safetensors; what it is, its bytes tell.
+
+    Returns:
+        The model's tensors by name, which stay in the file until they are asked for, and what else it notes.
+
+    Raises:
+        WeightsError: no such file, none of these, damaged, or one that asks for more than tensors and plain values.
+        FileError: the path names a folder, a pipe or a device.
+    """
+    path = Path(path)
+    try:
+        with open(path, 'rb', opener=only_regular) as file:
+            head, size = file.read(512), os.fstat(file.fileno()).st_size
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if not size:
+        raise refusal(path, 'an empty file')
+    for at, magic, name in _FOREIGN:
+        if head[at : at + len(magic)] == magic:
+            raise refusal(path, name)
+    if head[8:10] in (b'{"', b'{}', b'{ '):
+        return _opened_safetensors(path, size)
+    return _opened_pickles(path, size)
+
+
+def _opened_safetensors(path: Path, size: int) -> Checkpoint:
+    with open(path, 'rb', opener=only_regular) as file:
+        length = int.from_bytes(file.read(8), 'little')
+        if length > size - 8:
+            raise refusal(path, 'a truncated safetensors file')
+        if length > LARGEST_HEADER:
+            raise refusal(path, f'an index of {length:,} bytes')
+        header = file.read(length)
+    try:
+        entries = json.loads(header)
+        metadata = entries.pop('__metadata__', {})
+        rows = [
+            ([name], SAFE_DTYPES[entry['dtype']], tuple(entry['shape']), None, 8 + length + entry['data_offsets'][0],
+             entry['data_offsets'][1] - entry['data_offsets'][0])
+            for name, entry in entries.items()
+        ]  # fmt: skip
+        if not isinstance(metadata, dict) or min((row[4] for row in rows), default=8 + length) < 8 + length:
+            raise ValueError('notes or places that cannot be')
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
+        came = f'a safetensors file with a damaged index ({" ".join(str(error).split())[:120]})'
+        raise refusal(path, came) from error
+    notes = {name: _noted(text) for name, text in metadata.items() if isinstance(text, str)}
+    return _checkpoint(path, size, 'safetensors', rows, notes, {})
+
+
+def _noted(text: str) -> Any:
+    """A note of a safetensors file, which can only be text: what JSON it holds, or the text itself."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _opened_pickles(path: Path, size: int) -> Checkpoint:
+    answer = _asked(path)
+    if 'refused' in answer:
+        raise refusal(path, str(answer['refused']))
+    if 'error' in answer:
+        expected, came, todo = answer['error']
+        raise WeightsError(expected=expected, came=came, todo=todo)
+    notes = dict(answer['notes'])
+    checksums = {begin: (length, checksum) for begin, length, checksum in answer['checksums']}
+    rows = [
+        (p, dtype, tuple(shape), tuple(stride), at, room) for p, dtype, shape, stride, at, room in answer['tensors']
+    ]
+    return _checkpoint(path, size, answer['form'], rows, notes, checksums)
+
+
+def _asked(path: Path) -> dict[str, Any]:
+    """What the process that reads pickles says of a file."""
+    # The folder of the file may hold modules of any name: -P keeps the current folder out of where Python looks.
+    top = str(Path(affekt.__file__).resolve().parents[1])
+    code = f'import sys; sys.path.append({top!r}); from affekt.checkpoints.pickles import main; main()'
+    try:
+        done = subprocess.run(
+            [sys.executable, '-P', '-c', code, os.path.abspath(path)],
+            stdin=subprocess.DEVNULL, capture_output=True, timeout=2 * TIME_S + 10, check=False,
+        )  # fmt: skip
+        answer = json.loads(done.stdout)
+    except (subprocess.TimeoutExpired, ValueError, RecursionError) as error:
+        raise refusal(path, 'one that needs more memory or time than opening a checkpoint may') from error
+    if not isinstance(answer, dict):
+        raise refusal(path, 'an index that cannot be read')
+    return answer
+
+
+def _checkpoint(
+    path: Path, size: int, form: str, rows: list[tuple[Any, ...]], notes: dict[str, Any],
+    checksums: dict[int, tuple[int, int]],
+) -> Checkpoint:  # fmt: skip
+    """A checkpoint of checked tensors: those of the model by name, the others counted."""
+    stored = [(names, _checked(path, size, dtype, *rest)) for names, dtype, *rest in rows]
+    total = sum(each.numbers * SIZES[each.dtype] for _, each in stored)
+    if total > FREE_BYTES + BYTES_PER_BYTE * size:
+        raise refusal(path, f'{size:,} bytes that stand for {total:,} bytes of tensors')
+    firsts = {names[0] for names, _ in stored if len(names) > 1}
+    key = next((name for name in MODEL_KEYS if name in firsts), '')
+    model = {'.'.join(names[1:] if key else names): each for names, each in stored if not key or names[0] == key}
+    others: dict[str, tuple[int, int]] = {}
+    for names, each in stored:
+        if key and names[0] != key:
+            count, length = others.get(names[0], (0, 0))
+            others[names[0]] = count + 1, length + each.numbers * SIZES[each.dtype]
+    if not model or '' in model:
+        raise refusal(path, 'one tensor without a name' if model else 'a file without any tensor')
+    prefix, tensors = unwrapped(model)
+    kept = {name: note for name, note in notes.items() if name not in firsts}
+    return Checkpoint(path, form, tensors, kept, key, prefix, others, checksums)
+
+
+def _checked(
+    path: Path, size: int, dtype: str, shape: tuple[Any, ...], stride: tuple[Any, ...] | None, begin: Any, room: Any
+) -> StoredTensor:
+    """A tensor whose every number lies in the file."""
+    sides = (*shape, *(stride or ()), begin, room)
+    if dtype not in SIZES or not all(type(side) is int and 0 <= side < 1 << 62 for side in sides):
+        raise refusal(path, 'a tensor of an impossible size')
+    if stride is None:
+        stride = contiguous(shape)
+        if prod(shape) * SIZES[dtype] != room:
+            raise refusal(path, f'{room:,} bytes for a tensor of shape {list(shape)}')
+    stored = StoredTensor(dtype, shape, stride, begin)
+    if len(shape) != len(stride) or stored.extent > room or begin + stored.extent > size:
+        raise refusal(path, 'a truncated file: a tensor lies past its end')
+    return stored
+
+
+def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The strides of a tensor whose numbers lie in their order."""
+    return tuple(prod(shape[at + 1 :]) for at in range(len(shape)))
+
+
+def unwrapped(tensors: Mapping[str, StoredTensor]) -> tuple[str, dict[str, StoredTensor]]:
+    """The prefix that wrappers put before every name, and the tensors without it."""
+    prefix, names = '', dict(tensors)
+    while names:
+        wrapper = next((wrapper for wrapper in WRAPPERS if all(name.startswith(wrapper) for name in names)), None)
+        if wrapper is None:
+            break
+        prefix, names = prefix + wrapper, {name.removeprefix(wrapper): each for name, each in names.items()}
+    return prefix, names
+
+
+def _checksum(path: Path, begin: int, size: int) -> int:
+    checksum = 0
+    with open(path, 'rb', opener=only_regular) as file:
+        file.seek(begin)
+        for part in _parts(file, size):
+            checksum = zlib.crc32(part, checksum)
+    return checksum
+
+
+def _parts(file: Any, size: int) -> Iterator[bytes]:
+    while size > 0 and (part := file.read(min(size, 1 << 22))):
+        size -= len(part)
+        yield part
+
+
+def refusal(path: Path, came: str) -> WeightsError:
+    """The one sentence on a file that is no checkpoint of tensors and plain values."""
+    return WeightsError(
+        expected='a checkpoint of tensors and plain values (.pth, .pt, .bin, .ckpt or .safetensors)',
+        came=f'{path.name}: {came}',
+        todo='get it again from its source, or have it saved as a state dict: torch.save(model.state_dict(), FILE)',
+    )
+
+
+def _unreadable(path: Path, error: OSError) -> AffektError:
+    if isinstance(error, AffektError):
+        return error
+    return WeightsError(expected='a checkpoint', came=f'{path}: {error.strerror or error}', todo='check the path')

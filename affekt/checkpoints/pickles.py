@@ -1,0 +1,440 @@
+"""Files that torch wrote (zip since 2020, one stream of pickles before) to an index, without running what they ask for.
+
+The unpickler knows what torch's own `weights_only` reader knows of plain checkpoints, and `argparse.Namespace`: each
+name that a pickle asks for gets a stand-in of this file, and any other is refused by name. No tensor is built here: the
+index says where in the file its bytes lie. All of this runs in a process of its own under limits of memory and time
+(`main`), and what leaves that process is JSON, whose every number `opening` checks again.
+
+Source: the formats as `torch.serialization` documents them, version 3 of the zip form and protocol 1001 of the stream.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import math
+import os
+import pickle
+import signal
+import struct
+import sys
+import zipfile
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+from affekt.checkpoints.sizes import SIZES, TIME_S
+from affekt.errors import AffektError
+from affekt.files import only_regular
+
+MEMORY_BYTES = 3 << 30
+"""What the process that reads pickles may address."""
+LARGEST_PICKLE = 256 << 20
+"""Bytes of names, shapes and plain values; a file of 100,000 tensors has about 20 MB of them."""
+MOST_TENSORS = 200_000
+MOST_VALUES = 1_000_000
+"""Values that are walked, each as often as it is mentioned: a list that holds another twice doubles at each step."""
+DEEPEST = 32
+"""Keys from the file's top to a tensor."""
+NOTE_VALUES, NOTE_DEPTH, NOTE_TEXT = 2_000, 8, 500
+"""Of what a file notes besides tensors (epoch, arguments): plain values, levels, characters a text."""
+_MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
+_STORAGES = {
+    'DoubleStorage': 'float64', 'FloatStorage': 'float32', 'HalfStorage': 'float16', 'BFloat16Storage': 'bfloat16',
+    'LongStorage': 'int64', 'IntStorage': 'int32', 'ShortStorage': 'int16', 'CharStorage': 'int8',
+    'ByteStorage': 'uint8', 'BoolStorage': 'bool', 'ComplexFloatStorage': 'complex64',
+    'ComplexDoubleStorage': 'complex128', 'UntypedStorage': 'uint8',
+}  # fmt: skip
+
+
+class Refused(Exception):
+    """What a file asks for is not given."""
+
+
+@dataclass(frozen=True)
+class _Storage:
+    key: str
+    dtype: str
+    offset: int = 0
+    """Numbers before it in the storage of its key: the old form has views."""
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """Stands for a tensor: where its numbers lie."""
+
+    storage: _Storage
+    dtype: str
+    offset: int
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+
+
+class _Namespace:
+    """Stands for `argparse.Namespace`."""
+
+
+@dataclass(frozen=True)
+class _Dtype:
+    name: str
+
+
+class _NumpyDtype:
+    def __init__(self, name: Any = '', *rest: Any) -> None:
+        self.name = str(name)
+
+    def __setstate__(self, state: Any) -> None:
+        """Byte order and the like, which a scalar of this machine's order does not need."""
+
+
+def _numpy_scalar(dtype: Any, content: Any = b'') -> Any:
+    """A NumPy number as Python's own."""
+    raw = content.encode('latin-1') if isinstance(content, str) else content
+    form = {'f8': '<d', 'f4': '<f', 'f2': '<e', 'i8': '<q', 'i4': '<i', 'b1': '<?'}.get(getattr(dtype, 'name', ''))
+    if form is None or not isinstance(raw, bytes) or len(raw) != struct.calcsize(form):
+        raise Refused('a NumPy value that is no plain number')
+    return struct.unpack(form, raw)[0]
+
+
+def _encoded(text: Any, encoding: str = 'latin1') -> bytes:
+    if not isinstance(text, str) or encoding not in ('latin1', 'latin-1'):
+        raise Refused('text in another encoding')
+    return text.encode('latin-1')
+
+
+def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, *rest: Any) -> _Placed:
+    if not isinstance(storage, _Storage):
+        raise Refused('a tensor without a storage')
+    return _Placed(storage, storage.dtype, _count(offset) + storage.offset, _counts(shape), _counts(stride))
+
+
+def _tensor_of_dtype(
+    storage: Any, offset: Any, shape: Any, stride: Any, needs_gradient: Any, hooks: Any, dtype: Any, *rest: Any
+) -> _Placed:
+    if not isinstance(storage, _Storage) or not isinstance(dtype, _Dtype):
+        raise Refused('a tensor without a storage')
+    return _Placed(storage, dtype.name, _count(offset) + storage.offset, _counts(shape), _counts(stride))
+
+
+def _with_attributes(function: Any, tensor_class: Any, arguments: Any, state: Any) -> _Placed:
+    if function not in (_tensor, _tensor_of_dtype):
+        raise Refused('a tensor of a class of its own')
+    placed = function(*arguments)
+    assert isinstance(placed, _Placed)
+    return placed
+
+
+def _parameter(data: Any, *rest: Any) -> Any:
+    return data
+
+
+def _size(values: Any = ()) -> tuple[Any, ...]:
+    return tuple(values)
+
+
+def _device(*parts: Any) -> str:
+    return ':'.join(map(str, parts))
+
+
+def _count(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 62:
+        raise Refused(
+            f'a size of {str(value)[:40]!r}' if not isinstance(value, int) else 'a size below 0 or without end'
+        )
+    return value
+
+
+def _counts(values: Any) -> tuple[int, ...]:
+    if not isinstance(values, tuple | list) or len(values) > 64:
+        raise Refused('a tensor without a shape')
+    return tuple(_count(value) for value in values)
+
+
+_KNOWN: Mapping[tuple[str, str], Any] = {
+    ('collections', 'OrderedDict'): OrderedDict,
+    ('argparse', 'Namespace'): _Namespace,
+    ('torch', 'Size'): _size,
+    ('torch', 'device'): _device,
+    ('torch', 'Tensor'): _Dtype('Tensor'),
+    ('torch._utils', '_rebuild_tensor'): _tensor,
+    ('torch._utils', '_rebuild_tensor_v2'): _tensor,
+    ('torch._utils', '_rebuild_tensor_v3'): _tensor_of_dtype,
+    ('torch._utils', '_rebuild_parameter'): _parameter,
+    ('torch._utils', '_rebuild_parameter_with_state'): _parameter,
+    ('torch._tensor', '_rebuild_from_type_v2'): _with_attributes,
+    ('torch.nn.parameter', 'Parameter'): _Dtype('Parameter'),
+    ('torch.storage', 'UntypedStorage'): 'uint8',
+    **{(module, name): dtype for module in ('torch', 'torch.cuda') for name, dtype in _STORAGES.items()},
+    **{('torch', name): _Dtype(name) for name in SIZES},
+    ('numpy', 'dtype'): _NumpyDtype,
+    ('numpy.core.multiarray', 'scalar'): _numpy_scalar,
+    ('numpy._core.multiarray', 'scalar'): _numpy_scalar,
+    ('_codecs', 'encode'): _encoded,
+    ('builtins', 'set'): set,
+    ('builtins', 'frozenset'): frozenset,
+}
+"""All that a pickle may name, and what stands for it here."""
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, file: IO[bytes]) -> None:
+        super().__init__(file, encoding='utf-8', errors='replace')
+        self.storages: dict[str, tuple[str, int]] = {}
+        """Key to dtype and how many numbers the pickle says that it has."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _KNOWN:
+            raise Refused(f'one that asks for {module[:80]}.{name[:80]}, which was not run')
+        return _KNOWN[module, name]
+
+    def persistent_load(self, reference: Any) -> _Storage:
+        if not isinstance(reference, tuple) or len(reference) < 5 or reference[0] != 'storage':
+            raise Refused('a reference to something that is no storage')
+        _, dtype, key, _, numbers, *view = reference
+        if not isinstance(dtype, str) or dtype not in SIZES:
+            raise Refused('a storage of unknown numbers')
+        self.storages[str(key)] = dtype, _count(numbers)
+        view_offset = view[0][1] if view and isinstance(view[0], tuple) and len(view[0]) == 3 else 0
+        return _Storage(str(key), dtype, _count(view_offset))
+
+
+@dataclass
+class Index:
+    """Where the tensors of a file lie, and what else it notes.
+
+    Args:
+        tensors: path of keys to dtype, shape, strides, bytes from the file's begin, bytes to the end of its storage.
+        notes: whatever is no tensor, as JSON has it.
+        form: how the file is written.
+        checksums: begin of a storage to its size and CRC-32, where the file has one.
+    """
+
+    form: str
+    tensors: list[tuple[list[str], str, tuple[int, ...], tuple[int, ...], int, int]] = field(default_factory=list)
+    notes: dict[str, Any] = field(default_factory=dict)
+    checksums: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+
+def indexed(path: Path) -> Index:
+    """The index of a file that torch wrote.
+
+    Raises:
+        Refused: it asks for more than tensors and plain values, or says what cannot be.
+        OSError: it cannot be read.
+    """
+    with open(path, 'rb', opener=only_regular) as file:
+        size = os.fstat(file.fileno()).st_size
+        if file.read(4) == b'PK\x03\x04':
+            try:
+                return _index_of_zip(file, size)
+            except zipfile.BadZipFile as error:
+                raise Refused('a truncated or damaged archive') from error
+        file.seek(0)
+        return _index_of_stream(file, size)
+
+
+def _index_of_zip(file: IO[bytes], size: int) -> Index:
+    with zipfile.ZipFile(file) as archive:
+        members = {info.filename: info for info in archive.infolist()}
+        top = next((name.removesuffix('data.pkl') for name in members if name.endswith('/data.pkl')), None)
+        if any(name.endswith('constants.pkl') or '/code/' in f'/{name}' for name in members):
+            raise Refused('a TorchScript archive, which is a program')
+        if top is None or top.count('/') > 1:
+            raise Refused('a zip archive that torch did not write')
+        if squeezed := [name for name, info in members.items() if info.compress_type != zipfile.ZIP_STORED]:
+            raise Refused(f'{squeezed[0][:80]!r} compressed, which torch never does')
+        order = members.get(f'{top}byteorder')
+        if order is not None and order.file_size <= 16 and archive.read(order) != b'little':
+            raise Refused('numbers of a machine with another byte order')
+        if members[f'{top}data.pkl'].file_size > min(LARGEST_PICKLE, size):
+            raise Refused(f'{members[f"{top}data.pkl"].file_size:,} bytes of names and plain values')
+        unpickler = _Unpickler(io.BytesIO(archive.read(f'{top}data.pkl')))
+    content = unpickler.load()
+    places: dict[str, tuple[int, int]] = {}
+    checksums: dict[int, tuple[int, int]] = {}
+    for key, (dtype, numbers) in unpickler.storages.items():
+        info = members.get(f'{top}data/{key}')
+        if info is None:
+            raise Refused(f'no bytes for the storage {key[:40]!r}')
+        if info.file_size < numbers * SIZES[dtype]:
+            raise Refused(f'{info.file_size:,} bytes where {numbers:,} numbers of {dtype} are announced')
+        begin = _begin_of(file, info, size)
+        places[key] = begin, info.file_size
+        if info.CRC:
+            checksums[begin] = info.file_size, info.CRC
+    index = Index('zip', checksums=checksums)
+    _fill(index, content, places)
+    return index
+
+
+def _begin_of(file: IO[bytes], info: zipfile.ZipInfo, size: int) -> int:
+    """Where the bytes of a stored member begin: after its own header, whose length the directory does not say."""
+    file.seek(info.header_offset)
+    header = file.read(30)
+    if len(header) < 30 or header[:4] != b'PK\x03\x04':
+        raise Refused('a damaged archive')
+    name_length, extra_length = struct.unpack('<HH', header[26:30])
+    begin = info.header_offset + 30 + int(name_length) + int(extra_length)
+    if begin + info.file_size > size:
+        raise Refused('a truncated archive')
+    return begin
+
+
+def _index_of_stream(file: IO[bytes], size: int) -> Index:
+    if _Unpickler(file).load() != _MAGIC:
+        raise Refused('a pickle that torch did not write')
+    if _Unpickler(file).load() != _PROTOCOL:
+        raise Refused('a version of the file that nobody knows')
+    machine = _Unpickler(file).load()
+    if not isinstance(machine, dict) or not machine.get('little_endian', True):
+        raise Refused('numbers of a machine with another byte order')
+    unpickler = _Unpickler(file)
+    content = unpickler.load()
+    keys = _Unpickler(file).load()
+    if not isinstance(keys, list) or file.tell() > LARGEST_PICKLE:
+        raise Refused('no list of storages')
+    places: dict[str, tuple[int, int]] = {}
+    for key in map(str, keys):
+        if key not in unpickler.storages:
+            raise Refused(f'a storage {key[:40]!r} that nothing uses')
+        raw = file.read(8)
+        numbers = struct.unpack('<q', raw)[0] if len(raw) == 8 else -1
+        length = numbers * SIZES[unpickler.storages[key][0]]
+        if numbers < 0 or file.tell() + length > size:
+            raise Refused('a truncated file')
+        places[key] = file.tell(), length
+        file.seek(length, os.SEEK_CUR)
+    index = Index('stream of pickles, as torch wrote before 2020')
+    _fill(index, content, places)
+    return index
+
+
+def _fill(index: Index, content: Any, places: Mapping[str, tuple[int, int]]) -> None:
+    """Put every tensor below the content into the index, and what else there is as notes."""
+    for path, placed in _tensors_below(content):
+        width = SIZES[placed.dtype]
+        begin, length = places.get(placed.storage.key, (0, -1))
+        offset = placed.offset * width
+        last = sum((side - 1) * step for side, step in zip(placed.shape, placed.stride, strict=True))
+        end = offset + (last + 1) * width if all(placed.shape) else offset
+        if length < 0 or (end > length and all(placed.shape)):
+            raise Refused(f'{".".join(path)[:120]!r} past the end of its storage')
+        index.tensors.append((path, placed.dtype, placed.shape, placed.stride, begin + offset, length - offset))
+    if isinstance(content, dict):
+        parts = [(key, part) for key, part in content.items() if not isinstance(part, _Placed)][: NOTE_DEPTH**2]
+        index.notes = {_name(key)[:NOTE_TEXT]: _plain(part, [NOTE_VALUES]) for key, part in parts}
+
+
+def _tensors_below(content: Any) -> Iterator[tuple[list[str], _Placed]]:
+    visits = tensors = 0
+    waiting: list[tuple[tuple[str, ...], Any]] = [((), content)]
+    while waiting:
+        path, value = waiting.pop()
+        visits += 1
+        if visits > MOST_VALUES or len(path) > DEEPEST:
+            raise Refused('values nested or repeated without end')
+        if isinstance(value, _Placed):
+            tensors += 1
+            if tensors > MOST_TENSORS:
+                raise Refused(f'more than {MOST_TENSORS:,} tensors')
+            if len(value.shape) != len(value.stride):
+                raise Refused('a tensor whose shape and strides differ in length')
+            yield list(path), value
+        elif isinstance(value, dict):
+            if len(value) > MOST_VALUES:
+                raise Refused('values without end')
+            waiting += [((*path, _name(key)), part) for key, part in reversed(value.items())]
+        elif isinstance(value, list | tuple):
+            if len(value) > MOST_VALUES:
+                raise Refused('values without end')
+            waiting += [((*path, str(at)), part) for at, part in reversed([*enumerate(value)])]
+
+
+def _name(key: Any) -> str:
+    return key if isinstance(key, str) else str(key)[:80] if isinstance(key, int | float | bool) else '?'
+
+
+def _plain(value: Any, left: list[int], depth: int = 0) -> Any:
+    """A value as JSON has it, cut where it is long or deep; a tensor becomes '(tensor)'."""
+    left[0] -= 1
+    if left[0] < 0 or depth > NOTE_DEPTH:
+        return '…'
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return value if abs(value) < 1 << 63 else '…'
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, str | bytes):
+        text = value if isinstance(value, str) else value[:NOTE_TEXT].decode('latin-1')
+        text = text.encode('utf-8', 'backslashreplace').decode()
+        return text if len(text) <= NOTE_TEXT else text[:NOTE_TEXT] + '…'
+    if isinstance(value, _Placed):
+        return '(tensor)'
+    if isinstance(value, _Dtype):
+        return value.name
+    parts = vars(value) if isinstance(value, _Namespace) else value
+    if isinstance(parts, dict):
+        few = [pair for pair in islice(parts.items(), NOTE_VALUES) if not isinstance(pair[1], _Placed)]
+        return {_name(key)[:NOTE_TEXT]: _plain(part, left, depth + 1) for key, part in few if left[0] > 0}
+    if isinstance(parts, list | tuple | set | frozenset):
+        return [_plain(part, left, depth + 1) for part in islice(parts, NOTE_VALUES) if left[0] > 0]
+    return '…'
+
+
+# The process of its own
+
+
+def main() -> None:
+    """Read the path that comes as the first argument; print its index, or why there is none, as one line of JSON."""
+    _limit()
+    path = Path(sys.argv[1])
+    try:
+        index = indexed(path)
+        answer: dict[str, Any] = {
+            'form': index.form, 'tensors': index.tensors, 'notes': index.notes,
+            'checksums': [[begin, *rest] for begin, rest in index.checksums.items()],
+        }  # fmt: skip
+    except Refused as error:
+        answer = {'refused': str(error)}
+    except MemoryError:
+        answer = {'refused': f'one that asks for more than {MEMORY_BYTES >> 30} GiB of memory'}
+    except OSError as error:
+        if isinstance(error, AffektError):
+            answer = {'error': [error.expected, error.came, error.todo]}
+        else:
+            answer = {'error': ['a checkpoint', f'{path.name}: {error.strerror or error}', 'check the path']}
+    except _DAMAGE as error:
+        answer = {
+            'refused': f'a damaged or foreign file ({" ".join(str(error).split())[:160] or type(error).__name__})'
+        }
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.write(json.dumps(answer))
+        sys.stdout.flush()
+
+
+_DAMAGE: tuple[type[Exception], ...] = (
+    ValueError, TypeError, LookupError, AttributeError, EOFError, OverflowError, RecursionError, AssertionError,
+    NotImplementedError, RuntimeError, ImportError, struct.error, pickle.UnpicklingError, zipfile.BadZipFile,
+)  # fmt: skip
+"""What reading damaged bytes can raise."""
+
+
+def _limit() -> None:
+    """Bound memory and time, where the system can."""
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        bounds: list[tuple[int, int]] = [
+            (resource.RLIMIT_AS, MEMORY_BYTES), (resource.RLIMIT_CPU, TIME_S), (resource.RLIMIT_CORE, 0),
+        ]  # fmt: skip
+        for what, most in bounds:
+            soft, hard = resource.getrlimit(what)
+            allowed = most if hard == resource.RLIM_INFINITY else min(most, hard)
+            resource.setrlimit(what, (allowed if soft == resource.RLIM_INFINITY else min(allowed, soft), hard))
+    if hasattr(signal, 'alarm'):
+        signal.alarm(2 * TIME_S)

@@ -1,0 +1,119 @@
+"""States of SVFAP: an encoder of stages, with a decoder (pre-training, under `encoder.`) or a head (fine-tuning)."""
+
+from __future__ import annotations
+
+from math import prod
+
+from affekt.checkpoints.families import Family, Recognised, State, depth
+from affekt.checkpoints.listings import TUBE, Shapes, below, blocks, decoder, linear, norm
+
+SIZES = {
+    (384, 8, 6): 'small',
+    (512, 12, 9): 'base',
+    (768, 12, 9): 'base of width 768',
+}
+"""Width, plain blocks and cross-self blocks of the published sizes; 768 is what the pre-training code registers."""
+HEAD = 64
+"""Width of an attention head."""
+SUMMARY_WIDTH, SUMMARIES = 128, 8
+"""Of the layers that score tokens, and bottleneck tokens of a time slice."""
+MEANING = {
+    'patch_embed.': 'patch embedding',
+    'blocks.': 'blocks of all stages',
+    'temporal_downsamples.': 'halving of time',
+    'spatial_downsamples.': 'scores of bottleneck tokens',
+    'norm.': 'norm of the pre-trained encoder',
+    'fc_norm.': 'norm before the head',
+    'head.': 'head',
+    'decoder.': 'decoder',
+    'encoder_to_decoder.': 'encoder to decoder',
+    'mask_token': 'what stands for hidden tokens',
+}
+_PREFIXES = ('encoder.', 'backbone.', '')
+
+
+def encoder_listing(width: int, plain: int, cross: int, stages: int, scores: tuple[int, int]) -> Shapes:
+    """Names and shapes of the encoder without any norm at its end.
+
+    Args:
+        width: C.
+        plain: blocks of the first stage.
+        cross: cross-self blocks of the later stages.
+        stages: how many there are.
+        scores: width of the layers that score tokens, and bottleneck tokens of a time slice.
+    """
+    shapes: Shapes = {'patch_embed.proj.weight': (width, 3, *TUBE), 'patch_embed.proj.bias': (width,)}
+    shapes |= blocks(plain, cross, width)
+    for at in range(stages - 1):
+        shapes |= {f'temporal_downsamples.{at}.weight': (width, width, 2), f'temporal_downsamples.{at}.bias': (width,)}
+        shapes |= below(f'spatial_downsamples.{at}.norm.', norm(width))
+        shapes |= below(f'spatial_downsamples.{at}.mlp.fc1.', linear(width, scores[0]))
+        shapes |= below(f'spatial_downsamples.{at}.mlp.fc2.', linear(*scores))
+    return shapes
+
+
+def recognise(state: State) -> Recognised | None:
+    """A state of SVFAP, of either form or of its encoder alone, under any of the published prefixes."""
+    prefix = next((prefix for prefix in _PREFIXES if f'{prefix}patch_embed.proj.weight' in state), None)
+    if prefix is None or not any(name.startswith(f'{prefix}spatial_downsamples.') for name in state):
+        return None
+    width = state[f'{prefix}patch_embed.proj.weight'][0]
+    count = depth(state, f'{prefix}blocks')
+    cross = len(
+        {
+            name.split('.')[prefix.count('.') + 1]
+            for name in state
+            if name.startswith(f'{prefix}blocks.') and '.cross_attn.' in name
+        }
+    )
+    stages = 1 + depth(state, f'{prefix}spatial_downsamples')
+    scores = state.get(f'{prefix}spatial_downsamples.0.mlp.fc2.weight', (SUMMARIES, SUMMARY_WIDTH))
+    encoder = encoder_listing(width, count - cross, cross, stages, (scores[-1], scores[0]))
+    size = SIZES.get((width, count - cross, cross), 'custom')
+    sizes = {
+        'width': width,
+        'heads': width // HEAD,
+        'stages': stages,
+        'plain blocks': count - cross,
+        'cross-self blocks': cross,
+    }
+    kept = {f'{prefix}{name}': name for name in encoder}
+    new = ('fc_norm.weight', 'fc_norm.bias', 'head.weight', 'head.bias')
+    meaning = {
+        f'{prefix}{name}' if name not in ('decoder.', 'mask_token', 'encoder_to_decoder.') else name: what
+        for name, what in MEANING.items()
+    }
+    if 'mask_token' in state or any(name.startswith('decoder.') for name in state):
+        mask = state.get('mask_token', (width,))[-1]
+        blocks_back = depth(state, 'decoder.blocks')
+        sizes |= {'decoder width': mask, 'decoder blocks': blocks_back}
+        expected = {
+            'mask_token': (1, 1, mask),
+            **below(prefix, encoder),
+            **below(f'{prefix}norm.', norm(width)),
+            **below('decoder.', decoder(blocks_back, 0, mask, 3 * prod(TUBE))),
+            'encoder_to_decoder.weight': (mask, width),
+        }
+        renamed = {
+            name: 'encoder.' + name.removeprefix(prefix)
+            for name in expected
+            if prefix == 'backbone.' and name.startswith(prefix)
+        }
+        return Recognised(
+            'svfap', 'SVFAP', 'pretrain', size, expected, sizes, 'SvfapPretraining', renamed, kept, new, meaning
+        )
+    if f'{prefix}head.weight' not in state and f'{prefix}fc_norm.weight' not in state:
+        ends = below(f'{prefix}norm.', norm(width)) if f'{prefix}norm.weight' in state else {}
+        return Recognised(
+            'svfap', 'SVFAP', 'encoder', size, below(prefix, encoder) | ends, sizes, kept=kept, new=new, meaning=meaning
+        )
+    head = state.get(f'{prefix}head.weight', ())
+    sizes['outputs'] = head[0] if head else state.get(f'{prefix}head.bias', (0,))[0]
+    tuned = encoder | below('fc_norm.', norm(width)) | below('head.', linear(width, max(sizes['outputs'], 1)))
+    renamed = {f'{prefix}{name}': name for name in tuned} if prefix else {}
+    return Recognised(
+        'svfap', 'SVFAP', 'finetune', size, below(prefix, tuned), sizes, 'SvfapClassifier', renamed, meaning=meaning
+    )
+
+
+SVFAP = Family('SVFAP', 'github.com/sunlicai/SVFAP', recognise)

@@ -1,0 +1,238 @@
+"""The files of a packed cache: which there are, the table that says which stretch of them is whose, and writing them.
+
+N frames of all clips, S samples of sound of all clips.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.arrays import Floats32
+from affekt.clips.clip import Clip
+from affekt.errors import RunError, ShapeError
+from affekt.files import file_atomically, only_regular, storage_error
+
+SoundType = Literal['int16', 'float32']
+FRAMES, TIMES, SOUND, INDEX = 'frames.bin', 'times.bin', 'sound.bin', 'index.parquet'
+DATA = (FRAMES, TIMES, SOUND)
+FORMAT = 1
+"""Of the folder; a newer one is refused."""
+FULL_SCALE = 32_768
+"""Of sound in two bytes: what has 16 bits in the recording comes back exactly."""
+
+
+@dataclass
+class Stretch:
+    """One line of the index: what a clip has of the three files, what it was made of, or why there is none."""
+
+    sample: str
+    first_frame: int = 0
+    frames: int = 0
+    first_sample: int = 0
+    samples: int = 0
+    missing_video: str = ''
+    missing_audio: str = ''
+    failed: str = ''
+    """Why there is no clip; '' where there is one."""
+    notes: list[str] = field(default_factory=list)
+    stated: str = ''
+    """A hash of names, stretches and sizes of what it was made of."""
+    content: str = ''
+    """A hash of every byte of it."""
+    checksum: int = 0
+    """Of what was written."""
+
+
+@dataclass(frozen=True)
+class CacheHeader:
+    """What holds for all clips of a cache."""
+
+    size: int
+    """Width and height of the frames, pixels."""
+    sound: SoundType
+    settings: Mapping[str, Any]
+    """How the clips were made; empty for clips that were there already."""
+    frames: int = 0
+    samples: int = 0
+    format: int = FORMAT
+
+    def bytes_of(self, frames: int, samples: int) -> dict[str, int]:
+        """The size of each file after so many frames and samples."""
+        width = np.dtype(self.sound).itemsize
+        return {FRAMES: frames * self.size**2 * 3, TIMES: frames * 8, SOUND: samples * width}
+
+
+class CacheWriter:
+    """Puts clips one after the other; what is written is on disk once `flush` has returned.
+
+    Args:
+        folder: that exists.
+        header: of the cache.
+        frames: that are there already; what lies behind them is cut off.
+        samples: of sound that are there already.
+
+    Raises:
+        StorageError: the files cannot be written.
+    """
+
+    def __init__(self, folder: Path, header: CacheHeader, frames: int = 0, samples: int = 0) -> None:
+        self.folder, self.header, self.frames, self.samples = folder, header, frames, samples
+        self._files: dict[str, IO[bytes]] = {}
+        try:
+            for name, length in header.bytes_of(frames, samples).items():
+                file = open(folder / name, 'r+b' if length else 'wb')  # noqa: SIM115
+                self._files[name] = file
+                file.truncate(length)
+                file.seek(length)
+        except OSError as error:
+            raise storage_error(error, folder) from error
+
+    def add(self, clip: Clip, stretch: Stretch) -> int:
+        """Write a clip and say in its line of the index where it lies; the number of bytes.
+
+        Raises:
+            ShapeError: its frames are of another size than those of the cache.
+            StorageError: there is no room.
+        """
+        side = self.header.size
+        stretch.first_frame, stretch.first_sample = self.frames, self.samples
+        contents: dict[str, bytes | memoryview] = {}
+        if clip.frames is not None:
+            if clip.frames.shape[1:] != (side, side, 3):
+                came = f'{clip.frames.shape[1:]} of {clip.name}'
+                raise ShapeError(expected=f'frames ({side}, {side}, 3)', came=came, todo='pack clips of one size')
+            times_s = np.full(len(clip.frames), np.nan) if clip.times_s is None else clip.times_s
+            contents[FRAMES] = np.ascontiguousarray(clip.frames).data.cast('B')
+            contents[TIMES] = times_s.astype('<f8').tobytes()
+            stretch.frames = len(clip.frames)
+        if clip.sound is not None:
+            contents[SOUND] = as_stored(clip.sound, self.header.sound).tobytes()
+            stretch.samples = len(clip.sound)
+        for name, piece in contents.items():
+            stretch.checksum = zlib.crc32(piece, stretch.checksum)
+            try:
+                self._files[name].write(piece)
+            except OSError as error:
+                raise storage_error(error, self.folder / name) from error
+        self.frames, self.samples = self.frames + stretch.frames, self.samples + stretch.samples
+        return sum(map(len, contents.values()))
+
+    def flush(self) -> None:
+        """Bring everything to the disk.
+
+        Raises:
+            StorageError: there is no room.
+        """
+        for name, file in self._files.items():
+            try:
+                file.flush()
+                os.fsync(file.fileno())
+            except OSError as error:
+                raise storage_error(error, self.folder / name) from error
+
+    def __enter__(self) -> CacheWriter:
+        return self
+
+    def __exit__(
+        self, error_class: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        for file in self._files.values():
+            try:
+                file.close()
+            except OSError as lost:
+                if error is None:
+                    raise storage_error(lost, self.folder) from lost
+
+
+def as_stored(sound: Floats32, sound_type: SoundType) -> npt.NDArray[Any]:
+    """(S,) as it lies in the file."""
+    if sound_type == 'float32':
+        return sound.astype('<f4')
+    levels: Floats32 = np.rint(sound * np.float32(FULL_SCALE))
+    return np.clip(levels, -FULL_SCALE, FULL_SCALE - 1).astype('<i2')
+
+
+def as_sound(stored: npt.NDArray[Any]) -> Floats32:
+    """(S,) in [-1, 1] of what lies in the file."""
+    sound: Floats32 = stored.astype(np.float32)
+    if stored.dtype.kind == 'i':
+        sound /= FULL_SCALE
+    return sound
+
+
+def write_index(folder: Path, stretches: Sequence[Stretch], header: CacheHeader) -> None:
+    """The table that makes a cache of the files; it appears last, and whole.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    names = [part.name for part in fields(Stretch)]
+    types = {'notes': pa.list_(pa.string()), 'checksum': pa.uint32()}
+    types |= {name: pa.int64() for name in ('first_frame', 'frames', 'first_sample', 'samples')}
+    columns = {
+        name: pa.array([getattr(each, name) for each in stretches], types.get(name, pa.string())) for name in names
+    }
+    table = pa.table(columns).replace_schema_metadata({'affekt': json.dumps(asdict(header))})
+    with file_atomically(folder / INDEX) as file:
+        parquet.write_table(table, file, compression='zstd')
+
+
+def read_index(folder: Path) -> tuple[Any, CacheHeader]:
+    """The table of a cache (Arrow), and what holds for all of it; the three files are as long as it says.
+
+    Raises:
+        RunError: there is none, it is damaged or newer, or a file was cut short.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    path = folder / INDEX
+    if not path.exists():
+        begun = any((folder / name).exists() for name in DATA)
+        came = f'{folder}, which is begun and not finished' if begun else f'{folder} without {INDEX}'
+        todo = 'go on with --resume' if begun else 'give the folder that clips were packed into'
+        raise RunError(expected='a folder of packed clips', came=came, todo=todo)
+    try:
+        with open(path, 'rb', opener=only_regular) as file:
+            table = parquet.read_table(file)
+        stated = json.loads((table.schema.metadata or {})[b'affekt'])
+        if stated['format'] > FORMAT:
+            raise RunError(expected=f'a cache of format {FORMAT}', came=f'{folder}, newer', todo='update affekt')
+        header = CacheHeader(**stated)
+    except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
+        if isinstance(error, RunError):
+            raise
+        todo = 'pack the clips again'
+        raise RunError(expected=f'the index of packed clips in {folder}', came=f'{error}', todo=todo) from error
+    _require_whole(folder, header)
+    return table, header
+
+
+def _require_whole(folder: Path, header: CacheHeader) -> None:
+    for name, length in header.bytes_of(header.frames, header.samples).items():
+        path = folder / name
+        size = path.stat().st_size if path.is_file() else -1
+        if size != length:
+            came = f'{size:,} bytes' if size >= 0 else 'no such file'
+            raise RunError(
+                expected=f'{length:,} bytes of {name} in {folder}', came=came,
+                todo='it was cut short or changed since: copy the folder again, or pack the clips again',
+            )  # fmt: skip
+
+
+def stretches_of(noted: Iterable[Mapping[str, Any]]) -> list[Stretch]:
+    """Lines of the index from what a journal holds."""
+    return [Stretch(**each) for each in noted]

@@ -1,0 +1,103 @@
+"""How much room a cache of clips takes, before it is written: by the headers of the recordings, decoding nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+
+from affekt.clips.cache_files import SoundType
+from affekt.clips.clip import SOUND_RATE_HZ, ClipSettings, opened
+from affekt.clips.frame_folders import picture_count
+from affekt.corpora import Manifest, Sample
+from affekt.errors import AffektError
+from affekt.media import Recording
+from affekt.wording import counted
+
+LOOKED_AT = 256
+"""Clips whose headers an estimate reads."""
+
+
+@dataclass(frozen=True)
+class CacheEstimate:
+    """How large a cache will be, as headers tell; frames without a face are left out of it."""
+
+    clips: int
+    frames: int
+    frame_bytes: int
+    sound_bytes: int
+    looked_at: int
+    """Clips whose headers were read; the others are taken for the mean of these."""
+    unreadable: int
+    """Of those."""
+
+    @property
+    def bytes(self) -> int:
+        """Frames, their times, and sound."""
+        return self.frame_bytes + 8 * self.frames + self.sound_bytes
+
+    def __str__(self) -> str:
+        parts = f'{in_words(self.frame_bytes)} of frames and {in_words(self.sound_bytes)} of sound'
+        basis = '' if self.looked_at == self.clips else f', judging by {self.looked_at:,} of them'
+        lost = f'; {self.unreadable:,} of these cannot be read' if self.unreadable else ''
+        size = f'{counted(self.clips, "clip")}, {self.frames:,} frames: about {in_words(self.bytes)}'
+        return f'{size} ({parts}){basis}{lost}'
+
+
+def in_words(count: int) -> str:
+    """A number of bytes in MB or GB."""
+    return f'{count / 1e9:,.1f} GB' if count >= 1e8 else f'{count / 1e6:,.1f} MB'
+
+
+def estimate(
+    manifest: Manifest, settings: ClipSettings | None = None, *, sound: SoundType = 'int16', most: int = LOOKED_AT
+) -> CacheEstimate:
+    """How much room the clips of a manifest take, by the headers of at most `most` of them; nothing is decoded.
+
+    Args:
+        manifest: of the corpus.
+        settings: None for the published size.
+        sound: how a sample of sound is kept.
+        most: clips to look at, evenly over the manifest.
+    """
+    settings = settings or ClipSettings()
+    chosen = np.unique(np.linspace(0, max(len(manifest) - 1, 0), min(most, len(manifest))).astype(np.int64))
+    frames, seconds, unreadable = 0.0, 0.0, 0
+    for row in (manifest.samples[int(at)] for at in chosen):
+        try:
+            its_frames, its_seconds = _declared(manifest, row, settings)
+        except AffektError:
+            unreadable += 1
+            continue
+        frames, seconds = frames + its_frames, seconds + its_seconds
+    share = len(manifest) / max(len(chosen), 1)
+    total = round(frames * share)
+    width = np.dtype(sound).itemsize
+    sound_bytes = round(seconds * share * SOUND_RATE_HZ) * width
+    return CacheEstimate(len(manifest), total, total * settings.size**2 * 3, sound_bytes, len(chosen), unreadable)
+
+
+def _declared(manifest: Manifest, row: Sample, settings: ClipSettings) -> tuple[float, float]:
+    """How many frames and seconds of sound the headers of a row's files declare."""
+    frames = seconds = 0.0
+    folder, video, audio = (manifest.media(row, column) for column in ('frames', 'video', 'audio'))
+    withheld = (row.missing or '').split(',')
+    if 'video' in settings.modalities and 'video' not in withheld:
+        if folder is not None:
+            frames = picture_count(folder)
+        elif video is not None:
+            recording = opened(video)
+            rate_hz = (recording.video.rate_hz if recording.video else 0.0) or 0.0
+            frames = ceil(_seconds(recording, manifest.window_s(row, 'video'), settings) * rate_hz)
+    if 'audio' in settings.modalities and 'audio' not in withheld and (audio or video):
+        column = 'audio' if audio else 'video'
+        recording = opened(audio or video)  # type: ignore[arg-type]
+        seconds = _seconds(recording, manifest.window_s(row, column), settings) if recording.audio else 0.0
+    return frames, seconds
+
+
+def _seconds(recording: Recording, window_s: tuple[float, float] | None, settings: ClipSettings) -> float:
+    start_s, end_s = window_s or (0.0, float('inf'))
+    length_s = max(0.0, min(end_s, recording.duration_s or 0.0) - start_s)
+    return length_s if length_s <= settings.longest_s else 0.0

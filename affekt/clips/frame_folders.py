@@ -1,0 +1,157 @@
+"""Clips as official releases hand them round: one folder of face pictures each, sound in a file beside it.
+
+A folder's pictures are taken in lexical order of their names, as published code takes them. OpenFace's `CLIP_aligned`
+is read where a list names `CLIP`; its table `CLIP.csv`, where there is one, gives the times and says which pictures
+show no tracked face. `split_lists.py` reads the lists that name the folders.
+
+T pictures.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from affekt.clips.clip import LONGEST_S, SIZE, Clip, Heard, Pixels, Seen, clip_of, opened, resized, sound_of
+from affekt.clips.stored_pictures import stored_pictures
+from affekt.errors import AffektError, MediaError
+from affekt.files import only_regular
+
+ALIGNED = '_aligned'
+"""What OpenFace adds to the name of a clip for the folder of its pictures."""
+OPENFACE_NAME = re.compile(r'frame_det_(\d+)_(\d+)$')
+"""A picture of OpenFace: number of the face, number of the frame from 1."""
+MOST_PICTURES = 30_000
+"""A clip is held in memory."""
+
+
+def folder_clip(
+    folder: Path, *, audio: Path | None = None, size: int = SIZE, name: str = '', longest_s: float = LONGEST_S
+) -> Clip:
+    """A clip from a folder of pictures, or a stored array of them, and a sound file of any rate.
+
+    Args:
+        folder: of `*.jpg`, `*.png` and the like, of OpenFace, or a file `(T, H, W, 3)` as MER releases have it.
+        audio: None for a clip without sound.
+        size: width and height of the frames, pixels; pictures of another shape are squeezed, as published code does.
+        name: of the clip; '' for the folder's, without OpenFace's ending.
+        longest_s: sound that lasts longer is refused.
+
+    Raises:
+        MediaError: the folder is not there, no picture of it decodes and there is no sound, or the sound cannot be
+            read.
+        TableError: a stored array is none of pictures.
+        LimitError: there are more than `MOST_PICTURES`, or the sound is longer than allowed.
+    """
+    seen = folder_frames(folder, size)
+    heard = Heard(None) if audio is None else sound_of(opened(audio), None, longest_s)
+    return clip_of(name or folder.name.removesuffix(ALIGNED), seen, heard)
+
+
+def folder_frames(folder: Path, size: int = SIZE) -> Seen:
+    """The pictures of a folder in lexical order; those that do not decode are left out and counted.
+
+    Raises:
+        MediaError: the folder is not there, or holds more than `MOST_PICTURES`.
+        TableError: a stored array is none of pictures.
+    """
+    place = placed(folder)
+    if place is None:
+        todo = f'check the path; OpenFace writes {folder.name}{ALIGNED}'
+        raise MediaError(expected='a folder of pictures', came=f'{folder}, which is not there', todo=todo)
+    pictures = stored_pictures(place)
+    if len(pictures) > MOST_PICTURES:
+        came = f'{len(pictures):,} in {folder.name}'
+        raise MediaError(expected=f'at most {MOST_PICTURES:,} pictures a clip', came=came, todo='divide the clip')
+    if not len(pictures):
+        return Seen(None, None, 'no pictures in the folder')
+    names = [path.stem for path in getattr(pictures, 'paths', ())]
+    wanted, times_s, notes = _chosen(place, names) if names else (range(len(pictures)), None, [])
+    images: list[Pixels] = []
+    kept: list[int] = []
+    for position, index in enumerate(wanted):
+        try:
+            images.append(resized(pictures[index], size))
+            kept.append(position)
+        except AffektError:
+            continue
+    if lost := len(wanted) - len(kept):
+        notes.append(f'{lost:,} of {len(wanted):,} pictures do not decode and are left out')
+    if not images:
+        return Seen(None, None, f'none of {len(pictures):,} pictures can be used', tuple(notes))
+    return Seen(np.stack(images), None if times_s is None else times_s[kept], '', tuple(notes))
+
+
+def picture_count(folder: Path) -> int:
+    """How many pictures a folder or a stored array holds, at most as many as will be frames; 0 where nothing is there.
+
+    Raises:
+        TableError: a stored array is none of pictures.
+    """
+    place = placed(folder)
+    return 0 if place is None else len(stored_pictures(place))
+
+
+def placed(folder: Path) -> Path | None:
+    """Where the pictures lie: as named, or as OpenFace names it; None where neither is there."""
+    for place in (folder, folder.with_name(folder.name + ALIGNED)):
+        if place.exists():
+            return place
+    return None
+
+
+def _chosen(
+    folder: Path, names: Sequence[str]
+) -> tuple[Sequence[int], np.ndarray[tuple[int], np.dtype[np.float64]] | None, list[str]]:
+    """Which of the pictures are frames of the clip, when each was shown (s), and what there is to say of it."""
+    matches = [OPENFACE_NAME.search(name) for name in names]
+    if not all(matches):
+        return range(len(names)), None, _order_notes(names)
+    faces = [int(match[1]) for match in matches if match]
+    frames = [int(match[2]) for match in matches if match]
+    (face, count), *others = Counter(faces).most_common()
+    notes = [f'{len(others) + 1} faces in the folder; number {face} is read, which has {count:,} pictures'] * bool(
+        others
+    )
+    wanted = [index for index, number in enumerate(faces) if number == face]
+    shown = _openface_times(folder, face)
+    if not shown or any(frames[index] not in shown for index in wanted):
+        return wanted, None, notes
+    tracked = [index for index in wanted if shown[frames[index]][1]]
+    if len(tracked) < len(wanted):
+        lost = len(wanted) - len(tracked)
+        notes.append(f'{lost:,} of {len(wanted):,} pictures without a tracked face, as OpenFace says, are left out')
+    times_s = np.array([shown[frames[index]][0] for index in tracked])
+    return tracked, (times_s - (min(time for time, _ in shown.values()))), notes
+
+
+def _openface_times(folder: Path, face: int) -> dict[int, tuple[float, bool]]:
+    """Frame to its time in seconds and whether the face was tracked, of OpenFace's table; empty where there is none."""
+    table = folder.with_name(folder.name.removesuffix(ALIGNED) + '.csv')
+    try:
+        with open(table, encoding='utf-8', newline='', opener=only_regular) as file:
+            rows = csv.DictReader(file, skipinitialspace=True)
+            rows.fieldnames = [name.strip() for name in rows.fieldnames or ()]
+            return {
+                int(row['frame']): (float(row['timestamp']), float(row['success']) > 0)
+                for row in rows
+                if int(row.get('face_id') or face) == face
+            }
+    except (OSError, KeyError, ValueError, TypeError, csv.Error):
+        return {}
+
+
+def _order_notes(names: Sequence[str]) -> list[str]:
+    """A sentence where lexical order is not that of the numbers in the names: 10 before 2."""
+    numbers = [re.findall(r'\d+', name) for name in names]
+    if not all(numbers):
+        return []
+    last = [int(found[-1]) for found in numbers]
+    if last == sorted(last):
+        return []
+    return ['names are not in the order of their numbers: lexical order is taken, as published']

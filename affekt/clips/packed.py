@@ -1,0 +1,332 @@
+"""Clips decoded once and kept side by side on disk: every epoch after the first reads them by memory map.
+
+    print(PackedClips.estimate(manifest))            # before a byte is written
+    clips = PackedClips.write(folder, manifest)      # resume=True goes on where a kill left it
+    clips = PackedClips.open(folder, manifest)       # in any number of processes; refuses a cache of other sources
+    clips[0], clips.failed, clips.sentences
+
+A folder holds all frames one after the other (`frames.bin`), when each was shown (`times.bin`), all sound (`sound.bin`)
+and a table of what is whose (`index.parquet`). `packing.py` writes it, `cache_files.py` says how it lies.
+
+K clips that can be used, N frames of all, S samples of sound of all.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from affekt.arrays import Ints
+from affekt.clips.cache_files import FRAMES, SOUND, TIMES, SoundType, as_sound, read_index
+from affekt.clips.cache_size import estimate
+from affekt.clips.clip import MODALITIES, Clip, ClipSettings
+from affekt.clips.packing import pack, pack_clips, statements_of
+from affekt.clips.sources import content
+from affekt.corpora import Manifest
+from affekt.errors import RunError, UnknownNameError, listed
+from affekt.progress import Progress
+
+NUMBER = re.compile(r'\d+(?:[.,]\d+)*')
+MOST_REASONS = 5
+"""That are told for each modality."""
+
+
+class PackedClips(Sequence[Clip]):
+    """The clips of a folder that can be used, read as they are asked for.
+
+    Frames are views of the file: nothing is loaded that is not looked at, and what is changed is changed in memory
+    alone. A process that gets a copy opens the files by itself.
+
+    Args:
+        folder: that `write` or `of` has made.
+
+    Raises:
+        RunError: it holds none, writing it is not finished, or a file was cut short.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        table, self._header = read_index(folder)
+        self._table = table
+        self._rows = np.flatnonzero([not reason for reason in table.column('failed').to_pylist()])
+        """(K,) lines of the table with a clip."""
+        self._spans: dict[str, Ints] = {
+            name: table.column(name).to_numpy()[self._rows]
+            for name in ('first_frame', 'frames', 'first_sample', 'samples')
+        }
+
+    estimate = staticmethod(estimate)
+
+    @classmethod
+    def write(
+        cls,
+        folder: Path,
+        manifest: Manifest,
+        settings: ClipSettings | None = None,
+        *,
+        sound: SoundType = 'int16',
+        processes: int = 1,
+        resume: bool = False,
+        progress: Progress | None = None,
+    ) -> PackedClips:
+        """Decode the clips of a manifest once and keep them.
+
+        Args:
+            folder: new, or begun by an earlier run.
+            manifest: rows with video, sound or folders of frames.
+            settings: None for the published size with aligned faces.
+            sound: how a sample of sound is kept.
+            processes: that decode.
+            resume: go on in a folder that was begun with the same manifest and settings; one that is finished is
+                opened.
+            progress: told 'clips', clips done, clips in all.
+
+        Returns:
+            The clips that can be used; `failed` says why others cannot.
+
+        Raises:
+            RunError: the folder holds something else, other sources or settings, or is in use; or a process died.
+            StorageError: there is no room.
+            WeightsError: faces are wanted, and the model that finds them is missing.
+        """
+        settings = settings or ClipSettings()
+        pack(folder, manifest, settings, sound=sound, processes=processes, resume=resume, progress=progress)
+        return cls(folder)
+
+    @classmethod
+    def of(cls, folder: Path, clips: Iterable[Clip], *, sound: SoundType = 'int16') -> PackedClips:
+        """Keep clips that are there already, such as rendered ones; the folder appears whole or not at all.
+
+        Args:
+            folder: a cache that is there is replaced.
+            clips: frames of one size, each name once; used one at a time.
+            sound: how a sample of sound is kept.
+
+        Raises:
+            ShapeError: frames differ in size.
+            TableError: a name stands twice.
+            StorageError: there is no room.
+        """
+        pack_clips(folder, clips, sound)
+        return cls(folder)
+
+    @classmethod
+    def open(cls, folder: Path, manifest: Manifest | None = None) -> PackedClips:
+        """A cache that is there.
+
+        Args:
+            folder: that `write` or `of` has made.
+            manifest: the cache has to hold its samples, made of the files that it names; None to ask nothing.
+
+        Raises:
+            RunError: there is none, it is not finished or was cut short, or it was made of something else.
+        """
+        clips = cls(folder)
+        if manifest is not None:
+            clips.require_sources(manifest)
+        return clips
+
+    @property
+    def size(self) -> int:
+        """Width and height of the frames, pixels; 0 where no clip has any."""
+        return self._header.size
+
+    @cached_property
+    def settings(self) -> ClipSettings | None:
+        """How the clips were made of media; None for clips that were there already."""
+        stated = dict(self._header.settings)
+        return ClipSettings(**{**stated, 'modalities': tuple(stated['modalities'])}) if stated else None
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """(K,) of the clips, in the order of the manifest."""
+        return tuple(self._table.column('sample').take(self._rows).to_pylist())
+
+    @cached_property
+    def failed(self) -> dict[str, str]:
+        """The samples without a clip, and why."""
+        columns = (self._table.column(name).to_pylist() for name in ('sample', 'failed'))
+        return {sample: reason for sample, reason in zip(*columns, strict=True) if reason}
+
+    @property
+    def frame_counts(self) -> Ints:
+        """(K,) frames of each clip; 0 where it has none."""
+        return self._spans['frames']
+
+    @property
+    def sample_counts(self) -> Ints:
+        """(K,) samples of sound of each clip; 0 where it has none."""
+        return self._spans['samples']
+
+    @property
+    def bytes(self) -> int:
+        """Of frames, times and sound."""
+        return sum(self._header.bytes_of(self._header.frames, self._header.samples).values())
+
+    def missing(self, modality: str) -> dict[str, str]:
+        """The clips that lack a modality, and why.
+
+        Raises:
+            UnknownNameError: it is neither video nor audio.
+        """
+        if modality not in MODALITIES:
+            raise UnknownNameError(expected='video or audio', came=repr(modality), todo='name one of them')
+        reasons = self._table.column(f'missing_{modality}').take(self._rows).to_pylist()
+        return {name: reason for name, reason in zip(self.names, reasons, strict=True) if reason}
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What there is and what is missing, counted by reason: nothing is left out in silence."""
+        seen, heard = int((self.frame_counts > 0).sum()), int((self.sample_counts > 0).sum())
+        told = [f'{len(self):,} of {len(self._table):,} clips, {seen:,} with frames and {heard:,} with sound']
+        told += _by_reason('no clip', self.failed)
+        for modality in MODALITIES:
+            told += _by_reason(f'no {modality}', self.missing(modality))
+        noted = [len(notes) > 0 for notes in self._table.column('notes').take(self._rows).to_pylist()]
+        return (*told, f'{sum(noted):,} clips lost a part, as `notes` of each says') if any(noted) else tuple(told)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[Clip]:
+        return (self[at] for at in range(len(self)))
+
+    @overload
+    def __getitem__(self, at: int) -> Clip: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[Clip]: ...
+
+    def __getitem__(self, at: int | slice) -> Clip | list[Clip]:
+        if isinstance(at, slice):
+            return [self[each] for each in range(*at.indices(len(self)))]
+        at = range(len(self))[at]
+        first, count, start, length = (int(self._spans[name][at]) for name in self._spans)
+        frames = self._frames[first : first + count] if count else None
+        times_s = self._times[first : first + count].copy() if count else None
+        if times_s is not None and np.isnan(times_s[0]):
+            times_s = None
+        sound = as_sound(self._sound[start : start + length]) if length else None
+        row = int(self._rows[at])
+        missing = {name: reason for name in MODALITIES if (reason := self._cell(f'missing_{name}', row))}
+        return Clip(self.names[at], frames, times_s, sound, missing, tuple(self._cell('notes', row)))
+
+    def clip(self, name: str) -> Clip:
+        """The clip of a sample.
+
+        Raises:
+            UnknownNameError: there is none; says why where that is known.
+        """
+        if name not in self._places:
+            reason = self.failed.get(name, 'which was not packed')
+            raise UnknownNameError(
+                expected=f'a clip of {self.folder.name}', came=f'{name!r}: {reason}', todo='leave it out'
+            )
+        return self[self._places[name]]
+
+    def places(self, manifest: Manifest) -> Ints:
+        """(M,) where the clip of each sample of a manifest is, to index with; -1 where there is none."""
+        return np.array([self._places.get(name, -1) for name in manifest.names], np.int64)
+
+    def require_sources(self, manifest: Manifest, *, contents: bool = False) -> None:
+        """Make sure that the cache was made of what a manifest names.
+
+        Args:
+            manifest: all samples of the cache, or some.
+            contents: read every byte of the sources; else names, stretches and sizes are compared.
+
+        Raises:
+            RunError: a sample is not in the cache, or was made of something else; names some.
+        """
+        settings = self.settings
+        columns = (self._table.column(name).to_pylist() for name in ('sample', 'stated', 'content'))
+        made_of = {sample: (stated, digest) for sample, stated, digest in zip(*columns, strict=True)}
+        if settings is None:
+            other = [name for name in manifest.names if name not in made_of]
+        else:
+            now = statements_of(manifest, settings)
+            other = [name for name, stated in now.items() if name not in made_of or made_of[name][0] != stated]
+            if contents and not other:
+                rows = (row for row in manifest.samples if made_of[row.sample][1])
+                other = [row.sample for row in rows if made_of[row.sample][1] != content(manifest, row, settings)]
+        if other:
+            raise RunError(
+                expected=f'clips that were packed from what the manifest of {manifest.facts.corpus} names',
+                came=f'{self.folder}, made of other files, stretches or sizes for {len(other):,} of {len(manifest):,} '
+                f'samples ({listed(other, 3)})',
+                todo='pack the clips again into another folder',
+            )
+
+    def verify(self) -> None:
+        """Read every byte and compare it with what was written.
+
+        Raises:
+            RunError: clips have changed; names some.
+        """
+        checksums = self._table.column('checksum').to_numpy()[self._rows]
+        changed = []
+        for at, (first, count, start, length) in enumerate(zip(*self._spans.values(), strict=True)):
+            checksum = 0
+            for piece in (
+                self._frames[first : first + count],
+                self._times[first : first + count],
+                self._sound[start : start + length],
+            ):
+                checksum = zlib.crc32(np.ascontiguousarray(piece).data.cast('B'), checksum) if len(piece) else checksum
+            if checksum != checksums[at]:
+                changed.append(self.names[at])
+        if changed:
+            came = f'{len(changed):,} that changed ({listed(changed, 3)})'
+            raise RunError(
+                expected=f'the clips of {self.folder} as they were written', came=came, todo='pack the clips again'
+            )
+
+    def __repr__(self) -> str:
+        return f'PackedClips({self.folder.name!r}, {len(self):,} clips of {self.size} x {self.size})'
+
+    def __reduce__(self) -> tuple[type[PackedClips], tuple[Path]]:
+        return type(self), (self.folder,)
+
+    @cached_property
+    def _places(self) -> Mapping[str, int]:
+        return {name: at for at, name in enumerate(self.names)}
+
+    def _cell(self, name: str, row: int) -> Any:
+        return self._table.column(name)[row].as_py()
+
+    @cached_property
+    def _frames(self) -> npt.NDArray[np.uint8]:
+        return self._mapped(FRAMES, np.uint8, (self._header.frames, self.size, self.size, 3))
+
+    @cached_property
+    def _times(self) -> npt.NDArray[np.float64]:
+        return self._mapped(TIMES, np.dtype('<f8'), (self._header.frames,))
+
+    @cached_property
+    def _sound(self) -> npt.NDArray[Any]:
+        return self._mapped(SOUND, np.dtype(self._header.sound).newbyteorder('<'), (self._header.samples,))
+
+    def _mapped(self, name: str, dtype: Any, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+        """One file, whose pages are copied where somebody writes into them."""
+        if 0 in shape:
+            return np.zeros(shape, dtype)
+        return np.asarray(np.memmap(self.folder / name, dtype, 'c', shape=shape))
+
+
+def _by_reason(what: str, reasons: dict[str, str]) -> list[str]:
+    """A sentence a reason, the most frequent first; reasons that differ in numbers alone are one."""
+    plain = {name: NUMBER.sub('…', reason) for name, reason in reasons.items()}
+    alike, examples = Counter(plain.values()), {reason: name for name, reason in reversed(plain.items())}
+    told = [
+        f'{what} for {count:,}: {reason} ({examples[reason]!r})' for reason, count in alike.most_common(MOST_REASONS)
+    ]
+    rest = sum(alike.values()) - sum(count for _, count in alike.most_common(MOST_REASONS))
+    return [*told, f'{what} for {rest:,}: other reasons'] if rest else told

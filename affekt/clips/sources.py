@@ -1,0 +1,118 @@
+"""A row of a manifest to its clip, from whatever the row names: a video, sound, a folder of frames, or several."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from affekt.clips.clip import Clip, ClipSettings, Heard, Seen, clip_of, frames_of, opened, sound_of
+from affekt.clips.frame_folders import folder_frames, placed
+from affekt.corpora import Manifest, Sample
+from affekt.errors import AffektError
+from affekt.files import files_below
+from affekt.runs import file_sha256
+
+if TYPE_CHECKING:
+    from affekt.faces import FaceLandmarker
+
+Part = TypeVar('Part', Seen, Heard)
+
+
+def sample_clip(
+    manifest: Manifest, row: Sample, settings: ClipSettings | None = None, landmarker: FaceLandmarker | None = None
+) -> Clip:
+    """The clip of one sample; a modality that cannot be read is missing, with the reason.
+
+    Frames are those of the row's folder, which holds faces already, else of its video; sound is that of its own file,
+    else of its video. What the column `missing` withholds is not read.
+
+    Args:
+        manifest: that the row is of.
+        row: the sample.
+        settings: None for the published size with aligned faces.
+        landmarker: finds the faces; None opens the published one where a video has to be looked at.
+
+    Raises:
+        MediaError: neither frames nor sound can be used; says why of both.
+    """
+    settings = settings or ClipSettings()
+    withheld = (row.missing or '').split(',')
+    seen, heard = Seen(None, None), Heard(None)
+    if 'video' in withheld:
+        seen = Seen(None, None, 'withheld by the manifest')
+    elif 'video' in settings.modalities:
+        seen = _tried(Seen(None, None), lambda: _seen(manifest, row, settings, landmarker))
+    if 'audio' in withheld:
+        heard = Heard(None, 'withheld by the manifest')
+    elif 'audio' in settings.modalities:
+        heard = _tried(Heard(None), lambda: _heard(manifest, row, settings))
+    return clip_of(row.sample, seen, heard)
+
+
+def _tried(otherwise: Part, read: Callable[[], Part]) -> Part:
+    try:
+        return read()
+    except AffektError as error:
+        return otherwise._replace(reason=error.came)
+
+
+def _seen(manifest: Manifest, row: Sample, settings: ClipSettings, landmarker: FaceLandmarker | None) -> Seen:
+    folder, video = manifest.media(row, 'frames'), manifest.media(row, 'video')
+    if folder is not None:
+        return folder_frames(folder, settings.size)
+    if video is not None:
+        return frames_of(opened(video), settings, manifest.window_s(row, 'video'), landmarker)
+    return Seen(None, None, 'the manifest names none')
+
+
+def _heard(manifest: Manifest, row: Sample, settings: ClipSettings) -> Heard:
+    for column in ('audio', 'video'):
+        path = manifest.media(row, column)
+        if path is not None:
+            return sound_of(opened(path), manifest.window_s(row, column), settings.longest_s)
+    return Heard(None, 'the manifest names none')
+
+
+def sources_of(manifest: Manifest, row: Sample, settings: ClipSettings) -> list[Path]:
+    """The files and folders that `sample_clip` reads for a row."""
+    folder, video, audio = (manifest.media(row, column) for column in ('frames', 'video', 'audio'))
+    seen = (folder or video) if 'video' in settings.modalities else None
+    heard = (audio or video) if 'audio' in settings.modalities else None
+    return list(dict.fromkeys(path for path in (seen, heard) if path is not None))
+
+
+def stated(manifest: Manifest, row: Sample, settings: ClipSettings) -> str:
+    """What a row's clip is made of, as far as names, stretches and sizes tell: without a byte of it read."""
+    sizes = [_size(path) for path in sources_of(manifest, row, settings)]
+    names = [row.frames if row.frames else row.video, row.audio]
+    windows = [manifest.window_s(row, column) for column in ('video', 'audio')]
+    return repr((row.sample, names, windows, row.missing, sizes))
+
+
+def _size(path: Path) -> tuple[int, int]:
+    """How many files and bytes a path names; (0, 0) where nothing is there."""
+    try:
+        if path.is_file():
+            return 1, path.stat().st_size
+        place = placed(path)
+        sizes = [(place / name).stat().st_size for name in files_below(place)] if place is not None else []
+        return len(sizes), sum(sizes)
+    except OSError:
+        return 0, 0
+
+
+def content(manifest: Manifest, row: Sample, settings: ClipSettings) -> str:
+    """A hash of every byte that a row's clip is made of; '' where one cannot be read."""
+    digest = hashlib.sha256()
+    try:
+        for path in sources_of(manifest, row, settings):
+            place = path if path.is_file() else placed(path)
+            if place is None:
+                return ''
+            for file in [place] if place.is_file() else [place / name for name in files_below(place)]:
+                digest.update(bytes.fromhex(file_sha256(file)))
+    except OSError:
+        return ''
+    return digest.hexdigest()[:32]

@@ -1,0 +1,305 @@
+"""The lists that published code is trained and tested with, as a manifest.
+
+A list has no header and one space between its columns: `FRAMES WAV LABEL`, `FRAMES LABEL`, `VIDEO 0` (VoxCeleb2), or
+three ratings in the place of the label. Paths are those of the authors' machine: with `root` they are looked for below
+a folder of yours. Published folders hold the same clips as `val.csv` and `test.csv`: the manifest then has no
+validation part and says so, since whoever chooses on the one chooses on the other.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from affekt.clips.frame_folders import ALIGNED, placed
+from affekt.corpora import Facts, Manifest, Sample
+from affekt.errors import CorpusError, TableError, UnknownNameError
+from affekt.files import read_regular_file
+from affekt.media import AUDIO, VIDEO
+from affekt.runs import file_sha256
+from affekt.text_encoding import decode_text
+from affekt.wording import counted
+
+PARTS = ('train', 'val', 'test')
+RATINGS = ('arousal', 'valence', 'dominance')
+"""The order that the published lists of three ratings presumably have; none of them says it."""
+MOST_CLASSES = 10_000
+"""Where they have no names."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One line of a list."""
+
+    path: str
+    """A folder of frames, or a video."""
+    audio: str | None
+    labels: tuple[float, ...]
+    """One class from 0, or three ratings."""
+
+
+def read_split(path: Path, root: Path | None = None) -> list[Listed]:
+    """The lines of one list, with paths as they stand there.
+
+    Args:
+        path: the list.
+        root: helps to tell two paths with spaces apart, where files lie below it.
+
+    Raises:
+        TableError: it cannot be read, a line has no label, or its paths have spaces and cannot be told apart.
+        FileError: it is no regular file.
+    """
+    text = decode_text(read_regular_file(path), path.name).text
+    try:
+        lines = list(csv.reader(text.splitlines(), delimiter=' ', skipinitialspace=True, strict=True))
+    except csv.Error as error:
+        raise TableError(
+            expected='columns with a space between', came=f'{path.name}: {error}', todo='correct it'
+        ) from error
+    rows = [(number, [cell for cell in line if cell]) for number, line in enumerate(lines, 1)]
+    rows = [(number, cells) for number, cells in rows if cells]
+    counts = [min(_numbers_at_end(cells), len(cells) - 1) for _, cells in rows]
+    if not rows or 0 in counts:
+        where = f'line {rows[counts.index(0)][0]} of {path.name} without' if rows else f'{path.name}, which is empty'
+        raise TableError(expected='a label at the end of every line', came=where, todo='give an official split list')
+    labels = 3 if min(counts) >= 3 else 1
+    folders = _Below(root)
+    return [_listed(cells, labels, folders, f'line {number} of {path.name}') for number, cells in rows]
+
+
+def _numbers_at_end(cells: Sequence[str]) -> int:
+    count = 0
+    for cell in reversed(cells):
+        try:
+            if not math.isfinite(float(cell)):
+                return count
+        except ValueError:
+            return count
+        count += 1
+    return count
+
+
+def _listed(cells: Sequence[str], labels: int, folders: _Below, where: str) -> Listed:
+    paths, numbers = cells[:-labels], tuple(float(cell) for cell in cells[-labels:])
+    if PurePosixPath(paths[-1]).suffix.lower() not in AUDIO or len(paths) == 1:
+        return Listed(' '.join(paths), None, numbers)
+    ways = [(' '.join(paths[:at]), ' '.join(paths[at:])) for at in range(1, len(paths))]
+    if len(ways) > 1 and paths[0].startswith('/'):
+        ways = [way for way in ways if way[1].startswith('/')] or ways
+    if len(ways) > 1:
+        same = [way for way in ways if _stem(way[0]) == _stem(way[1])]
+        there = [way for way in ways if folders.has(way[0]) and folders.has(way[1])]
+        ways = there if len(there) == 1 else same or ways
+    if len(ways) > 1:
+        raise TableError(
+            expected='two paths and a label, with one space between', came=f'{where}, with more spaces',
+            todo='put paths with spaces in quotes: "my frames/clip 1" "my sound/clip 1.wav" 0',
+        )  # fmt: skip
+    return Listed(*ways[0], numbers)
+
+
+def _stem(path: str) -> str:
+    name = PurePosixPath(path).name
+    return name[: -len(PurePosixPath(name).suffix)] if PurePosixPath(name).suffix.lower() in (*AUDIO, *VIDEO) else name
+
+
+class _Below:
+    """Where paths of another machine lie below a folder: the longest end of each that is there."""
+
+    def __init__(self, root: Path | None) -> None:
+        self.root = root
+        self._skipped: list[int] = [0]
+        """How many folders at the beginning had to be left out so far, the latest first."""
+
+    def find(self, path: str) -> str | None:
+        """The path from the folder on, or as it is where there is no folder; None where it is not there."""
+        if self.root is None:
+            return path
+        parts = PurePosixPath(path.replace('\\', '/').lstrip('/')).parts
+        for skip in dict.fromkeys((*self._skipped, *range(len(parts)))):
+            if skip >= len(parts) or '..' in parts:
+                continue
+            place = placed(self.root.joinpath(*parts[skip:]))
+            if place is not None:
+                if skip != self._skipped[0]:
+                    self._skipped = list(dict.fromkeys((skip, *self._skipped)))
+                return str(place.relative_to(self.root))
+        return None
+
+    def has(self, path: str) -> bool:
+        return self.root is not None and self.find(path) is not None
+
+
+def split_manifest(
+    source: Path | Sequence[Path],
+    root: Path | None = None,
+    *,
+    corpus: str = '',
+    categories: Sequence[str] = (),
+    ratings: Sequence[str] = RATINGS,
+) -> Manifest:
+    """The clips of official lists.
+
+    Args:
+        source: one list; a folder with `train.csv`, `val.csv` and `test.csv`; a folder of such folders, one a fold
+            (`split01`, `split02`, …); or the test lists of all folds in their order.
+        root: where your frames and sound lie; None keeps the paths of the lists, and nothing is looked for.
+        corpus: its name; '' for that of the folder.
+        categories: names of classes 0, 1, …; empty for their numbers.
+        ratings: which of the three ratings is what: `RATINGS` in the order of the lists.
+
+    Returns:
+        A row a clip, named by the shortest end of its path that no other has: with its part of the published division,
+        or with the fold in which it is tested. What was odd stands in `facts.notes`.
+
+    Raises:
+        TableError: see `read_split`; a clip has two labels, or a class has no name.
+        UnknownNameError: `ratings` are not the three.
+        CorpusError: there are no lists, or not one clip of theirs is below `root`.
+    """
+    if len(set(ratings)) != 3 or not set(ratings) <= set(RATINGS):
+        came = ', '.join(map(repr, ratings))
+        raise UnknownNameError(expected=f'{", ".join(RATINGS)} in any order', came=came, todo='name each once')
+    files = _files(source)
+    lists = {file: read_split(file, root) for file, *_ in files}
+    notes = [*_repeats(lists), *_overlaps(files, lists)]
+    placed_in = {line.path: (line, part, fold) for file, part, fold in files for line in lists[file]}
+    _require_one_label(lists)
+    names = _names([line for line, *_ in placed_in.values()])
+    below, rows, lost = _Below(root), [], Counter[str]()
+    for line, part, fold in placed_in.values():
+        row = _row(names[line.path], line, below, lost, categories, ratings)
+        rows.append(replace(row, split=part, fold=fold))
+    if root is not None and lost['clips'] == len(rows):
+        raise CorpusError(
+            expected=f'clips of {files[0][0].name} below {root}',
+            came=f'not one of {len(rows):,}, such as {rows[0].sample}',
+            todo='give the folder that holds the frames, at any depth above them',
+        )
+    notes += [f'{count:,} of {len(rows):,} {what} are not below {root}' for what, count in lost.items() if count]
+    facts = Facts(
+        corpus or files[0][0].resolve().parent.name,
+        categories=_categories(rows, categories),
+        root=str(root or ''),
+        sources={f'{file.parent.name}/{file.name}': file_sha256(file) for file, *_ in files},
+        notes=tuple(notes),
+    )
+    return Manifest(facts, rows)
+
+
+def _files(source: Path | Sequence[Path]) -> list[tuple[Path, str | None, int | None]]:
+    """The lists in the order in which a later one decides where a clip belongs: list, part, fold."""
+    if not isinstance(source, Path):
+        return [(path, None, fold) for fold, path in enumerate(source, 1)]
+    if source.is_file():
+        return [(source, source.stem if source.stem in PARTS else None, None)]
+    parts = [(source / f'{part}.csv', part, None) for part in PARTS]
+    if here := [(path, part, None) for path, part, _ in parts if path.is_file()]:
+        return [*here]
+    folds = sorted(path for path in source.glob('*/test.csv') if path.parent.name[-1:].isdigit())
+    if not folds:
+        raise CorpusError(
+            expected='train.csv, val.csv and test.csv, or a folder of them for each fold', came=f'{source} without',
+            todo='give the folder of the official lists, or one list',
+        )  # fmt: skip
+    return [(path, None, fold) for fold, path in enumerate(folds, 1)]
+
+
+def _repeats(lists: dict[Path, list[Listed]]) -> list[str]:
+    """Sentences on lists that name a clip more than once; it is taken once."""
+    repeats = {file.name: len(lines) - len({line.path for line in lines}) for file, lines in lists.items()}
+    return [
+        f'{counted(count, "line")} of {name} left out that only repeat a clip'
+        for name, count in repeats.items()
+        if count
+    ]
+
+
+def _overlaps(files: Sequence[tuple[Path, str | None, int | None]], lists: dict[Path, list[Listed]]) -> list[str]:
+    """Sentences on clips that stand in two lists; each is taken from the later one alone."""
+    notes = []
+    for at, (later, *_) in enumerate(files):
+        for earlier, *_ in files[:at]:
+            ours, theirs = ({line.path for line in lists[file]} for file in (later, earlier))
+            if ours == theirs:
+                notes.append(
+                    f'{earlier.name} holds the same {counted(len(ours), "clip")} as {later.name}: there is no '
+                    f'{earlier.stem} part, and whoever chooses on it chooses on the clips of {later.stem}'
+                )
+            elif both := len(ours & theirs):
+                notes.append(f'{counted(both, "clip")} of {earlier.name} also in {later.name}, and taken from there')
+    return notes
+
+
+def _require_one_label(lists: dict[Path, list[Listed]]) -> None:
+    labels: dict[str, tuple[float, ...]] = {}
+    for file, lines in lists.items():
+        for line in lines:
+            if labels.setdefault(line.path, line.labels) != line.labels:
+                came = f'{_stem(line.path)!r} with {_words(labels[line.path])} and with {_words(line.labels)}'
+                raise TableError(expected='one label a clip', came=f'{came} in {file.name}', todo='correct the lists')
+
+
+def _words(labels: Sequence[float]) -> str:
+    return ' '.join(f'{label:g}' for label in labels)
+
+
+def _names(lines: Sequence[Listed]) -> dict[str, str]:
+    """Path to the shortest end of it that no other clip has."""
+    parts = {line.path: (*PurePosixPath(line.path).parent.parts, _stem(line.path)) for line in lines}
+    names: dict[str, str] = {}
+    left, depth = [*parts], 1
+    while left:
+        ends = {path: '/'.join(parts[path][-depth:]).removesuffix(ALIGNED) for path in left}
+        times = Counter(ends.values())
+        last = depth >= max(len(parts[path]) for path in left)
+        names |= {path: end if times[end] == 1 else path for path, end in ends.items() if times[end] == 1 or last}
+        left, depth = [path for path in left if path not in names], depth + 1
+    return names
+
+
+def _row(
+    name: str, line: Listed, below: _Below, lost: Counter[str], categories: Sequence[str], ratings: Sequence[str]
+) -> Sample:
+    is_video = PurePosixPath(line.path).suffix.lower() in VIDEO
+    place = below.find(line.path)
+    audio = (
+        _voxceleb_sound(line.path, below) if is_video and line.audio is None else line.audio and below.find(line.audio)
+    )
+    lost['clips'] += place is None
+    lost['sound files'] += line.audio is not None and audio is None
+    path = place or line.path
+    row = Sample(name, video=path if is_video else None, frames=None if is_video else path, audio=audio or line.audio)
+    if len(line.labels) == 3:
+        rated = dict(zip(ratings, line.labels, strict=True))
+        return replace(row, **{rating: rated[rating] for rating in RATINGS})  # type: ignore[arg-type]
+    label, most = int(line.labels[0]), len(categories) or MOST_CLASSES
+    if label != line.labels[0] or not 0 <= label < most:
+        expected = f'a class from 0 to {most - 1:,}'
+        raise TableError(
+            expected=expected, came=f'{line.labels[0]:g} for {name}', todo='name every class, or correct it'
+        )
+    return replace(row, category=categories[label] if categories else str(label))
+
+
+def _voxceleb_sound(video: str, below: _Below) -> str | None:
+    """The sound beside a video of VoxCeleb2, `…/video/…/mp4/ID.mp4` to `…/audio/…/aac/ID.wav`; None where none is."""
+    parts = PurePosixPath(video).parts
+    if below.root is None or 'mp4' not in parts:
+        return None
+    renamed = ['audio' if part == 'video' else 'aac' if part == 'mp4' else part for part in parts[:-1]]
+    for ending in ('.wav', '.m4a'):
+        if place := below.find('/'.join([*renamed, _stem(video) + ending])):
+            return place
+    return None
+
+
+def _categories(rows: Sequence[Sample], categories: Sequence[str]) -> tuple[str, ...]:
+    if categories:
+        return tuple(categories)
+    numbers = {row.category for row in rows if row.category is not None}
+    return tuple(str(number) for number in range(max(map(int, numbers), default=-1) + 1))

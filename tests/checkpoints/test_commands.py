@@ -1,0 +1,80 @@
+"""`affekt checkpoint inspect` and `convert` on a terminal of eighty columns."""
+
+from __future__ import annotations
+
+import json
+
+import torch
+from click.testing import CliRunner
+from published_files import published_shapes, save_published, stood_for
+
+from affekt.cli import main
+
+
+def _said(*words: object) -> str:
+    result = CliRunner().invoke(main, ['checkpoint', *map(str, words)])
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_inspect_says_family_size_epoch_settings_and_what_goes_where(tmp_path, shared_data):
+    shapes = published_shapes(shared_data, 'svfap_small_pretrain')
+    shown = _said('inspect', save_published(tmp_path / 'c.pth', stood_for(shapes), wrapper='module.'))
+    assert shown.startswith('c.pth: SVFAP small, pretrain\n')
+    assert max(map(len, shown.splitlines())) <= 80
+    rows = {line.split('  ')[0].strip(): line for line in shown.splitlines()}
+    assert "model under 'model', prefix 'module.' taken off" in rows['written as']
+    assert rows['epoch'].split()[1] == '99'
+    assert rows['setting lr'].split()[2] == '0.00015'
+    assert '31,825,360 in 320 tensors, float32' in rows['parameters']
+    assert rows['encoder.norm'].rstrip().endswith('left out')
+    assert 'a whole state: all 320 tensors have their place, and fills SvfapPretraining' in shown
+    assert 'fine-tuning keeps 260 of 320; new there: fc_norm.weight' in shown
+
+
+def test_inspect_as_json_lists_every_tensor(tmp_path, shared_data):
+    shapes = published_shapes(shared_data, 'hicmae_tiny_finetune')
+    answer = json.loads(_said('inspect', save_published(tmp_path / 'c.pth', stood_for(shapes)), '--json'))
+    assert (answer['family'], answer['size'], answer['form'], answer['epoch']) == ('hicmae', 'tiny', 'finetune', 99)
+    assert answer['sizes']['outputs'] == 6
+    assert [row['name'] for row in answer['coverage']] == list(shapes)
+    assert {row['fate'] for row in answer['coverage']} == {'loads'}
+    assert answer['missing'] == answer['faults'] == []
+
+
+def test_inspect_names_what_is_missing_foreign_and_of_another_shape(tmp_path, shared_data):
+    shapes = published_shapes(shared_data, 'hicmae_tiny_pretrain')
+    del shapes['encoder_fusion.norm.bias']
+    shapes |= {'encoder.pos_embed': (1, 800, 256), 'extra.weight': (3,), 'encoder.norm.bias': (7,)}
+    shown = _said('inspect', save_published(tmp_path / 'c.pth', stood_for(shapes)))
+    faults = ' '.join(shown.split('not whole: ')[1].split())
+    assert faults.startswith(
+        "1 tensors missing ('encoder_fusion.norm.bias'); 1 of another shape ('encoder.norm.bias'); "
+        "1 unknown ('extra.weight'); 1 of positions ('encoder.pos_embed')"
+    )
+
+
+def test_inspect_lists_every_tensor_with_all(tmp_path):
+    torch.save({'layer.weight': torch.ones(3, 4), 'layer.bias': torch.ones(3)}, tmp_path / 'mine.pt')
+    shown = _said('inspect', tmp_path / 'mine.pt', '--all')
+    assert 'mine.pt: of no known family' in shown
+    assert [line.split() for line in shown.splitlines()[-2:]] == [['layer.weight', '3×4'], ['layer.bias', '3']]
+
+
+def test_convert_writes_file_and_card_and_asks_for_the_licence(tmp_path):
+    source = save_published(tmp_path / 'c.pth', {'layer.weight': torch.ones(3, 4)})
+    out = tmp_path / 'c.safetensors'
+    result = CliRunner().invoke(main, ['checkpoint', 'convert', str(source), '--out', str(out)])
+    assert result.exit_code == 0
+    assert 'c.safetensors: 1 tensor, ' in result.stdout
+    assert 'the licence is not stated' in result.stderr
+    again = CliRunner().invoke(main, ['checkpoint', 'convert', str(source), '--out', str(out)])
+    assert (again.exit_code, 'which exists' in again.stderr) == (2, True)
+
+
+def test_a_damaged_file_is_one_sentence_and_exit_code_2(tmp_path):
+    (tmp_path / 'c.pth').write_bytes(b'PK\x03\x04 and nothing more')
+    result = CliRunner().invoke(main, ['checkpoint', 'inspect', str(tmp_path / 'c.pth')])
+    assert result.exit_code == 2
+    assert result.stderr.startswith('error: expected a checkpoint of tensors and plain values')
+    assert 'Traceback' not in result.output

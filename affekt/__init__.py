@@ -44,6 +44,7 @@ ROOMS = (
     'text',
     'people',
     'corpora',
+    'clips',
     'metrics',
     'pages',
     'llm',

@@ -43,11 +43,11 @@ class LoadedModels:
         self._long_s = long_s
         self._vocal_head = vocal_head
         self._models: dict[str, Any] = {}
-        self._loading = threading.Lock()
+        self._loading = {name: threading.Lock() for name in LOADERS}
 
     def get(self, name: str) -> Any:
         """A model of `LOADERS`; None where the settings or the package leave it out."""
-        with self._loading:
+        with self._loading[name]:
             if name not in self._models:
                 return_freed_pages()
                 is_own_head = name == 'vocal' and self._vocal_head is not None
@@ -66,8 +66,8 @@ class LoadedModels:
         """Gives models back to the system after a recording that is long enough."""
         if (duration_s or 0.0) < self._long_s:
             return
-        with self._loading:
-            for name in names:
+        for name in names:
+            with self._loading[name]:
                 self._models.pop(name, None)
         gc.collect()
         return_freed_pages()

@@ -144,14 +144,15 @@ def cover_measures(crop: npt.NDArray[np.uint8]) -> dict[str, float]:
     """
     grey = crop.astype(np.float32)
     grey = (grey - grey.mean()) / max(float(grey.std()), 4.0)
-    across = np.abs(np.diff(grey, axis=1, append=grey[:, -1:]))
-    down = np.abs(np.diff(grey, axis=0, append=grey[-1:]))
-    slope = across + down
-    whole = float(slope.mean()) + _LITTLE
-    texture = {name: float(np.log((_part(slope, box).mean() + _LITTLE) / whole)) for name, box in _BOXES.items()}
+    down = np.zeros_like(grey)  # no slope at the lower edge, nor at the right one
+    np.abs(grey[1:] - grey[:-1], out=down[:-1])
+    slope = down.copy()
+    slope[:, :-1] += np.abs(grey[:, 1:] - grey[:, :-1])
+    whole = _mean(slope) + _LITTLE
+    texture = {name: float(np.log((_mean(_part(slope, box)) + _LITTLE) / whole)) for name, box in _BOXES.items()}
     flat = slope < 0.03
     edges = down[:, 12:36].mean(axis=1)[22:33]
-    left, right = float(slope[:, 4:22].mean()) + _LITTLE, float(slope[:, 26:44].mean()) + _LITTLE
+    left, right = _mean(slope[:, 4:22]) + _LITTLE, _mean(slope[:, 26:44]) + _LITTLE
     return {
         'eyes': (texture['eye_left'] + texture['eye_right']) / 2,
         'eyes_gap': abs(texture['eye_left'] - texture['eye_right']),
@@ -160,9 +161,9 @@ def cover_measures(crop: npt.NDArray[np.uint8]) -> dict[str, float]:
         'mouth': texture['mouth'],
         'chin': float(np.log(_part(grey, _BOXES['chin']).std() + 0.05)),
         'edge_across': float(np.log((edges.max() + 1e-3) / (edges.mean() + _LITTLE))),
-        'flat_above': float(flat[4:24].mean()),
-        'flat_below': float(flat[26:46].mean()),
-        'flat_gap': abs(float(flat[:, 4:22].mean()) - float(flat[:, 26:44].mean())),
+        'flat_above': _share(flat[4:24]),
+        'flat_below': _share(flat[26:46]),
+        'flat_gap': abs(_share(flat[:, 4:22]) - _share(flat[:, 26:44])),
         'halves_gap': abs(float(np.log(left / right))),
     }
 
@@ -174,3 +175,12 @@ _LITTLE = 0.02
 def _part(values: Floats32, box: tuple[int, int, int, int]) -> Floats32:
     left, right, top, bottom = box
     return values[top:bottom, left:right]
+
+
+def _mean(values: Floats32) -> float:
+    """What `values.mean()` gives, at a third of its cost for so few pixels."""
+    return float(np.add.reduce(values, axis=None) / np.float32(values.size))
+
+
+def _share(flags: Bools) -> float:
+    return int(np.count_nonzero(flags)) / flags.size

@@ -179,6 +179,15 @@ _MIXING = _mixing()
 _MOVEMENTS = len(BLENDSHAPES) - 1 + len(_BOTH) + len(_ONE)
 _RIGHT_LIDS = (33, 160, 158, 133, 153, 144)
 _LEFT_LIDS = (362, 385, 387, 263, 373, 380)
+"""Corner, two upper points, corner, two lower points."""
+_MOUTH = ((13, 14), (78, 308), (61, 291))
+"""Inner lips, inner mouth corners, mouth corners."""
+_LENGTHS = np.array(
+    [pair for a, b, c, d, e, f in (_RIGHT_LIDS, _LEFT_LIDS) for pair in ((a, d), (b, f), (c, e))] + list(_MOUTH)
+).T
+"""(2, 9) ends of the lengths that are measured: of each eye its width and two heights, then of the mouth."""
+_IRISES = np.array([(473, 362, 263), (468, 33, 133)]).T
+"""(3, 2) iris, right and left eye corner of the left and the right eye."""
 
 
 def readings(face: Face, crop: npt.NDArray[np.uint8] | None = None) -> Floats32:
@@ -198,26 +207,29 @@ def readings(face: Face, crop: npt.NDArray[np.uint8] | None = None) -> Floats32:
     yaw, pitch, roll = (float(angle) for angle in euler_angles_deg(face.pose))
     x, y, z = (float(value) for value in face.pose[:3, 3])
     look_x, look_y = _gaze_deg(face.blendshapes)
-    width = _length(points, 33, 133) / 2 + _length(points, 362, 263) / 2
-    eyes = float(np.linalg.norm(points[[33, 133], :2].mean(axis=0) - points[[362, 263], :2].mean(axis=0)))
+    right_eye, left_eye, (lips, inner_mouth, mouth) = _lengths(points)
+    width = right_eye[0] / 2 + left_eye[0] / 2
+    right_middle, left_middle = (points[[33, 362], :2] + points[[133, 263], :2]) / 2
+    eyes = float(np.linalg.norm(right_middle - left_middle))
+    iris_left, iris_right = _irises(points)
     size = float(np.sqrt(max(float(face.box[2] * face.box[3]), 1.0)))
     sharpness, brightness, contrast = (float('nan'),) * 3 if crop is None else _pixels(crop)
     measured = [
-        _eye_aspect(points, _LEFT_LIDS),
-        _eye_aspect(points, _RIGHT_LIDS),
-        _iris(points, 473, 362, 263),
-        _iris(points, 468, 33, 133),
+        _eye_aspect(*left_eye),
+        _eye_aspect(*right_eye),
+        iris_left,
+        iris_right,
         look_x,
         look_y,
-        min(_length(points, 13, 14) / max(_length(points, 78, 308), 1e-6), 3.0),
-        min(_length(points, 61, 291) / max(eyes, width / 10, 1e-6), 3.0),
+        min(lips / max(inner_mouth, 1e-6), 3.0),
+        min(mouth / max(eyes, width / 10, 1e-6), 3.0),
         float(face.blendshapes[_INDEX['mouthSmileLeft']] - face.blendshapes[_INDEX['mouthSmileRight']]),
         yaw,
         pitch,
         roll,
-        float(np.clip(x, -1e4, 1e4)),
-        float(np.clip(y, -1e4, 1e4)),
-        float(np.clip(-z, 0, 2e4)),
+        _within(x, -1e4, 1e4),
+        _within(y, -1e4, 1e4),
+        _within(-z, 0.0, 2e4),
         min(size, 1e5),
         sharpness,
         brightness,
@@ -243,21 +255,31 @@ def readable_share(quality: npt.ArrayLike) -> npt.NDArray[np.float64]:
     return np.asarray(-np.expm1(-np.clip(seen, 0.0, 1.0) / QUALITY_SCALE))
 
 
-def _length(points: Floats32, start: int, end: int) -> float:
-    return float(np.linalg.norm(points[start, :2] - points[end, :2]))
+def _lengths(points: Floats32) -> tuple[list[float], list[float], list[float]]:
+    """In the picture's plane: width and two heights of the right eye, of the left one, and the lengths of _MOUTH."""
+    starts, ends = _LENGTHS
+    across = points[starts, :2] - points[ends, :2]  # (9, 2)
+    lengths: list[float] = np.sqrt(across[:, 0] ** 2 + across[:, 1] ** 2).tolist()
+    return lengths[:3], lengths[3:6], lengths[6:]
 
 
-def _eye_aspect(points: Floats32, lids: tuple[int, ...]) -> float:
-    corner, upper, upper2, corner2, lower2, lower = lids
-    heights = _length(points, upper, lower) + _length(points, upper2, lower2)
-    return min(heights / max(2 * _length(points, corner, corner2), 1e-6), 1.0)
+def _eye_aspect(width: float, outer_height: float, inner_height: float) -> float:
+    return min((outer_height + inner_height) / max(2 * width, 1e-6), 1.0)
 
 
-def _iris(points: Floats32, iris: int, right: int, left: int) -> float:
-    """Place of the iris along the line between two eye corners, from -1 at the first to 1 at the second."""
-    axis = points[left, :2] - points[right, :2]
-    along = float((points[iris, :2] - points[right, :2]) @ axis) / max(float(axis @ axis), 1e-9)
-    return float(np.clip(2 * along - 1, -1.5, 1.5))
+def _irises(points: Floats32) -> list[float]:
+    """Places of the left and right iris along the line between the eye's corners, from -1 at the first to 1 at the
+    second."""
+    iris, right, left = (points[index, :2] for index in _IRISES)  # (2, 2) each
+    axis, way = left - right, iris - right
+    along = (way[:, 0] * axis[:, 0] + way[:, 1] * axis[:, 1]).tolist()
+    squared = (axis[:, 0] ** 2 + axis[:, 1] ** 2).tolist()
+    return [_within(2 * (part / max(whole, 1e-9)) - 1, -1.5, 1.5) for part, whole in zip(along, squared, strict=True)]
+
+
+def _within(value: float, low: float, high: float) -> float:
+    """The nearest value in a range; nan stays nan."""
+    return low if value < low else high if value > high else value
 
 
 def _gaze_deg(scores: Floats32) -> tuple[float, float]:

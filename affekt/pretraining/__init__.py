@@ -18,32 +18,37 @@ if TYPE_CHECKING:
         tuning_augmentation,
     )
     from affekt.pretraining.batches import ClipBatch, collate
-    from affekt.pretraining.cache_size import CacheEstimate
-    from affekt.pretraining.clips import Clip, ClipSettings, decoded
+    from affekt.pretraining.clips import (
+        CacheEstimate,
+        Clip,
+        ClipSettings,
+        PackedClips,
+        decoded,
+        folder_clip,
+        read_split,
+        sample_clip,
+        split_manifest,
+    )
     from affekt.pretraining.forms import FORMS, HicmaeForm, SvfapForm, form_named
-    from affekt.pretraining.frame_folders import folder_clip
     from affekt.pretraining.hicmae import HicmaeClassifier, HicmaePretraining
     from affekt.pretraining.masking import cell_mask, tube_mask
     from affekt.pretraining.mixing import Mixing, mixed, soft_targets
-    from affekt.pretraining.packed import PackedClips
-    from affekt.pretraining.sources import sample_clip
     from affekt.pretraining.spectrograms import filterbank, filterbanks
-    from affekt.pretraining.split_lists import read_split, split_manifest
     from affekt.pretraining.svfap import SvfapClassifier, SvfapPretraining
     from affekt.pretraining.windows import Sampling, Window, cut, evaluation_windows, pretraining_window, tuning_window
 
 _LATER = {
+    'FORMS': 'forms',
     'Augmentation': 'augmentation',
-    'CacheEstimate': 'cache_size',
+    'CacheEstimate': 'clips',
     'Clip': 'clips',
     'ClipBatch': 'batches',
     'ClipSettings': 'clips',
-    'FORMS': 'forms',
     'HicmaeClassifier': 'hicmae',
     'HicmaeForm': 'forms',
     'HicmaePretraining': 'hicmae',
     'Mixing': 'mixing',
-    'PackedClips': 'packed',
+    'PackedClips': 'clips',
     'Sampling': 'windows',
     'SvfapClassifier': 'svfap',
     'SvfapForm': 'forms',
@@ -57,15 +62,15 @@ _LATER = {
     'evaluation_windows': 'windows',
     'filterbank': 'spectrograms',
     'filterbanks': 'spectrograms',
-    'folder_clip': 'frame_folders',
+    'folder_clip': 'clips',
     'form_named': 'forms',
     'mixed': 'mixing',
     'pretraining_augmentation': 'augmentation',
     'pretraining_window': 'windows',
-    'read_split': 'split_lists',
-    'sample_clip': 'sources',
+    'read_split': 'clips',
+    'sample_clip': 'clips',
     'soft_targets': 'mixing',
-    'split_manifest': 'split_lists',
+    'split_manifest': 'clips',
     'tube_mask': 'masking',
     'tuning_augmentation': 'augmentation',
     'tuning_window': 'windows',

@@ -48,7 +48,7 @@ class Summary(nn.Module):
         self.mlp = _Scores(form)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """The (B, T * G, C) bottleneck tokens of (B, T, S, C) ones."""
+        """The bottleneck tokens, slice after slice."""
         weights = self.mlp(self.norm(tokens)).softmax(dim=2)  # (B, T, S, G)
         return torch.einsum('btsg,btsc->btgc', weights, tokens).flatten(1, 2)  # (B, T, G, C), then (B, T * G, C)
 

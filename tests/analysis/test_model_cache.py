@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from affekt.analysis import AnalysisSettings, model_cache
@@ -37,3 +40,18 @@ def test_who_analyzes_one_recording_keeps_no_models(made):
     models.done_with(0.5, 'text')
     models.get('text')
     assert made == ['text', 'text']
+
+
+def test_a_model_does_not_wait_for_another_that_is_loading(made, monkeypatch):
+    has_begun, is_other_there = threading.Event(), threading.Event()
+    monkeypatch.setitem(
+        model_cache.LOADERS, 'text', lambda settings: has_begun.set() or is_other_there.wait(timeout=20)
+    )
+    models = LoadedModels(AnalysisSettings())
+    with ThreadPoolExecutor(2) as pool:
+        slow = pool.submit(models.get, 'text')
+        assert has_begun.wait(timeout=20)
+        quick = pool.submit(models.get, 'landmarker')
+        quick.add_done_callback(lambda done: is_other_there.set())
+        assert slow.result() is True
+        assert quick.result() == 'landmarker'

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from affekt.pretraining.mixing import Mixing, mixed, soft_targets
     from affekt.pretraining.spectrograms import filterbank, filterbanks
     from affekt.pretraining.svfap import SvfapClassifier, SvfapPretraining
+    from affekt.pretraining.transfer import Transfer, classifier_from, pretraining_from, stored_form, transferred
     from affekt.pretraining.windows import Sampling, Window, cut, evaluation_windows, pretraining_window, tuning_window
 
 _LATER = {
@@ -53,8 +54,10 @@ _LATER = {
     'SvfapClassifier': 'svfap',
     'SvfapForm': 'forms',
     'SvfapPretraining': 'svfap',
+    'Transfer': 'transfer',
     'Window': 'windows',
     'cell_mask': 'masking',
+    'classifier_from': 'transfer',
     'collate': 'batches',
     'cut': 'windows',
     'decoded': 'clips',
@@ -66,11 +69,14 @@ _LATER = {
     'form_named': 'forms',
     'mixed': 'mixing',
     'pretraining_augmentation': 'augmentation',
+    'pretraining_from': 'transfer',
     'pretraining_window': 'windows',
     'read_split': 'clips',
     'sample_clip': 'clips',
     'soft_targets': 'mixing',
     'split_manifest': 'clips',
+    'stored_form': 'transfer',
+    'transferred': 'transfer',
     'tube_mask': 'masking',
     'tuning_augmentation': 'augmentation',
     'tuning_window': 'windows',
@@ -93,8 +99,10 @@ __all__ = [
     'SvfapClassifier',
     'SvfapForm',
     'SvfapPretraining',
+    'Transfer',
     'Window',
     'cell_mask',
+    'classifier_from',
     'collate',
     'cut',
     'decoded',
@@ -106,11 +114,14 @@ __all__ = [
     'form_named',
     'mixed',
     'pretraining_augmentation',
+    'pretraining_from',
     'pretraining_window',
     'read_split',
     'sample_clip',
     'soft_targets',
     'split_manifest',
+    'stored_form',
+    'transferred',
     'tube_mask',
     'tuning_augmentation',
     'tuning_window',

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     )
     from affekt.pretraining.forms import FORMS, HicmaeForm, SvfapForm, form_named
     from affekt.pretraining.hicmae import HicmaeClassifier, HicmaePretraining
+    from affekt.pretraining.masked_settings import PretrainingSettings
+    from affekt.pretraining.masked_training import Pretrained, pretrain, pretrained_model
     from affekt.pretraining.masking import cell_mask, tube_mask
     from affekt.pretraining.mixing import Mixing, mixed, soft_targets
     from affekt.pretraining.spectrograms import filterbank, filterbanks
@@ -50,6 +52,8 @@ _LATER = {
     'HicmaePretraining': 'hicmae',
     'Mixing': 'mixing',
     'PackedClips': 'clips',
+    'Pretrained': 'masked_training',
+    'PretrainingSettings': 'masked_settings',
     'Sampling': 'windows',
     'SvfapClassifier': 'svfap',
     'SvfapForm': 'forms',
@@ -68,6 +72,8 @@ _LATER = {
     'folder_clip': 'clips',
     'form_named': 'forms',
     'mixed': 'mixing',
+    'pretrain': 'masked_training',
+    'pretrained_model': 'masked_training',
     'pretraining_augmentation': 'augmentation',
     'pretraining_from': 'transfer',
     'pretraining_window': 'windows',
@@ -95,6 +101,8 @@ __all__ = [
     'HicmaePretraining',
     'Mixing',
     'PackedClips',
+    'Pretrained',
+    'PretrainingSettings',
     'Sampling',
     'SvfapClassifier',
     'SvfapForm',
@@ -113,6 +121,8 @@ __all__ = [
     'folder_clip',
     'form_named',
     'mixed',
+    'pretrain',
+    'pretrained_model',
     'pretraining_augmentation',
     'pretraining_from',
     'pretraining_window',

@@ -27,7 +27,7 @@ from affekt.errors import TrainingError
 from affekt.nn import read_tensors, save_tensors
 from affekt.pretraining.batches import ClipBatch
 from affekt.pretraining.objectives import Goal, LabelledClip, targets_of
-from affekt.pretraining.predict import form_of, head_of, inputs_of, viewed
+from affekt.pretraining.predicting import form_of, head_of, inputs_of, viewed
 from affekt.pretraining.tuning_settings import TuningSettings
 from affekt.progress import Progress
 from affekt.runs import Run

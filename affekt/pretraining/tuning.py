@@ -34,7 +34,7 @@ from affekt.pretraining.batches import ClipBatch
 from affekt.pretraining.clips import Clip
 from affekt.pretraining.mixing import Mixing, mixed
 from affekt.pretraining.objectives import Goal, LabelledClip, targets_of
-from affekt.pretraining.predict import (
+from affekt.pretraining.predicting import (
     batch_of,
     form_of,
     head_of,

@@ -142,13 +142,17 @@ def _changed(form: Form, frames_size: int | None, *, audio_only: bool, video_onl
     Raises:
         ValueRangeError: it has no such modality.
     """
+    from affekt.pretraining.forms import SvfapForm
+
     form = replace(form, size=frames_size) if frames_size else form
     if audio_only and video_only:
         raise ValueRangeError(expected='one of --audio-only and --video-only', came='both', todo='give one, or neither')
-    if audio_only and 'audio' not in form.modalities:
-        raise ValueRangeError(expected='hicmae for --audio-only', came='svfap, which sees only', todo='choose hicmae')
-    if len(form.modalities) == 2 and (audio_only or video_only):
-        form = replace(form, modalities=('audio',) if audio_only else ('video',))  # type: ignore[call-arg]
+    if isinstance(form, SvfapForm):
+        if audio_only:
+            raise ValueRangeError(expected='hicmae for --audio-only', came='svfap, which only sees', todo='take hicmae')
+        return form
+    if audio_only or video_only:
+        return replace(form, modalities=('audio',) if audio_only else ('video',))
     return form
 
 

@@ -48,7 +48,8 @@ def packed_clips(
     if is_first_process():
         clips = PackedClips.write(folder, manifest, settings, processes=processes, resume=True, progress=progress)
     else:
-        clips = awaited(lambda seconds: _opened(folder, manifest, seconds))
+        awaited(lambda seconds: _is_finished(folder, manifest, seconds))
+        clips = PackedClips.open(folder)
     if not len(clips):
         raise CorpusError(
             expected='clips that can be used', came='; '.join(clips.sentences),
@@ -78,10 +79,11 @@ def require_media(manifest: Manifest, settings: ClipSettings) -> None:
         )  # fmt: skip
 
 
-def _opened(folder: Path, manifest: Manifest, seconds: float) -> PackedClips | None:
-    """The cache, where it is finished."""
+def _is_finished(folder: Path, manifest: Manifest, seconds: float) -> bool:
+    """The cache can be read; waits so long where it cannot."""
     try:
-        return PackedClips.open(folder, manifest)
+        PackedClips.open(folder, manifest)
     except RunError:
         time.sleep(seconds)
-        return None
+        return False
+    return True

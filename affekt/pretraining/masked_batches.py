@@ -141,10 +141,10 @@ def surveyed(clips: Clips, form: Form) -> Survey:
             came=(f'{len(clips):,} clips without' if len(clips) else 'no clip') + (f' ({why})' if why else ''),
             todo='see what the manifest names, and whether faces can be seen in the videos',
         )
-    unread = tuple(names[at] for at in (~is_readable).nonzero()[0])
-    counts = [int(each.sum()) for each in (has_video, has_audio, has_video & has_audio)]
+    unread = tuple(names[at] for at in (~is_readable).nonzero()[0].tolist())
+    with_video, with_audio, with_both = (int(each.sum()) for each in (has_video, has_audio, has_video & has_audio))
     readable = torch.from_numpy(is_readable.nonzero()[0])
-    return Survey(len(clips), *counts, unread, readable, digest.hexdigest())
+    return Survey(len(clips), with_video, with_audio, with_both, unread, readable, digest.hexdigest())
 
 
 def _lengths(clips: Clips) -> tuple[Ints, Ints, Sequence[str]]:

@@ -20,9 +20,9 @@ from affekt.wording import counted
 
 if TYPE_CHECKING:
     from affekt.checkpoints import Inspection
-    from affekt.pretraining import Pretrained
-    from affekt.pretraining.forms import Form
-    from affekt.pretraining.pace import Pace
+    from affekt.pretraining import HicmaeForm, Pace, Pretrained, SvfapForm
+
+    Form = HicmaeForm | SvfapForm
 
 PATH = click.Path(path_type=Path)
 MOST_ARGUMENTS = 12
@@ -103,9 +103,15 @@ def pretrain_command(
     """
     from affekt.clips import ClipSettings, PackedClips
     from affekt.corpora import Manifest
-    from affekt.pretraining import PretrainingSettings, form_named, pretrain
-    from affekt.pretraining.clip_cache import is_first_process, packed_clips, require_media
-    from affekt.pretraining.pace import Pace
+    from affekt.pretraining import (
+        Pace,
+        PretrainingSettings,
+        form_named,
+        is_first_process,
+        packed_clips,
+        pretrain,
+        require_media,
+    )
 
     # 1. what is learnt
     form = form_named(family, size or SMALLEST[family])
@@ -142,7 +148,7 @@ def _changed(form: Form, frames_size: int | None, *, audio_only: bool, video_onl
     Raises:
         ValueRangeError: it has no such modality.
     """
-    from affekt.pretraining.forms import SvfapForm
+    from affekt.pretraining import SvfapForm
 
     form = replace(form, size=frames_size) if frames_size else form
     if audio_only and video_only:
@@ -168,7 +174,7 @@ def _log_every(save_every: int) -> int:
 
 def _saying(pace: Pace) -> Callable[[Mapping[str, float]], None]:
     """Says now and then how a run does."""
-    from affekt.pretraining.pace import losses_in_words
+    from affekt.pretraining import losses_in_words
 
     last = -LINE_S
 
@@ -183,10 +189,9 @@ def _saying(pace: Pace) -> Callable[[Mapping[str, float]], None]:
 
 
 def _say_pretrained(done: Pretrained, pace: Pace, out: Path, device: str, as_json: bool) -> None:
-    from affekt.pretraining.masked_training import COUNTS
-    from affekt.pretraining.pace import losses_in_words, peak_memory_bytes
+    from affekt.pretraining import losses_in_words, peak_memory_bytes
 
-    lacking = {name: int(sum(row[name] for row in done.history)) for name in COUNTS}
+    lacking = done.drawn
     memory = peak_memory_bytes(device)
     last = done.history[-1]
     if as_json:

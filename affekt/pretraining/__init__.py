@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         tuning_augmentation,
     )
     from affekt.pretraining.batches import ClipBatch, collate
+    from affekt.pretraining.clip_cache import is_first_process, packed_clips, require_media
     from affekt.pretraining.clips import (
         CacheEstimate,
         Clip,
@@ -35,22 +36,24 @@ if TYPE_CHECKING:
     from affekt.pretraining.masked_training import Pretrained, pretrain, pretrained_model
     from affekt.pretraining.masking import cell_mask, tube_mask
     from affekt.pretraining.mixing import Mixing, mixed, soft_targets
+    from affekt.pretraining.pace import Pace, losses_in_words, peak_memory_bytes
     from affekt.pretraining.spectrograms import filterbank, filterbanks
     from affekt.pretraining.svfap import SvfapClassifier, SvfapPretraining
     from affekt.pretraining.transfer import Transfer, classifier_from, pretraining_from, stored_form, transferred
     from affekt.pretraining.windows import Sampling, Window, cut, evaluation_windows, pretraining_window, tuning_window
 
 _LATER = {
-    'FORMS': 'forms',
     'Augmentation': 'augmentation',
     'CacheEstimate': 'clips',
     'Clip': 'clips',
     'ClipBatch': 'batches',
     'ClipSettings': 'clips',
+    'FORMS': 'forms',
     'HicmaeClassifier': 'hicmae',
     'HicmaeForm': 'forms',
     'HicmaePretraining': 'hicmae',
     'Mixing': 'mixing',
+    'Pace': 'pace',
     'PackedClips': 'clips',
     'Pretrained': 'masked_training',
     'PretrainingSettings': 'masked_settings',
@@ -71,13 +74,18 @@ _LATER = {
     'filterbanks': 'spectrograms',
     'folder_clip': 'clips',
     'form_named': 'forms',
+    'is_first_process': 'clip_cache',
+    'losses_in_words': 'pace',
     'mixed': 'mixing',
+    'packed_clips': 'clip_cache',
+    'peak_memory_bytes': 'pace',
     'pretrain': 'masked_training',
     'pretrained_model': 'masked_training',
     'pretraining_augmentation': 'augmentation',
     'pretraining_from': 'transfer',
     'pretraining_window': 'windows',
     'read_split': 'clips',
+    'require_media': 'clip_cache',
     'sample_clip': 'clips',
     'soft_targets': 'mixing',
     'split_manifest': 'clips',
@@ -100,6 +108,7 @@ __all__ = [
     'HicmaeForm',
     'HicmaePretraining',
     'Mixing',
+    'Pace',
     'PackedClips',
     'Pretrained',
     'PretrainingSettings',
@@ -120,13 +129,18 @@ __all__ = [
     'filterbanks',
     'folder_clip',
     'form_named',
+    'is_first_process',
+    'losses_in_words',
     'mixed',
+    'packed_clips',
+    'peak_memory_bytes',
     'pretrain',
     'pretrained_model',
     'pretraining_augmentation',
     'pretraining_from',
     'pretraining_window',
     'read_split',
+    'require_media',
     'sample_clip',
     'soft_targets',
     'split_manifest',

@@ -36,10 +36,14 @@ if TYPE_CHECKING:
     from affekt.pretraining.masked_training import Pretrained, pretrain, pretrained_model
     from affekt.pretraining.masking import cell_mask, tube_mask
     from affekt.pretraining.mixing import Mixing, mixed, soft_targets
+    from affekt.pretraining.objectives import LabelledClip
     from affekt.pretraining.pace import Pace, losses_in_words, peak_memory_bytes
+    from affekt.pretraining.predicting import predict_proba
     from affekt.pretraining.spectrograms import filterbank, filterbanks
     from affekt.pretraining.svfap import SvfapClassifier, SvfapPretraining
     from affekt.pretraining.transfer import Transfer, classifier_from, pretraining_from, stored_form, transferred
+    from affekt.pretraining.tuning import Tuned, tune
+    from affekt.pretraining.tuning_settings import TuningSettings
     from affekt.pretraining.windows import Sampling, Window, cut, evaluation_windows, pretraining_window, tuning_window
 
 _LATER = {
@@ -52,6 +56,7 @@ _LATER = {
     'HicmaeClassifier': 'hicmae',
     'HicmaeForm': 'forms',
     'HicmaePretraining': 'hicmae',
+    'LabelledClip': 'objectives',
     'Mixing': 'mixing',
     'Pace': 'pace',
     'PackedClips': 'clips',
@@ -62,6 +67,8 @@ _LATER = {
     'SvfapForm': 'forms',
     'SvfapPretraining': 'svfap',
     'Transfer': 'transfer',
+    'Tuned': 'tuning',
+    'TuningSettings': 'tuning_settings',
     'Window': 'windows',
     'cell_mask': 'masking',
     'classifier_from': 'transfer',
@@ -79,6 +86,7 @@ _LATER = {
     'mixed': 'mixing',
     'packed_clips': 'clip_cache',
     'peak_memory_bytes': 'pace',
+    'predict_proba': 'predicting',
     'pretrain': 'masked_training',
     'pretrained_model': 'masked_training',
     'pretraining_augmentation': 'augmentation',
@@ -92,6 +100,7 @@ _LATER = {
     'stored_form': 'transfer',
     'transferred': 'transfer',
     'tube_mask': 'masking',
+    'tune': 'tuning',
     'tuning_augmentation': 'augmentation',
     'tuning_window': 'windows',
 }
@@ -107,6 +116,7 @@ __all__ = [
     'HicmaeClassifier',
     'HicmaeForm',
     'HicmaePretraining',
+    'LabelledClip',
     'Mixing',
     'Pace',
     'PackedClips',
@@ -117,6 +127,8 @@ __all__ = [
     'SvfapForm',
     'SvfapPretraining',
     'Transfer',
+    'Tuned',
+    'TuningSettings',
     'Window',
     'cell_mask',
     'classifier_from',
@@ -134,6 +146,7 @@ __all__ = [
     'mixed',
     'packed_clips',
     'peak_memory_bytes',
+    'predict_proba',
     'pretrain',
     'pretrained_model',
     'pretraining_augmentation',
@@ -147,6 +160,7 @@ __all__ = [
     'stored_form',
     'transferred',
     'tube_mask',
+    'tune',
     'tuning_augmentation',
     'tuning_window',
 ]

@@ -20,7 +20,8 @@ from affekt.wording import counted
 
 if TYPE_CHECKING:
     from affekt.checkpoints import Inspection
-    from affekt.pretraining import HicmaeForm, Pace, Pretrained, SvfapForm
+    from affekt.pretraining import HicmaeForm, Pretrained, SvfapForm
+    from affekt.training import Pace
 
     Form = HicmaeForm | SvfapForm
 
@@ -101,17 +102,10 @@ def pretrain_command(
     torchrun --nproc-per-node 4 --no-python affekt pretrain hicmae
         --manifest clips.parquet --out run --device cuda
     """
-    from affekt.clips import ClipSettings, PackedClips
+    from affekt.clips import ClipSettings, PackedClips, is_first_process, packed_clips, require_media
     from affekt.corpora import Manifest
-    from affekt.pretraining import (
-        Pace,
-        PretrainingSettings,
-        form_named,
-        is_first_process,
-        packed_clips,
-        pretrain,
-        require_media,
-    )
+    from affekt.pretraining import PretrainingSettings, form_named, pretrain
+    from affekt.training import Pace
 
     # 1. what is learnt
     form = form_named(family, size or SMALLEST[family])
@@ -174,7 +168,7 @@ def _log_every(save_every: int) -> int:
 
 def _saying(pace: Pace) -> Callable[[Mapping[str, float]], None]:
     """Says now and then how a run does."""
-    from affekt.pretraining import losses_in_words
+    from affekt.training import losses_in_words
 
     last = -LINE_S
 
@@ -189,7 +183,7 @@ def _saying(pace: Pace) -> Callable[[Mapping[str, float]], None]:
 
 
 def _say_pretrained(done: Pretrained, pace: Pace, out: Path, device: str, as_json: bool) -> None:
-    from affekt.pretraining import losses_in_words, peak_memory_bytes
+    from affekt.training import losses_in_words, peak_memory_bytes
 
     lacking = done.drawn
     memory = peak_memory_bytes(device)

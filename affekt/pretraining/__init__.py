@@ -18,7 +18,6 @@ if TYPE_CHECKING:
         tuning_augmentation,
     )
     from affekt.pretraining.batches import ClipBatch, collate
-    from affekt.pretraining.clip_cache import is_first_process, packed_clips, require_media
     from affekt.pretraining.clips import (
         CacheEstimate,
         Clip,
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     from affekt.pretraining.masking import cell_mask, tube_mask
     from affekt.pretraining.mixing import Mixing, mixed, soft_targets
     from affekt.pretraining.objectives import LabelledClip
-    from affekt.pretraining.pace import Pace, losses_in_words, peak_memory_bytes
     from affekt.pretraining.predicting import predict_proba
     from affekt.pretraining.spectrograms import filterbank, filterbanks
     from affekt.pretraining.svfap import SvfapClassifier, SvfapPretraining
@@ -58,7 +56,6 @@ _LATER = {
     'HicmaePretraining': 'hicmae',
     'LabelledClip': 'objectives',
     'Mixing': 'mixing',
-    'Pace': 'pace',
     'PackedClips': 'clips',
     'Pretrained': 'masked_training',
     'PretrainingSettings': 'masked_settings',
@@ -81,11 +78,7 @@ _LATER = {
     'filterbanks': 'spectrograms',
     'folder_clip': 'clips',
     'form_named': 'forms',
-    'is_first_process': 'clip_cache',
-    'losses_in_words': 'pace',
     'mixed': 'mixing',
-    'packed_clips': 'clip_cache',
-    'peak_memory_bytes': 'pace',
     'predict_proba': 'predicting',
     'pretrain': 'masked_training',
     'pretrained_model': 'masked_training',
@@ -93,7 +86,6 @@ _LATER = {
     'pretraining_from': 'transfer',
     'pretraining_window': 'windows',
     'read_split': 'clips',
-    'require_media': 'clip_cache',
     'sample_clip': 'clips',
     'soft_targets': 'mixing',
     'split_manifest': 'clips',
@@ -118,7 +110,6 @@ __all__ = [
     'HicmaePretraining',
     'LabelledClip',
     'Mixing',
-    'Pace',
     'PackedClips',
     'Pretrained',
     'PretrainingSettings',
@@ -141,11 +132,7 @@ __all__ = [
     'filterbanks',
     'folder_clip',
     'form_named',
-    'is_first_process',
-    'losses_in_words',
     'mixed',
-    'packed_clips',
-    'peak_memory_bytes',
     'predict_proba',
     'pretrain',
     'pretrained_model',
@@ -153,7 +140,6 @@ __all__ = [
     'pretraining_from',
     'pretraining_window',
     'read_split',
-    'require_media',
     'sample_clip',
     'soft_targets',
     'split_manifest',

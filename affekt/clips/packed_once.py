@@ -1,4 +1,4 @@
-"""The clips of a manifest for a network: packed once, by the first process alone, and read by all."""
+"""The clips of a manifest for processes that train together: packed once, by the first alone, and read by all."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import os
 import time
 from pathlib import Path
 
-from affekt.clips import ClipSettings, PackedClips
+from affekt.clips.clip import ClipSettings
+from affekt.clips.packed import PackedClips
 from affekt.corpora import Manifest
 from affekt.errors import CorpusError, RunError, listed
 from affekt.progress import Progress

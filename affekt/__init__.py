@@ -43,6 +43,7 @@ ROOMS = (
     'voice',
     'text',
     'people',
+    'face3d',
     'corpora',
     'clips',
     'metrics',

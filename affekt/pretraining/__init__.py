@@ -31,30 +31,44 @@ if TYPE_CHECKING:
     )
     from affekt.pretraining.forms import FORMS, HicmaeForm, SvfapForm, form_named
     from affekt.pretraining.hicmae import HicmaeClassifier, HicmaePretraining
+    from affekt.pretraining.masked_settings import PretrainingSettings
+    from affekt.pretraining.masked_training import Pretrained, pretrain, pretrained_model
     from affekt.pretraining.masking import cell_mask, tube_mask
     from affekt.pretraining.mixing import Mixing, mixed, soft_targets
+    from affekt.pretraining.objectives import LabelledClip
+    from affekt.pretraining.predicting import predict_proba
     from affekt.pretraining.spectrograms import filterbank, filterbanks
     from affekt.pretraining.svfap import SvfapClassifier, SvfapPretraining
+    from affekt.pretraining.transfer import Transfer, classifier_from, pretraining_from, stored_form, transferred
+    from affekt.pretraining.tuning import Tuned, tune
+    from affekt.pretraining.tuning_settings import TuningSettings
     from affekt.pretraining.windows import Sampling, Window, cut, evaluation_windows, pretraining_window, tuning_window
 
 _LATER = {
-    'FORMS': 'forms',
     'Augmentation': 'augmentation',
     'CacheEstimate': 'clips',
     'Clip': 'clips',
     'ClipBatch': 'batches',
     'ClipSettings': 'clips',
+    'FORMS': 'forms',
     'HicmaeClassifier': 'hicmae',
     'HicmaeForm': 'forms',
     'HicmaePretraining': 'hicmae',
+    'LabelledClip': 'objectives',
     'Mixing': 'mixing',
     'PackedClips': 'clips',
+    'Pretrained': 'masked_training',
+    'PretrainingSettings': 'masked_settings',
     'Sampling': 'windows',
     'SvfapClassifier': 'svfap',
     'SvfapForm': 'forms',
     'SvfapPretraining': 'svfap',
+    'Transfer': 'transfer',
+    'Tuned': 'tuning',
+    'TuningSettings': 'tuning_settings',
     'Window': 'windows',
     'cell_mask': 'masking',
+    'classifier_from': 'transfer',
     'collate': 'batches',
     'cut': 'windows',
     'decoded': 'clips',
@@ -65,13 +79,20 @@ _LATER = {
     'folder_clip': 'clips',
     'form_named': 'forms',
     'mixed': 'mixing',
+    'predict_proba': 'predicting',
+    'pretrain': 'masked_training',
+    'pretrained_model': 'masked_training',
     'pretraining_augmentation': 'augmentation',
+    'pretraining_from': 'transfer',
     'pretraining_window': 'windows',
     'read_split': 'clips',
     'sample_clip': 'clips',
     'soft_targets': 'mixing',
     'split_manifest': 'clips',
+    'stored_form': 'transfer',
+    'transferred': 'transfer',
     'tube_mask': 'masking',
+    'tune': 'tuning',
     'tuning_augmentation': 'augmentation',
     'tuning_window': 'windows',
 }
@@ -87,14 +108,21 @@ __all__ = [
     'HicmaeClassifier',
     'HicmaeForm',
     'HicmaePretraining',
+    'LabelledClip',
     'Mixing',
     'PackedClips',
+    'Pretrained',
+    'PretrainingSettings',
     'Sampling',
     'SvfapClassifier',
     'SvfapForm',
     'SvfapPretraining',
+    'Transfer',
+    'Tuned',
+    'TuningSettings',
     'Window',
     'cell_mask',
+    'classifier_from',
     'collate',
     'cut',
     'decoded',
@@ -105,13 +133,20 @@ __all__ = [
     'folder_clip',
     'form_named',
     'mixed',
+    'predict_proba',
+    'pretrain',
+    'pretrained_model',
     'pretraining_augmentation',
+    'pretraining_from',
     'pretraining_window',
     'read_split',
     'sample_clip',
     'soft_targets',
     'split_manifest',
+    'stored_form',
+    'transferred',
     'tube_mask',
+    'tune',
     'tuning_augmentation',
     'tuning_window',
 ]

@@ -353,6 +353,41 @@ def feature_store(result: dict[str, Any]) -> str:
     )
 
 
+def clip_cache(result: dict[str, Any]) -> str:
+    made, faces = result['made_up'], result.get('faces')
+    rows = [
+        ['decoded, published crop', 'decoded'],
+        ['16 pictures of a folder of JPG files, and a wav', 'folder'],
+        ['packed cache', 'cache'],
+    ]
+    tensors = 'cache_to_tensors_ms' in made
+    return (
+        f'## Clips from the packed cache\n\n`measurements/clip_cache.py`: a window of 16 frames with its sound, of '
+        f'{made["clips"]:.0f} made-up videos of 224 x 224 and {made["seconds"]:.0f} s; CPU-milliseconds a clip.\n\n'
+        + table(
+            ['read', 'window', '/ cache', 'to tensors', '/ cache'],
+            [
+                [
+                    what,
+                    round(made[f'{way}_ms'], 1),
+                    round(made[f'{way}_ms'] / made['cache_ms']),
+                    round(made[f'{way}_to_tensors_ms'], 1) if tensors else '–',
+                    round(made[f'{way}_to_tensors_ms'] / made['cache_to_tensors_ms'], 1) if tensors else '–',
+                ]
+                for what, way in rows
+            ],
+        )
+        + f'\nPacking takes {made["packing_ms"]:.0f} ms a clip, once; {made["estimated_mb"]:.1f} MB were announced '
+        f'before and {made["cache_mb"]:.1f} MB written.\n'
+        + (
+            f'\nReal clips, faces found and aligned: {faces["first_epoch_ms"]:.0f} ms a clip in the first epoch, '
+            f'{faces["later_epoch_ms"]:.1f} ms in every other.\n'
+            if faces
+            else ''
+        )
+    )
+
+
 def manifest_scale(figures: dict[str, Any]) -> str:
     rows = [
         [
@@ -775,6 +810,7 @@ SECTIONS = {
     'arousal': arousal,
     'open_vocabulary_speed': open_vocabulary_speed,
     'feature_store': feature_store,
+    'clip_cache': clip_cache,
     'manifest_scale': manifest_scale,
     'media_speed': media_speed,
     'media_fuzz': media_fuzz,
